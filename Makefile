@@ -1,0 +1,85 @@
+# `make run` brings up the example network, `make test` runs everything that checks it. Both set up what they need:
+# a virtual environment in .venv, the Debian packages of the emulation (as root, or by sudo), and the gRPC stubs.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/.stamps
+EXTRAS := emulation,proto,test
+TOPOLOGY ?= topologies/elan9.grid.yaml
+
+DEBIAN_PACKAGES := mininet openvswitch-switch ethtool iputils-ping iproute2
+PROTOS := $(shell find proto -name '*.proto')
+STUBS := $(PROTOS:proto/%.proto=%_pb2.py)
+SOURCES := controller digitalgrid router_agent topologies tests
+
+# The first interpreter that is new enough.
+PYTHON := $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v "$$python" && break; done)
+# Nothing where we are root, sudo where it asks for no password, and otherwise empty with AS_ROOT=no.
+SUDO := $(shell [ "$$(id -u)" = 0 ] || { sudo -n true 2>/dev/null && echo 'sudo -n'; })
+AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || sudo -n true 2>/dev/null && echo yes || echo no)
+
+.PHONY: help setup debian proto run stop demo test lint clean
+
+help: ## Says what there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: debian $(STUBS) ## Makes .venv, installs Debian packages where it may, generates the gRPC stubs
+
+# Packages are looked for every time: that is quick, and right also after somebody removed one.
+debian:
+	@missing=(); \
+	for package in $(DEBIAN_PACKAGES); do \
+		dpkg-query -W -f '$${Status}' "$$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$$package"); \
+	done; \
+	"$(or $(PYTHON),python3)" -c 'import ensurepip' 2>/dev/null || [ -x $(BIN)/pip ] || missing+=(python3-venv); \
+	if [ $${#missing[@]} = 0 ]; then exit 0; fi; \
+	if ! command -v apt-get >/dev/null; then \
+		echo "setup: no apt-get here; install yourself what Debian calls: $${missing[*]}" >&2; \
+	elif [ $(AS_ROOT) = no ]; then \
+		echo "setup: not root and no sudo, so these Debian packages stay missing: $${missing[*]}" >&2; \
+		echo "setup: without them only the local backend works" >&2; \
+	else \
+		$(SUDO) apt-get update -q; \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "$${missing[@]}"; \
+	fi
+
+$(STAMPS)/installed: setup.cfg pyproject.toml | debian
+	@[ -n "$(PYTHON)" ] || { echo "setup: Python 3.11 or newer is needed and was not found" >&2; exit 1; }
+	[ -x $(BIN)/pip ] || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
+	@mkdir -p $(STAMPS) && touch $@
+
+proto: $(STUBS) ## Generates the gRPC stubs from proto/, where it changed
+
+$(STUBS) &: $(PROTOS) $(STAMPS)/installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Iproto \
+		--python_out=. --grpc_python_out=. --mypy_out=quiet:. $(PROTOS)
+
+run: setup ## Brings up the example network (Mininet as root, else local processes) and leaves it running
+	@$(SUDO) $(BIN)/dgc emulate $(TOPOLOGY) --detach
+
+stop: ## Removes everything that `make run` started, also after a crash
+	@[ ! -x $(BIN)/dgc ] || $(SUDO) $(BIN)/dgc stop
+
+demo: setup ## Runs the main job with faults and prints what it measured (demo.json)
+	@$(SUDO) $(BIN)/python -m topologies.demo
+
+test: setup lint ## Lint, types, arrows of the house, then all tests (as root also those with Mininet)
+	$(BIN)/pytest
+
+lint: $(STUBS) ## Style (ruff), types (mypy), who may import whom (import-linter)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean: stop ## Removes .venv and all that is generated
+	rm -rf $(VENV) .run build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -f $(STUBS) $(STUBS:.py=.pyi) $(STUBS:_pb2.py=_pb2_grpc.py) demo.json
+	find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +

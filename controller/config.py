@@ -1,0 +1,104 @@
+"""The configuration of the daemon, ``dgc serve``: one YAML file, in which every key may be left out."""
+
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import Literal
+
+from digitalgrid.yaml_schema import InvalidValue, bounds, check_bounds, load
+
+_ADDRESS = bounds(pattern=r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+):[0-9]{1,5}")
+_MILLISECONDS = bounds(minimum=10, maximum=600_000)
+
+
+@dataclass(frozen=True, slots=True)
+class NorthboundConfig:
+    """Where clients reach the API; loopback, as there is no authentication yet."""
+
+    listen: str = field(default="127.0.0.1:50051", metadata=_ADDRESS)
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+        _check_port("listen", address=self.listen)
+
+
+@dataclass(frozen=True, slots=True)
+class SouthboundConfig:
+    """Where routers dial in."""
+
+    listen: tuple[str, ...] = field(default=("127.0.0.1:50052",), metadata=_ADDRESS)
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+        if not self.listen:
+            raise InvalidValue("listen", message="is empty; routers need an address to dial")
+        for index, address in enumerate(self.listen):
+            _check_port("listen", index, address=address)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFlowConfig:
+    """Whether the daemon also runs the communication network that joins the routers."""
+
+    enabled: bool = False
+    listen: str = field(default="127.0.0.1:6653", metadata=_ADDRESS)
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+        _check_port("listen", address=self.listen)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreConfig:
+    """Where promises are kept; relative to the working directory."""
+
+    path: str = ".run/controller.sqlite"
+
+    def __post_init__(self) -> None:
+        if not self.path:
+            raise InvalidValue("path", message="is empty; name a file")
+
+
+@dataclass(frozen=True, slots=True)
+class TimeoutsConfig:
+    """How long the controller waits for one step of a circuit, on all its hops, before it takes the error edge."""
+
+    stage_ms: int = field(default=1000, metadata=_MILLISECONDS)
+    commit_ms: int = field(default=1000, metadata=_MILLISECONDS)
+    actuate_ms: int = field(default=5000, metadata=_MILLISECONDS)
+    drain_ms: int = field(default=2000, metadata=_MILLISECONDS)
+    withdraw_ms: int = field(default=2000, metadata=_MILLISECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerConfig:
+    """All of it. Staged transactions expire at the routers after ``lease_ms``; advertisements that were not
+    refreshed for ``lsa_max_age_s`` admit nothing new; routers are read back every ``reconcile_interval_s``.
+    """
+
+    northbound: NorthboundConfig = field(default_factory=NorthboundConfig)
+    southbound: SouthboundConfig = field(default_factory=SouthboundConfig)
+    openflow: OpenFlowConfig = field(default_factory=OpenFlowConfig)
+    store: StoreConfig = field(default_factory=StoreConfig)
+    timeouts: TimeoutsConfig = field(default_factory=TimeoutsConfig)
+    lease_ms: int = field(default=2000, metadata=_MILLISECONDS)
+    lsa_max_age_s: float = field(default=90.0, metadata=bounds(minimum=1, maximum=86_400))
+    reconcile_interval_s: float = field(default=10.0, metadata=bounds(minimum=0.1, maximum=86_400))
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+        if self.lease_ms <= self.timeouts.stage_ms:
+            limit_ms = self.timeouts.stage_ms
+            message = f"is {self.lease_ms}; it must outlast timeouts.stage_ms, which is {limit_ms}"
+            raise InvalidValue("lease_ms", message=message)
+
+
+def load_config(path: str | PathLike[str] | None = None) -> ControllerConfig:
+    """Reads the daemon's file; without one, the defaults. Raises ConfigError, which names the line."""
+    return ControllerConfig() if path is None else load(ControllerConfig, path)
+
+
+def _check_port(*path: str | int, address: str) -> None:
+    port = int(address.rpartition(":")[2])
+    if port > 65_535:
+        raise InvalidValue(*path, message=f"is {address!r}; the highest port is 65535")

@@ -1,0 +1,1 @@
+"""The controller without I/O, threads or clocks: events go in, effects come out."""

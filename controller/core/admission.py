@@ -1,0 +1,287 @@
+"""Admission: find a route on the grid view, check it against what is reserved, and reserve it."""
+
+from collections.abc import Callable, Collection, Iterator
+from math import inf
+
+from controller.core import ledger as resource
+from controller.core.circuit import Circuit, Constraints
+from controller.core.errors import Refusal
+from controller.core.grid_view import GridView
+from controller.core.ledger import Ledger, link_direction
+from controller.core.refusals import explain_no_route, load_limit_exceeded
+from controller.core.request import LEAST_POWER_W, PowerRequest
+from controller.core.route import Route, RouteLink
+from controller.routing.cspf import RELATIVE_TOLERANCE, Path, cspf
+from controller.routing.graph import Arc, ArcGraph
+from digitalgrid.model import CircuitGeneration
+from digitalgrid.physics import current_a
+
+MOST_PARTS = 16
+_RESOLUTION_W = 0.1
+# Sums of many reservations may exceed a limit by rounding alone.
+LEDGER_TOLERANCE = 1e-6
+
+
+class Admission:
+    """Routes on one grid view over one ledger. A new view makes new arrays; reservations change them in place."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._adopt(GridView(version=0))
+
+    def adopt(self, view: GridView) -> None:
+        """Route on this view from now on."""
+        self._adopt(view)
+
+    def _adopt(self, view: GridView) -> None:
+        self.view = view
+        self._router_ids = [each.router_id for each in view.routers.values()]
+        self._node = {router_id: node for node, router_id in enumerate(self._router_ids)}
+        self._arcs: list[tuple[str, str, str]] = []
+        arcs = []
+        for link in view.links.values():
+            if not view.admits(link):
+                continue
+            for tail, head in ((link.a, link.b), (link.b, link.a)):
+                self._arcs.append((link.link_id, tail, head))
+                arcs.append(
+                    Arc(self._node[tail], self._node[head], link.resistance_ohm, link.voltage_v)
+                )
+        self._arc = {(link_id, tail): index for index, (link_id, tail, _) in enumerate(self._arcs)}
+        efficiency = [router.efficiency for router in view.routers.values()]
+        self.graph = ArcGraph(efficiency, arcs)
+        self._ledger.take_changed_links()
+        for link_id in view.links:
+            self._refresh(link_id)
+
+    def _sync(self) -> None:
+        for link_id in self._ledger.take_changed_links():
+            self._refresh(link_id)
+
+    def _refresh(self, link_id: str) -> None:
+        link = self.view.links.get(link_id)
+        if link is None or (link_id, link.a) not in self._arc:
+            return
+        loads = {end: self._ledger.total(link_direction(link_id, end)) for end in (link.a, link.b)}
+        headroom_a = link.ampacity_a - sum(loads.values())
+        for end, load_a in loads.items():
+            arc = self._arc[link_id, end]
+            self.graph.load_a[arc] = load_a
+            self.graph.headroom_a[arc] = headroom_a
+
+    def route(
+        self,
+        sink_id: str,
+        power_w: float,
+        source_ids: Collection[str],
+        constraints: Constraints,
+        *,
+        circuit_id: int = 0,
+        excluded_ids: Collection[str] = (),
+    ) -> Route | None:
+        """The route with the least injection, beside what ``circuit_id`` itself holds; None where there is none."""
+        sink_router_id, load = self.view.loads[sink_id]
+        if not self.view.routers[sink_router_id].usable:
+            return None
+        load_key = resource.load(sink_id)
+        own_w = self._ledger.of_circuit(load_key, circuit_id)
+        others_w = self._ledger.total(load_key) - own_w
+        if others_w + max(own_w, power_w) > load.max_power_w * (1 + RELATIVE_TOLERANCE):
+            return None
+        self._sync()
+        available = self._available_w(source_ids, circuit_id)
+        avoid = {*constraints.avoid_ids, *excluded_ids}
+        path = cspf(
+            self.graph,
+            self._node[sink_router_id],
+            power_w,
+            self._most_by_node(available),
+            max_injected_w=_injection_limit_w(power_w, constraints),
+            max_hops=constraints.max_hops,
+            avoid_nodes={self._node[each] for each in avoid if each in self._node},
+            avoid_arcs={k for k, (link_id, _, _) in enumerate(self._arcs) if link_id in avoid}
+            if avoid
+            else (),
+            credit_a=self._credit_a(circuit_id),
+        )
+        return self._route_of(path, sink_id, power_w, available) if path else None
+
+    def _available_w(self, source_ids: Collection[str], circuit_id: int) -> dict[str, float]:
+        """What each candidate source could inject for this circuit."""
+        available = {}
+        for source_id in source_ids or self.view.sources:
+            if source_id not in self.view.sources:
+                continue
+            router_id, source = self.view.sources[source_id]
+            if not self.view.routers[router_id].usable:
+                continue
+            key = resource.source(source_id)
+            reserved_w = self._ledger.total(key) - self._ledger.of_circuit(key, circuit_id)
+            available[source_id] = source.max_power_w - reserved_w
+        return available
+
+    def _most_by_node(self, available: dict[str, float]) -> dict[int, float]:
+        most: dict[int, float] = {}
+        for source_id, power_w in available.items():
+            node = self._node[self.view.sources[source_id][0]]
+            most[node] = max(most.get(node, -inf), power_w)
+        return most
+
+    def _credit_a(self, circuit_id: int) -> dict[int, float]:
+        """What the circuit holds already, by arc."""
+        return {
+            self._arc[held.id, held.from_router_id]: self._ledger.of_circuit(held, circuit_id)
+            for held in self._ledger.held_by_circuit(circuit_id)
+            if (held.id, held.from_router_id) in self._arc
+        }
+
+    def _route_of(
+        self, path: Path, sink_id: str, power_w: float, available: dict[str, float]
+    ) -> Route:
+        router_ids = tuple(self._router_ids[node] for node in path.nodes)
+        links = []
+        for position, arc in enumerate(path.arcs):
+            link_id, tail, head = self._arcs[arc]
+            arriving_w = path.entering_w[position + 1]
+            links.append(
+                RouteLink(
+                    link_id,
+                    tail,
+                    head,
+                    sent_w=path.entering_w[position] * self.graph.efficiency[path.nodes[position]],
+                    received_w=arriving_w,
+                    current_a=current_a(arriving_w, self.graph.voltage_v[arc]),
+                )
+            )
+        return Route(
+            self._source_at(router_ids[0], path.injected_w, available),
+            sink_id,
+            router_ids,
+            tuple(links),
+            path.entering_w,
+            power_w,
+        )
+
+    def _source_at(self, router_id: str, injected_w: float, available: dict[str, float]) -> str:
+        """The cheapest candidate at a router that can inject this much."""
+        return min(
+            (self.view.sources[source_id][1].cost_per_mwh, source_id)
+            for source_id, free_w in available.items()
+            if self.view.sources[source_id][0] == router_id
+            and free_w * (1 + RELATIVE_TOLERANCE) >= injected_w
+        )[1]
+
+    def admit(
+        self, request: PowerRequest, new_key: Callable[[], CircuitGeneration]
+    ) -> list[tuple[CircuitGeneration, Route]]:
+        """Reserve the request, whole or in parts; Refusal, with nothing reserved, where it cannot be served."""
+        refusal = self._over_load_limit(request)
+        if refusal is not None:
+            raise refusal
+        admitted: list[tuple[CircuitGeneration, Route]] = []
+        missing_w = request.power_w
+        for route in self._parts(request):
+            key = new_key()
+            self._ledger.reserve(key, route)
+            admitted.append((key, route))
+            missing_w -= route.power_w
+            if missing_w <= 0.0:
+                return admitted
+        for key, _ in admitted:
+            self._ledger.release(key)
+        raise self.explain(request)
+
+    def _parts(self, request: PowerRequest) -> Iterator[Route]:
+        """Routes for what is still missing, the largest that fits first; the caller reserves each before the next."""
+        missing_w = request.power_w
+        for _ in range(MOST_PARTS if request.allow_split else 1):
+            route = self._route_for(request, missing_w)
+            if route is None and request.allow_split:
+                route = self.largest(request, missing_w)
+            if route is None:
+                return
+            yield route
+            missing_w -= route.power_w
+
+    def _route_for(self, request: PowerRequest, power_w: float) -> Route | None:
+        return self.route(request.sink_id, power_w, request.source_ids, request.constraints)
+
+    def largest(self, request: PowerRequest, at_most_w: float) -> Route | None:
+        """The largest single circuit that fits, by bisection: what fits at one power fits at every lower one.
+
+        A part leaves either nothing or at least the least power that may be asked for.
+        """
+        low_w, high_w = 0.0, at_most_w - LEAST_POWER_W
+        candidate_w, found = high_w, None
+        while candidate_w >= LEAST_POWER_W:
+            route = self._route_for(request, candidate_w)
+            if route is None:
+                high_w = candidate_w
+            else:
+                found, low_w = route, candidate_w
+            if high_w - low_w < _RESOLUTION_W:
+                break
+            candidate_w = (low_w + high_w) / 2
+        return found
+
+    def explain(self, request: PowerRequest, circuit_id: int = 0) -> Refusal:
+        """Why there is no route: the limit that binds, the bottleneck links, or the missing power."""
+        refusal = self._over_load_limit(request, circuit_id)
+        if refusal is not None:
+            return refusal
+        self._sync()
+        available = self._available_w(request.source_ids, circuit_id)
+        largest = self.largest(request, request.power_w)
+        return explain_no_route(
+            request,
+            view=self.view,
+            graph=self.graph,
+            arc_link_ids=[link_id for link_id, _, _ in self._arcs],
+            sink=self._node[self.view.loads[request.sink_id][0]],
+            available_w=self._most_by_node(available),
+            largest_w=largest.power_w if largest else 0.0,
+            unconstrained=self.route(
+                request.sink_id,
+                request.power_w,
+                request.source_ids,
+                Constraints(),
+                circuit_id=circuit_id,
+            ),
+        )
+
+    def explain_change(self, circuit: Circuit, power_w: float) -> Refusal:
+        """Why a circuit cannot have another power."""
+        return self.explain(
+            PowerRequest(
+                circuit.request_id,
+                circuit.sink_id,
+                power_w,
+                circuit.source_ids,
+                circuit.constraints,
+            ),
+            circuit.circuit_id,
+        )
+
+    def _over_load_limit(self, request: PowerRequest, circuit_id: int = 0) -> Refusal | None:
+        limit_w = self.view.loads[request.sink_id][1].max_power_w
+        key = resource.load(request.sink_id)
+        others_w = self._ledger.total(key) - self._ledger.of_circuit(key, circuit_id)
+        if others_w + request.power_w <= limit_w * (1 + RELATIVE_TOLERANCE):
+            return None
+        return load_limit_exceeded(request.sink_id, request.power_w, others_w, limit_w)
+
+    def overloaded(self, link_id: str) -> bool:
+        """Whether more is reserved on a link than it may carry, since its ampacity was lowered."""
+        link = self.view.links.get(link_id)
+        if link is None:
+            return False
+        reserved_a = sum(
+            self._ledger.total(link_direction(link_id, end)) for end in (link.a, link.b)
+        )
+        return reserved_a > link.ampacity_a * (1 + LEDGER_TOLERANCE)
+
+
+def _injection_limit_w(power_w: float, constraints: Constraints) -> float:
+    if constraints.max_loss_fraction is None:
+        return inf
+    return power_w / (1.0 - constraints.max_loss_fraction)

@@ -1,0 +1,176 @@
+"""A circuit: what a client was promised, the generations that carry it, and its life cycle."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from controller.core.route import Route
+from digitalgrid.model import CircuitGeneration
+
+
+class CircuitState(Enum):
+    REQUESTED = "requested"
+    RESERVED = "reserved"
+    STAGING = "staging"
+    COMMITTING = "committing"
+    ACTIVE = "active"
+    DEGRADED = "degraded"
+    REROUTING = "rerouting"
+    WAITING = "waiting"
+    WITHDRAWING = "withdrawing"
+    WITHDRAWN = "withdrawn"
+    FAILED = "failed"
+
+    @property
+    def ended(self) -> bool:
+        return self in (CircuitState.WITHDRAWN, CircuitState.FAILED)
+
+
+class CircuitEvent(Enum):
+    """What moves a circuit from state to state."""
+
+    ADMITTED = "admitted"  # routed and reserved
+    STAGE_SENT = "stage sent"
+    STAGED = "staged"  # on every hop, and durable
+    ACTUATED = "actuated"  # the sink measures the power
+    STARVED = "starved"  # the sink measures less
+    MOVING = "moving"  # a new generation is being made
+    REVERTED = "reverted"  # the move was given up, the old generation carries on
+    NO_PATH = "no path"
+    RELEASED = "released"
+    WITHDRAWN = "withdrawn"  # no router holds anything of it any more
+    REFUSED = "refused"  # a router will never take it
+
+
+S, E = CircuitState, CircuitEvent
+TRANSITIONS: dict[tuple[CircuitState, CircuitEvent], CircuitState] = {
+    (S.REQUESTED, E.ADMITTED): S.RESERVED,
+    (S.RESERVED, E.STAGE_SENT): S.STAGING,
+    (S.STAGING, E.STAGED): S.COMMITTING,
+    (S.COMMITTING, E.ACTUATED): S.ACTIVE,
+    (S.ACTIVE, E.STARVED): S.DEGRADED,
+    (S.DEGRADED, E.ACTUATED): S.ACTIVE,
+    (S.REROUTING, E.ACTUATED): S.ACTIVE,
+    (S.REROUTING, E.REVERTED): S.ACTIVE,
+    **{
+        (state, E.MOVING): S.REROUTING
+        for state in (S.STAGING, S.COMMITTING, S.ACTIVE, S.DEGRADED, S.WAITING, S.REROUTING)
+    },
+    **{
+        (state, E.NO_PATH): S.WAITING
+        for state in (S.STAGING, S.COMMITTING, S.ACTIVE, S.DEGRADED, S.REROUTING, S.WAITING)
+    },
+    **{(state, E.REFUSED): S.FAILED for state in (S.STAGING, S.COMMITTING)},
+    **{
+        (state, E.RELEASED): S.WITHDRAWING
+        for state in (
+            *(S.RESERVED, S.STAGING, S.COMMITTING, S.ACTIVE, S.DEGRADED),
+            *(S.REROUTING, S.WAITING, S.WITHDRAWING),
+        )
+    },
+    (S.WITHDRAWING, E.WITHDRAWN): S.WITHDRAWN,
+}
+del S, E
+
+
+class Phase(Enum):
+    """Where one generation stands with its routers."""
+
+    STAGING = "staging"
+    COMMITTING = "committing"  # all hops but a sink that still carries an older generation
+    SWITCHING = "switching"  # the sink
+    COMMITTED = "committed"  # on every hop, power not measured yet
+    CARRYING = "carrying"
+    DRAINING = "draining"
+    WITHDRAWING = "withdrawing"
+
+
+# From here on routers may hold the generation beyond its lease.
+COMMITTED_PHASES = frozenset({Phase.COMMITTING, Phase.SWITCHING, Phase.COMMITTED, Phase.CARRYING})
+RETIRING_PHASES = frozenset({Phase.DRAINING, Phase.WITHDRAWING})
+
+
+@dataclass(frozen=True, slots=True)
+class Constraints:
+    """They hold over reroutes too. ``max_loss_fraction`` is (injected - delivered) / injected, per circuit."""
+
+    max_loss_fraction: float | None = None
+    max_hops: int | None = None
+    avoid_ids: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Generation:
+    """One version of a circuit's route. ``waiting_for`` are routers whose answer its phase still needs."""
+
+    key: CircuitGeneration
+    admission_seq: int
+    route: Route
+    phase: Phase = Phase.STAGING
+    txn_id: int = 0
+    txn_ids: list[int] = field(default_factory=list)
+    touched_ns: int = 0
+    waiting_for: set[str] = field(default_factory=set)
+    lease_ends_ns: int = 0
+    deadline_ns: int = 0
+    durable: bool = False
+    # An older generation carries on meanwhile: the sink is switched last, when all else is ready.
+    seamless: bool = False
+
+
+@dataclass(slots=True)
+class Timings:
+    """Marks on the way to the first power, in nanoseconds since the request; 0 until reached."""
+
+    stored_after_ns: int = 0
+    staged_after_ns: int = 0
+    committed_after_ns: int = 0
+    actuated_after_ns: int = 0
+
+
+@dataclass(slots=True)
+class Circuit:
+    """Three things apart: what the client wants (``admin_up``, ``power_w``), the newest generation, the state."""
+
+    circuit_id: int
+    request_id: str
+    sink_id: str
+    source_ids: tuple[str, ...]
+    constraints: Constraints
+    power_w: float
+    priority: int = 0
+    admin_up: bool = True
+    last_generation: int = 0
+    generations: dict[int, Generation] = field(default_factory=dict)
+    state: CircuitState = CircuitState.REQUESTED
+    reason: str = ""
+    requested_at_ns: int = 0
+    timings: Timings = field(default_factory=Timings)
+    attempts: int = 0
+    excluded_ids: set[str] = field(default_factory=set)
+    interruptions: int = 0
+    last_interruption_ns: int = 0
+    power_since_ns: int = 0
+
+    def apply(self, event: CircuitEvent, reason: str = "") -> None:
+        """Move along the transition table; an event that the state does not know is a bug, and raised."""
+        following = TRANSITIONS.get((self.state, event))
+        if following is None:
+            raise ValueError(
+                f"circuit {self.circuit_id}: {event.value!r} is not possible in state {self.state.value!r}"
+            )
+        self.state = following
+        self.reason = reason
+
+    def newest(self) -> Generation | None:
+        """The generation that carries, or is to carry, the circuit; None while it waits or ends."""
+        live = [each for each in self.generations.values() if each.phase not in RETIRING_PHASES]
+        return max(live, key=lambda each: each.key.generation, default=None)
+
+    def carrying(self) -> Generation | None:
+        """The newest generation that has delivered power and is not being retired."""
+        live = [each for each in self.generations.values() if each.phase is Phase.CARRYING]
+        return max(live, key=lambda each: each.key.generation, default=None)
+
+    def retiring(self) -> Iterable[Generation]:
+        return [each for each in self.generations.values() if each.phase in RETIRING_PHASES]

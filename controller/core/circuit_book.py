@@ -1,0 +1,132 @@
+"""All circuits that are promised or remembered, the requests that made them, and what of them is durable."""
+
+from collections.abc import Callable
+
+from controller.core.circuit import Circuit
+from controller.core.effects import CircuitChanged, Effect, Persist
+from controller.core.errors import Refusal, RefusalCode
+from controller.core.records import Counters, StateChange, StoredState, from_record, to_record
+from controller.core.request import PowerRequest
+from digitalgrid.model import CircuitGeneration
+
+# Ended circuits are remembered so that a late retry is still recognised.
+MOST_ENDED = 10_000
+
+
+class CircuitBook:
+    """Numbers, remembers and writes circuits. Every change is an effect with a ticket, in order."""
+
+    def __init__(self, stored: StoredState, emit: Callable[[Effect], None]) -> None:
+        self._emit = emit
+        self._next_circuit_id = stored.counters.next_circuit_id
+        self._next_admission_seq = stored.counters.next_admission_seq
+        self._ticket = 0
+        self._undurable: dict[int, tuple[CircuitGeneration, ...]] = {}
+        self._requests: dict[str, tuple[str, list[int]]] = {}
+        self._ended: dict[int, None] = {}
+        self.circuits: dict[int, Circuit] = {}
+        for record in sorted(stored.circuits, key=lambda each: each.circuit_id):
+            self._remember(from_record(record), record.request_fingerprint)
+
+    def next_circuit_id(self) -> int:
+        self._next_circuit_id += 1
+        return self._next_circuit_id - 1
+
+    def next_admission_seq(self) -> int:
+        self._next_admission_seq += 1
+        return self._next_admission_seq - 1
+
+    @property
+    def last_ticket(self) -> int:
+        """What must be durable before a client is told of anything decided until now."""
+        return self._ticket
+
+    def add(self, circuit: Circuit, request: PowerRequest) -> None:
+        self._remember(circuit, request.fingerprint())
+
+    def _remember(self, circuit: Circuit, fingerprint: str) -> None:
+        self.circuits[circuit.circuit_id] = circuit
+        _, ids = self._requests.setdefault(circuit.request_id, (fingerprint, []))
+        ids.append(circuit.circuit_id)
+        if circuit.state.ended:
+            self._note_ended(circuit)
+
+    def of_request(self, request: PowerRequest) -> list[Circuit] | None:
+        """The circuits that this very request made before; Refusal where its id was used for another."""
+        if request.request_id not in self._requests:
+            return None
+        fingerprint, ids = self._requests[request.request_id]
+        if fingerprint != request.fingerprint():
+            raise Refusal(
+                RefusalCode.ALREADY_EXISTS,
+                "REQUEST_ID_REUSED",
+                f"request id {request.request_id!r} was used before for another request;"
+                " use a new id, or repeat the request unchanged",
+                field="request_id",
+                metadata={"request_id": request.request_id},
+            )
+        return [self.circuits[circuit_id] for circuit_id in ids if circuit_id in self.circuits]
+
+    def get(self, circuit_id: int) -> Circuit:
+        circuit = self.circuits.get(circuit_id)
+        if circuit is None:
+            raise Refusal(
+                RefusalCode.NOT_FOUND,
+                "UNKNOWN_CIRCUIT",
+                f"no circuit {circuit_id} is known; `dgctl list` shows those that are",
+                field="circuit_id",
+                metadata={"circuit_id": str(circuit_id)},
+            )
+        return circuit
+
+    def get_live(self, circuit_id: int) -> Circuit:
+        circuit = self.get(circuit_id)
+        if not circuit.admin_up or circuit.state.ended:
+            raise Refusal(
+                RefusalCode.FAILED_PRECONDITION,
+                "CIRCUIT_ENDED",
+                f"circuit {circuit_id} is {circuit.state.value}; request power anew",
+                field="circuit_id",
+                metadata={"circuit_id": str(circuit_id)},
+            )
+        return circuit
+
+    def persist(self, circuit: Circuit) -> None:
+        """Write the circuit as it stands, and tell watchers; its generations become durable with it."""
+        self._ticket += 1
+        fingerprint, _ = self._requests[circuit.request_id]
+        keys = tuple(each.key for each in circuit.generations.values() if not each.durable)
+        if keys:
+            self._undurable[self._ticket] = keys
+        forgotten = self._note_ended(circuit) if circuit.state.ended else ()
+        change = StateChange(
+            (to_record(circuit, fingerprint),),
+            Counters(self._next_circuit_id, self._next_admission_seq),
+            forgotten,
+        )
+        self._emit(Persist(self._ticket, change))
+        self._emit(CircuitChanged(circuit.circuit_id))
+
+    def made_durable(self, ticket: int) -> list[CircuitGeneration]:
+        """Generations whose decision is safe now that all tickets up to this one are written."""
+        written = [each for each in self._undurable if each <= ticket]
+        return [key for each in written for key in self._undurable.pop(each)]
+
+    def _note_ended(self, circuit: Circuit) -> tuple[int, ...]:
+        """Remember an ended circuit; the ids of the oldest, if they are too many by now."""
+        self._ended[circuit.circuit_id] = None
+        if len(self._ended) <= MOST_ENDED:
+            return ()
+        removable = [key for key in self._ended if not self.circuits[key].generations]
+        forgotten = tuple(removable[: len(self._ended) - MOST_ENDED])
+        for circuit_id in forgotten:
+            self._forget(circuit_id)
+        return forgotten
+
+    def _forget(self, circuit_id: int) -> None:
+        del self._ended[circuit_id]
+        request_id = self.circuits.pop(circuit_id).request_id
+        _, ids = self._requests[request_id]
+        ids.remove(circuit_id)
+        if not ids:
+            del self._requests[request_id]

@@ -1,0 +1,397 @@
+"""The core's front door: every event enters here, and leaves effects to be taken by the edge.
+
+It has one caller, who passes the time in and carries the effects out: first those of one event, then the next.
+"""
+
+from dataclasses import dataclass, field
+from itertools import count
+
+from controller.core.admission import Admission
+from controller.core.circuit import (
+    Circuit,
+    CircuitEvent,
+    CircuitState,
+    Phase,
+)
+from controller.core.circuit_book import CircuitBook
+from controller.core.effects import CircuitChanged, Effect, Send, TopologyChanged
+from controller.core.errors import Refusal, RefusalCode
+from controller.core.grid_view import GridView, build_grid_view
+from controller.core.ledger import Ledger
+from controller.core.lsdb import LinkStateDatabase
+from controller.core.messages import (
+    CircuitStatus,
+    CircuitTable,
+    FlowState,
+    ReadTable,
+    TransactionResult,
+)
+from controller.core.mover import Mover
+from controller.core.programming import (
+    Actuated,
+    Failed,
+    Gone,
+    Outcome,
+    Programmer,
+    Starved,
+    Timeouts,
+    new_generation,
+)
+from controller.core.reconcile import Differences, compare
+from controller.core.records import StoredState
+from controller.core.request import PowerRequest, check_power, check_request
+from controller.core.route import Route
+from digitalgrid.model import CircuitGeneration, RouterLsa
+
+_S = 1_000_000_000
+_TXN_BITS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class CoreSettings:
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    lsa_max_age_ns: int = 90 * _S
+    reconcile_interval_ns: int = 10 * _S
+
+
+@dataclass(slots=True)
+class _Session:
+    """A connected router. Until it is in step its advertisements may be old, so it gets no new circuits."""
+
+    in_step: bool = False
+    next_read_ns: int = 0
+    table_version: int = 0
+
+
+class Controller:
+    """One digital grid: its link state, its circuits and its reservations."""
+
+    def __init__(self, stored: StoredState, settings: CoreSettings, now_ns: int) -> None:
+        self._settings = settings
+        self._effects: list[Effect] = []
+        self._sessions: dict[str, _Session] = {}
+        self._reads: dict[tuple[str, int], int] = {}
+        self._read_ids = count(1)
+        self.lsdb = LinkStateDatabase(settings.lsa_max_age_ns)
+        self.ledger = Ledger()
+        self.book = CircuitBook(stored, self._effects.append)
+        self.admission = Admission(self.ledger)
+        self._programmer = Programmer(
+            self.book.circuits,
+            self.ledger,
+            settings.timeouts,
+            self._effects.append,
+            (stored.epoch << _TXN_BITS) + 1,
+        )
+        self._mover = Mover(
+            self.book.circuits,
+            self.ledger,
+            self.admission,
+            self._programmer,
+            self.book.next_admission_seq,
+            self.book.persist,
+        )
+        self._restore(now_ns)
+
+    @property
+    def view(self) -> GridView:
+        return self.admission.view
+
+    def is_connected(self, router_id: str) -> bool:
+        """Whether the router has a session, in step with what it advertises."""
+        session = self._sessions.get(router_id)
+        return session is not None and session.in_step
+
+    def table_version(self, router_id: str) -> int:
+        """Version of the router's circuit table when it was last read back in this session; 0 before that."""
+        session = self._sessions.get(router_id)
+        return session.table_version if session else 0
+
+    def path_down(self, route: Route) -> bool:
+        """Whether there is news that a route cannot carry power."""
+        return self._mover.path_down(route)
+
+    def _restore(self, now_ns: int) -> None:
+        for circuit in self.book.circuits.values():
+            for generation in circuit.generations.values():
+                self.ledger.reserve(generation.key, generation.route)
+                self._programmer.resume(generation, now_ns)
+            if circuit.state is CircuitState.WITHDRAWING:
+                self._take_down(circuit, now_ns)
+        self._settle(now_ns)
+
+    # Effects and time
+
+    def take_effects(self) -> list[Effect]:
+        """What the edge must do now, in order."""
+        effects = self._effects[:]
+        self._effects.clear()
+        return effects
+
+    def next_deadline_ns(self) -> int | None:
+        """When :meth:`on_timer` must be called at the latest."""
+        deadlines = [self._programmer.next_deadline_ns(), self._mover.next_deadline_ns()]
+        deadlines += [each.next_read_ns for each in self._sessions.values() if each.in_step]
+        return min((each for each in deadlines if each is not None), default=None)
+
+    def on_timer(self, now_ns: int) -> None:
+        self._programmer.on_timer(now_ns)
+        self._mover.on_timer(now_ns)
+        for router_id, session in self._sessions.items():
+            if session.in_step and session.next_read_ns <= now_ns:
+                self._read_back(router_id, now_ns)
+        self._adopt_view(now_ns)
+        self._settle(now_ns)
+
+    def on_durable(self, ticket: int, now_ns: int) -> None:
+        """The store has written this and every earlier ticket."""
+        self._programmer.made_durable(self.book.made_durable(ticket), now_ns)
+        self._settle(now_ns)
+
+    # Routers
+
+    def on_connected(self, router_id: str) -> None:
+        """A session begins; one that it replaces has ended."""
+        self._sessions[router_id] = _Session()
+
+    def on_disconnected(self, router_id: str, now_ns: int) -> None:
+        """No news of its lines: circuits run on, but nothing new is admitted over it."""
+        self._sessions.pop(router_id, None)
+        self._programmer.on_disconnected(router_id, now_ns)
+        self._adopt_view(now_ns)
+        self._settle(now_ns)
+
+    def on_lsa(self, lsa: RouterLsa, now_ns: int) -> None:
+        if self.lsdb.install(lsa, now_ns):
+            self._adopt_view(now_ns)
+            self._settle(now_ns)
+
+    def on_sync_done(self, router_id: str, now_ns: int) -> None:
+        """The router has told all that it had to tell: use it, and read back what it runs."""
+        self._sessions[router_id].in_step = True
+        self._adopt_view(now_ns)
+        self._read_back(router_id, now_ns)
+        self._settle(now_ns)
+
+    def on_result(self, router_id: str, result: TransactionResult, now_ns: int) -> None:
+        self._programmer.on_result(router_id, result, now_ns)
+        self._settle(now_ns)
+
+    def on_status(self, router_id: str, status: CircuitStatus, now_ns: int) -> None:
+        """Only the sink's own router may speak for a circuit's power."""
+        generation = self._programmer.find(status.key)
+        if generation is None or generation.route.sink_router_id != router_id:
+            return
+        if status.state is FlowState.ARRIVED:
+            self._note_arrival(self.book.circuits[status.key.circuit_id], status)
+        self._programmer.on_status(status, now_ns)
+        self._settle(now_ns)
+
+    def _note_arrival(self, circuit: Circuit, status: CircuitStatus) -> None:
+        circuit.power_since_ns = status.arrived_at_ns
+        if status.interruption_ns:
+            circuit.interruptions += 1
+            circuit.last_interruption_ns = status.interruption_ns
+        self._effects.append(CircuitChanged(circuit.circuit_id))
+
+    def on_table(self, router_id: str, table: CircuitTable, now_ns: int) -> Differences | None:
+        """Repair what differs from what the router should run; None for an answer that nobody waits for."""
+        sent_ns = self._reads.pop((router_id, table.read_id), None)
+        session = self._sessions.get(router_id)
+        if sent_ns is None or session is None:
+            return None
+        session.table_version = table.table_version
+        found = compare(router_id, self.book.circuits.values(), table, sent_ns)
+        for generation in found.confirmed:
+            self._programmer.confirm(router_id, generation, now_ns)
+        for generation in found.absent:
+            self._programmer.absent(router_id, generation, now_ns)
+        for generation in found.missing:
+            self._programmer.repair(router_id, generation)
+        for generation in found.different:
+            reason = f"router {router_id} runs another route for it"
+            self._programmer.fail(generation, now_ns, reason)
+        lingering = tuple(each.key for each in found.lingering)
+        for generation in found.lingering:
+            self._programmer.withdraw(generation, now_ns)
+        excess = tuple(each for each in found.excess if each not in lingering)
+        if excess:
+            self._programmer.remove(router_id, excess)
+        self._settle(now_ns)
+        return found
+
+    def _read_back(self, router_id: str, now_ns: int) -> None:
+        self._sessions[router_id].next_read_ns = now_ns + self._settings.reconcile_interval_ns
+        read_id = next(self._read_ids)
+        self._reads = {key: at for key, at in self._reads.items() if key[0] != router_id}
+        self._reads[router_id, read_id] = now_ns
+        self._effects.append(Send(router_id, ReadTable(read_id)))
+
+    # Clients
+
+    def request(self, request: PowerRequest, now_ns: int) -> list[Circuit]:
+        """Admit a request; raises Refusal with nothing reserved. A retry gets the circuits that it made."""
+        known = self.book.of_request(request)
+        if known is not None:
+            return known
+        check_request(request, self.view)
+        admitted = self.admission.admit(request, self._draw_key)
+        circuits = []
+        for key, route in admitted:
+            circuit = self._new_circuit(key.circuit_id, request, route, now_ns)
+            self.book.add(circuit, request)
+            generation = new_generation(
+                circuit, self.book.next_admission_seq(), route, seamless=False
+            )
+            circuit.apply(CircuitEvent.ADMITTED)
+            circuit.apply(CircuitEvent.STAGE_SENT)
+            self._mover.launch(circuit, generation, now_ns)
+            circuits.append(circuit)
+        self._settle(now_ns)
+        return circuits
+
+    def compute(self, request: PowerRequest) -> list[Route]:
+        """The routes that :meth:`request` would reserve now."""
+        check_request(request, self.view)
+        keys = (CircuitGeneration(-number, 1) for number in count(1))
+        admitted = self.admission.admit(request, lambda: next(keys))
+        for key, _ in admitted:
+            self.ledger.release(key)
+        return [route for _, route in admitted]
+
+    def _draw_key(self) -> CircuitGeneration:
+        return CircuitGeneration(self.book.next_circuit_id(), 1)
+
+    def _new_circuit(
+        self, circuit_id: int, request: PowerRequest, route: Route, now_ns: int
+    ) -> Circuit:
+        return Circuit(
+            circuit_id=circuit_id,
+            request_id=request.request_id,
+            sink_id=request.sink_id,
+            source_ids=request.source_ids,
+            constraints=request.constraints,
+            power_w=route.power_w,
+            priority=self.view.loads[request.sink_id][1].priority,
+            requested_at_ns=now_ns,
+        )
+
+    def change(self, circuit_id: int, power_w: float, now_ns: int) -> Circuit:
+        """Ask for another power: a new generation, made before the old one is broken."""
+        check_power(power_w, "power_w")
+        circuit = self.book.get_live(circuit_id)
+        carrying = circuit.newest()
+        if circuit.power_w == power_w:
+            return circuit
+        if circuit.state is CircuitState.WAITING:
+            circuit.power_w = power_w
+            self.book.persist(circuit)
+            self._mover.retry_soon(now_ns)
+            return circuit
+        if carrying is None or carrying.phase is not Phase.CARRYING:
+            raise Refusal(
+                RefusalCode.ABORTED,
+                "CIRCUIT_IN_TRANSITION",
+                f"circuit {circuit_id} is {circuit.state.value}; try again once it is active",
+                metadata={"circuit_id": str(circuit_id)},
+            )
+        route = self._mover.find_route(circuit, power_w)
+        if route is None:
+            raise self.admission.explain_change(circuit, power_w)
+        circuit.power_w = power_w
+        circuit.apply(CircuitEvent.MOVING, "its power is being changed")
+        self._mover.begin(circuit, route, now_ns, seamless=True)
+        self._settle(now_ns)
+        return circuit
+
+    def release(self, circuit_id: int, now_ns: int) -> Circuit:
+        """Take a circuit down; a second release of the same circuit changes nothing."""
+        circuit = self.book.get(circuit_id)
+        if circuit.admin_up and not circuit.state.ended:
+            circuit.admin_up = False
+            circuit.apply(CircuitEvent.RELEASED, "released")
+            self.book.persist(circuit)
+            self._take_down(circuit, now_ns)
+            self._settle(now_ns)
+        return circuit
+
+    def _take_down(self, circuit: Circuit, now_ns: int) -> None:
+        for generation in list(circuit.generations.values()):
+            if generation.phase not in (Phase.DRAINING, Phase.WITHDRAWING):
+                drain = not self._mover.path_down(generation.route)
+                self._programmer.retire(generation, now_ns, drain=drain)
+        self._finish_if_gone(circuit)
+
+    # Consequences
+
+    def _adopt_view(self, now_ns: int) -> None:
+        """Look at the network again; where it differs, move what must move."""
+        before = self.view
+        in_step = {key for key, session in self._sessions.items() if session.in_step}
+        view = build_grid_view(self.lsdb, in_step, now_ns)
+        if view == before:
+            return
+        self.admission.adopt(view)
+        self._effects.append(TopologyChanged())
+        self._mover.on_view(before, now_ns)
+
+    def _settle(self, now_ns: int) -> None:
+        """Follow outcomes until none is left."""
+        while outcomes := self._programmer.take_outcomes():
+            for outcome in outcomes:
+                self._follow(outcome, now_ns)
+
+    def _follow(self, outcome: Outcome, now_ns: int) -> None:
+        circuit = self.book.circuits.get(outcome.key.circuit_id)
+        if circuit is None:
+            return
+        match outcome:
+            case Actuated():
+                self._on_actuated(circuit, outcome, now_ns)
+            case Starved():
+                if circuit.state is CircuitState.ACTIVE and self._is_newest(circuit, outcome.key):
+                    circuit.apply(CircuitEvent.STARVED, "its sink gets less than it should")
+            case Failed():
+                self._on_failed(circuit, outcome, now_ns)
+            case Gone():
+                self.book.persist(circuit)
+                self._finish_if_gone(circuit)
+                self._mover.retry_soon(now_ns)
+        self._effects.append(CircuitChanged(circuit.circuit_id))
+
+    def _is_newest(self, circuit: Circuit, key: CircuitGeneration) -> bool:
+        newest = circuit.newest()
+        return newest is not None and newest.key == key
+
+    def _on_actuated(self, circuit: Circuit, outcome: Actuated, now_ns: int) -> None:
+        newest = circuit.newest()
+        if newest is None or newest.key != outcome.key:
+            return
+        if self._mover.path_down(newest.route):
+            # Late news: the link-state database says otherwise by now.
+            self._mover.move(circuit, "its path is down", now_ns)
+            return
+        circuit.attempts = 0
+        circuit.excluded_ids.clear()
+        if circuit.state is not CircuitState.ACTIVE and circuit.admin_up:
+            circuit.apply(CircuitEvent.ACTUATED)
+        self._mover.retire_older(circuit, newest, now_ns)
+
+    def _on_failed(self, circuit: Circuit, outcome: Failed, now_ns: int) -> None:
+        if not circuit.admin_up or circuit.state.ended:
+            return
+        first_set_up = circuit.state in (CircuitState.STAGING, CircuitState.COMMITTING)
+        if outcome.permanent and first_set_up:
+            circuit.apply(CircuitEvent.REFUSED, outcome.reason)
+            circuit.admin_up = False
+            self.book.persist(circuit)
+            return
+        circuit.attempts += 1
+        if outcome.router_id:
+            circuit.excluded_ids.add(outcome.router_id)
+        self._mover.move(circuit, outcome.reason, now_ns)
+
+    def _finish_if_gone(self, circuit: Circuit) -> None:
+        if circuit.state is CircuitState.WITHDRAWING and not circuit.generations:
+            circuit.apply(CircuitEvent.WITHDRAWN, circuit.reason)
+            self.book.persist(circuit)

@@ -1,0 +1,122 @@
+"""Link-state database: the newest advertisement of every router, and what two ends together say of a link."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from digitalgrid.model import LinkAdvertisement, RouterLsa
+
+
+class LinkState(Enum):
+    """A link counts only when both ends advertise it up; a missing end is no news, neither good nor bad."""
+
+    UP = "up"
+    DOWN = "down"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkView:
+    """A link as both ends advertise it; where they differ, the safer figure."""
+
+    link_id: str
+    a: str
+    b: str
+    resistance_ohm: float
+    voltage_v: float
+    ampacity_a: float
+    cost_per_mwh: float
+    state: LinkState
+
+    def far_end(self, router_id: str) -> str:
+        return self.b if router_id == self.a else self.a
+
+    def same_physics(self, other: "LinkView") -> bool:
+        return (self.resistance_ohm, self.voltage_v, self.ampacity_a) == (
+            other.resistance_ohm,
+            other.voltage_v,
+            other.ampacity_a,
+        )
+
+
+@dataclass(slots=True)
+class _Entry:
+    lsa: RouterLsa
+    received_ns: int
+
+
+class LinkStateDatabase:
+    """Advertisements ordered by (boot_id, seq), and aged.
+
+    An advertisement that ages out makes its router unusable for admission; it is kept, because silence about a
+    line is not news that the line is down.
+    """
+
+    def __init__(self, max_age_ns: int) -> None:
+        self._max_age_ns = max_age_ns
+        self._entries: dict[str, _Entry] = {}
+        self.version = 0
+
+    def install(self, lsa: RouterLsa, now_ns: int) -> bool:
+        """Take a newer advertisement; True where it changes what is known. An older one is dropped."""
+        entry = self._entries.get(lsa.router_id)
+        if entry is not None and (lsa.boot_id, lsa.seq) <= (entry.lsa.boot_id, entry.lsa.seq):
+            return False
+        self._entries[lsa.router_id] = _Entry(lsa, now_ns)
+        changed = (
+            entry is None
+            or _content(entry.lsa) != _content(lsa)
+            or now_ns - entry.received_ns > self._max_age_ns
+        )
+        self.version += changed
+        return changed
+
+    def lsas(self) -> Iterable[RouterLsa]:
+        return (entry.lsa for entry in self._entries.values())
+
+    def fresh_router_ids(self, now_ns: int) -> frozenset[str]:
+        """Routers whose advertisement has not aged out."""
+        return frozenset(
+            router_id
+            for router_id, entry in self._entries.items()
+            if now_ns - entry.received_ns <= self._max_age_ns
+        )
+
+    def links(self) -> dict[str, LinkView]:
+        """All links that anybody advertises, merged from their two ends."""
+        ends: dict[str, list[tuple[str, LinkAdvertisement]]] = {}
+        for lsa in self.lsas():
+            for link in lsa.links:
+                ends.setdefault(link.link_id, []).append((lsa.router_id, link))
+        return {link_id: self._merge(link_id, pair) for link_id, pair in ends.items()}
+
+    def _merge(self, link_id: str, ends: list[tuple[str, LinkAdvertisement]]) -> LinkView:
+        ends = sorted(ends, key=lambda end: end[0])
+        router_id, link = ends[0]
+        advertised = [end for _, end in ends]
+        return LinkView(
+            link_id=link_id,
+            a=router_id,
+            b=ends[1][0] if len(ends) == 2 else link.neighbor_id,
+            resistance_ohm=max(end.resistance_ohm for end in advertised),
+            voltage_v=link.voltage_v,
+            ampacity_a=min(end.ampacity_a for end in advertised),
+            cost_per_mwh=max(end.cost_per_mwh for end in advertised),
+            state=self._state(ends),
+        )
+
+    def _state(self, ends: list[tuple[str, LinkAdvertisement]]) -> LinkState:
+        if not all(link.up for _, link in ends):
+            return LinkState.DOWN
+        if len(ends) == 1:
+            # The far end is known and does not have this line: that is news, and bad.
+            return LinkState.DOWN if ends[0][1].neighbor_id in self._entries else LinkState.UNKNOWN
+        if len(ends) > 2:
+            return LinkState.DOWN
+        (a, at_a), (b, at_b) = ends
+        agree = (at_a.neighbor_id, at_b.neighbor_id) == (b, a) and at_a.voltage_v == at_b.voltage_v
+        return LinkState.UP if agree else LinkState.DOWN
+
+
+def _content(lsa: RouterLsa) -> tuple[object, ...]:
+    return (lsa.boot_id, lsa.efficiency, lsa.links, lsa.sources, lsa.loads)

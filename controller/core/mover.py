@@ -1,0 +1,235 @@
+"""Keeps promises over changes of the network: decides which circuits must move, and finds them a way."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from controller.core.admission import Admission
+from controller.core.circuit import (
+    Circuit,
+    CircuitEvent,
+    CircuitState,
+    Generation,
+    Phase,
+)
+from controller.core.grid_view import GridView
+from controller.core.ledger import Ledger
+from controller.core.lsdb import LinkState
+from controller.core.programming import Programmer, new_generation
+from controller.core.route import Route
+
+# A circuit that no router takes this often in a row waits before it is tried again.
+MOST_ATTEMPTS = 5
+RETRY_SOON_NS = 10_000_000
+RETRY_LATER_NS = 1_000_000_000
+
+
+class Mover:
+    """Starts, moves and restarts generations. ``persist`` writes a circuit and the decision just made for it."""
+
+    def __init__(
+        self,
+        circuits: Mapping[int, Circuit],
+        ledger: Ledger,
+        admission: Admission,
+        programmer: Programmer,
+        next_admission_seq: Callable[[], int],
+        persist: Callable[[Circuit], None],
+    ) -> None:
+        self._circuits = circuits
+        self._ledger = ledger
+        self._admission = admission
+        self._programmer = programmer
+        self._next_admission_seq = next_admission_seq
+        self._persist = persist
+        self._retry_at_ns: int | None = None
+
+    def next_deadline_ns(self) -> int | None:
+        return self._retry_at_ns
+
+    # Starting
+
+    def begin(self, circuit: Circuit, route: Route, now_ns: int, *, seamless: bool) -> None:
+        """Reserve the next generation, at the tail of every link, and program it."""
+        generation = new_generation(circuit, self._next_admission_seq(), route, seamless=seamless)
+        self._ledger.reserve(generation.key, route)
+        self.launch(circuit, generation, now_ns)
+
+    def launch(self, circuit: Circuit, generation: Generation, now_ns: int) -> None:
+        """Program a generation that is reserved already."""
+        self._programmer.start(generation, now_ns)
+        self._persist(circuit)
+
+    def find_route(self, circuit: Circuit, power_w: float) -> Route | None:
+        """The present source first: what others were promised from theirs stays as it was packed."""
+        newest = circuit.newest() or max(
+            circuit.generations.values(), key=lambda each: each.key.generation, default=None
+        )
+        candidates = [circuit.source_ids]
+        if newest is not None:
+            candidates.insert(0, (newest.route.source_id,))
+        if circuit.sink_id not in self._admission.view.loads:
+            return None
+        for source_ids in candidates:
+            route = self._admission.route(
+                circuit.sink_id,
+                power_w,
+                source_ids,
+                circuit.constraints,
+                circuit_id=circuit.circuit_id,
+                excluded_ids=circuit.excluded_ids,
+            )
+            if route is not None:
+                return route
+        return None
+
+    # Moving
+
+    def on_view(self, before: GridView, now_ns: int) -> None:
+        """Move what the change broke at once; admit again what it made differ; then try what waits."""
+        affected = sorted(self._affected(before), key=urgency)
+        for circuit in affected:
+            newest = circuit.newest()
+            if newest is not None and self.path_down(newest.route):
+                self._leave(circuit, newest, now_ns)
+        # The least urgent first: where a line can carry less than before, it is they who must go.
+        for circuit in reversed(affected):
+            newest = circuit.newest()
+            if newest is None or newest.phase is not Phase.CARRYING:
+                continue
+            if self._physics_changed(newest.route, before):
+                self.move(circuit, "a line or router on its path has changed", now_ns)
+        self.retry_soon(now_ns)
+
+    def _leave(self, circuit: Circuit, newest: Generation, now_ns: int) -> None:
+        reason = "its path is down"
+        if newest.phase is Phase.CARRYING:
+            self.move(circuit, reason, now_ns)
+        else:
+            # Its Failed outcome leads to the move.
+            self._programmer.fail(newest, now_ns, reason)
+
+    def _affected(self, before: GridView) -> Iterable[Circuit]:
+        view = self._admission.view
+        live = [each for each in self._circuits.values() if each.admin_up and not each.state.ended]
+        if before.sources != view.sources or before.loads != view.loads:
+            return live
+        if {each.router_id: each.efficiency for each in before.routers.values()} != {
+            each.router_id: each.efficiency for each in view.routers.values()
+        }:
+            return live
+        changed = {
+            link_id
+            for link_id in before.links.keys() | view.links.keys()
+            if before.links.get(link_id) != view.links.get(link_id)
+        }
+        return [each for each in live if _uses(each, changed)]
+
+    def path_down(self, route: Route) -> bool:
+        """Whether there is news that the route cannot carry power; a router that is silent is no news."""
+        view = self._admission.view
+        for link in route.links:
+            known = view.links.get(link.link_id)
+            if known is not None and known.state is LinkState.DOWN:
+                return True
+            ends_known = {link.from_router_id, link.to_router_id} <= view.routers.keys()
+            if known is None and ends_known:
+                return True
+        return self._gone(route.source_id, route.router_ids[0], view.sources) or self._gone(
+            route.sink_id, route.router_ids[-1], view.loads
+        )
+
+    def _gone(self, id_: str, router_id: str, at: Mapping[str, tuple[str, object]]) -> bool:
+        router = self._admission.view.routers.get(router_id)
+        return router is not None and at.get(id_, ("",))[0] != router_id
+
+    def _physics_changed(self, route: Route, before: GridView) -> bool:
+        view = self._admission.view
+        for link in route.links:
+            old, new = before.links.get(link.link_id), view.links.get(link.link_id)
+            if old and new and not old.same_physics(new):
+                return True
+        return any(
+            router_id in before.routers
+            and router_id in view.routers
+            and before.routers[router_id].efficiency != view.routers[router_id].efficiency
+            for router_id in route.router_ids
+        )
+
+    def move(self, circuit: Circuit, reason: str, now_ns: int) -> None:
+        """Make the next generation, beside the old one where that still carries power."""
+        carrying = circuit.carrying()
+        alive = carrying is not None and self._can_stay(carrying.route)
+        route = None
+        if circuit.attempts < MOST_ATTEMPTS:
+            route = self.find_route(circuit, circuit.power_w)
+        if route is not None:
+            circuit.apply(CircuitEvent.MOVING, reason)
+            self.begin(circuit, route, now_ns, seamless=alive)
+        elif alive and carrying is not None:
+            self._revert(circuit, carrying, reason)
+        else:
+            self._wait(circuit, reason, now_ns)
+
+    def _can_stay(self, route: Route) -> bool:
+        """Whether a route that carries power may go on: up, and no line of it beyond a lowered ampacity."""
+        return not self.path_down(route) and not any(
+            self._admission.overloaded(link.link_id) for link in route.links
+        )
+
+    def _revert(self, circuit: Circuit, carrying: Generation, reason: str) -> None:
+        circuit.attempts = 0
+        circuit.excluded_ids.clear()
+        circuit.power_w = carrying.route.power_w
+        if circuit.state is CircuitState.REROUTING:
+            circuit.apply(CircuitEvent.REVERTED, f"stays where it was: {reason}")
+            self._persist(circuit)
+
+    def _wait(self, circuit: Circuit, reason: str, now_ns: int) -> None:
+        """Nothing fits while the old path is held: let go of it, and try again once it is free."""
+        for generation in list(circuit.generations.values()):
+            if generation.phase is not Phase.WITHDRAWING:
+                self._programmer.retire(generation, now_ns, drain=False)
+        if circuit.state is not CircuitState.WAITING:
+            circuit.apply(CircuitEvent.NO_PATH, f"no path now: {reason}")
+            self._persist(circuit)
+        self.retry_soon(now_ns)
+
+    # Waiting
+
+    def retry_soon(self, now_ns: int) -> None:
+        """Something became free, or came back; changes that come together are answered once."""
+        if any(each.state is CircuitState.WAITING for each in self._circuits.values()):
+            due_ns = now_ns + RETRY_SOON_NS
+            self._retry_at_ns = min(self._retry_at_ns or due_ns, due_ns)
+
+    def on_timer(self, now_ns: int) -> None:
+        """Try the circuits that wait, most urgent first."""
+        if self._retry_at_ns is None or now_ns < self._retry_at_ns:
+            return
+        waiting = [each for each in self._circuits.values() if each.state is CircuitState.WAITING]
+        moved = 0
+        for circuit in sorted(waiting, key=urgency):
+            circuit.attempts = 0
+            circuit.excluded_ids.clear()
+            route = self.find_route(circuit, circuit.power_w)
+            if route is not None:
+                circuit.apply(CircuitEvent.MOVING, "a path is free again")
+                self.begin(circuit, route, now_ns, seamless=False)
+                moved += 1
+        self._retry_at_ns = now_ns + RETRY_LATER_NS if moved < len(waiting) else None
+
+    def retire_older(self, circuit: Circuit, newest: Generation, now_ns: int) -> None:
+        """The newest delivers: drain what came before it, or withdraw it where its path is down."""
+        for older in list(circuit.generations.values()):
+            retiring = older.phase in (Phase.DRAINING, Phase.WITHDRAWING)
+            if older.key.generation < newest.key.generation and not retiring:
+                self._programmer.retire(older, now_ns, drain=not self.path_down(older.route))
+
+
+def urgency(circuit: Circuit) -> tuple[int, int]:
+    """Higher priority first, then the older promise."""
+    return (-circuit.priority, circuit.circuit_id)
+
+
+def _uses(circuit: Circuit, link_ids: set[str]) -> bool:
+    newest = circuit.newest()
+    return newest is not None and any(link.link_id in link_ids for link in newest.route.links)

@@ -1,0 +1,114 @@
+"""Says why power cannot be routed, with the figures that a client needs to ask for something possible."""
+
+from collections.abc import Mapping, Sequence
+
+from controller.core.errors import Refusal, RefusalCode
+from controller.core.grid_view import GridView
+from controller.core.request import PowerRequest
+from controller.core.route import Route
+from controller.routing.cut import minimum_cut
+from controller.routing.graph import ArcGraph
+
+
+def load_limit_exceeded(sink_id: str, power_w: float, reserved_w: float, limit_w: float) -> Refusal:
+    return Refusal(
+        RefusalCode.FAILED_PRECONDITION,
+        "LOAD_LIMIT_EXCEEDED",
+        f"load {sink_id!r} takes at most {limit_w:.6g} W, {reserved_w:.6g} W of it are promised"
+        f" already, so {power_w:.6g} W more is too much",
+        field="power_w",
+        metadata={
+            "limit_w": repr(limit_w),
+            "reserved_w": repr(reserved_w),
+            "missing_w": repr(reserved_w + power_w - limit_w),
+        },
+    )
+
+
+def explain_no_route(
+    request: PowerRequest,
+    *,
+    view: GridView,
+    graph: ArcGraph,
+    arc_link_ids: Sequence[str],
+    sink: int,
+    available_w: Mapping[int, float],
+    largest_w: float,
+    unconstrained: Route | None,
+) -> Refusal:
+    """The first that holds: sink away, no source, a constraint, a cut that is too small, or no single path."""
+    sink_router_id = view.loads[request.sink_id][0]
+    if not view.routers[sink_router_id].usable:
+        return Refusal(
+            RefusalCode.FAILED_PRECONDITION,
+            "ROUTER_NOT_CONNECTED",
+            f"router {sink_router_id!r} of load {request.sink_id!r} is not connected; try again later",
+            field="sink_id",
+            metadata={"router": sink_router_id},
+        )
+    if not available_w:
+        return Refusal(
+            RefusalCode.FAILED_PRECONDITION,
+            "NO_SOURCE_CONNECTED",
+            "no candidate source is at a connected router; try again later, or name others",
+            field="source_ids",
+        )
+    if unconstrained is not None:
+        return _constraint_binds(request, unconstrained)
+    cut = minimum_cut(graph, sink, available_w)
+    links = sorted({arc_link_ids[arc] for arc in cut.arcs})
+    if cut.deliverable_w < request.power_w:
+        missing_w = request.power_w - cut.deliverable_w
+        return Refusal(
+            RefusalCode.RESOURCE_EXHAUSTED,
+            "INSUFFICIENT_CAPACITY",
+            f"at most {cut.deliverable_w:.6g} W can still reach load {request.sink_id!r}:"
+            f" {missing_w:.6g} W are missing; it is held up by"
+            f" {'links ' + ', '.join(links) if links else 'the sources'}",
+            field="power_w",
+            metadata={
+                "bottleneck_links": ",".join(links),
+                "deliverable_w": repr(cut.deliverable_w),
+                "missing_w": repr(missing_w),
+            },
+        )
+    hint = "" if request.allow_split else "; allow a split, or ask for less"
+    return Refusal(
+        RefusalCode.RESOURCE_EXHAUSTED,
+        "NO_SINGLE_PATH",
+        f"no single path carries {request.power_w:.6g} W to load {request.sink_id!r}: the largest"
+        f" carries {largest_w:.6g} W{hint}",
+        field="power_w",
+        metadata={
+            "bottleneck_links": ",".join(links),
+            "largest_single_w": repr(largest_w),
+            "missing_w": repr(request.power_w - largest_w),
+        },
+    )
+
+
+def _constraint_binds(request: PowerRequest, unconstrained: Route) -> Refusal:
+    constraints = request.constraints
+    asked = [
+        text
+        for text, present in (
+            (f"max_loss_fraction {constraints.max_loss_fraction}", constraints.max_loss_fraction),
+            (f"max_hops {constraints.max_hops}", constraints.max_hops is not None),
+            (f"avoid_ids {', '.join(constraints.avoid_ids)}", constraints.avoid_ids),
+        )
+        if present
+    ]
+    field = "max_loss_fraction" if constraints.max_loss_fraction else "max_hops"
+    if not constraints.max_loss_fraction and constraints.max_hops is None:
+        field = "avoid_ids"
+    return Refusal(
+        RefusalCode.FAILED_PRECONDITION,
+        "CONSTRAINTS_UNSATISFIABLE",
+        f"no route meets {' and '.join(asked)}; the best without loses"
+        f" {unconstrained.loss_fraction:.4f} over {len(unconstrained.links)} links",
+        field=f"constraints.{field}",
+        metadata={
+            "loss_fraction": repr(unconstrained.loss_fraction),
+            "hops": str(len(unconstrained.links)),
+        },
+    )

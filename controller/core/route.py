@@ -1,0 +1,65 @@
+"""A route with the power reserved along it, and the snapshots that program its routers."""
+
+from dataclasses import dataclass
+
+from digitalgrid.model import CircuitGeneration, HopSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class RouteLink:
+    """One link in the direction of the power, as reserved."""
+
+    link_id: str
+    from_router_id: str
+    to_router_id: str
+    sent_w: float
+    received_w: float
+    current_a: float
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """From one source to one sink. ``entering_w[k]`` enters router k when the circuit runs at its reservation."""
+
+    source_id: str
+    sink_id: str
+    router_ids: tuple[str, ...]
+    links: tuple[RouteLink, ...]
+    entering_w: tuple[float, ...]
+    power_w: float
+
+    @property
+    def injected_w(self) -> float:
+        return self.entering_w[0]
+
+    @property
+    def loss_fraction(self) -> float:
+        return (self.injected_w - self.power_w) / self.injected_w
+
+    @property
+    def sink_router_id(self) -> str:
+        return self.router_ids[-1]
+
+
+def hop_snapshots(
+    route: Route, key: CircuitGeneration, admission_seq: int
+) -> dict[str, HopSnapshot]:
+    """What each router on the route must be told, by router id."""
+    hops = {}
+    last = len(route.router_ids) - 1
+    for index, router_id in enumerate(route.router_ids):
+        egress = route.links[index] if index < last else None
+        hops[router_id] = HopSnapshot(
+            circuit_id=key.circuit_id,
+            generation=key.generation,
+            admission_seq=admission_seq,
+            power_w=route.power_w,
+            ingress_power_w=route.entering_w[index],
+            egress_power_w=egress.sent_w if egress else route.power_w,
+            received_power_w=egress.received_w if egress else route.power_w,
+            source_id=route.source_id if index == 0 else "",
+            ingress_link_id=route.links[index - 1].link_id if index else "",
+            load_id="" if egress else route.sink_id,
+            egress_link_id=egress.link_id if egress else "",
+        )
+    return hops

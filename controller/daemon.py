@@ -1,0 +1,86 @@
+"""``dgc serve``: opens the store, starts the core and its edges, and runs until told to stop."""
+
+import asyncio
+import logging
+import signal
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from controller.config import ControllerConfig
+from controller.core.controller import CoreSettings
+from controller.core.programming import Timeouts
+from controller.northbound.server import start_server as start_northbound
+from controller.runtime import Runtime
+from controller.southbound.service import start_server as start_southbound
+from controller.store.protocol import StoreError
+from controller.store.sqlite import SqliteStore
+
+_log = logging.getLogger(__name__)
+_S = 1_000_000_000
+# Calls in flight get this long to end when the daemon stops.
+_GRACE_S = 0.3
+
+
+def core_settings(config: ControllerConfig) -> CoreSettings:
+    timeouts = config.timeouts
+    return CoreSettings(
+        timeouts=Timeouts(
+            lease_ms=config.lease_ms,
+            stage_ms=timeouts.stage_ms,
+            commit_ms=timeouts.commit_ms,
+            actuate_ms=timeouts.actuate_ms,
+            drain_ms=timeouts.drain_ms,
+            withdraw_ms=timeouts.withdraw_ms,
+        ),
+        lsa_max_age_ns=int(config.lsa_max_age_s * _S),
+        reconcile_interval_ns=int(config.reconcile_interval_s * _S),
+    )
+
+
+def run(config: ControllerConfig) -> int:
+    """Run the daemon in this thread; its exit code: 0 when told to stop, 1 when it cannot go on."""
+    logging.basicConfig(
+        level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    try:
+        return asyncio.run(serve(config))
+    except (StoreError, OSError) as error:
+        _log.critical("%s", error)
+        return 1
+
+
+async def serve(config: ControllerConfig) -> int:
+    """Start everything, wait for SIGTERM, SIGINT or a failure, stop everything."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        store = SqliteStore(Path(config.store.path))
+        runtime = Runtime(store, core_settings(config))
+        stack.callback(runtime.close)
+        if config.openflow.enabled:
+            _start_openflow(config, stack)
+        southbound, service = await start_southbound(runtime, config.southbound.listen)
+        stack.push_async_callback(southbound.stop, _GRACE_S)
+        northbound = await start_northbound(runtime, config.northbound.listen, service.read_meters)
+        stack.push_async_callback(northbound.stop, _GRACE_S)
+        _log.info(
+            "serving: northbound %s, southbound %s, epoch %d",
+            config.northbound.listen,
+            ", ".join(config.southbound.listen),
+            runtime.election_id.low,
+        )
+        runtime.failure.add_done_callback(lambda _: stop.set())
+        await stop.wait()
+        return 1 if runtime.failure.done() else 0
+
+
+def _start_openflow(config: ControllerConfig, stack: AsyncExitStack) -> None:
+    # os-ken is loaded only where the daemon runs the control network.
+    from controller.openflow.launcher import OpenFlowController
+
+    host, _, port = config.openflow.listen.rpartition(":")
+    controller = OpenFlowController(host, int(port))
+    controller.start()
+    stack.callback(controller.stop)

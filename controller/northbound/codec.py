@@ -1,0 +1,130 @@
+"""Protobuf messages <-> the core's values. What clients send is checked here as far as it needs no network."""
+
+from collections.abc import Sequence
+
+from controller.core.circuit import Circuit, CircuitState, Constraints, Generation, Timings
+from controller.core.errors import invalid
+from controller.core.request import PowerRequest
+from controller.core.route import Route
+from digitalgrid.v1 import northbound_pb2 as pb
+
+MOST_ID_CHARACTERS = 256
+MOST_IDS = 1024
+
+_STATES = {state: pb.CircuitState.Value(f"CIRCUIT_STATE_{state.name}") for state in CircuitState}
+
+
+def request_from_pb(message: pb.PowerRequest, request_id: str) -> PowerRequest:
+    """Raises Refusal for what no network could mean. ``request_id`` stands in where the client gave none."""
+    _check_ids("request_id", [message.request_id])
+    _check_ids("sink_id", [message.sink_id])
+    _check_ids("source_ids", message.source_ids)
+    return PowerRequest(
+        request_id=message.request_id or request_id,
+        sink_id=message.sink_id,
+        power_w=message.power_w,
+        source_ids=tuple(dict.fromkeys(message.source_ids)),
+        constraints=_constraints_from_pb(message.constraints),
+        allow_split=message.allow_split,
+    )
+
+
+def _constraints_from_pb(message: pb.Constraints) -> Constraints:
+    _check_ids("constraints.avoid_ids", message.avoid_ids)
+    return Constraints(
+        max_loss_fraction=(
+            message.max_loss_fraction if message.HasField("max_loss_fraction") else None
+        ),
+        max_hops=message.max_hops if message.HasField("max_hops") else None,
+        avoid_ids=tuple(dict.fromkeys(message.avoid_ids)),
+    )
+
+
+def _check_ids(field: str, ids: Sequence[str]) -> None:
+    if len(ids) > MOST_IDS:
+        raise invalid(field, "TOO_MANY_IDS", f"{field} has {len(ids)} ids; {MOST_IDS} is the most")
+    longest = max(map(len, ids), default=0)
+    if longest > MOST_ID_CHARACTERS:
+        raise invalid(
+            field,
+            "ID_TOO_LONG",
+            f"an id in {field} has {longest} characters; {MOST_ID_CHARACTERS} is the most",
+        )
+
+
+def circuit_to_pb(circuit: Circuit) -> pb.Circuit:
+    """The circuit as it stands: on its newest route, or the last one while that is being taken down."""
+    message = pb.Circuit(
+        circuit_id=circuit.circuit_id,
+        request_id=circuit.request_id,
+        generation=circuit.last_generation,
+        state=_STATES[circuit.state],
+        reason=circuit.reason,
+        sink_id=circuit.sink_id,
+        power_w=circuit.power_w,
+        constraints=_constraints_to_pb(circuit.constraints),
+        source_ids=circuit.source_ids,
+        timings=_timings_to_pb(circuit.timings),
+        interruptions=circuit.interruptions,
+        last_interruption_ns=circuit.last_interruption_ns,
+        power_since_ns=circuit.power_since_ns,
+        admin_up=circuit.admin_up,
+    )
+    generation = circuit.newest() or _last_generation(circuit)
+    if generation is not None:
+        message.generation = generation.key.generation
+        message.admission_seq = generation.admission_seq
+        _add_route(message, generation.route)
+    return message
+
+
+def computed_to_pb(request: PowerRequest, route: Route) -> pb.Circuit:
+    """What would be made of a request: a circuit without a number."""
+    message = pb.Circuit(
+        request_id=request.request_id,
+        state=pb.CIRCUIT_STATE_REQUESTED,
+        sink_id=request.sink_id,
+        power_w=route.power_w,
+        constraints=_constraints_to_pb(request.constraints),
+        source_ids=request.source_ids,
+        admin_up=True,
+    )
+    _add_route(message, route)
+    return message
+
+
+def _last_generation(circuit: Circuit) -> Generation | None:
+    return max(circuit.generations.values(), key=lambda each: each.key.generation, default=None)
+
+
+def _add_route(message: pb.Circuit, route: Route) -> None:
+    message.source_id = route.source_id
+    message.router_ids.extend(route.router_ids)
+    message.injected_w = route.injected_w
+    message.loss_fraction = route.loss_fraction
+    for link in route.links:
+        message.links.add(
+            link_id=link.link_id,
+            from_router_id=link.from_router_id,
+            to_router_id=link.to_router_id,
+            sent_w=link.sent_w,
+            received_w=link.received_w,
+            current_a=link.current_a,
+        )
+
+
+def _constraints_to_pb(constraints: Constraints) -> pb.Constraints:
+    return pb.Constraints(
+        max_loss_fraction=constraints.max_loss_fraction,
+        max_hops=constraints.max_hops,
+        avoid_ids=constraints.avoid_ids,
+    )
+
+
+def _timings_to_pb(timings: Timings) -> pb.CircuitTimings:
+    return pb.CircuitTimings(
+        stored_after_ns=timings.stored_after_ns,
+        staged_after_ns=timings.staged_after_ns,
+        committed_after_ns=timings.committed_after_ns,
+        actuated_after_ns=timings.actuated_after_ns,
+    )

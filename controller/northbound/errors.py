@@ -1,0 +1,148 @@
+"""A refusal as a gRPC status: its canonical code, with google.rpc details that a client can act on.
+
+Every handler of the server is wrapped, so that services just raise.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import DecodeError, Message
+from google.rpc import error_details_pb2 as details
+from google.rpc.code_pb2 import Code
+from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
+
+from controller.core.errors import Refusal, RefusalCode, invalid
+from controller.runtime import StoreFailed
+
+_log = logging.getLogger(__name__)
+
+DOMAIN = "digitalgrid"
+# Health checking and reflection, served beside our own services, answer for themselves.
+_OURS = "/digitalgrid."
+_RETRY_AFTER_NS = 100_000_000
+
+
+def status_of(refusal: Refusal) -> Status:
+    """The status that a refusal becomes, details included."""
+    status = Status(code=Code.Value(refusal.code.value), message=str(refusal))
+    for detail in _details(refusal):
+        packed = AnyMessage()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return status
+
+
+def _details(refusal: Refusal) -> list[Message]:
+    found: list[Message] = [
+        details.ErrorInfo(reason=refusal.reason, domain=DOMAIN, metadata=refusal.metadata)
+    ]
+    description = str(refusal)
+    if refusal.field:
+        violation = details.BadRequest.FieldViolation(field=refusal.field, description=description)
+        found.append(details.BadRequest(field_violations=[violation]))
+    if refusal.code is RefusalCode.FAILED_PRECONDITION:
+        precondition = details.PreconditionFailure.Violation(
+            type=refusal.reason, subject=refusal.field, description=description
+        )
+        found.append(details.PreconditionFailure(violations=[precondition]))
+    if refusal.code is RefusalCode.RESOURCE_EXHAUSTED:
+        subject = refusal.metadata.get("bottleneck_links", "")
+        quota = details.QuotaFailure.Violation(subject=subject, description=description)
+        found.append(details.QuotaFailure(violations=[quota]))
+    if refusal.code is RefusalCode.ABORTED:
+        found.append(details.RetryInfo(retry_delay=Duration(nanos=_RETRY_AFTER_NS)))
+    return found
+
+
+Handler = Callable[[Any, grpc.aio.ServicerContext], Any]
+Deserializer = Callable[[bytes], Any]
+
+
+def _decoded(deserialize: Deserializer) -> Deserializer:
+    """Hands the error on in place of the message: a call whose bytes make no sense is refused like any other."""
+
+    def decode(data: bytes) -> Message | DecodeError:
+        try:
+            message: Message = deserialize(data)
+        except DecodeError as error:
+            return error
+        return message
+
+    return decode
+
+
+def _check_decoded(request: Message | DecodeError) -> None:
+    if isinstance(request, DecodeError):
+        raise invalid("", "MALFORMED_MESSAGE", f"the request is no message of the API: {request}")
+
+
+@asynccontextmanager
+async def _answering(context: grpc.aio.ServicerContext, method: str) -> AsyncIterator[None]:
+    """Ends the call with the status of whatever is raised."""
+    try:
+        yield
+    except grpc.aio.AbortError:
+        raise
+    except Refusal as refusal:
+        _log.info("%s refused: %s: %s", method, refusal.reason, refusal)
+        status = rpc_status.to_status(status_of(refusal))
+        await context.abort(status.code, status.details, status.trailing_metadata)
+    except StoreFailed as error:
+        message = f"the controller cannot write to its store and stops: {error}"
+        await context.abort(grpc.StatusCode.UNAVAILABLE, message)
+    except Exception:  # noqa: BLE001 - the last resort of every call
+        _log.exception("%s failed", method)
+        message = "a fault of the controller; its log says more"
+        await context.abort(grpc.StatusCode.INTERNAL, message)
+
+
+def _guarded_call(handler: Handler, method: str) -> Handler:
+    async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
+        async with _answering(context, method):
+            _check_decoded(request)
+            return await handler(request, context)
+
+    return call
+
+
+def _guarded_stream(handler: Handler, method: str) -> Handler:
+    async def stream(request: Any, context: grpc.aio.ServicerContext) -> None:
+        async with _answering(context, method):
+            _check_decoded(request)
+            async with aclosing(handler(request, context)) as responses:
+                async for response in responses:
+                    await context.write(response)
+
+    return stream
+
+
+class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+    """Turns what handlers raise into statuses; what is not foreseen is logged and answered INTERNAL."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
+        call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler:
+        handler = await continuation(call_details)
+        if handler is None or not call_details.method.startswith(_OURS):
+            return handler
+        if handler.unary_unary:
+            return grpc.unary_unary_rpc_method_handler(
+                _guarded_call(handler.unary_unary, call_details.method),
+                _decoded(handler.request_deserializer),
+                handler.response_serializer,
+            )
+        if handler.unary_stream:
+            return grpc.unary_stream_rpc_method_handler(
+                _guarded_stream(handler.unary_stream, call_details.method),
+                _decoded(handler.request_deserializer),
+                handler.response_serializer,
+            )
+        return handler

@@ -1,0 +1,65 @@
+"""Streams of what changes. Each watcher keeps only the ids of what changed since it was last sent something:
+a slow one gets the newest state of each, in bounded memory."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from time import monotonic
+
+from controller.northbound.codec import circuit_to_pb
+from controller.northbound.topology_codec import topology_to_pb
+from controller.runtime import Runtime
+from digitalgrid.v1 import northbound_pb2 as pb
+
+# The whole topology is sent each time, so not more often than this.
+TOPOLOGY_PACE_S = 0.1
+
+
+async def circuit_events(runtime: Runtime) -> AsyncGenerator[pb.WatchCircuitsResponse]:
+    """All circuits that have not ended, a marker, then each that changes, as it stands when it is sent."""
+    circuits = runtime.core.book.circuits
+    changed: dict[int, None] = {}
+    wake = asyncio.Event()
+
+    def note(circuit_id: int) -> None:
+        changed[circuit_id] = None
+        wake.set()
+
+    runtime.circuit_listeners.add(note)
+    try:
+        for circuit_id in [key for key, each in circuits.items() if not each.state.ended]:
+            changed.pop(circuit_id, None)
+            if circuit_id in circuits:
+                yield pb.WatchCircuitsResponse(circuit=circuit_to_pb(circuits[circuit_id]))
+        yield pb.WatchCircuitsResponse(snapshot_done=pb.SnapshotDone())
+        while True:
+            await wake.wait()
+            wake.clear()
+            while changed:
+                circuit_id = next(iter(changed))
+                del changed[circuit_id]
+                if circuit_id in circuits:
+                    yield pb.WatchCircuitsResponse(circuit=circuit_to_pb(circuits[circuit_id]))
+    finally:
+        runtime.circuit_listeners.discard(note)
+
+
+async def topologies(runtime: Runtime) -> AsyncGenerator[pb.Topology]:
+    """The whole view now, and after every change of link state, sessions or reservations."""
+    wake = asyncio.Event()
+
+    def note_circuit(_circuit_id: int) -> None:
+        # Reservations are part of the view, and change with the circuits that hold them.
+        wake.set()
+
+    runtime.topology_listeners.add(wake.set)
+    runtime.circuit_listeners.add(note_circuit)
+    try:
+        while True:
+            wake.clear()
+            sent_at_s = monotonic()
+            yield runtime.handle(topology_to_pb)
+            await wake.wait()
+            await asyncio.sleep(sent_at_s + TOPOLOGY_PACE_S - monotonic())
+    finally:
+        runtime.topology_listeners.discard(wake.set)
+        runtime.circuit_listeners.discard(note_circuit)

@@ -1,0 +1,138 @@
+"""PowerService: what clients ask of the controller. A reply to a change waits until it is durable."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Iterable
+
+import grpc
+from google.rpc.code_pb2 import Code
+
+from controller.core.circuit import Circuit
+from controller.core.errors import Refusal, invalid
+from controller.northbound.codec import circuit_to_pb, computed_to_pb, request_from_pb
+from controller.northbound.errors import status_of
+from controller.northbound.feeds import circuit_events
+from controller.runtime import Runtime
+from digitalgrid.v1 import northbound_pb2 as pb
+from digitalgrid.v1.northbound_pb2_grpc import PowerServiceServicer
+
+MOST_REQUESTS = 1024
+
+
+class PowerService(PowerServiceServicer):
+    """Translates; all decisions are the core's."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    async def RequestPower(  # noqa: N802
+        self, request: pb.RequestPowerRequest, context: grpc.aio.ServicerContext
+    ) -> pb.RequestPowerResponse:
+        circuits = self._admit(_power_request(request))
+        await self._runtime.durable()
+        return pb.RequestPowerResponse(
+            request_id=circuits[0].request_id, circuits=map(circuit_to_pb, circuits)
+        )
+
+    async def BatchRequestPower(  # noqa: N802
+        self, request: pb.BatchRequestPowerRequest, context: grpc.aio.ServicerContext
+    ) -> pb.BatchRequestPowerResponse:
+        if len(request.requests) > MOST_REQUESTS:
+            raise invalid(
+                "requests",
+                "BATCH_TOO_LARGE",
+                f"{len(request.requests)} requests in one batch; {MOST_REQUESTS} is the most",
+            )
+        decisions: list[list[Circuit] | Refusal] = []
+        for each in request.requests:
+            try:
+                decisions.append(self._admit(each))
+            except Refusal as refusal:
+                decisions.append(refusal)
+            # A long batch must not keep the news of a dead line waiting.
+            await asyncio.sleep(0)
+        await self._runtime.durable()
+        return pb.BatchRequestPowerResponse(
+            outcomes=[
+                _outcome(each, decision)
+                for each, decision in zip(request.requests, decisions, strict=True)
+            ]
+        )
+
+    async def ComputePower(  # noqa: N802
+        self, request: pb.ComputePowerRequest, context: grpc.aio.ServicerContext
+    ) -> pb.ComputePowerResponse:
+        asked = request_from_pb(_power_request(request), request_id="")
+        routes = self._runtime.handle(lambda core, now_ns: core.compute(asked))
+        return pb.ComputePowerResponse(circuits=[computed_to_pb(asked, each) for each in routes])
+
+    async def ChangeCircuit(  # noqa: N802
+        self, request: pb.ChangeCircuitRequest, context: grpc.aio.ServicerContext
+    ) -> pb.ChangeCircuitResponse:
+        circuit_id = _circuit_id(request)
+        circuit = self._runtime.handle(
+            lambda core, now_ns: core.change(circuit_id, request.power_w, now_ns)
+        )
+        await self._runtime.durable()
+        return pb.ChangeCircuitResponse(circuit=circuit_to_pb(circuit))
+
+    async def ReleaseCircuit(  # noqa: N802
+        self, request: pb.ReleaseCircuitRequest, context: grpc.aio.ServicerContext
+    ) -> pb.ReleaseCircuitResponse:
+        circuit_id = _circuit_id(request)
+        circuit = self._runtime.handle(lambda core, now_ns: core.release(circuit_id, now_ns))
+        await self._runtime.durable()
+        return pb.ReleaseCircuitResponse(circuit=circuit_to_pb(circuit))
+
+    async def GetCircuit(  # noqa: N802
+        self, request: pb.GetCircuitRequest, context: grpc.aio.ServicerContext
+    ) -> pb.GetCircuitResponse:
+        circuit = self._runtime.core.book.get(_circuit_id(request))
+        return pb.GetCircuitResponse(circuit=circuit_to_pb(circuit))
+
+    async def ListCircuits(  # noqa: N802
+        self, request: pb.ListCircuitsRequest, context: grpc.aio.ServicerContext
+    ) -> pb.ListCircuitsResponse:
+        return pb.ListCircuitsResponse(
+            circuits=[
+                circuit_to_pb(circuit)
+                for _, circuit in sorted(self._runtime.core.book.circuits.items())
+                if request.request_id in ("", circuit.request_id)
+                and (request.include_ended or not circuit.state.ended)
+            ]
+        )
+
+    def WatchCircuits(  # noqa: N802
+        self, request: pb.WatchCircuitsRequest, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[pb.WatchCircuitsResponse]:
+        return circuit_events(self._runtime)
+
+    def _admit(self, message: pb.PowerRequest) -> list[Circuit]:
+        asked = request_from_pb(message, request_id=str(uuid.uuid4()))
+        return self._runtime.handle(lambda core, now_ns: core.request(asked, now_ns))
+
+
+def _power_request(message: pb.RequestPowerRequest | pb.ComputePowerRequest) -> pb.PowerRequest:
+    if not message.HasField("request"):
+        raise invalid("request", "REQUEST_MISSING", "request is missing; say what is to be served")
+    return message.request
+
+
+def _circuit_id(
+    message: pb.ChangeCircuitRequest | pb.ReleaseCircuitRequest | pb.GetCircuitRequest,
+) -> int:
+    if not message.circuit_id:
+        raise invalid("circuit_id", "CIRCUIT_ID_MISSING", "circuit_id is missing; it is 1 or more")
+    return message.circuit_id
+
+
+def _outcome(message: pb.PowerRequest, decision: Iterable[Circuit] | Refusal) -> pb.BatchOutcome:
+    if isinstance(decision, Refusal):
+        status = status_of(decision)
+        return pb.BatchOutcome(
+            code=status.code, message=status.message, request_id=message.request_id
+        )
+    circuits = list(decision)
+    return pb.BatchOutcome(
+        code=Code.OK, request_id=circuits[0].request_id, circuits=map(circuit_to_pb, circuits)
+    )

@@ -1,0 +1,63 @@
+"""Puts the northbound services on one gRPC server, with health checking and reflection."""
+
+import errno
+import logging
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from controller.northbound.errors import ErrorInterceptor
+from controller.northbound.power import PowerService
+from controller.northbound.topology import ReadMeters, TopologyService
+from controller.runtime import Runtime
+from digitalgrid.v1 import northbound_pb2 as pb
+from digitalgrid.v1.northbound_pb2_grpc import (
+    add_PowerServiceServicer_to_server,
+    add_TopologyServiceServicer_to_server,
+)
+
+_log = logging.getLogger(__name__)
+
+_MIB = 1024 * 1024
+_OPTIONS = (
+    # A full batch is a fraction of this.
+    ("grpc.max_receive_message_length", 4 * _MIB),
+    # All circuits of a large network in one answer.
+    ("grpc.max_send_message_length", 64 * _MIB),
+    # Two daemons on one port would share its clients.
+    ("grpc.so_reuseport", 0),
+)
+
+
+async def start_server(runtime: Runtime, listen: str, read_meters: ReadMeters) -> grpc.aio.Server:
+    """Serve clients on ``listen`` (host:port). Raises OSError, which says what to do, where that is taken."""
+    server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=_OPTIONS)
+    add_PowerServiceServicer_to_server(PowerService(runtime), server)
+    add_TopologyServiceServicer_to_server(TopologyService(runtime, read_meters), server)
+    services = [each.full_name for each in pb.DESCRIPTOR.services_by_name.values()]
+    await _add_health(server, services)
+    reflection.enable_server_reflection(
+        [*services, health.SERVICE_NAME, reflection.SERVICE_NAME], server
+    )
+    _bind(server, listen)
+    await server.start()
+    return server
+
+
+async def _add_health(server: grpc.aio.Server, services: list[str]) -> None:
+    servicer = health.aio.HealthServicer()
+    for service in ("", *services):
+        await servicer.set(service, health_pb2.HealthCheckResponse.SERVING)
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+
+
+def _bind(server: grpc.aio.Server, listen: str) -> None:
+    try:
+        server.add_insecure_port(listen)
+    except RuntimeError as error:
+        raise OSError(
+            errno.EADDRINUSE,
+            f"cannot listen on {listen} for clients: the address is in use or not this machine's;"
+            " stop what uses it, or set northbound.listen to another",
+        ) from error

@@ -1,0 +1,40 @@
+"""TopologyService: the network as the controller sees it, and the energy books of its routers."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+
+import grpc
+
+from controller.northbound.feeds import topologies
+from controller.northbound.topology_codec import topology_to_pb
+from controller.runtime import Runtime
+from digitalgrid.v1 import northbound_pb2 as pb
+from digitalgrid.v1.northbound_pb2_grpc import TopologyServiceServicer
+from digitalgrid.v1.power_link_pb2 import RouterMeters
+
+# The meters of the routers that answered, and the ids of those that did not.
+ReadMeters = Callable[[], Awaitable[tuple[list[RouterMeters], list[str]]]]
+
+
+class TopologyService(TopologyServiceServicer):
+    def __init__(self, runtime: Runtime, read_meters: ReadMeters) -> None:
+        self._runtime = runtime
+        self._read_meters = read_meters
+
+    async def GetTopology(  # noqa: N802
+        self, request: pb.GetTopologyRequest, context: grpc.aio.ServicerContext
+    ) -> pb.GetTopologyResponse:
+        return pb.GetTopologyResponse(topology=self._runtime.handle(topology_to_pb))
+
+    async def WatchTopology(  # noqa: N802
+        self, request: pb.WatchTopologyRequest, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[pb.WatchTopologyResponse]:
+        async with aclosing(topologies(self._runtime)) as views:
+            async for view in views:
+                yield pb.WatchTopologyResponse(topology=view)
+
+    async def ReadMeters(  # noqa: N802
+        self, request: pb.ReadAllMetersRequest, context: grpc.aio.ServicerContext
+    ) -> pb.ReadAllMetersResponse:
+        meters, missing = await self._read_meters()
+        return pb.ReadAllMetersResponse(meters=meters, missing_router_ids=missing)

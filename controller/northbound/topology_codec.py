@@ -1,0 +1,69 @@
+"""The grid view with its loads and reservations, as clients see it."""
+
+from controller.core import ledger as resource
+from controller.core.controller import Controller
+from controller.core.ledger import link_direction
+from controller.core.lsdb import LinkState, LinkView
+from digitalgrid.v1 import northbound_pb2 as pb
+
+
+def topology_to_pb(core: Controller, now_ns: int) -> pb.Topology:
+    fresh = core.lsdb.fresh_router_ids(now_ns)
+    return pb.Topology(
+        lsdb_version=core.lsdb.version,
+        routers=[_router_to_pb(core, router_id) for router_id in sorted(core.view.routers)],
+        links=[_link_to_pb(core, link, fresh) for _, link in sorted(core.view.links.items())],
+        sources=[_source_to_pb(core, source_id) for source_id in sorted(core.view.sources)],
+        loads=[_load_to_pb(core, load_id) for load_id in sorted(core.view.loads)],
+    )
+
+
+def _router_to_pb(core: Controller, router_id: str) -> pb.RouterState:
+    router = core.view.routers[router_id]
+    return pb.RouterState(
+        router_id=router_id,
+        connected=core.is_connected(router_id),
+        boot_id=router.boot_id,
+        efficiency=router.efficiency,
+        table_version=core.table_version(router_id),
+    )
+
+
+def _link_to_pb(core: Controller, link: LinkView, fresh: frozenset[str]) -> pb.LinkState:
+    return pb.LinkState(
+        link_id=link.link_id,
+        a_router_id=link.a,
+        b_router_id=link.b,
+        up=link.state is LinkState.UP and {link.a, link.b} <= fresh,
+        resistance_ohm=link.resistance_ohm,
+        voltage_v=link.voltage_v,
+        ampacity_a=link.ampacity_a,
+        cost_per_mwh=link.cost_per_mwh,
+        reserved_a_to_b_a=core.ledger.total(link_direction(link.link_id, link.a)),
+        reserved_b_to_a_a=core.ledger.total(link_direction(link.link_id, link.b)),
+        circuit_ids=core.ledger.circuits_on_link(link.link_id, link.a, link.b),
+    )
+
+
+def _source_to_pb(core: Controller, source_id: str) -> pb.SourceState:
+    router_id, source = core.view.sources[source_id]
+    return pb.SourceState(
+        source_id=source_id,
+        router_id=router_id,
+        max_power_w=source.max_power_w,
+        reserved_w=core.ledger.total(resource.source(source_id)),
+        cost_per_mwh=source.cost_per_mwh,
+        renewable=source.renewable,
+    )
+
+
+def _load_to_pb(core: Controller, load_id: str) -> pb.LoadState:
+    router_id, load = core.view.loads[load_id]
+    return pb.LoadState(
+        load_id=load_id,
+        router_id=router_id,
+        max_power_w=load.max_power_w,
+        reserved_w=core.ledger.total(resource.load(load_id)),
+        priority=load.priority,
+        value_per_mwh=load.value_per_mwh,
+    )

@@ -1,0 +1,134 @@
+"""Starts and stops os-ken inside this process, in threads of its own.
+
+os-ken's own launcher (``AppManager.run_apps``) crashes at shutdown, leaves non-daemon threads and an
+open listening socket behind, and listens on port 6633 unless told otherwise. Here the listening
+socket is ours, and every thread descends from a daemon thread, whose nature it inherits.
+"""
+
+import logging
+import secrets
+import socket
+import threading
+from concurrent.futures import Future
+from typing import Any
+
+from os_ken.base.app_manager import SERVICE_BRICKS, AppManager, OSKenApp
+from os_ken.controller.ofp_handler import OFPHandler
+from os_ken.lib import hub
+
+from controller.openflow.app import FabricApp, OpenFlowSnapshot
+from controller.openflow.datapath import SwitchConnection
+from controller.openflow.fabric import Fabric, FabricTimers
+
+log = logging.getLogger(__name__)
+
+_STOP_TIMEOUT_S = 10.0
+
+
+class _Handshake(OFPHandler):  # type: ignore[misc]  # os-ken carries no types
+    """os-ken's handshake with switches, without the server that it would start."""
+
+    def start(self) -> None:
+        OSKenApp.start(self)
+
+
+class OpenFlowController:
+    """The control network's controller: listens for switches and runs a :class:`Fabric` on them.
+
+    os-ken keeps its applications in globals, so a process runs one of these at a time.
+    """
+
+    def __init__(
+        self,
+        listen_host: str = "127.0.0.1",
+        listen_port: int = 6653,
+        timers: FabricTimers | None = None,
+    ) -> None:
+        self._address = (listen_host, listen_port)
+        self._timers = timers or FabricTimers()
+        self._listener: socket.socket | None = None
+        self._thread: threading.Thread | None = None
+        self._connections: dict[socket.socket, Any] = {}
+        self._connections_lock = threading.Lock()
+        self._apps = AppManager()
+        self._app: FabricApp | None = None
+
+    @property
+    def listen_port(self) -> int:
+        """The port that is listened on; differs from the one asked for where that was 0."""
+        if self._listener is None:
+            raise RuntimeError("the OpenFlow controller is not started")
+        return int(self._listener.getsockname()[1])
+
+    def start(self) -> None:
+        """Listen for switches. OSError where the address is taken or not this machine's."""
+        if SERVICE_BRICKS:
+            raise RuntimeError("an OpenFlow controller runs in this process; stop it first")
+        self._listener = socket.create_server(self._address, backlog=128)
+        ready: Future[FabricApp] = Future()
+        self._thread = threading.Thread(
+            target=self._run, args=(self._listener, ready), name="openflow-accept", daemon=True
+        )
+        self._thread.start()
+        self._app = ready.result()
+
+    def stop(self) -> None:
+        """Stop listening, close all connections and end all threads."""
+        if self._listener is None or self._thread is None:
+            return
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join(_STOP_TIMEOUT_S)
+        self._listener.close()
+        with self._connections_lock:
+            connections = dict(self._connections)
+        for connection in connections:
+            _shut_down(connection)
+        for serving in connections.values():
+            serving.join(_STOP_TIMEOUT_S)
+        self._apps.close()
+        self._listener, self._thread, self._app = None, None, None
+
+    def snapshot(self, timeout_s: float = 5.0) -> OpenFlowSnapshot:
+        """What the fabric knows now."""
+        if self._app is None:
+            raise RuntimeError("the OpenFlow controller is not started")
+        return self._app.snapshot(timeout_s)
+
+    def _run(self, listener: socket.socket, ready: Future[FabricApp]) -> None:
+        try:
+            ready.set_result(self._start_apps())
+        except Exception as error:  # noqa: BLE001 - start() raises it
+            ready.set_exception(error)
+            return
+        while True:
+            try:
+                connection, address = listener.accept()
+            except OSError:
+                return  # Shut down by stop().
+            with self._connections_lock:
+                self._connections[connection] = hub.spawn(self._serve, connection, address)
+
+    def _start_apps(self) -> FabricApp:
+        handshake = self._apps.instantiate(_Handshake)
+        fabric = Fabric(secrets.token_bytes(8), self._timers)
+        app: FabricApp = self._apps.instantiate(FabricApp, fabric)
+        handshake.start()
+        app.start()
+        return app
+
+    def _serve(self, connection: socket.socket, address: Any) -> None:
+        try:
+            SwitchConnection(connection, address).serve()
+        except Exception:
+            log.exception("the connection of the switch at %s ends after an error", address)
+        finally:
+            connection.close()
+            with self._connections_lock:
+                self._connections.pop(connection, None)
+
+
+def _shut_down(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError as error:
+        log.debug("already closed: %s", error)

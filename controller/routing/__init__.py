@@ -1,0 +1,1 @@
+"""Pure numeric kernels on arrays; they know nothing of circuits or protocols."""

@@ -1,0 +1,115 @@
+"""Core messages to and from the southbound protobuf."""
+
+from controller.core.messages import (
+    Abort,
+    CircuitStatus,
+    CircuitTable,
+    Commit,
+    Drain,
+    FlowState,
+    Operation,
+    ReadTable,
+    ResultCode,
+    Stage,
+    ToRouter,
+    TransactionResult,
+    Withdraw,
+)
+from digitalgrid.convert import election_id_to_pb, hop_from_pb, hop_to_pb
+from digitalgrid.model import CircuitGeneration, ElectionId
+from digitalgrid.v1 import southbound_pb2 as pb
+
+_OPERATIONS = {
+    pb.OPERATION_STAGE: Operation.STAGE,
+    pb.OPERATION_COMMIT: Operation.COMMIT,
+    pb.OPERATION_ABORT: Operation.ABORT,
+    pb.OPERATION_DRAIN: Operation.DRAIN,
+    pb.OPERATION_WITHDRAW: Operation.WITHDRAW,
+}
+_CODES = {
+    pb.RESULT_CODE_OK: ResultCode.OK,
+    pb.RESULT_CODE_STALE_ELECTION_ID: ResultCode.STALE_ELECTION_ID,
+    pb.RESULT_CODE_STALE_GENERATION: ResultCode.STALE_GENERATION,
+    pb.RESULT_CODE_UNKNOWN_TRANSACTION: ResultCode.UNKNOWN_TRANSACTION,
+    pb.RESULT_CODE_LEASE_EXPIRED: ResultCode.LEASE_EXPIRED,
+    pb.RESULT_CODE_INVALID_HOP: ResultCode.INVALID_HOP,
+    pb.RESULT_CODE_LINK_DOWN: ResultCode.LINK_DOWN,
+    pb.RESULT_CODE_NOT_ATTEMPTED: ResultCode.NOT_ATTEMPTED,
+}
+_FLOW_STATES = {
+    pb.FLOW_STATE_ARRIVED: FlowState.ARRIVED,
+    pb.FLOW_STATE_ACTUATED: FlowState.ACTUATED,
+    pb.FLOW_STATE_STARVED: FlowState.STARVED,
+    pb.FLOW_STATE_DRAINED: FlowState.DRAINED,
+}
+
+
+def to_pb(message: ToRouter, election_id: ElectionId) -> pb.ControllerMessage:
+    """Every mutation carries the election id."""
+    elected = election_id_to_pb(election_id)
+    match message:
+        case Stage(txn_id, lease_ms, hops):
+            stage = pb.Stage(
+                election_id=elected,
+                txn_id=txn_id,
+                lease_ms=lease_ms,
+                hops=[hop_to_pb(hop) for hop in hops],
+            )
+            return pb.ControllerMessage(stage=stage)
+        case Commit(txn_id):
+            return pb.ControllerMessage(commit=pb.Commit(election_id=elected, txn_id=txn_id))
+        case Abort(txn_id):
+            return pb.ControllerMessage(abort=pb.Abort(election_id=elected, txn_id=txn_id))
+        case Drain(txn_id, circuits):
+            drain = pb.Drain(election_id=elected, txn_id=txn_id, circuits=_keys(circuits))
+            return pb.ControllerMessage(drain=drain)
+        case Withdraw(txn_id, circuits):
+            withdraw = pb.Withdraw(election_id=elected, txn_id=txn_id, circuits=_keys(circuits))
+            return pb.ControllerMessage(withdraw=withdraw)
+        case ReadTable(read_id):
+            return pb.ControllerMessage(read_table=pb.ReadTable(read_id=read_id))
+
+
+def _keys(circuits: tuple[CircuitGeneration, ...]) -> list[pb.CircuitGeneration]:
+    return [
+        pb.CircuitGeneration(circuit_id=each.circuit_id, generation=each.generation)
+        for each in circuits
+    ]
+
+
+def result_from_pb(result: pb.TransactionResult) -> TransactionResult:
+    """ValueError where the operation or the code is none that this protocol version knows."""
+    if result.operation not in _OPERATIONS or result.code not in _CODES:
+        raise ValueError(
+            f"result of transaction {result.txn_id}: operation {result.operation} or code"
+            f" {result.code} is unknown"
+        )
+    reasons = [result.message, *(entry.message for entry in result.entries)]
+    return TransactionResult(
+        result.txn_id,
+        _OPERATIONS[result.operation],
+        _CODES[result.code],
+        "; ".join(reason for reason in reasons if reason),
+    )
+
+
+def table_from_pb(table: pb.CircuitTable) -> CircuitTable:
+    return CircuitTable(
+        table.read_id,
+        table.table_version,
+        tuple(hop_from_pb(hop) for hop in table.hops),
+        frozenset(table.staged_txn_ids),
+    )
+
+
+def status_from_pb(status: pb.CircuitStatus) -> CircuitStatus:
+    """ValueError where the state is none that this protocol version knows."""
+    if status.state not in _FLOW_STATES:
+        raise ValueError(f"status of circuit {status.circuit_id}: state {status.state} is unknown")
+    return CircuitStatus(
+        CircuitGeneration(status.circuit_id, status.generation),
+        _FLOW_STATES[status.state],
+        status.delivered_mw / 1e3,
+        status.interruption_ns,
+        status.arrived_at_ns,
+    )

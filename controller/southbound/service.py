@@ -1,0 +1,183 @@
+"""The gRPC service that routers dial."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from itertools import count
+from typing import TypeAlias
+
+import grpc
+
+from controller.runtime import Runtime
+from controller.southbound import codec
+from controller.southbound.sessions import RouterSession, SessionRefused, Sessions
+from digitalgrid.convert import election_id_to_pb, lsa_from_pb
+from digitalgrid.model import PROTOCOL_VERSION
+from digitalgrid.v1 import power_link_pb2, southbound_pb2_grpc
+from digitalgrid.v1 import southbound_pb2 as pb
+
+_log = logging.getLogger(__name__)
+_KEEPALIVE = (
+    ("grpc.keepalive_time_ms", 2000),
+    ("grpc.keepalive_timeout_ms", 2000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 500),
+    ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.so_reuseport", 0),
+)
+
+Context: TypeAlias = grpc.aio.ServicerContext
+
+
+class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
+    """Maps sessions to events of the core, and the core's messages to sessions."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._sessions = Sessions()
+        self._read_ids = count(1)
+        self._meter_reads: dict[int, asyncio.Future[power_link_pb2.RouterMeters]] = {}
+
+    async def Session(self, request_iterator: object, context: Context) -> None:  # noqa: N802
+        """One router's stream, from its hello to its end."""
+        first = await context.read()
+        if first is grpc.aio.EOF:
+            return
+        if not isinstance(first, pb.RouterMessage) or first.WhichOneof("message") != "hello":
+            await context.abort(
+                grpc.StatusCode.INVALID_ARGUMENT, "the first message must be a hello"
+            )
+        try:
+            session = self._sessions.accept(first.hello)
+        except SessionRefused as refusal:
+            _log.warning("session refused: %s", refusal)
+            await context.abort(refusal.code, str(refusal))
+        _log.info("router %s connected, boot %d", session.router_id, session.boot_id)
+        self._greet(session)
+        try:
+            await self._serve(session, context)
+        finally:
+            if self._sessions.close(session):
+                _log.info("router %s disconnected", session.router_id)
+                self._runtime.detach(session.router_id)
+
+    def _greet(self, session: RouterSession) -> None:
+        elected = self._runtime.election_id
+        session.send(
+            pb.ControllerMessage(
+                hello=pb.ControllerHello(
+                    protocol_version=PROTOCOL_VERSION,
+                    role=pb.CONTROLLER_ROLE_LEADER,
+                    election_id=election_id_to_pb(elected),
+                )
+            )
+        )
+        self._runtime.attach(
+            session.router_id, lambda message: session.send(codec.to_pb(message, elected))
+        )
+
+    async def _serve(self, session: RouterSession, context: Context) -> None:
+        """Read and write until the stream ends, or the session is replaced."""
+        tasks = [
+            asyncio.create_task(self._read(session, context)),
+            asyncio.create_task(self._write(session, context)),
+            asyncio.create_task(session.ended.wait()),
+        ]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            reading = tasks[0]
+            if reading.done() and not reading.cancelled():
+                error = reading.exception()
+                if isinstance(error, ValueError):
+                    _log.warning("router %s: %s", session.router_id, error)
+                    await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+                if error is not None:
+                    raise error
+            if session.ended.is_set():
+                await context.abort(
+                    grpc.StatusCode.ABORTED, f"a newer session of {session.router_id} took over"
+                )
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _write(self, session: RouterSession, context: Context) -> None:
+        while (message := await session.outbox.get()) is not None:
+            await context.write(message)
+
+    async def _read(self, session: RouterSession, context: Context) -> None:
+        """ValueError on a message that makes no sense: it ends the session, and nothing else."""
+        while True:
+            message = await context.read()
+            if not isinstance(message, pb.RouterMessage):
+                return
+            if not self._sessions.is_live(session):
+                return
+            self._dispatch(session.router_id, message)
+
+    def _dispatch(self, router_id: str, message: pb.RouterMessage) -> None:
+        handle = self._runtime.handle
+        match message.WhichOneof("message"):
+            case "lsa":
+                lsa = lsa_from_pb(message.lsa)
+                if lsa.router_id != router_id:
+                    raise ValueError(
+                        f"link-state advertisement of {lsa.router_id!r} in the session of {router_id!r}"
+                    )
+                handle(lambda core, now_ns: core.on_lsa(lsa, now_ns))
+            case "sync_done":
+                handle(lambda core, now_ns: core.on_sync_done(router_id, now_ns))
+            case "result":
+                result = codec.result_from_pb(message.result)
+                handle(lambda core, now_ns: core.on_result(router_id, result, now_ns))
+            case "status":
+                status = codec.status_from_pb(message.status)
+                handle(lambda core, now_ns: core.on_status(router_id, status, now_ns))
+            case "table":
+                table = codec.table_from_pb(message.table)
+                found = handle(lambda core, now_ns: core.on_table(router_id, table, now_ns))
+                if found is not None and not found.none:
+                    _log.info("router %s repaired: %s", router_id, found.summary())
+            case "meters":
+                waiter = self._meter_reads.pop(message.meters.read_id, None)
+                if waiter is not None and not waiter.done():
+                    waiter.set_result(message.meters.meters)
+            case other:
+                raise ValueError(f"message {other!r} is not expected in a session")
+
+    async def read_meters(
+        self, timeout_s: float = 1.0
+    ) -> tuple[list[power_link_pb2.RouterMeters], list[str]]:
+        """The books of all connected routers, and the ids of known routers that did not answer."""
+        loop = asyncio.get_running_loop()
+        reads: dict[str, asyncio.Future[power_link_pb2.RouterMeters]] = {}
+        read_ids = []
+        for session in self._sessions.all():
+            read_id = next(self._read_ids)
+            read_ids.append(read_id)
+            reads[session.router_id] = self._meter_reads[read_id] = loop.create_future()
+            session.send(pb.ControllerMessage(read_meters=pb.ReadMeters(read_id=read_id)))
+        if reads:
+            await asyncio.wait(reads.values(), timeout=timeout_s)
+        for read_id in read_ids:
+            self._meter_reads.pop(read_id, None)
+        meters = [reads[key].result() for key in sorted(reads) if reads[key].done()]
+        answered = {key for key, read in reads.items() if read.done()}
+        return meters, sorted(self._runtime.core.view.routers.keys() - answered)
+
+
+async def start_server(
+    runtime: Runtime, listen: Sequence[str]
+) -> tuple[grpc.aio.Server, SouthboundService]:
+    """Listen for routers. OSError, naming the address, where it is taken."""
+    server = grpc.aio.server(options=_KEEPALIVE)
+    service = SouthboundService(runtime)
+    southbound_pb2_grpc.add_SouthboundServiceServicer_to_server(service, server)
+    for address in listen:
+        try:
+            server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise OSError(f"southbound.listen: cannot listen on {address}: {error}") from error
+    await server.start()
+    return server, service

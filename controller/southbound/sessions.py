@@ -1,0 +1,99 @@
+"""Which session speaks for a router: the newest of the one device that has the id."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import grpc
+
+from digitalgrid.model import PROTOCOL_VERSION
+from digitalgrid.v1 import southbound_pb2 as pb
+
+# A router that does not read this many messages is gone; it is read back when it returns.
+MOST_QUEUED = 10_000
+
+
+class SessionRefused(Exception):
+    """The hello is not acceptable; ``code`` is the gRPC status to close the stream with."""
+
+    def __init__(self, code: grpc.StatusCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(slots=True, eq=False)
+class RouterSession:
+    """One stream. ``outbox`` holds what is to be written; None ends the stream."""
+
+    router_id: str
+    instance_id: bytes
+    boot_id: int
+    session_no: int
+    outbox: asyncio.Queue[pb.ControllerMessage | None] = field(
+        default_factory=lambda: asyncio.Queue(MOST_QUEUED)
+    )
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def order(self) -> tuple[int, int]:
+        return (self.boot_id, self.session_no)
+
+    def send(self, message: pb.ControllerMessage) -> None:
+        try:
+            self.outbox.put_nowait(message)
+        except asyncio.QueueFull:
+            self.ended.set()
+
+
+class Sessions:
+    """Live sessions by router id."""
+
+    def __init__(self) -> None:
+        self._live: dict[str, RouterSession] = {}
+
+    def accept(self, hello: pb.RouterHello) -> RouterSession:
+        """Open a session, and end the half-open one that it replaces; SessionRefused otherwise."""
+        if hello.protocol_version != PROTOCOL_VERSION:
+            raise SessionRefused(
+                grpc.StatusCode.FAILED_PRECONDITION,
+                f"router {hello.router_id!r} speaks protocol version {hello.protocol_version}, this"
+                f" controller {PROTOCOL_VERSION}; upgrade the older of the two",
+            )
+        if not hello.router_id or not hello.instance_id:
+            raise SessionRefused(
+                grpc.StatusCode.INVALID_ARGUMENT, "hello without router_id or instance_id"
+            )
+        session = RouterSession(
+            hello.router_id, bytes(hello.instance_id), hello.boot_id, hello.session_no
+        )
+        older = self._live.get(session.router_id)
+        if older is not None:
+            self._check_successor(older, session)
+            older.ended.set()
+        self._live[session.router_id] = session
+        return session
+
+    def _check_successor(self, older: RouterSession, newer: RouterSession) -> None:
+        if older.instance_id != newer.instance_id:
+            raise SessionRefused(
+                grpc.StatusCode.ALREADY_EXISTS,
+                f"router id {newer.router_id!r} is taken by another device; give this one its own",
+            )
+        if newer.order <= older.order:
+            raise SessionRefused(
+                grpc.StatusCode.ABORTED,
+                f"router {newer.router_id!r} has a newer session than boot {newer.boot_id},"
+                f" session {newer.session_no}",
+            )
+
+    def is_live(self, session: RouterSession) -> bool:
+        return self._live.get(session.router_id) is session
+
+    def close(self, session: RouterSession) -> bool:
+        """Forget a session; False where it had been replaced already."""
+        if not self.is_live(session):
+            return False
+        del self._live[session.router_id]
+        return True
+
+    def all(self) -> list[RouterSession]:
+        return list(self._live.values())

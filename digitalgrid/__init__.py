@@ -1,0 +1,1 @@
+"""What controllers, routers and clients of a digital grid share."""

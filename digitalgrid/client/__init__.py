@@ -1,0 +1,24 @@
+"""The client library of the northbound API, blocking and for asyncio."""
+
+from digitalgrid.client.aio import AsyncPowerClient
+from digitalgrid.client.blocking import PowerClient
+from digitalgrid.client.calls import DEFAULT_SERVER, power_request
+from digitalgrid.client.errors import (
+    ControllerUnreachable,
+    FieldViolation,
+    NotActive,
+    PowerError,
+    RequestRefused,
+)
+
+__all__ = [
+    "DEFAULT_SERVER",
+    "AsyncPowerClient",
+    "ControllerUnreachable",
+    "FieldViolation",
+    "NotActive",
+    "PowerClient",
+    "PowerError",
+    "RequestRefused",
+    "power_request",
+]

@@ -1,0 +1,109 @@
+"""What the blocking and the asyncio client have in common: requests, channel options, waiting for ACTIVE."""
+
+import json
+import uuid
+from collections.abc import Iterable
+
+import grpc
+
+from digitalgrid.client.errors import NotActive
+from digitalgrid.v1 import northbound_pb2 as pb
+
+DEFAULT_SERVER = "127.0.0.1:50051"
+DEFAULT_TIMEOUT_S = 10.0
+
+# Every call may be repeated: requests carry an id, and the other mutations state what shall be, not a change.
+_RETRIES = {
+    "methodConfig": [
+        {
+            "name": [
+                {"service": "digitalgrid.v1.PowerService"},
+                {"service": "digitalgrid.v1.TopologyService"},
+            ],
+            "retryPolicy": {
+                "maxAttempts": 4,
+                "initialBackoff": "0.1s",
+                "maxBackoff": "0.5s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ]
+}
+CHANNEL_OPTIONS = (
+    ("grpc.service_config", json.dumps(_RETRIES)),
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+)
+
+
+def power_request(
+    sink_id: str,
+    power_w: float,
+    *,
+    source_ids: Iterable[str] = (),
+    max_loss_fraction: float | None = None,
+    max_hops: int | None = None,
+    avoid_ids: Iterable[str] = (),
+    allow_split: bool = False,
+    request_id: str = "",
+) -> pb.PowerRequest:
+    """A request for ``power_w`` delivered to the load ``sink_id``.
+
+    Without ``source_ids``, any source with spare power may serve it. Without a ``request_id`` it gets one of its
+    own, so that a retry after a lost answer reserves nothing twice.
+    """
+    return pb.PowerRequest(
+        request_id=request_id or str(uuid.uuid4()),
+        sink_id=sink_id,
+        power_w=power_w,
+        source_ids=source_ids,
+        constraints=pb.Constraints(
+            max_loss_fraction=max_loss_fraction, max_hops=max_hops, avoid_ids=avoid_ids
+        ),
+        allow_split=allow_split,
+    )
+
+
+class ActivationWait:
+    """Watches events until the circuits that it was given are all ACTIVE."""
+
+    _ENDED = (
+        pb.CIRCUIT_STATE_WITHDRAWING,
+        pb.CIRCUIT_STATE_WITHDRAWN,
+        pb.CIRCUIT_STATE_FAILED,
+    )
+
+    def __init__(self, circuit_ids: Iterable[int]) -> None:
+        self._circuit_ids = tuple(circuit_ids)
+        self._latest: dict[int, pb.Circuit] = {}
+
+    @property
+    def circuits(self) -> tuple[pb.Circuit, ...]:
+        """As last seen, in the order in which they were given."""
+        return tuple(self._latest[id_] for id_ in self._circuit_ids if id_ in self._latest)
+
+    def done(self, event: pb.WatchCircuitsResponse) -> bool:
+        """Takes one event; true once all are ACTIVE. Raises NotActive when one has ended."""
+        if event.HasField("circuit") and event.circuit.circuit_id in self._circuit_ids:
+            self._latest[event.circuit.circuit_id] = event.circuit
+            if event.circuit.state in self._ENDED:
+                raise self._not_active(grpc.StatusCode.ABORTED, "ended before power arrived")
+        if event.HasField("snapshot_done") and len(self.circuits) < len(self._circuit_ids):
+            raise self._not_active(grpc.StatusCode.NOT_FOUND, "are no longer known")
+        states = {circuit.state for circuit in self.circuits}
+        return len(self.circuits) == len(self._circuit_ids) and states <= {pb.CIRCUIT_STATE_ACTIVE}
+
+    def timed_out(self, timeout_s: float) -> NotActive:
+        what = f"are not all ACTIVE after {timeout_s:g} s"
+        return self._not_active(grpc.StatusCode.DEADLINE_EXCEEDED, what)
+
+    def _not_active(self, code: grpc.StatusCode, what: str) -> NotActive:
+        states = "; ".join(
+            f"{circuit.circuit_id} is {pb.CircuitState.Name(circuit.state)}"
+            f"{f' ({circuit.reason})' if circuit.reason else ''}"
+            for circuit in self.circuits
+        )
+        ids = ", ".join(str(id_) for id_ in self._circuit_ids)
+        return NotActive(code, f"circuits {ids} {what}{f': {states}' if states else ''}")

@@ -1,0 +1,80 @@
+"""What the client raises: the controller's refusal, with its google.rpc details, or its silence."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+
+_DETAILS_KEY = "grpc-status-details-bin"
+_UNREACHABLE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """A field of the request, and what is wrong with it."""
+
+    field: str
+    description: str
+
+
+class PowerError(Exception):
+    """A call that was not done.
+
+    ``reason`` is the controller's constant for it (UPPER_SNAKE_CASE, empty where it gives none), ``violations`` are
+    the fields at fault, and ``metadata`` carries ids and figures, such as the bottleneck link and the missing power.
+    """
+
+    def __init__(
+        self,
+        code: grpc.StatusCode,
+        message: str,
+        *,
+        reason: str = "",
+        violations: Iterable[FieldViolation] = (),
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.reason = reason
+        self.violations = tuple(violations)
+        self.metadata = dict(metadata or {})
+
+
+class RequestRefused(PowerError):
+    """The controller answered, and said no."""
+
+
+class NotActive(RequestRefused):
+    """Circuits were admitted, but power did not arrive in time, or they ended before it did."""
+
+
+class ControllerUnreachable(PowerError):
+    """No answer: the controller is not there, or did not answer in time. What it did is unknown."""
+
+
+def from_rpc_error(error: grpc.RpcError) -> PowerError:
+    """The typed error of a failed call, of grpc's blocking and asyncio flavours alike."""
+    code: grpc.StatusCode = error.code()
+    kind = ControllerUnreachable if code in _UNREACHABLE else RequestRefused
+    status = status_pb2.Status()
+    for key, value in error.trailing_metadata() or ():
+        if key == _DETAILS_KEY:
+            status.ParseFromString(value)
+    return _from_status(kind, code, error.details() or code.name, status)
+
+
+def _from_status(
+    kind: type[PowerError], code: grpc.StatusCode, message: str, status: status_pb2.Status
+) -> PowerError:
+    info = error_details_pb2.ErrorInfo()
+    request = error_details_pb2.BadRequest()
+    for detail in status.details:
+        # Unpack leaves its target alone where the type is another.
+        detail.Unpack(info)
+        detail.Unpack(request)
+    violations = [FieldViolation(v.field, v.description) for v in request.field_violations]
+    return kind(
+        code, message, reason=info.reason, violations=violations, metadata=dict(info.metadata)
+    )

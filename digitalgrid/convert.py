@@ -1,0 +1,206 @@
+"""Protobuf messages <-> the values of :mod:`digitalgrid.model`, with everything that arrives checked.
+
+Each ``*_from_pb`` raises :class:`ValueError` naming the message, its id and the field that is wrong.
+"""
+
+import math
+
+from digitalgrid.model import (
+    ElectionId,
+    HopSnapshot,
+    LinkAdvertisement,
+    LoadAdvertisement,
+    RouterLsa,
+    SourceAdvertisement,
+)
+from digitalgrid.v1 import power_link_pb2 as power_link_pb
+from digitalgrid.v1 import southbound_pb2 as southbound_pb
+
+
+def election_id_to_pb(election_id: ElectionId) -> power_link_pb.ElectionId:
+    return power_link_pb.ElectionId(high=election_id.high, low=election_id.low)
+
+
+def election_id_from_pb(message: power_link_pb.ElectionId) -> ElectionId:
+    """Zero is let through: who may not use it refuses it."""
+    return ElectionId(message.high, message.low)
+
+
+def hop_to_pb(hop: HopSnapshot) -> southbound_pb.HopSnapshot:
+    message = southbound_pb.HopSnapshot(
+        circuit_id=hop.circuit_id,
+        generation=hop.generation,
+        admission_seq=hop.admission_seq,
+        power_w=hop.power_w,
+        ingress_power_w=hop.ingress_power_w,
+        egress_power_w=hop.egress_power_w,
+        received_power_w=hop.received_power_w,
+    )
+    if hop.source_id:
+        message.source_id = hop.source_id
+    else:
+        message.ingress_link_id = hop.ingress_link_id
+    if hop.load_id:
+        message.load_id = hop.load_id
+    else:
+        message.egress_link_id = hop.egress_link_id
+    return message
+
+
+def hop_from_pb(message: southbound_pb.HopSnapshot) -> HopSnapshot:
+    """Raises ValueError unless the hop has one ingress, one egress, and finite positive powers."""
+    where = f"hop of circuit {message.circuit_id} generation {message.generation}"
+    if not message.circuit_id or not message.generation:
+        raise ValueError(f"{where}: circuit_id and generation must be 1 or more")
+    for side, names in (
+        ("ingress", (message.source_id, message.ingress_link_id)),
+        ("egress", (message.load_id, message.egress_link_id)),
+    ):
+        if not any(names):
+            raise ValueError(f"{where}: {side} names neither a link nor a cell's source or load")
+    for field in ("power_w", "ingress_power_w", "egress_power_w", "received_power_w"):
+        _require(where, field, getattr(message, field), above=0.0)
+    return hop_from_pb_unchecked(message)
+
+
+def hop_from_pb_unchecked(message: southbound_pb.HopSnapshot) -> HopSnapshot:
+    """For a receiver that checks each hop itself, to answer for each by itself."""
+    return HopSnapshot(
+        circuit_id=message.circuit_id,
+        generation=message.generation,
+        admission_seq=message.admission_seq,
+        power_w=message.power_w,
+        ingress_power_w=message.ingress_power_w,
+        egress_power_w=message.egress_power_w,
+        received_power_w=message.received_power_w,
+        source_id=message.source_id,
+        ingress_link_id=message.ingress_link_id,
+        load_id=message.load_id,
+        egress_link_id=message.egress_link_id,
+    )
+
+
+def lsa_to_pb(lsa: RouterLsa) -> power_link_pb.RouterLsa:
+    return power_link_pb.RouterLsa(
+        router_id=lsa.router_id,
+        boot_id=lsa.boot_id,
+        seq=lsa.seq,
+        efficiency=lsa.efficiency,
+        links=[
+            power_link_pb.LinkAdvertisement(
+                link_id=link.link_id,
+                neighbor_id=link.neighbor_id,
+                resistance_ohm=link.resistance_ohm,
+                voltage_v=link.voltage_v,
+                ampacity_a=link.ampacity_a,
+                cost_per_mwh=link.cost_per_mwh,
+                up=link.up,
+            )
+            for link in lsa.links
+        ],
+        sources=[
+            power_link_pb.SourceAdvertisement(
+                source_id=source.source_id,
+                max_power_w=source.max_power_w,
+                cost_per_mwh=source.cost_per_mwh,
+                renewable=source.renewable,
+            )
+            for source in lsa.sources
+        ],
+        loads=[
+            power_link_pb.LoadAdvertisement(
+                load_id=load.load_id,
+                max_power_w=load.max_power_w,
+                priority=load.priority,
+                value_per_mwh=load.value_per_mwh,
+            )
+            for load in lsa.loads
+        ],
+    )
+
+
+def lsa_from_pb(message: power_link_pb.RouterLsa) -> RouterLsa:
+    """Raises ValueError for an empty or repeated id, or a value that no device can have."""
+    where = f"LSA of router {message.router_id!r}"
+    _require_ids(where, "router_id", [message.router_id])
+    _require(where, "efficiency", message.efficiency, above=0.0, at_most=1.0)
+    _require_ids(where, "link_id", [link.link_id for link in message.links])
+    _require_ids(where, "source_id", [source.source_id for source in message.sources])
+    _require_ids(where, "load_id", [load.load_id for load in message.loads])
+    return RouterLsa(
+        router_id=message.router_id,
+        boot_id=message.boot_id,
+        seq=message.seq,
+        efficiency=message.efficiency,
+        links=tuple(_link_from_pb(where, link) for link in message.links),
+        sources=tuple(_source_from_pb(where, source) for source in message.sources),
+        loads=tuple(_load_from_pb(where, load) for load in message.loads),
+    )
+
+
+def _link_from_pb(where: str, message: power_link_pb.LinkAdvertisement) -> LinkAdvertisement:
+    where = f"{where}, link {message.link_id!r}"
+    _require_ids(where, "neighbor_id", [message.neighbor_id])
+    _require(where, "resistance_ohm", message.resistance_ohm, at_least=0.0)
+    _require(where, "voltage_v", message.voltage_v, above=0.0)
+    _require(where, "ampacity_a", message.ampacity_a, above=0.0)
+    _require(where, "cost_per_mwh", message.cost_per_mwh)
+    return LinkAdvertisement(
+        link_id=message.link_id,
+        neighbor_id=message.neighbor_id,
+        resistance_ohm=message.resistance_ohm,
+        voltage_v=message.voltage_v,
+        ampacity_a=message.ampacity_a,
+        cost_per_mwh=message.cost_per_mwh,
+        up=message.up,
+    )
+
+
+def _source_from_pb(where: str, message: power_link_pb.SourceAdvertisement) -> SourceAdvertisement:
+    where = f"{where}, source {message.source_id!r}"
+    _require(where, "max_power_w", message.max_power_w, above=0.0)
+    _require(where, "cost_per_mwh", message.cost_per_mwh)
+    return SourceAdvertisement(
+        source_id=message.source_id,
+        max_power_w=message.max_power_w,
+        cost_per_mwh=message.cost_per_mwh,
+        renewable=message.renewable,
+    )
+
+
+def _load_from_pb(where: str, message: power_link_pb.LoadAdvertisement) -> LoadAdvertisement:
+    where = f"{where}, load {message.load_id!r}"
+    _require(where, "max_power_w", message.max_power_w, above=0.0)
+    _require(where, "value_per_mwh", message.value_per_mwh)
+    return LoadAdvertisement(
+        load_id=message.load_id,
+        max_power_w=message.max_power_w,
+        priority=message.priority,
+        value_per_mwh=message.value_per_mwh,
+    )
+
+
+def _require_ids(where: str, field: str, ids: list[str]) -> None:
+    if not all(ids):
+        raise ValueError(f"{where}: {field} must not be empty")
+    if len(set(ids)) != len(ids):
+        repeated = next(name for name in ids if ids.count(name) > 1)
+        raise ValueError(f"{where}: {field} {repeated!r} stands there twice")
+
+
+def _require(
+    where: str,
+    field: str,
+    value: float,
+    *,
+    above: float = -math.inf,
+    at_least: float = -math.inf,
+    at_most: float = math.inf,
+) -> None:
+    if not math.isfinite(value):
+        raise ValueError(f"{where}: {field} must be a finite number, not {value!r}")
+    if value <= above:
+        raise ValueError(f"{where}: {field} must be above {above:g}, not {value!r}")
+    if not at_least <= value <= at_most:
+        bound = f"{at_least:g} or more" if value < at_least else f"{at_most:g} or less"
+        raise ValueError(f"{where}: {field} must be {bound}, not {value!r}")

@@ -1,0 +1,50 @@
+"""Batch files: requests for power, in SI units, that are sent in one call.
+
+::
+
+    requests:
+      - {sink_id: load3, power_w: 5e6}
+      - {sink_id: load9, power_w: 2e6, source_ids: [source1], max_hops: 4, allow_split: true}
+"""
+
+from dataclasses import dataclass, field
+
+from digitalgrid.client import power_request
+from digitalgrid.v1 import northbound_pb2 as pb
+from digitalgrid.yaml_schema import bounds, loads
+
+
+@dataclass(frozen=True, slots=True)
+class BatchEntry:
+    """One request, with the names and meanings of the API's ``PowerRequest``."""
+
+    sink_id: str
+    power_w: float
+    source_ids: tuple[str, ...] = ()
+    max_loss_fraction: float | None = None
+    max_hops: int | None = field(default=None, metadata=bounds(minimum=0, maximum=2**32 - 1))
+    avoid_ids: tuple[str, ...] = ()
+    allow_split: bool = False
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFile:
+    requests: tuple[BatchEntry, ...]
+
+
+def loads_batch(text: str, name: str) -> list[pb.PowerRequest]:
+    """The requests of a batch file's text. Raises ConfigError, which names the line."""
+    return [
+        power_request(
+            entry.sink_id,
+            entry.power_w,
+            source_ids=entry.source_ids,
+            max_loss_fraction=entry.max_loss_fraction,
+            max_hops=entry.max_hops,
+            avoid_ids=entry.avoid_ids,
+            allow_split=entry.allow_split,
+            request_id=entry.request_id,
+        )
+        for entry in loads(BatchFile, text, name).requests
+    ]

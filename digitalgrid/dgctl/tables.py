@@ -1,0 +1,242 @@
+"""Answers as tables for people. One function for each message that `dgctl` shows."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from google.protobuf.message import Message
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from digitalgrid.units import (
+    format_current,
+    format_duration_ns,
+    format_energy_mj,
+    format_fraction,
+    format_power,
+    format_voltage,
+)
+from digitalgrid.v1 import northbound_pb2 as pb
+from digitalgrid.v1 import power_link_pb2
+
+_STATE_STYLES = {
+    pb.CIRCUIT_STATE_ACTIVE: "green",
+    pb.CIRCUIT_STATE_DEGRADED: "yellow",
+    pb.CIRCUIT_STATE_REROUTING: "yellow",
+    pb.CIRCUIT_STATE_WAITING: "yellow",
+    pb.CIRCUIT_STATE_FAILED: "red",
+}
+
+
+def render(message: Message) -> RenderableType:
+    """A whole answer."""
+    table: RenderableType = _RENDERERS[type(message)](message)
+    return table
+
+
+def render_event(message: Message) -> RenderableType:
+    """One line (or one table) of a stream."""
+    if isinstance(message, pb.WatchCircuitsResponse):
+        if message.HasField("snapshot_done"):
+            return Text("-- these were all circuits; changes follow --", style="dim")
+        return _circuit_line(message.circuit)
+    return render(message)
+
+
+def state_name(state: int) -> str:
+    return pb.CircuitState.Name(state).removeprefix("CIRCUIT_STATE_")  # type: ignore[arg-type]
+
+
+def path_of(circuit: pb.Circuit) -> str:
+    return " > ".join(circuit.router_ids)
+
+
+def _circuit_line(circuit: pb.Circuit) -> Text:
+    line = Text(f"circuit {circuit.circuit_id} ")
+    line.append(state_name(circuit.state), style=_STATE_STYLES.get(circuit.state, ""))
+    line.append(
+        f"  {circuit.source_id} -> {circuit.sink_id}  {format_power(circuit.power_w)}"
+        f"  {path_of(circuit)}"
+    )
+    if circuit.reason:
+        line.append(f"  ({circuit.reason})", style="dim")
+    return line
+
+
+def _table(title: str, *columns: str) -> Table:
+    """Columns whose name starts with ``>`` are figures and stand to the right."""
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    for column in columns:
+        figure = column.startswith(">")
+        table.add_column(
+            column.removeprefix(">"), justify="right" if figure else "left", no_wrap=figure
+        )
+    return table
+
+
+def _circuits(circuits: Iterable[pb.Circuit], title: str = "") -> Table:
+    columns = (">id", "state", "source", "sink", ">power", ">injected", ">loss", "path", "reason")
+    table = _table(title, *columns)
+    for circuit in circuits:
+        table.add_row(
+            str(circuit.circuit_id) if circuit.circuit_id else "-",
+            Text(state_name(circuit.state), style=_STATE_STYLES.get(circuit.state, "")),
+            circuit.source_id,
+            circuit.sink_id,
+            format_power(circuit.power_w),
+            format_power(circuit.injected_w),
+            format_fraction(circuit.loss_fraction),
+            path_of(circuit),
+            circuit.reason,
+        )
+    return table
+
+
+def _answered(answer: pb.RequestPowerResponse) -> Table:
+    return _circuits(answer.circuits, f"request {answer.request_id}")
+
+
+def _listed(answer: pb.ListCircuitsResponse | pb.ComputePowerResponse) -> RenderableType:
+    return _circuits(answer.circuits) if answer.circuits else Text("no circuits")
+
+
+def _circuit(circuit: pb.Circuit) -> Group:
+    links = _table("links", "link", "from", "to", ">sent", ">received", ">current")
+    for link in circuit.links:
+        links.add_row(
+            link.link_id,
+            link.from_router_id,
+            link.to_router_id,
+            format_power(link.sent_w),
+            format_power(link.received_w),
+            format_current(link.current_a),
+        )
+    facts = _table("", "", "")
+    facts.show_header = False
+    for name, value in _facts(circuit):
+        facts.add_row(name, value)
+    return Group(_circuits([circuit]), Text(), facts, Text(), links)
+
+
+def _facts(circuit: pb.Circuit) -> Iterable[tuple[str, str]]:
+    yield "request", circuit.request_id
+    yield "generation", str(circuit.generation)
+    constraints = circuit.constraints
+    if constraints.HasField("max_loss_fraction"):
+        yield "max loss", format_fraction(constraints.max_loss_fraction)
+    if constraints.HasField("max_hops"):
+        yield "max hops", str(constraints.max_hops)
+    if constraints.avoid_ids:
+        yield "avoids", ", ".join(constraints.avoid_ids)
+    if circuit.timings.committed_after_ns:
+        yield "committed after", format_duration_ns(circuit.timings.committed_after_ns)
+    if circuit.timings.actuated_after_ns:
+        yield "power after", format_duration_ns(circuit.timings.actuated_after_ns)
+    interruptions = str(circuit.interruptions)
+    if circuit.last_interruption_ns:
+        interruptions += f", the last {format_duration_ns(circuit.last_interruption_ns)}"
+    yield "interruptions", interruptions
+
+
+def _outcomes(answer: pb.BatchRequestPowerResponse) -> Table:
+    table = _table("", ">#", "request", "circuits", ">power", "outcome")
+    for number, outcome in enumerate(answer.outcomes, start=1):
+        table.add_row(
+            str(number),
+            outcome.request_id,
+            ", ".join(str(circuit.circuit_id) for circuit in outcome.circuits),
+            format_power(sum(circuit.power_w for circuit in outcome.circuits)),
+            Text(f"refused: {outcome.message}", style="red") if outcome.code else "done",
+        )
+    return table
+
+
+def _topology(topology: pb.Topology) -> Group:
+    routers = _table("routers", "id", "connected", ">efficiency", ">boot")
+    for router in topology.routers:
+        connected = Text("yes") if router.connected else Text("no", style="red")
+        efficiency = format_fraction(router.efficiency)
+        routers.add_row(router.router_id, connected, efficiency, str(router.boot_id))
+    sources = _table("sources", "id", "router", ">reserved", ">of", ">cost/MWh", "renewable")
+    for source in topology.sources:
+        sources.add_row(
+            source.source_id,
+            source.router_id,
+            format_power(source.reserved_w),
+            format_power(source.max_power_w),
+            f"{source.cost_per_mwh:g}",
+            "yes" if source.renewable else "no",
+        )
+    loads = _table("loads", "id", "router", ">reserved", ">of", ">priority", ">value/MWh")
+    for load in topology.loads:
+        loads.add_row(
+            load.load_id,
+            load.router_id,
+            format_power(load.reserved_w),
+            format_power(load.max_power_w),
+            str(load.priority),
+            f"{load.value_per_mwh:g}",
+        )
+    return Group(routers, Text(), _links(topology), Text(), sources, Text(), loads)
+
+
+def _links(topology: pb.Topology) -> Table:
+    columns = (">a to b", ">b to a", ">ampacity", ">used", ">voltage", ">ohm", "circuits")
+    table = _table("links", "id", "a", "b", "state", *columns)
+    for link in topology.links:
+        used_a = link.reserved_a_to_b_a + link.reserved_b_to_a_a
+        table.add_row(
+            link.link_id,
+            link.a_router_id,
+            link.b_router_id,
+            Text("up") if link.up else Text("down", style="red"),
+            format_current(link.reserved_a_to_b_a),
+            format_current(link.reserved_b_to_a_a),
+            format_current(link.ampacity_a),
+            format_fraction(used_a / link.ampacity_a) if link.ampacity_a else "-",
+            format_voltage(link.voltage_v),
+            f"{link.resistance_ohm:g}",
+            ", ".join(str(circuit_id) for circuit_id in link.circuit_ids),
+        )
+    return table
+
+
+_BOOKS: tuple[tuple[str, Callable[[power_link_pb2.RouterMeters], int]], ...] = (
+    (">injected", lambda m: sum(source.injected_mj for source in m.sources)),
+    (">delivered", lambda m: sum(load.delivered_mj for load in m.loads)),
+    (">line loss", lambda m: sum(link.line_loss_mj for link in m.links)),
+    (">converter loss", lambda m: m.converter_loss_mj),
+    (">dissipated", lambda m: m.dissipated_mj),
+    (">buffered", lambda m: m.buffered_mj),
+    (">lost to faults", lambda m: sum(link.lost_to_faults_mj for link in m.links)),
+    (">lost in transit", lambda m: sum(link.lost_in_transit_mj for link in m.links)),
+)
+
+
+def _meters(answer: pb.ReadAllMetersResponse) -> Group:
+    table = _table("", "router", *(name for name, _ in _BOOKS), ">oversubscribed")
+    for meters in answer.meters:
+        figures = (format_energy_mj(total_mj(meters)) for _, total_mj in _BOOKS)
+        table.add_row(meters.router_id, *figures, str(meters.oversubscribed_instants))
+    sums = (
+        format_energy_mj(sum(total_mj(meters) for meters in answer.meters))
+        for _, total_mj in _BOOKS
+    )
+    oversubscribed = sum(meters.oversubscribed_instants for meters in answer.meters)
+    table.add_row("all", *sums, str(oversubscribed), style="bold")
+    parts: list[RenderableType] = [table]
+    if answer.missing_router_ids:
+        silent = ", ".join(answer.missing_router_ids)
+        parts.append(Text(f"did not answer in time: {silent}", style="red"))
+    return Group(*parts)
+
+
+_RENDERERS: dict[type[Message], Callable[[Any], RenderableType]] = {
+    pb.RequestPowerResponse: _answered,
+    pb.ComputePowerResponse: _listed,
+    pb.ListCircuitsResponse: _listed,
+    pb.BatchRequestPowerResponse: _outcomes,
+    pb.Circuit: _circuit,
+    pb.Topology: _topology,
+    pb.ReadAllMetersResponse: _meters,
+}

@@ -1,0 +1,162 @@
+"""Grid files (``*.grid.yaml``): a network of routers, power links, sources and loads that every tool reads.
+
+A three-phase line becomes ``voltage_v = sqrt(3) * V_line_to_line``, ``resistance_ohm = 3 * R`` and
+``ampacity_a = I``.
+"""
+
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, fields
+from os import PathLike
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+
+from digitalgrid.yaml_schema import ID_PATTERN, InvalidValue, bounds, check_bounds, load, loads
+
+_ID = bounds(pattern=ID_PATTERN)
+_POSITIVE = bounds(exclusive_minimum=0)
+_NOT_NEGATIVE = bounds(minimum=0)
+_FINITE = bounds(minimum=-1e9, maximum=1e9)
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """A digital grid router; all power that passes it is converted once, with ``efficiency``."""
+
+    id: str = field(metadata=_ID)
+    efficiency: float = field(metadata=bounds(exclusive_minimum=0, maximum=1))
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A power link between the routers ``a`` and ``b``; ``cost_per_mwh`` is a toll on received energy."""
+
+    id: str = field(metadata=_ID)
+    a: str
+    b: str
+    resistance_ohm: float = field(metadata=_NOT_NEGATIVE)
+    voltage_v: float = field(metadata=_POSITIVE)
+    ampacity_a: float = field(metadata=_POSITIVE)
+    cost_per_mwh: float = field(default=0.0, metadata=_NOT_NEGATIVE)
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+        if self.a == self.b:
+            raise InvalidValue("b", message=f"is {self.b!r} as 'a' is; join two routers")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What can inject power at a router."""
+
+    id: str = field(metadata=_ID)
+    router: str
+    max_power_w: float = field(metadata=_NOT_NEGATIVE)
+    cost_per_mwh: float = field(default=0.0, metadata=_FINITE)
+    renewable: bool = False
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What takes power at a router; the higher priority is served first."""
+
+    id: str = field(metadata=_ID)
+    router: str
+    power_w: float = field(metadata=_NOT_NEGATIVE)
+    priority: int = field(default=0, metadata=bounds(minimum=-(2**31), maximum=2**31 - 1))
+    value_per_mwh: float = field(default=0.0, metadata=_NOT_NEGATIVE)
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A whole network. Raises InvalidValue (a ValueError) for ids that clash or lead nowhere."""
+
+    name: str
+    routers: tuple[Router, ...]
+    links: tuple[Link, ...] = ()
+    sources: tuple[Source, ...] = ()
+    loads: tuple[Load, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.routers:
+            raise InvalidValue("routers", message="is empty; a grid has at least one router")
+        _refuse_duplicate_ids(self)
+        router_ids = {router.id for router in self.routers}
+        for path, router_id in _references(self):
+            if router_id not in router_ids:
+                raise InvalidValue(*path, message=f"names the unknown router {router_id!r}")
+
+
+def load_grid(path: str | PathLike[str]) -> Grid:
+    """Reads a grid file. Raises ConfigError, which names the line."""
+    return load(Grid, path, shared_key="defaults", shared_by=(Router, Link))
+
+
+def loads_grid(text: str, name: str = "<text>") -> Grid:
+    """Like :func:`load_grid`, from text; ``name`` stands for the file in errors."""
+    return loads(Grid, text, name, shared_key="defaults", shared_by=(Router, Link))
+
+
+def dump_grid(grid: Grid) -> str:
+    """The text of a grid file that reads back as an equal grid; one line for each thing, all keys written out."""
+    document: dict[str, Any] = {"name": grid.name}
+    for spec in fields(grid):
+        things = getattr(grid, spec.name)
+        if spec.name != "name":
+            document[spec.name] = [_one_line(thing) for thing in things]
+    yaml = YAML(pure=True)
+    yaml.width = 4096
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    text = io.StringIO()
+    yaml.dump(document, text)
+    return text.getvalue()
+
+
+def _one_line(thing: Router | Link | Source | Load) -> CommentedMap:
+    entry = CommentedMap((spec.name, _plain(getattr(thing, spec.name))) for spec in fields(thing))
+    entry.fa.set_flow_style()
+    return entry
+
+
+def _plain(value: Any) -> Any:
+    """Whole floats read better, and as exactly, without their point."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _references(grid: Grid) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    for index, link in enumerate(grid.links):
+        yield ("links", index, "a"), link.a
+        yield ("links", index, "b"), link.b
+    for index, source in enumerate(grid.sources):
+        yield ("sources", index, "router"), source.router
+    for index, load_ in enumerate(grid.loads):
+        yield ("loads", index, "router"), load_.router
+
+
+def _refuse_duplicate_ids(grid: Grid) -> None:
+    # Requests avoid routers and links by id, and name sources and loads by id: each pair shares one set of names.
+    _refuse_duplicates(grid, "routers", "links")
+    _refuse_duplicates(grid, "sources")
+    _refuse_duplicates(grid, "loads")
+
+
+def _refuse_duplicates(grid: Grid, *kinds: str) -> None:
+    seen: dict[str, str] = {}
+    for kind in kinds:
+        things: Iterable[Any] = getattr(grid, kind)
+        for index, thing in enumerate(things):
+            if thing.id in seen:
+                message = f"is {thing.id!r}, which one of the {seen[thing.id]} is already called"
+                raise InvalidValue(kind, index, "id", message=f"{message}; choose another")
+            seen[thing.id] = kind

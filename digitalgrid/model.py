@@ -1,0 +1,90 @@
+"""The words that routers and controllers exchange, as plain values; `digitalgrid.convert` maps them to protobuf."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+PROTOCOL_VERSION = 1
+
+
+class ElectionId(NamedTuple):
+    """128 bits that order controllers; the higher is obeyed. Zero is never valid."""
+
+    high: int
+    low: int
+
+
+NO_ELECTION_ID = ElectionId(0, 0)
+
+
+class CircuitGeneration(NamedTuple):
+    """One version of a circuit; a reroute or a change of power makes the next."""
+
+    circuit_id: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkAdvertisement:
+    """One end's view of a power link."""
+
+    link_id: str
+    neighbor_id: str
+    resistance_ohm: float
+    voltage_v: float
+    ampacity_a: float
+    cost_per_mwh: float = 0.0
+    up: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SourceAdvertisement:
+    source_id: str
+    max_power_w: float
+    cost_per_mwh: float = 0.0
+    renewable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LoadAdvertisement:
+    load_id: str
+    max_power_w: float
+    priority: int = 0
+    value_per_mwh: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RouterLsa:
+    """All that a router advertises of itself; (boot_id, seq) orders two advertisements of one router."""
+
+    router_id: str
+    boot_id: int
+    seq: int
+    efficiency: float
+    links: tuple[LinkAdvertisement, ...] = ()
+    sources: tuple[SourceAdvertisement, ...] = ()
+    loads: tuple[LoadAdvertisement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HopSnapshot:
+    """One router's part of one generation of a circuit, with the power reserved for it.
+
+    Exactly one of ``source_id`` and ``ingress_link_id``, and one of ``load_id`` and ``egress_link_id``, is not empty.
+    ``received_power_w`` arrives at the far end of the egress link; at the sink it equals ``egress_power_w``.
+    """
+
+    circuit_id: int
+    generation: int
+    admission_seq: int
+    power_w: float
+    ingress_power_w: float
+    egress_power_w: float
+    received_power_w: float
+    source_id: str = ""
+    ingress_link_id: str = ""
+    load_id: str = ""
+    egress_link_id: str = ""
+
+    @property
+    def key(self) -> CircuitGeneration:
+        return CircuitGeneration(self.circuit_id, self.generation)

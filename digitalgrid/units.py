@@ -1,0 +1,95 @@
+"""Quantities as people write and read them; everywhere else they are plain SI numbers."""
+
+import math
+import re
+
+_POWER = re.compile(
+    r"\s*(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(?P<unit>[A-Za-zµ]*)\s*"
+)
+_POWER_UNITS_W = {"": 1.0, "W": 1.0, "kW": 1e3, "MW": 1e6, "GW": 1e9}
+
+_PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"))
+
+
+def parse_power_w(text: str) -> float:
+    """Watts of ``2MW``, ``350 kW``, ``5 W``, ``1.2 GW`` or ``2e6``.
+
+    Raises ValueError for anything else, for negative and not finite power, and for milliwatts, which are nearly
+    always a slip for megawatts.
+    """
+    match = _POWER.fullmatch(text)
+    if match is None:
+        raise ValueError(f"power {text!r} is not understood; write it like 2MW, 350 kW or 2e6")
+    unit = match["unit"]
+    if unit not in _POWER_UNITS_W:
+        raise ValueError(f"power {text!r}: {_unit_advice(unit)}")
+    power_w = float(match["number"]) * _POWER_UNITS_W[unit]
+    if power_w < 0:
+        raise ValueError(
+            f"power {text!r} is negative; power flows towards the sink, write it positive"
+        )
+    if not math.isfinite(power_w):
+        raise ValueError(f"power {text!r} is too large to be meant")
+    return power_w
+
+
+def _unit_advice(unit: str) -> str:
+    if unit == "mW":
+        return "mW is milliwatt, which is likely a slip; write MW for megawatt, or plain watts"
+    meant = [known for known in _POWER_UNITS_W if known.lower() == unit.lower()]
+    if meant:
+        return f"unknown unit {unit!r}; write {meant[0]}"
+    return f"unknown unit {unit!r}; write W, kW, MW or GW"
+
+
+def format_power(power_w: float) -> str:
+    """``2 MW``, ``350 kW``: four significant digits."""
+    return format_si(power_w, "W")
+
+
+def format_voltage(voltage_v: float) -> str:
+    return format_si(voltage_v, "V")
+
+
+def format_current(current_a: float) -> str:
+    return format_si(current_a, "A")
+
+
+def format_energy_mj(energy_mj: int) -> str:
+    """``1.5 MJ`` of 1,500,000,000 mJ (millijoule)."""
+    return format_si(energy_mj / 1e3, "J")
+
+
+def format_fraction(fraction: float) -> str:
+    """``3.25 %`` of 0.0325."""
+    return f"{fraction * 100:.2f} %"
+
+
+def format_duration_ns(duration_ns: int) -> str:
+    """``8.2 ms``, ``1.5 s``, ``2 min 5 s``, ``1 h 2 min``."""
+    if duration_ns < 0:
+        return "-" + format_duration_ns(-duration_ns)
+    for size_ns, unit in ((1_000, "ns"), (1_000_000, "µs"), (1_000_000_000, "ms")):
+        if duration_ns < size_ns:
+            return f"{_digits(duration_ns / (size_ns / 1_000))} {unit}"
+    if duration_ns < 60_000_000_000:
+        return f"{_digits(duration_ns / 1e9)} s"
+    minutes, seconds = divmod(round(duration_ns / 1e9), 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"
+
+
+def format_si(value: float, unit: str) -> str:
+    """A value with an SI prefix and four significant digits; below a thousandth, in thousandths."""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g} {unit}"
+    # Compared as printed, so that 999.96 becomes 1 k and not 1000.
+    fitting = (p for p in _PREFIXES if abs(float(_digits(value / p[0]))) >= 1)
+    scale, prefix = next(fitting, _PREFIXES[-1])
+    return f"{_digits(value / scale)} {prefix}{unit}"
+
+
+def _digits(value: float) -> str:
+    return f"{float(f'{value:.4g}'):.12g}"

@@ -1,0 +1,193 @@
+"""Frames that routers exchange over a power link: the power packets of all circuits, and demands the other way.
+
+A frame says who sent it and whom it has heard (discriminators, as in BFD), when its energy flowed, and the sender's
+running total of energy that should have arrived, by which the receiver finds every loss. A *state* frame carries the
+whole state of the sender's end, in as many parts as the size allows: what no part names is not there any more.
+A frame without the state is a hello and changes nothing.
+"""
+
+import hashlib
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from digitalgrid.model import CircuitGeneration
+
+WIRE_VERSION = 1
+DEFAULT_FRAME_BYTES = 1400
+
+_MAGIC = b"DG"
+_FLAG_STATE = 0x01
+_FLAG_DRAINED = 0x01
+# magic, version, flags, part, parts, link, sender, mine, yours, seq, origin, interval, total, power and demand records
+_HEADER = struct.Struct("!2sBBHHQQQQQqqqHH")
+_POWER = struct.Struct("!QQBqqq")
+_DEMAND = struct.Struct("!QQq")
+_CRC = struct.Struct("!I")
+_SMALLEST_BYTES = _HEADER.size + _CRC.size
+MIN_FRAME_BYTES = _SMALLEST_BYTES + _POWER.size + _DEMAND.size
+
+
+class FrameError(ValueError):
+    """A datagram that is not a whole, undamaged frame of this version."""
+
+
+class PowerRecord(NamedTuple):
+    """The power packet of one circuit generation."""
+
+    key: CircuitGeneration
+    # Arrives with this frame, and was charged as line loss on the way.
+    received_mj: int
+    loss_mj: int
+    # What the sender grants at the receiving end from now on.
+    grant_mw: int
+    # Nothing is under way any more at the sender or above it.
+    drained: bool
+
+
+class DemandRecord(NamedTuple):
+    """What the sender wants to receive for one circuit generation from now on."""
+
+    key: CircuitGeneration
+    demand_mw: int
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One datagram on a power link. Times are the sender's monotonic clock."""
+
+    link_hash: int
+    sender_hash: int
+    discriminator: int
+    heard_discriminator: int
+    seq: int
+    origin_ns: int
+    # The energy in this frame flowed in the interval that ends at origin_ns.
+    interval_ns: int
+    # All energy that should have arrived since the sender's books were opened, this frame's included.
+    total_mj: int
+    # Part `part` of `parts` of a state; parts is 0 in a hello.
+    part: int = 0
+    parts: int = 0
+    power: tuple[PowerRecord, ...] = ()
+    demands: tuple[DemandRecord, ...] = ()
+
+    @property
+    def received_mj(self) -> int:
+        return sum(record.received_mj for record in self.power)
+
+
+def name_hash(name: str) -> int:
+    """64 bits that stand for a router's or link's id in a frame."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big")
+
+
+def split_records(
+    power: Sequence[PowerRecord], demands: Sequence[DemandRecord], frame_bytes: int
+) -> Iterator[tuple[tuple[PowerRecord, ...], tuple[DemandRecord, ...]]]:
+    """Share records out over frames of at most ``frame_bytes``; at least one share, even if it is empty."""
+    room = frame_bytes - _SMALLEST_BYTES
+    whole = len(power) * _POWER.size + len(demands) * _DEMAND.size
+    if whole <= room:
+        yield tuple(power), tuple(demands)
+        return
+    at_power = at_demand = 0
+    while at_power < len(power) or at_demand < len(demands):
+        share = tuple(power[at_power : at_power + room // _POWER.size])
+        at_power += len(share)
+        left = room - len(share) * _POWER.size
+        asked = tuple(demands[at_demand : at_demand + left // _DEMAND.size])
+        at_demand += len(asked)
+        yield share, asked
+
+
+def encode(frame: Frame) -> bytes:
+    header = _HEADER.pack(
+        _MAGIC,
+        WIRE_VERSION,
+        _FLAG_STATE if frame.parts else 0,
+        frame.part,
+        frame.parts,
+        frame.link_hash,
+        frame.sender_hash,
+        frame.discriminator,
+        frame.heard_discriminator,
+        frame.seq,
+        frame.origin_ns,
+        frame.interval_ns,
+        frame.total_mj,
+        len(frame.power),
+        len(frame.demands),
+    )
+    pieces = [header]
+    for (circuit_id, generation), received_mj, loss_mj, grant_mw, drained in frame.power:
+        flags = _FLAG_DRAINED if drained else 0
+        pieces.append(_POWER.pack(circuit_id, generation, flags, received_mj, loss_mj, grant_mw))
+    for (circuit_id, generation), demand_mw in frame.demands:
+        pieces.append(_DEMAND.pack(circuit_id, generation, demand_mw))
+    body = b"".join(pieces)
+    return body + _CRC.pack(zlib.crc32(body))
+
+
+def decode(datagram: bytes) -> Frame:
+    """Raises :class:`FrameError` for anything but a whole frame whose every number makes sense.
+
+    Bytes after the frame are padding (Ethernet fills short frames up) and ignored.
+    """
+    if len(datagram) < _SMALLEST_BYTES:
+        raise FrameError(f"{len(datagram)} bytes are too short for a frame")
+    magic, version, flags, part, parts, *numbers, power_count, demand_count = _HEADER.unpack_from(
+        datagram
+    )
+    link_hash, sender_hash, mine, yours, seq, origin_ns, interval_ns, total_mj = numbers
+    if magic != _MAGIC:
+        raise FrameError("not a power link frame")
+    if version != WIRE_VERSION:
+        raise FrameError(f"frame of version {version}, this router speaks {WIRE_VERSION}")
+    demands_at = _HEADER.size + power_count * _POWER.size
+    end = demands_at + demand_count * _DEMAND.size
+    if len(datagram) < end + _CRC.size:
+        raise FrameError(f"{len(datagram)} bytes are too short for the frame's records")
+    if _CRC.unpack_from(datagram, end)[0] != zlib.crc32(datagram[:end]):
+        raise FrameError("checksum does not match")
+    if bool(flags & _FLAG_STATE) != (parts > 0) or (parts and part >= parts):
+        raise FrameError(f"part {part} of {parts} makes no sense")
+    if not parts and (power_count or demand_count):
+        raise FrameError("a hello carries records")
+    power = tuple(
+        PowerRecord(CircuitGeneration(circuit_id, generation), received, loss, grant, bool(mark))
+        for circuit_id, generation, mark, received, loss, grant in _POWER.iter_unpack(
+            datagram[_HEADER.size : demands_at]
+        )
+    )
+    demands = tuple(
+        DemandRecord(CircuitGeneration(circuit_id, generation), demand)
+        for circuit_id, generation, demand in _DEMAND.iter_unpack(datagram[demands_at:end])
+    )
+    frame = Frame(
+        link_hash=link_hash,
+        sender_hash=sender_hash,
+        discriminator=mine,
+        heard_discriminator=yours,
+        seq=seq,
+        origin_ns=origin_ns,
+        interval_ns=interval_ns,
+        total_mj=total_mj,
+        part=part,
+        parts=parts,
+        power=power,
+        demands=demands,
+    )
+    _require_sense(frame)
+    return frame
+
+
+def _require_sense(frame: Frame) -> None:
+    if frame.interval_ns < 0 or frame.total_mj < frame.received_mj:
+        raise FrameError("interval or total energy makes no sense")
+    if any(r.received_mj < 0 or r.loss_mj < 0 or r.grant_mw < 0 for r in frame.power):
+        raise FrameError("a power record with a negative number")
+    if any(record.demand_mw < 0 for record in frame.demands):
+        raise FrameError("a demand record with a negative number")

@@ -1,0 +1,337 @@
+"""YAML 1.2 into frozen dataclasses, strictly.
+
+A dataclass is the schema: its fields name the keys, its annotations the types, and a field without a default must
+be given. Annotations may be ``bool``, ``int``, ``float``, ``str``, ``Literal[...]``, another dataclass,
+``tuple[X, ...]`` and ``X | None``. Whatever does not fit is a :class:`ConfigError` that names file and line::
+
+    @dataclass(frozen=True)
+    class Server:
+        listen: str
+        lease_ms: int = field(default=2000, metadata=bounds(minimum=100))
+
+    server = load(Server, "server.yaml")
+
+A dataclass that checks more than that raises :class:`InvalidValue` in its ``__post_init__``; the loader finds the
+line of the value that it names.
+"""
+
+import difflib
+import math
+import re
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+T = TypeVar("T")
+
+ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+"""Ids of routers, links, sources and loads: safe in file names, on command lines and in YAML."""
+
+_SCALAR_TYPES: dict[type, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+}
+
+# By the end of a field's name: what a person may have meant to write.
+_UNITS: dict[str, str] = {
+    "_w": "watts, for example 2e6",
+    "_v": "volts, for example 20e3",
+    "_a": "amperes, for example 300",
+    "_ohm": "ohms, for example 0.48",
+    "_ms": "milliseconds, for example 100",
+    "_s": "seconds, for example 10",
+    "_per_mwh": "money per MWh, for example 40",
+}
+
+
+class ConfigError(ValueError):
+    """A file that cannot be used; ``str()`` is ``FILE:LINE: what is wrong and what to do``."""
+
+    def __init__(self, name: str, line: int | None, message: str) -> None:
+        self.name = name
+        self.line = line
+        self.message = message
+        where = name if line is None else f"{name}:{line}"
+        super().__init__(f"{where}: {message}")
+
+
+class InvalidValue(ValueError):
+    """A dataclass refuses a value; ``path`` (fields and indexes) leads from the dataclass to it.
+
+    ``message`` follows the value's name in the sentence: "must be ...", "is ...; write ...".
+    """
+
+    def __init__(self, *path: str | int, message: str) -> None:
+        self.path = path
+        dotted = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+        super().__init__(f"{dotted.lstrip('.')!r} {message}")
+
+
+def bounds(
+    *,
+    minimum: float | None = None,
+    exclusive_minimum: float | None = None,
+    maximum: float | None = None,
+    pattern: str | None = None,
+) -> dict[str, Any]:
+    """Field metadata that limits a number, or text to a whole match of ``pattern``; in a tuple, each item."""
+    given = {
+        "minimum": minimum,
+        "exclusive_minimum": exclusive_minimum,
+        "maximum": maximum,
+        "pattern": pattern,
+    }
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def check_bounds(instance: Any) -> None:
+    """Checks the bounds of a dataclass's own fields. Raises InvalidValue.
+
+    The loader does so by itself; a dataclass that is also made in code calls it in ``__post_init__``.
+    """
+    for spec in fields(instance):
+        value = getattr(instance, spec.name)
+        if isinstance(value, tuple):
+            for index, item in enumerate(value):
+                _check_value(item, spec.metadata, (spec.name, index))
+        else:
+            _check_value(value, spec.metadata, (spec.name,))
+
+
+def load(
+    cls: type[T],
+    path: str | PathLike[str],
+    *,
+    shared_key: str | None = None,
+    shared_by: tuple[type, ...] = (),
+) -> T:
+    """Reads a file into ``cls``. Raises ConfigError.
+
+    Keys that stand under the top-level ``shared_key`` are used by every ``shared_by`` dataclass in the file that
+    has such a field and does not give it itself.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(str(path), None, f"cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(str(path), None, f"is not UTF-8 text: {error.reason}") from error
+    return loads(cls, text, str(path), shared_key=shared_key, shared_by=shared_by)
+
+
+def loads(
+    cls: type[T],
+    text: str,
+    name: str,
+    *,
+    shared_key: str | None = None,
+    shared_by: tuple[type, ...] = (),
+) -> T:
+    """Like :func:`load`, from text; ``name`` stands for the file in errors."""
+    yaml = YAML(typ="safe", pure=True)
+    try:
+        root = yaml.compose(text)
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or str(error)
+        raise ConfigError(name, mark and mark.line + 1, f"is not valid YAML: {problem}") from error
+    if root is None:
+        root = MappingNode("tag:yaml.org,2002:map", [])
+    return _Decoder(yaml, name).document(cls, root, shared_key, shared_by)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    key: Node
+    value: Node
+
+
+class _Decoder:
+    def __init__(self, yaml: YAML, name: str) -> None:
+        self._yaml = yaml
+        self._name = name
+        self._shared: dict[str, _Entry] = {}
+        self._shared_by: tuple[type, ...] = ()
+
+    def document(
+        self, cls: type[T], root: Node, shared_key: str | None, shared_by: tuple[type, ...]
+    ) -> T:
+        entries = self._entries(root, cls.__name__)
+        if shared_key is not None and shared_key in entries:
+            self._shared = self._entries(entries.pop(shared_key).value, shared_key)
+            self._shared_by = shared_by
+            self._refuse_unknown(self._shared, {f.name for c in shared_by for f in fields(_as(c))})
+        also = () if shared_key is None else (shared_key,)
+        return self._dataclass(cls, root, entries, also)
+
+    def _decode(self, hint: Any, node: Node, where: str) -> Any:
+        origin = get_origin(hint)
+        if origin in (Union, types.UnionType):
+            if _is_null(node):
+                return None
+            (inner,) = (arm for arm in get_args(hint) if arm is not types.NoneType)
+            return self._decode(inner, node, where)
+        if origin is tuple:
+            return self._tuple(get_args(hint)[0], node, where)
+        if origin is Literal:
+            return self._literal(get_args(hint), node, where)
+        if is_dataclass(hint):
+            return self._dataclass(_as(hint), node, self._entries(node, where))
+        if hint in _SCALAR_TYPES:
+            return self._scalar(hint, node, where)
+        raise TypeError(f"{where}: the annotation {hint!r} is not supported in a YAML schema")
+
+    def _dataclass(
+        self, cls: type[T], node: Node, entries: dict[str, _Entry], also: tuple[str, ...] = ()
+    ) -> T:
+        specs = fields(_as(cls))
+        self._refuse_unknown(entries, {spec.name for spec in specs}, also)
+        shared = self._shared if cls in self._shared_by else {}
+        hints = get_type_hints(cls)
+        values: dict[str, Any] = {}
+        for spec in specs:
+            entry = entries.get(spec.name) or shared.get(spec.name)
+            if entry is not None:
+                values[spec.name] = self._decode(hints[spec.name], entry.value, spec.name)
+            elif _is_required(spec):
+                raise self._error(node, f"{spec.name!r} is missing; add it")
+        try:
+            instance = cls(**values)
+            check_bounds(instance)
+        except InvalidValue as error:
+            culprit = self._find(node, error.path)
+            raise self._error(culprit, str(error)) from error
+        return instance
+
+    def _tuple(self, hint: Any, node: Node, where: str) -> tuple[Any, ...]:
+        if not isinstance(node, SequenceNode):
+            raise self._error(node, f"{where!r} must be a list; write [ ... ] or one '- ' an item")
+        return tuple(self._decode(hint, item, f"an item of {where}") for item in node.value)
+
+    def _literal(self, choices: tuple[Any, ...], node: Node, where: str) -> Any:
+        value = self._construct(node, where)
+        if value not in choices:
+            known = ", ".join(str(choice) for choice in choices)
+            raise self._error(node, f"{where!r} is {value!r}; write one of: {known}")
+        return value
+
+    def _scalar(self, hint: type, node: Node, where: str) -> Any:
+        value = self._construct(node, where)
+        if hint is float and type(value) is int:
+            value = float(value) if abs(value) < 1e300 else math.inf
+        if type(value) is not hint:
+            raise self._error(node, _wrong_type(hint, node, where))
+        if isinstance(value, float) and not math.isfinite(value):
+            raise self._error(node, f"{where!r} is {node.value}; write a finite number")
+        return value
+
+    def _construct(self, node: Node, where: str) -> Any:
+        if not isinstance(node, ScalarNode):
+            kind = "a mapping" if isinstance(node, MappingNode) else "a list"
+            raise self._error(node, f"{where!r} must be a single value; it is {kind}")
+        try:
+            return self._yaml.constructor.construct_object(node)
+        except (YAMLError, ValueError) as error:
+            raise self._error(node, f"{where!r}: cannot read {node.value!r}") from error
+
+    def _entries(self, node: Node, where: str) -> dict[str, _Entry]:
+        if not isinstance(node, MappingNode):
+            raise self._error(node, f"{where!r} must be a mapping of keys to values")
+        entries: dict[str, _Entry] = {}
+        for key, value in node.value:
+            if not isinstance(key, ScalarNode):
+                raise self._error(key, "a key must be a single word")
+            if key.value in entries:
+                raise self._error(key, f"{key.value!r} is given twice; remove one")
+            entries[key.value] = _Entry(key, value)
+        return entries
+
+    def _refuse_unknown(
+        self, entries: Mapping[str, _Entry], known: set[str], also: tuple[str, ...] = ()
+    ) -> None:
+        known = known | set(also)
+        for key, entry in entries.items():
+            if key not in known:
+                near = difflib.get_close_matches(key, known, n=1)
+                hint = (
+                    f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
+                )
+                raise self._error(entry.key, f"unknown key {key!r}; {hint}")
+
+    def _find(self, node: Node, path: tuple[str | int, ...]) -> Node:
+        """The node at ``path``, else the deepest one on the way to it (a default has no node)."""
+        for step in path:
+            following = _child(node, step)
+            if following is None and isinstance(step, str) and step in self._shared:
+                following = self._shared[step].value
+            if following is None:
+                return node
+            node = following
+        return node
+
+    def _error(self, node: Node, message: str) -> ConfigError:
+        mark = node.start_mark
+        return ConfigError(self._name, None if mark is None else mark.line + 1, message)
+
+
+def _as(cls: Any) -> Any:
+    """Dataclass types are checked at run time here; ``type[T]`` cannot say so."""
+    return cls
+
+
+def _child(node: Node, step: str | int) -> Node | None:
+    if isinstance(step, int):
+        items: list[Node] = node.value if isinstance(node, SequenceNode) else []
+        return items[step] if step < len(items) else None
+    if isinstance(node, MappingNode):
+        return next((value for key, value in node.value if key.value == step), None)
+    return None
+
+
+def _is_null(node: Node) -> bool:
+    return isinstance(node, ScalarNode) and str(node.tag) == "tag:yaml.org,2002:null"
+
+
+def _is_required(spec: Field[Any]) -> bool:
+    return spec.default is MISSING and spec.default_factory is MISSING
+
+
+def _wrong_type(hint: type, node: Node, where: str) -> str:
+    text = f"{where!r} must be {_SCALAR_TYPES[hint]}; it is {node.value!r}"
+    if hint is str:
+        return f'{text}: write it in quotes, "{node.value}"'
+    for ending, unit in _UNITS.items():
+        if where.endswith(ending):
+            return f"{text}: write a plain number of {unit}"
+    return text
+
+
+def _check_value(value: Any, limits: Mapping[str, Any], path: tuple[str | int, ...]) -> None:
+    for problem in _violations(value, limits):
+        raise InvalidValue(*path, message=f"is {value!r}; {problem}")
+
+
+def _violations(value: Any, limits: Mapping[str, Any]) -> Iterator[str]:
+    if isinstance(value, str):
+        if "pattern" in limits and not re.fullmatch(limits["pattern"], value):
+            yield f"it must match {limits['pattern']}"
+        return
+    if not isinstance(value, int | float) or not limits:
+        return
+    if not math.isfinite(value):
+        yield "it must be finite"
+    if "minimum" in limits and value < limits["minimum"]:
+        yield f"it must be at least {limits['minimum']:g}"
+    if "exclusive_minimum" in limits and value <= limits["exclusive_minimum"]:
+        yield f"it must be above {limits['exclusive_minimum']:g}"
+    if "maximum" in limits and value > limits["maximum"]:
+        yield f"it must be at most {limits['maximum']:g}"

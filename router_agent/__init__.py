@@ -1,0 +1,1 @@
+"""The software digital grid router: a pure device model, and the sockets, clock and gRPC session around it."""

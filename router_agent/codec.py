@@ -1,0 +1,142 @@
+"""The device's words <-> southbound.proto."""
+
+from digitalgrid.convert import (
+    election_id_from_pb,
+    election_id_to_pb,
+    hop_from_pb_unchecked,
+    hop_to_pb,
+)
+from digitalgrid.model import CircuitGeneration
+from digitalgrid.v1 import power_link_pb2 as power_link_pb
+from digitalgrid.v1 import southbound_pb2 as pb
+from router_agent.circuit_table import Entry, Mutation, Operation, Outcome
+from router_agent.config import NS_PER_MS
+from router_agent.device import RouterDevice
+from router_agent.sink import FlowStatus
+
+
+def mutation_from_pb(message: pb.ControllerMessage, controller: str) -> Mutation | None:
+    """None when the message is not a mutation. Hops are checked by the circuit table, which answers for each."""
+    match message.WhichOneof("message"):
+        case "stage":
+            stage = message.stage
+            return Mutation(
+                Operation.STAGE,
+                controller,
+                election_id_from_pb(stage.election_id),
+                stage.txn_id,
+                hops=tuple(hop_from_pb_unchecked(hop) for hop in stage.hops),
+                lease_ns=stage.lease_ms * NS_PER_MS,
+            )
+        case "commit":
+            return _of_transaction(Operation.COMMIT, message.commit, controller)
+        case "abort":
+            return _of_transaction(Operation.ABORT, message.abort, controller)
+        case "drain":
+            return _of_circuits(Operation.DRAIN, message.drain, controller)
+        case "withdraw":
+            return _of_circuits(Operation.WITHDRAW, message.withdraw, controller)
+    return None
+
+
+def outcome_to_pb(outcome: Outcome) -> pb.TransactionResult:
+    return pb.TransactionResult(
+        txn_id=outcome.txn_id,
+        operation=pb.Operation.ValueType(outcome.operation),
+        code=pb.ResultCode.ValueType(outcome.code),
+        message=outcome.message,
+        entries=[_entry_to_pb(entry) for entry in outcome.entries],
+        table_version=outcome.table_version,
+        highest_election_id=election_id_to_pb(outcome.highest_election_id),
+    )
+
+
+def status_to_pb(status: FlowStatus) -> pb.CircuitStatus:
+    return pb.CircuitStatus(
+        circuit_id=status.key.circuit_id,
+        generation=status.key.generation,
+        state=pb.FlowState.ValueType(status.state),
+        delivered_mw=status.delivered_mw,
+        granted_mw=status.granted_mw,
+        demand_mw=status.demand_mw,
+        interruption_ns=status.interruption_ns,
+        arrived_at_ns=status.arrived_ns,
+    )
+
+
+def table_to_pb(device: RouterDevice, read_id: int) -> pb.CircuitTable:
+    table = device.table
+    return pb.CircuitTable(
+        read_id=read_id,
+        table_version=table.version,
+        hops=[hop_to_pb(hop) for hop in table.hops],
+        staged_txn_ids=table.staged_txn_ids,
+    )
+
+
+def meters_to_pb(device: RouterDevice, now_ns: int) -> power_link_pb.RouterMeters:
+    """The books as of now; rates are differences of two readings over their ``time_ns``."""
+    books = device.read_books(now_ns)
+    return power_link_pb.RouterMeters(
+        router_id=device.config.router_id,
+        boot_id=device.boot_id,
+        time_ns=now_ns,
+        converter_loss_mj=books.converter_loss_mj,
+        dissipated_mj=books.dissipated_mj,
+        buffered_mj=books.buffered_mj,
+        max_formula_deviation_mj=books.max_formula_deviation_mj,
+        demand_mw=device.demand_mw,
+        links=[
+            power_link_pb.LinkMeter(
+                link_id=link_id,
+                sent_mj=link.sent_mj,
+                line_loss_mj=link.line_loss_mj,
+                received_mj=link.received_mj,
+                lost_to_faults_mj=link.lost_to_faults_mj,
+                lost_in_transit_mj=link.lost_in_transit_mj,
+                frames_sent=link.frames_sent,
+                frames_received=link.frames_received,
+                frames_dropped=link.frames_dropped,
+                oversubscribed_instants=link.oversubscribed_instants,
+            )
+            for link_id, link in books.links.items()
+        ],
+        sources=[
+            power_link_pb.SourceMeter(source_id=source_id, injected_mj=energy_mj)
+            for source_id, energy_mj in books.injected_mj.items()
+        ],
+        loads=[
+            power_link_pb.LoadMeter(load_id=load_id, delivered_mj=energy_mj)
+            for load_id, energy_mj in books.delivered_mj.items()
+        ],
+        circuits=[
+            power_link_pb.CircuitMeter(
+                circuit_id=key.circuit_id,
+                generation=key.generation,
+                injected_mj=circuit.injected_mj,
+                delivered_mj=circuit.delivered_mj,
+                missed_ticks=circuit.missed_ticks,
+            )
+            for key, circuit in books.circuits.items()
+        ],
+        oversubscribed_instants=books.oversubscribed_instants,
+    )
+
+
+def _of_transaction(operation: Operation, body: pb.Commit | pb.Abort, controller: str) -> Mutation:
+    return Mutation(operation, controller, election_id_from_pb(body.election_id), body.txn_id)
+
+
+def _of_circuits(operation: Operation, body: pb.Drain | pb.Withdraw, controller: str) -> Mutation:
+    keys = tuple(CircuitGeneration(each.circuit_id, each.generation) for each in body.circuits)
+    election_id = election_id_from_pb(body.election_id)
+    return Mutation(operation, controller, election_id, body.txn_id, circuits=keys)
+
+
+def _entry_to_pb(entry: Entry) -> pb.EntryResult:
+    return pb.EntryResult(
+        circuit_id=entry.key.circuit_id,
+        generation=entry.key.generation,
+        code=pb.ResultCode.ValueType(entry.code),
+        message=entry.message,
+    )

@@ -1,0 +1,146 @@
+"""What one router is told of itself, its lines and its cell; frozen once read.
+
+Every key but the ids has a default that works. Intervals are milliseconds, everything else SI.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+
+from digitalgrid.wire import DEFAULT_FRAME_BYTES, MIN_FRAME_BYTES
+from digitalgrid.yaml_schema import ID_PATTERN, InvalidValue, bounds, check_bounds, load
+
+_ID = bounds(pattern=ID_PATTERN)
+_POSITIVE = bounds(exclusive_minimum=0)
+_NOT_NEGATIVE = bounds(minimum=0)
+# Linux allows 15 characters and neither '/' nor space in an interface's name.
+_INTERFACE = bounds(pattern=r"|[^/\s]{1,15}")
+_POWER = bounds(exclusive_minimum=0, maximum=1e12)
+
+NS_PER_MS = 1_000_000
+NS_PER_S = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class LinkConfig:
+    """This router's end of one power link; frames go over an interface, or over UDP on loopback."""
+
+    id: str = field(metadata=_ID)
+    neighbor: str = field(metadata=_ID)
+    resistance_ohm: float = field(default=0.5, metadata=_NOT_NEGATIVE)
+    voltage_v: float = field(default=20e3, metadata=_POSITIVE)
+    ampacity_a: float = field(default=300.0, metadata=_POSITIVE)
+    cost_per_mwh: float = 0.0
+    interface: str = field(default="", metadata=_INTERFACE)
+    local: str = ""
+    remote: str = ""
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+        if bool(self.interface) == bool(self.local or self.remote):
+            raise InvalidValue("id", message="needs either an interface, or both local and remote")
+        if not self.interface:
+            for name in ("local", "remote"):
+                _require_loopback(name, getattr(self, name))
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    id: str = field(metadata=_ID)
+    max_power_w: float = field(default=1e6, metadata=_POWER)
+    cost_per_mwh: float = 0.0
+    renewable: bool = False
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadConfig:
+    id: str = field(metadata=_ID)
+    power_w: float = field(default=1e6, metadata=_POWER)
+    priority: int = 0
+    value_per_mwh: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+
+
+@dataclass(frozen=True, slots=True)
+class RouterConfig:
+    router_id: str = field(metadata=_ID)
+    # Here stand the boot counter, the promises that outlive a crash, and the meters. Empty: .run/<router_id>.
+    state_dir: str = ""
+    controllers: tuple[str, ...] = ("127.0.0.1:50052",)
+    tick_interval_ms: int = field(default=100, metadata=bounds(minimum=10, maximum=10_000))
+    hello_interval_ms: int = field(default=50, metadata=bounds(minimum=5, maximum=10_000))
+    # A neighbour is dead after three missed hellos and this much more.
+    hello_slack_ms: int = field(default=20, metadata=bounds(minimum=0, maximum=10_000))
+    lsa_refresh_s: float = field(default=30.0, metadata=_POSITIVE)
+    frame_bytes: int = field(
+        default=DEFAULT_FRAME_BYTES, metadata=bounds(minimum=MIN_FRAME_BYTES, maximum=9000)
+    )
+    efficiency: float = field(default=0.97, metadata=bounds(exclusive_minimum=0, maximum=1))
+    links: tuple[LinkConfig, ...] = ()
+    sources: tuple[SourceConfig, ...] = ()
+    loads: tuple[LoadConfig, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+        _require_unique("links", [link.id for link in self.links])
+        _require_unique("sources", [source.id for source in self.sources])
+        _require_unique("loads", [load.id for load in self.loads])
+        for index, link in enumerate(self.links):
+            if link.neighbor == self.router_id:
+                raise InvalidValue("links", index, "neighbor", message="is this router itself")
+        for index, address in enumerate(self.controllers):
+            host, _, port = address.rpartition(":")
+            if not host or not port.isdigit() or not 0 < int(port) < 65536:
+                raise InvalidValue("controllers", index, message=f"{address!r}: write HOST:PORT")
+
+    @property
+    def state_path(self) -> Path:
+        return Path(self.state_dir or f".run/{self.router_id}")
+
+    @property
+    def tick_ns(self) -> int:
+        return self.tick_interval_ms * NS_PER_MS
+
+    @property
+    def hello_ns(self) -> int:
+        return self.hello_interval_ms * NS_PER_MS
+
+    @property
+    def dead_ns(self) -> int:
+        return 3 * self.hello_ns + self.hello_slack_ms * NS_PER_MS
+
+
+def load_config(path: str | Path) -> RouterConfig:
+    """Raises :class:`digitalgrid.yaml_schema.ConfigError` naming the file and the line."""
+    return load(RouterConfig, path)
+
+
+def parse_loopback(address: str) -> tuple[str, int]:
+    """``127.0.0.1:41001`` as (host, port); raises ValueError for anything that is not on loopback."""
+    host, _, port = address.rpartition(":")
+    if not port.isdigit() or not 0 < int(port) < 65536 or not ip_address(host).is_loopback:
+        raise ValueError(f"{address!r} is not a loopback address and port")
+    return host, int(port)
+
+
+def _require_loopback(name: str, address: str) -> None:
+    try:
+        parse_loopback(address)
+    except ValueError as error:
+        raise InvalidValue(
+            name, message=f"is {address!r}; write a loopback address and port, as 127.0.0.1:41001"
+        ) from error
+
+
+def _require_unique(name: str, ids: Iterable[str]) -> None:
+    counts = Counter(ids)
+    for index, each in enumerate(counts):
+        if counts[each] > 1:
+            raise InvalidValue(name, index, "id", message=f"{each!r} stands there twice")

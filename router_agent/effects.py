@@ -1,0 +1,53 @@
+"""What the device asks of the world around it; carried out in the order given."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from digitalgrid.model import ElectionId, RouterLsa
+from router_agent.circuit_table import Outcome
+from router_agent.sink import FlowStatus
+
+
+@dataclass(frozen=True, slots=True)
+class SaveBooks:
+    """Energy moved. It comes first: what is sent and not booked would appear from nowhere after a crash."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendDatagram:
+    """Onto a power link."""
+
+    link_id: str
+    datagram: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Persist:
+    """Promises that must be durable before any effect that follows."""
+
+    election_id: ElectionId | None = None
+    floors: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """To the controller whose mutation this was."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """To every controller."""
+
+    status: FlowStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Advertise:
+    """To every controller."""
+
+    lsa: RouterLsa
+
+
+Effect = SaveBooks | SendDatagram | Persist | Answer | Report | Advertise

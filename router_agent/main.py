@@ -1,0 +1,94 @@
+"""``dgr``: runs one software digital grid router.
+
+Cheap to import: the emulator forks routers from a process that has done so.
+"""
+
+import asyncio
+import ctypes
+import logging
+import os
+import signal
+import sys
+
+from digitalgrid.yaml_schema import ConfigError
+from router_agent.agent import Agent
+from router_agent.config import RouterConfig, load_config
+from router_agent.state import StateError
+
+log = logging.getLogger(__name__)
+
+_PR_SET_PDEATHSIG = 1
+
+
+def run_router(config: RouterConfig, *, parent_pid: int | None = None) -> int:
+    """Run one router in this process until SIGTERM or SIGINT; returns the exit status.
+
+    With ``parent_pid``, that of the calling process's parent, the router dies as soon as its parent does.
+    """
+    if parent_pid is not None and not _die_with(parent_pid):
+        return 1
+    try:
+        asyncio.run(_run(config))
+    except (StateError, OSError) as error:
+        log.error("router %s ends: %s", config.router_id, error)
+        return 1
+    return 0
+
+
+def main() -> None:
+    """The command line."""
+    # Only here: forked routers need no command line.
+    import click
+
+    @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+    def dgr() -> None:
+        """A software digital grid router."""
+
+    def config_of(path: str) -> RouterConfig:
+        try:
+            return load_config(path)
+        except ConfigError as error:
+            click.echo(f"dgr: {error}", err=True)
+            sys.exit(2)
+
+    @dgr.command()
+    @click.argument("config", type=click.Path(dir_okay=False))
+    @click.option("-v", "--verbose", is_flag=True, help="Also log what is dropped and why.")
+    def run(config: str, verbose: bool) -> None:
+        """Run the router that the file CONFIG describes, until SIGTERM."""
+        logging.basicConfig(
+            level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        )
+        if verbose:
+            logging.getLogger("router_agent").setLevel(logging.DEBUG)
+        sys.exit(run_router(config_of(config)))
+
+    @dgr.command("check-config")
+    @click.argument("config", type=click.Path(dir_okay=False))
+    def check_config(config: str) -> None:
+        """Say whether the file CONFIG describes a router."""
+        checked = config_of(config)
+        click.echo(f"{config}: router {checked.router_id}, {len(checked.links)} links: fine")
+
+    dgr()
+
+
+async def _run(config: RouterConfig) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await Agent(config, loop).run(stop)
+
+
+def _die_with(parent_pid: int) -> bool:
+    """False when the parent is gone already."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"prctl: {os.strerror(code)}")
+    return os.getppid() == parent_pid
+
+
+if __name__ == "__main__":
+    main()

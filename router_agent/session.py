@@ -1,0 +1,201 @@
+"""The router's session with one controller: it dials, says what it is, then does what it is told, in order."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Coroutine
+from typing import Protocol, TypeAlias
+
+import grpc
+
+from digitalgrid.convert import election_id_to_pb, lsa_to_pb
+from digitalgrid.model import PROTOCOL_VERSION, RouterLsa
+from digitalgrid.v1 import southbound_pb2 as pb
+from digitalgrid.v1 import southbound_pb2_grpc as pb_grpc
+from router_agent.circuit_table import Mutation, Outcome
+from router_agent.codec import (
+    meters_to_pb,
+    mutation_from_pb,
+    outcome_to_pb,
+    status_to_pb,
+    table_to_pb,
+)
+from router_agent.device import RouterDevice
+from router_agent.sink import FlowStatus
+
+log = logging.getLogger(__name__)
+
+_FIRST_BACKOFF_S = 0.1
+_BACKOFF_FACTOR = 1.5
+_MAX_BACKOFF_S = 1.0
+_HELLO_TIMEOUT_S = 5.0
+# A controller that reads nothing for so many messages is given up.
+_OUTBOX_MESSAGES = 10_000
+_CHANNEL_OPTIONS = (
+    ("grpc.keepalive_time_ms", 2000),
+    ("grpc.keepalive_timeout_ms", 2000),
+    ("grpc.http2.max_pings_without_data", 0),
+    # Backing off is done here; gRPC's own would wait much longer.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+_Stream: TypeAlias = grpc.aio.StreamStreamCall
+
+
+class SessionEnded(Exception):
+    """The controller closed the stream, or does not keep to the protocol."""
+
+
+class Router(Protocol):
+    """What a session needs of the router that it speaks for."""
+
+    device: RouterDevice
+    instance_id: bytes
+
+    def next_session_no(self) -> int: ...
+
+    def mutate(self, mutation: Mutation, answer: Callable[[Outcome], None]) -> None: ...
+
+
+class ControllerSession:
+    """Keeps one controller's address dialled until it is cancelled."""
+
+    def __init__(self, address: str, router: Router) -> None:
+        self._address = address
+        self._router = router
+        # Only while the controller knows all that came before.
+        self._outbox: asyncio.Queue[pb.RouterMessage] | None = None
+
+    def advertise(self, lsa: RouterLsa) -> None:
+        self._say(pb.RouterMessage(lsa=lsa_to_pb(lsa)))
+
+    def report(self, status: FlowStatus) -> None:
+        self._say(pb.RouterMessage(status=status_to_pb(status)))
+
+    async def run(self) -> None:
+        """Dial, and dial again when the session ends, for ever."""
+        backoff_s, last_reason = _FIRST_BACKOFF_S, ""
+        while True:
+            try:
+                await self._session()
+            except (grpc.RpcError, SessionEnded, TimeoutError) as error:
+                # An absent controller is news once, however often it is dialled.
+                level = logging.DEBUG if _reason(error) == last_reason else logging.INFO
+                last_reason = _reason(error)
+                log.log(level, "controller %s: %s", self._address, last_reason)
+            if self._outbox is not None:
+                # It had begun: the next attempt is a first one.
+                self._outbox = None
+                backoff_s, last_reason = _FIRST_BACKOFF_S, ""
+            await asyncio.sleep(backoff_s * random.uniform(0.8, 1.2))
+            backoff_s = min(backoff_s * _BACKOFF_FACTOR, _MAX_BACKOFF_S)
+
+    async def _session(self) -> None:
+        async with grpc.aio.insecure_channel(self._address, options=_CHANNEL_OPTIONS) as channel:
+            stream: _Stream = pb_grpc.SouthboundServiceStub(channel).Session()
+            try:
+                async with asyncio.timeout(_HELLO_TIMEOUT_S):
+                    await stream.write(self._hello())
+                    greeting = await stream.read()
+                _check_greeting(greeting)
+                log.info("controller %s: session begins", self._address)
+                self._outbox = self._first_messages()
+                await _first_to_end(self._write(stream, self._outbox), self._read(stream))
+            finally:
+                stream.cancel()
+
+    def _hello(self) -> pb.RouterMessage:
+        device = self._router.device
+        return pb.RouterMessage(
+            hello=pb.RouterHello(
+                protocol_version=PROTOCOL_VERSION,
+                router_id=device.config.router_id,
+                instance_id=self._router.instance_id,
+                boot_id=device.boot_id,
+                session_no=self._router.next_session_no(),
+                capabilities=["circuits", "meters"],
+                table_version=device.table.version,
+                table_digest=device.table.digest(),
+                highest_election_id=election_id_to_pb(device.table.highest_election_id),
+            )
+        )
+
+    def _first_messages(self) -> asyncio.Queue[pb.RouterMessage]:
+        device = self._router.device
+        outbox: asyncio.Queue[pb.RouterMessage] = asyncio.Queue()
+        outbox.put_nowait(pb.RouterMessage(lsa=lsa_to_pb(device.lsa())))
+        for status in device.statuses():
+            outbox.put_nowait(pb.RouterMessage(status=status_to_pb(status)))
+        outbox.put_nowait(pb.RouterMessage(sync_done=pb.SyncDone()))
+        return outbox
+
+    def _say(self, message: pb.RouterMessage) -> None:
+        """Nothing is kept for a controller that is away: it hears the state when it is back."""
+        if self._outbox is not None:
+            self._outbox.put_nowait(message)
+
+    async def _write(self, stream: _Stream, outbox: asyncio.Queue[pb.RouterMessage]) -> None:
+        while True:
+            message = await outbox.get()
+            await stream.write(message)
+            if outbox.qsize() > _OUTBOX_MESSAGES:
+                raise SessionEnded(f"reads too slowly, {outbox.qsize()} messages wait")
+
+    async def _read(self, stream: _Stream) -> None:
+        while True:
+            message = await stream.read()
+            if not isinstance(message, pb.ControllerMessage):
+                raise SessionEnded("closed the session")
+            self._obey(message)
+
+    def _obey(self, message: pb.ControllerMessage) -> None:
+        mutation = mutation_from_pb(message, self._address)
+        if mutation is not None:
+            self._router.mutate(mutation, self._answer)
+            return
+        device = self._router.device
+        match message.WhichOneof("message"):
+            case "read_table":
+                table = table_to_pb(device, message.read_table.read_id)
+                self._say(pb.RouterMessage(table=table))
+            case "read_meters":
+                reply = pb.MetersReply(
+                    read_id=message.read_meters.read_id,
+                    meters=meters_to_pb(device, time.monotonic_ns()),
+                )
+                self._say(pb.RouterMessage(meters=reply))
+            case other:
+                log.warning("controller %s: ignored a message %r", self._address, other)
+
+    def _answer(self, outcome: Outcome) -> None:
+        self._say(pb.RouterMessage(result=outcome_to_pb(outcome)))
+
+
+async def _first_to_end(*coroutines: Coroutine[None, None, None]) -> None:
+    """Run all until one ends, end the others, and raise what it raised."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+def _check_greeting(greeting: object) -> None:
+    if not isinstance(greeting, pb.ControllerMessage) or not greeting.HasField("hello"):
+        raise SessionEnded("did not begin with a hello")
+    version = greeting.hello.protocol_version
+    if version != PROTOCOL_VERSION:
+        raise SessionEnded(f"speaks protocol {version}, this router {PROTOCOL_VERSION}")
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, grpc.aio.AioRpcError):
+        return f"{error.code().name}: {error.details()}"
+    return str(error) or type(error).__name__

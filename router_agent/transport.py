@@ -1,0 +1,228 @@
+"""Carries datagrams over power lines: raw Ethernet on an interface, or UDP on loopback without root.
+
+A loopback line has no carrier of its own. It obeys the datagrams of :func:`carrier_command`, sent to the line's local
+address from anywhere on this machine: carrier up, carrier down, or silent (carrier up, everything lost both ways).
+"""
+
+import asyncio
+import errno
+import logging
+import socket
+from collections.abc import Callable
+from enum import Enum
+from typing import Protocol
+
+from router_agent.carrier import CarrierWatch
+from router_agent.config import LinkConfig, parse_loopback
+
+log = logging.getLogger(__name__)
+
+# The first of the two EtherTypes that IEEE 802 leaves for local experiments.
+ETHERTYPE = 0x88B5
+_EVERYONE = b"\xff\xff\xff\xff\xff\xff"
+_RECEIVE_BYTES = 1 << 16
+_CARRIER_PREFIX = b"digitalgrid carrier "
+# A line that is going away, or full: what was sent is lost, and its books will tell.
+_LOSSES = frozenset(
+    {
+        errno.ENETDOWN,
+        errno.ENXIO,
+        errno.ENODEV,
+        errno.ENOBUFS,
+        errno.EAGAIN,
+        errno.ECONNREFUSED,
+        errno.EPERM,
+    }
+)
+
+
+class LineCarrier(Enum):
+    """What a loopback line can be told to be."""
+
+    UP = b"up"
+    DOWN = b"down"
+    SILENT = b"silent"
+
+
+def carrier_command(carrier: LineCarrier) -> bytes:
+    """The datagram that sets a loopback line's carrier."""
+    return _CARRIER_PREFIX + carrier.value
+
+
+class Transport(Protocol):
+    def send(self, datagram: bytes) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class LineEvents(Protocol):
+    """Who is told what happens on the lines."""
+
+    def datagram_received(self, link_id: str, datagram: bytes) -> None: ...
+
+    def carrier_changed(self, link_id: str, carrier: bool) -> None: ...
+
+
+class LoopbackTransport:
+    """UDP between two addresses of this machine."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, link: LinkConfig, events: LineEvents
+    ) -> None:
+        self._loop = loop
+        self._link_id = link.id
+        self._events = events
+        self._remote = parse_loopback(link.remote)
+        self._carrier = LineCarrier.UP
+        family = socket.AF_INET6 if ":" in self._remote[0] else socket.AF_INET
+        self._socket = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        try:
+            self._socket.bind(parse_loopback(link.local))
+        except OSError as error:
+            self._socket.close()
+            raise OSError(
+                error.errno, f"link {link.id}: cannot bind {link.local}: {error.strerror}"
+            ) from error
+        loop.add_reader(self._socket, self._readable)
+        loop.call_soon(events.carrier_changed, link.id, True)
+
+    def send(self, datagram: bytes) -> None:
+        if self._carrier is LineCarrier.UP:
+            _send(lambda: self._socket.sendto(datagram, self._remote), self._link_id)
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+
+    def _readable(self) -> None:
+        while True:
+            try:
+                datagram, sender = self._socket.recvfrom(_RECEIVE_BYTES)
+            except BlockingIOError:
+                return
+            except ConnectionRefusedError:
+                # The far end is not running; said of a datagram that was sent before.
+                continue
+            if datagram.startswith(_CARRIER_PREFIX):
+                self._obey(datagram.removeprefix(_CARRIER_PREFIX))
+            elif self._carrier is LineCarrier.UP and sender[:2] == self._remote:
+                self._events.datagram_received(self._link_id, datagram)
+
+    def _obey(self, command: bytes) -> None:
+        try:
+            self._carrier = LineCarrier(command)
+        except ValueError:
+            log.warning("link %s: carrier cannot be %r", self._link_id, command)
+            return
+        self._events.carrier_changed(self._link_id, self._carrier is not LineCarrier.DOWN)
+
+
+class InterfaceTransport:
+    """Ethernet frames of our own type on one interface of this network namespace, to whoever is at its far end."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, link: LinkConfig, events: LineEvents
+    ) -> None:
+        self._loop = loop
+        self._link = link
+        self._events = events
+        self._socket: socket.socket | None = None
+        self._ifindex = 0
+
+    def interface_changed(self, ifindex: int, carrier: bool) -> None:
+        if carrier and ifindex != self._ifindex:
+            # Made anew under the same name: the old socket belongs to the interface that is gone.
+            self.close()
+            self._open(ifindex)
+        if self._socket is not None:
+            self._events.carrier_changed(self._link.id, carrier)
+
+    def send(self, datagram: bytes) -> None:
+        line = self._socket
+        if line is not None:
+            address = (self._link.interface, ETHERTYPE, 0, 0, _EVERYONE)
+            _send(lambda: line.sendto(datagram, address), self._link.id)
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._loop.remove_reader(self._socket)
+            self._socket.close()
+            self._socket = None
+            self._ifindex = 0
+
+    def _open(self, ifindex: int) -> None:
+        line = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, 0)
+        try:
+            line.bind((self._link.interface, ETHERTYPE))
+        except OSError as error:
+            line.close()
+            if error.errno not in _LOSSES:
+                raise
+            log.info("link %s: %s is gone again", self._link.id, self._link.interface)
+            return
+        self._socket, self._ifindex = line, ifindex
+        self._loop.add_reader(line, self._readable)
+
+    def _readable(self) -> None:
+        while self._socket is not None:
+            try:
+                datagram = self._socket.recv(_RECEIVE_BYTES)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                # Told once when the interface goes down; the socket works again when it is back.
+                if error.errno not in _LOSSES:
+                    raise
+                return
+            self._events.datagram_received(self._link.id, datagram)
+
+
+class Lines:
+    """The transports of all lines of one router, and the carrier of those that are interfaces."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        links: tuple[LinkConfig, ...],
+        events: LineEvents,
+    ) -> None:
+        self._transports: dict[str, Transport] = {}
+        self._watch: CarrierWatch | None = None
+        by_interface: dict[str, Callable[[int, bool], None]] = {}
+        try:
+            for link in links:
+                if link.interface:
+                    line = InterfaceTransport(loop, link, events)
+                    by_interface[link.interface] = line.interface_changed
+                    self._transports[link.id] = line
+                else:
+                    self._transports[link.id] = LoopbackTransport(loop, link, events)
+        except OSError:
+            self.close()
+            raise
+
+        def interface_changed(name: str, ifindex: int, carrier: bool) -> None:
+            if name in by_interface:
+                by_interface[name](ifindex, carrier)
+
+        if by_interface:
+            self._watch = CarrierWatch(loop, interface_changed)
+
+    def send(self, link_id: str, datagram: bytes) -> None:
+        self._transports[link_id].send(datagram)
+
+    def close(self) -> None:
+        if self._watch is not None:
+            self._watch.close()
+        for transport in self._transports.values():
+            transport.close()
+
+
+def _send(send: Callable[[], int], link_id: str) -> None:
+    """What a line that is down or full does not take is lost, as on any line."""
+    try:
+        send()
+    except OSError as error:
+        if error.errno not in _LOSSES:
+            raise
+        log.debug("link %s: a frame was lost: %s", link_id, error.strerror)

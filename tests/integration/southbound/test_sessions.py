@@ -1,0 +1,270 @@
+"""Sessions of routers with a real server: who may speak for a router, and what ends a session."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from controller.core.controller import CoreSettings
+from controller.runtime import Runtime
+from controller.southbound.service import SouthboundService
+from controller.store.sqlite import SqliteStore
+from digitalgrid.convert import election_id_from_pb, lsa_to_pb
+from digitalgrid.model import LinkAdvertisement, RouterLsa
+from digitalgrid.v1 import power_link_pb2
+from digitalgrid.v1 import southbound_pb2 as pb
+from digitalgrid.v1.southbound_pb2_grpc import (
+    SouthboundServiceStub,
+    add_SouthboundServiceServicer_to_server,
+)
+
+_TIMEOUT_S = 5.0
+
+
+@dataclass
+class House:
+    """A controller's southbound half, and how to reach it."""
+
+    runtime: Runtime
+    service: SouthboundService
+    address: str
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Return once the condition holds; it is asked again after every change of topology."""
+        changed = asyncio.Event()
+        self.runtime.topology_listeners.add(changed.set)
+        try:
+            async with asyncio.timeout(_TIMEOUT_S):
+                while not condition():
+                    changed.clear()
+                    await changed.wait()
+        finally:
+            self.runtime.topology_listeners.discard(changed.set)
+
+    def usable(self, router_id: str) -> bool:
+        router = self.runtime.core.view.routers.get(router_id)
+        return router is not None and router.usable
+
+
+class ScriptedRouter:
+    """Says what a test wants it to say."""
+
+    def __init__(self, address: str) -> None:
+        self._channel = grpc.aio.insecure_channel(address)
+        self.call = SouthboundServiceStub(self._channel).Session()
+
+    async def say(self, **message: Any) -> None:
+        await self.call.write(pb.RouterMessage(**message))
+
+    async def hear(self) -> pb.ControllerMessage:
+        async with asyncio.timeout(_TIMEOUT_S):
+            return await self.call.read()
+
+    async def end(self) -> tuple[grpc.StatusCode, str]:
+        async with asyncio.timeout(_TIMEOUT_S):
+            return await self.call.code(), await self.call.details()
+
+    async def close(self) -> None:
+        self.call.cancel()
+        await self._channel.close()
+
+
+@asynccontextmanager
+async def house(path: Path) -> AsyncIterator[House]:
+    runtime = Runtime(SqliteStore(path / "store.sqlite"), CoreSettings())
+    service = SouthboundService(runtime)
+    server = grpc.aio.server()
+    add_SouthboundServiceServicer_to_server(service, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield House(runtime, service, f"127.0.0.1:{port}")
+    finally:
+        await server.stop(None)
+        runtime.close()
+
+
+def hello(router_id: str = "r1", **fields: Any) -> dict[str, pb.RouterHello]:
+    values = {"protocol_version": 1, "instance_id": b"device-1", "boot_id": 1, "session_no": 1}
+    return {"hello": pb.RouterHello(router_id=router_id, **(values | fields))}
+
+
+def lsa(router_id: str = "r1", boot_id: int = 1, seq: int = 1) -> dict[str, Any]:
+    link = LinkAdvertisement("r1-r2", "r2", 0.1, 20e3, 300.0)
+    return {"lsa": lsa_to_pb(RouterLsa(router_id, boot_id, seq, 0.97, (link,)))}
+
+
+def run(path: Path, story: Callable[[House], Awaitable[None]]) -> None:
+    async def tell() -> None:
+        async with house(path) as here:
+            await story(here)
+
+    asyncio.run(tell())
+
+
+async def connect(here: House, **fields: Any) -> ScriptedRouter:
+    router = ScriptedRouter(here.address)
+    await router.say(**hello(**fields))
+    greeting = await router.hear()
+    assert greeting.hello.role == pb.CONTROLLER_ROLE_LEADER
+    assert election_id_from_pb(greeting.hello.election_id) == here.runtime.election_id
+    return router
+
+
+def test_a_router_is_usable_once_it_is_in_step(tmp_path: Path) -> None:
+    async def story(here: House) -> None:
+        router = await connect(here)
+        await router.say(**lsa())
+        await here.until(lambda: "r1" in here.runtime.core.view.routers)
+        assert not here.usable("r1")
+        await router.say(sync_done=pb.SyncDone())
+        await here.until(lambda: here.usable("r1"))
+        assert (await router.hear()).WhichOneof("message") == "read_table"
+        await router.close()
+        await here.until(lambda: not here.usable("r1"))
+        assert "r1" in here.runtime.core.view.routers
+
+    run(tmp_path, story)
+
+
+def test_another_protocol_version_is_refused_with_both_versions(tmp_path: Path) -> None:
+    async def story(here: House) -> None:
+        router = ScriptedRouter(here.address)
+        await router.say(**hello(protocol_version=0))
+        code, details = await router.end()
+        assert code is grpc.StatusCode.FAILED_PRECONDITION
+        assert "version 0" in details and "controller 1" in details
+        await router.close()
+
+    run(tmp_path, story)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        {"sync_done": pb.SyncDone()},
+        hello(router_id=""),
+        hello(instance_id=b""),
+        lsa(),
+    ],
+)
+def test_a_stream_that_does_not_begin_with_a_whole_hello_is_refused(
+    tmp_path: Path, first: dict[str, Any]
+) -> None:
+    async def story(here: House) -> None:
+        router = ScriptedRouter(here.address)
+        await router.say(**first)
+        code, _ = await router.end()
+        assert code is grpc.StatusCode.INVALID_ARGUMENT
+        assert not here.runtime.core.view.routers
+        await router.close()
+
+    run(tmp_path, story)
+
+
+def test_a_router_id_that_is_taken_is_refused_and_its_owner_undisturbed(tmp_path: Path) -> None:
+    async def story(here: House) -> None:
+        owner = await connect(here)
+        impostor = ScriptedRouter(here.address)
+        await impostor.say(**hello(instance_id=b"device-2", boot_id=9))
+        code, details = await impostor.end()
+        assert code is grpc.StatusCode.ALREADY_EXISTS
+        assert "'r1' is taken" in details
+        await owner.say(**lsa())
+        await here.until(lambda: "r1" in here.runtime.core.view.routers)
+        await owner.close()
+        await impostor.close()
+
+    run(tmp_path, story)
+
+
+def test_a_newer_session_replaces_the_half_open_one_and_an_older_is_refused(
+    tmp_path: Path,
+) -> None:
+    async def story(here: House) -> None:
+        half_open = await connect(here, boot_id=1, session_no=5)
+        newer = await connect(here, boot_id=2, session_no=1)
+        code, _ = await half_open.end()
+        assert code is grpc.StatusCode.ABORTED
+        late = ScriptedRouter(here.address)
+        await late.say(**hello(boot_id=1, session_no=6))
+        code, _ = await late.end()
+        assert code is grpc.StatusCode.ABORTED
+        await newer.say(**lsa(boot_id=2))
+        await newer.say(sync_done=pb.SyncDone())
+        await here.until(lambda: here.usable("r1"))
+        for router in (half_open, newer, late):
+            await router.close()
+
+    run(tmp_path, story)
+
+
+def _broken_hop() -> pb.HopSnapshot:
+    return pb.HopSnapshot(circuit_id=1, generation=1, power_w=float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("message", "complaint"),
+    [
+        (lsa("r2"), "'r2' in the session of 'r1'"),
+        (hello(), "not expected"),
+        ({"result": pb.TransactionResult(txn_id=1, operation=77)}, "unknown"),
+        ({"status": pb.CircuitStatus(circuit_id=1, state=0)}, "unknown"),
+        ({"table": pb.CircuitTable(hops=[_broken_hop()])}, "hop of circuit 1"),
+    ],
+)
+def test_nonsense_ends_the_session_and_nothing_else(
+    tmp_path: Path, message: dict[str, Any], complaint: str
+) -> None:
+    async def story(here: House) -> None:
+        router = await connect(here)
+        await router.say(**message)
+        code, details = await router.end()
+        assert code is grpc.StatusCode.INVALID_ARGUMENT
+        assert complaint in details
+        await router.close()
+        assert not here.runtime.failure.done()
+        again = await connect(here, session_no=2)
+        await again.close()
+
+    run(tmp_path, story)
+
+
+def test_an_old_advertisement_is_dropped(tmp_path: Path) -> None:
+    async def story(here: House) -> None:
+        router = await connect(here)
+        await router.say(**lsa(seq=5))
+        await here.until(lambda: "r1" in here.runtime.core.view.routers)
+        version = here.runtime.core.lsdb.version
+        await router.say(**lsa(seq=4))
+        await router.say(sync_done=pb.SyncDone())
+        await here.until(lambda: here.usable("r1"))
+        assert here.runtime.core.lsdb.version == version
+        await router.close()
+
+    run(tmp_path, story)
+
+
+def test_meters_are_read_from_all_and_the_silent_are_named(tmp_path: Path) -> None:
+    async def story(here: House) -> None:
+        talker = await connect(here, router_id="r1", instance_id=b"1")
+        silent = await connect(here, router_id="r2", instance_id=b"2")
+        for router, router_id in ((talker, "r1"), (silent, "r2")):
+            await router.say(**lsa(router_id))
+            await router.say(sync_done=pb.SyncDone())
+        await here.until(lambda: here.usable("r1") and here.usable("r2"))
+        reading = asyncio.create_task(here.service.read_meters(timeout_s=0.5))
+        while (asked := await talker.hear()).WhichOneof("message") != "read_meters":
+            pass
+        meters = power_link_pb2.RouterMeters(router_id="r1", time_ns=5)
+        await talker.say(meters=pb.MetersReply(read_id=asked.read_meters.read_id, meters=meters))
+        assert await reading == ([meters], ["r2"])
+        await talker.close()
+        await silent.close()
+
+    run(tmp_path, story)

@@ -1,0 +1,295 @@
+"""Whatever happens to messages, lines, routers and the controller: limits hold and promises are kept."""
+
+from dataclasses import dataclass, field
+
+import hypothesis.strategies as st
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from controller.core.circuit import Constraints
+from controller.core.errors import Refusal
+from controller.core.messages import TransactionResult
+from controller.core.request import PowerRequest
+from tests.support.grids import diamond
+from tests.support.simulated_network import MS, Session, SimulatedNetwork
+
+GRID = diamond()
+ROUTERS = st.sampled_from([each.id for each in GRID.routers])
+LINKS = st.sampled_from([each.id for each in GRID.links])
+LOADS = st.sampled_from([each.id for each in GRID.loads])
+SOURCES = st.sampled_from([(), ("solar",), ("gas",)])
+POWERS_W = st.sampled_from([0.2e6, 0.5e6, 1e6, 1.5e6, 2.5e6, 4e6, 5.5e6, 8e6])
+FEW = st.integers(1, 4)
+INDEX = st.integers(0, 1000)
+# Around the timeouts, the lease, the retries, the read-back, and the age of an advertisement.
+DURATIONS_MS = st.sampled_from([1, 20, 100, 300, 1000, 1600, 3000, 11_000, 100_000])
+MOST_FAULTS = 2
+
+
+@dataclass
+class Client:
+    """What clients were told, and what they asked without an answer yet."""
+
+    # Asked, by the ticket that must be durable before the answer.
+    asked: list[tuple[int, PowerRequest, tuple[int, ...]]] = field(default_factory=list)
+    releases: list[tuple[int, int]] = field(default_factory=list)
+    # Answered.
+    promised: dict[int, PowerRequest] = field(default_factory=dict)
+    release_asked: set[int] = field(default_factory=set)
+    released: set[int] = field(default_factory=set)
+    powers_w: dict[int, set[float]] = field(default_factory=dict)
+
+    def hear(self, durable_ticket: int) -> None:
+        for entry in [each for each in self.asked if each[0] <= durable_ticket]:
+            self.asked.remove(entry)
+            self.promised.update((circuit_id, entry[1]) for circuit_id in entry[2])
+        for release in [each for each in self.releases if each[0] <= durable_ticket]:
+            self.releases.remove(release)
+            self.released.add(release[1])
+
+    def hang_up(self) -> None:
+        """The controller died; what was not answered is unknown."""
+        self.asked.clear()
+        self.releases.clear()
+
+
+class Promises(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = SimulatedNetwork(GRID)
+        self.client = Client()
+        self.sent: list[PowerRequest] = []
+        for router_id in self.network.grid.routers:
+            self.network.connect(router_id)
+        self.network.deliver_all()
+
+    @property
+    def up(self) -> bool:
+        return self.network.core is not None
+
+    # Clients
+
+    @precondition(lambda self: self.up)
+    @rule(sink=LOADS, sources=SOURCES, power_w=POWERS_W, split=st.booleans(), hops=st.none() | FEW)
+    def request(self, sink, sources, power_w, split, hops):
+        request = PowerRequest(
+            f"request-{len(self.sent)}",
+            sink,
+            power_w,
+            sources,
+            Constraints(max_hops=hops),
+            allow_split=split,
+        )
+        self.sent.append(request)
+        self._ask(request)
+
+    @precondition(lambda self: self.up and self.sent)
+    @rule(index=INDEX)
+    def retry(self, index):
+        """The same again: the same circuits, if the first was ever answered."""
+        request = self.sent[index % len(self.sent)]
+        promised = {key for key, each in self.client.promised.items() if each == request}
+        got = self._ask(request)
+        if promised:
+            assert got == promised
+
+    def _ask(self, request: PowerRequest) -> set[int]:
+        try:
+            circuits = self.network.request(request)
+        except Refusal:
+            return set()
+        ids = tuple(each.circuit_id for each in circuits)
+        for circuit in circuits:
+            self.client.powers_w.setdefault(circuit.circuit_id, set()).add(circuit.power_w)
+        ticket = self.network.core.book.last_ticket
+        self.client.asked.append((ticket, request, ids))
+        return set(ids)
+
+    @precondition(lambda self: self.up and self.network.core.book.circuits)
+    @rule(index=INDEX)
+    def release(self, index):
+        circuits = self.network.core.book.circuits
+        circuit_id = sorted(circuits)[index % len(circuits)]
+        self.client.release_asked.add(circuit_id)
+        self.network.event(lambda core, now_ns: core.release(circuit_id, now_ns))
+        self.client.releases.append((self.network.core.book.last_ticket, circuit_id))
+
+    @precondition(lambda self: self.up and self.network.core.book.circuits)
+    @rule(index=INDEX, power_w=POWERS_W)
+    def change(self, index, power_w):
+        circuits = self.network.core.book.circuits
+        circuit_id = sorted(circuits)[index % len(circuits)]
+        try:
+            self.network.event(lambda core, now_ns: core.change(circuit_id, power_w, now_ns))
+        except Refusal:
+            return
+        self.client.powers_w.setdefault(circuit_id, set()).add(power_w)
+
+    # Messages and time
+
+    @precondition(lambda self: self.up)
+    @rule()
+    def deliver_all(self):
+        self.network.deliver_all()
+
+    @precondition(lambda self: self.up)
+    @rule(duration_ms=DURATIONS_MS)
+    def run(self, duration_ms):
+        """Everything works for a while."""
+        self.network.deliver_all()
+        self.network.advance(duration_ms * MS)
+        self.network.deliver_all()
+
+    @rule(duration_ms=DURATIONS_MS)
+    def pass_time(self, duration_ms):
+        """Nothing is delivered meanwhile."""
+        self.network.advance(duration_ms * MS)
+
+    @precondition(lambda self: self._sessions_with("to_router"))
+    @rule(index=INDEX, count=FEW)
+    def deliver_some_to_router(self, index, count):
+        router_id, session = self._pick(self._sessions_with("to_router"), index)
+        for _ in range(min(count, len(session.to_router))):
+            self.network.deliver_to_router(router_id)
+
+    @precondition(lambda self: self._sessions_with("to_controller"))
+    @rule(index=INDEX, count=FEW)
+    def deliver_some_to_controller(self, index, count):
+        router_id, session = self._pick(self._sessions_with("to_controller"), index)
+        for _ in range(min(count, len(session.to_controller))):
+            self.network.deliver_to_controller(router_id)
+
+    @precondition(lambda self: self._sessions_with("to_controller"))
+    @rule(index=INDEX)
+    def lose_acknowledgements(self, index):
+        _, session = self._pick(self._sessions_with("to_controller"), index)
+        for message in [*session.to_controller]:
+            if isinstance(message, TransactionResult):
+                session.to_controller.remove(message)
+
+    @precondition(lambda self: self._sessions_with("to_router"))
+    @rule(index=INDEX)
+    def lose_one_order(self, index):
+        _, session = self._pick(self._sessions_with("to_router"), index)
+        del session.to_router[index % len(session.to_router)]
+
+    @precondition(lambda self: self.up and self.network.delivered_results)
+    @rule(index=INDEX)
+    def repeat_acknowledgement(self, index):
+        results = self.network.delivered_results
+        router_id, result = results[-1 - index % min(len(results), 20)]
+        self.network.tell(router_id, result)
+
+    @precondition(lambda self: self.up and self.network.store.pending)
+    @rule(count=FEW)
+    def make_durable(self, count):
+        self.network.make_durable(count)
+
+    def _sessions_with(self, direction: str) -> list[tuple[str, Session]]:
+        return [
+            (router_id, session)
+            for router_id, session in sorted(self.network.sessions.items())
+            if getattr(session, direction)
+        ]
+
+    @staticmethod
+    def _pick(items: list, index: int):
+        return items[index % len(items)]
+
+    # Faults: no more than a few at a time, else nothing would ever be set up that could be lost
+
+    @property
+    def _faults(self) -> int:
+        grid = self.network.grid
+        away = [each for each in grid.routers if each not in self.network.sessions]
+        return len(grid.cut) + len(away)
+
+    @precondition(lambda self: self._faults < MOST_FAULTS)
+    @rule(link_id=LINKS)
+    def cut(self, link_id):
+        self.network.cut(link_id)
+
+    @precondition(lambda self: self.network.grid.cut)
+    @rule(index=INDEX)
+    def mend(self, index):
+        self.network.mend(self._pick(sorted(self.network.grid.cut), index))
+
+    @precondition(lambda self: self.up and self._faults < MOST_FAULTS)
+    @rule(router_id=ROUTERS)
+    def lose_session(self, router_id):
+        self.network.disconnect(router_id)
+
+    @precondition(lambda self: self.up)
+    @rule(router_id=ROUTERS)
+    def replace_session(self, router_id):
+        """The router dials again before anybody has noticed that its stream is dead."""
+        if self.network.grid.routers[router_id].alive:
+            self.network.connect(router_id)
+
+    @precondition(lambda self: self.up and len(self.network.sessions) < len(GRID.routers))
+    @rule()
+    def connect_all(self):
+        for router_id, router in self.network.grid.routers.items():
+            if router.alive and router_id not in self.network.sessions:
+                self.network.connect(router_id)
+
+    @precondition(lambda self: self._faults < MOST_FAULTS)
+    @rule(router_id=ROUTERS)
+    def kill_router(self, router_id):
+        self.network.kill_router(router_id)
+
+    @precondition(lambda self: self._dead_routers())
+    @rule()
+    def restart_routers(self):
+        for router_id in self._dead_routers():
+            self.network.restart_router(router_id)
+
+    def _dead_routers(self) -> list[str]:
+        return [key for key, router in self.network.grid.routers.items() if not router.alive]
+
+    @precondition(lambda self: self.up)
+    @rule(written=st.integers(0, 5))
+    def kill_controller(self, written):
+        self.client.hear(self.network.store.durable_ticket)
+        self.network.kill_controller(written)
+        self.client.hang_up()
+
+    @precondition(lambda self: not self.up)
+    @rule()
+    def start_controller(self):
+        self.network.start_controller()
+        self.connect_all()
+
+    @rule()
+    def refresh(self):
+        self.network.advertise(*self.network.grid.routers)
+
+    # What must hold
+
+    @invariant()
+    def limits_and_books_hold(self):
+        self.network.check()
+
+    @invariant()
+    def promises_are_kept(self):
+        if not self.up:
+            return
+        self.client.hear(self.network.store.durable_ticket)
+        circuits = self.network.core.book.circuits
+        for circuit_id in self.client.promised:
+            circuit = circuits.get(circuit_id)
+            assert circuit is not None, f"circuit {circuit_id} was promised and is forgotten"
+            assert circuit.power_w in self.client.powers_w[circuit_id]
+            if circuit_id not in self.client.release_asked:
+                assert circuit.admin_up and not circuit.state.ended, circuit
+        for circuit_id in self.client.released:
+            assert not circuits[circuit_id].admin_up, f"circuit {circuit_id} came back"
+
+    def teardown(self):
+        self.network.heal()
+        self.network.check_rest()
+        self.promises_are_kept()
+
+
+Promises.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestPromises = Promises.TestCase

@@ -1,0 +1,49 @@
+"""Any grid that can be made can be written down and read back, exactly."""
+
+import string
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from digitalgrid.gridfile import Grid, Link, Load, Router, Source, dump_grid, loads_grid
+
+ids = st.text(string.ascii_letters + string.digits + "_.-", min_size=1, max_size=8).filter(
+    lambda text: text[0] not in "_.-"
+)
+positive = st.floats(min_value=1e-9, max_value=1e12)
+not_negative = st.floats(min_value=0, max_value=1e12)
+
+
+@st.composite
+def grids(draw: st.DrawFn) -> Grid:
+    names = draw(st.lists(ids, min_size=2, max_size=12, unique=True))
+    split = draw(st.integers(min_value=1, max_value=len(names) - 1))
+    router_ids, link_ids = names[:split], names[split:]
+    a_router = st.sampled_from(router_ids)
+    pairs = st.permutations(router_ids)
+    links = []
+    for link_id in link_ids if len(router_ids) > 1 else ():
+        a, b = draw(pairs)[:2]
+        values = draw(st.tuples(not_negative, positive, positive, not_negative))
+        links.append(Link(link_id, a, b, *values))
+    cell_ids = st.lists(ids, max_size=4, unique=True)
+    return Grid(
+        name=draw(st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "Zs"]))),
+        routers=tuple(
+            Router(id_, draw(st.floats(min_value=0.001, max_value=1))) for id_ in router_ids
+        ),
+        links=tuple(links),
+        sources=tuple(
+            Source(id_, draw(a_router), draw(not_negative), renewable=draw(st.booleans()))
+            for id_ in draw(cell_ids)
+        ),
+        loads=tuple(
+            Load(id_, draw(a_router), draw(not_negative), draw(st.integers(-9, 9)))
+            for id_ in draw(cell_ids)
+        ),
+    )
+
+
+@given(grids())
+def test_dumped_grids_read_back_equal(grid: Grid) -> None:
+    assert loads_grid(dump_grid(grid)) == grid

@@ -1,0 +1,280 @@
+"""Random demands, programming and faults on a mesh of pure devices: the books must hold at every step."""
+
+import itertools
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from digitalgrid.model import CircuitGeneration, HopSnapshot
+from router_agent.circuit_table import Code
+from router_agent.config import RouterConfig
+from tests.support.device_network import MS, DeviceNetwork, circuit_hops, router
+
+AMPACITY_A = 300.0
+SOURCE_W = 9e6
+LOAD_W = 6e6
+LINKS = {"ab": "ab", "bc": "bc", "cd": "cd", "da": "da", "ac": "ac"}
+PATHS = [
+    path
+    for length in (1, 2, 3, 4)
+    for path in itertools.permutations("abcd", length)
+    if all("".join(pair) in LINKS or "".join(pair[::-1]) in LINKS for pair in itertools.pairwise(path))
+]
+
+Hops = dict[str, HopSnapshot]
+Way = tuple[str, str]
+
+
+def mesh() -> list[RouterConfig]:
+    """Four routers in a ring with one chord, lossy lines, an efficiency that never comes out even."""
+    configs = []
+    for name in "abcd":
+        links = [
+            (link_id, next(end for end in ends if end != name))
+            for link_id, ends in LINKS.items()
+            if name in ends
+        ]
+        configs.append(
+            router(
+                name,
+                *links,
+                source_w=SOURCE_W,
+                load_w=LOAD_W,
+                resistance_ohm=1.7,
+                ampacity_a=AMPACITY_A,
+                efficiency=0.9613,
+            )
+        )
+    return configs
+
+
+class Admission:
+    """A controller's ledger, as small as it can be: what every generation has reserved."""
+
+    def __init__(self, configs: list[RouterConfig]) -> None:
+        self._configs = {config.router_id: config for config in configs}
+        self._seq = itertools.count(1)
+        self.reserved: dict[CircuitGeneration, Hops] = {}
+
+    def admit(self, key: CircuitGeneration, path: tuple[str, ...], power_w: float) -> Hops | None:
+        """The hops of a new generation at the tail of every link, or None where it does not fit."""
+        before_a = self._currents(without=key.circuit_id)
+        routers = [self._configs[name] for name in path]
+        hops = circuit_hops(key, next(self._seq), routers, power_w, before_a)
+        self.reserved[key] = hops
+        if self._fits():
+            return hops
+        del self.reserved[key]
+        return None
+
+    def _currents(self, without: int = 0) -> dict[Way, float]:
+        """By link and sender; the generations of one circuit reserve the larger of them."""
+        by_circuit: dict[tuple[int, Way], float] = {}
+        for key, hops in self.reserved.items():
+            if key.circuit_id == without:
+                continue
+            for router_id, hop in hops.items():
+                if hop.egress_link_id:
+                    place = (key.circuit_id, (hop.egress_link_id, router_id))
+                    current_a = hop.received_power_w / 20e3
+                    by_circuit[place] = max(by_circuit.get(place, 0.0), current_a)
+        total: dict[Way, float] = {}
+        for (_, way), current_a in by_circuit.items():
+            total[way] = total.get(way, 0.0) + current_a
+        return total
+
+    def _fits(self) -> bool:
+        both_a: dict[str, float] = {}
+        for (link_id, _), current_a in self._currents().items():
+            both_a[link_id] = both_a.get(link_id, 0.0) + current_a
+        cells: dict[tuple[str, int], float] = {}
+        for key, hops in self.reserved.items():
+            for hop in hops.values():
+                for name, power_w in (
+                    (hop.source_id, hop.ingress_power_w),
+                    (hop.load_id, hop.received_power_w),
+                ):
+                    if name:
+                        place = (name, key.circuit_id)
+                        cells[place] = max(cells.get(place, 0.0), power_w)
+        used: dict[str, float] = {}
+        for (name, _), power_w in cells.items():
+            used[name] = used.get(name, 0.0) + power_w
+        return all(current_a <= AMPACITY_A for current_a in both_a.values()) and all(
+            power_w <= (SOURCE_W if name.startswith("pv") else LOAD_W)
+            for name, power_w in used.items()
+        )
+
+
+class DeviceMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = DeviceNetwork(mesh())
+        self.network.run(200 * MS)
+        self.admission = Admission([node.config for node in self.network.nodes.values()])
+        self.txn_ids = itertools.count(1)
+        self.circuit_ids = itertools.count(1)
+        # Newest last; two while a newer generation takes over.
+        self.running: dict[int, list[CircuitGeneration]] = {}
+        self.power_w: dict[int, float] = {}
+
+    # ---------------------------------------------------------------- time and faults
+
+    @rule(duration_us=st.sampled_from([0, 50, 700, 2_100, 9_000, 33_000, 101_000, 260_000]))
+    def wait(self, duration_us: int) -> None:
+        self.network.run(duration_us * 1000)
+
+    @rule(link_id=st.sampled_from(sorted(LINKS)))
+    def cut_or_restore(self, link_id: str) -> None:
+        if link_id in self.network.cut_links:
+            self.network.restore(link_id)
+        else:
+            self.network.cut(link_id)
+
+    @rule(link_id=st.sampled_from(sorted(LINKS)), both=st.booleans())
+    def silence_or_heal(self, link_id: str, both: bool) -> None:
+        if any(link_id == silent for silent, _ in self.network.silent):
+            self.network.heal(link_id)
+        else:
+            self.network.silence(link_id, *(() if both else link_id[:1]))
+            # A silence shorter than the dead interval goes unnoticed: it is loss in transit.
+            self.network.run(200 * MS)
+
+    @rule(router_id=st.sampled_from("abcd"))
+    def kill_or_restart(self, router_id: str) -> None:
+        if self.network.nodes[router_id].alive:
+            self.network.kill(router_id)
+        else:
+            self.network.restart(router_id)
+
+    # ---------------------------------------------------------------- what a controller does
+
+    @rule(path=st.sampled_from(PATHS), power_w=st.floats(1.0, 6e6))
+    def request(self, path: tuple[str, ...], power_w: float) -> None:
+        key = CircuitGeneration(next(self.circuit_ids), 1)
+        if self._program(key, path, power_w):
+            self.running[key.circuit_id] = [key]
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data(), power_w=st.floats(1.0, 6e6))
+    def reroute(self, data: st.DataObject, power_w: float) -> None:
+        """Another path to the same load, or the same with another power; the old one is drained later."""
+        circuit_id = data.draw(st.sampled_from(sorted(self.running)))
+        keys = self.running[circuit_id]
+        sink = list(self.admission.reserved[keys[-1]])[-1]
+        path = data.draw(st.sampled_from([path for path in PATHS if path[-1] == sink]))
+        key = CircuitGeneration(circuit_id, keys[-1].generation + 1)
+        if len(keys) == 1 and self._program(key, path, power_w):
+            keys.append(key)
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data(), wait_us=st.sampled_from([0, 3_000, 150_000, 700_000]))
+    def retire(self, data: st.DataObject, wait_us: int) -> None:
+        """Drain and withdraw the oldest generation of a circuit, in time or too early."""
+        circuit_id = data.draw(st.sampled_from(sorted(self.running)))
+        key = self.running[circuit_id].pop(0)
+        if not self.running[circuit_id]:
+            del self.running[circuit_id]
+        hops = self.admission.reserved[key]
+        sink = list(hops)[-1]
+        if self.network.nodes[sink].alive:
+            self.network.drain(sink, key)
+        self.network.run(wait_us * 1000)
+        self._withdraw(key)
+
+    def _program(self, key: CircuitGeneration, path: tuple[str, ...], power_w: float) -> bool:
+        """All or nothing, from the sink towards the source."""
+        hops = self.admission.admit(key, path, power_w)
+        if hops is None:
+            return False
+        txn_id = next(self.txn_ids)
+        staged = all(
+            self.network.nodes[router_id].alive
+            and self.network.stage(router_id, txn_id, hop).code is Code.OK
+            for router_id, hop in reversed(hops.items())
+        )
+        if not staged:
+            self._withdraw(key)
+            return False
+        for router_id in reversed(hops):
+            assert self.network.commit(router_id, txn_id).code is Code.OK
+        return True
+
+    def _withdraw(self, key: CircuitGeneration) -> None:
+        hops = self.admission.reserved.pop(key)
+        for router_id in hops:
+            if self.network.nodes[router_id].alive:
+                assert self.network.withdraw(router_id, key).code is Code.OK
+
+    # ---------------------------------------------------------------- what must always hold
+
+    @invariant()
+    def books_balance(self) -> None:
+        for node in self.network.nodes.values():
+            if not node.alive:
+                continue
+            books = node.device.books
+            assert books.imbalance_mj() == 0
+            assert books.buffered_mj == sum(flow.buffer_mj for flow in node.device.flows)
+            assert all(flow.buffer_mj >= 0 for flow in node.device.flows)
+            assert books.max_formula_deviation_mj <= 1.0
+
+    @invariant()
+    def lines_lose_nothing_without_a_fault(self) -> None:
+        for node in self.network.nodes.values():
+            for link_id, mine in node.device.books.links.items():
+                assert mine.lost_in_transit_mj == 0
+                assert mine.received_mj + mine.lost_to_faults_mj == mine.heard_total_mj
+                (far,) = (end for end in self.network.ends[link_id] if end != node.config.router_id)
+                total_mj = self.network.nodes[far].device.books.links[link_id].total_mj
+                assert mine.heard_total_mj <= total_mj
+
+    @invariant()
+    def nothing_is_oversubscribed(self) -> None:
+        for node in self.network.nodes.values():
+            books = node.device.books
+            assert books.oversubscribed_instants == 0
+            assert all(link.oversubscribed_instants == 0 for link in books.links.values())
+
+    def teardown(self) -> None:
+        """Heal and release all: everything becomes quiet, and every millijoule is accounted for."""
+        for link_id in LINKS:
+            self.network.heal(link_id)
+            if link_id in self.network.cut_links:
+                self.network.restore(link_id)
+        for router_id, node in self.network.nodes.items():
+            if not node.alive:
+                self.network.restart(router_id)
+        self.network.run(500 * MS)
+        for keys in self.running.values():
+            for key in keys:
+                sink = list(self.admission.reserved[key])[-1]
+                self.network.drain(sink, key)
+        self.network.run(3000 * MS)
+        for key in list(self.admission.reserved):
+            self._withdraw(key)
+        self.network.run(500 * MS)
+        self.books_balance()
+        self.lines_lose_nothing_without_a_fault()
+        self.nothing_is_oversubscribed()
+        for node in self.network.nodes.values():
+            assert node.device.books.buffered_mj == 0
+            assert node.device.demand_mw == 0
+            for link_id, line in node.device.lines.items():
+                assert line.up
+                assert not line.demands_mw and not line.grants and not line.pending
+                (far,) = (end for end in self.network.ends[link_id] if end != node.config.router_id)
+                total_mj = self.network.nodes[far].device.books.links[link_id].total_mj
+                assert node.device.books.links[link_id].heard_total_mj == total_mj
+
+
+DeviceMachine.TestCase.settings = settings(
+    max_examples=40,
+    stateful_step_count=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+TestDevices = pytest.mark.timeout(240)(DeviceMachine.TestCase)

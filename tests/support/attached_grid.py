@@ -1,0 +1,103 @@
+"""A simulated grid whose routers are connected to a Runtime, in its own loop."""
+
+import asyncio
+
+from controller.core.messages import ToRouter
+from controller.core.records import Counters, StateChange, StoredState
+from controller.runtime import Runtime
+from controller.store.protocol import StoreError
+from digitalgrid.gridfile import Grid
+from digitalgrid.model import ElectionId
+from tests.support.simulated_grid import SimulatedGrid
+
+
+class MemoryStore:
+    """A Store that is durable at once, until a test holds it up or breaks it."""
+
+    election_id = ElectionId(0, 1)
+
+    def __init__(self) -> None:
+        self.held: list[int] | None = None
+        self.changes: list[StateChange] = []
+
+    def load(self) -> StoredState:
+        return StoredState(1, (), Counters())
+
+    def start(self, on_durable, on_failure) -> None:
+        self._on_durable = on_durable
+        self._on_failure = on_failure
+
+    def submit(self, ticket: int, change: StateChange) -> None:
+        self.changes.append(change)
+        if self.held is None:
+            self._on_durable(ticket)
+        else:
+            self.held.append(ticket)
+
+    def hold(self) -> None:
+        self.held = []
+
+    def flush(self) -> None:
+        held, self.held = self.held or [], None
+        for ticket in held:
+            self._on_durable(ticket)
+
+    def fail(self) -> None:
+        self._on_failure(StoreError("the disk is full"))
+
+    def close(self) -> None:
+        pass
+
+
+class AttachedGrid:
+    """Routers that answer at once."""
+
+    def __init__(self, runtime: Runtime, grid: Grid) -> None:
+        self._runtime = runtime
+        self._loop = asyncio.get_running_loop()
+        self.simulated = SimulatedGrid(grid)
+
+    def connect(self, *router_ids: str) -> None:
+        """All routers, or these, begin a session."""
+        for router_id in router_ids or self.simulated.routers:
+            self._runtime.attach(router_id, self._sender(router_id))
+            lsa = self.simulated.routers[router_id].lsa()
+            self._runtime.handle(lambda core, now_ns, lsa=lsa: core.on_lsa(lsa, now_ns))
+            self._runtime.handle(lambda core, now_ns, key=router_id: core.on_sync_done(key, now_ns))
+
+    def cut(self, link_id: str) -> None:
+        self.simulated.cut.add(link_id)
+        self._advertise(link_id)
+
+    def mend(self, link_id: str) -> None:
+        self.simulated.cut.discard(link_id)
+        self._advertise(link_id)
+
+    def _advertise(self, link_id: str) -> None:
+        link = self.simulated.links[link_id]
+        for end in (link.a, link.b):
+            lsa = self.simulated.routers[end].lsa()
+            self._runtime.handle(lambda core, now_ns, lsa=lsa: core.on_lsa(lsa, now_ns))
+        self._report()
+
+    def _sender(self, router_id: str):
+        return lambda message: self._loop.call_soon(self._deliver, router_id, message)
+
+    def _deliver(self, router_id: str, message: ToRouter) -> None:
+        router = self.simulated.routers[router_id]
+        now_ns = self._runtime.handle(lambda core, now_ns: now_ns)
+        answer = router.apply(message, self._runtime.election_id, now_ns)
+        if hasattr(answer, "read_id"):
+            self._runtime.handle(lambda core, now_ns: core.on_table(router_id, answer, now_ns))
+        else:
+            self._runtime.handle(lambda core, now_ns: core.on_result(router_id, answer, now_ns))
+        self._report()
+
+    def _report(self) -> None:
+        for router_id, router in self.simulated.routers.items():
+            for status in router.statuses():
+                self._runtime.handle(
+                    lambda core, now_ns, key=router_id, status=status: core.on_status(
+                        key, status, now_ns
+                    )
+                )

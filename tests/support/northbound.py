@@ -1,0 +1,100 @@
+"""A northbound server on loopback, over a real core and simulated routers."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+import grpc
+
+from controller.core.controller import CoreSettings
+from controller.core.invariants import broken_invariants
+from controller.northbound.server import start_server
+from controller.runtime import Runtime
+from digitalgrid.client import AsyncPowerClient
+from digitalgrid.v1.northbound_pb2_grpc import PowerServiceStub, TopologyServiceStub
+from digitalgrid.v1.power_link_pb2 import RouterMeters
+from tests.support.attached_grid import AttachedGrid, MemoryStore
+from tests.support.grids import diamond
+
+TIMEOUT_S = 20
+
+
+def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Runs a coroutine test in a loop of its own, whose background exceptions fail it."""
+
+    @wraps(test)
+    def run(**fixtures: Any) -> None:
+        unhandled: list[dict[str, Any]] = []
+
+        async def guarded() -> None:
+            loop = asyncio.get_running_loop()
+            loop.set_exception_handler(lambda _, context: unhandled.append(context))
+            await asyncio.wait_for(test(**fixtures), TIMEOUT_S)
+
+        asyncio.run(guarded())
+        assert unhandled == []
+
+    return run
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """For what announces itself to nobody; the test's own timeout ends a wait in vain."""
+    while not condition():  # noqa: ASYNC110
+        await asyncio.sleep(0.001)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@dataclass
+class Northbound:
+    runtime: Runtime
+    store: MemoryStore
+    grid: AttachedGrid
+    client: AsyncPowerClient
+    channel: grpc.aio.Channel
+    address: str
+    server: grpc.aio.Server
+
+    @property
+    def power(self) -> PowerServiceStub:
+        return PowerServiceStub(self.channel)
+
+    @property
+    def topology(self) -> TopologyServiceStub:
+        return TopologyServiceStub(self.channel)
+
+    def reserved(self) -> list:
+        """Everything that is held for anybody; checks the books on the way."""
+        assert broken_invariants(self.runtime.core) == []
+        return list(self.runtime.core.ledger.resources())
+
+
+async def read_meters() -> tuple[list[RouterMeters], list[str]]:
+    return [RouterMeters(router_id="r1", converter_loss_mj=7)], ["r2"]
+
+
+@asynccontextmanager
+async def northbound(*, connected: bool = True) -> AsyncIterator[Northbound]:
+    store = MemoryStore()
+    runtime = Runtime(store, CoreSettings())
+    grid = AttachedGrid(runtime, diamond())
+    if connected:
+        grid.connect()
+    address = f"127.0.0.1:{free_port()}"
+    server = await start_server(runtime, address, read_meters)
+    client = AsyncPowerClient(address)
+    try:
+        async with grpc.aio.insecure_channel(address) as channel:
+            yield Northbound(runtime, store, grid, client, channel, address, server)
+    finally:
+        await client.close()
+        await server.stop(None)
+        runtime.close()

@@ -1,0 +1,251 @@
+"""Routers as a controller sees them: real circuit tables, joined by lines whose power is simply there or not.
+
+Power follows commitments at once: a sink measures the power of a generation as soon as every hop of it is
+committed, every line on its path is up and every router alive. Nothing here knows a controller.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from controller.core import messages
+from controller.core.messages import (
+    CircuitStatus,
+    FlowState,
+    ResultCode,
+    ToRouter,
+    TransactionResult,
+)
+from digitalgrid.gridfile import Grid, Link, Router
+from digitalgrid.model import (
+    NO_ELECTION_ID,
+    CircuitGeneration,
+    ElectionId,
+    HopSnapshot,
+    LinkAdvertisement,
+    LoadAdvertisement,
+    RouterLsa,
+    SourceAdvertisement,
+)
+from digitalgrid.physics import current_a
+from router_agent.circuit_table import CircuitTable, Mutation, Operation
+
+MS = 1_000_000
+# Sums of reservations that two programs computed.
+SLACK = 1 + 1e-6
+
+
+@dataclass
+class SimulatedRouter:
+    """A cell's router. ``told`` is what its sink last said of each generation."""
+
+    config: Router
+    grid: "SimulatedGrid"
+    table: CircuitTable = field(init=False)
+    boot_id: int = 0
+    lsa_seq: int = 0
+    alive: bool = True
+    draining: set[CircuitGeneration] = field(default_factory=set)
+    told: dict[CircuitGeneration, FlowState] = field(default_factory=dict)
+    floors: dict[int, int] = field(default_factory=dict)
+    election_id: ElectionId = NO_ELECTION_ID
+
+    def __post_init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        """A cold start: tombstones and the highest election id were kept, circuits were not."""
+        self.boot_id += 1
+        self.lsa_seq = 0
+        self.alive = True
+        self.draining.clear()
+        self.told.clear()
+        self.table = CircuitTable(
+            self.link_up,
+            [each.id for each in self.grid.sources_at(self.config.id)],
+            [each.id for each in self.grid.loads_at(self.config.id)],
+            self.election_id,
+            self.floors,
+        )
+
+    def link_up(self, link_id: str) -> bool | None:
+        link = self.grid.links.get(link_id)
+        if link is None or self.config.id not in (link.a, link.b):
+            return None
+        return self.grid.line_is_up(link_id)
+
+    def hop(self, key: CircuitGeneration) -> HopSnapshot | None:
+        return next((hop for hop in self.table.hops if hop.key == key), None)
+
+    def apply(
+        self, message: ToRouter, election_id: ElectionId, now_ns: int
+    ) -> TransactionResult | messages.CircuitTable:
+        """Do what a controller says, and answer."""
+        if isinstance(message, messages.ReadTable):
+            return self.read(message.read_id, now_ns)
+        outcome = self.table.apply(_mutation(message, election_id), now_ns)
+        self.floors.update(outcome.new_floors)
+        self.election_id = outcome.highest_election_id
+        if isinstance(message, messages.Drain) and outcome.code.name == "OK":
+            self.draining.update(message.circuits)
+        for key in outcome.removed:
+            self.draining.discard(key)
+            self.told.pop(key, None)
+        return TransactionResult(
+            outcome.txn_id,
+            messages.Operation[outcome.operation.name],
+            ResultCode[outcome.code.name],
+            outcome.message,
+        )
+
+    def read(self, read_id: int, now_ns: int) -> messages.CircuitTable:
+        self.table.expire(now_ns)
+        return messages.CircuitTable(
+            read_id,
+            self.table.version,
+            tuple(self.table.hops),
+            frozenset(self.table.staged_txn_ids),
+        )
+
+    def lsa(self) -> RouterLsa:
+        """The next advertisement, of what is true now."""
+        self.lsa_seq += 1
+        router_id = self.config.id
+        return RouterLsa(
+            router_id=router_id,
+            boot_id=self.boot_id,
+            seq=self.lsa_seq,
+            efficiency=self.config.efficiency,
+            links=tuple(self._advertise(link) for link in self.grid.links_at(router_id)),
+            sources=tuple(
+                SourceAdvertisement(each.id, each.max_power_w, each.cost_per_mwh, each.renewable)
+                for each in self.grid.sources_at(router_id)
+            ),
+            loads=tuple(
+                LoadAdvertisement(each.id, each.power_w, each.priority, each.value_per_mwh)
+                for each in self.grid.loads_at(router_id)
+            ),
+        )
+
+    def _advertise(self, link: Link) -> LinkAdvertisement:
+        return LinkAdvertisement(
+            link.id,
+            link.b if link.a == self.config.id else link.a,
+            link.resistance_ohm,
+            link.voltage_v,
+            link.ampacity_a,
+            link.cost_per_mwh,
+            self.grid.line_is_up(link.id),
+        )
+
+    def statuses(self) -> Iterator[CircuitStatus]:
+        """What this sink's power looks like now, as far as it has not been told yet."""
+        for hop in self.table.hops:
+            if hop.load_id:
+                state = self._flow_state(hop)
+                if state is not None and state is not self.told.get(hop.key):
+                    self.told[hop.key] = state
+                    yield CircuitStatus(hop.key, state, delivered_w=hop.power_w)
+
+    def _flow_state(self, hop: HopSnapshot) -> FlowState | None:
+        complete = self.grid.path_is_complete(hop.key, self)
+        if hop.key in self.draining:
+            return FlowState.DRAINED if complete else None
+        if complete:
+            return FlowState.ACTUATED
+        return FlowState.STARVED if hop.key in self.told else None
+
+
+class SimulatedGrid:
+    """All routers and lines of one grid."""
+
+    def __init__(self, grid: Grid) -> None:
+        self.grid = grid
+        self.links = {link.id: link for link in grid.links}
+        self.cut: set[str] = set()
+        self.routers = {router.id: SimulatedRouter(router, self) for router in grid.routers}
+
+    def links_at(self, router_id: str) -> list[Link]:
+        return [each for each in self.grid.links if router_id in (each.a, each.b)]
+
+    def sources_at(self, router_id: str) -> list:
+        return [each for each in self.grid.sources if each.router == router_id]
+
+    def loads_at(self, router_id: str) -> list:
+        return [each for each in self.grid.loads if each.router == router_id]
+
+    def line_is_up(self, link_id: str) -> bool:
+        link = self.links[link_id]
+        return link_id not in self.cut and all(self.routers[end].alive for end in (link.a, link.b))
+
+    def path_is_complete(self, key: CircuitGeneration, sink: SimulatedRouter) -> bool:
+        """Whether power can come all the way from the source to this sink."""
+        router, visited = sink, set()
+        while router.alive and router.config.id not in visited:
+            visited.add(router.config.id)
+            hop = router.hop(key)
+            if hop is None or (hop.egress_link_id and not router.link_up(hop.egress_link_id)):
+                return False
+            if hop.source_id:
+                return True
+            if not router.link_up(hop.ingress_link_id):
+                return False
+            link = self.links[hop.ingress_link_id]
+            router = self.routers[link.b if link.a == router.config.id else link.a]
+        return False
+
+    def over_subscriptions(self) -> list[str]:
+        """Limits beyond which routers would go, each clamping a circuit to the larger of its generations."""
+        carried: dict[str, float] = {}
+        limits: dict[str, float] = {}
+        for link in self.grid.links:
+            limits[link.id] = link.ampacity_a
+            carried[link.id] = sum(
+                current_a(power_w, link.voltage_v)
+                for end in (link.a, link.b)
+                for power_w in self._largest(end, "egress_link_id", link.id, "received_power_w")
+            )
+        for source in self.grid.sources:
+            limits[source.id] = source.max_power_w
+            carried[source.id] = sum(
+                self._largest(source.router, "source_id", source.id, "ingress_power_w")
+            )
+        for load in self.grid.loads:
+            limits[load.id] = load.power_w
+            carried[load.id] = sum(self._largest(load.router, "load_id", load.id, "power_w"))
+        return [
+            f"{name}: routers carry {carried[name]} of {limit}"
+            for name, limit in limits.items()
+            if carried[name] > limit * SLACK
+        ]
+
+    def _largest(self, router_id: str, field_name: str, id_: str, amount: str) -> list[float]:
+        """Of each circuit that uses something at a router, the larger of its generations."""
+        largest: dict[int, float] = {}
+        for hop in self.routers[router_id].table.hops:
+            if getattr(hop, field_name) == id_:
+                so_far = largest.get(hop.circuit_id, 0.0)
+                largest[hop.circuit_id] = max(so_far, getattr(hop, amount))
+        return list(largest.values())
+
+    def held(self) -> set[tuple[str, CircuitGeneration]]:
+        """Every hop that is committed anywhere."""
+        return {
+            (router_id, hop.key)
+            for router_id, router in self.routers.items()
+            for hop in router.table.hops
+        }
+
+
+def _mutation(message: ToRouter, election_id: ElectionId) -> Mutation:
+    match message:
+        case messages.Stage(txn_id, lease_ms, hops):
+            return Mutation(
+                Operation.STAGE, "dgc", election_id, txn_id, hops=hops, lease_ns=lease_ms * MS
+            )
+        case messages.Drain(txn_id, circuits) | messages.Withdraw(txn_id, circuits):
+            operation = Operation[type(message).__name__.upper()]
+            return Mutation(operation, "dgc", election_id, txn_id, circuits=circuits)
+        case messages.Commit(txn_id) | messages.Abort(txn_id):
+            operation = Operation[type(message).__name__.upper()]
+            return Mutation(operation, "dgc", election_id, txn_id)
+    raise TypeError(f"{message} is no mutation")

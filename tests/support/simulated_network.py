@@ -1,0 +1,311 @@
+"""A controller, its store and simulated routers, with every message between them in a queue of its own.
+
+Nothing happens by itself: a test delivers, loses, repeats, cuts, kills and lets time pass. Each session keeps its
+order, as a gRPC stream does, and what is under way is lost with it.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from controller.core.circuit import Circuit, CircuitState
+from controller.core.controller import Controller, CoreSettings
+from controller.core.effects import Persist, Send
+from controller.core.invariants import broken_invariants
+from controller.core.messages import (
+    CircuitStatus,
+    CircuitTable,
+    ToRouter,
+    TransactionResult,
+)
+from controller.core.records import CircuitRecord, Counters, StateChange, StoredState
+from controller.core.request import PowerRequest
+from digitalgrid.gridfile import Grid
+from digitalgrid.model import ElectionId, RouterLsa
+from tests.support.simulated_grid import SimulatedGrid
+
+T = TypeVar("T")
+MS = 1_000_000
+S = 1000 * MS
+
+
+class SyncDone:
+    """The router has told all that it had at the start of its session."""
+
+
+FromRouter = RouterLsa | SyncDone | TransactionResult | CircuitStatus | CircuitTable
+
+
+@dataclass
+class SimulatedStore:
+    """What is written survives; what is not yet may or may not."""
+
+    records: dict[int, CircuitRecord] = field(default_factory=dict)
+    counters: Counters = field(default_factory=Counters)
+    epoch: int = 0
+    pending: deque[tuple[int, StateChange]] = field(default_factory=deque)
+    durable_ticket: int = 0
+
+    def load(self) -> StoredState:
+        self.epoch += 1
+        self.durable_ticket = 0
+        return StoredState(self.epoch, tuple(self.records.values()), self.counters)
+
+    def write(self, count: int) -> int:
+        """Make the oldest changes durable; the last ticket among them."""
+        ticket = self.durable_ticket
+        for _ in range(min(count, len(self.pending))):
+            ticket, change = self.pending.popleft()
+            self.records.update((each.circuit_id, each) for each in change.circuits)
+            for circuit_id in change.forgotten_ids:
+                self.records.pop(circuit_id, None)
+            self.counters = change.counters
+        return ticket
+
+
+@dataclass
+class Session:
+    """Both directions of one router's stream."""
+
+    to_router: deque[ToRouter] = field(default_factory=deque)
+    to_controller: deque[FromRouter] = field(default_factory=deque)
+
+
+class SimulatedNetwork:
+    def __init__(self, grid: Grid, settings: CoreSettings | None = None) -> None:
+        self.settings = settings or CoreSettings()
+        self.now_ns = S
+        self.grid = SimulatedGrid(grid)
+        self.store = SimulatedStore()
+        self.sessions: dict[str, Session] = {}
+        self.delivered_results: list[tuple[str, TransactionResult]] = []
+        self.core: Controller | None = None
+        self.start_controller()
+
+    # The controller
+
+    def start_controller(self) -> None:
+        self.core = Controller(self.store.load(), self.settings, self.now_ns)
+        self._carry_out()
+
+    def kill_controller(self, written: int) -> None:
+        """``written`` of the changes under way reach the disk, though nobody was told."""
+        self.store.write(written)
+        self.store.pending.clear()
+        self.sessions.clear()
+        self.core = None
+
+    def event(self, handle: Callable[[Controller, int], T]) -> T:
+        """One event of the core, with what follows from it."""
+        assert self.core is not None
+        try:
+            return handle(self.core, self.now_ns)
+        finally:
+            self._carry_out()
+
+    def _carry_out(self) -> None:
+        assert self.core is not None
+        for effect in self.core.take_effects():
+            if isinstance(effect, Persist):
+                self.store.pending.append((effect.ticket, effect.change))
+            elif isinstance(effect, Send) and effect.router_id in self.sessions:
+                self.sessions[effect.router_id].to_router.append(effect.message)
+
+    def request(self, request: PowerRequest) -> list[Circuit]:
+        return self.event(lambda core, now_ns: core.request(request, now_ns))
+
+    def make_durable(self, count: int) -> None:
+        if self.core is not None and self.store.pending:
+            self.store.durable_ticket = ticket = self.store.write(count)
+            self.event(lambda core, now_ns: core.on_durable(ticket, now_ns))
+
+    def advance(self, duration_ns: int) -> None:
+        """Let time pass; timers fire when they are due."""
+        end_ns = self.now_ns + duration_ns
+        for _ in range(10_000):
+            deadline_ns = self.core.next_deadline_ns() if self.core else None
+            if deadline_ns is None or deadline_ns > end_ns:
+                self.now_ns = end_ns
+                return
+            self.now_ns = max(self.now_ns, deadline_ns)
+            self.event(lambda core, now_ns: core.on_timer(now_ns))
+        raise AssertionError("the core's timer fires without end")
+
+    # Sessions
+
+    def connect(self, router_id: str) -> None:
+        """A new session; one that it replaces was not noticed to be dead."""
+        session = self.sessions[router_id] = Session()
+        router = self.grid.routers[router_id]
+        self.event(lambda core, now_ns: core.on_connected(router_id))
+        list(router.statuses())
+        session.to_controller.append(router.lsa())
+        session.to_controller.extend(
+            CircuitStatus(key, state) for key, state in sorted(router.told.items())
+        )
+        session.to_controller.append(SyncDone())
+
+    def disconnect(self, router_id: str) -> None:
+        if self.sessions.pop(router_id, None) is not None:
+            self.event(lambda core, now_ns: core.on_disconnected(router_id, now_ns))
+
+    def deliver_to_router(self, router_id: str) -> None:
+        session = self.sessions[router_id]
+        message = session.to_router.popleft()
+        election_id = ElectionId(0, self.store.epoch)
+        answer = self.grid.routers[router_id].apply(message, election_id, self.now_ns)
+        session.to_controller.append(answer)
+        self.report()
+
+    def deliver_to_controller(self, router_id: str) -> None:
+        message = self.sessions[router_id].to_controller.popleft()
+        if isinstance(message, TransactionResult):
+            self.delivered_results.append((router_id, message))
+        self.tell(router_id, message)
+
+    def tell(self, router_id: str, message: FromRouter) -> None:
+        """The core hears this from a router."""
+        match message:
+            case RouterLsa():
+                self.event(lambda core, now_ns: core.on_lsa(message, now_ns))
+            case SyncDone():
+                self.event(lambda core, now_ns: core.on_sync_done(router_id, now_ns))
+            case TransactionResult():
+                self.event(lambda core, now_ns: core.on_result(router_id, message, now_ns))
+            case CircuitStatus():
+                self.event(lambda core, now_ns: core.on_status(router_id, message, now_ns))
+            case CircuitTable():
+                self.event(lambda core, now_ns: core.on_table(router_id, message, now_ns))
+
+    def deliver_all(self) -> None:
+        """Everything under way arrives, and what it leads to, without time passing."""
+        for _ in range(100_000):
+            if self.store.pending:
+                self.make_durable(len(self.store.pending))
+            moved = False
+            for router_id, session in list(self.sessions.items()):
+                if session.to_router:
+                    self.deliver_to_router(router_id)
+                    moved = True
+                if session.to_controller:
+                    self.deliver_to_controller(router_id)
+                    moved = True
+            if not moved and not self.store.pending:
+                return
+        raise AssertionError("messages go round without end")
+
+    # Routers and lines
+
+    def report(self) -> None:
+        """Sinks that have a session say what has changed."""
+        for router_id, router in self.grid.routers.items():
+            session = self.sessions.get(router_id)
+            if router.alive:
+                statuses = list(router.statuses())
+                if session is not None:
+                    session.to_controller.extend(statuses)
+
+    def advertise(self, *router_ids: str) -> None:
+        for router_id in router_ids:
+            if router_id in self.sessions and self.grid.routers[router_id].alive:
+                lsa = self.grid.routers[router_id].lsa()
+                self.sessions[router_id].to_controller.append(lsa)
+
+    def cut(self, link_id: str) -> None:
+        self.grid.cut.add(link_id)
+        self._line_changed(link_id)
+
+    def mend(self, link_id: str) -> None:
+        self.grid.cut.discard(link_id)
+        self._line_changed(link_id)
+
+    def _line_changed(self, link_id: str) -> None:
+        link = self.grid.links[link_id]
+        self.advertise(link.a, link.b)
+        self.report()
+
+    def kill_router(self, router_id: str) -> None:
+        self.grid.routers[router_id].alive = False
+        self.disconnect(router_id)
+        self._neighbours_notice(router_id)
+
+    def restart_router(self, router_id: str) -> None:
+        """Its circuits are gone; its tombstones and the election id are not."""
+        self.disconnect(router_id)
+        self.grid.routers[router_id].start()
+        self._neighbours_notice(router_id)
+
+    def _neighbours_notice(self, router_id: str) -> None:
+        for link in self.grid.links_at(router_id):
+            self.advertise(link.b if link.a == router_id else link.a)
+        self.report()
+
+    # Healing and checking
+
+    def heal(self, duration_ns: int = 40 * S) -> None:
+        """Repair everything, then let time run until all has come to rest."""
+        if self.core is None:
+            self.start_controller()
+        for router_id, router in self.grid.routers.items():
+            if not router.alive:
+                self.restart_router(router_id)
+            if router_id not in self.sessions:
+                self.connect(router_id)
+        for link_id in list(self.grid.cut):
+            self.mend(link_id)
+        end_ns = self.now_ns + duration_ns
+        while self.now_ns < end_ns:
+            self.deliver_all()
+            self.advance(50 * MS if self._restless() else S)
+            self.check()
+        self.advertise(*self.grid.routers)
+        self.deliver_all()
+
+    def _restless(self) -> bool:
+        assert self.core is not None
+        resting = (CircuitState.ACTIVE, CircuitState.WITHDRAWN, CircuitState.FAILED)
+        return any(each.state not in resting for each in self.core.book.circuits.values())
+
+    def check(self) -> None:
+        """What must hold after every event."""
+        assert self.grid.over_subscriptions() == []
+        if self.core is None:
+            return
+        assert broken_invariants(self.core) == []
+        unbooked = [
+            (router_id, key)
+            for router_id, key in self.grid.held()
+            if router_id not in self.core.ledger.routers_holding(key)
+        ]
+        assert unbooked == [], "routers hold what the ledger has freed"
+
+    def check_rest(self) -> None:
+        """What must hold once all is healed: every circuit is where it belongs, and nothing else is anywhere."""
+        assert self.core is not None
+        expected = set()
+        for circuit in self.core.book.circuits.values():
+            assert circuit.state in (
+                CircuitState.ACTIVE,
+                CircuitState.WAITING,
+                CircuitState.WITHDRAWN,
+                CircuitState.FAILED,
+            ), f"{circuit.circuit_id} rests as {circuit.state}: {circuit.reason}"
+            if circuit.state is CircuitState.ACTIVE:
+                (generation,) = circuit.generations.values()
+                hops = generation.route.router_ids
+                expected |= {(router_id, generation.key) for router_id in hops}
+                sink = self.grid.routers[generation.route.sink_router_id]
+                assert self.grid.path_is_complete(generation.key, sink)
+            else:
+                assert not circuit.generations, f"{circuit.circuit_id} holds on as {circuit.state}"
+            if circuit.state is CircuitState.WAITING:
+                assert self.way_for(circuit) is None, f"{circuit.circuit_id} waits beside a way"
+        assert self.grid.held() == expected
+        assert set(self.core.ledger.generations()) == {key for _, key in expected}
+
+    def way_for(self, circuit: Circuit) -> object:
+        assert self.core is not None
+        return self.core.admission.route(
+            circuit.sink_id, circuit.power_w, circuit.source_ids, circuit.constraints
+        )

@@ -1,0 +1,99 @@
+from pathlib import Path
+
+import pytest
+
+from digitalgrid.gridfile import (
+    Grid,
+    Link,
+    Load,
+    Router,
+    Source,
+    dump_grid,
+    load_grid,
+    loads_grid,
+)
+from digitalgrid.yaml_schema import ConfigError, InvalidValue
+
+EXAMPLE = """name: example
+defaults: {voltage_v: 20000, efficiency: 0.97, ampacity_a: 300}
+routers:
+  - {id: r1, efficiency: 0.99}
+  - {id: r3}
+links:
+  - {id: r1-r3, a: r1, b: r3, resistance_ohm: 0.48, ampacity_a: 700, cost_per_mwh: 2}
+sources:
+  - {id: pv1, router: r1, max_power_w: 15e6, cost_per_mwh: -1, renewable: true}
+loads:
+  - {id: town, router: r3, power_w: 5e6, priority: 1, value_per_mwh: 1000}
+"""
+
+
+def test_reads_a_grid_with_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "example.grid.yaml"
+    path.write_text(EXAMPLE, encoding="utf-8")
+    assert load_grid(path) == Grid(
+        name="example",
+        routers=(Router("r1", 0.99), Router("r3", 0.97)),
+        links=(Link("r1-r3", "r1", "r3", 0.48, 20e3, 700.0, 2.0),),
+        sources=(Source("pv1", "r1", 15e6, -1.0, True),),
+        loads=(Load("town", "r3", 5e6, 1, 1000.0),),
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "words"),
+    [
+        ("{id: r3}", "{id: r1}", 5, "already called"),
+        ("{id: r3}", "{id: r1-r3}", 7, "'links[0].id' is 'r1-r3', which one of the routers"),
+        ("{id: r3}", "{id: r 3}", 5, "must match"),
+        ("{id: r3}", "{id: r3, efficency: 1}", 5, "did you mean 'efficiency'"),
+        ("b: r3", "b: r9", 7, "unknown router 'r9'"),
+        ("b: r3", "b: r1", 7, "join two routers"),
+        ("router: r1", "router: r9", 9, "unknown router 'r9'"),
+        ("router: r3", "router: r9", 11, "unknown router 'r9'"),
+        ("efficiency: 0.99", "efficiency: 0", 4, "above 0"),
+        ("efficiency: 0.97", "efficiency: 1.01", 2, "at most 1"),
+        ("resistance_ohm: 0.48", "resistance_ohm: -0.1", 7, "at least 0"),
+        ("resistance_ohm: 0.48, ", "", 7, "'resistance_ohm' is missing"),
+        ("voltage_v: 20000", "voltage_v: 0", 2, "above 0"),
+        ("ampacity_a: 700", "ampacity_a: -1", 7, "above 0"),
+        ("max_power_w: 15e6", "max_power_w: 15MW", 9, "plain number of watts"),
+        ("power_w: 5e6", "power_w: .inf", 11, "finite"),
+        ("voltage_v: 20000", "volts: 20000", 2, "unknown key 'volts'"),
+        ("voltage_v: 20000", "max_power_w: 20000", 2, "unknown key 'max_power_w'"),
+    ],
+)
+def test_refuses_with_the_line(old: str, new: str, line: int, words: str) -> None:
+    assert old in EXAMPLE
+    with pytest.raises(ConfigError) as caught:
+        loads_grid(EXAMPLE.replace(old, new, 1), "x.grid.yaml")
+    assert str(caught.value).startswith(f"x.grid.yaml:{line}: ")
+    assert words in str(caught.value)
+
+
+def test_defaults_of_links_are_not_those_of_sources() -> None:
+    text = EXAMPLE.replace("ampacity_a: 300}", "ampacity_a: 300, cost_per_mwh: 9}")
+    text = text.replace(", cost_per_mwh: -1", "").replace(", cost_per_mwh: 2", "")
+    grid = loads_grid(text)
+    assert grid.links[0].cost_per_mwh == 9
+    assert grid.sources[0].cost_per_mwh == 0
+
+
+def test_a_grid_made_in_code_is_checked_as_well() -> None:
+    with pytest.raises(InvalidValue, match=r"'loads\[0\].router' names the unknown router 'r2'"):
+        Grid("g", routers=(Router("r1", 1.0),), loads=(Load("l", "r2", 1.0),))
+    with pytest.raises(InvalidValue, match="at least one router"):
+        Grid("g", routers=())
+
+
+def test_dump_quotes_ids_that_look_like_numbers() -> None:
+    grid = Grid("true", routers=(Router("1", 1.0), Router("1e5", 0.1 + 0.2)))
+    assert loads_grid(dump_grid(grid)) == grid
+
+
+def test_dump_has_one_line_for_each_thing() -> None:
+    grid = loads_grid(EXAMPLE)
+    text = dump_grid(grid)
+    assert loads_grid(text) == grid
+    assert "  - {id: r1, efficiency: 0.99}\n" in text
+    assert len(text.splitlines()) == 1 + 4 + 5

@@ -1,0 +1,199 @@
+"""PowerService over real gRPC: what is asked is decided, stored, and answered."""
+
+import asyncio
+import logging
+
+import grpc
+import pytest
+
+from digitalgrid.client import RequestRefused, power_request
+from digitalgrid.v1 import northbound_pb2 as pb
+from tests.support.northbound import in_loop, northbound, until
+
+
+@in_loop
+async def test_a_request_becomes_active_and_is_released_without_a_trace():
+    async with northbound() as api:
+        request = power_request("town", 2e6, request_id="r-1", source_ids=["solar"])
+        response = await api.client.request_power(request)
+        assert response.request_id == "r-1"
+        (circuit,) = response.circuits
+        assert circuit.power_w == 2e6
+        (circuit,) = await api.client.wait_until_active([circuit.circuit_id])
+        assert list(circuit.router_ids) == ["r1", "r2", "r4"]
+        assert [link.link_id for link in circuit.links] == ["r1-r2", "r2-r4"]
+        assert circuit.source_id == "solar"
+        assert circuit.injected_w > 2e6
+        assert circuit.loss_fraction == pytest.approx(1 - 2e6 / circuit.injected_w)
+        assert circuit.links[0].received_w == circuit.links[0].current_a * 20000
+        marks = circuit.timings
+        assert 0 < marks.staged_after_ns <= marks.committed_after_ns <= marks.actuated_after_ns
+        assert circuit.admin_up
+
+        released = await api.client.release_circuit(circuit.circuit_id)
+        assert not released.admin_up
+        await until(lambda: api.reserved() == [])
+        gone = await api.client.get_circuit(circuit.circuit_id)
+        assert (gone.state, list(gone.links)) == (pb.CIRCUIT_STATE_WITHDRAWN, [])
+        assert api.grid.simulated.held() == set()
+
+
+@in_loop
+async def test_an_empty_request_id_is_made_and_told():
+    async with northbound() as api:
+        response = await api.power.RequestPower(
+            pb.RequestPowerRequest(request=pb.PowerRequest(sink_id="town", power_w=1e6))
+        )
+        assert len(response.request_id) == 36
+        assert response.circuits[0].request_id == response.request_id
+
+
+@in_loop
+async def test_a_retry_gets_the_same_circuits_and_reserves_nothing_twice():
+    async with northbound() as api:
+        request = power_request("town", 2e6, request_id="again")
+        first = await api.client.request_power(request)
+        second = await api.client.request_power(request)
+        assert [c.circuit_id for c in second.circuits] == [c.circuit_id for c in first.circuits]
+        listed = await api.client.list_circuits()
+        assert len(listed.circuits) == 1
+
+
+@in_loop
+async def test_the_reply_waits_until_the_decision_is_durable():
+    async with northbound() as api:
+        api.store.hold()
+        call = asyncio.create_task(api.client.request_power(power_request("town", 2e6)))
+        await until(lambda: api.store.held)
+        done, _ = await asyncio.wait([call], timeout=0.05)
+        assert not done
+        api.store.flush()
+        assert (await call).circuits[0].power_w == 2e6
+
+
+@in_loop
+async def test_a_store_that_fails_makes_the_reply_unavailable():
+    async with northbound() as api:
+        api.store.hold()
+        request = pb.RequestPowerRequest(request=power_request("town", 2e6))
+        call = asyncio.ensure_future(api.power.RequestPower(request))
+        await until(lambda: api.store.held)
+        api.store.fail()
+        with pytest.raises(grpc.aio.AioRpcError, match="the disk is full") as error:
+            await call
+        assert error.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+@in_loop
+async def test_compute_tells_the_route_and_reserves_nothing():
+    async with northbound() as api:
+        computed = await api.client.compute_power(power_request("town", 2e6))
+        (circuit,) = computed.circuits
+        assert (circuit.circuit_id, circuit.state) == (0, pb.CIRCUIT_STATE_REQUESTED)
+        assert (circuit.source_id, list(circuit.router_ids)) == ("gas", ["r3", "r4"])
+        assert api.reserved() == []
+        assert api.store.changes == []
+        admitted = await api.client.request_power(power_request("town", 2e6))
+        assert admitted.circuits[0].injected_w == circuit.injected_w
+
+
+@in_loop
+async def test_a_request_may_be_split_over_several_circuits():
+    async with northbound() as api:
+        request = power_request("town", 9e6, allow_split=True)
+        response = await api.client.request_power(request)
+        assert len(response.circuits) > 1
+        assert sum(circuit.power_w for circuit in response.circuits) == pytest.approx(9e6)
+        assert {circuit.request_id for circuit in response.circuits} == {request.request_id}
+        await api.client.wait_until_active([c.circuit_id for c in response.circuits])
+        api.reserved()
+
+
+@in_loop
+async def test_a_change_of_power_makes_a_new_generation():
+    async with northbound() as api:
+        response = await api.client.request_power(power_request("town", 2e6))
+        circuit_id = response.circuits[0].circuit_id
+        (before,) = await api.client.wait_until_active([circuit_id])
+        changed = await api.client.change_circuit(circuit_id, 3e6)
+        assert changed.power_w == 3e6
+        (after,) = await api.client.wait_until_active([circuit_id])
+        assert after.generation == before.generation + 1
+        assert after.admission_seq > before.admission_seq
+
+
+@in_loop
+async def test_a_change_while_the_circuit_is_being_set_up_says_when_to_retry():
+    async with northbound() as api:
+        api.store.hold()
+        call = asyncio.ensure_future(api.client.request_power(power_request("town", 2e6)))
+        await until(lambda: api.store.held)
+        with pytest.raises(RequestRefused) as refused:
+            await api.client.change_circuit(1, 3e6)
+        assert refused.value.code is grpc.StatusCode.ABORTED
+        assert refused.value.reason == "CIRCUIT_IN_TRANSITION"
+        api.store.flush()
+        await call
+
+
+@in_loop
+async def test_a_batch_decides_each_request_by_itself_and_in_order():
+    async with northbound() as api:
+        requests = [
+            power_request("town", 2e6, request_id="good"),
+            power_request("nowhere", 2e6, request_id="bad"),
+            power_request("pump", 1e6, request_id="also good"),
+            power_request("pump", 1e6, request_id="too late"),
+        ]
+        outcomes = (await api.client.batch_request_power(requests)).outcomes
+        assert [outcome.request_id for outcome in outcomes] == [
+            *("good", "bad", "also good", "too late")
+        ]
+        codes = [grpc.StatusCode.OK, grpc.StatusCode.NOT_FOUND]
+        codes += [grpc.StatusCode.OK, grpc.StatusCode.FAILED_PRECONDITION]
+        assert [outcome.code for outcome in outcomes] == [code.value[0] for code in codes]
+        assert "nowhere" in outcomes[1].message
+        assert [len(outcome.circuits) for outcome in outcomes] == [1, 0, 1, 0]
+        api.reserved()
+
+
+@in_loop
+async def test_a_batch_that_is_too_large_is_refused_whole():
+    async with northbound() as api:
+        with pytest.raises(RequestRefused) as refused:
+            await api.client.batch_request_power([power_request("town", 1.0)] * 1025)
+        assert refused.value.code is grpc.StatusCode.INVALID_ARGUMENT
+        assert refused.value.violations[0].field == "requests"
+        assert api.reserved() == []
+
+
+@in_loop
+async def test_list_filters_by_request_and_can_show_what_has_ended():
+    async with northbound() as api:
+        one = await api.client.request_power(power_request("town", 1e6, request_id="one"))
+        await api.client.request_power(power_request("works", 1e6, request_id="two"))
+        listed = await api.client.list_circuits("two")
+        assert [circuit.request_id for circuit in listed.circuits] == ["two"]
+        circuit_id = one.circuits[0].circuit_id
+        await api.client.wait_until_active([circuit_id])
+        await api.client.release_circuit(circuit_id)
+        await until(lambda: api.runtime.core.book.get(circuit_id).state.ended)
+        assert len((await api.client.list_circuits()).circuits) == 1
+        ended = await api.client.list_circuits(include_ended=True)
+        assert [circuit.circuit_id for circuit in ended.circuits] == [1, 2]
+        assert ended.circuits[0].state == pb.CIRCUIT_STATE_WITHDRAWN
+        assert ended.circuits[0].source_id == ""
+
+
+@in_loop
+async def test_a_fault_of_the_controller_is_logged_and_answered_as_such(caplog):
+    async with northbound() as api:
+
+        def broken(*_arguments: object) -> None:
+            raise ZeroDivisionError("a bug")
+
+        api.runtime.core.compute = broken
+        with caplog.at_level(logging.ERROR), pytest.raises(grpc.aio.AioRpcError) as error:
+            await api.power.ComputePower(pb.ComputePowerRequest(request=pb.PowerRequest()))
+        assert error.value.code() is grpc.StatusCode.INTERNAL
+        assert "ZeroDivisionError" in caplog.text

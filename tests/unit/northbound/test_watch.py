@@ -1,0 +1,123 @@
+"""Streams: a snapshot, a marker, then what changes, in bounded memory, until the client goes."""
+
+import asyncio
+
+import grpc
+
+from controller.northbound.feeds import circuit_events, topologies
+from digitalgrid.client import power_request
+from digitalgrid.v1 import northbound_pb2 as pb
+from tests.support.northbound import Northbound, in_loop, northbound, until
+
+
+async def active(api: Northbound, sink_id: str, power_w: float, **more) -> pb.Circuit:
+    response = await api.client.request_power(power_request(sink_id, power_w, **more))
+    return (await api.client.wait_until_active([response.circuits[0].circuit_id]))[0]
+
+
+@in_loop
+async def test_a_watch_begins_with_what_is_and_goes_on_with_what_changes():
+    async with northbound() as api:
+        first = await active(api, "town", 1e6)
+        watch = api.power.WatchCircuits(pb.WatchCircuitsRequest())
+        assert (await watch.read()).circuit == first
+        assert (await watch.read()).HasField("snapshot_done")
+        second = await active(api, "works", 1e6)
+        seen = [(await watch.read()).circuit]
+        while seen[-1].state != pb.CIRCUIT_STATE_ACTIVE:
+            seen.append((await watch.read()).circuit)
+        assert {circuit.circuit_id for circuit in seen} == {second.circuit_id}
+        await api.client.release_circuit(first.circuit_id)
+        while seen[-1].state != pb.CIRCUIT_STATE_WITHDRAWN:
+            seen.append((await watch.read()).circuit)
+        watch.cancel()
+
+
+@in_loop
+async def test_a_slow_watcher_gets_the_newest_state_of_each_circuit_once():
+    async with northbound() as api:
+        events = circuit_events(api.runtime)
+        assert (await anext(events)).HasField("snapshot_done")
+        (listener,) = api.runtime.circuit_listeners
+        pending = asyncio.ensure_future(anext(events))
+        town = await active(api, "town", 1e6)
+        works = await active(api, "works", 1e6)
+        await pending
+        for _ in range(1000):
+            listener(town.circuit_id)
+        received = {}
+        for _ in range(2):
+            circuit = (await anext(events)).circuit
+            received[circuit.circuit_id] = circuit
+        assert received == {town.circuit_id: town, works.circuit_id: works}
+        await events.aclose()
+        assert listener not in api.runtime.circuit_listeners
+
+
+@in_loop
+async def test_a_watcher_that_goes_leaves_nothing_behind():
+    async with northbound() as api:
+        circuits = api.power.WatchCircuits(pb.WatchCircuitsRequest())
+        topology = api.topology.WatchTopology(pb.WatchTopologyRequest())
+        await circuits.read()
+        await topology.read()
+        assert api.runtime.circuit_listeners
+        circuits.cancel()
+        topology.cancel()
+        listeners = (api.runtime.circuit_listeners, api.runtime.topology_listeners)
+        await until(lambda: not any(listeners))
+
+
+@in_loop
+async def test_watching_the_topology_shows_link_state_and_reservations():
+    async with northbound() as api:
+        views = topologies(api.runtime)
+        view = await anext(views)
+        assert all(link.up for link in view.links)
+        circuit = await active(api, "town", 1e6, source_ids=["gas"])
+        while not (link := _link(await anext(views), "r3-r4")).circuit_ids:
+            pass
+        assert link.circuit_ids == [circuit.circuit_id]
+        assert link.reserved_a_to_b_a == circuit.links[0].current_a
+        assert link.reserved_b_to_a_a == 0.0
+        api.grid.cut("r1-r2")
+        while _link(await anext(views), "r1-r2").up:
+            pass
+        await views.aclose()
+
+
+def _link(view: pb.Topology, link_id: str) -> pb.LinkState:
+    return next(link for link in view.links if link.link_id == link_id)
+
+
+@in_loop
+async def test_a_cut_line_is_seen_as_a_reroute():
+    async with northbound() as api:
+        before = await active(api, "town", 2e6, source_ids=["solar"])
+        assert [link.link_id for link in before.links] == ["r1-r2", "r2-r4"]
+        watch = api.power.WatchCircuits(pb.WatchCircuitsRequest())
+        while not (await watch.read()).HasField("snapshot_done"):
+            pass
+        api.grid.cut("r2-r4")
+        while (after := (await watch.read()).circuit).state != pb.CIRCUIT_STATE_ACTIVE:
+            pass
+        assert [link.link_id for link in after.links] == ["r1-r3", "r3-r4"]
+        assert after.generation > before.generation
+        watch.cancel()
+
+
+@in_loop
+async def test_stopping_the_server_ends_watchers_quietly(caplog):
+    async with northbound() as api:
+        watches = [
+            api.power.WatchCircuits(pb.WatchCircuitsRequest()),
+            api.topology.WatchTopology(pb.WatchTopologyRequest()),
+        ]
+        for watch in watches:
+            await watch.read()
+        await api.server.stop(0.05)
+        for watch in watches:
+            assert await watch.code() in (
+                *(grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED),
+            )
+    assert not caplog.records

@@ -1,0 +1,149 @@
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from digitalgrid.gridfile import Link
+from topologies.emulator.control import ControlServer, obey, send_command
+from topologies.emulator.emulation import Emulation
+from topologies.emulator.errors import EmulationError
+from topologies.emulator.plan import RunFiles
+from topologies.generated import ring_grid
+
+
+class PlayedEmulation(Emulation):
+    """Writes down what is done to it."""
+
+    backend = "played"
+
+    def __init__(self) -> None:
+        super().__init__(ring_grid(3))
+        self.done: list[str] = []
+        self.agents = self  # type: ignore[assignment]
+        self.controller = self  # type: ignore[assignment]
+        self.process_id = None
+
+    def start(self) -> None:
+        self.done.append("start")
+
+    def stop(self) -> None:
+        self.done.append("stop")
+
+    def kill(self, router_id: str = "controller") -> None:
+        self.done.append(f"kill {router_id}")
+
+    def restart(self, router_id: str) -> None:
+        self.done.append(f"restart {router_id}")
+
+    def running(self) -> dict[str, int]:
+        return {"r1": 11}
+
+    def _set_line(self, link: Link, *, carrier: bool, silent: bool) -> None:
+        self.done.append(f"{link.id} {carrier=} {silent=}")
+
+
+@contextmanager
+def serving(emulation: Emulation, run_dir: Path) -> Iterator[None]:
+    """The server in a thread of its own, as it is in a process of its own."""
+    ended = threading.Event()
+    with closing(ControlServer(emulation, RunFiles.under(run_dir).control_socket)) as server:
+
+        def serve() -> None:
+            while not ended.is_set():
+                server.serve(0.02)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+
+def test_commands_are_obeyed_and_answered(tmp_path: Path) -> None:
+    emulation = PlayedEmulation()
+    with serving(emulation, tmp_path):
+        assert send_command(tmp_path, "cut", "r1-r2") == "cut r1-r2: done"
+        send_command(tmp_path, "silence", "r1-r2")
+        send_command(tmp_path, "restore", "r1-r2")
+        send_command(tmp_path, "heal", "r1-r2")
+        send_command(tmp_path, "kill", "r2")
+        send_command(tmp_path, "restart", "r2")
+        send_command(tmp_path, "kill-controller")
+        send_command(tmp_path, "restart-controller")
+        send_command(tmp_path, "silence", "r2-r3")
+        status = json.loads(send_command(tmp_path, "status"))
+    assert emulation.done == [
+        "r1-r2 carrier=False silent=False",
+        "r1-r2 carrier=False silent=True",
+        "r1-r2 carrier=True silent=True",
+        "r1-r2 carrier=True silent=False",
+        "kill r2",
+        "restart r2",
+        "kill controller",
+        "start",
+        "r2-r3 carrier=True silent=True",
+    ]
+    assert status == {
+        "backend": "played",
+        "controller_pid": None,
+        "router_pids": {"r1": 11},
+        "cut_links": [],
+        "silent_links": ["r2-r3"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("verb", "target", "message"),
+    [
+        ("cut", None, "say which"),
+        ("cut", "r1-r9", "link 'r1-r9' is not in grid 'ring3'"),
+        ("kill", "r1-r2", "router 'r1-r2' is not in grid 'ring3'"),
+        ("kill-controller", "r1", "takes no id"),
+        ("explode", None, "unknown verb 'explode'; one of cut, "),
+    ],
+)
+def test_what_cannot_be_done_is_refused(verb: str, target: str | None, message: str) -> None:
+    emulation = PlayedEmulation()
+    with pytest.raises(EmulationError, match=message):
+        obey(emulation, verb, target)
+    assert emulation.done == []
+
+
+def test_refusals_reach_the_client(tmp_path: Path) -> None:
+    with (
+        serving(PlayedEmulation(), tmp_path),
+        pytest.raises(EmulationError, match="link 'x' is not in grid"),
+    ):
+        send_command(tmp_path, "cut", "x")
+
+
+def test_nobody_there_is_an_error_that_says_so(tmp_path: Path) -> None:
+    with pytest.raises(EmulationError, match="no emulation answers"):
+        send_command(tmp_path, "status")
+    with pytest.raises(EmulationError, match="no emulation answers"):
+        send_command(tmp_path / "nowhere", "status")
+
+
+def test_noise_is_answered_and_others_are_still_served(tmp_path: Path) -> None:
+    with serving(PlayedEmulation(), tmp_path), socket.socket(socket.AF_UNIX) as noisy:
+        noisy.connect(str(tmp_path / "control.sock"))
+        noisy.sendall(b'not json\n[]\n{"verb"')
+        lines = noisy.makefile("rb")
+        assert b"not a command" in lines.readline()
+        assert b"not a command" in lines.readline()
+        assert "played" in send_command(tmp_path, "status")
+        noisy.sendall(b': "status"}\n')
+        assert b"played" in lines.readline()
+
+
+def test_a_long_run_directory_is_no_obstacle(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 100) / ("e" * 100)
+    deep.mkdir(parents=True)
+    with serving(PlayedEmulation(), deep):
+        assert "played" in send_command(deep, "status")

@@ -1,0 +1,106 @@
+from pathlib import Path
+
+import pytest
+
+from controller.config import ControllerConfig
+from controller.config import load_config as load_controller_config
+from digitalgrid.gridfile import Grid, Link, load_grid
+from router_agent.config import load_config
+from topologies.emulator import addresses, plan, workspace
+from topologies.emulator.plan import EmulationOptions, RunFiles
+from topologies.generated import mesh_grid
+
+ELAN9 = load_grid(Path(__file__).parents[3] / "topologies" / "elan9.grid.yaml")
+
+
+@pytest.mark.parametrize(
+    ("routers", "asked", "expected"), [(9, 0, 1), (32, 0, 1), (33, 0, 2), (100, 0, 4), (9, 3, 3)]
+)
+def test_a_switch_serves_32_routers_unless_told_otherwise(
+    routers: int, asked: int, expected: int
+) -> None:
+    options = EmulationOptions(control_switches=asked)
+    assert plan.switch_count(mesh_grid(routers), options) == expected
+
+
+def test_trunks_make_a_ring_from_three_switches_on() -> None:
+    assert plan.trunks(1) == []
+    assert plan.trunks(2) == [(0, 1)]
+    assert plan.trunks(4) == [(0, 1), (1, 2), (2, 3), (3, 0)]
+
+
+def test_negative_numbers_are_refused() -> None:
+    with pytest.raises(ValueError, match="control_switches is -1"):
+        EmulationOptions(control_switches=-1)
+
+
+def test_routers_read_the_configurations_that_are_written(tmp_path: Path) -> None:
+    files, options = RunFiles.under(tmp_path), EmulationOptions()
+    ends = plan.mininet_line_ends(ELAN9)
+    for router in ELAN9.routers:
+        document = plan.router_config(ELAN9, router, files, options, "10.213.0.1:50052", ends)
+        workspace.write_yaml(files.router_config(router.id), document)
+        config = load_config(files.router_config(router.id))
+        assert config.router_id == router.id
+        assert (config.tick_interval_ms, config.hello_interval_ms) == (100, 50)
+        assert config.efficiency == router.efficiency
+        assert {line.interface for line in config.links} == {line.id for line in config.links}
+    assert {line.neighbor for line in config.links} == {"r2", "r4", "r7", "r8"}
+    assert config.loads[0].power_w == 5e6
+    large = mesh_grid(40)
+    ends = plan.mininet_line_ends(large)
+    document = plan.router_config(large, large.routers[0], files, options, "h:1", ends)
+    assert (document["tick_interval_ms"], document["hello_interval_ms"]) == (200, 100)
+
+
+@pytest.mark.parametrize("mininet", [True, False])
+def test_the_daemon_reads_the_configuration_that_is_written(tmp_path: Path, mininet: bool) -> None:
+    files = RunFiles.under(tmp_path)
+    document = plan.controller_config(files, EmulationOptions(), mininet)
+    workspace.write_yaml(files.controller_config, document)
+    config: ControllerConfig = load_controller_config(files.controller_config)
+    assert config.openflow.enabled is mininet
+    expected = "10.213.0.1:50052" if mininet else "127.0.0.1:50052"
+    assert config.southbound.listen == (expected,)
+    assert config.store.path == str(tmp_path / "controller.sqlite")
+
+
+def test_local_ends_face_each_other() -> None:
+    ends = plan.local_line_ends(ELAN9, list(range(41000, 41000 + 2 * len(ELAN9.links))))
+    for link in ELAN9.links:
+        a, b = ends[link.id, link.a], ends[link.id, link.b]
+        assert (a["local"], a["remote"]) == (b["remote"], b["local"])
+    assert len({end["local"] for end in ends.values()}) == 2 * len(ELAN9.links)
+
+
+def test_interfaces_have_names_that_linux_takes() -> None:
+    ids = ["r1-r3", "a-very-long-name-of-a-line", "ctl", "lo", "x" * 15]
+    names = addresses.line_interfaces(ids)
+    assert names["r1-r3"] == "r1-r3"
+    assert names["x" * 15] == "x" * 15
+    assert len(set(names.values())) == len(ids)
+    for name in names.values():
+        assert len(name) <= addresses.MAX_INTERFACE_NAME
+        assert name not in ("lo", "ctl")
+
+
+def test_addresses_and_names_are_distinct() -> None:
+    control = [addresses.router_address(index) for index in range(1000)]
+    assert len({addresses.mac_address(address) for address in control}) == 1000
+    assert addresses.CONTROLLER_ADDRESS not in control
+    assert addresses.mac_address(control[0]) == "02:d6:0a:d5:00:0b"
+
+
+@pytest.mark.parametrize(
+    ("router_id", "reserved"), [("dgc", True), ("dgs1", True), ("dgs", False), ("r1", False)]
+)
+def test_names_of_the_emulations_own_nodes_are_reserved(router_id: str, reserved: bool) -> None:
+    assert addresses.is_reserved(router_id) is reserved
+
+
+def test_a_network_without_sources_is_a_network() -> None:
+    grid = Grid("bare", ELAN9.routers[:2], (Link("k", "r1", "r2", 0.1, 20e3, 10.0),))
+    files = RunFiles.under(Path("x"))
+    ends = plan.mininet_line_ends(grid)
+    document = plan.router_config(grid, grid.routers[0], files, EmulationOptions(), "h:1", ends)
+    assert (document["sources"], document["loads"]) == ([], [])

@@ -1,0 +1,122 @@
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from topologies.emulator import spawner as spawner_module
+from topologies.emulator.errors import SpawnError
+from topologies.emulator.processes import ProcessId
+from topologies.emulator.spawner import AgentSpec, Spawner
+
+
+def sleeper(config_path: Path) -> int:
+    """Stands for an agent: what its configuration says is how it behaves."""
+    match config_path.read_text():
+        case "stubborn":
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        case "broken":
+            raise ValueError("a broken configuration")
+        case _:
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    os.write(1, b"ready\n")
+    while True:
+        signal.pause()
+
+
+@pytest.fixture
+def spawner(monkeypatch: pytest.MonkeyPatch) -> Iterator[Spawner]:
+    monkeypatch.setattr(spawner_module, "_warm_up", lambda: sleeper)
+    running = Spawner()
+    try:
+        yield running
+    finally:
+        running.close()
+
+
+def spec(folder: Path, name: str = "r1", kind: str = "") -> AgentSpec:
+    config = folder / f"{name}.yaml"
+    config.write_text(kind)
+    return AgentSpec(name, config, folder / f"{name}.log")
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10.0
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.005)
+
+
+def start(spawner: Spawner, agent: AgentSpec) -> ProcessId:
+    pid = spawner.start(agent)
+    wait_for(lambda: agent.log_path.exists() and b"ready" in agent.log_path.read_bytes())
+    process = ProcessId.of(pid)
+    assert process is not None
+    return process
+
+
+def test_agents_are_started_killed_and_started_again(spawner: Spawner, tmp_path: Path) -> None:
+    agent = spec(tmp_path)
+    first = start(spawner, agent)
+    assert spawner.running() == {"r1": first.pid}
+    with pytest.raises(SpawnError, match="runs already"):
+        spawner.start(agent)
+    spawner.signal("r1", signal.SIGKILL)
+    assert not first.runs()
+    assert spawner.running() == {}
+    with pytest.raises(SpawnError, match="'r1': does not run"):
+        spawner.signal("r1", signal.SIGKILL)
+    assert start(spawner, agent) != first
+
+
+def test_an_agent_that_ends_by_itself_is_reaped(spawner: Spawner, tmp_path: Path) -> None:
+    spawner.start(spec(tmp_path, kind="broken"))
+    wait_for(lambda: spawner.running() == {})
+
+
+def test_all_agents_end_with_the_spawner(spawner: Spawner, tmp_path: Path) -> None:
+    processes = [start(spawner, spec(tmp_path, f"r{index}")) for index in range(5)]
+    spawner.close()
+    assert not any(process.runs() for process in processes)
+    spawner.close()
+    with pytest.raises(SpawnError):
+        spawner.running()
+
+
+def test_agents_do_not_outlive_a_spawner_that_is_killed(spawner: Spawner, tmp_path: Path) -> None:
+    process = start(spawner, spec(tmp_path, kind="stubborn"))
+    os.kill(spawner.pid, signal.SIGKILL)
+    wait_for(lambda: not process.runs())
+
+
+def test_a_stubborn_agent_is_ended_all_the_same(
+    spawner: Spawner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = start(spawner, spec(tmp_path, kind="stubborn"))
+    spawner.close()
+    wait_for(lambda: not process.runs())
+
+
+def test_the_spawner_and_its_agents_end_with_their_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spawner_module, "_warm_up", lambda: sleeper)
+    agent = spec(tmp_path, kind="stubborn")
+    pids = tmp_path / "pids"
+    parent = os.fork()
+    if parent == 0:
+        running = Spawner()
+        pid = running.start(agent)
+        (tmp_path / "draft").write_text(f"{running.pid} {pid}")
+        (tmp_path / "draft").rename(pids)
+        signal.pause()
+    wait_for(pids.exists)
+    wait_for(lambda: agent.log_path.exists() and b"ready" in agent.log_path.read_bytes())
+    family = [ProcessId.of(int(pid)) for pid in pids.read_text().split()]
+    assert all(family)
+    os.kill(parent, signal.SIGKILL)
+    os.waitpid(parent, 0)
+    wait_for(lambda: not any(process and process.runs() for process in family))

@@ -1,0 +1,1 @@
+"""Networks to run: grid files, topology files for Mininet, generators, and the emulator."""

@@ -1,0 +1,110 @@
+"""The energy books of a whole network, from the meters of its routers. Pure."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from digitalgrid.v1 import power_link_pb2 as pb
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """Energies in millijoules since the routers were made.
+
+    ``conservation_error_mj`` adds up, without regard to sign, what any router and any line cannot account for.
+    """
+
+    injected_mj: int
+    delivered_mj: int
+    converter_loss_mj: int
+    line_loss_mj: int
+    buffered_mj: int
+    lost_to_faults_mj: int
+    lost_in_transit_mj: int
+    conservation_error_mj: int
+    max_formula_deviation_mj: float
+    oversubscribed_instants: int
+    demand_mw: int
+
+
+def add_up(meters: Iterable[pb.RouterMeters]) -> Books:
+    meters = list(meters)
+    links = [link for router in meters for link in router.links]
+    dissipated_mj = sum(router.dissipated_mj for router in meters)
+    return Books(
+        injected_mj=sum(each.injected_mj for router in meters for each in router.sources),
+        delivered_mj=sum(each.delivered_mj for router in meters for each in router.loads),
+        converter_loss_mj=sum(router.converter_loss_mj for router in meters),
+        line_loss_mj=sum(link.line_loss_mj for link in links),
+        buffered_mj=sum(router.buffered_mj for router in meters),
+        lost_to_faults_mj=sum(link.lost_to_faults_mj for link in links) + dissipated_mj,
+        lost_in_transit_mj=sum(link.lost_in_transit_mj for link in links),
+        conservation_error_mj=sum(abs(_router_error_mj(router)) for router in meters)
+        + sum(abs(error) for error in _line_errors_mj(meters)),
+        max_formula_deviation_mj=max(
+            (router.max_formula_deviation_mj for router in meters), default=0.0
+        ),
+        oversubscribed_instants=sum(router.oversubscribed_instants for router in meters)
+        + sum(link.oversubscribed_instants for link in links),
+        demand_mw=sum(router.demand_mw for router in meters),
+    )
+
+
+def _router_error_mj(router: pb.RouterMeters) -> int:
+    """In less out, less loss, less what is inside."""
+    taken_in = sum(link.received_mj for link in router.links)
+    taken_in += sum(source.injected_mj for source in router.sources)
+    given_out = sum(link.sent_mj for link in router.links)
+    given_out += sum(load.delivered_mj for load in router.loads)
+    return (
+        taken_in - given_out - router.converter_loss_mj - router.dissipated_mj - router.buffered_mj
+    )
+
+
+def _line_errors_mj(meters: list[pb.RouterMeters]) -> list[int]:
+    """For each line, both directions together: sent less loss, less what arrived or is known to be lost."""
+    error_mj: dict[str, int] = defaultdict(int)
+    for router in meters:
+        for link in router.links:
+            error_mj[link.link_id] += link.sent_mj - link.line_loss_mj - link.received_mj
+            error_mj[link.link_id] -= link.lost_to_faults_mj + link.lost_in_transit_mj
+    return list(error_mj.values())
+
+
+def powers_w(before: Iterable[pb.RouterMeters], after: Iterable[pb.RouterMeters]) -> "Powers":
+    """Mean powers between two readings, each router by its own clock."""
+    delivered: dict[str, float] = {}
+    generated: dict[str, float] = {}
+    earlier = {router.router_id: router for router in before}
+    for router in after:
+        if router.router_id not in earlier:
+            continue
+        old = earlier[router.router_id]
+        span_s = (router.time_ns - old.time_ns) / 1e9
+        at_load = {load.load_id: load.delivered_mj for load in old.loads}
+        at_source = {source.source_id: source.injected_mj for source in old.sources}
+        for load in router.loads:
+            delivered[load.load_id] = (
+                (load.delivered_mj - at_load.get(load.load_id, 0)) / 1e3 / span_s
+            )
+        for source in router.sources:
+            generated[source.source_id] = (
+                (source.injected_mj - at_source.get(source.source_id, 0)) / 1e3 / span_s
+            )
+    return Powers(delivered, generated)
+
+
+@dataclass(frozen=True, slots=True)
+class Powers:
+    """Mean powers by load and by source, in watt."""
+
+    delivered_w: dict[str, float]
+    generated_w: dict[str, float]
+
+    @property
+    def total_delivered_w(self) -> float:
+        return sum(self.delivered_w.values())
+
+    @property
+    def total_generated_w(self) -> float:
+        return sum(self.generated_w.values())

@@ -1,0 +1,323 @@
+"""The story that the demonstration tells, step by step, and what each step measures."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+
+from digitalgrid.client import AsyncPowerClient, power_request
+from digitalgrid.gridfile import Grid
+from digitalgrid.v1 import northbound_pb2 as pb
+from digitalgrid.v1 import power_link_pb2
+from topologies.demo.books import add_up, powers_w
+from topologies.demo.figures import Figures, LoadFigure
+from topologies.demo.observer import Observer
+from topologies.demo.probes import probe_load_id, probe_source_id
+from topologies.emulator.emulation import Emulation
+
+_POLL_S = 0.25
+_STEADY_WINDOW_S = 3.0
+_PATIENCE_S = 20.0
+_REPAIR_PATIENCE_S = 10.0
+_PROBE_POWER_W = 10e3
+_WORKERS = 4
+
+_ACTIVE = pb.CIRCUIT_STATE_ACTIVE
+_WAITING = pb.CIRCUIT_STATE_WAITING
+Meters = list[power_link_pb2.RouterMeters]
+
+
+class Scenario:
+    """Runs on an emulation that is healthy; ``say`` tells people what goes on."""
+
+    def __init__(
+        self,
+        emulation: Emulation,
+        client: AsyncPowerClient,
+        observer: Observer,
+        figures: Figures,
+        say: Callable[[str], None],
+        seed: int,
+    ) -> None:
+        self._emulation = emulation
+        self._client = client
+        self._observer = observer
+        self._figures = figures
+        self._say = say
+        self._random = random.Random(seed)
+        self._served: list[int] = []
+
+    @property
+    def _grid(self) -> Grid:
+        return self._emulation.grid
+
+    async def serve_loads(self) -> None:
+        """Request all loads, largest first, ties in the file's order, and read the steady figures."""
+        loads = [each for each in self._grid.loads if not each.id.startswith("probe-")]
+        for load in sorted(loads, key=lambda each: -each.power_w):
+            self._say(f"requesting {load.power_w / 1e6:g} MW for {load.id}")
+            answer = await self._client.request_power(power_request(load.id, load.power_w))
+            self._served += [each.circuit_id for each in answer.circuits]
+        asked_at_s = time.monotonic()
+        wanted = {load.id: load.power_w for load in loads}
+        await self._wait_for_power(wanted, asked_at_s)
+        self._say("reading the steady figures")
+        before = await self._meters()
+        await asyncio.sleep(_STEADY_WINDOW_S)
+        powers = powers_w(before, await self._meters())
+        self._figures.loads = [
+            LoadFigure(load_id, power_w, powers.delivered_w.get(load_id, 0.0))
+            for load_id, power_w in wanted.items()
+        ]
+        self._figures.generated_w = powers.total_generated_w
+        self._note_controller_times(self._served)
+
+    async def _wait_for_power(self, wanted: dict[str, float], asked_at_s: float) -> None:
+        """Power counts as there once every load's meter says so over a second or so."""
+        readings = [await self._meters()]
+        while time.monotonic() < asked_at_s + _PATIENCE_S:
+            await asyncio.sleep(_POLL_S)
+            readings = [*readings[-3:], await self._meters()]
+            powers = powers_w(readings[0], readings[-1])
+            measured = [
+                LoadFigure(load_id, power_w, powers.delivered_w.get(load_id, 0.0))
+                for load_id, power_w in wanted.items()
+            ]
+            if len(readings) == 4 and all(each.right for each in measured):
+                self._figures.served_within_s = time.monotonic() - asked_at_s
+                return
+
+    async def cut_lines(self, count: int, first_link_id: str) -> None:
+        """Cut one line after the other that carries circuits; each is restored before the next."""
+        for number in range(count):
+            link_id = first_link_id if number == 0 else self._a_busy_line()
+            self._say(f"cutting {link_id} ({number + 1} of {count})")
+            await self._break_line(
+                link_id,
+                self._emulation.cut,
+                self._emulation.restore,
+                self._figures.carrier_ms,
+            )
+            self._figures.cuts["carrier"] += 1
+
+    async def silence_lines(self, count: int) -> None:
+        """Lose all that a line carries, without a sign."""
+        for number in range(count):
+            link_id = self._a_busy_line()
+            self._say(f"silencing {link_id} ({number + 1} of {count})")
+            await self._break_line(
+                link_id,
+                self._emulation.silence,
+                self._emulation.heal,
+                self._figures.silent_ms,
+            )
+            self._figures.cuts["silent"] += 1
+
+    def _a_busy_line(self) -> str:
+        busy = [link.id for link in self._grid.links if self._observer.using(link.id, self._served)]
+        return self._random.choice(busy)
+
+    async def _break_line(
+        self,
+        link_id: str,
+        break_line: Callable[[str], None],
+        mend_line: Callable[[str], None],
+        reroutes_ms: list[float],
+    ) -> None:
+        circuits = self._observer.circuits
+        affected = self._observer.using(link_id, self._served)
+        before = {key: circuits[key].interruptions for key in self._served}
+        missed = await self._missed_ticks()
+        # Routers count on this machine's monotonic clock too.
+        broken_at_ns = time.monotonic_ns()
+        break_line(link_id)
+
+        def settled() -> bool:
+            return all(
+                circuits[key].state == _WAITING
+                or (
+                    circuits[key].state == _ACTIVE
+                    and circuits[key].power_since_ns > broken_at_ns
+                    and key not in self._observer.using(link_id, affected)
+                )
+                for key in affected
+            )
+
+        await self._observer.until(settled, _PATIENCE_S, f"circuits rerouted around {link_id}")
+        rerouted = {key for key in affected if circuits[key].state == _ACTIVE}
+        for key in sorted(rerouted):
+            took_ms = (circuits[key].power_since_ns - broken_at_ns) / 1e6
+            self._say(f"  circuit {key} had power again after {took_ms:.1f} ms")
+            reroutes_ms.append(took_ms)
+        self._figures.waited_for_repair += len(affected) - len(rerouted)
+        mend_line(link_id)
+        await self._all_links_up()
+        await self._all_active(f"after {link_id} was mended")
+        await self._note_disturbances(link_id, affected, before, missed)
+
+    async def _note_disturbances(
+        self, link_id: str, affected: set[int], before: dict[int, int], missed: dict[int, int]
+    ) -> None:
+        """Circuits that do not use a line must not feel its loss."""
+        now_missed = await self._missed_ticks()
+        for key in set(self._served) - affected:
+            ticks = now_missed.get(key, 0) - missed.get(key, 0)
+            breaks = self._observer.circuits[key].interruptions - before[key]
+            if ticks > 0 or breaks > 0:
+                self._figures.disturbances.append(
+                    f"circuit {key} missed {ticks} ticks, {breaks} times without power, though it"
+                    f" does not use {link_id}"
+                )
+
+    async def kill_router(self, router_id: str) -> None:
+        self._say(f"killing router {router_id} with -9")
+        using = {
+            key for key in self._served if router_id in self._observer.circuits[key].router_ids
+        }
+        self._emulation.kill_router(router_id)
+        away = (pb.CIRCUIT_STATE_REROUTING, _WAITING, pb.CIRCUIT_STATE_DEGRADED)
+        ending = {
+            key
+            for key in using
+            if router_id in (self._observer.circuits[key].router_ids[0], self._sink_router(key))
+        }
+        await self._observer.until(
+            lambda: not ending or bool(self._observer.states(ending) & set(away)),
+            _PATIENCE_S,
+            f"the loss of {router_id} is noticed",
+        )
+        self._say(f"restarting router {router_id}")
+        self._emulation.restart_router(router_id)
+        await self._all_links_up()
+        await self._all_active(f"after {router_id} came back")
+
+    def _sink_router(self, circuit_id: int) -> str:
+        sink_id = self._observer.circuits[circuit_id].sink_id
+        return next(load.router for load in self._grid.loads if load.id == sink_id)
+
+    async def kill_controller(self) -> None:
+        self._say("killing the controller with -9")
+        before = await self._meters()
+        missed = _missed_ticks(before)
+        snapshots = self._observer.snapshots
+        self._emulation.kill_controller()
+        self._emulation.restart_controller()
+        self._say("restarting the controller")
+        await self._observer.until(
+            lambda: self._observer.snapshots > snapshots, _PATIENCE_S, "the controller is back"
+        )
+        await self._all_links_up()
+        await self._all_active("after the controller came back")
+        after = await self._meters()
+        powers = powers_w(before, after)
+        for load in self._figures.loads:
+            measured = LoadFigure(load.load, load.requested_w, powers.delivered_w[load.load])
+            if not measured.right:
+                self._figures.disturbances.append(
+                    f"load {load.load} got {measured.delivered_w:.0f} W while the controller was away"
+                )
+        for key, ticks in _missed_ticks(after).items():
+            if ticks > missed.get(key, ticks):
+                self._figures.disturbances.append(
+                    f"circuit {key} missed ticks while the controller was away"
+                )
+
+    def count_lost(self) -> None:
+        """Circuits that are not back although everything is repaired."""
+        self._figures.circuits_lost = sum(
+            self._observer.circuits[key].state != _ACTIVE for key in self._served
+        )
+        self._figures.undisturbed = not self._figures.disturbances
+
+    async def cycle(self, count: int) -> None:
+        """Request and release power between random routers."""
+        self._say(f"{count} cycles of request and release between random routers")
+        routers = [router.id for router in self._grid.routers]
+        pairs = [self._random.sample(routers, 2) for _ in range(count)]
+
+        async def work() -> None:
+            while pairs:
+                await self._cycle_once(*pairs.pop())
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(_WORKERS):
+                group.create_task(work())
+
+    async def _cycle_once(self, source_router: str, sink_router: str) -> None:
+        request = power_request(
+            probe_load_id(sink_router),
+            _PROBE_POWER_W,
+            source_ids=[probe_source_id(source_router)],
+        )
+        asked_at_s = time.monotonic()
+        answer = await self._client.request_power(request)
+        ids = [each.circuit_id for each in answer.circuits]
+        what = f"power from {source_router} to {sink_router}"
+        await self._observer.until(lambda: self._observer.all_active(ids), _PATIENCE_S, what)
+        self._figures.setup_ms.append((time.monotonic() - asked_at_s) * 1e3)
+        self._note_controller_times(ids)
+        for key in ids:
+            await self._client.release_circuit(key)
+        await self._until_withdrawn(ids)
+        self._figures.cycles += 1
+
+    async def release_all(self) -> None:
+        self._say("releasing everything, waiting until the network is quiet")
+        for key in self._served:
+            await self._client.release_circuit(key)
+        await self._until_withdrawn(self._served)
+        readings: list[tuple[object, ...]] = []
+        deadline_s = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < deadline_s:
+            meters = await self._meters()
+            books = add_up(meters)
+            self._figures.books = books
+            counters = (books.injected_mj, books.delivered_mj, books.lost_to_faults_mj)
+            readings = [*readings[-3:], (counters, books.demand_mw, books.buffered_mj)]
+            if len(readings) == 4 and set(readings) == {(counters, 0, 0)}:
+                return
+            await asyncio.sleep(_POLL_S)
+        raise TimeoutError(f"the network is not quiet after {_PATIENCE_S:g} s: {readings[-1]}")
+
+    async def _until_withdrawn(self, circuit_ids: list[int]) -> None:
+        withdrawn = {pb.CIRCUIT_STATE_WITHDRAWN}
+        await self._observer.until(
+            lambda: self._observer.states(circuit_ids) <= withdrawn,
+            _PATIENCE_S,
+            f"circuits {circuit_ids} are withdrawn",
+        )
+
+    async def _all_active(self, when: str) -> None:
+        try:
+            await self._observer.until(
+                lambda: self._observer.all_active(self._served), _REPAIR_PATIENCE_S, when
+            )
+        except TimeoutError:
+            # Counted at the end, if they are still away then.
+            self._say(f"not all circuits are back {when}")
+
+    async def _all_links_up(self) -> None:
+        async with asyncio.timeout(_PATIENCE_S):
+            async for topology in self._client.watch_topology():
+                ready = all(router.connected for router in topology.routers)
+                if ready and all(link.up for link in topology.links):
+                    return
+
+    async def _meters(self) -> Meters:
+        return list((await self._client.read_meters()).meters)
+
+    async def _missed_ticks(self) -> dict[int, int]:
+        return _missed_ticks(await self._meters())
+
+    def _note_controller_times(self, circuit_ids: list[int]) -> None:
+        self._figures.controller_ms += [
+            self._observer.circuits[key].timings.committed_after_ns / 1e6 for key in circuit_ids
+        ]
+
+
+def _missed_ticks(meters: Meters) -> dict[int, int]:
+    missed: dict[int, int] = {}
+    for router in meters:
+        for circuit in router.circuits:
+            missed[circuit.circuit_id] = missed.get(circuit.circuit_id, 0) + circuit.missed_ticks
+    return missed

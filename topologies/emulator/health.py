@@ -1,0 +1,74 @@
+"""Whether the controller sees the whole grid, as its clients would see it."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+
+from digitalgrid.client import AsyncPowerClient
+from digitalgrid.client.errors import ControllerUnreachable
+from digitalgrid.gridfile import Grid
+from digitalgrid.v1 import northbound_pb2 as pb
+from topologies.emulator.emulation import Emulation
+from topologies.emulator.errors import Unhealthy
+
+_POLL_S = 0.1
+
+
+def missing_from(topology: pb.Topology, grid: Grid) -> list[str]:
+    """What the controller does not know of this grid, or knows as down; nothing where all is well."""
+    connected = (router.router_id for router in topology.routers if router.connected)
+    links_up = (link.link_id for link in topology.links if link.up)
+    return [
+        *_missing("router", (router.id for router in grid.routers), connected),
+        *_missing("link", (link.id for link in grid.links), links_up),
+        *_missing("source", (s.id for s in grid.sources), (s.source_id for s in topology.sources)),
+        *_missing("load", (load.id for load in grid.loads), (x.load_id for x in topology.loads)),
+    ]
+
+
+async def wait_until_healthy(
+    client: AsyncPowerClient,
+    grid: Grid,
+    timeout_s: float,
+    controller_runs: Callable[[], bool] = lambda: True,
+) -> None:
+    """Return once every router has its session, and every link is up at both ends.
+
+    Unhealthy (also a TimeoutError), naming what is missing, where that takes too long, or as soon as
+    the controller does not run any more.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            missing = missing_from(await client.get_topology(), grid)
+        except ControllerUnreachable as error:
+            missing = [f"answer of the controller ({error})"]
+        if not missing:
+            return
+        if not controller_runs():
+            raise Unhealthy("the controller ended by itself; see its log in the run directory")
+        if time.monotonic() >= deadline:
+            more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+            raise Unhealthy(
+                f"after {timeout_s:g} s there is still no {', no '.join(missing[:5])}{more};"
+                " see the logs in the run directory"
+            )
+        await asyncio.sleep(_POLL_S)
+
+
+def wait_healthy(emulation: Emulation, northbound: str, timeout_s: float) -> None:
+    """The same of an emulation, for those without an event loop."""
+
+    def controller_runs() -> bool:
+        return emulation.controller.process_id is not None
+
+    async def wait() -> None:
+        async with AsyncPowerClient(northbound) as client:
+            await wait_until_healthy(client, emulation.grid, timeout_s, controller_runs)
+
+    asyncio.run(wait())
+
+
+def _missing(kind: str, wanted: Iterable[str], found: Iterable[str]) -> list[str]:
+    known = set(found)
+    return [f"{kind} {each}" for each in wanted if each not in known]

@@ -1,0 +1,105 @@
+"""A grid as plain processes on loopback, without root: for laptops and fast tests.
+
+Power links are pairs of UDP ports; what breaks them is told to both ends' agents, which play a line
+that lost its carrier, or all that it carries.
+"""
+
+import socket
+import time
+from contextlib import ExitStack
+
+from digitalgrid.gridfile import Grid, Link
+from router_agent.transport import LineCarrier, carrier_command
+from topologies.emulator import plan, workspace
+from topologies.emulator.agents import Agents
+from topologies.emulator.controller_process import ControllerProcess, serve_command
+from topologies.emulator.emulation import Emulation
+from topologies.emulator.errors import EmulationError
+from topologies.emulator.plan import EmulationOptions, LineEnd, RunFiles
+from topologies.emulator.processes import ProcessId
+from topologies.emulator.workspace import RunRecord
+
+_AGENT_LISTENS_WITHIN_S = 10.0
+_POLL_S = 0.01
+
+
+class LocalEmulation(Emulation):
+    """One at a time in a run directory (AlreadyRunning)."""
+
+    backend = "local"
+
+    def __init__(self, grid: Grid, options: EmulationOptions) -> None:
+        super().__init__(grid)
+        files = RunFiles.under(options.run_dir)
+        with ExitStack() as undo:
+            undo.callback(workspace.prepare(files).release)
+            undo.callback(workspace.erase_record, files)
+            workspace.write_record(files, RunRecord(self.backend, ProcessId.current()))
+            self._ends = plan.local_line_ends(grid, _free_ports(2 * len(grid.links)))
+            _write_configs(grid, options, files, self._ends)
+            self.agents = Agents(files)
+            undo.callback(self.agents.close)
+            self.controller = ControllerProcess(serve_command(files), files.controller_log)
+            undo.callback(self.controller.stop)
+            self._undo = undo.pop_all()
+
+    def start(self) -> None:
+        self.controller.start()
+        for router in self.grid.routers:
+            self.agents.start(router.id)
+
+    def stop(self) -> None:
+        # Agents end first: they need not notice that the controller does.
+        self.agents.close()
+        self._undo.close()
+
+    def restart_router(self, router_id: str) -> None:
+        super().restart_router(router_id)
+        broken = self._cut | self._silent
+        for link in self.grid.links:
+            if link.id in broken and router_id in (link.a, link.b):
+                self._apply(link)
+
+    def _set_line(self, link: Link, *, carrier: bool, silent: bool) -> None:
+        state = LineCarrier.SILENT if silent else LineCarrier.UP
+        command = carrier_command(state if carrier else LineCarrier.DOWN)
+        running = self.agents.running()
+        for router_id in (link.a, link.b):
+            # An agent that does not run is told when it is started again.
+            if router_id in running:
+                _tell(self._ends[link.id, router_id]["local"], command)
+
+
+def _free_ports(count: int) -> list[int]:
+    """UDP ports of loopback that nobody uses now."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def _tell(address: str, command: bytes) -> None:
+    """Send a datagram to an agent, which may not have opened its lines yet."""
+    host, _, port = address.rpartition(":")
+    deadline = time.monotonic() + _AGENT_LISTENS_WITHIN_S
+    with socket.socket(type=socket.SOCK_DGRAM) as sender:
+        sender.connect((host, int(port)))
+        while time.monotonic() < deadline:
+            sender.send(command)
+            # On loopback, a datagram that nobody takes is an error at once.
+            if sender.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:
+                return
+            time.sleep(_POLL_S)
+    raise EmulationError(f"no agent listens on {address}; see the routers' logs")
+
+
+def _write_configs(
+    grid: Grid, options: EmulationOptions, files: RunFiles, ends: dict[LineEnd, dict[str, str]]
+) -> None:
+    config = plan.controller_config(files, options, mininet=False)
+    workspace.write_yaml(files.controller_config, config)
+    controller = f"127.0.0.1:{options.southbound_port}"
+    for router in grid.routers:
+        config = plan.router_config(grid, router, files, options, controller, ends)
+        workspace.write_yaml(files.router_config(router.id), config)

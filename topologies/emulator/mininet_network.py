@@ -1,0 +1,109 @@
+"""A grid as Mininet sees it: the topology, and what hosts, switches and the controller share."""
+
+import os
+from contextlib import ExitStack
+from ipaddress import IPv4Address
+
+from mininet.topo import Topo
+
+from digitalgrid.gridfile import Grid
+from topologies.emulator import addresses, cleanup, ovs, plan, workspace
+from topologies.emulator.agents import Agents
+from topologies.emulator.controller_process import ControllerProcess, serve_command
+from topologies.emulator.errors import EmulationError
+from topologies.emulator.mininet_nodes import ControllerNode, RouterHost, Veth
+from topologies.emulator.plan import EmulationOptions, RunFiles
+from topologies.emulator.processes import ProcessId
+from topologies.emulator.workspace import MACHINE_LOCK, Lock, RunRecord
+
+
+class GridNetwork:
+    """One grid in Mininet: its files, its processes, and its mark on the root namespace.
+
+    Make it while the process has one thread, and :meth:`close` it when Mininet has stopped. A machine
+    runs one at a time: AlreadyRunning otherwise.
+    """
+
+    def __init__(self, grid: Grid, options: EmulationOptions) -> None:
+        if os.geteuid() != 0:
+            raise EmulationError("Mininet needs root: run as root, or with '--backend local'")
+        _refuse_reserved_names(grid)
+        self.grid = grid
+        self.options = options
+        self.files = RunFiles.under(options.run_dir)
+        self.hosts: dict[str, RouterHost] = {}
+        with ExitStack() as undo:
+            lock = Lock(MACHINE_LOCK, "the control network of this machine")
+            undo.callback(lock.release)
+            undo.callback(workspace.prepare(self.files).release)
+            started_ovs = ovs.ensure_running()
+            undo.callback(workspace.erase_record, self.files)
+            record = RunRecord("mininet", ProcessId.current(), started_ovs)
+            workspace.write_record(self.files, record)
+            if started_ovs:
+                undo.callback(ovs.stop_unless_used)
+            cleanup.remove_network()
+            undo.callback(cleanup.remove_network)
+            cleanup.fence_off()
+            self._write_configs()
+            self.agents = Agents(self.files)
+            undo.callback(self.agents.close)
+            command = serve_command(self.files)
+            self.controller = ControllerProcess(command, self.files.controller_log)
+            undo.callback(self.controller.stop)
+            self._undo = undo.pop_all()
+
+    def topology(self) -> Topo:
+        """Routers and the controller on the control network's switches; lines between routers."""
+        topo = Topo()
+        count = plan.switch_count(self.grid, self.options)
+        switches = [
+            topo.addSwitch(addresses.switch_name(index), network=self) for index in range(count)
+        ]
+        for a, b in plan.trunks(count):
+            topo.addLink(switches[a], switches[b], cls=Veth)
+        topo.addHost(addresses.CONTROLLER_NODE, cls=ControllerNode)
+        self._join(topo, addresses.CONTROLLER_NODE, switches[0], addresses.CONTROLLER_ADDRESS)
+        for index, router in enumerate(self.grid.routers):
+            address = addresses.router_address(index)
+            topo.addHost(router.id, network=self, address=str(address))
+            self._join(topo, router.id, switches[index * count // len(self.grid.routers)], address)
+        names = addresses.line_interfaces(link.id for link in self.grid.links)
+        for link in self.grid.links:
+            name = names[link.id]
+            topo.addLink(link.a, link.b, intfName1=name, intfName2=name, cls=Veth)
+        return topo
+
+    def start_agents(self) -> None:
+        """Start every router's agent in its host."""
+        for router_id, host in self.hosts.items():
+            self.agents.start(router_id, namespace_pid=host.pid)
+
+    def close(self) -> None:
+        """Remove what is left when Mininet has stopped. Safe to call again."""
+        self._undo.close()
+
+    def _join(self, topo: Topo, node: str, switch: str, address: IPv4Address) -> None:
+        is_router = node != addresses.CONTROLLER_NODE
+        name = addresses.CONTROL_INTERFACE if is_router else addresses.CONTROLLER_INTERFACE
+        mac = addresses.mac_address(address)
+        topo.addLink(node, switch, port1=0, intfName1=name, addr1=mac, cls=Veth)
+
+    def _write_configs(self) -> None:
+        config = plan.controller_config(self.files, self.options, mininet=True)
+        workspace.write_yaml(self.files.controller_config, config)
+        controller = f"{addresses.CONTROLLER_ADDRESS}:{self.options.southbound_port}"
+        ends = plan.mininet_line_ends(self.grid)
+        for router in self.grid.routers:
+            config = plan.router_config(
+                self.grid, router, self.files, self.options, controller, ends
+            )
+            workspace.write_yaml(self.files.router_config(router.id), config)
+
+
+def _refuse_reserved_names(grid: Grid) -> None:
+    for router in grid.routers:
+        if addresses.is_reserved(router.id):
+            raise EmulationError(
+                f"router {router.id!r}: the emulation names its own nodes so; choose another id"
+            )

@@ -1,0 +1,156 @@
+"""Mininet's nodes and links, as the emulation needs them.
+
+Mininet's own links take a dozen commands each; these take one, and both ends get different interface
+indexes: where they are equal, Linux may hold the news of a lost carrier back for a second.
+"""
+
+import itertools
+import socket
+from typing import TYPE_CHECKING, Any
+
+from mininet.link import Intf, Link
+from mininet.node import Controller, Host, Node, OVSSwitch
+
+from topologies.emulator import addresses, ovs
+from topologies.emulator.errors import EmulationError
+from topologies.emulator.shell import in_namespace, run
+
+if TYPE_CHECKING:
+    from topologies.emulator.mininet_network import GridNetwork
+
+# Without IPv6 nobody multicasts on the control network. Open vSwitch's userspace datapath drops what
+# relies on the sender's card for its checksum. One shell a host: a hundred of each would take long.
+_TAKE_UP = """
+[ ! -d /proc/sys/net/ipv6 ] || echo 1 > /proc/sys/net/ipv6/conf/{interface}/disable_ipv6
+ip -batch -
+ethtool -K {interface} tx off > /dev/null
+"""
+
+
+class QuietInterface(Intf):  # type: ignore[misc]  # Mininet carries no types
+    """An interface that its link or node sets up; Mininet's would run a command for each property."""
+
+    def config(self, **_params: Any) -> dict[str, Any]:
+        return {}
+
+
+class Veth(Link):  # type: ignore[misc]  # Mininet carries no types
+    """A veth pair between two nodes. Ends in the root namespace are up; hosts take theirs up."""
+
+    _indexes = itertools.count(addresses.FIRST_INTERFACE_INDEX)
+
+    def __init__(self, node1: Node, node2: Node, **params: Any) -> None:
+        super().__init__(node1, node2, **params | {"intf": QuietInterface})
+
+    @classmethod
+    def makeIntfPair(  # noqa: N802  # Mininet's name
+        cls,
+        name1: str,
+        name2: str,
+        mac1: str,
+        mac2: str,
+        node1: Node,
+        node2: Node,
+        **_params: Any,
+    ) -> None:
+        # Only the first end can be made up at once: the second has no peer yet when it is made.
+        ends = sorted(((node1, name1, mac1), (node2, name2, mac2)), key=lambda e: e[0].inNamespace)
+        (near, *near_link), (far, *far_link) = ends
+        up = "" if near.inNamespace else "up"
+        near_end, far_end = (
+            f"name {name} index {next(cls._indexes)} address {mac}"
+            f" group {addresses.INTERFACE_GROUP} netns {node.pid}"
+            for node, (name, mac) in ((near, near_link), (far, far_link))
+        )
+        batch = f"link add {near_end} {up} type veth peer {far_end}\n"
+        if not far.inNamespace:
+            batch += f"link set dev {far_link[0]} up\n"
+        run("ip", "-batch", "-", stdin=batch)
+
+    def stop(self) -> None:
+        """Nothing: what hosts hold goes with them, the rest goes at once with its interface group."""
+
+
+def take_up(node: Node, address: str, interfaces: list[str]) -> None:
+    """Bring a host's interfaces up; its first one gets an address of the control network."""
+    control = node.defaultIntf()
+    control.ip, control.prefixLen = address, str(addresses.CONTROL_NETWORK.prefixlen)
+    batch = "".join(f"link set dev {name} up\n" for name in ("lo", *interfaces))
+    batch += f"address add {address}/{control.prefixLen} dev {control.name}\n"
+    in_namespace(node.pid, "sh", "-ec", _TAKE_UP.format(interface=control.name), stdin=batch)
+
+
+class RouterHost(Host):  # type: ignore[misc]  # Mininet carries no types
+    """A host that is a router: its agent runs in it, its lines are its interfaces after the first."""
+
+    def __init__(self, name: str, network: "GridNetwork", address: str, **params: Any) -> None:
+        self._address = address
+        super().__init__(name, **params)
+        network.hosts[name] = self
+
+    def config(self, **_params: Any) -> dict[str, Any]:
+        take_up(self, self._address, self.intfNames())
+        return {}
+
+
+class ControllerNode(Node):  # type: ignore[misc]  # Mininet carries no types
+    """The controller's place on the control network: an interface of its own in the root namespace."""
+
+    def __init__(self, name: str, **params: Any) -> None:
+        super().__init__(name, **params | {"inNamespace": False})
+
+    def config(self, **_params: Any) -> dict[str, Any]:
+        take_up(self, str(addresses.CONTROLLER_ADDRESS), self.intfNames())
+        return {}
+
+
+class ControlSwitch(OVSSwitch):  # type: ignore[misc]  # Mininet carries no types
+    """Open vSwitch in user space (no kernel module needed), which forwards only what it is told."""
+
+    def __init__(self, name: str, network: "GridNetwork", **params: Any) -> None:
+        self.network = network
+        ours = {"datapath": "user", "failMode": "secure", "protocols": "OpenFlow13"}
+        super().__init__(name, **params | ours | {"listenPort": None})
+
+    @classmethod
+    def setup(cls) -> None:
+        ovs.ensure_running()
+        super().setup()
+
+    def bridgeOpts(self) -> str:  # noqa: N802  # Mininet's name
+        return f"{super().bridgeOpts()} external_ids:{ovs.OWNER_KEY}={ovs.OWNER}"
+
+    @classmethod
+    def batchStartup(cls, switches: Any, **params: Any) -> Any:  # noqa: N802  # Mininet's name
+        """The last step of Mininet's start: from here on the control network carries traffic."""
+        started = super().batchStartup(switches, **params)
+        for network in {switch.network for switch in switches}:
+            network.start_agents()
+        return started
+
+
+class GridController(Controller):  # type: ignore[misc]  # Mininet carries no types
+    """``dgc serve``, which controls the switches and the routers."""
+
+    def __init__(self, name: str, network: "GridNetwork", **params: Any) -> None:
+        self._network = network
+        port = network.options.openflow_port
+        super().__init__(name, **params | {"ip": addresses.OPENFLOW_HOST, "port": port})
+
+    def checkListening(self) -> None:  # noqa: N802  # Mininet's name
+        with socket.socket() as probe:
+            if probe.connect_ex((self.ip, self.port)) == 0:
+                raise EmulationError(
+                    f"another OpenFlow controller listens on {self.ip}:{self.port}; stop it first"
+                )
+
+    def start(self) -> None:
+        self._network.controller.start()
+        # A switch that finds nobody there waits a second before it tries again.
+        self._network.controller.wait_listening(self.ip, self.port)
+
+    def stop(self, *_args: Any, **_params: Any) -> None:
+        """The first step of Mininet's stop: agents end before what they stand on is taken away."""
+        self._network.agents.close()
+        self._network.controller.stop()
+        self.terminate()

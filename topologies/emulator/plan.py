@@ -1,0 +1,190 @@
+"""What an emulation will consist of, worked out before anything is made: pure, from a grid and options."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from digitalgrid.gridfile import Grid, Link, Router
+from topologies.emulator import addresses
+
+ROUTERS_PER_SWITCH = 32
+# Up to so many routers, two cores keep up with the shorter intervals.
+_SMALL_NETWORK = 32
+
+# One end of a power link: (link id, router id).
+LineEnd = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class EmulationOptions:
+    """How to run a grid. 0 for a number means: chosen by the size of the grid."""
+
+    run_dir: Path = Path(".run")
+    # Switches of the control network, in a ring where there are three or more (Mininet only).
+    control_switches: int = 0
+    tick_interval_ms: int = 0
+    hello_interval_ms: int = 0
+    northbound: str = addresses.NORTHBOUND_ADDRESS
+    southbound_port: int = addresses.SOUTHBOUND_PORT
+    openflow_port: int = addresses.OPENFLOW_PORT
+
+    def __post_init__(self) -> None:
+        for name in ("control_switches", "tick_interval_ms", "hello_interval_ms"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; give 0 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class RunFiles:
+    """Where an emulation keeps what belongs to it; all paths absolute."""
+
+    root: Path
+
+    @classmethod
+    def under(cls, run_dir: Path) -> "RunFiles":
+        return cls(run_dir.absolute())
+
+    @property
+    def state(self) -> Path:
+        """What is recorded of a running emulation, for :mod:`topologies.emulator.cleanup`."""
+        return self.root / "emulation.json"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "lock"
+
+    @property
+    def control_socket(self) -> Path:
+        return self.root / "control.sock"
+
+    @property
+    def emulator_log(self) -> Path:
+        return self.root / "emulator.log"
+
+    @property
+    def controller_config(self) -> Path:
+        return self.root / "controller.yaml"
+
+    @property
+    def controller_log(self) -> Path:
+        return self.root / "controller.log"
+
+    @property
+    def controller_store(self) -> Path:
+        return self.root / "controller.sqlite"
+
+    @property
+    def routers(self) -> Path:
+        """One folder for each router: its configuration, its log, and what it remembers."""
+        return self.root / "routers"
+
+    def router_config(self, router_id: str) -> Path:
+        return self.routers / router_id / "router.yaml"
+
+    def router_log(self, router_id: str) -> Path:
+        return self.routers / router_id / "router.log"
+
+    def router_state(self, router_id: str) -> Path:
+        return self.routers / router_id / "state"
+
+
+def switch_count(grid: Grid, options: EmulationOptions) -> int:
+    """One switch of the control network serves many routers cheaply; more of them cost more."""
+    return options.control_switches or -(-len(grid.routers) // ROUTERS_PER_SWITCH)
+
+
+def trunks(switches: int) -> list[tuple[int, int]]:
+    """The pairs of switches that are joined: a ring of three or more, a line of two."""
+    pairs = [(index, index + 1) for index in range(switches - 1)]
+    return [*pairs, (switches - 1, 0)] if switches >= 3 else pairs
+
+
+def controller_config(files: RunFiles, options: EmulationOptions, mininet: bool) -> dict[str, Any]:
+    """The configuration of ``dgc serve`` in this emulation."""
+    host = str(addresses.CONTROLLER_ADDRESS) if mininet else "127.0.0.1"
+    config: dict[str, Any] = {
+        "northbound": {"listen": options.northbound},
+        "southbound": {"listen": [f"{host}:{options.southbound_port}"]},
+        "store": {"path": str(files.controller_store)},
+    }
+    if mininet:
+        listen = f"{addresses.OPENFLOW_HOST}:{options.openflow_port}"
+        config["openflow"] = {"enabled": True, "listen": listen}
+    return config
+
+
+def mininet_line_ends(grid: Grid) -> dict[LineEnd, dict[str, str]]:
+    """Each end's interface, by the same name on both."""
+    names = addresses.line_interfaces(link.id for link in grid.links)
+    return {
+        (link.id, router): {"interface": names[link.id]}
+        for link in grid.links
+        for router in (link.a, link.b)
+    }
+
+
+def local_line_ends(grid: Grid, ports: list[int]) -> dict[LineEnd, dict[str, str]]:
+    """Each end's loopback addresses; ``ports`` has two for each power link."""
+    ends: dict[LineEnd, dict[str, str]] = {}
+    for link, a_port, b_port in zip(grid.links, ports[::2], ports[1::2], strict=True):
+        a_address, b_address = f"127.0.0.1:{a_port}", f"127.0.0.1:{b_port}"
+        ends[link.id, link.a] = {"local": a_address, "remote": b_address}
+        ends[link.id, link.b] = {"local": b_address, "remote": a_address}
+    return ends
+
+
+def router_config(
+    grid: Grid,
+    router: Router,
+    files: RunFiles,
+    options: EmulationOptions,
+    controller: str,
+    ends: Mapping[LineEnd, Mapping[str, str]],
+) -> dict[str, Any]:
+    """The configuration of one router's agent, as it stands in its file."""
+    small = len(grid.routers) <= _SMALL_NETWORK
+    return {
+        "router_id": router.id,
+        "state_dir": str(files.router_state(router.id)),
+        "controllers": [controller],
+        "tick_interval_ms": options.tick_interval_ms or (100 if small else 200),
+        "hello_interval_ms": options.hello_interval_ms or (50 if small else 100),
+        "efficiency": router.efficiency,
+        "links": [
+            _line(link, router.id) | dict(ends[link.id, router.id])
+            for link in grid.links
+            if router.id in (link.a, link.b)
+        ],
+        "sources": [
+            {
+                "id": source.id,
+                "max_power_w": source.max_power_w,
+                "cost_per_mwh": source.cost_per_mwh,
+                "renewable": source.renewable,
+            }
+            for source in grid.sources
+            if source.router == router.id
+        ],
+        "loads": [
+            {
+                "id": load.id,
+                "power_w": load.power_w,
+                "priority": load.priority,
+                "value_per_mwh": load.value_per_mwh,
+            }
+            for load in grid.loads
+            if load.router == router.id
+        ],
+    }
+
+
+def _line(link: Link, router_id: str) -> dict[str, Any]:
+    return {
+        "id": link.id,
+        "neighbor": link.b if router_id == link.a else link.a,
+        "resistance_ohm": link.resistance_ohm,
+        "voltage_v": link.voltage_v,
+        "ampacity_a": link.ampacity_a,
+        "cost_per_mwh": link.cost_per_mwh,
+    }

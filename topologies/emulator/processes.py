@@ -1,0 +1,79 @@
+"""Processes: naming one beyond doubt, tying its life to its parent's, and ending it."""
+
+import ctypes
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
+_POLL_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessId:
+    """A pid with the time its process started, so that a later process of the same pid is no match."""
+
+    pid: int
+    start_ticks: int
+
+    @classmethod
+    def of(cls, pid: int) -> "ProcessId | None":
+        """None where no such process runs; a zombie does not run."""
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        state, *fields = stat.rpartition(")")[2].split()
+        return None if state in "ZX" else cls(pid, int(fields[18]))
+
+    @classmethod
+    def current(cls) -> "ProcessId":
+        """This process."""
+        me = cls.of(os.getpid())
+        if me is None:
+            raise OSError("/proc does not show this process; is it mounted?")
+        return me
+
+    def runs(self) -> bool:
+        return ProcessId.of(self.pid) == self
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """The kernel kills this process when the thread that forked it ends, however that happens."""
+    _check(_libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0), "prctl")
+    if os.getppid() != parent_pid:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def enter_network_namespace(pid: int) -> None:
+    """Move this thread into the network namespace of a process."""
+    descriptor = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _check(_libc.setns(descriptor, _CLONE_NEWNET), "setns")
+    finally:
+        os.close(descriptor)
+
+
+def end_process(process: ProcessId, grace_s: float) -> None:
+    """Ask it to end, wait, then kill it. It may be anybody's child."""
+    for number, wait_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, 5.0)):
+        if not process.runs():
+            return
+        os.kill(process.pid, number)
+        deadline = time.monotonic() + wait_s
+        while process.runs() and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+    if process.runs():
+        raise TimeoutError(
+            f"process {process.pid} does not end; look at it with 'ps {process.pid}'"
+        )
+
+
+def _check(result: int, what: str) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")

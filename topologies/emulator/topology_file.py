@@ -1,0 +1,98 @@
+"""What a topology file exports, for Mininet's own command and for ``dgc emulate``."""
+
+import atexit
+import os
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mininet.topo import Topo
+from mininet.util import splitArgs
+
+import topologies
+from digitalgrid.gridfile import Grid, load_grid
+from topologies.emulator.errors import EmulationError
+from topologies.emulator.mininet_network import GridNetwork
+from topologies.emulator.mininet_nodes import ControlSwitch, GridController, RouterHost
+from topologies.emulator.plan import EmulationOptions
+
+Exports = tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]]
+
+_GRID_FILES = Path(topologies.__file__).parent
+_SUFFIX = ".grid.yaml"
+
+
+class TopologyFile:
+    """A topology by name: called by Mininet, with the arguments that follow ``--topo NAME,``."""
+
+    def __init__(self, name: str, make_grid: Callable[..., Grid]) -> None:
+        self.name = name
+        self.grid = make_grid
+        self._network: GridNetwork | None = None
+
+    def __call__(
+        self, *args: Any, run_dir: str = ".run", control_switches: int = 0, **kwargs: Any
+    ) -> Topo:
+        options = EmulationOptions(run_dir=Path(run_dir), control_switches=control_switches)
+        self._network = GridNetwork(self.grid(*args, **kwargs), options)
+        # Mininet's command says nobody when it has stopped.
+        atexit.register(self._network.close)
+        return self._network.topology()
+
+    def controller(self, name: str, **params: Any) -> GridController:
+        """Mininet makes its controllers by this, after the topology."""
+        if self._network is None:
+            raise EmulationError(f"controller dgc has no routers; give '--topo {self.name}' too")
+        return GridController(name, self._network, **params)
+
+    def exports(self) -> Exports:
+        """``topos, hosts, switches, controllers`` of a file for ``mn --custom``."""
+        return (
+            {self.name: self},
+            {"dgr": RouterHost},
+            {"dgs": ControlSwitch},
+            {"dgc": self.controller},
+        )
+
+
+def bundled_grid(name: str) -> Grid:
+    """The grid of a file that comes with the topologies."""
+    return load_grid(_GRID_FILES / f"{name}{_SUFFIX}")
+
+
+def from_grid_file(name: str) -> Exports:
+    """A topology that reads the grid file of its name beside it."""
+    return TopologyFile(name, lambda: bundled_grid(name)).exports()
+
+
+def from_any_grid_file(name: str, variable: str) -> Exports:
+    """A topology whose first argument, or else an environment variable, names a grid file."""
+
+    def read(path: str = "") -> Grid:
+        chosen = path or os.environ.get(variable)
+        if not chosen:
+            raise EmulationError(f"name a grid file: '--topo {name},FILE', or set {variable}")
+        return load_grid(chosen)
+
+    return TopologyFile(name, read).exports()
+
+
+def load_network(file: str) -> Grid:
+    """The grid of a grid file or a topology file; arguments of the latter follow it after commas.
+
+    EmulationError where it is no such file, ConfigError where a grid file is wrong.
+    """
+    name, args, kwargs = splitArgs(file)
+    if not name.endswith(".py"):
+        return load_grid(file)
+    try:
+        exported = runpy.run_path(name)["topos"].values()
+    except (OSError, KeyError) as error:
+        raise EmulationError(f"{name} is not a topology file: {error!r}") from error
+    (topology,) = [each for each in exported if isinstance(each, TopologyFile)]
+    try:
+        grid: Grid = topology.grid(*args, **kwargs)
+    except (TypeError, ValueError) as error:
+        raise EmulationError(f"{file}: {error}") from error
+    return grid

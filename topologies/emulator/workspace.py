@@ -1,0 +1,102 @@
+"""The run directory of an emulation: configurations, logs, and the record of what runs."""
+
+import fcntl
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from topologies.emulator.errors import AlreadyRunning, EmulationError
+from topologies.emulator.plan import RunFiles
+from topologies.emulator.processes import ProcessId
+
+# Held while a control network is up: a machine has one at a time.
+MACHINE_LOCK = Path("/run/digitalgrid-emulation.lock")
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """What must be known to remove an emulation whose process died."""
+
+    backend: str
+    emulator: ProcessId
+    started_open_vswitch: bool = False
+
+
+def prepare(files: RunFiles) -> "Lock":
+    """Make the run directory ours, without anything that an earlier emulation left in it.
+
+    AlreadyRunning where an emulation runs in it.
+    """
+    files.root.mkdir(parents=True, exist_ok=True)
+    lock = Lock(files.lock, f"run directory {files.root}")
+    shutil.rmtree(files.routers, ignore_errors=True)
+    for suffix in ("", "-wal", "-shm", "-journal", ".lock"):
+        files.controller_store.with_name(files.controller_store.name + suffix).unlink(True)
+    files.controller_log.unlink(True)
+    files.control_socket.unlink(True)
+    return lock
+
+
+def write_yaml(path: Path, document: dict[str, Any]) -> None:
+    """Write a configuration file, with one line for each link, source and load."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = None
+    yaml.width = 4096
+    yaml.representer.sort_base_mapping_type_on_output = False
+    with path.open("w") as file:
+        yaml.dump(document, file)
+
+
+def write_record(files: RunFiles, record: RunRecord) -> None:
+    """Replace the record as a whole: a reader sees the old one or the new one."""
+    draft = files.state.with_suffix(".new")
+    draft.write_text(json.dumps(asdict(record)) + "\n")
+    draft.replace(files.state)
+
+
+def read_record(files: RunFiles) -> RunRecord | None:
+    """None where no emulation was started, or it was removed."""
+    try:
+        text = files.state.read_text()
+    except FileNotFoundError:
+        return None
+    try:
+        document = json.loads(text)
+        emulator = ProcessId(**document["emulator"])
+        return RunRecord(document["backend"], emulator, document["started_open_vswitch"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise EmulationError(f"{files.state}: not a record of an emulation; delete it") from error
+
+
+def erase_record(files: RunFiles) -> None:
+    """Nothing of the emulation is left."""
+    files.state.unlink(True)
+    files.control_socket.unlink(True)
+
+
+class Lock:
+    """Held by one process at a time, and let go by the kernel when that ends."""
+
+    def __init__(self, path: Path, purpose: str) -> None:
+        """AlreadyRunning, saying who and what to do, where somebody holds it."""
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.read(self._descriptor, 200).decode(errors="replace").strip()
+            os.close(self._descriptor)
+            raise AlreadyRunning(f"{purpose} is in use by {holder}; stop that one first") from error
+        os.ftruncate(self._descriptor, 0)
+        os.write(self._descriptor, f"process {os.getpid()} in {Path.cwd()}\n".encode())
+
+    def release(self) -> None:
+        """Safe to call again."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
