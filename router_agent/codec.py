@@ -60,7 +60,7 @@ def status_to_pb(status: FlowStatus) -> pb.CircuitStatus:
         granted_mw=status.granted_mw,
         demand_mw=status.demand_mw,
         interruption_ns=status.interruption_ns,
-        arrived_at_ns=status.arrived_ns,
+        arrived_at_ns=status.arrived_at_ns,
     )
 
 

@@ -3,7 +3,6 @@
 Every key but the ids has a default that works. Intervals are milliseconds, everything else SI.
 """
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -140,7 +139,8 @@ def _require_loopback(name: str, address: str) -> None:
 
 
 def _require_unique(name: str, ids: Iterable[str]) -> None:
-    counts = Counter(ids)
-    for index, each in enumerate(counts):
-        if counts[each] > 1:
+    known: set[str] = set()
+    for index, each in enumerate(ids):
+        if each in known:
             raise InvalidValue(name, index, "id", message=f"{each!r} stands there twice")
+        known.add(each)

@@ -4,7 +4,7 @@ Every event method returns the effects that it causes, to be carried out in orde
 until :meth:`RouterDevice.next_deadline_ns`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from digitalgrid.model import (
     NO_ELECTION_ID,
@@ -249,15 +249,16 @@ class RouterDevice:
         self._next_refresh_ns = now_ns + self._refresh_ns
         self._effects.append(Advertise(self.lsa()))
 
-    def _take(self, line: Line, energy: Iterable[Energy], now_ns: int) -> list[Flow]:
+    def _take(self, line: Line, energy: Sequence[Energy], now_ns: int) -> list[Flow]:
         """Put what arrived into its flows' buffers. Returns the flows for which it is the first energy.
 
         It flowed before its frame arrived, so it counts as there since the books were last advanced.
         """
         first = []
+        flows = {flow.key: flow for flow in self._flows} if energy else {}
         for key, received_mj in energy:
             self._unsaved = True
-            flow = next((flow for flow in self._flows if flow.key == key), None)
+            flow = flows.get(key)
             if flow is None or flow.ingress is not line:
                 self.books.dissipated_mj += received_mj
                 continue
@@ -286,7 +287,7 @@ class RouterDevice:
             return
         self._unsaved = self._unsaved or bool(self._flows)
         deliveries = self._converter.advance(self._flows, self.lines, self._advanced_ns, now_ns)
-        self._report(self._sink_watch.delivered(deliveries, self._advanced_ns, now_ns))
+        self._sink_watch.delivered(deliveries, self._advanced_ns, now_ns)
         self._advanced_ns = now_ns
 
     def _change_flows(self, outcome: Outcome, now_ns: int) -> None:

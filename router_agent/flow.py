@@ -75,7 +75,7 @@ class Flow:
 
     state: FlowState = FlowState.SILENT
     interruption_ns: int = 0
-    arrived_ns: int = 0
+    arrived_at_ns: int = 0
     delivered_in_tick_mj: int = 0
     delivered_w: float = 0.0
     # The demand was granted in full since the tick began.

@@ -7,7 +7,7 @@ its upstream neighbour for that plus its own losses. No power is sent on without
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
-from digitalgrid.physics import added_line_loss_w, received_w
+from digitalgrid.physics import ACTUATED_FRACTION, added_line_loss_w, received_w
 from router_agent.flow import RATE_SLACK_W, RELATIVE_SLACK, Flow, Playout, covers
 
 
@@ -48,7 +48,9 @@ def _demand_at_loads(sinks: Sequence[Flow], efficiency: float) -> None:
             flow.demand_w = left_w
             above_w = flow.hop.ingress_power_w if flow.ingress is None else _granted_above_w(flow)
             granted_w = min(left_w, flow.hop.received_power_w, efficiency * above_w)
-            left_w = 0.0 if covers(granted_w, left_w) else left_w - granted_w
+            # The rest of a percent comes once the older generation has made room for it.
+            taken_over = granted_w >= ACTUATED_FRACTION * left_w
+            left_w = 0.0 if taken_over else left_w - granted_w
 
 
 def _granted_above_w(flow: Flow) -> float:
@@ -77,17 +79,37 @@ def _clamp(wanted_w: float, reserved_w: float) -> float:
     return wanted_w
 
 
+class _Currents:
+    """Adds up what the flows before one in order put on each line.
+
+    An older generation of the same circuit does not count: it gives way to the newer one.
+    """
+
+    def __init__(self) -> None:
+        self._total_a: dict[str, float] = {}
+        self._circuit_a: dict[tuple[str, int], float] = {}
+
+    def before_a(self, flow: Flow, link_id: str) -> float:
+        own_a = self._circuit_a.get((link_id, flow.key.circuit_id), 0.0)
+        return max(0.0, self._total_a.get(link_id, 0.0) - own_a)
+
+    def add(self, flow: Flow, link_id: str, current_a: float) -> None:
+        place = (link_id, flow.key.circuit_id)
+        self._total_a[link_id] = self._total_a.get(link_id, 0.0) + current_a
+        self._circuit_a[place] = self._circuit_a.get(place, 0.0) + current_a
+
+
 def _need(flows: Sequence[Flow], efficiency: float) -> None:
     """What must enter, with the losses that each flow adds to those admitted before it."""
-    current_a: dict[str, float] = {}
+    currents = _Currents()
     for flow in flows:
         sent_w = flow.accepted_w
         if flow.egress is not None:
             link = flow.egress.link
-            before_a = current_a.get(link.id, 0.0)
+            before_a = currents.before_a(flow, link.id)
             added_a = flow.accepted_w / link.voltage_v
             sent_w += added_line_loss_w(link.resistance_ohm, before_a, added_a)
-            current_a[link.id] = before_a + added_a
+            currents.add(flow, link.id, added_a)
         flow.need_w = sent_w / efficiency
 
 
@@ -107,16 +129,18 @@ def _grant_at_sources(flows: Sequence[Flow], max_power_w: Mapping[str, float]) -
 
 def _grant_on(flows: Sequence[Flow], efficiency: float) -> None:
     """What will arrive at the far end: all that is accepted, or what the ingress grant suffices for."""
-    current_a: dict[str, float] = {}
+    currents = _Currents()
     for flow in flows:
-        granted_w = flow.accepted_w
-        link = flow.egress.link if flow.egress is not None else None
-        before_a = current_a.get(link.id, 0.0) if link else 0.0
-        if not covers(flow.ingress_w, flow.need_w):
-            granted_w = efficiency * flow.ingress_w
-            if link:
-                granted_w = received_w(granted_w, link.resistance_ohm, link.voltage_v, before_a)
-            granted_w = min(granted_w, flow.accepted_w)
-        flow.granted_w = granted_w
-        if link:
-            current_a[link.id] = before_a + granted_w / link.voltage_v
+        covered = covers(flow.ingress_w, flow.need_w)
+        sent_w = efficiency * flow.ingress_w
+        if flow.egress is None:
+            flow.granted_w = flow.accepted_w if covered else min(sent_w, flow.accepted_w)
+            continue
+        link = flow.egress.link
+        if covered:
+            flow.granted_w = flow.accepted_w
+        else:
+            before_a = currents.before_a(flow, link.id)
+            arrives_w = received_w(sent_w, link.resistance_ohm, link.voltage_v, before_a)
+            flow.granted_w = min(arrives_w, flow.accepted_w)
+        currents.add(flow, link.id, flow.granted_w / link.voltage_v)

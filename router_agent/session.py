@@ -140,7 +140,10 @@ class ControllerSession:
     async def _write(self, stream: _Stream, outbox: asyncio.Queue[pb.RouterMessage]) -> None:
         while True:
             message = await outbox.get()
-            await stream.write(message)
+            try:
+                await stream.write(message)
+            except asyncio.InvalidStateError as error:
+                raise SessionEnded("closed the session") from error
             if outbox.qsize() > _OUTBOX_MESSAGES:
                 raise SessionEnded(f"reads too slowly, {outbox.qsize()} messages wait")
 

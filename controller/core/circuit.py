@@ -54,11 +54,17 @@ TRANSITIONS: dict[tuple[CircuitState, CircuitEvent], CircuitState] = {
     (S.REROUTING, E.REVERTED): S.ACTIVE,
     **{
         (state, E.MOVING): S.REROUTING
-        for state in (S.STAGING, S.COMMITTING, S.ACTIVE, S.DEGRADED, S.WAITING, S.REROUTING)
+        for state in (
+            *(S.RESERVED, S.STAGING, S.COMMITTING, S.ACTIVE),
+            *(S.DEGRADED, S.WAITING, S.REROUTING),
+        )
     },
     **{
         (state, E.NO_PATH): S.WAITING
-        for state in (S.STAGING, S.COMMITTING, S.ACTIVE, S.DEGRADED, S.REROUTING, S.WAITING)
+        for state in (
+            *(S.RESERVED, S.STAGING, S.COMMITTING, S.ACTIVE),
+            *(S.DEGRADED, S.REROUTING, S.WAITING),
+        )
     },
     **{(state, E.REFUSED): S.FAILED for state in (S.STAGING, S.COMMITTING)},
     **{
@@ -76,6 +82,7 @@ del S, E
 class Phase(Enum):
     """Where one generation stands with its routers."""
 
+    QUEUED = "queued"  # reserved; many others are being programmed just now
     STAGING = "staging"
     COMMITTING = "committing"  # all hops but a sink that still carries an older generation
     SWITCHING = "switching"  # the sink
@@ -87,6 +94,7 @@ class Phase(Enum):
 
 # From here on routers may hold the generation beyond its lease.
 COMMITTED_PHASES = frozenset({Phase.COMMITTING, Phase.SWITCHING, Phase.COMMITTED, Phase.CARRYING})
+IN_FLIGHT_PHASES = frozenset({Phase.STAGING, Phase.COMMITTING, Phase.SWITCHING})
 RETIRING_PHASES = frozenset({Phase.DRAINING, Phase.WITHDRAWING})
 
 
@@ -101,16 +109,19 @@ class Constraints:
 
 @dataclass(slots=True)
 class Generation:
-    """One version of a circuit's route. ``waiting_for`` are routers whose answer its phase still needs."""
+    """One version of a circuit's route. ``waiting_for`` are routers whose answer its phase still needs,
+    ``freed`` those that are known to have let go of it.
+    """
 
     key: CircuitGeneration
     admission_seq: int
     route: Route
-    phase: Phase = Phase.STAGING
+    phase: Phase = Phase.QUEUED
     txn_id: int = 0
     txn_ids: list[int] = field(default_factory=list)
     touched_ns: int = 0
     waiting_for: set[str] = field(default_factory=set)
+    freed: set[str] = field(default_factory=set)
     lease_ends_ns: int = 0
     deadline_ns: int = 0
     durable: bool = False

@@ -30,6 +30,7 @@ from controller.core.mover import Mover
 from controller.core.programming import (
     Actuated,
     Failed,
+    Freed,
     Gone,
     Outcome,
     Programmer,
@@ -115,6 +116,8 @@ class Controller:
         for circuit in self.book.circuits.values():
             for generation in circuit.generations.values():
                 self.ledger.reserve(generation.key, generation.route)
+                for router_id in generation.freed:
+                    self.ledger.release_hop(generation.key, router_id)
                 self._programmer.resume(generation, now_ns)
             if circuit.state is CircuitState.WITHDRAWING:
                 self._take_down(circuit, now_ns)
@@ -244,8 +247,7 @@ class Controller:
                 circuit, self.book.next_admission_seq(), route, seamless=False
             )
             circuit.apply(CircuitEvent.ADMITTED)
-            circuit.apply(CircuitEvent.STAGE_SENT)
-            self._mover.launch(circuit, generation, now_ns)
+            self._mover.launch(circuit, generation)
             circuits.append(circuit)
         self._settle(now_ns)
         return circuits
@@ -300,7 +302,7 @@ class Controller:
             raise self.admission.explain_change(circuit, power_w)
         circuit.power_w = power_w
         circuit.apply(CircuitEvent.MOVING, "its power is being changed")
-        self._mover.begin(circuit, route, now_ns, seamless=True)
+        self._mover.begin(circuit, route, seamless=True)
         self._settle(now_ns)
         return circuit
 
@@ -336,10 +338,12 @@ class Controller:
         self._mover.on_view(before, now_ns)
 
     def _settle(self, now_ns: int) -> None:
-        """Follow outcomes until none is left."""
+        """Follow outcomes until none is left, and let those go ahead that waited for their turn."""
+        self._programmer.start_queued(now_ns)
         while outcomes := self._programmer.take_outcomes():
             for outcome in outcomes:
                 self._follow(outcome, now_ns)
+            self._programmer.start_queued(now_ns)
 
     def _follow(self, outcome: Outcome, now_ns: int) -> None:
         circuit = self.book.circuits.get(outcome.key.circuit_id)
@@ -353,6 +357,9 @@ class Controller:
                     circuit.apply(CircuitEvent.STARVED, "its sink gets less than it should")
             case Failed():
                 self._on_failed(circuit, outcome, now_ns)
+            case Freed():
+                # Before anybody is given what was held there.
+                self.book.persist(circuit)
             case Gone():
                 self.book.persist(circuit)
                 self._finish_if_gone(circuit)
@@ -380,8 +387,9 @@ class Controller:
     def _on_failed(self, circuit: Circuit, outcome: Failed, now_ns: int) -> None:
         if not circuit.admin_up or circuit.state.ended:
             return
-        first_set_up = circuit.state in (CircuitState.STAGING, CircuitState.COMMITTING)
-        if outcome.permanent and first_set_up:
+        setting_up = circuit.state in (CircuitState.STAGING, CircuitState.COMMITTING)
+        # With more than one generation, a router may just have no room for another yet.
+        if outcome.permanent and setting_up and circuit.last_generation == 1:
             circuit.apply(CircuitEvent.REFUSED, outcome.reason)
             circuit.admin_up = False
             self.book.persist(circuit)

@@ -47,15 +47,15 @@ class Mover:
 
     # Starting
 
-    def begin(self, circuit: Circuit, route: Route, now_ns: int, *, seamless: bool) -> None:
+    def begin(self, circuit: Circuit, route: Route, *, seamless: bool) -> None:
         """Reserve the next generation, at the tail of every link, and program it."""
         generation = new_generation(circuit, self._next_admission_seq(), route, seamless=seamless)
         self._ledger.reserve(generation.key, route)
-        self.launch(circuit, generation, now_ns)
+        self.launch(circuit, generation)
 
-    def launch(self, circuit: Circuit, generation: Generation, now_ns: int) -> None:
+    def launch(self, circuit: Circuit, generation: Generation) -> None:
         """Program a generation that is reserved already."""
-        self._programmer.start(generation, now_ns)
+        self._programmer.start(generation)
         self._persist(circuit)
 
     def find_route(self, circuit: Circuit, power_w: float) -> Route | None:
@@ -163,7 +163,7 @@ class Mover:
             route = self.find_route(circuit, circuit.power_w)
         if route is not None:
             circuit.apply(CircuitEvent.MOVING, reason)
-            self.begin(circuit, route, now_ns, seamless=alive)
+            self.begin(circuit, route, seamless=alive)
         elif alive and carrying is not None:
             self._revert(circuit, carrying, reason)
         else:
@@ -213,7 +213,7 @@ class Mover:
             route = self.find_route(circuit, circuit.power_w)
             if route is not None:
                 circuit.apply(CircuitEvent.MOVING, "a path is free again")
-                self.begin(circuit, route, now_ns, seamless=False)
+                self.begin(circuit, route, seamless=False)
                 moved += 1
         self._retry_at_ns = now_ns + RETRY_LATER_NS if moved < len(waiting) else None
 

@@ -5,8 +5,11 @@ The decision is durable before the first Commit. Nothing is freed before the rou
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from heapq import heappop, heappush
+from itertools import count
 
 from controller.core.circuit import (
+    IN_FLIGHT_PHASES,
     Circuit,
     CircuitEvent,
     CircuitState,
@@ -31,6 +34,8 @@ from controller.core.route import Route, hop_snapshots
 from digitalgrid.model import CircuitGeneration, HopSnapshot
 
 _MS = 1_000_000
+# Generations that are staged or committed at the same time.
+MOST_IN_FLIGHT = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,14 @@ class Gone:
     key: CircuitGeneration
 
 
-Outcome = Actuated | Starved | Failed | Gone
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """One more router has let go of this generation; what it held there may be promised to others."""
+
+    key: CircuitGeneration
+
+
+Outcome = Actuated | Starved | Failed | Freed | Gone
 
 
 class Programmer:
@@ -101,6 +113,9 @@ class Programmer:
         self._next_txn_id = first_txn_id
         self._by_txn: dict[int, CircuitGeneration] = {}
         self._busy: dict[CircuitGeneration, Generation] = {}
+        self._queue: list[tuple[bool, int, CircuitGeneration]] = []
+        self._queued = count()
+        self._in_flight: set[CircuitGeneration] = set()
         self._outcomes: list[Outcome] = []
 
     def take_outcomes(self) -> list[Outcome]:
@@ -116,16 +131,33 @@ class Programmer:
 
     # Making a generation
 
-    def start(self, generation: Generation, now_ns: int) -> None:
-        """Stage on every hop. The generation is reserved, and on its way to the store."""
+    def start(self, generation: Generation) -> None:
+        """Program a generation that is reserved, and on its way to the store, as soon as it is its turn.
+
+        Routers that are told of very many changes at once have no time left for their neighbours. Circuits
+        without power go first.
+        """
         circuit = self._circuits[generation.key.circuit_id]
+        circuit.generations[generation.key.generation] = generation
+        generation.waiting_for = set(generation.route.router_ids)
+        has_power = generation.seamless or circuit.state is not CircuitState.REROUTING
+        heappush(self._queue, (has_power, next(self._queued), generation.key))
+
+    def start_queued(self, now_ns: int) -> None:
+        """Let those go ahead for which there is room."""
+        while self._queue and len(self._in_flight) < MOST_IN_FLIGHT:
+            generation = self.find(heappop(self._queue)[2])
+            if generation is not None and generation.phase is Phase.QUEUED:
+                self._stage(self._circuits[generation.key.circuit_id], generation, now_ns)
+
+    def _stage(self, circuit: Circuit, generation: Generation, now_ns: int) -> None:
         for older in list(circuit.retiring()):
             if older.phase is Phase.DRAINING:
                 # A router holds two generations at most; the withdrawal reaches it before the stage does.
                 self.withdraw(older, now_ns)
-        circuit.generations[generation.key.generation] = generation
+        if circuit.state is CircuitState.RESERVED:
+            circuit.apply(CircuitEvent.STAGE_SENT)
         generation.txn_id = self._new_txn(generation)
-        generation.waiting_for = set(generation.route.router_ids)
         generation.lease_ends_ns = now_ns + self._timeouts.safe_lease_ns
         self._enter(generation, Phase.STAGING, now_ns, self._timeouts.stage_ms)
         for router_id, hop in self._hops(generation).items():
@@ -185,9 +217,10 @@ class Programmer:
 
     def retire(self, generation: Generation, now_ns: int, *, drain: bool) -> None:
         """Take a generation off its routers; with ``drain``, what is under way is delivered first."""
-        if generation.phase is Phase.STAGING:
-            for router_id in generation.route.router_ids:
-                self._send(router_id, Abort(generation.txn_id))
+        if generation.phase in (Phase.QUEUED, Phase.STAGING):
+            if generation.phase is Phase.STAGING:
+                for router_id in generation.route.router_ids:
+                    self._send(router_id, Abort(generation.txn_id))
             self._ledger.release(generation.key)
             self._forget(generation)
         elif drain:
@@ -211,6 +244,7 @@ class Programmer:
     def _forget(self, generation: Generation) -> None:
         key = generation.key
         self._busy.pop(key, None)
+        self._in_flight.discard(key)
         for txn_id in generation.txn_ids:
             self._by_txn.pop(txn_id, None)
         self._circuits[key.circuit_id].generations.pop(key.generation, None)
@@ -264,7 +298,7 @@ class Programmer:
         if generation.phase not in answers.get(operation, ()):
             return
         if operation is Operation.WITHDRAW:
-            self._ledger.release_hop(generation.key, router_id)
+            self._free(router_id, generation)
         self._answered(router_id, generation, now_ns)
 
     def _answered(self, router_id: str, generation: Generation, now_ns: int) -> None:
@@ -293,13 +327,17 @@ class Programmer:
             generation.phase = Phase.CARRYING
             generation.waiting_for = set()
             self._busy.pop(generation.key, None)
+            self._in_flight.discard(generation.key)
         if generation.phase is Phase.CARRYING:
             self._outcomes.append(Actuated(generation.key))
 
     def on_disconnected(self, router_id: str, now_ns: int) -> None:
         """A stage that waits for this router is given up; everything later waits for read-back."""
-        for generation in list(self._busy.values()):
-            if generation.phase is Phase.STAGING and router_id in generation.waiting_for:
+        queued = [self.find(key) for _, _, key in self._queue]
+        for generation in [*self._busy.values(), *queued]:
+            if generation is None or generation.phase not in (Phase.QUEUED, Phase.STAGING):
+                continue
+            if router_id in generation.waiting_for:
                 reason = f"router {router_id} disconnected while staging"
                 self._fail(generation, now_ns, reason, router_id)
 
@@ -319,8 +357,14 @@ class Programmer:
 
     def absent(self, router_id: str, generation: Generation, now_ns: int) -> None:
         """The router's table does not hold this hop, and should not: its part is free."""
-        self._ledger.release_hop(generation.key, router_id)
+        self._free(router_id, generation)
         self._answered(router_id, generation, now_ns)
+
+    def _free(self, router_id: str, generation: Generation) -> None:
+        if router_id not in generation.freed:
+            generation.freed.add(router_id)
+            self._ledger.release_hop(generation.key, router_id)
+            self._outcomes.append(Freed(generation.key))
 
     def remove(self, router_id: str, keys: tuple[CircuitGeneration, ...]) -> None:
         """The router's table holds what it should not."""
@@ -330,10 +374,11 @@ class Programmer:
 
     def resume(self, generation: Generation, now_ns: int) -> None:
         """Take up a generation from the store: its outcome is unknown until its routers are read back."""
-        generation.waiting_for = set(generation.route.router_ids)
+        generation.waiting_for = set(generation.route.router_ids) - generation.freed
         if generation.phase is Phase.WITHDRAWING:
             generation.txn_id = self._new_txn(generation)
             self._enter(generation, Phase.WITHDRAWING, now_ns, self._timeouts.withdraw_ms)
+            self._advance(generation, now_ns)
 
     # Time
 
@@ -355,6 +400,10 @@ class Programmer:
         generation.touched_ns = now_ns
         generation.deadline_ns = now_ns + timeout_ms * _MS
         self._busy[generation.key] = generation
+        if phase in IN_FLIGHT_PHASES:
+            self._in_flight.add(generation.key)
+        else:
+            self._in_flight.discard(generation.key)
 
     def _hops(self, generation: Generation) -> dict[str, HopSnapshot]:
         return hop_snapshots(generation.route, generation.key, generation.admission_seq)

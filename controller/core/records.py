@@ -16,12 +16,16 @@ from digitalgrid.model import CircuitGeneration
 
 @dataclass(frozen=True, slots=True)
 class GenerationRecord:
-    """A decision: this route is, or was, to carry the circuit. Kept until no router can hold it any more."""
+    """A decision: this route is, or was, to carry the circuit. Kept until no router can hold it any more.
+
+    What the routers in ``freed_ids`` held may have been promised to others since.
+    """
 
     generation: int
     admission_seq: int
     route: Route
     retiring: bool
+    freed_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,11 @@ def to_record(circuit: Circuit, request_fingerprint: str) -> CircuitRecord:
         ended_as=circuit.state.value if circuit.state.ended else "",
         generations=tuple(
             GenerationRecord(
-                each.key.generation, each.admission_seq, each.route, each.phase in RETIRING_PHASES
+                each.key.generation,
+                each.admission_seq,
+                each.route,
+                each.phase in RETIRING_PHASES,
+                tuple(sorted(each.freed)),
             )
             for each in circuit.generations.values()
         ),
@@ -107,7 +115,7 @@ def from_record(record: CircuitRecord) -> Circuit:
         key = CircuitGeneration(record.circuit_id, each.generation)
         phase = Phase.WITHDRAWING if each.retiring else Phase.COMMITTING
         circuit.generations[each.generation] = Generation(
-            key, each.admission_seq, each.route, phase, durable=True
+            key, each.admission_seq, each.route, phase, freed=set(each.freed_ids), durable=True
         )
     if record.ended_as:
         circuit.state = CircuitState(record.ended_as)

@@ -90,12 +90,18 @@ def cspf(
 
 
 def _through(graph: ArcGraph, arc: int, arriving_w: float, credit_a: float) -> float:
-    """Power that must enter the arc's tail so that ``arriving_w`` enters its head; infinite if it does not fit."""
+    """Power that must enter the arc's tail so that ``arriving_w`` enters its head; infinite if it does not fit.
+
+    Of the circuit's own older generation only what exceeds the newcomer is charged before it: routers clamp the
+    sum of both to the larger, so as the newcomer grows the older one has gone.
+    """
     voltage_v = graph.voltage_v[arc]
     free_a = graph.headroom_a[arc] + credit_a
-    if arriving_w / voltage_v > free_a * (1.0 + RELATIVE_TOLERANCE):
+    added_a = arriving_w / voltage_v
+    if added_a > free_a * (1.0 + RELATIVE_TOLERANCE):
         return inf
-    sent = sent_w(arriving_w, graph.resistance_ohm[arc], voltage_v, graph.load_a[arc])
+    before_a = graph.load_a[arc] - min(credit_a, added_a)
+    sent = sent_w(arriving_w, graph.resistance_ohm[arc], voltage_v, before_a)
     return sent / graph.efficiency[graph.tail[arc]]
 
 

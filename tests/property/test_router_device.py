@@ -20,7 +20,9 @@ PATHS = [
     path
     for length in (1, 2, 3, 4)
     for path in itertools.permutations("abcd", length)
-    if all("".join(pair) in LINKS or "".join(pair[::-1]) in LINKS for pair in itertools.pairwise(path))
+    if all(
+        "".join(pair) in LINKS or "".join(pair[::-1]) in LINKS for pair in itertools.pairwise(path)
+    )
 ]
 
 Hops = dict[str, HopSnapshot]

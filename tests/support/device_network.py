@@ -77,14 +77,14 @@ class DeviceNetwork:
                 self.now_ns = max(self.now_ns, arrives_ns)
                 if self.nodes[receiver].alive:
                     device = self.nodes[receiver].device
-                    self._carry_out(
+                    self.carry_out(
                         receiver, device.datagram_received(link_id, datagram, self.now_ns)
                     )
                 continue
             if at_ns > until_ns:
                 break
             self.now_ns = max(self.now_ns, at_ns)
-            self._carry_out(router_id, self.nodes[router_id].device.timer(self.now_ns))
+            self.carry_out(router_id, self.nodes[router_id].device.timer(self.now_ns))
         self.now_ns = until_ns
 
     def cut(self, link_id: str) -> None:
@@ -118,16 +118,16 @@ class DeviceNetwork:
         )
         for link in node.config.links:
             up = link.id not in self.cut_links
-            self._carry_out(router_id, node.device.carrier_changed(link.id, up, self.now_ns))
+            self.carry_out(router_id, node.device.carrier_changed(link.id, up, self.now_ns))
 
     def _carriers(self, link_id: str) -> None:
         up = link_id not in self.cut_links
         for router_id in self.ends[link_id]:
             if self.nodes[router_id].alive:
                 device = self.nodes[router_id].device
-                self._carry_out(router_id, device.carrier_changed(link_id, up, self.now_ns))
+                self.carry_out(router_id, device.carrier_changed(link_id, up, self.now_ns))
 
-    def _carry_out(self, router_id: str, effects: Sequence[Effect]) -> None:
+    def carry_out(self, router_id: str, effects: Sequence[Effect]) -> None:
         node = self.nodes[router_id]
         for effect in effects:
             match effect:
@@ -156,7 +156,7 @@ class DeviceNetwork:
 
     def mutate(self, router_id: str, mutation: Mutation) -> Outcome:
         node = self.nodes[router_id]
-        self._carry_out(router_id, node.device.mutate(mutation, self.now_ns))
+        self.carry_out(router_id, node.device.mutate(mutation, self.now_ns))
         return node.answers[-1]
 
     def stage(self, router_id: str, txn_id: int, *hops: HopSnapshot) -> Outcome:

@@ -47,9 +47,7 @@ class BareSwitch:
                 self.send(FEATURES_REPLY, struct.pack("!QIBB2xII", self.dpid, 0, 2, 0, 0, 0), xid)
             elif kind == MULTIPART_REQUEST:
                 described = b"".join(_port(number) for number in self._ports)
-                self.send(
-                    MULTIPART_REPLY, struct.pack("!HH4x", _PORT_DESC, 0) + described, xid
-                )
+                self.send(MULTIPART_REPLY, struct.pack("!HH4x", _PORT_DESC, 0) + described, xid)
             elif kind == FLOW_MOD:
                 return
         raise ConnectionError("closed before the first flow")

@@ -99,6 +99,8 @@ class SimulatedNetwork:
     def event(self, handle: Callable[[Controller, int], T]) -> T:
         """One event of the core, with what follows from it."""
         assert self.core is not None
+        # No two events are at one instant.
+        self.now_ns += 1
         try:
             return handle(self.core, self.now_ns)
         finally:
@@ -254,12 +256,12 @@ class SimulatedNetwork:
                 self.connect(router_id)
         for link_id in list(self.grid.cut):
             self.mend(link_id)
+        self.advertise(*self.grid.routers)
         end_ns = self.now_ns + duration_ns
         while self.now_ns < end_ns:
             self.deliver_all()
             self.advance(50 * MS if self._restless() else S)
             self.check()
-        self.advertise(*self.grid.routers)
         self.deliver_all()
 
     def _restless(self) -> bool:

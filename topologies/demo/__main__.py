@@ -20,6 +20,7 @@ from topologies.demo.probes import with_probes
 from topologies.demo.scenario import Scenario
 from topologies.emulator.backends import make_emulation
 from topologies.emulator.emulation import Emulation
+from topologies.emulator.errors import EmulationError
 from topologies.emulator.health import wait_until_healthy
 from topologies.emulator.plan import EmulationOptions
 
@@ -63,7 +64,10 @@ def main(
 
     say(f"starting {len(grid.routers)} routers ({backend})")
     options = EmulationOptions(run_dir=Path(".run/demo"))
-    emulation = make_emulation(grid, backend, options)
+    try:
+        emulation = make_emulation(grid, backend, options)
+    except EmulationError as error:
+        raise click.ClickException(str(error)) from error
     try:
         # Agents are forked before this process has any thread or channel of gRPC.
         emulation.start()

@@ -20,8 +20,8 @@ INTERFACE_GROUP = 0xD61D
 # The kernel picks indexes from 1 upwards; ours are far from those.
 FIRST_INTERFACE_INDEX = 100_000
 
-MAX_INTERFACE_NAME = 15
 _FIRST_ROUTER = 11
+# Linux takes 15 characters.
 _USABLE_AS_INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 _TAKEN_NAMES = frozenset({"lo", CONTROL_INTERFACE, "all", "default"})
 

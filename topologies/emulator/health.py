@@ -12,6 +12,7 @@ from topologies.emulator.emulation import Emulation
 from topologies.emulator.errors import Unhealthy
 
 _POLL_S = 0.1
+_CALL_TIMEOUT_S = 2.0
 
 
 def missing_from(topology: pb.Topology, grid: Grid) -> list[str]:
@@ -39,14 +40,14 @@ async def wait_until_healthy(
     """
     deadline = time.monotonic() + timeout_s
     while True:
+        if not controller_runs():
+            raise Unhealthy("the controller ended by itself; see its log in the run directory")
         try:
             missing = missing_from(await client.get_topology(), grid)
         except ControllerUnreachable as error:
             missing = [f"answer of the controller ({error})"]
         if not missing:
             return
-        if not controller_runs():
-            raise Unhealthy("the controller ended by itself; see its log in the run directory")
         if time.monotonic() >= deadline:
             more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
             raise Unhealthy(
@@ -63,7 +64,7 @@ def wait_healthy(emulation: Emulation, northbound: str, timeout_s: float) -> Non
         return emulation.controller.process_id is not None
 
     async def wait() -> None:
-        async with AsyncPowerClient(northbound) as client:
+        async with AsyncPowerClient(northbound, timeout_s=_CALL_TIMEOUT_S) as client:
             await wait_until_healthy(client, emulation.grid, timeout_s, controller_runs)
 
     asyncio.run(wait())

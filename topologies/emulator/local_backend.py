@@ -37,10 +37,11 @@ class LocalEmulation(Emulation):
             workspace.write_record(files, RunRecord(self.backend, ProcessId.current()))
             self._ends = plan.local_line_ends(grid, _free_ports(2 * len(grid.links)))
             _write_configs(grid, options, files, self._ends)
-            self.agents = Agents(files)
-            undo.callback(self.agents.close)
             self.controller = ControllerProcess(serve_command(files), files.controller_log)
             undo.callback(self.controller.stop)
+            # Ended first: agents need not notice that the controller ends.
+            self.agents = Agents(files)
+            undo.callback(self.agents.close)
             self._undo = undo.pop_all()
 
     def start(self) -> None:
@@ -49,8 +50,6 @@ class LocalEmulation(Emulation):
             self.agents.start(router.id)
 
     def stop(self) -> None:
-        # Agents end first: they need not notice that the controller does.
-        self.agents.close()
         self._undo.close()
 
     def restart_router(self, router_id: str) -> None:

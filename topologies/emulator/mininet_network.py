@@ -46,11 +46,11 @@ class GridNetwork:
             undo.callback(cleanup.remove_network)
             cleanup.fence_off()
             self._write_configs()
-            self.agents = Agents(self.files)
-            undo.callback(self.agents.close)
             command = serve_command(self.files)
             self.controller = ControllerProcess(command, self.files.controller_log)
             undo.callback(self.controller.stop)
+            self.agents = Agents(self.files)
+            undo.callback(self.agents.close)
             self._undo = undo.pop_all()
 
     def topology(self) -> Topo:

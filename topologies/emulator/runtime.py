@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 _HEALTHY_WITHIN_S = 60.0
 _STOP_GRACE_S = 60.0
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_HEALTHY = "healthy"
 
 
 def run(
@@ -112,9 +114,6 @@ def stop(run_dir: Path = Path(".run")) -> None:
     workspace.erase_record(files)
 
 
-_HEALTHY = "healthy"
-
-
 def _run_detached(
     grid: Grid, backend: str, options: EmulationOptions, files: RunFiles, write_end: int
 ) -> None:
@@ -172,7 +171,7 @@ def _emulate(
         except KeyboardInterrupt:
             log.info("stopping")
         finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in _STOP_SIGNALS:
                 signal.signal(number, signal.SIG_IGN)
             emulation.stop()
 
@@ -182,9 +181,7 @@ def _interrupted_by_signals() -> Iterator[None]:
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = {
-        number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)
-    }
+    before = {number: signal.signal(number, interrupt) for number in _STOP_SIGNALS}
     try:
         yield
     finally:

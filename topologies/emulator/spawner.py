@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 _MAX_MESSAGE_BYTES = 65536
 _ANSWER_TIMEOUT_S = 30.0
+# How long agents may take to end when all are asked to.
+END_GRACE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,7 @@ class _Server:
         for pid in self._agents.values():
             os.kill(pid, signal.SIGTERM)
         signal.signal(signal.SIGALRM, lambda *_: os._exit(1))
-        signal.alarm(5)
+        signal.setitimer(signal.ITIMER_REAL, END_GRACE_S)
         for pid in self._agents.values():
             os.waitpid(pid, 0)
 
@@ -194,9 +196,8 @@ def _serve(connection: socket.socket, parent_pid: int) -> int:
 
 
 def _warm_up() -> Callable[[Path], int]:
-    from router_agent.main import run_router
-
     from router_agent.config import load_config
+    from router_agent.main import run_router
 
     def run_agent(config_path: Path) -> int:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

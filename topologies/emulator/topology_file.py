@@ -12,6 +12,7 @@ from mininet.util import splitArgs
 
 import topologies
 from digitalgrid.gridfile import Grid, load_grid
+from topologies.emulator import addresses
 from topologies.emulator.errors import EmulationError
 from topologies.emulator.mininet_network import GridNetwork
 from topologies.emulator.mininet_nodes import ControlSwitch, GridController, RouterHost
@@ -32,9 +33,16 @@ class TopologyFile:
         self._network: GridNetwork | None = None
 
     def __call__(
-        self, *args: Any, run_dir: str = ".run", control_switches: int = 0, **kwargs: Any
+        self,
+        *args: Any,
+        run_dir: str = ".run",
+        control_switches: int = 0,
+        northbound: str = addresses.NORTHBOUND_ADDRESS,
+        **kwargs: Any,
     ) -> Topo:
-        options = EmulationOptions(run_dir=Path(run_dir), control_switches=control_switches)
+        options = EmulationOptions(
+            run_dir=Path(run_dir), control_switches=control_switches, northbound=northbound
+        )
         self._network = GridNetwork(self.grid(*args, **kwargs), options)
         # Mininet's command says nobody when it has stopped.
         atexit.register(self._network.close)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import hypothesis.strategies as st
 from hypothesis import settings
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from controller.core.circuit import Constraints
 from controller.core.errors import Refusal
@@ -63,6 +63,12 @@ class Promises(RuleBasedStateMachine):
             self.network.connect(router_id)
         self.network.deliver_all()
 
+    @initialize(loads=st.lists(LOADS, min_size=1, max_size=4), power_w=POWERS_W)
+    def begin_with_circuits(self, loads, power_w):
+        for sink in loads:
+            self.request(sink, (), power_w, True, None)
+        self.run(20)
+
     @property
     def up(self) -> bool:
         return self.network.core is not None
@@ -71,6 +77,9 @@ class Promises(RuleBasedStateMachine):
 
     @precondition(lambda self: self.up)
     @rule(sink=LOADS, sources=SOURCES, power_w=POWERS_W, split=st.booleans(), hops=st.none() | FEW)
+    def request_power(self, sink, sources, power_w, split, hops):
+        self.request(sink, sources, power_w, split, hops)
+
     def request(self, sink, sources, power_w, split, hops):
         request = PowerRequest(
             f"request-{len(self.sent)}",

@@ -95,9 +95,10 @@ def test_a_full_queue_sheds_frames_and_blocks_nobody(
         return handle(fabric, event, now_ns)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Fabric, "handle", wait)
-    with BareSwitch(controller.listen_port) as flooding, BareSwitch(
-        controller.listen_port, dpid=2
-    ) as other:
+    with (
+        BareSwitch(controller.listen_port) as flooding,
+        BareSwitch(controller.listen_port, dpid=2) as other,
+    ):
         flooding.shake_hands()
         # More than os-ken's 128, which would block the reader of each switch.
         for _ in range(500):
@@ -113,9 +114,10 @@ def test_a_full_queue_sheds_frames_and_blocks_nobody(
 def test_a_malformed_message_costs_one_connection_only(
     controller: OpenFlowController, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with BareSwitch(controller.listen_port) as bad, BareSwitch(
-        controller.listen_port, dpid=2
-    ) as good:
+    with (
+        BareSwitch(controller.listen_port) as bad,
+        BareSwitch(controller.listen_port, dpid=2) as good,
+    ):
         bad.shake_hands()
         good.shake_hands()
         with caplog.at_level(logging.CRITICAL):
@@ -174,9 +176,8 @@ def test_one_at_a_time_in_a_process(controller: OpenFlowController) -> None:
 def test_an_address_in_use_is_an_error_and_nothing_stays(controller: OpenFlowController) -> None:
     taken = controller.listen_port
     controller.stop()
-    with socket.create_server(("127.0.0.1", taken)):
-        with pytest.raises(OSError, match="in use"):
-            OpenFlowController("127.0.0.1", taken).start()
+    with socket.create_server(("127.0.0.1", taken)), pytest.raises(OSError, match="in use"):
+        OpenFlowController("127.0.0.1", taken).start()
     controller.start()
     assert switches(controller) == set()
 

@@ -30,6 +30,7 @@ def sleeper(config_path: Path) -> int:
 @pytest.fixture
 def spawner(monkeypatch: pytest.MonkeyPatch) -> Iterator[Spawner]:
     monkeypatch.setattr(spawner_module, "_warm_up", lambda: sleeper)
+    monkeypatch.setattr(spawner_module, "END_GRACE_S", 1.0)
     running = Spawner()
     try:
         yield running
@@ -92,9 +93,7 @@ def test_agents_do_not_outlive_a_spawner_that_is_killed(spawner: Spawner, tmp_pa
     wait_for(lambda: not process.runs())
 
 
-def test_a_stubborn_agent_is_ended_all_the_same(
-    spawner: Spawner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stubborn_agent_is_ended_all_the_same(spawner: Spawner, tmp_path: Path) -> None:
     process = start(spawner, spec(tmp_path, kind="stubborn"))
     spawner.close()
     wait_for(lambda: not process.runs())

@@ -1,0 +1,148 @@
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from digitalgrid.client import PowerClient
+from digitalgrid.gridfile import load_grid
+from topologies import emulator
+from topologies.emulator.backends import make_emulation
+from topologies.emulator.errors import AlreadyRunning, EmulationError, SpawnError, Unhealthy
+from topologies.emulator.health import wait_healthy
+from topologies.emulator.local_backend import LocalEmulation
+from topologies.emulator.plan import EmulationOptions
+
+LINE3 = Path(__file__).parents[3] / "topologies" / "line3.grid.yaml"
+BOTH = {"r1-r2", "r2-r3"}
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> EmulationOptions:
+    """Addresses and a run directory of the test's own."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as north,
+        socket.create_server(("127.0.0.1", 0)) as south,
+    ):
+        return EmulationOptions(
+            run_dir=tmp_path / "run",
+            northbound=f"127.0.0.1:{north.getsockname()[1]}",
+            southbound_port=south.getsockname()[1],
+        )
+
+
+@pytest.fixture
+def emulation(options: EmulationOptions) -> Iterator[LocalEmulation]:
+    running = LocalEmulation(load_grid(LINE3), options)
+    try:
+        running.start()
+        wait_healthy(running, options.northbound, 30.0)
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def client(emulation: LocalEmulation, options: EmulationOptions) -> Iterator[PowerClient]:
+    with PowerClient(options.northbound) as connected:
+        yield connected
+
+
+def links_up(client: PowerClient) -> set[str]:
+    return {link.link_id for link in client.get_topology().links if link.up}
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 15.0
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.02)
+
+
+def test_lines_are_cut_silenced_and_mended(emulation: LocalEmulation, client: PowerClient) -> None:
+    for break_it, mend in (
+        (emulation.cut, emulation.restore),
+        (emulation.silence, emulation.heal),
+    ):
+        break_it("r2-r3")
+        wait_for(lambda: links_up(client) == {"r1-r2"})
+        mend("r2-r3")
+        wait_for(lambda: links_up(client) == BOTH)
+
+
+def test_a_cut_line_stays_cut_when_its_router_restarts(
+    emulation: LocalEmulation, client: PowerClient
+) -> None:
+    emulation.cut("r2-r3")
+    emulation.kill_router("r3")
+    wait_for(lambda: "r3" not in emulation.status().router_pids)
+    emulation.restart_router("r3")
+    wait_for(lambda: all(router.connected for router in client.get_topology().routers))
+    assert links_up(client) == {"r1-r2"}
+    emulation.restore("r2-r3")
+    wait_for(lambda: links_up(client) == BOTH)
+
+
+def test_a_killed_controller_comes_back(
+    emulation: LocalEmulation, options: EmulationOptions
+) -> None:
+    emulation.kill_controller()
+    with pytest.raises(Unhealthy, match="ended by itself"):
+        wait_healthy(emulation, options.northbound, 5.0)
+    emulation.restart_controller()
+    wait_healthy(emulation, options.northbound, 30.0)
+    with pytest.raises(EmulationError, match="runs already"):
+        emulation.restart_controller()
+
+
+def test_what_makes_no_sense_is_refused(
+    emulation: LocalEmulation, options: EmulationOptions
+) -> None:
+    with pytest.raises(EmulationError, match="link 'r1-r3' is not in grid 'line3'"):
+        emulation.cut("r1-r3")
+    with pytest.raises(EmulationError, match="router 'r9' is not in grid 'line3'"):
+        emulation.kill_router("r9")
+    with pytest.raises(SpawnError, match="runs already"):
+        emulation.restart_router("r1")
+    with pytest.raises(AlreadyRunning, match="run directory"):
+        LocalEmulation(load_grid(LINE3), options)
+    with pytest.raises(EmulationError, match="unknown backend 'cloud'; one of mininet, local"):
+        make_emulation(load_grid(LINE3), "cloud", options)
+
+
+def test_the_background_emulation_is_started_told_and_stopped(options: EmulationOptions) -> None:
+    run_dir = options.run_dir
+    emulator.start_in_background(
+        LINE3,
+        backend="local",
+        run_dir=run_dir,
+        northbound=options.northbound,
+        southbound_port=options.southbound_port,
+    )
+    try:
+        with PowerClient(options.northbound) as client:
+            assert links_up(client) == BOTH
+            emulator.send_command(run_dir, "cut", "r1-r2")
+            wait_for(lambda: links_up(client) == {"r2-r3"})
+    finally:
+        emulator.stop(run_dir)
+    with pytest.raises(EmulationError, match="no emulation answers"):
+        emulator.send_command(run_dir, "status")
+
+
+def test_a_background_emulation_that_cannot_start_says_why(options: EmulationOptions) -> None:
+    host, _, port = options.northbound.rpartition(":")
+    with (
+        socket.create_server((host, int(port))),
+        pytest.raises(EmulationError, match="controller ended by itself"),
+    ):
+        emulator.start_in_background(
+            LINE3,
+            backend="local",
+            run_dir=options.run_dir,
+            northbound=options.northbound,
+            southbound_port=options.southbound_port,
+        )
+    log = (options.run_dir / "controller.log").read_text()
+    assert f"cannot listen on {options.northbound}" in log

@@ -1,0 +1,248 @@
+"""What a router promises, and what it refuses."""
+
+import dataclasses
+import math
+
+import pytest
+
+from digitalgrid.model import NO_ELECTION_ID, CircuitGeneration, ElectionId, HopSnapshot
+from router_agent.circuit_table import CircuitTable, Code, Mutation, Operation, Outcome
+
+LEASE_NS = 2_000_000_000
+HOP = HopSnapshot(
+    circuit_id=7,
+    generation=1,
+    admission_seq=1,
+    power_w=1e6,
+    ingress_power_w=1.1e6,
+    egress_power_w=1.05e6,
+    received_power_w=1.02e6,
+    ingress_link_id="in",
+    egress_link_id="out",
+)
+
+
+class Bench:
+    """A table with two links, a source and a load, and a controller that talks to it."""
+
+    def __init__(self) -> None:
+        self.up = {"in": True, "out": True}
+        self.table = self.fresh()
+        self.now_ns = 1
+        self.controller = "one:50052"
+        self.election_id = ElectionId(0, 5)
+
+    def fresh(self, floors: dict[int, int] | None = None) -> CircuitTable:
+        return CircuitTable(self.up.get, ["pv"], ["town"], floors=floors)
+
+    def stage(self, txn_id: int, *hops: HopSnapshot) -> Outcome:
+        return self._apply(Operation.STAGE, txn_id, hops=hops, lease_ns=LEASE_NS)
+
+    def commit(self, txn_id: int) -> Outcome:
+        return self._apply(Operation.COMMIT, txn_id)
+
+    def abort(self, txn_id: int) -> Outcome:
+        return self._apply(Operation.ABORT, txn_id)
+
+    def drain(self, *keys: CircuitGeneration) -> Outcome:
+        return self._apply(Operation.DRAIN, 0, circuits=keys)
+
+    def withdraw(self, *keys: CircuitGeneration) -> Outcome:
+        return self._apply(Operation.WITHDRAW, 0, circuits=keys)
+
+    def _apply(
+        self,
+        operation: Operation,
+        txn_id: int,
+        hops: tuple[HopSnapshot, ...] = (),
+        lease_ns: int = 0,
+        circuits: tuple[CircuitGeneration, ...] = (),
+    ) -> Outcome:
+        mutation = Mutation(
+            operation, self.controller, self.election_id, txn_id, hops, lease_ns, circuits
+        )
+        return self.table.apply(mutation, self.now_ns)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def hop(generation: int = 1, circuit_id: int = 7, **changes: object) -> HopSnapshot:
+    return dataclasses.replace(HOP, circuit_id=circuit_id, generation=generation, **changes)  # type: ignore[arg-type]
+
+
+def codes(outcome: Outcome) -> list[Code]:
+    return [entry.code for entry in outcome.entries]
+
+
+class TestTwoPhases:
+    def test_only_commit_changes_the_table(self, bench: Bench) -> None:
+        assert bench.stage(1, hop()).code is Code.OK
+        assert bench.table.hops == [] and bench.table.version == 0
+        assert bench.table.staged_txn_ids == [1]
+        outcome = bench.commit(1)
+        assert outcome.code is Code.OK and outcome.added == (hop(),)
+        assert bench.table.hops == [hop()] and outcome.table_version == 1
+        assert bench.table.staged_txn_ids == []
+
+    def test_abort_forgets_the_stage(self, bench: Bench) -> None:
+        bench.stage(1, hop())
+        assert bench.abort(1).code is Code.OK
+        assert bench.commit(1).code is Code.UNKNOWN_TRANSACTION
+
+    def test_abort_of_what_is_committed_is_refused(self, bench: Bench) -> None:
+        bench.stage(1, hop())
+        bench.commit(1)
+        assert bench.abort(1).code is Code.UNKNOWN_TRANSACTION
+        assert bench.table.hops == [hop()]
+
+    def test_repeats_are_answered_alike_and_change_nothing(self, bench: Bench) -> None:
+        for _ in range(2):
+            assert bench.stage(1, hop()).code is Code.OK
+        assert bench.commit(1).added
+        for again in (bench.commit(1), bench.stage(1, hop()), bench.abort(2)):
+            assert again.code is Code.OK and not again.added and again.table_version == 1
+
+    def test_an_expired_lease_refuses_commit(self, bench: Bench) -> None:
+        bench.stage(1, hop())
+        assert bench.table.next_expiry_ns() == bench.now_ns + LEASE_NS
+        bench.now_ns += LEASE_NS
+        outcome = bench.commit(1)
+        assert outcome.code is Code.LEASE_EXPIRED and codes(outcome) == [Code.LEASE_EXPIRED]
+        assert bench.table.hops == [] and bench.table.staged_txn_ids == []
+        assert bench.stage(1, hop()).code is Code.OK
+
+    def test_the_same_id_with_other_hops_is_refused(self, bench: Bench) -> None:
+        bench.stage(1, hop())
+        assert bench.stage(1, hop(power_w=9.0)).code is Code.INVALID_HOP
+
+    def test_all_or_nothing_in_the_order_of_the_request(self, bench: Bench) -> None:
+        outcome = bench.stage(
+            1, hop(), hop(circuit_id=8, egress_link_id="nowhere"), hop(circuit_id=9)
+        )
+        assert codes(outcome) == [Code.NOT_ATTEMPTED, Code.INVALID_HOP, Code.NOT_ATTEMPTED]
+        assert outcome.code is Code.INVALID_HOP and "'nowhere'" in outcome.message
+        assert [entry.key.circuit_id for entry in outcome.entries] == [7, 8, 9]
+        assert bench.table.staged_txn_ids == []
+
+
+class TestHops:
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"ingress_link_id": "nowhere"},
+            {"ingress_link_id": "", "source_id": "wind"},
+            {"egress_link_id": "", "load_id": "village"},
+            {"ingress_link_id": ""},
+            {"egress_link_id": ""},
+            {"egress_link_id": "in"},
+            {"power_w": 0.0},
+            {"power_w": math.nan},
+            {"ingress_power_w": math.inf},
+            {"ingress_power_w": 1e13},
+            {"received_power_w": -1.0},
+            {"received_power_w": 1.06e6},
+            {"egress_power_w": 1.2e6},
+            {"generation": 0},
+            {"circuit_id": 0},
+        ],
+    )
+    def test_what_makes_no_sense_is_refused(self, bench: Bench, changes: dict[str, object]) -> None:
+        bad = dataclasses.replace(HOP, **changes)  # type: ignore[arg-type]
+        assert bench.stage(1, bad).code is Code.INVALID_HOP
+
+    def test_source_to_load_without_a_link_is_fine(self, bench: Bench) -> None:
+        local = hop(ingress_link_id="", source_id="pv", egress_link_id="", load_id="town")
+        assert bench.stage(1, local).code is Code.OK
+
+    @pytest.mark.parametrize("link_id", ["in", "out"])
+    def test_a_link_that_is_down_refuses_stage_not_commit(self, bench: Bench, link_id: str) -> None:
+        bench.stage(1, hop())
+        bench.up[link_id] = False
+        outcome = bench.stage(2, hop(circuit_id=8))
+        assert outcome.code is Code.LINK_DOWN and link_id in outcome.message
+        assert bench.commit(1).code is Code.OK
+
+
+class TestGenerations:
+    def put(self, bench: Bench, generation: int) -> Outcome:
+        txn_id = 100 + generation
+        staged = bench.stage(txn_id, hop(generation))
+        return bench.commit(txn_id) if staged.code is Code.OK else staged
+
+    def test_two_generations_at_most(self, bench: Bench) -> None:
+        assert self.put(bench, 1).code is Code.OK
+        assert self.put(bench, 2).code is Code.OK
+        third = self.put(bench, 3)
+        assert third.code is Code.INVALID_HOP and "withdraw one first" in third.message
+
+    def test_two_stages_cannot_commit_to_three_generations(self, bench: Bench) -> None:
+        self.put(bench, 1)
+        bench.stage(2, hop(2))
+        bench.stage(3, hop(3))
+        assert bench.commit(2).code is Code.OK
+        assert bench.commit(3).code is Code.INVALID_HOP
+
+    def test_withdraw_removes_up_to_its_generation_of_that_circuit_only(self, bench: Bench) -> None:
+        bench.stage(1, hop(1), hop(2), hop(1, circuit_id=8))
+        bench.commit(1)
+        outcome = bench.withdraw(CircuitGeneration(7, 1))
+        assert outcome.removed == (CircuitGeneration(7, 1),)
+        assert outcome.new_floors == {7: 2}
+        assert [each.key for each in bench.table.hops] == [(7, 2), (8, 1)]
+
+    def test_a_delayed_stage_resurrects_nothing(self, bench: Bench) -> None:
+        bench.stage(1, hop(1))
+        bench.withdraw(CircuitGeneration(7, 1))
+        assert bench.commit(1).code is Code.STALE_GENERATION
+        refused = bench.stage(2, hop(1))
+        assert refused.code is Code.STALE_GENERATION and "2 or higher" in refused.message
+        assert self.put(bench, 2).code is Code.OK
+
+    def test_tombstones_outlive_a_restart(self, bench: Bench) -> None:
+        floors = dict(bench.withdraw(CircuitGeneration(7, 3)).new_floors)
+        bench.table = bench.fresh(floors)
+        assert bench.stage(1, hop(3)).code is Code.STALE_GENERATION
+        assert bench.withdraw(CircuitGeneration(7, 2)).new_floors == {}
+
+    def test_other_values_need_a_higher_generation(self, bench: Bench) -> None:
+        self.put(bench, 1)
+        assert bench.stage(9, hop(1)).code is Code.OK
+        assert bench.stage(10, hop(1, power_w=5.0)).code is Code.STALE_GENERATION
+
+    def test_drain_is_for_sinks(self, bench: Bench) -> None:
+        self.put(bench, 1)
+        assert bench.drain(CircuitGeneration(7, 1)).code is Code.INVALID_HOP
+        assert bench.drain(CircuitGeneration(99, 1)).code is Code.OK
+
+    def test_the_digest_is_that_of_the_hops(self, bench: Bench) -> None:
+        empty = bench.table.digest()
+        self.put(bench, 1)
+        full = bench.table.digest()
+        bench.withdraw(CircuitGeneration(7, 1))
+        assert full != empty and len(full) == 32
+        assert bench.table.digest() == empty and bench.table.version == 2
+
+
+class TestElection:
+    def test_zero_is_refused(self, bench: Bench) -> None:
+        bench.election_id = NO_ELECTION_ID
+        assert bench.stage(1, hop()).code is Code.STALE_ELECTION_ID
+
+    def test_the_highest_is_obeyed_named_and_kept(self, bench: Bench) -> None:
+        assert bench.stage(1, hop()).new_election_id
+        assert not bench.stage(2, hop(circuit_id=8)).new_election_id
+        bench.controller, bench.election_id = "two:50052", ElectionId(1, 0)
+        assert bench.commit(1).new_election_id
+        bench.controller, bench.election_id = "one:50052", ElectionId(0, 5)
+        refused = bench.commit(2)
+        assert refused.code is Code.STALE_ELECTION_ID
+        assert refused.highest_election_id == ElectionId(1, 0)
+        assert "1:0" in refused.message
+
+    def test_another_controllers_id_is_refused(self, bench: Bench) -> None:
+        bench.stage(1, hop())
+        bench.controller = "two:50052"
+        assert bench.commit(1).code is Code.STALE_ELECTION_ID

@@ -1,0 +1,158 @@
+"""What outlives a crash: promises at once, books whole."""
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from digitalgrid.model import NO_ELECTION_ID, CircuitGeneration, ElectionId
+from router_agent.meters import ENDED_KEPT, ImageError, RouterBooks, unpack_image
+from router_agent.state import MeterFile, PromiseJournal, StateError
+
+
+def books_of(seed: int) -> RouterBooks:
+    draw = random.Random(seed)
+    books = RouterBooks(draw.getrandbits(60), draw.getrandbits(60), 17, 3, 0.75)
+    books.open(["r1-r2", "r1-r3"], ["pv1"], ["town", "mill"])
+    books.links["r1-r2"].sent_mj = draw.getrandbits(60)
+    books.links["r1-r3"].heard_total_mj = draw.getrandbits(60)
+    books.injected_mj["pv1"] = draw.getrandbits(60)
+    books.delivered_mj["mill"] = draw.getrandbits(60)
+    books.begin_circuit(CircuitGeneration(2**40, 3)).missed_ticks = 5
+    return books
+
+
+class TestPromises:
+    def test_a_new_directory_begins_with_boot_one(self, tmp_path: Path) -> None:
+        journal = PromiseJournal(tmp_path / "new" / "r1")
+        assert (journal.boot_id, journal.election_id, journal.floors) == (1, NO_ELECTION_ID, {})
+        assert len(journal.instance_id) == 16
+        journal.close()
+
+    def test_promises_and_identity_are_kept_and_the_boot_counted(self, tmp_path: Path) -> None:
+        journal = PromiseJournal(tmp_path)
+        journal.record(ElectionId(1, 2**64 - 1), {7: 2})
+        journal.record(None, {7: 3, 9: 1})
+        instance_id = journal.instance_id
+        journal.close()
+        for boot_id in (2, 3):
+            journal = PromiseJournal(tmp_path)
+            assert journal.boot_id == boot_id
+            assert journal.election_id == ElectionId(1, 2**64 - 1)
+            assert journal.floors == {7: 3, 9: 1}
+            assert journal.instance_id == instance_id
+            journal.close()
+
+    def test_a_torn_end_is_left_out(self, tmp_path: Path) -> None:
+        journal = PromiseJournal(tmp_path)
+        journal.record(None, {7: 2})
+        journal.record(None, {8: 2})
+        journal.close()
+        path = tmp_path / "promises"
+        path.write_bytes(path.read_bytes()[:-3])
+        journal = PromiseJournal(tmp_path)
+        assert journal.floors == {7: 2}
+        journal.close()
+
+    def test_damage_is_left_out(self, tmp_path: Path) -> None:
+        journal = PromiseJournal(tmp_path)
+        journal.record(None, {7: 2, 8: 2})
+        journal.close()
+        path = tmp_path / "promises"
+        damaged = bytearray(path.read_bytes())
+        damaged[-1] ^= 1
+        path.write_bytes(damaged)
+        journal = PromiseJournal(tmp_path)
+        assert journal.floors == {7: 2}
+        journal.close()
+
+    def test_a_directory_has_one_router(self, tmp_path: Path) -> None:
+        journal = PromiseJournal(tmp_path)
+        with pytest.raises(StateError, match="another router uses this state_dir"):
+            PromiseJournal(tmp_path)
+        journal.close()
+        PromiseJournal(tmp_path).close()
+
+    def test_a_place_that_cannot_be_written_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        with pytest.raises(StateError, match="file"):
+            PromiseJournal(tmp_path / "file")
+
+
+class TestMeterFile:
+    def test_books_come_back_as_they_were(self, tmp_path: Path) -> None:
+        books = books_of(1)
+        meters = MeterFile(tmp_path)
+        assert meters.load() == RouterBooks()
+        meters.keep(books)
+        books.links["r1-r2"].frames_sent = 9
+        meters.save()
+        meters.close()
+        meters = MeterFile(tmp_path)
+        assert meters.load() == books
+        meters.close()
+
+    def test_whatever_is_torn_one_whole_image_is_there(self, tmp_path: Path) -> None:
+        """As if the process died while it wrote the newer slot."""
+        books = books_of(2)
+        meters = MeterFile(tmp_path)
+        meters.keep(books)
+        before = books.links["r1-r2"].sent_mj
+        books.links["r1-r2"].sent_mj += 1
+        meters.save()
+        meters.close()
+        path = tmp_path / "meters"
+        whole = path.read_bytes()
+        half = len(whole) // 2
+        draw = random.Random(3)
+        found = set()
+        for _ in range(40):
+            torn = bytearray(whole)
+            at = draw.choice([0, half]) + draw.randrange(200)
+            torn[at] ^= 0xFF
+            path.write_bytes(torn)
+            meters = MeterFile(tmp_path)
+            found.add(meters.load().links["r1-r2"].sent_mj - before)
+            meters.close()
+        assert found == {0, 1}
+
+    def test_without_books_there_is_nothing_to_save(self, tmp_path: Path) -> None:
+        meters = MeterFile(tmp_path)
+        with pytest.raises(StateError, match="no books"):
+            meters.save()
+        meters.close()
+
+    @pytest.mark.parametrize("image", [b"", b"\0" * 43, os.urandom(400), b"\xff" * 400])
+    def test_other_bytes_are_no_image(self, image: bytes) -> None:
+        with pytest.raises(ImageError):
+            unpack_image(image)
+
+
+class TestBooks:
+    def test_what_was_held_at_a_crash_is_dissipated(self) -> None:
+        books = books_of(4)
+        before = books.imbalance_mj()
+        dissipated_mj = books.dissipated_mj
+        books.dissipate_buffers()
+        assert books.buffered_mj == 0 and books.dissipated_mj == dissipated_mj + 17
+        assert books.imbalance_mj() == before
+
+    def test_meters_of_ended_circuits_are_kept_for_a_while(self) -> None:
+        books = RouterBooks()
+        keys = [CircuitGeneration(number, 1) for number in range(ENDED_KEPT + 5)]
+        for key in keys:
+            books.begin_circuit(key)
+            books.end_circuit(key)
+        assert list(books.circuits) == keys[5:]
+
+    def test_a_circuit_that_is_back_goes_on_with_its_meter(self) -> None:
+        books = RouterBooks()
+        key = CircuitGeneration(1, 1)
+        books.begin_circuit(key).delivered_mj = 5
+        books.end_circuit(key)
+        assert books.begin_circuit(key).delivered_mj == 5
+        for number in range(ENDED_KEPT + 1):
+            books.begin_circuit(CircuitGeneration(2 + number, 1))
+            books.end_circuit(CircuitGeneration(2 + number, 1))
+        assert key in books.circuits

@@ -1,0 +1,189 @@
+"""``make mesh``: how large a network two cores carry; exit code 0 only if all is well and nothing is left."""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from digitalgrid.client import AsyncPowerClient, power_request
+from digitalgrid.gridfile import Grid
+from digitalgrid.v1 import northbound_pb2 as pb
+from topologies.demo.books import add_up, powers_w
+from topologies.demo.figures import LoadFigure
+from topologies.demo.observer import Observer
+from topologies.emulator import cleanup
+from topologies.emulator.backends import make_emulation
+from topologies.emulator.errors import EmulationError
+from topologies.emulator.health import wait_until_healthy
+from topologies.emulator.plan import EmulationOptions
+from topologies.generated import mesh_grid
+
+_PATIENCE_S = 60.0
+_UP_WITHIN_S = 30.0
+_WINDOW_S = 5.0
+_QUIET_POLL_S = 1.0
+
+
+@dataclass(slots=True)
+class MeshFigures:
+    """The keys of ``mesh.json``; what was not reached stays None."""
+
+    backend: str
+    routers: int
+    links: int
+    up_s: float | None = None
+    circuits: int = 0
+    circuits_active: int = 0
+    active_s: float | None = None
+    loads_right: int = 0
+    oversubscribed_instants: int | None = None
+    conservation_error_mj: int | None = None
+    lost_in_transit_mj: int | None = None
+    interruptions: int = 0
+    down_s: float | None = None
+    leftovers: list[str] = field(default_factory=list)
+
+    def shortcomings(self) -> list[str]:
+        """A sentence on each thing that is not well."""
+        found = [f"left behind: {each}" for each in self.leftovers]
+        if self.up_s is None or self.up_s > _UP_WITHIN_S:
+            found.append(f"up_s: {self.up_s}, not within {_UP_WITHIN_S:g}")
+        if not self.circuits == self.circuits_active == self.loads_right:
+            found.append(
+                f"{self.circuits} circuits, {self.circuits_active} active, {self.loads_right} right"
+            )
+        for name in ("oversubscribed_instants", "conservation_error_mj", "lost_in_transit_mj"):
+            if getattr(self, name) != 0:
+                found.append(f"{name}: {getattr(self, name)}, not 0")
+        return found
+
+
+@click.command()
+@click.option("--routers", default=100, show_default=True)
+@click.option("--circuits", default=200, show_default=True)
+@click.option("--seed", default=1, show_default=True)
+@click.option(
+    "--backend", type=click.Choice(["mininet", "local"]), help="Default: as root mininet."
+)
+@click.option("--output", type=click.Path(path_type=Path), default=Path("mesh.json"))
+def main(routers: int, circuits: int, seed: int, backend: str | None, output: Path) -> None:
+    """Brings up a generated mesh, serves circuits on it, and takes it down again."""
+    console = Console(stderr=True)
+    grid = mesh_grid(routers, seed)
+    backend = backend or ("mininet" if os.geteuid() == 0 else "local")
+    figures = MeshFigures(backend, len(grid.routers), len(grid.links))
+    options = EmulationOptions(run_dir=Path(".run/mesh"))
+    began_s = time.monotonic()
+
+    def say(text: str) -> None:
+        console.print(f"[dim]{time.monotonic() - began_s:7.1f} s[/dim]  {text}")
+
+    say(f"starting {len(grid.routers)} routers and {len(grid.links)} lines ({backend})")
+    try:
+        emulation = make_emulation(grid, backend, options)
+    except EmulationError as error:
+        raise click.ClickException(str(error)) from error
+    failure = ""
+    try:
+        emulation.start()
+        asyncio.run(_serve(grid, options.northbound, circuits, figures, began_s, say))
+    except TimeoutError as error:
+        failure = str(error)
+    finally:
+        say("taking the network down")
+        stopping_s = time.monotonic()
+        emulation.stop()
+        figures.down_s = time.monotonic() - stopping_s
+    if backend == "mininet":
+        figures.leftovers = cleanup.our_interfaces()
+    shortcomings = ([failure] if failure else []) + figures.shortcomings()
+    for shortcoming in shortcomings:
+        console.print(f"[red]not well:[/red] {shortcoming}")
+    output.write_text(json.dumps(asdict(figures), indent=2) + "\n")
+    print(json.dumps(asdict(figures)))  # noqa: T201 - the last line is for machines
+    sys.exit(1 if shortcomings else 0)
+
+
+async def _serve(
+    grid: Grid,
+    northbound: str,
+    circuits: int,
+    figures: MeshFigures,
+    began_s: float,
+    say: Callable[[str], None],
+) -> None:
+    async with AsyncPowerClient(northbound, timeout_s=_PATIENCE_S) as client:
+        await wait_until_healthy(client, grid, _PATIENCE_S)
+        figures.up_s = time.monotonic() - began_s
+        say("all sessions, all advertisements and all lines are up")
+        async with Observer(client) as observer:
+            ids = await _request(client, observer, grid, circuits, figures, say)
+            say("reading the meters")
+            before = (await client.read_meters()).meters
+            await asyncio.sleep(_WINDOW_S)
+            powers = powers_w(before, (await client.read_meters()).meters)
+            wanted = {observer.circuits[key].sink_id: observer.circuits[key] for key in ids}
+            figures.loads_right = sum(
+                LoadFigure(load_id, each.power_w, powers.delivered_w.get(load_id, 0.0)).right
+                for load_id, each in wanted.items()
+            )
+            figures.interruptions = sum(observer.circuits[key].interruptions for key in ids)
+            await _release(client, observer, ids, figures, say)
+
+
+async def _request(
+    client: AsyncPowerClient,
+    observer: Observer,
+    grid: Grid,
+    circuits: int,
+    figures: MeshFigures,
+    say: Callable[[str], None],
+) -> list[int]:
+    asked_s = time.monotonic()
+    answer = await client.batch_request_power(
+        [power_request(load.id, load.power_w) for load in grid.loads[:circuits]]
+    )
+    ids = [circuit.circuit_id for outcome in answer.outcomes for circuit in outcome.circuits]
+    figures.circuits = len(answer.outcomes)
+    say(f"{len(ids)} circuits admitted of {figures.circuits} requests")
+    await observer.until(lambda: observer.all_active(ids), _PATIENCE_S, "all circuits are active")
+    figures.active_s = time.monotonic() - asked_s
+    figures.circuits_active = len(ids)
+    return ids
+
+
+async def _release(
+    client: AsyncPowerClient,
+    observer: Observer,
+    ids: list[int],
+    figures: MeshFigures,
+    say: Callable[[str], None],
+) -> None:
+    say("releasing all")
+    for key in ids:
+        await client.release_circuit(key)
+    withdrawn = {pb.CIRCUIT_STATE_WITHDRAWN}
+    await observer.until(
+        lambda: observer.states(ids) <= withdrawn, _PATIENCE_S, "all circuits are withdrawn"
+    )
+    last_injected_mj = -1
+    while True:
+        books = add_up((await client.read_meters()).meters)
+        figures.oversubscribed_instants = books.oversubscribed_instants
+        figures.conservation_error_mj = books.conservation_error_mj
+        figures.lost_in_transit_mj = books.lost_in_transit_mj
+        if (books.demand_mw, books.buffered_mj, books.injected_mj) == (0, 0, last_injected_mj):
+            return
+        last_injected_mj = books.injected_mj
+        await asyncio.sleep(_QUIET_POLL_S)
+
+
+if __name__ == "__main__":
+    main()
