@@ -98,7 +98,7 @@ class ControllerSession:
             stream: _Stream = pb_grpc.SouthboundServiceStub(channel).Session()
             try:
                 async with asyncio.timeout(_HELLO_TIMEOUT_S):
-                    await stream.write(self._hello())
+                    await _send(stream, self._hello())
                     greeting = await stream.read()
                 _check_greeting(greeting)
                 log.info("controller %s: session begins", self._address)
@@ -139,11 +139,7 @@ class ControllerSession:
 
     async def _write(self, stream: _Stream, outbox: asyncio.Queue[pb.RouterMessage]) -> None:
         while True:
-            message = await outbox.get()
-            try:
-                await stream.write(message)
-            except asyncio.InvalidStateError as error:
-                raise SessionEnded("closed the session") from error
+            await _send(stream, await outbox.get())
             if outbox.qsize() > _OUTBOX_MESSAGES:
                 raise SessionEnded(f"reads too slowly, {outbox.qsize()} messages wait")
 
@@ -175,6 +171,14 @@ class ControllerSession:
 
     def _answer(self, outcome: Outcome) -> None:
         self._say(pb.RouterMessage(result=outcome_to_pb(outcome)))
+
+
+async def _send(stream: _Stream, message: pb.RouterMessage) -> None:
+    try:
+        await stream.write(message)
+    except asyncio.InvalidStateError as error:
+        # gRPC's word for a stream that ended before its end was read.
+        raise SessionEnded("closed the session") from error
 
 
 async def _first_to_end(*coroutines: Coroutine[None, None, None]) -> None:

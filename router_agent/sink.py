@@ -11,6 +11,7 @@ from router_agent.flow import Flow, FlowState, Playout
 _NS_PER_S = 1e9
 _MW_PER_W = 1e3
 _W_PER_MJ_A_NS = 1e6
+_CIRCUITS_NOTED = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class SinkWatch:
         for delivery in deliveries:
             flow = delivery.flow
             flow.delivered_w = delivery.energy_mj / (end_ns - start_ns) * _W_PER_MJ_A_NS
-            if flow.state is not FlowState.SILENT:
+            if flow.state is not FlowState.SILENT and not flow.draining:
                 circuit_id = flow.key.circuit_id
                 powered[circuit_id] = max(powered.get(circuit_id, 0.0), delivery.powered)
         for circuit_id, fraction in powered.items():
@@ -48,7 +49,7 @@ class SinkWatch:
                 self._dry_ns.pop(circuit_id, None)
             else:
                 dry_ns = start_ns + round(fraction * (end_ns - start_ns))
-                self._dry_ns.setdefault(circuit_id, dry_ns)
+                _note(self._dry_ns, circuit_id, dry_ns)
 
     def settled(self, sinks: Sequence[Flow], now_ns: int) -> list[FlowStatus]:
         """After rates or buffers have changed."""
@@ -99,7 +100,7 @@ class SinkWatch:
         if _granted(flow) or flow.state not in (FlowState.ARRIVED, FlowState.ACTUATED):
             return []
         flow.state = FlowState.STARVED
-        self._starved_ns.setdefault(flow.key.circuit_id, now_ns)
+        _note(self._starved_ns, flow.key.circuit_id, now_ns)
         return [status_of(flow)]
 
     def _interruption_ns(self, circuit_id: int, now_ns: int) -> int:
@@ -118,6 +119,13 @@ def status_of(flow: Flow) -> FlowStatus:
         interruption_ns=flow.interruption_ns if flow.state is FlowState.ARRIVED else 0,
         arrived_at_ns=flow.arrived_at_ns if flow.state is FlowState.ARRIVED else 0,
     )
+
+
+def _note(since_ns: dict[int, int], circuit_id: int, now_ns: int) -> None:
+    """A circuit may be back on another path; of those that never come back the oldest are forgotten."""
+    since_ns.setdefault(circuit_id, now_ns)
+    if len(since_ns) > _CIRCUITS_NOTED:
+        del since_ns[next(iter(since_ns))]
 
 
 def _granted(flow: Flow) -> bool:

@@ -251,16 +251,14 @@ class Admission:
 
     def explain_change(self, circuit: Circuit, power_w: float) -> Refusal:
         """Why a circuit cannot have another power."""
-        return self.explain(
-            PowerRequest(
-                circuit.request_id,
-                circuit.sink_id,
-                power_w,
-                circuit.source_ids,
-                circuit.constraints,
-            ),
-            circuit.circuit_id,
-        )
+        return self.explain(_as_request(circuit, power_w), circuit.circuit_id)
+
+    def check_load_limit(self, circuit: Circuit, power_w: float) -> None:
+        """Refuse a power that the circuit's load cannot take beside its others, as far as it is known."""
+        if circuit.sink_id in self.view.loads:
+            refusal = self._over_load_limit(_as_request(circuit, power_w), circuit.circuit_id)
+            if refusal is not None:
+                raise refusal
 
     def _over_load_limit(self, request: PowerRequest, circuit_id: int = 0) -> Refusal | None:
         limit_w = self.view.loads[request.sink_id][1].max_power_w
@@ -279,6 +277,12 @@ class Admission:
             self._ledger.total(link_direction(link_id, end)) for end in (link.a, link.b)
         )
         return reserved_a > link.ampacity_a * (1 + LEDGER_TOLERANCE)
+
+
+def _as_request(circuit: Circuit, power_w: float) -> PowerRequest:
+    return PowerRequest(
+        circuit.request_id, circuit.sink_id, power_w, circuit.source_ids, circuit.constraints
+    )
 
 
 def _injection_limit_w(power_w: float, constraints: Constraints) -> float:

@@ -286,6 +286,7 @@ class Controller:
         if circuit.power_w == power_w:
             return circuit
         if circuit.state is CircuitState.WAITING:
+            self.admission.check_load_limit(circuit, power_w)
             circuit.power_w = power_w
             self.book.persist(circuit)
             self._mover.retry_soon(now_ns)
@@ -385,7 +386,9 @@ class Controller:
         self._mover.retire_older(circuit, newest, now_ns)
 
     def _on_failed(self, circuit: Circuit, outcome: Failed, now_ns: int) -> None:
-        if not circuit.admin_up or circuit.state.ended:
+        newest = circuit.newest()
+        superseded = newest is not None and newest.key > outcome.key
+        if not circuit.admin_up or circuit.state.ended or superseded:
             return
         setting_up = circuit.state in (CircuitState.STAGING, CircuitState.COMMITTING)
         # With more than one generation, a router may just have no room for another yet.

@@ -63,7 +63,8 @@ def _compare_hop(
     if phase is Phase.WITHDRAWING:
         (result.absent if hop is None else result.lingering).append(generation)
         return
-    if phase not in COMMITTED_PHASES and phase is not Phase.DRAINING:
+    if phase not in COMMITTED_PHASES:
+        # Staging has yet to be answered; what drains is withdrawn soon, and not worth a repair.
         return
     sink_held_back = (
         phase is Phase.COMMITTING

@@ -5,7 +5,13 @@ import itertools
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
 
 from digitalgrid.model import CircuitGeneration, HopSnapshot
 from router_agent.circuit_table import Code
@@ -121,6 +127,12 @@ class DeviceMachine(RuleBasedStateMachine):
         # Newest last; two while a newer generation takes over.
         self.running: dict[int, list[CircuitGeneration]] = {}
         self.power_w: dict[int, float] = {}
+
+    @initialize(paths=st.lists(st.sampled_from(PATHS), min_size=2, max_size=4))
+    def begin_with_power(self, paths: list[tuple[str, ...]]) -> None:
+        for path in paths:
+            self.request(path, 1.5e6)
+        self.network.run(700 * MS)
 
     # ---------------------------------------------------------------- time and faults
 

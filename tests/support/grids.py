@@ -24,3 +24,34 @@ loads:
 
 def diamond() -> Grid:
     return loads_grid(DIAMOND, "diamond")
+
+
+# Six routers in a ring with two chords; sources and lines are tight, so that circuits compete.
+MESH = """
+name: mesh
+defaults: {voltage_v: 20000, efficiency: 0.98, ampacity_a: 200}
+routers: [{id: r1}, {id: r2}, {id: r3}, {id: r4}, {id: r5, efficiency: 0.95}, {id: r6}]
+links:
+  - {id: r1-r2, a: r1, b: r2, resistance_ohm: 0.3}
+  - {id: r2-r3, a: r2, b: r3, resistance_ohm: 0.5}
+  - {id: r3-r4, a: r3, b: r4, resistance_ohm: 0.3, ampacity_a: 120}
+  - {id: r4-r5, a: r4, b: r5, resistance_ohm: 0.4}
+  - {id: r5-r6, a: r5, b: r6, resistance_ohm: 0.6}
+  - {id: r6-r1, a: r6, b: r1, resistance_ohm: 0.2}
+  - {id: r2-r5, a: r2, b: r5, resistance_ohm: 0.7, ampacity_a: 150}
+  - {id: r3-r6, a: r3, b: r6, resistance_ohm: 0.9}
+sources:
+  - {id: hydro, router: r1, max_power_w: 5e6}
+  - {id: wind, router: r3, max_power_w: 3e6, renewable: true}
+  - {id: roof, router: r3, max_power_w: 1e6, renewable: true}
+  - {id: gas, router: r5, max_power_w: 4e6, cost_per_mwh: 70}
+loads:
+  - {id: town, router: r4, power_w: 6e6}
+  - {id: works, router: r2, power_w: 3e6, priority: 1}
+  - {id: clinic, router: r6, power_w: 2e6, priority: 9}
+  - {id: farm, router: r5, power_w: 2e6}
+"""
+
+
+def mesh() -> Grid:
+    return loads_grid(MESH, "mesh")
