@@ -133,7 +133,10 @@ def _granted(flow: Flow) -> bool:
 
 
 def _arrives(flow: Flow) -> bool:
-    """Energy has come, now or for the first time, of a flow that is granted what it wants."""
+    """Energy is here of a flow that is granted what it wants.
+
+    It may have to wait in the buffer while the load still takes what an older generation left.
+    """
     waits = flow.state in (FlowState.SILENT, FlowState.STARVED)
-    has_energy = flow.playout is not Playout.WAITING
+    has_energy = flow.buffer_mj > 0 or flow.playout is not Playout.WAITING
     return waits and has_energy and flow.demand_w > 0.0 and _granted(flow)

@@ -83,7 +83,7 @@ def cspf(
             if fewest_hops[tail] <= next_hops or arc in avoid_arcs or tail in avoid_nodes:
                 continue
             needed_w = _through(graph, arc, entering_w, credit_a.get(arc, 0.0))
-            if needed_w <= limit_w:
+            if needed_w < inf and needed_w <= limit_w:
                 labels.append(_Label(needed_w, tail, arc, index))
                 heappush(heap, (needed_w, next_hops, len(labels) - 1))
     return None

@@ -9,7 +9,7 @@ BACKENDS = ("mininet", "local")
 
 
 def make_emulation(grid: Grid, backend: str, options: EmulationOptions) -> Emulation:
-    """An emulation that is ready to start. Call it while this process has one thread.
+    """An emulation that is ready to start.
 
     EmulationError where the backend is unknown, lacks what it needs, or is in use.
     """

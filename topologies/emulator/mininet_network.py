@@ -20,8 +20,7 @@ from topologies.emulator.workspace import MACHINE_LOCK, Lock, RunRecord
 class GridNetwork:
     """One grid in Mininet: its files, its processes, and its mark on the root namespace.
 
-    Make it while the process has one thread, and :meth:`close` it when Mininet has stopped. A machine
-    runs one at a time: AlreadyRunning otherwise.
+    :meth:`close` it when Mininet has stopped. A machine runs one at a time: AlreadyRunning otherwise.
     """
 
     def __init__(self, grid: Grid, options: EmulationOptions) -> None:

@@ -13,8 +13,9 @@ from types import FrameType
 from digitalgrid.gridfile import Grid
 from topologies.emulator import addresses, cleanup, ovs, workspace
 from topologies.emulator.backends import make_emulation
+from topologies.emulator.background import start_detached
 from topologies.emulator.control import ControlServer
-from topologies.emulator.errors import AlreadyRunning, EmulationError
+from topologies.emulator.errors import AlreadyRunning
 from topologies.emulator.health import wait_healthy
 from topologies.emulator.plan import EmulationOptions, RunFiles
 from topologies.emulator.processes import end_process
@@ -26,7 +27,6 @@ log = logging.getLogger(__name__)
 _HEALTHY_WITHIN_S = 60.0
 _STOP_GRACE_S = 60.0
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_HEALTHY = "healthy"
 
 
 def run(
@@ -42,7 +42,7 @@ def run(
 
     ConfigError or EmulationError where it cannot be brought up; nothing is left then.
     """
-    _log_to_standard_error()
+    log_to_standard_error()
     grid = load_network(str(file))
     options = EmulationOptions(
         run_dir=run_dir,
@@ -50,7 +50,7 @@ def run(
         northbound=northbound,
         southbound_port=southbound_port,
     )
-    _emulate(grid, backend, options, on_healthy=lambda: None)
+    emulate(grid, backend, options, on_healthy=lambda: None)
     return 0
 
 
@@ -65,33 +65,18 @@ def start_in_background(
 ) -> int:
     """Like :func:`run`, in a process of its own; returns 0 once the network is healthy.
 
-    Call it from a process that has one thread. ConfigError or EmulationError where it cannot be
-    brought up; nothing is left then.
+    ConfigError or EmulationError where it cannot be brought up; nothing is left then.
     """
-    grid = load_network(str(file))
+    # What is wrong with the file is said here, as ConfigError.
+    load_network(str(file))
     options = EmulationOptions(
         run_dir=run_dir,
         control_switches=control_switches or 0,
         northbound=northbound,
         southbound_port=southbound_port,
     )
-    files = RunFiles.under(run_dir)
-    files.root.mkdir(parents=True, exist_ok=True)
-    read_end, write_end = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(read_end)
-        _run_detached(grid, backend, options, files, write_end)
-    os.close(write_end)
-    with os.fdopen(read_end) as reader:
-        # A line, not all up to the end: agents forked meanwhile hold the pipe open as well.
-        outcome = reader.readline().strip()
-    if outcome == _HEALTHY:
-        return 0
-    os.waitpid(pid, 0)
-    raise EmulationError(
-        outcome or f"the emulation died while it started; see {files.emulator_log}"
-    )
+    start_detached(str(file), backend, options)
+    return 0
 
 
 def stop(run_dir: Path = Path(".run")) -> None:
@@ -114,42 +99,10 @@ def stop(run_dir: Path = Path(".run")) -> None:
     workspace.erase_record(files)
 
 
-def _run_detached(
-    grid: Grid, backend: str, options: EmulationOptions, files: RunFiles, write_end: int
-) -> None:
-    """The rest of the forked process."""
-    status = 1
-    try:
-        os.setsid()
-        with files.emulator_log.open("a") as output, Path(os.devnull).open() as nothing:
-            os.dup2(nothing.fileno(), 0)
-            os.dup2(output.fileno(), 1)
-            os.dup2(output.fileno(), 2)
-        _log_to_standard_error()
-
-        with os.fdopen(write_end, "w") as starter:
-
-            def report(outcome: str) -> None:
-                if not starter.closed:
-                    starter.write(outcome.replace("\n", " ") + "\n")
-                    starter.close()
-
-            try:
-                _emulate(grid, backend, options, on_healthy=lambda: report(_HEALTHY))
-                status = 0
-            except EmulationError as error:
-                log.error("%s", error)
-                report(str(error))
-    except Exception:
-        log.exception("the emulation ends after an error")
-    finally:
-        logging.shutdown()
-        os._exit(status)
-
-
-def _emulate(
+def emulate(
     grid: Grid, backend: str, options: EmulationOptions, on_healthy: Callable[[], None]
 ) -> None:
+    """Bring a grid up, obey commands until a signal comes, and take it down again."""
     files = RunFiles.under(options.run_dir)
     with _interrupted_by_signals():
         started_s = time.monotonic()
@@ -189,7 +142,8 @@ def _interrupted_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _log_to_standard_error() -> None:
+def log_to_standard_error() -> None:
+    """For programs: the emulation says what it does."""
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
     )

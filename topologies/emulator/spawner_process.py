@@ -134,6 +134,12 @@ class SpawnerProcess:
             os.waitpid(pid, 0)
 
 
+def _describe(status: int) -> str:
+    if os.WIFSIGNALED(status):
+        return f"killed by {signal.Signals(os.WTERMSIG(status)).name}"
+    return f"exit status {os.waitstatus_to_exitcode(status)}"
+
+
 def main() -> None:
     """``python -m topologies.emulator.spawner_process FD PARENT_PID MODULE:FUNCTION GRACE_S``."""
     descriptor, parent_pid, agent, end_grace_s = sys.argv[1:]

@@ -94,8 +94,6 @@ class Lock:
             raise AlreadyRunning(f"{purpose} is in use by {holder}; stop that one first") from error
         os.ftruncate(self._descriptor, 0)
         os.write(self._descriptor, f"process {os.getpid()} in {Path.cwd()}\n".encode())
-        # Or else a forked agent that has still to end would hold it, too.
-        os.register_at_fork(after_in_child=self.release)
 
     def release(self) -> None:
         """Safe to call again."""

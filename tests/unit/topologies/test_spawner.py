@@ -1,5 +1,6 @@
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -7,31 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from topologies.emulator import spawner as spawner_module
 from topologies.emulator.errors import SpawnError
 from topologies.emulator.processes import ProcessId
 from topologies.emulator.spawner import AgentSpec, Spawner
 
-
-def sleeper(config_path: Path) -> int:
-    """Stands for an agent: what its configuration says is how it behaves."""
-    match config_path.read_text():
-        case "stubborn":
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        case "broken":
-            raise ValueError("a broken configuration")
-        case _:
-            signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    os.write(1, b"ready\n")
-    while True:
-        signal.pause()
+PLAYED_AGENT = "tests.support.played_agent:run"
 
 
 @pytest.fixture
-def spawner(monkeypatch: pytest.MonkeyPatch) -> Iterator[Spawner]:
-    monkeypatch.setattr(spawner_module, "_warm_up", lambda: sleeper)
-    monkeypatch.setattr(spawner_module, "END_GRACE_S", 1.0)
-    running = Spawner()
+def spawner() -> Iterator[Spawner]:
+    running = Spawner(PLAYED_AGENT, end_grace_s=1.0)
     try:
         yield running
     finally:
@@ -99,23 +85,21 @@ def test_a_stubborn_agent_is_ended_all_the_same(spawner: Spawner, tmp_path: Path
     wait_for(lambda: not process.runs())
 
 
-def test_the_spawner_and_its_agents_end_with_their_parent(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(spawner_module, "_warm_up", lambda: sleeper)
+def test_the_spawner_and_its_agents_end_with_their_parent(tmp_path: Path) -> None:
     agent = spec(tmp_path, kind="stubborn")
-    pids = tmp_path / "pids"
-    parent = os.fork()
-    if parent == 0:
-        running = Spawner()
-        pid = running.start(agent)
-        (tmp_path / "draft").write_text(f"{running.pid} {pid}")
-        (tmp_path / "draft").rename(pids)
-        signal.pause()
-    wait_for(pids.exists)
-    wait_for(lambda: agent.log_path.exists() and b"ready" in agent.log_path.read_bytes())
-    family = [ProcessId.of(int(pid)) for pid in pids.read_text().split()]
-    assert all(family)
-    os.kill(parent, signal.SIGKILL)
-    os.waitpid(parent, 0)
+    program = (
+        "import pathlib, sys, time\n"
+        "from topologies.emulator.spawner import AgentSpec, Spawner\n"
+        f"spawner = Spawner({PLAYED_AGENT!r})\n"
+        "config, log = map(pathlib.Path, sys.argv[1:])\n"
+        "print(spawner.pid, spawner.start(AgentSpec('r1', config, log)), flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", program, str(agent.config_path), str(agent.log_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        family = [ProcessId.of(int(pid)) for pid in parent.stdout.readline().split()]
+        assert len(family) == 2
+        assert all(family)
+        parent.kill()
     wait_for(lambda: not any(process and process.runs() for process in family))
