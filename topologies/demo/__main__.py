@@ -6,7 +6,9 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -14,11 +16,13 @@ from rich.table import Table
 
 from digitalgrid.client import AsyncPowerClient
 from digitalgrid.gridfile import load_grid
+from digitalgrid.yaml_schema import ConfigError
 from topologies.demo.figures import Figures
 from topologies.demo.observer import Observer
 from topologies.demo.probes import with_probes
 from topologies.demo.scenario import Scenario
-from topologies.emulator.backends import make_emulation
+from topologies.emulator.addresses import NORTHBOUND_ADDRESS, SOUTHBOUND_PORT
+from topologies.emulator.backends import BACKENDS, make_emulation
 from topologies.emulator.emulation import Emulation
 from topologies.emulator.errors import EmulationError
 from topologies.emulator.health import wait_until_healthy
@@ -28,26 +32,37 @@ _GRID = Path(__file__).parents[1] / "elan9.grid.yaml"
 _START_TIMEOUT_S = 30.0
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the story does, and how often."""
+
+    first_cut: str
+    router: str
+    cuts: int
+    cycles: int
+    seed: int
+
+
 @click.command()
 @click.option("--grid", "path", type=click.Path(path_type=Path), default=_GRID)
-@click.option(
-    "--backend", type=click.Choice(["mininet", "local"]), help="Default: as root mininet."
-)
+@click.option("--backend", type=click.Choice(BACKENDS), help="Default: as root mininet.")
 @click.option("--first-cut", default="r3-r5", show_default=True, help="Line to cut first.")
 @click.option("--router", default="r7", show_default=True, help="Router to kill.")
 @click.option("--cuts", default=10, show_default=True, help="Of each kind.")
 @click.option("--cycles", default=300, show_default=True)
 @click.option("--seed", default=1, show_default=True)
 @click.option("--output", type=click.Path(path_type=Path), default=Path("demo.json"))
+@click.option("--run-dir", type=click.Path(path_type=Path), default=Path(".run/demo"))
+@click.option("--northbound", default=NORTHBOUND_ADDRESS, show_default=True)
+@click.option("--southbound-port", default=SOUTHBOUND_PORT, show_default=True)
 def main(
     path: Path,
     backend: str | None,
-    first_cut: str,
-    router: str,
-    cuts: int,
-    cycles: int,
-    seed: int,
     output: Path,
+    run_dir: Path,
+    northbound: str,
+    southbound_port: int,
+    **plan: Any,
 ) -> None:
     """Serves all loads of a network, breaks it in every way, and measures what that costs."""
     console = Console(stderr=True)
@@ -55,25 +70,25 @@ def main(
         backend = "mininet" if os.geteuid() == 0 else "local"
         if backend == "local":
             console.print("not root: plain processes on loopback instead of Mininet hosts")
-    grid = with_probes(load_grid(path))
-    figures = Figures(backend=backend, routers=len(grid.routers))
     started_s = time.monotonic()
 
     def say(text: str) -> None:
         console.print(f"[dim]{time.monotonic() - started_s:7.1f} s[/dim]  {text}")
 
-    say(f"starting {len(grid.routers)} routers ({backend})")
-    options = EmulationOptions(run_dir=Path(".run/demo"))
+    options = EmulationOptions(
+        run_dir=run_dir, northbound=northbound, southbound_port=southbound_port
+    )
     try:
+        grid = with_probes(load_grid(path))
         emulation = make_emulation(grid, backend, options)
-    except EmulationError as error:
+    except (ConfigError, EmulationError) as error:
         raise click.ClickException(str(error)) from error
+    figures = Figures(backend=backend, routers=len(grid.routers))
+    say(f"starting {len(grid.routers)} routers ({backend})")
     try:
         # Agents are forked before this process has any thread or channel of gRPC.
         emulation.start()
-        failure = asyncio.run(
-            _tell(emulation, options, figures, say, first_cut, router, cuts, cycles, seed)
-        )
+        failure = asyncio.run(_tell(emulation, northbound, figures, say, Plan(**plan)))
     finally:
         say("taking the network down")
         emulation.stop()
@@ -82,29 +97,25 @@ def main(
 
 async def _tell(
     emulation: Emulation,
-    options: EmulationOptions,
+    northbound: str,
     figures: Figures,
     say: Callable[[str], None],
-    first_cut: str,
-    router: str,
-    cuts: int,
-    cycles: int,
-    seed: int,
+    plan: Plan,
 ) -> str:
     """The whole story; why it broke off, or nothing."""
     try:
-        async with AsyncPowerClient(options.northbound) as client:
+        async with AsyncPowerClient(northbound) as client:
             await wait_until_healthy(client, emulation.grid, _START_TIMEOUT_S)
             say("all sessions and all lines are up")
             async with Observer(client) as observer:
-                scenario = Scenario(emulation, client, observer, figures, say, seed)
+                scenario = Scenario(emulation, client, observer, figures, say, plan.seed)
                 await scenario.serve_loads()
-                await scenario.cut_lines(cuts, first_cut)
-                await scenario.silence_lines(cuts)
-                await scenario.kill_router(router)
+                await scenario.cut_lines(plan.cuts, plan.first_cut)
+                await scenario.silence_lines(plan.cuts)
+                await scenario.kill_router(plan.router)
                 await scenario.kill_controller()
                 scenario.count_lost()
-                await scenario.cycle(cycles)
+                await scenario.cycle(plan.cycles)
                 await scenario.release_all()
     except TimeoutError as error:
         return str(error)

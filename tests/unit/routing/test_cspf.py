@@ -12,7 +12,7 @@ from controller.routing.cspf import RELATIVE_TOLERANCE, Path, cspf
 from controller.routing.graph import Arc, ArcGraph
 from digitalgrid.physics import sent_w
 
-MOST = settings(max_examples=300, deadline=None)
+MOST = settings(max_examples=200, deadline=None)
 
 
 @dataclass

@@ -32,7 +32,7 @@ def networks(draw: st.DrawFn, *, lossless: bool) -> tuple[ArcGraph, int, dict[in
     return graph, draw(node), available_w
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(networks(lossless=True))
 def test_without_losses_it_is_the_maximum_flow_and_the_cut_that_binds_it(network) -> None:
     graph, sink, available_w = network
@@ -49,7 +49,7 @@ def test_without_losses_it_is_the_maximum_flow_and_the_cut_that_binds_it(network
     assert cut.deliverable_w == pytest.approx(binding_w)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(networks(lossless=False), st.floats(10.0, 40_000.0))
 def test_nothing_that_can_be_routed_is_beyond_it(network, power_w: float) -> None:
     graph, sink, available_w = network

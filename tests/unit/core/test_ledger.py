@@ -1,0 +1,99 @@
+"""Reservations: sums over circuits, the larger of a circuit's generations, and hops freed one by one."""
+
+import pytest
+
+from controller.core.ledger import Ledger, link_direction, load, source
+from controller.core.route import Route, RouteLink
+from digitalgrid.model import CircuitGeneration
+
+
+def route(power_w: float, *, source_id: str = "pv", middle: str = "r2") -> Route:
+    """pv - r1 - middle - r3 - town, with round figures."""
+    links = (
+        RouteLink(f"r1-{middle}", "r1", middle, power_w + 20, power_w + 10, power_w / 100),
+        RouteLink(f"{middle}-r3", middle, "r3", power_w + 10, power_w, power_w / 200),
+    )
+    routers = ("r1", middle, "r3")
+    return Route(source_id, "town", routers, links, (power_w + 30,) * 3, power_w)
+
+
+OUT = link_direction("r1-r2", "r1")
+BACK = link_direction("r1-r2", "r2")
+
+
+def test_a_route_is_held_on_its_source_its_lines_and_its_load():
+    ledger = Ledger()
+    ledger.reserve(CircuitGeneration(1, 1), route(1000.0))
+    assert ledger.total(source("pv")) == 1030.0
+    assert ledger.total(load("town")) == 1000.0
+    assert ledger.total(OUT) == 10.0
+    assert ledger.total(BACK) == 0.0
+    assert ledger.circuits_on_link("r1-r2", "r1", "r2") == [1]
+
+
+def test_circuits_add_up_and_generations_of_one_do_not():
+    ledger = Ledger()
+    ledger.reserve(CircuitGeneration(1, 1), route(1000.0))
+    ledger.reserve(CircuitGeneration(2, 1), route(500.0))
+    ledger.reserve(CircuitGeneration(1, 2), route(1500.0))
+    assert ledger.total(OUT) == 20.0
+    assert ledger.of_circuit(OUT, 1) == 15.0
+    ledger.release(CircuitGeneration(1, 2))
+    assert ledger.total(OUT) == 15.0
+    ledger.release(CircuitGeneration(1, 1))
+    ledger.release(CircuitGeneration(2, 1))
+    assert list(ledger.resources()) == []
+    assert list(ledger.generations()) == []
+
+
+def test_the_larger_generation_counts_whichever_is_newer():
+    ledger = Ledger()
+    ledger.reserve(CircuitGeneration(1, 1), route(1500.0))
+    ledger.reserve(CircuitGeneration(1, 2), route(1000.0))
+    assert ledger.total(OUT) == 15.0
+
+
+def test_another_path_is_held_beside_the_old_one():
+    ledger = Ledger()
+    ledger.reserve(CircuitGeneration(1, 1), route(1000.0))
+    ledger.reserve(CircuitGeneration(1, 2), route(1000.0, middle="r9"))
+    assert ledger.total(OUT) == ledger.total(link_direction("r1-r9", "r1")) == 10.0
+    assert ledger.total(load("town")) == 1000.0
+    held = ledger.held_by_circuit(1)
+    assert {OUT, link_direction("r9-r3", "r9"), source("pv"), load("town")} <= held
+
+
+def test_a_hop_is_freed_by_itself_and_once():
+    ledger = Ledger()
+    key = CircuitGeneration(1, 1)
+    ledger.reserve(key, route(1000.0))
+    for _ in range(2):
+        ledger.release_hop(key, "r1")
+    assert ledger.total(source("pv")) == ledger.total(OUT) == 0.0
+    assert ledger.total(link_direction("r2-r3", "r2")) == 5.0
+    assert ledger.routers_holding(key) == ("r2", "r3")
+    ledger.release_hop(key, "r9")
+    ledger.release_hop(CircuitGeneration(7, 7), "r1")
+    ledger.release_hop(key, "r2")
+    ledger.release_hop(key, "r3")
+    assert ledger.routers_holding(key) == ()
+    assert ledger.held_by_circuit(1) == set()
+
+
+def test_changed_links_are_told_once():
+    ledger = Ledger()
+    ledger.reserve(CircuitGeneration(1, 1), route(1000.0))
+    assert ledger.take_changed_links() == {"r1-r2", "r2-r3"}
+    assert ledger.take_changed_links() == set()
+    ledger.release_hop(CircuitGeneration(1, 1), "r2")
+    assert ledger.take_changed_links() == {"r2-r3"}
+
+
+def test_totals_do_not_drift():
+    ledger = Ledger()
+    for number in range(1, 200):
+        ledger.reserve(CircuitGeneration(number, 1), route(0.1 * number))
+    for number in range(1, 199):
+        ledger.release(CircuitGeneration(number, 1))
+    assert ledger.total(OUT) == pytest.approx(0.199, rel=1e-15)
+    assert ledger.total(OUT) == ledger.recomputed(OUT)

@@ -1,0 +1,94 @@
+"""What is written is what is found after a restart, as far as it can be known."""
+
+from controller.core.circuit import Circuit, CircuitState, Constraints, Generation, Phase
+from controller.core.records import from_record, to_record
+from controller.store.sqlite import SqliteStore
+from digitalgrid.model import CircuitGeneration
+from tests.support.grids import diamond
+from tests.support.simulated_network import PowerRequest, SimulatedNetwork
+from tests.unit.core.test_ledger import route
+
+
+def circuit() -> Circuit:
+    subject = Circuit(
+        *(7, "request", "town", ("pv", "gas"), Constraints(0.1, 4, ("r9",)), 1000.0),
+        priority=3,
+        last_generation=3,
+        state=CircuitState.REROUTING,
+    )
+    for number, phase in (*((1, Phase.WITHDRAWING), (2, Phase.CARRYING), (3, Phase.STAGING)),):
+        key = CircuitGeneration(7, number)
+        subject.generations[number] = Generation(key, 10 + number, route(1000.0), phase)
+    subject.generations[1].freed.add("r2")
+    return subject
+
+
+def test_a_circuit_makes_the_round_trip():
+    record = to_record(circuit(), "fingerprint")
+    restored = from_record(record)
+    assert to_record(restored, "fingerprint") == record
+    assert restored.constraints == Constraints(0.1, 4, ("r9",))
+    assert (restored.power_w, restored.priority, restored.last_generation) == (1000.0, 3, 3)
+    assert restored.generations[1].freed == {"r2"}
+
+
+def test_nothing_is_taken_for_delivered_after_a_restart():
+    restored = from_record(to_record(circuit(), ""))
+    phases = {number: each.phase for number, each in restored.generations.items()}
+    assert phases == {1: Phase.WITHDRAWING, 2: Phase.COMMITTING, 3: Phase.COMMITTING}
+    assert all(each.durable for each in restored.generations.values())
+    assert restored.state is CircuitState.COMMITTING
+
+
+def test_the_state_follows_from_what_was_promised():
+    subject = circuit()
+    subject.generations.clear()
+    assert from_record(to_record(subject, "")).state is CircuitState.WAITING
+    subject.admin_up = False
+    assert from_record(to_record(subject, "")).state is CircuitState.WITHDRAWING
+    for state in (CircuitState.WITHDRAWN, CircuitState.FAILED):
+        subject.state = state
+        assert from_record(to_record(subject, "")).state is state
+
+
+def test_a_restart_keeps_promises_reservations_and_numbers():
+    network = SimulatedNetwork(diamond())
+    for router_id in network.grid.routers:
+        network.connect(router_id)
+    network.deliver_all()
+    request = PowerRequest("request", "town", 2e6, ("solar",))
+    (before,) = network.request(request)
+    network.deliver_all()
+    totals = {key: network.core.ledger.total(key) for key in network.core.ledger.resources()}
+    network.kill_controller(written=0)
+    network.start_controller()
+    assert totals == {
+        key: network.core.ledger.total(key) for key in network.core.ledger.resources()
+    }
+    assert network.request(request)[0].circuit_id == before.circuit_id
+    network.heal()
+    network.check_rest()
+    (generation,) = network.core.book.circuits[1].generations.values()
+    assert generation.key.generation == 1, "nothing had to move"
+    (other,) = network.request(PowerRequest("other", "pump", 1e5))
+    assert other.circuit_id == 2
+
+
+def test_records_survive_the_sqlite_store(tmp_path):
+    network = SimulatedNetwork(diamond())
+    for router_id in network.grid.routers:
+        network.connect(router_id)
+    network.deliver_all()
+    network.request(PowerRequest("request", "town", 2e6, ("solar",)))
+    network.deliver_all()
+    network.event(lambda core, now_ns: core.release(1, now_ns))
+    (_, change) = network.store.pending[-1]
+    store = SqliteStore(tmp_path / "store.sqlite")
+    store.load()
+    store.start(lambda ticket: None, lambda error: None)
+    store.submit(1, change)
+    store.close()
+    store = SqliteStore(tmp_path / "store.sqlite")
+    state = store.load()
+    store.close()
+    assert (state.circuits, state.counters) == (change.circuits, change.counters)

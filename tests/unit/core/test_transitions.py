@@ -1,0 +1,57 @@
+"""The transition table, every state with every event."""
+
+from itertools import product
+
+import pytest
+
+from controller.core.circuit import (
+    TRANSITIONS,
+    Circuit,
+    CircuitEvent,
+    CircuitState,
+    Constraints,
+)
+
+
+def circuit(state: CircuitState) -> Circuit:
+    return Circuit(1, "request", "town", (), Constraints(), 1e6, state=state)
+
+
+@pytest.mark.parametrize(("state", "event"), product(CircuitState, CircuitEvent))
+def test_every_event_in_every_state_moves_as_the_table_says_or_is_refused(state, event):
+    subject = circuit(state)
+    if (state, event) in TRANSITIONS:
+        subject.apply(event, "because")
+        assert (subject.state, subject.reason) == (TRANSITIONS[state, event], "because")
+    else:
+        with pytest.raises(ValueError, match=f"circuit 1: {event.value!r} is not possible"):
+            subject.apply(event)
+        assert subject.state is state
+
+
+def test_what_has_ended_stays_so():
+    ended = {state for state in CircuitState if state.ended}
+    assert ended == {CircuitState.WITHDRAWN, CircuitState.FAILED}
+    assert not [state for state, _ in TRANSITIONS if state in ended]
+
+
+def test_every_state_that_has_not_ended_can_be_released_once_it_is_reserved():
+    for state in set(CircuitState) - {CircuitState.REQUESTED}:
+        possible = (state, CircuitEvent.RELEASED) in TRANSITIONS
+        assert possible is not state.ended
+
+
+def test_an_end_can_be_reached_from_everywhere():
+    for state in CircuitState:
+        reached, more = set(), {state}
+        while more:
+            reached |= more
+            more = {to for (at, _), to in TRANSITIONS.items() if at in reached} - reached
+        assert any(each.ended for each in reached)
+        if not state.ended and state is not CircuitState.WITHDRAWING:
+            assert CircuitState.ACTIVE in reached
+
+
+def test_only_measured_power_makes_a_circuit_active():
+    into_active = {event for (_, event), to in TRANSITIONS.items() if to is CircuitState.ACTIVE}
+    assert into_active == {CircuitEvent.ACTUATED, CircuitEvent.REVERTED}

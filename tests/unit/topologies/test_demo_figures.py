@@ -1,0 +1,99 @@
+"""The demonstration's arithmetic: it must notice a single millijoule."""
+
+from digitalgrid.v1 import power_link_pb2 as pb
+from topologies.demo.books import add_up, powers_w
+from topologies.demo.figures import Figures, LoadFigure, percentile
+
+
+def two_routers() -> list[pb.RouterMeters]:
+    """1000 mJ injected at a; 30 lost in its converter, 10 on the line, 29 at b, 931 delivered."""
+    a = pb.RouterMeters(
+        router_id="a",
+        time_ns=1_000_000_000,
+        converter_loss_mj=30,
+        links=[pb.LinkMeter(link_id="a-b", sent_mj=970, line_loss_mj=10)],
+        sources=[pb.SourceMeter(source_id="pv", injected_mj=1000)],
+    )
+    b = pb.RouterMeters(
+        router_id="b",
+        time_ns=1_000_000_000,
+        converter_loss_mj=29,
+        links=[pb.LinkMeter(link_id="a-b", received_mj=960)],
+        loads=[pb.LoadMeter(load_id="town", delivered_mj=931)],
+    )
+    return [a, b]
+
+
+def test_balanced_books() -> None:
+    books = add_up(two_routers())
+    assert books.conservation_error_mj == 0
+    assert (books.injected_mj, books.delivered_mj) == (1000, 931)
+    assert (books.converter_loss_mj, books.line_loss_mj) == (59, 10)
+
+
+def test_a_millijoule_that_a_router_cannot_account_for_is_an_error() -> None:
+    meters = two_routers()
+    meters[1].loads[0].delivered_mj += 1
+    assert add_up(meters).conservation_error_mj == 1
+
+
+def test_errors_do_not_cancel() -> None:
+    meters = two_routers()
+    meters[0].converter_loss_mj += 1
+    meters[1].converter_loss_mj -= 1
+    assert add_up(meters).conservation_error_mj == 2
+
+
+def test_a_millijoule_that_a_line_cannot_account_for_is_an_error() -> None:
+    meters = two_routers()
+    meters[1].links[0].received_mj -= 1
+    meters[1].converter_loss_mj -= 1
+    assert add_up(meters).conservation_error_mj == 1
+    meters[1].links[0].lost_to_faults_mj = 1
+    books = add_up(meters)
+    assert books.conservation_error_mj == 0
+    assert books.lost_to_faults_mj == 1
+
+
+def test_energy_in_a_buffer_is_accounted_for() -> None:
+    meters = two_routers()
+    meters[1].loads[0].delivered_mj -= 100
+    meters[1].buffered_mj = 100
+    assert add_up(meters).conservation_error_mj == 0
+
+
+def test_powers_are_means_by_each_router_s_own_clock() -> None:
+    before, after = two_routers(), two_routers()
+    after[1].time_ns += 2_000_000_000
+    after[1].loads[0].delivered_mj += 4_000_000
+    after[0].time_ns += 1_000_000_000
+    after[0].sources[0].injected_mj += 3_000_000
+    powers = powers_w(before, after)
+    assert powers.delivered_w == {"town": 2000.0}
+    assert powers.generated_w == {"pv": 3000.0}
+
+
+def test_percentiles_are_nearest_rank() -> None:
+    values = [float(each) for each in range(1, 101)]
+    assert percentile(values, 0.5) == 51.0
+    assert percentile(values, 0.99) == 100.0
+    assert percentile([7.0], 0.99) == 7.0
+    assert percentile([], 0.5) is None
+
+
+def test_what_was_not_measured_is_null_and_not_well() -> None:
+    figures = Figures(backend="local", routers=9)
+    document = figures.to_json()
+    assert document["reroute_ms"] == {
+        "carrier": {"p50": None, "max": None},
+        "silent": {"p50": None, "max": None},
+    }
+    assert document["conservation_error_mj"] is None
+    assert "circuits_lost: not measured" in figures.shortcomings()
+
+
+def test_a_load_that_gets_too_little_is_not_well() -> None:
+    figures = Figures(loads=[LoadFigure("town", 1e6, 0.994e6), LoadFigure("farm", 1e6, 0.996e6)])
+    assert [each for each in figures.shortcomings() if each.startswith("load")] == [
+        "load town: 994000 W of 1000000 W"
+    ]
