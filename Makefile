@@ -24,7 +24,7 @@ PYTHON := $(shell for python in python3 python3.14 python3.13 python3.12 python3
 SUDO := $(shell [ "$$(id -u)" = 0 ] || { sudo -n true 2>/dev/null && echo 'sudo -n'; })
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || sudo -n true 2>/dev/null && echo yes || echo no)
 
-.PHONY: help setup debian proto run stop demo test lint clean
+.PHONY: help setup debian proto run stop demo mesh test lint clean
 
 help: ## Says what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ stop: ## Removes everything that `make run` started, also after a crash
 demo: setup ## Runs the main job with faults and prints what it measured (demo.json)
 	@$(SUDO) $(BIN)/python -m topologies.demo
 
+mesh: setup ## Measures how large a network this machine carries: 100 routers, 200 circuits (mesh.json)
+	@$(SUDO) $(BIN)/python -m topologies.demo.mesh
+
 test: setup lint ## Lint, types, arrows of the house, then all tests (as root also those with Mininet)
 	$(BIN)/pytest
 
@@ -81,5 +84,5 @@ lint: $(STUBS) ## Style (ruff), types (mypy), who may import whom (import-linter
 
 clean: stop ## Removes .venv and all that is generated
 	rm -rf $(VENV) .run build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	rm -f $(STUBS) $(STUBS:.py=.pyi) $(STUBS:_pb2.py=_pb2_grpc.py) demo.json
+	rm -f $(STUBS) $(STUBS:.py=.pyi) $(STUBS:_pb2.py=_pb2_grpc.py) demo.json mesh.json
 	find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +

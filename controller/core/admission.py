@@ -189,7 +189,7 @@ class Admission:
                 return admitted
         for key, _ in admitted:
             self._ledger.release(key)
-        raise self.explain(request)
+        raise self.explain(request, together_w=request.power_w - missing_w)
 
     def _parts(self, request: PowerRequest) -> Iterator[Route]:
         """Routes for what is still missing, the largest that fits first; the caller reserves each before the next."""
@@ -224,7 +224,9 @@ class Admission:
             candidate_w = (low_w + high_w) / 2
         return found
 
-    def explain(self, request: PowerRequest, circuit_id: int = 0) -> Refusal:
+    def explain(
+        self, request: PowerRequest, circuit_id: int = 0, together_w: float = 0.0
+    ) -> Refusal:
         """Why there is no route: the limit that binds, the bottleneck links, or the missing power."""
         refusal = self._over_load_limit(request, circuit_id)
         if refusal is not None:
@@ -240,6 +242,7 @@ class Admission:
             sink=self._node[self.view.loads[request.sink_id][0]],
             available_w=self._most_by_node(available),
             largest_w=largest.power_w if largest else 0.0,
+            together_w=together_w,
             unconstrained=self.route(
                 request.sink_id,
                 request.power_w,

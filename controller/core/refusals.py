@@ -34,9 +34,13 @@ def explain_no_route(
     sink: int,
     available_w: Mapping[int, float],
     largest_w: float,
+    together_w: float,
     unconstrained: Route | None,
 ) -> Refusal:
-    """The first that holds: sink away, no source, a constraint, a cut that is too small, or no single path."""
+    """The first that holds: sink away, no source, a constraint, a cut that is too small, or no single path.
+
+    ``largest_w`` is the most that one circuit could carry, ``together_w`` what several were found to.
+    """
     sink_router_id = view.loads[request.sink_id][0]
     if not view.routers[sink_router_id].usable:
         return Refusal(
@@ -58,31 +62,39 @@ def explain_no_route(
     cut = minimum_cut(graph, sink, available_w)
     links = sorted({arc_link_ids[arc] for arc in cut.arcs})
     if cut.deliverable_w < request.power_w:
-        missing_w = request.power_w - cut.deliverable_w
-        return Refusal(
-            RefusalCode.RESOURCE_EXHAUSTED,
-            "INSUFFICIENT_CAPACITY",
-            f"at most {cut.deliverable_w:.6g} W can still reach load {request.sink_id!r}:"
-            f" {missing_w:.6g} W are missing; it is held up by"
-            f" {'links ' + ', '.join(links) if links else 'the sources'}",
-            field="power_w",
-            metadata={
-                "bottleneck_links": ",".join(links),
-                "deliverable_w": repr(cut.deliverable_w),
-                "missing_w": repr(missing_w),
-            },
-        )
-    hint = "" if request.allow_split else "; allow a split, or ask for less"
+        return _insufficient_capacity(request, cut.deliverable_w, links)
+    if request.allow_split:
+        # The cut counts no losses on the way; the circuits that were tried do.
+        return _insufficient_capacity(request, together_w, links)
     return Refusal(
         RefusalCode.RESOURCE_EXHAUSTED,
         "NO_SINGLE_PATH",
         f"no single path carries {request.power_w:.6g} W to load {request.sink_id!r}: the largest"
-        f" carries {largest_w:.6g} W{hint}",
+        f" carries {largest_w:.6g} W; allow a split, or ask for less",
         field="power_w",
         metadata={
             "bottleneck_links": ",".join(links),
             "largest_single_w": repr(largest_w),
             "missing_w": repr(request.power_w - largest_w),
+        },
+    )
+
+
+def _insufficient_capacity(
+    request: PowerRequest, deliverable_w: float, links: Sequence[str]
+) -> Refusal:
+    missing_w = request.power_w - deliverable_w
+    return Refusal(
+        RefusalCode.RESOURCE_EXHAUSTED,
+        "INSUFFICIENT_CAPACITY",
+        f"at most {deliverable_w:.6g} W can still reach load {request.sink_id!r}:"
+        f" {missing_w:.6g} W are missing; it is held up by"
+        f" {'links ' + ', '.join(links) if links else 'the sources'}",
+        field="power_w",
+        metadata={
+            "bottleneck_links": ",".join(links),
+            "deliverable_w": repr(deliverable_w),
+            "missing_w": repr(missing_w),
         },
     )
 

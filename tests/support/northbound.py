@@ -36,7 +36,7 @@ def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Non
             await asyncio.wait_for(test(**fixtures), TIMEOUT_S)
 
         asyncio.run(guarded())
-        assert unhandled == []
+        assert not unhandled, unhandled
 
     return run
 

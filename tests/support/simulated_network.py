@@ -79,9 +79,21 @@ class SimulatedNetwork:
         self.grid = SimulatedGrid(grid)
         self.store = SimulatedStore()
         self.sessions: dict[str, Session] = {}
+        self.sent: list[tuple[str, ToRouter]] = []
         self.delivered_results: list[tuple[str, TransactionResult]] = []
+        # What this says yes to never arrives: (router, message).
+        self.loses: Callable[[str, ToRouter | FromRouter], bool] = lambda router_id, message: False
         self.core: Controller | None = None
         self.start_controller()
+
+    @classmethod
+    def running(cls, grid: Grid, settings: CoreSettings | None = None) -> "SimulatedNetwork":
+        """With all routers connected and in step."""
+        network = cls(grid, settings)
+        for router_id in network.grid.routers:
+            network.connect(router_id)
+        network.deliver_all()
+        return network
 
     # The controller
 
@@ -112,6 +124,7 @@ class SimulatedNetwork:
             if isinstance(effect, Persist):
                 self.store.pending.append((effect.ticket, effect.change))
             elif isinstance(effect, Send) and effect.router_id in self.sessions:
+                self.sent.append((effect.router_id, effect.message))
                 self.sessions[effect.router_id].to_router.append(effect.message)
 
     def request(self, request: PowerRequest) -> list[Circuit]:
@@ -155,6 +168,8 @@ class SimulatedNetwork:
     def deliver_to_router(self, router_id: str) -> None:
         session = self.sessions[router_id]
         message = session.to_router.popleft()
+        if self.loses(router_id, message):
+            return
         election_id = ElectionId(0, self.store.epoch)
         answer = self.grid.routers[router_id].apply(message, election_id, self.now_ns)
         session.to_controller.append(answer)
@@ -162,6 +177,8 @@ class SimulatedNetwork:
 
     def deliver_to_controller(self, router_id: str) -> None:
         message = self.sessions[router_id].to_controller.popleft()
+        if self.loses(router_id, message):
+            return
         if isinstance(message, TransactionResult):
             self.delivered_results.append((router_id, message))
         self.tell(router_id, message)

@@ -1,6 +1,6 @@
 """An emulation in a process of its own, and how the process that wants one hears of it.
 
-Run as ``python -m topologies.emulator.background FD REQUEST``; the outcome is one line written to FD.
+Run as ``python -m topologies.emulator FD REQUEST``; the outcome is one line written to FD.
 """
 
 import json
@@ -32,10 +32,9 @@ def start_detached(file: str, backend: str, options: EmulationOptions) -> None:
     read_end, write_end = os.pipe()
     os.set_inheritable(write_end, True)
     append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    module = "topologies.emulator.background"
     pid = os.posix_spawn(
         sys.executable,
-        [sys.executable, "-m", module, str(write_end), json.dumps(request)],
+        [sys.executable, "-m", __package__, str(write_end), json.dumps(request)],
         os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -80,7 +79,3 @@ def main() -> int:
             report(str(error))
             return 1
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -36,8 +36,8 @@ def ensure_running() -> bool:
 
 
 def stop_unless_used() -> None:
-    """Stop Open vSwitch, unless it has bridges: then somebody else needs it by now."""
-    if not run("ovs-vsctl", "list-br").split():
+    """Stop Open vSwitch where it runs, unless it has bridges: then somebody else needs it by now."""
+    if is_running() and not run("ovs-vsctl", "list-br").split():
         run(_INIT_SCRIPT if Path(_INIT_SCRIPT).exists() else _CTL_SCRIPT, "stop")
 
 

@@ -58,12 +58,9 @@ class Promises(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.network = SimulatedNetwork(self.grid)
+        self.network = SimulatedNetwork.running(self.grid)
         self.client = Client()
         self.sent: list[PowerRequest] = []
-        for router_id in self.network.grid.routers:
-            self.network.connect(router_id)
-        self.network.deliver_all()
 
     @initialize(sinks=st.lists(INDEX, min_size=1, max_size=4), power_w=POWERS_W)
     def begin_with_circuits(self, sinks, power_w):

@@ -2,11 +2,12 @@
 
 from controller.core.circuit import Circuit, CircuitState, Constraints, Generation, Phase
 from controller.core.records import from_record, to_record
+from controller.core.request import PowerRequest
 from controller.store.sqlite import SqliteStore
 from digitalgrid.model import CircuitGeneration
 from tests.support.grids import diamond
-from tests.support.simulated_network import PowerRequest, SimulatedNetwork
-from tests.unit.core.test_ledger import route
+from tests.support.routes import route
+from tests.support.simulated_network import SimulatedNetwork
 
 
 def circuit() -> Circuit:
@@ -52,10 +53,7 @@ def test_the_state_follows_from_what_was_promised():
 
 
 def test_a_restart_keeps_promises_reservations_and_numbers():
-    network = SimulatedNetwork(diamond())
-    for router_id in network.grid.routers:
-        network.connect(router_id)
-    network.deliver_all()
+    network = SimulatedNetwork.running(diamond())
     request = PowerRequest("request", "town", 2e6, ("solar",))
     (before,) = network.request(request)
     network.deliver_all()
@@ -75,10 +73,7 @@ def test_a_restart_keeps_promises_reservations_and_numbers():
 
 
 def test_records_survive_the_sqlite_store(tmp_path):
-    network = SimulatedNetwork(diamond())
-    for router_id in network.grid.routers:
-        network.connect(router_id)
-    network.deliver_all()
+    network = SimulatedNetwork.running(diamond())
     network.request(PowerRequest("request", "town", 2e6, ("solar",)))
     network.deliver_all()
     network.event(lambda core, now_ns: core.release(1, now_ns))

@@ -17,7 +17,7 @@ def circuit(state: CircuitState) -> Circuit:
     return Circuit(1, "request", "town", (), Constraints(), 1e6, state=state)
 
 
-@pytest.mark.parametrize(("state", "event"), product(CircuitState, CircuitEvent))
+@pytest.mark.parametrize(("state", "event"), list(product(CircuitState, CircuitEvent)))
 def test_every_event_in_every_state_moves_as_the_table_says_or_is_refused(state, event):
     subject = circuit(state)
     if (state, event) in TRANSITIONS:

@@ -1,0 +1,157 @@
+"""Admission: what fits is reserved, what does not is explained, and nothing is reserved for it."""
+
+import pytest
+
+from controller.core.circuit import CircuitState, Constraints
+from controller.core.errors import Refusal, RefusalCode
+from controller.core.invariants import broken_invariants
+from controller.core.ledger import link_direction, load, source
+from controller.core.request import PowerRequest
+from digitalgrid.physics import added_line_loss_w
+from tests.support.grids import diamond
+from tests.support.simulated_network import SimulatedNetwork
+
+
+@pytest.fixture
+def network() -> SimulatedNetwork:
+    return SimulatedNetwork.running(diamond())
+
+
+def request(power_w: float, sink: str = "town", request_id: str = "", **more) -> PowerRequest:
+    return PowerRequest(request_id or f"{sink} {power_w}", sink, power_w, **more)
+
+
+def refused(network: SimulatedNetwork, asked: PowerRequest) -> Refusal:
+    before = {key: network.core.ledger.total(key) for key in network.core.ledger.resources()}
+    with pytest.raises(Refusal) as refusal:
+        network.request(asked)
+    after = {key: network.core.ledger.total(key) for key in network.core.ledger.resources()}
+    assert before == after
+    return refusal.value
+
+
+def test_a_newcomer_pays_for_the_loss_that_it_causes(network):
+    (first,) = network.request(request(1e6, source_ids=("gas",)))
+    (second,) = network.request(request(1.5e6, source_ids=("gas",)))
+    (a,), (b,) = first.newest().route.links, second.newest().route.links
+    assert a.link_id == b.link_id == "r3-r4"
+    loss_w = added_line_loss_w(0.8, a.current_a, b.current_a)
+    assert b.sent_w - b.received_w == pytest.approx(loss_w)
+    total_a = network.core.ledger.total(link_direction("r3-r4", "r3"))
+    together_w = added_line_loss_w(0.8, 0.0, total_a)
+    assert (a.sent_w - a.received_w) + (b.sent_w - b.received_w) == pytest.approx(together_w)
+
+
+def test_both_directions_share_one_ampacity(network):
+    # 5 MW from r1 to works fill most of r1-r2, so little is left for the way back.
+    network.request(request(5e6, "works", source_ids=("solar",)))
+    network.cut("r1-r3")
+    network.deliver_all()
+    refusal = refused(network, request(1e6, "pump", source_ids=("gas",)))
+    assert refusal.code is RefusalCode.RESOURCE_EXHAUSTED
+    assert refusal.metadata["bottleneck_links"] == "r1-r2"
+
+
+def test_a_source_and_a_load_at_one_router_make_a_circuit_without_hops(network):
+    (circuit,) = network.request(request(1e6, "pump", constraints=Constraints(max_hops=0)))
+    route = circuit.newest().route
+    assert (route.router_ids, route.links) == (("r1",), ())
+    assert route.injected_w == 1e6 / 0.97
+
+
+def test_a_split_leaves_nothing_out_and_no_crumbs(network):
+    circuits = network.request(request(9e6, allow_split=True))
+    assert sum(each.power_w for each in circuits) == pytest.approx(9e6)
+    assert all(each.power_w >= 1.0 for each in circuits)
+    assert network.core.ledger.total(load("town")) == pytest.approx(9e6)
+    assert broken_invariants(network.core) == []
+
+
+def test_what_one_circuit_can_serve_is_not_split(network):
+    assert len(network.request(request(2e6, allow_split=True))) == 1
+
+
+def test_a_split_that_falls_short_reserves_nothing(network):
+    refusal = refused(network, request(11.5e6, allow_split=True))
+    assert refusal.reason == "INSUFFICIENT_CAPACITY"
+    missing_w = float(refusal.metadata["missing_w"])
+    assert network.request(request(11.5e6 - missing_w - 1.0, allow_split=True))
+
+
+def test_the_explanation_tells_what_would_fit(network):
+    refusal = refused(network, request(8e6))
+    assert refusal.reason == "NO_SINGLE_PATH"
+    largest_w = float(refusal.metadata["largest_single_w"])
+    assert network.request(request(largest_w))
+    assert "allow a split" in str(refusal)
+
+
+def test_exactly_what_is_left_fits(network):
+    network.request(request(0.4e6, "pump"))
+    (rest,) = network.request(request(0.6e6, "pump"))
+    assert rest.power_w == 0.6e6
+    assert refused(network, request(1.0, "pump")).reason == "LOAD_LIMIT_EXCEEDED"
+
+
+def test_constraints_are_kept(network):
+    limit = Constraints(max_loss_fraction=0.08)
+    (circuit,) = network.request(request(1e6, constraints=limit))
+    assert circuit.newest().route.loss_fraction <= 0.08
+    tight = Constraints(max_loss_fraction=0.05)
+    refusal = refused(network, request(1e6, request_id="tight", constraints=tight))
+    assert refusal.field == "constraints.max_loss_fraction"
+    around = Constraints(avoid_ids=("r3",))
+    (circuit,) = network.request(request(1e6, request_id="around", constraints=around))
+    assert "r3" not in circuit.newest().route.router_ids
+
+
+def test_the_cheapest_source_that_can_is_taken_at_a_router(network):
+    core = network.core
+    (_, gas) = core.view.sources["gas"]
+    core.view.sources["cheap"] = ("r3", type(gas)("cheap", 1e6, 1.0))
+    (circuit,) = network.request(request(0.5e6, constraints=Constraints(max_hops=1)))
+    assert circuit.newest().route.source_id == "cheap"
+    (circuit,) = network.request(request(2e6, constraints=Constraints(max_hops=1)))
+    assert circuit.newest().route.source_id == "gas"
+
+
+def test_a_source_is_not_sold_twice(network):
+    network.request(request(3e6, "works", source_ids=("gas",)))
+    refusal = refused(network, request(1e6, source_ids=("gas",)))
+    assert refusal.reason in ("INSUFFICIENT_CAPACITY", "NO_SINGLE_PATH")
+    assert network.core.ledger.total(source("gas")) <= 4e6
+
+
+def test_nothing_new_goes_over_a_router_that_is_away(network):
+    network.disconnect("r2")
+    (circuit,) = network.request(request(1e6, source_ids=("solar",)))
+    assert circuit.newest().route.router_ids == ("r1", "r3", "r4")
+    refusal = refused(network, request(1e6, "works"))
+    assert refusal.reason == "ROUTER_NOT_CONNECTED"
+
+
+def test_an_advertisement_that_aged_out_admits_nothing_and_stops_nothing(network):
+    (running,) = network.request(request(1e6, source_ids=("solar",)))
+    network.deliver_all()
+    network.now_ns += 89_000_000_000
+    network.advertise("r1", "r3", "r4")
+    network.deliver_all()
+    network.advance(2_000_000_000)
+    (circuit,) = network.request(request(1.1e6, source_ids=("solar",)))
+    assert circuit.newest().route.router_ids == ("r1", "r3", "r4")
+    assert running.state is CircuitState.ACTIVE
+    assert running.newest().route.router_ids == ("r1", "r2", "r4")
+
+
+def test_a_change_beyond_the_loads_limit_is_refused_also_while_waiting(network):
+    (circuit,) = network.request(request(2e6))
+    network.deliver_all()
+    for link_id in ("r2-r4", "r3-r4"):
+        network.cut(link_id)
+    network.deliver_all()
+    assert circuit.state is CircuitState.WAITING
+    with pytest.raises(Refusal, match="takes at most"):
+        network.event(lambda core, now_ns: core.change(circuit.circuit_id, 13e6, now_ns))
+    network.event(lambda core, now_ns: core.change(circuit.circuit_id, 3e6, now_ns))
+    network.heal()
+    assert (circuit.state, circuit.power_w) == (CircuitState.ACTIVE, 3e6)

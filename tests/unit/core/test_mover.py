@@ -1,0 +1,154 @@
+"""Reroutes: who moves, in which order, onto what, and who stays where he is."""
+
+import pytest
+
+from controller.core.circuit import Circuit, CircuitState, Constraints
+from controller.core.request import PowerRequest
+from digitalgrid.gridfile import loads_grid
+from tests.support.grids import diamond
+from tests.support.simulated_network import MS, S, SimulatedNetwork
+
+
+@pytest.fixture
+def network() -> SimulatedNetwork:
+    return SimulatedNetwork.running(diamond())
+
+
+def active(network: SimulatedNetwork, power_w: float = 2e6, sink: str = "town", **more) -> Circuit:
+    name = f"{sink} {power_w} {len(network.core.book.circuits)}"
+    (circuit,) = network.request(PowerRequest(name, sink, power_w, ("solar",), **more))
+    network.deliver_all()
+    assert circuit.state is CircuitState.ACTIVE
+    return circuit
+
+
+def path(circuit: Circuit) -> tuple[str, ...]:
+    return circuit.newest().route.router_ids
+
+
+def test_a_cut_line_moves_what_crosses_it_and_nothing_else(network):
+    crossing = active(network)
+    other = active(network, 1e6, "works")
+    network.cut("r2-r4")
+    network.deliver_all()
+    assert (crossing.state, path(crossing)) == (CircuitState.ACTIVE, ("r1", "r3", "r4"))
+    assert (other.last_generation, path(other)) == (1, ("r1", "r2"))
+    assert crossing.newest().admission_seq > other.newest().admission_seq
+    network.check()
+
+
+def test_a_killed_router_costs_only_who_has_no_way_around(network):
+    around = active(network)
+    there = active(network, 1e6, "works")
+    network.kill_router("r2")
+    network.deliver_all()
+    assert (around.state, path(around)) == (CircuitState.ACTIVE, ("r1", "r3", "r4"))
+    assert there.state is CircuitState.WAITING
+    network.restart_router("r2")
+    network.connect("r2")
+    network.deliver_all()
+    network.advance(S)
+    network.deliver_all()
+    assert there.state is CircuitState.ACTIVE
+    network.heal()
+    network.check_rest()
+
+
+def test_the_present_source_is_kept_where_it_can_be(network):
+    (circuit,) = network.request(PowerRequest("any", "works", 1e6))
+    network.deliver_all()
+    assert circuit.newest().route.source_id == "solar"
+    network.cut("r1-r2")
+    network.deliver_all()
+    assert path(circuit) == ("r1", "r3", "r4", "r2")
+
+
+def test_constraints_hold_over_reroutes(network):
+    circuit = active(network, constraints=Constraints(avoid_ids=("r3",)))
+    network.cut("r1-r2")
+    network.deliver_all()
+    assert circuit.state is CircuitState.WAITING
+    assert network.grid.held() == set()
+    network.mend("r1-r2")
+    network.deliver_all()
+    network.advance(S)
+    network.deliver_all()
+    assert (circuit.state, path(circuit)) == (CircuitState.ACTIVE, ("r1", "r2", "r4"))
+
+
+def test_a_line_that_comes_and_goes_while_the_news_are_under_way_ends_well(network):
+    circuit = active(network)
+    for _ in range(3):
+        network.cut("r2-r4")
+        network.mend("r2-r4")
+    network.deliver_all()
+    network.heal()
+    network.check_rest()
+    assert circuit.state is CircuitState.ACTIVE
+
+
+def test_power_reported_from_a_path_that_is_down_makes_nothing_active(network):
+    (circuit,) = network.request(PowerRequest("a", "town", 2e6, ("solar",)))
+    network.make_durable(9)
+    for router_id in ("r1", "r2", "r4") * 2:
+        session = network.sessions[router_id]
+        while session.to_router:
+            network.deliver_to_router(router_id)
+        while session.to_controller and router_id != "r4":
+            network.deliver_to_controller(router_id)
+        while len(session.to_controller) > 1:
+            network.deliver_to_controller(router_id)
+    network.cut("r1-r2")
+    network.deliver_to_controller("r1")
+    network.deliver_all()
+    assert circuit.state is CircuitState.ACTIVE
+    assert path(circuit) == ("r1", "r3", "r4")
+
+
+def test_one_circuits_failure_does_not_stop_anothers_reroute(network):
+    stuck = active(network, constraints=Constraints(avoid_ids=("r3",)))
+    free = active(network, 1e6)
+    network.cut("r2-r4")
+    network.deliver_all()
+    assert stuck.state is CircuitState.WAITING
+    assert (free.state, path(free)) == (CircuitState.ACTIVE, ("r1", "r3", "r4"))
+
+
+def test_the_more_urgent_is_moved_first():
+    text = """
+name: narrow
+defaults: {voltage_v: 20000, efficiency: 1.0, resistance_ohm: 0.1}
+routers: [{id: r1}, {id: r2}, {id: r3}]
+links:
+  - {id: r1-r3, a: r1, b: r3, ampacity_a: 300}
+  - {id: r1-r2, a: r1, b: r2, ampacity_a: 120}
+  - {id: r2-r3, a: r2, b: r3, ampacity_a: 120}
+sources: [{id: solar, router: r1, max_power_w: 9e6}]
+loads:
+  - {id: town, router: r3, power_w: 2e6}
+  - {id: clinic, router: r3, power_w: 2e6, priority: 5}
+"""
+    network = SimulatedNetwork.running(loads_grid(text, "narrow"))
+    town = active(network)
+    clinic = active(network, sink="clinic")
+    network.cut("r1-r3")
+    network.deliver_all()
+    assert (clinic.state, path(clinic)) == (CircuitState.ACTIVE, ("r1", "r2", "r3"))
+    assert town.state is CircuitState.WAITING
+    network.mend("r1-r3")
+    network.deliver_all()
+    network.advance(20 * MS)
+    network.deliver_all()
+    assert town.state is CircuitState.ACTIVE
+
+
+def test_a_silent_controller_session_moves_nothing(network):
+    circuit = active(network)
+    for router_id in ("r1", "r2", "r4"):
+        network.disconnect(router_id)
+    network.advance(300 * S)
+    assert (circuit.state, circuit.last_generation) == (CircuitState.ACTIVE, 1)
+    for router_id in ("r1", "r2", "r4"):
+        network.connect(router_id)
+    network.deliver_all()
+    assert (circuit.state, circuit.last_generation) == (CircuitState.ACTIVE, 1)
