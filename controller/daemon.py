@@ -8,7 +8,7 @@ from pathlib import Path
 
 from controller.config import ControllerConfig
 from controller.core.controller import CoreSettings
-from controller.core.programming import Timeouts
+from controller.core.timeouts import Timeouts
 from controller.northbound.server import start_server as start_northbound
 from controller.runtime import Runtime
 from controller.southbound.service import start_server as start_southbound

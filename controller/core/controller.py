@@ -27,21 +27,13 @@ from controller.core.messages import (
     TransactionResult,
 )
 from controller.core.mover import Mover
-from controller.core.programming import (
-    Actuated,
-    Failed,
-    Freed,
-    Gone,
-    Outcome,
-    Programmer,
-    Starved,
-    Timeouts,
-    new_generation,
-)
+from controller.core.outcomes import Actuated, Failed, Freed, Gone, Outcome, Starved
+from controller.core.programming import Programmer, new_generation
 from controller.core.reconcile import Differences, compare
 from controller.core.records import StoredState
 from controller.core.request import PowerRequest, check_power, check_request
 from controller.core.route import Route
+from controller.core.timeouts import Timeouts
 from digitalgrid.model import CircuitGeneration, RouterLsa
 
 _S = 1_000_000_000

@@ -4,7 +4,6 @@ The decision is durable before the first Commit. Nothing is freed before the rou
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count
 
@@ -30,69 +29,13 @@ from controller.core.messages import (
     TransactionResult,
     Withdraw,
 )
+from controller.core.outcomes import Actuated, Failed, Freed, Gone, Outcome, Starved
 from controller.core.route import Route, hop_snapshots
+from controller.core.timeouts import MS, Timeouts
 from digitalgrid.model import CircuitGeneration, HopSnapshot
 
-_MS = 1_000_000
 # Generations that are staged or committed at the same time.
 MOST_IN_FLIGHT = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """How long each phase may take. The lease is counted from sending, less a margin."""
-
-    lease_ms: int = 2000
-    stage_ms: int = 1000
-    commit_ms: int = 1000
-    actuate_ms: int = 3000
-    drain_ms: int = 2000
-    withdraw_ms: int = 1000
-
-    @property
-    def safe_lease_ns(self) -> int:
-        return self.lease_ms * _MS * 3 // 4
-
-
-@dataclass(frozen=True, slots=True)
-class Actuated:
-    """The sink measures the power of this generation."""
-
-    key: CircuitGeneration
-
-
-@dataclass(frozen=True, slots=True)
-class Starved:
-    """The sink of a carrying generation measures less than it should."""
-
-    key: CircuitGeneration
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """The generation was given up. ``router_id`` stood in its way, if anyone did; ``permanent``: and always will."""
-
-    key: CircuitGeneration
-    reason: str
-    router_id: str = ""
-    permanent: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """No router holds anything of this generation any more."""
-
-    key: CircuitGeneration
-
-
-@dataclass(frozen=True, slots=True)
-class Freed:
-    """One more router has let go of this generation; what it held there may be promised to others."""
-
-    key: CircuitGeneration
-
-
-Outcome = Actuated | Starved | Failed | Freed | Gone
 
 
 class Programmer:
@@ -398,7 +341,7 @@ class Programmer:
     def _enter(self, generation: Generation, phase: Phase, now_ns: int, timeout_ms: int) -> None:
         generation.phase = phase
         generation.touched_ns = now_ns
-        generation.deadline_ns = now_ns + timeout_ms * _MS
+        generation.deadline_ns = now_ns + timeout_ms * MS
         self._busy[generation.key] = generation
         if phase in IN_FLIGHT_PHASES:
             self._in_flight.add(generation.key)
