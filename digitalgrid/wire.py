@@ -10,7 +10,6 @@ import hashlib
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from digitalgrid.model import CircuitGeneration
@@ -54,8 +53,7 @@ class DemandRecord(NamedTuple):
     demand_mw: int
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One datagram on a power link. Times are the sender's monotonic clock."""
 
     link_hash: int
@@ -138,10 +136,23 @@ def decode(datagram: bytes) -> Frame:
     """
     if len(datagram) < _SMALLEST_BYTES:
         raise FrameError(f"{len(datagram)} bytes are too short for a frame")
-    magic, version, flags, part, parts, *numbers, power_count, demand_count = _HEADER.unpack_from(
-        datagram
-    )
-    link_hash, sender_hash, mine, yours, seq, origin_ns, interval_ns, total_mj = numbers
+    (
+        magic,
+        version,
+        flags,
+        part,
+        parts,
+        link_hash,
+        sender_hash,
+        mine,
+        yours,
+        seq,
+        origin_ns,
+        interval_ns,
+        total_mj,
+        power_count,
+        demand_count,
+    ) = _HEADER.unpack_from(datagram)
     if magic != _MAGIC:
         raise FrameError("not a power link frame")
     if version != WIRE_VERSION:
@@ -156,15 +167,25 @@ def decode(datagram: bytes) -> Frame:
         raise FrameError(f"part {part} of {parts} makes no sense")
     if not parts and (power_count or demand_count):
         raise FrameError("a hello carries records")
-    power = tuple(
-        PowerRecord(CircuitGeneration(circuit_id, generation), received, loss, grant, bool(mark))
-        for circuit_id, generation, mark, received, loss, grant in _POWER.iter_unpack(
-            datagram[_HEADER.size : demands_at]
+    power = (
+        tuple(
+            PowerRecord(
+                CircuitGeneration(circuit_id, generation), received, loss, grant, bool(mark)
+            )
+            for circuit_id, generation, mark, received, loss, grant in _POWER.iter_unpack(
+                datagram[_HEADER.size : demands_at]
+            )
         )
+        if power_count
+        else ()
     )
-    demands = tuple(
-        DemandRecord(CircuitGeneration(circuit_id, generation), demand)
-        for circuit_id, generation, demand in _DEMAND.iter_unpack(datagram[demands_at:end])
+    demands = (
+        tuple(
+            DemandRecord(CircuitGeneration(circuit_id, generation), demand)
+            for circuit_id, generation, demand in _DEMAND.iter_unpack(datagram[demands_at:end])
+        )
+        if demand_count
+        else ()
     )
     frame = Frame(
         link_hash=link_hash,

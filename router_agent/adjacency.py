@@ -29,18 +29,22 @@ class Adjacency:
         self.carrier = False
         self.up = False
 
-    @property
-    def deadline_ns(self) -> int | None:
+    def deadline_ns(self, leeway_ns: int = 0) -> int | None:
         """When the line goes down unless the neighbour is heard before."""
-        return self._last_heard_ns + self._dead_ns if self.up else None
+        return self._last_heard_ns + self._dead_ns + leeway_ns if self.up else None
 
     def set_carrier(self, carrier: bool) -> None:
         self.carrier = carrier
         if not carrier:
             self._go_down()
 
-    def expire(self, now_ns: int) -> None:
-        if self.up and now_ns >= self._last_heard_ns + self._dead_ns:
+    def expire(self, now_ns: int, leeway_ns: int = 0) -> None:
+        """Goes down where the neighbour is silent for too long.
+
+        ``leeway_ns``: by how much it may be late without being dead, for this router is as late itself.
+        """
+        deadline_ns = self.deadline_ns(leeway_ns)
+        if deadline_ns is not None and now_ns >= deadline_ns:
             self._go_down()
 
     def restart(self) -> None:

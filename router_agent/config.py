@@ -112,8 +112,12 @@ class RouterConfig:
         return self.hello_interval_ms * NS_PER_MS
 
     @property
+    def hello_slack_ns(self) -> int:
+        return self.hello_slack_ms * NS_PER_MS
+
+    @property
     def dead_ns(self) -> int:
-        return 3 * self.hello_ns + self.hello_slack_ms * NS_PER_MS
+        return 3 * self.hello_ns + self.hello_slack_ns
 
 
 def load_config(path: str | Path) -> RouterConfig:

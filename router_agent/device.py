@@ -1,7 +1,8 @@
 """The router as a pure device: events in, effects out, the time passed in; no I/O, clock or thread.
 
 Every event method returns the effects that it causes, to be carried out in order. Between events the device sleeps
-until :meth:`RouterDevice.next_deadline_ns`.
+until :meth:`RouterDevice.next_deadline_ns`. What an event changes in the rates is worked out by the timer, which is due
+at once then: events that come together, as they do at a router that is late, are answered together.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,12 +11,10 @@ from digitalgrid.model import (
     NO_ELECTION_ID,
     CircuitGeneration,
     ElectionId,
-    LinkAdvertisement,
-    LoadAdvertisement,
     RouterLsa,
-    SourceAdvertisement,
 )
 from digitalgrid.wire import DemandRecord, name_hash
+from router_agent.advertisement import advertisement
 from router_agent.circuit_table import CircuitTable, Code, Mutation, Operation, Outcome
 from router_agent.config import NS_PER_MS, NS_PER_S, RouterConfig
 from router_agent.effects import (
@@ -29,6 +28,7 @@ from router_agent.effects import (
 )
 from router_agent.energy import Converter
 from router_agent.flow import Flow, FlowState, Playout
+from router_agent.lateness import Lateness
 from router_agent.line import Energy, Line
 from router_agent.meters import RouterBooks
 from router_agent.rates import settle
@@ -70,14 +70,16 @@ class RouterDevice:
         self._tick_began_ns = now_ns
         phase_ns = name_hash(config.router_id) % config.tick_ns
         self._next_tick_ns = now_ns + config.tick_ns - (now_ns - phase_ns) % config.tick_ns
-        # A packet may be this much late before a steady stream runs dry.
-        self._cushion_ns = config.tick_ns + max(2 * NS_PER_MS, config.tick_ns // 20)
         self._first_energy_ns: int | None = None
         self._lsa_seq = 1
         self._next_refresh_ns = now_ns + self._refresh_ns
+        self._lateness = Lateness(config.dead_ns, now_ns)
+        # Lines that must hear of the state of this end, and whether the rates must be found anew before that.
         self._due: set[str] = set()
+        self._unsettled = False
+        self._wake_ns = now_ns
         self._effects: list[Effect] = []
-        # Energy has moved since the books were last to be saved.
+        # Energy has moved since the books were last saved.
         self._unsaved = False
 
     # ------------------------------------------------------------------ events
@@ -88,22 +90,25 @@ class RouterDevice:
             self._link_state_changed(now_ns)
         elif carrier:
             self._send(line, [line.hello(now_ns)])
-        return self._flush(now_ns)
+        self._wake_by(now_ns)
+        return self._take_effects()
 
     def datagram_received(self, link_id: str, datagram: bytes, now_ns: int) -> list[Effect]:
         line = self.lines[link_id]
         arrival = line.receive(datagram, now_ns)
-        first = self._take(line, arrival.energy, now_ns)
+        if not any(arrival):
+            return []
+        first = self._take(line, arrival.energy, now_ns) if arrival.energy else []
         if arrival.went_up or arrival.went_down:
             self._link_state_changed(now_ns)
         elif first or arrival.restated:
-            self._rates_changed(now_ns)
+            self._unsettle(now_ns)
         self._due.update(flow.egress.link.id for flow in first if flow.egress is not None)
         if arrival.went_up:
             self._due.add(link_id)
         elif arrival.owes_hello:
             self._send(line, [line.hello(now_ns)])
-        return self._flush(now_ns)
+        return self._take_effects()
 
     def mutate(self, mutation: Mutation, now_ns: int) -> list[Effect]:
         outcome = self.table.apply(mutation, now_ns)
@@ -115,33 +120,34 @@ class RouterDevice:
         self._effects.append(Answer(outcome))
         if mutation.operation is Operation.DRAIN and outcome.code is Code.OK:
             self._drain(mutation.circuits, now_ns)
-        return self._flush(now_ns)
+        expiry_ns = self.table.next_expiry_ns()
+        if expiry_ns is not None:
+            self._wake_by(expiry_ns)
+        return self._take_effects()
 
     def timer(self, now_ns: int) -> list[Effect]:
+        self._lateness.note(self._wake_ns, now_ns)
         self.table.expire(now_ns)
-        expired = [line for line in self.lines.values() if line.expire(now_ns)]
-        if expired:
-            self._link_state_changed(now_ns)
-        for line in expired:
-            self._send(line, [line.hello(now_ns)])
-        if self._first_energy_ns is not None and now_ns >= self._first_energy_ns:
-            self._first_energy_ns = None
-            self._rates_changed(now_ns)
-            self._due.update(link_id for link_id, line in self.lines.items() if line.pending)
-        self._play(now_ns)
+        self._expire_lines(now_ns)
+        self._begin_at_sources(now_ns)
         if now_ns >= self._next_tick_ns:
             self._tick(now_ns)
+        elif self._unsettled:
+            self._rates_changed(now_ns)
+        self._play(now_ns)
         if now_ns >= self._next_refresh_ns:
             self._advertise(now_ns)
         self._send_states(now_ns)
         for line in self.lines.values():
             if line.next_hello_ns is not None and now_ns >= line.next_hello_ns:
                 self._send(line, [line.hello(now_ns)])
+        self._wake_ns = self._find_deadline_ns()
         return self._take_effects()
 
     def stop(self, now_ns: int) -> list[Effect]:
         """The router leaves: its neighbours are told at once instead of finding out."""
         self._advance(now_ns)
+        self._save_books()
         for line in self.lines.values():
             if line.up:
                 self._send(line, self._state_of(line, now_ns))
@@ -150,12 +156,8 @@ class RouterDevice:
         return self._take_effects()
 
     def next_deadline_ns(self) -> int:
-        deadlines = [self._next_tick_ns, self._next_refresh_ns]
-        others = [self._first_energy_ns, self.table.next_expiry_ns()]
-        for line in self.lines.values():
-            others += (line.next_hello_ns, line.adjacency.deadline_ns)
-        others += (flow.play_ns for flow in self._flows if flow.playout is Playout.HOLDING)
-        return min(deadlines + [deadline for deadline in others if deadline is not None])
+        """When :meth:`timer` must be called; where it is called with nothing to do, nothing happens."""
+        return self._wake_ns
 
     # ------------------------------------------------------------------ what others may read
 
@@ -177,35 +179,7 @@ class RouterDevice:
         return [status_of(flow) for flow in self._sinks() if flow.state is not FlowState.SILENT]
 
     def lsa(self) -> RouterLsa:
-        config = self.config
-        return RouterLsa(
-            router_id=config.router_id,
-            boot_id=self.boot_id,
-            seq=self._lsa_seq,
-            efficiency=config.efficiency,
-            links=tuple(
-                LinkAdvertisement(
-                    link_id=link.id,
-                    neighbor_id=link.neighbor,
-                    resistance_ohm=link.resistance_ohm,
-                    voltage_v=link.voltage_v,
-                    ampacity_a=link.ampacity_a,
-                    cost_per_mwh=link.cost_per_mwh,
-                    up=self.lines[link.id].up,
-                )
-                for link in config.links
-            ),
-            sources=tuple(
-                SourceAdvertisement(
-                    source.id, source.max_power_w, source.cost_per_mwh, source.renewable
-                )
-                for source in config.sources
-            ),
-            loads=tuple(
-                LoadAdvertisement(load.id, load.power_w, load.priority, load.value_per_mwh)
-                for load in config.loads
-            ),
-        )
+        return advertisement(self.config, self.boot_id, self._lsa_seq, self._link_up)
 
     # ------------------------------------------------------------------ inside
 
@@ -219,6 +193,49 @@ class RouterDevice:
 
     def _sinks(self) -> list[Flow]:
         return [flow for flow in self._flows if flow.egress is None]
+
+    def _wake_by(self, deadline_ns: int) -> None:
+        """There is something to do; other deadlines only move away while events come."""
+        self._wake_ns = min(self._wake_ns, deadline_ns)
+
+    def _find_deadline_ns(self) -> int:
+        deadlines = [self._next_tick_ns, self._next_refresh_ns]
+        leeway_ns = self._leeway_ns
+        others = [self._first_energy_ns, self.table.next_expiry_ns()]
+        others += (line.next_deadline_ns(leeway_ns) for line in self.lines.values())
+        others += (flow.play_ns for flow in self._flows if flow.playout is Playout.HOLDING)
+        return min(deadlines + [deadline for deadline in others if deadline is not None])
+
+    @property
+    def _lag_ns(self) -> int:
+        """A neighbour may be as late in sending as this router is, and this router was late in listening."""
+        return 2 * self._lateness.recent_ns
+
+    @property
+    def _leeway_ns(self) -> int:
+        """What a silent neighbour is given beyond the slack, which is for the usual."""
+        return max(0, self._lag_ns - self.config.hello_slack_ns)
+
+    @property
+    def _cushion_ns(self) -> int:
+        """A packet may be this much more than a tick late before a stream that begins now runs dry."""
+        tick_ns = self.config.tick_ns
+        return tick_ns + max(2 * NS_PER_MS, tick_ns // 20, min(self._lag_ns, tick_ns))
+
+    def _expire_lines(self, now_ns: int) -> None:
+        leeway_ns = self._leeway_ns
+        expired = [line for line in self.lines.values() if line.expire(now_ns, leeway_ns)]
+        if expired:
+            self._link_state_changed(now_ns)
+        for line in expired:
+            self._send(line, [line.hello(now_ns)])
+
+    def _begin_at_sources(self, now_ns: int) -> None:
+        """Send what sources that were granted power have put on the lines by now."""
+        if self._first_energy_ns is not None and now_ns >= self._first_energy_ns:
+            self._first_energy_ns = None
+            self._rates_changed(now_ns)
+            self._due.update(link_id for link_id, line in self.lines.items() if line.pending)
 
     def _tick(self, now_ns: int) -> None:
         self._rates_changed(now_ns)
@@ -242,7 +259,7 @@ class RouterDevice:
 
     def _link_state_changed(self, now_ns: int) -> None:
         self._advertise(now_ns)
-        self._rates_changed(now_ns)
+        self._unsettle(now_ns)
 
     def _advertise(self, now_ns: int) -> None:
         self._lsa_seq += 1
@@ -255,7 +272,8 @@ class RouterDevice:
         It flowed before its frame arrived, so it counts as there since the books were last advanced.
         """
         first = []
-        flows = {flow.key: flow for flow in self._flows} if energy else {}
+        cushion_ns = self._cushion_ns
+        flows = {flow.key: flow for flow in self._flows}
         for key, received_mj in energy:
             self._unsaved = True
             flow = flows.get(key)
@@ -264,12 +282,20 @@ class RouterDevice:
                 continue
             if flow.playout is Playout.WAITING:
                 first.append(flow)
-            flow.refilled(received_mj, now_ns, self._cushion_ns)
+            flow.refilled(received_mj, now_ns, cushion_ns)
+            if flow.playout is Playout.HOLDING:
+                self._wake_by(flow.play_ns)
             self.books.buffered_mj += received_mj
         return first
 
+    def _unsettle(self, now_ns: int) -> None:
+        """The rates are not what they should be: see to it as soon as no other event is waiting."""
+        self._unsettled = True
+        self._wake_by(now_ns)
+
     def _rates_changed(self, now_ns: int) -> None:
         """Close the books of the old rates, find the new ones, and see which lines must hear of them."""
+        self._unsettled = False
         self._advance(now_ns)
         settle(self._flows, self._source_w, self.config.efficiency)
         self._report(self._sink_watch.settled(self._sinks(), now_ns))
@@ -305,7 +331,7 @@ class RouterDevice:
             egress = self.lines[hop.egress_link_id] if hop.egress_link_id else None
             self._flows.append(Flow(hop, ingress, egress, self.books.begin_circuit(hop.key)))
         self._flows.sort(key=lambda flow: (flow.hop.admission_seq, flow.key))
-        self._rates_changed(now_ns)
+        self._unsettle(now_ns)
 
     def _drain(self, keys: Iterable[CircuitGeneration], now_ns: int) -> None:
         """Want nothing any more; what is not here, or has drained before, is drained."""
@@ -316,7 +342,7 @@ class RouterDevice:
                 self._report([FlowStatus(key, FlowState.DRAINED)])
             else:
                 flow.draining = True
-        self._rates_changed(now_ns)
+        self._unsettle(now_ns)
 
     def _report(self, statuses: Iterable[FlowStatus]) -> None:
         self._effects.extend(Report(status) for status in statuses)
@@ -324,23 +350,23 @@ class RouterDevice:
     def _send(self, line: Line, datagrams: Iterable[bytes]) -> None:
         self._effects.extend(SendDatagram(line.link.id, datagram) for datagram in datagrams)
 
-    def _flush(self, now_ns: int) -> list[Effect]:
-        self._send_states(now_ns)
-        return self._take_effects()
-
     def _send_states(self, now_ns: int) -> None:
-        """One state for each line that has news, however much the event has changed."""
+        """One state for each line that has news, however much has changed."""
         due, self._due = self._due, set()
         for link_id in sorted(due):
             line = self.lines[link_id]
             if line.up:
+                self._save_books()
                 self._send(line, self._state_of(line, now_ns))
+
+    def _save_books(self) -> None:
+        """Before energy is sent. What is received and not saved when the router dies is lost to that fault."""
+        if self._unsaved:
+            self._effects.append(SaveBooks())
+            self._unsaved = False
 
     def _take_effects(self) -> list[Effect]:
         effects, self._effects = self._effects, []
-        if self._unsaved:
-            effects.insert(0, SaveBooks())
-            self._unsaved = False
         return effects
 
     def _state_of(self, line: Line, now_ns: int) -> list[bytes]:

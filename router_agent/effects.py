@@ -10,7 +10,7 @@ from router_agent.sink import FlowStatus
 
 @dataclass(frozen=True, slots=True)
 class SaveBooks:
-    """Energy moved. It comes first: what is sent and not booked would appear from nowhere after a crash."""
+    """Energy moved, and is about to be sent: what is sent and not booked would appear from nowhere after a crash."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from digitalgrid.model import CircuitGeneration
@@ -39,8 +38,7 @@ class Energy(NamedTuple):
     received_mj: int
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """What one datagram brought; a dropped one brought nothing."""
 
     energy: tuple[Energy, ...] = ()
@@ -116,22 +114,29 @@ class Line:
     def next_hello_ns(self) -> int | None:
         return self._last_sent_ns + self._hello_ns if self.adjacency.carrier else None
 
+    def next_deadline_ns(self, leeway_ns: int) -> int | None:
+        """The next hello, or the neighbour's death; None without carrier."""
+        hello_ns, dead_ns = self.next_hello_ns, self.adjacency.deadline_ns(leeway_ns)
+        if hello_ns is None or dead_ns is None:
+            return hello_ns
+        return min(hello_ns, dead_ns)
+
     def set_carrier(self, carrier: bool) -> bool:
         """True when that took the line down."""
         was_up = self.up
         self.adjacency.set_carrier(carrier)
-        return self._note_down(was_up)
+        return self._note_down(was_up, "its carrier is lost")
 
-    def expire(self, now_ns: int) -> bool:
+    def expire(self, now_ns: int, leeway_ns: int) -> bool:
         """True when a silent neighbour took the line down."""
         was_up = self.up
-        self.adjacency.expire(now_ns)
-        return self._note_down(was_up)
+        self.adjacency.expire(now_ns, leeway_ns)
+        return self._note_down(was_up, "its far end is silent")
 
     def restart(self) -> None:
         was_up = self.up
         self.adjacency.restart()
-        self._note_down(was_up)
+        self._note_down(was_up, "this end leaves")
 
     def put(self, key: CircuitGeneration, received_mj: int, loss_mj: int) -> None:
         """Energy leaves this end: it counts as sent now, and goes with the next frame."""
@@ -185,7 +190,7 @@ class Line:
         verdict = self.adjacency.hear(
             frame.discriminator, frame.heard_discriminator, frame.seq, now_ns
         )
-        went_down = self._note_down(was_up)
+        went_down = self._note_down(was_up, "its far end says so")
         if verdict is Verdict.STALE:
             self.books.frames_dropped += 1
             return NOTHING
@@ -221,10 +226,11 @@ class Line:
             books.lost_in_transit_mj += lost_mj
         self._first_of_adjacency = False
         books.heard_total_mj = frame.total_mj
+        if not received_mj:
+            return ()
         books.received_mj += received_mj
-        if received_mj:
-            start_ns = frame.origin_ns - frame.interval_ns
-            self.load.add_received(start_ns, frame.origin_ns, received_mj, len(frame.power))
+        start_ns = frame.origin_ns - frame.interval_ns
+        self.load.add_received(start_ns, frame.origin_ns, received_mj, len(frame.power))
         return tuple(Energy(r.key, r.received_mj) for r in frame.power if r.received_mj)
 
     def _restate(self, frame: Frame) -> bool:
@@ -236,10 +242,11 @@ class Line:
         self.demands_mw, self.grants = dict(new_demands), dict(new_grants)
         return changed
 
-    def _note_down(self, was_up: bool) -> bool:
+    def _note_down(self, was_up: bool, why: str) -> bool:
         """True when an adjacency has ended: what it had stated is void, its pending energy lost to the fault."""
         if not was_up or self.up:
             return False
+        log.info("link %s is down: %s", self.link.id, why)
         self.demands_mw, self.grants, self.pending = {}, {}, {}
         self._parts = _StateParts()
         self._pending_since_ns = self._pending_until_ns

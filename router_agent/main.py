@@ -5,6 +5,7 @@ Cheap to import: the emulator forks routers from a process that has done so.
 
 import asyncio
 import ctypes
+import gc
 import logging
 import os
 import signal
@@ -27,6 +28,8 @@ def run_router(config: RouterConfig, *, parent_pid: int | None = None) -> int:
     """
     if parent_pid is not None and not _die_with(parent_pid):
         return 1
+    # What was imported stays: looking through it for garbage takes time that neighbours wait.
+    gc.freeze()
     try:
         asyncio.run(_run(config))
     except (StateError, OSError) as error:

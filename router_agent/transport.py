@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 ETHERTYPE = 0x88B5
 _EVERYONE = b"\xff\xff\xff\xff\xff\xff"
 _RECEIVE_BYTES = 1 << 16
+# Then the other lines and the timer have their turn; what is left makes the socket readable again.
+_RECEIVED_AT_ONCE = 16
 _CARRIER_PREFIX = b"digitalgrid carrier "
 # A line that is going away, or full: what was sent is lost, and its books will tell.
 _LOSSES = frozenset(
@@ -88,14 +90,14 @@ class LoopbackTransport:
 
     def send(self, datagram: bytes) -> None:
         if self._carrier is LineCarrier.UP:
-            _send(lambda: self._socket.sendto(datagram, self._remote), self._link_id)
+            _send(self._socket, datagram, self._remote, self._link_id)
 
     def close(self) -> None:
         self._loop.remove_reader(self._socket)
         self._socket.close()
 
     def _readable(self) -> None:
-        while True:
+        for _ in range(_RECEIVED_AT_ONCE):
             try:
                 datagram, sender = self._socket.recvfrom(_RECEIVE_BYTES)
             except BlockingIOError:
@@ -141,7 +143,7 @@ class InterfaceTransport:
         line = self._socket
         if line is not None:
             address = (self._link.interface, ETHERTYPE, 0, 0, _EVERYONE)
-            _send(lambda: line.sendto(datagram, address), self._link.id)
+            _send(line, datagram, address, self._link.id)
 
     def close(self) -> None:
         if self._socket is not None:
@@ -164,7 +166,9 @@ class InterfaceTransport:
         self._loop.add_reader(line, self._readable)
 
     def _readable(self) -> None:
-        while self._socket is not None:
+        for _ in range(_RECEIVED_AT_ONCE):
+            if self._socket is None:
+                return
             try:
                 datagram = self._socket.recv(_RECEIVE_BYTES)
             except BlockingIOError:
@@ -218,10 +222,10 @@ class Lines:
             transport.close()
 
 
-def _send(send: Callable[[], int], link_id: str) -> None:
+def _send(line: socket.socket, datagram: bytes, address: tuple[object, ...], link_id: str) -> None:
     """What a line that is down or full does not take is lost, as on any line."""
     try:
-        send()
+        line.sendto(datagram, address)
     except OSError as error:
         if error.errno not in _LOSSES:
             raise

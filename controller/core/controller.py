@@ -7,12 +7,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from controller.core.admission import Admission
-from controller.core.circuit import (
-    Circuit,
-    CircuitEvent,
-    CircuitState,
-    Phase,
-)
+from controller.core.circuit import Circuit, CircuitEvent, CircuitState, Phase
 from controller.core.circuit_book import CircuitBook
 from controller.core.effects import CircuitChanged, Effect, Send, TopologyChanged
 from controller.core.errors import Refusal, RefusalCode
@@ -376,6 +371,9 @@ class Controller:
         if circuit.state is not CircuitState.ACTIVE and circuit.admin_up:
             circuit.apply(CircuitEvent.ACTUATED)
         self._mover.retire_older(circuit, newest, now_ns)
+        if not self._mover.can_stay(newest.route):
+            # A line's ampacity was lowered while the circuit was being made, or the daemon was away.
+            self._mover.move(circuit, "a line on its path carries less by now", now_ns)
 
     def _on_failed(self, circuit: Circuit, outcome: Failed, now_ns: int) -> None:
         newest = circuit.newest()

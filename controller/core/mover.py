@@ -157,7 +157,7 @@ class Mover:
     def move(self, circuit: Circuit, reason: str, now_ns: int) -> None:
         """Make the next generation, beside the old one where that still carries power."""
         carrying = circuit.carrying()
-        alive = carrying is not None and self._can_stay(carrying.route)
+        alive = carrying is not None and self.can_stay(carrying.route)
         route = None
         if circuit.attempts < MOST_ATTEMPTS:
             route = self.find_route(circuit, circuit.power_w)
@@ -169,7 +169,7 @@ class Mover:
         else:
             self._wait(circuit, reason, now_ns)
 
-    def _can_stay(self, route: Route) -> bool:
+    def can_stay(self, route: Route) -> bool:
         """Whether a route that carries power may go on: up, and no line of it beyond a lowered ampacity."""
         return not self.path_down(route) and not any(
             self._admission.overloaded(link.link_id) for link in route.links

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 
 import grpc
 from google.rpc.code_pb2 import Code
@@ -126,13 +126,12 @@ def _circuit_id(
     return message.circuit_id
 
 
-def _outcome(message: pb.PowerRequest, decision: Iterable[Circuit] | Refusal) -> pb.BatchOutcome:
+def _outcome(message: pb.PowerRequest, decision: list[Circuit] | Refusal) -> pb.BatchOutcome:
     if isinstance(decision, Refusal):
         status = status_of(decision)
         return pb.BatchOutcome(
             code=status.code, message=status.message, request_id=message.request_id
         )
-    circuits = list(decision)
     return pb.BatchOutcome(
-        code=Code.OK, request_id=circuits[0].request_id, circuits=map(circuit_to_pb, circuits)
+        code=Code.OK, request_id=decision[0].request_id, circuits=map(circuit_to_pb, decision)
     )

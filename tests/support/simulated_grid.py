@@ -165,7 +165,7 @@ class SimulatedGrid:
         self.routers = {router.id: SimulatedRouter(router, self) for router in grid.routers}
 
     def links_at(self, router_id: str) -> list[Link]:
-        return [each for each in self.grid.links if router_id in (each.a, each.b)]
+        return [each for each in self.links.values() if router_id in (each.a, each.b)]
 
     def sources_at(self, router_id: str) -> list:
         return [each for each in self.grid.sources if each.router == router_id]
@@ -197,7 +197,7 @@ class SimulatedGrid:
         """Limits beyond which routers would go, each clamping a circuit to the larger of its generations."""
         carried: dict[str, float] = {}
         limits: dict[str, float] = {}
-        for link in self.grid.links:
+        for link in self.links.values():
             limits[link.id] = link.ampacity_a
             carried[link.id] = sum(
                 current_a(power_w, link.voltage_v)

@@ -43,10 +43,15 @@ class MeshFigures:
     circuits_active: int = 0
     active_s: float | None = None
     loads_right: int = 0
+    # The largest deviation of a load's measured power from what it was to get, as a fraction of that.
+    worst_load_error: float | None = None
     oversubscribed_instants: int | None = None
     conservation_error_mj: int | None = None
     lost_in_transit_mj: int | None = None
+    lost_to_faults_mj: int | None = None
     interruptions: int = 0
+    # Generations after the first: circuits that were moved, or were made again after they had failed.
+    reroutes: int = 0
     down_s: float | None = None
     leftovers: list[str] = field(default_factory=list)
 
@@ -59,7 +64,14 @@ class MeshFigures:
             found.append(
                 f"{self.circuits} circuits, {self.circuits_active} active, {self.loads_right} right"
             )
-        for name in ("oversubscribed_instants", "conservation_error_mj", "lost_in_transit_mj"):
+        for name in (
+            "oversubscribed_instants",
+            "conservation_error_mj",
+            "lost_in_transit_mj",
+            "lost_to_faults_mj",
+            "interruptions",
+            "reroutes",
+        ):
             if getattr(self, name) != 0:
                 found.append(f"{name}: {getattr(self, name)}, not 0")
         return found
@@ -130,11 +142,16 @@ async def _serve(
             await asyncio.sleep(_WINDOW_S)
             powers = powers_w(before, (await client.read_meters()).meters)
             wanted = {observer.circuits[key].sink_id: observer.circuits[key] for key in ids}
-            figures.loads_right = sum(
-                LoadFigure(load_id, each.power_w, powers.delivered_w.get(load_id, 0.0)).right
+            loads = [
+                LoadFigure(load_id, each.power_w, powers.delivered_w.get(load_id, 0.0))
                 for load_id, each in wanted.items()
+            ]
+            figures.loads_right = sum(load.right for load in loads)
+            figures.worst_load_error = max(
+                abs(load.delivered_w / load.requested_w - 1.0) for load in loads
             )
             figures.interruptions = sum(observer.circuits[key].interruptions for key in ids)
+            figures.reroutes = sum(observer.circuits[key].generation - 1 for key in ids)
             await _release(client, observer, ids, figures, say)
 
 
@@ -153,9 +170,13 @@ async def _request(
     ids = [circuit.circuit_id for outcome in answer.outcomes for circuit in outcome.circuits]
     figures.circuits = len(answer.outcomes)
     say(f"{len(ids)} circuits admitted of {figures.circuits} requests")
-    await observer.until(lambda: observer.all_active(ids), _PATIENCE_S, "all circuits are active")
+    try:
+        await observer.until(
+            lambda: observer.all_active(ids), _PATIENCE_S, "all circuits are active"
+        )
+    finally:
+        figures.circuits_active = sum(observer.all_active([key]) for key in ids)
     figures.active_s = time.monotonic() - asked_s
-    figures.circuits_active = len(ids)
     return ids
 
 
@@ -179,6 +200,7 @@ async def _release(
         figures.oversubscribed_instants = books.oversubscribed_instants
         figures.conservation_error_mj = books.conservation_error_mj
         figures.lost_in_transit_mj = books.lost_in_transit_mj
+        figures.lost_to_faults_mj = books.lost_to_faults_mj
         if (books.demand_mw, books.buffered_mj, books.injected_mj) == (0, 0, last_injected_mj):
             return
         last_injected_mj = books.injected_mj

@@ -149,7 +149,8 @@ def router_config(
         "state_dir": str(files.router_state(router.id)),
         "controllers": [controller],
         "tick_interval_ms": options.tick_interval_ms or (100 if small else 200),
-        "hello_interval_ms": options.hello_interval_ms or (50 if small else 100),
+        # In a large network every state frame is a hello as well, and there are no others: half the wake-ups.
+        "hello_interval_ms": options.hello_interval_ms or (50 if small else 200),
         "efficiency": router.efficiency,
         "links": [
             _line(link, router.id) | dict(ends[link.id, router.id])

@@ -28,6 +28,7 @@ def test_faults_cost_no_promise_and_no_millijoule(tmp_path: Path) -> None:
         text=True,
         timeout=170,
     )
+    assert told.stdout, told.stderr
     figures = json.loads(told.stdout.splitlines()[-1])
     assert figures == json.loads((tmp_path / "demo.json").read_text())
     assert figures["backend"] == "local"

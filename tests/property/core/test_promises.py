@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 import hypothesis.strategies as st
-from hypothesis import settings
+import pytest
+from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from controller.core.circuit import Constraints
@@ -302,7 +303,26 @@ class PromisesInMesh(Promises):
     grid = mesh()
 
 
+class PromisesOnDeratedLines(Promises):
+    """Lines also lose a part of their ampacity, and get it back."""
+
+    @rule(index=INDEX, fraction=st.sampled_from([0.2, 0.5, 1.0, 1.0]))
+    def derate(self, index, fraction):
+        link = self._pick(self.grid.links, index)
+        self.network.derate(link.id, link.ampacity_a * fraction)
+
+
 TestPromises = Promises.TestCase
 TestPromisesInMesh = PromisesInMesh.TestCase
-for case in (TestPromises, TestPromisesInMesh):
-    case.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
+TestPromisesOnDeratedLines = PromisesOnDeratedLines.TestCase
+for case in (TestPromises, TestPromisesInMesh, TestPromisesOnDeratedLines):
+    # A busy machine is no fault of ours.
+    case.pytestmark = [pytest.mark.timeout(300)]
+    case.settings = settings(
+        max_examples=100,
+        stateful_step_count=50,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+del case

@@ -152,3 +152,14 @@ def test_a_silent_controller_session_moves_nothing(network):
         network.connect(router_id)
     network.deliver_all()
     assert (circuit.state, circuit.last_generation) == (CircuitState.ACTIVE, 1)
+
+
+def test_a_line_derated_while_a_change_is_under_way_leaves_one_generation(network):
+    first = active(network, 1e6, "works")
+    second = active(network, 1e6, "works")
+    network.event(lambda core, now_ns: core.change(first.circuit_id, 0.2e6, now_ns))
+    network.derate("r1-r2", 60.0)
+    network.heal()
+    network.check_rest()
+    assert {first.state, second.state} == {CircuitState.ACTIVE}
+    assert first.power_w == 0.2e6

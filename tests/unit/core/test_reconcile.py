@@ -107,6 +107,23 @@ def test_a_hop_with_other_values_is_replaced_by_a_new_generation(network):
     assert {each for _, each in network.grid.held()} == {CircuitGeneration(1, 2)}
 
 
+def test_a_fault_of_the_older_generation_does_not_start_a_third(network):
+    circuit = active(network)
+    key = circuit.newest().key
+    network.connect("r2")
+    while not network.sessions["r2"].to_router:
+        network.deliver_to_controller("r2")
+    read = network.sessions["r2"].to_router.popleft()
+    hop = network.grid.routers["r2"].hop(key)
+    network.event(lambda core, now_ns: core.change(1, 3e6, now_ns))
+    wrong = HopSnapshot(*key, 99, 3e6, 4e6, 3e6, 3e6, "", hop.ingress_link_id, "", "r2-r4")
+    network.tell("r2", CircuitTable(read.read_id, 9, (wrong,)))
+    assert circuit.last_generation == 2
+    network.heal()
+    network.check_rest()
+    assert circuit.state is CircuitState.ACTIVE
+
+
 def test_what_is_touched_after_the_read_was_sent_is_left_alone(network):
     network.connect("r1")
     for _ in range(2):

@@ -1,6 +1,7 @@
 """What is written is what is found after a restart, as far as it can be known."""
 
 from controller.core.circuit import Circuit, CircuitState, Constraints, Generation, Phase
+from controller.core.messages import Operation, ResultCode, TransactionResult, Withdraw
 from controller.core.records import from_record, to_record
 from controller.core.request import PowerRequest
 from controller.store.sqlite import SqliteStore
@@ -87,3 +88,58 @@ def test_records_survive_the_sqlite_store(tmp_path):
     state = store.load()
     store.close()
     assert (state.circuits, state.counters) == (change.circuits, change.counters)
+
+
+def test_what_a_silent_routers_neighbours_have_freed_stays_free_over_a_restart():
+    network = SimulatedNetwork.running(diamond())
+    network.request(PowerRequest("first", "town", 3e6, ("gas",)))
+    network.deliver_all()
+    network.loses = lambda router_id, message: router_id == "r4" and isinstance(message, Withdraw)
+    network.event(lambda core, now_ns: core.release(1, now_ns))
+    network.deliver_all()
+    assert network.core.ledger.routers_holding(CircuitGeneration(1, 1)) == ("r4",)
+    # The source, freed at r3, is given to another.
+    network.request(PowerRequest("second", "works", 3e6, ("gas",)))
+    network.deliver_all()
+    network.kill_controller(written=0)
+    network.start_controller()
+    network.check()
+    assert network.core.ledger.routers_holding(CircuitGeneration(1, 1)) == ("r4",)
+    network.loses = lambda router_id, message: False
+    network.heal()
+    network.check_rest()
+
+
+def test_a_promise_is_not_given_up_because_a_router_has_no_room_after_a_restart():
+    network = SimulatedNetwork.running(diamond())
+    network.request(PowerRequest("request", "town", 2e6, ("solar",)))
+    network.deliver_all()
+    network.event(lambda core, now_ns: core.change(1, 3e6, now_ns))
+    network.kill_controller(written=9)
+    network.start_controller()
+    circuit = network.core.book.circuits[1]
+    assert sorted(circuit.generations) == [1, 2]
+    network.connect("r1")
+    while not network.sessions["r1"].to_router:
+        network.deliver_to_controller("r1")
+    network.deliver_to_router("r1")
+    network.deliver_to_controller("r1")
+    (stage, _) = network.sessions["r1"].to_router
+    refusal = TransactionResult(stage.txn_id, Operation.STAGE, ResultCode.INVALID_HOP, "no room")
+    network.tell("r1", refusal)
+    assert circuit.admin_up and not circuit.state.ended
+    network.heal()
+    network.check_rest()
+    assert circuit.state is CircuitState.ACTIVE
+
+
+def test_a_line_that_was_derated_while_the_daemon_was_away_is_relieved():
+    network = SimulatedNetwork.running(diamond())
+    network.request(PowerRequest("request", "town", 4e6, ("solar",)))
+    network.deliver_all()
+    network.kill_controller(written=0)
+    network.derate("r1-r2", 100.0)
+    network.heal()
+    network.check_rest()
+    circuit = network.core.book.circuits[1]
+    assert circuit.newest().route.router_ids == ("r1", "r3", "r4")

@@ -54,11 +54,11 @@ def test_losing_carrier_takes_a_new_incarnation_and_the_other_end_with_it() -> N
 def test_a_silent_neighbour_is_dead_at_the_deadline() -> None:
     a, b = joined()
     a.hears(b.says(), now_ns=1000)
-    assert a.adjacency.deadline_ns == 1000 + DEAD_NS
+    assert a.adjacency.deadline_ns() == 1000 + DEAD_NS
     a.adjacency.expire(1000 + DEAD_NS - 1)
     assert a.adjacency.up
     a.adjacency.expire(1000 + DEAD_NS)
-    assert not a.adjacency.up and a.adjacency.deadline_ns is None
+    assert not a.adjacency.up and a.adjacency.deadline_ns() is None
 
 
 def test_a_one_way_fault_brings_both_ends_down_and_keeps_them_down() -> None:

@@ -1,6 +1,5 @@
 """The books of a line by running totals, and what its ends state to each other."""
 
-import dataclasses
 
 import pytest
 
@@ -161,7 +160,7 @@ def test_foreign_frames_are_counted_and_dropped(
     pair: tuple[Line, Line], changes: dict[str, int]
 ) -> None:
     a, b = pair
-    foreign: Frame = dataclasses.replace(decode(a.hello(0)), **changes)  # type: ignore[arg-type]
+    foreign: Frame = decode(a.hello(0))._replace(**changes)  # type: ignore[arg-type]
     assert b.receive(encode(foreign), 0) is NOTHING
     assert b.receive(b"noise", 0) is NOTHING
     assert b.receive(encode(foreign)[:20], 0) is NOTHING

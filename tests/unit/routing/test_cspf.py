@@ -6,13 +6,18 @@ from math import exp, inf, log
 import hypothesis.strategies as st
 import networkx as nx
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 
 from controller.routing.cspf import RELATIVE_TOLERANCE, Path, cspf
 from controller.routing.graph import Arc, ArcGraph
 from digitalgrid.physics import sent_w
 
-MOST = settings(max_examples=200, deadline=None)
+MOST = settings(
+    max_examples=200,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 
 
 @dataclass

@@ -3,13 +3,19 @@
 import hypothesis.strategies as st
 import networkx as nx
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 
 from controller.routing.cspf import cspf
 from controller.routing.cut import minimum_cut
 from controller.routing.graph import Arc, ArcGraph
 
 U = 1000.0
+MOST = settings(
+    max_examples=100,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 
 
 @st.composite
@@ -32,7 +38,7 @@ def networks(draw: st.DrawFn, *, lossless: bool) -> tuple[ArcGraph, int, dict[in
     return graph, draw(node), available_w
 
 
-@settings(max_examples=100, deadline=None)
+@MOST
 @given(networks(lossless=True))
 def test_without_losses_it_is_the_maximum_flow_and_the_cut_that_binds_it(network) -> None:
     graph, sink, available_w = network
@@ -49,7 +55,7 @@ def test_without_losses_it_is_the_maximum_flow_and_the_cut_that_binds_it(network
     assert cut.deliverable_w == pytest.approx(binding_w)
 
 
-@settings(max_examples=100, deadline=None)
+@MOST
 @given(networks(lossless=False), st.floats(10.0, 40_000.0))
 def test_nothing_that_can_be_routed_is_beyond_it(network, power_w: float) -> None:
     graph, sink, available_w = network
