@@ -17,6 +17,8 @@ from controller.store.sqlite import SqliteStore
 
 _log = logging.getLogger(__name__)
 _S = 1_000_000_000
+# Routers dial at least once a second.
+_STARTING_NS = 3 * _S
 # Calls in flight get this long to end when the daemon stops.
 _GRACE_S = 0.3
 
@@ -33,6 +35,7 @@ def core_settings(config: ControllerConfig) -> CoreSettings:
             withdraw_ms=timeouts.withdraw_ms,
         ),
         lsa_max_age_ns=int(config.lsa_max_age_s * _S),
+        starting_ns=_STARTING_NS,
         reconcile_interval_ns=int(config.reconcile_interval_s * _S),
     )
 

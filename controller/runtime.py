@@ -85,7 +85,7 @@ class Runtime:
     def attach(self, router_id: str, send: Callable[[ToRouter], None]) -> None:
         """A router's session begins; what the core has for it goes to ``send``."""
         self._routers[router_id] = send
-        self.handle(lambda core, now_ns: core.on_connected(router_id))
+        self.handle(lambda core, now_ns: core.on_connected(router_id, now_ns))
 
     def detach(self, router_id: str) -> None:
         self._routers.pop(router_id, None)

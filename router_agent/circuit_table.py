@@ -260,12 +260,8 @@ class CircuitTable:
             if floor > self._floors.get(circuit_id, 0):
                 floors[circuit_id] = floor
         self._floors.update(floors)
-        named = {circuit_id for circuit_id, _ in circuits}
-        removed = tuple(
-            key
-            for key in sorted(self._committed)
-            if key.circuit_id in named and key.generation < self._floors[key.circuit_id]
-        )
+        # An older generation may carry the power that a newer one, given up, was to take over.
+        removed = tuple(sorted(self._committed.keys() & set(circuits)))
         for key in removed:
             del self._committed[key]
         entries = tuple(Entry(key, Code.OK) for key in circuits)

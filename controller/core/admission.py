@@ -151,6 +151,8 @@ class Admission:
                     sent_w=path.entering_w[position] * self.graph.efficiency[path.nodes[position]],
                     received_w=arriving_w,
                     current_a=current_a(arriving_w, self.graph.voltage_v[arc]),
+                    resistance_ohm=self.graph.resistance_ohm[arc],
+                    voltage_v=self.graph.voltage_v[arc],
                 )
             )
         return Route(
@@ -160,6 +162,7 @@ class Admission:
             tuple(links),
             path.entering_w,
             power_w,
+            tuple(self.graph.efficiency[node] for node in path.nodes),
         )
 
     def _source_at(self, router_id: str, injected_w: float, available: dict[str, float]) -> str:
@@ -203,10 +206,18 @@ class Admission:
             yield route
             missing_w -= route.power_w
 
-    def _route_for(self, request: PowerRequest, power_w: float) -> Route | None:
-        return self.route(request.sink_id, power_w, request.source_ids, request.constraints)
+    def _route_for(
+        self, request: PowerRequest, power_w: float, circuit_id: int = 0
+    ) -> Route | None:
+        return self.route(
+            request.sink_id,
+            power_w,
+            request.source_ids,
+            request.constraints,
+            circuit_id=circuit_id,
+        )
 
-    def largest(self, request: PowerRequest, at_most_w: float) -> Route | None:
+    def largest(self, request: PowerRequest, at_most_w: float, circuit_id: int = 0) -> Route | None:
         """The largest single circuit that fits, by bisection: what fits at one power fits at every lower one.
 
         A part leaves either nothing or at least the least power that may be asked for.
@@ -214,7 +225,7 @@ class Admission:
         low_w, high_w = 0.0, at_most_w - LEAST_POWER_W
         candidate_w, found = high_w, None
         while candidate_w >= LEAST_POWER_W:
-            route = self._route_for(request, candidate_w)
+            route = self._route_for(request, candidate_w, circuit_id)
             if route is None:
                 high_w = candidate_w
             else:
@@ -233,12 +244,13 @@ class Admission:
             return refusal
         self._sync()
         available = self._available_w(request.source_ids, circuit_id)
-        largest = self.largest(request, request.power_w)
+        largest = self.largest(request, request.power_w, circuit_id)
         return explain_no_route(
             request,
             view=self.view,
             graph=self.graph,
             arc_link_ids=[link_id for link_id, _, _ in self._arcs],
+            router_ids=self._router_ids,
             sink=self._node[self.view.loads[request.sink_id][0]],
             available_w=self._most_by_node(available),
             largest_w=largest.power_w if largest else 0.0,
@@ -271,15 +283,24 @@ class Admission:
             return None
         return load_limit_exceeded(request.sink_id, request.power_w, others_w, limit_w)
 
-    def overloaded(self, link_id: str) -> bool:
-        """Whether more is reserved on a link than it may carry, since its ampacity was lowered."""
-        link = self.view.links.get(link_id)
-        if link is None:
-            return False
-        reserved_a = sum(
-            self._ledger.total(link_direction(link_id, end)) for end in (link.a, link.b)
-        )
-        return reserved_a > link.ampacity_a * (1 + LEDGER_TOLERANCE)
+    def overloaded(self, route: Route) -> bool:
+        """Whether more is reserved on anything that a route uses than that may carry, since it was derated."""
+        view, total = self.view, self._ledger.total
+        for hop in route.links:
+            link = view.links.get(hop.link_id)
+            if link is not None:
+                ends = (link.a, link.b)
+                reserved_a = sum(total(link_direction(hop.link_id, end)) for end in ends)
+                if reserved_a > link.ampacity_a * (1 + LEDGER_TOLERANCE):
+                    return True
+        limits_w = []
+        if route.source_id in view.sources:
+            key = resource.source(route.source_id)
+            limits_w.append((key, view.sources[route.source_id][1].max_power_w))
+        if route.sink_id in view.loads:
+            key = resource.load(route.sink_id)
+            limits_w.append((key, view.loads[route.sink_id][1].max_power_w))
+        return any(total(key) > limit_w * (1 + LEDGER_TOLERANCE) for key, limit_w in limits_w)
 
 
 def _as_request(circuit: Circuit, power_w: float) -> PowerRequest:

@@ -52,6 +52,8 @@ TRANSITIONS: dict[tuple[CircuitState, CircuitEvent], CircuitState] = {
     (S.DEGRADED, E.ACTUATED): S.ACTIVE,
     (S.REROUTING, E.ACTUATED): S.ACTIVE,
     (S.REROUTING, E.REVERTED): S.ACTIVE,
+    # Restored while it was being moved.
+    (S.COMMITTING, E.REVERTED): S.ACTIVE,
     **{
         (state, E.MOVING): S.REROUTING
         for state in (
@@ -155,13 +157,22 @@ class Circuit:
     generations: dict[int, Generation] = field(default_factory=dict)
     state: CircuitState = CircuitState.REQUESTED
     reason: str = ""
-    requested_at_ns: int = 0
+    # None where the request was another daemon's.
+    requested_at_ns: int | None = None
     timings: Timings = field(default_factory=Timings)
     attempts: int = 0
+    # How often in a row it had to wait because routers would not take it, and until when it does.
+    setbacks: int = 0
+    retry_after_ns: int = 0
     excluded_ids: set[str] = field(default_factory=set)
     interruptions: int = 0
     last_interruption_ns: int = 0
     power_since_ns: int = 0
+
+    def mark(self, step: str, now_ns: int) -> None:
+        """Note when a step on the way to the first power was reached; a later one of its kind changes nothing."""
+        if self.requested_at_ns is not None and not getattr(self.timings, step):
+            setattr(self.timings, step, now_ns - self.requested_at_ns)
 
     def apply(self, event: CircuitEvent, reason: str = "") -> None:
         """Move along the transition table; an event that the state does not know is a bug, and raised."""

@@ -25,6 +25,8 @@ class CircuitBook:
         self._requests: dict[str, tuple[str, list[int]]] = {}
         self._ended: dict[int, None] = {}
         self.circuits: dict[int, Circuit] = {}
+        # Those that have not ended, or of which a router may still hold something.
+        self.live: dict[int, Circuit] = {}
         for record in sorted(stored.circuits, key=lambda each: each.circuit_id):
             self._remember(from_record(record), record.request_fingerprint)
 
@@ -45,7 +47,7 @@ class CircuitBook:
         self._remember(circuit, request.fingerprint())
 
     def _remember(self, circuit: Circuit, fingerprint: str) -> None:
-        self.circuits[circuit.circuit_id] = circuit
+        self.circuits[circuit.circuit_id] = self.live[circuit.circuit_id] = circuit
         _, ids = self._requests.setdefault(circuit.request_id, (fingerprint, []))
         ids.append(circuit.circuit_id)
         if circuit.state.ended:
@@ -115,6 +117,8 @@ class CircuitBook:
     def _note_ended(self, circuit: Circuit) -> tuple[int, ...]:
         """Remember an ended circuit; the ids of the oldest, if they are too many by now."""
         self._ended[circuit.circuit_id] = None
+        if not circuit.generations:
+            self.live.pop(circuit.circuit_id, None)
         if len(self._ended) <= MOST_ENDED:
             return ()
         removable = [key for key in self._ended if not self.circuits[key].generations]

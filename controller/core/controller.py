@@ -40,6 +40,8 @@ class CoreSettings:
     timeouts: Timeouts = field(default_factory=Timeouts)
     lsa_max_age_ns: int = 90 * _S
     reconcile_interval_ns: int = 10 * _S
+    # Routers are still coming back to a daemon that has just started: what it does not know may exist.
+    starting_ns: int = 0
 
 
 @dataclass(slots=True)
@@ -56,6 +58,7 @@ class Controller:
 
     def __init__(self, stored: StoredState, settings: CoreSettings, now_ns: int) -> None:
         self._settings = settings
+        self._known_by_ns = now_ns + settings.starting_ns
         self._effects: list[Effect] = []
         self._sessions: dict[str, _Session] = {}
         self._reads: dict[tuple[str, int], int] = {}
@@ -72,7 +75,7 @@ class Controller:
             (stored.epoch << _TXN_BITS) + 1,
         )
         self._mover = Mover(
-            self.book.circuits,
+            self.book.live,
             self.ledger,
             self.admission,
             self._programmer,
@@ -100,7 +103,7 @@ class Controller:
         return self._mover.path_down(route)
 
     def _restore(self, now_ns: int) -> None:
-        for circuit in self.book.circuits.values():
+        for circuit in list(self.book.live.values()):
             for generation in circuit.generations.values():
                 self.ledger.reserve(generation.key, generation.route)
                 for router_id in generation.freed:
@@ -140,8 +143,10 @@ class Controller:
 
     # Routers
 
-    def on_connected(self, router_id: str) -> None:
+    def on_connected(self, router_id: str, now_ns: int) -> None:
         """A session begins; one that it replaces has ended."""
+        if router_id in self._sessions:
+            self.on_disconnected(router_id, now_ns)
         self._sessions[router_id] = _Session()
 
     def on_disconnected(self, router_id: str, now_ns: int) -> None:
@@ -191,7 +196,7 @@ class Controller:
         if sent_ns is None or session is None:
             return None
         session.table_version = table.table_version
-        found = compare(router_id, self.book.circuits.values(), table, sent_ns)
+        found = compare(router_id, self.book.live.values(), table, sent_ns)
         for generation in found.confirmed:
             self._programmer.confirm(router_id, generation, now_ns)
         for generation in found.absent:
@@ -210,6 +215,13 @@ class Controller:
         self._settle(now_ns)
         return found
 
+    def _read_back_route(self, circuit: Circuit, now_ns: int) -> None:
+        """Power is missing and no line is known to be down: perhaps a router has lost its hop."""
+        newest = circuit.newest()
+        for router_id in newest.route.router_ids if newest else ():
+            if router_id in self._sessions and self._sessions[router_id].in_step:
+                self._read_back(router_id, now_ns)
+
     def _read_back(self, router_id: str, now_ns: int) -> None:
         self._sessions[router_id].next_read_ns = now_ns + self._settings.reconcile_interval_ns
         read_id = next(self._read_ids)
@@ -224,7 +236,7 @@ class Controller:
         known = self.book.of_request(request)
         if known is not None:
             return known
-        check_request(request, self.view)
+        self._check(request, now_ns)
         admitted = self.admission.admit(request, self._draw_key)
         circuits = []
         for key, route in admitted:
@@ -239,9 +251,23 @@ class Controller:
         self._settle(now_ns)
         return circuits
 
-    def compute(self, request: PowerRequest) -> list[Route]:
+    def _check(self, request: PowerRequest, now_ns: int) -> None:
+        try:
+            check_request(request, self.view)
+        except Refusal as refusal:
+            if refusal.code is RefusalCode.NOT_FOUND and now_ns < self._known_by_ns:
+                raise Refusal(
+                    RefusalCode.UNAVAILABLE,
+                    "STARTING",
+                    f"{refusal}; routers are still connecting, so try again in a moment",
+                    field=refusal.field,
+                    metadata=refusal.metadata,
+                ) from refusal
+            raise
+
+    def compute(self, request: PowerRequest, now_ns: int) -> list[Route]:
         """The routes that :meth:`request` would reserve now."""
-        check_request(request, self.view)
+        self._check(request, now_ns)
         keys = (CircuitGeneration(-number, 1) for number in count(1))
         admitted = self.admission.admit(request, lambda: next(keys))
         for key, _ in admitted:
@@ -343,6 +369,7 @@ class Controller:
             case Starved():
                 if circuit.state is CircuitState.ACTIVE and self._is_newest(circuit, outcome.key):
                     circuit.apply(CircuitEvent.STARVED, "its sink gets less than it should")
+                    self._read_back_route(circuit, now_ns)
             case Failed():
                 self._on_failed(circuit, outcome, now_ns)
             case Freed():
@@ -366,14 +393,14 @@ class Controller:
             # Late news: the link-state database says otherwise by now.
             self._mover.move(circuit, "its path is down", now_ns)
             return
-        circuit.attempts = 0
+        circuit.attempts = circuit.setbacks = 0
         circuit.excluded_ids.clear()
         if circuit.state is not CircuitState.ACTIVE and circuit.admin_up:
             circuit.apply(CircuitEvent.ACTUATED)
         self._mover.retire_older(circuit, newest, now_ns)
-        if not self._mover.can_stay(newest.route):
-            # A line's ampacity was lowered while the circuit was being made, or the daemon was away.
-            self._mover.move(circuit, "a line on its path carries less by now", now_ns)
+        if self._mover.outdated(newest.route):
+            # Something changed while the circuit was being made, or the daemon was away.
+            self._mover.move(circuit, "what it was admitted with has changed", now_ns)
 
     def _on_failed(self, circuit: Circuit, outcome: Failed, now_ns: int) -> None:
         newest = circuit.newest()

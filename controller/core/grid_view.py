@@ -37,9 +37,12 @@ class GridView:
 
 def build_grid_view(lsdb: LinkStateDatabase, connected: Set[str], now_ns: int) -> GridView:
     fresh = lsdb.fresh_router_ids(now_ns)
-    view = GridView(version=lsdb.version, links=lsdb.links())
-    for lsa in sorted(lsdb.lsas(), key=lambda lsa: lsa.router_id):
-        usable = lsa.router_id in fresh and lsa.router_id in connected
+    view = GridView(version=lsdb.version, links=lsdb.links(connected))
+    usable_ids = fresh & connected
+    # Where two claim one source or load, who is here comes before who has left.
+    claims = sorted(lsdb.lsas(), key=lambda lsa: (lsa.router_id not in usable_ids, lsa.router_id))
+    for lsa in claims:
+        usable = lsa.router_id in usable_ids
         view.routers[lsa.router_id] = RouterView(lsa.router_id, lsa.efficiency, lsa.boot_id, usable)
         for source in lsa.sources:
             view.sources.setdefault(source.source_id, (lsa.router_id, source))

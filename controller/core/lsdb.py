@@ -1,6 +1,6 @@
 """Link-state database: the newest advertisement of every router, and what two ends together say of a link."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from enum import Enum
 
@@ -30,13 +30,6 @@ class LinkView:
 
     def far_end(self, router_id: str) -> str:
         return self.b if router_id == self.a else self.a
-
-    def same_physics(self, other: "LinkView") -> bool:
-        return (self.resistance_ohm, self.voltage_v, self.ampacity_a) == (
-            other.resistance_ohm,
-            other.voltage_v,
-            other.ampacity_a,
-        )
 
 
 @dataclass(slots=True)
@@ -82,13 +75,19 @@ class LinkStateDatabase:
             if now_ns - entry.received_ns <= self._max_age_ns
         )
 
-    def links(self) -> dict[str, LinkView]:
-        """All links that anybody advertises, merged from their two ends."""
+    def links(self, connected: Set[str] = frozenset()) -> dict[str, LinkView]:
+        """All links that anybody advertises, merged from their two ends.
+
+        Of more than two routers that claim a link, those that have left without a trace do not count.
+        """
         ends: dict[str, list[tuple[str, LinkAdvertisement]]] = {}
         for lsa in self.lsas():
             for link in lsa.links:
                 ends.setdefault(link.link_id, []).append((lsa.router_id, link))
-        return {link_id: self._merge(link_id, pair) for link_id, pair in ends.items()}
+        return {
+            link_id: self._merge(link_id, _present(claims, connected))
+            for link_id, claims in ends.items()
+        }
 
     def _merge(self, link_id: str, ends: list[tuple[str, LinkAdvertisement]]) -> LinkView:
         ends = sorted(ends, key=lambda end: end[0])
@@ -116,6 +115,15 @@ class LinkStateDatabase:
         (a, at_a), (b, at_b) = ends
         agree = (at_a.neighbor_id, at_b.neighbor_id) == (b, a) and at_a.voltage_v == at_b.voltage_v
         return LinkState.UP if agree else LinkState.DOWN
+
+
+def _present(
+    claims: list[tuple[str, LinkAdvertisement]], connected: Set[str]
+) -> list[tuple[str, LinkAdvertisement]]:
+    if len(claims) <= 2:
+        return claims
+    present = [claim for claim in claims if claim[0] in connected]
+    return present if len(present) == 2 else claims
 
 
 def _content(lsa: RouterLsa) -> tuple[object, ...]:

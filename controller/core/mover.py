@@ -19,11 +19,16 @@ from controller.core.route import Route
 # A circuit that no router takes this often in a row waits before it is tried again.
 MOST_ATTEMPTS = 5
 RETRY_SOON_NS = 10_000_000
+# So much later for each circuit that waits: searching for many, again and again, would leave no time for anything else.
+RETRY_SPACING_NS = 5_000_000
 RETRY_LATER_NS = 1_000_000_000
 
 
 class Mover:
-    """Starts, moves and restarts generations. ``persist`` writes a circuit and the decision just made for it."""
+    """Starts, moves and restarts generations of live circuits.
+
+    ``persist`` writes a circuit and the decision just made for it.
+    """
 
     def __init__(
         self,
@@ -90,13 +95,11 @@ class Mover:
             newest = circuit.newest()
             if newest is not None and self.path_down(newest.route):
                 self._leave(circuit, newest, now_ns)
-        # The least urgent first: where a line can carry less than before, it is they who must go.
+        # The least urgent first: where something can carry less than before, it is they who must go.
         for circuit in reversed(affected):
             newest = circuit.newest()
-            if newest is None or newest.phase is not Phase.CARRYING:
-                continue
-            if self._physics_changed(newest.route, before):
-                self.move(circuit, "a line or router on its path has changed", now_ns)
+            if newest is not None and self.outdated(newest.route):
+                self._readmit(circuit, newest, now_ns)
         self.retry_soon(now_ns)
 
     def _leave(self, circuit: Circuit, newest: Generation, now_ns: int) -> None:
@@ -107,14 +110,22 @@ class Mover:
             # Its Failed outcome leads to the move.
             self._programmer.fail(newest, now_ns, reason)
 
+    def _readmit(self, circuit: Circuit, newest: Generation, now_ns: int) -> None:
+        reason = "what it was admitted with has changed"
+        if newest.phase is Phase.CARRYING:
+            self.move(circuit, reason, now_ns)
+        elif newest.phase in (Phase.QUEUED, Phase.STAGING):
+            self._programmer.fail(newest, now_ns, reason)
+        # What is being committed is looked at again once it delivers.
+
     def _affected(self, before: GridView) -> Iterable[Circuit]:
         view = self._admission.view
         live = [each for each in self._circuits.values() if each.admin_up and not each.state.ended]
-        if before.sources != view.sources or before.loads != view.loads:
-            return live
-        if {each.router_id: each.efficiency for each in before.routers.values()} != {
-            each.router_id: each.efficiency for each in view.routers.values()
-        }:
+        if (before.routers, before.sources, before.loads) != (
+            view.routers,
+            view.sources,
+            view.loads,
+        ):
             return live
         changed = {
             link_id
@@ -141,17 +152,22 @@ class Mover:
         router = self._admission.view.routers.get(router_id)
         return router is not None and at.get(id_, ("",))[0] != router_id
 
-    def _physics_changed(self, route: Route, before: GridView) -> bool:
+    def outdated(self, route: Route) -> bool:
+        """Whether a route was admitted with other losses, or for limits that have been lowered since."""
+        return self._other_physics(route) or self._admission.overloaded(route)
+
+    def _other_physics(self, route: Route) -> bool:
         view = self._admission.view
         for link in route.links:
-            old, new = before.links.get(link.link_id), view.links.get(link.link_id)
-            if old and new and not old.same_physics(new):
+            known = view.links.get(link.link_id)
+            if known is not None and (known.resistance_ohm, known.voltage_v) != (
+                link.resistance_ohm,
+                link.voltage_v,
+            ):
                 return True
         return any(
-            router_id in before.routers
-            and router_id in view.routers
-            and before.routers[router_id].efficiency != view.routers[router_id].efficiency
-            for router_id in route.router_ids
+            router_id in view.routers and view.routers[router_id].efficiency != efficiency
+            for router_id, efficiency in zip(route.router_ids, route.efficiency, strict=True)
         )
 
     def move(self, circuit: Circuit, reason: str, now_ns: int) -> None:
@@ -167,21 +183,24 @@ class Mover:
         elif alive and carrying is not None:
             self._revert(circuit, carrying, reason)
         else:
+            if circuit.attempts:
+                # Routers would not take it: each time in a row it waits twice as long.
+                delay_ns = min(RETRY_SOON_NS << circuit.setbacks, RETRY_LATER_NS)
+                circuit.retry_after_ns = now_ns + delay_ns
+                circuit.setbacks += 1
             self._wait(circuit, reason, now_ns)
 
     def can_stay(self, route: Route) -> bool:
-        """Whether a route that carries power may go on: up, and no line of it beyond a lowered ampacity."""
-        return not self.path_down(route) and not any(
-            self._admission.overloaded(link.link_id) for link in route.links
-        )
+        """Whether a route that carries power may go on: up, and nothing on it beyond a lowered limit."""
+        return not self.path_down(route) and not self._admission.overloaded(route)
 
     def _revert(self, circuit: Circuit, carrying: Generation, reason: str) -> None:
         circuit.attempts = 0
         circuit.excluded_ids.clear()
         circuit.power_w = carrying.route.power_w
-        if circuit.state is CircuitState.REROUTING:
-            circuit.apply(CircuitEvent.REVERTED, f"stays where it was: {reason}")
-            self._persist(circuit)
+        if circuit.state in (CircuitState.REROUTING, CircuitState.COMMITTING):
+            circuit.apply(CircuitEvent.REVERTED, f"a move was given up: {reason}")
+        self._persist(circuit)
 
     def _wait(self, circuit: Circuit, reason: str, now_ns: int) -> None:
         """Nothing fits while the old path is held: let go of it, and try again once it is free."""
@@ -197,8 +216,9 @@ class Mover:
 
     def retry_soon(self, now_ns: int) -> None:
         """Something became free, or came back; changes that come together are answered once."""
-        if any(each.state is CircuitState.WAITING for each in self._circuits.values()):
-            due_ns = now_ns + RETRY_SOON_NS
+        waiting = sum(each.state is CircuitState.WAITING for each in self._circuits.values())
+        if waiting:
+            due_ns = now_ns + max(RETRY_SOON_NS, waiting * RETRY_SPACING_NS)
             self._retry_at_ns = min(self._retry_at_ns or due_ns, due_ns)
 
     def on_timer(self, now_ns: int) -> None:
@@ -206,16 +226,20 @@ class Mover:
         if self._retry_at_ns is None or now_ns < self._retry_at_ns:
             return
         waiting = [each for each in self._circuits.values() if each.state is CircuitState.WAITING]
-        moved = 0
+        again_ns = []
         for circuit in sorted(waiting, key=urgency):
+            if now_ns < circuit.retry_after_ns:
+                again_ns.append(circuit.retry_after_ns)
+                continue
             circuit.attempts = 0
             circuit.excluded_ids.clear()
             route = self.find_route(circuit, circuit.power_w)
             if route is not None:
                 circuit.apply(CircuitEvent.MOVING, "a path is free again")
                 self.begin(circuit, route, seamless=False)
-                moved += 1
-        self._retry_at_ns = now_ns + RETRY_LATER_NS if moved < len(waiting) else None
+            else:
+                again_ns.append(now_ns + RETRY_LATER_NS)
+        self._retry_at_ns = min(again_ns, default=None)
 
     def retire_older(self, circuit: Circuit, newest: Generation, now_ns: int) -> None:
         """The newest delivers: drain what came before it, or withdraw it where its path is down."""

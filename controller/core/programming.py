@@ -111,10 +111,7 @@ class Programmer:
             generation = self.find(key)
             if generation is not None and not generation.durable:
                 generation.durable = True
-                circuit = self._circuits[key.circuit_id]
-                circuit.timings.stored_after_ns = (
-                    circuit.timings.stored_after_ns or now_ns - circuit.requested_at_ns
-                )
+                self._circuits[key.circuit_id].mark("stored_after_ns", now_ns)
                 self._advance(generation, now_ns)
 
     def _advance(self, generation: Generation, now_ns: int) -> None:
@@ -122,14 +119,13 @@ class Programmer:
         if generation.waiting_for or not generation.durable:
             return
         circuit = self._circuits[generation.key.circuit_id]
-        elapsed_ns = now_ns - circuit.requested_at_ns
         if generation.phase is Phase.STAGING:
-            circuit.timings.staged_after_ns = circuit.timings.staged_after_ns or elapsed_ns
+            circuit.mark("staged_after_ns", now_ns)
             self._commit(circuit, generation, now_ns)
         elif generation.phase is Phase.COMMITTING and generation.seamless:
             self._switch(generation, now_ns)
         elif generation.phase in (Phase.COMMITTING, Phase.SWITCHING):
-            circuit.timings.committed_after_ns = circuit.timings.committed_after_ns or elapsed_ns
+            circuit.mark("committed_after_ns", now_ns)
             self._enter(generation, Phase.COMMITTED, now_ns, self._timeouts.actuate_ms)
         elif generation.phase is Phase.WITHDRAWING:
             self._forget(generation)
@@ -263,10 +259,9 @@ class Programmer:
     def _on_actuated(self, generation: Generation, now_ns: int) -> None:
         """Power at the sink proves every hop committed, whatever acknowledgement is still under way."""
         if generation.phase in (Phase.COMMITTING, Phase.SWITCHING, Phase.COMMITTED):
-            elapsed_ns = now_ns - self._circuits[generation.key.circuit_id].requested_at_ns
-            timings = self._circuits[generation.key.circuit_id].timings
-            timings.committed_after_ns = timings.committed_after_ns or elapsed_ns
-            timings.actuated_after_ns = timings.actuated_after_ns or elapsed_ns
+            circuit = self._circuits[generation.key.circuit_id]
+            circuit.mark("committed_after_ns", now_ns)
+            circuit.mark("actuated_after_ns", now_ns)
             generation.phase = Phase.CARRYING
             generation.waiting_for = set()
             self._busy.pop(generation.key, None)

@@ -11,11 +11,12 @@ from controller.routing.graph import ArcGraph
 
 
 def load_limit_exceeded(sink_id: str, power_w: float, reserved_w: float, limit_w: float) -> Refusal:
+    promised = f", of which {_power(reserved_w)} are promised already" if reserved_w else ""
     return Refusal(
         RefusalCode.FAILED_PRECONDITION,
         "LOAD_LIMIT_EXCEEDED",
-        f"load {sink_id!r} takes at most {limit_w:.6g} W, {reserved_w:.6g} W of it are promised"
-        f" already, so {power_w:.6g} W more is too much",
+        f"load {sink_id!r} takes at most {_power(limit_w)}{promised}; {_power(power_w)} more are"
+        " too much",
         field="power_w",
         metadata={
             "limit_w": repr(limit_w),
@@ -31,6 +32,7 @@ def explain_no_route(
     view: GridView,
     graph: ArcGraph,
     arc_link_ids: Sequence[str],
+    router_ids: Sequence[str],
     sink: int,
     available_w: Mapping[int, float],
     largest_w: float,
@@ -60,17 +62,23 @@ def explain_no_route(
     if unconstrained is not None:
         return _constraint_binds(request, unconstrained)
     cut = minimum_cut(graph, sink, available_w)
+    near = {router_ids[node] for node in cut.near_nodes}
+    down = sorted(
+        link.link_id
+        for link in view.links.values()
+        if not view.admits(link) and (link.a in near) != (link.b in near)
+    )
     links = sorted({arc_link_ids[arc] for arc in cut.arcs})
     if cut.deliverable_w < request.power_w:
-        return _insufficient_capacity(request, cut.deliverable_w, links)
+        return _insufficient_capacity(request, cut.deliverable_w, links, down)
     if request.allow_split:
         # The cut counts no losses on the way; the circuits that were tried do.
-        return _insufficient_capacity(request, together_w, links)
+        return _insufficient_capacity(request, together_w, links, down)
     return Refusal(
         RefusalCode.RESOURCE_EXHAUSTED,
         "NO_SINGLE_PATH",
-        f"no single path carries {request.power_w:.6g} W to load {request.sink_id!r}: the largest"
-        f" carries {largest_w:.6g} W; allow a split, or ask for less",
+        f"no single path carries {_power(request.power_w)} to load {request.sink_id!r}: the largest"
+        f" carries {_power(largest_w)}; allow a split, or ask for less",
         field="power_w",
         metadata={
             "bottleneck_links": ",".join(links),
@@ -81,18 +89,21 @@ def explain_no_route(
 
 
 def _insufficient_capacity(
-    request: PowerRequest, deliverable_w: float, links: Sequence[str]
+    request: PowerRequest, deliverable_w: float, links: Sequence[str], down: Sequence[str]
 ) -> Refusal:
     missing_w = request.power_w - deliverable_w
+    bounds = [f"the capacity of {', '.join(links)}"] if links else []
+    bounds += [f"{', '.join(down)} being down"] if down else []
     return Refusal(
         RefusalCode.RESOURCE_EXHAUSTED,
         "INSUFFICIENT_CAPACITY",
-        f"at most {deliverable_w:.6g} W can still reach load {request.sink_id!r}:"
-        f" {missing_w:.6g} W are missing; it is held up by"
-        f" {'links ' + ', '.join(links) if links else 'the sources'}",
+        f"at most {_power(deliverable_w)} can still reach load {request.sink_id!r}:"
+        f" {_power(missing_w)} are missing; it is held up by"
+        f" {' and '.join(bounds) or 'the sources'}",
         field="power_w",
         metadata={
-            "bottleneck_links": ",".join(links),
+            "bottleneck_links": ",".join(links or down),
+            "links_down": ",".join(down),
             "deliverable_w": repr(deliverable_w),
             "missing_w": repr(missing_w),
         },
@@ -110,17 +121,21 @@ def _constraint_binds(request: PowerRequest, unconstrained: Route) -> Refusal:
         )
         if present
     ]
-    field = "max_loss_fraction" if constraints.max_loss_fraction else "max_hops"
-    if not constraints.max_loss_fraction and constraints.max_hops is None:
-        field = "avoid_ids"
+    # Where several are asked for, which of them binds depends on which would be given up.
+    field = f"constraints.{asked[0].split()[0]}" if len(asked) == 1 else "constraints"
     return Refusal(
         RefusalCode.FAILED_PRECONDITION,
         "CONSTRAINTS_UNSATISFIABLE",
         f"no route meets {' and '.join(asked)}; the best without loses"
         f" {unconstrained.loss_fraction:.4f} over {len(unconstrained.links)} links",
-        field=f"constraints.{field}",
+        field=field,
         metadata={
             "loss_fraction": repr(unconstrained.loss_fraction),
             "hops": str(len(unconstrained.links)),
         },
     )
+
+
+def _power(power_w: float) -> str:
+    """With digits enough to tell just too much from just right."""
+    return f"{power_w / 1e6:.9g} MW"

@@ -15,11 +15,16 @@ class RouteLink:
     sent_w: float
     received_w: float
     current_a: float
+    resistance_ohm: float
+    voltage_v: float
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """From one source to one sink. ``entering_w[k]`` enters router k when the circuit runs at its reservation."""
+    """From one source to one sink. ``entering_w[k]`` enters router k when the circuit runs at its reservation.
+
+    The resistances, voltages and efficiencies are those that it was admitted with.
+    """
 
     source_id: str
     sink_id: str
@@ -27,6 +32,7 @@ class Route:
     links: tuple[RouteLink, ...]
     entering_w: tuple[float, ...]
     power_w: float
+    efficiency: tuple[float, ...]
 
     @property
     def injected_w(self) -> float:

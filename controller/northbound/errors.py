@@ -11,13 +11,14 @@ from typing import Any
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2 as details
 from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
 from controller.core.errors import Refusal, RefusalCode, invalid
+from controller.decoding import MalformedMessage, check_decoded, decoded
 from controller.runtime import StoreFailed
 
 _log = logging.getLogger(__name__)
@@ -55,31 +56,20 @@ def _details(refusal: Refusal) -> list[Message]:
         subject = refusal.metadata.get("bottleneck_links", "")
         quota = details.QuotaFailure.Violation(subject=subject, description=description)
         found.append(details.QuotaFailure(violations=[quota]))
-    if refusal.code is RefusalCode.ABORTED:
+    if refusal.code in (RefusalCode.ABORTED, RefusalCode.UNAVAILABLE):
         found.append(details.RetryInfo(retry_delay=Duration(nanos=_RETRY_AFTER_NS)))
     return found
 
 
 Handler = Callable[[Any, grpc.aio.ServicerContext], Any]
-Deserializer = Callable[[bytes], Any]
 
 
-def _decoded(deserialize: Deserializer) -> Deserializer:
-    """Hands the error on in place of the message: a call whose bytes make no sense is refused like any other."""
-
-    def decode(data: bytes) -> Message | DecodeError:
-        try:
-            message: Message = deserialize(data)
-        except DecodeError as error:
-            return error
-        return message
-
-    return decode
-
-
-def _check_decoded(request: Message | DecodeError) -> None:
-    if isinstance(request, DecodeError):
-        raise invalid("", "MALFORMED_MESSAGE", f"the request is no message of the API: {request}")
+def _check_request(request: Any) -> None:
+    """A call whose bytes make no sense is refused like any other."""
+    try:
+        check_decoded(request)
+    except MalformedMessage as error:
+        raise invalid("", "MALFORMED_MESSAGE", str(error)) from error
 
 
 @asynccontextmanager
@@ -105,7 +95,7 @@ async def _answering(context: grpc.aio.ServicerContext, method: str) -> AsyncIte
 def _guarded_call(handler: Handler, method: str) -> Handler:
     async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
         async with _answering(context, method):
-            _check_decoded(request)
+            _check_request(request)
             return await handler(request, context)
 
     return call
@@ -114,7 +104,7 @@ def _guarded_call(handler: Handler, method: str) -> Handler:
 def _guarded_stream(handler: Handler, method: str) -> Handler:
     async def stream(request: Any, context: grpc.aio.ServicerContext) -> None:
         async with _answering(context, method):
-            _check_decoded(request)
+            _check_request(request)
             async with aclosing(handler(request, context)) as responses:
                 async for response in responses:
                     await context.write(response)
@@ -136,13 +126,13 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         if handler.unary_unary:
             return grpc.unary_unary_rpc_method_handler(
                 _guarded_call(handler.unary_unary, call_details.method),
-                _decoded(handler.request_deserializer),
+                decoded(handler.request_deserializer),
                 handler.response_serializer,
             )
         if handler.unary_stream:
             return grpc.unary_stream_rpc_method_handler(
                 _guarded_stream(handler.unary_stream, call_details.method),
-                _decoded(handler.request_deserializer),
+                decoded(handler.request_deserializer),
                 handler.response_serializer,
             )
         return handler

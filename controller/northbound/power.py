@@ -10,7 +10,6 @@ from google.rpc.code_pb2 import Code
 from controller.core.circuit import Circuit
 from controller.core.errors import Refusal, invalid
 from controller.northbound.codec import circuit_to_pb, computed_to_pb, request_from_pb
-from controller.northbound.errors import status_of
 from controller.northbound.feeds import circuit_events
 from controller.runtime import Runtime
 from digitalgrid.v1 import northbound_pb2 as pb
@@ -63,7 +62,7 @@ class PowerService(PowerServiceServicer):
         self, request: pb.ComputePowerRequest, context: grpc.aio.ServicerContext
     ) -> pb.ComputePowerResponse:
         asked = request_from_pb(_power_request(request), request_id="")
-        routes = self._runtime.handle(lambda core, now_ns: core.compute(asked))
+        routes = self._runtime.handle(lambda core, now_ns: core.compute(asked, now_ns))
         return pb.ComputePowerResponse(circuits=[computed_to_pb(asked, each) for each in routes])
 
     async def ChangeCircuit(  # noqa: N802
@@ -128,9 +127,13 @@ def _circuit_id(
 
 def _outcome(message: pb.PowerRequest, decision: list[Circuit] | Refusal) -> pb.BatchOutcome:
     if isinstance(decision, Refusal):
-        status = status_of(decision)
         return pb.BatchOutcome(
-            code=status.code, message=status.message, request_id=message.request_id
+            code=Code.Value(decision.code.value),
+            message=str(decision),
+            request_id=message.request_id,
+            reason=decision.reason,
+            field=decision.field,
+            metadata=decision.metadata,
         )
     return pb.BatchOutcome(
         code=Code.OK, request_id=decision[0].request_id, circuits=map(circuit_to_pb, decision)

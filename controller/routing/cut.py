@@ -8,15 +8,20 @@ import networkx as nx
 from controller.routing.graph import ArcGraph
 
 _SOURCE, _SINK = "source", "sink"
+_MOST_W = 1e15
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """``deliverable_w`` bounds from above what can reach the sink; ``arcs`` and ``source_nodes`` bind it."""
+    """``deliverable_w`` bounds from above what can reach the sink; ``arcs`` and ``source_nodes`` bind it.
+
+    ``near_nodes`` are on the sources' side of it.
+    """
 
     deliverable_w: float
     arcs: tuple[int, ...]
     source_nodes: tuple[int, ...]
+    near_nodes: frozenset[int]
 
 
 def minimum_cut(graph: ArcGraph, sink: int, available_w: Mapping[int, float]) -> Cut:
@@ -25,9 +30,9 @@ def minimum_cut(graph: ArcGraph, sink: int, available_w: Mapping[int, float]) ->
     flow.add_nodes_from([_SOURCE, _SINK, *range(graph.node_count)])
     flow.add_edge(sink, _SINK)
     for node, power_w in available_w.items():
-        flow.add_edge(_SOURCE, node, capacity=round(max(power_w, 0.0) * 1e3))
+        flow.add_edge(_SOURCE, node, capacity=_whole_mw(power_w))
     for arc, (tail, head) in enumerate(zip(graph.tail, graph.head, strict=True)):
-        capacity_mw = round(max(graph.headroom_a[arc], 0.0) * graph.voltage_v[arc] * 1e3)
+        capacity_mw = _whole_mw(graph.headroom_a[arc] * graph.voltage_v[arc])
         if flow.has_edge(tail, head):
             capacity_mw += flow[tail][head]["capacity"]
         flow.add_edge(tail, head, capacity=capacity_mw)
@@ -38,4 +43,10 @@ def minimum_cut(graph: ArcGraph, sink: int, available_w: Mapping[int, float]) ->
         if tail in near and head not in near
     )
     sources = tuple(node for node in available_w if node not in near)
-    return Cut(value_mw / 1e3 * graph.efficiency[sink], arcs, sources)
+    near_nodes = frozenset(near) - {_SOURCE, _SINK}
+    return Cut(value_mw / 1e3 * graph.efficiency[sink], arcs, sources, near_nodes)
+
+
+def _whole_mw(power_w: float) -> int:
+    """Integers, so that the cut is exact; what is overdrawn is 0, and endless is much."""
+    return round(min(max(power_w, 0.0), _MOST_W) * 1e3)

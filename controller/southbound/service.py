@@ -2,16 +2,17 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import count
 from typing import TypeAlias
 
 import grpc
 
+from controller.decoding import MalformedMessage, check_decoded, decoded
 from controller.runtime import Runtime
 from controller.southbound import codec
 from controller.southbound.sessions import RouterSession, SessionRefused, Sessions
-from digitalgrid.convert import election_id_to_pb, lsa_from_pb
+from digitalgrid.convert import election_id_from_pb, election_id_to_pb, lsa_from_pb
 from digitalgrid.model import PROTOCOL_VERSION
 from digitalgrid.v1 import power_link_pb2, southbound_pb2_grpc
 from digitalgrid.v1 import southbound_pb2 as pb
@@ -40,19 +41,27 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
 
     async def Session(self, request_iterator: object, context: Context) -> None:  # noqa: N802
         """One router's stream, from its hello to its end."""
-        first = await context.read()
-        if first is grpc.aio.EOF:
-            return
-        if not isinstance(first, pb.RouterMessage) or first.WhichOneof("message") != "hello":
-            await context.abort(
-                grpc.StatusCode.INVALID_ARGUMENT, "the first message must be a hello"
-            )
         try:
-            session = self._sessions.accept(first.hello)
+            first = await _receive(context)
+            if first is None:
+                return
+            session = self._sessions.accept(first)
+        except MalformedMessage as error:
+            _log.warning("session of %s refused: %s", context.peer(), error)
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         except SessionRefused as refusal:
-            _log.warning("session refused: %s", refusal)
+            _log.warning("session of %s refused: %s", context.peer(), refusal)
             await context.abort(refusal.code, str(refusal))
         _log.info("router %s connected, boot %d", session.router_id, session.boot_id)
+        seen = election_id_from_pb(first.hello.highest_election_id)
+        if seen > self._runtime.election_id:
+            _log.critical(
+                "router %s obeys election id %s, this controller has %s: another leads, or the clock"
+                " was set back when this store was made; the router will refuse all changes",
+                session.router_id,
+                seen,
+                self._runtime.election_id,
+            )
         self._greet(session)
         try:
             await self._serve(session, context)
@@ -108,10 +117,7 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
 
     async def _read(self, session: RouterSession, context: Context) -> None:
         """ValueError on a message that makes no sense: it ends the session, and nothing else."""
-        while True:
-            message = await context.read()
-            if not isinstance(message, pb.RouterMessage):
-                return
+        while (message := await _receive(context)) is not None:
             if not self._sessions.is_live(session):
                 return
             self._dispatch(session.router_id, message)
@@ -167,11 +173,36 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
         return meters, sorted(self._runtime.core.view.routers.keys() - answered)
 
 
+async def _receive(context: Context) -> pb.RouterMessage | None:
+    """The next message; None at the end of the stream, MalformedMessage for bytes that are none."""
+    message = await context.read()
+    check_decoded(message)
+    return message if isinstance(message, pb.RouterMessage) else None
+
+
+class _DecodingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+    """Lets the service see, and answer, bytes that are no message."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler | None]],
+        call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler | None:
+        handler = await continuation(call_details)
+        if handler is None or not handler.stream_stream:
+            return handler
+        return grpc.stream_stream_rpc_method_handler(
+            handler.stream_stream,
+            decoded(handler.request_deserializer),
+            handler.response_serializer,
+        )
+
+
 async def start_server(
     runtime: Runtime, listen: Sequence[str]
 ) -> tuple[grpc.aio.Server, SouthboundService]:
     """Listen for routers. OSError, naming the address, where it is taken."""
-    server = grpc.aio.server(options=_KEEPALIVE)
+    server = grpc.aio.server(interceptors=[_DecodingInterceptor()], options=_KEEPALIVE)
     service = SouthboundService(runtime)
     southbound_pb2_grpc.add_SouthboundServiceServicer_to_server(service, server)
     for address in listen:

@@ -50,8 +50,13 @@ class Sessions:
     def __init__(self) -> None:
         self._live: dict[str, RouterSession] = {}
 
-    def accept(self, hello: pb.RouterHello) -> RouterSession:
+    def accept(self, first: pb.RouterMessage) -> RouterSession:
         """Open a session, and end the half-open one that it replaces; SessionRefused otherwise."""
+        if first.WhichOneof("message") != "hello":
+            raise SessionRefused(
+                grpc.StatusCode.INVALID_ARGUMENT, "the first message must be a hello"
+            )
+        hello = first.hello
         if hello.protocol_version != PROTOCOL_VERSION:
             raise SessionRefused(
                 grpc.StatusCode.FAILED_PRECONDITION,

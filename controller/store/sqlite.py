@@ -122,8 +122,8 @@ class SqliteStore:
             if batch:
                 try:
                     self._commit([change for _, change in batch])
-                except sqlite3.Error as error:
-                    on_failure(StoreError(f"{self._path}: cannot be written: {error}"))
+                except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
+                    on_failure(StoreError(f"{self._path}: cannot be written: {error!r}"))
                     return
                 on_durable(batch[-1][0])
             if last:

@@ -18,7 +18,8 @@ from digitalgrid.dgctl.options import (
     complete_loads,
     complete_sources,
 )
-from digitalgrid.dgctl.output import EXIT_REFUSED, show, show_events
+from digitalgrid.dgctl.output import EXIT_REFUSED, say, show, show_events
+from digitalgrid.dgctl.watching import watched
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.yaml_schema import ConfigError
 
@@ -39,7 +40,10 @@ def main() -> None:
 
 def _circuit_argument(command: F) -> F:
     return click.argument(
-        "circuit_id", metavar="CIRCUIT", type=click.INT, shell_complete=complete_circuits
+        "circuit_id",
+        metavar="CIRCUIT",
+        type=click.IntRange(1, 2**64 - 1),
+        shell_complete=complete_circuits,
     )(command)
 
 
@@ -193,9 +197,9 @@ def list_(settings: Settings, request_id: str, include_ended: bool) -> None:
 @common
 @_pass_settings
 def watch(settings: Settings) -> None:
-    """Shows all circuits, then every change, until interrupted."""
+    """Shows all circuits, then every change, until interrupted; waits for a controller that restarts."""
     with settings.client() as client:
-        show_events(client.watch_circuits(), settings.output)
+        show_events(watched(client.watch_circuits, say), settings.output)
 
 
 @main.command()
@@ -206,7 +210,7 @@ def topology(settings: Settings, watching: bool) -> None:
     """Shows routers, links, sources and loads with what is reserved on them."""
     with settings.client() as client:
         if watching:
-            show_events(client.watch_topology(), settings.output)
+            show_events(watched(client.watch_topology, say), settings.output)
         else:
             show(client.get_topology(), settings.output)
 

@@ -1,5 +1,6 @@
 """Options that every verb takes, and values as people write them."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +37,19 @@ class Settings:
             raise click.exceptions.Exit(show_error(error, self.output)) from error
 
 
+class ServerType(click.ParamType[str]):
+    """``127.0.0.1:50051``, ``[::1]:50051`` or a name and a port."""
+
+    name = "server"
+    _ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):(?P<port>[0-9]{1,5})")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        match = self._ADDRESS.fullmatch(str(value))
+        if match is None or not 0 < int(match["port"]) < 65536:
+            self.fail(f"{value!r} is no address; write HOST:PORT, as {DEFAULT_SERVER}", param, ctx)
+        return match[0]
+
+
 class PowerType(click.ParamType[float]):
     """``2MW``, ``350 kW``, ``2e6``; as a number of watts."""
 
@@ -54,15 +68,17 @@ class FractionType(click.ParamType[float]):
     """``0.05`` or ``5%``."""
 
     name = "fraction"
+    _NUMBER = re.compile(
+        r"(?P<number>[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*(?P<percent>%?)"
+    )
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        text = str(value).strip()
-        try:
-            return float(text[:-1]) / 100 if text.endswith("%") else float(text)
-        except ValueError:
+        match = self._NUMBER.fullmatch(str(value).strip())
+        if match is None:
             self.fail(f"{value!r} is not a fraction; write it like 0.05 or 5%", param, ctx)
+        return float(match["number"]) / (100 if match["percent"] else 1)
 
 
 def common(command: F) -> F:
@@ -79,6 +95,7 @@ def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
 
 _SERVER = click.option(
     "--server",
+    type=ServerType(),
     envvar="DGCTL_SERVER",
     metavar="HOST:PORT",
     callback=_remember,

@@ -15,7 +15,6 @@ from ruamel.yaml import YAML
 
 from digitalgrid.client import ControllerUnreachable, PowerError
 from digitalgrid.dgctl import tables
-from digitalgrid.units import format_energy_mj, format_power
 
 EXIT_REFUSED = 3
 EXIT_UNREACHABLE = 4
@@ -56,6 +55,11 @@ def _show_event(message: Message, output: Format) -> None:
     sys.stdout.flush()
 
 
+def say(text: str) -> None:
+    """Writes a remark to standard error, away from what programs read."""
+    sys.stderr.write(f"dgctl: {text}\n")
+
+
 def show_error(error: PowerError, output: Format) -> int:
     """Writes why a call was not done to standard error; returns the exit code for it."""
     unreachable = isinstance(error, ControllerUnreachable)
@@ -91,20 +95,8 @@ def _error_lines(error: PowerError, unreachable: bool) -> list[str]:
     for violation in error.violations:
         repeated = violation.description == error.message
         lines.append(f"  field {violation.field}{'' if repeated else f': {violation.description}'}")
-    lines += [f"  {key}: {_readable(key, value)}" for key, value in sorted(error.metadata.items())]
+    lines += [f"  {line}" for line in tables.detail_lines(error.metadata)]
     return lines
-
-
-def _readable(key: str, value: str) -> str:
-    """Figures of error details are SI numbers whose key names the unit."""
-    try:
-        if key.endswith("_w"):
-            return format_power(float(value))
-        if key.endswith("_mj"):
-            return format_energy_mj(int(value))
-    except ValueError:
-        return value
-    return value
 
 
 def _as_dict(message: Message) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Answers as tables for people. One function for each message that `dgctl` shows."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from google.protobuf.message import Message
@@ -49,6 +49,23 @@ def state_name(state: int) -> str:
 
 def path_of(circuit: pb.Circuit) -> str:
     return " > ".join(circuit.router_ids)
+
+
+def detail_lines(metadata: Mapping[str, str]) -> list[str]:
+    """The ids and figures of a refusal, one a line."""
+    return [f"{key}: {_readable(key, value)}" for key, value in sorted(metadata.items())]
+
+
+def _readable(key: str, value: str) -> str:
+    """Figures of error details are SI numbers whose key names the unit."""
+    try:
+        if key.endswith("_w"):
+            return format_power(float(value))
+        if key.endswith("_mj"):
+            return format_energy_mj(int(value))
+    except ValueError:
+        return value
+    return value
 
 
 def _circuit_line(circuit: pb.Circuit) -> Text:
@@ -146,9 +163,16 @@ def _outcomes(answer: pb.BatchRequestPowerResponse) -> Table:
             outcome.request_id,
             ", ".join(str(circuit.circuit_id) for circuit in outcome.circuits),
             format_power(sum(circuit.power_w for circuit in outcome.circuits)),
-            Text(f"refused: {outcome.message}", style="red") if outcome.code else "done",
+            Text(_refusal(outcome), style="red") if outcome.code else "done",
         )
     return table
+
+
+def _refusal(outcome: pb.BatchOutcome) -> str:
+    lines = [f"refused{f' ({outcome.reason})' if outcome.reason else ''}: {outcome.message}"]
+    if outcome.field:
+        lines.append(f"field {outcome.field}")
+    return "\n  ".join([*lines, *detail_lines(outcome.metadata)])
 
 
 def _topology(topology: pb.Topology) -> Group:

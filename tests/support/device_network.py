@@ -47,6 +47,8 @@ class DeviceNetwork:
         self.cut_links: set[str] = set()
         # (link, from router): datagrams that way are lost though the carrier is up.
         self.silent: set[tuple[str, str]] = set()
+        # Routers that get no time before the time that stands here.
+        self.delay_to: dict[str, int] = {}
         self.nodes: dict[str, Node] = {}
         for config in configs:
             self.nodes[config.router_id] = Node(
@@ -64,7 +66,7 @@ class DeviceNetwork:
         until_ns = self.now_ns + duration_ns
         while True:
             timers = [
-                (node.device.next_deadline_ns(), router_id)
+                (self._awake_ns(router_id, node.device.next_deadline_ns()), router_id)
                 for router_id, node in self.nodes.items()
                 if node.alive
             ]
@@ -149,8 +151,12 @@ class DeviceNetwork:
         if link_id in self.cut_links or (link_id, router_id) in self.silent:
             return
         (receiver,) = (end for end in self.ends[link_id] if end != router_id)
-        item = (self.now_ns + self.delay_ns, next(self._order), link_id, receiver, datagram)
+        arrives_ns = self._awake_ns(receiver, self.now_ns + self.delay_ns)
+        item = (arrives_ns, next(self._order), link_id, receiver, datagram)
         heapq.heappush(self._in_flight, item)
+
+    def _awake_ns(self, router_id: str, at_ns: int) -> int:
+        return max(at_ns, self.delay_to.get(router_id, 0))
 
     # ---------------------------------------------------------------- the controller's part
 

@@ -154,7 +154,7 @@ class SimulatedNetwork:
         """A new session; one that it replaces was not noticed to be dead."""
         session = self.sessions[router_id] = Session()
         router = self.grid.routers[router_id]
-        self.event(lambda core, now_ns: core.on_connected(router_id))
+        self.event(lambda core, now_ns: core.on_connected(router_id, now_ns))
         list(router.statuses())
         session.to_controller.append(router.lsa())
         session.to_controller.extend(

@@ -1,8 +1,11 @@
 """Reroutes: who moves, in which order, onto what, and who stays where he is."""
 
+from itertools import pairwise
+
 import pytest
 
 from controller.core.circuit import Circuit, CircuitState, Constraints
+from controller.core.messages import Operation, ResultCode, Stage, TransactionResult
 from controller.core.request import PowerRequest
 from digitalgrid.gridfile import loads_grid
 from tests.support.grids import diamond
@@ -163,3 +166,53 @@ def test_a_line_derated_while_a_change_is_under_way_leaves_one_generation(networ
     network.check_rest()
     assert {first.state, second.state} == {CircuitState.ACTIVE}
     assert first.power_w == 0.2e6
+
+
+def test_a_circuit_that_its_router_refuses_is_tried_less_and_less_often(network):
+    refused: list[int] = []
+
+    def refuses(router_id: str, message: object) -> bool:
+        if router_id != "r2" or not isinstance(message, Stage):
+            return False
+        refused.append(message.txn_id)
+        return True
+
+    network.loses = refuses
+    (circuit,) = network.request(PowerRequest("refused", "works", 1e6, ("solar",)))
+    tries = []
+    for _ in range(200):
+        network.deliver_all()
+        for txn_id in refused:
+            result = TransactionResult(txn_id, Operation.STAGE, ResultCode.LINK_DOWN, "no")
+            network.tell("r2", result)
+            tries.append(network.now_ns // MS)
+        refused.clear()
+        network.deliver_all()
+        network.advance(20 * MS)
+    pauses_ms = [after - before for before, after in pairwise(tries)]
+    assert len(tries) < 15 and max(pauses_ms) < 1100
+    assert pauses_ms == sorted(pauses_ms)
+    network.loses = lambda router_id, message: False
+    network.advance(S)
+    network.deliver_all()
+    assert circuit.state is CircuitState.ACTIVE
+    assert circuit.setbacks == 0
+
+
+def test_the_more_circuits_wait_the_rarer_are_the_searches_for_all_of_them(network):
+    for power_w in range(1, 41):
+        active(network, power_w * 1000.0, "works")
+    network.cut("r1-r2")
+    network.cut("r2-r4")
+    network.deliver_all()
+    began_ns = network.now_ns
+    network.mend("r1-r2")
+    network.deliver_all()
+    circuits = network.core.book.circuits.values()
+    assert {each.state for each in circuits} == {CircuitState.WAITING}
+    assert network.core.next_deadline_ns() - began_ns > 100 * MS
+    network.advance(S)
+    network.deliver_all()
+    network.advance(S)
+    network.deliver_all()
+    assert {each.state for each in circuits} == {CircuitState.ACTIVE}

@@ -100,3 +100,13 @@ def test_a_neighbour_that_lost_its_state_is_heard_again_once_it_was_dead() -> No
     assert b.hears(reborn.says()) is Verdict.HEARD
     assert reborn.hears(b.says()) is Verdict.TAKEN
     assert b.hears(reborn.says()) is Verdict.TAKEN
+
+
+def test_a_neighbour_may_be_late_by_the_leeway() -> None:
+    a, b = joined()
+    a.hears(b.says(), now_ns=1000)
+    assert a.adjacency.deadline_ns(30) == 1000 + DEAD_NS + 30
+    a.adjacency.expire(1000 + DEAD_NS + 29, 30)
+    assert a.adjacency.up
+    a.adjacency.expire(1000 + DEAD_NS + 30, 30)
+    assert not a.adjacency.up

@@ -185,13 +185,25 @@ class TestGenerations:
         assert bench.commit(2).code is Code.OK
         assert bench.commit(3).code is Code.INVALID_HOP
 
-    def test_withdraw_removes_up_to_its_generation_of_that_circuit_only(self, bench: Bench) -> None:
+    def test_withdraw_removes_that_generation_of_that_circuit_only(self, bench: Bench) -> None:
         bench.stage(1, hop(1), hop(2), hop(1, circuit_id=8))
         bench.commit(1)
         outcome = bench.withdraw(CircuitGeneration(7, 1))
         assert outcome.removed == (CircuitGeneration(7, 1),)
         assert outcome.new_floors == {7: 2}
         assert [each.key for each in bench.table.hops] == [(7, 2), (8, 1)]
+
+    def test_withdrawing_a_newer_generation_leaves_the_older_one_carrying(
+        self, bench: Bench
+    ) -> None:
+        bench.stage(1, hop(1))
+        bench.commit(1)
+        bench.stage(2, hop(2))
+        bench.commit(2)
+        outcome = bench.withdraw(CircuitGeneration(7, 2))
+        assert outcome.removed == (CircuitGeneration(7, 2),)
+        assert outcome.new_floors == {7: 3}
+        assert [each.key for each in bench.table.hops] == [(7, 1)]
 
     def test_a_delayed_stage_resurrects_nothing(self, bench: Bench) -> None:
         bench.stage(1, hop(1))

@@ -7,6 +7,7 @@ import pytest
 from digitalgrid.model import CircuitGeneration
 from router_agent.circuit_table import Code
 from router_agent.config import RouterConfig
+from router_agent.effects import Effect, SaveBooks, SendDatagram
 from router_agent.meters import RouterBooks
 from router_agent.sink import FlowState
 from tests.support.device_network import MS, DeviceNetwork, circuit_hops, router
@@ -287,6 +288,63 @@ class TestFaults:
         ring.network.run(1 * MS)
         assert not ring.network.nodes["a"].device.lines["ab"].up
         assert not ring.network.nodes["c"].device.lines["bc"].up
+
+
+class TestOverload:
+    """A router that gets no time must not make it worse, for itself or its neighbours."""
+
+    def sleep(self, ring: Ring, names: str, duration_ns: int) -> None:
+        """These routers get no time at all; what comes for them waits, and is read before their timers fire."""
+        network = ring.network
+        due_ns = {name: network.nodes[name].device.next_deadline_ns() for name in names}
+        network.delay_to.update(dict.fromkeys(names, network.now_ns + duration_ns))
+        network.run(duration_ns)
+        assert all(due < network.now_ns for due in due_ns.values())
+        network.delay_to.clear()
+
+    def test_a_router_that_was_asleep_takes_no_neighbour_for_dead(self, ring: Ring) -> None:
+        ring.program(KEY, "abc")
+        ring.network.run(1000 * MS)
+        adverts = {name: node.adverts for name, node in ring.network.nodes.items()}
+        self.sleep(ring, "abcd", 1000 * MS)
+        ring.network.run(1000 * MS)
+        assert {name: node.adverts for name, node in ring.network.nodes.items()} == adverts
+        assert ring.states() == [FlowState.ARRIVED, FlowState.ACTUATED]
+        for node in ring.network.nodes.values():
+            assert node.device.books.imbalance_mj() == 0
+            for link in node.device.books.links.values():
+                assert link.lost_to_faults_mj == link.lost_in_transit_mj == 0
+
+    def test_a_late_router_waits_longer_for_others_and_then_no_more(self, ring: Ring) -> None:
+        self.sleep(ring, "a", 100 * MS)
+        ring.network.silence("ab", "b")
+        ring.network.run(200 * MS)
+        assert ring.network.nodes["a"].device.lines["ab"].up, "it was 100 ms late itself"
+        ring.network.run(250 * MS)
+        assert not ring.network.nodes["a"].device.lines["ab"].up
+
+    def test_what_comes_together_is_answered_together(self, ring: Ring) -> None:
+        network, b = ring.network, ring.network.nodes["b"].device
+        ring.program(KEY, "abc")
+        network.run(1000 * MS)
+        for number in range(2, 8):
+            ring.program(CircuitGeneration(number, 1), "abc", power_w=1e4)
+        before = {link_id: books.frames_sent for link_id, books in b.books.links.items()}
+        effects = b.timer(network.now_ns)
+        network.carry_out("b", effects)
+        sent = {link_id: books.frames_sent for link_id, books in b.books.links.items()}
+        assert all(sent[link_id] - before[link_id] == 1 for link_id in before)
+        assert b.next_deadline_ns() > network.now_ns
+
+    def test_the_books_are_saved_before_energy_is_sent(self, ring: Ring) -> None:
+        network, b = ring.network, ring.network.nodes["b"].device
+        ring.program(KEY, "abc")
+        network.run(1000 * MS)
+        effects: list[Effect] = []
+        while not any(isinstance(each, SendDatagram) for each in effects):
+            effects = b.timer(b.next_deadline_ns())
+        assert isinstance(effects[0], SaveBooks)
+        assert not any(isinstance(each, SaveBooks) for each in effects[1:])
 
 
 def test_the_timer_is_never_due_in_the_past_for_long(ring: Ring) -> None:

@@ -1,6 +1,5 @@
 """The books of a line by running totals, and what its ends state to each other."""
 
-
 import pytest
 
 from digitalgrid.model import CircuitGeneration

@@ -21,8 +21,8 @@ _TIMEOUT_S = 10
 
 
 def record(circuit_id: int, power_w: float = 1000.0, ended_as: str = "") -> CircuitRecord:
-    link = RouteLink("r1-r2", "r1", "r2", sent_w=1040.0, received_w=1030.0, current_a=0.05)
-    route = Route("pv", "town", ("r1", "r2"), (link,), (1100.0, 1030.0), power_w)
+    link = RouteLink("r1-r2", "r1", "r2", 1040.0, 1030.0, 0.05, resistance_ohm=0.5, voltage_v=20e3)
+    route = Route("pv", "town", ("r1", "r2"), (link,), (1100.0, 1030.0), power_w, (0.97, 0.97))
     return CircuitRecord(
         circuit_id=circuit_id,
         request_id=f"request-{circuit_id}",
