@@ -6,6 +6,7 @@ controller in the house; only this file, its front door, opens it.
 
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,14 +16,17 @@ import click
 
 from digitalgrid.yaml_schema import ConfigError
 
+_DEFAULT_RUN_DIR = Path(".run")
 _RUN_DIR = click.option(
     "--run-dir",
     type=click.Path(file_okay=False, path_type=Path),
-    default=Path(".run"),
+    default=_DEFAULT_RUN_DIR,
     show_default=True,
     help="Where the emulation keeps its state, configurations and logs.",
 )
 _CONFIG_FILE = click.Path(dir_okay=False, path_type=Path)
+# A load of less is no example.
+_WORTH_ASKING_W = 1e3
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -88,7 +92,7 @@ def emulate(
     with _explained():
         status = start(file, backend=backend, control_switches=control_switches, run_dir=run_dir)
     if detach and status == 0:
-        click.echo(_what_to_try())
+        click.echo(_what_to_try(run_dir))
     sys.exit(status)
 
 
@@ -126,34 +130,35 @@ def stop(run_dir: Path) -> None:
 @contextmanager
 def _explained() -> Iterator[None]:
     """What a person can do something about ends the program with its message and no traceback."""
-    from topologies.emulator import EmulationError
+    from topologies.emulator import BadCommand, EmulationError
 
     try:
         yield
-    except ConfigError as error:
+    except (ConfigError, BadCommand) as error:
         raise click.UsageError(str(error)) from error
     except EmulationError as error:
         raise click.ClickException(str(error)) from error
 
 
-def _what_to_try() -> str:
-    """The first steps in the network that has just come up, with ids that it has."""
+def _what_to_try(run_dir: Path) -> str:
+    """The first steps in the network that has just come up, with ids that it has; each can be typed as it stands."""
     from digitalgrid.client import PowerClient
     from digitalgrid.units import format_power
 
     with PowerClient() as client:
         network = client.get_topology()
     programs = Path(sys.argv[0]).parent
+    dgctl = shlex.quote(str(programs / "dgctl"))
     # Who started it by sudo needs sudo again for what belongs to the emulation.
-    dgc = f"{'sudo ' if 'SUDO_USER' in os.environ else ''}{programs / 'dgc'}"
-    dgctl = programs / "dgctl"
+    dgc = f"{'sudo ' if 'SUDO_USER' in os.environ else ''}{shlex.quote(str(programs / 'dgc'))}"
+    where = "" if run_dir == _DEFAULT_RUN_DIR else f" --run-dir {shlex.quote(str(run_dir))}"
     steps = [f"{dgctl} topology"]
-    for load in network.loads[:1]:
+    for load in [load for load in network.loads if load.max_power_w >= _WORTH_ASKING_W][:1]:
         power = format_power(load.max_power_w / 2).replace(" ", "")
         steps.append(f"{dgctl} request --sink {load.load_id} --power {power} --wait")
     steps.append(f"{dgctl} list")
     for link in network.links[:1]:
-        steps += [f"{dgc} fault cut {link.link_id}", f"{dgc} fault restore {link.link_id}"]
-    steps += [f"{dgctl} meters", f"{dgc} stop"]
+        steps += [f"{dgc} fault {verb} {link.link_id}{where}" for verb in ("cut", "restore")]
+    steps += [f"{dgctl} meters", f"{dgc} stop{where}"]
     count = f"{len(network.routers)} routers and a controller are running"
     return "\n  ".join([f"{count}. Try:\n", *steps])

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from os import PathLike
+from pathlib import Path
 from typing import Literal
 
 from digitalgrid.yaml_schema import InvalidValue, bounds, check_bounds, load
@@ -56,6 +57,9 @@ class StoreConfig:
     def __post_init__(self) -> None:
         if not self.path:
             raise InvalidValue("path", message="is empty; name a file")
+        if self.path.endswith("/") or Path(self.path).is_dir():
+            message = f"is {self.path!r}, which is a directory; name a file"
+            raise InvalidValue("path", message=message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,8 @@ class TimeoutsConfig:
     stage_ms: int = field(default=1000, metadata=_MILLISECONDS)
     commit_ms: int = field(default=1000, metadata=_MILLISECONDS)
     actuate_ms: int = field(default=5000, metadata=_MILLISECONDS)
-    drain_ms: int = field(default=2000, metadata=_MILLISECONDS)
+    # Each hop on the way delivers what it holds, a tick and some more, after the one before it.
+    drain_ms: int = field(default=5000, metadata=_MILLISECONDS)
     withdraw_ms: int = field(default=2000, metadata=_MILLISECONDS)
 
 

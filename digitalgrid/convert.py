@@ -4,7 +4,15 @@ Each ``*_from_pb`` raises :class:`ValueError` naming the message, its id and the
 """
 
 import math
+import re
 
+from digitalgrid.limits import (
+    MAX_AMPACITY_A,
+    MAX_POWER_W,
+    MAX_PRICE_PER_MWH,
+    MAX_RESISTANCE_OHM,
+    MAX_VOLTAGE_V,
+)
 from digitalgrid.model import (
     ElectionId,
     HopSnapshot,
@@ -15,6 +23,9 @@ from digitalgrid.model import (
 )
 from digitalgrid.v1 import power_link_pb2 as power_link_pb
 from digitalgrid.v1 import southbound_pb2 as southbound_pb
+from digitalgrid.yaml_schema import ID_PATTERN
+
+_ID = re.compile(ID_PATTERN)
 
 
 def election_id_to_pb(election_id: ElectionId) -> power_link_pb.ElectionId:
@@ -48,7 +59,10 @@ def hop_to_pb(hop: HopSnapshot) -> southbound_pb.HopSnapshot:
 
 
 def hop_from_pb(message: southbound_pb.HopSnapshot) -> HopSnapshot:
-    """Raises ValueError unless the hop has one ingress, one egress, and finite positive powers."""
+    """Raises ValueError unless the hop has one ingress, one egress, and finite positive powers.
+
+    Powers may exceed what a source or load can have by the losses of their way.
+    """
     where = f"hop of circuit {message.circuit_id} generation {message.generation}"
     if not message.circuit_id or not message.generation:
         raise ValueError(f"{where}: circuit_id and generation must be 1 or more")
@@ -58,6 +72,7 @@ def hop_from_pb(message: southbound_pb.HopSnapshot) -> HopSnapshot:
     ):
         if not any(names):
             raise ValueError(f"{where}: {side} names neither a link nor a cell's source or load")
+        _require_ids(where, side, [name for name in names if name])
     for field in ("power_w", "ingress_power_w", "egress_power_w", "received_power_w"):
         _require(where, field, getattr(message, field), above=0.0)
     return hop_from_pb_unchecked(message)
@@ -120,7 +135,7 @@ def lsa_to_pb(lsa: RouterLsa) -> power_link_pb.RouterLsa:
 
 
 def lsa_from_pb(message: power_link_pb.RouterLsa) -> RouterLsa:
-    """Raises ValueError for an empty or repeated id, or a value that no device can have."""
+    """Raises ValueError for an id that is none or repeated, or a value that no device can have."""
     where = f"LSA of router {message.router_id!r}"
     _require_ids(where, "router_id", [message.router_id])
     _require(where, "efficiency", message.efficiency, above=0.0, at_most=1.0)
@@ -141,10 +156,11 @@ def lsa_from_pb(message: power_link_pb.RouterLsa) -> RouterLsa:
 def _link_from_pb(where: str, message: power_link_pb.LinkAdvertisement) -> LinkAdvertisement:
     where = f"{where}, link {message.link_id!r}"
     _require_ids(where, "neighbor_id", [message.neighbor_id])
-    _require(where, "resistance_ohm", message.resistance_ohm, at_least=0.0)
-    _require(where, "voltage_v", message.voltage_v, above=0.0)
-    _require(where, "ampacity_a", message.ampacity_a, above=0.0)
-    _require(where, "cost_per_mwh", message.cost_per_mwh)
+    resistance_ohm, voltage_v = message.resistance_ohm, message.voltage_v
+    _require(where, "resistance_ohm", resistance_ohm, at_least=0.0, at_most=MAX_RESISTANCE_OHM)
+    _require(where, "voltage_v", voltage_v, above=0.0, at_most=MAX_VOLTAGE_V)
+    _require(where, "ampacity_a", message.ampacity_a, above=0.0, at_most=MAX_AMPACITY_A)
+    _require_price(where, "cost_per_mwh", message.cost_per_mwh)
     return LinkAdvertisement(
         link_id=message.link_id,
         neighbor_id=message.neighbor_id,
@@ -158,8 +174,8 @@ def _link_from_pb(where: str, message: power_link_pb.LinkAdvertisement) -> LinkA
 
 def _source_from_pb(where: str, message: power_link_pb.SourceAdvertisement) -> SourceAdvertisement:
     where = f"{where}, source {message.source_id!r}"
-    _require(where, "max_power_w", message.max_power_w, above=0.0)
-    _require(where, "cost_per_mwh", message.cost_per_mwh)
+    _require(where, "max_power_w", message.max_power_w, at_least=0.0, at_most=MAX_POWER_W)
+    _require_price(where, "cost_per_mwh", message.cost_per_mwh)
     return SourceAdvertisement(
         source_id=message.source_id,
         max_power_w=message.max_power_w,
@@ -170,8 +186,8 @@ def _source_from_pb(where: str, message: power_link_pb.SourceAdvertisement) -> S
 
 def _load_from_pb(where: str, message: power_link_pb.LoadAdvertisement) -> LoadAdvertisement:
     where = f"{where}, load {message.load_id!r}"
-    _require(where, "max_power_w", message.max_power_w, above=0.0)
-    _require(where, "value_per_mwh", message.value_per_mwh)
+    _require(where, "max_power_w", message.max_power_w, at_least=0.0, at_most=MAX_POWER_W)
+    _require_price(where, "value_per_mwh", message.value_per_mwh)
     return LoadAdvertisement(
         load_id=message.load_id,
         max_power_w=message.max_power_w,
@@ -183,9 +199,16 @@ def _load_from_pb(where: str, message: power_link_pb.LoadAdvertisement) -> LoadA
 def _require_ids(where: str, field: str, ids: list[str]) -> None:
     if not all(ids):
         raise ValueError(f"{where}: {field} must not be empty")
+    for name in ids:
+        if not _ID.fullmatch(name):
+            raise ValueError(f"{where}: {field} {name!r} must match {ID_PATTERN}")
     if len(set(ids)) != len(ids):
         repeated = next(name for name in ids if ids.count(name) > 1)
         raise ValueError(f"{where}: {field} {repeated!r} stands there twice")
+
+
+def _require_price(where: str, field: str, value: float) -> None:
+    _require(where, field, value, at_least=-MAX_PRICE_PER_MWH, at_most=MAX_PRICE_PER_MWH)
 
 
 def _require(

@@ -13,12 +13,19 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
+from digitalgrid.limits import (
+    MAX_AMPACITY_A,
+    MAX_POWER_W,
+    MAX_PRICE_PER_MWH,
+    MAX_RESISTANCE_OHM,
+    MAX_VOLTAGE_V,
+)
 from digitalgrid.yaml_schema import ID_PATTERN, InvalidValue, bounds, check_bounds, load, loads
 
 _ID = bounds(pattern=ID_PATTERN)
-_POSITIVE = bounds(exclusive_minimum=0)
-_NOT_NEGATIVE = bounds(minimum=0)
-_FINITE = bounds(minimum=-1e9, maximum=1e9)
+_POWER = bounds(minimum=0, maximum=MAX_POWER_W)
+_PRICE = bounds(minimum=-MAX_PRICE_PER_MWH, maximum=MAX_PRICE_PER_MWH)
+_PRICE_NOT_NEGATIVE = bounds(minimum=0, maximum=MAX_PRICE_PER_MWH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +46,10 @@ class Link:
     id: str = field(metadata=_ID)
     a: str
     b: str
-    resistance_ohm: float = field(metadata=_NOT_NEGATIVE)
-    voltage_v: float = field(metadata=_POSITIVE)
-    ampacity_a: float = field(metadata=_POSITIVE)
-    cost_per_mwh: float = field(default=0.0, metadata=_NOT_NEGATIVE)
+    resistance_ohm: float = field(metadata=bounds(minimum=0, maximum=MAX_RESISTANCE_OHM))
+    voltage_v: float = field(metadata=bounds(exclusive_minimum=0, maximum=MAX_VOLTAGE_V))
+    ampacity_a: float = field(metadata=bounds(exclusive_minimum=0, maximum=MAX_AMPACITY_A))
+    cost_per_mwh: float = field(default=0.0, metadata=_PRICE_NOT_NEGATIVE)
 
     def __post_init__(self) -> None:
         check_bounds(self)
@@ -56,8 +63,8 @@ class Source:
 
     id: str = field(metadata=_ID)
     router: str
-    max_power_w: float = field(metadata=_NOT_NEGATIVE)
-    cost_per_mwh: float = field(default=0.0, metadata=_FINITE)
+    max_power_w: float = field(metadata=_POWER)
+    cost_per_mwh: float = field(default=0.0, metadata=_PRICE)
     renewable: bool = False
 
     def __post_init__(self) -> None:
@@ -70,9 +77,9 @@ class Load:
 
     id: str = field(metadata=_ID)
     router: str
-    power_w: float = field(metadata=_NOT_NEGATIVE)
+    power_w: float = field(metadata=_POWER)
     priority: int = field(default=0, metadata=bounds(minimum=-(2**31), maximum=2**31 - 1))
-    value_per_mwh: float = field(default=0.0, metadata=_NOT_NEGATIVE)
+    value_per_mwh: float = field(default=0.0, metadata=_PRICE_NOT_NEGATIVE)
 
     def __post_init__(self) -> None:
         check_bounds(self)

@@ -15,6 +15,9 @@ GENERATIONS_KEPT = 2
 # Finished transactions that are still known, so that a repeat gets the same answer.
 FINISHED_KEPT = 1024
 MAX_POWER_W = 1e12
+MOST_GENERATIONS = 2**62
+# A stage this much delayed has lost its lease, its session and its election long before.
+MOST_TOMBSTONES = 20_000
 # Reservations are sums and products of floats that two programs computed.
 _SLACK = 1.0 + 1e-9
 
@@ -40,6 +43,15 @@ class Code(IntEnum):
     INVALID_HOP = 6
     LINK_DOWN = 7
     NOT_ATTEMPTED = 8
+
+
+def keep_newest(floors: dict[int, int], added: Mapping[int, int]) -> None:
+    """Take up tombstones; the oldest go when there are too many."""
+    for circuit_id, floor in added.items():
+        floors.pop(circuit_id, None)
+        floors[circuit_id] = floor
+    for circuit_id in list(floors)[: max(0, len(floors) - MOST_TOMBSTONES)]:
+        del floors[circuit_id]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +198,10 @@ class CircuitTable:
         return None
 
     def _perform(self, mutation: Mutation, now_ns: int) -> _Answer:
+        if not all(1 <= generation <= MOST_GENERATIONS for _, generation in mutation.circuits):
+            message = f"a generation must lie between 1 and {MOST_GENERATIONS}"
+            entries = tuple(Entry(key, Code.INVALID_HOP, message) for key in mutation.circuits)
+            return _Answer(Code.INVALID_HOP, message, entries)
         match mutation.operation:
             case Operation.STAGE:
                 return self._stage(mutation, now_ns)
@@ -259,7 +275,7 @@ class CircuitTable:
             floor = max(floors.get(circuit_id, 0), generation + 1)
             if floor > self._floors.get(circuit_id, 0):
                 floors[circuit_id] = floor
-        self._floors.update(floors)
+        keep_newest(self._floors, floors)
         # An older generation may carry the power that a newer one, given up, was to take over.
         removed = tuple(sorted(self._committed.keys() & set(circuits)))
         for key in removed:
@@ -274,8 +290,8 @@ class CircuitTable:
             self._finished.popitem(last=False)
 
     def _hop_problem(self, hop: HopSnapshot) -> tuple[Code, str] | None:
-        if not hop.circuit_id or not hop.generation:
-            return Code.INVALID_HOP, "circuit_id and generation must be 1 or more"
+        if not hop.circuit_id or not 1 <= hop.generation <= MOST_GENERATIONS:
+            return Code.INVALID_HOP, "circuit_id and generation must be 1 or more, and sane"
         if not (hop.source_id or hop.ingress_link_id) or not (hop.load_id or hop.egress_link_id):
             return Code.INVALID_HOP, "needs one ingress and one egress"
         powers = (hop.power_w, hop.ingress_power_w, hop.egress_power_w, hop.received_power_w)

@@ -77,6 +77,8 @@ class RouterConfig:
     hello_interval_ms: int = field(default=50, metadata=bounds(minimum=5, maximum=10_000))
     # A neighbour is dead after three missed hellos and this much more.
     hello_slack_ms: int = field(default=20, metadata=bounds(minimum=0, maximum=10_000))
+    # Energy is held back until packets may be this much late without the stream that they make running dry.
+    cushion_ms: int = field(default=5, metadata=bounds(minimum=1, maximum=10_000))
     lsa_refresh_s: float = field(default=30.0, metadata=_POSITIVE)
     frame_bytes: int = field(
         default=DEFAULT_FRAME_BYTES, metadata=bounds(minimum=MIN_FRAME_BYTES, maximum=9000)
@@ -110,6 +112,10 @@ class RouterConfig:
     @property
     def hello_ns(self) -> int:
         return self.hello_interval_ms * NS_PER_MS
+
+    @property
+    def cushion_ns(self) -> int:
+        return self.cushion_ms * NS_PER_MS
 
     @property
     def hello_slack_ns(self) -> int:

@@ -220,7 +220,7 @@ class RouterDevice:
     def _cushion_ns(self) -> int:
         """A packet may be this much more than a tick late before a stream that begins now runs dry."""
         tick_ns = self.config.tick_ns
-        return tick_ns + max(2 * NS_PER_MS, tick_ns // 20, min(self._lag_ns, tick_ns))
+        return tick_ns + max(self.config.cushion_ns, min(self._lag_ns, tick_ns))
 
     def _expire_lines(self, now_ns: int) -> None:
         leeway_ns = self._leeway_ns

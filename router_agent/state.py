@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from digitalgrid.model import NO_ELECTION_ID, ElectionId
+from router_agent.circuit_table import MOST_TOMBSTONES, keep_newest
 from router_agent.meters import ImageCodec, ImageError, RouterBooks, unpack_image
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ class PromiseJournal:
         self.boot_id = 0
         self.election_id = NO_ELECTION_ID
         self.floors: dict[int, int] = {}
+        self._appended = 0
         try:
             directory.mkdir(parents=True, exist_ok=True)
             self._lock = _lock(directory)
@@ -60,11 +62,14 @@ class PromiseJournal:
         if election_id is not None:
             self.election_id = election_id
             records.append(_pack(_ELECTION, *election_id))
-        for circuit_id, floor in floors.items():
-            self.floors[circuit_id] = floor
-            records.append(_pack(_FLOOR, circuit_id, floor))
+        keep_newest(self.floors, floors)
+        records += [_pack(_FLOOR, circuit_id, floor) for circuit_id, floor in floors.items()]
         os.write(self._file, b"".join(records))
         os.fdatasync(self._file)
+        self._appended += len(records)
+        if self._appended > 2 * MOST_TOMBSTONES:
+            os.close(self._file)
+            self._file = self._rewrite(self._path.parent)
 
     def close(self) -> None:
         os.close(self._file)
@@ -86,7 +91,7 @@ class PromiseJournal:
             elif kind == _ELECTION:
                 self.election_id = ElectionId(first, second)
             elif kind == _FLOOR:
-                self.floors[first] = second
+                keep_newest(self.floors, {first: second})
 
     def _rewrite(self, directory: Path) -> int:
         records = [
@@ -95,6 +100,7 @@ class PromiseJournal:
             _pack(_ELECTION, *self.election_id),
             *(_pack(_FLOOR, circuit_id, floor) for circuit_id, floor in self.floors.items()),
         ]
+        self._appended = 0
         fresh = self._path.with_suffix(".new")
         flags = os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
         file = os.open(fresh, flags, 0o644)

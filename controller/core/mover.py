@@ -19,7 +19,7 @@ from controller.core.route import Route
 # A circuit that no router takes this often in a row waits before it is tried again.
 MOST_ATTEMPTS = 5
 RETRY_SOON_NS = 10_000_000
-# So much later for each circuit that waits: searching for many, again and again, would leave no time for anything else.
+# For each circuit that waits, from one search for all of them to the next: it leaves time for everything else.
 RETRY_SPACING_NS = 5_000_000
 RETRY_LATER_NS = 1_000_000_000
 
@@ -46,6 +46,7 @@ class Mover:
         self._next_admission_seq = next_admission_seq
         self._persist = persist
         self._retry_at_ns: int | None = None
+        self._searched_ns = 0
 
     def next_deadline_ns(self) -> int | None:
         return self._retry_at_ns
@@ -218,7 +219,7 @@ class Mover:
         """Something became free, or came back; changes that come together are answered once."""
         waiting = sum(each.state is CircuitState.WAITING for each in self._circuits.values())
         if waiting:
-            due_ns = now_ns + max(RETRY_SOON_NS, waiting * RETRY_SPACING_NS)
+            due_ns = max(now_ns + RETRY_SOON_NS, self._searched_ns + waiting * RETRY_SPACING_NS)
             self._retry_at_ns = min(self._retry_at_ns or due_ns, due_ns)
 
     def on_timer(self, now_ns: int) -> None:
@@ -226,6 +227,7 @@ class Mover:
         if self._retry_at_ns is None or now_ns < self._retry_at_ns:
             return
         waiting = [each for each in self._circuits.values() if each.state is CircuitState.WAITING]
+        self._searched_ns = now_ns
         again_ns = []
         for circuit in sorted(waiting, key=urgency):
             if now_ns < circuit.retry_after_ns:

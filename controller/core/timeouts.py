@@ -13,7 +13,7 @@ class Timeouts:
     stage_ms: int = 1000
     commit_ms: int = 1000
     actuate_ms: int = 3000
-    drain_ms: int = 2000
+    drain_ms: int = 5000
     withdraw_ms: int = 1000
 
     @property

@@ -12,7 +12,7 @@ from controller.decoding import MalformedMessage, check_decoded, decoded
 from controller.runtime import Runtime
 from controller.southbound import codec
 from controller.southbound.sessions import RouterSession, SessionRefused, Sessions
-from digitalgrid.convert import election_id_from_pb, election_id_to_pb, lsa_from_pb
+from digitalgrid.convert import election_id_to_pb, lsa_from_pb
 from digitalgrid.model import PROTOCOL_VERSION
 from digitalgrid.v1 import power_link_pb2, southbound_pb2_grpc
 from digitalgrid.v1 import southbound_pb2 as pb
@@ -42,18 +42,12 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
     async def Session(self, request_iterator: object, context: Context) -> None:  # noqa: N802
         """One router's stream, from its hello to its end."""
         try:
-            first = await _receive(context)
-            if first is None:
-                return
-            session = self._sessions.accept(first)
-        except MalformedMessage as error:
-            _log.warning("session of %s refused: %s", context.peer(), error)
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            session = self._sessions.accept(await _receive_hello(context))
         except SessionRefused as refusal:
             _log.warning("session of %s refused: %s", context.peer(), refusal)
             await context.abort(refusal.code, str(refusal))
         _log.info("router %s connected, boot %d", session.router_id, session.boot_id)
-        seen = election_id_from_pb(first.hello.highest_election_id)
+        seen = session.highest_election_id
         if seen > self._runtime.election_id:
             _log.critical(
                 "router %s obeys election id %s, this controller has %s: another leads, or the clock"
@@ -178,6 +172,17 @@ async def _receive(context: Context) -> pb.RouterMessage | None:
     message = await context.read()
     check_decoded(message)
     return message if isinstance(message, pb.RouterMessage) else None
+
+
+async def _receive_hello(context: Context) -> pb.RouterHello:
+    """SessionRefused where the stream begins with anything else."""
+    try:
+        first = await _receive(context)
+    except MalformedMessage as error:
+        raise SessionRefused(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
+    if first is None or first.WhichOneof("message") != "hello":
+        raise SessionRefused(grpc.StatusCode.INVALID_ARGUMENT, "the first message must be a hello")
+    return first.hello
 
 
 class _DecodingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]

@@ -1,12 +1,15 @@
 """Which session speaks for a router: the newest of the one device that has the id."""
 
 import asyncio
+import re
 from dataclasses import dataclass, field
 
 import grpc
 
-from digitalgrid.model import PROTOCOL_VERSION
+from digitalgrid.convert import election_id_from_pb
+from digitalgrid.model import PROTOCOL_VERSION, ElectionId
 from digitalgrid.v1 import southbound_pb2 as pb
+from digitalgrid.yaml_schema import ID_PATTERN
 
 # A router that does not read this many messages is gone; it is read back when it returns.
 MOST_QUEUED = 10_000
@@ -28,6 +31,7 @@ class RouterSession:
     instance_id: bytes
     boot_id: int
     session_no: int
+    highest_election_id: ElectionId
     outbox: asyncio.Queue[pb.ControllerMessage | None] = field(
         default_factory=lambda: asyncio.Queue(MOST_QUEUED)
     )
@@ -50,25 +54,25 @@ class Sessions:
     def __init__(self) -> None:
         self._live: dict[str, RouterSession] = {}
 
-    def accept(self, first: pb.RouterMessage) -> RouterSession:
+    def accept(self, hello: pb.RouterHello) -> RouterSession:
         """Open a session, and end the half-open one that it replaces; SessionRefused otherwise."""
-        if first.WhichOneof("message") != "hello":
-            raise SessionRefused(
-                grpc.StatusCode.INVALID_ARGUMENT, "the first message must be a hello"
-            )
-        hello = first.hello
         if hello.protocol_version != PROTOCOL_VERSION:
             raise SessionRefused(
                 grpc.StatusCode.FAILED_PRECONDITION,
                 f"router {hello.router_id!r} speaks protocol version {hello.protocol_version}, this"
                 f" controller {PROTOCOL_VERSION}; upgrade the older of the two",
             )
-        if not hello.router_id or not hello.instance_id:
+        if not re.fullmatch(ID_PATTERN, hello.router_id) or not hello.instance_id:
             raise SessionRefused(
-                grpc.StatusCode.INVALID_ARGUMENT, "hello without router_id or instance_id"
+                grpc.StatusCode.INVALID_ARGUMENT,
+                f"hello without instance_id, or with a router_id that does not match {ID_PATTERN}",
             )
         session = RouterSession(
-            hello.router_id, bytes(hello.instance_id), hello.boot_id, hello.session_no
+            hello.router_id,
+            bytes(hello.instance_id),
+            hello.boot_id,
+            hello.session_no,
+            election_id_from_pb(hello.highest_election_id),
         )
         older = self._live.get(session.router_id)
         if older is not None:

@@ -2,16 +2,18 @@
 
 import string
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from digitalgrid.gridfile import Grid, Link, Load, Router, Source, dump_grid, loads_grid
+from digitalgrid.limits import MAX_POWER_W
 
 ids = st.text(string.ascii_letters + string.digits + "_.-", min_size=1, max_size=8).filter(
     lambda text: text[0] not in "_.-"
 )
-positive = st.floats(min_value=1e-9, max_value=1e12)
-not_negative = st.floats(min_value=0, max_value=1e12)
+positive = st.floats(min_value=1e-9, max_value=1e9)
+not_negative = st.floats(min_value=0, max_value=1e9)
+power_w = st.floats(min_value=0, max_value=MAX_POWER_W)
 
 
 @st.composite
@@ -34,16 +36,17 @@ def grids(draw: st.DrawFn) -> Grid:
         ),
         links=tuple(links),
         sources=tuple(
-            Source(id_, draw(a_router), draw(not_negative), renewable=draw(st.booleans()))
+            Source(id_, draw(a_router), draw(power_w), renewable=draw(st.booleans()))
             for id_ in draw(cell_ids)
         ),
         loads=tuple(
-            Load(id_, draw(a_router), draw(not_negative), draw(st.integers(-9, 9)))
+            Load(id_, draw(a_router), draw(power_w), draw(st.integers(-9, 9)))
             for id_ in draw(cell_ids)
         ),
     )
 
 
+@settings(deadline=None)
 @given(grids())
 def test_dumped_grids_read_back_equal(grid: Grid) -> None:
     assert loads_grid(dump_grid(grid)) == grid

@@ -105,7 +105,9 @@ async def _tell(
     """The whole story; why it broke off, or nothing."""
     try:
         async with AsyncPowerClient(northbound) as client:
-            await wait_until_healthy(client, emulation.grid, _START_TIMEOUT_S)
+            await wait_until_healthy(
+                client, emulation.grid, _START_TIMEOUT_S, emulation.require_running
+            )
             say("all sessions and all lines are up")
             async with Observer(client) as observer:
                 scenario = Scenario(emulation, client, observer, figures, say, plan.seed)

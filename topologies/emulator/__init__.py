@@ -5,7 +5,7 @@
 """
 
 from topologies.emulator.control import send_command
-from topologies.emulator.errors import EmulationError
+from topologies.emulator.errors import BadCommand, EmulationError
 from topologies.emulator.runtime import run, start_in_background, stop
 
-__all__ = ["EmulationError", "run", "send_command", "start_in_background", "stop"]
+__all__ = ["BadCommand", "EmulationError", "run", "send_command", "start_in_background", "stop"]

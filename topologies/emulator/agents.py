@@ -2,6 +2,7 @@
 
 import signal
 
+from topologies.emulator.last_words import ended_by_itself
 from topologies.emulator.plan import RunFiles
 from topologies.emulator.spawner import AgentSpec, Spawner
 
@@ -36,6 +37,13 @@ class Agents:
     def running(self) -> dict[str, int]:
         """The pids of those that run."""
         return self.spawner.running()
+
+    def require_running(self) -> None:
+        """Unhealthy, with its last words, where one has ended."""
+        running = self.running()
+        for router_id, spec in self._specs.items():
+            if router_id not in running:
+                raise ended_by_itself(f"router {router_id}", spec.log_path)
 
     def close(self) -> None:
         """End all of them. Safe to call again."""

@@ -1,6 +1,6 @@
 """An emulation in a process of its own, and how the process that wants one hears of it.
 
-Run as ``python -m topologies.emulator FD REQUEST``; the outcome is one line written to FD.
+Run as ``python -m topologies.emulator FD REQUEST``; the outcome, in words, is written to FD.
 """
 
 import json
@@ -45,7 +45,7 @@ def start_detached(file: str, backend: str, options: EmulationOptions) -> None:
     )
     os.close(write_end)
     with os.fdopen(read_end) as reader:
-        outcome = reader.readline().strip()
+        outcome = reader.read()
     if outcome != _HEALTHY:
         os.waitpid(pid, 0)
         died = f"the emulation died while it started; see {files.emulator_log}"
@@ -68,7 +68,7 @@ def main() -> int:
 
         def report(outcome: str) -> None:
             if not starter.closed:
-                starter.write(" ".join(outcome.split()) + "\n")
+                starter.write(outcome)
                 starter.close()
 
         try:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from topologies.emulator.emulation import Emulation
-from topologies.emulator.errors import EmulationError
+from topologies.emulator.errors import BadCommand, EmulationError
 from topologies.emulator.plan import RunFiles
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 _MAX_LINE_BYTES = 1 << 20
 _TIMEOUT_S = 60.0
 
-_ON_LINKS: dict[str, Callable[[Emulation, str], None]] = {
+_ON_ONE: dict[str, Callable[[Emulation, str], None]] = {
     "cut": Emulation.cut,
     "restore": Emulation.restore,
     "silence": Emulation.silence,
@@ -36,14 +36,15 @@ _ON_ALL: dict[str, Callable[[Emulation], Any]] = {
     "restart-controller": Emulation.restart_controller,
     "status": lambda emulation: asdict(emulation.status()),
 }
-VERBS = (*_ON_LINKS, *_ON_ALL)
+VERBS = (*_ON_ONE, *_ON_ALL)
 
 
 def send_command(run_dir: Path, verb: str, target: str | None = None) -> str:
     """Have the emulation of this run directory do something; returns its answer for a person to read.
 
-    EmulationError where it refuses, or none runs.
+    BadCommand where the command makes no sense; EmulationError where it is refused, or none runs.
     """
+    _check(verb, target)
     files = RunFiles.under(run_dir)
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(_TIMEOUT_S)
@@ -63,18 +64,23 @@ def send_command(run_dir: Path, verb: str, target: str | None = None) -> str:
 
 
 def obey(emulation: Emulation, verb: str, target: str | None) -> Any:
-    """Do what a command says. EmulationError where it cannot be done."""
-    if verb in _ON_LINKS:
-        if not target:
-            raise EmulationError(f"{verb}: say which link or router, as in '{verb} ID'")
-        _ON_LINKS[verb](emulation, target)
-        return f"{verb} {target}: done"
-    if verb not in _ON_ALL:
-        raise EmulationError(f"unknown verb {verb!r}; one of {', '.join(VERBS)}")
+    """Do what a command says. BadCommand or EmulationError where it cannot be done."""
+    _check(verb, target)
     if target:
-        raise EmulationError(f"{verb} takes no id, but {target!r} was given")
+        _ON_ONE[verb](emulation, target)
+        return f"{verb} {target}: done"
     result = _ON_ALL[verb](emulation)
     return f"{verb}: done" if result is None else result
+
+
+def _check(verb: str, target: str | None) -> None:
+    """BadCommand where there is no such verb, or it has no id and needs one, or the other way round."""
+    if verb not in VERBS:
+        raise BadCommand(f"unknown verb {verb!r}; one of {', '.join(VERBS)}")
+    if verb in _ON_ONE and not target:
+        raise BadCommand(f"{verb}: say which link or router, as in '{verb} ID'")
+    if verb in _ON_ALL and target:
+        raise BadCommand(f"{verb} takes no id, but {target!r} was given")
 
 
 class ControlServer:

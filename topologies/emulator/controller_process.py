@@ -1,7 +1,6 @@
 """The controller daemon (``dgc serve``) as a child of the emulation, to be killed and started again."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from topologies.emulator.errors import EmulationError
+from topologies.emulator.last_words import ended_by_itself
 from topologies.emulator.plan import RunFiles
 from topologies.emulator.processes import ProcessId
 
@@ -60,18 +60,23 @@ class ControllerProcess:
             with socket.socket() as probe:
                 if probe.connect_ex((host, port)) == 0:
                     return
-            if self.process_id is None:
-                raise EmulationError(f"the controller ended by itself; see {self._log_path}")
+            self.require_running()
             time.sleep(_POLL_S)
         raise EmulationError(
             f"the controller does not listen on {host}:{port}; see {self._log_path}"
         )
 
+    def require_running(self) -> None:
+        """Unhealthy, with its last words, where it has ended."""
+        if self.process_id is None:
+            raise ended_by_itself("the controller", self._log_path)
+
     def kill(self) -> None:
-        """Kill it, as a crash would."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGKILL)
-            self._process.wait()
+        """Kill it, as a crash would. EmulationError where it does not run."""
+        if self._process is None or self.process_id is None:
+            raise EmulationError("the controller does not run")
+        self._process.kill()
+        self._process.wait()
 
     def stop(self) -> None:
         """Ask it to end; kill it where it does not."""
@@ -81,4 +86,5 @@ class ControllerProcess:
         try:
             self._process.wait(_STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            self.kill()
+            self._process.kill()
+            self._process.wait()

@@ -75,12 +75,17 @@ class Emulation(ABC):
         self.agents.restart(self._router(router_id))
 
     def kill_controller(self) -> None:
-        """Kill the controller with -9."""
+        """Kill the controller with -9. EmulationError where it does not run."""
         self.controller.kill()
 
     def restart_controller(self) -> None:
         """Start a killed controller again."""
         self.controller.start()
+
+    def require_running(self) -> None:
+        """Unhealthy, with its last words, where the controller or a router has ended."""
+        self.controller.require_running()
+        self.agents.require_running()
 
     def status(self) -> EmulationStatus:
         process = self.controller.process_id

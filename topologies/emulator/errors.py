@@ -9,6 +9,10 @@ class CommandError(EmulationError):
     """A system program failed."""
 
 
+class BadCommand(EmulationError):
+    """A command that no emulation would obey."""
+
+
 class SpawnError(EmulationError):
     """An agent could not be started, signalled or found."""
 

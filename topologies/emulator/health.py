@@ -31,17 +31,16 @@ async def wait_until_healthy(
     client: AsyncPowerClient,
     grid: Grid,
     timeout_s: float,
-    controller_runs: Callable[[], bool] = lambda: True,
+    require_running: Callable[[], None] = lambda: None,
 ) -> None:
     """Return once every router has its session, and every link is up at both ends.
 
-    Unhealthy (also a TimeoutError), naming what is missing, where that takes too long, or as soon as
-    the controller does not run any more.
+    Unhealthy (also a TimeoutError), naming what is missing, where that takes too long;
+    ``require_running`` raises it as soon as that is known to be in vain.
     """
     deadline = time.monotonic() + timeout_s
     while True:
-        if not controller_runs():
-            raise Unhealthy("the controller ended by itself; see its log in the run directory")
+        require_running()
         try:
             missing = missing_from(await client.get_topology(), grid)
         except ControllerUnreachable as error:
@@ -58,14 +57,11 @@ async def wait_until_healthy(
 
 
 def wait_healthy(emulation: Emulation, northbound: str, timeout_s: float) -> None:
-    """The same of an emulation, for those without an event loop."""
-
-    def controller_runs() -> bool:
-        return emulation.controller.process_id is not None
+    """The same of an emulation, for those without an event loop; Unhealthy at once where a part of it has ended."""
 
     async def wait() -> None:
         async with AsyncPowerClient(northbound, timeout_s=_CALL_TIMEOUT_S) as client:
-            await wait_until_healthy(client, emulation.grid, timeout_s, controller_runs)
+            await wait_until_healthy(client, emulation.grid, timeout_s, emulation.require_running)
 
     asyncio.run(wait())
 

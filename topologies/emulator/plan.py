@@ -151,6 +151,8 @@ def router_config(
         "tick_interval_ms": options.tick_interval_ms or (100 if small else 200),
         # In a large network every state frame is a hello as well, and there are no others: half the wake-ups.
         "hello_interval_ms": options.hello_interval_ms or (50 if small else 200),
+        # There, some of a hundred routers always have to wait for their turn.
+        "cushion_ms": 5 if small else 50,
         "efficiency": router.efficiency,
         "links": [
             _line(link, router.id) | dict(ends[link.id, router.id])

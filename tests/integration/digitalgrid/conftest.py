@@ -90,8 +90,11 @@ def _stream(method: str) -> Any:
     def handler(
         self: FakeController, request: Message, context: grpc.ServicerContext
     ) -> Iterator[Any]:
-        # A list ends the stream after its items; a generator decides for itself.
-        yield from self.answer(method, request, context)
+        # A list ends the stream after its items; a generator decides for itself, and may break it off.
+        try:
+            yield from self.answer(method, request, context)
+        except ConnectionError as error:
+            context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
 
     return handler
 

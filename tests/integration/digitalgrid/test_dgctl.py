@@ -186,6 +186,25 @@ def test_interrupting_a_watch_is_a_quiet_end(controller: Any, make_circuit: Any)
     assert (watch.returncode, errors) == (0, "")
 
 
+def test_a_watch_goes_on_when_the_controller_is_back(
+    dgctl: Any, controller: Any, make_circuit: Any
+) -> None:
+    def first() -> Iterator[pb.WatchCircuitsResponse]:
+        yield pb.WatchCircuitsResponse(circuit=make_circuit())
+        controller.answers["WatchCircuits"] = [pb.WatchCircuitsResponse(circuit=make_circuit(8))]
+        raise ConnectionError("restarting")
+
+    controller.answers["WatchCircuits"] = first()
+    result = dgctl("watch", "-o", "json")
+    assert result.exit_code == 0
+    events = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [event["circuit"]["circuitId"] for event in events] == ["7", "8"]
+    assert result.stderr.splitlines() == [
+        "dgctl: connection lost (UNAVAILABLE: restarting); waiting for it",
+        "dgctl: connected again; everything follows anew",
+    ]
+
+
 def test_topology_shows_every_part_with_its_load(dgctl: Any) -> None:
     shown = dgctl("topology").stdout
     assert {
@@ -221,7 +240,14 @@ def test_batch_decides_each_request_by_itself(
     controller.answers["BatchRequestPower"] = pb.BatchRequestPowerResponse(
         outcomes=[
             pb.BatchOutcome(request_id="a", circuits=[make_circuit()]),
-            pb.BatchOutcome(request_id="b", code=8, message="links r1-r3 are full"),
+            pb.BatchOutcome(
+                request_id="b",
+                code=8,
+                message="links r1-r3 are full",
+                reason="INSUFFICIENT_CAPACITY",
+                field="power_w",
+                metadata={"bottleneck_links": "r1-r3", "missing_w": "1200000.0"},
+            ),
         ]
     )
     file = tmp_path / "batch.yaml"
@@ -232,7 +258,15 @@ def test_batch_decides_each_request_by_itself(
     )
     result = dgctl("batch", str(file))
     assert result.exit_code == 3
-    assert "refused: links r1-r3 are full" in result.stdout
+    assert rows(result.stdout)[2:] == [
+        "2 b 0 W refused (INSUFFICIENT_CAPACITY): links r1-r3 are full",
+        "field power_w",
+        "bottleneck_links: r1-r3",
+        "missing_w: 1.2 MW",
+    ]
+    machine = json.loads(dgctl("batch", str(file), "-o", "json").stdout)
+    assert machine["outcomes"][1]["reason"] == "INSUFFICIENT_CAPACITY"
+    assert machine["outcomes"][1]["metadata"]["missing_w"] == "1200000.0"
     first, second = controller.requests[0].requests
     assert (first.sink_id, first.power_w, first.constraints.max_loss_fraction) == ("town", 2e6, 0.1)
     assert (list(second.source_ids), second.allow_split) == (["pv1"], True)
@@ -273,7 +307,19 @@ def test_refusals_show_field_bottleneck_and_missing_power(
         (["request", "--sink", "town", "--power=-2MW"], "negative"),
         (["request", "--sink", "town", "--power", "2MW", "--max-loss", "much"], "like 0.05 or 5%"),
         (["request", "--power", "2MW"], "Missing option '--sink'"),
+        (["request", "--sink", "town", "--power", "２MW"], "not understood"),
+        (["request", "--sink", "town", "--power", "2MW", "--max-loss", "１%"], "like 0.05 or 5%"),
+        (["request", "--sink", "town", "--power", "2MW", "--max-loss", "nan"], "like 0.05 or 5%"),
         (["get", "seven"], "not a valid int"),
+        (["get", "--", "-1"], "-1 is not in the range"),
+        (["get", "0"], "0 is not in the range"),
+        (["get", "99999999999999999999"], "is not in the range"),
+        (["release", "--", "-1"], "-1 is not in the range"),
+        (["change", "18446744073709551616", "--power", "2MW"], "is not in the range"),
+        (["--server", "", "list"], "'' is no address; write HOST:PORT"),
+        (["list", "--server", "somewhere"], "'somewhere' is no address"),
+        (["list", "--server", "somewhere:0"], "is no address"),
+        (["list", "--server", "dns://somewhere:50051"], "is no address"),
         (["list", "-o", "xml"], "'xml' is not one of"),
         (["list", "--timeout", "0"], "0"),
         (["reserve"], "No such command"),

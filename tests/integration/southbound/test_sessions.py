@@ -1,6 +1,7 @@
 """Sessions of routers with a real server: who may speak for a router, and what ends a session."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,16 +13,14 @@ import pytest
 
 from controller.core.controller import CoreSettings
 from controller.runtime import Runtime
-from controller.southbound.service import SouthboundService
+from controller.southbound.service import SouthboundService, start_server
 from controller.store.sqlite import SqliteStore
 from digitalgrid.convert import election_id_from_pb, lsa_to_pb
 from digitalgrid.model import LinkAdvertisement, RouterLsa
 from digitalgrid.v1 import power_link_pb2
 from digitalgrid.v1 import southbound_pb2 as pb
-from digitalgrid.v1.southbound_pb2_grpc import (
-    SouthboundServiceStub,
-    add_SouthboundServiceServicer_to_server,
-)
+from digitalgrid.v1.southbound_pb2_grpc import SouthboundServiceStub
+from tests.support.northbound import free_port
 
 _TIMEOUT_S = 5.0
 
@@ -77,13 +76,10 @@ class ScriptedRouter:
 @asynccontextmanager
 async def house(path: Path) -> AsyncIterator[House]:
     runtime = Runtime(SqliteStore(path / "store.sqlite"), CoreSettings())
-    service = SouthboundService(runtime)
-    server = grpc.aio.server()
-    add_SouthboundServiceServicer_to_server(service, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
+    address = f"127.0.0.1:{free_port()}"
+    server, service = await start_server(runtime, [address])
     try:
-        yield House(runtime, service, f"127.0.0.1:{port}")
+        yield House(runtime, service, address)
     finally:
         await server.stop(None)
         runtime.close()
@@ -149,6 +145,8 @@ def test_another_protocol_version_is_refused_with_both_versions(tmp_path: Path) 
     [
         {"sync_done": pb.SyncDone()},
         hello(router_id=""),
+        hello(router_id="r 1"),
+        hello(router_id="r" * 65),
         hello(instance_id=b""),
         lsa(),
     ],
@@ -228,6 +226,31 @@ def test_nonsense_ends_the_session_and_nothing_else(
         assert code is grpc.StatusCode.INVALID_ARGUMENT
         assert complaint in details
         await router.close()
+        assert not here.runtime.failure.done()
+        again = await connect(here, session_no=2)
+        await again.close()
+
+    run(tmp_path, story)
+
+
+@pytest.mark.parametrize("greeted", [False, True])
+@pytest.mark.parametrize("data", [b"\xff\xff\xff", b"\x0a\x05abc"])
+def test_bytes_that_are_no_message_end_the_session_and_nothing_else(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, data: bytes, greeted: bool
+) -> None:
+    async def story(here: House) -> None:
+        async with grpc.aio.insecure_channel(here.address) as channel:
+            call = channel.stream_stream("/digitalgrid.v1.SouthboundService/Session")()
+            if greeted:
+                await call.write(pb.RouterMessage(**hello()).SerializeToString())
+                await call.read()
+            await call.write(data)
+            async with asyncio.timeout(_TIMEOUT_S):
+                assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
+                assert "are no message of the API" in await call.details()
+        # Not asyncio's: grpc has one poller for the process, which at times still wakes an earlier test's loop.
+        errors = [each for each in caplog.records if each.levelno >= logging.ERROR]
+        assert [each for each in errors if each.name != "asyncio"] == []
         assert not here.runtime.failure.done()
         again = await connect(here, session_no=2)
         await again.close()

@@ -88,12 +88,29 @@ def test_a_killed_controller_comes_back(
     emulation: LocalEmulation, options: EmulationOptions
 ) -> None:
     emulation.kill_controller()
-    with pytest.raises(Unhealthy, match="ended by itself"):
-        wait_healthy(emulation, options.northbound, 5.0)
+    with pytest.raises(EmulationError, match="the controller does not run"):
+        emulation.kill_controller()
     emulation.restart_controller()
     wait_healthy(emulation, options.northbound, 30.0)
     with pytest.raises(EmulationError, match="runs already"):
         emulation.restart_controller()
+
+
+def test_what_ended_by_itself_is_told_at_once_with_its_last_words(
+    emulation: LocalEmulation, options: EmulationOptions
+) -> None:
+    log = options.run_dir / "routers" / "r2" / "router.log"
+    emulation.kill_router("r2")
+    log.write_text("first\nsecond\n\nthird\nfourth\n")
+    with pytest.raises(Unhealthy) as caught:
+        wait_healthy(emulation, options.northbound, 30.0)
+    said = ["router r2 ended by itself:", "second", "third", "fourth", f"see {log}"]
+    assert str(caught.value) == "\n  ".join(said)
+    emulation.kill_controller()
+    with pytest.raises(
+        Unhealthy, match=r"^the controller ended by itself:\n(.*\n)*  see .*/controller\.log$"
+    ):
+        wait_healthy(emulation, options.northbound, 30.0)
 
 
 def test_what_makes_no_sense_is_refused(
@@ -135,7 +152,7 @@ def test_a_background_emulation_that_cannot_start_says_why(options: EmulationOpt
     host, _, port = options.northbound.rpartition(":")
     with (
         socket.create_server((host, int(port))),
-        pytest.raises(EmulationError, match="controller ended by itself"),
+        pytest.raises(EmulationError, match="controller ended by itself") as caught,
     ):
         emulator.start_in_background(
             LINE3,
@@ -144,5 +161,7 @@ def test_a_background_emulation_that_cannot_start_says_why(options: EmulationOpt
             northbound=options.northbound,
             southbound_port=options.southbound_port,
         )
-    log = (options.run_dir / "controller.log").read_text()
-    assert f"cannot listen on {options.northbound}" in log
+    log = options.run_dir / "controller.log"
+    assert f"cannot listen on {options.northbound}" in str(caught.value)
+    assert str(caught.value).endswith(f"see {log}")
+    assert "Warning" not in (options.run_dir / "emulator.log").read_text()

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from controller.cli import main
 from controller.config import ControllerConfig
+from digitalgrid.v1 import northbound_pb2 as pb
 
 
 def test_check_config_says_good_or_where_not(tmp_path: Path) -> None:
@@ -100,6 +101,53 @@ def test_fault_prints_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     result = CliRunner().invoke(main, ["fault", "cut", "r1-r3"])
     assert (result.exit_code, result.output) == (0, "cut r1-r3: done\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["explode"], "unknown verb 'explode'; one of cut, restore"),
+        (["cut"], "cut: say which link or router"),
+        (["status", "r1"], "takes no id"),
+    ],
+)
+def test_a_fault_that_makes_no_sense_is_a_usage_error(
+    tmp_path: Path, words: list[str], said: str
+) -> None:
+    result = CliRunner().invoke(main, ["fault", *words, "--run-dir", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "Usage: " in result.stderr
+    assert said in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "ending"), [([], ""), (["--run-dir", "a run"], " --run-dir 'a run'")]
+)
+def test_what_to_try_can_be_typed_as_it_stands(
+    monkeypatch: pytest.MonkeyPatch, options: list[str], ending: str
+) -> None:
+    network = pb.Topology(
+        links=[pb.LinkState(link_id="r1-r2")],
+        loads=[
+            pb.LoadState(load_id="resting"),
+            pb.LoadState(load_id="town", max_power_w=5e6),
+        ],
+    )
+    monkeypatch.setattr("topologies.emulator.start_in_background", lambda *_, **__: 0)
+    monkeypatch.setattr("digitalgrid.client.PowerClient.get_topology", lambda _: network)
+    monkeypatch.setattr("sys.argv", ["/opt/grid programs/dgc"])
+    monkeypatch.delenv("SUDO_USER", raising=False)
+    words = ["emulate", "x.grid.yaml", "--backend", "local", "--detach", *options]
+    result = CliRunner().invoke(main, words)
+    assert [line.strip() for line in result.stdout.splitlines()[2:]] == [
+        "'/opt/grid programs/dgctl' topology",
+        "'/opt/grid programs/dgctl' request --sink town --power 2.5MW --wait",
+        "'/opt/grid programs/dgctl' list",
+        f"'/opt/grid programs/dgc' fault cut r1-r2{ending}",
+        f"'/opt/grid programs/dgc' fault restore r1-r2{ending}",
+        "'/opt/grid programs/dgctl' meters",
+        f"'/opt/grid programs/dgc' stop{ending}",
+    ]
 
 
 def test_stop_stops_the_emulation_of_its_run_directory(monkeypatch: pytest.MonkeyPatch) -> None:

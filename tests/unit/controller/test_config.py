@@ -44,6 +44,9 @@ def test_reads_what_is_given(tmp_path: Path) -> None:
         ("southbound:\n  listen: []", 2, "is empty"),
         ("southbound:\n  listen:\n    - a:1\n    - a:99999", 4, "'listen[1]' is 'a:99999'"),
         ("store: {path: ''}", 1, "is empty"),
+        ("store:\n  path: /", 2, "'path' is '/', which is a directory; name a file"),
+        ("store: {path: .}", 1, "which is a directory"),
+        ("store: {path: absent/}", 1, "which is a directory"),
         ("log_level: loud", 1, "one of: debug, info"),
     ],
 )

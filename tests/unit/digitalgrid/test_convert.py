@@ -66,6 +66,7 @@ def test_an_election_id_keeps_its_128_bits() -> None:
         ({"circuit_id": 0}, "circuit_id"),
         ({"generation": 0}, "generation"),
         ({"source_id": ""}, "ingress"),
+        ({"source_id": "pv 1"}, "ingress 'pv 1' must match"),
         ({"egress_link_id": ""}, "egress"),
         ({"power_w": 0.0}, "power_w must be above 0"),
         ({"ingress_power_w": -1.0}, "ingress_power_w"),
@@ -82,6 +83,8 @@ def test_a_hop_that_makes_no_sense_is_named(changes: dict[str, float], message: 
     ("lsa", "message"),
     [
         (dataclasses.replace(LSA, router_id=""), "router_id must not be empty"),
+        (dataclasses.replace(LSA, router_id="r 1"), "router_id 'r 1' must match"),
+        (dataclasses.replace(LSA, router_id="r" * 65), "must match"),
         (dataclasses.replace(LSA, efficiency=0.0), "efficiency must be above 0"),
         (dataclasses.replace(LSA, efficiency=1.01), "efficiency must be 1 or less"),
         (dataclasses.replace(LSA, efficiency=math.nan), "efficiency must be a finite number"),
@@ -99,11 +102,17 @@ def test_an_lsa_that_makes_no_sense_is_named(lsa: RouterLsa, message: str) -> No
     ("changes", "message"),
     [
         ({"link_id": ""}, "link_id"),
+        ({"link_id": "r1/r3"}, "link_id 'r1/r3' must match"),
         ({"neighbor_id": ""}, "link 'r1-r3': neighbor_id"),
+        ({"neighbor_id": "r\n3"}, "neighbor_id 'r.*' must match"),
         ({"resistance_ohm": -0.1}, "resistance_ohm must be 0 or more"),
+        ({"resistance_ohm": 1.1e9}, "resistance_ohm must be 1e\\+09 or less"),
         ({"voltage_v": 0.0}, "voltage_v"),
+        ({"voltage_v": 1.1e9}, "voltage_v must be 1e\\+09 or less"),
         ({"ampacity_a": -5.0}, "ampacity_a"),
+        ({"ampacity_a": 1e306}, "ampacity_a must be 1e\\+09 or less"),
         ({"cost_per_mwh": math.inf}, "cost_per_mwh"),
+        ({"cost_per_mwh": -1.1e12}, "cost_per_mwh must be -1e\\+12 or more"),
     ],
 )
 def test_a_link_that_makes_no_sense_is_named(changes: dict[str, object], message: str) -> None:
@@ -112,10 +121,38 @@ def test_a_link_that_makes_no_sense_is_named(changes: dict[str, object], message
         lsa_from_pb(lsa_to_pb(lsa))
 
 
-def test_a_cell_that_makes_no_sense_is_named() -> None:
-    source = dataclasses.replace(SOURCE, max_power_w=0.0)
-    with pytest.raises(ValueError, match="source 'pv1': max_power_w"):
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"source_id": "pv!"}, "source_id 'pv!' must match"),
+        ({"max_power_w": -1.0}, "source 'pv1': max_power_w must be 0 or more"),
+        ({"max_power_w": 1e307}, "source 'pv1': max_power_w must be 1e\\+12 or less"),
+        ({"cost_per_mwh": 1.1e12}, "source 'pv1': cost_per_mwh must be 1e\\+12 or less"),
+    ],
+)
+def test_a_source_that_makes_no_sense_is_named(changes: dict[str, object], message: str) -> None:
+    source = dataclasses.replace(SOURCE, **changes)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=message):
         lsa_from_pb(lsa_to_pb(dataclasses.replace(LSA, sources=(source,))))
-    load = dataclasses.replace(LOAD, value_per_mwh=math.nan)
-    with pytest.raises(ValueError, match="load 'town': value_per_mwh"):
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"load_id": "-"}, "load_id '-' must match"),
+        ({"max_power_w": 1e307}, "load 'town': max_power_w must be 1e\\+12 or less"),
+        ({"value_per_mwh": math.nan}, "load 'town': value_per_mwh must be a finite number"),
+        ({"value_per_mwh": -1.1e12}, "load 'town': value_per_mwh must be -1e\\+12 or more"),
+    ],
+)
+def test_a_load_that_makes_no_sense_is_named(changes: dict[str, object], message: str) -> None:
+    load = dataclasses.replace(LOAD, **changes)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=message):
         lsa_from_pb(lsa_to_pb(dataclasses.replace(LSA, loads=(load,))))
+
+
+def test_a_source_and_a_load_may_rest() -> None:
+    source = dataclasses.replace(SOURCE, max_power_w=0.0)
+    load = dataclasses.replace(LOAD, max_power_w=0.0)
+    lsa = dataclasses.replace(LSA, sources=(source,), loads=(load,))
+    assert lsa_from_pb(lsa_to_pb(lsa)) == lsa

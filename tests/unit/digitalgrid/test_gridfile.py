@@ -57,6 +57,14 @@ def test_reads_a_grid_with_defaults(tmp_path: Path) -> None:
         ("resistance_ohm: 0.48, ", "", 7, "'resistance_ohm' is missing"),
         ("voltage_v: 20000", "voltage_v: 0", 2, "above 0"),
         ("ampacity_a: 700", "ampacity_a: -1", 7, "above 0"),
+        ("ampacity_a: 700", "ampacity_a: 1e306", 7, "at most 1e+09"),
+        ("voltage_v: 20000", "voltage_v: 1.1e9", 2, "at most 1e+09"),
+        ("resistance_ohm: 0.48", "resistance_ohm: 1.1e9", 7, "at most 1e+09"),
+        ("cost_per_mwh: 2", "cost_per_mwh: 1.1e12", 7, "at most 1e+12"),
+        ("max_power_w: 15e6", "max_power_w: 1e307", 9, "at most 1e+12"),
+        ("cost_per_mwh: -1", "cost_per_mwh: -1.1e12", 9, "at least -1e+12"),
+        ("power_w: 5e6", "power_w: 1.1e12", 11, "at most 1e+12"),
+        ("value_per_mwh: 1000", "value_per_mwh: 1.1e12", 11, "at most 1e+12"),
         ("max_power_w: 15e6", "max_power_w: 15MW", 9, "plain number of watts"),
         ("power_w: 5e6", "power_w: .inf", 11, "finite"),
         ("voltage_v: 20000", "volts: 20000", 2, "unknown key 'volts'"),
@@ -69,6 +77,12 @@ def test_refuses_with_the_line(old: str, new: str, line: int, words: str) -> Non
         loads_grid(EXAMPLE.replace(old, new, 1), "x.grid.yaml")
     assert str(caught.value).startswith(f"x.grid.yaml:{line}: ")
     assert words in str(caught.value)
+
+
+def test_a_source_and_a_load_may_rest() -> None:
+    text = EXAMPLE.replace("max_power_w: 15e6", "max_power_w: 0")
+    grid = loads_grid(text.replace("power_w: 5e6", "power_w: 0"))
+    assert (grid.sources[0].max_power_w, grid.loads[0].power_w) == (0, 0)
 
 
 def test_defaults_of_links_are_not_those_of_sources() -> None:

@@ -47,6 +47,8 @@ def test_power_as_people_write_it(text: str, power_w: float) -> None:
         ("MW", "not understood"),
         ("5 MW please", "not understood"),
         ("1_000", "not understood"),
+        ("２MW", "not understood"),
+        ("١MW", "not understood"),
     ],
 )
 def test_refuses_what_is_no_power(text: str, words: str) -> None:

@@ -122,6 +122,8 @@ async def refused_by_every_form(bad: Bad) -> None:
         (outcome,) = (await api.client.batch_request_power([bad.request])).outcomes
         assert outcome.code == bad.code.value[0]
         assert outcome.message == str(error)
+        assert (outcome.reason, outcome.field) == (bad.reason, bad.field)
+        assert dict(outcome.metadata) == error.metadata
         assert api.reserved() == []
         assert api.store.changes == []
 

@@ -205,6 +205,12 @@ class TestGenerations:
         assert outcome.new_floors == {7: 3}
         assert [each.key for each in bench.table.hops] == [(7, 1)]
 
+    @pytest.mark.parametrize("generation", [0, 2**63, 2**64 - 1])
+    def test_generations_beyond_measure_are_refused(self, bench: Bench, generation: int) -> None:
+        outcome = bench.withdraw(CircuitGeneration(7, generation))
+        assert outcome.code is Code.INVALID_HOP
+        assert outcome.new_floors == {}
+
     def test_a_delayed_stage_resurrects_nothing(self, bench: Bench) -> None:
         bench.stage(1, hop(1))
         bench.withdraw(CircuitGeneration(7, 1))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from digitalgrid.model import NO_ELECTION_ID, CircuitGeneration, ElectionId
+from router_agent import circuit_table, state
 from router_agent.meters import ENDED_KEPT, ImageError, RouterBooks, unpack_image
 from router_agent.state import MeterFile, PromiseJournal, StateError
 
@@ -156,3 +157,18 @@ class TestBooks:
             books.begin_circuit(CircuitGeneration(2 + number, 1))
             books.end_circuit(CircuitGeneration(2 + number, 1))
         assert key in books.circuits
+
+
+def test_tombstones_are_bounded_in_memory_and_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(circuit_table, "MOST_TOMBSTONES", 10)
+    monkeypatch.setattr(state, "MOST_TOMBSTONES", 10)
+    journal = PromiseJournal(tmp_path)
+    for circuit_id in range(1, 101):
+        journal.record(None, {circuit_id: 2})
+    journal.close()
+    assert (tmp_path / "promises").stat().st_size < 60 * 21
+    again = PromiseJournal(tmp_path)
+    assert sorted(again.floors) == list(range(91, 101))
+    again.close()

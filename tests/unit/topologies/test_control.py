@@ -10,7 +10,7 @@ import pytest
 from digitalgrid.gridfile import Link
 from topologies.emulator.control import ControlServer, obey, send_command
 from topologies.emulator.emulation import Emulation
-from topologies.emulator.errors import EmulationError
+from topologies.emulator.errors import BadCommand, EmulationError
 from topologies.emulator.plan import RunFiles
 from topologies.generated import ring_grid
 
@@ -101,17 +101,34 @@ def test_commands_are_obeyed_and_answered(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("verb", "target", "message"),
     [
-        ("cut", None, "say which"),
         ("cut", "r1-r9", "link 'r1-r9' is not in grid 'ring3'"),
         ("kill", "r1-r2", "router 'r1-r2' is not in grid 'ring3'"),
-        ("kill-controller", "r1", "takes no id"),
-        ("explode", None, "unknown verb 'explode'; one of cut, "),
     ],
 )
 def test_what_cannot_be_done_is_refused(verb: str, target: str | None, message: str) -> None:
     emulation = PlayedEmulation()
     with pytest.raises(EmulationError, match=message):
         obey(emulation, verb, target)
+    assert emulation.done == []
+
+
+@pytest.mark.parametrize(
+    ("verb", "target", "message"),
+    [
+        ("cut", None, "say which"),
+        ("kill", "", "say which"),
+        ("kill-controller", "r1", "takes no id"),
+        ("explode", None, "unknown verb 'explode'; one of cut, "),
+    ],
+)
+def test_a_command_that_makes_no_sense_needs_no_emulation_to_be_refused(
+    tmp_path: Path, verb: str, target: str | None, message: str
+) -> None:
+    emulation = PlayedEmulation()
+    with pytest.raises(BadCommand, match=message):
+        obey(emulation, verb, target)
+    with pytest.raises(BadCommand, match=message):
+        send_command(tmp_path, verb, target)
     assert emulation.done == []
 
 

@@ -51,6 +51,7 @@ def test_routers_read_the_configurations_that_are_written(tmp_path: Path) -> Non
     ends = plan.mininet_line_ends(large)
     document = plan.router_config(large, large.routers[0], files, options, "h:1", ends)
     assert (document["tick_interval_ms"], document["hello_interval_ms"]) == (200, 200)
+    assert document["cushion_ms"] == 50
 
 
 @pytest.mark.parametrize("mininet", [True, False])
