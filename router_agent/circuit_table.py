@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from digitalgrid.limits import MAX_POWER_W
 from digitalgrid.model import NO_ELECTION_ID, CircuitGeneration, ElectionId, HopSnapshot
 
 GENERATIONS_KEPT = 2
 # Finished transactions that are still known, so that a repeat gets the same answer.
 FINISHED_KEPT = 1024
-MAX_POWER_W = 1e12
 MOST_GENERATIONS = 2**62
 # A stage this much delayed has lost its lease, its session and its election long before.
 MOST_TOMBSTONES = 20_000

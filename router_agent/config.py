@@ -8,15 +8,25 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 
+from digitalgrid.limits import (
+    MAX_AMPACITY_A,
+    MAX_POWER_W,
+    MAX_PRICE_PER_MWH,
+    MAX_RESISTANCE_OHM,
+    MAX_VOLTAGE_V,
+)
 from digitalgrid.wire import DEFAULT_FRAME_BYTES, MIN_FRAME_BYTES
 from digitalgrid.yaml_schema import ID_PATTERN, InvalidValue, bounds, check_bounds, load
 
 _ID = bounds(pattern=ID_PATTERN)
 _POSITIVE = bounds(exclusive_minimum=0)
-_NOT_NEGATIVE = bounds(minimum=0)
+_VOLTAGE = bounds(exclusive_minimum=0, maximum=MAX_VOLTAGE_V)
+_AMPACITY = bounds(exclusive_minimum=0, maximum=MAX_AMPACITY_A)
+_PRICE = bounds(minimum=-MAX_PRICE_PER_MWH, maximum=MAX_PRICE_PER_MWH)
+_RESISTANCE = bounds(minimum=0, maximum=MAX_RESISTANCE_OHM)
 # Linux allows 15 characters and neither '/' nor space in an interface's name.
 _INTERFACE = bounds(pattern=r"|[^/\s]{1,15}")
-_POWER = bounds(exclusive_minimum=0, maximum=1e12)
+_POWER = bounds(minimum=0, maximum=MAX_POWER_W)
 
 NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
@@ -28,10 +38,10 @@ class LinkConfig:
 
     id: str = field(metadata=_ID)
     neighbor: str = field(metadata=_ID)
-    resistance_ohm: float = field(default=0.5, metadata=_NOT_NEGATIVE)
-    voltage_v: float = field(default=20e3, metadata=_POSITIVE)
-    ampacity_a: float = field(default=300.0, metadata=_POSITIVE)
-    cost_per_mwh: float = 0.0
+    resistance_ohm: float = field(default=0.5, metadata=_RESISTANCE)
+    voltage_v: float = field(default=20e3, metadata=_VOLTAGE)
+    ampacity_a: float = field(default=300.0, metadata=_AMPACITY)
+    cost_per_mwh: float = field(default=0.0, metadata=_PRICE)
     interface: str = field(default="", metadata=_INTERFACE)
     local: str = ""
     remote: str = ""
@@ -49,7 +59,7 @@ class LinkConfig:
 class SourceConfig:
     id: str = field(metadata=_ID)
     max_power_w: float = field(default=1e6, metadata=_POWER)
-    cost_per_mwh: float = 0.0
+    cost_per_mwh: float = field(default=0.0, metadata=_PRICE)
     renewable: bool = False
 
     def __post_init__(self) -> None:
@@ -61,7 +71,7 @@ class LoadConfig:
     id: str = field(metadata=_ID)
     power_w: float = field(default=1e6, metadata=_POWER)
     priority: int = 0
-    value_per_mwh: float = 0.0
+    value_per_mwh: float = field(default=0.0, metadata=_PRICE)
 
     def __post_init__(self) -> None:
         check_bounds(self)
