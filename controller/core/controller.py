@@ -9,7 +9,7 @@ from itertools import count
 from controller.core.admission import Admission
 from controller.core.circuit import Circuit, CircuitEvent, CircuitState, Phase
 from controller.core.circuit_book import CircuitBook
-from controller.core.effects import CircuitChanged, Effect, Send, TopologyChanged
+from controller.core.effects import CircuitChanged, Effect, TopologyChanged
 from controller.core.errors import Refusal, RefusalCode
 from controller.core.grid_view import GridView, build_grid_view
 from controller.core.ledger import Ledger
@@ -18,13 +18,13 @@ from controller.core.messages import (
     CircuitStatus,
     CircuitTable,
     FlowState,
-    ReadTable,
     TransactionResult,
 )
 from controller.core.mover import Mover
 from controller.core.outcomes import Actuated, Failed, Freed, Gone, Outcome, Starved
 from controller.core.programming import Programmer, new_generation
-from controller.core.reconcile import Differences, compare
+from controller.core.read_back import ReadBack
+from controller.core.reconcile import Differences
 from controller.core.records import StoredState
 from controller.core.request import PowerRequest, check_power, check_request
 from controller.core.route import Route
@@ -49,7 +49,6 @@ class _Session:
     """A connected router. Until it is in step its advertisements may be old, so it gets no new circuits."""
 
     in_step: bool = False
-    next_read_ns: int = 0
     table_version: int = 0
 
 
@@ -61,8 +60,6 @@ class Controller:
         self._known_by_ns = now_ns + settings.starting_ns
         self._effects: list[Effect] = []
         self._sessions: dict[str, _Session] = {}
-        self._reads: dict[tuple[str, int], int] = {}
-        self._read_ids = count(1)
         self.lsdb = LinkStateDatabase(settings.lsa_max_age_ns)
         self.ledger = Ledger()
         self.book = CircuitBook(stored, self._effects.append)
@@ -81,6 +78,12 @@ class Controller:
             self._programmer,
             self.book.next_admission_seq,
             self.book.persist,
+        )
+        self._read_back = ReadBack(
+            self.book.live,
+            self._programmer,
+            self._effects.append,
+            settings.reconcile_interval_ns,
         )
         self._restore(now_ns)
 
@@ -124,15 +127,13 @@ class Controller:
     def next_deadline_ns(self) -> int | None:
         """When :meth:`on_timer` must be called at the latest."""
         deadlines = [self._programmer.next_deadline_ns(), self._mover.next_deadline_ns()]
-        deadlines += [each.next_read_ns for each in self._sessions.values() if each.in_step]
+        deadlines.append(self._read_back.next_deadline_ns())
         return min((each for each in deadlines if each is not None), default=None)
 
     def on_timer(self, now_ns: int) -> None:
         self._programmer.on_timer(now_ns)
         self._mover.on_timer(now_ns)
-        for router_id, session in self._sessions.items():
-            if session.in_step and session.next_read_ns <= now_ns:
-                self._read_back(router_id, now_ns)
+        self._read_back.on_timer(now_ns)
         self._adopt_view(now_ns)
         self._settle(now_ns)
 
@@ -152,6 +153,7 @@ class Controller:
     def on_disconnected(self, router_id: str, now_ns: int) -> None:
         """No news of its lines: circuits run on, but nothing new is admitted over it."""
         self._sessions.pop(router_id, None)
+        self._read_back.forget(router_id)
         self._programmer.on_disconnected(router_id, now_ns)
         self._adopt_view(now_ns)
         self._settle(now_ns)
@@ -165,7 +167,7 @@ class Controller:
         """The router has told all that it had to tell: use it, and read back what it runs."""
         self._sessions[router_id].in_step = True
         self._adopt_view(now_ns)
-        self._read_back(router_id, now_ns)
+        self._read_back.read(router_id, now_ns)
         self._settle(now_ns)
 
     def on_result(self, router_id: str, result: TransactionResult, now_ns: int) -> None:
@@ -190,44 +192,14 @@ class Controller:
         self._effects.append(CircuitChanged(circuit.circuit_id))
 
     def on_table(self, router_id: str, table: CircuitTable, now_ns: int) -> Differences | None:
-        """Repair what differs from what the router should run; None for an answer that nobody waits for."""
-        sent_ns = self._reads.pop((router_id, table.read_id), None)
+        """What was found and repaired; None for an answer that nobody waits for."""
         session = self._sessions.get(router_id)
-        if sent_ns is None or session is None:
+        if session is None:
             return None
         session.table_version = table.table_version
-        found = compare(router_id, self.book.live.values(), table, sent_ns)
-        for generation in found.confirmed:
-            self._programmer.confirm(router_id, generation, now_ns)
-        for generation in found.absent:
-            self._programmer.absent(router_id, generation, now_ns)
-        for generation in found.missing:
-            self._programmer.repair(router_id, generation)
-        for generation in found.different:
-            reason = f"router {router_id} runs another route for it"
-            self._programmer.fail(generation, now_ns, reason)
-        lingering = tuple(each.key for each in found.lingering)
-        for generation in found.lingering:
-            self._programmer.withdraw(generation, now_ns)
-        excess = tuple(each for each in found.excess if each not in lingering)
-        if excess:
-            self._programmer.remove(router_id, excess)
+        found = self._read_back.on_table(router_id, table, now_ns)
         self._settle(now_ns)
         return found
-
-    def _read_back_route(self, circuit: Circuit, now_ns: int) -> None:
-        """Power is missing and no line is known to be down: perhaps a router has lost its hop."""
-        newest = circuit.newest()
-        for router_id in newest.route.router_ids if newest else ():
-            if router_id in self._sessions and self._sessions[router_id].in_step:
-                self._read_back(router_id, now_ns)
-
-    def _read_back(self, router_id: str, now_ns: int) -> None:
-        self._sessions[router_id].next_read_ns = now_ns + self._settings.reconcile_interval_ns
-        read_id = next(self._read_ids)
-        self._reads = {key: at for key, at in self._reads.items() if key[0] != router_id}
-        self._reads[router_id, read_id] = now_ns
-        self._effects.append(Send(router_id, ReadTable(read_id)))
 
     # Clients
 
@@ -369,7 +341,7 @@ class Controller:
             case Starved():
                 if circuit.state is CircuitState.ACTIVE and self._is_newest(circuit, outcome.key):
                     circuit.apply(CircuitEvent.STARVED, "its sink gets less than it should")
-                    self._read_back_route(circuit, now_ns)
+                    self._read_back.read_route(circuit, now_ns)
             case Failed():
                 self._on_failed(circuit, outcome, now_ns)
             case Freed():
