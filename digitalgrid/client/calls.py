@@ -27,7 +27,18 @@ _RETRIES = {
                 "backoffMultiplier": 2,
                 "retryableStatusCodes": ["UNAVAILABLE"],
             },
-        }
+        },
+        {
+            # ABORTED: the circuit is on the move just now, and has settled within a second or so.
+            "name": [{"service": "digitalgrid.v1.PowerService", "method": "ChangeCircuit"}],
+            "retryPolicy": {
+                "maxAttempts": 5,
+                "initialBackoff": "0.2s",
+                "maxBackoff": "1s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE", "ABORTED"],
+            },
+        },
     ]
 }
 CHANNEL_OPTIONS = (

@@ -66,6 +66,7 @@ class FakeController(services.PowerServiceServicer, services.TopologyServiceServ
     refusal: status_pb2.Status | None = None
     # How many calls fail as if the connection had broken, before the next one is answered.
     outages: int = 0
+    outage_code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE
     requests: list[Message] = field(default_factory=list)
     server: str = ""
 
@@ -73,7 +74,7 @@ class FakeController(services.PowerServiceServicer, services.TopologyServiceServ
         self.requests.append(request)
         if self.outages > 0:
             self.outages -= 1
-            context.abort(grpc.StatusCode.UNAVAILABLE, "restarting")
+            context.abort(self.outage_code, "not now")
         if self.refusal is not None:
             context.abort_with_status(rpc_status.to_status(self.refusal))
         return self.answers[method]

@@ -155,6 +155,19 @@ def test_a_broken_call_is_retried_with_the_same_request_id(
     assert len(ids) == 1 and ids != {""}
 
 
+def test_a_change_waits_for_a_circuit_that_is_on_the_move(
+    controller: Any, make_circuit: Any
+) -> None:
+    _script(controller, make_circuit())
+    controller.outages, controller.outage_code = 2, grpc.StatusCode.ABORTED
+    with PowerClient(controller.server) as client:
+        client.change_circuit(7, 3e6)
+        assert len(controller.requests) == 3
+        controller.outages = 1
+        with pytest.raises(RequestRefused):
+            client.release_circuit(7)
+
+
 def test_nobody_there(unreachable_server: str) -> None:
     with PowerClient(unreachable_server) as client, pytest.raises(ControllerUnreachable) as caught:
         client.get_topology()

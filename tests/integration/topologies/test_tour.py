@@ -48,6 +48,8 @@ def test_every_line_of_the_tour_works(tmp_path: Path) -> None:
         )
         try:
             told, _ = tourist.communicate(timeout=60)
+        except subprocess.TimeoutExpired as late:
+            pytest.fail(f"the tour does not end:\n{(late.output or b'').decode()}")
         finally:
             # A tour that broke off leaves its watch behind, and may be waiting itself.
             with suppress(ProcessLookupError):
