@@ -59,17 +59,21 @@ class Runtime:
         return self._store.election_id
 
     def handle(self, event: Callable[[Controller, int], T]) -> T:
-        """Let the core take one event, at the present time, and carry out what follows."""
+        """Let the core take one event, at the present time, and carry out what follows.
+
+        Of an event that failed half-way nothing is carried out: what is durable is whole.
+        """
         try:
-            return event(self.core, self._clock_ns())
+            result = event(self.core, self._clock_ns())
         except Refusal:
             raise
         except Exception as error:
+            self.core.take_effects()
             _log.critical("the core failed; stopping", exc_info=True)
             self._fail(error)
             raise
-        finally:
-            self._pump()
+        self._pump()
+        return result
 
     async def durable(self) -> None:
         """Return once everything decided until now is durable; StoreFailed if it cannot be."""

@@ -56,7 +56,6 @@ class Controller:
     """One digital grid: its link state, its circuits and its reservations."""
 
     def __init__(self, stored: StoredState, settings: CoreSettings, now_ns: int) -> None:
-        self._settings = settings
         self._known_by_ns = now_ns + settings.starting_ns
         self._effects: list[Effect] = []
         self._sessions: dict[str, _Session] = {}

@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from digitalgrid.client import AsyncPowerClient
+from digitalgrid.client import AsyncPowerClient, PowerError
 from digitalgrid.gridfile import load_grid
 from digitalgrid.yaml_schema import ConfigError
 from topologies.demo.figures import Figures
@@ -86,9 +86,10 @@ def main(
     figures = Figures(backend=backend, routers=len(grid.routers))
     say(f"starting {len(grid.routers)} routers ({backend})")
     try:
-        # Agents are forked before this process has any thread or channel of gRPC.
         emulation.start()
         failure = asyncio.run(_tell(emulation, northbound, figures, say, Plan(**plan)))
+    except EmulationError as error:
+        failure = str(error)
     finally:
         say("taking the network down")
         emulation.stop()
@@ -119,7 +120,8 @@ async def _tell(
                 scenario.count_lost()
                 await scenario.cycle(plan.cycles)
                 await scenario.release_all()
-    except TimeoutError as error:
+    except (TimeoutError, PowerError, EmulationError) as error:
+        # What was measured until here is still reported.
         return str(error)
     return ""
 

@@ -102,9 +102,5 @@ class Powers:
     generated_w: dict[str, float]
 
     @property
-    def total_delivered_w(self) -> float:
-        return sum(self.delivered_w.values())
-
-    @property
     def total_generated_w(self) -> float:
         return sum(self.generated_w.values())

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from digitalgrid.client import AsyncPowerClient, power_request
+from digitalgrid.client import AsyncPowerClient, PowerError, power_request
 from digitalgrid.gridfile import Grid
 from digitalgrid.v1 import northbound_pb2 as pb
 from topologies.demo.books import add_up, powers_w
@@ -20,6 +20,7 @@ from topologies.demo.figures import LoadFigure
 from topologies.demo.observer import Observer
 from topologies.emulator import cleanup
 from topologies.emulator.backends import make_emulation
+from topologies.emulator.emulation import Emulation
 from topologies.emulator.errors import EmulationError
 from topologies.emulator.health import wait_until_healthy
 from topologies.emulator.plan import EmulationOptions
@@ -102,25 +103,34 @@ def main(routers: int, circuits: int, seed: int, backend: str | None, output: Pa
         emulation = make_emulation(grid, backend, options)
     except EmulationError as error:
         raise click.ClickException(str(error)) from error
-    failure = ""
+    failure, pids = "", list[int]()
     try:
         emulation.start()
+        pids = _pids(emulation)
         asyncio.run(_serve(grid, options.northbound, circuits, figures, began_s, say))
-    except TimeoutError as error:
+    except (TimeoutError, PowerError, EmulationError) as error:
         failure = str(error)
     finally:
         say("taking the network down")
         stopping_s = time.monotonic()
         emulation.stop()
         figures.down_s = time.monotonic() - stopping_s
+    figures.leftovers = [f"process {pid}" for pid in pids if Path(f"/proc/{pid}").exists()]
     if backend == "mininet":
-        figures.leftovers = cleanup.our_interfaces()
+        figures.leftovers += cleanup.leftovers()
     shortcomings = ([failure] if failure else []) + figures.shortcomings()
     for shortcoming in shortcomings:
         console.print(f"[red]not well:[/red] {shortcoming}")
     output.write_text(json.dumps(asdict(figures), indent=2) + "\n")
     print(json.dumps(asdict(figures)))  # noqa: T201 - the last line is for machines
     sys.exit(1 if shortcomings else 0)
+
+
+def _pids(emulation: Emulation) -> list[int]:
+    """Of the controller and the routers that run."""
+    status = emulation.status()
+    controller = [status.controller_pid] if status.controller_pid else []
+    return controller + list(status.router_pids.values())
 
 
 async def _serve(

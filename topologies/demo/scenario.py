@@ -239,9 +239,12 @@ class Scenario:
             while pairs:
                 await self._cycle_once(*pairs.pop())
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(_WORKERS):
-                group.create_task(work())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(_WORKERS):
+                    group.create_task(work())
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from failures
 
     async def _cycle_once(self, source_router: str, sink_router: str) -> None:
         request = power_request(

@@ -26,14 +26,26 @@ def our_interfaces() -> list[str]:
     return [link["ifname"] for link in json.loads(listed or "[]") if link]
 
 
+def leftovers() -> list[str]:
+    """The names of all that is there: bridges, interfaces and the route."""
+    route = ["the route that fences the control network off"] if _is_fenced_off() else []
+    return _our_bridges() + route + our_interfaces()
+
+
 def remove_network() -> list[str]:
     """Remove bridges, interfaces and the route; returns the names of what was there."""
-    removed = ovs.our_bridges() if ovs.is_running() else []
-    ovs.delete_bridges(removed)
-    interfaces = our_interfaces()
-    if interfaces:
+    found = leftovers()
+    ovs.delete_bridges(_our_bridges())
+    if our_interfaces():
         run("ip", "link", "delete", "group", str(addresses.INTERFACE_GROUP))
-    if run("ip", "route", "show", "type", *_FENCE):
+    if _is_fenced_off():
         run("ip", "route", "delete", *_FENCE)
-        removed = [*removed, "the route that fences the control network off"]
-    return removed + interfaces
+    return found
+
+
+def _our_bridges() -> list[str]:
+    return ovs.our_bridges() if ovs.is_running() else []
+
+
+def _is_fenced_off() -> bool:
+    return bool(run("ip", "route", "show", "type", *_FENCE))

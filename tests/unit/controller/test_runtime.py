@@ -1,0 +1,53 @@
+"""The core's only caller: what it does when an event fails half-way."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from controller.core.controller import Controller, CoreSettings
+from controller.core.errors import Refusal, RefusalCode
+from controller.runtime import Runtime, StoreFailed
+from controller.store.sqlite import SqliteStore
+from digitalgrid.model import RouterLsa
+
+
+class Broken(Exception):
+    """A bug in the core."""
+
+
+def half_done(core: Controller, now_ns: int) -> None:
+    core.on_lsa(RouterLsa("r1", 1, 1, 0.97), now_ns)
+    raise Broken
+
+
+def refusing(core: Controller, now_ns: int) -> None:
+    raise Refusal(RefusalCode.NOT_FOUND, "UNKNOWN_ID", "no such thing")
+
+
+def test_of_an_event_that_fails_half_way_nothing_is_carried_out(tmp_path: Path) -> None:
+    async def story() -> None:
+        runtime = Runtime(SqliteStore(tmp_path / "store.sqlite"), CoreSettings())
+        told: list[None] = []
+        runtime.topology_listeners.add(lambda: told.append(None))
+        with pytest.raises(Broken):
+            runtime.handle(half_done)
+        assert told == []
+        assert isinstance(runtime.failure.result(), Broken)
+        with pytest.raises(StoreFailed):
+            await runtime.durable()
+        runtime.close()
+
+    asyncio.run(story())
+
+
+def test_a_refusal_is_no_failure(tmp_path: Path) -> None:
+    async def story() -> None:
+        runtime = Runtime(SqliteStore(tmp_path / "store.sqlite"), CoreSettings())
+        with pytest.raises(Refusal):
+            runtime.handle(refusing)
+        assert not runtime.failure.done()
+        await runtime.durable()
+        runtime.close()
+
+    asyncio.run(story())
