@@ -6,13 +6,13 @@ from math import inf
 from controller.core import ledger as resource
 from controller.core.circuit import Circuit, Constraints
 from controller.core.errors import Refusal
+from controller.core.grid_arrays import GridArrays
 from controller.core.grid_view import GridView
 from controller.core.ledger import Ledger, link_direction
 from controller.core.refusals import explain_no_route, load_limit_exceeded
 from controller.core.request import LEAST_POWER_W, PowerRequest
 from controller.core.route import Route, RouteLink
 from controller.routing.cspf import RELATIVE_TOLERANCE, Path, cspf
-from controller.routing.graph import Arc, ArcGraph
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.physics import current_a
 
@@ -23,51 +23,19 @@ LEDGER_TOLERANCE = 1e-6
 
 
 class Admission:
-    """Routes on one grid view over one ledger. A new view makes new arrays; reservations change them in place."""
+    """Routes on the present grid view over one ledger."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._adopt(GridView(version=0))
+        self._arrays = GridArrays(GridView(version=0), ledger)
+
+    @property
+    def view(self) -> GridView:
+        return self._arrays.view
 
     def adopt(self, view: GridView) -> None:
         """Route on this view from now on."""
-        self._adopt(view)
-
-    def _adopt(self, view: GridView) -> None:
-        self.view = view
-        self._router_ids = [each.router_id for each in view.routers.values()]
-        self._node = {router_id: node for node, router_id in enumerate(self._router_ids)}
-        self._arcs: list[tuple[str, str, str]] = []
-        arcs = []
-        for link in view.links.values():
-            if not view.admits(link):
-                continue
-            for tail, head in ((link.a, link.b), (link.b, link.a)):
-                self._arcs.append((link.link_id, tail, head))
-                arcs.append(
-                    Arc(self._node[tail], self._node[head], link.resistance_ohm, link.voltage_v)
-                )
-        self._arc = {(link_id, tail): index for index, (link_id, tail, _) in enumerate(self._arcs)}
-        efficiency = [router.efficiency for router in view.routers.values()]
-        self.graph = ArcGraph(efficiency, arcs)
-        self._ledger.take_changed_links()
-        for link_id in view.links:
-            self._refresh(link_id)
-
-    def _sync(self) -> None:
-        for link_id in self._ledger.take_changed_links():
-            self._refresh(link_id)
-
-    def _refresh(self, link_id: str) -> None:
-        link = self.view.links.get(link_id)
-        if link is None or (link_id, link.a) not in self._arc:
-            return
-        loads = {end: self._ledger.total(link_direction(link_id, end)) for end in (link.a, link.b)}
-        headroom_a = link.ampacity_a - sum(loads.values())
-        for end, load_a in loads.items():
-            arc = self._arc[link_id, end]
-            self.graph.load_a[arc] = load_a
-            self.graph.headroom_a[arc] = headroom_a
+        self._arrays.adopt(view)
 
     def route(
         self,
@@ -88,20 +56,18 @@ class Admission:
         others_w = self._ledger.total(load_key) - own_w
         if others_w + max(own_w, power_w) > load.max_power_w * (1 + RELATIVE_TOLERANCE):
             return None
-        self._sync()
+        self._arrays.sync()
         available = self._available_w(source_ids, circuit_id)
         avoid = {*constraints.avoid_ids, *excluded_ids}
         path = cspf(
-            self.graph,
-            self._node[sink_router_id],
+            self._arrays.graph,
+            self._arrays.node(sink_router_id),
             power_w,
             self._most_by_node(available),
             max_injected_w=_injection_limit_w(power_w, constraints),
             max_hops=constraints.max_hops,
-            avoid_nodes={self._node[each] for each in avoid if each in self._node},
-            avoid_arcs={k for k, (link_id, _, _) in enumerate(self._arcs) if link_id in avoid}
-            if avoid
-            else (),
+            avoid_nodes=self._arrays.nodes(avoid),
+            avoid_arcs=self._arrays.arcs(avoid),
             credit_a=self._credit_a(circuit_id),
         )
         return self._route_of(path, sink_id, power_w, available) if path else None
@@ -123,36 +89,39 @@ class Admission:
     def _most_by_node(self, available: dict[str, float]) -> dict[int, float]:
         most: dict[int, float] = {}
         for source_id, power_w in available.items():
-            node = self._node[self.view.sources[source_id][0]]
+            node = self._arrays.node(self.view.sources[source_id][0])
             most[node] = max(most.get(node, -inf), power_w)
         return most
 
     def _credit_a(self, circuit_id: int) -> dict[int, float]:
         """What the circuit holds already, by arc."""
-        return {
-            self._arc[held.id, held.from_router_id]: self._ledger.of_circuit(held, circuit_id)
-            for held in self._ledger.held_by_circuit(circuit_id)
-            if (held.id, held.from_router_id) in self._arc
-        }
+        credit_a = {}
+        for held in self._ledger.held_by_circuit(circuit_id):
+            arc = self._arrays.arc(held.id, held.from_router_id)
+            if arc is not None:
+                credit_a[arc] = self._ledger.of_circuit(held, circuit_id)
+        return credit_a
 
     def _route_of(
         self, path: Path, sink_id: str, power_w: float, available: dict[str, float]
     ) -> Route:
-        router_ids = tuple(self._router_ids[node] for node in path.nodes)
+        graph = self._arrays.graph
+        router_ids = tuple(self._arrays.router_ids[node] for node in path.nodes)
         links = []
         for position, arc in enumerate(path.arcs):
-            link_id, tail, head = self._arcs[arc]
             arriving_w = path.entering_w[position + 1]
+            voltage_v = float(graph.voltage_v[arc])
             links.append(
                 RouteLink(
-                    link_id,
-                    tail,
-                    head,
-                    sent_w=path.entering_w[position] * self.graph.efficiency[path.nodes[position]],
+                    self._arrays.link_id(arc),
+                    router_ids[position],
+                    router_ids[position + 1],
+                    sent_w=path.entering_w[position]
+                    * float(graph.efficiency[path.nodes[position]]),
                     received_w=arriving_w,
-                    current_a=current_a(arriving_w, self.graph.voltage_v[arc]),
-                    resistance_ohm=self.graph.resistance_ohm[arc],
-                    voltage_v=self.graph.voltage_v[arc],
+                    current_a=current_a(arriving_w, voltage_v),
+                    resistance_ohm=float(graph.resistance_ohm[arc]),
+                    voltage_v=voltage_v,
                 )
             )
         return Route(
@@ -162,7 +131,7 @@ class Admission:
             tuple(links),
             path.entering_w,
             power_w,
-            tuple(self.graph.efficiency[node] for node in path.nodes),
+            tuple(graph.efficiency[list(path.nodes)].tolist()),
         )
 
     def _source_at(self, router_id: str, injected_w: float, available: dict[str, float]) -> str:
@@ -242,16 +211,13 @@ class Admission:
         refusal = self._over_load_limit(request, circuit_id)
         if refusal is not None:
             return refusal
-        self._sync()
+        self._arrays.sync()
         available = self._available_w(request.source_ids, circuit_id)
         largest = self.largest(request, request.power_w, circuit_id)
         return explain_no_route(
             request,
-            view=self.view,
-            graph=self.graph,
-            arc_link_ids=[link_id for link_id, _, _ in self._arcs],
-            router_ids=self._router_ids,
-            sink=self._node[self.view.loads[request.sink_id][0]],
+            arrays=self._arrays,
+            sink=self._arrays.node(self.view.loads[request.sink_id][0]),
             available_w=self._most_by_node(available),
             largest_w=largest.power_w if largest else 0.0,
             together_w=together_w,

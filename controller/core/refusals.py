@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from controller.core.errors import Refusal, RefusalCode
-from controller.core.grid_view import GridView
+from controller.core.grid_arrays import GridArrays
 from controller.core.request import PowerRequest
 from controller.core.route import Route
 from controller.routing.cut import minimum_cut
-from controller.routing.graph import ArcGraph
 
 
 def load_limit_exceeded(sink_id: str, power_w: float, reserved_w: float, limit_w: float) -> Refusal:
@@ -29,10 +28,7 @@ def load_limit_exceeded(sink_id: str, power_w: float, reserved_w: float, limit_w
 def explain_no_route(
     request: PowerRequest,
     *,
-    view: GridView,
-    graph: ArcGraph,
-    arc_link_ids: Sequence[str],
-    router_ids: Sequence[str],
+    arrays: GridArrays,
     sink: int,
     available_w: Mapping[int, float],
     largest_w: float,
@@ -43,6 +39,7 @@ def explain_no_route(
 
     ``largest_w`` is the most that one circuit could carry, ``together_w`` what several were found to.
     """
+    view = arrays.view
     sink_router_id = view.loads[request.sink_id][0]
     if not view.routers[sink_router_id].usable:
         return Refusal(
@@ -61,14 +58,14 @@ def explain_no_route(
         )
     if unconstrained is not None:
         return _constraint_binds(request, unconstrained)
-    cut = minimum_cut(graph, sink, available_w)
-    near = {router_ids[node] for node in cut.near_nodes}
+    cut = minimum_cut(arrays.graph, sink, available_w)
+    near = {arrays.router_ids[node] for node in cut.near_nodes}
     down = sorted(
         link.link_id
         for link in view.links.values()
         if not view.admits(link) and (link.a in near) != (link.b in near)
     )
-    links = sorted({arc_link_ids[arc] for arc in cut.arcs})
+    links = sorted({arrays.link_id(arc) for arc in cut.arcs}.difference(down))
     if cut.deliverable_w < request.power_w:
         return _insufficient_capacity(request, cut.deliverable_w, links, down)
     if request.allow_split:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from math import inf
 
-from controller.routing.graph import ArcGraph
+from controller.routing.graph import PowerGraph
 from digitalgrid.physics import sent_w
 
 # Float rounding must not refuse a circuit exactly as large as what is free.
@@ -40,7 +40,7 @@ class _Label:
 
 
 def cspf(
-    graph: ArcGraph,
+    graph: PowerGraph,
     sink: int,
     power_w: float,
     available_w: Mapping[int, float],
@@ -62,7 +62,7 @@ def cspf(
     credit_a = credit_a or {}
     limit_w = max_injected_w * (1.0 + RELATIVE_TOLERANCE)
     fewest_hops: list[float] = [inf] * graph.node_count
-    labels = [_Label(power_w / graph.efficiency[sink], sink, -1, -1)]
+    labels = [_Label(power_w / float(graph.efficiency[sink]), sink, -1, -1)]
     heap = [(labels[0].entering_w, 0, 0)]
     while heap:
         entering_w, hops, index = heappop(heap)
@@ -77,19 +77,18 @@ def cspf(
         if hops == max_hops:
             continue
         next_hops = hops if max_hops is None else hops + 1
-        for slot in range(graph.arcs_into_start[node], graph.arcs_into_start[node + 1]):
-            arc = graph.arcs_into[slot]
-            tail = graph.tail[arc]
+        for arc in range(graph.start[node], graph.start[node + 1]):
+            tail = int(graph.tail[arc])
             if fewest_hops[tail] <= next_hops or arc in avoid_arcs or tail in avoid_nodes:
                 continue
-            needed_w = _through(graph, arc, entering_w, credit_a.get(arc, 0.0))
+            needed_w = float(_through(graph, arc, entering_w, credit_a.get(arc, 0.0)))
             if needed_w < inf and needed_w <= limit_w:
                 labels.append(_Label(needed_w, tail, arc, index))
                 heappush(heap, (needed_w, next_hops, len(labels) - 1))
     return None
 
 
-def _through(graph: ArcGraph, arc: int, arriving_w: float, credit_a: float) -> float:
+def _through(graph: PowerGraph, arc: int, arriving_w: float, credit_a: float) -> float:
     """Power that must enter the arc's tail so that ``arriving_w`` enters its head; infinite if it does not fit.
 
     Of the circuit's own older generation only what exceeds the newcomer is charged before it: routers clamp the

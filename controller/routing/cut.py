@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import networkx as nx
 
-from controller.routing.graph import ArcGraph
+from controller.routing.graph import PowerGraph
 
 _SOURCE, _SINK = "source", "sink"
 _MOST_W = 1e15
@@ -24,7 +24,7 @@ class Cut:
     near_nodes: frozenset[int]
 
 
-def minimum_cut(graph: ArcGraph, sink: int, available_w: Mapping[int, float]) -> Cut:
+def minimum_cut(graph: PowerGraph, sink: int, available_w: Mapping[int, float]) -> Cut:
     """Maximum flow with converter losses at the sink only, so a true upper bound; in whole milliwatts."""
     flow = nx.DiGraph()
     flow.add_nodes_from([_SOURCE, _SINK, *range(graph.node_count)])

@@ -1,44 +1,116 @@
 """The network as arrays: what the kernels read, and admission updates in place."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float64]
+
+# The headroom of an arc that is out of service: nothing fits, and nothing given back to it makes it fit.
+OUT_OF_SERVICE_A = -np.inf
 
 
-@dataclass(frozen=True, slots=True)
-class Arc:
-    """One direction of a power link, between router indices."""
+class PowerGraph:
+    """``n`` routers and ``m`` arcs in compressed rows by head, because routes are searched backward from the sink.
 
-    tail: int
-    head: int
-    resistance_ohm: float
-    voltage_v: float
-
-
-class ArcGraph:
-    """Arcs in compressed rows by head, because routes are searched backward from the sink.
-
-    ``load_a[k]`` is the current reserved on arc k, ``headroom_a[k]`` what its link may still carry (the
-    ampacity is shared by both directions). Both change with every admission; all else is fixed.
+    An arc is one direction of a power link. Arcs are numbered by head: those into router v are ``start[v]`` up to
+    ``start[v + 1]``, those that leave it ``leaving[leaving_start[v]:leaving_start[v + 1]]``. ``link[k]`` is the link
+    of arc k and ``twin[k]`` its other direction, -1 where there is none. ``load_a[k]`` is the current reserved on
+    arc k, ``headroom_a[k]`` what its link may still carry in either direction; both change with every admission and
+    release, all else is fixed. Arrays of arcs have length m, of routers n.
     """
 
-    def __init__(self, efficiency: Sequence[float], arcs: Sequence[Arc]) -> None:
-        count = len(efficiency)
-        self.efficiency = list(efficiency)
-        self.tail = [arc.tail for arc in arcs]
-        self.head = [arc.head for arc in arcs]
-        self.resistance_ohm = [arc.resistance_ohm for arc in arcs]
-        self.voltage_v = [arc.voltage_v for arc in arcs]
-        self.load_a = [0.0] * len(arcs)
-        self.headroom_a = [0.0] * len(arcs)
-        rows: list[list[int]] = [[] for _ in range(count)]
-        for index, arc in enumerate(arcs):
-            rows[arc.head].append(index)
-        self.arcs_into_start = [0] * (count + 1)
-        self.arcs_into: list[int] = []
-        for node, row in enumerate(rows):
-            self.arcs_into.extend(row)
-            self.arcs_into_start[node + 1] = len(self.arcs_into)
+    def __init__(
+        self,
+        efficiency: npt.ArrayLike,
+        tail: npt.ArrayLike,
+        head: npt.ArrayLike,
+        link: npt.ArrayLike,
+        resistance_ohm: npt.ArrayLike,
+        voltage_v: npt.ArrayLike,
+        ampacity_a: npt.ArrayLike,
+    ) -> None:
+        """Raises ValueError where arcs do not stand in the order of their heads, or a loss could be negative."""
+        self.efficiency = _floats(efficiency)
+        self.tail = _ints(tail)
+        self.head = _ints(head)
+        self.link = _ints(link)
+        self.resistance_ohm = _floats(resistance_ohm)
+        self.voltage_v = _floats(voltage_v)
+        self.ampacity_a = _floats(ampacity_a)
+        self.node_count = len(self.efficiency)
+        self.arc_count = len(self.tail)
+        self._check()
+        self.start = _row_starts(self.head, self.node_count)
+        self.leaving = np.argsort(self.tail, kind="stable").astype(np.int32)
+        self.leaving_start = _row_starts(self.tail, self.node_count)
+        self.twin = _twins(self.link)
+        self.load_a = np.zeros(self.arc_count)
+        self.headroom_a = self.ampacity_a.copy()
 
-    @property
-    def node_count(self) -> int:
-        return len(self.efficiency)
+    def set_load(self, arc: int, load_a: float) -> None:
+        """Say what is reserved on an arc that is in service; its link's headroom follows."""
+        self.load_a[arc] = load_a
+        twin = int(self.twin[arc])
+        both_a = load_a if twin < 0 else load_a + self.load_a[twin]
+        self.headroom_a[arc] = self.ampacity_a[arc] - both_a
+        if twin >= 0:
+            self.headroom_a[twin] = self.headroom_a[arc]
+
+    def take_out_of_service(self, arc: int) -> None:
+        """Nothing may cross the arc, until :meth:`set_load` puts it into service again."""
+        self.headroom_a[arc] = OUT_OF_SERVICE_A
+
+    def _check(self) -> None:
+        ends = (self.tail, self.head)
+        if self.arc_count and not all(
+            int(end.min()) >= 0 and int(end.max()) < self.node_count for end in ends
+        ):
+            raise ValueError(f"arcs lead to nodes beyond the {self.node_count} that there are")
+        if np.any(np.diff(self.head) < 0):
+            raise ValueError("arcs must stand in the order of their heads")
+        if not np.all((self.efficiency > 0.0) & (self.efficiency <= 1.0)):
+            raise ValueError("efficiencies must be above 0 and at most 1")
+        if not (np.all(self.resistance_ohm >= 0.0) and np.all(self.voltage_v > 0.0)):
+            raise ValueError("resistances must be at least 0 and voltages above 0")
+
+
+def graph_of_links(
+    efficiency: npt.ArrayLike,
+    a: npt.ArrayLike,
+    b: npt.ArrayLike,
+    resistance_ohm: npt.ArrayLike,
+    voltage_v: npt.ArrayLike,
+    ampacity_a: npt.ArrayLike,
+) -> PowerGraph:
+    """Both directions of each link; ``a`` and ``b`` are the routers at its ends."""
+    tail = np.concatenate([_ints(a), _ints(b)])
+    head = np.concatenate([_ints(b), _ints(a)])
+    order = np.argsort(head, kind="stable")
+    link = np.tile(np.arange(len(tail) // 2), 2)
+    figures = (np.tile(_floats(each), 2)[order] for each in (resistance_ohm, voltage_v, ampacity_a))
+    return PowerGraph(efficiency, tail[order], head[order], link[order], *figures)
+
+
+def _ints(values: npt.ArrayLike) -> Ints:
+    return np.array(values, dtype=np.int32)
+
+
+def _floats(values: npt.ArrayLike) -> Floats:
+    return np.array(values, dtype=np.float64)
+
+
+def _row_starts(row_of: Ints, rows: int) -> Ints:
+    starts = np.zeros(rows + 1, dtype=np.int32)
+    np.cumsum(np.bincount(row_of, minlength=rows), out=starts[1:])
+    return starts
+
+
+def _twins(link: Ints) -> Ints:
+    """The other arc of each arc's link, -1 for a link of one arc."""
+    twin = np.full(len(link), -1, dtype=np.int32)
+    order = np.argsort(link, kind="stable")
+    pairs = np.flatnonzero(link[order][:-1] == link[order][1:])
+    one, other = order[pairs], order[pairs + 1]
+    twin[one], twin[other] = other, one
+    return twin

@@ -1,0 +1,1 @@
+"""What the routing engine is measured against: one file a benchmark, peers beside ours in the same run."""
