@@ -8,6 +8,7 @@ import re
 
 from digitalgrid.limits import (
     MAX_AMPACITY_A,
+    MAX_CARBON_KG_PER_MWH,
     MAX_POWER_W,
     MAX_PRICE_PER_MWH,
     MAX_RESISTANCE_OHM,
@@ -110,6 +111,7 @@ def lsa_to_pb(lsa: RouterLsa) -> power_link_pb.RouterLsa:
                 ampacity_a=link.ampacity_a,
                 cost_per_mwh=link.cost_per_mwh,
                 up=link.up,
+                risk_groups=link.risk_groups,
             )
             for link in lsa.links
         ],
@@ -119,6 +121,7 @@ def lsa_to_pb(lsa: RouterLsa) -> power_link_pb.RouterLsa:
                 max_power_w=source.max_power_w,
                 cost_per_mwh=source.cost_per_mwh,
                 renewable=source.renewable,
+                carbon_kg_per_mwh=source.carbon_kg_per_mwh,
             )
             for source in lsa.sources
         ],
@@ -161,6 +164,7 @@ def _link_from_pb(where: str, message: power_link_pb.LinkAdvertisement) -> LinkA
     _require(where, "voltage_v", voltage_v, above=0.0, at_most=MAX_VOLTAGE_V)
     _require(where, "ampacity_a", message.ampacity_a, above=0.0, at_most=MAX_AMPACITY_A)
     _require_price(where, "cost_per_mwh", message.cost_per_mwh)
+    _require_ids(where, "risk_groups", list(message.risk_groups))
     return LinkAdvertisement(
         link_id=message.link_id,
         neighbor_id=message.neighbor_id,
@@ -169,6 +173,7 @@ def _link_from_pb(where: str, message: power_link_pb.LinkAdvertisement) -> LinkA
         ampacity_a=message.ampacity_a,
         cost_per_mwh=message.cost_per_mwh,
         up=message.up,
+        risk_groups=tuple(message.risk_groups),
     )
 
 
@@ -176,11 +181,16 @@ def _source_from_pb(where: str, message: power_link_pb.SourceAdvertisement) -> S
     where = f"{where}, source {message.source_id!r}"
     _require(where, "max_power_w", message.max_power_w, at_least=0.0, at_most=MAX_POWER_W)
     _require_price(where, "cost_per_mwh", message.cost_per_mwh)
+    carbon_kg_per_mwh = message.carbon_kg_per_mwh
+    _require(
+        where, "carbon_kg_per_mwh", carbon_kg_per_mwh, at_least=0.0, at_most=MAX_CARBON_KG_PER_MWH
+    )
     return SourceAdvertisement(
         source_id=message.source_id,
         max_power_w=message.max_power_w,
         cost_per_mwh=message.cost_per_mwh,
         renewable=message.renewable,
+        carbon_kg_per_mwh=carbon_kg_per_mwh,
     )
 
 

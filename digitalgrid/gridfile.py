@@ -15,6 +15,7 @@ from ruamel.yaml.comments import CommentedMap
 
 from digitalgrid.limits import (
     MAX_AMPACITY_A,
+    MAX_CARBON_KG_PER_MWH,
     MAX_POWER_W,
     MAX_PRICE_PER_MWH,
     MAX_RESISTANCE_OHM,
@@ -25,6 +26,7 @@ from digitalgrid.yaml_schema import ID_PATTERN, InvalidValue, bounds, check_boun
 _ID = bounds(pattern=ID_PATTERN)
 _POWER = bounds(minimum=0, maximum=MAX_POWER_W)
 _PRICE = bounds(minimum=-MAX_PRICE_PER_MWH, maximum=MAX_PRICE_PER_MWH)
+_CARBON = bounds(minimum=0, maximum=MAX_CARBON_KG_PER_MWH)
 _PRICE_NOT_NEGATIVE = bounds(minimum=0, maximum=MAX_PRICE_PER_MWH)
 
 
@@ -50,6 +52,8 @@ class Link:
     voltage_v: float = field(metadata=bounds(exclusive_minimum=0, maximum=MAX_VOLTAGE_V))
     ampacity_a: float = field(metadata=bounds(exclusive_minimum=0, maximum=MAX_AMPACITY_A))
     cost_per_mwh: float = field(default=0.0, metadata=_PRICE_NOT_NEGATIVE)
+    # What may fail together with other links of the group: a duct, a mast, a transformer.
+    risk_groups: tuple[str, ...] = field(default=(), metadata=_ID)
 
     def __post_init__(self) -> None:
         check_bounds(self)
@@ -66,6 +70,7 @@ class Source:
     max_power_w: float = field(metadata=_POWER)
     cost_per_mwh: float = field(default=0.0, metadata=_PRICE)
     renewable: bool = False
+    carbon_kg_per_mwh: float = field(default=0.0, metadata=_CARBON)
 
     def __post_init__(self) -> None:
         check_bounds(self)
@@ -137,7 +142,9 @@ def _one_line(thing: Router | Link | Source | Load) -> CommentedMap:
 
 
 def _plain(value: Any) -> Any:
-    """Whole floats read better, and as exactly, without their point."""
+    """As YAML writes it; whole floats read better, and as exactly, without their point."""
+    if isinstance(value, tuple):
+        return list(value)
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

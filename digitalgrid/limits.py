@@ -6,3 +6,4 @@ MAX_AMPACITY_A = 1e9
 MAX_RESISTANCE_OHM = 1e9
 # Of money per MWh, either way.
 MAX_PRICE_PER_MWH = 1e12
+MAX_CARBON_KG_PER_MWH = 1e9

@@ -34,6 +34,7 @@ class LinkAdvertisement:
     ampacity_a: float
     cost_per_mwh: float = 0.0
     up: bool = True
+    risk_groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class SourceAdvertisement:
     max_power_w: float
     cost_per_mwh: float = 0.0
     renewable: bool = False
+    carbon_kg_per_mwh: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,12 +29,17 @@ def advertisement(
                 ampacity_a=link.ampacity_a,
                 cost_per_mwh=link.cost_per_mwh,
                 up=bool(link_up(link.id)),
+                risk_groups=link.risk_groups,
             )
             for link in config.links
         ),
         sources=tuple(
             SourceAdvertisement(
-                source.id, source.max_power_w, source.cost_per_mwh, source.renewable
+                source.id,
+                source.max_power_w,
+                source.cost_per_mwh,
+                source.renewable,
+                source.carbon_kg_per_mwh,
             )
             for source in config.sources
         ),

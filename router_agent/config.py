@@ -10,6 +10,7 @@ from pathlib import Path
 
 from digitalgrid.limits import (
     MAX_AMPACITY_A,
+    MAX_CARBON_KG_PER_MWH,
     MAX_POWER_W,
     MAX_PRICE_PER_MWH,
     MAX_RESISTANCE_OHM,
@@ -23,6 +24,7 @@ _POSITIVE = bounds(exclusive_minimum=0)
 _VOLTAGE = bounds(exclusive_minimum=0, maximum=MAX_VOLTAGE_V)
 _AMPACITY = bounds(exclusive_minimum=0, maximum=MAX_AMPACITY_A)
 _PRICE = bounds(minimum=-MAX_PRICE_PER_MWH, maximum=MAX_PRICE_PER_MWH)
+_CARBON = bounds(minimum=0, maximum=MAX_CARBON_KG_PER_MWH)
 _RESISTANCE = bounds(minimum=0, maximum=MAX_RESISTANCE_OHM)
 # Linux allows 15 characters and neither '/' nor space in an interface's name.
 _INTERFACE = bounds(pattern=r"|[^/\s]{1,15}")
@@ -42,6 +44,7 @@ class LinkConfig:
     voltage_v: float = field(default=20e3, metadata=_VOLTAGE)
     ampacity_a: float = field(default=300.0, metadata=_AMPACITY)
     cost_per_mwh: float = field(default=0.0, metadata=_PRICE)
+    risk_groups: tuple[str, ...] = field(default=(), metadata=_ID)
     interface: str = field(default="", metadata=_INTERFACE)
     local: str = ""
     remote: str = ""
@@ -61,6 +64,7 @@ class SourceConfig:
     max_power_w: float = field(default=1e6, metadata=_POWER)
     cost_per_mwh: float = field(default=0.0, metadata=_PRICE)
     renewable: bool = False
+    carbon_kg_per_mwh: float = field(default=0.0, metadata=_CARBON)
 
     def __post_init__(self) -> None:
         check_bounds(self)

@@ -27,6 +27,7 @@ class LinkView:
     ampacity_a: float
     cost_per_mwh: float
     state: LinkState
+    risk_groups: frozenset[str] = frozenset()
 
     def far_end(self, router_id: str) -> str:
         return self.b if router_id == self.a else self.a
@@ -102,6 +103,7 @@ class LinkStateDatabase:
             ampacity_a=min(end.ampacity_a for end in advertised),
             cost_per_mwh=max(end.cost_per_mwh for end in advertised),
             state=self._state(ends),
+            risk_groups=frozenset(group for end in advertised for group in end.risk_groups),
         )
 
     def _state(self, ends: list[tuple[str, LinkAdvertisement]]) -> LinkState:

@@ -42,6 +42,7 @@ def _link_to_pb(core: Controller, link: LinkView, fresh: frozenset[str]) -> pb.L
         reserved_a_to_b_a=core.ledger.total(link_direction(link.link_id, link.a)),
         reserved_b_to_a_a=core.ledger.total(link_direction(link.link_id, link.b)),
         circuit_ids=core.ledger.circuits_on_link(link.link_id, link.a, link.b),
+        risk_groups=sorted(link.risk_groups),
     )
 
 
@@ -54,6 +55,7 @@ def _source_to_pb(core: Controller, source_id: str) -> pb.SourceState:
         reserved_w=core.ledger.total(resource.source(source_id)),
         cost_per_mwh=source.cost_per_mwh,
         renewable=source.renewable,
+        carbon_kg_per_mwh=source.carbon_kg_per_mwh,
     )
 
 

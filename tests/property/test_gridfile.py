@@ -27,7 +27,8 @@ def grids(draw: st.DrawFn) -> Grid:
     for link_id in link_ids if len(router_ids) > 1 else ():
         a, b = draw(pairs)[:2]
         values = draw(st.tuples(not_negative, positive, positive, not_negative))
-        links.append(Link(link_id, a, b, *values))
+        risk_groups = tuple(draw(st.lists(ids, max_size=2)))
+        links.append(Link(link_id, a, b, *values, risk_groups=risk_groups))
     cell_ids = st.lists(ids, max_size=4, unique=True)
     return Grid(
         name=draw(st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "Zs"]))),
@@ -36,7 +37,13 @@ def grids(draw: st.DrawFn) -> Grid:
         ),
         links=tuple(links),
         sources=tuple(
-            Source(id_, draw(a_router), draw(power_w), renewable=draw(st.booleans()))
+            Source(
+                id_,
+                draw(a_router),
+                draw(power_w),
+                renewable=draw(st.booleans()),
+                carbon_kg_per_mwh=draw(st.floats(0.0, 1e3)),
+            )
             for id_ in draw(cell_ids)
         ),
         loads=tuple(

@@ -117,7 +117,13 @@ class SimulatedRouter:
             efficiency=self.config.efficiency,
             links=tuple(self._advertise(link) for link in self.grid.links_at(router_id)),
             sources=tuple(
-                SourceAdvertisement(each.id, each.max_power_w, each.cost_per_mwh, each.renewable)
+                SourceAdvertisement(
+                    each.id,
+                    each.max_power_w,
+                    each.cost_per_mwh,
+                    each.renewable,
+                    each.carbon_kg_per_mwh,
+                )
                 for each in self.grid.sources_at(router_id)
             ),
             loads=tuple(
@@ -135,6 +141,7 @@ class SimulatedRouter:
             link.ampacity_a,
             link.cost_per_mwh,
             self.grid.line_is_up(link.id),
+            link.risk_groups,
         )
 
     def statuses(self) -> Iterator[CircuitStatus]:

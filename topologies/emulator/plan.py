@@ -165,6 +165,7 @@ def router_config(
                 "max_power_w": source.max_power_w,
                 "cost_per_mwh": source.cost_per_mwh,
                 "renewable": source.renewable,
+                "carbon_kg_per_mwh": source.carbon_kg_per_mwh,
             }
             for source in grid.sources
             if source.router == router.id
@@ -190,4 +191,5 @@ def _line(link: Link, router_id: str) -> dict[str, Any]:
         "voltage_v": link.voltage_v,
         "ampacity_a": link.ampacity_a,
         "cost_per_mwh": link.cost_per_mwh,
+        "risk_groups": list(link.risk_groups),
     }

@@ -33,8 +33,8 @@ HOP = HopSnapshot(
     source_id="pv1",
     egress_link_id="r1-r3",
 )
-LINK = LinkAdvertisement("r1-r3", "r3", 0.48, 20e3, 300.0, 1.5, False)
-SOURCE = SourceAdvertisement("pv1", 15e6, 20.0, True)
+LINK = LinkAdvertisement("r1-r3", "r3", 0.48, 20e3, 300.0, 1.5, False, ("duct7",))
+SOURCE = SourceAdvertisement("pv1", 15e6, 20.0, True, 12.5)
 LOAD = LoadAdvertisement("town", 5e6, 3, 1000.0)
 LSA = RouterLsa("r1", 4, 9, 0.97, (LINK,), (SOURCE,), (LOAD,))
 
@@ -112,6 +112,8 @@ def test_an_lsa_that_makes_no_sense_is_named(lsa: RouterLsa, message: str) -> No
         ({"ampacity_a": -5.0}, "ampacity_a"),
         ({"ampacity_a": 1e306}, "ampacity_a must be 1e\\+09 or less"),
         ({"cost_per_mwh": math.inf}, "cost_per_mwh"),
+        ({"risk_groups": ("a b",)}, "risk_groups 'a b' must match"),
+        ({"risk_groups": ("a", "a")}, "risk_groups 'a' stands there twice"),
         ({"cost_per_mwh": -1.1e12}, "cost_per_mwh must be -1e\\+12 or more"),
     ],
 )
@@ -128,6 +130,7 @@ def test_a_link_that_makes_no_sense_is_named(changes: dict[str, object], message
         ({"max_power_w": -1.0}, "source 'pv1': max_power_w must be 0 or more"),
         ({"max_power_w": 1e307}, "source 'pv1': max_power_w must be 1e\\+12 or less"),
         ({"cost_per_mwh": 1.1e12}, "source 'pv1': cost_per_mwh must be 1e\\+12 or less"),
+        ({"carbon_kg_per_mwh": -1.0}, "carbon_kg_per_mwh must be 0 or more"),
     ],
 )
 def test_a_source_that_makes_no_sense_is_named(changes: dict[str, object], message: str) -> None:

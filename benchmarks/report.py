@@ -1,0 +1,90 @@
+"""The benchmarks as people look at them: a table, and a plot of how many times faster we are than each peer."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import geometric_mean
+
+from rich.table import Table
+
+from benchmarks.harness import Row
+from benchmarks.targets import TARGETS
+
+
+def ratios(rows: Sequence[Row]) -> Iterator[tuple[Row, str, float]]:
+    """Each row with each peer and how many times longer that took."""
+    for row in rows:
+        for peer, seconds in row.peers.items():
+            yield row, peer, seconds / row.ours_s
+
+
+def table(rows: Sequence[Row]) -> Table:
+    shown = Table("benchmark", "instance", "ours", "peer", "times faster", "promised", "agree")
+    for row in rows:
+        peers = sorted(row.peers.items(), key=lambda each: each[1]) or [("", 0.0)]
+        for index, (peer, seconds) in enumerate(peers):
+            promised = TARGETS.get((row.name, row.size, peer))
+            shown.add_row(
+                row.name if index == 0 else "",
+                row.instance if index == 0 else "",
+                _seconds(row.ours_s) if index == 0 else "",
+                peer,
+                f"{seconds / row.ours_s:.3g}" if peer else "",
+                f"{promised:g}" if promised else "",
+                ("yes" if row.agree else "NO") if index == 0 else "",
+                end_section=index == len(peers) - 1,
+            )
+    return shown
+
+
+def missed(rows: Sequence[Row]) -> list[str]:
+    """A sentence on each promise that is not kept."""
+    faults = [
+        f"{row.name} on {row.instance}: our answer is not as good as a peer's"
+        for row in rows
+        if not row.agree
+    ]
+    for row, peer, ratio in ratios(rows):
+        promised = TARGETS.get((row.name, row.size, peer), 0)
+        if ratio < promised:
+            faults.append(
+                f"{row.name} on {row.instance}: {ratio:.3g} times faster than {peer}, promised {promised:g}"
+            )
+    return faults
+
+
+def plot(rows: Sequence[Row], path: Path) -> None:
+    """Bars of the ratios on a logarithmic scale, one group a benchmark and size; the mean over its instances."""
+    from matplotlib.figure import Figure
+
+    groups: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row, peer, ratio in ratios(rows):
+        groups[f"{row.name}  n={row.size:,}"][peer].append(ratio)
+    figure = Figure(figsize=(9, 0.9 + 0.32 * sum(len(peers) + 1 for peers in groups.values())))
+    axes = figure.add_subplot()
+    position, ticks, labels = 0, [], []
+    for title, peers in groups.items():
+        axes.text(1.03, position, title, fontweight="bold", va="center")
+        position += 1
+        for peer, found in sorted(peers.items(), key=lambda each: geometric_mean(each[1])):
+            mean = geometric_mean(found)
+            axes.barh(position, mean, color="tab:blue" if mean >= 1 else "tab:red", height=0.7)
+            axes.text(mean * 1.06, position, f"{mean:.3g}", va="center", fontsize=8)
+            ticks.append(position)
+            labels.append(peer)
+            position += 1
+    axes.set_yticks(ticks, labels)
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    axes.set_xlim(left=1 if all(r >= 1 for _, _, r in ratios(rows)) else None)
+    axes.set_xlabel("times faster than the peer, in one run")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+
+
+def _seconds(seconds: float) -> str:
+    for scale, unit in ((1.0, "s"), (1e-3, "ms")):
+        if seconds >= scale:
+            return f"{seconds / scale:.3g} {unit}"
+    return f"{seconds * 1e6:.3g} µs"
