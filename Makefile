@@ -15,7 +15,8 @@ TOPOLOGY ?= topologies/elan9.grid.yaml
 DEBIAN_PACKAGES := mininet openvswitch-switch ethtool iputils-ping iproute2
 PROTOS := $(shell find proto -name '*.proto')
 STUBS := $(PROTOS:proto/%.proto=%_pb2.py)
-SOURCES := controller digitalgrid router_agent topologies tests
+SOURCES := benchmarks controller digitalgrid router_agent topologies tests
+ORTOOLS := .venv-ortools
 
 # The first interpreter that is new enough.
 PYTHON := $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -24,7 +25,7 @@ PYTHON := $(shell for python in python3 python3.14 python3.13 python3.12 python3
 SUDO := $(shell [ "$$(id -u)" = 0 ] || { sudo -n true 2>/dev/null && echo 'sudo -n'; })
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || sudo -n true 2>/dev/null && echo yes || echo no)
 
-.PHONY: help setup debian proto run stop demo mesh test lint clean
+.PHONY: help setup debian proto run stop demo mesh bench test lint clean
 
 help: ## Says what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +56,13 @@ $(STAMPS)/installed: setup.cfg pyproject.toml | debian
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
 	@mkdir -p $(STAMPS) && touch $@
 
+# What `make run` does not need: peers of the benchmarks, and published networks.
+$(STAMPS)/measured: $(STAMPS)/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS),bench,study]'
+	[ -x $(ORTOOLS)/bin/pip ] || $(PYTHON) -m venv $(ORTOOLS)
+	$(ORTOOLS)/bin/pip install --quiet --disable-pip-version-check 'ortools>=9.11,<10'
+	@touch $@
+
 proto: $(STUBS) ## Generates the gRPC stubs from proto/, where it changed
 
 $(STUBS) &: $(PROTOS) $(STAMPS)/installed
@@ -73,16 +81,19 @@ demo: setup ## Runs the main job with faults and prints what it measured (demo.j
 mesh: setup ## Measures how large a network this machine carries: 100 routers, 200 circuits (mesh.json)
 	@$(SUDO) $(BIN)/python -m topologies.demo.mesh
 
-test: setup lint ## Lint, types, arrows of the house, then all tests (as root also those with Mininet)
+bench: setup $(STAMPS)/measured ## Measures the routing engine beside its peers (bench.json); FULL=1 for all sizes
+	@$(BIN)/python -m benchmarks $(if $(FULL),--full)
+
+test: setup $(STAMPS)/measured lint ## Lint, types, arrows of the house, then all tests (as root also those with Mininet)
 	$(BIN)/pytest
 
-lint: $(STUBS) ## Style (ruff), types (mypy), who may import whom (import-linter)
+lint: $(STUBS) $(STAMPS)/measured ## Style (ruff), types (mypy), who may import whom (import-linter)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 clean: stop ## Removes .venv and all that is generated
-	rm -rf $(VENV) .run build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	rm -f $(STUBS) $(STUBS:.py=.pyi) $(STUBS:_pb2.py=_pb2_grpc.py) demo.json mesh.json
+	rm -rf $(VENV) $(ORTOOLS) .run build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -f $(STUBS) $(STUBS:.py=.pyi) $(STUBS:_pb2.py=_pb2_grpc.py) demo.json mesh.json bench.json
 	find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
