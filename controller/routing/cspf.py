@@ -8,14 +8,19 @@ so label-setting (Dijkstra) is exact, capacity and loss limits included. Under a
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from heapq import heappop, heappush
 from math import inf
 
-from controller.routing.graph import PowerGraph
-from digitalgrid.physics import sent_w
+import numpy as np
 
-# Float rounding must not refuse a circuit exactly as large as what is free.
-RELATIVE_TOLERANCE = 1e-9
+from controller.routing.bounds import Bounds, choose_active, no_bounds
+from controller.routing.compiled import compiled
+from controller.routing.graph import Ints, PowerGraph
+from controller.routing.hop_limited import least_power_in_few_hops
+from controller.routing.label_setting import least_power
+from controller.routing.path_power import RELATIVE_TOLERANCE
+from controller.routing.search_arrays import Arcs, Ask, Room, arcs_of, room_for
+
+__all__ = ["RELATIVE_TOLERANCE", "Path", "PathSearch", "cspf"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +36,70 @@ class Path:
         return self.entering_w[0]
 
 
-@dataclass(frozen=True, slots=True)
-class _Label:
-    entering_w: float
-    node: int
-    arc: int
-    towards_sink: int
+class PathSearch:
+    """Searches on one graph, one at a time. Loads and headroom may change between them, all else is as it was.
+
+    ``settled`` counts the routers that the last search expanded.
+    """
+
+    def __init__(self, graph: PowerGraph) -> None:
+        self._graph = graph
+        self._arcs = arcs_of(graph)
+        self._room = room_for(graph)
+        self._bounds = no_bounds(graph.node_count)
+        self.settled = 0
+
+    def best(
+        self,
+        sink: int,
+        power_w: float,
+        available_w: Mapping[int, float],
+        *,
+        max_injected_w: float = inf,
+        max_hops: int | None = None,
+        avoid_nodes: Collection[int] = (),
+        avoid_arcs: Collection[int] = (),
+        credit_a: Mapping[int, float] | None = None,
+    ) -> Path | None:
+        """Find the path that delivers ``power_w`` at ``sink`` with the least injected power.
+
+        ``available_w`` gives, for each router with candidate sources, the most that one of them can inject.
+        ``credit_a`` is current that the circuit itself holds already on an arc, and may use again (make-before-break).
+        Returns None where no path meets all constraints. Raises ValueError where the power is not a finite
+        positive number.
+        """
+        if not 0.0 < power_w < inf:
+            raise ValueError(f"a path is searched for a power above 0 W, not for {power_w} W")
+        if not available_w or sink in avoid_nodes:
+            return None
+        limit_w = min(max_injected_w, max(available_w.values())) * (1.0 + RELATIVE_TOLERANCE)
+        most_hops = -1 if max_hops is None else max_hops
+        ask = Ask(sink, power_w, limit_w, most_hops, bool(credit_a or avoid_arcs))
+        sources = np.fromiter(available_w, np.int32, len(available_w))
+        nodes, reusable_a = self._room.nodes, self._room.credit_a
+        avoided_nodes, avoided_arcs = list(avoid_nodes), list(avoid_arcs)
+        credit_arcs = list(credit_a or ())
+        try:
+            nodes["available_w"][sources] = list(available_w.values())
+            nodes["label_w"][avoided_nodes] = -1.0
+            if credit_a:
+                reusable_a[credit_arcs] = list(credit_a.values())
+            reusable_a[avoided_arcs] = -inf
+            length, self.settled = best_path(self._arcs, self._room, self._bounds, ask, sources)
+        finally:
+            nodes["available_w"][sources] = -1.0
+            nodes["label_w"][avoided_nodes] = inf
+            reusable_a[credit_arcs] = 0.0
+            reusable_a[avoided_arcs] = 0.0
+        return None if length < 0 else self._path(length, sink)
+
+    def _path(self, length: int, sink: int) -> Path:
+        arcs = self._room.path_arcs[:length]
+        return Path(
+            (*self._graph.tail[arcs].tolist(), sink),
+            tuple(arcs.tolist()),
+            tuple(self._room.path_w[: length + 1].tolist()),
+        )
 
 
 def cspf(
@@ -51,66 +114,30 @@ def cspf(
     avoid_arcs: Collection[int] = (),
     credit_a: Mapping[int, float] | None = None,
 ) -> Path | None:
-    """Find the path that delivers ``power_w`` at ``sink`` with the least injected power.
+    """One search on a graph that is not searched again: see :meth:`PathSearch.best`."""
+    return PathSearch(graph).best(
+        sink,
+        power_w,
+        available_w,
+        max_injected_w=max_injected_w,
+        max_hops=max_hops,
+        avoid_nodes=avoid_nodes,
+        avoid_arcs=avoid_arcs,
+        credit_a=credit_a,
+    )
 
-    ``available_w`` gives, for each router with candidate sources, the most that one of them can inject.
-    ``credit_a`` is current that the circuit itself holds already on an arc, and may use again (make-before-break).
-    Returns None where no path meets all constraints.
+
+@compiled
+def best_path(arcs: Arcs, room: Room, bounds: Bounds, ask: Ask, sources: Ints) -> tuple[int, int]:
+    """Leave the best path in the room: how many arcs it has, -1 where there is none, and how many routers were settled.
+
+    What each candidate router can inject stands in the room already; ``sources`` names these routers.
     """
-    if sink in avoid_nodes:
-        return None
-    credit_a = credit_a or {}
-    limit_w = max_injected_w * (1.0 + RELATIVE_TOLERANCE)
-    fewest_hops: list[float] = [inf] * graph.node_count
-    labels = [_Label(power_w / float(graph.efficiency[sink]), sink, -1, -1)]
-    heap = [(labels[0].entering_w, 0, 0)]
-    while heap:
-        entering_w, hops, index = heappop(heap)
-        node = labels[index].node
-        if entering_w > limit_w:
-            return None
-        if fewest_hops[node] <= hops:
-            continue
-        fewest_hops[node] = hops
-        if available_w.get(node, -1.0) * (1.0 + RELATIVE_TOLERANCE) >= entering_w:
-            return _unwind(labels, index)
-        if hops == max_hops:
-            continue
-        next_hops = hops if max_hops is None else hops + 1
-        for arc in range(graph.start[node], graph.start[node + 1]):
-            tail = int(graph.tail[arc])
-            if fewest_hops[tail] <= next_hops or arc in avoid_arcs or tail in avoid_nodes:
-                continue
-            needed_w = float(_through(graph, arc, entering_w, credit_a.get(arc, 0.0)))
-            if needed_w < inf and needed_w <= limit_w:
-                labels.append(_Label(needed_w, tail, arc, index))
-                heappush(heap, (needed_w, next_hops, len(labels) - 1))
-    return None
-
-
-def _through(graph: PowerGraph, arc: int, arriving_w: float, credit_a: float) -> float:
-    """Power that must enter the arc's tail so that ``arriving_w`` enters its head; infinite if it does not fit.
-
-    Of the circuit's own older generation only what exceeds the newcomer is charged before it: routers clamp the
-    sum of both to the larger, so as the newcomer grows the older one has gone.
-    """
-    voltage_v = graph.voltage_v[arc]
-    free_a = graph.headroom_a[arc] + credit_a
-    added_a = arriving_w / voltage_v
-    if added_a > free_a * (1.0 + RELATIVE_TOLERANCE):
-        return inf
-    before_a = graph.load_a[arc] - min(credit_a, added_a)
-    sent = sent_w(arriving_w, graph.resistance_ohm[arc], voltage_v, before_a)
-    return sent / graph.efficiency[graph.tail[arc]]
-
-
-def _unwind(labels: list[_Label], index: int) -> Path:
-    nodes, arcs, entering_w = [], [], []
-    while index >= 0:
-        label = labels[index]
-        nodes.append(label.node)
-        entering_w.append(label.entering_w)
-        if label.arc >= 0:
-            arcs.append(label.arc)
-        index = label.towards_sink
-    return Path(tuple(nodes), tuple(arcs), tuple(entering_w))
+    sink_w = ask.power_w / arcs.efficiency[ask.sink]
+    if not sink_w <= ask.limit_w:
+        return -1, 0
+    share = min(sink_w / bounds.reference_w, 1.0)
+    active = choose_active(bounds, ask.sink, sources, share)
+    if ask.most_hops < 0:
+        return least_power(arcs, room, bounds, ask, sink_w, active, share)
+    return least_power_in_few_hops(arcs, room, bounds, ask, sink_w, active, share)
