@@ -1,6 +1,6 @@
 """Admission: find a route on the grid view, check it against what is reserved, and reserve it."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from math import inf
 
 from controller.core import ledger as resource
@@ -12,7 +12,8 @@ from controller.core.ledger import Ledger, link_direction
 from controller.core.refusals import explain_no_route, load_limit_exceeded
 from controller.core.request import LEAST_POWER_W, PowerRequest
 from controller.core.route import Route, RouteLink
-from controller.routing.cspf import RELATIVE_TOLERANCE, Path, cspf
+from controller.routing.cspf import RELATIVE_TOLERANCE, Path
+from controller.routing.given_path import along
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.physics import current_a
 
@@ -48,20 +49,13 @@ class Admission:
         excluded_ids: Collection[str] = (),
     ) -> Route | None:
         """The route with the least injection, beside what ``circuit_id`` itself holds; None where there is none."""
-        sink_router_id, load = self.view.loads[sink_id]
-        if not self.view.routers[sink_router_id].usable:
-            return None
-        load_key = resource.load(sink_id)
-        own_w = self._ledger.of_circuit(load_key, circuit_id)
-        others_w = self._ledger.total(load_key) - own_w
-        if others_w + max(own_w, power_w) > load.max_power_w * (1 + RELATIVE_TOLERANCE):
+        if not self._sink_takes(sink_id, power_w, circuit_id):
             return None
         self._arrays.sync()
         available = self._available_w(source_ids, circuit_id)
         avoid = {*constraints.avoid_ids, *excluded_ids}
-        path = cspf(
-            self._arrays.graph,
-            self._arrays.node(sink_router_id),
+        path = self._arrays.search.best(
+            self._arrays.node(self.view.loads[sink_id][0]),
             power_w,
             self._most_by_node(available),
             max_injected_w=_injection_limit_w(power_w, constraints),
@@ -71,6 +65,43 @@ class Admission:
             credit_a=self._credit_a(circuit_id),
         )
         return self._route_of(path, sink_id, power_w, available) if path else None
+
+    def route_along(
+        self,
+        sink_id: str,
+        power_w: float,
+        source_id: str,
+        hops: Sequence[tuple[str, str]],
+        *,
+        circuit_id: int = 0,
+    ) -> Route | None:
+        """The route over given hops, (link, router that sends), source first; None where it does not fit now."""
+        if not self._sink_takes(sink_id, power_w, circuit_id):
+            return None
+        self._arrays.sync()
+        available = self._available_w((source_id,), circuit_id)
+        arcs = [self._arrays.arc(*hop) for hop in hops]
+        known = [arc for arc in arcs if arc is not None]
+        if not available or len(known) < len(arcs):
+            return None
+        path = along(
+            self._arrays.graph,
+            known,
+            self._arrays.node(self.view.loads[sink_id][0]),
+            power_w,
+            available[source_id],
+            credit_a=self._credit_a(circuit_id),
+        )
+        return self._route_of(path, sink_id, power_w, available) if path else None
+
+    def _sink_takes(self, sink_id: str, power_w: float, circuit_id: int) -> bool:
+        router_id, load = self.view.loads[sink_id]
+        if not self.view.routers[router_id].usable:
+            return False
+        key = resource.load(sink_id)
+        own_w = self._ledger.of_circuit(key, circuit_id)
+        others_w = self._ledger.total(key) - own_w
+        return others_w + max(own_w, power_w) <= load.max_power_w * (1 + RELATIVE_TOLERANCE)
 
     def _available_w(self, source_ids: Collection[str], circuit_id: int) -> dict[str, float]:
         """What each candidate source could inject for this circuit."""

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from controller.core.grid_view import GridView
 from controller.core.ledger import Ledger, link_direction
 from controller.core.lsdb import LinkView
+from controller.routing.cspf import PathSearch
 from controller.routing.graph import PowerGraph, graph_of_links
 
 
@@ -67,6 +68,7 @@ class GridArrays:
         self.link_ids = list(self._links)
         self._node = {router_id: node for node, router_id in enumerate(self.router_ids)}
         self.graph = self._new_graph()
+        self.search = PathSearch(self.graph)
         self._arc = {
             (self.link_id(arc), self.router_ids[tail]): arc
             for arc, tail in enumerate(self.graph.tail.tolist())
