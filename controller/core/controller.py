@@ -4,13 +4,11 @@ It has one caller, who passes the time in and carries the effects out: first tho
 """
 
 from dataclasses import dataclass, field
-from itertools import count
 
 from controller.core.admission import Admission
-from controller.core.circuit import Circuit, CircuitEvent, CircuitState, Phase
+from controller.core.circuit import Circuit, CircuitEvent, CircuitState
 from controller.core.circuit_book import CircuitBook
 from controller.core.effects import CircuitChanged, Effect, TopologyChanged
-from controller.core.errors import Refusal, RefusalCode
 from controller.core.grid_view import GridView, build_grid_view
 from controller.core.ledger import Ledger
 from controller.core.lsdb import LinkStateDatabase
@@ -22,11 +20,12 @@ from controller.core.messages import (
 )
 from controller.core.mover import Mover
 from controller.core.outcomes import Actuated, Failed, Freed, Gone, Outcome, Starved
-from controller.core.programming import Programmer, new_generation
+from controller.core.programming import Programmer
+from controller.core.provisioning import Provisioner
 from controller.core.read_back import ReadBack
 from controller.core.reconcile import Differences
 from controller.core.records import StoredState
-from controller.core.request import PowerRequest, check_power, check_request
+from controller.core.request import PowerRequest
 from controller.core.route import Route
 from controller.core.timeouts import Timeouts
 from digitalgrid.model import CircuitGeneration, RouterLsa
@@ -56,7 +55,6 @@ class Controller:
     """One digital grid: its link state, its circuits and its reservations."""
 
     def __init__(self, stored: StoredState, settings: CoreSettings, now_ns: int) -> None:
-        self._known_by_ns = now_ns + settings.starting_ns
         self._effects: list[Effect] = []
         self._sessions: dict[str, _Session] = {}
         self.lsdb = LinkStateDatabase(settings.lsa_max_age_ns)
@@ -83,6 +81,14 @@ class Controller:
             self._programmer,
             self._effects.append,
             settings.reconcile_interval_ns,
+        )
+        self._provisioner = Provisioner(
+            self.book,
+            self.ledger,
+            self.admission,
+            self._mover,
+            self._programmer,
+            now_ns + settings.starting_ns,
         )
         self._restore(now_ns)
 
@@ -112,7 +118,7 @@ class Controller:
                     self.ledger.release_hop(generation.key, router_id)
                 self._programmer.resume(generation, now_ns)
             if circuit.state is CircuitState.WITHDRAWING:
-                self._take_down(circuit, now_ns)
+                self._provisioner.take_down(circuit, now_ns)
         self._settle(now_ns)
 
     # Effects and time
@@ -204,110 +210,25 @@ class Controller:
 
     def request(self, request: PowerRequest, now_ns: int) -> list[Circuit]:
         """Admit a request; raises Refusal with nothing reserved. A retry gets the circuits that it made."""
-        known = self.book.of_request(request)
-        if known is not None:
-            return known
-        self._check(request, now_ns)
-        admitted = self.admission.admit(request, self._draw_key)
-        circuits = []
-        for key, route in admitted:
-            circuit = self._new_circuit(key.circuit_id, request, route, now_ns)
-            self.book.add(circuit, request)
-            generation = new_generation(
-                circuit, self.book.next_admission_seq(), route, seamless=False
-            )
-            circuit.apply(CircuitEvent.ADMITTED)
-            self._mover.launch(circuit, generation)
-            circuits.append(circuit)
+        circuits = self._provisioner.request(request, now_ns)
         self._settle(now_ns)
         return circuits
 
-    def _check(self, request: PowerRequest, now_ns: int) -> None:
-        try:
-            check_request(request, self.view)
-        except Refusal as refusal:
-            if refusal.code is RefusalCode.NOT_FOUND and now_ns < self._known_by_ns:
-                raise Refusal(
-                    RefusalCode.UNAVAILABLE,
-                    "STARTING",
-                    f"{refusal}; routers are still connecting, so try again in a moment",
-                    field=refusal.field,
-                    metadata=refusal.metadata,
-                ) from refusal
-            raise
-
     def compute(self, request: PowerRequest, now_ns: int) -> list[Route]:
         """The routes that :meth:`request` would reserve now."""
-        self._check(request, now_ns)
-        keys = (CircuitGeneration(-number, 1) for number in count(1))
-        admitted = self.admission.admit(request, lambda: next(keys))
-        for key, _ in admitted:
-            self.ledger.release(key)
-        return [route for _, route in admitted]
-
-    def _draw_key(self) -> CircuitGeneration:
-        return CircuitGeneration(self.book.next_circuit_id(), 1)
-
-    def _new_circuit(
-        self, circuit_id: int, request: PowerRequest, route: Route, now_ns: int
-    ) -> Circuit:
-        return Circuit(
-            circuit_id=circuit_id,
-            request_id=request.request_id,
-            sink_id=request.sink_id,
-            source_ids=request.source_ids,
-            constraints=request.constraints,
-            power_w=route.power_w,
-            priority=self.view.loads[request.sink_id][1].priority,
-            requested_at_ns=now_ns,
-        )
+        return self._provisioner.compute(request, now_ns)
 
     def change(self, circuit_id: int, power_w: float, now_ns: int) -> Circuit:
         """Ask for another power: a new generation, made before the old one is broken."""
-        check_power(power_w, "power_w")
-        circuit = self.book.get_live(circuit_id)
-        carrying = circuit.newest()
-        if circuit.power_w == power_w:
-            return circuit
-        if circuit.state is CircuitState.WAITING:
-            self.admission.check_load_limit(circuit, power_w)
-            circuit.power_w = power_w
-            self.book.persist(circuit)
-            self._mover.retry_soon(now_ns)
-            return circuit
-        if carrying is None or carrying.phase is not Phase.CARRYING:
-            raise Refusal(
-                RefusalCode.ABORTED,
-                "CIRCUIT_IN_TRANSITION",
-                f"circuit {circuit_id} is {circuit.state.value}; try again once it is active",
-                metadata={"circuit_id": str(circuit_id)},
-            )
-        route = self._mover.find_route(circuit, power_w)
-        if route is None:
-            raise self.admission.explain_change(circuit, power_w)
-        circuit.power_w = power_w
-        circuit.apply(CircuitEvent.MOVING, "its power is being changed")
-        self._mover.begin(circuit, route, seamless=True)
+        circuit = self._provisioner.change(circuit_id, power_w, now_ns)
         self._settle(now_ns)
         return circuit
 
     def release(self, circuit_id: int, now_ns: int) -> Circuit:
         """Take a circuit down; a second release of the same circuit changes nothing."""
-        circuit = self.book.get(circuit_id)
-        if circuit.admin_up and not circuit.state.ended:
-            circuit.admin_up = False
-            circuit.apply(CircuitEvent.RELEASED, "released")
-            self.book.persist(circuit)
-            self._take_down(circuit, now_ns)
-            self._settle(now_ns)
+        circuit = self._provisioner.release(circuit_id, now_ns)
+        self._settle(now_ns)
         return circuit
-
-    def _take_down(self, circuit: Circuit, now_ns: int) -> None:
-        for generation in list(circuit.generations.values()):
-            if generation.phase not in (Phase.DRAINING, Phase.WITHDRAWING):
-                drain = not self._mover.path_down(generation.route)
-                self._programmer.retire(generation, now_ns, drain=drain)
-        self._finish_if_gone(circuit)
 
     # Consequences
 
@@ -348,7 +269,7 @@ class Controller:
                 self.book.persist(circuit)
             case Gone():
                 self.book.persist(circuit)
-                self._finish_if_gone(circuit)
+                self._provisioner.finish_if_gone(circuit)
                 self._mover.retry_soon(now_ns)
         self._effects.append(CircuitChanged(circuit.circuit_id))
 
@@ -389,8 +310,3 @@ class Controller:
         if outcome.router_id:
             circuit.excluded_ids.add(outcome.router_id)
         self._mover.move(circuit, outcome.reason, now_ns)
-
-    def _finish_if_gone(self, circuit: Circuit) -> None:
-        if circuit.state is CircuitState.WITHDRAWING and not circuit.generations:
-            circuit.apply(CircuitEvent.WITHDRAWN, circuit.reason)
-            self.book.persist(circuit)
