@@ -1,0 +1,55 @@
+"""Which buses are one router: those that closed bus-bus switches without impedance join."""
+
+from collections import defaultdict
+
+from topologies.importers.errors import NetworkError
+from topologies.importers.reading import Reading, flag, number
+
+# Of a switch with impedance, pandapower takes this ratio of resistance to reactance unless told otherwise.
+SWITCH_R_TO_X = 2.0
+
+
+def join_buses(reading: Reading) -> None:
+    """Fills ``router_of`` and ``nominal_kv`` for all buses in service. Raises NetworkError where there are none."""
+    buses = {row.Index: row for row in reading.rows("bus")}
+    in_service = [index for index in sorted(buses) if flag(buses[index], "in_service", True)]
+    if not in_service:
+        raise NetworkError("the network has no bus in service; there is nothing to import")
+    reading.warn_of(
+        len(buses) - len(in_service),
+        "bus out of service",
+        "buses out of service",
+        "left out, with everything that hangs on them",
+    )
+    parent = {index: index for index in in_service}
+    for switch in reading.rows("switch"):
+        ends = (switch.bus, switch.element)
+        joins = switch.et == "b" and switch.closed and number(switch, "z_ohm", 0.0) <= 0.0
+        if joins and all(end in parent for end in ends):
+            first, second = sorted(_root(parent, end) for end in ends)
+            parent[second] = first
+    members: dict[int, list[int]] = defaultdict(list)
+    for index in in_service:
+        members[_root(parent, index)].append(index)
+    for root, group in members.items():
+        router_id = reading.names.unique(getattr(buses[root], "name", None), f"bus{root}")
+        for index in group:
+            reading.router_of[index] = router_id
+            reading.nominal_kv[index] = _nominal_kv(buses[index])
+
+
+def _nominal_kv(bus: object) -> float:
+    nominal_kv = number(bus, "vn_kv", 0.0)
+    if nominal_kv <= 0.0:
+        index = getattr(bus, "Index", "?")
+        raise NetworkError(
+            f"bus {index} has the nominal voltage {nominal_kv:g} kV; give a real one"
+        )
+    return nominal_kv
+
+
+def _root(parent: dict[int, int], index: int) -> int:
+    while parent[index] != index:
+        parent[index] = parent[parent[index]]
+        index = parent[index]
+    return index
