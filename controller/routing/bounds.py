@@ -15,13 +15,13 @@ from controller.routing.compiled import compiled
 from controller.routing.graph import Floats, Ints
 
 # A third one seldom raises the bound, and each is read for every router that is touched.
-MOST_ACTIVE = 3
+MOST_ACTIVE = 8
 # The bound of many sources is that of the best of them, hence poor, and has to be worked out for each.
 MOST_CANDIDATES = 8
 
 
 class Bounds(NamedTuple):
-    """``tables`` is (2, columns, n). A question makes some columns active, and notes in ``offset`` what to take off."""
+    """``tables`` is (columns, n, 2). A question makes some columns active, and notes in ``offset`` what to take off."""
 
     tables: Floats
     reference_w: float
@@ -31,7 +31,7 @@ class Bounds(NamedTuple):
 
 
 def no_bounds(node_count: int) -> Bounds:
-    return bounds_of(np.zeros((2, 0, node_count)), 1.0)
+    return bounds_of(np.zeros((0, node_count, 2)), 1.0)
 
 
 def bounds_of(tables: Floats, reference_w: float) -> Bounds:
@@ -46,8 +46,8 @@ def bounds_of(tables: Floats, reference_w: float) -> Bounds:
 
 @compiled
 def _read(tables: Floats, column: int, node: int, share: float) -> float:
-    mixed = float((1.0 - share) * tables[0, column, node] + share * tables[1, column, node])
-    return mixed if 2 * column < tables.shape[1] else -mixed
+    mixed = float((1.0 - share) * tables[column, node, 0] + share * tables[column, node, 1])
+    return mixed if 2 * column < len(tables) else -mixed
 
 
 @compiled
@@ -56,7 +56,7 @@ def choose_active(bounds: Bounds, sink: int, sources: Ints, share: float) -> int
     if len(sources) > MOST_CANDIDATES or len(sources) == 0:
         return 0
     count = 0
-    for column in range(bounds.tables.shape[1]):
+    for column in range(len(bounds.tables)):
         offset = _read(bounds.tables, column, sources[0], share)
         for k in range(1, len(sources)):
             offset = max(offset, _read(bounds.tables, column, sources[k], share))

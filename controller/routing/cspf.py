@@ -12,13 +12,14 @@ from math import inf
 
 import numpy as np
 
-from controller.routing.bounds import Bounds, choose_active, no_bounds
+from controller.routing.bounds import Bounds, bounds_of, choose_active, no_bounds
 from controller.routing.compiled import compiled
 from controller.routing.graph import Ints, PowerGraph
 from controller.routing.hop_limited import least_power_in_few_hops
 from controller.routing.label_setting import least_power
+from controller.routing.landmarks import Landmarks
 from controller.routing.path_power import RELATIVE_TOLERANCE
-from controller.routing.search_arrays import Arcs, Ask, Room, arcs_of, room_for
+from controller.routing.search_arrays import NOTHING_AVAILABLE_W, Arcs, Ask, Room, arcs_of, room_for
 
 __all__ = ["RELATIVE_TOLERANCE", "Path", "PathSearch", "cspf"]
 
@@ -42,11 +43,15 @@ class PathSearch:
     ``settled`` counts the routers that the last search expanded.
     """
 
-    def __init__(self, graph: PowerGraph) -> None:
-        self._graph = graph
-        self._arcs = arcs_of(graph)
-        self._room = room_for(graph)
-        self._bounds = no_bounds(graph.node_count)
+    def __init__(self, graph: PowerGraph, landmarks: Landmarks | None = None) -> None:
+        """Landmarks pay from some hundred routers on; they must be of this graph."""
+        self.graph = graph
+        self.arcs = arcs_of(graph)
+        self.room = room_for(graph)
+        if landmarks is None:
+            self.bounds = no_bounds(graph.node_count)
+        else:
+            self.bounds = bounds_of(landmarks.tables, landmarks.reference_w)
         self.settled = 0
 
     def best(
@@ -76,7 +81,7 @@ class PathSearch:
         most_hops = -1 if max_hops is None else max_hops
         ask = Ask(sink, power_w, limit_w, most_hops, bool(credit_a or avoid_arcs))
         sources = np.fromiter(available_w, np.int32, len(available_w))
-        nodes, reusable_a = self._room.nodes, self._room.credit_a
+        nodes, reusable_a = self.room.nodes, self.room.credit_a
         avoided_nodes, avoided_arcs = list(avoid_nodes), list(avoid_arcs)
         credit_arcs = list(credit_a or ())
         try:
@@ -85,20 +90,20 @@ class PathSearch:
             if credit_a:
                 reusable_a[credit_arcs] = list(credit_a.values())
             reusable_a[avoided_arcs] = -inf
-            length, self.settled = best_path(self._arcs, self._room, self._bounds, ask, sources)
+            length, self.settled = best_path(self.arcs, self.room, self.bounds, ask, sources)
         finally:
-            nodes["available_w"][sources] = -1.0
+            nodes["available_w"][sources] = NOTHING_AVAILABLE_W
             nodes["label_w"][avoided_nodes] = inf
             reusable_a[credit_arcs] = 0.0
             reusable_a[avoided_arcs] = 0.0
         return None if length < 0 else self._path(length, sink)
 
     def _path(self, length: int, sink: int) -> Path:
-        arcs = self._room.path_arcs[:length]
+        arcs = self.room.path_arcs[:length]
         return Path(
-            (*self._graph.tail[arcs].tolist(), sink),
+            (*self.graph.tail[arcs].tolist(), sink),
             tuple(arcs.tolist()),
-            tuple(self._room.path_w[: length + 1].tolist()),
+            tuple(self.room.path_w[: length + 1].tolist()),
         )
 
 

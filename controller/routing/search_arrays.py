@@ -16,6 +16,8 @@ _NODE = np.dtype(
     [("label_w", "f8"), ("least_growth", "f8"), ("available_w", "f8"), ("arc", "i4")], align=True
 )
 _FIRST_HEAP = 256
+# At a router without candidate sources.
+NOTHING_AVAILABLE_W = -1.0
 # Of a router that no label has reached.
 NO_HOPS = np.iinfo(np.int32).max
 
@@ -86,7 +88,7 @@ def arcs_of(graph: PowerGraph) -> Arcs:
 def room_for(graph: PowerGraph) -> Room:
     nodes = np.zeros(graph.node_count, dtype=_NODE)
     nodes["label_w"] = inf
-    nodes["available_w"] = -1.0
+    nodes["available_w"] = NOTHING_AVAILABLE_W
     return Room(
         nodes,
         np.zeros(graph.node_count, dtype=np.int32),
