@@ -1,6 +1,6 @@
 """What an import takes and gives."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from digitalgrid.gridfile import Grid
@@ -50,8 +50,8 @@ class Imported:
 
     ``router_of_bus`` maps pandapower's bus indexes to router ids; ``reactance_ohm`` gives a link's reactance by id,
     in the convention of the grid file's resistance (three times the phase's). ``fixed_losses_w`` is lost whatever
-    flows: iron of transformers, and the constant part of DC lines. ``tie_router_ids`` are the power routers made of
-    ties, ``external_source_ids`` the sources that stand for the grid beyond, which take surplus too.
+    flows: iron of transformers, and the constant part of DC lines. ``tie_router_ids`` and ``dc_router_ids`` are the
+    power routers made of ties and of DC lines, ``external_source_ids`` the sources that stand for the grid beyond.
     """
 
     grid: Grid
@@ -63,4 +63,5 @@ class Imported:
     fixed_losses_w: float = 0.0
     passive_loops: int = 0
     tie_router_ids: tuple[str, ...] = ()
-    external_source_ids: tuple[str, ...] = field(default=())
+    dc_router_ids: tuple[str, ...] = ()
+    external_source_ids: tuple[str, ...] = ()

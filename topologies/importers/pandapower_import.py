@@ -92,6 +92,7 @@ def import_pandapower(net: Any, options: Options = Options(), name: str = "") ->
         fixed_losses_w=reading.fixed_losses_w,
         passive_loops=loops,
         tie_router_ids=tuple(router.id for router in ties.routers if router.id in useful),
+        dc_router_ids=tuple(router.id for router in dc_lines.routers if router.id in useful),
         external_source_ids=tuple(injections.external_source_ids),
     )
 
