@@ -15,7 +15,7 @@ from controller.routing.graph import Floats, Ints
 from controller.routing.master import Needs
 
 # Circuits that make way for one, at most.
-_MOST_EJECTED = 4
+_MOST_EJECTED = 2
 _MOST_PASSES = 20
 # What a pass must gain for another one.
 _WORTH = 1e-6

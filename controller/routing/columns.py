@@ -141,15 +141,14 @@ def solve(problem: Problem, linear: Linear, pool: Pool, margin: float = 0.0) -> 
         open_price = np.where(closed, np.inf, price)
         priced = price_circuits(
             problem.leaving,
-            graph.tail,
             problem.groups,
-            circuits.source_node,
-            circuits.sink,
+            circuits,
             problem.entering_w,
             linear.gain,
             toll + open_price[graph.link] / graph.voltage_v,
             open_price[problem.link_count :],
             optimum.worth * _CHEAPER,
+            graph.tail,
         )
         least_w = float(np.minimum(priced.least, optimum.worth).sum())
         rented = price > 0.0

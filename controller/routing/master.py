@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from controller.routing.graph import Floats, Ints
 
+_PRIMAL_SIMPLEX = 4
 _EXCEEDED = 1.0 + 1e-9
 
 
@@ -54,6 +55,9 @@ class Master:
         self.cost = self._base = np.zeros(0)
         self.needs = Needs(np.zeros(1, np.int32), np.zeros(0, np.int32), np.zeros(0))
         self._highs: highspy.Highs = _SilentHighs()  # type: ignore[no-untyped-call]
+        # The last basis is always at hand, and what is added leaves it feasible.
+        self._highs.setOptionValue("presolve", "off")
+        self._highs.setOptionValue("simplex_strategy", _PRIMAL_SIMPLEX)
         ones, none = np.ones(circuit_count), np.zeros(0, dtype=np.int32)
         starts = np.zeros(circuit_count, dtype=np.int32)
         self._highs.addRows(circuit_count, ones, ones, 0, starts, none, np.zeros(0))

@@ -17,7 +17,7 @@ _FIRST_ARCS = 4096
 
 
 class Leaving(NamedTuple):
-    """Arcs in the order of their tails: those that leave u stand at ``start[u]`` up to ``start[u + 1]``."""
+    """Arcs in the order of their tails: those that leave u have places ``start[u]`` up to ``start[u + 1]``."""
 
     start: Ints
     arc: Ints
@@ -25,7 +25,7 @@ class Leaving(NamedTuple):
 
 
 class Groups(NamedTuple):
-    """Circuits by their choice, in compressed rows; sources and forbidden arcs of each choice likewise."""
+    """Circuits by their choice, in compressed rows; sources and places of forbidden arcs of each choice likewise."""
 
     circuit_start: Ints
     circuit: Ints
@@ -68,7 +68,7 @@ def _blocked(graph: PowerGraph, choice: Choice) -> Ints:
     nodes[list(choice.avoid_nodes)] = True
     arcs = nodes[graph.tail] | nodes[graph.head]
     arcs[list(choice.avoid_arcs)] = True
-    return np.flatnonzero(arcs).astype(np.int32)
+    return np.flatnonzero(arcs[graph.leaving]).astype(np.int32)
 
 
 def _starts(sizes: list[int]) -> Ints:
@@ -91,9 +91,9 @@ def grow_tree(
 ) -> tuple[Floats, Ints]:
     """Settle labels downstream of those routers whose label is finite, until all that are wanted have theirs.
 
-    ``parent`` becomes the arc by which a label came, -1 at a source. ``wanted[v]`` is how often router v is waited
-    for, ``wanted_count`` the number of routers for which that is above 0. Gives back the heap's arrays, which may
-    have grown.
+    Gains and tolls stand in the places of ``leaving``. ``parent`` becomes the arc by which a label came, -1 at a
+    source. ``wanted[v]`` is how often router v is waited for, ``wanted_count`` the number of routers for which that
+    is above 0. Gives back the heap's arrays, which may have grown.
     """
     size = 0
     for node in range(len(label)):
@@ -113,22 +113,68 @@ def grow_tree(
             if wanted_count == 0:
                 break
         for at in range(leaving.start[node], leaving.start[node + 1]):
-            arc, head = leaving.arc[at], leaving.head[at]
-            through = price * gain[arc] + toll[arc]
+            head = leaving.head[at]
+            through = price * gain[at] + toll[at]
             if through < label[head]:
                 label[head] = through
-                parent[head] = arc
+                parent[head] = leaving.arc[at]
                 keys, items = with_room(keys, items, size)
                 heap_push(keys, items, size, through, head)
                 size += 1
     return keys, items
 
 
-@compiled
+class Room(NamedTuple):
+    """What trees are grown in. Between two of them nothing of it matters, but that no router is wanted."""
+
+    label: Floats
+    parent: Ints
+    source_at: Ints
+    wanted: Ints
+
+
 def price_circuits(
     leaving: Leaving,
-    tail: Ints,
     groups: Groups,
+    circuits: Circuits,
+    entering_w: Floats,
+    gain: Floats,
+    toll: Floats,
+    source_price: Floats,
+    worth: Floats,
+    tail: Ints,
+) -> Priced:
+    """One tree a choice: the cheapest path of every circuit, and those cheaper than ``worth`` of their circuit.
+
+    ``entering_w`` is what must enter the sink's router; gains and tolls are given by arc, an infinite toll closes one.
+    """
+    node_count = len(leaving.start) - 1
+    room = Room(
+        np.empty(node_count),
+        np.empty(node_count, dtype=np.int32),
+        np.empty(node_count, dtype=np.int32),
+        np.zeros(node_count, dtype=np.int32),
+    )
+    return _price(
+        leaving,
+        groups,
+        room,
+        circuits.source_node,
+        circuits.sink,
+        entering_w,
+        gain[leaving.arc],
+        toll[leaving.arc],
+        source_price,
+        worth,
+        tail,
+    )
+
+
+@compiled
+def _price(
+    leaving: Leaving,
+    groups: Groups,
+    room: Room,
     source_node: Ints,
     sink: Ints,
     entering_w: Floats,
@@ -136,74 +182,80 @@ def price_circuits(
     toll: Floats,
     source_price: Floats,
     worth: Floats,
+    tail: Ints,
 ) -> Priced:
-    """One tree a choice: the cheapest path of every circuit, and those cheaper than ``worth`` of their circuit.
-
-    ``entering_w`` is what must enter the sink's router. ``toll`` is changed while it runs, and restored.
-    """
-    nodes, count = len(leaving.start) - 1, len(sink)
-    label, parent = np.empty(nodes), np.empty(nodes, dtype=np.int32)
-    source_at = np.empty(nodes, dtype=np.int32)
-    wanted = np.zeros(nodes, dtype=np.int32)
     keys, items = np.empty(256), np.empty(256, dtype=np.int32)
-    least = np.full(count, np.inf)
-    found = 0
+    count = len(sink)
+    least, found = np.full(count, np.inf), 0
     circuit, source = np.empty(count, dtype=np.int32), np.empty(count, dtype=np.int32)
     start, arcs = np.zeros(count + 1, dtype=np.int32), np.empty(_FIRST_ARCS, dtype=np.int32)
-    most_blocked = 0
-    for choice in range(len(groups.blocked_start) - 1):
-        most_blocked = max(
-            most_blocked, groups.blocked_start[choice + 1] - groups.blocked_start[choice]
-        )
-    kept = np.empty(most_blocked)
     for choice in range(len(groups.circuit_start) - 1):
-        first, last = groups.circuit_start[choice], groups.circuit_start[choice + 1]
-        if first == last:
+        members = groups.circuit[groups.circuit_start[choice] : groups.circuit_start[choice + 1]]
+        if len(members) == 0:
             continue
         blocked = groups.blocked[groups.blocked_start[choice] : groups.blocked_start[choice + 1]]
-        for at in range(len(blocked)):
-            kept[at] = toll[blocked[at]]
-            toll[blocked[at]] = np.inf
-        label[:] = np.inf
-        for at in range(groups.source_start[choice], groups.source_start[choice + 1]):
-            each = groups.source[at]
-            node = source_node[each]
-            if 1.0 + source_price[each] < label[node]:
-                label[node] = 1.0 + source_price[each]
-                source_at[node] = each
-        wanted_count = 0
-        for at in range(first, last):
-            node = sink[groups.circuit[at]]
-            wanted_count += wanted[node] == 0
-            wanted[node] += 1
+        tolls = toll
+        if len(blocked) > 0:
+            tolls = toll.copy()
+            for at in blocked:
+                tolls[at] = np.inf
+        own = groups.source[groups.source_start[choice] : groups.source_start[choice + 1]]
+        wanted_count = _set_out(room, own, source_node, source_price, members, sink)
         keys, items = grow_tree(
-            leaving, gain, toll, label, parent, wanted, wanted_count, keys, items
+            leaving,
+            gain,
+            tolls,
+            room.label,
+            room.parent,
+            room.wanted,
+            wanted_count,
+            keys,
+            items,
         )
-        for at in range(first, last):
-            index = groups.circuit[at]
-            wanted[sink[index]] = 0
-            least[index] = label[sink[index]] * entering_w[index]
-            if not least[index] < worth[index]:
-                continue
-            length, node = 0, sink[index]
-            while parent[node] >= 0:
-                node = tail[parent[node]]
-                length += 1
-            while start[found] + length > len(arcs):
-                more = np.empty(2 * len(arcs), dtype=np.int32)
-                more[: len(arcs)] = arcs
-                arcs = more
-            circuit[found], source[found] = index, source_at[node]
-            start[found + 1] = start[found] + length
+        for index in members:
             node = sink[index]
-            for place in range(start[found + 1] - 1, start[found] - 1, -1):
-                arcs[place] = parent[node]
-                node = tail[parent[node]]
-            found += 1
-        for at in range(len(blocked) - 1, -1, -1):
-            toll[blocked[at]] = kept[at]
-    return Priced(
-        least,
-        circuit[:found],
-        Paths(source[:found], start[: found + 1], arcs[: start[found]]),
-    )
+            room.wanted[node] = 0
+            least[index] = room.label[node] * entering_w[index]
+            if least[index] < worth[index]:
+                arcs, last, begin = _unwind(room.parent, tail, node, arcs, start[found])
+                start[found + 1] = last
+                circuit[found], source[found] = index, room.source_at[begin]
+                found += 1
+    paths = Paths(source[:found], start[: found + 1], arcs[: start[found]])
+    return Priced(least, circuit[:found], paths)
+
+
+@compiled
+def _set_out(
+    room: Room, own: Ints, source_node: Ints, source_price: Floats, members: Ints, sink: Ints
+) -> int:
+    """Labels at the routers of these sources, and the sinks of these circuits wanted; how many routers that are."""
+    room.label[:] = np.inf
+    for source in own:
+        node = source_node[source]
+        if 1.0 + source_price[source] < room.label[node]:
+            room.label[node] = 1.0 + source_price[source]
+            room.source_at[node] = source
+    wanted_count = 0
+    for index in members:
+        wanted_count += room.wanted[sink[index]] == 0
+        room.wanted[sink[index]] += 1
+    return wanted_count
+
+
+@compiled
+def _unwind(parent: Ints, tail: Ints, sink: int, arcs: Ints, first: int) -> tuple[Ints, int, int]:
+    """Write the path of the tree to a sink from ``arcs[first]`` on: the array, where it ends, and its first router."""
+    length, node = 0, sink
+    while parent[node] >= 0:
+        node = tail[parent[node]]
+        length += 1
+    if first + length > len(arcs):
+        more = np.empty(2 * len(arcs) + length, dtype=np.int32)
+        more[:first] = arcs[:first]
+        arcs = more
+    begin, node = node, sink
+    for place in range(first + length - 1, first - 1, -1):
+        arcs[place] = parent[node]
+        node = tail[parent[node]]
+    return arcs, first + length, begin
