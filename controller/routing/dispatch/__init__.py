@@ -1,0 +1,6 @@
+"""Dispatch: min-cost flow over many sources and sinks at once, with line and converter losses."""
+
+from controller.routing.dispatch.dispatcher import dispatch
+from controller.routing.dispatch.problem import Dispatch, DispatchProblem, Prices
+
+__all__ = ["Dispatch", "DispatchProblem", "Prices", "dispatch"]

@@ -1,0 +1,174 @@
+"""The part of a problem that can carry power from a source to a load, in scaled units and in elimination order."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import log2
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from scipy.sparse.csgraph import dijkstra
+
+from controller.routing.compiled import compiled
+from controller.routing.dispatch.ldl import Pattern, analyse, elimination_order
+from controller.routing.dispatch.newton import Network
+from controller.routing.dispatch.problem import DispatchProblem
+from controller.routing.graph import Ints, PowerGraph
+
+# The natural logarithm of what may be generated for a unit delivered; where more is lost, loads may go unserved.
+_DEAREST_DELIVERY = 15.0
+# Of what is asked in all.
+_MOST_OFFERED = 1e8
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """``arcs``, ``sources``, ``loads`` and ``nodes`` are those that are left, by their numbers in the problem.
+
+    ``network`` has them in this order (``nodes`` in elimination order; cells: sources, then loads) with all costs 0;
+    a unit of power is ``unit_w``.
+    """
+
+    arcs: Ints
+    sources: Ints
+    loads: Ints
+    nodes: Ints
+    network: Network
+    pattern: Pattern
+    unit_w: float
+
+    @cached_property
+    def is_lossless(self) -> bool:
+        network = self.network
+        lossy_arcs = np.any(network.square > 0.0) or np.any(network.linear > 1.0)
+        return not lossy_arcs and bool(np.all(network.efficiency == 1.0))
+
+    @cached_property
+    def dearest_delivery(self) -> float:
+        """The most that must be generated for a unit that some load gets, by its best path when lines are empty."""
+        network, sources = self.network, len(self.sources)
+        root = len(network.efficiency)
+        # Logarithms add up along a path; a line's loss is paid by its tail, a conversion where power arrives.
+        tail = np.concatenate([network.tail, np.full(sources, root)])
+        head = np.concatenate([network.head, network.cell_node[:sources]])
+        factor = np.concatenate([network.linear, np.ones(sources)]) / network.efficiency[head]
+        # The best of parallel arcs; a stored zero would count as no arc.
+        order = np.lexsort((factor, head, tail))
+        tail, head, factor = tail[order], head[order], factor[order]
+        first = np.r_[True, (np.diff(tail) != 0) | (np.diff(head) != 0)]
+        length = np.maximum(np.log(factor[first]), 1e-12)
+        shape = (root + 1, root + 1)
+        graph = sp.csr_array((length, (tail[first], head[first])), shape=shape)
+        least = dijkstra(graph, indices=root)[network.cell_node[sources:]]
+        return float(np.exp(min(least.max(), _DEAREST_DELIVERY)))
+
+
+def reduce(problem: DispatchProblem) -> Reduction | None:
+    """Drop what no power can use; None where no power can reach any load."""
+    graph = problem.graph
+    open_arc = (graph.headroom_a > 0.0) & (graph.tail != graph.head)
+    sources = _where(problem.source_max_w > 0.0)
+    loads = _where(problem.load_power_w > 0.0)
+    useful = _reached(graph, open_arc, problem.source_node[sources], True)
+    useful &= _reached(graph, open_arc, problem.load_node[loads], False)
+    sources = sources[useful[problem.source_node[sources]]]
+    loads = loads[useful[problem.load_node[loads]]]
+    if not (len(sources) and len(loads)):
+        return None
+    arcs = _where(open_arc & useful[graph.tail] & useful[graph.head])
+    return _scaled(problem, arcs, sources, loads, _where(useful))
+
+
+def _where(condition: npt.NDArray[np.bool_]) -> Ints:
+    return np.flatnonzero(condition).astype(np.int32)
+
+
+def _scaled(
+    problem: DispatchProblem, arcs: Ints, sources: Ints, loads: Ints, nodes: Ints
+) -> Reduction:
+    graph = problem.graph
+    compact = np.zeros(graph.node_count, dtype=np.int32)
+    compact[nodes] = np.arange(len(nodes), dtype=np.int32)
+    _, leaders, link = np.unique(graph.link[arcs], return_index=True, return_inverse=True)
+    first = leaders.astype(np.int32)
+    second = np.full(len(first), -1, dtype=np.int32)
+    others = np.setdiff1d(np.arange(len(arcs)), first).astype(np.int32)
+    second[link[others]] = others
+    # One entry of the matrix for each link, whatever its direction.
+    one, other = compact[graph.tail[arcs]][first], compact[graph.head[arcs]][first]
+    order = elimination_order(len(nodes), one, other)
+    pattern, place = analyse(len(nodes), order[one], order[other])
+    compact[nodes] = order
+    ordered_nodes = np.empty_like(nodes)
+    ordered_nodes[order] = nodes
+
+    # No source can need to give more than that, and endless limits would hide what is small.
+    most_w = _MOST_OFFERED * float(problem.load_power_w[loads].sum())
+    source_max_w = np.minimum(problem.source_max_w[sources], most_w)
+    offered_w = float(source_max_w.sum())
+    # A power of two, so that scaling changes no digit.
+    unit_w = 2.0 ** round(log2(min(float(problem.load_power_w[loads].max()), offered_w)))
+    voltage_v, resistance_ohm = graph.voltage_v[arcs], graph.resistance_ohm[arcs]
+    capacity_w = np.minimum(graph.headroom_a[arcs] * voltage_v, offered_w)[first]
+    limits_w = [source_max_w, problem.load_power_w[loads]]
+    source_nodes = problem.source_node[sources]
+    network = Network(
+        efficiency=graph.efficiency[ordered_nodes],
+        tail=compact[graph.tail[arcs]],
+        head=compact[graph.head[arcs]],
+        linear=1.0 + 2.0 * resistance_ohm * graph.load_a[arcs] / voltage_v,
+        square=resistance_ohm / voltage_v**2 * unit_w,
+        arc_cost=np.zeros(len(arcs)),
+        link_of_arc=link.astype(np.int32),
+        first=first,
+        second=second,
+        capacity=capacity_w / unit_w,
+        place=place,
+        cell_node=compact[np.concatenate([source_nodes, problem.load_node[loads]])],
+        cell_gain=np.concatenate([graph.efficiency[source_nodes], np.full(len(loads), -1.0)]),
+        cell_limit=np.concatenate(limits_w) / unit_w,
+        cell_cost=np.zeros(len(sources) + len(loads)),
+    )
+    return Reduction(arcs, sources, loads, ordered_nodes, network, pattern, unit_w)
+
+
+def _reached(
+    graph: PowerGraph, open_arc: npt.NDArray[np.bool_], nodes: Ints, forward: bool
+) -> npt.NDArray[np.bool_]:
+    """Whether each router is reached from ``nodes`` over open arcs, or reaches them."""
+    every = np.arange(graph.arc_count, dtype=np.int32)
+    start, arcs, end = (
+        (graph.leaving_start, graph.leaving, graph.head)
+        if forward
+        else (graph.start, every, graph.tail)
+    )
+    reached = np.zeros(graph.node_count, dtype=np.bool_)
+    _spread(start, arcs, end, open_arc, nodes, reached)
+    return reached
+
+
+@compiled
+def _spread(
+    start: Ints,
+    arcs: Ints,
+    end: Ints,
+    open_arc: npt.NDArray[np.bool_],
+    nodes: Ints,
+    reached: npt.NDArray[np.bool_],
+) -> None:
+    waiting = np.empty(len(reached), dtype=np.int32)
+    count = 0
+    for node in nodes:
+        if not reached[node]:
+            reached[node] = True
+            waiting[count] = node
+            count += 1
+    while count > 0:
+        count -= 1
+        node = waiting[count]
+        for index in range(start[node], start[node + 1]):
+            arc = arcs[index]
+            if open_arc[arc] and not reached[end[arc]]:
+                reached[end[arc]] = True
+                waiting[count] = end[arc]
+                count += 1
