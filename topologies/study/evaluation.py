@@ -42,9 +42,10 @@ class Evaluation:
     def __init__(self, case: StudyCase) -> None:
         self._case = case
         self._as_operated = AsOperated(case)
-        # Shedding as little as possible is a matter of choice, which the same dispatch makes, without the ties.
-        self._shedding = Dispatcher(case, ~case.link_is_tie)
-        self._routing = Dispatcher(case, np.ones(len(case.link_a), dtype=np.bool_))
+        # Shedding as little as possible is a matter of choice, which the same dispatch makes, without power routers.
+        self._shedding = Dispatcher(case, ~case.link_is_tie, np.ones(case.node_count))
+        every_link = np.ones(len(case.link_a), dtype=np.bool_)
+        self._routing = Dispatcher(case, every_link, case.efficiency)
 
     def evaluate(self, steps: list[int], load_w: Floats, source_w: Floats) -> list[StepResult]:
         """``load_w[i]`` and ``source_w[i]`` are those of ``steps[i]``, in the order of the grid's."""

@@ -112,7 +112,8 @@ def run_study(
     steps = _steps(case, profiles, period, day, every)
     plan = _Plan(specification, imported, case, profiles, steps)
     with _interruptible(output_dir), Records(output_dir, plan.settings(options)) as records:
-        left = [step for step in plan.steps if step not in records.done]
+        done = {step for step, result in records.done.items() if compared(result)}
+        left = [step for step in plan.steps if step not in done]
         if len(left) < len(plan.steps):
             console.print(
                 f"going on: {len(plan.steps) - len(left)} of {len(plan.steps)} steps are done"

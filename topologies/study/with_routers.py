@@ -23,17 +23,17 @@ class Answer:
 
 
 class Dispatcher:
-    """Dispatch over the links given (by mask), step after step.
+    """Dispatch over the links given (by mask) and routers of this efficiency, step after step.
 
     The least loss is sought under the same rules as in the network as operated: every load is served if it can be,
     and local sources feed what they have. What is more than the loads need is taken by the external grid; that is a
     load there, served last, and losses of it are made up by the external source, so that nothing is burned.
     """
 
-    def __init__(self, case: StudyCase, links: Bools) -> None:
+    def __init__(self, case: StudyCase, links: Bools, efficiency: Floats) -> None:
         self._case = case
         self._graph = graph_of_links(
-            case.efficiency,
+            efficiency,
             case.link_a[links],
             case.link_b[links],
             case.resistance_ohm[links],
