@@ -1,6 +1,7 @@
 """Dispatch: min-cost flow over many sources and sinks at once, with line and converter losses."""
 
+from controller.routing.dispatch.decomposition import PlannedCircuit, decompose
 from controller.routing.dispatch.dispatcher import dispatch
 from controller.routing.dispatch.problem import Dispatch, DispatchProblem, Prices
 
-__all__ = ["Dispatch", "DispatchProblem", "Prices", "dispatch"]
+__all__ = ["Dispatch", "DispatchProblem", "PlannedCircuit", "Prices", "decompose", "dispatch"]

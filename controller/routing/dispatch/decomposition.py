@@ -1,0 +1,193 @@
+"""A dispatch as circuits that, admitted one after another, add up to exactly its flows.
+
+A newcomer on an arc that carries I pays the loss ``R * ((I + i)**2 - I**2)``. Along one arc these charges telescope:
+all who use it pay together what its whole current loses, whatever their order. So at each router, walking from sinks
+to sources, what enters may be shared among the incoming arcs and sources in any way that adds up; a piece that does
+not fit is cut in two that follow each other in the order of admission. Where to cut is found by walking the first
+part's power back down its path, which is exact as each arc's law can be inverted.
+"""
+
+from bisect import insort
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from controller.routing.dispatch.problem import Dispatch, DispatchProblem
+from controller.routing.graph import PowerGraph
+from digitalgrid.physics import received_w, sent_w
+
+# What is less is no circuit of its own, unless the load itself asks for so little.
+LEAST_CIRCUIT_W = 1.0
+# Of what enters a router: less is rounding, and goes along with something else.
+_ROUNDING = 1e-10
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCircuit:
+    """Power of one load over one path; ``nodes`` and ``arcs`` lead from the source to the load.
+
+    ``source`` and ``load`` are numbers of the problem; ``injected_w`` is what the source gives when the circuit is
+    admitted in its turn.
+    """
+
+    source: int
+    load: int
+    nodes: tuple[int, ...]
+    arcs: tuple[int, ...]
+    delivered_w: float
+    injected_w: float
+    is_residue: bool
+
+
+@dataclass(slots=True)
+class _Piece:
+    """``key`` is its place in the order of admission: parts of a piece follow each other. ``hops`` lead upstream
+    from the load: each arc, and the current that is on it before this piece. ``entering_w``: at the last router.
+    """
+
+    key: tuple[int, ...]
+    load: int
+    delivered_w: float
+    entering_w: float
+    hops: list[tuple[int, float]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Bin:
+    """What an arc or a source still has to take of what enters a router."""
+
+    left_w: float
+    arc: int = -1
+    source: int = -1
+    pieces: list[_Piece] = field(default_factory=list)
+
+
+def decompose(problem: DispatchProblem, answer: Dispatch) -> tuple[PlannedCircuit, ...]:
+    """Circuits in the order in which they are to be admitted, on top of what the graph has reserved.
+
+    Slivers below ``LEAST_CIRCUIT_W`` that are left of larger loads are marked as residue: without them the others
+    need a little less than planned.
+    """
+    return _Decomposition(problem, answer).circuits()
+
+
+class _Decomposition:
+    def __init__(self, problem: DispatchProblem, answer: Dispatch) -> None:
+        self._problem = problem
+        self._graph: PowerGraph = problem.graph
+        self._answer = answer
+        self._waiting: list[list[_Piece]] = [[] for _ in range(self._graph.node_count)]
+        self._sources: list[list[int]] = [[] for _ in range(self._graph.node_count)]
+        for source in np.flatnonzero(answer.generated_w > 0.0):
+            self._sources[problem.source_node[source]].append(int(source))
+
+    def circuits(self) -> tuple[PlannedCircuit, ...]:
+        served_w = self._answer.served_w
+        largest_first = np.argsort(-served_w, kind="stable")
+        for rank, load in enumerate(largest_first[: np.count_nonzero(served_w > 0.0)]):
+            node = int(self._problem.load_node[load])
+            delivered_w = float(served_w[load])
+            entering_w = delivered_w / float(self._graph.efficiency[node])
+            self._waiting[node].append(_Piece((rank,), int(load), delivered_w, entering_w))
+        finished: list[tuple[tuple[int, ...], PlannedCircuit]] = []
+        for node in self._sinks_first():
+            for bin_ in self._fill_bins(node):
+                if bin_.arc >= 0:
+                    self._send_up(bin_)
+                else:
+                    finished += [(p.key, self._circuit(p, bin_.source)) for p in bin_.pieces]
+        return tuple(circuit for _, circuit in sorted(finished, key=lambda each: each[0]))
+
+    def _sinks_first(self) -> list[int]:
+        """Routers in an order in which power flows from later to earlier ones."""
+        graph, carries = self._graph, self._answer.received_w > 0.0
+        leaving = np.bincount(graph.tail[carries], minlength=graph.node_count)
+        order = [int(node) for node in np.flatnonzero(leaving == 0)]
+        for node in order:
+            for arc in range(graph.start[node], graph.start[node + 1]):
+                if carries[arc]:
+                    tail = int(graph.tail[arc])
+                    leaving[tail] -= 1
+                    if leaving[tail] == 0:
+                        order.append(tail)
+        if len(order) < graph.node_count:
+            raise ValueError("power flows in a circle, which no dispatch does")
+        return order
+
+    def _fill_bins(self, node: int) -> list[_Bin]:
+        """Share what enters a router among its arcs and sources: largest first, each where it fits best."""
+        graph, answer = self._graph, self._answer
+        bins = [
+            _Bin(float(answer.received_w[arc]), arc=arc)
+            for arc in range(graph.start[node], graph.start[node + 1])
+            if answer.received_w[arc] > 0.0
+        ]
+        bins += [_Bin(float(answer.generated_w[s]), source=s) for s in self._sources[node]]
+        waiting = self._waiting[node]
+        self._waiting[node] = []
+        little_w = _ROUNDING * sum(bin_.left_w for bin_ in bins)
+        waiting.sort(key=lambda piece: piece.entering_w)
+        while waiting and bins:
+            piece = waiting.pop()
+            fitting = [b for b in bins if b.left_w >= piece.entering_w - little_w]
+            bin_ = min(fitting or bins, key=lambda b: b.left_w if fitting else -b.left_w)
+            if not fitting and bin_.left_w > little_w:
+                rest = self._cut(piece, bin_.left_w, node)
+                insort(waiting, rest, key=lambda each: each.entering_w)
+            bin_.left_w -= piece.entering_w
+            bin_.pieces.append(piece)
+        return bins
+
+    def _cut(self, piece: _Piece, entering_w: float, node: int) -> _Piece:
+        """Leave in the piece so much of it that ``entering_w`` enters the router; returns the rest, its follower."""
+        graph = self._graph
+        through_w = entering_w * float(graph.efficiency[node])
+        rest_hops = list(piece.hops)
+        for index in range(len(piece.hops) - 1, -1, -1):
+            arc, before_a = piece.hops[index]
+            voltage_v = float(graph.voltage_v[arc])
+            arriving_w = received_w(through_w, graph.resistance_ohm[arc], voltage_v, before_a)
+            rest_hops[index] = (arc, before_a + arriving_w / voltage_v)
+            through_w = arriving_w * float(graph.efficiency[graph.head[arc]])
+        first_w = min(float(through_w), piece.delivered_w)
+        rest = _Piece((*piece.key, 1), piece.load, piece.delivered_w - first_w, 0.0, rest_hops)
+        rest.entering_w = self._entering_w(rest)
+        piece.key = (*piece.key, 0)
+        piece.delivered_w = first_w
+        piece.entering_w = entering_w
+        return rest
+
+    def _entering_w(self, piece: _Piece) -> float:
+        """Walk the piece's power up its path."""
+        graph = self._graph
+        efficiency = float(graph.efficiency[self._problem.load_node[piece.load]])
+        entering_w = piece.delivered_w / efficiency
+        for arc, before_a in piece.hops:
+            entering_w = self._through(arc, entering_w, before_a)
+        return entering_w
+
+    def _through(self, arc: int, arriving_w: float, before_a: float) -> float:
+        graph = self._graph
+        needed_w = sent_w(arriving_w, graph.resistance_ohm[arc], graph.voltage_v[arc], before_a)
+        return float(needed_w / graph.efficiency[graph.tail[arc]])
+
+    def _send_up(self, bin_: _Bin) -> None:
+        """All pieces of an arc to its tail, each paying in the order of admission."""
+        arc, graph = bin_.arc, self._graph
+        before_a = float(graph.load_a[arc])
+        for piece in sorted(bin_.pieces, key=lambda each: each.key):
+            arriving_w = piece.entering_w
+            piece.hops.append((arc, before_a))
+            piece.entering_w = self._through(arc, arriving_w, before_a)
+            before_a += arriving_w / float(graph.voltage_v[arc])
+            self._waiting[graph.tail[arc]].append(piece)
+
+    def _circuit(self, piece: _Piece, source: int) -> PlannedCircuit:
+        arcs = tuple(arc for arc, _ in reversed(piece.hops))
+        load_node = int(self._problem.load_node[piece.load])
+        nodes = (*(int(self._graph.tail[arc]) for arc in arcs), load_node)
+        small = piece.delivered_w < LEAST_CIRCUIT_W
+        is_residue = small and piece.delivered_w < float(self._answer.served_w[piece.load])
+        return PlannedCircuit(
+            source, piece.load, nodes, arcs, piece.delivered_w, piece.entering_w, is_residue
+        )
