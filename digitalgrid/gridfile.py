@@ -21,7 +21,16 @@ from digitalgrid.limits import (
     MAX_RESISTANCE_OHM,
     MAX_VOLTAGE_V,
 )
-from digitalgrid.yaml_schema import ID_PATTERN, InvalidValue, bounds, check_bounds, load, loads
+from digitalgrid.yaml_schema import (
+    ID_PATTERN,
+    InvalidValue,
+    bounds,
+    check_bounds,
+    key,
+    key_of,
+    load,
+    loads,
+)
 
 _ID = bounds(pattern=ID_PATTERN)
 _POWER = bounds(minimum=0, maximum=MAX_POWER_W)
@@ -91,6 +100,24 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """Power that a link delivers already, from one router to the other. ``link`` where several join the two.
+
+    It takes capacity, and newcomers pay for the losses that they add to it.
+    """
+
+    from_: str = field(metadata=key("from"))
+    to: str
+    power_w: float = field(metadata=_POWER)
+    link: str | None = None
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+        if self.from_ == self.to:
+            raise InvalidValue("to", message=f"is {self.to!r} as 'from' is; name two routers")
+
+
+@dataclass(frozen=True, slots=True)
 class Grid:
     """A whole network. Raises InvalidValue (a ValueError) for ids that clash or lead nowhere."""
 
@@ -99,6 +126,7 @@ class Grid:
     links: tuple[Link, ...] = ()
     sources: tuple[Source, ...] = ()
     loads: tuple[Load, ...] = ()
+    standing: tuple[Standing, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.routers:
@@ -108,6 +136,29 @@ class Grid:
         for path, router_id in _references(self):
             if router_id not in router_ids:
                 raise InvalidValue(*path, message=f"names the unknown router {router_id!r}")
+        for index in range(len(self.standing)):
+            self.link_of_standing(index)
+
+    def link_of_standing(self, index: int) -> Link:
+        """The link that carries ``standing[index]``. Raises InvalidValue where that is none, or not clear which."""
+        flow = self.standing[index]
+        ends = {flow.from_, flow.to}
+        joining = [link for link in self.links if {link.a, link.b} == ends]
+        path = ("standing", index)
+        if flow.link is not None:
+            joining = [link for link in joining if link.id == flow.link]
+            if not joining:
+                between = f"{flow.from_!r} and {flow.to!r}"
+                message = f"is {flow.link!r}, which is no link between {between}"
+                raise InvalidValue(*path, "link", message=message)
+        elif not joining:
+            message = f"is {flow.to!r}, to which no link leads from {flow.from_!r}"
+            raise InvalidValue(*path, "to", message=message)
+        elif len(joining) > 1:
+            known = ", ".join(link.id for link in joining)
+            message = f"may be over any of {known}; add 'link' to say which"
+            raise InvalidValue(*path, message=message)
+        return joining[0]
 
 
 def load_grid(path: str | PathLike[str]) -> Grid:
@@ -125,7 +176,7 @@ def dump_grid(grid: Grid) -> str:
     document: dict[str, Any] = {"name": grid.name}
     for spec in fields(grid):
         things = getattr(grid, spec.name)
-        if spec.name != "name":
+        if spec.name != "name" and (things or spec.name != "standing"):
             document[spec.name] = [_one_line(thing) for thing in things]
     yaml = YAML(pure=True)
     yaml.width = 4096
@@ -135,8 +186,9 @@ def dump_grid(grid: Grid) -> str:
     return text.getvalue()
 
 
-def _one_line(thing: Router | Link | Source | Load) -> CommentedMap:
-    entry = CommentedMap((spec.name, _plain(getattr(thing, spec.name))) for spec in fields(thing))
+def _one_line(thing: Router | Link | Source | Load | Standing) -> CommentedMap:
+    values = ((key_of(spec), getattr(thing, spec.name)) for spec in fields(thing))
+    entry = CommentedMap((name, _plain(value)) for name, value in values if value is not None)
     entry.fa.set_flow_style()
     return entry
 
@@ -156,6 +208,9 @@ def _references(grid: Grid) -> Iterator[tuple[tuple[str | int, ...], str]]:
         yield ("sources", index, "router"), source.router
     for index, load_ in enumerate(grid.loads):
         yield ("loads", index, "router"), load_.router
+    for index, flow in enumerate(grid.standing):
+        yield ("standing", index, "from"), flow.from_
+        yield ("standing", index, "to"), flow.to
 
 
 def _refuse_duplicate_ids(grid: Grid) -> None:

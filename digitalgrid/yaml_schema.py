@@ -1,8 +1,9 @@
 """YAML 1.2 into frozen dataclasses, strictly.
 
-A dataclass is the schema: its fields name the keys, its annotations the types, and a field without a default must
-be given. Annotations may be ``bool``, ``int``, ``float``, ``str``, ``Literal[...]``, another dataclass,
-``tuple[X, ...]`` and ``X | None``. Whatever does not fit is a :class:`ConfigError` that names file and line::
+A dataclass is the schema: its fields name the keys (or :func:`key` does), its annotations the types, and a field
+without a default must be given. Annotations may be ``bool``, ``int``, ``float``, ``str``, ``Literal[...]``, another
+dataclass, ``tuple[X, ...]`` and ``X | None``. Whatever does not fit is a :class:`ConfigError` that names file
+and line::
 
     @dataclass(frozen=True)
     class Server:
@@ -93,6 +94,17 @@ def bounds(
     return {key: value for key, value in given.items() if value is not None}
 
 
+def key(name: str) -> dict[str, Any]:
+    """Field metadata: the key in the file, where it cannot be a name in Python (``from``)."""
+    return {"key": name}
+
+
+def key_of(spec: Field[Any]) -> str:
+    """The key of a dataclass's field in a file."""
+    name: str = spec.metadata.get("key", spec.name)
+    return name
+
+
 def check_bounds(instance: Any) -> None:
     """Checks the bounds of a dataclass's own fields. Raises InvalidValue.
 
@@ -102,9 +114,9 @@ def check_bounds(instance: Any) -> None:
         value = getattr(instance, spec.name)
         if isinstance(value, tuple):
             for index, item in enumerate(value):
-                _check_value(item, spec.metadata, (spec.name, index))
+                _check_value(item, spec.metadata, (key_of(spec), index))
         else:
-            _check_value(value, spec.metadata, (spec.name,))
+            _check_value(value, spec.metadata, (key_of(spec),))
 
 
 def load(
@@ -169,7 +181,8 @@ class _Decoder:
         if shared_key is not None and shared_key in entries:
             self._shared = self._entries(entries.pop(shared_key).value, shared_key)
             self._shared_by = shared_by
-            self._refuse_unknown(self._shared, {f.name for c in shared_by for f in fields(_as(c))})
+            known = {key_of(spec) for each in shared_by for spec in fields(_as(each))}
+            self._refuse_unknown(self._shared, known)
         also = () if shared_key is None else (shared_key,)
         return self._dataclass(cls, root, entries, also)
 
@@ -194,16 +207,17 @@ class _Decoder:
         self, cls: type[T], node: Node, entries: dict[str, _Entry], also: tuple[str, ...] = ()
     ) -> T:
         specs = fields(_as(cls))
-        self._refuse_unknown(entries, {spec.name for spec in specs}, also)
+        self._refuse_unknown(entries, {key_of(spec) for spec in specs}, also)
         shared = self._shared if cls in self._shared_by else {}
         hints = get_type_hints(cls)
         values: dict[str, Any] = {}
         for spec in specs:
-            entry = entries.get(spec.name) or shared.get(spec.name)
+            key = key_of(spec)
+            entry = entries.get(key) or shared.get(key)
             if entry is not None:
-                values[spec.name] = self._decode(hints[spec.name], entry.value, spec.name)
+                values[spec.name] = self._decode(hints[spec.name], entry.value, key)
             elif _is_required(spec):
-                raise self._error(node, f"{spec.name!r} is missing; add it")
+                raise self._error(node, f"{key!r} is missing; add it")
         try:
             instance = cls(**values)
             check_bounds(instance)

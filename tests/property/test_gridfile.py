@@ -5,7 +5,16 @@ import string
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from digitalgrid.gridfile import Grid, Link, Load, Router, Source, dump_grid, loads_grid
+from digitalgrid.gridfile import (
+    Grid,
+    Link,
+    Load,
+    Router,
+    Source,
+    Standing,
+    dump_grid,
+    loads_grid,
+)
 from digitalgrid.limits import MAX_POWER_W
 
 ids = st.text(string.ascii_letters + string.digits + "_.-", min_size=1, max_size=8).filter(
@@ -29,6 +38,12 @@ def grids(draw: st.DrawFn) -> Grid:
         values = draw(st.tuples(not_negative, positive, positive, not_negative))
         risk_groups = tuple(draw(st.lists(ids, max_size=2)))
         links.append(Link(link_id, a, b, *values, risk_groups=risk_groups))
+    standing = []
+    for link in draw(st.lists(st.sampled_from(links), max_size=3)) if links else ():
+        ends = draw(st.permutations([link.a, link.b]))
+        alone = sum({other.a, other.b} == set(ends) for other in links) == 1
+        named = None if alone and draw(st.booleans()) else link.id
+        standing.append(Standing(ends[0], ends[1], draw(power_w), named))
     cell_ids = st.lists(ids, max_size=4, unique=True)
     return Grid(
         name=draw(st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "Zs"]))),
@@ -50,6 +65,7 @@ def grids(draw: st.DrawFn) -> Grid:
             Load(id_, draw(a_router), draw(power_w), draw(st.integers(-9, 9)))
             for id_ in draw(cell_ids)
         ),
+        standing=tuple(standing),
     )
 
 

@@ -8,6 +8,7 @@ from digitalgrid.gridfile import (
     Load,
     Router,
     Source,
+    Standing,
     dump_grid,
     load_grid,
     loads_grid,
@@ -111,3 +112,57 @@ def test_dump_has_one_line_for_each_thing() -> None:
     assert loads_grid(text) == grid
     assert "  - {id: r1, efficiency: 0.99}\n" in text
     assert len(text.splitlines()) == 1 + 4 + 5
+
+
+STANDING = (
+    EXAMPLE
+    + """standing:
+  - {from: r3, to: r1, power_w: 1e6}
+"""
+)
+
+
+def test_reads_what_stands_already() -> None:
+    grid = loads_grid(STANDING)
+    assert grid.standing == (Standing("r3", "r1", 1e6),)
+    assert grid.link_of_standing(0).id == "r1-r3"
+    assert "  - {from: r3, to: r1, power_w: 1000000}\n" in dump_grid(grid)
+    assert "standing" not in dump_grid(loads_grid(EXAMPLE))
+
+
+PARALLEL = STANDING.replace(
+    "sources:", "  - {id: second, a: r3, b: r1, resistance_ohm: 0.1}\nsources:"
+)
+
+
+def test_what_stands_on_parallel_links_names_one() -> None:
+    grid = loads_grid(PARALLEL.replace("power_w: 1e6", "power_w: 1e6, link: second"))
+    assert grid.link_of_standing(0).id == "second"
+    assert loads_grid(dump_grid(grid)) == grid
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new", "line", "words"),
+    [
+        (STANDING, "from: r3, ", "", 13, "'from' is missing"),
+        (STANDING, "from: r3", "from_: r3", 13, "unknown key 'from_'; did you mean 'from'"),
+        (STANDING, "from: r3", "from: r9", 13, "'standing[0].from' names the unknown router 'r9'"),
+        (STANDING, "to: r1", "to: r3", 13, "'to' is 'r3' as 'from' is"),
+        (STANDING, "1e6", "-1", 13, "'power_w' is -1.0; it must be at least 0"),
+        (STANDING, "1e6", "1e6, link: x", 13, "no link between 'r3' and 'r1'"),
+        (PARALLEL, "1e6", "1e6", 14, "may be over any of r1-r3, second; add 'link'"),
+        (
+            STANDING.replace("{id: r3}", "{id: r3}\n  - {id: r4}"),
+            "to: r1",
+            "to: r4",
+            14,
+            "to which no link leads from 'r3'",
+        ),
+    ],
+)
+def test_refuses_what_cannot_stand(text: str, old: str, new: str, line: int, words: str) -> None:
+    assert old in text
+    with pytest.raises(ConfigError) as caught:
+        loads_grid(text.replace(old, new, 1), "x.grid.yaml")
+    assert str(caught.value).startswith(f"x.grid.yaml:{line}: ")
+    assert words in str(caught.value)
