@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 
+from controller.offline_verbs import import_, plan, study
 from digitalgrid.yaml_schema import ConfigError
 
 _DEFAULT_RUN_DIR = Path(".run")
@@ -33,6 +34,10 @@ _WORTH_ASKING_W = 1e3
 @click.version_option(package_name="digitalgrid")
 def main() -> None:
     """The Digital Grid Controller: routes power over virtual circuits between digital grid routers."""
+
+
+for _verb in (import_, plan, study):
+    main.add_command(_verb)
 
 
 @main.command()

@@ -75,6 +75,20 @@ class TimeoutsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ReoptimisationConfig:
+    """How often circuits are moved to better paths by themselves (0: only when asked), how many at a time, and what
+    a move must save at least of all that its circuit loses.
+    """
+
+    interval_s: float = field(default=0.0, metadata=bounds(minimum=0, maximum=86_400))
+    most_moves: int = field(default=8, metadata=bounds(minimum=1, maximum=10_000))
+    least_gain_fraction: float = field(default=0.02, metadata=bounds(minimum=0, maximum=1))
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+
+
+@dataclass(frozen=True, slots=True)
 class ControllerConfig:
     """All of it. Staged transactions expire at the routers after ``lease_ms``; advertisements that were not
     refreshed for ``lsa_max_age_s`` admit nothing new; routers are read back every ``reconcile_interval_s``.
@@ -85,6 +99,7 @@ class ControllerConfig:
     openflow: OpenFlowConfig = field(default_factory=OpenFlowConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
     timeouts: TimeoutsConfig = field(default_factory=TimeoutsConfig)
+    reoptimisation: ReoptimisationConfig = field(default_factory=ReoptimisationConfig)
     lease_ms: int = field(default=2000, metadata=_MILLISECONDS)
     lsa_max_age_s: float = field(default=90.0, metadata=bounds(minimum=1, maximum=86_400))
     reconcile_interval_s: float = field(default=10.0, metadata=bounds(minimum=0.1, maximum=86_400))

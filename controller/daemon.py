@@ -8,9 +8,12 @@ from pathlib import Path
 
 from controller.config import ControllerConfig
 from controller.core.controller import CoreSettings
+from controller.core.reoptimising import ReoptimiseLimits
 from controller.core.timeouts import Timeouts
 from controller.northbound.server import start_server as start_northbound
+from controller.optimiser import Optimiser
 from controller.runtime import Runtime
+from controller.solver import Solver
 from controller.southbound.service import start_server as start_southbound
 from controller.store.protocol import StoreError
 from controller.store.sqlite import SqliteStore
@@ -62,11 +65,14 @@ async def serve(config: ControllerConfig) -> int:
         store = SqliteStore(Path(config.store.path))
         runtime = Runtime(store, core_settings(config))
         stack.callback(runtime.close)
+        optimiser = _start_optimiser(config, runtime, stack)
         if config.openflow.enabled:
             _start_openflow(config, stack)
         southbound, service = await start_southbound(runtime, config.southbound.listen)
         stack.push_async_callback(southbound.stop, _GRACE_S)
-        northbound = await start_northbound(runtime, config.northbound.listen, service.read_meters)
+        northbound = await start_northbound(
+            runtime, optimiser, config.northbound.listen, service.read_meters
+        )
         stack.push_async_callback(northbound.stop, _GRACE_S)
         _log.info(
             "serving: northbound %s, southbound %s, epoch %d",
@@ -77,6 +83,20 @@ async def serve(config: ControllerConfig) -> int:
         runtime.failure.add_done_callback(lambda _: stop.set())
         await stop.wait()
         return 1 if runtime.failure.done() else 0
+
+
+def _start_optimiser(
+    config: ControllerConfig, runtime: Runtime, stack: AsyncExitStack
+) -> Optimiser:
+    solver = Solver()
+    stack.callback(solver.close)
+    wanted = config.reoptimisation
+    limits = ReoptimiseLimits(wanted.most_moves, wanted.least_gain_fraction)
+    optimiser = Optimiser(runtime, solver, limits)
+    if wanted.interval_s:
+        rounds = asyncio.create_task(optimiser.reoptimise_every(wanted.interval_s))
+        stack.callback(rounds.cancel)
+    return optimiser
 
 
 def _start_openflow(config: ControllerConfig, stack: AsyncExitStack) -> None:

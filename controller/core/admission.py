@@ -1,6 +1,6 @@
 """Admission: find a route on the grid view, check it against what is reserved, and reserve it."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from math import inf
 
 from controller.core import ledger as resource
@@ -28,15 +28,15 @@ class Admission:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._arrays = GridArrays(GridView(version=0), ledger)
+        self.arrays = GridArrays(GridView(version=0), ledger)
 
     @property
     def view(self) -> GridView:
-        return self._arrays.view
+        return self.arrays.view
 
     def adopt(self, view: GridView) -> None:
         """Route on this view from now on."""
-        self._arrays.adopt(view)
+        self.arrays.adopt(view)
 
     def route(
         self,
@@ -49,22 +49,25 @@ class Admission:
         excluded_ids: Collection[str] = (),
     ) -> Route | None:
         """The route with the least injection, beside what ``circuit_id`` itself holds; None where there is none."""
-        if not self._sink_takes(sink_id, power_w, circuit_id):
+        if not self.sink_takes(sink_id, power_w, circuit_id):
             return None
-        self._arrays.sync()
-        available = self._available_w(source_ids, circuit_id)
+        self.arrays.sync()
+        available = self.available_w(source_ids, circuit_id)
         avoid = {*constraints.avoid_ids, *excluded_ids}
-        path = self._arrays.search.best(
-            self._arrays.node(self.view.loads[sink_id][0]),
+        path = self.arrays.search.best(
+            self.arrays.node(self.view.loads[sink_id][0]),
             power_w,
-            self._most_by_node(available),
-            max_injected_w=_injection_limit_w(power_w, constraints),
+            self.most_by_node(available),
+            max_injected_w=injection_limit_w(power_w, constraints),
             max_hops=constraints.max_hops,
-            avoid_nodes=self._arrays.nodes(avoid),
-            avoid_arcs=self._arrays.arcs(avoid),
+            avoid_nodes=self.arrays.nodes(avoid),
+            avoid_arcs=self.arrays.arcs(avoid),
             credit_a=self._credit_a(circuit_id),
         )
-        return self._route_of(path, sink_id, power_w, available) if path else None
+        if path is None:
+            return None
+        source_id = self.source_at(path, available)
+        return self.route_of(path, source_id, sink_id, power_w)
 
     def route_along(
         self,
@@ -76,25 +79,26 @@ class Admission:
         circuit_id: int = 0,
     ) -> Route | None:
         """The route over given hops, (link, router that sends), source first; None where it does not fit now."""
-        if not self._sink_takes(sink_id, power_w, circuit_id):
+        if not self.sink_takes(sink_id, power_w, circuit_id):
             return None
-        self._arrays.sync()
-        available = self._available_w((source_id,), circuit_id)
-        arcs = [self._arrays.arc(*hop) for hop in hops]
+        self.arrays.sync()
+        available = self.available_w((source_id,), circuit_id)
+        arcs = [self.arrays.arc(*hop) for hop in hops]
         known = [arc for arc in arcs if arc is not None]
         if not available or len(known) < len(arcs):
             return None
         path = along(
-            self._arrays.graph,
+            self.arrays.graph,
             known,
-            self._arrays.node(self.view.loads[sink_id][0]),
+            self.arrays.node(self.view.loads[sink_id][0]),
             power_w,
             available[source_id],
             credit_a=self._credit_a(circuit_id),
         )
-        return self._route_of(path, sink_id, power_w, available) if path else None
+        return self.route_of(path, source_id, sink_id, power_w) if path else None
 
-    def _sink_takes(self, sink_id: str, power_w: float, circuit_id: int) -> bool:
+    def sink_takes(self, sink_id: str, power_w: float, circuit_id: int = 0) -> bool:
+        """Whether a load is connected, and takes this power beside what it has."""
         router_id, load = self.view.loads[sink_id]
         if not self.view.routers[router_id].usable:
             return False
@@ -103,8 +107,8 @@ class Admission:
         others_w = self._ledger.total(key) - own_w
         return others_w + max(own_w, power_w) <= load.max_power_w * (1 + RELATIVE_TOLERANCE)
 
-    def _available_w(self, source_ids: Collection[str], circuit_id: int) -> dict[str, float]:
-        """What each candidate source could inject for this circuit."""
+    def available_w(self, source_ids: Collection[str], circuit_id: int = 0) -> dict[str, float]:
+        """What each candidate source that is connected could inject for this circuit; no ids mean any source."""
         available = {}
         for source_id in source_ids or self.view.sources:
             if source_id not in self.view.sources:
@@ -117,10 +121,11 @@ class Admission:
             available[source_id] = source.max_power_w - reserved_w
         return available
 
-    def _most_by_node(self, available: dict[str, float]) -> dict[int, float]:
+    def most_by_node(self, available: Mapping[str, float]) -> dict[int, float]:
+        """The most that one of the sources at each router could inject."""
         most: dict[int, float] = {}
         for source_id, power_w in available.items():
-            node = self._arrays.node(self.view.sources[source_id][0])
+            node = self.arrays.node(self.view.sources[source_id][0])
             most[node] = max(most.get(node, -inf), power_w)
         return most
 
@@ -128,23 +133,22 @@ class Admission:
         """What the circuit holds already, by arc."""
         credit_a = {}
         for held in self._ledger.held_by_circuit(circuit_id):
-            arc = self._arrays.arc(held.id, held.from_router_id)
+            arc = self.arrays.arc(held.id, held.from_router_id)
             if arc is not None:
                 credit_a[arc] = self._ledger.of_circuit(held, circuit_id)
         return credit_a
 
-    def _route_of(
-        self, path: Path, sink_id: str, power_w: float, available: dict[str, float]
-    ) -> Route:
-        graph = self._arrays.graph
-        router_ids = tuple(self._arrays.router_ids[node] for node in path.nodes)
+    def route_of(self, path: Path, source_id: str, sink_id: str, power_w: float) -> Route:
+        """A path of the arrays as a route between ids."""
+        graph = self.arrays.graph
+        router_ids = tuple(self.arrays.router_ids[node] for node in path.nodes)
         links = []
         for position, arc in enumerate(path.arcs):
             arriving_w = path.entering_w[position + 1]
             voltage_v = float(graph.voltage_v[arc])
             links.append(
                 RouteLink(
-                    self._arrays.link_id(arc),
+                    self.arrays.link_id(arc),
                     router_ids[position],
                     router_ids[position + 1],
                     sent_w=path.entering_w[position]
@@ -156,7 +160,7 @@ class Admission:
                 )
             )
         return Route(
-            self._source_at(router_ids[0], path.injected_w, available),
+            source_id,
             sink_id,
             router_ids,
             tuple(links),
@@ -165,13 +169,14 @@ class Admission:
             tuple(graph.efficiency[list(path.nodes)].tolist()),
         )
 
-    def _source_at(self, router_id: str, injected_w: float, available: dict[str, float]) -> str:
-        """The cheapest candidate at a router that can inject this much."""
+    def source_at(self, path: Path, available: Mapping[str, float]) -> str:
+        """The cheapest candidate at the path's first router that can inject this much."""
+        router_id = self.arrays.router_ids[path.nodes[0]]
         return min(
             (self.view.sources[source_id][1].cost_per_mwh, source_id)
             for source_id, free_w in available.items()
             if self.view.sources[source_id][0] == router_id
-            and free_w * (1 + RELATIVE_TOLERANCE) >= injected_w
+            and free_w * (1 + RELATIVE_TOLERANCE) >= path.injected_w
         )[1]
 
     def admit(
@@ -198,7 +203,7 @@ class Admission:
         """Routes for what is still missing, the largest that fits first; the caller reserves each before the next."""
         missing_w = request.power_w
         for _ in range(MOST_PARTS if request.allow_split else 1):
-            route = self._route_for(request, missing_w)
+            route = self.route_for(request, missing_w)
             if route is None and request.allow_split:
                 route = self.largest(request, missing_w)
             if route is None:
@@ -206,12 +211,13 @@ class Admission:
             yield route
             missing_w -= route.power_w
 
-    def _route_for(
-        self, request: PowerRequest, power_w: float, circuit_id: int = 0
+    def route_for(
+        self, request: PowerRequest, power_w: float | None = None, circuit_id: int = 0
     ) -> Route | None:
+        """The route for a request, or for another power than it asks for."""
         return self.route(
             request.sink_id,
-            power_w,
+            request.power_w if power_w is None else power_w,
             request.source_ids,
             request.constraints,
             circuit_id=circuit_id,
@@ -225,7 +231,7 @@ class Admission:
         low_w, high_w = 0.0, at_most_w - LEAST_POWER_W
         candidate_w, found = high_w, None
         while candidate_w >= LEAST_POWER_W:
-            route = self._route_for(request, candidate_w, circuit_id)
+            route = self.route_for(request, candidate_w, circuit_id)
             if route is None:
                 high_w = candidate_w
             else:
@@ -242,14 +248,14 @@ class Admission:
         refusal = self._over_load_limit(request, circuit_id)
         if refusal is not None:
             return refusal
-        self._arrays.sync()
-        available = self._available_w(request.source_ids, circuit_id)
+        self.arrays.sync()
+        available = self.available_w(request.source_ids, circuit_id)
         largest = self.largest(request, request.power_w, circuit_id)
         return explain_no_route(
             request,
-            arrays=self._arrays,
-            sink=self._arrays.node(self.view.loads[request.sink_id][0]),
-            available_w=self._most_by_node(available),
+            arrays=self.arrays,
+            sink=self.arrays.node(self.view.loads[request.sink_id][0]),
+            available_w=self.most_by_node(available),
             largest_w=largest.power_w if largest else 0.0,
             together_w=together_w,
             unconstrained=self.route(
@@ -306,7 +312,8 @@ def _as_request(circuit: Circuit, power_w: float) -> PowerRequest:
     )
 
 
-def _injection_limit_w(power_w: float, constraints: Constraints) -> float:
+def injection_limit_w(power_w: float, constraints: Constraints) -> float:
+    """The most that a source may inject for a circuit, by the loss that its client allows."""
     if constraints.max_loss_fraction is None:
         return inf
     return power_w / (1.0 - constraints.max_loss_fraction)

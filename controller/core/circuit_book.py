@@ -57,7 +57,7 @@ class CircuitBook:
         """The circuits that this very request made before; Refusal where its id was used for another."""
         if request.request_id not in self._requests:
             return None
-        fingerprint, ids = self._requests[request.request_id]
+        fingerprint, _ = self._requests[request.request_id]
         if fingerprint != request.fingerprint():
             raise Refusal(
                 RefusalCode.ALREADY_EXISTS,
@@ -67,6 +67,11 @@ class CircuitBook:
                 field="request_id",
                 metadata={"request_id": request.request_id},
             )
+        return self.of_request_id(request.request_id)
+
+    def of_request_id(self, request_id: str) -> list[Circuit]:
+        """The circuits that a request made, as far as they are remembered."""
+        _, ids = self._requests.get(request_id, ("", []))
         return [self.circuits[circuit_id] for circuit_id in ids if circuit_id in self.circuits]
 
     def get(self, circuit_id: int) -> Circuit:

@@ -3,12 +3,17 @@
 It has one caller, who passes the time in and carries the effects out: first those of one event, then the next.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from controller.core.admission import Admission
+from controller.core.alternatives import Alternatives, RoutePair
 from controller.core.circuit import Circuit, CircuitEvent, CircuitState
 from controller.core.circuit_book import CircuitBook
+from controller.core.dispatch_question import DispatchAnswer, DispatchOrder, DispatchQuestion
+from controller.core.dispatching import Dispatcher, LoadOutcome
 from controller.core.effects import CircuitChanged, Effect, TopologyChanged
+from controller.core.errors import Refusal
 from controller.core.grid_view import GridView, build_grid_view
 from controller.core.ledger import Ledger
 from controller.core.lsdb import LinkStateDatabase
@@ -25,9 +30,17 @@ from controller.core.provisioning import Provisioner
 from controller.core.read_back import ReadBack
 from controller.core.reconcile import Differences
 from controller.core.records import StoredState
+from controller.core.reoptimising import (
+    Move,
+    ReoptimiseLimits,
+    ReoptimiseQuestion,
+    Reoptimiser,
+)
 from controller.core.request import PowerRequest
 from controller.core.route import Route
 from controller.core.timeouts import Timeouts
+from controller.routing.disjoint import Disjointness
+from controller.routing.reoptimise import Plan
 from digitalgrid.model import CircuitGeneration, RouterLsa
 
 _S = 1_000_000_000
@@ -90,6 +103,9 @@ class Controller:
             self._programmer,
             now_ns + settings.starting_ns,
         )
+        self._alternatives = Alternatives(self.admission)
+        self.dispatcher = Dispatcher(self.book, self.ledger, self.admission, self._provisioner)
+        self.reoptimiser = Reoptimiser(self.book, self.ledger, self.admission, self._mover)
         self._restore(now_ns)
 
     @property
@@ -214,9 +230,27 @@ class Controller:
         self._settle(now_ns)
         return circuits
 
+    def request_batch(
+        self, requests: Sequence[PowerRequest], now_ns: int
+    ) -> list[list[Circuit] | Refusal]:
+        """Each request by itself, in order: its circuits, or why it was refused."""
+        decisions = self._provisioner.request_batch(requests, now_ns)
+        self._settle(now_ns)
+        return decisions
+
     def compute(self, request: PowerRequest, now_ns: int) -> list[Route]:
         """The routes that :meth:`request` would reserve now."""
         return self._provisioner.compute(request, now_ns)
+
+    def best_routes(self, request: PowerRequest, count: int, now_ns: int) -> list[Route]:
+        """The best few routes for a request, each by itself; nothing is reserved."""
+        self._provisioner.check(request, now_ns)
+        return self._alternatives.best(request, count)
+
+    def disjoint(self, request: PowerRequest, kind: Disjointness, now_ns: int) -> RoutePair:
+        """Two routes for a request with as little in common as can be; nothing is reserved."""
+        self._provisioner.check(request, now_ns)
+        return self._alternatives.pair(request, kind)
 
     def change(self, circuit_id: int, power_w: float, now_ns: int) -> Circuit:
         """Ask for another power: a new generation, made before the old one is broken."""
@@ -229,6 +263,28 @@ class Controller:
         circuit = self._provisioner.release(circuit_id, now_ns)
         self._settle(now_ns)
         return circuit
+
+    def dispatch(
+        self, order: DispatchOrder, question: DispatchQuestion, answer: DispatchAnswer, now_ns: int
+    ) -> list[LoadOutcome]:
+        """Admit what the solver found for a question of :attr:`dispatcher`; see :meth:`Dispatcher.admit`."""
+        outcomes = self.dispatcher.admit(order, question, answer, now_ns)
+        self._settle(now_ns)
+        return outcomes
+
+    def reoptimise(
+        self,
+        limits: ReoptimiseLimits,
+        question: ReoptimiseQuestion,
+        plan: Plan,
+        now_ns: int,
+        *,
+        dry_run: bool,
+    ) -> list[Move]:
+        """Begin the moves of a plan that pay, or only look at them."""
+        moves = self.reoptimiser.moves(limits, question, plan, dry_run=dry_run)
+        self._settle(now_ns)
+        return moves
 
     # Consequences
 

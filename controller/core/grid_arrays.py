@@ -7,27 +7,43 @@ from controller.core.ledger import Ledger, link_direction
 from controller.core.lsdb import LinkView
 from controller.routing.cspf import PathSearch
 from controller.routing.graph import PowerGraph, graph_of_links
+from controller.routing.landmarks import Landmarks
+
+# Routers; in smaller networks a search is done before landmarks are looked up.
+_LANDMARKS_PAY_FROM = 300
 
 
 class GridArrays:
     """All links whose two routers are known, up or not; those that admit nothing are out of service.
 
-    Loads follow the ledger when :meth:`sync` is called. A view with the same routers and lines as before only
-    puts lines out of and into service: no array is built again.
+    Loads follow the ledger when :meth:`sync` is called. A view with the same routers and lines as before is taken
+    over in place: lines go out of and into service, and where their figures changed, landmarks are repaired.
     """
+
+    view: GridView
+    _links: dict[str, LinkView]
 
     def __init__(self, view: GridView, ledger: Ledger) -> None:
         self._ledger = ledger
         self._build(view)
 
     def adopt(self, view: GridView) -> bool:
-        """Stand for this view from now on; whether arrays had to be built again."""
-        if self._structure_of(view) == self._structure:
-            self.view = view
-            self._refresh_all()
-            return False
-        self._build(view)
-        return True
+        """Stand for this view from now on; whether the arrays had to be built again."""
+        if _skeleton(view) != _skeleton(self.view):
+            self._build(view)
+            return True
+        self.view = view
+        before = self._links
+        self._links = {link.link_id: link for link in _joined(view)}
+        changed = [
+            link
+            for link_id, link in self._links.items()
+            if _figures(link) != _figures(before[link_id])
+        ]
+        if changed:
+            self._take_figures(changed)
+        self._refresh_all()
+        return False
 
     def sync(self) -> None:
         """Take over what was reserved and released since this was last called."""
@@ -55,6 +71,10 @@ class GridArrays:
             for end in (self._links[link_id].a, self._links[link_id].b)
         }
 
+    def hops(self) -> list[tuple[str, str]]:
+        """(link, router that sends) of every arc."""
+        return list(self._arc)
+
     def link_id(self, arc: int) -> str:
         return self.link_ids[int(self.graph.link[arc])]
 
@@ -62,13 +82,15 @@ class GridArrays:
 
     def _build(self, view: GridView) -> None:
         self.view = view
-        self._structure: tuple[object, ...] = self._structure_of(view)
         self._links = {link.link_id: link for link in _joined(view)}
         self.router_ids = list(view.routers)
         self.link_ids = list(self._links)
         self._node = {router_id: node for node, router_id in enumerate(self.router_ids)}
         self.graph = self._new_graph()
-        self.search = PathSearch(self.graph)
+        self.landmarks = (
+            Landmarks(self.graph) if len(self.router_ids) >= _LANDMARKS_PAY_FROM else None
+        )
+        self.search = PathSearch(self.graph, self.landmarks)
         self._arc = {
             (self.link_id(arc), self.router_ids[tail]): arc
             for arc, tail in enumerate(self.graph.tail.tolist())
@@ -86,23 +108,18 @@ class GridArrays:
             [link.ampacity_a for link in links],
         )
 
-    @staticmethod
-    def _structure_of(view: GridView) -> tuple[object, ...]:
-        """What the fixed arrays are made of."""
-        return (
-            {router.router_id: router.efficiency for router in view.routers.values()},
-            {
-                link.link_id: (
-                    *(link.a, link.b),
-                    *(link.resistance_ohm, link.voltage_v, link.ampacity_a),
-                )
-                for link in _joined(view)
-            },
-        )
+    def _take_figures(self, links: Iterable[LinkView]) -> None:
+        """Lines have changed: mend what was worked out from them."""
+        for link in links:
+            for end in (link.a, link.b):
+                arc = self._arc[link.link_id, end]
+                self.graph.set_figures(arc, *_figures(link))
+                if self.landmarks is not None:
+                    self.landmarks.repair(arc)
+        self.search = PathSearch(self.graph, self.landmarks)
 
     def _refresh_all(self) -> None:
         self._ledger.take_changed_links()
-        self._links = {link.link_id: link for link in _joined(self.view)}
         for link_id in self._links:
             self._refresh(link_id)
 
@@ -125,3 +142,15 @@ def _joined(view: GridView) -> Iterator[LinkView]:
         for link in view.links.values()
         if link.a != link.b and {link.a, link.b} <= view.routers.keys()
     )
+
+
+def _skeleton(view: GridView) -> tuple[object, ...]:
+    """What indices are given to, and what is fixed about it."""
+    return (
+        {router.router_id: router.efficiency for router in view.routers.values()},
+        {link.link_id: (link.a, link.b) for link in _joined(view)},
+    )
+
+
+def _figures(link: LinkView) -> tuple[float, float, float]:
+    return link.resistance_ohm, link.voltage_v, link.ampacity_a

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import count
 
 from controller.core.admission import Admission
+from controller.core.batch_admission import is_plain, route_batch
 from controller.core.circuit import Circuit, CircuitEvent, CircuitState, Phase
 from controller.core.circuit_book import CircuitBook
 from controller.core.errors import Refusal, RefusalCode
@@ -59,6 +60,59 @@ class Provisioner:
         self.check(request, now_ns)
         admitted = self._admission.admit(request, self.draw_key)
         return [self.launch(request, key, route, now_ns) for key, route in admitted]
+
+    def request_batch(
+        self, wanted: Sequence[PowerRequest], now_ns: int
+    ) -> list[list[Circuit] | Refusal]:
+        """Each as by :meth:`request`, in order; those that are plain and come together, in one compiled call."""
+        decisions: list[list[Circuit] | Refusal] = []
+        plain: list[PowerRequest] = []
+        for request in wanted:
+            if self._is_new_and_plain(request, plain, now_ns):
+                plain.append(request)
+                continue
+            decisions += self._admit_plain(plain, now_ns)
+            plain = []
+            try:
+                decisions.append(self.request(request, now_ns))
+            except Refusal as refusal:
+                decisions.append(refusal)
+        return decisions + self._admit_plain(plain, now_ns)
+
+    def _is_new_and_plain(
+        self, request: PowerRequest, before: Sequence[PowerRequest], now_ns: int
+    ) -> bool:
+        if not is_plain(request) or self._book.of_request_id(request.request_id):
+            return False
+        if any(request.request_id == each.request_id for each in before):
+            return False
+        try:
+            self.check(request, now_ns)
+        except Refusal:
+            return False
+        return True
+
+    def _admit_plain(
+        self, wanted: Sequence[PowerRequest], now_ns: int
+    ) -> list[list[Circuit] | Refusal]:
+        if not wanted:
+            return []
+        decisions: list[list[Circuit] | Refusal] = []
+        refused: list[int] = []
+        for request, route in zip(
+            wanted, route_batch(self._admission, self._ledger, wanted), strict=True
+        ):
+            if route is None:
+                refused.append(len(decisions))
+                decisions.append([])
+                continue
+            key = self.draw_key()
+            self._ledger.reserve(key, route)
+            decisions.append([self.launch(request, key, route, now_ns)])
+        # Only now does the ledger stand for what the others got.
+        for index in refused:
+            decisions[index] = self._admission.explain(wanted[index])
+        return decisions
 
     def compute(self, request: PowerRequest, now_ns: int) -> list[Route]:
         """The routes that :meth:`request` would reserve now."""

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 
+from google.rpc.code_pb2 import Code
+
 from controller.core.circuit import Circuit, CircuitState, Constraints, Generation, Timings
-from controller.core.errors import invalid
+from controller.core.errors import Refusal, invalid
 from controller.core.request import PowerRequest
 from controller.core.route import Route
+from controller.routing.disjoint import Disjointness
 from digitalgrid.v1 import northbound_pb2 as pb
 
 MOST_ID_CHARACTERS = 256
@@ -16,9 +19,9 @@ _STATES = {state: pb.CircuitState.Value(f"CIRCUIT_STATE_{state.name}") for state
 
 def request_from_pb(message: pb.PowerRequest, request_id: str) -> PowerRequest:
     """Raises Refusal for what no network could mean. ``request_id`` stands in where the client gave none."""
-    _check_ids("request_id", [message.request_id])
-    _check_ids("sink_id", [message.sink_id])
-    _check_ids("source_ids", message.source_ids)
+    check_ids("request_id", [message.request_id])
+    check_ids("sink_id", [message.sink_id])
+    check_ids("source_ids", message.source_ids)
     return PowerRequest(
         request_id=message.request_id or request_id,
         sink_id=message.sink_id,
@@ -30,7 +33,7 @@ def request_from_pb(message: pb.PowerRequest, request_id: str) -> PowerRequest:
 
 
 def _constraints_from_pb(message: pb.Constraints) -> Constraints:
-    _check_ids("constraints.avoid_ids", message.avoid_ids)
+    check_ids("constraints.avoid_ids", message.avoid_ids)
     return Constraints(
         max_loss_fraction=(
             message.max_loss_fraction if message.HasField("max_loss_fraction") else None
@@ -40,7 +43,23 @@ def _constraints_from_pb(message: pb.Constraints) -> Constraints:
     )
 
 
-def _check_ids(field: str, ids: Sequence[str]) -> None:
+def disjointness_from_pb(value: int) -> Disjointness | None:
+    """None where single paths are asked for. Raises Refusal for a kind that this controller does not know."""
+    kinds: dict[int, Disjointness | None] = {
+        pb.DISJOINTNESS_UNSPECIFIED: None,
+        pb.DISJOINTNESS_LINK: Disjointness.LINK,
+        pb.DISJOINTNESS_ROUTER: Disjointness.ROUTER,
+        pb.DISJOINTNESS_RISK_GROUP: Disjointness.RISK_GROUP,
+    }
+    if value not in kinds:
+        raise invalid(
+            "disjointness", "DISJOINTNESS_UNKNOWN", f"this controller knows no disjointness {value}"
+        )
+    return kinds[value]
+
+
+def check_ids(field: str, ids: Sequence[str]) -> None:
+    """Refuse more ids, and longer ones, than anybody means."""
     if len(ids) > MOST_IDS:
         raise invalid(field, "TOO_MANY_IDS", f"{field} has {len(ids)} ids; {MOST_IDS} is the most")
     longest = max(map(len, ids), default=0)
@@ -91,6 +110,18 @@ def computed_to_pb(request: PowerRequest, route: Route) -> pb.Circuit:
     )
     _add_route(message, route)
     return message
+
+
+def refused_to_pb(request_id: str, refusal: Refusal) -> pb.BatchOutcome:
+    """One refusal among several decisions."""
+    return pb.BatchOutcome(
+        code=Code.Value(refusal.code.value),
+        message=str(refusal),
+        request_id=request_id,
+        reason=refusal.reason,
+        field=refusal.field,
+        metadata=refusal.metadata,
+    )
 
 
 def _last_generation(circuit: Circuit) -> Generation | None:

@@ -2,20 +2,28 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import grpc
 from google.rpc.code_pb2 import Code
 
+from controller.core.alternatives import MOST_PATHS
 from controller.core.circuit import Circuit
 from controller.core.errors import Refusal, invalid
-from controller.northbound.codec import circuit_to_pb, computed_to_pb, request_from_pb
+from controller.northbound.codec import (
+    circuit_to_pb,
+    computed_to_pb,
+    disjointness_from_pb,
+    refused_to_pb,
+    request_from_pb,
+)
 from controller.northbound.feeds import circuit_events
 from controller.runtime import Runtime
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import PowerServiceServicer
 
 MOST_REQUESTS = 1024
+_ADMITTED_TOGETHER = 64
 
 
 class PowerService(PowerServiceServicer):
@@ -43,11 +51,8 @@ class PowerService(PowerServiceServicer):
                 f"{len(request.requests)} requests in one batch; {MOST_REQUESTS} is the most",
             )
         decisions: list[list[Circuit] | Refusal] = []
-        for each in request.requests:
-            try:
-                decisions.append(self._admit(each))
-            except Refusal as refusal:
-                decisions.append(refusal)
+        for first in range(0, len(request.requests), _ADMITTED_TOGETHER):
+            decisions += self._admit_some(request.requests[first : first + _ADMITTED_TOGETHER])
             # A long batch must not keep the news of a dead line waiting.
             await asyncio.sleep(0)
         await self._runtime.durable()
@@ -64,6 +69,30 @@ class PowerService(PowerServiceServicer):
         asked = request_from_pb(_power_request(request), request_id="")
         routes = self._runtime.handle(lambda core, now_ns: core.compute(asked, now_ns))
         return pb.ComputePowerResponse(circuits=[computed_to_pb(asked, each) for each in routes])
+
+    async def ComputePaths(  # noqa: N802
+        self, request: pb.ComputePathsRequest, context: grpc.aio.ServicerContext
+    ) -> pb.ComputePathsResponse:
+        asked = request_from_pb(_power_request(request), request_id="")
+        kind = disjointness_from_pb(request.disjointness)
+        if kind is not None:
+            pair = self._runtime.handle(lambda core, now_ns: core.disjoint(asked, kind, now_ns))
+            return pb.ComputePathsResponse(
+                circuits=[computed_to_pb(asked, each) for each in pair.routes],
+                shared_ids=pair.shared_ids,
+                proven=pair.proven,
+            )
+        if request.most_paths > MOST_PATHS:
+            raise invalid(
+                "most_paths",
+                "TOO_MANY_PATHS",
+                f"most_paths is {request.most_paths}; {MOST_PATHS} is the most",
+            )
+        count = request.most_paths or 1
+        routes = self._runtime.handle(lambda core, now_ns: core.best_routes(asked, count, now_ns))
+        return pb.ComputePathsResponse(
+            circuits=[computed_to_pb(asked, each) for each in routes], proven=True
+        )
 
     async def ChangeCircuit(  # noqa: N802
         self, request: pb.ChangeCircuitRequest, context: grpc.aio.ServicerContext
@@ -106,12 +135,26 @@ class PowerService(PowerServiceServicer):
     ) -> AsyncIterator[pb.WatchCircuitsResponse]:
         return circuit_events(self._runtime)
 
+    def _admit_some(self, messages: Sequence[pb.PowerRequest]) -> list[list[Circuit] | Refusal]:
+        decisions: list[list[Circuit] | Refusal] = []
+        asked = []
+        for message in messages:
+            try:
+                asked.append(request_from_pb(message, request_id=str(uuid.uuid4())))
+                decisions.append([])
+            except Refusal as refusal:
+                decisions.append(refusal)
+        decided = iter(self._runtime.handle(lambda core, now_ns: core.request_batch(asked, now_ns)))
+        return [each if isinstance(each, Refusal) else next(decided) for each in decisions]
+
     def _admit(self, message: pb.PowerRequest) -> list[Circuit]:
         asked = request_from_pb(message, request_id=str(uuid.uuid4()))
         return self._runtime.handle(lambda core, now_ns: core.request(asked, now_ns))
 
 
-def _power_request(message: pb.RequestPowerRequest | pb.ComputePowerRequest) -> pb.PowerRequest:
+def _power_request(
+    message: pb.RequestPowerRequest | pb.ComputePowerRequest | pb.ComputePathsRequest,
+) -> pb.PowerRequest:
     if not message.HasField("request"):
         raise invalid("request", "REQUEST_MISSING", "request is missing; say what is to be served")
     return message.request
@@ -127,14 +170,7 @@ def _circuit_id(
 
 def _outcome(message: pb.PowerRequest, decision: list[Circuit] | Refusal) -> pb.BatchOutcome:
     if isinstance(decision, Refusal):
-        return pb.BatchOutcome(
-            code=Code.Value(decision.code.value),
-            message=str(decision),
-            request_id=message.request_id,
-            reason=decision.reason,
-            field=decision.field,
-            metadata=decision.metadata,
-        )
+        return refused_to_pb(message.request_id, decision)
     return pb.BatchOutcome(
         code=Code.OK, request_id=decision[0].request_id, circuits=map(circuit_to_pb, decision)
     )

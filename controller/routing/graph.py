@@ -1,5 +1,7 @@
 """The network as arrays: what the kernels read, and admission updates in place."""
 
+from copy import copy
+
 import numpy as np
 import numpy.typing as npt
 
@@ -48,6 +50,13 @@ class PowerGraph:
         self.load_a = np.zeros(self.arc_count)
         self.headroom_a = self.ampacity_a.copy()
 
+    def snapshot(self) -> "PowerGraph":
+        """The same network with loads and headroom of its own, as they are now."""
+        same = copy(self)
+        same.load_a = self.load_a.copy()
+        same.headroom_a = self.headroom_a.copy()
+        return same
+
     def set_load(self, arc: int, load_a: float) -> None:
         """Say what is reserved on an arc that is in service; its link's headroom follows."""
         self.load_a[arc] = load_a
@@ -56,6 +65,14 @@ class PowerGraph:
         self.headroom_a[arc] = self.ampacity_a[arc] - both_a
         if twin >= 0:
             self.headroom_a[twin] = self.headroom_a[arc]
+
+    def set_figures(
+        self, arc: int, resistance_ohm: float, voltage_v: float, ampacity_a: float
+    ) -> None:
+        """Say what an arc's line is like now; loads must be set again, and searches and landmarks told."""
+        self.resistance_ohm[arc] = resistance_ohm
+        self.voltage_v[arc] = voltage_v
+        self.ampacity_a[arc] = ampacity_a
 
     def take_out_of_service(self, arc: int) -> None:
         """Nothing may cross the arc, until :meth:`set_load` puts it into service again."""

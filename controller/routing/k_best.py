@@ -30,6 +30,8 @@ from controller.routing.growth import leaving_of
 from controller.routing.path_power import RELATIVE_TOLERANCE
 from controller.routing.search_arrays import arcs_of
 
+# Of all paths, looked at for some with few hops.
+_MOST_RANKED = 4096
 _NONE = np.zeros(0, dtype=np.int32)
 
 
@@ -50,11 +52,13 @@ class PathRanking:
         count: int,
         *,
         max_injected_w: float = inf,
+        max_hops: int | None = None,
         avoid_nodes: Collection[int] = (),
         avoid_arcs: Collection[int] = (),
     ) -> list[Path]:
         """The ``count`` paths that deliver ``power_w`` at ``sink`` with the least injected power, or all there are.
 
+        Under ``max_hops`` they are those among the first 4,096 by rank that are short enough.
         ``available_w`` gives, for each router with candidate sources, the most that one of them can inject. Paths
         that differ only in which of two parallel links they use are two. Raises ValueError where the power is not a
         finite positive number, or the count not positive.
@@ -66,11 +70,16 @@ class PathRanking:
         sink_w = power_w / float(self._graph.efficiency[sink])
         limit_w = max_injected_w * (1.0 + RELATIVE_TOLERANCE)
         ask = RankingAsk(0, sink, sink_w, limit_w, False, inf)
-        found = self.ranked(ask, available_w, avoid_nodes, avoid_arcs)
+        ranked = self.ranked(ask, available_w, avoid_nodes, avoid_arcs)
+        found = (
+            arcs
+            for arcs, _ in islice(ranked, None if max_hops is None else _MOST_RANKED)
+            if max_hops is None or len(arcs) <= max_hops
+        )
         # What was found fits, so none of them is None.
         return [
             cast(Path, along(self._graph, arcs[::-1].tolist(), sink, power_w))
-            for arcs, _ in islice(found, count)
+            for arcs in islice(found, count)
         ]
 
     def ranked(

@@ -2,7 +2,7 @@
 
 from digitalgrid.client.aio import AsyncPowerClient
 from digitalgrid.client.blocking import PowerClient
-from digitalgrid.client.calls import DEFAULT_SERVER, power_request
+from digitalgrid.client.calls import DEFAULT_SERVER, dispatch_request, power_request
 from digitalgrid.client.errors import (
     ControllerUnreachable,
     FieldViolation,
@@ -20,5 +20,6 @@ __all__ = [
     "PowerClient",
     "PowerError",
     "RequestRefused",
+    "dispatch_request",
     "power_request",
 ]

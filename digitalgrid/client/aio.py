@@ -14,7 +14,11 @@ from digitalgrid.client.calls import (
 )
 from digitalgrid.client.errors import ControllerUnreachable, from_rpc_error
 from digitalgrid.v1 import northbound_pb2 as pb
-from digitalgrid.v1.northbound_pb2_grpc import PowerServiceStub, TopologyServiceStub
+from digitalgrid.v1.northbound_pb2_grpc import (
+    OptimisationServiceStub,
+    PowerServiceStub,
+    TopologyServiceStub,
+)
 
 
 class AsyncPowerClient:
@@ -24,6 +28,7 @@ class AsyncPowerClient:
         self._timeout_s = timeout_s
         self._channel = grpc.aio.insecure_channel(server, options=CHANNEL_OPTIONS)
         self._power = PowerServiceStub(self._channel)
+        self._optimisation = OptimisationServiceStub(self._channel)
         self._topology = TopologyServiceStub(self._channel)
 
     async def __aenter__(self) -> Self:
@@ -58,6 +63,18 @@ class AsyncPowerClient:
         answer: pb.ComputePowerResponse = await self._call(
             self._power.ComputePower, pb.ComputePowerRequest(request=request)
         )
+        return answer
+
+    async def compute_paths(self, request: pb.ComputePathsRequest) -> pb.ComputePathsResponse:
+        answer: pb.ComputePathsResponse = await self._call(self._power.ComputePaths, request)
+        return answer
+
+    async def dispatch(self, request: pb.DispatchRequest) -> pb.DispatchResponse:
+        answer: pb.DispatchResponse = await self._call(self._optimisation.Dispatch, request)
+        return answer
+
+    async def reoptimise(self, request: pb.ReoptimiseRequest) -> pb.ReoptimiseResponse:
+        answer: pb.ReoptimiseResponse = await self._call(self._optimisation.Reoptimise, request)
         return answer
 
     async def change_circuit(self, circuit_id: int, power_w: float) -> pb.Circuit:

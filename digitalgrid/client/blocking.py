@@ -14,7 +14,11 @@ from digitalgrid.client.calls import (
 )
 from digitalgrid.client.errors import ControllerUnreachable, from_rpc_error
 from digitalgrid.v1 import northbound_pb2 as pb
-from digitalgrid.v1.northbound_pb2_grpc import PowerServiceStub, TopologyServiceStub
+from digitalgrid.v1.northbound_pb2_grpc import (
+    OptimisationServiceStub,
+    PowerServiceStub,
+    TopologyServiceStub,
+)
 
 
 class PowerClient:
@@ -30,6 +34,7 @@ class PowerClient:
         self._timeout_s = timeout_s
         self._channel = grpc.insecure_channel(server, options=CHANNEL_OPTIONS)
         self._power = PowerServiceStub(self._channel)
+        self._optimisation = OptimisationServiceStub(self._channel)
         self._topology = TopologyServiceStub(self._channel)
 
     def __enter__(self) -> Self:
@@ -67,6 +72,21 @@ class PowerClient:
         answer: pb.ComputePowerResponse = self._call(
             self._power.ComputePower, pb.ComputePowerRequest(request=request)
         )
+        return answer
+
+    def compute_paths(self, request: pb.ComputePathsRequest) -> pb.ComputePathsResponse:
+        """The best paths for a request, or a disjoint pair, with nothing reserved."""
+        answer: pb.ComputePathsResponse = self._call(self._power.ComputePaths, request)
+        return answer
+
+    def dispatch(self, request: pb.DispatchRequest) -> pb.DispatchResponse:
+        """Many loads at once; what was refused of them stands in the outcomes."""
+        answer: pb.DispatchResponse = self._call(self._optimisation.Dispatch, request)
+        return answer
+
+    def reoptimise(self, request: pb.ReoptimiseRequest) -> pb.ReoptimiseResponse:
+        """Returns once the moves are decided; they are made before the old paths are broken."""
+        answer: pb.ReoptimiseResponse = self._call(self._optimisation.Reoptimise, request)
         return answer
 
     def change_circuit(self, circuit_id: int, power_w: float) -> pb.Circuit:

@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import grpc
 
@@ -18,6 +18,7 @@ _RETRIES = {
         {
             "name": [
                 {"service": "digitalgrid.v1.PowerService"},
+                {"service": "digitalgrid.v1.OptimisationService"},
                 {"service": "digitalgrid.v1.TopologyService"},
             ],
             "retryPolicy": {
@@ -74,6 +75,33 @@ def power_request(
             max_loss_fraction=max_loss_fraction, max_hops=max_hops, avoid_ids=avoid_ids
         ),
         allow_split=allow_split,
+    )
+
+
+def dispatch_request(
+    demands: Mapping[str, float | None] | None = None,
+    *,
+    source_ids: Iterable[str] = (),
+    objective: pb.Objective | None = None,
+    one_by_one: bool = False,
+    dry_run: bool = False,
+    request_id: str = "",
+) -> pb.DispatchRequest:
+    """A dispatch of ``demands``, watts by load id, None for all that a load takes; no demands mean every load.
+
+    Without a ``request_id`` it gets one of its own, so that a retry after a lost answer reserves nothing twice.
+    """
+    admission = pb.ADMISSION_MODE_ONE_BY_ONE if one_by_one else pb.ADMISSION_MODE_ALL_OR_NONE
+    return pb.DispatchRequest(
+        request_id=request_id or str(uuid.uuid4()),
+        demands=[
+            pb.Demand(load_id=load_id, power_w=power_w)
+            for load_id, power_w in (demands or {}).items()
+        ],
+        source_ids=source_ids,
+        objective=objective,
+        admission=admission,
+        dry_run=dry_run,
     )
 
 

@@ -8,15 +8,14 @@ from click.shell_completion import get_completion_class
 
 from digitalgrid.client import power_request
 from digitalgrid.dgctl.batch import loads_batch
+from digitalgrid.dgctl.optimisation import dispatch, paths, reoptimise
 from digitalgrid.dgctl.options import (
-    FractionType,
     PowerType,
     Settings,
     common,
-    complete_avoidable,
     complete_circuits,
-    complete_loads,
-    complete_sources,
+    pass_settings,
+    route_options,
 )
 from digitalgrid.dgctl.output import EXIT_REFUSED, say, show, show_events
 from digitalgrid.dgctl.watching import watched
@@ -24,8 +23,6 @@ from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.yaml_schema import ConfigError
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_pass_settings = click.make_pass_decorator(Settings, ensure=True)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -50,48 +47,8 @@ def _circuit_argument(command: F) -> F:
 def _request_options(command: F) -> F:
     for option in (
         click.option("--request-id", default="", help="Makes a retry idempotent."),
-        click.option(
-            "--avoid",
-            "avoid_ids",
-            metavar="ID",
-            multiple=True,
-            shell_complete=complete_avoidable,
-            help="A router or link to keep away from; may be repeated.",
-        ),
-        click.option(
-            "--max-loss",
-            "max_loss_fraction",
-            type=FractionType(),
-            metavar="FRACTION",
-            help="Largest (injected - delivered) / injected, such as 0.1 or 10%.",
-        ),
-        click.option(
-            "--max-hops", type=click.IntRange(min=0, max=2**32 - 1), help="Most links crossed."
-        ),
         click.option("--split", "allow_split", is_flag=True, help="Several circuits will do."),
-        click.option(
-            "--source",
-            "source_ids",
-            metavar="ID",
-            multiple=True,
-            shell_complete=complete_sources,
-            help="A source that may serve it; may be repeated.  [default: any]",
-        ),
-        click.option(
-            "--power",
-            "power_w",
-            type=PowerType(),
-            required=True,
-            help="What shall be delivered, such as 2MW.",
-        ),
-        click.option(
-            "--sink",
-            "sink_id",
-            metavar="ID",
-            required=True,
-            shell_complete=complete_loads,
-            help="The load to be served.",
-        ),
+        route_options,
     ):
         command = option(command)
     return command
@@ -101,7 +58,7 @@ def _request_options(command: F) -> F:
 @_request_options
 @click.option("--wait", is_flag=True, help="Returns only when the power has arrived.")
 @common
-@_pass_settings
+@pass_settings
 def request(settings: Settings, /, wait: bool, **wanted: Any) -> None:
     """Requests power for a load."""
     with settings.client() as client:
@@ -116,7 +73,7 @@ def request(settings: Settings, /, wait: bool, **wanted: Any) -> None:
 @main.command()
 @_request_options
 @common
-@_pass_settings
+@pass_settings
 def compute(settings: Settings, /, **wanted: Any) -> None:
     """Shows what a request would get now; reserves nothing."""
     with settings.client() as client:
@@ -127,7 +84,7 @@ def compute(settings: Settings, /, **wanted: Any) -> None:
 @main.command()
 @click.argument("file", type=click.File(encoding="utf-8"))
 @common
-@_pass_settings
+@pass_settings
 def batch(settings: Settings, file: TextIO) -> None:
     """Sends the requests of a YAML file ('-': standard input), each decided by itself.
 
@@ -151,7 +108,7 @@ def batch(settings: Settings, file: TextIO) -> None:
 @_circuit_argument
 @click.option("--power", "power_w", type=PowerType(), required=True, help="Such as 2MW.")
 @common
-@_pass_settings
+@pass_settings
 def change(settings: Settings, circuit_id: int, power_w: float) -> None:
     """Changes the power of a circuit."""
     with settings.client() as client:
@@ -162,7 +119,7 @@ def change(settings: Settings, circuit_id: int, power_w: float) -> None:
 @main.command()
 @_circuit_argument
 @common
-@_pass_settings
+@pass_settings
 def release(settings: Settings, circuit_id: int) -> None:
     """Gives a circuit's power back."""
     with settings.client() as client:
@@ -173,7 +130,7 @@ def release(settings: Settings, circuit_id: int) -> None:
 @main.command()
 @_circuit_argument
 @common
-@_pass_settings
+@pass_settings
 def get(settings: Settings, circuit_id: int) -> None:
     """Shows one circuit with its path, losses and timings."""
     with settings.client() as client:
@@ -185,7 +142,7 @@ def get(settings: Settings, circuit_id: int) -> None:
 @click.option("--request-id", default="", help="Only circuits of this request.")
 @click.option("--all", "include_ended", is_flag=True, help="Also those that have ended.")
 @common
-@_pass_settings
+@pass_settings
 def list_(settings: Settings, request_id: str, include_ended: bool) -> None:
     """Lists circuits."""
     with settings.client() as client:
@@ -195,7 +152,7 @@ def list_(settings: Settings, request_id: str, include_ended: bool) -> None:
 
 @main.command()
 @common
-@_pass_settings
+@pass_settings
 def watch(settings: Settings) -> None:
     """Shows all circuits, then every change, until interrupted; waits for a controller that restarts."""
     with settings.client() as client:
@@ -205,7 +162,7 @@ def watch(settings: Settings) -> None:
 @main.command()
 @click.option("--watch", "watching", is_flag=True, help="Shows it again after every change.")
 @common
-@_pass_settings
+@pass_settings
 def topology(settings: Settings, watching: bool) -> None:
     """Shows routers, links, sources and loads with what is reserved on them."""
     with settings.client() as client:
@@ -217,7 +174,7 @@ def topology(settings: Settings, watching: bool) -> None:
 
 @main.command()
 @common
-@_pass_settings
+@pass_settings
 def meters(settings: Settings) -> None:
     """Reads the energy books of all routers."""
     with settings.client() as client:
@@ -233,3 +190,7 @@ def completion(shell: str) -> None:
     if completer is None:
         raise click.UsageError(f"click knows no completion for {shell}")
     click.echo(completer(main, {}, "dgctl", "_DGCTL_COMPLETE").source())
+
+
+for _verb in (dispatch, paths, reoptimise):
+    main.add_command(_verb)

@@ -149,3 +149,55 @@ complete_avoidable = completes(
 complete_circuits = completes(
     lambda topology: sorted({str(id_) for link in topology.links for id_ in link.circuit_ids})
 )
+
+
+pass_settings = click.make_pass_decorator(Settings, ensure=True)
+
+
+def route_options(command: F) -> F:
+    """Adds what a route is asked for by: load, power, sources and constraints."""
+    for option in (
+        click.option(
+            "--avoid",
+            "avoid_ids",
+            metavar="ID",
+            multiple=True,
+            shell_complete=complete_avoidable,
+            help="A router or link to keep away from; may be repeated.",
+        ),
+        click.option(
+            "--max-loss",
+            "max_loss_fraction",
+            type=FractionType(),
+            metavar="FRACTION",
+            help="Largest (injected - delivered) / injected, such as 0.1 or 10%.",
+        ),
+        click.option(
+            "--max-hops", type=click.IntRange(min=0, max=2**32 - 1), help="Most links crossed."
+        ),
+        click.option(
+            "--source",
+            "source_ids",
+            metavar="ID",
+            multiple=True,
+            shell_complete=complete_sources,
+            help="A source that may serve it; may be repeated.  [default: any]",
+        ),
+        click.option(
+            "--power",
+            "power_w",
+            type=PowerType(),
+            required=True,
+            help="What shall be delivered, such as 2MW.",
+        ),
+        click.option(
+            "--sink",
+            "sink_id",
+            metavar="ID",
+            required=True,
+            shell_complete=complete_loads,
+            help="The load to be served.",
+        ),
+    ):
+        command = option(command)
+    return command

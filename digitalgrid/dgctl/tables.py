@@ -128,11 +128,15 @@ def _circuit(circuit: pb.Circuit) -> Group:
             format_power(link.received_w),
             format_current(link.current_a),
         )
-    facts = _table("", "", "")
-    facts.show_header = False
-    for name, value in _facts(circuit):
-        facts.add_row(name, value)
-    return Group(_circuits([circuit]), Text(), facts, Text(), links)
+    return Group(_circuits([circuit]), Text(), _facts_table(_facts(circuit)), Text(), links)
+
+
+def _facts_table(facts: Iterable[tuple[str, str]]) -> Table:
+    table = _table("", "", "")
+    table.show_header = False
+    for name, value in facts:
+        table.add_row(name, value)
+    return table
 
 
 def _facts(circuit: pb.Circuit) -> Iterable[tuple[str, str]]:
@@ -166,6 +170,61 @@ def _outcomes(answer: pb.BatchRequestPowerResponse) -> Table:
             Text(_refusal(outcome), style="red") if outcome.code else "done",
         )
     return table
+
+
+def _paths(answer: pb.ComputePathsResponse) -> RenderableType:
+    parts: list[RenderableType] = [_circuits(answer.circuits)]
+    if answer.shared_ids:
+        parts.append(Text(f"both need {', '.join(answer.shared_ids)}", style="yellow"))
+    if not answer.proven:
+        parts.append(Text("a better pair may exist", style="yellow"))
+    return Group(*parts)
+
+
+def _dispatched(answer: pb.DispatchResponse) -> Group:
+    parts: list[RenderableType] = [_facts_table(_figures(answer)), Text()]
+    parts.append(_circuits(circuit for each in answer.outcomes for circuit in each.circuits))
+    parts += [Text(_refusal(each), style="red") for each in answer.outcomes if each.code]
+    if answer.unserved:
+        unserved = _table("not served", "load", ">power")
+        for demand in answer.unserved:
+            unserved.add_row(demand.load_id, format_power(demand.power_w))
+        bounds = ", ".join([*answer.bottleneck_link_ids, *answer.bottleneck_source_ids])
+        parts += [Text(), unserved, Text(f"held up by {bounds}")]
+    if answer.note:
+        parts += [Text(), Text(answer.note, style="yellow")]
+    return Group(*parts)
+
+
+def _figures(answer: pb.DispatchResponse) -> Iterable[tuple[str, str]]:
+    yield "request", answer.request_id
+    yield "served", format_power(answer.served_w)
+    yield "generated", format_power(answer.generated_w)
+    yield "line loss", format_power(answer.line_loss_w)
+    yield "converter loss", format_power(answer.converter_loss_w)
+    yield "cost per hour", f"{answer.cost_per_h:.6g}"
+    if answer.carbon_kg_per_h:
+        yield "carbon per hour", f"{answer.carbon_kg_per_h:.6g} kg"
+
+
+def _reoptimised(answer: pb.ReoptimiseResponse) -> RenderableType:
+    if not answer.moves:
+        return Text(f"none of {answer.circuits} circuits has a better path")
+    table = _table("", ">circuit", ">gain", "from", "to", "outcome")
+    for move in answer.moves:
+        table.add_row(
+            str(move.circuit_id),
+            format_power(move.gain_w),
+            " > ".join(move.from_router_ids),
+            " > ".join(move.to_router_ids),
+            Text("moving", style="green") if move.moving else move.reason or "would move",
+        )
+    losses = Text(
+        f"loss of {answer.circuits} circuits: {format_power(answer.loss_before_w)} now,"
+        f" {format_power(answer.loss_after_w)} at best found,"
+        f" {format_power(answer.loss_bound_w)} at least"
+    )
+    return Group(table, losses)
 
 
 def _refusal(outcome: pb.BatchOutcome) -> str:
@@ -260,6 +319,9 @@ _RENDERERS: dict[type[Message], Callable[[Any], RenderableType]] = {
     pb.ComputePowerResponse: _listed,
     pb.ListCircuitsResponse: _listed,
     pb.BatchRequestPowerResponse: _outcomes,
+    pb.ComputePathsResponse: _paths,
+    pb.DispatchResponse: _dispatched,
+    pb.ReoptimiseResponse: _reoptimised,
     pb.Circuit: _circuit,
     pb.Topology: _topology,
     pb.ReadAllMetersResponse: _meters,

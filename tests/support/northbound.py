@@ -12,10 +12,17 @@ import grpc
 
 from controller.core.controller import CoreSettings
 from controller.core.invariants import broken_invariants
+from controller.core.reoptimising import ReoptimiseLimits
 from controller.northbound.server import start_server
+from controller.optimiser import Optimiser
 from controller.runtime import Runtime
+from controller.solver import Solver
 from digitalgrid.client import AsyncPowerClient
-from digitalgrid.v1.northbound_pb2_grpc import PowerServiceStub, TopologyServiceStub
+from digitalgrid.v1.northbound_pb2_grpc import (
+    OptimisationServiceStub,
+    PowerServiceStub,
+    TopologyServiceStub,
+)
 from digitalgrid.v1.power_link_pb2 import RouterMeters
 from tests.support.attached_grid import AttachedGrid, MemoryStore
 from tests.support.grids import diamond
@@ -66,10 +73,15 @@ class Northbound:
     channel: grpc.aio.Channel
     address: str
     server: grpc.aio.Server
+    optimiser: Optimiser
 
     @property
     def power(self) -> PowerServiceStub:
         return PowerServiceStub(self.channel)
+
+    @property
+    def optimisation(self) -> OptimisationServiceStub:
+        return OptimisationServiceStub(self.channel)
 
     @property
     def topology(self) -> TopologyServiceStub:
@@ -93,12 +105,17 @@ async def northbound(*, connected: bool = True) -> AsyncIterator[Northbound]:
     if connected:
         grid.connect()
     address = f"127.0.0.1:{free_port()}"
-    server = await start_server(runtime, address, read_meters)
+    solver = Solver()
+    optimiser = Optimiser(runtime, solver, ReoptimiseLimits(least_gain_fraction=0.0))
+    server = await start_server(runtime, optimiser, address, read_meters)
     client = AsyncPowerClient(address)
     try:
         async with grpc.aio.insecure_channel(address) as channel:
-            yield Northbound(runtime, store, grid, client, channel, address, server)
+            yield Northbound(
+                runtime, store, grid, client, channel, address, server, optimiser
+            )
     finally:
         await client.close()
         await server.stop(None)
+        solver.close()
         runtime.close()

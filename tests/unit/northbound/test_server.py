@@ -74,6 +74,7 @@ async def test_reflection_lists_the_services_and_describes_them():
         listed, described = [each async for each in stub.ServerReflectionInfo(iter(requests))]
         names = {service.name for service in listed.list_services_response.service}
         assert names == {
+            "digitalgrid.v1.OptimisationService",
             "digitalgrid.v1.PowerService",
             "digitalgrid.v1.TopologyService",
             "grpc.health.v1.Health",
@@ -86,7 +87,7 @@ async def test_reflection_lists_the_services_and_describes_them():
 async def test_an_address_that_is_taken_is_an_error_that_says_what_to_do():
     async with northbound() as api:
         with pytest.raises(OSError, match=r"northbound\.listen") as error:
-            await start_server(api.runtime, api.address, read_meters)
+            await start_server(api.runtime, api.optimiser, api.address, read_meters)
         assert api.address in str(error.value)
 
 
@@ -94,7 +95,7 @@ async def test_an_address_that_is_taken_is_an_error_that_says_what_to_do():
 async def test_an_address_that_is_not_ours_is_an_error():
     async with northbound() as api:
         with pytest.raises(OSError, match=r"cannot listen on 192\.0\.2\.1"):
-            await start_server(api.runtime, "192.0.2.1:50051", read_meters)
+            await start_server(api.runtime, api.optimiser, "192.0.2.1:50051", read_meters)
 
 
 @in_loop

@@ -1,0 +1,144 @@
+"""A dispatch as values: what is ordered, what the solver is asked, and what it answers."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from controller.core.errors import Refusal, RefusalCode
+from controller.routing.cut import minimum_cut_to_sinks
+from controller.routing.dispatch import (
+    Dispatch,
+    DispatchProblem,
+    PlannedCircuit,
+    Prices,
+    decompose,
+    dispatch,
+)
+
+_W_PER_MW = 1e6
+# Of what a load asked for: less is rounding.
+_NOTHING = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a load shall be delivered; None: all that it takes beside what it has."""
+
+    load_id: str
+    power_w: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchOrder:
+    """No demands: every load. No sources: any. ``one_by_one``: loads are admitted or refused each by itself."""
+
+    request_id: str
+    demands: tuple[Demand, ...] = ()
+    source_ids: tuple[str, ...] = ()
+    prices: Prices = field(default_factory=Prices)
+    one_by_one: bool = False
+
+    def request_id_of(self, load_id: str) -> str:
+        return f"{self.request_id}/{load_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchQuestion:
+    """What the solver is asked, and the ids that its indices stand for. A hop is (link, router that sends), by arc."""
+
+    problem: DispatchProblem
+    source_ids: tuple[str, ...]
+    load_ids: tuple[str, ...]
+    hops: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """A plan in sums. Money and carbon are for an hour of it, tolls included."""
+
+    served_w: float
+    generated_w: float
+    line_loss_w: float
+    converter_loss_w: float
+    cost_per_h: float
+    carbon_kg_per_h: float
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchAnswer:
+    """The plan in figures, the circuits that carry it, in the order of their admission, and what it leaves out.
+
+    ``unserved_w`` is by load; the links and sources are the cut that binds it.
+    """
+
+    figures: Figures
+    circuits: tuple[PlannedCircuit, ...]
+    unserved_w: dict[str, float]
+    bottleneck_link_ids: tuple[str, ...]
+    bottleneck_source_ids: tuple[str, ...]
+    note: str = ""
+
+
+def answer(question: DispatchQuestion) -> DispatchAnswer:
+    """Solve; this is what takes a while. Raises Refusal where the solver does not converge."""
+    problem = question.problem
+    found = dispatch(problem)
+    if found.status != "optimal":
+        raise Refusal(
+            RefusalCode.ABORTED,
+            "NOT_CONVERGED",
+            f"the dispatch did not converge (off by {found.residual:.3g} of the largest load);"
+            " nothing is changed; ask for fewer loads at a time, or try again",
+        )
+    missing_w = problem.load_power_w - found.served_w
+    unserved = np.flatnonzero(missing_w > _NOTHING * problem.load_power_w)
+    links, sources = _binding_cut(question, found) if len(unserved) else ((), ())
+    return DispatchAnswer(
+        _figures_of(problem, found),
+        tuple(planned for planned in decompose(problem, found) if not planned.is_residue),
+        {question.load_ids[load]: float(missing_w[load]) for load in unserved},
+        links,
+        sources,
+        found.note,
+    )
+
+
+def _figures_of(problem: DispatchProblem, found: Dispatch) -> Figures:
+    served_w, generated_w = float(found.served_w.sum()), float(found.generated_w.sum())
+    line_loss_w = float((found.sent_w - found.received_w).sum())
+    toll_per_mwh = problem.toll_per_mwh[problem.graph.link]
+    costs_w = found.generated_w @ problem.source_cost_per_mwh + found.received_w @ toll_per_mwh
+    return Figures(
+        served_w,
+        generated_w,
+        line_loss_w,
+        generated_w - served_w - line_loss_w,
+        float(costs_w) / _W_PER_MW,
+        float(found.generated_w @ problem.source_carbon_kg_per_mwh) / _W_PER_MW,
+    )
+
+
+def _binding_cut(
+    question: DispatchQuestion, found: Dispatch
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The links and sources that keep the rest from being served, as flows without losses see it."""
+    problem = question.problem
+    wanted_w: dict[int, float] = {}
+    for node, power_w in zip(
+        problem.load_node.tolist(), problem.load_power_w.tolist(), strict=True
+    ):
+        wanted_w[node] = wanted_w.get(node, 0.0) + power_w
+    offered_w: dict[int, float] = {}
+    for node, power_w in zip(
+        problem.source_node.tolist(), problem.source_max_w.tolist(), strict=True
+    ):
+        offered_w[node] = offered_w.get(node, 0.0) + power_w
+    cut = minimum_cut_to_sinks(problem.graph, wanted_w, offered_w)
+    link_ids = dict.fromkeys(question.hops[arc][0] for arc in cut.arcs)
+    bound = set(cut.source_nodes)
+    source_ids = [
+        source_id
+        for source_id, node in zip(question.source_ids, problem.source_node.tolist(), strict=True)
+        if node in bound
+    ]
+    return tuple(link_ids), tuple(source_ids)

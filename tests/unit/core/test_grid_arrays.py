@@ -1,0 +1,68 @@
+"""Arrays that are changed in place answer as arrays that are built anew."""
+
+from dataclasses import replace
+
+import pytest
+
+from controller.core import grid_arrays
+from controller.core.grid_arrays import GridArrays
+from controller.core.grid_view import GridView
+from controller.core.ledger import Ledger
+from controller.core.lsdb import LinkState
+from tests.support.grids import mesh
+from tests.support.simulated_network import SimulatedNetwork
+
+
+@pytest.fixture
+def view() -> GridView:
+    return SimulatedNetwork.running(mesh()).core.view
+
+
+@pytest.fixture(autouse=True)
+def landmarks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small networks have none; here they shall be repaired too."""
+    monkeypatch.setattr(grid_arrays, "_LANDMARKS_PAY_FROM", 1)
+
+
+def changed(view: GridView, link_id: str, **figures: object) -> GridView:
+    links = {**view.links, link_id: replace(view.links[link_id], **figures)}
+    return replace(view, links=links)
+
+
+def injected_w(arrays: GridArrays) -> dict[tuple[str, str], float | None]:
+    """The least injection from every router to every other."""
+    found = {}
+    for source in arrays.router_ids:
+        for sink in arrays.router_ids:
+            path = arrays.search.best(arrays.node(sink), 1e6, {arrays.node(source): 9e6})
+            found[source, sink] = path.injected_w if path else None
+    return found
+
+
+@pytest.mark.parametrize(
+    "figures",
+    [
+        {"state": LinkState.DOWN},
+        {"resistance_ohm": 0.01},
+        {"resistance_ohm": 9.0},
+        {"voltage_v": 40_000.0},
+        {"ampacity_a": 20.0},
+    ],
+)
+def test_a_changed_line_is_taken_over_in_place(view: GridView, figures: dict) -> None:
+    arrays = GridArrays(view, Ledger())
+    before = injected_w(arrays)
+    other = changed(view, "r2-r5", **figures)
+    assert not arrays.adopt(other)
+    assert injected_w(arrays) == pytest.approx(injected_w(GridArrays(other, Ledger())), rel=1e-12)
+    assert injected_w(arrays) != before
+    assert not arrays.adopt(view)
+    assert injected_w(arrays) == pytest.approx(before, rel=1e-12)
+
+
+def test_another_router_or_line_makes_other_arrays(view: GridView) -> None:
+    arrays = GridArrays(view, Ledger())
+    links = {key: link for key, link in view.links.items() if key != "r2-r5"}
+    assert arrays.adopt(replace(view, links=links))
+    assert arrays.arc("r2-r5", "r2") is None
+    assert arrays.arcs(["r2-r5", "r1-r2"]) == arrays.arcs(["r1-r2"])

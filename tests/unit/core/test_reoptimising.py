@@ -1,0 +1,124 @@
+"""Circuits that stand badly are moved, make before break, and only where that pays."""
+
+from dataclasses import replace
+
+import pytest
+
+from controller.core.circuit import CircuitState, Constraints
+from controller.core.controller import Controller
+from controller.core.invariants import broken_invariants
+from controller.core.reoptimising import Move, ReoptimiseLimits
+from controller.core.request import PowerRequest
+from controller.routing.reoptimise import reoptimise
+from tests.support.grids import diamond
+from tests.support.simulated_network import SimulatedNetwork
+
+LIMITS = ReoptimiseLimits(most_moves=8, least_gain_fraction=0.0)
+
+
+@pytest.fixture
+def network() -> SimulatedNetwork:
+    return SimulatedNetwork.running(diamond())
+
+
+def reoptimised(
+    network: SimulatedNetwork, limits: ReoptimiseLimits = LIMITS, *, dry_run: bool = False
+) -> list[Move]:
+    question = network.core.reoptimiser.question()
+    if question is None:
+        return []
+    plan = reoptimise(question.graph, question.circuits)
+    moves = network.event(
+        lambda core, now_ns: core.reoptimise(limits, question, plan, now_ns, dry_run=dry_run)
+    )
+    assert broken_invariants(network.core) == []
+    return moves
+
+
+def detour(network: SimulatedNetwork, power_w: float = 2e6, **wanted: object) -> int:
+    """A circuit that took the long way because the short one was cut when it came."""
+    network.cut("r1-r2")
+    network.deliver_all()
+    request = PowerRequest("detour", "town", power_w, ("solar",), **wanted)
+    (circuit,) = network.request(request)
+    network.deliver_all()
+    network.mend("r1-r2")
+    network.deliver_all()
+    assert circuit.state is CircuitState.ACTIVE
+    assert circuit.newest().route.router_ids == ("r1", "r3", "r4")
+    return circuit.circuit_id
+
+
+def path(core: Controller, circuit_id: int) -> tuple[str, ...]:
+    return core.book.circuits[circuit_id].newest().route.router_ids
+
+
+def test_a_circuit_on_a_detour_comes_back_without_an_interruption(network):
+    circuit_id = detour(network)
+    before_w = network.core.book.circuits[circuit_id].newest().route.injected_w
+    (move,) = reoptimised(network)
+    assert move.moving
+    assert move.new.router_ids == ("r1", "r2", "r4")
+    network.deliver_all()
+    circuit = network.core.book.circuits[circuit_id]
+    assert circuit.state is CircuitState.ACTIVE
+    assert path(network.core, circuit_id) == ("r1", "r2", "r4")
+    assert list(circuit.generations) == [2]
+    assert before_w - circuit.newest().route.injected_w == pytest.approx(move.gain_w)
+    assert circuit.interruptions == 0
+    # And there it stays.
+    assert reoptimised(network) == []
+
+
+def test_a_dry_run_tells_and_moves_nothing(network):
+    circuit_id = detour(network)
+    (move,) = reoptimised(network, dry_run=True)
+    assert (move.moving, move.reason) == (False, "")
+    assert move.gain_w > 0.0
+    network.deliver_all()
+    assert path(network.core, circuit_id) == ("r1", "r3", "r4")
+
+
+def test_what_saves_too_little_or_is_one_too_many_stays(network):
+    detour(network)
+    (move,) = reoptimised(network, replace(LIMITS, least_gain_fraction=0.9))
+    assert (move.moving, move.reason) == (False, "saves too little to be worth a move")
+    assert reoptimised(network, replace(LIMITS, most_moves=0)) == []
+
+
+def test_constraints_hold_over_moves(network):
+    detour(network, constraints=Constraints(avoid_ids=("r2",)))
+    assert reoptimised(network) == []
+
+
+def test_a_dearer_source_is_not_taken(network):
+    (other,) = network.request(PowerRequest("other", "town", 3.5e6, ("gas",)))
+    (circuit,) = network.request(PowerRequest("any", "town", 2e6))
+    network.deliver_all()
+    network.event(lambda core, now_ns: core.release(other.circuit_id, now_ns))
+    network.deliver_all()
+    # Gas is one line from town and the sun two, but the sun costs nothing.
+    assert circuit.newest().route.source_id == "solar"
+    assert reoptimised(network) == []
+
+
+def test_circuits_that_are_on_the_move_or_away_are_left_alone(network):
+    assert network.core.reoptimiser.question() is None
+    circuit_id = detour(network)
+    network.event(lambda core, now_ns: core.change(circuit_id, 2.5e6, now_ns))
+    assert network.core.reoptimiser.question() is None
+
+
+def test_a_plan_that_is_outdated_harms_nobody(network):
+    circuit_id = detour(network)
+    question = network.core.reoptimiser.question()
+    plan = reoptimise(question.graph, question.circuits)
+    network.request(PowerRequest("first", "works", 5e6, ("solar",)))
+    network.deliver_all()
+    network.cut("r2-r4")
+    network.deliver_all()
+    (move,) = network.event(
+        lambda core, now_ns: core.reoptimise(LIMITS, question, plan, now_ns, dry_run=False)
+    )
+    assert (move.moving, move.reason) == (False, "does not fit beside what stands now")
+    assert path(network.core, circuit_id) == ("r1", "r3", "r4")
