@@ -1,7 +1,17 @@
 """Dispatch: min-cost flow over many sources and sinks at once, with line and converter losses."""
 
+from controller.routing.dispatch.binding_cut import BindingCut, binding_cut
 from controller.routing.dispatch.decomposition import PlannedCircuit, decompose
 from controller.routing.dispatch.dispatcher import dispatch
 from controller.routing.dispatch.problem import Dispatch, DispatchProblem, Prices
 
-__all__ = ["Dispatch", "DispatchProblem", "PlannedCircuit", "Prices", "decompose", "dispatch"]
+__all__ = [
+    "BindingCut",
+    "Dispatch",
+    "DispatchProblem",
+    "PlannedCircuit",
+    "Prices",
+    "binding_cut",
+    "decompose",
+    "dispatch",
+]

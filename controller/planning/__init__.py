@@ -1,0 +1,1 @@
+"""Plans of whole grids, made without a daemon: a grid file in, a report out."""

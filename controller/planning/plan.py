@@ -1,0 +1,136 @@
+"""The best dispatch of a grid, and the circuits that carry it, as one JSON object."""
+
+from os import PathLike
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from controller.planning.problem import PlanError, problem_of
+from controller.routing.dispatch import (
+    Dispatch,
+    DispatchProblem,
+    Prices,
+    binding_cut,
+    decompose,
+    dispatch,
+)
+from digitalgrid.gridfile import Grid, load_grid
+from digitalgrid.yaml_schema import ConfigError
+
+_W_PER_MW = 1e6
+# Of a load: what is less than that is not worth a word.
+_UNSERVED = 1e-6
+
+
+def plan_file(path: str | PathLike[str], prices: Prices | None = None) -> dict[str, Any]:
+    """The report of :func:`plan` on a grid file. Raises ConfigError for what cannot be read or planned."""
+    grid = load_grid(path)
+    try:
+        return plan(grid, prices)
+    except PlanError as error:
+        raise ConfigError(str(path), None, str(error)) from error
+
+
+def plan(grid: Grid, prices: Prices | None = None) -> dict[str, Any]:
+    """Serve loads by priority, then by value, at the least cost, then with the least loss; all figures in W.
+
+    ``status`` is "optimal", also where not all loads can be served (``unserved`` then names them, and ``binding_cut``
+    what keeps them from it), or "not converged", with all figures 0 and a ``note``. ``generated_w - served_w`` is
+    ``loss_w``, which is ``line_loss_w + converter_loss_w``, on top of what standing flows lose. ``circuits`` stand in
+    the order of their admission. ``solve_s`` are the seconds of the computation. Raises PlanError.
+    """
+    begin_s = perf_counter()
+    problem = problem_of(grid, prices)
+    answer = dispatch(problem)
+    circuits = decompose(problem, answer)
+    solve_s = perf_counter() - begin_s
+    report: dict[str, Any] = {"status": answer.status}
+    report |= _totals(problem, answer)
+    report |= _unserved(grid, problem, answer)
+    report["flows"] = _flows(grid, problem, answer)
+    report["circuits"] = [
+        {
+            "source": grid.sources[circuit.source].id,
+            "sink": grid.loads[circuit.load].id,
+            "path": [grid.routers[node].id for node in circuit.nodes],
+            "links": [grid.links[int(problem.graph.link[arc])].id for arc in circuit.arcs],
+            "delivered_w": circuit.delivered_w,
+            "injected_w": circuit.injected_w,
+        }
+        for circuit in circuits
+    ]
+    report["sources"] = {
+        source.id: float(generated_w)
+        for source, generated_w in zip(grid.sources, answer.generated_w, strict=True)
+    }
+    report |= {
+        "exact": answer.exact,
+        "surplus_w": answer.surplus_w,
+        "note": _note(answer),
+        "solve_s": solve_s,
+    }
+    return report
+
+
+def _totals(problem: DispatchProblem, answer: Dispatch) -> dict[str, float]:
+    graph = problem.graph
+    entering_w = np.zeros(graph.node_count)
+    np.add.at(entering_w, graph.head, answer.received_w)
+    np.add.at(entering_w, problem.source_node, answer.generated_w)
+    line_loss_w = float((answer.sent_w - answer.received_w).sum())
+    converter_loss_w = float(((1.0 - graph.efficiency) * entering_w).sum())
+    generation_cost = problem.source_cost_per_mwh @ answer.generated_w
+    toll = problem.toll_per_mwh[graph.link] @ answer.received_w
+    carbon_kg = problem.source_carbon_kg_per_mwh @ answer.generated_w
+    return {
+        "served_w": float(answer.served_w.sum()),
+        "generated_w": float(answer.generated_w.sum()),
+        "loss_w": line_loss_w + converter_loss_w,
+        "line_loss_w": line_loss_w,
+        "converter_loss_w": converter_loss_w,
+        "cost_per_h": float(generation_cost + toll) / _W_PER_MW,
+        "carbon_kg_per_h": float(carbon_kg) / _W_PER_MW,
+    }
+
+
+def _unserved(grid: Grid, problem: DispatchProblem, answer: Dispatch) -> dict[str, Any]:
+    short_w = problem.load_power_w - answer.served_w
+    unserved = np.flatnonzero(short_w > _UNSERVED * problem.load_power_w)
+    report: dict[str, Any] = {
+        "unserved": {grid.loads[load].id: float(short_w[load]) for load in unserved},
+        "binding_cut": {"links": [], "sources": []},
+    }
+    if len(unserved) and answer.status == "optimal":
+        cut = binding_cut(problem, answer, unserved)
+        report["binding_cut"] = {
+            "links": [grid.links[link].id for link in cut.links],
+            "sources": [grid.sources[source].id for source in cut.sources],
+        }
+    return report
+
+
+def _flows(grid: Grid, problem: DispatchProblem, answer: Dispatch) -> list[dict[str, Any]]:
+    graph = problem.graph
+    carrying = np.flatnonzero(answer.received_w > 0.0)
+    by_link = carrying[np.argsort(graph.link[carrying], kind="stable")]
+    return [
+        {
+            "link": grid.links[int(graph.link[arc])].id,
+            "from": grid.routers[int(graph.tail[arc])].id,
+            "to": grid.routers[int(graph.head[arc])].id,
+            "sent_w": float(answer.sent_w[arc]),
+            "received_w": float(answer.received_w[arc]),
+            "current_a": float(answer.received_w[arc] / graph.voltage_v[arc]),
+        }
+        for arc in by_link
+    ]
+
+
+def _note(answer: Dispatch) -> str:
+    if answer.status == "not converged":
+        return (
+            f"the solver stopped {answer.residual:.1e} (of the largest load) short of balance or "
+            "optimality, and nothing is planned; figures that differ less in size may help"
+        )
+    return answer.note

@@ -1,0 +1,55 @@
+"""A grid as a dispatch problem: ids become numbers, standing flows become load on the lines."""
+
+import numpy as np
+
+from controller.routing.dispatch import DispatchProblem, Prices
+from controller.routing.graph import PowerGraph, graph_of_links
+from digitalgrid.gridfile import Grid
+
+
+class PlanError(ValueError):
+    """A grid that cannot be planned; the text says what to do."""
+
+
+def problem_of(grid: Grid, prices: Prices | None = None) -> DispatchProblem:
+    """All things keep the grid's order. Raises PlanError for standing flows that are too large."""
+    node = {router.id: index for index, router in enumerate(grid.routers)}
+    graph = graph_of_links(
+        [router.efficiency for router in grid.routers],
+        [node[link.a] for link in grid.links],
+        [node[link.b] for link in grid.links],
+        [link.resistance_ohm for link in grid.links],
+        [link.voltage_v for link in grid.links],
+        [link.ampacity_a for link in grid.links],
+    )
+    _load_standing(grid, graph, node)
+    return DispatchProblem(
+        graph,
+        source_node=np.array([node[source.router] for source in grid.sources], dtype=np.int32),
+        source_max_w=np.array([source.max_power_w for source in grid.sources]),
+        source_cost_per_mwh=np.array([source.cost_per_mwh for source in grid.sources]),
+        source_carbon_kg_per_mwh=np.array([source.carbon_kg_per_mwh for source in grid.sources]),
+        load_node=np.array([node[load.router] for load in grid.loads], dtype=np.int32),
+        load_power_w=np.array([load.power_w for load in grid.loads]),
+        load_priority=np.array([load.priority for load in grid.loads], dtype=np.int64),
+        load_value_per_mwh=np.array([load.value_per_mwh for load in grid.loads]),
+        toll_per_mwh=np.array([link.cost_per_mwh for link in grid.links]),
+        prices=prices or Prices(),
+    )
+
+
+def _load_standing(grid: Grid, graph: PowerGraph, node: dict[str, int]) -> None:
+    number = {link.id: index for index, link in enumerate(grid.links)}
+    standing_a = np.zeros(graph.arc_count)
+    for index, flow in enumerate(grid.standing):
+        link = grid.link_of_standing(index)
+        on_link = (graph.link == number[link.id]) & (graph.tail == node[flow.from_])
+        standing_a[np.flatnonzero(on_link)[0]] += flow.power_w / link.voltage_v
+        total_a = standing_a[graph.link == number[link.id]].sum()
+        if total_a > link.ampacity_a * (1.0 + 1e-9):
+            raise PlanError(
+                f"standing[{index}]: link {link.id!r} would carry {total_a:g} A, and its ampacity is "
+                f"{link.ampacity_a:g} A; lower power_w or raise the ampacity"
+            )
+    for arc in np.flatnonzero(standing_a):
+        graph.set_load(int(arc), float(standing_a[arc]))
