@@ -48,8 +48,8 @@ class Problem:
 def problem_of(graph: PowerGraph, circuits: Circuits) -> Problem:
     own_a = np.bincount(circuits.paths.arcs, circuits.current_a, minlength=graph.arc_count)
     link_count = int(graph.link.max(initial=-1)) + 1
-    free_a = np.full(link_count, np.inf)
-    np.minimum.at(free_a, graph.link, graph.headroom_a)
+    free_a = np.full(link_count, -np.inf)
+    np.maximum.at(free_a, graph.link, graph.headroom_a)
     own_of_link_a = np.bincount(graph.link, own_a, minlength=link_count)
     drawn_w = np.bincount(
         circuits.paths.source,

@@ -230,8 +230,8 @@ def _standing(problem: Problem, pool: Pool) -> Reserved:
     graph, circuits = problem.graph, problem.circuits
     current_a = np.zeros(len(pool.paths.arcs))
     current_a[: len(circuits.current_a)] = circuits.current_a
-    room_a = np.full(problem.link_count, inf)
-    np.minimum.at(room_a, graph.link, graph.headroom_a)
+    room_a = np.full(problem.link_count, -inf)
+    np.maximum.at(room_a, graph.link, graph.headroom_a)
     held_w = injected_w(graph, circuits, circuits.paths)
     drawn_w: Floats = np.zeros(len(circuits.source_node))
     np.add.at(drawn_w, circuits.paths.source, held_w)
