@@ -6,6 +6,8 @@ import scipy.sparse as sp
 
 from controller.routing.graph import PowerGraph
 
+_MOST = 1e3
+
 
 def least_injected_w(
     graph: PowerGraph,
@@ -34,16 +36,19 @@ def least_injected_w(
     curve = graph.resistance_ohm / graph.voltage_v**2 * unit_w
     usable = np.maximum(graph.headroom_a, 0.0) * share_of_limits
     used = sp.csr_matrix((np.ones(m), (graph.link, arcs)), shape=(int(graph.link.max()) + 1, m))
-    room = np.full(used.shape[0], np.inf)
-    np.minimum.at(room, graph.link, usable * graph.voltage_v / unit_w)
+    # Nothing needs a thousand times the power, and the solver is the better for it.
+    most = np.minimum(usable * graph.voltage_v / unit_w, _MOST)
+    room = np.zeros(used.shape[0])
+    np.maximum.at(room, graph.link, most)
     problem = cp.Problem(
         cp.Minimize(cp.sum(injected)),
         [
             # Losing more than the line does is allowed, and never pays.
-            sent >= cp.multiply(1.0 + line, flow) + cp.multiply(curve, cp.square(flow)),
+            sent >= cp.multiply(1.0 + line, flow) + cp.square(cp.multiply(np.sqrt(curve), flow)),
             into @ flow + own @ injected >= out_of @ sent + load,
+            flow <= most,
             used @ flow <= room,
-            injected <= np.array(available_w) * share_of_limits / unit_w,
+            injected <= np.minimum(np.array(available_w) * share_of_limits / unit_w, _MOST),
         ],
     )
     problem.solve(solver=cp.CLARABEL)
