@@ -84,7 +84,14 @@ def reoptimise(graph: PowerGraph, circuits: Circuits) -> Plan:
 
 
 def reoptimise_linear(graph: PowerGraph, circuits: Circuits) -> LinearPlan:
-    """One round: the best paths at losses linear around what stands; what was gained may not be real."""
+    """One round: the best paths at losses linear around what stands; what is gained by that may not be real.
+
+    Raises ValueError where there are no circuits, and RuntimeError where HiGHS ends without an optimum.
+    """
+    if circuits.count == 0:
+        raise ValueError(
+            "there are no circuits, so there is nothing to take losses as linear around"
+        )
     problem = problem_of(graph, circuits)
     pool = Pool(circuits)
     linear = linear_at(
