@@ -23,7 +23,7 @@ _MOST_MOVED = 1e-5
 _MOST_BEYOND = 1e-7
 _MOST_TAKEN = 1e-4
 # Of a limit, what rounding may have beyond it; and how often limits are kept by serving less.
-_ROUNDING = 1e-10
+_ROUNDING = 1e-9
 _MOST_CORRECTIONS = 8
 # Of a usual cost: what the cheapest source costs at least, where surplus is curtailed.
 _LEAST_COST = 1e-3

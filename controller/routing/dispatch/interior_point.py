@@ -30,13 +30,14 @@ _MOST_ITERATIONS = 200
 # In scaled power, in scaled price (and of the greatest cost), and their product.
 _POWER_TOLERANCE = 1e-10
 _PRICE_TOLERANCE = 1e-10
-_GAP_TOLERANCE = 1e-14
+_GAP_TOLERANCE = 1e-17
 # Products are not driven further down, where rounding would take over.
-_LEAST_TARGET = 1e-16
-# Where rounding ends progress, a point this many times worse will do. What balance lacks is corrected afterwards, so
-# it may lack more.
-_GOOD_ENOUGH = 1e2
-_BALANCE_CORRECTED = 1e3
+_LEAST_TARGET = 1e-21
+# Where rounding ends progress, less will do. What balance then lacks is corrected afterwards.
+_GOOD_POWER = 1e-5
+_GOOD_PRICE = 1e-6
+_GOOD_GAP = 1e-9
+_PROGRESS = 0.9
 _MOST_WITHOUT_PROGRESS = 15
 
 
@@ -55,11 +56,13 @@ def minimise(network: Network, pattern: Pattern, factor: Factor) -> Solution:
     lacking = Residuals(*(np.zeros_like(each) for each in (point.flow, point.power, point.waste)))
     predictor, step = empty_point(network), empty_point(network)
     costs = (np.abs(network.arc_cost).max(initial=0.0), np.abs(network.cell_cost).max(initial=0.0))
-    price_tolerance = _PRICE_TOLERANCE + 1e-14 * max(costs)
-    iterations, missed, residual = _iterate(
+    rounding = 1e-14 * float(max(costs))
+    price_tolerance = _PRICE_TOLERANCE + rounding
+    iterations, primal, dual, gap = _iterate(
         network, pattern, factor, point, best, lacking, predictor, step, price_tolerance
     )
-    return Solution(best, missed <= _GOOD_ENOUGH, residual, iterations)
+    good = primal <= _GOOD_POWER and dual <= _GOOD_PRICE + 1e2 * rounding and gap <= _GOOD_GAP
+    return Solution(best, good, max(primal, dual, gap), iterations)
 
 
 def _start(network: Network) -> Point:
@@ -174,24 +177,27 @@ def _iterate(
     predictor: Point,
     step: Point,
     price_tolerance: float,
-) -> tuple[int, float, float]:
-    """Leaves the best point in ``best``; returns iterations, by how many tolerances it misses, and its residual."""
+) -> tuple[int, float, float, float]:
+    """Leaves the best point in ``best``; returns iterations, and what it lacks: balance, stationarity, and its gap."""
     diagonal, upper = np.zeros(len(network.efficiency)), np.zeros(len(pattern.row))
-    least, since, residual = np.inf, 0, np.inf
+    least, since = np.inf, 0
+    lacks = (np.inf, np.inf, np.inf)
     for iteration in range(_MOST_ITERATIONS):
         primal, dual = residuals(network, point, lacking)
         gap = _gap(point, point, 0.0)
         balance = primal / _POWER_TOLERANCE
-        missed = max(balance / _BALANCE_CORRECTED, dual / price_tolerance, gap / _GAP_TOLERANCE)
+        missed = max(primal / _GOOD_POWER, dual / price_tolerance)
+        missed = max(missed, gap / _GAP_TOLERANCE)
         # A comparison with nan is false: what has overflowed ends here.
         if not (gap < np.inf and missed < np.inf):
-            return iteration, least, residual
+            return iteration, *lacks
         since += 1
-        if missed < least:
-            least, since, residual = missed, 0, max(primal, dual, gap)
+        if missed < _PROGRESS * least:
+            least, since = missed, 0
+            lacks = (primal, dual, gap)
             _copy(point, best)
         if max(missed, balance) <= 1.0 or since > _MOST_WITHOUT_PROGRESS:
-            return iteration, least, residual
+            return iteration, *lacks
         assemble(network, point, diagonal, upper)
         factorise(pattern, diagonal, upper, factor)
         direction(
@@ -215,4 +221,4 @@ def _iterate(
         )
         length = min(1.0, max(0.995, 1.0 - gap) * _longest_step(point, step))
         _move(point, step, length)
-    return _MOST_ITERATIONS, least, residual
+    return _MOST_ITERATIONS, *lacks

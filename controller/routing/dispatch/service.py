@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from controller.routing.dispatch.interior_point import Solution, minimise
 from controller.routing.dispatch.ldl import Factor
-from controller.routing.dispatch.newton import Point
+from controller.routing.dispatch.newton import Network, Point
 from controller.routing.dispatch.reduction import Reduction
 from controller.routing.graph import Floats, Ints
 
@@ -33,6 +33,8 @@ _VALUE_RANGE = 1e-3
 # Of a load, or of the unit of power, what counts as nothing.
 _RELATIVE = 1e-9
 _ABSOLUTE = 1e-10
+# Of all limits: how much less is tried where the solver does not converge.
+_LESS = (1e-7, 1e-5)
 # Of what a tier could be served, how little less counts as as much.
 _SAME = 1e-6
 
@@ -170,11 +172,27 @@ class Server:
                 least = max(least, min(greatest * _BY_TIER, _DEAREST))
         return weights
 
+    def _minimise(self, network: Network) -> Solution:
+        """Where limits meet by chance in one point, rounding can keep the solver from it: a little less parts them."""
+        solution = minimise(network, self._reduction.pattern, self._factor)
+        self._iterations += solution.iterations
+        for less in _LESS:
+            if solution.converged:
+                break
+            by_chance = np.random.default_rng(0)
+            capacity = network.capacity * (1.0 - less * by_chance.random(len(network.capacity)))
+            limit = network.cell_limit.copy()
+            sources = network.cell_gain > 0.0
+            limit[sources] *= 1.0 - less * by_chance.random(np.count_nonzero(sources))
+            tighter = network._replace(capacity=capacity, cell_limit=limit)
+            solution = minimise(tighter, self._reduction.pattern, self._factor)
+            self._iterations += solution.iterations
+        return solution
+
     def _solve(self, costs: Costs, weights: Floats) -> tuple[Solution, Floats]:
         cell_cost = np.concatenate([costs.source, -weights])
         network = self._reduction.network._replace(arc_cost=costs.arc, cell_cost=cell_cost)
-        solution = minimise(network, self._reduction.pattern, self._factor)
-        self._iterations += solution.iterations
+        solution = self._minimise(network)
         count = len(costs.source)
         power, rest = solution.point.power[count:], solution.point.rest[count:]
         nothing = np.maximum(_RELATIVE * self._limit, _ABSOLUTE)
