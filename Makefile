@@ -13,6 +13,7 @@ EXTRAS := emulation,proto,test
 TOPOLOGY ?= topologies/elan9.grid.yaml
 
 DEBIAN_PACKAGES := mininet openvswitch-switch ethtool iputils-ping iproute2
+KERNELS := $(shell find controller/routing -name '*.py')
 PROTOS := $(shell find proto -name '*.proto')
 STUBS := $(PROTOS:proto/%.proto=%_pb2.py)
 SOURCES := benchmarks controller digitalgrid router_agent topologies tests
@@ -30,7 +31,7 @@ AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || sudo -n true 2>/dev/null && echo yes |
 help: ## Says what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: debian $(STUBS) ## Makes .venv, installs Debian packages where it may, generates the gRPC stubs
+setup: debian $(STUBS) $(STAMPS)/compiled ## Makes .venv, installs Debian packages where it may, generates stubs, compiles kernels
 
 # Packages are looked for every time: that is quick, and right also after somebody removed one.
 debian:
@@ -55,6 +56,10 @@ $(STAMPS)/installed: setup.cfg pyproject.toml | debian
 	[ -x $(BIN)/pip ] || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
 	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/compiled: $(STUBS) $(KERNELS)
+	@echo "compiling the routing kernels; this takes a minute, and is kept"
+	@$(BIN)/python -m controller.warm_up && touch $@
 
 # What `make run` does not need: peers of the benchmarks, and published networks.
 $(STAMPS)/measured: $(STAMPS)/installed

@@ -17,6 +17,7 @@ from controller.solver import Solver
 from controller.southbound.service import start_server as start_southbound
 from controller.store.protocol import StoreError
 from controller.store.sqlite import SqliteStore
+from controller.warm_up import warm_up
 
 _log = logging.getLogger(__name__)
 _S = 1_000_000_000
@@ -48,6 +49,8 @@ def run(config: ControllerConfig) -> int:
     logging.basicConfig(
         level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    _log.info("loading the routing kernels; the very first time they are compiled, which takes a minute")
+    warm_up()
     try:
         return asyncio.run(serve(config))
     except (StoreError, OSError) as error:

@@ -1,6 +1,6 @@
 """Admission: find a route on the grid view, check it against what is reserved, and reserve it."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import inf
 
 from controller.core import ledger as resource
@@ -14,11 +14,13 @@ from controller.core.request import LEAST_POWER_W, PowerRequest
 from controller.core.route import Route, RouteLink
 from controller.routing.cspf import RELATIVE_TOLERANCE, Path
 from controller.routing.given_path import along
+from controller.routing.split import SplitPlan, split
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.physics import current_a
 
-MOST_PARTS = 16
 _RESOLUTION_W = 0.1
+# Of what one circuit would lose: more circuits wear more converters, so they must save at least this.
+_WORTH_SPLITTING = 0.01
 # Sums of many reservations may exceed a limit by rounding alone.
 LEDGER_TOLERANCE = 1e-6
 
@@ -186,30 +188,62 @@ class Admission:
         refusal = self._over_load_limit(request)
         if refusal is not None:
             raise refusal
+        route = self.route_for(request)
+        if request.allow_split and self._sink_is_usable(request):
+            plan = self._split(request)
+            whole = plan.missing_w == 0.0
+            if whole and (route is None or _is_worth_more_circuits(route, plan)):
+                return self._reserve_parts(request, plan, new_key)
+            if route is None:
+                raise self.explain(request, together_w=request.power_w - plan.missing_w)
+        if route is None:
+            raise self.explain(request)
+        key = new_key()
+        self._ledger.reserve(key, route)
+        return [(key, route)]
+
+    def _sink_is_usable(self, request: PowerRequest) -> bool:
+        return self.view.routers[self.view.loads[request.sink_id][0]].usable
+
+    def _split(self, request: PowerRequest) -> SplitPlan:
+        """The parts that inject least together."""
+        self.arrays.sync()
+        available = self.available_w(request.source_ids)
+        constraints = request.constraints
+        return split(
+            self.arrays.graph,
+            self.arrays.node(self.view.loads[request.sink_id][0]),
+            request.power_w,
+            [self.arrays.node(self.view.sources[each][0]) for each in available],
+            list(available.values()),
+            max_loss_fraction=constraints.max_loss_fraction,
+            max_hops=constraints.max_hops,
+            avoid_nodes=self.arrays.nodes(constraints.avoid_ids),
+            avoid_arcs=self.arrays.arcs(constraints.avoid_ids),
+        )
+
+    def _reserve_parts(
+        self, request: PowerRequest, plan: SplitPlan, new_key: Callable[[], CircuitGeneration]
+    ) -> list[tuple[CircuitGeneration, Route]]:
+        """One after another, as they were planned: each pays for the loss that it adds to those before it."""
+        sources = list(self.available_w(request.source_ids))
+        hops = self.arrays.hops()
         admitted: list[tuple[CircuitGeneration, Route]] = []
-        missing_w = request.power_w
-        for route in self._parts(request):
+        for part in plan.parts:
+            route = self.route_along(
+                request.sink_id,
+                part.power_w,
+                sources[part.source],
+                [hops[arc] for arc in part.arcs],
+            )
+            if route is None:
+                for key, _ in admitted:
+                    self._ledger.release(key)
+                raise self.explain(request, together_w=sum(each.power_w for _, each in admitted))
             key = new_key()
             self._ledger.reserve(key, route)
             admitted.append((key, route))
-            missing_w -= route.power_w
-            if missing_w <= 0.0:
-                return admitted
-        for key, _ in admitted:
-            self._ledger.release(key)
-        raise self.explain(request, together_w=request.power_w - missing_w)
-
-    def _parts(self, request: PowerRequest) -> Iterator[Route]:
-        """Routes for what is still missing, the largest that fits first; the caller reserves each before the next."""
-        missing_w = request.power_w
-        for _ in range(MOST_PARTS if request.allow_split else 1):
-            route = self.route_for(request, missing_w)
-            if route is None and request.allow_split:
-                route = self.largest(request, missing_w)
-            if route is None:
-                return
-            yield route
-            missing_w -= route.power_w
+        return admitted
 
     def route_for(
         self, request: PowerRequest, power_w: float | None = None, circuit_id: int = 0
@@ -310,6 +344,11 @@ def _as_request(circuit: Circuit, power_w: float) -> PowerRequest:
     return PowerRequest(
         circuit.request_id, circuit.sink_id, power_w, circuit.source_ids, circuit.constraints
     )
+
+
+def _is_worth_more_circuits(alone: Route, plan: SplitPlan) -> bool:
+    saved_w = alone.injected_w - plan.injected_w
+    return saved_w > _WORTH_SPLITTING * (alone.injected_w - alone.power_w)
 
 
 def injection_limit_w(power_w: float, constraints: Constraints) -> float:

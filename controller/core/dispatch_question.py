@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from controller.core.errors import Refusal, RefusalCode
-from controller.routing.cut import minimum_cut_to_sinks
 from controller.routing.dispatch import (
     Dispatch,
     DispatchProblem,
     PlannedCircuit,
     Prices,
+    binding_cut,
     decompose,
     dispatch,
 )
@@ -92,13 +92,16 @@ def answer(question: DispatchQuestion) -> DispatchAnswer:
         )
     missing_w = problem.load_power_w - found.served_w
     unserved = np.flatnonzero(missing_w > _NOTHING * problem.load_power_w)
-    links, sources = _binding_cut(question, found) if len(unserved) else ((), ())
+    cut = binding_cut(problem, found, unserved)
+    link_ids = dict(
+        zip(problem.graph.link.tolist(), (hop[0] for hop in question.hops), strict=True)
+    )
     return DispatchAnswer(
         _figures_of(problem, found),
         tuple(planned for planned in decompose(problem, found) if not planned.is_residue),
         {question.load_ids[load]: float(missing_w[load]) for load in unserved},
-        links,
-        sources,
+        tuple(link_ids[link] for link in cut.links),
+        tuple(question.source_ids[source] for source in cut.sources),
         found.note,
     )
 
@@ -116,29 +119,3 @@ def _figures_of(problem: DispatchProblem, found: Dispatch) -> Figures:
         float(costs_w) / _W_PER_MW,
         float(found.generated_w @ problem.source_carbon_kg_per_mwh) / _W_PER_MW,
     )
-
-
-def _binding_cut(
-    question: DispatchQuestion, found: Dispatch
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The links and sources that keep the rest from being served, as flows without losses see it."""
-    problem = question.problem
-    wanted_w: dict[int, float] = {}
-    for node, power_w in zip(
-        problem.load_node.tolist(), problem.load_power_w.tolist(), strict=True
-    ):
-        wanted_w[node] = wanted_w.get(node, 0.0) + power_w
-    offered_w: dict[int, float] = {}
-    for node, power_w in zip(
-        problem.source_node.tolist(), problem.source_max_w.tolist(), strict=True
-    ):
-        offered_w[node] = offered_w.get(node, 0.0) + power_w
-    cut = minimum_cut_to_sinks(problem.graph, wanted_w, offered_w)
-    link_ids = dict.fromkeys(question.hops[arc][0] for arc in cut.arcs)
-    bound = set(cut.source_nodes)
-    source_ids = [
-        source_id
-        for source_id, node in zip(question.source_ids, problem.source_node.tolist(), strict=True)
-        if node in bound
-    ]
-    return tuple(link_ids), tuple(source_ids)

@@ -1,12 +1,16 @@
 """Admission: what fits is reserved, what does not is explained, and nothing is reserved for it."""
 
+from dataclasses import replace
+
 import pytest
 
 from controller.core.circuit import CircuitState, Constraints
+from controller.core.dispatch_question import Demand, DispatchOrder, answer
 from controller.core.errors import Refusal, RefusalCode
 from controller.core.invariants import broken_invariants
 from controller.core.ledger import link_direction, load, source
 from controller.core.request import PowerRequest
+from controller.routing.dispatch import Prices
 from digitalgrid.physics import added_line_loss_w
 from tests.support.grids import diamond
 from tests.support.simulated_network import SimulatedNetwork
@@ -155,3 +159,25 @@ def test_a_change_beyond_the_loads_limit_is_refused_also_while_waiting(network):
     network.event(lambda core, now_ns: core.change(circuit.circuit_id, 3e6, now_ns))
     network.heal()
     assert (circuit.state, circuit.power_w) == (CircuitState.ACTIVE, 3e6)
+
+
+@pytest.mark.parametrize("power_w", [6e6, 9e6, 11.4e6])
+def test_a_split_injects_as_little_as_the_best_dispatch(network, power_w):
+    order = DispatchOrder("best", (Demand("town", power_w),))
+    best = answer(
+        network.core.dispatcher.question(replace(order, prices=Prices(generation_share=0.0)))
+    )
+    circuits = network.request(request(power_w, allow_split=True))
+    injected_w = sum(circuit.newest().route.injected_w for circuit in circuits)
+    assert sum(circuit.power_w for circuit in circuits) == pytest.approx(power_w, rel=1e-12)
+    assert best.figures.served_w == pytest.approx(power_w)
+    # More circuits must be worth their wear.
+    loss_w = injected_w - power_w
+    assert injected_w <= best.figures.generated_w + 0.0101 * loss_w
+    if len(circuits) > 1:
+        assert injected_w <= best.figures.generated_w * 1.001
+
+
+def test_one_circuit_is_enough_where_more_would_save_little(network):
+    (circuit,) = network.request(request(0.5e6, allow_split=True))
+    assert circuit.power_w == 0.5e6
