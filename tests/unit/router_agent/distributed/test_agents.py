@@ -122,6 +122,33 @@ def test_a_router_whose_neighbour_holds_another_flow_begins_again(agent: Agent) 
 
 
 @both
+def test_any_single_corruption_is_noticed_and_mended(agent: Agent) -> None:
+    cells = [Cell("a", 0, (COAL,)), Cell("b", 8), Cell("c", 2, (SUN,))]
+    network = settled(agent, cells, [Line("ab", "a", "b", 9, 1), Line("bc", "b", "c", 9, 1)])
+    right = network.flows()
+
+    def mend() -> None:
+        network.heal()
+        assert network.flows() == right
+        assert network.agents["a"].outputs == {"coal": 5}
+
+    network.agents["a"].cell.outputs["coal"] = 7
+    mend()
+    network.agents["b"].cell.shortage = 1
+    mend()
+    network.agents["b"].price *= 3
+    mend()
+    network.agents["a"].ends["ab"].own_total += 1
+    mend()
+    network.agents["b"].ends["bc"].their_total += 1
+    mend()
+    network.agents["c"].epoch = Epoch(99, "c")
+    mend()
+    network.agents["b"].done = False
+    mend()
+
+
+@both
 def test_frames_of_a_former_epoch_only_tell_the_flow(agent: Agent) -> None:
     router = agent(Cell("a"), [Line("ab", "a", "b", 9, 1)])
     router.on_start()
