@@ -14,6 +14,7 @@ from digitalgrid.yaml_schema import ConfigError
 F = TypeVar("F", bound=Callable[..., Any])
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
+_PRICE = click.FloatRange(min=0)
 _FRACTION = click.FloatRange(0, 1, min_open=True)
 
 
@@ -88,13 +89,33 @@ def import_(network: str, path: Path, **options: Any) -> None:
     show_default=True,
     help="How to write the plan.",
 )
-def plan(file: Path, output: str) -> None:
-    """Computes the best dispatch of a grid FILE, and the circuits that carry it."""
+@click.option("--loss-price", "loss_per_mwh", type=_PRICE, default=0.0, help="Of every MWh lost.")
+@click.option("--carbon-price", "carbon_per_kg", type=_PRICE, default=0.0, help="Of every kg.")
+@click.option(
+    "--generation-share",
+    type=_PRICE,
+    default=1.0,
+    show_default=True,
+    help="How much of the costs of generation counts.",
+)
+@click.option(
+    "--toll-share",
+    type=_PRICE,
+    default=1.0,
+    show_default=True,
+    help="How much of the tolls of links counts.",
+)
+def plan(file: Path, output: str, **prices: float) -> None:
+    """Computes the best dispatch of a grid FILE, and the circuits that carry it.
+
+    Power is served by priority, then by value; then costs count, then losses.
+    """
     from controller.planning.plan import plan_file
     from controller.planning.tables import render
+    from controller.routing.dispatch import Prices
 
     with _explained():
-        found = plan_file(file)
+        found = plan_file(file, Prices(**prices))
     if output == "json":
         click.echo(json.dumps(found, indent=2))
     else:

@@ -59,7 +59,11 @@ def no_capacity() -> status_pb2.Status:
 
 
 @dataclass
-class FakeController(services.PowerServiceServicer, services.TopologyServiceServicer):
+class FakeController(
+    services.PowerServiceServicer,
+    services.OptimisationServiceServicer,
+    services.TopologyServiceServicer,
+):
     """Answers every call with the message under its name; refuses all while ``refusal`` is set."""
 
     answers: dict[str, Any] = field(default_factory=dict)
@@ -104,6 +108,9 @@ for _method in (
     "RequestPower",
     "BatchRequestPower",
     "ComputePower",
+    "ComputePaths",
+    "Dispatch",
+    "Reoptimise",
     "ChangeCircuit",
     "ReleaseCircuit",
     "GetCircuit",
@@ -121,6 +128,7 @@ def controller() -> Iterator[FakeController]:
     fake = FakeController()
     server = grpc.server(ThreadPoolExecutor(4))
     services.add_PowerServiceServicer_to_server(fake, server)
+    services.add_OptimisationServiceServicer_to_server(fake, server)
     services.add_TopologyServiceServicer_to_server(fake, server)
     fake.server = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     server.start()

@@ -1,5 +1,7 @@
 """OptimisationService over real gRPC, with the solver in its worker process."""
 
+import asyncio
+
 import grpc
 import pytest
 
@@ -159,3 +161,21 @@ async def test_paths_and_pairs_are_shown_and_nothing_is_reserved():
             too_many = pb.ComputePathsRequest(request=asked, most_paths=65)
             await api.client.compute_paths(too_many)
         assert refusal.value.reason == "TOO_MANY_PATHS"
+
+
+@in_loop
+async def test_circuits_move_by_themselves_where_that_is_configured():
+    async with northbound() as api:
+        api.grid.cut("r1-r2")
+        request = power_request("town", 2e6, source_ids=["solar"])
+        (circuit,) = (await api.client.request_power(request)).circuits
+        await active(api, [circuit])
+        api.grid.mend("r1-r2")
+        rounds = asyncio.create_task(api.optimiser.reoptimise_every(0.01))
+        try:
+            moved = api.runtime.core.book.circuits[circuit.circuit_id]
+            await until(lambda: moved.newest().route.router_ids == ("r1", "r2", "r4"))
+            await until(lambda: len(moved.generations) == 1)
+            assert moved.interruptions == 0
+        finally:
+            rounds.cancel()
