@@ -200,9 +200,9 @@ class PushRelabelAgent(CoordinatedAgent):
                     self._distance, end.label.distance + self._length_from(end, stage)
                 )
         for end in self.ends.values():
-            if end.told_label is None:
-                end.to_send = end.to_send or self._helps(end, stage)
-            elif end.told_label.distance != self._distance:
+            if not end.may_be_told(Label(self._distance)):
+                continue
+            if end.told_label is not None or self._helps(end, stage):
                 end.to_send = True
 
     def _length_from(self, end: LineEnd, stage: Stage) -> int:

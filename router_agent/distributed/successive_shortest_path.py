@@ -138,7 +138,7 @@ class SuccessiveShortestPathAgent(CoordinatedAgent):
             return
         self._consider_own(sign, self._label)
         for end in self.ends.values():
-            if end is not self._next_hop and end.told_label != self._label:
+            if end is not self._next_hop and end.may_be_told(self._label):
                 end.to_send = end.told_label is not None or self._may_follow(end, sign)
 
     def _choose_next_hop(self, sign: int) -> None:
@@ -234,5 +234,5 @@ class SuccessiveShortestPathAgent(CoordinatedAgent):
             known = self.cell.penalty if end.label is None else end.label.distance
             requests = end.requests(1)
             helps = bool(requests) and price + requests[0].cost < known
-            if end.told_label != self._label and (helps or end.told_label is not None):
+            if end.may_be_told(self._label) and (helps or end.told_label is not None):
                 end.to_send = True
