@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from controller.routing.compiled import compiled
+from controller.routing.compiled import compiled, compiled_in_place
 from controller.routing.graph import Floats, Ints
 from controller.routing.heap import heap_push, heap_remove_first
 from controller.routing.network_simplex import (
@@ -22,7 +22,7 @@ from controller.routing.network_simplex import (
     Network,
     set_prices,
 )
-from controller.routing.spanning_tree import Bools, thread_tree
+from controller.routing.spanning_tree import Bools, Indices, thread_tree
 
 _MOST_PHASES = 8
 # A phase that serves a smaller share of the nodes costs more than the pivots that it saves.
@@ -34,9 +34,9 @@ _NO_ARC = np.iinfo(np.int32).min
 class Adjacency(NamedTuple):
     """Arcs out of node v: ``leaving[v]`` up to ``leaving[v + 1]``; into it: those in ``into``, by ``into_start``."""
 
-    leaving: Ints
-    into_start: Ints
-    into: Ints
+    leaving: Indices
+    into_start: Indices
+    into: Indices
 
 
 class ShortestPaths(NamedTuple):
@@ -44,22 +44,22 @@ class ShortestPaths(NamedTuple):
 
     distance: Floats
     arc: Ints
-    order: Ints
+    order: Indices
 
 
 @compiled
 def adjacency(network: Network) -> Adjacency:
     """``network``'s arcs stand in the order of their tails."""
     n, m = network.node_count, network.arc_count
-    leaving = np.zeros(n + 1, dtype=np.int32)
-    into_start = np.zeros(n + 1, dtype=np.int32)
+    leaving = np.zeros(n + 1, dtype=np.uint32)
+    into_start = np.zeros(n + 1, dtype=np.uint32)
     for arc in range(m):
         leaving[network.tail[arc] + 1] += 1
         into_start[network.head[arc] + 1] += 1
     for node in range(n):
         leaving[node + 1] += leaving[node]
         into_start[node + 1] += into_start[node]
-    into = np.empty(m, dtype=np.int32)
+    into = np.empty(m, dtype=np.uint32)
     free = into_start[:-1].copy()
     for arc in range(m):
         head = network.head[arc]
@@ -74,7 +74,7 @@ def start(network: Network, basis: Basis, near: Adjacency, supply: Floats, by_pa
     n = network.node_count
     left = supply.copy()
     paths = ShortestPaths(
-        np.empty(n), np.full(n, _NO_ARC, dtype=np.int32), np.empty(n, dtype=np.int32)
+        np.empty(n), np.full(n, _NO_ARC, dtype=np.int32), np.empty(n, dtype=np.uint32)
     )
     settled = 0
     if by_paths:
@@ -109,7 +109,7 @@ def _send_by_paths(
     return settled
 
 
-@compiled
+@compiled_in_place
 def _settle(
     network: Network,
     flow: Floats,
@@ -127,14 +127,14 @@ def _settle(
     distance[:] = inf
     by[:] = _NO_ARC
     size = settled = 0
-    for node in range(len(left)):
-        if left[node] > 0.0:
-            distance[node] = 0.0
-            heap_push(keys, items, size, 0.0, node)
+    for source in range(len(left)):
+        if left[source] > 0.0:
+            distance[source] = 0.0
+            heap_push(keys, items, size, 0.0, source)
             size += 1
     farthest = 0.0
     while size > 0:
-        key, node = keys[0], items[0]
+        key, node = keys[0], np.uint32(items[0])
         heap_remove_first(keys, items, size)
         size -= 1
         if key > distance[node]:
@@ -166,12 +166,12 @@ def _settle(
                     by[other] = ~arc
                     heap_push(keys, items, size, reached, other)
                     size += 1
-    for node in range(len(left)):
-        price[node] += min(distance[node], farthest)
+    for any_node in range(len(left)):
+        price[any_node] += min(distance[any_node], farthest)
     return settled
 
 
-@compiled
+@compiled_in_place
 def _send_down(
     network: Network, flow: Floats, left: Floats, paths: ShortestPaths, settled: int, wanted: Floats
 ) -> None:
@@ -213,7 +213,7 @@ def _send_down(
 
 
 @compiled
-def _make_tree(network: Network, basis: Basis, near: Adjacency, by: Ints, settled: Ints) -> None:
+def _make_tree(network: Network, basis: Basis, near: Adjacency, by: Ints, settled: Indices) -> None:
     """A strongly feasible tree of arcs between their bounds, then of the last phase's paths, then of last resorts."""
     flow, state, capacity = basis.flow, basis.state, network.capacity
     root = network.node_count
@@ -224,7 +224,7 @@ def _make_tree(network: Network, basis: Basis, near: Adjacency, by: Ints, settle
             state[arc] = FULL if flow[arc] == capacity[arc] else BETWEEN
     seen = np.zeros(root + 1, dtype=np.bool_)
     seen[root] = True
-    order = np.empty(root, dtype=np.int32)
+    order = np.empty(root, dtype=np.uint32)
     count = 0
     for arc in range(network.arc_count, network.priced):
         # Something more can come by it from the root: supply that is not used, or a demand that is served in part.
@@ -249,13 +249,13 @@ def _make_tree(network: Network, basis: Basis, near: Adjacency, by: Ints, settle
     thread_tree(basis.tree, order)
 
 
-@compiled
+@compiled_in_place
 def _grow(
     network: Network,
     basis: Basis,
     near: Adjacency,
     seen: Bools,
-    order: Ints,
+    order: Indices,
     count: int,
     node: int,
     above: int,
@@ -278,12 +278,12 @@ def _grow(
     return count
 
 
-@compiled
+@compiled_in_place
 def _add(
     network: Network,
     basis: Basis,
     seen: Bools,
-    order: Ints,
+    order: Indices,
     count: int,
     node: int,
     above: int,

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from enum import Enum
-from math import fsum
 from typing import NamedTuple
 
 import numpy as np
@@ -28,8 +27,8 @@ _RELATIVE_TOLERANCE = 1e-9
 # Many times more than was ever needed; who needs more is told so, and not left waiting.
 _PIVOTS_AN_ARC = 50
 _FEWEST_PIVOTS = 10_000
-# The first penalty for what is not served, in the dearest prices of what the start serves.
-_PENALTY_IN_PRICES = 3.0
+# The first penalties for what is not served, in the dearest price of what the start serves.
+_PENALTIES = (1.0, 8.0)
 
 
 class Status(Enum):
@@ -98,7 +97,7 @@ def linear_min_cost_flow(
     supplies = np.array(supply, dtype=np.float64)
     if supplies.shape != (node_count,) or not np.all(np.isfinite(supplies)):
         raise ValueError(f"supply must be {node_count} finite numbers, one a node")
-    supplied, demanded = fsum(supplies[supplies > 0.0]), -fsum(supplies[supplies < 0.0])
+    supplied, demanded = (float(each.clip(0.0).sum()) for each in (supplies, -supplies))
     excess = supplied - demanded
     rounding = node_count * np.finfo(np.float64).eps * max(supplied, demanded)
     if (excess > rounding and not spare_supply) or (-excess > rounding and not unserved_demand):
@@ -130,7 +129,9 @@ def linear_min_cost_flow(
         status = Status.INFEASIBLE
     else:
         status = Status.OPTIMAL
-    return LinearFlow(status, flow, price, unused, unserved, fsum(flow * arcs.cost), penalty)
+    return LinearFlow(
+        status, flow, price, unused, unserved, float((flow * arcs.cost).sum()), penalty
+    )
 
 
 def compile_kernels() -> None:
@@ -190,7 +191,7 @@ def _network_of(
     arc_count = int(row[node_count])
     priced = arc_count + int(np.count_nonzero(supply))
     count = priced + node_count
-    tails, heads = np.empty(count, dtype=np.int32), np.empty(count, dtype=np.int32)
+    tails, heads = np.empty(count, dtype=np.uint32), np.empty(count, dtype=np.uint32)
     capacities, costs, ranks = np.empty(count), np.zeros(count), np.zeros(count)
     original = np.empty(arc_count, dtype=np.int32)
     for arc in range(len(tail)):
@@ -232,13 +233,13 @@ def _solve(
 ) -> tuple[int, float, bool]:
     """How it ended, the penalty, and whether that is yet to be found from the ranks.
 
-    At first a moderate penalty stands for each rank. Where all can be served that leads to the same flow in far fewer
-    pivots, since those that serve something heed the cost of the way.
+    At first moderate penalties stand for each rank. Where all can be served that leads to the same flow in far fewer
+    pivots, since those that serve something heed the cost of the way; and what is dear is better served last.
     """
     start(network, basis, adjacency(network), supply, by_paths)
     most_pivots = _FEWEST_PIVOTS + _PIVOTS_AN_ARC * network.priced
     dearest = np.max(np.abs(basis.price)) if by_paths else np.max(np.abs(network.cost))
-    penalty = _PENALTY_IN_PRICES * dearest if dearest > 0.0 else 1.0
+    cost, no_ranks = network.cost.copy(), np.zeros_like(network.rank)
     penalised = Network(
         network.node_count,
         network.arc_count,
@@ -246,13 +247,19 @@ def _solve(
         network.tail,
         network.head,
         network.capacity,
-        network.cost + penalty * network.rank,
-        np.zeros_like(network.rank),
+        cost,
+        no_ranks,
     )
-    set_prices(penalised, basis)
-    end = improve(penalised, basis, most_pivots, False)
-    by_rank = end == OPTIMAL and bool(np.any((basis.flow > 0.0) & (network.rank > 0.0)))
-    if by_rank:
+    end, penalty, by_rank = OPTIMAL, 0.0, True
+    for factor in _PENALTIES:
+        penalty = factor * dearest if dearest > 0.0 else 1.0
+        cost[:] = network.cost + penalty * network.rank
+        set_prices(penalised, basis)
+        end = improve(penalised, basis, most_pivots, False)
+        by_rank = bool(np.any((basis.flow > 0.0) & (network.rank > 0.0)))
+        if end != OPTIMAL or not by_rank:
+            break
+    if end == OPTIMAL and by_rank:
         set_prices(network, basis)
         end = improve(network, basis, most_pivots, True)
     set_tree_flows(network, basis, supply)

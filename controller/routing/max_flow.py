@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from controller.routing.compiled import compiled
+from controller.routing.compiled import compiled, compiled_in_place
 from controller.routing.graph import Floats, Ints
 from controller.routing.spanning_tree import Bools
 
@@ -89,7 +89,7 @@ def maximum_flow(
     return room.flow, level >= 0
 
 
-@compiled
+@compiled_in_place
 def _set_levels(room: Room, ends: Ends, level: Ints, queue: Ints) -> tuple[int, int]:
     """Distances to sinks that want more, up to the first at which more is offered: -1 where there is none.
 
@@ -128,7 +128,7 @@ def _set_levels(room: Room, ends: Ends, level: Ints, queue: Ints) -> tuple[int, 
     return reached, farthest
 
 
-@compiled
+@compiled_in_place
 def _send_from(room: Room, ends: Ends, source: int, level: Ints, tried: Ints, way: Ints) -> None:
     """Send what a source offers down the levels, until it is gone or no way is left.
 
@@ -154,7 +154,7 @@ def _send_from(room: Room, ends: Ends, source: int, level: Ints, tried: Ints, wa
             tried[node] += 1
 
 
-@compiled
+@compiled_in_place
 def _next(room: Room, node: int, level: Ints, tried: Ints) -> int:
     """The next arc by which something can go one level down; ``tried`` moves up to it."""
     out = room.leaving_start[node + 1] - room.leaving_start[node]
@@ -172,7 +172,7 @@ def _next(room: Room, node: int, level: Ints, tried: Ints) -> int:
     return _NONE
 
 
-@compiled
+@compiled_in_place
 def _send(room: Room, ends: Ends, source: int, sink: int, way: Ints, length: int) -> int:
     """Send what fits along a way. Returns how long its beginning is that has room left."""
     most = min(ends.offered[source], ends.wanted[sink])
@@ -197,12 +197,12 @@ def _send(room: Room, ends: Ends, source: int, sink: int, way: Ints, length: int
     return left if left < length else 0
 
 
-@compiled
+@compiled_in_place
 def _ahead(room: Room, arc: int) -> int:
     """The node to which something sent by an arc comes."""
     return int(room.head[arc] if arc >= 0 else room.tail[~arc])
 
 
-@compiled
+@compiled_in_place
 def _behind(room: Room, arc: int) -> int:
     return int(room.tail[arc] if arc >= 0 else room.head[~arc])

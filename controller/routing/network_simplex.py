@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from controller.routing.compiled import compiled
-from controller.routing.graph import Floats, Ints
-from controller.routing.spanning_tree import Tree, hang, join_of
+from controller.routing.compiled import compiled, compiled_in_place
+from controller.routing.graph import Floats
+from controller.routing.spanning_tree import Indices, Tree, hang
 
 States = npt.NDArray[np.int8]
 
@@ -28,6 +28,7 @@ _ONE_RANK = 1e100
 # A reduced cost that is so small beside what it was computed from is rounding.
 _ROUNDING = 2e-14
 _FEWEST_A_BLOCK = 16
+_PIVOTS_A_BLOCK_SIZE = 64
 # Prices computed anew from the tree may show more to improve, where costs are not whole numbers.
 _MOST_REPRICINGS = 20
 
@@ -42,8 +43,8 @@ class Network(NamedTuple):
     node_count: int
     arc_count: int
     priced: int
-    tail: Ints
-    head: Ints
+    tail: Indices
+    head: Indices
     capacity: Floats
     cost: Floats
     rank: Floats
@@ -96,13 +97,14 @@ def set_tree_flows(network: Network, basis: Basis, supply: Floats) -> None:
 @compiled
 def improve(network: Network, basis: Basis, most_pivots: int, ranked: bool) -> int:
     """Pivot until no arc improves the flow. ``ranked`` is False where no arc but the last ones has a rank."""
-    room = np.empty(network.node_count + 2, dtype=np.int32)
+    room = np.empty(network.node_count + 2, dtype=np.uint32)
     for arc in range(network.priced):
-        if basis.state[arc] == BETWEEN and not _pivot(network, basis, arc, -1, room):
+        if basis.state[arc] == BETWEEN and _pivot(network, basis, arc, -1, room) < 0:
             return UNBOUNDED
-    block = max(_FEWEST_A_BLOCK, int(np.sqrt(network.priced)))
+    least_block = max(_FEWEST_A_BLOCK, int(np.sqrt(network.priced)))
+    block, moved = least_block, 0
     begin, repriced, fresh = 0, 0, False
-    for _ in range(most_pivots):
+    for pivot in range(most_pivots):
         if ranked:
             entering, begin = _entering_by_rank(network, basis, begin, block)
         else:
@@ -114,12 +116,21 @@ def improve(network: Network, basis: Basis, most_pivots: int, ranked: bool) -> i
             repriced, fresh = repriced + 1, True
             continue
         fresh = False
-        if not _pivot(network, basis, entering, basis.state[entering], room):
+        shifted = _pivot(network, basis, entering, basis.state[entering], room)
+        if shifted < 0:
             return UNBOUNDED
+        moved += shifted
+        if pivot % _PIVOTS_A_BLOCK_SIZE == 0:
+            # Where pivots move much of the tree, it pays to choose them among more arcs, so that there are fewer.
+            if moved > block * _PIVOTS_A_BLOCK_SIZE:
+                block = min(block + block // 2, network.priced)
+            else:
+                block = max(block - block // 3, least_block)
+            moved = 0
     return STALLED
 
 
-@compiled
+@compiled_in_place
 def _entering(network: Network, basis: Basis, begin: int, block: int) -> tuple[int, int]:
     """The arc of the next block with the least reduced cost, -1 if none is below zero; and where to go on."""
     tail, head, cost = network.tail, network.head, network.cost
@@ -141,7 +152,7 @@ def _entering(network: Network, basis: Basis, begin: int, block: int) -> tuple[i
     return -1, begin
 
 
-@compiled
+@compiled_in_place
 def _entering_by_rank(network: Network, basis: Basis, begin: int, block: int) -> tuple[int, int]:
     tail, head, cost = network.tail, network.head, network.cost
     state, price, rank = basis.state, basis.price, basis.rank
@@ -164,46 +175,55 @@ def _entering_by_rank(network: Network, basis: Basis, begin: int, block: int) ->
     return -1, begin
 
 
-@compiled
-def _pivot(network: Network, basis: Basis, entering: int, direction: int, room: Ints) -> bool:
-    """Send what fits around the cycle of an arc and the tree. False where nothing bounds that.
+@compiled_in_place
+def _pivot(network: Network, basis: Basis, entering: int, direction: int, room: Indices) -> int:
+    """Send what fits around the cycle of an arc and the tree. Returns how many prices changed, -1 if nothing binds.
 
     ``direction``: 1 to send more along the arc, -1 to send less.
     """
     tree, flow, capacity = basis.tree, basis.flow, network.capacity
-    tail, head = network.tail[entering], network.head[entering]
-    join = join_of(tree, tail, head)
     # The way leads from the root by `first`, the arc and `second` to the root.
     if direction > 0:
-        first, second, most = tail, head, capacity[entering] - flow[entering]
+        first, second = network.tail[entering], network.head[entering]
+        most = capacity[entering] - flow[entering]
     else:
-        first, second, most = head, tail, flow[entering]
+        first, second = network.head[entering], network.tail[entering]
+        most = flow[entering]
     # Of the arcs that bind, the one nearest to the join on the first side leaves, else the farthest on the second.
-    top, on_first = -1, False
-    node = first
-    while node != join:
-        arc = tree.via[node]
-        left = flow[arc] if tree.upward[node] else capacity[arc] - flow[arc]
-        if left <= most:
-            most, top, on_first = left, node, True
-        node = tree.parent[node]
-    node = second
-    while node != join:
-        arc = tree.via[node]
-        left = capacity[arc] - flow[arc] if tree.upward[node] else flow[arc]
-        if left < most:
-            most, top, on_first = left, node, False
-        node = tree.parent[node]
+    top = top_on_second = np.uint32(network.node_count)
+    most_on_second = inf
+    down, up = first, second
+    down_size, up_size = tree.size[down], tree.size[up]
+    while down != up:
+        if down_size < up_size:
+            arc, upward = tree.via[down], tree.upward[down]
+            carried, room_left = flow[arc], capacity[arc] - flow[arc]
+            left = carried if upward else room_left
+            if left <= most:
+                most, top = left, down
+            down = tree.parent[down]
+            down_size = tree.size[down]
+        else:
+            arc, upward = tree.via[up], tree.upward[up]
+            carried, room_left = flow[arc], capacity[arc] - flow[arc]
+            left = room_left if upward else carried
+            if left < most_on_second:
+                most_on_second, top_on_second = left, up
+            up = tree.parent[up]
+            up_size = tree.size[up]
+    join, on_first = down, True
+    if most_on_second < most:
+        most, top, on_first = most_on_second, top_on_second, False
     if most == inf:
-        return False
+        return -1
     if most > 0.0:
         flow[entering] += direction * most
         _send(tree, flow, first, join, -most)
         _send(tree, flow, second, join, most)
-    if top < 0:
+    if top == network.node_count:
         basis.state[entering] = -direction
         flow[entering] = capacity[entering] if direction > 0 else 0.0
-        return True
+        return 0
     leaving = tree.via[top]
     if on_first == tree.upward[top]:
         flow[leaving] = 0.0
@@ -213,36 +233,32 @@ def _pivot(network: Network, basis: Basis, entering: int, direction: int, room: 
         basis.state[leaving] = FULL
     basis.state[entering] = IN_TREE
     node, below = (first, second) if on_first else (second, first)
-    _shift_prices(network, basis, entering, node, below, top, join, room)
-    return True
+    hang(tree, entering, network.tail[entering] == node, node, below, int(top), join, room)
+    return _shift_prices(network, basis, entering, node, below)
 
 
-@compiled
+@compiled_in_place
 def _send(tree: Tree, flow: Floats, node: int, join: int, more: float) -> None:
     """Send more from a node upward to ``join``."""
-    while node != join:
-        if tree.upward[node]:
-            flow[tree.via[node]] += more
-        else:
-            flow[tree.via[node]] -= more
-        node = tree.parent[node]
+    at = np.uint32(node)
+    while at != join:
+        flow[tree.via[at]] += more if tree.upward[at] else -more
+        at = tree.parent[at]
 
 
-@compiled
-def _shift_prices(
-    network: Network, basis: Basis, arc: int, node: int, below: int, top: int, join: int, room: Ints
-) -> None:
-    """Hang a subtree by the arc that enters, at prices that make the arc's reduced cost zero."""
+@compiled_in_place
+def _shift_prices(network: Network, basis: Basis, arc: int, node: int, below: int) -> int:
+    """Make the reduced cost zero of an arc that a subtree hangs by now. Returns how many prices changed."""
     tree = basis.tree
-    upward = network.tail[arc] == node
-    hang(tree, arc, upward, node, below, top, join, room)
-    sign = 1.0 if upward else -1.0
+    sign = 1.0 if tree.upward[node] else -1.0
     price = basis.price[below] - basis.price[node] - sign * network.cost[arc]
     rank = basis.rank[below] - basis.rank[node] - sign * network.rank[arc]
-    begin, end = np.int64(node), np.int64(tree.thread[tree.last[node]])
-    if 2 * tree.size[node] > network.node_count:
+    begin, end = np.uint32(node), tree.thread[tree.last[node]]
+    count = int(tree.size[node])
+    if 2 * count > network.node_count:
         # Only differences matter, so the smaller part moves.
         begin, end, price, rank = end, begin, -price, -rank
+        count = network.node_count + 1 - count
     at = begin
     while at != end:
         basis.price[at] += price
@@ -251,3 +267,4 @@ def _shift_prices(
         while begin != end:
             basis.rank[begin] += rank
             begin = tree.thread[begin]
+    return count
