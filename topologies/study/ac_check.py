@@ -27,7 +27,8 @@ def ac_losses(net: Any, steps: Sequence[int]) -> Iterator[tuple[int, float]]:
             # Of deprecations in pandapower's own calls.
             warnings.simplefilter("ignore")
             try:
-                pandapower.runpp(net)
+                # At some dozens of power flows, compiling would take longer than it saves.
+                pandapower.runpp(net, numba=False)
             except pandapower.LoadflowNotConverged:
                 yield step, float("nan")
                 continue

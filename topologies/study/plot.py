@@ -13,30 +13,36 @@ _VARIANTS = (("operated", "as operated", "tab:red"), ("routers", "with power rou
 _FIGURES = (("loss", "losses, kW"), ("unserved", "unserved, kW"))
 # More points than this on one curve are averaged by the day.
 _MOST_POINTS = 2000
+_LEAST_SHARE = 1e-3
 
 
 def plot(title: str, results: Sequence[StepResult], times: Sequence[datetime], path: Path) -> None:
     """Writes a PNG. ``times[i]`` is when ``results[i]`` is; steps without an answer leave gaps."""
     dates = require("matplotlib.dates")
     figure = require("matplotlib.figure").Figure(figsize=(11, 6), layout="constrained")
+    most_asked_kw = max((result.load_w for result in results), default=0.0) / 1e3
     by_day = len(results) > _MOST_POINTS
     figure.suptitle(f"{title} (means by day)" if by_day else title)
     for axes, (name, label) in zip(figure.subplots(2, 1, sharex=True), _FIGURES, strict=True):
         highest = 0.0
         for prefix, legend, colour in _VARIANTS:
             values_kw = np.array([getattr(each, f"{prefix}_{name}_w") for each in results]) / 1e3
-            highest = max(highest, float(np.nanmax(values_kw, initial=0.0)))
             shown_times, shown_kw = (
                 _means_by_day(times, values_kw) if by_day else (times, values_kw)
             )
+            highest = max(highest, float(np.nanmax(shown_kw, initial=0.0)))
             axes.plot(shown_times, shown_kw, label=legend, color=colour, linewidth=1.2)
         axes.set_ylabel(label)
-        axes.set_ylim(bottom=0.0, top=None if highest > 0.0 else 1.0)
+        # Nothing unserved is a flat line, and so is what no reader could see of the loads.
+        visible = highest if name == "loss" else max(highest, _LEAST_SHARE * most_asked_kw)
+        top = 1.05 * visible or 1.0
+        # A little below 0, so that a line at 0 is seen.
+        axes.set_ylim(bottom=-0.02 * top, top=top)
         axes.grid(alpha=0.3)
         locator = dates.AutoDateLocator()
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
-        axes.legend(loc="upper right")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right")
     figure.savefig(path, dpi=120)
 
 

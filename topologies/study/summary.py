@@ -133,13 +133,11 @@ def remarks_of(summary: Summary) -> list[str]:
         f"{summary.tie_routers} ties are power routers"
     ]
     if not summary.tie_routers:
-        remarks.append(
-            "the network has no open tie, so there is nothing that a power router could change"
-        )
+        remarks.append("there is no power router at a tie: differences do not come from any")
     if summary.passive_loops:
         remarks.append(
             f"{summary.passive_loops} loops without a power router: with power routers, flows there are the best "
-            "there could be, not those that impedances give; the saving is optimistic"
+            "there could be, not those that impedances give: that part of the difference is no saving"
         )
     if summary.shed_steps:
         remarks.append(

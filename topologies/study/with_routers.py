@@ -8,8 +8,8 @@ from controller.routing.dispatch import DispatchProblem, dispatch
 from controller.routing.graph import Floats, Ints, graph_of_links
 from topologies.study.case import Bools, StudyCase
 
-# Of one load or source: less than this is rounding.
-_NOTICED = 1e-6
+# Of one load or source: less than this is the solver's tolerance, and nobody goes without power for it.
+_NOTICED = 1e-5
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ def test_a_three_winding_transformer_loses_what_pandapower_says(loaded: tuple[st
     imported = import_pandapower(net)
     assert said(imported, "star")
     assert len(imported.grid.links) == 3
-    pp.runpp(net)
+    pp.runpp(net, numba=False)
     # The voltage at the loads falls by some 0.1 %, which the transport model does not see.
     ours_w = radial_loss_w(imported.grid, "bus0")
     assert ours_w == pytest.approx(net.res_trafo3w.pl_mw.sum() * 1e6, rel=0.02)
@@ -284,7 +284,7 @@ def test_losses_of_radial_networks_are_those_of_the_ac_power_flow(make: Any) -> 
     net.asymmetric_load["in_service"] = False
     imported = import_pandapower(net)
     assert imported.passive_loops == 0
-    pp.runpp(net)
+    pp.runpp(net, numba=False)
     theirs_w = (net.res_line.pl_mw.sum() + net.res_trafo.pl_mw.sum()) * 1e6
     ours_w = radial_loss_w(imported.grid, imported.router_of_bus[net.ext_grid.bus.iloc[0]])
     drop = 1.0 - net.res_bus.vm_pu.min()

@@ -57,7 +57,7 @@ def test_a_day_is_written_as_table_summary_and_plot(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "summary.json").read_text())["operated"]["loss_wh"] > 0.0
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
     printed = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "as operated" in printed and "no open tie" in printed
+    assert "as operated" in printed and "no power router at a tie" in printed
 
 
 def test_an_interrupted_study_goes_on_and_ends_the_same(

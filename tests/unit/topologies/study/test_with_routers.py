@@ -14,7 +14,9 @@ ENDLESS_W = 1e9
 
 def solve(case: StudyCase, load_w: list[float], local_w: list[float]) -> Answer:
     every = np.ones(len(case.link_a), dtype=np.bool_)
-    return Dispatcher(case, every, case.efficiency).solve(np.array(load_w), np.array([*local_w, ENDLESS_W]))
+    return Dispatcher(case, every, case.efficiency).solve(
+        np.array(load_w), np.array([*local_w, ENDLESS_W])
+    )
 
 
 def ring(efficiency: float) -> StudyCase:
