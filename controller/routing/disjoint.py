@@ -126,17 +126,15 @@ class PairSearch:
         return self._pairs.pair(question, split_routers=split, may_share=maximally), True
 
     def _described(self, pair: PricedPair) -> DisjointPair:
-        links, groups = self._risks.shared(pair)
-        between = (
-            set(self._graph.head[list(path.arcs[:-1])].tolist())
-            for path in (pair.first, pair.second)
-        )
+        # Links count in every kind, so where nothing is shared they need not be compared.
+        links = self._risks.shared_links(pair) if pair.shared else frozenset()
+        one, other = (self._graph.head[list(path.arcs[:-1])] for path in (pair.first, pair.second))
         return DisjointPair(
             pair.first.arcs,
             pair.second.arcs,
             pair.first.cost,
             pair.second.cost,
             tuple(sorted(links)),
-            tuple(sorted(set.intersection(*between))),
-            tuple(sorted(groups)),
+            tuple(sorted(set(one.tolist()).intersection(other.tolist()))),
+            tuple(sorted(self._risks.shared_groups(pair))),
         )

@@ -16,7 +16,7 @@ from controller.routing.graph import Floats, Ints
 from controller.routing.landmarks import Landmarks
 
 # Each is read for every router that is touched, and the next one raises the bound less.
-_MOST_ACTIVE = 4
+_MOST_ACTIVE = 3
 
 
 class LandmarkBounds(NamedTuple):
@@ -65,7 +65,7 @@ def choose_landmarks(bounds: LandmarkBounds, sink: int, sources: Ints, share: fl
         if not beyond > 0.0:
             continue
         at = count
-        if count == _MOST_ACTIVE:
+        if count == len(active):
             at -= 1
             if beyond <= apart[at]:
                 continue

@@ -82,10 +82,13 @@ class RiskSearch:
         groups = int(risk_groups.groups.max()) + 1 if len(risk_groups.groups) else 0
         self._links_of_group = _rows(risk_groups.groups, of_link, groups)
 
-    def shared(self, pair: PricedPair) -> tuple[frozenset[int], frozenset[int]]:
-        """The links and the groups that both paths use."""
-        common = self._risks(pair.first) & self._risks(pair.second)
-        return common.links, common.groups
+    def shared_links(self, pair: PricedPair) -> frozenset[int]:
+        return self._common(pair.first, pair.second).links
+
+    def shared_groups(self, pair: PricedPair) -> frozenset[int]:
+        if not len(self._groups.groups):
+            return frozenset()
+        return self._common(pair.first, pair.second).groups
 
     def best(
         self, question: Question, maximally: bool, most_first_paths: int
