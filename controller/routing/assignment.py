@@ -15,10 +15,10 @@ from controller.routing.graph import Floats, Ints
 from controller.routing.master import Needs
 
 # Circuits that make way for one, at most.
-_MOST_EJECTED = 2
+_MOST_EJECTED = 1
 _MOST_PASSES = 20
 # What a pass must gain for another one.
-_WORTH = 1e-6
+_WORTH = 2e-5
 _MOST_BREAKOUTS = 60
 # Moves between two breakouts, a circuit.
 _MOST_MOVES = 2
@@ -64,6 +64,7 @@ def columns_of(count: int, of: Ints, cost_w: Floats, needs: Needs, limit_count: 
     return Columns(start, order, cost_w, kept, len(could))
 
 
+@compiled
 def heaviest(columns: Columns, weight: Floats) -> Ints:
     """For every circuit the column that carries most of it."""
     chosen = np.empty(len(columns.start) - 1, dtype=np.int32)

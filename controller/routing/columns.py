@@ -18,7 +18,8 @@ from controller.routing.standing import Circuits, Paths, injected_w, load_of_oth
 
 # The gap tells what is left if these rounds of pricing do not do.
 _MOST_ROUNDS = 60
-_CLOSE = 1e-6
+# Of what is injected: closer to its bound than this, no further round pays.
+_CLOSE = 1e-5
 # A path is worth it only if it is cheaper by more than rounding.
 _CHEAPER = 1.0 - 1e-9
 _NEXT_TO_NOTHING = 1e-6

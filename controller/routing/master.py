@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from controller.routing.graph import Floats, Ints
 
-_PRIMAL_SIMPLEX = 4
+_DUAL_SIMPLEX, _PRIMAL_SIMPLEX = 1, 4
 _EXCEEDED = 1.0 + 1e-9
 
 
@@ -55,9 +55,8 @@ class Master:
         self.cost = self._base = np.zeros(0)
         self.needs = Needs(np.zeros(1, np.int32), np.zeros(0, np.int32), np.zeros(0))
         self._highs: highspy.Highs = _SilentHighs()  # type: ignore[no-untyped-call]
-        # The last basis is always at hand, and what is added leaves it feasible.
+        # The last basis is always at hand.
         self._highs.setOptionValue("presolve", "off")
-        self._highs.setOptionValue("simplex_strategy", _PRIMAL_SIMPLEX)
         ones, none = np.ones(circuit_count), np.zeros(0, dtype=np.int32)
         starts = np.zeros(circuit_count, dtype=np.int32)
         self._highs.addRows(circuit_count, ones, ones, 0, starts, none, np.zeros(0))
@@ -91,8 +90,12 @@ class Master:
 
     def solve(self) -> Optimum:
         """Raises RuntimeError where HiGHS ends without an optimum."""
+        # After more columns the last basis is still feasible, after more rows its prices are.
+        strategy = _PRIMAL_SIMPLEX
         while True:
+            self._highs.setOptionValue("simplex_strategy", strategy)
             self._highs.run()
+            strategy = _DUAL_SIMPLEX
             if self._highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
                 status = self._highs.modelStatusToString(self._highs.getModelStatus())
                 raise RuntimeError(

@@ -71,7 +71,7 @@ def test_the_bound_is_that_of_the_edge_flow_program(seed: int) -> None:
     assume(circuits.count > 0)
     found = reoptimise_linear(graph, circuits)
     problem = problem_of(graph, circuits)
-    np.testing.assert_allclose(found.bound_w, edge_flow_bound_w(problem, found.linear), rtol=1e-5)
+    np.testing.assert_allclose(found.bound_w, edge_flow_bound_w(problem, found.linear), rtol=2e-5)
     assert found.objective_w >= found.bound_w * (1 - 1e-9)
     assert found.objective_w <= found.linear.injected_w * (1 + 1e-9)
 
