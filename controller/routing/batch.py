@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from controller.routing.bounds import MOST_CANDIDATES, Bounds
+from controller.routing.bounds import Bounds, worth_leading
 from controller.routing.compiled import compiled
 from controller.routing.cspf import RELATIVE_TOLERANCE, PathSearch, best_path
 from controller.routing.graph import OUT_OF_SERVICE_A, Floats, Ints, PowerGraph
@@ -131,6 +131,7 @@ def admit_batch(search: PathSearch, where: Ends, asked: Requests) -> Admissions:
         raise ValueError(
             f"a request names a source beyond the {len(where.source_node)} that there are"
         )
+    search.check_guide()
     graph = search.graph
     reserves = Reserves(graph.load_a, graph.headroom_a, graph.ampacity_a, graph.twin)
     return Admissions(*_admit(search.arcs, search.room, search.bounds, reserves, where, asked))
@@ -197,7 +198,7 @@ def _offer_again(room: Room, where: Ends, router: int) -> None:
 def _search(
     arcs: Arcs, room: Room, bounds: Bounds, where: Ends, asked: Requests, i: int, candidates: Ints
 ) -> tuple[int, int]:
-    bounded = len(candidates) <= MOST_CANDIDATES
+    bounded = worth_leading(len(candidates), len(arcs.efficiency))
     nodes = where.source_node[candidates] if bounded else where.source_node[:0]
     limit_w = asked.max_injected_w[i]
     if bounded:

@@ -12,16 +12,17 @@ from math import inf
 
 import numpy as np
 
-from controller.routing.bounds import Bounds, bounds_of, choose_active, no_bounds
+from controller.routing.bounds import Bounds, begin, bounds_of, end, worth_leading
 from controller.routing.compiled import compiled
 from controller.routing.graph import Ints, PowerGraph
+from controller.routing.hierarchy import Hierarchy
 from controller.routing.hop_limited import least_power_in_few_hops
 from controller.routing.label_setting import least_power
 from controller.routing.landmarks import Landmarks
 from controller.routing.path_power import RELATIVE_TOLERANCE
 from controller.routing.search_arrays import NOTHING_AVAILABLE_W, Arcs, Ask, Room, arcs_of, room_for
 
-__all__ = ["RELATIVE_TOLERANCE", "Path", "PathSearch", "cspf"]
+__all__ = ["RELATIVE_TOLERANCE", "Path", "PathSearch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +44,13 @@ class PathSearch:
     ``settled`` counts the routers that the last search expanded.
     """
 
-    def __init__(self, graph: PowerGraph, landmarks: Landmarks | None = None) -> None:
-        """Landmarks pay from some hundred routers on; they must be of this graph."""
+    def __init__(self, graph: PowerGraph, guide: Landmarks | Hierarchy | None = None) -> None:
+        """A guide pays from some hundred routers on; it must be of this graph."""
         self.graph = graph
         self.arcs = arcs_of(graph)
         self.room = room_for(graph)
-        if landmarks is None:
-            self.bounds = no_bounds(graph.node_count)
-        else:
-            self.bounds = bounds_of(landmarks.tables, landmarks.reference_w)
+        self._guide = guide
+        self.bounds = bounds_of(guide)
         self.settled = 0
 
     def best(
@@ -71,10 +70,11 @@ class PathSearch:
         ``available_w`` gives, for each router with candidate sources, the most that one of them can inject.
         ``credit_a`` is current that the circuit itself holds already on an arc, and may use again (make-before-break).
         Returns None where no path meets all constraints. Raises ValueError where the power is not a finite
-        positive number.
+        positive number, or loads fell below what the guide was made for.
         """
         if not 0.0 < power_w < inf:
             raise ValueError(f"a path is searched for a power above 0 W, not for {power_w} W")
+        self.check_guide()
         if not available_w or sink in avoid_nodes:
             return None
         limit_w = min(max_injected_w, max(available_w.values())) * (1.0 + RELATIVE_TOLERANCE)
@@ -98,6 +98,13 @@ class PathSearch:
             reusable_a[avoided_arcs] = 0.0
         return None if length < 0 else self._path(length, sink)
 
+    def check_guide(self) -> None:
+        """Raises ValueError where loads fell below those for which a hierarchy was made."""
+        if isinstance(self._guide, Hierarchy) and not self._guide.true_for(self.graph.load_a):
+            raise ValueError(
+                "an arc carries less than the hierarchy was made for: customise it anew"
+            )
+
     def _path(self, length: int, sink: int) -> Path:
         arcs = self.room.path_arcs[:length]
         return Path(
@@ -105,31 +112,6 @@ class PathSearch:
             tuple(arcs.tolist()),
             tuple(self.room.path_w[: length + 1].tolist()),
         )
-
-
-def cspf(
-    graph: PowerGraph,
-    sink: int,
-    power_w: float,
-    available_w: Mapping[int, float],
-    *,
-    max_injected_w: float = inf,
-    max_hops: int | None = None,
-    avoid_nodes: Collection[int] = (),
-    avoid_arcs: Collection[int] = (),
-    credit_a: Mapping[int, float] | None = None,
-) -> Path | None:
-    """One search on a graph that is not searched again: see :meth:`PathSearch.best`."""
-    return PathSearch(graph).best(
-        sink,
-        power_w,
-        available_w,
-        max_injected_w=max_injected_w,
-        max_hops=max_hops,
-        avoid_nodes=avoid_nodes,
-        avoid_arcs=avoid_arcs,
-        credit_a=credit_a,
-    )
 
 
 @compiled
@@ -142,7 +124,12 @@ def best_path(arcs: Arcs, room: Room, bounds: Bounds, ask: Ask, sources: Ints) -
     if not sink_w <= ask.limit_w:
         return -1, 0
     share = min(sink_w / bounds.reference_w, 1.0)
-    active = choose_active(bounds, ask.sink, sources, share)
+    if not worth_leading(len(sources), len(arcs.efficiency)):
+        sources = sources[:0]
+    how = begin(bounds, ask.sink, sources, share)
     if ask.most_hops < 0:
-        return least_power(arcs, room, bounds, ask, sink_w, active, share)
-    return least_power_in_few_hops(arcs, room, bounds, ask, sink_w, active, share)
+        answer = least_power(arcs, room, bounds, ask, sink_w, how, share)
+    else:
+        answer = least_power_in_few_hops(arcs, room, bounds, ask, sink_w, how, share)
+    end(bounds, how, sources)
+    return answer

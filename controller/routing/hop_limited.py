@@ -18,14 +18,14 @@ _FIRST_LABELS = 256
 
 @compiled
 def least_power_in_few_hops(
-    arcs: Arcs, room: Room, bounds: Bounds, ask: Ask, sink_w: float, active: int, share: float
+    arcs: Arcs, room: Room, bounds: Bounds, ask: Ask, sink_w: float, how: int, share: float
 ) -> tuple[int, int]:
     """Labels of one router leave the heap by power, so that one with more hops than an earlier one is no use."""
     nodes, touched, fewest_hops = room.nodes, room.touched, room.fewest_hops
     keys, items = room.keys, room.items
     labels = np.empty(_FIRST_LABELS, dtype=_LABEL)
     _set_label(labels, 0, sink_w, ask.sink, -1, -1, 0)
-    nodes[ask.sink]["least_growth"] = least_growth(bounds, active, ask.sink, share)
+    nodes[ask.sink]["least_growth"] = least_growth(bounds, how, ask.sink, share)
     nodes[ask.sink]["label_w"] = sink_w
     touched[0] = ask.sink
     label_count, touched_count, settled, found = 1, 1, 0, -1
@@ -60,7 +60,7 @@ def least_power_in_few_hops(
             if needed_w == inf:
                 continue
             if known_w == inf:
-                nodes[tail]["least_growth"] = least_growth(bounds, active, tail, share)
+                nodes[tail]["least_growth"] = least_growth(bounds, how, tail, share)
                 nodes[tail]["label_w"] = needed_w
                 touched[touched_count] = tail
                 touched_count += 1

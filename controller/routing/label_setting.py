@@ -16,26 +16,36 @@ from controller.routing.search_arrays import Arcs, Ask, Room
 
 @compiled
 def least_power(
-    arcs: Arcs, room: Room, bounds: Bounds, ask: Ask, sink_w: float, active: int, share: float
+    arcs: Arcs, room: Room, bounds: Bounds, ask: Ask, sink_w: float, how: int, share: float
 ) -> tuple[int, int]:
-    """Labels may fall again after they were set, because bounds are rounded; so nothing is lost by that."""
+    """The number of arcs of the best path, -1 where there is none; and of routers settled.
+
+    Labels may fall again after they were set, because bounds are rounded; so nothing is lost by that. The best that
+    was found around a router waits outside the heap, because with good bounds it mostly is the next to be settled.
+    """
     nodes, touched, packed = room.nodes, room.touched, arcs.packed
     keys, items = room.keys, room.items
     load_a, headroom_a = arcs.load_a, arcs.headroom_a
-    limit_w = ask.limit_w
-    growth = least_growth(bounds, active, ask.sink, share)
+    limit_w, with_credit = ask.limit_w, ask.with_credit
+    growth = least_growth(bounds, how, ask.sink, share)
     nodes[ask.sink]["label_w"] = sink_w
     nodes[ask.sink]["least_growth"] = growth
-    nodes[ask.sink]["arc"] = -1
     touched[0] = ask.sink
     touched_count, size, settled, found = 1, 0, 0, -1
-    if sink_w * growth <= limit_w:
-        heap_push(keys, items, 0, sink_w * growth, ask.sink)
-        size = 1
-    while size > 0:
-        key, node = keys[0], items[0]
-        heap_remove_first(keys, items, size)
-        size -= 1
+    next_key, next_node = sink_w * growth, ask.sink
+    if not (next_key <= limit_w and next_key < inf):
+        next_node = -1
+    while next_node >= 0 or size > 0:
+        if size > 0 and (next_node < 0 or keys[0] < next_key):
+            key, node = keys[0], items[0]
+            heap_remove_first(keys, items, size)
+            size -= 1
+            if next_node >= 0:
+                heap_push(keys, items, size, next_key, next_node)
+                size += 1
+        else:
+            key, node = next_key, next_node
+        next_node = -1
         label_w = nodes[node]["label_w"]
         if key > label_w * nodes[node]["least_growth"]:
             continue
@@ -46,7 +56,7 @@ def least_power(
         must_fit_w = label_w / (1.0 + RELATIVE_TOLERANCE)
         for arc in range(arcs.start[node], arcs.start[node + 1]):
             tail = packed[arc]["tail"]
-            if ask.with_credit:
+            if with_credit:
                 needed_w = through_arc(arcs, arc, label_w, room.credit_a[arc])
             else:
                 voltage_v = packed[arc]["voltage_v"]
@@ -60,16 +70,23 @@ def least_power(
             if not needed_w < known_w:
                 continue
             if known_w == inf:
-                nodes[tail]["least_growth"] = least_growth(bounds, active, tail, share)
+                nodes[tail]["least_growth"] = least_growth(bounds, how, tail, share)
                 touched[touched_count] = tail
                 touched_count += 1
             nodes[tail]["label_w"] = needed_w
             nodes[tail]["arc"] = arc
             key = needed_w * nodes[tail]["least_growth"]
-            if key <= limit_w and key < inf:
-                keys, items = with_room(keys, items, size)
-                heap_push(keys, items, size, key, tail)
-                size += 1
+            if not (key <= limit_w and key < inf):
+                continue
+            if next_node < 0:
+                next_key, next_node = key, tail
+                continue
+            if key < next_key:
+                key, next_key = next_key, key
+                tail, next_node = next_node, tail
+            keys, items = with_room(keys, items, size + 1)
+            heap_push(keys, items, size, key, tail)
+            size += 1
     length = _write_path(arcs, room, ask, found, sink_w) if found >= 0 else -1
     for k in range(touched_count):
         nodes[touched[k]]["label_w"] = inf

@@ -42,7 +42,7 @@ class Landmarks:
         """
         if count < 1:
             raise ValueError(f"there must be at least one landmark, not {count}")
-        reference_w = _usual_power_w(graph) if reference_power_w is None else reference_power_w
+        reference_w = usual_power_w(graph) if reference_power_w is None else reference_power_w
         if not 0.0 < reference_w < inf:
             raise ValueError(f"the reference power must be above 0 W, not {reference_w} W")
         self._graph = graph
@@ -87,7 +87,7 @@ def _weight(graph: PowerGraph, arc: Any, power_w: float) -> Any:
     return np.log1p(line) - np.log(graph.efficiency[graph.tail[arc]])
 
 
-def _usual_power_w(graph: PowerGraph) -> float:
+def usual_power_w(graph: PowerGraph) -> float:
     carried_w = graph.voltage_v * graph.ampacity_a
     usable = carried_w[np.isfinite(carried_w) & (carried_w > 0.0)]
     return float(np.median(usable)) if len(usable) else _WITHOUT_LIMITS_W

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from controller.routing.bounds import MOST_ACTIVE, bounds_of, choose_active, least_growth
+from controller.routing.bounds import MOST_ACTIVE, begin, bounds_of, least_growth
 from controller.routing.cspf import PathSearch
 from controller.routing.graph import PowerGraph, graph_of_links
 from controller.routing.landmarks import Landmarks
@@ -81,13 +81,13 @@ def test_what_is_called_least_growth_is_no_more_than_the_growth(
 ) -> None:
     graph.headroom_a[:] = inf
     landmarks = Landmarks(graph, 4, reference_power_w=50_000.0)
-    bounds = bounds_of(landmarks.tables, landmarks.reference_w)
+    bounds = bounds_of(landmarks)
     rng = np.random.default_rng(seed)
     sink, source = (int(each) for each in rng.integers(graph.node_count, size=2))
     sources = np.array([source], dtype=np.int32)
     sink_w = power_w / graph.efficiency[sink]
     share = min(sink_w / landmarks.reference_w, 1.0)
-    active = choose_active(bounds, sink, sources, share)
+    active = begin(bounds, sink, sources, share)
     assert active <= MOST_ACTIVE
     assert least_growth(bounds, active, source, share) == pytest.approx(1.0)
     path = PathSearch(graph).best(sink, power_w, {source: inf})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from controller.routing.cspf import cspf
+from controller.routing.cspf import PathSearch
 from controller.routing.cut import Cut, minimum_cut, minimum_cut_to_sinks
 from controller.routing.graph import OUT_OF_SERVICE_A, PowerGraph, graph_of_links
 from tests.support.graphs import graph_of_arcs
@@ -93,7 +93,7 @@ def test_several_sinks_get_the_maximum_flow_together(network, data: st.DataObjec
 @given(networks(lossless=False), st.floats(10.0, 40_000.0))
 def test_nothing_that_can_be_routed_is_beyond_it(network, power_w: float) -> None:
     graph, sink, available_w = network
-    if cspf(graph, sink, power_w, available_w) is not None:
+    if PathSearch(graph).best(sink, power_w, available_w) is not None:
         # The tolerance of the search.
         assert power_w <= minimum_cut(graph, sink, available_w).deliverable_w * (1 + 2e-9)
 

@@ -1,0 +1,18 @@
+"""An order of routers in which neighbours have near numbers, so that what a search touches lies together in memory."""
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import reverse_cuthill_mckee
+
+from controller.routing.graph import Ints
+
+
+def near_numbers(node_count: int, a: npt.ArrayLike, b: npt.ArrayLike) -> Ints:
+    """``old[new]``: the routers in the order in which they should be numbered, by reverse Cuthill-McKee (1969).
+
+    ``a`` and ``b`` are the routers at the ends of each link. Whoever makes a graph numbers its routers so first.
+    """
+    ends = np.array(a, dtype=np.int32), np.array(b, dtype=np.int32)
+    links = coo_array((np.ones(len(ends[0])), ends), shape=(node_count, node_count)).tocsr()
+    return np.asarray(reverse_cuthill_mckee(links, symmetric_mode=False), dtype=np.int32)
