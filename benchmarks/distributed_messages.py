@@ -4,8 +4,6 @@ There is no peer: the two are compared with each other, and both with the optimu
 the others; every message counts, also those that build the tree and find out that a stage has ended. A round is a step
 of the longest chain of messages of which each was caused by the one before it. Besides the fresh start, the median of
 ten changes of a load by one unit shows what a change costs after it.
-
-``python -m benchmarks.distributed_messages`` prints the table for more sizes and seeds.
 """
 
 import random
@@ -29,7 +27,7 @@ from router_agent.distributed.push_relabel import PushRelabelAgent
 from router_agent.distributed.simulated_network import Effort, SimulatedNetwork
 from router_agent.distributed.successive_shortest_path import SuccessiveShortestPathAgent
 
-AGENTS = {
+AGENTS: dict[str, type[CoordinatedAgent]] = {
     "successive-shortest-path": SuccessiveShortestPathAgent,
     "push-relabel": PushRelabelAgent,
 }
@@ -86,13 +84,16 @@ def _row(kind: str, size: int, seed: int) -> Row:
 
 
 def rows(full: bool) -> Iterator[Row]:
-    seeds = range(1, 6) if full else range(1, 3)
+    """The rows, and at the end a table of the messages on the error stream, where progress goes too."""
+    found = []
     for kind in LINES:
         # Successive shortest paths take millions of messages beyond, in a meshed network sooner.
         sizes = [10, 30, 100, 300] if full and kind == "radial" else [10, 30, 100]
         for size in sizes:
-            for seed in seeds:
-                yield _row(kind, size, seed)
+            for seed in range(1, 6 if full else 3):
+                found.append(_row(kind, size, seed))
+                yield found[-1]
+    Console(stderr=True).print(table(found))
 
 
 def table(found: list[Row]) -> Table:
@@ -107,7 +108,3 @@ def table(found: list[Row]) -> Table:
             cells.append(f"{ssp:,} / {push:,} = {ssp / max(1, push):.2f}")
         made.add_row(row.instance + ("" if row.agree else " (NOT OPTIMAL)"), *cells)
     return made
-
-
-if __name__ == "__main__":
-    Console().print(table(list(rows(full=True))))
