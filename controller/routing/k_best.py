@@ -27,6 +27,7 @@ from controller.routing.deviations import (
 from controller.routing.given_path import along
 from controller.routing.graph import Ints, PowerGraph
 from controller.routing.growth import leaving_of
+from controller.routing.pair_search import Question
 from controller.routing.path_power import RELATIVE_TOLERANCE
 from controller.routing.search_arrays import arcs_of
 
@@ -61,13 +62,13 @@ class PathRanking:
         Under ``max_hops`` they are those among the first 4,096 by rank that are short enough.
         ``available_w`` gives, for each router with candidate sources, the most that one of them can inject. Paths
         that differ only in which of two parallel links they use are two. Raises ValueError where the power is not a
-        finite positive number, or the count not positive.
+        finite positive number, the count not positive, or a router or an arc not there.
         """
-        if not 0.0 < power_w < inf:
-            raise ValueError(f"paths are searched for a power above 0 W, not for {power_w} W")
         if count < 1:
             raise ValueError(f"at least one path must be asked for, not {count}")
-        sink_w = power_w / float(self._graph.efficiency[sink])
+        sink_w = Question.of(
+            self._graph, sink, power_w, available_w, avoid_nodes, avoid_arcs
+        ).sink_w
         limit_w = max_injected_w * (1.0 + RELATIVE_TOLERANCE)
         ask = RankingAsk(0, sink, sink_w, limit_w, False, inf)
         ranked = self.ranked(ask, available_w, avoid_nodes, avoid_arcs)

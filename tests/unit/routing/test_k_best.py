@@ -161,3 +161,10 @@ def test_refuses_what_is_no_power(power_w: float) -> None:
 def test_refuses_to_look_for_no_path() -> None:
     with pytest.raises(ValueError, match="at least one path"):
         k_best(ladder(2, 0), 3, 1.0, {0: inf}, 0)
+
+
+def test_refuses_routers_and_arcs_that_are_not_there() -> None:
+    with pytest.raises(ValueError, match="router numbers go from 0 to 3"):
+        k_best(ladder(2, 0), 3, 1.0, {4: inf}, 1)
+    with pytest.raises(ValueError, match="arc numbers go from 0 to 7"):
+        k_best(ladder(2, 0), 3, 1.0, {0: inf}, 1, avoid_arcs=[8])
