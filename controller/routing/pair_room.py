@@ -9,6 +9,11 @@ from controller.routing.compiled import compiled
 from controller.routing.graph import Floats, Ints, PowerGraph
 from controller.routing.search_arrays import Records
 
+# How a state of the second search was reached: by an arc (its number), without one, or by taking back an arc of the
+# first path (TAKEN_BACK less its position).
+WITHOUT_ARC = -1
+TAKEN_BACK = -2
+
 _UPSTREAM = np.dtype(
     [
         ("growth", "f8"),

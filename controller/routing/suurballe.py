@@ -29,18 +29,14 @@ from controller.routing.landmark_bounds import (
     growth_from_sources,
     growth_to_sink,
 )
-from controller.routing.pair_room import PairAsk, PairRoom, stamp
+from controller.routing.pair_room import TAKEN_BACK, WITHOUT_ARC, PairAsk, PairRoom, stamp
 from controller.routing.path_power import RELATIVE_TOLERANCE
 from controller.routing.search_arrays import Arcs, Records
+from controller.routing.untangle import untangle
 
 # Outcomes other than a number of shared elements.
 NO_PATH = -1
 NO_SECOND_PATH = -2
-
-# How a state of the second search was reached: by an arc (its number), without one, or by taking back an arc of the
-# first path (_TAKEN_BACK less its position).
-_WITHOUT_ARC = -1
-_TAKEN_BACK = -2
 
 
 @compiled
@@ -140,7 +136,7 @@ def search_downstream(
         if upstream[node].mark != final:
             _set_potential(upstream, bounds, active, most, node, query, ask.share)
         label = upstream[node].growth / most
-        size = _reach(downstream, keys, items, size, query, node, label, _WITHOUT_ARC, -1)
+        size = _reach(downstream, keys, items, size, query, node, label, WITHOUT_ARC, -1)
     while True:
         if size == 0:
             if kept == 0:
@@ -237,17 +233,17 @@ def _along_first(
     position = room.upstream[node].position
     split = ask.split_routers and 0 < position < hops
     arriving = state < n
-    to, by = -1, _WITHOUT_ARC
+    to, by = -1, WITHOUT_ARC
     if position > 0 and arriving:
         before = position - 1
         to = n + before if ask.split_routers and before > 0 else room.first_nodes[before]
-        by = _TAKEN_BACK - before
+        by = TAKEN_BACK - before
     elif split:
         to = node
     if to >= 0:
         size = _reach(room.downstream, room.keys, room.items, size, ask.query, to, label, by, state)
     if ask.may_share and split and arriving:
-        kept = _put_off(room.later, kept, n + position, label, _WITHOUT_ARC, state)
+        kept = _put_off(room.later, kept, n + position, label, WITHOUT_ARC, state)
     elif position < hops:
         arc, following = room.first_arcs[position], room.first_nodes[position + 1]
         if room.free_arc[arc] == ask.query:
@@ -315,47 +311,6 @@ def _set_potential(
     least = growth_to_sink(bounds, active, node, share)
     upstream[node].growth = max(most / least_before, least)
     upstream[node].mark = 2 * query + 1
-
-
-@compiled
-def untangle(arcs: Arcs, room: PairRoom, ask: PairAsk, hops: int) -> tuple[int, int]:
-    """Make two paths of the first and the walk beside it, in ``room.one`` and ``room.other``; return their lengths."""
-    query = ask.query
-    state = ask.sink
-    while room.downstream[state].before >= 0:
-        by = room.downstream[state].by
-        if by >= 0:
-            at = room.onward[arcs.tail[by]]
-            at.mark, at.arc = query, by
-        elif by <= _TAKEN_BACK:
-            room.taken[_TAKEN_BACK - by] = query
-        state = room.downstream[state].before
-    one = _walk(arcs, room, ask, hops, room.first_nodes[0], 2 * query, room.one)
-    other = _walk(arcs, room, ask, hops, state, 2 * query + 1, room.other)
-    return one, other
-
-
-@compiled
-def _walk(
-    arcs: Arcs, room: PairRoom, ask: PairAsk, hops: int, node: int, walk: int, path: Ints
-) -> int:
-    """Follow arcs that are left over to the sink, and leave out loops, which can only be free of cost."""
-    length = 0
-    while node != ask.sink:
-        at = room.onward[node]
-        if at.walk == walk and at.step < length and arcs.tail[path[at.step]] == node:
-            length = at.step
-        at.walk, at.step = walk, length
-        arc = at.arc
-        if room.upstream[node].on_first == ask.query:
-            position = room.upstream[node].position
-            if room.taken[position] != ask.query:
-                room.taken[position] = ask.query
-                arc = room.first_arcs[position]
-        path[length] = arc
-        length += 1
-        node = arcs.head[arc]
-    return length
 
 
 @compiled
