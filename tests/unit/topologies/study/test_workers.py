@@ -26,6 +26,8 @@ def evaluated(steps: Sequence[int], count: int) -> list[StepResult]:
     return sorted((result for piece in pieces for result in piece), key=lambda each: each.step)
 
 
+# Where kernels are not compiled yet, each process may have to.
+@pytest.mark.timeout(180)
 def test_worker_processes_give_what_one_process_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = range(0, 300, 7)
     alone = evaluated(steps, 1)
@@ -45,6 +47,7 @@ def _die(*_: object) -> list[StepResult]:
     return []
 
 
+@pytest.mark.timeout(180)
 def test_a_killed_worker_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "_WORTH_WORKERS_S", 0.0)
     monkeypatch.setattr(workers, "_evaluate", _die)
