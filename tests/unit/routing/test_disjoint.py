@@ -323,6 +323,25 @@ def test_parallel_links_are_disjoint_unless_one_event_takes_both() -> None:
     assert (pair.shared_links, pair.shared_groups) == ((), (7,))
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_where_no_risk_is_on_all_paths_but_each_pair_shares_one(seed: int) -> None:
+    """Two times three parallel links; of three, any two are in a group that the third is not in."""
+    rng = np.random.default_rng(seed)
+    ends = [[0] * 3 + [1] * 3, [1] * 3 + [2] * 3]
+    ohms = rng.uniform(0.5, 9.0, 6)
+    graph = graph_of_links([0.99] * 3, *ends, ohms, [1e3] * 6, [100.0] * 6)
+    groups = [{0, 1}, {1, 2}, {0, 2}, {3, 4}, {4, 5}, {3, 5}]
+    if rng.random() < 0.5:
+        groups[int(rng.integers(6))].add(int(rng.integers(6)))
+    limits = {
+        "maximally": True,
+        "from_two_sources": False,
+        "avoid_nodes": set(),
+        "avoid_arcs": set(),
+    }
+    check_against_all_pairs(Case(graph, groups, 2, 5_000.0, [0], Disjointness.RISK_GROUP, limits))
+
+
 def test_two_sources_only_where_that_is_asked_for() -> None:
     graph = graph_of_links([1.0] * 3, [0, 2], [1, 1], [1.0] * 2, [1e3] * 2, [100.0] * 2)
     search = PairSearch(graph)
