@@ -69,6 +69,11 @@ class SimulatedNetwork(Generic[Agent]):
 
     def change_line(self, line: Line) -> None:
         """Changes a line that is up, or brings one up; both ends see it at the same time."""
+        former = self.lines.get(line.id, line)
+        if (former.a, former.b) != (line.a, line.b):
+            raise UnusableProblem(
+                f"line {line.id} joins {former.a} and {former.b}: cut it before it joins others"
+            )
         self.lines[line.id] = line
         for router in (line.a, line.b):
             self._post(router, self.agents[router].on_line_change(line))

@@ -49,6 +49,12 @@ def test_what_is_under_way_is_lost_with_its_line() -> None:
     assert network.unserved() == {"c": 4}
 
 
+def test_a_line_stays_where_it_is() -> None:
+    network = SimulatedNetwork(PushRelabelAgent, CELLS, LINES)
+    with pytest.raises(UnusableProblem, match="line ab joins a and b: cut it before"):
+        network.change_line(Line("ab", "a", "c", 1, 1))
+
+
 @pytest.mark.parametrize(
     ("make", "complaint"),
     [
