@@ -35,10 +35,10 @@ _SOURCE_SHARES = (0.05, 0.1)
 _LOADS = (0.95, 0.6)
 _SURPLUS = 1.25
 # Size: seeds, and turns.
-_QUICK = {1_000: ((1, 2), 9), 10_000: ((1,), 5)}
-_FULL = {1_000: ((1, 2, 3, 4), 15), 10_000: ((1, 2, 3), 7), 100_000: ((1,), 3)}
+_QUICK = {1_000: ((1, 2), 25), 10_000: ((1,), 7)}
+_FULL = {1_000: ((1, 2, 3, 4), 25), 10_000: ((1, 2, 3), 9), 100_000: ((1,), 3)}
 _MOST_NETWORKX = 10_000
-_NEWTONS = 12
+_MOST_CUTS = 50
 
 
 @dataclass(frozen=True)
@@ -149,9 +149,13 @@ def _most_scale(
     graph: PowerGraph, wanted_w: npt.NDArray[np.float64], available_w: dict[int, float]
 ) -> float:
     """By what wants and supplies can be multiplied so that all can just be served: Newton's method on minimum cuts."""
-    scale = 1e9
-    for _ in range(_NEWTONS):
-        wants = {node: float(want) * scale for node, want in enumerate(wanted_w) if want > 0.0}
+    # No more than lines bring to each alone.
+    brought_w = np.bincount(graph.head, graph.headroom_a * graph.voltage_v, len(wanted_w))
+    scale = float((brought_w[wanted_w > 0.0] / wanted_w[wanted_w > 0.0]).min())
+    for _ in range(_MOST_CUTS):
+        # Converters count in cuts, and not in linear flows.
+        delivered_w = wanted_w * graph.efficiency * scale
+        wants = {node: float(want_w) for node, want_w in enumerate(delivered_w) if want_w > 0.0}
         offers = {node: float(power_w) * scale for node, power_w in available_w.items()}
         cut = minimum_cut_to_sinks(graph, wants, offers)
         far = np.ones(len(wanted_w), dtype=bool)
