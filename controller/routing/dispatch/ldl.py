@@ -13,6 +13,9 @@ from scipy.sparse.linalg import splu
 from controller.routing.dispatch.numeric import numeric
 from controller.routing.graph import Floats, Ints
 
+# Of its diagonal entry: a pivot that is less has been eaten by rounding.
+_LEAST_PIVOT = 1e-16
+
 
 class Pattern(NamedTuple):
     """Rows of the strict upper triangle by column (``start``, ``row``), and what the factor will look like.
@@ -128,7 +131,7 @@ def factorise(pattern: Pattern, diagonal: Floats, upper: Floats, factor: Factor)
             factor.row[end] = k
             factor.value[end] = entry
             factor.filled[i] += 1
-        factor.diagonal[k] = pivot if pivot > 1e-15 * diagonal[k] else 1e128
+        factor.diagonal[k] = pivot if pivot > _LEAST_PIVOT * diagonal[k] else 1e128
 
 
 @numeric
