@@ -36,6 +36,7 @@ from controller.routing.cspf import PathSearch
 from controller.routing.graph import PowerGraph
 from controller.routing.hierarchy import Hierarchy
 from controller.routing.landmarks import Landmarks
+from controller.routing.warm_up import compile_kernels
 from digitalgrid.physics import sent_w
 
 _SOURCE_SHARE = 0.1
@@ -61,6 +62,7 @@ _SIZES = {
 
 
 def rows(full: bool) -> Iterator[Row]:
+    compile_kernels()
     for size, each in _SIZES.items():
         if full or size <= 10_000:
             for seed in (*each.seeds, 3, 4, 5) if full else each.seeds:
