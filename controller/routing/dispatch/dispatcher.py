@@ -34,7 +34,8 @@ def dispatch(problem: DispatchProblem) -> Dispatch:
 
     The convex relaxation, in which a router may throw power away, is solved by an interior point method; it is exact
     where no power is worth less than nothing. Where sources would pay to be rid of power, losses are priced so that
-    burning it gains nothing, and the result is marked as not exact. See :class:`Dispatch`.
+    burning it gains nothing, and the result is marked as not exact. Loads that would get less than a ten-thousandth of
+    what is generated for them are out of reach, as those on islands are. See :class:`Dispatch`.
     """
     reduction = reduce(problem)
     if reduction is None:

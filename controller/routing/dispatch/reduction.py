@@ -13,10 +13,10 @@ from controller.routing.compiled import compiled
 from controller.routing.dispatch.ldl import Pattern, analyse, elimination_order
 from controller.routing.dispatch.newton import Network
 from controller.routing.dispatch.problem import DispatchProblem
-from controller.routing.graph import Ints, PowerGraph
+from controller.routing.graph import Floats, Ints, PowerGraph
 
-# The natural logarithm of what may be generated for a unit delivered; where more is lost, loads may go unserved.
-_DEAREST_DELIVERY = 15.0
+# The most that is generated for a unit delivered.
+_DEAREST_DELIVERY = 1e4
 # Of what is asked in all.
 _MOST_OFFERED = 1e8
 
@@ -44,8 +44,8 @@ class Reduction:
         return not lossy_arcs and bool(np.all(network.efficiency == 1.0))
 
     @cached_property
-    def dearest_delivery(self) -> float:
-        """The most that must be generated for a unit that some load gets, by its best path when lines are empty."""
+    def delivery(self) -> Floats:
+        """What must be generated for a unit that a load gets, by load, over its best path when lines are empty."""
         network, sources = self.network, len(self.sources)
         root = len(network.efficiency)
         # Logarithms add up along a path; a line's loss is paid by its tail, a conversion where power arrives.
@@ -60,15 +60,29 @@ class Reduction:
         shape = (root + 1, root + 1)
         graph = sp.csr_array((length, (tail[first], head[first])), shape=shape)
         least = dijkstra(graph, indices=root)[network.cell_node[sources:]]
-        return float(np.exp(min(least.max(), _DEAREST_DELIVERY)))
+        return np.asarray(np.exp(least), dtype=np.float64)
+
+    @property
+    def dearest_delivery(self) -> float:
+        return float(self.delivery.max())
 
 
 def reduce(problem: DispatchProblem) -> Reduction | None:
-    """Drop what no power can use; None where no power can reach any load."""
+    """Drop what no power can use; None where no power can reach any load.
+
+    Loads that would get less than a ten-thousandth of what is generated for them count as out of reach.
+    """
+    loads = _where(problem.load_power_w > 0.0)
+    reduction = _reduce_to(problem, loads)
+    if reduction is None or reduction.dearest_delivery <= _DEAREST_DELIVERY:
+        return reduction
+    return _reduce_to(problem, reduction.loads[reduction.delivery <= _DEAREST_DELIVERY])
+
+
+def _reduce_to(problem: DispatchProblem, loads: Ints) -> Reduction | None:
     graph = problem.graph
     open_arc = (graph.headroom_a > 0.0) & (graph.tail != graph.head)
     sources = _where(problem.source_max_w > 0.0)
-    loads = _where(problem.load_power_w > 0.0)
     useful = _reached(graph, open_arc, problem.source_node[sources], True)
     useful &= _reached(graph, open_arc, problem.load_node[loads], False)
     sources = sources[useful[problem.source_node[sources]]]

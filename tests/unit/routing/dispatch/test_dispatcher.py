@@ -194,14 +194,17 @@ def test_converters_that_lose_nearly_all(efficiency: float) -> None:
     assert_physical(problem, answer)
 
 
-def test_what_cannot_be_computed_is_said_to_be_so() -> None:
-    graph = line(efficiency=1e-6, ampacity_a=1e9, resistance_ohm=0.0)
-    answer = dispatch(DispatchProblem(graph, [0], [1e15], [1], [1.0]))
-    if answer.status == "optimal":
-        assert answer.generated_w == pytest.approx([1e12])
+@pytest.mark.parametrize("efficiency", [5e-3, 1e-6])
+def test_loads_that_nearly_nothing_would_reach_are_out_of_reach(efficiency: float) -> None:
+    graph = line(efficiency=efficiency, ampacity_a=1e9, resistance_ohm=0.0)
+    problem = DispatchProblem(graph, [0, 0], [1e15, 1e15], [0, 1], [1.0, 1.0])
+    answer = dispatch(problem)
+    if efficiency == 1e-6:
+        assert answer.served_w.tolist() == [0.0, 0.0]
     else:
-        assert answer.residual > 0.0
-        assert not answer.generated_w.any()
+        assert answer.served_w == pytest.approx([1.0, 0.0])
+        assert answer.generated_w.sum() == pytest.approx(1.0 / efficiency)
+    assert_physical(problem, answer)
 
 
 @pytest.mark.parametrize(
