@@ -23,7 +23,8 @@ import numpy as np
 from benchmarks.cspf_peers import PEERS, Peer
 from benchmarks.harness import Row, seconds_of
 from benchmarks.instances import Mesh, mesh
-from controller.routing.batch import (
+from controller.routing.graph import PowerGraph
+from controller.routing.paths.batch import (
     ADMITTED,
     Admissions,
     Ends,
@@ -32,10 +33,9 @@ from controller.routing.batch import (
     ends,
     requests,
 )
-from controller.routing.cspf import PathSearch
-from controller.routing.graph import PowerGraph
-from controller.routing.hierarchy import Hierarchy
-from controller.routing.landmarks import Landmarks
+from controller.routing.paths.cspf import PathSearch
+from controller.routing.paths.hierarchy import Hierarchy
+from controller.routing.paths.landmarks import Landmarks
 from controller.routing.warm_up import compile_kernels
 from digitalgrid.physics import sent_w
 
@@ -105,10 +105,7 @@ def _row(size: int, seed: int, how: _Size, named: bool) -> Row:
             (graph.snapshot(), Landmarks(graph)),
         )
     )
-    peers = {
-        name: peer(graph, grid.source_nodes, (_LEAST_W + _MOST_W) / 2)
-        for name, peer in PEERS.items()
-    }
+    peers = {name: peer(graph, grid.source_nodes) for name, peer in PEERS.items()}
     taken_s: dict[str, list[float]] = {name: [] for name in peers}
     agree = True
     for turn in range(_TURNS + 1):
@@ -195,7 +192,7 @@ def _turn_of(
             if len(asked.candidates):
                 source = int(grid.source_nodes[asked.candidates[asked.candidates_start[i]]])
             begin_s = perf_counter()
-            nodes = peer.nodes(sink, source)
+            nodes = peer.nodes(sink, source, float(asked.power_w[i]))
             taken_s += perf_counter() - begin_s
             theirs_w = _injected_w(peer.graph, nodes, peer.anywhere, float(asked.power_w[i]))
             ours_w = done.injected_w[i] if done.status[i] == ADMITTED else inf

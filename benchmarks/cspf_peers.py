@@ -1,13 +1,13 @@
 """What answers one route request beside us: the peers' quickest calls, on arrays of their own.
 
 All search upstream from the sink, on reversed arcs, and stop where they can. A vertex behind all routers with sources
-makes one search of "any source". Costs are the losses per watt at one power for all requests, beside what is
-reserved; an arc that could not carry it costs without limit. So an admission changes the costs of its own links
-only, which is less work for a peer than costs at the power of each request.
+makes one search of "any source". The cost of an arc is the loss per watt at the power of the request, beside what is
+reserved: it is linear in that power, so each arc has a fixed part, which admissions change, and one for each watt. An
+arc that cannot carry the power costs without limit.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import igraph
 import networkx as nx
@@ -22,26 +22,31 @@ from controller.routing.graph import Floats, Ints, PowerGraph
 class Peer(ABC):
     """Vertices are the routers, and ``anywhere``, to which all routers with sources lead upstream at no cost.
 
-    Arc k of the graph, reversed, is edge k; behind these are those that lead to ``anywhere``.
+    Arc k of the graph, reversed, is edge k; behind these are those that lead to ``anywhere``. Arrays of edges:
+    ``fixed`` costs, costs ``per_w``, and the most power that there is ``room_w`` for.
     """
 
-    def __init__(self, graph: PowerGraph, source_nodes: Ints, power_w: float) -> None:
+    def __init__(self, graph: PowerGraph, source_nodes: Ints) -> None:
         self.graph = graph.snapshot()
         self.anywhere = graph.node_count
-        self._power_w = power_w
         self._converter = 1.0 / graph.efficiency[graph.tail] - 1.0
         self.edges = list(zip(graph.head.tolist(), graph.tail.tolist(), strict=True))
         self.edges += [(node, self.anywhere) for node in source_nodes.tolist()]
-        self.costs = np.zeros(len(self.edges))
-        self.costs[: graph.arc_count] = self._costs_of(np.arange(graph.arc_count))
+        arcs = np.arange(graph.arc_count)
+        free = np.zeros(len(source_nodes))
+        self.per_w = np.concatenate([graph.resistance_ohm / graph.voltage_v**2, free])
+        self.fixed = np.concatenate([self._fixed_of(arcs), free])
+        self.room_w = np.concatenate([self._room_w_of(arcs), free + np.inf])
 
-    def _costs_of(self, arcs: Ints) -> Floats:
+    def _fixed_of(self, arcs: Ints) -> Floats:
         graph = self.graph
-        voltage_v = graph.voltage_v[arcs]
-        current_a = self._power_w / voltage_v
-        line = graph.resistance_ohm[arcs] / voltage_v * (2.0 * graph.load_a[arcs] + current_a)
-        fits = graph.headroom_a[arcs] >= current_a
-        return np.where(fits, self._converter[arcs] + line, np.inf)
+        beside = 2.0 * graph.resistance_ohm[arcs] * graph.load_a[arcs] / graph.voltage_v[arcs]
+        fixed: Floats = self._converter[arcs] + beside
+        return fixed
+
+    def _room_w_of(self, arcs: Ints) -> Floats:
+        room_w: Floats = self.graph.headroom_a[arcs] * self.graph.voltage_v[arcs]
+        return room_w
 
     def admit(self, arcs: Ints, added_a: Floats) -> None:
         """Reserve what one request got: loads, the headroom of both directions, and what costs follow."""
@@ -51,95 +56,104 @@ class Peer(ABC):
         graph.headroom_a[arcs] -= added_a
         graph.headroom_a[twins] = graph.headroom_a[arcs]
         both = np.concatenate([arcs, twins])
-        self.take_over(both, self._costs_of(both))
+        self.fixed[both] = self._fixed_of(both)
+        self.room_w[both] = self._room_w_of(both)
+        self.take_over(both)
+
+    def costs(self, power_w: float) -> Floats:
+        """Of all edges at once, for peers that want them so."""
+        return np.where(self.room_w >= power_w, self.fixed + self.per_w * power_w, np.inf)
+
+    def take_over(self, arcs: Ints) -> None:
+        """Tell the peer's own structure of changed edges, if it has a copy."""
 
     @abstractmethod
-    def take_over(self, arcs: Ints, costs: Floats) -> None:
-        """Give edges other costs."""
-
-    @abstractmethod
-    def nodes(self, sink: int, source: int) -> Sequence[int]:
+    def nodes(self, sink: int, source: int, power_w: float) -> Sequence[int]:
         """The vertices of the best path from the sink to a router, or to anywhere."""
 
 
 class Networkx(Peer):
-    """The bidirectional search, the quickest by far; costs as an attribute, quicker than a function."""
+    """The bidirectional search, the quickest by far; an edge's costs are its attributes."""
 
-    def __init__(self, graph: PowerGraph, source_nodes: Ints, power_w: float) -> None:
-        super().__init__(graph, source_nodes, power_w)
+    def __init__(self, graph: PowerGraph, source_nodes: Ints) -> None:
+        super().__init__(graph, source_nodes)
         self._network = nx.DiGraph()
         self._network.add_nodes_from(range(self.anywhere + 1))
         self._network.add_edges_from(self.edges)
         self._data = [self._network.edges[edge] for edge in self.edges]
-        self.take_over(np.arange(len(self.edges)), self.costs)
+        self.take_over(np.arange(len(self.edges)))
 
-    def take_over(self, arcs: Ints, costs: Floats) -> None:
-        for arc, cost in zip(arcs.tolist(), costs.tolist(), strict=True):
-            self._data[arc]["weight"] = cost
+    def take_over(self, arcs: Ints) -> None:
+        for arc in arcs.tolist():
+            terms = (float(self.fixed[arc]), float(self.per_w[arc]), float(self.room_w[arc]))
+            self._data[arc]["terms"] = terms
 
-    def nodes(self, sink: int, source: int) -> Sequence[int]:
-        found: Sequence[int] = nx.bidirectional_dijkstra(self._network, sink, source)[1]
+    def nodes(self, sink: int, source: int, power_w: float) -> Sequence[int]:
+        def cost(_: int, __: int, data: Mapping[str, tuple[float, float, float]]) -> float | None:
+            fixed, per_w, room_w = data["terms"]
+            return fixed + per_w * power_w if power_w <= room_w else None
+
+        found: Sequence[int] = nx.bidirectional_dijkstra(self._network, sink, source, cost)[1]
         return found
 
 
 class Rustworkx(Peer):
-    """Dijkstra's algorithm up to the target; edges carry their costs as numbers, which is the quickest to read."""
+    """Dijkstra's algorithm up to the target; edges carry the terms of their costs."""
 
-    def __init__(self, graph: PowerGraph, source_nodes: Ints, power_w: float) -> None:
-        super().__init__(graph, source_nodes, power_w)
+    def __init__(self, graph: PowerGraph, source_nodes: Ints) -> None:
+        super().__init__(graph, source_nodes)
         self._network = rx.PyDiGraph(multigraph=False)
         self._network.add_nodes_from(range(self.anywhere + 1))
-        weighted = zip(self.edges, self.costs.tolist(), strict=True)
-        self._network.add_edges_from([(a, b, cost) for (a, b), cost in weighted])
+        self._network.add_edges_from([(a, b, None) for a, b in self.edges])
+        self.take_over(np.arange(len(self.edges)))
 
-    def take_over(self, arcs: Ints, costs: Floats) -> None:
-        for arc, cost in zip(arcs.tolist(), costs.tolist(), strict=True):
-            self._network.update_edge_by_index(arc, cost)
+    def take_over(self, arcs: Ints) -> None:
+        for arc in arcs.tolist():
+            terms = (float(self.fixed[arc]), float(self.per_w[arc]), float(self.room_w[arc]))
+            self._network.update_edge_by_index(arc, terms)
 
-    def nodes(self, sink: int, source: int) -> Sequence[int]:
-        paths = rx.digraph_dijkstra_shortest_paths(self._network, sink, source, weight_fn=float)
+    def nodes(self, sink: int, source: int, power_w: float) -> Sequence[int]:
+        def cost(terms: tuple[float, float, float]) -> float:
+            fixed, per_w, room_w = terms
+            return fixed + per_w * power_w if power_w <= room_w else np.inf
+
+        paths = rx.digraph_dijkstra_shortest_paths(self._network, sink, source, weight_fn=cost)
         found: Sequence[int] = paths[source]
         return found
 
 
 class Igraph(Peer):
-    """Dijkstra's algorithm up to the target; costs as a list, which is quicker than an attribute."""
+    """Dijkstra's algorithm up to the target; it wants all costs in a list."""
 
-    def __init__(self, graph: PowerGraph, source_nodes: Ints, power_w: float) -> None:
-        super().__init__(graph, source_nodes, power_w)
+    def __init__(self, graph: PowerGraph, source_nodes: Ints) -> None:
+        super().__init__(graph, source_nodes)
         self._network = igraph.Graph(n=self.anywhere + 1, edges=self.edges, directed=True)
-        self._weights: list[float] = self.costs.tolist()
 
-    def take_over(self, arcs: Ints, costs: Floats) -> None:
-        for arc, cost in zip(arcs.tolist(), costs.tolist(), strict=True):
-            self._weights[arc] = cost
-
-    def nodes(self, sink: int, source: int) -> Sequence[int]:
-        found: Sequence[int] = self._network.get_shortest_path(sink, source, weights=self._weights)
+    def nodes(self, sink: int, source: int, power_w: float) -> Sequence[int]:
+        weights = self.costs(power_w).tolist()
+        found: Sequence[int] = self._network.get_shortest_path(sink, source, weights=weights)
         return found
 
 
 class Scipy(Peer):
-    """Dijkstra's algorithm over a matrix whose entries change in place.
+    """Dijkstra's algorithm over a matrix, whose entries are worked out for each request.
 
     It cannot stop at a target, but at a distance: where any source will do, which is near, distances are doubled
     until there is one. For a named source, which may be anywhere, that would take longer.
     """
 
-    def __init__(self, graph: PowerGraph, source_nodes: Ints, power_w: float) -> None:
-        super().__init__(graph, source_nodes, power_w)
+    def __init__(self, graph: PowerGraph, source_nodes: Ints) -> None:
+        super().__init__(graph, source_nodes)
         near, far = np.array(self.edges, dtype=np.int32).T
         count = self.anywhere + 1
-        order = np.lexsort((far, near))
-        start = np.searchsorted(near[order], np.arange(count + 1)).astype(np.int32)
-        self._place = np.argsort(order)
-        self._matrix = csr_array((self.costs[order], far[order], start), shape=(count, count))
-        self._first_limit = 4.0 * float(np.median(self.costs[: graph.arc_count]))
+        self._order = np.lexsort((far, near))
+        start = np.searchsorted(near[self._order], np.arange(count + 1)).astype(np.int32)
+        costs = self.costs(0.0)[self._order]
+        self._matrix = csr_array((costs, far[self._order], start), shape=(count, count))
+        self._first_limit = 4.0 * float(np.median(self.fixed[: graph.arc_count]))
 
-    def take_over(self, arcs: Ints, costs: Floats) -> None:
-        self._matrix.data[self._place[arcs]] = costs
-
-    def nodes(self, sink: int, source: int) -> Sequence[int]:
+    def nodes(self, sink: int, source: int, power_w: float) -> Sequence[int]:
+        self._matrix.data = self.costs(power_w)[self._order]
         limit = self._first_limit if source == self.anywhere else np.inf
         while True:
             distance, before = dijkstra(

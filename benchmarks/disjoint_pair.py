@@ -22,9 +22,9 @@ from benchmarks.disjoint_pair_peers import Network, Question
 from benchmarks.harness import Row, seconds_of
 from benchmarks.instances import mesh
 from benchmarks.ortools_peer import OrtoolsFlow
-from controller.routing.disjoint import Disjointness, DisjointPair, PairSearch
+from controller.routing.alternatives.disjoint import Disjointness, DisjointPair, PairSearch
 from controller.routing.graph import Floats, PowerGraph
-from controller.routing.landmarks import Landmarks
+from controller.routing.paths.landmarks import Landmarks
 
 # What enters the sinks' routers, the same for all, so that peers can keep their costs.
 _ENTERING_W = 1e6

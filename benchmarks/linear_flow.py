@@ -24,9 +24,9 @@ from scipy.sparse import csr_matrix
 from benchmarks.harness import Row, seconds_of
 from benchmarks.instances import mesh
 from benchmarks.ortools_peer import OrtoolsFlow
-from controller.routing.cut import minimum_cut_to_sinks
+from controller.routing.flows.cut import minimum_cut_to_sinks
+from controller.routing.flows.linear_flow import Status, compile_kernels, linear_min_cost_flow
 from controller.routing.graph import PowerGraph
-from controller.routing.linear_flow import Status, compile_kernels, linear_min_cost_flow
 
 Whole = npt.NDArray[np.int64]
 

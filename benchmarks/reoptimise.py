@@ -21,12 +21,12 @@ import scipy.sparse as sp
 
 from benchmarks.harness import Row, by_turns, seconds_of
 from benchmarks.instances import Mesh, mesh
-from controller.routing.columns import Problem, problem_of
-from controller.routing.cspf import PathSearch
+from controller.routing.assignments.columns import Problem, problem_of
+from controller.routing.assignments.linear_losses import Linear
+from controller.routing.assignments.reoptimise import LinearPlan, reoptimise, reoptimise_linear
+from controller.routing.assignments.standing import Choice, Circuits, circuits_of, paths_of
 from controller.routing.graph import PowerGraph
-from controller.routing.linear_losses import Linear
-from controller.routing.reoptimise import LinearPlan, reoptimise, reoptimise_linear
-from controller.routing.standing import Choice, Circuits, circuits_of, paths_of
+from controller.routing.paths.cspf import PathSearch
 
 _CIRCUITS = 500
 _POWER_W = (30e3, 300e3)

@@ -49,7 +49,9 @@ def run(config: ControllerConfig) -> int:
     logging.basicConfig(
         level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    _log.info("loading the routing kernels; the very first time they are compiled, which takes a minute")
+    _log.info(
+        "loading the routing kernels; the very first time they are compiled, which takes a minute"
+    )
     warm_up()
     try:
         return asyncio.run(serve(config))

@@ -11,7 +11,7 @@ from controller.core.dispatch_question import DispatchAnswer, DispatchOrder, ans
 from controller.core.dispatching import LoadOutcome
 from controller.core.errors import Refusal, RefusalCode
 from controller.core.reoptimising import Move, ReoptimiseLimits
-from controller.routing.reoptimise import Plan, reoptimise
+from controller.routing.assignments.reoptimise import Plan, reoptimise
 from controller.runtime import Runtime
 from controller.solver import Solver, SolverDied
 

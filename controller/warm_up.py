@@ -14,10 +14,10 @@ from controller.core.dispatch_question import DispatchOrder, answer
 from controller.core.errors import Refusal
 from controller.core.records import Counters, StoredState
 from controller.core.request import PowerRequest
-from controller.routing.disjoint import Disjointness
+from controller.routing.alternatives.disjoint import Disjointness
+from controller.routing.assignments.reoptimise import reoptimise
+from controller.routing.assignments.standing import Choice, circuits_of, paths_of
 from controller.routing.graph import graph_of_links
-from controller.routing.reoptimise import reoptimise
-from controller.routing.standing import Choice, circuits_of, paths_of
 from digitalgrid.model import (
     LinkAdvertisement,
     LoadAdvertisement,

@@ -12,9 +12,9 @@ from controller.core.ledger import Ledger, link_direction
 from controller.core.refusals import explain_no_route, load_limit_exceeded
 from controller.core.request import LEAST_POWER_W, PowerRequest
 from controller.core.route import Route, RouteLink
-from controller.routing.cspf import RELATIVE_TOLERANCE, Path
-from controller.routing.given_path import along
-from controller.routing.split import SplitPlan, split
+from controller.routing.assignments.split import SplitPlan, split
+from controller.routing.paths.cspf import RELATIVE_TOLERANCE, Path
+from controller.routing.paths.given_path import along
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.physics import current_a
 

@@ -10,11 +10,11 @@ from controller.core.circuit import Constraints
 from controller.core.errors import Refusal, RefusalCode
 from controller.core.request import PowerRequest
 from controller.core.route import Route
-from controller.routing.cspf import Path
-from controller.routing.disjoint import Disjointness, DisjointPair, PairSearch
-from controller.routing.given_path import along
-from controller.routing.k_best import PathRanking
-from controller.routing.risk_groups import RiskGroups
+from controller.routing.alternatives.disjoint import Disjointness, DisjointPair, PairSearch
+from controller.routing.alternatives.k_best import PathRanking
+from controller.routing.alternatives.risk_groups import RiskGroups
+from controller.routing.paths.cspf import Path
+from controller.routing.paths.given_path import along
 
 MOST_PATHS = 64
 

@@ -7,7 +7,8 @@ from controller.core.admission import Admission, injection_limit_w
 from controller.core.ledger import Ledger
 from controller.core.request import PowerRequest
 from controller.core.route import Route
-from controller.routing.batch import (
+from controller.routing.graph import Ints
+from controller.routing.paths.batch import (
     ADMITTED,
     Admissions,
     Requests,
@@ -15,8 +16,7 @@ from controller.routing.batch import (
     ends,
     requests,
 )
-from controller.routing.cspf import Path
-from controller.routing.graph import Ints
+from controller.routing.paths.cspf import Path
 
 
 def is_plain(request: PowerRequest) -> bool:

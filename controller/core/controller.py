@@ -39,8 +39,8 @@ from controller.core.reoptimising import (
 from controller.core.request import PowerRequest
 from controller.core.route import Route
 from controller.core.timeouts import Timeouts
-from controller.routing.disjoint import Disjointness
-from controller.routing.reoptimise import Plan
+from controller.routing.alternatives.disjoint import Disjointness
+from controller.routing.assignments.reoptimise import Plan
 from digitalgrid.model import CircuitGeneration, RouterLsa
 
 _S = 1_000_000_000

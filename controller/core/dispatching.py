@@ -26,8 +26,8 @@ from controller.core.provisioning import Provisioner
 from controller.core.refusals import load_limit_exceeded
 from controller.core.request import LEAST_POWER_W, PowerRequest, check_power, unknown
 from controller.core.route import Route
-from controller.routing.cspf import RELATIVE_TOLERANCE
 from controller.routing.dispatch import DispatchProblem, PlannedCircuit
+from controller.routing.paths.cspf import RELATIVE_TOLERANCE
 from digitalgrid.model import CircuitGeneration
 
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 from controller.core.grid_view import GridView
 from controller.core.ledger import Ledger, link_direction
 from controller.core.lsdb import LinkView
-from controller.routing.cspf import PathSearch
 from controller.routing.graph import PowerGraph, graph_of_links
-from controller.routing.landmarks import Landmarks
+from controller.routing.paths.cspf import PathSearch
+from controller.routing.paths.landmarks import Landmarks
 
 # Routers; in smaller networks a search is done before landmarks are looked up.
 _LANDMARKS_PAY_FROM = 300

@@ -6,7 +6,7 @@ from controller.core.errors import Refusal, RefusalCode
 from controller.core.grid_arrays import GridArrays
 from controller.core.request import PowerRequest
 from controller.core.route import Route
-from controller.routing.cut import minimum_cut
+from controller.routing.flows.cut import minimum_cut
 
 
 def load_limit_exceeded(sink_id: str, power_w: float, reserved_w: float, limit_w: float) -> Refusal:

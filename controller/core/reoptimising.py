@@ -16,10 +16,10 @@ from controller.core.circuit_book import CircuitBook
 from controller.core.ledger import Ledger
 from controller.core.mover import Mover
 from controller.core.route import Route
+from controller.routing.assignments.reoptimise import Move as ProposedMove
+from controller.routing.assignments.reoptimise import Plan
+from controller.routing.assignments.standing import Choice, Circuits, circuits_of, paths_of
 from controller.routing.graph import PowerGraph
-from controller.routing.reoptimise import Move as ProposedMove
-from controller.routing.reoptimise import Plan
-from controller.routing.standing import Choice, Circuits, circuits_of, paths_of
 
 
 @dataclass(frozen=True, slots=True)

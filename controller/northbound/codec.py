@@ -8,7 +8,7 @@ from controller.core.circuit import Circuit, CircuitState, Constraints, Generati
 from controller.core.errors import Refusal, invalid
 from controller.core.request import PowerRequest
 from controller.core.route import Route
-from controller.routing.disjoint import Disjointness
+from controller.routing.alternatives.disjoint import Disjointness
 from digitalgrid.v1 import northbound_pb2 as pb
 
 MOST_ID_CHARACTERS = 256

@@ -1,10 +1,10 @@
 """Has every kernel of the search compiled, or loaded from disk: seconds that no request should have to wait for."""
 
-from controller.routing.batch import admit_batch, ends, release, requests
-from controller.routing.cspf import PathSearch
 from controller.routing.graph import PowerGraph, graph_of_links
-from controller.routing.hierarchy import Hierarchy
-from controller.routing.landmarks import Landmarks
+from controller.routing.paths.batch import admit_batch, ends, release, requests
+from controller.routing.paths.cspf import PathSearch
+from controller.routing.paths.hierarchy import Hierarchy
+from controller.routing.paths.landmarks import Landmarks
 
 
 def compile_kernels() -> None:

@@ -111,9 +111,7 @@ async def northbound(*, connected: bool = True) -> AsyncIterator[Northbound]:
     client = AsyncPowerClient(address)
     try:
         async with grpc.aio.insecure_channel(address) as channel:
-            yield Northbound(
-                runtime, store, grid, client, channel, address, server, optimiser
-            )
+            yield Northbound(runtime, store, grid, client, channel, address, server, optimiser)
     finally:
         await client.close()
         await server.stop(None)

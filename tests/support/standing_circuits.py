@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from controller.routing.cspf import PathSearch
+from controller.routing.assignments.reoptimise import Move
+from controller.routing.assignments.standing import Choice, Circuits, circuits_of, paths_of
 from controller.routing.graph import PowerGraph, graph_of_links
-from controller.routing.reoptimise import Move
-from controller.routing.standing import Choice, Circuits, circuits_of, paths_of
+from controller.routing.paths.cspf import PathSearch
 
 
 def random_standing(seed: int) -> tuple[PowerGraph, Circuits]:

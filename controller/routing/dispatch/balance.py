@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from controller.routing.compiled import compiled_numeric
 from controller.routing.dispatch.newton import Network, Point
-from controller.routing.dispatch.numeric import numeric
 from controller.routing.graph import Floats, Ints
 
 # Of a router's supply; what is less needs no line.
@@ -71,7 +71,7 @@ def _rows(row_of: Ints, rows: int) -> tuple[Ints, Ints]:
     return start, np.argsort(row_of, kind="stable").astype(np.int32)
 
 
-@numeric
+@compiled_numeric
 def _sinks_first(
     tail: Ints, head: Ints, start: Ints, into: Ints, flow: Floats, order: Ints
 ) -> bool:
@@ -100,7 +100,7 @@ def _sinks_first(
     return filled == len(order)
 
 
-@numeric
+@compiled_numeric
 def _cancel_cycle(tail: Ints, start: Ints, into: Ints, flow: Floats, order: Ints) -> None:
     """Take from one cycle among the routers that ``order`` lacks what its least arc carries."""
     nodes = len(order)
@@ -141,7 +141,7 @@ def _cancel_cycle(tail: Ints, start: Ints, into: Ints, flow: Floats, order: Ints
     flow[empty] = 0.0
 
 
-@numeric
+@compiled_numeric
 def _keep_fed(
     network: Network,
     start: Ints,
@@ -166,7 +166,7 @@ def _keep_fed(
     return fed
 
 
-@numeric
+@compiled_numeric
 def _fill(
     network: Network,
     begin: int,
@@ -198,7 +198,7 @@ def _fill(
             flow[k] = min(scaled, capacity) + share * max(capacity - scaled, 0.0)
 
 
-@numeric
+@compiled_numeric
 def _sweep(
     network: Network,
     price: Floats,

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from controller.routing.compiled import compiled_numeric
 from controller.routing.dispatch.ldl import Factor, Pattern, factorise
 from controller.routing.dispatch.newton import (
     Network,
@@ -23,7 +24,6 @@ from controller.routing.dispatch.newton import (
     empty_point,
     residuals,
 )
-from controller.routing.dispatch.numeric import numeric
 from controller.routing.graph import Floats
 
 _MOST_ITERATIONS = 200
@@ -88,7 +88,7 @@ def _start(network: Network) -> Point:
     return point
 
 
-@numeric
+@compiled_numeric
 def _longest(values: Floats, steps: Floats) -> float:
     longest = np.inf
     for i in range(len(values)):
@@ -97,7 +97,7 @@ def _longest(values: Floats, steps: Floats) -> float:
     return longest
 
 
-@numeric
+@compiled_numeric
 def _longest_step(point: Point, step: Point) -> float:
     """How far all values and multipliers may go until the first is 0."""
     length = min(_longest(point.flow, step.flow), _longest(point.flow_dual, step.flow_dual))
@@ -110,7 +110,7 @@ def _longest_step(point: Point, step: Point) -> float:
     return min(length, _longest(point.waste, step.waste), _longest(point.price, step.price))
 
 
-@numeric
+@compiled_numeric
 def _product(
     one: Floats, one_step: Floats, other: Floats, other_step: Floats, length: float
 ) -> float:
@@ -120,7 +120,7 @@ def _product(
     return total
 
 
-@numeric
+@compiled_numeric
 def _gap(point: Point, step: Point, length: float) -> float:
     """Mean product of values and multipliers after a step of this length."""
     total = _product(point.flow, step.flow, point.flow_dual, step.flow_dual, length)
@@ -132,13 +132,13 @@ def _gap(point: Point, step: Point, length: float) -> float:
     return total / pairs
 
 
-@numeric
+@compiled_numeric
 def _advance(values: Floats, steps: Floats, length: float) -> None:
     for i in range(len(values)):
         values[i] += length * steps[i]
 
 
-@numeric
+@compiled_numeric
 def _move(point: Point, step: Point, length: float) -> None:
     _advance(point.flow, step.flow, length)
     _advance(point.flow_dual, step.flow_dual, length)
@@ -152,7 +152,7 @@ def _move(point: Point, step: Point, length: float) -> None:
     _advance(point.price, step.price, length)
 
 
-@numeric
+@compiled_numeric
 def _copy(point: Point, to: Point) -> None:
     to.flow[:] = point.flow
     to.flow_dual[:] = point.flow_dual
@@ -166,7 +166,7 @@ def _copy(point: Point, to: Point) -> None:
     to.price[:] = point.price
 
 
-@numeric
+@compiled_numeric
 def _iterate(
     network: Network,
     pattern: Pattern,

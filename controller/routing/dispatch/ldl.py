@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import splu
 
-from controller.routing.dispatch.numeric import numeric
+from controller.routing.compiled import compiled_numeric
 from controller.routing.graph import Floats, Ints
 
 # Of its diagonal entry: a pivot that is less has been eaten by rounding.
@@ -72,7 +72,7 @@ def room_for(pattern: Pattern) -> Factor:
     return Factor(integers[0], np.zeros(entries), integers[1], np.zeros(size))
 
 
-@numeric
+@compiled_numeric
 def _elimination_tree(size: int, start: Ints, row: Ints) -> tuple[Ints, Ints]:
     parent = np.full(size, -1, dtype=np.int32)
     flag = np.full(size, -1, dtype=np.int32)
@@ -90,7 +90,7 @@ def _elimination_tree(size: int, start: Ints, row: Ints) -> tuple[Ints, Ints]:
     return parent, counts
 
 
-@numeric
+@compiled_numeric
 def factorise(pattern: Pattern, diagonal: Floats, upper: Floats, factor: Factor) -> None:
     """Factor the matrix of ``diagonal`` (size n) and ``upper`` (one value for each place of the pattern).
 
@@ -134,7 +134,7 @@ def factorise(pattern: Pattern, diagonal: Floats, upper: Floats, factor: Factor)
         factor.diagonal[k] = pivot if pivot > _LEAST_PIVOT * diagonal[k] else 1e128
 
 
-@numeric
+@compiled_numeric
 def solve(pattern: Pattern, factor: Factor, right: Floats) -> None:
     """Solve in place."""
     size = len(right)

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from controller.routing.dispatch.newton import Network
+from controller.routing.flows.linear_flow import Status, linear_min_cost_flow
 from controller.routing.graph import Floats
-from controller.routing.linear_flow import Status, linear_min_cost_flow
 
 
 class LinearDispatch(NamedTuple):

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from controller.routing.compiled import compiled_numeric
 from controller.routing.dispatch.ldl import Factor, Pattern, solve
-from controller.routing.dispatch.numeric import numeric
 from controller.routing.graph import Floats, Ints
 
 
@@ -69,7 +69,7 @@ def empty_point(network: Network) -> Point:
     return Point(*(np.zeros(size) for size in sizes))
 
 
-@numeric
+@compiled_numeric
 def residuals(network: Network, point: Point, out: Residuals) -> tuple[float, float]:
     """Fills in what stationarity and balance still lack; returns the largest of each."""
     out.node[:] = -point.waste
@@ -95,7 +95,7 @@ def residuals(network: Network, point: Point, out: Residuals) -> tuple[float, fl
     return primal, dual
 
 
-@numeric
+@compiled_numeric
 def _blocks(network: Network, point: Point, k: int) -> tuple[float, float]:
     """Diagonal of an arc's reduced Hessian, and what its link adds to each entry of the pair's 2 x 2 block."""
     link = network.link_of_arc[k]
@@ -104,18 +104,18 @@ def _blocks(network: Network, point: Point, k: int) -> tuple[float, float]:
     return own, point.spare_dual[link] / point.spare[link]
 
 
-@numeric
+@compiled_numeric
 def _cell_block(point: Point, c: int) -> float:
     power, rest = point.power_dual[c] / point.power[c], point.rest_dual[c] / point.rest[c]
     return float(power + rest + _DAMPING)
 
 
-@numeric
+@compiled_numeric
 def _marginal(network: Network, point: Point, k: int) -> float:
     return float(network.linear[k] + 2.0 * network.square[k] * point.flow[k])
 
 
-@numeric
+@compiled_numeric
 def assemble(network: Network, point: Point, diagonal: Floats, upper: Floats) -> None:
     for v in range(len(diagonal)):
         diagonal[v] = point.waste[v] / point.price[v]
@@ -159,7 +159,7 @@ def assemble(network: Network, point: Point, diagonal: Floats, upper: Floats) ->
         diagonal[network.cell_node[c]] += network.cell_gain[c] ** 2 / own
 
 
-@numeric
+@compiled_numeric
 def _multiply(
     network: Network, pattern: Pattern, diagonal: Floats, upper: Floats, price: Floats, out: Floats
 ) -> None:
@@ -172,7 +172,7 @@ def _multiply(
             out[j] += upper[p] * price[i]
 
 
-@numeric
+@compiled_numeric
 def direction(
     network: Network,
     pattern: Pattern,
@@ -238,7 +238,7 @@ def direction(
     _back(network, point, target, second, use_second, out)
 
 
-@numeric
+@compiled_numeric
 def _spread(
     network: Network, point: Point, e: int, arc_right: Floats, right: Floats, sign: float
 ) -> None:
@@ -261,7 +261,7 @@ def _spread(
     right[tail] += sign * (back_gain * back - _marginal(network, point, k) * moved)
 
 
-@numeric
+@compiled_numeric
 def _back(
     network: Network, point: Point, target: float, second: Point, use_second: float, out: Point
 ) -> None:

@@ -6,7 +6,7 @@ from controller.core import ledger as resource
 from controller.core.circuit import Constraints
 from controller.core.errors import Refusal, RefusalCode
 from controller.core.request import PowerRequest
-from controller.routing.disjoint import Disjointness
+from controller.routing.alternatives.disjoint import Disjointness
 from digitalgrid.gridfile import Grid, loads_grid
 from tests.support.simulated_network import SimulatedNetwork
 

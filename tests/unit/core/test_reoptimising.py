@@ -9,7 +9,7 @@ from controller.core.controller import Controller
 from controller.core.invariants import broken_invariants
 from controller.core.reoptimising import Move, ReoptimiseLimits
 from controller.core.request import PowerRequest
-from controller.routing.reoptimise import reoptimise
+from controller.routing.assignments.reoptimise import reoptimise
 from tests.support.grids import diamond
 from tests.support.simulated_network import SimulatedNetwork
 

@@ -2,7 +2,7 @@
 
 from numba.core.dispatcher import Dispatcher
 
-from controller.routing import batch, bounds, cspf, hop_limited, label_setting, landmarks
+from controller.routing.paths import batch, bounds, cspf, hop_limited, label_setting, landmarks
 from controller.routing.warm_up import compile_kernels
 
 

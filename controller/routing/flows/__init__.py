@@ -1,0 +1,1 @@
+"""Flows without losses: min-cost flow, maximum flow, and the cuts that bind them."""

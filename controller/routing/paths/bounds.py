@@ -1,0 +1,221 @@
+"""How much power must at least grow on its way: what leads a search towards the sources, compiled.
+
+A bound is the logarithm of the least growth of a label. Both kinds are known at no power and at a reference power;
+``ln(1 + R p / U²)`` is concave in p, so that what mixes both in proportion is a lower bound for a power between them.
+
+*Landmarks*: a table holds, for each of its columns and each router, the distance between the router and a landmark:
+in the first half of the columns from the landmark to the router, in the second half from the router to the landmark.
+*Hierarchy*: the distance from the sources to a router, over shortcuts that first rise in rank and then fall.
+"""
+
+from math import exp, inf
+from typing import NamedTuple
+
+import numpy as np
+
+from controller.routing.compiled import compiled
+from controller.routing.graph import Floats, Ints
+from controller.routing.paths.hierarchy import Hierarchy
+from controller.routing.paths.landmarks import Landmarks
+
+# Each is read for every router that is touched, and the next one raises the bound less.
+MOST_ACTIVE = 8
+_BY_HIERARCHY = -1
+_UNKNOWN = -1.0
+
+
+class Columns(NamedTuple):
+    """``tables`` is (columns, n, 2). A question makes some columns active, and notes in ``offset`` what to take off."""
+
+    tables: Floats
+    active: Ints
+    offset: Floats
+    score: Floats
+
+
+class Climb(NamedTuple):
+    """A hierarchy, and distances from the sources by rank: ``rising`` those upward only, ``known`` the least.
+
+    ``touched`` lists the ranks that are known, ``touched_count[0]`` of them.
+    """
+
+    rank: Ints
+    parent: Ints
+    up_start: Ints
+    up_to: Ints
+    up_weight: Floats
+    down_start: Ints
+    down_to: Ints
+    down_weight: Floats
+    rising: Floats
+    known: Floats
+    touched: Ints
+    touched_count: Ints
+    stack: Ints
+
+
+class Bounds(NamedTuple):
+    """What one search may use; the parts that it has no use for are empty."""
+
+    reference_w: float
+    columns: Columns
+    climb: Climb
+
+
+def bounds_of(guide: Landmarks | Hierarchy | None) -> Bounds:
+    """Room for the bounds of one search at a time."""
+    tables = guide.tables if isinstance(guide, Landmarks) else np.zeros((0, 0, 2))
+    columns = Columns(
+        tables, np.zeros(MOST_ACTIVE, dtype=np.int32), np.zeros(MOST_ACTIVE), np.zeros(MOST_ACTIVE)
+    )
+    reference_w = 1.0 if guide is None else guide.reference_w
+    return Bounds(reference_w, columns, _climb(guide if isinstance(guide, Hierarchy) else None))
+
+
+def _climb(hierarchy: Hierarchy | None) -> Climb:
+    none, no_weights = np.zeros(0, dtype=np.int32), np.zeros((0, 2))
+    if hierarchy is None:
+        empty = (none, none, none, none, no_weights, none, none, no_weights)
+        return Climb(*empty, np.zeros(0), np.zeros(0), none, np.zeros(1, dtype=np.int32), none)
+    count = len(hierarchy.rows.rank)
+    return Climb(
+        hierarchy.rows.rank,
+        hierarchy.rows.parent,
+        *hierarchy.up,
+        *hierarchy.down,
+        np.full(count, inf),
+        np.full(count, _UNKNOWN),
+        np.zeros(count, dtype=np.int32),
+        np.zeros(1, dtype=np.int32),
+        np.zeros(count, dtype=np.int32),
+    )
+
+
+@compiled
+def worth_leading(sources: int, nodes: int) -> bool:
+    """Whether bounds pay: among many sources one is near, and what promises to be near many promises little."""
+    return sources > 0 and 16 * sources * sources <= nodes
+
+
+@compiled
+def begin(bounds: Bounds, sink: int, sources: Ints, share: float) -> int:
+    """Prepare the bounds of one question. Says how they are to be read, and to be ended; 0 if there are none."""
+    if len(sources) == 0:
+        return 0
+    if len(bounds.climb.rank) > 0:
+        _rise(bounds.climb, sources, share)
+        return _BY_HIERARCHY
+    return _choose(bounds.columns, sink, sources, share)
+
+
+@compiled
+def least_growth(bounds: Bounds, how: int, node: int, share: float) -> float:
+    """By what factor a label at this router grows at least until it is at a source. What is not known counts as 1."""
+    if how == 0:
+        return 1.0
+    if how == _BY_HIERARCHY:
+        return exp(_distance(bounds.climb, bounds.climb.rank[node], share))
+    return _by_columns(bounds.columns, how, node, share)
+
+
+@compiled
+def end(bounds: Bounds, how: int, sources: Ints) -> None:
+    """Leave nothing of a question."""
+    if how != _BY_HIERARCHY:
+        return
+    climb = bounds.climb
+    for k in range(climb.touched_count[0]):
+        climb.known[climb.touched[k]] = _UNKNOWN
+    climb.touched_count[0] = 0
+    for source in sources:
+        rank = climb.rank[source]
+        while rank >= 0:
+            climb.rising[rank] = inf
+            rank = climb.parent[rank]
+
+
+@compiled
+def _rise(climb: Climb, sources: Ints, share: float) -> None:
+    """Distances from the sources to all higher routers, over shortcuts that rise."""
+    rising, to, weight = climb.rising, climb.up_to, climb.up_weight
+    for source in sources:
+        rank = climb.rank[source]
+        rising[rank] = 0.0
+        while rank >= 0:
+            so_far = rising[rank]
+            if so_far < inf:
+                for entry in range(climb.up_start[rank], climb.up_start[rank + 1]):
+                    step = (1.0 - share) * weight[entry, 0] + share * weight[entry, 1]
+                    if so_far + step < rising[to[entry]]:
+                        rising[to[entry]] = so_far + step
+            rank = climb.parent[rank]
+
+
+@compiled
+def _distance(climb: Climb, rank: int, share: float) -> float:
+    """Distance from the sources to a router, once that of all above it in the elimination tree is known."""
+    known, to, weight, stack = climb.known, climb.down_to, climb.down_weight, climb.stack
+    depth, above = 0, rank
+    while above >= 0 and known[above] == _UNKNOWN:
+        stack[depth] = above
+        depth += 1
+        above = climb.parent[above]
+    count = climb.touched_count[0]
+    climb.touched_count[0] = count + depth
+    while depth > 0:
+        depth -= 1
+        above = stack[depth]
+        least = climb.rising[above]
+        for entry in range(climb.down_start[above], climb.down_start[above + 1]):
+            step = (1.0 - share) * weight[entry, 0] + share * weight[entry, 1]
+            least = min(least, known[to[entry]] + step)
+        known[above] = least
+        climb.touched[count] = above
+        count += 1
+    return float(known[rank])
+
+
+@compiled
+def _read(tables: Floats, column: int, node: int, share: float) -> float:
+    mixed = float((1.0 - share) * tables[column, node, 0] + share * tables[column, node, 1])
+    return mixed if 2 * column < len(tables) else -mixed
+
+
+@compiled
+def _choose(columns: Columns, sink: int, sources: Ints, share: float) -> int:
+    """Make the columns active that promise most for the way from the sources to the sink, and count them."""
+    count = 0
+    for column in range(len(columns.tables)):
+        offset = _read(columns.tables, column, sources[0], share)
+        for k in range(1, len(sources)):
+            offset = max(offset, _read(columns.tables, column, sources[k], share))
+        score = _read(columns.tables, column, sink, share) - offset
+        if not score > 0.0:
+            continue
+        if count < MOST_ACTIVE:
+            at = count
+            count += 1
+        elif score > columns.score[count - 1]:
+            at = count - 1
+        else:
+            continue
+        while at > 0 and columns.score[at - 1] < score:
+            columns.score[at] = columns.score[at - 1]
+            columns.offset[at] = columns.offset[at - 1]
+            columns.active[at] = columns.active[at - 1]
+            at -= 1
+        columns.score[at] = score
+        columns.offset[at] = offset
+        columns.active[at] = column
+    return count
+
+
+@compiled
+def _by_columns(columns: Columns, count: int, node: int, share: float) -> float:
+    growth = 0.0
+    for k in range(count):
+        # Differences of infinities are not numbers, and compare as such.
+        bound = _read(columns.tables, columns.active[k], node, share) - columns.offset[k]
+        if bound > growth:
+            growth = bound
+    return exp(growth) if growth > 0.0 else 1.0
