@@ -64,8 +64,8 @@ class Peer(ABC):
         """Of all edges at once, for peers that want them so."""
         return np.where(self.room_w >= power_w, self.fixed + self.per_w * power_w, np.inf)
 
-    def take_over(self, arcs: Ints) -> None:
-        """Tell the peer's own structure of changed edges, if it has a copy."""
+    def take_over(self, arcs: Ints) -> None:  # noqa: B027 - not every peer has a copy
+        """Tell the peer's own structure of changed edges, if it has one."""
 
     @abstractmethod
     def nodes(self, sink: int, source: int, power_w: float) -> Sequence[int]:

@@ -7,10 +7,11 @@ from controller.core.ledger import Ledger, link_direction
 from controller.core.lsdb import LinkView
 from controller.routing.graph import PowerGraph, graph_of_links
 from controller.routing.paths.cspf import PathSearch
+from controller.routing.paths.guided_search import LEAD_FROM, GuidedSearch
 from controller.routing.paths.landmarks import Landmarks
+from controller.routing.paths.locality import near_numbers
 
-# Routers; in smaller networks a search is done before landmarks are looked up.
-_LANDMARKS_PAY_FROM = 300
+_LEAD_FROM = LEAD_FROM
 
 
 class GridArrays:
@@ -40,15 +41,30 @@ class GridArrays:
             for link_id, link in self._links.items()
             if _figures(link) != _figures(before[link_id])
         ]
-        if changed:
-            self._take_figures(changed)
+        arcs = [self._arc[link.link_id, end] for link in changed for end in (link.a, link.b)]
+        for arc in arcs:
+            self.graph.set_figures(arc, *_figures(self._links[self.link_id(arc)]))
         self._refresh_all()
+        if arcs:
+            self._guided.figures_changed(arcs)
         return False
 
     def sync(self) -> None:
         """Take over what was reserved and released since this was last called."""
-        for link_id in self._ledger.take_changed_links():
+        changed = self._ledger.take_changed_links()
+        for link_id in changed:
             self._refresh(link_id)
+        self._guided.loads_changed(2 * len(changed))
+
+    @property
+    def search(self) -> PathSearch:
+        """For single paths; right until the next :meth:`sync` or :meth:`adopt`."""
+        return self._guided.search
+
+    @property
+    def landmarks(self) -> Landmarks | None:
+        """For searches of pairs; None where the network is small."""
+        return self._guided.landmarks
 
     # Ids and indices
 
@@ -83,40 +99,34 @@ class GridArrays:
     def _build(self, view: GridView) -> None:
         self.view = view
         self._links = {link.link_id: link for link in _joined(view)}
-        self.router_ids = list(view.routers)
         self.link_ids = list(self._links)
+        self.router_ids = self._in_order(list(view.routers))
         self._node = {router_id: node for node, router_id in enumerate(self.router_ids)}
         self.graph = self._new_graph()
-        self.landmarks = (
-            Landmarks(self.graph) if len(self.router_ids) >= _LANDMARKS_PAY_FROM else None
-        )
-        self.search = PathSearch(self.graph, self.landmarks)
         self._arc = {
             (self.link_id(arc), self.router_ids[tail]): arc
             for arc, tail in enumerate(self.graph.tail.tolist())
         }
         self._refresh_all()
+        self._guided = GuidedSearch(self.graph, _LEAD_FROM)
+
+    def _in_order(self, router_ids: list[str]) -> list[str]:
+        """Neighbours get near numbers, so that what a search touches lies together in memory."""
+        number = {router_id: node for node, router_id in enumerate(router_ids)}
+        ends = [[number[each] for each in (link.a, link.b)] for link in self._links.values()]
+        a, b = zip(*ends, strict=True) if ends else ((), ())
+        return [router_ids[old] for old in near_numbers(len(router_ids), a, b)]
 
     def _new_graph(self) -> PowerGraph:
         links = self._links.values()
         return graph_of_links(
-            [router.efficiency for router in self.view.routers.values()],
+            [self.view.routers[router_id].efficiency for router_id in self.router_ids],
             [self._node[link.a] for link in links],
             [self._node[link.b] for link in links],
             [link.resistance_ohm for link in links],
             [link.voltage_v for link in links],
             [link.ampacity_a for link in links],
         )
-
-    def _take_figures(self, links: Iterable[LinkView]) -> None:
-        """Lines have changed: mend what was worked out from them."""
-        for link in links:
-            for end in (link.a, link.b):
-                arc = self._arc[link.link_id, end]
-                self.graph.set_figures(arc, *_figures(link))
-                if self.landmarks is not None:
-                    self.landmarks.repair(arc)
-        self.search = PathSearch(self.graph, self.landmarks)
 
     def _refresh_all(self) -> None:
         self._ledger.take_changed_links()

@@ -125,16 +125,15 @@ def admit_batch(search: PathSearch, where: Ends, asked: Requests) -> Admissions:
 
     Raises ValueError where a request names a load or a source that there is not.
     """
-    if not _within(asked.load, len(where.load_node)):
-        raise ValueError(f"a request names a load beyond the {len(where.load_node)} that there are")
-    if not _within(asked.candidates, len(where.source_node)):
-        raise ValueError(
-            f"a request names a source beyond the {len(where.source_node)} that there are"
-        )
-    search.check_guide()
     graph = search.graph
     reserves = Reserves(graph.load_a, graph.headroom_a, graph.ampacity_a, graph.twin)
-    return Admissions(*_admit(search.arcs, search.room, search.bounds, reserves, where, asked))
+    done = Admissions(*_admit(search.arcs, search.room, search.bounds, reserves, where, asked))
+    if done.settled < 0:
+        raise ValueError(
+            f"a request names a load beyond the {len(where.load_node)} that there are, or a source"
+            f" beyond the {len(where.source_node)}"
+        )
+    return done
 
 
 def release(graph: PowerGraph, where: Ends, asked: Requests, done: Admissions, index: int) -> None:
@@ -255,7 +254,9 @@ def _admit(
     start = np.zeros(count + 1, dtype=np.int32)
     all_arcs = np.empty(_FIRST_HOPS, dtype=np.int32)
     received_w = np.empty(_FIRST_HOPS)
-    everyone = np.arange(len(where.source_node)).astype(np.int32)
+    if not _are_there(asked, where):
+        return status, source, injected_w, start, all_arcs[:0], received_w[:0], -1
+    everyone = where.sources_at
     # What all sources offer stays in the room until a request names its own, or all are answered.
     all_offered = False
     settled = 0
@@ -299,6 +300,18 @@ def _admit(
         _withdraw(room, where, everyone)
     used = start[count]
     return status, source, injected_w, start, all_arcs[:used], received_w[:used], settled
+
+
+@compiled
+def _are_there(asked: Requests, where: Ends) -> bool:
+    """Whether all loads and sources that requests name exist."""
+    for load in asked.load:
+        if not 0 <= load < len(where.load_node):
+            return False
+    for i in range(asked.candidates_start[0], asked.candidates_start[-1]):
+        if not 0 <= asked.candidates[i] < len(where.source_node):
+            return False
+    return True
 
 
 def _within(indices: Ints, count: int) -> bool:

@@ -52,11 +52,10 @@ class PathSearch:
     """
 
     def __init__(self, graph: PowerGraph, guide: Landmarks | Hierarchy | None = None) -> None:
-        """A guide pays from some hundred routers on; it must be of this graph."""
+        """A guide must be of this graph, and true for its loads: see ``guided_search``, which keeps it so."""
         self.graph = graph
         self.arcs = arcs_of(graph)
         self.room = room_for(graph)
-        self._guide = guide
         self.bounds = bounds_of(guide)
         self.settled = 0
 
@@ -77,11 +76,10 @@ class PathSearch:
         ``available_w`` gives, for each router with candidate sources, the most that one of them can inject.
         ``credit_a`` is current that the circuit itself holds already on an arc, and may use again (make-before-break).
         Returns None where no path meets all constraints. Raises ValueError where the power is not a finite
-        positive number, or loads fell below what the guide was made for.
+        positive number.
         """
         if not 0.0 < power_w < inf:
             raise ValueError(f"a path is searched for a power above 0 W, not for {power_w} W")
-        self.check_guide()
         if not available_w or sink in avoid_nodes:
             return None
         limit_w = min(max_injected_w, max(available_w.values())) * (1.0 + RELATIVE_TOLERANCE)
@@ -104,13 +102,6 @@ class PathSearch:
             reusable_a[credit_arcs] = 0.0
             reusable_a[avoided_arcs] = 0.0
         return None if length < 0 else self._path(length, sink)
-
-    def check_guide(self) -> None:
-        """Raises ValueError where loads fell below those for which a hierarchy was made."""
-        if isinstance(self._guide, Hierarchy) and not self._guide.true_for(self.graph.load_a):
-            raise ValueError(
-                "an arc carries less than the hierarchy was made for: customise it anew"
-            )
 
     def _path(self, length: int, sink: int) -> Path:
         arcs = self.room.path_arcs[:length]

@@ -23,6 +23,10 @@ Flags = npt.NDArray[np.bool_]
 MOST_PAIRS = 2000
 
 
+class TooEntangled(ValueError):
+    """Graphs that no map could show, as random ones are; landmarks can lead searches there."""
+
+
 class Shortcuts(NamedTuple):
     """Rows of the hierarchy that searches need, each entry with its weight at no power and at the reference power."""
 
@@ -46,13 +50,11 @@ class Hierarchy:
         """``standing_a`` is what each arc carries at least, nothing if not given. All arcs count, in service or not.
 
         Bounds are best for powers between 0 and the reference, by default what the median arc can carry. Raises
-        ValueError where the graph is too entangled, as random ones are that no map could show.
+        TooEntangled, and ValueError where the reference is not above 0 W.
         """
         rows = eliminate(graph, MOST_PAIRS)
         if rows is None:
-            raise ValueError(
-                "the graph is too entangled for a hierarchy; landmarks can lead searches"
-            )
+            raise TooEntangled("the graph is too entangled for a hierarchy")
         self._graph = graph
         self.rows = rows
         self.reference_w = usual_power_w(graph) if reference_power_w is None else reference_power_w

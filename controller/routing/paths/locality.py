@@ -14,5 +14,7 @@ def near_numbers(node_count: int, a: npt.ArrayLike, b: npt.ArrayLike) -> Ints:
     ``a`` and ``b`` are the routers at the ends of each link. Whoever makes a graph numbers its routers so first.
     """
     ends = np.array(a, dtype=np.int32), np.array(b, dtype=np.int32)
+    if not len(ends[0]):
+        return np.arange(node_count, dtype=np.int32)
     links = coo_array((np.ones(len(ends[0])), ends), shape=(node_count, node_count)).tocsr()
     return np.asarray(reverse_cuthill_mckee(links, symmetric_mode=False), dtype=np.int32)

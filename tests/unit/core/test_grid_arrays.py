@@ -19,9 +19,9 @@ def view() -> GridView:
 
 
 @pytest.fixture(autouse=True)
-def landmarks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small networks have none; here they shall be repaired too."""
-    monkeypatch.setattr(grid_arrays, "_LANDMARKS_PAY_FROM", 1)
+def led(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small networks are searched without bounds; here these shall be kept true too."""
+    monkeypatch.setattr(grid_arrays, "_LEAD_FROM", 1)
 
 
 def changed(view: GridView, link_id: str, **figures: object) -> GridView:
@@ -66,3 +66,17 @@ def test_another_router_or_line_makes_other_arrays(view: GridView) -> None:
     assert arrays.adopt(replace(view, links=links))
     assert arrays.arc("r2-r5", "r2") is None
     assert arrays.arcs(["r2-r5", "r1-r2"]) == arrays.arcs(["r1-r2"])
+
+
+def test_whatever_number_a_router_gets_its_figures_go_with_it(view: GridView) -> None:
+    arrays = GridArrays(view, Ledger())
+    for router_id, router in view.routers.items():
+        assert arrays.graph.efficiency[arrays.node(router_id)] == router.efficiency
+    for link in view.links.values():
+        arc = arrays.arc(link.link_id, link.a)
+        ends = (
+            arrays.router_ids[arrays.graph.tail[arc]],
+            arrays.router_ids[arrays.graph.head[arc]],
+        )
+        assert ends == (link.a, link.b)
+        assert arrays.graph.resistance_ohm[arc] == link.resistance_ohm

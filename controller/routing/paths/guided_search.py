@@ -1,0 +1,69 @@
+"""The search on one graph while its loads come and go, led by bounds that are kept true and close."""
+
+from collections.abc import Iterable
+
+from controller.routing.graph import PowerGraph
+from controller.routing.paths.cspf import PathSearch
+from controller.routing.paths.hierarchy import Hierarchy, TooEntangled
+from controller.routing.paths.landmarks import Landmarks
+
+# Routers; in smaller networks a search is done before bounds are looked up.
+LEAD_FROM = 300
+# Of the loads that stand: bounds made for that much of them outlast most releases, and lead nearly as well.
+STANDING_SHARE = 0.8
+# Of all arcs: when loads of that many have been set since, bounds for what stands now lead better.
+_RENEW_AFTER = 0.5
+
+
+class GuidedSearch:
+    """Keeps :attr:`search` right: whoever changes the graph says so before the next search.
+
+    Hierarchies lead best. Where a graph is too entangled for one, landmarks do, which hold for any loads; small
+    graphs need neither.
+    """
+
+    def __init__(self, graph: PowerGraph, lead_from: int = LEAD_FROM) -> None:
+        self._graph = graph
+        self._changed = 0
+        self._guide = _guide_of(graph) if graph.node_count >= lead_from else None
+        self._landmarks = self._guide if isinstance(self._guide, Landmarks) else None
+        self._lead_from = lead_from
+        self.search = PathSearch(graph, self._guide)
+
+    @property
+    def landmarks(self) -> Landmarks | None:
+        """For searches of pairs, which no hierarchy leads; made when they are first asked for."""
+        if self._landmarks is None and self._graph.node_count >= self._lead_from:
+            self._landmarks = Landmarks(self._graph)
+        return self._landmarks
+
+    def loads_changed(self, count: int) -> None:
+        """The loads of so many arcs were set."""
+        if not isinstance(self._guide, Hierarchy) or not count:
+            return
+        self._changed += count
+        is_old = self._changed > _RENEW_AFTER * self._graph.arc_count
+        if is_old or not self._guide.true_for(self._graph.load_a):
+            self._renew(self._guide)
+
+    def figures_changed(self, arcs: Iterable[int]) -> None:
+        """Lines are no longer what they were, and their loads were set again."""
+        if self._landmarks is not None:
+            for arc in arcs:
+                self._landmarks.repair(arc)
+        if isinstance(self._guide, Hierarchy):
+            self._renew(self._guide)
+        else:
+            self.search = PathSearch(self._graph, self._guide)
+
+    def _renew(self, hierarchy: Hierarchy) -> None:
+        hierarchy.customise(STANDING_SHARE * self._graph.load_a)
+        self._changed = 0
+        self.search = PathSearch(self._graph, hierarchy)
+
+
+def _guide_of(graph: PowerGraph) -> Hierarchy | Landmarks:
+    try:
+        return Hierarchy(graph)
+    except TooEntangled:
+        return Landmarks(graph)

@@ -1,0 +1,72 @@
+"""Led searches find what searches that nothing leads find, whatever comes, goes and changes."""
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from controller.routing.graph import PowerGraph, graph_of_links
+from controller.routing.paths.cspf import PathSearch
+from controller.routing.paths.guided_search import GuidedSearch
+
+SIDE = 6
+NODES = SIDE * SIDE
+
+
+def grid(seed: int) -> PowerGraph:
+    """A square of routers, and some lines across it."""
+    rng = np.random.default_rng(seed)
+    node = np.arange(NODES).reshape(SIDE, SIDE)
+    across = rng.integers(NODES, size=(3, 2))
+    across = across[across[:, 0] != across[:, 1]]
+    a = np.concatenate([node[:, :-1].ravel(), node[:-1].ravel(), across[:, 0]])
+    b = np.concatenate([node[:, 1:].ravel(), node[1:].ravel(), across[:, 1]])
+    ohms, amps = rng.uniform(0.0, 2.0, len(a)), rng.uniform(50.0, 200.0, len(a))
+    efficiency = rng.uniform(0.97, 1.0, NODES)
+    return graph_of_links(efficiency, a, b, ohms, np.full(len(a), 1e3), amps)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(st.integers(0, 9), st.data())
+def test_led_and_unled_searches_agree(seed: int, data: st.DataObject) -> None:
+    graph = grid(seed)
+    guided = GuidedSearch(graph, lead_from=1)
+    arc = st.integers(0, graph.arc_count - 1)
+    for _ in range(data.draw(st.integers(1, 12))):
+        what = data.draw(st.sampled_from(["load", "load", "release", "figures", "cut"]))
+        if what == "load":
+            arcs = data.draw(st.lists(arc, min_size=1, max_size=9))
+            for each in arcs:
+                graph.set_load(each, graph.load_a[each] + data.draw(st.floats(0.0, 40.0)))
+            guided.loads_changed(len(arcs))
+        elif what == "release":
+            each = data.draw(arc)
+            graph.set_load(each, graph.load_a[each] * data.draw(st.floats(0.0, 0.99)))
+            guided.loads_changed(1)
+        elif what == "figures":
+            each = data.draw(arc)
+            graph.set_figures(each, data.draw(st.floats(0.0, 9.0)), 1e3, 150.0)
+            graph.set_load(each, graph.load_a[each])
+            guided.figures_changed([each])
+        else:
+            graph.take_out_of_service(data.draw(arc))
+        sink, source = data.draw(st.tuples(*[st.integers(0, NODES - 1)] * 2))
+        power_w = data.draw(st.sampled_from([1e2, 1e4, 6e4]))
+        led = guided.search.best(sink, power_w, {source: 1e9})
+        plain = PathSearch(graph).best(sink, power_w, {source: 1e9})
+        assert (led is None) == (plain is None)
+        if led and plain:
+            assert led.injected_w == pytest.approx(plain.injected_w, rel=1e-9)
+
+
+def test_pairs_get_landmarks_that_are_kept_true_and_small_graphs_none() -> None:
+    graph = grid(1)
+    assert GuidedSearch(graph).landmarks is None
+    guided = GuidedSearch(graph, lead_from=1)
+    before = guided.landmarks
+    assert before is not None
+    tables = before.tables.copy()
+    graph.set_figures(0, 0.0, 1e4, 200.0)
+    guided.figures_changed([0])
+    assert guided.landmarks is before
+    assert not np.array_equal(before.tables, tables)
