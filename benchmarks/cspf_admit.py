@@ -3,10 +3,12 @@
 The network carries circuits already. A request is for a random router and a random power; its source is a named one,
 or whichever injects least (``cspf-admit-any``). Ours is one compiled call for all requests of a turn, exact in power;
 ``one_by_one_s`` is a call for each. The hierarchy that leads the searches is made beforehand, in ``hierarchy_s``, for
-four fifths of the loads that stand, as the controller does; ``landmarks_s`` is a request led by landmarks that are
-made for no load, ``unled_s`` one that nothing leads. Of each turn's requests a peer answers the first, as many as it can in a reasonable time, keeps its own
-loads and costs, and is told what we admitted, so that all meet the same loads. All figures are seconds a request, the
-median of turns. ``agree``: evaluated exactly, on the loads that it met, none of our routes injects more than a peer's.
+the loads that stand, as the controller does while loads only grow; ``landmarks_s`` is a request led by landmarks that
+are made for no load, ``unled_s`` one that nothing leads.
+
+Of each turn's requests a peer answers the first, as many as it can in a reasonable time, keeps its own loads and
+costs, and is told what we admitted, so that all meet the same loads. All figures are seconds a request, the median of
+turns. ``agree``: evaluated exactly, on the loads that it met, none of our routes injects more than a peer's.
 """
 
 import gc
@@ -34,7 +36,6 @@ from controller.routing.paths.batch import (
     requests,
 )
 from controller.routing.paths.cspf import PathSearch
-from controller.routing.paths.guided_search import STANDING_SHARE
 from controller.routing.paths.hierarchy import Hierarchy
 from controller.routing.paths.landmarks import Landmarks
 from controller.routing.warm_up import compile_kernels
@@ -56,9 +57,9 @@ class _Size:
 
 
 _SIZES = {
-    1_000: _Size((1, 2), 200, {"networkx": 10, "rustworkx": 30, "igraph": 30, "scipy": 40}),
-    10_000: _Size((1, 2), 100, {"networkx": 4, "rustworkx": 10, "igraph": 10, "scipy": 15}),
-    100_000: _Size((1, 2), 20, {"networkx": 1, "rustworkx": 1, "igraph": 1, "scipy": 3}),
+    1_000: _Size((1, 2), 200, {"networkx": 50, "rustworkx": 100, "igraph": 100, "scipy": 100}),
+    10_000: _Size((1, 2), 100, {"networkx": 50, "rustworkx": 100, "igraph": 100, "scipy": 100}),
+    100_000: _Size((1, 2), 30, {"networkx": 30, "rustworkx": 30, "igraph": 30, "scipy": 30}),
 }
 
 
@@ -96,7 +97,7 @@ def _row(size: int, seed: int, how: _Size, named: bool) -> Row:
     rng = np.random.default_rng([size, seed])
     graph = grid.graph()
     admit_batch(PathSearch(graph), _ends(grid), _asked(grid, rng, _STANDING, named=True))
-    hierarchy_s, hierarchy = seconds_of(lambda: Hierarchy(graph, STANDING_SHARE * graph.load_a))
+    hierarchy_s, hierarchy = seconds_of(lambda: Hierarchy(graph, graph.load_a))
     ours, apart, unled, landmarked = (
         _Ours(PathSearch(own, guide), _ends(grid))
         for own, guide in (

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from controller.routing.compiled import compiled
+from controller.routing.compiled import compiled_in_place
 from controller.routing.graph import Floats, Ints
 from controller.routing.paths.hierarchy import Hierarchy
 from controller.routing.paths.landmarks import Landmarks
@@ -91,13 +91,13 @@ def _climb(hierarchy: Hierarchy | None) -> Climb:
     )
 
 
-@compiled
+@compiled_in_place
 def worth_leading(sources: int, nodes: int) -> bool:
     """Whether bounds pay: among many sources one is near, and what promises to be near many promises little."""
     return sources > 0 and 16 * sources * sources <= nodes
 
 
-@compiled
+@compiled_in_place
 def begin(bounds: Bounds, sink: int, sources: Ints, share: float) -> int:
     """Prepare the bounds of one question. Says how they are to be read, and to be ended; 0 if there are none."""
     if len(sources) == 0:
@@ -108,7 +108,7 @@ def begin(bounds: Bounds, sink: int, sources: Ints, share: float) -> int:
     return _choose(bounds.columns, sink, sources, share)
 
 
-@compiled
+@compiled_in_place
 def least_growth(bounds: Bounds, how: int, node: int, share: float) -> float:
     """By what factor a label at this router grows at least until it is at a source. What is not known counts as 1."""
     if how == 0:
@@ -118,7 +118,7 @@ def least_growth(bounds: Bounds, how: int, node: int, share: float) -> float:
     return _by_columns(bounds.columns, how, node, share)
 
 
-@compiled
+@compiled_in_place
 def end(bounds: Bounds, how: int, sources: Ints) -> None:
     """Leave nothing of a question."""
     if how != _BY_HIERARCHY:
@@ -134,7 +134,7 @@ def end(bounds: Bounds, how: int, sources: Ints) -> None:
             rank = climb.parent[rank]
 
 
-@compiled
+@compiled_in_place
 def _rise(climb: Climb, sources: Ints, share: float) -> None:
     """Distances from the sources to all higher routers, over shortcuts that rise."""
     rising, to, weight = climb.rising, climb.up_to, climb.up_weight
@@ -151,7 +151,7 @@ def _rise(climb: Climb, sources: Ints, share: float) -> None:
             rank = climb.parent[rank]
 
 
-@compiled
+@compiled_in_place
 def _distance(climb: Climb, rank: int, share: float) -> float:
     """Distance from the sources to a router, once that of all above it in the elimination tree is known."""
     known, to, weight, stack = climb.known, climb.down_to, climb.down_weight, climb.stack
@@ -175,13 +175,13 @@ def _distance(climb: Climb, rank: int, share: float) -> float:
     return float(known[rank])
 
 
-@compiled
+@compiled_in_place
 def _read(tables: Floats, column: int, node: int, share: float) -> float:
     mixed = float((1.0 - share) * tables[column, node, 0] + share * tables[column, node, 1])
     return mixed if 2 * column < len(tables) else -mixed
 
 
-@compiled
+@compiled_in_place
 def _choose(columns: Columns, sink: int, sources: Ints, share: float) -> int:
     """Make the columns active that promise most for the way from the sources to the sink, and count them."""
     count = 0
@@ -210,7 +210,7 @@ def _choose(columns: Columns, sink: int, sources: Ints, share: float) -> int:
     return count
 
 
-@compiled
+@compiled_in_place
 def _by_columns(columns: Columns, count: int, node: int, share: float) -> float:
     growth = 0.0
     for k in range(count):

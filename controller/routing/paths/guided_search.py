@@ -2,24 +2,23 @@
 
 from collections.abc import Iterable
 
-from controller.routing.graph import PowerGraph
+from controller.routing.graph import Floats, PowerGraph
 from controller.routing.paths.cspf import PathSearch
 from controller.routing.paths.hierarchy import Hierarchy, TooEntangled
 from controller.routing.paths.landmarks import Landmarks
 
 # Routers; in smaller networks a search is done before bounds are looked up.
 LEAD_FROM = 300
-# Of the loads that stand: bounds made for that much of them outlast most releases, and lead nearly as well.
-STANDING_SHARE = 0.8
-# Of all arcs: when loads of that many have been set since, bounds for what stands now lead better.
+# Of all arcs: when loads of that many were set since, and nothing fell below, bounds for what stands lead better.
 _RENEW_AFTER = 0.5
 
 
 class GuidedSearch:
     """Keeps :attr:`search` right: whoever changes the graph says so before the next search.
 
-    Hierarchies lead best. Where a graph is too entangled for one, landmarks do, which hold for any loads; small
-    graphs need neither.
+    Hierarchies lead best. At first, and after a release, one is made for no loads, which holds for any; while loads
+    only grow, it is made anew for those that stand. Where a graph is too entangled for a hierarchy, landmarks lead;
+    small graphs need neither.
     """
 
     def __init__(self, graph: PowerGraph, lead_from: int = LEAD_FROM) -> None:
@@ -42,9 +41,10 @@ class GuidedSearch:
         if not isinstance(self._guide, Hierarchy) or not count:
             return
         self._changed += count
-        is_old = self._changed > _RENEW_AFTER * self._graph.arc_count
-        if is_old or not self._guide.true_for(self._graph.load_a):
-            self._renew(self._guide)
+        if not self._guide.true_for(self._graph.load_a):
+            self._renew(self._guide, None)
+        elif self._changed > _RENEW_AFTER * self._graph.arc_count:
+            self._renew(self._guide, self._graph.load_a)
 
     def figures_changed(self, arcs: Iterable[int]) -> None:
         """Lines are no longer what they were, and their loads were set again."""
@@ -52,12 +52,12 @@ class GuidedSearch:
             for arc in arcs:
                 self._landmarks.repair(arc)
         if isinstance(self._guide, Hierarchy):
-            self._renew(self._guide)
+            self._renew(self._guide, None)
         else:
             self.search = PathSearch(self._graph, self._guide)
 
-    def _renew(self, hierarchy: Hierarchy) -> None:
-        hierarchy.customise(STANDING_SHARE * self._graph.load_a)
+    def _renew(self, hierarchy: Hierarchy, standing_a: Floats | None) -> None:
+        hierarchy.customise(standing_a)
         self._changed = 0
         self.search = PathSearch(self._graph, hierarchy)
 

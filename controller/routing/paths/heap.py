@@ -6,13 +6,13 @@ from node to entry to keep.
 
 import numpy as np
 
-from controller.routing.compiled import compiled
+from controller.routing.compiled import compiled, compiled_in_place
 from controller.routing.graph import Floats, Ints
 
 _CHILDREN = 4
 
 
-@compiled
+@compiled_in_place
 def heap_push(keys: Floats, items: Ints, size: int, key: float, item: int) -> None:
     """Add an entry to a heap of ``size`` entries that has room for one more."""
     at = size
@@ -27,7 +27,7 @@ def heap_push(keys: Floats, items: Ints, size: int, key: float, item: int) -> No
     items[at] = item
 
 
-@compiled
+@compiled_in_place
 def heap_remove_first(keys: Floats, items: Ints, size: int) -> None:
     """Take the entry with the least key, which is at 0, out of a heap of ``size`` entries."""
     last = size - 1
