@@ -23,7 +23,8 @@ def _modules() -> dict[str, str]:
     return {
         info.name.replace("_", "-"): f"benchmarks.{info.name}"
         for info in pkgutil.iter_modules(benchmarks.__path__)
-        if "def rows(" in (Path(benchmarks.__path__[0]) / f"{info.name}.py").read_text()
+        if not info.name.startswith("_")
+        and "\ndef rows(" in (Path(benchmarks.__path__[0]) / f"{info.name}.py").read_text()
     }
 
 

@@ -44,7 +44,7 @@ from digitalgrid.physics import sent_w
 _SOURCE_SHARE = 0.1
 _LEAST_W, _MOST_W = 10e3, 100e3
 _STANDING = 500
-_TURNS = 5
+_TURNS = 3
 # Nothing but lines limits anybody.
 _PLENTY_W = 1e12
 
@@ -57,8 +57,8 @@ class _Size:
 
 
 _SIZES = {
-    1_000: _Size((1, 2), 200, {"networkx": 50, "rustworkx": 100, "igraph": 100, "scipy": 100}),
-    10_000: _Size((1, 2), 100, {"networkx": 50, "rustworkx": 100, "igraph": 100, "scipy": 100}),
+    1_000: _Size((1, 2), 200, {"networkx": 40, "rustworkx": 100, "igraph": 100, "scipy": 100}),
+    10_000: _Size((1, 2), 100, {"networkx": 40, "rustworkx": 100, "igraph": 100, "scipy": 100}),
     100_000: _Size((1, 2), 30, {"networkx": 30, "rustworkx": 30, "igraph": 30, "scipy": 30}),
 }
 
@@ -207,8 +207,10 @@ def _turn_of(
 
 
 def _injected_w(graph: PowerGraph, nodes: Sequence[int], anywhere: int, power_w: float) -> float:
-    """What a path takes exactly, by the formula of the physics; infinite where it does not fit."""
+    """What a path takes exactly, by the formula of the physics; infinite where there is none, or it does not fit."""
     routers = [node for node in nodes if node != anywhere]
+    if not routers:
+        return inf
     entering_w = power_w / float(graph.efficiency[routers[0]])
     for head, tail in pairwise(routers):
         entering = range(graph.start[head], graph.start[head + 1])

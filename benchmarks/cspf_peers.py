@@ -69,7 +69,7 @@ class Peer(ABC):
 
     @abstractmethod
     def nodes(self, sink: int, source: int, power_w: float) -> Sequence[int]:
-        """The vertices of the best path from the sink to a router, or to anywhere."""
+        """The vertices of the best path from the sink to a router, or to anywhere; empty where there is none."""
 
 
 class Networkx(Peer):
@@ -93,7 +93,10 @@ class Networkx(Peer):
             fixed, per_w, room_w = data["terms"]
             return fixed + per_w * power_w if power_w <= room_w else None
 
-        found: Sequence[int] = nx.bidirectional_dijkstra(self._network, sink, source, cost)[1]
+        try:
+            found: Sequence[int] = nx.bidirectional_dijkstra(self._network, sink, source, cost)[1]
+        except nx.NetworkXNoPath:
+            return []
         return found
 
 
@@ -118,7 +121,7 @@ class Rustworkx(Peer):
             return fixed + per_w * power_w if power_w <= room_w else np.inf
 
         paths = rx.digraph_dijkstra_shortest_paths(self._network, sink, source, weight_fn=cost)
-        found: Sequence[int] = paths[source]
+        found: Sequence[int] = paths[source] if source in paths else []  # noqa: SIM401 - no dict
         return found
 
 
@@ -160,7 +163,7 @@ class Scipy(Peer):
                 self._matrix, indices=sink, limit=limit, return_predecessors=True
             )
             if distance[source] < np.inf or limit == np.inf:
-                return list(_back(before, source))[::-1]
+                return list(_back(before, source))[::-1] if distance[source] < np.inf else []
             limit = 2.0 * limit if limit < 1.0 else np.inf
 
 
