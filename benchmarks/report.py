@@ -69,7 +69,8 @@ def plot(rows: Sequence[Row], path: Path) -> None:
         for peer, found in sorted(peers.items(), key=lambda each: geometric_mean(each[1])):
             mean = geometric_mean(found)
             axes.barh(position, mean, color="tab:blue" if mean >= 1 else "tab:red", height=0.7)
-            axes.text(mean * 1.06, position, f"{mean:.3g}", va="center", fontsize=8)
+            shown = f"{mean:,.0f}" if mean >= 100 else f"{mean:.3g}"
+            axes.text(mean * 1.06, position, shown, va="center", fontsize=8)
             ticks.append(position)
             labels.append(peer)
             position += 1

@@ -51,8 +51,11 @@ class Optimiser:
             dispatcher = self._runtime.core.dispatcher
             known = dispatcher.retried(order)
             if known:
+                await self._runtime.durable()
                 return Dispatched(tuple(known))
-            question = self._runtime.handle(lambda core, now_ns: core.dispatcher.question(order))
+            question = self._runtime.handle(
+                lambda core, now_ns: core.dispatcher.question(order, now_ns)
+            )
             try:
                 found = await self._solver.run(answer, question)
             except SolverDied as error:
@@ -95,6 +98,9 @@ class Optimiser:
                 done = await self.reoptimise(self.limits, dry_run=False)
             except Refusal as refusal:
                 _log.warning("no re-optimisation this time: %s", refusal)
+                continue
+            except Exception:  # noqa: BLE001 - circuits stand as they are, and the next round may do
+                _log.exception("re-optimisation failed; the next round is in %g s", interval_s)
                 continue
             begun = [move for move in done.moves if move.moving]
             if begun:

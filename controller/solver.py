@@ -16,30 +16,53 @@ from typing import TypeVar
 
 _log = logging.getLogger(__name__)
 _PR_SET_PDEATHSIG = 1
+# For one answer. Ten thousand routers take seconds.
+MOST_S = 120.0
 
 T = TypeVar("T")
 
 
 class SolverDied(Exception):
-    """The worker process ended before it had an answer; the next call starts another."""
+    """The worker process has no answer; the next call starts another."""
 
 
 class Solver:
-    """One worker, started with the first call. Calls queue; each is awaited by its caller alone."""
+    """One worker, started with the first call, for one call at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_s: float = MOST_S) -> None:
+        self._most_s = most_s
         self._pool: ProcessPoolExecutor | None = None
 
     async def run(self, function: Callable[..., T], *arguments: object) -> T:
-        """What ``function`` returns or raises. Raises SolverDied where the worker was killed."""
-        pool = self._pool or self._start()
+        """What ``function`` returns or raises.
+
+        Raises SolverDied where the worker was killed twice, or had no answer in time. Whoever gives up waiting ends the
+        worker, so that nobody else has to wait for what nobody wants.
+        """
         try:
-            return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
+            return await self._once(function, *arguments)
+        except BrokenProcessPool:
+            # It may have been killed long ago, while it was idle.
+            _log.warning("the worker process of the solver was killed; starting another")
+        try:
+            return await self._once(function, *arguments)
         except BrokenProcessPool as error:
-            if self._pool is pool:
-                self._pool = None
-                pool.shutdown(wait=False)
-            raise SolverDied("the worker process of the solver ended; try again") from error
+            raise SolverDied("the worker process of the solver was killed; try again") from error
+
+    async def _once(self, function: Callable[..., T], *arguments: object) -> T:
+        pool = self._pool or self._start()
+        loop = asyncio.get_running_loop()
+        try:
+            answer = loop.run_in_executor(pool, function, *arguments)
+            return await asyncio.wait_for(answer, self._most_s)
+        except TimeoutError as error:
+            self.close()
+            raise SolverDied(
+                f"no answer within {self._most_s:g} s; ask for less at a time"
+            ) from error
+        except (asyncio.CancelledError, BrokenProcessPool):
+            self.close()
+            raise
 
     def close(self) -> None:
         """End the worker, whatever it is doing."""
@@ -47,7 +70,7 @@ class Solver:
             return
         pool, self._pool = self._pool, None
         # Python 3.14 calls this kill_workers().
-        workers = list(pool._processes.values())
+        workers = list((pool._processes or {}).values())
         pool.shutdown(wait=False, cancel_futures=True)
         for worker in workers:
             worker.kill()

@@ -54,7 +54,7 @@ def warm_up() -> None:
 
 def warm_up_solver() -> None:
     """Solve a small dispatch and re-optimise a circuit, as the worker process does."""
-    answer(_small_network().dispatcher.question(DispatchOrder("warm-up")))
+    answer(_small_network().dispatcher.question(DispatchOrder("warm-up"), 0))
     graph = graph_of_links([1.0] * 3, [0, 1, 0], [1, 2, 2], [1.0, 1.0, 9.0], [1e3] * 3, [99.0] * 3)
     direct = int(np.flatnonzero((graph.tail == 0) & (graph.head == 2))[0])
     graph.set_load(direct, 10.0)

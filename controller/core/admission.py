@@ -87,7 +87,7 @@ class Admission:
         available = self.available_w((source_id,), circuit_id)
         arcs = [self.arrays.arc(*hop) for hop in hops]
         known = [arc for arc in arcs if arc is not None]
-        if not available or len(known) < len(arcs):
+        if not available or len(known) < len(arcs) or not self._leads(source_id, known, sink_id):
             return None
         path = along(
             self.arrays.graph,
@@ -98,6 +98,16 @@ class Admission:
             credit_a=self._credit_a(circuit_id),
         )
         return self.route_of(path, source_id, sink_id, power_w) if path else None
+
+    def _leads(self, source_id: str, arcs: Sequence[int], sink_id: str) -> bool:
+        """Whether arcs lead from the router where a source is now to the one where a load is now."""
+        graph = self.arrays.graph
+        at = self.arrays.node(self.view.sources[source_id][0])
+        for arc in arcs:
+            if int(graph.tail[arc]) != at:
+                return False
+            at = int(graph.head[arc])
+        return at == self.arrays.node(self.view.loads[sink_id][0])
 
     def sink_takes(self, sink_id: str, power_w: float, circuit_id: int = 0) -> bool:
         """Whether a load is connected, and takes this power beside what it has."""

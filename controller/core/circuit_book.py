@@ -1,6 +1,7 @@
 """All circuits that are promised or remembered, the requests that made them, and what of them is durable."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 
 from controller.core.circuit import Circuit
 from controller.core.effects import CircuitChanged, Effect, Persist
@@ -24,6 +25,7 @@ class CircuitBook:
         self._undurable: dict[int, tuple[CircuitGeneration, ...]] = {}
         self._requests: dict[str, tuple[str, list[int]]] = {}
         self._ended: dict[int, None] = {}
+        self._gathered: dict[int, Circuit] | None = None
         self.circuits: dict[int, Circuit] = {}
         # Those that have not ended, or of which a router may still hold something.
         self.live: dict[int, Circuit] = {}
@@ -74,6 +76,14 @@ class CircuitBook:
         _, ids = self._requests.get(request_id, ("", []))
         return [self.circuits[circuit_id] for circuit_id in ids if circuit_id in self.circuits]
 
+    def requests_under(self, prefix: str) -> list[tuple[str, str]]:
+        """Ids, less the prefix, and fingerprints of the requests whose ids begin so."""
+        return [
+            (request_id.removeprefix(prefix), fingerprint)
+            for request_id, (fingerprint, _) in self._requests.items()
+            if request_id.startswith(prefix)
+        ]
+
     def get(self, circuit_id: int) -> Circuit:
         circuit = self.circuits.get(circuit_id)
         if circuit is None:
@@ -98,21 +108,48 @@ class CircuitBook:
             )
         return circuit
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is persisted within becomes durable at once, all of it or nothing."""
+        self._gathered = {}
+        try:
+            yield
+        finally:
+            gathered, self._gathered = self._gathered, None
+            if gathered:
+                self._write(gathered.values())
+
     def persist(self, circuit: Circuit) -> None:
         """Write the circuit as it stands, and tell watchers; its generations become durable with it."""
+        if self._gathered is not None:
+            self._gathered[circuit.circuit_id] = circuit
+        else:
+            self._write([circuit])
+
+    def _write(self, circuits: Collection[Circuit]) -> None:
         self._ticket += 1
-        fingerprint, _ = self._requests[circuit.request_id]
-        keys = tuple(each.key for each in circuit.generations.values() if not each.durable)
+        keys = tuple(
+            each.key
+            for circuit in circuits
+            for each in circuit.generations.values()
+            if not each.durable
+        )
         if keys:
             self._undurable[self._ticket] = keys
-        forgotten = self._note_ended(circuit) if circuit.state.ended else ()
+        forgotten = tuple(
+            circuit_id
+            for circuit in circuits
+            if circuit.state.ended
+            for circuit_id in self._note_ended(circuit)
+        )
         change = StateChange(
-            (to_record(circuit, fingerprint),),
+            tuple(to_record(each, self._requests[each.request_id][0]) for each in circuits),
             Counters(self._next_circuit_id, self._next_admission_seq),
             forgotten,
         )
         self._emit(Persist(self._ticket, change))
-        self._emit(CircuitChanged(circuit.circuit_id))
+        for circuit in circuits:
+            self._emit(CircuitChanged(circuit.circuit_id))
 
     def made_durable(self, ticket: int) -> list[CircuitGeneration]:
         """Generations whose decision is safe now that all tickets up to this one are written."""

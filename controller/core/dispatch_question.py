@@ -1,10 +1,13 @@
 """A dispatch as values: what is ordered, what the solver is asked, and what it answers."""
 
-from dataclasses import dataclass, field
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
 from controller.core.errors import Refusal, RefusalCode
+from controller.core.request import PowerRequest
 from controller.routing.dispatch import (
     Dispatch,
     DispatchProblem,
@@ -40,6 +43,21 @@ class DispatchOrder:
 
     def request_id_of(self, load_id: str) -> str:
         return f"{self.request_id}/{load_id}"
+
+    def fingerprint(self) -> str:
+        """Equal for equal content; tells a retry from a reused request id."""
+        content = asdict(self) | {"request_id": ""}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchedRequest(PowerRequest):
+    """One load's part of a dispatch. Its power comes from the solver, so the order alone tells a retry."""
+
+    order_fingerprint: str = ""
+
+    def fingerprint(self) -> str:
+        return f"dispatch {self.order_fingerprint}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,14 +17,15 @@ from controller.core.circuit_book import CircuitBook
 from controller.core.dispatch_question import (
     Demand,
     DispatchAnswer,
+    DispatchedRequest,
     DispatchOrder,
     DispatchQuestion,
 )
 from controller.core.errors import Refusal, RefusalCode, invalid
 from controller.core.ledger import Ledger
-from controller.core.provisioning import Provisioner
+from controller.core.provisioning import Provisioner, starting
 from controller.core.refusals import load_limit_exceeded
-from controller.core.request import LEAST_POWER_W, PowerRequest, check_power, unknown
+from controller.core.request import LEAST_POWER_W, check_power, unknown
 from controller.core.route import Route
 from controller.routing.dispatch import DispatchProblem, PlannedCircuit
 from controller.routing.paths.cspf import RELATIVE_TOLERANCE
@@ -55,10 +56,14 @@ class Dispatcher:
 
     # The question
 
-    def question(self, order: DispatchOrder) -> DispatchQuestion:
+    def question(self, order: DispatchOrder, now_ns: int) -> DispatchQuestion:
         """Raises Refusal for ids that are not there, and for more than a load takes."""
-        demands = self._demands(order)
-        sources = self._sources(order)
+        if not order.demands and self._provisioner.is_starting(now_ns):
+            # Every load: nobody knows yet which there are.
+            raise starting()
+        with self._provisioner.excused_while_starting(now_ns):
+            demands = self._demands(order)
+            sources = self._sources(order)
         view, arrays = self._admission.view, self._admission.arrays
         arrays.sync()
         problem = DispatchProblem(
@@ -127,13 +132,19 @@ class Dispatcher:
     # The answer
 
     def retried(self, order: DispatchOrder) -> list[LoadOutcome]:
-        """What an order of this request id made before; empty where there was none."""
+        """What this very order made before; empty where there was none. Refusal where its id was used for another."""
+        prefix = order.request_id_of("")
+        expected = DispatchedRequest("", "", 0.0, order_fingerprint=order.fingerprint())
         outcomes = []
-        for load_id in self._admission.view.loads:
+        for load_id, fingerprint in self._book.requests_under(prefix):
+            if "/" in load_id:
+                # Of a longer request id; no load's id has a slash.
+                continue
+            if fingerprint != expected.fingerprint():
+                raise _reused(order.request_id_of(load_id))
             request_id = order.request_id_of(load_id)
             circuits = self._book.of_request_id(request_id)
-            if circuits:
-                outcomes.append(LoadOutcome(request_id, load_id, tuple(circuits)))
+            outcomes.append(LoadOutcome(request_id, load_id, tuple(circuits)))
         return outcomes
 
     def admit(
@@ -144,22 +155,29 @@ class Dispatcher:
         """
         if answer.unserved_w and not order.one_by_one:
             raise _not_all_served(answer)
+        for load_id in question.load_ids:
+            if self._book.of_request_id(order.request_id_of(load_id)):
+                raise _reused(order.request_id_of(load_id))
         reservation = self._reserve(order, question, answer, self._provisioner.draw_key)
+        held = reservation.by_load()
+        fingerprint = order.fingerprint()
         requests = {
-            load_id: PowerRequest(
+            load_id: DispatchedRequest(
                 order.request_id_of(load_id),
                 load_id,
-                sum(route.power_w for _, route in reservation.of_load(load_id)),
+                sum(route.power_w for route in held.get(load_id, ())),
                 order.source_ids,
                 allow_split=True,
+                order_fingerprint=fingerprint,
             )
             for load_id in question.load_ids
         }
         circuits: dict[str, list[Circuit]] = {load_id: [] for load_id in question.load_ids}
         # In the order of the plan: each pays for the loss that it adds to those before it.
-        for load_id, key, route in reservation.held:
-            circuit = self._provisioner.launch(requests[load_id], key, route, now_ns)
-            circuits[load_id].append(circuit)
+        with self._book.together():
+            for load_id, key, route in reservation.held:
+                circuit = self._provisioner.launch(requests[load_id], key, route, now_ns)
+                circuits[load_id].append(circuit)
         return [
             LoadOutcome(
                 requests[load_id].request_id,
@@ -179,11 +197,12 @@ class Dispatcher:
             order, question, answer, lambda: CircuitGeneration(-next(numbers), 1)
         )
         self._provisioner.give_back([key for _, key, _ in reservation.held])
+        held = reservation.by_load()
         return [
             LoadOutcome(
                 order.request_id_of(load_id),
                 load_id,
-                routes=tuple(route for _, route in reservation.of_load(load_id)),
+                routes=tuple(held.get(load_id, ())),
                 refusal=reservation.refusals.get(load_id),
             )
             for load_id in question.load_ids
@@ -240,14 +259,28 @@ class _Reservation:
     held: list[tuple[str, CircuitGeneration, Route]] = field(default_factory=list)
     refusals: dict[str, Refusal] = field(default_factory=dict)
 
-    def of_load(self, load_id: str) -> list[tuple[CircuitGeneration, Route]]:
-        return [(key, route) for each, key, route in self.held if each == load_id]
+    def by_load(self) -> dict[str, list[Route]]:
+        routes: dict[str, list[Route]] = {}
+        for load_id, _, route in self.held:
+            routes.setdefault(load_id, []).append(route)
+        return routes
 
     def drop(self, load_id: str) -> list[tuple[str, CircuitGeneration, Route]]:
         """Take out what a load holds, and return it."""
         dropped = [each for each in self.held if each[0] == load_id]
         self.held = [each for each in self.held if each[0] != load_id]
         return dropped
+
+
+def _reused(request_id: str) -> Refusal:
+    return Refusal(
+        RefusalCode.ALREADY_EXISTS,
+        "REQUEST_ID_REUSED",
+        f"request id {request_id!r} was used before for something else; use a new id, or repeat the"
+        " dispatch unchanged",
+        field="request_id",
+        metadata={"request_id": request_id},
+    )
 
 
 def _not_all_served(answer: DispatchAnswer) -> Refusal:

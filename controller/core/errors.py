@@ -38,6 +38,16 @@ class Refusal(Exception):
         self.field = field
         self.metadata = dict(metadata or {})
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Refusals come back from worker processes too."""
+        return _refusal, (self.code, self.reason, str(self), self.field, self.metadata)
+
+
+def _refusal(
+    code: RefusalCode, reason: str, message: str, field: str, metadata: Mapping[str, str]
+) -> Refusal:
+    return Refusal(code, reason, message, field=field, metadata=metadata)
+
 
 def invalid(field: str, reason: str, message: str) -> Refusal:
     """The request itself is wrong, whatever the state of the network."""

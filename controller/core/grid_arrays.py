@@ -47,6 +47,9 @@ class GridArrays:
         self._refresh_all()
         if arcs:
             self._guided.figures_changed(arcs)
+        else:
+            # What was released since the last search is in the arrays by now.
+            self._guided.loads_changed(1)
         return False
 
     def sync(self) -> None:

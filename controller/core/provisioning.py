@@ -1,6 +1,7 @@
 """Carries out what clients ask: circuits for requests, other powers for circuits, releases."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count
 
 from controller.core.admission import Admission
@@ -39,17 +40,20 @@ class Provisioner:
 
     def check(self, request: PowerRequest, now_ns: int) -> None:
         """Raise Refusal for what no state of the network could make right."""
-        try:
+        with self.excused_while_starting(now_ns):
             check_request(request, self._admission.view)
+
+    def is_starting(self, now_ns: int) -> bool:
+        return now_ns < self._known_by_ns
+
+    @contextmanager
+    def excused_while_starting(self, now_ns: int) -> Iterator[None]:
+        """What is not found may yet come while routers are connecting."""
+        try:
+            yield
         except Refusal as refusal:
-            if refusal.code is RefusalCode.NOT_FOUND and now_ns < self._known_by_ns:
-                raise Refusal(
-                    RefusalCode.UNAVAILABLE,
-                    "STARTING",
-                    f"{refusal}; routers are still connecting, so try again in a moment",
-                    field=refusal.field,
-                    metadata=refusal.metadata,
-                ) from refusal
+            if refusal.code is RefusalCode.NOT_FOUND and self.is_starting(now_ns):
+                raise starting(f"{refusal}; ", refusal) from refusal
             raise
 
     def request(self, request: PowerRequest, now_ns: int) -> list[Circuit]:
@@ -59,7 +63,8 @@ class Provisioner:
             return known
         self.check(request, now_ns)
         admitted = self._admission.admit(request, self.draw_key)
-        return [self.launch(request, key, route, now_ns) for key, route in admitted]
+        with self._book.together():
+            return [self.launch(request, key, route, now_ns) for key, route in admitted]
 
     def request_batch(
         self, wanted: Sequence[PowerRequest], now_ns: int
@@ -203,3 +208,14 @@ class Provisioner:
         if circuit.state is CircuitState.WITHDRAWING and not circuit.generations:
             circuit.apply(CircuitEvent.WITHDRAWN, circuit.reason)
             self._book.persist(circuit)
+
+
+def starting(why: str = "", refusal: Refusal | None = None) -> Refusal:
+    """Routers are still coming back to a daemon that has just started."""
+    return Refusal(
+        RefusalCode.UNAVAILABLE,
+        "STARTING",
+        f"{why}routers are still connecting, so try again in a moment",
+        field=refusal.field if refusal else "",
+        metadata=refusal.metadata if refusal else None,
+    )

@@ -107,7 +107,7 @@ class Reoptimiser:
                 max_hops=[
                     graph.node_count
                     if circuit.constraints.max_hops is None
-                    else circuit.constraints.max_hops
+                    else min(circuit.constraints.max_hops, graph.node_count)
                     for circuit in circuits
                 ],
             ),

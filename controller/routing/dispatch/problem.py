@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from controller.routing.graph import Floats, Ints, PowerGraph
+from digitalgrid.limits import MAX_PRICE_PER_MWH
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +26,10 @@ class Prices:
     def __post_init__(self) -> None:
         for name in self.__slots__:
             value = getattr(self, name)
-            if not (np.isfinite(value) and value >= 0.0):
-                raise ValueError(f"{name} is {value}; it must be finite and at least 0")
+            if not 0.0 <= value <= MAX_PRICE_PER_MWH:
+                raise ValueError(
+                    f"{name} is {value}; it must lie between 0 and {MAX_PRICE_PER_MWH:g}"
+                )
 
 
 @dataclass(frozen=True)

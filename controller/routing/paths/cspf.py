@@ -57,6 +57,9 @@ class PathSearch:
         self.arcs = arcs_of(graph)
         self.room = room_for(graph)
         self.bounds = bounds_of(guide)
+        # Who may use again what it holds is charged less than stands, which bounds for what stands do not foresee.
+        stands = isinstance(guide, Hierarchy) and guide.standing_a is not None
+        self._bounds_with_credit = bounds_of(None) if stands else self.bounds
         self.settled = 0
 
     def best(
@@ -95,7 +98,8 @@ class PathSearch:
             if credit_a:
                 reusable_a[credit_arcs] = list(credit_a.values())
             reusable_a[avoided_arcs] = -inf
-            length, self.settled = best_path(self.arcs, self.room, self.bounds, ask, sources)
+            bounds = self._bounds_with_credit if credit_a else self.bounds
+            length, self.settled = best_path(self.arcs, self.room, bounds, ask, sources)
         finally:
             nodes["available_w"][sources] = NOTHING_AVAILABLE_W
             nodes["label_w"][avoided_nodes] = inf

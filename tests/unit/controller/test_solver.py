@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from controller.core.errors import Refusal, RefusalCode
 from controller.solver import Solver, SolverDied
 from tests.support.northbound import in_loop
 
@@ -55,3 +56,65 @@ async def test_closing_ends_a_computation_that_does_not_end():
     solver.close()
     with pytest.raises((SolverDied, asyncio.CancelledError)):
         await endless
+
+
+def refused() -> None:
+    raise Refusal(RefusalCode.ABORTED, "NOT_CONVERGED", "no", field="f", metadata={"a": "b"})
+
+
+def idle() -> int:
+    return os.getpid()
+
+
+@in_loop
+async def test_a_refusal_comes_back_as_it_was_raised():
+    solver = Solver()
+    try:
+        with pytest.raises(Refusal, match="no") as refusal:
+            await solver.run(refused)
+        told = (refusal.value.code, refusal.value.reason, refusal.value.field)
+        assert told == (RefusalCode.ABORTED, "NOT_CONVERGED", "f")
+        assert refusal.value.metadata == {"a": "b"}
+    finally:
+        solver.close()
+
+
+@in_loop
+async def test_a_worker_that_was_killed_while_it_was_idle_is_replaced_unnoticed():
+    solver = Solver()
+    try:
+        pid = await solver.run(idle)
+        os.kill(pid, signal.SIGKILL)
+        await asyncio.sleep(0.1)
+        assert await solver.run(idle) != pid
+    finally:
+        solver.close()
+
+
+@in_loop
+async def test_an_answer_that_does_not_come_is_not_waited_for():
+    solver = Solver(most_s=5.0)
+    try:
+        await solver.run(idle)
+        solver._most_s = 0.05
+        with pytest.raises(SolverDied, match="no answer within"):
+            await solver.run(signal.pause)
+        solver._most_s = 5.0
+        assert await solver.run(idle)
+    finally:
+        solver.close()
+
+
+@in_loop
+async def test_who_gives_up_waiting_leaves_no_worker_that_others_wait_for():
+    solver = Solver()
+    try:
+        await solver.run(idle)
+        endless = asyncio.create_task(solver.run(signal.pause))
+        await asyncio.sleep(0.05)
+        endless.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await endless
+        assert await asyncio.wait_for(solver.run(idle), 10.0)
+    finally:
+        solver.close()

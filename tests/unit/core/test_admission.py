@@ -165,7 +165,9 @@ def test_a_change_beyond_the_loads_limit_is_refused_also_while_waiting(network):
 def test_a_split_injects_as_little_as_the_best_dispatch(network, power_w):
     order = DispatchOrder("best", (Demand("town", power_w),))
     best = answer(
-        network.core.dispatcher.question(replace(order, prices=Prices(generation_share=0.0)))
+        network.core.dispatcher.question(
+            replace(order, prices=Prices(generation_share=0.0)), network.now_ns
+        )
     )
     circuits = network.request(request(power_w, allow_split=True))
     injected_w = sum(circuit.newest().route.injected_w for circuit in circuits)

@@ -122,3 +122,21 @@ def test_a_plan_that_is_outdated_harms_nobody(network):
     )
     assert (move.moving, move.reason) == (False, "does not fit beside what stands now")
     assert path(network.core, circuit_id) == ("r1", "r3", "r4")
+
+
+def test_any_number_of_hops_is_as_good_as_no_limit(network):
+    circuit_id = detour(network, constraints=Constraints(max_hops=2**32 - 1))
+    (move,) = reoptimised(network)
+    assert (move.circuit_id, move.moving) == (circuit_id, True)
+
+
+def test_a_path_that_no_longer_begins_or_ends_where_it_should_is_none(network):
+    (circuit,) = network.request(PowerRequest("r", "town", 1e6, ("solar",)))
+    hops = [(link.link_id, link.from_router_id) for link in circuit.newest().route.links]
+    along = network.core.admission.route_along
+    assert along("town", 1e6, "solar", hops) is not None
+    assert along("town", 1e6, "gas", hops) is None
+    assert along("works", 1e6, "solar", hops) is None
+    assert along("town", 1e6, "solar", hops[::-1]) is None
+    assert along("town", 1e6, "solar", []) is None
+    assert along("pump", 0.5e6, "solar", []) is not None

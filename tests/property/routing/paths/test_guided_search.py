@@ -52,8 +52,14 @@ def test_led_and_unled_searches_agree(seed: int, data: st.DataObject) -> None:
             graph.take_out_of_service(data.draw(arc))
         sink, source = data.draw(st.tuples(*[st.integers(0, NODES - 1)] * 2))
         power_w = data.draw(st.sampled_from([1e2, 1e4, 6e4]))
-        led = guided.search.best(sink, power_w, {source: 1e9})
-        plain = PathSearch(graph).best(sink, power_w, {source: 1e9})
+        credit_a = data.draw(
+            st.none()
+            | st.dictionaries(arc, st.just(1.0), max_size=5).map(
+                lambda some: {each: float(graph.load_a[each]) for each in some}
+            )
+        )
+        led = guided.search.best(sink, power_w, {source: 1e9}, credit_a=credit_a)
+        plain = PathSearch(graph).best(sink, power_w, {source: 1e9}, credit_a=credit_a)
         assert (led is None) == (plain is None)
         if led and plain:
             assert led.injected_w == pytest.approx(plain.injected_w, rel=1e-9)

@@ -1,0 +1,100 @@
+"""A dispatch is one decision: of one order, in one transaction, and known again."""
+
+from dataclasses import replace
+
+import pytest
+
+from controller.core.dispatch_question import Demand, DispatchOrder, answer
+from controller.core.dispatching import LoadOutcome
+from controller.core.errors import Refusal, RefusalCode
+from controller.core.invariants import broken_invariants
+from controller.core.request import PowerRequest
+from tests.support.grids import mesh
+from tests.support.simulated_network import SimulatedNetwork
+
+ORDER = DispatchOrder("d", (Demand("town", 4e6), Demand("works", 2e6), Demand("clinic", None)))
+
+
+@pytest.fixture
+def network() -> SimulatedNetwork:
+    return SimulatedNetwork.running(mesh())
+
+
+def dispatched(network: SimulatedNetwork, order: DispatchOrder = ORDER) -> list[LoadOutcome]:
+    question = network.core.dispatcher.question(order, network.now_ns)
+    found = answer(question)
+    outcomes = network.event(lambda core, now_ns: core.dispatch(order, question, found, now_ns))
+    assert broken_invariants(network.core) == []
+    return outcomes
+
+
+def served_w(outcomes: list[LoadOutcome]) -> dict[str, float]:
+    return {each.load_id: sum(circuit.power_w for circuit in each.circuits) for each in outcomes}
+
+
+def test_what_was_planned_is_what_is_reserved(network):
+    question = network.core.dispatcher.question(ORDER, network.now_ns)
+    plan = answer(question)
+    outcomes = dispatched(network)
+    assert served_w(outcomes) == pytest.approx({"town": 4e6, "works": 2e6, "clinic": 2e6})
+    routes = [each.newest().route for outcome in outcomes for each in outcome.circuits]
+    assert sum(route.injected_w for route in routes) == pytest.approx(
+        plan.figures.generated_w, rel=1e-7
+    )
+
+
+def test_all_circuits_of_a_dispatch_are_one_transaction(network):
+    before = len(network.store.pending)
+    dispatched(network)
+    changes = [change for _, change in list(network.store.pending)[before:]]
+    assert len(changes) == 1
+    assert len(changes[0].circuits) >= 3
+
+
+def test_a_split_request_is_one_transaction_too(network):
+    before = len(network.store.pending)
+    circuits = network.request(PowerRequest("s", "town", 6e6, allow_split=True))
+    assert len(circuits) > 1
+    (change,) = [change for _, change in list(network.store.pending)[before:]]
+    assert len(change.circuits) == len(circuits)
+
+
+def test_the_same_order_is_known_again_and_another_one_is_refused(network):
+    outcomes = dispatched(network)
+    again = network.core.dispatcher.retried(ORDER)
+    assert served_w(again) == served_w(outcomes)
+    assert network.core.dispatcher.retried(replace(ORDER, request_id="e")) == []
+    with pytest.raises(Refusal) as refusal:
+        network.core.dispatcher.retried(replace(ORDER, one_by_one=True))
+    assert refusal.value.reason == "REQUEST_ID_REUSED"
+
+
+def test_a_request_of_the_same_name_is_not_mistaken_for_a_dispatch(network):
+    network.request(PowerRequest("d/town", "town", 1e6))
+    with pytest.raises(Refusal) as refusal:
+        network.core.dispatcher.retried(ORDER)
+    assert refusal.value.code is RefusalCode.ALREADY_EXISTS
+    with pytest.raises(Refusal) as refusal:
+        dispatched(network)
+    assert refusal.value.reason == "REQUEST_ID_REUSED"
+    # A longer id with a slash is another one.
+    network.request(PowerRequest("x/y/town", "town", 1e6))
+    assert network.core.dispatcher.retried(replace(ORDER, request_id="x")) == []
+
+
+def test_a_network_that_changed_while_it_was_solved_is_admitted_to_as_it_is(network):
+    question = network.core.dispatcher.question(ORDER, network.now_ns)
+    found = answer(question)
+    network.cut("r3-r4")
+    network.deliver_all()
+    one_by_one = replace(ORDER, one_by_one=True)
+    outcomes = network.event(lambda core, now: core.dispatch(one_by_one, question, found, now))
+    network.deliver_all()
+    assert broken_invariants(network.core) == []
+    used = {
+        link.link_id
+        for outcome in outcomes
+        for circuit in outcome.circuits
+        for link in circuit.newest().route.links
+    }
+    assert "r3-r4" not in used
