@@ -1,6 +1,7 @@
 """What a topology file exports, for Mininet's own command and for ``dgc emulate``."""
 
 import atexit
+import logging
 import os
 import runpy
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from topologies.emulator.errors import EmulationError
 from topologies.emulator.mininet_network import GridNetwork
 from topologies.emulator.mininet_nodes import ControlSwitch, GridController, RouterHost
 from topologies.emulator.plan import EmulationOptions
+
+_log = logging.getLogger(__name__)
 
 Exports = tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]]
 
@@ -93,7 +96,7 @@ def load_network(file: str) -> Grid:
     """
     name, args, kwargs = splitArgs(file)
     if not name.endswith(".py"):
-        return load_grid(file)
+        return _without_standing(load_grid(file))
     try:
         exported = runpy.run_path(name)["topos"].values()
     except (OSError, KeyError) as error:
@@ -103,4 +106,13 @@ def load_network(file: str) -> Grid:
         grid: Grid = topology.grid(*args, **kwargs)
     except (TypeError, ValueError) as error:
         raise EmulationError(f"{file}: {error}") from error
+    return _without_standing(grid)
+
+
+def _without_standing(grid: Grid) -> Grid:
+    if grid.standing:
+        _log.warning(
+            "%s: standing flows are for plans; a running network has only the circuits it is asked for",
+            grid.name,
+        )
     return grid

@@ -55,3 +55,15 @@ def test_a_wrong_grid_file_is_an_error_with_its_line(tmp_path: Path) -> None:
     wrong.write_text("name: wrong\nrouters:\n  - {id: r1, efficiency: 1.5}\n")
     with pytest.raises(ConfigError, match=r"wrong\.grid\.yaml:3"):
         load_network(str(wrong))
+
+
+def test_standing_flows_are_not_silently_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "standing.grid.yaml"
+    text = (TOPOLOGIES / "line3.grid.yaml").read_text()
+    grid = load_network(str(TOPOLOGIES / "line3.grid.yaml"))
+    link = grid.links[0]
+    path.write_text(f"{text}\nstanding: [{{from: {link.a}, to: {link.b}, power_w: 1e3}}]\n")
+    assert load_network(str(path)).standing[0].power_w == 1e3
+    assert "standing flows are for plans" in caplog.text
