@@ -13,11 +13,11 @@ from controller.core.timeouts import Timeouts
 from controller.northbound.server import start_server as start_northbound
 from controller.optimiser import Optimiser
 from controller.runtime import Runtime
-from controller.solver import Solver
+from controller.solver import Solver, SolverDied
 from controller.southbound.service import start_server as start_southbound
 from controller.store.protocol import StoreError
 from controller.store.sqlite import SqliteStore
-from controller.warm_up import warm_up
+from controller.warm_up import warm_up, warm_up_solver
 
 _log = logging.getLogger(__name__)
 _S = 1_000_000_000
@@ -97,11 +97,21 @@ def _start_optimiser(
     stack.callback(solver.close)
     wanted = config.reoptimisation
     limits = ReoptimiseLimits(wanted.most_moves, wanted.least_gain_fraction)
+    warming = asyncio.create_task(_warm_up(solver))
+    stack.callback(warming.cancel)
     optimiser = Optimiser(runtime, solver, limits)
     if wanted.interval_s:
         rounds = asyncio.create_task(optimiser.reoptimise_every(wanted.interval_s))
         stack.callback(rounds.cancel)
     return optimiser
+
+
+async def _warm_up(solver: Solver) -> None:
+    """Start the worker before it is asked, so that the first answer does not wait for its kernels."""
+    try:
+        await solver.run(warm_up_solver)
+    except SolverDied as error:
+        _log.warning("the solver is not warm: %s", error)
 
 
 def _start_openflow(config: ControllerConfig, stack: AsyncExitStack) -> None:

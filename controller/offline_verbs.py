@@ -114,8 +114,12 @@ def plan(file: Path, output: str, **prices: float) -> None:
     from controller.planning.tables import render
     from controller.routing.dispatch import Prices
 
+    try:
+        asked = Prices(**prices)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
     with _explained():
-        found = plan_file(file, Prices(**prices))
+        found = plan_file(file, asked)
     if output == "json":
         click.echo(json.dumps(found, indent=2))
     else:

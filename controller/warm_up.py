@@ -17,7 +17,9 @@ from controller.core.request import PowerRequest
 from controller.routing.alternatives.disjoint import Disjointness
 from controller.routing.assignments.reoptimise import reoptimise
 from controller.routing.assignments.standing import Choice, circuits_of, paths_of
+from controller.routing.dispatch import DispatchProblem, dispatch
 from controller.routing.graph import graph_of_links
+from controller.routing.warm_up import compile_kernels
 from digitalgrid.model import (
     LinkAdvertisement,
     LoadAdvertisement,
@@ -33,6 +35,7 @@ _RING = ("r1", "r2", "r3")
 
 def warm_up() -> None:
     """Ask a controller of three routers everything that clients ask of one within its loop."""
+    compile_kernels()
     core = _small_network()
     numbers = count()
 
@@ -54,6 +57,9 @@ def warm_up() -> None:
 
 def warm_up_solver() -> None:
     """Solve a small dispatch and re-optimise a circuit, as the worker process does."""
+    unlossy = graph_of_links([1.0] * 2, [0], [1], [0.0], [1e3], [99.0])
+    at_source, at_load = np.array([0]), np.array([1])
+    dispatch(DispatchProblem(unlossy, at_source, np.array([9e3]), at_load, np.array([1e3])))
     answer(_small_network().dispatcher.question(DispatchOrder("warm-up"), 0))
     graph = graph_of_links([1.0] * 3, [0, 1, 0], [1, 2, 2], [1.0, 1.0, 9.0], [1e3] * 3, [99.0] * 3)
     direct = int(np.flatnonzero((graph.tail == 0) & (graph.head == 2))[0])

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from controller.core.errors import Refusal, RefusalCode
 from controller.core.request import PowerRequest
 from controller.routing.dispatch import (
+    BindingCut,
     Dispatch,
     DispatchProblem,
     PlannedCircuit,
@@ -21,6 +23,8 @@ from controller.routing.dispatch import (
 _W_PER_MW = 1e6
 # Of what a load asked for: less is rounding.
 _NOTHING = 1e-6
+# Loads for which it is worked out by itself what holds them up.
+_MOST_CUTS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,8 @@ class Figures:
 class DispatchAnswer:
     """The plan in figures, the circuits that carry it, in the order of their admission, and what it leaves out.
 
-    ``unserved_w`` is by load; the links and sources are the cut that binds it.
+    ``unserved_w`` is by load; the links and sources are the cut that binds all of it, ``cuts`` that of each load that
+    gets nothing.
     """
 
     figures: Figures
@@ -95,6 +100,7 @@ class DispatchAnswer:
     bottleneck_link_ids: tuple[str, ...]
     bottleneck_source_ids: tuple[str, ...]
     note: str = ""
+    cuts: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def answer(question: DispatchQuestion) -> DispatchAnswer:
@@ -121,7 +127,18 @@ def answer(question: DispatchQuestion) -> DispatchAnswer:
         tuple(link_ids[link] for link in cut.links),
         tuple(question.source_ids[source] for source in cut.sources),
         found.note,
+        {
+            question.load_ids[load]: _named(question, binding_cut(problem, found, [load]), link_ids)
+            for load in unserved[found.served_w[unserved] == 0.0][:_MOST_CUTS]
+        },
     )
+
+
+def _named(
+    question: DispatchQuestion, cut: BindingCut, link_ids: Mapping[int, str]
+) -> tuple[str, ...]:
+    links = (link_ids[link] for link in cut.links)
+    return (*links, *(question.source_ids[source] for source in cut.sources))
 
 
 def _figures_of(problem: DispatchProblem, found: Dispatch) -> Figures:

@@ -58,8 +58,10 @@ class Dispatcher:
 
     def question(self, order: DispatchOrder, now_ns: int) -> DispatchQuestion:
         """Raises Refusal for ids that are not there, and for more than a load takes."""
-        if not order.demands and self._provisioner.is_starting(now_ns):
-            # Every load: nobody knows yet which there are.
+        if not (order.demands or self._admission.view.loads) and self._provisioner.is_starting(
+            now_ns
+        ):
+            # Every load: nobody knows yet of any.
             raise starting()
         with self._provisioner.excused_while_starting(now_ns):
             demands = self._demands(order)
@@ -298,13 +300,14 @@ def _not_served(load_id: str, answer: DispatchAnswer) -> Refusal:
     return Refusal(
         RefusalCode.RESOURCE_EXHAUSTED,
         "NOT_SERVED",
-        f"nothing is left for load {load_id!r}; {_held_up(answer)}",
+        f"nothing is left for load {load_id!r}; {_held_up(answer, load_id)}",
         metadata=_cut_metadata(answer) | {"unserved_w": repr(answer.unserved_w[load_id])},
     )
 
 
-def _held_up(answer: DispatchAnswer) -> str:
-    bounds = [*answer.bottleneck_link_ids, *answer.bottleneck_source_ids]
+def _held_up(answer: DispatchAnswer, load_id: str = "") -> str:
+    of_all = (*answer.bottleneck_link_ids, *answer.bottleneck_source_ids)
+    bounds = answer.cuts.get(load_id, of_all)
     return f"it is held up by {', '.join(bounds)}" if bounds else "no way leads there"
 
 

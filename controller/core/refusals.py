@@ -67,7 +67,9 @@ def explain_no_route(
     )
     links = sorted({arrays.link_id(arc) for arc in cut.arcs}.difference(down))
     if cut.deliverable_w < request.power_w:
-        return _insufficient_capacity(request, cut.deliverable_w, links, down)
+        return _insufficient_capacity(
+            request, cut.deliverable_w, links, down, cut_off=not cut.source_nodes
+        )
     if request.allow_split:
         # The cut counts no losses on the way; the circuits that were tried do.
         return _insufficient_capacity(request, together_w, links, down)
@@ -86,7 +88,12 @@ def explain_no_route(
 
 
 def _insufficient_capacity(
-    request: PowerRequest, deliverable_w: float, links: Sequence[str], down: Sequence[str]
+    request: PowerRequest,
+    deliverable_w: float,
+    links: Sequence[str],
+    down: Sequence[str],
+    *,
+    cut_off: bool = False,
 ) -> Refusal:
     missing_w = request.power_w - deliverable_w
     bounds = [f"the capacity of {', '.join(links)}"] if links else []
@@ -96,7 +103,7 @@ def _insufficient_capacity(
         "INSUFFICIENT_CAPACITY",
         f"at most {_power(deliverable_w)} can still reach load {request.sink_id!r}:"
         f" {_power(missing_w)} are missing; it is held up by"
-        f" {' and '.join(bounds) or 'the sources'}",
+        f" {' and '.join(bounds) or ('the lack of any line there' if cut_off else 'the sources')}",
         field="power_w",
         metadata={
             "bottleneck_links": ",".join(links or down),

@@ -16,7 +16,9 @@ def render(report: Mapping[str, Any]) -> RenderableType:
     if report["note"]:
         parts.append(Text(f"Note: {report['note']}.", style="yellow"))
     if report["unserved"]:
-        parts += [_unserved(report["unserved"]), _binding_cut(report["binding_cut"])]
+        parts.append(_unserved(report["unserved"]))
+        if report["status"] == "optimal":
+            parts.append(_binding_cut(report["binding_cut"]))
     if report["flows"]:
         parts += [_flows(report["flows"]), _circuits(report["circuits"])]
     return Group(*parts)

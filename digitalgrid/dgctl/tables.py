@@ -182,6 +182,8 @@ def _paths(answer: pb.ComputePathsResponse) -> RenderableType:
 
 
 def _dispatched(answer: pb.DispatchResponse) -> Group:
+    if not answer.outcomes:
+        return Group(Text("nothing is to be served: all loads have what they take"))
     parts: list[RenderableType] = [_facts_table(_figures(answer)), Text()]
     parts.append(_circuits(circuit for each in answer.outcomes for circuit in each.circuits))
     parts += [Text(_refusal(each), style="red") for each in answer.outcomes if each.code]

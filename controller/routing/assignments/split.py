@@ -86,6 +86,16 @@ def split(
         raise ValueError(f"a request is split for a power above 0 W, not for {power_w} W")
     if max_loss_fraction is not None and not 0.0 <= max_loss_fraction < 1.0:
         raise ValueError(f"a part may lose a share from 0 to below 1, not {max_loss_fraction}")
+    if max_hops is not None and max_hops < 0:
+        raise ValueError(f"max_hops is {max_hops}; it must be at least 0")
+    if len(source_node) != len(available_w):
+        raise ValueError("each source needs a router and what it may still inject")
+    for kind, indices, count in (
+        ("router", (sink, *source_node, *avoid_nodes), graph.node_count),
+        ("arc", avoid_arcs, graph.arc_count),
+    ):
+        if not all(0 <= index < count for index in indices):
+            raise ValueError(f"a {kind} is not one of the {count} that there are")
     most_injected = inf if max_loss_fraction is None else 1.0 / (1.0 - max_loss_fraction)
     avoided = frozenset(avoid_nodes)
     node, free_w = np.array(source_node, dtype=np.int32), np.array(available_w, dtype=np.float64)

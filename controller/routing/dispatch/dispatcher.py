@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from controller.routing.dispatch.balance import Balanced, balance, significant
+from controller.routing.dispatch.comparable import binds, comparable
 from controller.routing.dispatch.ldl import room_for
 from controller.routing.dispatch.lossless import LinearDispatch, serve_all
 from controller.routing.dispatch.newton import Network
@@ -25,6 +26,9 @@ _MOST_TAKEN = 1e-4
 # Of a limit, what rounding may have beyond it; and how often limits are kept by serving less.
 _ROUNDING = 1e-9
 _MOST_CORRECTIONS = 8
+# Where figures differ too much in size for the solver: of what could be served, the most that they are cut down to,
+# and the least that is not left out.
+_COMPARABLE = ((100.0, 1e-9), (10.0, 1e-8), (3.0, 1e-6))
 # Of a usual cost: what the cheapest source costs at least, where surplus is curtailed.
 _LEAST_COST = 1e-3
 
@@ -37,6 +41,18 @@ def dispatch(problem: DispatchProblem) -> Dispatch:
     burning it gains nothing, and the result is marked as not exact. Loads that would get less than a ten-thousandth of
     what is generated for them are out of reach, as those on islands are. See :class:`Dispatch`.
     """
+    answer = _solved(problem)
+    for most, least in _COMPARABLE:
+        if answer.status == "optimal":
+            break
+        cut_down = comparable(problem, most, least)
+        again = _solved(cut_down)
+        if again.status == "optimal" and not binds(problem, cut_down, again):
+            answer = again
+    return answer
+
+
+def _solved(problem: DispatchProblem) -> Dispatch:
     reduction = reduce(problem)
     if reduction is None:
         surplus_w = float(problem.source_max_w[_is_unwanted(problem)].sum())

@@ -6,7 +6,7 @@ so label-setting (Dijkstra) is exact, capacity and loss limits included. Under a
 (power, hops), and only one that is smaller in neither is dropped.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
 
@@ -79,10 +79,14 @@ class PathSearch:
         ``available_w`` gives, for each router with candidate sources, the most that one of them can inject.
         ``credit_a`` is current that the circuit itself holds already on an arc, and may use again (make-before-break).
         Returns None where no path meets all constraints. Raises ValueError where the power is not a finite
-        positive number.
+        positive number, or a router or an arc is not there.
         """
         if not 0.0 < power_w < inf:
             raise ValueError(f"a path is searched for a power above 0 W, not for {power_w} W")
+        if max_hops is not None and max_hops < 0:
+            raise ValueError(f"max_hops is {max_hops}; it must be at least 0")
+        _require_within("router", (sink, *available_w, *avoid_nodes), self.graph.node_count)
+        _require_within("arc", (*avoid_arcs, *(credit_a or ())), self.graph.arc_count)
         if not available_w or sink in avoid_nodes:
             return None
         limit_w = min(max_injected_w, max(available_w.values())) * (1.0 + RELATIVE_TOLERANCE)
@@ -114,6 +118,13 @@ class PathSearch:
             tuple(arcs.tolist()),
             tuple(self.room.path_w[: length + 1].tolist()),
         )
+
+
+def _require_within(kind: str, indices: Iterable[int], count: int) -> None:
+    """The kernels do not look where they read."""
+    for index in indices:
+        if not 0 <= index < count:
+            raise ValueError(f"there is no {kind} {index}: there are {count}")
 
 
 @compiled

@@ -9,6 +9,7 @@ from controller.core.dispatching import LoadOutcome
 from controller.core.errors import Refusal, RefusalCode
 from controller.core.invariants import broken_invariants
 from controller.core.request import PowerRequest
+from digitalgrid.gridfile import loads_grid
 from tests.support.grids import mesh
 from tests.support.simulated_network import SimulatedNetwork
 
@@ -98,3 +99,24 @@ def test_a_network_that_changed_while_it_was_solved_is_admitted_to_as_it_is(netw
         for link in circuit.newest().route.links
     }
     assert "r3-r4" not in used
+
+
+def test_an_island_is_told_from_a_bottleneck():
+    grid = loads_grid(
+        """
+name: island
+defaults: {voltage_v: 20000, efficiency: 0.97, ampacity_a: 100}
+routers: [{id: r1}, {id: r2}, {id: lone}]
+links: [{id: thin, a: r1, b: r2, resistance_ohm: 0.4}]
+sources: [{id: plant, router: r1, max_power_w: 9e6}]
+loads: [{id: big, router: r2, power_w: 5e6}, {id: iso, router: lone, power_w: 1e6}]
+""",
+        "island",
+    )
+    network = SimulatedNetwork.running(grid)
+    order = DispatchOrder("d", one_by_one=True)
+    big, iso = dispatched(network, order)
+    assert sum(circuit.power_w for circuit in big.circuits) == pytest.approx(1.94e6)
+    assert "no way leads there" in str(iso.refusal)
+    with pytest.raises(Refusal, match="lack of any line there"):
+        network.request(PowerRequest("r", "iso", 1e3))

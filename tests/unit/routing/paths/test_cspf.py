@@ -226,3 +226,22 @@ def test_a_link_takes_exactly_what_is_free() -> None:
     search = PathSearch(graph_of_arcs([1.0, 1.0], [(0, 1, 0.0, 1000.0)], ampacity_a=10.0))
     assert search.best(1, 10_000.0, {0: inf}) is not None
     assert search.best(1, 10_000.1, {0: inf}) is None
+
+
+@pytest.mark.parametrize(
+    ("sink", "limits"),
+    [
+        (99, {}),
+        (-1, {}),
+        (3, {"avoid_nodes": [4]}),
+        (3, {"avoid_arcs": [-1]}),
+        (3, {"credit_a": {99: 1.0}}),
+        (3, {"max_hops": -1}),
+    ],
+)
+def test_what_is_not_there_is_refused_before_a_kernel_reads_it(sink: int, limits: dict) -> None:
+    search = PathSearch(two_ways().graph)
+    with pytest.raises(ValueError, match=r"there is no|max_hops is -1"):
+        search.best(sink, 1e3, {0: 1e9}, **limits)
+    with pytest.raises(ValueError, match="there is no router 7"):
+        search.best(3, 1e3, {7: 1e9})
