@@ -115,8 +115,9 @@ loads: [{id: big, router: r2, power_w: 5e6}, {id: iso, router: lone, power_w: 1e
     )
     network = SimulatedNetwork.running(grid)
     order = DispatchOrder("d", one_by_one=True)
-    big, iso = dispatched(network, order)
-    assert sum(circuit.power_w for circuit in big.circuits) == pytest.approx(1.94e6)
-    assert "no way leads there" in str(iso.refusal)
+    outcomes = dispatched(network, order)
+    assert served_w(outcomes) == pytest.approx({"big": 1.94e6, "iso": 0.0})
+    (why,) = [str(each.refusal) for each in outcomes if each.refusal]
+    assert "nothing is left for load 'iso'; no way leads there" in why
     with pytest.raises(Refusal, match="lack of any line there"):
         network.request(PowerRequest("r", "iso", 1e3))
