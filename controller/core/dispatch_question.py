@@ -11,16 +11,16 @@ from controller.core.errors import Refusal, RefusalCode
 from controller.core.request import PowerRequest
 from controller.routing.dispatch import (
     BindingCut,
-    Dispatch,
     DispatchProblem,
+    Figures,
     PlannedCircuit,
     Prices,
     binding_cut,
     decompose,
     dispatch,
+    figures_of,
 )
 
-_W_PER_MW = 1e6
 # Of what a load asked for: less is rounding.
 _NOTHING = 1e-6
 # Loads for which it is worked out by itself what holds them up.
@@ -75,18 +75,6 @@ class DispatchQuestion:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """A plan in sums. Money and carbon are for an hour of it, tolls included."""
-
-    served_w: float
-    generated_w: float
-    line_loss_w: float
-    converter_loss_w: float
-    cost_per_h: float
-    carbon_kg_per_h: float
-
-
-@dataclass(frozen=True, slots=True)
 class DispatchAnswer:
     """The plan in figures, the circuits that carry it, in the order of their admission, and what it leaves out.
 
@@ -121,7 +109,7 @@ def answer(question: DispatchQuestion) -> DispatchAnswer:
         zip(problem.graph.link.tolist(), (hop[0] for hop in question.hops), strict=True)
     )
     return DispatchAnswer(
-        _figures_of(problem, found),
+        figures_of(problem, found),
         tuple(planned for planned in decompose(problem, found) if not planned.is_residue),
         {question.load_ids[load]: float(missing_w[load]) for load in unserved},
         tuple(link_ids[link] for link in cut.links),
@@ -139,18 +127,3 @@ def _named(
 ) -> tuple[str, ...]:
     links = (link_ids[link] for link in cut.links)
     return (*links, *(question.source_ids[source] for source in cut.sources))
-
-
-def _figures_of(problem: DispatchProblem, found: Dispatch) -> Figures:
-    served_w, generated_w = float(found.served_w.sum()), float(found.generated_w.sum())
-    line_loss_w = float((found.sent_w - found.received_w).sum())
-    toll_per_mwh = problem.toll_per_mwh[problem.graph.link]
-    costs_w = found.generated_w @ problem.source_cost_per_mwh + found.received_w @ toll_per_mwh
-    return Figures(
-        served_w,
-        generated_w,
-        line_loss_w,
-        generated_w - served_w - line_loss_w,
-        float(costs_w) / _W_PER_MW,
-        float(found.generated_w @ problem.source_carbon_kg_per_mwh) / _W_PER_MW,
-    )

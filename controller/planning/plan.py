@@ -14,11 +14,11 @@ from controller.routing.dispatch import (
     binding_cut,
     decompose,
     dispatch,
+    figures_of,
 )
 from digitalgrid.gridfile import Grid, load_grid
 from digitalgrid.yaml_schema import ConfigError
 
-_W_PER_MW = 1e6
 # Of a load: what is less than that is not worth a word.
 _UNSERVED = 1e-6
 
@@ -74,23 +74,15 @@ def plan(grid: Grid, prices: Prices | None = None) -> dict[str, Any]:
 
 
 def _totals(problem: DispatchProblem, answer: Dispatch) -> dict[str, float]:
-    graph = problem.graph
-    entering_w = np.zeros(graph.node_count)
-    np.add.at(entering_w, graph.head, answer.received_w)
-    np.add.at(entering_w, problem.source_node, answer.generated_w)
-    line_loss_w = float((answer.sent_w - answer.received_w).sum())
-    converter_loss_w = float(((1.0 - graph.efficiency) * entering_w).sum())
-    generation_cost = problem.source_cost_per_mwh @ answer.generated_w
-    toll = problem.toll_per_mwh[graph.link] @ answer.received_w
-    carbon_kg = problem.source_carbon_kg_per_mwh @ answer.generated_w
+    figures = figures_of(problem, answer)
     return {
-        "served_w": float(answer.served_w.sum()),
-        "generated_w": float(answer.generated_w.sum()),
-        "loss_w": line_loss_w + converter_loss_w,
-        "line_loss_w": line_loss_w,
-        "converter_loss_w": converter_loss_w,
-        "cost_per_h": float(generation_cost + toll) / _W_PER_MW,
-        "carbon_kg_per_h": float(carbon_kg) / _W_PER_MW,
+        "served_w": figures.served_w,
+        "generated_w": figures.generated_w,
+        "loss_w": figures.loss_w,
+        "line_loss_w": figures.line_loss_w,
+        "converter_loss_w": figures.converter_loss_w,
+        "cost_per_h": figures.cost_per_h,
+        "carbon_kg_per_h": figures.carbon_kg_per_h,
     }
 
 

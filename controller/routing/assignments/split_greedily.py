@@ -1,6 +1,5 @@
 """A request in parts, the largest that fits first: what is done where the best parts cannot be found."""
 
-from copy import copy
 from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple
@@ -42,8 +41,7 @@ class Request(NamedTuple):
 
 def parts_greedily(graph: PowerGraph, request: Request) -> list[Part]:
     """Parts for as much as fits, in the order in which they must be admitted; the graph stays as it is."""
-    beside = copy(graph)
-    beside.load_a, beside.headroom_a = graph.load_a.copy(), graph.headroom_a.copy()
+    beside = graph.snapshot()
     search = PathSearch(beside)
     free_w = request.available_w.copy()
     missing_w, parts = request.power_w, list[Part]()

@@ -3,15 +3,18 @@
 from controller.routing.dispatch.binding_cut import BindingCut, binding_cut
 from controller.routing.dispatch.decomposition import PlannedCircuit, decompose
 from controller.routing.dispatch.dispatcher import dispatch
+from controller.routing.dispatch.figures import Figures, figures_of
 from controller.routing.dispatch.problem import Dispatch, DispatchProblem, Prices
 
 __all__ = [
     "BindingCut",
     "Dispatch",
     "DispatchProblem",
+    "Figures",
     "PlannedCircuit",
     "Prices",
     "binding_cut",
     "decompose",
     "dispatch",
+    "figures_of",
 ]
