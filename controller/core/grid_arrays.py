@@ -11,8 +11,6 @@ from controller.routing.paths.guided_search import LEAD_FROM, GuidedSearch
 from controller.routing.paths.landmarks import Landmarks
 from controller.routing.paths.locality import near_numbers
 
-_LEAD_FROM = LEAD_FROM
-
 
 class GridArrays:
     """All links whose two routers are known, up or not; those that admit nothing are out of service.
@@ -111,7 +109,7 @@ class GridArrays:
             for arc, tail in enumerate(self.graph.tail.tolist())
         }
         self._refresh_all()
-        self._guided = GuidedSearch(self.graph, _LEAD_FROM)
+        self._guided = GuidedSearch(self.graph, LEAD_FROM)
 
     def _in_order(self, router_ids: list[str]) -> list[str]:
         """Neighbours get near numbers, so that what a search touches lies together in memory."""

@@ -18,6 +18,9 @@ _NONE = np.zeros(0, dtype=np.int32)
 # Twice the number of a query must fit into 32 bits.
 _MOST_QUERIES = 2**30
 
+# Landmarks that lead a search; it is led towards both ends, so each costs twice.
+_MOST_ACTIVE = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -85,7 +88,7 @@ class LeastPairs:
         self._arcs = arcs_of(graph)
         self._leaving = leaving_of(graph)
         self._room = pair_room_for(graph)
-        self._bounds = landmark_bounds_of(landmarks)
+        self._bounds = landmark_bounds_of(landmarks, _MOST_ACTIVE)
         self._last_ask = PairAsk(0, 0, 0.0, 0.0, False, False)
 
     def pair(

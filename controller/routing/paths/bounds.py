@@ -3,8 +3,7 @@
 A bound is the logarithm of the least growth of a label. Both kinds are known at no power and at a reference power;
 ``ln(1 + R p / U²)`` is concave in p, so that what mixes both in proportion is a lower bound for a power between them.
 
-*Landmarks*: a table holds, for each of its columns and each router, the distance between the router and a landmark:
-in the first half of the columns from the landmark to the router, in the second half from the router to the landmark.
+*Landmarks*: see ``landmark_bounds``.
 *Hierarchy*: the distance from the sources to a router, over shortcuts that first rise in rank and then fall.
 """
 
@@ -16,21 +15,18 @@ import numpy as np
 from controller.routing.compiled import compiled_in_place
 from controller.routing.graph import Floats, Ints
 from controller.routing.paths.hierarchy import Hierarchy
+from controller.routing.paths.landmark_bounds import (
+    LandmarkBounds,
+    choose_landmarks,
+    growth_from_sources,
+    landmark_bounds_of,
+)
 from controller.routing.paths.landmarks import Landmarks
 
 # Each is read for every router that is touched, and the next one raises the bound less.
 MOST_ACTIVE = 8
 _BY_HIERARCHY = -1
 _UNKNOWN = -1.0
-
-
-class Columns(NamedTuple):
-    """``tables`` is (columns, n, 2). A question makes some columns active, and notes in ``offset`` what to take off."""
-
-    tables: Floats
-    active: Ints
-    offset: Floats
-    score: Floats
 
 
 class Climb(NamedTuple):
@@ -58,18 +54,17 @@ class Bounds(NamedTuple):
     """What one search may use; the parts that it has no use for are empty."""
 
     reference_w: float
-    columns: Columns
+    by_landmarks: LandmarkBounds
     climb: Climb
 
 
 def bounds_of(guide: Landmarks | Hierarchy | None) -> Bounds:
     """Room for the bounds of one search at a time."""
-    tables = guide.tables if isinstance(guide, Landmarks) else np.zeros((0, 0, 2))
-    columns = Columns(
-        tables, np.zeros(MOST_ACTIVE, dtype=np.int32), np.zeros(MOST_ACTIVE), np.zeros(MOST_ACTIVE)
-    )
+    by_landmarks = landmark_bounds_of(guide if isinstance(guide, Landmarks) else None, MOST_ACTIVE)
     reference_w = 1.0 if guide is None else guide.reference_w
-    return Bounds(reference_w, columns, _climb(guide if isinstance(guide, Hierarchy) else None))
+    return Bounds(
+        reference_w, by_landmarks, _climb(guide if isinstance(guide, Hierarchy) else None)
+    )
 
 
 def _climb(hierarchy: Hierarchy | None) -> Climb:
@@ -105,7 +100,7 @@ def begin(bounds: Bounds, sink: int, sources: Ints, share: float) -> int:
     if len(bounds.climb.rank) > 0:
         _rise(bounds.climb, sources, share)
         return _BY_HIERARCHY
-    return _choose(bounds.columns, sink, sources, share)
+    return choose_landmarks(bounds.by_landmarks, sink, sources, share)
 
 
 @compiled_in_place
@@ -115,7 +110,7 @@ def least_growth(bounds: Bounds, how: int, node: int, share: float) -> float:
         return 1.0
     if how == _BY_HIERARCHY:
         return exp(_distance(bounds.climb, bounds.climb.rank[node], share))
-    return _by_columns(bounds.columns, how, node, share)
+    return growth_from_sources(bounds.by_landmarks, how, node, share)
 
 
 @compiled_in_place
@@ -173,49 +168,3 @@ def _distance(climb: Climb, rank: int, share: float) -> float:
         climb.touched[count] = above
         count += 1
     return float(known[rank])
-
-
-@compiled_in_place
-def _read(tables: Floats, column: int, node: int, share: float) -> float:
-    mixed = float((1.0 - share) * tables[column, node, 0] + share * tables[column, node, 1])
-    return mixed if 2 * column < len(tables) else -mixed
-
-
-@compiled_in_place
-def _choose(columns: Columns, sink: int, sources: Ints, share: float) -> int:
-    """Make the columns active that promise most for the way from the sources to the sink, and count them."""
-    count = 0
-    for column in range(len(columns.tables)):
-        offset = _read(columns.tables, column, sources[0], share)
-        for k in range(1, len(sources)):
-            offset = max(offset, _read(columns.tables, column, sources[k], share))
-        score = _read(columns.tables, column, sink, share) - offset
-        if not score > 0.0:
-            continue
-        if count < MOST_ACTIVE:
-            at = count
-            count += 1
-        elif score > columns.score[count - 1]:
-            at = count - 1
-        else:
-            continue
-        while at > 0 and columns.score[at - 1] < score:
-            columns.score[at] = columns.score[at - 1]
-            columns.offset[at] = columns.offset[at - 1]
-            columns.active[at] = columns.active[at - 1]
-            at -= 1
-        columns.score[at] = score
-        columns.offset[at] = offset
-        columns.active[at] = column
-    return count
-
-
-@compiled_in_place
-def _by_columns(columns: Columns, count: int, node: int, share: float) -> float:
-    growth = 0.0
-    for k in range(count):
-        # Differences of infinities are not numbers, and compare as such.
-        bound = _read(columns.tables, columns.active[k], node, share) - columns.offset[k]
-        if bound > growth:
-            growth = bound
-    return exp(growth) if growth > 0.0 else 1.0

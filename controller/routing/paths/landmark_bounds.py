@@ -11,12 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from controller.routing.compiled import compiled
+from controller.routing.compiled import compiled_in_place
 from controller.routing.graph import Floats, Ints
 from controller.routing.paths.landmarks import Landmarks
-
-# Each is read for every router that is touched, and the next one raises the bound less.
-_MOST_ACTIVE = 3
 
 
 class LandmarkBounds(NamedTuple):
@@ -32,24 +29,27 @@ class LandmarkBounds(NamedTuple):
     apart: Floats
 
 
-def landmark_bounds_of(landmarks: Landmarks | None) -> LandmarkBounds:
-    """Room for the bounds of one question at a time."""
+def landmark_bounds_of(landmarks: Landmarks | None, most_active: int) -> LandmarkBounds:
+    """Room for the bounds of one question at a time, with at most so many columns active.
+
+    Each is read for every router that is touched, and the next one raises the bound less.
+    """
     return LandmarkBounds(
         1.0 if landmarks is None else landmarks.reference_w,
         np.zeros((0, 0, 2)) if landmarks is None else landmarks.tables,
-        np.zeros(_MOST_ACTIVE, dtype=np.int32),
-        np.zeros(_MOST_ACTIVE),
-        np.zeros(_MOST_ACTIVE),
+        np.zeros(most_active, dtype=np.int32),
+        np.zeros(most_active),
+        np.zeros(most_active),
     )
 
 
-@compiled
+@compiled_in_place
 def _read(tables: Floats, column: int, node: int, share: float) -> float:
     mixed = float((1.0 - share) * tables[column, node, 0] + share * tables[column, node, 1])
     return mixed if 2 * column < len(tables) else -mixed
 
 
-@compiled
+@compiled_in_place
 def choose_landmarks(bounds: LandmarkBounds, sink: int, sources: Ints, share: float) -> int:
     """Make the columns active that promise most for the way from the nearest source to the sink, and count them."""
     apart, active, at_sources = bounds.apart, bounds.active, bounds.at_sources
@@ -79,7 +79,7 @@ def choose_landmarks(bounds: LandmarkBounds, sink: int, sources: Ints, share: fl
     return count
 
 
-@compiled
+@compiled_in_place
 def growth_from_sources(bounds: LandmarkBounds, active: int, node: int, share: float) -> float:
     """By what factor power shrinks at least from the nearest source to a router; 1 where nothing is known."""
     least = 0.0
@@ -90,7 +90,7 @@ def growth_from_sources(bounds: LandmarkBounds, active: int, node: int, share: f
     return exp(least) if least > 0.0 else 1.0
 
 
-@compiled
+@compiled_in_place
 def growth_to_sink(bounds: LandmarkBounds, active: int, node: int, share: float) -> float:
     """By what factor power shrinks at least from a router to the sink; 1 where nothing is known."""
     least = 0.0

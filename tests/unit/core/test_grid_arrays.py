@@ -21,7 +21,7 @@ def view() -> GridView:
 @pytest.fixture(autouse=True)
 def led(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small networks are searched without bounds; here these shall be kept true too."""
-    monkeypatch.setattr(grid_arrays, "_LEAD_FROM", 1)
+    monkeypatch.setattr(grid_arrays, "LEAD_FROM", 1)
 
 
 def changed(view: GridView, link_id: str, **figures: object) -> GridView:
