@@ -52,15 +52,35 @@ class Counters:
 
     next_circuit_id: int = 1
     next_admission_seq: int = 1
+    next_audit_seq: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """Who asked for what, when, what was decided, and why; never changed once written.
+
+    ``seq`` ascends and is never given twice. ``who`` is a client as it names itself, with its address, or
+    ``controller`` for what is decided without being asked. ``subject`` is the id of a request or of a circuit.
+    """
+
+    seq: int
+    at_unix_ns: int
+    who: str
+    action: str
+    subject: str
+    asked: str
+    decided: str
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class StateChange:
-    """One durable transaction."""
+    """One durable transaction: circuits with what they reserve, and the entries that say why."""
 
     circuits: tuple[CircuitRecord, ...]
     counters: Counters
     forgotten_ids: tuple[int, ...] = ()
+    audit: tuple[AuditEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,20 @@
-"""What every store does: it keeps the controller's decisions, in order, through any crash."""
+"""What every store does: it keeps the controller's decisions, in order, through any crash.
 
-from collections.abc import Callable
+One controller writes at a time, the leader. Each term of leadership has an election id higher than all before it,
+which is the fencing token at the store and at the routers.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
-from controller.core.records import StateChange, StoredState
+from controller.core.records import (
+    AuditEntry,
+    CircuitRecord,
+    Counters,
+    StateChange,
+    StoredState,
+)
 from digitalgrid.model import ElectionId
 
 
@@ -11,26 +22,100 @@ class StoreError(Exception):
     """The store cannot be opened, read or written; the message says which, where, and what to do."""
 
 
+class LeadershipLost(StoreError):
+    """Another controller leads, or may lead by now: what was not reported durable may or may not have been written,
+    and only the store knows.
+    """
+
+
 class Store(Protocol):
-    """One writer. Changes become durable in the order of their tickets."""
+    """The store in the hands of the leader, for one term. Changes become durable in the order of their tickets."""
 
     def load(self) -> StoredState:
         """Everything that was made durable, under an epoch higher than any before."""
 
     @property
     def election_id(self) -> ElectionId:
-        """Orders this daemon after all earlier ones; known once :meth:`load` has returned."""
+        """Orders this term after all earlier ones; known once :meth:`load` has returned."""
+
+    def may_act(self) -> bool:
+        """Whether nobody else can lead yet, by the monotonic clock: asked before each word to a router."""
 
     def start(
         self, on_durable: Callable[[int], None], on_failure: Callable[[StoreError], None]
     ) -> None:
         """Begin to write. ``on_durable(ticket)`` says that all tickets up to this one are safe.
 
-        Both are called from the store's own thread.
+        ``on_failure`` ends the term: nothing is written after it. Both are called from the store's own thread.
         """
 
     def submit(self, ticket: int, change: StateChange) -> None:
         """Write this soon; returns at once."""
 
     def close(self) -> None:
-        """Write what was submitted, and let go of the store."""
+        """Write what was submitted, and let go of the store and of the lead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leader:
+    """Who leads, and where its clients reach it (host:port)."""
+
+    name: str
+    northbound: str
+    election_id: ElectionId
+
+
+class Follower(Protocol):
+    """What a member of a cluster is told, from the membership's own threads, in order."""
+
+    def on_state(self, state: StoredState) -> None:
+        """All that is durable: at first, and again after a gap in the changes."""
+
+    def on_change(self, change: StateChange) -> None:
+        """What the leader has made durable since."""
+
+    def on_leader(self, leader: Leader | None) -> None:
+        """Who leads now, if anybody is known to."""
+
+    def on_elected(self, store: Store) -> None:
+        """This member leads, until ``store`` fails or is closed. Every change before its term has been told."""
+
+
+class Membership(Protocol):
+    """One controller's place in a cluster, of which one member leads at a time."""
+
+    def join(self, follower: Follower) -> None:
+        """Follow, and stand for election whenever nobody leads; returns at once. Goes on while the cluster is
+        out of reach, and after each term.
+        """
+
+    def leave(self) -> None:
+        """Give up the lead, if this member has it, and stop following."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreContents:
+    """Everything in a store at one moment, for tools. The iterators can be read once."""
+
+    schema_version: int
+    # The high half of election ids; every store that takes over from another has a higher one.
+    generation: int
+    epoch: int
+    counters: Counters
+    circuits: Iterator[CircuitRecord]
+    audit: Iterator[AuditEntry]
+
+
+class StoreAccess(Protocol):
+    """A store as tools see it, beside a daemon that may be using it. StoreError where it cannot be reached or read."""
+
+    def read(self) -> StoreContents:
+        """All of it at one moment, whatever is written meanwhile."""
+
+    def fill(self, contents: StoreContents) -> None:
+        """Put contents into a store that is empty, under a generation higher than theirs and than the time in
+        seconds. StoreError, with nothing written, where anything is there already.
+        """
+
+    def verify(self) -> list[str]:
+        """A sentence on each thing that is damaged or contradicts another; none is right."""
