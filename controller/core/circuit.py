@@ -174,6 +174,13 @@ class Circuit:
         if self.requested_at_ns is not None and not getattr(self.timings, step):
             setattr(self.timings, step, now_ns - self.requested_at_ns)
 
+    def note_arrival(self, arrived_at_ns: int, interruption_ns: int) -> None:
+        """Its sink measures power anew."""
+        self.power_since_ns = arrived_at_ns
+        if interruption_ns:
+            self.interruptions += 1
+            self.last_interruption_ns = interruption_ns
+
     def apply(self, event: CircuitEvent, reason: str = "") -> None:
         """Move along the transition table; an event that the state does not know is a bug, and raised."""
         following = TRANSITIONS.get((self.state, event))

@@ -3,10 +3,18 @@
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
-from controller.core.circuit import Circuit
+from controller.core.audit import AuditTrail
+from controller.core.circuit import Circuit, CircuitState
 from controller.core.effects import CircuitChanged, Effect, Persist
 from controller.core.errors import Refusal, RefusalCode
-from controller.core.records import Counters, StateChange, StoredState, from_record, to_record
+from controller.core.records import (
+    CircuitRecord,
+    Counters,
+    StateChange,
+    StoredState,
+    from_record,
+    to_record,
+)
 from controller.core.request import PowerRequest
 from digitalgrid.model import CircuitGeneration
 
@@ -26,11 +34,17 @@ class CircuitBook:
         self._requests: dict[str, tuple[str, list[int]]] = {}
         self._ended: dict[int, None] = {}
         self._gathered: dict[int, Circuit] | None = None
+        # Of each circuit, what its audit entries tell already.
+        self._noted: dict[int, tuple[int, CircuitState | None]] = {}
+        self.audit = AuditTrail(stored.counters.next_audit_seq)
         self.circuits: dict[int, Circuit] = {}
         # Those that have not ended, or of which a router may still hold something.
         self.live: dict[int, Circuit] = {}
         for record in sorted(stored.circuits, key=lambda each: each.circuit_id):
             self._remember(from_record(record), record.request_fingerprint)
+
+        for circuit in self.circuits.values():
+            self._noted[circuit.circuit_id] = _decision(circuit)
 
     def next_circuit_id(self) -> int:
         self._next_circuit_id += 1
@@ -111,6 +125,9 @@ class CircuitBook:
     @contextmanager
     def together(self) -> Iterator[None]:
         """What is persisted within becomes durable at once, all of it or nothing."""
+        if self._gathered is not None:
+            yield
+            return
         self._gathered = {}
         try:
             yield
@@ -121,10 +138,16 @@ class CircuitBook:
 
     def persist(self, circuit: Circuit) -> None:
         """Write the circuit as it stands, and tell watchers; its generations become durable with it."""
+        self._note(circuit)
         if self._gathered is not None:
             self._gathered[circuit.circuit_id] = circuit
         else:
             self._write([circuit])
+
+    def write_audit(self) -> None:
+        """Write the entries that no circuit's record took along."""
+        if self._gathered is None and self.audit.pending:
+            self._write([])
 
     def _write(self, circuits: Collection[Circuit]) -> None:
         self._ticket += 1
@@ -144,12 +167,29 @@ class CircuitBook:
         )
         change = StateChange(
             tuple(to_record(each, self._requests[each.request_id][0]) for each in circuits),
-            Counters(self._next_circuit_id, self._next_admission_seq),
+            Counters(self._next_circuit_id, self._next_admission_seq, self.audit.next_seq),
             forgotten,
+            self.audit.take(),
         )
         self._emit(Persist(self._ticket, change))
         for circuit in circuits:
             self._emit(CircuitChanged(circuit.circuit_id))
+
+    def _note(self, circuit: Circuit) -> None:
+        """An audit entry where the controller has decided something new of a circuit by itself."""
+        decision = _decision(circuit)
+        if self._noted.get(circuit.circuit_id) == decision:
+            return
+        self._noted[circuit.circuit_id] = decision
+        if not self.audit.answering:
+            newest = circuit.newest()
+            over = f" over {' '.join(newest.route.router_ids)}" if newest else ""
+            self.audit.note(
+                "circuit",
+                str(circuit.circuit_id),
+                f"{circuit.state.value}, generation {circuit.last_generation}{over}",
+                why=circuit.reason,
+            )
 
     def made_durable(self, ticket: int) -> list[CircuitGeneration]:
         """Generations whose decision is safe now that all tickets up to this one are written."""
@@ -169,10 +209,37 @@ class CircuitBook:
             self._forget(circuit_id)
         return forgotten
 
+    def replace(self, record: CircuitRecord) -> Circuit:
+        """Take the circuit as somebody else has written it, with what was measured of it here."""
+        circuit = from_record(record)
+        known = self.circuits.get(record.circuit_id)
+        if known is None:
+            self._remember(circuit, record.request_fingerprint)
+            return circuit
+        circuit.interruptions = known.interruptions
+        circuit.last_interruption_ns = known.last_interruption_ns
+        circuit.power_since_ns = known.power_since_ns
+        self.circuits[circuit.circuit_id] = self.live[circuit.circuit_id] = circuit
+        if circuit.state.ended:
+            self._note_ended(circuit)
+        return circuit
+
+    def drop(self, circuit_id: int) -> None:
+        """Somebody else has forgotten the circuit."""
+        if circuit_id in self._ended:
+            self._forget(circuit_id)
+
     def _forget(self, circuit_id: int) -> None:
         del self._ended[circuit_id]
+        self._noted.pop(circuit_id, None)
         request_id = self.circuits.pop(circuit_id).request_id
         _, ids = self._requests[request_id]
         ids.remove(circuit_id)
         if not ids:
             del self._requests[request_id]
+
+
+def _decision(circuit: Circuit) -> tuple[int, CircuitState | None]:
+    """What of a circuit is worth an audit entry: another path, or none any more."""
+    lasting = circuit.state is CircuitState.WAITING or not circuit.admin_up
+    return circuit.last_generation, circuit.state if lasting else None

@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 
 from controller.core.admission import Admission
 from controller.core.alternatives import Alternatives, RoutePair
+from controller.core.audit import admitted, asked_for, demanded
 from controller.core.circuit import Circuit, CircuitEvent, CircuitState
 from controller.core.circuit_book import CircuitBook
 from controller.core.dispatch_question import DispatchAnswer, DispatchOrder, DispatchQuestion
 from controller.core.dispatching import Dispatcher, LoadOutcome
 from controller.core.effects import CircuitChanged, Effect, TopologyChanged
 from controller.core.errors import Refusal
-from controller.core.grid_view import GridView, build_grid_view
+from controller.core.grid import Grid
+from controller.core.grid_view import GridView
 from controller.core.ledger import Ledger
-from controller.core.lsdb import LinkStateDatabase
 from controller.core.messages import (
     CircuitStatus,
     CircuitTable,
@@ -24,6 +25,7 @@ from controller.core.messages import (
     TransactionResult,
 )
 from controller.core.mover import Mover
+from controller.core.network import Network
 from controller.core.outcomes import Actuated, Failed, Freed, Gone, Outcome, Starved
 from controller.core.programming import Programmer
 from controller.core.provisioning import Provisioner
@@ -56,21 +58,21 @@ class CoreSettings:
     starting_ns: int = 0
 
 
-@dataclass(slots=True)
-class _Session:
-    """A connected router. Until it is in step its advertisements may be old, so it gets no new circuits."""
+class Controller(Grid):
+    """One digital grid in the hands of its leader: its link state, its circuits and its reservations.
 
-    in_step: bool = False
-    table_version: int = 0
+    ``network`` is what was known of routers before this term; nothing if not given.
+    """
 
-
-class Controller:
-    """One digital grid: its link state, its circuits and its reservations."""
-
-    def __init__(self, stored: StoredState, settings: CoreSettings, now_ns: int) -> None:
+    def __init__(
+        self,
+        stored: StoredState,
+        settings: CoreSettings,
+        now_ns: int,
+        network: Network | None = None,
+    ) -> None:
         self._effects: list[Effect] = []
-        self._sessions: dict[str, _Session] = {}
-        self.lsdb = LinkStateDatabase(settings.lsa_max_age_ns)
+        self.network = network or Network(settings.lsa_max_age_ns)
         self.ledger = Ledger()
         self.book = CircuitBook(stored, self._effects.append)
         self.admission = Admission(self.ledger)
@@ -112,16 +114,6 @@ class Controller:
     def view(self) -> GridView:
         return self.admission.view
 
-    def is_connected(self, router_id: str) -> bool:
-        """Whether the router has a session, in step with what it advertises."""
-        session = self._sessions.get(router_id)
-        return session is not None and session.in_step
-
-    def table_version(self, router_id: str) -> int:
-        """Version of the router's circuit table when it was last read back in this session; 0 before that."""
-        session = self._sessions.get(router_id)
-        return session.table_version if session else 0
-
     def path_down(self, route: Route) -> bool:
         """Whether there is news that a route cannot carry power."""
         return self._mover.path_down(route)
@@ -135,18 +127,26 @@ class Controller:
                 self._programmer.resume(generation, now_ns)
             if circuit.state is CircuitState.WITHDRAWING:
                 self._provisioner.take_down(circuit, now_ns)
+        self._take_over(now_ns)
         self._settle(now_ns)
+
+    def _take_over(self, now_ns: int) -> None:
+        """Routers that have a session already: believe what their sinks measure, and read back what they run."""
+        self._adopt_view(now_ns)
+        for router_id, status in list(self.network.measured()):
+            self._hear(router_id, status, now_ns)
+        for router_id in sorted(self.network.in_step()):
+            self._read_back.read(router_id, now_ns)
 
     # Effects and time
 
     def take_effects(self) -> list[Effect]:
-        """What the edge must do now, in order."""
+        self.book.write_audit()
         effects = self._effects[:]
         self._effects.clear()
         return effects
 
     def next_deadline_ns(self) -> int | None:
-        """When :meth:`on_timer` must be called at the latest."""
         deadlines = [self._programmer.next_deadline_ns(), self._mover.next_deadline_ns()]
         deadlines.append(self._read_back.next_deadline_ns())
         return min((each for each in deadlines if each is not None), default=None)
@@ -166,27 +166,26 @@ class Controller:
     # Routers
 
     def on_connected(self, router_id: str, now_ns: int) -> None:
-        """A session begins; one that it replaces has ended."""
-        if router_id in self._sessions:
+        if self.network.has_session(router_id):
             self.on_disconnected(router_id, now_ns)
-        self._sessions[router_id] = _Session()
+        self.network.connect(router_id)
 
     def on_disconnected(self, router_id: str, now_ns: int) -> None:
         """No news of its lines: circuits run on, but nothing new is admitted over it."""
-        self._sessions.pop(router_id, None)
+        self.network.disconnect(router_id)
         self._read_back.forget(router_id)
         self._programmer.on_disconnected(router_id, now_ns)
         self._adopt_view(now_ns)
         self._settle(now_ns)
 
     def on_lsa(self, lsa: RouterLsa, now_ns: int) -> None:
-        if self.lsdb.install(lsa, now_ns):
+        if self.network.install(lsa, now_ns):
             self._adopt_view(now_ns)
             self._settle(now_ns)
 
     def on_sync_done(self, router_id: str, now_ns: int) -> None:
-        """The router has told all that it had to tell: use it, and read back what it runs."""
-        self._sessions[router_id].in_step = True
+        """Use the router, and read back what it runs."""
+        self.network.set_in_step(router_id)
         self._adopt_view(now_ns)
         self._read_back.read(router_id, now_ns)
         self._settle(now_ns)
@@ -196,28 +195,25 @@ class Controller:
         self._settle(now_ns)
 
     def on_status(self, router_id: str, status: CircuitStatus, now_ns: int) -> None:
+        self.network.measure(router_id, status)
+        self._hear(router_id, status, now_ns)
+        self._settle(now_ns)
+
+    def _hear(self, router_id: str, status: CircuitStatus, now_ns: int) -> None:
         """Only the sink's own router may speak for a circuit's power."""
         generation = self._programmer.find(status.key)
         if generation is None or generation.route.sink_router_id != router_id:
             return
         if status.state is FlowState.ARRIVED:
-            self._note_arrival(self.book.circuits[status.key.circuit_id], status)
+            circuit = self.book.circuits[status.key.circuit_id]
+            circuit.note_arrival(status.arrived_at_ns, status.interruption_ns)
+            self._effects.append(CircuitChanged(circuit.circuit_id))
         self._programmer.on_status(status, now_ns)
-        self._settle(now_ns)
-
-    def _note_arrival(self, circuit: Circuit, status: CircuitStatus) -> None:
-        circuit.power_since_ns = status.arrived_at_ns
-        if status.interruption_ns:
-            circuit.interruptions += 1
-            circuit.last_interruption_ns = status.interruption_ns
-        self._effects.append(CircuitChanged(circuit.circuit_id))
 
     def on_table(self, router_id: str, table: CircuitTable, now_ns: int) -> Differences | None:
-        """What was found and repaired; None for an answer that nobody waits for."""
-        session = self._sessions.get(router_id)
-        if session is None:
+        if not self.network.has_session(router_id):
             return None
-        session.table_version = table.table_version
+        self.network.set_table_version(router_id, table.table_version)
         found = self._read_back.on_table(router_id, table, now_ns)
         self._settle(now_ns)
         return found
@@ -226,7 +222,12 @@ class Controller:
 
     def request(self, request: PowerRequest, now_ns: int) -> list[Circuit]:
         """Admit a request; raises Refusal with nothing reserved. A retry gets the circuits that it made."""
-        circuits = self._provisioner.request(request, now_ns)
+        with (
+            self.book.together(),
+            self.book.audit.asked("request", request.request_id, asked_for(request)) as entry,
+        ):
+            circuits = self._provisioner.request(request, now_ns)
+            entry.decided = admitted(circuits)
         self._settle(now_ns)
         return circuits
 
@@ -234,7 +235,10 @@ class Controller:
         self, requests: Sequence[PowerRequest], now_ns: int
     ) -> list[list[Circuit] | Refusal]:
         """Each request by itself, in order: its circuits, or why it was refused."""
-        decisions = self._provisioner.request_batch(requests, now_ns)
+        with self.book.together(), self.book.audit.answering_many():
+            decisions = self._provisioner.request_batch(requests, now_ns)
+            for request, decision in zip(requests, decisions, strict=True):
+                self.book.audit.note_decision(request, decision)
         self._settle(now_ns)
         return decisions
 
@@ -254,13 +258,17 @@ class Controller:
 
     def change(self, circuit_id: int, power_w: float, now_ns: int) -> Circuit:
         """Ask for another power: a new generation, made before the old one is broken."""
-        circuit = self._provisioner.change(circuit_id, power_w, now_ns)
+        asked = f"power_w={power_w}"
+        with self.book.together(), self.book.audit.asked("change", str(circuit_id), asked) as entry:
+            circuit = self._provisioner.change(circuit_id, power_w, now_ns)
+            entry.decided = admitted([circuit])
         self._settle(now_ns)
         return circuit
 
     def release(self, circuit_id: int, now_ns: int) -> Circuit:
         """Take a circuit down; a second release of the same circuit changes nothing."""
-        circuit = self._provisioner.release(circuit_id, now_ns)
+        with self.book.together(), self.book.audit.asked("release", str(circuit_id), "release"):
+            circuit = self._provisioner.release(circuit_id, now_ns)
         self._settle(now_ns)
         return circuit
 
@@ -268,7 +276,14 @@ class Controller:
         self, order: DispatchOrder, question: DispatchQuestion, answer: DispatchAnswer, now_ns: int
     ) -> list[LoadOutcome]:
         """Admit what the solver found for a question of :attr:`dispatcher`; see :meth:`Dispatcher.admit`."""
-        outcomes = self.dispatcher.admit(order, question, answer, now_ns)
+        with (
+            self.book.together(),
+            self.book.audit.asked("dispatch", order.request_id, demanded(order)) as entry,
+        ):
+            outcomes = self.dispatcher.admit(order, question, answer, now_ns)
+            refused = sum(each.refusal is not None for each in outcomes)
+            entry.decided = admitted([each for one in outcomes for each in one.circuits])
+            entry.why = f"{refused} loads refused" if refused else ""
         self._settle(now_ns)
         return outcomes
 
@@ -282,7 +297,8 @@ class Controller:
         dry_run: bool,
     ) -> list[Move]:
         """Begin the moves of a plan that pay, or only look at them."""
-        moves = self.reoptimiser.moves(limits, question, plan, dry_run=dry_run)
+        with self.book.together():
+            moves = self.reoptimiser.moves(limits, question, plan, dry_run=dry_run)
         self._settle(now_ns)
         return moves
 
@@ -291,8 +307,7 @@ class Controller:
     def _adopt_view(self, now_ns: int) -> None:
         """Look at the network again; where it differs, move what must move."""
         before = self.view
-        in_step = {key for key, session in self._sessions.items() if session.in_step}
-        view = build_grid_view(self.lsdb, in_step, now_ns)
+        view = self.network.view(now_ns)
         if view == before:
             return
         self.admission.adopt(view)
@@ -324,6 +339,7 @@ class Controller:
                 # Before anybody is given what was held there.
                 self.book.persist(circuit)
             case Gone():
+                self.network.forget(outcome.key)
                 self.book.persist(circuit)
                 self._provisioner.finish_if_gone(circuit)
                 self._mover.retry_soon(now_ns)
