@@ -5,21 +5,32 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal
 
-from digitalgrid.yaml_schema import InvalidValue, bounds, check_bounds, load
+from digitalgrid.yaml_schema import ID_PATTERN, InvalidValue, bounds, check_bounds, load
 
-_ADDRESS = bounds(pattern=r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+):[0-9]{1,5}")
+_HOST_AND_PORT = r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+):[0-9]{1,5}"
+_ADDRESS = bounds(pattern=_HOST_AND_PORT)
 _MILLISECONDS = bounds(minimum=10, maximum=600_000)
 
 
 @dataclass(frozen=True, slots=True)
 class NorthboundConfig:
-    """Where clients reach the API; loopback, as there is no authentication yet."""
+    """Where clients reach the API; loopback, as there is no authentication yet. ``advertise`` is the address that a
+    standby tells clients of this controller while it leads; ``listen`` where it is empty.
+    """
 
     listen: str = field(default="127.0.0.1:50051", metadata=_ADDRESS)
+    advertise: str = field(default="", metadata=bounds(pattern=f"({_HOST_AND_PORT})?"))
 
     def __post_init__(self) -> None:
         check_bounds(self)
         _check_port("listen", address=self.listen)
+        if self.advertise:
+            _check_port("advertise", address=self.advertise)
+
+    @property
+    def address(self) -> str:
+        """Where clients are sent to."""
+        return self.advertise or self.listen
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +60,27 @@ class OpenFlowConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class EtcdConfig:
+    """A cluster's store, for several controllers of which one leads: any of its members' client addresses, the prefix
+    of all keys, and for how long the lead outlives a leader that says nothing.
+    """
+
+    endpoints: tuple[str, ...] = field(default=(), metadata=_ADDRESS)
+    prefix: str = field(default="/digitalgrid", metadata=bounds(pattern=r"(/[A-Za-z0-9_.-]+)+"))
+    lease_ttl_s: int = field(default=2, metadata=bounds(minimum=1, maximum=60))
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+        for index, address in enumerate(self.endpoints):
+            _check_port("endpoints", index, address=address)
+
+
+@dataclass(frozen=True, slots=True)
 class StoreConfig:
-    """Where promises are kept; relative to the working directory."""
+    """Where promises are kept: a file, relative to the working directory, or etcd where that has endpoints."""
 
     path: str = ".run/controller.sqlite"
+    etcd: EtcdConfig = field(default_factory=EtcdConfig)
 
     def __post_init__(self) -> None:
         if not self.path:
@@ -94,6 +122,8 @@ class ControllerConfig:
     refreshed for ``lsa_max_age_s`` admit nothing new; routers are read back every ``reconcile_interval_s``.
     """
 
+    # What this controller is called among those of its cluster.
+    name: str = field(default="dgc", metadata=bounds(pattern=ID_PATTERN))
     northbound: NorthboundConfig = field(default_factory=NorthboundConfig)
     southbound: SouthboundConfig = field(default_factory=SouthboundConfig)
     openflow: OpenFlowConfig = field(default_factory=OpenFlowConfig)

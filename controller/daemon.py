@@ -10,11 +10,13 @@ from controller.config import ControllerConfig
 from controller.core.controller import CoreSettings
 from controller.core.reoptimising import ReoptimiseLimits
 from controller.core.timeouts import Timeouts
+from controller.member import Member
 from controller.northbound.server import start_server as start_northbound
 from controller.optimiser import Optimiser
 from controller.runtime import Runtime
 from controller.solver import Solver, SolverDied
 from controller.southbound.service import start_server as start_southbound
+from controller.store.etcd.membership import EtcdMembership
 from controller.store.protocol import StoreError
 from controller.store.sqlite import SqliteStore
 from controller.warm_up import warm_up, warm_up_solver
@@ -67,9 +69,9 @@ async def serve(config: ControllerConfig) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        store = SqliteStore(Path(config.store.path))
-        runtime = Runtime(store, core_settings(config))
+        runtime = Runtime(core_settings(config))
         stack.callback(runtime.close)
+        member = _open_store(config, runtime)
         optimiser = _start_optimiser(config, runtime, stack)
         if config.openflow.enabled:
             _start_openflow(config, stack)
@@ -80,14 +82,30 @@ async def serve(config: ControllerConfig) -> int:
         )
         stack.push_async_callback(northbound.stop, _GRACE_S)
         _log.info(
-            "serving: northbound %s, southbound %s, epoch %d",
+            "serving: northbound %s, southbound %s",
             config.northbound.listen,
             ", ".join(config.southbound.listen),
-            runtime.election_id.low,
         )
+        if member is not None:
+            member.join()
         runtime.failure.add_done_callback(lambda _: stop.set())
         await stop.wait()
+        if member is not None:
+            # While it still serves: who waits for an answer gets it, and others learn who leads.
+            await member.leave()
         return 1 if runtime.failure.done() else 0
+
+
+def _open_store(config: ControllerConfig, runtime: Runtime) -> Member | None:
+    """Lead with a store of one's own, or be a member of a cluster."""
+    etcd = config.store.etcd
+    if not etcd.endpoints:
+        runtime.lead(SqliteStore(Path(config.store.path)))
+        return None
+    membership = EtcdMembership(
+        etcd.endpoints, etcd.prefix, config.name, config.northbound.address, etcd.lease_ttl_s
+    )
+    return Member(runtime, membership)
 
 
 def _start_optimiser(

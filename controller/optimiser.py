@@ -48,7 +48,7 @@ class Optimiser:
     async def dispatch(self, order: DispatchOrder, *, dry_run: bool) -> Dispatched:
         """Raises Refusal, with nothing reserved. What was admitted is durable on return."""
         async with self._turn:
-            dispatcher = self._runtime.core.dispatcher
+            dispatcher = self._runtime.controller.dispatcher
             known = dispatcher.retried(order)
             if known:
                 await self._runtime.durable()

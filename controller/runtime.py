@@ -1,74 +1,189 @@
-"""Owns the core: its only caller and only writer, in one asyncio loop. Carries its effects out."""
+"""Owns the core: its only caller and only writer, in one asyncio loop. Carries its effects out.
+
+Whether it leads or stands by, routers are heard. Clients' changes are for the leader.
+"""
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from heapq import heappop, heappush
 from itertools import count
 from typing import TypeVar
 
+from controller.asker import ASKER
 from controller.core.controller import Controller, CoreSettings
 from controller.core.effects import CircuitChanged, Effect, Persist, Send, TopologyChanged
-from controller.core.errors import Refusal
+from controller.core.errors import Refusal, RefusalCode
+from controller.core.grid import Grid
 from controller.core.messages import ToRouter
-from controller.store.protocol import Store, StoreError
-from digitalgrid.model import ElectionId
+from controller.core.network import Network
+from controller.core.records import StateChange, StoredState
+from controller.core.replica import Replica
+from controller.store.protocol import Leader, LeadershipLost, Store, StoreError
+from digitalgrid.model import NO_ELECTION_ID, ElectionId
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
+G = TypeVar("G", bound=Grid)
 
 
 class StoreFailed(Exception):
-    """What was decided could not be made durable; the daemon is stopping."""
+    """What was decided could not be made durable, or nobody knows whether it was."""
 
 
 class Runtime:
-    """Events go in through :meth:`handle`, from the loop's own thread.
+    """Events go in through :meth:`handle` and :meth:`tell`, from the loop's own thread.
 
     A failure of the store, or an exception of the core that is no Refusal, ends the daemon by way of
-    :attr:`failure`: the routers run on, and a restarted daemon knows exactly what is durable.
+    :attr:`failure`: the routers run on, and a restarted daemon knows exactly what is durable. Who loses the lead to
+    another goes on as a standby.
     """
 
     def __init__(
         self,
-        store: Store,
         settings: CoreSettings,
         clock_ns: Callable[[], int] = time.monotonic_ns,
+        calendar_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._store = store
+        self._settings = settings
         self._clock_ns = clock_ns
+        self._calendar_ns = calendar_ns
+        self._store: Store | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._durable_ticket = 0
+        self._last_ticket = self._durable_ticket = 0
         self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []
         self._order = count()
         self._routers: dict[str, Callable[[ToRouter], None]] = {}
+        self._warm = False
         self.circuit_listeners: set[Callable[[int], None]] = set()
         self.topology_listeners: set[Callable[[], None]] = set()
+        # The core is another one from now on: who looks at it must look anew.
+        self.role_listeners: set[Callable[[], None]] = set()
         self.failure: asyncio.Future[Exception] = self._loop.create_future()
-        self.core = Controller(store.load(), settings, clock_ns())
-        store.start(
-            lambda ticket: self._from_thread(self._on_durable, ticket),
-            lambda error: self._from_thread(self._on_store_failure, error),
-        )
-        self._pump()
+        # Who leads, where another does.
+        self.leader: Leader | None = None
+        self.core: Grid = Replica(Network(settings.lsa_max_age_ns), clock_ns())
+
+    # Roles
+
+    @property
+    def leads(self) -> bool:
+        return isinstance(self.core, Controller)
 
     @property
     def election_id(self) -> ElectionId:
-        return self._store.election_id
+        """That of the term, zero for a standby."""
+        return self._store.election_id if self._store is not None and self.leads else NO_ELECTION_ID
+
+    @property
+    def grid(self) -> Grid:
+        """For reads, by whoever knows the state; Refusal until it does."""
+        if not self._warm:
+            raise _unavailable("STARTING", "this controller does not know the state yet")
+        return self.core
+
+    @property
+    def controller(self) -> Controller:
+        """For whoever decides; Refusal where another leads, which says who does."""
+        if not isinstance(self.core, Controller):
+            raise self._not_leading()
+        return self.core
+
+    def lead(self, store: Store) -> None:
+        """Take the store over for a term, and the network as it is known."""
+        stored = store.load()
+        self._store, self.leader = store, None
+        self._last_ticket = self._durable_ticket = 0
+        self.core = Controller(stored, self._settings, self._clock_ns(), self.core.network)
+        self._warm = True
+        store.start(
+            partial(self._from_thread, self._on_durable, store),
+            partial(self._from_thread, self._on_store_failure, store),
+        )
+        self._role_changed()
+        self._pump()
+
+    def follow(self, stored: StoredState) -> None:
+        """Another leads, or nobody: this is what is durable."""
+        if not isinstance(self.core, Replica):
+            raise RuntimeError("who leads decides what is durable, and does not follow")
+        self.core.on_state(stored)
+        self._warm = True
+        self._role_changed()
+        self._pump()
+
+    def apply(self, change: StateChange) -> None:
+        """The leader has made this durable."""
+        if isinstance(self.core, Replica):
+            self.core.on_change(change)
+            self._pump()
+
+    async def resign(self, let_go: Callable[[], None]) -> None:
+        """Decide nothing more; ``let_go`` makes durable what was decided, and lets go of the store and the lead."""
+        store = self._store
+        if store is not None:
+            self._stand_by()
+        await self._loop.run_in_executor(None, let_go)
+        if store is not None:
+            # The last tickets were reported before the store was closed, and are in the loop's queue.
+            self._loop.call_soon(self._end_term, store, "the lead was handed over")
+
+    def _stand_by(self) -> None:
+        self.core = Replica(self.core.network, self._clock_ns())
+        self._warm = False
+        self._arm()
+        self._role_changed()
+
+    def _end_term(self, store: Store, reason: str) -> None:
+        """Who waits for something to become durable will not hear of it any more."""
+        if store is self._store:
+            self._store = None
+            self._tell_waiters(reason)
+
+    def _role_changed(self) -> None:
+        for listener in tuple(self.role_listeners):
+            listener()
+
+    def _not_leading(self) -> Refusal:
+        if self.leader is None:
+            return _unavailable("NO_LEADER", "no controller leads just now")
+        return Refusal(
+            RefusalCode.FAILED_PRECONDITION,
+            "NOT_LEADER",
+            f"controller {self.leader.name!r} leads; ask it at {self.leader.northbound}",
+            metadata={"leader": self.leader.name, "leader_address": self.leader.northbound},
+        )
+
+    def may_act(self) -> bool:
+        """Whether this controller leads, and nobody else can yet: asked before each word to a router."""
+        return self._store is not None and self.leads and self._store.may_act()
+
+    # Events
 
     def handle(self, event: Callable[[Controller, int], T]) -> T:
-        """Let the core take one event, at the present time, and carry out what follows.
+        """Let the leading core take one event, at the present time, and carry out what follows.
 
         Of an event that failed half-way nothing is carried out: what is durable is whole.
         """
+        return self._run(event, self.controller)
+
+    def tell(self, event: Callable[[Grid, int], T]) -> T:
+        """What a router says, and what is only looked at: for a standby too."""
+        return self._run(event, self.core)
+
+    def _run(self, event: Callable[[G, int], T], core: G) -> T:
+        core.book.audit.begin(ASKER.get(), self._calendar_ns())
         try:
-            result = event(self.core, self._clock_ns())
+            result = event(core, self._clock_ns())
         except Refusal:
+            # It is noted.
+            self._pump()
             raise
         except Exception as error:
-            self.core.take_effects()
+            core.take_effects()
             _log.critical("the core failed; stopping", exc_info=True)
             self._fail(error)
             raise
@@ -77,9 +192,11 @@ class Runtime:
 
     async def durable(self) -> None:
         """Return once everything decided until now is durable; StoreFailed if it cannot be."""
-        ticket = self.core.book.last_ticket
+        ticket = self._last_ticket
         if self.failure.done():
             raise StoreFailed(str(self.failure.result()))
+        if self._store is None:
+            raise StoreFailed("the lead was lost")
         if self._durable_ticket >= ticket:
             return
         waiter: asyncio.Future[None] = self._loop.create_future()
@@ -89,16 +206,17 @@ class Runtime:
     def attach(self, router_id: str, send: Callable[[ToRouter], None]) -> None:
         """A router's session begins; what the core has for it goes to ``send``."""
         self._routers[router_id] = send
-        self.handle(lambda core, now_ns: core.on_connected(router_id, now_ns))
+        self.tell(lambda core, now_ns: core.on_connected(router_id, now_ns))
 
     def detach(self, router_id: str) -> None:
         self._routers.pop(router_id, None)
-        self.handle(lambda core, now_ns: core.on_disconnected(router_id, now_ns))
+        self.tell(lambda core, now_ns: core.on_disconnected(router_id, now_ns))
 
     def close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._store.close()
+        if self._store is not None:
+            self._store.close()
 
     def _pump(self) -> None:
         while effects := self.core.take_effects():
@@ -109,10 +227,10 @@ class Runtime:
     def _carry_out(self, effect: Effect) -> None:
         match effect:
             case Persist(ticket, change):
-                self._store.submit(ticket, change)
+                self._submit(ticket, change)
             case Send(router_id, message):
                 send = self._routers.get(router_id)
-                if send is not None:
+                if send is not None and self.may_act():
                     send(message)
             case CircuitChanged(circuit_id):
                 for circuit_listener in tuple(self.circuit_listeners):
@@ -120,6 +238,12 @@ class Runtime:
             case TopologyChanged():
                 for topology_listener in tuple(self.topology_listeners):
                     topology_listener()
+
+    def _submit(self, ticket: int, change: StateChange) -> None:
+        if self._store is None:
+            raise StoreFailed("there is no store to write to")
+        self._store.submit(ticket, change)
+        self._last_ticket = ticket
 
     def _arm(self) -> None:
         if self._timer is not None:
@@ -132,28 +256,46 @@ class Runtime:
 
     def _on_timer(self) -> None:
         self._timer = None
-        self.handle(lambda core, now_ns: core.on_timer(now_ns))
+        self.tell(lambda core, now_ns: core.on_timer(now_ns))
 
-    def _on_durable(self, ticket: int) -> None:
+    def _on_durable(self, store: Store, ticket: int) -> None:
+        if store is not self._store:
+            return
         self._durable_ticket = ticket
         while self._waiters and self._waiters[0][0] <= ticket:
             _, _, waiter = heappop(self._waiters)
             if not waiter.done():
                 waiter.set_result(None)
-        self.handle(lambda core, now_ns: core.on_durable(ticket, now_ns))
+        # Who resigns waits for the last tickets, and decides nothing more.
+        if self.leads:
+            self.handle(lambda core, now_ns: core.on_durable(ticket, now_ns))
 
-    def _on_store_failure(self, error: StoreError) -> None:
-        _log.critical("%s; stopping, nothing that was promised is lost", error)
-        self._fail(error)
+    def _on_store_failure(self, store: Store, error: StoreError) -> None:
+        if store is not self._store:
+            return
+        if isinstance(error, LeadershipLost):
+            _log.warning("%s; standing by", error)
+            self._stand_by()
+            self._end_term(store, str(error))
+        else:
+            _log.critical("%s; stopping, nothing that was promised is lost", error)
+            self._fail(error)
 
     def _fail(self, error: Exception) -> None:
         if not self.failure.done():
             self.failure.set_result(error)
+        self._tell_waiters(str(error))
+
+    def _tell_waiters(self, reason: str) -> None:
         for _, _, waiter in self._waiters:
             if not waiter.done():
-                waiter.set_exception(StoreFailed(str(error)))
+                waiter.set_exception(StoreFailed(reason))
         self._waiters.clear()
 
-    def _from_thread(self, callback: Callable[..., None], argument: object) -> None:
+    def _from_thread(self, callback: Callable[..., None], *arguments: object) -> None:
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(callback, argument)
+            self._loop.call_soon_threadsafe(callback, *arguments)
+
+
+def _unavailable(reason: str, message: str) -> Refusal:
+    return Refusal(RefusalCode.UNAVAILABLE, reason, f"{message}; try again in a moment")

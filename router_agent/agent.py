@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
+from digitalgrid.model import ElectionId
 from router_agent.circuit_table import Mutation, Outcome
 from router_agent.config import NS_PER_S, RouterConfig
 from router_agent.device import RouterDevice
@@ -73,6 +74,9 @@ class Agent:
     def mutate(self, mutation: Mutation, answer: Callable[[Outcome], None]) -> None:
         self._carry_out(self.device.mutate(mutation, time.monotonic_ns()), answer)
         self._arm()
+
+    def greeted(self, controller: str, election_id: ElectionId) -> None:
+        self._carry_out(self.device.greeted(controller, election_id))
 
     # ------------------------------------------------------------------ what the lines tell
 

@@ -157,6 +157,16 @@ class CircuitTable:
                 message = f"the lease of transaction {txn_id} has expired; stage it again"
                 self._finish(txn_id, _refusal(Code.LEASE_EXPIRED, message, staged.hops))
 
+    def greet(self, controller: str, election_id: ElectionId) -> bool:
+        """A controller says that it leads. True where no election id was as high before: what had led before is
+        refused from now on.
+        """
+        if election_id <= self.highest_election_id:
+            return False
+        self.highest_election_id = election_id
+        self._holder = controller
+        return True
+
     def apply(self, mutation: Mutation, now_ns: int) -> Outcome:
         self.expire(now_ns)
         refused = self._election_refusal(mutation)

@@ -110,6 +110,12 @@ class RouterDevice:
             self._send(line, [line.hello(now_ns)])
         return self._take_effects()
 
+    def greeted(self, controller: str, election_id: ElectionId) -> list[Effect]:
+        """The controller of that address says that it leads."""
+        if self.table.greet(controller, election_id):
+            self._effects.append(Persist(election_id))
+        return self._take_effects()
+
     def mutate(self, mutation: Mutation, now_ns: int) -> list[Effect]:
         outcome = self.table.apply(mutation, now_ns)
         if outcome.new_election_id or outcome.new_floors:

@@ -9,8 +9,8 @@ from typing import Protocol, TypeAlias
 
 import grpc
 
-from digitalgrid.convert import election_id_to_pb, lsa_to_pb
-from digitalgrid.model import PROTOCOL_VERSION, RouterLsa
+from digitalgrid.convert import election_id_from_pb, election_id_to_pb, lsa_to_pb
+from digitalgrid.model import PROTOCOL_VERSION, ElectionId, RouterLsa
 from digitalgrid.v1 import southbound_pb2 as pb
 from digitalgrid.v1 import southbound_pb2_grpc as pb_grpc
 from router_agent.circuit_table import Mutation, Outcome
@@ -59,6 +59,8 @@ class Router(Protocol):
 
     def mutate(self, mutation: Mutation, answer: Callable[[Outcome], None]) -> None: ...
 
+    def greeted(self, controller: str, election_id: ElectionId) -> None: ...
+
 
 class ControllerSession:
     """Keeps one controller's address dialled until it is cancelled."""
@@ -100,8 +102,7 @@ class ControllerSession:
                 async with asyncio.timeout(_HELLO_TIMEOUT_S):
                     await _send(stream, self._hello())
                     greeting = await stream.read()
-                _check_greeting(greeting)
-                log.info("controller %s: session begins", self._address)
+                self._take_greeting(_hello_of(greeting))
                 self._outbox = self._first_messages()
                 await _first_to_end(self._write(stream, self._outbox), self._read(stream))
             finally:
@@ -157,6 +158,8 @@ class ControllerSession:
             return
         device = self._router.device
         match message.WhichOneof("message"):
+            case "hello":
+                self._take_greeting(message.hello)
             case "read_table":
                 table = table_to_pb(device, message.read_table.read_id)
                 self._say(pb.RouterMessage(table=table))
@@ -168,6 +171,13 @@ class ControllerSession:
                 self._say(pb.RouterMessage(meters=reply))
             case other:
                 log.warning("controller %s: ignored a message %r", self._address, other)
+
+    def _take_greeting(self, hello: pb.ControllerHello) -> None:
+        """At the begin of the session, and when the controller's role changes."""
+        leads = hello.role == pb.CONTROLLER_ROLE_LEADER
+        log.info("controller %s: %s", self._address, "leads" if leads else "stands by")
+        if leads:
+            self._router.greeted(self._address, election_id_from_pb(hello.election_id))
 
     def _answer(self, outcome: Outcome) -> None:
         self._say(pb.RouterMessage(result=outcome_to_pb(outcome)))
@@ -194,12 +204,13 @@ async def _first_to_end(*coroutines: Coroutine[None, None, None]) -> None:
         task.result()
 
 
-def _check_greeting(greeting: object) -> None:
+def _hello_of(greeting: object) -> pb.ControllerHello:
     if not isinstance(greeting, pb.ControllerMessage) or not greeting.HasField("hello"):
         raise SessionEnded("did not begin with a hello")
     version = greeting.hello.protocol_version
     if version != PROTOCOL_VERSION:
         raise SessionEnded(f"speaks protocol {version}, this router {PROTOCOL_VERSION}")
+    return greeting.hello
 
 
 def _reason(error: BaseException) -> str:

@@ -1,13 +1,13 @@
 """The grid view with its loads and reservations, as clients see it."""
 
 from controller.core import ledger as resource
-from controller.core.controller import Controller
+from controller.core.grid import Grid
 from controller.core.ledger import link_direction
 from controller.core.lsdb import LinkState, LinkView
 from digitalgrid.v1 import northbound_pb2 as pb
 
 
-def topology_to_pb(core: Controller, now_ns: int) -> pb.Topology:
+def topology_to_pb(core: Grid, now_ns: int) -> pb.Topology:
     fresh = core.lsdb.fresh_router_ids(now_ns)
     return pb.Topology(
         lsdb_version=core.lsdb.version,
@@ -18,7 +18,7 @@ def topology_to_pb(core: Controller, now_ns: int) -> pb.Topology:
     )
 
 
-def _router_to_pb(core: Controller, router_id: str) -> pb.RouterState:
+def _router_to_pb(core: Grid, router_id: str) -> pb.RouterState:
     router = core.view.routers[router_id]
     return pb.RouterState(
         router_id=router_id,
@@ -29,7 +29,7 @@ def _router_to_pb(core: Controller, router_id: str) -> pb.RouterState:
     )
 
 
-def _link_to_pb(core: Controller, link: LinkView, fresh: frozenset[str]) -> pb.LinkState:
+def _link_to_pb(core: Grid, link: LinkView, fresh: frozenset[str]) -> pb.LinkState:
     return pb.LinkState(
         link_id=link.link_id,
         a_router_id=link.a,
@@ -46,7 +46,7 @@ def _link_to_pb(core: Controller, link: LinkView, fresh: frozenset[str]) -> pb.L
     )
 
 
-def _source_to_pb(core: Controller, source_id: str) -> pb.SourceState:
+def _source_to_pb(core: Grid, source_id: str) -> pb.SourceState:
     router_id, source = core.view.sources[source_id]
     return pb.SourceState(
         source_id=source_id,
@@ -59,7 +59,7 @@ def _source_to_pb(core: Controller, source_id: str) -> pb.SourceState:
     )
 
 
-def _load_to_pb(core: Controller, load_id: str) -> pb.LoadState:
+def _load_to_pb(core: Grid, load_id: str) -> pb.LoadState:
     router_id, load = core.view.loads[load_id]
     return pb.LoadState(
         load_id=load_id,

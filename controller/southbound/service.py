@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import grpc
 
+from controller.core.messages import ToRouter
 from controller.decoding import MalformedMessage, check_decoded, decoded
 from controller.runtime import Runtime
 from controller.southbound import codec
@@ -27,6 +28,9 @@ _KEEPALIVE = (
     ("grpc.so_reuseport", 0),
 )
 
+# What a standby may say too.
+_FOR_ANY_ROLE = ("hello", "read_meters")
+
 Context: TypeAlias = grpc.aio.ServicerContext
 
 
@@ -38,6 +42,7 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
         self._sessions = Sessions()
         self._read_ids = count(1)
         self._meter_reads: dict[int, asyncio.Future[power_link_pb2.RouterMeters]] = {}
+        runtime.role_listeners.add(self._greet_all)
 
     async def Session(self, request_iterator: object, context: Context) -> None:  # noqa: N802
         """One router's stream, from its hello to its end."""
@@ -47,16 +52,8 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
             _log.warning("session of %s refused: %s", context.peer(), refusal)
             await context.abort(refusal.code, str(refusal))
         _log.info("router %s connected, boot %d", session.router_id, session.boot_id)
-        seen = session.highest_election_id
-        if seen > self._runtime.election_id:
-            _log.critical(
-                "router %s obeys election id %s, this controller has %s: another leads, or the clock"
-                " was set back when this store was made; the router will refuse all changes",
-                session.router_id,
-                seen,
-                self._runtime.election_id,
-            )
         self._greet(session)
+        self._attach(session)
         try:
             await self._serve(session, context)
         finally:
@@ -65,19 +62,33 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
                 self._runtime.detach(session.router_id)
 
     def _greet(self, session: RouterSession) -> None:
-        elected = self._runtime.election_id
-        session.send(
-            pb.ControllerMessage(
-                hello=pb.ControllerHello(
-                    protocol_version=PROTOCOL_VERSION,
-                    role=pb.CONTROLLER_ROLE_LEADER,
-                    election_id=election_id_to_pb(elected),
-                )
+        """Say who this controller is; the router obeys nobody whose election id is lower."""
+        elected, leads = self._runtime.election_id, self._runtime.leads
+        role = pb.CONTROLLER_ROLE_LEADER if leads else pb.CONTROLLER_ROLE_STANDBY
+        hello = pb.ControllerHello(
+            protocol_version=PROTOCOL_VERSION, role=role, election_id=election_id_to_pb(elected)
+        )
+        session.send(pb.ControllerMessage(hello=hello))
+        seen = session.highest_election_id
+        if leads and seen > elected:
+            _log.critical(
+                "router %s obeys election id %s, this controller has %s: another leads, or this store"
+                " is an old copy of the one that did; the router will refuse all changes",
+                session.router_id,
+                seen,
+                elected,
             )
-        )
-        self._runtime.attach(
-            session.router_id, lambda message: session.send(codec.to_pb(message, elected))
-        )
+
+    def _greet_all(self) -> None:
+        """The role is another one."""
+        for session in self._sessions.all():
+            self._greet(session)
+
+    def _attach(self, session: RouterSession) -> None:
+        def send(message: ToRouter) -> None:
+            session.send(codec.to_pb(message, self._runtime.election_id))
+
+        self._runtime.attach(session.router_id, send)
 
     async def _serve(self, session: RouterSession, context: Context) -> None:
         """Read and write until the stream ends, or the session is replaced."""
@@ -107,7 +118,9 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
 
     async def _write(self, session: RouterSession, context: Context) -> None:
         while (message := await session.outbox.get()) is not None:
-            await context.write(message)
+            # A word of the leader's that waited too long for its turn may be a stale one by now.
+            if message.WhichOneof("message") in _FOR_ANY_ROLE or self._runtime.may_act():
+                await context.write(message)
 
     async def _read(self, session: RouterSession, context: Context) -> None:
         """ValueError on a message that makes no sense: it ends the session, and nothing else."""
@@ -117,7 +130,7 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
             self._dispatch(session.router_id, message)
 
     def _dispatch(self, router_id: str, message: pb.RouterMessage) -> None:
-        handle = self._runtime.handle
+        tell = self._runtime.tell
         match message.WhichOneof("message"):
             case "lsa":
                 lsa = lsa_from_pb(message.lsa)
@@ -125,18 +138,18 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
                     raise ValueError(
                         f"link-state advertisement of {lsa.router_id!r} in the session of {router_id!r}"
                     )
-                handle(lambda core, now_ns: core.on_lsa(lsa, now_ns))
+                tell(lambda core, now_ns: core.on_lsa(lsa, now_ns))
             case "sync_done":
-                handle(lambda core, now_ns: core.on_sync_done(router_id, now_ns))
+                tell(lambda core, now_ns: core.on_sync_done(router_id, now_ns))
             case "result":
                 result = codec.result_from_pb(message.result)
-                handle(lambda core, now_ns: core.on_result(router_id, result, now_ns))
+                tell(lambda core, now_ns: core.on_result(router_id, result, now_ns))
             case "status":
                 status = codec.status_from_pb(message.status)
-                handle(lambda core, now_ns: core.on_status(router_id, status, now_ns))
+                tell(lambda core, now_ns: core.on_status(router_id, status, now_ns))
             case "table":
                 table = codec.table_from_pb(message.table)
-                found = handle(lambda core, now_ns: core.on_table(router_id, table, now_ns))
+                found = tell(lambda core, now_ns: core.on_table(router_id, table, now_ns))
                 if found is not None and not found.none:
                     _log.info("router %s repaired: %s", router_id, found.summary())
             case "meters":

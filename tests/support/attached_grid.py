@@ -23,6 +23,9 @@ class MemoryStore:
     def load(self) -> StoredState:
         return StoredState(1, (), Counters())
 
+    def may_act(self) -> bool:
+        return True
+
     def start(self, on_durable, on_failure) -> None:
         self._on_durable = on_durable
         self._on_failure = on_failure

@@ -100,7 +100,8 @@ async def read_meters() -> tuple[list[RouterMeters], list[str]]:
 @asynccontextmanager
 async def northbound(*, connected: bool = True) -> AsyncIterator[Northbound]:
     store = MemoryStore()
-    runtime = Runtime(store, CoreSettings())
+    runtime = Runtime(CoreSettings())
+    runtime.lead(store)
     grid = AttachedGrid(runtime, diamond())
     if connected:
         grid.connect()

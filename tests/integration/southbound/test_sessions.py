@@ -75,7 +75,8 @@ class ScriptedRouter:
 
 @asynccontextmanager
 async def house(path: Path) -> AsyncIterator[House]:
-    runtime = Runtime(SqliteStore(path / "store.sqlite"), CoreSettings())
+    runtime = Runtime(CoreSettings())
+    runtime.lead(SqliteStore(path / "store.sqlite"))
     address = f"127.0.0.1:{free_port()}"
     server, service = await start_server(runtime, [address])
     try:

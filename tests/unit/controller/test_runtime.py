@@ -27,7 +27,8 @@ def refusing(core: Controller, now_ns: int) -> None:
 
 def test_of_an_event_that_fails_half_way_nothing_is_carried_out(tmp_path: Path) -> None:
     async def story() -> None:
-        runtime = Runtime(SqliteStore(tmp_path / "store.sqlite"), CoreSettings())
+        runtime = Runtime(CoreSettings())
+        runtime.lead(SqliteStore(tmp_path / "store.sqlite"))
         told: list[None] = []
         runtime.topology_listeners.add(lambda: told.append(None))
         with pytest.raises(Broken):
@@ -43,7 +44,8 @@ def test_of_an_event_that_fails_half_way_nothing_is_carried_out(tmp_path: Path) 
 
 def test_a_refusal_is_no_failure(tmp_path: Path) -> None:
     async def story() -> None:
-        runtime = Runtime(SqliteStore(tmp_path / "store.sqlite"), CoreSettings())
+        runtime = Runtime(CoreSettings())
+        runtime.lead(SqliteStore(tmp_path / "store.sqlite"))
         with pytest.raises(Refusal):
             runtime.handle(refusing)
         assert not runtime.failure.done()
