@@ -171,8 +171,12 @@ class Runtime:
         return self._run(event, self.controller)
 
     def tell(self, event: Callable[[Grid, int], T]) -> T:
-        """What a router says, and what is only looked at: for a standby too."""
+        """What a router says, to whoever leads or stands by."""
         return self._run(event, self.core)
+
+    def look(self, question: Callable[[Grid, int], T]) -> T:
+        """What is only looked at, by whoever knows the state."""
+        return question(self.grid, self._clock_ns())
 
     def _run(self, event: Callable[[G, int], T], core: G) -> T:
         core.book.audit.begin(ASKER.get(), self._calendar_ns())

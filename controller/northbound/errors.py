@@ -17,6 +17,7 @@ from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
+from controller.asker import ASKER
 from controller.core.errors import Refusal, RefusalCode, invalid
 from controller.decoding import MalformedMessage, check_decoded, decoded
 from controller.runtime import StoreFailed
@@ -26,6 +27,8 @@ _log = logging.getLogger(__name__)
 DOMAIN = "digitalgrid"
 # Health checking and reflection, served beside our own services, answer for themselves.
 _OURS = "/digitalgrid."
+_CLIENT_KEY = "digitalgrid-client"
+_LONGEST_NAME = 128
 _RETRY_AFTER_NS = 100_000_000
 
 
@@ -75,21 +78,37 @@ def _check_request(request: Any) -> None:
 @asynccontextmanager
 async def _answering(context: grpc.aio.ServicerContext, method: str) -> AsyncIterator[None]:
     """Ends the call with the status of whatever is raised."""
+    ASKER.set(_who_asks(context))
     try:
         yield
     except grpc.aio.AbortError:
         raise
     except Refusal as refusal:
         _log.info("%s refused: %s: %s", method, refusal.reason, refusal)
-        status = rpc_status.to_status(status_of(refusal))
-        await context.abort(status.code, status.details, status.trailing_metadata)
+        await _refuse(context, refusal)
     except StoreFailed as error:
-        message = f"the controller cannot write to its store and stops: {error}"
-        await context.abort(grpc.StatusCode.UNAVAILABLE, message)
+        await _refuse(context, _undecided(error))
     except Exception:  # noqa: BLE001 - the last resort of every call
         _log.exception("%s failed", method)
         message = "a fault of the controller; its log says more"
         await context.abort(grpc.StatusCode.INTERNAL, message)
+
+
+async def _refuse(context: grpc.aio.ServicerContext, refusal: Refusal) -> None:
+    status = rpc_status.to_status(status_of(refusal))
+    await context.abort(status.code, status.details, status.trailing_metadata)
+
+
+def _undecided(error: StoreFailed) -> Refusal:
+    message = f"whether this is durable is not known: {error}; repeat the call unchanged"
+    return Refusal(RefusalCode.UNAVAILABLE, "OUTCOME_UNKNOWN", message)
+
+
+def _who_asks(context: grpc.aio.ServicerContext) -> str:
+    """As the client names itself, and its address."""
+    named = [value for key, value in context.invocation_metadata() if key == _CLIENT_KEY]
+    peer = context.peer()
+    return f"{named[0][:_LONGEST_NAME]} ({peer})" if named else peer
 
 
 def _guarded_call(handler: Handler, method: str) -> Handler:

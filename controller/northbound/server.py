@@ -30,6 +30,9 @@ _OPTIONS = (
     ("grpc.max_send_message_length", 64 * _MIB),
     # Two daemons on one port would share its clients.
     ("grpc.so_reuseport", 0),
+    # Clients notice within seconds that their controller is gone.
+    ("grpc.http2.min_ping_interval_without_data_ms", 500),
+    ("grpc.http2.max_ping_strikes", 0),
 )
 
 

@@ -24,7 +24,7 @@ class TopologyService(TopologyServiceServicer):
     async def GetTopology(  # noqa: N802
         self, request: pb.GetTopologyRequest, context: grpc.aio.ServicerContext
     ) -> pb.GetTopologyResponse:
-        return pb.GetTopologyResponse(topology=self._runtime.handle(topology_to_pb))
+        return pb.GetTopologyResponse(topology=self._runtime.look(topology_to_pb))
 
     async def WatchTopology(  # noqa: N802
         self, request: pb.WatchTopologyRequest, context: grpc.aio.ServicerContext

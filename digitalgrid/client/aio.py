@@ -1,24 +1,27 @@
 """The asyncio client."""
 
-from collections.abc import AsyncIterator, Callable, Iterable
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
 from typing import Any, Self
 
 import grpc
 
 from digitalgrid.client.calls import (
-    CHANNEL_OPTIONS,
     DEFAULT_SERVER,
     DEFAULT_TIMEOUT_S,
+    WATCH_AGAIN_S,
     ActivationWait,
+    Connection,
+    Method,
+    channel_options,
+    who_asks,
+    with_request_id,
 )
 from digitalgrid.client.errors import ControllerUnreachable, from_rpc_error
+from digitalgrid.client.servers import Attempts, Servers
 from digitalgrid.v1 import northbound_pb2 as pb
-from digitalgrid.v1.northbound_pb2_grpc import (
-    OptimisationServiceStub,
-    PowerServiceStub,
-    TopologyServiceStub,
-)
 
 
 class AsyncPowerClient:
@@ -26,10 +29,9 @@ class AsyncPowerClient:
 
     def __init__(self, server: str = DEFAULT_SERVER, *, timeout_s: float = DEFAULT_TIMEOUT_S):
         self._timeout_s = timeout_s
-        self._channel = grpc.aio.insecure_channel(server, options=CHANNEL_OPTIONS)
-        self._power = PowerServiceStub(self._channel)
-        self._optimisation = OptimisationServiceStub(self._channel)
-        self._topology = TopologyServiceStub(self._channel)
+        self._servers = Servers(server)
+        self._metadata = who_asks()
+        self._connections: dict[str, Connection] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -43,11 +45,14 @@ class AsyncPowerClient:
         await self.close()
 
     async def close(self) -> None:
-        await self._channel.close()
+        for connection in self._connections.values():
+            await connection.channel.close()
+        self._connections.clear()
 
     async def request_power(self, request: pb.PowerRequest) -> pb.RequestPowerResponse:
         answer: pb.RequestPowerResponse = await self._call(
-            self._power.RequestPower, pb.RequestPowerRequest(request=request)
+            lambda to: to.power.RequestPower,
+            pb.RequestPowerRequest(request=with_request_id(request)),
         )
         return answer
 
@@ -55,101 +60,141 @@ class AsyncPowerClient:
         self, requests: Iterable[pb.PowerRequest]
     ) -> pb.BatchRequestPowerResponse:
         answer: pb.BatchRequestPowerResponse = await self._call(
-            self._power.BatchRequestPower, pb.BatchRequestPowerRequest(requests=requests)
+            lambda to: to.power.BatchRequestPower,
+            pb.BatchRequestPowerRequest(requests=map(with_request_id, requests)),
         )
         return answer
 
     async def compute_power(self, request: pb.PowerRequest) -> pb.ComputePowerResponse:
         answer: pb.ComputePowerResponse = await self._call(
-            self._power.ComputePower, pb.ComputePowerRequest(request=request)
+            lambda to: to.power.ComputePower, pb.ComputePowerRequest(request=request)
         )
         return answer
 
     async def compute_paths(self, request: pb.ComputePathsRequest) -> pb.ComputePathsResponse:
-        answer: pb.ComputePathsResponse = await self._call(self._power.ComputePaths, request)
+        answer: pb.ComputePathsResponse = await self._call(
+            lambda to: to.power.ComputePaths, request
+        )
         return answer
 
     async def dispatch(self, request: pb.DispatchRequest) -> pb.DispatchResponse:
-        answer: pb.DispatchResponse = await self._call(self._optimisation.Dispatch, request)
+        answer: pb.DispatchResponse = await self._call(lambda to: to.optimisation.Dispatch, request)
         return answer
 
     async def reoptimise(self, request: pb.ReoptimiseRequest) -> pb.ReoptimiseResponse:
-        answer: pb.ReoptimiseResponse = await self._call(self._optimisation.Reoptimise, request)
+        answer: pb.ReoptimiseResponse = await self._call(
+            lambda to: to.optimisation.Reoptimise, request
+        )
         return answer
 
     async def change_circuit(self, circuit_id: int, power_w: float) -> pb.Circuit:
         request = pb.ChangeCircuitRequest(circuit_id=circuit_id, power_w=power_w)
-        answer: pb.ChangeCircuitResponse = await self._call(self._power.ChangeCircuit, request)
+        answer: pb.ChangeCircuitResponse = await self._call(
+            lambda to: to.power.ChangeCircuit, request
+        )
         return answer.circuit
 
     async def release_circuit(self, circuit_id: int) -> pb.Circuit:
         request = pb.ReleaseCircuitRequest(circuit_id=circuit_id)
-        answer: pb.ReleaseCircuitResponse = await self._call(self._power.ReleaseCircuit, request)
+        answer: pb.ReleaseCircuitResponse = await self._call(
+            lambda to: to.power.ReleaseCircuit, request
+        )
         return answer.circuit
 
     async def get_circuit(self, circuit_id: int) -> pb.Circuit:
         request = pb.GetCircuitRequest(circuit_id=circuit_id)
-        answer: pb.GetCircuitResponse = await self._call(self._power.GetCircuit, request)
+        answer: pb.GetCircuitResponse = await self._call(lambda to: to.power.GetCircuit, request)
         return answer.circuit
 
     async def list_circuits(
         self, request_id: str = "", *, include_ended: bool = False
     ) -> pb.ListCircuitsResponse:
         request = pb.ListCircuitsRequest(request_id=request_id, include_ended=include_ended)
-        answer: pb.ListCircuitsResponse = await self._call(self._power.ListCircuits, request)
+        answer: pb.ListCircuitsResponse = await self._call(
+            lambda to: to.power.ListCircuits, request
+        )
         return answer
 
     def watch_circuits(
         self, *, timeout_s: float | None = None
     ) -> AsyncIterator[pb.WatchCircuitsResponse]:
-        return self._stream(self._power.WatchCircuits, pb.WatchCircuitsRequest(), timeout_s)
+        return self._stream(lambda to: to.power.WatchCircuits, pb.WatchCircuitsRequest(), timeout_s)
 
     async def wait_until_active(
         self, circuit_ids: Iterable[int], *, timeout_s: float = DEFAULT_TIMEOUT_S
     ) -> tuple[pb.Circuit, ...]:
         wait = ActivationWait(circuit_ids)
-        events = self.watch_circuits(timeout_s=timeout_s)
-        try:
-            async for event in events:
-                if wait.done(event):
-                    break
-        except ControllerUnreachable as error:
-            if error.code is not grpc.StatusCode.DEADLINE_EXCEEDED:
-                raise
-            raise wait.timed_out(timeout_s) from error
-        return wait.circuits
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            left_s = max(0.0, deadline_s - time.monotonic())
+            try:
+                async for event in self.watch_circuits(timeout_s=left_s):
+                    if wait.done(event):
+                        break
+                return wait.circuits
+            except ControllerUnreachable as error:
+                if error.code is grpc.StatusCode.DEADLINE_EXCEEDED:
+                    raise wait.timed_out(timeout_s) from error
+                if self._servers.count == 1:
+                    raise
+            await asyncio.sleep(WATCH_AGAIN_S)
 
     async def get_topology(self) -> pb.Topology:
         answer: pb.GetTopologyResponse = await self._call(
-            self._topology.GetTopology, pb.GetTopologyRequest()
+            lambda to: to.topology.GetTopology, pb.GetTopologyRequest()
         )
         return answer.topology
 
     async def watch_topology(self, *, timeout_s: float | None = None) -> AsyncIterator[pb.Topology]:
         request = pb.WatchTopologyRequest()
-        async for answer in self._stream(self._topology.WatchTopology, request, timeout_s):
+        async for answer in self._stream(lambda to: to.topology.WatchTopology, request, timeout_s):
             yield answer.topology
 
     async def read_meters(self) -> pb.ReadAllMetersResponse:
         answer: pb.ReadAllMetersResponse = await self._call(
-            self._topology.ReadMeters, pb.ReadAllMetersRequest()
+            lambda to: to.topology.ReadMeters, pb.ReadAllMetersRequest()
         )
         return answer
 
-    async def _call(self, method: Callable[..., Any], request: Any) -> Any:
-        try:
-            return await method(request, timeout=self._timeout_s)
-        except grpc.RpcError as error:
-            raise from_rpc_error(error) from error
+    def _to(self, address: str) -> Connection:
+        """The connection to a controller; made at the first call."""
+        if address not in self._connections:
+            options = channel_options(self._servers.count)
+            self._connections[address] = Connection(
+                grpc.aio.insecure_channel(address, options=options)
+            )
+        return self._connections[address]
+
+    async def _call(self, method: Method, request: Any) -> Any:
+        """Ask whoever leads. A call that is repeated elsewhere changes nothing twice."""
+        attempts = Attempts(self._servers, self._timeout_s, time.monotonic())
+        while True:
+            call = method(self._to(self._servers.current))
+            try:
+                return await call(
+                    request,
+                    timeout=attempts.remaining_s(time.monotonic()),
+                    metadata=self._metadata,
+                )
+            except grpc.RpcError as rpc_error:
+                error = from_rpc_error(rpc_error)
+                pause_s = attempts.pause_s(error, time.monotonic())
+                if pause_s is None:
+                    raise error from rpc_error
+            await asyncio.sleep(pause_s)
 
     async def _stream(
-        self, method: Callable[..., Any], request: Any, timeout_s: float | None
+        self, method: Method, request: Any, timeout_s: float | None
     ) -> AsyncIterator[Any]:
-        call = method(request, timeout=timeout_s)
+        call = method(self._to(self._servers.current))(
+            request, timeout=timeout_s, metadata=self._metadata
+        )
         try:
             async for answer in call:
                 yield answer
         except grpc.RpcError as error:
+            # Who watches again asks another.
+            self._servers.next()
             raise from_rpc_error(error) from error
         finally:
             call.cancel()

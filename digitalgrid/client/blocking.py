@@ -1,28 +1,32 @@
 """The blocking client."""
 
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self
 
 import grpc
 
 from digitalgrid.client.calls import (
-    CHANNEL_OPTIONS,
     DEFAULT_SERVER,
     DEFAULT_TIMEOUT_S,
+    WATCH_AGAIN_S,
     ActivationWait,
+    Connection,
+    Method,
+    channel_options,
+    who_asks,
+    with_request_id,
 )
 from digitalgrid.client.errors import ControllerUnreachable, from_rpc_error
+from digitalgrid.client.servers import Attempts, Servers
 from digitalgrid.v1 import northbound_pb2 as pb
-from digitalgrid.v1.northbound_pb2_grpc import (
-    OptimisationServiceStub,
-    PowerServiceStub,
-    TopologyServiceStub,
-)
 
 
 class PowerClient:
-    """Asks one controller for power. Every call raises PowerError, within ``timeout_s`` of silence.
+    """Asks for power. Every call raises PowerError, within ``timeout_s`` of silence.
+
+    ``server`` is host:port; several of a cluster stand with commas between. Calls go to whoever leads.
 
     ::
 
@@ -32,10 +36,9 @@ class PowerClient:
 
     def __init__(self, server: str = DEFAULT_SERVER, *, timeout_s: float = DEFAULT_TIMEOUT_S):
         self._timeout_s = timeout_s
-        self._channel = grpc.insecure_channel(server, options=CHANNEL_OPTIONS)
-        self._power = PowerServiceStub(self._channel)
-        self._optimisation = OptimisationServiceStub(self._channel)
-        self._topology = TopologyServiceStub(self._channel)
+        self._servers = Servers(server)
+        self._metadata = who_asks()
+        self._connections: dict[str, Connection] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -49,12 +52,15 @@ class PowerClient:
         self.close()
 
     def close(self) -> None:
-        self._channel.close()
+        for connection in self._connections.values():
+            connection.channel.close()
+        self._connections.clear()
 
     def request_power(self, request: pb.PowerRequest) -> pb.RequestPowerResponse:
         """Returns once the decision is durable; :meth:`wait_until_active` waits for the power itself."""
         answer: pb.RequestPowerResponse = self._call(
-            self._power.RequestPower, pb.RequestPowerRequest(request=request)
+            lambda to: to.power.RequestPower,
+            pb.RequestPowerRequest(request=with_request_id(request)),
         )
         return answer
 
@@ -63,45 +69,46 @@ class PowerClient:
     ) -> pb.BatchRequestPowerResponse:
         """Several requests in order, each decided by itself; refusals stand in the outcomes."""
         answer: pb.BatchRequestPowerResponse = self._call(
-            self._power.BatchRequestPower, pb.BatchRequestPowerRequest(requests=requests)
+            lambda to: to.power.BatchRequestPower,
+            pb.BatchRequestPowerRequest(requests=map(with_request_id, requests)),
         )
         return answer
 
     def compute_power(self, request: pb.PowerRequest) -> pb.ComputePowerResponse:
         """What :meth:`request_power` would decide now, with nothing reserved."""
         answer: pb.ComputePowerResponse = self._call(
-            self._power.ComputePower, pb.ComputePowerRequest(request=request)
+            lambda to: to.power.ComputePower, pb.ComputePowerRequest(request=request)
         )
         return answer
 
     def compute_paths(self, request: pb.ComputePathsRequest) -> pb.ComputePathsResponse:
         """The best paths for a request, or a disjoint pair, with nothing reserved."""
-        answer: pb.ComputePathsResponse = self._call(self._power.ComputePaths, request)
+        answer: pb.ComputePathsResponse = self._call(lambda to: to.power.ComputePaths, request)
         return answer
 
     def dispatch(self, request: pb.DispatchRequest) -> pb.DispatchResponse:
         """Many loads at once; what was refused of them stands in the outcomes."""
-        answer: pb.DispatchResponse = self._call(self._optimisation.Dispatch, request)
+        answer: pb.DispatchResponse = self._call(lambda to: to.optimisation.Dispatch, request)
         return answer
 
     def reoptimise(self, request: pb.ReoptimiseRequest) -> pb.ReoptimiseResponse:
         """Returns once the moves are decided; they are made before the old paths are broken."""
-        answer: pb.ReoptimiseResponse = self._call(self._optimisation.Reoptimise, request)
+        answer: pb.ReoptimiseResponse = self._call(lambda to: to.optimisation.Reoptimise, request)
         return answer
 
     def change_circuit(self, circuit_id: int, power_w: float) -> pb.Circuit:
         request = pb.ChangeCircuitRequest(circuit_id=circuit_id, power_w=power_w)
-        answer: pb.ChangeCircuitResponse = self._call(self._power.ChangeCircuit, request)
+        answer: pb.ChangeCircuitResponse = self._call(lambda to: to.power.ChangeCircuit, request)
         return answer.circuit
 
     def release_circuit(self, circuit_id: int) -> pb.Circuit:
         request = pb.ReleaseCircuitRequest(circuit_id=circuit_id)
-        answer: pb.ReleaseCircuitResponse = self._call(self._power.ReleaseCircuit, request)
+        answer: pb.ReleaseCircuitResponse = self._call(lambda to: to.power.ReleaseCircuit, request)
         return answer.circuit
 
     def get_circuit(self, circuit_id: int) -> pb.Circuit:
         request = pb.GetCircuitRequest(circuit_id=circuit_id)
-        answer: pb.GetCircuitResponse = self._call(self._power.GetCircuit, request)
+        answer: pb.GetCircuitResponse = self._call(lambda to: to.power.GetCircuit, request)
         return answer.circuit
 
     def list_circuits(
@@ -109,62 +116,88 @@ class PowerClient:
     ) -> pb.ListCircuitsResponse:
         """All circuits, or those of one request; also the ended ones that are still remembered."""
         request = pb.ListCircuitsRequest(request_id=request_id, include_ended=include_ended)
-        answer: pb.ListCircuitsResponse = self._call(self._power.ListCircuits, request)
+        answer: pb.ListCircuitsResponse = self._call(lambda to: to.power.ListCircuits, request)
         return answer
 
     def watch_circuits(
         self, *, timeout_s: float | None = None
     ) -> Iterator[pb.WatchCircuitsResponse]:
         """A snapshot, a marker, then every change, for as long as the caller iterates."""
-        return self._stream(self._power.WatchCircuits, pb.WatchCircuitsRequest(), timeout_s)
+        return self._stream(lambda to: to.power.WatchCircuits, pb.WatchCircuitsRequest(), timeout_s)
 
     def wait_until_active(
         self, circuit_ids: Iterable[int], *, timeout_s: float = DEFAULT_TIMEOUT_S
     ) -> tuple[pb.Circuit, ...]:
         """Returns the circuits once their sinks have power. Raises NotActive where they do not get it."""
         wait = ActivationWait(circuit_ids)
-        try:
-            for event in self.watch_circuits(timeout_s=timeout_s):
-                if wait.done(event):
-                    break
-        except ControllerUnreachable as error:
-            if error.code is not grpc.StatusCode.DEADLINE_EXCEEDED:
-                raise
-            raise wait.timed_out(timeout_s) from error
-        return wait.circuits
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            left_s = max(0.0, deadline_s - time.monotonic())
+            try:
+                for event in self.watch_circuits(timeout_s=left_s):
+                    if wait.done(event):
+                        break
+                return wait.circuits
+            except ControllerUnreachable as error:
+                if error.code is grpc.StatusCode.DEADLINE_EXCEEDED:
+                    raise wait.timed_out(timeout_s) from error
+                if self._servers.count == 1:
+                    raise
+            time.sleep(WATCH_AGAIN_S)
 
     def get_topology(self) -> pb.Topology:
         answer: pb.GetTopologyResponse = self._call(
-            self._topology.GetTopology, pb.GetTopologyRequest()
+            lambda to: to.topology.GetTopology, pb.GetTopologyRequest()
         )
         return answer.topology
 
     def watch_topology(self, *, timeout_s: float | None = None) -> Iterator[pb.Topology]:
         """The whole view now and after every change."""
         request = pb.WatchTopologyRequest()
-        for answer in self._stream(self._topology.WatchTopology, request, timeout_s):
+        for answer in self._stream(lambda to: to.topology.WatchTopology, request, timeout_s):
             yield answer.topology
 
     def read_meters(self) -> pb.ReadAllMetersResponse:
         """The energy books of every connected router, as they stand now."""
         answer: pb.ReadAllMetersResponse = self._call(
-            self._topology.ReadMeters, pb.ReadAllMetersRequest()
+            lambda to: to.topology.ReadMeters, pb.ReadAllMetersRequest()
         )
         return answer
 
-    def _call(self, method: Callable[..., Any], request: Any) -> Any:
-        try:
-            return method(request, timeout=self._timeout_s)
-        except grpc.RpcError as error:
-            raise from_rpc_error(error) from error
+    def _to(self, address: str) -> Connection:
+        """The connection to a controller; made at the first call."""
+        if address not in self._connections:
+            options = channel_options(self._servers.count)
+            self._connections[address] = Connection(grpc.insecure_channel(address, options=options))
+        return self._connections[address]
 
-    def _stream(
-        self, method: Callable[..., Any], request: Any, timeout_s: float | None
-    ) -> Iterator[Any]:
-        call = method(request, timeout=timeout_s)
+    def _call(self, method: Method, request: Any) -> Any:
+        """Ask whoever leads. A call that is repeated elsewhere changes nothing twice."""
+        attempts = Attempts(self._servers, self._timeout_s, time.monotonic())
+        while True:
+            call = method(self._to(self._servers.current))
+            try:
+                return call(
+                    request,
+                    timeout=attempts.remaining_s(time.monotonic()),
+                    metadata=self._metadata,
+                )
+            except grpc.RpcError as rpc_error:
+                error = from_rpc_error(rpc_error)
+                pause_s = attempts.pause_s(error, time.monotonic())
+                if pause_s is None:
+                    raise error from rpc_error
+            time.sleep(pause_s)
+
+    def _stream(self, method: Method, request: Any, timeout_s: float | None) -> Iterator[Any]:
+        call = method(self._to(self._servers.current))(
+            request, timeout=timeout_s, metadata=self._metadata
+        )
         try:
             yield from call
         except grpc.RpcError as error:
+            # Who watches again asks another.
+            self._servers.next()
             raise from_rpc_error(error) from error
         finally:
             call.cancel()

@@ -1,17 +1,37 @@
 """What the blocking and the asyncio client have in common: requests, channel options, waiting for ACTIVE."""
 
+import getpass
 import json
+import os
+import socket
+import sys
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 import grpc
 
 from digitalgrid.client.errors import NotActive
 from digitalgrid.v1 import northbound_pb2 as pb
+from digitalgrid.v1.northbound_pb2_grpc import (
+    OptimisationServiceStub,
+    PowerServiceStub,
+    TopologyServiceStub,
+)
 
 DEFAULT_SERVER = "127.0.0.1:50051"
 DEFAULT_TIMEOUT_S = 10.0
+WATCH_AGAIN_S = 0.1
 
+# ABORTED: the circuit is on the move just now, and has settled within a second or so.
+_CHANGE = [{"service": "digitalgrid.v1.PowerService", "method": "ChangeCircuit"}]
+_CHANGE_BACKOFF = {
+    "maxAttempts": 5,
+    "initialBackoff": "0.2s",
+    "maxBackoff": "1s",
+    "backoffMultiplier": 2,
+}
 # Every call may be repeated: requests carry an id, and the other mutations state what shall be, not a change.
 _RETRIES = {
     "methodConfig": [
@@ -30,24 +50,73 @@ _RETRIES = {
             },
         },
         {
-            # ABORTED: the circuit is on the move just now, and has settled within a second or so.
-            "name": [{"service": "digitalgrid.v1.PowerService", "method": "ChangeCircuit"}],
+            "name": _CHANGE,
             "retryPolicy": {
-                "maxAttempts": 5,
-                "initialBackoff": "0.2s",
-                "maxBackoff": "1s",
-                "backoffMultiplier": 2,
+                **_CHANGE_BACKOFF,
                 "retryableStatusCodes": ["UNAVAILABLE", "ABORTED"],
             },
         },
     ]
 }
-CHANNEL_OPTIONS = (
-    ("grpc.service_config", json.dumps(_RETRIES)),
+_RETRIES_OF_SEVERAL = {
+    "methodConfig": [
+        {
+            "name": _CHANGE,
+            "retryPolicy": {**_CHANGE_BACKOFF, "retryableStatusCodes": ["ABORTED"]},
+        }
+    ]
+}
+_CONNECTION = (
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
+    # A controller that has died without a word is noticed within seconds, also in the middle of a call.
+    ("grpc.min_reconnect_backoff_ms", 1000),
+    ("grpc.keepalive_time_ms", 1000),
+    ("grpc.keepalive_timeout_ms", 1000),
+    ("grpc.http2.max_pings_without_data", 0),
 )
+
+
+def who_asks() -> tuple[tuple[str, str], ...]:
+    """Metadata of every call, for the controller's audit log: the user and the program."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        # No entry in the passwd database, as in some containers.
+        user = str(os.getuid())
+    program = Path(sys.argv[0]).name or "python"
+    said = f"{user}@{socket.gethostname()} {program}"
+    return (("digitalgrid-client", said.encode("ascii", "replace").decode()),)
+
+
+def with_request_id(request: pb.PowerRequest) -> pb.PowerRequest:
+    """The same with an id, so that a repeated call is known to be one."""
+    if request.request_id:
+        return request
+    known = pb.PowerRequest(request_id=str(uuid.uuid4()))
+    known.MergeFrom(request)
+    return known
+
+
+class Connection:
+    """A channel to one controller, and its services."""
+
+    def __init__(self, channel: Any) -> None:
+        self.channel = channel
+        self.power = PowerServiceStub(channel)
+        self.optimisation = OptimisationServiceStub(channel)
+        self.topology = TopologyServiceStub(channel)
+
+
+# A call of one of a connection's services, chosen once it is known whom to ask.
+Method = Callable[[Connection], Callable[..., Any]]
+
+
+def channel_options(servers: int) -> tuple[tuple[str, object], ...]:
+    """Of the only controller, or of one of several: there, the next attempt is for another."""
+    retries = _RETRIES_OF_SEVERAL if servers > 1 else _RETRIES
+    return (("grpc.service_config", json.dumps(retries)), *_CONNECTION)
 
 
 def power_request(

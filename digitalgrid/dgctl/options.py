@@ -38,16 +38,18 @@ class Settings:
 
 
 class ServerType(click.ParamType[str]):
-    """``127.0.0.1:50051``, ``[::1]:50051`` or a name and a port."""
+    """``127.0.0.1:50051``, ``[::1]:50051`` or a name and a port; several of a cluster with commas between."""
 
     name = "server"
-    _ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):(?P<port>[0-9]{1,5})")
+    _ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:/,\[\]]+):(?P<port>[0-9]{1,5})")
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        match = self._ADDRESS.fullmatch(str(value))
-        if match is None or not 0 < int(match["port"]) < 65536:
-            self.fail(f"{value!r} is no address; write HOST:PORT, as {DEFAULT_SERVER}", param, ctx)
-        return match[0]
+        for address in str(value).split(","):
+            match = self._ADDRESS.fullmatch(address)
+            if match is None or not 0 < int(match["port"]) < 65536:
+                message = f"{address!r} is no address; write HOST:PORT, as {DEFAULT_SERVER}"
+                self.fail(message, param, ctx)
+        return str(value)
 
 
 class PowerType(click.ParamType[float]):
@@ -100,7 +102,7 @@ _SERVER = click.option(
     metavar="HOST:PORT",
     callback=_remember,
     expose_value=False,
-    help=f"The controller to ask (or DGCTL_SERVER).  [default: {DEFAULT_SERVER}]",
+    help=f"Whom to ask, or HOST:PORT,HOST:PORT of a cluster (or DGCTL_SERVER).  [default: {DEFAULT_SERVER}]",
 )
 _OUTPUT = click.option(
     "-o",

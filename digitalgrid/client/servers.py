@@ -1,0 +1,67 @@
+"""Which controller of a cluster to ask: the one that leads, as far as is known, and the others in turn."""
+
+import grpc
+
+from digitalgrid.client.errors import ControllerUnreachable, PowerError
+
+_FIRST_PAUSE_S = 0.05
+_MOST_PAUSE_S = 0.4
+# What a standby answers that knows who leads.
+_NOT_LEADER = "NOT_LEADER"
+
+
+class Servers:
+    """Addresses (host:port), separated by commas; ``current`` is asked first."""
+
+    def __init__(self, addresses: str) -> None:
+        self._addresses = [each.strip() for each in addresses.split(",") if each.strip()]
+        if not self._addresses:
+            raise ValueError(
+                "no controller to ask; write HOST:PORT, or several with commas between"
+            )
+        self.current = self._addresses[0]
+
+    @property
+    def count(self) -> int:
+        return len(self._addresses)
+
+    def follow(self, leader_address: str) -> None:
+        self.current = leader_address
+
+    def next(self) -> None:
+        """Another one; where the present one is none of those given, the first."""
+        at = self._addresses.index(self.current) if self.current in self._addresses else -1
+        self.current = self._addresses[(at + 1) % len(self._addresses)]
+
+
+class Attempts:
+    """One call that may need several: after a failure, whom to ask next, and how long to wait before."""
+
+    def __init__(self, servers: Servers, timeout_s: float, now_s: float) -> None:
+        self._servers = servers
+        self._deadline_s = now_s + timeout_s
+        self._failures = 0
+        self._pause_s = _FIRST_PAUSE_S
+
+    def remaining_s(self, now_s: float) -> float:
+        """What is left of the time for this call."""
+        return max(0.0, self._deadline_s - now_s)
+
+    def pause_s(self, error: PowerError, now_s: float) -> float | None:
+        """Seconds to wait before asking ``servers.current`` again, None where the error is the answer."""
+        leader = error.metadata.get("leader_address", "")
+        if error.reason == _NOT_LEADER and leader:
+            self._servers.follow(leader)
+        elif isinstance(error, ControllerUnreachable) and self._servers.count > 1:
+            if error.code is grpc.StatusCode.DEADLINE_EXCEEDED:
+                return None
+            self._servers.next()
+        else:
+            return None
+        self._failures += 1
+        pause_s = 0.0
+        # Each is asked once without delay.
+        if self._failures >= self._servers.count:
+            pause_s = self._pause_s
+            self._pause_s = min(2 * self._pause_s, _MOST_PAUSE_S)
+        return pause_s if pause_s < self.remaining_s(now_s) else None
