@@ -14,17 +14,19 @@ from tests.support.simulated_grid import SimulatedGrid
 class MemoryStore:
     """A Store that is durable at once, until a test holds it up or breaks it."""
 
-    election_id = ElectionId(0, 1)
-
-    def __init__(self) -> None:
+    def __init__(self, stored: StoredState | None = None) -> None:
+        self._stored = stored or StoredState(1, (), Counters())
+        self.election_id = ElectionId(0, self._stored.epoch)
         self.held: list[int] | None = None
         self.changes: list[StateChange] = []
+        self.fenced = False
+        self.closed = False
 
     def load(self) -> StoredState:
-        return StoredState(1, (), Counters())
+        return self._stored
 
     def may_act(self) -> bool:
-        return True
+        return not self.fenced
 
     def start(self, on_durable, on_failure) -> None:
         self._on_durable = on_durable
@@ -45,11 +47,12 @@ class MemoryStore:
         for ticket in held:
             self._on_durable(ticket)
 
-    def fail(self) -> None:
-        self._on_failure(StoreError("the disk is full"))
+    def fail(self, error: StoreError | None = None) -> None:
+        self._on_failure(error or StoreError("the disk is full"))
 
     def close(self) -> None:
-        pass
+        self.flush()
+        self.closed = True
 
 
 class AttachedGrid:
@@ -65,8 +68,8 @@ class AttachedGrid:
         for router_id in router_ids or self.simulated.routers:
             self._runtime.attach(router_id, self._sender(router_id))
             lsa = self.simulated.routers[router_id].lsa()
-            self._runtime.handle(lambda core, now_ns, lsa=lsa: core.on_lsa(lsa, now_ns))
-            self._runtime.handle(lambda core, now_ns, key=router_id: core.on_sync_done(key, now_ns))
+            self._runtime.tell(lambda core, now_ns, lsa=lsa: core.on_lsa(lsa, now_ns))
+            self._runtime.tell(lambda core, now_ns, key=router_id: core.on_sync_done(key, now_ns))
 
     def cut(self, link_id: str) -> None:
         self.simulated.cut.add(link_id)
@@ -80,7 +83,7 @@ class AttachedGrid:
         link = self.simulated.links[link_id]
         for end in (link.a, link.b):
             lsa = self.simulated.routers[end].lsa()
-            self._runtime.handle(lambda core, now_ns, lsa=lsa: core.on_lsa(lsa, now_ns))
+            self._runtime.tell(lambda core, now_ns, lsa=lsa: core.on_lsa(lsa, now_ns))
         self._report()
 
     def _sender(self, router_id: str):
@@ -88,18 +91,18 @@ class AttachedGrid:
 
     def _deliver(self, router_id: str, message: ToRouter) -> None:
         router = self.simulated.routers[router_id]
-        now_ns = self._runtime.handle(lambda core, now_ns: now_ns)
+        now_ns = self._runtime.tell(lambda core, now_ns: now_ns)
         answer = router.apply(message, self._runtime.election_id, now_ns)
         if hasattr(answer, "read_id"):
-            self._runtime.handle(lambda core, now_ns: core.on_table(router_id, answer, now_ns))
+            self._runtime.tell(lambda core, now_ns: core.on_table(router_id, answer, now_ns))
         else:
-            self._runtime.handle(lambda core, now_ns: core.on_result(router_id, answer, now_ns))
+            self._runtime.tell(lambda core, now_ns: core.on_result(router_id, answer, now_ns))
         self._report()
 
     def _report(self) -> None:
         for router_id, router in self.simulated.routers.items():
             for status in router.statuses():
-                self._runtime.handle(
+                self._runtime.tell(
                     lambda core, now_ns, key=router_id, status=status: core.on_status(
                         key, status, now_ns
                     )

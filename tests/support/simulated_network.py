@@ -19,7 +19,7 @@ from controller.core.messages import (
     ToRouter,
     TransactionResult,
 )
-from controller.core.records import CircuitRecord, Counters, StateChange, StoredState
+from controller.core.records import AuditEntry, CircuitRecord, Counters, StateChange, StoredState
 from controller.core.request import PowerRequest
 from digitalgrid.gridfile import Grid
 from digitalgrid.model import ElectionId, RouterLsa
@@ -44,6 +44,7 @@ class SimulatedStore:
     records: dict[int, CircuitRecord] = field(default_factory=dict)
     counters: Counters = field(default_factory=Counters)
     epoch: int = 0
+    audit: list[AuditEntry] = field(default_factory=list)
     pending: deque[tuple[int, StateChange]] = field(default_factory=deque)
     durable_ticket: int = 0
 
@@ -61,6 +62,7 @@ class SimulatedStore:
             for circuit_id in change.forgotten_ids:
                 self.records.pop(circuit_id, None)
             self.counters = change.counters
+            self.audit += change.audit
         return ticket
 
 

@@ -264,3 +264,18 @@ class TestElection:
         bench.stage(1, hop())
         bench.controller = "two:50052"
         assert bench.commit(1).code is Code.STALE_ELECTION_ID
+
+
+def test_a_router_obeys_nobody_below_the_leader_that_has_greeted_it() -> None:
+    bench = Bench()
+    assert bench.stage(1, HOP).code is Code.OK
+    assert bench.table.greet("two:50052", ElectionId(0, 6))
+    # What the one before had staged is not committed any more, and it may not stage either.
+    assert bench.commit(1).code is Code.STALE_ELECTION_ID
+    assert bench.stage(2, HOP).code is Code.STALE_ELECTION_ID
+    assert bench.table.hops == []
+    # A greeting that comes late, or again, changes nothing.
+    assert not bench.table.greet("one:50052", ElectionId(0, 5))
+    assert not bench.table.greet("three:50052", ElectionId(0, 6))
+    bench.controller, bench.election_id = "two:50052", ElectionId(0, 6)
+    assert bench.stage(3, HOP).code is Code.OK

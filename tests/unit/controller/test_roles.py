@@ -1,0 +1,154 @@
+"""A controller leads, stands by, and changes from one to the other."""
+
+import asyncio
+
+import pytest
+
+from controller.core.circuit import CircuitState
+from controller.core.controller import CoreSettings
+from controller.core.errors import Refusal
+from controller.core.messages import CircuitStatus
+from controller.core.records import Counters, StoredState
+from controller.core.request import PowerRequest
+from controller.runtime import Runtime, StoreFailed
+from controller.store.protocol import Leader, LeadershipLost
+from digitalgrid.model import NO_ELECTION_ID, ElectionId
+from tests.support.attached_grid import AttachedGrid, MemoryStore
+from tests.support.grids import diamond
+from tests.support.northbound import in_loop, until
+
+NOTHING = StoredState(0, (), Counters())
+OTHER = Leader("dgc2", "127.0.0.1:5", ElectionId(1, 2))
+
+
+def request_power(runtime: Runtime, request_id: str = "a") -> int:
+    wanted = PowerRequest(request_id, "town", 2e6, ("solar",))
+    (circuit,) = runtime.handle(lambda core, now_ns: core.request(wanted, now_ns))
+    return circuit.circuit_id
+
+
+def refusal_of(event) -> str:
+    with pytest.raises(Refusal) as refused:
+        event()
+    return refused.value.reason
+
+
+@in_loop
+async def test_a_standby_answers_reads_once_it_knows_and_sends_changes_to_the_leader():
+    runtime = Runtime(CoreSettings())
+    assert refusal_of(lambda: runtime.grid) == "STARTING"
+    assert refusal_of(lambda: request_power(runtime)) == "NO_LEADER"
+    runtime.follow(NOTHING)
+    runtime.leader = OTHER
+    assert runtime.grid.book.circuits == {}
+    with pytest.raises(Refusal) as refused:
+        request_power(runtime)
+    assert refused.value.reason == "NOT_LEADER"
+    assert refused.value.metadata == {"leader": "dgc2", "leader_address": "127.0.0.1:5"}
+    assert runtime.election_id == NO_ELECTION_ID
+    with pytest.raises(StoreFailed):
+        await runtime.durable()
+
+
+@in_loop
+async def test_a_standby_follows_what_the_leader_makes_durable():
+    leading, standing_by = Runtime(CoreSettings()), Runtime(CoreSettings())
+    store = MemoryStore()
+    leading.lead(store)
+    AttachedGrid(leading, diamond()).connect()
+    circuit_id = request_power(leading)
+    standing_by.follow(NOTHING)
+    told = []
+    standing_by.circuit_listeners.add(told.append)
+    for change in store.changes:
+        standing_by.apply(change)
+    mine, theirs = standing_by.grid.book.get(circuit_id), leading.grid.book.get(circuit_id)
+    assert mine.newest().route == theirs.newest().route
+    totals = {each: leading.core.ledger.total(each) for each in leading.core.ledger.resources()}
+    assert {each: standing_by.core.ledger.total(each) for each in totals} == totals
+    assert told.count(circuit_id) == len(store.changes)
+
+
+@in_loop
+async def test_who_is_elected_knows_the_network_already_and_reads_routers_back():
+    first = Runtime(CoreSettings())
+    store = MemoryStore()
+    first.lead(store)
+    grid = AttachedGrid(first, diamond())
+    grid.connect()
+    circuit_id = request_power(first)
+    await until(lambda: first.core.book.get(circuit_id).state is CircuitState.ACTIVE)
+    records = {each.circuit_id: each for change in store.changes for each in change.circuits}
+    stored = StoredState(2, tuple(records.values()), store.changes[-1].counters)
+
+    second = Runtime(CoreSettings())
+    second.follow(stored)
+    taken_over = AttachedGrid(second, diamond())
+    taken_over.simulated = grid.simulated
+    taken_over.connect()
+    for router_id, router in grid.simulated.routers.items():
+        for key, state in router.told.items():
+            status = CircuitStatus(key, state)
+            second.tell(lambda core, now_ns, r=router_id, s=status: core.on_status(r, s, now_ns))
+    assert second.grid.book.get(circuit_id).state is CircuitState.ACTIVE
+    roles = []
+    second.role_listeners.add(lambda: roles.append(second.leads))
+    versions = {key: each.table.version for key, each in grid.simulated.routers.items()}
+    second.lead(MemoryStore(stored))
+    assert roles == [True]
+    assert second.core.book.get(circuit_id).state is CircuitState.ACTIVE
+    await until(lambda: all(second.core.table_version(key) for key in ("r1", "r2", "r4")))
+    assert {key: each.table.version for key, each in grid.simulated.routers.items()} == versions
+
+
+@in_loop
+async def test_who_loses_the_lead_stands_by_and_does_not_say_what_became_of_the_last_decisions():
+    runtime = Runtime(CoreSettings())
+    store = MemoryStore()
+    runtime.lead(store)
+    AttachedGrid(runtime, diamond()).connect()
+    store.hold()
+    request_power(runtime)
+    waiting = asyncio.ensure_future(runtime.durable())
+    await asyncio.sleep(0)
+    store.fail(LeadershipLost("another leads"))
+    with pytest.raises(StoreFailed, match="another leads"):
+        await waiting
+    assert not runtime.leads
+    assert not runtime.failure.done()
+    assert refusal_of(lambda: runtime.grid) == "STARTING"
+    runtime.follow(NOTHING)
+    assert runtime.grid.book.circuits == {}
+
+
+@in_loop
+async def test_who_resigns_answers_what_it_has_decided():
+    runtime = Runtime(CoreSettings())
+    store = MemoryStore()
+    runtime.lead(store)
+    AttachedGrid(runtime, diamond()).connect()
+    store.hold()
+    request_power(runtime)
+    waiting = asyncio.ensure_future(runtime.durable())
+    await asyncio.sleep(0)
+    resigned = asyncio.ensure_future(runtime.resign(store.close))
+    await asyncio.sleep(0)
+    assert refusal_of(lambda: request_power(runtime, "b")) == "NO_LEADER"
+    await resigned
+    await waiting
+    assert store.closed
+
+
+@in_loop
+async def test_who_may_have_been_succeeded_says_nothing_to_routers():
+    runtime = Runtime(CoreSettings())
+    store = MemoryStore()
+    runtime.lead(store)
+    grid = AttachedGrid(runtime, diamond())
+    grid.connect()
+    await asyncio.sleep(0)
+    store.fenced = True
+    request_power(runtime)
+    await asyncio.sleep(0)
+    assert all(not router.table.staged_txn_ids for router in grid.simulated.routers.values())
+    assert all(not router.table.hops for router in grid.simulated.routers.values())
