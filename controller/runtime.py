@@ -29,6 +29,10 @@ T = TypeVar("T")
 G = TypeVar("G", bound=Grid)
 
 
+# Changes that wait for the store; then it is slower than those who ask, and they are told.
+MOST_UNWRITTEN = 4096
+
+
 class StoreFailed(Exception):
     """What was decided could not be made durable, or nobody knows whether it was."""
 
@@ -164,11 +168,18 @@ class Runtime:
     # Events
 
     def handle(self, event: Callable[[Controller, int], T]) -> T:
-        """Let the leading core take one event, at the present time, and carry out what follows.
+        """Let the leading core take a client's event, at the present time, and carry out what follows.
 
         Of an event that failed half-way nothing is carried out: what is durable is whole.
         """
-        return self._run(event, self.controller)
+        controller = self.controller
+        if self._last_ticket - self._durable_ticket > MOST_UNWRITTEN:
+            raise Refusal(
+                RefusalCode.RESOURCE_EXHAUSTED,
+                "OVERLOADED",
+                "the store has not caught up with what was decided; try again in a moment",
+            )
+        return self._run(event, controller)
 
     def tell(self, event: Callable[[Grid, int], T]) -> T:
         """What a router says, to whoever leads or stands by."""
@@ -271,8 +282,8 @@ class Runtime:
             if not waiter.done():
                 waiter.set_result(None)
         # Who resigns waits for the last tickets, and decides nothing more.
-        if self.leads:
-            self.handle(lambda core, now_ns: core.on_durable(ticket, now_ns))
+        if isinstance(self.core, Controller):
+            self._run(lambda core, now_ns: core.on_durable(ticket, now_ns), self.core)
 
     def _on_store_failure(self, store: Store, error: StoreError) -> None:
         if store is not self._store:

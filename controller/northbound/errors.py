@@ -20,6 +20,7 @@ from grpc_status import rpc_status
 from controller.asker import ASKER
 from controller.core.errors import Refusal, RefusalCode, invalid
 from controller.decoding import MalformedMessage, check_decoded, decoded
+from controller.northbound.load_gate import LoadGate
 from controller.runtime import StoreFailed
 
 _log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ DOMAIN = "digitalgrid"
 _OURS = "/digitalgrid."
 _CLIENT_KEY = "digitalgrid-client"
 _LONGEST_NAME = 128
+_OVERLOADED = "OVERLOADED"
 _RETRY_AFTER_NS = 100_000_000
 
 
@@ -55,11 +57,12 @@ def _details(refusal: Refusal) -> list[Message]:
             type=refusal.reason, subject=refusal.field, description=description
         )
         found.append(details.PreconditionFailure(violations=[precondition]))
-    if refusal.code is RefusalCode.RESOURCE_EXHAUSTED:
+    overloaded = refusal.reason == _OVERLOADED
+    if refusal.code is RefusalCode.RESOURCE_EXHAUSTED and not overloaded:
         subject = refusal.metadata.get("bottleneck_links", "")
         quota = details.QuotaFailure.Violation(subject=subject, description=description)
         found.append(details.QuotaFailure(violations=[quota]))
-    if refusal.code in (RefusalCode.ABORTED, RefusalCode.UNAVAILABLE):
+    if overloaded or refusal.code in (RefusalCode.ABORTED, RefusalCode.UNAVAILABLE):
         found.append(details.RetryInfo(retry_delay=Duration(nanos=_RETRY_AFTER_NS)))
     return found
 
@@ -111,28 +114,33 @@ def _who_asks(context: grpc.aio.ServicerContext) -> str:
     return f"{named[0][:_LONGEST_NAME]} ({peer})" if named else peer
 
 
-def _guarded_call(handler: Handler, method: str) -> Handler:
+def _guarded_call(handler: Handler, method: str, gate: LoadGate) -> Handler:
     async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
         async with _answering(context, method):
-            _check_request(request)
-            return await handler(request, context)
+            with gate.call():
+                _check_request(request)
+                return await handler(request, context)
 
     return call
 
 
-def _guarded_stream(handler: Handler, method: str) -> Handler:
+def _guarded_stream(handler: Handler, method: str, gate: LoadGate) -> Handler:
     async def stream(request: Any, context: grpc.aio.ServicerContext) -> None:
         async with _answering(context, method):
-            _check_request(request)
-            async with aclosing(handler(request, context)) as responses:
-                async for response in responses:
-                    await context.write(response)
+            with gate.watch():
+                _check_request(request)
+                async with aclosing(handler(request, context)) as responses:
+                    async for response in responses:
+                        await context.write(response)
 
     return stream
 
 
 class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     """Turns what handlers raise into statuses; what is not foreseen is logged and answered INTERNAL."""
+
+    def __init__(self) -> None:
+        self._gate = LoadGate()
 
     async def intercept_service(
         self,
@@ -144,13 +152,13 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             return handler
         if handler.unary_unary:
             return grpc.unary_unary_rpc_method_handler(
-                _guarded_call(handler.unary_unary, call_details.method),
+                _guarded_call(handler.unary_unary, call_details.method, self._gate),
                 decoded(handler.request_deserializer),
                 handler.response_serializer,
             )
         if handler.unary_stream:
             return grpc.unary_stream_rpc_method_handler(
-                _guarded_stream(handler.unary_stream, call_details.method),
+                _guarded_stream(handler.unary_stream, call_details.method, self._gate),
                 decoded(handler.request_deserializer),
                 handler.response_serializer,
             )

@@ -33,6 +33,7 @@ class PowerError(Exception):
         reason: str = "",
         violations: Iterable[FieldViolation] = (),
         metadata: Mapping[str, str] | None = None,
+        retry_after_s: float = 0.0,
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -40,6 +41,7 @@ class PowerError(Exception):
         self.reason = reason
         self.violations = tuple(violations)
         self.metadata = dict(metadata or {})
+        self.retry_after_s = retry_after_s
 
 
 class RequestRefused(PowerError):
@@ -70,11 +72,18 @@ def _from_status(
 ) -> PowerError:
     info = error_details_pb2.ErrorInfo()
     request = error_details_pb2.BadRequest()
+    retry = error_details_pb2.RetryInfo()
     for detail in status.details:
         # Unpack leaves its target alone where the type is another.
         detail.Unpack(info)
         detail.Unpack(request)
+        detail.Unpack(retry)
     violations = [FieldViolation(v.field, v.description) for v in request.field_violations]
     return kind(
-        code, message, reason=info.reason, violations=violations, metadata=dict(info.metadata)
+        code,
+        message,
+        reason=info.reason,
+        violations=violations,
+        metadata=dict(info.metadata),
+        retry_after_s=retry.retry_delay.ToNanoseconds() / 1e9,
     )

@@ -1,5 +1,7 @@
 """Which controller of a cluster to ask: the one that leads, as far as is known, and the others in turn."""
 
+import random
+
 import grpc
 
 from digitalgrid.client.errors import ControllerUnreachable, PowerError
@@ -8,6 +10,8 @@ _FIRST_PAUSE_S = 0.05
 _MOST_PAUSE_S = 0.4
 # What a standby answers that knows who leads.
 _NOT_LEADER = "NOT_LEADER"
+# The leader has too much to do just now; not all shall come back at the same moment.
+_OVERLOADED = "OVERLOADED"
 
 
 class Servers:
@@ -50,6 +54,8 @@ class Attempts:
     def pause_s(self, error: PowerError, now_s: float) -> float | None:
         """Seconds to wait before asking ``servers.current`` again, None where the error is the answer."""
         leader = error.metadata.get("leader_address", "")
+        if error.reason == _OVERLOADED:
+            return self._in_time(error.retry_after_s * random.uniform(1.0, 2.0), now_s)
         if error.reason == _NOT_LEADER and leader:
             self._servers.follow(leader)
         elif isinstance(error, ControllerUnreachable) and self._servers.count > 1:
@@ -64,4 +70,7 @@ class Attempts:
         if self._failures >= self._servers.count:
             pause_s = self._pause_s
             self._pause_s = min(2 * self._pause_s, _MOST_PAUSE_S)
+        return self._in_time(pause_s, now_s)
+
+    def _in_time(self, pause_s: float, now_s: float) -> float | None:
         return pause_s if pause_s < self.remaining_s(now_s) else None

@@ -68,3 +68,16 @@ def test_the_time_of_a_call_is_kept() -> None:
 def test_no_address_is_an_error() -> None:
     with pytest.raises(ValueError, match="HOST:PORT"):
         Servers(" , ")
+
+
+def test_an_overloaded_leader_is_asked_again_when_it_says_so() -> None:
+    servers = Servers("a:1,b:2")
+    attempts = Attempts(servers, 1.0, now_s=0.0)
+    busy = RequestRefused(
+        grpc.StatusCode.RESOURCE_EXHAUSTED, "busy", reason="OVERLOADED", retry_after_s=0.1
+    )
+    pause_s = attempts.pause_s(busy, 0.0)
+    assert pause_s is not None
+    assert 0.1 <= pause_s <= 0.2
+    assert servers.current == "a:1"
+    assert attempts.pause_s(busy, 0.95) is None
