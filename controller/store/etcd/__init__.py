@@ -1,0 +1,1 @@
+"""The store in an etcd cluster, and the meeting place of the controllers that share it."""

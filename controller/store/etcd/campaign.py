@@ -1,0 +1,116 @@
+"""Standing for election whenever nobody leads."""
+
+import threading
+
+import msgspec
+
+from controller.store.etcd.client import EtcdClient
+from controller.store.etcd.layout import Layout, LeaderValue
+from controller.store.etcd.lease import Lease
+from controller.store.etcd.term import stand
+from controller.store.etcd.troubles import Troubles
+from controller.store.protocol import StoreError
+
+
+class Campaign:
+    """Of one member; :meth:`run` is the body of its thread. Whether the election was won is for the watch to tell: it
+    sees the leader's key, and takes the lease that the key hangs on.
+    """
+
+    def __init__(
+        self, client: EtcdClient, layout: Layout, value: LeaderValue, lease_ttl_s: int
+    ) -> None:
+        self._client = client
+        self._layout = layout
+        self._value = msgspec.json.encode(value)
+        self._lease_ttl_s = lease_ttl_s
+        self._troubles = Troubles("standing for election")
+        # Guards all below, and tells of its changes.
+        self._changed = threading.Condition()
+        self._ended = threading.Event()
+        self._told_revision = 0
+        self._vacant = False
+        # The one that the member stands with now.
+        self._candidate: Lease | None = None
+        # The leader's key may still hang on one of them, and would keep everybody waiting.
+        self._left_over: list[Lease] = []
+
+    def tell(self, revision: int, vacant: bool) -> None:
+        """All up to a revision has been followed; ``vacant`` says that nobody led by then."""
+        with self._changed:
+            self._told_revision, self._vacant = revision, vacant
+            self._changed.notify_all()
+
+    def take(self, lease_id: int) -> Lease | None:
+        """The lease that this member stood with, if it is that of the leader's key. Whoever takes it must end it."""
+        with self._changed:
+            lease = self._candidate
+            if lease is None or lease.id != lease_id:
+                return None
+            self._candidate = None
+            self._changed.notify_all()
+            return lease
+
+    def give_back(self, lease: Lease) -> None:
+        """A lease that is to end, as soon as etcd can be reached."""
+        with self._changed:
+            self._left_over.append(lease)
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        with self._changed:
+            self._ended.set()
+            self._changed.notify_all()
+
+    def run(self) -> None:
+        while self._await_work():
+            try:
+                self._release_left_over()
+                self._stand()
+                self._troubles.over()
+            except StoreError as error:
+                self._ended.wait(self._troubles.note(error))
+            except Exception as error:  # noqa: BLE001 - the thread must go on, whatever it is
+                self._ended.wait(self._troubles.note_unexpected(error))
+
+    def _await_work(self) -> bool:
+        with self._changed:
+            self._changed.wait_for(lambda: self._vacant or self._left_over or self._ended.is_set())
+            return not self._ended.is_set()
+
+    def _stand(self) -> None:
+        if not self._vacant:
+            return
+        lease = Lease(self._client, self._lease_ttl_s)
+        with self._changed:
+            # Before the key is there: the watch may be quicker than the answer.
+            self._candidate = lease
+        try:
+            leader_revision = stand(self._client, self._layout, self._value, lease.id)
+            self._await_told(leader_revision, lease)
+        finally:
+            self._withdraw(lease)
+        self._release_left_over()
+
+    def _await_told(self, leader_revision: int, lease: Lease) -> None:
+        """Return when the watch has told who was elected, or has not for as long as the lease lasts."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: (
+                    self._candidate is not lease
+                    or self._told_revision >= leader_revision
+                    or self._ended.is_set()
+                ),
+                lease.left_s(),
+            )
+
+    def _withdraw(self, lease: Lease) -> None:
+        with self._changed:
+            if self._candidate is lease:
+                self._candidate = None
+                self._left_over.append(lease)
+
+    def _release_left_over(self) -> None:
+        while self._left_over:
+            self._left_over[0].release()
+            self._left_over.pop(0)

@@ -1,0 +1,180 @@
+"""Where things are in etcd: the keys under the store's prefix, and what every transaction of a term presupposes.
+
+meta             schema version, generation, and the epoch of the last term
+leader           who leads, on a lease; its create_revision is the token of the term
+counters         put by every transaction, never twice alike: so the next one knows its predecessor
+circuits/ID      one record each
+audit/SEQ        one entry each, the newest only
+parts/TX/N       what is too large for one transaction, in pieces
+parts/TX/decided from here on all pieces count
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from controller.core.records import Counters
+from controller.store.protocol import StoreError
+from digitalgrid.etcd.v3 import etcd_pb2 as pb
+
+SCHEMA_VERSION = 1
+# etcd's create_revision of a key that is not there.
+ABSENT = 0
+_DECIDED = b"decided"
+
+
+class Meta(msgspec.Struct, frozen=True):
+    """What the whole store is. ``epoch`` is the token of the last term: no later one may be lower."""
+
+    schema_version: int
+    generation: int
+    epoch: int
+
+
+class LeaderValue(msgspec.Struct, frozen=True):
+    name: str
+    northbound: str
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """The value of ``counters``: of one term, and one transaction of it, so no two are alike."""
+
+    counters: Counters
+    epoch: int
+    commit: int
+
+
+NO_PROGRESS = Progress(Counters(), 0, 0)
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    key: bytes
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """A key, or all from ``key`` up to ``end``."""
+
+    key: bytes
+    end: bytes = b""
+
+
+Op = Put | Delete
+
+
+class PartKey(NamedTuple):
+    transaction: bytes
+    # None for the key that says that it is decided.
+    piece: int | None
+
+
+class Layout:
+    """The keys of one store. Numbers are fixed hexadecimal, so the order of keys is that of numbers."""
+
+    def __init__(self, prefix: str) -> None:
+        if not prefix.startswith("/") or prefix.endswith("/"):
+            raise StoreError(
+                f"etcd: prefix {prefix!r} must begin with a slash and not end with one"
+            )
+        root = prefix.encode() + b"/"
+        self.prefix = prefix
+        self.start = root
+        self.end = after(root)
+        self.meta = root + b"meta"
+        self.leader = root + b"leader"
+        self.counters = root + b"counters"
+        self.circuits = root + b"circuits/"
+        self.audit = root + b"audit/"
+        self.parts = root + b"parts/"
+
+    def circuit(self, circuit_id: int) -> bytes:
+        return self.circuits + b"%016x" % circuit_id
+
+    def circuit_id(self, key: bytes) -> int:
+        return self._number(key, self.circuits)
+
+    def audit_entry(self, seq: int) -> bytes:
+        return self.audit + b"%016x" % seq
+
+    def parts_of(self, transaction: bytes) -> bytes:
+        return self.parts + transaction + b"/"
+
+    def part(self, transaction: bytes, index: int) -> bytes:
+        return self.parts_of(transaction) + b"%08x" % index
+
+    def decided(self, transaction: bytes) -> bytes:
+        return self.parts_of(transaction) + _DECIDED
+
+    def part_key(self, key: bytes) -> PartKey:
+        transaction, _, index = key.removeprefix(self.parts).partition(b"/")
+        if index == _DECIDED:
+            return PartKey(transaction, None)
+        return PartKey(transaction, self._number(key, self.parts_of(transaction)))
+
+    def _number(self, key: bytes, parent: bytes) -> int:
+        try:
+            return int(key.removeprefix(parent), 16)
+        except ValueError as error:
+            raise StoreError(
+                f"etcd: key {key.decode(errors='replace')} is none of this store's; delete it, or"
+                " give the store a prefix of its own"
+            ) from error
+
+
+def after(prefix: bytes) -> bytes:
+    """The end of the range of all keys that begin with a prefix."""
+    return prefix[:-1] + bytes((prefix[-1] + 1,))
+
+
+def read_meta(layout: Layout, value: bytes) -> Meta:
+    """Refuses what another program must read, or nobody can."""
+    meta = read_json(layout.meta, value, Meta)
+    if meta.schema_version != SCHEMA_VERSION:
+        raise StoreError(
+            f"etcd {layout.prefix}: written by schema version {meta.schema_version}, this program"
+            f" reads {SCHEMA_VERSION}; use the program that wrote it, or another prefix"
+        )
+    return meta
+
+
+def read_json(key: bytes, value: bytes, kind: type[_T]) -> _T:
+    try:
+        return msgspec.json.decode(value, type=kind)
+    except msgspec.MsgspecError as error:
+        raise StoreError(
+            f"etcd {key.decode()}: damaged ({error}); nothing was changed: restore a backup, or"
+            " delete all under the prefix to start empty"
+        ) from error
+
+
+def created_at(key: bytes, revision: int) -> pb.Compare:
+    """True while the key is the one that was created at a revision, or is ABSENT."""
+    return pb.Compare(
+        result=pb.Compare.EQUAL, target=pb.Compare.CREATE, key=key, create_revision=revision
+    )
+
+
+def has_value(key: bytes, value: bytes) -> pb.Compare:
+    return pb.Compare(result=pb.Compare.EQUAL, target=pb.Compare.VALUE, key=key, value=value)
+
+
+def to_pb(ops: Iterable[Op]) -> list[pb.RequestOp]:
+    return [_op_to_pb(op) for op in ops]
+
+
+def _op_to_pb(op: Op) -> pb.RequestOp:
+    match op:
+        case Put(key, value):
+            return pb.RequestOp(request_put=pb.PutRequest(key=key, value=value))
+        case Delete(key, end):
+            return pb.RequestOp(request_delete_range=pb.DeleteRangeRequest(key=key, range_end=end))
+
+
+def size_bytes(op: Op) -> int:
+    """What an operation takes of a request, with the frames around it."""
+    return len(op.key) + len(op.value if isinstance(op, Put) else op.end) + 32

@@ -1,0 +1,90 @@
+"""A lease at etcd, kept alive by a thread of its own. It knows by itself when it can no longer be relied on."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from controller.store.etcd.client import EtcdClient, EtcdRefused, EtcdUnavailable
+
+_log = logging.getLogger(__name__)
+
+# etcd counts by another clock, which may run faster; and who was told "you may" needs a moment to act.
+_MARGIN = 0.1
+# Three answers may be lost.
+_KEEP_ALIVES_PER_TTL = 4
+_RETRY_PAUSE_S = 0.02
+
+
+class Lease:
+    """Lasts until its deadline by the monotonic clock: the time of *sending* the last keepalive that was answered,
+    plus the TTL of the answer, less a margin. So etcd cannot have let go of it before.
+    """
+
+    def __init__(
+        self, client: EtcdClient, ttl_s: int, clock_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._client = client
+        self._clock_s = clock_s
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+        sent_s = clock_s()
+        granted = client.grant(ttl_s)
+        self.id: int = granted.id
+        self._deadline_s = sent_s + granted.ttl_s * (1 - _MARGIN)
+        # What etcd granted: it rounds up what is short beside its own election timeout.
+        self._ttl_s: int = granted.ttl_s
+
+    def left_s(self) -> float:
+        """How long etcd certainly still has the lease; none left where it is not positive."""
+        return self._deadline_s - self._clock_s()
+
+    def keep(self, still_ours: Callable[[float], bool], on_lost: Callable[[str], None]) -> None:
+        """Keep it alive from now on. ``on_lost`` is called once, with a reason, from the lease's own thread: when the
+        lease is gone or its deadline has passed, or when what hangs on it is not ours any more.
+        """
+        self._thread = threading.Thread(
+            target=self._run, args=(still_ours, on_lost), name="etcd-lease", daemon=True
+        )
+        self._thread.start()
+
+    def release(self, timeout_s: float = 5.0) -> None:
+        """End the lease at etcd, with the keys on it. EtcdUnavailable where that is not known to have succeeded."""
+        self.stop()
+        self._client.revoke(self.id, timeout_s)
+
+    def stop(self) -> None:
+        self._stopped.set()
+        if self._thread not in (None, threading.current_thread()):
+            self._thread.join()
+
+    def _run(self, still_ours: Callable[[float], bool], on_lost: Callable[[str], None]) -> None:
+        try:
+            reason = self._keep(still_ours)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the term must end
+            _log.critical("the lease's thread failed", exc_info=True)
+            reason = f"the lease's thread failed: {error!r}"
+        self._deadline_s = self._clock_s()
+        if not self._stopped.is_set():
+            on_lost(reason)
+
+    def _keep(self, still_ours: Callable[[float], bool]) -> str:
+        """Returns why it has ended."""
+        every_s = self._ttl_s / _KEEP_ALIVES_PER_TTL
+        pause_s, trouble = every_s, "no answer"
+        while not self._stopped.wait(pause_s):
+            sent_s = self._clock_s()
+            left_s = self._deadline_s - sent_s
+            if left_s <= 0:
+                return f"the lease could not be renewed within {self._ttl_s} s: {trouble}"
+            try:
+                ttl_s = self._client.keep_alive(self.id, min(every_s, left_s))
+                if ttl_s <= 0:
+                    return "the lease has expired at etcd"
+                self._deadline_s = sent_s + ttl_s * (1 - _MARGIN)
+                if not still_ours(every_s):
+                    return "another leads, or the leader's key was deleted"
+                pause_s = every_s
+            except (EtcdUnavailable, EtcdRefused) as error:
+                pause_s, trouble = _RETRY_PAUSE_S, str(error)
+        return "released"

@@ -1,0 +1,173 @@
+"""One controller's place in a cluster that meets at etcd: follow who leads, and lead when nobody does."""
+
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from itertools import groupby
+
+from controller.store.etcd.campaign import Campaign
+from controller.store.etcd.client import EtcdClient, EtcdUnavailable
+from controller.store.etcd.layout import Layout, LeaderValue
+from controller.store.etcd.mirror import KeyEvent, Mirror
+from controller.store.etcd.parts import DEFAULT_LIMITS, Limits
+from controller.store.etcd.reading import read_mirror
+from controller.store.etcd.store import EtcdStore
+from controller.store.etcd.term import Term
+from controller.store.etcd.troubles import Troubles
+from controller.store.etcd.watch import WatchStream
+from controller.store.protocol import Follower, Leader, StoreError
+from digitalgrid.etcd.v3 import etcd_pb2 as pb
+
+# What is under way when a member leaves may be answered yet; what is not is given up.
+_LEAVE_WITHIN_S = 1.0
+
+
+class EtcdMembership:
+    """A `Membership`. One thread follows, calls the follower and waits for the end of terms; another stands for
+    election. Both go on for ever, whatever becomes of etcd, until :meth:`leave`.
+    """
+
+    def __init__(
+        self,
+        endpoints: Sequence[str],
+        prefix: str,
+        name: str,
+        northbound: str,
+        lease_ttl_s: int,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        self._layout = Layout(prefix)
+        self._client = EtcdClient(endpoints)
+        self._own = LeaderValue(name, northbound)
+        self._campaign = Campaign(self._client, self._layout, self._own, lease_ttl_s)
+        self._limits = limits
+        self._troubles = Troubles(f"following the leader at etcd {prefix}")
+        self._leaving = threading.Event()
+        # Guards what leave() ends.
+        self._lock = threading.Lock()
+        self._watch: WatchStream | None = None
+        self._store: EtcdStore | None = None
+        self._threads: list[threading.Thread] = []
+        self._told_leader: Leader | None = None
+
+    def join(self, follower: Follower) -> None:
+        self._threads = [
+            threading.Thread(target=self._run, args=(follower,), name="etcd-follow", daemon=True),
+            threading.Thread(target=self._campaign.run, name="etcd-campaign", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def leave(self) -> None:
+        with self._lock:
+            self._leaving.set()
+            watch, store = self._watch, self._store
+        self._campaign.end()
+        if store is not None:
+            store.close()
+        if watch is not None:
+            watch.cancel()
+        for thread in self._threads:
+            thread.join(_LEAVE_WITHIN_S)
+        self._client.close()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self, follower: Follower) -> None:
+        while not self._leaving.is_set():
+            try:
+                self._follow(follower)
+                pause_s = 0.0
+            except StoreError as error:
+                pause_s = self._troubles.note(error)
+            except Exception as error:  # noqa: BLE001 - the thread must go on, whatever it is
+                pause_s = self._troubles.note_unexpected(error)
+            # Who does not know the state does not stand for election.
+            self._campaign.tell(0, vacant=False)
+            self._leaving.wait(pause_s)
+
+    def _follow(self, follower: Follower) -> None:
+        """From reading everything until a term of one's own has ended, or changes were missed."""
+        mirror, revision = read_mirror(self._client, self._layout)
+        self._troubles.over()
+        follower.on_state(mirror.state())
+        self._told_leader = mirror.leader()
+        follower.on_leader(self._told_leader)
+        if self._lead_if_elected(follower, mirror):
+            return
+        self._campaign.tell(revision, mirror.leader_key is None)
+        with closing(self._revisions(revision + 1)) as revisions:
+            for revision, events in revisions:
+                change = mirror.take(events)
+                if change is not None:
+                    follower.on_change(change)
+                self._tell_leader(follower, mirror.leader())
+                if self._lead_if_elected(follower, mirror):
+                    return
+                self._campaign.tell(revision, mirror.leader_key is None)
+
+    def _revisions(self, revision: int) -> Generator[tuple[int, list[KeyEvent]], None, None]:
+        """Everything from a revision on, also where endpoints fail; Compacted where it is gone."""
+        while (watch := self._open_watch(revision)) is not None:
+            try:
+                for response in watch:
+                    self._troubles.over()
+                    for changed_at, events in groupby(response.events, _changed_at):
+                        yield changed_at, [(each.type == pb.Event.PUT, each.kv) for each in events]
+                        revision = changed_at + 1
+                    if not response.events:
+                        # Nothing has changed up to there, though other keys have.
+                        revision = response.header.revision + 1
+            except EtcdUnavailable as error:
+                self._leaving.wait(self._troubles.note(error))
+            finally:
+                watch.cancel()
+
+    def _open_watch(self, revision: int) -> WatchStream | None:
+        with self._lock:
+            if self._leaving.is_set():
+                return None
+            self._watch = self._client.watch(self._layout.start, self._layout.end, revision)
+            return self._watch
+
+    def _tell_leader(self, follower: Follower, leader: Leader | None) -> None:
+        if leader != self._told_leader:
+            self._told_leader = leader
+            follower.on_leader(leader)
+
+    def _lead_if_elected(self, follower: Follower, mirror: Mirror) -> bool:
+        """Serve the term, if the leader's key has been put with the lease of this member. Whether it has."""
+        key = mirror.leader_key
+        lease = self._campaign.take(key.lease_id) if key is not None else None
+        if key is None or lease is None:
+            return False
+        term = Term(self._client, self._layout, lease, key.token, self._limits)
+        store = EtcdStore(self._layout, term, self._limits)
+        try:
+            self._serve(follower, mirror, store)
+        finally:
+            store.close()
+            if not store.lease_released:
+                self._campaign.give_back(lease)
+        return True
+
+    def _serve(self, follower: Follower, mirror: Mirror, store: EtcdStore) -> None:
+        """Until the term has ended. Everything before it has been told, for nobody can write since its key is there."""
+        with self._lock:
+            if self._leaving.is_set():
+                return
+            self._store = store
+        try:
+            store.take_over(mirror)
+            own = Leader(self._own.name, self._own.northbound, store.election_id)
+            self._tell_leader(follower, own)
+            follower.on_elected(store)
+            store.ended.wait()
+        finally:
+            with self._lock:
+                self._store = None
+
+
+def _changed_at(event: pb.Event) -> int:
+    revision: int = event.kv.mod_revision
+    return revision

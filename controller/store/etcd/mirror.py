@@ -1,0 +1,140 @@
+"""What a reader makes of the keys: the state as of one revision, and what each later revision changes. Pure.
+
+A transaction in parts counts as a whole from the revision that decides it; what then carries it over is not told again.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from controller.store.records_codec import decode
+
+from controller.core.records import AuditEntry, CircuitRecord, StateChange, StoredState
+from controller.store.etcd.layout import (
+    NO_PROGRESS,
+    Delete,
+    Layout,
+    LeaderValue,
+    Meta,
+    Op,
+    Progress,
+    Put,
+    read_json,
+    read_meta,
+)
+from controller.store.etcd.parts import unpack
+from controller.store.protocol import Leader, StoreError
+from digitalgrid.etcd.v3 import etcd_pb2 as pb
+from digitalgrid.model import ElectionId
+
+
+@dataclass(frozen=True, slots=True)
+class LeaderKey:
+    """The key of a term: its token, and the lease that it hangs on."""
+
+    token: int
+    lease_id: int
+    value: LeaderValue
+
+
+# Whether a key was put, or else deleted, and the key.
+KeyEvent = tuple[bool, pb.KeyValue]
+
+
+class Mirror:
+    """Fed with all keys of one revision, then with the events of each later one."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._pieces: dict[bytes, dict[int, bytes]] = {}
+        self._decided: set[bytes] = set()
+        self._circuits: dict[int, CircuitRecord] = {}
+        self.meta: Meta | None = None
+        self.leader_key: LeaderKey | None = None
+        self.progress = NO_PROGRESS
+
+    def state(self) -> StoredState:
+        epoch = self.meta.epoch if self.meta else 0
+        return StoredState(epoch, tuple(self._circuits.values()), self.progress.counters)
+
+    def leader(self) -> Leader | None:
+        """Nobody, until a leader has said in ``meta`` under which generation."""
+        key = self.leader_key
+        if key is None or self.meta is None:
+            return None
+        election_id = ElectionId(self.meta.generation, key.token)
+        return Leader(key.value.name, key.value.northbound, election_id)
+
+    def take(self, revision: Iterable[KeyEvent]) -> StateChange | None:
+        """Everything that one revision puts or deletes. What that changes of the state, None if nothing."""
+        carried_over = bool(self._decided)
+        ops: list[Op] = []
+        decided: list[bytes] = []
+        for is_put, kv in revision:
+            if kv.key.startswith(self._layout.parts):
+                decided += self._take_part(is_put, kv)
+            elif kv.key == self._layout.leader:
+                self.leader_key = self._read_leader(kv) if is_put else None
+            elif kv.key in (self._layout.counters, self._layout.meta):
+                self._take_figures(is_put, kv)
+            elif not carried_over:
+                ops.append(Put(kv.key, kv.value) if is_put else Delete(kv.key))
+        for transaction in decided:
+            ops += unpack(transaction, self._pieces_of(transaction))
+        return self._apply(ops)
+
+    def _take_figures(self, is_put: bool, kv: pb.KeyValue) -> None:
+        if not is_put:
+            raise StoreError(
+                f"etcd {kv.key.decode()}: was deleted while the store is in use; put it back from a"
+                " backup, or delete all under the prefix to start empty"
+            )
+        if kv.key == self._layout.counters:
+            self.progress = read_json(kv.key, kv.value, Progress)
+        else:
+            self.meta = read_meta(self._layout, kv.value)
+
+    def _take_part(self, is_put: bool, kv: pb.KeyValue) -> list[bytes]:
+        """Of a transaction that is decided by this key its name."""
+        transaction, index = self._layout.part_key(kv.key)
+        if not is_put:
+            self._pieces.pop(transaction, None)
+            self._decided.discard(transaction)
+        elif index is None:
+            self._decided.add(transaction)
+            return [transaction]
+        else:
+            self._pieces.setdefault(transaction, {})[index] = kv.value
+        return []
+
+    def _pieces_of(self, transaction: bytes) -> list[bytes]:
+        # They stay in memory only until they are read.
+        pieces = self._pieces.pop(transaction, {})
+        return [pieces[index] for index in sorted(pieces)]
+
+    def _read_leader(self, kv: pb.KeyValue) -> LeaderKey:
+        value = read_json(kv.key, kv.value, LeaderValue)
+        return LeaderKey(kv.create_revision, kv.lease, value)
+
+    def _apply(self, ops: Iterable[Op]) -> StateChange | None:
+        circuits: dict[int, CircuitRecord] = {}
+        forgotten_ids: dict[int, None] = {}
+        audit: list[AuditEntry] = []
+        for op in ops:
+            if op.key.startswith(self._layout.circuits):
+                circuit_id = self._layout.circuit_id(op.key)
+                if isinstance(op, Put):
+                    circuits[circuit_id] = decode(op.value, CircuitRecord)
+                    forgotten_ids.pop(circuit_id, None)
+                else:
+                    circuits.pop(circuit_id, None)
+                    forgotten_ids[circuit_id] = None
+            elif isinstance(op, Put) and op.key.startswith(self._layout.audit):
+                audit.append(decode(op.value, AuditEntry))
+        if not (circuits or forgotten_ids or audit):
+            return None
+        self._circuits.update(circuits)
+        for circuit_id in forgotten_ids:
+            self._circuits.pop(circuit_id, None)
+        return StateChange(
+            tuple(circuits.values()), self.progress.counters, tuple(forgotten_ids), tuple(audit)
+        )

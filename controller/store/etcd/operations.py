@@ -1,0 +1,53 @@
+"""Changes of the state as operations on keys. Pure."""
+
+from collections.abc import Iterator, Sequence
+
+from controller.store.records_codec import encode
+
+from controller.core.records import Counters, StateChange
+from controller.store.etcd.layout import Delete, Layout, Op, Put, size_bytes
+from controller.store.etcd.parts import Limits
+
+# Keys stay in every member's memory and in every snapshot; who wants more of the past exports it.
+AUDIT_ENTRIES_KEPT = 10_000
+
+
+def transactions(
+    layout: Layout, changes: Sequence[StateChange], limits: Limits
+) -> Iterator[tuple[list[Op], Counters]]:
+    """As few transactions as changes fit into, none of which is torn apart. One that is too large stands alone."""
+    gathered: dict[bytes, Op] = {}
+    counters = Counters()
+    for change in changes:
+        ops = _operations(layout, change)
+        merged = gathered | ops
+        if gathered and not fits(list(merged.values()), limits):
+            yield list(gathered.values()), counters
+            merged = ops
+        gathered, counters = merged, change.counters
+    if changes:
+        yield list(gathered.values()), counters
+
+
+def fits(ops: Sequence[Op], limits: Limits) -> bool:
+    return len(ops) <= limits.ops and sum(map(size_bytes, ops)) <= limits.size_bytes
+
+
+def _operations(layout: Layout, change: StateChange) -> dict[bytes, Op]:
+    """By key, for etcd takes one operation for each."""
+    ops: dict[bytes, Op] = {}
+    for record in change.circuits:
+        key = layout.circuit(record.circuit_id)
+        ops[key] = Put(key, encode(record))
+    for circuit_id in change.forgotten_ids:
+        key = layout.circuit(circuit_id)
+        ops[key] = Delete(key)
+    for entry in change.audit[-AUDIT_ENTRIES_KEPT:]:
+        key = layout.audit_entry(entry.seq)
+        ops[key] = Put(key, encode(entry))
+    if change.audit:
+        oldest_kept = change.audit[-1].seq - AUDIT_ENTRIES_KEPT + 1
+        if oldest_kept > 0:
+            first = layout.audit_entry(0)
+            ops[first] = Delete(first, layout.audit_entry(oldest_kept))
+    return ops

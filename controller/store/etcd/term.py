@@ -1,0 +1,228 @@
+"""One term of leadership, as etcd sees it: transactions that only this leader can make, each after its predecessor."""
+
+import time
+from collections.abc import Sequence
+
+import msgspec
+
+from controller.core.records import Counters
+from controller.store.etcd.client import EtcdClient, EtcdUnavailable
+from controller.store.etcd.layout import (
+    ABSENT,
+    NO_PROGRESS,
+    SCHEMA_VERSION,
+    Delete,
+    Layout,
+    Meta,
+    Op,
+    Progress,
+    Put,
+    after,
+    created_at,
+    has_value,
+    read_json,
+    read_meta,
+    to_pb,
+)
+from controller.store.etcd.lease import Lease
+from controller.store.etcd.parts import Limits, chunks, pack, unpack
+from controller.store.protocol import LeadershipLost, StoreError
+from digitalgrid.etcd.v3 import etcd_pb2 as pb
+from digitalgrid.model import ElectionId
+
+_ASK_AGAIN_S = 1.0
+
+
+class Term:
+    """Begins with :meth:`claim`. Used by one thread at a time; ``token`` is the create_revision of the leader's key.
+
+    Each transaction presupposes that the leader's key is still that of the token, and that ``counters`` are as the
+    one before left them. So it can be sent as often as it takes, and none that was under way for long undoes a later.
+    """
+
+    def __init__(
+        self, client: EtcdClient, layout: Layout, lease: Lease, token: int, limits: Limits
+    ) -> None:
+        self.lease = lease
+        self._client = client
+        self._layout = layout
+        self._token = token
+        self._limits = limits
+        # What the predecessor left, as it is in etcd; nothing in an empty store.
+        self._progress, self._progress_value = NO_PROGRESS, b""
+        self._generation = 0
+
+    @property
+    def election_id(self) -> ElectionId:
+        return ElectionId(self._generation, self._token)
+
+    def claim(self) -> Progress:
+        """Take over from the term before, and carry out what it had decided. Returns how far it had come."""
+        meta, parts = self._look()
+        inherited = self._progress
+        generation = meta.generation
+        if meta.epoch >= self._token:
+            # Another etcd, or one that was set back: routers have seen higher tokens under this generation.
+            generation = max(generation + 1, int(time.time()))
+        self._generation = generation
+        value = msgspec.json.encode(Meta(SCHEMA_VERSION, generation, self._token))
+        self.write([Put(self._layout.meta, value)])
+        self._settle(parts)
+        return inherited
+
+    def write(self, ops: Sequence[Op], counters: Counters | None = None) -> None:
+        """Durable when it returns. LeadershipLost where it may not be: then only the store knows."""
+        progress = Progress(
+            counters or self._progress.counters, self._token, self._progress.commit + 1
+        )
+        value = msgspec.json.encode(progress)
+        response = self._send(
+            pb.TxnRequest(
+                compare=[self._fence(), self._succession()],
+                success=to_pb([*ops, Put(self._layout.counters, value)]),
+                failure=[_get(self._layout.leader), _get(self._layout.counters)],
+            )
+        )
+        if not response.succeeded:
+            self._judge(response, value)
+        self._progress, self._progress_value = progress, value
+
+    def write_large(self, ops: Sequence[Op], counters: Counters) -> None:
+        """The same for what no single transaction can hold. It is decided, as a whole, with its last piece."""
+        transaction = b"%016x-%016x" % (self._token, self._progress.commit + 1)
+        *first, last = enumerate(pack(ops, self._limits))
+        for index, piece in first:
+            self.write([Put(self._layout.part(transaction, index), piece)])
+        index, piece = last
+        self.write(
+            [
+                Put(self._layout.part(transaction, index), piece),
+                Put(self._layout.decided(transaction), b""),
+            ],
+            counters,
+        )
+        self._carry_out(transaction, ops)
+
+    def still_leads(self, timeout_s: float) -> bool:
+        leader = self._client.range(pb.RangeRequest(key=self._layout.leader), timeout_s).kvs
+        return bool(leader) and leader[0].create_revision == self._token
+
+    def _look(self) -> tuple[Meta, list[pb.KeyValue]]:
+        """What there is, once nobody else can write: the store's figures, and what is still in parts."""
+        parts = self._layout.parts
+        everything = pb.RangeRequest(
+            key=self._layout.start, range_end=self._layout.end, count_only=True
+        )
+        response = self._send(
+            pb.TxnRequest(
+                compare=[self._fence()],
+                success=[
+                    _get(self._layout.meta),
+                    _get(self._layout.counters),
+                    pb.RequestOp(request_range=pb.RangeRequest(key=parts, range_end=after(parts))),
+                    pb.RequestOp(request_range=everything),
+                ],
+            )
+        )
+        if not response.succeeded:
+            raise self._lost("the key of the leader is another's")
+        metas, counters, in_parts, count = (each.response_range for each in response.responses)
+        if counters.kvs:
+            self._progress_value = counters.kvs[0].value
+            self._progress = read_json(self._layout.counters, self._progress_value, Progress)
+        if metas.kvs:
+            return read_meta(self._layout, metas.kvs[0].value), list(in_parts.kvs)
+        if count.count > 1:
+            # Something beside the key of the leader.
+            raise without_meta(self._layout)
+        # The time of the first use orders this store after any that it replaces, so routers obey it.
+        return Meta(SCHEMA_VERSION, int(time.time()), 0), []
+
+    def _settle(self, parts: Sequence[pb.KeyValue]) -> None:
+        """Of transactions in parts, carry out what is decided, and drop what is not."""
+        pieces: dict[bytes, list[bytes]] = {}
+        decided = set()
+        for kv in parts:
+            transaction, index = self._layout.part_key(kv.key)
+            if index is None:
+                decided.add(transaction)
+            else:
+                pieces.setdefault(transaction, []).append(kv.value)
+        for transaction, found in pieces.items():
+            if transaction in decided:
+                self._carry_out(transaction, unpack(transaction, found))
+            else:
+                self.write([self._drop(transaction)])
+
+    def _carry_out(self, transaction: bytes, ops: Sequence[Op]) -> None:
+        for chunk in chunks(ops, self._limits):
+            self.write(chunk)
+        self.write([self._drop(transaction)])
+
+    def _drop(self, transaction: bytes) -> Op:
+        parts = self._layout.parts_of(transaction)
+        return Delete(parts, after(parts))
+
+    def _fence(self) -> pb.Compare:
+        return created_at(self._layout.leader, self._token)
+
+    def _succession(self) -> pb.Compare:
+        if not self._progress_value:
+            return created_at(self._layout.counters, ABSENT)
+        return has_value(self._layout.counters, self._progress_value)
+
+    def _send(self, request: pb.TxnRequest) -> pb.TxnResponse:
+        trouble = "the lease has run out"
+        while (left_s := self.lease.left_s()) > 0:
+            try:
+                return self._client.txn(request, min(left_s, _ASK_AGAIN_S))
+            except EtcdUnavailable as error:
+                trouble = str(error)
+        raise self._lost(trouble)
+
+    def _judge(self, response: pb.TxnResponse, value: bytes) -> None:
+        """Why a transaction found things otherwise than it presupposed."""
+        leader, counters = (each.response_range.kvs for each in response.responses)
+        if not leader or leader[0].create_revision != self._token:
+            raise self._lost("the key of the leader is another's")
+        if not counters or counters[0].value != value:
+            raise StoreError(
+                f"etcd {self._layout.counters.decode()}: was changed by somebody who does not lead;"
+                " nothing was written: see who else writes under this prefix"
+            )
+        # An attempt that was not answered has succeeded.
+
+    def _lost(self, reason: str) -> LeadershipLost:
+        return LeadershipLost(f"etcd {self._layout.prefix}: the lead is lost, or may be: {reason}")
+
+
+def without_meta(layout: Layout) -> StoreError:
+    return StoreError(
+        f"etcd {layout.prefix}: there is something, but no {layout.meta.decode()}: it was filled and"
+        " the filling was interrupted, or it is none of this program's. Delete all under the prefix"
+        " and fill it again, or use another prefix"
+    )
+
+
+def stand(client: EtcdClient, layout: Layout, value: bytes, lease_id: int) -> int:
+    """Put the key of the leader where there is none. The revision at which the present leader was elected."""
+    response = client.txn(
+        pb.TxnRequest(
+            compare=[created_at(layout.leader, ABSENT)],
+            success=[
+                pb.RequestOp(
+                    request_put=pb.PutRequest(key=layout.leader, value=value, lease=lease_id)
+                )
+            ],
+            failure=[_get(layout.leader)],
+        )
+    )
+    if response.succeeded:
+        revision: int = response.header.revision
+    else:
+        revision = response.responses[0].response_range.kvs[0].mod_revision
+    return revision
+
+
+def _get(key: bytes) -> pb.RequestOp:
+    return pb.RequestOp(request_range=pb.RangeRequest(key=key))

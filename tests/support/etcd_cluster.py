@@ -1,0 +1,184 @@
+"""Three members of etcd on loopback, which tests may kill, stop and start. None outlives the test, or pytest."""
+
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+import pytest
+
+from controller.store.etcd.client import EtcdClient
+from controller.store.protocol import StoreError
+
+_PR_SET_PDEATHSIG = 1
+_HEALTHY_WITHIN_S = 30.0
+_POLL_S = 0.02
+T = TypeVar("T")
+
+
+def require_etcd() -> None:
+    """Skip where etcd is not installed, unless it must be."""
+    if shutil.which("etcd") is None:
+        reason = "etcd is not installed (Debian: etcd-server)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+class EtcdCluster:
+    """``with EtcdCluster(directory) as cluster``: started and healthy, and killed at the end."""
+
+    def __init__(
+        self, directory: Path, members: int = 3, heartbeat_ms: int = 50, election_ms: int = 500
+    ) -> None:
+        self._directory = directory
+        self._timing = (
+            f"--heartbeat-interval={heartbeat_ms}",
+            f"--election-timeout={election_ms}",
+        )
+        ports = _free_ports(2 * members)
+        self.endpoints = tuple(f"127.0.0.1:{port}" for port in ports[:members])
+        self._peers = tuple(f"http://127.0.0.1:{port}" for port in ports[members:])
+        self._processes: list[subprocess.Popen[bytes] | None] = [None] * members
+
+    def __enter__(self) -> "EtcdCluster":
+        try:
+            for index in range(len(self.endpoints)):
+                self.start(index)
+            self.wait_healthy()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self, index: int) -> None:
+        """Start a member, with the data it had if it ran before."""
+        assert self._processes[index] is None, f"member {index} runs already"
+        members = ",".join(f"m{i}={peer}" for i, peer in enumerate(self._peers))
+        with (self._directory / f"m{index}.log").open("ab") as log:
+            self._processes[index] = subprocess.Popen(
+                [
+                    "etcd",
+                    f"--name=m{index}",
+                    f"--data-dir={self._directory / f'm{index}'}",
+                    f"--listen-client-urls=http://{self.endpoints[index]}",
+                    f"--advertise-client-urls=http://{self.endpoints[index]}",
+                    f"--listen-peer-urls={self._peers[index]}",
+                    f"--initial-advertise-peer-urls={self._peers[index]}",
+                    f"--initial-cluster={members}",
+                    "--initial-cluster-state=new",
+                    "--logger=zap",
+                    "--log-level=warn",
+                    *self._timing,
+                ],
+                stdout=log,
+                stderr=log,
+                env={key: value for key, value in os.environ.items() if key[:5] != "ETCD_"},
+                preexec_fn=_die_with_parent,
+            )
+
+    def kill(self, index: int) -> None:
+        """As if its machine had lost power."""
+        process = self._process(index)
+        process.kill()
+        process.wait()
+        self._processes[index] = None
+
+    def pause(self, index: int) -> None:
+        """It keeps its connections, and says nothing."""
+        self._process(index).send_signal(signal.SIGSTOP)
+
+    def resume(self, index: int) -> None:
+        self._process(index).send_signal(signal.SIGCONT)
+
+    def leader(self) -> int:
+        """The index of the member that leads; waits until one does."""
+        return self._await(self._find_leader, "a leader")
+
+    def wait_healthy(self) -> None:
+        """Return when all members that run agree on a leader."""
+        self._await(lambda: True if self._agreed() else None, "a healthy cluster")
+
+    def stop(self) -> None:
+        for process in filter(None, self._processes):
+            process.kill()
+            process.wait()
+        self._processes = [None] * len(self._processes)
+
+    def _process(self, index: int) -> subprocess.Popen[bytes]:
+        process = self._processes[index]
+        assert process is not None, f"member {index} does not run"
+        return process
+
+    def _running(self) -> list[int]:
+        return [index for index, process in enumerate(self._processes) if process is not None]
+
+    def _status(self, client: EtcdClient) -> dict[int, tuple[int, int]]:
+        """Of members that answer: own id, and id of the leader, 0 for none."""
+        found = {}
+        for index in self._running():
+            try:
+                status = client.status(self.endpoints[index], timeout_s=0.5)
+            except StoreError:
+                continue
+            found[index] = (status.header.member_id, status.leader_id)
+        return found
+
+    def _find_leader(self) -> int | None:
+        client = EtcdClient(self.endpoints)
+        try:
+            status = self._status(client)
+        finally:
+            client.close()
+        return next((i for i, (own, leader) in status.items() if own == leader), None)
+
+    def _agreed(self) -> bool:
+        client = EtcdClient(self.endpoints)
+        try:
+            status = self._status(client)
+        finally:
+            client.close()
+        leaders = {leader for _, leader in status.values()}
+        return len(status) == len(self._running()) and len(leaders) == 1 and 0 not in leaders
+
+    def _await(self, look: Callable[[], T | None], what: str) -> T:
+        deadline_s = time.monotonic() + _HEALTHY_WITHIN_S
+        while (found := look()) is None:
+            if time.monotonic() > deadline_s:
+                logs = "\n".join(
+                    path.read_text(errors="replace")[-2000:]
+                    for path in sorted(self._directory.glob("*.log"))
+                )
+                raise AssertionError(f"no {what} within {_HEALTHY_WITHIN_S} s:\n{logs}")
+            time.sleep(_POLL_S)
+        return found
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
