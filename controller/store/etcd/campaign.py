@@ -2,10 +2,8 @@
 
 import threading
 
-import msgspec
-
 from controller.store.etcd.client import EtcdClient
-from controller.store.etcd.layout import Layout, LeaderValue
+from controller.store.etcd.layout import ABSENT, Layout, LeaderValue, created_at
 from controller.store.etcd.lease import Lease
 from controller.store.etcd.term import stand
 from controller.store.etcd.troubles import Troubles
@@ -22,7 +20,7 @@ class Campaign:
     ) -> None:
         self._client = client
         self._layout = layout
-        self._value = msgspec.json.encode(value)
+        self._value = value
         self._lease_ttl_s = lease_ttl_s
         self._troubles = Troubles("standing for election")
         # Guards all below, and tells of its changes.
@@ -86,8 +84,9 @@ class Campaign:
             # Before the key is there: the watch may be quicker than the answer.
             self._candidate = lease
         try:
-            leader_revision = stand(self._client, self._layout, self._value, lease.id)
-            self._await_told(leader_revision, lease)
+            nobody_leads = created_at(self._layout.leader, ABSENT)
+            leader = stand(self._client, self._layout, self._value, lease.id, nobody_leads)
+            self._await_told(leader.mod_revision if leader else 0, lease)
         finally:
             self._withdraw(lease)
         self._release_left_over()

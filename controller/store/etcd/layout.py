@@ -152,10 +152,14 @@ def read_json(key: bytes, value: bytes, kind: type[_T]) -> _T:
         ) from error
 
 
-def created_at(key: bytes, revision: int) -> pb.Compare:
-    """True while the key is the one that was created at a revision, or is ABSENT."""
+def created_at(key: bytes, revision: int, end: bytes = b"") -> pb.Compare:
+    """True while the key, or all up to ``end``, is the one that was created at a revision, or is ABSENT."""
     return pb.Compare(
-        result=pb.Compare.EQUAL, target=pb.Compare.CREATE, key=key, create_revision=revision
+        result=pb.Compare.EQUAL,
+        target=pb.Compare.CREATE,
+        key=key,
+        range_end=end,
+        create_revision=revision,
     )
 
 

@@ -6,8 +6,6 @@ A transaction in parts counts as a whole from the revision that decides it; what
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from controller.store.records_codec import decode
-
 from controller.core.records import AuditEntry, CircuitRecord, StateChange, StoredState
 from controller.store.etcd.layout import (
     NO_PROGRESS,
@@ -23,6 +21,7 @@ from controller.store.etcd.layout import (
 )
 from controller.store.etcd.parts import unpack
 from controller.store.protocol import Leader, StoreError
+from controller.store.records_codec import decode
 from digitalgrid.etcd.v3 import etcd_pb2 as pb
 from digitalgrid.model import ElectionId
 

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from controller.store.records_codec import encode
-
 from controller.core.records import Counters, StateChange
 from controller.store.etcd.layout import Delete, Layout, Op, Put, size_bytes
 from controller.store.etcd.parts import Limits
+from controller.store.records_codec import encode
 
 # Keys stay in every member's memory and in every snapshot; who wants more of the past exports it.
 AUDIT_ENTRIES_KEPT = 10_000

@@ -1,7 +1,7 @@
 """Transactions that are too large for one of etcd's: compressed, in pieces. Pure."""
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -49,7 +49,7 @@ def unpack(transaction: bytes, pieces: Sequence[bytes]) -> list[Op]:
     return [Put(key, rest) if is_put else Delete(key, rest) for is_put, key, rest in packed]
 
 
-def chunks(ops: Sequence[Op], limits: Limits) -> Iterator[list[Op]]:
+def chunks(ops: Iterable[Op], limits: Limits) -> Iterator[list[Op]]:
     """The same operations in order, as few transactions as they fit into."""
     chunk: list[Op] = []
     chunk_bytes = 0

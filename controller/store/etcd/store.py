@@ -5,8 +5,6 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from controller.store.group_commit import GroupCommit
-
 from controller.core.records import StateChange, StoredState
 from controller.store.etcd.client import EtcdRefused, EtcdUnavailable
 from controller.store.etcd.layout import Layout
@@ -14,6 +12,7 @@ from controller.store.etcd.mirror import Mirror
 from controller.store.etcd.operations import fits, transactions
 from controller.store.etcd.parts import Limits
 from controller.store.etcd.term import Term
+from controller.store.group_commit import GroupCommit
 from controller.store.protocol import LeadershipLost, StoreError
 from digitalgrid.model import ElectionId
 

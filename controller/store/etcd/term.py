@@ -13,6 +13,7 @@ from controller.store.etcd.layout import (
     SCHEMA_VERSION,
     Delete,
     Layout,
+    LeaderValue,
     Meta,
     Op,
     Progress,
@@ -198,30 +199,32 @@ class Term:
 
 def without_meta(layout: Layout) -> StoreError:
     return StoreError(
-        f"etcd {layout.prefix}: there is something, but no {layout.meta.decode()}: it was filled and"
-        " the filling was interrupted, or it is none of this program's. Delete all under the prefix"
-        " and fill it again, or use another prefix"
+        f"etcd {layout.prefix}: there is something, but no {layout.meta.decode()}: it is being"
+        " filled, or that was interrupted, or it is none of this program's. If it stays so, delete all"
+        " under the prefix and fill it again, or use another prefix"
     )
 
 
-def stand(client: EtcdClient, layout: Layout, value: bytes, lease_id: int) -> int:
-    """Put the key of the leader where there is none. The revision at which the present leader was elected."""
+def stand(
+    client: EtcdClient,
+    layout: Layout,
+    value: LeaderValue,
+    lease_id: int,
+    presupposed: pb.Compare,
+) -> pb.KeyValue | None:
+    """Put the key of the leader, if what is presupposed is true. That key as it is then, whoever has put it."""
+    put = pb.PutRequest(key=layout.leader, value=msgspec.json.encode(value), lease=lease_id)
     response = client.txn(
         pb.TxnRequest(
-            compare=[created_at(layout.leader, ABSENT)],
-            success=[
-                pb.RequestOp(
-                    request_put=pb.PutRequest(key=layout.leader, value=value, lease=lease_id)
-                )
-            ],
+            compare=[presupposed],
+            success=[pb.RequestOp(request_put=put)],
             failure=[_get(layout.leader)],
         )
     )
     if response.succeeded:
-        revision: int = response.header.revision
-    else:
-        revision = response.responses[0].response_range.kvs[0].mod_revision
-    return revision
+        revision = response.header.revision
+        return pb.KeyValue(create_revision=revision, mod_revision=revision, lease=lease_id)
+    return next(iter(response.responses[0].response_range.kvs), None)
 
 
 def _get(key: bytes) -> pb.RequestOp:

@@ -1,0 +1,137 @@
+"""What is damaged in a store at etcd, or contradicts another thing in it. Pure."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from controller.core.records import AuditEntry, CircuitRecord
+from controller.store.etcd.layout import (
+    NO_PROGRESS,
+    Layout,
+    LeaderValue,
+    Meta,
+    Progress,
+    Put,
+    read_json,
+    read_meta,
+)
+from controller.store.etcd.parts import unpack
+from controller.store.etcd.term import without_meta
+from controller.store.protocol import StoreError
+from controller.store.records_codec import decode
+from digitalgrid.etcd.v3 import etcd_pb2 as pb
+
+
+def findings(layout: Layout, keys: Iterable[pb.KeyValue]) -> list[str]:
+    """A sentence on each, given all keys of one revision in order."""
+    verification = _Verification(layout)
+    for kv in keys:
+        with verification.noting():
+            verification.take(kv)
+    verification.conclude()
+    return verification.found
+
+
+class _Verification:
+    def __init__(self, layout: Layout) -> None:
+        self.found: list[str] = []
+        self._layout = layout
+        self._meta: Meta | None = None
+        self._progress = NO_PROGRESS
+        self._token = 0
+        self._values: dict[bytes, bytes] = {}
+        self._pieces: dict[bytes, list[bytes]] = {}
+        self._decided: list[bytes] = []
+        # Which circuit has an admission_seq.
+        self._admitted: dict[int, int] = {}
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        try:
+            yield
+        except StoreError as error:
+            self.found.append(str(error))
+
+    def take(self, kv: pb.KeyValue) -> None:
+        layout = self._layout
+        if kv.key == layout.meta:
+            self._meta = read_meta(layout, kv.value)
+        elif kv.key == layout.counters:
+            self._progress = read_json(kv.key, kv.value, Progress)
+        elif kv.key == layout.leader:
+            self._token = kv.create_revision
+            read_json(kv.key, kv.value, LeaderValue)
+        elif kv.key.startswith(layout.parts):
+            transaction, piece = layout.part_key(kv.key)
+            if piece is None:
+                self._decided.append(transaction)
+            else:
+                self._pieces.setdefault(transaction, []).append(kv.value)
+        else:
+            self._values[kv.key] = kv.value
+
+    def conclude(self) -> None:
+        for transaction in self._decided:
+            with self.noting():
+                self._overlay(transaction)
+        with self.noting():
+            self._check_terms()
+        for key, value in self._values.items():
+            with self.noting():
+                self._check_value(key, value)
+
+    def _overlay(self, transaction: bytes) -> None:
+        """What is decided counts, though it has not been carried out yet."""
+        for op in unpack(transaction, self._pieces.get(transaction, [])):
+            if isinstance(op, Put):
+                self._values[op.key] = op.value
+            else:
+                self._values.pop(op.key, None)
+
+    def _check_terms(self) -> None:
+        if self._meta is None and (self._values or self._progress != NO_PROGRESS):
+            raise without_meta(self._layout)
+        if self._meta is not None and 0 < self._token < self._meta.epoch:
+            raise StoreError(
+                f"etcd {self._layout.leader.decode()}: its create_revision is {self._token}, below"
+                f" epoch {self._meta.epoch} in meta: etcd was set back; restart the controllers"
+            )
+
+    def _check_value(self, key: bytes, value: bytes) -> None:
+        if key.startswith(self._layout.circuits):
+            self._check_circuit(self._layout.circuit_id(key), decode(value, CircuitRecord))
+        elif key.startswith(self._layout.audit):
+            entry = decode(value, AuditEntry)
+            self._expect(
+                key == self._layout.audit_entry(entry.seq), key, f"holds entry {entry.seq}"
+            )
+            next_seq = self._progress.counters.next_audit_seq
+            self._expect(entry.seq < next_seq, key, f"is not below next_audit_seq {next_seq}")
+        else:
+            self._expect(False, key, "is none of this store's")
+
+    def _check_circuit(self, circuit_id: int, record: CircuitRecord) -> None:
+        key = self._layout.circuit(circuit_id)
+        counters = self._progress.counters
+        self._expect(record.circuit_id == circuit_id, key, f"holds circuit {record.circuit_id}")
+        self._expect(
+            circuit_id < counters.next_circuit_id,
+            key,
+            f"is not below next_circuit_id {counters.next_circuit_id}",
+        )
+        for each in record.generations:
+            self._expect(
+                each.admission_seq < counters.next_admission_seq,
+                key,
+                f"admission_seq {each.admission_seq} is not below next_admission_seq"
+                f" {counters.next_admission_seq}",
+            )
+            other = self._admitted.setdefault(each.admission_seq, circuit_id)
+            self._expect(
+                other == circuit_id,
+                key,
+                f"has admission_seq {each.admission_seq}, which circuit {other} has too",
+            )
+
+    def _expect(self, right: bool, key: bytes, wrong: str) -> None:
+        if not right:
+            self.found.append(f"etcd {key.decode(errors='replace')}: {wrong}")
