@@ -17,6 +17,7 @@ import msgspec
 
 from controller.core.records import Counters
 from controller.store.protocol import StoreError
+from controller.store.records_codec import decode
 from digitalgrid.etcd.v3 import etcd_pb2 as pb
 
 SCHEMA_VERSION = 1
@@ -149,6 +150,15 @@ def read_json(key: bytes, value: bytes, kind: type[_T]) -> _T:
         raise StoreError(
             f"etcd {key.decode()}: damaged ({error}); nothing was changed: restore a backup, or"
             " delete all under the prefix to start empty"
+        ) from error
+
+
+def read_record(key: bytes, value: bytes, kind: type[_T]) -> _T:
+    try:
+        return decode(value, kind)
+    except StoreError as error:
+        raise StoreError(
+            f"etcd {key.decode(errors='replace')}: {error}; nothing was changed: restore a backup"
         ) from error
 
 

@@ -18,10 +18,10 @@ from controller.store.etcd.layout import (
     Put,
     read_json,
     read_meta,
+    read_record,
 )
 from controller.store.etcd.parts import unpack
 from controller.store.protocol import Leader, StoreError
-from controller.store.records_codec import decode
 from digitalgrid.etcd.v3 import etcd_pb2 as pb
 from digitalgrid.model import ElectionId
 
@@ -122,13 +122,13 @@ class Mirror:
             if op.key.startswith(self._layout.circuits):
                 circuit_id = self._layout.circuit_id(op.key)
                 if isinstance(op, Put):
-                    circuits[circuit_id] = decode(op.value, CircuitRecord)
+                    circuits[circuit_id] = read_record(op.key, op.value, CircuitRecord)
                     forgotten_ids.pop(circuit_id, None)
                 else:
                     circuits.pop(circuit_id, None)
                     forgotten_ids[circuit_id] = None
             elif isinstance(op, Put) and op.key.startswith(self._layout.audit):
-                audit.append(decode(op.value, AuditEntry))
+                audit.append(read_record(op.key, op.value, AuditEntry))
         if not (circuits or forgotten_ids or audit):
             return None
         self._circuits.update(circuits)

@@ -13,11 +13,11 @@ from controller.store.etcd.layout import (
     Put,
     read_json,
     read_meta,
+    read_record,
 )
 from controller.store.etcd.parts import unpack
 from controller.store.etcd.term import without_meta
 from controller.store.protocol import StoreError
-from controller.store.records_codec import decode
 from digitalgrid.etcd.v3 import etcd_pb2 as pb
 
 
@@ -98,9 +98,11 @@ class _Verification:
 
     def _check_value(self, key: bytes, value: bytes) -> None:
         if key.startswith(self._layout.circuits):
-            self._check_circuit(self._layout.circuit_id(key), decode(value, CircuitRecord))
+            self._check_circuit(
+                self._layout.circuit_id(key), read_record(key, value, CircuitRecord)
+            )
         elif key.startswith(self._layout.audit):
-            entry = decode(value, AuditEntry)
+            entry = read_record(key, value, AuditEntry)
             self._expect(
                 key == self._layout.audit_entry(entry.seq), key, f"holds entry {entry.seq}"
             )

@@ -1,0 +1,27 @@
+"""Records of circuits and entries of the audit log, as stores keep them."""
+
+from controller.core.circuit import Constraints
+from controller.core.records import AuditEntry, CircuitRecord
+
+
+def circuit_record(circuit_id: int, power_w: float = 1.0) -> CircuitRecord:
+    return CircuitRecord(
+        circuit_id=circuit_id,
+        request_id=f"request-{circuit_id}",
+        request_fingerprint="fingerprint",
+        sink_id="home-1",
+        source_ids=("pv-1", "battery-1"),
+        constraints=Constraints(),
+        power_w=power_w,
+        priority=1,
+        admin_up=True,
+        last_generation=1,
+        ended_as="",
+        generations=(),
+    )
+
+
+def audit_entry(seq: int) -> AuditEntry:
+    return AuditEntry(
+        seq, 1_700_000_000_000_000_000 + seq, "test", "admit", str(seq), "1 W", "done"
+    )
