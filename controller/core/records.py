@@ -1,6 +1,11 @@
-"""What must survive the daemon: written before a client or a router acts on it."""
+"""What must survive the daemon: written before a client or a router acts on it.
+
+Records are stored as arrays: a new field goes to the end, with a default that is right for older ones.
+"""
 
 from dataclasses import dataclass
+
+import msgspec
 
 from controller.core.circuit import (
     RETIRING_PHASES,
@@ -14,8 +19,7 @@ from controller.core.route import Route
 from digitalgrid.model import CircuitGeneration
 
 
-@dataclass(frozen=True, slots=True)
-class GenerationRecord:
+class GenerationRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A decision: this route is, or was, to carry the circuit. Kept until no router can hold it any more.
 
     What the routers in ``freed_ids`` held may have been promised to others since.
@@ -28,8 +32,7 @@ class GenerationRecord:
     freed_ids: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class CircuitRecord:
+class CircuitRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A promise to a client, and the decisions made to keep it. ``ended_as`` is empty while it stands."""
 
     circuit_id: int
@@ -46,8 +49,7 @@ class CircuitRecord:
     generations: tuple[GenerationRecord, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Counters:
+class Counters(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Numbers that are never given twice, over restarts too."""
 
     next_circuit_id: int = 1
@@ -55,8 +57,7 @@ class Counters:
     next_audit_seq: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
+class AuditEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Who asked for what, when, what was decided, and why; never changed once written.
 
     ``seq`` ascends and is never given twice. ``who`` is a client as it names itself, with its address, or

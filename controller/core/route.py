@@ -1,12 +1,11 @@
 """A route with the power reserved along it, and the snapshots that program its routers."""
 
-from dataclasses import dataclass
+import msgspec
 
 from digitalgrid.model import CircuitGeneration, HopSnapshot
 
 
-@dataclass(frozen=True, slots=True)
-class RouteLink:
+class RouteLink(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One link in the direction of the power, as reserved."""
 
     link_id: str
@@ -19,8 +18,7 @@ class RouteLink:
     voltage_v: float
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """From one source to one sink. ``entering_w[k]`` enters router k when the circuit runs at its reservation.
 
     The resistances, voltages and efficiencies are those that it was admitted with.
