@@ -1,5 +1,6 @@
-"""One thread that writes: what has come in meanwhile shares the next commit, and the wait for the disk."""
+"""The writer thread of a store: what has come in while one commit ran shares the next."""
 
+import logging
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -7,71 +8,76 @@ from collections.abc import Callable, Sequence
 from controller.core.records import StateChange
 from controller.store.protocol import StoreError
 
-# Enough to share one wait among all, few enough to keep the first of them short.
-MOST_PER_COMMIT = 256
+_log = logging.getLogger(__name__)
+
+# Enough to share one flush among all that wait, few enough to keep the first of them short.
+MOST_CHANGES_PER_COMMIT = 256
 
 
 class GroupCommit:
-    """``commit`` makes changes durable, in order, all or nothing; what it raises ends the writing for good."""
+    """Calls ``commit`` with changes in the order of their tickets, from one thread of its own.
 
-    def __init__(
-        self,
-        commit: Callable[[Sequence[StateChange]], None],
-        most_per_commit: int = MOST_PER_COMMIT,
-    ) -> None:
+    Whatever exception that thread meets ends it: it is told once, as a StoreError, and nothing is written after it.
+    """
+
+    def __init__(self, commit: Callable[[Sequence[StateChange]], None]) -> None:
         self._commit = commit
-        self._most_per_commit = most_per_commit
         self._queue: queue.SimpleQueue[tuple[int, StateChange] | None] = queue.SimpleQueue()
-        self._writer: threading.Thread | None = None
+        self._thread: threading.Thread | None = None
+        self._over = False
 
     def start(
         self, on_durable: Callable[[int], None], on_failure: Callable[[StoreError], None]
     ) -> None:
-        """Begin to write. Both are called from the writer's thread."""
-        self._writer = threading.Thread(
+        """Begin to write; both are called from the writer thread."""
+        self._thread = threading.Thread(
             target=self._run, args=(on_durable, on_failure), name="store-writer", daemon=True
         )
-        self._writer.start()
+        self._thread.start()
 
     def submit(self, ticket: int, change: StateChange) -> None:
-        """Returns at once; after a failure nothing becomes of it."""
-        self._queue.put((ticket, change))
+        """Write this soon. After a failure or :meth:`close` it is dropped, and never reported durable."""
+        if not self._over:
+            self._queue.put((ticket, change))
 
     def close(self) -> None:
-        """Write what was submitted, and end; again does nothing."""
-        writer, self._writer = self._writer, None
-        if writer is not None:
-            self._queue.put(None)
-            writer.join()
+        """Write what was submitted, unless a failure has ended that. May be called again."""
+        self._over = True
+        self._queue.put(None)
+        if self._thread is not None:
+            self._thread.join()
 
     def _run(
         self, on_durable: Callable[[int], None], on_failure: Callable[[StoreError], None]
     ) -> None:
+        try:
+            self._write_all(on_durable)
+        except StoreError as error:
+            failure = error
+        except BaseException as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
+            _log.exception("the store's writer met what it does not know")
+            failure = StoreError(f"the store cannot be written: {error!r}; see the log, restart")
+        else:
+            return
+        self._over = True
+        on_failure(failure)
+
+    def _write_all(self, on_durable: Callable[[int], None]) -> None:
         last = False
         while not last:
             batch, last = self._take()
-            if not batch:
-                continue
-            try:
+            if batch:
                 self._commit([change for _, change in batch])
-            except StoreError as error:
-                on_failure(error)
-                return
-            except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
-                on_failure(StoreError(f"the store cannot be written: {error!r}"))
-                return
-            on_durable(batch[-1][0])
+                on_durable(batch[-1][0])
 
     def _take(self) -> tuple[list[tuple[int, StateChange]], bool]:
-        """What is there, once anything is; and whether nothing comes after it."""
+        """What there is to write, at least one change, and whether it is the last."""
         batch: list[tuple[int, StateChange]] = []
         item = self._queue.get()
         while item is not None:
             batch.append(item)
-            if len(batch) == self._most_per_commit:
+            if len(batch) == MOST_CHANGES_PER_COMMIT or self._queue.empty():
                 return batch, False
-            try:
-                item = self._queue.get_nowait()
-            except queue.Empty:
-                return batch, False
+            # This thread is the only one that takes.
+            item = self._queue.get()
         return batch, True

