@@ -1,0 +1,74 @@
+"""``python -m tests.chaos``: accidents, again and again, with what was promised checked after each.
+
+Exits with 1 where something promised was lost, or a limit was missed.
+"""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+from tests.chaos.report import Report
+from tests.chaos.scenarios import SCENARIOS, Scenario
+
+
+async def _run(scenarios: list[Scenario], rounds: int | None, seed: int, bars: Bars) -> Report:
+    together = Report()
+    for scenario in scenarios:
+        total = rounds or scenario.rounds
+        task = bars.add_task(scenario.name, total=total, note="starting")
+
+        def note(number: int, what: str, task: int = task) -> None:
+            bars.update(task, completed=number, note=what)
+
+        report = await scenario.run(total, seed, note)
+        together.figures |= report.figures
+        together.failures += report.failures
+    return together
+
+
+def _table(report: Report) -> Table:
+    table = Table(title="chaos")
+    for name in ("", "figures"):
+        table.add_column(name)
+    for key, figures in report.figures.items():
+        table.add_row(key, "  ".join(f"{name} {value}" for name, value in figures.items()))
+    return table
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[SCENARIO]...", type=click.Choice(sorted(SCENARIOS)))
+@click.option("--rounds", type=click.IntRange(min=1), help="Of each.  [default: as promised]")
+@click.option("--seed", type=int, default=1, show_default=True, help="Makes the same choices.")
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), default=Path("chaos.json")
+)
+def main(names: tuple[str, ...], rounds: int | None, seed: int, output: Path) -> None:
+    """Runs all scenarios, or those NAMED."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    chosen = [SCENARIOS[name] for name in names or SCENARIOS]
+    with Bars(*columns, console=console) as bars:
+        report = asyncio.run(_run(chosen, rounds, seed, bars))
+    for failure in report.failures:
+        console.print(failure, style="bold red", markup=False)
+    Console(width=None if sys.stdout.isatty() else 160).print(_table(report))
+    result = {"seed": seed, **report.figures, "failures": report.failures}
+    output.write_text(json.dumps(result, indent=1) + "\n")
+    sys.exit(1 if report.failures else 0)
+
+
+if __name__ == "__main__":
+    main()
