@@ -31,7 +31,7 @@ class EtcdStore:
         self._state: StoredState | None = None
         self._limits = limits
         self._writer = GroupCommit(self._commit)
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self._closing = threading.Lock()
         self._on_durable: Callable[[int], None] | None = None
         self._on_failure: Callable[[StoreError], None] | None = None
@@ -115,6 +115,7 @@ class EtcdStore:
             if self._failure is not None:
                 return
             self._failure = error
-            if self._on_failure is not None:
-                self._on_failure(error)
+            on_failure = self._on_failure
+        if on_failure is not None:
+            on_failure(error)
         self.ended.set()

@@ -11,8 +11,10 @@ from controller.store.etcd.layout import ABSENT, Layout, LeaderValue, created_at
 from controller.store.etcd.lease import Lease
 from controller.store.etcd.membership import EtcdMembership
 from controller.store.etcd.parts import DEFAULT_LIMITS, Limits
+from controller.store.etcd.reading import present_revision, read_mirror
 from controller.store.etcd.term import Term, stand
 from controller.store.protocol import Leader, Store, StoreError
+from digitalgrid.etcd.v3 import etcd_pb2 as pb
 from tests.support.records import circuit_record
 
 TTL_S = 1
@@ -134,12 +136,13 @@ class Cluster:
         limits: Limits = DEFAULT_LIMITS,
         ttl_s: int = TTL_S,
         endpoints: tuple[str, ...] | None = None,
+        follower: Recorder | None = None,
     ) -> tuple[EtcdMembership, Recorder]:
         member = EtcdMembership(
             endpoints or self.endpoints, self.prefix, name, f"{name}:7070", ttl_s, limits
         )
         self._members.append(member)
-        recorder = Recorder()
+        recorder = follower or Recorder()
         member.join(recorder)
         return member, recorder
 
@@ -161,6 +164,23 @@ class Cluster:
     def contents(self, start: bytes | None = None, end: bytes | None = None) -> dict[bytes, bytes]:
         found = self.client.pages(start or self.layout.start, end or self.layout.end, 0)
         return {kv.key: kv.value for kv in found}
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Behind the back of whoever leads."""
+        put = pb.PutRequest(key=key, value=value)
+        self.client.txn(pb.TxnRequest(success=[pb.RequestOp(request_put=put)]))
+
+    def delete(self, key: bytes) -> None:
+        delete = pb.DeleteRangeRequest(key=key)
+        self.client.txn(pb.TxnRequest(success=[pb.RequestOp(request_delete_range=delete)]))
+
+    def read_state(self) -> StoredState:
+        mirror, _ = read_mirror(self.client, self.layout)
+        return mirror.state()
+
+    def compact(self) -> None:
+        """Up to the present."""
+        self.client.compact(present_revision(self.client, self.layout))
 
     def close(self) -> None:
         for member in self._members:
