@@ -27,7 +27,7 @@ from controller.store.etcd.reading import present_revision
 from controller.store.etcd.term import Term, stand
 from controller.store.etcd.verification import findings
 from controller.store.protocol import StoreContents, StoreError
-from controller.store.records_codec import encode
+from controller.store.records_codec import decoding_many, encode
 from digitalgrid.etcd.v3 import etcd_pb2 as pb
 
 _log = logging.getLogger(__name__)
@@ -46,7 +46,8 @@ class EtcdAccess:
     def read(self) -> StoreContents:
         layout = self._layout
         mirror = Mirror(layout)
-        change = mirror.take((True, kv) for kv in self._everything())
+        with decoding_many():
+            change = mirror.take((True, kv) for kv in self._everything())
         if mirror.meta is None:
             raise StoreError(
                 f"etcd {layout.prefix}: nothing is stored there; see that prefix and endpoints"

@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from controller.core.records import Counters
+from controller.core.records import AuditEntry, CircuitRecord, Counters
 from controller.store.protocol import StoreError
 from controller.store.records_codec import decode
 from digitalgrid.etcd.v3 import etcd_pb2 as pb
@@ -49,6 +49,7 @@ class Progress(msgspec.Struct, frozen=True):
 
 NO_PROGRESS = Progress(Counters(), 0, 0)
 _T = TypeVar("_T")
+_Record = TypeVar("_Record", CircuitRecord, AuditEntry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,7 @@ def read_json(key: bytes, value: bytes, kind: type[_T]) -> _T:
         ) from error
 
 
-def read_record(key: bytes, value: bytes, kind: type[_T]) -> _T:
+def read_record(key: bytes, value: bytes, kind: type[_Record]) -> _Record:
     try:
         return decode(value, kind)
     except StoreError as error:
