@@ -63,9 +63,11 @@ class Findings:
 async def connected(client: AsyncPowerClient, routers: int) -> None:
     """Return once all routers have a session with whoever is asked."""
     async with asyncio.timeout(_CONNECTED_WITHIN_S):
-        async for topology in client.watch_topology():
+        while True:
+            topology = await client.get_topology()
             if sum(router.connected for router in topology.routers) == routers:
                 return
+            await asyncio.sleep(_POLL_S)
 
 
 async def check_state(client: AsyncPowerClient, journal: Journal, findings: Findings) -> None:
