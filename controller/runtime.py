@@ -14,7 +14,14 @@ from typing import TypeVar
 
 from controller.asker import ASKER
 from controller.core.controller import Controller, CoreSettings
-from controller.core.effects import CircuitChanged, Effect, Persist, Send, TopologyChanged
+from controller.core.effects import (
+    CircuitChanged,
+    Effect,
+    Persist,
+    Send,
+    TableRead,
+    TopologyChanged,
+)
 from controller.core.errors import Refusal, RefusalCode
 from controller.core.grid import Grid
 from controller.core.messages import ToRouter
@@ -64,6 +71,7 @@ class Runtime:
         self._warm = False
         self.circuit_listeners: set[Callable[[int], None]] = set()
         self.topology_listeners: set[Callable[[], None]] = set()
+        self.table_listeners: set[Callable[[TableRead], None]] = set()
         # The core is another one from now on: who looks at it must look anew.
         self.role_listeners: set[Callable[[], None]] = set()
         self.failure: asyncio.Future[Exception] = self._loop.create_future()
@@ -253,6 +261,9 @@ class Runtime:
             case TopologyChanged():
                 for topology_listener in tuple(self.topology_listeners):
                     topology_listener()
+            case TableRead():
+                for table_listener in tuple(self.table_listeners):
+                    table_listener(effect)
 
     def _submit(self, ticket: int, change: StateChange) -> None:
         if self._store is None:

@@ -175,7 +175,9 @@ class Circuit:
             setattr(self.timings, step, now_ns - self.requested_at_ns)
 
     def note_arrival(self, arrived_at_ns: int, interruption_ns: int) -> None:
-        """Its sink measures power anew."""
+        """Its sink measures power anew; what was noted before, and is told again, changes nothing."""
+        if arrived_at_ns and arrived_at_ns == self.power_since_ns:
+            return
         self.power_since_ns = arrived_at_ns
         if interruption_ns:
             self.interruptions += 1

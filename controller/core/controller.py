@@ -15,29 +15,20 @@ from controller.core.dispatch_question import DispatchAnswer, DispatchOrder, Dis
 from controller.core.dispatching import Dispatcher, LoadOutcome
 from controller.core.effects import CircuitChanged, Effect, TopologyChanged
 from controller.core.errors import Refusal
+from controller.core.forgetting import Forgetter
 from controller.core.grid import Grid
 from controller.core.grid_view import GridView
 from controller.core.ledger import Ledger
-from controller.core.messages import (
-    CircuitStatus,
-    CircuitTable,
-    FlowState,
-    TransactionResult,
-)
+from controller.core.messages import CircuitStatus, CircuitTable, FlowState, TransactionResult
 from controller.core.mover import Mover
 from controller.core.network import Network
 from controller.core.outcomes import Actuated, Failed, Freed, Gone, Outcome, Starved
 from controller.core.programming import Programmer
-from controller.core.provisioning import Provisioner
+from controller.core.provisioning import Provisioner, starting
 from controller.core.read_back import ReadBack
 from controller.core.reconcile import Differences
 from controller.core.records import StoredState
-from controller.core.reoptimising import (
-    Move,
-    ReoptimiseLimits,
-    ReoptimiseQuestion,
-    Reoptimiser,
-)
+from controller.core.reoptimising import Move, ReoptimiseLimits, ReoptimiseQuestion, Reoptimiser
 from controller.core.request import PowerRequest
 from controller.core.route import Route
 from controller.core.timeouts import Timeouts
@@ -46,7 +37,7 @@ from controller.routing.assignments.reoptimise import Plan
 from digitalgrid.model import CircuitGeneration, RouterLsa
 
 _S = 1_000_000_000
-_TXN_BITS = 32
+_ID_BITS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +67,10 @@ class Controller(Grid):
         self.ledger = Ledger()
         self.book = CircuitBook(stored, self._effects.append)
         self.admission = Admission(self.ledger)
+        # No answer to a question of an earlier term is taken for one to a question of this.
+        first_id = (stored.epoch << _ID_BITS) + 1
         self._programmer = Programmer(
-            self.book.circuits,
-            self.ledger,
-            settings.timeouts,
-            self._effects.append,
-            (stored.epoch << _TXN_BITS) + 1,
+            self.book.circuits, self.ledger, settings.timeouts, self._effects.append, first_id
         )
         self._mover = Mover(
             self.book.live,
@@ -91,12 +80,14 @@ class Controller(Grid):
             self.book.next_admission_seq,
             self.book.persist,
         )
-        self._read_back = ReadBack(
+        self.read_back = ReadBack(
             self.book.live,
             self._programmer,
             self._effects.append,
             settings.reconcile_interval_ns,
+            first_id,
         )
+        self._forgetter = Forgetter(self.book.live, self.network, self.ledger, self._programmer)
         self._provisioner = Provisioner(
             self.book,
             self.ledger,
@@ -136,7 +127,7 @@ class Controller(Grid):
         for router_id, status in list(self.network.measured()):
             self._hear(router_id, status, now_ns)
         for router_id in sorted(self.network.in_step()):
-            self._read_back.read(router_id, now_ns)
+            self.read_back.read(router_id, now_ns)
 
     # Effects and time
 
@@ -148,13 +139,13 @@ class Controller(Grid):
 
     def next_deadline_ns(self) -> int | None:
         deadlines = [self._programmer.next_deadline_ns(), self._mover.next_deadline_ns()]
-        deadlines.append(self._read_back.next_deadline_ns())
+        deadlines.append(self.read_back.next_deadline_ns())
         return min((each for each in deadlines if each is not None), default=None)
 
     def on_timer(self, now_ns: int) -> None:
         self._programmer.on_timer(now_ns)
         self._mover.on_timer(now_ns)
-        self._read_back.on_timer(now_ns)
+        self.read_back.on_timer(now_ns)
         self._adopt_view(now_ns)
         self._settle(now_ns)
 
@@ -173,7 +164,7 @@ class Controller(Grid):
     def on_disconnected(self, router_id: str, now_ns: int) -> None:
         """No news of its lines: circuits run on, but nothing new is admitted over it."""
         self.network.disconnect(router_id)
-        self._read_back.forget(router_id)
+        self.read_back.forget(router_id)
         self._programmer.on_disconnected(router_id, now_ns)
         self._adopt_view(now_ns)
         self._settle(now_ns)
@@ -185,9 +176,11 @@ class Controller(Grid):
 
     def on_sync_done(self, router_id: str, now_ns: int) -> None:
         """Use the router, and read back what it runs."""
+        if not self.network.has_session(router_id):
+            return
         self.network.set_in_step(router_id)
         self._adopt_view(now_ns)
-        self._read_back.read(router_id, now_ns)
+        self.read_back.read(router_id, now_ns)
         self._settle(now_ns)
 
     def on_result(self, router_id: str, result: TransactionResult, now_ns: int) -> None:
@@ -214,7 +207,7 @@ class Controller(Grid):
         if not self.network.has_session(router_id):
             return None
         self.network.set_table_version(router_id, table.table_version)
-        found = self._read_back.on_table(router_id, table, now_ns)
+        found = self.read_back.on_table(router_id, table, now_ns)
         self._settle(now_ns)
         return found
 
@@ -287,6 +280,21 @@ class Controller(Grid):
         self._settle(now_ns)
         return outcomes
 
+    def forget_router(self, router_id: str, now_ns: int) -> int:
+        """Give up a router that never returns: how many hops of circuits that frees."""
+        with self.book.together():
+            with self.book.audit.asked("forget-router", router_id, "forget") as entry:
+                if self._provisioner.is_starting(now_ns):
+                    raise starting("the router may be on its way; ")
+                held = self._forgetter.check(router_id)
+                entry.decided = f"forgotten: {held} hops freed"
+            # Circuits that must move now are noted each by itself.
+            self.network.lsdb.remove(router_id)
+            self._adopt_view(now_ns)
+            self._forgetter.forget(router_id, now_ns)
+            self._settle(now_ns)
+        return held
+
     def reoptimise(
         self,
         limits: ReoptimiseLimits,
@@ -332,7 +340,7 @@ class Controller(Grid):
             case Starved():
                 if circuit.state is CircuitState.ACTIVE and self._is_newest(circuit, outcome.key):
                     circuit.apply(CircuitEvent.STARVED, "its sink gets less than it should")
-                    self._read_back.read_route(circuit, now_ns)
+                    self.read_back.read_route(circuit, now_ns)
             case Failed():
                 self._on_failed(circuit, outcome, now_ns)
             case Freed():

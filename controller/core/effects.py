@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from controller.core.messages import ToRouter
+from controller.core.reconcile import Differences
 from controller.core.records import StateChange
 
 
@@ -34,4 +35,13 @@ class TopologyChanged:
     """To watchers: the link-state database, a session or a reservation."""
 
 
-Effect = Send | Persist | CircuitChanged | TopologyChanged
+@dataclass(frozen=True, slots=True)
+class TableRead:
+    """To whoever asked for a router's table: what was found, None where its session ended before it answered."""
+
+    router_id: str
+    read_id: int
+    found: Differences | None
+
+
+Effect = Send | Persist | CircuitChanged | TopologyChanged | TableRead

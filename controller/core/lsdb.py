@@ -49,12 +49,26 @@ class LinkStateDatabase:
     def __init__(self, max_age_ns: int) -> None:
         self._max_age_ns = max_age_ns
         self._entries: dict[str, _Entry] = {}
+        # Routers with a new session, of which nothing was heard in it yet.
+        self._anew: set[str] = set()
         self.version = 0
+
+    def expect_anew(self, router_id: str) -> None:
+        """A session begins: its first advertisement is the newest, also of a device whose numbers begin again."""
+        self._anew.add(router_id)
+
+    def remove(self, router_id: str) -> bool:
+        """Forget a router that never returns; True where anything was known of it."""
+        known = self._entries.pop(router_id, None) is not None
+        self.version += known
+        return known
 
     def install(self, lsa: RouterLsa, now_ns: int) -> bool:
         """Take a newer advertisement; True where it changes what is known. An older one is dropped."""
         entry = self._entries.get(lsa.router_id)
-        if entry is not None and (lsa.boot_id, lsa.seq) <= (entry.lsa.boot_id, entry.lsa.seq):
+        anew = lsa.router_id in self._anew
+        self._anew.discard(lsa.router_id)
+        if entry is not None and not anew and _order(lsa) <= _order(entry.lsa):
             return False
         self._entries[lsa.router_id] = _Entry(lsa, now_ns)
         changed = (
@@ -64,6 +78,9 @@ class LinkStateDatabase:
         )
         self.version += changed
         return changed
+
+    def knows(self, router_id: str) -> bool:
+        return router_id in self._entries
 
     def lsas(self) -> Iterable[RouterLsa]:
         return (entry.lsa for entry in self._entries.values())
@@ -126,6 +143,10 @@ def _present(
         return claims
     present = [claim for claim in claims if claim[0] in connected]
     return present if len(present) == 2 else claims
+
+
+def _order(lsa: RouterLsa) -> tuple[int, int]:
+    return (lsa.boot_id, lsa.seq)
 
 
 def _content(lsa: RouterLsa) -> tuple[object, ...]:

@@ -23,14 +23,17 @@ class _Session:
 
 @dataclass(slots=True)
 class _Measured:
-    """What a sink's router last said of a generation."""
+    """What a router last said of a generation."""
 
-    router_id: str
     arrival: CircuitStatus | None = None
     flow: CircuitStatus | None = None
 
     def statuses(self) -> tuple[CircuitStatus, ...]:
         return tuple(each for each in (self.arrival, self.flow) if each is not None)
+
+
+# Of one session: more generations than a router runs are noise, and must not fill the memory.
+MOST_MEASURED = 100_000
 
 
 class Network:
@@ -39,16 +42,18 @@ class Network:
     def __init__(self, lsa_max_age_ns: int) -> None:
         self.lsdb = LinkStateDatabase(lsa_max_age_ns)
         self._sessions: dict[str, _Session] = {}
-        self._measured: dict[CircuitGeneration, _Measured] = {}
+        # By the router that says so: whether it is the sink's is for others to know.
+        self._measured: dict[CircuitGeneration, dict[str, _Measured]] = {}
 
     def connect(self, router_id: str) -> None:
         self.disconnect(router_id)
         self._sessions[router_id] = _Session()
+        self.lsdb.expect_anew(router_id)
 
     def disconnect(self, router_id: str) -> None:
         session = self._sessions.pop(router_id, None)
         for key in session.measured if session else ():
-            del self._measured[key]
+            self._drop(key, router_id)
 
     def has_session(self, router_id: str) -> bool:
         return router_id in self._sessions
@@ -85,31 +90,39 @@ class Network:
         session = self._sessions.get(router_id)
         if session is None:
             return
-        known = self._measured.get(status.key)
-        if known is None or known.router_id != router_id:
-            self.forget(status.key)
-            known = self._measured[status.key] = _Measured(router_id)
-            session.measured.add(status.key)
+        if status.state is FlowState.DRAINED:
+            if status.key in session.measured:
+                session.measured.discard(status.key)
+                self._drop(status.key, router_id)
+            return
+        if status.key not in session.measured and len(session.measured) >= MOST_MEASURED:
+            return
+        session.measured.add(status.key)
+        known = self._measured.setdefault(status.key, {}).setdefault(router_id, _Measured())
         if status.state is FlowState.ARRIVED:
             known.arrival = status
         else:
             known.flow = status
-        if status.state is FlowState.DRAINED:
-            self.forget(status.key)
+
+    def _drop(self, key: CircuitGeneration, router_id: str) -> None:
+        said = self._measured[key]
+        del said[router_id]
+        if not said:
+            del self._measured[key]
 
     def forget(self, key: CircuitGeneration) -> None:
         """No router holds this generation any more."""
-        known = self._measured.pop(key, None)
-        if known is not None:
-            self._sessions[known.router_id].measured.discard(key)
+        for router_id in self._measured.pop(key, ()):
+            self._sessions[router_id].measured.discard(key)
 
     def measured(self) -> Iterator[tuple[str, CircuitStatus]]:
-        """What sinks last said, of each an arrival first."""
-        for known in self._measured.values():
-            for status in known.statuses():
-                yield known.router_id, status
+        """What routers last said of their loads, of each an arrival first."""
+        for said in self._measured.values():
+            for router_id, known in said.items():
+                for status in known.statuses():
+                    yield router_id, status
 
     def measured_of(self, key: CircuitGeneration, sink_router_id: str) -> tuple[CircuitStatus, ...]:
         """What its sink's router last said of one generation, its arrival first."""
-        known = self._measured.get(key)
-        return known.statuses() if known and known.router_id == sink_router_id else ()
+        known = self._measured.get(key, {}).get(sink_router_id)
+        return known.statuses() if known else ()

@@ -210,6 +210,8 @@ class Programmer:
         generation = self.find(self._by_txn.get(result.txn_id, CircuitGeneration(0, 0)))
         if generation is None or result.operation is Operation.ABORT:
             return
+        if router_id not in generation.route.router_ids:
+            return
         if result.code is ResultCode.OK:
             self._on_done(router_id, result.operation, generation, now_ns)
         elif result.operation is Operation.WITHDRAW:

@@ -1,13 +1,24 @@
-"""Reads routers' tables back, on every connect and periodically, and repairs what differs."""
+"""Reads routers' tables back, on every connect, periodically and when asked, and repairs what differs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from itertools import count
 
 from controller.core.circuit import Circuit
-from controller.core.effects import Effect, Send
+from controller.core.effects import Effect, Send, TableRead
 from controller.core.messages import CircuitTable, ReadTable
 from controller.core.programming import Programmer
 from controller.core.reconcile import Differences, compare
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """One question under way; ``asked``: somebody waits for the answer. ``dry_run``: nothing is repaired."""
+
+    router_id: str
+    sent_ns: int
+    asked: bool = False
+    dry_run: bool = False
 
 
 class ReadBack:
@@ -19,14 +30,16 @@ class ReadBack:
         programmer: Programmer,
         emit: Callable[[Effect], None],
         interval_ns: int,
+        first_read_id: int,
     ) -> None:
         self._live = live
         self._programmer = programmer
         self._emit = emit
         self._interval_ns = interval_ns
-        self._read_ids = count(1)
-        # Of each router that is in step: the read under way, when it was sent, and when the next is due.
-        self._sent: dict[str, tuple[int, int]] = {}
+        self._read_ids = count(first_read_id)
+        self._under_way: dict[int, _Read] = {}
+        # Of each router that is in step: the newest read that nobody asked for, and when the next is due.
+        self._periodic: dict[str, int] = {}
         self._next_ns: dict[str, int] = {}
 
     def next_deadline_ns(self) -> int | None:
@@ -37,11 +50,25 @@ class ReadBack:
             self.read(router_id, now_ns)
 
     def read(self, router_id: str, now_ns: int) -> None:
-        """Ask now; an answer to an earlier question no longer counts."""
-        read_id = next(self._read_ids)
-        self._sent[router_id] = (read_id, now_ns)
+        """Ask now; an answer to an earlier question that nobody waits for no longer counts."""
+        self._under_way.pop(self._periodic.get(router_id, 0), None)
+        self._periodic[router_id] = self._send(_Read(router_id, now_ns))
         self._next_ns[router_id] = now_ns + self._interval_ns
-        self._emit(Send(router_id, ReadTable(read_id)))
+
+    def ask(self, router_id: str, now_ns: int, *, dry_run: bool) -> int:
+        """Read a router for somebody, who gets a TableRead with this id, or gives up by :meth:`abandon`."""
+        return self._send(_Read(router_id, now_ns, asked=True, dry_run=dry_run))
+
+    def abandon(self, read_ids: Iterable[int]) -> None:
+        """Nobody waits for these any more."""
+        for read_id in read_ids:
+            self._under_way.pop(read_id, None)
+
+    def _send(self, read: _Read) -> int:
+        read_id = next(self._read_ids)
+        self._under_way[read_id] = read
+        self._emit(Send(read.router_id, ReadTable(read_id)))
+        return read_id
 
     def read_route(self, circuit: Circuit, now_ns: int) -> None:
         """Power is missing and no line is known to be down: perhaps a router has lost its hop."""
@@ -52,16 +79,31 @@ class ReadBack:
 
     def forget(self, router_id: str) -> None:
         """The router is away; it is read when it is back."""
-        self._sent.pop(router_id, None)
+        self._periodic.pop(router_id, None)
         self._next_ns.pop(router_id, None)
+        for read_id in [
+            key for key, each in self._under_way.items() if each.router_id == router_id
+        ]:
+            if self._under_way.pop(read_id).asked:
+                self._emit(TableRead(router_id, read_id, None))
 
     def on_table(self, router_id: str, table: CircuitTable, now_ns: int) -> Differences | None:
-        """Repair what differs from what the router should run; None for an answer that nobody waits for."""
-        read_id, sent_ns = self._sent.get(router_id, (0, 0))
-        if read_id != table.read_id:
+        """Compare with what the router should run, and repair what differs where that is wanted.
+
+        None for an answer that nobody waits for.
+        """
+        read = self._under_way.get(table.read_id)
+        if read is None or read.router_id != router_id:
             return None
-        del self._sent[router_id]
-        found = compare(router_id, self._live.values(), table, sent_ns)
+        del self._under_way[table.read_id]
+        found = compare(router_id, self._live.values(), table, read.sent_ns)
+        if read.asked:
+            self._emit(TableRead(router_id, table.read_id, found))
+        if not read.dry_run:
+            self._repair(router_id, found, now_ns)
+        return found
+
+    def _repair(self, router_id: str, found: Differences, now_ns: int) -> None:
         for generation in found.confirmed:
             self._programmer.confirm(router_id, generation, now_ns)
         for generation in found.absent:
@@ -75,4 +117,3 @@ class ReadBack:
             self._programmer.withdraw(generation, now_ns)
         if found.excess:
             self._programmer.remove(router_id, tuple(found.excess))
-        return found

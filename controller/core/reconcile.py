@@ -1,7 +1,7 @@
 """Compares what a router runs with what it should run."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 
 from controller.core.circuit import COMMITTED_PHASES, Circuit, Generation, Phase
 from controller.core.messages import CircuitTable
@@ -14,6 +14,7 @@ class Differences:
     """``confirmed`` and ``absent`` are as they should be; the others need repair.
 
     ``lingering`` is being withdrawn, and still there; ``excess`` is nothing that this controller knows.
+    ``contrasts`` says of each that is different what differs.
     """
 
     confirmed: list[Generation]
@@ -22,6 +23,7 @@ class Differences:
     different: list[Generation]
     lingering: list[Generation]
     excess: list[CircuitGeneration]
+    contrasts: dict[CircuitGeneration, str] = field(default_factory=dict)
 
     @property
     def none(self) -> bool:
@@ -47,7 +49,8 @@ def compare(
     known: set[CircuitGeneration] = set()
     for circuit in circuits:
         for generation in circuit.generations.values():
-            if router_id not in generation.route.router_ids:
+            if router_id not in generation.route.router_ids or router_id in generation.freed:
+                # What it held and let go of, it must not hold again.
                 continue
             known.add(generation.key)
             if generation.touched_ns <= read_sent_ns:
@@ -80,3 +83,20 @@ def _compare_hop(
         result.missing.append(generation)
     else:
         result.different.append(generation)
+        result.contrasts[generation.key] = _contrast(hop, expected)
+
+
+def _contrast(hop: HopSnapshot, expected: HopSnapshot) -> str:
+    """What differs, in words."""
+    differing = [
+        (each.name, getattr(hop, each.name), getattr(expected, each.name))
+        for each in fields(HopSnapshot)
+        if getattr(hop, each.name) != getattr(expected, each.name)
+    ]
+    return ", ".join(
+        f"{name} is {_show(there)} instead of {_show(meant)}" for name, there, meant in differing
+    )
+
+
+def _show(value: object) -> str:
+    return "none" if value == "" else str(value)

@@ -85,6 +85,8 @@ class Replica(Grid):
             self._look(now_ns)
 
     def on_sync_done(self, router_id: str, now_ns: int) -> None:
+        if not self.network.has_session(router_id):
+            return
         self.network.set_in_step(router_id)
         self._look(now_ns)
 

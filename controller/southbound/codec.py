@@ -36,6 +36,8 @@ _CODES = {
     pb.RESULT_CODE_LINK_DOWN: ResultCode.LINK_DOWN,
     pb.RESULT_CODE_NOT_ATTEMPTED: ResultCode.NOT_ATTEMPTED,
 }
+# Of what a router says of a refusal; it is stored, and shown to people.
+_LONGEST_MESSAGE = 500
 _FLOW_STATES = {
     pb.FLOW_STATE_ARRIVED: FlowState.ARRIVED,
     pb.FLOW_STATE_ACTUATED: FlowState.ACTUATED,
@@ -85,27 +87,38 @@ def result_from_pb(result: pb.TransactionResult) -> TransactionResult:
             f" {result.code} is unknown"
         )
     reasons = [result.message, *(entry.message for entry in result.entries)]
+    said = "; ".join(reason for reason in reasons if reason)
     return TransactionResult(
         result.txn_id,
         _OPERATIONS[result.operation],
         _CODES[result.code],
-        "; ".join(reason for reason in reasons if reason),
+        said if len(said) <= _LONGEST_MESSAGE else f"{said[:_LONGEST_MESSAGE]}...",
     )
 
 
 def table_from_pb(table: pb.CircuitTable) -> CircuitTable:
-    return CircuitTable(
-        table.read_id,
-        table.table_version,
-        tuple(hop_from_pb(hop) for hop in table.hops),
-        frozenset(table.staged_txn_ids),
-    )
+    """ValueError where a hop makes no sense, or stands there twice."""
+    hops = tuple(hop_from_pb(hop) for hop in table.hops)
+    seen = set()
+    for hop in hops:
+        if hop.key in seen:
+            raise ValueError(
+                f"table: circuit {hop.circuit_id} generation {hop.generation} stands there twice"
+            )
+        seen.add(hop.key)
+    return CircuitTable(table.read_id, table.table_version, hops, frozenset(table.staged_txn_ids))
 
 
 def status_from_pb(status: pb.CircuitStatus) -> CircuitStatus:
     """ValueError where the state is none that this protocol version knows."""
     if status.state not in _FLOW_STATES:
         raise ValueError(f"status of circuit {status.circuit_id}: state {status.state} is unknown")
+    for field in ("delivered_mw", "interruption_ns", "arrived_at_ns"):
+        if getattr(status, field) < 0:
+            raise ValueError(
+                f"status of circuit {status.circuit_id}: {field} must be 0 or more,"
+                f" not {getattr(status, field)}"
+            )
     return CircuitStatus(
         CircuitGeneration(status.circuit_id, status.generation),
         _FLOW_STATES[status.state],
