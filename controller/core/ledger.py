@@ -5,8 +5,9 @@ source or load), the larger of the two counts, because the router clamps their s
 router is known to have let go of it.
 """
 
-from collections.abc import Iterator
-from enum import Enum
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from functools import cache
 from math import fsum
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from controller.core.route import Route
 from digitalgrid.model import CircuitGeneration
 
 
-class ResourceKind(Enum):
+class ResourceKind(StrEnum):
     LINK_DIRECTION = "link"
     SOURCE = "source"
     LOAD = "load"
@@ -31,14 +32,18 @@ class Resource(NamedTuple):
     from_router_id: str = ""
 
 
+# One object a resource: routers advertise few, and circuits name them again and again.
+@cache
 def link_direction(link_id: str, from_router_id: str) -> Resource:
     return Resource(ResourceKind.LINK_DIRECTION, link_id, from_router_id)
 
 
+@cache
 def source(source_id: str) -> Resource:
     return Resource(ResourceKind.SOURCE, source_id)
 
 
+@cache
 def load(load_id: str) -> Resource:
     return Resource(ResourceKind.LOAD, load_id)
 
@@ -54,65 +59,79 @@ def held_by_hop(route: Route, index: int) -> Iterator[tuple[Resource, float]]:
         yield load(route.sink_id), route.power_w
 
 
+# Totals are whole numbers of this part of an ampere or watt. A float of a quarter of a milliampere or more is one
+# exactly, so that sums are exact in any order, and what is taken away again leaves nothing behind.
+_QUANTA = 1 << 64
+
+
+def _quanta(amount: float) -> int:
+    return int(amount * _QUANTA)
+
+
 class Ledger:
-    """The sum of what circuits hold; every total is recomputed from its parts, so it cannot drift."""
+    """The sum of what circuits hold; a change costs the same however many circuits there are."""
 
     def __init__(self) -> None:
         self._held: dict[Resource, dict[CircuitGeneration, float]] = {}
-        self._total: dict[Resource, float] = {}
-        self._hops: dict[CircuitGeneration, dict[str, tuple[tuple[Resource, float], ...]]] = {}
-        self._generations: dict[int, set[int]] = {}
+        self._total_quanta: dict[Resource, int] = {}
+        # The generations that hold anything, by their circuits too.
+        self._routes: dict[CircuitGeneration, Route] = {}
+        self._generations: dict[int, tuple[int, ...]] = {}
+        # Routers that have let go of a generation which others still hold.
+        self._freed: dict[CircuitGeneration, set[str]] = {}
+        # From where a link is used, if it is.
+        self._used_from: dict[str, set[str]] = {}
         self._changed_links: set[str] = set()
 
     def reserve(self, key: CircuitGeneration, route: Route) -> None:
         """Hold all hops of a generation. Admission has checked that it fits."""
-        hops = {
-            router_id: tuple(held_by_hop(route, index))
-            for index, router_id in enumerate(route.router_ids)
-        }
-        self._hops[key] = hops
-        self._generations.setdefault(key.circuit_id, set()).add(key.generation)
-        for held in hops.values():
-            for resource, amount in held:
-                self._held.setdefault(resource, {})[key] = amount
-                self._recompute(resource)
+        others = self._generations.get(key.circuit_id, ())
+        self._generations[key.circuit_id] = (*others, key.generation)
+        self._routes[key] = route
+        self._hold(source(route.source_id), key, route.injected_w, others)
+        for link in route.links:
+            direction = link_direction(link.link_id, link.from_router_id)
+            self._hold(direction, key, link.current_a, others)
+            self._changed_links.add(link.link_id)
+        self._hold(load(route.sink_id), key, route.power_w, others)
 
     def release_hop(self, key: CircuitGeneration, router_id: str) -> None:
         """Free what one router holds; done once, and harmless when repeated."""
-        hops = self._hops.get(key, {})
-        for resource, _ in hops.pop(router_id, ()):
-            del self._held[resource][key]
-            self._recompute(resource)
-        if not hops and self._hops.pop(key, None) is not None:
-            numbers = self._generations[key.circuit_id]
-            numbers.discard(key.generation)
-            if not numbers:
-                del self._generations[key.circuit_id]
+        route = self._routes.get(key)
+        freed = self._freed.get(key, set())
+        if route is None or router_id in freed or router_id not in route.router_ids:
+            return
+        self._free_hop(key, route, route.router_ids.index(router_id))
+        if len(freed) + 1 == len(route.router_ids):
+            self._forget(key)
+        else:
+            self._freed.setdefault(key, freed).add(router_id)
 
     def release(self, key: CircuitGeneration) -> None:
-        for router_id in list(self._hops.get(key, ())):
-            self.release_hop(key, router_id)
+        route = self._routes.get(key)
+        if route is None:
+            return
+        freed = self._freed.get(key, ())
+        for index, router_id in enumerate(route.router_ids):
+            if router_id not in freed:
+                self._free_hop(key, route, index)
+        self._forget(key)
 
     def routers_holding(self, key: CircuitGeneration) -> tuple[str, ...]:
-        return tuple(self._hops.get(key, ()))
+        route = self._routes.get(key)
+        freed = self._freed.get(key, ())
+        return tuple(each for each in route.router_ids if each not in freed) if route else ()
 
     def generations(self) -> Iterator[CircuitGeneration]:
-        return iter(self._hops)
+        return iter(self._routes)
 
     def total(self, resource: Resource) -> float:
         """Reserved now, in ampere or watt."""
-        return self._total.get(resource, 0.0)
+        return self._total_quanta.get(resource, 0) / _QUANTA
 
     def of_circuit(self, resource: Resource, circuit_id: int) -> float:
         """The part of the total that one circuit holds."""
-        return max(
-            (
-                amount
-                for key, amount in self._held.get(resource, {}).items()
-                if key.circuit_id == circuit_id
-            ),
-            default=0.0,
-        )
+        return self._largest(resource, circuit_id, self._generations.get(circuit_id, ()))
 
     def circuits_on_link(self, link_id: str, *ends: str) -> list[int]:
         """Ids of the circuits that hold the link in either direction."""
@@ -120,9 +139,18 @@ class Ledger:
             {
                 key.circuit_id
                 for end in ends
-                for key in self._held.get(link_direction(link_id, end), {})
+                for key in self._held.get(link_direction(link_id, end), ())
             }
         )
+
+    def circuits_over(self, link_ids: Iterable[str]) -> set[int]:
+        """Ids of the circuits that hold any of these links, whoever its ends are by now."""
+        return {
+            key.circuit_id
+            for link_id in link_ids
+            for end in self._used_from.get(link_id, ())
+            for key in self._held[link_direction(link_id, end)]
+        }
 
     def take_changed_links(self) -> set[str]:
         """Links whose load changed since this was last asked."""
@@ -134,28 +162,82 @@ class Ledger:
         return {
             resource
             for number in self._generations.get(circuit_id, ())
-            for held in self._hops[CircuitGeneration(circuit_id, number)].values()
-            for resource, _ in held
+            for resource in self._held_by(CircuitGeneration(circuit_id, number))
         }
+
+    def _held_by(self, key: CircuitGeneration) -> Iterator[Resource]:
+        route, freed = self._routes[key], self._freed.get(key, ())
+        for index, router_id in enumerate(route.router_ids):
+            if router_id not in freed:
+                for resource, _ in held_by_hop(route, index):
+                    yield resource
 
     def resources(self) -> Iterator[Resource]:
         return iter(self._held)
 
     def recomputed(self, resource: Resource) -> float:
         """The total as the sum of its circuits, for those who check the books."""
-        return self._sum(resource)
-
-    def _recompute(self, resource: Resource) -> None:
-        if resource.kind is ResourceKind.LINK_DIRECTION:
-            self._changed_links.add(resource.id)
-        if self._held[resource]:
-            self._total[resource] = self._sum(resource)
-        else:
-            del self._held[resource]
-            self._total.pop(resource, None)
-
-    def _sum(self, resource: Resource) -> float:
         largest: dict[int, float] = {}
         for key, amount in self._held[resource].items():
             largest[key.circuit_id] = max(largest.get(key.circuit_id, 0.0), amount)
         return fsum(largest.values())
+
+    # Changes
+
+    def _hold(
+        self,
+        resource: Resource,
+        key: CircuitGeneration,
+        amount: float,
+        others: tuple[int, ...],
+    ) -> None:
+        """``others`` are the generations of the same circuit."""
+        held = self._held.get(resource)
+        if held is None:
+            held = self._held[resource] = {}
+            self._total_quanta[resource] = 0
+            if resource.kind is ResourceKind.LINK_DIRECTION:
+                self._used_from.setdefault(resource.id, set()).add(resource.from_router_id)
+        added = _quanta(amount)
+        if others:
+            added = max(0, added - _quanta(self._largest(resource, key.circuit_id, others)))
+        held[key] = amount
+        self._total_quanta[resource] += added
+
+    def _free_hop(self, key: CircuitGeneration, route: Route, index: int) -> None:
+        for resource, _ in held_by_hop(route, index):
+            held = self._held[resource]
+            freed = _quanta(held.pop(key))
+            numbers = self._generations[key.circuit_id]
+            if len(numbers) > 1:
+                freed = max(0, freed - _quanta(self._largest(resource, key.circuit_id, numbers)))
+            self._total_quanta[resource] -= freed
+            if resource.kind is ResourceKind.LINK_DIRECTION:
+                self._changed_links.add(resource.id)
+            if not held:
+                self._drop(resource)
+
+    def _drop(self, resource: Resource) -> None:
+        """Nobody holds any part of it any more."""
+        del self._held[resource], self._total_quanta[resource]
+        if resource.kind is ResourceKind.LINK_DIRECTION:
+            ends = self._used_from[resource.id]
+            ends.discard(resource.from_router_id)
+            if not ends:
+                del self._used_from[resource.id]
+
+    def _forget(self, key: CircuitGeneration) -> None:
+        """All its routers have let go of it."""
+        del self._routes[key]
+        self._freed.pop(key, None)
+        others = tuple(each for each in self._generations[key.circuit_id] if each != key.generation)
+        if others:
+            self._generations[key.circuit_id] = others
+        else:
+            del self._generations[key.circuit_id]
+
+    def _largest(self, resource: Resource, circuit_id: int, numbers: tuple[int, ...]) -> float:
+        """What the largest of some generations of a circuit holds of it."""
+        held = self._held.get(resource, {})
+        amounts = [held.get(CircuitGeneration(circuit_id, number), 0.0) for number in numbers]
+        return max(amounts, default=0.0)
