@@ -1,6 +1,7 @@
 """Standing for election whenever nobody leads."""
 
 import threading
+import time
 
 from controller.store.etcd.client import EtcdClient
 from controller.store.etcd.layout import ABSENT, Layout, LeaderValue, created_at
@@ -8,6 +9,9 @@ from controller.store.etcd.lease import Lease
 from controller.store.etcd.term import stand
 from controller.store.etcd.troubles import Troubles
 from controller.store.protocol import StoreError
+
+# Several times what others need to hear that nobody leads.
+_GIVE_WAY_S = 0.5
 
 
 class Campaign:
@@ -28,6 +32,7 @@ class Campaign:
         self._ended = threading.Event()
         self._told_revision = 0
         self._vacant = False
+        self._stands_from_s = 0.0
         # The one that the member stands with now.
         self._candidate: Lease | None = None
         # The leader's key may still hang on one of them, and would keep everybody waiting.
@@ -55,6 +60,10 @@ class Campaign:
             self._left_over.append(lease)
             self._changed.notify_all()
 
+    def give_way(self) -> None:
+        """A term has ended: others are to stand before this member does so again."""
+        self._stands_from_s = time.monotonic() + _GIVE_WAY_S
+
     def end(self) -> None:
         with self._changed:
             self._ended.set()
@@ -77,6 +86,7 @@ class Campaign:
             return not self._ended.is_set()
 
     def _stand(self) -> None:
+        self._ended.wait(max(0.0, self._stands_from_s - time.monotonic()))
         if not self._vacant:
             return
         lease = Lease(self._client, self._lease_ttl_s)

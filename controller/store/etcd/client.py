@@ -21,6 +21,8 @@ _TRY_NEXT = {
     grpc.StatusCode.UNKNOWN,
     grpc.StatusCode.INTERNAL,
 }
+# In the code that also says that its disk is full, which does not pass.
+_OVERLOADED = "too many requests"
 _OPTIONS = (
     ("grpc.max_receive_message_length", -1),
     # Endpoints come back at any time, and connecting must never take long where all are on one site.
@@ -165,10 +167,11 @@ class EtcdClient:
             if attempts % len(self.endpoints) == 0:
                 self._closing.wait(_ROUND_PAUSE_S)
             if self._closing.is_set() or time.monotonic() >= deadline_s:
+                # In their own order, so that the same trouble reads the same.
+                reasons = "; ".join(tried[each] for each in self.endpoints if each in tried)
                 raise EtcdUnavailable(
-                    f"etcd has not answered {method.path} within {timeout_s:.1f} s:"
-                    f" {'; '.join(tried.values())}. See that a majority of its members runs and"
-                    " can be reached from here"
+                    f"etcd has not answered {method.path} within {timeout_s:.1f} s: {reasons}. See"
+                    " that a majority of its members runs and can be reached from here"
                 )
 
     def _attempt(self, index: int, method: _Method, request: Any, timeout_s: float) -> Any:
@@ -176,7 +179,7 @@ class EtcdClient:
             return _once(self._channels[index], method, request, timeout_s)
         except grpc.RpcError as error:
             reason = f"{self.endpoints[index]}: {error.details()}"
-            if error.code() not in _TRY_NEXT:
+            if error.code() not in _TRY_NEXT and _OVERLOADED not in reason:
                 raise EtcdRefused(
                     f"etcd refuses {method.path}: {reason} ({error.code().name})", error.code()
                 ) from error

@@ -146,6 +146,7 @@ class EtcdMembership:
         try:
             self._serve(follower, mirror, store)
         finally:
+            self._campaign.give_way()
             store.close()
             if not store.lease_released:
                 self._campaign.give_back(lease)

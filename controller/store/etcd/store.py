@@ -116,6 +116,8 @@ class EtcdStore:
                 return
             self._failure = error
             on_failure = self._on_failure
-        if on_failure is not None:
-            on_failure(error)
-        self.ended.set()
+        try:
+            if on_failure is not None:
+                on_failure(error)
+        finally:
+            self.ended.set()

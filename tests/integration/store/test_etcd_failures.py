@@ -110,6 +110,28 @@ def test_a_member_that_hangs_is_left_for_another(cluster: Cluster, own_etcd: Etc
     assert_durable(cluster, writer)
 
 
+def test_a_follower_goes_on_elsewhere_without_a_gap(
+    cluster: Cluster, own_etcd: EtcdCluster
+) -> None:
+    _, member = cluster.join("a", ttl_s=TTL_S, endpoints=own_etcd.endpoints[1:])
+    writer = Writer(member.term())
+    # Its watch is at the member that hangs: nothing but silence tells it.
+    _, follower = cluster.join("b", ttl_s=TTL_S)
+    follower.wait(lambda: follower.leader is not None, "the state")
+    writer.write(change(1))
+    follower.wait(lambda: 1 in follower.circuits, "the first change")
+
+    own_etcd.pause(0)
+    for number in range(2, 30):
+        writer.write(change(number))
+    follower.wait(lambda: 29 in follower.circuits, "the last change")
+    own_etcd.resume(0)
+
+    assert follower.events.count("state") == 1
+    told = [record.circuit_id for each in follower.changes for record in each.circuits]
+    assert told == list(range(1, 30))
+
+
 def test_without_a_majority_nothing_is_durable_and_the_lead_ends(
     cluster: Cluster, own_etcd: EtcdCluster
 ) -> None:

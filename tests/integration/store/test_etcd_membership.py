@@ -141,6 +141,22 @@ def test_a_leader_whose_key_is_deleted_stops_and_stands_again(cluster: Cluster) 
     assert writer.durable == 0
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_whoever_fails_to_hear_of_a_failure_is_followed_by_another_term(cluster: Cluster) -> None:
+    _, member = cluster.join("a")
+    store = member.term()
+
+    def mistaken(error: StoreError) -> None:
+        raise ZeroDivisionError("a mistake")
+
+    store.load()
+    store.start(lambda _: None, mistaken)
+    cluster.delete(cluster.layout.leader)
+    store.submit(1, change(1))
+
+    assert member.term(2).election_id > store.election_id
+
+
 def test_a_stale_leader_learns_it_from_its_own_write(cluster: Cluster) -> None:
     _, member = cluster.join("a", ttl_s=8)
     writer = Writer(member.term())
