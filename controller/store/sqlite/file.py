@@ -1,0 +1,179 @@
+"""Opening and making the file. What is there already is never replaced, whatever it turns out to be."""
+
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+
+from controller.store.protocol import StoreError
+from controller.store.sqlite.faults import damaged, explained
+from controller.store.sqlite.rows import meta_of
+from controller.store.sqlite.schema import (
+    SCHEMA_VERSION,
+    Meta,
+    create,
+    migrate,
+    missing_names,
+    schema_version,
+    write_meta,
+)
+
+
+def lock(path: Path) -> IO[str]:
+    """Keeps other daemons out for as long as it is open."""
+    if path.is_dir():
+        raise StoreError(f"{path}: is a directory; name a file as store.path")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        held = Path(f"{path}.lock").open("w")  # noqa: SIM115 - held as long as the store
+    except OSError as error:
+        raise StoreError(
+            f"{path}.lock: cannot be created: {error.strerror}; the directory of the store must be"
+            " writable by the user of this program"
+        ) from error
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        held.close()
+        raise StoreError(
+            f"{path}: another daemon uses this store; stop it, or give this one another store.path"
+        ) from error
+    return held
+
+
+def open_to_write(path: Path) -> sqlite3.Connection:
+    """By whoever holds the lock: made where it is not there, migrated where it is older."""
+    if not path.exists():
+        # The time orders this store after any that it replaces, so routers obey it. That needs a clock that is
+        # right: of other stores a new file knows nothing.
+        make(path, _create_now)
+    with explained(path):
+        connection = _connect(path, "rw")
+        try:
+            _require_schema(connection, path, oldest=1)
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            with transaction(connection):
+                _make_current(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def open_to_read(path: Path) -> sqlite3.Connection:
+    """Beside a daemon that may be writing, without its lock."""
+    if not path.exists():
+        raise StoreError(
+            f"{path}: there is no store; see that this is the store.path of the daemon"
+        )
+    with explained(path):
+        connection = _connect(path, "ro")
+        try:
+            _require_schema(connection, path, oldest=SCHEMA_VERSION)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def make(path: Path, write: Callable[[sqlite3.Connection], None]) -> None:
+    """A file that is there as a whole or not at all. StoreError where one is there already."""
+    if Path(f"{path}-wal").exists():
+        raise StoreError(
+            f"{path}-wal: is left of a store of which the file itself is gone; put that back, or"
+            " move this away too"
+        )
+    unfinished = Path(f"{path}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.unlink(missing_ok=True)
+        try:
+            with explained(path), closing(_connect(unfinished, "rwc")) as connection:
+                write(connection)
+            # Unlike a renaming, this never replaces what is there.
+            os.link(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+        _flush_directory(path.parent)
+    except FileExistsError as error:
+        raise StoreError(f"{path}: is there already, and is not replaced") from error
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be created: {error.strerror}") from error
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # Some errors have rolled back already.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+
+
+def _require_schema(connection: sqlite3.Connection, path: Path, oldest: int) -> None:
+    if path.stat().st_size == 0:
+        # SQLite would take it for a new database.
+        raise damaged(path, "it is empty")
+    version = schema_version(connection)
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"{path}: written by schema version {version}, this program reads up to"
+            f" {SCHEMA_VERSION}; use the program that wrote it, or another store.path"
+        )
+    if version < 1:
+        raise damaged(path, "meta has no schema_version")
+    if version < oldest:
+        raise StoreError(
+            f"{path}: written by schema version {version}; start the daemon with it once, which"
+            f" brings it to {SCHEMA_VERSION}"
+        )
+    missing = missing_names(connection) if version == SCHEMA_VERSION else []
+    if missing:
+        raise damaged(path, f"{', '.join(missing)} is missing")
+
+
+def _create_now(connection: sqlite3.Connection) -> None:
+    with transaction(connection):
+        create(connection, Meta(int(time.time())))
+
+
+def _make_current(connection: sqlite3.Connection, path: Path) -> None:
+    """Of the present schema, and under a generation of its own."""
+    version = schema_version(connection)
+    try:
+        migrate(connection, version)
+    except StoreError as error:
+        raise damaged(path, str(error)) from error
+    meta = meta_of(connection, path)
+    if meta.is_backup:
+        # What it was copied from may have gone on since, and routers must obey whoever leads now.
+        generation = max(int(time.time()), meta.generation + 1)
+        write_meta(connection, replace(meta, generation=generation, is_backup=False))
+
+
+def _flush_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

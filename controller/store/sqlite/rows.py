@@ -1,0 +1,37 @@
+"""What rows of the file mean, with where they are in what is said of their damage."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from controller.core.records import AuditEntry, CircuitRecord
+from controller.store.protocol import StoreError
+from controller.store.records_codec import checksum, decode
+from controller.store.sqlite.faults import damaged
+from controller.store.sqlite.schema import Meta, read_meta
+
+
+def meta_of(connection: sqlite3.Connection, path: Path) -> Meta:
+    try:
+        return read_meta(connection)
+    except StoreError as error:
+        raise damaged(path, str(error)) from error
+
+
+def read_circuit(path: Path, circuit_id: int, data: bytes) -> CircuitRecord:
+    try:
+        record = decode(data, CircuitRecord)
+    except StoreError as error:
+        raise damaged(path, f"circuit {circuit_id}: {error}") from error
+    if record.circuit_id != circuit_id:
+        raise damaged(path, f"circuit {record.circuit_id} is in the place of {circuit_id}")
+    return record
+
+
+def read_entry(path: Path, row: tuple[Any, ...]) -> AuditEntry:
+    """Of a whole row of the table ``audit``."""
+    *fields, crc32 = row
+    entry = AuditEntry(*fields)
+    if checksum(entry) != crc32:
+        raise damaged(path, f"audit entry {entry.seq}: its checksum is another")
+    return entry

@@ -1,0 +1,159 @@
+"""The tables of the store, the figures in ``meta``, and the way from each older schema to the present one.
+
+``meta`` holds figures of the whole store, with a checksum. ``circuits`` holds a record each, as the codec writes it.
+``audit`` is a table of plain columns, so that it can be read without this program; each row has a checksum.
+"""
+
+import sqlite3
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from controller.core.records import AuditEntry, CircuitRecord, Counters
+from controller.store.protocol import StoreError
+from controller.store.records_codec import checksum, encode
+from controller.store.sqlite.version_1 import read_circuit
+
+SCHEMA_VERSION = 2
+
+_META = "CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL)"
+_VERSION_2 = (
+    "CREATE TABLE circuits (circuit_id INTEGER PRIMARY KEY, record BLOB NOT NULL)",
+    """CREATE TABLE audit (
+    seq INTEGER PRIMARY KEY,
+    at_unix_ns INTEGER NOT NULL,
+    who TEXT NOT NULL,
+    action TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    asked TEXT NOT NULL,
+    decided TEXT NOT NULL,
+    why TEXT NOT NULL,
+    crc32 INTEGER NOT NULL
+)""",
+    """CREATE TRIGGER audit_keeps_entries BEFORE DELETE ON audit
+BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END""",
+    """CREATE TRIGGER audit_keeps_words BEFORE UPDATE ON audit
+BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END""",
+    # INSERT OR REPLACE would delete without asking the first trigger.
+    """CREATE TRIGGER audit_ascends BEFORE INSERT ON audit
+WHEN NEW.seq <= (SELECT max(seq) FROM audit)
+BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END""",
+)
+_NAMES = {
+    *("meta", "circuits", "audit"),
+    *("audit_keeps_entries", "audit_keeps_words", "audit_ascends"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """Figures of the whole store. ``generation`` and ``epoch`` are the halves of election ids."""
+
+    generation: int
+    epoch: int = 0
+    counters: Counters = field(default_factory=Counters)
+    # A copy, which gets a higher generation before anybody leads with it.
+    is_backup: bool = False
+
+
+def create(connection: sqlite3.Connection, meta: Meta) -> None:
+    """An empty store, in a file without anything."""
+    for statement in (_META, *_VERSION_2):
+        connection.execute(statement)
+    write_meta(connection, meta)
+
+
+def schema_version(connection: sqlite3.Connection) -> int:
+    """Zero where there is none."""
+    found = connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
+    return int(found[0]) if found else 0
+
+
+def missing_names(connection: sqlite3.Connection) -> list[str]:
+    present = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    return sorted(_NAMES - present)
+
+
+def migrate(connection: sqlite3.Connection, version: int) -> None:
+    """From an older version to the present one, within the caller's transaction."""
+    for step in MIGRATIONS[version - 1 :]:
+        step(connection)
+
+
+def read_meta(connection: sqlite3.Connection) -> Meta:
+    """StoreError where a figure is missing or is not what was written."""
+    found: dict[str, int] = dict(connection.execute("SELECT key, value FROM meta"))
+    stored = found.pop("crc32", None)
+    try:
+        meta = Meta(
+            found["generation"],
+            found["epoch"],
+            Counters(
+                found["next_circuit_id"], found["next_admission_seq"], found["next_audit_seq"]
+            ),
+            bool(found["is_backup"]),
+        )
+    except KeyError as error:
+        raise StoreError(f"meta has no {error.args[0]}") from error
+    if stored != _meta_checksum(found):
+        raise StoreError("the checksum of meta is another")
+    return meta
+
+
+def write_meta(connection: sqlite3.Connection, meta: Meta) -> None:
+    figures = {
+        "schema_version": SCHEMA_VERSION,
+        "generation": meta.generation,
+        "epoch": meta.epoch,
+        "is_backup": int(meta.is_backup),
+        "next_circuit_id": meta.counters.next_circuit_id,
+        "next_admission_seq": meta.counters.next_admission_seq,
+        "next_audit_seq": meta.counters.next_audit_seq,
+    }
+    figures["crc32"] = _meta_checksum(figures)
+    connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", figures.items())
+
+
+def write_circuits(connection: sqlite3.Connection, records: Iterable[CircuitRecord]) -> None:
+    connection.executemany(
+        "INSERT OR REPLACE INTO circuits VALUES (?, ?)",
+        ((each.circuit_id, encode(each)) for each in records),
+    )
+
+
+def write_audit(connection: sqlite3.Connection, entries: Iterable[AuditEntry]) -> None:
+    connection.executemany(
+        "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            (
+                *(each.seq, each.at_unix_ns, each.who, each.action, each.subject),
+                *(each.asked, each.decided, each.why, checksum(each)),
+            )
+            for each in entries
+        ),
+    )
+
+
+def _meta_checksum(figures: dict[str, int]) -> int:
+    return zlib.crc32(repr(sorted(figures.items())).encode())
+
+
+def _to_version_2(connection: sqlite3.Connection) -> None:
+    """Records get checksums, decisions an audit log, and copies a mark."""
+    connection.execute("ALTER TABLE circuits RENAME TO circuits_1")
+    for statement in _VERSION_2:
+        connection.execute(statement)
+    rows = connection.execute("SELECT record FROM circuits_1")
+    write_circuits(connection, (read_circuit(record) for (record,) in rows))
+    connection.execute("DROP TABLE circuits_1")
+    old: dict[str, int] = dict(connection.execute("SELECT key, value FROM meta"))
+    try:
+        counters = Counters(old["next_circuit_id"], old["next_admission_seq"])
+        meta = Meta(old["generation"], old["epoch"], counters)
+    except KeyError as error:
+        raise StoreError(f"meta has no {error.args[0]}") from error
+    write_meta(connection, meta)
+
+
+# The n-th leads from schema version n to the next.
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_to_version_2,)

@@ -1,0 +1,89 @@
+"""The store in the hands of the daemon: one file, one writer thread, many changes in one synchronous commit."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from controller.core.records import CircuitRecord, StateChange, StoredState
+from controller.store.group_commit import GroupCommit
+from controller.store.protocol import StoreError
+from controller.store.records_codec import decoding_many
+from controller.store.sqlite.faults import explained
+from controller.store.sqlite.file import lock, open_to_write, transaction
+from controller.store.sqlite.rows import meta_of, read_circuit
+from controller.store.sqlite.schema import Meta, write_audit, write_circuits, write_meta
+from digitalgrid.model import NO_ELECTION_ID, ElectionId
+
+
+class SqliteStore:
+    """A `Store` in one file. A lock beside it keeps a second daemon out."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = lock(path)
+        try:
+            self._connection = open_to_write(path)
+        except BaseException:
+            self._lock.close()
+            raise
+        self._writer = GroupCommit(self._commit)
+        # As it is in the file; unknown until it is loaded.
+        self._meta: Meta | None = None
+
+    @property
+    def election_id(self) -> ElectionId:
+        if self._meta is None:
+            return NO_ELECTION_ID
+        return ElectionId(self._meta.generation, self._meta.epoch)
+
+    def may_act(self) -> bool:
+        """The lock keeps everybody else out."""
+        return not self._lock.closed
+
+    def load(self) -> StoredState:
+        """In one transaction: where anything is damaged, nothing is changed."""
+        with explained(self._path), transaction(self._connection):
+            meta = meta_of(self._connection, self._path)
+            circuits = self._read_circuits()
+            meta = replace(meta, epoch=meta.epoch + 1)
+            write_meta(self._connection, meta)
+        self._meta = meta
+        return StoredState(meta.epoch, circuits, meta.counters)
+
+    def start(
+        self, on_durable: Callable[[int], None], on_failure: Callable[[StoreError], None]
+    ) -> None:
+        self._writer.start(on_durable, on_failure)
+
+    def submit(self, ticket: int, change: StateChange) -> None:
+        self._writer.submit(ticket, change)
+
+    def close(self) -> None:
+        """Any number of times."""
+        self._writer.close()
+        self._connection.close()
+        self._lock.close()
+
+    def _read_circuits(self) -> tuple[CircuitRecord, ...]:
+        rows = self._connection.execute("SELECT circuit_id, record FROM circuits")
+        with decoding_many():
+            return tuple(read_circuit(self._path, circuit_id, data) for circuit_id, data in rows)
+
+    def _commit(self, changes: Sequence[StateChange]) -> None:
+        if self._meta is None:
+            raise StoreError(f"{self._path}: load() comes before the first change")
+        # Of one circuit the last word is enough, be it a record or that it is forgotten.
+        last_words: dict[int, CircuitRecord | None] = {}
+        for change in changes:
+            last_words.update((each.circuit_id, each) for each in change.circuits)
+            last_words.update(dict.fromkeys(change.forgotten_ids))
+        meta = replace(self._meta, counters=changes[-1].counters)
+        with explained(self._path), transaction(self._connection):
+            write_circuits(self._connection, filter(None, last_words.values()))
+            self._connection.executemany(
+                "DELETE FROM circuits WHERE circuit_id = ?",
+                [(circuit_id,) for circuit_id, record in last_words.items() if record is None],
+            )
+            write_audit(self._connection, (each for change in changes for each in change.audit))
+            write_meta(self._connection, meta)
+        self._meta = meta

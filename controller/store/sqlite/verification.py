@@ -1,0 +1,56 @@
+"""What is damaged in a file, or contradicts another thing in it. Nothing found hides what comes after it."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from controller.store.consistency import Consistency
+from controller.store.protocol import StoreError
+from controller.store.records_codec import decoding_many
+from controller.store.sqlite.faults import explained
+from controller.store.sqlite.rows import meta_of, read_circuit, read_entry
+from controller.store.sqlite.schema import Meta
+
+# SQLite's own default; what is damaged that much need not be listed further.
+_MOST_FINDINGS_OF_SQLITE = 100
+
+
+def findings(connection: sqlite3.Connection, path: Path) -> list[str]:
+    """A sentence on each, within the caller's transaction."""
+    found: list[str] = []
+    with _noting(found, path):
+        _check_pages(connection, path, found)
+    # Without its counters the rest can still be read.
+    consistency: Consistency | None = None
+    with _noting(found, path):
+        meta: Meta = meta_of(connection, path)
+        consistency = Consistency(meta.counters)
+    with _noting(found, path), decoding_many():
+        for circuit_id, data in connection.execute("SELECT circuit_id, record FROM circuits"):
+            with _noting(found, path):
+                record = read_circuit(path, circuit_id, data)
+                if consistency is not None:
+                    found += [f"{path}: {each}" for each in consistency.circuit(record)]
+    with _noting(found, path):
+        for row in connection.execute("SELECT * FROM audit ORDER BY seq"):
+            with _noting(found, path):
+                entry = read_entry(path, row)
+                if consistency is not None:
+                    found += [f"{path}: {each}" for each in consistency.audit_entry(entry)]
+    return found
+
+
+def _check_pages(connection: sqlite3.Connection, path: Path, found: list[str]) -> None:
+    for (line,) in connection.execute(f"PRAGMA integrity_check({_MOST_FINDINGS_OF_SQLITE})"):
+        if line != "ok":
+            found.append(f"{path}: {line}")
+
+
+@contextmanager
+def _noting(found: list[str], path: Path) -> Iterator[None]:
+    try:
+        with explained(path):
+            yield
+    except StoreError as error:
+        found.append(str(error))
