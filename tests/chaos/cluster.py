@@ -23,6 +23,8 @@ from tests.support.etcd_cluster import EtcdCluster
 _PREFIX = "/chaos"
 # From the first acknowledgement of a round until the accident.
 _LONGEST_CALM_S = 0.5
+# Some two hundred calls a second, from six workers.
+_PAUSE_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ async def cluster(profile: Profile, seed: int) -> AsyncIterator[Cluster]:
             async with (
                 daemons,
                 Routers(grid, daemons.southbound) as routers,
-                Load(grid, daemons.northbound, seed) as load,
+                Load(grid, daemons.northbound, seed, _PAUSE_S) as load,
                 AsyncPowerClient(daemons.northbound) as client,
                 Probe(daemons.northbound.split(","), load.journal, grid.loads[0].id) as probe,
             ):

@@ -52,6 +52,8 @@ class Load:
     grid: Grid
     servers: str
     seed: int
+    # Of each worker between two calls: where time is measured, the machine must not be busy with the load alone.
+    pause_s: float = 0.0
     journal: Journal = field(default_factory=Journal)
     acknowledged: asyncio.Event = field(default_factory=asyncio.Event)
     _random: random.Random = field(init=False)
@@ -96,6 +98,7 @@ class Load:
     async def _work(self) -> None:
         while not self._paused:
             await self._attempt(self._unanswered.pop() if self._unanswered else self._draw())
+            await asyncio.sleep(self.pause_s)
 
     async def _attempt(self, operation: _Operation) -> None:
         called_at_s = time.monotonic()
@@ -111,6 +114,9 @@ class Load:
         except RequestRefused as error:
             if error.code not in _REFUSALS:
                 self.journal.faults.append(f"answered with {error.code.name}: {error}")
+                self._unanswered.append(operation)
+                await asyncio.sleep(_REPEAT_AFTER_S)
+                return
             operation.refused()
         else:
             operation.answered(answer, called_at_s)

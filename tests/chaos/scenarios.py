@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from tests.chaos.etcd_outages import etcd_away, etcd_node_down
 from tests.chaos.failover import (
     double_failure,
     handover,
@@ -30,5 +31,7 @@ SCENARIOS = {
         Scenario("leader-failover-tuned", 20, leader_failover_tuned),
         Scenario("handover", 20, handover),
         Scenario("double-failure", 20, double_failure),
+        Scenario("etcd-node-down", 10, etcd_node_down),
+        Scenario("etcd-away", 5, etcd_away),
     )
 }
