@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 
 from controller.offline_verbs import import_, plan, study
+from controller.reconcile_verb import forget_router, reconcile
 from controller.store_verbs import store
 from digitalgrid.yaml_schema import ConfigError
 
@@ -37,7 +38,7 @@ def main() -> None:
     """The Digital Grid Controller: routes power over virtual circuits between digital grid routers."""
 
 
-for _verb in (import_, plan, study, store):
+for _verb in (import_, plan, study, store, reconcile, forget_router):
     main.add_command(_verb)
 
 

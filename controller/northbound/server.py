@@ -8,6 +8,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from controller.northbound.errors import ErrorInterceptor
+from controller.northbound.operations import OperationsService
 from controller.northbound.optimisation import OptimisationService
 from controller.northbound.power import PowerService
 from controller.northbound.topology import ReadMeters, TopologyService
@@ -15,6 +16,7 @@ from controller.optimiser import Optimiser
 from controller.runtime import Runtime
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import (
+    add_OperationsServiceServicer_to_server,
     add_OptimisationServiceServicer_to_server,
     add_PowerServiceServicer_to_server,
     add_TopologyServiceServicer_to_server,
@@ -44,6 +46,7 @@ async def start_server(
     add_PowerServiceServicer_to_server(PowerService(runtime), server)
     add_TopologyServiceServicer_to_server(TopologyService(runtime, read_meters), server)
     add_OptimisationServiceServicer_to_server(OptimisationService(optimiser), server)
+    add_OperationsServiceServicer_to_server(OperationsService(runtime), server)
     services = [each.full_name for each in pb.DESCRIPTOR.services_by_name.values()]
     await _add_health(server, services)
     reflection.enable_server_reflection(

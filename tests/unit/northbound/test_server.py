@@ -74,6 +74,7 @@ async def test_reflection_lists_the_services_and_describes_them():
         listed, described = [each async for each in stub.ServerReflectionInfo(iter(requests))]
         names = {service.name for service in listed.list_services_response.service}
         assert names == {
+            "digitalgrid.v1.OperationsService",
             "digitalgrid.v1.OptimisationService",
             "digitalgrid.v1.PowerService",
             "digitalgrid.v1.TopologyService",

@@ -1,0 +1,154 @@
+"""OperationsService: what routers run beside what they should run, and routers that never return."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import chain
+
+import grpc
+
+from controller.core.circuit import Generation
+from controller.core.controller import Controller
+from controller.core.effects import TableRead
+from controller.core.errors import Refusal, RefusalCode
+from controller.core.reconcile import Differences
+from controller.northbound.codec import check_ids
+from controller.runtime import Runtime, StoreFailed
+from digitalgrid.model import CircuitGeneration
+from digitalgrid.v1 import northbound_pb2 as pb
+from digitalgrid.v1.northbound_pb2_grpc import OperationsServiceServicer
+
+ANSWERS_WITHIN_S = 2.0
+
+
+@dataclass(slots=True)
+class _Asked:
+    """Routers by the id of the read that each was asked for, and those that cannot be asked."""
+
+    reads: dict[int, str]
+    disconnected_ids: list[str]
+
+
+class OperationsService(OperationsServiceServicer):
+    """Translates; all decisions are the core's."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        # Reading everything twice at a time would tell nobody more.
+        self._reading = asyncio.Lock()
+
+    async def Reconcile(  # noqa: N802
+        self, request: pb.ReconcileRequest, context: grpc.aio.ServicerContext
+    ) -> pb.ReconcileResponse:
+        check_ids("router_ids", request.router_ids)
+        async with self._reading:
+            with _Answers(self._runtime) as answers:
+                asked = self._runtime.handle(lambda core, now_ns: _ask(core, request, now_ns))
+                await answers.wait(asked.reads)
+        if not request.dry_run:
+            await self._runtime.durable()
+        return _answer(asked, answers.found)
+
+    async def ForgetRouter(  # noqa: N802
+        self, request: pb.ForgetRouterRequest, context: grpc.aio.ServicerContext
+    ) -> pb.ForgetRouterResponse:
+        check_ids("router_id", [request.router_id])
+        router_id = request.router_id
+        freed = self._runtime.handle(lambda core, now_ns: core.forget_router(router_id, now_ns))
+        await self._runtime.durable()
+        return pb.ForgetRouterResponse(freed_hops=freed)
+
+
+class _Answers:
+    """Gathers the tables that this call has asked for; nobody waits for the others when it is left."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._core = runtime.controller
+        self._waiting: set[int] = set()
+        self._news = asyncio.Event()
+        self.found: dict[str, Differences] = {}
+
+    def __enter__(self) -> "_Answers":
+        self._runtime.table_listeners.add(self._hear)
+        self._runtime.role_listeners.add(self._news.set)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._runtime.table_listeners.discard(self._hear)
+        self._runtime.role_listeners.discard(self._news.set)
+        self._core.read_back.abandon(self._waiting)
+
+    def _hear(self, read: TableRead) -> None:
+        if read.found is not None:
+            self.found[read.router_id] = read.found
+        self._waiting.discard(read.read_id)
+        self._news.set()
+
+    async def wait(self, read_ids: Iterable[int]) -> None:
+        """Return once all have answered, or it is too late; StoreFailed where the lead was lost meanwhile."""
+        # No router answers within the call that asks it.
+        self._waiting.update(read_ids)
+        try:
+            async with asyncio.timeout(ANSWERS_WITHIN_S):
+                while self._waiting and self._runtime.core is self._core:
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            return
+        if self._runtime.core is not self._core:
+            raise StoreFailed("the lead was lost")
+
+
+def _ask(core: Controller, request: pb.ReconcileRequest, now_ns: int) -> _Asked:
+    holding = (core.ledger.routers_holding(key) for key in core.ledger.generations())
+    known = {*core.view.routers, *chain.from_iterable(holding)}
+    wanted = set(request.router_ids) or known
+    for router_id in sorted(wanted - known):
+        raise Refusal(
+            RefusalCode.NOT_FOUND,
+            "UNKNOWN_ROUTER",
+            f"no router {router_id!r} is known; `dgctl topology` shows those that are",
+            field="router_ids",
+            metadata={"router_id": router_id},
+        )
+    if not request.dry_run:
+        subject = " ".join(sorted(request.router_ids)) or "all routers"
+        with core.book.audit.asked("reconcile", subject, "reconcile") as entry:
+            entry.decided = "tables are read, and what differs is repaired"
+    connected = sorted(key for key in wanted if core.is_connected(key))
+    return _Asked(
+        {core.read_back.ask(key, now_ns, dry_run=request.dry_run): key for key in connected},
+        sorted(wanted.difference(connected)),
+    )
+
+
+def _answer(asked: _Asked, found: Mapping[str, Differences]) -> pb.ReconcileResponse:
+    return pb.ReconcileResponse(
+        routers=[
+            _router_to_pb(router_id, found[router_id])
+            for router_id in asked.reads.values()
+            if router_id in found
+        ],
+        disconnected_router_ids=asked.disconnected_ids,
+        silent_router_ids=[key for key in asked.reads.values() if key not in found],
+    )
+
+
+def _router_to_pb(router_id: str, found: Differences) -> pb.RouterDifferences:
+    return pb.RouterDifferences(
+        router_id=router_id,
+        confirmed=len(found.confirmed),
+        missing=_hops(found.missing),
+        excess=[_hop(key) for key in found.excess],
+        different=[_hop(each.key, found.contrasts[each.key]) for each in found.different],
+        lingering=_hops(found.lingering),
+    )
+
+
+def _hops(generations: Iterable[Generation]) -> list[pb.HopDifference]:
+    return [_hop(each.key) for each in generations]
+
+
+def _hop(key: CircuitGeneration, contrast: str = "") -> pb.HopDifference:
+    return pb.HopDifference(circuit_id=key.circuit_id, generation=key.generation, contrast=contrast)
