@@ -1,6 +1,5 @@
 """Three members of etcd on loopback, which tests may kill, stop and start. None outlives the test, or pytest."""
 
-import ctypes
 import os
 import shutil
 import signal
@@ -17,7 +16,8 @@ import pytest
 from controller.store.etcd.client import EtcdClient
 from controller.store.protocol import StoreError
 
-_PR_SET_PDEATHSIG = 1
+# Not by a preexec_fn: a fork without an exec of its own does not survive gRPC's threads.
+_DIES_WITH_PARENT = ("setpriv", "--pdeathsig=KILL")
 _HEALTHY_WITHIN_S = 30.0
 _POLL_S = 0.02
 T = TypeVar("T")
@@ -73,6 +73,7 @@ class EtcdCluster:
         with (self._directory / f"m{index}.log").open("ab") as log:
             self._processes[index] = subprocess.Popen(
                 [
+                    *_DIES_WITH_PARENT,
                     "etcd",
                     f"--name=m{index}",
                     f"--data-dir={self._directory / f'm{index}'}",
@@ -89,7 +90,6 @@ class EtcdCluster:
                 stdout=log,
                 stderr=log,
                 env={key: value for key, value in os.environ.items() if key[:5] != "ETCD_"},
-                preexec_fn=_die_with_parent,
             )
 
     def kill(self, index: int) -> None:
@@ -167,10 +167,6 @@ class EtcdCluster:
                 raise AssertionError(f"no {what} within {_HEALTHY_WITHIN_S} s:\n{logs}")
             time.sleep(_POLL_S)
         return found
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _free_ports(count: int) -> list[int]:

@@ -73,8 +73,8 @@ def test_writing_survives_the_death_of_etcds_leader(
     cluster: Cluster, own_etcd: EtcdCluster
 ) -> None:
     _, member = cluster.join("a", ttl_s=TTL_S)
-    _, follower = cluster.join("b", ttl_s=TTL_S)
     writer = Writer(member.term())
+    _, follower = cluster.join("b", ttl_s=TTL_S)
 
     with writing(writer) as go_on:
         for _ in range(2):
