@@ -59,7 +59,8 @@ class Adjacency:
                 return Verdict.STALE
             self._go_down()
             self.neighbor_discriminator = discriminator
-        elif seq <= self._last_seq:
+        elif seq <= self._last_seq and (self.up or now_ns < self._last_heard_ns + self._dead_ns):
+            # After a silence it may be a neighbour that has lost its state: it counts from the beginning.
             return Verdict.STALE
         self._last_seq = seq
         self._last_heard_ns = now_ns

@@ -67,6 +67,13 @@ class SimulatedRouter:
             self.floors,
         )
 
+    def wipe(self) -> None:
+        """A start with an empty state directory: a new device under the old id."""
+        self.boot_id = 0
+        self.floors = {}
+        self.election_id = NO_ELECTION_ID
+        self.start()
+
     def link_up(self, link_id: str) -> bool | None:
         link = self.grid.links.get(link_id)
         if link is None or self.config.id not in (link.a, link.b):

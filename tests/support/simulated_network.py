@@ -82,6 +82,8 @@ class SimulatedNetwork:
         self.store = SimulatedStore()
         self.sessions: dict[str, Session] = {}
         self.derated: set[str] = set()
+        # Given up by an operator: until they are read back they may run what is no longer booked.
+        self.forgotten: set[str] = set()
         self.sent: list[tuple[str, ToRouter]] = []
         self.delivered_results: list[tuple[str, TransactionResult]] = []
         # What this says yes to never arrives: (router, message).
@@ -303,6 +305,7 @@ class SimulatedNetwork:
             (router_id, key)
             for router_id, key in self.grid.held()
             if router_id not in self.core.ledger.routers_holding(key)
+            and router_id not in self.forgotten
         ]
         assert unbooked == [], "routers hold what the ledger has freed"
 

@@ -110,3 +110,15 @@ def test_a_neighbour_may_be_late_by_the_leeway() -> None:
     assert a.adjacency.up
     a.adjacency.expire(1000 + DEAD_NS + 30, 30)
     assert not a.adjacency.up
+
+
+def test_a_neighbour_that_lost_its_state_is_heard_again_after_a_silence() -> None:
+    a, b = joined()
+    b.seq = 1000
+    assert a.hears(b.says(), 10) is Verdict.TAKEN
+    wiped = End(1)
+    assert a.hears(wiped.says(), 20) is Verdict.STALE
+    a.adjacency.expire(10 + DEAD_NS)
+    assert a.hears(wiped.says(), 10 + DEAD_NS) is Verdict.HEARD
+    assert wiped.hears(a.says()) is Verdict.TAKEN
+    assert a.hears(wiped.says(), 200) is Verdict.TAKEN
