@@ -1,0 +1,140 @@
+"""A leader and a standby over one simulated network: the standby hears what becomes durable, and every router.
+
+Each router has a session with both. What is under way to either is lost with it.
+"""
+
+from collections import deque
+
+from controller.core.controller import Controller, CoreSettings
+from controller.core.messages import CircuitStatus
+from controller.core.network import Network
+from controller.core.records import StateChange, StoredState
+from controller.core.replica import Replica
+from digitalgrid.gridfile import Grid
+from digitalgrid.model import RouterLsa
+from tests.support.simulated_network import Session, SimulatedNetwork, SyncDone
+
+ToStandby = RouterLsa | SyncDone | CircuitStatus
+
+
+class SimulatedCluster(SimulatedNetwork):
+    """What a session of the leader's says of the network, one of the standby's says too, in its own time."""
+
+    def __init__(self, grid: Grid, settings: CoreSettings | None = None) -> None:
+        self.standby: Replica | None = None
+        self.standby_sessions: dict[str, deque[ToStandby]] = {}
+        # Durable, and not with the standby yet.
+        self.changes: deque[StateChange] = deque()
+        super().__init__(grid, settings)
+        self.start_standby()
+
+    def start_standby(self) -> None:
+        """A new one, which is given the state as it is now; routers dial it as well."""
+        self.standby = Replica(Network(self.settings.lsa_max_age_ns), self.now_ns)
+        self.changes.clear()
+        self.standby.on_state(self._durable())
+        for router_id in self.sessions:
+            self._dial_standby(router_id)
+
+    def _durable(self) -> StoredState:
+        store = self.store
+        return StoredState(store.epoch, tuple(store.records.values()), store.counters)
+
+    # What the standby hears
+
+    def make_durable(self, count: int) -> None:
+        if self.core is not None:
+            self._follow(count)
+        super().make_durable(count)
+
+    def _follow(self, count: int) -> None:
+        self.changes.extend(change for _, change in list(self.store.pending)[:count])
+
+    def _dial_standby(self, router_id: str) -> None:
+        assert self.standby is not None
+        self.now_ns += 1
+        self.standby.on_connected(router_id, self.now_ns)
+        router = self.grid.routers[router_id]
+        told = [CircuitStatus(key, state) for key, state in sorted(router.told.items())]
+        self.standby_sessions[router_id] = deque([router.lsa(), *told, SyncDone()])
+
+    def connect(self, router_id: str) -> None:
+        super().connect(router_id)
+        if self.standby is not None:
+            self._dial_standby(router_id)
+
+    def disconnect(self, router_id: str) -> None:
+        super().disconnect(router_id)
+        if self.standby is not None and self.standby_sessions.pop(router_id, None) is not None:
+            self.now_ns += 1
+            self.standby.on_disconnected(router_id, self.now_ns)
+
+    def report(self) -> None:
+        before = {key: len(each.to_controller) for key, each in self.sessions.items()}
+        super().report()
+        self._copy(before)
+
+    def advertise(self, *router_ids: str) -> None:
+        before = {key: len(each.to_controller) for key, each in self.sessions.items()}
+        super().advertise(*router_ids)
+        self._copy(before)
+
+    def _copy(self, before: dict[str, int]) -> None:
+        """What has just been said to the leader is said to the standby."""
+        for router_id, count in before.items():
+            heard = self.standby_sessions.get(router_id)
+            if heard is not None:
+                heard.extend(list(self.sessions[router_id].to_controller)[count:])
+
+    def deliver_to_standby(self, router_id: str) -> None:
+        standby = self.standby
+        assert standby is not None
+        message = self.standby_sessions[router_id].popleft()
+        self.now_ns += 1
+        match message:
+            case RouterLsa():
+                standby.on_lsa(message, self.now_ns)
+            case SyncDone():
+                standby.on_sync_done(router_id, self.now_ns)
+            case CircuitStatus():
+                standby.on_status(router_id, message, self.now_ns)
+        standby.take_effects()
+
+    def apply_change(self) -> None:
+        assert self.standby is not None
+        self.standby.on_change(self.changes.popleft())
+        self.standby.take_effects()
+
+    def inform_standby(self) -> None:
+        """Everything that is under way to it arrives."""
+        while self.changes:
+            self.apply_change()
+        for router_id, messages in self.standby_sessions.items():
+            while messages:
+                self.deliver_to_standby(router_id)
+
+    def deliver_all(self) -> None:
+        super().deliver_all()
+        if self.standby is not None:
+            self.inform_standby()
+
+    # Roles
+
+    def fail_over(self, written: int) -> None:
+        """The leader dies, with ``written`` of what it was writing durable; the standby takes over as it is.
+
+        It reads the store, and goes on with its own sessions and what is under way in them.
+        """
+        standby = self.standby
+        assert standby is not None
+        self.store.write(written)
+        self.store.pending.clear()
+        self.changes.clear()
+        self.sessions = {
+            router_id: Session(to_controller=deque(messages))
+            for router_id, messages in self.standby_sessions.items()
+        }
+        self.standby, self.standby_sessions = None, {}
+        self.core = Controller(self.store.load(), self.settings, self.now_ns, standby.network)
+        self._carry_out()
+        self.start_standby()
