@@ -5,7 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,8 +16,8 @@ from controller.core.route import Route, RouteLink
 from controller.store.protocol import StoreError
 from controller.store.sqlite import SqliteStore
 from digitalgrid.model import ElectionId
-
-_TIMEOUT_S = 10
+from tests.support.durability import Durability
+from tests.support.records import audit_entry, circuit_record
 
 
 def record(circuit_id: int, power_w: float = 1000.0, ended_as: str = "") -> CircuitRecord:
@@ -39,72 +39,51 @@ def record(circuit_id: int, power_w: float = 1000.0, ended_as: str = "") -> Circ
     )
 
 
-class Durability:
-    """Waits for tickets, or for the failure."""
-
-    def __init__(self, store: SqliteStore) -> None:
-        self._changed = threading.Condition()
-        self._ticket = 0
-        self.failure: StoreError | None = None
-        store.start(self._on_durable, self._on_failure)
-
-    def _on_durable(self, ticket: int) -> None:
-        with self._changed:
-            self._ticket = ticket
-            self._changed.notify_all()
-
-    def _on_failure(self, error: StoreError) -> None:
-        with self._changed:
-            self.failure = error
-            self._changed.notify_all()
-
-    def wait(self, ticket: int) -> None:
-        with self._changed:
-            done = self._changed.wait_for(
-                lambda: self._ticket >= ticket or self.failure, timeout=_TIMEOUT_S
-            )
-        assert done
+def change(*circuits: CircuitRecord) -> StateChange:
+    return StateChange(circuits, Counters(1000, 1000, 1000))
 
 
-def change(*circuits: CircuitRecord, forgotten: tuple[int, ...] = ()) -> StateChange:
-    return StateChange(circuits, Counters(10, 20), forgotten)
+def written(path: Path, circuits: int = 1, audit: int = 0) -> None:
+    """A store that was closed in good order."""
+    store = SqliteStore(path)
+    store.load()
+    Durability(store)
+    records = tuple(circuit_record(number) for number in range(1, circuits + 1))
+    entries = tuple(audit_entry(number) for number in range(1, audit + 1))
+    store.submit(1, StateChange(records, Counters(1000, 1000, 1000), (), entries))
+    store.close()
 
 
-def test_everything_comes_back_under_a_higher_epoch(tmp_path: Path) -> None:
+def refused(path: Path) -> str:
+    """Why nobody can lead with the file, which is left as it is."""
+    before = path.read_bytes()
+    with pytest.raises(StoreError) as refusal:
+        store = SqliteStore(path)
+        try:
+            store.load()
+        finally:
+            store.close()
+    assert path.read_bytes() == before
+    message = str(refusal.value)
+    assert str(path) in message
+    return message
+
+
+def test_every_field_of_a_record_comes_back(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite"
     store = SqliteStore(path)
     assert store.load().circuits == ()
     first_election = store.election_id
-    durability = Durability(store)
-    store.submit(1, change(record(1), record(2)))
-    store.submit(2, change(record(1, power_w=2000.0)))
-    store.submit(3, change(record(3), forgotten=(2,)))
-    durability.wait(3)
+    Durability(store)
+    store.submit(1, change(record(1), record(2, 2000.0, "withdrawn")))
     store.close()
 
     again = SqliteStore(path)
     state = again.load()
     again.close()
-    assert sorted(state.circuits, key=lambda each: each.circuit_id) == [
-        record(1, power_w=2000.0),
-        record(3),
-    ]
-    assert state.counters == Counters(10, 20)
+    assert state.circuits == (record(1), record(2, 2000.0, "withdrawn"))
     assert again.election_id > first_election > ElectionId(0, 0)
     assert state.epoch == 2
-
-
-def test_close_writes_what_was_submitted(tmp_path: Path) -> None:
-    path = tmp_path / "store.sqlite"
-    store = SqliteStore(path)
-    store.load()
-    Durability(store)
-    for ticket in range(1, 1001):
-        store.submit(ticket, change(record(ticket)))
-    store.close()
-    again = SqliteStore(path)
-    assert len(again.load().circuits) == 1000
-    again.close()
 
 
 def test_a_second_daemon_is_kept_out(tmp_path: Path) -> None:
@@ -116,49 +95,145 @@ def test_a_second_daemon_is_kept_out(tmp_path: Path) -> None:
     SqliteStore(path).close()
 
 
+def test_the_daemon_may_act_while_it_has_the_lock(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "store.sqlite")
+    assert store.may_act()
+    store.close()
+    assert not store.may_act()
+
+
+def test_a_directory_is_no_store(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="is a directory; name a file"):
+        SqliteStore(tmp_path)
+
+
 def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite"
-    SqliteStore(path).close()
-    with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE meta SET value = 99 WHERE key = 'schema_version'")
+    written(path)
+    _execute(path, "UPDATE meta SET value = 99 WHERE key = 'schema_version'")
+    assert "schema version 99, this program reads up to 2" in refused(path)
+
+
+def _execute(path: Path, *statements: str) -> None:
+    connection = sqlite3.connect(path)
+    for statement in statements:
+        connection.execute(statement)
+    connection.commit()
     connection.close()
-    with pytest.raises(StoreError, match="schema version 99"):
-        SqliteStore(path)
 
 
-def test_a_damaged_file_is_reported_and_kept(tmp_path: Path) -> None:
+def _replace(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def _overwrite(path: Path, start: int, data: bytes) -> None:
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(data)
+
+
+def _flip_bit_of_record(path: Path) -> None:
+    content = path.read_bytes()
+    at = content.index(b"request-7")
+    _overwrite(path, at, bytes((content[at] ^ 1,)))
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
+    "no database": (lambda path: _replace(path, b"never was a database" * 100), "not a database"),
+    "empty": (lambda path: _replace(path, b""), "it is empty"),
+    "truncated": (lambda path: os.truncate(path, path.stat().st_size // 2), "damaged"),
+    "cut within a page": (lambda path: os.truncate(path, 5000), "damaged"),
+    # The upper half of a page was written, the lower was not.
+    "torn page": (lambda path: _overwrite(path, 3 * 4096, bytes(2048)), "damaged"),
+    "flipped bit": (_flip_bit_of_record, "circuit 7: damaged CircuitRecord"),
+    "exchanged records": (
+        lambda path: _execute(path, "UPDATE circuits SET circuit_id = 777 WHERE circuit_id = 7"),
+        "circuit 7 is in the place of 777",
+    ),
+    "no table": (lambda path: _execute(path, "DROP TABLE circuits"), "circuits is missing"),
+    "no meta": (lambda path: _execute(path, "DROP TABLE meta"), "no such table: meta"),
+    "no trigger": (lambda path: _execute(path, "DROP TRIGGER audit_ascends"), "audit_ascends"),
+    "no version": (
+        lambda path: _execute(path, "DELETE FROM meta WHERE key = 'schema_version'"),
+        "no schema_version",
+    ),
+    "no generation": (
+        lambda path: _execute(path, "DELETE FROM meta WHERE key = 'generation'"),
+        "no generation",
+    ),
+    "another counter": (
+        lambda path: _execute(path, "UPDATE meta SET value = 1 WHERE key = 'next_circuit_id'"),
+        "checksum of meta",
+    ),
+    "another program's": (
+        lambda path: _execute(path, "DROP TABLE meta", "CREATE TABLE meta (key, value)"),
+        "no schema_version",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", sorted(DAMAGES))
+def test_a_damaged_file_is_reported_and_kept(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "store.sqlite"
-    path.write_bytes(b"this is no database, and never was" * 100)
-    with pytest.raises(StoreError, match="cannot be opened as a store"):
-        SqliteStore(path)
-    assert path.read_bytes().startswith(b"this is no database")
+    written(path, circuits=200)
+    do_damage, expected = DAMAGES[damage]
+    do_damage(path)
+    message = refused(path)
+    assert expected in message
+    assert "restore a backup" in message
 
 
-def test_a_damaged_record_is_reported(tmp_path: Path) -> None:
+def test_a_log_without_its_store_is_not_taken_for_the_log_of_a_new_one(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite"
-    SqliteStore(path).close()
-    with sqlite3.connect(path) as connection:
-        connection.execute("INSERT INTO circuits VALUES (1, 'r', '', '{\"circuit_id\": 1}')")
-    connection.close()
+    Path(f"{path}-wal").write_bytes(b"frames")
+    with pytest.raises(StoreError, match="is left of a store"):
+        SqliteStore(path)
+    assert not path.exists()
+
+
+def test_what_is_left_of_a_creation_that_was_killed_is_no_hindrance(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    Path(f"{path}.new").write_bytes(b"half a store")
+    written(path)
+    assert not Path(f"{path}.new").exists()
+
+
+def test_a_load_that_fails_does_not_count_as_a_term(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    written(path, circuits=200)
+    sound = path.read_bytes()
+    _flip_bit_of_record(path)
+    refused(path)
+    path.write_bytes(sound)
     store = SqliteStore(path)
-    with pytest.raises(StoreError, match="damaged"):
-        store.load()
+    assert store.load().epoch == 2
     store.close()
 
 
-def test_a_failed_write_is_reported(tmp_path: Path) -> None:
+def test_a_failed_write_is_reported_with_the_file(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite"
     store = SqliteStore(path)
     store.load()
-    with sqlite3.connect(path) as connection:
-        connection.execute("DROP TABLE circuits")
-    connection.close()
+    _execute(path, "DROP TABLE circuits")
     durability = Durability(store)
     store.submit(1, change(record(1)))
-    durability.wait(1)
-    assert durability.failure is not None
-    assert "cannot be written" in str(durability.failure)
+    assert f"{path}: is damaged (no such table" in str(durability.wait_for_failure())
     store.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit SET who = 'somebody else'",
+        "DELETE FROM audit",
+        "INSERT OR REPLACE INTO audit SELECT seq, 0, '', '', '', '', '', '', 0 FROM audit",
+    ],
+)
+def test_the_audit_log_is_append_only(tmp_path: Path, statement: str) -> None:
+    path = tmp_path / "store.sqlite"
+    written(path, audit=3)
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        _execute(path, statement)
 
 
 _ACKNOWLEDGE = """

@@ -1,0 +1,155 @@
+"""Files of schema version 1, as that version wrote them."""
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from controller.core.circuit import Constraints
+from controller.core.records import CircuitRecord, Counters, GenerationRecord
+from controller.core.route import Route, RouteLink
+from controller.store.protocol import StoreError
+from controller.store.sqlite import SqliteAccess, SqliteStore
+from controller.store.sqlite import schema as schema_module
+from digitalgrid.model import ElectionId
+
+_VERSION_1 = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL);
+CREATE TABLE circuits (
+    circuit_id INTEGER PRIMARY KEY,
+    request_id TEXT NOT NULL,
+    ended_as TEXT NOT NULL,
+    record BLOB NOT NULL
+);
+"""
+_META = {
+    "schema_version": 1,
+    "generation": 1_700_000_000,
+    "epoch": 4,
+    "next_circuit_id": 12,
+    "next_admission_seq": 31,
+}
+# As version 1 encoded it, by the names of fields.
+_RECORD = {
+    "circuit_id": 7,
+    "request_id": "request-7",
+    "request_fingerprint": "f",
+    "sink_id": "town",
+    "source_ids": ["pv", "gas"],
+    "constraints": {"max_loss_fraction": 0.1, "max_hops": None, "avoid_ids": ["r9"]},
+    "power_w": 1000.0,
+    "priority": 3,
+    "admin_up": True,
+    "last_generation": 2,
+    "ended_as": "",
+    "generations": [
+        {
+            "generation": 2,
+            "admission_seq": 30,
+            "route": {
+                "source_id": "pv",
+                "sink_id": "town",
+                "router_ids": ["r1", "r2"],
+                "links": [
+                    {
+                        "link_id": "r1-r2",
+                        "from_router_id": "r1",
+                        "to_router_id": "r2",
+                        "sent_w": 1040.0,
+                        "received_w": 1030.0,
+                        "current_a": 0.05,
+                        "resistance_ohm": 0.5,
+                        "voltage_v": 20000.0,
+                    }
+                ],
+                "entering_w": [1100.0, 1030.0],
+                "power_w": 1000.0,
+                "efficiency": [0.97, 0.97],
+            },
+            "retiring": False,
+            "freed_ids": ["r2"],
+        }
+    ],
+}
+# The first releases did not write freed_ids.
+_OLDER = {**_RECORD, "circuit_id": 8, "ended_as": "withdrawn", "generations": []}
+
+_LINK = RouteLink("r1-r2", "r1", "r2", 1040.0, 1030.0, 0.05, 0.5, 20000.0)
+_ROUTE = Route("pv", "town", ("r1", "r2"), (_LINK,), (1100.0, 1030.0), 1000.0, (0.97, 0.97))
+_EXPECTED = CircuitRecord(
+    circuit_id=7,
+    request_id="request-7",
+    request_fingerprint="f",
+    sink_id="town",
+    source_ids=("pv", "gas"),
+    constraints=Constraints(0.1, None, ("r9",)),
+    power_w=1000.0,
+    priority=3,
+    admin_up=True,
+    last_generation=2,
+    ended_as="",
+    generations=(GenerationRecord(2, 30, _ROUTE, False, ("r2",)),),
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "store.sqlite"
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.executescript(_VERSION_1)
+    connection.executemany("INSERT INTO meta VALUES (?, ?)", _META.items())
+    for each in (_RECORD, _OLDER):
+        row = (each["circuit_id"], each["request_id"], each["ended_as"], json.dumps(each).encode())
+        connection.execute("INSERT INTO circuits VALUES (?, ?, ?, ?)", row)
+    connection.commit()
+    connection.close()
+    return path
+
+
+def dump(path: Path) -> list[str]:
+    connection = sqlite3.connect(path)
+    lines = list(connection.iterdump())
+    connection.close()
+    return lines
+
+
+def test_a_store_of_version_1_is_led_with_as_it_was(path: Path) -> None:
+    store = SqliteStore(path)
+    state = store.load()
+    store.close()
+    assert state.circuits[0] == _EXPECTED
+    assert [each.circuit_id for each in state.circuits] == [7, 8]
+    assert state.counters == Counters(12, 31, 1)
+    assert store.election_id == ElectionId(1_700_000_000, 5)
+    assert SqliteAccess(path).verify() == []
+
+
+def test_a_migration_that_fails_leaves_everything_as_it_was(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(connection: sqlite3.Connection) -> None:
+        raise StoreError("the second step failed")
+
+    before = dump(path)
+    monkeypatch.setattr(schema_module, "MIGRATIONS", (*schema_module.MIGRATIONS, fail))
+    with pytest.raises(StoreError, match="the second step failed"):
+        SqliteStore(path)
+    assert dump(path) == before
+
+
+def test_a_damaged_record_of_version_1_is_reported_and_kept(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE circuits SET record = '{' WHERE circuit_id = 8")
+    connection.commit()
+    connection.close()
+    before = dump(path)
+    with pytest.raises(StoreError, match=r"store\.sqlite: is damaged \(a circuit of schema ver"):
+        SqliteStore(path)
+    assert dump(path) == before
+
+
+def test_tools_say_how_an_older_store_is_brought_up_to_date(path: Path) -> None:
+    with pytest.raises(StoreError, match="start the daemon with it once"):
+        SqliteAccess(path).read()
