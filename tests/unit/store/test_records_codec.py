@@ -1,0 +1,43 @@
+"""Records as bytes: every flipped bit is noticed."""
+
+import gc
+
+import pytest
+
+from controller.core.records import AuditEntry, CircuitRecord
+from controller.store.protocol import StoreError
+from controller.store.records_codec import decode, decoding_many, encode
+from tests.support.records import audit_entry, circuit_record
+
+
+def test_records_and_entries_make_the_round_trip() -> None:
+    assert decode(encode(circuit_record(7)), CircuitRecord) == circuit_record(7)
+    assert decode(encode(audit_entry(7)), AuditEntry) == audit_entry(7)
+
+
+@pytest.mark.parametrize("original", [circuit_record(7), audit_entry(7)], ids=["circuit", "entry"])
+def test_every_flipped_bit_is_reported(original: CircuitRecord | AuditEntry) -> None:
+    sound = encode(original)
+    for bit in range(8 * len(sound)):
+        damaged = bytearray(sound)
+        damaged[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(StoreError, match="damaged"):
+            decode(bytes(damaged), type(original))
+
+
+@pytest.mark.parametrize("length", [0, 3, 4, 50])
+def test_what_is_cut_off_is_reported(length: int) -> None:
+    with pytest.raises(StoreError, match="damaged CircuitRecord"):
+        decode(encode(circuit_record(7))[:length], CircuitRecord)
+
+
+def test_another_kind_of_record_is_reported() -> None:
+    with pytest.raises(StoreError, match="damaged CircuitRecord"):
+        decode(encode(audit_entry(7)), CircuitRecord)
+
+
+def test_the_search_for_cycles_goes_on_after_a_failure() -> None:
+    with pytest.raises(StoreError), decoding_many():
+        assert not gc.isenabled()
+        raise StoreError("damaged")
+    assert gc.isenabled()
