@@ -1,0 +1,173 @@
+"""``dgc store``: what is printed, and how it exits."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from controller.cli import main
+from controller.config import ControllerConfig, EtcdConfig, StoreConfig
+from controller.core.records import AuditEntry, Counters, StateChange
+from controller.store.etcd.access import EtcdAccess
+from controller.store.sqlite import SqliteAccess, SqliteStore
+from controller.store_verbs import open_access
+from tests.support.durability import Durability
+from tests.support.records import circuit_record
+
+# 2026-01-31T12:00:00Z
+_NOON_UNIX_NS = 1_769_860_800_000_000_000
+_ENTRIES = tuple(
+    AuditEntry(seq, _NOON_UNIX_NS + at_ns, "ops@10.0.0.1", "admit", subject, "[b]1 MW", "admitted")
+    for seq, at_ns, subject in ((1, -1, "7"), (2, 0, "8"), (3, 1, "7"))
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "store.sqlite"
+    store = SqliteStore(path)
+    store.load()
+    Durability(store)
+    records = tuple(circuit_record(number) for number in range(1, 4))
+    store.submit(1, StateChange(records, Counters(4, 1, 4), (), _ENTRIES))
+    store.close()
+    return path
+
+
+def dgc_store(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["store", *map(str, arguments)])
+
+
+def test_an_export_is_imported_into_a_new_store(path: Path, tmp_path: Path) -> None:
+    export, copy = tmp_path / "export.jsonl", tmp_path / "copy.sqlite"
+    assert dgc_store("export", export, "--path", path).exit_code == 0
+    assert dgc_store("import", export, "--path", copy).exit_code == 0
+    contents = SqliteAccess(copy).read()
+    assert len(list(contents.circuits)) == 3
+    assert tuple(contents.audit) == _ENTRIES
+
+
+def test_an_export_to_standard_output_is_the_same(path: Path, tmp_path: Path) -> None:
+    dgc_store("export", tmp_path / "export.jsonl", "--path", path)
+    printed = dgc_store("export", "--path", path)
+    assert printed.exit_code == 0
+    assert printed.stdout_bytes == (tmp_path / "export.jsonl").read_bytes()
+
+
+def test_an_export_that_fails_leaves_the_one_before(path: Path, tmp_path: Path) -> None:
+    export = tmp_path / "export.jsonl"
+    export.write_text("the one before")
+    store = SqliteStore(path)
+    store._connection.execute("UPDATE circuits SET record = x'00' WHERE circuit_id = 2")
+    store.close()
+    result = dgc_store("export", export, "--path", path)
+    assert (result.exit_code, "circuit 2: damaged" in result.stderr) == (1, True)
+    assert export.read_text() == "the one before"
+    assert not export.with_name("export.jsonl.new").exists()
+
+
+def test_an_import_is_refused_where_a_daemon_or_circuits_are(path: Path, tmp_path: Path) -> None:
+    export = tmp_path / "export.jsonl"
+    dgc_store("export", export, "--path", path)
+    result = dgc_store("import", export, "--path", path)
+    assert (result.exit_code, "is not empty" in result.stderr) == (1, True)
+    store = SqliteStore(tmp_path / "empty.sqlite")
+    result = dgc_store("import", export, "--path", tmp_path / "empty.sqlite")
+    store.close()
+    assert (result.exit_code, "another daemon uses" in result.stderr) == (1, True)
+
+
+def test_a_cut_export_is_refused_before_anything_is_made(path: Path, tmp_path: Path) -> None:
+    export, copy = tmp_path / "export.jsonl", tmp_path / "copy.sqlite"
+    dgc_store("export", export, "--path", path)
+    export.write_bytes(export.read_bytes()[:-20])
+    result = dgc_store("import", export, "--path", copy)
+    assert (result.exit_code, "cut off" in result.stderr) == (1, True)
+    assert not copy.exists()
+
+
+def test_verify_prints_what_is_wrong(path: Path) -> None:
+    assert dgc_store("verify", "--path", path).exit_code == 0
+    store = SqliteStore(path)
+    store._connection.execute("UPDATE circuits SET record = x'00'")
+    store.close()
+    result = dgc_store("verify", "--path", path)
+    assert result.exit_code == 1
+    assert len(result.stdout.splitlines()) == 3
+
+
+def test_a_backup_is_made_once(path: Path, tmp_path: Path) -> None:
+    target = tmp_path / "copy.sqlite"
+    assert dgc_store("backup", target, "--path", path).exit_code == 0
+    assert SqliteAccess(target).verify() == []
+    assert dgc_store("backup", target, "--path", path).exit_code == 1
+
+
+def test_audit_prints_one_object_a_line(path: Path) -> None:
+    result = dgc_store("audit", "-o", "json", "--path", path)
+    assert result.exit_code == 0
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [each["seq"] for each in lines] == [1, 2, 3]
+    assert lines[0] == {
+        "seq": 1,
+        "at_unix_ns": _NOON_UNIX_NS - 1,
+        "who": "ops@10.0.0.1",
+        "action": "admit",
+        "subject": "7",
+        "asked": "[b]1 MW",
+        "decided": "admitted",
+        "why": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "seqs"),
+    [
+        (["--subject", "7"], [1, 3]),
+        (["--since", "2026-01-31T12:00"], [2, 3]),
+        (["--since", "2026-01-31T13:00:00+01:00"], [2, 3]),
+        (["--since", "2026-01-31T12:00Z", "--subject", "7"], [3]),
+        (["--since", "2026-02-01"], []),
+    ],
+)
+def test_audit_prints_only_what_is_asked_for(
+    path: Path, options: list[str], seqs: list[int]
+) -> None:
+    result = dgc_store("audit", "-o", "json", "--path", path, *options)
+    assert [json.loads(line)["seq"] for line in result.stdout.splitlines()] == seqs
+
+
+def test_audit_prints_a_table_of_what_was_said_literally(path: Path) -> None:
+    result = dgc_store("audit", "--path", path)
+    assert result.exit_code == 0
+    assert "2026-01-31 11:59:59.999" in result.stdout
+    assert "[b]1 MW" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["verify", "--path", "a", "--config", "b"],
+        ["audit", "--since", "yesterday", "--path", "a"],
+        ["verify", "--config", "not-there.yaml"],
+        ["backup"],
+    ],
+)
+def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
+    assert dgc_store(*arguments).exit_code == 2
+
+
+def test_the_configuration_of_the_daemon_chooses_the_store(path: Path, tmp_path: Path) -> None:
+    config = tmp_path / "dgc.yaml"
+    config.write_text(f"store:\n  path: {path}\n")
+    assert dgc_store("verify", "--config", config).exit_code == 0
+    etcd = EtcdConfig(endpoints=("127.0.0.1:1",))
+    assert isinstance(open_access(ControllerConfig(store=StoreConfig(etcd=etcd))), EtcdAccess)
+
+
+def test_a_store_in_etcd_has_no_file_to_back_up(tmp_path: Path) -> None:
+    config = tmp_path / "dgc.yaml"
+    config.write_text("store:\n  etcd:\n    endpoints: ['127.0.0.1:1']\n")
+    result = dgc_store("backup", tmp_path / "copy", "--config", config)
+    assert (result.exit_code, "dgc store export" in result.stderr) == (1, True)
