@@ -30,6 +30,7 @@ async def _run(scenarios: list[Scenario], rounds: int | None, seed: int, bars: B
         report = await scenario.run(total, seed, note)
         together.figures |= report.figures
         together.failures += report.failures
+        together.missed += report.missed
     return together
 
 
@@ -62,12 +63,12 @@ def main(names: tuple[str, ...], rounds: int | None, seed: int, output: Path) ->
     chosen = [SCENARIOS[name] for name in names or SCENARIOS]
     with Bars(*columns, console=console) as bars:
         report = asyncio.run(_run(chosen, rounds, seed, bars))
-    for failure in report.failures:
+    for failure in report.failures + report.missed:
         console.print(failure, style="bold red", markup=False)
     Console(width=None if sys.stdout.isatty() else 160).print(_table(report))
-    result = {"seed": seed, **report.figures, "failures": report.failures}
+    result = {"seed": seed, **report.figures, "failures": report.failures, "missed": report.missed}
     output.write_text(json.dumps(result, indent=1) + "\n")
-    sys.exit(1 if report.failures else 0)
+    sys.exit(1 if report.failures or report.missed else 0)
 
 
 if __name__ == "__main__":

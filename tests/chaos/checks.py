@@ -72,27 +72,30 @@ async def connected(client: AsyncPowerClient, routers: int) -> None:
 
 async def check_state(client: AsyncPowerClient, journal: Journal, findings: Findings) -> None:
     """What a controller says right after an accident, before anything that was not answered is repeated."""
-    circuits = (await client.list_circuits(include_ended=True)).circuits
+    check_promises(journal, (await client.list_circuits(include_ended=True)).circuits, findings)
+    findings.over_subscribed += _over_subscribed(await client.get_topology())
+
+
+def check_promises(journal: Journal, circuits: Sequence[pb.Circuit], findings: Findings) -> None:
     findings.lost += _lost(journal, circuits)
     findings.torn += _torn(journal, circuits)
-    findings.over_subscribed += _over_subscribed(await client.get_topology())
 
 
 async def check_settled(
     client: AsyncPowerClient, routers: Routers, journal: Journal, findings: Findings
 ) -> None:
     """With nobody asking: all that is promised runs or waits, and routers hold exactly what the controller says."""
-    unsettled: list[str] = []
+    left: list[str] = []
     try:
         async with asyncio.timeout(_SETTLED_WITHIN_S):
             while True:
                 circuits = (await client.list_circuits(include_ended=True)).circuits
-                unsettled = _unsettled(circuits, await routers.held())
-                if not unsettled:
+                left = unsettled(circuits, await routers.held())
+                if not left:
                     break
                 await asyncio.sleep(_POLL_S)
     except TimeoutError:
-        findings.torn += [f"{each}, after {_SETTLED_WITHIN_S:g} s" for each in unsettled]
+        findings.torn += [f"{each}, after {_SETTLED_WITHIN_S:g} s" for each in left]
     await check_state(client, journal, findings)
     findings.other += journal.faults
     journal.faults.clear()
@@ -206,7 +209,7 @@ def _over_subscribed(topology: pb.Topology) -> Iterator[str]:
             yield f"{name}: {reserved:.6g} is reserved of {limit:.6g}"
 
 
-def _unsettled(
+def unsettled(
     circuits: Iterable[pb.Circuit], held: set[tuple[str, CircuitGeneration]]
 ) -> list[str]:
     found = []
