@@ -5,6 +5,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from time import monotonic
 
+from controller.core.errors import Refusal, RefusalCode
 from controller.northbound.codec import circuit_to_pb
 from controller.northbound.topology_codec import topology_to_pb
 from controller.runtime import Runtime
@@ -16,7 +17,8 @@ TOPOLOGY_PACE_S = 0.1
 
 async def circuit_events(runtime: Runtime) -> AsyncGenerator[pb.WatchCircuitsResponse]:
     """All circuits that have not ended, a marker, then each that changes, as it stands when it is sent."""
-    circuits = runtime.core.book.circuits
+    grid = runtime.grid
+    circuits = grid.book.circuits
     changed: dict[int, None] = {}
     wake = asyncio.Event()
 
@@ -25,6 +27,7 @@ async def circuit_events(runtime: Runtime) -> AsyncGenerator[pb.WatchCircuitsRes
         wake.set()
 
     runtime.circuit_listeners.add(note)
+    runtime.role_listeners.add(wake.set)
     try:
         for circuit_id in [key for key, each in circuits.items() if not each.state.ended]:
             changed.pop(circuit_id, None)
@@ -34,6 +37,8 @@ async def circuit_events(runtime: Runtime) -> AsyncGenerator[pb.WatchCircuitsRes
         while True:
             await wake.wait()
             wake.clear()
+            if runtime.core is not grid:
+                raise _role_changed()
             while changed:
                 circuit_id = next(iter(changed))
                 del changed[circuit_id]
@@ -41,6 +46,7 @@ async def circuit_events(runtime: Runtime) -> AsyncGenerator[pb.WatchCircuitsRes
                     yield pb.WatchCircuitsResponse(circuit=circuit_to_pb(circuits[circuit_id]))
     finally:
         runtime.circuit_listeners.discard(note)
+        runtime.role_listeners.discard(wake.set)
 
 
 async def topologies(runtime: Runtime) -> AsyncGenerator[pb.Topology]:
@@ -51,15 +57,25 @@ async def topologies(runtime: Runtime) -> AsyncGenerator[pb.Topology]:
         # Reservations are part of the view, and change with the circuits that hold them.
         wake.set()
 
+    runtime.role_listeners.add(wake.set)
     runtime.topology_listeners.add(wake.set)
     runtime.circuit_listeners.add(note_circuit)
     try:
         while True:
             wake.clear()
             sent_at_s = monotonic()
-            yield runtime.handle(topology_to_pb)
+            yield runtime.look(topology_to_pb)
             await wake.wait()
             await asyncio.sleep(sent_at_s + TOPOLOGY_PACE_S - monotonic())
     finally:
+        runtime.role_listeners.discard(wake.set)
         runtime.topology_listeners.discard(wake.set)
         runtime.circuit_listeners.discard(note_circuit)
+
+
+def _role_changed() -> Refusal:
+    return Refusal(
+        RefusalCode.UNAVAILABLE,
+        "ROLE_CHANGED",
+        "this controller's role has changed, and with it what it knows; watch again",
+    )

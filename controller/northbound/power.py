@@ -115,7 +115,7 @@ class PowerService(PowerServiceServicer):
     async def GetCircuit(  # noqa: N802
         self, request: pb.GetCircuitRequest, context: grpc.aio.ServicerContext
     ) -> pb.GetCircuitResponse:
-        circuit = self._runtime.core.book.get(_circuit_id(request))
+        circuit = self._runtime.grid.book.get(_circuit_id(request))
         return pb.GetCircuitResponse(circuit=circuit_to_pb(circuit))
 
     async def ListCircuits(  # noqa: N802
@@ -124,7 +124,7 @@ class PowerService(PowerServiceServicer):
         return pb.ListCircuitsResponse(
             circuits=[
                 circuit_to_pb(circuit)
-                for _, circuit in sorted(self._runtime.core.book.circuits.items())
+                for _, circuit in sorted(self._runtime.grid.book.circuits.items())
                 if request.request_id in ("", circuit.request_id)
                 and (request.include_ended or not circuit.state.ended)
             ]
