@@ -12,7 +12,7 @@ STAMPS := $(VENV)/.stamps
 EXTRAS := emulation,proto,test
 TOPOLOGY ?= topologies/elan9.grid.yaml
 
-DEBIAN_PACKAGES := mininet openvswitch-switch ethtool iputils-ping iproute2
+DEBIAN_PACKAGES := mininet openvswitch-switch ethtool iputils-ping iproute2 etcd-server
 KERNELS := $(shell find controller/routing -name '*.py')
 PROTOS := $(shell find proto -name '*.proto')
 STUBS := $(PROTOS:proto/%.proto=%_pb2.py)
@@ -26,14 +26,16 @@ PYTHON := $(shell for python in python3 python3.14 python3.13 python3.12 python3
 SUDO := $(shell [ "$$(id -u)" = 0 ] || { sudo -n true 2>/dev/null && echo 'sudo -n'; })
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || sudo -n true 2>/dev/null && echo yes || echo no)
 
-.PHONY: help setup debian proto run stop demo mesh bench test lint clean
+.PHONY: help setup debian proto run stop demo mesh bench chaos test lint clean
 
 help: ## Says what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: debian $(STUBS) $(STAMPS)/compiled ## Makes .venv, installs Debian packages where it may, generates stubs, compiles kernels
 
-# Packages are looked for every time: that is quick, and right also after somebody removed one.
+# Packages are looked for every time: that is quick, and right also after somebody removed one. Of etcd only the program
+# is wanted, which tests start by themselves: RUNLEVEL keeps invoke-rc.d from starting the service that comes with it
+# (the emulation starts Open vSwitch where it does not run), and what systemd starts all the same is stopped.
 debian:
 	@missing=(); \
 	for package in $(DEBIAN_PACKAGES); do \
@@ -48,7 +50,12 @@ debian:
 		echo "setup: without them only the local backend works" >&2; \
 	else \
 		$(SUDO) apt-get update -q; \
-		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "$${missing[@]}"; \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+			apt-get install -qy --no-install-recommends "$${missing[@]}"; \
+		if [[ " $${missing[*]} " = *" etcd-server "* ]]; then \
+			$(SUDO) update-rc.d etcd disable; \
+			[ ! -d /run/systemd/system ] || $(SUDO) systemctl stop etcd; \
+		fi; \
 	fi
 
 $(STAMPS)/installed: setup.cfg pyproject.toml | debian
@@ -89,6 +96,9 @@ mesh: setup ## Measures how large a network this machine carries: 100 routers, 2
 bench: setup $(STAMPS)/measured ## Measures the routing engine beside its peers (bench.json); FULL=1 for all sizes
 	@$(BIN)/python -m benchmarks $(if $(FULL),--full)
 
+chaos: setup $(STAMPS)/measured ## Kills, stops and cuts off controllers and etcd, checks that no promise is lost (chaos.json)
+	@$(BIN)/python -m tests.chaos
+
 test: setup $(STAMPS)/measured lint ## Lint, types, arrows of the house, then all tests (as root also those with Mininet)
 	$(BIN)/pytest
 
@@ -100,5 +110,5 @@ lint: $(STUBS) $(STAMPS)/measured ## Style (ruff), types (mypy), who may import 
 
 clean: stop ## Removes .venv and all that is generated
 	rm -rf $(VENV) $(ORTOOLS) .run build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	rm -f $(STUBS) $(STUBS:.py=.pyi) $(STUBS:_pb2.py=_pb2_grpc.py) demo.json mesh.json bench.json
+	rm -f $(STUBS) $(STUBS:.py=.pyi) $(STUBS:_pb2.py=_pb2_grpc.py) demo.json mesh.json bench.json chaos.json
 	find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
