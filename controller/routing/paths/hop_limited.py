@@ -20,8 +20,12 @@ _FIRST_LABELS = 256
 def least_power_in_few_hops(
     arcs: Arcs, room: Room, bounds: Bounds, ask: Ask, sink_w: float, how: int, share: float
 ) -> tuple[int, int]:
-    """Labels of one router leave the heap by power, so that one with more hops than an earlier one is no use."""
-    nodes, touched, fewest_hops = room.nodes, room.touched, room.fewest_hops
+    """A label is no use where the last one that was settled at its router has neither more hops nor more power.
+
+    Labels of one router mostly leave the heap by power, so that the last one has the fewest hops; but where bounds
+    miss the triangle inequality a label of less power may come later.
+    """
+    nodes, touched, settled_hops = room.nodes, room.touched, room.settled_hops
     keys, items = room.keys, room.items
     labels = np.empty(_FIRST_LABELS, dtype=_LABEL)
     _set_label(labels, 0, sink_w, ask.sink, -1, -1, 0)
@@ -42,9 +46,10 @@ def least_power_in_few_hops(
         )
         if key > ask.limit_w or key == inf:
             break
-        if fewest_hops[node] <= hops:
+        if settled_hops[node] <= hops and nodes[node]["label_w"] <= label_w:
             continue
-        fewest_hops[node] = hops
+        settled_hops[node] = hops
+        nodes[node]["label_w"] = label_w
         settled += 1
         if nodes[node]["available_w"] * (1.0 + RELATIVE_TOLERANCE) >= label_w:
             found = index
@@ -54,10 +59,13 @@ def least_power_in_few_hops(
         for arc in range(arcs.start[node], arcs.start[node + 1]):
             tail = arcs.tail[arc]
             known_w = nodes[tail]["label_w"]
-            if fewest_hops[tail] <= hops + 1 or known_w < 0.0:
+            # What arrives is no more than what is needed, so most that are no use are told without working it out.
+            if settled_hops[tail] <= hops + 1 and known_w <= label_w:
                 continue
             needed_w = through_arc(arcs, arc, label_w, room.credit_a[arc])
-            if needed_w == inf:
+            if needed_w == inf or known_w < 0.0:
+                continue
+            if settled_hops[tail] <= hops + 1 and known_w <= needed_w:
                 continue
             if known_w == inf:
                 nodes[tail]["least_growth"] = least_growth(bounds, how, tail, share)
@@ -81,7 +89,7 @@ def least_power_in_few_hops(
         write_powers(arcs, room, ask, length, sink_w)
     for k in range(touched_count):
         nodes[touched[k]]["label_w"] = inf
-        fewest_hops[touched[k]] = NO_HOPS
+        settled_hops[touched[k]] = NO_HOPS
     return length, settled
 
 

@@ -18,7 +18,7 @@ _NODE = np.dtype(
 _FIRST_HEAP = 256
 # At a router without candidate sources.
 NOTHING_AVAILABLE_W = -1.0
-# Of a router that no label has reached.
+# Of a router where no label was settled.
 NO_HOPS = np.iinfo(np.int32).max
 
 Records = npt.NDArray[np.void]
@@ -47,7 +47,7 @@ class Room(NamedTuple):
 
     nodes: Records
     touched: Ints
-    fewest_hops: Ints
+    settled_hops: Ints
     credit_a: Floats
     keys: Floats
     items: Ints
