@@ -1,13 +1,20 @@
 """How much power must at least grow on its way: what leads a search towards the sources, compiled.
 
-A bound is the logarithm of the least growth of a label. Both kinds are known at no power and at a reference power;
-``ln(1 + R p / U²)`` is concave in p, so that what mixes both in proportion is a lower bound for a power between them.
+A bound is the least factor by which a label grows. Two figures are known of each router, which a question mixes in
+proportion.
 
-*Landmarks*: see ``landmark_bounds``.
-*Hierarchy*: the distance from the sources to a router, over shortcuts that first rise in rank and then fall.
+*Landmarks*: logarithms of the growth at no power and at a reference power, mixed for the power at the sink, because
+``ln(1 + R p / U²)`` is concave in p; see ``landmark_bounds``.
+
+*Hierarchy*: how little of what the sources inject can arrive at a router, over shortcuts that first rise in rank and
+then fall. If no less than P can be injected to serve the sink, and at most B of P arrives at a router, then a label of
+at least B there still grows by P/B or more, because what is lost grows faster than power. Labels are at least B: who
+needs less would be served by less than P. So near
+the sink bounds are as close as near a source. They may miss the triangle inequality a little: a search that they lead
+must take up a router again whose label falls after all.
 """
 
-from math import exp, inf
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
@@ -29,9 +36,21 @@ _BY_HIERARCHY = -1
 _UNKNOWN = -1.0
 
 
-class Climb(NamedTuple):
-    """A hierarchy, and distances from the sources by rank: ``rising`` those upward only, ``known`` the least.
+class Reading(NamedTuple):
+    """How the bounds of one question are read: ``how`` names the kind, or counts active landmarks; 0 if there are none.
 
+    The others are the weights of the two figures that are known of each router: at a lesser power, at the reference.
+    """
+
+    how: int
+    of_lesser: float
+    of_reference: float
+
+
+class Climb(NamedTuple):
+    """A hierarchy, and least shortfalls by rank, ``rising`` those over shortcuts upward only, ``known`` over all.
+
+    Both have two columns: the sources inject as much as the sink takes, or the reference power.
     ``touched`` lists the ranks that are known, ``touched_count[0]`` of them.
     """
 
@@ -71,15 +90,15 @@ def _climb(hierarchy: Hierarchy | None) -> Climb:
     none, no_weights = np.zeros(0, dtype=np.int32), np.zeros((0, 2))
     if hierarchy is None:
         empty = (none, none, none, none, no_weights, none, none, no_weights)
-        return Climb(*empty, np.zeros(0), np.zeros(0), none, np.zeros(1, dtype=np.int32), none)
+        return Climb(*empty, no_weights, no_weights, none, np.zeros(1, dtype=np.int32), none)
     count = len(hierarchy.rows.rank)
     return Climb(
         hierarchy.rows.rank,
         hierarchy.rows.parent,
         *hierarchy.up,
         *hierarchy.down,
-        np.full(count, inf),
-        np.full(count, _UNKNOWN),
+        np.full((count, 2), inf),
+        np.full((count, 2), _UNKNOWN),
         np.zeros(count, dtype=np.int32),
         np.zeros(1, dtype=np.int32),
         np.zeros(count, dtype=np.int32),
@@ -93,65 +112,92 @@ def worth_leading(sources: int, nodes: int) -> bool:
 
 
 @compiled_in_place
-def begin(bounds: Bounds, sink: int, sources: Ints, share: float) -> int:
-    """Prepare the bounds of one question. Says how they are to be read, and to be ended; 0 if there are none."""
+def begin(bounds: Bounds, sink: int, sources: Ints, sink_w: float) -> Reading:
+    """Prepare the bounds of one question: power for a sink from the best of the sources."""
     if len(sources) == 0:
-        return 0
+        return Reading(0, 0.0, 0.0)
     if len(bounds.climb.rank) > 0:
-        _rise(bounds.climb, sources, share)
-        return _BY_HIERARCHY
-    return choose_landmarks(bounds.by_landmarks, sink, sources, share)
+        return _read_hierarchy(bounds.climb, sink, sources, bounds.reference_w / sink_w)
+    share = min(sink_w / bounds.reference_w, 1.0)
+    active = choose_landmarks(bounds.by_landmarks, sink, sources, share)
+    return Reading(active, 1.0 - share, share)
 
 
 @compiled_in_place
-def least_growth(bounds: Bounds, how: int, node: int, share: float) -> float:
+def least_growth(bounds: Bounds, reading: Reading, node: int) -> float:
     """By what factor a label at this router grows at least until it is at a source. What is not known counts as 1."""
-    if how == 0:
+    if reading.how == 0:
         return 1.0
-    if how == _BY_HIERARCHY:
-        return exp(_distance(bounds.climb, bounds.climb.rank[node], share))
-    return growth_from_sources(bounds.by_landmarks, how, node, share)
+    if reading.how != _BY_HIERARCHY:
+        return growth_from_sources(bounds.by_landmarks, reading.how, node, reading.of_reference)
+    rank, known = bounds.climb.rank[node], bounds.climb.known
+    _descend(bounds.climb, rank)
+    if known[rank, 0] == inf:
+        return inf
+    of_lesser = reading.of_lesser * (1.0 + known[rank, 0])
+    return float(of_lesser + reading.of_reference * (1.0 + known[rank, 1]))
 
 
 @compiled_in_place
-def end(bounds: Bounds, how: int, sources: Ints) -> None:
+def end(bounds: Bounds, reading: Reading, sources: Ints) -> None:
     """Leave nothing of a question."""
-    if how != _BY_HIERARCHY:
+    if reading.how != _BY_HIERARCHY:
         return
     climb = bounds.climb
     for k in range(climb.touched_count[0]):
-        climb.known[climb.touched[k]] = _UNKNOWN
+        climb.known[climb.touched[k], 0] = _UNKNOWN
     climb.touched_count[0] = 0
     for source in sources:
         rank = climb.rank[source]
         while rank >= 0:
-            climb.rising[rank] = inf
+            climb.rising[rank, 0] = inf
+            climb.rising[rank, 1] = inf
             rank = climb.parent[rank]
 
 
 @compiled_in_place
-def _rise(climb: Climb, sources: Ints, share: float) -> None:
-    """Distances from the sources to all higher routers, over shortcuts that rise."""
+def _read_hierarchy(climb: Climb, sink: int, sources: Ints, asked: float) -> Reading:
+    """Find the least power that may serve the sink, which takes the reference power divided by ``asked``.
+
+    Reciprocals of powers, in parts of that of the reference: what arrives is concave in what is injected, so mixing
+    both columns says too little of it, and the injection for which the sink gets what it takes is not overestimated.
+    """
+    at_source = max(asked, 1.0)
+    _rise(climb, sources, at_source - 1.0)
+    rank = climb.rank[sink]
+    _descend(climb, rank)
+    lesser, reference = 1.0 + climb.known[rank, 0], 1.0 + climb.known[rank, 1]
+    share = 0.0
+    if reference < lesser < inf:
+        share = min((lesser - at_source) / (lesser - reference), 1.0)
+    injected = (1.0 - share) * at_source + share
+    return Reading(_BY_HIERARCHY, (1.0 - share) / injected, share / injected)
+
+
+@compiled_in_place
+def _rise(climb: Climb, sources: Ints, shortfall: float) -> None:
+    """From sources that inject this much less than the reference power, or all of it, to all higher routers."""
     rising, to, weight = climb.rising, climb.up_to, climb.up_weight
     for source in sources:
         rank = climb.rank[source]
-        rising[rank] = 0.0
+        rising[rank, 0] = shortfall
+        rising[rank, 1] = 0.0
         while rank >= 0:
-            so_far = rising[rank]
-            if so_far < inf:
+            lesser, reference = rising[rank, 0], rising[rank, 1]
+            if lesser < inf:
                 for entry in range(climb.up_start[rank], climb.up_start[rank + 1]):
-                    step = (1.0 - share) * weight[entry, 0] + share * weight[entry, 1]
-                    if so_far + step < rising[to[entry]]:
-                        rising[to[entry]] = so_far + step
+                    above, factor, addend = to[entry], weight[entry, 0], weight[entry, 1]
+                    rising[above, 0] = min(rising[above, 0], factor * lesser + addend)
+                    rising[above, 1] = min(rising[above, 1], factor * reference + addend)
             rank = climb.parent[rank]
 
 
 @compiled_in_place
-def _distance(climb: Climb, rank: int, share: float) -> float:
-    """Distance from the sources to a router, once that of all above it in the elimination tree is known."""
+def _descend(climb: Climb, rank: int) -> None:
+    """Make a router known, once all above it in the elimination tree are."""
     known, to, weight, stack = climb.known, climb.down_to, climb.down_weight, climb.stack
     depth, above = 0, rank
-    while above >= 0 and known[above] == _UNKNOWN:
+    while above >= 0 and known[above, 0] == _UNKNOWN:
         stack[depth] = above
         depth += 1
         above = climb.parent[above]
@@ -159,12 +205,13 @@ def _distance(climb: Climb, rank: int, share: float) -> float:
     climb.touched_count[0] = count + depth
     while depth > 0:
         depth -= 1
-        above = stack[depth]
-        least = climb.rising[above]
-        for entry in range(climb.down_start[above], climb.down_start[above + 1]):
-            step = (1.0 - share) * weight[entry, 0] + share * weight[entry, 1]
-            least = min(least, known[to[entry]] + step)
-        known[above] = least
-        climb.touched[count] = above
+        below = stack[depth]
+        lesser, reference = climb.rising[below, 0], climb.rising[below, 1]
+        for entry in range(climb.down_start[below], climb.down_start[below + 1]):
+            above, factor, addend = to[entry], weight[entry, 0], weight[entry, 1]
+            lesser = min(lesser, factor * known[above, 0] + addend)
+            reference = min(reference, factor * known[above, 1] + addend)
+        known[below, 0] = lesser
+        known[below, 1] = reference
+        climb.touched[count] = below
         count += 1
-    return float(known[rank])

@@ -136,13 +136,12 @@ def best_path(arcs: Arcs, room: Room, bounds: Bounds, ask: Ask, sources: Ints) -
     sink_w = ask.power_w / arcs.efficiency[ask.sink]
     if not sink_w <= ask.limit_w:
         return -1, 0
-    share = min(sink_w / bounds.reference_w, 1.0)
     if not worth_leading(len(sources), len(arcs.efficiency)):
         sources = sources[:0]
-    how = begin(bounds, ask.sink, sources, share)
+    reading = begin(bounds, ask.sink, sources, sink_w)
     if ask.most_hops < 0:
-        answer = least_power(arcs, room, bounds, ask, sink_w, how, share)
+        answer = least_power(arcs, room, bounds, ask, sink_w, reading)
     else:
-        answer = least_power_in_few_hops(arcs, room, bounds, ask, sink_w, how, share)
-    end(bounds, how, sources)
+        answer = least_power_in_few_hops(arcs, room, bounds, ask, sink_w, reading)
+    end(bounds, reading, sources)
     return answer

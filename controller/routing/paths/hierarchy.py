@@ -1,9 +1,16 @@
-"""A hierarchy of routers, from which every search takes bounds that are exact for the loads that it was made for.
+"""A hierarchy of routers, from which every search takes bounds that are close for the loads that it was made for.
 
 Customizable contraction (Dibbelt, Strasser and Wagner 2016): routers are taken out one by one, and what joins their
 neighbours afterwards are shortcuts. Distances in the hierarchy lead a search, worked out only where it looks
-(Strasser and Zeitz 2021). The weight of an arc is the logarithm of the least growth of a label along it,
-``-ln(eta) + ln(1 + R (2 U I + p) / U²)``, for a current I that it carries at least.
+(Strasser and Zeitz 2021).
+
+A distance here is how far power falls short of a reference P on its way from a source: the shortfall of p is
+``z = P/p - 1``. An arc delivers p for ``p (a + b p)`` at its tail, with ``a = (1 + 2 R I / U) / eta`` for a current I
+that it carries at least, and ``b = R / (U² eta)``. So 1/p is ``a`` times the reciprocal at the tail and
+``b / (a + b p)``; where no more than P enters the tail, p is at most P/a, and the shortfall at the head at least
+``a z + a - 1 + b P / (a + b P / a)``. The weight of an arc is this factor and this addend. Such maps follow each
+other as one of the same kind, and lesser weights make lesser maps, so a shortcut keeps the least of both over its ways.
+Where these are of different ways, distances may miss the triangle inequality by a little.
 """
 
 from math import inf
@@ -21,6 +28,8 @@ Flags = npt.NDArray[np.bool_]
 
 # Pairs of entries in a row are what the making of a hierarchy costs; planar networks have some hundred a router.
 MOST_PAIRS = 2000
+# One way is worked out in several orders, which differ by rounding.
+_NOTABLY = 1.0 - 1e-12
 
 
 class TooEntangled(ValueError):
@@ -28,7 +37,7 @@ class TooEntangled(ValueError):
 
 
 class Shortcuts(NamedTuple):
-    """Rows of the hierarchy that searches need, each entry with its weight at no power and at the reference power."""
+    """Rows of the hierarchy that searches need, each entry with its factor and addend."""
 
     start: Ints
     to: Ints
@@ -49,7 +58,7 @@ class Hierarchy:
     ) -> None:
         """``standing_a`` is what each arc carries at least, nothing if not given. All arcs count, in service or not.
 
-        Bounds are best for powers between 0 and the reference, by default what the median arc can carry. Raises
+        Bounds are best where no more than the reference is injected, by default what the median arc can carry. Raises
         TooEntangled, and ValueError where the reference is not above 0 W.
         """
         rows = eliminate(graph, MOST_PAIRS)
@@ -74,11 +83,11 @@ class Hierarchy:
         graph = self._graph
         self.standing_a = None if standing_a is None else standing_a.copy()
         load_a = np.zeros(graph.arc_count) if standing_a is None else standing_a
-        weight = np.empty((graph.arc_count, 2))
-        for at_power, power_w in enumerate((0.0, self.reference_w)):
-            beside_w = 2.0 * graph.voltage_v * load_a
-            line = graph.resistance_ohm * (power_w + beside_w) / graph.voltage_v**2
-            weight[:, at_power] = np.log1p(line) - np.log(graph.efficiency[graph.tail])
+        efficiency = graph.efficiency[graph.tail]
+        factor = (1.0 + 2.0 * graph.resistance_ohm * load_a / graph.voltage_v) / efficiency
+        line = graph.resistance_ohm * self.reference_w / graph.voltage_v**2 / efficiency
+        addend = factor - 1.0 + line / (factor + line / factor)
+        weight = np.stack([factor, addend], axis=1)
         up, down = _shortcuts(self.rows, graph.tail, graph.head, weight)
         shorter_up, shorter_down = _shorten(self.rows, up, down)
         self.up = _needed(self.rows, up, shorter_up)
@@ -99,30 +108,47 @@ def _shortcuts(rows: Rows, tail: Ints, head: Ints, weight: Floats) -> tuple[Floa
             low, high = high, low
         row = rows.to[rows.start[low] : rows.start[low + 1]]
         entry = rows.start[low] + np.searchsorted(row, high)
-        _lower((up if rises else down)[entry], weight[arc, 0], weight[arc, 1])
+        _lower((up if rises else down)[entry], (weight[arc, 0], weight[arc, 1]))
     for low in range(len(rows.rank)):
         for i in range(rows.start[low], rows.start[low + 1]):
             entry = rows.start[rows.to[i]]
             for j in range(i + 1, rows.start[low + 1]):
                 while rows.to[entry] != rows.to[j]:
                     entry += 1
-                _lower(up[entry], down[i, 0] + up[j, 0], down[i, 1] + up[j, 1])
-                _lower(down[entry], down[j, 0] + up[i, 0], down[j, 1] + up[i, 1])
+                _lower(up[entry], _way(down[i], up[j]))
+                _lower(down[entry], _way(down[j], up[i]))
     return up, down
 
 
 @compiled
-def _lower(weight: Floats, at_none: float, at_reference: float) -> bool:
-    """Lower both weights of an entry to these; whether both fell."""
-    fell = bool(at_none < weight[0] and at_reference < weight[1])
-    weight[0] = min(weight[0], at_none)
-    weight[1] = min(weight[1], at_reference)
-    return fell
+def _way(first: Floats, then: Floats) -> tuple[float, float]:
+    """Factor and addend of one entry after another."""
+    return then[0] * first[0], then[0] * first[1] + then[1]
+
+
+@compiled
+def _lower(weight: Floats, way: tuple[float, float]) -> None:
+    """Lower both figures of an entry to these. Infinity times 0 is no number, and lowers nothing."""
+    weight[0] = min(weight[0], way[0])
+    weight[1] = min(weight[1], way[1])
+
+
+@compiled
+def _lower_to(weight: Floats, way: tuple[float, float], shorter: bool) -> bool:
+    """Lower an entry, of which there was a way as short in both figures or not; whether there is now."""
+    notably = way[0] < weight[0] * _NOTABLY or way[1] < weight[1] * _NOTABLY
+    in_both = way[0] * _NOTABLY <= weight[0] and way[1] * _NOTABLY <= weight[1]
+    _lower(weight, way)
+    return bool(in_both if notably else shorter)
 
 
 @compiled
 def _shorten(rows: Rows, up: Floats, down: Floats) -> tuple[Flags, Flags]:
-    """Lower weights by ways over higher routers; entries of which there is such a shorter way are not needed."""
+    """Lower weights by ways over higher routers; entries that are no less than one such way are not needed.
+
+    Where the factor is from one way and the addend from another, no way is as short as the entry, by which others were
+    found too long.
+    """
     shorter_up = np.isinf(up[:, 0])
     shorter_down = np.isinf(down[:, 0])
     for low in range(len(rows.rank) - 1, -1, -1):
@@ -132,10 +158,10 @@ def _shorten(rows: Rows, up: Floats, down: Floats) -> tuple[Flags, Flags]:
                 while rows.to[entry] != rows.to[j]:
                     entry += 1
                 rise, fall = up[entry], down[entry]
-                shorter_up[i] |= _lower(up[i], up[j, 0] + fall[0], up[j, 1] + fall[1])
-                shorter_up[j] |= _lower(up[j], up[i, 0] + rise[0], up[i, 1] + rise[1])
-                shorter_down[i] |= _lower(down[i], rise[0] + down[j, 0], rise[1] + down[j, 1])
-                shorter_down[j] |= _lower(down[j], fall[0] + down[i, 0], fall[1] + down[i, 1])
+                shorter_up[i] = _lower_to(up[i], _way(up[j], fall), shorter_up[i])
+                shorter_up[j] = _lower_to(up[j], _way(up[i], rise), shorter_up[j])
+                shorter_down[i] = _lower_to(down[i], _way(rise, down[j]), shorter_down[i])
+                shorter_down[j] = _lower_to(down[j], _way(fall, down[i]), shorter_down[j])
     return shorter_up, shorter_down
 
 

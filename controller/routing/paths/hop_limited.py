@@ -5,7 +5,7 @@ from math import inf
 import numpy as np
 
 from controller.routing.compiled import compiled
-from controller.routing.paths.bounds import Bounds, least_growth
+from controller.routing.paths.bounds import Bounds, Reading, least_growth
 from controller.routing.paths.heap import heap_push, heap_remove_first, with_room
 from controller.routing.paths.path_power import RELATIVE_TOLERANCE, through_arc, write_powers
 from controller.routing.paths.search_arrays import NO_HOPS, Arcs, Ask, Records, Room
@@ -18,7 +18,7 @@ _FIRST_LABELS = 256
 
 @compiled
 def least_power_in_few_hops(
-    arcs: Arcs, room: Room, bounds: Bounds, ask: Ask, sink_w: float, how: int, share: float
+    arcs: Arcs, room: Room, bounds: Bounds, ask: Ask, sink_w: float, reading: Reading
 ) -> tuple[int, int]:
     """A label is no use where the last one that was settled at its router has neither more hops nor more power.
 
@@ -29,7 +29,7 @@ def least_power_in_few_hops(
     keys, items = room.keys, room.items
     labels = np.empty(_FIRST_LABELS, dtype=_LABEL)
     _set_label(labels, 0, sink_w, ask.sink, -1, -1, 0)
-    nodes[ask.sink]["least_growth"] = least_growth(bounds, how, ask.sink, share)
+    nodes[ask.sink]["least_growth"] = least_growth(bounds, reading, ask.sink)
     nodes[ask.sink]["label_w"] = sink_w
     touched[0] = ask.sink
     label_count, touched_count, settled, found = 1, 1, 0, -1
@@ -68,7 +68,7 @@ def least_power_in_few_hops(
             if settled_hops[tail] <= hops + 1 and known_w <= needed_w:
                 continue
             if known_w == inf:
-                nodes[tail]["least_growth"] = least_growth(bounds, how, tail, share)
+                nodes[tail]["least_growth"] = least_growth(bounds, reading, tail)
                 nodes[tail]["label_w"] = needed_w
                 touched[touched_count] = tail
                 touched_count += 1

@@ -8,7 +8,7 @@ head too, so that a router is expanded from a few cache lines and without a divi
 from math import inf
 
 from controller.routing.compiled import compiled
-from controller.routing.paths.bounds import Bounds, least_growth
+from controller.routing.paths.bounds import Bounds, Reading, least_growth
 from controller.routing.paths.heap import heap_push, heap_remove_first, with_room
 from controller.routing.paths.path_power import RELATIVE_TOLERANCE, through_arc, write_powers
 from controller.routing.paths.search_arrays import Arcs, Ask, Room
@@ -16,18 +16,18 @@ from controller.routing.paths.search_arrays import Arcs, Ask, Room
 
 @compiled
 def least_power(
-    arcs: Arcs, room: Room, bounds: Bounds, ask: Ask, sink_w: float, how: int, share: float
+    arcs: Arcs, room: Room, bounds: Bounds, ask: Ask, sink_w: float, reading: Reading
 ) -> tuple[int, int]:
     """The number of arcs of the best path, -1 where there is none; and of routers settled.
 
-    Labels may fall again after they were set, because bounds are rounded; so nothing is lost by that. The best that
-    was found around a router waits outside the heap, because with good bounds it mostly is the next to be settled.
+    Where bounds miss the triangle inequality labels may fall again after they were set, so nothing is lost by that. The
+    best that was found around a router waits outside the heap: with good bounds it mostly is the next to be settled.
     """
     nodes, touched, packed = room.nodes, room.touched, arcs.packed
     keys, items = room.keys, room.items
     load_a, headroom_a = arcs.load_a, arcs.headroom_a
     limit_w, with_credit = ask.limit_w, ask.with_credit
-    growth = least_growth(bounds, how, ask.sink, share)
+    growth = least_growth(bounds, reading, ask.sink)
     nodes[ask.sink]["label_w"] = sink_w
     nodes[ask.sink]["least_growth"] = growth
     touched[0] = ask.sink
@@ -70,7 +70,7 @@ def least_power(
             if not needed_w < known_w:
                 continue
             if known_w == inf:
-                nodes[tail]["least_growth"] = least_growth(bounds, how, tail, share)
+                nodes[tail]["least_growth"] = least_growth(bounds, reading, tail)
                 touched[touched_count] = tail
                 touched_count += 1
             nodes[tail]["label_w"] = needed_w

@@ -49,21 +49,49 @@ GRAPHS = st.builds(random_graph, st.integers(0, 100_000), st.integers(2, 60), st
 
 @MOST
 @given(GRAPHS, st.integers(0, 1000), st.booleans())
-def test_distances_are_those_of_a_tree(graph: PowerGraph, seed: int, loaded: bool) -> None:
+def test_for_little_power_distances_are_those_of_a_tree(
+    graph: PowerGraph, seed: int, loaded: bool
+) -> None:
     standing_a = graph.load_a if loaded else np.zeros(graph.arc_count)
     hierarchy = Hierarchy(graph, standing_a, reference_power_w=1e5)
-    rng = np.random.default_rng(seed)
-    source = int(rng.integers(graph.node_count))
+    source = int(np.random.default_rng(seed).integers(graph.node_count))
     sources = np.array([source], dtype=np.int32)
+    beside = 2.0 * graph.resistance_ohm * standing_a / graph.voltage_v
+    weight = np.log1p(beside) - np.log(graph.efficiency[graph.tail])
+    distance = ShortestPathTree(downstream(graph), np.maximum(weight, 0.0), source).distance
     bounds = bounds_of(hierarchy)
-    for share, power_w in ((0.0, 0.0), (1.0, 1e5)):
-        line = graph.resistance_ohm * (power_w + 2.0 * graph.voltage_v * standing_a)
-        weight = np.log1p(line / graph.voltage_v**2) - np.log(graph.efficiency[graph.tail])
-        distance = ShortestPathTree(downstream(graph), np.maximum(weight, 0.0), source).distance
-        how = begin(bounds, 0, sources, share)
-        growth = [least_growth(bounds, how, node, share) for node in range(graph.node_count)]
-        end(bounds, how, sources)
-        assert growth == pytest.approx(np.exp(distance), rel=1e-12)
+    reading = begin(bounds, source, sources, 1e-9)
+    growth = [least_growth(bounds, reading, node) for node in range(graph.node_count)]
+    end(bounds, reading, sources)
+    assert growth == pytest.approx(np.exp(distance), rel=1e-9)
+
+
+@MOST
+@given(GRAPHS, st.integers(0, 100_000), st.booleans())
+def test_no_bound_exceeds_the_growth(graph: PowerGraph, seed: int, loaded: bool) -> None:
+    """Whatever router a label leads to: bounds times labels never exceed what a source must inject for it."""
+    hierarchy = Hierarchy(graph, graph.load_a if loaded else None, reference_power_w=1e5)
+    graph.headroom_a[:] = inf
+    plain, bounds = PathSearch(graph), bounds_of(hierarchy)
+    rng = np.random.default_rng(seed)
+    available_w = dict.fromkeys(
+        rng.integers(graph.node_count, size=rng.integers(1, 4)).tolist(), inf
+    )
+    sources = np.array(list(available_w), dtype=np.int32)
+    sink, power_w = int(rng.integers(graph.node_count)), float(10 ** rng.uniform(1.0, 6.0))
+    reading = begin(bounds, sink, sources, power_w / graph.efficiency[sink])
+    assert [least_growth(bounds, reading, each) for each in sources] == pytest.approx(
+        [1.0] * len(sources)
+    )
+    for node in rng.integers(graph.node_count, size=8).tolist():
+        label = plain.best(sink, power_w, {node: inf})
+        if label is None:
+            continue
+        label_w = label.injected_w
+        way = plain.best(node, label_w * graph.efficiency[node], available_w)
+        injected_w = inf if way is None else way.injected_w
+        assert label_w * least_growth(bounds, reading, node) <= injected_w * (1.0 + 1e-12)
+    end(bounds, reading, sources)
 
 
 @MOST
@@ -101,6 +129,16 @@ def grid(side: int) -> PowerGraph:
     return graph_of_links(
         rng.uniform(0.98, 0.999, side * side), a, b, ohms, np.full(len(a), 1e4), amps
     )
+
+
+@pytest.mark.parametrize("power_w", [1e3, 1e4, 1e5])
+def test_it_leads_straight_where_power_grows_manifold(power_w: float) -> None:
+    graph = grid(60)
+    led = PathSearch(graph, Hierarchy(graph))
+    path = led.best(3599, power_w, {0: inf})
+    assert path is not None
+    assert path.injected_w > 2.0 * power_w
+    assert led.settled < 1.2 * len(path.nodes)
 
 
 def test_it_leads_straight_to_the_source_and_keeps_to_it_while_load_is_added() -> None:

@@ -86,15 +86,14 @@ def test_what_is_called_least_growth_is_no_more_than_the_growth(
     sink, source = (int(each) for each in rng.integers(graph.node_count, size=2))
     sources = np.array([source], dtype=np.int32)
     sink_w = power_w / graph.efficiency[sink]
-    share = min(sink_w / landmarks.reference_w, 1.0)
-    active = begin(bounds, sink, sources, share)
-    assert active <= MOST_ACTIVE
-    assert least_growth(bounds, active, source, share) == pytest.approx(1.0)
+    reading = begin(bounds, sink, sources, sink_w)
+    assert reading.how <= MOST_ACTIVE
+    assert least_growth(bounds, reading, source) == pytest.approx(1.0)
     path = PathSearch(graph).best(sink, power_w, {source: inf})
     if path is None:
         return
     for node, entering_w in zip(path.nodes, path.entering_w, strict=True):
-        bound = log(least_growth(bounds, active, node, share))
+        bound = log(least_growth(bounds, reading, node))
         assert bound <= log(path.injected_w / entering_w) + 1e-12
 
 
