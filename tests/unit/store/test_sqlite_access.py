@@ -120,10 +120,11 @@ def test_contradictions_are_found(path: Path) -> None:
 
 
 def test_a_store_that_has_only_been_opened_is_filled_above_its_own_generation(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "store.sqlite"
     before = generation_of(path)
+    monkeypatch.setattr("time.time", lambda: 1.0)
     SqliteAccess(path).fill(contents_with(iter((circuit_record(1),))))
     assert generation_of(path) > before
 
