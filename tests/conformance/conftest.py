@@ -6,10 +6,17 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.backends import Backend, SqliteBackend
+from tests.conformance.etcd_backend import SHARED_ETCD, EtcdBackend
 
 BackendFactory = Callable[[Path], Backend]
 
-BACKENDS: dict[str, BackendFactory] = {"sqlite": SqliteBackend}
+BACKENDS: dict[str, BackendFactory] = {"etcd": EtcdBackend, "sqlite": SqliteBackend}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _stop_etcd() -> Iterator[None]:
+    yield
+    SHARED_ETCD.stop()
 
 
 @pytest.fixture

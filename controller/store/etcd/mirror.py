@@ -117,7 +117,8 @@ class Mirror:
     def _apply(self, ops: Iterable[Op]) -> StateChange | None:
         circuits: dict[int, CircuitRecord] = {}
         forgotten_ids: dict[int, None] = {}
-        audit: list[AuditEntry] = []
+        # By key: what a decided transaction holds may have been carried out in part.
+        audit: dict[bytes, AuditEntry] = {}
         for op in ops:
             if op.key.startswith(self._layout.circuits):
                 circuit_id = self._layout.circuit_id(op.key)
@@ -128,12 +129,15 @@ class Mirror:
                     circuits.pop(circuit_id, None)
                     forgotten_ids[circuit_id] = None
             elif isinstance(op, Put) and op.key.startswith(self._layout.audit):
-                audit.append(read_record(op.key, op.value, AuditEntry))
+                audit[op.key] = read_record(op.key, op.value, AuditEntry)
         if not (circuits or forgotten_ids or audit):
             return None
         self._circuits.update(circuits)
         for circuit_id in forgotten_ids:
             self._circuits.pop(circuit_id, None)
         return StateChange(
-            tuple(circuits.values()), self.progress.counters, tuple(forgotten_ids), tuple(audit)
+            tuple(circuits.values()),
+            self.progress.counters,
+            tuple(forgotten_ids),
+            tuple(audit.values()),
         )

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from controller.core.records import AuditEntry, CircuitRecord
+from controller.store.consistency import Consistency
 from controller.store.etcd.layout import (
     NO_PROGRESS,
     Layout,
@@ -41,8 +42,6 @@ class _Verification:
         self._values: dict[bytes, bytes] = {}
         self._pieces: dict[bytes, list[bytes]] = {}
         self._decided: list[bytes] = []
-        # Which circuit has an admission_seq.
-        self._admitted: dict[int, int] = {}
 
     @contextmanager
     def noting(self) -> Iterator[None]:
@@ -75,9 +74,10 @@ class _Verification:
                 self._overlay(transaction)
         with self.noting():
             self._check_terms()
-        for key, value in self._values.items():
+        consistency = Consistency(self._progress.counters)
+        for key, value in sorted(self._values.items()):
             with self.noting():
-                self._check_value(key, value)
+                self._check_value(key, value, consistency)
 
     def _overlay(self, transaction: bytes) -> None:
         """What is decided counts, though it has not been carried out yet."""
@@ -96,43 +96,21 @@ class _Verification:
                 f" epoch {self._meta.epoch} in meta: etcd was set back; restart the controllers"
             )
 
-    def _check_value(self, key: bytes, value: bytes) -> None:
+    def _check_value(self, key: bytes, value: bytes, consistency: Consistency) -> None:
         if key.startswith(self._layout.circuits):
-            self._check_circuit(
-                self._layout.circuit_id(key), read_record(key, value, CircuitRecord)
-            )
+            record = read_record(key, value, CircuitRecord)
+            number = record.circuit_id
+            self._expect(key == self._layout.circuit(number), key, f"holds circuit {number}")
+            contradictions = consistency.circuit(record)
         elif key.startswith(self._layout.audit):
             entry = read_record(key, value, AuditEntry)
             self._expect(
                 key == self._layout.audit_entry(entry.seq), key, f"holds entry {entry.seq}"
             )
-            next_seq = self._progress.counters.next_audit_seq
-            self._expect(entry.seq < next_seq, key, f"is not below next_audit_seq {next_seq}")
+            contradictions = consistency.audit_entry(entry)
         else:
-            self._expect(False, key, "is none of this store's")
-
-    def _check_circuit(self, circuit_id: int, record: CircuitRecord) -> None:
-        key = self._layout.circuit(circuit_id)
-        counters = self._progress.counters
-        self._expect(record.circuit_id == circuit_id, key, f"holds circuit {record.circuit_id}")
-        self._expect(
-            circuit_id < counters.next_circuit_id,
-            key,
-            f"is not below next_circuit_id {counters.next_circuit_id}",
-        )
-        for each in record.generations:
-            self._expect(
-                each.admission_seq < counters.next_admission_seq,
-                key,
-                f"admission_seq {each.admission_seq} is not below next_admission_seq"
-                f" {counters.next_admission_seq}",
-            )
-            other = self._admitted.setdefault(each.admission_seq, circuit_id)
-            self._expect(
-                other == circuit_id,
-                key,
-                f"has admission_seq {each.admission_seq}, which circuit {other} has too",
-            )
+            raise StoreError(f"etcd {key.decode(errors='replace')}: is none of this store's")
+        self.found += [f"etcd {self._layout.prefix}: {each}" for each in contradictions]
 
     def _expect(self, right: bool, key: bytes, wrong: str) -> None:
         if not right:

@@ -109,11 +109,14 @@ def test_carrying_a_decided_transaction_out_is_not_told_again() -> None:
 
 
 def test_whoever_comes_in_the_middle_of_it_sees_it_carried_out() -> None:
-    pieces, decided = in_parts([circuit(1, 9.0), circuit(2), Delete(LAYOUT.circuit(4))])
+    entry = Put(LAYOUT.audit_entry(7), encode(audit_entry(7)))
+    pieces, decided = in_parts([circuit(1, 9.0), circuit(2), Delete(LAYOUT.circuit(4)), entry])
     mirror = Mirror(LAYOUT)
 
-    mirror.take([event(circuit(1)), event(circuit(4)), *pieces, decided])
+    change = mirror.take([event(circuit(1)), event(circuit(4)), event(entry), *pieces, decided])
 
+    assert change is not None
+    assert change.audit == (audit_entry(7),)
     assert set(mirror.state().circuits) == {circuit_record(1, 9.0), circuit_record(2)}
 
 
