@@ -1,8 +1,8 @@
 """A grid view as the arrays that kernels read: which index stands for which router and link, and what is reserved."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from controller.core.grid_view import GridView
+from controller.core.grid_view import GridView, RouterView, ViewChange, change_of
 from controller.core.ledger import Ledger, link_direction
 from controller.core.lsdb import LinkView
 from controller.routing.graph import PowerGraph, graph_of_links
@@ -15,8 +15,9 @@ from controller.routing.paths.locality import near_numbers
 class GridArrays:
     """All links whose two routers are known, up or not; those that admit nothing are out of service.
 
-    Loads follow the ledger when :meth:`sync` is called. A view with the same routers and lines as before is taken
-    over in place: lines go out of and into service, and where their figures changed, landmarks are repaired.
+    Loads follow the ledger when :meth:`sync` is called. A view is taken over when the arrays are next used, however
+    many came before it. With the same routers and lines that is done in place: lines go out of and into service, and
+    where their figures changed, landmarks are repaired.
     """
 
     view: GridView
@@ -24,63 +25,104 @@ class GridArrays:
 
     def __init__(self, view: GridView, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._build(view)
+        self.view = self._built = view
+        self._build()
 
-    def adopt(self, view: GridView) -> bool:
-        """Stand for this view from now on; whether the arrays had to be built again."""
-        if _skeleton(view) != _skeleton(self.view):
-            self._build(view)
-            return True
+    def adopt(self, view: GridView) -> None:
+        """Stand for this view from now on."""
         self.view = view
-        before = self._links
-        self._links = {link.link_id: link for link in _joined(view)}
-        changed = [
-            link
+
+    def _catch_up(self) -> None:
+        """Make the arrays stand for the view."""
+        if self._built is self.view:
+            return
+        before, self._built = self._built, self.view
+        change = change_of(before, self.view)
+        if self._other_skeleton(before, change):
+            self._build()
+            return
+        routers = change.routers
+        touched = [
+            link_id
             for link_id, link in self._links.items()
-            if _figures(link) != _figures(before[link_id])
+            if link_id in change.links or link.a in routers or link.b in routers
         ]
-        arcs = [self._arc[link.link_id, end] for link in changed for end in (link.a, link.b)]
-        for arc in arcs:
-            self.graph.set_figures(arc, *_figures(self._links[self.link_id(arc)]))
-        self._refresh_all()
-        if arcs:
-            self._guided.figures_changed(arcs)
-        else:
-            # What was released since the last search is in the arrays by now.
-            self._guided.loads_changed(1)
-        return False
+        refigured = []
+        for link_id in touched:
+            known, link = self._links[link_id], self.view.links[link_id]
+            self._links[link_id] = link
+            if _figures(known) != _figures(link):
+                refigured += [self._arc[link_id, end] for end in (link.a, link.b)]
+        for arc in refigured:
+            self._graph.set_figures(arc, *_figures(self._links[self._link_id(arc)]))
+        for link_id in touched:
+            self._refresh(link_id)
+        if refigured:
+            self._guided.figures_changed(refigured)
+        # Loads that have not been taken over yet are none of the view's business.
+        self._guided.loads_changed(2 * len(touched))
+
+    def _other_skeleton(self, before: GridView, change: ViewChange) -> bool:
+        """Whether what indices are given to has changed, or what is fixed about it."""
+        after = self.view
+        return any(
+            _fixed(before.routers.get(each)) != _fixed(after.routers.get(each))
+            for each in change.routers
+        ) or any(_ends(before, each) != _ends(after, each) for each in change.links)
 
     def sync(self) -> None:
         """Take over what was reserved and released since this was last called."""
+        self._catch_up()
         changed = self._ledger.take_changed_links()
         for link_id in changed:
             self._refresh(link_id)
         self._guided.loads_changed(2 * len(changed))
 
     @property
+    def graph(self) -> PowerGraph:
+        self._catch_up()
+        return self._graph
+
+    @property
+    def router_ids(self) -> Sequence[str]:
+        self._catch_up()
+        return self._router_ids
+
+    @property
+    def link_ids(self) -> Sequence[str]:
+        self._catch_up()
+        return self._link_ids
+
+    @property
     def search(self) -> PathSearch:
         """For single paths; right until the next :meth:`sync` or :meth:`adopt`."""
+        self._catch_up()
         return self._guided.search
 
     @property
     def landmarks(self) -> Landmarks | None:
         """For searches of pairs; None where the network is small."""
+        self._catch_up()
         return self._guided.landmarks
 
     # Ids and indices
 
     def node(self, router_id: str) -> int:
+        self._catch_up()
         return self._node[router_id]
 
     def nodes(self, router_ids: Iterable[str]) -> set[int]:
         """Of those that are known."""
+        self._catch_up()
         return {self._node[each] for each in router_ids if each in self._node}
 
     def arc(self, link_id: str, from_router_id: str) -> int | None:
+        self._catch_up()
         return self._arc.get((link_id, from_router_id))
 
     def arcs(self, link_ids: Iterable[str]) -> set[int]:
         """Both directions of the links that are known."""
+        self._catch_up()
         return {
             self._arc[link_id, end]
             for link_id in link_ids
@@ -90,26 +132,31 @@ class GridArrays:
 
     def hops(self) -> list[tuple[str, str]]:
         """(link, router that sends) of every arc."""
+        self._catch_up()
         return list(self._arc)
 
     def link_id(self, arc: int) -> str:
-        return self.link_ids[int(self.graph.link[arc])]
+        self._catch_up()
+        return self._link_id(arc)
+
+    def _link_id(self, arc: int) -> str:
+        return self._link_ids[int(self._graph.link[arc])]
 
     # Building
 
-    def _build(self, view: GridView) -> None:
-        self.view = view
+    def _build(self) -> None:
+        view = self.view
         self._links = {link.link_id: link for link in _joined(view)}
-        self.link_ids = list(self._links)
-        self.router_ids = self._in_order(list(view.routers))
-        self._node = {router_id: node for node, router_id in enumerate(self.router_ids)}
-        self.graph = self._new_graph()
+        self._link_ids = list(self._links)
+        self._router_ids = self._in_order(list(view.routers))
+        self._node = {router_id: node for node, router_id in enumerate(self._router_ids)}
+        self._graph = self._new_graph()
         self._arc = {
-            (self.link_id(arc), self.router_ids[tail]): arc
-            for arc, tail in enumerate(self.graph.tail.tolist())
+            (self._link_id(arc), self._router_ids[tail]): arc
+            for arc, tail in enumerate(self._graph.tail.tolist())
         }
         self._refresh_all()
-        self._guided = GuidedSearch(self.graph, LEAD_FROM)
+        self._guided = GuidedSearch(self._graph, LEAD_FROM)
 
     def _in_order(self, router_ids: list[str]) -> list[str]:
         """Neighbours get near numbers, so that what a search touches lies together in memory."""
@@ -121,7 +168,7 @@ class GridArrays:
     def _new_graph(self) -> PowerGraph:
         links = self._links.values()
         return graph_of_links(
-            [self.view.routers[router_id].efficiency for router_id in self.router_ids],
+            [self.view.routers[router_id].efficiency for router_id in self._router_ids],
             [self._node[link.a] for link in links],
             [self._node[link.b] for link in links],
             [link.resistance_ohm for link in links],
@@ -140,27 +187,29 @@ class GridArrays:
             return
         for end in (link.a, link.b):
             arc = self._arc[link_id, end]
-            self.graph.set_load(arc, self._ledger.total(link_direction(link_id, end)))
+            self._graph.set_load(arc, self._ledger.total(link_direction(link_id, end)))
         if not self.view.admits(link):
             for end in (link.a, link.b):
-                self.graph.take_out_of_service(self._arc[link_id, end])
+                self._graph.take_out_of_service(self._arc[link_id, end])
 
 
 def _joined(view: GridView) -> Iterator[LinkView]:
-    """Links between two routers that have both told of themselves."""
-    return (
-        link
-        for link in view.links.values()
-        if link.a != link.b and {link.a, link.b} <= view.routers.keys()
-    )
+    return (link for link in view.links.values() if _is_joined(view, link))
 
 
-def _skeleton(view: GridView) -> tuple[object, ...]:
-    """What indices are given to, and what is fixed about it."""
-    return (
-        {router.router_id: router.efficiency for router in view.routers.values()},
-        {link.link_id: (link.a, link.b) for link in _joined(view)},
-    )
+def _is_joined(view: GridView, link: LinkView) -> bool:
+    """Whether it is between two routers that have both told of themselves."""
+    return link.a != link.b and link.a in view.routers and link.b in view.routers
+
+
+def _fixed(router: RouterView | None) -> float | None:
+    return router.efficiency if router else None
+
+
+def _ends(view: GridView, link_id: str) -> tuple[str, str] | None:
+    """Between which two known routers a link is, if it is."""
+    link = view.links.get(link_id)
+    return (link.a, link.b) if link is not None and _is_joined(view, link) else None
 
 
 def _figures(link: LinkView) -> tuple[float, float, float]:

@@ -48,7 +48,13 @@ class LinkStateDatabase:
 
     def __init__(self, max_age_ns: int) -> None:
         self._max_age_ns = max_age_ns
+        # The one that was not heard for longest comes first.
         self._entries: dict[str, _Entry] = {}
+        # Of each link, who advertises it how; of each router, which advertisements name it as the far end.
+        self._claims: dict[str, list[tuple[str, LinkAdvertisement]]] = {}
+        self._naming: dict[str, set[tuple[str, str]]] = {}
+        self._changed_routers: set[str] = set()
+        self._changed_links: set[str] = set()
         # Routers with a new session, of which nothing was heard in it yet.
         self._anew: set[str] = set()
         self.version = 0
@@ -59,9 +65,11 @@ class LinkStateDatabase:
 
     def remove(self, router_id: str) -> bool:
         """Forget a router that never returns; True where anything was known of it."""
-        known = self._entries.pop(router_id, None) is not None
-        self.version += known
-        return known
+        entry = self._entries.pop(router_id, None)
+        if entry is None:
+            return False
+        self._replace(router_id, entry.lsa, None)
+        return True
 
     def install(self, lsa: RouterLsa, now_ns: int) -> bool:
         """Take a newer advertisement; True where it changes what is known. An older one is dropped."""
@@ -70,42 +78,83 @@ class LinkStateDatabase:
         self._anew.discard(lsa.router_id)
         if entry is not None and not anew and _order(lsa) <= _order(entry.lsa):
             return False
+        self._entries.pop(lsa.router_id, None)
         self._entries[lsa.router_id] = _Entry(lsa, now_ns)
         changed = (
             entry is None
             or _content(entry.lsa) != _content(lsa)
             or now_ns - entry.received_ns > self._max_age_ns
         )
-        self.version += changed
+        if changed:
+            self._replace(lsa.router_id, entry.lsa if entry else None, lsa)
         return changed
 
     def knows(self, router_id: str) -> bool:
         return router_id in self._entries
+
+    def lsa(self, router_id: str) -> RouterLsa | None:
+        entry = self._entries.get(router_id)
+        return entry.lsa if entry else None
 
     def lsas(self) -> Iterable[RouterLsa]:
         return (entry.lsa for entry in self._entries.values())
 
     def fresh_router_ids(self, now_ns: int) -> frozenset[str]:
         """Routers whose advertisement has not aged out."""
-        return frozenset(
-            router_id
-            for router_id, entry in self._entries.items()
-            if now_ns - entry.received_ns <= self._max_age_ns
-        )
+        return frozenset(self._entries.keys() - self.stale_router_ids(now_ns))
+
+    def stale_router_ids(self, now_ns: int) -> set[str]:
+        """Routers whose advertisement has aged out."""
+        stale: set[str] = set()
+        for router_id, entry in self._entries.items():
+            if now_ns - entry.received_ns <= self._max_age_ns:
+                break
+            stale.add(router_id)
+        return stale
+
+    def take_changes(self) -> tuple[set[str], set[str]]:
+        """Routers that advertise something else since this was last asked, and links that may be others for it."""
+        changes = self._changed_routers, self._changed_links
+        self._changed_routers, self._changed_links = set(), set()
+        return changes
 
     def links(self, connected: Set[str] = frozenset()) -> dict[str, LinkView]:
-        """All links that anybody advertises, merged from their two ends.
+        """All links that anybody advertises."""
+        found = ((link_id, self.link(link_id, connected)) for link_id in self._claims)
+        return {link_id: link for link_id, link in found if link is not None}
+
+    def link(self, link_id: str, connected: Set[str] = frozenset()) -> LinkView | None:
+        """A link, merged from its two ends; None where nobody advertises it.
 
         Of more than two routers that claim a link, those that have left without a trace do not count.
         """
-        ends: dict[str, list[tuple[str, LinkAdvertisement]]] = {}
-        for lsa in self.lsas():
-            for link in lsa.links:
-                ends.setdefault(link.link_id, []).append((lsa.router_id, link))
-        return {
-            link_id: self._merge(link_id, _present(claims, connected))
-            for link_id, claims in ends.items()
-        }
+        claims = self._claims.get(link_id)
+        return self._merge(link_id, _present(claims, connected)) if claims else None
+
+    def _replace(self, router_id: str, before: RouterLsa | None, after: RouterLsa | None) -> None:
+        """Note that a router advertises other things by now."""
+        self.version += 1
+        self._changed_routers.add(router_id)
+        for link in before.links if before else ():
+            self._unclaim(router_id, link)
+        for link in after.links if after else ():
+            self._changed_links.add(link.link_id)
+            self._claims.setdefault(link.link_id, []).append((router_id, link))
+            self._naming.setdefault(link.neighbor_id, set()).add((router_id, link.link_id))
+        if before is None or after is None:
+            # Whether the far end of a line is known tells what its silence means.
+            self._changed_links.update(link_id for _, link_id in self._naming.get(router_id, ()))
+
+    def _unclaim(self, router_id: str, link: LinkAdvertisement) -> None:
+        """Also of a router that advertises a link twice."""
+        self._changed_links.add(link.link_id)
+        claims = [each for each in self._claims.pop(link.link_id, ()) if each[0] != router_id]
+        if claims:
+            self._claims[link.link_id] = claims
+        naming = self._naming.pop(link.neighbor_id, set())
+        naming.discard((router_id, link.link_id))
+        if naming:
+            self._naming[link.neighbor_id] = naming
 
     def _merge(self, link_id: str, ends: list[tuple[str, LinkAdvertisement]]) -> LinkView:
         ends = sorted(ends, key=lambda end: end[0])

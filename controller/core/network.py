@@ -6,7 +6,7 @@ It outlives a change of roles: a standby has it ready when it is to lead.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from controller.core.grid_view import GridView, build_grid_view
+from controller.core.grid_view import GridView, GridViews
 from controller.core.lsdb import LinkStateDatabase
 from controller.core.messages import CircuitStatus, FlowState
 from digitalgrid.model import CircuitGeneration, RouterLsa
@@ -41,6 +41,7 @@ class Network:
 
     def __init__(self, lsa_max_age_ns: int) -> None:
         self.lsdb = LinkStateDatabase(lsa_max_age_ns)
+        self._views = GridViews(self.lsdb)
         self._sessions: dict[str, _Session] = {}
         # By the router that says so: whether it is the sink's is for others to know.
         self._measured: dict[CircuitGeneration, dict[str, _Measured]] = {}
@@ -52,6 +53,7 @@ class Network:
 
     def disconnect(self, router_id: str) -> None:
         session = self._sessions.pop(router_id, None)
+        self._views.set_connected(router_id, False)
         for key in session.measured if session else ():
             self._drop(key, router_id)
 
@@ -65,6 +67,7 @@ class Network:
     def set_in_step(self, router_id: str) -> None:
         """The router has told all that it had to tell."""
         self._sessions[router_id].in_step = True
+        self._views.set_connected(router_id, True)
 
     def in_step(self) -> set[str]:
         return {key for key, session in self._sessions.items() if session.in_step}
@@ -83,7 +86,7 @@ class Network:
         self._sessions[router_id].table_version = version
 
     def view(self, now_ns: int) -> GridView:
-        return build_grid_view(self.lsdb, self.in_step(), now_ns)
+        return self._views.view(now_ns)
 
     def measure(self, router_id: str, status: CircuitStatus) -> None:
         """What a router measures at one of its loads."""

@@ -1,0 +1,109 @@
+"""The view that is kept up to date against one that is made anew from everything that is known."""
+
+import hypothesis.strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from controller.core.grid_view import GridView, RouterView, change_of
+from controller.core.lsdb import LinkStateDatabase
+from controller.core.network import Network
+from digitalgrid.model import LinkAdvertisement, LoadAdvertisement, RouterLsa, SourceAdvertisement
+
+ROUTER = st.sampled_from(["a", "b", "c", "d"])
+FEW = st.sampled_from(["1", "2", "3"])
+MAX_AGE_NS = 100
+LINK = st.builds(
+    LinkAdvertisement,
+    FEW,
+    ROUTER,
+    st.sampled_from([0.1, 0.2]),
+    st.sampled_from([1e3, 2e3]),
+    st.sampled_from([10.0, 20.0]),
+    up=st.booleans(),
+)
+SOURCE = st.builds(SourceAdvertisement, FEW, st.sampled_from([1e3, 2e3]))
+LOAD = st.builds(LoadAdvertisement, FEW, st.sampled_from([1e3, 2e3]))
+
+
+def made_anew(lsdb: LinkStateDatabase, connected: set[str], now_ns: int) -> GridView:
+    """All advertisements, one after another, into a database and a view of their own."""
+    fresh = lsdb.fresh_router_ids(now_ns)
+    other = LinkStateDatabase(MAX_AGE_NS)
+    for lsa in lsdb.lsas():
+        other.install(lsa, 0)
+    view = GridView(version=lsdb.version, links=other.links(connected))
+    usable_ids = fresh & connected
+    claims = sorted(lsdb.lsas(), key=lambda lsa: (lsa.router_id not in usable_ids, lsa.router_id))
+    for lsa in claims:
+        usable = lsa.router_id in usable_ids
+        view.routers[lsa.router_id] = RouterView(lsa.router_id, lsa.efficiency, lsa.boot_id, usable)
+        for source in lsa.sources:
+            view.sources.setdefault(source.source_id, (lsa.router_id, source))
+        for load in lsa.loads:
+            view.loads.setdefault(load.load_id, (lsa.router_id, load))
+    return view
+
+
+class Views(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = Network(MAX_AGE_NS)
+        self.now_ns = 0
+        self.before = self.network.view(0)
+        self.seq = 0
+
+    @rule(router_id=ROUTER)
+    def connect(self, router_id):
+        self.network.connect(router_id)
+
+    @rule(router_id=ROUTER)
+    def disconnect(self, router_id):
+        self.network.disconnect(router_id)
+
+    @rule(router_id=ROUTER)
+    def get_in_step(self, router_id):
+        if self.network.has_session(router_id):
+            self.network.set_in_step(router_id)
+
+    @rule(
+        router_id=ROUTER,
+        efficiency=st.sampled_from([0.9, 0.95]),
+        links=st.lists(LINK, max_size=3),
+        sources=st.lists(SOURCE, max_size=2),
+        loads=st.lists(LOAD, max_size=2),
+    )
+    def advertise(self, router_id, efficiency, links, sources, loads):
+        self.seq += 1
+        lsa = RouterLsa(
+            router_id, 1, self.seq, efficiency, tuple(links), tuple(sources), tuple(loads)
+        )
+        self.network.install(lsa, self.now_ns)
+
+    @rule(router_id=ROUTER)
+    def refresh(self, router_id):
+        lsa = self.network.lsdb.lsa(router_id)
+        if lsa is not None:
+            self.advertise(router_id, lsa.efficiency, lsa.links, lsa.sources, lsa.loads)
+
+    @rule(router_id=ROUTER)
+    def remove(self, router_id):
+        self.network.lsdb.remove(router_id)
+
+    @rule(passed_ns=st.sampled_from([1, 60, 101]))
+    def wait(self, passed_ns):
+        self.now_ns += passed_ns
+
+    @invariant()
+    def it_is_as_if_made_anew(self):
+        view = self.network.view(self.now_ns)
+        assert view == made_anew(self.network.lsdb, self.network.in_step(), self.now_ns)
+        change = change_of(self.before, view)
+        for kind in ("routers", "links", "sources", "loads"):
+            before, after = getattr(self.before, kind), getattr(view, kind)
+            differing = {
+                key for key in before.keys() | after.keys() if before.get(key) != after.get(key)
+            }
+            assert getattr(change, kind) == differing
+        self.before = view
+
+
+TestViews = Views.TestCase
