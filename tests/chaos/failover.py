@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from digitalgrid.client import AsyncPowerClient, power_request
 from tests.chaos.checks import Findings, watching_limits
-from tests.chaos.cluster import DEFAULT, TUNED, Cluster, Profile, cluster
+from tests.chaos.cluster import Cluster
 from tests.chaos.report import Progress, Report
 
 _FAILOVER_WITHIN_S = 3.0
@@ -23,50 +23,45 @@ _POWER_W = 10.0
 Accident = Callable[[Cluster, AsyncPowerClient], Awaitable[float]]
 
 
-async def leader_failover(rounds: int, seed: int, progress: Progress) -> Report:
+async def leader_failover(made: Cluster, rounds: int, seed: int, progress: Progress) -> Report:
     """{leader_failover_s: {rounds, p50, max}}: kill -9 of the leader, everything as it comes."""
-    return await _measure(
-        "leader_failover_s", _kill_leader, DEFAULT, _FAILOVER_WITHIN_S, rounds, seed, progress
-    )
+    limit = "leader_failover_s", _FAILOVER_WITHIN_S
+    return await _measure(made, _kill_leader, limit, rounds, seed, progress)
 
 
-async def leader_failover_tuned(rounds: int, seed: int, progress: Progress) -> Report:
+async def leader_failover_tuned(
+    made: Cluster, rounds: int, seed: int, progress: Progress
+) -> Report:
     """The same where etcd and leases are set to notice sooner."""
-    return await _measure(
-        "leader_failover_tuned_s", _kill_leader, TUNED, _TUNED_WITHIN_S, rounds, seed, progress
-    )
+    limit = "leader_failover_tuned_s", _TUNED_WITHIN_S
+    return await _measure(made, _kill_leader, limit, rounds, seed, progress)
 
 
-async def handover(rounds: int, seed: int, progress: Progress) -> Report:
+async def handover(made: Cluster, rounds: int, seed: int, progress: Progress) -> Report:
     """{handover_s: {rounds, p50, max}}: SIGTERM of the leader."""
-    return await _measure(
-        "handover_s", _end_leader, DEFAULT, _HANDOVER_WITHIN_S, rounds, seed, progress
-    )
+    limit = "handover_s", _HANDOVER_WITHIN_S
+    return await _measure(made, _end_leader, limit, rounds, seed, progress)
 
 
-async def double_failure(rounds: int, seed: int, progress: Progress) -> Report:
+async def double_failure(made: Cluster, rounds: int, seed: int, progress: Progress) -> Report:
     """{double_failure_s: {rounds, p50, max}}: the leader and etcd's leader at once."""
-    return await _measure(
-        "double_failure_s", _kill_both, DEFAULT, _DOUBLE_WITHIN_S, rounds, seed, progress
-    )
+    limit = "double_failure_s", _DOUBLE_WITHIN_S
+    return await _measure(made, _kill_both, limit, rounds, seed, progress)
 
 
 async def _measure(
-    key: str,
+    made: Cluster,
     accident: Accident,
-    profile: Profile,
-    limit_s: float,
+    limit: tuple[str, float],
     rounds: int,
     seed: int,
     progress: Progress,
 ) -> Report:
+    key, limit_s = limit
     chance = random.Random(seed)
     report = Report()
     seconds = []
-    async with (
-        cluster(profile, seed) as made,
-        AsyncPowerClient(made.daemons.northbound) as client,
-    ):
+    async with AsyncPowerClient(made.daemons.northbound) as client:
         for number in range(1, rounds + 1):
             findings = Findings()
             async with watching_limits(made.client, findings):

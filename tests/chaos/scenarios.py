@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from tests.chaos.cluster import DEFAULT, TUNED, Cluster, Profile, cluster
 from tests.chaos.etcd_outages import etcd_away, etcd_node_down
 from tests.chaos.failover import (
     double_failure,
@@ -14,24 +15,38 @@ from tests.chaos.kill9 import kill9
 from tests.chaos.report import Progress, Report
 from tests.chaos.sigstop import sigstop
 
+Run = Callable[[int, int, Progress], Awaitable[Report]]
+
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
+    """``run`` takes rounds, a seed, and whom to tell of progress."""
+
     name: str
     rounds: int
-    run: Callable[[int, int, Progress], Awaitable[Report]]
+    run: Run
+
+
+def _in_cluster(
+    profile: Profile, scenario: Callable[[Cluster, int, int, Progress], Awaitable[Report]]
+) -> Run:
+    async def run(rounds: int, seed: int, progress: Progress) -> Report:
+        async with cluster(profile, seed) as made:
+            return await scenario(made, rounds, seed, progress)
+
+    return run
 
 
 SCENARIOS = {
     each.name: each
     for each in (
         Scenario("kill9", 100, kill9),
-        Scenario("sigstop", 100, sigstop),
-        Scenario("leader-failover", 20, leader_failover),
-        Scenario("leader-failover-tuned", 20, leader_failover_tuned),
-        Scenario("handover", 20, handover),
-        Scenario("double-failure", 20, double_failure),
-        Scenario("etcd-node-down", 10, etcd_node_down),
-        Scenario("etcd-away", 5, etcd_away),
+        Scenario("sigstop", 100, _in_cluster(TUNED, sigstop)),
+        Scenario("leader-failover", 20, _in_cluster(DEFAULT, leader_failover)),
+        Scenario("leader-failover-tuned", 20, _in_cluster(TUNED, leader_failover_tuned)),
+        Scenario("handover", 20, _in_cluster(DEFAULT, handover)),
+        Scenario("double-failure", 20, _in_cluster(DEFAULT, double_failure)),
+        Scenario("etcd-node-down", 10, _in_cluster(DEFAULT, etcd_node_down)),
+        Scenario("etcd-away", 5, _in_cluster(DEFAULT, etcd_away)),
     )
 }
