@@ -187,7 +187,7 @@ def test_a_follower_that_missed_what_was_compacted_reads_all_anew(
     own_etcd: EtcdCluster, meet
 ) -> None:
     cluster = meet(own_etcd)
-    _, leader = cluster.join("a", endpoints=own_etcd.endpoints[:2])
+    _, leader = cluster.join("a", ttl_s=5, endpoints=own_etcd.endpoints[:2])
     writer = Writer(leader.term())
     # It knows only the third member of etcd, which is about to stop.
     _, follower = cluster.join("b", endpoints=own_etcd.endpoints[2:])
