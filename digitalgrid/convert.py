@@ -7,12 +7,15 @@ import math
 import re
 
 from digitalgrid.limits import (
+    MAX_ADVERTISED,
     MAX_AMPACITY_A,
     MAX_CARBON_KG_PER_MWH,
     MAX_POWER_W,
     MAX_PRICE_PER_MWH,
     MAX_RESISTANCE_OHM,
     MAX_VOLTAGE_V,
+    MIN_EFFICIENCY,
+    MIN_VOLTAGE_V,
 )
 from digitalgrid.model import (
     ElectionId,
@@ -139,9 +142,15 @@ def lsa_to_pb(lsa: RouterLsa) -> power_link_pb.RouterLsa:
 
 def lsa_from_pb(message: power_link_pb.RouterLsa) -> RouterLsa:
     """Raises ValueError for an id that is none or repeated, or a value that no device can have."""
-    where = f"LSA of router {message.router_id!r}"
+    where = f"LSA of router {_short(message.router_id)}"
     _require_ids(where, "router_id", [message.router_id])
-    _require(where, "efficiency", message.efficiency, above=0.0, at_most=1.0)
+    _require(
+        where, "efficiency", message.efficiency, above=0.0, at_least=MIN_EFFICIENCY, at_most=1.0
+    )
+    for field in ("links", "sources", "loads"):
+        count = len(getattr(message, field))
+        if count > MAX_ADVERTISED:
+            raise ValueError(f"{where}: {count} {field}; {MAX_ADVERTISED} is the most")
     _require_ids(where, "link_id", [link.link_id for link in message.links])
     _require_ids(where, "source_id", [source.source_id for source in message.sources])
     _require_ids(where, "load_id", [load.load_id for load in message.loads])
@@ -150,18 +159,24 @@ def lsa_from_pb(message: power_link_pb.RouterLsa) -> RouterLsa:
         boot_id=message.boot_id,
         seq=message.seq,
         efficiency=message.efficiency,
-        links=tuple(_link_from_pb(where, link) for link in message.links),
+        links=tuple(_link_from_pb(where, message.router_id, link) for link in message.links),
         sources=tuple(_source_from_pb(where, source) for source in message.sources),
         loads=tuple(_load_from_pb(where, load) for load in message.loads),
     )
 
 
-def _link_from_pb(where: str, message: power_link_pb.LinkAdvertisement) -> LinkAdvertisement:
-    where = f"{where}, link {message.link_id!r}"
+def _link_from_pb(
+    where: str, router_id: str, message: power_link_pb.LinkAdvertisement
+) -> LinkAdvertisement:
+    where = f"{where}, link {_short(message.link_id)}"
     _require_ids(where, "neighbor_id", [message.neighbor_id])
+    if message.neighbor_id == router_id:
+        raise ValueError(f"{where}: neighbor_id is the router itself; a link joins two")
     resistance_ohm, voltage_v = message.resistance_ohm, message.voltage_v
     _require(where, "resistance_ohm", resistance_ohm, at_least=0.0, at_most=MAX_RESISTANCE_OHM)
-    _require(where, "voltage_v", voltage_v, above=0.0, at_most=MAX_VOLTAGE_V)
+    _require(
+        where, "voltage_v", voltage_v, above=0.0, at_least=MIN_VOLTAGE_V, at_most=MAX_VOLTAGE_V
+    )
     _require(where, "ampacity_a", message.ampacity_a, above=0.0, at_most=MAX_AMPACITY_A)
     _require_price(where, "cost_per_mwh", message.cost_per_mwh)
     _require_ids(where, "risk_groups", list(message.risk_groups))
@@ -178,7 +193,7 @@ def _link_from_pb(where: str, message: power_link_pb.LinkAdvertisement) -> LinkA
 
 
 def _source_from_pb(where: str, message: power_link_pb.SourceAdvertisement) -> SourceAdvertisement:
-    where = f"{where}, source {message.source_id!r}"
+    where = f"{where}, source {_short(message.source_id)}"
     _require(where, "max_power_w", message.max_power_w, at_least=0.0, at_most=MAX_POWER_W)
     _require_price(where, "cost_per_mwh", message.cost_per_mwh)
     carbon_kg_per_mwh = message.carbon_kg_per_mwh
@@ -195,7 +210,7 @@ def _source_from_pb(where: str, message: power_link_pb.SourceAdvertisement) -> S
 
 
 def _load_from_pb(where: str, message: power_link_pb.LoadAdvertisement) -> LoadAdvertisement:
-    where = f"{where}, load {message.load_id!r}"
+    where = f"{where}, load {_short(message.load_id)}"
     _require(where, "max_power_w", message.max_power_w, at_least=0.0, at_most=MAX_POWER_W)
     _require_price(where, "value_per_mwh", message.value_per_mwh)
     return LoadAdvertisement(
@@ -211,10 +226,15 @@ def _require_ids(where: str, field: str, ids: list[str]) -> None:
         raise ValueError(f"{where}: {field} must not be empty")
     for name in ids:
         if not _ID.fullmatch(name):
-            raise ValueError(f"{where}: {field} {name!r} must match {ID_PATTERN}")
+            raise ValueError(f"{where}: {field} {_short(name)} must match {ID_PATTERN}")
     if len(set(ids)) != len(ids):
         repeated = next(name for name in ids if ids.count(name) > 1)
         raise ValueError(f"{where}: {field} {repeated!r} stands there twice")
+
+
+def _short(name: str) -> str:
+    """An id as messages quote it; one of absurd length must not fill the log, nor a status in HTTP's headers."""
+    return repr(name) if len(name) <= 80 else f"{name[:80]!r}..."
 
 
 def _require_price(where: str, field: str, value: float) -> None:

@@ -4,6 +4,11 @@ MAX_POWER_W = 1e12
 MAX_VOLTAGE_V = 1e9
 MAX_AMPACITY_A = 1e9
 MAX_RESISTANCE_OHM = 1e9
+# Less than any device has, and enough that a quotient of two figures stays finite.
+MIN_VOLTAGE_V = 1e-3
+MIN_EFFICIENCY = 1e-6
+# A router with more is noise; it would make everybody who routes slow.
+MAX_ADVERTISED = 4096
 # Of money per MWh, either way.
 MAX_PRICE_PER_MWH = 1e12
 MAX_CARBON_KG_PER_MWH = 1e9

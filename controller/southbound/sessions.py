@@ -56,16 +56,16 @@ class Sessions:
 
     def accept(self, hello: pb.RouterHello) -> RouterSession:
         """Open a session, and end the half-open one that it replaces; SessionRefused otherwise."""
+        if not re.fullmatch(ID_PATTERN, hello.router_id) or not hello.instance_id:
+            raise SessionRefused(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                f"hello without instance_id, or with a router_id that does not match {ID_PATTERN}",
+            )
         if hello.protocol_version != PROTOCOL_VERSION:
             raise SessionRefused(
                 grpc.StatusCode.FAILED_PRECONDITION,
                 f"router {hello.router_id!r} speaks protocol version {hello.protocol_version}, this"
                 f" controller {PROTOCOL_VERSION}; upgrade the older of the two",
-            )
-        if not re.fullmatch(ID_PATTERN, hello.router_id) or not hello.instance_id:
-            raise SessionRefused(
-                grpc.StatusCode.INVALID_ARGUMENT,
-                f"hello without instance_id, or with a router_id that does not match {ID_PATTERN}",
             )
         session = RouterSession(
             hello.router_id,

@@ -13,6 +13,7 @@ import pytest
 
 from controller.core.controller import CoreSettings
 from controller.runtime import Runtime
+from controller.southbound.codec import result_from_pb
 from controller.southbound.service import SouthboundService, start_server
 from controller.store.sqlite import SqliteStore
 from digitalgrid.convert import election_id_from_pb, lsa_to_pb
@@ -92,7 +93,8 @@ def hello(router_id: str = "r1", **fields: Any) -> dict[str, pb.RouterHello]:
 
 
 def lsa(router_id: str = "r1", boot_id: int = 1, seq: int = 1) -> dict[str, Any]:
-    link = LinkAdvertisement("r1-r2", "r2", 0.1, 20e3, 300.0)
+    neighbor_id = "r1" if router_id == "r2" else "r2"
+    link = LinkAdvertisement("r1-r2", neighbor_id, 0.1, 20e3, 300.0)
     return {"lsa": lsa_to_pb(RouterLsa(router_id, boot_id, seq, 0.97, (link,)))}
 
 
@@ -203,6 +205,28 @@ def test_a_newer_session_replaces_the_half_open_one_and_an_older_is_refused(
     run(tmp_path, story)
 
 
+def _hop(**fields: Any) -> pb.HopSnapshot:
+    powers = dict.fromkeys(
+        ("power_w", "ingress_power_w", "egress_power_w", "received_power_w"), 1e6
+    )
+    ends = {"source_id": "solar", "load_id": "town"}
+    return pb.HopSnapshot(**({"circuit_id": 1, "generation": 1} | powers | ends | fields))
+
+
+def _link(**fields: Any) -> power_link_pb2.LinkAdvertisement:
+    values = {"link_id": "r1-r2", "neighbor_id": "r2", "resistance_ohm": 0.1}
+    values |= {"voltage_v": 20e3, "ampacity_a": 300.0}
+    return power_link_pb2.LinkAdvertisement(**(values | fields))
+
+
+def _lsa_of(*links: power_link_pb2.LinkAdvertisement) -> dict[str, Any]:
+    return {
+        "lsa": power_link_pb2.RouterLsa(
+            router_id="r1", boot_id=1, seq=1, efficiency=0.97, links=links
+        )
+    }
+
+
 def _broken_hop() -> pb.HopSnapshot:
     return pb.HopSnapshot(circuit_id=1, generation=1, power_w=float("nan"))
 
@@ -215,6 +239,19 @@ def _broken_hop() -> pb.HopSnapshot:
         ({"result": pb.TransactionResult(txn_id=1, operation=77)}, "unknown"),
         ({"status": pb.CircuitStatus(circuit_id=1, state=0)}, "unknown"),
         ({"table": pb.CircuitTable(hops=[_broken_hop()])}, "hop of circuit 1"),
+        ({"table": pb.CircuitTable(hops=[_hop(power_w=float("inf"))])}, "power_w must be a finite"),
+        ({"table": pb.CircuitTable(hops=[_hop(egress_power_w=-1.0)])}, "egress_power_w must be"),
+        ({"table": pb.CircuitTable(hops=[_hop(source_id="r" * 10_000)])}, "must match"),
+        ({"table": pb.CircuitTable(hops=[_hop(), _hop()])}, "stands there twice"),
+        ({"status": pb.CircuitStatus(circuit_id=1, state=1, delivered_mw=-1)}, "delivered_mw must"),
+        (_lsa_of(_link(resistance_ohm=float("nan"))), "resistance_ohm must be a finite number"),
+        (_lsa_of(_link(resistance_ohm=-0.1)), "resistance_ohm must be 0 or more"),
+        (_lsa_of(_link(voltage_v=0.0)), "voltage_v must be above 0"),
+        (_lsa_of(_link(voltage_v=1e-300)), "voltage_v must be 0.001 or more"),
+        (_lsa_of(_link(), _link()), "link_id 'r1-r2' stands there twice"),
+        (_lsa_of(_link(neighbor_id="r1")), "neighbor_id is the router itself"),
+        (_lsa_of(_link(link_id="x" * 100_000)), "must match"),
+        (_lsa_of(*(_link(link_id=f"l{each}") for each in range(10_000))), "10000 links; 4096"),
     ],
 )
 def test_nonsense_ends_the_session_and_nothing_else(
@@ -255,6 +292,52 @@ def test_bytes_that_are_no_message_end_the_session_and_nothing_else(
         assert not here.runtime.failure.done()
         again = await connect(here, session_no=2)
         await again.close()
+
+    run(tmp_path, story)
+
+
+def test_a_message_that_is_far_too_large_ends_the_session_and_nothing_else(tmp_path: Path) -> None:
+    async def story(here: House) -> None:
+        router = await connect(here)
+        await router.say(result=pb.TransactionResult(txn_id=1, message="x" * 5_000_000))
+        code, _ = await router.end()
+        assert code is not grpc.StatusCode.OK
+        await router.close()
+        assert not here.runtime.failure.done()
+        again = await connect(here, session_no=2)
+        await again.close()
+
+    run(tmp_path, story)
+
+
+def test_a_long_reason_is_cut() -> None:
+    said = pb.TransactionResult(
+        txn_id=1, operation=1, code=7, entries=[pb.EntryResult(message="no" * 99)] * 99
+    )
+    assert 500 <= len(result_from_pb(said).message) <= 503
+
+
+def test_a_device_whose_state_was_wiped_is_taken_once_its_old_session_has_ended(
+    tmp_path: Path,
+) -> None:
+    async def story(here: House) -> None:
+        before = await connect(here, boot_id=7)
+        await before.say(**lsa(boot_id=7, seq=99))
+        await before.say(sync_done=pb.SyncDone())
+        await here.until(lambda: here.usable("r1"))
+        wiped = ScriptedRouter(here.address)
+        await wiped.say(**hello(instance_id=b"device-2"))
+        code, _ = await wiped.end()
+        assert code is grpc.StatusCode.ALREADY_EXISTS
+        await wiped.close()
+        await before.close()
+        await here.until(lambda: not here.usable("r1"))
+        wiped = await connect(here, instance_id=b"device-2")
+        await wiped.say(**lsa())
+        await wiped.say(sync_done=pb.SyncDone())
+        await here.until(lambda: here.usable("r1"))
+        assert here.runtime.core.view.routers["r1"].boot_id == 1
+        await wiped.close()
 
     run(tmp_path, story)
 

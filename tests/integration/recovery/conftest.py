@@ -1,0 +1,44 @@
+"""A network of real processes on loopback: a daemon with its store, and agents with theirs."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from digitalgrid.client import PowerClient
+from digitalgrid.gridfile import loads_grid
+from tests.support.grids import DIAMOND
+from topologies.emulator.health import wait_healthy
+from topologies.emulator.local_backend import LocalEmulation
+from topologies.emulator.plan import EmulationOptions
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> EmulationOptions:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as north,
+        socket.create_server(("127.0.0.1", 0)) as south,
+    ):
+        return EmulationOptions(
+            run_dir=tmp_path / "run",
+            northbound=f"127.0.0.1:{north.getsockname()[1]}",
+            southbound_port=south.getsockname()[1],
+        )
+
+
+@pytest.fixture
+def emulation(options: EmulationOptions) -> Iterator[LocalEmulation]:
+    running = LocalEmulation(loads_grid(DIAMOND, "diamond"), options)
+    try:
+        running.start()
+        wait_healthy(running, options.northbound, 90.0)
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def client(emulation: LocalEmulation, options: EmulationOptions) -> Iterator[PowerClient]:
+    with PowerClient(options.northbound) as connected:
+        yield connected
