@@ -79,8 +79,9 @@ class Ledger:
         self._generations: dict[int, tuple[int, ...]] = {}
         # Routers that have let go of a generation which others still hold.
         self._freed: dict[CircuitGeneration, set[str]] = {}
-        # From where a link is used, if it is.
+        # From where a link is used, if it is; and what each router holds.
         self._used_from: dict[str, set[str]] = {}
+        self._at_router: dict[str, set[CircuitGeneration]] = {}
         self._changed_links: set[str] = set()
 
     def reserve(self, key: CircuitGeneration, route: Route) -> None:
@@ -94,6 +95,12 @@ class Ledger:
             self._hold(direction, key, link.current_a, others)
             self._changed_links.add(link.link_id)
         self._hold(load(route.sink_id), key, route.power_w, others)
+        for router_id in route.router_ids:
+            at_router = self._at_router.get(router_id)
+            if at_router is None:
+                self._at_router[router_id] = {key}
+            else:
+                at_router.add(key)
 
     def release_hop(self, key: CircuitGeneration, router_id: str) -> None:
         """Free what one router holds; done once, and harmless when repeated."""
@@ -101,7 +108,7 @@ class Ledger:
         freed = self._freed.get(key, set())
         if route is None or router_id in freed or router_id not in route.router_ids:
             return
-        self._free_hop(key, route, route.router_ids.index(router_id))
+        self._free_hop(key, route, router_id)
         if len(freed) + 1 == len(route.router_ids):
             self._forget(key)
         else:
@@ -112,9 +119,9 @@ class Ledger:
         if route is None:
             return
         freed = self._freed.get(key, ())
-        for index, router_id in enumerate(route.router_ids):
+        for router_id in route.router_ids:
             if router_id not in freed:
-                self._free_hop(key, route, index)
+                self._free_hop(key, route, router_id)
         self._forget(key)
 
     def routers_holding(self, key: CircuitGeneration) -> tuple[str, ...]:
@@ -151,6 +158,14 @@ class Ledger:
             for end in self._used_from.get(link_id, ())
             for key in self._held[link_direction(link_id, end)]
         }
+
+    def held_at(self, router_ids: Iterable[str]) -> set[CircuitGeneration]:
+        """The generations of which any of these routers holds a hop."""
+        return {key for router_id in router_ids for key in self._at_router.get(router_id, ())}
+
+    def circuits_with(self, resources: Iterable[Resource]) -> set[int]:
+        """Ids of the circuits that hold any of these."""
+        return {key.circuit_id for each in resources for key in self._held.get(each, ())}
 
     def take_changed_links(self) -> set[str]:
         """Links whose load changed since this was last asked."""
@@ -204,8 +219,12 @@ class Ledger:
         held[key] = amount
         self._total_quanta[resource] += added
 
-    def _free_hop(self, key: CircuitGeneration, route: Route, index: int) -> None:
-        for resource, _ in held_by_hop(route, index):
+    def _free_hop(self, key: CircuitGeneration, route: Route, router_id: str) -> None:
+        at_router = self._at_router[router_id]
+        at_router.discard(key)
+        if not at_router:
+            del self._at_router[router_id]
+        for resource, _ in held_by_hop(route, route.router_ids.index(router_id)):
             held = self._held[resource]
             freed = _quanta(held.pop(key))
             numbers = self._generations[key.circuit_id]

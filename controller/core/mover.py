@@ -1,6 +1,6 @@
 """Keeps promises over changes of the network: decides which circuits must move, and finds them a way."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from controller.core.admission import Admission
 from controller.core.circuit import (
@@ -10,8 +10,8 @@ from controller.core.circuit import (
     Generation,
     Phase,
 )
-from controller.core.grid_view import GridView
-from controller.core.ledger import Ledger
+from controller.core.grid_view import GridView, RouterView, change_of
+from controller.core.ledger import Ledger, load, source
 from controller.core.lsdb import LinkState
 from controller.core.programming import Programmer, new_generation
 from controller.core.route import Route
@@ -47,6 +47,9 @@ class Mover:
         self._persist = persist
         self._retry_at_ns: int | None = None
         self._searched_ns = 0
+        # Circuits that wait, and some that did; and those that stayed on a route which no longer fits.
+        self._waiting = {key for key, each in circuits.items() if _waits(each)}
+        self._unfit: set[int] = set()
 
     def next_deadline_ns(self) -> int | None:
         return self._retry_at_ns
@@ -101,6 +104,7 @@ class Mover:
             newest = circuit.newest()
             if newest is not None and self.outdated(newest.route):
                 self._readmit(circuit, newest, now_ns)
+                self._unfit.add(circuit.circuit_id)
         self.retry_soon(now_ns)
 
     def _leave(self, circuit: Circuit, newest: Generation, now_ns: int) -> None:
@@ -119,21 +123,26 @@ class Mover:
             self._programmer.fail(newest, now_ns, reason)
         # What is being committed is looked at again once it delivers.
 
-    def _affected(self, before: GridView) -> Iterable[Circuit]:
+    def _affected(self, before: GridView) -> list[Circuit]:
+        """Circuits on something that has changed; and those that could not leave what did not fit any more."""
         view = self._admission.view
-        live = [each for each in self._circuits.values() if each.admin_up and not each.state.ended]
-        if (before.routers, before.sources, before.loads) != (
-            view.routers,
-            view.sources,
-            view.loads,
-        ):
-            return live
-        changed = {
-            link_id
-            for link_id in before.links.keys() | view.links.keys()
-            if before.links.get(link_id) != view.links.get(link_id)
-        }
-        return [each for each in live if _uses(each, changed)]
+        change = change_of(before, view)
+        held = self._ledger
+        ids = held.circuits_over(change.links)
+        ids |= held.circuits_with(map(source, change.sources))
+        ids |= held.circuits_with(map(load, change.loads))
+        # Whether a router takes new circuits is nothing to those that run over it.
+        routers = [
+            each
+            for each in change.routers
+            if _fixed(before.routers.get(each)) != _fixed(view.routers.get(each))
+        ]
+        ids |= {key.circuit_id for key in held.held_at(routers)}
+        if change.routers or change.sources or change.loads:
+            ids |= self._unfit
+            self._unfit = set()
+        found = (self._circuits.get(each) for each in ids)
+        return [each for each in found if each and each.admin_up and not each.state.ended]
 
     def path_down(self, route: Route) -> bool:
         """Whether there is news that the route cannot carry power; a router that is silent is no news."""
@@ -211,22 +220,29 @@ class Mover:
         if circuit.state is not CircuitState.WAITING:
             circuit.apply(CircuitEvent.NO_PATH, f"no path now: {reason}")
             self._persist(circuit)
+        self._waiting.add(circuit.circuit_id)
         self.retry_soon(now_ns)
 
     # Waiting
 
     def retry_soon(self, now_ns: int) -> None:
         """Something became free, or came back; changes that come together are answered once."""
-        waiting = sum(each.state is CircuitState.WAITING for each in self._circuits.values())
+        waiting = len(self._those_that_wait())
         if waiting:
             due_ns = max(now_ns + RETRY_SOON_NS, self._searched_ns + waiting * RETRY_SPACING_NS)
             self._retry_at_ns = min(self._retry_at_ns or due_ns, due_ns)
+
+    def _those_that_wait(self) -> list[Circuit]:
+        found = [self._circuits[each] for each in self._waiting if each in self._circuits]
+        waiting = [each for each in found if _waits(each)]
+        self._waiting = {each.circuit_id for each in waiting}
+        return waiting
 
     def on_timer(self, now_ns: int) -> None:
         """Try the circuits that wait, most urgent first."""
         if self._retry_at_ns is None or now_ns < self._retry_at_ns:
             return
-        waiting = [each for each in self._circuits.values() if each.state is CircuitState.WAITING]
+        waiting = self._those_that_wait()
         self._searched_ns = now_ns
         again_ns = []
         for circuit in sorted(waiting, key=urgency):
@@ -256,6 +272,10 @@ def urgency(circuit: Circuit) -> tuple[int, int]:
     return (-circuit.priority, circuit.circuit_id)
 
 
-def _uses(circuit: Circuit, link_ids: set[str]) -> bool:
-    newest = circuit.newest()
-    return newest is not None and any(link.link_id in link_ids for link in newest.route.links)
+def _waits(circuit: Circuit) -> bool:
+    return circuit.state is CircuitState.WAITING
+
+
+def _fixed(router: RouterView | None) -> float | None:
+    """What of a router a circuit was admitted with."""
+    return router.efficiency if router else None

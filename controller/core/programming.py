@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from heapq import heappop, heappush
 from itertools import count
 
+from controller.core.agenda import Agenda
 from controller.core.circuit import (
     IN_FLIGHT_PHASES,
     Circuit,
@@ -36,6 +37,13 @@ from digitalgrid.model import CircuitGeneration, HopSnapshot
 
 # Generations that are staged or committed at the same time.
 MOST_IN_FLIGHT = 32
+# What answers which phase.
+_ANSWERS = (
+    (Operation.STAGE, Phase.STAGING),
+    (Operation.COMMIT, Phase.COMMITTING),
+    (Operation.COMMIT, Phase.SWITCHING),
+    (Operation.WITHDRAW, Phase.WITHDRAWING),
+)
 
 
 class Programmer:
@@ -56,6 +64,7 @@ class Programmer:
         self._next_txn_id = first_txn_id
         self._by_txn: dict[int, CircuitGeneration] = {}
         self._busy: dict[CircuitGeneration, Generation] = {}
+        self._deadlines: Agenda[CircuitGeneration] = Agenda()
         self._queue: list[tuple[bool, int, CircuitGeneration]] = []
         self._queued = count()
         self._in_flight: set[CircuitGeneration] = set()
@@ -66,11 +75,15 @@ class Programmer:
         return outcomes
 
     def next_deadline_ns(self) -> int | None:
-        return min((each.deadline_ns for each in self._busy.values()), default=None)
+        return self._deadlines.next_ns()
 
     def find(self, key: CircuitGeneration) -> Generation | None:
         circuit = self._circuits.get(key.circuit_id)
         return circuit.generations.get(key.generation) if circuit else None
+
+    def circuit_ids_at(self, router_id: str) -> set[int]:
+        """Circuits of which a router holds a hop, or is to."""
+        return {key.circuit_id for key in self._ledger.held_at((router_id,))}
 
     # Making a generation
 
@@ -183,6 +196,7 @@ class Programmer:
     def _forget(self, generation: Generation) -> None:
         key = generation.key
         self._busy.pop(key, None)
+        self._deadlines.drop(key)
         self._in_flight.discard(key)
         for txn_id in generation.txn_ids:
             self._by_txn.pop(txn_id, None)
@@ -231,12 +245,7 @@ class Programmer:
     def _on_done(
         self, router_id: str, operation: Operation, generation: Generation, now_ns: int
     ) -> None:
-        answers = {
-            Operation.STAGE: (Phase.STAGING,),
-            Operation.COMMIT: (Phase.COMMITTING, Phase.SWITCHING),
-            Operation.WITHDRAW: (Phase.WITHDRAWING,),
-        }
-        if generation.phase not in answers.get(operation, ()):
+        if (operation, generation.phase) not in _ANSWERS:
             return
         if operation is Operation.WITHDRAW:
             self._free(router_id, generation)
@@ -267,6 +276,7 @@ class Programmer:
             generation.phase = Phase.CARRYING
             generation.waiting_for = set()
             self._busy.pop(generation.key, None)
+            self._deadlines.drop(generation.key)
             self._in_flight.discard(generation.key)
         if generation.phase is Phase.CARRYING:
             self._outcomes.append(Actuated(generation.key))
@@ -323,7 +333,7 @@ class Programmer:
     # Time
 
     def on_timer(self, now_ns: int) -> None:
-        for generation in [each for each in self._busy.values() if each.deadline_ns <= now_ns]:
+        for generation in [self._busy[key] for key in self._deadlines.due(now_ns)]:
             if generation.phase is Phase.DRAINING:
                 self.withdraw(generation, now_ns)
             elif generation.phase is Phase.WITHDRAWING:
@@ -340,6 +350,7 @@ class Programmer:
         generation.touched_ns = now_ns
         generation.deadline_ns = now_ns + timeout_ms * MS
         self._busy[generation.key] = generation
+        self._deadlines.set(generation.key, generation.deadline_ns)
         if phase in IN_FLIGHT_PHASES:
             self._in_flight.add(generation.key)
         else:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
 
+from controller.core.agenda import Agenda
 from controller.core.circuit import Circuit
 from controller.core.effects import Effect, Send, TableRead
 from controller.core.messages import CircuitTable, ReadTable
@@ -40,20 +41,20 @@ class ReadBack:
         self._under_way: dict[int, _Read] = {}
         # Of each router that is in step: the newest read that nobody asked for, and when the next is due.
         self._periodic: dict[str, int] = {}
-        self._next_ns: dict[str, int] = {}
+        self._next: Agenda[str] = Agenda()
 
     def next_deadline_ns(self) -> int | None:
-        return min(self._next_ns.values(), default=None)
+        return self._next.next_ns()
 
     def on_timer(self, now_ns: int) -> None:
-        for router_id in [key for key, due_ns in self._next_ns.items() if due_ns <= now_ns]:
+        for router_id in self._next.due(now_ns):
             self.read(router_id, now_ns)
 
     def read(self, router_id: str, now_ns: int) -> None:
         """Ask now; an answer to an earlier question that nobody waits for no longer counts."""
         self._under_way.pop(self._periodic.get(router_id, 0), None)
         self._periodic[router_id] = self._send(_Read(router_id, now_ns))
-        self._next_ns[router_id] = now_ns + self._interval_ns
+        self._next.set(router_id, now_ns + self._interval_ns)
 
     def ask(self, router_id: str, now_ns: int, *, dry_run: bool) -> int:
         """Read a router for somebody, who gets a TableRead with this id, or gives up by :meth:`abandon`."""
@@ -74,13 +75,13 @@ class ReadBack:
         """Power is missing and no line is known to be down: perhaps a router has lost its hop."""
         newest = circuit.newest()
         for router_id in newest.route.router_ids if newest else ():
-            if router_id in self._next_ns:
+            if router_id in self._next:
                 self.read(router_id, now_ns)
 
     def forget(self, router_id: str) -> None:
         """The router is away; it is read when it is back."""
         self._periodic.pop(router_id, None)
-        self._next_ns.pop(router_id, None)
+        self._next.drop(router_id)
         for read_id in [
             key for key, each in self._under_way.items() if each.router_id == router_id
         ]:
@@ -96,7 +97,9 @@ class ReadBack:
         if read is None or read.router_id != router_id:
             return None
         del self._under_way[table.read_id]
-        found = compare(router_id, self._live.values(), table, read.sent_ns)
+        ids = sorted(self._programmer.circuit_ids_at(router_id))
+        circuits = [self._live[each] for each in ids if each in self._live]
+        found = compare(router_id, circuits, table, read.sent_ns)
         if read.asked:
             self._emit(TableRead(router_id, table.read_id, found))
         if not read.dry_run:

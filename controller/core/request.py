@@ -1,8 +1,8 @@
 """A client's request for power, checked against itself and the network."""
 
 import hashlib
-import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from json import JSONEncoder
 from math import isfinite
 
 from controller.core.circuit import Constraints
@@ -12,6 +12,7 @@ from controller.core.grid_view import GridView
 # Meters count millijoules and rates are milliwatts; below this, rounding would rule.
 LEAST_POWER_W = 1.0
 MOST_POWER_W = 1e12
+_json = JSONEncoder()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,21 @@ class PowerRequest:
 
     def fingerprint(self) -> str:
         """Equal for equal content; tells a retry from a reused request id."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        limits = self.constraints
+        # In the order of its keys: stores keep what earlier programs made of it.
+        content = {
+            "allow_split": self.allow_split,
+            "constraints": {
+                "avoid_ids": limits.avoid_ids,
+                "max_hops": limits.max_hops,
+                "max_loss_fraction": limits.max_loss_fraction,
+            },
+            "power_w": self.power_w,
+            "request_id": self.request_id,
+            "sink_id": self.sink_id,
+            "source_ids": self.source_ids,
+        }
+        return hashlib.sha256(_json.encode(content).encode()).hexdigest()
 
 
 def check_power(power_w: float, field: str) -> None:

@@ -98,6 +98,9 @@ class Books(RuleBasedStateMachine):
         for key in self.keys():
             holding = {router_id for each, router_id in self.hops if each == key}
             assert set(self.ledger.routers_holding(key)) == holding
+        for router_id in ROUTERS:
+            holding = {key for key, each in self.hops if each == router_id}
+            assert self.ledger.held_at([router_id]) == holding
         links: dict[str, set[int]] = {}
         for resource, of in self.parts().items():
             if resource.kind is ResourceKind.LINK_DIRECTION:
@@ -109,6 +112,8 @@ class Books(RuleBasedStateMachine):
         for circuit_id in range(1, 5):
             held = {resource for resource, of in self.parts().items() if circuit_id in of}
             assert self.ledger.held_by_circuit(circuit_id) == held
+        for resource, of in self.parts().items():
+            assert self.ledger.circuits_with([resource]) == of.keys()
 
     def teardown(self):
         known = set(self.ledger.resources())
@@ -117,6 +122,7 @@ class Books(RuleBasedStateMachine):
         assert all(self.ledger.total(each) == 0.0 for each in known)
         assert list(self.ledger.resources()) == []
         assert self.ledger.circuits_over({each.id for each in known}) == set()
+        assert self.ledger.held_at(ROUTERS) == set()
 
 
 TestBooks = Books.TestCase

@@ -1,0 +1,23 @@
+"""A request's fingerprint, which stores keep."""
+
+import json
+from dataclasses import asdict
+from hashlib import sha256
+
+import pytest
+
+from controller.core.circuit import Constraints
+from controller.core.request import PowerRequest
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        PowerRequest("a", "town", 1.5e6),
+        PowerRequest('é"x', "town", 1e22, ("pv", "gas"), Constraints(0.1, 3, ("r1",)), True),
+        PowerRequest("a", "town", 1234.5678, (), Constraints(max_hops=0)),
+    ],
+)
+def test_it_is_that_of_all_fields_as_sorted_json(request_):
+    content = json.dumps(asdict(request_), sort_keys=True).encode()
+    assert request_.fingerprint() == sha256(content).hexdigest()
