@@ -18,8 +18,9 @@ from tests.chaos.report import Report
 from tests.chaos.scenarios import SCENARIOS, Scenario
 
 
-async def _run(scenarios: list[Scenario], rounds: int | None, seed: int, bars: Bars) -> Report:
-    together = Report()
+async def _run(
+    scenarios: list[Scenario], rounds: int | None, seed: int, bars: Bars, together: Report
+) -> None:
     for scenario in scenarios:
         total = rounds or scenario.rounds
         task = bars.add_task(scenario.name, total=total, note="starting")
@@ -31,7 +32,6 @@ async def _run(scenarios: list[Scenario], rounds: int | None, seed: int, bars: B
         together.figures |= report.figures
         together.failures += report.failures
         together.missed += report.missed
-    return together
 
 
 def _table(report: Report) -> Table:
@@ -41,6 +41,11 @@ def _table(report: Report) -> Table:
     for key, figures in report.figures.items():
         table.add_row(key, "  ".join(f"{name} {value}" for name, value in figures.items()))
     return table
+
+
+def _write(output: Path, seed: int, report: Report) -> None:
+    result = {"seed": seed, **report.figures, "failures": report.failures, "missed": report.missed}
+    output.write_text(json.dumps(result, indent=1) + "\n")
 
 
 @click.command()
@@ -61,13 +66,16 @@ def main(names: tuple[str, ...], rounds: int | None, seed: int, output: Path) ->
         TextColumn("{task.fields[note]}"),
     )
     chosen = [SCENARIOS[name] for name in names or SCENARIOS]
-    with Bars(*columns, console=console) as bars:
-        report = asyncio.run(_run(chosen, rounds, seed, bars))
+    report = Report()
+    try:
+        with Bars(*columns, console=console) as bars:
+            asyncio.run(_run(chosen, rounds, seed, bars, report))
+    finally:
+        # What was found before something failed is kept.
+        _write(output, seed, report)
     for failure in report.failures + report.missed:
         console.print(failure, style="bold red", markup=False)
     Console(width=None if sys.stdout.isatty() else 160).print(_table(report))
-    result = {"seed": seed, **report.figures, "failures": report.failures, "missed": report.missed}
-    output.write_text(json.dumps(result, indent=1) + "\n")
     sys.exit(1 if report.failures or report.missed else 0)
 
 
