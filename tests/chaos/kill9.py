@@ -5,6 +5,7 @@ import random
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from controller.store.sqlite import SqliteAccess
 from digitalgrid.client import AsyncPowerClient
 from tests.chaos.checks import (
     Findings,
@@ -31,14 +32,15 @@ async def kill9(rounds: int, seed: int, progress: Progress) -> Report:
     with TemporaryDirectory(prefix="chaos-") as name:
         directory = Path(name)
         grid = tight_grid()
-        daemon = Daemon("dgc", directory, {"path": str(directory / "store.sqlite")})
+        store = directory / "store.sqlite"
+        daemon = Daemon("dgc", directory, {"path": str(store)})
         async with (
             Daemons([daemon]) as daemons,
             Routers(grid, daemons.southbound) as routers,
             Load(grid, daemons.northbound, seed) as load,
             AsyncPowerClient(daemons.northbound) as client,
         ):
-            chaos = _Kill9(daemon, routers, load, client, len(grid.routers))
+            chaos = _Kill9(daemon, store, routers, load, client, len(grid.routers))
             return await chaos.run(rounds, seed, progress)
 
 
@@ -46,12 +48,14 @@ class _Kill9:
     def __init__(
         self,
         daemon: Daemon,
+        store: Path,
         routers: Routers,
         load: Load,
         client: AsyncPowerClient,
         router_count: int,
     ) -> None:
         self._daemon = daemon
+        self._store = store
         self._routers = routers
         self._load = load
         self._client = client
@@ -86,7 +90,8 @@ class _Kill9:
         await self._load.break_off()
 
     async def _recover(self, findings: Findings) -> float:
-        """Start it again, and look; the seconds until it answered."""
+        """Look at what it left, start it again, and look; the seconds until it answered."""
+        findings.torn += await asyncio.to_thread(SqliteAccess(self._store).verify)
         await self._daemon.start()
         start_s = await self._daemon.wait_answering()
         journal = self._load.journal
