@@ -21,6 +21,7 @@ from digitalgrid.client.calls import (
 )
 from digitalgrid.client.errors import ControllerUnreachable, from_rpc_error
 from digitalgrid.client.servers import Attempts, Servers
+from digitalgrid.client.topology_view import TopologyView
 from digitalgrid.v1 import northbound_pb2 as pb
 
 
@@ -146,9 +147,9 @@ class AsyncPowerClient:
         return answer.topology
 
     async def watch_topology(self, *, timeout_s: float | None = None) -> AsyncIterator[pb.Topology]:
-        request = pb.WatchTopologyRequest()
+        request, view = pb.WatchTopologyRequest(changes_only=True), TopologyView()
         async for answer in self._stream(lambda to: to.topology.WatchTopology, request, timeout_s):
-            yield answer.topology
+            yield view.take(answer)
 
     async def read_meters(self) -> pb.ReadAllMetersResponse:
         answer: pb.ReadAllMetersResponse = await self._call(

@@ -20,6 +20,7 @@ from digitalgrid.client.calls import (
 )
 from digitalgrid.client.errors import ControllerUnreachable, from_rpc_error
 from digitalgrid.client.servers import Attempts, Servers
+from digitalgrid.client.topology_view import TopologyView
 from digitalgrid.v1 import northbound_pb2 as pb
 
 
@@ -153,9 +154,9 @@ class PowerClient:
 
     def watch_topology(self, *, timeout_s: float | None = None) -> Iterator[pb.Topology]:
         """The whole view now and after every change."""
-        request = pb.WatchTopologyRequest()
+        request, view = pb.WatchTopologyRequest(changes_only=True), TopologyView()
         for answer in self._stream(lambda to: to.topology.WatchTopology, request, timeout_s):
-            yield answer.topology
+            yield view.take(answer)
 
     def read_meters(self) -> pb.ReadAllMetersResponse:
         """The energy books of every connected router, as they stand now."""

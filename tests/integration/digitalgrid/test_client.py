@@ -62,7 +62,7 @@ SENT = [
     pb.GetTopologyRequest(),
     pb.ReadAllMetersRequest(),
     pb.WatchCircuitsRequest(),
-    pb.WatchTopologyRequest(),
+    pb.WatchTopologyRequest(changes_only=True),
 ]
 
 
