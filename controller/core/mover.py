@@ -1,5 +1,6 @@
 """Keeps promises over changes of the network: decides which circuits must move, and finds them a way."""
 
+from collections import deque
 from collections.abc import Callable, Mapping
 
 from controller.core.admission import Admission
@@ -18,10 +19,13 @@ from controller.core.route import Route
 
 # A circuit that no router takes this often in a row waits before it is tried again.
 MOST_ATTEMPTS = 5
+# Of those that a change concerns, until others have their turn.
+MOST_AT_ONCE = 16
 RETRY_SOON_NS = 10_000_000
 # For each circuit that waits, from one search for all of them to the next: it leaves time for everything else.
 RETRY_SPACING_NS = 5_000_000
 RETRY_LATER_NS = 1_000_000_000
+_PATH_DOWN = "its path is down"
 
 
 class Mover:
@@ -50,9 +54,14 @@ class Mover:
         # Circuits that wait, and some that did; and those that stayed on a route which no longer fits.
         self._waiting = {key for key, each in circuits.items() if _waits(each)}
         self._unfit: set[int] = set()
+        # Circuits that a change concerns and that are still to be looked at, in this order.
+        self._leaving: deque[int] = deque()
+        self._readmitting: deque[int] = deque()
+        self._go_on_ns: int | None = None
 
     def next_deadline_ns(self) -> int | None:
-        return self._retry_at_ns
+        due = [each for each in (self._retry_at_ns, self._go_on_ns) if each is not None]
+        return min(due, default=None)
 
     # Starting
 
@@ -94,26 +103,49 @@ class Mover:
 
     def on_view(self, before: GridView, now_ns: int) -> None:
         """Move what the change broke at once; admit again what it made differ; then try what waits."""
-        affected = sorted(self._affected(before), key=urgency)
-        for circuit in affected:
-            newest = circuit.newest()
-            if newest is not None and self.path_down(newest.route):
-                self._leave(circuit, newest, now_ns)
+        concerned = {*self._leaving, *self._readmitting, *self._affected(before)}
+        circuits = sorted(
+            (self._circuits[each] for each in concerned if each in self._circuits), key=urgency
+        )
+        self._leaving.clear()
+        for circuit in circuits:
+            if self._is_down(circuit):
+                self._leaving.append(circuit.circuit_id)
         # The least urgent first: where something can carry less than before, it is they who must go.
-        for circuit in reversed(affected):
-            newest = circuit.newest()
-            if newest is not None and self.outdated(newest.route):
+        self._readmitting = deque(each.circuit_id for each in reversed(circuits))
+        self._go_on_moving(now_ns)
+        for circuit_id in self._leaving:
+            if (left := self._circuits.get(circuit_id)) and left.state is CircuitState.ACTIVE:
+                left.apply(CircuitEvent.STARVED, _PATH_DOWN)
+
+    def _go_on_moving(self, now_ns: int) -> None:
+        """Some of those that a change concerns: the first to move must not wait until the last is decided."""
+        left = MOST_AT_ONCE
+        while self._leaving and left:
+            circuit = self._circuits.get(self._leaving.popleft())
+            if circuit is not None and (newest := circuit.newest()) and self._is_down(circuit):
+                self._leave(circuit, newest, now_ns)
+                left -= 1
+        while self._readmitting and not self._leaving and left:
+            circuit = self._circuits.get(self._readmitting.popleft())
+            if circuit is not None and (newest := circuit.newest()) and self.outdated(newest.route):
                 self._readmit(circuit, newest, now_ns)
                 self._unfit.add(circuit.circuit_id)
-        self.retry_soon(now_ns)
+                left -= 1
+        self._go_on_ns = now_ns if self._leaving or self._readmitting else None
+        if self._go_on_ns is None:
+            self.retry_soon(now_ns)
+
+    def _is_down(self, circuit: Circuit) -> bool:
+        newest = circuit.newest()
+        return newest is not None and self.path_down(newest.route)
 
     def _leave(self, circuit: Circuit, newest: Generation, now_ns: int) -> None:
-        reason = "its path is down"
         if newest.phase is Phase.CARRYING:
-            self.move(circuit, reason, now_ns)
+            self.move(circuit, _PATH_DOWN, now_ns)
         else:
             # Its Failed outcome leads to the move.
-            self._programmer.fail(newest, now_ns, reason)
+            self._programmer.fail(newest, now_ns, _PATH_DOWN)
 
     def _readmit(self, circuit: Circuit, newest: Generation, now_ns: int) -> None:
         reason = "what it was admitted with has changed"
@@ -123,8 +155,8 @@ class Mover:
             self._programmer.fail(newest, now_ns, reason)
         # What is being committed is looked at again once it delivers.
 
-    def _affected(self, before: GridView) -> list[Circuit]:
-        """Circuits on something that has changed; and those that could not leave what did not fit any more."""
+    def _affected(self, before: GridView) -> set[int]:
+        """Ids of circuits on something that has changed; and those that could not leave what did not fit any more."""
         view = self._admission.view
         change = change_of(before, view)
         held = self._ledger
@@ -141,8 +173,7 @@ class Mover:
         if change.routers or change.sources or change.loads:
             ids |= self._unfit
             self._unfit = set()
-        found = (self._circuits.get(each) for each in ids)
-        return [each for each in found if each and each.admin_up and not each.state.ended]
+        return {key for key in ids if key in self._circuits and _stands(self._circuits[key])}
 
     def path_down(self, route: Route) -> bool:
         """Whether there is news that the route cannot carry power; a router that is silent is no news."""
@@ -239,7 +270,9 @@ class Mover:
         return waiting
 
     def on_timer(self, now_ns: int) -> None:
-        """Try the circuits that wait, most urgent first."""
+        """Go on with what a change concerns; try the circuits that wait, most urgent first."""
+        if self._go_on_ns is not None:
+            self._go_on_moving(now_ns)
         if self._retry_at_ns is None or now_ns < self._retry_at_ns:
             return
         waiting = self._those_that_wait()
@@ -270,6 +303,10 @@ class Mover:
 def urgency(circuit: Circuit) -> tuple[int, int]:
     """Higher priority first, then the older promise."""
     return (-circuit.priority, circuit.circuit_id)
+
+
+def _stands(circuit: Circuit) -> bool:
+    return circuit.admin_up and not circuit.state.ended
 
 
 def _waits(circuit: Circuit) -> bool:

@@ -2,7 +2,8 @@
 a slow one gets the newest state of each, in bounded memory."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
 from time import monotonic
 
 from controller.core.errors import Refusal, RefusalCode
@@ -49,28 +50,59 @@ async def circuit_events(runtime: Runtime) -> AsyncGenerator[pb.WatchCircuitsRes
         runtime.role_listeners.discard(wake.set)
 
 
-async def topologies(runtime: Runtime) -> AsyncGenerator[pb.Topology]:
-    """The whole view now, and after every change of link state, sessions or reservations."""
-    wake = asyncio.Event()
+class TopologyFeed:
+    """The whole view now, and after every change of link state, sessions or reservations: made once for all."""
 
-    def note_circuit(_circuit_id: int) -> None:
-        # Reservations are part of the view, and change with the circuits that hold them.
-        wake.set()
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._newest: pb.WatchTopologyResponse | None = None
+        self._made_at_s = 0.0
+        self._changed = asyncio.Event()
+        self._watchers = 0
 
-    runtime.role_listeners.add(wake.set)
-    runtime.topology_listeners.add(wake.set)
-    runtime.circuit_listeners.add(note_circuit)
-    try:
-        while True:
-            wake.clear()
-            sent_at_s = monotonic()
-            yield runtime.look(topology_to_pb)
-            await wake.wait()
-            await asyncio.sleep(sent_at_s + TOPOLOGY_PACE_S - monotonic())
-    finally:
-        runtime.role_listeners.discard(wake.set)
-        runtime.topology_listeners.discard(wake.set)
-        runtime.circuit_listeners.discard(note_circuit)
+    async def watch(self) -> AsyncGenerator[pb.WatchTopologyResponse]:
+        with self._listening():
+            while True:
+                changed, sent_at_s = self._changed, monotonic()
+                yield self._look()
+                await changed.wait()
+                await asyncio.sleep(sent_at_s + TOPOLOGY_PACE_S - monotonic())
+
+    @contextmanager
+    def _listening(self) -> Iterator[None]:
+        runtime = self._runtime
+        if not self._watchers:
+            runtime.role_listeners.add(self._note)
+            runtime.topology_listeners.add(self._note)
+            # Reservations are part of the view, and change with the circuits that hold them.
+            runtime.circuit_listeners.add(self._note_circuit)
+        self._watchers += 1
+        try:
+            yield
+        finally:
+            self._watchers -= 1
+            if not self._watchers:
+                runtime.role_listeners.discard(self._note)
+                runtime.topology_listeners.discard(self._note)
+                runtime.circuit_listeners.discard(self._note_circuit)
+                self._newest = None
+
+    def _note_circuit(self, _circuit_id: int) -> None:
+        self._note()
+
+    def _note(self) -> None:
+        if self._newest is not None:
+            self._newest = None
+            self._changed.set()
+            self._changed = asyncio.Event()
+
+    def _look(self) -> pb.WatchTopologyResponse:
+        now_s = monotonic()
+        if self._newest is None or now_s - self._made_at_s > TOPOLOGY_PACE_S:
+            topology = self._runtime.look(topology_to_pb)
+            self._newest = pb.WatchTopologyResponse(topology=topology)
+            self._made_at_s = now_s
+        return self._newest
 
 
 def _role_changed() -> Refusal:

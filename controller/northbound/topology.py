@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 import grpc
 
-from controller.northbound.feeds import topologies
+from controller.northbound.feeds import TopologyFeed
 from controller.northbound.topology_codec import topology_to_pb
 from controller.runtime import Runtime
 from digitalgrid.v1 import northbound_pb2 as pb
@@ -19,6 +19,7 @@ ReadMeters = Callable[[], Awaitable[tuple[list[RouterMeters], list[str]]]]
 class TopologyService(TopologyServiceServicer):
     def __init__(self, runtime: Runtime, read_meters: ReadMeters) -> None:
         self._runtime = runtime
+        self._feed = TopologyFeed(runtime)
         self._read_meters = read_meters
 
     async def GetTopology(  # noqa: N802
@@ -29,9 +30,9 @@ class TopologyService(TopologyServiceServicer):
     async def WatchTopology(  # noqa: N802
         self, request: pb.WatchTopologyRequest, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[pb.WatchTopologyResponse]:
-        async with aclosing(topologies(self._runtime)) as views:
+        async with aclosing(self._feed.watch()) as views:
             async for view in views:
-                yield pb.WatchTopologyResponse(topology=view)
+                yield view
 
     async def ReadMeters(  # noqa: N802
         self, request: pb.ReadAllMetersRequest, context: grpc.aio.ServicerContext

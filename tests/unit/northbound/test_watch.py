@@ -4,7 +4,7 @@ import asyncio
 
 import grpc
 
-from controller.northbound.feeds import circuit_events, topologies
+from controller.northbound.feeds import TopologyFeed, circuit_events
 from digitalgrid.client import power_request
 from digitalgrid.v1 import northbound_pb2 as pb
 from tests.support.northbound import Northbound, in_loop, northbound, until
@@ -71,19 +71,34 @@ async def test_a_watcher_that_goes_leaves_nothing_behind():
 @in_loop
 async def test_watching_the_topology_shows_link_state_and_reservations():
     async with northbound() as api:
-        views = topologies(api.runtime)
-        view = await anext(views)
+        views = TopologyFeed(api.runtime).watch()
+        view = (await anext(views)).topology
         assert all(link.up for link in view.links)
         circuit = await active(api, "town", 1e6, source_ids=["gas"])
-        while not (link := _link(await anext(views), "r3-r4")).circuit_ids:
+        while not (link := _link((await anext(views)).topology, "r3-r4")).circuit_ids:
             pass
         assert link.circuit_ids == [circuit.circuit_id]
         assert link.reserved_a_to_b_a == circuit.links[0].current_a
         assert link.reserved_b_to_a_a == 0.0
         api.grid.cut("r1-r2")
-        while _link(await anext(views), "r1-r2").up:
+        while _link((await anext(views)).topology, "r1-r2").up:
             pass
         await views.aclose()
+
+
+@in_loop
+async def test_all_who_watch_the_topology_get_the_same_message():
+    async with northbound() as api:
+        feed = TopologyFeed(api.runtime)
+        watches = [feed.watch(), feed.watch()]
+        first, second = [await anext(each) for each in watches]
+        assert first is second
+        api.grid.cut("r1-r2")
+        first, second = [await anext(each) for each in watches]
+        assert first is second
+        assert not _link(first.topology, "r1-r2").up
+        for each in watches:
+            await each.aclose()
 
 
 def _link(view: pb.Topology, link_id: str) -> pb.LinkState:

@@ -1,0 +1,129 @@
+"""A line fails that 2,000 active circuits cross: both of its ends say so, and all circuits are moved.
+
+Routers are null routers in the controller's process, and its store is a SQLite file on a disk that is flushed for each
+commit. ``ours_s`` is from the first advertisement until the last circuit is ACTIVE on its new path, ``first_s`` until
+the first is. ``agree``: all of them were moved, none crosses the line, and the ledger holds nothing of it.
+"""
+
+import asyncio
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
+from pathlib import Path
+from time import perf_counter
+
+from benchmarks.durable_admit import flushes_per_s
+from benchmarks.harness import Row
+from benchmarks.null_routers import NullRouters, load_ids, mesh_lsas
+from controller.core.circuit import Circuit, CircuitState
+from controller.core.controller import CoreSettings
+from controller.core.errors import Refusal
+from controller.core.request import PowerRequest
+from controller.runtime import Runtime
+from controller.store.sqlite import SqliteStore
+from controller.warm_up import warm_up
+from digitalgrid.model import RouterLsa
+
+_SIZE = 1_000
+_CIRCUITS = 2_000
+_TOGETHER = 64
+# So little that it makes no other path better.
+_POWER_W = 1.0
+_LONGEST_S = 120.0
+
+
+def rows(full: bool) -> Iterator[Row]:
+    warm_up()
+    for seed in (1, 2, 3) if full else (1,):
+        with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".reroute-") as directory:
+            yield asyncio.run(_row(seed, Path(directory)))
+
+
+async def _row(seed: int, directory: Path) -> Row:
+    runtime = Runtime(CoreSettings())
+    try:
+        runtime.lead(SqliteStore(directory / "store.sqlite"))
+        lsas = mesh_lsas(_SIZE, seed)
+        routers = NullRouters(runtime, lsas)
+        routers.attach()
+        link_id = await _load_a_link(runtime, lsas)
+        first_s, all_s, good = await _cut(runtime, routers, link_id)
+    finally:
+        runtime.close()
+    return Row(
+        f"reroute-{_CIRCUITS}",
+        _SIZE,
+        f"mesh n={_SIZE} seed={seed}, link {link_id}",
+        all_s,
+        {},
+        good,
+        {"first_s": first_s, "flushes_per_s": flushes_per_s(directory)},
+    )
+
+
+async def _load_a_link(runtime: Runtime, lsas: Sequence[RouterLsa]) -> str:
+    """2,000 circuits over the line that most paths cross; no other circuit."""
+    numbers = count()
+
+    def requests(sinks: Sequence[str]) -> list[PowerRequest]:
+        return [PowerRequest(f"r{next(numbers)}", sink, _POWER_W) for sink in sinks]
+
+    crossing: dict[str, list[str]] = {}
+    for sink in load_ids(lsas):
+        for route in runtime.controller.compute(requests([sink])[0], 0):
+            for link in route.links:
+                crossing.setdefault(link.link_id, []).append(sink)
+    link_id = max(crossing, key=lambda each: len(crossing[each]))
+    sinks = crossing[link_id] * (_CIRCUITS // len(crossing[link_id]) + 1)
+    for first in range(0, _CIRCUITS, _TOGETHER):
+        asked = requests(sinks[first : min(first + _TOGETHER, _CIRCUITS)])
+        for decision in runtime.handle(
+            lambda core, now_ns, asked=asked: core.request_batch(asked, now_ns)
+        ):
+            if isinstance(decision, Refusal):
+                raise decision
+        await runtime.durable()
+    await _until(lambda: _states(runtime) == {CircuitState.ACTIVE: _CIRCUITS})
+    return link_id
+
+
+async def _cut(runtime: Runtime, routers: NullRouters, link_id: str) -> tuple[float, float, bool]:
+    """Seconds until the first circuit has moved, and the last; and whether all of them did."""
+    circuits = runtime.core.book.circuits
+    before = {
+        key: each.last_generation for key, each in circuits.items() if _crosses(each, link_id)
+    }
+    moved_s: dict[int, float] = {}
+
+    def note(circuit_id: int) -> None:
+        circuit = circuits[circuit_id]
+        moved = circuit.last_generation > before.get(circuit_id, circuit.last_generation)
+        if moved and circuit.state is CircuitState.ACTIVE:
+            moved_s.setdefault(circuit_id, perf_counter() - begin_s)
+
+    runtime.circuit_listeners.add(note)
+    begin_s = perf_counter()
+    routers.cut(link_id)
+    await _until(lambda: len(moved_s) == len(before))
+    runtime.circuit_listeners.discard(note)
+    await _until(lambda: not runtime.core.ledger.circuits_over([link_id]))
+    good = len(before) == _CIRCUITS and not any(_crosses(e, link_id) for e in circuits.values())
+    return min(moved_s.values()), max(moved_s.values()), good
+
+
+def _crosses(circuit: Circuit, link_id: str) -> bool:
+    newest = circuit.newest()
+    return newest is not None and any(link.link_id == link_id for link in newest.route.links)
+
+
+def _states(runtime: Runtime) -> Counter[CircuitState]:
+    return Counter(each.state for each in runtime.core.book.circuits.values())
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    deadline_s = perf_counter() + _LONGEST_S
+    while not condition():
+        if perf_counter() > deadline_s:
+            raise TimeoutError("circuits are not where they should be")
+        await asyncio.sleep(0.002)
