@@ -8,7 +8,7 @@ from statistics import geometric_mean
 from rich.table import Table
 
 from benchmarks.harness import Row
-from benchmarks.targets import TARGETS
+from benchmarks.targets import LEAST_PER_S, MOST_S, TARGETS
 
 
 def ratios(rows: Sequence[Row]) -> Iterator[tuple[Row, str, float]]:
@@ -27,10 +27,10 @@ def table(rows: Sequence[Row]) -> Table:
             shown.add_row(
                 row.name if index == 0 else "",
                 row.instance if index == 0 else "",
-                _seconds(row.ours_s) if index == 0 else "",
+                _ours(row) if index == 0 else "",
                 peer,
                 f"{seconds / row.ours_s:.3g}" if peer else "",
-                f"{promised:g}" if promised else "",
+                f"{promised:g}" if promised else _promised(row) if not peer else "",
                 ("yes" if row.agree else "NO") if index == 0 else "",
                 end_section=index == len(peers) - 1,
             )
@@ -50,6 +50,15 @@ def missed(rows: Sequence[Row]) -> list[str]:
             faults.append(
                 f"{row.name} on {row.instance}: {ratio:.3g} times faster than {peer}, promised {promised:g}"
             )
+    figures = {(row.name, row.size): row.as_json() for row in rows}
+    for (name, size, figure), most_s in MOST_S.items():
+        found_s = figures.get((name, size), {}).get(figure, 0.0)
+        if found_s > most_s:
+            faults.append(f"{name}, n={size}: {figure} is {found_s:.3g}, promised {most_s:g}")
+    for (name, size), least in LEAST_PER_S.items():
+        per_s = figures.get((name, size), {}).get("ours_per_s", least)
+        if per_s < least:
+            faults.append(f"{name}, n={size}: {per_s:.0f} per second, promised {least:g}")
     return faults
 
 
@@ -82,6 +91,18 @@ def plot(rows: Sequence[Row], path: Path) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
     figure.savefig(path, dpi=120)
+
+
+def _ours(row: Row) -> str:
+    per_s = row.extra.get("ours_per_s")
+    return _seconds(row.ours_s) if per_s is None else f"{per_s:,.0f}/s"
+
+
+def _promised(row: Row) -> str:
+    """What a row without peers promises."""
+    per_s = LEAST_PER_S.get((row.name, row.size))
+    most_s = MOST_S.get((row.name, row.size, "ours_s"))
+    return f"{per_s:,}/s" if per_s else _seconds(most_s) if most_s else ""
 
 
 def _seconds(seconds: float) -> str:

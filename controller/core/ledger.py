@@ -59,6 +59,14 @@ def held_by_hop(route: Route, index: int) -> Iterator[tuple[Resource, float]]:
         yield load(route.sink_id), route.power_w
 
 
+def _parts(route: Route) -> list[tuple[Resource, float]]:
+    """What all its routers hold together."""
+    parts = [(link_direction(e.link_id, e.from_router_id), e.current_a) for e in route.links]
+    parts.append((source(route.source_id), route.injected_w))
+    parts.append((load(route.sink_id), route.power_w))
+    return parts
+
+
 # Totals are whole numbers of this part of an ampere or watt. A float of a quarter of a milliampere or more is one
 # exactly, so that sums are exact in any order, and what is taken away again leaves nothing behind.
 _QUANTA = 1 << 64
@@ -68,12 +76,27 @@ def _quanta(amount: float) -> int:
     return int(amount * _QUANTA)
 
 
+class _Account:
+    """What of one resource each generation holds, and all circuits together."""
+
+    __slots__ = ("held", "quanta")
+
+    def __init__(self) -> None:
+        self.held: dict[CircuitGeneration, float] = {}
+        self.quanta = 0
+
+    def largest(self, circuit_id: int, numbers: Iterable[int]) -> float:
+        """What the largest of some generations of a circuit holds."""
+        held = self.held
+        amounts = [held.get(CircuitGeneration(circuit_id, each), 0.0) for each in numbers]
+        return max(amounts, default=0.0)
+
+
 class Ledger:
     """The sum of what circuits hold; a change costs the same however many circuits there are."""
 
     def __init__(self) -> None:
-        self._held: dict[Resource, dict[CircuitGeneration, float]] = {}
-        self._total_quanta: dict[Resource, int] = {}
+        self._accounts: dict[Resource, _Account] = {}
         # The generations that hold anything, by their circuits too.
         self._routes: dict[CircuitGeneration, Route] = {}
         self._generations: dict[int, tuple[int, ...]] = {}
@@ -89,12 +112,14 @@ class Ledger:
         others = self._generations.get(key.circuit_id, ())
         self._generations[key.circuit_id] = (*others, key.generation)
         self._routes[key] = route
-        self._hold(source(route.source_id), key, route.injected_w, others)
-        for link in route.links:
-            direction = link_direction(link.link_id, link.from_router_id)
-            self._hold(direction, key, link.current_a, others)
-            self._changed_links.add(link.link_id)
-        self._hold(load(route.sink_id), key, route.power_w, others)
+        for resource, amount in _parts(route):
+            account = self._accounts.get(resource) or self._open(resource)
+            added = int(amount * _QUANTA)
+            if others:
+                added = max(0, added - _quanta(account.largest(key.circuit_id, others)))
+            account.held[key] = amount
+            account.quanta += added
+        self._changed_links.update([link.link_id for link in route.links])
         for router_id in route.router_ids:
             at_router = self._at_router.get(router_id)
             if at_router is None:
@@ -134,20 +159,20 @@ class Ledger:
 
     def total(self, resource: Resource) -> float:
         """Reserved now, in ampere or watt."""
-        return self._total_quanta.get(resource, 0) / _QUANTA
+        account = self._accounts.get(resource)
+        return account.quanta / _QUANTA if account else 0.0
 
     def of_circuit(self, resource: Resource, circuit_id: int) -> float:
         """The part of the total that one circuit holds."""
-        return self._largest(resource, circuit_id, self._generations.get(circuit_id, ()))
+        account = self._accounts.get(resource)
+        return (
+            account.largest(circuit_id, self._generations.get(circuit_id, ())) if account else 0.0
+        )
 
     def circuits_on_link(self, link_id: str, *ends: str) -> list[int]:
         """Ids of the circuits that hold the link in either direction."""
         return sorted(
-            {
-                key.circuit_id
-                for end in ends
-                for key in self._held.get(link_direction(link_id, end), ())
-            }
+            {key.circuit_id for end in ends for key in self._held_of(link_direction(link_id, end))}
         )
 
     def circuits_over(self, link_ids: Iterable[str]) -> set[int]:
@@ -156,7 +181,7 @@ class Ledger:
             key.circuit_id
             for link_id in link_ids
             for end in self._used_from.get(link_id, ())
-            for key in self._held[link_direction(link_id, end)]
+            for key in self._held_of(link_direction(link_id, end))
         }
 
     def held_at(self, router_ids: Iterable[str]) -> set[CircuitGeneration]:
@@ -165,7 +190,7 @@ class Ledger:
 
     def circuits_with(self, resources: Iterable[Resource]) -> set[int]:
         """Ids of the circuits that hold any of these."""
-        return {key.circuit_id for each in resources for key in self._held.get(each, ())}
+        return {key.circuit_id for each in resources for key in self._held_of(each)}
 
     def take_changed_links(self) -> set[str]:
         """Links whose load changed since this was last asked."""
@@ -188,36 +213,27 @@ class Ledger:
                     yield resource
 
     def resources(self) -> Iterator[Resource]:
-        return iter(self._held)
+        return iter(self._accounts)
 
     def recomputed(self, resource: Resource) -> float:
         """The total as the sum of its circuits, for those who check the books."""
         largest: dict[int, float] = {}
-        for key, amount in self._held[resource].items():
+        for key, amount in self._accounts[resource].held.items():
             largest[key.circuit_id] = max(largest.get(key.circuit_id, 0.0), amount)
         return fsum(largest.values())
 
     # Changes
 
-    def _hold(
-        self,
-        resource: Resource,
-        key: CircuitGeneration,
-        amount: float,
-        others: tuple[int, ...],
-    ) -> None:
-        """``others`` are the generations of the same circuit."""
-        held = self._held.get(resource)
-        if held is None:
-            held = self._held[resource] = {}
-            self._total_quanta[resource] = 0
-            if resource.kind is ResourceKind.LINK_DIRECTION:
-                self._used_from.setdefault(resource.id, set()).add(resource.from_router_id)
-        added = _quanta(amount)
-        if others:
-            added = max(0, added - _quanta(self._largest(resource, key.circuit_id, others)))
-        held[key] = amount
-        self._total_quanta[resource] += added
+    def _held_of(self, resource: Resource) -> Iterable[CircuitGeneration]:
+        account = self._accounts.get(resource)
+        return account.held if account else ()
+
+    def _open(self, resource: Resource) -> _Account:
+        """Somebody holds a part of it from now on."""
+        account = self._accounts[resource] = _Account()
+        if resource.kind is ResourceKind.LINK_DIRECTION:
+            self._used_from.setdefault(resource.id, set()).add(resource.from_router_id)
+        return account
 
     def _free_hop(self, key: CircuitGeneration, route: Route, router_id: str) -> None:
         at_router = self._at_router[router_id]
@@ -225,20 +241,20 @@ class Ledger:
         if not at_router:
             del self._at_router[router_id]
         for resource, _ in held_by_hop(route, route.router_ids.index(router_id)):
-            held = self._held[resource]
-            freed = _quanta(held.pop(key))
+            account = self._accounts[resource]
+            freed = _quanta(account.held.pop(key))
             numbers = self._generations[key.circuit_id]
             if len(numbers) > 1:
-                freed = max(0, freed - _quanta(self._largest(resource, key.circuit_id, numbers)))
-            self._total_quanta[resource] -= freed
+                freed = max(0, freed - _quanta(account.largest(key.circuit_id, numbers)))
+            account.quanta -= freed
             if resource.kind is ResourceKind.LINK_DIRECTION:
                 self._changed_links.add(resource.id)
-            if not held:
-                self._drop(resource)
+            if not account.held:
+                self._close(resource)
 
-    def _drop(self, resource: Resource) -> None:
+    def _close(self, resource: Resource) -> None:
         """Nobody holds any part of it any more."""
-        del self._held[resource], self._total_quanta[resource]
+        del self._accounts[resource]
         if resource.kind is ResourceKind.LINK_DIRECTION:
             ends = self._used_from[resource.id]
             ends.discard(resource.from_router_id)
@@ -254,9 +270,3 @@ class Ledger:
             self._generations[key.circuit_id] = others
         else:
             del self._generations[key.circuit_id]
-
-    def _largest(self, resource: Resource, circuit_id: int, numbers: tuple[int, ...]) -> float:
-        """What the largest of some generations of a circuit holds of it."""
-        held = self._held.get(resource, {})
-        amounts = [held.get(CircuitGeneration(circuit_id, number), 0.0) for number in numbers]
-        return max(amounts, default=0.0)

@@ -324,7 +324,8 @@ class Programmer:
 
     def resume(self, generation: Generation, now_ns: int) -> None:
         """Take up a generation from the store: its outcome is unknown until its routers are read back."""
-        generation.waiting_for = set(generation.route.router_ids) - generation.freed
+        generation.waiting_for = set(generation.route.router_ids)
+        generation.waiting_for -= generation.freed
         if generation.phase is Phase.WITHDRAWING:
             generation.txn_id = self._new_txn(generation)
             self._enter(generation, Phase.WITHDRAWING, now_ns, self._timeouts.withdraw_ms)

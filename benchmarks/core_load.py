@@ -1,0 +1,88 @@
+"""A controller starts with 100,000 circuits that it has promised: its core takes them over from the store's records.
+
+Routes are those of requests that name no source. Reading the records is the store's, and not in ``ours_s``, which is
+the best of a few times, the search for cycles paused as it is while records are read. ``agree``: every circuit is
+there, and the loads hold what the records say.
+"""
+
+import gc
+from collections.abc import Iterator, Sequence
+from time import perf_counter
+
+import numpy as np
+
+from benchmarks.harness import Row
+from benchmarks.null_routers import load_ids, mesh_lsas
+from controller.core.circuit import Constraints
+from controller.core.controller import Controller, CoreSettings
+from controller.core.ledger import load
+from controller.core.records import CircuitRecord, Counters, GenerationRecord, StoredState
+from controller.core.request import PowerRequest
+from controller.core.route import Route
+from controller.store.records_codec import decoding_many
+from controller.warm_up import warm_up
+from digitalgrid.model import RouterLsa
+
+_SIZE = 1_000
+_CIRCUITS = 100_000
+_TIMES = 3
+
+
+def rows(full: bool) -> Iterator[Row]:
+    warm_up()
+    lsas = mesh_lsas(_SIZE, 1)
+    stored = _stored(lsas)
+    taken_s = []
+    for _ in range(_TIMES):
+        gc.collect()
+        with decoding_many():
+            begin_s = perf_counter()
+            core = Controller(stored, CoreSettings(), 0)
+            taken_s.append(perf_counter() - begin_s)
+        held_w = sum(core.ledger.total(load(each)) for each in load_ids(lsas))
+    promised_w = sum(each.power_w for each in stored.circuits)
+    hops = np.mean([len(each.generations[0].route.links) for each in stored.circuits])
+    yield Row(
+        "core-load",
+        _SIZE,
+        f"{_CIRCUITS} circuits of {hops:.1f} links in the mean, mesh n={_SIZE} seed=1",
+        min(taken_s),
+        {},
+        len(core.book.live) == _CIRCUITS and abs(held_w - promised_w) <= 1e-9 * promised_w,
+    )
+
+
+def _stored(lsas: Sequence[RouterLsa]) -> StoredState:
+    routes = _routes(lsas)
+    circuits = tuple(
+        CircuitRecord(
+            circuit_id=number + 1,
+            request_id=f"request-{number}",
+            request_fingerprint=f"{number:064x}",
+            sink_id=routes[number % len(routes)].sink_id,
+            source_ids=(),
+            constraints=Constraints(),
+            power_w=routes[number % len(routes)].power_w,
+            priority=0,
+            admin_up=True,
+            last_generation=1,
+            ended_as="",
+            generations=(
+                GenerationRecord(1, number + 1, routes[number % len(routes)], retiring=False),
+            ),
+        )
+        for number in range(_CIRCUITS)
+    )
+    return StoredState(1, circuits, Counters(_CIRCUITS + 1, _CIRCUITS + 1))
+
+
+def _routes(lsas: Sequence[RouterLsa]) -> list[Route]:
+    """To each load, from the source that injects least."""
+    core = Controller(StoredState(1, (), Counters()), CoreSettings(), 0)
+    for lsa in lsas:
+        core.on_connected(lsa.router_id, 0)
+        core.on_lsa(lsa, 0)
+        core.on_sync_done(lsa.router_id, 0)
+    return [
+        core.compute(PowerRequest(f"r{sink_id}", sink_id, 50.0), 0)[0] for sink_id in load_ids(lsas)
+    ]
