@@ -10,6 +10,7 @@ from google.rpc.code_pb2 import Code
 from controller.core.alternatives import MOST_PATHS
 from controller.core.circuit import Circuit
 from controller.core.errors import Refusal, invalid
+from controller.northbound.circuit_feed import circuit_events
 from controller.northbound.codec import (
     circuit_to_pb,
     computed_to_pb,
@@ -17,7 +18,6 @@ from controller.northbound.codec import (
     refused_to_pb,
     request_from_pb,
 )
-from controller.northbound.feeds import circuit_events
 from controller.runtime import Runtime
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import PowerServiceServicer

@@ -5,8 +5,8 @@ from contextlib import aclosing
 
 import grpc
 
-from controller.northbound.feeds import TopologyFeed
 from controller.northbound.topology_codec import topology_to_pb
+from controller.northbound.topology_feed import TopologyFeed
 from controller.runtime import Runtime
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import TopologyServiceServicer
@@ -30,7 +30,7 @@ class TopologyService(TopologyServiceServicer):
     async def WatchTopology(  # noqa: N802
         self, request: pb.WatchTopologyRequest, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[pb.WatchTopologyResponse]:
-        async with aclosing(self._feed.watch()) as views:
+        async with aclosing(self._feed.watch(changes_only=request.changes_only)) as views:
             async for view in views:
                 yield view
 

@@ -6,8 +6,11 @@ import grpc
 
 from digitalgrid.client.errors import ControllerUnreachable, PowerError
 
-_FIRST_PAUSE_S = 0.05
-_MOST_PAUSE_S = 0.4
+_FIRST_PAUSE_S = 0.025
+# To be told that nobody leads costs a controller little, and a client that waits costs time.
+_MOST_PAUSE_S = 0.1
+# Two that send clients to and fro would know better in a moment.
+_MOST_REDIRECTS = 50
 # What a standby answers that knows who leads.
 _NOT_LEADER = "NOT_LEADER"
 # The leader has too much to do just now; not all shall come back at the same moment.
@@ -44,7 +47,7 @@ class Attempts:
     def __init__(self, servers: Servers, timeout_s: float, now_s: float) -> None:
         self._servers = servers
         self._deadline_s = now_s + timeout_s
-        self._failures = 0
+        self._failures = self._redirects = 0
         self._pause_s = _FIRST_PAUSE_S
 
     def remaining_s(self, now_s: float) -> float:
@@ -57,7 +60,11 @@ class Attempts:
         if error.reason == _OVERLOADED:
             return self._in_time(error.retry_after_s * random.uniform(1.0, 2.0), now_s)
         if error.reason == _NOT_LEADER and leader:
+            news = leader != self._servers.current and self._redirects < _MOST_REDIRECTS
+            self._redirects += 1
             self._servers.follow(leader)
+            if news:
+                return self._in_time(0.0, now_s)
         elif isinstance(error, ControllerUnreachable) and self._servers.count > 1:
             if error.code is grpc.StatusCode.DEADLINE_EXCEEDED:
                 return None

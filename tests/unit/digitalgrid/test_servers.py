@@ -35,6 +35,14 @@ def test_a_leader_is_followed_by_who_knows_one_standby_only() -> None:
     assert servers.current == "b:2"
 
 
+def test_who_is_sent_to_and_fro_slows_down() -> None:
+    servers = Servers("a:1,b:2")
+    attempts = Attempts(servers, 60.0, now_s=0.0)
+    pauses = [attempts.pause_s(standby(("a:1", "b:2")[k % 2 == 0]), 0.0) for k in range(60)]
+    assert pauses[:50] == [0.0] * 50
+    assert pauses[-1] > 0.0
+
+
 def test_all_are_asked_in_turn_and_then_less_and_less_often() -> None:
     servers = Servers("a:1,b:2,c:3")
     attempts = Attempts(servers, 60.0, now_s=0.0)
@@ -43,7 +51,7 @@ def test_all_are_asked_in_turn_and_then_less_and_less_often() -> None:
         pauses.append(attempts.pause_s(AWAY, 0.0))
         asked.append(servers.current)
     assert asked == ["b:2", "c:3", "a:1", "b:2", "c:3", "a:1", "b:2"]
-    assert pauses == [0.0, 0.0, 0.05, 0.1, 0.2, 0.4, 0.4]
+    assert pauses == [0.0, 0.0, 0.025, 0.05, 0.1, 0.1, 0.1]
 
 
 @pytest.mark.parametrize("error", [LATE, REFUSED])
@@ -61,7 +69,7 @@ def test_the_time_of_a_call_is_kept() -> None:
     attempts = Attempts(Servers("a:1,b:2"), 1.0, now_s=5.0)
     assert attempts.remaining_s(5.75) == 0.25
     assert attempts.pause_s(AWAY, 5.9) == 0.0
-    assert attempts.pause_s(AWAY, 5.97) is None
+    assert attempts.pause_s(AWAY, 5.98) is None
     assert attempts.remaining_s(7.0) == 0.0
 
 

@@ -3,9 +3,14 @@
 import asyncio
 
 import grpc
+import pytest
 
-from controller.northbound.feeds import TopologyFeed, circuit_events
+from controller.northbound.circuit_feed import circuit_events
+from controller.northbound.topology_codec import topology_to_pb
+from controller.northbound.topology_feed import TopologyFeed
+from controller.store.protocol import LeadershipLost
 from digitalgrid.client import power_request
+from digitalgrid.client.topology_view import TopologyView
 from digitalgrid.v1 import northbound_pb2 as pb
 from tests.support.northbound import Northbound, in_loop, northbound, until
 
@@ -71,7 +76,7 @@ async def test_a_watcher_that_goes_leaves_nothing_behind():
 @in_loop
 async def test_watching_the_topology_shows_link_state_and_reservations():
     async with northbound() as api:
-        views = TopologyFeed(api.runtime).watch()
+        views = TopologyFeed(api.runtime).watch(changes_only=False)
         view = (await anext(views)).topology
         assert all(link.up for link in view.links)
         circuit = await active(api, "town", 1e6, source_ids=["gas"])
@@ -90,7 +95,7 @@ async def test_watching_the_topology_shows_link_state_and_reservations():
 async def test_all_who_watch_the_topology_get_the_same_message():
     async with northbound() as api:
         feed = TopologyFeed(api.runtime)
-        watches = [feed.watch(), feed.watch()]
+        watches = [feed.watch(changes_only=True), feed.watch(changes_only=True)]
         first, second = [await anext(each) for each in watches]
         assert first is second
         api.grid.cut("r1-r2")
@@ -99,6 +104,38 @@ async def test_all_who_watch_the_topology_get_the_same_message():
         assert not _link(first.topology, "r1-r2").up
         for each in watches:
             await each.aclose()
+
+
+@in_loop
+async def test_changes_alone_add_up_to_the_whole_and_a_slow_watcher_gets_it_anew():
+    async with northbound() as api:
+        feed = TopologyFeed(api.runtime)
+        quick, slow = feed.watch(changes_only=True), feed.watch(changes_only=True)
+        view = TopologyView()
+        view.take(await anext(quick))
+        await anext(slow)
+        for cut in (True, False, True):
+            (api.grid.cut if cut else api.grid.mend)("r1-r2")
+            answer = await anext(quick)
+            assert answer.partial
+            assert [link.link_id for link in answer.topology.links] == ["r1-r2"]
+            assert view.take(answer) == api.runtime.look(topology_to_pb)
+        answer = await anext(slow)
+        assert not answer.partial
+        assert answer.topology == api.runtime.look(topology_to_pb)
+        await quick.aclose()
+        await slow.aclose()
+
+
+@in_loop
+async def test_a_watch_of_a_controller_that_knows_nothing_any_more_ends():
+    async with northbound() as api:
+        watch = api.topology.WatchTopology(pb.WatchTopologyRequest(changes_only=True))
+        await watch.read()
+        api.store.fail(LeadershipLost("another leads"))
+        with pytest.raises(grpc.aio.AioRpcError) as ended:
+            await watch.read()
+        assert ended.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
 def _link(view: pb.Topology, link_id: str) -> pb.LinkState:

@@ -1,0 +1,53 @@
+"""The stream of circuits. Each watcher keeps only the ids of what changed since it was last sent something:
+a slow one gets the newest state of each, in bounded memory.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from controller.core.errors import Refusal, RefusalCode
+from controller.northbound.codec import circuit_to_pb
+from controller.runtime import Runtime
+from digitalgrid.v1 import northbound_pb2 as pb
+
+
+async def circuit_events(runtime: Runtime) -> AsyncGenerator[pb.WatchCircuitsResponse]:
+    """All circuits that have not ended, a marker, then each that changes, as it stands when it is sent."""
+    grid = runtime.grid
+    circuits = grid.book.circuits
+    changed: dict[int, None] = {}
+    wake = asyncio.Event()
+
+    def note(circuit_id: int) -> None:
+        changed[circuit_id] = None
+        wake.set()
+
+    runtime.circuit_listeners.add(note)
+    runtime.role_listeners.add(wake.set)
+    try:
+        for circuit_id in [key for key, each in circuits.items() if not each.state.ended]:
+            changed.pop(circuit_id, None)
+            if circuit_id in circuits:
+                yield pb.WatchCircuitsResponse(circuit=circuit_to_pb(circuits[circuit_id]))
+        yield pb.WatchCircuitsResponse(snapshot_done=pb.SnapshotDone())
+        while True:
+            await wake.wait()
+            wake.clear()
+            if runtime.core is not grid:
+                raise _role_changed()
+            while changed:
+                circuit_id = next(iter(changed))
+                del changed[circuit_id]
+                if circuit_id in circuits:
+                    yield pb.WatchCircuitsResponse(circuit=circuit_to_pb(circuits[circuit_id]))
+    finally:
+        runtime.circuit_listeners.discard(note)
+        runtime.role_listeners.discard(wake.set)
+
+
+def _role_changed() -> Refusal:
+    return Refusal(
+        RefusalCode.UNAVAILABLE,
+        "ROLE_CHANGED",
+        "this controller's role has changed, and with it what it knows; watch again",
+    )

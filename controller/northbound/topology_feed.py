@@ -1,0 +1,135 @@
+"""The topology for all who watch it: looked at once for all, and told as what has changed.
+
+A watcher that is slow misses changes, and is told the whole again: nothing is kept for it.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable
+from time import monotonic
+from typing import Any
+
+from controller.core.errors import Refusal
+from controller.northbound.topology_codec import topology_to_pb
+from controller.runtime import Runtime
+from digitalgrid.v1 import northbound_pb2 as pb
+
+# What changes within this is told together.
+PACE_S = 0.1
+
+
+class TopologyFeed:
+    """``watch`` yields the whole view now, then after every change of link state, sessions or reservations."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._watchers = 0
+        self._looked_at_s = 0.0
+        self._pending: asyncio.TimerHandle | None = None
+        # Of the newest look: what it saw, and what had changed since the one before.
+        self._version = 0
+        self._whole = pb.WatchTopologyResponse()
+        self._changes = pb.WatchTopologyResponse()
+        self._changed = asyncio.Event()
+        # What keeps the feed from looking, if anything does.
+        self._refusal: Refusal | None = None
+
+    async def watch(self, *, changes_only: bool) -> AsyncGenerator[pb.WatchTopologyResponse]:
+        self._enter()
+        try:
+            version = self._version
+            yield self._whole
+            while True:
+                while self._version == version and self._refusal is None:
+                    await self._changed.wait()
+                if self._refusal is not None:
+                    raise self._refusal
+                told_all = version == self._version - 1
+                version = self._version
+                yield self._changes if changes_only and told_all else self._whole
+        finally:
+            self._leave()
+
+    def _enter(self) -> None:
+        if not self._watchers:
+            # Whatever it refuses, it refuses to this watcher.
+            self._take(self._runtime.look(topology_to_pb))
+            self._runtime.role_listeners.add(self._note)
+            self._runtime.topology_listeners.add(self._note)
+            # Reservations are part of the view, and change with the circuits that hold them.
+            self._runtime.circuit_listeners.add(self._note_circuit)
+        elif self._pending is not None:
+            self._look()
+        self._watchers += 1
+
+    def _leave(self) -> None:
+        self._watchers -= 1
+        if not self._watchers:
+            self._runtime.role_listeners.discard(self._note)
+            self._runtime.topology_listeners.discard(self._note)
+            self._runtime.circuit_listeners.discard(self._note_circuit)
+            if self._pending is not None:
+                self._pending.cancel()
+                self._pending = None
+            self._refusal = None
+            self._whole = self._changes = pb.WatchTopologyResponse()
+
+    def _note_circuit(self, _circuit_id: int) -> None:
+        self._note()
+
+    def _note(self) -> None:
+        if self._pending is None:
+            delay_s = max(0.0, self._looked_at_s + PACE_S - monotonic())
+            self._pending = asyncio.get_running_loop().call_later(delay_s, self._look)
+
+    def _look(self) -> None:
+        if self._pending is not None:
+            self._pending.cancel()
+            self._pending = None
+        try:
+            self._take(self._runtime.look(topology_to_pb))
+        except Refusal as refusal:
+            self._refusal = refusal
+            self._wake()
+
+    def _take(self, topology: pb.Topology) -> None:
+        self._looked_at_s = monotonic()
+        if topology == self._whole.topology and self._version:
+            return
+        self._changes = _changes(self._whole.topology, topology)
+        self._whole = pb.WatchTopologyResponse(topology=topology)
+        self._version += 1
+        self._wake()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+def _changes(before: pb.Topology, now: pb.Topology) -> pb.WatchTopologyResponse:
+    routers, gone_routers = _difference(before.routers, now.routers, "router_id")
+    links, gone_links = _difference(before.links, now.links, "link_id")
+    sources, gone_sources = _difference(before.sources, now.sources, "source_id")
+    loads, gone_loads = _difference(before.loads, now.loads, "load_id")
+    return pb.WatchTopologyResponse(
+        topology=pb.Topology(
+            lsdb_version=now.lsdb_version,
+            routers=routers,
+            links=links,
+            sources=sources,
+            loads=loads,
+        ),
+        partial=True,
+        removed_router_ids=gone_routers,
+        removed_link_ids=gone_links,
+        removed_source_ids=gone_sources,
+        removed_load_ids=gone_loads,
+    )
+
+
+def _difference(
+    before: Iterable[Any], now: Iterable[Any], id_field: str
+) -> tuple[list[Any], list[str]]:
+    """What is new or otherwise, and the ids of what is no longer there."""
+    known = {getattr(each, id_field): each for each in before}
+    different = [each for each in now if known.pop(getattr(each, id_field), None) != each]
+    return different, sorted(known)
