@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import resource
 import signal
 import socket
 import sys
@@ -78,6 +79,12 @@ class Daemon:
     @property
     def runs(self) -> bool:
         return self._process is not None and self._process.returncode is None
+
+    @property
+    def resident_bytes(self) -> int:
+        """What it takes of the memory."""
+        status = Path(f"/proc/{self._running().pid}/statm").read_text(encoding="ascii")
+        return int(status.split()[1]) * resource.getpagesize()
 
     @property
     def last_words(self) -> str:

@@ -104,6 +104,14 @@ class Fleet:
         history.over_subscriptions += self._simulated.over_subscriptions()
         return history
 
+    def flap(self) -> float:
+        """One line goes down, or up again, and one of its ends says so; when, by the monotonic clock."""
+        link = next(iter(self._simulated.links.values()))
+        self._simulated.cut ^= {link.id}
+        said_s = time.monotonic()
+        self.routers[link.a].advertise()
+        return said_s
+
     async def _keep_dialled(self, address: str) -> None:
         """One connection carries the sessions of all routers: a thousand of each would only cost memory."""
         host, _, port = address.rpartition(":")
@@ -191,6 +199,12 @@ class _Agent:
                 highest_election_id=election_id_to_pb(table.highest_election_id),
             )
         )
+
+    def advertise(self) -> None:
+        """To all controllers, what is true now."""
+        self._lsa = lsa_to_pb(self.router.lsa())
+        for controller in self._outboxes:
+            self._say(controller, pb.RouterMessage(lsa=self._lsa))
 
     def begin(self, controller: str) -> asyncio.Queue[pb.RouterMessage]:
         """A session that was greeted: what is said next, and from now on."""

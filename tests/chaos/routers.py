@@ -46,6 +46,10 @@ class Routers:
         """What routers were told since this was last asked, and the limits that were exceeded, then or now."""
         return await self._ask("take_history")
 
+    async def flap(self) -> float:
+        """A line goes down, or up again; when that was told, by the monotonic clock."""
+        return await self._ask("flap")
+
     async def _ask(self, what: str) -> Any:
         async with self._turn:
             return await asyncio.to_thread(self._exchange, what)

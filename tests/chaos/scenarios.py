@@ -14,6 +14,7 @@ from tests.chaos.failover import (
 from tests.chaos.kill9 import kill9
 from tests.chaos.report import Progress, Report
 from tests.chaos.sigstop import sigstop
+from tests.chaos.thousand_routers import thousand_routers
 
 Run = Callable[[int, int, Progress], Awaitable[Report]]
 
@@ -47,6 +48,7 @@ SCENARIOS = {
         Scenario("handover", 20, _in_cluster(DEFAULT, handover)),
         Scenario("double-failure", 20, _in_cluster(DEFAULT, double_failure)),
         Scenario("etcd-node-down", 10, _in_cluster(DEFAULT, etcd_node_down)),
+        Scenario("thousand-routers", 100, thousand_routers),
         Scenario("etcd-away", 5, _in_cluster(DEFAULT, etcd_away)),
     )
 }
