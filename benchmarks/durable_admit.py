@@ -234,7 +234,8 @@ async def _ask(stub: PowerServiceStub, sinks: list[str], ask: _Ask) -> _Answered
                 outcomes = (await stub.BatchRequestPower(call)).outcomes
                 admitted += sum(each.code == Code.OK for each in outcomes)
             else:
-                admitted += len((await stub.RequestPower(call)).circuits)
+                circuits = (await stub.RequestPower(call)).circuits
+                admitted += len(circuits)
             waits_s.append(perf_counter() - begin_s)
 
     begin_s = perf_counter()
