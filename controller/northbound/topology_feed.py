@@ -14,7 +14,7 @@ from controller.runtime import Runtime
 from digitalgrid.v1 import northbound_pb2 as pb
 
 # What changes within this is told together.
-PACE_S = 0.1
+PACE_S = 0.05
 
 
 class TopologyFeed:

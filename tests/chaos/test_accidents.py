@@ -10,6 +10,7 @@ from tests.chaos.failover import double_failure, handover, leader_failover_tuned
 from tests.chaos.kill9 import kill9
 from tests.chaos.report import Report
 from tests.chaos.sigstop import sigstop
+from tests.chaos.thousand_routers import thousand_routers
 from tests.support.etcd_cluster import require_etcd
 
 # Many times what they take on an idle machine.
@@ -50,3 +51,10 @@ def test_a_cluster_keeps_its_promises_through_all_that_befalls_it() -> None:
     assert figures["etcd_away"]["acknowledged_meanwhile"] == 0
     assert figures["handover_s"]["rounds"] == 2
     assert figures["double_failure_s"]["rounds"] == 1
+
+
+def test_a_crowd_of_routers_and_watchers_is_served() -> None:
+    report = asyncio.run(thousand_routers(3, SEED, ignore, routers=100, watchers=100))
+    assert report.failures == []
+    assert report.figures["last_watcher_s"]["rounds"] == 3
+    assert report.figures["routers"]["routers"] == 100

@@ -1,6 +1,7 @@
 """A thousand routers at one controller, and a thousand clients that watch it: crowds are an accident too."""
 
 import asyncio
+import gc
 import statistics
 import time
 from collections.abc import Sequence
@@ -112,6 +113,8 @@ class _Crowd:
         self._tasks = [asyncio.create_task(self._watch(each)) for each in range(self._watchers)]
         async with asyncio.timeout(_WATCHING_WITHIN_S):
             await self._all_heard.wait()
+        # Their own search for cycles would hold the watchers up, and is none of the controller's business.
+        gc.freeze()
         return self
 
     async def __aexit__(self, *_: object) -> None:
