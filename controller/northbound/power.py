@@ -140,7 +140,7 @@ class PowerService(PowerServiceServicer):
         asked = []
         for message in messages:
             try:
-                asked.append(request_from_pb(message, request_id=str(uuid.uuid4())))
+                asked.append(request_from_pb(message, request_id=_id_of(message)))
                 decisions.append([])
             except Refusal as refusal:
                 decisions.append(refusal)
@@ -148,8 +148,13 @@ class PowerService(PowerServiceServicer):
         return [each if isinstance(each, Refusal) else next(decided) for each in decisions]
 
     def _admit(self, message: pb.PowerRequest) -> list[Circuit]:
-        asked = request_from_pb(message, request_id=str(uuid.uuid4()))
+        asked = request_from_pb(message, request_id=_id_of(message))
         return self._runtime.handle(lambda core, now_ns: core.request(asked, now_ns))
+
+
+def _id_of(message: pb.PowerRequest) -> str:
+    """The client's, or one that nobody else has."""
+    return message.request_id or str(uuid.uuid4())
 
 
 def _power_request(
