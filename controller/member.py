@@ -49,7 +49,7 @@ class Member:
     # In the loop
 
     def _take_leader(self, leader: Leader | None) -> None:
-        self._runtime.leader = leader
+        self._runtime.set_leader(leader)
         if leader is not None and not self._runtime.leads:
             _log.info("standing by; %s leads, at %s", leader.name, leader.northbound)
 

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from heapq import heappop, heappush
 from itertools import count
@@ -77,6 +78,8 @@ class Runtime:
         self.failure: asyncio.Future[Exception] = self._loop.create_future()
         # Who leads, where another does.
         self.leader: Leader | None = None
+        self._led = asyncio.Event()
+        self._leaving = False
         self.core: Grid = Replica(Network(settings.lsa_max_age_ns), clock_ns())
 
     # Roles
@@ -107,7 +110,8 @@ class Runtime:
     def lead(self, store: Store) -> None:
         """Take the store over for a term, and the network as it is known."""
         stored = store.load()
-        self._store, self.leader = store, None
+        self._store = store
+        self.set_leader(None)
         self._last_ticket = self._durable_ticket = 0
         self.core = Controller(stored, self._settings, self._clock_ns(), self.core.network)
         self._warm = True
@@ -127,6 +131,23 @@ class Runtime:
         self._role_changed()
         self._pump()
 
+    def set_leader(self, leader: Leader | None) -> None:
+        """Another leads, or nobody."""
+        self.leader = leader
+        self._note_who_leads()
+
+    def _note_who_leads(self) -> None:
+        if self.leads or self.leader is not None:
+            self._led.set()
+        else:
+            self._led.clear()
+
+    async def somebody_leads(self, within_s: float) -> None:
+        """Return once it is known who leads, or when it takes too long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._led.wait()
+
     def apply(self, change: StateChange) -> None:
         """The leader has made this durable."""
         if isinstance(self.core, Replica):
@@ -135,7 +156,7 @@ class Runtime:
 
     async def resign(self, let_go: Callable[[], None]) -> None:
         """Decide nothing more; ``let_go`` makes durable what was decided, and lets go of the store and the lead."""
-        store = self._store
+        store, self._leaving = self._store, True
         if store is not None:
             self._stand_by()
         await self._loop.run_in_executor(None, let_go)
@@ -156,10 +177,13 @@ class Runtime:
             self._tell_waiters(reason)
 
     def _role_changed(self) -> None:
+        self._note_who_leads()
         for listener in tuple(self.role_listeners):
             listener()
 
     def _not_leading(self) -> Refusal:
+        if self._leaving:
+            return _unavailable("LEAVING", "this controller is about to stop, ask another")
         if self.leader is None:
             return _unavailable("NO_LEADER", "no controller leads just now")
         return Refusal(

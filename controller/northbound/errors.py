@@ -31,6 +31,8 @@ _OURS = "/digitalgrid."
 _CLIENT_KEY = "digitalgrid-client"
 _LONGEST_NAME = 128
 _OVERLOADED = "OVERLOADED"
+_NO_LEADER = "NO_LEADER"
+_ELECTION_S = 0.5
 _RETRY_AFTER_NS = 100_000_000
 
 
@@ -68,6 +70,7 @@ def _details(refusal: Refusal) -> list[Message]:
 
 
 Handler = Callable[[Any, grpc.aio.ServicerContext], Any]
+Wait = Callable[[float], Awaitable[None]]
 
 
 def _check_request(request: Any) -> None:
@@ -114,11 +117,18 @@ def _who_asks(context: grpc.aio.ServicerContext) -> str:
     return f"{named[0][:_LONGEST_NAME]} ({peer})" if named else peer
 
 
-def _guarded_call(handler: Handler, method: str, gate: LoadGate) -> Handler:
+def _guarded_call(handler: Handler, method: str, gate: LoadGate, somebody_leads: Wait) -> Handler:
     async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
         async with _answering(context, method):
             with gate.call():
                 _check_request(request)
+                try:
+                    return await handler(request, context)
+                except Refusal as refusal:
+                    if refusal.reason != _NO_LEADER:
+                        raise
+                # Nothing was decided, and an election takes a moment: sooner than the client could ask again.
+                await somebody_leads(_ELECTION_S)
                 return await handler(request, context)
 
     return call
@@ -139,8 +149,9 @@ def _guarded_stream(handler: Handler, method: str, gate: LoadGate) -> Handler:
 class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     """Turns what handlers raise into statuses; what is not foreseen is logged and answered INTERNAL."""
 
-    def __init__(self) -> None:
+    def __init__(self, somebody_leads: Wait) -> None:
         self._gate = LoadGate()
+        self._somebody_leads = somebody_leads
 
     async def intercept_service(
         self,
@@ -152,7 +163,9 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             return handler
         if handler.unary_unary:
             return grpc.unary_unary_rpc_method_handler(
-                _guarded_call(handler.unary_unary, call_details.method, self._gate),
+                _guarded_call(
+                    handler.unary_unary, call_details.method, self._gate, self._somebody_leads
+                ),
                 decoded(handler.request_deserializer),
                 handler.response_serializer,
             )

@@ -39,7 +39,7 @@ async def test_a_standby_answers_reads_once_it_knows_and_sends_changes_to_the_le
     assert refusal_of(lambda: runtime.grid) == "STARTING"
     assert refusal_of(lambda: request_power(runtime)) == "NO_LEADER"
     runtime.follow(NOTHING)
-    runtime.leader = OTHER
+    runtime.set_leader(OTHER)
     assert runtime.grid.book.circuits == {}
     with pytest.raises(Refusal) as refused:
         request_power(runtime)
@@ -133,7 +133,7 @@ async def test_who_resigns_answers_what_it_has_decided():
     await asyncio.sleep(0)
     resigned = asyncio.ensure_future(runtime.resign(store.close))
     await asyncio.sleep(0)
-    assert refusal_of(lambda: request_power(runtime, "b")) == "NO_LEADER"
+    assert refusal_of(lambda: request_power(runtime, "b")) == "LEAVING"
     await resigned
     await waiting
     assert store.closed

@@ -1,13 +1,18 @@
 """The server as such: topology and meters, health checking, reflection, its address."""
 
+import asyncio
+
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from controller.core.records import Counters, StoredState
 from controller.northbound.server import start_server
+from controller.store.protocol import LeadershipLost
 from digitalgrid.client import power_request
-from tests.support.northbound import in_loop, northbound, read_meters
+from tests.support.attached_grid import MemoryStore
+from tests.support.northbound import in_loop, northbound, read_meters, until
 
 
 @in_loop
@@ -106,3 +111,15 @@ async def test_a_message_beyond_the_limit_is_refused():
         with pytest.raises(grpc.aio.AioRpcError) as error:
             await call(b"\x0a" * (5 * 1024 * 1024))
         assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+@in_loop
+async def test_a_call_that_comes_in_the_middle_of_an_election_waits_for_the_new_leader():
+    async with northbound() as api:
+        api.store.fail(LeadershipLost("its lease has run out"))
+        await until(lambda: not api.runtime.leads)
+        asked = asyncio.ensure_future(api.client.request_power(power_request("town", 1e6)))
+        await asyncio.sleep(0.05)
+        assert not asked.done()
+        api.runtime.lead(MemoryStore(StoredState(2, (), Counters())))
+        assert (await asked).circuits[0].circuit_id == 1
