@@ -39,6 +39,14 @@ class Lease:
         """How long etcd certainly still has the lease; none left where it is not positive."""
         return self._deadline_s - self._clock_s()
 
+    def renew(self, timeout_s: float) -> bool:
+        """Keep it alive once. Whether etcd still has it; EtcdUnavailable where that is not known."""
+        sent_s = self._clock_s()
+        ttl_s = self._client.keep_alive(self.id, timeout_s)
+        if ttl_s > 0:
+            self._deadline_s = sent_s + ttl_s * (1 - _MARGIN)
+        return ttl_s > 0
+
     def keep(self, still_ours: Callable[[float], bool], on_lost: Callable[[str], None]) -> None:
         """Keep it alive from now on. ``on_lost`` is called once, with a reason, from the lease's own thread: when the
         lease is gone or its deadline has passed, or when what hangs on it is not ours any more.
@@ -73,15 +81,12 @@ class Lease:
         every_s = self._ttl_s / _KEEP_ALIVES_PER_TTL
         pause_s, trouble = every_s, "no answer"
         while not self._stopped.wait(pause_s):
-            sent_s = self._clock_s()
-            left_s = self._deadline_s - sent_s
+            left_s = self.left_s()
             if left_s <= 0:
                 return f"the lease could not be renewed within {self._ttl_s} s: {trouble}"
             try:
-                ttl_s = self._client.keep_alive(self.id, min(every_s, left_s))
-                if ttl_s <= 0:
+                if not self.renew(min(every_s, left_s)):
                     return "the lease has expired at etcd"
-                self._deadline_s = sent_s + ttl_s * (1 - _MARGIN)
                 if not still_ours(every_s):
                     return "another leads, or the leader's key was deleted"
                 pause_s = every_s
