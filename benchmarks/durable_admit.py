@@ -32,6 +32,7 @@ from benchmarks.null_routers import NullRouters, load_ids, networks
 from controller.core.circuit import CircuitState
 from controller.core.controller import CoreSettings
 from controller.core.reoptimising import ReoptimiseLimits
+from controller.cycle_search import settle
 from controller.northbound.server import start_server
 from controller.optimiser import Optimiser
 from controller.runtime import Runtime
@@ -78,6 +79,7 @@ class _Answered:
 
 def rows(full: bool) -> Iterator[Row]:
     warm_up()
+    settle()
     for name, (size, lsas) in networks(full).items():
         with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".durable-admit-") as directory:
             yield from asyncio.run(_rows(name, size, lsas, Path(directory)))

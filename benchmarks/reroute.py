@@ -20,6 +20,7 @@ from controller.core.circuit import Circuit, CircuitState
 from controller.core.controller import CoreSettings
 from controller.core.errors import Refusal
 from controller.core.request import PowerRequest
+from controller.cycle_search import settle
 from controller.runtime import Runtime
 from controller.store.sqlite import SqliteStore
 from controller.warm_up import warm_up
@@ -35,6 +36,7 @@ _LONGEST_S = 120.0
 
 def rows(full: bool) -> Iterator[Row]:
     warm_up()
+    settle()
     for seed in (1, 2, 3) if full else (1,):
         with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".reroute-") as directory:
             yield asyncio.run(_row(seed, Path(directory)))

@@ -1,7 +1,6 @@
 """``dgc serve``: opens the store, starts the core and its edges, and runs until told to stop."""
 
 import asyncio
-import gc
 import logging
 import signal
 from contextlib import AsyncExitStack
@@ -11,6 +10,7 @@ from controller.config import ControllerConfig
 from controller.core.controller import CoreSettings
 from controller.core.reoptimising import ReoptimiseLimits
 from controller.core.timeouts import Timeouts
+from controller.cycle_search import settle
 from controller.member import Member
 from controller.northbound.server import start_server as start_northbound
 from controller.optimiser import Optimiser
@@ -56,8 +56,7 @@ def run(config: ControllerConfig) -> int:
         "loading the routing kernels; the very first time they are compiled, which takes a minute"
     )
     warm_up()
-    # Modules and kernels stay for good: to look through them for cycles would hold up the loop for a fifth of a second.
-    gc.freeze()
+    settle()
     try:
         return asyncio.run(serve(config))
     except (StoreError, OSError) as error:

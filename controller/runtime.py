@@ -30,6 +30,7 @@ from controller.core.network import Network
 from controller.core.records import StateChange, StoredState
 from controller.core.replica import Replica
 from controller.store.protocol import Leader, LeadershipLost, Store, StoreError
+from controller.store.records_codec import without_cycle_search
 from digitalgrid.model import NO_ELECTION_ID, ElectionId
 
 _log = logging.getLogger(__name__)
@@ -65,6 +66,9 @@ class Runtime:
         self._calendar_ns = calendar_ns
         self._store: Store | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._armed_ns = 0
+        self._arming = False
+        self._closed = False
         self._last_ticket = self._durable_ticket = 0
         self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []
         self._order = count()
@@ -113,7 +117,8 @@ class Runtime:
         self._store = store
         self.set_leader(None)
         self._last_ticket = self._durable_ticket = 0
-        self.core = Controller(stored, self._settings, self._clock_ns(), self.core.network)
+        with without_cycle_search():
+            self.core = Controller(stored, self._settings, self._clock_ns(), self.core.network)
         self._warm = True
         store.start(
             partial(self._from_thread, self._on_durable, store),
@@ -167,7 +172,6 @@ class Runtime:
     def _stand_by(self) -> None:
         self.core = Replica(self.core.network, self._clock_ns())
         self._warm = False
-        self._arm()
         self._role_changed()
 
     def _end_term(self, store: Store, reason: str) -> None:
@@ -199,13 +203,18 @@ class Runtime:
 
     # Events
 
+    @property
+    def unwritten(self) -> int:
+        """How many changes are on their way to the store."""
+        return self._last_ticket - self._durable_ticket
+
     def handle(self, event: Callable[[Controller, int], T]) -> T:
         """Let the leading core take a client's event, at the present time, and carry out what follows.
 
         Of an event that failed half-way nothing is carried out: what is durable is whole.
         """
         controller = self.controller
-        if self._last_ticket - self._durable_ticket > MOST_UNWRITTEN:
+        if self.unwritten > MOST_UNWRITTEN:
             raise Refusal(
                 RefusalCode.RESOURCE_EXHAUSTED,
                 "OVERLOADED",
@@ -260,6 +269,7 @@ class Runtime:
         self.tell(lambda core, now_ns: core.on_disconnected(router_id, now_ns))
 
     def close(self) -> None:
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
         if self._store is not None:
@@ -296,13 +306,24 @@ class Runtime:
         self._last_ticket = ticket
 
     def _arm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        """Have the timer look at the core's deadlines, once for all events of this turn of the loop."""
+        if not self._arming:
+            self._arming = True
+            self._loop.call_soon(self._arm_timer)
+
+    def _arm_timer(self) -> None:
+        """Fire no later than the core's next deadline; a timer that is too early does no harm."""
+        self._arming = False
         deadline_ns = self.core.next_deadline_ns()
-        if deadline_ns is not None and not self.failure.done():
-            delay_s = max(0.0, (deadline_ns - self._clock_ns()) / 1e9)
-            self._timer = self._loop.call_later(delay_s, self._on_timer)
+        if deadline_ns is None or self.failure.done() or self._closed:
+            return
+        if self._timer is not None:
+            if self._armed_ns <= deadline_ns:
+                return
+            self._timer.cancel()
+        self._armed_ns = deadline_ns
+        delay_s = max(0.0, (deadline_ns - self._clock_ns()) / 1e9)
+        self._timer = self._loop.call_later(delay_s, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None

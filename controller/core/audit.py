@@ -73,19 +73,29 @@ class AuditTrail:
         finally:
             self._answering = False
 
-    def note_decision(self, request: PowerRequest, decision: Sequence[Circuit] | Refusal) -> None:
-        """One of several requests that came together."""
+    def note_decision(
+        self, request: PowerRequest, decision: Sequence[Circuit] | Refusal, who: str = ""
+    ) -> None:
+        """One of several requests that came together; ``who`` asked, where not all are the event's."""
         decided, why = "refused", ""
         if isinstance(decision, Refusal):
             why = f"{decision.reason}: {decision}"
         else:
             decided = admitted(decision)
-        self.note("request", request.request_id, decided, asked=asked_for(request), why=why)
+        asked = asked_for(request)
+        self.note("request", request.request_id, decided, asked=asked, why=why, who=who)
 
     def note(
-        self, action: str, subject: str, decided: str, *, asked: str = "", why: str = ""
+        self,
+        action: str,
+        subject: str,
+        decided: str,
+        *,
+        asked: str = "",
+        why: str = "",
+        who: str = "",
     ) -> None:
-        who = self._who if asked else CONTROLLER
+        who = who or (self._who if asked else CONTROLLER)
         self._entries.append(
             AuditEntry(self._next_seq, self._at_unix_ns, who, action, subject, asked, decided, why)
         )

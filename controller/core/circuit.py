@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 
 from controller.core.route import Route
 from digitalgrid.model import CircuitGeneration
 
 
-class CircuitState(Enum):
+class CircuitState(StrEnum):
     REQUESTED = "requested"
     RESERVED = "reserved"
     STAGING = "staging"
@@ -26,7 +26,7 @@ class CircuitState(Enum):
         return self in (CircuitState.WITHDRAWN, CircuitState.FAILED)
 
 
-class CircuitEvent(Enum):
+class CircuitEvent(StrEnum):
     """What moves a circuit from state to state."""
 
     ADMITTED = "admitted"  # routed and reserved
@@ -81,7 +81,7 @@ TRANSITIONS: dict[tuple[CircuitState, CircuitEvent], CircuitState] = {
 del S, E
 
 
-class Phase(Enum):
+class Phase(StrEnum):
     """Where one generation stands with its routers."""
 
     QUEUED = "queued"  # reserved; many others are being programmed just now

@@ -225,13 +225,15 @@ class Controller(Grid):
         return circuits
 
     def request_batch(
-        self, requests: Sequence[PowerRequest], now_ns: int
+        self, requests: Sequence[PowerRequest], now_ns: int, askers: Sequence[str] = ()
     ) -> list[list[Circuit] | Refusal]:
-        """Each request by itself, in order: its circuits, or why it was refused."""
+        """Each request by itself, in order: its circuits, or why it was refused. ``askers`` are who asks for each,
+        where that is not one and the same.
+        """
         with self.book.together(), self.book.audit.answering_many():
             decisions = self._provisioner.request_batch(requests, now_ns)
-            for request, decision in zip(requests, decisions, strict=True):
-                self.book.audit.note_decision(request, decision)
+            for index, (request, decision) in enumerate(zip(requests, decisions, strict=True)):
+                self.book.audit.note_decision(request, decision, askers[index] if askers else "")
         self._settle(now_ns)
         return decisions
 

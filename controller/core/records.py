@@ -143,6 +143,7 @@ def from_record(record: CircuitRecord) -> Circuit:
     elif not record.admin_up:
         circuit.state = CircuitState.WITHDRAWING
     else:
-        circuit.state = CircuitState.COMMITTING if circuit.newest() else CircuitState.WAITING
+        standing = any(not each.retiring for each in record.generations)
+        circuit.state = CircuitState.COMMITTING if standing else CircuitState.WAITING
     circuit.reason = "restored from the store"
     return circuit

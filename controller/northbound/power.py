@@ -18,12 +18,12 @@ from controller.northbound.codec import (
     refused_to_pb,
     request_from_pb,
 )
+from controller.northbound.gathering import MOST_TOGETHER, Gathering
 from controller.runtime import Runtime
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import PowerServiceServicer
 
 MOST_REQUESTS = 1024
-_ADMITTED_TOGETHER = 64
 
 
 class PowerService(PowerServiceServicer):
@@ -31,12 +31,14 @@ class PowerService(PowerServiceServicer):
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self._gathering = Gathering(runtime)
 
     async def RequestPower(  # noqa: N802
         self, request: pb.RequestPowerRequest, context: grpc.aio.ServicerContext
     ) -> pb.RequestPowerResponse:
-        circuits = self._admit(_power_request(request))
-        await self._runtime.durable()
+        message = _power_request(request)
+        asked = request_from_pb(message, request_id=_id_of(message))
+        circuits = await self._gathering.admit(asked)
         return pb.RequestPowerResponse(
             request_id=circuits[0].request_id, circuits=map(circuit_to_pb, circuits)
         )
@@ -51,8 +53,8 @@ class PowerService(PowerServiceServicer):
                 f"{len(request.requests)} requests in one batch; {MOST_REQUESTS} is the most",
             )
         decisions: list[list[Circuit] | Refusal] = []
-        for first in range(0, len(request.requests), _ADMITTED_TOGETHER):
-            decisions += self._admit_some(request.requests[first : first + _ADMITTED_TOGETHER])
+        for first in range(0, len(request.requests), MOST_TOGETHER):
+            decisions += self._admit_some(request.requests[first : first + MOST_TOGETHER])
             # A long batch must not keep the news of a dead line waiting.
             await asyncio.sleep(0)
         await self._runtime.durable()
@@ -146,10 +148,6 @@ class PowerService(PowerServiceServicer):
                 decisions.append(refusal)
         decided = iter(self._runtime.handle(lambda core, now_ns: core.request_batch(asked, now_ns)))
         return [each if isinstance(each, Refusal) else next(decided) for each in decisions]
-
-    def _admit(self, message: pb.PowerRequest) -> list[Circuit]:
-        asked = request_from_pb(message, request_id=_id_of(message))
-        return self._runtime.handle(lambda core, now_ns: core.request(asked, now_ns))
 
 
 def _id_of(message: pb.PowerRequest) -> str:

@@ -45,7 +45,7 @@ def decode(data: bytes, kind: type[_T]) -> _T:
 
 
 @contextmanager
-def decoding_many() -> Iterator[None]:
+def without_cycle_search() -> Iterator[None]:
     """Pauses the search for cycles, of which records have none: it would take several times as long as decoding."""
     was_enabled = gc.isenabled()
     gc.disable()

@@ -27,7 +27,7 @@ from controller.store.etcd.reading import present_revision
 from controller.store.etcd.term import Term, stand
 from controller.store.etcd.verification import findings
 from controller.store.protocol import StoreContents, StoreError
-from controller.store.records_codec import decoding_many, encode
+from controller.store.records_codec import encode, without_cycle_search
 from digitalgrid.etcd.v3 import etcd_pb2 as pb
 
 _log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class EtcdAccess:
     def read(self) -> StoreContents:
         layout = self._layout
         mirror = Mirror(layout)
-        with decoding_many():
+        with without_cycle_search():
             change = mirror.take((True, kv) for kv in self._everything())
         if mirror.meta is None:
             raise StoreError(

@@ -6,7 +6,7 @@ from controller.store.etcd.client import EtcdClient
 from controller.store.etcd.layout import NO_PROGRESS, Layout, after
 from controller.store.etcd.mirror import Mirror
 from controller.store.etcd.term import without_meta
-from controller.store.records_codec import decoding_many
+from controller.store.records_codec import without_cycle_search
 from digitalgrid.etcd.v3 import etcd_pb2 as pb
 
 
@@ -25,7 +25,7 @@ def read_mirror(client: EtcdClient, layout: Layout) -> tuple[Mirror, int]:
     """The state, and the revision that it is of."""
     revision = present_revision(client, layout)
     mirror = Mirror(layout)
-    with decoding_many():
+    with without_cycle_search():
         mirror.take((True, kv) for kv in keys_without_audit(client, layout, revision))
     if mirror.meta is None and mirror.progress != NO_PROGRESS:
         raise without_meta(layout)

@@ -7,7 +7,7 @@ from pathlib import Path
 from controller.core.records import CircuitRecord, StateChange, StoredState
 from controller.store.group_commit import GroupCommit
 from controller.store.protocol import StoreError
-from controller.store.records_codec import decoding_many
+from controller.store.records_codec import without_cycle_search
 from controller.store.sqlite.faults import explained
 from controller.store.sqlite.file import lock, open_to_write, transaction
 from controller.store.sqlite.rows import meta_of, read_circuit
@@ -66,7 +66,7 @@ class SqliteStore:
 
     def _read_circuits(self) -> tuple[CircuitRecord, ...]:
         rows = self._connection.execute("SELECT circuit_id, record FROM circuits")
-        with decoding_many():
+        with without_cycle_search():
             return tuple(read_circuit(self._path, circuit_id, data) for circuit_id, data in rows)
 
     def _commit(self, changes: Sequence[StateChange]) -> None:

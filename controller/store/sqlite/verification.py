@@ -7,7 +7,7 @@ from pathlib import Path
 
 from controller.store.consistency import Consistency
 from controller.store.protocol import StoreError
-from controller.store.records_codec import decoding_many
+from controller.store.records_codec import without_cycle_search
 from controller.store.sqlite.faults import explained
 from controller.store.sqlite.rows import meta_of, read_circuit, read_entry
 from controller.store.sqlite.schema import Meta
@@ -26,7 +26,7 @@ def findings(connection: sqlite3.Connection, path: Path) -> list[str]:
     with _noting(found, path):
         meta: Meta = meta_of(connection, path)
         consistency = Consistency(meta.counters)
-    with _noting(found, path), decoding_many():
+    with _noting(found, path), without_cycle_search():
         for circuit_id, data in connection.execute("SELECT circuit_id, record FROM circuits"):
             with _noting(found, path):
                 record = read_circuit(path, circuit_id, data)

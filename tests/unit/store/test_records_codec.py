@@ -6,7 +6,7 @@ import pytest
 
 from controller.core.records import AuditEntry, CircuitRecord
 from controller.store.protocol import StoreError
-from controller.store.records_codec import decode, decoding_many, encode
+from controller.store.records_codec import decode, encode, without_cycle_search
 from tests.support.records import audit_entry, circuit_record
 
 
@@ -37,7 +37,7 @@ def test_another_kind_of_record_is_reported() -> None:
 
 
 def test_the_search_for_cycles_goes_on_after_a_failure() -> None:
-    with pytest.raises(StoreError), decoding_many():
+    with pytest.raises(StoreError), without_cycle_search():
         assert not gc.isenabled()
         raise StoreError("damaged")
     assert gc.isenabled()

@@ -1,0 +1,73 @@
+"""Requests that come at about the same time are decided in one event, each by itself and in order: one search call,
+one transaction, one turn of the loop for all of them. Who comes alone does not wait for others.
+"""
+
+import asyncio
+
+from controller.asker import ASKER
+from controller.core.circuit import Circuit
+from controller.core.errors import Refusal
+from controller.core.request import PowerRequest
+from controller.runtime import Runtime
+
+# News of a dead line must not wait for more than this many.
+MOST_TOGETHER = 64
+# Who is not alone waits for others to come: what each then saves is more than it waits for.
+_FOR_OTHERS_S = 0.008
+
+_Answer = asyncio.Future[list[Circuit]]
+
+
+class Gathering:
+    """What has come in since the loop last turned round."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._waiting: list[tuple[PowerRequest, str, _Answer]] = []
+        self._due: asyncio.Handle | None = None
+        self._under_way = 0
+
+    async def admit(self, request: PowerRequest) -> list[Circuit]:
+        """The circuits of a request, durable; Refusal where there are none."""
+        answer: _Answer = asyncio.get_running_loop().create_future()
+        self._waiting.append((request, ASKER.get(), answer))
+        self._under_way += 1
+        try:
+            self._plan()
+            circuits = await answer
+            await self._runtime.durable()
+        finally:
+            self._under_way -= 1
+        return circuits
+
+    def _plan(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._due is None:
+            delay_s = _FOR_OTHERS_S if self._under_way > 1 else 0.0
+            self._due = loop.call_later(delay_s, self._decide)
+        elif len(self._waiting) == MOST_TOGETHER:
+            self._due.cancel()
+            self._due = loop.call_soon(self._decide)
+
+    def _decide(self) -> None:
+        together, self._waiting = self._waiting[:MOST_TOGETHER], self._waiting[MOST_TOGETHER:]
+        self._due = None
+        if self._waiting:
+            self._plan()
+        # Who has given up meanwhile asks for nothing any more.
+        asked = [each for each in together if not each[2].done()]
+        requests = [request for request, _, _ in asked]
+        askers = [who for _, who, _ in asked]
+        try:
+            decisions = self._runtime.handle(
+                lambda core, now_ns: core.request_batch(requests, now_ns, askers)
+            )
+        except Exception as error:  # noqa: BLE001 - each caller is told, and answers for itself
+            for _, _, answer in asked:
+                answer.set_exception(error)
+            return
+        for (_, _, answer), decision in zip(asked, decisions, strict=True):
+            if isinstance(decision, Refusal):
+                answer.set_exception(decision)
+            else:
+                answer.set_result(decision)
