@@ -7,9 +7,11 @@ routers: routers are split into two, too. networkx has the quicker of its networ
 and answers only the first questions, of 1e5 routers none. scipy has no such flow: there it is Suurballe with its own
 Dijkstra, for links. OR-Tools' seconds are taken in its own process, for supplies and solving.
 
-Each has its turn with all questions, one after the other; of five turns the median, by question. Ours has landmarks,
-worked out once for the network in ``landmarks_s``; ``without_landmarks_s`` is without. ``networkx_dijkstra_s`` is
-Suurballe's algorithm written by hand with networkx's Dijkstra: not what networkx offers, but what it can do.
+Each has its turn with all questions, one after the other; of five turns the median, by question. Ours is led
+by a hierarchy, made once for the loads that stand in ``hierarchy_s``, as the controller does while loads only grow;
+``landmarks_s`` is a pair led by landmarks that know no loads, ``without_bounds_s`` one led by nothing.
+``networkx_dijkstra_s`` is Suurballe's algorithm written by hand with networkx's Dijkstra: not what networkx offers,
+but what it can do.
 ``agree``: by their true costs none of our pairs is dearer than a peer's.
 """
 
@@ -24,6 +26,7 @@ from benchmarks.instances import mesh
 from benchmarks.ortools_peer import OrtoolsFlow
 from controller.routing.alternatives.disjoint import Disjointness, DisjointPair, PairSearch
 from controller.routing.graph import Floats, PowerGraph
+from controller.routing.paths.hierarchy import Hierarchy
 from controller.routing.paths.landmarks import Landmarks
 
 # What enters the sinks' routers, the same for all, so that peers can keep their costs.
@@ -54,7 +57,7 @@ def _row(size: int, seed: int, disjointness: Disjointness, count: int, of_networ
     graph.headroom_a[:] = graph.ampacity_a - graph.load_a - graph.load_a[graph.twin]
     costs = _costs(graph)
     network = Network(graph, costs, split_routers=disjointness is Disjointness.ROUTER)
-    landmarks_s, landmarks = seconds_of(lambda: Landmarks(graph))
+    hierarchy_s, hierarchy = seconds_of(lambda: Hierarchy(graph, graph.load_a))
     plain = _ours(graph, PairSearch(graph), disjointness, costs)
     questions: list[Question] = []
     while len(questions) < count:
@@ -64,7 +67,8 @@ def _row(size: int, seed: int, disjointness: Disjointness, count: int, of_networ
     with OrtoolsFlow() as ortools:
         network.load(ortools)
         ways: dict[str, Way] = {
-            "ours": _ours(graph, PairSearch(graph, landmarks), disjointness, costs),
+            "ours": _ours(graph, PairSearch(graph, hierarchy), disjointness, costs),
+            "landmarks": _ours(graph, PairSearch(graph, Landmarks(graph)), disjointness, costs),
             "plain": plain,
             "ortools": lambda asked: network.by_ortools(ortools, asked),
         }
@@ -76,7 +80,11 @@ def _row(size: int, seed: int, disjointness: Disjointness, count: int, of_networ
         slow["networkx_dijkstra"] = network.by_networkx_dijkstra
     slow_seconds, slow_found = _by_turns(slow, questions[: max(of_networkx, 1)], 1)
     seconds, found = seconds | slow_seconds, found | slow_found
-    extra = {"landmarks_s": landmarks_s, "without_landmarks_s": seconds["plain"]}
+    extra = {
+        "hierarchy_s": hierarchy_s,
+        "landmarks_s": seconds["landmarks"],
+        "without_bounds_s": seconds["plain"],
+    }
     if disjointness is Disjointness.LINK:
         extra["networkx_dijkstra_s"] = seconds["networkx_dijkstra"]
     return Row(

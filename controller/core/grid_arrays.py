@@ -8,6 +8,7 @@ from controller.core.lsdb import LinkView
 from controller.routing.graph import PowerGraph, graph_of_links
 from controller.routing.paths.cspf import PathSearch
 from controller.routing.paths.guided_search import LEAD_FROM, GuidedSearch
+from controller.routing.paths.hierarchy import Hierarchy
 from controller.routing.paths.landmarks import Landmarks
 from controller.routing.paths.locality import near_numbers
 
@@ -17,7 +18,7 @@ class GridArrays:
 
     Loads follow the ledger when :meth:`sync` is called. A view is taken over when the arrays are next used, however
     many came before it. With the same routers and lines that is done in place: lines go out of and into service, and
-    where their figures changed, landmarks are repaired.
+    where their figures changed, bounds are made true again.
     """
 
     view: GridView
@@ -100,10 +101,10 @@ class GridArrays:
         return self._guided.search
 
     @property
-    def landmarks(self) -> Landmarks | None:
-        """For searches of pairs; None where the network is small."""
+    def guide(self) -> Landmarks | Hierarchy | None:
+        """For searches of pairs, right as :attr:`search` is; None where the network is small."""
         self._catch_up()
-        return self._guided.landmarks
+        return self._guided.guide
 
     # Ids and indices
 

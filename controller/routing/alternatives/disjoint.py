@@ -16,6 +16,7 @@ from enum import Enum
 from controller.routing.alternatives.pair_search import LeastPairs, PricedPair, PricedPath, Question
 from controller.routing.alternatives.risk_groups import RiskGroups, RiskSearch
 from controller.routing.graph import PowerGraph
+from controller.routing.paths.hierarchy import Hierarchy
 from controller.routing.paths.landmarks import Landmarks
 
 
@@ -65,12 +66,12 @@ class PairSearch:
     def __init__(
         self,
         graph: PowerGraph,
-        landmarks: Landmarks | None = None,
+        guide: Landmarks | Hierarchy | None = None,
         risk_groups: RiskGroups | None = None,
     ) -> None:
-        """Landmarks pay from some hundred routers on; they and the groups must be of this graph."""
+        """Groups must be of this graph, and a guide hold for its loads. Guides pay from some hundred routers on."""
         self._graph = graph
-        self._pairs = LeastPairs(graph, landmarks)
+        self._pairs = LeastPairs(graph, guide)
         self._risks = RiskSearch(self._pairs, risk_groups or RiskGroups.none(graph))
 
     def best(

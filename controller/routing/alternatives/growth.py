@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from controller.routing.compiled import compiled
+from controller.routing.compiled import compiled_in_place
 from controller.routing.graph import Ints, PowerGraph
 from controller.routing.paths.path_power import RELATIVE_TOLERANCE
 from controller.routing.paths.search_arrays import Arcs, Records
@@ -48,7 +48,7 @@ def leaving_of(graph: PowerGraph) -> Leaving:
     return Leaving(graph.leaving_start, packed, graph.link)
 
 
-@compiled
+@compiled_in_place
 def growth_at(arcs: Arcs, arc: int, power_w: float) -> float:
     """What enters the arc's tail for each watt that enters its head; infinite if ``power_w`` does not fit."""
     figures = arcs.packed[arc]
@@ -59,7 +59,7 @@ def growth_at(arcs: Arcs, arc: int, power_w: float) -> float:
     return float(figures.of_converter + of_line)
 
 
-@compiled
+@compiled_in_place
 def log_growth(arcs: Arcs, path: Ints, length: int, power_w: float) -> float:
     """The cost of a path: the sum over its arcs of the logarithm of their growth."""
     cost = 0.0

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from controller.routing.compiled import compiled
+from controller.routing.compiled import compiled_in_place
 from controller.routing.graph import Floats, Ints, PowerGraph
 from controller.routing.paths.search_arrays import Records
 
@@ -14,12 +14,12 @@ from controller.routing.paths.search_arrays import Records
 WITHOUT_ARC = -1
 TAKEN_BACK = -2
 
-_UPSTREAM = np.dtype(
+_NODE = np.dtype(
     [
         ("growth", "f8"),
-        ("least_before", "f8"),
+        ("least_onward", "f8"),
         ("mark", "i4"),
-        ("source", "i4"),
+        ("potential_of", "i4"),
         ("on_first", "i4"),
         ("position", "i4"),
         ("arc", "i4"),
@@ -36,13 +36,14 @@ _LATER = np.dtype([("label", "f8"), ("state", "i4"), ("by", "i4"), ("before", "i
 class PairRoom(NamedTuple):
     """What the searches write to.
 
-    ``upstream`` has a record for each router: the growth from there to the sink, twice the query's number where that
-    is tentative and one more where it is final, and its position on the first path. ``downstream`` has one for each
-    state of the second search: state v is router v, and n + i the downstream side of the i-th router of the first
-    path where that is split. ``free_arc`` marks arcs that both paths may use without sharing anything.
+    ``nodes`` has a record for each router: the growth to there from the nearest source, twice the query's number where
+    that is tentative and one more where it is final, and its position on the first path. Once ``potential_of`` is the
+    query's number, ``growth`` is the router's potential instead, a growth from there to the sink. ``downstream`` has
+    one for each state of the second search: state v is router v, and n + i the downstream side of the i-th router of
+    the first path where that is split. ``free_arc`` marks arcs that both paths may use without sharing anything.
     """
 
-    upstream: Records
+    nodes: Records
     downstream: Records
     onward: Records
     later: Records
@@ -74,7 +75,7 @@ def pair_room_for(graph: PowerGraph) -> PairRoom:
     # A state is expanded once, and each of its arcs and its steps along the first path is pushed at most once.
     entries = m + 8 * n + 1
     return PairRoom(
-        np.zeros(n, dtype=_UPSTREAM),
+        np.zeros(n, dtype=_NODE),
         np.zeros(2 * n, dtype=_DOWNSTREAM),
         np.zeros(n, dtype=_ONWARD),
         np.zeros(2 * n, dtype=_LATER),
@@ -91,21 +92,18 @@ def pair_room_for(graph: PowerGraph) -> PairRoom:
     )
 
 
-@compiled
+@compiled_in_place
 def stamp(
     room: PairRoom,
     query: int,
-    sources: Ints,
     avoid_nodes: Ints,
     avoid_arcs: Ints,
     free_arcs: Ints,
 ) -> None:
-    """Mark what the query starts from, and what it must not touch: such routers are final, and infinitely far."""
-    for node in sources:
-        room.upstream[node].source = query
+    """Mark what the query must not touch: such routers are final, and infinitely far."""
     for node in avoid_nodes:
-        room.upstream[node].mark = 2 * query + 1
-        room.upstream[node].growth = inf
+        room.nodes[node].mark = 2 * query + 1
+        room.nodes[node].growth = inf
         room.downstream[node].mark = 2 * query + 1
     for arc in avoid_arcs:
         room.avoided_arc[arc] = query

@@ -7,19 +7,17 @@ from math import inf
 import numpy as np
 
 from controller.routing.alternatives.growth import leaving_of, log_growth
+from controller.routing.alternatives.pair_bounds import pair_bounds_of
 from controller.routing.alternatives.pair_room import PairAsk, pair_room_for
 from controller.routing.alternatives.suurballe import least_pair, least_path, scarcity
 from controller.routing.graph import Ints, PowerGraph
-from controller.routing.paths.landmark_bounds import landmark_bounds_of
+from controller.routing.paths.hierarchy import Hierarchy
 from controller.routing.paths.landmarks import Landmarks
 from controller.routing.paths.search_arrays import arcs_of
 
 _NONE = np.zeros(0, dtype=np.int32)
 # Twice the number of a query must fit into 32 bits.
 _MOST_QUERIES = 2**30
-
-# Landmarks that lead a search; it is led towards both ends, so each costs twice.
-_MOST_ACTIVE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +81,12 @@ class PricedPair:
 class LeastPairs:
     """Searches on one graph, one at a time. Loads and headroom may change between them, all else is as it was."""
 
-    def __init__(self, graph: PowerGraph, landmarks: Landmarks | None = None) -> None:
+    def __init__(self, graph: PowerGraph, guide: Landmarks | Hierarchy | None = None) -> None:
         self.graph = graph
         self._arcs = arcs_of(graph)
         self._leaving = leaving_of(graph)
         self._room = pair_room_for(graph)
-        self._bounds = landmark_bounds_of(landmarks, _MOST_ACTIVE)
+        self._bounds = pair_bounds_of(guide)
         self._last_ask = PairAsk(0, 0, 0.0, 0.0, False, False)
 
     def pair(

@@ -6,9 +6,10 @@ never negative. Products spare the logarithms; one that exceeds the range of flo
 
 J. W. Suurballe, R. E. Tarjan, "A quick method for finding shortest pairs of disjoint paths", Networks 14 (1984), and
 for splitting only the routers of the first path R. Bhandari, "Survivable networks", 1999. The first search runs
-upstream from the sink and ends at the first source. Its labels, cut off at the growth of that source, are
-potentials under which no arc is shorter than 1. The second runs downstream through what the first path leaves over,
-may take back arcs of it, and is drawn to the sink by these potentials, so that it sees few routers.
+from the sources to the sink, led by what power grows at least on the rest of the way (A*). Its labels, cut off where
+it ended, and beyond them these bounds are potentials under which no arc is shorter than 1, and those of the first path
+are no longer than that. The second search runs through what the first path leaves over, may take back arcs of it, and
+is led to the sink by these potentials; where bounds are close to the truth, so are they, and few routers are seen.
 
 Where elements may be shared, labels are pairs (shared elements, growth) in lexicographic order: the second search
 goes on to one more shared element only when without it nothing is left to search, so no penalty is ever added to a
@@ -19,7 +20,14 @@ from math import inf
 
 import numpy as np
 
+from controller.routing.alternatives.first_path import keep_first, search_first
 from controller.routing.alternatives.growth import Leaving, growth_at, log_growth
+from controller.routing.alternatives.pair_bounds import (
+    PairBounds,
+    begin_to_sink,
+    end_to_sink,
+    growth_onward,
+)
 from controller.routing.alternatives.pair_room import (
     TAKEN_BACK,
     WITHOUT_ARC,
@@ -28,15 +36,9 @@ from controller.routing.alternatives.pair_room import (
     stamp,
 )
 from controller.routing.alternatives.untangle import untangle
-from controller.routing.compiled import compiled
+from controller.routing.compiled import compiled, compiled_in_place
 from controller.routing.graph import Floats, Ints
 from controller.routing.paths.heap import heap_push, heap_remove_first
-from controller.routing.paths.landmark_bounds import (
-    LandmarkBounds,
-    choose_landmarks,
-    growth_from_sources,
-    growth_to_sink,
-)
 from controller.routing.paths.path_power import RELATIVE_TOLERANCE
 from controller.routing.paths.search_arrays import Arcs, Records
 
@@ -45,87 +47,23 @@ NO_PATH = -1
 NO_SECOND_PATH = -2
 
 
-@compiled
-def search_upstream(
-    arcs: Arcs, room: PairRoom, bounds: LandmarkBounds, ask: PairAsk, active: int
-) -> int:
-    """Label routers with their growth to the sink until the first source is final; return it, or -1 for none."""
-    upstream, keys, items = room.upstream, room.keys, room.items
-    tentative, final = 2 * ask.query, 2 * ask.query + 1
-    if upstream[ask.sink].mark == final:
-        return -1
-    upstream[ask.sink].growth = 1.0
-    upstream[ask.sink].mark = tentative
-    upstream[ask.sink].arc = -1
-    heap_push(keys, items, 0, 1.0, ask.sink)
-    size = 1
-    bound = inf
-    while size > 0:
-        node = items[0]
-        heap_remove_first(keys, items, size)
-        size -= 1
-        if upstream[node].mark == final:
-            continue
-        upstream[node].mark = final
-        if upstream[node].source == ask.query:
-            return int(node)
-        growth = upstream[node].growth
-        for arc in range(arcs.start[node], arcs.start[node + 1]):
-            tail = arcs.packed[arc].tail
-            known = upstream[tail].mark
-            if known == final or room.avoided_arc[arc] == ask.query:
-                continue
-            reached = growth * growth_at(arcs, arc, ask.power_w)
-            if not reached < bound or (known == tentative and reached >= upstream[tail].growth):
-                continue
-            if known != tentative:
-                upstream[tail].least_before = growth_from_sources(bounds, active, tail, ask.share)
-            key = reached * upstream[tail].least_before
-            if key < bound:
-                upstream[tail].growth = reached
-                upstream[tail].mark = tentative
-                upstream[tail].arc = arc
-                if upstream[tail].source == ask.query:
-                    bound = key
-                heap_push(keys, items, size, key, tail)
-                size += 1
-    return -1
-
-
-@compiled
-def keep_first(arcs: Arcs, leaving: Leaving, room: PairRoom, ask: PairAsk, source: int) -> int:
-    """Lay down the path that the upstream search found; return its number of arcs."""
-    node, length = source, 0
-    while True:
-        room.first_nodes[length] = node
-        room.upstream[node].on_first = ask.query
-        room.upstream[node].position = length
-        if node == ask.sink:
-            return length
-        arc = room.upstream[node].arc
-        room.first_arcs[length] = arc
-        room.first_links[length] = leaving.link[arc]
-        node = arcs.head[arc]
-        length += 1
-
-
-@compiled
-def search_downstream(
+@compiled_in_place
+def search_second(
     arcs: Arcs,
     leaving: Leaving,
     room: PairRoom,
-    bounds: LandmarkBounds,
+    bounds: PairBounds,
     ask: PairAsk,
-    active: int,
+    how: int,
     sources: Ints,
     hops: int,
 ) -> int:
     """Find the best second path beside a first of ``hops`` arcs, as a walk on states in ``room.downstream``.
 
-    Labels are growths under the potentials of the upstream search. Returns the number of elements that it shares
+    Labels are growths under the potentials that the first one left. Returns the number of elements that it shares
     with the first path, or NO_SECOND_PATH.
     """
-    upstream, downstream, packed = room.upstream, room.downstream, leaving.packed
+    nodes, downstream, packed = room.nodes, room.downstream, leaving.packed
     first_nodes, avoided_arc, keys, items = (
         room.first_nodes,
         room.avoided_arc,
@@ -133,15 +71,15 @@ def search_downstream(
         room.items,
     )
     load_a, headroom_a = arcs.load_a, arcs.headroom_a
-    n = len(upstream)
+    n = len(nodes)
     query, tentative, final = ask.query, 2 * ask.query, 2 * ask.query + 1
     must_fit_w = ask.power_w / (1.0 + RELATIVE_TOLERANCE)
-    most = upstream[first_nodes[0]].growth
+    most = nodes[first_nodes[0]].growth
     size, shared, kept, bound = 0, 0, 0, inf
     for node in sources:
-        if upstream[node].mark != final:
-            _set_potential(upstream, bounds, active, most, node, query, ask.share)
-        label = upstream[node].growth / most
+        if nodes[node].potential_of != query:
+            _set_potential(nodes, bounds, how, most, node, query, ask.share)
+        label = nodes[node].growth / most
         size = _reach(downstream, keys, items, size, query, node, label, WITHOUT_ARC, -1)
     while True:
         if size == 0:
@@ -160,18 +98,18 @@ def search_downstream(
             return shared
         node = state if state < n else first_nodes[state - n]
         link_before, link_after = -1, -1
-        if upstream[node].on_first == query:
+        if nodes[node].on_first == query:
             size, kept, leaves = _along_first(room, ask, hops, state, label, size, kept)
             if not leaves:
                 continue
-            position = upstream[node].position
+            position = nodes[node].position
             if position > 0:
                 link_before = room.first_links[position - 1]
             if position < hops:
                 link_after = room.first_links[position]
-        if upstream[node].mark != final:
-            _set_potential(upstream, bounds, active, most, node, query, ask.share)
-        so_far = label / upstream[node].growth
+        if nodes[node].potential_of != query:
+            _set_potential(nodes, bounds, how, most, node, query, ask.share)
+        so_far = label / nodes[node].growth
         for index in range(leaving.start[node], leaving.start[node + 1]):
             head, arc = packed[index].head, packed[index].arc
             if downstream[head].mark == final or avoided_arc[arc] == query:
@@ -181,13 +119,13 @@ def search_downstream(
                 continue
             if link_before == packed[index].link or link_after == packed[index].link:
                 continue
-            if upstream[head].mark != final:
-                _set_potential(upstream, bounds, active, most, head, query, ask.share)
+            if nodes[head].potential_of != query:
+                _set_potential(nodes, bounds, how, most, head, query, ask.share)
             growth = packed[index].of_converter + packed[index].of_line_per_w * (
                 2.0 * voltage_v * load_a[arc] + ask.power_w
             )
             # Under the potentials no arc is shorter than 1, but for rounding.
-            reached = max(label, so_far * growth * upstream[head].growth)
+            reached = max(label, so_far * growth * nodes[head].growth)
             if not reached < bound or (
                 downstream[head].mark == tentative and downstream[head].label <= reached
             ):
@@ -202,7 +140,7 @@ def search_downstream(
                 bound = reached
 
 
-@compiled
+@compiled_in_place
 def _reach(
     downstream: Records,
     keys: Floats,
@@ -226,7 +164,7 @@ def _reach(
     return size + 1
 
 
-@compiled
+@compiled_in_place
 def _along_first(
     room: PairRoom, ask: PairAsk, hops: int, state: int, label: float, size: int, kept: int
 ) -> tuple[int, int, bool]:
@@ -234,9 +172,9 @@ def _along_first(
 
     Returns the sizes of the heap and of what is put off, and whether the state may leave the first path.
     """
-    n = len(room.upstream)
+    n = len(room.nodes)
     node = state if state < n else room.first_nodes[state - n]
-    position = room.upstream[node].position
+    position = room.nodes[node].position
     split = ask.split_routers and 0 < position < hops
     arriving = state < n
     to, by = -1, WITHOUT_ARC
@@ -269,7 +207,7 @@ def _along_first(
     return size, kept, not (split and arriving)
 
 
-@compiled
+@compiled_in_place
 def _put_off(later: Records, kept: int, state: int, label: float, by: int, before: int) -> int:
     """Keep a step that shares one more element for when nothing else is left."""
     later[kept].label = label
@@ -279,7 +217,7 @@ def _put_off(later: Records, kept: int, state: int, label: float, by: int, befor
     return kept + 1
 
 
-@compiled
+@compiled_in_place
 def _take_up(room: PairRoom, query: int, kept: int) -> int:
     """Take the steps that were put off; return the size of the heap."""
     size = 0
@@ -299,24 +237,25 @@ def _take_up(room: PairRoom, query: int, kept: int) -> int:
     return size
 
 
-@compiled
+@compiled_in_place
 def _set_potential(
-    upstream: Records,
-    bounds: LandmarkBounds,
-    active: int,
+    nodes: Records,
+    bounds: PairBounds,
+    how: int,
     most: float,
     node: int,
     query: int,
     share: float,
 ) -> None:
-    """A router's least growth to the sink, where the upstream search has not found the true one."""
-    if upstream[node].mark == 2 * query:
-        least_before = upstream[node].least_before
+    """What is left to grow from a router to the sink, on the first path all of it, elsewhere no more than that."""
+    mark = nodes[node].mark
+    if mark == 2 * query + 1:
+        nodes[node].growth = most / nodes[node].growth
+    elif mark == 2 * query:
+        nodes[node].growth = nodes[node].least_onward
     else:
-        least_before = growth_from_sources(bounds, active, node, share)
-    least = growth_to_sink(bounds, active, node, share)
-    upstream[node].growth = max(most / least_before, least)
-    upstream[node].mark = 2 * query + 1
+        nodes[node].growth = growth_onward(bounds, how, node, share)
+    nodes[node].potential_of = query
 
 
 @compiled
@@ -324,7 +263,7 @@ def least_pair(
     arcs: Arcs,
     leaving: Leaving,
     room: PairRoom,
-    bounds: LandmarkBounds,
+    bounds: PairBounds,
     ask: PairAsk,
     sources: Ints,
     avoid_nodes: Ints,
@@ -335,13 +274,14 @@ def least_pair(
 
     The paths stand in ``room.one`` and ``room.other``.
     """
-    stamp(room, ask.query, sources, avoid_nodes, avoid_arcs, free_arcs)
-    active = choose_landmarks(bounds, ask.sink, sources, ask.share)
-    source = search_upstream(arcs, room, bounds, ask, active)
-    if source < 0:
+    stamp(room, ask.query, avoid_nodes, avoid_arcs, free_arcs)
+    how = begin_to_sink(bounds, ask.sink, sources, ask.share)
+    if not search_first(arcs, leaving, room, bounds, ask, how, sources):
+        end_to_sink(bounds, how)
         return NO_PATH, 0, 0, inf, inf
-    hops = keep_first(arcs, leaving, room, ask, source)
-    shared = search_downstream(arcs, leaving, room, bounds, ask, active, sources, hops)
+    hops = keep_first(arcs, leaving, room, ask)
+    shared = search_second(arcs, leaving, room, bounds, ask, how, sources, hops)
+    end_to_sink(bounds, how)
     if shared < 0:
         return shared, 0, 0, inf, inf
     one, other = untangle(arcs, room, ask, hops)
@@ -359,19 +299,20 @@ def least_path(
     arcs: Arcs,
     leaving: Leaving,
     room: PairRoom,
-    bounds: LandmarkBounds,
+    bounds: PairBounds,
     ask: PairAsk,
     sources: Ints,
     avoid_nodes: Ints,
     avoid_arcs: Ints,
 ) -> tuple[int, float]:
     """One path alone, left in ``room.first_arcs``: how many arcs it has and what it costs; -1 where there is none."""
-    stamp(room, ask.query, sources, avoid_nodes, avoid_arcs, avoid_arcs[:0])
-    active = choose_landmarks(bounds, ask.sink, sources, ask.share)
-    source = search_upstream(arcs, room, bounds, ask, active)
-    if source < 0:
+    stamp(room, ask.query, avoid_nodes, avoid_arcs, avoid_arcs[:0])
+    how = begin_to_sink(bounds, ask.sink, sources, ask.share)
+    found = search_first(arcs, leaving, room, bounds, ask, how, sources)
+    end_to_sink(bounds, how)
+    if not found:
         return -1, inf
-    hops = keep_first(arcs, leaving, room, ask, source)
+    hops = keep_first(arcs, leaving, room, ask)
     return hops, log_growth(arcs, room.first_arcs, hops, ask.power_w)
 
 
@@ -387,7 +328,7 @@ def scarcity(arcs: Arcs, room: PairRoom, ask: PairAsk, path: Ints) -> Floats:
     factor = np.ones(len(path))
     for index in range(len(path)):
         tail, head = arcs.tail[path[index]], arcs.head[path[index]]
-        gained = room.upstream[head].growth / room.upstream[tail].growth
+        gained = room.nodes[head].growth / room.nodes[tail].growth
         for node, power in ((tail, 1.0), (head, -1.0)):
             if room.downstream[node].mark == final:
                 gained *= room.downstream[node].label ** power

@@ -1,12 +1,12 @@
 """Two paths out of a first one and a walk beside it that takes parts of it back, compiled."""
 
 from controller.routing.alternatives.pair_room import TAKEN_BACK, PairAsk, PairRoom
-from controller.routing.compiled import compiled
+from controller.routing.compiled import compiled_in_place
 from controller.routing.graph import Ints
 from controller.routing.paths.search_arrays import Arcs
 
 
-@compiled
+@compiled_in_place
 def untangle(arcs: Arcs, room: PairRoom, ask: PairAsk, hops: int) -> tuple[int, int]:
     """Make two paths of the first and the walk beside it, in ``room.one`` and ``room.other``; return their lengths."""
     query = ask.query
@@ -24,7 +24,7 @@ def untangle(arcs: Arcs, room: PairRoom, ask: PairAsk, hops: int) -> tuple[int, 
     return one, other
 
 
-@compiled
+@compiled_in_place
 def _walk(
     arcs: Arcs, room: PairRoom, ask: PairAsk, hops: int, node: int, walk: int, path: Ints
 ) -> int:
@@ -36,8 +36,8 @@ def _walk(
             length = at.step
         at.walk, at.step = walk, length
         arc = at.arc
-        if room.upstream[node].on_first == ask.query:
-            position = room.upstream[node].position
+        if room.nodes[node].on_first == ask.query:
+            position = room.nodes[node].position
             if room.taken[position] != ask.query:
                 room.taken[position] = ask.query
                 arc = room.first_arcs[position]

@@ -14,7 +14,7 @@ _RENEW_AFTER = 0.5
 
 
 class GuidedSearch:
-    """Keeps :attr:`search` right: whoever changes the graph says so before the next search.
+    """Keeps :attr:`search` and its :attr:`guide` right: whoever changes the graph says so before the next search.
 
     Hierarchies lead best. At first, and after a release, one is made for no loads, which holds for any; while loads
     only grow, it is made anew for those that stand. Where a graph is too entangled for a hierarchy, landmarks lead;
@@ -24,37 +24,28 @@ class GuidedSearch:
     def __init__(self, graph: PowerGraph, lead_from: int = LEAD_FROM) -> None:
         self._graph = graph
         self._changed = 0
-        self._guide = _guide_of(graph) if graph.node_count >= lead_from else None
-        self._landmarks = self._guide if isinstance(self._guide, Landmarks) else None
-        self._lead_from = lead_from
-        self.search = PathSearch(graph, self._guide)
-
-    @property
-    def landmarks(self) -> Landmarks | None:
-        """For searches of pairs, which no hierarchy leads; made when they are first asked for."""
-        if self._landmarks is None and self._graph.node_count >= self._lead_from:
-            self._landmarks = Landmarks(self._graph)
-        return self._landmarks
+        self.guide = _guide_of(graph) if graph.node_count >= lead_from else None
+        self.search = PathSearch(graph, self.guide)
 
     def loads_changed(self, count: int) -> None:
         """The loads of so many arcs were set."""
-        if not isinstance(self._guide, Hierarchy) or not count:
+        if not isinstance(self.guide, Hierarchy) or not count:
             return
         self._changed += count
-        if not self._guide.true_for(self._graph.load_a):
-            self._renew(self._guide, None)
+        if not self.guide.true_for(self._graph.load_a):
+            self._renew(self.guide, None)
         elif self._changed > _RENEW_AFTER * self._graph.arc_count:
-            self._renew(self._guide, self._graph.load_a)
+            self._renew(self.guide, self._graph.load_a)
 
     def figures_changed(self, arcs: Iterable[int]) -> None:
         """Lines are no longer what they were, and their loads were set again."""
-        if self._landmarks is not None:
+        if isinstance(self.guide, Hierarchy):
+            self._renew(self.guide, None)
+            return
+        if self.guide is not None:
             for arc in arcs:
-                self._landmarks.repair(arc)
-        if isinstance(self._guide, Hierarchy):
-            self._renew(self._guide, None)
-        else:
-            self.search = PathSearch(self._graph, self._guide)
+                self.guide.repair(arc)
+        self.search = PathSearch(self._graph, self.guide)
 
     def _renew(self, hierarchy: Hierarchy, standing_a: Floats | None) -> None:
         hierarchy.customise(standing_a)

@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given, settings
 
 from controller.routing.graph import PowerGraph, graph_of_links
+from controller.routing.paths import hierarchy
 from controller.routing.paths.cspf import PathSearch
 from controller.routing.paths.guided_search import GuidedSearch
+from controller.routing.paths.hierarchy import Hierarchy
+from controller.routing.paths.landmarks import Landmarks
 
 SIDE = 6
 NODES = SIDE * SIDE
@@ -65,14 +68,25 @@ def test_led_and_unled_searches_agree(seed: int, data: st.DataObject) -> None:
             assert led.injected_w == pytest.approx(plain.injected_w, rel=1e-9)
 
 
-def test_pairs_get_landmarks_that_are_kept_true_and_small_graphs_none() -> None:
+def test_pairs_get_a_guide_that_is_kept_true_and_small_graphs_none() -> None:
     graph = grid(1)
-    assert GuidedSearch(graph).landmarks is None
+    assert GuidedSearch(graph).guide is None
     guided = GuidedSearch(graph, lead_from=1)
-    before = guided.landmarks
-    assert before is not None
-    tables = before.tables.copy()
+    assert isinstance(guided.guide, Hierarchy)
+    before = guided.guide.up.weight.sum()
     graph.set_figures(0, 0.0, 1e4, 200.0)
     guided.figures_changed([0])
-    assert guided.landmarks is before
-    assert not np.array_equal(before.tables, tables)
+    assert guided.guide.up.weight.sum() != before
+
+
+def test_landmarks_are_repaired_where_a_graph_is_too_entangled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hierarchy, "MOST_PAIRS", 0)
+    graph = grid(1)
+    guided = GuidedSearch(graph, lead_from=1)
+    assert isinstance(guided.guide, Landmarks)
+    before = guided.guide.tables.copy()
+    graph.set_figures(0, 0.0, 1e4, 200.0)
+    guided.figures_changed([0])
+    assert not np.array_equal(guided.guide.tables, before)

@@ -14,8 +14,10 @@ from controller.routing.alternatives.disjoint import Disjointness, DisjointPair,
 from controller.routing.alternatives.risk_groups import RiskGroups
 from controller.routing.graph import PowerGraph, graph_of_links
 from controller.routing.paths.cspf import RELATIVE_TOLERANCE
+from controller.routing.paths.hierarchy import Hierarchy
 from controller.routing.paths.landmarks import Landmarks
 
+GUIDES = ("", "landmarks", "hierarchy", "hierarchy for standing loads")
 MOST = settings(
     max_examples=400,
     deadline=None,
@@ -35,11 +37,16 @@ class Case:
     sources: list[int]
     disjointness: Disjointness
     limits: dict = field(default_factory=dict)
-    with_landmarks: bool = False
+    led_by: str = ""
 
     def search(self) -> PairSearch:
-        landmarks = Landmarks(self.graph, count=2) if self.with_landmarks else None
-        return PairSearch(self.graph, landmarks, risk_groups(self.groups))
+        guides = {
+            "": lambda: None,
+            "landmarks": lambda: Landmarks(self.graph, count=2),
+            "hierarchy": lambda: Hierarchy(self.graph),
+            "hierarchy for standing loads": lambda: Hierarchy(self.graph, self.graph.load_a),
+        }
+        return PairSearch(self.graph, guides[self.led_by](), risk_groups(self.groups))
 
 
 def risk_groups(of_links: list[set[int]]) -> RiskGroups:
@@ -90,7 +97,7 @@ def cases(draw: st.DrawFn, kinds: tuple[Disjointness, ...]) -> Case:
         sources,
         draw(st.sampled_from(kinds)),
         limits,
-        draw(st.booleans()),
+        draw(st.sampled_from(GUIDES)),
     )
 
 
@@ -244,7 +251,9 @@ def test_costs_what_the_minimum_cost_flow_does(disjointness: Disjointness, seed:
     for round_ in range(6):
         source, sink = map(int, rng.choice(120, 2, replace=False))
         limits = {"avoid_nodes": set(), "avoid_arcs": set()}
-        case = Case(graph, groups, sink, 15_000.0, [source], disjointness, limits, round_ % 2 == 0)
+        case = Case(
+            graph, groups, sink, 15_000.0, [source], disjointness, limits, GUIDES[round_ % 4]
+        )
         pair = case.search().best(sink, case.power_w, [source], disjointness).pair
         expected = cost_of_minimum_cost_flow(case, source)
         if pair is None:
