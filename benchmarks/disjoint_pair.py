@@ -26,6 +26,7 @@ from benchmarks.instances import mesh
 from benchmarks.ortools_peer import OrtoolsFlow
 from controller.routing.alternatives.disjoint import Disjointness, DisjointPair, PairSearch
 from controller.routing.graph import Floats, PowerGraph
+from controller.routing.paths.additive_hierarchy import AdditiveHierarchy
 from controller.routing.paths.hierarchy import Hierarchy
 from controller.routing.paths.landmarks import Landmarks
 
@@ -57,7 +58,7 @@ def _row(size: int, seed: int, disjointness: Disjointness, count: int, of_networ
     graph.headroom_a[:] = graph.ampacity_a - graph.load_a - graph.load_a[graph.twin]
     costs = _costs(graph)
     network = Network(graph, costs, split_routers=disjointness is Disjointness.ROUTER)
-    hierarchy_s, hierarchy = seconds_of(lambda: Hierarchy(graph, graph.load_a))
+    hierarchy_s, hierarchy = seconds_of(lambda: AdditiveHierarchy(Hierarchy(graph, graph.load_a)))
     plain = _ours(graph, PairSearch(graph), disjointness, costs)
     questions: list[Question] = []
     while len(questions) < count:

@@ -66,7 +66,7 @@ class Alternatives:
             raise admission.explain(request)
         arrays.sync()
         group_ids, groups = self._risk_groups()
-        search = PairSearch(arrays.graph, arrays.guide, groups)
+        search = PairSearch(arrays.graph, arrays.pair_guide, groups)
         available = admission.available_w(request.source_ids)
         candidates = set(admission.most_by_node(available))
         proven = True

@@ -6,9 +6,9 @@ from controller.core.grid_view import GridView, RouterView, ViewChange, change_o
 from controller.core.ledger import Ledger, link_direction
 from controller.core.lsdb import LinkView
 from controller.routing.graph import PowerGraph, graph_of_links
+from controller.routing.paths.additive_hierarchy import AdditiveHierarchy
 from controller.routing.paths.cspf import PathSearch
 from controller.routing.paths.guided_search import LEAD_FROM, GuidedSearch
-from controller.routing.paths.hierarchy import Hierarchy
 from controller.routing.paths.landmarks import Landmarks
 from controller.routing.paths.locality import near_numbers
 
@@ -101,10 +101,10 @@ class GridArrays:
         return self._guided.search
 
     @property
-    def guide(self) -> Landmarks | Hierarchy | None:
+    def pair_guide(self) -> Landmarks | AdditiveHierarchy | None:
         """For searches of pairs, right as :attr:`search` is; None where the network is small."""
         self._catch_up()
-        return self._guided.guide
+        return self._guided.pair_guide
 
     # Ids and indices
 

@@ -16,7 +16,7 @@ from enum import Enum
 from controller.routing.alternatives.pair_search import LeastPairs, PricedPair, PricedPath, Question
 from controller.routing.alternatives.risk_groups import RiskGroups, RiskSearch
 from controller.routing.graph import PowerGraph
-from controller.routing.paths.hierarchy import Hierarchy
+from controller.routing.paths.additive_hierarchy import AdditiveHierarchy
 from controller.routing.paths.landmarks import Landmarks
 
 
@@ -66,7 +66,7 @@ class PairSearch:
     def __init__(
         self,
         graph: PowerGraph,
-        guide: Landmarks | Hierarchy | None = None,
+        guide: Landmarks | AdditiveHierarchy | None = None,
         risk_groups: RiskGroups | None = None,
     ) -> None:
         """Groups must be of this graph, and a guide hold for its loads. Guides pay from some hundred routers on."""

@@ -1,14 +1,14 @@
 """How much power must at least grow from a router to the sink of a pair: what leads both searches, compiled."""
 
-from copy import copy
+from math import exp
 from typing import NamedTuple
 
 import numpy as np
 
 from controller.routing.compiled import compiled_in_place
 from controller.routing.graph import Ints
-from controller.routing.paths.bounds import Bounds, begin, bounds_of, end, least_growth
-from controller.routing.paths.hierarchy import Hierarchy
+from controller.routing.paths.additive_hierarchy import AdditiveHierarchy
+from controller.routing.paths.bounds import NO_CLIMB, Climb, climb_of, descend, forget, rise
 from controller.routing.paths.landmark_bounds import (
     LandmarkBounds,
     choose_landmarks,
@@ -23,37 +23,31 @@ _BY_HIERARCHY = -1
 
 
 class PairBounds(NamedTuple):
-    """``mirrored`` are those of a hierarchy with all arcs turned round: what they count as a source is the sink.
+    """``mirrored`` is a hierarchy with all arcs turned round: it is climbed from the sink, in logarithms of growth.
 
     The parts that there is no use for are empty.
     """
 
-    reference_w: float
     by_landmarks: LandmarkBounds
-    mirrored: Bounds
+    mirrored: Climb
     sink_alone: Ints
 
 
-def pair_bounds_of(guide: Landmarks | Hierarchy | None) -> PairBounds:
+def pair_bounds_of(guide: Landmarks | AdditiveHierarchy | None) -> PairBounds:
     """Room for the bounds of one question at a time."""
-    mirrored = None
-    if isinstance(guide, Hierarchy):
-        mirrored = copy(guide)
-        mirrored.up, mirrored.down = guide.down, guide.up
-    return PairBounds(
-        1.0 if guide is None else guide.reference_w,
-        landmark_bounds_of(guide if isinstance(guide, Landmarks) else None, _MOST_ACTIVE),
-        bounds_of(mirrored),
-        np.zeros(1, dtype=np.int32),
-    )
+    mirrored = NO_CLIMB
+    if isinstance(guide, AdditiveHierarchy):
+        mirrored = climb_of(guide.rows, guide.down, guide.up)
+    by_landmarks = landmark_bounds_of(guide if isinstance(guide, Landmarks) else None, _MOST_ACTIVE)
+    return PairBounds(by_landmarks, mirrored, np.zeros(1, dtype=np.int32))
 
 
 @compiled_in_place
 def begin_to_sink(bounds: PairBounds, sink: int, sources: Ints, share: float) -> int:
     """Prepare the bounds of one question. Says how they are to be read and ended."""
-    if len(bounds.mirrored.climb.rank) > 0:
+    if len(bounds.mirrored.rank) > 0:
         bounds.sink_alone[0] = sink
-        begin(bounds.mirrored, sink, bounds.sink_alone, share)
+        rise(bounds.mirrored, bounds.sink_alone, 0.0)
         return _BY_HIERARCHY
     return choose_landmarks(bounds.by_landmarks, sink, sources, share)
 
@@ -62,7 +56,10 @@ def begin_to_sink(bounds: PairBounds, sink: int, sources: Ints, share: float) ->
 def growth_onward(bounds: PairBounds, how: int, node: int, share: float) -> float:
     """By what factor power shrinks at least from a router to the sink; 1 where nothing is known."""
     if how == _BY_HIERARCHY:
-        return least_growth(bounds.mirrored, how, node, share)
+        rank = bounds.mirrored.rank[node]
+        descend(bounds.mirrored, rank)
+        # Both columns are the same: they start alike, and all factors are 1.
+        return exp(bounds.mirrored.known[rank, 1])
     return growth_to_sink(bounds.by_landmarks, how, node, share)
 
 
@@ -70,4 +67,4 @@ def growth_onward(bounds: PairBounds, how: int, node: int, share: float) -> floa
 def end_to_sink(bounds: PairBounds, how: int) -> None:
     """Leave nothing of a question."""
     if how == _BY_HIERARCHY:
-        end(bounds.mirrored, how, bounds.sink_alone)
+        forget(bounds.mirrored, bounds.sink_alone)

@@ -11,7 +11,7 @@ from controller.routing.alternatives.pair_bounds import pair_bounds_of
 from controller.routing.alternatives.pair_room import PairAsk, pair_room_for
 from controller.routing.alternatives.suurballe import least_pair, least_path, scarcity
 from controller.routing.graph import Ints, PowerGraph
-from controller.routing.paths.hierarchy import Hierarchy
+from controller.routing.paths.additive_hierarchy import AdditiveHierarchy
 from controller.routing.paths.landmarks import Landmarks
 from controller.routing.paths.search_arrays import arcs_of
 
@@ -81,7 +81,9 @@ class PricedPair:
 class LeastPairs:
     """Searches on one graph, one at a time. Loads and headroom may change between them, all else is as it was."""
 
-    def __init__(self, graph: PowerGraph, guide: Landmarks | Hierarchy | None = None) -> None:
+    def __init__(
+        self, graph: PowerGraph, guide: Landmarks | AdditiveHierarchy | None = None
+    ) -> None:
         self.graph = graph
         self._arcs = arcs_of(graph)
         self._leaving = leaving_of(graph)
@@ -155,7 +157,7 @@ class LeastPairs:
             query,
             question.sink,
             question.sink_w,
-            min(question.sink_w / self._bounds.reference_w, 1.0),
+            min(question.sink_w / self._bounds.by_landmarks.reference_w, 1.0),
             split_routers,
             may_share,
         )

@@ -21,7 +21,8 @@ import numpy as np
 
 from controller.routing.compiled import compiled_in_place
 from controller.routing.graph import Floats, Ints
-from controller.routing.paths.hierarchy import Hierarchy
+from controller.routing.paths.elimination import Rows
+from controller.routing.paths.hierarchy import Hierarchy, Shortcuts
 from controller.routing.paths.landmark_bounds import (
     LandmarkBounds,
     choose_landmarks,
@@ -81,28 +82,30 @@ def bounds_of(guide: Landmarks | Hierarchy | None) -> Bounds:
     """Room for the bounds of one search at a time."""
     by_landmarks = landmark_bounds_of(guide if isinstance(guide, Landmarks) else None, MOST_ACTIVE)
     reference_w = 1.0 if guide is None else guide.reference_w
-    return Bounds(
-        reference_w, by_landmarks, _climb(guide if isinstance(guide, Hierarchy) else None)
-    )
+    climb = climb_of(guide.rows, guide.up, guide.down) if isinstance(guide, Hierarchy) else NO_CLIMB
+    return Bounds(reference_w, by_landmarks, climb)
 
 
-def _climb(hierarchy: Hierarchy | None) -> Climb:
-    none, no_weights = np.zeros(0, dtype=np.int32), np.zeros((0, 2))
-    if hierarchy is None:
-        empty = (none, none, none, none, no_weights, none, none, no_weights)
-        return Climb(*empty, no_weights, no_weights, none, np.zeros(1, dtype=np.int32), none)
-    count = len(hierarchy.rows.rank)
+def climb_of(rows: Rows, up: Shortcuts, down: Shortcuts) -> Climb:
+    """Room for one question at a time; nothing is known yet."""
+    count = len(rows.rank)
     return Climb(
-        hierarchy.rows.rank,
-        hierarchy.rows.parent,
-        *hierarchy.up,
-        *hierarchy.down,
+        rows.rank,
+        rows.parent,
+        *up,
+        *down,
         np.full((count, 2), inf),
         np.full((count, 2), _UNKNOWN),
         np.zeros(count, dtype=np.int32),
         np.zeros(1, dtype=np.int32),
         np.zeros(count, dtype=np.int32),
     )
+
+
+_NONE = np.zeros(0, dtype=np.int32)
+_NO_SHORTCUTS = Shortcuts(_NONE, _NONE, np.zeros((0, 2)))
+# For searches that no hierarchy leads.
+NO_CLIMB = climb_of(Rows(_NONE, _NONE, _NONE, _NONE), _NO_SHORTCUTS, _NO_SHORTCUTS)
 
 
 @compiled_in_place
@@ -131,7 +134,7 @@ def least_growth(bounds: Bounds, reading: Reading, node: int) -> float:
     if reading.how != _BY_HIERARCHY:
         return growth_from_sources(bounds.by_landmarks, reading.how, node, reading.of_reference)
     rank, known = bounds.climb.rank[node], bounds.climb.known
-    _descend(bounds.climb, rank)
+    descend(bounds.climb, rank)
     if known[rank, 0] == inf:
         return inf
     of_lesser = reading.of_lesser * (1.0 + known[rank, 0])
@@ -141,9 +144,13 @@ def least_growth(bounds: Bounds, reading: Reading, node: int) -> float:
 @compiled_in_place
 def end(bounds: Bounds, reading: Reading, sources: Ints) -> None:
     """Leave nothing of a question."""
-    if reading.how != _BY_HIERARCHY:
-        return
-    climb = bounds.climb
+    if reading.how == _BY_HIERARCHY:
+        forget(bounds.climb, sources)
+
+
+@compiled_in_place
+def forget(climb: Climb, sources: Ints) -> None:
+    """Make nothing known again that was from these sources."""
     for k in range(climb.touched_count[0]):
         climb.known[climb.touched[k], 0] = _UNKNOWN
     climb.touched_count[0] = 0
@@ -163,9 +170,9 @@ def _read_hierarchy(climb: Climb, sink: int, sources: Ints, asked: float) -> Rea
     both columns says too little of it, and the injection for which the sink gets what it takes is not overestimated.
     """
     at_source = max(asked, 1.0)
-    _rise(climb, sources, at_source - 1.0)
+    rise(climb, sources, at_source - 1.0)
     rank = climb.rank[sink]
-    _descend(climb, rank)
+    descend(climb, rank)
     lesser, reference = 1.0 + climb.known[rank, 0], 1.0 + climb.known[rank, 1]
     share = 0.0
     if reference < lesser < inf:
@@ -175,7 +182,7 @@ def _read_hierarchy(climb: Climb, sink: int, sources: Ints, asked: float) -> Rea
 
 
 @compiled_in_place
-def _rise(climb: Climb, sources: Ints, shortfall: float) -> None:
+def rise(climb: Climb, sources: Ints, shortfall: float) -> None:
     """From sources that inject this much less than the reference power, or all of it, to all higher routers."""
     rising, to, weight = climb.rising, climb.up_to, climb.up_weight
     for source in sources:
@@ -193,7 +200,7 @@ def _rise(climb: Climb, sources: Ints, shortfall: float) -> None:
 
 
 @compiled_in_place
-def _descend(climb: Climb, rank: int) -> None:
+def descend(climb: Climb, rank: int) -> None:
     """Make a router known, once all above it in the elimination tree are."""
     known, to, weight, stack = climb.known, climb.down_to, climb.down_weight, climb.stack
     depth, above = 0, rank

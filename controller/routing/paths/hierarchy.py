@@ -64,7 +64,7 @@ class Hierarchy:
         rows = eliminate(graph, MOST_PAIRS)
         if rows is None:
             raise TooEntangled("the graph is too entangled for a hierarchy")
-        self._graph = graph
+        self.graph = graph
         self.rows = rows
         self.reference_w = usual_power_w(graph) if reference_power_w is None else reference_power_w
         if not 0.0 < self.reference_w < inf:
@@ -80,22 +80,31 @@ class Hierarchy:
 
         Searches that were made before keep the bounds that they have.
         """
-        graph = self._graph
+        graph = self.graph
         self.standing_a = None if standing_a is None else standing_a.copy()
-        load_a = np.zeros(graph.arc_count) if standing_a is None else standing_a
+        factor = self.growth_at_no_power()
         efficiency = graph.efficiency[graph.tail]
-        factor = (1.0 + 2.0 * graph.resistance_ohm * load_a / graph.voltage_v) / efficiency
         line = graph.resistance_ohm * self.reference_w / graph.voltage_v**2 / efficiency
         addend = factor - 1.0 + line / (factor + line / factor)
-        weight = np.stack([factor, addend], axis=1)
-        up, down = _shortcuts(self.rows, graph.tail, graph.head, weight)
-        shorter_up, shorter_down = _shorten(self.rows, up, down)
-        self.up = _needed(self.rows, up, shorter_up)
-        self.down = _needed(self.rows, down, shorter_down)
+        self.up, self.down = shortcuts_of(self.rows, graph, np.stack([factor, addend], axis=1))
+
+    def growth_at_no_power(self) -> Floats:
+        """By what factor the least of powers grows along each arc, beside what that carries at least."""
+        graph = self.graph
+        load_a = np.zeros(graph.arc_count) if self.standing_a is None else self.standing_a
+        beside = 2.0 * graph.resistance_ohm * load_a / graph.voltage_v
+        return (1.0 + beside) / graph.efficiency[graph.tail]
+
+
+def shortcuts_of(rows: Rows, graph: PowerGraph, weight: Floats) -> tuple[Shortcuts, Shortcuts]:
+    """Those to routers of higher rank, and those from them, for a factor and an addend of each arc."""
+    up, down = _lowest(rows, graph.tail, graph.head, weight)
+    shorter_up, shorter_down = _shorten(rows, up, down)
+    return _needed(rows, up, shorter_up), _needed(rows, down, shorter_down)
 
 
 @compiled
-def _shortcuts(rows: Rows, tail: Ints, head: Ints, weight: Floats) -> tuple[Floats, Floats]:
+def _lowest(rows: Rows, tail: Ints, head: Ints, weight: Floats) -> tuple[Floats, Floats]:
     """Weights of all entries, to the higher router and from it: the least over arcs and over lower routers."""
     up = np.full((len(rows.to), 2), inf)
     down = np.full((len(rows.to), 2), inf)

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 
 from controller.routing.graph import PowerGraph, graph_of_links
 from controller.routing.paths import hierarchy
+from controller.routing.paths.additive_hierarchy import AdditiveHierarchy
 from controller.routing.paths.cspf import PathSearch
 from controller.routing.paths.guided_search import GuidedSearch
-from controller.routing.paths.hierarchy import Hierarchy
 from controller.routing.paths.landmarks import Landmarks
 
 SIDE = 6
@@ -70,13 +70,22 @@ def test_led_and_unled_searches_agree(seed: int, data: st.DataObject) -> None:
 
 def test_pairs_get_a_guide_that_is_kept_true_and_small_graphs_none() -> None:
     graph = grid(1)
-    assert GuidedSearch(graph).guide is None
+    assert GuidedSearch(graph).pair_guide is None
     guided = GuidedSearch(graph, lead_from=1)
-    assert isinstance(guided.guide, Hierarchy)
-    before = guided.guide.up.weight.sum()
-    graph.set_figures(0, 0.0, 1e4, 200.0)
-    guided.figures_changed([0])
-    assert guided.guide.up.weight.sum() != before
+    unloaded = guided.pair_guide
+    assert isinstance(unloaded, AdditiveHierarchy)
+    assert guided.pair_guide is unloaded
+
+    def is_for_no_loads() -> bool:
+        return np.array_equal(guided.pair_guide.down.weight, unloaded.down.weight)
+
+    for untrue in (lambda: guided.loads_changed(1), lambda: guided.figures_changed([0])):
+        graph.set_load(0, 20.0)
+        guided.loads_changed(graph.arc_count)
+        assert not is_for_no_loads()
+        graph.set_load(0, 0.0)
+        untrue()
+        assert is_for_no_loads()
 
 
 def test_landmarks_are_repaired_where_a_graph_is_too_entangled(
@@ -85,8 +94,9 @@ def test_landmarks_are_repaired_where_a_graph_is_too_entangled(
     monkeypatch.setattr(hierarchy, "MOST_PAIRS", 0)
     graph = grid(1)
     guided = GuidedSearch(graph, lead_from=1)
-    assert isinstance(guided.guide, Landmarks)
-    before = guided.guide.tables.copy()
+    landmarks = guided.pair_guide
+    assert isinstance(landmarks, Landmarks)
+    before = landmarks.tables.copy()
     graph.set_figures(0, 0.0, 1e4, 200.0)
     guided.figures_changed([0])
-    assert not np.array_equal(guided.guide.tables, before)
+    assert not np.array_equal(landmarks.tables, before)

@@ -7,12 +7,19 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from controller.routing.alternatives.pair_bounds import (
+    begin_to_sink,
+    end_to_sink,
+    growth_onward,
+    pair_bounds_of,
+)
 from controller.routing.graph import PowerGraph, graph_of_links
+from controller.routing.paths.additive_hierarchy import AdditiveHierarchy
 from controller.routing.paths.batch import admit_batch, ends, requests
 from controller.routing.paths.bounds import begin, bounds_of, end, least_growth
 from controller.routing.paths.cspf import PathSearch
 from controller.routing.paths.hierarchy import Hierarchy, TooEntangled
-from controller.routing.paths.shortest_path_tree import ShortestPathTree, downstream
+from controller.routing.paths.shortest_path_tree import ShortestPathTree, downstream, upstream
 
 MOST = settings(
     max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
@@ -64,6 +71,23 @@ def test_for_little_power_distances_are_those_of_a_tree(
     growth = [least_growth(bounds, reading, node) for node in range(graph.node_count)]
     end(bounds, reading, sources)
     assert growth == pytest.approx(np.exp(distance), rel=1e-9)
+
+
+@MOST
+@given(GRAPHS, st.integers(0, 1000), st.booleans())
+def test_towards_the_sink_of_a_pair_distances_are_those_of_a_tree(
+    graph: PowerGraph, seed: int, loaded: bool
+) -> None:
+    hierarchy = Hierarchy(graph, graph.load_a if loaded else None)
+    bounds = pair_bounds_of(AdditiveHierarchy(hierarchy))
+    weight = np.log(hierarchy.growth_at_no_power())
+    sources = np.zeros(0, dtype=np.int32)
+    for sink in np.random.default_rng(seed).integers(graph.node_count, size=2).tolist():
+        distance = ShortestPathTree(upstream(graph), weight, sink).distance
+        how = begin_to_sink(bounds, sink, sources, 1.0)
+        growth = [growth_onward(bounds, how, node, 1.0) for node in range(graph.node_count)]
+        end_to_sink(bounds, how)
+        assert growth == pytest.approx(np.exp(distance), rel=1e-9)
 
 
 @MOST

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from controller.routing.alternatives.disjoint import Disjointness, DisjointPair, PairSearch
 from controller.routing.alternatives.risk_groups import RiskGroups
 from controller.routing.graph import PowerGraph, graph_of_links
+from controller.routing.paths.additive_hierarchy import AdditiveHierarchy
 from controller.routing.paths.cspf import RELATIVE_TOLERANCE
 from controller.routing.paths.hierarchy import Hierarchy
 from controller.routing.paths.landmarks import Landmarks
@@ -43,8 +44,10 @@ class Case:
         guides = {
             "": lambda: None,
             "landmarks": lambda: Landmarks(self.graph, count=2),
-            "hierarchy": lambda: Hierarchy(self.graph),
-            "hierarchy for standing loads": lambda: Hierarchy(self.graph, self.graph.load_a),
+            "hierarchy": lambda: AdditiveHierarchy(Hierarchy(self.graph)),
+            "hierarchy for standing loads": lambda: AdditiveHierarchy(
+                Hierarchy(self.graph, self.graph.load_a)
+            ),
         }
         return PairSearch(self.graph, guides[self.led_by](), risk_groups(self.groups))
 
