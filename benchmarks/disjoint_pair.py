@@ -8,7 +8,8 @@ and answers only the first questions, of 1e5 routers none. scipy has no such flo
 Dijkstra, for links. OR-Tools' seconds are taken in its own process, for supplies and solving.
 
 Each has its turn with all questions, one after the other; of five turns the median, by question. Ours is led
-by a hierarchy, made once for the loads that stand in ``hierarchy_s``, as the controller does while loads only grow;
+by an additive hierarchy, made once for the loads that stand, as the controller does while loads only grow, in
+``hierarchy_s`` together with the one for single paths that it is made from;
 ``landmarks_s`` is a pair led by landmarks that know no loads, ``without_bounds_s`` one led by nothing.
 ``networkx_dijkstra_s`` is Suurballe's algorithm written by hand with networkx's Dijkstra: not what networkx offers,
 but what it can do.
