@@ -19,7 +19,7 @@ from controller.core.ledger import load
 from controller.core.records import CircuitRecord, Counters, GenerationRecord, StoredState
 from controller.core.request import PowerRequest
 from controller.core.route import Route
-from controller.store.records_codec import decoding_many
+from controller.store.records_codec import without_cycle_search
 from controller.warm_up import warm_up
 from digitalgrid.model import RouterLsa
 
@@ -35,7 +35,7 @@ def rows(full: bool) -> Iterator[Row]:
     taken_s = []
     for _ in range(_TIMES):
         gc.collect()
-        with decoding_many():
+        with without_cycle_search():
             begin_s = perf_counter()
             core = Controller(stored, CoreSettings(), 0)
             taken_s.append(perf_counter() - begin_s)
