@@ -3,6 +3,7 @@ one transaction, one turn of the loop for all of them. Who comes alone does not 
 """
 
 import asyncio
+from collections.abc import Sequence
 
 from controller.asker import ASKER
 from controller.core.circuit import Circuit
@@ -56,11 +57,11 @@ class Gathering:
             self._plan()
         # Who has given up meanwhile asks for nothing any more.
         asked = [each for each in together if not each[2].done()]
-        requests = [request for request, _, _ in asked]
-        askers = [who for _, who, _ in asked]
+        if not asked:
+            return
         try:
-            decisions = self._runtime.handle(
-                lambda core, now_ns: core.request_batch(requests, now_ns, askers)
+            decisions = self._ask(
+                [request for request, _, _ in asked], [who for _, who, _ in asked]
             )
         except Exception as error:  # noqa: BLE001 - each caller is told, and answers for itself
             for _, _, answer in asked:
@@ -71,3 +72,18 @@ class Gathering:
                 answer.set_exception(decision)
             else:
                 answer.set_result(decision)
+
+    def _ask(
+        self, requests: Sequence[PowerRequest], askers: Sequence[str]
+    ) -> Sequence[list[Circuit] | Refusal]:
+        if len(requests) > 1:
+            return self._runtime.handle(
+                lambda core, now_ns: core.request_batch(requests, now_ns, askers)
+            )
+        # What many share would be made for one alone.
+        (request,), (who,) = requests, askers
+        asker = ASKER.set(who)
+        try:
+            return [self._runtime.handle(lambda core, now_ns: core.request(request, now_ns))]
+        finally:
+            ASKER.reset(asker)
