@@ -3,25 +3,19 @@
 They say what ``dgctl`` says, and end with its exit codes.
 """
 
-import json
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 if TYPE_CHECKING:
-    from digitalgrid.client import PowerError
+    from digitalgrid.client import PowerClient
     from digitalgrid.v1 import northbound_pb2 as pb
 
 T = TypeVar("T")
 EXIT_DIFFERS = 1
-EXIT_REFUSED = 3
-EXIT_UNREACHABLE = 4
 
-_TIMEOUT_S = 10.0
-# Wide enough that a pipe gets whole lines.
-_PIPE_WIDTH = 240
 _KINDS = ("missing", "excess", "different", "lingering")
 _SERVER = click.option(
     "--server",
@@ -50,12 +44,13 @@ _OUTPUT = click.option(
 @_OUTPUT
 def reconcile(dry_run: bool, router_ids: tuple[str, ...], server: str, output: str) -> None:
     """Compares what routers run with what they should run, and repairs it."""
+    from digitalgrid.dgctl.output import Format, show
     from digitalgrid.v1 import northbound_pb2 as pb
 
     request = pb.ReconcileRequest(router_ids=router_ids, dry_run=dry_run)
-    answer = _ask(server, output, lambda stub, **how: stub.Reconcile(request, **how))
+    answer = _ask(server, output, lambda client: client.reconcile(request))
     if output == "json":
-        click.echo(_as_json(answer))
+        show(answer, Format.JSON)
     else:
         _show(answer, dry_run)
     if dry_run and any(_differences(answer)):
@@ -71,53 +66,28 @@ def forget_router(router_id: str, server: str, output: str) -> None:
 
     Refused while it is alive. If it comes back after all, what it still runs is taken off it.
     """
-    from digitalgrid.v1 import northbound_pb2 as pb
+    from digitalgrid.dgctl.output import Format, show
 
-    request = pb.ForgetRouterRequest(router_id=router_id)
-    answer = _ask(server, output, lambda stub, **how: stub.ForgetRouter(request, **how))
+    answer = _ask(server, output, lambda client: client.forget_router(router_id))
     if output == "json":
-        click.echo(_as_json(answer))
+        show(answer, Format.JSON)
     else:
         hops = "hop" if answer.freed_hops == 1 else "hops"
         click.echo(f"router {router_id} is forgotten; it held {answer.freed_hops} {hops}")
 
 
-def _ask(server: str, output: str, call: Callable[..., T]) -> T:
+def _ask(server: str, output: str, call: "Callable[[PowerClient], T]") -> T:
     """The answer of whoever leads; ends the program where there is none."""
-    from digitalgrid.client import PowerError
+    from digitalgrid import client as clients
+    from digitalgrid.dgctl.output import Format, show_error
 
     try:
-        return _ask_leader(server, call)
+        with clients.PowerClient(server) as client:
+            return call(client)
     except ValueError as error:
         raise click.UsageError(f"--server: {error}") from error
-    except PowerError as error:
-        sys.exit(_show_error(error, output))
-
-
-def _ask_leader(server: str, call: Callable[..., T]) -> T:
-    import time
-
-    import grpc
-
-    from digitalgrid.client.calls import who_asks
-    from digitalgrid.client.errors import from_rpc_error
-    from digitalgrid.client.servers import Attempts, Servers
-    from digitalgrid.v1.northbound_pb2_grpc import OperationsServiceStub
-
-    servers = Servers(server)
-    attempts = Attempts(servers, _TIMEOUT_S, time.monotonic())
-    while True:
-        try:
-            with grpc.insecure_channel(servers.current) as channel:
-                timeout_s = attempts.remaining_s(time.monotonic())
-                stub = OperationsServiceStub(channel)
-                return call(stub, timeout=timeout_s, metadata=who_asks())
-        except grpc.RpcError as rpc_error:
-            error = from_rpc_error(rpc_error)
-        pause_s = attempts.pause_s(error, time.monotonic())
-        if pause_s is None:
-            raise error
-        time.sleep(pause_s)
+    except clients.PowerError as error:
+        sys.exit(show_error(error, Format(output), program="dgc"))
 
 
 def _differences(answer: "pb.ReconcileResponse") -> list[tuple[str, str, "pb.HopDifference"]]:
@@ -131,8 +101,9 @@ def _differences(answer: "pb.ReconcileResponse") -> list[tuple[str, str, "pb.Hop
 
 
 def _show(answer: "pb.ReconcileResponse", dry_run: bool) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from digitalgrid.dgctl.output import console
 
     routers = Table("router", "as it should be", *_KINDS, box=None)
     for router in answer.routers:
@@ -142,48 +113,14 @@ def _show(answer: "pb.ReconcileResponse", dry_run: bool) -> None:
         routers.add_row(router_id, "not connected")
     for router_id in answer.silent_router_ids:
         routers.add_row(router_id, "no answer in time")
-    width = None if sys.stdout.isatty() else _PIPE_WIDTH
-    console = Console(width=width, highlight=False, markup=False)
-    console.print(routers)
+    written = console(sys.stdout)
+    written.print(routers)
     differences = _differences(answer)
     if differences:
         hops = Table("router", "hop is", "circuit", "generation", "what differs", box=None)
         for router_id, kind, hop in differences:
             hops.add_row(router_id, kind, str(hop.circuit_id), str(hop.generation), hop.contrast)
-        console.print()
-        console.print(hops)
+        written.print()
+        written.print(hops)
         if not dry_run:
-            console.print("\nall of this is being repaired")
-
-
-def _show_error(error: "PowerError", output: str) -> int:
-    """Writes why a call was not done to standard error; the exit code for it."""
-    from digitalgrid.client import ControllerUnreachable
-    from digitalgrid.dgctl.tables import detail_lines
-
-    unreachable = isinstance(error, ControllerUnreachable)
-    if output == "json":
-        details = {
-            "code": error.code.name,
-            "message": error.message,
-            "reason": error.reason,
-            "metadata": error.metadata,
-        }
-        click.echo(json.dumps(details, indent=2), err=True)
-    else:
-        what = "controller unreachable" if unreachable else "refused"
-        why = ", ".join(word for word in (error.code.name, error.reason) if word)
-        click.echo(f"dgc: {what} ({why}): {error.message}", err=True)
-        if unreachable:
-            hint = "is `dgc serve` running? name another controller with --server HOST:PORT"
-            click.echo(f"  {hint}", err=True)
-        for line in detail_lines(error.metadata):
-            click.echo(f"  {line}", err=True)
-    return EXIT_UNREACHABLE if unreachable else EXIT_REFUSED
-
-
-def _as_json(answer: Any) -> str:
-    from google.protobuf.json_format import MessageToDict
-
-    document = MessageToDict(answer, always_print_fields_with_no_presence=True)
-    return json.dumps(document, indent=2)
+            written.print("\nall of this is being repaired")

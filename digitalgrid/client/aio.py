@@ -157,6 +157,16 @@ class AsyncPowerClient:
         )
         return answer
 
+    async def reconcile(self, request: pb.ReconcileRequest) -> pb.ReconcileResponse:
+        answer: pb.ReconcileResponse = await self._call(lambda to: to.operations.Reconcile, request)
+        return answer
+
+    async def forget_router(self, router_id: str) -> pb.ForgetRouterResponse:
+        answer: pb.ForgetRouterResponse = await self._call(
+            lambda to: to.operations.ForgetRouter, pb.ForgetRouterRequest(router_id=router_id)
+        )
+        return answer
+
     def _to(self, address: str) -> Connection:
         """The connection to a controller; made at the first call."""
         if address not in self._connections:

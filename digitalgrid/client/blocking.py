@@ -165,6 +165,18 @@ class PowerClient:
         )
         return answer
 
+    def reconcile(self, request: pb.ReconcileRequest) -> pb.ReconcileResponse:
+        """What routers run otherwise than they should; repaired, where it is no dry run."""
+        answer: pb.ReconcileResponse = self._call(lambda to: to.operations.Reconcile, request)
+        return answer
+
+    def forget_router(self, router_id: str) -> pb.ForgetRouterResponse:
+        """Free what a router holds that never returns."""
+        answer: pb.ForgetRouterResponse = self._call(
+            lambda to: to.operations.ForgetRouter, pb.ForgetRouterRequest(router_id=router_id)
+        )
+        return answer
+
     def _to(self, address: str) -> Connection:
         """The connection to a controller; made at the first call."""
         if address not in self._connections:

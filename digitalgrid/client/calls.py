@@ -15,6 +15,7 @@ import grpc
 from digitalgrid.client.errors import NotActive
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import (
+    OperationsServiceStub,
     OptimisationServiceStub,
     PowerServiceStub,
     TopologyServiceStub,
@@ -40,6 +41,7 @@ _RETRIES = {
                 {"service": "digitalgrid.v1.PowerService"},
                 {"service": "digitalgrid.v1.OptimisationService"},
                 {"service": "digitalgrid.v1.TopologyService"},
+                {"service": "digitalgrid.v1.OperationsService"},
             ],
             "retryPolicy": {
                 "maxAttempts": 4,
@@ -107,6 +109,7 @@ class Connection:
         self.power = PowerServiceStub(channel)
         self.optimisation = OptimisationServiceStub(channel)
         self.topology = TopologyServiceStub(channel)
+        self.operations = OperationsServiceStub(channel)
 
 
 # A call of one of a connection's services, chosen once it is known whom to ask.

@@ -60,11 +60,11 @@ def say(text: str) -> None:
     sys.stderr.write(f"dgctl: {text}\n")
 
 
-def show_error(error: PowerError, output: Format) -> int:
-    """Writes why a call was not done to standard error; returns the exit code for it."""
+def show_error(error: PowerError, output: Format, program: str = "dgctl") -> int:
+    """Writes why a call was not done to standard error, as ``program``; returns the exit code for it."""
     unreachable = isinstance(error, ControllerUnreachable)
     if output is Format.TABLE:
-        sys.stderr.write("\n".join(_error_lines(error, unreachable)) + "\n")
+        sys.stderr.write("\n".join(_error_lines(error, unreachable, program)) + "\n")
     else:
         details = {
             "code": error.code.name,
@@ -86,10 +86,10 @@ def console(stream: Any) -> Console:
     )
 
 
-def _error_lines(error: PowerError, unreachable: bool) -> list[str]:
+def _error_lines(error: PowerError, unreachable: bool, program: str) -> list[str]:
     what = "controller unreachable" if unreachable else "refused"
     why = ", ".join(word for word in (error.code.name, error.reason) if word)
-    lines = [f"dgctl: {what} ({why}): {error.message}"]
+    lines = [f"{program}: {what} ({why}): {error.message}"]
     if unreachable:
         lines.append("  is `dgc serve` running? name another controller with --server HOST:PORT")
     for violation in error.violations:
