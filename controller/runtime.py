@@ -14,6 +14,7 @@ from itertools import count
 from typing import TypeVar
 
 from controller.asker import ASKER
+from controller.core.audit import CONTROLLER
 from controller.core.controller import Controller, CoreSettings
 from controller.core.effects import (
     CircuitChanged,
@@ -68,6 +69,7 @@ class Runtime:
         self._timer: asyncio.TimerHandle | None = None
         self._armed_ns = 0
         self._arming = False
+        self._in_turn = False
         self._closed = False
         self._last_ticket = self._durable_ticket = 0
         self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []
@@ -118,7 +120,10 @@ class Runtime:
         self.set_leader(None)
         self._last_ticket = self._durable_ticket = 0
         with without_cycle_search():
-            self.core = Controller(stored, self._settings, self._clock_ns(), self.core.network)
+            network = self.core.network
+            self.core = Controller(
+                stored, self._settings, self._clock_ns(), network, self._calendar_ns()
+            )
         self._warm = True
         store.start(
             partial(self._from_thread, self._on_durable, store),
@@ -163,6 +168,7 @@ class Runtime:
         """Decide nothing more; ``let_go`` makes durable what was decided, and lets go of the store and the lead."""
         store, self._leaving = self._store, True
         if store is not None:
+            self._pump()
             self._stand_by()
         await self._loop.run_in_executor(None, let_go)
         if store is not None:
@@ -211,7 +217,7 @@ class Runtime:
     def handle(self, event: Callable[[Controller, int], T]) -> T:
         """Let the leading core take a client's event, at the present time, and carry out what follows.
 
-        Of an event that failed half-way nothing is carried out: what is durable is whole.
+        Of an event that failed half-way nothing is carried out: what is durable is whole. A Refusal is noted.
         """
         controller = self.controller
         if self.unwritten > MOST_UNWRITTEN:
@@ -220,31 +226,45 @@ class Runtime:
                 "OVERLOADED",
                 "the store has not caught up with what was decided; try again in a moment",
             )
-        return self._run(event, controller)
+        controller.book.audit.begin(ASKER.get(), self._calendar_ns())
+        try:
+            return self._let(event, controller)
+        finally:
+            self._pump()
 
     def tell(self, event: Callable[[Grid, int], T]) -> T:
-        """What a router says, to whoever leads or stands by."""
-        return self._run(event, self.core)
+        """What a router says, to whoever leads or stands by.
+
+        Routers say much at a time: what follows from all of it is carried out at the end of this turn of the loop.
+        """
+        self._begin_turn()
+        return self._let(event, self.core)
 
     def look(self, question: Callable[[Grid, int], T]) -> T:
         """What is only looked at, by whoever knows the state."""
         return question(self.grid, self._clock_ns())
 
-    def _run(self, event: Callable[[G, int], T], core: G) -> T:
-        core.book.audit.begin(ASKER.get(), self._calendar_ns())
-        try:
-            result = event(core, self._clock_ns())
-        except Refusal:
-            # It is noted.
+    def _begin_turn(self) -> None:
+        if not self._in_turn:
+            self._in_turn = True
+            self.core.book.audit.begin(CONTROLLER, self._calendar_ns())
+            self._loop.call_soon(self._end_turn)
+
+    def _end_turn(self) -> None:
+        self._in_turn = False
+        if not self._closed:
             self._pump()
+
+    def _let(self, event: Callable[[G, int], T], core: G) -> T:
+        try:
+            return event(core, self._clock_ns())
+        except Refusal:
             raise
         except Exception as error:
             core.take_effects()
             _log.critical("the core failed; stopping", exc_info=True)
             self._fail(error)
             raise
-        self._pump()
-        return result
 
     async def durable(self) -> None:
         """Return once everything decided until now is durable; StoreFailed if it cannot be."""
@@ -283,12 +303,12 @@ class Runtime:
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
-            case Persist(ticket, change):
-                self._submit(ticket, change)
             case Send(router_id, message):
                 send = self._routers.get(router_id)
                 if send is not None and self.may_act():
                     send(message)
+            case Persist(ticket, change):
+                self._submit(ticket, change)
             case CircuitChanged(circuit_id):
                 for circuit_listener in tuple(self.circuit_listeners):
                     circuit_listener(circuit_id)
@@ -339,7 +359,8 @@ class Runtime:
                 waiter.set_result(None)
         # Who resigns waits for the last tickets, and decides nothing more.
         if isinstance(self.core, Controller):
-            self._run(lambda core, now_ns: core.on_durable(ticket, now_ns), self.core)
+            self._begin_turn()
+            self._let(lambda core, now_ns: core.on_durable(ticket, now_ns), self.core)
 
     def _on_store_failure(self, store: Store, error: StoreError) -> None:
         if store is not self._store:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import msgspec
+
 PROTOCOL_VERSION = 1
 
 
@@ -67,8 +69,7 @@ class RouterLsa:
     loads: tuple[LoadAdvertisement, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class HopSnapshot:
+class HopSnapshot(msgspec.Struct, frozen=True):
     """One router's part of one generation of a circuit, with the power reserved for it.
 
     Exactly one of ``source_id`` and ``ingress_link_id``, and one of ``load_id`` and ``egress_link_id``, is not empty.

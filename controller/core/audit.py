@@ -25,11 +25,11 @@ class Asked:
 class AuditTrail:
     """Gathers the entries of one event, until the book writes them beside what they tell of."""
 
-    def __init__(self, next_seq: int) -> None:
+    def __init__(self, next_seq: int, at_unix_ns: int = 0) -> None:
         self._next_seq = next_seq
         self._entries: list[AuditEntry] = []
         self._who = CONTROLLER
-        self._at_unix_ns = 0
+        self._at_unix_ns = at_unix_ns
         self._answering = False
 
     @property

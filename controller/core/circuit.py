@@ -129,6 +129,8 @@ class Generation:
     durable: bool = False
     # An older generation carries on meanwhile: the sink is switched last, when all else is ready.
     seamless: bool = False
+    # The grid view that it was admitted on; None where that was another daemon's.
+    view_version: int | None = None
 
 
 @dataclass(slots=True)

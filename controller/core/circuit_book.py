@@ -25,7 +25,9 @@ MOST_ENDED = 10_000
 class CircuitBook:
     """Numbers, remembers and writes circuits. Every change is an effect with a ticket, in order."""
 
-    def __init__(self, stored: StoredState, emit: Callable[[Effect], None]) -> None:
+    def __init__(
+        self, stored: StoredState, emit: Callable[[Effect], None], began_unix_ns: int = 0
+    ) -> None:
         self._emit = emit
         self._next_circuit_id = stored.counters.next_circuit_id
         self._next_admission_seq = stored.counters.next_admission_seq
@@ -36,7 +38,7 @@ class CircuitBook:
         self._gathered: dict[int, Circuit] | None = None
         # Of each circuit, what its audit entries tell already.
         self._noted: dict[int, tuple[int, CircuitState | None]] = {}
-        self.audit = AuditTrail(stored.counters.next_audit_seq)
+        self.audit = AuditTrail(stored.counters.next_audit_seq, began_unix_ns)
         self.circuits: dict[int, Circuit] = {}
         # Those that have not ended, or of which a router may still hold something.
         self.live: dict[int, Circuit] = {}

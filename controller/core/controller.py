@@ -52,7 +52,8 @@ class CoreSettings:
 class Controller(Grid):
     """One digital grid in the hands of its leader: its link state, its circuits and its reservations.
 
-    ``network`` is what was known of routers before this term; nothing if not given.
+    ``network`` is what was known of routers before this term; nothing if not given. ``began_unix_ns`` is when the
+    term begins, for the audit trail.
     """
 
     def __init__(
@@ -61,11 +62,12 @@ class Controller(Grid):
         settings: CoreSettings,
         now_ns: int,
         network: Network | None = None,
+        began_unix_ns: int = 0,
     ) -> None:
         self._effects: list[Effect] = []
         self.network = network or Network(settings.lsa_max_age_ns)
         self.ledger = Ledger()
-        self.book = CircuitBook(stored, self._effects.append)
+        self.book = CircuitBook(stored, self._effects.append, began_unix_ns)
         self.admission = Admission(self.ledger)
         # No answer to a question of an earlier term is taken for one to a question of this.
         first_id = (stored.epoch << _ID_BITS) + 1
@@ -363,7 +365,9 @@ class Controller(Grid):
         newest = circuit.newest()
         if newest is None or newest.key != outcome.key:
             return
-        if self._mover.path_down(newest.route):
+        # Nothing to look for where all is as it was admitted.
+        changed = newest.view_version != self.view.version
+        if changed and self._mover.path_down(newest.route):
             # Late news: the link-state database says otherwise by now.
             self._mover.move(circuit, "its path is down", now_ns)
             return
@@ -372,7 +376,7 @@ class Controller(Grid):
         if circuit.state is not CircuitState.ACTIVE and circuit.admin_up:
             circuit.apply(CircuitEvent.ACTUATED)
         self._mover.retire_older(circuit, newest, now_ns)
-        if self._mover.outdated(newest.route):
+        if changed and self._mover.outdated(newest.route):
             # Something changed while the circuit was being made, or the daemon was away.
             self._mover.move(circuit, "what it was admitted with has changed", now_ns)
 

@@ -1,42 +1,37 @@
 """What the core wants done by the edges."""
 
-from dataclasses import dataclass
+import msgspec
 
 from controller.core.messages import ToRouter
 from controller.core.reconcile import Differences
 from controller.core.records import StateChange
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True):
     """To a router's session; dropped where there is none, read-back finds out."""
 
     router_id: str
     message: ToRouter
 
 
-@dataclass(frozen=True, slots=True)
-class Persist:
+class Persist(msgspec.Struct, frozen=True):
     """To the store; once durable, the core is told the ticket."""
 
     ticket: int
     change: StateChange
 
 
-@dataclass(frozen=True, slots=True)
-class CircuitChanged:
+class CircuitChanged(msgspec.Struct, frozen=True):
     """To watchers."""
 
     circuit_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class TopologyChanged:
+class TopologyChanged(msgspec.Struct, frozen=True):
     """To watchers: the link-state database, a session or a reservation."""
 
 
-@dataclass(frozen=True, slots=True)
-class TableRead:
+class TableRead(msgspec.Struct, frozen=True):
     """To whoever asked for a router's table: what was found, None where its session ended before it answered."""
 
     router_id: str

@@ -1,13 +1,13 @@
 """What controller and routers say to each other, as plain values. The southbound edge maps them to protobuf."""
 
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from digitalgrid.model import CircuitGeneration, HopSnapshot
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(msgspec.Struct, frozen=True):
     """Prepare hops under a lease; nothing flows before the Commit."""
 
     txn_id: int
@@ -15,34 +15,29 @@ class Stage:
     hops: tuple[HopSnapshot, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(msgspec.Struct, frozen=True):
     txn_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Abort:
+class Abort(msgspec.Struct, frozen=True):
     txn_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Drain:
+class Drain(msgspec.Struct, frozen=True):
     """To the sink's router: demand 0, take what is still under way."""
 
     txn_id: int
     circuits: tuple[CircuitGeneration, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Withdraw:
+class Withdraw(msgspec.Struct, frozen=True):
     """Remove, and never accept again."""
 
     txn_id: int
     circuits: tuple[CircuitGeneration, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ReadTable:
+class ReadTable(msgspec.Struct, frozen=True):
     read_id: int
 
 
@@ -68,8 +63,7 @@ class ResultCode(Enum):
     NOT_ATTEMPTED = "not attempted"
 
 
-@dataclass(frozen=True, slots=True)
-class TransactionResult:
+class TransactionResult(msgspec.Struct, frozen=True):
     """A router's answer to one mutation: all of it was done, or nothing."""
 
     txn_id: int
@@ -78,8 +72,7 @@ class TransactionResult:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class CircuitTable:
+class CircuitTable(msgspec.Struct, frozen=True):
     """What a router really runs."""
 
     read_id: int
@@ -95,8 +88,7 @@ class FlowState(Enum):
     DRAINED = "drained"
 
 
-@dataclass(frozen=True, slots=True)
-class CircuitStatus:
+class CircuitStatus(msgspec.Struct, frozen=True):
     """What the sink's router measures of one generation."""
 
     key: CircuitGeneration

@@ -67,7 +67,8 @@ class Mover:
 
     def begin(self, circuit: Circuit, route: Route, *, seamless: bool) -> None:
         """Reserve the next generation, at the tail of every link, and program it."""
-        generation = new_generation(circuit, self._next_admission_seq(), route, seamless=seamless)
+        seq, version = self._next_admission_seq(), self._admission.view.version
+        generation = new_generation(circuit, seq, route, version, seamless=seamless)
         self._ledger.reserve(generation.key, route)
         self.launch(circuit, generation)
 

@@ -1,26 +1,23 @@
 """What became of a generation, as programming tells the rest of the core."""
 
-from dataclasses import dataclass
+import msgspec
 
 from digitalgrid.model import CircuitGeneration
 
 
-@dataclass(frozen=True, slots=True)
-class Actuated:
+class Actuated(msgspec.Struct, frozen=True):
     """The sink measures the power of this generation."""
 
     key: CircuitGeneration
 
 
-@dataclass(frozen=True, slots=True)
-class Starved:
+class Starved(msgspec.Struct, frozen=True):
     """The sink of a carrying generation measures less than it should."""
 
     key: CircuitGeneration
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(msgspec.Struct, frozen=True):
     """The generation was given up. ``router_id`` stood in its way, if anyone did; ``permanent``: and always will."""
 
     key: CircuitGeneration
@@ -29,15 +26,13 @@ class Failed:
     permanent: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Gone:
+class Gone(msgspec.Struct, frozen=True):
     """No router holds anything of this generation any more."""
 
     key: CircuitGeneration
 
 
-@dataclass(frozen=True, slots=True)
-class Freed:
+class Freed(msgspec.Struct, frozen=True):
     """One more router has let go of this generation; what it held there may be promised to others."""
 
     key: CircuitGeneration

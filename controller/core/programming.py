@@ -62,7 +62,7 @@ class Programmer:
         self._timeouts = timeouts
         self._emit = emit
         self._next_txn_id = first_txn_id
-        self._by_txn: dict[int, CircuitGeneration] = {}
+        self._by_txn: dict[int, Generation] = {}
         self._busy: dict[CircuitGeneration, Generation] = {}
         self._deadlines: Agenda[CircuitGeneration] = Agenda()
         self._queue: list[tuple[bool, int, CircuitGeneration]] = []
@@ -221,7 +221,7 @@ class Programmer:
     # What routers say
 
     def on_result(self, router_id: str, result: TransactionResult, now_ns: int) -> None:
-        generation = self.find(self._by_txn.get(result.txn_id, CircuitGeneration(0, 0)))
+        generation = self._by_txn.get(result.txn_id)
         if generation is None or result.operation is Operation.ABORT:
             return
         if router_id not in generation.route.router_ids:
@@ -363,7 +363,7 @@ class Programmer:
     def _new_txn(self, generation: Generation) -> int:
         txn_id = self._next_txn_id
         self._next_txn_id += 1
-        self._by_txn[txn_id] = generation.key
+        self._by_txn[txn_id] = generation
         generation.txn_ids.append(txn_id)
         return txn_id
 
@@ -372,9 +372,9 @@ class Programmer:
 
 
 def new_generation(
-    circuit: Circuit, admission_seq: int, route: Route, *, seamless: bool
+    circuit: Circuit, admission_seq: int, route: Route, view_version: int, *, seamless: bool
 ) -> Generation:
-    """The next version of a circuit, with a number that none before it had."""
+    """The next version of a circuit, with a number that none before it had, admitted on this grid view."""
     circuit.last_generation += 1
     key = CircuitGeneration(circuit.circuit_id, circuit.last_generation)
-    return Generation(key, admission_seq, route, seamless=seamless)
+    return Generation(key, admission_seq, route, seamless=seamless, view_version=view_version)

@@ -71,25 +71,21 @@ class Provisioner:
     ) -> list[list[Circuit] | Refusal]:
         """Each as by :meth:`request`, in order; those that are plain and come together, in one compiled call."""
         decisions: list[list[Circuit] | Refusal] = []
-        plain: list[PowerRequest] = []
+        plain: dict[str, PowerRequest] = {}
         for request in wanted:
-            if self._is_new_and_plain(request, plain, now_ns):
-                plain.append(request)
+            if request.request_id not in plain and self._is_new_and_plain(request, now_ns):
+                plain[request.request_id] = request
                 continue
-            decisions += self._admit_plain(plain, now_ns)
-            plain = []
+            decisions += self._admit_plain([*plain.values()], now_ns)
+            plain = {}
             try:
                 decisions.append(self.request(request, now_ns))
             except Refusal as refusal:
                 decisions.append(refusal)
-        return decisions + self._admit_plain(plain, now_ns)
+        return decisions + self._admit_plain([*plain.values()], now_ns)
 
-    def _is_new_and_plain(
-        self, request: PowerRequest, before: Sequence[PowerRequest], now_ns: int
-    ) -> bool:
+    def _is_new_and_plain(self, request: PowerRequest, now_ns: int) -> bool:
         if not is_plain(request) or self._book.of_request_id(request.request_id):
-            return False
-        if any(request.request_id == each.request_id for each in before):
             return False
         try:
             self.check(request, now_ns)
@@ -152,7 +148,8 @@ class Provisioner:
         )
         self._book.add(circuit, request)
         seq = self._book.next_admission_seq()
-        generation = new_generation(circuit, seq, route, seamless=False)
+        version = self._admission.view.version
+        generation = new_generation(circuit, seq, route, version, seamless=False)
         circuit.apply(CircuitEvent.ADMITTED)
         self._mover.launch(circuit, generation)
         return circuit

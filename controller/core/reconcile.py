@@ -1,7 +1,7 @@
 """Compares what a router runs with what it should run."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 from controller.core.circuit import COMMITTED_PHASES, Circuit, Generation, Phase
 from controller.core.messages import CircuitTable
@@ -89,9 +89,9 @@ def _compare_hop(
 def _contrast(hop: HopSnapshot, expected: HopSnapshot) -> str:
     """What differs, in words."""
     differing = [
-        (each.name, getattr(hop, each.name), getattr(expected, each.name))
-        for each in fields(HopSnapshot)
-        if getattr(hop, each.name) != getattr(expected, each.name)
+        (name, getattr(hop, name), getattr(expected, name))
+        for name in HopSnapshot.__struct_fields__
+        if getattr(hop, name) != getattr(expected, name)
     ]
     return ", ".join(
         f"{name} is {_show(there)} instead of {_show(meant)}" for name, there, meant in differing
