@@ -23,6 +23,8 @@ _TRY_NEXT = {
 }
 # In the code that also says that its disk is full, which does not pass.
 _OVERLOADED = "too many requests"
+_FULL = "database space exceeded"
+_COMPACTED = "required revision has been compacted"
 _OPTIONS = (
     ("grpc.max_receive_message_length", -1),
     # Endpoints come back at any time, and connecting must never take long where all are on one site.
@@ -50,6 +52,19 @@ class EtcdRefused(StoreError):
     def __init__(self, message: str, code: grpc.StatusCode) -> None:
         super().__init__(message)
         self.code = code
+
+
+class EtcdFull(EtcdRefused):
+    """Its quota is used up: it takes no more until somebody has made room, and has said so."""
+
+    def __init__(self, reason: str, code: grpc.StatusCode) -> None:
+        super().__init__(
+            f"etcd is full ({reason}), and takes nothing more until there is room:"
+            " `etcdctl endpoint status -w json` tells its revision; then `etcdctl compact REVISION`,"
+            " `etcdctl defrag --cluster` and `etcdctl alarm disarm`. A larger --quota-backend-bytes"
+            " keeps it from coming again",
+            code,
+        )
 
 
 class _Method(NamedTuple):
@@ -103,8 +118,13 @@ class EtcdClient:
         response: pb.TxnResponse = self._call(_TXN, request, timeout_s)
         return response
 
-    def compact(self, revision: int) -> None:
-        self._call(_COMPACT, pb.CompactionRequest(revision=revision, physical=True), 5.0)
+    def compact(self, revision: int, timeout_s: float = 5.0) -> None:
+        """Let go of what was before a revision; also where another has done so already."""
+        try:
+            self._call(_COMPACT, pb.CompactionRequest(revision=revision), timeout_s)
+        except EtcdRefused as error:
+            if _COMPACTED not in str(error):
+                raise
 
     def grant(self, ttl_s: int, timeout_s: float = 5.0) -> pb.LeaseGrantResponse:
         # Of several attempts all but one may leave a lease behind, which nobody keeps alive.
@@ -179,6 +199,8 @@ class EtcdClient:
             return _once(self._channels[index], method, request, timeout_s)
         except grpc.RpcError as error:
             reason = f"{self.endpoints[index]}: {error.details()}"
+            if _FULL in reason:
+                raise EtcdFull(reason, error.code()) from error
             if error.code() not in _TRY_NEXT and _OVERLOADED not in reason:
                 raise EtcdRefused(
                     f"etcd refuses {method.path}: {reason} ({error.code().name})", error.code()

@@ -7,6 +7,7 @@ from itertools import groupby
 
 from controller.store.etcd.campaign import Campaign
 from controller.store.etcd.client import EtcdClient, EtcdUnavailable
+from controller.store.etcd.compaction import COMPACT_EVERY_S, Compaction
 from controller.store.etcd.layout import Layout, LeaderValue
 from controller.store.etcd.mirror import KeyEvent, Mirror
 from controller.store.etcd.parts import DEFAULT_LIMITS, Limits
@@ -35,12 +36,14 @@ class EtcdMembership:
         northbound: str,
         lease_ttl_s: int,
         limits: Limits = DEFAULT_LIMITS,
+        compact_every_s: float = COMPACT_EVERY_S,
     ) -> None:
         self._layout = Layout(prefix)
         self._client = EtcdClient(endpoints)
         self._own = LeaderValue(name, northbound)
         self._campaign = Campaign(self._client, self._layout, self._own, lease_ttl_s)
         self._limits = limits
+        self._compact_every_s = compact_every_s
         self._troubles = Troubles(f"following the leader at etcd {prefix}")
         self._leaving = threading.Event()
         # Guards what leave() ends.
@@ -163,7 +166,9 @@ class EtcdMembership:
             own = Leader(self._own.name, self._own.northbound, store.election_id)
             self._tell_leader(follower, own)
             follower.on_elected(store)
-            store.ended.wait()
+            compaction = Compaction(self._client, self._layout, store.election_id.low)
+            while not store.ended.wait(self._compact_every_s):
+                compaction.next_round()
         finally:
             with self._lock:
                 self._store = None

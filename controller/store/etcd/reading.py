@@ -10,9 +10,9 @@ from controller.store.records_codec import without_cycle_search
 from digitalgrid.etcd.v3 import etcd_pb2 as pb
 
 
-def present_revision(client: EtcdClient, layout: Layout) -> int:
+def present_revision(client: EtcdClient, layout: Layout, timeout_s: float = 5.0) -> int:
     """The newest that a majority has."""
-    revision: int = client.range(pb.RangeRequest(key=layout.meta)).header.revision
+    revision: int = client.range(pb.RangeRequest(key=layout.meta), timeout_s).header.revision
     return revision
 
 

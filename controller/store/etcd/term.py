@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from controller.core.records import Counters
-from controller.store.etcd.client import EtcdClient, EtcdUnavailable
+from controller.store.etcd.client import EtcdClient, EtcdFull, EtcdUnavailable
 from controller.store.etcd.layout import (
     ABSENT,
     NO_PROGRESS,
@@ -179,6 +179,9 @@ class Term:
                 return self._client.txn(request, min(left_s, _ASK_AGAIN_S))
             except EtcdUnavailable as error:
                 trouble = str(error)
+            except EtcdFull as error:
+                # Not for ever: who stands by is back as soon as somebody has made room.
+                raise self._lost(str(error)) from error
         raise self._lost(trouble)
 
     def _judge(self, response: pb.TxnResponse, value: bytes) -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from controller.core.records import CircuitRecord, Counters, StateChange, StoredState
 from controller.store.etcd.client import EtcdClient
+from controller.store.etcd.compaction import COMPACT_EVERY_S
 from controller.store.etcd.layout import ABSENT, Layout, LeaderValue, created_at
 from controller.store.etcd.lease import Lease
 from controller.store.etcd.membership import EtcdMembership
@@ -138,9 +139,16 @@ class Cluster:
         ttl_s: int = TTL_S,
         endpoints: tuple[str, ...] | None = None,
         follower: Recorder | None = None,
+        compact_every_s: float = COMPACT_EVERY_S,
     ) -> tuple[EtcdMembership, Recorder]:
         member = EtcdMembership(
-            endpoints or self.endpoints, self.prefix, name, f"{name}:7070", ttl_s, limits
+            endpoints or self.endpoints,
+            self.prefix,
+            name,
+            f"{name}:7070",
+            ttl_s,
+            limits,
+            compact_every_s,
         )
         self._members.append(member)
         recorder = follower or Recorder()
