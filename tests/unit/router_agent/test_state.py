@@ -1,7 +1,11 @@
 """What outlives a crash: promises at once, books whole."""
 
+import errno
 import os
 import random
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,6 +26,21 @@ def books_of(seed: int) -> RouterBooks:
     books.delivered_mj["mill"] = draw.getrandbits(60)
     books.begin_circuit(CircuitGeneration(2**40, 3)).missed_ticks = 5
     return books
+
+
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """As on a disk that takes no file beyond this size."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def failing(*_arguments: object) -> None:
+    raise OSError(errno.EIO, "the disk is broken")
 
 
 class TestPromises:
@@ -56,7 +75,7 @@ class TestPromises:
         assert journal.floors == {7: 2}
         journal.close()
 
-    def test_damage_is_left_out(self, tmp_path: Path) -> None:
+    def test_a_damaged_end_is_left_out(self, tmp_path: Path) -> None:
         journal = PromiseJournal(tmp_path)
         journal.record(None, {7: 2, 8: 2})
         journal.close()
@@ -66,6 +85,70 @@ class TestPromises:
         path.write_bytes(damaged)
         journal = PromiseJournal(tmp_path)
         assert journal.floors == {7: 2}
+        journal.close()
+
+    @pytest.mark.parametrize("damage", ["flipped", "missing"])
+    def test_promises_behind_damage_are_not_forgotten_but_refused(
+        self, tmp_path: Path, damage: str
+    ) -> None:
+        journal = PromiseJournal(tmp_path)
+        journal.record(ElectionId(100, 1), {7: 2})
+        journal.record(ElectionId(100, 2), {8: 2})
+        journal.close()
+        path = tmp_path / "promises"
+        data = bytearray(path.read_bytes())
+        if damage == "flipped":
+            data[85] ^= 1
+        else:
+            del data[85:96]
+        path.write_bytes(data)
+        with pytest.raises(StateError, match=r"promises: damaged at byte 84, .*forget-router"):
+            PromiseJournal(tmp_path)
+        assert path.read_bytes() == data
+
+    def test_a_promise_that_half_fits_is_not_made_and_later_ones_are_read(
+        self, tmp_path: Path
+    ) -> None:
+        journal = PromiseJournal(tmp_path)
+        journal.record(ElectionId(100, 1), {7: 2})
+        with room_for((tmp_path / "promises").stat().st_size + 30), pytest.raises(OSError):
+            journal.record(ElectionId(100, 2), {8: 2})
+        assert (journal.election_id, journal.floors) == (ElectionId(100, 1), {7: 2})
+        journal.record(ElectionId(100, 3), {9: 2})
+        journal.close()
+        journal = PromiseJournal(tmp_path)
+        assert (journal.election_id, journal.floors) == (ElectionId(100, 3), {7: 2, 9: 2})
+        journal.close()
+
+    def test_what_could_not_be_cut_off_at_once_is_cut_off_before_the_next_promise(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        journal = PromiseJournal(tmp_path)
+        with monkeypatch.context() as broken:
+            broken.setattr(os, "ftruncate", failing)
+            with room_for((tmp_path / "promises").stat().st_size + 30), pytest.raises(OSError):
+                journal.record(ElectionId(100, 2), {8: 2})
+            with pytest.raises(OSError):
+                journal.record(ElectionId(100, 3), {})
+        journal.record(None, {9: 2})
+        journal.close()
+        journal = PromiseJournal(tmp_path)
+        assert (journal.election_id, journal.floors) == (NO_ELECTION_ID, {9: 2})
+        journal.close()
+
+    def test_a_journal_that_cannot_be_compacted_stays_as_it_is(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(state, "MOST_TOMBSTONES", 2)
+        journal = PromiseJournal(tmp_path)
+        with monkeypatch.context() as broken:
+            broken.setattr(Path, "rename", failing)
+            for generation in range(1, 10):
+                journal.record(None, {7: generation})
+        journal.record(ElectionId(100, 1), {})
+        journal.close()
+        journal = PromiseJournal(tmp_path)
+        assert (journal.election_id, journal.floors) == (ElectionId(100, 1), {7: 9})
         journal.close()
 
     def test_a_directory_has_one_router(self, tmp_path: Path) -> None:
