@@ -25,10 +25,10 @@ _POLL_S = 0.02
 T = TypeVar("T")
 
 
-def require_etcd() -> None:
+def require_etcd(program: str = "etcd", package: str = "etcd-server") -> None:
     """Skip where etcd is not installed, unless it must be."""
-    if shutil.which("etcd") is None:
-        reason = "etcd is not installed (Debian: etcd-server)"
+    if shutil.which(program) is None:
+        reason = f"{program} is not installed (Debian: {package})"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
@@ -78,7 +78,6 @@ class EtcdCluster:
     def start(self, index: int) -> None:
         """Start a member, with the data it had if it ran before."""
         assert self._processes[index] is None, f"member {index} runs already"
-        members = ",".join(f"m{i}={peer}" for i, peer in enumerate(self._peers))
         with (self._directory / f"m{index}.log").open("ab") as log:
             self._processes[index] = subprocess.Popen(
                 [
@@ -90,7 +89,7 @@ class EtcdCluster:
                     f"--advertise-client-urls=http://{self.endpoints[index]}",
                     f"--listen-peer-urls={self._peers[index]}",
                     f"--initial-advertise-peer-urls={self._peers[index]}",
-                    f"--initial-cluster={members}",
+                    f"--initial-cluster={self._initial_cluster()}",
                     "--initial-cluster-state=new",
                     "--logger=zap",
                     "--log-level=warn",
@@ -131,6 +130,39 @@ class EtcdCluster:
             post(endpoint, "maintenance/defragment")
         for alarm in post(self.endpoints[0], "maintenance/alarm", action="GET")["alarms"]:
             post(self.endpoints[0], "maintenance/alarm", action="DEACTIVATE", **alarm)
+
+    def snapshot(self, path: Path) -> None:
+        _etcdctl(f"--endpoints={self.endpoints[0]}", "snapshot", "save", str(path))
+
+    def restore(self, path: Path, token: str = "etcd-cluster") -> None:
+        """Set all members back; under another token than before (etcd's own) they are another cluster."""
+        self._begin_anew(
+            lambda index: _etcdctl(
+                "snapshot",
+                "restore",
+                str(path),
+                f"--name=m{index}",
+                f"--data-dir={self._directory / f'm{index}'}",
+                f"--initial-cluster={self._initial_cluster()}",
+                f"--initial-cluster-token={token}",
+                f"--initial-advertise-peer-urls={self._peers[index]}",
+            )
+        )
+
+    def wipe(self) -> None:
+        self._begin_anew(lambda _: None)
+
+    def _begin_anew(self, prepare: Callable[[int], None]) -> None:
+        self.stop()
+        for index in range(len(self.endpoints)):
+            shutil.rmtree(self._directory / f"m{index}")
+            prepare(index)
+        for index in range(len(self.endpoints)):
+            self.start(index)
+        self.wait_healthy()
+
+    def _initial_cluster(self) -> str:
+        return ",".join(f"m{i}={peer}" for i, peer in enumerate(self._peers))
 
     def stop(self) -> None:
         for process in filter(None, self._processes):
@@ -192,6 +224,10 @@ def post(endpoint: str, path: str, **request: object) -> Any:
     body = json.dumps(request).encode()
     with urllib.request.urlopen(f"http://{endpoint}/v3/{path}", body, timeout=10) as response:
         return json.load(response)
+
+
+def _etcdctl(*arguments: str) -> None:
+    subprocess.run(["etcdctl", *arguments], check=True, capture_output=True, timeout=30)
 
 
 def _free_ports(count: int) -> list[int]:

@@ -27,11 +27,15 @@ _DECIDED = b"decided"
 
 
 class Meta(msgspec.Struct, frozen=True):
-    """What the whole store is. ``epoch`` is the token of the last term: no later one may be lower."""
+    """What the whole store is. ``epoch`` is the token of the last term: no later one may be lower. ``cluster_id`` and
+    ``raft_term`` are etcd's own as that term began; 0 where whoever wrote it did not say.
+    """
 
     schema_version: int
     generation: int
     epoch: int
+    cluster_id: int = 0
+    raft_term: int = 0
 
 
 class LeaderValue(msgspec.Struct, frozen=True):
@@ -142,6 +146,13 @@ def read_meta(layout: Layout, value: bytes) -> Meta:
             f" reads {SCHEMA_VERSION}; use the program that wrote it, or another prefix"
         )
     return meta
+
+
+def is_another_etcd(cluster_id: int, raft_term: int, now: pb.ResponseHeader) -> bool:
+    """Whether etcd was set up anew since, from a snapshot or from nothing. The cluster id is made of its token and its
+    members' addresses, so it may be as before; then etcd's own terms begin again from the first.
+    """
+    return cluster_id not in (0, now.cluster_id) or now.raft_term < raft_term
 
 
 def read_json(key: bytes, value: bytes, kind: type[_T]) -> _T:

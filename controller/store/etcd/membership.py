@@ -18,6 +18,7 @@ from controller.store.etcd.troubles import Troubles
 from controller.store.etcd.watch import WatchStream
 from controller.store.protocol import Follower, Leader, StoreError
 from digitalgrid.etcd.v3 import etcd_pb2 as pb
+from digitalgrid.model import NO_ELECTION_ID
 
 # What is under way when a member leaves may be answered yet; what is not is given up.
 _LEAVE_WITHIN_S = 1.0
@@ -52,6 +53,8 @@ class EtcdMembership:
         self._store: EtcdStore | None = None
         self._threads: list[threading.Thread] = []
         self._told_leader: Leader | None = None
+        # The highest, which stays where etcd is set back.
+        self._seen_id = NO_ELECTION_ID
 
     def join(self, follower: Follower) -> None:
         self._threads = [
@@ -94,8 +97,7 @@ class EtcdMembership:
         mirror, revision = read_mirror(self._client, self._layout)
         self._troubles.over()
         follower.on_state(mirror.state())
-        self._told_leader = mirror.leader()
-        follower.on_leader(self._told_leader)
+        self._tell_leader(follower, mirror.leader(), again=True)
         if self._lead_if_elected(follower, mirror):
             return
         self._campaign.tell(revision, mirror.leader_key is None)
@@ -133,10 +135,12 @@ class EtcdMembership:
             self._watch = self._client.watch(self._layout.start, self._layout.end, revision)
             return self._watch
 
-    def _tell_leader(self, follower: Follower, leader: Leader | None) -> None:
-        if leader != self._told_leader:
+    def _tell_leader(self, follower: Follower, leader: Leader | None, again: bool = False) -> None:
+        if again or leader != self._told_leader:
             self._told_leader = leader
             follower.on_leader(leader)
+        if leader is not None:
+            self._seen_id = max(self._seen_id, leader.election_id)
 
     def _lead_if_elected(self, follower: Follower, mirror: Mirror) -> bool:
         """Serve the term, if the leader's key has been put with the lease of this member. Whether it has."""
@@ -162,7 +166,7 @@ class EtcdMembership:
                 return
             self._store = store
         try:
-            store.take_over(mirror)
+            store.take_over(mirror, self._seen_id)
             own = Leader(self._own.name, self._own.northbound, store.election_id)
             self._tell_leader(follower, own)
             follower.on_elected(store)

@@ -42,9 +42,9 @@ class EtcdStore:
         self.lease_released = False
         term.lease.keep(term.still_leads, self._on_lease_lost)
 
-    def take_over(self, mirror: Mirror) -> None:
-        """Begin the term with what was followed until then."""
-        if self._term.claim() != mirror.progress:
+    def take_over(self, mirror: Mirror, seen: ElectionId) -> None:
+        """Begin the term with what was followed until then, above the highest election id that was."""
+        if self._term.claim(seen) != mirror.progress:
             raise StoreError(
                 f"etcd {self._layout.prefix}: there is more than was followed; reading all of it anew"
             )

@@ -21,6 +21,7 @@ from controller.store.etcd.layout import (
     after,
     created_at,
     has_value,
+    is_another_etcd,
     read_json,
     read_meta,
     to_pb,
@@ -29,7 +30,7 @@ from controller.store.etcd.lease import Lease
 from controller.store.etcd.parts import Limits, chunks, pack, unpack
 from controller.store.protocol import LeadershipLost, StoreError
 from digitalgrid.etcd.v3 import etcd_pb2 as pb
-from digitalgrid.model import ElectionId
+from digitalgrid.model import NO_ELECTION_ID, ElectionId
 
 _ASK_AGAIN_S = 1.0
 
@@ -57,16 +58,26 @@ class Term:
     def election_id(self) -> ElectionId:
         return ElectionId(self._generation, self._token)
 
-    def claim(self) -> Progress:
-        """Take over from the term before, and carry out what it had decided. Returns how far it had come."""
-        meta, parts = self._look()
+    def claim(self, seen: ElectionId = NO_ELECTION_ID) -> Progress:
+        """Take over from the term before, and carry out what it had decided. Returns how far it had come.
+
+        ``seen`` is the highest election id that is known otherwise; the one of this term will be higher.
+        """
+        meta, parts, header = self._look()
         inherited = self._progress
-        generation = meta.generation
-        if meta.epoch >= self._token:
-            # Another etcd, or one that was set back: routers have seen higher tokens under this generation.
-            generation = max(generation + 1, int(time.time()))
-        self._generation = generation
-        value = msgspec.json.encode(Meta(SCHEMA_VERSION, generation, self._token))
+        self._generation = meta.generation
+        set_back = (
+            meta.epoch >= self._token
+            or is_another_etcd(meta.cluster_id, meta.raft_term, header)
+            or self.election_id <= seen
+        )
+        if set_back:
+            # Routers may have seen higher tokens under this generation.
+            self._generation = max(meta.generation + 1, seen.high + 1, int(time.time()))
+        claimed = Meta(
+            SCHEMA_VERSION, self._generation, self._token, header.cluster_id, header.raft_term
+        )
+        value = msgspec.json.encode(claimed)
         self.write([Put(self._layout.meta, value)])
         self._settle(parts)
         return inherited
@@ -108,7 +119,7 @@ class Term:
         leader = self._client.range(pb.RangeRequest(key=self._layout.leader), timeout_s).kvs
         return bool(leader) and leader[0].create_revision == self._token
 
-    def _look(self) -> tuple[Meta, list[pb.KeyValue]]:
+    def _look(self) -> tuple[Meta, list[pb.KeyValue], pb.ResponseHeader]:
         """What there is, once nobody else can write: the store's figures, and what is still in parts."""
         parts = self._layout.parts
         everything = pb.RangeRequest(
@@ -132,12 +143,13 @@ class Term:
             self._progress_value = counters.kvs[0].value
             self._progress = read_json(self._layout.counters, self._progress_value, Progress)
         if metas.kvs:
-            return read_meta(self._layout, metas.kvs[0].value), list(in_parts.kvs)
+            meta = read_meta(self._layout, metas.kvs[0].value)
+            return meta, list(in_parts.kvs), response.header
         if count.count > 1:
             # Something beside the key of the leader.
             raise without_meta(self._layout)
         # The time of the first use orders this store after any that it replaces, so routers obey it.
-        return Meta(SCHEMA_VERSION, int(time.time()), 0), []
+        return Meta(SCHEMA_VERSION, int(time.time()), 0), [], response.header
 
     def _settle(self, parts: Sequence[pb.KeyValue]) -> None:
         """Of transactions in parts, carry out what is decided, and drop what is not."""

@@ -224,6 +224,32 @@ def test_an_etcd_that_was_set_back_begins_another_generation(cluster: Cluster) -
     assert cluster.claimed_term().election_id.high > before.high
 
 
+@pytest.mark.parametrize("another", [{"cluster_id": 7}, {"raft_term": 1_000_000}])
+def test_an_etcd_that_was_set_up_anew_begins_another_generation(
+    cluster: Cluster, another: dict[str, int]
+) -> None:
+    term = cluster.claimed_term()
+    before = term.election_id
+    meta = msgspec.json.decode(cluster.contents()[cluster.layout.meta], type=Meta)
+    assert meta.cluster_id > 0 < meta.raft_term
+    set_back = msgspec.structs.replace(meta, **another)
+    term.write([Put(cluster.layout.meta, msgspec.json.encode(set_back))])
+    term.lease.release()
+
+    assert cluster.claimed_term().election_id.high > before.high
+
+
+def test_a_store_that_does_not_say_of_which_etcd_it_is_opens(cluster: Cluster) -> None:
+    term = cluster.claimed_term()
+    before = term.election_id
+    old = b'{"schema_version":%d,"generation":%d,"epoch":%d}' % (SCHEMA_VERSION, *before)
+    term.write([Put(cluster.layout.meta, old)])
+    term.lease.release()
+
+    assert cluster.claimed_term().election_id.high == before.high
+    assert b"cluster_id" in cluster.contents()[cluster.layout.meta]
+
+
 @pytest.mark.parametrize(
     ("meta", "message"),
     [
