@@ -1,8 +1,9 @@
 """A circuit: what a client was promised, the generations that carry it, and its life cycle."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+import msgspec
 
 from controller.core.route import Route
 from digitalgrid.model import CircuitGeneration
@@ -100,8 +101,7 @@ IN_FLIGHT_PHASES = frozenset({Phase.STAGING, Phase.COMMITTING, Phase.SWITCHING})
 RETIRING_PHASES = frozenset({Phase.DRAINING, Phase.WITHDRAWING})
 
 
-@dataclass(frozen=True, slots=True)
-class Constraints:
+class Constraints(msgspec.Struct, frozen=True):
     """They hold over reroutes too. ``max_loss_fraction`` is (injected - delivered) / injected, per circuit."""
 
     max_loss_fraction: float | None = None
@@ -109,8 +109,7 @@ class Constraints:
     avoid_ids: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class Generation:
+class Generation(msgspec.Struct):
     """One version of a circuit's route. ``waiting_for`` are routers whose answer its phase still needs,
     ``freed`` those that are known to have let go of it.
     """
@@ -120,10 +119,10 @@ class Generation:
     route: Route
     phase: Phase = Phase.QUEUED
     txn_id: int = 0
-    txn_ids: list[int] = field(default_factory=list)
+    txn_ids: list[int] = []
     touched_ns: int = 0
-    waiting_for: set[str] = field(default_factory=set)
-    freed: set[str] = field(default_factory=set)
+    waiting_for: set[str] = msgspec.field(default_factory=set)
+    freed: set[str] = msgspec.field(default_factory=set)
     lease_ends_ns: int = 0
     deadline_ns: int = 0
     durable: bool = False
@@ -133,8 +132,7 @@ class Generation:
     view_version: int | None = None
 
 
-@dataclass(slots=True)
-class Timings:
+class Timings(msgspec.Struct):
     """Marks on the way to the first power, in nanoseconds since the request; 0 until reached."""
 
     stored_after_ns: int = 0
@@ -143,8 +141,7 @@ class Timings:
     actuated_after_ns: int = 0
 
 
-@dataclass(slots=True)
-class Circuit:
+class Circuit(msgspec.Struct):
     """Three things apart: what the client wants (``admin_up``, ``power_w``), the newest generation, the state."""
 
     circuit_id: int
@@ -156,17 +153,17 @@ class Circuit:
     priority: int = 0
     admin_up: bool = True
     last_generation: int = 0
-    generations: dict[int, Generation] = field(default_factory=dict)
+    generations: dict[int, Generation] = {}
     state: CircuitState = CircuitState.REQUESTED
     reason: str = ""
     # None where the request was another daemon's.
     requested_at_ns: int | None = None
-    timings: Timings = field(default_factory=Timings)
+    timings: Timings = msgspec.field(default_factory=Timings)
     attempts: int = 0
     # How often in a row it had to wait because routers would not take it, and until when it does.
     setbacks: int = 0
     retry_after_ns: int = 0
-    excluded_ids: set[str] = field(default_factory=set)
+    excluded_ids: set[str] = msgspec.field(default_factory=set)
     interruptions: int = 0
     last_interruption_ns: int = 0
     power_since_ns: int = 0

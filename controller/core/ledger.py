@@ -5,6 +5,7 @@ source or load), the larger of the two counts, because the router clamps their s
 router is known to have let go of it.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from functools import cache
@@ -102,9 +103,9 @@ class Ledger:
         self._generations: dict[int, tuple[int, ...]] = {}
         # Routers that have let go of a generation which others still hold.
         self._freed: dict[CircuitGeneration, set[str]] = {}
-        # From where a link is used, if it is; and what each router holds.
+        # From where a link is used, if it is; and what each router has to give, or had.
         self._used_from: dict[str, set[str]] = {}
-        self._at_router: dict[str, set[CircuitGeneration]] = {}
+        self._resources_at: defaultdict[str, set[Resource]] = defaultdict(set)
         self._changed_links: set[str] = set()
 
     def reserve(self, key: CircuitGeneration, route: Route) -> None:
@@ -120,12 +121,8 @@ class Ledger:
             account.held[key] = amount
             account.quanta += added
         self._changed_links.update([link.link_id for link in route.links])
-        for router_id in route.router_ids:
-            at_router = self._at_router.get(router_id)
-            if at_router is None:
-                self._at_router[router_id] = {key}
-            else:
-                at_router.add(key)
+        # Each other router on the route sends to a line.
+        self._resources_at[route.sink_router_id].add(load(route.sink_id))
 
     def release_hop(self, key: CircuitGeneration, router_id: str) -> None:
         """Free what one router holds; done once, and harmless when repeated."""
@@ -186,7 +183,14 @@ class Ledger:
 
     def held_at(self, router_ids: Iterable[str]) -> set[CircuitGeneration]:
         """The generations of which any of these routers holds a hop."""
-        return {key for router_id in router_ids for key in self._at_router.get(router_id, ())}
+        return {
+            key
+            for router_id in router_ids
+            for resource in self._resources_at.get(router_id, ())
+            for key in self._held_of(resource)
+            # A load may have been at another router before.
+            if resource.from_router_id or self._routes[key].sink_router_id == router_id
+        }
 
     def circuits_with(self, resources: Iterable[Resource]) -> set[int]:
         """Ids of the circuits that hold any of these."""
@@ -233,13 +237,10 @@ class Ledger:
         account = self._accounts[resource] = _Account()
         if resource.kind is ResourceKind.LINK_DIRECTION:
             self._used_from.setdefault(resource.id, set()).add(resource.from_router_id)
+            self._resources_at[resource.from_router_id].add(resource)
         return account
 
     def _free_hop(self, key: CircuitGeneration, route: Route, router_id: str) -> None:
-        at_router = self._at_router[router_id]
-        at_router.discard(key)
-        if not at_router:
-            del self._at_router[router_id]
         for resource, _ in held_by_hop(route, route.router_ids.index(router_id)):
             account = self._accounts[resource]
             freed = _quanta(account.held.pop(key))

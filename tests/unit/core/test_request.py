@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict
 from hashlib import sha256
 
+import msgspec
 import pytest
 
 from controller.core.circuit import Constraints
@@ -19,5 +20,6 @@ from controller.core.request import PowerRequest
     ],
 )
 def test_it_is_that_of_all_fields_as_sorted_json(request_):
-    content = json.dumps(asdict(request_), sort_keys=True).encode()
+    fields = asdict(request_) | {"constraints": msgspec.structs.asdict(request_.constraints)}
+    content = json.dumps(fields, sort_keys=True).encode()
     assert request_.fingerprint() == sha256(content).hexdigest()
