@@ -53,7 +53,7 @@ class EtcdMembership:
         self._store: EtcdStore | None = None
         self._threads: list[threading.Thread] = []
         self._told_leader: Leader | None = None
-        # The highest, which stays where etcd is set back.
+        # The highest of all terms that were followed or led here; it stays where etcd is set back.
         self._seen_id = NO_ELECTION_ID
 
     def join(self, follower: Follower) -> None:
@@ -139,14 +139,15 @@ class EtcdMembership:
         if again or leader != self._told_leader:
             self._told_leader = leader
             follower.on_leader(leader)
-        if leader is not None:
-            self._seen_id = max(self._seen_id, leader.election_id)
 
     def _lead_if_elected(self, follower: Follower, mirror: Mirror) -> bool:
         """Serve the term, if the leader's key has been put with the lease of this member. Whether it has."""
         key = mirror.leader_key
         lease = self._campaign.take(key.lease_id) if key is not None else None
         if key is None or lease is None:
+            leader = mirror.leader()
+            if leader is not None:
+                self._seen_id = max(self._seen_id, leader.election_id)
             return False
         term = Term(self._client, self._layout, lease, key.token, self._limits)
         store = EtcdStore(self._layout, term, self._limits)
@@ -167,6 +168,7 @@ class EtcdMembership:
             self._store = store
         try:
             store.take_over(mirror, self._seen_id)
+            self._seen_id = store.election_id
             own = Leader(self._own.name, self._own.northbound, store.election_id)
             self._tell_leader(follower, own)
             follower.on_elected(store)

@@ -76,6 +76,7 @@ def test_a_leader_that_closes_hands_over_at_once_and_loses_nothing(cluster: Clus
     assert not writer.store.may_act()
     assert len(taken.load().circuits) == 500
     assert taken.election_id > writer.store.election_id
+    assert taken.election_id.high == writer.store.election_id.high
     # The former leader follows the new one.
     first.wait(
         lambda: first.leader is not None and first.leader.name == "b", "that the other leads"

@@ -46,3 +46,19 @@ def test_who_leads_a_restored_etcd_outranks_all_that_routers_have_seen(
     store = started_anew.term()
     assert store.election_id > seen
     assert [each.circuit_id for each in store.load().circuits] == [1]
+
+
+def test_whoever_has_followed_outranks_it_also_if_etcd_looks_as_before(
+    cluster: Cluster, etcd: EtcdCluster, tmp_path: Path
+) -> None:
+    _, member = cluster.join("a")
+    Writer(member.term()).write(change(1))
+    etcd.snapshot(tmp_path / "snapshot.db")
+    seen = lead_again(cluster, member, terms=3).store.election_id
+
+    # Under the same token, which makes the same cluster id.
+    etcd.restore(tmp_path / "snapshot.db")
+
+    store = member.term(5)
+    assert store.election_id > seen
+    assert [each.circuit_id for each in store.load().circuits] == [1]
