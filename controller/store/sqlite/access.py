@@ -11,7 +11,14 @@ from pathlib import Path
 from controller.core.records import AuditEntry, CircuitRecord, Counters
 from controller.store.protocol import StoreContents, StoreError
 from controller.store.sqlite.faults import explained
-from controller.store.sqlite.file import lock, make, open_to_read, open_to_write, transaction
+from controller.store.sqlite.file import (
+    lock,
+    make,
+    open_to_read,
+    open_to_write,
+    resolved,
+    transaction,
+)
 from controller.store.sqlite.rows import meta_of, read_circuit, read_entry
 from controller.store.sqlite.schema import (
     SCHEMA_VERSION,
@@ -28,7 +35,7 @@ class SqliteAccess:
     """A `StoreAccess`; each call opens the file anew."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path = resolved(path)
 
     def read(self) -> StoreContents:
         return _Snapshot(self._path).contents()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from controller.store.protocol import StoreError
 from controller.store.sqlite.faults import damaged, explained
@@ -24,8 +24,29 @@ from controller.store.sqlite.schema import (
 )
 
 
+def resolved(path: Path) -> Path:
+    """The one name of a file that links may give many: by it daemons find each other's lock."""
+    return Path(os.path.realpath(path))
+
+
+class Identity(NamedTuple):
+    """Which file it is that has a name now."""
+
+    device: int
+    inode: int
+
+    @classmethod
+    def of(cls, path: Path) -> "Identity | None":
+        """None where there is no file."""
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            return None
+        return cls(status.st_dev, status.st_ino)
+
+
 def lock(path: Path) -> IO[str]:
-    """Keeps other daemons out for as long as it is open."""
+    """Keeps other daemons out of a file, named as `resolved`, for as long as it is open."""
     if path.is_dir():
         raise StoreError(f"{path}: is a directory; name a file as store.path")
     try:

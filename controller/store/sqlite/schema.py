@@ -100,6 +100,15 @@ def read_meta(connection: sqlite3.Connection) -> Meta:
     return meta
 
 
+def is_term(connection: sqlite3.Connection, meta: Meta) -> bool:
+    """Whether the file is still in the term of ``meta``; cheap enough for every commit."""
+    present = connection.execute(
+        "SELECT (SELECT value FROM meta WHERE key = 'generation'),"
+        " (SELECT value FROM meta WHERE key = 'epoch')"
+    ).fetchone()
+    return bool(present == (meta.generation, meta.epoch))
+
+
 def write_meta(connection: sqlite3.Connection, meta: Meta) -> None:
     figures = {
         "schema_version": SCHEMA_VERSION,

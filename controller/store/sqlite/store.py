@@ -9,20 +9,23 @@ from controller.store.group_commit import GroupCommit
 from controller.store.protocol import StoreError
 from controller.store.records_codec import without_cycle_search
 from controller.store.sqlite.faults import explained
-from controller.store.sqlite.file import lock, open_to_write, transaction
+from controller.store.sqlite.file import Identity, lock, open_to_write, resolved, transaction
 from controller.store.sqlite.rows import meta_of, read_circuit
-from controller.store.sqlite.schema import Meta, write_audit, write_circuits, write_meta
+from controller.store.sqlite.schema import Meta, is_term, write_audit, write_circuits, write_meta
 from digitalgrid.model import NO_ELECTION_ID, ElectionId
 
 
 class SqliteStore:
-    """A `Store` in one file. A lock beside it keeps a second daemon out."""
+    """A `Store` in one file. A lock beside it keeps a second daemon out; should that be deleted, the second one's term
+    ends the first one's at its next commit.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path = path = resolved(path)
         self._lock = lock(path)
         try:
             self._connection = open_to_write(path)
+            self._identity = Identity.of(path)
         except BaseException:
             self._lock.close()
             raise
@@ -37,7 +40,7 @@ class SqliteStore:
         return ElectionId(self._meta.generation, self._meta.epoch)
 
     def may_act(self) -> bool:
-        """The lock keeps everybody else out."""
+        """The lock keeps everybody else out, until it is found that it did not."""
         return not self._lock.closed
 
     def load(self) -> StoredState:
@@ -79,6 +82,7 @@ class SqliteStore:
             last_words.update(dict.fromkeys(change.forgotten_ids))
         meta = replace(self._meta, counters=changes[-1].counters)
         with explained(self._path), transaction(self._connection):
+            self._require_term(meta)
             write_circuits(self._connection, filter(None, last_words.values()))
             self._connection.executemany(
                 "DELETE FROM circuits WHERE circuit_id = ?",
@@ -87,3 +91,18 @@ class SqliteStore:
             write_audit(self._connection, (each for change in changes for each in change.audit))
             write_meta(self._connection, meta)
         self._meta = meta
+
+    def _require_term(self, meta: Meta) -> None:
+        """Fatal, for nobody takes the file from a daemon by right. Within the transaction that it guards."""
+        if Identity.of(self._path) != self._identity:
+            found = "was deleted or replaced while this daemon used it"
+        elif not is_term(self._connection, meta):
+            found = "another daemon has taken it, though its lock should keep others out"
+        else:
+            return
+        # From now on nobody is told anything.
+        self._lock.close()
+        raise StoreError(
+            f"{self._path}: {found} (was {self._path}.lock deleted?); nothing more was written: see"
+            " that one daemon alone is given this file"
+        )

@@ -95,6 +95,62 @@ def test_a_second_daemon_is_kept_out(tmp_path: Path) -> None:
     SqliteStore(path).close()
 
 
+def test_links_lead_to_the_same_lock(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "linked").symlink_to("real", target_is_directory=True)
+    (tmp_path / "store.sqlite").symlink_to("linked/store.sqlite")
+    store = SqliteStore(tmp_path / "store.sqlite")
+    for name in ("real", "linked"):
+        with pytest.raises(StoreError, match="another daemon uses this store"):
+            SqliteStore(tmp_path / name / "store.sqlite")
+    store.close()
+    assert (tmp_path / "real" / "store.sqlite").is_file()
+
+
+def test_who_was_replaced_writes_nothing_and_says_who_did_it(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    old = SqliteStore(path)
+    old.load()
+    durability = Durability(old)
+    old.submit(1, change(record(1, 1000.0)))
+    durability.wait(1)
+    Path(f"{path}.lock").unlink()
+    new = SqliteStore(path)
+    new.load()
+    of_new = Durability(new)
+    new.submit(1, change(record(1, 2000.0)))
+    of_new.wait(1)
+    assert new.election_id > old.election_id
+
+    old.submit(2, change(record(1, 3000.0)))
+    assert f"{path}: another daemon has taken it" in str(durability.wait_for_failure())
+    assert not old.may_act()
+    assert new.may_act()
+    old.close()
+    new.close()
+    store = SqliteStore(path)
+    assert store.load().circuits == (record(1, 2000.0),)
+    store.close()
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["deleted", "replaced"])
+def test_nothing_is_reported_durable_in_a_file_that_nobody_will_open(
+    tmp_path: Path, again: bool
+) -> None:
+    path = tmp_path / "store.sqlite"
+    store = SqliteStore(path)
+    store.load()
+    durability = Durability(store)
+    # Kept by another name, so that its inode is not given again.
+    path.rename(tmp_path / "elsewhere")
+    if again:
+        path.write_bytes(b"")
+    store.submit(1, change(record(1)))
+    assert "was deleted or replaced" in str(durability.wait_for_failure())
+    assert durability.tickets == []
+    store.close()
+
+
 def test_the_daemon_may_act_while_it_has_the_lock(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "store.sqlite")
     assert store.may_act()
