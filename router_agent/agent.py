@@ -4,6 +4,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from types import TracebackType
 
 from digitalgrid.model import ElectionId
 from router_agent.circuit_table import Mutation, Outcome
@@ -13,16 +15,38 @@ from router_agent.effects import (
     Advertise,
     Answer,
     Effect,
-    Persist,
     Report,
     SaveBooks,
     SendDatagram,
 )
+from router_agent.promise import Promise
 from router_agent.session import ControllerSession
 from router_agent.state import MeterFile, PromiseJournal
 from router_agent.transport import Lines
 
 log = logging.getLogger(__name__)
+
+
+class DiskTrouble:
+    """Around each attempt at writing: says once that it fails, and once that it does no more."""
+
+    def __init__(self, consequence: str) -> None:
+        self._consequence = consequence
+        self._stands = False
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, OSError) and not self._stands:
+            log.error("the disk fails (%s): %s", error.strerror, self._consequence)
+        elif error is None and self._stands:
+            log.info("the disk works again")
+        self._stands = isinstance(error, OSError)
 
 
 class Agent:
@@ -44,6 +68,12 @@ class Agent:
             self._journal.floors,
         )
         self._meters.keep(books)
+        self._journal_trouble = DiskTrouble(
+            "promises cannot be made durable. Circuits run on, and changes are refused until they can be"
+        )
+        self._meters_trouble = DiskTrouble(
+            "meters cannot be saved. Circuits run on; a crash would take the books back to where they were last saved"
+        )
         self._sessions = [ControllerSession(address, self) for address in config.controllers]
         self._sessions_held = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -72,11 +102,20 @@ class Agent:
         return self._sessions_held
 
     def mutate(self, mutation: Mutation, answer: Callable[[Outcome], None]) -> None:
+        """What the answer promises is on disk before anything is done; where it cannot be, nothing is."""
+        try:
+            self._promise(self.device.table.promised_by(mutation))
+        except OSError as error:
+            message = f"cannot make this durable: {error.strerror}; nothing was done, ask again"
+            answer(self.device.table.not_durable(mutation, message))
+            return
         self._carry_out(self.device.mutate(mutation, time.monotonic_ns()), answer)
         self._arm()
 
     def greeted(self, controller: str, election_id: ElectionId) -> None:
-        self._carry_out(self.device.greeted(controller, election_id))
+        if election_id > self.device.table.highest_election_id:
+            self._promise(Promise(election_id))
+            self.device.table.greet(controller, election_id)
 
     # ------------------------------------------------------------------ what the lines tell
 
@@ -90,17 +129,26 @@ class Agent:
 
     # ------------------------------------------------------------------ inside
 
+    def _promise(self, promise: Promise) -> None:
+        """OSError where it cannot be made durable, and then it is not made."""
+        if promise:
+            with self._journal_trouble:
+                self._journal.record(promise.election_id, promise.floors)
+
+    def _save_books(self) -> None:
+        """Power goes on without: what a crash would then cost is figures, and a load in the dark is worse."""
+        with suppress(OSError), self._meters_trouble:
+            self._meters.save()
+
     def _carry_out(
         self, effects: Sequence[Effect], answer: Callable[[Outcome], None] | None = None
     ) -> None:
         for effect in effects:
             match effect:
                 case SaveBooks():
-                    self._meters.save()
+                    self._save_books()
                 case SendDatagram(link_id, datagram):
                     self._lines.send(link_id, datagram)
-                case Persist(election_id, floors):
-                    self._journal.record(election_id, floors)
                 case Answer(outcome):
                     if answer is not None:
                         answer(outcome)
@@ -131,6 +179,6 @@ class Agent:
         if self._timer is not None:
             self._timer.cancel()
         self._lines.close()
-        self._meters.save()
+        self._save_books()
         self._meters.close()
         self._journal.close()

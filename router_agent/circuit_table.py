@@ -11,13 +11,12 @@ from enum import IntEnum
 
 from digitalgrid.limits import MAX_POWER_W
 from digitalgrid.model import NO_ELECTION_ID, CircuitGeneration, ElectionId, HopSnapshot
+from router_agent.promise import Promise, keep_newest
 
 GENERATIONS_KEPT = 2
 # Finished transactions that are still known, so that a repeat gets the same answer.
 FINISHED_KEPT = 1024
 MOST_GENERATIONS = 2**62
-# A stage this much delayed has lost its lease, its session and its election long before.
-MOST_TOMBSTONES = 20_000
 # Reservations are sums and products of floats that two programs computed.
 _SLACK = 1.0 + 1e-9
 
@@ -43,15 +42,7 @@ class Code(IntEnum):
     INVALID_HOP = 6
     LINK_DOWN = 7
     NOT_ATTEMPTED = 8
-
-
-def keep_newest(floors: dict[int, int], added: Mapping[int, int]) -> None:
-    """Take up tombstones; the oldest go when there are too many."""
-    for circuit_id, floor in added.items():
-        floors.pop(circuit_id, None)
-        floors[circuit_id] = floor
-    for circuit_id in list(floors)[: max(0, len(floors) - MOST_TOMBSTONES)]:
-        del floors[circuit_id]
+    NOT_DURABLE = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +67,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The answer to one mutation, and what it changed. Promises go to disk before the answer leaves."""
+    """The answer to one mutation, and what it changed."""
 
     operation: Operation
     txn_id: int
@@ -104,7 +95,6 @@ class _Answer:
     code: Code = Code.OK
     message: str = ""
     entries: tuple[Entry, ...] = ()
-    new_floors: dict[int, int] = field(default_factory=dict)
     added: tuple[HopSnapshot, ...] = ()
     removed: tuple[CircuitGeneration, ...] = ()
 
@@ -168,16 +158,35 @@ class CircuitTable:
         return True
 
     def apply(self, mutation: Mutation, now_ns: int) -> Outcome:
+        """Do what is asked, once :meth:`promised_by` is durable."""
         self.expire(now_ns)
-        refused = self._election_refusal(mutation)
-        if refused:
-            answer, new_election_id = refused, False
-        else:
-            new_election_id = mutation.election_id > self.highest_election_id
+        promise = self.promised_by(mutation)
+        answer = self._election_refusal(mutation)
+        if answer is None:
             self.highest_election_id = mutation.election_id
             self._holder = mutation.controller
             answer = self._perform(mutation, now_ns)
         self.version += bool(answer.added) or bool(answer.removed)
+        return self._outcome(mutation, answer, promise)
+
+    def promised_by(self, mutation: Mutation) -> Promise:
+        """Nothing where the mutation is going to be refused."""
+        if self._election_refusal(mutation):
+            return Promise()
+        higher = mutation.election_id > self.highest_election_id
+        withdraws = mutation.operation is Operation.WITHDRAW and _are_sane(mutation.circuits)
+        return Promise(
+            mutation.election_id if higher else None,
+            self._new_floors(mutation.circuits) if withdraws else {},
+        )
+
+    def not_durable(self, mutation: Mutation, message: str) -> Outcome:
+        """The answer where the promise could not be made: nothing was done, and it may be asked again."""
+        keys = [hop.key for hop in mutation.hops] or mutation.circuits
+        entries = tuple(Entry(key, Code.NOT_DURABLE) for key in keys)
+        return self._outcome(mutation, _Answer(Code.NOT_DURABLE, message, entries), Promise())
+
+    def _outcome(self, mutation: Mutation, answer: _Answer, promise: Promise) -> Outcome:
         return Outcome(
             operation=mutation.operation,
             txn_id=mutation.txn_id,
@@ -186,8 +195,8 @@ class CircuitTable:
             entries=answer.entries,
             table_version=self.version,
             highest_election_id=self.highest_election_id,
-            new_election_id=new_election_id,
-            new_floors=answer.new_floors,
+            new_election_id=promise.election_id is not None,
+            new_floors=promise.floors,
             added=answer.added,
             removed=answer.removed,
         )
@@ -208,7 +217,7 @@ class CircuitTable:
         return None
 
     def _perform(self, mutation: Mutation, now_ns: int) -> _Answer:
-        if not all(1 <= generation <= MOST_GENERATIONS for _, generation in mutation.circuits):
+        if not _are_sane(mutation.circuits):
             message = f"a generation must lie between 1 and {MOST_GENERATIONS}"
             entries = tuple(Entry(key, Code.INVALID_HOP, message) for key in mutation.circuits)
             return _Answer(Code.INVALID_HOP, message, entries)
@@ -280,18 +289,21 @@ class CircuitTable:
         return _Answer(entries=tuple(Entry(key, Code.OK) for key in circuits))
 
     def _withdraw(self, circuits: Sequence[CircuitGeneration]) -> _Answer:
-        floors: dict[int, int] = {}
-        for circuit_id, generation in circuits:
-            floor = max(floors.get(circuit_id, 0), generation + 1)
-            if floor > self._floors.get(circuit_id, 0):
-                floors[circuit_id] = floor
-        keep_newest(self._floors, floors)
+        keep_newest(self._floors, self._new_floors(circuits))
         # An older generation may carry the power that a newer one, given up, was to take over.
         removed = tuple(sorted(self._committed.keys() & set(circuits)))
         for key in removed:
             del self._committed[key]
         entries = tuple(Entry(key, Code.OK) for key in circuits)
-        return _Answer(entries=entries, new_floors=floors, removed=removed)
+        return _Answer(entries=entries, removed=removed)
+
+    def _new_floors(self, circuits: Sequence[CircuitGeneration]) -> dict[int, int]:
+        floors: dict[int, int] = {}
+        for circuit_id, generation in circuits:
+            floor = max(floors.get(circuit_id, 0), generation + 1)
+            if floor > self._floors.get(circuit_id, 0):
+                floors[circuit_id] = floor
+        return floors
 
     def _finish(self, txn_id: int, answer: _Answer) -> None:
         self._finished[txn_id] = answer
@@ -346,6 +358,10 @@ class CircuitTable:
             kept = ", ".join(str(key.generation) for key in sorted(held))
             return Code.INVALID_HOP, f"holds generations {kept} already; withdraw one first"
         return None
+
+
+def _are_sane(circuits: Sequence[CircuitGeneration]) -> bool:
+    return all(1 <= generation <= MOST_GENERATIONS for _, generation in circuits)
 
 
 def _all_ok(hops: Sequence[HopSnapshot]) -> tuple[Entry, ...]:

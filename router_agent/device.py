@@ -7,12 +7,7 @@ at once then: events that come together, as they do at a router that is late, ar
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from digitalgrid.model import (
-    NO_ELECTION_ID,
-    CircuitGeneration,
-    ElectionId,
-    RouterLsa,
-)
+from digitalgrid.model import NO_ELECTION_ID, CircuitGeneration, ElectionId, RouterLsa
 from digitalgrid.wire import DemandRecord, name_hash
 from router_agent.advertisement import advertisement
 from router_agent.circuit_table import CircuitTable, Code, Mutation, Operation, Outcome
@@ -21,7 +16,6 @@ from router_agent.effects import (
     Advertise,
     Answer,
     Effect,
-    Persist,
     Report,
     SaveBooks,
     SendDatagram,
@@ -110,17 +104,9 @@ class RouterDevice:
             self._send(line, [line.hello(now_ns)])
         return self._take_effects()
 
-    def greeted(self, controller: str, election_id: ElectionId) -> list[Effect]:
-        """The controller of that address says that it leads."""
-        if self.table.greet(controller, election_id):
-            self._effects.append(Persist(election_id))
-        return self._take_effects()
-
     def mutate(self, mutation: Mutation, now_ns: int) -> list[Effect]:
+        """What the table says is promised by it is durable by now."""
         outcome = self.table.apply(mutation, now_ns)
-        if outcome.new_election_id or outcome.new_floors:
-            election_id = mutation.election_id if outcome.new_election_id else None
-            self._effects.append(Persist(election_id, outcome.new_floors))
         if outcome.added or outcome.removed:
             self._change_flows(outcome, now_ns)
         self._effects.append(Answer(outcome))

@@ -1,9 +1,8 @@
 """What the device asks of the world around it; carried out in the order given."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from digitalgrid.model import ElectionId, RouterLsa
+from digitalgrid.model import RouterLsa
 from router_agent.circuit_table import Outcome
 from router_agent.sink import FlowStatus
 
@@ -19,14 +18,6 @@ class SendDatagram:
 
     link_id: str
     datagram: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Persist:
-    """Promises that must be durable before any effect that follows."""
-
-    election_id: ElectionId | None = None
-    floors: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,4 +41,4 @@ class Advertise:
     lsa: RouterLsa
 
 
-Effect = SaveBooks | SendDatagram | Persist | Answer | Report | Advertise
+Effect = SaveBooks | SendDatagram | Answer | Report | Advertise

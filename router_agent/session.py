@@ -59,7 +59,8 @@ class Router(Protocol):
 
     def mutate(self, mutation: Mutation, answer: Callable[[Outcome], None]) -> None: ...
 
-    def greeted(self, controller: str, election_id: ElectionId) -> None: ...
+    def greeted(self, controller: str, election_id: ElectionId) -> None:
+        """The controller of that address says that it leads. OSError where that cannot be kept durably."""
 
 
 class ControllerSession:
@@ -175,9 +176,14 @@ class ControllerSession:
     def _take_greeting(self, hello: pb.ControllerHello) -> None:
         """At the begin of the session, and when the controller's role changes."""
         leads = hello.role == pb.CONTROLLER_ROLE_LEADER
-        log.info("controller %s: %s", self._address, "leads" if leads else "stands by")
         if leads:
-            self._router.greeted(self._address, election_id_from_pb(hello.election_id))
+            try:
+                self._router.greeted(self._address, election_id_from_pb(hello.election_id))
+            except OSError as error:
+                # After a crash the one before would be obeyed again.
+                message = f"leads, but its election id cannot be kept: {error.strerror}"
+                raise SessionEnded(message) from error
+        log.info("controller %s: %s", self._address, "leads" if leads else "stands by")
 
     def _answer(self, outcome: Outcome) -> None:
         self._say(pb.RouterMessage(result=outcome_to_pb(outcome)))

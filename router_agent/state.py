@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from digitalgrid.model import NO_ELECTION_ID, ElectionId
-from router_agent.circuit_table import MOST_TOMBSTONES, keep_newest
 from router_agent.meters import ImageCodec, ImageError, RouterBooks, unpack_image
+from router_agent.promise import MOST_TOMBSTONES, keep_newest
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +27,7 @@ _INSTANCE, _BOOT, _ELECTION, _FLOOR = 1, 2, 3, 4
 
 # Sparse: only the pages that books fill are ever there.
 _SLOT_BYTES = 1 << 20
+_ROOM_STEP = 1 << 14
 _SLOT = struct.Struct("!QII")
 
 
@@ -164,7 +165,8 @@ class MeterFile:
         file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
         os.ftruncate(file, 2 * _SLOT_BYTES)
         self._map = mmap.mmap(file, 2 * _SLOT_BYTES)
-        os.close(file)
+        self._file = file
+        self._room = 0
         self._seq = 0
         self._codec: ImageCodec | None = None
 
@@ -190,11 +192,13 @@ class MeterFile:
         self.save()
 
     def save(self) -> None:
+        """OSError where the disk has no room for what is new; the image before stays."""
         if self._codec is None:
             raise StateError("there are no books to save; call keep() first")
         image = self._codec.pack()
         if len(image) > _SLOT_BYTES - _SLOT.size:
             raise StateError(f"books of {len(image)} bytes do not fit into {_SLOT_BYTES}")
+        self._make_room(_SLOT.size + len(image))
         self._seq += 1
         at = self._seq % 2 * _SLOT_BYTES
         start = at + _SLOT.size
@@ -203,6 +207,16 @@ class MeterFile:
 
     def close(self) -> None:
         self._map.close()
+        os.close(self._file)
+
+    def _make_room(self, size: int) -> None:
+        """Have the disk give all pages before they are written: on a full one, the kernel would kill who writes."""
+        if size <= self._room:
+            return
+        room = min(-(-size // _ROOM_STEP) * _ROOM_STEP, _SLOT_BYTES)
+        for slot in range(2):
+            os.posix_fallocate(self._file, slot * _SLOT_BYTES, room)
+        self._room = room
 
 
 def _pack(kind: int, first: int, second: int) -> bytes:

@@ -35,6 +35,8 @@ _CODES = {
     pb.RESULT_CODE_INVALID_HOP: ResultCode.INVALID_HOP,
     pb.RESULT_CODE_LINK_DOWN: ResultCode.LINK_DOWN,
     pb.RESULT_CODE_NOT_ATTEMPTED: ResultCode.NOT_ATTEMPTED,
+    # To the core it is the same: nothing was done, for no fault of what was asked. The message says why.
+    pb.RESULT_CODE_NOT_DURABLE: ResultCode.NOT_ATTEMPTED,
 }
 # Of what a router says of a refusal; it is stored, and shown to people.
 _LONGEST_MESSAGE = 500

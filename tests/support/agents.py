@@ -38,6 +38,8 @@ class TinyController(pb_grpc.SouthboundServiceServicer):
     """Remembers all that routers say; ``until`` waits for something among it."""
 
     def __init__(self) -> None:
+        # Said in greetings; none greets before any other.
+        self.elected = power_link_pb.ElectionId()
         self.sessions: dict[str, Session] = {}
         self._news = asyncio.Condition()
         self.port = 0
@@ -57,7 +59,9 @@ class TinyController(pb_grpc.SouthboundServiceServicer):
         session = Session((await context.read()).hello, context)
         self.sessions[session.hello.router_id] = session
         hello = pb.ControllerHello(
-            protocol_version=PROTOCOL_VERSION, role=pb.CONTROLLER_ROLE_LEADER
+            protocol_version=PROTOCOL_VERSION,
+            role=pb.CONTROLLER_ROLE_LEADER,
+            election_id=self.elected,
         )
         try:
             await context.write(pb.ControllerMessage(hello=hello))

@@ -15,7 +15,7 @@ from digitalgrid.model import CircuitGeneration, ElectionId, HopSnapshot
 from router_agent.circuit_table import Mutation, Operation, Outcome
 from router_agent.config import LinkConfig, LoadConfig, RouterConfig, SourceConfig
 from router_agent.device import RouterDevice
-from router_agent.effects import Advertise, Answer, Effect, Persist, Report, SaveBooks, SendDatagram
+from router_agent.effects import Advertise, Answer, Effect, Report, SaveBooks, SendDatagram
 from router_agent.meters import RouterBooks
 from router_agent.sink import FlowStatus
 
@@ -135,9 +135,6 @@ class DeviceNetwork:
             match effect:
                 case SendDatagram(link_id, datagram):
                     self._send(router_id, link_id, datagram)
-                case Persist(election_id, floors):
-                    node.election_id = election_id or node.election_id
-                    node.floors.update(floors)
                 case Answer(outcome):
                     node.answers.append(outcome)
                 case Report(status):
@@ -162,6 +159,9 @@ class DeviceNetwork:
 
     def mutate(self, router_id: str, mutation: Mutation) -> Outcome:
         node = self.nodes[router_id]
+        promise = node.device.table.promised_by(mutation)
+        node.election_id = promise.election_id or node.election_id
+        node.floors.update(promise.floors)
         self.carry_out(router_id, node.device.mutate(mutation, self.now_ns))
         return node.answers[-1]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from digitalgrid.model import NO_ELECTION_ID, CircuitGeneration, ElectionId
-from router_agent import circuit_table, state
+from router_agent import promise, state
 from router_agent.meters import ENDED_KEPT, ImageError, RouterBooks, unpack_image
 from router_agent.state import MeterFile, PromiseJournal, StateError
 
@@ -201,6 +201,27 @@ class TestMeterFile:
             meters.close()
         assert found == {0, 1}
 
+    def test_a_full_disk_is_an_error_and_leaves_the_image_before(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Writing a page of the map that the disk has no room for would be the end of the process."""
+        books = books_of(1)
+        meters = MeterFile(tmp_path)
+        meters.keep(books)
+        whole = (tmp_path / "meters").read_bytes()
+        for number in range(500):
+            books.begin_circuit(CircuitGeneration(number, 1))
+        with monkeypatch.context() as full:
+            full.setattr(os, "posix_fallocate", failing)
+            with pytest.raises(OSError):
+                meters.save()
+            assert (tmp_path / "meters").read_bytes() == whole
+        meters.save()
+        meters.close()
+        meters = MeterFile(tmp_path)
+        assert meters.load() == books
+        meters.close()
+
     def test_without_books_there_is_nothing_to_save(self, tmp_path: Path) -> None:
         meters = MeterFile(tmp_path)
         with pytest.raises(StateError, match="no books"):
@@ -245,7 +266,7 @@ class TestBooks:
 def test_tombstones_are_bounded_in_memory_and_on_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(circuit_table, "MOST_TOMBSTONES", 10)
+    monkeypatch.setattr(promise, "MOST_TOMBSTONES", 10)
     monkeypatch.setattr(state, "MOST_TOMBSTONES", 10)
     journal = PromiseJournal(tmp_path)
     for circuit_id in range(1, 101):

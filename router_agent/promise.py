@@ -1,0 +1,29 @@
+"""What a router must never forget, whatever becomes of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from digitalgrid.model import ElectionId
+
+# A stage this much delayed has lost its lease, its session and its election long before.
+MOST_TOMBSTONES = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """A higher election id, and tombstones, that must be durable before they are acted upon."""
+
+    election_id: ElectionId | None = None
+    floors: Mapping[int, int] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return self.election_id is not None or bool(self.floors)
+
+
+def keep_newest(floors: dict[int, int], added: Mapping[int, int]) -> None:
+    """Take up tombstones; the oldest go when there are too many."""
+    for circuit_id, floor in added.items():
+        floors.pop(circuit_id, None)
+        floors[circuit_id] = floor
+    for circuit_id in list(floors)[: max(0, len(floors) - MOST_TOMBSTONES)]:
+        del floors[circuit_id]
