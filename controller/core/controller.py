@@ -81,6 +81,7 @@ class Controller(Grid):
             self._programmer,
             self.book.next_admission_seq,
             self.book.persist,
+            self._effects.append,
         )
         self.read_back = ReadBack(
             self.book.live,

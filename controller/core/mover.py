@@ -11,6 +11,7 @@ from controller.core.circuit import (
     Generation,
     Phase,
 )
+from controller.core.effects import CircuitChanged, Effect
 from controller.core.grid_view import GridView, RouterView, change_of
 from controller.core.ledger import Ledger, load, source
 from controller.core.lsdb import LinkState
@@ -42,6 +43,7 @@ class Mover:
         programmer: Programmer,
         next_admission_seq: Callable[[], int],
         persist: Callable[[Circuit], None],
+        emit: Callable[[Effect], None],
     ) -> None:
         self._circuits = circuits
         self._ledger = ledger
@@ -49,6 +51,7 @@ class Mover:
         self._programmer = programmer
         self._next_admission_seq = next_admission_seq
         self._persist = persist
+        self._emit = emit
         self._retry_at_ns: int | None = None
         self._searched_ns = 0
         # Circuits that wait, and some that did; and those that stayed on a route which no longer fits.
@@ -118,6 +121,7 @@ class Mover:
         for circuit_id in self._leaving:
             if (left := self._circuits.get(circuit_id)) and left.state is CircuitState.ACTIVE:
                 left.apply(CircuitEvent.STARVED, _PATH_DOWN)
+                self._emit(CircuitChanged(circuit_id))
 
     def _go_on_moving(self, now_ns: int) -> None:
         """Some of those that a change concerns: the first to move must not wait until the last is decided."""

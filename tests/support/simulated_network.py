@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from controller.core.circuit import Circuit, CircuitState
 from controller.core.controller import Controller, CoreSettings
-from controller.core.effects import Persist, Send
+from controller.core.effects import CircuitChanged, Persist, Send
 from controller.core.invariants import broken_invariants
 from controller.core.messages import (
     CircuitStatus,
@@ -85,6 +85,8 @@ class SimulatedNetwork:
         # Given up by an operator: until they are read back they may run what is no longer booked.
         self.forgotten: set[str] = set()
         self.sent: list[tuple[str, ToRouter]] = []
+        # What watchers were told of.
+        self.changed: list[int] = []
         self.delivered_results: list[tuple[str, TransactionResult]] = []
         # What this says yes to never arrives: (router, message).
         self.loses: Callable[[str, ToRouter | FromRouter], bool] = lambda router_id, message: False
@@ -131,6 +133,8 @@ class SimulatedNetwork:
             elif isinstance(effect, Send) and effect.router_id in self.sessions:
                 self.sent.append((effect.router_id, effect.message))
                 self.sessions[effect.router_id].to_router.append(effect.message)
+            elif isinstance(effect, CircuitChanged):
+                self.changed.append(effect.circuit_id)
 
     def request(self, request: PowerRequest) -> list[Circuit]:
         return self.event(lambda core, now_ns: core.request(request, now_ns))

@@ -6,6 +6,7 @@ import pytest
 
 from controller.core.circuit import Circuit, CircuitState, Constraints
 from controller.core.messages import Operation, ResultCode, Stage, TransactionResult
+from controller.core.mover import MOST_AT_ONCE
 from controller.core.request import PowerRequest
 from digitalgrid.gridfile import loads_grid
 from tests.support.grids import diamond
@@ -37,6 +38,28 @@ def test_a_cut_line_moves_what_crosses_it_and_nothing_else(network):
     assert (crossing.state, path(crossing)) == (CircuitState.ACTIVE, ("r1", "r3", "r4"))
     assert (other.last_generation, path(other)) == (1, ("r1", "r2"))
     assert crossing.newest().admission_seq > other.newest().admission_seq
+    network.check()
+
+
+def test_where_a_cut_concerns_very_many_the_first_do_not_wait_for_the_last(network):
+    made = [active(network, 5e4) for _ in range(4 * MOST_AT_ONCE)]
+    crossing = [each for each in made if path(each) == ("r1", "r2", "r4")]
+    assert len(crossing) > 2 * MOST_AT_ONCE
+    network.changed.clear()
+    network.cut("r2-r4")
+    network.deliver_to_controller("r2")
+    moved = [each for each in crossing if each.state is CircuitState.REROUTING]
+    left = [each for each in crossing if each.state is CircuitState.DEGRADED]
+    # The older promise goes first, and watchers hear of those that it is not the turn of.
+    assert moved == crossing[:MOST_AT_ONCE]
+    assert left == crossing[MOST_AT_ONCE:]
+    assert set(network.changed) == {each.circuit_id for each in crossing}
+    for _ in range(len(crossing) // MOST_AT_ONCE + 1):
+        network.advance(MS)
+        network.deliver_all()
+    assert {(each.state, path(each)) for each in crossing} == {
+        (CircuitState.ACTIVE, ("r1", "r3", "r4"))
+    }
     network.check()
 
 
