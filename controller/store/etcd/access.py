@@ -23,7 +23,7 @@ from controller.store.etcd.lease import Lease
 from controller.store.etcd.mirror import Mirror
 from controller.store.etcd.operations import AUDIT_ENTRIES_KEPT
 from controller.store.etcd.parts import DEFAULT_LIMITS, chunks
-from controller.store.etcd.reading import present_revision
+from controller.store.etcd.reading import present
 from controller.store.etcd.term import Term, stand
 from controller.store.etcd.verification import findings
 from controller.store.protocol import StoreContents, StoreError
@@ -78,7 +78,7 @@ class EtcdAccess:
     def _everything(self) -> list[pb.KeyValue]:
         layout = self._layout
         with closing(EtcdClient(self._endpoints)) as client:
-            revision = present_revision(client, layout)
+            revision = present(client, layout).revision
             return list(client.pages(layout.start, layout.end, revision))
 
     def _fill(self, client: EtcdClient, lease: Lease, contents: StoreContents) -> None:

@@ -4,7 +4,7 @@ import logging
 
 from controller.store.etcd.client import EtcdClient
 from controller.store.etcd.layout import Layout
-from controller.store.etcd.reading import present_revision
+from controller.store.etcd.reading import present
 from controller.store.etcd.troubles import Troubles
 from controller.store.protocol import StoreError
 
@@ -31,11 +31,11 @@ class Compaction:
     def next_round(self) -> None:
         """Nothing depends on it, so what goes wrong is said, and left to the next round."""
         try:
-            present = present_revision(self._client, self._layout, _WITHIN_S)
-            if present > self._past:
+            revision = present(self._client, self._layout, _WITHIN_S).revision
+            if revision > self._past:
                 self._client.compact(self._past, _WITHIN_S)
                 _log.debug("etcd has compacted all before revision %d", self._past)
-                self._past = present
+                self._past = revision
             self._troubles.over()
         except StoreError as error:
             self._troubles.note(error)

@@ -11,7 +11,7 @@ from controller.store.etcd.compaction import COMPACT_EVERY_S, Compaction
 from controller.store.etcd.layout import Layout, LeaderValue
 from controller.store.etcd.mirror import KeyEvent, Mirror
 from controller.store.etcd.parts import DEFAULT_LIMITS, Limits
-from controller.store.etcd.reading import read_mirror
+from controller.store.etcd.reading import read_mirror, require_same_etcd
 from controller.store.etcd.store import EtcdStore
 from controller.store.etcd.term import Term
 from controller.store.etcd.troubles import Troubles
@@ -94,14 +94,14 @@ class EtcdMembership:
 
     def _follow(self, follower: Follower) -> None:
         """From reading everything until a term of one's own has ended, or changes were missed."""
-        mirror, revision = read_mirror(self._client, self._layout)
+        mirror, etcd = read_mirror(self._client, self._layout)
         self._troubles.over()
         follower.on_state(mirror.state())
         self._tell_leader(follower, mirror.leader(), again=True)
         if self._lead_if_elected(follower, mirror):
             return
-        self._campaign.tell(revision, mirror.leader_key is None)
-        with closing(self._revisions(revision + 1)) as revisions:
+        self._campaign.tell(etcd.revision, mirror.leader_key is None)
+        with closing(self._revisions(etcd)) as revisions:
             for revision, events in revisions:
                 change = mirror.take(events)
                 if change is not None:
@@ -111,10 +111,16 @@ class EtcdMembership:
                     return
                 self._campaign.tell(revision, mirror.leader_key is None)
 
-    def _revisions(self, revision: int) -> Generator[tuple[int, list[KeyEvent]], None, None]:
-        """Everything from a revision on, also where endpoints fail; Compacted where it is gone."""
+    def _revisions(
+        self, etcd: pb.ResponseHeader
+    ) -> Generator[tuple[int, list[KeyEvent]], None, None]:
+        """Everything after a revision, also where endpoints fail; Compacted where it is gone."""
+        revision = etcd.revision + 1
         while (watch := self._open_watch(revision)) is not None:
             try:
+                # A watch waits patiently for a future that another etcd may never have. One that is open already ends
+                # with the etcd that it is at.
+                require_same_etcd(self._client, self._layout, etcd, revision - 1)
                 for response in watch:
                     self._troubles.over()
                     for changed_at, events in groupby(response.events, _changed_at):

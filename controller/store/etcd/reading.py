@@ -3,17 +3,29 @@
 from collections.abc import Iterator
 
 from controller.store.etcd.client import EtcdClient
-from controller.store.etcd.layout import NO_PROGRESS, Layout, after
+from controller.store.etcd.layout import NO_PROGRESS, Layout, after, is_another_etcd
 from controller.store.etcd.mirror import Mirror
 from controller.store.etcd.term import without_meta
+from controller.store.etcd.watch import Compacted
 from controller.store.records_codec import without_cycle_search
 from digitalgrid.etcd.v3 import etcd_pb2 as pb
 
 
-def present_revision(client: EtcdClient, layout: Layout, timeout_s: float = 5.0) -> int:
-    """The newest that a majority has."""
-    revision: int = client.range(pb.RangeRequest(key=layout.meta), timeout_s).header.revision
-    return revision
+def present(client: EtcdClient, layout: Layout, timeout_s: float = 5.0) -> pb.ResponseHeader:
+    """Which etcd it is, and the newest revision that a majority of it has."""
+    return client.range(pb.RangeRequest(key=layout.meta), timeout_s).header
+
+
+def require_same_etcd(
+    client: EtcdClient, layout: Layout, before: pb.ResponseHeader, revision: int
+) -> None:
+    """Compacted where there is no way on from a revision that was read before."""
+    now = present(client, layout)
+    if is_another_etcd(before.cluster_id, before.raft_term, now) or now.revision < revision:
+        raise Compacted(
+            f"etcd was set up anew or set back: it is at revision {now.revision}, and {revision}"
+            " was read of it before"
+        )
 
 
 def keys_without_audit(client: EtcdClient, layout: Layout, revision: int) -> Iterator[pb.KeyValue]:
@@ -21,12 +33,12 @@ def keys_without_audit(client: EtcdClient, layout: Layout, revision: int) -> Ite
     yield from client.pages(after(layout.audit), layout.end, revision)
 
 
-def read_mirror(client: EtcdClient, layout: Layout) -> tuple[Mirror, int]:
-    """The state, and the revision that it is of."""
-    revision = present_revision(client, layout)
+def read_mirror(client: EtcdClient, layout: Layout) -> tuple[Mirror, pb.ResponseHeader]:
+    """The state, and the etcd and revision that it is of."""
+    header = present(client, layout)
     mirror = Mirror(layout)
     with without_cycle_search():
-        mirror.take((True, kv) for kv in keys_without_audit(client, layout, revision))
+        mirror.take((True, kv) for kv in keys_without_audit(client, layout, header.revision))
     if mirror.meta is None and mirror.progress != NO_PROGRESS:
         raise without_meta(layout)
-    return mirror, revision
+    return mirror, header

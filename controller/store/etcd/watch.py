@@ -17,7 +17,7 @@ _SILENCE_S = 1.2
 
 
 class Compacted(StoreError):
-    """The revisions that the watch was to tell are gone; what is there must be read anew."""
+    """The revisions that the watch was to tell are gone, or never were; what is there must be read anew."""
 
 
 class WatchStream:

@@ -12,7 +12,7 @@ from controller.store.etcd.layout import ABSENT, Layout, LeaderValue, created_at
 from controller.store.etcd.lease import Lease
 from controller.store.etcd.membership import EtcdMembership
 from controller.store.etcd.parts import DEFAULT_LIMITS, Limits
-from controller.store.etcd.reading import present_revision, read_mirror
+from controller.store.etcd.reading import present, read_mirror
 from controller.store.etcd.term import Term, stand
 from controller.store.protocol import Leader, Store, StoreError
 from digitalgrid.etcd.v3 import etcd_pb2 as pb
@@ -189,7 +189,7 @@ class Cluster:
 
     def compact(self) -> None:
         """Up to the present."""
-        self.client.compact(present_revision(self.client, self.layout))
+        self.client.compact(present(self.client, self.layout).revision)
 
     def close(self) -> None:
         for member in self._members:

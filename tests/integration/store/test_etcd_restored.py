@@ -62,3 +62,21 @@ def test_whoever_has_followed_outranks_it_also_if_etcd_looks_as_before(
     store = member.term(5)
     assert store.election_id > seen
     assert [each.circuit_id for each in store.load().circuits] == [1]
+
+
+def test_a_standby_follows_on_in_an_etcd_that_was_set_back(
+    cluster: Cluster, etcd: EtcdCluster, tmp_path: Path
+) -> None:
+    _, leader = cluster.join("a")
+    writer = Writer(leader.term())
+    writer.write(change(1))
+    etcd.snapshot(tmp_path / "snapshot.db")
+    _, standby = cluster.join("b")
+    for number in range(2, 30):
+        writer.write(change(number))
+    standby.wait(lambda: 29 in standby.circuits, "all changes")
+
+    etcd.restore(tmp_path / "snapshot.db")
+
+    standby.wait(lambda: set(standby.circuits) == {1}, "the state as it is now")
+    assert standby.events.count("state") == 2

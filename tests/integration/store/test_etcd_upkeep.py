@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from controller.store.etcd.client import EtcdFull
-from controller.store.etcd.reading import present_revision
+from controller.store.etcd.reading import present
 from controller.store.etcd.watch import Compacted
 from controller.store.protocol import LeadershipLost
 from digitalgrid.etcd.v3 import etcd_pb2 as pb
@@ -67,7 +67,7 @@ def test_a_full_etcd_says_what_to_do_and_whoever_led_is_back_when_it_is_done(
     assert "alarm disarm" in str(error)
     with pytest.raises(EtcdFull, match="etcdctl defrag"):
         cluster.client.grant(5)
-    small_etcd.make_room(present_revision(cluster.client, cluster.layout))
+    small_etcd.make_room(present(cluster.client, cluster.layout).revision)
     again = Writer(member.term(2))
     again.write(change(3))
     assert {each.circuit_id for each in cluster.read_state().circuits} >= {1, 3}
