@@ -1,5 +1,6 @@
 """Protobuf messages <-> the core's values. What clients send is checked here as far as it needs no network."""
 
+import uuid
 from collections.abc import Sequence
 
 from google.rpc.code_pb2 import Code
@@ -17,13 +18,19 @@ MOST_IDS = 1024
 _STATES = {state: pb.CircuitState.Value(f"CIRCUIT_STATE_{state.name}") for state in CircuitState}
 
 
-def request_from_pb(message: pb.PowerRequest, request_id: str) -> PowerRequest:
-    """Raises Refusal for what no network could mean. ``request_id`` stands in where the client gave none."""
+def give_id(message: pb.PowerRequest | pb.DispatchRequest) -> None:
+    """One that nobody else has, where the client gave none. A handler that is run again finds it there."""
+    if not message.request_id:
+        message.request_id = str(uuid.uuid4())
+
+
+def request_from_pb(message: pb.PowerRequest) -> PowerRequest:
+    """Raises Refusal for what no network could mean."""
     check_ids("request_id", [message.request_id])
     check_ids("sink_id", [message.sink_id])
     check_ids("source_ids", message.source_ids)
     return PowerRequest(
-        request_id=message.request_id or request_id,
+        request_id=message.request_id,
         sink_id=message.sink_id,
         power_w=message.power_w,
         source_ids=tuple(dict.fromkeys(message.source_ids)),

@@ -1,6 +1,5 @@
 """OptimisationService: dispatch of many loads at once, and re-optimisation of the circuits that stand."""
 
-import uuid
 from dataclasses import replace
 
 import grpc
@@ -11,7 +10,13 @@ from controller.core.dispatching import LoadOutcome
 from controller.core.errors import invalid
 from controller.core.reoptimising import Move, ReoptimiseLimits
 from controller.core.request import PowerRequest
-from controller.northbound.codec import check_ids, circuit_to_pb, computed_to_pb, refused_to_pb
+from controller.northbound.codec import (
+    check_ids,
+    circuit_to_pb,
+    computed_to_pb,
+    give_id,
+    refused_to_pb,
+)
 from controller.optimiser import Dispatched, Optimiser, Reoptimised
 from controller.routing.dispatch import Prices
 from digitalgrid.v1 import northbound_pb2 as pb
@@ -27,6 +32,7 @@ class OptimisationService(OptimisationServiceServicer):
     async def Dispatch(  # noqa: N802
         self, request: pb.DispatchRequest, context: grpc.aio.ServicerContext
     ) -> pb.DispatchResponse:
+        give_id(request)
         order = _order(request)
         done = await self._optimiser.dispatch(order, dry_run=request.dry_run)
         return _dispatched_to_pb(order, done)
@@ -44,7 +50,7 @@ def _order(message: pb.DispatchRequest) -> DispatchOrder:
     check_ids("demands", [demand.load_id for demand in message.demands])
     check_ids("source_ids", message.source_ids)
     return DispatchOrder(
-        message.request_id or str(uuid.uuid4()),
+        message.request_id,
         tuple(
             Demand(demand.load_id, demand.power_w if demand.HasField("power_w") else None)
             for demand in message.demands

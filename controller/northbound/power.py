@@ -1,7 +1,6 @@
 """PowerService: what clients ask of the controller. A reply to a change waits until it is durable."""
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator, Sequence
 
 import grpc
@@ -15,11 +14,12 @@ from controller.northbound.codec import (
     circuit_to_pb,
     computed_to_pb,
     disjointness_from_pb,
+    give_id,
     refused_to_pb,
     request_from_pb,
 )
 from controller.northbound.gathering import MOST_TOGETHER, Gathering
-from controller.runtime import Runtime
+from controller.runtime import Runtime, StoreFailed
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import PowerServiceServicer
 
@@ -37,7 +37,8 @@ class PowerService(PowerServiceServicer):
         self, request: pb.RequestPowerRequest, context: grpc.aio.ServicerContext
     ) -> pb.RequestPowerResponse:
         message = _power_request(request)
-        asked = request_from_pb(message, request_id=_id_of(message))
+        give_id(message)
+        asked = request_from_pb(message)
         circuits = await self._gathering.admit(asked)
         return pb.RequestPowerResponse(
             request_id=circuits[0].request_id, circuits=map(circuit_to_pb, circuits)
@@ -52,11 +53,24 @@ class PowerService(PowerServiceServicer):
                 "BATCH_TOO_LARGE",
                 f"{len(request.requests)} requests in one batch; {MOST_REQUESTS} is the most",
             )
+        for each in request.requests:
+            give_id(each)
+        core = self._runtime.controller
         decisions: list[list[Circuit] | Refusal] = []
         for first in range(0, len(request.requests), MOST_TOGETHER):
-            decisions += self._admit_some(request.requests[first : first + MOST_TOGETHER])
+            try:
+                decisions += self._admit_some(request.requests[first : first + MOST_TOGETHER])
+            except Refusal as refusal:
+                if not first:
+                    raise
+                # What was decided before stands, and the client must hear of it.
+                decisions += [refusal] * (len(request.requests) - first)
+                break
             # A long batch must not keep the news of a dead line waiting.
             await asyncio.sleep(0)
+        if self._runtime.core is not core:
+            # A later term knows nothing of what this one may not have stored.
+            raise StoreFailed("the lead was lost")
         await self._runtime.durable()
         return pb.BatchRequestPowerResponse(
             outcomes=[
@@ -68,14 +82,14 @@ class PowerService(PowerServiceServicer):
     async def ComputePower(  # noqa: N802
         self, request: pb.ComputePowerRequest, context: grpc.aio.ServicerContext
     ) -> pb.ComputePowerResponse:
-        asked = request_from_pb(_power_request(request), request_id="")
+        asked = request_from_pb(_power_request(request))
         routes = self._runtime.handle(lambda core, now_ns: core.compute(asked, now_ns))
         return pb.ComputePowerResponse(circuits=[computed_to_pb(asked, each) for each in routes])
 
     async def ComputePaths(  # noqa: N802
         self, request: pb.ComputePathsRequest, context: grpc.aio.ServicerContext
     ) -> pb.ComputePathsResponse:
-        asked = request_from_pb(_power_request(request), request_id="")
+        asked = request_from_pb(_power_request(request))
         kind = disjointness_from_pb(request.disjointness)
         if kind is not None:
             pair = self._runtime.handle(lambda core, now_ns: core.disjoint(asked, kind, now_ns))
@@ -142,17 +156,12 @@ class PowerService(PowerServiceServicer):
         asked = []
         for message in messages:
             try:
-                asked.append(request_from_pb(message, request_id=_id_of(message)))
+                asked.append(request_from_pb(message))
                 decisions.append([])
             except Refusal as refusal:
                 decisions.append(refusal)
         decided = iter(self._runtime.handle(lambda core, now_ns: core.request_batch(asked, now_ns)))
         return [each if isinstance(each, Refusal) else next(decided) for each in decisions]
-
-
-def _id_of(message: pb.PowerRequest) -> str:
-    """The client's, or one that nobody else has."""
-    return message.request_id or str(uuid.uuid4())
 
 
 def _power_request(

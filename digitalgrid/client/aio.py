@@ -79,7 +79,9 @@ class AsyncPowerClient:
         return answer
 
     async def dispatch(self, request: pb.DispatchRequest) -> pb.DispatchResponse:
-        answer: pb.DispatchResponse = await self._call(lambda to: to.optimisation.Dispatch, request)
+        answer: pb.DispatchResponse = await self._call(
+            lambda to: to.optimisation.Dispatch, with_request_id(request)
+        )
         return answer
 
     async def reoptimise(self, request: pb.ReoptimiseRequest) -> pb.ReoptimiseResponse:

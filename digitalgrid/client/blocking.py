@@ -89,7 +89,9 @@ class PowerClient:
 
     def dispatch(self, request: pb.DispatchRequest) -> pb.DispatchResponse:
         """Many loads at once; what was refused of them stands in the outcomes."""
-        answer: pb.DispatchResponse = self._call(lambda to: to.optimisation.Dispatch, request)
+        answer: pb.DispatchResponse = self._call(
+            lambda to: to.optimisation.Dispatch, with_request_id(request)
+        )
         return answer
 
     def reoptimise(self, request: pb.ReoptimiseRequest) -> pb.ReoptimiseResponse:

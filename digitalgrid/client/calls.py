@@ -8,7 +8,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 
@@ -80,6 +80,10 @@ _CONNECTION = (
 )
 
 
+# What reserves anew each time that it is asked for without an id.
+_Reserving = TypeVar("_Reserving", pb.PowerRequest, pb.DispatchRequest)
+
+
 def who_asks() -> tuple[tuple[str, str], ...]:
     """Metadata of every call, for the controller's audit log: the user and the program."""
     try:
@@ -92,11 +96,11 @@ def who_asks() -> tuple[tuple[str, str], ...]:
     return (("digitalgrid-client", said.encode("ascii", "replace").decode()),)
 
 
-def with_request_id(request: pb.PowerRequest) -> pb.PowerRequest:
+def with_request_id(request: _Reserving) -> _Reserving:
     """The same with an id, so that a repeated call is known to be one."""
     if request.request_id:
         return request
-    known = pb.PowerRequest(request_id=str(uuid.uuid4()))
+    known = type(request)(request_id=str(uuid.uuid4()))
     known.MergeFrom(request)
     return known
 

@@ -155,6 +155,25 @@ def test_a_broken_call_is_retried_with_the_same_request_id(
     assert len(ids) == 1 and ids != {""}
 
 
+def test_a_broken_dispatch_is_retried_with_an_id_though_it_was_given_none(controller: Any) -> None:
+    controller.answers = {"Dispatch": pb.DispatchResponse()}
+
+    async def dispatch() -> None:
+        async with AsyncPowerClient(controller.server) as client:
+            await client.dispatch(pb.DispatchRequest(dry_run=True))
+
+    controller.outages = 2
+    with PowerClient(controller.server) as client:
+        client.dispatch(pb.DispatchRequest(dry_run=True))
+    controller.outages = 2
+    asyncio.run(dispatch())
+    assert len(controller.requests) == 6
+    assert all(request.dry_run for request in controller.requests)
+    for three in (controller.requests[:3], controller.requests[3:]):
+        ids = {request.request_id for request in three}
+        assert len(ids) == 1 and ids != {""}
+
+
 def test_a_change_waits_for_a_circuit_that_is_on_the_move(
     controller: Any, make_circuit: Any
 ) -> None:

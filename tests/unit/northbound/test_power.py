@@ -5,7 +5,11 @@ import logging
 
 import grpc
 import pytest
+from google.rpc.code_pb2 import Code
 
+from controller.core.errors import Refusal, RefusalCode
+from controller.northbound.codec import give_id
+from controller.northbound.gathering import MOST_TOGETHER
 from digitalgrid.client import RequestRefused, power_request
 from digitalgrid.v1 import northbound_pb2 as pb
 from tests.support.northbound import in_loop, northbound, until
@@ -155,6 +159,58 @@ async def test_a_batch_decides_each_request_by_itself_and_in_order():
         assert "nowhere" in outcomes[1].message
         assert [len(outcome.circuits) for outcome in outcomes] == [1, 0, 1, 0]
         api.reserved()
+
+
+@in_loop
+async def test_what_a_batch_has_decided_stands_when_the_lead_is_lost_in_its_middle():
+    """Not even a client that gave no ids is served twice."""
+    async with northbound() as api:
+        decide, decided = api.runtime.handle, []
+
+        def handle(event):
+            if len(decided) == 1:
+                # As if the lead had been lost and taken again.
+                decided.append(None)
+                raise Refusal(RefusalCode.UNAVAILABLE, "NO_LEADER", "no controller leads just now")
+            decided.append(decide(event))
+            return decided[-1]
+
+        api.runtime.handle = handle
+        requests = [pb.PowerRequest(sink_id="town", power_w=1e3)] * (2 * MOST_TOGETHER + 3)
+        answer = await api.power.BatchRequestPower(pb.BatchRequestPowerRequest(requests=requests))
+        codes = [each.code for each in answer.outcomes]
+        assert codes[:MOST_TOGETHER] == [Code.OK] * MOST_TOGETHER
+        assert codes[MOST_TOGETHER:] == [Code.UNAVAILABLE] * (MOST_TOGETHER + 3)
+        assert {each.reason for each in answer.outcomes[MOST_TOGETHER:]} == {"NO_LEADER"}
+        assert len({each.request_id for each in answer.outcomes}) == len(requests)
+        assert len((await api.client.list_circuits()).circuits) == MOST_TOGETHER
+
+
+@in_loop
+@pytest.mark.parametrize("method", ["RequestPower", "BatchRequestPower", "Dispatch"])
+async def test_a_call_without_ids_that_the_server_begins_anew_keeps_its_ids(method, monkeypatch):
+    """Whatever the first attempt may have done, the second is known to be the same."""
+    attempts = []
+
+    def fail_once(message):
+        give_id(message)
+        attempts.append(message.request_id)
+        if len(attempts) == 1:
+            raise Refusal(RefusalCode.UNAVAILABLE, "NO_LEADER", "no controller leads just now")
+
+    monkeypatch.setattr("controller.northbound.power.give_id", fail_once)
+    monkeypatch.setattr("controller.northbound.optimisation.give_id", fail_once)
+    async with northbound() as api:
+        asked = pb.PowerRequest(sink_id="town", power_w=1e6)
+        if method == "RequestPower":
+            answer = await api.power.RequestPower(pb.RequestPowerRequest(request=asked))
+        elif method == "BatchRequestPower":
+            batch = pb.BatchRequestPowerRequest(requests=[asked])
+            answer = (await api.power.BatchRequestPower(batch)).outcomes[0]
+        else:
+            wanted = pb.DispatchRequest(demands=[pb.Demand(load_id="town", power_w=1e6)])
+            answer = await api.optimisation.Dispatch(wanted)
+        assert attempts == [answer.request_id] * 2
 
 
 @in_loop
