@@ -19,6 +19,7 @@ from controller.core.records import AuditEntry, CircuitRecord, Counters
 from controller.store.protocol import StoreError
 from controller.store.records_codec import decode
 from digitalgrid.etcd.v3 import etcd_pb2 as pb
+from digitalgrid.model import ElectionId
 
 SCHEMA_VERSION = 1
 # etcd's create_revision of a key that is not there.
@@ -36,6 +37,11 @@ class Meta(msgspec.Struct, frozen=True):
     epoch: int
     cluster_id: int = 0
     raft_term: int = 0
+
+    @property
+    def election_id(self) -> ElectionId:
+        """That of the last term."""
+        return ElectionId(self.generation, self.epoch)
 
 
 class LeaderValue(msgspec.Struct, frozen=True):
@@ -160,8 +166,7 @@ def read_json(key: bytes, value: bytes, kind: type[_T]) -> _T:
         return msgspec.json.decode(value, type=kind)
     except msgspec.MsgspecError as error:
         raise StoreError(
-            f"etcd {key.decode()}: damaged ({error}); nothing was changed: restore a backup, or"
-            " delete all under the prefix to start empty"
+            f"etcd {key.decode()}: damaged ({error}); nothing was changed: restore a backup"
         ) from error
 
 

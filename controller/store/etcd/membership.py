@@ -95,6 +95,13 @@ class EtcdMembership:
     def _follow(self, follower: Follower) -> None:
         """From reading everything until a term of one's own has ended, or changes were missed."""
         mirror, etcd = read_mirror(self._client, self._layout)
+        if mirror.meta is None and self._seen_id != NO_ELECTION_ID:
+            # Who leads an empty store withdraws every circuit that routers run.
+            raise StoreError(
+                f"etcd {self._layout.prefix}: is empty, but was not before, so this controller does"
+                " not lead there; circuits run on. Restore etcd's snapshot, or fill the prefix by"
+                " `dgc store import`. To begin anew, and end all circuits, restart all controllers"
+            )
         self._troubles.over()
         follower.on_state(mirror.state())
         self._tell_leader(follower, mirror.leader(), again=True)
@@ -148,12 +155,11 @@ class EtcdMembership:
 
     def _lead_if_elected(self, follower: Follower, mirror: Mirror) -> bool:
         """Serve the term, if the leader's key has been put with the lease of this member. Whether it has."""
+        if mirror.meta is not None:
+            self._seen_id = max(self._seen_id, mirror.meta.election_id)
         key = mirror.leader_key
         lease = self._campaign.take(key.lease_id) if key is not None else None
         if key is None or lease is None:
-            leader = mirror.leader()
-            if leader is not None:
-                self._seen_id = max(self._seen_id, leader.election_id)
             return False
         term = Term(self._client, self._layout, lease, key.token, self._limits)
         store = EtcdStore(self._layout, term, self._limits)

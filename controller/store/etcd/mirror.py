@@ -84,8 +84,8 @@ class Mirror:
     def _take_figures(self, is_put: bool, kv: pb.KeyValue) -> None:
         if not is_put:
             raise StoreError(
-                f"etcd {kv.key.decode()}: was deleted while the store is in use; put it back from a"
-                " backup, or delete all under the prefix to start empty"
+                f"etcd {kv.key.decode()}: was deleted while the store is in use; stop all controllers,"
+                " then restore etcd's snapshot, or empty the prefix and fill it by `dgc store import`"
             )
         if kv.key == self._layout.counters:
             self.progress = read_json(kv.key, kv.value, Progress)

@@ -44,10 +44,7 @@ class EtcdStore:
 
     def take_over(self, mirror: Mirror, seen: ElectionId) -> None:
         """Begin the term with what was followed until then, above the highest election id that was."""
-        if self._term.claim(seen) != mirror.progress:
-            raise StoreError(
-                f"etcd {self._layout.prefix}: there is more than was followed; reading all of it anew"
-            )
+        self._term.claim(mirror.progress, seen)
         self._state = replace(mirror.state(), epoch=self.election_id.low)
 
     def load(self) -> StoredState:

@@ -58,13 +58,18 @@ class Term:
     def election_id(self) -> ElectionId:
         return ElectionId(self._generation, self._token)
 
-    def claim(self, seen: ElectionId = NO_ELECTION_ID) -> Progress:
-        """Take over from the term before, and carry out what it had decided. Returns how far it had come.
+    def claim(self, followed: Progress | None = None, seen: ElectionId = NO_ELECTION_ID) -> None:
+        """Take over from the term before, and carry out what it had decided; StoreError, with nothing written, if that
+        had not come exactly as far as was followed.
 
         ``seen`` is the highest election id that is known otherwise; the one of this term will be higher.
         """
         meta, parts, header = self._look()
-        inherited = self._progress
+        if followed not in (None, self._progress):
+            raise StoreError(
+                f"etcd {self._layout.prefix}: holds something else than was followed; reading all of"
+                " it anew"
+            )
         self._generation = meta.generation
         set_back = (
             meta.epoch >= self._token
@@ -80,7 +85,6 @@ class Term:
         value = msgspec.json.encode(claimed)
         self.write([Put(self._layout.meta, value)])
         self._settle(parts)
-        return inherited
 
     def write(self, ops: Sequence[Op], counters: Counters | None = None) -> None:
         """Durable when it returns. LeadershipLost where it may not be: then only the store knows."""

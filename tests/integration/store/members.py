@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from controller.core.records import CircuitRecord, Counters, StateChange, StoredState
 from controller.store.etcd.client import EtcdClient
 from controller.store.etcd.compaction import COMPACT_EVERY_S
@@ -202,3 +204,14 @@ class Cluster:
 def change(*circuit_ids: int, power_w: float = 1.0, next_audit_seq: int = 1) -> StateChange:
     records = tuple(circuit_record(each, power_w) for each in circuit_ids)
     return StateChange(records, Counters(max(circuit_ids) + 1, 1, next_audit_seq))
+
+
+def wait_logged(caplog: pytest.LogCaptureFixture, text: str) -> None:
+    wait_until(lambda: text in caplog.text, f"that somebody logs {text!r}")
+
+
+def wait_until(true: Callable[[], bool], what: str) -> None:
+    deadline_s = time.monotonic() + WAIT_S
+    while not true():
+        assert time.monotonic() < deadline_s, f"not within {WAIT_S} s: {what}"
+        time.sleep(0.02)

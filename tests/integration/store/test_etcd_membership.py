@@ -9,7 +9,15 @@ import pytest
 from controller.core.records import Counters, StateChange
 from controller.store.etcd.parts import Limits
 from controller.store.protocol import LeadershipLost, StoreError
-from tests.integration.store.members import TTL_S, WAIT_S, Cluster, Recorder, Writer, change
+from tests.integration.store.members import (
+    TTL_S,
+    WAIT_S,
+    Cluster,
+    Recorder,
+    Writer,
+    change,
+    wait_logged,
+)
 from tests.support.etcd_cluster import EtcdCluster
 from tests.support.records import audit_entry
 
@@ -240,13 +248,6 @@ def test_leaving_ends_all_threads_also_when_etcd_is_gone(own_etcd: EtcdCluster, 
     assert time.monotonic() - left_at_s < WAIT_S / 2
     ours = [each.name for each in threading.enumerate() if each.name.startswith("etcd-")]
     assert ours == []
-
-
-def wait_logged(caplog: pytest.LogCaptureFixture, text: str) -> None:
-    deadline_s = time.monotonic() + WAIT_S
-    while text not in caplog.text:
-        assert time.monotonic() < deadline_s, f"nobody logs {text!r}"
-        time.sleep(0.02)
 
 
 class Clumsy(Recorder):

@@ -1,11 +1,27 @@
 """An etcd that was set back to a snapshot, or begun anew, while controllers have seen more."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.integration.store.members import Cluster, Recorder, Writer, change
+from controller.store.etcd.access import EtcdAccess
+from controller.store.etcd.layout import ABSENT, LeaderValue, created_at
+from controller.store.etcd.lease import Lease
+from controller.store.etcd.parts import DEFAULT_LIMITS
+from controller.store.etcd.reading import read_mirror
+from controller.store.etcd.term import Term, stand
+from controller.store.protocol import StoreError
+from tests.integration.store.members import (
+    TTL_S,
+    Cluster,
+    Recorder,
+    Writer,
+    change,
+    wait_logged,
+    wait_until,
+)
 from tests.support.etcd_cluster import EtcdCluster, require_etcd
 
 
@@ -80,3 +96,59 @@ def test_a_standby_follows_on_in_an_etcd_that_was_set_back(
 
     standby.wait(lambda: set(standby.circuits) == {1}, "the state as it is now")
     assert standby.events.count("state") == 2
+
+
+def test_who_knows_better_does_not_lead_an_empty_etcd(
+    cluster: Cluster, etcd: EtcdCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, leader = cluster.join("a")
+    Writer(leader.term()).write(change(1))
+    _, standby = cluster.join("b")
+    standby.wait(lambda: 1 in standby.circuits, "the state")
+    contents = EtcdAccess(cluster.endpoints, cluster.prefix).read()
+
+    etcd.wipe()
+
+    wait_logged(caplog, "is empty, but was not before")
+    assert "`dgc store import`" in caplog.text
+    time.sleep(2 * TTL_S)
+    assert cluster.contents() == {}
+    assert len(leader.terms) == 1
+    assert set(standby.circuits) == {1}
+    assert standby.terms == []
+    # What they wait for.
+    EtcdAccess(cluster.endpoints, cluster.prefix).fill(contents)
+    wait_until(lambda: len(leader.terms) + len(standby.terms) == 2, "that one leads")
+    store = leader.terms[1] if len(leader.terms) > 1 else standby.terms[0]
+    assert store.election_id > leader.terms[0].election_id
+    assert [each.circuit_id for each in store.load().circuits] == [1]
+
+
+def test_who_was_started_anew_leads_an_empty_etcd(cluster: Cluster, etcd: EtcdCluster) -> None:
+    membership, member = cluster.join("a")
+    Writer(member.term()).write(change(1))
+    membership.leave()
+
+    etcd.wipe()
+    _, started_anew = cluster.join("a")
+
+    assert started_anew.term().load().circuits == ()
+
+
+def test_an_etcd_that_was_emptied_while_it_was_stood_for_is_not_claimed(cluster: Cluster) -> None:
+    term = cluster.claimed_term()
+    term.lease.release()
+    mirror, _ = read_mirror(cluster.client, cluster.layout)
+    cluster.delete(cluster.layout.meta)
+    cluster.delete(cluster.layout.counters)
+    lease = Lease(cluster.client, TTL_S)
+    nobody = created_at(cluster.layout.leader, ABSENT)
+    leader = stand(cluster.client, cluster.layout, LeaderValue("term", "term:1"), lease.id, nobody)
+    assert leader is not None
+    successor = Term(cluster.client, cluster.layout, lease, leader.create_revision, DEFAULT_LIMITS)
+
+    with pytest.raises(StoreError, match="something else than was followed"):
+        successor.claim(mirror.progress)
+
+    assert list(cluster.contents()) == [cluster.layout.leader]
+    lease.release()

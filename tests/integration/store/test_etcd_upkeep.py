@@ -35,8 +35,8 @@ def test_a_leader_that_writes_for_ever_does_not_fill_etcd(
     cluster: Cluster, small_etcd: EtcdCluster
 ) -> None:
     _, member = cluster.join(compact_every_s=0.2)
-    _, follower = cluster.join("b")
     writer = Writer(member.term())
+    _, follower = cluster.join("b")
     circuits = range(1, 90)
 
     for round_number in range(1, ROUNDS + 1):
