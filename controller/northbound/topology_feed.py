@@ -30,7 +30,7 @@ class TopologyFeed:
         self._whole = pb.WatchTopologyResponse()
         self._changes = pb.WatchTopologyResponse()
         self._changed = asyncio.Event()
-        # What keeps the feed from looking, if anything does.
+        # What kept the newest look from seeing anything, if anything did.
         self._refusal: Refusal | None = None
 
     async def watch(self, *, changes_only: bool) -> AsyncGenerator[pb.WatchTopologyResponse]:
@@ -57,8 +57,11 @@ class TopologyFeed:
             self._runtime.topology_listeners.add(self._note)
             # Reservations are part of the view, and change with the circuits that hold them.
             self._runtime.circuit_listeners.add(self._note_circuit)
-        elif self._pending is not None:
+        elif self._pending is not None or self._refusal is not None:
+            # One that is slow may not have heard of an old refusal yet; it is none to who comes now.
             self._look()
+            if self._refusal is not None:
+                raise self._refusal
         self._watchers += 1
 
     def _leave(self) -> None:
@@ -93,6 +96,7 @@ class TopologyFeed:
 
     def _take(self, topology: pb.Topology) -> None:
         self._looked_at_s = monotonic()
+        self._refusal = None
         if topology == self._whole.topology and self._version:
             return
         self._changes = _changes(self._whole.topology, topology)

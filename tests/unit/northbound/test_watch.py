@@ -5,6 +5,8 @@ import asyncio
 import grpc
 import pytest
 
+from controller.core.errors import Refusal
+from controller.core.records import Counters, StoredState
 from controller.northbound.circuit_feed import circuit_events
 from controller.northbound.topology_codec import topology_to_pb
 from controller.northbound.topology_feed import TopologyFeed
@@ -12,6 +14,7 @@ from controller.store.protocol import LeadershipLost
 from digitalgrid.client import power_request
 from digitalgrid.client.topology_view import TopologyView
 from digitalgrid.v1 import northbound_pb2 as pb
+from tests.support.attached_grid import MemoryStore
 from tests.support.northbound import Northbound, in_loop, northbound, until
 
 
@@ -136,6 +139,29 @@ async def test_a_watch_of_a_controller_that_knows_nothing_any_more_ends():
         with pytest.raises(grpc.aio.AioRpcError) as ended:
             await watch.read()
         assert ended.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+@in_loop
+async def test_who_watches_anew_is_refused_nothing_by_what_a_slow_watcher_has_not_heard_of():
+    async with northbound() as api:
+        feed = TopologyFeed(api.runtime)
+        # It reads nothing more over both changes of the role.
+        slow = feed.watch(changes_only=True)
+        await anext(slow)
+        api.store.fail(LeadershipLost("another leads"))
+        await until(lambda: feed._refusal is not None)
+        with pytest.raises(Refusal) as refused:
+            await anext(feed.watch(changes_only=True))
+        assert refused.value.reason == "STARTING"
+        api.runtime.lead(MemoryStore(StoredState(2, (), Counters())))
+        watch = feed.watch(changes_only=True)
+        assert (await anext(watch)).topology == api.runtime.look(topology_to_pb)
+        api.grid.cut("r1-r2")
+        assert [link.link_id for link in (await anext(watch)).topology.links] == ["r1-r2"]
+        await watch.aclose()
+        view = (await anext(slow)).topology
+        assert view == api.runtime.look(topology_to_pb)
+        await slow.aclose()
 
 
 def _link(view: pb.Topology, link_id: str) -> pb.LinkState:
