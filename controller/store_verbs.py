@@ -79,13 +79,17 @@ def export(access: "StoreAccess", target: Path) -> None:
 def import_(access: "StoreAccess", source: Path) -> None:
     """Fills an empty or new store, of any kind, with what `dgc store export` wrote to FILE.
 
-    Routers obey the controller that leads with it rather than the one that it came from.
+    Routers obey the controller that leads with it rather than the one that it came from. Numbers of circuits leave out
+    those that may have been given since.
     """
     from controller.store.archive import check_archive, read_archive
+    from controller.store.restored import beyond_lost
 
     check_archive(source)
     with source.open("rb") as file:
-        access.fill(_with_progress(read_archive(file, source), "imported"))
+        contents = read_archive(file, source)
+        contents = replace(contents, counters=beyond_lost(contents.counters))
+        access.fill(_with_progress(contents, "imported"))
 
 
 @store.command("verify")
@@ -107,7 +111,9 @@ def verify(access: "StoreAccess") -> None:
 def backup(access: "StoreAccess", target: Path) -> None:
     """Copies a SQLite store to TARGET, also while the daemon runs. TARGET can be its store.path later.
 
-    A file that was copied otherwise is not obeyed by routers that have met the daemon since.
+    Routers obey whoever starts last, with a copy too, if its clock is right; what was promised after the copy was made
+    they are told to withdraw. Copy by other means only while the daemon is stopped, or the copy may lack what it wrote
+    last, and never start two daemons with copies of one store.
     """
     from controller.store.sqlite import SqliteAccess
 

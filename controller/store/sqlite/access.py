@@ -11,14 +11,8 @@ from pathlib import Path
 from controller.core.records import AuditEntry, CircuitRecord, Counters
 from controller.store.protocol import StoreContents, StoreError
 from controller.store.sqlite.faults import explained
-from controller.store.sqlite.file import (
-    lock,
-    make,
-    open_to_read,
-    open_to_write,
-    resolved,
-    transaction,
-)
+from controller.store.sqlite.file import make, open_to_read, open_to_write, transaction
+from controller.store.sqlite.lock import Lock, resolved
 from controller.store.sqlite.rows import meta_of, read_circuit, read_entry
 from controller.store.sqlite.schema import (
     SCHEMA_VERSION,
@@ -41,22 +35,29 @@ class SqliteAccess:
         return _Snapshot(self._path).contents()
 
     def fill(self, contents: StoreContents) -> None:
-        with lock(self._path):
-            if not self._path.exists():
-                make(self._path, lambda connection: _make_filled(connection, contents))
-                return
-            with (
-                closing(open_to_write(self._path)) as connection,
-                explained(self._path),
-                transaction(connection),
-            ):
-                present = meta_of(connection, self._path)
-                if present.counters != Counters() or not _is_empty(connection):
-                    raise StoreError(
-                        f"{self._path}: is not empty, nothing was changed; name a file that is not"
-                        " there yet"
-                    )
-                _fill(connection, contents, present)
+        with closing(Lock(self._path)) as lock:
+            # That the store is another than the one left here, if there was one, is meant.
+            lock.begin(self._fill(contents))
+
+    def _fill(self, contents: StoreContents) -> Meta:
+        if not self._path.exists():
+            meta = _meta_above(contents, Meta(generation=0))
+            make(self._path, lambda connection: _make_filled(connection, contents, meta))
+            return meta
+        with (
+            closing(open_to_write(self._path)) as connection,
+            explained(self._path),
+            transaction(connection),
+        ):
+            present = meta_of(connection, self._path)
+            if present.counters != Counters() or not _is_empty(connection):
+                raise StoreError(
+                    f"{self._path}: is not empty, nothing was changed; name a file that is not"
+                    " there yet"
+                )
+            meta = _meta_above(contents, present)
+            _write(connection, contents, meta)
+        return meta
 
     def verify(self) -> list[str]:
         with closing(open_to_read(self._path)) as connection, explained(self._path):
@@ -105,19 +106,22 @@ class _Snapshot:
                 yield read_entry(self._path, row)
 
 
-def _make_filled(connection: sqlite3.Connection, contents: StoreContents) -> None:
+def _make_filled(connection: sqlite3.Connection, contents: StoreContents, meta: Meta) -> None:
     with transaction(connection):
-        create(connection, Meta(generation=0))
-        _fill(connection, contents, Meta(generation=0))
+        create(connection, meta)
+        _write(connection, contents, meta)
 
 
-def _fill(connection: sqlite3.Connection, contents: StoreContents, present: Meta) -> None:
-    """Under a generation above that of the contents, of the file, and of whatever a right clock makes."""
+def _write(connection: sqlite3.Connection, contents: StoreContents, meta: Meta) -> None:
     write_circuits(connection, contents.circuits)
     write_audit(connection, contents.audit)
+    write_meta(connection, meta)
+
+
+def _meta_above(contents: StoreContents, present: Meta) -> Meta:
+    """Under a generation above that of the contents, of the file, and of whatever a right clock makes."""
     generation = max(contents.generation, present.generation, int(time.time())) + 1
-    epoch = max(contents.epoch, present.epoch)
-    write_meta(connection, Meta(generation, epoch, contents.counters))
+    return Meta(generation, max(contents.epoch, present.epoch), contents.counters)
 
 
 def _is_empty(connection: sqlite3.Connection) -> bool:

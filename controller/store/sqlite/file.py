@@ -1,18 +1,15 @@
 """Opening and making the file. What is there already is never replaced, whatever it turns out to be."""
 
-import fcntl
 import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 from controller.store.protocol import StoreError
 from controller.store.sqlite.faults import damaged, explained
-from controller.store.sqlite.rows import meta_of
 from controller.store.sqlite.schema import (
     SCHEMA_VERSION,
     Meta,
@@ -20,13 +17,7 @@ from controller.store.sqlite.schema import (
     migrate,
     missing_names,
     schema_version,
-    write_meta,
 )
-
-
-def resolved(path: Path) -> Path:
-    """The one name of a file that links may give many: by it daemons find each other's lock."""
-    return Path(os.path.realpath(path))
 
 
 class Identity(NamedTuple):
@@ -43,28 +34,6 @@ class Identity(NamedTuple):
         except FileNotFoundError:
             return None
         return cls(status.st_dev, status.st_ino)
-
-
-def lock(path: Path) -> IO[str]:
-    """Keeps other daemons out of a file, named as `resolved`, for as long as it is open."""
-    if path.is_dir():
-        raise StoreError(f"{path}: is a directory; name a file as store.path")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        held = Path(f"{path}.lock").open("w")  # noqa: SIM115 - held as long as the store
-    except OSError as error:
-        raise StoreError(
-            f"{path}.lock: cannot be created: {error.strerror}; the directory of the store must be"
-            " writable by the user of this program"
-        ) from error
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        held.close()
-        raise StoreError(
-            f"{path}: another daemon uses this store; stop it, or give this one another store.path"
-        ) from error
-    return held
 
 
 def open_to_write(path: Path) -> sqlite3.Connection:
@@ -179,17 +148,11 @@ def _create_now(connection: sqlite3.Connection) -> None:
 
 
 def _make_current(connection: sqlite3.Connection, path: Path) -> None:
-    """Of the present schema, and under a generation of its own."""
     version = schema_version(connection)
     try:
         migrate(connection, version)
     except StoreError as error:
         raise damaged(path, str(error)) from error
-    meta = meta_of(connection, path)
-    if meta.is_backup:
-        # What it was copied from may have gone on since, and routers must obey whoever leads now.
-        generation = max(int(time.time()), meta.generation + 1)
-        write_meta(connection, replace(meta, generation=generation, is_backup=False))
 
 
 def _flush_directory(directory: Path) -> None:

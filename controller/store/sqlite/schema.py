@@ -52,7 +52,7 @@ class Meta:
     generation: int
     epoch: int = 0
     counters: Counters = field(default_factory=Counters)
-    # A copy, which gets a higher generation before anybody leads with it.
+    # A copy, which gets a higher generation and numbers of its own before anybody leads with it.
     is_backup: bool = False
 
 

@@ -1,18 +1,24 @@
 """The store in the hands of the daemon: one file, one writer thread, many changes in one synchronous commit."""
 
+import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from controller.core.records import CircuitRecord, StateChange, StoredState
+from controller.core.records import CircuitRecord, Counters, StateChange, StoredState
 from controller.store.group_commit import GroupCommit
 from controller.store.protocol import StoreError
 from controller.store.records_codec import without_cycle_search
+from controller.store.restored import beyond_lost
 from controller.store.sqlite.faults import explained
-from controller.store.sqlite.file import Identity, lock, open_to_write, resolved, transaction
+from controller.store.sqlite.file import Identity, open_to_write, transaction
+from controller.store.sqlite.lock import Lock, resolved
 from controller.store.sqlite.rows import meta_of, read_circuit
 from controller.store.sqlite.schema import Meta, is_term, write_audit, write_circuits, write_meta
 from digitalgrid.model import NO_ELECTION_ID, ElectionId
+
+_log = logging.getLogger(__name__)
 
 
 class SqliteStore:
@@ -22,7 +28,7 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path = resolved(path)
-        self._lock = lock(path)
+        self._lock = Lock(path)
         try:
             self._connection = open_to_write(path)
             self._identity = Identity.of(path)
@@ -48,8 +54,9 @@ class SqliteStore:
         with explained(self._path), transaction(self._connection):
             meta = meta_of(self._connection, self._path)
             circuits = self._read_circuits()
-            meta = replace(meta, epoch=meta.epoch + 1)
+            meta = self._next_term(meta)
             write_meta(self._connection, meta)
+        self._lock.begin(meta)
         self._meta = meta
         return StoredState(meta.epoch, circuits, meta.counters)
 
@@ -65,7 +72,25 @@ class SqliteStore:
         """Any number of times."""
         self._writer.close()
         self._connection.close()
+        if self._meta is not None and not self._lock.closed:
+            self._lock.end(self._meta)
         self._lock.close()
+
+    def _next_term(self, meta: Meta) -> Meta:
+        """Above all terms before, also above those of a store that this one is a copy of, for which the time is taken:
+        no file can tell that it was copied with all that is beside it, or set back with its machine.
+        """
+        generation = max(int(time.time()), meta.generation + meta.is_backup)
+        counters = meta.counters
+        if counters != Counters() and (meta.is_backup or not self._lock.left(meta)):
+            counters = beyond_lost(counters)
+            _log.warning(
+                "%s: seems to be a copy; what was promised after it was made is withdrawn"
+                " from routers. Circuits are numbered from %d on",
+                self._path,
+                counters.next_circuit_id,
+            )
+        return Meta(generation, meta.epoch + 1, counters)
 
     def _read_circuits(self) -> tuple[CircuitRecord, ...]:
         rows = self._connection.execute("SELECT circuit_id, record FROM circuits")

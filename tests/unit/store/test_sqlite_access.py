@@ -171,11 +171,11 @@ def test_a_backup_replaces_nothing(path: Path, tmp_path: Path) -> None:
 def test_who_leads_with_a_backup_is_obeyed(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also after many more terms with the original, and with a clock that was set back."""
+    """Also after many more terms with the original that it was made of, and with a clock that was set back."""
     target = tmp_path / "copy.sqlite"
+    monkeypatch.setattr("time.time", lambda: 1.0)
     SqliteAccess(path).backup(target)
     original = [generation_of(path) for _ in range(3)][-1]
-    monkeypatch.setattr("time.time", lambda: 1.0)
     first = generation_of(target)
     assert first == original + 1
     assert generation_of(target) == first, "it is a store like any other from then on"

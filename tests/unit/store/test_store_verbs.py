@@ -10,6 +10,7 @@ from controller.cli import main
 from controller.config import ControllerConfig, EtcdConfig, StoreConfig
 from controller.core.records import AuditEntry, Counters, StateChange
 from controller.store.etcd.access import EtcdAccess
+from controller.store.restored import beyond_lost
 from controller.store.sqlite import SqliteAccess, SqliteStore
 from controller.store_verbs import open_access
 from tests.support.durability import Durability
@@ -46,6 +47,7 @@ def test_an_export_is_imported_into_a_new_store(path: Path, tmp_path: Path) -> N
     contents = SqliteAccess(copy).read()
     assert len(list(contents.circuits)) == 3
     assert tuple(contents.audit) == _ENTRIES
+    assert contents.counters == beyond_lost(Counters(4, 1, 4)), "no number is given again"
 
 
 def test_an_export_to_standard_output_is_the_same(path: Path, tmp_path: Path) -> None:
