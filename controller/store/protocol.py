@@ -80,6 +80,9 @@ class Follower(Protocol):
     def on_elected(self, store: Store) -> None:
         """This member leads, until ``store`` fails or is closed. Every change before its term has been told."""
 
+    def is_responsive(self) -> bool:
+        """Whether what it is told is still taken up: a member that hangs must not lead."""
+
 
 class Membership(Protocol):
     """One controller's place in a cluster, of which one member leads at a time."""

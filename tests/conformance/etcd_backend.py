@@ -59,6 +59,9 @@ class _Elected:
     def on_elected(self, store: Store) -> None:
         self.stores.put(store)
 
+    def is_responsive(self) -> bool:
+        return True
+
 
 class EtcdBackend:
     def __init__(self, directory: Path) -> None:

@@ -47,12 +47,21 @@ class Lease:
             self._deadline_s = sent_s + ttl_s * (1 - _MARGIN)
         return ttl_s > 0
 
-    def keep(self, still_ours: Callable[[float], bool], on_lost: Callable[[str], None]) -> None:
+    def keep(
+        self,
+        still_ours: Callable[[float], bool],
+        on_lost: Callable[[str], None],
+        is_responsive: Callable[[], bool] = lambda: True,
+    ) -> None:
         """Keep it alive from now on. ``on_lost`` is called once, with a reason, from the lease's own thread: when the
-        lease is gone or its deadline has passed, or when what hangs on it is not ours any more.
+        lease is gone or its deadline has passed, when what hangs on it is not ours any more, or when whoever has it
+        hangs, which this thread would outlive.
         """
         self._thread = threading.Thread(
-            target=self._run, args=(still_ours, on_lost), name="etcd-lease", daemon=True
+            target=self._run,
+            args=(still_ours, on_lost, is_responsive),
+            name="etcd-lease",
+            daemon=True,
         )
         self._thread.start()
 
@@ -66,9 +75,14 @@ class Lease:
         if self._thread not in (None, threading.current_thread()):
             self._thread.join()
 
-    def _run(self, still_ours: Callable[[float], bool], on_lost: Callable[[str], None]) -> None:
+    def _run(
+        self,
+        still_ours: Callable[[float], bool],
+        on_lost: Callable[[str], None],
+        is_responsive: Callable[[], bool],
+    ) -> None:
         try:
-            reason = self._keep(still_ours)
+            reason = self._keep(still_ours, is_responsive)
         except Exception as error:  # noqa: BLE001 - whatever it is, the term must end
             _log.critical("the lease's thread failed", exc_info=True)
             reason = f"the lease's thread failed: {error!r}"
@@ -76,7 +90,7 @@ class Lease:
         if not self._stopped.is_set():
             on_lost(reason)
 
-    def _keep(self, still_ours: Callable[[float], bool]) -> str:
+    def _keep(self, still_ours: Callable[[float], bool], is_responsive: Callable[[], bool]) -> str:
         """Returns why it has ended."""
         every_s = self._ttl_s / _KEEP_ALIVES_PER_TTL
         pause_s, trouble = every_s, "no answer"
@@ -84,6 +98,8 @@ class Lease:
             left_s = self.left_s()
             if left_s <= 0:
                 return f"the lease could not be renewed within {self._ttl_s} s: {trouble}"
+            if not is_responsive():
+                return "this controller hangs"
             try:
                 if not self.renew(min(every_s, left_s)):
                     return "the lease has expired at etcd"

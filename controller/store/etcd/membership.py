@@ -94,6 +94,8 @@ class EtcdMembership:
 
     def _follow(self, follower: Follower) -> None:
         """From reading everything until a term of one's own has ended, or changes were missed."""
+        if not follower.is_responsive():
+            raise StoreError("this controller hangs, so it does not stand for election")
         mirror, etcd = read_mirror(self._client, self._layout)
         if mirror.meta is None and self._seen_id != NO_ELECTION_ID:
             # Who leads an empty store withdraws every circuit that routers run.
@@ -162,7 +164,7 @@ class EtcdMembership:
         if key is None or lease is None:
             return False
         term = Term(self._client, self._layout, lease, key.token, self._limits)
-        store = EtcdStore(self._layout, term, self._limits)
+        store = EtcdStore(self._layout, term, self._limits, follower.is_responsive)
         try:
             self._serve(follower, mirror, store)
         finally:

@@ -25,7 +25,13 @@ _RELEASE_WITHIN_S = 1.0
 class EtcdStore:
     """A `Store`, for one term. It ends by itself with the lease, or with what cannot be written."""
 
-    def __init__(self, layout: Layout, term: Term, limits: Limits) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        term: Term,
+        limits: Limits,
+        is_responsive: Callable[[], bool],
+    ) -> None:
         self._layout = layout
         self._term = term
         self._state: StoredState | None = None
@@ -40,7 +46,7 @@ class EtcdStore:
         self.ended = threading.Event()
         self._closed = False
         self.lease_released = False
-        term.lease.keep(term.still_leads, self._on_lease_lost)
+        term.lease.keep(term.still_leads, self._on_lease_lost, is_responsive)
 
     def take_over(self, mirror: Mirror, seen: ElectionId) -> None:
         """Begin the term with what was followed until then, above the highest election id that was."""
@@ -68,7 +74,7 @@ class EtcdStore:
             self._on_durable, self._on_failure = on_durable, on_failure
             failure = self._failure
         if failure is not None:
-            on_failure(failure)
+            self._tell_failure(on_failure, failure)
         self._writer.start(self._durable, self._fail)
 
     def submit(self, ticket: int, change: StateChange) -> None:
@@ -113,8 +119,13 @@ class EtcdStore:
                 return
             self._failure = error
             on_failure = self._on_failure
+        # Whoever has not begun to write learns it when it does.
+        if on_failure is not None:
+            self._tell_failure(on_failure, error)
+
+    def _tell_failure(self, on_failure: Callable[[StoreError], None], error: StoreError) -> None:
+        """In this order: what comes after the term must not be told before its end."""
         try:
-            if on_failure is not None:
-                on_failure(error)
+            on_failure(error)
         finally:
             self.ended.set()

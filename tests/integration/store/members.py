@@ -38,6 +38,7 @@ class Recorder:
         self.events: list[str] = []
         self.terms: list[Store] = []
         self.elected_at_s = 0.0
+        self.hangs = False
 
     def on_state(self, state: StoredState) -> None:
         with self._noting("state"):
@@ -61,6 +62,9 @@ class Recorder:
         with self._noting("elected"):
             self.elected_at_s = time.monotonic()
             self.terms.append(store)
+
+    def is_responsive(self) -> bool:
+        return not self.hangs
 
     def wait(self, true: Callable[[], bool], what: str, within_s: float = WAIT_S) -> None:
         with self._changed:

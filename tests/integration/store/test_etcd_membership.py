@@ -17,6 +17,7 @@ from tests.integration.store.members import (
     Writer,
     change,
     wait_logged,
+    wait_until,
 )
 from tests.support.etcd_cluster import EtcdCluster
 from tests.support.records import audit_entry
@@ -270,3 +271,38 @@ def test_a_mistake_in_a_follower_is_critical_and_does_not_end_the_thread(
     assert any(
         each.levelname == "CRITICAL" and each.exc_info is not None for each in caplog.records
     )
+
+
+def test_a_leader_that_hangs_gives_up_the_lead_and_does_not_stand_again_meanwhile(
+    cluster: Cluster,
+) -> None:
+    _, hanging = cluster.join("a")
+    writer = Writer(hanging.term())
+
+    hanging.hangs = True
+
+    error = writer.wait_failure()
+    assert isinstance(error, LeadershipLost)
+    assert "hangs" in str(error)
+    wait_until(lambda: cluster.layout.leader not in cluster.contents(), "that nobody leads")
+    time.sleep(2 * TTL_S)
+    assert len(hanging.terms) == 1
+    _, other = cluster.join("b")
+    other.term()
+    hanging.hangs = False
+    hanging.wait(lambda: hanging.leader == other.leader, "that it follows again")
+
+
+def test_a_term_that_ends_before_it_is_begun_is_told_before_what_comes_after(
+    cluster: Cluster,
+) -> None:
+    _, member = cluster.join("a")
+    store = member.term()
+    cluster.delete(cluster.layout.leader)
+    wait_until(lambda: not store.may_act(), "that the lead is lost")
+    time.sleep(0.2)
+    assert member.events.count("state") == 1
+
+    Writer(store).wait_failure()
+
+    member.wait(lambda: member.events.count("state") == 2, "the state")
