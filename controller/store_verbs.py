@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import click
@@ -64,10 +65,7 @@ def export(access: "StoreAccess", target: Path) -> None:
     from controller.store.archive import write_archive
 
     contents = _with_progress(access.read(), "exported")
-    if str(target) == "-":
-        write_archive(contents, sys.stdout.buffer)
-        return
-    with _replacing(target) as file:
+    with _opened(target) as file:
         write_archive(contents, file)
 
 
@@ -177,11 +175,33 @@ def _explained() -> Iterator[None]:
 
 
 @contextmanager
-def _replacing(target: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of another one when it is whole, and not before."""
-    unfinished = target.with_name(f"{target.name}.new")
+def _opened(target: Path) -> Iterator[BinaryIO]:
+    """To be written. A file is there when it is whole, and not before; pipes and devices are written as they are."""
+    if str(target) == "-" or _is_standard_output(target):
+        yield sys.stdout.buffer
+    elif target.exists() and not target.is_file():
+        with target.open("wb") as file:
+            yield file
+    else:
+        # What links lead to is replaced, not the link.
+        with _replacing(Path(os.path.realpath(target))) as file:
+            yield file
+
+
+def _is_standard_output(target: Path) -> bool:
+    """Such as /dev/stdout, also where that is a file, which the shell may go on writing."""
     try:
-        with unfinished.open("wb") as file:
+        return target.samefile("/dev/stdout")
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def _replacing(target: Path) -> Iterator[BinaryIO]:
+    """A file that takes the place of another one when it is whole, under a name of its own until then."""
+    unfinished = target.with_name(f"{target.name}.{token_hex(4)}.new")
+    try:
+        with unfinished.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -70,7 +70,7 @@ class SqliteAccess:
         if target.exists():
             raise StoreError(f"{target}: is there already; name another file for the backup")
         with closing(open_to_read(self._path)) as source:
-            make(target, lambda copy: _copy(source, copy, self._path))
+            make(resolved(target), lambda copy: _copy(source, copy, self._path))
 
 
 class _Snapshot:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from secrets import token_hex
 from typing import NamedTuple
 
 from controller.store.protocol import StoreError
@@ -79,10 +80,11 @@ def make(path: Path, write: Callable[[sqlite3.Connection], None]) -> None:
             f"{path}-wal: is left of a store of which the file itself is gone; put that back, or"
             " move this away too"
         )
-    unfinished = Path(f"{path}.new")
+    # A name of its own, for others may be making the same file, and what a killed one left (also the journal, which
+    # SQLite would play back) must not be taken for its own.
+    unfinished = Path(f"{path}.{token_hex(4)}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.unlink(missing_ok=True)
         try:
             with explained(path), closing(_connect(unfinished, "rwc")) as connection:
                 write(connection)

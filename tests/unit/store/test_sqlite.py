@@ -249,9 +249,11 @@ def test_a_log_without_its_store_is_not_taken_for_the_log_of_a_new_one(tmp_path:
 
 def test_what_is_left_of_a_creation_that_was_killed_is_no_hindrance(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite"
-    Path(f"{path}.new").write_bytes(b"half a store")
+    left = [Path(f"{path}.new"), Path(f"{path}.new-journal")]
+    for each in left:
+        each.write_bytes(b"half a store")
     written(path)
-    assert not Path(f"{path}.new").exists()
+    assert {*tmp_path.iterdir()} == {path, Path(f"{path}.lock"), *left}
 
 
 def test_a_load_that_fails_does_not_count_as_a_term(tmp_path: Path) -> None:

@@ -1,6 +1,11 @@
 """``dgc store``: what is printed, and how it exits."""
 
 import json
+import os
+import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,6 +21,7 @@ from controller.store_verbs import open_access
 from tests.support.durability import Durability
 from tests.support.records import circuit_record
 
+ROOT = Path(__file__).parents[3]
 # 2026-01-31T12:00:00Z
 _NOON_UNIX_NS = 1_769_860_800_000_000_000
 _ENTRIES = tuple(
@@ -66,7 +72,64 @@ def test_an_export_that_fails_leaves_the_one_before(path: Path, tmp_path: Path) 
     result = dgc_store("export", export, "--path", path)
     assert (result.exit_code, "circuit 2: damaged" in result.stderr) == (1, True)
     assert export.read_text() == "the one before"
-    assert not export.with_name("export.jsonl.new").exists()
+    assert not list(tmp_path.glob("*.new"))
+
+
+def test_an_export_into_a_pipe_goes_through_it(path: Path, tmp_path: Path) -> None:
+    """As a shell's process substitution makes one."""
+    dgc_store("export", tmp_path / "export.jsonl", "--path", path)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as reader:
+        through = reader.submit(pipe.read_bytes)
+        assert dgc_store("export", pipe, "--path", path).exit_code == 0
+        assert through.result(10) == (tmp_path / "export.jsonl").read_bytes()
+    assert pipe.is_fifo()
+
+
+def test_a_device_is_written_and_stays_one(path: Path, tmp_path: Path) -> None:
+    device = tmp_path / "null"
+    try:
+        os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    except PermissionError:
+        pytest.skip("only root makes devices")
+    assert dgc_store("export", device, "--path", path).exit_code == 0
+    assert device.is_char_device()
+    result = dgc_store("backup", device, "--path", path)
+    assert (result.exit_code, "is there already" in result.stderr) == (1, True)
+    assert device.is_char_device()
+
+
+def test_an_export_to_the_standard_output_by_name_is_not_put_in_its_place(
+    path: Path, tmp_path: Path
+) -> None:
+    dgc_store("export", tmp_path / "export.jsonl", "--path", path)
+    printed = tmp_path / "printed"
+    program = "from controller.cli import main; main()"
+    command = [sys.executable, "-c", program, "store", "export", "/dev/stdout"]
+    with printed.open("wb") as file:
+        file.write(b"before\n")
+        file.flush()
+        subprocess.run([*command, "--path", path], stdout=file, check=True, cwd=ROOT)
+    assert printed.read_bytes() == b"before\n" + (tmp_path / "export.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("verb", ["export", "backup"])
+def test_links_are_followed(path: Path, tmp_path: Path, verb: str) -> None:
+    link = tmp_path / "link"
+    link.symlink_to("real")
+    assert dgc_store(verb, link, "--path", path).exit_code == 0
+    assert link.is_symlink()
+    assert (tmp_path / "real").is_file()
+
+
+def test_what_another_run_has_not_finished_is_left_alone(path: Path, tmp_path: Path) -> None:
+    for target in (tmp_path / "export.jsonl", tmp_path / "backup.sqlite"):
+        target.with_name(f"{target.name}.new").write_text("of another run")
+    assert dgc_store("export", tmp_path / "export.jsonl", "--path", path).exit_code == 0
+    assert dgc_store("backup", tmp_path / "backup.sqlite", "--path", path).exit_code == 0
+    unfinished = list(tmp_path.glob("*.new"))
+    assert [each.read_text() for each in unfinished] == ["of another run"] * 2
 
 
 def test_an_import_is_refused_where_a_daemon_or_circuits_are(path: Path, tmp_path: Path) -> None:
