@@ -16,13 +16,22 @@ _KEEP_ALIVES_PER_TTL = 4
 _RETRY_PAUSE_S = 0.02
 
 
+# While this machine sleeps etcd's clock goes on, and so does this one, where the platform has it.
+_CLOCK_ID: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def boot_time_s() -> float:
+    """The monotonic clock, with the time that the machine has slept."""
+    return time.clock_gettime(_CLOCK_ID)
+
+
 class Lease:
     """Lasts until its deadline by the monotonic clock: the time of *sending* the last keepalive that was answered,
     plus the TTL of the answer, less a margin. So etcd cannot have let go of it before.
     """
 
     def __init__(
-        self, client: EtcdClient, ttl_s: int, clock_s: Callable[[], float] = time.monotonic
+        self, client: EtcdClient, ttl_s: int, clock_s: Callable[[], float] = boot_time_s
     ) -> None:
         self._client = client
         self._clock_s = clock_s

@@ -1,5 +1,6 @@
 import queue
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -156,3 +157,20 @@ def test_a_lease_that_is_released_is_not_lost(lease: Lease, etcd: PlayedEtcd) ->
 
     assert etcd.revoked == [7]
     assert reasons.empty()
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="the platform cannot tell")
+def test_the_time_counts_that_the_machine_has_slept(monkeypatch: pytest.MonkeyPatch) -> None:
+    awake_s, slept_s = 100.0, 0.0
+
+    def gettime(clock_id: int) -> float:
+        return awake_s + (slept_s if clock_id == time.CLOCK_BOOTTIME else 0.0)
+
+    monkeypatch.setattr(time, "monotonic", lambda: gettime(time.CLOCK_MONOTONIC))
+    monkeypatch.setattr(time, "clock_gettime", gettime)
+    lease = Lease(PlayedEtcd(Clock()), TTL_S)
+    assert lease.left_s() > 0
+
+    slept_s = 60.0
+
+    assert lease.left_s() <= 0
