@@ -15,6 +15,7 @@ import msgspec
 from controller.core.records import AuditEntry, CircuitRecord, Counters, GenerationRecord
 from controller.core.route import Route, RouteLink
 from controller.store.protocol import StoreContents, StoreError
+from controller.store.records_codec import require_sense
 
 FORMAT = "dgc-store"
 FORMAT_VERSION = 1
@@ -139,6 +140,10 @@ class _Reading:
     def circuits(self) -> Iterator[CircuitRecord]:
         while (record := (line := self._line()).circuit) is not None:
             self._circuits += 1
+            try:
+                require_sense(record)
+            except StoreError as error:
+                raise self._wrong(str(error)) from error
             yield record
         self._after_circuits = line
 

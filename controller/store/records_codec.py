@@ -11,12 +11,14 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from controller.core.circuit import CircuitState
 from controller.core.records import AuditEntry, CircuitRecord
 from controller.store.protocol import StoreError
 
 _T = TypeVar("_T", CircuitRecord, AuditEntry)
 
 _CHECKSUM_BYTES = 4
+_ENDINGS = {"", *(state.value for state in CircuitState if state.ended)}
 _encoder = msgspec.msgpack.Encoder()
 _decoders: dict[type, msgspec.msgpack.Decoder[Any]] = {
     kind: msgspec.msgpack.Decoder(kind) for kind in (CircuitRecord, AuditEntry)
@@ -41,7 +43,17 @@ def decode(data: bytes, kind: type[_T]) -> _T:
         decoded: _T = _decoders[kind].decode(body)
     except msgspec.MsgspecError as error:
         raise StoreError(f"damaged {kind.__name__}: {error}") from error
+    if isinstance(decoded, CircuitRecord):
+        require_sense(decoded)
     return decoded
+
+
+def require_sense(record: CircuitRecord) -> None:
+    """StoreError where it is as it was written, and yet cannot be led with."""
+    if record.ended_as not in _ENDINGS:
+        raise StoreError(
+            f"damaged CircuitRecord: ended_as {record.ended_as!r} is no way in which circuits end"
+        )
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from controller.core.circuit import Constraints
 from controller.core.records import CircuitRecord, GenerationRecord
 from controller.core.route import Route, RouteLink
 from controller.store.protocol import StoreError
+from controller.store.records_codec import require_sense
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def read_circuit(data: bytes) -> CircuitRecord:
     except msgspec.MsgspecError as error:
         raise StoreError(f"a circuit of schema version 1: {error}") from error
     wanted = old.constraints
-    return CircuitRecord(
+    record = CircuitRecord(
         circuit_id=old.circuit_id,
         request_id=old.request_id,
         request_fingerprint=old.request_fingerprint,
@@ -89,6 +90,8 @@ def read_circuit(data: bytes) -> CircuitRecord:
         ended_as=old.ended_as,
         generations=tuple(map(_generation, old.generations)),
     )
+    require_sense(record)
+    return record
 
 
 def _generation(old: _Generation) -> GenerationRecord:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from controller.core.records import CircuitRecord, Counters
@@ -102,6 +103,16 @@ def test_lines_that_are_whole_but_others_are_noticed(archive: Path, change: str)
     archive.write_bytes(b"".join(lines))
     with pytest.raises(StoreError, match="take another"):
         check_archive(archive)
+
+
+def test_a_record_that_nobody_can_lead_with_is_refused(tmp_path: Path) -> None:
+    """Whoever wrote it, and whatever its sums say."""
+    path = tmp_path / "export.jsonl"
+    records = iter([msgspec.structs.replace(circuit_record(1), ended_as="expired")])
+    with path.open("wb") as file:
+        write_archive(StoreContents(2, 1, 1, COUNTERS, records, iter(())), file)
+    with pytest.raises(StoreError, match=r"export\.jsonl:2: .*ended_as 'expired'"):
+        check_archive(path)
 
 
 def test_a_later_format_is_refused(archive: Path) -> None:

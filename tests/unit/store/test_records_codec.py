@@ -2,6 +2,7 @@
 
 import gc
 
+import msgspec
 import pytest
 
 from controller.core.records import AuditEntry, CircuitRecord
@@ -29,6 +30,19 @@ def test_every_flipped_bit_is_reported(original: CircuitRecord | AuditEntry) -> 
 def test_what_is_cut_off_is_reported(length: int) -> None:
     with pytest.raises(StoreError, match="damaged CircuitRecord"):
         decode(encode(circuit_record(7))[:length], CircuitRecord)
+
+
+@pytest.mark.parametrize("ended_as", ["", "withdrawn", "failed"])
+def test_every_way_to_end_comes_back(ended_as: str) -> None:
+    record = msgspec.structs.replace(circuit_record(7), ended_as=ended_as)
+    assert decode(encode(record), CircuitRecord) == record
+
+
+@pytest.mark.parametrize("ended_as", ["expired", "active"])
+def test_a_record_that_nobody_can_lead_with_is_reported(ended_as: str) -> None:
+    data = encode(msgspec.structs.replace(circuit_record(7), ended_as=ended_as))
+    with pytest.raises(StoreError, match=f"damaged CircuitRecord: ended_as '{ended_as}'"):
+        decode(data, CircuitRecord)
 
 
 def test_another_kind_of_record_is_reported() -> None:

@@ -43,12 +43,12 @@ def change(*circuits: CircuitRecord) -> StateChange:
     return StateChange(circuits, Counters(1000, 1000, 1000))
 
 
-def written(path: Path, circuits: int = 1, audit: int = 0) -> None:
+def written(path: Path, *last: CircuitRecord, circuits: int = 1, audit: int = 0) -> None:
     """A store that was closed in good order."""
     store = SqliteStore(path)
     store.load()
     Durability(store)
-    records = tuple(circuit_record(number) for number in range(1, circuits + 1))
+    records = (*(circuit_record(number) for number in range(1, circuits + 1)), *last)
     entries = tuple(audit_entry(number) for number in range(1, audit + 1))
     store.submit(1, StateChange(records, Counters(1000, 1000, 1000), (), entries))
     store.close()
@@ -205,6 +205,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "exchanged records": (
         lambda path: _execute(path, "UPDATE circuits SET circuit_id = 777 WHERE circuit_id = 7"),
         "circuit 7 is in the place of 777",
+    ),
+    "unknown ending": (
+        lambda path: written(path, record(7, ended_as="expired")),
+        "circuit 7: damaged CircuitRecord: ended_as 'expired'",
     ),
     "no table": (lambda path: _execute(path, "DROP TABLE circuits"), "circuits is missing"),
     "no meta": (lambda path: _execute(path, "DROP TABLE meta"), "no such table: meta"),

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from controller.core.records import CircuitRecord, Counters, StateChange
@@ -92,6 +93,17 @@ def test_each_fault_is_a_sentence_that_names_the_file(
     (said,) = SqliteAccess(path).verify()
     assert sentence in said
     assert str(path) in said
+
+
+def test_a_record_that_nobody_can_lead_with_is_found(path: Path) -> None:
+    store = SqliteStore(path)
+    store.load()
+    Durability(store)
+    strange = msgspec.structs.replace(circuit_record(7), ended_as="expired")
+    store.submit(1, StateChange((strange,), COUNTERS))
+    store.close()
+    (said,) = SqliteAccess(path).verify()
+    assert "circuit 7: damaged CircuitRecord: ended_as 'expired'" in said
 
 
 def test_one_fault_does_not_hide_another(path: Path) -> None:

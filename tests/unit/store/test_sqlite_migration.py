@@ -144,13 +144,22 @@ def test_a_migration_that_fails_leaves_everything_as_it_was(
     assert dump(path) == before
 
 
-def test_a_damaged_record_of_version_1_is_reported_and_kept(path: Path) -> None:
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        ("{", "a circuit of schema ver"),
+        (json.dumps({**_OLDER, "ended_as": "expired"}), "damaged Circ"),
+    ],
+)
+def test_a_damaged_record_of_version_1_is_reported_and_kept(
+    path: Path, record: str, said: str
+) -> None:
     connection = sqlite3.connect(path)
-    connection.execute("UPDATE circuits SET record = '{' WHERE circuit_id = 8")
+    connection.execute("UPDATE circuits SET record = ? WHERE circuit_id = 8", (record.encode(),))
     connection.commit()
     connection.close()
     before = dump(path)
-    with pytest.raises(StoreError, match=r"store\.sqlite: is damaged \(a circuit of schema ver"):
+    with pytest.raises(StoreError, match=rf"store\.sqlite: is damaged \({said}"):
         SqliteStore(path)
     assert dump(path) == before
 
