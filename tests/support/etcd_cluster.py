@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -130,6 +131,18 @@ class EtcdCluster:
             post(endpoint, "maintenance/defragment")
         for alarm in post(self.endpoints[0], "maintenance/alarm", action="GET")["alarms"]:
             post(self.endpoints[0], "maintenance/alarm", action="DEACTIVATE", **alarm)
+
+    def watchers(self) -> int:
+        """How many watches are open, at all members."""
+        total = 0
+        for endpoint in self.endpoints:
+            with urllib.request.urlopen(f"http://{endpoint}/metrics", timeout=10) as response:
+                found = re.search(
+                    rb"^etcd_debugging_mvcc_watcher_total (\d+)", response.read(), re.M
+                )
+            assert found is not None, "etcd counts watches otherwise"
+            total += int(found[1])
+        return total
 
     def snapshot(self, path: Path) -> None:
         _etcdctl(f"--endpoints={self.endpoints[0]}", "snapshot", "save", str(path))

@@ -180,6 +180,9 @@ class EtcdMembership:
             if self._leaving.is_set():
                 return
             self._store = store
+            if self._watch is not None:
+                # What it would tell is this member's own doing, and would pile up unread for as long as the term.
+                self._watch.cancel()
         try:
             store.take_over(mirror, self._seen_id)
             self._seen_id = store.election_id

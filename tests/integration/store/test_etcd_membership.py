@@ -306,3 +306,18 @@ def test_a_term_that_ends_before_it_is_begun_is_told_before_what_comes_after(
     Writer(store).wait_failure()
 
     member.wait(lambda: member.events.count("state") == 2, "the state")
+
+
+def test_who_leads_watches_nothing(own_etcd: EtcdCluster, meet) -> None:
+    cluster = meet(own_etcd)
+    _, first = cluster.join("a")
+    writer = Writer(first.term())
+    wait_until(lambda: own_etcd.watchers() == 0, "that the leader has closed its watch")
+    _, second = cluster.join("b")
+    wait_until(lambda: own_etcd.watchers() == 1, "that the standby watches")
+
+    writer.store.close()
+
+    Writer(second.term()).write(change(1))
+    first.wait(lambda: 1 in first.circuits, "that the former leader follows")
+    wait_until(lambda: own_etcd.watchers() == 1, "that only the former leader watches")
