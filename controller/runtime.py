@@ -9,8 +9,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from heapq import heappop, heappush
-from itertools import count
 from typing import TypeVar
 
 from controller.asker import ASKER
@@ -30,6 +28,7 @@ from controller.core.messages import ToRouter
 from controller.core.network import Network
 from controller.core.records import StateChange, StoredState
 from controller.core.replica import Replica
+from controller.durability import Decided, Durability, StoreFailed
 from controller.store.protocol import Leader, LeadershipLost, Store, StoreError
 from controller.store.records_codec import without_cycle_search
 from digitalgrid.model import NO_ELECTION_ID, ElectionId
@@ -41,10 +40,6 @@ G = TypeVar("G", bound=Grid)
 
 # Changes that wait for the store; then it is slower than those who ask, and they are told.
 MOST_UNWRITTEN = 4096
-
-
-class StoreFailed(Exception):
-    """What was decided could not be made durable, or nobody knows whether it was."""
 
 
 class Runtime:
@@ -71,9 +66,7 @@ class Runtime:
         self._arming = False
         self._in_turn = False
         self._closed = False
-        self._last_ticket = self._durable_ticket = 0
-        self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []
-        self._order = count()
+        self._durability = Durability()
         self._routers: dict[str, Callable[[ToRouter], None]] = {}
         self._warm = False
         self.circuit_listeners: set[Callable[[int], None]] = set()
@@ -118,7 +111,7 @@ class Runtime:
         stored = store.load()
         self._store = store
         self.set_leader(None)
-        self._last_ticket = self._durable_ticket = 0
+        self._durability.begin_term()
         with without_cycle_search():
             network = self.core.network
             self.core = Controller(
@@ -184,7 +177,7 @@ class Runtime:
         """Who waits for something to become durable will not hear of it any more."""
         if store is self._store:
             self._store = None
-            self._tell_waiters(reason)
+            self._durability.give_up(reason)
 
     def _role_changed(self) -> None:
         self._note_who_leads()
@@ -209,18 +202,13 @@ class Runtime:
 
     # Events
 
-    @property
-    def unwritten(self) -> int:
-        """How many changes are on their way to the store."""
-        return self._last_ticket - self._durable_ticket
-
     def handle(self, event: Callable[[Controller, int], T]) -> T:
         """Let the leading core take a client's event, at the present time, and carry out what follows.
 
         Of an event that failed half-way nothing is carried out: what is durable is whole. A Refusal is noted.
         """
         controller = self.controller
-        if self.unwritten > MOST_UNWRITTEN:
+        if self._durability.unwritten > MOST_UNWRITTEN:
             raise Refusal(
                 RefusalCode.RESOURCE_EXHAUSTED,
                 "OVERLOADED",
@@ -266,18 +254,19 @@ class Runtime:
             self._fail(error)
             raise
 
-    async def durable(self) -> None:
-        """Return once everything decided until now is durable; StoreFailed if it cannot be."""
-        ticket = self._last_ticket
+    def decided(self) -> Decided:
+        """Everything that was decided until now."""
+        return Decided(self._store, self._durability.last_ticket)
+
+    async def durable(self, decided: Decided | None = None) -> None:
+        """Return once it is durable, by default all until now; StoreFailed if it cannot be."""
+        store, ticket = decided or self.decided()
         if self.failure.done():
             raise StoreFailed(str(self.failure.result()))
-        if self._store is None:
+        if store is None or store is not self._store:
+            # A later term knows nothing of what this one may not have stored.
             raise StoreFailed("the lead was lost")
-        if self._durable_ticket >= ticket:
-            return
-        waiter: asyncio.Future[None] = self._loop.create_future()
-        heappush(self._waiters, (ticket, next(self._order), waiter))
-        await waiter
+        await self._durability.wait_for(ticket)
 
     def attach(self, router_id: str, send: Callable[[ToRouter], None]) -> None:
         """A router's session begins; what the core has for it goes to ``send``."""
@@ -323,7 +312,7 @@ class Runtime:
         if self._store is None:
             raise StoreFailed("there is no store to write to")
         self._store.submit(ticket, change)
-        self._last_ticket = ticket
+        self._durability.submitted(ticket)
 
     def _arm(self) -> None:
         """Have the timer look at the core's deadlines, once for all events of this turn of the loop."""
@@ -352,11 +341,7 @@ class Runtime:
     def _on_durable(self, store: Store, ticket: int) -> None:
         if store is not self._store:
             return
-        self._durable_ticket = ticket
-        while self._waiters and self._waiters[0][0] <= ticket:
-            _, _, waiter = heappop(self._waiters)
-            if not waiter.done():
-                waiter.set_result(None)
+        self._durability.made_durable(ticket)
         # Who resigns waits for the last tickets, and decides nothing more.
         if isinstance(self.core, Controller):
             self._begin_turn()
@@ -376,13 +361,7 @@ class Runtime:
     def _fail(self, error: Exception) -> None:
         if not self.failure.done():
             self.failure.set_result(error)
-        self._tell_waiters(str(error))
-
-    def _tell_waiters(self, reason: str) -> None:
-        for _, _, waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_exception(StoreFailed(reason))
-        self._waiters.clear()
+        self._durability.give_up(str(error))
 
     def _from_thread(self, callback: Callable[..., None], *arguments: object) -> None:
         if not self._loop.is_closed():

@@ -20,8 +20,8 @@ from grpc_status import rpc_status
 from controller.asker import ASKER
 from controller.core.errors import Refusal, RefusalCode, invalid
 from controller.decoding import MalformedMessage, check_decoded, decoded
+from controller.durability import StoreFailed
 from controller.northbound.load_gate import LoadGate
-from controller.runtime import StoreFailed
 
 _log = logging.getLogger(__name__)
 

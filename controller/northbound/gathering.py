@@ -9,6 +9,7 @@ from controller.asker import ASKER
 from controller.core.circuit import Circuit
 from controller.core.errors import Refusal
 from controller.core.request import PowerRequest
+from controller.durability import Decided
 from controller.runtime import Runtime
 
 # News of a dead line must not wait for more than this many.
@@ -16,7 +17,7 @@ MOST_TOGETHER = 64
 # Who is not alone waits for others to come: what each then saves is more than it waits for.
 _FOR_OTHERS_S = 0.008
 
-_Answer = asyncio.Future[list[Circuit]]
+_Answer = asyncio.Future[tuple[list[Circuit], Decided]]
 
 
 class Gathering:
@@ -35,8 +36,8 @@ class Gathering:
         self._under_way += 1
         try:
             self._plan()
-            circuits = await answer
-            await self._runtime.durable()
+            circuits, decided = await answer
+            await self._runtime.durable(decided)
         finally:
             self._under_way -= 1
         return circuits
@@ -67,11 +68,12 @@ class Gathering:
             for _, _, answer in asked:
                 answer.set_exception(error)
             return
+        decided = self._runtime.decided()
         for (_, _, answer), decision in zip(asked, decisions, strict=True):
             if isinstance(decision, Refusal):
                 answer.set_exception(decision)
             else:
-                answer.set_result(decision)
+                answer.set_result((decision, decided))
 
     def _ask(
         self, requests: Sequence[PowerRequest], askers: Sequence[str]

@@ -12,8 +12,9 @@ from controller.core.controller import Controller
 from controller.core.effects import TableRead
 from controller.core.errors import Refusal, RefusalCode
 from controller.core.reconcile import Differences
+from controller.durability import StoreFailed
 from controller.northbound.codec import check_ids
-from controller.runtime import Runtime, StoreFailed
+from controller.runtime import Runtime
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import OperationsServiceServicer

@@ -19,7 +19,7 @@ from controller.northbound.codec import (
     request_from_pb,
 )
 from controller.northbound.gathering import MOST_TOGETHER, Gathering
-from controller.runtime import Runtime, StoreFailed
+from controller.runtime import Runtime
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import PowerServiceServicer
 
@@ -55,11 +55,12 @@ class PowerService(PowerServiceServicer):
             )
         for each in request.requests:
             give_id(each)
-        core = self._runtime.controller
         decisions: list[list[Circuit] | Refusal] = []
+        decided = self._runtime.decided()
         for first in range(0, len(request.requests), MOST_TOGETHER):
             try:
                 decisions += self._admit_some(request.requests[first : first + MOST_TOGETHER])
+                decided = self._runtime.decided()
             except Refusal as refusal:
                 if not first:
                     raise
@@ -68,10 +69,7 @@ class PowerService(PowerServiceServicer):
                 break
             # A long batch must not keep the news of a dead line waiting.
             await asyncio.sleep(0)
-        if self._runtime.core is not core:
-            # A later term knows nothing of what this one may not have stored.
-            raise StoreFailed("the lead was lost")
-        await self._runtime.durable()
+        await self._runtime.durable(decided)
         return pb.BatchRequestPowerResponse(
             outcomes=[
                 _outcome(each, decision)

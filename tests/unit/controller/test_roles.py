@@ -10,7 +10,8 @@ from controller.core.errors import Refusal
 from controller.core.messages import CircuitStatus
 from controller.core.records import Counters, StoredState
 from controller.core.request import PowerRequest
-from controller.runtime import Runtime, StoreFailed
+from controller.durability import StoreFailed
+from controller.runtime import Runtime
 from controller.store.protocol import Leader, LeadershipLost
 from digitalgrid.model import NO_ELECTION_ID, ElectionId
 from tests.support.attached_grid import AttachedGrid, MemoryStore
@@ -119,6 +120,24 @@ async def test_who_loses_the_lead_stands_by_and_does_not_say_what_became_of_the_
     assert refusal_of(lambda: runtime.grid) == "STARTING"
     runtime.follow(NOTHING)
     assert runtime.grid.book.circuits == {}
+
+
+@in_loop
+async def test_a_term_does_not_vouch_for_what_another_has_decided():
+    runtime = Runtime(CoreSettings())
+    store = MemoryStore()
+    runtime.lead(store)
+    AttachedGrid(runtime, diamond()).connect()
+    store.hold()
+    request_power(runtime)
+    decided = runtime.decided()
+    # Lost and won again before anybody has asked.
+    store.fail(LeadershipLost("another leads"))
+    await until(lambda: not runtime.leads)
+    runtime.lead(MemoryStore())
+    await runtime.durable()
+    with pytest.raises(StoreFailed, match="the lead was lost"):
+        await runtime.durable(decided)
 
 
 @in_loop

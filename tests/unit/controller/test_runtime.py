@@ -7,7 +7,8 @@ import pytest
 
 from controller.core.controller import Controller, CoreSettings
 from controller.core.errors import Refusal, RefusalCode
-from controller.runtime import Runtime, StoreFailed
+from controller.durability import StoreFailed
+from controller.runtime import Runtime
 from controller.store.sqlite import SqliteStore
 from digitalgrid.model import RouterLsa
 

@@ -1,0 +1,66 @@
+"""What of one term's decisions the store has, and who waits for it."""
+
+import asyncio
+from heapq import heappop, heappush
+from itertools import count
+from typing import NamedTuple
+
+from controller.store.protocol import Store
+
+
+class StoreFailed(Exception):
+    """What was decided could not be made durable, or nobody knows whether it was."""
+
+
+class Decided(NamedTuple):
+    """All that was decided up to a ticket of one term, which is that of its store."""
+
+    store: Store | None
+    ticket: int
+
+
+class Durability:
+    """Tickets ascend within a term, and become durable in order."""
+
+    def __init__(self) -> None:
+        self._last_ticket = self._durable_ticket = 0
+        self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._order = count()
+
+    @property
+    def last_ticket(self) -> int:
+        return self._last_ticket
+
+    @property
+    def unwritten(self) -> int:
+        """How many changes are on their way to the store."""
+        return self._last_ticket - self._durable_ticket
+
+    def begin_term(self) -> None:
+        self._last_ticket = self._durable_ticket = 0
+
+    def submitted(self, ticket: int) -> None:
+        self._last_ticket = ticket
+
+    def made_durable(self, ticket: int) -> None:
+        """This and every ticket before it."""
+        self._durable_ticket = ticket
+        while self._waiters and self._waiters[0][0] <= ticket:
+            _, _, waiter = heappop(self._waiters)
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def wait_for(self, ticket: int) -> None:
+        """Return once it is durable; StoreFailed where the term ends before."""
+        if self._durable_ticket >= ticket:
+            return
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heappush(self._waiters, (ticket, next(self._order), waiter))
+        await waiter
+
+    def give_up(self, reason: str) -> None:
+        """Who waits will not hear of it any more."""
+        for _, _, waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_exception(StoreFailed(reason))
+        self._waiters.clear()
