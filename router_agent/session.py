@@ -30,7 +30,7 @@ _FIRST_BACKOFF_S = 0.1
 _BACKOFF_FACTOR = 1.5
 _MAX_BACKOFF_S = 1.0
 _HELLO_TIMEOUT_S = 5.0
-# A controller that reads nothing for so many messages is given up.
+# A controller that lets so many messages wait is given up, however well its connection looks.
 _OUTBOX_MESSAGES = 10_000
 _CHANNEL_OPTIONS = (
     ("grpc.keepalive_time_ms", 2000),
@@ -71,6 +71,7 @@ class ControllerSession:
         self._router = router
         # Only while the controller knows all that came before.
         self._outbox: asyncio.Queue[pb.RouterMessage] | None = None
+        self._overflowed = asyncio.Event()
 
     def advertise(self, lsa: RouterLsa) -> None:
         self._say(pb.RouterMessage(lsa=lsa_to_pb(lsa)))
@@ -104,8 +105,11 @@ class ControllerSession:
                     await _send(stream, self._hello())
                     greeting = await stream.read()
                 self._take_greeting(_hello_of(greeting))
+                self._overflowed.clear()
                 self._outbox = self._first_messages()
-                await _first_to_end(self._write(stream, self._outbox), self._read(stream))
+                await _first_to_end(
+                    self._write(stream, self._outbox), self._read(stream), self._until_overflow()
+                )
             finally:
                 stream.cancel()
 
@@ -135,15 +139,21 @@ class ControllerSession:
         return outbox
 
     def _say(self, message: pb.RouterMessage) -> None:
-        """Nothing is kept for a controller that is away: it hears the state when it is back."""
-        if self._outbox is not None:
-            self._outbox.put_nowait(message)
+        """Nothing is kept for a controller that is away, or as good as: it hears the state when it is back."""
+        if self._outbox is None:
+            return
+        if self._outbox.qsize() >= _OUTBOX_MESSAGES:
+            self._overflowed.set()
+            return
+        self._outbox.put_nowait(message)
 
     async def _write(self, stream: _Stream, outbox: asyncio.Queue[pb.RouterMessage]) -> None:
         while True:
             await _send(stream, await outbox.get())
-            if outbox.qsize() > _OUTBOX_MESSAGES:
-                raise SessionEnded(f"reads too slowly, {outbox.qsize()} messages wait")
+
+    async def _until_overflow(self) -> None:
+        await self._overflowed.wait()
+        raise SessionEnded(f"reads too slowly, {_OUTBOX_MESSAGES} messages wait")
 
     async def _read(self, stream: _Stream) -> None:
         while True:
