@@ -35,6 +35,13 @@ _OPTIONS = (
     # Clients notice within seconds that their controller is gone.
     ("grpc.http2.min_ping_interval_without_data_ms", 500),
     ("grpc.http2.max_ping_strikes", 0),
+    # A client that has vanished must not keep its place among the watchers. gRPC 1.85 goes by the ping timeout
+    # (a minute, if it is not given), and not by that of keepalive.
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.ping_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
 )
 
 

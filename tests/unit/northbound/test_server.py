@@ -8,11 +8,15 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from controller.core.records import Counters, StoredState
+from controller.northbound import server
 from controller.northbound.server import start_server
 from controller.store.protocol import LeadershipLost
 from digitalgrid.client import power_request
+from digitalgrid.v1 import northbound_pb2 as pb
+from digitalgrid.v1.northbound_pb2_grpc import PowerServiceStub
 from tests.support.attached_grid import MemoryStore
 from tests.support.northbound import in_loop, northbound, read_meters, until
+from tests.support.wire import Wire
 
 
 @in_loop
@@ -111,6 +115,28 @@ async def test_a_message_beyond_the_limit_is_refused():
         with pytest.raises(grpc.aio.AioRpcError) as error:
             await call(b"\x0a" * (5 * 1024 * 1024))
         assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+@in_loop
+async def test_a_watcher_that_has_vanished_gives_its_place_back(monkeypatch):
+    within_a_second = [
+        (name, 400 if "keepalive_time" in name or "ping_timeout" in name else value)
+        for name, value in server._OPTIONS
+    ]
+    monkeypatch.setattr(server, "_OPTIONS", within_a_second)
+    async with (
+        northbound() as api,
+        Wire(api.address) as wire,
+        grpc.aio.insecure_channel(wire.address) as channel,
+    ):
+        watch = PowerServiceStub(channel).WatchCircuits(pb.WatchCircuitsRequest())
+        await watch.read()
+        # Idle for longer than it takes to be given up, and still there.
+        await asyncio.sleep(1.0)
+        assert api.runtime.circuit_listeners
+        wire.cut()
+        await until(lambda: not api.runtime.circuit_listeners)
+        watch.cancel()
 
 
 @in_loop
