@@ -1,11 +1,15 @@
 """The configuration of the daemon, ``dgc serve``: one YAML file, in which every key may be left out."""
 
+import logging
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from os import PathLike
 from pathlib import Path
 from typing import Literal
 
 from digitalgrid.yaml_schema import ID_PATTERN, InvalidValue, bounds, check_bounds, load
+
+_log = logging.getLogger(__name__)
 
 _HOST_AND_PORT = r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+):[0-9]{1,5}"
 _ADDRESS = bounds(pattern=_HOST_AND_PORT)
@@ -15,7 +19,7 @@ _MILLISECONDS = bounds(minimum=10, maximum=600_000)
 @dataclass(frozen=True, slots=True)
 class NorthboundConfig:
     """Where clients reach the API; loopback, as there is no authentication yet. ``advertise`` is the address that a
-    standby tells clients of this controller while it leads; ``listen`` where it is empty.
+    standby tells clients of this controller while it leads; ``listen`` where it is empty, which must then be one.
     """
 
     listen: str = field(default="127.0.0.1:50051", metadata=_ADDRESS)
@@ -141,14 +145,63 @@ class ControllerConfig:
             limit_ms = self.timeouts.stage_ms
             message = f"is {self.lease_ms}; it must outlast timeouts.stage_ms, which is {limit_ms}"
             raise InvalidValue("lease_ms", message=message)
+        if self.store.etcd.endpoints:
+            self._check_advertised()
+
+    def _check_advertised(self) -> None:
+        """Others of a cluster send clients there, so it must be one machine's."""
+        address = self.northbound.address
+        if _is_any(address):
+            key = "advertise" if self.northbound.advertise else "listen"
+            message = (
+                f"is {address!r}, which leads clients of other controllers nowhere; set"
+                " northbound.advertise to the address of this machine that clients can reach"
+            )
+            raise InvalidValue("northbound", key, message=message)
+
+    @property
+    def advice(self) -> str:
+        """What is allowed and most likely not meant; empty where nothing is."""
+        endpoints = self.store.etcd.endpoints
+        if not _is_loopback(self.northbound.address) or all(map(_is_loopback, endpoints)):
+            return ""
+        return (
+            f"other controllers of the etcd at {', '.join(endpoints)} will send clients to"
+            f" {self.northbound.address}, which is their own machine; set northbound.advertise to the"
+            " address of this one"
+        )
 
 
 def load_config(path: str | PathLike[str] | None = None) -> ControllerConfig:
     """Reads the daemon's file; without one, the defaults. Raises ConfigError, which names the line."""
-    return ControllerConfig() if path is None else load(ControllerConfig, path)
+    if path is None:
+        return ControllerConfig()
+    config = load(ControllerConfig, path)
+    if config.advice:
+        _log.warning("%s: %s", path, config.advice)
+    return config
 
 
 def _check_port(*path: str | int, address: str) -> None:
     port = int(address.rpartition(":")[2])
     if port > 65_535:
         raise InvalidValue(*path, message=f"is {address!r}; the highest port is 65535")
+
+
+def _is_any(address: str) -> bool:
+    """Whether it is all addresses of the machine: one to listen on, and none to dial."""
+    host = _ip(address)
+    return host is not None and host.is_unspecified
+
+
+def _is_loopback(address: str) -> bool:
+    host = _ip(address)
+    return address.startswith("localhost:") if host is None else host.is_loopback
+
+
+def _ip(address: str) -> IPv4Address | IPv6Address | None:
+    """None for a name, which only the network can tell."""
+    try:
+        return ip_address(address.rpartition(":")[0].strip("[]"))
+    except ValueError:
+        return None

@@ -57,3 +57,49 @@ def test_refuses_with_the_line(tmp_path: Path, text: str, line: int, words: str)
         load_config(path)
     assert f"dgc.yaml:{line}: " in str(caught.value)
     assert words in str(caught.value)
+
+
+CLUSTER = "store: {etcd: {endpoints: ['10.0.0.1:2379']}}\n"
+
+
+@pytest.mark.parametrize(
+    ("northbound", "key"),
+    [
+        ("{listen: '0.0.0.0:50051'}", "listen"),
+        ("{listen: '[::]:50051'}", "listen"),
+        ("{listen: '0.0.0.0:50051', advertise: '0.0.0.0:50051'}", "advertise"),
+    ],
+)
+def test_clients_of_a_cluster_are_not_sent_nowhere(
+    tmp_path: Path, northbound: str, key: str
+) -> None:
+    path = tmp_path / "dgc.yaml"
+    path.write_text(f"{CLUSTER}northbound: {northbound}\n")
+
+    with pytest.raises(ConfigError, match=r"set northbound\.advertise to the address") as caught:
+        load_config(path)
+
+    assert f"dgc.yaml:2: 'northbound.{key}' is " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "advised"),
+    [
+        (CLUSTER, True),
+        (CLUSTER + "northbound: {listen: 'localhost:50051'}", True),
+        (CLUSTER + "northbound: {listen: '10.0.0.1:50051'}", False),
+        (CLUSTER + "northbound: {listen: '0.0.0.0:50051', advertise: 'dgc1:50051'}", False),
+        ("store: {etcd: {endpoints: ['127.0.0.1:2379', '[::1]:2379', 'localhost:1']}}", False),
+        ("northbound: {listen: '0.0.0.0:50051'}", False),
+        ("", False),
+    ],
+)
+def test_clients_of_a_cluster_are_hardly_sent_to_loopback(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str, advised: bool
+) -> None:
+    path = tmp_path / "dgc.yaml"
+    path.write_text(text)
+
+    load_config(path)
+
+    assert ("set northbound.advertise" in caplog.text) is advised
