@@ -11,7 +11,13 @@ from pathlib import Path
 from controller.core.records import AuditEntry, CircuitRecord, Counters
 from controller.store.protocol import StoreContents, StoreError
 from controller.store.sqlite.faults import explained
-from controller.store.sqlite.file import make, open_to_read, open_to_write, transaction
+from controller.store.sqlite.file import (
+    make,
+    open_to_read,
+    open_to_verify,
+    open_to_write,
+    transaction,
+)
 from controller.store.sqlite.lock import Lock, resolved
 from controller.store.sqlite.rows import meta_of, read_circuit, read_entry
 from controller.store.sqlite.schema import (
@@ -60,7 +66,7 @@ class SqliteAccess:
         return meta
 
     def verify(self) -> list[str]:
-        with closing(open_to_read(self._path)) as connection, explained(self._path):
+        with closing(open_to_verify(self._path)) as connection, explained(self._path):
             # Everything is looked at as of one moment.
             connection.execute("BEGIN")
             return findings(connection, self._path)

@@ -21,6 +21,10 @@ from controller.store.sqlite.schema import (
 )
 
 
+class OtherSchema(StoreError):
+    """Nothing is wrong with the file, but it is for another program, or not yet for this one."""
+
+
 class Identity(NamedTuple):
     """Which file it is that has a name now."""
 
@@ -46,7 +50,7 @@ def open_to_write(path: Path) -> sqlite3.Connection:
     with explained(path):
         connection = _connect(path, "rw")
         try:
-            _require_schema(connection, path, oldest=1)
+            require_schema(connection, path, oldest=1)
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             with transaction(connection):
@@ -59,17 +63,21 @@ def open_to_write(path: Path) -> sqlite3.Connection:
 
 def open_to_read(path: Path) -> sqlite3.Connection:
     """Beside a daemon that may be writing, without its lock."""
-    if not path.exists():
-        raise StoreError(
-            f"{path}: there is no store; see that this is the store.path of the daemon"
-        )
-    with explained(path):
-        connection = _connect(path, "ro")
-        try:
-            _require_schema(connection, path, oldest=SCHEMA_VERSION)
-        except BaseException:
-            connection.close()
-            raise
+    connection = _connect_to_read(path)
+    try:
+        with explained(path):
+            require_schema(connection, path, oldest=SCHEMA_VERSION)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def open_to_verify(path: Path) -> sqlite3.Connection:
+    """Likewise, and however damaged it is."""
+    connection = _connect_to_read(path)
+    # Otherwise SQLite reads nothing of a file that was cut off. Nothing can be written by this connection.
+    connection.execute("PRAGMA writable_schema=ON")
     return connection
 
 
@@ -122,20 +130,29 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     )
 
 
-def _require_schema(connection: sqlite3.Connection, path: Path, oldest: int) -> None:
+def _connect_to_read(path: Path) -> sqlite3.Connection:
+    if not path.exists():
+        raise StoreError(
+            f"{path}: there is no store; see that this is the store.path of the daemon"
+        )
+    with explained(path):
+        return _connect(path, "ro")
+
+
+def require_schema(connection: sqlite3.Connection, path: Path, oldest: int) -> None:
     if path.stat().st_size == 0:
         # SQLite would take it for a new database.
         raise damaged(path, "it is empty")
     version = schema_version(connection)
     if version > SCHEMA_VERSION:
-        raise StoreError(
+        raise OtherSchema(
             f"{path}: written by schema version {version}, this program reads up to"
             f" {SCHEMA_VERSION}; use the program that wrote it, or another store.path"
         )
     if version < 1:
         raise damaged(path, "meta has no schema_version")
     if version < oldest:
-        raise StoreError(
+        raise OtherSchema(
             f"{path}: written by schema version {version}; start the daemon with it once, which"
             f" brings it to {SCHEMA_VERSION}"
         )

@@ -18,7 +18,10 @@ def meta_of(connection: sqlite3.Connection, path: Path) -> Meta:
         raise damaged(path, str(error)) from error
 
 
-def read_circuit(path: Path, circuit_id: int, data: bytes) -> CircuitRecord:
+def read_circuit(path: Path, circuit_id: int, data: object) -> CircuitRecord:
+    # On a damaged page there may be anything.
+    if not isinstance(data, bytes):
+        raise damaged(path, f"circuit {circuit_id}: has no record")
     try:
         record = decode(data, CircuitRecord)
     except StoreError as error:

@@ -66,7 +66,7 @@ def create(connection: sqlite3.Connection, meta: Meta) -> None:
 def schema_version(connection: sqlite3.Connection) -> int:
     """Zero where there is none."""
     found = connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
-    return int(found[0]) if found else 0
+    return found[0] if found and isinstance(found[0], int) else 0
 
 
 def missing_names(connection: sqlite3.Connection) -> list[str]:

@@ -1,4 +1,8 @@
-"""What is damaged in a file, or contradicts another thing in it. Nothing found hides what comes after it."""
+"""What is damaged in a file, or contradicts another thing in it.
+
+Nothing found hides what comes after it, but for this: of a table with a damaged page SQLite reads the rows up to that
+page only.
+"""
 
 import sqlite3
 from collections.abc import Iterator
@@ -9,8 +13,9 @@ from controller.store.consistency import Consistency
 from controller.store.protocol import StoreError
 from controller.store.records_codec import without_cycle_search
 from controller.store.sqlite.faults import explained
+from controller.store.sqlite.file import OtherSchema, require_schema
 from controller.store.sqlite.rows import meta_of, read_circuit, read_entry
-from controller.store.sqlite.schema import Meta
+from controller.store.sqlite.schema import SCHEMA_VERSION, Meta
 
 # SQLite's own default; what is damaged that much need not be listed further.
 _MOST_FINDINGS_OF_SQLITE = 100
@@ -19,6 +24,8 @@ _MOST_FINDINGS_OF_SQLITE = 100
 def findings(connection: sqlite3.Connection, path: Path) -> list[str]:
     """A sentence on each, within the caller's transaction."""
     found: list[str] = []
+    with _noting(found, path):
+        require_schema(connection, path, oldest=SCHEMA_VERSION)
     with _noting(found, path):
         _check_pages(connection, path, found)
     # Without its counters the rest can still be read.
@@ -52,5 +59,9 @@ def _noting(found: list[str], path: Path) -> Iterator[None]:
     try:
         with explained(path):
             yield
+    except OtherSchema:
+        raise
     except StoreError as error:
-        found.append(str(error))
+        # What hinders all steps is said once.
+        if str(error) not in found:
+            found.append(str(error))

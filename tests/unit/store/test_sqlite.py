@@ -206,6 +206,13 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
         lambda path: _execute(path, "UPDATE circuits SET circuit_id = 777 WHERE circuit_id = 7"),
         "circuit 7 is in the place of 777",
     ),
+    "no record": (
+        lambda path: _execute(
+            path,
+            "UPDATE circuits SET record = 'text' WHERE circuit_id = 7",
+        ),
+        "circuit 7: has no record",
+    ),
     "unknown ending": (
         lambda path: written(path, record(7, ended_as="expired")),
         "circuit 7: damaged CircuitRecord: ended_as 'expired'",
@@ -215,6 +222,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "no trigger": (lambda path: _execute(path, "DROP TRIGGER audit_ascends"), "audit_ascends"),
     "no version": (
         lambda path: _execute(path, "DELETE FROM meta WHERE key = 'schema_version'"),
+        "no schema_version",
+    ),
+    "version of another type": (
+        lambda path: _execute(path, "UPDATE meta SET value = 'two' WHERE key = 'schema_version'"),
         "no schema_version",
     ),
     "no generation": (

@@ -1,5 +1,6 @@
 """The file as tools see it: beside a daemon, damaged, filled, and copied."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -117,6 +118,29 @@ def test_a_torn_page_is_found(path: Path) -> None:
         file.seek(5 * 4096)
         file.write(bytes(2048))
     assert SqliteAccess(path).verify()
+
+
+def test_of_a_file_that_was_cut_off_the_rest_is_verified(path: Path) -> None:
+    execute(path, "UPDATE circuits SET record = x'00' WHERE circuit_id IN (7, 9)")
+    os.truncate(path, path.stat().st_size * 3 // 4)
+    found = "\n".join(SqliteAccess(path).verify())
+    assert "malformed" in found
+    assert "circuit 7: damaged" in found
+    assert "circuit 9: damaged" in found
+
+
+def test_what_is_missing_does_not_hide_other_faults(path: Path) -> None:
+    execute(path, "UPDATE circuits SET record = x'00' WHERE circuit_id = 7")
+    execute(path, "DROP TRIGGER audit_ascends")
+    missing, damaged = SqliteAccess(path).verify()
+    assert "audit_ascends is missing" in missing
+    assert "circuit 7: damaged" in damaged
+
+
+def test_what_is_no_database_is_said_once(path: Path) -> None:
+    path.write_bytes(b"never was a database" * 100)
+    (said,) = SqliteAccess(path).verify()
+    assert "not a database" in said
 
 
 def test_contradictions_are_found(path: Path) -> None:
