@@ -34,7 +34,9 @@ _HELLO_TIMEOUT_S = 5.0
 _OUTBOX_MESSAGES = 10_000
 _CHANNEL_OPTIONS = (
     ("grpc.keepalive_time_ms", 2000),
-    ("grpc.keepalive_timeout_ms", 2000),
+    # Late is not dead: both ends may share a machine with hundreds of routers. gRPC 1.85 goes by the second.
+    ("grpc.keepalive_timeout_ms", 5000),
+    ("grpc.http2.ping_timeout_ms", 5000),
     ("grpc.http2.max_pings_without_data", 0),
     # Backing off is done here; gRPC's own would wait much longer.
     ("grpc.initial_reconnect_backoff_ms", 100),

@@ -21,7 +21,9 @@ from digitalgrid.v1 import southbound_pb2 as pb
 _log = logging.getLogger(__name__)
 _KEEPALIVE = (
     ("grpc.keepalive_time_ms", 2000),
-    ("grpc.keepalive_timeout_ms", 2000),
+    # Late is not dead: both ends may share a machine with hundreds of routers. gRPC 1.85 goes by the second.
+    ("grpc.keepalive_timeout_ms", 5000),
+    ("grpc.http2.ping_timeout_ms", 5000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 500),
     ("grpc.http2.max_ping_strikes", 0),

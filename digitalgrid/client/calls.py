@@ -75,7 +75,9 @@ _CONNECTION = (
     # A controller that has died without a word is noticed within seconds, also in the middle of a call.
     ("grpc.min_reconnect_backoff_ms", 1000),
     ("grpc.keepalive_time_ms", 1000),
-    ("grpc.keepalive_timeout_ms", 1000),
+    ("grpc.keepalive_timeout_ms", 2000),
+    # gRPC 1.85 goes by this one, which is a minute if it is not given.
+    ("grpc.http2.ping_timeout_ms", 2000),
     ("grpc.http2.max_pings_without_data", 0),
 )
 

@@ -1,14 +1,15 @@
 """A wire between a client and a server that can be cut without a word to either."""
 
 import asyncio
+from collections.abc import Iterable
 
 
 class Wire:
-    """Clients dial ``address`` instead of the server's. Once cut, nothing gets through, and connections stay open."""
+    """Clients dial ``address`` instead of the server's."""
 
     def __init__(self, server_address: str) -> None:
         self._host, _, self._port = server_address.rpartition(":")
-        self._cut = False
+        self._cuts = 0
         self._writers: list[asyncio.StreamWriter] = []
         self._pipes: list[asyncio.Task[None]] = []
 
@@ -24,7 +25,8 @@ class Wire:
         await asyncio.gather(*self._pipes, return_exceptions=True)
 
     def cut(self) -> None:
-        self._cut = True
+        """Connections stay open, and nothing gets through; new ones are as before."""
+        self._cuts += 1
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection(self._host, self._port)
@@ -35,6 +37,15 @@ class Wire:
         ]
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        cuts = self._cuts
         while data := await reader.read(65536):
-            if not self._cut:
+            if self._cuts == cuts:
                 writer.write(data)
+
+
+def noticed_within_a_second(options: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+    """A program's own gRPC options, with less patience for who does not answer."""
+    return [
+        (name, 400 if "keepalive_time" in name or "ping_timeout" in name else value)
+        for name, value in options
+    ]

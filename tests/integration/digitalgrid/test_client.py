@@ -1,5 +1,6 @@
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from digitalgrid.client import (
 )
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1 import power_link_pb2
+from tests.support.wire import Wire
 
 REQUEST = power_request(
     "town",
@@ -172,6 +174,25 @@ def test_a_broken_dispatch_is_retried_with_an_id_though_it_was_given_none(contro
     for three in (controller.requests[:3], controller.requests[3:]):
         ids = {request.request_id for request in three}
         assert len(ids) == 1 and ids != {""}
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_connection_that_is_cut_without_a_word_does_not_take_all_the_time_of_a_call(
+    controller: Any, make_circuit: Any, several: bool
+) -> None:
+    _script(controller, make_circuit())
+
+    async def ask() -> None:
+        async with Wire(controller.server) as wire:
+            servers = f"{wire.address},{controller.server}" if several else wire.address
+            async with AsyncPowerClient(servers) as client:
+                await client.get_topology()
+                wire.cut()
+                asked_s = time.monotonic()
+                assert (await client.get_topology()).lsdb_version == 3
+                assert time.monotonic() - asked_s < 6.0
+
+    asyncio.run(ask())
 
 
 def test_a_change_waits_for_a_circuit_that_is_on_the_move(

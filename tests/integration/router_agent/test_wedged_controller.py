@@ -1,6 +1,8 @@
-"""A controller whose connection lives and which reads nothing: the router keeps only so much for it."""
+"""A controller that reads nothing, or is cut off without a word: what the router keeps for it, and for how long."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc
@@ -12,6 +14,7 @@ from digitalgrid.v1 import southbound_pb2_grpc as pb_grpc
 from router_agent import session
 from router_agent.agent import Agent
 from router_agent.config import RouterConfig
+from tests.support.wire import Wire, noticed_within_a_second
 
 MOST = 50
 
@@ -38,35 +41,55 @@ async def reached(controller: Wedged, sessions: int) -> None:
             await asyncio.sleep(0.01)
 
 
+@asynccontextmanager
+async def playing(directory: Path) -> AsyncIterator[tuple[Wedged, Agent, Wire]]:
+    controller, server = Wedged(), grpc.aio.server()
+    pb_grpc.add_SouthboundServiceServicer_to_server(controller, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with Wire(f"127.0.0.1:{port}") as wire:
+        config = RouterConfig(
+            router_id="a", state_dir=str(directory), controllers=(wire.address,), links=()
+        )
+        agent, stop = Agent(config, asyncio.get_running_loop()), asyncio.Event()
+        runs = asyncio.create_task(agent.run(stop))
+        try:
+            await reached(controller, 1)
+            yield controller, agent, wire
+            assert not runs.done()
+        finally:
+            stop.set()
+            await runs
+            await server.stop(0)
+
+
 def test_what_waits_for_it_is_bounded_and_it_is_dialled_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session, "_OUTBOX_MESSAGES", MOST)
 
     async def play() -> None:
-        controller, server = Wedged(), grpc.aio.server()
-        pb_grpc.add_SouthboundServiceServicer_to_server(controller, server)
-        port = server.add_insecure_port("127.0.0.1:0")
-        await server.start()
-        config = RouterConfig(
-            router_id="a",
-            state_dir=str(tmp_path),
-            controllers=(f"127.0.0.1:{port}",),
-            links=(),
-        )
-        agent, stop = Agent(config, asyncio.get_running_loop()), asyncio.Event()
-        runs = asyncio.create_task(agent.run(stop))
-        (talk,) = agent._sessions
-        await reached(controller, 1)
-        for _ in range(100):
+        async with playing(tmp_path) as (controller, agent, _):
+            (talk,) = agent._sessions
             for _ in range(100):
-                talk.advertise(agent.device.lsa())
-            assert talk._outbox is None or talk._outbox.qsize() <= MOST
-            await asyncio.sleep(0.001)
-        await reached(controller, 2)
-        assert not runs.done()
-        stop.set()
-        await runs
-        await server.stop(0)
+                for _ in range(100):
+                    talk.advertise(agent.device.lsa())
+                assert talk._outbox is None or talk._outbox.qsize() <= MOST
+                await asyncio.sleep(0.001)
+            await reached(controller, 2)
+
+    asyncio.run(play())
+
+
+def test_one_that_is_cut_off_without_a_word_is_dialled_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = noticed_within_a_second(session._CHANNEL_OPTIONS)
+    monkeypatch.setattr(session, "_CHANNEL_OPTIONS", options)
+
+    async def play() -> None:
+        async with playing(tmp_path) as (controller, _, wire):
+            wire.cut()
+            await reached(controller, 2)
 
     asyncio.run(play())

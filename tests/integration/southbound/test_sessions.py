@@ -13,6 +13,7 @@ import pytest
 
 from controller.core.controller import CoreSettings
 from controller.runtime import Runtime
+from controller.southbound import service
 from controller.southbound.codec import result_from_pb
 from controller.southbound.service import SouthboundService, start_server
 from controller.store.sqlite import SqliteStore
@@ -22,6 +23,7 @@ from digitalgrid.v1 import power_link_pb2
 from digitalgrid.v1 import southbound_pb2 as pb
 from digitalgrid.v1.southbound_pb2_grpc import SouthboundServiceStub
 from tests.support.northbound import free_port
+from tests.support.wire import Wire, noticed_within_a_second
 
 _TIMEOUT_S = 5.0
 
@@ -127,6 +129,25 @@ def test_a_router_is_usable_once_it_is_in_step(tmp_path: Path) -> None:
         await router.close()
         await here.until(lambda: not here.usable("r1"))
         assert "r1" in here.runtime.core.view.routers
+
+    run(tmp_path, story)
+
+
+def test_a_router_that_is_cut_off_without_a_word_is_known_to_be_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "_KEEPALIVE", noticed_within_a_second(service._KEEPALIVE))
+
+    async def story(here: House) -> None:
+        async with Wire(here.address) as wire:
+            router = ScriptedRouter(wire.address)
+            await router.say(**hello())
+            await router.say(**lsa())
+            await router.say(sync_done=pb.SyncDone())
+            await here.until(lambda: here.usable("r1"))
+            wire.cut()
+            await here.until(lambda: not here.usable("r1"))
+            await router.close()
 
     run(tmp_path, story)
 

@@ -16,7 +16,7 @@ from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import PowerServiceStub
 from tests.support.attached_grid import MemoryStore
 from tests.support.northbound import in_loop, northbound, read_meters, until
-from tests.support.wire import Wire
+from tests.support.wire import Wire, noticed_within_a_second
 
 
 @in_loop
@@ -119,11 +119,7 @@ async def test_a_message_beyond_the_limit_is_refused():
 
 @in_loop
 async def test_a_watcher_that_has_vanished_gives_its_place_back(monkeypatch):
-    within_a_second = [
-        (name, 400 if "keepalive_time" in name or "ping_timeout" in name else value)
-        for name, value in server._OPTIONS
-    ]
-    monkeypatch.setattr(server, "_OPTIONS", within_a_second)
+    monkeypatch.setattr(server, "_OPTIONS", noticed_within_a_second(server._OPTIONS))
     async with (
         northbound() as api,
         Wire(api.address) as wire,
