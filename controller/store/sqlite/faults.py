@@ -1,5 +1,6 @@
 """What SQLite's errors mean to whoever runs the daemon."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,13 +9,19 @@ from pathlib import Path
 from controller.store.protocol import StoreError
 
 _RESTORE = "move it away, and restore a backup, or start without it, which starts empty"
+_FULL = (
+    "no space is left on its disk; make room and start again, or move it to a larger disk, with all files whose names begin"
+    " with its own, and change store.path: all that was acknowledged is kept"
+)
+# What SQLite needs to open a file and to write a little to it; with less it can fail without saying why.
+_LEAST_FREE_BYTES = 128 * 1024
 # By how SQLite's name of the error begins; the first that fits.
 _MEANINGS = {
-    "SQLITE_FULL": "no space is left; make room and start again: all that was acknowledged is kept",
+    "SQLITE_FULL": _FULL,
     "SQLITE_READONLY": "must be writable, with its directory, by the user of this program",
     "SQLITE_CANTOPEN": "cannot be opened; see that it and its directory may be read and written",
     "SQLITE_BUSY": "is in use by another program; stop that one and try again",
-    "SQLITE_IOERR": "its disk fails or is full; see the system's log, then start again",
+    "SQLITE_IOERR": "its disk fails; see the system's log, then start again",
     "SQLITE_CONSTRAINT": "does not take what contradicts it, nothing was written; see `dgc store verify`",
     "SQLITE_NOMEM": "does not fit into memory; make room and start again",
 }
@@ -36,7 +43,14 @@ def explained(path: Path) -> Iterator[None]:
 def _explanation(path: Path, error: sqlite3.Error) -> StoreError:
     # What is left means pages, tables or texts that are not as they were written.
     name = getattr(error, "sqlite_errorname", "")
+    if name.startswith("SQLITE_IOERR") and _is_full(path):
+        name = "SQLITE_FULL"
     for begins, meaning in _MEANINGS.items():
         if name.startswith(begins):
             return StoreError(f"{path}: {meaning} ({error})")
     return damaged(path, str(error))
+
+
+def _is_full(path: Path) -> bool:
+    disk = os.statvfs(path.parent)
+    return disk.f_bavail * disk.f_frsize < _LEAST_FREE_BYTES
