@@ -10,8 +10,8 @@ from controller.store.protocol import StoreError
 
 _RESTORE = "move it away, and restore a backup, or start without it, which starts empty"
 _FULL = (
-    "no space is left on its disk; make room and start again, or move it to a larger disk, with all files whose names begin"
-    " with its own, and change store.path: all that was acknowledged is kept"
+    "no space is left on its disk; make room and start again, or move it to a larger disk, with all files whose names"
+    " begin with its own, and change store.path: all that was acknowledged is kept"
 )
 # What SQLite needs to open a file and to write a little to it; with less it can fail without saying why.
 _LEAST_FREE_BYTES = 128 * 1024
