@@ -4,10 +4,11 @@ import errno
 import logging
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from controller.northbound.errors import ErrorInterceptor
+from controller.northbound.health import Health
 from controller.northbound.operations import OperationsService
 from controller.northbound.optimisation import OptimisationService
 from controller.northbound.power import PowerService
@@ -57,20 +58,15 @@ async def start_server(
     add_OptimisationServiceServicer_to_server(OptimisationService(optimiser), server)
     add_OperationsServiceServicer_to_server(OperationsService(runtime), server)
     services = [each.full_name for each in pb.DESCRIPTOR.services_by_name.values()]
-    await _add_health(server, services)
+    checks = Health(runtime)
+    await checks.tell()
+    health_pb2_grpc.add_HealthServicer_to_server(checks.servicer, server)
     reflection.enable_server_reflection(
         [*services, health.SERVICE_NAME, reflection.SERVICE_NAME], server
     )
     _bind(server, listen)
     await server.start()
     return server
-
-
-async def _add_health(server: grpc.aio.Server, services: list[str]) -> None:
-    servicer = health.aio.HealthServicer()
-    for service in ("", *services):
-        await servicer.set(service, health_pb2.HealthCheckResponse.SERVING)
-    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
 
 
 def _bind(server: grpc.aio.Server, listen: str) -> None:

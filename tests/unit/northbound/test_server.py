@@ -72,6 +72,39 @@ async def test_health_is_served_for_the_whole_and_for_each_service():
 
 
 @in_loop
+async def test_health_tells_who_knows_the_state_and_who_leads():
+    reads = ["", "digitalgrid.v1.PowerService", "digitalgrid.v1.TopologyService"]
+    decides = ["digitalgrid.v1.OptimisationService", "digitalgrid.v1.OperationsService"]
+    named = [each.full_name for each in pb.DESCRIPTOR.services_by_name.values()]
+    assert sorted(named) == sorted(reads[1:] + decides)
+    async with northbound() as api:
+        stub = health_pb2_grpc.HealthStub(api.channel)
+
+        async def serving() -> list[str]:
+            asked = [
+                (each, health_pb2.HealthCheckRequest(service=each)) for each in reads + decides
+            ]
+            answers = [(each, await stub.Check(request)) for each, request in asked]
+            return [each for each, answer in answers if answer.status == 1]
+
+        assert await serving() == reads + decides
+        watch = stub.Watch(health_pb2.HealthCheckRequest())
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+        # Another leads, and what it made durable is not known yet.
+        api.store.fail(LeadershipLost("its lease has run out"))
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        await until(lambda: not api.runtime.leads)
+        assert await serving() == []
+        api.runtime.follow(StoredState(2, (), Counters()))
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+        assert await serving() == reads
+        api.runtime.lead(MemoryStore(StoredState(2, (), Counters())))
+        while await serving() != reads + decides:
+            pass
+        watch.cancel()
+
+
+@in_loop
 async def test_reflection_lists_the_services_and_describes_them():
     async with northbound() as api:
         stub = reflection_pb2_grpc.ServerReflectionStub(api.channel)
