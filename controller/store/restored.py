@@ -6,6 +6,13 @@ from controller.core.records import Counters
 
 # More than an intense day gives (5,000 admissions a second), and small enough to be read.
 _STEP = 1_000_000_000
+# More terms than a store has in years, and few enough for 40,000 copies of copies: transaction ids have 32 bits for it.
+_EPOCHS = 100_000
+
+
+def epoch_beyond_lost(epoch: int) -> int:
+    """Transaction ids begin with the epoch, and routers remember how transactions ended."""
+    return epoch + _EPOCHS
 
 
 def beyond_lost(counters: Counters) -> Counters:

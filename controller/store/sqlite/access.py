@@ -10,6 +10,7 @@ from pathlib import Path
 
 from controller.core.records import AuditEntry, CircuitRecord, Counters
 from controller.store.protocol import StoreContents, StoreError
+from controller.store.restored import epoch_beyond_lost
 from controller.store.sqlite.faults import explained
 from controller.store.sqlite.file import (
     make,
@@ -127,7 +128,8 @@ def _write(connection: sqlite3.Connection, contents: StoreContents, meta: Meta) 
 def _meta_above(contents: StoreContents, present: Meta) -> Meta:
     """Under a generation above that of the contents, of the file, and of whatever a right clock makes."""
     generation = max(contents.generation, present.generation, int(time.time())) + 1
-    return Meta(generation, max(contents.epoch, present.epoch), contents.counters)
+    epoch = epoch_beyond_lost(max(contents.epoch, present.epoch))
+    return Meta(generation, epoch, contents.counters)
 
 
 def _is_empty(connection: sqlite3.Connection) -> bool:

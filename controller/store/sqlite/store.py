@@ -10,7 +10,7 @@ from controller.core.records import CircuitRecord, Counters, StateChange, Stored
 from controller.store.group_commit import GroupCommit
 from controller.store.protocol import StoreError
 from controller.store.records_codec import without_cycle_search
-from controller.store.restored import beyond_lost
+from controller.store.restored import beyond_lost, epoch_beyond_lost
 from controller.store.sqlite.faults import explained
 from controller.store.sqlite.file import Identity, open_to_write, transaction
 from controller.store.sqlite.lock import Lock, resolved
@@ -81,16 +81,16 @@ class SqliteStore:
         no file can tell that it was copied with all that is beside it, or set back with its machine.
         """
         generation = max(int(time.time()), meta.generation + meta.is_backup)
-        counters = meta.counters
+        epoch, counters = meta.epoch + 1, meta.counters
         if counters != Counters() and (meta.is_backup or not self._lock.left(meta)):
-            counters = beyond_lost(counters)
+            epoch, counters = epoch_beyond_lost(epoch), beyond_lost(counters)
             _log.warning(
                 "%s: seems to be a copy; what was promised after it was made is withdrawn"
                 " from routers. Circuits are numbered from %d on",
                 self._path,
                 counters.next_circuit_id,
             )
-        return Meta(generation, meta.epoch + 1, counters)
+        return Meta(generation, epoch, counters)
 
     def _read_circuits(self) -> tuple[CircuitRecord, ...]:
         rows = self._connection.execute("SELECT circuit_id, record FROM circuits")

@@ -98,6 +98,18 @@ def test_a_copy_in_another_place_gives_no_number_again(path: Path, tmp_path: Pat
     assert numbers(elsewhere) == beyond_lost(COUNTERS), "once"
 
 
+def test_a_copy_gives_no_epoch_again(path: Path) -> None:
+    """Routers know the transactions of the original's later terms by ids that begin with them."""
+    shutil.copy(path, path.with_name("copy.sqlite"))
+    SqliteAccess(path).backup(path.with_name("backup.sqlite"))
+    contents = SqliteAccess(path).read()
+    SqliteAccess(path.with_name("filled.sqlite")).fill(contents)
+    of_original = {term(path)[1].epoch for _ in range(3)}
+    for name in ("copy", "backup", "filled"):
+        epochs = {term(path.with_name(f"{name}.sqlite"))[1].epoch for _ in range(3)}
+        assert epochs.isdisjoint(of_original)
+
+
 @pytest.mark.parametrize("terms_since", [0, 1])
 def test_a_copy_that_is_put_back_gives_no_number_again(
     path: Path, tmp_path: Path, terms_since: int
