@@ -12,7 +12,7 @@ STAMPS := $(VENV)/.stamps
 EXTRAS := emulation,proto,test
 TOPOLOGY ?= topologies/elan9.grid.yaml
 
-DEBIAN_PACKAGES := mininet openvswitch-switch ethtool iputils-ping iproute2 etcd-server
+DEBIAN_PACKAGES := mininet openvswitch-switch ethtool iputils-ping iproute2 etcd-server etcd-client
 KERNELS := $(shell find controller/routing -name '*.py')
 PROTOS := $(shell find proto -name '*.proto')
 STUBS := $(PROTOS:proto/%.proto=%_pb2.py)

@@ -54,7 +54,8 @@ class Campaign:
             if lease is None or lease.id != lease_id:
                 return None
             self._candidate = None
-            self._told_revision = 0
+            # It leads now, and does not stand again before its term is over.
+            self._told_revision, self._vacant = 0, False
             self._changed.notify_all()
             return lease
 

@@ -35,6 +35,8 @@ _OPTIONS = (
     # and within watches by progress requests, both far sooner.
     ("grpc.keepalive_time_ms", 6000),
     ("grpc.keepalive_timeout_ms", 1000),
+    # What the Python library really goes by.
+    ("grpc.http2.ping_timeout_ms", 1000),
     ("grpc.use_local_subchannel_pool", 1),
 )
 _ATTEMPT_S = 1.0

@@ -107,7 +107,7 @@ class EtcdMembership:
         self._troubles.over()
         follower.on_state(mirror.state())
         self._tell_leader(follower, mirror.leader(), again=True)
-        if self._lead_if_elected(follower, mirror):
+        if self._lead_if_elected(follower, mirror, etcd):
             return
         self._campaign.tell(etcd.revision, mirror.leader_key is None)
         with closing(self._revisions(etcd)) as revisions:
@@ -116,7 +116,7 @@ class EtcdMembership:
                 if change is not None:
                     follower.on_change(change)
                 self._tell_leader(follower, mirror.leader())
-                if self._lead_if_elected(follower, mirror):
+                if self._lead_if_elected(follower, mirror, etcd):
                     return
                 self._campaign.tell(revision, mirror.leader_key is None)
 
@@ -155,7 +155,7 @@ class EtcdMembership:
             self._told_leader = leader
             follower.on_leader(leader)
 
-    def _lead_if_elected(self, follower: Follower, mirror: Mirror) -> bool:
+    def _lead_if_elected(self, follower: Follower, mirror: Mirror, etcd: pb.ResponseHeader) -> bool:
         """Serve the term, if the leader's key has been put with the lease of this member. Whether it has."""
         if mirror.meta is not None:
             self._seen_id = max(self._seen_id, mirror.meta.election_id)
@@ -166,7 +166,7 @@ class EtcdMembership:
         term = Term(self._client, self._layout, lease, key.token, self._limits)
         store = EtcdStore(self._layout, term, self._limits, follower.is_responsive)
         try:
-            self._serve(follower, mirror, store)
+            self._serve(follower, mirror, etcd, store)
         finally:
             self._campaign.give_way()
             store.close()
@@ -174,7 +174,9 @@ class EtcdMembership:
                 self._campaign.give_back(lease)
         return True
 
-    def _serve(self, follower: Follower, mirror: Mirror, store: EtcdStore) -> None:
+    def _serve(
+        self, follower: Follower, mirror: Mirror, etcd: pb.ResponseHeader, store: EtcdStore
+    ) -> None:
         """Until the term has ended. Everything before it has been told, for nobody can write since its key is there."""
         with self._lock:
             if self._leaving.is_set():
@@ -184,7 +186,7 @@ class EtcdMembership:
                 # What it would tell is this member's own doing, and would pile up unread for as long as the term.
                 self._watch.cancel()
         try:
-            store.take_over(mirror, self._seen_id)
+            store.take_over(mirror, etcd, self._seen_id)
             self._seen_id = store.election_id
             own = Leader(self._own.name, self._own.northbound, store.election_id)
             self._tell_leader(follower, own)

@@ -49,7 +49,13 @@ class Mirror:
         self._circuits: dict[int, CircuitRecord] = {}
         self.meta: Meta | None = None
         self.leader_key: LeaderKey | None = None
-        self.progress = NO_PROGRESS
+        # As it is understood, and as it stands there; nothing in an empty store.
+        self.progress, self.progress_value = NO_PROGRESS, b""
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether there is a transaction in parts, decided or not."""
+        return bool(self._pieces or self._decided)
 
     def state(self) -> StoredState:
         epoch = self.meta.epoch if self.meta else 0
@@ -89,6 +95,7 @@ class Mirror:
             )
         if kv.key == self._layout.counters:
             self.progress = read_json(kv.key, kv.value, Progress)
+            self.progress_value = kv.value
         else:
             self.meta = read_meta(self._layout, kv.value)
 

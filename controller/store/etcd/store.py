@@ -14,6 +14,7 @@ from controller.store.etcd.parts import Limits
 from controller.store.etcd.term import Term
 from controller.store.group_commit import GroupCommit
 from controller.store.protocol import LeadershipLost, StoreError
+from digitalgrid.etcd.v3 import etcd_pb2 as pb
 from digitalgrid.model import ElectionId
 
 _log = logging.getLogger(__name__)
@@ -48,9 +49,10 @@ class EtcdStore:
         self.lease_released = False
         term.lease.keep(term.still_leads, self._on_lease_lost, is_responsive)
 
-    def take_over(self, mirror: Mirror, seen: ElectionId) -> None:
-        """Begin the term with what was followed until then, above the highest election id that was."""
-        self._term.claim(mirror.progress, seen)
+    def take_over(self, mirror: Mirror, etcd: pb.ResponseHeader, seen: ElectionId) -> None:
+        """Begin the term with what was followed until then at an etcd, above the highest election id that was."""
+        if not self._term.succeed(mirror, etcd, seen):
+            self._term.claim(mirror.progress, seen)
         self._state = replace(mirror.state(), epoch=self.election_id.low)
 
     def load(self) -> StoredState:

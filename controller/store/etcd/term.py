@@ -27,12 +27,17 @@ from controller.store.etcd.layout import (
     to_pb,
 )
 from controller.store.etcd.lease import Lease
+from controller.store.etcd.mirror import Mirror
 from controller.store.etcd.parts import Limits, chunks, pack, unpack
 from controller.store.protocol import LeadershipLost, StoreError
 from digitalgrid.etcd.v3 import etcd_pb2 as pb
 from digitalgrid.model import NO_ELECTION_ID, ElectionId
 
 _ASK_AGAIN_S = 1.0
+
+
+class _OtherProgress(StoreError):
+    """The term before has come to another point than was presupposed."""
 
 
 class Term:
@@ -58,6 +63,23 @@ class Term:
     def election_id(self) -> ElectionId:
         return ElectionId(self._generation, self._token)
 
+    def succeed(self, followed: Mirror, etcd: pb.ResponseHeader, seen: ElectionId) -> bool:
+        """:meth:`claim` in one transaction, with nothing read, where all is as it was followed. Whether it is.
+
+        A hand-over waits for it. ``etcd`` is the one that was followed, as it was before that.
+        """
+        meta, value = followed.meta, followed.progress_value
+        if meta is None or not value or followed.in_parts or self._is_set_back(meta, etcd, seen):
+            return False
+        self._progress, self._progress_value = followed.progress, value
+        self._generation = meta.generation
+        try:
+            self._write_meta(etcd)
+        except _OtherProgress:
+            self._progress, self._progress_value = NO_PROGRESS, b""
+            return False
+        return True
+
     def claim(self, followed: Progress | None = None, seen: ElectionId = NO_ELECTION_ID) -> None:
         """Take over from the term before, and carry out what it had decided; StoreError, with nothing written, if that
         had not come exactly as far as was followed.
@@ -71,20 +93,22 @@ class Term:
                 " it anew"
             )
         self._generation = meta.generation
-        set_back = (
-            meta.epoch >= self._token
-            or is_another_etcd(meta.cluster_id, meta.raft_term, header)
-            or self.election_id <= seen
-        )
-        if set_back:
+        if self._is_set_back(meta, header, seen):
             # Routers may have seen higher tokens under this generation.
             self._generation = max(meta.generation + 1, seen.high + 1, int(time.time()))
-        claimed = Meta(
-            SCHEMA_VERSION, self._generation, self._token, header.cluster_id, header.raft_term
-        )
-        value = msgspec.json.encode(claimed)
-        self.write([Put(self._layout.meta, value)])
+        self._write_meta(header)
         self._settle(parts)
+
+    def _is_set_back(self, meta: Meta, etcd: pb.ResponseHeader, seen: ElectionId) -> bool:
+        return (
+            meta.epoch >= self._token
+            or is_another_etcd(meta.cluster_id, meta.raft_term, etcd)
+            or ElectionId(meta.generation, self._token) <= seen
+        )
+
+    def _write_meta(self, etcd: pb.ResponseHeader) -> None:
+        meta = Meta(SCHEMA_VERSION, self._generation, self._token, etcd.cluster_id, etcd.raft_term)
+        self.write([Put(self._layout.meta, msgspec.json.encode(meta))])
 
     def write(self, ops: Sequence[Op], counters: Counters | None = None) -> None:
         """Durable when it returns. LeadershipLost where it may not be: then only the store knows."""
@@ -206,7 +230,7 @@ class Term:
         if not leader or leader[0].create_revision != self._token:
             raise self._lost("the key of the leader is another's")
         if not counters or counters[0].value != value:
-            raise StoreError(
+            raise _OtherProgress(
                 f"etcd {self._layout.counters.decode()}: was changed by somebody who does not lead;"
                 " nothing was written: see who else writes under this prefix"
             )

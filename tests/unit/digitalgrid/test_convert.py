@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+import msgspec
 import pytest
 
 from digitalgrid.convert import (
@@ -47,8 +48,8 @@ def test_an_lsa_comes_back_as_it_was() -> None:
     "hop",
     [
         HOP,
-        dataclasses.replace(HOP, source_id="", ingress_link_id="r1-r8"),
-        dataclasses.replace(HOP, egress_link_id="", load_id="town"),
+        msgspec.structs.replace(HOP, source_id="", ingress_link_id="r1-r8"),
+        msgspec.structs.replace(HOP, egress_link_id="", load_id="town"),
     ],
 )
 def test_a_hop_comes_back_as_it_was(hop: HopSnapshot) -> None:
@@ -76,7 +77,7 @@ def test_an_election_id_keeps_its_128_bits() -> None:
 )
 def test_a_hop_that_makes_no_sense_is_named(changes: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        hop_from_pb(hop_to_pb(dataclasses.replace(HOP, **changes)))
+        hop_from_pb(hop_to_pb(msgspec.structs.replace(HOP, **changes)))
 
 
 @pytest.mark.parametrize(
