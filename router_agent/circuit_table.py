@@ -153,9 +153,16 @@ class CircuitTable:
         """
         if election_id <= self.highest_election_id:
             return False
+        self._obey(controller, election_id)
+        return True
+
+    def _obey(self, controller: str, election_id: ElectionId) -> None:
+        if election_id > self.highest_election_id:
+            # Ids of transactions are one leader's own: another may use the same for something else.
+            self._staged.clear()
+            self._finished.clear()
         self.highest_election_id = election_id
         self._holder = controller
-        return True
 
     def apply(self, mutation: Mutation, now_ns: int) -> Outcome:
         """Do what is asked, once :meth:`promised_by` is durable."""
@@ -163,8 +170,7 @@ class CircuitTable:
         promise = self.promised_by(mutation)
         answer = self._election_refusal(mutation)
         if answer is None:
-            self.highest_election_id = mutation.election_id
-            self._holder = mutation.controller
+            self._obey(mutation.controller, mutation.election_id)
             answer = self._perform(mutation, now_ns)
         self.version += bool(answer.added) or bool(answer.removed)
         return self._outcome(mutation, answer, promise)

@@ -279,3 +279,15 @@ def test_a_router_obeys_nobody_below_the_leader_that_has_greeted_it() -> None:
     assert not bench.table.greet("three:50052", ElectionId(0, 6))
     bench.controller, bench.election_id = "two:50052", ElectionId(0, 6)
     assert bench.stage(3, HOP).code is Code.OK
+
+
+def test_a_later_leader_may_use_the_ids_of_an_earlier_ones_transactions() -> None:
+    bench = Bench()
+    bench.stage(1, HOP)
+    bench.commit(1)
+    bench.stage(2, hop(circuit_id=8))
+    bench.controller, bench.election_id = "two:50052", ElectionId(0, 6)
+    assert bench.commit(2).code is Code.UNKNOWN_TRANSACTION
+    # It is staged and committed indeed, and not answered for what the earlier leader had done under its id.
+    assert bench.stage(1, hop(circuit_id=9)).code is Code.OK
+    assert bench.commit(1).added == (hop(circuit_id=9),)
