@@ -33,6 +33,8 @@ _REFUSALS = (
     grpc.StatusCode.FAILED_PRECONDITION,
     grpc.StatusCode.RESOURCE_EXHAUSTED,
 )
+# Who answers so to the end of a call's time has decided nothing; others may have, before.
+_UNDECIDED = ("NOT_LEADER", "OVERLOADED")
 
 
 @dataclass(slots=True)
@@ -108,14 +110,15 @@ class Load:
             self._unanswered.append(operation)
             raise
         except ControllerUnreachable:
-            self._unanswered.append(operation)
-            await asyncio.sleep(_REPEAT_AFTER_S)
+            await self._put_off(operation)
             return
         except RequestRefused as error:
+            if error.reason in _UNDECIDED:
+                await self._put_off(operation)
+                return
             if error.code not in _REFUSALS:
                 self.journal.faults.append(f"answered with {error.code.name}: {error}")
-                self._unanswered.append(operation)
-                await asyncio.sleep(_REPEAT_AFTER_S)
+                await self._put_off(operation)
                 return
             operation.refused()
         else:
@@ -123,6 +126,10 @@ class Load:
             self.acknowledged.set()
         if operation.promise is not None:
             operation.promise.busy = False
+
+    async def _put_off(self, operation: _Operation) -> None:
+        self._unanswered.append(operation)
+        await asyncio.sleep(_REPEAT_AFTER_S)
 
     def _draw(self) -> _Operation:
         idle = [each for each in self.journal.standing() if not each.busy]
