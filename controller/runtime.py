@@ -40,6 +40,8 @@ G = TypeVar("G", bound=Grid)
 
 # Changes that wait for the store; then it is slower than those who ask, and they are told.
 MOST_UNWRITTEN = 4096
+# Effects that wait for the end of a turn: who must move at once does not wait for all else that a cut line brings.
+MOST_PENDING = 64
 
 
 class Runtime:
@@ -223,10 +225,14 @@ class Runtime:
     def tell(self, event: Callable[[Grid, int], T]) -> T:
         """What a router says, to whoever leads or stands by.
 
-        Routers say much at a time: what follows from all of it is carried out at the end of this turn of the loop.
+        Routers say much at a time: what follows from all of it is carried out at the end of this turn of the loop,
+        or as soon as it is much.
         """
         self._begin_turn()
-        return self._let(event, self.core)
+        result = self._let(event, self.core)
+        if self.core.pending_effects > MOST_PENDING:
+            self._pump()
+        return result
 
     def look(self, question: Callable[[Grid, int], T]) -> T:
         """What is only looked at, by whoever knows the state."""

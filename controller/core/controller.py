@@ -64,7 +64,7 @@ class Controller(Grid):
         network: Network | None = None,
         began_unix_ns: int = 0,
     ) -> None:
-        self._effects: list[Effect] = []
+        self._effects = []
         self.network = network or Network(settings.lsa_max_age_ns)
         self.ledger = Ledger()
         self.book = CircuitBook(stored, self._effects.append, began_unix_ns)

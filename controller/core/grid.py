@@ -19,6 +19,7 @@ class Grid(ABC):
     network: Network
     book: CircuitBook
     ledger: Ledger
+    _effects: list[Effect]
 
     @property
     @abstractmethod
@@ -36,6 +37,11 @@ class Grid(ABC):
     def table_version(self, router_id: str) -> int:
         """Version of the router's circuit table when it was last read back in this session; 0 before that."""
         return self.network.table_version(router_id)
+
+    @property
+    def pending_effects(self) -> int:
+        """How many wait to be taken."""
+        return len(self._effects)
 
     @abstractmethod
     def take_effects(self) -> list[Effect]:

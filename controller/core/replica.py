@@ -21,7 +21,7 @@ class Replica(Grid):
     """A warm copy."""
 
     def __init__(self, network: Network, now_ns: int) -> None:
-        self._effects: list[Effect] = []
+        self._effects = []
         self._view = network.view(now_ns)
         self.network = network
         self.ledger = Ledger()

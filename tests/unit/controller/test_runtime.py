@@ -8,7 +8,7 @@ import pytest
 from controller.core.controller import Controller, CoreSettings
 from controller.core.errors import Refusal, RefusalCode
 from controller.durability import StoreFailed
-from controller.runtime import Runtime
+from controller.runtime import MOST_PENDING, Runtime
 from controller.store.sqlite import SqliteStore
 from digitalgrid.model import RouterLsa
 
@@ -51,6 +51,33 @@ def test_a_refusal_is_no_failure(tmp_path: Path) -> None:
             runtime.handle(refusing)
         assert not runtime.failure.done()
         await runtime.durable()
+        runtime.close()
+
+    asyncio.run(story())
+
+
+def test_what_routers_say_in_one_turn_is_carried_out_together_but_much_of_it_at_once(
+    tmp_path: Path,
+) -> None:
+    async def story() -> None:
+        runtime = Runtime(CoreSettings())
+        runtime.lead(SqliteStore(tmp_path / "store.sqlite"))
+        told: list[None] = []
+        runtime.topology_listeners.add(lambda: told.append(None))
+        numbers = iter(range(1, 1000))
+
+        def advertise() -> None:
+            lsa = RouterLsa(f"r{next(numbers)}", 1, 1, 0.97)
+            runtime.tell(lambda core, now_ns: core.on_lsa(lsa, now_ns))
+
+        advertise()
+        advertise()
+        assert told == []
+        await asyncio.sleep(0)
+        assert len(told) == 2
+        for _ in range(MOST_PENDING + 1):
+            advertise()
+        assert len(told) == MOST_PENDING + 3
         runtime.close()
 
     asyncio.run(story())
