@@ -33,19 +33,22 @@ from controller.routing.paths.landmarks import Landmarks
 
 # Each is read for every router that is touched, and the next one raises the bound less.
 MOST_ACTIVE = 8
-_BY_HIERARCHY = -1
+BY_HIERARCHY = -1
 _UNKNOWN = -1.0
 
 
 class Reading(NamedTuple):
     """How the bounds of one question are read: ``how`` names the kind, or counts active landmarks; 0 if there are none.
 
-    The others are the weights of the two figures that are known of each router: at a lesser power, at the reference.
+    Both weights are of the two figures that are known of each router: at a lesser power, at the reference. A hierarchy
+    has them for ``lesser_w`` and ``reference_w``.
     """
 
     how: int
     of_lesser: float
     of_reference: float
+    lesser_w: float
+    reference_w: float
 
 
 class Climb(NamedTuple):
@@ -70,20 +73,32 @@ class Climb(NamedTuple):
     stack: Ints
 
 
+class Leaving(NamedTuple):
+    """The arcs out of router v: ``arcs[start[v]:start[v + 1]]``."""
+
+    start: Ints
+    arcs: Ints
+
+
 class Bounds(NamedTuple):
     """What one search may use; the parts that it has no use for are empty."""
 
     reference_w: float
     by_landmarks: LandmarkBounds
     climb: Climb
+    leaving: Leaving
 
 
 def bounds_of(guide: Landmarks | Hierarchy | None) -> Bounds:
     """Room for the bounds of one search at a time."""
     by_landmarks = landmark_bounds_of(guide if isinstance(guide, Landmarks) else None, MOST_ACTIVE)
     reference_w = 1.0 if guide is None else guide.reference_w
-    climb = climb_of(guide.rows, guide.up, guide.down) if isinstance(guide, Hierarchy) else NO_CLIMB
-    return Bounds(reference_w, by_landmarks, climb)
+    if not isinstance(guide, Hierarchy):
+        return Bounds(reference_w, by_landmarks, NO_CLIMB, Leaving(_NONE, _NONE))
+    climb = climb_of(guide.rows, guide.up, guide.down)
+    return Bounds(
+        reference_w, by_landmarks, climb, Leaving(guide.graph.leaving_start, guide.graph.leaving)
+    )
 
 
 def climb_of(rows: Rows, up: Shortcuts, down: Shortcuts) -> Climb:
@@ -118,12 +133,12 @@ def worth_leading(sources: int, nodes: int) -> bool:
 def begin(bounds: Bounds, sink: int, sources: Ints, sink_w: float) -> Reading:
     """Prepare the bounds of one question: power for a sink from the best of the sources."""
     if len(sources) == 0:
-        return Reading(0, 0.0, 0.0)
+        return Reading(0, 0.0, 0.0, 0.0, 0.0)
     if len(bounds.climb.rank) > 0:
-        return _read_hierarchy(bounds.climb, sink, sources, bounds.reference_w / sink_w)
+        return _read_hierarchy(bounds, sink, sources, sink_w)
     share = min(sink_w / bounds.reference_w, 1.0)
     active = choose_landmarks(bounds.by_landmarks, sink, sources, share)
-    return Reading(active, 1.0 - share, share)
+    return Reading(active, 1.0 - share, share, 0.0, 0.0)
 
 
 @compiled_in_place
@@ -131,7 +146,7 @@ def least_growth(bounds: Bounds, reading: Reading, node: int) -> float:
     """By what factor a label at this router grows at least until it is at a source. What is not known counts as 1."""
     if reading.how == 0:
         return 1.0
-    if reading.how != _BY_HIERARCHY:
+    if reading.how != BY_HIERARCHY:
         return growth_from_sources(bounds.by_landmarks, reading.how, node, reading.of_reference)
     rank, known = bounds.climb.rank[node], bounds.climb.known
     descend(bounds.climb, rank)
@@ -144,7 +159,7 @@ def least_growth(bounds: Bounds, reading: Reading, node: int) -> float:
 @compiled_in_place
 def end(bounds: Bounds, reading: Reading, sources: Ints) -> None:
     """Leave nothing of a question."""
-    if reading.how == _BY_HIERARCHY:
+    if reading.how == BY_HIERARCHY:
         forget(bounds.climb, sources)
 
 
@@ -163,13 +178,14 @@ def forget(climb: Climb, sources: Ints) -> None:
 
 
 @compiled_in_place
-def _read_hierarchy(climb: Climb, sink: int, sources: Ints, asked: float) -> Reading:
-    """Find the least power that may serve the sink, which takes the reference power divided by ``asked``.
+def _read_hierarchy(bounds: Bounds, sink: int, sources: Ints, sink_w: float) -> Reading:
+    """Find the least power that may serve the sink.
 
     Reciprocals of powers, in parts of that of the reference: what arrives is concave in what is injected, so mixing
     both columns says too little of it, and the injection for which the sink gets what it takes is not overestimated.
     """
-    at_source = max(asked, 1.0)
+    climb, reference_w = bounds.climb, bounds.reference_w
+    at_source = max(reference_w / sink_w, 1.0)
     rise(climb, sources, at_source - 1.0)
     rank = climb.rank[sink]
     descend(climb, rank)
@@ -178,7 +194,16 @@ def _read_hierarchy(climb: Climb, sink: int, sources: Ints, asked: float) -> Rea
     if reference < lesser < inf:
         share = min((lesser - at_source) / (lesser - reference), 1.0)
     injected = (1.0 - share) * at_source + share
-    return Reading(_BY_HIERARCHY, (1.0 - share) / injected, share / injected)
+    return mixed(reference_w / at_source, reference_w, reference_w / injected)
+
+
+@compiled_in_place
+def mixed(lesser_w: float, reference_w: float, injected_w: float) -> Reading:
+    """How a hierarchy is read where no less than a power is injected: its columns are of two powers around that."""
+    most = reference_w / lesser_w
+    injected = min(max(reference_w / injected_w, 1.0), most)
+    share = (most - injected) / (most - 1.0) if most > 1.0 else 0.0
+    return Reading(BY_HIERARCHY, (1.0 - share) / injected, share / injected, lesser_w, reference_w)
 
 
 @compiled_in_place

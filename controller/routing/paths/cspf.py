@@ -14,12 +14,20 @@ import numpy as np
 
 from controller.routing.compiled import compiled
 from controller.routing.graph import Ints, PowerGraph
-from controller.routing.paths.bounds import Bounds, begin, bounds_of, end, worth_leading
+from controller.routing.paths.bounds import (
+    BY_HIERARCHY,
+    Bounds,
+    begin,
+    bounds_of,
+    end,
+    worth_leading,
+)
 from controller.routing.paths.hierarchy import Hierarchy
 from controller.routing.paths.hop_limited import least_power_in_few_hops
 from controller.routing.paths.label_setting import least_power
 from controller.routing.paths.landmarks import Landmarks
 from controller.routing.paths.path_power import RELATIVE_TOLERANCE
+from controller.routing.paths.raising import most_leaving_w
 from controller.routing.paths.search_arrays import (
     NOTHING_AVAILABLE_W,
     Arcs,
@@ -30,6 +38,9 @@ from controller.routing.paths.search_arrays import (
 )
 
 __all__ = ["RELATIVE_TOLERANCE", "Path", "PathSearch"]
+
+# Searches that settle this many routers are led astray: from here on what they found out raises their bounds.
+_RAISE_FROM = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +144,25 @@ def best_path(arcs: Arcs, room: Room, bounds: Bounds, ask: Ask, sources: Ints) -
 
     What each candidate router can inject stands in the room already; ``sources`` names these routers.
     """
+    return best_path_raising(arcs, room, bounds, ask, sources, _RAISE_FROM)
+
+
+@compiled
+def best_path_raising(
+    arcs: Arcs, room: Room, bounds: Bounds, ask: Ask, sources: Ints, raise_from: int
+) -> tuple[int, int]:
+    """As :func:`best_path`; bounds are first raised when ``raise_from`` routers are settled."""
     sink_w = ask.power_w / arcs.efficiency[ask.sink]
     if not sink_w <= ask.limit_w:
         return -1, 0
     if not worth_leading(len(sources), len(arcs.efficiency)):
         sources = sources[:0]
     reading = begin(bounds, ask.sink, sources, sink_w)
+    if reading.how == BY_HIERARCHY and not ask.with_credit:
+        limit_w = min(ask.limit_w, most_leaving_w(arcs, bounds.leaving, sources, ask.sink))
+        ask = Ask(ask.sink, ask.power_w, limit_w, ask.most_hops, ask.with_credit)
     if ask.most_hops < 0:
-        answer = least_power(arcs, room, bounds, ask, sink_w, reading)
+        answer = least_power(arcs, room, bounds, ask, sink_w, reading, raise_from)
     else:
         answer = least_power_in_few_hops(arcs, room, bounds, ask, sink_w, reading)
     end(bounds, reading, sources)

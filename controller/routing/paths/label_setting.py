@@ -8,15 +8,24 @@ head too, so that a router is expanded from a few cache lines and without a divi
 from math import inf
 
 from controller.routing.compiled import compiled
-from controller.routing.paths.bounds import Bounds, Reading, least_growth
+from controller.routing.paths.bounds import BY_HIERARCHY, Bounds, Reading, least_growth
 from controller.routing.paths.heap import heap_push, heap_remove_first, with_room
 from controller.routing.paths.path_power import RELATIVE_TOLERANCE, through_arc, write_powers
+from controller.routing.paths.raising import LATER, raise_bounds
 from controller.routing.paths.search_arrays import Arcs, Ask, Room
+
+_NEVER = 2**62
 
 
 @compiled
 def least_power(
-    arcs: Arcs, room: Room, bounds: Bounds, ask: Ask, sink_w: float, reading: Reading
+    arcs: Arcs,
+    room: Room,
+    bounds: Bounds,
+    ask: Ask,
+    sink_w: float,
+    reading: Reading,
+    raise_from: int,
 ) -> tuple[int, int]:
     """The number of arcs of the best path, -1 where there is none; and of routers settled.
 
@@ -35,7 +44,17 @@ def least_power(
     next_key, next_node = sink_w * growth, ask.sink
     if not (next_key <= limit_w and next_key < inf):
         next_node = -1
+    raise_at = raise_from if reading.how == BY_HIERARCHY else _NEVER
     while next_node >= 0 or size > 0:
+        if settled >= raise_at:
+            raise_at = int(raise_at * LATER) + 1
+            if next_node >= 0:
+                keys, items = with_room(keys, items, size + 1)
+                heap_push(keys, items, size, next_key, next_node)
+                size += 1
+                next_node = -1
+            size, reading = raise_bounds(nodes, bounds, reading, keys, items, size, limit_w)
+            continue
         if size > 0 and (next_node < 0 or keys[0] < next_key):
             key, node = keys[0], items[0]
             heap_remove_first(keys, items, size)
