@@ -65,7 +65,7 @@ $(STAMPS)/installed: setup.cfg pyproject.toml | debian
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/compiled: $(STUBS) $(KERNELS)
-	@echo "compiling the routing kernels; this takes a minute, and is kept"
+	@echo "compiling the routing kernels; this takes two minutes, and is kept"
 	@$(BIN)/python -m controller.warm_up && touch $@
 
 # What `make run` does not need: peers of the benchmarks, and published networks.

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
 
 import grpc
@@ -120,9 +120,7 @@ class Fleet:
             await _listening(host, int(port))
             async with grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS) as channel:
                 stub = pb_grpc.SouthboundServiceStub(channel)
-                await asyncio.gather(
-                    *(_dial(stub, agent, address) for agent in self.routers.values())
-                )
+                await _until_first([_dial(stub, agent, address) for agent in self.routers.values()])
 
     def mutate(self, agent: "_Agent", mutation: Mutation) -> Outcome:
         router = agent.router
@@ -287,6 +285,19 @@ async def _listening(host: str, port: int) -> None:
         else:
             writer.close()
             return
+
+
+async def _until_first(dialling: Iterable[Coroutine[None, None, None]]) -> None:
+    """Once one finds the connection lost it is lost for all, though some may be about to dial again."""
+    tasks = [asyncio.create_task(each) for each in dialling]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _dial(stub: pb_grpc.SouthboundServiceStub, agent: _Agent, controller: str) -> None:
