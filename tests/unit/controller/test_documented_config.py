@@ -24,3 +24,16 @@ def test_the_documented_router_file_has_every_key() -> None:
     defaults = RouterConfig(router_id="r1")
     for name in ("tick_interval_ms", "hello_interval_ms", "hello_slack_ms", "frame_bytes"):
         assert getattr(config, name) == getattr(defaults, name)
+
+
+def test_the_files_of_the_cluster_to_try_fit_together() -> None:
+    cluster = EXAMPLES / "cluster"
+    controllers = [load_config(path) for path in sorted(cluster.glob("dgc*.yaml"))]
+    routers = [load_router_config(path) for path in sorted(cluster.glob("r*.yaml"))]
+    southbound = tuple(address for each in controllers for address in each.southbound.listen)
+    assert [each.name for each in controllers] == ["dgc1", "dgc2", "dgc3"]
+    assert len({each.store.etcd for each in controllers}) == 1
+    assert [each.controllers for each in routers] == [southbound] * 3
+    ends = {(link.local, link.remote) for each in routers for link in each.links}
+    assert len(ends) == 6
+    assert {(remote, local) for local, remote in ends} == ends
