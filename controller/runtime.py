@@ -28,6 +28,7 @@ from controller.core.messages import ToRouter
 from controller.core.network import Network
 from controller.core.records import StateChange, StoredState
 from controller.core.replica import Replica
+from controller.cycle_search import spare
 from controller.durability import Decided, Durability, StoreFailed
 from controller.store.protocol import Leader, LeadershipLost, Store, StoreError
 from controller.store.records_codec import without_cycle_search
@@ -110,15 +111,16 @@ class Runtime:
 
     def lead(self, store: Store) -> None:
         """Take the store over for a term, and the network as it is known."""
-        stored = store.load()
-        self._store = store
-        self.set_leader(None)
-        self._durability.begin_term()
         with without_cycle_search():
+            stored = store.load()
+            self._store = store
+            self.set_leader(None)
+            self._durability.begin_term()
             network = self.core.network
             self.core = Controller(
                 stored, self._settings, self._clock_ns(), network, self._calendar_ns()
             )
+            spare()
         self._warm = True
         store.start(
             partial(self._from_thread, self._on_durable, store),
