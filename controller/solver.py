@@ -18,6 +18,8 @@ _log = logging.getLogger(__name__)
 _PR_SET_PDEATHSIG = 1
 # For one answer. Ten thousand routers take seconds.
 MOST_S = 120.0
+# Routers and clients of the controller's loop come first, on a machine of few cores too.
+_NICENESS = 10
 
 T = TypeVar("T")
 
@@ -88,6 +90,7 @@ class Solver:
 def _begin(parent_pid: int) -> None:
     """The worker ends with the controller, also when that is killed; Ctrl-C is the controller's to answer."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(_NICENESS)
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     if os.getppid() != parent_pid:
         os.kill(os.getpid(), signal.SIGKILL)
