@@ -81,7 +81,7 @@ class Runtime:
         # Who leads, where another does.
         self.leader: Leader | None = None
         self._led = asyncio.Event()
-        self._leaving = False
+        self._left = False
         self.core: Grid = Replica(Network(settings.lsa_max_age_ns), clock_ns())
 
     # Roles
@@ -116,9 +116,14 @@ class Runtime:
             self._store = store
             self.set_leader(None)
             self._durability.begin_term()
-            network = self.core.network
+            followed = self.core.book if self._warm else None
             self.core = Controller(
-                stored, self._settings, self._clock_ns(), network, self._calendar_ns()
+                stored,
+                self._settings,
+                self._clock_ns(),
+                self.core.network,
+                self._calendar_ns(),
+                followed,
             )
             spare()
         self._warm = True
@@ -144,13 +149,13 @@ class Runtime:
         self._note_who_leads()
 
     def _note_who_leads(self) -> None:
-        if self.leads or self.leader is not None:
+        if self.leads or self.leader is not None or self._left:
             self._led.set()
         else:
             self._led.clear()
 
     async def somebody_leads(self, within_s: float) -> None:
-        """Return once it is known who leads, or when it takes too long."""
+        """Return once it is known who leads, or will not be known here any more, or when it takes too long."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 await self._led.wait()
@@ -162,8 +167,11 @@ class Runtime:
             self._pump()
 
     async def resign(self, let_go: Callable[[], None]) -> None:
-        """Decide nothing more; ``let_go`` makes durable what was decided, and lets go of the store and the lead."""
-        store, self._leaving = self._store, True
+        """Decide nothing more; ``let_go`` makes durable what was decided, and lets go of the store and the lead.
+
+        Who asks meanwhile waits to be told who leads next.
+        """
+        store = self._store
         if store is not None:
             self._pump()
             self._stand_by()
@@ -171,6 +179,8 @@ class Runtime:
         if store is not None:
             # The last tickets were reported before the store was closed, and are in the loop's queue.
             self._loop.call_soon(self._end_term, store, "the lead was handed over")
+        self._left = True
+        self._note_who_leads()
 
     def _stand_by(self) -> None:
         self.core = Replica(self.core.network, self._clock_ns())
@@ -189,7 +199,7 @@ class Runtime:
             listener()
 
     def _not_leading(self) -> Refusal:
-        if self._leaving:
+        if self.leader is None and self._left:
             return _unavailable("LEAVING", "this controller is about to stop, ask another")
         if self.leader is None:
             return _unavailable("NO_LEADER", "no controller leads just now")

@@ -23,30 +23,40 @@ MOST_ENDED = 10_000
 
 
 class CircuitBook:
-    """Numbers, remembers and writes circuits. Every change is an effect with a ticket, in order."""
+    """Numbers, remembers and writes circuits. Every change is an effect with a ticket, in order.
+
+    ``followed`` is a book in which all of ``stored`` was followed: it is used up, which spares looking again at what
+    has ended, of which there may be far more than of what goes on.
+    """
 
     def __init__(
-        self, stored: StoredState, emit: Callable[[Effect], None], began_unix_ns: int = 0
+        self,
+        stored: StoredState,
+        emit: Callable[[Effect], None],
+        began_unix_ns: int = 0,
+        followed: "CircuitBook | None" = None,
     ) -> None:
         self._emit = emit
         self._next_circuit_id = stored.counters.next_circuit_id
         self._next_admission_seq = stored.counters.next_admission_seq
         self._ticket = 0
         self._undurable: dict[int, tuple[CircuitGeneration, ...]] = {}
-        self._requests: dict[str, tuple[str, list[int]]] = {}
-        self._ended: dict[int, None] = {}
+        self._requests: dict[str, tuple[str, list[int]]] = followed._requests if followed else {}
+        self._ended: dict[int, None] = followed._ended if followed else {}
         self._gathered: dict[int, Circuit] | None = None
-        # Of each circuit, what its audit entries tell already.
-        self._noted: dict[int, tuple[int, CircuitState | None]] = {}
         self.audit = AuditTrail(stored.counters.next_audit_seq, began_unix_ns)
-        self.circuits: dict[int, Circuit] = {}
+        self.circuits: dict[int, Circuit] = followed.circuits if followed else {}
         # Those that have not ended, or of which a router may still hold something.
-        self.live: dict[int, Circuit] = {}
+        self.live: dict[int, Circuit] = followed.live if followed else {}
         for record in sorted(stored.circuits, key=lambda each: each.circuit_id):
-            self._remember(from_record(record), record.request_fingerprint)
-
-        for circuit in self.circuits.values():
-            self._noted[circuit.circuit_id] = _decision(circuit)
+            circuit_id = record.circuit_id
+            if followed is None:
+                self._remember(from_record(record), record.request_fingerprint)
+            elif circuit_id in self.live:
+                # As it was decided, without what was measured of it.
+                self.circuits[circuit_id] = self.live[circuit_id] = from_record(record)
+        # Of each of them, what its audit entries tell already.
+        self._noted = {key: _decision(each) for key, each in self.live.items()}
 
     def next_circuit_id(self) -> int:
         self._next_circuit_id += 1
@@ -161,12 +171,10 @@ class CircuitBook:
         )
         if keys:
             self._undurable[self._ticket] = keys
-        forgotten = tuple(
-            circuit_id
-            for circuit in circuits
-            if circuit.state.ended
-            for circuit_id in self._note_ended(circuit)
-        )
+        for circuit in circuits:
+            if circuit.state.ended:
+                self._note_ended(circuit)
+        forgotten = self._forget_oldest()
         change = StateChange(
             tuple(to_record(each, self._requests[each.request_id][0]) for each in circuits),
             Counters(self._next_circuit_id, self._next_admission_seq, self.audit.next_seq),
@@ -198,11 +206,13 @@ class CircuitBook:
         written = [each for each in self._undurable if each <= ticket]
         return [key for each in written for key in self._undurable.pop(each)]
 
-    def _note_ended(self, circuit: Circuit) -> tuple[int, ...]:
-        """Remember an ended circuit; the ids of the oldest, if they are too many by now."""
+    def _note_ended(self, circuit: Circuit) -> None:
         self._ended[circuit.circuit_id] = None
         if not circuit.generations:
             self.live.pop(circuit.circuit_id, None)
+
+    def _forget_oldest(self) -> tuple[int, ...]:
+        """Those of the ended that are too many by now."""
         if len(self._ended) <= MOST_ENDED:
             return ()
         removable = [key for key in self._ended if not self.circuits[key].generations]

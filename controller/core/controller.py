@@ -53,7 +53,7 @@ class Controller(Grid):
     """One digital grid in the hands of its leader: its link state, its circuits and its reservations.
 
     ``network`` is what was known of routers before this term; nothing if not given. ``began_unix_ns`` is when the
-    term begins, for the audit trail.
+    term begins, for the audit trail. ``followed``: see :class:`CircuitBook`.
     """
 
     def __init__(
@@ -63,11 +63,12 @@ class Controller(Grid):
         now_ns: int,
         network: Network | None = None,
         began_unix_ns: int = 0,
+        followed: CircuitBook | None = None,
     ) -> None:
         self._effects = []
         self.network = network or Network(settings.lsa_max_age_ns)
         self.ledger = Ledger()
-        self.book = CircuitBook(stored, self._effects.append, began_unix_ns)
+        self.book = CircuitBook(stored, self._effects.append, began_unix_ns, followed)
         self.admission = Admission(self.ledger)
         # No answer to a question of an earlier term is taken for one to a question of this.
         first_id = (stored.epoch << _ID_BITS) + 1
@@ -125,12 +126,23 @@ class Controller(Grid):
         self._settle(now_ns)
 
     def _take_over(self, now_ns: int) -> None:
-        """Routers that have a session already: believe what their sinks measure, and read back what they run."""
+        """Routers that have a session already: believe what their sinks measure, and soon read back what they run,
+        beginning where circuits were under way.
+        """
         self._adopt_view(now_ns)
         for router_id, status in list(self.network.measured()):
             self._hear(router_id, status, now_ns)
-        for router_id in sorted(self.network.in_step()):
-            self.read_back.read(router_id, now_ns)
+        under_way = {
+            router_id
+            for circuit in self.book.live.values()
+            if circuit.state is not CircuitState.ACTIVE
+            for generation in circuit.generations.values()
+            for router_id in generation.route.router_ids
+        }
+        in_step = self.network.in_step()
+        self.read_back.read_soon(
+            [*sorted(in_step & under_way), *sorted(in_step - under_way)], now_ns
+        )
 
     # Effects and time
 

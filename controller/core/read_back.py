@@ -11,6 +11,10 @@ from controller.core.messages import CircuitTable, ReadTable
 from controller.core.programming import Programmer
 from controller.core.reconcile import Differences, compare
 
+# A new leader hears first from those whom the change has kept waiting.
+_SOON_NS = 50_000_000
+_EVERY_NS = 5_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class _Read:
@@ -55,6 +59,13 @@ class ReadBack:
         self._under_way.pop(self._periodic.get(router_id, 0), None)
         self._periodic[router_id] = self._send(_Read(router_id, now_ns))
         self._next.set(router_id, now_ns + self._interval_ns)
+
+    def read_soon(self, router_ids: Iterable[str], now_ns: int) -> None:
+        """Ask one after another, in this order: tables that all come at once would keep from being answered whoever
+        asks for power meanwhile.
+        """
+        for number, router_id in enumerate(router_ids):
+            self._next.set(router_id, now_ns + _SOON_NS + number * _EVERY_NS)
 
     def ask(self, router_id: str, now_ns: int, *, dry_run: bool) -> int:
         """Read a router for somebody, who gets a TableRead with this id, or gives up by :meth:`abandon`."""

@@ -75,7 +75,7 @@ class Follower(Protocol):
         """What the leader has made durable since."""
 
     def on_leader(self, leader: Leader | None) -> None:
-        """Who leads now, if anybody is known to."""
+        """Who else leads now, if anybody is known to."""
 
     def on_elected(self, store: Store) -> None:
         """This member leads, until ``store`` fails or is closed. Every change before its term has been told."""
@@ -93,7 +93,9 @@ class Membership(Protocol):
         """
 
     def leave(self) -> None:
-        """Give up the lead, if this member has it, and stop following."""
+        """Hand the lead over, if this member has it, and stop following. The follower is told who leads now, if that is
+        known.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,16 +5,32 @@ Each router has a session with both. What is under way to either is lost with it
 
 from collections import deque
 
+from controller.core.circuit_book import CircuitBook
 from controller.core.controller import Controller, CoreSettings
 from controller.core.messages import CircuitStatus
 from controller.core.network import Network
-from controller.core.records import StateChange, StoredState
+from controller.core.records import CircuitRecord, StateChange, StoredState, to_record
 from controller.core.replica import Replica
 from digitalgrid.gridfile import Grid
 from digitalgrid.model import RouterLsa
 from tests.support.simulated_network import Session, SimulatedNetwork, SyncDone
 
 ToStandby = RouterLsa | SyncDone | CircuitStatus
+
+
+def assert_same_book(taken_over: CircuitBook, read: CircuitBook) -> None:
+    """What was followed is what the store has."""
+    assert _records(taken_over) == _records(read)
+    assert set(taken_over.live) == set(read.live)
+    assert all(taken_over.circuits[key] is each for key, each in taken_over.live.items())
+
+
+def _records(book: CircuitBook) -> dict[int, CircuitRecord]:
+    """With the fingerprints by which repeated requests are known."""
+    fingerprints = dict(book.requests_under(""))
+    return {
+        key: to_record(each, fingerprints[each.request_id]) for key, each in book.circuits.items()
+    }
 
 
 class SimulatedCluster(SimulatedNetwork):
@@ -123,18 +139,24 @@ class SimulatedCluster(SimulatedNetwork):
     def fail_over(self, written: int) -> None:
         """The leader dies, with ``written`` of what it was writing durable; the standby takes over as it is.
 
-        It reads the store, and goes on with its own sessions and what is under way in them.
+        It has followed all that is durable, and goes on with its own sessions and what is under way in them.
         """
         standby = self.standby
         assert standby is not None
+        self._follow(written)
         self.store.write(written)
         self.store.pending.clear()
-        self.changes.clear()
+        while self.changes:
+            self.apply_change()
         self.sessions = {
             router_id: Session(to_controller=deque(messages))
             for router_id, messages in self.standby_sessions.items()
         }
         self.standby, self.standby_sessions = None, {}
-        self.core = Controller(self.store.load(), self.settings, self.now_ns, standby.network)
+        stored = self.store.load()
+        self.core = Controller(
+            stored, self.settings, self.now_ns, standby.network, followed=standby.book
+        )
+        assert_same_book(self.core.book, CircuitBook(stored, lambda _: None))
         self._carry_out()
         self.start_standby()

@@ -17,7 +17,7 @@ from controller.store.etcd.layout import (
     Meta,
     Op,
     Put,
-    created_at,
+    put_at,
 )
 from controller.store.etcd.lease import Lease
 from controller.store.etcd.mirror import Mirror
@@ -83,7 +83,7 @@ class EtcdAccess:
 
     def _fill(self, client: EtcdClient, lease: Lease, contents: StoreContents) -> None:
         layout = self._layout
-        nothing_there = created_at(layout.start, ABSENT, layout.end)
+        nothing_there = put_at(layout.start, ABSENT, layout.end)
         leader = stand(
             client, layout, LeaderValue("filling the store", ""), lease.id, nothing_there
         )
@@ -92,12 +92,12 @@ class EtcdAccess:
                 f"etcd {layout.prefix}: is not empty, so nothing was written; use another prefix, or"
                 " stop all controllers and delete what is there"
             )
-        term = Term(client, layout, lease, leader.create_revision, DEFAULT_LIMITS)
+        term = Term(client, layout, lease, leader.mod_revision, DEFAULT_LIMITS)
         lease.keep(term.still_leads, lambda reason: _log.warning("filling ends: %s", reason))
         for chunk in chunks(self._operations(contents), DEFAULT_LIMITS):
             term.write(chunk, contents.counters)
         generation = max(contents.generation + 1, int(time.time()) + 1)
-        meta = Meta(SCHEMA_VERSION, generation, leader.create_revision)
+        meta = Meta(SCHEMA_VERSION, generation, leader.mod_revision)
         term.write([Put(layout.meta, msgspec.json.encode(meta))], contents.counters)
 
     def _operations(self, contents: StoreContents) -> Iterator[Op]:

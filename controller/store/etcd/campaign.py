@@ -1,14 +1,19 @@
-"""Standing for election whenever nobody leads."""
+"""Standing for election whenever nobody leads, and standing by while somebody does."""
 
+import logging
 import threading
 import time
+from collections.abc import Callable
 
 from controller.store.etcd.client import EtcdClient
-from controller.store.etcd.layout import ABSENT, Layout, LeaderValue, created_at
+from controller.store.etcd.layout import ABSENT, Layout, LeaderValue, put_at
 from controller.store.etcd.lease import Lease
+from controller.store.etcd.standby import announce
 from controller.store.etcd.term import stand
 from controller.store.etcd.troubles import Troubles
 from controller.store.protocol import StoreError
+
+_log = logging.getLogger(__name__)
 
 # Several times what others need to hear that nobody leads.
 _GIVE_WAY_S = 0.5
@@ -34,7 +39,7 @@ class Campaign:
         self._told_revision = 0
         self._vacant = False
         self._stands_from_s = 0.0
-        # At hand for the next election, while this member follows: one transaction less when it comes.
+        # While this member follows: for the next election, and announced to leaders who hand over.
         self._ready: Lease | None = None
         # The one that the member stands with now.
         self._candidate: Lease | None = None
@@ -48,12 +53,16 @@ class Campaign:
             self._changed.notify_all()
 
     def take(self, lease_id: int) -> Lease | None:
-        """The lease that this member stood with, if it is that of the leader's key. Whoever takes it must end it."""
+        """The lease that this member stood or stands by with, if it is that of the leader's key. Whoever takes it must
+        end it.
+        """
         with self._changed:
-            lease = self._candidate
-            if lease is None or lease.id != lease_id:
+            if self._candidate is not None and self._candidate.id == lease_id:
+                lease, self._candidate = self._candidate, None
+            elif self._ready is not None and self._ready.id == lease_id:
+                lease, self._ready = self._ready, None
+            else:
                 return None
-            self._candidate = None
             # It leads now, and does not stand again before its term is over.
             self._told_revision, self._vacant = 0, False
             self._changed.notify_all()
@@ -74,11 +83,13 @@ class Campaign:
             self._ended.set()
             self._changed.notify_all()
 
-    def run(self) -> None:
+    def run(self, is_responsive: Callable[[], bool]) -> None:
         while self._await_work():
             try:
                 self._release_left_over()
-                if self._vacant:
+                if not is_responsive():
+                    self._withdraw_ready()
+                elif self._vacant:
                     self._stand()
                 elif self._told_revision:
                     self._keep_ready()
@@ -87,6 +98,15 @@ class Campaign:
                 self._ended.wait(self._troubles.note(error))
             except Exception as error:  # noqa: BLE001 - the thread must go on, whatever it is
                 self._ended.wait(self._troubles.note_unexpected(error))
+        self._leave()
+
+    def _leave(self) -> None:
+        """Nobody is to hand over to a member that is gone."""
+        self._withdraw_ready()
+        try:
+            self._release_left_over()
+        except StoreError as error:
+            _log.info("the lease to lead with was not given back, it runs out: %s", error)
 
     def _await_work(self) -> bool:
         with self._changed:
@@ -97,14 +117,35 @@ class Campaign:
             return not self._ended.is_set()
 
     def _keep_ready(self) -> None:
-        timeout_s = self._lease_ttl_s / _RENEWALS_PER_TTL
-        if self._ready is None or not self._ready.renew(timeout_s):
-            self._ready = Lease(self._client, self._lease_ttl_s)
+        ready = self._ready
+        if ready is not None and ready.renew(self._lease_ttl_s / _RENEWALS_PER_TTL):
+            return
+        lease = Lease(self._client, self._lease_ttl_s)
+        with self._changed:
+            if self._ready is not ready:
+                # The lead was handed to this member just now.
+                self._left_over.append(lease)
+                return
+            self._ready = lease
+        try:
+            announce(self._client, self._layout, self._value, lease.id)
+        except StoreError:
+            self._withdraw_ready()
+            raise
+
+    def _withdraw_ready(self) -> None:
+        with self._changed:
+            if self._ready is not None:
+                self._left_over.append(self._ready)
+                self._ready = None
 
     def _take_ready(self) -> Lease:
-        lease, self._ready = self._ready, None
-        if lease is not None and lease.left_s() > self._lease_ttl_s / 2:
-            return lease
+        with self._changed:
+            lease = self._ready
+            if lease is not None and lease.left_s() > self._lease_ttl_s / 2:
+                self._ready = None
+                return lease
+        self._withdraw_ready()
         return Lease(self._client, self._lease_ttl_s)
 
     def _stand(self) -> None:
@@ -116,7 +157,7 @@ class Campaign:
             # Before the key is there: the watch may be quicker than the answer.
             self._candidate = lease
         try:
-            nobody_leads = created_at(self._layout.leader, ABSENT)
+            nobody_leads = put_at(self._layout.leader, ABSENT)
             leader = stand(self._client, self._layout, self._value, lease.id, nobody_leads)
             self._await_told(leader.mod_revision if leader else 0, lease)
         finally:

@@ -1,12 +1,16 @@
 """Where things are in etcd: the keys under the store's prefix, and what every transaction of a term presupposes.
 
 meta             schema version, generation, and the epoch of the last term
-leader           who leads, on a lease; its create_revision is the token of the term
+leader           who leads, on a lease; its mod_revision is the token of the term
 counters         put by every transaction, never twice alike: so the next one knows its predecessor
 circuits/ID      one record each
 audit/SEQ        one entry each, the newest only
 parts/TX/N       what is too large for one transaction, in pieces
 parts/TX/decided from here on all pieces count
+
+Beside it, for it is no part of what is stored:
+
+PREFIX.standby/LEASE who stands by, on the lease that the lead can be handed to
 """
 
 from collections.abc import Iterable
@@ -22,7 +26,7 @@ from digitalgrid.etcd.v3 import etcd_pb2 as pb
 from digitalgrid.model import ElectionId
 
 SCHEMA_VERSION = 1
-# etcd's create_revision of a key that is not there.
+# etcd's mod_revision of a key that is not there.
 ABSENT = 0
 _DECIDED = b"decided"
 
@@ -103,6 +107,7 @@ class Layout:
         self.circuits = root + b"circuits/"
         self.audit = root + b"audit/"
         self.parts = root + b"parts/"
+        self.standbys = prefix.encode() + b".standby/"
 
     def circuit(self, circuit_id: int) -> bytes:
         return self.circuits + b"%016x" % circuit_id
@@ -112,6 +117,9 @@ class Layout:
 
     def audit_entry(self, seq: int) -> bytes:
         return self.audit + b"%016x" % seq
+
+    def standby(self, lease_id: int) -> bytes:
+        return self.standbys + b"%016x" % lease_id
 
     def parts_of(self, transaction: bytes) -> bytes:
         return self.parts + transaction + b"/"
@@ -179,14 +187,14 @@ def read_record(key: bytes, value: bytes, kind: type[_Record]) -> _Record:
         ) from error
 
 
-def created_at(key: bytes, revision: int, end: bytes = b"") -> pb.Compare:
-    """True while the key, or all up to ``end``, is the one that was created at a revision, or is ABSENT."""
+def put_at(key: bytes, revision: int, end: bytes = b"") -> pb.Compare:
+    """True while what the key, or all up to ``end``, holds was put at a revision, or is ABSENT."""
     return pb.Compare(
         result=pb.Compare.EQUAL,
-        target=pb.Compare.CREATE,
+        target=pb.Compare.MOD,
         key=key,
         range_end=end,
-        create_revision=revision,
+        mod_revision=revision,
     )
 
 

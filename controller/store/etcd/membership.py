@@ -52,14 +52,21 @@ class EtcdMembership:
         self._watch: WatchStream | None = None
         self._store: EtcdStore | None = None
         self._threads: list[threading.Thread] = []
+        self._follower: Follower | None = None
         self._told_leader: Leader | None = None
         # The highest of all terms that were followed or led here; it stays where etcd is set back.
         self._seen_id = NO_ELECTION_ID
 
     def join(self, follower: Follower) -> None:
+        self._follower = follower
         self._threads = [
             threading.Thread(target=self._run, args=(follower,), name="etcd-follow", daemon=True),
-            threading.Thread(target=self._campaign.run, name="etcd-campaign", daemon=True),
+            threading.Thread(
+                target=self._campaign.run,
+                args=(follower.is_responsive,),
+                name="etcd-campaign",
+                daemon=True,
+            ),
         ]
         for thread in self._threads:
             thread.start()
@@ -70,7 +77,7 @@ class EtcdMembership:
             watch, store = self._watch, self._store
         self._campaign.end()
         if store is not None:
-            store.close()
+            self._end_term(store)
         if watch is not None:
             watch.cancel()
         for thread in self._threads:
@@ -78,6 +85,12 @@ class EtcdMembership:
         self._client.close()
         for thread in self._threads:
             thread.join()
+
+    def _end_term(self, store: EtcdStore) -> None:
+        successor = store.hand_over()
+        store.close()
+        if successor is not None and self._follower is not None:
+            self._follower.on_leader(successor)
 
     def _run(self, follower: Follower) -> None:
         while not self._leaving.is_set():
@@ -106,18 +119,18 @@ class EtcdMembership:
             )
         self._troubles.over()
         follower.on_state(mirror.state())
-        self._tell_leader(follower, mirror.leader(), again=True)
         if self._lead_if_elected(follower, mirror, etcd):
             return
+        self._tell_leader(follower, mirror.leader(), again=True)
         self._campaign.tell(etcd.revision, mirror.leader_key is None)
         with closing(self._revisions(etcd)) as revisions:
             for revision, events in revisions:
                 change = mirror.take(events)
                 if change is not None:
                     follower.on_change(change)
-                self._tell_leader(follower, mirror.leader())
                 if self._lead_if_elected(follower, mirror, etcd):
                     return
+                self._tell_leader(follower, mirror.leader())
                 self._campaign.tell(revision, mirror.leader_key is None)
 
     def _revisions(
@@ -157,12 +170,13 @@ class EtcdMembership:
 
     def _lead_if_elected(self, follower: Follower, mirror: Mirror, etcd: pb.ResponseHeader) -> bool:
         """Serve the term, if the leader's key has been put with the lease of this member. Whether it has."""
-        if mirror.meta is not None:
-            self._seen_id = max(self._seen_id, mirror.meta.election_id)
         key = mirror.leader_key
         lease = self._campaign.take(key.lease_id) if key is not None else None
         if key is None or lease is None:
+            self._note_seen(mirror)
             return False
+        # Its clients wait for the moment that it takes, instead of looking for the leader before.
+        follower.on_leader(None)
         term = Term(self._client, self._layout, lease, key.token, self._limits)
         store = EtcdStore(self._layout, term, self._limits, follower.is_responsive)
         try:
@@ -170,9 +184,17 @@ class EtcdMembership:
         finally:
             self._campaign.give_way()
             store.close()
-            if not store.lease_released:
+            if not store.lead_is_free:
                 self._campaign.give_back(lease)
         return True
+
+    def _note_seen(self, mirror: Mirror) -> None:
+        """What others lead or have led under, and have told routers."""
+        if mirror.meta is not None:
+            self._seen_id = max(self._seen_id, mirror.meta.election_id)
+        leader = mirror.leader()
+        if leader is not None:
+            self._seen_id = max(self._seen_id, leader.election_id)
 
     def _serve(
         self, follower: Follower, mirror: Mirror, etcd: pb.ResponseHeader, store: EtcdStore
@@ -188,8 +210,6 @@ class EtcdMembership:
         try:
             store.take_over(mirror, etcd, self._seen_id)
             self._seen_id = store.election_id
-            own = Leader(self._own.name, self._own.northbound, store.election_id)
-            self._tell_leader(follower, own)
             follower.on_elected(store)
             compaction = Compaction(self._client, self._layout, store.election_id.low)
             while not store.ended.wait(self._compact_every_s):

@@ -119,7 +119,7 @@ class Mirror:
 
     def _read_leader(self, kv: pb.KeyValue) -> LeaderKey:
         value = read_json(kv.key, kv.value, LeaderValue)
-        return LeaderKey(kv.create_revision, kv.lease, value)
+        return LeaderKey(kv.mod_revision, kv.lease, value)
 
     def _apply(self, ops: Iterable[Op]) -> StateChange | None:
         circuits: dict[int, CircuitRecord] = {}

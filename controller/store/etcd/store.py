@@ -13,7 +13,7 @@ from controller.store.etcd.operations import fits, transactions
 from controller.store.etcd.parts import Limits
 from controller.store.etcd.term import Term
 from controller.store.group_commit import GroupCommit
-from controller.store.protocol import LeadershipLost, StoreError
+from controller.store.protocol import Leader, LeadershipLost, StoreError
 from digitalgrid.etcd.v3 import etcd_pb2 as pb
 from digitalgrid.model import ElectionId
 
@@ -46,7 +46,8 @@ class EtcdStore:
         # Set once the term is over, and its last word said.
         self.ended = threading.Event()
         self._closed = False
-        self.lease_released = False
+        # Nothing of this term keeps others from leading.
+        self.lead_is_free = False
         term.lease.keep(term.still_leads, self._on_lease_lost, is_responsive)
 
     def take_over(self, mirror: Mirror, etcd: pb.ResponseHeader, seen: ElectionId) -> None:
@@ -91,10 +92,32 @@ class EtcdStore:
             try:
                 # The key of the leader hangs on the lease: others see it go in this very transaction.
                 self._term.lease.release(_RELEASE_WITHIN_S)
-                self.lease_released = True
+                self.lead_is_free = True
             except (EtcdUnavailable, EtcdRefused) as error:
                 _log.warning("the lead was not given back, it ends with its lease: %s", error)
-            self._closed = True
+            self._end()
+
+    def hand_over(self) -> Leader | None:
+        """Close, and give the lead to a member that stands by, without an election. Who has it now, if anybody."""
+        with self._closing:
+            if self._closed or self._failure is not None:
+                return None
+            self._writer.close()
+            try:
+                successor = self._term.hand_over(_RELEASE_WITHIN_S)
+            except (EtcdUnavailable, EtcdRefused) as error:
+                _log.warning("whether anybody was given the lead is not known: %s", error)
+                return None
+            if successor is not None:
+                # Nothing hangs on it any more. Ending it would be one transaction more just when others have to wait
+                # for those of the successor.
+                self._term.lease.stop()
+                self.lead_is_free = True
+                self._end()
+            return successor
+
+    def _end(self) -> None:
+        self._closed = True
         self.ended.set()
 
     def _commit(self, changes: Sequence[StateChange]) -> None:

@@ -1,7 +1,7 @@
 """One term of leadership, as etcd sees it: transactions that only this leader can make, each after its predecessor."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -19,9 +19,9 @@ from controller.store.etcd.layout import (
     Progress,
     Put,
     after,
-    created_at,
     has_value,
     is_another_etcd,
+    put_at,
     read_json,
     read_meta,
     to_pb,
@@ -29,19 +29,17 @@ from controller.store.etcd.layout import (
 from controller.store.etcd.lease import Lease
 from controller.store.etcd.mirror import Mirror
 from controller.store.etcd.parts import Limits, chunks, pack, unpack
-from controller.store.protocol import LeadershipLost, StoreError
+from controller.store.etcd.standby import all_standbys, longest_standing_by
+from controller.store.protocol import Leader, LeadershipLost, StoreError
 from digitalgrid.etcd.v3 import etcd_pb2 as pb
 from digitalgrid.model import NO_ELECTION_ID, ElectionId
 
 _ASK_AGAIN_S = 1.0
 
 
-class _OtherProgress(StoreError):
-    """The term before has come to another point than was presupposed."""
-
-
 class Term:
-    """Begins with :meth:`claim`. Used by one thread at a time; ``token`` is the create_revision of the leader's key.
+    """Begins with :meth:`succeed` or :meth:`claim`. Used by one thread at a time; ``token`` is the mod_revision of the
+    leader's key.
 
     Each transaction presupposes that the leader's key is still that of the token, and that ``counters`` are as the
     one before left them. So it can be sent as often as it takes, and none that was under way for long undoes a later.
@@ -58,26 +56,28 @@ class Term:
         # What the predecessor left, as it is in etcd; nothing in an empty store.
         self._progress, self._progress_value = NO_PROGRESS, b""
         self._generation = 0
+        # Who can be given the lead, as seen last.
+        self._standby: pb.KeyValue | None = None
+        # What is still to be said of the term, with the first that it writes.
+        self._unsaid: list[Op] = []
 
     @property
     def election_id(self) -> ElectionId:
         return ElectionId(self._generation, self._token)
 
     def succeed(self, followed: Mirror, etcd: pb.ResponseHeader, seen: ElectionId) -> bool:
-        """:meth:`claim` in one transaction, with nothing read, where all is as it was followed. Whether it is.
+        """:meth:`claim` with nothing read and nothing written yet, where all is as it was followed. Whether it is.
 
-        A hand-over waits for it. ``etcd`` is the one that was followed, as it was before that.
+        So whoever asks first waits for nothing else: ``meta`` goes along with what the term writes first. Should things
+        be otherwise after all, nothing is written, and the lead is lost. ``etcd`` is the one that was followed,
+        as it was before that.
         """
         meta, value = followed.meta, followed.progress_value
         if meta is None or not value or followed.in_parts or self._is_set_back(meta, etcd, seen):
             return False
         self._progress, self._progress_value = followed.progress, value
         self._generation = meta.generation
-        try:
-            self._write_meta(etcd)
-        except _OtherProgress:
-            self._progress, self._progress_value = NO_PROGRESS, b""
-            return False
+        self._unsaid = [self._own_meta(etcd)]
         return True
 
     def claim(self, followed: Progress | None = None, seen: ElectionId = NO_ELECTION_ID) -> None:
@@ -96,7 +96,7 @@ class Term:
         if self._is_set_back(meta, header, seen):
             # Routers may have seen higher tokens under this generation.
             self._generation = max(meta.generation + 1, seen.high + 1, int(time.time()))
-        self._write_meta(header)
+        self.write([self._own_meta(header)])
         self._settle(parts)
 
     def _is_set_back(self, meta: Meta, etcd: pb.ResponseHeader, seen: ElectionId) -> bool:
@@ -106,9 +106,9 @@ class Term:
             or ElectionId(meta.generation, self._token) <= seen
         )
 
-    def _write_meta(self, etcd: pb.ResponseHeader) -> None:
+    def _own_meta(self, etcd: pb.ResponseHeader) -> Op:
         meta = Meta(SCHEMA_VERSION, self._generation, self._token, etcd.cluster_id, etcd.raft_term)
-        self.write([Put(self._layout.meta, msgspec.json.encode(meta))])
+        return Put(self._layout.meta, msgspec.json.encode(meta))
 
     def write(self, ops: Sequence[Op], counters: Counters | None = None) -> None:
         """Durable when it returns. LeadershipLost where it may not be: then only the store knows."""
@@ -119,13 +119,14 @@ class Term:
         response = self._send(
             pb.TxnRequest(
                 compare=[self._fence(), self._succession()],
-                success=to_pb([*ops, Put(self._layout.counters, value)]),
+                success=to_pb([*self._unsaid, *ops, Put(self._layout.counters, value)]),
                 failure=[_get(self._layout.leader), _get(self._layout.counters)],
             )
         )
         if not response.succeeded:
             self._judge(response, value)
         self._progress, self._progress_value = progress, value
+        self._unsaid = []
 
     def write_large(self, ops: Sequence[Op], counters: Counters) -> None:
         """The same for what no single transaction can hold. It is decided, as a whole, with its last piece."""
@@ -143,9 +144,55 @@ class Term:
         )
         self._carry_out(transaction, ops)
 
+    def hand_over(self, timeout_s: float) -> Leader | None:
+        """Give the leader's key to whoever stands by, in one transaction, and write nothing more. Who has it now.
+
+        Nobody, or perhaps somebody, where it is None, and where EtcdUnavailable is raised: the end of the lease lets go
+        of the key if it is still here.
+        """
+        tried, standby = None, self._standby
+        if standby is None:
+            standby = self._longest(self._client.range(all_standbys(self._layout), timeout_s).kvs)
+        while standby not in (None, tried):
+            response = self._client.txn(self._handing_over_to(standby), timeout_s)
+            if response.succeeded:
+                value = read_json(standby.key, standby.value, LeaderValue)
+                election_id = ElectionId(self._generation, response.header.revision)
+                return Leader(value.name, value.northbound, election_id)
+            # Whoever it was has gone, or the lead has: then it is found again.
+            tried, standby = standby, self._longest(response.responses[0].response_range.kvs)
+        return None
+
     def still_leads(self, timeout_s: float) -> bool:
-        leader = self._client.range(pb.RangeRequest(key=self._layout.leader), timeout_s).kvs
-        return bool(leader) and leader[0].create_revision == self._token
+        """Asked again and again; who stands by is noted on the way, for that takes no time when the term is to end."""
+        response = self._client.txn(
+            pb.TxnRequest(
+                success=[
+                    _get(self._layout.leader),
+                    pb.RequestOp(request_range=all_standbys(self._layout)),
+                ]
+            ),
+            timeout_s,
+        )
+        leader, standbys = (each.response_range.kvs for each in response.responses)
+        self._standby = self._longest(standbys)
+        return bool(leader) and leader[0].mod_revision == self._token
+
+    def _longest(self, standbys: Iterable[pb.KeyValue]) -> pb.KeyValue | None:
+        return longest_standing_by(standbys, self.lease.id)
+
+    def _handing_over_to(self, standby: pb.KeyValue) -> pb.TxnRequest:
+        put = pb.PutRequest(key=self._layout.leader, value=standby.value, lease=standby.lease)
+        # Until its lease has run out, this leader would be taken for somebody who stands by.
+        own = pb.DeleteRangeRequest(key=self._layout.standby(self.lease.id))
+        return pb.TxnRequest(
+            compare=[self._fence(), put_at(standby.key, standby.mod_revision)],
+            success=[
+                pb.RequestOp(request_put=put),
+                pb.RequestOp(request_delete_range=own),
+            ],
+            failure=[pb.RequestOp(request_range=all_standbys(self._layout))],
+        )
 
     def _look(self) -> tuple[Meta, list[pb.KeyValue], pb.ResponseHeader]:
         """What there is, once nobody else can write: the store's figures, and what is still in parts."""
@@ -205,11 +252,11 @@ class Term:
         return Delete(parts, after(parts))
 
     def _fence(self) -> pb.Compare:
-        return created_at(self._layout.leader, self._token)
+        return put_at(self._layout.leader, self._token)
 
     def _succession(self) -> pb.Compare:
         if not self._progress_value:
-            return created_at(self._layout.counters, ABSENT)
+            return put_at(self._layout.counters, ABSENT)
         return has_value(self._layout.counters, self._progress_value)
 
     def _send(self, request: pb.TxnRequest) -> pb.TxnResponse:
@@ -227,13 +274,17 @@ class Term:
     def _judge(self, response: pb.TxnResponse, value: bytes) -> None:
         """Why a transaction found things otherwise than it presupposed."""
         leader, counters = (each.response_range.kvs for each in response.responses)
-        if not leader or leader[0].create_revision != self._token:
+        if not leader or leader[0].mod_revision != self._token:
             raise self._lost("the key of the leader is another's")
         if not counters or counters[0].value != value:
-            raise _OtherProgress(
+            other = (
                 f"etcd {self._layout.counters.decode()}: was changed by somebody who does not lead;"
                 " nothing was written: see who else writes under this prefix"
             )
+            if self._unsaid:
+                # The term has only begun, and can begin again with what is there.
+                raise self._lost(other)
+            raise StoreError(other)
         # An attempt that was not answered has succeeded.
 
     def _lost(self, reason: str) -> LeadershipLost:
@@ -266,7 +317,7 @@ def stand(
     )
     if response.succeeded:
         revision = response.header.revision
-        return pb.KeyValue(create_revision=revision, mod_revision=revision, lease=lease_id)
+        return pb.KeyValue(mod_revision=revision, lease=lease_id)
     return next(iter(response.responses[0].response_range.kvs), None)
 
 

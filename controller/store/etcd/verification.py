@@ -57,7 +57,7 @@ class _Verification:
         elif kv.key == layout.counters:
             self._progress = read_json(kv.key, kv.value, Progress)
         elif kv.key == layout.leader:
-            self._token = kv.create_revision
+            self._token = kv.mod_revision
             read_json(kv.key, kv.value, LeaderValue)
         elif kv.key.startswith(layout.parts):
             transaction, piece = layout.part_key(kv.key)
@@ -92,7 +92,7 @@ class _Verification:
             raise without_meta(self._layout)
         if self._meta is not None and 0 < self._token < self._meta.epoch:
             raise StoreError(
-                f"etcd {self._layout.leader.decode()}: its create_revision is {self._token}, below"
+                f"etcd {self._layout.leader.decode()}: its mod_revision is {self._token}, below"
                 f" epoch {self._meta.epoch} in meta: etcd was set back; restart the controllers"
             )
 

@@ -10,7 +10,7 @@ import pytest
 from controller.core.records import CircuitRecord, Counters, StateChange, StoredState
 from controller.store.etcd.client import EtcdClient
 from controller.store.etcd.compaction import COMPACT_EVERY_S
-from controller.store.etcd.layout import ABSENT, Layout, LeaderValue, created_at
+from controller.store.etcd.layout import ABSENT, Layout, LeaderValue, put_at
 from controller.store.etcd.lease import Lease
 from controller.store.etcd.membership import EtcdMembership
 from controller.store.etcd.parts import DEFAULT_LIMITS, Limits
@@ -168,11 +168,11 @@ class Cluster:
         client = client or self.client
         lease = Lease(client, ttl_s)
         self._leases.append(lease)
-        nobody = created_at(self.layout.leader, ABSENT)
+        nobody = put_at(self.layout.leader, ABSENT)
         leader = stand(client, self.layout, LeaderValue("term", "term:1"), lease.id, nobody)
         assert leader is not None
         assert leader.lease == lease.id, "somebody leads already"
-        term = Term(client, self.layout, lease, leader.create_revision, limits)
+        term = Term(client, self.layout, lease, leader.mod_revision, limits)
         term.claim()
         return term
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from controller.store.etcd.access import EtcdAccess
-from controller.store.etcd.layout import ABSENT, LeaderValue, created_at
+from controller.store.etcd.layout import ABSENT, LeaderValue, put_at
 from controller.store.etcd.lease import Lease
 from controller.store.etcd.parts import DEFAULT_LIMITS
 from controller.store.etcd.reading import read_mirror
@@ -142,10 +142,10 @@ def test_an_etcd_that_was_emptied_while_it_was_stood_for_is_not_claimed(cluster:
     cluster.delete(cluster.layout.meta)
     cluster.delete(cluster.layout.counters)
     lease = Lease(cluster.client, TTL_S)
-    nobody = created_at(cluster.layout.leader, ABSENT)
+    nobody = put_at(cluster.layout.leader, ABSENT)
     leader = stand(cluster.client, cluster.layout, LeaderValue("term", "term:1"), lease.id, nobody)
     assert leader is not None
-    successor = Term(cluster.client, cluster.layout, lease, leader.create_revision, DEFAULT_LIMITS)
+    successor = Term(cluster.client, cluster.layout, lease, leader.mod_revision, DEFAULT_LIMITS)
 
     with pytest.raises(StoreError, match="something else than was followed"):
         successor.claim(mirror.progress)

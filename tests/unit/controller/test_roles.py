@@ -1,6 +1,7 @@
 """A controller leads, stands by, and changes from one to the other."""
 
 import asyncio
+import threading
 
 import pytest
 
@@ -152,10 +153,30 @@ async def test_who_resigns_answers_what_it_has_decided():
     await asyncio.sleep(0)
     resigned = asyncio.ensure_future(runtime.resign(store.close))
     await asyncio.sleep(0)
-    assert refusal_of(lambda: request_power(runtime, "b")) == "LEAVING"
+    assert refusal_of(lambda: request_power(runtime, "b")) == "NO_LEADER"
     await resigned
     await waiting
     assert store.closed
+    await runtime.somebody_leads(within_s=60)
+    assert refusal_of(lambda: request_power(runtime, "b")) == "LEAVING"
+
+
+@in_loop
+async def test_who_asks_a_leader_that_resigns_waits_until_it_can_say_who_leads_next():
+    runtime = Runtime(CoreSettings())
+    store = MemoryStore()
+    runtime.lead(store)
+    handed_over = threading.Event()
+    resigned = asyncio.ensure_future(runtime.resign(handed_over.wait))
+    asking = asyncio.ensure_future(runtime.somebody_leads(within_s=60))
+    await asyncio.sleep(0)
+    assert not asking.done()
+    runtime.set_leader(OTHER)
+    await asking
+    assert refusal_of(lambda: request_power(runtime)) == "NOT_LEADER"
+    handed_over.set()
+    await resigned
+    assert refusal_of(lambda: request_power(runtime)) == "NOT_LEADER"
 
 
 @in_loop

@@ -16,8 +16,8 @@ from tests.support.records import audit_entry, circuit_record
 LAYOUT = Layout("/grid")
 
 
-def put(key: bytes, value: bytes, create_revision: int = 1, lease: int = 0) -> KeyEvent:
-    return True, pb.KeyValue(key=key, value=value, create_revision=create_revision, lease=lease)
+def put(key: bytes, value: bytes, mod_revision: int = 1, lease: int = 0) -> KeyEvent:
+    return True, pb.KeyValue(key=key, value=value, mod_revision=mod_revision, lease=lease)
 
 
 def delete(key: bytes) -> KeyEvent:

@@ -77,7 +77,7 @@ def test_a_decided_transaction_counts_and_its_damage_is_found() -> None:
 
 def test_an_etcd_that_was_set_back_is_found() -> None:
     leader = pb.KeyValue(
-        key=LAYOUT.leader, value=b'{"name":"a","northbound":"a:1"}', create_revision=4
+        key=LAYOUT.leader, value=b'{"name":"a","northbound":"a:1"}', mod_revision=4
     )
     keys = [pb.KeyValue(key=key, value=SOUND[key]) for key in sorted(SOUND)]
 
@@ -88,5 +88,5 @@ def test_an_etcd_that_was_set_back_is_found() -> None:
 def elected_at(kv: pb.KeyValue, revision: int) -> pb.KeyValue:
     changed = pb.KeyValue()
     changed.CopyFrom(kv)
-    changed.create_revision = revision
+    changed.mod_revision = revision
     return changed

@@ -1,0 +1,55 @@
+"""A standby that is to lead goes on with the circuits that it has followed, as they were decided."""
+
+from controller.core import circuit_book
+from controller.core.circuit import CircuitState, Phase
+from controller.core.circuit_book import CircuitBook
+from controller.core.records import StoredState
+from controller.core.replica import Replica
+from controller.core.request import PowerRequest
+from tests.support.grids import diamond
+from tests.support.simulated_cluster import SimulatedCluster
+
+WANTED = PowerRequest("a", "town", 1e6, ("solar",))
+
+
+def followed_book(cluster: SimulatedCluster) -> CircuitBook:
+    """That of the standby, which has heard everything, once it is to lead."""
+    cluster.deliver_all()
+    assert isinstance(cluster.standby, Replica)
+    store = cluster.store
+    stored = StoredState(store.epoch, tuple(store.records.values()), store.counters)
+    return CircuitBook(stored, lambda _: None, followed=cluster.standby.book)
+
+
+def test_what_was_measured_of_a_circuit_is_not_taken_for_decided() -> None:
+    cluster = SimulatedCluster.running(diamond())
+    (circuit,) = cluster.request(WANTED)
+    cluster.deliver_all()
+    cluster.report()
+    cluster.deliver_all()
+    measured = cluster.standby.book.get(circuit.circuit_id)
+    assert measured.state is CircuitState.ACTIVE
+
+    taken_over = followed_book(cluster).get(circuit.circuit_id)
+
+    assert taken_over.state is CircuitState.COMMITTING
+    assert [each.phase for each in taken_over.generations.values()] == [Phase.COMMITTING]
+
+
+def test_what_has_ended_is_remembered_and_what_was_forgotten_is_not(monkeypatch) -> None:
+    monkeypatch.setattr(circuit_book, "MOST_ENDED", 2)
+    cluster = SimulatedCluster.running(diamond())
+    for request_id in ("a", "b", "c", "d"):
+        (circuit,) = cluster.request(PowerRequest(request_id, "town", 1e6, ("solar",)))
+        cluster.deliver_all()
+        cluster.event(lambda core, now_ns, key=circuit.circuit_id: core.release(key, now_ns))
+        cluster.deliver_all()
+        cluster.advance(10_000_000_000)
+
+    book = followed_book(cluster)
+
+    assert [each.request_id for each in book.circuits.values()] == ["c", "d"]
+    assert book.live == {}
+    assert book.of_request(WANTED) is None
+    assert [each.state for each in book.of_request_id("d")] == [CircuitState.WITHDRAWN]
+    assert book.next_circuit_id() == 5
