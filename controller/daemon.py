@@ -132,6 +132,8 @@ async def _warm_up(solver: Solver) -> None:
         await solver.run(warm_up_solver)
     except SolverDied as error:
         _log.warning("the solver is not warm: %s", error)
+    else:
+        _log.info("the solver is warm: dispatches are answered without delay")
 
 
 def _start_openflow(config: ControllerConfig, stack: AsyncExitStack) -> None:

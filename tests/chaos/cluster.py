@@ -67,6 +67,7 @@ class Cluster:
         """Start a controller again, as one that stands by, and wait until it could take over."""
         await daemon.start()
         await daemon.wait_answering()
+        await daemon.wait_warm()
         async with AsyncPowerClient(daemon.northbound) as client:
             await connected(client, self.router_count)
 
@@ -106,6 +107,7 @@ async def cluster(profile: Profile, seed: int) -> AsyncIterator[Cluster]:
                 Probe(daemons.northbound.split(","), load.journal, grid.loads[0].id) as probe,
             ):
                 for daemon in daemons.all:
+                    await daemon.wait_warm()
                     async with AsyncPowerClient(daemon.northbound) as one:
                         await connected(one, len(grid.routers))
                 count = len(grid.routers)

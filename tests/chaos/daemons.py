@@ -18,6 +18,7 @@ _STARTED_WITHIN_S = 120.0
 _ENDED_WITHIN_S = 20.0
 _POLL_S = 0.01
 _LAST_WORDS = 4000
+_WARM = b"the solver is warm"
 # Below those that the kernel gives to who connects: whoever dials a port of theirs that is closed may be given that
 # very port, and keeps its owner from coming back.
 _PORTS = range(20_000, 32_000)
@@ -33,6 +34,8 @@ class Daemon:
         self._config = directory / f"{name}.yaml"
         self._log = directory / f"{name}.log"
         self._process: asyncio.subprocess.Process | None = None
+        # Where its log begins of the present start.
+        self._started_at = 0
         # JSON is YAML.
         self._config.write_text(
             json.dumps(
@@ -50,6 +53,7 @@ class Daemon:
     async def start(self) -> None:
         assert self._process is None, f"{self.name} runs already"
         with self._log.open("ab") as log:
+            self._started_at = log.tell()
             self._process = await asyncio.create_subprocess_exec(
                 # setpriv becomes the program, so that the pid is the controller's own.
                 "setpriv", "--pdeathsig", "SIGKILL",
@@ -75,6 +79,13 @@ class Daemon:
                 while not await _knows_the_state(client):  # noqa: ASYNC110 - it tells nobody
                     await asyncio.sleep(_POLL_S)
         return time.monotonic() - began_s
+
+    async def wait_warm(self) -> None:
+        """Return once it has done all that a start brings, which keeps a processor busy for seconds."""
+        async with asyncio.timeout(_STARTED_WITHIN_S):
+            while _WARM not in self._log.read_bytes()[self._started_at :]:
+                assert self.runs, f"{self.name} has ended:\n{self.last_words}"
+                await asyncio.sleep(_POLL_S)
 
     @property
     def runs(self) -> bool:

@@ -55,6 +55,6 @@ class Elections:
                 for event in response.events:
                     if event.type == pb.Event.PUT:
                         with self._lock:
-                            self._seen_s.setdefault(event.kv.create_revision, time.monotonic())
+                            self._seen_s.setdefault(event.kv.mod_revision, time.monotonic())
         except StoreError as error:
             _log.info("elections are dated by greetings from now on: %s", error)

@@ -68,7 +68,7 @@ async def _lose_one(made: Cluster, member: int) -> float:
     killed_s = time.monotonic()
     await asyncio.sleep(_NODE_DOWN_S)
     # At least one from after the accident, so that a stall is seen to its end.
-    await made.probe.admitted_by_other("")
+    await made.probe.admitted()
     ended_s = time.monotonic()
     made.etcd.start(member)
     await asyncio.to_thread(made.etcd.wait_healthy)
@@ -93,7 +93,7 @@ async def _lose_all(made: Cluster) -> tuple[list[str], float]:
     ]
     for member in members:
         made.etcd.start(member)
-    resumed_s = await made.probe.admitted_by_other("")
+    resumed_s = await made.probe.admitted()
     await asyncio.to_thread(made.etcd.wait_healthy)
     return meanwhile, resumed_s - back_s
 

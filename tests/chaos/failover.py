@@ -92,7 +92,7 @@ async def _end_leader(made: Cluster, client: AsyncPowerClient) -> float:
     leader = await made.leader()
     began_s = time.monotonic()
     leader.signal(signal.SIGTERM)
-    ended_s = await made.probe.admitted_by_other(leader.northbound)
+    ended_s = await made.probe.admitted_by_successor(leader.northbound)
     code = await leader.ended()
     assert code == 0, f"{leader.name} was told to end, and ended with {code}:\n{leader.last_words}"
     return ended_s - began_s

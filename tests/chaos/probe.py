@@ -30,6 +30,7 @@ class Probe:
         self._journal = journal
         self._sink_id = sink_id
         self._numbers = count(1)
+        self._current = self._addresses[0]
 
     async def __aenter__(self) -> Self:
         self._channels = {
@@ -44,11 +45,24 @@ class Probe:
     async def leader(self) -> str:
         """The address of whoever decides."""
         request = pb.ReleaseCircuitRequest(circuit_id=_NOBODYS_CIRCUIT)
-        address, _ = await self._ask("ReleaseCircuit", request, without="")
+        address, _ = await self._ask("ReleaseCircuit", request)
         return address
 
-    async def admitted_by_other(self, without: str) -> float:
-        """When a request was first admitted by anybody but the one at this address, by the monotonic clock."""
+    async def admitted(self, without: str = "") -> float:
+        """When a request was first admitted by anybody, by the monotonic clock. The one at ``without`` is not asked."""
+        _, at_s = await self._admitted(without)
+        return at_s
+
+    async def admitted_by_successor(self, leader: str) -> float:
+        """The same by anybody but this one, which is asked first, as by any client who knows who leads."""
+        self._current = leader
+        address, at_s = await self._admitted()
+        while address == leader:
+            address, at_s = await self._admitted()
+        return at_s
+
+    async def _admitted(self, without: str = "") -> tuple[str, float]:
+        """Who has admitted a request, and when."""
         while True:
             request = power_request(
                 self._sink_id, _POWER_W, request_id=f"probe-{next(self._numbers)}"
@@ -56,19 +70,20 @@ class Probe:
             self._journal.ask([request])
             called_at_s = time.monotonic()
             asked = pb.RequestPowerRequest(request=request)
-            _, answer = await self._ask("RequestPower", asked, without)
+            address, answer = await self._ask("RequestPower", asked, without)
             if isinstance(answer, pb.RequestPowerResponse):
                 at_s = time.monotonic()
                 self._journal.acknowledge(request.request_id, answer.circuits, called_at_s)
-                return at_s
+                return address, at_s
             self._journal.refuse(request.request_id)
 
-    async def _ask(self, method: str, request: Any, without: str) -> tuple[str, Any]:
+    async def _ask(self, method: str, request: Any, without: str = "") -> tuple[str, Any]:
         """Who decided, and its answer, which may be a refusal. Goes to whoever is said to lead, else to the next."""
-        others = [each for each in self._addresses if each != without]
-        address = others[0]
         async with asyncio.timeout(_WITHIN_S):
             while True:
+                while self._current == without:
+                    self._go_on()
+                address = self._current
                 call = getattr(PowerServiceStub(self._channels[address]), method)
                 try:
                     return address, await call(request, timeout=_CALL_WITHIN_S)
@@ -77,11 +92,15 @@ class Probe:
                 if _decided(error):
                     return address, error
                 leader = error.metadata.get("leader_address", "")
-                if leader and leader != without:
-                    address = leader
+                if leader not in ("", without, address):
+                    self._current = leader
                 else:
-                    address = others[(others.index(address) + 1) % len(others)]
+                    self._go_on()
                     await asyncio.sleep(_PAUSE_S)
+
+    def _go_on(self) -> None:
+        at = self._addresses.index(self._current)
+        self._current = self._addresses[(at + 1) % len(self._addresses)]
 
 
 def _decided(error: PowerError) -> bool:

@@ -29,7 +29,7 @@ async def sigstop(made: Cluster, rounds: int, seed: int, progress: Progress) -> 
             await made.work(chance)
             stopped = await made.leader()
             stopped.signal(signal.SIGSTOP)
-            await made.probe.admitted_by_other(stopped.northbound)
+            await made.probe.admitted(without=stopped.northbound)
             await asyncio.sleep(chance.uniform(0, _LONGEST_STOP_S))
             stopped.signal(signal.SIGCONT)
             await asyncio.sleep(_AFTERWARDS_S)
