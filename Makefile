@@ -67,6 +67,7 @@ $(STAMPS)/installed: setup.cfg pyproject.toml | debian
 $(STAMPS)/compiled: $(STUBS) $(KERNELS)
 	@echo "compiling the routing kernels; this takes two minutes, and is kept"
 	@$(BIN)/python -m controller.warm_up && touch $@
+	@echo "ready: see what $(BIN)/dgc, $(BIN)/dgctl and $(BIN)/dgr can do by --help, or try 'make run'"
 
 # What `make run` does not need: peers of the benchmarks, and published networks.
 $(STAMPS)/measured: $(STAMPS)/installed

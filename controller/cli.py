@@ -68,7 +68,7 @@ def check_config(path: Path) -> None:
     except ConfigError as error:
         click.echo(str(error), err=True)
         sys.exit(2)
-    click.echo(f"{path}: good")
+    click.echo(f"{path}: fine")
 
 
 @main.command()

@@ -200,8 +200,11 @@ def study(
 def _explained() -> Iterator[None]:
     """What a person can do something about ends the program with its message and no traceback."""
     from topologies.importers.errors import NetworkError
+    from topologies.importers.optional import MissingLibrary
 
     try:
         yield
+    except MissingLibrary as error:
+        raise click.ClickException(str(error)) from error
     except (ConfigError, NetworkError) as error:
         raise click.UsageError(str(error)) from error

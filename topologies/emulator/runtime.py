@@ -83,8 +83,11 @@ def stop(run_dir: Path = Path(".run")) -> None:
     """Remove an emulation: end it where it runs, and take away what it left where it crashed."""
     files = RunFiles.under(run_dir)
     record = workspace.read_record(files)
-    if record is not None:
+    if record is None:
+        log.info("no emulation runs from %s", run_dir)
+    else:
         end_process(record.emulator, _STOP_GRACE_S)
+        log.info("stopped the emulation of %s", run_dir)
     if os.geteuid() == 0:
         try:
             lock = Lock(MACHINE_LOCK, "the control network of this machine")

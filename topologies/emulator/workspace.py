@@ -91,7 +91,9 @@ class Lock:
         except BlockingIOError as error:
             holder = os.read(self._descriptor, 200).decode(errors="replace").strip()
             os.close(self._descriptor)
-            raise AlreadyRunning(f"{purpose} is in use by {holder}; stop that one first") from error
+            raise AlreadyRunning(
+                f"{purpose} is in use by {holder}; stop that one first (`dgc stop --run-dir DIR`)"
+            ) from error
         os.ftruncate(self._descriptor, 0)
         os.write(self._descriptor, f"process {os.getpid()} in {Path.cwd()}\n".encode())
 

@@ -185,7 +185,7 @@ def _note_reactive_power(reading: Reading) -> None:
         reading.warn(
             f"reactive power is left out: the loads have a power factor of {power_factor:.3f}, so real currents "
             f"are about {1 / power_factor - 1:.1%} and losses {1 / power_factor**2 - 1:.1%} higher; "
-            f"power_factor={power_factor:.3f} counts that"
+            f"a power factor of {power_factor:.3f} (--power-factor) counts that"
         )
 
 

@@ -15,7 +15,7 @@ def test_check_config_says_good_or_where_not(tmp_path: Path) -> None:
     path = tmp_path / "dgc.yaml"
     path.write_text("lease_ms: 3000\n")
     good = CliRunner().invoke(main, ["check-config", str(path)])
-    assert (good.exit_code, good.output) == (0, f"{path}: good\n")
+    assert (good.exit_code, good.output) == (0, f"{path}: fine\n")
 
     path.write_text("log_level: info\nlease: 3000\n")
     bad = CliRunner().invoke(main, ["check-config", str(path)])
