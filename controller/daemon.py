@@ -95,6 +95,7 @@ async def serve(config: ControllerConfig) -> int:
         if member is not None:
             # While it still serves: who waits for an answer gets it, and others learn who leads.
             await member.leave()
+        _log.info("stopping")
         return 1 if runtime.failure.done() else 0
 
 
@@ -102,8 +103,11 @@ def _open_store(config: ControllerConfig, runtime: Runtime) -> Member | None:
     """Lead with a store of one's own, or be a member of a cluster."""
     etcd = config.store.etcd
     if not etcd.endpoints:
-        runtime.lead(SqliteStore(Path(config.store.path)))
+        path = Path(config.store.path)
+        _log.info("store %s: %s", path, "opening it" if path.exists() else "is new, and empty")
+        runtime.lead(SqliteStore(path))
         return None
+    _log.info("store %s at etcd %s: reading it", etcd.prefix, ", ".join(etcd.endpoints))
     membership = EtcdMembership(
         etcd.endpoints, etcd.prefix, config.name, config.northbound.address, etcd.lease_ttl_s
     )

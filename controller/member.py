@@ -36,6 +36,8 @@ class Member:
     async def leave(self) -> None:
         """Hand the lead over, if it is here, and stop following."""
         self._leaving = True
+        led = self._runtime.leads
+        _log.info("told to end; %s", "handing the lead over" if led else "standing by no more")
         await self._runtime.resign(self._membership.leave)
 
     # From the membership's threads
@@ -80,8 +82,14 @@ class Member:
             failure.set_result(error)
 
     def _take_leader(self, leader: Leader | None) -> None:
+        before = self._runtime.leader
         self._runtime.set_leader(leader)
-        if leader is not None and not self._runtime.leads:
+        if leader is None:
+            if before is not None:
+                _log.info("%s leads no more", before.name)
+        elif self._leaving:
+            _log.info("%s leads now, at %s", leader.name, leader.northbound)
+        elif not self._runtime.leads:
             _log.info("standing by; %s leads, at %s", leader.name, leader.northbound)
 
     def _lead(self, store: Store) -> None:
@@ -93,4 +101,3 @@ class Member:
             _log.critical("elected, but cannot lead: %s", error)
             store.close()
             return
-        _log.info("leading, election id %s", store.election_id)

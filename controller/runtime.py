@@ -133,6 +133,13 @@ class Runtime:
         )
         self._role_changed()
         self._pump()
+        promised, remembered = len(self.core.book.live), len(self.core.book.circuits)
+        _log.info(
+            "leading, election id %d.%d: %d circuits stand, %d that have ended are remembered",
+            *store.election_id,
+            promised,
+            remembered - promised,
+        )
 
     def follow(self, stored: StoredState) -> None:
         """Another leads, or nobody: this is what is durable."""

@@ -32,6 +32,7 @@ _CLIENT_KEY = "digitalgrid-client"
 _LONGEST_NAME = 128
 _OVERLOADED = "OVERLOADED"
 _NO_LEADER = "NO_LEADER"
+_NOT_HERE = (_NO_LEADER, "NOT_LEADER")
 _ELECTION_S = 0.5
 _RETRY_AFTER_NS = 100_000_000
 
@@ -90,7 +91,9 @@ async def _answering(context: grpc.aio.ServicerContext, method: str) -> AsyncIte
     except grpc.aio.AbortError:
         raise
     except Refusal as refusal:
-        _log.info("%s refused: %s: %s", method, refusal.reason, refusal)
+        # Who does not know yet who leads asks again and again.
+        level = logging.DEBUG if refusal.reason in _NOT_HERE else logging.INFO
+        _log.log(level, "%s refused: %s: %s", method, refusal.reason, refusal)
         await _refuse(context, refusal)
     except StoreFailed as error:
         await _refuse(context, _undecided(error))
