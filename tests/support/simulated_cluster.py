@@ -154,9 +154,11 @@ class SimulatedCluster(SimulatedNetwork):
         }
         self.standby, self.standby_sessions = None, {}
         stored = self.store.load()
+        # Before anything is decided on it.
+        taken_over = CircuitBook(stored, lambda _: None, followed=standby.book)
+        assert_same_book(taken_over, CircuitBook(stored, lambda _: None))
         self.core = Controller(
             stored, self.settings, self.now_ns, standby.network, followed=standby.book
         )
-        assert_same_book(self.core.book, CircuitBook(stored, lambda _: None))
         self._carry_out()
         self.start_standby()
