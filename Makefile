@@ -16,7 +16,7 @@ DEBIAN_PACKAGES := mininet openvswitch-switch ethtool iputils-ping iproute2 etcd
 KERNELS := $(shell find controller/routing -name '*.py')
 PROTOS := $(shell find proto -name '*.proto')
 STUBS := $(PROTOS:proto/%.proto=%_pb2.py)
-SOURCES := benchmarks controller digitalgrid router_agent topologies tests
+SOURCES := benchmarks controller dgc dgctl digitalgrid router_agent topologies tests
 ORTOOLS := .venv-ortools
 
 # The first interpreter that is new enough.
@@ -66,7 +66,7 @@ $(STAMPS)/installed: setup.cfg pyproject.toml | debian
 
 $(STAMPS)/compiled: $(STUBS) $(KERNELS)
 	@echo "compiling the routing kernels; this takes two minutes, and is kept"
-	@$(BIN)/python -m controller.warm_up && touch $@
+	@$(BIN)/python -m controller.computing.warm_up && touch $@
 	@echo "ready: see what $(BIN)/dgc, $(BIN)/dgctl and $(BIN)/dgr can do by --help, or try 'make run'"
 
 # What `make run` does not need: peers of the benchmarks, and published networks.

@@ -16,18 +16,18 @@ import numpy as np
 
 from benchmarks.harness import Row
 from benchmarks.null_routers import load_ids, mesh_lsas
-from controller.core.circuit import Constraints
+from controller.computing.warm_up import warm_up
+from controller.core.circuits.circuit import Constraints
+from controller.core.circuits.records import CircuitRecord, Counters, GenerationRecord, StoredState
+from controller.core.circuits.request import PowerRequest
+from controller.core.circuits.reservations import load
+from controller.core.circuits.route import Route
 from controller.core.controller import Controller, CoreSettings
-from controller.core.ledger import load
-from controller.core.records import CircuitRecord, Counters, GenerationRecord, StoredState
-from controller.core.request import PowerRequest
-from controller.core.route import Route
-from controller.cycle_search import settle
-from controller.runtime import Runtime
+from controller.runtime.garbage_collector import freeze_loaded
+from controller.runtime.runtime import Runtime
 from controller.store.protocol import StoreContents
 from controller.store.sqlite import SqliteAccess, SqliteStore
 from controller.store.sqlite.schema import SCHEMA_VERSION
-from controller.warm_up import warm_up
 from digitalgrid.model import RouterLsa
 
 _SIZE = 1_000
@@ -37,7 +37,7 @@ _TIMES = 3
 
 def rows(full: bool) -> Iterator[Row]:
     warm_up()
-    settle()
+    freeze_loaded()
     lsas = mesh_lsas(_SIZE, 1)
     stored = _stored(lsas)
     taken_s = []
@@ -50,7 +50,7 @@ def rows(full: bool) -> Iterator[Row]:
             gc.collect()
             core, read_s, all_s = asyncio.run(_start(path))
             taken_s.append((all_s, read_s))
-            held_w = sum(core.ledger.total(load(each)) for each in load_ids(lsas))
+            held_w = sum(core.reservations.total(load(each)) for each in load_ids(lsas))
     promised_w = sum(each.power_w for each in stored.circuits)
     hops = np.mean([len(each.generations[0].route.links) for each in stored.circuits])
     all_s, read_s = min(taken_s)

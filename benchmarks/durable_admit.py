@@ -29,16 +29,16 @@ from google.rpc.code_pb2 import Code
 
 from benchmarks.harness import Row
 from benchmarks.null_routers import NullRouters, load_ids, networks
-from controller.core.circuit import CircuitState
+from controller.computing.optimiser import Optimiser
+from controller.computing.solver import Solver
+from controller.computing.warm_up import warm_up
+from controller.core.circuits.circuit import CircuitState
 from controller.core.controller import CoreSettings
-from controller.core.reoptimising import ReoptimiseLimits
-from controller.cycle_search import settle
+from controller.core.optimising.reoptimising import ReoptimiseLimits
 from controller.northbound.server import start_server
-from controller.optimiser import Optimiser
-from controller.runtime import Runtime
-from controller.solver import Solver
+from controller.runtime.garbage_collector import freeze_loaded
+from controller.runtime.runtime import Runtime
 from controller.store.sqlite import SqliteStore
-from controller.warm_up import warm_up
 from digitalgrid.model import RouterLsa
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import PowerServiceStub
@@ -79,7 +79,7 @@ class _Answered:
 
 def rows(full: bool) -> Iterator[Row]:
     warm_up()
-    settle()
+    freeze_loaded()
     for name, (size, lsas) in networks(full).items():
         with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".durable-admit-") as directory:
             yield from asyncio.run(_rows(name, size, lsas, Path(directory)))

@@ -27,7 +27,7 @@ from controller.core.messages import (
     TransactionResult,
     Withdraw,
 )
-from controller.runtime import Runtime
+from controller.runtime.runtime import Runtime
 from digitalgrid.gridfile import Grid, load_grid
 from digitalgrid.model import (
     CircuitGeneration,

@@ -2,7 +2,7 @@
 
 Routers are null routers in the controller's process, and its store is a SQLite file on a disk that is flushed for each
 commit. ``ours_s`` is from the first advertisement until the last circuit is ACTIVE on its new path, ``first_s`` until
-the first is. ``agree``: all of them were moved, none crosses the line, and the ledger holds nothing of it.
+the first is. ``agree``: all of them were moved, none crosses the line, and the reservations holds nothing of it.
 """
 
 import asyncio
@@ -16,14 +16,14 @@ from time import perf_counter
 from benchmarks.durable_admit import flushes_per_s
 from benchmarks.harness import Row
 from benchmarks.null_routers import NullRouters, load_ids, mesh_lsas
-from controller.core.circuit import Circuit, CircuitState
+from controller.computing.warm_up import warm_up
+from controller.core.circuits.circuit import Circuit, CircuitState
+from controller.core.circuits.request import PowerRequest
 from controller.core.controller import CoreSettings
 from controller.core.errors import Refusal
-from controller.core.request import PowerRequest
-from controller.cycle_search import settle
-from controller.runtime import Runtime
+from controller.runtime.garbage_collector import freeze_loaded
+from controller.runtime.runtime import Runtime
 from controller.store.sqlite import SqliteStore
-from controller.warm_up import warm_up
 from digitalgrid.model import RouterLsa
 
 _SIZE = 1_000
@@ -36,7 +36,7 @@ _LONGEST_S = 120.0
 
 def rows(full: bool) -> Iterator[Row]:
     warm_up()
-    settle()
+    freeze_loaded()
     for seed in (1, 2, 3) if full else (1,):
         with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".reroute-") as directory:
             yield asyncio.run(_row(seed, Path(directory)))
@@ -109,7 +109,7 @@ async def _cut(runtime: Runtime, routers: NullRouters, link_id: str) -> tuple[fl
     routers.cut(link_id)
     await _until(lambda: len(moved_s) == len(before))
     runtime.circuit_listeners.discard(note)
-    await _until(lambda: not runtime.core.ledger.circuits_over([link_id]))
+    await _until(lambda: not runtime.core.reservations.circuits_over([link_id]))
     good = len(before) == _CIRCUITS and not any(_crosses(e, link_id) for e in circuits.values())
     return min(moved_s.values()), max(moved_s.values()), good
 

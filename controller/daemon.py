@@ -6,21 +6,21 @@ import signal
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from controller.computing.optimiser import Optimiser
+from controller.computing.solver import Solver, SolverDied
+from controller.computing.warm_up import warm_up, warm_up_solver
 from controller.config import ControllerConfig
 from controller.core.controller import CoreSettings
-from controller.core.reoptimising import ReoptimiseLimits
-from controller.core.timeouts import Timeouts
-from controller.cycle_search import settle
-from controller.member import Member
+from controller.core.optimising.reoptimising import ReoptimiseLimits
+from controller.core.programming.timeouts import Timeouts
 from controller.northbound.server import start_server as start_northbound
-from controller.optimiser import Optimiser
-from controller.runtime import Runtime
-from controller.solver import Solver, SolverDied
+from controller.runtime.garbage_collector import freeze_loaded
+from controller.runtime.member import Member
+from controller.runtime.runtime import Runtime
 from controller.southbound.service import start_server as start_southbound
 from controller.store.etcd.membership import EtcdMembership
 from controller.store.protocol import StoreError
 from controller.store.sqlite import SqliteStore
-from controller.warm_up import warm_up, warm_up_solver
 
 _log = logging.getLogger(__name__)
 _S = 1_000_000_000
@@ -56,7 +56,7 @@ def run(config: ControllerConfig) -> int:
         "loading the routing kernels; the very first time they are compiled, which takes a minute"
     )
     warm_up()
-    settle()
+    freeze_loaded()
     try:
         return asyncio.run(serve(config))
     except (StoreError, OSError) as error:

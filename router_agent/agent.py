@@ -8,10 +8,10 @@ from contextlib import suppress
 from types import TracebackType
 
 from digitalgrid.model import ElectionId
-from router_agent.circuit_table import Mutation, Outcome
 from router_agent.config import NS_PER_S, RouterConfig
-from router_agent.device import RouterDevice
-from router_agent.effects import (
+from router_agent.device.circuit_table import Mutation, Outcome
+from router_agent.device.device import RouterDevice
+from router_agent.device.effects import (
     Advertise,
     Answer,
     Effect,
@@ -19,7 +19,7 @@ from router_agent.effects import (
     SaveBooks,
     SendDatagram,
 )
-from router_agent.promise import Promise
+from router_agent.device.promise import Promise
 from router_agent.session import ControllerSession
 from router_agent.state import MeterFile, PromiseJournal
 from router_agent.transport import Lines

@@ -9,10 +9,10 @@ from digitalgrid.convert import (
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.v1 import power_link_pb2 as power_link_pb
 from digitalgrid.v1 import southbound_pb2 as pb
-from router_agent.circuit_table import Entry, Mutation, Operation, Outcome
 from router_agent.config import NS_PER_MS
-from router_agent.device import RouterDevice
-from router_agent.sink import FlowStatus
+from router_agent.device.circuit_table import Entry, Mutation, Operation, Outcome
+from router_agent.device.device import RouterDevice
+from router_agent.device.sink import FlowStatus
 
 
 def mutation_from_pb(message: pb.ControllerMessage, controller: str) -> Mutation | None:

@@ -13,7 +13,6 @@ from digitalgrid.convert import election_id_from_pb, election_id_to_pb, lsa_to_p
 from digitalgrid.model import PROTOCOL_VERSION, ElectionId, RouterLsa
 from digitalgrid.v1 import southbound_pb2 as pb
 from digitalgrid.v1 import southbound_pb2_grpc as pb_grpc
-from router_agent.circuit_table import Mutation, Outcome
 from router_agent.codec import (
     meters_to_pb,
     mutation_from_pb,
@@ -21,8 +20,9 @@ from router_agent.codec import (
     status_to_pb,
     table_to_pb,
 )
-from router_agent.device import RouterDevice
-from router_agent.sink import FlowStatus
+from router_agent.device.circuit_table import Mutation, Outcome
+from router_agent.device.device import RouterDevice
+from router_agent.device.sink import FlowStatus
 
 log = logging.getLogger(__name__)
 

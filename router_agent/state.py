@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from digitalgrid.model import NO_ELECTION_ID, ElectionId
-from router_agent.meters import ImageCodec, ImageError, RouterBooks, unpack_image
-from router_agent.promise import MOST_TOMBSTONES, keep_newest
+from router_agent.device.meters import ImageCodec, ImageError, RouterBooks, unpack_image
+from router_agent.device.promise import MOST_TOMBSTONES, keep_newest
 
 log = logging.getLogger(__name__)
 

@@ -6,32 +6,42 @@ It has one caller, who passes the time in and carries the effects out: first tho
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from controller.core.admission import Admission
-from controller.core.alternatives import Alternatives, RoutePair
-from controller.core.audit import admitted, asked_for, demanded
-from controller.core.circuit import Circuit, CircuitEvent, CircuitState
-from controller.core.circuit_book import CircuitBook
-from controller.core.dispatch_question import DispatchAnswer, DispatchOrder, DispatchQuestion
-from controller.core.dispatching import Dispatcher, LoadOutcome
+from controller.core.admission.admission import Admission
+from controller.core.admission.alternatives import Alternatives, RoutePair
+from controller.core.book.audit import admitted, asked_for
+from controller.core.book.book import CircuitBook
+from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState
+from controller.core.circuits.differences import Differences
+from controller.core.circuits.records import StoredState
+from controller.core.circuits.request import PowerRequest
+from controller.core.circuits.reservations import Reservations
+from controller.core.circuits.route import Route
 from controller.core.effects import CircuitChanged, Effect, TopologyChanged
 from controller.core.errors import Refusal
-from controller.core.forgetting import Forgetter
 from controller.core.grid import Grid
-from controller.core.grid_view import GridView
-from controller.core.ledger import Ledger
 from controller.core.messages import CircuitStatus, CircuitTable, FlowState, TransactionResult
-from controller.core.mover import Mover
-from controller.core.network import Network
-from controller.core.outcomes import Actuated, Failed, Freed, Gone, Outcome, Starved
-from controller.core.programming import Programmer
-from controller.core.provisioning import Provisioner, starting
-from controller.core.read_back import ReadBack
-from controller.core.reconcile import Differences
-from controller.core.records import StoredState
-from controller.core.reoptimising import Move, ReoptimiseLimits, ReoptimiseQuestion, Reoptimiser
-from controller.core.request import PowerRequest
-from controller.core.route import Route
-from controller.core.timeouts import Timeouts
+from controller.core.network.network import Network
+from controller.core.network.view import GridView
+from controller.core.optimising.dispatching import Dispatcher, LoadOutcome
+from controller.core.optimising.question import (
+    DispatchAnswer,
+    DispatchOrder,
+    DispatchQuestion,
+    demanded,
+)
+from controller.core.optimising.reoptimising import (
+    Move,
+    ReoptimiseLimits,
+    ReoptimiseQuestion,
+    Reoptimiser,
+)
+from controller.core.programming.forgetting import Forgetter
+from controller.core.programming.outcomes import Actuated, Failed, Freed, Gone, Outcome, Starved
+from controller.core.programming.programming import Programmer
+from controller.core.programming.read_back import ReadBack
+from controller.core.programming.timeouts import Timeouts
+from controller.core.promises.mover import Mover
+from controller.core.promises.provisioning import Provisioner, starting
 from controller.routing.alternatives.disjoint import Disjointness
 from controller.routing.assignments.reoptimise import Plan
 from digitalgrid.model import CircuitGeneration, RouterLsa
@@ -67,17 +77,17 @@ class Controller(Grid):
     ) -> None:
         self._effects = []
         self.network = network or Network(settings.lsa_max_age_ns)
-        self.ledger = Ledger()
+        self.reservations = Reservations()
         self.book = CircuitBook(stored, self._effects.append, began_unix_ns, followed)
-        self.admission = Admission(self.ledger)
+        self.admission = Admission(self.reservations)
         # No answer to a question of an earlier term is taken for one to a question of this.
         first_id = (stored.epoch << _ID_BITS) + 1
         self._programmer = Programmer(
-            self.book.circuits, self.ledger, settings.timeouts, self._effects.append, first_id
+            self.book.circuits, self.reservations, settings.timeouts, self._effects.append, first_id
         )
         self._mover = Mover(
             self.book.live,
-            self.ledger,
+            self.reservations,
             self.admission,
             self._programmer,
             self.book.next_admission_seq,
@@ -91,18 +101,22 @@ class Controller(Grid):
             settings.reconcile_interval_ns,
             first_id,
         )
-        self._forgetter = Forgetter(self.book.live, self.network, self.ledger, self._programmer)
+        self._forgetter = Forgetter(
+            self.book.live, self.network, self.reservations, self._programmer
+        )
         self._provisioner = Provisioner(
             self.book,
-            self.ledger,
+            self.reservations,
             self.admission,
             self._mover,
             self._programmer,
             now_ns + settings.starting_ns,
         )
         self._alternatives = Alternatives(self.admission)
-        self.dispatcher = Dispatcher(self.book, self.ledger, self.admission, self._provisioner)
-        self.reoptimiser = Reoptimiser(self.book, self.ledger, self.admission, self._mover)
+        self.dispatcher = Dispatcher(
+            self.book, self.reservations, self.admission, self._provisioner
+        )
+        self.reoptimiser = Reoptimiser(self.book, self.reservations, self.admission, self._mover)
         self._restore(now_ns)
 
     @property
@@ -116,9 +130,9 @@ class Controller(Grid):
     def _restore(self, now_ns: int) -> None:
         for circuit in list(self.book.live.values()):
             for generation in circuit.generations.values():
-                self.ledger.reserve(generation.key, generation.route)
+                self.reservations.reserve(generation.key, generation.route)
                 for router_id in generation.freed:
-                    self.ledger.release_hop(generation.key, router_id)
+                    self.reservations.release_hop(generation.key, router_id)
                 self._programmer.resume(generation, now_ns)
             if circuit.state is CircuitState.WITHDRAWING:
                 self._provisioner.take_down(circuit, now_ns)

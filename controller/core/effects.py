@@ -2,9 +2,9 @@
 
 import msgspec
 
+from controller.core.circuits.differences import Differences
+from controller.core.circuits.records import StateChange
 from controller.core.messages import ToRouter
-from controller.core.reconcile import Differences
-from controller.core.records import StateChange
 
 
 class Send(msgspec.Struct, frozen=True):

@@ -2,14 +2,14 @@
 
 from abc import ABC, abstractmethod
 
-from controller.core.circuit_book import CircuitBook
+from controller.core.book.book import CircuitBook
+from controller.core.circuits.differences import Differences
+from controller.core.circuits.reservations import Reservations
 from controller.core.effects import Effect
-from controller.core.grid_view import GridView
-from controller.core.ledger import Ledger
-from controller.core.lsdb import LinkStateDatabase
 from controller.core.messages import CircuitStatus, CircuitTable, TransactionResult
-from controller.core.network import Network
-from controller.core.reconcile import Differences
+from controller.core.network.lsdb import LinkStateDatabase
+from controller.core.network.network import Network
+from controller.core.network.view import GridView
 from digitalgrid.model import RouterLsa
 
 
@@ -18,7 +18,7 @@ class Grid(ABC):
 
     network: Network
     book: CircuitBook
-    ledger: Ledger
+    reservations: Reservations
     _effects: list[Effect]
 
     @property

@@ -1,18 +1,18 @@
 """What must hold after every event. Tests ask after each step; nothing in the daemon depends on it."""
 
-from controller.core.admission import LEDGER_TOLERANCE
-from controller.core.circuit import CircuitState
+from controller.core.admission.admission import LEDGER_TOLERANCE
+from controller.core.circuits.circuit import CircuitState
+from controller.core.circuits.reservations import Reservations, link_direction, load, source
 from controller.core.controller import Controller
-from controller.core.grid_view import GridView
-from controller.core.ledger import Ledger, link_direction, load, source
+from controller.core.network.view import GridView
 
 
 def broken_invariants(core: Controller) -> list[str]:
     """A sentence on each thing that is wrong; none is right."""
     return [
         *_unknown_reservations(core),
-        *_wrong_sums(core.ledger),
-        *_over_subscriptions(core.view, core.ledger),
+        *_wrong_sums(core.reservations),
+        *_over_subscriptions(core.view, core.reservations),
         *_active_on_dead_paths(core),
     ]
 
@@ -21,33 +21,34 @@ def _unknown_reservations(core: Controller) -> list[str]:
     known = {
         each.key for circuit in core.book.circuits.values() for each in circuit.generations.values()
     }
-    held = set(core.ledger.generations())
+    held = set(core.reservations.generations())
     return [f"{key} holds reservations and is unknown" for key in held - known]
 
 
-def _wrong_sums(ledger: Ledger) -> list[str]:
+def _wrong_sums(reservations: Reservations) -> list[str]:
     return [
-        f"{each}: {ledger.total(each)} is not the sum of its circuits, {ledger.recomputed(each)}"
-        for each in ledger.resources()
-        if abs(ledger.total(each) - ledger.recomputed(each)) > 1e-9 * (1 + ledger.total(each))
+        f"{each}: {reservations.total(each)} is not the sum of its circuits, {reservations.recomputed(each)}"
+        for each in reservations.resources()
+        if abs(reservations.total(each) - reservations.recomputed(each))
+        > 1e-9 * (1 + reservations.total(each))
     ]
 
 
-def _over_subscriptions(view: GridView, ledger: Ledger) -> list[str]:
+def _over_subscriptions(view: GridView, reservations: Reservations) -> list[str]:
     limits = [
         (
             link.link_id,
-            sum(ledger.total(link_direction(link.link_id, end)) for end in (link.a, link.b)),
+            sum(reservations.total(link_direction(link.link_id, end)) for end in (link.a, link.b)),
             link.ampacity_a,
         )
         for link in view.links.values()
     ]
     limits += [
-        (source_id, ledger.total(source(source_id)), each.max_power_w)
+        (source_id, reservations.total(source(source_id)), each.max_power_w)
         for source_id, (_, each) in view.sources.items()
     ]
     limits += [
-        (load_id, ledger.total(load(load_id)), each.max_power_w)
+        (load_id, reservations.total(load(load_id)), each.max_power_w)
         for load_id, (_, each) in view.loads.items()
     ]
     return [

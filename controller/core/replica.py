@@ -3,15 +3,15 @@
 It answers reads, decides nothing, and says nothing to routers. Whoever is to lead takes its ``network`` over.
 """
 
-from controller.core.circuit import Circuit, CircuitEvent, CircuitState, Phase
-from controller.core.circuit_book import CircuitBook
+from controller.core.book.book import CircuitBook
+from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState, Phase
+from controller.core.circuits.records import Counters, StateChange, StoredState
+from controller.core.circuits.reservations import Reservations
 from controller.core.effects import CircuitChanged, Effect, TopologyChanged
 from controller.core.grid import Grid
-from controller.core.grid_view import GridView
-from controller.core.ledger import Ledger
 from controller.core.messages import CircuitStatus, CircuitTable, FlowState, TransactionResult
-from controller.core.network import Network
-from controller.core.records import Counters, StateChange, StoredState
+from controller.core.network.network import Network
+from controller.core.network.view import GridView
 from digitalgrid.model import CircuitGeneration, RouterLsa
 
 NOTHING_STORED = StoredState(0, (), Counters())
@@ -24,7 +24,7 @@ class Replica(Grid):
         self._effects = []
         self._view = network.view(now_ns)
         self.network = network
-        self.ledger = Ledger()
+        self.reservations = Reservations()
         self.book = CircuitBook(NOTHING_STORED, self._effects.append)
 
     @property
@@ -35,7 +35,7 @@ class Replica(Grid):
 
     def on_state(self, stored: StoredState) -> None:
         """All that is durable, in place of what was known."""
-        self.ledger = Ledger()
+        self.reservations = Reservations()
         self.book = CircuitBook(stored, self._effects.append)
         for circuit in list(self.book.live.values()):
             self._take_up(circuit)
@@ -58,9 +58,9 @@ class Replica(Grid):
 
     def _take_up(self, circuit: Circuit) -> None:
         for generation in circuit.generations.values():
-            self.ledger.reserve(generation.key, generation.route)
+            self.reservations.reserve(generation.key, generation.route)
             for router_id in generation.freed:
-                self.ledger.release_hop(generation.key, router_id)
+                self.reservations.release_hop(generation.key, router_id)
             for status in self.network.measured_of(generation.key, generation.route.sink_router_id):
                 self._measure(circuit, status)
 
@@ -68,7 +68,7 @@ class Replica(Grid):
         """Release what a circuit holds; the generations that it had."""
         keys = {each.key for each in circuit.generations.values()} if circuit else set()
         for key in keys:
-            self.ledger.release(key)
+            self.reservations.release(key)
         return keys
 
     # Routers

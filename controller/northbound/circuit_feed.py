@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 
 from controller.core.errors import Refusal, RefusalCode
 from controller.northbound.codec import circuit_to_pb
-from controller.runtime import Runtime
+from controller.runtime.runtime import Runtime
 from digitalgrid.v1 import northbound_pb2 as pb
 
 

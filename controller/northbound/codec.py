@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 from google.rpc.code_pb2 import Code
 
-from controller.core.circuit import Circuit, CircuitState, Constraints, Generation, Timings
+from controller.core.circuits.circuit import Circuit, CircuitState, Constraints, Generation, Timings
+from controller.core.circuits.request import PowerRequest
+from controller.core.circuits.route import Route
 from controller.core.errors import Refusal, invalid
-from controller.core.request import PowerRequest
-from controller.core.route import Route
 from controller.routing.alternatives.disjoint import Disjointness
 from digitalgrid.v1 import northbound_pb2 as pb
 

@@ -5,12 +5,12 @@ one transaction, one turn of the loop for all of them. Who comes alone does not 
 import asyncio
 from collections.abc import Sequence
 
-from controller.asker import ASKER
-from controller.core.circuit import Circuit
+from controller.core.circuits.circuit import Circuit
+from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal
-from controller.core.request import PowerRequest
-from controller.durability import Decided
-from controller.runtime import Runtime
+from controller.runtime.asker import ASKER
+from controller.runtime.durability import Decided
+from controller.runtime.runtime import Runtime
 
 # News of a dead line must not wait for more than this many.
 MOST_TOGETHER = 64

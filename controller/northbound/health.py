@@ -10,7 +10,7 @@ import asyncio
 from grpc_health.v1 import health, health_pb2
 
 from controller.core.errors import Refusal
-from controller.runtime import Runtime
+from controller.runtime.runtime import Runtime
 
 _READ = ("", "digitalgrid.v1.PowerService", "digitalgrid.v1.TopologyService")
 _DECIDE = ("digitalgrid.v1.OptimisationService", "digitalgrid.v1.OperationsService")

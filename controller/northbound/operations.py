@@ -7,14 +7,14 @@ from itertools import chain
 
 import grpc
 
-from controller.core.circuit import Generation
+from controller.core.circuits.circuit import Generation
+from controller.core.circuits.differences import Differences
 from controller.core.controller import Controller
 from controller.core.effects import TableRead
 from controller.core.errors import Refusal, RefusalCode
-from controller.core.reconcile import Differences
-from controller.durability import StoreFailed
 from controller.northbound.codec import check_ids
-from controller.runtime import Runtime
+from controller.runtime.durability import StoreFailed
+from controller.runtime.runtime import Runtime
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import OperationsServiceServicer
@@ -102,7 +102,7 @@ class _Answers:
 
 
 def _ask(core: Controller, request: pb.ReconcileRequest, now_ns: int) -> _Asked:
-    holding = (core.ledger.routers_holding(key) for key in core.ledger.generations())
+    holding = (core.reservations.routers_holding(key) for key in core.reservations.generations())
     known = {*core.view.routers, *chain.from_iterable(holding)}
     wanted = set(request.router_ids) or known
     for router_id in sorted(wanted - known):

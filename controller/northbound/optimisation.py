@@ -5,11 +5,12 @@ from dataclasses import replace
 import grpc
 from google.rpc.code_pb2 import Code
 
-from controller.core.dispatch_question import Demand, DispatchOrder
-from controller.core.dispatching import LoadOutcome
+from controller.computing.optimiser import Dispatched, Optimiser, Reoptimised
+from controller.core.circuits.request import PowerRequest
 from controller.core.errors import invalid
-from controller.core.reoptimising import Move, ReoptimiseLimits
-from controller.core.request import PowerRequest
+from controller.core.optimising.dispatching import LoadOutcome
+from controller.core.optimising.question import Demand, DispatchOrder
+from controller.core.optimising.reoptimising import Move, ReoptimiseLimits
 from controller.northbound.codec import (
     check_ids,
     circuit_to_pb,
@@ -17,7 +18,6 @@ from controller.northbound.codec import (
     give_id,
     refused_to_pb,
 )
-from controller.optimiser import Dispatched, Optimiser, Reoptimised
 from controller.routing.dispatch import Prices
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import OptimisationServiceServicer

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 import grpc
 from google.rpc.code_pb2 import Code
 
-from controller.core.alternatives import MOST_PATHS
-from controller.core.circuit import Circuit
+from controller.core.admission.alternatives import MOST_PATHS
+from controller.core.circuits.circuit import Circuit
 from controller.core.errors import Refusal, invalid
 from controller.northbound.circuit_feed import circuit_events
 from controller.northbound.codec import (
@@ -19,7 +19,7 @@ from controller.northbound.codec import (
     request_from_pb,
 )
 from controller.northbound.gathering import MOST_TOGETHER, Gathering
-from controller.runtime import Runtime
+from controller.runtime.runtime import Runtime
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import PowerServiceServicer
 

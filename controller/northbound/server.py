@@ -7,14 +7,14 @@ import grpc
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from controller.northbound.errors import ErrorInterceptor
+from controller.computing.optimiser import Optimiser
+from controller.northbound.guard import Guard
 from controller.northbound.health import Health
 from controller.northbound.operations import OperationsService
 from controller.northbound.optimisation import OptimisationService
 from controller.northbound.power import PowerService
 from controller.northbound.topology import ReadMeters, TopologyService
-from controller.optimiser import Optimiser
-from controller.runtime import Runtime
+from controller.runtime.runtime import Runtime
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import (
     add_OperationsServiceServicer_to_server,
@@ -50,9 +50,7 @@ async def start_server(
     runtime: Runtime, optimiser: Optimiser, listen: str, read_meters: ReadMeters
 ) -> grpc.aio.Server:
     """Serve clients on ``listen`` (host:port). Raises OSError, which says what to do, where that is taken."""
-    server = grpc.aio.server(
-        interceptors=[ErrorInterceptor(runtime.somebody_leads)], options=_OPTIONS
-    )
+    server = grpc.aio.server(interceptors=[Guard(runtime.somebody_leads)], options=_OPTIONS)
     add_PowerServiceServicer_to_server(PowerService(runtime), server)
     add_TopologyServiceServicer_to_server(TopologyService(runtime, read_meters), server)
     add_OptimisationServiceServicer_to_server(OptimisationService(optimiser), server)

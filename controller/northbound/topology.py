@@ -7,7 +7,7 @@ import grpc
 
 from controller.northbound.topology_codec import topology_to_pb
 from controller.northbound.topology_feed import TopologyFeed
-from controller.runtime import Runtime
+from controller.runtime.runtime import Runtime
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import TopologyServiceServicer
 from digitalgrid.v1.power_link_pb2 import RouterMeters

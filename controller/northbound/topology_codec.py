@@ -1,9 +1,9 @@
 """The grid view with its loads and reservations, as clients see it."""
 
-from controller.core import ledger as resource
+from controller.core.circuits import reservations as resource
+from controller.core.circuits.reservations import link_direction
 from controller.core.grid import Grid
-from controller.core.ledger import link_direction
-from controller.core.lsdb import LinkState, LinkView
+from controller.core.network.lsdb import LinkState, LinkView
 from digitalgrid.v1 import northbound_pb2 as pb
 
 
@@ -39,9 +39,9 @@ def _link_to_pb(core: Grid, link: LinkView, fresh: frozenset[str]) -> pb.LinkSta
         voltage_v=link.voltage_v,
         ampacity_a=link.ampacity_a,
         cost_per_mwh=link.cost_per_mwh,
-        reserved_a_to_b_a=core.ledger.total(link_direction(link.link_id, link.a)),
-        reserved_b_to_a_a=core.ledger.total(link_direction(link.link_id, link.b)),
-        circuit_ids=core.ledger.circuits_on_link(link.link_id, link.a, link.b),
+        reserved_a_to_b_a=core.reservations.total(link_direction(link.link_id, link.a)),
+        reserved_b_to_a_a=core.reservations.total(link_direction(link.link_id, link.b)),
+        circuit_ids=core.reservations.circuits_on_link(link.link_id, link.a, link.b),
         risk_groups=sorted(link.risk_groups),
     )
 
@@ -52,7 +52,7 @@ def _source_to_pb(core: Grid, source_id: str) -> pb.SourceState:
         source_id=source_id,
         router_id=router_id,
         max_power_w=source.max_power_w,
-        reserved_w=core.ledger.total(resource.source(source_id)),
+        reserved_w=core.reservations.total(resource.source(source_id)),
         cost_per_mwh=source.cost_per_mwh,
         renewable=source.renewable,
         carbon_kg_per_mwh=source.carbon_kg_per_mwh,
@@ -65,7 +65,7 @@ def _load_to_pb(core: Grid, load_id: str) -> pb.LoadState:
         load_id=load_id,
         router_id=router_id,
         max_power_w=load.max_power_w,
-        reserved_w=core.ledger.total(resource.load(load_id)),
+        reserved_w=core.reservations.total(resource.load(load_id)),
         priority=load.priority,
         value_per_mwh=load.value_per_mwh,
     )

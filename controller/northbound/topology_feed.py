@@ -10,7 +10,7 @@ from typing import Any
 
 from controller.core.errors import Refusal
 from controller.northbound.topology_codec import topology_to_pb
-from controller.runtime import Runtime
+from controller.runtime.runtime import Runtime
 from digitalgrid.v1 import northbound_pb2 as pb
 
 # What changes within this is told together.

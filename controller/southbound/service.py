@@ -9,8 +9,8 @@ from typing import TypeAlias
 import grpc
 
 from controller.core.messages import ToRouter
-from controller.decoding import MalformedMessage, check_decoded, decoded
-from controller.runtime import Runtime
+from controller.rpc.decoding import MalformedMessage, check_decoded, decoded
+from controller.runtime.runtime import Runtime
 from controller.southbound import codec
 from controller.southbound.sessions import RouterSession, SessionRefused, Sessions
 from digitalgrid.convert import election_id_to_pb, lsa_from_pb

@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 import msgspec
 
-from controller.core.records import AuditEntry, CircuitRecord, Counters, GenerationRecord
-from controller.core.route import Route, RouteLink
+from controller.core.circuits.records import AuditEntry, CircuitRecord, Counters, GenerationRecord
+from controller.core.circuits.route import Route, RouteLink
 from controller.store.protocol import StoreContents, StoreError
 from controller.store.records_codec import require_sense
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from controller.core.records import AuditEntry, CircuitRecord, Counters
+from controller.core.circuits.records import AuditEntry, CircuitRecord, Counters
 
 
 class Consistency:

@@ -5,7 +5,7 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 
-from controller.core.records import StateChange
+from controller.core.circuits.records import StateChange
 from controller.store.protocol import StoreError
 
 _log = logging.getLogger(__name__)

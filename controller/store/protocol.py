@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from controller.core.records import (
+from controller.core.circuits.records import (
     AuditEntry,
     CircuitRecord,
     Counters,

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from controller.core.circuit import CircuitState
-from controller.core.records import AuditEntry, CircuitRecord
+from controller.core.circuits.circuit import CircuitState
+from controller.core.circuits.records import AuditEntry, CircuitRecord
 from controller.store.protocol import StoreError
 
 _T = TypeVar("_T", CircuitRecord, AuditEntry)
@@ -57,8 +57,8 @@ def require_sense(record: CircuitRecord) -> None:
 
 
 @contextmanager
-def without_cycle_search() -> Iterator[None]:
-    """Pauses the search for cycles, of which records have none: it would take several times as long as decoding."""
+def garbage_collection_paused() -> Iterator[None]:
+    """Pauses the garbage collector: records have no cycles, and a collection would take longer than their decoding."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from controller.core.records import Counters
+from controller.core.circuits.records import Counters
 
 # More than an intense day gives (5,000 admissions a second), and small enough to be read.
 _STEP = 1_000_000_000

@@ -12,7 +12,7 @@ from itertools import pairwise
 from digitalgrid.client import AsyncPowerClient, ControllerUnreachable
 from digitalgrid.model import NO_ELECTION_ID, CircuitGeneration, ElectionId
 from digitalgrid.v1 import northbound_pb2 as pb
-from router_agent.circuit_table import Code
+from router_agent.device.circuit_table import Code
 from tests.chaos.fleet import History, Mutated
 from tests.chaos.journal import Journal, Promise
 from tests.chaos.limits import SLACK

@@ -8,8 +8,8 @@ from typing import Self
 
 from controller.store.etcd.client import EtcdClient
 from controller.store.etcd.layout import Layout
+from controller.store.etcd.v3 import etcd_pb2 as pb
 from controller.store.protocol import StoreError
-from digitalgrid.etcd.v3 import etcd_pb2 as pb
 from digitalgrid.model import ElectionId
 from tests.chaos.fleet import History
 

@@ -4,7 +4,7 @@ import asyncio
 import random
 import signal
 
-from router_agent.circuit_table import Code
+from router_agent.device.circuit_table import Code
 from tests.chaos.checks import Findings, stale_writes, watching_limits
 from tests.chaos.cluster import Cluster
 from tests.chaos.report import Progress, Report

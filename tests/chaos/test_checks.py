@@ -6,7 +6,7 @@ import pytest
 
 from digitalgrid.model import CircuitGeneration, ElectionId, HopSnapshot
 from digitalgrid.v1 import northbound_pb2 as pb
-from router_agent.circuit_table import Code, Operation
+from router_agent.device.circuit_table import Code, Operation
 from tests.chaos.checks import Findings, check_promises, stale_writes, unsettled
 from tests.chaos.fleet import History, Mutated
 from tests.chaos.grids import tight_grid

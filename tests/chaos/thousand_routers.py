@@ -113,7 +113,7 @@ class _Crowd:
         self._tasks = [asyncio.create_task(self._watch(each)) for each in range(self._watchers)]
         async with asyncio.timeout(_WATCHING_WITHIN_S):
             await self._all_heard.wait()
-        # Their own search for cycles would hold the watchers up, and is none of the controller's business.
+        # Their own garbage collection would hold the watchers up, and is none of the controller's business.
         gc.freeze()
         return self
 

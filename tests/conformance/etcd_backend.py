@@ -8,13 +8,13 @@ from pathlib import Path
 
 import msgspec
 
-from controller.core.records import StateChange, StoredState
+from controller.core.circuits.records import StateChange, StoredState
 from controller.store.etcd.access import EtcdAccess
 from controller.store.etcd.client import EtcdClient
 from controller.store.etcd.layout import Layout, Progress
 from controller.store.etcd.membership import EtcdMembership
+from controller.store.etcd.v3 import etcd_pb2 as pb
 from controller.store.protocol import Leader, Store
-from digitalgrid.etcd.v3 import etcd_pb2 as pb
 from tests.support.etcd_cluster import EtcdCluster, require_etcd
 
 _LEASE_TTL_S = 2

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from controller.core.records import AuditEntry, CircuitRecord, Counters, StateChange, StoredState
+from controller.core.circuits.records import (
+    AuditEntry,
+    CircuitRecord,
+    Counters,
+    StateChange,
+    StoredState,
+)
 from controller.store.archive import read_archive, write_archive
 from controller.store.protocol import Store, StoreContents, StoreError
 from tests.conformance.backends import Backend

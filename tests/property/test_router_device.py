@@ -14,8 +14,8 @@ from hypothesis.stateful import (
 )
 
 from digitalgrid.model import CircuitGeneration, HopSnapshot
-from router_agent.circuit_table import Code
 from router_agent.config import RouterConfig
+from router_agent.device.circuit_table import Code
 from tests.support.device_network import MS, DeviceNetwork, circuit_hops, router
 
 AMPACITY_A = 300.0
@@ -59,7 +59,7 @@ def mesh() -> list[RouterConfig]:
 
 
 class Admission:
-    """A controller's ledger, as small as it can be: what every generation has reserved."""
+    """A controller's reservations, as small as it can be: what every generation has reserved."""
 
     def __init__(self, configs: list[RouterConfig]) -> None:
         self._configs = {config.router_id: config for config in configs}

@@ -2,9 +2,9 @@
 
 import asyncio
 
+from controller.core.circuits.records import Counters, StateChange, StoredState
 from controller.core.messages import ToRouter
-from controller.core.records import Counters, StateChange, StoredState
-from controller.runtime import Runtime
+from controller.runtime.runtime import Runtime
 from controller.store.protocol import StoreError
 from digitalgrid.gridfile import Grid
 from digitalgrid.model import ElectionId

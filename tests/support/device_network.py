@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 
 from digitalgrid import physics
 from digitalgrid.model import CircuitGeneration, ElectionId, HopSnapshot
-from router_agent.circuit_table import Mutation, Operation, Outcome
 from router_agent.config import LinkConfig, LoadConfig, RouterConfig, SourceConfig
-from router_agent.device import RouterDevice
-from router_agent.effects import Advertise, Answer, Effect, Report, SaveBooks, SendDatagram
-from router_agent.meters import RouterBooks
-from router_agent.sink import FlowStatus
+from router_agent.device.circuit_table import Mutation, Operation, Outcome
+from router_agent.device.device import RouterDevice
+from router_agent.device.effects import Advertise, Answer, Effect, Report, SaveBooks, SendDatagram
+from router_agent.device.meters import RouterBooks
+from router_agent.device.sink import FlowStatus
 
 MS = 1_000_000
 ELECTION_ID = ElectionId(0, 1)

@@ -10,13 +10,13 @@ from typing import Any
 
 import grpc
 
+from controller.computing.optimiser import Optimiser
+from controller.computing.solver import Solver
 from controller.core.controller import CoreSettings
 from controller.core.invariants import broken_invariants
-from controller.core.reoptimising import ReoptimiseLimits
+from controller.core.optimising.reoptimising import ReoptimiseLimits
 from controller.northbound.server import start_server
-from controller.optimiser import Optimiser
-from controller.runtime import Runtime
-from controller.solver import Solver
+from controller.runtime.runtime import Runtime
 from digitalgrid.client import AsyncPowerClient
 from digitalgrid.v1.northbound_pb2_grpc import (
     OptimisationServiceStub,
@@ -90,7 +90,7 @@ class Northbound:
     def reserved(self) -> list:
         """Everything that is held for anybody; checks the books on the way."""
         assert broken_invariants(self.runtime.core) == []
-        return list(self.runtime.core.ledger.resources())
+        return list(self.runtime.core.reservations.resources())
 
 
 async def read_meters() -> tuple[list[RouterMeters], list[str]]:

@@ -1,7 +1,7 @@
 """Records of circuits and entries of the audit log, as stores keep them."""
 
-from controller.core.circuit import Constraints
-from controller.core.records import AuditEntry, CircuitRecord
+from controller.core.circuits.circuit import Constraints
+from controller.core.circuits.records import AuditEntry, CircuitRecord
 
 
 def circuit_record(circuit_id: int, power_w: float = 1.0) -> CircuitRecord:

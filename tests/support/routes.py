@@ -1,6 +1,6 @@
 """A route for tests that need none in particular."""
 
-from controller.core.route import Route, RouteLink
+from controller.core.circuits.route import Route, RouteLink
 
 
 def route(power_w: float, *, source_id: str = "pv", middle: str = "r2") -> Route:

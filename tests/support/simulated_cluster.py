@@ -5,11 +5,11 @@ Each router has a session with both. What is under way to either is lost with it
 
 from collections import deque
 
-from controller.core.circuit_book import CircuitBook
+from controller.core.book.book import CircuitBook
+from controller.core.circuits.records import CircuitRecord, StateChange, StoredState, to_record
 from controller.core.controller import Controller, CoreSettings
 from controller.core.messages import CircuitStatus
-from controller.core.network import Network
-from controller.core.records import CircuitRecord, StateChange, StoredState, to_record
+from controller.core.network.network import Network
 from controller.core.replica import Replica
 from digitalgrid.gridfile import Grid
 from digitalgrid.model import RouterLsa

@@ -27,7 +27,7 @@ from digitalgrid.model import (
     SourceAdvertisement,
 )
 from digitalgrid.physics import current_a
-from router_agent.circuit_table import CircuitTable, Mutation, Operation
+from router_agent.device.circuit_table import CircuitTable, Mutation, Operation
 
 MS = 1_000_000
 # Sums of reservations that two programs computed.

@@ -9,7 +9,15 @@ from collections.abc import Callable, Set
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from controller.core.circuit import Circuit, CircuitState
+from controller.core.circuits.circuit import Circuit, CircuitState
+from controller.core.circuits.records import (
+    AuditEntry,
+    CircuitRecord,
+    Counters,
+    StateChange,
+    StoredState,
+)
+from controller.core.circuits.request import PowerRequest
 from controller.core.controller import Controller, CoreSettings
 from controller.core.effects import CircuitChanged, Persist, Send
 from controller.core.invariants import broken_invariants
@@ -19,8 +27,6 @@ from controller.core.messages import (
     ToRouter,
     TransactionResult,
 )
-from controller.core.records import AuditEntry, CircuitRecord, Counters, StateChange, StoredState
-from controller.core.request import PowerRequest
 from digitalgrid.gridfile import Grid
 from digitalgrid.model import ElectionId, RouterLsa
 from tests.support.simulated_grid import SimulatedGrid
@@ -308,10 +314,10 @@ class SimulatedNetwork:
         unbooked = [
             (router_id, key)
             for router_id, key in self.grid.held()
-            if router_id not in self.core.ledger.routers_holding(key)
+            if router_id not in self.core.reservations.routers_holding(key)
             and router_id not in self.forgotten
         ]
-        assert unbooked == [], "routers hold what the ledger has freed"
+        assert unbooked == [], "routers hold what the reservations has freed"
 
     def _check_limits(self, excused: Set[str]) -> None:
         faults = self.grid.over_subscriptions()
@@ -341,7 +347,7 @@ class SimulatedNetwork:
             if circuit.state is CircuitState.WAITING:
                 assert self.way_for(circuit) is None, f"{circuit.circuit_id} waits beside a way"
         assert self.grid.held() == expected
-        assert set(self.core.ledger.generations()) == {key for _, key in expected}
+        assert set(self.core.reservations.generations()) == {key for _, key in expected}
 
     def way_for(self, circuit: Circuit) -> object:
         assert self.core is not None

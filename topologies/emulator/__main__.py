@@ -1,7 +1,47 @@
-"""The process of an emulation in the background; see :mod:`topologies.emulator.background`."""
+"""The process of an emulation in the background; started by :mod:`topologies.emulator.background`.
 
+Run as ``python -m topologies.emulator FD REQUEST``; the outcome, in words, is written to FD.
+"""
+
+import json
+import logging
+import os
 import sys
+from pathlib import Path
+from typing import Any
 
-from topologies.emulator.background import main
+from topologies.emulator.background import HEALTHY
+from topologies.emulator.errors import EmulationError
+from topologies.emulator.plan import EmulationOptions
+from topologies.emulator.runtime import emulate, log_to_standard_error
+from topologies.emulator.topology_file import load_network
+
+_log = logging.getLogger(__name__)
+
+
+def main() -> int:
+    descriptor = int(sys.argv[1])
+    os.set_inheritable(descriptor, False)
+    request: dict[str, Any] = json.loads(sys.argv[2])
+    options = EmulationOptions(
+        **request["options"] | {"run_dir": Path(request["options"]["run_dir"])}
+    )
+    log_to_standard_error()
+    with os.fdopen(descriptor, "w") as starter:
+
+        def report(outcome: str) -> None:
+            if not starter.closed:
+                starter.write(outcome)
+                starter.close()
+
+        try:
+            grid = load_network(request["file"])
+            emulate(grid, request["backend"], options, on_healthy=lambda: report(HEALTHY))
+        except EmulationError as error:
+            _log.error("%s", error)
+            report(str(error))
+            return 1
+    return 0
+
 
 sys.exit(main())

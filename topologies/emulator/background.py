@@ -1,23 +1,15 @@
-"""An emulation in a process of its own, and how the process that wants one hears of it.
-
-Run as ``python -m topologies.emulator FD REQUEST``; the outcome, in words, is written to FD.
-"""
+"""Starts an emulation in a process of its own (``topologies.emulator.__main__``), and waits for its word."""
 
 import json
-import logging
 import os
 import sys
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
 
 from topologies.emulator.errors import EmulationError
 from topologies.emulator.plan import EmulationOptions, RunFiles
-from topologies.emulator.topology_file import load_network
 
-log = logging.getLogger(__name__)
-
-_HEALTHY = "healthy"
+# What the emulation says when all is well; anything else is why not.
+HEALTHY = "healthy"
 
 
 def start_detached(file: str, backend: str, options: EmulationOptions) -> None:
@@ -46,36 +38,7 @@ def start_detached(file: str, backend: str, options: EmulationOptions) -> None:
     os.close(write_end)
     with os.fdopen(read_end) as reader:
         outcome = reader.read()
-    if outcome != _HEALTHY:
+    if outcome != HEALTHY:
         os.waitpid(pid, 0)
         died = f"the emulation died while it started; see {files.emulator_log}"
         raise EmulationError(outcome or died)
-
-
-def main() -> int:
-    """The emulation's own process."""
-    # Only here: who starts an emulation needs none of what runs one.
-    from topologies.emulator.runtime import emulate, log_to_standard_error
-
-    descriptor = int(sys.argv[1])
-    os.set_inheritable(descriptor, False)
-    request: dict[str, Any] = json.loads(sys.argv[2])
-    options = EmulationOptions(
-        **request["options"] | {"run_dir": Path(request["options"]["run_dir"])}
-    )
-    log_to_standard_error()
-    with os.fdopen(descriptor, "w") as starter:
-
-        def report(outcome: str) -> None:
-            if not starter.closed:
-                starter.write(outcome)
-                starter.close()
-
-        try:
-            grid = load_network(request["file"])
-            emulate(grid, request["backend"], options, on_healthy=lambda: report(_HEALTHY))
-        except EmulationError as error:
-            log.error("%s", error)
-            report(str(error))
-            return 1
-    return 0

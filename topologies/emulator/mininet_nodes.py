@@ -6,17 +6,17 @@ indexes: where they are equal, Linux may hold the news of a lost carrier back fo
 
 import itertools
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from mininet.link import Intf, Link
 from mininet.node import Controller, Host, Node, OVSSwitch
 
 from topologies.emulator import addresses, ovs
+from topologies.emulator.agents import Agents
+from topologies.emulator.controller_process import ControllerProcess
 from topologies.emulator.errors import EmulationError
+from topologies.emulator.plan import EmulationOptions
 from topologies.emulator.shell import in_namespace, run
-
-if TYPE_CHECKING:
-    from topologies.emulator.mininet_network import GridNetwork
 
 # Without IPv6 nobody multicasts on the control network. Open vSwitch's userspace datapath drops what
 # relies on the sender's card for its checksum. One shell a host: a hundred of each would take long.
@@ -25,6 +25,26 @@ _TAKE_UP = """
 ip -batch -
 ethtool -K {interface} tx off > /dev/null
 """
+
+
+class RunningGrid(Protocol):
+    """What nodes need of the network that they are part of."""
+
+    @property
+    def options(self) -> EmulationOptions: ...
+
+    @property
+    def controller(self) -> ControllerProcess: ...
+
+    @property
+    def agents(self) -> Agents: ...
+
+    @property
+    def hosts(self) -> "dict[str, RouterHost]":
+        """By router; a host enters itself."""
+
+    def start_agents(self) -> None:
+        """Start every router's agent in its host."""
 
 
 class QuietInterface(Intf):  # type: ignore[misc]  # Mininet carries no types
@@ -83,7 +103,7 @@ def take_up(node: Node, address: str, interfaces: list[str]) -> None:
 class RouterHost(Host):  # type: ignore[misc]  # Mininet carries no types
     """A host that is a router: its agent runs in it, its lines are its interfaces after the first."""
 
-    def __init__(self, name: str, network: "GridNetwork", address: str, **params: Any) -> None:
+    def __init__(self, name: str, network: RunningGrid, address: str, **params: Any) -> None:
         self._address = address
         super().__init__(name, **params)
         network.hosts[name] = self
@@ -107,7 +127,7 @@ class ControllerNode(Node):  # type: ignore[misc]  # Mininet carries no types
 class ControlSwitch(OVSSwitch):  # type: ignore[misc]  # Mininet carries no types
     """Open vSwitch in user space (no kernel module needed), which forwards only what it is told."""
 
-    def __init__(self, name: str, network: "GridNetwork", **params: Any) -> None:
+    def __init__(self, name: str, network: RunningGrid, **params: Any) -> None:
         self.network = network
         ours = {"datapath": "user", "failMode": "secure", "protocols": "OpenFlow13"}
         super().__init__(name, **params | ours | {"listenPort": None})
@@ -132,7 +152,7 @@ class ControlSwitch(OVSSwitch):  # type: ignore[misc]  # Mininet carries no type
 class GridController(Controller):  # type: ignore[misc]  # Mininet carries no types
     """``dgc serve``, which controls the switches and the routers."""
 
-    def __init__(self, name: str, network: "GridNetwork", **params: Any) -> None:
+    def __init__(self, name: str, network: RunningGrid, **params: Any) -> None:
         self._network = network
         port = network.options.openflow_port
         super().__init__(name, **params | {"ip": addresses.OPENFLOW_HOST, "port": port})

@@ -11,7 +11,6 @@ from typing import Any
 from mininet.topo import Topo
 from mininet.util import splitArgs
 
-import topologies
 from digitalgrid.gridfile import Grid, load_grid
 from topologies.emulator import addresses
 from topologies.emulator.errors import EmulationError
@@ -23,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 Exports = tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]]
 
-_GRID_FILES = Path(topologies.__file__).parent
+_GRID_FILES = Path(__file__).parents[1]
 _SUFFIX = ".grid.yaml"
 
 

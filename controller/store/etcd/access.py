@@ -25,10 +25,10 @@ from controller.store.etcd.operations import AUDIT_ENTRIES_KEPT
 from controller.store.etcd.parts import DEFAULT_LIMITS, chunks
 from controller.store.etcd.reading import present
 from controller.store.etcd.term import Term, stand
+from controller.store.etcd.v3 import etcd_pb2 as pb
 from controller.store.etcd.verification import findings
 from controller.store.protocol import StoreContents, StoreError
-from controller.store.records_codec import encode, without_cycle_search
-from digitalgrid.etcd.v3 import etcd_pb2 as pb
+from controller.store.records_codec import encode, garbage_collection_paused
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class EtcdAccess:
     def read(self) -> StoreContents:
         layout = self._layout
         mirror = Mirror(layout)
-        with without_cycle_search():
+        with garbage_collection_paused():
             change = mirror.take((True, kv) for kv in self._everything())
         if mirror.meta is None:
             raise StoreError(

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import grpc
 
+from controller.store.etcd.v3 import etcd_pb2 as pb
 from controller.store.etcd.watch import WatchStream
 from controller.store.protocol import StoreError
-from digitalgrid.etcd.v3 import etcd_pb2 as pb
 
 # A member that has lost its quorum must say so at once, instead of waiting for its return.
 _METADATA = (("hasleader", "true"),)

@@ -19,10 +19,10 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from controller.core.records import AuditEntry, CircuitRecord, Counters
+from controller.core.circuits.records import AuditEntry, CircuitRecord, Counters
+from controller.store.etcd.v3 import etcd_pb2 as pb
 from controller.store.protocol import StoreError
 from controller.store.records_codec import decode
-from digitalgrid.etcd.v3 import etcd_pb2 as pb
 from digitalgrid.model import ElectionId
 
 SCHEMA_VERSION = 1

@@ -15,9 +15,9 @@ from controller.store.etcd.reading import read_mirror, require_same_etcd
 from controller.store.etcd.store import EtcdStore
 from controller.store.etcd.term import Term
 from controller.store.etcd.troubles import Troubles
+from controller.store.etcd.v3 import etcd_pb2 as pb
 from controller.store.etcd.watch import WatchStream
 from controller.store.protocol import Follower, Leader, StoreError
-from digitalgrid.etcd.v3 import etcd_pb2 as pb
 from digitalgrid.model import NO_ELECTION_ID
 
 # What is under way when a member leaves may be answered yet; what is not is given up.

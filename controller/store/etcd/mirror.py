@@ -6,7 +6,7 @@ A transaction in parts counts as a whole from the revision that decides it; what
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from controller.core.records import AuditEntry, CircuitRecord, StateChange, StoredState
+from controller.core.circuits.records import AuditEntry, CircuitRecord, StateChange, StoredState
 from controller.store.etcd.layout import (
     NO_PROGRESS,
     Delete,
@@ -21,8 +21,8 @@ from controller.store.etcd.layout import (
     read_record,
 )
 from controller.store.etcd.parts import unpack
+from controller.store.etcd.v3 import etcd_pb2 as pb
 from controller.store.protocol import Leader, StoreError
-from digitalgrid.etcd.v3 import etcd_pb2 as pb
 from digitalgrid.model import ElectionId
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from controller.core.records import Counters, StateChange
+from controller.core.circuits.records import Counters, StateChange
 from controller.store.etcd.layout import Delete, Layout, Op, Put, size_bytes
 from controller.store.etcd.parts import Limits
 from controller.store.records_codec import encode

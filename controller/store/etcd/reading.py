@@ -6,9 +6,9 @@ from controller.store.etcd.client import EtcdClient
 from controller.store.etcd.layout import NO_PROGRESS, Layout, after, is_another_etcd
 from controller.store.etcd.mirror import Mirror
 from controller.store.etcd.term import without_meta
+from controller.store.etcd.v3 import etcd_pb2 as pb
 from controller.store.etcd.watch import Compacted
-from controller.store.records_codec import without_cycle_search
-from digitalgrid.etcd.v3 import etcd_pb2 as pb
+from controller.store.records_codec import garbage_collection_paused
 
 
 def present(client: EtcdClient, layout: Layout, timeout_s: float = 5.0) -> pb.ResponseHeader:
@@ -37,7 +37,7 @@ def read_mirror(client: EtcdClient, layout: Layout) -> tuple[Mirror, pb.Response
     """The state, and the etcd and revision that it is of."""
     header = present(client, layout)
     mirror = Mirror(layout)
-    with without_cycle_search():
+    with garbage_collection_paused():
         mirror.take((True, kv) for kv in keys_without_audit(client, layout, header.revision))
     if mirror.meta is None and mirror.progress != NO_PROGRESS:
         raise without_meta(layout)

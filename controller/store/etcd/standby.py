@@ -6,7 +6,7 @@ import msgspec
 
 from controller.store.etcd.client import EtcdClient
 from controller.store.etcd.layout import Layout, LeaderValue, after
-from digitalgrid.etcd.v3 import etcd_pb2 as pb
+from controller.store.etcd.v3 import etcd_pb2 as pb
 
 
 def announce(client: EtcdClient, layout: Layout, value: LeaderValue, lease_id: int) -> None:

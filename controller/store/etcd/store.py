@@ -5,16 +5,16 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from controller.core.records import StateChange, StoredState
+from controller.core.circuits.records import StateChange, StoredState
 from controller.store.etcd.client import EtcdRefused, EtcdUnavailable
 from controller.store.etcd.layout import Layout
 from controller.store.etcd.mirror import Mirror
 from controller.store.etcd.operations import fits, transactions
 from controller.store.etcd.parts import Limits
 from controller.store.etcd.term import Term
+from controller.store.etcd.v3 import etcd_pb2 as pb
 from controller.store.group_commit import GroupCommit
 from controller.store.protocol import Leader, LeadershipLost, StoreError
-from digitalgrid.etcd.v3 import etcd_pb2 as pb
 from digitalgrid.model import ElectionId
 
 _log = logging.getLogger(__name__)

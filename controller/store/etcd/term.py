@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from controller.core.records import Counters
+from controller.core.circuits.records import Counters
 from controller.store.etcd.client import EtcdClient, EtcdFull, EtcdUnavailable
 from controller.store.etcd.layout import (
     ABSENT,
@@ -30,8 +30,8 @@ from controller.store.etcd.lease import Lease
 from controller.store.etcd.mirror import Mirror
 from controller.store.etcd.parts import Limits, chunks, pack, unpack
 from controller.store.etcd.standby import all_standbys, longest_standing_by
+from controller.store.etcd.v3 import etcd_pb2 as pb
 from controller.store.protocol import Leader, LeadershipLost, StoreError
-from digitalgrid.etcd.v3 import etcd_pb2 as pb
 from digitalgrid.model import NO_ELECTION_ID, ElectionId
 
 _ASK_AGAIN_S = 1.0

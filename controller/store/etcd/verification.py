@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from controller.core.records import AuditEntry, CircuitRecord
+from controller.core.circuits.records import AuditEntry, CircuitRecord
 from controller.store.consistency import Consistency
 from controller.store.etcd.layout import (
     NO_PROGRESS,
@@ -18,8 +18,8 @@ from controller.store.etcd.layout import (
 )
 from controller.store.etcd.parts import unpack
 from controller.store.etcd.term import without_meta
+from controller.store.etcd.v3 import etcd_pb2 as pb
 from controller.store.protocol import StoreError
-from digitalgrid.etcd.v3 import etcd_pb2 as pb
 
 
 def findings(layout: Layout, keys: Iterable[pb.KeyValue]) -> list[str]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import grpc
 
+from controller.store.etcd.v3 import etcd_pb2 as pb
 from controller.store.protocol import StoreError
-from digitalgrid.etcd.v3 import etcd_pb2 as pb
 
 _PATH = "/etcdserverpb.Watch/Watch"
 # An endpoint is asked where it stands that often, and answers at once; TCP alone would not tell of one that hangs.

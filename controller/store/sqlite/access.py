@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from controller.core.records import AuditEntry, CircuitRecord, Counters
+from controller.core.circuits.records import AuditEntry, CircuitRecord, Counters
 from controller.store.protocol import StoreContents, StoreError
 from controller.store.restored import epoch_beyond_lost
 from controller.store.sqlite.faults import explained

@@ -4,7 +4,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from controller.core.records import AuditEntry, CircuitRecord
+from controller.core.circuits.records import AuditEntry, CircuitRecord
 from controller.store.protocol import StoreError
 from controller.store.records_codec import checksum, decode
 from controller.store.sqlite.faults import damaged

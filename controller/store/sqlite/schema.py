@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from controller.core.records import AuditEntry, CircuitRecord, Counters
+from controller.core.circuits.records import AuditEntry, CircuitRecord, Counters
 from controller.store.protocol import StoreError
 from controller.store.records_codec import checksum, encode
 from controller.store.sqlite.version_1 import read_circuit

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from controller.core.records import CircuitRecord, Counters, StateChange, StoredState
+from controller.core.circuits.records import CircuitRecord, Counters, StateChange, StoredState
 from controller.store.group_commit import GroupCommit
 from controller.store.protocol import StoreError
-from controller.store.records_codec import without_cycle_search
+from controller.store.records_codec import garbage_collection_paused
 from controller.store.restored import beyond_lost, epoch_beyond_lost
 from controller.store.sqlite.faults import explained
 from controller.store.sqlite.file import Identity, open_to_write, transaction
@@ -94,7 +94,7 @@ class SqliteStore:
 
     def _read_circuits(self) -> tuple[CircuitRecord, ...]:
         rows = self._connection.execute("SELECT circuit_id, record FROM circuits")
-        with without_cycle_search():
+        with garbage_collection_paused():
             return tuple(read_circuit(self._path, circuit_id, data) for circuit_id, data in rows)
 
     def _commit(self, changes: Sequence[StateChange]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from controller.store.consistency import Consistency
 from controller.store.protocol import StoreError
-from controller.store.records_codec import without_cycle_search
+from controller.store.records_codec import garbage_collection_paused
 from controller.store.sqlite.faults import explained
 from controller.store.sqlite.file import OtherSchema, require_schema
 from controller.store.sqlite.rows import meta_of, read_circuit, read_entry
@@ -33,7 +33,7 @@ def findings(connection: sqlite3.Connection, path: Path) -> list[str]:
     with _noting(found, path):
         meta: Meta = meta_of(connection, path)
         consistency = Consistency(meta.counters)
-    with _noting(found, path), without_cycle_search():
+    with _noting(found, path), garbage_collection_paused():
         for circuit_id, data in connection.execute("SELECT circuit_id, record FROM circuits"):
             with _noting(found, path):
                 record = read_circuit(path, circuit_id, data)

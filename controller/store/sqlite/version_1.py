@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from controller.core.circuit import Constraints
-from controller.core.records import CircuitRecord, GenerationRecord
-from controller.core.route import Route, RouteLink
+from controller.core.circuits.circuit import Constraints
+from controller.core.circuits.records import CircuitRecord, GenerationRecord
+from controller.core.circuits.route import Route, RouteLink
 from controller.store.protocol import StoreError
 from controller.store.records_codec import require_sense
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from click.testing import CliRunner, Result
 
-from controller.cli import main
+from dgc.cli import main
 from digitalgrid.client import ControllerUnreachable, PowerClient, power_request
 from digitalgrid.v1 import northbound_pb2 as pb
 from topologies.emulator.local_backend import LocalEmulation

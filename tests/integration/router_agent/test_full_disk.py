@@ -17,7 +17,7 @@ from digitalgrid.v1 import power_link_pb2 as power_link_pb
 from digitalgrid.v1 import southbound_pb2 as pb
 from router_agent.agent import Agent
 from router_agent.config import LoadConfig, RouterConfig, SourceConfig
-from router_agent.effects import SaveBooks
+from router_agent.device.effects import SaveBooks
 from tests.support.agents import TinyController
 from tests.support.device_network import circuit_hops
 

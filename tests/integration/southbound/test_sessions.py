@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from controller.core.controller import CoreSettings
-from controller.runtime import Runtime
+from controller.runtime.runtime import Runtime
 from controller.southbound import service
 from controller.southbound.codec import result_from_pb
 from controller.southbound.service import SouthboundService, start_server

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from controller.core.records import CircuitRecord, Counters, StateChange, StoredState
+from controller.core.circuits.records import CircuitRecord, Counters, StateChange, StoredState
 from controller.store.etcd.client import EtcdClient
 from controller.store.etcd.compaction import COMPACT_EVERY_S
 from controller.store.etcd.layout import ABSENT, Layout, LeaderValue, put_at
@@ -16,8 +16,8 @@ from controller.store.etcd.membership import EtcdMembership
 from controller.store.etcd.parts import DEFAULT_LIMITS, Limits
 from controller.store.etcd.reading import present, read_mirror
 from controller.store.etcd.term import Term, stand
+from controller.store.etcd.v3 import etcd_pb2 as pb
 from controller.store.protocol import Leader, Store, StoreError
-from digitalgrid.etcd.v3 import etcd_pb2 as pb
 from tests.support.records import circuit_record
 
 # Others may use the same processors: a second would not always do.

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from controller.core.records import Counters, StateChange
+from controller.core.circuits.records import Counters, StateChange
 from controller.store.etcd.access import EtcdAccess
 from controller.store.etcd.operations import AUDIT_ENTRIES_KEPT
 from controller.store.protocol import StoreContents, StoreError

@@ -10,9 +10,9 @@ import pytest
 
 from controller.store.etcd.client import EtcdClient, EtcdRefused, EtcdUnavailable
 from controller.store.etcd.layout import after
+from controller.store.etcd.v3 import etcd_pb2 as pb
 from controller.store.etcd.watch import Compacted, WatchStream
 from controller.store.protocol import StoreError
-from digitalgrid.etcd.v3 import etcd_pb2 as pb
 from tests.support.etcd_cluster import EtcdCluster
 
 NOWHERE = "127.0.0.1:1"

@@ -7,8 +7,8 @@ import msgspec
 from controller.store.etcd.layout import LeaderValue, Meta, after
 from controller.store.etcd.lease import Lease
 from controller.store.etcd.standby import all_standbys, announce
+from controller.store.etcd.v3 import etcd_pb2 as pb
 from controller.store.protocol import Leader, LeadershipLost
-from digitalgrid.etcd.v3 import etcd_pb2 as pb
 from tests.integration.store.members import (
     TTL_S,
     Cluster,

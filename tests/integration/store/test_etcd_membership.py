@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from controller.core.records import Counters, StateChange
+from controller.core.circuits.records import Counters, StateChange
 from controller.store.etcd.parts import Limits
 from controller.store.protocol import Leader, LeadershipLost, StoreError
 from tests.integration.store.members import (

@@ -5,14 +5,14 @@ import queue
 import msgspec
 import pytest
 
-from controller.core.records import Counters
+from controller.core.circuits.records import Counters
 from controller.store.etcd.client import EtcdClient
 from controller.store.etcd.layout import SCHEMA_VERSION, Delete, Meta, Op, Progress, Put
 from controller.store.etcd.parts import Limits
 from controller.store.etcd.reading import read_mirror
+from controller.store.etcd.v3 import etcd_pb2 as pb
 from controller.store.protocol import LeadershipLost, StoreError
 from controller.store.records_codec import encode
-from digitalgrid.etcd.v3 import etcd_pb2 as pb
 from tests.integration.store.members import Cluster
 from tests.support.records import circuit_record
 

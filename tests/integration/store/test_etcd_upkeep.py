@@ -8,9 +8,9 @@ import pytest
 
 from controller.store.etcd.client import EtcdFull
 from controller.store.etcd.reading import present
+from controller.store.etcd.v3 import etcd_pb2 as pb
 from controller.store.etcd.watch import Compacted
 from controller.store.protocol import LeadershipLost
-from digitalgrid.etcd.v3 import etcd_pb2 as pb
 from tests.integration.store.members import Cluster, Writer, change
 from tests.support.etcd_cluster import EtcdCluster, require_etcd
 

@@ -3,10 +3,10 @@
 import hypothesis.strategies as st
 from hypothesis import given, settings
 
-from controller.core.circuit import Circuit, Constraints
+from controller.core.circuits.circuit import Circuit, Constraints
+from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal
 from controller.core.invariants import broken_invariants
-from controller.core.request import PowerRequest
 from digitalgrid.gridfile import Grid
 from tests.support.grids import diamond, mesh
 from tests.support.simulated_network import SimulatedNetwork

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from controller.core.circuit import CircuitState, Phase
+from controller.core.circuits.circuit import CircuitState, Phase
+from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal
 from controller.core.messages import Drain, Stage, Withdraw
-from controller.core.request import PowerRequest
 from digitalgrid.model import CircuitGeneration
 from tests.support.grids import diamond, mesh
 from tests.support.simulated_cluster import SimulatedCluster
@@ -208,8 +208,8 @@ class Failover(RuleBasedStateMachine):
             )
             for circuit in grid.book.circuits.values()
         }
-        ledger, view = grid.ledger, grid.view
-        reserved = {each: ledger.total(each) for each in ledger.resources()}
+        reservations, view = grid.reservations, grid.view
+        reserved = {each: reservations.total(each) for each in reservations.resources()}
         return circuits, reserved, (view.routers, view.links, view.sources, view.loads)
 
 

@@ -3,9 +3,9 @@
 import hypothesis.strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from controller.core.grid_view import GridView, RouterView, change_of
-from controller.core.lsdb import LinkStateDatabase
-from controller.core.network import Network
+from controller.core.network.lsdb import LinkStateDatabase
+from controller.core.network.network import Network
+from controller.core.network.view import GridView, RouterView, change_of
 from digitalgrid.model import LinkAdvertisement, LoadAdvertisement, RouterLsa, SourceAdvertisement
 
 ROUTER = st.sampled_from(["a", "b", "c", "d"])

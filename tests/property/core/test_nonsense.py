@@ -9,7 +9,8 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from controller.core.circuit import CircuitState
+from controller.core.circuits.circuit import CircuitState
+from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal
 from controller.core.messages import (
     CircuitStatus,
@@ -19,7 +20,6 @@ from controller.core.messages import (
     ResultCode,
     TransactionResult,
 )
-from controller.core.request import PowerRequest
 from digitalgrid.model import CircuitGeneration, HopSnapshot
 from tests.support.grids import diamond
 from tests.support.simulated_network import MS, S, SimulatedNetwork

@@ -4,8 +4,8 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal
-from controller.core.request import PowerRequest
 from digitalgrid.convert import lsa_from_pb, lsa_to_pb
 from digitalgrid.limits import (
     MAX_ADVERTISED,

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from controller.core.circuit import Constraints
+from controller.core.circuits.circuit import Constraints
+from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal
 from controller.core.messages import TransactionResult
-from controller.core.request import PowerRequest
 from tests.support.grids import diamond, mesh
 from tests.support.simulated_network import MS, Session, SimulatedNetwork
 

@@ -6,11 +6,11 @@ import time
 
 import pytest
 
-from controller import member as member_module
+from controller.core.circuits.records import Counters, StateChange, StoredState
 from controller.core.controller import CoreSettings
-from controller.core.records import Counters, StateChange, StoredState
-from controller.member import Member
-from controller.runtime import Runtime
+from controller.runtime import member as member_module
+from controller.runtime.member import Member
+from controller.runtime.runtime import Runtime
 from controller.store.protocol import Follower, StoreError
 from tests.support.attached_grid import MemoryStore
 from tests.support.northbound import in_loop, until

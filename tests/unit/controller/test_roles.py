@@ -5,14 +5,14 @@ import threading
 
 import pytest
 
-from controller.core.circuit import CircuitState
+from controller.core.circuits.circuit import CircuitState
+from controller.core.circuits.records import Counters, StoredState
+from controller.core.circuits.request import PowerRequest
 from controller.core.controller import CoreSettings
 from controller.core.errors import Refusal
 from controller.core.messages import CircuitStatus
-from controller.core.records import Counters, StoredState
-from controller.core.request import PowerRequest
-from controller.durability import StoreFailed
-from controller.runtime import Runtime
+from controller.runtime.durability import StoreFailed
+from controller.runtime.runtime import Runtime
 from controller.store.protocol import Leader, LeadershipLost
 from digitalgrid.model import NO_ELECTION_ID, ElectionId
 from tests.support.attached_grid import AttachedGrid, MemoryStore
@@ -66,8 +66,11 @@ async def test_a_standby_follows_what_the_leader_makes_durable():
         standing_by.apply(change)
     mine, theirs = standing_by.grid.book.get(circuit_id), leading.grid.book.get(circuit_id)
     assert mine.newest().route == theirs.newest().route
-    totals = {each: leading.core.ledger.total(each) for each in leading.core.ledger.resources()}
-    assert {each: standing_by.core.ledger.total(each) for each in totals} == totals
+    totals = {
+        each: leading.core.reservations.total(each)
+        for each in leading.core.reservations.resources()
+    }
+    assert {each: standing_by.core.reservations.total(each) for each in totals} == totals
     assert told.count(circuit_id) == len(store.changes)
 
 

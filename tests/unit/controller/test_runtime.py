@@ -7,8 +7,8 @@ import pytest
 
 from controller.core.controller import Controller, CoreSettings
 from controller.core.errors import Refusal, RefusalCode
-from controller.durability import StoreFailed
-from controller.runtime import MOST_PENDING, Runtime
+from controller.runtime.durability import StoreFailed
+from controller.runtime.runtime import MOST_PENDING, Runtime
 from controller.store.sqlite import SqliteStore
 from digitalgrid.model import RouterLsa
 

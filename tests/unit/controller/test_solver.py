@@ -6,8 +6,8 @@ import signal
 
 import pytest
 
+from controller.computing.solver import Solver, SolverDied
 from controller.core.errors import Refusal, RefusalCode
-from controller.solver import Solver, SolverDied
 from tests.support.northbound import in_loop
 
 

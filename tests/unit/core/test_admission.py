@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from controller.core.circuit import CircuitState, Constraints
-from controller.core.dispatch_question import Demand, DispatchOrder, answer
+from controller.core.circuits.circuit import CircuitState, Constraints
+from controller.core.circuits.request import PowerRequest
+from controller.core.circuits.reservations import link_direction, load, source
 from controller.core.errors import Refusal, RefusalCode
 from controller.core.invariants import broken_invariants
-from controller.core.ledger import link_direction, load, source
-from controller.core.request import PowerRequest
+from controller.core.optimising.question import Demand, DispatchOrder, answer
 from controller.routing.dispatch import Prices
 from digitalgrid.physics import added_line_loss_w
 from tests.support.grids import diamond
@@ -26,10 +26,14 @@ def request(power_w: float, sink: str = "town", request_id: str = "", **more) ->
 
 
 def refused(network: SimulatedNetwork, asked: PowerRequest) -> Refusal:
-    before = {key: network.core.ledger.total(key) for key in network.core.ledger.resources()}
+    before = {
+        key: network.core.reservations.total(key) for key in network.core.reservations.resources()
+    }
     with pytest.raises(Refusal) as refusal:
         network.request(asked)
-    after = {key: network.core.ledger.total(key) for key in network.core.ledger.resources()}
+    after = {
+        key: network.core.reservations.total(key) for key in network.core.reservations.resources()
+    }
     assert before == after
     return refusal.value
 
@@ -41,7 +45,7 @@ def test_a_newcomer_pays_for_the_loss_that_it_causes(network):
     assert a.link_id == b.link_id == "r3-r4"
     loss_w = added_line_loss_w(0.8, a.current_a, b.current_a)
     assert b.sent_w - b.received_w == pytest.approx(loss_w)
-    total_a = network.core.ledger.total(link_direction("r3-r4", "r3"))
+    total_a = network.core.reservations.total(link_direction("r3-r4", "r3"))
     together_w = added_line_loss_w(0.8, 0.0, total_a)
     assert (a.sent_w - a.received_w) + (b.sent_w - b.received_w) == pytest.approx(together_w)
 
@@ -67,7 +71,7 @@ def test_a_split_leaves_nothing_out_and_no_crumbs(network):
     circuits = network.request(request(9e6, allow_split=True))
     assert sum(each.power_w for each in circuits) == pytest.approx(9e6)
     assert all(each.power_w >= 1.0 for each in circuits)
-    assert network.core.ledger.total(load("town")) == pytest.approx(9e6)
+    assert network.core.reservations.total(load("town")) == pytest.approx(9e6)
     assert broken_invariants(network.core) == []
 
 
@@ -123,7 +127,7 @@ def test_a_source_is_not_sold_twice(network):
     network.request(request(3e6, "works", source_ids=("gas",)))
     refusal = refused(network, request(1e6, source_ids=("gas",)))
     assert refusal.reason in ("INSUFFICIENT_CAPACITY", "NO_SINGLE_PATH")
-    assert network.core.ledger.total(source("gas")) <= 4e6
+    assert network.core.reservations.total(source("gas")) <= 4e6
 
 
 def test_nothing_new_goes_over_a_router_that_is_away(network):

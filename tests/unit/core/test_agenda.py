@@ -3,7 +3,7 @@
 import hypothesis.strategies as st
 from hypothesis import given
 
-from controller.core.agenda import Agenda
+from controller.core.programming.agenda import Agenda
 
 STEPS = st.lists(st.tuples(st.integers(0, 5), st.none() | st.integers(0, 9)), max_size=300)
 

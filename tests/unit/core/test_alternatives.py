@@ -2,10 +2,10 @@
 
 import pytest
 
-from controller.core import ledger as resource
-from controller.core.circuit import Constraints
+from controller.core.circuits import reservations as resource
+from controller.core.circuits.circuit import Constraints
+from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal, RefusalCode
-from controller.core.request import PowerRequest
 from controller.routing.alternatives.disjoint import Disjointness
 from digitalgrid.gridfile import Grid, loads_grid
 from tests.support.simulated_network import SimulatedNetwork
@@ -64,7 +64,7 @@ def test_the_best_few_paths_come_in_order_of_loss(network):
     assert {route.source_id for route in routes} == {"plant"}
     assert links(network.core.best_routes(request(), 2, network.now_ns)) == found[:2]
     # Nothing is held.
-    assert list(network.core.ledger.resources()) == []
+    assert list(network.core.reservations.resources()) == []
 
 
 def test_the_best_few_paths_meet_what_is_asked(network):
@@ -103,10 +103,10 @@ def test_where_no_pair_is_disjoint_the_shared_things_are_named(network):
 def test_of_a_pair_each_path_is_worked_out_by_itself_on_what_is_reserved(network):
     network.request(PowerRequest("other", "town", 4e6))
     network.deliver_all()
-    reserved_w = network.core.ledger.total(resource.load("town"))
+    reserved_w = network.core.reservations.total(resource.load("town"))
     found = pair(network, Disjointness.LINK, request())
     assert len(found.routes) == 2
-    assert network.core.ledger.total(resource.load("town")) == reserved_w
+    assert network.core.reservations.total(resource.load("town")) == reserved_w
 
 
 def test_no_pair_and_no_path_are_different_answers(network):

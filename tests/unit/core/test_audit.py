@@ -2,11 +2,11 @@
 
 import pytest
 
-from controller.core.audit import CONTROLLER
-from controller.core.circuit import Constraints
+from controller.core.book.audit import CONTROLLER
+from controller.core.circuits.circuit import Constraints
+from controller.core.circuits.records import AuditEntry
+from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal
-from controller.core.records import AuditEntry
-from controller.core.request import PowerRequest
 from tests.support.grids import diamond
 from tests.support.simulated_network import S, SimulatedNetwork
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from controller.core.circuit import Circuit
+from controller.core.circuits.circuit import Circuit
+from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal, RefusalCode
 from controller.core.invariants import broken_invariants
 from controller.core.messages import Commit
-from controller.core.request import PowerRequest
 from tests.support.grids import diamond
 from tests.support.simulated_network import MS, S, SimulatedNetwork
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from controller.core.dispatch_question import Demand, DispatchOrder, answer
-from controller.core.dispatching import LoadOutcome
+from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal, RefusalCode
 from controller.core.invariants import broken_invariants
-from controller.core.request import PowerRequest
+from controller.core.optimising.dispatching import LoadOutcome
+from controller.core.optimising.question import Demand, DispatchOrder, answer
 from digitalgrid.gridfile import loads_grid
 from tests.support.grids import mesh
 from tests.support.simulated_network import SimulatedNetwork

@@ -1,11 +1,11 @@
 """A standby that is to lead goes on with the circuits that it has followed, as they were decided."""
 
-from controller.core import circuit_book
-from controller.core.circuit import CircuitState, Phase
-from controller.core.circuit_book import CircuitBook
-from controller.core.records import StoredState
+from controller.core.book import book as circuit_book
+from controller.core.book.book import CircuitBook
+from controller.core.circuits.circuit import CircuitState, Phase
+from controller.core.circuits.records import StoredState
+from controller.core.circuits.request import PowerRequest
 from controller.core.replica import Replica
-from controller.core.request import PowerRequest
 from tests.support.grids import diamond
 from tests.support.simulated_cluster import SimulatedCluster
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from controller.core.lsdb import LinkState, LinkStateDatabase
+from controller.core.network.lsdb import LinkState, LinkStateDatabase
 from digitalgrid.model import LinkAdvertisement, RouterLsa, SourceAdvertisement
 
 MAX_AGE_NS = 90_000

@@ -4,10 +4,10 @@ from itertools import pairwise
 
 import pytest
 
-from controller.core.circuit import Circuit, CircuitState, Constraints
+from controller.core.circuits.circuit import Circuit, CircuitState, Constraints
+from controller.core.circuits.request import PowerRequest
 from controller.core.messages import Operation, ResultCode, Stage, TransactionResult
-from controller.core.mover import MOST_AT_ONCE
-from controller.core.request import PowerRequest
+from controller.core.promises.mover import MOST_AT_ONCE
 from digitalgrid.gridfile import loads_grid
 from tests.support.grids import diamond
 from tests.support.simulated_network import MS, S, SimulatedNetwork

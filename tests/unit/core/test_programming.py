@@ -2,7 +2,8 @@
 
 import pytest
 
-from controller.core.circuit import Circuit, CircuitState, Phase
+from controller.core.circuits.circuit import Circuit, CircuitState, Phase
+from controller.core.circuits.request import PowerRequest
 from controller.core.controller import CoreSettings
 from controller.core.messages import (
     Abort,
@@ -17,7 +18,6 @@ from controller.core.messages import (
     TransactionResult,
     Withdraw,
 )
-from controller.core.request import PowerRequest
 from digitalgrid.model import CircuitGeneration
 from tests.support.grids import diamond
 from tests.support.simulated_network import MS, S, SimulatedNetwork
@@ -155,7 +155,7 @@ def test_a_stage_that_is_not_answered_in_time_is_aborted_and_routed_around(netwo
     assert circuit.state is CircuitState.ACTIVE
     assert circuit.newest().route.router_ids == ("r1", "r3", "r4")
     assert held_generations(network) == {"r1": [2], "r3": [2], "r4": [2]}
-    assert network.core.ledger.routers_holding(CircuitGeneration(1, 1)) == ()
+    assert network.core.reservations.routers_holding(CircuitGeneration(1, 1)) == ()
 
 
 def test_a_router_that_refuses_is_routed_around(network):
@@ -173,7 +173,7 @@ def test_a_hop_that_makes_no_sense_to_a_router_ends_a_new_circuit(network):
     assert circuit.state is CircuitState.FAILED
     network.deliver_all()
     assert network.grid.held() == set()
-    assert list(network.core.ledger.generations()) == []
+    assert list(network.core.reservations.generations()) == []
     network.advance(20 * S)
     assert circuit.state is CircuitState.FAILED
 
@@ -223,15 +223,15 @@ def test_what_was_committed_stays_reserved_until_its_router_has_let_go(network):
     network.event(lambda core, now_ns: core.release(1, now_ns))
     network.deliver_all()
     assert circuit.state is CircuitState.WITHDRAWING
-    assert network.core.ledger.routers_holding(key) == ("r2",)
+    assert network.core.reservations.routers_holding(key) == ("r2",)
     network.disconnect("r2")
     network.advance(60 * S)
-    assert network.core.ledger.routers_holding(key) == ("r2",), "silence frees nothing"
+    assert network.core.reservations.routers_holding(key) == ("r2",), "silence frees nothing"
     network.loses = lose()
     network.connect("r2")
     network.deliver_all()
     assert circuit.state is CircuitState.WITHDRAWN
-    assert network.core.ledger.routers_holding(key) == ()
+    assert network.core.reservations.routers_holding(key) == ()
 
 
 def test_a_withdrawal_is_repeated_until_it_is_answered(network):

@@ -1,9 +1,9 @@
 """What is written is what is found after a restart, as far as it can be known."""
 
-from controller.core.circuit import Circuit, CircuitState, Constraints, Generation, Phase
+from controller.core.circuits.circuit import Circuit, CircuitState, Constraints, Generation, Phase
+from controller.core.circuits.records import from_record, to_record
+from controller.core.circuits.request import PowerRequest
 from controller.core.messages import Operation, ResultCode, TransactionResult, Withdraw
-from controller.core.records import from_record, to_record
-from controller.core.request import PowerRequest
 from controller.store.sqlite import SqliteStore
 from digitalgrid.model import CircuitGeneration
 from tests.support.grids import diamond
@@ -58,11 +58,13 @@ def test_a_restart_keeps_promises_reservations_and_numbers():
     request = PowerRequest("request", "town", 2e6, ("solar",))
     (before,) = network.request(request)
     network.deliver_all()
-    totals = {key: network.core.ledger.total(key) for key in network.core.ledger.resources()}
+    totals = {
+        key: network.core.reservations.total(key) for key in network.core.reservations.resources()
+    }
     network.kill_controller(written=0)
     network.start_controller()
     assert totals == {
-        key: network.core.ledger.total(key) for key in network.core.ledger.resources()
+        key: network.core.reservations.total(key) for key in network.core.reservations.resources()
     }
     assert network.request(request)[0].circuit_id == before.circuit_id
     network.heal()
@@ -97,14 +99,14 @@ def test_what_a_silent_routers_neighbours_have_freed_stays_free_over_a_restart()
     network.loses = lambda router_id, message: router_id == "r4" and isinstance(message, Withdraw)
     network.event(lambda core, now_ns: core.release(1, now_ns))
     network.deliver_all()
-    assert network.core.ledger.routers_holding(CircuitGeneration(1, 1)) == ("r4",)
+    assert network.core.reservations.routers_holding(CircuitGeneration(1, 1)) == ("r4",)
     # The source, freed at r3, is given to another.
     network.request(PowerRequest("second", "works", 3e6, ("gas",)))
     network.deliver_all()
     network.kill_controller(written=0)
     network.start_controller()
     network.check()
-    assert network.core.ledger.routers_holding(CircuitGeneration(1, 1)) == ("r4",)
+    assert network.core.reservations.routers_holding(CircuitGeneration(1, 1)) == ("r4",)
     network.loses = lambda router_id, message: False
     network.heal()
     network.check_rest()

@@ -2,11 +2,11 @@
 
 import pytest
 
-from controller.core.circuit import Circuit, CircuitState
+from controller.core.circuits.circuit import Circuit, CircuitState
+from controller.core.circuits.request import PowerRequest
 from controller.core.controller import CoreSettings
 from controller.core.errors import Refusal, RefusalCode
 from controller.core.messages import Abort, Commit, Drain, Stage, Withdraw
-from controller.core.request import PowerRequest
 from digitalgrid.model import CircuitGeneration
 from tests.support.grids import diamond
 from tests.support.simulated_network import MS, S, SimulatedNetwork
@@ -133,10 +133,10 @@ def test_what_holds_on_for_a_dead_router_is_freed_once_it_is_forgotten(network):
     assert circuit.newest().route.router_ids == ("r1", "r3", "r4")
     network.advance(60 * S)
     network.deliver_all()
-    assert network.core.ledger.routers_holding(KEY) == ("r2",)
+    assert network.core.reservations.routers_holding(KEY) == ("r2",)
     assert forget(network, "r2") == 1
     network.deliver_all()
-    assert network.core.ledger.routers_holding(KEY) == ()
+    assert network.core.reservations.routers_holding(KEY) == ()
     assert set(circuit.generations) == {2}
     assert "r2" not in network.core.view.routers
     entries = {each.action: each.decided for each in network.store.audit}
@@ -176,7 +176,7 @@ def test_forgetting_is_durable(network):
     network.deliver_all()
     network.kill_controller(written=0)
     network.start_controller()
-    assert network.core.ledger.routers_holding(KEY) == ()
+    assert network.core.reservations.routers_holding(KEY) == ()
 
 
 @pytest.mark.parametrize("written", [0, 1])
@@ -188,7 +188,7 @@ def test_forgetting_is_durable_with_its_consequences_or_not_at_all(network, writ
     audited = len(network.store.audit)
     network.kill_controller(written=written)
     network.start_controller()
-    assert network.core.ledger.routers_holding(KEY) == (() if written else ("r2",))
+    assert network.core.reservations.routers_holding(KEY) == (() if written else ("r2",))
     assert len(network.store.audit) == audited + written
 
 
@@ -222,11 +222,11 @@ def test_a_forgotten_router_is_cleared_also_while_another_holds_on_to_the_circui
     network.deliver_all()
     forget(network, "r2")
     network.deliver_all()
-    assert network.core.ledger.routers_holding(KEY) == ("r1",)
+    assert network.core.reservations.routers_holding(KEY) == ("r1",)
     network.connect("r2")
     network.deliver_all()
     assert ("r2", KEY) not in network.grid.held()
-    assert network.core.ledger.routers_holding(KEY) == ("r1",)
+    assert network.core.reservations.routers_holding(KEY) == ("r1",)
 
 
 def test_only_what_is_gone_can_be_forgotten(network):

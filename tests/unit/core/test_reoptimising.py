@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from controller.core.circuit import CircuitState, Constraints
+from controller.core.circuits.circuit import CircuitState, Constraints
+from controller.core.circuits.request import PowerRequest
 from controller.core.controller import Controller
 from controller.core.invariants import broken_invariants
-from controller.core.reoptimising import Move, ReoptimiseLimits
-from controller.core.request import PowerRequest
+from controller.core.optimising.reoptimising import Move, ReoptimiseLimits
 from controller.routing.assignments.reoptimise import reoptimise
 from tests.support.grids import diamond
 from tests.support.simulated_network import SimulatedNetwork

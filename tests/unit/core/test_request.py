@@ -7,8 +7,8 @@ from hashlib import sha256
 import msgspec
 import pytest
 
-from controller.core.circuit import Constraints
-from controller.core.request import PowerRequest
+from controller.core.circuits.circuit import Constraints
+from controller.core.circuits.request import PowerRequest
 
 
 @pytest.mark.parametrize(

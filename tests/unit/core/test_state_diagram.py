@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from controller.core.state_diagram import state_diagram
+from controller.core.circuits.state_diagram import state_diagram
 
 ARCHITECTURE = Path(__file__).parents[3] / "docs" / "architecture.md"
 

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from controller.core.circuit import (
+from controller.core.circuits.circuit import (
     TRANSITIONS,
     Circuit,
     CircuitEvent,

@@ -132,13 +132,13 @@ async def refused_by_every_form(bad: Bad) -> None:
 async def test_a_request_id_is_not_reused_for_another_request():
     async with northbound() as api:
         await api.client.request_power(power_request("town", 1e6, request_id="same"))
-        before = {key: api.runtime.core.ledger.total(key) for key in api.reserved()}
+        before = {key: api.runtime.core.reservations.total(key) for key in api.reserved()}
         with pytest.raises(RequestRefused) as refused:
             await api.client.request_power(power_request("town", 2e6, request_id="same"))
         assert refused.value.code is grpc.StatusCode.ALREADY_EXISTS
         assert refused.value.reason == "REQUEST_ID_REUSED"
         assert refused.value.violations[0].field == "request_id"
-        assert {key: api.runtime.core.ledger.total(key) for key in api.reserved()} == before
+        assert {key: api.runtime.core.reservations.total(key) for key in api.reserved()} == before
 
 
 @in_loop

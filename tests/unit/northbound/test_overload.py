@@ -7,7 +7,7 @@ import pytest
 
 from controller.core.errors import Refusal
 from controller.northbound.load_gate import LoadGate
-from controller.runtime import MOST_UNWRITTEN
+from controller.runtime.runtime import MOST_UNWRITTEN
 from digitalgrid.client import power_request
 from digitalgrid.client.errors import from_rpc_error
 from digitalgrid.v1 import northbound_pb2 as pb
@@ -28,7 +28,7 @@ def test_calls_and_watches_are_counted_apart_and_given_back() -> None:
 
 @in_loop
 async def test_what_is_let_in_is_answered_and_the_rest_is_told_when_to_come_back(monkeypatch):
-    monkeypatch.setattr("controller.northbound.errors.LoadGate", lambda: LoadGate(most_calls=8))
+    monkeypatch.setattr("controller.northbound.guard.LoadGate", lambda: LoadGate(most_calls=8))
     async with northbound() as api:
         api.store.hold()
         calls = [
@@ -54,7 +54,7 @@ async def test_what_is_let_in_is_answered_and_the_rest_is_told_when_to_come_back
 
 @in_loop
 async def test_the_client_library_comes_back_until_it_is_let_in(monkeypatch):
-    monkeypatch.setattr("controller.northbound.errors.LoadGate", lambda: LoadGate(most_calls=2))
+    monkeypatch.setattr("controller.northbound.guard.LoadGate", lambda: LoadGate(most_calls=2))
     async with northbound() as api:
         wanted = [api.client.request_power(power_request("town", 1e5)) for _ in range(16)]
         answers = await asyncio.gather(*wanted)

@@ -7,7 +7,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from controller.core.records import Counters, StoredState
+from controller.core.circuits.records import Counters, StoredState
 from controller.northbound import server
 from controller.northbound.server import start_server
 from controller.store.protocol import LeadershipLost

@@ -5,8 +5,8 @@ import asyncio
 import grpc
 import pytest
 
+from controller.core.circuits.records import Counters, StoredState
 from controller.core.errors import Refusal
-from controller.core.records import Counters, StoredState
 from controller.northbound.circuit_feed import circuit_events
 from controller.northbound.topology_codec import topology_to_pb
 from controller.northbound.topology_feed import TopologyFeed

@@ -1,6 +1,6 @@
 """Two ends of a line agree whether it is up."""
 
-from router_agent.adjacency import Adjacency, Verdict
+from router_agent.device.adjacency import Adjacency, Verdict
 
 DEAD_NS = 170
 

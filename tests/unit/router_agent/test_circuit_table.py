@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from digitalgrid.model import NO_ELECTION_ID, CircuitGeneration, ElectionId, HopSnapshot
-from router_agent.circuit_table import CircuitTable, Code, Mutation, Operation, Outcome
+from router_agent.device.circuit_table import CircuitTable, Code, Mutation, Operation, Outcome
 
 LEASE_NS = 2_000_000_000
 HOP = HopSnapshot(

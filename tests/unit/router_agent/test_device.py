@@ -6,11 +6,11 @@ import pytest
 
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.wire import decode
-from router_agent.circuit_table import Code
 from router_agent.config import RouterConfig
-from router_agent.effects import Effect, SaveBooks, SendDatagram
-from router_agent.meters import RouterBooks
-from router_agent.sink import FlowState
+from router_agent.device.circuit_table import Code
+from router_agent.device.effects import Effect, SaveBooks, SendDatagram
+from router_agent.device.meters import RouterBooks
+from router_agent.device.sink import FlowState
 from tests.support.device_network import MS, DeviceNetwork, circuit_hops, router
 
 KEY = CircuitGeneration(1, 1)

@@ -1,6 +1,6 @@
 """A router knows how late it has lately been, and forgets it."""
 
-from router_agent.lateness import Lateness
+from router_agent.device.lateness import Lateness
 
 MEMORY_NS = 1000
 

@@ -5,8 +5,8 @@ import pytest
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.wire import DemandRecord, Frame, PowerRecord, decode, encode
 from router_agent.config import LinkConfig, RouterConfig
-from router_agent.line import NO_GRANT, NOTHING, Grant, Line
-from router_agent.meters import LinkBooks
+from router_agent.device.line import NO_GRANT, NOTHING, Grant, Line
+from router_agent.device.meters import LinkBooks
 
 KEY = CircuitGeneration(7, 1)
 OTHER = CircuitGeneration(8, 1)

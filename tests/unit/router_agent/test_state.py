@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from digitalgrid.model import NO_ELECTION_ID, CircuitGeneration, ElectionId
-from router_agent import promise, state
-from router_agent.meters import ENDED_KEPT, ImageError, RouterBooks, unpack_image
+from router_agent import state
+from router_agent.device import promise
+from router_agent.device.meters import ENDED_KEPT, ImageError, RouterBooks, unpack_image
 from router_agent.state import MeterFile, PromiseJournal, StateError
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from controller.core.records import CircuitRecord, Counters
+from controller.core.circuits.records import CircuitRecord, Counters
 from controller.store.archive import check_archive, read_archive, write_archive
 from controller.store.protocol import StoreContents, StoreError
 from tests.support.records import audit_entry, circuit_record

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from controller.core.records import CircuitRecord, Counters, GenerationRecord
+from controller.core.circuits.records import CircuitRecord, Counters, GenerationRecord
 from controller.store.consistency import Consistency
 from tests.support.records import audit_entry, circuit_record
 from tests.support.routes import route

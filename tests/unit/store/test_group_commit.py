@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from controller.core.records import Counters, StateChange
+from controller.core.circuits.records import Counters, StateChange
 from controller.store.group_commit import MOST_CHANGES_PER_COMMIT, GroupCommit
 from controller.store.protocol import LeadershipLost, StoreError
 

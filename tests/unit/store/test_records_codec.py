@@ -5,9 +5,9 @@ import gc
 import msgspec
 import pytest
 
-from controller.core.records import AuditEntry, CircuitRecord
+from controller.core.circuits.records import AuditEntry, CircuitRecord
 from controller.store.protocol import StoreError
-from controller.store.records_codec import decode, encode, without_cycle_search
+from controller.store.records_codec import decode, encode, garbage_collection_paused
 from tests.support.records import audit_entry, circuit_record
 
 
@@ -51,7 +51,7 @@ def test_another_kind_of_record_is_reported() -> None:
 
 
 def test_the_search_for_cycles_goes_on_after_a_failure() -> None:
-    with pytest.raises(StoreError), without_cycle_search():
+    with pytest.raises(StoreError), garbage_collection_paused():
         assert not gc.isenabled()
         raise StoreError("damaged")
     assert gc.isenabled()

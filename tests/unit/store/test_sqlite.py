@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from controller.core.circuit import Constraints
-from controller.core.records import CircuitRecord, Counters, GenerationRecord, StateChange
-from controller.core.route import Route, RouteLink
+from controller.core.circuits.circuit import Constraints
+from controller.core.circuits.records import CircuitRecord, Counters, GenerationRecord, StateChange
+from controller.core.circuits.route import Route, RouteLink
 from controller.store.protocol import StoreError
 from controller.store.sqlite import SqliteStore
 from digitalgrid.model import ElectionId

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from controller.core.records import CircuitRecord, Counters, StateChange
+from controller.core.circuits.records import CircuitRecord, Counters, StateChange
 from controller.store.protocol import StoreContents, StoreError
 from controller.store.sqlite import SqliteAccess, SqliteStore
 from tests.support.durability import Durability

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.core.records import Counters, StateChange, StoredState
+from controller.core.circuits.records import Counters, StateChange, StoredState
 from controller.store.protocol import StoreContents
 from controller.store.restored import beyond_lost
 from controller.store.sqlite import SqliteAccess, SqliteStore

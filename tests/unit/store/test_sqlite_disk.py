@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.core.records import Counters, StateChange
+from controller.core.circuits.records import Counters, StateChange
 from controller.store.protocol import StoreError
 from controller.store.sqlite import SqliteStore
 from tests.support.durability import Durability

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from controller.cli import main
 from controller.config import ControllerConfig, EtcdConfig, StoreConfig
-from controller.core.records import AuditEntry, Counters, StateChange
+from controller.core.circuits.records import AuditEntry, Counters, StateChange
 from controller.store.etcd.access import EtcdAccess
 from controller.store.restored import beyond_lost
 from controller.store.sqlite import SqliteAccess, SqliteStore
-from controller.store_verbs import open_access
+from dgc.cli import main
+from dgc.store import open_access
 from tests.support.durability import Durability
 from tests.support.records import circuit_record
 
@@ -105,7 +105,7 @@ def test_an_export_to_the_standard_output_by_name_is_not_put_in_its_place(
 ) -> None:
     dgc_store("export", tmp_path / "export.jsonl", "--path", path)
     printed = tmp_path / "printed"
-    program = "from controller.cli import main; main()"
+    program = "from dgc.cli import main; main()"
     command = [sys.executable, "-c", program, "store", "export", "/dev/stdout"]
     with printed.open("wb") as file:
         file.write(b"before\n")

@@ -7,7 +7,7 @@ import pytest
 
 from controller.store.etcd.client import EtcdUnavailable
 from controller.store.etcd.lease import Lease
-from digitalgrid.etcd.v3 import etcd_pb2 as pb
+from controller.store.etcd.v3 import etcd_pb2 as pb
 
 TTL_S = 1
 WAIT_S = 10.0

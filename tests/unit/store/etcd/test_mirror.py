@@ -3,13 +3,13 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from controller.core.records import Counters
+from controller.core.circuits.records import Counters
 from controller.store.etcd.layout import Delete, Layout, LeaderValue, Meta, Op, Progress, Put
 from controller.store.etcd.mirror import KeyEvent, Mirror
 from controller.store.etcd.parts import Limits, pack
+from controller.store.etcd.v3 import etcd_pb2 as pb
 from controller.store.protocol import Leader, StoreError
 from controller.store.records_codec import encode
-from digitalgrid.etcd.v3 import etcd_pb2 as pb
 from digitalgrid.model import ElectionId
 from tests.support.records import audit_entry, circuit_record
 

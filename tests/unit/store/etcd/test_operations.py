@@ -1,4 +1,4 @@
-from controller.core.records import CircuitRecord, Counters, StateChange
+from controller.core.circuits.records import CircuitRecord, Counters, StateChange
 from controller.store.etcd.layout import Delete, Layout, Put
 from controller.store.etcd.operations import AUDIT_ENTRIES_KEPT, fits, transactions
 from controller.store.etcd.parts import Limits

@@ -1,12 +1,12 @@
 import msgspec
 import pytest
 
-from controller.core.records import Counters
+from controller.core.circuits.records import Counters
 from controller.store.etcd.layout import Layout, Meta, Progress, Put
 from controller.store.etcd.parts import DEFAULT_LIMITS, pack
+from controller.store.etcd.v3 import etcd_pb2 as pb
 from controller.store.etcd.verification import findings
 from controller.store.records_codec import encode
-from digitalgrid.etcd.v3 import etcd_pb2 as pb
 from tests.support.records import audit_entry, circuit_record
 
 LAYOUT = Layout("/grid")

@@ -1,0 +1,1 @@
+"""Long computations in a worker process: dispatch and re-optimisation, and the warming up of kernels."""

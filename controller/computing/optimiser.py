@@ -1,0 +1,112 @@
+"""Dispatch and re-optimisation from end to end: the core asks, the worker process solves, the core decides.
+
+The core goes on meanwhile; what it decides of an answer is checked against the network as it is by then.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from controller.computing.solver import Solver, SolverDied
+from controller.core.errors import Refusal, RefusalCode
+from controller.core.optimising.dispatching import LoadOutcome
+from controller.core.optimising.question import DispatchAnswer, DispatchOrder, answer
+from controller.core.optimising.reoptimising import Move, ReoptimiseLimits
+from controller.routing.assignments.reoptimise import Plan, reoptimise
+from controller.runtime.runtime import Runtime
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatched:
+    """What became of each load, and the plan behind it; none for a retry of what was admitted before."""
+
+    outcomes: tuple[LoadOutcome, ...]
+    answer: DispatchAnswer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reoptimised:
+    """What was looked at, of how many circuits with how much power; no plan where none could be moved."""
+
+    moves: tuple[Move, ...] = ()
+    circuit_count: int = 0
+    delivered_w: float = 0.0
+    plan: Plan | None = None
+
+
+class Optimiser:
+    """One computation at a time: each would outdate the answer of the other."""
+
+    def __init__(self, runtime: Runtime, solver: Solver, limits: ReoptimiseLimits) -> None:
+        self._runtime = runtime
+        self._solver = solver
+        self._turn = asyncio.Lock()
+        self.limits = limits
+
+    async def dispatch(self, order: DispatchOrder, *, dry_run: bool) -> Dispatched:
+        """Raises Refusal, with nothing reserved. What was admitted is durable on return."""
+        async with self._turn:
+            dispatcher = self._runtime.controller.dispatcher
+            known = dispatcher.retried(order)
+            if known:
+                await self._runtime.durable()
+                return Dispatched(tuple(known))
+            question = self._runtime.handle(
+                lambda core, now_ns: core.dispatcher.question(order, now_ns)
+            )
+            try:
+                found = await self._solver.run(answer, question)
+            except SolverDied as error:
+                raise _died(error) from error
+            if dry_run:
+                outcomes = self._runtime.handle(
+                    lambda core, now_ns: core.dispatcher.rehearse(order, question, found)
+                )
+            else:
+                outcomes = self._runtime.handle(
+                    lambda core, now_ns: core.dispatch(order, question, found, now_ns)
+                )
+                await self._runtime.durable()
+            return Dispatched(tuple(outcomes), found)
+
+    async def reoptimise(self, limits: ReoptimiseLimits, *, dry_run: bool) -> Reoptimised:
+        """Begin the moves that pay most, or only look at them. What was begun is durable on return."""
+        async with self._turn:
+            question = self._runtime.handle(lambda core, now_ns: core.reoptimiser.question())
+            if question is None:
+                return Reoptimised()
+            try:
+                plan = await self._solver.run(reoptimise, question.graph, question.circuits)
+            except SolverDied as error:
+                raise _died(error) from error
+            moves = self._runtime.handle(
+                lambda core, now_ns: core.reoptimise(
+                    limits, question, plan, now_ns, dry_run=dry_run
+                )
+            )
+            await self._runtime.durable()
+            circuits = question.circuits
+            return Reoptimised(tuple(moves), circuits.count, float(circuits.power_w.sum()), plan)
+
+    async def reoptimise_every(self, interval_s: float) -> None:
+        """A round every ``interval_s``, until cancelled; a round that fails is told and does not stop the next."""
+        while True:
+            await asyncio.sleep(interval_s)
+            try:
+                done = await self.reoptimise(self.limits, dry_run=False)
+            except Refusal as refusal:
+                _log.warning("no re-optimisation this time: %s", refusal)
+                continue
+            except Exception:  # noqa: BLE001 - circuits stand as they are, and the next round may do
+                _log.exception("re-optimisation failed; the next round is in %g s", interval_s)
+                continue
+            begun = [move for move in done.moves if move.moving]
+            if begun:
+                saved_w = sum(move.gain_w for move in begun)
+                _log.info("re-optimised: %d circuits move, %.0f W are saved", len(begun), saved_w)
+
+
+def _died(error: SolverDied) -> Refusal:
+    return Refusal(RefusalCode.UNAVAILABLE, "SOLVER_DIED", str(error))

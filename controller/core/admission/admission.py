@@ -1,0 +1,370 @@
+"""Admission: find a route on the grid view, check it against what is reserved, and reserve it."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from math import inf
+
+from controller.core.admission.arrays import GridArrays
+from controller.core.admission.refusals import explain_no_route, load_limit_exceeded
+from controller.core.circuits import reservations as resource
+from controller.core.circuits.circuit import Circuit, Constraints
+from controller.core.circuits.request import LEAST_POWER_W, PowerRequest
+from controller.core.circuits.reservations import Reservations, link_direction
+from controller.core.circuits.route import Route, RouteLink
+from controller.core.errors import Refusal
+from controller.core.network.view import GridView
+from controller.routing.assignments.split import SplitPlan, split
+from controller.routing.paths.cspf import RELATIVE_TOLERANCE, Path
+from controller.routing.paths.given_path import along
+from digitalgrid.model import CircuitGeneration
+from digitalgrid.physics import current_a
+
+_RESOLUTION_W = 0.1
+# Of what one circuit would lose: more circuits wear more converters, so they must save at least this.
+_WORTH_SPLITTING = 0.01
+# Sums of many reservations may exceed a limit by rounding alone.
+LEDGER_TOLERANCE = 1e-6
+
+
+class Admission:
+    """Routes on the present grid view over one reservations."""
+
+    def __init__(self, reservations: Reservations) -> None:
+        self._reservations = reservations
+        self.arrays = GridArrays(GridView(version=0), reservations)
+
+    @property
+    def view(self) -> GridView:
+        return self.arrays.view
+
+    def adopt(self, view: GridView) -> None:
+        """Route on this view from now on."""
+        self.arrays.adopt(view)
+
+    def route(
+        self,
+        sink_id: str,
+        power_w: float,
+        source_ids: Collection[str],
+        constraints: Constraints,
+        *,
+        circuit_id: int = 0,
+        excluded_ids: Collection[str] = (),
+    ) -> Route | None:
+        """The route with the least injection, beside what ``circuit_id`` itself holds; None where there is none."""
+        if not self.sink_takes(sink_id, power_w, circuit_id):
+            return None
+        self.arrays.sync()
+        available = self.available_w(source_ids, circuit_id)
+        avoid = {*constraints.avoid_ids, *excluded_ids}
+        path = self.arrays.search.best(
+            self.arrays.node(self.view.loads[sink_id][0]),
+            power_w,
+            self.most_by_node(available),
+            max_injected_w=injection_limit_w(power_w, constraints),
+            max_hops=constraints.max_hops,
+            avoid_nodes=self.arrays.nodes(avoid),
+            avoid_arcs=self.arrays.arcs(avoid),
+            credit_a=self._credit_a(circuit_id),
+        )
+        if path is None:
+            return None
+        source_id = self.source_at(path, available)
+        return self.route_of(path, source_id, sink_id, power_w)
+
+    def route_along(
+        self,
+        sink_id: str,
+        power_w: float,
+        source_id: str,
+        hops: Sequence[tuple[str, str]],
+        *,
+        circuit_id: int = 0,
+    ) -> Route | None:
+        """The route over given hops, (link, router that sends), source first; None where it does not fit now."""
+        if not self.sink_takes(sink_id, power_w, circuit_id):
+            return None
+        self.arrays.sync()
+        available = self.available_w((source_id,), circuit_id)
+        arcs = [self.arrays.arc(*hop) for hop in hops]
+        known = [arc for arc in arcs if arc is not None]
+        if not available or len(known) < len(arcs) or not self._leads(source_id, known, sink_id):
+            return None
+        path = along(
+            self.arrays.graph,
+            known,
+            self.arrays.node(self.view.loads[sink_id][0]),
+            power_w,
+            available[source_id],
+            credit_a=self._credit_a(circuit_id),
+        )
+        return self.route_of(path, source_id, sink_id, power_w) if path else None
+
+    def _leads(self, source_id: str, arcs: Sequence[int], sink_id: str) -> bool:
+        """Whether arcs lead from the router where a source is now to the one where a load is now."""
+        graph = self.arrays.graph
+        at = self.arrays.node(self.view.sources[source_id][0])
+        for arc in arcs:
+            if int(graph.tail[arc]) != at:
+                return False
+            at = int(graph.head[arc])
+        return at == self.arrays.node(self.view.loads[sink_id][0])
+
+    def sink_takes(self, sink_id: str, power_w: float, circuit_id: int = 0) -> bool:
+        """Whether a load is connected, and takes this power beside what it has."""
+        router_id, load = self.view.loads[sink_id]
+        if not self.view.routers[router_id].usable:
+            return False
+        key = resource.load(sink_id)
+        own_w = self._reservations.of_circuit(key, circuit_id)
+        others_w = self._reservations.total(key) - own_w
+        return others_w + max(own_w, power_w) <= load.max_power_w * (1 + RELATIVE_TOLERANCE)
+
+    def available_w(self, source_ids: Collection[str], circuit_id: int = 0) -> dict[str, float]:
+        """What each candidate source that is connected could inject for this circuit; no ids mean any source."""
+        available = {}
+        for source_id in source_ids or self.view.sources:
+            if source_id not in self.view.sources:
+                continue
+            router_id, source = self.view.sources[source_id]
+            if not self.view.routers[router_id].usable:
+                continue
+            key = resource.source(source_id)
+            reserved_w = self._reservations.total(key) - self._reservations.of_circuit(
+                key, circuit_id
+            )
+            available[source_id] = source.max_power_w - reserved_w
+        return available
+
+    def most_by_node(self, available: Mapping[str, float]) -> dict[int, float]:
+        """The most that one of the sources at each router could inject."""
+        most: dict[int, float] = {}
+        for source_id, power_w in available.items():
+            node = self.arrays.node(self.view.sources[source_id][0])
+            most[node] = max(most.get(node, -inf), power_w)
+        return most
+
+    def _credit_a(self, circuit_id: int) -> dict[int, float]:
+        """What the circuit holds already, by arc."""
+        credit_a = {}
+        for held in self._reservations.held_by_circuit(circuit_id):
+            arc = self.arrays.arc(held.id, held.from_router_id)
+            if arc is not None:
+                credit_a[arc] = self._reservations.of_circuit(held, circuit_id)
+        return credit_a
+
+    def route_of(self, path: Path, source_id: str, sink_id: str, power_w: float) -> Route:
+        """A path of the arrays as a route between ids."""
+        graph = self.arrays.graph
+        router_ids = tuple(self.arrays.router_ids[node] for node in path.nodes)
+        links = []
+        for position, arc in enumerate(path.arcs):
+            arriving_w = path.entering_w[position + 1]
+            voltage_v = float(graph.voltage_v[arc])
+            links.append(
+                RouteLink(
+                    self.arrays.link_id(arc),
+                    router_ids[position],
+                    router_ids[position + 1],
+                    sent_w=path.entering_w[position]
+                    * float(graph.efficiency[path.nodes[position]]),
+                    received_w=arriving_w,
+                    current_a=current_a(arriving_w, voltage_v),
+                    resistance_ohm=float(graph.resistance_ohm[arc]),
+                    voltage_v=voltage_v,
+                )
+            )
+        return Route(
+            source_id,
+            sink_id,
+            router_ids,
+            tuple(links),
+            path.entering_w,
+            power_w,
+            tuple(graph.efficiency[list(path.nodes)].tolist()),
+        )
+
+    def source_at(self, path: Path, available: Mapping[str, float]) -> str:
+        """The cheapest candidate at the path's first router that can inject this much."""
+        router_id = self.arrays.router_ids[path.nodes[0]]
+        return min(
+            (self.view.sources[source_id][1].cost_per_mwh, source_id)
+            for source_id, free_w in available.items()
+            if self.view.sources[source_id][0] == router_id
+            and free_w * (1 + RELATIVE_TOLERANCE) >= path.injected_w
+        )[1]
+
+    def admit(
+        self, request: PowerRequest, new_key: Callable[[], CircuitGeneration]
+    ) -> list[tuple[CircuitGeneration, Route]]:
+        """Reserve the request, whole or in parts; Refusal, with nothing reserved, where it cannot be served."""
+        refusal = self._over_load_limit(request)
+        if refusal is not None:
+            raise refusal
+        route = self.route_for(request)
+        if request.allow_split and self._sink_is_usable(request):
+            plan = self._split(request)
+            whole = plan.missing_w == 0.0
+            if whole and (route is None or _is_worth_more_circuits(route, plan)):
+                return self._reserve_parts(request, plan, new_key)
+            if route is None:
+                raise self.explain(request, together_w=request.power_w - plan.missing_w)
+        if route is None:
+            raise self.explain(request)
+        key = new_key()
+        self._reservations.reserve(key, route)
+        return [(key, route)]
+
+    def _sink_is_usable(self, request: PowerRequest) -> bool:
+        return self.view.routers[self.view.loads[request.sink_id][0]].usable
+
+    def _split(self, request: PowerRequest) -> SplitPlan:
+        """The parts that inject least together."""
+        self.arrays.sync()
+        available = self.available_w(request.source_ids)
+        constraints = request.constraints
+        return split(
+            self.arrays.graph,
+            self.arrays.node(self.view.loads[request.sink_id][0]),
+            request.power_w,
+            [self.arrays.node(self.view.sources[each][0]) for each in available],
+            list(available.values()),
+            max_loss_fraction=constraints.max_loss_fraction,
+            max_hops=constraints.max_hops,
+            avoid_nodes=self.arrays.nodes(constraints.avoid_ids),
+            avoid_arcs=self.arrays.arcs(constraints.avoid_ids),
+        )
+
+    def _reserve_parts(
+        self, request: PowerRequest, plan: SplitPlan, new_key: Callable[[], CircuitGeneration]
+    ) -> list[tuple[CircuitGeneration, Route]]:
+        """One after another, as they were planned: each pays for the loss that it adds to those before it."""
+        sources = list(self.available_w(request.source_ids))
+        hops = self.arrays.hops()
+        admitted: list[tuple[CircuitGeneration, Route]] = []
+        for part in plan.parts:
+            route = self.route_along(
+                request.sink_id,
+                part.power_w,
+                sources[part.source],
+                [hops[arc] for arc in part.arcs],
+            )
+            if route is None:
+                for key, _ in admitted:
+                    self._reservations.release(key)
+                raise self.explain(request, together_w=sum(each.power_w for _, each in admitted))
+            key = new_key()
+            self._reservations.reserve(key, route)
+            admitted.append((key, route))
+        return admitted
+
+    def route_for(
+        self, request: PowerRequest, power_w: float | None = None, circuit_id: int = 0
+    ) -> Route | None:
+        """The route for a request, or for another power than it asks for."""
+        return self.route(
+            request.sink_id,
+            request.power_w if power_w is None else power_w,
+            request.source_ids,
+            request.constraints,
+            circuit_id=circuit_id,
+        )
+
+    def largest(self, request: PowerRequest, at_most_w: float, circuit_id: int = 0) -> Route | None:
+        """The largest single circuit that fits, by bisection: what fits at one power fits at every lower one.
+
+        A part leaves either nothing or at least the least power that may be asked for.
+        """
+        low_w, high_w = 0.0, at_most_w - LEAST_POWER_W
+        candidate_w, found = high_w, None
+        while candidate_w >= LEAST_POWER_W:
+            route = self.route_for(request, candidate_w, circuit_id)
+            if route is None:
+                high_w = candidate_w
+            else:
+                found, low_w = route, candidate_w
+            if high_w - low_w < _RESOLUTION_W:
+                break
+            candidate_w = (low_w + high_w) / 2
+        return found
+
+    def explain(
+        self, request: PowerRequest, circuit_id: int = 0, together_w: float = 0.0
+    ) -> Refusal:
+        """Why there is no route: the limit that binds, the bottleneck links, or the missing power."""
+        refusal = self._over_load_limit(request, circuit_id)
+        if refusal is not None:
+            return refusal
+        self.arrays.sync()
+        available = self.available_w(request.source_ids, circuit_id)
+        largest = self.largest(request, request.power_w, circuit_id)
+        return explain_no_route(
+            request,
+            arrays=self.arrays,
+            sink=self.arrays.node(self.view.loads[request.sink_id][0]),
+            available_w=self.most_by_node(available),
+            largest_w=largest.power_w if largest else 0.0,
+            together_w=together_w,
+            unconstrained=self.route(
+                request.sink_id,
+                request.power_w,
+                request.source_ids,
+                Constraints(),
+                circuit_id=circuit_id,
+            ),
+        )
+
+    def explain_change(self, circuit: Circuit, power_w: float) -> Refusal:
+        """Why a circuit cannot have another power."""
+        return self.explain(_as_request(circuit, power_w), circuit.circuit_id)
+
+    def check_load_limit(self, circuit: Circuit, power_w: float) -> None:
+        """Refuse a power that the circuit's load cannot take beside its others, as far as it is known."""
+        if circuit.sink_id in self.view.loads:
+            refusal = self._over_load_limit(_as_request(circuit, power_w), circuit.circuit_id)
+            if refusal is not None:
+                raise refusal
+
+    def _over_load_limit(self, request: PowerRequest, circuit_id: int = 0) -> Refusal | None:
+        limit_w = self.view.loads[request.sink_id][1].max_power_w
+        key = resource.load(request.sink_id)
+        others_w = self._reservations.total(key) - self._reservations.of_circuit(key, circuit_id)
+        if others_w + request.power_w <= limit_w * (1 + RELATIVE_TOLERANCE):
+            return None
+        return load_limit_exceeded(request.sink_id, request.power_w, others_w, limit_w)
+
+    def overloaded(self, route: Route) -> bool:
+        """Whether more is reserved on anything that a route uses than that may carry, since it was derated."""
+        view, total = self.view, self._reservations.total
+        for hop in route.links:
+            link = view.links.get(hop.link_id)
+            if link is not None:
+                ends = (link.a, link.b)
+                reserved_a = sum(total(link_direction(hop.link_id, end)) for end in ends)
+                if reserved_a > link.ampacity_a * (1 + LEDGER_TOLERANCE):
+                    return True
+        limits_w = []
+        if route.source_id in view.sources:
+            key = resource.source(route.source_id)
+            limits_w.append((key, view.sources[route.source_id][1].max_power_w))
+        if route.sink_id in view.loads:
+            key = resource.load(route.sink_id)
+            limits_w.append((key, view.loads[route.sink_id][1].max_power_w))
+        return any(total(key) > limit_w * (1 + LEDGER_TOLERANCE) for key, limit_w in limits_w)
+
+
+def _as_request(circuit: Circuit, power_w: float) -> PowerRequest:
+    return PowerRequest(
+        circuit.request_id, circuit.sink_id, power_w, circuit.source_ids, circuit.constraints
+    )
+
+
+def _is_worth_more_circuits(alone: Route, plan: SplitPlan) -> bool:
+    saved_w = alone.injected_w - plan.injected_w
+    return saved_w > _WORTH_SPLITTING * (alone.injected_w - alone.power_w)
+
+
+def injection_limit_w(power_w: float, constraints: Constraints) -> float:
+    """The most that a source may inject for a circuit, by the loss that its client allows."""
+    if constraints.max_loss_fraction is None:
+        return inf
+    return power_w / (1.0 - constraints.max_loss_fraction)

@@ -1,0 +1,150 @@
+"""More than one path for a request: the best few, or a pair that no single fault breaks. Nothing is reserved."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from controller.core.admission.admission import Admission, injection_limit_w
+from controller.core.circuits.circuit import Constraints
+from controller.core.circuits.request import PowerRequest
+from controller.core.circuits.route import Route
+from controller.core.errors import Refusal, RefusalCode
+from controller.routing.alternatives.disjoint import Disjointness, DisjointPair, PairSearch
+from controller.routing.alternatives.k_best import PathRanking
+from controller.routing.alternatives.risk_groups import RiskGroups
+from controller.routing.paths.cspf import Path
+from controller.routing.paths.given_path import along
+
+MOST_PATHS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class RoutePair:
+    """Both routes, the better one first, each evaluated by itself.
+
+    ``shared_ids`` are links, routers and risk groups that both need. ``proven``: no better pair can exist.
+    """
+
+    routes: tuple[Route, ...]
+    shared_ids: tuple[str, ...] = ()
+    proven: bool = True
+
+
+class Alternatives:
+    """Answers on the present grid view and reservations."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+
+    def best(self, request: PowerRequest, count: int) -> list[Route]:
+        """The ``count`` routes with the least injection, or all that there are; Refusal where there is none."""
+        admission, arrays = self._admission, self._admission.arrays
+        arrays.sync()
+        available = admission.available_w(request.source_ids)
+        found = PathRanking(arrays.graph).best(
+            arrays.node(admission.view.loads[request.sink_id][0]),
+            request.power_w,
+            admission.most_by_node(available),
+            count,
+            max_injected_w=injection_limit_w(request.power_w, request.constraints),
+            max_hops=request.constraints.max_hops,
+            avoid_nodes=arrays.nodes(request.constraints.avoid_ids),
+            avoid_arcs=arrays.arcs(request.constraints.avoid_ids),
+        )
+        if not found or not admission.sink_takes(request.sink_id, request.power_w):
+            raise admission.explain(request)
+        return [self._route(path, request, available) for path in found]
+
+    def pair(self, request: PowerRequest, disjointness: Disjointness) -> RoutePair:
+        """Two routes from one router that have as little in common as can be, then of least loss together.
+
+        Raises Refusal where there is none.
+        """
+        admission, arrays = self._admission, self._admission.arrays
+        if admission.route_for(request) is None:
+            raise admission.explain(request)
+        arrays.sync()
+        group_ids, groups = self._risk_groups()
+        search = PairSearch(arrays.graph, arrays.pair_guide, groups)
+        available = admission.available_w(request.source_ids)
+        candidates = set(admission.most_by_node(available))
+        proven = True
+        while candidates:
+            answer = search.best(
+                arrays.node(admission.view.loads[request.sink_id][0]),
+                request.power_w,
+                sorted(candidates),
+                disjointness,
+                maximally=True,
+                avoid_nodes=arrays.nodes(request.constraints.avoid_ids),
+                avoid_arcs=arrays.arcs(request.constraints.avoid_ids),
+            )
+            proven = proven and answer.proven
+            if answer.pair is None:
+                break
+            routes = self._routes(answer.pair, request, available)
+            if routes is not None:
+                return RoutePair(routes, self._shared_ids(answer.pair, group_ids), proven)
+            # The search prices a pair at the power that was asked for; worked out exactly, this one does not fit.
+            proven = False
+            candidates.discard(self._begins_at(answer.pair, request))
+        raise Refusal(
+            RefusalCode.FAILED_PRECONDITION,
+            "NO_PAIR",
+            f"one path carries {request.power_w / 1e6:.9g} MW to load {request.sink_id!r}, but no second"
+            " one from the same router meets all that was asked",
+        )
+
+    def _routes(
+        self, pair: DisjointPair, request: PowerRequest, available: Mapping[str, float]
+    ) -> tuple[Route, ...] | None:
+        """Both paths worked out exactly, the better one first; None where one does not meet all that was asked."""
+        admission, arrays = self._admission, self._admission.arrays
+        constraints = request.constraints
+        sink = arrays.node(admission.view.loads[request.sink_id][0])
+        at_begin = self._begins_at(pair, request)
+        most_w = admission.most_by_node(available)[at_begin]
+        limit_w = min(most_w, injection_limit_w(request.power_w, constraints))
+        routes = []
+        for arcs in (pair.first, pair.second):
+            path = along(arrays.graph, arcs, sink, request.power_w, limit_w)
+            if path is None or _too_long(arcs, constraints):
+                return None
+            routes.append(self._route(path, request, available))
+        return tuple(sorted(routes, key=lambda route: route.injected_w))
+
+    def _begins_at(self, pair: DisjointPair, request: PowerRequest) -> int:
+        arrays = self._admission.arrays
+        if pair.first:
+            return int(arrays.graph.tail[pair.first[0]])
+        return arrays.node(self._admission.view.loads[request.sink_id][0])
+
+    def _route(self, path: Path, request: PowerRequest, available: Mapping[str, float]) -> Route:
+        source_id = self._admission.source_at(path, available)
+        return self._admission.route_of(path, source_id, request.sink_id, request.power_w)
+
+    def _risk_groups(self) -> tuple[list[str], RiskGroups]:
+        """The ids of all groups, and those of each link of the arrays as indices."""
+        links = self._admission.view.links
+        of_links = [
+            sorted(links[link_id].risk_groups) for link_id in self._admission.arrays.link_ids
+        ]
+        ids = sorted({group_id for each in of_links for group_id in each})
+        number = {group_id: index for index, group_id in enumerate(ids)}
+        start = np.zeros(len(of_links) + 1, dtype=np.int32)
+        np.cumsum([len(each) for each in of_links], out=start[1:])
+        groups = np.array([number[each] for some in of_links for each in some], dtype=np.int32)
+        return ids, RiskGroups(start, groups)
+
+    def _shared_ids(self, pair: DisjointPair, group_ids: Sequence[str]) -> tuple[str, ...]:
+        arrays = self._admission.arrays
+        return (
+            *(arrays.link_ids[link] for link in pair.shared_links),
+            *(arrays.router_ids[node] for node in pair.shared_routers),
+            *(group_ids[group] for group in pair.shared_groups),
+        )
+
+
+def _too_long(arcs: Sequence[int], constraints: Constraints) -> bool:
+    return constraints.max_hops is not None and len(arcs) > constraints.max_hops

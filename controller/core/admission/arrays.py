@@ -1,0 +1,217 @@
+"""A grid view as the arrays that kernels read: which index stands for which router and link, and what is reserved."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from controller.core.circuits.reservations import Reservations, link_direction
+from controller.core.network.lsdb import LinkView
+from controller.core.network.view import GridView, RouterView, ViewChange, change_of
+from controller.routing.graph import PowerGraph, graph_of_links
+from controller.routing.paths.additive_hierarchy import AdditiveHierarchy
+from controller.routing.paths.cspf import PathSearch
+from controller.routing.paths.guided_search import LEAD_FROM, GuidedSearch
+from controller.routing.paths.landmarks import Landmarks
+from controller.routing.paths.locality import near_numbers
+
+
+class GridArrays:
+    """All links whose two routers are known, up or not; those that admit nothing are out of service.
+
+    Loads follow the reservations when :meth:`sync` is called. A view is taken over when the arrays are next used,
+    however many came before it. With the same routers and lines that is done in place: lines go out of and into
+    service, and where their figures changed, bounds are made true again.
+    """
+
+    view: GridView
+    _links: dict[str, LinkView]
+
+    def __init__(self, view: GridView, reservations: Reservations) -> None:
+        self._reservations = reservations
+        self.view = self._built = view
+        self._build()
+
+    def adopt(self, view: GridView) -> None:
+        """Stand for this view from now on."""
+        self.view = view
+
+    def _catch_up(self) -> None:
+        """Make the arrays stand for the view."""
+        if self._built is self.view:
+            return
+        before, self._built = self._built, self.view
+        change = change_of(before, self.view)
+        if self._other_skeleton(before, change):
+            self._build()
+            return
+        routers = change.routers
+        touched = [
+            link_id
+            for link_id, link in self._links.items()
+            if link_id in change.links or link.a in routers or link.b in routers
+        ]
+        refigured = []
+        for link_id in touched:
+            known, link = self._links[link_id], self.view.links[link_id]
+            self._links[link_id] = link
+            if _figures(known) != _figures(link):
+                refigured += [self._arc[link_id, end] for end in (link.a, link.b)]
+        for arc in refigured:
+            self._graph.set_figures(arc, *_figures(self._links[self._link_id(arc)]))
+        for link_id in touched:
+            self._refresh(link_id)
+        if refigured:
+            self._guided.figures_changed(refigured)
+        # Loads that have not been taken over yet are none of the view's business.
+        self._guided.loads_changed(2 * len(touched))
+
+    def _other_skeleton(self, before: GridView, change: ViewChange) -> bool:
+        """Whether what indices are given to has changed, or what is fixed about it."""
+        after = self.view
+        return any(
+            _fixed(before.routers.get(each)) != _fixed(after.routers.get(each))
+            for each in change.routers
+        ) or any(_ends(before, each) != _ends(after, each) for each in change.links)
+
+    def sync(self) -> None:
+        """Take over what was reserved and released since this was last called."""
+        self._catch_up()
+        changed = self._reservations.take_changed_links()
+        for link_id in changed:
+            self._refresh(link_id)
+        self._guided.loads_changed(2 * len(changed))
+
+    @property
+    def graph(self) -> PowerGraph:
+        self._catch_up()
+        return self._graph
+
+    @property
+    def router_ids(self) -> Sequence[str]:
+        self._catch_up()
+        return self._router_ids
+
+    @property
+    def link_ids(self) -> Sequence[str]:
+        self._catch_up()
+        return self._link_ids
+
+    @property
+    def search(self) -> PathSearch:
+        """For single paths; right until the next :meth:`sync` or :meth:`adopt`."""
+        self._catch_up()
+        return self._guided.search
+
+    @property
+    def pair_guide(self) -> Landmarks | AdditiveHierarchy | None:
+        """For searches of pairs, right as :attr:`search` is; None where the network is small."""
+        self._catch_up()
+        return self._guided.pair_guide
+
+    # Ids and indices
+
+    def node(self, router_id: str) -> int:
+        self._catch_up()
+        return self._node[router_id]
+
+    def nodes(self, router_ids: Iterable[str]) -> set[int]:
+        """Of those that are known."""
+        self._catch_up()
+        return {self._node[each] for each in router_ids if each in self._node}
+
+    def arc(self, link_id: str, from_router_id: str) -> int | None:
+        self._catch_up()
+        return self._arc.get((link_id, from_router_id))
+
+    def arcs(self, link_ids: Iterable[str]) -> set[int]:
+        """Both directions of the links that are known."""
+        self._catch_up()
+        return {
+            self._arc[link_id, end]
+            for link_id in link_ids
+            if link_id in self._links
+            for end in (self._links[link_id].a, self._links[link_id].b)
+        }
+
+    def hops(self) -> list[tuple[str, str]]:
+        """(link, router that sends) of every arc."""
+        self._catch_up()
+        return list(self._arc)
+
+    def link_id(self, arc: int) -> str:
+        self._catch_up()
+        return self._link_id(arc)
+
+    def _link_id(self, arc: int) -> str:
+        return self._link_ids[int(self._graph.link[arc])]
+
+    # Building
+
+    def _build(self) -> None:
+        view = self.view
+        self._links = {link.link_id: link for link in _joined(view)}
+        self._link_ids = list(self._links)
+        self._router_ids = self._in_order(list(view.routers))
+        self._node = {router_id: node for node, router_id in enumerate(self._router_ids)}
+        self._graph = self._new_graph()
+        self._arc = {
+            (self._link_id(arc), self._router_ids[tail]): arc
+            for arc, tail in enumerate(self._graph.tail.tolist())
+        }
+        self._refresh_all()
+        self._guided = GuidedSearch(self._graph, LEAD_FROM)
+
+    def _in_order(self, router_ids: list[str]) -> list[str]:
+        """Neighbours get near numbers, so that what a search touches lies together in memory."""
+        number = {router_id: node for node, router_id in enumerate(router_ids)}
+        ends = [[number[each] for each in (link.a, link.b)] for link in self._links.values()]
+        a, b = zip(*ends, strict=True) if ends else ((), ())
+        return [router_ids[old] for old in near_numbers(len(router_ids), a, b)]
+
+    def _new_graph(self) -> PowerGraph:
+        links = self._links.values()
+        return graph_of_links(
+            [self.view.routers[router_id].efficiency for router_id in self._router_ids],
+            [self._node[link.a] for link in links],
+            [self._node[link.b] for link in links],
+            [link.resistance_ohm for link in links],
+            [link.voltage_v for link in links],
+            [link.ampacity_a for link in links],
+        )
+
+    def _refresh_all(self) -> None:
+        self._reservations.take_changed_links()
+        for link_id in self._links:
+            self._refresh(link_id)
+
+    def _refresh(self, link_id: str) -> None:
+        link = self._links.get(link_id)
+        if link is None:
+            return
+        for end in (link.a, link.b):
+            arc = self._arc[link_id, end]
+            self._graph.set_load(arc, self._reservations.total(link_direction(link_id, end)))
+        if not self.view.admits(link):
+            for end in (link.a, link.b):
+                self._graph.take_out_of_service(self._arc[link_id, end])
+
+
+def _joined(view: GridView) -> Iterator[LinkView]:
+    return (link for link in view.links.values() if _is_joined(view, link))
+
+
+def _is_joined(view: GridView, link: LinkView) -> bool:
+    """Whether it is between two routers that have both told of themselves."""
+    return link.a != link.b and link.a in view.routers and link.b in view.routers
+
+
+def _fixed(router: RouterView | None) -> float | None:
+    return router.efficiency if router else None
+
+
+def _ends(view: GridView, link_id: str) -> tuple[str, str] | None:
+    """Between which two known routers a link is, if it is."""
+    link = view.links.get(link_id)
+    return (link.a, link.b) if link is not None and _is_joined(view, link) else None
+
+
+def _figures(link: LinkView) -> tuple[float, float, float]:
+    return link.resistance_ohm, link.voltage_v, link.ampacity_a

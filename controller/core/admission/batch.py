@@ -1,0 +1,113 @@
+"""Plain requests of a batch, routed and reserved one after another inside one compiled call."""
+
+from collections.abc import Mapping, Sequence
+
+from controller.core.admission.admission import Admission, injection_limit_w
+from controller.core.circuits import reservations as resource
+from controller.core.circuits.request import PowerRequest
+from controller.core.circuits.reservations import Reservations
+from controller.core.circuits.route import Route
+from controller.routing.graph import Ints
+from controller.routing.paths.batch import (
+    ADMITTED,
+    Admissions,
+    Requests,
+    admit_batch,
+    ends,
+    requests,
+)
+from controller.routing.paths.cspf import Path
+
+
+def is_plain(request: PowerRequest) -> bool:
+    """Whether one compiled call can admit it among others; what asks for more is admitted by itself."""
+    return not request.allow_split and not request.constraints.avoid_ids
+
+
+def route_batch(
+    admission: Admission, reservations: Reservations, wanted: Sequence[PowerRequest]
+) -> list[Route | None]:
+    """The route of each request beside those of the ones before it, None where there is none.
+
+    The arrays already stand for all of them when this returns, the reservations does not.
+    """
+    view, arrays = admission.view, admission.arrays
+    arrays.sync()
+    available_w = admission.available_w(())
+    # Of the sources at one router the cheapest comes first.
+    sources = sorted(available_w, key=lambda each: (view.sources[each][1].cost_per_mwh, each))
+    loads = [
+        load_id
+        for load_id in dict.fromkeys(request.sink_id for request in wanted)
+        if view.routers[view.loads[load_id][0]].usable
+    ]
+    number_of = {source_id: number for number, source_id in enumerate(sources)}
+    anyone = list(range(len(sources)))
+    candidates = {
+        number: [number_of[each] for each in request.source_ids if each in number_of]
+        if request.source_ids
+        else anyone
+        for number, request in enumerate(wanted)
+        if request.sink_id in loads
+    }
+    asked = [number for number, some in candidates.items() if some]
+    routes: list[Route | None] = [None] * len(wanted)
+    if not asked:
+        return routes
+    where = ends(
+        arrays.graph.node_count,
+        [arrays.node(view.sources[each][0]) for each in sources],
+        [available_w[each] for each in sources],
+        [arrays.node(view.loads[each][0]) for each in loads],
+        [
+            view.loads[each][1].max_power_w - reservations.total(resource.load(each))
+            for each in loads
+        ],
+    )
+    load_number = {load_id: number for number, load_id in enumerate(loads)}
+    done = admit_batch(
+        arrays.search,
+        where,
+        _requests(
+            [wanted[number] for number in asked],
+            load_number,
+            # Nothing said is the same, and quicker, than everybody named for each.
+            [candidates[number] for number in asked]
+            if any(wanted[number].source_ids for number in asked)
+            else None,
+        ),
+    )
+    for index, number in enumerate(asked):
+        if done.status[index] == ADMITTED:
+            request = wanted[number]
+            sink = int(where.load_node[load_number[request.sink_id]])
+            path = _path(done, index, arrays.graph.tail, sink)
+            source_id = sources[int(done.source[index])]
+            routes[number] = admission.route_of(path, source_id, request.sink_id, request.power_w)
+    return routes
+
+
+def _requests(
+    wanted: Sequence[PowerRequest],
+    load_number: Mapping[str, int],
+    candidates: list[list[int]] | None,
+) -> Requests:
+    limits_w = [injection_limit_w(request.power_w, request.constraints) for request in wanted]
+    hops = [request.constraints.max_hops for request in wanted]
+    return requests(
+        [load_number[request.sink_id] for request in wanted],
+        [request.power_w for request in wanted],
+        max_injected_w=limits_w,
+        most_hops=[-1 if each is None else each for each in hops],
+        candidates=candidates,
+    )
+
+
+def _path(done: Admissions, index: int, tail: Ints, sink: int) -> Path:
+    hops = slice(int(done.start[index]), int(done.start[index + 1]))
+    arcs = done.arcs[hops]
+    return Path(
+        (*tail[arcs].tolist(), sink),
+        tuple(arcs.tolist()),
+        (float(done.injected_w[index]), *done.received_w[hops].tolist()),
+    )

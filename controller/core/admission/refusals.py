@@ -1,0 +1,145 @@
+"""Says why power cannot be routed, with the figures that a client needs to ask for something possible."""
+
+from collections.abc import Mapping, Sequence
+
+from controller.core.admission.arrays import GridArrays
+from controller.core.circuits.request import PowerRequest
+from controller.core.circuits.route import Route
+from controller.core.errors import Refusal, RefusalCode
+from controller.routing.flows.cut import minimum_cut
+
+
+def load_limit_exceeded(sink_id: str, power_w: float, reserved_w: float, limit_w: float) -> Refusal:
+    promised = f", of which {_power(reserved_w)} are promised already" if reserved_w else ""
+    return Refusal(
+        RefusalCode.FAILED_PRECONDITION,
+        "LOAD_LIMIT_EXCEEDED",
+        f"load {sink_id!r} takes at most {_power(limit_w)}{promised}; {_power(power_w)} more are"
+        " too much",
+        field="power_w",
+        metadata={
+            "limit_w": repr(limit_w),
+            "reserved_w": repr(reserved_w),
+            "missing_w": repr(reserved_w + power_w - limit_w),
+        },
+    )
+
+
+def explain_no_route(
+    request: PowerRequest,
+    *,
+    arrays: GridArrays,
+    sink: int,
+    available_w: Mapping[int, float],
+    largest_w: float,
+    together_w: float,
+    unconstrained: Route | None,
+) -> Refusal:
+    """The first that holds: sink away, no source, a constraint, a cut that is too small, or no single path.
+
+    ``largest_w`` is the most that one circuit could carry, ``together_w`` what several were found to.
+    """
+    view = arrays.view
+    sink_router_id = view.loads[request.sink_id][0]
+    if not view.routers[sink_router_id].usable:
+        return Refusal(
+            RefusalCode.FAILED_PRECONDITION,
+            "ROUTER_NOT_CONNECTED",
+            f"router {sink_router_id!r} of load {request.sink_id!r} is not connected; try again later",
+            field="sink_id",
+            metadata={"router": sink_router_id},
+        )
+    if not available_w:
+        return Refusal(
+            RefusalCode.FAILED_PRECONDITION,
+            "NO_SOURCE_CONNECTED",
+            "no candidate source is at a connected router; try again later, or name others",
+            field="source_ids",
+        )
+    if unconstrained is not None:
+        return _constraint_binds(request, unconstrained)
+    cut = minimum_cut(arrays.graph, sink, available_w)
+    near = {arrays.router_ids[node] for node in cut.near_nodes}
+    down = sorted(
+        link.link_id
+        for link in view.links.values()
+        if not view.admits(link) and (link.a in near) != (link.b in near)
+    )
+    links = sorted({arrays.link_id(arc) for arc in cut.arcs}.difference(down))
+    if cut.deliverable_w < request.power_w:
+        return _insufficient_capacity(
+            request, cut.deliverable_w, links, down, cut_off=not cut.source_nodes
+        )
+    if request.allow_split:
+        # The cut counts no losses on the way; the circuits that were tried do.
+        return _insufficient_capacity(request, together_w, links, down)
+    return Refusal(
+        RefusalCode.RESOURCE_EXHAUSTED,
+        "NO_SINGLE_PATH",
+        f"no single path carries {_power(request.power_w)} to load {request.sink_id!r}: the largest"
+        f" carries {_power(largest_w)}; allow a split, or ask for less",
+        field="power_w",
+        metadata={
+            "bottleneck_links": ",".join(links),
+            "largest_single_w": repr(largest_w),
+            "missing_w": repr(request.power_w - largest_w),
+        },
+    )
+
+
+def _insufficient_capacity(
+    request: PowerRequest,
+    deliverable_w: float,
+    links: Sequence[str],
+    down: Sequence[str],
+    *,
+    cut_off: bool = False,
+) -> Refusal:
+    missing_w = request.power_w - deliverable_w
+    bounds = [f"the capacity of {', '.join(links)}"] if links else []
+    bounds += [f"{', '.join(down)} being down"] if down else []
+    return Refusal(
+        RefusalCode.RESOURCE_EXHAUSTED,
+        "INSUFFICIENT_CAPACITY",
+        f"at most {_power(deliverable_w)} can still reach load {request.sink_id!r}:"
+        f" {_power(missing_w)} are missing; it is held up by"
+        f" {' and '.join(bounds) or ('the lack of any line there' if cut_off else 'the sources')}",
+        field="power_w",
+        metadata={
+            "bottleneck_links": ",".join(links or down),
+            "links_down": ",".join(down),
+            "deliverable_w": repr(deliverable_w),
+            "missing_w": repr(missing_w),
+        },
+    )
+
+
+def _constraint_binds(request: PowerRequest, unconstrained: Route) -> Refusal:
+    constraints = request.constraints
+    asked = [
+        text
+        for text, present in (
+            (f"max_loss_fraction {constraints.max_loss_fraction}", constraints.max_loss_fraction),
+            (f"max_hops {constraints.max_hops}", constraints.max_hops is not None),
+            (f"avoid_ids {', '.join(constraints.avoid_ids)}", constraints.avoid_ids),
+        )
+        if present
+    ]
+    # Where several are asked for, which of them binds depends on which would be given up.
+    field = f"constraints.{asked[0].split()[0]}" if len(asked) == 1 else "constraints"
+    return Refusal(
+        RefusalCode.FAILED_PRECONDITION,
+        "CONSTRAINTS_UNSATISFIABLE",
+        f"no route meets {' and '.join(asked)}; the best without loses"
+        f" {unconstrained.loss_fraction:.4f} over {len(unconstrained.links)} links",
+        field=field,
+        metadata={
+            "loss_fraction": repr(unconstrained.loss_fraction),
+            "hops": str(len(unconstrained.links)),
+        },
+    )
+
+
+def _power(power_w: float) -> str:
+    """With digits enough to tell just too much from just right."""
+    return f"{power_w / 1e6:.9g} MW"

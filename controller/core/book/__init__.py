@@ -1,0 +1,1 @@
+"""The circuit database of a term and its audit trail."""

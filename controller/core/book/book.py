@@ -1,0 +1,257 @@
+"""All circuits that are promised or remembered, the requests that made them, and what of them is durable."""
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+
+from controller.core.book.audit import AuditTrail
+from controller.core.circuits.circuit import Circuit, CircuitState
+from controller.core.circuits.records import (
+    CircuitRecord,
+    Counters,
+    StateChange,
+    StoredState,
+    from_record,
+    to_record,
+)
+from controller.core.circuits.request import PowerRequest
+from controller.core.effects import CircuitChanged, Effect, Persist
+from controller.core.errors import Refusal, RefusalCode
+from digitalgrid.model import CircuitGeneration
+
+# Ended circuits are remembered so that a late retry is still recognised.
+MOST_ENDED = 10_000
+
+
+class CircuitBook:
+    """Numbers, remembers and writes circuits. Every change is an effect with a ticket, in order.
+
+    ``followed`` is a book in which all of ``stored`` was followed: it is used up, which spares looking again at what
+    has ended, of which there may be far more than of what goes on.
+    """
+
+    def __init__(
+        self,
+        stored: StoredState,
+        emit: Callable[[Effect], None],
+        began_unix_ns: int = 0,
+        followed: "CircuitBook | None" = None,
+    ) -> None:
+        self._emit = emit
+        self._next_circuit_id = stored.counters.next_circuit_id
+        self._next_admission_seq = stored.counters.next_admission_seq
+        self._ticket = 0
+        self._undurable: dict[int, tuple[CircuitGeneration, ...]] = {}
+        self._requests: dict[str, tuple[str, list[int]]] = followed._requests if followed else {}
+        self._ended: dict[int, None] = followed._ended if followed else {}
+        self._gathered: dict[int, Circuit] | None = None
+        self.audit = AuditTrail(stored.counters.next_audit_seq, began_unix_ns)
+        self.circuits: dict[int, Circuit] = followed.circuits if followed else {}
+        # Those that have not ended, or of which a router may still hold something.
+        self.live: dict[int, Circuit] = followed.live if followed else {}
+        for record in sorted(stored.circuits, key=lambda each: each.circuit_id):
+            circuit_id = record.circuit_id
+            if followed is None:
+                self._remember(from_record(record), record.request_fingerprint)
+            elif circuit_id in self.live:
+                # As it was decided, without what was measured of it.
+                self.circuits[circuit_id] = self.live[circuit_id] = from_record(record)
+        # Of each of them, what its audit entries tell already.
+        self._noted = {key: _decision(each) for key, each in self.live.items()}
+
+    def next_circuit_id(self) -> int:
+        self._next_circuit_id += 1
+        return self._next_circuit_id - 1
+
+    def next_admission_seq(self) -> int:
+        self._next_admission_seq += 1
+        return self._next_admission_seq - 1
+
+    @property
+    def last_ticket(self) -> int:
+        """What must be durable before a client is told of anything decided until now."""
+        return self._ticket
+
+    def add(self, circuit: Circuit, request: PowerRequest) -> None:
+        self._remember(circuit, request.fingerprint())
+
+    def _remember(self, circuit: Circuit, fingerprint: str) -> None:
+        self.circuits[circuit.circuit_id] = self.live[circuit.circuit_id] = circuit
+        _, ids = self._requests.setdefault(circuit.request_id, (fingerprint, []))
+        ids.append(circuit.circuit_id)
+        if circuit.state.ended:
+            self._note_ended(circuit)
+
+    def of_request(self, request: PowerRequest) -> list[Circuit] | None:
+        """The circuits that this very request made before; Refusal where its id was used for another."""
+        if request.request_id not in self._requests:
+            return None
+        fingerprint, _ = self._requests[request.request_id]
+        if fingerprint != request.fingerprint():
+            raise Refusal(
+                RefusalCode.ALREADY_EXISTS,
+                "REQUEST_ID_REUSED",
+                f"request id {request.request_id!r} was used before for another request;"
+                " use a new id, or repeat the request unchanged",
+                field="request_id",
+                metadata={"request_id": request.request_id},
+            )
+        return self.of_request_id(request.request_id)
+
+    def of_request_id(self, request_id: str) -> list[Circuit]:
+        """The circuits that a request made, as far as they are remembered."""
+        _, ids = self._requests.get(request_id, ("", []))
+        return [self.circuits[circuit_id] for circuit_id in ids if circuit_id in self.circuits]
+
+    def requests_under(self, prefix: str) -> list[tuple[str, str]]:
+        """Ids, less the prefix, and fingerprints of the requests whose ids begin so."""
+        return [
+            (request_id.removeprefix(prefix), fingerprint)
+            for request_id, (fingerprint, _) in self._requests.items()
+            if request_id.startswith(prefix)
+        ]
+
+    def get(self, circuit_id: int) -> Circuit:
+        circuit = self.circuits.get(circuit_id)
+        if circuit is None:
+            raise Refusal(
+                RefusalCode.NOT_FOUND,
+                "UNKNOWN_CIRCUIT",
+                f"no circuit {circuit_id} is known; `dgctl list` shows those that are",
+                field="circuit_id",
+                metadata={"circuit_id": str(circuit_id)},
+            )
+        return circuit
+
+    def get_live(self, circuit_id: int) -> Circuit:
+        circuit = self.get(circuit_id)
+        if not circuit.admin_up or circuit.state.ended:
+            raise Refusal(
+                RefusalCode.FAILED_PRECONDITION,
+                "CIRCUIT_ENDED",
+                f"circuit {circuit_id} is {circuit.state.value}; request power anew",
+                field="circuit_id",
+                metadata={"circuit_id": str(circuit_id)},
+            )
+        return circuit
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is persisted within becomes durable at once, all of it or nothing."""
+        if self._gathered is not None:
+            yield
+            return
+        self._gathered = {}
+        try:
+            yield
+        finally:
+            gathered, self._gathered = self._gathered, None
+            if gathered:
+                self._write(gathered.values())
+
+    def persist(self, circuit: Circuit) -> None:
+        """Write the circuit as it stands, and tell watchers; its generations become durable with it."""
+        self._note(circuit)
+        if self._gathered is not None:
+            self._gathered[circuit.circuit_id] = circuit
+        else:
+            self._write([circuit])
+
+    def write_audit(self) -> None:
+        """Write the entries that no circuit's record took along."""
+        if self._gathered is None and self.audit.pending:
+            self._write([])
+
+    def _write(self, circuits: Collection[Circuit]) -> None:
+        self._ticket += 1
+        keys = tuple(
+            each.key
+            for circuit in circuits
+            for each in circuit.generations.values()
+            if not each.durable
+        )
+        if keys:
+            self._undurable[self._ticket] = keys
+        for circuit in circuits:
+            if circuit.state.ended:
+                self._note_ended(circuit)
+        forgotten = self._forget_oldest()
+        change = StateChange(
+            tuple(to_record(each, self._requests[each.request_id][0]) for each in circuits),
+            Counters(self._next_circuit_id, self._next_admission_seq, self.audit.next_seq),
+            forgotten,
+            self.audit.take(),
+        )
+        self._emit(Persist(self._ticket, change))
+        for circuit in circuits:
+            self._emit(CircuitChanged(circuit.circuit_id))
+
+    def _note(self, circuit: Circuit) -> None:
+        """An audit entry where the controller has decided something new of a circuit by itself."""
+        decision = _decision(circuit)
+        if self._noted.get(circuit.circuit_id) == decision:
+            return
+        self._noted[circuit.circuit_id] = decision
+        if not self.audit.answering:
+            newest = circuit.newest()
+            over = f" over {' '.join(newest.route.router_ids)}" if newest else ""
+            self.audit.note(
+                "circuit",
+                str(circuit.circuit_id),
+                f"{circuit.state.value}, generation {circuit.last_generation}{over}",
+                why=circuit.reason,
+            )
+
+    def made_durable(self, ticket: int) -> list[CircuitGeneration]:
+        """Generations whose decision is safe now that all tickets up to this one are written."""
+        written = [each for each in self._undurable if each <= ticket]
+        return [key for each in written for key in self._undurable.pop(each)]
+
+    def _note_ended(self, circuit: Circuit) -> None:
+        self._ended[circuit.circuit_id] = None
+        if not circuit.generations:
+            self.live.pop(circuit.circuit_id, None)
+
+    def _forget_oldest(self) -> tuple[int, ...]:
+        """Those of the ended that are too many by now."""
+        if len(self._ended) <= MOST_ENDED:
+            return ()
+        removable = [key for key in self._ended if not self.circuits[key].generations]
+        forgotten = tuple(removable[: len(self._ended) - MOST_ENDED])
+        for circuit_id in forgotten:
+            self._forget(circuit_id)
+        return forgotten
+
+    def replace(self, record: CircuitRecord) -> Circuit:
+        """Take the circuit as somebody else has written it, with what was measured of it here."""
+        circuit = from_record(record)
+        known = self.circuits.get(record.circuit_id)
+        if known is None:
+            self._remember(circuit, record.request_fingerprint)
+            return circuit
+        circuit.interruptions = known.interruptions
+        circuit.last_interruption_ns = known.last_interruption_ns
+        circuit.power_since_ns = known.power_since_ns
+        self.circuits[circuit.circuit_id] = self.live[circuit.circuit_id] = circuit
+        if circuit.state.ended:
+            self._note_ended(circuit)
+        return circuit
+
+    def drop(self, circuit_id: int) -> None:
+        """Somebody else has forgotten the circuit."""
+        if circuit_id in self._ended:
+            self._forget(circuit_id)
+
+    def _forget(self, circuit_id: int) -> None:
+        del self._ended[circuit_id]
+        self._noted.pop(circuit_id, None)
+        request_id = self.circuits.pop(circuit_id).request_id
+        _, ids = self._requests[request_id]
+        ids.remove(circuit_id)
+        if not ids:
+            del self._requests[request_id]
+
+
+def _decision(circuit: Circuit) -> tuple[int, CircuitState | None]:
+    """What of a circuit is worth an audit entry: another path, or none any more."""
+    lasting = circuit.state is CircuitState.WAITING or not circuit.admin_up
+    return circuit.last_generation, circuit.state if lasting else None

@@ -1,0 +1,1 @@
+"""Circuits as values: states, generations, routes, reservations, and their stored form."""

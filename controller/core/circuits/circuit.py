@@ -1,0 +1,206 @@
+"""A circuit: what a client was promised, the generations that carry it, and its life cycle."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+import msgspec
+
+from controller.core.circuits.route import Route
+from digitalgrid.model import CircuitGeneration
+
+
+class CircuitState(StrEnum):
+    REQUESTED = "requested"
+    RESERVED = "reserved"
+    STAGING = "staging"
+    COMMITTING = "committing"
+    ACTIVE = "active"
+    DEGRADED = "degraded"
+    REROUTING = "rerouting"
+    WAITING = "waiting"
+    WITHDRAWING = "withdrawing"
+    WITHDRAWN = "withdrawn"
+    FAILED = "failed"
+
+    @property
+    def ended(self) -> bool:
+        return self in (CircuitState.WITHDRAWN, CircuitState.FAILED)
+
+
+class CircuitEvent(StrEnum):
+    """What moves a circuit from state to state."""
+
+    ADMITTED = "admitted"  # routed and reserved
+    STAGE_SENT = "stage sent"
+    STAGED = "staged"  # on every hop, and durable
+    ACTUATED = "actuated"  # the sink measures the power
+    STARVED = "starved"  # the sink measures less
+    MOVING = "moving"  # a new generation is being made
+    REVERTED = "reverted"  # the move was given up, the old generation carries on
+    NO_PATH = "no path"
+    RELEASED = "released"
+    WITHDRAWN = "withdrawn"  # no router holds anything of it any more
+    REFUSED = "refused"  # a router will never take it
+
+
+S, E = CircuitState, CircuitEvent
+TRANSITIONS: dict[tuple[CircuitState, CircuitEvent], CircuitState] = {
+    (S.REQUESTED, E.ADMITTED): S.RESERVED,
+    (S.RESERVED, E.STAGE_SENT): S.STAGING,
+    (S.STAGING, E.STAGED): S.COMMITTING,
+    (S.COMMITTING, E.ACTUATED): S.ACTIVE,
+    (S.ACTIVE, E.STARVED): S.DEGRADED,
+    (S.DEGRADED, E.ACTUATED): S.ACTIVE,
+    (S.REROUTING, E.ACTUATED): S.ACTIVE,
+    (S.REROUTING, E.REVERTED): S.ACTIVE,
+    # Restored while it was being moved.
+    (S.COMMITTING, E.REVERTED): S.ACTIVE,
+    **{
+        (state, E.MOVING): S.REROUTING
+        for state in (
+            *(S.RESERVED, S.STAGING, S.COMMITTING, S.ACTIVE),
+            *(S.DEGRADED, S.WAITING, S.REROUTING),
+        )
+    },
+    **{
+        (state, E.NO_PATH): S.WAITING
+        for state in (
+            *(S.RESERVED, S.STAGING, S.COMMITTING, S.ACTIVE),
+            *(S.DEGRADED, S.REROUTING, S.WAITING),
+        )
+    },
+    **{(state, E.REFUSED): S.FAILED for state in (S.STAGING, S.COMMITTING)},
+    **{
+        (state, E.RELEASED): S.WITHDRAWING
+        for state in (
+            *(S.RESERVED, S.STAGING, S.COMMITTING, S.ACTIVE, S.DEGRADED),
+            *(S.REROUTING, S.WAITING, S.WITHDRAWING),
+        )
+    },
+    (S.WITHDRAWING, E.WITHDRAWN): S.WITHDRAWN,
+}
+del S, E
+
+
+class Phase(StrEnum):
+    """Where one generation stands with its routers."""
+
+    QUEUED = "queued"  # reserved; many others are being programmed just now
+    STAGING = "staging"
+    COMMITTING = "committing"  # all hops but a sink that still carries an older generation
+    SWITCHING = "switching"  # the sink
+    COMMITTED = "committed"  # on every hop, power not measured yet
+    CARRYING = "carrying"
+    DRAINING = "draining"
+    WITHDRAWING = "withdrawing"
+
+
+# From here on routers may hold the generation beyond its lease.
+COMMITTED_PHASES = frozenset({Phase.COMMITTING, Phase.SWITCHING, Phase.COMMITTED, Phase.CARRYING})
+IN_FLIGHT_PHASES = frozenset({Phase.STAGING, Phase.COMMITTING, Phase.SWITCHING})
+RETIRING_PHASES = frozenset({Phase.DRAINING, Phase.WITHDRAWING})
+
+
+class Constraints(msgspec.Struct, frozen=True):
+    """They hold over reroutes too. ``max_loss_fraction`` is (injected - delivered) / injected, per circuit."""
+
+    max_loss_fraction: float | None = None
+    max_hops: int | None = None
+    avoid_ids: tuple[str, ...] = ()
+
+
+class Generation(msgspec.Struct):
+    """One version of a circuit's route. ``waiting_for`` are routers whose answer its phase still needs,
+    ``freed`` those that are known to have let go of it.
+    """
+
+    key: CircuitGeneration
+    admission_seq: int
+    route: Route
+    phase: Phase = Phase.QUEUED
+    txn_id: int = 0
+    txn_ids: list[int] = []
+    touched_ns: int = 0
+    waiting_for: set[str] = msgspec.field(default_factory=set)
+    freed: set[str] = msgspec.field(default_factory=set)
+    lease_ends_ns: int = 0
+    deadline_ns: int = 0
+    durable: bool = False
+    # An older generation carries on meanwhile: the sink is switched last, when all else is ready.
+    seamless: bool = False
+    # The grid view that it was admitted on; None where that was another daemon's.
+    view_version: int | None = None
+
+
+class Timings(msgspec.Struct):
+    """Marks on the way to the first power, in nanoseconds since the request; 0 until reached."""
+
+    stored_after_ns: int = 0
+    staged_after_ns: int = 0
+    committed_after_ns: int = 0
+    actuated_after_ns: int = 0
+
+
+class Circuit(msgspec.Struct):
+    """Three things apart: what the client wants (``admin_up``, ``power_w``), the newest generation, the state."""
+
+    circuit_id: int
+    request_id: str
+    sink_id: str
+    source_ids: tuple[str, ...]
+    constraints: Constraints
+    power_w: float
+    priority: int = 0
+    admin_up: bool = True
+    last_generation: int = 0
+    generations: dict[int, Generation] = {}
+    state: CircuitState = CircuitState.REQUESTED
+    reason: str = ""
+    # None where the request was another daemon's.
+    requested_at_ns: int | None = None
+    timings: Timings = msgspec.field(default_factory=Timings)
+    attempts: int = 0
+    # How often in a row it had to wait because routers would not take it, and until when it does.
+    setbacks: int = 0
+    retry_after_ns: int = 0
+    excluded_ids: set[str] = msgspec.field(default_factory=set)
+    interruptions: int = 0
+    last_interruption_ns: int = 0
+    power_since_ns: int = 0
+
+    def mark(self, step: str, now_ns: int) -> None:
+        """Note when a step on the way to the first power was reached; a later one of its kind changes nothing."""
+        if self.requested_at_ns is not None and not getattr(self.timings, step):
+            setattr(self.timings, step, now_ns - self.requested_at_ns)
+
+    def note_arrival(self, arrived_at_ns: int, interruption_ns: int) -> None:
+        """Its sink measures power anew; what was noted before, and is told again, changes nothing."""
+        if arrived_at_ns and arrived_at_ns == self.power_since_ns:
+            return
+        self.power_since_ns = arrived_at_ns
+        if interruption_ns:
+            self.interruptions += 1
+            self.last_interruption_ns = interruption_ns
+
+    def apply(self, event: CircuitEvent, reason: str = "") -> None:
+        """Move along the transition table; an event that the state does not know is a bug, and raised."""
+        following = TRANSITIONS.get((self.state, event))
+        if following is None:
+            raise ValueError(
+                f"circuit {self.circuit_id}: {event.value!r} is not possible in state {self.state.value!r}"
+            )
+        self.state = following
+        self.reason = reason
+
+    def newest(self) -> Generation | None:
+        """The generation that carries, or is to carry, the circuit; None while it waits or ends."""
+        live = [each for each in self.generations.values() if each.phase not in RETIRING_PHASES]
+        return max(live, key=lambda each: each.key.generation, default=None)
+
+    def carrying(self) -> Generation | None:
+        """The newest generation that has delivered power and is not being retired."""
+        live = [each for each in self.generations.values() if each.phase is Phase.CARRYING]
+        return max(live, key=lambda each: each.key.generation, default=None)
+
+    def retiring(self) -> Iterable[Generation]:
+        return [each for each in self.generations.values() if each.phase in RETIRING_PHASES]

@@ -1,0 +1,102 @@
+"""Compares what a router runs with what it should run."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from controller.core.circuits.circuit import COMMITTED_PHASES, Circuit, Generation, Phase
+from controller.core.circuits.route import hop_snapshots
+from controller.core.messages import CircuitTable
+from digitalgrid.model import CircuitGeneration, HopSnapshot
+
+
+@dataclass(slots=True)
+class Differences:
+    """``confirmed`` and ``absent`` are as they should be; the others need repair.
+
+    ``lingering`` is being withdrawn, and still there; ``excess`` is nothing that this controller knows.
+    ``contrasts`` says of each that is different what differs.
+    """
+
+    confirmed: list[Generation]
+    absent: list[Generation]
+    missing: list[Generation]
+    different: list[Generation]
+    lingering: list[Generation]
+    excess: list[CircuitGeneration]
+    contrasts: dict[CircuitGeneration, str] = field(default_factory=dict)
+
+    @property
+    def none(self) -> bool:
+        return not (self.missing or self.different or self.lingering or self.excess)
+
+    def summary(self) -> str:
+        """For the log."""
+        counts = {
+            "missing": len(self.missing),
+            "different": len(self.different),
+            "lingering": len(self.lingering),
+            "excess": len(self.excess),
+        }
+        return ", ".join(f"{number} {kind}" for kind, number in counts.items() if number)
+
+
+def compare(
+    router_id: str, circuits: Iterable[Circuit], table: CircuitTable, read_sent_ns: int
+) -> Differences:
+    """Generations with an open transaction, or touched since the read was sent, are skipped."""
+    held: Mapping[CircuitGeneration, HopSnapshot] = {hop.key: hop for hop in table.hops}
+    result = Differences([], [], [], [], [], [])
+    known: set[CircuitGeneration] = set()
+    for circuit in circuits:
+        for generation in circuit.generations.values():
+            if router_id not in generation.route.router_ids or router_id in generation.freed:
+                # What it held and let go of, it must not hold again.
+                continue
+            known.add(generation.key)
+            if generation.touched_ns <= read_sent_ns:
+                _compare_hop(router_id, generation, held.get(generation.key), result)
+    result.excess = [key for key in held if key not in known]
+    return result
+
+
+def _compare_hop(
+    router_id: str, generation: Generation, hop: HopSnapshot | None, result: Differences
+) -> None:
+    phase = generation.phase
+    if phase is Phase.WITHDRAWING:
+        (result.absent if hop is None else result.lingering).append(generation)
+        return
+    if phase not in COMMITTED_PHASES:
+        # Staging has yet to be answered; what drains is withdrawn soon, and not worth a repair.
+        return
+    sink_held_back = (
+        phase is Phase.COMMITTING
+        and generation.seamless
+        and router_id == generation.route.sink_router_id
+    )
+    if sink_held_back:
+        return
+    expected = hop_snapshots(generation.route, generation.key, generation.admission_seq)[router_id]
+    if hop == expected:
+        result.confirmed.append(generation)
+    elif hop is None:
+        result.missing.append(generation)
+    else:
+        result.different.append(generation)
+        result.contrasts[generation.key] = _contrast(hop, expected)
+
+
+def _contrast(hop: HopSnapshot, expected: HopSnapshot) -> str:
+    """What differs, in words."""
+    differing = [
+        (name, getattr(hop, name), getattr(expected, name))
+        for name in HopSnapshot.__struct_fields__
+        if getattr(hop, name) != getattr(expected, name)
+    ]
+    return ", ".join(
+        f"{name} is {_show(there)} instead of {_show(meant)}" for name, there, meant in differing
+    )
+
+
+def _show(value: object) -> str:
+    return "none" if value == "" else str(value)

@@ -1,0 +1,149 @@
+"""What must survive the daemon: written before a client or a router acts on it.
+
+Records are stored as arrays: a new field goes to the end, with a default that is right for older ones.
+"""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from controller.core.circuits.circuit import (
+    RETIRING_PHASES,
+    Circuit,
+    CircuitState,
+    Constraints,
+    Generation,
+    Phase,
+)
+from controller.core.circuits.route import Route
+from digitalgrid.model import CircuitGeneration
+
+
+class GenerationRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A decision: this route is, or was, to carry the circuit. Kept until no router can hold it any more.
+
+    What the routers in ``freed_ids`` held may have been promised to others since.
+    """
+
+    generation: int
+    admission_seq: int
+    route: Route
+    retiring: bool
+    freed_ids: tuple[str, ...] = ()
+
+
+class CircuitRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A promise to a client, and the decisions made to keep it. ``ended_as`` is empty while it stands."""
+
+    circuit_id: int
+    request_id: str
+    request_fingerprint: str
+    sink_id: str
+    source_ids: tuple[str, ...]
+    constraints: Constraints
+    power_w: float
+    priority: int
+    admin_up: bool
+    last_generation: int
+    ended_as: str
+    generations: tuple[GenerationRecord, ...]
+
+
+class Counters(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Numbers that are never given twice, over restarts too."""
+
+    next_circuit_id: int = 1
+    next_admission_seq: int = 1
+    next_audit_seq: int = 1
+
+
+class AuditEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Who asked for what, when, what was decided, and why; never changed once written.
+
+    ``seq`` ascends and is never given twice. ``who`` is a client as it names itself, with its address, or
+    ``controller`` for what is decided without being asked. ``subject`` is the id of a request or of a circuit.
+    """
+
+    seq: int
+    at_unix_ns: int
+    who: str
+    action: str
+    subject: str
+    asked: str
+    decided: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """One durable transaction: circuits with what they reserve, and the entries that say why."""
+
+    circuits: tuple[CircuitRecord, ...]
+    counters: Counters
+    forgotten_ids: tuple[int, ...] = ()
+    audit: tuple[AuditEntry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredState:
+    """All that a new daemon finds. ``epoch`` is higher than any before: it becomes the election id."""
+
+    epoch: int
+    circuits: tuple[CircuitRecord, ...]
+    counters: Counters
+
+
+def to_record(circuit: Circuit, request_fingerprint: str) -> CircuitRecord:
+    return CircuitRecord(
+        circuit_id=circuit.circuit_id,
+        request_id=circuit.request_id,
+        request_fingerprint=request_fingerprint,
+        sink_id=circuit.sink_id,
+        source_ids=circuit.source_ids,
+        constraints=circuit.constraints,
+        power_w=circuit.power_w,
+        priority=circuit.priority,
+        admin_up=circuit.admin_up,
+        last_generation=circuit.last_generation,
+        ended_as=circuit.state.value if circuit.state.ended else "",
+        generations=tuple(
+            GenerationRecord(
+                each.key.generation,
+                each.admission_seq,
+                each.route,
+                each.phase in RETIRING_PHASES,
+                tuple(sorted(each.freed)),
+            )
+            for each in circuit.generations.values()
+        ),
+    )
+
+
+def from_record(record: CircuitRecord) -> Circuit:
+    """The circuit as far as it is known before its routers are read back: nothing is taken for delivered."""
+    circuit = Circuit(
+        circuit_id=record.circuit_id,
+        request_id=record.request_id,
+        sink_id=record.sink_id,
+        source_ids=record.source_ids,
+        constraints=record.constraints,
+        power_w=record.power_w,
+        priority=record.priority,
+        admin_up=record.admin_up,
+        last_generation=record.last_generation,
+    )
+    for each in record.generations:
+        key = CircuitGeneration(record.circuit_id, each.generation)
+        phase = Phase.WITHDRAWING if each.retiring else Phase.COMMITTING
+        circuit.generations[each.generation] = Generation(
+            key, each.admission_seq, each.route, phase, freed=set(each.freed_ids), durable=True
+        )
+    if record.ended_as:
+        circuit.state = CircuitState(record.ended_as)
+    elif not record.admin_up:
+        circuit.state = CircuitState.WITHDRAWING
+    else:
+        standing = any(not each.retiring for each in record.generations)
+        circuit.state = CircuitState.COMMITTING if standing else CircuitState.WAITING
+    circuit.reason = "restored from the store"
+    return circuit

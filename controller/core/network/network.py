@@ -1,0 +1,131 @@
+"""What the routers say of themselves: who is connected, link states, and the power that their sinks measure.
+
+It outlives a change of roles: a standby has it ready when it is to lead.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from controller.core.messages import CircuitStatus, FlowState
+from controller.core.network.lsdb import LinkStateDatabase
+from controller.core.network.view import GridView, GridViews
+from digitalgrid.model import CircuitGeneration, RouterLsa
+
+
+@dataclass(slots=True)
+class _Session:
+    """A connected router. Until it is in step its advertisements may be old, so it gets no new circuits."""
+
+    in_step: bool = False
+    table_version: int = 0
+    measured: set[CircuitGeneration] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class _Measured:
+    """What a router last said of a generation."""
+
+    arrival: CircuitStatus | None = None
+    flow: CircuitStatus | None = None
+
+    def statuses(self) -> tuple[CircuitStatus, ...]:
+        return tuple(each for each in (self.arrival, self.flow) if each is not None)
+
+
+# Of one session: more generations than a router runs are noise, and must not fill the memory.
+MOST_MEASURED = 100_000
+
+
+class Network:
+    """Routers' sessions and their advertisements."""
+
+    def __init__(self, lsa_max_age_ns: int) -> None:
+        self.lsdb = LinkStateDatabase(lsa_max_age_ns)
+        self._views = GridViews(self.lsdb)
+        self._sessions: dict[str, _Session] = {}
+        # By the router that says so: whether it is the sink's is for others to know.
+        self._measured: dict[CircuitGeneration, dict[str, _Measured]] = {}
+
+    def connect(self, router_id: str) -> None:
+        self.disconnect(router_id)
+        self._sessions[router_id] = _Session()
+        self.lsdb.expect_anew(router_id)
+
+    def disconnect(self, router_id: str) -> None:
+        session = self._sessions.pop(router_id, None)
+        self._views.set_connected(router_id, False)
+        for key in session.measured if session else ():
+            self._drop(key, router_id)
+
+    def has_session(self, router_id: str) -> bool:
+        return router_id in self._sessions
+
+    def install(self, lsa: RouterLsa, now_ns: int) -> bool:
+        """Take an advertisement; True where it changes what is known."""
+        return self.lsdb.install(lsa, now_ns)
+
+    def set_in_step(self, router_id: str) -> None:
+        """The router has told all that it had to tell."""
+        self._sessions[router_id].in_step = True
+        self._views.set_connected(router_id, True)
+
+    def in_step(self) -> set[str]:
+        return {key for key, session in self._sessions.items() if session.in_step}
+
+    def is_connected(self, router_id: str) -> bool:
+        """Whether the router has a session, in step with what it advertises."""
+        session = self._sessions.get(router_id)
+        return session is not None and session.in_step
+
+    def table_version(self, router_id: str) -> int:
+        """Version of the router's circuit table when it was last read back in this session; 0 before that."""
+        session = self._sessions.get(router_id)
+        return session.table_version if session else 0
+
+    def set_table_version(self, router_id: str, version: int) -> None:
+        self._sessions[router_id].table_version = version
+
+    def view(self, now_ns: int) -> GridView:
+        return self._views.view(now_ns)
+
+    def measure(self, router_id: str, status: CircuitStatus) -> None:
+        """What a router measures at one of its loads."""
+        session = self._sessions.get(router_id)
+        if session is None:
+            return
+        if status.state is FlowState.DRAINED:
+            if status.key in session.measured:
+                session.measured.discard(status.key)
+                self._drop(status.key, router_id)
+            return
+        if status.key not in session.measured and len(session.measured) >= MOST_MEASURED:
+            return
+        session.measured.add(status.key)
+        known = self._measured.setdefault(status.key, {}).setdefault(router_id, _Measured())
+        if status.state is FlowState.ARRIVED:
+            known.arrival = status
+        else:
+            known.flow = status
+
+    def _drop(self, key: CircuitGeneration, router_id: str) -> None:
+        said = self._measured[key]
+        del said[router_id]
+        if not said:
+            del self._measured[key]
+
+    def forget(self, key: CircuitGeneration) -> None:
+        """No router holds this generation any more."""
+        for router_id in self._measured.pop(key, ()):
+            self._sessions[router_id].measured.discard(key)
+
+    def measured(self) -> Iterator[tuple[str, CircuitStatus]]:
+        """What routers last said of their loads, of each an arrival first."""
+        for said in self._measured.values():
+            for router_id, known in said.items():
+                for status in known.statuses():
+                    yield router_id, status
+
+    def measured_of(self, key: CircuitGeneration, sink_router_id: str) -> tuple[CircuitStatus, ...]:
+        """What its sink's router last said of one generation, its arrival first."""
+        known = self._measured.get(key, {}).get(sink_router_id)
+        return known.statuses() if known else ()

@@ -1,0 +1,192 @@
+"""The network at one version of the link-state database, as admission and clients see it."""
+
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from controller.core.network.lsdb import LinkState, LinkStateDatabase, LinkView
+from digitalgrid.model import LoadAdvertisement, RouterLsa, SourceAdvertisement
+
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class RouterView:
+    """``usable``: connected, in step, and its advertisement not aged out; only such routers get new circuits."""
+
+    router_id: str
+    efficiency: float
+    boot_id: int
+    usable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GridView:
+    """Routers, links, sources and loads by id. Sources and loads stand with the router that has them."""
+
+    version: int
+    routers: dict[str, RouterView] = field(default_factory=dict)
+    links: dict[str, LinkView] = field(default_factory=dict)
+    sources: dict[str, tuple[str, SourceAdvertisement]] = field(default_factory=dict)
+    loads: dict[str, tuple[str, LoadAdvertisement]] = field(default_factory=dict)
+
+    def admits(self, link: LinkView) -> bool:
+        """Whether new circuits may cross the link."""
+        return link.state is LinkState.UP and all(
+            router_id in self.routers and self.routers[router_id].usable
+            for router_id in (link.a, link.b)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ViewChange:
+    """Ids of what is other in one view than in another, or only in one of them."""
+
+    routers: frozenset[str]
+    links: frozenset[str]
+    sources: frozenset[str]
+    loads: frozenset[str]
+
+
+def change_of(before: GridView, after: GridView) -> ViewChange:
+    return ViewChange(
+        _differing(before.routers, after.routers),
+        _differing(before.links, after.links),
+        _differing(before.sources, after.sources),
+        _differing(before.loads, after.loads),
+    )
+
+
+def _differing(before: Mapping[str, V], after: Mapping[str, V]) -> frozenset[str]:
+    if before is after:
+        return frozenset()
+    # Most things are the very same object in both.
+    other = [
+        key
+        for key, value in after.items()
+        if (known := before.get(key)) is not value and known != value
+    ]
+    return frozenset(other) | (before.keys() - after.keys())
+
+
+class GridViews:
+    """Keeps the view up to date: looks only at what advertisements, sessions and age have changed since.
+
+    What did not change is the same object in the next view.
+    """
+
+    def __init__(self, lsdb: LinkStateDatabase) -> None:
+        self._lsdb = lsdb
+        self._view = GridView(version=lsdb.version)
+        self._connected: set[str] = set()
+        self._stale: set[str] = set()
+        self._changed: set[str] = set()
+        # What the view stands for, and of each source and load who has it.
+        self._lsas: dict[str, RouterLsa] = {}
+        self._source_claims: dict[str, set[str]] = {}
+        self._load_claims: dict[str, set[str]] = {}
+
+    def set_connected(self, router_id: str, connected: bool) -> None:
+        """Whether the router has a session that is in step."""
+        if connected != (router_id in self._connected):
+            (self._connected.add if connected else self._connected.discard)(router_id)
+            self._changed.add(router_id)
+
+    def view(self, now_ns: int) -> GridView:
+        stale = self._lsdb.stale_router_ids(now_ns)
+        advertised, link_ids = self._lsdb.take_changes()
+        changed = self._changed | advertised | (stale ^ self._stale)
+        if not changed:
+            return self._view
+        self._stale = stale
+        for router_id in self._changed:
+            lsa = self._lsdb.lsa(router_id)
+            link_ids.update(link.link_id for link in (lsa.links if lsa else ()))
+        self._changed = set()
+        before = self._view
+        routers = _updated(before.routers, {each: self._router(each) for each in changed})
+        source_ids, load_ids = self._take_over(changed)
+        self._view = GridView(
+            self._lsdb.version,
+            routers,
+            _updated(
+                before.links, {each: self._lsdb.link(each, self._connected) for each in link_ids}
+            ),
+            _updated(before.sources, {each: self._source(each) for each in source_ids}),
+            _updated(before.loads, {each: self._load(each) for each in load_ids}),
+        )
+        return self._view
+
+    def _router(self, router_id: str) -> RouterView | None:
+        lsa = self._lsdb.lsa(router_id)
+        if lsa is None:
+            return None
+        return RouterView(router_id, lsa.efficiency, lsa.boot_id, self._usable(router_id))
+
+    def _usable(self, router_id: str) -> bool:
+        return router_id in self._connected and router_id not in self._stale
+
+    def _take_over(self, router_ids: Iterable[str]) -> tuple[set[str], set[str]]:
+        """Note what these routers have by now; the sources and loads that this may concern."""
+        source_ids: set[str] = set()
+        load_ids: set[str] = set()
+        for router_id in router_ids:
+            before, after = self._lsas.pop(router_id, None), self._lsdb.lsa(router_id)
+            if after is not None:
+                self._lsas[router_id] = after
+            source_ids |= _claim(self._source_claims, router_id, _sources(before), _sources(after))
+            load_ids |= _claim(self._load_claims, router_id, _loads(before), _loads(after))
+        return source_ids, load_ids
+
+    def _source(self, source_id: str) -> tuple[str, SourceAdvertisement] | None:
+        router_id = self._first_of(self._source_claims.get(source_id))
+        if router_id is None:
+            return None
+        sources = self._lsas[router_id].sources
+        return router_id, next(each for each in sources if each.source_id == source_id)
+
+    def _load(self, load_id: str) -> tuple[str, LoadAdvertisement] | None:
+        router_id = self._first_of(self._load_claims.get(load_id))
+        if router_id is None:
+            return None
+        loads = self._lsas[router_id].loads
+        return router_id, next(each for each in loads if each.load_id == load_id)
+
+    def _first_of(self, router_ids: Set[str] | None) -> str | None:
+        """Where two claim one source or load, who is here comes before who has left."""
+        return min(router_ids or (), key=lambda each: (not self._usable(each), each), default=None)
+
+
+def _updated(before: dict[str, V], changes: Mapping[str, V | None]) -> dict[str, V]:
+    """A copy with changes, None for what is gone; the same where nothing differs."""
+    changes = {key: value for key, value in changes.items() if before.get(key) != value}
+    if not changes:
+        return before
+    after = before.copy()
+    for key, value in changes.items():
+        if value is None:
+            del after[key]
+        else:
+            after[key] = value
+    return after
+
+
+def _claim(
+    claims: dict[str, set[str]], router_id: str, before: Set[str], after: Set[str]
+) -> Set[str]:
+    """Note that a router has other things than before; all of either."""
+    for gone in before - after:
+        claims[gone].discard(router_id)
+        if not claims[gone]:
+            del claims[gone]
+    for new in after - before:
+        claims.setdefault(new, set()).add(router_id)
+    return before | after
+
+
+def _sources(lsa: RouterLsa | None) -> Set[str]:
+    return {each.source_id for each in lsa.sources} if lsa else set()
+
+
+def _loads(lsa: RouterLsa | None) -> Set[str]:
+    return {each.load_id for each in lsa.loads} if lsa else set()

@@ -1,0 +1,238 @@
+"""A better assignment of the circuits that stand: the question as arrays for the solver, and its answer as moves.
+
+The solver works on a copy. Each move that it proposes is evaluated exactly on the network as it is by then, and made
+before the old path is broken; those that do not fit beside what stands wait for another round.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from controller.core.admission.admission import Admission, injection_limit_w
+from controller.core.book.book import CircuitBook
+from controller.core.circuits import reservations as resource
+from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState, Phase
+from controller.core.circuits.reservations import Reservations
+from controller.core.circuits.route import Route
+from controller.core.promises.mover import Mover
+from controller.routing.assignments.reoptimise import Move as ProposedMove
+from controller.routing.assignments.reoptimise import Plan
+from controller.routing.assignments.standing import Choice, Circuits, circuits_of, paths_of
+from controller.routing.graph import PowerGraph
+
+
+@dataclass(frozen=True, slots=True)
+class ReoptimiseLimits:
+    """How many circuits are moved in a round at most, and what a move must save of all that its circuit loses now:
+    each move wears converters, and a threshold keeps circuits from moving to and fro.
+    """
+
+    most_moves: int = 8
+    least_gain_fraction: float = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class ReoptimiseQuestion:
+    """What the solver is asked, and the ids that its indices stand for. A hop is (link, router that sends), by arc."""
+
+    graph: PowerGraph
+    circuits: Circuits
+    circuit_ids: tuple[int, ...]
+    source_ids: tuple[str, ...]
+    hops: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A proposed move, looked at. ``gain_w`` is what the network loses less once it and those before it are made;
+    ``reason`` says why it is not made, if it is not.
+    """
+
+    circuit_id: int
+    old: Route
+    new: Route | None
+    gain_w: float = 0.0
+    moving: bool = False
+    reason: str = ""
+
+
+class Reoptimiser:
+    """Asks for better assignments, and moves circuits to them."""
+
+    def __init__(
+        self, book: CircuitBook, reservations: Reservations, admission: Admission, mover: Mover
+    ) -> None:
+        self._book = book
+        self._reservations = reservations
+        self._admission = admission
+        self._mover = mover
+
+    # The question
+
+    def question(self) -> ReoptimiseQuestion | None:
+        """None where no circuit could be moved."""
+        circuits = [each for each in self._book.live.values() if self._can_move(each)]
+        if not circuits:
+            return None
+        arrays = self._admission.arrays
+        arrays.sync()
+        routes = [_route(circuit) for circuit in circuits]
+        source_ids = list(self._admission.view.sources)
+        index = {source_id: number for number, source_id in enumerate(source_ids)}
+        choices: dict[Choice, int] = {}
+        choice = [
+            choices.setdefault(self._choice(circuit, route, index), len(choices))
+            for circuit, route in zip(circuits, routes, strict=True)
+        ]
+        graph = arrays.graph.snapshot()
+        return ReoptimiseQuestion(
+            graph,
+            circuits_of(
+                graph,
+                sink=[arrays.node(route.sink_router_id) for route in routes],
+                power_w=[route.power_w for route in routes],
+                choice=choice,
+                choices=list(choices),
+                source_node=[arrays.node(self._admission.view.sources[each][0]) for each in index],
+                source_limit_w=[self._limit_w(each, routes) for each in source_ids],
+                paths=paths_of(
+                    [index[route.source_id] for route in routes],
+                    [self._arcs(route) for route in routes],
+                ),
+                current_a=np.array([link.current_a for route in routes for link in route.links]),
+                max_injected_w=[
+                    injection_limit_w(circuit.power_w, circuit.constraints) for circuit in circuits
+                ],
+                max_hops=[
+                    graph.node_count
+                    if circuit.constraints.max_hops is None
+                    else min(circuit.constraints.max_hops, graph.node_count)
+                    for circuit in circuits
+                ],
+            ),
+            tuple(circuit.circuit_id for circuit in circuits),
+            tuple(source_ids),
+            tuple(arrays.hops()),
+        )
+
+    def _can_move(self, circuit: Circuit) -> bool:
+        """One generation, that delivers, on a path that is known."""
+        newest = circuit.newest()
+        return (
+            circuit.state is CircuitState.ACTIVE
+            and newest is not None
+            and newest.phase is Phase.CARRYING
+            and len(circuit.generations) == 1
+            and newest.route.source_id in self._admission.view.sources
+            and circuit.sink_id in self._admission.view.loads
+            and len(self._arcs(newest.route)) == len(newest.route.links)
+        )
+
+    def _arcs(self, route: Route) -> list[int]:
+        arcs = (
+            self._admission.arrays.arc(link.link_id, link.from_router_id) for link in route.links
+        )
+        return [arc for arc in arcs if arc is not None]
+
+    def _choice(self, circuit: Circuit, route: Route, index: dict[str, int]) -> Choice:
+        """The present source, and others that the client would take and that do not cost more."""
+        sources = self._admission.view.sources
+        cost = sources[route.source_id][1].cost_per_mwh
+        candidates = {
+            each
+            for each in circuit.source_ids or sources
+            if each in sources and sources[each][1].cost_per_mwh <= cost
+        }
+        arrays = self._admission.arrays
+        return Choice(
+            tuple(sorted(index[each] for each in candidates | {route.source_id})),
+            frozenset(arrays.nodes(circuit.constraints.avoid_ids)),
+            frozenset(arrays.arcs(circuit.constraints.avoid_ids)),
+        )
+
+    def _limit_w(self, source_id: str, routes: Iterable[Route]) -> float:
+        """What all these circuits together may draw from a source."""
+        key = resource.source(source_id)
+        own_w = sum(route.injected_w for route in routes if route.source_id == source_id)
+        free_w = self._admission.view.sources[source_id][1].max_power_w - self._reservations.total(
+            key
+        )
+        return max(0.0, free_w + own_w)
+
+    # The answer
+
+    def moves(
+        self,
+        limits: ReoptimiseLimits,
+        question: ReoptimiseQuestion,
+        plan: Plan,
+        *,
+        dry_run: bool,
+    ) -> list[Move]:
+        """Look at the moves of a plan in their order, and begin those that pay, up to the limit."""
+        found = []
+        begun = 0
+        for proposal in plan.moves:
+            circuit = self._book.live.get(question.circuit_ids[proposal.circuit])
+            if circuit is None or not self._can_move(circuit):
+                continue
+            move = self._look_at(circuit, question, proposal, limits)
+            if move.new is not None and not move.reason:
+                if begun == limits.most_moves:
+                    break
+                begun += 1
+                if not dry_run:
+                    move = self._begin(circuit, move)
+            found.append(move)
+        return found
+
+    def _look_at(
+        self,
+        circuit: Circuit,
+        question: ReoptimiseQuestion,
+        proposal: ProposedMove,
+        limits: ReoptimiseLimits,
+    ) -> Move:
+        """Both paths as newcomers beside all others: the difference is what the whole network gains."""
+        old = _route(circuit)
+        hops = [(link.link_id, link.from_router_id) for link in old.links]
+        now = self._along(circuit, old.source_id, hops)
+        new = self._along(
+            circuit,
+            question.source_ids[proposal.source],
+            [question.hops[arc] for arc in proposal.arcs],
+        )
+        if new is None or now is None:
+            return Move(circuit.circuit_id, old, new, reason="does not fit beside what stands now")
+        gain_w = now.injected_w - new.injected_w
+        constraints = circuit.constraints
+        reason = ""
+        if new.injected_w > injection_limit_w(circuit.power_w, constraints):
+            reason = "would lose more than the client allows"
+        elif constraints.max_hops is not None and len(new.links) > constraints.max_hops:
+            reason = "would take more hops than the client allows"
+        elif gain_w < limits.least_gain_fraction * (now.injected_w - now.power_w):
+            reason = "saves too little to be worth a move"
+        return Move(circuit.circuit_id, old, new, gain_w, reason=reason)
+
+    def _along(
+        self, circuit: Circuit, source_id: str, hops: Sequence[tuple[str, str]]
+    ) -> Route | None:
+        return self._admission.route_along(
+            circuit.sink_id, circuit.power_w, source_id, hops, circuit_id=circuit.circuit_id
+        )
+
+    def _begin(self, circuit: Circuit, move: Move) -> Move:
+        if move.new is None:
+            raise ValueError(f"circuit {circuit.circuit_id} has no new path to be moved to")
+        circuit.apply(CircuitEvent.MOVING, f"re-optimised, {move.gain_w:.0f} W are saved")
+        self._mover.begin(circuit, move.new, seamless=True)
+        return Move(move.circuit_id, move.old, move.new, move.gain_w, moving=True)
+
+
+def _route(circuit: Circuit) -> Route:
+    newest = circuit.newest()
+    if newest is None:
+        raise ValueError(f"circuit {circuit.circuit_id} has no route")
+    return newest.route

@@ -1,0 +1,1 @@
+"""Two-phase commit of circuits to routers, and the read-back of what they run."""

@@ -1,0 +1,90 @@
+"""Gives up a router that never returns: what it held is free, and nobody waits for its answers any more."""
+
+from collections.abc import Iterator, Mapping
+
+from controller.core.circuits.circuit import Circuit, Generation, Phase
+from controller.core.circuits.reservations import Reservations
+from controller.core.errors import Refusal, RefusalCode
+from controller.core.network.network import Network
+from controller.core.programming.programming import Programmer
+
+
+class Forgetter:
+    """An operator's word stands for the answer of a router. If it comes back after all, what it runs is removed."""
+
+    def __init__(
+        self,
+        live: Mapping[int, Circuit],
+        network: Network,
+        reservations: Reservations,
+        programmer: Programmer,
+    ) -> None:
+        self._live = live
+        self._network = network
+        self._reservations = reservations
+        self._programmer = programmer
+
+    def check(self, router_id: str) -> int:
+        """How many hops the router holds; Refusal for one that is alive, or that nobody knows."""
+        if self._network.has_session(router_id):
+            raise _refused(
+                "ROUTER_CONNECTED",
+                router_id,
+                f"router {router_id!r} is connected; forget only what has gone for good",
+            )
+        line_up = self._line_up(router_id)
+        if line_up is not None:
+            link_id, neighbor_id = line_up
+            raise _refused(
+                "ROUTER_ALIVE",
+                router_id,
+                f"router {router_id!r} still carries power: {neighbor_id!r} hears it over link"
+                f" {link_id!r}; stop it, or cut its lines, first",
+            )
+        held = sum(1 for _ in self._held_by(router_id))
+        if not held and not self._network.lsdb.knows(router_id):
+            raise Refusal(
+                RefusalCode.NOT_FOUND,
+                "UNKNOWN_ROUTER",
+                f"no router {router_id!r} is known; `dgctl topology` shows those that are",
+                field="router_id",
+                metadata={"router_id": router_id},
+            )
+        return held
+
+    def _line_up(self, router_id: str) -> tuple[str, str] | None:
+        """A link over which a connected neighbour hears the router, and that neighbour."""
+        for lsa in self._network.lsdb.lsas():
+            if self._network.has_session(lsa.router_id):
+                for link in lsa.links:
+                    if link.up and link.neighbor_id == router_id:
+                        return link.link_id, lsa.router_id
+        return None
+
+    def _held_by(self, router_id: str) -> Iterator[Generation]:
+        for circuit in self._live.values():
+            for generation in circuit.generations.values():
+                if router_id in self._reservations.routers_holding(generation.key):
+                    yield generation
+
+    def forget(self, router_id: str, now_ns: int) -> None:
+        """Free all that the router holds. Circuits that run over it must move."""
+        for generation in list(self._held_by(router_id)):
+            if generation.phase is Phase.DRAINING:
+                self._programmer.withdraw(generation, now_ns)
+            elif generation.phase is not Phase.WITHDRAWING:
+                reason = f"router {router_id} was given up"
+                self._programmer.fail(generation, now_ns, reason)
+            # One that had not been committed is gone by now.
+            if generation.phase is Phase.WITHDRAWING:
+                self._programmer.absent(router_id, generation, now_ns)
+
+
+def _refused(reason: str, router_id: str, message: str) -> Refusal:
+    return Refusal(
+        RefusalCode.FAILED_PRECONDITION,
+        reason,
+        message,
+        field="router_id",
+        metadata={"router_id": router_id},
+    )

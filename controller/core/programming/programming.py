@@ -1,0 +1,380 @@
+"""Brings generations onto their routers and off again: stage on every hop, commit, switch, drain, withdraw.
+
+The decision is durable before the first Commit. Nothing is freed before the router that holds it has let go.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from heapq import heappop, heappush
+from itertools import count
+
+from controller.core.circuits.circuit import (
+    IN_FLIGHT_PHASES,
+    Circuit,
+    CircuitEvent,
+    CircuitState,
+    Generation,
+    Phase,
+)
+from controller.core.circuits.reservations import Reservations
+from controller.core.circuits.route import Route, hop_snapshots
+from controller.core.effects import Effect, Send
+from controller.core.messages import (
+    Abort,
+    CircuitStatus,
+    Commit,
+    Drain,
+    FlowState,
+    Operation,
+    ResultCode,
+    Stage,
+    TransactionResult,
+    Withdraw,
+)
+from controller.core.programming.agenda import Agenda
+from controller.core.programming.outcomes import Actuated, Failed, Freed, Gone, Outcome, Starved
+from controller.core.programming.timeouts import MS, Timeouts
+from digitalgrid.model import CircuitGeneration, HopSnapshot
+
+# Generations that are staged or committed at the same time.
+MOST_IN_FLIGHT = 32
+# What answers which phase.
+_ANSWERS = (
+    (Operation.STAGE, Phase.STAGING),
+    (Operation.COMMIT, Phase.COMMITTING),
+    (Operation.COMMIT, Phase.SWITCHING),
+    (Operation.WITHDRAW, Phase.WITHDRAWING),
+)
+
+
+class Programmer:
+    """Drives all generations that are not at rest. Answers come by :meth:`take_outcomes`."""
+
+    def __init__(
+        self,
+        circuits: Mapping[int, Circuit],
+        reservations: Reservations,
+        timeouts: Timeouts,
+        emit: Callable[[Effect], None],
+        first_txn_id: int,
+    ) -> None:
+        self._circuits = circuits
+        self._reservations = reservations
+        self._timeouts = timeouts
+        self._emit = emit
+        self._next_txn_id = first_txn_id
+        self._by_txn: dict[int, Generation] = {}
+        self._busy: dict[CircuitGeneration, Generation] = {}
+        self._deadlines: Agenda[CircuitGeneration] = Agenda()
+        self._queue: list[tuple[bool, int, CircuitGeneration]] = []
+        self._queued = count()
+        self._in_flight: set[CircuitGeneration] = set()
+        self._outcomes: list[Outcome] = []
+
+    def take_outcomes(self) -> list[Outcome]:
+        outcomes, self._outcomes = self._outcomes, []
+        return outcomes
+
+    def next_deadline_ns(self) -> int | None:
+        return self._deadlines.next_ns()
+
+    def find(self, key: CircuitGeneration) -> Generation | None:
+        circuit = self._circuits.get(key.circuit_id)
+        return circuit.generations.get(key.generation) if circuit else None
+
+    def circuit_ids_at(self, router_id: str) -> set[int]:
+        """Circuits of which a router holds a hop, or is to."""
+        return {key.circuit_id for key in self._reservations.held_at((router_id,))}
+
+    # Making a generation
+
+    def start(self, generation: Generation) -> None:
+        """Program a generation that is reserved, and on its way to the store, as soon as it is its turn.
+
+        Routers that are told of very many changes at once have no time left for their neighbours. Circuits
+        without power go first.
+        """
+        circuit = self._circuits[generation.key.circuit_id]
+        circuit.generations[generation.key.generation] = generation
+        generation.waiting_for = set(generation.route.router_ids)
+        has_power = generation.seamless or circuit.state is not CircuitState.REROUTING
+        heappush(self._queue, (has_power, next(self._queued), generation.key))
+
+    def start_queued(self, now_ns: int) -> None:
+        """Let those go ahead for which there is room."""
+        while self._queue and len(self._in_flight) < MOST_IN_FLIGHT:
+            generation = self.find(heappop(self._queue)[2])
+            if generation is not None and generation.phase is Phase.QUEUED:
+                self._stage(self._circuits[generation.key.circuit_id], generation, now_ns)
+
+    def _stage(self, circuit: Circuit, generation: Generation, now_ns: int) -> None:
+        for older in list(circuit.retiring()):
+            if older.phase is Phase.DRAINING:
+                # A router holds two generations at most; the withdrawal reaches it before the stage does.
+                self.withdraw(older, now_ns)
+        if circuit.state is CircuitState.RESERVED:
+            circuit.apply(CircuitEvent.STAGE_SENT)
+        generation.txn_id = self._new_txn(generation)
+        generation.lease_ends_ns = now_ns + self._timeouts.safe_lease_ns
+        self._enter(generation, Phase.STAGING, now_ns, self._timeouts.stage_ms)
+        for router_id, hop in self._hops(generation).items():
+            self._send(router_id, Stage(generation.txn_id, self._timeouts.lease_ms, (hop,)))
+
+    def made_durable(self, keys: Iterable[CircuitGeneration], now_ns: int) -> None:
+        for key in keys:
+            generation = self.find(key)
+            if generation is not None and not generation.durable:
+                generation.durable = True
+                self._circuits[key.circuit_id].mark("stored_after_ns", now_ns)
+                self._advance(generation, now_ns)
+
+    def _advance(self, generation: Generation, now_ns: int) -> None:
+        """Enter the next phase once everybody has answered."""
+        if generation.waiting_for or not generation.durable:
+            return
+        circuit = self._circuits[generation.key.circuit_id]
+        if generation.phase is Phase.STAGING:
+            circuit.mark("staged_after_ns", now_ns)
+            self._commit(circuit, generation, now_ns)
+        elif generation.phase is Phase.COMMITTING and generation.seamless:
+            self._switch(generation, now_ns)
+        elif generation.phase in (Phase.COMMITTING, Phase.SWITCHING):
+            circuit.mark("committed_after_ns", now_ns)
+            self._enter(generation, Phase.COMMITTED, now_ns, self._timeouts.actuate_ms)
+        elif generation.phase is Phase.WITHDRAWING:
+            self._forget(generation)
+
+    def _commit(self, circuit: Circuit, generation: Generation, now_ns: int) -> None:
+        if now_ns > generation.lease_ends_ns:
+            self._fail(generation, now_ns, "the lease ran out before the decision was durable")
+            return
+        if circuit.state is CircuitState.STAGING:
+            circuit.apply(CircuitEvent.STAGED)
+        route = generation.route
+        routers = route.router_ids[:-1] if generation.seamless else route.router_ids
+        generation.waiting_for = set(routers)
+        self._enter(generation, Phase.COMMITTING, now_ns, self._timeouts.commit_ms)
+        # From the sink towards the source: demand goes up as grants come down.
+        for router_id in reversed(routers):
+            self._send(router_id, Commit(generation.txn_id))
+        if not routers:
+            self._switch(generation, now_ns)
+
+    def _switch(self, generation: Generation, now_ns: int) -> None:
+        sink_router_id = generation.route.sink_router_id
+        generation.waiting_for = {sink_router_id}
+        self._enter(generation, Phase.SWITCHING, now_ns, self._timeouts.commit_ms)
+        self._send(sink_router_id, Commit(generation.txn_id))
+
+    # Taking a generation away
+
+    def retire(self, generation: Generation, now_ns: int, *, drain: bool) -> None:
+        """Take a generation off its routers; with ``drain``, what is under way is delivered first."""
+        if generation.phase in (Phase.QUEUED, Phase.STAGING):
+            if generation.phase is Phase.STAGING:
+                for router_id in generation.route.router_ids:
+                    self._send(router_id, Abort(generation.txn_id))
+            self._reservations.release(generation.key)
+            self._forget(generation)
+        elif drain:
+            generation.waiting_for = set()
+            self._enter(generation, Phase.DRAINING, now_ns, self._timeouts.drain_ms)
+            txn_id = self._new_txn(generation)
+            self._send(generation.route.sink_router_id, Drain(txn_id, (generation.key,)))
+        else:
+            self.withdraw(generation, now_ns)
+
+    def withdraw(self, generation: Generation, now_ns: int) -> None:
+        """Remove from every router that may hold it; each frees its part by its answer, or by read-back."""
+        generation.waiting_for = set(self._reservations.routers_holding(generation.key))
+        self._enter(generation, Phase.WITHDRAWING, now_ns, self._timeouts.withdraw_ms)
+        generation.txn_id = self._new_txn(generation)
+        for router_id in generation.route.router_ids:
+            if router_id in generation.waiting_for:
+                self._send(router_id, Withdraw(generation.txn_id, (generation.key,)))
+        self._advance(generation, now_ns)
+
+    def _forget(self, generation: Generation) -> None:
+        key = generation.key
+        self._busy.pop(key, None)
+        self._deadlines.drop(key)
+        self._in_flight.discard(key)
+        for txn_id in generation.txn_ids:
+            self._by_txn.pop(txn_id, None)
+        self._circuits[key.circuit_id].generations.pop(key.generation, None)
+        self._outcomes.append(Gone(key))
+
+    def _fail(
+        self,
+        generation: Generation,
+        now_ns: int,
+        reason: str,
+        router_id: str = "",
+        permanent: bool = False,
+    ) -> None:
+        self._outcomes.append(Failed(generation.key, reason, router_id, permanent))
+        self.retire(generation, now_ns, drain=False)
+
+    def fail(self, generation: Generation, now_ns: int, reason: str) -> None:
+        """Give a generation up for a reason that the grid view gives; nothing is excluded."""
+        self._fail(generation, now_ns, reason)
+
+    # What routers say
+
+    def on_result(self, router_id: str, result: TransactionResult, now_ns: int) -> None:
+        generation = self._by_txn.get(result.txn_id)
+        if generation is None or result.operation is Operation.ABORT:
+            return
+        if router_id not in generation.route.router_ids:
+            return
+        if result.code is ResultCode.OK:
+            self._on_done(router_id, result.operation, generation, now_ns)
+        elif result.operation is Operation.WITHDRAW:
+            # Stays held; asked again at the deadline.
+            return
+        elif result.operation is Operation.DRAIN:
+            self.withdraw(generation, now_ns)
+        elif generation.phase not in (Phase.DRAINING, Phase.WITHDRAWING):
+            self._fail(
+                generation,
+                now_ns,
+                f"router {router_id} refused {result.operation.value}: {result.message}",
+                router_id,
+                result.code is ResultCode.INVALID_HOP,
+            )
+
+    def _on_done(
+        self, router_id: str, operation: Operation, generation: Generation, now_ns: int
+    ) -> None:
+        if (operation, generation.phase) not in _ANSWERS:
+            return
+        if operation is Operation.WITHDRAW:
+            self._free(router_id, generation)
+        self._answered(router_id, generation, now_ns)
+
+    def _answered(self, router_id: str, generation: Generation, now_ns: int) -> None:
+        if router_id in generation.waiting_for:
+            generation.waiting_for.discard(router_id)
+            self._advance(generation, now_ns)
+
+    def on_status(self, status: CircuitStatus, now_ns: int) -> None:
+        generation = self.find(status.key)
+        if generation is None:
+            return
+        if status.state is FlowState.DRAINED and generation.phase is Phase.DRAINING:
+            self.withdraw(generation, now_ns)
+        elif status.state is FlowState.ACTUATED:
+            self._on_actuated(generation, now_ns)
+        elif status.state is FlowState.STARVED and generation.phase is Phase.CARRYING:
+            self._outcomes.append(Starved(status.key))
+
+    def _on_actuated(self, generation: Generation, now_ns: int) -> None:
+        """Power at the sink proves every hop committed, whatever acknowledgement is still under way."""
+        if generation.phase in (Phase.COMMITTING, Phase.SWITCHING, Phase.COMMITTED):
+            circuit = self._circuits[generation.key.circuit_id]
+            circuit.mark("committed_after_ns", now_ns)
+            circuit.mark("actuated_after_ns", now_ns)
+            generation.phase = Phase.CARRYING
+            generation.waiting_for = set()
+            self._busy.pop(generation.key, None)
+            self._deadlines.drop(generation.key)
+            self._in_flight.discard(generation.key)
+        if generation.phase is Phase.CARRYING:
+            self._outcomes.append(Actuated(generation.key))
+
+    def on_disconnected(self, router_id: str, now_ns: int) -> None:
+        """A stage that waits for this router is given up; everything later waits for read-back."""
+        queued = [self.find(key) for _, _, key in self._queue]
+        for generation in [*self._busy.values(), *queued]:
+            if generation is None or generation.phase not in (Phase.QUEUED, Phase.STAGING):
+                continue
+            if router_id in generation.waiting_for:
+                reason = f"router {router_id} disconnected while staging"
+                self._fail(generation, now_ns, reason, router_id)
+
+    # Read-back
+
+    def confirm(self, router_id: str, generation: Generation, now_ns: int) -> None:
+        """The router's table holds this hop as it should."""
+        if generation.phase in (Phase.COMMITTING, Phase.SWITCHING):
+            self._answered(router_id, generation, now_ns)
+
+    def repair(self, router_id: str, generation: Generation) -> None:
+        """The router's table lacks this hop: program it again, by itself."""
+        txn_id = self._new_txn(generation)
+        hop = self._hops(generation)[router_id]
+        self._send(router_id, Stage(txn_id, self._timeouts.lease_ms, (hop,)))
+        self._send(router_id, Commit(txn_id))
+
+    def absent(self, router_id: str, generation: Generation, now_ns: int) -> None:
+        """The router's table does not hold this hop, and should not: its part is free."""
+        self._free(router_id, generation)
+        self._answered(router_id, generation, now_ns)
+
+    def _free(self, router_id: str, generation: Generation) -> None:
+        if router_id not in generation.freed:
+            generation.freed.add(router_id)
+            self._reservations.release_hop(generation.key, router_id)
+            self._outcomes.append(Freed(generation.key))
+
+    def remove(self, router_id: str, keys: tuple[CircuitGeneration, ...]) -> None:
+        """The router's table holds what it should not."""
+        txn_id = self._next_txn_id
+        self._next_txn_id += 1
+        self._send(router_id, Withdraw(txn_id, keys))
+
+    def resume(self, generation: Generation, now_ns: int) -> None:
+        """Take up a generation from the store: its outcome is unknown until its routers are read back."""
+        generation.waiting_for = set(generation.route.router_ids)
+        generation.waiting_for -= generation.freed
+        if generation.phase is Phase.WITHDRAWING:
+            generation.txn_id = self._new_txn(generation)
+            self._enter(generation, Phase.WITHDRAWING, now_ns, self._timeouts.withdraw_ms)
+            self._advance(generation, now_ns)
+
+    # Time
+
+    def on_timer(self, now_ns: int) -> None:
+        for generation in [self._busy[key] for key in self._deadlines.due(now_ns)]:
+            if generation.phase is Phase.DRAINING:
+                self.withdraw(generation, now_ns)
+            elif generation.phase is Phase.WITHDRAWING:
+                self._enter(generation, Phase.WITHDRAWING, now_ns, self._timeouts.withdraw_ms)
+                for router_id in generation.waiting_for:
+                    self._send(router_id, Withdraw(generation.txn_id, (generation.key,)))
+            else:
+                late = min(generation.waiting_for, default="")
+                reason = f"{generation.phase.value} took too long at {late or 'the sink'}"
+                self._fail(generation, now_ns, reason, late)
+
+    def _enter(self, generation: Generation, phase: Phase, now_ns: int, timeout_ms: int) -> None:
+        generation.phase = phase
+        generation.touched_ns = now_ns
+        generation.deadline_ns = now_ns + timeout_ms * MS
+        self._busy[generation.key] = generation
+        self._deadlines.set(generation.key, generation.deadline_ns)
+        if phase in IN_FLIGHT_PHASES:
+            self._in_flight.add(generation.key)
+        else:
+            self._in_flight.discard(generation.key)
+
+    def _hops(self, generation: Generation) -> dict[str, HopSnapshot]:
+        return hop_snapshots(generation.route, generation.key, generation.admission_seq)
+
+    def _new_txn(self, generation: Generation) -> int:
+        txn_id = self._next_txn_id
+        self._next_txn_id += 1
+        self._by_txn[txn_id] = generation
+        generation.txn_ids.append(txn_id)
+        return txn_id
+
+    def _send(self, router_id: str, message: Stage | Commit | Abort | Drain | Withdraw) -> None:
+        self._emit(Send(router_id, message))
+
+
+def new_generation(
+    circuit: Circuit, admission_seq: int, route: Route, view_version: int, *, seamless: bool
+) -> Generation:
+    """The next version of a circuit, with a number that none before it had, admitted on this grid view."""
+    circuit.last_generation += 1
+    key = CircuitGeneration(circuit.circuit_id, circuit.last_generation)
+    return Generation(key, admission_seq, route, seamless=seamless, view_version=view_version)

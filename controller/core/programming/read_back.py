@@ -1,0 +1,133 @@
+"""Reads routers' tables back, on every connect, periodically and when asked, and repairs what differs."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import count
+
+from controller.core.circuits.circuit import Circuit
+from controller.core.circuits.differences import Differences, compare
+from controller.core.effects import Effect, Send, TableRead
+from controller.core.messages import CircuitTable, ReadTable
+from controller.core.programming.agenda import Agenda
+from controller.core.programming.programming import Programmer
+
+# A new leader hears first from those whom the change has kept waiting.
+_SOON_NS = 50_000_000
+_EVERY_NS = 5_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """One question under way; ``asked``: somebody waits for the answer. ``dry_run``: nothing is repaired."""
+
+    router_id: str
+    sent_ns: int
+    asked: bool = False
+    dry_run: bool = False
+
+
+class ReadBack:
+    """Asks each router that is in step for its table, and hands what it finds to the programmer."""
+
+    def __init__(
+        self,
+        live: Mapping[int, Circuit],
+        programmer: Programmer,
+        emit: Callable[[Effect], None],
+        interval_ns: int,
+        first_read_id: int,
+    ) -> None:
+        self._live = live
+        self._programmer = programmer
+        self._emit = emit
+        self._interval_ns = interval_ns
+        self._read_ids = count(first_read_id)
+        self._under_way: dict[int, _Read] = {}
+        # Of each router that is in step: the newest read that nobody asked for, and when the next is due.
+        self._periodic: dict[str, int] = {}
+        self._next: Agenda[str] = Agenda()
+
+    def next_deadline_ns(self) -> int | None:
+        return self._next.next_ns()
+
+    def on_timer(self, now_ns: int) -> None:
+        for router_id in self._next.due(now_ns):
+            self.read(router_id, now_ns)
+
+    def read(self, router_id: str, now_ns: int) -> None:
+        """Ask now; an answer to an earlier question that nobody waits for no longer counts."""
+        self._under_way.pop(self._periodic.get(router_id, 0), None)
+        self._periodic[router_id] = self._send(_Read(router_id, now_ns))
+        self._next.set(router_id, now_ns + self._interval_ns)
+
+    def read_soon(self, router_ids: Iterable[str], now_ns: int) -> None:
+        """Ask one after another, in this order: tables that all come at once would keep from being answered whoever
+        asks for power meanwhile.
+        """
+        for number, router_id in enumerate(router_ids):
+            self._next.set(router_id, now_ns + _SOON_NS + number * _EVERY_NS)
+
+    def ask(self, router_id: str, now_ns: int, *, dry_run: bool) -> int:
+        """Read a router for somebody, who gets a TableRead with this id, or gives up by :meth:`abandon`."""
+        return self._send(_Read(router_id, now_ns, asked=True, dry_run=dry_run))
+
+    def abandon(self, read_ids: Iterable[int]) -> None:
+        """Nobody waits for these any more."""
+        for read_id in read_ids:
+            self._under_way.pop(read_id, None)
+
+    def _send(self, read: _Read) -> int:
+        read_id = next(self._read_ids)
+        self._under_way[read_id] = read
+        self._emit(Send(read.router_id, ReadTable(read_id)))
+        return read_id
+
+    def read_route(self, circuit: Circuit, now_ns: int) -> None:
+        """Power is missing and no line is known to be down: perhaps a router has lost its hop."""
+        newest = circuit.newest()
+        for router_id in newest.route.router_ids if newest else ():
+            if router_id in self._next:
+                self.read(router_id, now_ns)
+
+    def forget(self, router_id: str) -> None:
+        """The router is away; it is read when it is back."""
+        self._periodic.pop(router_id, None)
+        self._next.drop(router_id)
+        for read_id in [
+            key for key, each in self._under_way.items() if each.router_id == router_id
+        ]:
+            if self._under_way.pop(read_id).asked:
+                self._emit(TableRead(router_id, read_id, None))
+
+    def on_table(self, router_id: str, table: CircuitTable, now_ns: int) -> Differences | None:
+        """Compare with what the router should run, and repair what differs where that is wanted.
+
+        None for an answer that nobody waits for.
+        """
+        read = self._under_way.get(table.read_id)
+        if read is None or read.router_id != router_id:
+            return None
+        del self._under_way[table.read_id]
+        ids = sorted(self._programmer.circuit_ids_at(router_id))
+        circuits = [self._live[each] for each in ids if each in self._live]
+        found = compare(router_id, circuits, table, read.sent_ns)
+        if read.asked:
+            self._emit(TableRead(router_id, table.read_id, found))
+        if not read.dry_run:
+            self._repair(router_id, found, now_ns)
+        return found
+
+    def _repair(self, router_id: str, found: Differences, now_ns: int) -> None:
+        for generation in found.confirmed:
+            self._programmer.confirm(router_id, generation, now_ns)
+        for generation in found.absent:
+            self._programmer.absent(router_id, generation, now_ns)
+        for generation in found.missing:
+            self._programmer.repair(router_id, generation)
+        for generation in found.different:
+            reason = f"router {router_id} runs another route for it"
+            self._programmer.fail(generation, now_ns, reason)
+        for generation in found.lingering:
+            self._programmer.withdraw(generation, now_ns)
+        if found.excess:
+            self._programmer.remove(router_id, tuple(found.excess))

@@ -1,0 +1,323 @@
+"""Keeps promises over changes of the network: decides which circuits must move, and finds them a way."""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+
+from controller.core.admission.admission import Admission
+from controller.core.circuits.circuit import (
+    Circuit,
+    CircuitEvent,
+    CircuitState,
+    Generation,
+    Phase,
+)
+from controller.core.circuits.reservations import Reservations, load, source
+from controller.core.circuits.route import Route
+from controller.core.effects import CircuitChanged, Effect
+from controller.core.network.lsdb import LinkState
+from controller.core.network.view import GridView, RouterView, change_of
+from controller.core.programming.programming import Programmer, new_generation
+
+# A circuit that no router takes this often in a row waits before it is tried again.
+MOST_ATTEMPTS = 5
+# Of those that a change concerns, until others have their turn.
+MOST_AT_ONCE = 16
+RETRY_SOON_NS = 10_000_000
+# For each circuit that waits, from one search for all of them to the next: it leaves time for everything else.
+RETRY_SPACING_NS = 5_000_000
+RETRY_LATER_NS = 1_000_000_000
+_PATH_DOWN = "its path is down"
+
+
+class Mover:
+    """Starts, moves and restarts generations of live circuits.
+
+    ``persist`` writes a circuit and the decision just made for it.
+    """
+
+    def __init__(
+        self,
+        circuits: Mapping[int, Circuit],
+        reservations: Reservations,
+        admission: Admission,
+        programmer: Programmer,
+        next_admission_seq: Callable[[], int],
+        persist: Callable[[Circuit], None],
+        emit: Callable[[Effect], None],
+    ) -> None:
+        self._circuits = circuits
+        self._reservations = reservations
+        self._admission = admission
+        self._programmer = programmer
+        self._next_admission_seq = next_admission_seq
+        self._persist = persist
+        self._emit = emit
+        self._retry_at_ns: int | None = None
+        self._searched_ns = 0
+        # Circuits that wait, and some that did; and those that stayed on a route which no longer fits.
+        self._waiting = {key for key, each in circuits.items() if _waits(each)}
+        self._unfit: set[int] = set()
+        # Circuits that a change concerns and that are still to be looked at, in this order.
+        self._leaving: deque[int] = deque()
+        self._readmitting: deque[int] = deque()
+        self._go_on_ns: int | None = None
+
+    def next_deadline_ns(self) -> int | None:
+        due = [each for each in (self._retry_at_ns, self._go_on_ns) if each is not None]
+        return min(due, default=None)
+
+    # Starting
+
+    def begin(self, circuit: Circuit, route: Route, *, seamless: bool) -> None:
+        """Reserve the next generation, at the tail of every link, and program it."""
+        seq, version = self._next_admission_seq(), self._admission.view.version
+        generation = new_generation(circuit, seq, route, version, seamless=seamless)
+        self._reservations.reserve(generation.key, route)
+        self.launch(circuit, generation)
+
+    def launch(self, circuit: Circuit, generation: Generation) -> None:
+        """Program a generation that is reserved already."""
+        self._programmer.start(generation)
+        self._persist(circuit)
+
+    def find_route(self, circuit: Circuit, power_w: float) -> Route | None:
+        """The present source first: what others were promised from theirs stays as it was packed."""
+        newest = circuit.newest() or max(
+            circuit.generations.values(), key=lambda each: each.key.generation, default=None
+        )
+        candidates = [circuit.source_ids]
+        if newest is not None:
+            candidates.insert(0, (newest.route.source_id,))
+        if circuit.sink_id not in self._admission.view.loads:
+            return None
+        for source_ids in candidates:
+            route = self._admission.route(
+                circuit.sink_id,
+                power_w,
+                source_ids,
+                circuit.constraints,
+                circuit_id=circuit.circuit_id,
+                excluded_ids=circuit.excluded_ids,
+            )
+            if route is not None:
+                return route
+        return None
+
+    # Moving
+
+    def on_view(self, before: GridView, now_ns: int) -> None:
+        """Move what the change broke at once; admit again what it made differ; then try what waits."""
+        concerned = {*self._leaving, *self._readmitting, *self._affected(before)}
+        circuits = sorted(
+            (self._circuits[each] for each in concerned if each in self._circuits), key=urgency
+        )
+        self._leaving.clear()
+        for circuit in circuits:
+            if self._is_down(circuit):
+                self._leaving.append(circuit.circuit_id)
+        # The least urgent first: where something can carry less than before, it is they who must go.
+        self._readmitting = deque(each.circuit_id for each in reversed(circuits))
+        self._go_on_moving(now_ns)
+        for circuit_id in self._leaving:
+            if (left := self._circuits.get(circuit_id)) and left.state is CircuitState.ACTIVE:
+                left.apply(CircuitEvent.STARVED, _PATH_DOWN)
+                self._emit(CircuitChanged(circuit_id))
+
+    def _go_on_moving(self, now_ns: int) -> None:
+        """Some of those that a change concerns: the first to move must not wait until the last is decided."""
+        left = MOST_AT_ONCE
+        while self._leaving and left:
+            circuit = self._circuits.get(self._leaving.popleft())
+            if circuit is not None and (newest := circuit.newest()) and self._is_down(circuit):
+                self._leave(circuit, newest, now_ns)
+                left -= 1
+        while self._readmitting and not self._leaving and left:
+            circuit = self._circuits.get(self._readmitting.popleft())
+            if circuit is not None and (newest := circuit.newest()) and self.outdated(newest.route):
+                self._readmit(circuit, newest, now_ns)
+                self._unfit.add(circuit.circuit_id)
+                left -= 1
+        self._go_on_ns = now_ns if self._leaving or self._readmitting else None
+        if self._go_on_ns is None:
+            self.retry_soon(now_ns)
+
+    def _is_down(self, circuit: Circuit) -> bool:
+        newest = circuit.newest()
+        return newest is not None and self.path_down(newest.route)
+
+    def _leave(self, circuit: Circuit, newest: Generation, now_ns: int) -> None:
+        if newest.phase is Phase.CARRYING:
+            self.move(circuit, _PATH_DOWN, now_ns)
+        else:
+            # Its Failed outcome leads to the move.
+            self._programmer.fail(newest, now_ns, _PATH_DOWN)
+
+    def _readmit(self, circuit: Circuit, newest: Generation, now_ns: int) -> None:
+        reason = "what it was admitted with has changed"
+        if newest.phase is Phase.CARRYING:
+            self.move(circuit, reason, now_ns)
+        elif newest.phase in (Phase.QUEUED, Phase.STAGING):
+            self._programmer.fail(newest, now_ns, reason)
+        # What is being committed is looked at again once it delivers.
+
+    def _affected(self, before: GridView) -> set[int]:
+        """Ids of circuits on something that has changed; and those that could not leave what did not fit any more."""
+        view = self._admission.view
+        change = change_of(before, view)
+        held = self._reservations
+        ids = held.circuits_over(change.links)
+        ids |= held.circuits_with(map(source, change.sources))
+        ids |= held.circuits_with(map(load, change.loads))
+        # Whether a router takes new circuits is nothing to those that run over it.
+        routers = [
+            each
+            for each in change.routers
+            if _fixed(before.routers.get(each)) != _fixed(view.routers.get(each))
+        ]
+        ids |= {key.circuit_id for key in held.held_at(routers)}
+        if change.routers or change.sources or change.loads:
+            ids |= self._unfit
+            self._unfit = set()
+        return {key for key in ids if key in self._circuits and _stands(self._circuits[key])}
+
+    def path_down(self, route: Route) -> bool:
+        """Whether there is news that the route cannot carry power; a router that is silent is no news."""
+        view = self._admission.view
+        for link in route.links:
+            known = view.links.get(link.link_id)
+            if known is not None and known.state is LinkState.DOWN:
+                return True
+            ends_known = {link.from_router_id, link.to_router_id} <= view.routers.keys()
+            if known is None and ends_known:
+                return True
+        return self._gone(route.source_id, route.router_ids[0], view.sources) or self._gone(
+            route.sink_id, route.router_ids[-1], view.loads
+        )
+
+    def _gone(self, id_: str, router_id: str, at: Mapping[str, tuple[str, object]]) -> bool:
+        router = self._admission.view.routers.get(router_id)
+        return router is not None and at.get(id_, ("",))[0] != router_id
+
+    def outdated(self, route: Route) -> bool:
+        """Whether a route was admitted with other losses, or for limits that have been lowered since."""
+        return self._other_physics(route) or self._admission.overloaded(route)
+
+    def _other_physics(self, route: Route) -> bool:
+        view = self._admission.view
+        for link in route.links:
+            known = view.links.get(link.link_id)
+            if known is not None and (known.resistance_ohm, known.voltage_v) != (
+                link.resistance_ohm,
+                link.voltage_v,
+            ):
+                return True
+        return any(
+            router_id in view.routers and view.routers[router_id].efficiency != efficiency
+            for router_id, efficiency in zip(route.router_ids, route.efficiency, strict=True)
+        )
+
+    def move(self, circuit: Circuit, reason: str, now_ns: int) -> None:
+        """Make the next generation, beside the old one where that still carries power."""
+        carrying = circuit.carrying()
+        alive = carrying is not None and self.can_stay(carrying.route)
+        route = None
+        if circuit.attempts < MOST_ATTEMPTS:
+            route = self.find_route(circuit, circuit.power_w)
+        if route is not None:
+            circuit.apply(CircuitEvent.MOVING, reason)
+            self.begin(circuit, route, seamless=alive)
+        elif alive and carrying is not None:
+            self._revert(circuit, carrying, reason)
+        else:
+            if circuit.attempts:
+                # Routers would not take it: each time in a row it waits twice as long.
+                delay_ns = min(RETRY_SOON_NS << circuit.setbacks, RETRY_LATER_NS)
+                circuit.retry_after_ns = now_ns + delay_ns
+                circuit.setbacks += 1
+            self._wait(circuit, reason, now_ns)
+
+    def can_stay(self, route: Route) -> bool:
+        """Whether a route that carries power may go on: up, and nothing on it beyond a lowered limit."""
+        return not self.path_down(route) and not self._admission.overloaded(route)
+
+    def _revert(self, circuit: Circuit, carrying: Generation, reason: str) -> None:
+        circuit.attempts = 0
+        circuit.excluded_ids.clear()
+        circuit.power_w = carrying.route.power_w
+        if circuit.state in (CircuitState.REROUTING, CircuitState.COMMITTING):
+            circuit.apply(CircuitEvent.REVERTED, f"a move was given up: {reason}")
+        self._persist(circuit)
+
+    def _wait(self, circuit: Circuit, reason: str, now_ns: int) -> None:
+        """Nothing fits while the old path is held: let go of it, and try again once it is free."""
+        for generation in list(circuit.generations.values()):
+            if generation.phase is not Phase.WITHDRAWING:
+                self._programmer.retire(generation, now_ns, drain=False)
+        if circuit.state is not CircuitState.WAITING:
+            circuit.apply(CircuitEvent.NO_PATH, f"no path now: {reason}")
+            self._persist(circuit)
+        self._waiting.add(circuit.circuit_id)
+        self.retry_soon(now_ns)
+
+    # Waiting
+
+    def retry_soon(self, now_ns: int) -> None:
+        """Something became free, or came back; changes that come together are answered once."""
+        waiting = len(self._those_that_wait())
+        if waiting:
+            due_ns = max(now_ns + RETRY_SOON_NS, self._searched_ns + waiting * RETRY_SPACING_NS)
+            self._retry_at_ns = min(self._retry_at_ns or due_ns, due_ns)
+
+    def _those_that_wait(self) -> list[Circuit]:
+        found = [self._circuits[each] for each in self._waiting if each in self._circuits]
+        waiting = [each for each in found if _waits(each)]
+        self._waiting = {each.circuit_id for each in waiting}
+        return waiting
+
+    def on_timer(self, now_ns: int) -> None:
+        """Go on with what a change concerns; try the circuits that wait, most urgent first."""
+        if self._go_on_ns is not None:
+            self._go_on_moving(now_ns)
+        if self._retry_at_ns is None or now_ns < self._retry_at_ns:
+            return
+        waiting = self._those_that_wait()
+        self._searched_ns = now_ns
+        again_ns = []
+        for circuit in sorted(waiting, key=urgency):
+            if now_ns < circuit.retry_after_ns:
+                again_ns.append(circuit.retry_after_ns)
+                continue
+            circuit.attempts = 0
+            circuit.excluded_ids.clear()
+            route = self.find_route(circuit, circuit.power_w)
+            if route is not None:
+                circuit.apply(CircuitEvent.MOVING, "a path is free again")
+                self.begin(circuit, route, seamless=False)
+            else:
+                again_ns.append(now_ns + RETRY_LATER_NS)
+        self._retry_at_ns = min(again_ns, default=None)
+
+    def retire_older(self, circuit: Circuit, newest: Generation, now_ns: int) -> None:
+        """The newest delivers: drain what came before it, or withdraw it where its path is down."""
+        for older in list(circuit.generations.values()):
+            retiring = older.phase in (Phase.DRAINING, Phase.WITHDRAWING)
+            if older.key.generation < newest.key.generation and not retiring:
+                self._programmer.retire(older, now_ns, drain=not self.path_down(older.route))
+
+
+def urgency(circuit: Circuit) -> tuple[int, int]:
+    """Higher priority first, then the older promise."""
+    return (-circuit.priority, circuit.circuit_id)
+
+
+def _stands(circuit: Circuit) -> bool:
+    return circuit.admin_up and not circuit.state.ended
+
+
+def _waits(circuit: Circuit) -> bool:
+    return circuit.state is CircuitState.WAITING
+
+
+def _fixed(router: RouterView | None) -> float | None:
+    """What of a router a circuit was admitted with."""
+    return router.efficiency if router else None

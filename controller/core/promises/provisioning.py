@@ -1,0 +1,218 @@
+"""Carries out what clients ask: circuits for requests, other powers for circuits, releases."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+
+from controller.core.admission.admission import Admission
+from controller.core.admission.batch import is_plain, route_batch
+from controller.core.book.book import CircuitBook
+from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState, Phase
+from controller.core.circuits.request import PowerRequest, check_power, check_request
+from controller.core.circuits.reservations import Reservations
+from controller.core.circuits.route import Route
+from controller.core.errors import Refusal, RefusalCode
+from controller.core.programming.programming import Programmer, new_generation
+from controller.core.promises.mover import Mover
+from digitalgrid.model import CircuitGeneration
+
+
+class Provisioner:
+    """Makes, changes and ends circuits. Until ``known_by_ns`` routers are still coming back to a new daemon:
+    what it does not know may exist.
+    """
+
+    def __init__(
+        self,
+        book: CircuitBook,
+        reservations: Reservations,
+        admission: Admission,
+        mover: Mover,
+        programmer: Programmer,
+        known_by_ns: int,
+    ) -> None:
+        self._book = book
+        self._reservations = reservations
+        self._admission = admission
+        self._mover = mover
+        self._programmer = programmer
+        self._known_by_ns = known_by_ns
+
+    def check(self, request: PowerRequest, now_ns: int) -> None:
+        """Raise Refusal for what no state of the network could make right."""
+        with self.excused_while_starting(now_ns):
+            check_request(request, self._admission.view)
+
+    def is_starting(self, now_ns: int) -> bool:
+        return now_ns < self._known_by_ns
+
+    @contextmanager
+    def excused_while_starting(self, now_ns: int) -> Iterator[None]:
+        """What is not found may yet come while routers are connecting."""
+        try:
+            yield
+        except Refusal as refusal:
+            if refusal.code is RefusalCode.NOT_FOUND and self.is_starting(now_ns):
+                raise starting(f"{refusal}; ", refusal) from refusal
+            raise
+
+    def request(self, request: PowerRequest, now_ns: int) -> list[Circuit]:
+        """Admit a request; raises Refusal with nothing reserved. A retry gets the circuits that it made."""
+        known = self._book.of_request(request)
+        if known is not None:
+            return known
+        self.check(request, now_ns)
+        admitted = self._admission.admit(request, self.draw_key)
+        with self._book.together():
+            return [self.launch(request, key, route, now_ns) for key, route in admitted]
+
+    def request_batch(
+        self, wanted: Sequence[PowerRequest], now_ns: int
+    ) -> list[list[Circuit] | Refusal]:
+        """Each as by :meth:`request`, in order; those that are plain and come together, in one compiled call."""
+        decisions: list[list[Circuit] | Refusal] = []
+        plain: dict[str, PowerRequest] = {}
+        for request in wanted:
+            if request.request_id not in plain and self._is_new_and_plain(request, now_ns):
+                plain[request.request_id] = request
+                continue
+            decisions += self._admit_plain([*plain.values()], now_ns)
+            plain = {}
+            try:
+                decisions.append(self.request(request, now_ns))
+            except Refusal as refusal:
+                decisions.append(refusal)
+        return decisions + self._admit_plain([*plain.values()], now_ns)
+
+    def _is_new_and_plain(self, request: PowerRequest, now_ns: int) -> bool:
+        if not is_plain(request) or self._book.of_request_id(request.request_id):
+            return False
+        try:
+            self.check(request, now_ns)
+        except Refusal:
+            return False
+        return True
+
+    def _admit_plain(
+        self, wanted: Sequence[PowerRequest], now_ns: int
+    ) -> list[list[Circuit] | Refusal]:
+        if not wanted:
+            return []
+        decisions: list[list[Circuit] | Refusal] = []
+        refused: list[int] = []
+        for request, route in zip(
+            wanted, route_batch(self._admission, self._reservations, wanted), strict=True
+        ):
+            if route is None:
+                refused.append(len(decisions))
+                decisions.append([])
+                continue
+            key = self.draw_key()
+            self._reservations.reserve(key, route)
+            decisions.append([self.launch(request, key, route, now_ns)])
+        # Only now does the reservations stand for what the others got.
+        for index in refused:
+            decisions[index] = self._admission.explain(wanted[index])
+        return decisions
+
+    def compute(self, request: PowerRequest, now_ns: int) -> list[Route]:
+        """The routes that :meth:`request` would reserve now."""
+        self.check(request, now_ns)
+        keys = (CircuitGeneration(-number, 1) for number in count(1))
+        admitted = self._admission.admit(request, lambda: next(keys))
+        self.give_back([key for key, _ in admitted])
+        return [route for _, route in admitted]
+
+    def draw_key(self) -> CircuitGeneration:
+        """A name for a circuit that is about to be reserved."""
+        return CircuitGeneration(self._book.next_circuit_id(), 1)
+
+    def give_back(self, keys: Sequence[CircuitGeneration]) -> None:
+        """Release what was reserved for circuits that are not made after all."""
+        for key in keys:
+            self._reservations.release(key)
+
+    def launch(
+        self, request: PowerRequest, key: CircuitGeneration, route: Route, now_ns: int
+    ) -> Circuit:
+        """Make the circuit of a route that is reserved, and program it."""
+        circuit = Circuit(
+            circuit_id=key.circuit_id,
+            request_id=request.request_id,
+            sink_id=request.sink_id,
+            source_ids=request.source_ids,
+            constraints=request.constraints,
+            power_w=route.power_w,
+            priority=self._admission.view.loads[request.sink_id][1].priority,
+            requested_at_ns=now_ns,
+        )
+        self._book.add(circuit, request)
+        seq = self._book.next_admission_seq()
+        version = self._admission.view.version
+        generation = new_generation(circuit, seq, route, version, seamless=False)
+        circuit.apply(CircuitEvent.ADMITTED)
+        self._mover.launch(circuit, generation)
+        return circuit
+
+    def change(self, circuit_id: int, power_w: float, now_ns: int) -> Circuit:
+        """Ask for another power: a new generation, made before the old one is broken."""
+        check_power(power_w, "power_w")
+        circuit = self._book.get_live(circuit_id)
+        carrying = circuit.newest()
+        if circuit.power_w == power_w:
+            return circuit
+        if circuit.state is CircuitState.WAITING:
+            self._admission.check_load_limit(circuit, power_w)
+            circuit.power_w = power_w
+            self._book.persist(circuit)
+            self._mover.retry_soon(now_ns)
+            return circuit
+        if carrying is None or carrying.phase is not Phase.CARRYING:
+            raise Refusal(
+                RefusalCode.ABORTED,
+                "CIRCUIT_IN_TRANSITION",
+                f"circuit {circuit_id} is {circuit.state.value}; try again once it is active",
+                metadata={"circuit_id": str(circuit_id)},
+            )
+        route = self._mover.find_route(circuit, power_w)
+        if route is None:
+            raise self._admission.explain_change(circuit, power_w)
+        circuit.power_w = power_w
+        circuit.apply(CircuitEvent.MOVING, "its power is being changed")
+        self._mover.begin(circuit, route, seamless=True)
+        return circuit
+
+    def release(self, circuit_id: int, now_ns: int) -> Circuit:
+        """Take a circuit down; a second release of the same circuit changes nothing."""
+        circuit = self._book.get(circuit_id)
+        if circuit.admin_up and not circuit.state.ended:
+            circuit.admin_up = False
+            circuit.apply(CircuitEvent.RELEASED, "released")
+            self._book.persist(circuit)
+            self.take_down(circuit, now_ns)
+        return circuit
+
+    def take_down(self, circuit: Circuit, now_ns: int) -> None:
+        """Drain and withdraw all that routers hold of a circuit."""
+        for generation in list(circuit.generations.values()):
+            if generation.phase not in (Phase.DRAINING, Phase.WITHDRAWING):
+                drain = not self._mover.path_down(generation.route)
+                self._programmer.retire(generation, now_ns, drain=drain)
+        self.finish_if_gone(circuit)
+
+    def finish_if_gone(self, circuit: Circuit) -> None:
+        """A released circuit has ended once no router holds anything of it."""
+        if circuit.state is CircuitState.WITHDRAWING and not circuit.generations:
+            circuit.apply(CircuitEvent.WITHDRAWN, circuit.reason)
+            self._book.persist(circuit)
+
+
+def starting(why: str = "", refusal: Refusal | None = None) -> Refusal:
+    """Routers are still coming back to a daemon that has just started."""
+    return Refusal(
+        RefusalCode.UNAVAILABLE,
+        "STARTING",
+        f"{why}routers are still connecting, so try again in a moment",
+        field=refusal.field if refusal else "",
+        metadata=refusal.metadata if refusal else None,
+    )

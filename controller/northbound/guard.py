@@ -1,0 +1,140 @@
+"""Guard of every northbound call: identity, load limits, decoding, and the status of whatever is raised.
+
+Every handler of the server is wrapped by an interceptor, so that services just raise.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import grpc
+from grpc_status import rpc_status
+
+from controller.core.errors import Refusal, RefusalCode, invalid
+from controller.northbound.errors import status_of
+from controller.northbound.load_gate import LoadGate
+from controller.rpc.decoding import MalformedMessage, check_decoded, decoded
+from controller.runtime.asker import ASKER
+from controller.runtime.durability import StoreFailed
+
+_log = logging.getLogger(__name__)
+
+# Health checking and reflection, served beside our own services, answer for themselves.
+_OURS = "/digitalgrid."
+_CLIENT_KEY = "digitalgrid-client"
+_LONGEST_NAME = 128
+_NO_LEADER = "NO_LEADER"
+_NOT_HERE = (_NO_LEADER, "NOT_LEADER")
+# How long a call waits for an election that goes on, in seconds: sooner than its client could ask again.
+_ELECTION_S = 0.5
+
+Handler = Callable[[Any, grpc.aio.ServicerContext], Any]
+Wait = Callable[[float], Awaitable[None]]
+
+
+def _check_request(request: Any) -> None:
+    """A call whose bytes make no sense is refused like any other."""
+    try:
+        check_decoded(request)
+    except MalformedMessage as error:
+        raise invalid("", "MALFORMED_MESSAGE", str(error)) from error
+
+
+@asynccontextmanager
+async def _answering(context: grpc.aio.ServicerContext, method: str) -> AsyncIterator[None]:
+    """Ends the call with the status of whatever is raised."""
+    ASKER.set(_who_asks(context))
+    try:
+        yield
+    except grpc.aio.AbortError:
+        raise
+    except Refusal as refusal:
+        # Who does not know yet who leads asks again and again.
+        level = logging.DEBUG if refusal.reason in _NOT_HERE else logging.INFO
+        _log.log(level, "%s refused: %s: %s", method, refusal.reason, refusal)
+        await _refuse(context, refusal)
+    except StoreFailed as error:
+        await _refuse(context, _undecided(error))
+    except Exception:  # noqa: BLE001 - the last resort of every call
+        _log.exception("%s failed", method)
+        message = "a fault of the controller; its log says more"
+        await context.abort(grpc.StatusCode.INTERNAL, message)
+
+
+async def _refuse(context: grpc.aio.ServicerContext, refusal: Refusal) -> None:
+    status = rpc_status.to_status(status_of(refusal))
+    await context.abort(status.code, status.details, status.trailing_metadata)
+
+
+def _undecided(error: StoreFailed) -> Refusal:
+    message = f"whether this is durable is not known: {error}; repeat the call unchanged"
+    return Refusal(RefusalCode.UNAVAILABLE, "OUTCOME_UNKNOWN", message)
+
+
+def _who_asks(context: grpc.aio.ServicerContext) -> str:
+    """As the client names itself, and its address."""
+    named = [value for key, value in context.invocation_metadata() if key == _CLIENT_KEY]
+    peer = context.peer()
+    return f"{named[0][:_LONGEST_NAME]} ({peer})" if named else peer
+
+
+def _guarded_call(handler: Handler, method: str, gate: LoadGate, somebody_leads: Wait) -> Handler:
+    async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
+        async with _answering(context, method):
+            with gate.call():
+                _check_request(request)
+                try:
+                    return await handler(request, context)
+                except Refusal as refusal:
+                    if refusal.reason != _NO_LEADER:
+                        raise
+                # Nothing was decided, and an election takes a moment: sooner than the client could ask again.
+                await somebody_leads(_ELECTION_S)
+                return await handler(request, context)
+
+    return call
+
+
+def _guarded_stream(handler: Handler, method: str, gate: LoadGate) -> Handler:
+    async def stream(request: Any, context: grpc.aio.ServicerContext) -> None:
+        async with _answering(context, method):
+            with gate.watch():
+                _check_request(request)
+                async with aclosing(handler(request, context)) as responses:
+                    async for response in responses:
+                        await context.write(response)
+
+    return stream
+
+
+class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+    """Turns what handlers raise into statuses; what is not foreseen is logged and answered INTERNAL."""
+
+    def __init__(self, somebody_leads: Wait) -> None:
+        self._gate = LoadGate()
+        self._somebody_leads = somebody_leads
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
+        call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler:
+        handler = await continuation(call_details)
+        if handler is None or not call_details.method.startswith(_OURS):
+            return handler
+        if handler.unary_unary:
+            return grpc.unary_unary_rpc_method_handler(
+                _guarded_call(
+                    handler.unary_unary, call_details.method, self._gate, self._somebody_leads
+                ),
+                decoded(handler.request_deserializer),
+                handler.response_serializer,
+            )
+        if handler.unary_stream:
+            return grpc.unary_stream_rpc_method_handler(
+                _guarded_stream(handler.unary_stream, call_details.method, self._gate),
+                decoded(handler.request_deserializer),
+                handler.response_serializer,
+            )
+        return handler

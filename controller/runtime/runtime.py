@@ -1,0 +1,397 @@
+"""Owns the core: its only caller and only writer, in one asyncio loop. Carries its effects out.
+
+Whether it leads or stands by, routers are heard. Clients' changes are for the leader.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
+from controller.core.book.audit import CONTROLLER
+from controller.core.circuits.records import StateChange, StoredState
+from controller.core.controller import Controller, CoreSettings
+from controller.core.effects import (
+    CircuitChanged,
+    Effect,
+    Persist,
+    Send,
+    TableRead,
+    TopologyChanged,
+)
+from controller.core.errors import Refusal, RefusalCode
+from controller.core.grid import Grid
+from controller.core.messages import ToRouter
+from controller.core.network.network import Network
+from controller.core.replica import Replica
+from controller.runtime.asker import ASKER
+from controller.runtime.durability import Decided, Durability, StoreFailed
+from controller.runtime.garbage_collector import freeze_term
+from controller.store.protocol import Leader, LeadershipLost, Store, StoreError
+from controller.store.records_codec import garbage_collection_paused
+from digitalgrid.model import NO_ELECTION_ID, ElectionId
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+G = TypeVar("G", bound=Grid)
+
+
+# Changes that wait for the store; then it is slower than those who ask, and they are told.
+MOST_UNWRITTEN = 4096
+# Effects that wait for the end of a turn: who must move at once does not wait for all else that a cut line brings.
+MOST_PENDING = 64
+
+
+class Runtime:
+    """Events go in through :meth:`handle` and :meth:`tell`, from the loop's own thread.
+
+    A failure of the store, or an exception of the core that is no Refusal, ends the daemon by way of
+    :attr:`failure`: the routers run on, and a restarted daemon knows exactly what is durable. Who loses the lead to
+    another goes on as a standby.
+    """
+
+    def __init__(
+        self,
+        settings: CoreSettings,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
+        calendar_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._settings = settings
+        self._clock_ns = clock_ns
+        self._calendar_ns = calendar_ns
+        self._store: Store | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed_ns = 0
+        self._arming = False
+        self._in_turn = False
+        self._closed = False
+        self._durability = Durability()
+        self._routers: dict[str, Callable[[ToRouter], None]] = {}
+        self._warm = False
+        self.circuit_listeners: set[Callable[[int], None]] = set()
+        self.topology_listeners: set[Callable[[], None]] = set()
+        self.table_listeners: set[Callable[[TableRead], None]] = set()
+        # The core is another one from now on: who looks at it must look anew.
+        self.role_listeners: set[Callable[[], None]] = set()
+        self.failure: asyncio.Future[Exception] = self._loop.create_future()
+        # Who leads, where another does.
+        self.leader: Leader | None = None
+        self._led = asyncio.Event()
+        self._left = False
+        self.core: Grid = Replica(Network(settings.lsa_max_age_ns), clock_ns())
+
+    # Roles
+
+    @property
+    def leads(self) -> bool:
+        return isinstance(self.core, Controller)
+
+    @property
+    def election_id(self) -> ElectionId:
+        """That of the term, zero for a standby."""
+        return self._store.election_id if self._store is not None and self.leads else NO_ELECTION_ID
+
+    @property
+    def grid(self) -> Grid:
+        """For reads, by whoever knows the state; Refusal until it does."""
+        if not self._warm:
+            raise _unavailable("STARTING", "this controller does not know the state yet")
+        return self.core
+
+    @property
+    def controller(self) -> Controller:
+        """For whoever decides; Refusal where another leads, which says who does."""
+        if not isinstance(self.core, Controller):
+            raise self._not_leading()
+        return self.core
+
+    def lead(self, store: Store) -> None:
+        """Take the store over for a term, and the network as it is known."""
+        with garbage_collection_paused():
+            stored = store.load()
+            self._store = store
+            self.set_leader(None)
+            self._durability.begin_term()
+            followed = self.core.book if self._warm else None
+            self.core = Controller(
+                stored,
+                self._settings,
+                self._clock_ns(),
+                self.core.network,
+                self._calendar_ns(),
+                followed,
+            )
+            freeze_term()
+        self._warm = True
+        store.start(
+            partial(self._from_thread, self._on_durable, store),
+            partial(self._from_thread, self._on_store_failure, store),
+        )
+        self._role_changed()
+        self._pump()
+        promised, remembered = len(self.core.book.live), len(self.core.book.circuits)
+        _log.info(
+            "leading, election id %d.%d: %d circuits stand, %d that have ended are remembered",
+            *store.election_id,
+            promised,
+            remembered - promised,
+        )
+
+    def follow(self, stored: StoredState) -> None:
+        """Another leads, or nobody: this is what is durable."""
+        if not isinstance(self.core, Replica):
+            raise RuntimeError("who leads decides what is durable, and does not follow")
+        self.core.on_state(stored)
+        self._warm = True
+        self._role_changed()
+        self._pump()
+
+    def set_leader(self, leader: Leader | None) -> None:
+        """Another leads, or nobody."""
+        self.leader = leader
+        self._note_who_leads()
+
+    def _note_who_leads(self) -> None:
+        if self.leads or self.leader is not None or self._left:
+            self._led.set()
+        else:
+            self._led.clear()
+
+    async def somebody_leads(self, within_s: float) -> None:
+        """Return once it is known who leads, or will not be known here any more, or when it takes too long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._led.wait()
+
+    def apply(self, change: StateChange) -> None:
+        """The leader has made this durable."""
+        if isinstance(self.core, Replica):
+            self.core.on_change(change)
+            self._pump()
+
+    async def resign(self, let_go: Callable[[], None]) -> None:
+        """Decide nothing more; ``let_go`` makes durable what was decided, and lets go of the store and the lead.
+
+        Who asks meanwhile waits to be told who leads next.
+        """
+        store = self._store
+        if store is not None:
+            self._pump()
+            self._stand_by()
+        await self._loop.run_in_executor(None, let_go)
+        if store is not None:
+            # The last tickets were reported before the store was closed, and are in the loop's queue.
+            self._loop.call_soon(self._end_term, store, "the lead was handed over")
+        self._left = True
+        self._note_who_leads()
+
+    def _stand_by(self) -> None:
+        self.core = Replica(self.core.network, self._clock_ns())
+        self._warm = False
+        self._role_changed()
+
+    def _end_term(self, store: Store, reason: str) -> None:
+        """Who waits for something to become durable will not hear of it any more."""
+        if store is self._store:
+            self._store = None
+            self._durability.give_up(reason)
+
+    def _role_changed(self) -> None:
+        self._note_who_leads()
+        for listener in tuple(self.role_listeners):
+            listener()
+
+    def _not_leading(self) -> Refusal:
+        if self.leader is None and self._left:
+            return _unavailable("LEAVING", "this controller is about to stop, ask another")
+        if self.leader is None:
+            return _unavailable("NO_LEADER", "no controller leads just now")
+        return Refusal(
+            RefusalCode.FAILED_PRECONDITION,
+            "NOT_LEADER",
+            f"controller {self.leader.name!r} leads; ask it at {self.leader.northbound}",
+            metadata={"leader": self.leader.name, "leader_address": self.leader.northbound},
+        )
+
+    def may_act(self) -> bool:
+        """Whether this controller leads, and nobody else can yet: asked before each word to a router."""
+        return self._store is not None and self.leads and self._store.may_act()
+
+    # Events
+
+    def handle(self, event: Callable[[Controller, int], T]) -> T:
+        """Let the leading core take a client's event, at the present time, and carry out what follows.
+
+        Of an event that failed half-way nothing is carried out: what is durable is whole. A Refusal is noted.
+        """
+        controller = self.controller
+        if self._durability.unwritten > MOST_UNWRITTEN:
+            raise Refusal(
+                RefusalCode.RESOURCE_EXHAUSTED,
+                "OVERLOADED",
+                "the store has not caught up with what was decided; try again in a moment",
+            )
+        controller.book.audit.begin(ASKER.get(), self._calendar_ns())
+        try:
+            return self._let(event, controller)
+        finally:
+            self._pump()
+
+    def tell(self, event: Callable[[Grid, int], T]) -> T:
+        """What a router says, to whoever leads or stands by.
+
+        Routers say much at a time: what follows from all of it is carried out at the end of this turn of the loop,
+        or as soon as it is much.
+        """
+        self._begin_turn()
+        result = self._let(event, self.core)
+        if self.core.pending_effects > MOST_PENDING:
+            self._pump()
+        return result
+
+    def look(self, question: Callable[[Grid, int], T]) -> T:
+        """What is only looked at, by whoever knows the state."""
+        return question(self.grid, self._clock_ns())
+
+    def _begin_turn(self) -> None:
+        if not self._in_turn:
+            self._in_turn = True
+            self.core.book.audit.begin(CONTROLLER, self._calendar_ns())
+            self._loop.call_soon(self._end_turn)
+
+    def _end_turn(self) -> None:
+        self._in_turn = False
+        if not self._closed:
+            self._pump()
+
+    def _let(self, event: Callable[[G, int], T], core: G) -> T:
+        try:
+            return event(core, self._clock_ns())
+        except Refusal:
+            raise
+        except Exception as error:
+            core.take_effects()
+            _log.critical("the core failed; stopping", exc_info=True)
+            self._fail(error)
+            raise
+
+    def decided(self) -> Decided:
+        """Everything that was decided until now."""
+        return Decided(self._store, self._durability.last_ticket)
+
+    async def durable(self, decided: Decided | None = None) -> None:
+        """Return once it is durable, by default all until now; StoreFailed if it cannot be."""
+        store, ticket = decided or self.decided()
+        if self.failure.done():
+            raise StoreFailed(str(self.failure.result()))
+        if store is None or store is not self._store:
+            # A later term knows nothing of what this one may not have stored.
+            raise StoreFailed("the lead was lost")
+        await self._durability.wait_for(ticket)
+
+    def attach(self, router_id: str, send: Callable[[ToRouter], None]) -> None:
+        """A router's session begins; what the core has for it goes to ``send``."""
+        self._routers[router_id] = send
+        self.tell(lambda core, now_ns: core.on_connected(router_id, now_ns))
+
+    def detach(self, router_id: str) -> None:
+        self._routers.pop(router_id, None)
+        self.tell(lambda core, now_ns: core.on_disconnected(router_id, now_ns))
+
+    def close(self) -> None:
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._store is not None:
+            self._store.close()
+
+    def _pump(self) -> None:
+        while effects := self.core.take_effects():
+            for effect in effects:
+                self._carry_out(effect)
+        self._arm()
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case Send(router_id, message):
+                send = self._routers.get(router_id)
+                if send is not None and self.may_act():
+                    send(message)
+            case Persist(ticket, change):
+                self._submit(ticket, change)
+            case CircuitChanged(circuit_id):
+                for circuit_listener in tuple(self.circuit_listeners):
+                    circuit_listener(circuit_id)
+            case TopologyChanged():
+                for topology_listener in tuple(self.topology_listeners):
+                    topology_listener()
+            case TableRead():
+                for table_listener in tuple(self.table_listeners):
+                    table_listener(effect)
+
+    def _submit(self, ticket: int, change: StateChange) -> None:
+        if self._store is None:
+            raise StoreFailed("there is no store to write to")
+        self._store.submit(ticket, change)
+        self._durability.submitted(ticket)
+
+    def _arm(self) -> None:
+        """Have the timer look at the core's deadlines, once for all events of this turn of the loop."""
+        if not self._arming:
+            self._arming = True
+            self._loop.call_soon(self._arm_timer)
+
+    def _arm_timer(self) -> None:
+        """Fire no later than the core's next deadline; a timer that is too early does no harm."""
+        self._arming = False
+        deadline_ns = self.core.next_deadline_ns()
+        if deadline_ns is None or self.failure.done() or self._closed:
+            return
+        if self._timer is not None:
+            if self._armed_ns <= deadline_ns:
+                return
+            self._timer.cancel()
+        self._armed_ns = deadline_ns
+        delay_s = max(0.0, (deadline_ns - self._clock_ns()) / 1e9)
+        self._timer = self._loop.call_later(delay_s, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self.tell(lambda core, now_ns: core.on_timer(now_ns))
+
+    def _on_durable(self, store: Store, ticket: int) -> None:
+        if store is not self._store:
+            return
+        self._durability.made_durable(ticket)
+        # Who resigns waits for the last tickets, and decides nothing more.
+        if isinstance(self.core, Controller):
+            self._begin_turn()
+            self._let(lambda core, now_ns: core.on_durable(ticket, now_ns), self.core)
+
+    def _on_store_failure(self, store: Store, error: StoreError) -> None:
+        if store is not self._store:
+            return
+        if isinstance(error, LeadershipLost):
+            _log.warning("%s; standing by", error)
+            self._stand_by()
+            self._end_term(store, str(error))
+        else:
+            _log.critical("%s; stopping, nothing that was promised is lost", error)
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        if not self.failure.done():
+            self.failure.set_result(error)
+        self._durability.give_up(str(error))
+
+    def _from_thread(self, callback: Callable[..., None], *arguments: object) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(callback, *arguments)
+
+
+def _unavailable(reason: str, message: str) -> Refusal:
+    return Refusal(RefusalCode.UNAVAILABLE, reason, f"{message}; try again in a moment")

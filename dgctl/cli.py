@@ -1,0 +1,196 @@
+"""The verbs of ``dgctl``. Exit codes: 0 done, 2 usage, 3 refused, 4 controller unreachable."""
+
+from collections.abc import Callable
+from typing import Any, TextIO, TypeVar
+
+import click
+from click.shell_completion import get_completion_class
+
+from dgctl.batch import loads_batch
+from dgctl.optimisation import dispatch, paths, reoptimise
+from dgctl.options import (
+    PowerType,
+    Settings,
+    common,
+    complete_circuits,
+    pass_settings,
+    route_options,
+)
+from dgctl.output import EXIT_REFUSED, say, show, show_events
+from dgctl.watching import watched
+from digitalgrid.client import power_request
+from digitalgrid.v1 import northbound_pb2 as pb
+from digitalgrid.yaml_schema import ConfigError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="digitalgrid")
+@common
+def main() -> None:
+    """Asks a Digital Grid Controller for power, and looks at what it does.
+
+    Power is written like 2MW, 350kW or 2e6.
+    """
+
+
+def _circuit_argument(command: F) -> F:
+    return click.argument(
+        "circuit_id",
+        metavar="CIRCUIT",
+        type=click.IntRange(1, 2**64 - 1),
+        shell_complete=complete_circuits,
+    )(command)
+
+
+def _request_options(command: F) -> F:
+    for option in (
+        click.option("--request-id", default="", help="Makes a retry idempotent."),
+        click.option("--split", "allow_split", is_flag=True, help="Several circuits will do."),
+        route_options,
+    ):
+        command = option(command)
+    return command
+
+
+@main.command()
+@_request_options
+@click.option("--wait", is_flag=True, help="Returns only when the power has arrived.")
+@common
+@pass_settings
+def request(settings: Settings, /, wait: bool, **wanted: Any) -> None:
+    """Requests power for a load."""
+    with settings.client() as client:
+        answer = client.request_power(power_request(**wanted))
+        if wait:
+            ids = [circuit.circuit_id for circuit in answer.circuits]
+            circuits = client.wait_until_active(ids, timeout_s=settings.timeout_s)
+            answer = pb.RequestPowerResponse(request_id=answer.request_id, circuits=circuits)
+    show(answer, settings.output)
+
+
+@main.command()
+@_request_options
+@common
+@pass_settings
+def compute(settings: Settings, /, **wanted: Any) -> None:
+    """Shows what a request would get now; reserves nothing."""
+    with settings.client() as client:
+        answer = client.compute_power(power_request(**wanted))
+    show(answer, settings.output)
+
+
+@main.command()
+@click.argument("file", type=click.File(encoding="utf-8"))
+@common
+@pass_settings
+def batch(settings: Settings, file: TextIO) -> None:
+    """Sends the requests of a YAML file ('-': standard input), each decided by itself.
+
+    \b
+    requests:
+      - {sink_id: load3, power_w: 5e6}
+      - {sink_id: load9, power_w: 2e6, source_ids: [source1], allow_split: true}
+    """
+    try:
+        requests = loads_batch(file.read(), file.name)
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from error
+    with settings.client() as client:
+        answer = client.batch_request_power(requests)
+    show(answer, settings.output)
+    if any(outcome.code for outcome in answer.outcomes):
+        raise click.exceptions.Exit(EXIT_REFUSED)
+
+
+@main.command()
+@_circuit_argument
+@click.option("--power", "power_w", type=PowerType(), required=True, help="Such as 2MW.")
+@common
+@pass_settings
+def change(settings: Settings, circuit_id: int, power_w: float) -> None:
+    """Changes the power of a circuit."""
+    with settings.client() as client:
+        circuit = client.change_circuit(circuit_id, power_w)
+    show(circuit, settings.output)
+
+
+@main.command()
+@_circuit_argument
+@common
+@pass_settings
+def release(settings: Settings, circuit_id: int) -> None:
+    """Gives a circuit's power back."""
+    with settings.client() as client:
+        circuit = client.release_circuit(circuit_id)
+    show(circuit, settings.output)
+
+
+@main.command()
+@_circuit_argument
+@common
+@pass_settings
+def get(settings: Settings, circuit_id: int) -> None:
+    """Shows one circuit with its path, losses and timings."""
+    with settings.client() as client:
+        circuit = client.get_circuit(circuit_id)
+    show(circuit, settings.output)
+
+
+@main.command("list")
+@click.option("--request-id", default="", help="Only circuits of this request.")
+@click.option("--all", "include_ended", is_flag=True, help="Also those that have ended.")
+@common
+@pass_settings
+def list_(settings: Settings, request_id: str, include_ended: bool) -> None:
+    """Lists circuits."""
+    with settings.client() as client:
+        answer = client.list_circuits(request_id, include_ended=include_ended)
+    show(answer, settings.output)
+
+
+@main.command()
+@common
+@pass_settings
+def watch(settings: Settings) -> None:
+    """Shows all circuits, then every change, until interrupted; waits for a controller that restarts."""
+    with settings.client() as client:
+        show_events(watched(client.watch_circuits, say), settings.output)
+
+
+@main.command()
+@click.option("--watch", "watching", is_flag=True, help="Shows it again after every change.")
+@common
+@pass_settings
+def topology(settings: Settings, watching: bool) -> None:
+    """Shows routers, links, sources and loads with what is reserved on them."""
+    with settings.client() as client:
+        if watching:
+            show_events(watched(client.watch_topology, say), settings.output)
+        else:
+            show(client.get_topology(), settings.output)
+
+
+@main.command()
+@common
+@pass_settings
+def meters(settings: Settings) -> None:
+    """Reads the energy books of all routers."""
+    with settings.client() as client:
+        answer = client.read_meters()
+    show(answer, settings.output)
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Prints a completion script: eval "$(dgctl completion bash)"."""
+    completer = get_completion_class(shell)
+    if completer is None:
+        raise click.UsageError(f"click knows no completion for {shell}")
+    click.echo(completer(main, {}, "dgctl", "_DGCTL_COMPLETE").source())
+
+
+for _verb in (dispatch, paths, reoptimise):
+    main.add_command(_verb)

@@ -1,0 +1,205 @@
+"""Options that every verb takes, and values as people write them."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from dgctl.output import Format, show_error
+from digitalgrid.client import DEFAULT_SERVER, PowerClient, PowerError
+from digitalgrid.units import parse_power_w
+from digitalgrid.v1 import northbound_pb2 as pb
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_COMPLETION_TIMEOUT_S = 1.0
+
+
+@dataclass
+class Settings:
+    """Where to ask and how to write; set by the options, before or after the verb."""
+
+    server: str = DEFAULT_SERVER
+    output: Format = Format.TABLE
+    timeout_s: float = 10.0
+
+    @contextmanager
+    def client(self) -> Iterator[PowerClient]:
+        """A client whose errors end the program with their message and exit code."""
+        try:
+            with PowerClient(self.server, timeout_s=self.timeout_s) as client:
+                yield client
+        except PowerError as error:
+            raise click.exceptions.Exit(show_error(error, self.output)) from error
+
+
+class ServerType(click.ParamType[str]):
+    """``127.0.0.1:50051``, ``[::1]:50051`` or a name and a port; several of a cluster with commas between."""
+
+    name = "server"
+    _ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:/,\[\]]+):(?P<port>[0-9]{1,5})")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        for address in str(value).split(","):
+            match = self._ADDRESS.fullmatch(address)
+            if match is None or not 0 < int(match["port"]) < 65536:
+                message = f"{address!r} is no address; write HOST:PORT, as {DEFAULT_SERVER}"
+                self.fail(message, param, ctx)
+        return str(value)
+
+
+class PowerType(click.ParamType[float]):
+    """``2MW``, ``350 kW``, ``2e6``; as a number of watts."""
+
+    name = "power"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        try:
+            return value if isinstance(value, float) else parse_power_w(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class FractionType(click.ParamType[float]):
+    """``0.05`` or ``5%``."""
+
+    name = "fraction"
+    _NUMBER = re.compile(
+        r"(?P<number>[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*(?P<percent>%?)"
+    )
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        match = self._NUMBER.fullmatch(str(value).strip())
+        if match is None:
+            self.fail(f"{value!r} is not a fraction; write it like 0.05 or 5%", param, ctx)
+        return float(match["number"]) / (100 if match["percent"] else 1)
+
+
+def common(command: F) -> F:
+    """Adds ``--server``, ``-o`` and ``--timeout`` to the program and to each of its verbs."""
+    for option in (_TIMEOUT, _OUTPUT, _SERVER):
+        command = option(command)
+    return command
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    if value is not None and param.name is not None:
+        setattr(ctx.ensure_object(Settings), param.name, value)
+
+
+_SERVER = click.option(
+    "--server",
+    type=ServerType(),
+    envvar="DGCTL_SERVER",
+    metavar="HOST:PORT",
+    callback=_remember,
+    expose_value=False,
+    help=f"Whom to ask, or HOST:PORT,HOST:PORT of a cluster (or DGCTL_SERVER).  [default: {DEFAULT_SERVER}]",
+)
+_OUTPUT = click.option(
+    "-o",
+    "--output",
+    type=click.Choice(Format, case_sensitive=False),
+    callback=_remember,
+    expose_value=False,
+    help="How to write the answer.  [default: table]",
+)
+_TIMEOUT = click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    callback=_remember,
+    expose_value=False,
+    help="How long to wait for an answer.  [default: 10]",
+)
+
+
+def completes(
+    ids: Callable[[pb.Topology], list[str]],
+) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """Completion of an option by ids that the controller knows; nothing, where it cannot be reached."""
+
+    def complete(ctx: click.Context, _: click.Parameter, prefix: str) -> list[CompletionItem]:
+        server = ctx.ensure_object(Settings).server
+        try:
+            with PowerClient(server, timeout_s=_COMPLETION_TIMEOUT_S) as client:
+                known = ids(client.get_topology())
+        except PowerError:
+            return []
+        return [CompletionItem(id_) for id_ in known if id_.startswith(prefix)]
+
+    return complete
+
+
+complete_loads = completes(lambda topology: [load.load_id for load in topology.loads])
+complete_sources = completes(lambda topology: [source.source_id for source in topology.sources])
+complete_avoidable = completes(
+    lambda topology: [
+        *(router.router_id for router in topology.routers),
+        *(link.link_id for link in topology.links),
+    ]
+)
+complete_circuits = completes(
+    lambda topology: sorted({str(id_) for link in topology.links for id_ in link.circuit_ids})
+)
+
+
+pass_settings = click.make_pass_decorator(Settings, ensure=True)
+
+
+def route_options(command: F) -> F:
+    """Adds what a route is asked for by: load, power, sources and constraints."""
+    for option in (
+        click.option(
+            "--avoid",
+            "avoid_ids",
+            metavar="ID",
+            multiple=True,
+            shell_complete=complete_avoidable,
+            help="A router or link to keep away from; may be repeated.",
+        ),
+        click.option(
+            "--max-loss",
+            "max_loss_fraction",
+            type=FractionType(),
+            metavar="FRACTION",
+            help="Largest (injected - delivered) / injected, such as 0.1 or 10%.",
+        ),
+        click.option(
+            "--max-hops", type=click.IntRange(min=0, max=2**32 - 1), help="Most links crossed."
+        ),
+        click.option(
+            "--source",
+            "source_ids",
+            metavar="ID",
+            multiple=True,
+            shell_complete=complete_sources,
+            help="A source that may serve it; may be repeated.  [default: any]",
+        ),
+        click.option(
+            "--power",
+            "power_w",
+            type=PowerType(),
+            required=True,
+            help="What shall be delivered, such as 2MW.",
+        ),
+        click.option(
+            "--sink",
+            "sink_id",
+            metavar="ID",
+            required=True,
+            shell_complete=complete_loads,
+            help="The load to be served.",
+        ),
+    ):
+        command = option(command)
+    return command

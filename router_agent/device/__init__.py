@@ -1,0 +1,1 @@
+"""The device model of a digital grid router, pure: circuits, lines, flows, energy. Time comes in, effects go out."""

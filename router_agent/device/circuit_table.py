@@ -1,0 +1,395 @@
+"""What a router has promised: circuit generations, staged transactions with leases, tombstones, election ids.
+
+Pure: the time is passed in, and what must be durable before an answer may leave is named in the outcome.
+"""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from digitalgrid.limits import MAX_POWER_W
+from digitalgrid.model import NO_ELECTION_ID, CircuitGeneration, ElectionId, HopSnapshot
+from router_agent.device.promise import Promise, keep_newest
+
+GENERATIONS_KEPT = 2
+# Finished transactions that are still known, so that a repeat gets the same answer.
+FINISHED_KEPT = 1024
+MOST_GENERATIONS = 2**62
+# Reservations are sums and products of floats that two programs computed.
+_SLACK = 1.0 + 1e-9
+
+
+class Operation(IntEnum):
+    """Numbered as in southbound.proto."""
+
+    STAGE = 1
+    COMMIT = 2
+    ABORT = 3
+    DRAIN = 4
+    WITHDRAW = 5
+
+
+class Code(IntEnum):
+    """Result codes, numbered as in southbound.proto."""
+
+    OK = 1
+    STALE_ELECTION_ID = 2
+    STALE_GENERATION = 3
+    UNKNOWN_TRANSACTION = 4
+    LEASE_EXPIRED = 5
+    INVALID_HOP = 6
+    LINK_DOWN = 7
+    NOT_ATTEMPTED = 8
+    NOT_DURABLE = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """One Stage, Commit, Abort, Drain or Withdraw; ``controller`` names the session's far end."""
+
+    operation: Operation
+    controller: str
+    election_id: ElectionId
+    txn_id: int
+    hops: tuple[HopSnapshot, ...] = ()
+    lease_ns: int = 0
+    circuits: tuple[CircuitGeneration, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    key: CircuitGeneration
+    code: Code
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The answer to one mutation, and what it changed."""
+
+    operation: Operation
+    txn_id: int
+    code: Code
+    message: str
+    entries: tuple[Entry, ...]
+    table_version: int
+    highest_election_id: ElectionId
+    new_election_id: bool = False
+    new_floors: Mapping[int, int] = field(default_factory=dict)
+    added: tuple[HopSnapshot, ...] = ()
+    removed: tuple[CircuitGeneration, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Staged:
+    hops: tuple[HopSnapshot, ...]
+    expires_ns: int
+
+
+@dataclass(slots=True)
+class _Answer:
+    """An outcome while it is made."""
+
+    code: Code = Code.OK
+    message: str = ""
+    entries: tuple[Entry, ...] = ()
+    added: tuple[HopSnapshot, ...] = ()
+    removed: tuple[CircuitGeneration, ...] = ()
+
+
+class CircuitTable:
+    """``link_up`` maps each link's id to its state, ``sources`` and ``loads`` are the cell's ids."""
+
+    def __init__(
+        self,
+        link_up: Callable[[str], bool | None],
+        sources: Sequence[str],
+        loads: Sequence[str],
+        highest_election_id: ElectionId = NO_ELECTION_ID,
+        floors: Mapping[int, int] | None = None,
+    ) -> None:
+        self._link_up = link_up
+        self._sources = frozenset(sources)
+        self._loads = frozenset(loads)
+        self._floors = dict(floors or {})
+        self._holder = ""
+        self._staged: dict[int, _Staged] = {}
+        self._finished: OrderedDict[int, _Answer] = OrderedDict()
+        self._committed: dict[CircuitGeneration, HopSnapshot] = {}
+        self.highest_election_id = highest_election_id
+        self.version = 0
+
+    @property
+    def hops(self) -> list[HopSnapshot]:
+        return [self._committed[key] for key in sorted(self._committed)]
+
+    @property
+    def staged_txn_ids(self) -> list[int]:
+        return sorted(self._staged)
+
+    def digest(self) -> bytes:
+        """SHA-256 over the committed hops in order; equal tables have equal digests."""
+        digest = hashlib.sha256()
+        for hop in self.hops:
+            digest.update(repr(hop).encode())
+        return digest.digest()
+
+    def next_expiry_ns(self) -> int | None:
+        return min((staged.expires_ns for staged in self._staged.values()), default=None)
+
+    def expire(self, now_ns: int) -> None:
+        """Forget the stages whose lease is over; a Commit that comes later is refused."""
+        for txn_id, staged in list(self._staged.items()):
+            if now_ns >= staged.expires_ns:
+                del self._staged[txn_id]
+                message = f"the lease of transaction {txn_id} has expired; stage it again"
+                self._finish(txn_id, _refusal(Code.LEASE_EXPIRED, message, staged.hops))
+
+    def greet(self, controller: str, election_id: ElectionId) -> bool:
+        """A controller says that it leads. True where no election id was as high before: what had led before is
+        refused from now on.
+        """
+        if election_id <= self.highest_election_id:
+            return False
+        self._obey(controller, election_id)
+        return True
+
+    def _obey(self, controller: str, election_id: ElectionId) -> None:
+        if election_id > self.highest_election_id:
+            # Ids of transactions are one leader's own: another may use the same for something else.
+            self._staged.clear()
+            self._finished.clear()
+        self.highest_election_id = election_id
+        self._holder = controller
+
+    def apply(self, mutation: Mutation, now_ns: int) -> Outcome:
+        """Do what is asked, once :meth:`promised_by` is durable."""
+        self.expire(now_ns)
+        promise = self.promised_by(mutation)
+        answer = self._election_refusal(mutation)
+        if answer is None:
+            self._obey(mutation.controller, mutation.election_id)
+            answer = self._perform(mutation, now_ns)
+        self.version += bool(answer.added) or bool(answer.removed)
+        return self._outcome(mutation, answer, promise)
+
+    def promised_by(self, mutation: Mutation) -> Promise:
+        """Nothing where the mutation is going to be refused."""
+        if self._election_refusal(mutation):
+            return Promise()
+        higher = mutation.election_id > self.highest_election_id
+        withdraws = mutation.operation is Operation.WITHDRAW and _are_sane(mutation.circuits)
+        return Promise(
+            mutation.election_id if higher else None,
+            self._new_floors(mutation.circuits) if withdraws else {},
+        )
+
+    def not_durable(self, mutation: Mutation, message: str) -> Outcome:
+        """The answer where the promise could not be made: nothing was done, and it may be asked again."""
+        keys = [hop.key for hop in mutation.hops] or mutation.circuits
+        entries = tuple(Entry(key, Code.NOT_DURABLE) for key in keys)
+        return self._outcome(mutation, _Answer(Code.NOT_DURABLE, message, entries), Promise())
+
+    def _outcome(self, mutation: Mutation, answer: _Answer, promise: Promise) -> Outcome:
+        return Outcome(
+            operation=mutation.operation,
+            txn_id=mutation.txn_id,
+            code=answer.code,
+            message=answer.message,
+            entries=answer.entries,
+            table_version=self.version,
+            highest_election_id=self.highest_election_id,
+            new_election_id=promise.election_id is not None,
+            new_floors=promise.floors,
+            added=answer.added,
+            removed=answer.removed,
+        )
+
+    def _election_refusal(self, mutation: Mutation) -> _Answer | None:
+        mine, given = self.highest_election_id, mutation.election_id
+        if given == NO_ELECTION_ID:
+            return _Answer(Code.STALE_ELECTION_ID, "an election id of zero is never valid")
+        if given < mine:
+            return _Answer(
+                Code.STALE_ELECTION_ID, f"election id {_show(given)} is below {_show(mine)}"
+            )
+        if given == mine and self._holder not in ("", mutation.controller):
+            return _Answer(
+                Code.STALE_ELECTION_ID,
+                f"election id {_show(given)} is that of the controller at {self._holder}",
+            )
+        return None
+
+    def _perform(self, mutation: Mutation, now_ns: int) -> _Answer:
+        if not _are_sane(mutation.circuits):
+            message = f"a generation must lie between 1 and {MOST_GENERATIONS}"
+            entries = tuple(Entry(key, Code.INVALID_HOP, message) for key in mutation.circuits)
+            return _Answer(Code.INVALID_HOP, message, entries)
+        match mutation.operation:
+            case Operation.STAGE:
+                return self._stage(mutation, now_ns)
+            case Operation.COMMIT:
+                return self._commit(mutation.txn_id)
+            case Operation.ABORT:
+                return self._abort(mutation.txn_id)
+            case Operation.DRAIN:
+                return self._drain(mutation.circuits)
+            case Operation.WITHDRAW:
+                return self._withdraw(mutation.circuits)
+
+    def _stage(self, mutation: Mutation, now_ns: int) -> _Answer:
+        txn_id, hops = mutation.txn_id, mutation.hops
+        if txn_id in self._finished and self._finished[txn_id].code is Code.OK:
+            return _Answer(entries=_all_ok(hops))
+        known = self._staged.get(txn_id)
+        if known and known.hops != hops:
+            message = f"transaction {txn_id} is staged with other hops; use a new id"
+            return _refusal(Code.INVALID_HOP, message, hops)
+        problems = [self._hop_problem(hop) or self._room_problem(hop, hops) for hop in hops]
+        if any(problems):
+            return _all_or_nothing([hop.key for hop in hops], problems)
+        self._staged[txn_id] = _Staged(hops, now_ns + mutation.lease_ns)
+        return _Answer(entries=_all_ok(hops))
+
+    def _commit(self, txn_id: int) -> _Answer:
+        finished = self._finished.get(txn_id)
+        if finished:
+            return _Answer(finished.code, finished.message, finished.entries)
+        staged = self._staged.get(txn_id)
+        if staged is None:
+            message = f"transaction {txn_id} was never staged here; stage it first"
+            return _Answer(Code.UNKNOWN_TRANSACTION, message)
+        problems = [
+            self._floor_problem(hop) or self._room_problem(hop, staged.hops) for hop in staged.hops
+        ]
+        if any(problems):
+            return _all_or_nothing([hop.key for hop in staged.hops], problems)
+        del self._staged[txn_id]
+        added = tuple(hop for hop in staged.hops if hop.key not in self._committed)
+        self._committed.update((hop.key, hop) for hop in added)
+        answer = _Answer(entries=_all_ok(staged.hops), added=added)
+        self._finish(txn_id, answer)
+        return answer
+
+    def _abort(self, txn_id: int) -> _Answer:
+        finished = self._finished.get(txn_id)
+        if finished and finished.code is Code.OK:
+            message = f"transaction {txn_id} is committed; withdraw its circuits instead"
+            return _Answer(Code.UNKNOWN_TRANSACTION, message)
+        staged = self._staged.pop(txn_id, None)
+        return _Answer(entries=_all_ok(staged.hops) if staged else ())
+
+    def _drain(self, circuits: Sequence[CircuitGeneration]) -> _Answer:
+        """Nothing changes in the table; what is not here has nothing to drain."""
+        hops = [self._committed.get(key) for key in circuits]
+        problems = [
+            (Code.INVALID_HOP, "this router is not the circuit's sink")
+            if hop is not None and not hop.load_id
+            else None
+            for hop in hops
+        ]
+        if any(problems):
+            return _all_or_nothing(circuits, problems)
+        return _Answer(entries=tuple(Entry(key, Code.OK) for key in circuits))
+
+    def _withdraw(self, circuits: Sequence[CircuitGeneration]) -> _Answer:
+        keep_newest(self._floors, self._new_floors(circuits))
+        # An older generation may carry the power that a newer one, given up, was to take over.
+        removed = tuple(sorted(self._committed.keys() & set(circuits)))
+        for key in removed:
+            del self._committed[key]
+        entries = tuple(Entry(key, Code.OK) for key in circuits)
+        return _Answer(entries=entries, removed=removed)
+
+    def _new_floors(self, circuits: Sequence[CircuitGeneration]) -> dict[int, int]:
+        floors: dict[int, int] = {}
+        for circuit_id, generation in circuits:
+            floor = max(floors.get(circuit_id, 0), generation + 1)
+            if floor > self._floors.get(circuit_id, 0):
+                floors[circuit_id] = floor
+        return floors
+
+    def _finish(self, txn_id: int, answer: _Answer) -> None:
+        self._finished[txn_id] = answer
+        self._finished.move_to_end(txn_id)
+        if len(self._finished) > FINISHED_KEPT:
+            self._finished.popitem(last=False)
+
+    def _hop_problem(self, hop: HopSnapshot) -> tuple[Code, str] | None:
+        if not hop.circuit_id or not 1 <= hop.generation <= MOST_GENERATIONS:
+            return Code.INVALID_HOP, "circuit_id and generation must be 1 or more, and sane"
+        if not (hop.source_id or hop.ingress_link_id) or not (hop.load_id or hop.egress_link_id):
+            return Code.INVALID_HOP, "needs one ingress and one egress"
+        powers = (hop.power_w, hop.ingress_power_w, hop.egress_power_w, hop.received_power_w)
+        # Also false for NaN.
+        if not all(0.0 < power_w <= MAX_POWER_W for power_w in powers):
+            return Code.INVALID_HOP, f"powers must be above 0 and at most {MAX_POWER_W:g} W"
+        if not hop.received_power_w <= hop.egress_power_w * _SLACK:
+            return Code.INVALID_HOP, "received_power_w is above egress_power_w"
+        if not hop.egress_power_w <= hop.ingress_power_w * _SLACK:
+            return Code.INVALID_HOP, "egress_power_w is above ingress_power_w"
+        if hop.source_id and hop.source_id not in self._sources:
+            return Code.INVALID_HOP, f"this router has no source {hop.source_id!r}"
+        if hop.load_id and hop.load_id not in self._loads:
+            return Code.INVALID_HOP, f"this router has no load {hop.load_id!r}"
+        if hop.ingress_link_id and hop.ingress_link_id == hop.egress_link_id:
+            return Code.INVALID_HOP, f"power comes and goes by link {hop.egress_link_id!r}"
+        links = [link_id for link_id in (hop.ingress_link_id, hop.egress_link_id) if link_id]
+        for link_id in links:
+            if self._link_up(link_id) is None:
+                return Code.INVALID_HOP, f"this router has no link {link_id!r}"
+        for link_id in links:
+            if not self._link_up(link_id):
+                return Code.LINK_DOWN, f"link {link_id!r} is down"
+        return self._floor_problem(hop)
+
+    def _floor_problem(self, hop: HopSnapshot) -> tuple[Code, str] | None:
+        floor = self._floors.get(hop.circuit_id, 0)
+        if hop.generation < floor:
+            return Code.STALE_GENERATION, f"withdrawn; the next generation is {floor} or higher"
+        if self._committed.get(hop.key, hop) != hop:
+            return Code.STALE_GENERATION, "runs with other values; use a higher generation"
+        return None
+
+    def _room_problem(
+        self, hop: HopSnapshot, hops: Sequence[HopSnapshot]
+    ) -> tuple[Code, str] | None:
+        keys = [other.key for other in hops if other.circuit_id == hop.circuit_id]
+        if keys.count(hop.key) > 1:
+            return Code.INVALID_HOP, "stands there twice"
+        held = {key for key in self._committed if key.circuit_id == hop.circuit_id}
+        if len(held.union(keys)) > GENERATIONS_KEPT:
+            kept = ", ".join(str(key.generation) for key in sorted(held))
+            return Code.INVALID_HOP, f"holds generations {kept} already; withdraw one first"
+        return None
+
+
+def _are_sane(circuits: Sequence[CircuitGeneration]) -> bool:
+    return all(1 <= generation <= MOST_GENERATIONS for _, generation in circuits)
+
+
+def _all_ok(hops: Sequence[HopSnapshot]) -> tuple[Entry, ...]:
+    return tuple(Entry(hop.key, Code.OK) for hop in hops)
+
+
+def _refusal(code: Code, message: str, hops: Sequence[HopSnapshot]) -> _Answer:
+    return _Answer(code, message, tuple(Entry(hop.key, code, message) for hop in hops))
+
+
+def _all_or_nothing(
+    keys: Sequence[CircuitGeneration], problems: Sequence[tuple[Code, str] | None]
+) -> _Answer:
+    entries = tuple(
+        Entry(key, *(problem or (Code.NOT_ATTEMPTED, "")))
+        for key, problem in zip(keys, problems, strict=True)
+    )
+    first = next(entry for entry in entries if entry.code is not Code.NOT_ATTEMPTED)
+    circuit_id, generation = first.key
+    message = f"circuit {circuit_id} generation {generation}: {first.message}"
+    return _Answer(first.code, message, entries)
+
+
+def _show(election_id: ElectionId) -> str:
+    return f"{election_id.high}:{election_id.low}"

@@ -1,0 +1,374 @@
+"""The router as a pure device: events in, effects out, the time passed in; no I/O, clock or thread.
+
+Every event method returns the effects that it causes, to be carried out in order. Between events the device sleeps
+until :meth:`RouterDevice.next_deadline_ns`. What an event changes in the rates is worked out by the timer, which is due
+at once then: events that come together, as they do at a router that is late, are answered together.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from digitalgrid.model import NO_ELECTION_ID, CircuitGeneration, ElectionId, RouterLsa
+from digitalgrid.wire import DemandRecord, name_hash
+from router_agent.config import NS_PER_MS, NS_PER_S, RouterConfig
+from router_agent.device.advertisement import advertisement
+from router_agent.device.circuit_table import CircuitTable, Code, Mutation, Operation, Outcome
+from router_agent.device.effects import (
+    Advertise,
+    Answer,
+    Effect,
+    Report,
+    SaveBooks,
+    SendDatagram,
+)
+from router_agent.device.energy import Converter
+from router_agent.device.flow import Flow, FlowState, Playout
+from router_agent.device.lateness import Lateness
+from router_agent.device.line import Energy, Line
+from router_agent.device.meters import RouterBooks
+from router_agent.device.rates import settle
+from router_agent.device.sink import FlowStatus, SinkWatch, status_of
+
+# After a source is granted power, its first energy leaves with a frame of its own.
+FIRST_ENERGY_NS = 2 * NS_PER_MS
+
+
+class RouterDevice:
+    def __init__(
+        self,
+        config: RouterConfig,
+        boot_id: int,
+        books: RouterBooks,
+        now_ns: int,
+        highest_election_id: ElectionId = NO_ELECTION_ID,
+        floors: Mapping[int, int] | None = None,
+    ) -> None:
+        self.config = config
+        self.boot_id = boot_id
+        self.books = books
+        source_w = {source.id: source.max_power_w for source in config.sources}
+        load_w = {load.id: load.power_w for load in config.loads}
+        books.open((link.id for link in config.links), source_w, load_w)
+        self.lines = {
+            link.id: Line(link, config, boot_id, books.links[link.id], now_ns)
+            for link in config.links
+        }
+        self.table = CircuitTable(
+            self._link_up, tuple(source_w), tuple(load_w), highest_election_id, floors
+        )
+        self._source_w = source_w
+        self._converter = Converter(config.efficiency, books, source_w, load_w)
+        self._sink_watch = SinkWatch()
+        # In order of admission, which is the order in which losses are charged.
+        self._flows: list[Flow] = []
+        self._advanced_ns = now_ns
+        self._tick_began_ns = now_ns
+        phase_ns = name_hash(config.router_id) % config.tick_ns
+        self._next_tick_ns = now_ns + config.tick_ns - (now_ns - phase_ns) % config.tick_ns
+        self._first_energy_ns: int | None = None
+        self._lsa_seq = 1
+        self._next_refresh_ns = now_ns + self._refresh_ns
+        self._lateness = Lateness(config.dead_ns, now_ns)
+        # Lines that must hear of the state of this end, and whether the rates must be found anew before that.
+        self._due: set[str] = set()
+        self._unsettled = False
+        self._wake_ns = now_ns
+        self._effects: list[Effect] = []
+        # Energy has moved since the books were last saved.
+        self._unsaved = False
+
+    # ------------------------------------------------------------------ events
+
+    def carrier_changed(self, link_id: str, carrier: bool, now_ns: int) -> list[Effect]:
+        line = self.lines[link_id]
+        if line.set_carrier(carrier):
+            self._link_state_changed(now_ns)
+        elif carrier:
+            self._send(line, [line.hello(now_ns)])
+        self._wake_by(now_ns)
+        return self._take_effects()
+
+    def datagram_received(self, link_id: str, datagram: bytes, now_ns: int) -> list[Effect]:
+        line = self.lines[link_id]
+        arrival = line.receive(datagram, now_ns)
+        if not any(arrival):
+            return []
+        first = self._take(line, arrival.energy, now_ns) if arrival.energy else []
+        if arrival.went_up or arrival.went_down:
+            self._link_state_changed(now_ns)
+        elif first or arrival.restated:
+            self._unsettle(now_ns)
+        self._due.update(flow.egress.link.id for flow in first if flow.egress is not None)
+        if arrival.went_up:
+            self._due.add(link_id)
+        elif arrival.owes_hello:
+            self._send(line, [line.hello(now_ns)])
+        return self._take_effects()
+
+    def mutate(self, mutation: Mutation, now_ns: int) -> list[Effect]:
+        """What the table says is promised by it is durable by now."""
+        outcome = self.table.apply(mutation, now_ns)
+        if outcome.added or outcome.removed:
+            self._change_flows(outcome, now_ns)
+        self._effects.append(Answer(outcome))
+        if mutation.operation is Operation.DRAIN and outcome.code is Code.OK:
+            self._drain(mutation.circuits, now_ns)
+        expiry_ns = self.table.next_expiry_ns()
+        if expiry_ns is not None:
+            self._wake_by(expiry_ns)
+        return self._take_effects()
+
+    def timer(self, now_ns: int) -> list[Effect]:
+        self._lateness.note(self._wake_ns, now_ns)
+        self.table.expire(now_ns)
+        self._expire_lines(now_ns)
+        self._begin_at_sources(now_ns)
+        if now_ns >= self._next_tick_ns:
+            self._tick(now_ns)
+        elif self._unsettled:
+            self._rates_changed(now_ns)
+        self._play(now_ns)
+        if now_ns >= self._next_refresh_ns:
+            self._advertise(now_ns)
+        self._send_states(now_ns)
+        for line in self.lines.values():
+            if line.next_hello_ns is not None and now_ns >= line.next_hello_ns:
+                self._send(line, [line.hello(now_ns)])
+        self._wake_ns = self._find_deadline_ns()
+        return self._take_effects()
+
+    def stop(self, now_ns: int) -> list[Effect]:
+        """The router leaves: its neighbours are told at once instead of finding out."""
+        self._advance(now_ns)
+        self._save_books()
+        for line in self.lines.values():
+            if line.up:
+                self._send(line, self._state_of(line, now_ns))
+                line.restart()
+                self._send(line, [line.hello(now_ns)])
+        return self._take_effects()
+
+    def next_deadline_ns(self) -> int:
+        """When :meth:`timer` must be called; where it is called with nothing to do, nothing happens."""
+        return self._wake_ns
+
+    # ------------------------------------------------------------------ what others may read
+
+    @property
+    def flows(self) -> tuple[Flow, ...]:
+        return tuple(self._flows)
+
+    @property
+    def demand_mw(self) -> int:
+        return sum(round(flow.demand_w * 1000) for flow in self._flows)
+
+    def read_books(self, now_ns: int) -> RouterBooks:
+        """The books as of now, not of the last tick."""
+        self._advance(now_ns)
+        return self.books
+
+    def statuses(self) -> list[FlowStatus]:
+        """Of all flows at loads that have had power or were told to drain."""
+        return [status_of(flow) for flow in self._sinks() if flow.state is not FlowState.SILENT]
+
+    def lsa(self) -> RouterLsa:
+        return advertisement(self.config, self.boot_id, self._lsa_seq, self._link_up)
+
+    # ------------------------------------------------------------------ inside
+
+    @property
+    def _refresh_ns(self) -> int:
+        return round(self.config.lsa_refresh_s * NS_PER_S)
+
+    def _link_up(self, link_id: str) -> bool | None:
+        line = self.lines.get(link_id)
+        return None if line is None else line.up
+
+    def _sinks(self) -> list[Flow]:
+        return [flow for flow in self._flows if flow.egress is None]
+
+    def _wake_by(self, deadline_ns: int) -> None:
+        """There is something to do; other deadlines only move away while events come."""
+        self._wake_ns = min(self._wake_ns, deadline_ns)
+
+    def _find_deadline_ns(self) -> int:
+        deadlines = [self._next_tick_ns, self._next_refresh_ns]
+        leeway_ns = self._leeway_ns
+        others = [self._first_energy_ns, self.table.next_expiry_ns()]
+        others += (line.next_deadline_ns(leeway_ns) for line in self.lines.values())
+        others += (flow.play_ns for flow in self._flows if flow.playout is Playout.HOLDING)
+        return min(deadlines + [deadline for deadline in others if deadline is not None])
+
+    @property
+    def _lag_ns(self) -> int:
+        """A neighbour may be as late in sending as this router is, and this router was late in listening."""
+        return 2 * self._lateness.recent_ns
+
+    @property
+    def _leeway_ns(self) -> int:
+        """What a silent neighbour is given beyond the slack, which is for the usual."""
+        return max(0, self._lag_ns - self.config.hello_slack_ns)
+
+    @property
+    def _cushion_ns(self) -> int:
+        """A packet may be this much more than a tick late before a stream that begins now runs dry."""
+        tick_ns = self.config.tick_ns
+        return tick_ns + max(self.config.cushion_ns, min(self._lag_ns, tick_ns))
+
+    def _expire_lines(self, now_ns: int) -> None:
+        leeway_ns = self._leeway_ns
+        expired = [line for line in self.lines.values() if line.expire(now_ns, leeway_ns)]
+        if expired:
+            self._link_state_changed(now_ns)
+        for line in expired:
+            self._send(line, [line.hello(now_ns)])
+
+    def _begin_at_sources(self, now_ns: int) -> None:
+        """Send what sources that were granted power have put on the lines by now."""
+        if self._first_energy_ns is not None and now_ns >= self._first_energy_ns:
+            self._first_energy_ns = None
+            self._rates_changed(now_ns)
+            self._due.update(link_id for link_id, line in self.lines.items() if line.pending)
+
+    def _tick(self, now_ns: int) -> None:
+        self._rates_changed(now_ns)
+        self._report(self._sink_watch.ticked(self._sinks(), self._tick_began_ns, now_ns))
+        self._tick_began_ns = now_ns
+        missed_ticks = (now_ns - self._next_tick_ns) // self.config.tick_ns
+        self._next_tick_ns += (missed_ticks + 1) * self.config.tick_ns
+        self._due.update(self.lines)
+
+    def _play(self, now_ns: int) -> None:
+        """Begin to spend what was held, where the cushion is there."""
+        ready = [
+            flow
+            for flow in self._flows
+            if flow.playout is Playout.HOLDING and now_ns >= flow.play_ns
+        ]
+        if ready:
+            self._advance(now_ns)
+        for flow in ready:
+            flow.playout = Playout.STEADY
+
+    def _link_state_changed(self, now_ns: int) -> None:
+        self._advertise(now_ns)
+        self._unsettle(now_ns)
+
+    def _advertise(self, now_ns: int) -> None:
+        self._lsa_seq += 1
+        self._next_refresh_ns = now_ns + self._refresh_ns
+        self._effects.append(Advertise(self.lsa()))
+
+    def _take(self, line: Line, energy: Sequence[Energy], now_ns: int) -> list[Flow]:
+        """Put what arrived into its flows' buffers. Returns the flows for which it is the first energy.
+
+        It flowed before its frame arrived, so it counts as there since the books were last advanced.
+        """
+        first = []
+        cushion_ns = self._cushion_ns
+        flows = {flow.key: flow for flow in self._flows}
+        for key, received_mj in energy:
+            self._unsaved = True
+            flow = flows.get(key)
+            if flow is None or flow.ingress is not line:
+                self.books.dissipated_mj += received_mj
+                continue
+            if flow.playout is Playout.WAITING:
+                first.append(flow)
+            flow.refilled(received_mj, now_ns, cushion_ns)
+            if flow.playout is Playout.HOLDING:
+                self._wake_by(flow.play_ns)
+            self.books.buffered_mj += received_mj
+        return first
+
+    def _unsettle(self, now_ns: int) -> None:
+        """The rates are not what they should be: see to it as soon as no other event is waiting."""
+        self._unsettled = True
+        self._wake_by(now_ns)
+
+    def _rates_changed(self, now_ns: int) -> None:
+        """Close the books of the old rates, find the new ones, and see which lines must hear of them."""
+        self._unsettled = False
+        self._advance(now_ns)
+        settle(self._flows, self._source_w, self.config.efficiency)
+        self._report(self._sink_watch.settled(self._sinks(), now_ns))
+        for flow in self._flows:
+            if flow.ingress is not None and flow.news_upstream():
+                self._due.add(flow.ingress.link.id)
+            if flow.egress is not None and flow.news_downstream():
+                self._due.add(flow.egress.link.id)
+            waits = flow.ingress is None and flow.playout is Playout.WAITING
+            if waits and flow.ingress_w > 0.0 and self._first_energy_ns is None:
+                self._first_energy_ns = now_ns + FIRST_ENERGY_NS
+
+    def _advance(self, now_ns: int) -> None:
+        if now_ns <= self._advanced_ns:
+            return
+        self._unsaved = self._unsaved or bool(self._flows)
+        deliveries = self._converter.advance(self._flows, self.lines, self._advanced_ns, now_ns)
+        self._sink_watch.delivered(deliveries, self._advanced_ns, now_ns)
+        self._advanced_ns = now_ns
+
+    def _change_flows(self, outcome: Outcome, now_ns: int) -> None:
+        self._advance(now_ns)
+        for key in outcome.removed:
+            flow = next(flow for flow in self._flows if flow.key == key)
+            self._flows.remove(flow)
+            self.books.buffered_mj -= flow.buffer_mj
+            self.books.dissipated_mj += flow.buffer_mj
+            self.books.end_circuit(key)
+            # Both neighbours must hear that nothing is wanted or granted any more.
+            self._due.update(line.link.id for line in (flow.ingress, flow.egress) if line)
+        for hop in outcome.added:
+            ingress = self.lines[hop.ingress_link_id] if hop.ingress_link_id else None
+            egress = self.lines[hop.egress_link_id] if hop.egress_link_id else None
+            self._flows.append(Flow(hop, ingress, egress, self.books.begin_circuit(hop.key)))
+        self._flows.sort(key=lambda flow: (flow.hop.admission_seq, flow.key))
+        self._unsettle(now_ns)
+
+    def _drain(self, keys: Iterable[CircuitGeneration], now_ns: int) -> None:
+        """Want nothing any more; what is not here, or has drained before, is drained."""
+        sinks = {flow.key: flow for flow in self._sinks()}
+        for key in keys:
+            flow = sinks.get(key)
+            if flow is None or flow.state is FlowState.DRAINED:
+                self._report([FlowStatus(key, FlowState.DRAINED)])
+            else:
+                flow.draining = True
+        self._unsettle(now_ns)
+
+    def _report(self, statuses: Iterable[FlowStatus]) -> None:
+        self._effects.extend(Report(status) for status in statuses)
+
+    def _send(self, line: Line, datagrams: Iterable[bytes]) -> None:
+        self._effects.extend(SendDatagram(line.link.id, datagram) for datagram in datagrams)
+
+    def _send_states(self, now_ns: int) -> None:
+        """One state for each line that has news, however much has changed."""
+        due, self._due = self._due, set()
+        for link_id in sorted(due):
+            line = self.lines[link_id]
+            if line.up:
+                self._save_books()
+                self._send(line, self._state_of(line, now_ns))
+
+    def _save_books(self) -> None:
+        """Before energy is sent. What is received and not saved when the router dies is lost to that fault."""
+        if self._unsaved:
+            self._effects.append(SaveBooks())
+            self._unsaved = False
+
+    def _take_effects(self) -> list[Effect]:
+        effects, self._effects = self._effects, []
+        return effects
+
+    def _state_of(self, line: Line, now_ns: int) -> list[bytes]:
+        grants = []
+        demands = []
+        for flow in self._flows:
+            if flow.egress is line:
+                flow.stated_grant = flow.grant
+                grants.append((flow.key, flow.stated_grant))
+            if flow.ingress is line:
+                flow.stated_need_mw = flow.need_mw
+                demands.append(DemandRecord(flow.key, flow.stated_need_mw))
+        return line.state_frames(grants, demands, now_ns)

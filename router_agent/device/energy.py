@@ -1,0 +1,217 @@
+"""Moves the energy of all flows through one router over a stretch of time in which the rates stand still.
+
+Energy is whole millijoules. Losses come from the formulas of :mod:`digitalgrid.physics`, each with a carry of what
+rounding owes, so that a circuit is charged within a millijoule of the formula whatever the stretches are.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from digitalgrid.physics import added_line_loss_w, received_w
+from router_agent.device.flow import Flow
+from router_agent.device.line import Line
+from router_agent.device.meters import RouterBooks
+
+_NS_PER_S = 1e9
+_MJ_PER_J = 1e3
+
+
+@dataclass(slots=True)
+class _Allowance:
+    """What the generations of one circuit may take together in this stretch; the older ones go first."""
+
+    ingress_mj: int
+    received_w: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _OnLine:
+    """What one line carries away in this stretch."""
+
+    current_a: float = 0.0
+    received_mj: int = 0
+    circuits: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A load's share of a stretch; it had power for ``powered`` of it, from its beginning."""
+
+    flow: Flow
+    energy_mj: int
+    powered: float
+
+
+class Converter:
+    def __init__(
+        self,
+        efficiency: float,
+        books: RouterBooks,
+        max_source_w: Mapping[str, float],
+        max_load_w: Mapping[str, float],
+    ) -> None:
+        self._efficiency = efficiency
+        self._books = books
+        self._max_source_w = max_source_w
+        self._max_load_w = max_load_w
+
+    def advance(
+        self, flows: Sequence[Flow], lines: Mapping[str, Line], start_ns: int, end_ns: int
+    ) -> list[Delivery]:
+        """``flows`` stand in order of admission. Returns what reached each load that wanted or had energy."""
+        seconds = (end_ns - start_ns) / _NS_PER_S
+        allowances = _allowances(flows, seconds)
+        on_line = {link_id: _OnLine() for link_id in lines}
+        deliveries: list[Delivery] = []
+        drawn_mj: Counter[str] = Counter()
+        for flow in flows:
+            allowance = allowances.get(flow.key.circuit_id)
+            line = flow.egress
+            if line is not None and not line.up:
+                continue
+            before_a = on_line[line.link.id].current_a if line is not None else 0.0
+            wanted_mj = self._wanted_mj(flow, before_a, allowance, seconds)
+            if flow.ingress is None:
+                drawn_mj[flow.hop.source_id] += self._draw(flow, wanted_mj, seconds)
+            taken_mj = min(flow.buffer_mj, wanted_mj)
+            if taken_mj < wanted_mj:
+                flow.take_carry_mj = 0.0
+            if taken_mj:
+                sent_mj = self._convert(flow, taken_mj)
+                if line is not None:
+                    received_mj = self._send(flow, line, sent_mj, on_line[line.link.id], seconds)
+                else:
+                    received_mj = sent_mj
+                _spend(allowance, flow, taken_mj, received_mj, seconds)
+            if line is None and wanted_mj:
+                delivered_mj = sent_mj if taken_mj else 0
+                self._deliver(flow, delivered_mj)
+                deliveries.append(Delivery(flow, delivered_mj, taken_mj / wanted_mj))
+        for link_id, carried in on_line.items():
+            lines[link_id].close_segment(start_ns, end_ns, carried.received_mj, carried.circuits)
+        self._watch_cell(drawn_mj, deliveries, seconds)
+        return deliveries
+
+    def _wanted_mj(
+        self, flow: Flow, before_a: float, allowance: _Allowance | None, seconds: float
+    ) -> int:
+        """What the flow may take at its entrance: for what is accepted, or for the reservation once it drains."""
+        if flow.held:
+            return 0
+        far_end_w = flow.accepted_w
+        if flow.demand_w == 0.0 and flow.buffer_mj:
+            far_end_w = flow.hop.received_power_w
+        if allowance is not None:
+            far_end_w = min(far_end_w, allowance.received_w[_egress(flow)])
+        if far_end_w <= 0.0:
+            return 0
+        sent_w = far_end_w
+        if flow.egress is not None:
+            link = flow.egress.link
+            sent_w += added_line_loss_w(link.resistance_ohm, before_a, far_end_w / link.voltage_v)
+        exact_mj = sent_w / self._efficiency * seconds * _MJ_PER_J + flow.take_carry_mj
+        whole_mj = math.floor(exact_mj)
+        flow.take_carry_mj = exact_mj - whole_mj
+        return whole_mj if allowance is None else min(whole_mj, allowance.ingress_mj)
+
+    def _draw(self, flow: Flow, wanted_mj: int, seconds: float) -> int:
+        """A source gives what its flow will take now, within the grant."""
+        exact_mj = flow.ingress_w * seconds * _MJ_PER_J + flow.draw_carry_mj
+        whole_mj = math.floor(exact_mj)
+        drawn_mj = min(max(0, wanted_mj - flow.buffer_mj), whole_mj)
+        flow.draw_carry_mj = exact_mj - whole_mj
+        flow.buffer_mj += drawn_mj
+        flow.books.injected_mj += drawn_mj
+        self._books.buffered_mj += drawn_mj
+        self._books.injected_mj[flow.hop.source_id] += drawn_mj
+        return drawn_mj
+
+    def _convert(self, flow: Flow, taken_mj: int) -> int:
+        formula_mj = (1.0 - self._efficiency) * taken_mj
+        loss_mj, flow.converter_carry_mj = self._charge(
+            formula_mj, flow.converter_carry_mj, taken_mj
+        )
+        flow.buffer_mj -= taken_mj
+        self._books.buffered_mj -= taken_mj
+        self._books.converter_loss_mj += loss_mj
+        flow.spent()
+        return taken_mj - loss_mj
+
+    def _send(self, flow: Flow, line: Line, sent_mj: int, carried: _OnLine, seconds: float) -> int:
+        """Put energy on a line; its loss is what this flow's current adds to those already there."""
+        link = line.link
+        sent_w = sent_mj / (_MJ_PER_J * seconds)
+        arrives_w = received_w(sent_w, link.resistance_ohm, link.voltage_v, carried.current_a)
+        added_a = arrives_w / link.voltage_v
+        formula_w = added_line_loss_w(link.resistance_ohm, carried.current_a, added_a)
+        loss_mj, flow.line_carry_mj = self._charge(
+            formula_w * seconds * _MJ_PER_J, flow.line_carry_mj, sent_mj
+        )
+        line.put(flow.key, sent_mj - loss_mj, loss_mj)
+        carried.current_a += added_a
+        carried.received_mj += sent_mj - loss_mj
+        carried.circuits += 1
+        return sent_mj - loss_mj
+
+    def _charge(self, formula_mj: float, carry_mj: float, at_most_mj: int) -> tuple[int, float]:
+        """The loss in whole millijoules, and what rounding owes from now on."""
+        exact_mj = formula_mj + carry_mj
+        charged_mj = min(math.floor(exact_mj + 0.5), at_most_mj)
+        deviation_mj = abs(charged_mj - formula_mj)
+        if deviation_mj > self._books.max_formula_deviation_mj:
+            self._books.max_formula_deviation_mj = deviation_mj
+        return charged_mj, exact_mj - charged_mj
+
+    def _deliver(self, flow: Flow, energy_mj: int) -> None:
+        flow.books.delivered_mj += energy_mj
+        flow.delivered_in_tick_mj += energy_mj
+        self._books.delivered_mj[flow.hop.load_id] += energy_mj
+
+    def _watch_cell(
+        self, drawn_mj: Mapping[str, int], deliveries: Sequence[Delivery], seconds: float
+    ) -> None:
+        """Count each stretch in which a source or a load carried more than it is built for."""
+        delivered_mj: Counter[str] = Counter()
+        for delivery in deliveries:
+            delivered_mj[delivery.flow.hop.load_id] += delivery.energy_mj
+        for energies, limits_w in (
+            (drawn_mj, self._max_source_w),
+            (delivered_mj, self._max_load_w),
+        ):
+            for name, energy_mj in energies.items():
+                limit_mj = limits_w[name] * seconds * _MJ_PER_J
+                # Carries of all its flows may come due in one stretch.
+                if energy_mj > limit_mj * (1.0 + 1e-6) + 64:
+                    self._books.oversubscribed_instants += 1
+
+
+def _egress(flow: Flow) -> str:
+    return flow.hop.egress_link_id or flow.hop.load_id
+
+
+def _allowances(flows: Sequence[Flow], seconds: float) -> dict[int, _Allowance]:
+    """For the circuits of which two generations are here."""
+    counts = Counter(flow.key.circuit_id for flow in flows)
+    if len(counts) == len(flows):
+        return {}
+    allowances: dict[int, _Allowance] = {}
+    for flow in flows:
+        if counts[flow.key.circuit_id] < 2:
+            continue
+        allowance = allowances.setdefault(flow.key.circuit_id, _Allowance(0))
+        ingress_mj = math.ceil(flow.hop.ingress_power_w * seconds * _MJ_PER_J)
+        allowance.ingress_mj = max(allowance.ingress_mj, ingress_mj)
+        reserved_w = allowance.received_w.get(_egress(flow), 0.0)
+        allowance.received_w[_egress(flow)] = max(reserved_w, flow.hop.received_power_w)
+    return allowances
+
+
+def _spend(
+    allowance: _Allowance | None, flow: Flow, taken_mj: int, received_mj: int, seconds: float
+) -> None:
+    if allowance is None:
+        return
+    allowance.ingress_mj -= taken_mj
+    allowance.received_w[_egress(flow)] -= received_mj / (_MJ_PER_J * seconds)

@@ -1,0 +1,156 @@
+"""One circuit generation that runs through this router: its rates, its energy, what was last stated of it."""
+
+import math
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum, auto
+
+from digitalgrid.model import CircuitGeneration, HopSnapshot
+from router_agent.device.line import NO_GRANT, Grant, Line
+from router_agent.device.meters import CircuitBooks
+
+MW_PER_W = 1000
+_NS_PER_MS = 1_000_000
+# Rates travel as whole milliwatts, each hop rounding once: so much is no shortage.
+RATE_SLACK_W = 0.010
+RELATIVE_SLACK = 1e-9
+# A change of a rate by more than this part of the reservation is told at once, smaller ones with the next tick.
+KICK_FRACTION = 1e-3
+
+
+class Playout(Enum):
+    """How far a flow is on its way to a steady stream.
+
+    Power packets come once a tick, and a hop that spent each as it came would run dry whenever it looks between two.
+    So it sends the first packet on at once, then holds what follows until it is one tick behind its upstream
+    neighbour: the next packet is always there before the last is spent. A source needs no such cushion.
+    """
+
+    WAITING = auto()  # no energy since power was granted
+    PRIMED = auto()  # the first packet has gone on; upstream is not steady yet
+    HOLDING = auto()  # upstream is steady; this hop begins at play_ns
+    STEADY = auto()
+
+
+class FlowState(IntEnum):
+    """Numbered as in southbound.proto; SILENT: nothing to report yet."""
+
+    SILENT = 0
+    ARRIVED = 1
+    ACTUATED = 2
+    STARVED = 3
+    DRAINED = 4
+
+
+@dataclass(slots=True, eq=False)
+class Flow:
+    """``ingress`` and ``egress`` are lines, or None where the hop begins at a source or ends at a load."""
+
+    hop: HopSnapshot
+    ingress: Line | None
+    egress: Line | None
+    books: CircuitBooks
+    key: CircuitGeneration = field(init=False)
+    # Drain was asked for: this sink wants nothing any more.
+    draining: bool = False
+
+    # Rates that hold since the last event. Accepted and granted are at the far end of the egress; need and
+    # ingress at this router's entrance.
+    demand_w: float = 0.0
+    accepted_w: float = 0.0
+    need_w: float = 0.0
+    ingress_w: float = 0.0
+    granted_w: float = 0.0
+
+    buffer_mj: int = 0
+    # Parts of a millijoule that rounding owes.
+    draw_carry_mj: float = 0.0
+    take_carry_mj: float = 0.0
+    converter_carry_mj: float = 0.0
+    line_carry_mj: float = 0.0
+    playout: Playout = Playout.WAITING
+    play_ns: int = 0
+
+    stated_need_mw: int = 0
+    stated_grant: Grant = NO_GRANT
+
+    state: FlowState = FlowState.SILENT
+    interruption_ns: int = 0
+    arrived_at_ns: int = 0
+    delivered_in_tick_mj: int = 0
+    delivered_w: float = 0.0
+    # The demand was granted in full since the tick began.
+    granted_all_tick: bool = False
+
+    def __post_init__(self) -> None:
+        self.key = self.hop.key
+
+    @property
+    def need_mw(self) -> int:
+        """What is stated upstream."""
+        return math.ceil(self.need_w * MW_PER_W)
+
+    @property
+    def drained(self) -> bool:
+        """Nothing is wanted, held, or under way above."""
+        return self.demand_w == 0.0 and self.buffer_mj == 0 and self._drained_above()
+
+    @property
+    def grant(self) -> Grant:
+        """What is stated downstream."""
+        return Grant(int(self.granted_w * MW_PER_W), self.drained)
+
+    @property
+    def held(self) -> bool:
+        """Energy stays in the buffer for now; what drains is never held."""
+        return self.demand_w > 0.0 and self.playout in (Playout.PRIMED, Playout.HOLDING)
+
+    def spent(self) -> None:
+        """Energy has gone on."""
+        if self.playout is Playout.WAITING:
+            self.playout = Playout.STEADY if self.ingress is None else Playout.PRIMED
+
+    def refilled(self, received_mj: int, now_ns: int, cushion_ns: int) -> None:
+        """A power packet has come in."""
+        self.buffer_mj += received_mj
+        if self.playout is Playout.PRIMED and self.need_w > 0.0:
+            # The upstream neighbour became steady when it began to send what this packet holds.
+            began_ns = now_ns - round(received_mj / self.need_w * _NS_PER_MS)
+            self.playout = Playout.HOLDING
+            self.play_ns = began_ns + cushion_ns
+
+    def stated_by_upstream(self) -> Grant:
+        """What the ingress line's far end grants; nothing while that line is down."""
+        if self.ingress is None or not self.ingress.up:
+            return NO_GRANT
+        return self.ingress.grants.get(self.key, NO_GRANT)
+
+    def stated_by_downstream_w(self) -> float:
+        """What the egress line's far end wants; nothing while that line is down."""
+        if self.egress is None or not self.egress.up:
+            return 0.0
+        return self.egress.demands_mw.get(self.key, 0) / MW_PER_W
+
+    def news_upstream(self) -> bool:
+        """The need must be told at once."""
+        return is_news(self.stated_need_mw, self.need_mw, self.hop.ingress_power_w)
+
+    def news_downstream(self) -> bool:
+        grant = self.grant
+        return grant.drained != self.stated_grant.drained or is_news(
+            self.stated_grant.power_mw, grant.power_mw, self.hop.received_power_w
+        )
+
+    def _drained_above(self) -> bool:
+        if self.ingress is None:
+            return self.ingress_w == 0.0
+        return self.stated_by_upstream().drained
+
+
+def is_news(stated_mw: int, current_mw: int, reserved_w: float) -> bool:
+    if (stated_mw == 0) != (current_mw == 0):
+        return True
+    return abs(current_mw - stated_mw) > KICK_FRACTION * reserved_w * MW_PER_W
+
+
+def covers(granted_w: float, needed_w: float) -> bool:
+    return granted_w >= needed_w * (1.0 - RELATIVE_SLACK) - RATE_SLACK_W

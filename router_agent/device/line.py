@@ -1,0 +1,280 @@
+"""One end of a power link: its adjacency, its books, and what its two ends have stated to each other."""
+
+import logging
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from digitalgrid.model import CircuitGeneration
+from digitalgrid.wire import (
+    DemandRecord,
+    Frame,
+    FrameError,
+    PowerRecord,
+    decode,
+    encode,
+    name_hash,
+    split_records,
+)
+from router_agent.config import LinkConfig, RouterConfig
+from router_agent.device.adjacency import Adjacency, Verdict
+from router_agent.device.line_load import LineLoad
+from router_agent.device.meters import LinkBooks
+
+log = logging.getLogger(__name__)
+
+
+class Grant(NamedTuple):
+    """What the upstream neighbour grants at this end, and whether nothing is under way above any more."""
+
+    power_mw: int
+    drained: bool
+
+
+NO_GRANT = Grant(0, True)
+
+
+class Energy(NamedTuple):
+    key: CircuitGeneration
+    received_mj: int
+
+
+class Arrival(NamedTuple):
+    """What one datagram brought; a dropped one brought nothing."""
+
+    energy: tuple[Energy, ...] = ()
+    # Demands or grants of the neighbour are not what they were.
+    restated: bool = False
+    went_up: bool = False
+    went_down: bool = False
+    # The neighbour does not know yet that this end has heard it.
+    owes_hello: bool = False
+
+
+NOTHING = Arrival()
+
+
+class _StateParts:
+    """Puts a state that came in several frames together."""
+
+    def __init__(self) -> None:
+        self._next = 0
+        self._demands: dict[CircuitGeneration, int] = {}
+        self._grants: dict[CircuitGeneration, Grant] = {}
+
+    def add(
+        self,
+        frame: Frame,
+        demands: dict[CircuitGeneration, int],
+        grants: dict[CircuitGeneration, Grant],
+    ) -> tuple[dict[CircuitGeneration, int], dict[CircuitGeneration, Grant]] | None:
+        """The whole state when this was its last part and none is missing."""
+        if frame.part == 0:
+            self._next, self._demands, self._grants = 0, {}, {}
+        if frame.part != self._next:
+            self._next = -1
+            return None
+        self._next += 1
+        self._demands.update(demands)
+        self._grants.update(grants)
+        return (self._demands, self._grants) if self._next == frame.parts else None
+
+
+class Line:
+    """Pure: datagrams and carrier events in, datagrams out, the time passed in."""
+
+    def __init__(
+        self, link: LinkConfig, router: RouterConfig, boot_id: int, books: LinkBooks, start_ns: int
+    ) -> None:
+        self.link = link
+        self.books = books
+        self.adjacency = Adjacency(boot_id, router.dead_ns)
+        self.load = LineLoad(link.voltage_v, link.ampacity_a, books)
+        # Stated by the neighbour: what it wants of this end, and what it grants to this end.
+        self.demands_mw: dict[CircuitGeneration, int] = {}
+        self.grants: dict[CircuitGeneration, Grant] = {}
+        # Sent since the last frame: received and loss.
+        self.pending: dict[CircuitGeneration, tuple[int, int]] = {}
+        self._pending_since_ns = start_ns
+        self._pending_until_ns = start_ns
+        self._parts = _StateParts()
+        self._first_of_adjacency = True
+        self._seq = 0
+        self._frame_bytes = router.frame_bytes
+        self._hello_ns = router.hello_ns
+        self._last_sent_ns = start_ns
+        self._link_hash = name_hash(link.id)
+        self._router_hash = name_hash(router.router_id)
+        self._neighbor_hash = name_hash(link.neighbor)
+
+    @property
+    def up(self) -> bool:
+        return self.adjacency.up
+
+    @property
+    def next_hello_ns(self) -> int | None:
+        return self._last_sent_ns + self._hello_ns if self.adjacency.carrier else None
+
+    def next_deadline_ns(self, leeway_ns: int) -> int | None:
+        """The next hello, or the neighbour's death; None without carrier."""
+        hello_ns, dead_ns = self.next_hello_ns, self.adjacency.deadline_ns(leeway_ns)
+        if hello_ns is None or dead_ns is None:
+            return hello_ns
+        return min(hello_ns, dead_ns)
+
+    def set_carrier(self, carrier: bool) -> bool:
+        """True when that took the line down."""
+        was_up = self.up
+        self.adjacency.set_carrier(carrier)
+        return self._note_down(was_up, "its carrier is lost")
+
+    def expire(self, now_ns: int, leeway_ns: int) -> bool:
+        """True when a silent neighbour took the line down."""
+        was_up = self.up
+        self.adjacency.expire(now_ns, leeway_ns)
+        return self._note_down(was_up, "its far end is silent")
+
+    def restart(self) -> None:
+        was_up = self.up
+        self.adjacency.restart()
+        self._note_down(was_up, "this end leaves")
+
+    def put(self, key: CircuitGeneration, received_mj: int, loss_mj: int) -> None:
+        """Energy leaves this end: it counts as sent now, and goes with the next frame."""
+        self.books.sent_mj += received_mj + loss_mj
+        self.books.line_loss_mj += loss_mj
+        received_before, loss_before = self.pending.get(key, (0, 0))
+        self.pending[key] = (received_before + received_mj, loss_before + loss_mj)
+
+    def close_segment(self, start_ns: int, end_ns: int, received_mj: int, circuits: int) -> None:
+        """All that was put on the line between two instants is known."""
+        if received_mj:
+            self.load.add_sent(start_ns, end_ns, received_mj, circuits)
+        self._pending_until_ns = end_ns
+
+    def state_frames(
+        self,
+        grants: Iterable[tuple[CircuitGeneration, Grant]],
+        demands: Iterable[DemandRecord],
+        now_ns: int,
+    ) -> list[bytes]:
+        """The whole state of this end, with the pending energy. Grants and demands of nothing are left out."""
+        pending, self.pending = self.pending, {}
+        power = []
+        for key, grant in grants:
+            energy = pending.pop(key, None)
+            if energy or grant != NO_GRANT:
+                power.append(PowerRecord(key, *(energy or (0, 0)), *grant))
+        power += [PowerRecord(key, *energy, *NO_GRANT) for key, energy in pending.items()]
+        wanted = [record for record in demands if record.demand_mw]
+        shares = list(split_records(power, wanted, self._frame_bytes))
+        total_mj = self.books.total_mj - sum(record.received_mj for record in power)
+        datagrams = []
+        for part, (share, asked) in enumerate(shares):
+            total_mj += sum(record.received_mj for record in share)
+            datagrams.append(self._datagram(total_mj, part, len(shares), share, asked))
+        self._pending_since_ns = self._pending_until_ns
+        self._last_sent_ns = now_ns
+        return datagrams
+
+    def hello(self, now_ns: int) -> bytes:
+        self._last_sent_ns = now_ns
+        in_flight_mj = sum(received_mj for received_mj, _ in self.pending.values())
+        return self._datagram(self.books.total_mj - in_flight_mj, 0, 0, (), ())
+
+    def receive(self, datagram: bytes, now_ns: int) -> Arrival:
+        frame = self._frame_of(datagram)
+        if frame is None:
+            self.books.frames_dropped += 1
+            return NOTHING
+        was_up, knew = self.up, self.adjacency.neighbor_discriminator
+        verdict = self.adjacency.hear(
+            frame.discriminator, frame.heard_discriminator, frame.seq, now_ns
+        )
+        went_down = self._note_down(was_up, "its far end says so")
+        if verdict is Verdict.STALE:
+            self.books.frames_dropped += 1
+            return NOTHING
+        self.books.frames_received += 1
+        owes_hello = went_down or knew != frame.discriminator
+        if verdict is Verdict.HEARD:
+            return Arrival(went_down=went_down, owes_hello=owes_hello)
+        energy = self._book(frame)
+        restated = bool(frame.parts) and self._restate(frame)
+        return Arrival(energy, restated, went_up=not was_up, owes_hello=owes_hello)
+
+    def _frame_of(self, datagram: bytes) -> Frame | None:
+        try:
+            frame = decode(datagram)
+        except FrameError as error:
+            log.debug("link %s: dropped a datagram: %s", self.link.id, error)
+            return None
+        if frame.link_hash != self._link_hash or frame.sender_hash != self._neighbor_hash:
+            log.debug("link %s: dropped a frame of another line or router", self.link.id)
+            return None
+        return frame
+
+    def _book(self, frame: Frame) -> tuple[Energy, ...]:
+        """Take the frame's energy; what its total says came before and never did is lost."""
+        books = self.books
+        received_mj = frame.received_mj
+        lost_mj = frame.total_mj - received_mj - books.heard_total_mj
+        if lost_mj < 0:
+            log.warning("link %s: the neighbour's books began anew", self.link.id)
+        elif self._first_of_adjacency:
+            books.lost_to_faults_mj += lost_mj
+        else:
+            books.lost_in_transit_mj += lost_mj
+        self._first_of_adjacency = False
+        books.heard_total_mj = frame.total_mj
+        if not received_mj:
+            return ()
+        books.received_mj += received_mj
+        start_ns = frame.origin_ns - frame.interval_ns
+        self.load.add_received(start_ns, frame.origin_ns, received_mj, len(frame.power))
+        return tuple(Energy(r.key, r.received_mj) for r in frame.power if r.received_mj)
+
+    def _restate(self, frame: Frame) -> bool:
+        demands = dict(frame.demands)
+        grants = {r.key: Grant(r.grant_mw, r.drained) for r in frame.power}
+        whole = self._parts.add(frame, demands, grants)
+        new_demands, new_grants = whole or (self.demands_mw | demands, self.grants | grants)
+        changed = new_demands != self.demands_mw or new_grants != self.grants
+        self.demands_mw, self.grants = dict(new_demands), dict(new_grants)
+        return changed
+
+    def _note_down(self, was_up: bool, why: str) -> bool:
+        """True when an adjacency has ended: what it had stated is void, its pending energy lost to the fault."""
+        if not was_up or self.up:
+            return False
+        log.info("link %s is down: %s", self.link.id, why)
+        self.demands_mw, self.grants, self.pending = {}, {}, {}
+        self._parts = _StateParts()
+        self._pending_since_ns = self._pending_until_ns
+        self._first_of_adjacency = True
+        return True
+
+    def _datagram(
+        self,
+        total_mj: int,
+        part: int,
+        parts: int,
+        power: tuple[PowerRecord, ...],
+        demands: tuple[DemandRecord, ...],
+    ) -> bytes:
+        self._seq += 1
+        self.books.frames_sent += 1
+        frame = Frame(
+            link_hash=self._link_hash,
+            sender_hash=self._router_hash,
+            discriminator=self.adjacency.discriminator,
+            heard_discriminator=self.adjacency.neighbor_discriminator,
+            seq=self._seq,
+            origin_ns=self._pending_until_ns,
+            interval_ns=self._pending_until_ns - self._pending_since_ns,
+            total_mj=total_mj,
+            part=part,
+            parts=parts,
+            power=power,
+            demands=demands,
+        )
+        return encode(frame)

@@ -1,0 +1,146 @@
+"""Demand, which travels up a circuit, and the grant, which travels down: both for all flows of one router.
+
+A hop accepts at most what was reserved, over all generations of a circuit together and the newer first, and asks
+its upstream neighbour for that plus its own losses. No power is sent on without a demand and a grant.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+
+from digitalgrid.physics import ACTUATED_FRACTION, added_line_loss_w, received_w
+from router_agent.device.flow import RATE_SLACK_W, RELATIVE_SLACK, Flow, Playout, covers
+
+
+def settle(flows: Sequence[Flow], max_power_w: Mapping[str, float], efficiency: float) -> None:
+    """Set every flow's rates from what the neighbours state. ``flows`` are in order of admission."""
+    for flow in flows:
+        if flow.egress is not None:
+            flow.demand_w = flow.stated_by_downstream_w()
+    _demand_at_loads([flow for flow in flows if flow.egress is None], efficiency)
+    _accept(flows)
+    _need(flows, efficiency)
+    _grant_at_sources([flow for flow in flows if flow.ingress is None], max_power_w)
+    for flow in flows:
+        if flow.ingress is not None:
+            flow.ingress_w = flow.stated_by_upstream().power_mw / 1000
+    _grant_on(flows, efficiency)
+    for flow in flows:
+        if flow.accepted_w == 0.0 or flow.ingress_w == 0.0:
+            flow.playout = Playout.WAITING
+
+
+def _by_circuit(flows: Iterable[Flow]) -> Iterable[list[Flow]]:
+    """The flows of each circuit, the newest generation first."""
+    ordered = sorted(flows, key=lambda flow: (flow.key.circuit_id, -flow.key.generation))
+    for _, group in groupby(ordered, key=lambda flow: flow.key.circuit_id):
+        yield list(group)
+
+
+def _demand_at_loads(sinks: Sequence[Flow], efficiency: float) -> None:
+    """The newest generation wants the setpoint, an older one what the newer is not granted yet."""
+    for generations in _by_circuit(sinks):
+        wanting = [flow for flow in generations if not flow.draining]
+        left_w = wanting[0].hop.power_w if wanting else 0.0
+        for flow in generations:
+            if flow.draining:
+                flow.demand_w = 0.0
+                continue
+            flow.demand_w = left_w
+            above_w = flow.hop.ingress_power_w if flow.ingress is None else _granted_above_w(flow)
+            granted_w = min(left_w, flow.hop.received_power_w, efficiency * above_w)
+            # The rest of a percent comes once the older generation has made room for it.
+            taken_over = granted_w >= ACTUATED_FRACTION * left_w
+            left_w = 0.0 if taken_over else left_w - granted_w
+
+
+def _granted_above_w(flow: Flow) -> float:
+    return flow.stated_by_upstream().power_mw / 1000
+
+
+def _accept(flows: Sequence[Flow]) -> None:
+    """Clamp demand to the reservation: per circuit and egress to the largest of its generations."""
+    for generations in _by_circuit(flows):
+        left_w: dict[str, float] = {}
+        for flow in generations:
+            egress = flow.hop.egress_link_id or flow.hop.load_id
+            reserved_w = flow.hop.received_power_w
+            left_w[egress] = max(left_w.get(egress, 0.0), reserved_w)
+        for flow in generations:
+            egress = flow.hop.egress_link_id or flow.hop.load_id
+            reserved_w = min(flow.hop.received_power_w, left_w[egress])
+            flow.accepted_w = _clamp(flow.demand_w, reserved_w)
+            left_w[egress] = max(0.0, left_w[egress] - flow.accepted_w)
+
+
+def _clamp(wanted_w: float, reserved_w: float) -> float:
+    """At most the reservation; a surplus that rounding explains is let through."""
+    if reserved_w <= 0.0 or wanted_w > reserved_w * (1.0 + RELATIVE_SLACK) + RATE_SLACK_W:
+        return min(wanted_w, reserved_w)
+    return wanted_w
+
+
+class _Currents:
+    """Adds up what the flows before one in order put on each line.
+
+    An older generation of the same circuit does not count: it gives way to the newer one.
+    """
+
+    def __init__(self) -> None:
+        self._total_a: dict[str, float] = {}
+        self._circuit_a: dict[tuple[str, int], float] = {}
+
+    def before_a(self, flow: Flow, link_id: str) -> float:
+        own_a = self._circuit_a.get((link_id, flow.key.circuit_id), 0.0)
+        return max(0.0, self._total_a.get(link_id, 0.0) - own_a)
+
+    def add(self, flow: Flow, link_id: str, current_a: float) -> None:
+        place = (link_id, flow.key.circuit_id)
+        self._total_a[link_id] = self._total_a.get(link_id, 0.0) + current_a
+        self._circuit_a[place] = self._circuit_a.get(place, 0.0) + current_a
+
+
+def _need(flows: Sequence[Flow], efficiency: float) -> None:
+    """What must enter, with the losses that each flow adds to those admitted before it."""
+    currents = _Currents()
+    for flow in flows:
+        sent_w = flow.accepted_w
+        if flow.egress is not None:
+            link = flow.egress.link
+            before_a = currents.before_a(flow, link.id)
+            added_a = flow.accepted_w / link.voltage_v
+            sent_w += added_line_loss_w(link.resistance_ohm, before_a, added_a)
+            currents.add(flow, link.id, added_a)
+        flow.need_w = sent_w / efficiency
+
+
+def _grant_at_sources(flows: Sequence[Flow], max_power_w: Mapping[str, float]) -> None:
+    wanted_w: dict[int, float] = {}
+    for generations in _by_circuit(flows):
+        left_w = max(flow.hop.ingress_power_w for flow in generations)
+        for flow in generations:
+            wanted_w[id(flow)] = _clamp(flow.need_w, left_w)
+            left_w = max(0.0, left_w - wanted_w[id(flow)])
+    available_w = dict(max_power_w)
+    for flow in flows:
+        source_id = flow.hop.source_id
+        flow.ingress_w = min(wanted_w[id(flow)], available_w[source_id])
+        available_w[source_id] -= flow.ingress_w
+
+
+def _grant_on(flows: Sequence[Flow], efficiency: float) -> None:
+    """What will arrive at the far end: all that is accepted, or what the ingress grant suffices for."""
+    currents = _Currents()
+    for flow in flows:
+        covered = covers(flow.ingress_w, flow.need_w)
+        sent_w = efficiency * flow.ingress_w
+        if flow.egress is None:
+            flow.granted_w = flow.accepted_w if covered else min(sent_w, flow.accepted_w)
+            continue
+        link = flow.egress.link
+        if covered:
+            flow.granted_w = flow.accepted_w
+        else:
+            before_a = currents.before_a(flow, link.id)
+            arrives_w = received_w(sent_w, link.resistance_ohm, link.voltage_v, before_a)
+            flow.granted_w = min(arrives_w, flow.accepted_w)
+        currents.add(flow, link.id, flow.granted_w / link.voltage_v)

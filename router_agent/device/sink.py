@@ -1,0 +1,142 @@
+"""What a sink's router tells of its circuits: power arrived, is steady, is missing, has all drained."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from digitalgrid.model import CircuitGeneration
+from digitalgrid.physics import ACTUATED_FRACTION
+from router_agent.device.energy import Delivery
+from router_agent.device.flow import Flow, FlowState, Playout
+
+_NS_PER_S = 1e9
+_MW_PER_W = 1e3
+_W_PER_MJ_A_NS = 1e6
+_CIRCUITS_NOTED = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class FlowStatus:
+    """One change of a flow's state at its load; ``interruption_ns`` and ``arrived_at_ns`` come with ARRIVED."""
+
+    key: CircuitGeneration
+    state: FlowState
+    delivered_mw: int = 0
+    granted_mw: int = 0
+    demand_mw: int = 0
+    interruption_ns: int = 0
+    arrived_at_ns: int = 0
+
+
+class SinkWatch:
+    """Follows the flows that end at this router's loads, and returns the statuses that are news."""
+
+    def __init__(self) -> None:
+        # Since when each circuit, over all its generations, is granted too little or has run dry.
+        self._starved_ns: dict[int, int] = {}
+        self._dry_ns: dict[int, int] = {}
+
+    def delivered(self, deliveries: Sequence[Delivery], start_ns: int, end_ns: int) -> None:
+        """Remember when a circuit that had power ran dry; in full again, it was no interruption."""
+        powered: dict[int, float] = {}
+        for delivery in deliveries:
+            flow = delivery.flow
+            flow.delivered_w = delivery.energy_mj / (end_ns - start_ns) * _W_PER_MJ_A_NS
+            if flow.state is not FlowState.SILENT and not flow.draining:
+                circuit_id = flow.key.circuit_id
+                powered[circuit_id] = max(powered.get(circuit_id, 0.0), delivery.powered)
+        for circuit_id, fraction in powered.items():
+            if fraction >= 1.0:
+                self._dry_ns.pop(circuit_id, None)
+            else:
+                dry_ns = start_ns + round(fraction * (end_ns - start_ns))
+                _note(self._dry_ns, circuit_id, dry_ns)
+
+    def settled(self, sinks: Sequence[Flow], now_ns: int) -> list[FlowStatus]:
+        """After rates or buffers have changed."""
+        news = []
+        newest: dict[int, int] = {}
+        for circuit_id, generation in sorted(flow.key for flow in sinks):
+            newest[circuit_id] = generation
+        for flow in sinks:
+            flow.granted_all_tick = flow.granted_all_tick and _granted(flow)
+            if flow.draining:
+                if flow.drained and flow.state is not FlowState.DRAINED:
+                    flow.state = FlowState.DRAINED
+                    news.append(status_of(flow))
+            elif _arrives(flow):
+                flow.state = FlowState.ARRIVED
+                flow.arrived_at_ns = now_ns
+                flow.interruption_ns = self._interruption_ns(flow.key.circuit_id, now_ns)
+                news.append(status_of(flow))
+            elif newest[flow.key.circuit_id] == flow.key.generation:
+                # An older one may fall short for a moment while the newer one takes over.
+                news += self._starved(flow, now_ns)
+        return news
+
+    def ticked(self, sinks: Sequence[Flow], start_ns: int, end_ns: int) -> list[FlowStatus]:
+        """A whole tick has passed."""
+        news = []
+        seconds = (end_ns - start_ns) / _NS_PER_S
+        reached = {flow.key.circuit_id for flow in sinks if flow.delivered_in_tick_mj}
+        for flow in sinks:
+            steady = flow.granted_all_tick and flow.demand_w > 0.0
+            due_mj = ACTUATED_FRACTION * min(flow.demand_w, flow.granted_w) * seconds * _MW_PER_W
+            if flow.state is FlowState.ARRIVED and steady and flow.delivered_in_tick_mj >= due_mj:
+                flow.state = FlowState.ACTUATED
+                news.append(status_of(flow))
+            elif flow.state is FlowState.ACTUATED and steady:
+                flow.books.missed_ticks += flow.key.circuit_id not in reached
+            elif flow.state is FlowState.SILENT and flow.playout is not Playout.WAITING:
+                if not _granted(flow):
+                    flow.state = FlowState.STARVED
+                    news.append(status_of(flow))
+            else:
+                news += self._starved(flow, end_ns)
+            flow.delivered_in_tick_mj = 0
+            flow.granted_all_tick = _granted(flow)
+        return news
+
+    def _starved(self, flow: Flow, now_ns: int) -> list[FlowStatus]:
+        if _granted(flow) or flow.state not in (FlowState.ARRIVED, FlowState.ACTUATED):
+            return []
+        flow.state = FlowState.STARVED
+        _note(self._starved_ns, flow.key.circuit_id, now_ns)
+        return [status_of(flow)]
+
+    def _interruption_ns(self, circuit_id: int, now_ns: int) -> int:
+        """How long the circuit has been without supply, which ends now."""
+        starved_ns = self._starved_ns.pop(circuit_id, now_ns)
+        return now_ns - min(starved_ns, self._dry_ns.pop(circuit_id, now_ns))
+
+
+def status_of(flow: Flow) -> FlowStatus:
+    return FlowStatus(
+        key=flow.key,
+        state=flow.state,
+        delivered_mw=round(flow.delivered_w * _MW_PER_W),
+        granted_mw=flow.grant.power_mw,
+        demand_mw=round(flow.demand_w * _MW_PER_W),
+        interruption_ns=flow.interruption_ns if flow.state is FlowState.ARRIVED else 0,
+        arrived_at_ns=flow.arrived_at_ns if flow.state is FlowState.ARRIVED else 0,
+    )
+
+
+def _note(since_ns: dict[int, int], circuit_id: int, now_ns: int) -> None:
+    """A circuit may be back on another path; of those that never come back the oldest are forgotten."""
+    since_ns.setdefault(circuit_id, now_ns)
+    if len(since_ns) > _CIRCUITS_NOTED:
+        del since_ns[next(iter(since_ns))]
+
+
+def _granted(flow: Flow) -> bool:
+    return flow.granted_w >= ACTUATED_FRACTION * flow.demand_w
+
+
+def _arrives(flow: Flow) -> bool:
+    """Energy is here of a flow that is granted what it wants.
+
+    It may have to wait in the buffer while the load still takes what an older generation left.
+    """
+    waits = flow.state in (FlowState.SILENT, FlowState.STARVED)
+    has_energy = flow.buffer_mj > 0 or flow.playout is not Playout.WAITING
+    return waits and has_energy and flow.demand_w > 0.0 and _granted(flow)

@@ -1,0 +1,364 @@
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from google.protobuf.json_format import Parse, ParseDict
+from ruamel.yaml import YAML
+
+from dgctl import main
+from digitalgrid.v1 import northbound_pb2 as pb
+from digitalgrid.v1 import power_link_pb2
+
+TOPOLOGY = pb.Topology(
+    lsdb_version=3,
+    routers=[
+        pb.RouterState(router_id="r1", connected=True, efficiency=0.97),
+        pb.RouterState(router_id="r3"),
+    ],
+    links=[
+        pb.LinkState(
+            link_id="r1-r3",
+            a_router_id="r1",
+            b_router_id="r3",
+            up=True,
+            resistance_ohm=0.48,
+            voltage_v=20e3,
+            ampacity_a=300,
+            reserved_a_to_b_a=101,
+            circuit_ids=[7],
+        )
+    ],
+    sources=[pb.SourceState(source_id="pv1", router_id="r1", max_power_w=15e6, reserved_w=2.1e6)],
+    loads=[pb.LoadState(load_id="town", router_id="r3", max_power_w=5e6, reserved_w=2e6)],
+)
+METERS = pb.ReadAllMetersResponse(
+    meters=[
+        power_link_pb2.RouterMeters(
+            router_id="r1",
+            converter_loss_mj=63_000_000,
+            sources=[power_link_pb2.SourceMeter(source_id="pv1", injected_mj=2_100_000_000)],
+        ),
+        power_link_pb2.RouterMeters(
+            router_id="r3",
+            loads=[power_link_pb2.LoadMeter(load_id="town", delivered_mj=2_000_000_000)],
+        ),
+    ],
+    missing_router_ids=["r4"],
+)
+
+
+@pytest.fixture
+def dgctl(controller: Any, make_circuit: Any) -> Any:
+    """Runs dgctl against the test's controller, which knows circuit 7."""
+    circuit = make_circuit()
+    controller.answers = {
+        "RequestPower": pb.RequestPowerResponse(request_id="req-1", circuits=[circuit]),
+        "ComputePower": pb.ComputePowerResponse(circuits=[circuit]),
+        "ChangeCircuit": pb.ChangeCircuitResponse(circuit=circuit),
+        "ReleaseCircuit": pb.ReleaseCircuitResponse(circuit=circuit),
+        "GetCircuit": pb.GetCircuitResponse(circuit=circuit),
+        "ListCircuits": pb.ListCircuitsResponse(circuits=[circuit]),
+        "GetTopology": pb.GetTopologyResponse(topology=TOPOLOGY),
+        "ReadMeters": METERS,
+        "WatchCircuits": [
+            pb.WatchCircuitsResponse(circuit=circuit),
+            pb.WatchCircuitsResponse(snapshot_done=pb.SnapshotDone()),
+        ],
+        "WatchTopology": [pb.WatchTopologyResponse(topology=TOPOLOGY)],
+    }
+
+    def run(*words: str, stdin: str | None = None) -> Result:
+        runner = CliRunner(env={"DGCTL_SERVER": controller.server})
+        return runner.invoke(main, words, input=stdin, catch_exceptions=False)
+
+    return run
+
+
+def rows(table: str) -> list[str]:
+    """A table's lines, without the space between its columns."""
+    return [" ".join(line.split()) for line in table.splitlines()]
+
+
+def test_request_sends_all_that_was_asked_for(dgctl: Any, controller: Any) -> None:
+    words = "request --sink town --power 2MW --source pv1 --source pv2 --split --max-hops 4"
+    result = dgctl(*words.split(), "--max-loss", "10%", "--avoid", "r9", "--request-id", "req-1")
+    assert result.exit_code == 0
+    assert controller.requests == [
+        pb.RequestPowerRequest(
+            request=pb.PowerRequest(
+                request_id="req-1",
+                sink_id="town",
+                power_w=2e6,
+                source_ids=["pv1", "pv2"],
+                allow_split=True,
+                constraints=pb.Constraints(max_loss_fraction=0.1, max_hops=4, avoid_ids=["r9"]),
+            )
+        )
+    ]
+    assert "request req-1" in result.stdout
+    assert "7 ACTIVE pv1 town 2 MW 2.1 MW 4.76 % r1 > r3" in rows(result.stdout)
+
+
+def test_request_can_wait_for_the_power(dgctl: Any, controller: Any, make_circuit: Any) -> None:
+    staging = make_circuit(7, pb.CIRCUIT_STATE_STAGING)
+    controller.answers["RequestPower"] = pb.RequestPowerResponse(circuits=[staging])
+    result = dgctl("request", "--sink", "town", "--power", "2MW", "--wait", "-o", "json")
+    answer = Parse(result.stdout, pb.RequestPowerResponse())
+    assert answer.circuits[0].state == pb.CIRCUIT_STATE_ACTIVE
+
+
+def test_a_wait_in_vain_is_a_refusal(dgctl: Any, controller: Any, make_circuit: Any) -> None:
+    failed = make_circuit(7, pb.CIRCUIT_STATE_FAILED, reason="commit refused")
+    controller.answers["WatchCircuits"] = [pb.WatchCircuitsResponse(circuit=failed)]
+    result = dgctl("request", "--sink", "town", "--power", "2MW", "--wait")
+    assert result.exit_code == 3
+    assert "ended before power arrived" in result.stderr
+    assert "commit refused" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "sent"),
+    [
+        ("change 7 --power 350kW", pb.ChangeCircuitRequest(circuit_id=7, power_w=350e3)),
+        ("release 7", pb.ReleaseCircuitRequest(circuit_id=7)),
+        ("get 7", pb.GetCircuitRequest(circuit_id=7)),
+    ],
+)
+def test_verbs_on_one_circuit(
+    dgctl: Any, controller: Any, make_circuit: Any, words: str, sent: Any
+) -> None:
+    result = dgctl(*words.split())
+    assert result.exit_code == 0
+    assert controller.requests == [sent]
+    assert "r1-r3" in result.stdout
+    machine = dgctl(*words.split(), "-o", "json")
+    assert Parse(machine.stdout, pb.Circuit()) == make_circuit()
+
+
+def test_compute_reserves_nothing(dgctl: Any, controller: Any) -> None:
+    assert dgctl("compute", "--sink", "town", "--power", "2e6").exit_code == 0
+    assert isinstance(controller.requests[0], pb.ComputePowerRequest)
+
+
+def test_list_narrows_and_says_when_there_is_nothing(dgctl: Any, controller: Any) -> None:
+    assert "pv1" in dgctl("list", "--request-id", "req-1", "--all").stdout
+    assert controller.requests == [pb.ListCircuitsRequest(request_id="req-1", include_ended=True)]
+    controller.answers["ListCircuits"] = pb.ListCircuitsResponse()
+    assert dgctl("list").stdout == "no circuits\n"
+
+
+def test_watch_writes_one_line_an_event(dgctl: Any) -> None:
+    lines = dgctl("watch").stdout.splitlines()
+    assert lines[0] == "circuit 7 ACTIVE  pv1 -> town  2 MW  r1 > r3"
+    assert len(lines) == 2
+    events = [json.loads(line) for line in dgctl("watch", "-o", "json").stdout.splitlines()]
+    assert events[0]["circuit"]["circuitId"] == "7"
+    assert "snapshotDone" in events[1]
+    documents = list(YAML(typ="safe").load_all(dgctl("watch", "-o", "yaml").stdout))
+    assert documents == events
+
+
+def test_interrupting_a_watch_is_a_quiet_end(controller: Any, make_circuit: Any) -> None:
+    interrupted = threading.Event()
+
+    def events() -> Iterator[pb.WatchCircuitsResponse]:
+        yield pb.WatchCircuitsResponse(circuit=make_circuit())
+        interrupted.wait(10)
+
+    controller.answers["WatchCircuits"] = events()
+    program = "from dgctl import main; main()"
+    command = [sys.executable, "-c", program, "watch", "--server", controller.server]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as watch:
+        assert watch.stdout is not None
+        assert watch.stdout.readline().startswith("circuit 7 ACTIVE")
+        watch.send_signal(signal.SIGINT)
+        _, errors = watch.communicate(timeout=20)
+    interrupted.set()
+    assert (watch.returncode, errors) == (0, "")
+
+
+def test_a_watch_goes_on_when_the_controller_is_back(
+    dgctl: Any, controller: Any, make_circuit: Any
+) -> None:
+    def first() -> Iterator[pb.WatchCircuitsResponse]:
+        yield pb.WatchCircuitsResponse(circuit=make_circuit())
+        controller.answers["WatchCircuits"] = [pb.WatchCircuitsResponse(circuit=make_circuit(8))]
+        raise ConnectionError("restarting")
+
+    controller.answers["WatchCircuits"] = first()
+    result = dgctl("watch", "-o", "json")
+    assert result.exit_code == 0
+    events = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [event["circuit"]["circuitId"] for event in events] == ["7", "8"]
+    assert result.stderr.splitlines() == [
+        "dgctl: connection lost (UNAVAILABLE: restarting); waiting for it",
+        "dgctl: connected again; everything follows anew",
+    ]
+
+
+def test_topology_shows_every_part_with_its_load(dgctl: Any) -> None:
+    shown = dgctl("topology").stdout
+    assert {
+        "r1 yes 97.00 % 0",
+        "r1-r3 r1 r3 up 101 A 0 A 300 A 33.67 % 20 kV 0.48 7",
+        "pv1 r1 2.1 MW 15 MW 0 no",
+        "town r3 2 MW 5 MW 0 0",
+    } < set(rows(shown))
+    assert dgctl("topology", "--watch").stdout == shown
+
+
+def test_meters_are_summed_and_the_silent_named(dgctl: Any) -> None:
+    lines = rows(dgctl("meters").stdout)
+    assert lines[1].startswith("r1 2.1 MJ 0 J 0 J 63 kJ")
+    assert lines[3].startswith("all 2.1 MJ 2 MJ 0 J 63 kJ")
+    assert lines[4] == "did not answer in time: r4"
+
+
+@pytest.mark.parametrize("words", ["list", "topology", "meters", "get 7"])
+def test_yaml_says_what_json_says(dgctl: Any, words: str) -> None:
+    machine = json.loads(dgctl(*words.split(), "-o", "json").stdout)
+    assert YAML(typ="safe").load(dgctl(*words.split(), "-o", "yaml").stdout) == machine
+
+
+def test_options_may_stand_before_the_verb(dgctl: Any) -> None:
+    result = dgctl("-o", "json", "topology")
+    assert ParseDict(json.loads(result.stdout), pb.Topology()) == TOPOLOGY
+
+
+def test_batch_decides_each_request_by_itself(
+    dgctl: Any, controller: Any, make_circuit: Any, tmp_path: Path
+) -> None:
+    controller.answers["BatchRequestPower"] = pb.BatchRequestPowerResponse(
+        outcomes=[
+            pb.BatchOutcome(request_id="a", circuits=[make_circuit()]),
+            pb.BatchOutcome(
+                request_id="b",
+                code=8,
+                message="links r1-r3 are full",
+                reason="INSUFFICIENT_CAPACITY",
+                field="power_w",
+                metadata={"bottleneck_links": "r1-r3", "missing_w": "1200000.0"},
+            ),
+        ]
+    )
+    file = tmp_path / "batch.yaml"
+    file.write_text(
+        "requests:\n"
+        "  - {sink_id: town, power_w: 2e6, request_id: a, max_loss_fraction: 0.1}\n"
+        "  - {sink_id: mill, power_w: 1e6, request_id: b, source_ids: [pv1], allow_split: true}\n"
+    )
+    result = dgctl("batch", str(file))
+    assert result.exit_code == 3
+    assert rows(result.stdout)[2:] == [
+        "2 b 0 W refused (INSUFFICIENT_CAPACITY): links r1-r3 are full",
+        "field power_w",
+        "bottleneck_links: r1-r3",
+        "missing_w: 1.2 MW",
+    ]
+    machine = json.loads(dgctl("batch", str(file), "-o", "json").stdout)
+    assert machine["outcomes"][1]["reason"] == "INSUFFICIENT_CAPACITY"
+    assert machine["outcomes"][1]["metadata"]["missing_w"] == "1200000.0"
+    first, second = controller.requests[0].requests
+    assert (first.sink_id, first.power_w, first.constraints.max_loss_fraction) == ("town", 2e6, 0.1)
+    assert (list(second.source_ids), second.allow_split) == (["pv1"], True)
+
+    del controller.answers["BatchRequestPower"].outcomes[1]
+    assert dgctl("batch", "-", stdin=file.read_text()).exit_code == 0
+
+
+def test_a_bad_batch_file_is_named_with_its_line(dgctl: Any, controller: Any) -> None:
+    result = dgctl("batch", "-", stdin="requests:\n  - {sink_id: town, power_w: 2MW}\n")
+    assert result.exit_code == 2
+    assert "<stdin>:2: 'power_w' must be a number; it is '2MW'" in result.stderr
+    assert controller.requests == []
+
+
+def test_refusals_show_field_bottleneck_and_missing_power(
+    dgctl: Any, controller: Any, refusal: Any
+) -> None:
+    controller.refusal = refusal
+    result = dgctl("request", "--sink", "town", "--power", "2MW")
+    assert result.exit_code == 3
+    assert result.stdout == ""
+    assert result.stderr.splitlines() == [
+        "dgctl: refused (RESOURCE_EXHAUSTED, INSUFFICIENT_CAPACITY): links r1-r3 are full",
+        "  field power_w: more than the network can carry",
+        "  bottleneck_links: r1-r3",
+        "  missing_w: 1.2 MW",
+    ]
+    machine = dgctl("request", "--sink", "town", "--power", "2MW", "-o", "json")
+    assert machine.exit_code == 3
+    assert json.loads(machine.stderr)["metadata"]["missing_w"] == "1200000.0"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["request", "--sink", "town", "--power", "2mW"], "likely a slip"),
+        (["request", "--sink", "town", "--power=-2MW"], "negative"),
+        (["request", "--sink", "town", "--power", "2MW", "--max-loss", "much"], "like 0.05 or 5%"),
+        (["request", "--power", "2MW"], "Missing option '--sink'"),
+        (["request", "--sink", "town", "--power", "２MW"], "not understood"),
+        (["request", "--sink", "town", "--power", "2MW", "--max-loss", "１%"], "like 0.05 or 5%"),
+        (["request", "--sink", "town", "--power", "2MW", "--max-loss", "nan"], "like 0.05 or 5%"),
+        (["get", "seven"], "not a valid int"),
+        (["get", "--", "-1"], "-1 is not in the range"),
+        (["get", "0"], "0 is not in the range"),
+        (["get", "99999999999999999999"], "is not in the range"),
+        (["release", "--", "-1"], "-1 is not in the range"),
+        (["change", "18446744073709551616", "--power", "2MW"], "is not in the range"),
+        (["--server", "", "list"], "'' is no address; write HOST:PORT"),
+        (["list", "--server", "somewhere"], "'somewhere' is no address"),
+        (["list", "--server", "somewhere:0"], "is no address"),
+        (["list", "--server", "dns://somewhere:50051"], "is no address"),
+        (["list", "-o", "xml"], "'xml' is not one of"),
+        (["list", "--timeout", "0"], "0"),
+        (["reserve"], "No such command"),
+    ],
+)
+def test_usage_errors(dgctl: Any, controller: Any, words: list[str], said: str) -> None:
+    result = dgctl(*words)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert controller.requests == []
+
+
+def test_an_unreachable_controller_has_an_exit_code_of_its_own(unreachable_server: str) -> None:
+    program = "from dgctl import main; main()"
+    command = [sys.executable, "-c", program, "list", "--server", unreachable_server]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 4
+    assert done.stdout == ""
+    assert "controller unreachable (UNAVAILABLE)" in done.stderr
+    assert "--server HOST:PORT" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts(dgctl: Any, shell: str) -> None:
+    assert "_DGCTL_COMPLETE" in dgctl("completion", shell).stdout
+
+
+def test_completion_knows_the_ids_of_the_network(controller: Any, dgctl: Any) -> None:
+    def complete(words: str) -> str:
+        env = {
+            "DGCTL_SERVER": controller.server,
+            "_DGCTL_COMPLETE": "bash_complete",
+            "COMP_WORDS": f"dgctl {words}",
+            "COMP_CWORD": str(len(words.split(" "))),
+        }
+        return CliRunner(env=env).invoke(main, prog_name="dgctl").stdout
+
+    assert complete("request --sink ") == "plain,town\n"
+    assert complete("request --source p") == "plain,pv1\n"
+    assert complete("request --avoid r") == "plain,r1\nplain,r3\nplain,r1-r3\n"
+    assert complete("get ") == "plain,7\n"

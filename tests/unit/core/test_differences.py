@@ -1,0 +1,173 @@
+"""Read-back: what a router runs, compared with what it should run, and repaired."""
+
+import pytest
+
+from controller.core.circuits.circuit import Circuit, CircuitState
+from controller.core.circuits.differences import Differences
+from controller.core.circuits.request import PowerRequest
+from controller.core.messages import CircuitTable, Commit, ReadTable, Stage, Withdraw
+from digitalgrid.model import CircuitGeneration, ElectionId, HopSnapshot
+from tests.support.grids import diamond
+from tests.support.simulated_network import S, SimulatedNetwork
+
+
+@pytest.fixture
+def network() -> SimulatedNetwork:
+    return SimulatedNetwork.running(diamond())
+
+
+def active(network: SimulatedNetwork) -> Circuit:
+    (circuit,) = network.request(PowerRequest("request", "town", 2e6, ("solar",)))
+    network.deliver_all()
+    assert circuit.state is CircuitState.ACTIVE
+    return circuit
+
+
+def read_back(network: SimulatedNetwork, router_id: str) -> Differences:
+    """Reconnect a router, and compare what it says with what it should run."""
+    network.connect(router_id)
+    differences = []
+    while network.sessions[router_id].to_controller or network.sessions[router_id].to_router:
+        session = network.sessions[router_id]
+        while session.to_router:
+            network.deliver_to_router(router_id)
+        message = session.to_controller.popleft()
+        if isinstance(message, CircuitTable):
+            differences.append(
+                network.event(lambda core, now_ns, m=message: core.on_table(router_id, m, now_ns))
+            )
+        else:
+            network.tell(router_id, message)
+    (found,) = differences
+    return found
+
+
+def test_a_table_that_is_as_it_should_be_is_confirmed(network):
+    circuit = active(network)
+    found = read_back(network, "r2")
+    assert found.none
+    assert found.confirmed == [circuit.newest()]
+    assert found.summary() == ""
+
+
+def test_tables_are_read_after_every_connect_and_from_time_to_time(network):
+    network.sent.clear()
+    network.connect("r1")
+    network.deliver_all()
+    assert [router_id for router_id, message in network.sent] == ["r1"]
+    network.advance(11 * S)
+    network.deliver_all()
+    assert {router_id for router_id, message in network.sent if isinstance(message, ReadTable)} == {
+        *network.grid.routers
+    }
+    assert network.core.table_version("r1") == network.grid.routers["r1"].table.version
+
+
+def test_a_router_that_lost_its_table_is_programmed_again_without_a_new_generation(network):
+    circuit = active(network)
+    network.grid.routers["r2"].start()
+    found = read_back(network, "r2")
+    assert [each.key for each in found.missing] == [circuit.newest().key]
+    assert found.summary() == "1 missing"
+    network.deliver_all()
+    assert circuit.state is CircuitState.ACTIVE
+    assert circuit.last_generation == 1
+    assert ("r2", CircuitGeneration(1, 1)) in network.grid.held()
+
+
+def test_what_a_router_runs_for_nobody_is_removed(network):
+    orphan = HopSnapshot(
+        *(77, 1, 1, 1e6, 1.1e6, 1e6, 1e6),
+        source_id="solar",
+        load_id="pump",
+    )
+    for message in (Stage(1, 2000, (orphan,)), Commit(1)):
+        network.grid.routers["r1"].apply(message, ElectionId(0, 1), network.now_ns)
+    assert network.grid.held() == {("r1", CircuitGeneration(77, 1))}
+    found = read_back(network, "r1")
+    assert found.excess == [CircuitGeneration(77, 1)]
+    network.deliver_all()
+    assert network.grid.held() == set()
+
+
+def test_a_hop_with_other_values_is_replaced_by_a_new_generation(network):
+    circuit = active(network)
+    key = circuit.newest().key
+    network.connect("r2")
+    network.deliver_to_controller("r2")
+    network.deliver_to_controller("r2")
+    (read,) = network.sessions["r2"].to_router
+    network.sessions["r2"].to_router.clear()
+    hop = network.grid.routers["r2"].hop(key)
+    wrong = HopSnapshot(*key, 99, 3e6, 4e6, 3e6, 3e6, "", hop.ingress_link_id, "", "r2-r4")
+    network.tell("r2", CircuitTable(read.read_id, 9, (wrong,)))
+    assert circuit.last_generation == 2
+    network.deliver_all()
+    assert circuit.state is CircuitState.ACTIVE
+    assert {each for _, each in network.grid.held()} == {CircuitGeneration(1, 2)}
+
+
+def test_a_fault_of_the_older_generation_does_not_start_a_third(network):
+    circuit = active(network)
+    key = circuit.newest().key
+    network.connect("r2")
+    while not network.sessions["r2"].to_router:
+        network.deliver_to_controller("r2")
+    read = network.sessions["r2"].to_router.popleft()
+    hop = network.grid.routers["r2"].hop(key)
+    network.event(lambda core, now_ns: core.change(1, 3e6, now_ns))
+    wrong = HopSnapshot(*key, 99, 3e6, 4e6, 3e6, 3e6, "", hop.ingress_link_id, "", "r2-r4")
+    network.tell("r2", CircuitTable(read.read_id, 9, (wrong,)))
+    assert circuit.last_generation == 2
+    network.heal()
+    network.check_rest()
+    assert circuit.state is CircuitState.ACTIVE
+
+
+def test_what_is_touched_after_the_read_was_sent_is_left_alone(network):
+    network.connect("r1")
+    for _ in range(2):
+        network.deliver_to_controller("r1")
+    (circuit,) = network.request(PowerRequest("request", "pump", 1e6))
+    stale = CircuitTable(network.sessions["r1"].to_router[0].read_id, 0, ())
+    network.sessions["r1"].to_router.popleft()
+    network.make_durable(9)
+    network.deliver_to_router("r1")
+    network.deliver_to_controller("r1")
+    found = network.event(lambda core, now_ns: core.on_table("r1", stale, now_ns))
+    assert found.none and not found.confirmed
+    network.deliver_all()
+    assert circuit.state is CircuitState.ACTIVE
+
+
+def test_what_drains_is_not_repaired(network):
+    circuit = active(network)
+    network.kill_router("r2")
+    network.restart_router("r2")
+    network.deliver_all()
+    network.event(lambda core, now_ns: core.release(circuit.circuit_id, now_ns))
+    found = read_back(network, "r2")
+    assert found.missing == []
+
+
+def test_what_lingers_is_withdrawn_again(network):
+    active(network)
+    network.loses = lambda router_id, message: isinstance(message, Withdraw) and router_id == "r2"
+    network.event(lambda core, now_ns: core.release(1, now_ns))
+    network.deliver_all()
+    network.loses = lambda router_id, message: False
+    found = read_back(network, "r2")
+    assert [each.key for each in found.lingering] == [CircuitGeneration(1, 1)]
+    network.deliver_all()
+    assert network.grid.held() == set()
+
+
+def test_an_answer_that_was_not_asked_for_is_dropped(network):
+    active(network)
+    answer = network.event(
+        lambda core, now_ns: core.on_table("r2", CircuitTable(99, 1, ()), now_ns)
+    )
+    assert answer is None
+    network.disconnect("r2")
+    answer = network.event(lambda core, now_ns: core.on_table("r2", CircuitTable(1, 1, ()), now_ns))
+    assert answer is None

@@ -1,0 +1,88 @@
+"""Reservations: sums over circuits, the larger of a circuit's generations, and hops freed one by one."""
+
+import pytest
+
+from controller.core.circuits.reservations import Reservations, link_direction, load, source
+from digitalgrid.model import CircuitGeneration
+from tests.support.routes import route
+
+OUT = link_direction("r1-r2", "r1")
+BACK = link_direction("r1-r2", "r2")
+
+
+def test_a_route_is_held_on_its_source_its_lines_and_its_load():
+    reservations = Reservations()
+    reservations.reserve(CircuitGeneration(1, 1), route(1000.0))
+    assert reservations.total(source("pv")) == 1030.0
+    assert reservations.total(load("town")) == 1000.0
+    assert reservations.total(OUT) == 10.0
+    assert reservations.total(BACK) == 0.0
+    assert reservations.circuits_on_link("r1-r2", "r1", "r2") == [1]
+
+
+def test_circuits_add_up_and_generations_of_one_do_not():
+    reservations = Reservations()
+    reservations.reserve(CircuitGeneration(1, 1), route(1000.0))
+    reservations.reserve(CircuitGeneration(2, 1), route(500.0))
+    reservations.reserve(CircuitGeneration(1, 2), route(1500.0))
+    assert reservations.total(OUT) == 20.0
+    assert reservations.of_circuit(OUT, 1) == 15.0
+    reservations.release(CircuitGeneration(1, 2))
+    assert reservations.total(OUT) == 15.0
+    reservations.release(CircuitGeneration(1, 1))
+    reservations.release(CircuitGeneration(2, 1))
+    assert list(reservations.resources()) == []
+    assert list(reservations.generations()) == []
+
+
+def test_the_larger_generation_counts_whichever_is_newer():
+    reservations = Reservations()
+    reservations.reserve(CircuitGeneration(1, 1), route(1500.0))
+    reservations.reserve(CircuitGeneration(1, 2), route(1000.0))
+    assert reservations.total(OUT) == 15.0
+
+
+def test_another_path_is_held_beside_the_old_one():
+    reservations = Reservations()
+    reservations.reserve(CircuitGeneration(1, 1), route(1000.0))
+    reservations.reserve(CircuitGeneration(1, 2), route(1000.0, middle="r9"))
+    assert reservations.total(OUT) == reservations.total(link_direction("r1-r9", "r1")) == 10.0
+    assert reservations.total(load("town")) == 1000.0
+    held = reservations.held_by_circuit(1)
+    assert {OUT, link_direction("r9-r3", "r9"), source("pv"), load("town")} <= held
+
+
+def test_a_hop_is_freed_by_itself_and_once():
+    reservations = Reservations()
+    key = CircuitGeneration(1, 1)
+    reservations.reserve(key, route(1000.0))
+    for _ in range(2):
+        reservations.release_hop(key, "r1")
+    assert reservations.total(source("pv")) == reservations.total(OUT) == 0.0
+    assert reservations.total(link_direction("r2-r3", "r2")) == 5.0
+    assert reservations.routers_holding(key) == ("r2", "r3")
+    reservations.release_hop(key, "r9")
+    reservations.release_hop(CircuitGeneration(7, 7), "r1")
+    reservations.release_hop(key, "r2")
+    reservations.release_hop(key, "r3")
+    assert reservations.routers_holding(key) == ()
+    assert reservations.held_by_circuit(1) == set()
+
+
+def test_changed_links_are_told_once():
+    reservations = Reservations()
+    reservations.reserve(CircuitGeneration(1, 1), route(1000.0))
+    assert reservations.take_changed_links() == {"r1-r2", "r2-r3"}
+    assert reservations.take_changed_links() == set()
+    reservations.release_hop(CircuitGeneration(1, 1), "r2")
+    assert reservations.take_changed_links() == {"r2-r3"}
+
+
+def test_totals_do_not_drift():
+    reservations = Reservations()
+    for number in range(1, 200):
+        reservations.reserve(CircuitGeneration(number, 1), route(0.1 * number))
+    for number in range(1, 199):
+        reservations.release(CircuitGeneration(number, 1))
+    assert reservations.total(OUT) == pytest.approx(0.199, rel=1e-15)
+    assert reservations.total(OUT) == reservations.recomputed(OUT)
