@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ class Disk:
             monkeypatch.setattr(os, name, self._guarded(getattr(os, name)))
 
     def _guarded(self, call):
-        def guarded(*arguments):
+        def guarded(*arguments: Any):
             if self.full:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             return call(*arguments)

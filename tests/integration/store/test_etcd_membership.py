@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -180,7 +181,7 @@ def test_a_store_that_cannot_be_written_ends_the_term(cluster: Cluster) -> None:
 
 
 def test_a_follower_that_missed_what_was_compacted_reads_all_anew(
-    own_etcd: EtcdCluster, meet
+    own_etcd: EtcdCluster, meet: Callable[[EtcdCluster], Cluster]
 ) -> None:
     cluster = meet(own_etcd)
     _, leader = cluster.join("a", ttl_s=5, endpoints=own_etcd.endpoints[:2])
@@ -204,7 +205,7 @@ def test_a_follower_that_missed_what_was_compacted_reads_all_anew(
 
 
 def test_out_of_reach_at_the_start_it_keeps_trying_and_says_so_once(
-    own_etcd: EtcdCluster, meet, caplog: pytest.LogCaptureFixture
+    own_etcd: EtcdCluster, meet: Callable[[EtcdCluster], Cluster], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     for index in range(3):
@@ -222,7 +223,9 @@ def test_out_of_reach_at_the_start_it_keeps_trying_and_says_so_once(
     assert len(warnings) == len(set(warnings))
 
 
-def test_leaving_ends_all_threads_also_when_etcd_is_gone(own_etcd: EtcdCluster, meet) -> None:
+def test_leaving_ends_all_threads_also_when_etcd_is_gone(
+    own_etcd: EtcdCluster, meet: Callable[[EtcdCluster], Cluster]
+) -> None:
     cluster = meet(own_etcd)
     leaving, member = cluster.join("a")
     member.term()
@@ -294,7 +297,9 @@ def test_a_term_that_ends_before_it_is_begun_is_told_before_what_comes_after(
     member.wait(lambda: member.events.count("state") == 2, "the state")
 
 
-def test_who_leads_watches_nothing(own_etcd: EtcdCluster, meet) -> None:
+def test_who_leads_watches_nothing(
+    own_etcd: EtcdCluster, meet: Callable[[EtcdCluster], Cluster]
+) -> None:
     cluster = meet(own_etcd)
     _, first = cluster.join("a")
     writer = Writer(first.term())

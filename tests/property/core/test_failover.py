@@ -36,7 +36,7 @@ class Failover(RuleBasedStateMachine):
         self.released: set[int] = set()
 
     @initialize(sinks=st.lists(INDEX, min_size=1, max_size=4), power_w=POWERS_W)
-    def begin_with_circuits(self, sinks, power_w):
+    def begin_with_circuits(self, sinks: list[int], power_w: float) -> None:
         for sink in sinks:
             self.request(sink, power_w, True)
         self.run(20)
@@ -48,26 +48,26 @@ class Failover(RuleBasedStateMachine):
     # What happens
 
     @rule(sink=INDEX, power_w=POWERS_W, split=st.booleans())
-    def request(self, sink, power_w, split):
+    def request(self, sink: int, power_w: float, split: bool) -> None:
         self.requests += 1
         sink_id = self._pick(self.grid.loads, sink).id
         request = PowerRequest(f"request-{self.requests}", sink_id, power_w, allow_split=split)
         self._ask(lambda: self.network.request(request))
 
-    def _ask(self, question):
+    def _ask(self, question) -> None:
         with suppress(Refusal):
             question()
 
     @precondition(lambda self: self.network.core.book.circuits)
     @rule(index=INDEX)
-    def release(self, index):
+    def release(self, index: int) -> None:
         circuit_id = self._pick(sorted(self.network.core.book.circuits), index)
         self.released.add(circuit_id)
         self.network.event(lambda core, now_ns: core.release(circuit_id, now_ns))
 
     @precondition(lambda self: self.network.core.book.circuits)
     @rule(index=INDEX, power_w=POWERS_W)
-    def change(self, index, power_w):
+    def change(self, index: int, power_w: float) -> None:
         circuit_id = self._pick(sorted(self.network.core.book.circuits), index)
         self._ask(
             lambda: self.network.event(
@@ -76,26 +76,26 @@ class Failover(RuleBasedStateMachine):
         )
 
     @rule(duration_ms=DURATIONS_MS)
-    def run(self, duration_ms):
+    def run(self, duration_ms: int) -> None:
         self.network.deliver_all()
         self.network.advance(duration_ms * MS)
         self.network.deliver_all()
 
     @rule(duration_ms=DURATIONS_MS)
-    def pass_time(self, duration_ms):
+    def pass_time(self, duration_ms: int) -> None:
         self.network.advance(duration_ms * MS)
 
     @rule(count=FEW)
-    def make_durable(self, count):
+    def make_durable(self, count: int) -> None:
         self.network.make_durable(count)
 
     @precondition(lambda self: self.network.changes)
     @rule()
-    def tell_standby_of_a_change(self):
+    def tell_standby_of_a_change(self) -> None:
         self.network.apply_change()
 
     @rule(index=INDEX, count=FEW)
-    def deliver_some(self, index, count):
+    def deliver_some(self, index: int, count: int) -> None:
         network = self.network
         for router_id, session in sorted(network.sessions.items())[index % 4 :]:
             for _ in range(min(count, len(session.to_router))):
@@ -105,7 +105,7 @@ class Failover(RuleBasedStateMachine):
 
     @precondition(lambda self: any(self.network.standby_sessions.values()))
     @rule(index=INDEX, count=FEW)
-    def deliver_some_to_standby(self, index, count):
+    def deliver_some_to_standby(self, index: int, count: int) -> None:
         waiting = [key for key, each in sorted(self.network.standby_sessions.items()) if each]
         router_id = self._pick(waiting, index)
         for _ in range(min(count, len(self.network.standby_sessions[router_id]))):
@@ -118,33 +118,33 @@ class Failover(RuleBasedStateMachine):
 
     @precondition(lambda self: self._faults < MOST_FAULTS)
     @rule(index=INDEX)
-    def cut(self, index):
+    def cut(self, index: int) -> None:
         self.network.cut(self._pick(self.grid.links, index).id)
 
     @precondition(lambda self: self.network.grid.cut)
     @rule(index=INDEX)
-    def mend(self, index):
+    def mend(self, index: int) -> None:
         self.network.mend(self._pick(sorted(self.network.grid.cut), index))
 
     @precondition(lambda self: self._faults < MOST_FAULTS)
     @rule(index=INDEX)
-    def kill_router(self, index):
+    def kill_router(self, index: int) -> None:
         self.network.kill_router(self._pick(self.grid.routers, index).id)
 
     @rule()
-    def restart_routers(self):
+    def restart_routers(self) -> None:
         for router_id, router in self.network.grid.routers.items():
             if not router.alive:
                 self.network.restart_router(router_id)
                 self.network.connect(router_id)
 
     @rule(written=st.integers(0, 5))
-    def fail_over(self, written):
+    def fail_over(self, written: int) -> None:
         self.network.fail_over(written)
         self.keeps_what_is_durable()
 
     @rule(written=st.integers(0, 5))
-    def fail_over_while_all_is_well(self, written):
+    def fail_over_while_all_is_well(self, written: int) -> None:
         """Once nothing is under way, nobody's power is touched."""
         self.network.heal()
         carrying = self._carrying()
@@ -175,7 +175,7 @@ class Failover(RuleBasedStateMachine):
 
     # What must hold
 
-    def keeps_what_is_durable(self):
+    def keeps_what_is_durable(self) -> None:
         circuits = self.network.core.book.circuits
         for record in self.network.store.records.values():
             circuit = circuits[record.circuit_id]
@@ -185,10 +185,10 @@ class Failover(RuleBasedStateMachine):
                 assert not circuit.state.ended
 
     @invariant()
-    def limits_and_books_hold(self):
+    def limits_and_books_hold(self) -> None:
         self.network.check()
 
-    def teardown(self):
+    def teardown(self) -> None:
         self.network.heal()
         self.network.check_rest()
         self.keeps_what_is_durable()

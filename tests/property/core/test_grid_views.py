@@ -52,15 +52,15 @@ class Views(RuleBasedStateMachine):
         self.seq = 0
 
     @rule(router_id=ROUTER)
-    def connect(self, router_id):
+    def connect(self, router_id: str) -> None:
         self.network.connect(router_id)
 
     @rule(router_id=ROUTER)
-    def disconnect(self, router_id):
+    def disconnect(self, router_id: str) -> None:
         self.network.disconnect(router_id)
 
     @rule(router_id=ROUTER)
-    def get_in_step(self, router_id):
+    def get_in_step(self, router_id: str) -> None:
         if self.network.has_session(router_id):
             self.network.set_in_step(router_id)
 
@@ -71,7 +71,14 @@ class Views(RuleBasedStateMachine):
         sources=st.lists(SOURCE, max_size=2),
         loads=st.lists(LOAD, max_size=2),
     )
-    def advertise(self, router_id, efficiency, links, sources, loads):
+    def advertise(
+        self,
+        router_id: str,
+        efficiency: float,
+        links: list[LinkAdvertisement],
+        sources: list[SourceAdvertisement],
+        loads: list[LoadAdvertisement],
+    ) -> None:
         self.seq += 1
         lsa = RouterLsa(
             router_id, 1, self.seq, efficiency, tuple(links), tuple(sources), tuple(loads)
@@ -79,21 +86,21 @@ class Views(RuleBasedStateMachine):
         self.network.install(lsa, self.now_ns)
 
     @rule(router_id=ROUTER)
-    def refresh(self, router_id):
+    def refresh(self, router_id: str) -> None:
         lsa = self.network.lsdb.lsa(router_id)
         if lsa is not None:
             self.advertise(router_id, lsa.efficiency, lsa.links, lsa.sources, lsa.loads)
 
     @rule(router_id=ROUTER)
-    def remove(self, router_id):
+    def remove(self, router_id: str) -> None:
         self.network.lsdb.remove(router_id)
 
     @rule(passed_ns=st.sampled_from([1, 60, 101]))
-    def wait(self, passed_ns):
+    def wait(self, passed_ns: int) -> None:
         self.now_ns += passed_ns
 
     @invariant()
-    def it_is_as_if_made_anew(self):
+    def it_is_as_if_made_anew(self) -> None:
         view = self.network.view(self.now_ns)
         assert view == made_anew(self.network.lsdb, self.network.in_step(), self.now_ns)
         change = change_of(self.before, view)

@@ -4,6 +4,7 @@ Figures that no device can have are refused at the edge; here is what gets past 
 """
 
 import math
+import random
 
 import hypothesis.strategies as st
 import pytest
@@ -73,7 +74,7 @@ def all_active(network: SimulatedNetwork) -> bool:
 
 @MANY
 @given(words=WORDS, settled=st.booleans())
-def test_whatever_routers_say_the_core_goes_on_and_comes_to_rest(words, settled):
+def test_whatever_routers_say_the_core_goes_on_and_comes_to_rest(words, settled: bool) -> None:
     network = with_circuits()
     if settled:
         network.deliver_all()
@@ -98,7 +99,9 @@ def test_whatever_routers_say_the_core_goes_on_and_comes_to_rest(words, settled)
     late_ms=st.lists(st.sampled_from([0, 5, 300, 1200, 2500, 6000]), min_size=8, max_size=8),
     held_id=st.sampled_from(["r1", "r2", "r3", "r4"]),
 )
-def test_answers_that_come_late_and_twice_lose_nothing(seed, late_ms, held_id):
+def test_answers_that_come_late_and_twice_lose_nothing(
+    seed: random.Random, late_ms: list[int], held_id: str
+) -> None:
     """What one router says is held back beyond deadlines and leases, and then arrives twice."""
     network = with_circuits()
     heard: list = []
@@ -130,7 +133,9 @@ def test_answers_that_come_late_and_twice_lose_nothing(seed, late_ms, held_id):
     twisted=st.integers(0, 3),
     figure=FIGURES,
 )
-def test_tables_that_are_no_ones_are_repaired_and_power_comes_back(liar_id, hops, twisted, figure):
+def test_tables_that_are_no_ones_are_repaired_and_power_comes_back(
+    liar_id: str, hops, twisted: int, figure
+) -> None:
     """A router's tables hold unknown circuits, hops twice, and wrong powers; then it tells the truth again."""
     network = with_circuits()
     network.deliver_all()
@@ -160,7 +165,7 @@ def test_tables_that_are_no_ones_are_repaired_and_power_comes_back(liar_id, hops
     assert all_active(network)
 
 
-def test_only_the_routers_of_a_route_can_refuse_or_free_it():
+def test_only_the_routers_of_a_route_can_refuse_or_free_it() -> None:
     network = SimulatedNetwork.running(diamond())
     (circuit,) = network.request(PowerRequest("request", "town", 1e6, ("solar",)))
     network.deliver_all()
@@ -172,7 +177,7 @@ def test_only_the_routers_of_a_route_can_refuse_or_free_it():
     assert circuit.newest() is generation and not generation.freed
 
 
-def test_what_a_stranger_says_of_a_load_does_not_hide_what_its_own_router_says():
+def test_what_a_stranger_says_of_a_load_does_not_hide_what_its_own_router_says() -> None:
     network = SimulatedNetwork.running(diamond())
     (circuit,) = network.request(PowerRequest("request", "town", 1e6, ("solar",)))
     network.deliver_all()
@@ -186,7 +191,7 @@ def test_what_a_stranger_says_of_a_load_does_not_hide_what_its_own_router_says()
     assert network.core.network.measured_of(key, "r4") == (status,)
 
 
-def test_requests_are_decided_while_a_router_talks_nonsense():
+def test_requests_are_decided_while_a_router_talks_nonsense() -> None:
     network = SimulatedNetwork.running(diamond())
     for number in range(200):
         network.tell("r2", CircuitStatus(CircuitGeneration(10_000 + number, 1), FlowState.ARRIVED))

@@ -64,7 +64,7 @@ class Promises(RuleBasedStateMachine):
         self.sent: list[PowerRequest] = []
 
     @initialize(sinks=st.lists(INDEX, min_size=1, max_size=4), power_w=POWERS_W)
-    def begin_with_circuits(self, sinks, power_w):
+    def begin_with_circuits(self, sinks: list[int], power_w: float) -> None:
         for sink in sinks:
             self.request(sink, (), power_w, True, None)
         self.run(20)
@@ -81,10 +81,12 @@ class Promises(RuleBasedStateMachine):
 
     @precondition(lambda self: self.up)
     @rule(sink=INDEX, sources=SOURCES, power_w=POWERS_W, split=st.booleans(), hops=st.none() | FEW)
-    def request_power(self, sink, sources, power_w, split, hops):
+    def request_power(
+        self, sink: int, sources, power_w: float, split: bool, hops: int | None
+    ) -> None:
         self.request(sink, sources, power_w, split, hops)
 
-    def request(self, sink, sources, power_w, split, hops):
+    def request(self, sink, sources, power_w, split, hops) -> None:
         request = PowerRequest(
             f"request-{len(self.sent)}",
             self._pick(self.grid.loads, sink).id,
@@ -98,7 +100,7 @@ class Promises(RuleBasedStateMachine):
 
     @precondition(lambda self: self.up and self.sent)
     @rule(index=INDEX)
-    def retry(self, index):
+    def retry(self, index: int) -> None:
         """The same again: the same circuits, if the first was ever answered."""
         request = self._pick(self.sent, index)
         promised = {key for key, each in self.client.promised.items() if each == request}
@@ -120,7 +122,7 @@ class Promises(RuleBasedStateMachine):
 
     @precondition(lambda self: self.up and self.network.core.book.circuits)
     @rule(index=INDEX)
-    def release(self, index):
+    def release(self, index: int) -> None:
         circuit_id = self._pick(sorted(self.network.core.book.circuits), index)
         self.client.release_asked.add(circuit_id)
         self.network.event(lambda core, now_ns: core.release(circuit_id, now_ns))
@@ -128,7 +130,7 @@ class Promises(RuleBasedStateMachine):
 
     @precondition(lambda self: self.up and self.network.core.book.circuits)
     @rule(index=INDEX, power_w=POWERS_W)
-    def change(self, index, power_w):
+    def change(self, index: int, power_w: float) -> None:
         circuit_id = self._pick(sorted(self.network.core.book.circuits), index)
         try:
             self.network.event(lambda core, now_ns: core.change(circuit_id, power_w, now_ns))
@@ -140,39 +142,39 @@ class Promises(RuleBasedStateMachine):
 
     @precondition(lambda self: self.up)
     @rule()
-    def deliver_all(self):
+    def deliver_all(self) -> None:
         self.network.deliver_all()
 
     @precondition(lambda self: self.up)
     @rule(duration_ms=DURATIONS_MS)
-    def run(self, duration_ms):
+    def run(self, duration_ms: int) -> None:
         """Everything works for a while."""
         self.network.deliver_all()
         self.network.advance(duration_ms * MS)
         self.network.deliver_all()
 
     @rule(duration_ms=DURATIONS_MS)
-    def pass_time(self, duration_ms):
+    def pass_time(self, duration_ms: int) -> None:
         """Nothing is delivered meanwhile."""
         self.network.advance(duration_ms * MS)
 
     @precondition(lambda self: self._sessions_with("to_router"))
     @rule(index=INDEX, count=FEW)
-    def deliver_some_to_router(self, index, count):
+    def deliver_some_to_router(self, index: int, count: int) -> None:
         router_id, session = self._pick(self._sessions_with("to_router"), index)
         for _ in range(min(count, len(session.to_router))):
             self.network.deliver_to_router(router_id)
 
     @precondition(lambda self: self._sessions_with("to_controller"))
     @rule(index=INDEX, count=FEW)
-    def deliver_some_to_controller(self, index, count):
+    def deliver_some_to_controller(self, index: int, count: int) -> None:
         router_id, session = self._pick(self._sessions_with("to_controller"), index)
         for _ in range(min(count, len(session.to_controller))):
             self.network.deliver_to_controller(router_id)
 
     @precondition(lambda self: self._sessions_with("to_controller"))
     @rule(index=INDEX)
-    def lose_acknowledgements(self, index):
+    def lose_acknowledgements(self, index: int) -> None:
         _, session = self._pick(self._sessions_with("to_controller"), index)
         for message in [*session.to_controller]:
             if isinstance(message, TransactionResult):
@@ -180,20 +182,20 @@ class Promises(RuleBasedStateMachine):
 
     @precondition(lambda self: self._sessions_with("to_router"))
     @rule(index=INDEX)
-    def lose_one_order(self, index):
+    def lose_one_order(self, index: int) -> None:
         _, session = self._pick(self._sessions_with("to_router"), index)
         del session.to_router[index % len(session.to_router)]
 
     @precondition(lambda self: self.up and self.network.delivered_results)
     @rule(index=INDEX)
-    def repeat_acknowledgement(self, index):
+    def repeat_acknowledgement(self, index: int) -> None:
         results = self.network.delivered_results
         router_id, result = results[-1 - index % min(len(results), 20)]
         self.network.tell(router_id, result)
 
     @precondition(lambda self: self.up and self.network.store.pending)
     @rule(count=FEW)
-    def make_durable(self, count):
+    def make_durable(self, count: int) -> None:
         self.network.make_durable(count)
 
     def _sessions_with(self, direction: str) -> list[tuple[str, Session]]:
@@ -213,22 +215,22 @@ class Promises(RuleBasedStateMachine):
 
     @precondition(lambda self: self._faults < MOST_FAULTS)
     @rule(index=INDEX)
-    def cut(self, index):
+    def cut(self, index: int) -> None:
         self.network.cut(self._pick(self.grid.links, index).id)
 
     @precondition(lambda self: self.network.grid.cut)
     @rule(index=INDEX)
-    def mend(self, index):
+    def mend(self, index: int) -> None:
         self.network.mend(self._pick(sorted(self.network.grid.cut), index))
 
     @precondition(lambda self: self.up and self._faults < MOST_FAULTS)
     @rule(index=INDEX)
-    def lose_session(self, index):
+    def lose_session(self, index: int) -> None:
         self.network.disconnect(self._pick(self.grid.routers, index).id)
 
     @precondition(lambda self: self.up)
     @rule(index=INDEX)
-    def replace_session(self, index):
+    def replace_session(self, index: int) -> None:
         """The router dials again before anybody has noticed that its stream is dead."""
         router_id = self._pick(self.grid.routers, index).id
         if self.network.grid.routers[router_id].alive:
@@ -236,19 +238,19 @@ class Promises(RuleBasedStateMachine):
 
     @precondition(lambda self: self.up and len(self.network.sessions) < len(self.grid.routers))
     @rule()
-    def connect_all(self):
+    def connect_all(self) -> None:
         for router_id, router in self.network.grid.routers.items():
             if router.alive and router_id not in self.network.sessions:
                 self.network.connect(router_id)
 
     @precondition(lambda self: self._faults < MOST_FAULTS)
     @rule(index=INDEX)
-    def kill_router(self, index):
+    def kill_router(self, index: int) -> None:
         self.network.kill_router(self._pick(self.grid.routers, index).id)
 
     @precondition(lambda self: self._dead_routers())
     @rule()
-    def restart_routers(self):
+    def restart_routers(self) -> None:
         for router_id in self._dead_routers():
             self.network.restart_router(router_id)
 
@@ -257,29 +259,29 @@ class Promises(RuleBasedStateMachine):
 
     @precondition(lambda self: self.up)
     @rule(written=st.integers(0, 5))
-    def kill_controller(self, written):
+    def kill_controller(self, written: int) -> None:
         self.client.hear(self.network.store.durable_ticket)
         self.network.kill_controller(written)
         self.client.hang_up()
 
     @precondition(lambda self: not self.up)
     @rule()
-    def start_controller(self):
+    def start_controller(self) -> None:
         self.network.start_controller()
         self.connect_all()
 
     @rule()
-    def refresh(self):
+    def refresh(self) -> None:
         self.network.advertise(*self.network.grid.routers)
 
     # What must hold
 
     @invariant()
-    def limits_and_books_hold(self):
+    def limits_and_books_hold(self) -> None:
         self.network.check()
 
     @invariant()
-    def promises_are_kept(self):
+    def promises_are_kept(self) -> None:
         if not self.up:
             return
         self.client.hear(self.network.store.durable_ticket)
@@ -293,7 +295,7 @@ class Promises(RuleBasedStateMachine):
         for circuit_id in self.client.released:
             assert not circuits[circuit_id].admin_up, f"circuit {circuit_id} came back"
 
-    def teardown(self):
+    def teardown(self) -> None:
         self.network.heal()
         self.network.check_rest()
         self.promises_are_kept()
@@ -307,7 +309,7 @@ class PromisesOnDeratedLines(Promises):
     """Lines also lose a part of their ampacity, and get it back."""
 
     @rule(index=INDEX, fraction=st.sampled_from([0.2, 0.5, 1.0, 1.0]))
-    def derate(self, index, fraction):
+    def derate(self, index: int, fraction: float) -> None:
         link = self._pick(self.grid.links, index)
         self.network.derate(link.id, link.ampacity_a * fraction)
 

@@ -43,7 +43,7 @@ class Books(RuleBasedStateMachine):
         return sorted({key for key, _ in self.hops})
 
     @rule(circuit_id=CIRCUITS, path=PATHS, power_w=POWERS_W)
-    def reserve(self, circuit_id, path, power_w):
+    def reserve(self, circuit_id: int, path, power_w: float) -> None:
         self.made += 1
         key, held = CircuitGeneration(circuit_id, self.made), route(path, power_w)
         self.reservations.reserve(key, held)
@@ -52,20 +52,20 @@ class Books(RuleBasedStateMachine):
             self._note(self.hops[key, router_id])
 
     @rule(index=st.integers(0, 50), router_id=st.sampled_from(ROUTERS))
-    def release_hop(self, index, router_id):
+    def release_hop(self, index: int, router_id: str) -> None:
         for key in self.keys()[index : index + 1]:
             self.reservations.release_hop(key, router_id)
             self._note(self.hops.pop((key, router_id), []))
 
     @rule(index=st.integers(0, 50))
-    def release(self, index):
+    def release(self, index: int) -> None:
         for key in self.keys()[index : index + 1]:
             self.reservations.release(key)
             for router_id in ROUTERS:
                 self._note(self.hops.pop((key, router_id), []))
 
     @rule()
-    def take_changed(self):
+    def take_changed(self) -> None:
         assert self.reservations.take_changed_links() == self.changed
         self.changed = set()
 
@@ -82,7 +82,7 @@ class Books(RuleBasedStateMachine):
         return parts
 
     @invariant()
-    def totals_are_the_exact_sums(self):
+    def totals_are_the_exact_sums(self) -> None:
         parts = self.parts()
         assert set(self.reservations.resources()) == parts.keys()
         for resource, of in parts.items():
@@ -93,7 +93,7 @@ class Books(RuleBasedStateMachine):
                 assert self.reservations.of_circuit(resource, circuit_id) == of.get(circuit_id, 0.0)
 
     @invariant()
-    def who_holds_what_is_known(self):
+    def who_holds_what_is_known(self) -> None:
         assert sorted(self.reservations.generations()) == self.keys()
         for key in self.keys():
             holding = {router_id for each, router_id in self.hops if each == key}
@@ -115,7 +115,7 @@ class Books(RuleBasedStateMachine):
         for resource, of in self.parts().items():
             assert self.reservations.circuits_with([resource]) == of.keys()
 
-    def teardown(self):
+    def teardown(self) -> None:
         known = set(self.reservations.resources())
         for key in self.keys():
             self.reservations.release(key)

@@ -36,7 +36,7 @@ def refusal_of(event) -> str:
 
 
 @in_loop
-async def test_a_standby_answers_reads_once_it_knows_and_sends_changes_to_the_leader():
+async def test_a_standby_answers_reads_once_it_knows_and_sends_changes_to_the_leader() -> None:
     runtime = Runtime(CoreSettings())
     assert refusal_of(lambda: runtime.grid) == "STARTING"
     assert refusal_of(lambda: request_power(runtime)) == "NO_LEADER"
@@ -53,7 +53,7 @@ async def test_a_standby_answers_reads_once_it_knows_and_sends_changes_to_the_le
 
 
 @in_loop
-async def test_a_standby_follows_what_the_leader_makes_durable():
+async def test_a_standby_follows_what_the_leader_makes_durable() -> None:
     leading, standing_by = Runtime(CoreSettings()), Runtime(CoreSettings())
     store = MemoryStore()
     leading.lead(store)
@@ -75,7 +75,7 @@ async def test_a_standby_follows_what_the_leader_makes_durable():
 
 
 @in_loop
-async def test_who_is_elected_knows_the_network_already_and_reads_routers_back():
+async def test_who_is_elected_knows_the_network_already_and_reads_routers_back() -> None:
     first = Runtime(CoreSettings())
     store = MemoryStore()
     first.lead(store)
@@ -107,7 +107,9 @@ async def test_who_is_elected_knows_the_network_already_and_reads_routers_back()
 
 
 @in_loop
-async def test_who_loses_the_lead_stands_by_and_does_not_say_what_became_of_the_last_decisions():
+async def test_a_deposed_leader_stands_by_and_does_not_say_what_became_of_its_last_decisions() -> (
+    None
+):
     runtime = Runtime(CoreSettings())
     store = MemoryStore()
     runtime.lead(store)
@@ -127,7 +129,7 @@ async def test_who_loses_the_lead_stands_by_and_does_not_say_what_became_of_the_
 
 
 @in_loop
-async def test_a_term_does_not_vouch_for_what_another_has_decided():
+async def test_a_term_does_not_vouch_for_what_another_has_decided() -> None:
     runtime = Runtime(CoreSettings())
     store = MemoryStore()
     runtime.lead(store)
@@ -145,7 +147,7 @@ async def test_a_term_does_not_vouch_for_what_another_has_decided():
 
 
 @in_loop
-async def test_who_resigns_answers_what_it_has_decided():
+async def test_who_resigns_answers_what_it_has_decided() -> None:
     runtime = Runtime(CoreSettings())
     store = MemoryStore()
     runtime.lead(store)
@@ -165,7 +167,7 @@ async def test_who_resigns_answers_what_it_has_decided():
 
 
 @in_loop
-async def test_who_asks_a_leader_that_resigns_waits_until_it_can_say_who_leads_next():
+async def test_who_asks_a_leader_that_resigns_waits_until_it_can_say_who_leads_next() -> None:
     runtime = Runtime(CoreSettings())
     store = MemoryStore()
     runtime.lead(store)
@@ -183,7 +185,7 @@ async def test_who_asks_a_leader_that_resigns_waits_until_it_can_say_who_leads_n
 
 
 @in_loop
-async def test_who_may_have_been_succeeded_says_nothing_to_routers():
+async def test_who_may_have_been_succeeded_says_nothing_to_routers() -> None:
     runtime = Runtime(CoreSettings())
     store = MemoryStore()
     runtime.lead(store)

@@ -20,7 +20,7 @@ def killed() -> None:
 
 
 @in_loop
-async def test_calls_are_answered_by_one_other_process_and_leave_the_loop_free():
+async def test_calls_are_answered_by_one_other_process_and_leave_the_loop_free() -> None:
     solver = Solver()
     try:
         (half, pid), (third, same_pid) = await asyncio.gather(
@@ -37,7 +37,7 @@ async def test_calls_are_answered_by_one_other_process_and_leave_the_loop_free()
 
 
 @in_loop
-async def test_a_worker_that_dies_is_said_and_replaced():
+async def test_a_worker_that_dies_is_said_and_replaced() -> None:
     solver = Solver()
     try:
         with pytest.raises(SolverDied, match="try again"):
@@ -48,7 +48,7 @@ async def test_a_worker_that_dies_is_said_and_replaced():
 
 
 @in_loop
-async def test_closing_ends_a_computation_that_does_not_end():
+async def test_closing_ends_a_computation_that_does_not_end() -> None:
     solver = Solver()
     await solver.run(divided, 1, 1)
     endless = asyncio.create_task(solver.run(signal.pause))
@@ -67,7 +67,7 @@ def idle() -> int:
 
 
 @in_loop
-async def test_a_refusal_comes_back_as_it_was_raised():
+async def test_a_refusal_comes_back_as_it_was_raised() -> None:
     solver = Solver()
     try:
         with pytest.raises(Refusal, match="no") as refusal:
@@ -80,7 +80,7 @@ async def test_a_refusal_comes_back_as_it_was_raised():
 
 
 @in_loop
-async def test_a_worker_that_was_killed_while_it_was_idle_is_replaced_unnoticed():
+async def test_a_worker_that_was_killed_while_it_was_idle_is_replaced_unnoticed() -> None:
     solver = Solver()
     try:
         pid = await solver.run(idle)
@@ -92,7 +92,7 @@ async def test_a_worker_that_was_killed_while_it_was_idle_is_replaced_unnoticed(
 
 
 @in_loop
-async def test_an_answer_that_does_not_come_is_not_waited_for():
+async def test_an_answer_that_does_not_come_is_not_waited_for() -> None:
     solver = Solver(most_s=5.0)
     try:
         await solver.run(idle)
@@ -106,7 +106,7 @@ async def test_an_answer_that_does_not_come_is_not_waited_for():
 
 
 @in_loop
-async def test_who_gives_up_waiting_leaves_no_worker_that_others_wait_for():
+async def test_who_gives_up_waiting_leaves_no_worker_that_others_wait_for() -> None:
     solver = Solver()
     try:
         await solver.run(idle)

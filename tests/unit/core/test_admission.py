@@ -1,6 +1,7 @@
 """Admission: what fits is reserved, what does not is explained, and nothing is reserved for it."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ def network() -> SimulatedNetwork:
     return SimulatedNetwork.running(diamond())
 
 
-def request(power_w: float, sink: str = "town", request_id: str = "", **more) -> PowerRequest:
+def request(power_w: float, sink: str = "town", request_id: str = "", **more: Any) -> PowerRequest:
     return PowerRequest(request_id or f"{sink} {power_w}", sink, power_w, **more)
 
 
@@ -38,7 +39,7 @@ def refused(network: SimulatedNetwork, asked: PowerRequest) -> Refusal:
     return refusal.value
 
 
-def test_a_newcomer_pays_for_the_loss_that_it_causes(network):
+def test_a_newcomer_pays_for_the_loss_that_it_causes(network: SimulatedNetwork) -> None:
     (first,) = network.request(request(1e6, source_ids=("gas",)))
     (second,) = network.request(request(1.5e6, source_ids=("gas",)))
     (a,), (b,) = first.newest().route.links, second.newest().route.links
@@ -50,7 +51,7 @@ def test_a_newcomer_pays_for_the_loss_that_it_causes(network):
     assert (a.sent_w - a.received_w) + (b.sent_w - b.received_w) == pytest.approx(together_w)
 
 
-def test_both_directions_share_one_ampacity(network):
+def test_both_directions_share_one_ampacity(network: SimulatedNetwork) -> None:
     # 5 MW from r1 to works fill most of r1-r2, so little is left for the way back.
     network.request(request(5e6, "works", source_ids=("solar",)))
     network.cut("r1-r3")
@@ -60,14 +61,16 @@ def test_both_directions_share_one_ampacity(network):
     assert refusal.metadata["bottleneck_links"] == "r1-r2"
 
 
-def test_a_source_and_a_load_at_one_router_make_a_circuit_without_hops(network):
+def test_a_source_and_a_load_at_one_router_make_a_circuit_without_hops(
+    network: SimulatedNetwork,
+) -> None:
     (circuit,) = network.request(request(1e6, "pump", constraints=Constraints(max_hops=0)))
     route = circuit.newest().route
     assert (route.router_ids, route.links) == (("r1",), ())
     assert route.injected_w == 1e6 / 0.97
 
 
-def test_a_split_leaves_nothing_out_and_no_crumbs(network):
+def test_a_split_leaves_nothing_out_and_no_crumbs(network: SimulatedNetwork) -> None:
     circuits = network.request(request(9e6, allow_split=True))
     assert sum(each.power_w for each in circuits) == pytest.approx(9e6)
     assert all(each.power_w >= 1.0 for each in circuits)
@@ -75,18 +78,18 @@ def test_a_split_leaves_nothing_out_and_no_crumbs(network):
     assert broken_invariants(network.core) == []
 
 
-def test_what_one_circuit_can_serve_is_not_split(network):
+def test_what_one_circuit_can_serve_is_not_split(network: SimulatedNetwork) -> None:
     assert len(network.request(request(2e6, allow_split=True))) == 1
 
 
-def test_a_split_that_falls_short_reserves_nothing(network):
+def test_a_split_that_falls_short_reserves_nothing(network: SimulatedNetwork) -> None:
     refusal = refused(network, request(11.5e6, allow_split=True))
     assert refusal.reason == "INSUFFICIENT_CAPACITY"
     missing_w = float(refusal.metadata["missing_w"])
     assert network.request(request(11.5e6 - missing_w - 1.0, allow_split=True))
 
 
-def test_the_explanation_tells_what_would_fit(network):
+def test_the_explanation_tells_what_would_fit(network: SimulatedNetwork) -> None:
     refusal = refused(network, request(8e6))
     assert refusal.reason == "NO_SINGLE_PATH"
     largest_w = float(refusal.metadata["largest_single_w"])
@@ -94,14 +97,14 @@ def test_the_explanation_tells_what_would_fit(network):
     assert "allow a split" in str(refusal)
 
 
-def test_exactly_what_is_left_fits(network):
+def test_exactly_what_is_left_fits(network: SimulatedNetwork) -> None:
     network.request(request(0.4e6, "pump"))
     (rest,) = network.request(request(0.6e6, "pump"))
     assert rest.power_w == 0.6e6
     assert refused(network, request(1.0, "pump")).reason == "LOAD_LIMIT_EXCEEDED"
 
 
-def test_constraints_are_kept(network):
+def test_constraints_are_kept(network: SimulatedNetwork) -> None:
     limit = Constraints(max_loss_fraction=0.08)
     (circuit,) = network.request(request(1e6, constraints=limit))
     assert circuit.newest().route.loss_fraction <= 0.08
@@ -113,7 +116,7 @@ def test_constraints_are_kept(network):
     assert "r3" not in circuit.newest().route.router_ids
 
 
-def test_the_cheapest_source_that_can_is_taken_at_a_router(network):
+def test_the_cheapest_source_that_can_is_taken_at_a_router(network: SimulatedNetwork) -> None:
     core = network.core
     (_, gas) = core.view.sources["gas"]
     core.view.sources["cheap"] = ("r3", type(gas)("cheap", 1e6, 1.0))
@@ -123,14 +126,14 @@ def test_the_cheapest_source_that_can_is_taken_at_a_router(network):
     assert circuit.newest().route.source_id == "gas"
 
 
-def test_a_source_is_not_sold_twice(network):
+def test_a_source_is_not_sold_twice(network: SimulatedNetwork) -> None:
     network.request(request(3e6, "works", source_ids=("gas",)))
     refusal = refused(network, request(1e6, source_ids=("gas",)))
     assert refusal.reason in ("INSUFFICIENT_CAPACITY", "NO_SINGLE_PATH")
     assert network.core.reservations.total(source("gas")) <= 4e6
 
 
-def test_nothing_new_goes_over_a_router_that_is_away(network):
+def test_nothing_new_goes_over_a_router_that_is_away(network: SimulatedNetwork) -> None:
     network.disconnect("r2")
     (circuit,) = network.request(request(1e6, source_ids=("solar",)))
     assert circuit.newest().route.router_ids == ("r1", "r3", "r4")
@@ -138,7 +141,9 @@ def test_nothing_new_goes_over_a_router_that_is_away(network):
     assert refusal.reason == "ROUTER_NOT_CONNECTED"
 
 
-def test_an_advertisement_that_aged_out_admits_nothing_and_stops_nothing(network):
+def test_an_advertisement_that_aged_out_admits_nothing_and_stops_nothing(
+    network: SimulatedNetwork,
+) -> None:
     (running,) = network.request(request(1e6, source_ids=("solar",)))
     network.deliver_all()
     network.now_ns += 89_000_000_000
@@ -151,7 +156,9 @@ def test_an_advertisement_that_aged_out_admits_nothing_and_stops_nothing(network
     assert running.newest().route.router_ids == ("r1", "r2", "r4")
 
 
-def test_a_change_beyond_the_loads_limit_is_refused_also_while_waiting(network):
+def test_a_change_beyond_the_loads_limit_is_refused_also_while_waiting(
+    network: SimulatedNetwork,
+) -> None:
     (circuit,) = network.request(request(2e6))
     network.deliver_all()
     for link_id in ("r2-r4", "r3-r4"):
@@ -166,7 +173,9 @@ def test_a_change_beyond_the_loads_limit_is_refused_also_while_waiting(network):
 
 
 @pytest.mark.parametrize("power_w", [6e6, 9e6, 11.4e6])
-def test_a_split_injects_as_little_as_the_best_dispatch(network, power_w):
+def test_a_split_injects_as_little_as_the_best_dispatch(
+    network: SimulatedNetwork, power_w: float
+) -> None:
     order = DispatchOrder("best", (Demand("town", power_w),))
     best = answer(
         network.core.dispatcher.question(
@@ -184,6 +193,6 @@ def test_a_split_injects_as_little_as_the_best_dispatch(network, power_w):
         assert injected_w <= best.figures.generated_w * 1.001
 
 
-def test_one_circuit_is_enough_where_more_would_save_little(network):
+def test_one_circuit_is_enough_where_more_would_save_little(network: SimulatedNetwork) -> None:
     (circuit,) = network.request(request(0.5e6, allow_split=True))
     assert circuit.power_w == 0.5e6

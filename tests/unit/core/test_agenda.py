@@ -9,7 +9,9 @@ STEPS = st.lists(st.tuples(st.integers(0, 5), st.none() | st.integers(0, 9)), ma
 
 
 @given(STEPS)
-def test_the_earliest_is_at_hand_whatever_was_set_anew_or_dropped(steps):
+def test_the_earliest_is_at_hand_whatever_was_set_anew_or_dropped(
+    steps: list[tuple[int, int | None]],
+) -> None:
     agenda: Agenda[int] = Agenda()
     due: dict[int, int] = {}
     for key, due_ns in steps:

@@ -50,7 +50,7 @@ def pair(network: SimulatedNetwork, kind: Disjointness, asked: PowerRequest):
     return network.core.disjoint(asked, kind, network.now_ns)
 
 
-def test_the_best_few_paths_come_in_order_of_loss(network):
+def test_the_best_few_paths_come_in_order_of_loss(network: SimulatedNetwork) -> None:
     routes = network.core.best_routes(request(), 9, network.now_ns)
     expected = [["north", "east"], ["north", "west"], ["south", "east"], ["south", "west"]]
     found = links(routes)
@@ -67,7 +67,7 @@ def test_the_best_few_paths_come_in_order_of_loss(network):
     assert list(network.core.reservations.resources()) == []
 
 
-def test_the_best_few_paths_meet_what_is_asked(network):
+def test_the_best_few_paths_meet_what_is_asked(network: SimulatedNetwork) -> None:
     core, now_ns = network.core, network.now_ns
     avoiding = request(constraints=Constraints(avoid_ids=("r2",)))
     assert links(core.best_routes(avoiding, 9, now_ns)) == [["out", "back"]]
@@ -88,19 +88,23 @@ def test_the_best_few_paths_meet_what_is_asked(network):
         (Disjointness.RISK_GROUP, [["north", "east"], ["south", "west"]], ("r2",)),
     ],
 )
-def test_a_pair_has_nothing_in_common_of_what_was_named(network, kind, paths, shared):
+def test_a_pair_has_nothing_in_common_of_what_was_named(
+    network: SimulatedNetwork, kind: Disjointness, paths: list[list[str]], shared: tuple[str, ...]
+) -> None:
     found = pair(network, kind, request())
     assert (links(found.routes), found.shared_ids, found.proven) == (paths, shared, True)
     assert all(route.power_w == 1e6 for route in found.routes)
 
 
-def test_where_no_pair_is_disjoint_the_shared_things_are_named(network):
+def test_where_no_pair_is_disjoint_the_shared_things_are_named(network: SimulatedNetwork) -> None:
     found = pair(network, Disjointness.LINK, request(sink_id="farm"))
     assert links(found.routes) == [["north", "east", "spur"], ["south", "west", "spur"]]
     assert set(found.shared_ids) == {"spur", "r2", "r4"}
 
 
-def test_of_a_pair_each_path_is_worked_out_by_itself_on_what_is_reserved(network):
+def test_of_a_pair_each_path_is_worked_out_by_itself_on_what_is_reserved(
+    network: SimulatedNetwork,
+) -> None:
     network.request(PowerRequest("other", "town", 4e6))
     network.deliver_all()
     reserved_w = network.core.reservations.total(resource.load("town"))
@@ -109,7 +113,7 @@ def test_of_a_pair_each_path_is_worked_out_by_itself_on_what_is_reserved(network
     assert network.core.reservations.total(resource.load("town")) == reserved_w
 
 
-def test_no_pair_and_no_path_are_different_answers(network):
+def test_no_pair_and_no_path_are_different_answers(network: SimulatedNetwork) -> None:
     with pytest.raises(Refusal) as refusal:
         pair(network, Disjointness.LINK, request(4e6, constraints=Constraints(max_hops=0)))
     assert refusal.value.reason == "CONSTRAINTS_UNSATISFIABLE"

@@ -1,5 +1,7 @@
 """The audit log: each decision is written with the entry that says who asked, and why."""
 
+from typing import Any
+
 import pytest
 
 from controller.core.book.audit import CONTROLLER
@@ -42,7 +44,7 @@ class Audited:
         return [each for each in self.network.store.audit if each.seq >= before]
 
 
-def request(power_w: float = 2e6, **more) -> PowerRequest:
+def request(power_w: float = 2e6, **more: Any) -> PowerRequest:
     return PowerRequest("req-1", "town", power_w, ("solar",), **more)
 
 

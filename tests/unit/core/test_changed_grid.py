@@ -63,7 +63,7 @@ def restart_controller(network: SimulatedNetwork) -> None:
         network.connect(router_id)
 
 
-def test_a_line_derated_under_power_is_relieved(network):
+def test_a_line_derated_under_power_is_relieved(network: SimulatedNetwork) -> None:
     circuit = request(network, 5e6)
     network.deliver_all()
     change_link(network, first_link(circuit), ampacity_a=100.0)
@@ -71,7 +71,7 @@ def test_a_line_derated_under_power_is_relieved(network):
     assert_nothing_is_over_subscribed(network)
 
 
-def test_a_line_derated_while_the_circuit_is_staged_is_not_used(network):
+def test_a_line_derated_while_the_circuit_is_staged_is_not_used(network: SimulatedNetwork) -> None:
     circuit = request(network, 5e6)
     change_link(network, first_link(circuit), ampacity_a=100.0)
     for router_id, session in network.sessions.items():
@@ -82,7 +82,9 @@ def test_a_line_derated_while_the_circuit_is_staged_is_not_used(network):
 
 
 @pytest.mark.parametrize("figures", [{"ampacity_a": 100.0}, {"resistance_ohm": 8.0}])
-def test_what_changes_while_the_controller_is_away_is_admitted_again(network, figures):
+def test_what_changes_while_the_controller_is_away_is_admitted_again(
+    network: SimulatedNetwork, figures: dict[str, float]
+) -> None:
     circuit = request(network, 5e6)
     network.deliver_all()
     network.kill_controller(10)
@@ -97,7 +99,9 @@ def test_what_changes_while_the_controller_is_away_is_admitted_again(network, fi
     ("kind", "id_", "figures"),
     [("sources", "solar", {"max_power_w": 3e6}), ("loads", "town", {"power_w": 3e6})],
 )
-def test_a_derated_cell_is_relieved(network, kind, id_, figures):
+def test_a_derated_cell_is_relieved(
+    network: SimulatedNetwork, kind: str, id_: str, figures: dict[str, float]
+) -> None:
     request(network, 5e6)
     network.deliver_all()
     change_cells(network, kind, id_, **figures)
@@ -106,7 +110,9 @@ def test_a_derated_cell_is_relieved(network, kind, id_, figures):
 
 
 @pytest.mark.parametrize("lost_at", ["r1", "r2", "r4"])
-def test_a_change_that_fails_leaves_the_old_power_alone(network, lost_at):
+def test_a_change_that_fails_leaves_the_old_power_alone(
+    network: SimulatedNetwork, lost_at: str
+) -> None:
     circuit = request(network, 3e6)
     network.deliver_all()
     old = circuit.newest()
@@ -121,7 +127,9 @@ def test_a_change_that_fails_leaves_the_old_power_alone(network, lost_at):
         network.advance(100 * MS)
 
 
-def test_a_hop_that_a_router_lost_is_put_back_as_soon_as_power_is_missed(network):
+def test_a_hop_that_a_router_lost_is_put_back_as_soon_as_power_is_missed(
+    network: SimulatedNetwork,
+) -> None:
     circuit = request(network, 5e6)
     network.deliver_all()
     key = circuit.newest().key
@@ -134,13 +142,15 @@ def test_a_hop_that_a_router_lost_is_put_back_as_soon_as_power_is_missed(network
         assert network.now_ns - start_ns < 2 * S
 
 
-def test_a_router_whose_session_was_replaced_gets_nothing_before_it_is_in_step(network):
+def test_a_router_whose_session_was_replaced_gets_nothing_before_it_is_in_step(
+    network: SimulatedNetwork,
+) -> None:
     network.event(lambda core, now_ns: core.on_connected("r2", now_ns))
     assert not network.core.is_connected("r2")
     assert "r2" not in request(network, 3e6).newest().route.router_ids
 
 
-def test_figures_beyond_measure_do_not_break_a_refusal(network):
+def test_figures_beyond_measure_do_not_break_a_refusal(network: SimulatedNetwork) -> None:
     change_cells(network, "sources", "solar", max_power_w=1e12)
     change_link(network, "r1-r2", ampacity_a=1e9)
     network.deliver_all()
@@ -149,7 +159,7 @@ def test_figures_beyond_measure_do_not_break_a_refusal(network):
     assert caught.value.code is RefusalCode.RESOURCE_EXHAUSTED
 
 
-def test_lines_that_are_down_are_named_where_they_hold_power_up(network):
+def test_lines_that_are_down_are_named_where_they_hold_power_up(network: SimulatedNetwork) -> None:
     for link_id in ("r1-r2", "r1-r3"):
         network.cut(link_id)
     network.deliver_all()

@@ -42,7 +42,7 @@ def read_back(network: SimulatedNetwork, router_id: str) -> Differences:
     return found
 
 
-def test_a_table_that_is_as_it_should_be_is_confirmed(network):
+def test_a_table_that_is_as_it_should_be_is_confirmed(network: SimulatedNetwork) -> None:
     circuit = active(network)
     found = read_back(network, "r2")
     assert found.none
@@ -50,7 +50,9 @@ def test_a_table_that_is_as_it_should_be_is_confirmed(network):
     assert found.summary() == ""
 
 
-def test_tables_are_read_after_every_connect_and_from_time_to_time(network):
+def test_tables_are_read_after_every_connect_and_from_time_to_time(
+    network: SimulatedNetwork,
+) -> None:
     network.sent.clear()
     network.connect("r1")
     network.deliver_all()
@@ -63,7 +65,9 @@ def test_tables_are_read_after_every_connect_and_from_time_to_time(network):
     assert network.core.table_version("r1") == network.grid.routers["r1"].table.version
 
 
-def test_a_router_that_lost_its_table_is_programmed_again_without_a_new_generation(network):
+def test_a_router_that_lost_its_table_is_programmed_again_without_a_new_generation(
+    network: SimulatedNetwork,
+) -> None:
     circuit = active(network)
     network.grid.routers["r2"].start()
     found = read_back(network, "r2")
@@ -75,7 +79,7 @@ def test_a_router_that_lost_its_table_is_programmed_again_without_a_new_generati
     assert ("r2", CircuitGeneration(1, 1)) in network.grid.held()
 
 
-def test_what_a_router_runs_for_nobody_is_removed(network):
+def test_what_a_router_runs_for_nobody_is_removed(network: SimulatedNetwork) -> None:
     orphan = HopSnapshot(
         *(77, 1, 1, 1e6, 1.1e6, 1e6, 1e6),
         source_id="solar",
@@ -90,7 +94,7 @@ def test_what_a_router_runs_for_nobody_is_removed(network):
     assert network.grid.held() == set()
 
 
-def test_a_hop_with_other_values_is_replaced_by_a_new_generation(network):
+def test_a_hop_with_other_values_is_replaced_by_a_new_generation(network: SimulatedNetwork) -> None:
     circuit = active(network)
     key = circuit.newest().key
     network.connect("r2")
@@ -107,7 +111,7 @@ def test_a_hop_with_other_values_is_replaced_by_a_new_generation(network):
     assert {each for _, each in network.grid.held()} == {CircuitGeneration(1, 2)}
 
 
-def test_a_fault_of_the_older_generation_does_not_start_a_third(network):
+def test_a_fault_of_the_older_generation_does_not_start_a_third(network: SimulatedNetwork) -> None:
     circuit = active(network)
     key = circuit.newest().key
     network.connect("r2")
@@ -124,7 +128,7 @@ def test_a_fault_of_the_older_generation_does_not_start_a_third(network):
     assert circuit.state is CircuitState.ACTIVE
 
 
-def test_what_is_touched_after_the_read_was_sent_is_left_alone(network):
+def test_what_is_touched_after_the_read_was_sent_is_left_alone(network: SimulatedNetwork) -> None:
     network.connect("r1")
     for _ in range(2):
         network.deliver_to_controller("r1")
@@ -140,7 +144,7 @@ def test_what_is_touched_after_the_read_was_sent_is_left_alone(network):
     assert circuit.state is CircuitState.ACTIVE
 
 
-def test_what_drains_is_not_repaired(network):
+def test_what_drains_is_not_repaired(network: SimulatedNetwork) -> None:
     circuit = active(network)
     network.kill_router("r2")
     network.restart_router("r2")
@@ -150,7 +154,7 @@ def test_what_drains_is_not_repaired(network):
     assert found.missing == []
 
 
-def test_what_lingers_is_withdrawn_again(network):
+def test_what_lingers_is_withdrawn_again(network: SimulatedNetwork) -> None:
     active(network)
     network.loses = lambda router_id, message: isinstance(message, Withdraw) and router_id == "r2"
     network.event(lambda core, now_ns: core.release(1, now_ns))
@@ -162,7 +166,7 @@ def test_what_lingers_is_withdrawn_again(network):
     assert network.grid.held() == set()
 
 
-def test_an_answer_that_was_not_asked_for_is_dropped(network):
+def test_an_answer_that_was_not_asked_for_is_dropped(network: SimulatedNetwork) -> None:
     active(network)
     answer = network.event(
         lambda core, now_ns: core.on_table("r2", CircuitTable(99, 1, ()), now_ns)

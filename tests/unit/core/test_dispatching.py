@@ -33,7 +33,7 @@ def served_w(outcomes: list[LoadOutcome]) -> dict[str, float]:
     return {each.load_id: sum(circuit.power_w for circuit in each.circuits) for each in outcomes}
 
 
-def test_what_was_planned_is_what_is_reserved(network):
+def test_what_was_planned_is_what_is_reserved(network: SimulatedNetwork) -> None:
     question = network.core.dispatcher.question(ORDER, network.now_ns)
     plan = answer(question)
     outcomes = dispatched(network)
@@ -44,7 +44,7 @@ def test_what_was_planned_is_what_is_reserved(network):
     )
 
 
-def test_all_circuits_of_a_dispatch_are_one_transaction(network):
+def test_all_circuits_of_a_dispatch_are_one_transaction(network: SimulatedNetwork) -> None:
     before = len(network.store.pending)
     dispatched(network)
     changes = [change for _, change in list(network.store.pending)[before:]]
@@ -52,7 +52,7 @@ def test_all_circuits_of_a_dispatch_are_one_transaction(network):
     assert len(changes[0].circuits) >= 3
 
 
-def test_a_split_request_is_one_transaction_too(network):
+def test_a_split_request_is_one_transaction_too(network: SimulatedNetwork) -> None:
     before = len(network.store.pending)
     circuits = network.request(PowerRequest("s", "town", 6e6, allow_split=True))
     assert len(circuits) > 1
@@ -60,7 +60,9 @@ def test_a_split_request_is_one_transaction_too(network):
     assert len(change.circuits) == len(circuits)
 
 
-def test_the_same_order_is_known_again_and_another_one_is_refused(network):
+def test_the_same_order_is_known_again_and_another_one_is_refused(
+    network: SimulatedNetwork,
+) -> None:
     outcomes = dispatched(network)
     again = network.core.dispatcher.retried(ORDER)
     assert served_w(again) == served_w(outcomes)
@@ -70,7 +72,9 @@ def test_the_same_order_is_known_again_and_another_one_is_refused(network):
     assert refusal.value.reason == "REQUEST_ID_REUSED"
 
 
-def test_a_request_of_the_same_name_is_not_mistaken_for_a_dispatch(network):
+def test_a_request_of_the_same_name_is_not_mistaken_for_a_dispatch(
+    network: SimulatedNetwork,
+) -> None:
     network.request(PowerRequest("d/town", "town", 1e6))
     with pytest.raises(Refusal) as refusal:
         network.core.dispatcher.retried(ORDER)
@@ -83,7 +87,9 @@ def test_a_request_of_the_same_name_is_not_mistaken_for_a_dispatch(network):
     assert network.core.dispatcher.retried(replace(ORDER, request_id="x")) == []
 
 
-def test_a_network_that_changed_while_it_was_solved_is_admitted_to_as_it_is(network):
+def test_a_network_that_changed_while_it_was_solved_is_admitted_to_as_it_is(
+    network: SimulatedNetwork,
+) -> None:
     question = network.core.dispatcher.question(ORDER, network.now_ns)
     found = answer(question)
     network.cut("r3-r4")
@@ -101,7 +107,7 @@ def test_a_network_that_changed_while_it_was_solved_is_admitted_to_as_it_is(netw
     assert "r3-r4" not in used
 
 
-def test_an_island_is_told_from_a_bottleneck():
+def test_an_island_is_told_from_a_bottleneck() -> None:
     grid = loads_grid(
         """
 name: island

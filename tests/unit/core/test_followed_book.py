@@ -1,5 +1,7 @@
 """A standby that is to lead goes on with the circuits that it has followed, as they were decided."""
 
+import pytest
+
 from controller.core.book import book as circuit_book
 from controller.core.book.book import CircuitBook
 from controller.core.circuits.circuit import CircuitState, Phase
@@ -36,7 +38,9 @@ def test_what_was_measured_of_a_circuit_is_not_taken_for_decided() -> None:
     assert [each.phase for each in taken_over.generations.values()] == [Phase.COMMITTING]
 
 
-def test_what_has_ended_is_remembered_and_what_was_forgotten_is_not(monkeypatch) -> None:
+def test_what_has_ended_is_remembered_and_what_was_forgotten_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(circuit_book, "MOST_ENDED", 2)
     cluster = SimulatedCluster.running(diamond())
     for request_id in ("a", "b", "c", "d"):

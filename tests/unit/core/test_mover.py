@@ -1,6 +1,7 @@
 """Reroutes: who moves, in which order, onto what, and who stays where he is."""
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,9 @@ def network() -> SimulatedNetwork:
     return SimulatedNetwork.running(diamond())
 
 
-def active(network: SimulatedNetwork, power_w: float = 2e6, sink: str = "town", **more) -> Circuit:
+def active(
+    network: SimulatedNetwork, power_w: float = 2e6, sink: str = "town", **more: Any
+) -> Circuit:
     name = f"{sink} {power_w} {len(network.core.book.circuits)}"
     (circuit,) = network.request(PowerRequest(name, sink, power_w, ("solar",), **more))
     network.deliver_all()
@@ -30,7 +33,7 @@ def path(circuit: Circuit) -> tuple[str, ...]:
     return circuit.newest().route.router_ids
 
 
-def test_a_cut_line_moves_what_crosses_it_and_nothing_else(network):
+def test_a_cut_line_moves_what_crosses_it_and_nothing_else(network: SimulatedNetwork) -> None:
     crossing = active(network)
     other = active(network, 1e6, "works")
     network.cut("r2-r4")
@@ -41,7 +44,9 @@ def test_a_cut_line_moves_what_crosses_it_and_nothing_else(network):
     network.check()
 
 
-def test_where_a_cut_concerns_very_many_the_first_do_not_wait_for_the_last(network):
+def test_where_a_cut_concerns_very_many_the_first_do_not_wait_for_the_last(
+    network: SimulatedNetwork,
+) -> None:
     made = [active(network, 5e4) for _ in range(4 * MOST_AT_ONCE)]
     crossing = [each for each in made if path(each) == ("r1", "r2", "r4")]
     assert len(crossing) > 2 * MOST_AT_ONCE
@@ -63,7 +68,7 @@ def test_where_a_cut_concerns_very_many_the_first_do_not_wait_for_the_last(netwo
     network.check()
 
 
-def test_a_killed_router_costs_only_who_has_no_way_around(network):
+def test_a_killed_router_costs_only_who_has_no_way_around(network: SimulatedNetwork) -> None:
     around = active(network)
     there = active(network, 1e6, "works")
     network.kill_router("r2")
@@ -80,7 +85,7 @@ def test_a_killed_router_costs_only_who_has_no_way_around(network):
     network.check_rest()
 
 
-def test_the_present_source_is_kept_where_it_can_be(network):
+def test_the_present_source_is_kept_where_it_can_be(network: SimulatedNetwork) -> None:
     (circuit,) = network.request(PowerRequest("any", "works", 1e6))
     network.deliver_all()
     assert circuit.newest().route.source_id == "solar"
@@ -89,7 +94,7 @@ def test_the_present_source_is_kept_where_it_can_be(network):
     assert path(circuit) == ("r1", "r3", "r4", "r2")
 
 
-def test_constraints_hold_over_reroutes(network):
+def test_constraints_hold_over_reroutes(network: SimulatedNetwork) -> None:
     circuit = active(network, constraints=Constraints(avoid_ids=("r3",)))
     network.cut("r1-r2")
     network.deliver_all()
@@ -102,7 +107,9 @@ def test_constraints_hold_over_reroutes(network):
     assert (circuit.state, path(circuit)) == (CircuitState.ACTIVE, ("r1", "r2", "r4"))
 
 
-def test_a_line_that_comes_and_goes_while_the_news_are_under_way_ends_well(network):
+def test_a_line_that_comes_and_goes_while_the_news_are_under_way_ends_well(
+    network: SimulatedNetwork,
+) -> None:
     circuit = active(network)
     for _ in range(3):
         network.cut("r2-r4")
@@ -113,7 +120,9 @@ def test_a_line_that_comes_and_goes_while_the_news_are_under_way_ends_well(netwo
     assert circuit.state is CircuitState.ACTIVE
 
 
-def test_power_reported_from_a_path_that_is_down_makes_nothing_active(network):
+def test_power_reported_from_a_path_that_is_down_makes_nothing_active(
+    network: SimulatedNetwork,
+) -> None:
     (circuit,) = network.request(PowerRequest("a", "town", 2e6, ("solar",)))
     network.make_durable(9)
     for router_id in ("r1", "r2", "r4") * 2:
@@ -131,7 +140,7 @@ def test_power_reported_from_a_path_that_is_down_makes_nothing_active(network):
     assert path(circuit) == ("r1", "r3", "r4")
 
 
-def test_one_circuits_failure_does_not_stop_anothers_reroute(network):
+def test_one_circuits_failure_does_not_stop_anothers_reroute(network: SimulatedNetwork) -> None:
     stuck = active(network, constraints=Constraints(avoid_ids=("r3",)))
     free = active(network, 1e6)
     network.cut("r2-r4")
@@ -140,7 +149,7 @@ def test_one_circuits_failure_does_not_stop_anothers_reroute(network):
     assert (free.state, path(free)) == (CircuitState.ACTIVE, ("r1", "r3", "r4"))
 
 
-def test_the_more_urgent_is_moved_first():
+def test_the_more_urgent_is_moved_first() -> None:
     text = """
 name: narrow
 defaults: {voltage_v: 20000, efficiency: 1.0, resistance_ohm: 0.1}
@@ -168,7 +177,7 @@ loads:
     assert town.state is CircuitState.ACTIVE
 
 
-def test_a_silent_controller_session_moves_nothing(network):
+def test_a_silent_controller_session_moves_nothing(network: SimulatedNetwork) -> None:
     circuit = active(network)
     for router_id in ("r1", "r2", "r4"):
         network.disconnect(router_id)
@@ -180,7 +189,9 @@ def test_a_silent_controller_session_moves_nothing(network):
     assert (circuit.state, circuit.last_generation) == (CircuitState.ACTIVE, 1)
 
 
-def test_a_line_derated_while_a_change_is_under_way_leaves_one_generation(network):
+def test_a_line_derated_while_a_change_is_under_way_leaves_one_generation(
+    network: SimulatedNetwork,
+) -> None:
     first = active(network, 1e6, "works")
     second = active(network, 1e6, "works")
     network.event(lambda core, now_ns: core.change(first.circuit_id, 0.2e6, now_ns))
@@ -191,7 +202,9 @@ def test_a_line_derated_while_a_change_is_under_way_leaves_one_generation(networ
     assert first.power_w == 0.2e6
 
 
-def test_a_circuit_that_its_router_refuses_is_tried_less_and_less_often(network):
+def test_a_circuit_that_its_router_refuses_is_tried_less_and_less_often(
+    network: SimulatedNetwork,
+) -> None:
     refused: list[int] = []
 
     def refuses(router_id: str, message: object) -> bool:
@@ -222,7 +235,9 @@ def test_a_circuit_that_its_router_refuses_is_tried_less_and_less_often(network)
     assert circuit.setbacks == 0
 
 
-def test_the_more_circuits_wait_the_rarer_are_the_searches_for_all_of_them(network):
+def test_the_more_circuits_wait_the_rarer_are_the_searches_for_all_of_them(
+    network: SimulatedNetwork,
+) -> None:
     for power_w in range(1, 41):
         active(network, power_w * 1000.0, "works")
     network.cut("r1-r2")

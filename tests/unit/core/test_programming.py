@@ -85,7 +85,9 @@ def held_generations(network: SimulatedNetwork) -> dict[str, list[int]]:
     return held
 
 
-def test_every_hop_is_staged_at_once_and_none_committed_before_all_have_answered(network):
+def test_every_hop_is_staged_at_once_and_none_committed_before_all_have_answered(
+    network: SimulatedNetwork,
+) -> None:
     circuit = ask(network)
     network.make_durable(9)
     assert waiting_messages(network) == {router_id: [Stage] for router_id in ROUTE}
@@ -96,7 +98,7 @@ def test_every_hop_is_staged_at_once_and_none_committed_before_all_have_answered
     assert circuit.state is CircuitState.COMMITTING
 
 
-def test_nothing_is_committed_before_the_decision_is_durable(network):
+def test_nothing_is_committed_before_the_decision_is_durable(network: SimulatedNetwork) -> None:
     circuit = ask(network)
     answer(network, *ROUTE)
     assert circuit.state is CircuitState.STAGING
@@ -105,13 +107,13 @@ def test_nothing_is_committed_before_the_decision_is_durable(network):
     assert waiting_messages(network) == {router_id: [Commit] for router_id in ROUTE}
 
 
-def test_commits_go_from_the_sink_towards_the_source(network):
+def test_commits_go_from_the_sink_towards_the_source(network: SimulatedNetwork) -> None:
     active(network)
     assert sent(network, Stage) == ["r1", "r2", "r4"]
     assert sent(network, Commit) == ["r4", "r2", "r1"]
 
 
-def test_only_measured_power_makes_it_active(network):
+def test_only_measured_power_makes_it_active(network: SimulatedNetwork) -> None:
     circuit = ask(network)
     network.loses = lose(CircuitStatus)
     network.deliver_all()
@@ -125,7 +127,7 @@ def test_only_measured_power_makes_it_active(network):
     assert times.committed_after_ns <= times.actuated_after_ns
 
 
-def test_only_the_sinks_router_may_speak_for_the_power(network):
+def test_only_the_sinks_router_may_speak_for_the_power(network: SimulatedNetwork) -> None:
     circuit = ask(network)
     network.loses = lose(CircuitStatus)
     network.deliver_all()
@@ -135,7 +137,9 @@ def test_only_the_sinks_router_may_speak_for_the_power(network):
     network.tell("r4", CircuitStatus(CircuitGeneration(9, 9), FlowState.ACTUATED))
 
 
-def test_power_that_arrives_before_an_acknowledgement_proves_the_commit(network):
+def test_power_that_arrives_before_an_acknowledgement_proves_the_commit(
+    network: SimulatedNetwork,
+) -> None:
     circuit = ask(network)
     network.loses = lambda router_id, message: (
         isinstance(message, TransactionResult) and message.operation is Operation.COMMIT
@@ -146,7 +150,9 @@ def test_power_that_arrives_before_an_acknowledgement_proves_the_commit(network)
     assert circuit.last_generation == 1
 
 
-def test_a_stage_that_is_not_answered_in_time_is_aborted_and_routed_around(network):
+def test_a_stage_that_is_not_answered_in_time_is_aborted_and_routed_around(
+    network: SimulatedNetwork,
+) -> None:
     circuit = ask(network)
     network.loses = lose(Stage, at="r2")
     network.deliver_all()
@@ -158,7 +164,7 @@ def test_a_stage_that_is_not_answered_in_time_is_aborted_and_routed_around(netwo
     assert network.core.reservations.routers_holding(CircuitGeneration(1, 1)) == ()
 
 
-def test_a_router_that_refuses_is_routed_around(network):
+def test_a_router_that_refuses_is_routed_around(network: SimulatedNetwork) -> None:
     circuit = ask(network)
     refuse_stage(network, "r2", ResultCode.LINK_DOWN)
     assert circuit.state is CircuitState.REROUTING
@@ -167,7 +173,9 @@ def test_a_router_that_refuses_is_routed_around(network):
     assert circuit.newest().route.router_ids == ("r1", "r3", "r4")
 
 
-def test_a_hop_that_makes_no_sense_to_a_router_ends_a_new_circuit(network):
+def test_a_hop_that_makes_no_sense_to_a_router_ends_a_new_circuit(
+    network: SimulatedNetwork,
+) -> None:
     circuit = ask(network)
     refuse_stage(network, "r2", ResultCode.INVALID_HOP)
     assert circuit.state is CircuitState.FAILED
@@ -178,7 +186,9 @@ def test_a_hop_that_makes_no_sense_to_a_router_ends_a_new_circuit(network):
     assert circuit.state is CircuitState.FAILED
 
 
-def test_a_decision_that_is_durable_after_the_lease_is_not_committed(network):
+def test_a_decision_that_is_durable_after_the_lease_is_not_committed(
+    network: SimulatedNetwork,
+) -> None:
     circuit = ask(network)
     answer(network, *ROUTE)
     deadline_ns = circuit.newest().deadline_ns
@@ -189,7 +199,9 @@ def test_a_decision_that_is_durable_after_the_lease_is_not_committed(network):
     assert sent(network, Commit) == []
 
 
-def test_a_commit_after_the_lease_is_refused_and_the_circuit_is_made_again(network):
+def test_a_commit_after_the_lease_is_refused_and_the_circuit_is_made_again(
+    network: SimulatedNetwork,
+) -> None:
     circuit = ask(network)
     network.make_durable(9)
     answer(network, *ROUTE)
@@ -202,7 +214,7 @@ def test_a_commit_after_the_lease_is_refused_and_the_circuit_is_made_again(netwo
     network.check()
 
 
-def test_a_lost_commit_is_withdrawn_everywhere_and_made_again(network):
+def test_a_lost_commit_is_withdrawn_everywhere_and_made_again(network: SimulatedNetwork) -> None:
     circuit = ask(network)
     network.loses = lose(Commit, at="r2")
     network.deliver_all()
@@ -216,7 +228,9 @@ def test_a_lost_commit_is_withdrawn_everywhere_and_made_again(network):
     assert all(1 not in numbers for numbers in held_generations(network).values())
 
 
-def test_what_was_committed_stays_reserved_until_its_router_has_let_go(network):
+def test_what_was_committed_stays_reserved_until_its_router_has_let_go(
+    network: SimulatedNetwork,
+) -> None:
     circuit = active(network)
     key = circuit.newest().key
     network.loses = lose(Withdraw, at="r2")
@@ -234,7 +248,7 @@ def test_what_was_committed_stays_reserved_until_its_router_has_let_go(network):
     assert network.core.reservations.routers_holding(key) == ()
 
 
-def test_a_withdrawal_is_repeated_until_it_is_answered(network):
+def test_a_withdrawal_is_repeated_until_it_is_answered(network: SimulatedNetwork) -> None:
     circuit = active(network)
     network.loses = lose(Withdraw)
     network.event(lambda core, now_ns: core.release(1, now_ns))
@@ -249,7 +263,9 @@ def test_a_withdrawal_is_repeated_until_it_is_answered(network):
     assert circuit.state is CircuitState.WITHDRAWN
 
 
-def test_a_release_drains_first_and_withdraws_from_source_to_sink(network):
+def test_a_release_drains_first_and_withdraws_from_source_to_sink(
+    network: SimulatedNetwork,
+) -> None:
     circuit = active(network)
     network.event(lambda core, now_ns: core.release(1, now_ns))
     assert waiting_messages(network) == {"r4": [Drain]}
@@ -258,7 +274,7 @@ def test_a_release_drains_first_and_withdraws_from_source_to_sink(network):
     assert circuit.state is CircuitState.WITHDRAWN
 
 
-def test_a_drain_that_never_ends_is_cut_short(network):
+def test_a_drain_that_never_ends_is_cut_short(network: SimulatedNetwork) -> None:
     circuit = active(network)
     network.loses = lose(CircuitStatus)
     network.event(lambda core, now_ns: core.release(1, now_ns))
@@ -270,7 +286,7 @@ def test_a_drain_that_never_ends_is_cut_short(network):
     assert network.grid.held() == set()
 
 
-def test_a_release_while_staging_aborts(network):
+def test_a_release_while_staging_aborts(network: SimulatedNetwork) -> None:
     circuit = ask(network)
     network.event(lambda core, now_ns: core.release(1, now_ns))
     assert waiting_messages(network) == {router_id: [Stage, Abort] for router_id in ROUTE}
@@ -280,7 +296,7 @@ def test_a_release_while_staging_aborts(network):
     assert not any(router.table.staged_txn_ids for router in network.grid.routers.values())
 
 
-def test_repeated_answers_change_nothing(network):
+def test_repeated_answers_change_nothing(network: SimulatedNetwork) -> None:
     circuit = active(network)
     before = (circuit.state, circuit.last_generation, held_generations(network))
     for router_id, result in network.delivered_results * 2:
@@ -289,14 +305,14 @@ def test_repeated_answers_change_nothing(network):
     assert (circuit.state, circuit.last_generation, held_generations(network)) == before
 
 
-def test_an_answer_to_a_transaction_that_nobody_knows_is_dropped(network):
+def test_an_answer_to_a_transaction_that_nobody_knows_is_dropped(network: SimulatedNetwork) -> None:
     for code in ResultCode:
         for operation in Operation:
             network.tell("r1", TransactionResult(77, operation, code))
     network.tell("r1", CircuitTable(77, 1, ()))
 
 
-def test_a_session_that_ends_gives_up_what_it_was_to_stage(network):
+def test_a_session_that_ends_gives_up_what_it_was_to_stage(network: SimulatedNetwork) -> None:
     circuit = ask(network)
     network.disconnect("r2")
     assert circuit.state is CircuitState.REROUTING
@@ -304,7 +320,9 @@ def test_a_session_that_ends_gives_up_what_it_was_to_stage(network):
     assert circuit.newest().route.router_ids == ("r1", "r3", "r4")
 
 
-def test_a_change_of_power_is_made_beside_the_old_one_and_the_sink_switches_last(network):
+def test_a_change_of_power_is_made_beside_the_old_one_and_the_sink_switches_last(
+    network: SimulatedNetwork,
+) -> None:
     circuit = active(network)
     network.event(lambda core, now_ns: core.change(1, 3e6, now_ns))
     network.make_durable(9)
@@ -319,7 +337,7 @@ def test_a_change_of_power_is_made_beside_the_old_one_and_the_sink_switches_last
     assert held_generations(network) == {router_id: [2] for router_id in ROUTE}
 
 
-def test_power_never_goes_while_it_is_changed(network):
+def test_power_never_goes_while_it_is_changed(network: SimulatedNetwork) -> None:
     circuit = active(network)
     sink = network.grid.routers["r4"]
     network.event(lambda core, now_ns: core.change(1, 3e6, now_ns))
@@ -336,7 +354,7 @@ def test_power_never_goes_while_it_is_changed(network):
     assert circuit.power_w == 3e6
 
 
-def test_a_change_that_cannot_be_staged_leaves_what_was(network):
+def test_a_change_that_cannot_be_staged_leaves_what_was(network: SimulatedNetwork) -> None:
     circuit = active(network)
     network.event(lambda core, now_ns: core.change(1, 3e6, now_ns))
     network.loses = lose(Stage)
@@ -350,7 +368,7 @@ def test_a_change_that_cannot_be_staged_leaves_what_was(network):
     assert held_generations(network) == {router_id: [1] for router_id in ROUTE}
 
 
-def test_starving_degrades_and_power_makes_it_active_again(network):
+def test_starving_degrades_and_power_makes_it_active_again(network: SimulatedNetwork) -> None:
     circuit = active(network)
     key = circuit.newest().key
     network.tell("r4", CircuitStatus(key, FlowState.STARVED))

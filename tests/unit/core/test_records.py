@@ -1,5 +1,7 @@
 """What is written is what is found after a restart, as far as it can be known."""
 
+from pathlib import Path
+
 from controller.core.circuits.circuit import Circuit, CircuitState, Constraints, Generation, Phase
 from controller.core.circuits.records import from_record, to_record
 from controller.core.circuits.request import PowerRequest
@@ -25,7 +27,7 @@ def circuit() -> Circuit:
     return subject
 
 
-def test_a_circuit_makes_the_round_trip():
+def test_a_circuit_makes_the_round_trip() -> None:
     record = to_record(circuit(), "fingerprint")
     restored = from_record(record)
     assert to_record(restored, "fingerprint") == record
@@ -34,7 +36,7 @@ def test_a_circuit_makes_the_round_trip():
     assert restored.generations[1].freed == {"r2"}
 
 
-def test_nothing_is_taken_for_delivered_after_a_restart():
+def test_nothing_is_taken_for_delivered_after_a_restart() -> None:
     restored = from_record(to_record(circuit(), ""))
     phases = {number: each.phase for number, each in restored.generations.items()}
     assert phases == {1: Phase.WITHDRAWING, 2: Phase.COMMITTING, 3: Phase.COMMITTING}
@@ -42,7 +44,7 @@ def test_nothing_is_taken_for_delivered_after_a_restart():
     assert restored.state is CircuitState.COMMITTING
 
 
-def test_the_state_follows_from_what_was_promised():
+def test_the_state_follows_from_what_was_promised() -> None:
     subject = circuit()
     subject.generations.clear()
     assert from_record(to_record(subject, "")).state is CircuitState.WAITING
@@ -53,7 +55,7 @@ def test_the_state_follows_from_what_was_promised():
         assert from_record(to_record(subject, "")).state is state
 
 
-def test_a_restart_keeps_promises_reservations_and_numbers():
+def test_a_restart_keeps_promises_reservations_and_numbers() -> None:
     network = SimulatedNetwork.running(diamond())
     request = PowerRequest("request", "town", 2e6, ("solar",))
     (before,) = network.request(request)
@@ -75,7 +77,7 @@ def test_a_restart_keeps_promises_reservations_and_numbers():
     assert other.circuit_id == 2
 
 
-def test_records_survive_the_sqlite_store(tmp_path):
+def test_records_survive_the_sqlite_store(tmp_path: Path) -> None:
     network = SimulatedNetwork.running(diamond())
     network.request(PowerRequest("request", "town", 2e6, ("solar",)))
     network.deliver_all()
@@ -92,7 +94,7 @@ def test_records_survive_the_sqlite_store(tmp_path):
     assert (state.circuits, state.counters) == (change.circuits, change.counters)
 
 
-def test_what_a_silent_routers_neighbours_have_freed_stays_free_over_a_restart():
+def test_what_a_silent_routers_neighbours_have_freed_stays_free_over_a_restart() -> None:
     network = SimulatedNetwork.running(diamond())
     network.request(PowerRequest("first", "town", 3e6, ("gas",)))
     network.deliver_all()
@@ -112,7 +114,7 @@ def test_what_a_silent_routers_neighbours_have_freed_stays_free_over_a_restart()
     network.check_rest()
 
 
-def test_a_promise_is_not_given_up_because_a_router_has_no_room_after_a_restart():
+def test_a_promise_is_not_given_up_because_a_router_has_no_room_after_a_restart() -> None:
     network = SimulatedNetwork.running(diamond())
     network.request(PowerRequest("request", "town", 2e6, ("solar",)))
     network.deliver_all()
@@ -135,7 +137,7 @@ def test_a_promise_is_not_given_up_because_a_router_has_no_room_after_a_restart(
     assert circuit.state is CircuitState.ACTIVE
 
 
-def test_a_line_that_was_derated_while_the_daemon_was_away_is_relieved():
+def test_a_line_that_was_derated_while_the_daemon_was_away_is_relieved() -> None:
     network = SimulatedNetwork.running(diamond())
     network.request(PowerRequest("request", "town", 4e6, ("solar",)))
     network.deliver_all()

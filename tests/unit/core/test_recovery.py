@@ -43,7 +43,7 @@ def refusal_of(network: SimulatedNetwork, router_id: str) -> Refusal:
     return refused.value
 
 
-def test_a_warm_restart_changes_nothing_at_any_router(network):
+def test_a_warm_restart_changes_nothing_at_any_router(network: SimulatedNetwork) -> None:
     circuit = active(network)
     for router_id in ("r2", "r1", "r4"):
         network.disconnect(router_id)
@@ -57,7 +57,9 @@ def test_a_warm_restart_changes_nothing_at_any_router(network):
 
 
 @pytest.mark.parametrize("router_id", ["r1", "r2", "r4"])
-def test_after_a_cold_restart_the_router_is_programmed_again(network, router_id):
+def test_after_a_cold_restart_the_router_is_programmed_again(
+    network: SimulatedNetwork, router_id: str
+) -> None:
     circuit = active(network)
     network.kill_router(router_id)
     network.deliver_all()
@@ -70,7 +72,9 @@ def test_after_a_cold_restart_the_router_is_programmed_again(network, router_id)
 
 
 @pytest.mark.parametrize("noticed", [True, False])
-def test_a_router_whose_state_was_wiped_is_taken_for_new(network, noticed):
+def test_a_router_whose_state_was_wiped_is_taken_for_new(
+    network: SimulatedNetwork, noticed: bool
+) -> None:
     circuit = active(network)
     for _ in range(3):
         network.restart_router("r4")
@@ -94,7 +98,7 @@ def test_a_router_whose_state_was_wiped_is_taken_for_new(network, noticed):
     assert circuit.state is CircuitState.WAITING, "what the new device advertises counts"
 
 
-def test_a_controller_that_starts_again_adopts_what_runs(network):
+def test_a_controller_that_starts_again_adopts_what_runs(network: SimulatedNetwork) -> None:
     active(network)
     held = network.grid.held()
     network.kill_controller(written=99)
@@ -109,7 +113,9 @@ def test_a_controller_that_starts_again_adopts_what_runs(network):
     network.check_rest()
 
 
-def test_a_line_that_was_cut_while_no_controller_was_there_is_gone_round(network):
+def test_a_line_that_was_cut_while_no_controller_was_there_is_gone_round(
+    network: SimulatedNetwork,
+) -> None:
     active(network)
     network.kill_controller(written=99)
     network.cut("r2-r4")
@@ -126,7 +132,9 @@ def test_a_line_that_was_cut_while_no_controller_was_there_is_gone_round(network
     assert circuit.newest().route.router_ids == ("r1", "r3", "r4")
 
 
-def test_what_holds_on_for_a_dead_router_is_freed_once_it_is_forgotten(network):
+def test_what_holds_on_for_a_dead_router_is_freed_once_it_is_forgotten(
+    network: SimulatedNetwork,
+) -> None:
     circuit = active(network)
     network.kill_router("r2")
     network.deliver_all()
@@ -143,7 +151,9 @@ def test_what_holds_on_for_a_dead_router_is_freed_once_it_is_forgotten(network):
     assert entries["forget-router"] == "forgotten: 1 hops freed"
 
 
-def test_a_circuit_that_was_released_ends_once_its_router_is_forgotten(network):
+def test_a_circuit_that_was_released_ends_once_its_router_is_forgotten(
+    network: SimulatedNetwork,
+) -> None:
     circuit = active(network, "pump")
     network.kill_router("r1")
     network.event(lambda core, now_ns: core.release(circuit.circuit_id, now_ns))
@@ -156,7 +166,9 @@ def test_a_circuit_that_was_released_ends_once_its_router_is_forgotten(network):
     assert not circuit.generations
 
 
-def test_a_circuit_of_the_dead_router_itself_waits_and_comes_back_with_it(network):
+def test_a_circuit_of_the_dead_router_itself_waits_and_comes_back_with_it(
+    network: SimulatedNetwork,
+) -> None:
     circuit = active(network, "pump")
     network.kill_router("r1")
     network.deliver_all()
@@ -168,7 +180,7 @@ def test_a_circuit_of_the_dead_router_itself_waits_and_comes_back_with_it(networ
     assert circuit.state is CircuitState.ACTIVE
 
 
-def test_forgetting_is_durable(network):
+def test_forgetting_is_durable(network: SimulatedNetwork) -> None:
     active(network)
     network.kill_router("r2")
     network.deliver_all()
@@ -180,7 +192,9 @@ def test_forgetting_is_durable(network):
 
 
 @pytest.mark.parametrize("written", [0, 1])
-def test_forgetting_is_durable_with_its_consequences_or_not_at_all(network, written):
+def test_forgetting_is_durable_with_its_consequences_or_not_at_all(
+    network: SimulatedNetwork, written: int
+) -> None:
     active(network)
     network.kill_router("r2")
     network.deliver_all()
@@ -192,7 +206,9 @@ def test_forgetting_is_durable_with_its_consequences_or_not_at_all(network, writ
     assert len(network.store.audit) == audited + written
 
 
-def test_what_a_forgotten_router_still_runs_is_taken_off_it_when_it_is_back(network):
+def test_what_a_forgotten_router_still_runs_is_taken_off_it_when_it_is_back(
+    network: SimulatedNetwork,
+) -> None:
     """It was only cut off, from its neighbours and from everybody who could tell it."""
     circuit = active(network)
     network.disconnect("r2")
@@ -213,7 +229,9 @@ def test_what_a_forgotten_router_still_runs_is_taken_off_it_when_it_is_back(netw
     assert circuit.state is CircuitState.ACTIVE
 
 
-def test_a_forgotten_router_is_cleared_also_while_another_holds_on_to_the_circuit(network):
+def test_a_forgotten_router_is_cleared_also_while_another_holds_on_to_the_circuit(
+    network: SimulatedNetwork,
+) -> None:
     active(network)
     for router_id in ("r2", "r1"):
         network.disconnect(router_id)
@@ -229,7 +247,7 @@ def test_a_forgotten_router_is_cleared_also_while_another_holds_on_to_the_circui
     assert network.core.reservations.routers_holding(KEY) == ("r1",)
 
 
-def test_only_what_is_gone_can_be_forgotten(network):
+def test_only_what_is_gone_can_be_forgotten(network: SimulatedNetwork) -> None:
     circuit = active(network)
     assert refusal_of(network, "r2").reason == "ROUTER_CONNECTED"
     network.disconnect("r2")
@@ -245,14 +263,16 @@ def test_only_what_is_gone_can_be_forgotten(network):
     ] * 3
 
 
-def test_nobody_is_forgotten_while_routers_are_still_coming():
+def test_nobody_is_forgotten_while_routers_are_still_coming() -> None:
     network = SimulatedNetwork(diamond(), CoreSettings(starting_ns=3 * S))
     assert refusal_of(network, "r1").reason == "STARTING"
     network.advance(4 * S)
     assert refusal_of(network, "r1").reason == "UNKNOWN_ROUTER"
 
 
-def test_reads_that_are_asked_for_and_those_that_are_not_leave_each_other_alone(network):
+def test_reads_that_are_asked_for_and_those_that_are_not_leave_each_other_alone(
+    network: SimulatedNetwork,
+) -> None:
     active(network)
     network.grid.routers["r2"].start()
     ask = lambda core, now_ns: core.read_back.ask("r2", now_ns, dry_run=True)  # noqa: E731
@@ -269,7 +289,7 @@ def test_reads_that_are_asked_for_and_those_that_are_not_leave_each_other_alone(
     assert [type(message) for _, message in told_to_change(network)] == [Stage, Commit]
 
 
-def test_a_table_that_was_read_in_an_earlier_term_is_no_answer(network):
+def test_a_table_that_was_read_in_an_earlier_term_is_no_answer(network: SimulatedNetwork) -> None:
     active(network)
     network.advance(11 * S)
     reads = [message.read_id for message in network.sessions["r2"].to_router]
@@ -280,7 +300,7 @@ def test_a_table_that_was_read_in_an_earlier_term_is_no_answer(network):
     assert not {m.read_id for m in network.sessions["r2"].to_router} & set(reads)
 
 
-def test_the_same_arrival_told_twice_is_one_interruption(network):
+def test_the_same_arrival_told_twice_is_one_interruption(network: SimulatedNetwork) -> None:
     circuit = active(network)
     for arrived_at_ns in (5 * MS, 5 * MS, 9 * MS):
         circuit.note_arrival(arrived_at_ns, 7 * MS)

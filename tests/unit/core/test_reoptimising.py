@@ -53,7 +53,9 @@ def path(core: Controller, circuit_id: int) -> tuple[str, ...]:
     return core.book.circuits[circuit_id].newest().route.router_ids
 
 
-def test_a_circuit_on_a_detour_comes_back_without_an_interruption(network):
+def test_a_circuit_on_a_detour_comes_back_without_an_interruption(
+    network: SimulatedNetwork,
+) -> None:
     circuit_id = detour(network)
     before_w = network.core.book.circuits[circuit_id].newest().route.injected_w
     (move,) = reoptimised(network)
@@ -70,7 +72,7 @@ def test_a_circuit_on_a_detour_comes_back_without_an_interruption(network):
     assert reoptimised(network) == []
 
 
-def test_a_dry_run_tells_and_moves_nothing(network):
+def test_a_dry_run_tells_and_moves_nothing(network: SimulatedNetwork) -> None:
     circuit_id = detour(network)
     (move,) = reoptimised(network, dry_run=True)
     assert (move.moving, move.reason) == (False, "")
@@ -79,19 +81,19 @@ def test_a_dry_run_tells_and_moves_nothing(network):
     assert path(network.core, circuit_id) == ("r1", "r3", "r4")
 
 
-def test_what_saves_too_little_or_is_one_too_many_stays(network):
+def test_what_saves_too_little_or_is_one_too_many_stays(network: SimulatedNetwork) -> None:
     detour(network)
     (move,) = reoptimised(network, replace(LIMITS, least_gain_fraction=0.9))
     assert (move.moving, move.reason) == (False, "saves too little to be worth a move")
     assert reoptimised(network, replace(LIMITS, most_moves=0)) == []
 
 
-def test_constraints_hold_over_moves(network):
+def test_constraints_hold_over_moves(network: SimulatedNetwork) -> None:
     detour(network, constraints=Constraints(avoid_ids=("r2",)))
     assert reoptimised(network) == []
 
 
-def test_a_dearer_source_is_not_taken(network):
+def test_a_dearer_source_is_not_taken(network: SimulatedNetwork) -> None:
     (other,) = network.request(PowerRequest("other", "town", 3.5e6, ("gas",)))
     (circuit,) = network.request(PowerRequest("any", "town", 2e6))
     network.deliver_all()
@@ -102,14 +104,14 @@ def test_a_dearer_source_is_not_taken(network):
     assert reoptimised(network) == []
 
 
-def test_circuits_that_are_on_the_move_or_away_are_left_alone(network):
+def test_circuits_that_are_on_the_move_or_away_are_left_alone(network: SimulatedNetwork) -> None:
     assert network.core.reoptimiser.question() is None
     circuit_id = detour(network)
     network.event(lambda core, now_ns: core.change(circuit_id, 2.5e6, now_ns))
     assert network.core.reoptimiser.question() is None
 
 
-def test_a_plan_that_is_outdated_harms_nobody(network):
+def test_a_plan_that_is_outdated_harms_nobody(network: SimulatedNetwork) -> None:
     circuit_id = detour(network)
     question = network.core.reoptimiser.question()
     plan = reoptimise(question.graph, question.circuits)
@@ -124,13 +126,15 @@ def test_a_plan_that_is_outdated_harms_nobody(network):
     assert path(network.core, circuit_id) == ("r1", "r3", "r4")
 
 
-def test_any_number_of_hops_is_as_good_as_no_limit(network):
+def test_any_number_of_hops_is_as_good_as_no_limit(network: SimulatedNetwork) -> None:
     circuit_id = detour(network, constraints=Constraints(max_hops=2**32 - 1))
     (move,) = reoptimised(network)
     assert (move.circuit_id, move.moving) == (circuit_id, True)
 
 
-def test_a_path_that_no_longer_begins_or_ends_where_it_should_is_none(network):
+def test_a_path_that_no_longer_begins_or_ends_where_it_should_is_none(
+    network: SimulatedNetwork,
+) -> None:
     (circuit,) = network.request(PowerRequest("r", "town", 1e6, ("solar",)))
     hops = [(link.link_id, link.from_router_id) for link in circuit.newest().route.links]
     along = network.core.admission.route_along

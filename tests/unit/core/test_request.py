@@ -19,7 +19,7 @@ from controller.core.circuits.request import PowerRequest
         PowerRequest("a", "town", 1234.5678, (), Constraints(max_hops=0)),
     ],
 )
-def test_it_is_that_of_all_fields_as_sorted_json(request_):
+def test_it_is_that_of_all_fields_as_sorted_json(request_: PowerRequest) -> None:
     fields = asdict(request_) | {"constraints": msgspec.structs.asdict(request_.constraints)}
     content = json.dumps(fields, sort_keys=True).encode()
     assert request_.fingerprint() == sha256(content).hexdigest()

@@ -10,7 +10,7 @@ OUT = link_direction("r1-r2", "r1")
 BACK = link_direction("r1-r2", "r2")
 
 
-def test_a_route_is_held_on_its_source_its_lines_and_its_load():
+def test_a_route_is_held_on_its_source_its_lines_and_its_load() -> None:
     reservations = Reservations()
     reservations.reserve(CircuitGeneration(1, 1), route(1000.0))
     assert reservations.total(source("pv")) == 1030.0
@@ -20,7 +20,7 @@ def test_a_route_is_held_on_its_source_its_lines_and_its_load():
     assert reservations.circuits_on_link("r1-r2", "r1", "r2") == [1]
 
 
-def test_circuits_add_up_and_generations_of_one_do_not():
+def test_circuits_add_up_and_generations_of_one_do_not() -> None:
     reservations = Reservations()
     reservations.reserve(CircuitGeneration(1, 1), route(1000.0))
     reservations.reserve(CircuitGeneration(2, 1), route(500.0))
@@ -35,14 +35,14 @@ def test_circuits_add_up_and_generations_of_one_do_not():
     assert list(reservations.generations()) == []
 
 
-def test_the_larger_generation_counts_whichever_is_newer():
+def test_the_larger_generation_counts_whichever_is_newer() -> None:
     reservations = Reservations()
     reservations.reserve(CircuitGeneration(1, 1), route(1500.0))
     reservations.reserve(CircuitGeneration(1, 2), route(1000.0))
     assert reservations.total(OUT) == 15.0
 
 
-def test_another_path_is_held_beside_the_old_one():
+def test_another_path_is_held_beside_the_old_one() -> None:
     reservations = Reservations()
     reservations.reserve(CircuitGeneration(1, 1), route(1000.0))
     reservations.reserve(CircuitGeneration(1, 2), route(1000.0, middle="r9"))
@@ -52,7 +52,7 @@ def test_another_path_is_held_beside_the_old_one():
     assert {OUT, link_direction("r9-r3", "r9"), source("pv"), load("town")} <= held
 
 
-def test_a_hop_is_freed_by_itself_and_once():
+def test_a_hop_is_freed_by_itself_and_once() -> None:
     reservations = Reservations()
     key = CircuitGeneration(1, 1)
     reservations.reserve(key, route(1000.0))
@@ -69,7 +69,7 @@ def test_a_hop_is_freed_by_itself_and_once():
     assert reservations.held_by_circuit(1) == set()
 
 
-def test_changed_links_are_told_once():
+def test_changed_links_are_told_once() -> None:
     reservations = Reservations()
     reservations.reserve(CircuitGeneration(1, 1), route(1000.0))
     assert reservations.take_changed_links() == {"r1-r2", "r2-r3"}
@@ -78,7 +78,7 @@ def test_changed_links_are_told_once():
     assert reservations.take_changed_links() == {"r2-r3"}
 
 
-def test_totals_do_not_drift():
+def test_totals_do_not_drift() -> None:
     reservations = Reservations()
     for number in range(1, 200):
         reservations.reserve(CircuitGeneration(number, 1), route(0.1 * number))

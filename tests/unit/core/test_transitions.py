@@ -18,7 +18,7 @@ def circuit(state: CircuitState) -> Circuit:
 
 
 @pytest.mark.parametrize(("state", "event"), list(product(CircuitState, CircuitEvent)))
-def test_every_event_in_every_state_moves_as_the_table_says_or_is_refused(state, event):
+def test_every_event_in_every_state_moves_as_the_table_says_or_is_refused(state, event) -> None:
     subject = circuit(state)
     if (state, event) in TRANSITIONS:
         subject.apply(event, "because")
@@ -29,19 +29,19 @@ def test_every_event_in_every_state_moves_as_the_table_says_or_is_refused(state,
         assert subject.state is state
 
 
-def test_what_has_ended_stays_so():
+def test_what_has_ended_stays_so() -> None:
     ended = {state for state in CircuitState if state.ended}
     assert ended == {CircuitState.WITHDRAWN, CircuitState.FAILED}
     assert not [state for state, _ in TRANSITIONS if state in ended]
 
 
-def test_every_state_that_has_not_ended_can_be_released_once_it_is_reserved():
+def test_every_state_that_has_not_ended_can_be_released_once_it_is_reserved() -> None:
     for state in set(CircuitState) - {CircuitState.REQUESTED}:
         possible = (state, CircuitEvent.RELEASED) in TRANSITIONS
         assert possible is not state.ended
 
 
-def test_an_end_can_be_reached_from_everywhere():
+def test_an_end_can_be_reached_from_everywhere() -> None:
     for state in CircuitState:
         reached, more = set(), {state}
         while more:
@@ -52,6 +52,6 @@ def test_an_end_can_be_reached_from_everywhere():
             assert CircuitState.ACTIVE in reached
 
 
-def test_only_measured_power_makes_a_circuit_active():
+def test_only_measured_power_makes_a_circuit_active() -> None:
     into_active = {event for (_, event), to in TRANSITIONS.items() if to is CircuitState.ACTIVE}
     assert into_active == {CircuitEvent.ACTUATED, CircuitEvent.REVERTED}

@@ -24,7 +24,7 @@ def run_orphan(api: Northbound) -> None:
 
 
 @in_loop
-async def test_nothing_to_do_is_success():
+async def test_nothing_to_do_is_success() -> None:
     async with northbound() as api:
         result = await dgc("reconcile", "--dry-run", "--server", api.address)
         assert result.exit_code == 0, result.output
@@ -34,7 +34,7 @@ async def test_nothing_to_do_is_success():
 
 
 @in_loop
-async def test_differences_are_shown_as_by_diff_and_then_repaired():
+async def test_differences_are_shown_as_by_diff_and_then_repaired() -> None:
     async with northbound() as api:
         run_orphan(api)
         result = await dgc("reconcile", "--dry-run", "--router", "r1", "--server", api.address)
@@ -57,7 +57,7 @@ async def test_differences_are_shown_as_by_diff_and_then_repaired():
 
 
 @in_loop
-async def test_a_router_that_is_away_is_shown():
+async def test_a_router_that_is_away_is_shown() -> None:
     async with northbound() as api:
         api.runtime.detach("r2")
         result = await dgc("reconcile", "--dry-run", "--server", api.address)
@@ -66,7 +66,7 @@ async def test_a_router_that_is_away_is_shown():
 
 
 @in_loop
-async def test_refusals_say_why_and_end_with_3():
+async def test_refusals_say_why_and_end_with_3() -> None:
     async with northbound() as api:
         result = await dgc("reconcile", "--router", "r9", "--server", api.address)
         assert result.exit_code == 3
@@ -79,7 +79,7 @@ async def test_refusals_say_why_and_end_with_3():
 
 
 @in_loop
-async def test_a_router_that_is_gone_is_forgotten():
+async def test_a_router_that_is_gone_is_forgotten() -> None:
     async with northbound() as api:
         api.grid.simulated.routers["r3"].alive = False
         api.runtime.detach("r3")
@@ -94,14 +94,14 @@ async def test_a_router_that_is_gone_is_forgotten():
 
 
 @in_loop
-async def test_nobody_there_ends_with_4():
+async def test_nobody_there_ends_with_4() -> None:
     result = await dgc("reconcile", "--dry-run", "--server", f"127.0.0.1:{free_port()}")
     assert result.exit_code == 4
     assert result.stderr.startswith("dgc: controller unreachable (UNAVAILABLE): ")
     assert "is `dgc serve` running?" in result.stderr
 
 
-def test_an_address_that_is_none_is_a_usage_error():
+def test_an_address_that_is_none_is_a_usage_error() -> None:
     result = CliRunner().invoke(main, ["reconcile", "--server", ","])
     assert result.exit_code == 2
     assert "--server: no controller to ask" in result.output

@@ -129,7 +129,7 @@ async def refused_by_every_form(bad: Bad) -> None:
 
 
 @in_loop
-async def test_a_request_id_is_not_reused_for_another_request():
+async def test_a_request_id_is_not_reused_for_another_request() -> None:
     async with northbound() as api:
         await api.client.request_power(power_request("town", 1e6, request_id="same"))
         before = {key: api.runtime.core.reservations.total(key) for key in api.reserved()}
@@ -142,7 +142,7 @@ async def test_a_request_id_is_not_reused_for_another_request():
 
 
 @in_loop
-async def test_missing_messages_and_ids_are_named():
+async def test_missing_messages_and_ids_are_named() -> None:
     async with northbound() as api:
         calls = [
             (api.power.RequestPower, pb.RequestPowerRequest(), "request"),
@@ -159,7 +159,7 @@ async def test_missing_messages_and_ids_are_named():
 
 
 @in_loop
-async def test_an_unknown_circuit_is_not_found():
+async def test_an_unknown_circuit_is_not_found() -> None:
     async with northbound() as api:
         for call in (api.client.get_circuit, api.client.release_circuit):
             with pytest.raises(RequestRefused) as refused:
@@ -171,7 +171,7 @@ async def test_an_unknown_circuit_is_not_found():
 
 
 @in_loop
-async def test_a_change_that_cannot_be_is_refused_and_changes_nothing():
+async def test_a_change_that_cannot_be_is_refused_and_changes_nothing() -> None:
     async with northbound() as api:
         response = await api.client.request_power(power_request("town", 2e6))
         circuit_id = response.circuits[0].circuit_id
@@ -191,7 +191,7 @@ async def test_a_change_that_cannot_be_is_refused_and_changes_nothing():
 
 
 @in_loop
-async def test_an_ended_circuit_cannot_be_changed():
+async def test_an_ended_circuit_cannot_be_changed() -> None:
     async with northbound() as api:
         response = await api.client.request_power(power_request("town", 2e6))
         circuit_id = response.circuits[0].circuit_id
@@ -202,7 +202,7 @@ async def test_an_ended_circuit_cannot_be_changed():
 
 
 @in_loop
-async def test_nothing_is_known_before_routers_connect():
+async def test_nothing_is_known_before_routers_connect() -> None:
     async with northbound(connected=False) as api:
         with pytest.raises(RequestRefused) as refused:
             await api.client.request_power(power_request("town", 1e6))
@@ -210,7 +210,7 @@ async def test_nothing_is_known_before_routers_connect():
 
 
 @in_loop
-async def test_a_sink_whose_router_is_away_is_refused_until_it_is_back():
+async def test_a_sink_whose_router_is_away_is_refused_until_it_is_back() -> None:
     async with northbound() as api:
         api.runtime.detach("r4")
         with pytest.raises(RequestRefused) as refused:
@@ -224,7 +224,7 @@ async def test_a_sink_whose_router_is_away_is_refused_until_it_is_back():
 
 
 @in_loop
-async def test_bytes_that_are_no_message_are_refused():
+async def test_bytes_that_are_no_message_are_refused() -> None:
     async with northbound() as api:
         call = api.channel.unary_unary("/digitalgrid.v1.PowerService/RequestPower")
         for data in (b"\xff\xff\xff", b"\x0a\x05abc"):
@@ -235,7 +235,7 @@ async def test_bytes_that_are_no_message_are_refused():
 
 
 @in_loop
-async def test_refusals_carry_the_details_of_their_kind():
+async def test_refusals_carry_the_details_of_their_kind() -> None:
     async with northbound() as api:
         kinds = {
             "zero power": (details.ErrorInfo, details.BadRequest),

@@ -58,7 +58,7 @@ NOTHING = ([], [], [], [])
 
 
 @in_loop
-async def test_where_all_is_as_it_should_be_hops_are_counted():
+async def test_where_all_is_as_it_should_be_hops_are_counted() -> None:
     async with northbound() as api:
         await make_circuit(api)
         answer = await reconcile(api, dry_run=True)
@@ -72,7 +72,7 @@ async def test_where_all_is_as_it_should_be_hops_are_counted():
 
 
 @in_loop
-async def test_a_dry_run_shows_what_differs_and_changes_nothing():
+async def test_a_dry_run_shows_what_differs_and_changes_nothing() -> None:
     async with northbound() as api:
         await make_circuit(api)
         run_orphan(api)
@@ -88,7 +88,7 @@ async def test_a_dry_run_shows_what_differs_and_changes_nothing():
 
 
 @in_loop
-async def test_without_a_dry_run_it_is_repaired_and_noted():
+async def test_without_a_dry_run_it_is_repaired_and_noted() -> None:
     async with northbound() as api:
         await make_circuit(api)
         run_orphan(api)
@@ -103,7 +103,7 @@ async def test_without_a_dry_run_it_is_repaired_and_noted():
 
 
 @in_loop
-async def test_what_differs_is_told_in_words():
+async def test_what_differs_is_told_in_words() -> None:
     async with northbound() as api:
         await make_circuit(api)
         router = api.grid.simulated.routers["r2"]
@@ -126,7 +126,7 @@ async def test_what_differs_is_told_in_words():
 
 
 @in_loop
-async def test_routers_that_are_away_or_silent_are_named(monkeypatch: pytest.MonkeyPatch):
+async def test_routers_that_are_away_or_silent_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(operations, "ANSWERS_WITHIN_S", 0.2)
     async with northbound() as api:
         await make_circuit(api)
@@ -139,7 +139,7 @@ async def test_routers_that_are_away_or_silent_are_named(monkeypatch: pytest.Mon
 
 
 @in_loop
-async def test_a_router_that_nobody_knows_is_refused():
+async def test_a_router_that_nobody_knows_is_refused() -> None:
     async with northbound() as api:
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await reconcile(api, "r1", "r9", dry_run=True)
@@ -148,7 +148,7 @@ async def test_a_router_that_nobody_knows_is_refused():
 
 
 @in_loop
-async def test_a_router_is_forgotten_once_it_is_gone_and_that_is_noted():
+async def test_a_router_is_forgotten_once_it_is_gone_and_that_is_noted() -> None:
     async with northbound() as api:
         await make_circuit(api)
         stub = OperationsServiceStub(api.channel)

@@ -19,7 +19,7 @@ def circuits_of(answer: pb.DispatchResponse) -> list[pb.Circuit]:
 
 
 @in_loop
-async def test_all_loads_are_served_at_once_and_what_was_planned_is_reserved():
+async def test_all_loads_are_served_at_once_and_what_was_planned_is_reserved() -> None:
     async with northbound() as api:
         answer = await api.client.dispatch(
             dispatch_request({"town": 5e6, "works": 2e6, "pump": None})
@@ -40,7 +40,7 @@ async def test_all_loads_are_served_at_once_and_what_was_planned_is_reserved():
 
 
 @in_loop
-async def test_a_dry_run_reserves_nothing():
+async def test_a_dry_run_reserves_nothing() -> None:
     async with northbound() as api:
         answer = await api.client.dispatch(dispatch_request({"town": 5e6}, dry_run=True))
         assert sum(circuit.power_w for circuit in circuits_of(answer)) == pytest.approx(5e6)
@@ -49,7 +49,7 @@ async def test_a_dry_run_reserves_nothing():
 
 
 @in_loop
-async def test_all_or_nothing_refuses_what_cannot_be_served_whole_and_says_what_binds():
+async def test_all_or_nothing_refuses_what_cannot_be_served_whole_and_says_what_binds() -> None:
     async with northbound() as api:
         with pytest.raises(RequestRefused) as refused:
             await api.client.dispatch(dispatch_request())
@@ -60,7 +60,7 @@ async def test_all_or_nothing_refuses_what_cannot_be_served_whole_and_says_what_
 
 
 @in_loop
-async def test_one_by_one_serves_what_can_be_served_by_priority():
+async def test_one_by_one_serves_what_can_be_served_by_priority() -> None:
     async with northbound() as api:
         answer = await api.client.dispatch(dispatch_request(one_by_one=True))
         await active(api, circuits_of(answer))
@@ -76,7 +76,7 @@ async def test_one_by_one_serves_what_can_be_served_by_priority():
 
 
 @in_loop
-async def test_a_retry_of_a_dispatch_gets_the_same_circuits():
+async def test_a_retry_of_a_dispatch_gets_the_same_circuits() -> None:
     async with northbound() as api:
         request = dispatch_request({"town": 2e6}, request_id="d-1")
         first = await api.client.dispatch(request)
@@ -100,7 +100,7 @@ async def test_a_retry_of_a_dispatch_gets_the_same_circuits():
         (pb.DispatchRequest(objective=pb.Objective(toll_share=-1)), "OBJECTIVE_OUT_OF_RANGE"),
     ],
 )
-def test_bad_dispatches_are_refused(request_: pb.DispatchRequest, reason: str):
+def test_bad_dispatches_are_refused(request_: pb.DispatchRequest, reason: str) -> None:
     @in_loop
     async def refused() -> None:
         async with northbound() as api:
@@ -113,7 +113,7 @@ def test_bad_dispatches_are_refused(request_: pb.DispatchRequest, reason: str):
 
 
 @in_loop
-async def test_circuits_are_moved_to_better_paths_and_the_answer_tells_which():
+async def test_circuits_are_moved_to_better_paths_and_the_answer_tells_which() -> None:
     async with northbound() as api:
         nothing = await api.client.reoptimise(pb.ReoptimiseRequest())
         assert (list(nothing.moves), nothing.circuits) == ([], 0)
@@ -135,7 +135,7 @@ async def test_circuits_are_moved_to_better_paths_and_the_answer_tells_which():
 
 
 @in_loop
-async def test_a_fraction_that_is_none_is_refused():
+async def test_a_fraction_that_is_none_is_refused() -> None:
     async with northbound() as api:
         with pytest.raises(RequestRefused) as refusal:
             await api.client.reoptimise(pb.ReoptimiseRequest(least_gain_fraction=2.0))
@@ -143,7 +143,7 @@ async def test_a_fraction_that_is_none_is_refused():
 
 
 @in_loop
-async def test_paths_and_pairs_are_shown_and_nothing_is_reserved():
+async def test_paths_and_pairs_are_shown_and_nothing_is_reserved() -> None:
     async with northbound() as api:
         asked = power_request("town", 1e6, source_ids=["solar"])
         best = await api.client.compute_paths(pb.ComputePathsRequest(request=asked, most_paths=5))
@@ -164,7 +164,7 @@ async def test_paths_and_pairs_are_shown_and_nothing_is_reserved():
 
 
 @in_loop
-async def test_circuits_move_by_themselves_where_that_is_configured():
+async def test_circuits_move_by_themselves_where_that_is_configured() -> None:
     async with northbound() as api:
         api.grid.cut("r1-r2")
         request = power_request("town", 2e6, source_ids=["solar"])

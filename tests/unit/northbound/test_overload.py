@@ -27,7 +27,9 @@ def test_calls_and_watches_are_counted_apart_and_given_back() -> None:
 
 
 @in_loop
-async def test_what_is_let_in_is_answered_and_the_rest_is_told_when_to_come_back(monkeypatch):
+async def test_what_is_let_in_is_answered_and_the_rest_is_told_when_to_come_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("controller.northbound.guard.LoadGate", lambda: LoadGate(most_calls=8))
     async with northbound() as api:
         api.store.hold()
@@ -53,7 +55,9 @@ async def test_what_is_let_in_is_answered_and_the_rest_is_told_when_to_come_back
 
 
 @in_loop
-async def test_the_client_library_comes_back_until_it_is_let_in(monkeypatch):
+async def test_the_client_library_comes_back_until_it_is_let_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("controller.northbound.guard.LoadGate", lambda: LoadGate(most_calls=2))
     async with northbound() as api:
         wanted = [api.client.request_power(power_request("town", 1e5)) for _ in range(16)]
@@ -62,7 +66,7 @@ async def test_the_client_library_comes_back_until_it_is_let_in(monkeypatch):
 
 
 @in_loop
-async def test_a_store_that_does_not_keep_up_holds_clients_back():
+async def test_a_store_that_does_not_keep_up_holds_clients_back() -> None:
     async with northbound() as api:
         api.store.hold()
         for number in range(MOST_UNWRITTEN + 1):

@@ -16,7 +16,7 @@ from tests.support.northbound import in_loop, northbound, until
 
 
 @in_loop
-async def test_a_request_becomes_active_and_is_released_without_a_trace():
+async def test_a_request_becomes_active_and_is_released_without_a_trace() -> None:
     async with northbound() as api:
         request = power_request("town", 2e6, request_id="r-1", source_ids=["solar"])
         response = await api.client.request_power(request)
@@ -43,7 +43,7 @@ async def test_a_request_becomes_active_and_is_released_without_a_trace():
 
 
 @in_loop
-async def test_an_empty_request_id_is_made_and_told():
+async def test_an_empty_request_id_is_made_and_told() -> None:
     async with northbound() as api:
         response = await api.power.RequestPower(
             pb.RequestPowerRequest(request=pb.PowerRequest(sink_id="town", power_w=1e6))
@@ -53,7 +53,7 @@ async def test_an_empty_request_id_is_made_and_told():
 
 
 @in_loop
-async def test_a_retry_gets_the_same_circuits_and_reserves_nothing_twice():
+async def test_a_retry_gets_the_same_circuits_and_reserves_nothing_twice() -> None:
     async with northbound() as api:
         request = power_request("town", 2e6, request_id="again")
         first = await api.client.request_power(request)
@@ -64,7 +64,7 @@ async def test_a_retry_gets_the_same_circuits_and_reserves_nothing_twice():
 
 
 @in_loop
-async def test_the_reply_waits_until_the_decision_is_durable():
+async def test_the_reply_waits_until_the_decision_is_durable() -> None:
     async with northbound() as api:
         api.store.hold()
         call = asyncio.create_task(api.client.request_power(power_request("town", 2e6)))
@@ -76,7 +76,7 @@ async def test_the_reply_waits_until_the_decision_is_durable():
 
 
 @in_loop
-async def test_a_store_that_fails_makes_the_reply_unavailable():
+async def test_a_store_that_fails_makes_the_reply_unavailable() -> None:
     async with northbound() as api:
         api.store.hold()
         request = pb.RequestPowerRequest(request=power_request("town", 2e6))
@@ -89,7 +89,7 @@ async def test_a_store_that_fails_makes_the_reply_unavailable():
 
 
 @in_loop
-async def test_compute_tells_the_route_and_reserves_nothing():
+async def test_compute_tells_the_route_and_reserves_nothing() -> None:
     async with northbound() as api:
         computed = await api.client.compute_power(power_request("town", 2e6))
         (circuit,) = computed.circuits
@@ -102,7 +102,7 @@ async def test_compute_tells_the_route_and_reserves_nothing():
 
 
 @in_loop
-async def test_a_request_may_be_split_over_several_circuits():
+async def test_a_request_may_be_split_over_several_circuits() -> None:
     async with northbound() as api:
         request = power_request("town", 9e6, allow_split=True)
         response = await api.client.request_power(request)
@@ -114,7 +114,7 @@ async def test_a_request_may_be_split_over_several_circuits():
 
 
 @in_loop
-async def test_a_change_of_power_makes_a_new_generation():
+async def test_a_change_of_power_makes_a_new_generation() -> None:
     async with northbound() as api:
         response = await api.client.request_power(power_request("town", 2e6))
         circuit_id = response.circuits[0].circuit_id
@@ -127,7 +127,7 @@ async def test_a_change_of_power_makes_a_new_generation():
 
 
 @in_loop
-async def test_a_change_while_the_circuit_is_being_set_up_says_when_to_retry():
+async def test_a_change_while_the_circuit_is_being_set_up_says_when_to_retry() -> None:
     async with northbound() as api:
         api.store.hold()
         call = asyncio.ensure_future(api.client.request_power(power_request("town", 2e6)))
@@ -141,7 +141,7 @@ async def test_a_change_while_the_circuit_is_being_set_up_says_when_to_retry():
 
 
 @in_loop
-async def test_a_batch_decides_each_request_by_itself_and_in_order():
+async def test_a_batch_decides_each_request_by_itself_and_in_order() -> None:
     async with northbound() as api:
         requests = [
             power_request("town", 2e6, request_id="good"),
@@ -162,7 +162,7 @@ async def test_a_batch_decides_each_request_by_itself_and_in_order():
 
 
 @in_loop
-async def test_what_a_batch_has_decided_stands_when_the_lead_is_lost_in_its_middle():
+async def test_what_a_batch_has_decided_stands_when_the_lead_is_lost_in_its_middle() -> None:
     """Not even a client that gave no ids is served twice."""
     async with northbound() as api:
         decide, decided = api.runtime.handle, []
@@ -188,11 +188,13 @@ async def test_what_a_batch_has_decided_stands_when_the_lead_is_lost_in_its_midd
 
 @in_loop
 @pytest.mark.parametrize("method", ["RequestPower", "BatchRequestPower", "Dispatch"])
-async def test_a_call_without_ids_that_the_server_begins_anew_keeps_its_ids(method, monkeypatch):
+async def test_a_call_without_ids_that_the_server_begins_anew_keeps_its_ids(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever the first attempt may have done, the second is known to be the same."""
     attempts = []
 
-    def fail_once(message):
+    def fail_once(message) -> None:
         give_id(message)
         attempts.append(message.request_id)
         if len(attempts) == 1:
@@ -214,7 +216,7 @@ async def test_a_call_without_ids_that_the_server_begins_anew_keeps_its_ids(meth
 
 
 @in_loop
-async def test_a_batch_that_is_too_large_is_refused_whole():
+async def test_a_batch_that_is_too_large_is_refused_whole() -> None:
     async with northbound() as api:
         with pytest.raises(RequestRefused) as refused:
             await api.client.batch_request_power([power_request("town", 1.0)] * 1025)
@@ -224,7 +226,7 @@ async def test_a_batch_that_is_too_large_is_refused_whole():
 
 
 @in_loop
-async def test_list_filters_by_request_and_can_show_what_has_ended():
+async def test_list_filters_by_request_and_can_show_what_has_ended() -> None:
     async with northbound() as api:
         one = await api.client.request_power(power_request("town", 1e6, request_id="one"))
         await api.client.request_power(power_request("works", 1e6, request_id="two"))
@@ -242,7 +244,9 @@ async def test_list_filters_by_request_and_can_show_what_has_ended():
 
 
 @in_loop
-async def test_a_fault_of_the_controller_is_logged_and_answered_as_such(caplog):
+async def test_a_fault_of_the_controller_is_logged_and_answered_as_such(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with northbound() as api:
 
         def broken(*_arguments: object) -> None:
@@ -256,7 +260,7 @@ async def test_a_fault_of_the_controller_is_logged_and_answered_as_such(caplog):
 
 
 @in_loop
-async def test_requests_that_come_together_are_one_transaction_and_each_is_its_askers():
+async def test_requests_that_come_together_are_one_transaction_and_each_is_its_askers() -> None:
     async with northbound() as api:
         api.store.hold()
         wanted = [api.client.request_power(power_request("town", 1e5)) for _ in range(12)]

@@ -20,7 +20,7 @@ from tests.support.wire import Wire, noticed_within_a_second
 
 
 @in_loop
-async def test_the_topology_shows_what_is_and_what_is_reserved():
+async def test_the_topology_shows_what_is_and_what_is_reserved() -> None:
     async with northbound() as api:
         request = power_request("town", 2e6, source_ids=["solar"])
         (circuit,) = (await api.client.request_power(request)).circuits
@@ -39,7 +39,7 @@ async def test_the_topology_shows_what_is_and_what_is_reserved():
 
 
 @in_loop
-async def test_a_router_that_is_away_is_shown_so_and_its_lines_stay_as_they_were():
+async def test_a_router_that_is_away_is_shown_so_and_its_lines_stay_as_they_were() -> None:
     async with northbound() as api:
         api.runtime.detach("r2")
         topology = await api.client.get_topology()
@@ -52,7 +52,7 @@ async def test_a_router_that_is_away_is_shown_so_and_its_lines_stay_as_they_were
 
 
 @in_loop
-async def test_meters_are_those_of_the_routers_that_answered():
+async def test_meters_are_those_of_the_routers_that_answered() -> None:
     async with northbound() as api:
         answer = await api.client.read_meters()
         assert [books.router_id for books in answer.meters] == ["r1"]
@@ -60,7 +60,7 @@ async def test_meters_are_those_of_the_routers_that_answered():
 
 
 @in_loop
-async def test_health_is_served_for_the_whole_and_for_each_service():
+async def test_health_is_served_for_the_whole_and_for_each_service() -> None:
     async with northbound() as api:
         health = health_pb2_grpc.HealthStub(api.channel)
         for service in ("", "digitalgrid.v1.PowerService", "digitalgrid.v1.TopologyService"):
@@ -72,7 +72,7 @@ async def test_health_is_served_for_the_whole_and_for_each_service():
 
 
 @in_loop
-async def test_health_tells_who_knows_the_state_and_who_leads():
+async def test_health_tells_who_knows_the_state_and_who_leads() -> None:
     reads = ["", "digitalgrid.v1.PowerService", "digitalgrid.v1.TopologyService"]
     decides = ["digitalgrid.v1.OptimisationService", "digitalgrid.v1.OperationsService"]
     named = [each.full_name for each in pb.DESCRIPTOR.services_by_name.values()]
@@ -105,7 +105,7 @@ async def test_health_tells_who_knows_the_state_and_who_leads():
 
 
 @in_loop
-async def test_reflection_lists_the_services_and_describes_them():
+async def test_reflection_lists_the_services_and_describes_them() -> None:
     async with northbound() as api:
         stub = reflection_pb2_grpc.ServerReflectionStub(api.channel)
         ask = reflection_pb2.ServerReflectionRequest
@@ -127,7 +127,7 @@ async def test_reflection_lists_the_services_and_describes_them():
 
 
 @in_loop
-async def test_an_address_that_is_taken_is_an_error_that_says_what_to_do():
+async def test_an_address_that_is_taken_is_an_error_that_says_what_to_do() -> None:
     async with northbound() as api:
         with pytest.raises(OSError, match=r"northbound\.listen") as error:
             await start_server(api.runtime, api.optimiser, api.address, read_meters)
@@ -135,14 +135,14 @@ async def test_an_address_that_is_taken_is_an_error_that_says_what_to_do():
 
 
 @in_loop
-async def test_an_address_that_is_not_ours_is_an_error():
+async def test_an_address_that_is_not_ours_is_an_error() -> None:
     async with northbound() as api:
         with pytest.raises(OSError, match=r"cannot listen on 192\.0\.2\.1"):
             await start_server(api.runtime, api.optimiser, "192.0.2.1:50051", read_meters)
 
 
 @in_loop
-async def test_a_message_beyond_the_limit_is_refused():
+async def test_a_message_beyond_the_limit_is_refused() -> None:
     async with northbound() as api:
         call = api.channel.unary_unary("/digitalgrid.v1.PowerService/RequestPower")
         with pytest.raises(grpc.aio.AioRpcError) as error:
@@ -151,7 +151,9 @@ async def test_a_message_beyond_the_limit_is_refused():
 
 
 @in_loop
-async def test_a_watcher_that_has_vanished_gives_its_place_back(monkeypatch):
+async def test_a_watcher_that_has_vanished_gives_its_place_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(server, "_OPTIONS", noticed_within_a_second(server._OPTIONS))
     async with (
         northbound() as api,
@@ -169,7 +171,7 @@ async def test_a_watcher_that_has_vanished_gives_its_place_back(monkeypatch):
 
 
 @in_loop
-async def test_a_call_that_comes_in_the_middle_of_an_election_waits_for_the_new_leader():
+async def test_a_call_that_comes_in_the_middle_of_an_election_waits_for_the_new_leader() -> None:
     async with northbound() as api:
         api.store.fail(LeadershipLost("its lease has run out"))
         await until(lambda: not api.runtime.leads)

@@ -1,6 +1,7 @@
 """Streams: a snapshot, a marker, then what changes, in bounded memory, until the client goes."""
 
 import asyncio
+from typing import Any
 
 import grpc
 import pytest
@@ -18,13 +19,13 @@ from tests.support.attached_grid import MemoryStore
 from tests.support.northbound import Northbound, in_loop, northbound, until
 
 
-async def active(api: Northbound, sink_id: str, power_w: float, **more) -> pb.Circuit:
+async def active(api: Northbound, sink_id: str, power_w: float, **more: Any) -> pb.Circuit:
     response = await api.client.request_power(power_request(sink_id, power_w, **more))
     return (await api.client.wait_until_active([response.circuits[0].circuit_id]))[0]
 
 
 @in_loop
-async def test_a_watch_begins_with_what_is_and_goes_on_with_what_changes():
+async def test_a_watch_begins_with_what_is_and_goes_on_with_what_changes() -> None:
     async with northbound() as api:
         first = await active(api, "town", 1e6)
         watch = api.power.WatchCircuits(pb.WatchCircuitsRequest())
@@ -42,7 +43,7 @@ async def test_a_watch_begins_with_what_is_and_goes_on_with_what_changes():
 
 
 @in_loop
-async def test_a_slow_watcher_gets_the_newest_state_of_each_circuit_once():
+async def test_a_slow_watcher_gets_the_newest_state_of_each_circuit_once() -> None:
     async with northbound() as api:
         events = circuit_events(api.runtime)
         assert (await anext(events)).HasField("snapshot_done")
@@ -63,7 +64,7 @@ async def test_a_slow_watcher_gets_the_newest_state_of_each_circuit_once():
 
 
 @in_loop
-async def test_a_watcher_that_goes_leaves_nothing_behind():
+async def test_a_watcher_that_goes_leaves_nothing_behind() -> None:
     async with northbound() as api:
         circuits = api.power.WatchCircuits(pb.WatchCircuitsRequest())
         topology = api.topology.WatchTopology(pb.WatchTopologyRequest())
@@ -77,7 +78,7 @@ async def test_a_watcher_that_goes_leaves_nothing_behind():
 
 
 @in_loop
-async def test_watching_the_topology_shows_link_state_and_reservations():
+async def test_watching_the_topology_shows_link_state_and_reservations() -> None:
     async with northbound() as api:
         views = TopologyFeed(api.runtime).watch(changes_only=False)
         view = (await anext(views)).topology
@@ -95,7 +96,7 @@ async def test_watching_the_topology_shows_link_state_and_reservations():
 
 
 @in_loop
-async def test_all_who_watch_the_topology_get_the_same_message():
+async def test_all_who_watch_the_topology_get_the_same_message() -> None:
     async with northbound() as api:
         feed = TopologyFeed(api.runtime)
         watches = [feed.watch(changes_only=True), feed.watch(changes_only=True)]
@@ -110,7 +111,7 @@ async def test_all_who_watch_the_topology_get_the_same_message():
 
 
 @in_loop
-async def test_changes_alone_add_up_to_the_whole_and_a_slow_watcher_gets_it_anew():
+async def test_changes_alone_add_up_to_the_whole_and_a_slow_watcher_gets_it_anew() -> None:
     async with northbound() as api:
         feed = TopologyFeed(api.runtime)
         quick, slow = feed.watch(changes_only=True), feed.watch(changes_only=True)
@@ -131,7 +132,7 @@ async def test_changes_alone_add_up_to_the_whole_and_a_slow_watcher_gets_it_anew
 
 
 @in_loop
-async def test_a_watch_of_a_controller_that_knows_nothing_any_more_ends():
+async def test_a_watch_of_a_controller_that_knows_nothing_any_more_ends() -> None:
     async with northbound() as api:
         watch = api.topology.WatchTopology(pb.WatchTopologyRequest(changes_only=True))
         await watch.read()
@@ -142,7 +143,7 @@ async def test_a_watch_of_a_controller_that_knows_nothing_any_more_ends():
 
 
 @in_loop
-async def test_who_watches_anew_is_refused_nothing_by_what_a_slow_watcher_has_not_heard_of():
+async def test_a_new_watch_is_not_refused_for_what_a_slow_watcher_has_not_heard_of() -> None:
     async with northbound() as api:
         feed = TopologyFeed(api.runtime)
         # It reads nothing more over both changes of the role.
@@ -168,7 +169,7 @@ def _link(view: pb.Topology, link_id: str) -> pb.LinkState:
 
 
 @in_loop
-async def test_a_cut_line_is_seen_as_a_reroute():
+async def test_a_cut_line_is_seen_as_a_reroute() -> None:
     async with northbound() as api:
         before = await active(api, "town", 2e6, source_ids=["solar"])
         assert [link.link_id for link in before.links] == ["r1-r2", "r2-r4"]
@@ -184,7 +185,7 @@ async def test_a_cut_line_is_seen_as_a_reroute():
 
 
 @in_loop
-async def test_stopping_the_server_ends_watchers_quietly(caplog):
+async def test_stopping_the_server_ends_watchers_quietly(caplog: pytest.LogCaptureFixture) -> None:
     async with northbound() as api:
         watches = [
             api.power.WatchCircuits(pb.WatchCircuitsRequest()),

@@ -45,7 +45,9 @@ def assert_is_tree(tree: ShortestPathTree) -> None:
 
 @MOST
 @given(networks(), st.lists(st.tuples(st.integers(0, 1000), WEIGHTS), max_size=12))
-def test_repairs_are_exact_whatever_changes(network, changes) -> None:
+def test_repairs_are_exact_whatever_changes(
+    network: tuple[Ways, list[float], int], changes
+) -> None:
     ways, weights, root = network
     tree = ShortestPathTree(ways, np.array(weights), root)
     for which, new_weight in changes:
@@ -59,7 +61,7 @@ def test_repairs_are_exact_whatever_changes(network, changes) -> None:
 
 @MOST
 @given(networks())
-def test_distances_are_those_of_scipy(network) -> None:
+def test_distances_are_those_of_scipy(network: tuple[Ways, list[float], int]) -> None:
     ways, weights, root = network
     count = len(ways.on_start) - 1
     least = np.full((count, count), inf)

@@ -68,6 +68,6 @@ def test_a_line_stays_where_it_is() -> None:
         (lambda: SimulatedNetwork(PushRelabelAgent, CELLS + CELLS, []), "router a is there twice"),
     ],
 )
-def test_meaningless_numbers_are_refused(make, complaint) -> None:  # type: ignore[no-untyped-def]
+def test_meaningless_numbers_are_refused(make, complaint: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(UnusableProblem, match=complaint):
         make()

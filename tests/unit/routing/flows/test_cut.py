@@ -69,7 +69,9 @@ def assert_binds(graph: PowerGraph, cut: Cut, wanted_w: dict, available_w: dict)
 
 @MOST
 @given(networks(lossless=True))
-def test_without_losses_it_is_the_maximum_flow_and_the_cut_that_binds_it(network) -> None:
+def test_without_losses_it_is_the_maximum_flow_and_the_cut_that_binds_it(
+    network: tuple[PowerGraph, int, dict[int, float]],
+) -> None:
     graph, sink, available_w = network
     cut = minimum_cut(graph, sink, available_w)
     assert cut.deliverable_w == pytest.approx(most_w(graph, {sink: np.inf}, available_w))
@@ -79,7 +81,9 @@ def test_without_losses_it_is_the_maximum_flow_and_the_cut_that_binds_it(network
 
 @MOST
 @given(networks(lossless=True, most_nodes=12), st.data())
-def test_several_sinks_get_the_maximum_flow_together(network, data: st.DataObject) -> None:
+def test_several_sinks_get_the_maximum_flow_together(
+    network: tuple[PowerGraph, int, dict[int, float]], data: st.DataObject
+) -> None:
     graph, sink, available_w = network
     nodes = st.integers(0, graph.node_count - 1)
     powers = st.integers(0, 30_000).map(float)
@@ -91,7 +95,9 @@ def test_several_sinks_get_the_maximum_flow_together(network, data: st.DataObjec
 
 @MOST
 @given(networks(lossless=False), st.floats(10.0, 40_000.0))
-def test_nothing_that_can_be_routed_is_beyond_it(network, power_w: float) -> None:
+def test_nothing_that_can_be_routed_is_beyond_it(
+    network: tuple[PowerGraph, int, dict[int, float]], power_w: float
+) -> None:
     graph, sink, available_w = network
     if PathSearch(graph).best(sink, power_w, available_w) is not None:
         # The tolerance of the search.
