@@ -59,7 +59,7 @@ class SimulatedCluster(SimulatedNetwork):
     # What the standby hears
 
     def make_durable(self, count: int) -> None:
-        if self.core is not None:
+        if self.controlled:
             self._follow(count)
         super().make_durable(count)
 
@@ -157,7 +157,7 @@ class SimulatedCluster(SimulatedNetwork):
         # Before anything is decided on it.
         taken_over = CircuitBook(stored, lambda _: None, followed=standby.book)
         assert_same_book(taken_over, CircuitBook(stored, lambda _: None))
-        self.core = Controller(
+        self._core = Controller(
             stored, self.settings, self.now_ns, standby.network, followed=standby.book
         )
         self._carry_out()

@@ -96,7 +96,7 @@ class SimulatedNetwork:
         self.delivered_results: list[tuple[str, TransactionResult]] = []
         # What this says yes to never arrives: (router, message).
         self.loses: Callable[[str, ToRouter | FromRouter], bool] = lambda router_id, message: False
-        self.core: Controller | None = None
+        self._core: Controller | None = None
         self.start_controller()
 
     @classmethod
@@ -110,8 +110,18 @@ class SimulatedNetwork:
 
     # The controller
 
+    @property
+    def core(self) -> Controller:
+        assert self._core is not None, "the controller was killed"
+        return self._core
+
+    @property
+    def controlled(self) -> bool:
+        """Whether there is a controller, which may have been killed."""
+        return self._core is not None
+
     def start_controller(self) -> None:
-        self.core = Controller(self.store.load(), self.settings, self.now_ns)
+        self._core = Controller(self.store.load(), self.settings, self.now_ns)
         self._carry_out()
 
     def kill_controller(self, written: int) -> None:
@@ -119,11 +129,10 @@ class SimulatedNetwork:
         self.store.write(written)
         self.store.pending.clear()
         self.sessions.clear()
-        self.core = None
+        self._core = None
 
     def event(self, handle: Callable[[Controller, int], T]) -> T:
         """One event of the core, with what follows from it."""
-        assert self.core is not None
         # No two events are at one instant.
         self.now_ns += 1
         try:
@@ -132,7 +141,6 @@ class SimulatedNetwork:
             self._carry_out()
 
     def _carry_out(self) -> None:
-        assert self.core is not None
         for effect in self.core.take_effects():
             if isinstance(effect, Persist):
                 self.store.pending.append((effect.ticket, effect.change))
@@ -146,7 +154,7 @@ class SimulatedNetwork:
         return self.event(lambda core, now_ns: core.request(request, now_ns))
 
     def make_durable(self, count: int) -> None:
-        if self.core is not None and self.store.pending:
+        if self.controlled and self.store.pending:
             self.store.durable_ticket = ticket = self.store.write(count)
             self.event(lambda core, now_ns: core.on_durable(ticket, now_ns))
 
@@ -154,7 +162,7 @@ class SimulatedNetwork:
         """Let time pass; timers fire when they are due."""
         end_ns = self.now_ns + duration_ns
         for _ in range(10_000):
-            deadline_ns = self.core.next_deadline_ns() if self.core else None
+            deadline_ns = self.core.next_deadline_ns() if self.controlled else None
             if deadline_ns is None or deadline_ns > end_ns:
                 self.now_ns = end_ns
                 return
@@ -284,7 +292,7 @@ class SimulatedNetwork:
 
     def heal(self, duration_ns: int = 40 * S) -> None:
         """Repair everything, then let time run until all has come to rest."""
-        if self.core is None:
+        if not self.controlled:
             self.start_controller()
         for router_id, router in self.grid.routers.items():
             if not router.alive:
@@ -302,14 +310,13 @@ class SimulatedNetwork:
         self.deliver_all()
 
     def _restless(self) -> bool:
-        assert self.core is not None
         resting = (CircuitState.ACTIVE, CircuitState.WITHDRAWN, CircuitState.FAILED)
         return any(each.state not in resting for each in self.core.book.circuits.values())
 
     def check(self) -> None:
         """What must hold after every event; lines that were derated get time until all is at rest."""
         self._check_limits(excused=self.derated)
-        if self.core is None:
+        if not self.controlled:
             return
         unbooked = [
             (router_id, key)
@@ -321,12 +328,11 @@ class SimulatedNetwork:
 
     def _check_limits(self, excused: Set[str]) -> None:
         faults = self.grid.over_subscriptions()
-        faults += broken_invariants(self.core) if self.core else []
+        faults += broken_invariants(self.core) if self.controlled else []
         assert [each for each in faults if each.partition(":")[0] not in excused] == []
 
     def check_rest(self) -> None:
         """What must hold once all is healed: every circuit is where it belongs, and nothing else is anywhere."""
-        assert self.core is not None
         self._check_limits(excused=set())
         expected = set()
         for circuit in self.core.book.circuits.values():
@@ -350,7 +356,6 @@ class SimulatedNetwork:
         assert set(self.core.reservations.generations()) == {key for _, key in expected}
 
     def way_for(self, circuit: Circuit) -> object:
-        assert self.core is not None
         return self.core.admission.route(
             circuit.sink_id, circuit.power_w, circuit.source_ids, circuit.constraints
         )

@@ -10,6 +10,7 @@ from controller.core.invariants import broken_invariants
 from digitalgrid.gridfile import Grid
 from tests.support.grids import diamond, mesh
 from tests.support.simulated_network import SimulatedNetwork
+from tests.support.there import newest
 
 Decision = list[Circuit] | Refusal
 
@@ -55,7 +56,7 @@ def told(decisions: list[Decision]) -> list[object]:
         decision.code
         if isinstance(decision, Refusal)
         else [
-            (each.circuit_id, each.request_id, each.newest().admission_seq, each.newest().route)
+            (each.circuit_id, each.request_id, newest(each).admission_seq, newest(each).route)
             for each in decision
         ]
         for decision in decisions

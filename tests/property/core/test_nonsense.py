@@ -24,6 +24,7 @@ from controller.core.messages import (
 from digitalgrid.model import CircuitGeneration, HopSnapshot
 from tests.support.grids import diamond
 from tests.support.simulated_network import MS, S, SimulatedNetwork
+from tests.support.there import newest
 
 ROUTERS = st.sampled_from(["r1", "r2", "r3", "r4", "r9"])
 FIGURES = st.sampled_from([1e6, 0.0, -1e6, 1e300, math.inf, -math.inf, math.nan])
@@ -169,7 +170,7 @@ def test_only_the_routers_of_a_route_can_refuse_or_free_it() -> None:
     network = SimulatedNetwork.running(diamond())
     (circuit,) = network.request(PowerRequest("request", "town", 1e6, ("solar",)))
     network.deliver_all()
-    generation = circuit.newest()
+    generation = newest(circuit)
     assert generation.route.router_ids == ("r1", "r2", "r4")
     for operation in Operation:
         for code in ResultCode:
@@ -181,7 +182,7 @@ def test_what_a_stranger_says_of_a_load_does_not_hide_what_its_own_router_says()
     network = SimulatedNetwork.running(diamond())
     (circuit,) = network.request(PowerRequest("request", "town", 1e6, ("solar",)))
     network.deliver_all()
-    key = circuit.newest().key
+    key = newest(circuit).key
     for state in FlowState:
         network.tell("r2", CircuitStatus(key, state))
     (status,) = network.core.network.measured_of(key, "r4")

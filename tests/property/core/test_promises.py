@@ -71,7 +71,7 @@ class Promises(RuleBasedStateMachine):
 
     @property
     def up(self) -> bool:
-        return self.network.core is not None
+        return self.network.controlled
 
     @staticmethod
     def _pick(items: Sequence[T], index: int) -> T:

@@ -18,6 +18,7 @@ from digitalgrid.model import NO_ELECTION_ID, ElectionId
 from tests.support.attached_grid import AttachedGrid, MemoryStore
 from tests.support.grids import diamond
 from tests.support.northbound import in_loop, until
+from tests.support.there import newest
 
 NOTHING = StoredState(0, (), Counters())
 OTHER = Leader("dgc2", "127.0.0.1:5", ElectionId(1, 2))
@@ -65,7 +66,7 @@ async def test_a_standby_follows_what_the_leader_makes_durable() -> None:
     for change in store.changes:
         standing_by.apply(change)
     mine, theirs = standing_by.grid.book.get(circuit_id), leading.grid.book.get(circuit_id)
-    assert mine.newest().route == theirs.newest().route
+    assert newest(mine).route == newest(theirs).route
     totals = {
         each: leading.core.reservations.total(each)
         for each in leading.core.reservations.resources()

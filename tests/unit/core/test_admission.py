@@ -15,6 +15,7 @@ from controller.routing.dispatch import Prices
 from digitalgrid.physics import added_line_loss_w
 from tests.support.grids import diamond
 from tests.support.simulated_network import SimulatedNetwork
+from tests.support.there import newest
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def refused(network: SimulatedNetwork, asked: PowerRequest) -> Refusal:
 def test_a_newcomer_pays_for_the_loss_that_it_causes(network: SimulatedNetwork) -> None:
     (first,) = network.request(request(1e6, source_ids=("gas",)))
     (second,) = network.request(request(1.5e6, source_ids=("gas",)))
-    (a,), (b,) = first.newest().route.links, second.newest().route.links
+    (a,), (b,) = newest(first).route.links, newest(second).route.links
     assert a.link_id == b.link_id == "r3-r4"
     loss_w = added_line_loss_w(0.8, a.current_a, b.current_a)
     assert b.sent_w - b.received_w == pytest.approx(loss_w)
@@ -65,7 +66,7 @@ def test_a_source_and_a_load_at_one_router_make_a_circuit_without_hops(
     network: SimulatedNetwork,
 ) -> None:
     (circuit,) = network.request(request(1e6, "pump", constraints=Constraints(max_hops=0)))
-    route = circuit.newest().route
+    route = newest(circuit).route
     assert (route.router_ids, route.links) == (("r1",), ())
     assert route.injected_w == 1e6 / 0.97
 
@@ -107,13 +108,13 @@ def test_exactly_what_is_left_fits(network: SimulatedNetwork) -> None:
 def test_constraints_are_kept(network: SimulatedNetwork) -> None:
     limit = Constraints(max_loss_fraction=0.08)
     (circuit,) = network.request(request(1e6, constraints=limit))
-    assert circuit.newest().route.loss_fraction <= 0.08
+    assert newest(circuit).route.loss_fraction <= 0.08
     tight = Constraints(max_loss_fraction=0.05)
     refusal = refused(network, request(1e6, request_id="tight", constraints=tight))
     assert refusal.field == "constraints.max_loss_fraction"
     around = Constraints(avoid_ids=("r3",))
     (circuit,) = network.request(request(1e6, request_id="around", constraints=around))
-    assert "r3" not in circuit.newest().route.router_ids
+    assert "r3" not in newest(circuit).route.router_ids
 
 
 def test_the_cheapest_source_that_can_is_taken_at_a_router(network: SimulatedNetwork) -> None:
@@ -121,9 +122,9 @@ def test_the_cheapest_source_that_can_is_taken_at_a_router(network: SimulatedNet
     (_, gas) = core.view.sources["gas"]
     core.view.sources["cheap"] = ("r3", type(gas)("cheap", 1e6, 1.0))
     (circuit,) = network.request(request(0.5e6, constraints=Constraints(max_hops=1)))
-    assert circuit.newest().route.source_id == "cheap"
+    assert newest(circuit).route.source_id == "cheap"
     (circuit,) = network.request(request(2e6, constraints=Constraints(max_hops=1)))
-    assert circuit.newest().route.source_id == "gas"
+    assert newest(circuit).route.source_id == "gas"
 
 
 def test_a_source_is_not_sold_twice(network: SimulatedNetwork) -> None:
@@ -136,7 +137,7 @@ def test_a_source_is_not_sold_twice(network: SimulatedNetwork) -> None:
 def test_nothing_new_goes_over_a_router_that_is_away(network: SimulatedNetwork) -> None:
     network.disconnect("r2")
     (circuit,) = network.request(request(1e6, source_ids=("solar",)))
-    assert circuit.newest().route.router_ids == ("r1", "r3", "r4")
+    assert newest(circuit).route.router_ids == ("r1", "r3", "r4")
     refusal = refused(network, request(1e6, "works"))
     assert refusal.reason == "ROUTER_NOT_CONNECTED"
 
@@ -151,9 +152,9 @@ def test_an_advertisement_that_aged_out_admits_nothing_and_stops_nothing(
     network.deliver_all()
     network.advance(2_000_000_000)
     (circuit,) = network.request(request(1.1e6, source_ids=("solar",)))
-    assert circuit.newest().route.router_ids == ("r1", "r3", "r4")
+    assert newest(circuit).route.router_ids == ("r1", "r3", "r4")
     assert running.state is CircuitState.ACTIVE
-    assert running.newest().route.router_ids == ("r1", "r2", "r4")
+    assert newest(running).route.router_ids == ("r1", "r2", "r4")
 
 
 def test_a_change_beyond_the_loads_limit_is_refused_also_while_waiting(
@@ -183,7 +184,7 @@ def test_a_split_injects_as_little_as_the_best_dispatch(
         )
     )
     circuits = network.request(request(power_w, allow_split=True))
-    injected_w = sum(circuit.newest().route.injected_w for circuit in circuits)
+    injected_w = sum(newest(circuit).route.injected_w for circuit in circuits)
     assert sum(circuit.power_w for circuit in circuits) == pytest.approx(power_w, rel=1e-12)
     assert best.figures.served_w == pytest.approx(power_w)
     # More circuits must be worth their wear.

@@ -12,6 +12,7 @@ from controller.core.invariants import broken_invariants
 from controller.core.messages import Commit
 from tests.support.grids import diamond
 from tests.support.simulated_network import MS, S, SimulatedNetwork
+from tests.support.there import newest
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def assert_nothing_is_over_subscribed(network: SimulatedNetwork) -> None:
 
 
 def first_link(circuit: Circuit) -> str:
-    return circuit.newest().route.links[0].link_id
+    return newest(circuit).route.links[0].link_id
 
 
 def restart_controller(network: SimulatedNetwork) -> None:
@@ -115,7 +116,7 @@ def test_a_change_that_fails_leaves_the_old_power_alone(
 ) -> None:
     circuit = request(network, 3e6)
     network.deliver_all()
-    old = circuit.newest()
+    old = newest(circuit)
     assert old.route.router_ids == ("r1", "r2", "r4")
     network.event(lambda core, now_ns: core.change(circuit.circuit_id, 4e6, now_ns))
     network.loses = lambda router_id, message: router_id == lost_at and isinstance(message, Commit)
@@ -132,7 +133,7 @@ def test_a_hop_that_a_router_lost_is_put_back_as_soon_as_power_is_missed(
 ) -> None:
     circuit = request(network, 5e6)
     network.deliver_all()
-    key = circuit.newest().key
+    key = newest(circuit).key
     del network.grid.routers["r2"].table._committed[key]
     network.report()
     start_ns = network.now_ns
@@ -147,7 +148,7 @@ def test_a_router_whose_session_was_replaced_gets_nothing_before_it_is_in_step(
 ) -> None:
     network.event(lambda core, now_ns: core.on_connected("r2", now_ns))
     assert not network.core.is_connected("r2")
-    assert "r2" not in request(network, 3e6).newest().route.router_ids
+    assert "r2" not in newest(request(network, 3e6)).route.router_ids
 
 
 def test_figures_beyond_measure_do_not_break_a_refusal(network: SimulatedNetwork) -> None:

@@ -9,6 +9,7 @@ from controller.core.messages import CircuitTable, Commit, ReadTable, Stage, Wit
 from digitalgrid.model import CircuitGeneration, ElectionId, HopSnapshot
 from tests.support.grids import diamond
 from tests.support.simulated_network import S, SimulatedNetwork
+from tests.support.there import newest
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_a_router_that_lost_its_table_is_programmed_again_without_a_new_generati
     circuit = active(network)
     network.grid.routers["r2"].start()
     found = read_back(network, "r2")
-    assert [each.key for each in found.missing] == [circuit.newest().key]
+    assert [each.key for each in found.missing] == [newest(circuit).key]
     assert found.summary() == "1 missing"
     network.deliver_all()
     assert circuit.state is CircuitState.ACTIVE
@@ -96,7 +97,7 @@ def test_what_a_router_runs_for_nobody_is_removed(network: SimulatedNetwork) -> 
 
 def test_a_hop_with_other_values_is_replaced_by_a_new_generation(network: SimulatedNetwork) -> None:
     circuit = active(network)
-    key = circuit.newest().key
+    key = newest(circuit).key
     network.connect("r2")
     network.deliver_to_controller("r2")
     network.deliver_to_controller("r2")
@@ -113,7 +114,7 @@ def test_a_hop_with_other_values_is_replaced_by_a_new_generation(network: Simula
 
 def test_a_fault_of_the_older_generation_does_not_start_a_third(network: SimulatedNetwork) -> None:
     circuit = active(network)
-    key = circuit.newest().key
+    key = newest(circuit).key
     network.connect("r2")
     while not network.sessions["r2"].to_router:
         network.deliver_to_controller("r2")

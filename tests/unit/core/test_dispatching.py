@@ -12,6 +12,7 @@ from controller.core.optimising.question import Demand, DispatchOrder, answer
 from digitalgrid.gridfile import loads_grid
 from tests.support.grids import mesh
 from tests.support.simulated_network import SimulatedNetwork
+from tests.support.there import newest
 
 ORDER = DispatchOrder("d", (Demand("town", 4e6), Demand("works", 2e6), Demand("clinic", None)))
 
@@ -38,7 +39,7 @@ def test_what_was_planned_is_what_is_reserved(network: SimulatedNetwork) -> None
     plan = answer(question)
     outcomes = dispatched(network)
     assert served_w(outcomes) == pytest.approx({"town": 4e6, "works": 2e6, "clinic": 2e6})
-    routes = [each.newest().route for outcome in outcomes for each in outcome.circuits]
+    routes = [newest(each).route for outcome in outcomes for each in outcome.circuits]
     assert sum(route.injected_w for route in routes) == pytest.approx(
         plan.figures.generated_w, rel=1e-7
     )
@@ -102,7 +103,7 @@ def test_a_network_that_changed_while_it_was_solved_is_admitted_to_as_it_is(
         link.link_id
         for outcome in outcomes
         for circuit in outcome.circuits
-        for link in circuit.newest().route.links
+        for link in newest(circuit).route.links
     }
     assert "r3-r4" not in used
 

@@ -12,6 +12,7 @@ from controller.core.promises.mover import MOST_AT_ONCE
 from digitalgrid.gridfile import loads_grid
 from tests.support.grids import diamond
 from tests.support.simulated_network import MS, S, SimulatedNetwork
+from tests.support.there import newest
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def active(
 
 
 def path(circuit: Circuit) -> tuple[str, ...]:
-    return circuit.newest().route.router_ids
+    return newest(circuit).route.router_ids
 
 
 def test_a_cut_line_moves_what_crosses_it_and_nothing_else(network: SimulatedNetwork) -> None:
@@ -40,7 +41,7 @@ def test_a_cut_line_moves_what_crosses_it_and_nothing_else(network: SimulatedNet
     network.deliver_all()
     assert (crossing.state, path(crossing)) == (CircuitState.ACTIVE, ("r1", "r3", "r4"))
     assert (other.last_generation, path(other)) == (1, ("r1", "r2"))
-    assert crossing.newest().admission_seq > other.newest().admission_seq
+    assert newest(crossing).admission_seq > newest(other).admission_seq
     network.check()
 
 
@@ -88,7 +89,7 @@ def test_a_killed_router_costs_only_who_has_no_way_around(network: SimulatedNetw
 def test_the_present_source_is_kept_where_it_can_be(network: SimulatedNetwork) -> None:
     (circuit,) = network.request(PowerRequest("any", "works", 1e6))
     network.deliver_all()
-    assert circuit.newest().route.source_id == "solar"
+    assert newest(circuit).route.source_id == "solar"
     network.cut("r1-r2")
     network.deliver_all()
     assert path(circuit) == ("r1", "r3", "r4", "r2")

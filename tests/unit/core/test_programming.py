@@ -21,6 +21,7 @@ from controller.core.messages import (
 from digitalgrid.model import CircuitGeneration
 from tests.support.grids import diamond
 from tests.support.simulated_network import MS, S, SimulatedNetwork
+from tests.support.there import newest
 
 TIMEOUTS = CoreSettings().timeouts
 ROUTE = ("r1", "r2", "r4")
@@ -118,9 +119,9 @@ def test_only_measured_power_makes_it_active(network: SimulatedNetwork) -> None:
     network.loses = lose(CircuitStatus)
     network.deliver_all()
     assert circuit.state is CircuitState.COMMITTING
-    assert circuit.newest().phase is Phase.COMMITTED
+    assert newest(circuit).phase is Phase.COMMITTED
     network.loses = lose()
-    network.tell("r4", CircuitStatus(circuit.newest().key, FlowState.ACTUATED))
+    network.tell("r4", CircuitStatus(newest(circuit).key, FlowState.ACTUATED))
     assert circuit.state is CircuitState.ACTIVE
     times = circuit.timings
     assert 0 < times.stored_after_ns <= times.staged_after_ns <= times.committed_after_ns
@@ -132,7 +133,7 @@ def test_only_the_sinks_router_may_speak_for_the_power(network: SimulatedNetwork
     network.loses = lose(CircuitStatus)
     network.deliver_all()
     for router_id in ("r1", "r2", "r3"):
-        network.tell(router_id, CircuitStatus(circuit.newest().key, FlowState.ACTUATED))
+        network.tell(router_id, CircuitStatus(newest(circuit).key, FlowState.ACTUATED))
     assert circuit.state is CircuitState.COMMITTING
     network.tell("r4", CircuitStatus(CircuitGeneration(9, 9), FlowState.ACTUATED))
 
@@ -159,7 +160,7 @@ def test_a_stage_that_is_not_answered_in_time_is_aborted_and_routed_around(
     network.advance(TIMEOUTS.stage_ms * MS)
     network.deliver_all()
     assert circuit.state is CircuitState.ACTIVE
-    assert circuit.newest().route.router_ids == ("r1", "r3", "r4")
+    assert newest(circuit).route.router_ids == ("r1", "r3", "r4")
     assert held_generations(network) == {"r1": [2], "r3": [2], "r4": [2]}
     assert network.core.reservations.routers_holding(CircuitGeneration(1, 1)) == ()
 
@@ -170,7 +171,7 @@ def test_a_router_that_refuses_is_routed_around(network: SimulatedNetwork) -> No
     assert circuit.state is CircuitState.REROUTING
     assert "router r2 refused stage" in circuit.reason
     network.deliver_all()
-    assert circuit.newest().route.router_ids == ("r1", "r3", "r4")
+    assert newest(circuit).route.router_ids == ("r1", "r3", "r4")
 
 
 def test_a_hop_that_makes_no_sense_to_a_router_ends_a_new_circuit(
@@ -191,7 +192,7 @@ def test_a_decision_that_is_durable_after_the_lease_is_not_committed(
 ) -> None:
     circuit = ask(network)
     answer(network, *ROUTE)
-    deadline_ns = circuit.newest().deadline_ns
+    deadline_ns = newest(circuit).deadline_ns
     network.now_ns += TIMEOUTS.safe_lease_ns + MS
     assert network.now_ns > deadline_ns
     network.make_durable(1)
@@ -232,7 +233,7 @@ def test_what_was_committed_stays_reserved_until_its_router_has_let_go(
     network: SimulatedNetwork,
 ) -> None:
     circuit = active(network)
-    key = circuit.newest().key
+    key = newest(circuit).key
     network.loses = lose(Withdraw, at="r2")
     network.event(lambda core, now_ns: core.release(1, now_ns))
     network.deliver_all()
@@ -317,7 +318,7 @@ def test_a_session_that_ends_gives_up_what_it_was_to_stage(network: SimulatedNet
     network.disconnect("r2")
     assert circuit.state is CircuitState.REROUTING
     network.deliver_all()
-    assert circuit.newest().route.router_ids == ("r1", "r3", "r4")
+    assert newest(circuit).route.router_ids == ("r1", "r3", "r4")
 
 
 def test_a_change_of_power_is_made_beside_the_old_one_and_the_sink_switches_last(
@@ -370,7 +371,7 @@ def test_a_change_that_cannot_be_staged_leaves_what_was(network: SimulatedNetwor
 
 def test_starving_degrades_and_power_makes_it_active_again(network: SimulatedNetwork) -> None:
     circuit = active(network)
-    key = circuit.newest().key
+    key = newest(circuit).key
     network.tell("r4", CircuitStatus(key, FlowState.STARVED))
     assert circuit.state is CircuitState.DEGRADED
     network.tell("r4", CircuitStatus(key, FlowState.ARRIVED, interruption_ns=7 * MS))

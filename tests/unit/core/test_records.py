@@ -11,6 +11,7 @@ from digitalgrid.model import CircuitGeneration
 from tests.support.grids import diamond
 from tests.support.routes import route
 from tests.support.simulated_network import SimulatedNetwork
+from tests.support.there import newest
 
 
 def circuit() -> Circuit:
@@ -146,4 +147,4 @@ def test_a_line_that_was_derated_while_the_daemon_was_away_is_relieved() -> None
     network.heal()
     network.check_rest()
     circuit = network.core.book.circuits[1]
-    assert circuit.newest().route.router_ids == ("r1", "r3", "r4")
+    assert newest(circuit).route.router_ids == ("r1", "r3", "r4")

@@ -10,6 +10,7 @@ from controller.core.messages import Abort, Commit, Drain, Stage, Withdraw
 from digitalgrid.model import CircuitGeneration
 from tests.support.grids import diamond
 from tests.support.simulated_network import MS, S, SimulatedNetwork
+from tests.support.there import newest
 
 MUTATIONS = (Stage, Commit, Abort, Drain, Withdraw)
 KEY = CircuitGeneration(1, 1)
@@ -129,7 +130,7 @@ def test_a_line_that_was_cut_while_no_controller_was_there_is_gone_round(
     network.deliver_all()
     network.check_rest()
     circuit = network.core.book.circuits[1]
-    assert circuit.newest().route.router_ids == ("r1", "r3", "r4")
+    assert newest(circuit).route.router_ids == ("r1", "r3", "r4")
 
 
 def test_what_holds_on_for_a_dead_router_is_freed_once_it_is_forgotten(
@@ -138,7 +139,7 @@ def test_what_holds_on_for_a_dead_router_is_freed_once_it_is_forgotten(
     circuit = active(network)
     network.kill_router("r2")
     network.deliver_all()
-    assert circuit.newest().route.router_ids == ("r1", "r3", "r4")
+    assert newest(circuit).route.router_ids == ("r1", "r3", "r4")
     network.advance(60 * S)
     network.deliver_all()
     assert network.core.reservations.routers_holding(KEY) == ("r2",)

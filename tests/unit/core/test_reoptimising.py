@@ -12,6 +12,7 @@ from controller.core.optimising.reoptimising import Move, ReoptimiseLimits
 from controller.routing.assignments.reoptimise import reoptimise
 from tests.support.grids import diamond
 from tests.support.simulated_network import SimulatedNetwork
+from tests.support.there import newest
 
 LIMITS = ReoptimiseLimits(most_moves=8, least_gain_fraction=0.0)
 
@@ -45,19 +46,19 @@ def detour(network: SimulatedNetwork, power_w: float = 2e6, **wanted: object) ->
     network.mend("r1-r2")
     network.deliver_all()
     assert circuit.state is CircuitState.ACTIVE
-    assert circuit.newest().route.router_ids == ("r1", "r3", "r4")
+    assert newest(circuit).route.router_ids == ("r1", "r3", "r4")
     return circuit.circuit_id
 
 
 def path(core: Controller, circuit_id: int) -> tuple[str, ...]:
-    return core.book.circuits[circuit_id].newest().route.router_ids
+    return newest(core.book.circuits[circuit_id]).route.router_ids
 
 
 def test_a_circuit_on_a_detour_comes_back_without_an_interruption(
     network: SimulatedNetwork,
 ) -> None:
     circuit_id = detour(network)
-    before_w = network.core.book.circuits[circuit_id].newest().route.injected_w
+    before_w = newest(network.core.book.circuits[circuit_id]).route.injected_w
     (move,) = reoptimised(network)
     assert move.moving
     assert move.new.router_ids == ("r1", "r2", "r4")
@@ -66,7 +67,7 @@ def test_a_circuit_on_a_detour_comes_back_without_an_interruption(
     assert circuit.state is CircuitState.ACTIVE
     assert path(network.core, circuit_id) == ("r1", "r2", "r4")
     assert list(circuit.generations) == [2]
-    assert before_w - circuit.newest().route.injected_w == pytest.approx(move.gain_w)
+    assert before_w - newest(circuit).route.injected_w == pytest.approx(move.gain_w)
     assert circuit.interruptions == 0
     # And there it stays.
     assert reoptimised(network) == []
@@ -100,7 +101,7 @@ def test_a_dearer_source_is_not_taken(network: SimulatedNetwork) -> None:
     network.event(lambda core, now_ns: core.release(other.circuit_id, now_ns))
     network.deliver_all()
     # Gas is one line from town and the sun two, but the sun costs nothing.
-    assert circuit.newest().route.source_id == "solar"
+    assert newest(circuit).route.source_id == "solar"
     assert reoptimised(network) == []
 
 
@@ -136,7 +137,7 @@ def test_a_path_that_no_longer_begins_or_ends_where_it_should_is_none(
     network: SimulatedNetwork,
 ) -> None:
     (circuit,) = network.request(PowerRequest("r", "town", 1e6, ("solar",)))
-    hops = [(link.link_id, link.from_router_id) for link in circuit.newest().route.links]
+    hops = [(link.link_id, link.from_router_id) for link in newest(circuit).route.links]
     along = network.core.admission.route_along
     assert along("town", 1e6, "solar", hops) is not None
     assert along("town", 1e6, "gas", hops) is None

@@ -8,6 +8,7 @@ import pytest
 from digitalgrid.client import RequestRefused, dispatch_request, power_request
 from digitalgrid.v1 import northbound_pb2 as pb
 from tests.support.northbound import Northbound, in_loop, northbound, until
+from tests.support.there import newest
 
 
 async def active(api: Northbound, circuits: list[pb.Circuit]) -> tuple[pb.Circuit, ...]:
@@ -174,7 +175,7 @@ async def test_circuits_move_by_themselves_where_that_is_configured() -> None:
         rounds = asyncio.create_task(api.optimiser.reoptimise_every(0.01))
         try:
             moved = api.runtime.core.book.circuits[circuit.circuit_id]
-            await until(lambda: moved.newest().route.router_ids == ("r1", "r2", "r4"))
+            await until(lambda: newest(moved).route.router_ids == ("r1", "r2", "r4"))
             await until(lambda: len(moved.generations) == 1)
             assert moved.interruptions == 0
         finally:
