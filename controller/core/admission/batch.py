@@ -44,7 +44,7 @@ def route_batch(
     number_of = {source_id: number for number, source_id in enumerate(sources)}
     anyone = list(range(len(sources)))
     candidates = {
-        number: [number_of[each] for each in request.source_ids if each in number_of]
+        number: sorted(number_of[each] for each in request.source_ids if each in number_of)
         if request.source_ids
         else anyone
         for number, request in enumerate(wanted)

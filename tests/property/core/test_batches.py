@@ -76,3 +76,12 @@ def test_a_batch_is_decided_as_one_after_another(case: tuple[Grid, list[PowerReq
     together.deliver_all()
     states = [each.state for each in alone.core.book.circuits.values()]
     assert [each.state for each in together.core.book.circuits.values()] == states
+
+
+def test_the_order_in_which_sources_are_named_does_not_choose_among_them() -> None:
+    # At one router and of one price: the id decides, in a batch as alone.
+    request = PowerRequest("a", "town", 0.3e6, ("wind", "roof"))
+    alone, together = SimulatedNetwork.running(mesh()), SimulatedNetwork.running(mesh())
+    expected = one_by_one(alone, [request])
+    decided = together.event(lambda core, now_ns: core.request_batch([request], now_ns))
+    assert told(decided) == told(expected)
