@@ -13,6 +13,7 @@ from digitalgrid.limits import (
     MAX_POWER_W,
     MAX_PRICE_PER_MWH,
     MAX_RESISTANCE_OHM,
+    MAX_RISK_GROUPS,
     MAX_VOLTAGE_V,
     MIN_EFFICIENCY,
     MIN_VOLTAGE_V,
@@ -76,7 +77,7 @@ def hop_from_pb(message: southbound_pb.HopSnapshot) -> HopSnapshot:
     ):
         if not any(names):
             raise ValueError(f"{where}: {side} names neither a link nor a cell's source or load")
-        _require_ids(where, side, [name for name in names if name])
+        check_ids(where, side, [name for name in names if name])
     for field in ("power_w", "ingress_power_w", "egress_power_w", "received_power_w"):
         _require(where, field, getattr(message, field), above=0.0)
     return hop_from_pb_unchecked(message)
@@ -143,7 +144,7 @@ def lsa_to_pb(lsa: RouterLsa) -> power_link_pb.RouterLsa:
 def lsa_from_pb(message: power_link_pb.RouterLsa) -> RouterLsa:
     """Raises ValueError for an id that is none or repeated, or a value that no device can have."""
     where = f"LSA of router {_short(message.router_id)}"
-    _require_ids(where, "router_id", [message.router_id])
+    check_ids(where, "router_id", [message.router_id])
     _require(
         where, "efficiency", message.efficiency, above=0.0, at_least=MIN_EFFICIENCY, at_most=1.0
     )
@@ -151,9 +152,9 @@ def lsa_from_pb(message: power_link_pb.RouterLsa) -> RouterLsa:
         count = len(getattr(message, field))
         if count > MAX_ADVERTISED:
             raise ValueError(f"{where}: {count} {field}; {MAX_ADVERTISED} is the most")
-    _require_ids(where, "link_id", [link.link_id for link in message.links])
-    _require_ids(where, "source_id", [source.source_id for source in message.sources])
-    _require_ids(where, "load_id", [load.load_id for load in message.loads])
+    check_ids(where, "link_id", [link.link_id for link in message.links])
+    check_ids(where, "source_id", [source.source_id for source in message.sources])
+    check_ids(where, "load_id", [load.load_id for load in message.loads])
     return RouterLsa(
         router_id=message.router_id,
         boot_id=message.boot_id,
@@ -169,7 +170,7 @@ def _link_from_pb(
     where: str, router_id: str, message: power_link_pb.LinkAdvertisement
 ) -> LinkAdvertisement:
     where = f"{where}, link {_short(message.link_id)}"
-    _require_ids(where, "neighbor_id", [message.neighbor_id])
+    check_ids(where, "neighbor_id", [message.neighbor_id])
     if message.neighbor_id == router_id:
         raise ValueError(f"{where}: neighbor_id is the router itself; a link joins two")
     resistance_ohm, voltage_v = message.resistance_ohm, message.voltage_v
@@ -179,7 +180,11 @@ def _link_from_pb(
     )
     _require(where, "ampacity_a", message.ampacity_a, above=0.0, at_most=MAX_AMPACITY_A)
     _require_price(where, "cost_per_mwh", message.cost_per_mwh)
-    _require_ids(where, "risk_groups", list(message.risk_groups))
+    if len(message.risk_groups) > MAX_RISK_GROUPS:
+        raise ValueError(
+            f"{where}: {len(message.risk_groups)} risk_groups; {MAX_RISK_GROUPS} is the most"
+        )
+    check_ids(where, "risk_groups", list(message.risk_groups))
     return LinkAdvertisement(
         link_id=message.link_id,
         neighbor_id=message.neighbor_id,
@@ -221,15 +226,17 @@ def _load_from_pb(where: str, message: power_link_pb.LoadAdvertisement) -> LoadA
     )
 
 
-def _require_ids(where: str, field: str, ids: list[str]) -> None:
-    if not all(ids):
-        raise ValueError(f"{where}: {field} must not be empty")
+def check_ids(where: str, field: str, ids: list[str]) -> None:
+    """Raises ValueError, which begins with ``where``, unless each is an id, and there once."""
+    seen: set[str] = set()
     for name in ids:
+        if not name:
+            raise ValueError(f"{where}: {field} must not be empty")
         if not _ID.fullmatch(name):
             raise ValueError(f"{where}: {field} {_short(name)} must match {ID_PATTERN}")
-    if len(set(ids)) != len(ids):
-        repeated = next(name for name in ids if ids.count(name) > 1)
-        raise ValueError(f"{where}: {field} {repeated!r} stands there twice")
+        if name in seen:
+            raise ValueError(f"{where}: {field} {name!r} stands there twice")
+        seen.add(name)
 
 
 def _short(name: str) -> str:

@@ -9,6 +9,8 @@ MIN_VOLTAGE_V = 1e-3
 MIN_EFFICIENCY = 1e-6
 # A router with more is noise; it would make everybody who routes slow.
 MAX_ADVERTISED = 4096
+# Of one link: ducts, masts, bays that it shares with others. A line of 100 km over 300 masts names them by stretches.
+MAX_RISK_GROUPS = 256
 # Of money per MWh, either way.
 MAX_PRICE_PER_MWH = 1e12
 MAX_CARBON_KG_PER_MWH = 1e9

@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
-from itertools import count
 from typing import TypeAlias
 
 import grpc
@@ -12,11 +12,16 @@ from controller.core.messages import ToRouter
 from controller.rpc.decoding import MalformedMessage, check_decoded, decoded
 from controller.runtime.runtime import Runtime
 from controller.southbound import codec
+from controller.southbound.inbox import SessionInbox
 from controller.southbound.sessions import RouterSession, SessionRefused, Sessions
-from digitalgrid.convert import election_id_to_pb, lsa_from_pb
+from controller.southbound.violation import Violation
+from digitalgrid.convert import election_id_to_pb
+from digitalgrid.counters import COUNTERS
 from digitalgrid.model import PROTOCOL_VERSION
-from digitalgrid.v1 import power_link_pb2, southbound_pb2_grpc
+from digitalgrid.rate_limit import LimitedLog
 from digitalgrid.v1 import southbound_pb2 as pb
+from digitalgrid.v1 import southbound_pb2_grpc
+from digitalgrid.v1.power_link_pb2 import RouterMeters
 
 _log = logging.getLogger(__name__)
 _KEEPALIVE = (
@@ -42,8 +47,7 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._sessions = Sessions()
-        self._read_ids = count(1)
-        self._meter_reads: dict[int, asyncio.Future[power_link_pb2.RouterMeters]] = {}
+        self._violations = LimitedLog(_log)
         runtime.role_listeners.add(self._greet_all)
 
     async def Session(self, request_iterator: object, context: Context) -> None:  # noqa: N802
@@ -105,7 +109,7 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
             if reading.done() and not reading.cancelled():
                 error = reading.exception()
                 if isinstance(error, ValueError):
-                    _log.warning("router %s: %s", session.router_id, error)
+                    self._note_violation(session.router_id, error)
                     await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
                 if error is not None:
                     raise error
@@ -126,57 +130,30 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
 
     async def _read(self, session: RouterSession, context: Context) -> None:
         """ValueError on a message that makes no sense: it ends the session, and nothing else."""
+        inbox = SessionInbox(session, self._runtime)
         while (message := await _receive(context)) is not None:
             if not self._sessions.is_live(session):
                 return
-            self._dispatch(session.router_id, message)
+            inbox.take(message)
 
-    def _dispatch(self, router_id: str, message: pb.RouterMessage) -> None:
-        tell = self._runtime.tell
-        match message.WhichOneof("message"):
-            case "lsa":
-                lsa = lsa_from_pb(message.lsa)
-                if lsa.router_id != router_id:
-                    raise ValueError(
-                        f"link-state advertisement of {lsa.router_id!r} in the session of {router_id!r}"
-                    )
-                tell(lambda core, now_ns: core.on_lsa(lsa, now_ns))
-            case "sync_done":
-                tell(lambda core, now_ns: core.on_sync_done(router_id, now_ns))
-            case "result":
-                result = codec.result_from_pb(message.result)
-                tell(lambda core, now_ns: core.on_result(router_id, result, now_ns))
-            case "status":
-                status = codec.status_from_pb(message.status)
-                tell(lambda core, now_ns: core.on_status(router_id, status, now_ns))
-            case "table":
-                table = codec.table_from_pb(message.table)
-                found = tell(lambda core, now_ns: core.on_table(router_id, table, now_ns))
-                if found is not None and not found.none:
-                    _log.info("router %s repaired: %s", router_id, found.summary())
-            case "meters":
-                waiter = self._meter_reads.pop(message.meters.read_id, None)
-                if waiter is not None and not waiter.done():
-                    waiter.set_result(message.meters.meters)
-            case other:
-                raise ValueError(f"message {other!r} is not expected in a session")
+    def _note_violation(self, router_id: str, error: ValueError) -> None:
+        """Refused, counted, and told in the log, of which a router that comes again and again gets little."""
+        kind = error.kind if isinstance(error, Violation) else "malformed"
+        COUNTERS.add("southbound_violations", kind)
+        now_ns = time.monotonic_ns()
+        self._violations.warning(now_ns, f"{router_id} {kind}", "router %s: %s", router_id, error)
 
-    async def read_meters(
-        self, timeout_s: float = 1.0
-    ) -> tuple[list[power_link_pb2.RouterMeters], list[str]]:
+    async def read_meters(self, timeout_s: float = 1.0) -> tuple[list[RouterMeters], list[str]]:
         """The books of all connected routers, and the ids of known routers that did not answer."""
-        loop = asyncio.get_running_loop()
-        reads: dict[str, asyncio.Future[power_link_pb2.RouterMeters]] = {}
-        read_ids = []
+        reads: dict[str, asyncio.Future[RouterMeters]] = {}
+        asked = []
         for session in self._sessions.all():
-            read_id = next(self._read_ids)
-            read_ids.append(read_id)
-            reads[session.router_id] = self._meter_reads[read_id] = loop.create_future()
-            session.send(pb.ControllerMessage(read_meters=pb.ReadMeters(read_id=read_id)))
+            read_id, reads[session.router_id] = session.meter_reads.ask(session.send)
+            asked.append((session.meter_reads, read_id))
         if reads:
             await asyncio.wait(reads.values(), timeout=timeout_s)
-        for read_id in read_ids:
-            self._meter_reads.pop(read_id, None)
+        for meter_reads, read_id in asked:
+            meter_reads.abandon(read_id)
         meters = [reads[key].result() for key in sorted(reads) if reads[key].done()]
         answered = {key for key, read in reads.items() if read.done()}
         return meters, sorted(self._runtime.core.view.routers.keys() - answered)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import grpc
 
+from controller.southbound.meters import MeterReads
 from digitalgrid.convert import election_id_from_pb
 from digitalgrid.model import PROTOCOL_VERSION, ElectionId
 from digitalgrid.v1 import southbound_pb2 as pb
@@ -36,6 +37,10 @@ class RouterSession:
         default_factory=lambda: asyncio.Queue(MOST_QUEUED)
     )
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    meter_reads: MeterReads = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.meter_reads = MeterReads(self.router_id, self.boot_id)
 
     @property
     def order(self) -> tuple[int, int]:

@@ -244,7 +244,9 @@ class _Agent:
                 table = table_to_pb(self.router, message.read_table.read_id)
                 self._say(controller, pb.RouterMessage(table=table))
             case "read_meters":
-                meters = power_link_pb.RouterMeters(router_id=self.router_id)
+                meters = power_link_pb.RouterMeters(
+                    router_id=self.router_id, boot_id=self.router.boot_id
+                )
                 reply = pb.MetersReply(read_id=message.read_meters.read_id, meters=meters)
                 self._say(controller, pb.RouterMessage(meters=reply))
 

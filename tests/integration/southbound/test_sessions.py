@@ -18,6 +18,7 @@ from controller.southbound.codec import result_from_pb
 from controller.southbound.service import SouthboundService, start_server
 from controller.store.sqlite import SqliteStore
 from digitalgrid.convert import election_id_from_pb, lsa_to_pb
+from digitalgrid.counters import COUNTERS
 from digitalgrid.model import LinkAdvertisement, RouterLsa
 from digitalgrid.v1 import power_link_pb2
 from digitalgrid.v1 import southbound_pb2 as pb
@@ -256,6 +257,7 @@ def _broken_hop() -> pb.HopSnapshot:
     ("message", "complaint"),
     [
         (lsa("r2"), "'r2' in the session of 'r1'"),
+        (lsa(boot_id=2), "of boot 2; the session's hello said 1"),
         (hello(), "not expected"),
         ({"result": pb.TransactionResult(txn_id=1, operation=77)}, "unknown"),
         ({"status": pb.CircuitStatus(circuit_id=1, state=0)}, "unknown"),
@@ -270,6 +272,8 @@ def _broken_hop() -> pb.HopSnapshot:
         (_lsa_of(_link(voltage_v=0.0)), "voltage_v must be above 0"),
         (_lsa_of(_link(voltage_v=1e-300)), "voltage_v must be 0.001 or more"),
         (_lsa_of(_link(), _link()), "link_id 'r1-r2' stands there twice"),
+        (_lsa_of(_link(risk_groups=[f"g{each}" for each in range(257)])), "257 risk_groups; 256"),
+        ({"meters": pb.MetersReply(read_id=1)}, "read 1, which was never asked"),
         (_lsa_of(_link(neighbor_id="r1")), "neighbor_id is the router itself"),
         (_lsa_of(_link(link_id="x" * 100_000)), "must match"),
         (_lsa_of(*(_link(link_id=f"l{each}") for each in range(10_000))), "10000 links; 4096"),
@@ -389,10 +393,121 @@ def test_meters_are_read_from_all_and_the_silent_are_named(tmp_path: Path) -> No
         reading = asyncio.create_task(here.service.read_meters(timeout_s=0.5))
         while (asked := await talker.hear()).WhichOneof("message") != "read_meters":
             pass
-        meters = power_link_pb2.RouterMeters(router_id="r1", time_ns=5)
+        meters = power_link_pb2.RouterMeters(router_id="r1", boot_id=1, time_ns=5)
         await talker.say(meters=pb.MetersReply(read_id=asked.read_meters.read_id, meters=meters))
         assert await reading == ([meters], ["r2"])
         await talker.close()
         await silent.close()
 
     run(tmp_path, story)
+
+
+async def _in_step(here: House, *router_ids: str) -> list[ScriptedRouter]:
+    routers = []
+    for router_id in router_ids:
+        router = await connect(here, router_id=router_id, instance_id=router_id.encode())
+        await router.say(**lsa(router_id))
+        await router.say(sync_done=pb.SyncDone())
+        await here.until(lambda router_id=router_id: here.usable(router_id))  # type: ignore[misc]
+        routers.append(router)
+    return routers
+
+
+async def _read_id_asked(router: ScriptedRouter) -> int:
+    while (asked := await router.hear()).WhichOneof("message") != "read_meters":
+        pass
+    return int(asked.read_meters.read_id)
+
+
+def _meters(router_id: str = "r2", **fields: Any) -> power_link_pb2.RouterMeters:
+    return power_link_pb2.RouterMeters(**({"router_id": router_id, "boot_id": 1} | fields))
+
+
+def test_no_router_answers_for_another_whatever_read_id_it_guesses(tmp_path: Path) -> None:
+    async def story(here: House) -> None:
+        honest, liar = await _in_step(here, "r1", "r2")
+        reading = asyncio.create_task(here.service.read_meters(timeout_s=2.0))
+        # r1 has been asked by now, and r2 forges its answer under every id that it may have.
+        own_id, read_id = await _read_id_asked(liar), await _read_id_asked(honest)
+        for guess in range(1, 3):
+            forged = _meters("r1", converter_loss_mj=7)
+            await liar.say(meters=pb.MetersReply(read_id=guess, meters=forged))
+        code, details = await liar.end()
+        assert code is grpc.StatusCode.INVALID_ARGUMENT
+        assert "'r1' in the session of 'r2'" in details
+        true = _meters("r1", converter_loss_mj=5)
+        await honest.say(meters=pb.MetersReply(read_id=read_id, meters=true))
+        assert own_id
+        assert await reading == ([true], ["r2"])
+        for router in (honest, liar):
+            await router.close()
+
+    run(tmp_path, story)
+
+
+@pytest.mark.parametrize(
+    ("meters", "complaint"),
+    [
+        (_meters(boot_id=9), "boot 9"),
+        (_meters(max_formula_deviation_mj=float("nan")), "max_formula_deviation_mj must be 0 or"),
+        (_meters(max_formula_deviation_mj=float("inf")), "max_formula_deviation_mj must be 0 or"),
+        (_meters(converter_loss_mj=-1), "converter_loss_mj must be 0 or more"),
+        (_meters(links=[power_link_pb2.LinkMeter(link_id="r1-r2", sent_mj=-5)]), "sent_mj must"),
+        (_meters(links=[power_link_pb2.LinkMeter(link_id="r 2")]), "must match"),
+        (_meters(loads=[power_link_pb2.LoadMeter(load_id="x")] * 2), "stands there twice"),
+        (_meters(circuits=[power_link_pb2.CircuitMeter(injected_mj=-2)]), "injected_mj must"),
+    ],
+)
+def test_meters_that_cannot_be_true_are_refused_and_counted(
+    tmp_path: Path, meters: power_link_pb2.RouterMeters, complaint: str
+) -> None:
+    async def story(here: House) -> None:
+        _, liar = await _in_step(here, "r1", "r2")
+        before = COUNTERS.value("southbound_violations", "meters")
+        reading = asyncio.create_task(here.service.read_meters(timeout_s=0.3))
+        read_id = await _read_id_asked(liar)
+        await liar.say(meters=pb.MetersReply(read_id=read_id, meters=meters))
+        _, details = await liar.end()
+        assert complaint in details
+        assert await reading == ([], ["r1", "r2"])
+        assert COUNTERS.value("southbound_violations", "meters") == before + 1
+        await liar.close()
+
+    run(tmp_path, story)
+
+
+def test_meters_of_what_another_router_has_are_refused(tmp_path: Path) -> None:
+    async def story(here: House) -> None:
+        (owner,) = await _in_step(here, "r1")
+        source = {"sources": [power_link_pb2.SourceAdvertisement(source_id="pv", max_power_w=1e6)]}
+        await owner.say(
+            lsa=power_link_pb2.RouterLsa(
+                router_id="r1", boot_id=1, seq=2, efficiency=0.97, **source
+            )
+        )
+        await here.until(lambda: "pv" in here.runtime.core.view.sources)
+        (liar,) = await _in_step(here, "r2")
+        reading = asyncio.create_task(here.service.read_meters(timeout_s=0.3))
+        stolen = _meters(sources=[power_link_pb2.SourceMeter(source_id="pv", injected_mj=5)])
+        read_id = await _read_id_asked(liar)
+        await liar.say(meters=pb.MetersReply(read_id=read_id, meters=stolen))
+        assert "source 'pv' is another router's" in (await liar.end())[1]
+        await reading
+        for router in (owner, liar):
+            await router.close()
+
+    run(tmp_path, story)
+
+
+def test_a_flood_of_violations_makes_few_lines_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story(here: House) -> None:
+        for number in range(1, 30):
+            router = await connect(here, session_no=number)
+            await router.say(**lsa(boot_id=2))
+            await router.end()
+            await router.close()
+
+    run(tmp_path, story)
+    assert len([each for each in caplog.records if "of boot 2" in each.getMessage()]) == 1

@@ -1,0 +1,80 @@
+"""Dispatcher of one session: what its router says becomes events of the core, on behalf of that router and no other."""
+
+import logging
+
+from controller.core.messages import CircuitStatus, CircuitTable, TransactionResult
+from controller.runtime.runtime import Runtime
+from controller.southbound import codec
+from controller.southbound.sessions import RouterSession
+from controller.southbound.violation import Violation
+from digitalgrid.convert import lsa_from_pb
+from digitalgrid.v1 import power_link_pb2
+from digitalgrid.v1 import southbound_pb2 as pb
+
+_log = logging.getLogger(__name__)
+
+
+class SessionInbox:
+    """The only way from a session to the core: no message is handled without the router whose session it came in.
+
+    Violation for what makes no sense or is not this router's to say; nothing of such a message is taken.
+    """
+
+    def __init__(self, session: RouterSession, runtime: Runtime) -> None:
+        self._session = session
+        self._router_id = session.router_id
+        self._runtime = runtime
+
+    def take(self, message: pb.RouterMessage) -> None:
+        kind = message.WhichOneof("message") or "nothing"
+        try:
+            self._take(kind, message)
+        except Violation:
+            raise
+        except ValueError as error:
+            raise Violation(kind, str(error)) from error
+
+    def _take(self, kind: str, message: pb.RouterMessage) -> None:
+        match kind:
+            case "lsa":
+                self._take_lsa(message.lsa)
+            case "sync_done":
+                self._runtime.tell(lambda core, now_ns: core.on_sync_done(self._router_id, now_ns))
+            case "result":
+                self._take_result(codec.result_from_pb(message.result))
+            case "status":
+                self._take_status(codec.status_from_pb(message.status))
+            case "table":
+                self._take_table(codec.table_from_pb(message.table))
+            case "meters":
+                self._session.meter_reads.take(message.meters, self._runtime.core.view)
+            case other:
+                raise Violation(other, f"message {other!r} is not expected in a session")
+
+    def _take_lsa(self, message: power_link_pb2.RouterLsa) -> None:
+        lsa = lsa_from_pb(message)
+        if lsa.router_id != self._router_id:
+            raise Violation(
+                "lsa",
+                f"link-state advertisement of {lsa.router_id!r} in the session of {self._router_id!r}",
+            )
+        if lsa.boot_id != self._session.boot_id:
+            raise Violation(
+                "lsa",
+                f"link-state advertisement of boot {lsa.boot_id}; the session's hello said"
+                f" {self._session.boot_id}",
+            )
+        self._runtime.tell(lambda core, now_ns: core.on_lsa(lsa, now_ns))
+
+    def _take_result(self, result: TransactionResult) -> None:
+        self._runtime.tell(lambda core, now_ns: core.on_result(self._router_id, result, now_ns))
+
+    def _take_status(self, status: CircuitStatus) -> None:
+        self._runtime.tell(lambda core, now_ns: core.on_status(self._router_id, status, now_ns))
+
+    def _take_table(self, table: CircuitTable) -> None:
+        found = self._runtime.tell(
+            lambda core, now_ns: core.on_table(self._router_id, table, now_ns)
+        )
+        if found is not None and not found.none:
+            _log.info("router %s repaired: %s", self._router_id, found.summary())
