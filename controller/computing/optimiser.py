@@ -8,12 +8,13 @@ import logging
 from dataclasses import dataclass
 
 from controller.computing.solver import Solver, SolverDied
-from controller.core.errors import Refusal, RefusalCode
+from controller.core.errors import Refusal
 from controller.core.optimising.dispatching import LoadOutcome
 from controller.core.optimising.question import DispatchAnswer, DispatchOrder, answer
 from controller.core.optimising.reoptimising import Move, ReoptimiseLimits
 from controller.routing.assignments.reoptimise import Plan, reoptimise
 from controller.runtime.runtime import Runtime
+from digitalgrid.reasons import Reason
 
 _log = logging.getLogger(__name__)
 
@@ -109,4 +110,4 @@ class Optimiser:
 
 
 def _died(error: SolverDied) -> Refusal:
-    return Refusal(RefusalCode.UNAVAILABLE, "SOLVER_DIED", str(error))
+    return Refusal(Reason.SOLVER_DIED, str(error))

@@ -5,9 +5,10 @@ a slow one gets the newest state of each, in bounded memory.
 import asyncio
 from collections.abc import AsyncGenerator
 
-from controller.core.errors import Refusal, RefusalCode
+from controller.core.errors import Refusal
 from controller.northbound.codec import circuit_to_pb
 from controller.runtime.runtime import Runtime
+from digitalgrid.reasons import Reason
 from digitalgrid.v1 import northbound_pb2 as pb
 
 
@@ -47,7 +48,6 @@ async def circuit_events(runtime: Runtime) -> AsyncGenerator[pb.WatchCircuitsRes
 
 def _role_changed() -> Refusal:
     return Refusal(
-        RefusalCode.UNAVAILABLE,
-        "ROLE_CHANGED",
+        Reason.ROLE_CHANGED,
         "this controller's role has changed, and with it what it knows; watch again",
     )

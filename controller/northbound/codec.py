@@ -10,6 +10,7 @@ from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.route import Route
 from controller.core.errors import Refusal, invalid
 from controller.routing.alternatives.disjoint import Disjointness
+from digitalgrid.reasons import Reason
 from digitalgrid.v1 import northbound_pb2 as pb
 
 MOST_ID_CHARACTERS = 256
@@ -60,7 +61,9 @@ def disjointness_from_pb(value: int) -> Disjointness | None:
     }
     if value not in kinds:
         raise invalid(
-            "disjointness", "DISJOINTNESS_UNKNOWN", f"this controller knows no disjointness {value}"
+            "disjointness",
+            Reason.DISJOINTNESS_UNKNOWN,
+            f"this controller knows no disjointness {value}",
         )
     return kinds[value]
 
@@ -68,12 +71,14 @@ def disjointness_from_pb(value: int) -> Disjointness | None:
 def check_ids(field: str, ids: Sequence[str]) -> None:
     """Refuse more ids, and longer ones, than anybody means."""
     if len(ids) > MOST_IDS:
-        raise invalid(field, "TOO_MANY_IDS", f"{field} has {len(ids)} ids; {MOST_IDS} is the most")
+        raise invalid(
+            field, Reason.TOO_MANY_IDS, f"{field} has {len(ids)} ids; {MOST_IDS} is the most"
+        )
     longest = max(map(len, ids), default=0)
     if longest > MOST_ID_CHARACTERS:
         raise invalid(
             field,
-            "ID_TOO_LONG",
+            Reason.ID_TOO_LONG,
             f"an id in {field} has {longest} characters; {MOST_ID_CHARACTERS} is the most",
         )
 

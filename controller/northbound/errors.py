@@ -7,10 +7,10 @@ from google.rpc import error_details_pb2 as details
 from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 
-from controller.core.errors import Refusal, RefusalCode
+from controller.core.errors import Refusal
+from digitalgrid.reasons import Reason, RefusalCode
 
 DOMAIN = "digitalgrid"
-_OVERLOADED = "OVERLOADED"
 # How long a client shall wait before it tries again.
 _RETRY_AFTER_NS = 100_000_000
 
@@ -38,7 +38,7 @@ def _details(refusal: Refusal) -> list[Message]:
             type=refusal.reason, subject=refusal.field, description=description
         )
         found.append(details.PreconditionFailure(violations=[precondition]))
-    overloaded = refusal.reason == _OVERLOADED
+    overloaded = refusal.reason is Reason.OVERLOADED
     if refusal.code is RefusalCode.RESOURCE_EXHAUSTED and not overloaded:
         subject = refusal.metadata.get("bottleneck_links", "")
         quota = details.QuotaFailure.Violation(subject=subject, description=description)

@@ -11,12 +11,13 @@ from typing import Any
 import grpc
 from grpc_status import rpc_status
 
-from controller.core.errors import Refusal, RefusalCode, invalid
+from controller.core.errors import Refusal, invalid
 from controller.northbound.errors import status_of
 from controller.northbound.load_gate import LoadGate
 from controller.rpc.decoding import MalformedMessage, check_decoded, decoded
 from controller.runtime.asker import ASKER
 from controller.runtime.durability import StoreFailed
+from digitalgrid.reasons import Reason
 
 _log = logging.getLogger(__name__)
 
@@ -24,8 +25,8 @@ _log = logging.getLogger(__name__)
 _OURS = "/digitalgrid."
 _CLIENT_KEY = "digitalgrid-client"
 _LONGEST_NAME = 128
-_NO_LEADER = "NO_LEADER"
-_NOT_HERE = (_NO_LEADER, "NOT_LEADER")
+# Who does not know yet who leads asks again and again: that is no news.
+_NOT_HERE = (Reason.NO_LEADER, Reason.NOT_LEADER)
 # How long a call waits for an election that goes on, in seconds: sooner than its client could ask again.
 _ELECTION_S = 0.5
 
@@ -38,7 +39,7 @@ def _check_request(request: Any) -> None:
     try:
         check_decoded(request)
     except MalformedMessage as error:
-        raise invalid("", "MALFORMED_MESSAGE", str(error)) from error
+        raise invalid("", Reason.MALFORMED_MESSAGE, str(error)) from error
 
 
 @asynccontextmanager
@@ -50,7 +51,6 @@ async def _answering(context: grpc.aio.ServicerContext, method: str) -> AsyncIte
     except grpc.aio.AbortError:
         raise
     except Refusal as refusal:
-        # Who does not know yet who leads asks again and again.
         level = logging.DEBUG if refusal.reason in _NOT_HERE else logging.INFO
         _log.log(level, "%s refused: %s: %s", method, refusal.reason, refusal)
         await _refuse(context, refusal)
@@ -69,7 +69,7 @@ async def _refuse(context: grpc.aio.ServicerContext, refusal: Refusal) -> None:
 
 def _undecided(error: StoreFailed) -> Refusal:
     message = f"whether this is durable is not known: {error}; repeat the call unchanged"
-    return Refusal(RefusalCode.UNAVAILABLE, "OUTCOME_UNKNOWN", message)
+    return Refusal(Reason.OUTCOME_UNKNOWN, message)
 
 
 def _who_asks(context: grpc.aio.ServicerContext) -> str:
@@ -87,7 +87,7 @@ def _guarded_call(handler: Handler, method: str, gate: LoadGate, somebody_leads:
                 try:
                     return await handler(request, context)
                 except Refusal as refusal:
-                    if refusal.reason != _NO_LEADER:
+                    if refusal.reason is not Reason.NO_LEADER:
                         raise
                 # Nothing was decided, and an election takes a moment: sooner than the client could ask again.
                 await somebody_leads(_ELECTION_S)

@@ -6,7 +6,8 @@ What waits costs memory and its caller's patience, and what is let in must still
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from controller.core.errors import Refusal, RefusalCode
+from controller.core.errors import Refusal
+from digitalgrid.reasons import Reason
 
 # A third of a second's work at the rate of single durable admissions.
 MOST_CALLS = 512
@@ -36,8 +37,7 @@ class LoadGate:
         """Refusal where there are too many of a kind already."""
         if self._under_way[kind] >= self._most[kind]:
             raise Refusal(
-                RefusalCode.RESOURCE_EXHAUSTED,
-                "OVERLOADED",
+                Reason.OVERLOADED,
                 f"{self._most[kind]} {kind} are under way, which is all that this controller takes;"
                 " try again in a moment",
             )

@@ -11,7 +11,7 @@ from controller.core.circuits.circuit import Generation
 from controller.core.circuits.differences import Differences
 from controller.core.controller import Controller
 from controller.core.effects import TableRead
-from controller.core.errors import Refusal, RefusalCode
+from controller.core.errors import unknown_router
 from controller.northbound.codec import check_ids
 from controller.runtime.durability import StoreFailed
 from controller.runtime.runtime import Runtime
@@ -106,13 +106,7 @@ def _ask(core: Controller, request: pb.ReconcileRequest, now_ns: int) -> _Asked:
     known = {*core.view.routers, *chain.from_iterable(holding)}
     wanted = set(request.router_ids) or known
     for router_id in sorted(wanted - known):
-        raise Refusal(
-            RefusalCode.NOT_FOUND,
-            "UNKNOWN_ROUTER",
-            f"no router {router_id!r} is known; `dgctl topology` shows those that are",
-            field="router_ids",
-            metadata={"router_id": router_id},
-        )
+        raise unknown_router("router_ids", router_id)
     if not request.dry_run:
         subject = " ".join(sorted(request.router_ids)) or "all routers"
         with core.book.audit.asked("reconcile", subject, "reconcile") as entry:

@@ -19,6 +19,7 @@ from controller.northbound.codec import (
     refused_to_pb,
 )
 from controller.routing.dispatch import Prices
+from digitalgrid.reasons import Reason
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import OptimisationServiceServicer
 
@@ -72,7 +73,7 @@ def _prices(message: pb.Objective) -> Prices:
             loss_per_mwh=message.loss_price_per_mwh,
         )
     except ValueError as error:
-        raise invalid("objective", "OBJECTIVE_OUT_OF_RANGE", str(error)) from error
+        raise invalid("objective", Reason.OBJECTIVE_OUT_OF_RANGE, str(error)) from error
 
 
 def _limits(message: pb.ReoptimiseRequest, usual: ReoptimiseLimits) -> ReoptimiseLimits:
@@ -83,7 +84,7 @@ def _limits(message: pb.ReoptimiseRequest, usual: ReoptimiseLimits) -> Reoptimis
         if not 0.0 <= message.least_gain_fraction <= 1.0:
             raise invalid(
                 "least_gain_fraction",
-                "FRACTION_OUT_OF_RANGE",
+                Reason.FRACTION_OUT_OF_RANGE,
                 f"least_gain_fraction must lie between 0 and 1, not be {message.least_gain_fraction}",
             )
         limits = replace(limits, least_gain_fraction=message.least_gain_fraction)

@@ -20,6 +20,7 @@ from controller.northbound.codec import (
 )
 from controller.northbound.gathering import MOST_TOGETHER, Gathering
 from controller.runtime.runtime import Runtime
+from digitalgrid.reasons import Reason
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import PowerServiceServicer
 
@@ -50,7 +51,7 @@ class PowerService(PowerServiceServicer):
         if len(request.requests) > MOST_REQUESTS:
             raise invalid(
                 "requests",
-                "BATCH_TOO_LARGE",
+                Reason.BATCH_TOO_LARGE,
                 f"{len(request.requests)} requests in one batch; {MOST_REQUESTS} is the most",
             )
         for each in request.requests:
@@ -99,7 +100,7 @@ class PowerService(PowerServiceServicer):
         if request.most_paths > MOST_PATHS:
             raise invalid(
                 "most_paths",
-                "TOO_MANY_PATHS",
+                Reason.TOO_MANY_PATHS,
                 f"most_paths is {request.most_paths}; {MOST_PATHS} is the most",
             )
         count = request.most_paths or 1
@@ -166,7 +167,9 @@ def _power_request(
     message: pb.RequestPowerRequest | pb.ComputePowerRequest | pb.ComputePathsRequest,
 ) -> pb.PowerRequest:
     if not message.HasField("request"):
-        raise invalid("request", "REQUEST_MISSING", "request is missing; say what is to be served")
+        raise invalid(
+            "request", Reason.REQUEST_MISSING, "request is missing; say what is to be served"
+        )
     return message.request
 
 
@@ -174,7 +177,9 @@ def _circuit_id(
     message: pb.ChangeCircuitRequest | pb.ReleaseCircuitRequest | pb.GetCircuitRequest,
 ) -> int:
     if not message.circuit_id:
-        raise invalid("circuit_id", "CIRCUIT_ID_MISSING", "circuit_id is missing; it is 1 or more")
+        raise invalid(
+            "circuit_id", Reason.CIRCUIT_ID_MISSING, "circuit_id is missing; it is 1 or more"
+        )
     return message.circuit_id
 
 

@@ -22,7 +22,7 @@ from controller.core.effects import (
     TableRead,
     TopologyChanged,
 )
-from controller.core.errors import Refusal, RefusalCode
+from controller.core.errors import Refusal
 from controller.core.grid import Grid
 from controller.core.messages import ToRouter
 from controller.core.network.network import Network
@@ -33,6 +33,7 @@ from controller.runtime.garbage_collector import freeze_term
 from controller.store.protocol import Leader, LeadershipLost, Store, StoreError
 from controller.store.records_codec import garbage_collection_paused
 from digitalgrid.model import NO_ELECTION_ID, ElectionId
+from digitalgrid.reasons import Reason
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -99,7 +100,7 @@ class Runtime:
     def grid(self) -> Grid:
         """For reads, by whoever knows the state; Refusal until it does."""
         if not self._warm:
-            raise _unavailable("STARTING", "this controller does not know the state yet")
+            raise _unavailable(Reason.STARTING, "this controller does not know the state yet")
         return self.core
 
     @property
@@ -207,12 +208,11 @@ class Runtime:
 
     def _not_leading(self) -> Refusal:
         if self.leader is None and self._left:
-            return _unavailable("LEAVING", "this controller is about to stop, ask another")
+            return _unavailable(Reason.LEAVING, "this controller is about to stop, ask another")
         if self.leader is None:
-            return _unavailable("NO_LEADER", "no controller leads just now")
+            return _unavailable(Reason.NO_LEADER, "no controller leads just now")
         return Refusal(
-            RefusalCode.FAILED_PRECONDITION,
-            "NOT_LEADER",
+            Reason.NOT_LEADER,
             f"controller {self.leader.name!r} leads; ask it at {self.leader.northbound}",
             metadata={"leader": self.leader.name, "leader_address": self.leader.northbound},
         )
@@ -231,8 +231,7 @@ class Runtime:
         controller = self.controller
         if self._durability.unwritten > MOST_UNWRITTEN:
             raise Refusal(
-                RefusalCode.RESOURCE_EXHAUSTED,
-                "OVERLOADED",
+                Reason.OVERLOADED,
                 "the store has not caught up with what was decided; try again in a moment",
             )
         controller.book.audit.begin(ASKER.get(), self._calendar_ns())
@@ -393,5 +392,5 @@ class Runtime:
             self._loop.call_soon_threadsafe(callback, *arguments)
 
 
-def _unavailable(reason: str, message: str) -> Refusal:
-    return Refusal(RefusalCode.UNAVAILABLE, reason, f"{message}; try again in a moment")
+def _unavailable(reason: Reason, message: str) -> Refusal:
+    return Refusal(reason, f"{message}; try again in a moment")

@@ -5,16 +5,13 @@ import random
 import grpc
 
 from digitalgrid.client.errors import ControllerUnreachable, PowerError
+from digitalgrid.reasons import Reason
 
 _FIRST_PAUSE_S = 0.025
 # To be told that nobody leads costs a controller little, and a client that waits costs time.
 _MOST_PAUSE_S = 0.1
 # Two that send clients to and fro would know better in a moment.
 _MOST_REDIRECTS = 50
-# What a standby answers that knows who leads.
-_NOT_LEADER = "NOT_LEADER"
-# The leader has too much to do just now; not all shall come back at the same moment.
-_OVERLOADED = "OVERLOADED"
 
 
 class Servers:
@@ -57,9 +54,10 @@ class Attempts:
     def pause_s(self, error: PowerError, now_s: float) -> float | None:
         """Seconds to wait before asking ``servers.current`` again, None where the error is the answer."""
         leader = error.metadata.get("leader_address", "")
-        if error.reason == _OVERLOADED:
+        if error.reason == Reason.OVERLOADED:
+            # Not all shall come back at the same moment.
             return self._in_time(error.retry_after_s * random.uniform(1.0, 2.0), now_s)
-        if error.reason == _NOT_LEADER and leader:
+        if error.reason == Reason.NOT_LEADER and leader:
             news = leader != self._servers.current and self._redirects < _MOST_REDIRECTS
             self._redirects += 1
             self._servers.follow(leader)

@@ -16,6 +16,7 @@ from digitalgrid.client import (
     power_request,
 )
 from digitalgrid.gridfile import Grid
+from digitalgrid.reasons import Reason
 from digitalgrid.v1 import northbound_pb2 as pb
 from tests.chaos.journal import Journal, Promise
 
@@ -34,7 +35,7 @@ _REFUSALS = (
     grpc.StatusCode.RESOURCE_EXHAUSTED,
 )
 # Who answers so to the end of a call's time has decided nothing; others may have, before.
-_UNDECIDED = ("NOT_LEADER", "OVERLOADED")
+_UNDECIDED = (Reason.NOT_LEADER, Reason.OVERLOADED)
 
 
 @dataclass(slots=True)

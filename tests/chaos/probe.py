@@ -10,6 +10,7 @@ import grpc
 
 from digitalgrid.client import PowerError, power_request
 from digitalgrid.client.errors import from_rpc_error
+from digitalgrid.reasons import Reason
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import PowerServiceStub
 from tests.chaos.journal import Journal
@@ -106,4 +107,4 @@ class Probe:
 def _decided(error: PowerError) -> bool:
     """Whether that was a decision of who leads."""
     not_there = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
-    return error.code not in not_there and error.reason != "NOT_LEADER"
+    return error.code not in not_there and error.reason != Reason.NOT_LEADER

@@ -9,12 +9,13 @@ from controller.core.admission.admission import Admission, injection_limit_w
 from controller.core.circuits.circuit import Constraints
 from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.route import Route
-from controller.core.errors import Refusal, RefusalCode
+from controller.core.errors import Refusal
 from controller.routing.alternatives.disjoint import Disjointness, DisjointPair, PairSearch
 from controller.routing.alternatives.k_best import PathRanking
 from controller.routing.alternatives.risk_groups import RiskGroups
 from controller.routing.paths.cspf import Path
 from controller.routing.paths.given_path import along
+from digitalgrid.reasons import Reason
 
 MOST_PATHS = 64
 
@@ -90,8 +91,7 @@ class Alternatives:
             proven = False
             candidates.discard(self._begins_at(answer.pair, request))
         raise Refusal(
-            RefusalCode.FAILED_PRECONDITION,
-            "NO_PAIR",
+            Reason.NO_PAIR,
             f"one path carries {request.power_w / 1e6:.9g} MW to load {request.sink_id!r}, but no second"
             " one from the same router meets all that was asked",
         )

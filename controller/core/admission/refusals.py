@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 from controller.core.admission.arrays import GridArrays
 from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.route import Route
-from controller.core.errors import Refusal, RefusalCode
+from controller.core.errors import Refusal
 from controller.routing.flows.cut import minimum_cut
+from digitalgrid.reasons import Reason
 
 
 def load_limit_exceeded(sink_id: str, power_w: float, reserved_w: float, limit_w: float) -> Refusal:
     promised = f", of which {_power(reserved_w)} are promised already" if reserved_w else ""
     return Refusal(
-        RefusalCode.FAILED_PRECONDITION,
-        "LOAD_LIMIT_EXCEEDED",
+        Reason.LOAD_LIMIT_EXCEEDED,
         f"load {sink_id!r} takes at most {_power(limit_w)}{promised}; {_power(power_w)} more are"
         " too much",
         field="power_w",
@@ -43,16 +43,14 @@ def explain_no_route(
     sink_router_id = view.loads[request.sink_id][0]
     if not view.routers[sink_router_id].usable:
         return Refusal(
-            RefusalCode.FAILED_PRECONDITION,
-            "ROUTER_NOT_CONNECTED",
+            Reason.ROUTER_NOT_CONNECTED,
             f"router {sink_router_id!r} of load {request.sink_id!r} is not connected; try again later",
             field="sink_id",
             metadata={"router": sink_router_id},
         )
     if not available_w:
         return Refusal(
-            RefusalCode.FAILED_PRECONDITION,
-            "NO_SOURCE_CONNECTED",
+            Reason.NO_SOURCE_CONNECTED,
             "no candidate source is at a connected router; try again later, or name others",
             field="source_ids",
         )
@@ -74,8 +72,7 @@ def explain_no_route(
         # The cut counts no losses on the way; the circuits that were tried do.
         return _insufficient_capacity(request, together_w, links, down)
     return Refusal(
-        RefusalCode.RESOURCE_EXHAUSTED,
-        "NO_SINGLE_PATH",
+        Reason.NO_SINGLE_PATH,
         f"no single path carries {_power(request.power_w)} to load {request.sink_id!r}: the largest"
         f" carries {_power(largest_w)}; allow a split, or ask for less",
         field="power_w",
@@ -99,8 +96,7 @@ def _insufficient_capacity(
     bounds = [f"the capacity of {', '.join(links)}"] if links else []
     bounds += [f"{', '.join(down)} being down"] if down else []
     return Refusal(
-        RefusalCode.RESOURCE_EXHAUSTED,
-        "INSUFFICIENT_CAPACITY",
+        Reason.INSUFFICIENT_CAPACITY,
         f"at most {_power(deliverable_w)} can still reach load {request.sink_id!r}:"
         f" {_power(missing_w)} are missing; it is held up by"
         f" {' and '.join(bounds) or ('the lack of any line there' if cut_off else 'the sources')}",
@@ -128,8 +124,7 @@ def _constraint_binds(request: PowerRequest, unconstrained: Route) -> Refusal:
     # Where several are asked for, which of them binds depends on which would be given up.
     field = f"constraints.{asked[0].split()[0]}" if len(asked) == 1 else "constraints"
     return Refusal(
-        RefusalCode.FAILED_PRECONDITION,
-        "CONSTRAINTS_UNSATISFIABLE",
+        Reason.CONSTRAINTS_UNSATISFIABLE,
         f"no route meets {' and '.join(asked)}; the best without loses"
         f" {unconstrained.loss_fraction:.4f} over {len(unconstrained.links)} links",
         field=field,

@@ -15,8 +15,9 @@ from controller.core.circuits.records import (
 )
 from controller.core.circuits.request import PowerRequest
 from controller.core.effects import CircuitChanged, Effect, Persist
-from controller.core.errors import Refusal, RefusalCode
+from controller.core.errors import Refusal
 from digitalgrid.model import CircuitGeneration
+from digitalgrid.reasons import Reason
 
 # Ended circuits are remembered so that a late retry is still recognised.
 MOST_ENDED = 10_000
@@ -88,8 +89,7 @@ class CircuitBook:
         fingerprint, _ = self._requests[request.request_id]
         if fingerprint != request.fingerprint():
             raise Refusal(
-                RefusalCode.ALREADY_EXISTS,
-                "REQUEST_ID_REUSED",
+                Reason.REQUEST_ID_REUSED,
                 f"request id {request.request_id!r} was used before for another request;"
                 " use a new id, or repeat the request unchanged",
                 field="request_id",
@@ -114,8 +114,7 @@ class CircuitBook:
         circuit = self.circuits.get(circuit_id)
         if circuit is None:
             raise Refusal(
-                RefusalCode.NOT_FOUND,
-                "UNKNOWN_CIRCUIT",
+                Reason.UNKNOWN_CIRCUIT,
                 f"no circuit {circuit_id} is known; `dgctl list` shows those that are",
                 field="circuit_id",
                 metadata={"circuit_id": str(circuit_id)},
@@ -126,8 +125,7 @@ class CircuitBook:
         circuit = self.get(circuit_id)
         if not circuit.admin_up or circuit.state.ended:
             raise Refusal(
-                RefusalCode.FAILED_PRECONDITION,
-                "CIRCUIT_ENDED",
+                Reason.CIRCUIT_ENDED,
                 f"circuit {circuit_id} is {circuit.state.value}; request power anew",
                 field="circuit_id",
                 metadata={"circuit_id": str(circuit_id)},

@@ -6,8 +6,9 @@ from json import JSONEncoder
 from math import isfinite
 
 from controller.core.circuits.circuit import Constraints
-from controller.core.errors import Refusal, RefusalCode, invalid
+from controller.core.errors import Refusal, invalid
 from controller.core.network.view import GridView
+from digitalgrid.reasons import Reason
 
 # Meters count millijoules and rates are milliwatts; below this, rounding would rule.
 LEAST_POWER_W = 1.0
@@ -47,14 +48,20 @@ class PowerRequest:
 
 def check_power(power_w: float, field: str) -> None:
     if not isfinite(power_w):
-        raise invalid(field, "POWER_NOT_FINITE", f"{field} must be a finite number, not {power_w}")
+        raise invalid(
+            field, Reason.POWER_NOT_FINITE, f"{field} must be a finite number, not {power_w}"
+        )
     if power_w < LEAST_POWER_W:
         raise invalid(
-            field, "POWER_TOO_SMALL", f"{field} is {power_w} W; ask for at least {LEAST_POWER_W} W"
+            field,
+            Reason.POWER_TOO_SMALL,
+            f"{field} is {power_w} W; ask for at least {LEAST_POWER_W} W",
         )
     if power_w > MOST_POWER_W:
         raise invalid(
-            field, "POWER_TOO_LARGE", f"{field} is {power_w} W; no more than {MOST_POWER_W:g} W"
+            field,
+            Reason.POWER_TOO_LARGE,
+            f"{field} is {power_w} W; no more than {MOST_POWER_W:g} W",
         )
 
 
@@ -63,11 +70,11 @@ def check_constraints(constraints: Constraints, view: GridView) -> None:
     if loss is not None and not 0.0 < loss < 1.0:
         raise invalid(
             "constraints.max_loss_fraction",
-            "LOSS_LIMIT_OUT_OF_RANGE",
+            Reason.LOSS_LIMIT_OUT_OF_RANGE,
             f"max_loss_fraction must lie between 0 and 1, not be {loss}",
         )
     if hops is not None and hops < 0:
-        raise invalid("constraints.max_hops", "HOP_LIMIT_NEGATIVE", "max_hops is negative")
+        raise invalid("constraints.max_hops", Reason.HOP_LIMIT_NEGATIVE, "max_hops is negative")
     for avoid_id in constraints.avoid_ids:
         if avoid_id not in view.routers and avoid_id not in view.links:
             raise unknown("constraints.avoid_ids", "router or link", avoid_id)
@@ -77,11 +84,13 @@ def check_request(request: PowerRequest, view: GridView) -> None:
     """Refuse what no state of the network could make right, or what names things that are not there."""
     check_power(request.power_w, "power_w")
     if not request.sink_id:
-        raise invalid("sink_id", "SINK_MISSING", "sink_id is empty; name the load to be served")
+        raise invalid(
+            "sink_id", Reason.SINK_MISSING, "sink_id is empty; name the load to be served"
+        )
     if request.sink_id in request.source_ids:
         raise invalid(
             "source_ids",
-            "SOURCE_IS_SINK",
+            Reason.SOURCE_IS_SINK,
             f"{request.sink_id!r} is named as source and as sink; name a source",
         )
     if request.sink_id not in view.loads:
@@ -94,8 +103,7 @@ def check_request(request: PowerRequest, view: GridView) -> None:
 
 def unknown(field: str, kind: str, missing_id: str) -> Refusal:
     return Refusal(
-        RefusalCode.NOT_FOUND,
-        "UNKNOWN_ID",
+        Reason.UNKNOWN_ID,
         f"no {kind} {missing_id!r} is known; `dgctl topology` lists what is",
         field=field,
         metadata={"id": missing_id},

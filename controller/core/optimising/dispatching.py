@@ -18,7 +18,7 @@ from controller.core.circuits.circuit import Circuit, Constraints
 from controller.core.circuits.request import LEAST_POWER_W, check_power, unknown
 from controller.core.circuits.reservations import Reservations
 from controller.core.circuits.route import Route
-from controller.core.errors import Refusal, RefusalCode, invalid
+from controller.core.errors import Refusal, invalid
 from controller.core.optimising.question import (
     Demand,
     DispatchAnswer,
@@ -30,6 +30,7 @@ from controller.core.promises.provisioning import Provisioner, starting
 from controller.routing.dispatch import DispatchProblem, PlannedCircuit
 from controller.routing.paths.cspf import RELATIVE_TOLERANCE
 from digitalgrid.model import CircuitGeneration
+from digitalgrid.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,9 @@ class Dispatcher:
         for demand in order.demands:
             if demand.load_id in demands:
                 raise invalid(
-                    "demands", "LOAD_TWICE", f"load {demand.load_id!r} is named twice; name it once"
+                    "demands",
+                    Reason.LOAD_TWICE,
+                    f"load {demand.load_id!r} is named twice; name it once",
                 )
             demands[demand.load_id] = self._demand_w(demand)
         if not order.demands:
@@ -280,8 +283,7 @@ class _Reservation:
 
 def _reused(request_id: str) -> Refusal:
     return Refusal(
-        RefusalCode.ALREADY_EXISTS,
-        "REQUEST_ID_REUSED",
+        Reason.REQUEST_ID_REUSED,
         f"request id {request_id!r} was used before for something else; use a new id, or repeat the"
         " dispatch unchanged",
         field="request_id",
@@ -292,8 +294,7 @@ def _reused(request_id: str) -> Refusal:
 def _not_all_served(answer: DispatchAnswer) -> Refusal:
     missing_w = sum(answer.unserved_w.values())
     return Refusal(
-        RefusalCode.RESOURCE_EXHAUSTED,
-        "NOT_ALL_SERVED",
+        Reason.NOT_ALL_SERVED,
         f"{missing_w / 1e6:.9g} MW of what was asked for cannot be served, at"
         f" {', '.join(sorted(answer.unserved_w))}; {_held_up(answer)}; ask for less, or load by load",
         metadata=_cut_metadata(answer) | {"unserved_w": repr(missing_w)},
@@ -302,8 +303,7 @@ def _not_all_served(answer: DispatchAnswer) -> Refusal:
 
 def _not_served(load_id: str, answer: DispatchAnswer) -> Refusal:
     return Refusal(
-        RefusalCode.RESOURCE_EXHAUSTED,
-        "NOT_SERVED",
+        Reason.NOT_SERVED,
         f"nothing is left for load {load_id!r}; {_held_up(answer, load_id)}",
         metadata=_cut_metadata(answer) | {"unserved_w": repr(answer.unserved_w[load_id])},
     )
@@ -324,8 +324,7 @@ def _cut_metadata(answer: DispatchAnswer) -> dict[str, str]:
 
 def _outdated(load_id: str, power_w: float) -> Refusal:
     return Refusal(
-        RefusalCode.ABORTED,
-        "PLAN_OUTDATED",
+        Reason.PLAN_OUTDATED,
         f"the network changed while the dispatch was computed: {power_w / 1e6:.9g} MW for load"
         f" {load_id!r} no longer fit; try again",
         metadata={"load_id": load_id},

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 
 from controller.core.circuits.request import PowerRequest
-from controller.core.errors import Refusal, RefusalCode
+from controller.core.errors import Refusal
 from controller.routing.dispatch import (
     BindingCut,
     DispatchProblem,
@@ -20,6 +20,7 @@ from controller.routing.dispatch import (
     dispatch,
     figures_of,
 )
+from digitalgrid.reasons import Reason
 
 # Of what a load asked for: less is rounding.
 _NOTHING = 1e-6
@@ -107,8 +108,7 @@ def answer(question: DispatchQuestion) -> DispatchAnswer:
     found = dispatch(problem)
     if found.status != "optimal":
         raise Refusal(
-            RefusalCode.ABORTED,
-            "NOT_CONVERGED",
+            Reason.NOT_CONVERGED,
             f"the dispatch did not converge (off by {found.residual:.3g} of the largest load);"
             " nothing is changed; ask for fewer loads at a time, or try again",
         )

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 
 from controller.core.circuits.circuit import Circuit, Generation, Phase
 from controller.core.circuits.reservations import Reservations
-from controller.core.errors import Refusal, RefusalCode
+from controller.core.errors import Refusal, unknown_router
 from controller.core.network.network import Network
 from controller.core.programming.programming import Programmer
+from digitalgrid.reasons import Reason
 
 
 class Forgetter:
@@ -28,7 +29,7 @@ class Forgetter:
         """How many hops the router holds; Refusal for one that is alive, or that nobody knows."""
         if self._network.has_session(router_id):
             raise _refused(
-                "ROUTER_CONNECTED",
+                Reason.ROUTER_CONNECTED,
                 router_id,
                 f"router {router_id!r} is connected; forget only what has gone for good",
             )
@@ -36,20 +37,14 @@ class Forgetter:
         if line_up is not None:
             link_id, neighbor_id = line_up
             raise _refused(
-                "ROUTER_ALIVE",
+                Reason.ROUTER_ALIVE,
                 router_id,
                 f"router {router_id!r} still carries power: {neighbor_id!r} hears it over link"
                 f" {link_id!r}; stop it, or cut its lines, first",
             )
         held = sum(1 for _ in self._held_by(router_id))
         if not held and not self._network.lsdb.knows(router_id):
-            raise Refusal(
-                RefusalCode.NOT_FOUND,
-                "UNKNOWN_ROUTER",
-                f"no router {router_id!r} is known; `dgctl topology` shows those that are",
-                field="router_id",
-                metadata={"router_id": router_id},
-            )
+            raise unknown_router("router_id", router_id)
         return held
 
     def _line_up(self, router_id: str) -> tuple[str, str] | None:
@@ -80,9 +75,8 @@ class Forgetter:
                 self._programmer.absent(router_id, generation, now_ns)
 
 
-def _refused(reason: str, router_id: str, message: str) -> Refusal:
+def _refused(reason: Reason, router_id: str, message: str) -> Refusal:
     return Refusal(
-        RefusalCode.FAILED_PRECONDITION,
         reason,
         message,
         field="router_id",

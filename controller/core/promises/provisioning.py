@@ -11,10 +11,11 @@ from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState
 from controller.core.circuits.request import PowerRequest, check_power, check_request
 from controller.core.circuits.reservations import Reservations
 from controller.core.circuits.route import Route
-from controller.core.errors import Refusal, RefusalCode
+from controller.core.errors import Refusal
 from controller.core.programming.programming import Programmer, new_generation
 from controller.core.promises.mover import Mover
 from digitalgrid.model import CircuitGeneration
+from digitalgrid.reasons import Reason, RefusalCode
 
 
 class Provisioner:
@@ -169,8 +170,7 @@ class Provisioner:
             return circuit
         if carrying is None or carrying.phase is not Phase.CARRYING:
             raise Refusal(
-                RefusalCode.ABORTED,
-                "CIRCUIT_IN_TRANSITION",
+                Reason.CIRCUIT_IN_TRANSITION,
                 f"circuit {circuit_id} is {circuit.state.value}; try again once it is active",
                 metadata={"circuit_id": str(circuit_id)},
             )
@@ -210,8 +210,7 @@ class Provisioner:
 def starting(why: str = "", refusal: Refusal | None = None) -> Refusal:
     """Routers are still coming back to a daemon that has just started."""
     return Refusal(
-        RefusalCode.UNAVAILABLE,
-        "STARTING",
+        Reason.ROUTERS_RETURNING,
         f"{why}routers are still connecting, so try again in a moment",
         field=refusal.field if refusal else "",
         metadata=refusal.metadata if refusal else None,

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from controller.core.controller import Controller, CoreSettings
-from controller.core.errors import Refusal, RefusalCode
+from controller.core.errors import Refusal
 from controller.runtime.durability import StoreFailed
 from controller.runtime.runtime import MOST_PENDING, Runtime
 from controller.store.sqlite import SqliteStore
 from digitalgrid.model import RouterLsa
+from digitalgrid.reasons import Reason
 
 
 class Broken(Exception):
@@ -23,7 +24,7 @@ def half_done(core: Controller, now_ns: int) -> None:
 
 
 def refusing(core: Controller, now_ns: int) -> None:
-    raise Refusal(RefusalCode.NOT_FOUND, "UNKNOWN_ID", "no such thing")
+    raise Refusal(Reason.UNKNOWN_ID, "no such thing")
 
 
 def test_of_an_event_that_fails_half_way_nothing_is_carried_out(tmp_path: Path) -> None:

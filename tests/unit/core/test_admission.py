@@ -8,11 +8,12 @@ import pytest
 from controller.core.circuits.circuit import CircuitState, Constraints
 from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.reservations import link_direction, load, source
-from controller.core.errors import Refusal, RefusalCode
+from controller.core.errors import Refusal
 from controller.core.invariants import broken_invariants
 from controller.core.optimising.question import Demand, DispatchOrder, answer
 from controller.routing.dispatch import Prices
 from digitalgrid.physics import added_line_loss_w
+from digitalgrid.reasons import RefusalCode
 from tests.support.grids import diamond
 from tests.support.simulated_network import SimulatedNetwork
 from tests.support.there import newest

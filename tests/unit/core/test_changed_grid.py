@@ -7,9 +7,10 @@ import pytest
 
 from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.request import PowerRequest
-from controller.core.errors import Refusal, RefusalCode
+from controller.core.errors import Refusal
 from controller.core.invariants import broken_invariants
 from controller.core.messages import Commit
+from digitalgrid.reasons import RefusalCode
 from tests.support.grids import diamond
 from tests.support.simulated_network import MS, S, SimulatedNetwork
 from tests.support.there import newest

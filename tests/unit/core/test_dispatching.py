@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 
 from controller.core.circuits.request import PowerRequest
-from controller.core.errors import Refusal, RefusalCode
+from controller.core.errors import Refusal
 from controller.core.invariants import broken_invariants
 from controller.core.optimising.dispatching import LoadOutcome
 from controller.core.optimising.question import Demand, DispatchOrder, answer
 from digitalgrid.gridfile import loads_grid
+from digitalgrid.reasons import RefusalCode
 from tests.support.grids import mesh
 from tests.support.simulated_network import SimulatedNetwork
 from tests.support.there import newest

@@ -7,10 +7,11 @@ import grpc
 import pytest
 from google.rpc.code_pb2 import Code
 
-from controller.core.errors import Refusal, RefusalCode
+from controller.core.errors import Refusal
 from controller.northbound.codec import give_id
 from controller.northbound.gathering import MOST_TOGETHER
 from digitalgrid.client import RequestRefused, power_request
+from digitalgrid.reasons import Reason
 from digitalgrid.v1 import northbound_pb2 as pb
 from tests.support.northbound import in_loop, northbound, until
 
@@ -171,7 +172,7 @@ async def test_what_a_batch_has_decided_stands_when_the_lead_is_lost_in_its_midd
             if len(decided) == 1:
                 # As if the lead had been lost and taken again.
                 decided.append(None)
-                raise Refusal(RefusalCode.UNAVAILABLE, "NO_LEADER", "no controller leads just now")
+                raise Refusal(Reason.NO_LEADER, "no controller leads just now")
             decided.append(decide(event))
             return decided[-1]
 
@@ -198,7 +199,7 @@ async def test_a_call_without_ids_that_the_server_begins_anew_keeps_its_ids(
         give_id(message)
         attempts.append(message.request_id)
         if len(attempts) == 1:
-            raise Refusal(RefusalCode.UNAVAILABLE, "NO_LEADER", "no controller leads just now")
+            raise Refusal(Reason.NO_LEADER, "no controller leads just now")
 
     monkeypatch.setattr("controller.northbound.power.give_id", fail_once)
     monkeypatch.setattr("controller.northbound.optimisation.give_id", fail_once)

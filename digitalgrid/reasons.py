@@ -1,0 +1,299 @@
+"""Reasons of refusals: the constants that the controller answers with and clients compare, one meaning each.
+
+``python -m digitalgrid.reasons`` prints them as the table in docs/refusals.md.
+"""
+
+from enum import Enum, StrEnum
+
+
+class RefusalCode(Enum):
+    """Canonical gRPC status codes, by name."""
+
+    INVALID_ARGUMENT = "INVALID_ARGUMENT"
+    NOT_FOUND = "NOT_FOUND"
+    ALREADY_EXISTS = "ALREADY_EXISTS"
+    PERMISSION_DENIED = "PERMISSION_DENIED"
+    FAILED_PRECONDITION = "FAILED_PRECONDITION"
+    RESOURCE_EXHAUSTED = "RESOURCE_EXHAUSTED"
+    ABORTED = "ABORTED"
+    UNAVAILABLE = "UNAVAILABLE"
+
+
+_INVALID = RefusalCode.INVALID_ARGUMENT
+_NOT_FOUND = RefusalCode.NOT_FOUND
+_EXISTS = RefusalCode.ALREADY_EXISTS
+_PRECONDITION = RefusalCode.FAILED_PRECONDITION
+_EXHAUSTED = RefusalCode.RESOURCE_EXHAUSTED
+_ABORTED = RefusalCode.ABORTED
+_UNAVAILABLE = RefusalCode.UNAVAILABLE
+
+
+class Reason(StrEnum):
+    """Why something is refused: the ``reason`` of google.rpc.ErrorInfo. Each has one gRPC status."""
+
+    code: RefusalCode
+    meaning: str
+    remedy: str
+
+    def __new__(cls, value: str, code: RefusalCode, meaning: str, remedy: str) -> "Reason":
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.code, member.meaning, member.remedy = code, meaning, remedy
+        return member
+
+    # The message itself.
+    MALFORMED_MESSAGE = (
+        "MALFORMED_MESSAGE",
+        _INVALID,
+        "the bytes received are no message of the API",
+        "use stubs of this API's protos",
+    )
+    REQUEST_MISSING = ("REQUEST_MISSING", _INVALID, "`request` is not set", "say what to serve")
+    CIRCUIT_ID_MISSING = (
+        "CIRCUIT_ID_MISSING",
+        _INVALID,
+        "`circuit_id` is not set",
+        "name a circuit; ids begin with 1",
+    )
+    SINK_MISSING = ("SINK_MISSING", _INVALID, "`sink_id` is empty", "name the load to be served")
+    SOURCE_IS_SINK = (
+        "SOURCE_IS_SINK",
+        _INVALID,
+        "one id is named as source and as sink",
+        "name a source",
+    )
+    LOAD_TWICE = ("LOAD_TWICE", _INVALID, "a dispatch names a load twice", "name it once")
+    ID_TOO_LONG = ("ID_TOO_LONG", _INVALID, "an id is longer than any may be", "use shorter ids")
+    TOO_MANY_IDS = ("TOO_MANY_IDS", _INVALID, "a list has too many ids", "name fewer")
+    TOO_MANY_PATHS = (
+        "TOO_MANY_PATHS",
+        _INVALID,
+        "more alternative paths are asked for than are ever worked out",
+        "ask for fewer",
+    )
+    BATCH_TOO_LARGE = (
+        "BATCH_TOO_LARGE",
+        _INVALID,
+        "a batch has too many requests",
+        "send several batches",
+    )
+    POWER_NOT_FINITE = ("POWER_NOT_FINITE", _INVALID, "a power is NaN or infinite", "give a number")
+    POWER_TOO_SMALL = (
+        "POWER_TOO_SMALL",
+        _INVALID,
+        "a power is below the least that is metered",
+        "ask for more",
+    )
+    POWER_TOO_LARGE = (
+        "POWER_TOO_LARGE",
+        _INVALID,
+        "a power is above all that is reckoned with",
+        "ask for less; powers are in watts",
+    )
+    LOSS_LIMIT_OUT_OF_RANGE = (
+        "LOSS_LIMIT_OUT_OF_RANGE",
+        _INVALID,
+        "`max_loss_fraction` does not lie between 0 and 1",
+        "give a fraction",
+    )
+    HOP_LIMIT_NEGATIVE = (
+        "HOP_LIMIT_NEGATIVE",
+        _INVALID,
+        "`max_hops` is negative",
+        "give 0 or more, or leave it out",
+    )
+    FRACTION_OUT_OF_RANGE = (
+        "FRACTION_OUT_OF_RANGE",
+        _INVALID,
+        "`least_gain_fraction` does not lie between 0 and 1",
+        "give a fraction",
+    )
+    OBJECTIVE_OUT_OF_RANGE = (
+        "OBJECTIVE_OUT_OF_RANGE",
+        _INVALID,
+        "a share or price of a dispatch's objective is negative or not finite",
+        "correct the one that the message names",
+    )
+    DISJOINTNESS_UNKNOWN = (
+        "DISJOINTNESS_UNKNOWN",
+        _INVALID,
+        "this controller knows no such kind of disjointness",
+        "use one that it knows, or a newer controller",
+    )
+    # What is named is not there.
+    UNKNOWN_ID = (
+        "UNKNOWN_ID",
+        _NOT_FOUND,
+        "no load, source, link or router has this id",
+        "`dgctl topology` lists those that are known",
+    )
+    UNKNOWN_ROUTER = (
+        "UNKNOWN_ROUTER",
+        _NOT_FOUND,
+        "an operator names a router that is not known",
+        "`dgctl topology` lists those that are",
+    )
+    UNKNOWN_CIRCUIT = (
+        "UNKNOWN_CIRCUIT",
+        _NOT_FOUND,
+        "no circuit has this id, or it ended so long ago that it is forgotten",
+        "`dgctl list` shows those that are known",
+    )
+    # What was decided before stands against it.
+    REQUEST_ID_REUSED = (
+        "REQUEST_ID_REUSED",
+        _EXISTS,
+        "the request id was used before for something else",
+        "use a new id, or repeat the request unchanged",
+    )
+    CIRCUIT_ENDED = (
+        "CIRCUIT_ENDED",
+        _PRECONDITION,
+        "the circuit has ended, or is being taken down",
+        "request power anew",
+    )
+    CIRCUIT_IN_TRANSITION = (
+        "CIRCUIT_IN_TRANSITION",
+        _ABORTED,
+        "the circuit is being set up or moved just now",
+        "try again once it is active",
+    )
+    # The network cannot do it.
+    LOAD_LIMIT_EXCEEDED = (
+        "LOAD_LIMIT_EXCEEDED",
+        _PRECONDITION,
+        "the load takes no more beside what it is promised",
+        "ask for less; `missing_w` says how much is too much",
+    )
+    ROUTER_NOT_CONNECTED = (
+        "ROUTER_NOT_CONNECTED",
+        _PRECONDITION,
+        "the router of the load has no session with the controller",
+        "try again later",
+    )
+    NO_SOURCE_CONNECTED = (
+        "NO_SOURCE_CONNECTED",
+        _PRECONDITION,
+        "no candidate source is at a router that is connected",
+        "try again later, or name other sources",
+    )
+    CONSTRAINTS_UNSATISFIABLE = (
+        "CONSTRAINTS_UNSATISFIABLE",
+        _PRECONDITION,
+        "there is a route, but none within the constraints",
+        "loosen them; `loss_fraction` and `hops` are those of the best without",
+    )
+    INSUFFICIENT_CAPACITY = (
+        "INSUFFICIENT_CAPACITY",
+        _EXHAUSTED,
+        "lines or sources cannot carry that much to the load",
+        "ask for `deliverable_w` or less; `bottleneck_links` are in the way",
+    )
+    NO_SINGLE_PATH = (
+        "NO_SINGLE_PATH",
+        _EXHAUSTED,
+        "the power arrives only over several paths at once",
+        "allow a split, or ask for `largest_single_w` or less",
+    )
+    NO_PAIR = (
+        "NO_PAIR",
+        _PRECONDITION,
+        "there is one path, but no second beside it",
+        "ask for less, or for single paths",
+    )
+    # A dispatch.
+    NOT_SERVED = (
+        "NOT_SERVED",
+        _EXHAUSTED,
+        "a dispatch has nothing left for this load",
+        "ask for less elsewhere; `bottleneck_links` and `bottleneck_sources` bind",
+    )
+    NOT_ALL_SERVED = (
+        "NOT_ALL_SERVED",
+        _EXHAUSTED,
+        "an all-or-none dispatch cannot serve all that it asks for",
+        "ask for less, or one by one",
+    )
+    NOT_CONVERGED = (
+        "NOT_CONVERGED",
+        _ABORTED,
+        "the solver found no plan that is good enough; nothing is changed",
+        "ask for fewer loads at a time, or try again",
+    )
+    PLAN_OUTDATED = (
+        "PLAN_OUTDATED",
+        _ABORTED,
+        "the network changed while a plan was worked out",
+        "try again",
+    )
+    SOLVER_DIED = (
+        "SOLVER_DIED",
+        _UNAVAILABLE,
+        "the worker process was killed, or had no answer in time; nothing is changed",
+        "try again, or ask for less at a time",
+    )
+    # Routers that an operator wants to forget.
+    ROUTER_CONNECTED = (
+        "ROUTER_CONNECTED",
+        _PRECONDITION,
+        "a router with a session is not forgotten",
+        "forget only what has gone for good",
+    )
+    ROUTER_ALIVE = (
+        "ROUTER_ALIVE",
+        _PRECONDITION,
+        "a neighbour still hears the router over a power link",
+        "stop it, or cut its lines, first",
+    )
+    # The controller is not ready, or not the one to ask.
+    STARTING = (
+        "STARTING",
+        _UNAVAILABLE,
+        "this controller does not know the state yet",
+        "try again in a moment",
+    )
+    ROUTERS_RETURNING = (
+        "ROUTERS_RETURNING",
+        _UNAVAILABLE,
+        "what is named is not known, but routers are still connecting to a controller that has just begun",
+        "try again in a moment",
+    )
+    NO_LEADER = ("NO_LEADER", _UNAVAILABLE, "no controller leads just now", "try again in a moment")
+    NOT_LEADER = (
+        "NOT_LEADER",
+        _PRECONDITION,
+        "another controller leads",
+        "ask `leader_address`; the client library does so by itself",
+    )
+    LEAVING = ("LEAVING", _UNAVAILABLE, "this controller is about to stop", "ask another")
+    ROLE_CHANGED = (
+        "ROLE_CHANGED",
+        _UNAVAILABLE,
+        "this controller began or ceased to lead, which ends a watch",
+        "watch again",
+    )
+    OVERLOADED = (
+        "OVERLOADED",
+        _EXHAUSTED,
+        "the controller has more to do than it answers in time; nothing is decided",
+        "try again after `retry_delay`",
+    )
+    OUTCOME_UNKNOWN = (
+        "OUTCOME_UNKNOWN",
+        _UNAVAILABLE,
+        "it is not known whether what was decided is durable",
+        "repeat the call unchanged, with its request id",
+    )
+
+
+def refusals_table() -> str:
+    """All reasons as a Markdown table."""
+    lines = ["| reason | gRPC status | meaning | what to do |", "|---|---|---|---|"]
+    lines += [
+        f"| `{each}` | {each.code.name} | {each.meaning} | {each.remedy} |" for each in Reason
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(refusals_table())  # noqa: T201 - `python -m` pastes it into the documentation
