@@ -18,10 +18,7 @@ from controller.core.messages import (
     CircuitTable,
     Commit,
     Drain,
-    FlowState,
-    Operation,
     ReadTable,
-    ResultCode,
     Stage,
     ToRouter,
     TransactionResult,
@@ -31,9 +28,12 @@ from controller.runtime.runtime import Runtime
 from digitalgrid.gridfile import Grid, load_grid
 from digitalgrid.model import (
     CircuitGeneration,
+    FlowState,
     HopSnapshot,
     LinkAdvertisement,
     LoadAdvertisement,
+    Operation,
+    ResultCode,
     RouterLsa,
     SourceAdvertisement,
 )

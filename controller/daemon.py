@@ -21,11 +21,11 @@ from controller.southbound.service import start_server as start_southbound
 from controller.store.etcd.membership import EtcdMembership
 from controller.store.protocol import StoreError
 from controller.store.sqlite import SqliteStore
+from digitalgrid.units import NS_PER_S
 
 _log = logging.getLogger(__name__)
-_S = 1_000_000_000
 # Routers dial at least once a second.
-_STARTING_NS = 3 * _S
+_STARTING_NS = 3 * NS_PER_S
 # Calls in flight get this long to end when the daemon stops.
 _GRACE_S = 0.3
 
@@ -41,9 +41,9 @@ def core_settings(config: ControllerConfig) -> CoreSettings:
             drain_ms=timeouts.drain_ms,
             withdraw_ms=timeouts.withdraw_ms,
         ),
-        lsa_max_age_ns=int(config.lsa_max_age_s * _S),
+        lsa_max_age_ns=int(config.lsa_max_age_s * NS_PER_S),
         starting_ns=_STARTING_NS,
-        reconcile_interval_ns=int(config.reconcile_interval_s * _S),
+        reconcile_interval_ns=int(config.reconcile_interval_s * NS_PER_S),
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import click
 
+from digitalgrid.units import NS_PER_MS, NS_PER_S
 from digitalgrid.yaml_schema import ConfigError
 
 if TYPE_CHECKING:
@@ -217,7 +218,7 @@ def _to_unix_ns(time: str) -> int:
         raise click.BadParameter(str(error), param_hint="--since") from error
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp()) * 1_000_000_000 + moment.microsecond * 1000
+    return int(moment.timestamp()) * NS_PER_S + moment.microsecond * 1000
 
 
 def _print_json(entries: "Iterable[AuditEntry]") -> None:
@@ -234,8 +235,8 @@ def _print_table(entries: "Iterable[AuditEntry]") -> None:
 
     table = Table("seq", "time (UTC)", "who", "action", "subject", "asked", "decided", "why")
     for each in entries:
-        moment = datetime.fromtimestamp(each.at_unix_ns // 1_000_000_000, UTC)
-        milliseconds = each.at_unix_ns // 1_000_000 % 1000
+        moment = datetime.fromtimestamp(each.at_unix_ns // NS_PER_S, UTC)
+        milliseconds = each.at_unix_ns // NS_PER_MS % 1000
         cells = (each.who, each.action, each.subject, each.asked, each.decided, each.why)
         # As Text, because what clients send is no markup.
         table.add_row(

@@ -1,6 +1,7 @@
 """The words that routers and controllers exchange, as plain values; `digitalgrid.convert` maps them to protobuf."""
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import NamedTuple
 
 import msgspec
@@ -23,6 +24,40 @@ class CircuitGeneration(NamedTuple):
 
     circuit_id: int
     generation: int
+
+
+class Operation(IntEnum):
+    """A mutation of a router's circuit table; numbered as in southbound.proto."""
+
+    STAGE = 1
+    COMMIT = 2
+    ABORT = 3
+    DRAIN = 4
+    WITHDRAW = 5
+
+
+class ResultCode(IntEnum):
+    """A router's answer to a mutation; numbered as in southbound.proto, which says what each means."""
+
+    OK = 1
+    STALE_ELECTION_ID = 2
+    STALE_GENERATION = 3
+    UNKNOWN_TRANSACTION = 4
+    LEASE_EXPIRED = 5
+    INVALID_HOP = 6
+    LINK_DOWN = 7
+    NOT_ATTEMPTED = 8
+    NOT_DURABLE = 9
+
+
+class FlowState(IntEnum):
+    """A circuit generation's state at its load; numbered as in southbound.proto, where SILENT is never sent."""
+
+    SILENT = 0
+    ARRIVED = 1
+    ACTUATED = 2
+    STARVED = 3
+    DRAINED = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,10 @@
 import logging
 from collections import Counter
 
-_S = 1_000_000_000
+from digitalgrid.units import NS_PER_S
+
 # One line of a kind within this is enough to act on; a flood of 10,000 a second then makes 6 lines a minute.
-_LOG_INTERVAL_NS = 10 * _S
+_LOG_INTERVAL_NS = 10 * NS_PER_S
 # Kinds may hold ids of peers: of strangers no more are remembered.
 _MAX_KINDS = 1000
 
@@ -14,7 +15,7 @@ class TokenBucket:
     """``rate_per_s`` on average, and ``burst`` at once after a quiet time."""
 
     def __init__(self, rate_per_s: float, burst: float) -> None:
-        self._rate_per_ns = rate_per_s / _S
+        self._rate_per_ns = rate_per_s / NS_PER_S
         self._burst = burst
         self._tokens = burst
         self._filled_ns: int | None = None

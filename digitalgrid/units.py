@@ -1,7 +1,15 @@
-"""Quantities as people write and read them; everywhere else they are plain SI numbers."""
+"""Unit factors, and quantities as people write and read them; everywhere else they are plain SI numbers."""
 
 import math
 import re
+
+NS_PER_MS = 1_000_000
+NS_PER_S = 1_000_000_000
+# Meters count millijoules and rates on the wire are milliwatts, both whole numbers.
+MILLIJOULES_PER_J = 1000
+MILLIWATTS_PER_W = 1000
+# Prices are per MWh.
+W_PER_MEGAWATT = 1e6
 
 _POWER = re.compile(
     r"\s*(?P<number>[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)"
@@ -58,7 +66,7 @@ def format_current(current_a: float) -> str:
 
 def format_energy_mj(energy_mj: int) -> str:
     """``1.5 MJ`` of 1,500,000,000 mJ (millijoule)."""
-    return format_si(energy_mj / 1e3, "J")
+    return format_si(energy_mj / MILLIJOULES_PER_J, "J")
 
 
 def format_fraction(fraction: float) -> str:
@@ -70,12 +78,12 @@ def format_duration_ns(duration_ns: int) -> str:
     """``8.2 ms``, ``1.5 s``, ``2 min 5 s``, ``1 h 2 min``."""
     if duration_ns < 0:
         return "-" + format_duration_ns(-duration_ns)
-    for size_ns, unit in ((1_000, "ns"), (1_000_000, "µs"), (1_000_000_000, "ms")):
+    for size_ns, unit in ((1_000, "ns"), (NS_PER_MS, "µs"), (NS_PER_S, "ms")):
         if duration_ns < size_ns:
             return f"{_digits(duration_ns / (size_ns / 1_000))} {unit}"
-    if duration_ns < 60_000_000_000:
-        return f"{_digits(duration_ns / 1e9)} s"
-    minutes, seconds = divmod(round(duration_ns / 1e9), 60)
+    if duration_ns < 60 * NS_PER_S:
+        return f"{_digits(duration_ns / NS_PER_S)} s"
+    minutes, seconds = divmod(round(duration_ns / NS_PER_S), 60)
     if minutes < 60:
         return f"{minutes} min {seconds} s"
     hours, minutes = divmod(minutes, 60)

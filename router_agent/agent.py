@@ -8,7 +8,8 @@ from contextlib import suppress
 from types import TracebackType
 
 from digitalgrid.model import ElectionId
-from router_agent.config import NS_PER_S, RouterConfig
+from digitalgrid.units import NS_PER_S
+from router_agent.config import RouterConfig
 from router_agent.device.circuit_table import Mutation, Outcome
 from router_agent.device.device import RouterDevice
 from router_agent.device.effects import (

@@ -6,11 +6,11 @@ from digitalgrid.convert import (
     hop_from_pb_unchecked,
     hop_to_pb,
 )
-from digitalgrid.model import CircuitGeneration
+from digitalgrid.model import CircuitGeneration, Operation
+from digitalgrid.units import NS_PER_MS
 from digitalgrid.v1 import power_link_pb2 as power_link_pb
 from digitalgrid.v1 import southbound_pb2 as pb
-from router_agent.config import NS_PER_MS
-from router_agent.device.circuit_table import Entry, Mutation, Operation, Outcome
+from router_agent.device.circuit_table import Entry, Mutation, Outcome
 from router_agent.device.device import RouterDevice
 from router_agent.device.sink import FlowStatus
 

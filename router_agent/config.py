@@ -16,6 +16,7 @@ from digitalgrid.limits import (
     MAX_RESISTANCE_OHM,
     MAX_VOLTAGE_V,
 )
+from digitalgrid.units import NS_PER_MS
 from digitalgrid.wire import DEFAULT_FRAME_BYTES, MIN_FRAME_BYTES
 from digitalgrid.yaml_schema import ID_PATTERN, InvalidValue, bounds, check_bounds, load
 
@@ -29,9 +30,6 @@ _RESISTANCE = bounds(minimum=0, maximum=MAX_RESISTANCE_OHM)
 # Linux allows 15 characters and neither '/' nor space in an interface's name.
 _INTERFACE = bounds(pattern=r"|[^/\s]{1,15}")
 _POWER = bounds(minimum=0, maximum=MAX_POWER_W)
-
-NS_PER_MS = 1_000_000
-NS_PER_S = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,12 @@ Cheap to import: the emulator forks routers from a process that has done so.
 """
 
 import asyncio
-import ctypes
 import gc
 import logging
-import os
 import signal
 import sys
 
+from digitalgrid.processes import die_with_parent
 from digitalgrid.yaml_schema import ConfigError
 from router_agent.agent import Agent
 from router_agent.config import RouterConfig, load_config
@@ -18,16 +17,14 @@ from router_agent.state import StateError
 
 log = logging.getLogger(__name__)
 
-_PR_SET_PDEATHSIG = 1
-
 
 def run_router(config: RouterConfig, *, parent_pid: int | None = None) -> int:
     """Run one router in this process until SIGTERM or SIGINT; returns the exit status.
 
     With ``parent_pid``, that of the calling process's parent, the router dies as soon as its parent does.
     """
-    if parent_pid is not None and not _die_with(parent_pid):
-        return 1
+    if parent_pid is not None:
+        die_with_parent(parent_pid)
     # What was imported stays: looking through it for garbage takes time that neighbours wait.
     gc.freeze()
     try:
@@ -82,15 +79,6 @@ async def _run(config: RouterConfig) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await Agent(config, loop).run(stop)
-
-
-def _die_with(parent_pid: int) -> bool:
-    """False when the parent is gone already."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, f"prctl: {os.strerror(code)}")
-    return os.getppid() == parent_pid
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ The functions are pure, their arguments and results pickle, and what they decide
 """
 
 import asyncio
-import ctypes
 import logging
 import multiprocessing
 import os
@@ -14,8 +13,9 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
+from digitalgrid.processes import die_with_parent
+
 _log = logging.getLogger(__name__)
-_PR_SET_PDEATHSIG = 1
 # For one answer. Ten thousand routers take seconds.
 MOST_S = 120.0
 # Routers and clients of the controller's loop come first, on a machine of few cores too.
@@ -91,6 +91,4 @@ def _begin(parent_pid: int) -> None:
     """The worker ends with the controller, also when that is killed; Ctrl-C is the controller's to answer."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(_NICENESS)
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-    if os.getppid() != parent_pid:
-        os.kill(os.getpid(), signal.SIGKILL)
+    die_with_parent(parent_pid)

@@ -19,7 +19,7 @@ from controller.core.circuits.route import Route
 from controller.core.effects import CircuitChanged, Effect, TopologyChanged
 from controller.core.errors import Refusal
 from controller.core.grid import Grid
-from controller.core.messages import CircuitStatus, CircuitTable, FlowState, TransactionResult
+from controller.core.messages import CircuitStatus, CircuitTable, TransactionResult
 from controller.core.network.network import Network
 from controller.core.network.view import GridView
 from controller.core.optimising.dispatching import Dispatcher, LoadOutcome
@@ -44,17 +44,17 @@ from controller.core.promises.mover import Mover
 from controller.core.promises.provisioning import Provisioner, starting
 from controller.routing.alternatives.disjoint import Disjointness
 from controller.routing.assignments.reoptimise import Plan
-from digitalgrid.model import CircuitGeneration, RouterLsa
+from digitalgrid.model import CircuitGeneration, FlowState, RouterLsa
+from digitalgrid.units import NS_PER_S
 
-_S = 1_000_000_000
 _ID_BITS = 32
 
 
 @dataclass(frozen=True, slots=True)
 class CoreSettings:
     timeouts: Timeouts = field(default_factory=Timeouts)
-    lsa_max_age_ns: int = 90 * _S
-    reconcile_interval_ns: int = 10 * _S
+    lsa_max_age_ns: int = 90 * NS_PER_S
+    reconcile_interval_ns: int = 10 * NS_PER_S
     # Routers are still coming back to a daemon that has just started: what it does not know may exist.
     starting_ns: int = 0
 

@@ -1,10 +1,8 @@
 """What controller and routers say to each other, as plain values. The southbound edge maps them to protobuf."""
 
-from enum import Enum
-
 import msgspec
 
-from digitalgrid.model import CircuitGeneration, HopSnapshot
+from digitalgrid.model import CircuitGeneration, FlowState, HopSnapshot, Operation, ResultCode
 
 
 class Stage(msgspec.Struct, frozen=True):
@@ -44,25 +42,6 @@ class ReadTable(msgspec.Struct, frozen=True):
 ToRouter = Stage | Commit | Abort | Drain | Withdraw | ReadTable
 
 
-class Operation(Enum):
-    STAGE = "stage"
-    COMMIT = "commit"
-    ABORT = "abort"
-    DRAIN = "drain"
-    WITHDRAW = "withdraw"
-
-
-class ResultCode(Enum):
-    OK = "ok"
-    STALE_ELECTION_ID = "stale election id"
-    STALE_GENERATION = "stale generation"
-    UNKNOWN_TRANSACTION = "unknown transaction"
-    LEASE_EXPIRED = "lease expired"
-    INVALID_HOP = "invalid hop"
-    LINK_DOWN = "link down"
-    NOT_ATTEMPTED = "not attempted"
-
-
 class TransactionResult(msgspec.Struct, frozen=True):
     """A router's answer to one mutation: all of it was done, or nothing."""
 
@@ -79,13 +58,6 @@ class CircuitTable(msgspec.Struct, frozen=True):
     table_version: int
     hops: tuple[HopSnapshot, ...]
     staged_txn_ids: frozenset[int] = frozenset()
-
-
-class FlowState(Enum):
-    ARRIVED = "arrived"
-    ACTUATED = "actuated"
-    STARVED = "starved"
-    DRAINED = "drained"
 
 
 class CircuitStatus(msgspec.Struct, frozen=True):

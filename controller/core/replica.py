@@ -9,10 +9,10 @@ from controller.core.circuits.records import Counters, StateChange, StoredState
 from controller.core.circuits.reservations import Reservations
 from controller.core.effects import CircuitChanged, Effect, TopologyChanged
 from controller.core.grid import Grid
-from controller.core.messages import CircuitStatus, CircuitTable, FlowState, TransactionResult
+from controller.core.messages import CircuitStatus, CircuitTable, TransactionResult
 from controller.core.network.network import Network
 from controller.core.network.view import GridView
-from digitalgrid.model import CircuitGeneration, RouterLsa
+from digitalgrid.model import CircuitGeneration, FlowState, RouterLsa
 
 NOTHING_STORED = StoredState(0, (), Counters())
 

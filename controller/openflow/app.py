@@ -37,6 +37,7 @@ from controller.openflow.fabric import (
 from controller.openflow.flows import Effect
 from controller.openflow.frames import PortId
 from controller.openflow.messages import to_message
+from digitalgrid.units import NS_PER_S
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ class FabricApp(OSKenApp):  # type: ignore[misc]  # os-ken carries no types
 
     def _step(self) -> None:
         deadline_ns = self._fabric.next_deadline_ns()
-        wait_s = None if deadline_ns is None else max(0.0, (deadline_ns - self._clock()) / 1e9)
+        wait_s = None if deadline_ns is None else max(0.0, (deadline_ns - self._clock()) / NS_PER_S)
         try:
             event, state = self._inbox.get(timeout=wait_s)
         except queue.Empty:

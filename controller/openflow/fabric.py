@@ -23,23 +23,22 @@ from controller.openflow.frames import (
     probe_frame,
 )
 from controller.openflow.paths import Trunks, ports_towards, two_way_trunks
-
-_MS = 1_000_000
+from digitalgrid.units import NS_PER_MS
 
 
 @dataclass(frozen=True, slots=True)
 class FabricTimers:
     """Intervals in nanoseconds."""
 
-    probe_interval_ns: int = 100 * _MS
+    probe_interval_ns: int = 100 * NS_PER_MS
     # A port that heard no switch for so long is an edge.
-    edge_after_ns: int = 400 * _MS
-    trunk_probe_interval_ns: int = 1000 * _MS
-    edge_probe_interval_ns: int = 5000 * _MS
+    edge_after_ns: int = 400 * NS_PER_MS
+    trunk_probe_interval_ns: int = 1000 * NS_PER_MS
+    edge_probe_interval_ns: int = 5000 * NS_PER_MS
     # A trunk that is silent for so long is closed.
-    trunk_lost_after_ns: int = 3500 * _MS
+    trunk_lost_after_ns: int = 3500 * NS_PER_MS
     # Our own flood, heard on another port within this time, betrays a loop behind edge ports.
-    echo_window_ns: int = 1000 * _MS
+    echo_window_ns: int = 1000 * NS_PER_MS
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ from controller.store.protocol import Leader, LeadershipLost, Store, StoreError
 from controller.store.records_codec import garbage_collection_paused
 from digitalgrid.model import NO_ELECTION_ID, ElectionId
 from digitalgrid.reasons import Reason
+from digitalgrid.units import NS_PER_S
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -355,7 +356,7 @@ class Runtime:
                 return
             self._timer.cancel()
         self._armed_ns = deadline_ns
-        delay_s = max(0.0, (deadline_ns - self._clock_ns()) / 1e9)
+        delay_s = max(0.0, (deadline_ns - self._clock_ns()) / NS_PER_S)
         self._timer = self._loop.call_later(delay_s, self._on_timer)
 
     def _on_timer(self) -> None:

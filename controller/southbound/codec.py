@@ -6,46 +6,19 @@ from controller.core.messages import (
     CircuitTable,
     Commit,
     Drain,
-    FlowState,
-    Operation,
     ReadTable,
-    ResultCode,
     Stage,
     ToRouter,
     TransactionResult,
     Withdraw,
 )
 from digitalgrid.convert import election_id_to_pb, hop_from_pb, hop_to_pb
-from digitalgrid.model import CircuitGeneration, ElectionId
+from digitalgrid.model import CircuitGeneration, ElectionId, FlowState, Operation, ResultCode
+from digitalgrid.units import MILLIWATTS_PER_W
 from digitalgrid.v1 import southbound_pb2 as pb
 
-_OPERATIONS = {
-    pb.OPERATION_STAGE: Operation.STAGE,
-    pb.OPERATION_COMMIT: Operation.COMMIT,
-    pb.OPERATION_ABORT: Operation.ABORT,
-    pb.OPERATION_DRAIN: Operation.DRAIN,
-    pb.OPERATION_WITHDRAW: Operation.WITHDRAW,
-}
-_CODES = {
-    pb.RESULT_CODE_OK: ResultCode.OK,
-    pb.RESULT_CODE_STALE_ELECTION_ID: ResultCode.STALE_ELECTION_ID,
-    pb.RESULT_CODE_STALE_GENERATION: ResultCode.STALE_GENERATION,
-    pb.RESULT_CODE_UNKNOWN_TRANSACTION: ResultCode.UNKNOWN_TRANSACTION,
-    pb.RESULT_CODE_LEASE_EXPIRED: ResultCode.LEASE_EXPIRED,
-    pb.RESULT_CODE_INVALID_HOP: ResultCode.INVALID_HOP,
-    pb.RESULT_CODE_LINK_DOWN: ResultCode.LINK_DOWN,
-    pb.RESULT_CODE_NOT_ATTEMPTED: ResultCode.NOT_ATTEMPTED,
-    # To the core it is the same: nothing was done, for no fault of what was asked. The message says why.
-    pb.RESULT_CODE_NOT_DURABLE: ResultCode.NOT_ATTEMPTED,
-}
 # Of what a router says of a refusal; it is stored, and shown to people.
 _LONGEST_MESSAGE = 500
-_FLOW_STATES = {
-    pb.FLOW_STATE_ARRIVED: FlowState.ARRIVED,
-    pb.FLOW_STATE_ACTUATED: FlowState.ACTUATED,
-    pb.FLOW_STATE_STARVED: FlowState.STARVED,
-    pb.FLOW_STATE_DRAINED: FlowState.DRAINED,
-}
 
 
 def to_pb(message: ToRouter, election_id: ElectionId) -> pb.ControllerMessage:
@@ -83,17 +56,19 @@ def _keys(circuits: tuple[CircuitGeneration, ...]) -> list[pb.CircuitGeneration]
 
 def result_from_pb(result: pb.TransactionResult) -> TransactionResult:
     """ValueError where the operation or the code is none that this protocol version knows."""
-    if result.operation not in _OPERATIONS or result.code not in _CODES:
+    try:
+        operation, code = Operation(result.operation), ResultCode(result.code)
+    except ValueError as error:
         raise ValueError(
             f"result of transaction {result.txn_id}: operation {result.operation} or code"
             f" {result.code} is unknown"
-        )
+        ) from error
     reasons = [result.message, *(entry.message for entry in result.entries)]
     said = "; ".join(reason for reason in reasons if reason)
     return TransactionResult(
         result.txn_id,
-        _OPERATIONS[result.operation],
-        _CODES[result.code],
+        operation,
+        code,
         said if len(said) <= _LONGEST_MESSAGE else f"{said[:_LONGEST_MESSAGE]}...",
     )
 
@@ -113,7 +88,7 @@ def table_from_pb(table: pb.CircuitTable) -> CircuitTable:
 
 def status_from_pb(status: pb.CircuitStatus) -> CircuitStatus:
     """ValueError where the state is none that this protocol version knows."""
-    if status.state not in _FLOW_STATES:
+    if status.state == pb.FLOW_STATE_UNSPECIFIED or status.state not in pb.FlowState.values():
         raise ValueError(f"status of circuit {status.circuit_id}: state {status.state} is unknown")
     for field in ("delivered_mw", "interruption_ns", "arrived_at_ns"):
         if getattr(status, field) < 0:
@@ -123,8 +98,8 @@ def status_from_pb(status: pb.CircuitStatus) -> CircuitStatus:
             )
     return CircuitStatus(
         CircuitGeneration(status.circuit_id, status.generation),
-        _FLOW_STATES[status.state],
-        status.delivered_mw / 1e3,
+        FlowState(status.state),
+        status.delivered_mw / MILLIWATTS_PER_W,
         status.interruption_ns,
         status.arrived_at_ns,
     )

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 
+from digitalgrid.units import NS_PER_S
+
 _DETAILS_KEY = "grpc-status-details-bin"
 # CANCELLED is a server's word where it was not the caller's: one that ends breaks off what it has not begun.
 _UNREACHABLE = (
@@ -90,5 +92,5 @@ def _from_status(
         reason=info.reason,
         violations=violations,
         metadata=dict(info.metadata),
-        retry_after_s=retry.retry_delay.ToNanoseconds() / 1e9,
+        retry_after_s=retry.retry_delay.ToNanoseconds() / NS_PER_S,
     )

@@ -7,10 +7,16 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum
 
 from digitalgrid.limits import MAX_POWER_W
-from digitalgrid.model import NO_ELECTION_ID, CircuitGeneration, ElectionId, HopSnapshot
+from digitalgrid.model import (
+    NO_ELECTION_ID,
+    CircuitGeneration,
+    ElectionId,
+    HopSnapshot,
+    Operation,
+    ResultCode,
+)
 from router_agent.device.promise import Promise, keep_newest
 
 GENERATIONS_KEPT = 2
@@ -19,30 +25,6 @@ FINISHED_KEPT = 1024
 MOST_GENERATIONS = 2**62
 # Reservations are sums and products of floats that two programs computed.
 _SLACK = 1.0 + 1e-9
-
-
-class Operation(IntEnum):
-    """Numbered as in southbound.proto."""
-
-    STAGE = 1
-    COMMIT = 2
-    ABORT = 3
-    DRAIN = 4
-    WITHDRAW = 5
-
-
-class Code(IntEnum):
-    """Result codes, numbered as in southbound.proto."""
-
-    OK = 1
-    STALE_ELECTION_ID = 2
-    STALE_GENERATION = 3
-    UNKNOWN_TRANSACTION = 4
-    LEASE_EXPIRED = 5
-    INVALID_HOP = 6
-    LINK_DOWN = 7
-    NOT_ATTEMPTED = 8
-    NOT_DURABLE = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +43,7 @@ class Mutation:
 @dataclass(frozen=True, slots=True)
 class Entry:
     key: CircuitGeneration
-    code: Code
+    code: ResultCode
     message: str = ""
 
 
@@ -71,7 +53,7 @@ class Outcome:
 
     operation: Operation
     txn_id: int
-    code: Code
+    code: ResultCode
     message: str
     entries: tuple[Entry, ...]
     table_version: int
@@ -92,7 +74,7 @@ class _Staged:
 class _Answer:
     """An outcome while it is made."""
 
-    code: Code = Code.OK
+    code: ResultCode = ResultCode.OK
     message: str = ""
     entries: tuple[Entry, ...] = ()
     added: tuple[HopSnapshot, ...] = ()
@@ -145,7 +127,7 @@ class CircuitTable:
             if now_ns >= staged.expires_ns:
                 del self._staged[txn_id]
                 message = f"the lease of transaction {txn_id} has expired; stage it again"
-                self._finish(txn_id, _refusal(Code.LEASE_EXPIRED, message, staged.hops))
+                self._finish(txn_id, _refusal(ResultCode.LEASE_EXPIRED, message, staged.hops))
 
     def greet(self, controller: str, election_id: ElectionId) -> bool:
         """A controller says that it leads. True where no election id was as high before: what had led before is
@@ -189,8 +171,8 @@ class CircuitTable:
     def not_durable(self, mutation: Mutation, message: str) -> Outcome:
         """The answer where the promise could not be made: nothing was done, and it may be asked again."""
         keys = [hop.key for hop in mutation.hops] or mutation.circuits
-        entries = tuple(Entry(key, Code.NOT_DURABLE) for key in keys)
-        return self._outcome(mutation, _Answer(Code.NOT_DURABLE, message, entries), Promise())
+        entries = tuple(Entry(key, ResultCode.NOT_DURABLE) for key in keys)
+        return self._outcome(mutation, _Answer(ResultCode.NOT_DURABLE, message, entries), Promise())
 
     def _outcome(self, mutation: Mutation, answer: _Answer, promise: Promise) -> Outcome:
         return Outcome(
@@ -210,14 +192,14 @@ class CircuitTable:
     def _election_refusal(self, mutation: Mutation) -> _Answer | None:
         mine, given = self.highest_election_id, mutation.election_id
         if given == NO_ELECTION_ID:
-            return _Answer(Code.STALE_ELECTION_ID, "an election id of zero is never valid")
+            return _Answer(ResultCode.STALE_ELECTION_ID, "an election id of zero is never valid")
         if given < mine:
             return _Answer(
-                Code.STALE_ELECTION_ID, f"election id {_show(given)} is below {_show(mine)}"
+                ResultCode.STALE_ELECTION_ID, f"election id {_show(given)} is below {_show(mine)}"
             )
         if given == mine and self._holder not in ("", mutation.controller):
             return _Answer(
-                Code.STALE_ELECTION_ID,
+                ResultCode.STALE_ELECTION_ID,
                 f"election id {_show(given)} is that of the controller at {self._holder}",
             )
         return None
@@ -225,8 +207,10 @@ class CircuitTable:
     def _perform(self, mutation: Mutation, now_ns: int) -> _Answer:
         if not _are_sane(mutation.circuits):
             message = f"a generation must lie between 1 and {MOST_GENERATIONS}"
-            entries = tuple(Entry(key, Code.INVALID_HOP, message) for key in mutation.circuits)
-            return _Answer(Code.INVALID_HOP, message, entries)
+            entries = tuple(
+                Entry(key, ResultCode.INVALID_HOP, message) for key in mutation.circuits
+            )
+            return _Answer(ResultCode.INVALID_HOP, message, entries)
         match mutation.operation:
             case Operation.STAGE:
                 return self._stage(mutation, now_ns)
@@ -241,12 +225,12 @@ class CircuitTable:
 
     def _stage(self, mutation: Mutation, now_ns: int) -> _Answer:
         txn_id, hops = mutation.txn_id, mutation.hops
-        if txn_id in self._finished and self._finished[txn_id].code is Code.OK:
+        if txn_id in self._finished and self._finished[txn_id].code is ResultCode.OK:
             return _Answer(entries=_all_ok(hops))
         known = self._staged.get(txn_id)
         if known and known.hops != hops:
             message = f"transaction {txn_id} is staged with other hops; use a new id"
-            return _refusal(Code.INVALID_HOP, message, hops)
+            return _refusal(ResultCode.INVALID_HOP, message, hops)
         problems = [self._hop_problem(hop) or self._room_problem(hop, hops) for hop in hops]
         if any(problems):
             return _all_or_nothing([hop.key for hop in hops], problems)
@@ -260,7 +244,7 @@ class CircuitTable:
         staged = self._staged.get(txn_id)
         if staged is None:
             message = f"transaction {txn_id} was never staged here; stage it first"
-            return _Answer(Code.UNKNOWN_TRANSACTION, message)
+            return _Answer(ResultCode.UNKNOWN_TRANSACTION, message)
         problems = [
             self._floor_problem(hop) or self._room_problem(hop, staged.hops) for hop in staged.hops
         ]
@@ -275,9 +259,9 @@ class CircuitTable:
 
     def _abort(self, txn_id: int) -> _Answer:
         finished = self._finished.get(txn_id)
-        if finished and finished.code is Code.OK:
+        if finished and finished.code is ResultCode.OK:
             message = f"transaction {txn_id} is committed; withdraw its circuits instead"
-            return _Answer(Code.UNKNOWN_TRANSACTION, message)
+            return _Answer(ResultCode.UNKNOWN_TRANSACTION, message)
         staged = self._staged.pop(txn_id, None)
         return _Answer(entries=_all_ok(staged.hops) if staged else ())
 
@@ -285,14 +269,14 @@ class CircuitTable:
         """Nothing changes in the table; what is not here has nothing to drain."""
         hops = [self._committed.get(key) for key in circuits]
         problems = [
-            (Code.INVALID_HOP, "this router is not the circuit's sink")
+            (ResultCode.INVALID_HOP, "this router is not the circuit's sink")
             if hop is not None and not hop.load_id
             else None
             for hop in hops
         ]
         if any(problems):
             return _all_or_nothing(circuits, problems)
-        return _Answer(entries=tuple(Entry(key, Code.OK) for key in circuits))
+        return _Answer(entries=tuple(Entry(key, ResultCode.OK) for key in circuits))
 
     def _withdraw(self, circuits: Sequence[CircuitGeneration]) -> _Answer:
         keep_newest(self._floors, self._new_floors(circuits))
@@ -300,7 +284,7 @@ class CircuitTable:
         removed = tuple(sorted(self._committed.keys() & set(circuits)))
         for key in removed:
             del self._committed[key]
-        entries = tuple(Entry(key, Code.OK) for key in circuits)
+        entries = tuple(Entry(key, ResultCode.OK) for key in circuits)
         return _Answer(entries=entries, removed=removed)
 
     def _new_floors(self, circuits: Sequence[CircuitGeneration]) -> dict[int, int]:
@@ -317,52 +301,55 @@ class CircuitTable:
         if len(self._finished) > FINISHED_KEPT:
             self._finished.popitem(last=False)
 
-    def _hop_problem(self, hop: HopSnapshot) -> tuple[Code, str] | None:
+    def _hop_problem(self, hop: HopSnapshot) -> tuple[ResultCode, str] | None:
         if not hop.circuit_id or not 1 <= hop.generation <= MOST_GENERATIONS:
-            return Code.INVALID_HOP, "circuit_id and generation must be 1 or more, and sane"
+            return ResultCode.INVALID_HOP, "circuit_id and generation must be 1 or more, and sane"
         if not (hop.source_id or hop.ingress_link_id) or not (hop.load_id or hop.egress_link_id):
-            return Code.INVALID_HOP, "needs one ingress and one egress"
+            return ResultCode.INVALID_HOP, "needs one ingress and one egress"
         powers = (hop.power_w, hop.ingress_power_w, hop.egress_power_w, hop.received_power_w)
         # Also false for NaN.
         if not all(0.0 < power_w <= MAX_POWER_W for power_w in powers):
-            return Code.INVALID_HOP, f"powers must be above 0 and at most {MAX_POWER_W:g} W"
+            return ResultCode.INVALID_HOP, f"powers must be above 0 and at most {MAX_POWER_W:g} W"
         if not hop.received_power_w <= hop.egress_power_w * _SLACK:
-            return Code.INVALID_HOP, "received_power_w is above egress_power_w"
+            return ResultCode.INVALID_HOP, "received_power_w is above egress_power_w"
         if not hop.egress_power_w <= hop.ingress_power_w * _SLACK:
-            return Code.INVALID_HOP, "egress_power_w is above ingress_power_w"
+            return ResultCode.INVALID_HOP, "egress_power_w is above ingress_power_w"
         if hop.source_id and hop.source_id not in self._sources:
-            return Code.INVALID_HOP, f"this router has no source {hop.source_id!r}"
+            return ResultCode.INVALID_HOP, f"this router has no source {hop.source_id!r}"
         if hop.load_id and hop.load_id not in self._loads:
-            return Code.INVALID_HOP, f"this router has no load {hop.load_id!r}"
+            return ResultCode.INVALID_HOP, f"this router has no load {hop.load_id!r}"
         if hop.ingress_link_id and hop.ingress_link_id == hop.egress_link_id:
-            return Code.INVALID_HOP, f"power comes and goes by link {hop.egress_link_id!r}"
+            return ResultCode.INVALID_HOP, f"power comes and goes by link {hop.egress_link_id!r}"
         links = [link_id for link_id in (hop.ingress_link_id, hop.egress_link_id) if link_id]
         for link_id in links:
             if self._link_up(link_id) is None:
-                return Code.INVALID_HOP, f"this router has no link {link_id!r}"
+                return ResultCode.INVALID_HOP, f"this router has no link {link_id!r}"
         for link_id in links:
             if not self._link_up(link_id):
-                return Code.LINK_DOWN, f"link {link_id!r} is down"
+                return ResultCode.LINK_DOWN, f"link {link_id!r} is down"
         return self._floor_problem(hop)
 
-    def _floor_problem(self, hop: HopSnapshot) -> tuple[Code, str] | None:
+    def _floor_problem(self, hop: HopSnapshot) -> tuple[ResultCode, str] | None:
         floor = self._floors.get(hop.circuit_id, 0)
         if hop.generation < floor:
-            return Code.STALE_GENERATION, f"withdrawn; the next generation is {floor} or higher"
+            return (
+                ResultCode.STALE_GENERATION,
+                f"withdrawn; the next generation is {floor} or higher",
+            )
         if self._committed.get(hop.key, hop) != hop:
-            return Code.STALE_GENERATION, "runs with other values; use a higher generation"
+            return ResultCode.STALE_GENERATION, "runs with other values; use a higher generation"
         return None
 
     def _room_problem(
         self, hop: HopSnapshot, hops: Sequence[HopSnapshot]
-    ) -> tuple[Code, str] | None:
+    ) -> tuple[ResultCode, str] | None:
         keys = [other.key for other in hops if other.circuit_id == hop.circuit_id]
         if keys.count(hop.key) > 1:
-            return Code.INVALID_HOP, "stands there twice"
+            return ResultCode.INVALID_HOP, "stands there twice"
         held = {key for key in self._committed if key.circuit_id == hop.circuit_id}
         if len(held.union(keys)) > GENERATIONS_KEPT:
             kept = ", ".join(str(key.generation) for key in sorted(held))
-            return Code.INVALID_HOP, f"holds generations {kept} already; withdraw one first"
+            return ResultCode.INVALID_HOP, f"holds generations {kept} already; withdraw one first"
         return None
 
 
@@ -371,21 +358,21 @@ def _are_sane(circuits: Sequence[CircuitGeneration]) -> bool:
 
 
 def _all_ok(hops: Sequence[HopSnapshot]) -> tuple[Entry, ...]:
-    return tuple(Entry(hop.key, Code.OK) for hop in hops)
+    return tuple(Entry(hop.key, ResultCode.OK) for hop in hops)
 
 
-def _refusal(code: Code, message: str, hops: Sequence[HopSnapshot]) -> _Answer:
+def _refusal(code: ResultCode, message: str, hops: Sequence[HopSnapshot]) -> _Answer:
     return _Answer(code, message, tuple(Entry(hop.key, code, message) for hop in hops))
 
 
 def _all_or_nothing(
-    keys: Sequence[CircuitGeneration], problems: Sequence[tuple[Code, str] | None]
+    keys: Sequence[CircuitGeneration], problems: Sequence[tuple[ResultCode, str] | None]
 ) -> _Answer:
     entries = tuple(
-        Entry(key, *(problem or (Code.NOT_ATTEMPTED, "")))
+        Entry(key, *(problem or (ResultCode.NOT_ATTEMPTED, "")))
         for key, problem in zip(keys, problems, strict=True)
     )
-    first = next(entry for entry in entries if entry.code is not Code.NOT_ATTEMPTED)
+    first = next(entry for entry in entries if entry.code is not ResultCode.NOT_ATTEMPTED)
     circuit_id, generation = first.key
     message = f"circuit {circuit_id} generation {generation}: {first.message}"
     return _Answer(first.code, message, entries)

@@ -7,11 +7,20 @@ at once then: events that come together, as they do at a router that is late, ar
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from digitalgrid.model import NO_ELECTION_ID, CircuitGeneration, ElectionId, RouterLsa
+from digitalgrid.model import (
+    NO_ELECTION_ID,
+    CircuitGeneration,
+    ElectionId,
+    FlowState,
+    Operation,
+    ResultCode,
+    RouterLsa,
+)
+from digitalgrid.units import MILLIWATTS_PER_W, NS_PER_MS, NS_PER_S
 from digitalgrid.wire import DemandRecord, name_hash
-from router_agent.config import NS_PER_MS, NS_PER_S, RouterConfig
+from router_agent.config import RouterConfig
 from router_agent.device.advertisement import advertisement
-from router_agent.device.circuit_table import CircuitTable, Code, Mutation, Operation, Outcome
+from router_agent.device.circuit_table import CircuitTable, Mutation, Outcome
 from router_agent.device.effects import (
     Advertise,
     Answer,
@@ -21,7 +30,7 @@ from router_agent.device.effects import (
     SendDatagram,
 )
 from router_agent.device.energy import Converter
-from router_agent.device.flow import Flow, FlowState, Playout
+from router_agent.device.flow import Flow, Playout
 from router_agent.device.lateness import Lateness
 from router_agent.device.line import Energy, Line
 from router_agent.device.meters import RouterBooks
@@ -110,7 +119,7 @@ class RouterDevice:
         if outcome.added or outcome.removed:
             self._change_flows(outcome, now_ns)
         self._effects.append(Answer(outcome))
-        if mutation.operation is Operation.DRAIN and outcome.code is Code.OK:
+        if mutation.operation is Operation.DRAIN and outcome.code is ResultCode.OK:
             self._drain(mutation.circuits, now_ns)
         expiry_ns = self.table.next_expiry_ns()
         if expiry_ns is not None:
@@ -159,7 +168,7 @@ class RouterDevice:
 
     @property
     def demand_mw(self) -> int:
-        return sum(round(flow.demand_w * 1000) for flow in self._flows)
+        return sum(round(flow.demand_w * MILLIWATTS_PER_W) for flow in self._flows)
 
     def read_books(self, now_ns: int) -> RouterBooks:
         """The books as of now, not of the last tick."""

@@ -10,12 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from digitalgrid.physics import added_line_loss_w, received_w
+from digitalgrid.units import MILLIJOULES_PER_J, NS_PER_S
 from router_agent.device.flow import Flow
 from router_agent.device.line import Line
 from router_agent.device.meters import RouterBooks
-
-_NS_PER_S = 1e9
-_MJ_PER_J = 1e3
 
 
 @dataclass(slots=True)
@@ -61,7 +59,7 @@ class Converter:
         self, flows: Sequence[Flow], lines: Mapping[str, Line], start_ns: int, end_ns: int
     ) -> list[Delivery]:
         """``flows`` stand in order of admission. Returns what reached each load that wanted or had energy."""
-        seconds = (end_ns - start_ns) / _NS_PER_S
+        seconds = (end_ns - start_ns) / NS_PER_S
         allowances = _allowances(flows, seconds)
         on_line = {link_id: _OnLine() for link_id in lines}
         deliveries: list[Delivery] = []
@@ -111,14 +109,14 @@ class Converter:
         if flow.egress is not None:
             link = flow.egress.link
             sent_w += added_line_loss_w(link.resistance_ohm, before_a, far_end_w / link.voltage_v)
-        exact_mj = sent_w / self._efficiency * seconds * _MJ_PER_J + flow.take_carry_mj
+        exact_mj = sent_w / self._efficiency * seconds * MILLIJOULES_PER_J + flow.take_carry_mj
         whole_mj = math.floor(exact_mj)
         flow.take_carry_mj = exact_mj - whole_mj
         return whole_mj if allowance is None else min(whole_mj, allowance.ingress_mj)
 
     def _draw(self, flow: Flow, wanted_mj: int, seconds: float) -> int:
         """A source gives what its flow will take now, within the grant."""
-        exact_mj = flow.ingress_w * seconds * _MJ_PER_J + flow.draw_carry_mj
+        exact_mj = flow.ingress_w * seconds * MILLIJOULES_PER_J + flow.draw_carry_mj
         whole_mj = math.floor(exact_mj)
         drawn_mj = min(max(0, wanted_mj - flow.buffer_mj), whole_mj)
         flow.draw_carry_mj = exact_mj - whole_mj
@@ -142,12 +140,12 @@ class Converter:
     def _send(self, flow: Flow, line: Line, sent_mj: int, carried: _OnLine, seconds: float) -> int:
         """Put energy on a line; its loss is what this flow's current adds to those already there."""
         link = line.link
-        sent_w = sent_mj / (_MJ_PER_J * seconds)
+        sent_w = sent_mj / (MILLIJOULES_PER_J * seconds)
         arrives_w = received_w(sent_w, link.resistance_ohm, link.voltage_v, carried.current_a)
         added_a = arrives_w / link.voltage_v
         formula_w = added_line_loss_w(link.resistance_ohm, carried.current_a, added_a)
         loss_mj, flow.line_carry_mj = self._charge(
-            formula_w * seconds * _MJ_PER_J, flow.line_carry_mj, sent_mj
+            formula_w * seconds * MILLIJOULES_PER_J, flow.line_carry_mj, sent_mj
         )
         line.put(flow.key, sent_mj - loss_mj, loss_mj)
         carried.current_a += added_a
@@ -181,7 +179,7 @@ class Converter:
             (delivered_mj, self._max_load_w),
         ):
             for name, energy_mj in energies.items():
-                limit_mj = limits_w[name] * seconds * _MJ_PER_J
+                limit_mj = limits_w[name] * seconds * MILLIJOULES_PER_J
                 # Carries of all its flows may come due in one stretch.
                 if energy_mj > limit_mj * (1.0 + 1e-6) + 64:
                     self._books.oversubscribed_instants += 1
@@ -201,7 +199,7 @@ def _allowances(flows: Sequence[Flow], seconds: float) -> dict[int, _Allowance]:
         if counts[flow.key.circuit_id] < 2:
             continue
         allowance = allowances.setdefault(flow.key.circuit_id, _Allowance(0))
-        ingress_mj = math.ceil(flow.hop.ingress_power_w * seconds * _MJ_PER_J)
+        ingress_mj = math.ceil(flow.hop.ingress_power_w * seconds * MILLIJOULES_PER_J)
         allowance.ingress_mj = max(allowance.ingress_mj, ingress_mj)
         reserved_w = allowance.received_w.get(_egress(flow), 0.0)
         allowance.received_w[_egress(flow)] = max(reserved_w, flow.hop.received_power_w)
@@ -214,4 +212,4 @@ def _spend(
     if allowance is None:
         return
     allowance.ingress_mj -= taken_mj
-    allowance.received_w[_egress(flow)] -= received_mj / (_MJ_PER_J * seconds)
+    allowance.received_w[_egress(flow)] -= received_mj / (MILLIJOULES_PER_J * seconds)

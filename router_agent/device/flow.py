@@ -2,14 +2,13 @@
 
 import math
 from dataclasses import dataclass, field
-from enum import Enum, IntEnum, auto
+from enum import Enum, auto
 
-from digitalgrid.model import CircuitGeneration, HopSnapshot
+from digitalgrid.model import CircuitGeneration, FlowState, HopSnapshot
+from digitalgrid.units import MILLIWATTS_PER_W, NS_PER_MS
 from router_agent.device.line import NO_GRANT, Grant, Line
 from router_agent.device.meters import CircuitBooks
 
-MW_PER_W = 1000
-_NS_PER_MS = 1_000_000
 # Rates travel as whole milliwatts, each hop rounding once: so much is no shortage.
 RATE_SLACK_W = 0.010
 RELATIVE_SLACK = 1e-9
@@ -29,16 +28,6 @@ class Playout(Enum):
     PRIMED = auto()  # the first packet has gone on; upstream is not steady yet
     HOLDING = auto()  # upstream is steady; this hop begins at play_ns
     STEADY = auto()
-
-
-class FlowState(IntEnum):
-    """Numbered as in southbound.proto; SILENT: nothing to report yet."""
-
-    SILENT = 0
-    ARRIVED = 1
-    ACTUATED = 2
-    STARVED = 3
-    DRAINED = 4
 
 
 @dataclass(slots=True, eq=False)
@@ -87,7 +76,7 @@ class Flow:
     @property
     def need_mw(self) -> int:
         """What is stated upstream."""
-        return math.ceil(self.need_w * MW_PER_W)
+        return math.ceil(self.need_w * MILLIWATTS_PER_W)
 
     @property
     def drained(self) -> bool:
@@ -97,7 +86,7 @@ class Flow:
     @property
     def grant(self) -> Grant:
         """What is stated downstream."""
-        return Grant(int(self.granted_w * MW_PER_W), self.drained)
+        return Grant(int(self.granted_w * MILLIWATTS_PER_W), self.drained)
 
     @property
     def held(self) -> bool:
@@ -114,7 +103,7 @@ class Flow:
         self.buffer_mj += received_mj
         if self.playout is Playout.PRIMED and self.need_w > 0.0:
             # The upstream neighbour became steady when it began to send what this packet holds.
-            began_ns = now_ns - round(received_mj / self.need_w * _NS_PER_MS)
+            began_ns = now_ns - round(received_mj / self.need_w * NS_PER_MS)
             self.playout = Playout.HOLDING
             self.play_ns = began_ns + cushion_ns
 
@@ -128,7 +117,7 @@ class Flow:
         """What the egress line's far end wants; nothing while that line is down."""
         if self.egress is None or not self.egress.up:
             return 0.0
-        return self.egress.demands_mw.get(self.key, 0) / MW_PER_W
+        return self.egress.demands_mw.get(self.key, 0) / MILLIWATTS_PER_W
 
     def news_upstream(self) -> bool:
         """The need must be told at once."""
@@ -149,7 +138,7 @@ class Flow:
 def is_news(stated_mw: int, current_mw: int, reserved_w: float) -> bool:
     if (stated_mw == 0) != (current_mw == 0):
         return True
-    return abs(current_mw - stated_mw) > KICK_FRACTION * reserved_w * MW_PER_W
+    return abs(current_mw - stated_mw) > KICK_FRACTION * reserved_w * MILLIWATTS_PER_W
 
 
 def covers(granted_w: float, needed_w: float) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
 from digitalgrid.physics import ACTUATED_FRACTION, added_line_loss_w, received_w
+from digitalgrid.units import MILLIWATTS_PER_W
 from router_agent.device.flow import RATE_SLACK_W, RELATIVE_SLACK, Flow, Playout, covers
 
 
@@ -22,7 +23,7 @@ def settle(flows: Sequence[Flow], max_power_w: Mapping[str, float], efficiency: 
     _grant_at_sources([flow for flow in flows if flow.ingress is None], max_power_w)
     for flow in flows:
         if flow.ingress is not None:
-            flow.ingress_w = flow.stated_by_upstream().power_mw / 1000
+            flow.ingress_w = flow.stated_by_upstream().power_mw / MILLIWATTS_PER_W
     _grant_on(flows, efficiency)
     for flow in flows:
         if flow.accepted_w == 0.0 or flow.ingress_w == 0.0:
@@ -54,7 +55,7 @@ def _demand_at_loads(sinks: Sequence[Flow], efficiency: float) -> None:
 
 
 def _granted_above_w(flow: Flow) -> float:
-    return flow.stated_by_upstream().power_mw / 1000
+    return flow.stated_by_upstream().power_mw / MILLIWATTS_PER_W
 
 
 def _accept(flows: Sequence[Flow]) -> None:

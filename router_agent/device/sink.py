@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from digitalgrid.model import CircuitGeneration
+from digitalgrid.model import CircuitGeneration, FlowState
 from digitalgrid.physics import ACTUATED_FRACTION
+from digitalgrid.units import MILLIWATTS_PER_W, NS_PER_MS, NS_PER_S
 from router_agent.device.energy import Delivery
-from router_agent.device.flow import Flow, FlowState, Playout
+from router_agent.device.flow import Flow, Playout
 
-_NS_PER_S = 1e9
-_MW_PER_W = 1e3
-_W_PER_MJ_A_NS = 1e6
 _CIRCUITS_NOTED = 1024
 
 
@@ -40,7 +38,7 @@ class SinkWatch:
         powered: dict[int, float] = {}
         for delivery in deliveries:
             flow = delivery.flow
-            flow.delivered_w = delivery.energy_mj / (end_ns - start_ns) * _W_PER_MJ_A_NS
+            flow.delivered_w = delivery.energy_mj / (end_ns - start_ns) * NS_PER_MS
             if flow.state is not FlowState.SILENT and not flow.draining:
                 circuit_id = flow.key.circuit_id
                 powered[circuit_id] = max(powered.get(circuit_id, 0.0), delivery.powered)
@@ -76,11 +74,13 @@ class SinkWatch:
     def ticked(self, sinks: Sequence[Flow], start_ns: int, end_ns: int) -> list[FlowStatus]:
         """A whole tick has passed."""
         news = []
-        seconds = (end_ns - start_ns) / _NS_PER_S
+        seconds = (end_ns - start_ns) / NS_PER_S
         reached = {flow.key.circuit_id for flow in sinks if flow.delivered_in_tick_mj}
         for flow in sinks:
             steady = flow.granted_all_tick and flow.demand_w > 0.0
-            due_mj = ACTUATED_FRACTION * min(flow.demand_w, flow.granted_w) * seconds * _MW_PER_W
+            due_mj = (
+                ACTUATED_FRACTION * min(flow.demand_w, flow.granted_w) * seconds * MILLIWATTS_PER_W
+            )
             if flow.state is FlowState.ARRIVED and steady and flow.delivered_in_tick_mj >= due_mj:
                 flow.state = FlowState.ACTUATED
                 news.append(status_of(flow))
@@ -113,9 +113,9 @@ def status_of(flow: Flow) -> FlowStatus:
     return FlowStatus(
         key=flow.key,
         state=flow.state,
-        delivered_mw=round(flow.delivered_w * _MW_PER_W),
+        delivered_mw=round(flow.delivered_w * MILLIWATTS_PER_W),
         granted_mw=flow.grant.power_mw,
-        demand_mw=round(flow.demand_w * _MW_PER_W),
+        demand_mw=round(flow.demand_w * MILLIWATTS_PER_W),
         interruption_ns=flow.interruption_ns if flow.state is FlowState.ARRIVED else 0,
         arrived_at_ns=flow.arrived_at_ns if flow.state is FlowState.ARRIVED else 0,
     )

@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from digitalgrid.client import AsyncPowerClient, ControllerUnreachable
-from digitalgrid.model import NO_ELECTION_ID, CircuitGeneration, ElectionId
+from digitalgrid.model import NO_ELECTION_ID, CircuitGeneration, ElectionId, ResultCode
 from digitalgrid.v1 import northbound_pb2 as pb
-from router_agent.device.circuit_table import Code
 from tests.chaos.fleet import History, Mutated
 from tests.chaos.journal import Journal, Promise
 from tests.chaos.limits import SLACK
@@ -133,7 +132,7 @@ def stale_writes(history: History, elected_at_s: dict[ElectionId, float]) -> Ite
         elected = max(
             (id_ for id_, at_s in elected_at_s.items() if at_s <= each.at_s), default=NO_ELECTION_ID
         )
-        if each.code is Code.OK and each.election_id < elected:
+        if each.code is ResultCode.OK and each.election_id < elected:
             yield each
 
 

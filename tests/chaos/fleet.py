@@ -7,20 +7,22 @@ from dataclasses import dataclass, field
 
 import grpc
 
-from controller.core.messages import FlowState
 from digitalgrid.convert import election_id_from_pb, election_id_to_pb, lsa_to_pb
 from digitalgrid.gridfile import Grid
 from digitalgrid.model import (
     PROTOCOL_VERSION,
     CircuitGeneration,
     ElectionId,
+    FlowState,
     HopSnapshot,
+    Operation,
+    ResultCode,
 )
 from digitalgrid.v1 import power_link_pb2 as power_link_pb
 from digitalgrid.v1 import southbound_pb2 as pb
 from digitalgrid.v1 import southbound_pb2_grpc as pb_grpc
 from router_agent.codec import mutation_from_pb, outcome_to_pb, table_to_pb
-from router_agent.device.circuit_table import Code, Mutation, Operation, Outcome
+from router_agent.device.circuit_table import Mutation, Outcome
 from tests.chaos.limits import Commitments
 from tests.support.simulated_grid import SimulatedGrid, SimulatedRouter
 
@@ -52,7 +54,7 @@ class Mutated:
     election_id: ElectionId
     highest_election_id: ElectionId
     operation: Operation
-    code: Code
+    code: ResultCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ class Fleet:
         )
         router.floors.update(outcome.new_floors)
         router.election_id = outcome.highest_election_id
-        if mutation.operation is Operation.DRAIN and outcome.code is Code.OK:
+        if mutation.operation is Operation.DRAIN and outcome.code is ResultCode.OK:
             router.draining.update(mutation.circuits)
         for hop in outcome.added:
             self._take_up(agent.router_id, hop)
@@ -148,7 +150,7 @@ class Fleet:
 
     def report(self, agent: "_Agent", mutation: Mutation, outcome: Outcome) -> None:
         """Sinks tell how the power of circuits is that something was done about."""
-        if mutation.operation is Operation.DRAIN and outcome.code is Code.OK:
+        if mutation.operation is Operation.DRAIN and outcome.code is ResultCode.OK:
             for key in mutation.circuits:
                 agent.tell_drained(key)
         for hop in outcome.added:

@@ -4,7 +4,7 @@ import asyncio
 import random
 import signal
 
-from router_agent.device.circuit_table import Code
+from digitalgrid.model import ResultCode
 from tests.chaos.checks import Findings, stale_writes, watching_limits
 from tests.chaos.cluster import Cluster
 from tests.chaos.report import Progress, Report
@@ -38,7 +38,7 @@ async def sigstop(made: Cluster, rounds: int, seed: int, progress: Progress) -> 
         stale = list(stale_writes(history, made.elections.elected_at_s(history)))
         findings.other += [f"a stale write was accepted: {each}" for each in stale]
         accepted += len(stale)
-        refused += sum(each.code is Code.STALE_ELECTION_ID for each in history.mutations)
+        refused += sum(each.code is ResultCode.STALE_ELECTION_ID for each in history.mutations)
         report.fail("sigstop", number, seed, findings.all())
         progress(number, f"{accepted} stale writes accepted, {refused} refused")
     report.figures["sigstop"] = {

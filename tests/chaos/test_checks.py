@@ -4,9 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from digitalgrid.model import CircuitGeneration, ElectionId, HopSnapshot
+from digitalgrid.model import CircuitGeneration, ElectionId, HopSnapshot, Operation, ResultCode
 from digitalgrid.v1 import northbound_pb2 as pb
-from router_agent.device.circuit_table import Code, Operation
 from tests.chaos.checks import Findings, check_promises, stale_writes, unsettled
 from tests.chaos.fleet import History, Mutated
 from tests.chaos.grids import tight_grid
@@ -130,9 +129,9 @@ def test_a_request_must_be_answered_alike_each_time(journal: Journal) -> None:
 
 def test_a_mutation_of_a_leader_that_was_replaced_is_stale_if_it_was_accepted() -> None:
     old, new = ElectionId(1, 5), ElectionId(1, 9)
-    early = Mutated(1.0, "r1", "old:1", old, old, Operation.STAGE, Code.OK)
+    early = Mutated(1.0, "r1", "old:1", old, old, Operation.STAGE, ResultCode.OK)
     late = replace(early, at_s=3.0)
-    refused = replace(late, code=Code.STALE_ELECTION_ID)
+    refused = replace(late, code=ResultCode.STALE_ELECTION_ID)
     by_the_new = replace(late, election_id=new)
     history = History([early, late, refused, by_the_new])
     assert list(stale_writes(history, {old: 0.5, new: 2.0})) == [late]

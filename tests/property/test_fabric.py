@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from controller.openflow.fabric import Fabric, PortState
 from controller.openflow.frames import PortId
-from tests.support.openflow_model import MS, ModelNetwork, mac, unicast, who_has
+from digitalgrid.units import NS_PER_MS
+from tests.support.openflow_model import ModelNetwork, mac, unicast, who_has
 
-SETTLED_NS = 12_000 * MS
+SETTLED_NS = 12_000 * NS_PER_MS
 
 
 @st.composite
@@ -74,7 +75,7 @@ def test_everybody_reaches_everybody(given_network: tuple[ModelNetwork, random.R
     rng.shuffle(order)
     for dpid in order:
         network.connect(dpid)
-        network.run_for(rng.choice([0, 50, 1000, 20_000]) * MS)
+        network.run_for(rng.choice([0, 50, 1000, 20_000]) * NS_PER_MS)
         # Hosts talk while the fabric is still finding out what is what.
         host = rng.choice(list(network.hosts))
         network.send(host, who_has(host, 99))
@@ -91,7 +92,7 @@ def test_whatever_breaks_nothing_loops(given_network: tuple[ModelNetwork, random
     network.run_for(SETTLED_NS)
     for _ in range(12):
         _break_or_mend(network, rng)
-        network.run_for(rng.choice([0, 10, 300, 3000, 6000]) * MS)
+        network.run_for(rng.choice([0, 10, 300, 3000, 6000]) * NS_PER_MS)
         host = rng.choice(list(network.hosts))
         network.send(host, who_has(host, 99))
         other = rng.choice(list(network.hosts))

@@ -13,10 +13,10 @@ from hypothesis.stateful import (
     rule,
 )
 
-from digitalgrid.model import CircuitGeneration, HopSnapshot
+from digitalgrid.model import CircuitGeneration, HopSnapshot, ResultCode
+from digitalgrid.units import NS_PER_MS
 from router_agent.config import RouterConfig
-from router_agent.device.circuit_table import Code
-from tests.support.device_network import MS, DeviceNetwork, circuit_hops, router
+from tests.support.device_network import DeviceNetwork, circuit_hops, router
 
 AMPACITY_A = 300.0
 SOURCE_W = 9e6
@@ -120,7 +120,7 @@ class DeviceMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.network = DeviceNetwork(mesh())
-        self.network.run(200 * MS)
+        self.network.run(200 * NS_PER_MS)
         self.admission = Admission([node.config for node in self.network.nodes.values()])
         self.txn_ids = itertools.count(1)
         self.circuit_ids = itertools.count(1)
@@ -132,7 +132,7 @@ class DeviceMachine(RuleBasedStateMachine):
     def begin_with_power(self, paths: list[tuple[str, ...]]) -> None:
         for path in paths:
             self.request(path, 1.5e6)
-        self.network.run(700 * MS)
+        self.network.run(700 * NS_PER_MS)
 
     # ---------------------------------------------------------------- time and faults
 
@@ -154,7 +154,7 @@ class DeviceMachine(RuleBasedStateMachine):
         else:
             self.network.silence(link_id, *(() if both else link_id[:1]))
             # A silence shorter than the dead interval goes unnoticed: it is loss in transit.
-            self.network.run(200 * MS)
+            self.network.run(200 * NS_PER_MS)
 
     @rule(router_id=st.sampled_from("abcd"))
     def kill_or_restart(self, router_id: str) -> None:
@@ -206,21 +206,21 @@ class DeviceMachine(RuleBasedStateMachine):
         txn_id = next(self.txn_ids)
         staged = all(
             self.network.nodes[router_id].alive
-            and self.network.stage(router_id, txn_id, hop).code is Code.OK
+            and self.network.stage(router_id, txn_id, hop).code is ResultCode.OK
             for router_id, hop in reversed(hops.items())
         )
         if not staged:
             self._withdraw(key)
             return False
         for router_id in reversed(hops):
-            assert self.network.commit(router_id, txn_id).code is Code.OK
+            assert self.network.commit(router_id, txn_id).code is ResultCode.OK
         return True
 
     def _withdraw(self, key: CircuitGeneration) -> None:
         hops = self.admission.reserved.pop(key)
         for router_id in hops:
             if self.network.nodes[router_id].alive:
-                assert self.network.withdraw(router_id, key).code is Code.OK
+                assert self.network.withdraw(router_id, key).code is ResultCode.OK
 
     # ---------------------------------------------------------------- what must always hold
 
@@ -261,15 +261,15 @@ class DeviceMachine(RuleBasedStateMachine):
         for router_id, node in self.network.nodes.items():
             if not node.alive:
                 self.network.restart(router_id)
-        self.network.run(500 * MS)
+        self.network.run(500 * NS_PER_MS)
         for keys in self.running.values():
             for key in keys:
                 sink = list(self.admission.reserved[key])[-1]
                 self.network.drain(sink, key)
-        self.network.run(3000 * MS)
+        self.network.run(3000 * NS_PER_MS)
         for key in list(self.admission.reserved):
             self._withdraw(key)
-        self.network.run(500 * MS)
+        self.network.run(500 * NS_PER_MS)
         self.books_balance()
         self.lines_lose_nothing_without_a_fault()
         self.nothing_is_oversubscribed()

@@ -11,15 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from digitalgrid import physics
-from digitalgrid.model import CircuitGeneration, ElectionId, HopSnapshot
+from digitalgrid.model import CircuitGeneration, ElectionId, HopSnapshot, Operation
+from digitalgrid.units import NS_PER_MS
 from router_agent.config import LinkConfig, LoadConfig, RouterConfig, SourceConfig
-from router_agent.device.circuit_table import Mutation, Operation, Outcome
+from router_agent.device.circuit_table import Mutation, Outcome
 from router_agent.device.device import RouterDevice
 from router_agent.device.effects import Advertise, Answer, Effect, Report, SaveBooks, SendDatagram
 from router_agent.device.meters import RouterBooks
 from router_agent.device.sink import FlowStatus
 
-MS = 1_000_000
 ELECTION_ID = ElectionId(0, 1)
 
 
@@ -168,7 +168,7 @@ class DeviceNetwork:
     def stage(self, router_id: str, txn_id: int, *hops: HopSnapshot) -> Outcome:
         return self.mutate(
             router_id,
-            Mutation(Operation.STAGE, "test", ELECTION_ID, txn_id, hops, lease_ns=2000 * MS),
+            Mutation(Operation.STAGE, "test", ELECTION_ID, txn_id, hops, lease_ns=2000 * NS_PER_MS),
         )
 
     def commit(self, router_id: str, txn_id: int) -> Outcome:

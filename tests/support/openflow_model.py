@@ -26,7 +26,6 @@ from controller.openflow.flows import (
 )
 from controller.openflow.frames import ETH_TYPE_ARP, PortId, arp_frame, parse_ethernet
 
-MS = 1_000_000
 # No frame of a network of this size needs so many transmissions: it loops.
 MAX_TRANSMISSIONS = 5000
 # Later frames of a host differ from earlier ones.

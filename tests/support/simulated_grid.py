@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from controller.core import messages
 from controller.core.messages import (
     CircuitStatus,
-    FlowState,
-    ResultCode,
     ToRouter,
     TransactionResult,
 )
@@ -20,16 +18,19 @@ from digitalgrid.model import (
     NO_ELECTION_ID,
     CircuitGeneration,
     ElectionId,
+    FlowState,
     HopSnapshot,
     LinkAdvertisement,
     LoadAdvertisement,
+    Operation,
+    ResultCode,
     RouterLsa,
     SourceAdvertisement,
 )
 from digitalgrid.physics import current_a
-from router_agent.device.circuit_table import CircuitTable, Mutation, Operation
+from digitalgrid.units import NS_PER_MS
+from router_agent.device.circuit_table import CircuitTable, Mutation
 
-MS = 1_000_000
 # Sums of reservations that two programs computed.
 SLACK = 1 + 1e-6
 
@@ -254,7 +255,12 @@ def _mutation(message: ToRouter, election_id: ElectionId) -> Mutation:
     match message:
         case messages.Stage(txn_id, lease_ms, hops):
             return Mutation(
-                Operation.STAGE, "dgc", election_id, txn_id, hops=hops, lease_ns=lease_ms * MS
+                Operation.STAGE,
+                "dgc",
+                election_id,
+                txn_id,
+                hops=hops,
+                lease_ns=lease_ms * NS_PER_MS,
             )
         case messages.Drain(txn_id, circuits) | messages.Withdraw(txn_id, circuits):
             operation = Operation[type(message).__name__.upper()]

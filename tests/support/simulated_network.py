@@ -29,11 +29,10 @@ from controller.core.messages import (
 )
 from digitalgrid.gridfile import Grid
 from digitalgrid.model import ElectionId, RouterLsa
+from digitalgrid.units import NS_PER_MS, NS_PER_S
 from tests.support.simulated_grid import SimulatedGrid
 
 T = TypeVar("T")
-MS = 1_000_000
-S = 1000 * MS
 
 
 class SyncDone:
@@ -83,7 +82,7 @@ class Session:
 class SimulatedNetwork:
     def __init__(self, grid: Grid, settings: CoreSettings | None = None) -> None:
         self.settings = settings or CoreSettings()
-        self.now_ns = S
+        self.now_ns = NS_PER_S
         self.grid = SimulatedGrid(grid)
         self.store = SimulatedStore()
         self.sessions: dict[str, Session] = {}
@@ -290,7 +289,7 @@ class SimulatedNetwork:
 
     # Healing and checking
 
-    def heal(self, duration_ns: int = 40 * S) -> None:
+    def heal(self, duration_ns: int = 40 * NS_PER_S) -> None:
         """Repair everything, then let time run until all has come to rest."""
         if not self.controlled:
             self.start_controller()
@@ -305,7 +304,7 @@ class SimulatedNetwork:
         end_ns = self.now_ns + duration_ns
         while self.now_ns < end_ns:
             self.deliver_all()
-            self.advance(50 * MS if self._restless() else S)
+            self.advance(50 * NS_PER_MS if self._restless() else NS_PER_S)
             self.check()
         self.deliver_all()
 

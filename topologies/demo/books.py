@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from digitalgrid.units import NS_PER_S
 from digitalgrid.v1 import power_link_pb2 as pb
 
 
@@ -80,7 +81,7 @@ def powers_w(before: Iterable[pb.RouterMeters], after: Iterable[pb.RouterMeters]
         if router.router_id not in earlier:
             continue
         old = earlier[router.router_id]
-        span_s = (router.time_ns - old.time_ns) / 1e9
+        span_s = (router.time_ns - old.time_ns) / NS_PER_S
         at_load = {load.load_id: load.delivered_mj for load in old.loads}
         at_source = {source.source_id: source.injected_mj for source in old.sources}
         for load in router.loads:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from digitalgrid.client import AsyncPowerClient, power_request
 from digitalgrid.gridfile import Grid
+from digitalgrid.units import NS_PER_MS, W_PER_MEGAWATT
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1 import power_link_pb2
 from topologies.demo.books import add_up, powers_w
@@ -55,7 +56,7 @@ class Scenario:
         """Request all loads, largest first, ties in the file's order, and read the steady figures."""
         loads = [each for each in self._grid.loads if not each.id.startswith("probe-")]
         for load in sorted(loads, key=lambda each: -each.power_w):
-            self._say(f"requesting {load.power_w / 1e6:g} MW for {load.id}")
+            self._say(f"requesting {load.power_w / W_PER_MEGAWATT:g} MW for {load.id}")
             answer = await self._client.request_power(power_request(load.id, load.power_w))
             self._served += [each.circuit_id for each in answer.circuits]
         asked_at_s = time.monotonic()
@@ -146,7 +147,7 @@ class Scenario:
         await self._observer.until(settled, _PATIENCE_S, f"circuits rerouted around {link_id}")
         rerouted = {key for key in affected if circuits[key].state == _ACTIVE}
         for key in sorted(rerouted):
-            took_ms = (circuits[key].power_since_ns - broken_at_ns) / 1e6
+            took_ms = (circuits[key].power_since_ns - broken_at_ns) / NS_PER_MS
             self._say(f"  circuit {key} had power again after {took_ms:.1f} ms")
             reroutes_ms.append(took_ms)
         self._figures.waited_for_repair += len(affected) - len(rerouted)
@@ -314,7 +315,8 @@ class Scenario:
 
     def _note_controller_times(self, circuit_ids: list[int]) -> None:
         self._figures.controller_ms += [
-            self._observer.circuits[key].timings.committed_after_ns / 1e6 for key in circuit_ids
+            self._observer.circuits[key].timings.committed_after_ns / NS_PER_MS
+            for key in circuit_ids
         ]
 
 

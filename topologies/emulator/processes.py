@@ -1,4 +1,4 @@
-"""Processes: naming one beyond doubt, tying its life to its parent's, and ending it."""
+"""Processes: naming one beyond doubt, moving it to a network namespace, and ending it."""
 
 import ctypes
 import os
@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-_PR_SET_PDEATHSIG = 1
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 _POLL_S = 0.02
@@ -40,13 +39,6 @@ class ProcessId:
 
     def runs(self) -> bool:
         return ProcessId.of(self.pid) == self
-
-
-def die_with_parent(parent_pid: int) -> None:
-    """The kernel kills this process when the thread that forked it ends, however that happens."""
-    _check(_libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0), "prctl")
-    if os.getppid() != parent_pid:
-        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def enter_network_namespace(pid: int) -> None:

@@ -13,9 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from digitalgrid.processes import die_with_parent
 from router_agent.config import load_config
 from router_agent.main import run_router
-from topologies.emulator.processes import die_with_parent, enter_network_namespace
+from topologies.emulator.processes import enter_network_namespace
 from topologies.emulator.spawner import MAX_MESSAGE_BYTES
 
 log = logging.getLogger(__name__)

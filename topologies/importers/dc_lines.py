@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from digitalgrid.gridfile import Router
+from digitalgrid.units import W_PER_MEGAWATT
 from topologies.importers.branch import SQRT_3, Branch
 from topologies.importers.reading import Reading, number
 
@@ -29,9 +30,9 @@ def read_dc_lines(reading: Reading) -> DcLines:
             reading.warn(f"{router_id}: its loss of {1 - efficiency:.0%} cannot be; taken as none")
             efficiency = 1.0
         routers.append(Router(router_id, efficiency))
-        reading.fixed_losses_w += max(number(row, "loss_mw", 0.0), 0.0) * 1e6
-        scheduled_w = abs(number(row, "p_mw", 0.0)) * 1e6
-        most_w = number(row, "max_p_mw", math.inf) * 1e6
+        reading.fixed_losses_w += max(number(row, "loss_mw", 0.0), 0.0) * W_PER_MEGAWATT
+        scheduled_w = abs(number(row, "p_mw", 0.0)) * W_PER_MEGAWATT
+        most_w = number(row, "max_p_mw", math.inf) * W_PER_MEGAWATT
         most_w = most_w if 0.0 < most_w < math.inf else scheduled_w or math.inf
         for side, bus in zip(("from", "to"), ends, strict=True):
             voltage_v = SQRT_3 * reading.nominal_kv[bus] * 1e3

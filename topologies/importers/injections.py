@@ -8,6 +8,7 @@ from typing import Any
 
 from digitalgrid.gridfile import Load, Source
 from digitalgrid.limits import MAX_POWER_W
+from digitalgrid.units import W_PER_MEGAWATT
 from topologies.importers.identifiers import Identifiers
 from topologies.importers.imported import Origin
 from topologies.importers.reading import Reading, flag, number, text
@@ -86,7 +87,7 @@ class InjectionReader:
         if power_w < 0.0:
             self._add_load(table, row, -power_w, sign=-1)
             return
-        most_w = number(row, "max_p_mw", math.nan) * 1e6
+        most_w = number(row, "max_p_mw", math.nan) * W_PER_MEGAWATT
         dispatchable = table == "gen" or flag(row, "controllable", False)
         if dispatchable and most_w > power_w:
             power_w = most_w
@@ -105,7 +106,7 @@ class InjectionReader:
     def _external_grids(self) -> None:
         endless_w = self._found.endless_w()
         for row in self._rows("ext_grid"):
-            most_w = number(row, "max_p_mw", math.inf) * 1e6
+            most_w = number(row, "max_p_mw", math.inf) * W_PER_MEGAWATT
             power_w = most_w if 0.0 < most_w < endless_w else endless_w
             self._add_source("ext_grid", row, power_w, sign=1)
 
@@ -163,8 +164,8 @@ def _scheduled_w(row: Any) -> float:
     scaling = number(row, "scaling", 1.0)
     if hasattr(row, "p_a_mw"):
         phases = sum(number(row, f"p_{phase}_mw", 0.0) for phase in "abc")
-        return phases * scaling * 1e6
-    return number(row, "p_mw", 0.0) * scaling * 1e6
+        return phases * scaling * W_PER_MEGAWATT
+    return number(row, "p_mw", 0.0) * scaling * W_PER_MEGAWATT
 
 
 def _load_w(_: Reading, row: Any) -> float:
@@ -174,18 +175,18 @@ def _load_w(_: Reading, row: Any) -> float:
 def _motor_w(_: Reading, row: Any) -> float:
     efficiency = number(row, "efficiency_percent", 100.0) / 100.0
     loading = number(row, "loading_percent", 100.0) / 100.0
-    mechanical_w = number(row, "pn_mech_mw", 0.0) * number(row, "scaling", 1.0) * 1e6
+    mechanical_w = number(row, "pn_mech_mw", 0.0) * number(row, "scaling", 1.0) * W_PER_MEGAWATT
     return mechanical_w * loading / efficiency if efficiency > 0.0 else 0.0
 
 
 def _ward_w(_: Reading, row: Any) -> float:
-    return (number(row, "ps_mw", 0.0) + number(row, "pz_mw", 0.0)) * 1e6
+    return (number(row, "ps_mw", 0.0) + number(row, "pz_mw", 0.0)) * W_PER_MEGAWATT
 
 
 def _shunt_w(reading: Reading, row: Any) -> float:
     nominal_kv = reading.nominal_kv[row.bus]
     ratio = nominal_kv / number(row, "vn_kv", nominal_kv)
-    return number(row, "p_mw", 0.0) * number(row, "step", 1.0) * ratio**2 * 1e6
+    return number(row, "p_mw", 0.0) * number(row, "step", 1.0) * ratio**2 * W_PER_MEGAWATT
 
 
 _TAKING: dict[str, Callable[[Reading, Any], float]] = {

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from digitalgrid.units import W_PER_MEGAWATT
 from topologies.importers.errors import NetworkError
 from topologies.importers.imported import Imported, Origin
 from topologies.importers.optional import require
@@ -76,5 +77,5 @@ def _series(
             raise NetworkError(
                 f"the time series of {origin.table} {origin.row} has gaps; mend its profile"
             )
-        series_w[:, column] = np.maximum(origin.sign * values_mw * scaling * 1e6, 0.0)
+        series_w[:, column] = np.maximum(origin.sign * values_mw * scaling * W_PER_MEGAWATT, 0.0)
     return series_w

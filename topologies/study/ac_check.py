@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from digitalgrid.units import W_PER_MEGAWATT
 from topologies.importers.optional import require
 
 _BRANCH_RESULTS = ("res_line", "res_trafo", "res_trafo3w", "res_impedance")
@@ -35,4 +36,4 @@ def ac_losses(net: Any, steps: Sequence[int]) -> Iterator[tuple[int, float]]:
         loss_mw = sum(
             float(np.nansum(net[table]["pl_mw"])) for table in _BRANCH_RESULTS if table in net
         )
-        yield step, loss_mw * 1e6
+        yield step, loss_mw * W_PER_MEGAWATT

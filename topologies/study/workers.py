@@ -1,6 +1,5 @@
 """Steps of a study over all cores: what is left to do, in pieces, in whatever order they are done."""
 
-import ctypes
 import multiprocessing
 import os
 import signal
@@ -9,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
+from digitalgrid.processes import die_with_parent
 from topologies.importers.profiles import Floats, Profiles
 from topologies.study.case import StudyCase
 from topologies.study.evaluation import Evaluation, StepResult
 from topologies.study.records import StudyError
 
-_PR_SET_PDEATHSIG = 1
 # Pieces that take about as long as this: seldom written, soon shown, and little is lost when a study is interrupted.
 _PIECE_S = 1.0
 _MOST_STEPS = 960
@@ -86,9 +85,7 @@ _evaluations: list[Evaluation] = []
 def _begin(parent_pid: int, case: StudyCase) -> None:
     """The worker ends with the study, also when that is killed; Ctrl-C is the study's to answer."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-    if os.getppid() != parent_pid:
-        os.kill(os.getpid(), signal.SIGKILL)
+    die_with_parent(parent_pid)
     _evaluations[:] = [Evaluation(case)]
 
 

@@ -16,6 +16,7 @@ from controller.routing.alternatives.risk_groups import RiskGroups
 from controller.routing.paths.cspf import Path
 from controller.routing.paths.given_path import along
 from digitalgrid.reasons import Reason
+from digitalgrid.units import W_PER_MEGAWATT
 
 MOST_PATHS = 64
 
@@ -92,7 +93,7 @@ class Alternatives:
             candidates.discard(self._begins_at(answer.pair, request))
         raise Refusal(
             Reason.NO_PAIR,
-            f"one path carries {request.power_w / 1e6:.9g} MW to load {request.sink_id!r}, but no second"
+            f"one path carries {request.power_w / W_PER_MEGAWATT:.9g} MW to load {request.sink_id!r}, but no second"
             " one from the same router meets all that was asked",
         )
 

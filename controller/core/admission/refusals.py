@@ -8,6 +8,7 @@ from controller.core.circuits.route import Route
 from controller.core.errors import Refusal
 from controller.routing.flows.cut import minimum_cut
 from digitalgrid.reasons import Reason
+from digitalgrid.units import W_PER_MEGAWATT
 
 
 def load_limit_exceeded(sink_id: str, power_w: float, reserved_w: float, limit_w: float) -> Refusal:
@@ -137,4 +138,4 @@ def _constraint_binds(request: PowerRequest, unconstrained: Route) -> Refusal:
 
 def _power(power_w: float) -> str:
     """With digits enough to tell just too much from just right."""
-    return f"{power_w / 1e6:.9g} MW"
+    return f"{power_w / W_PER_MEGAWATT:.9g} MW"

@@ -8,11 +8,11 @@ from math import isfinite
 from controller.core.circuits.circuit import Constraints
 from controller.core.errors import Refusal, invalid
 from controller.core.network.view import GridView
+from digitalgrid.limits import MAX_POWER_W
 from digitalgrid.reasons import Reason
 
 # Meters count millijoules and rates are milliwatts; below this, rounding would rule.
 LEAST_POWER_W = 1.0
-MOST_POWER_W = 1e12
 _json = JSONEncoder()
 
 
@@ -57,11 +57,11 @@ def check_power(power_w: float, field: str) -> None:
             Reason.POWER_TOO_SMALL,
             f"{field} is {power_w} W; ask for at least {LEAST_POWER_W} W",
         )
-    if power_w > MOST_POWER_W:
+    if power_w > MAX_POWER_W:
         raise invalid(
             field,
             Reason.POWER_TOO_LARGE,
-            f"{field} is {power_w} W; no more than {MOST_POWER_W:g} W",
+            f"{field} is {power_w} W; no more than {MAX_POWER_W:g} W",
         )
 
 

@@ -6,10 +6,10 @@ It outlives a change of roles: a standby has it ready when it is to lead.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from controller.core.messages import CircuitStatus, FlowState
+from controller.core.messages import CircuitStatus
 from controller.core.network.lsdb import LinkStateDatabase
 from controller.core.network.view import GridView, GridViews
-from digitalgrid.model import CircuitGeneration, RouterLsa
+from digitalgrid.model import CircuitGeneration, FlowState, RouterLsa
 
 
 @dataclass(slots=True)

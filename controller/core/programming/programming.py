@@ -23,17 +23,15 @@ from controller.core.messages import (
     CircuitStatus,
     Commit,
     Drain,
-    FlowState,
-    Operation,
-    ResultCode,
     Stage,
     TransactionResult,
     Withdraw,
 )
 from controller.core.programming.agenda import Agenda
 from controller.core.programming.outcomes import Actuated, Failed, Freed, Gone, Outcome, Starved
-from controller.core.programming.timeouts import MS, Timeouts
-from digitalgrid.model import CircuitGeneration, HopSnapshot
+from controller.core.programming.timeouts import Timeouts
+from digitalgrid.model import CircuitGeneration, FlowState, HopSnapshot, Operation, ResultCode
+from digitalgrid.units import NS_PER_MS
 
 # Generations that are staged or committed at the same time.
 MOST_IN_FLIGHT = 32
@@ -237,7 +235,7 @@ class Programmer:
             self._fail(
                 generation,
                 now_ns,
-                f"router {router_id} refused {result.operation.value}: {result.message}",
+                f"router {router_id} refused {result.operation.name.lower()}: {result.message}",
                 router_id,
                 result.code is ResultCode.INVALID_HOP,
             )
@@ -349,7 +347,7 @@ class Programmer:
     def _enter(self, generation: Generation, phase: Phase, now_ns: int, timeout_ms: int) -> None:
         generation.phase = phase
         generation.touched_ns = now_ns
-        generation.deadline_ns = now_ns + timeout_ms * MS
+        generation.deadline_ns = now_ns + timeout_ms * NS_PER_MS
         self._busy[generation.key] = generation
         self._deadlines.set(generation.key, generation.deadline_ns)
         if phase in IN_FLIGHT_PHASES:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-MS = 1_000_000
+from digitalgrid.units import NS_PER_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,4 +18,4 @@ class Timeouts:
 
     @property
     def safe_lease_ns(self) -> int:
-        return self.lease_ms * MS * 3 // 4
+        return self.lease_ms * NS_PER_MS * 3 // 4

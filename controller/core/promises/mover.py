@@ -17,6 +17,7 @@ from controller.core.effects import CircuitChanged, Effect
 from controller.core.network.lsdb import LinkState
 from controller.core.network.view import GridView, RouterView, change_of
 from controller.core.programming.programming import Programmer, new_generation
+from digitalgrid.units import NS_PER_S
 
 # A circuit that no router takes this often in a row waits before it is tried again.
 MOST_ATTEMPTS = 5
@@ -25,7 +26,7 @@ MOST_AT_ONCE = 16
 RETRY_SOON_NS = 10_000_000
 # For each circuit that waits, from one search for all of them to the next: it leaves time for everything else.
 RETRY_SPACING_NS = 5_000_000
-RETRY_LATER_NS = 1_000_000_000
+RETRY_LATER_NS = NS_PER_S
 _PATH_DOWN = "its path is down"
 
 

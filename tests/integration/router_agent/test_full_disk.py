@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from controller.core.messages import ResultCode
 from controller.southbound.codec import result_from_pb
-from digitalgrid.model import CircuitGeneration
+from digitalgrid.model import CircuitGeneration, ResultCode
+from digitalgrid.units import NS_PER_S
 from digitalgrid.v1 import power_link_pb2 as power_link_pb
 from digitalgrid.v1 import southbound_pb2 as pb
 from router_agent.agent import Agent
@@ -83,7 +83,7 @@ async def still_fed(controller: TinyController) -> None:
     before = await controller.meters("a")
     await asyncio.sleep(0.3)
     after = await controller.meters("a")
-    took_s = (after.time_ns - before.time_ns) / 1e9
+    took_s = (after.time_ns - before.time_ns) / NS_PER_S
     delivered_w = (after.loads[0].delivered_mj - before.loads[0].delivered_mj) / 1e3 / took_s
     assert delivered_w == pytest.approx(POWER_W, rel=1e-3)
 
@@ -111,7 +111,7 @@ def test_a_change_that_cannot_be_made_durable_is_refused_and_made_later(
                 assert refused.code == pb.RESULT_CODE_NOT_DURABLE
                 assert "No space left" in refused.message
                 # The controller takes it for nobody's fault, and asks again.
-                assert result_from_pb(refused).code is ResultCode.NOT_ATTEMPTED
+                assert result_from_pb(refused).code is ResultCode.NOT_DURABLE
                 assert [each.code for each in refused.entries] == [pb.RESULT_CODE_NOT_DURABLE]
             await still_fed(controller)
             assert [each.key for each in agent.device.table.hops] == [KEY]

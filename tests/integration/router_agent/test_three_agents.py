@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from digitalgrid.model import CircuitGeneration
+from digitalgrid.units import NS_PER_S
 from digitalgrid.v1 import power_link_pb2 as power_link_pb
 from digitalgrid.v1 import southbound_pb2 as pb
 from router_agent.config import LinkConfig, LoadConfig, RouterConfig, SourceConfig
@@ -133,7 +134,7 @@ def test_one_circuit_to_the_millijoule(chain: Chain) -> None:
         await asyncio.sleep(1.0)
         after = await chain.controller.meters("c")
         delivered_mj = after.loads[0].delivered_mj - before.loads[0].delivered_mj
-        seconds = (after.time_ns - before.time_ns) / 1e9
+        seconds = (after.time_ns - before.time_ns) / NS_PER_S
         assert delivered_mj / 1e3 / seconds == pytest.approx(POWER_W, rel=1e-3)
         await chain.release()
         meters = await chain.quiet_meters()

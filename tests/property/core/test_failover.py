@@ -14,9 +14,9 @@ from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal
 from controller.core.messages import Drain, Stage, Withdraw
 from digitalgrid.model import CircuitGeneration
+from digitalgrid.units import NS_PER_MS, NS_PER_S
 from tests.support.grids import diamond, mesh
 from tests.support.simulated_cluster import SimulatedCluster
-from tests.support.simulated_network import MS, S
 
 T = TypeVar("T")
 INDEX = st.integers(0, 60)
@@ -78,12 +78,12 @@ class Failover(RuleBasedStateMachine):
     @rule(duration_ms=DURATIONS_MS)
     def run(self, duration_ms: int) -> None:
         self.network.deliver_all()
-        self.network.advance(duration_ms * MS)
+        self.network.advance(duration_ms * NS_PER_MS)
         self.network.deliver_all()
 
     @rule(duration_ms=DURATIONS_MS)
     def pass_time(self, duration_ms: int) -> None:
-        self.network.advance(duration_ms * MS)
+        self.network.advance(duration_ms * NS_PER_MS)
 
     @rule(count=FEW)
     def make_durable(self, count: int) -> None:
@@ -152,7 +152,7 @@ class Failover(RuleBasedStateMachine):
         self.network.sent.clear()
         self.network.fail_over(written)
         self.network.deliver_all()
-        self.network.advance(15 * S)
+        self.network.advance(15 * NS_PER_S)
         self.network.deliver_all()
         for router_id, message in self.network.sent:
             if isinstance(message, Withdraw | Drain):

@@ -16,14 +16,12 @@ from controller.core.errors import Refusal
 from controller.core.messages import (
     CircuitStatus,
     CircuitTable,
-    FlowState,
-    Operation,
-    ResultCode,
     TransactionResult,
 )
-from digitalgrid.model import CircuitGeneration, HopSnapshot
+from digitalgrid.model import CircuitGeneration, FlowState, HopSnapshot, Operation, ResultCode
+from digitalgrid.units import NS_PER_MS, NS_PER_S
 from tests.support.grids import diamond
-from tests.support.simulated_network import MS, S, SimulatedNetwork
+from tests.support.simulated_network import SimulatedNetwork
 from tests.support.there import newest
 
 ROUTERS = st.sampled_from(["r1", "r2", "r3", "r4", "r9"])
@@ -82,7 +80,7 @@ def test_whatever_routers_say_the_core_goes_on_and_comes_to_rest(words, settled:
     for router_id, word, wait_ms in words:
         network.tell(router_id, word)
         if wait_ms:
-            network.advance(wait_ms * MS)
+            network.advance(wait_ms * NS_PER_MS)
             network.deliver_all()
     network.heal()
     network.check_rest()
@@ -116,7 +114,7 @@ def test_answers_that_come_late_and_twice_lose_nothing(
     network.loses = holds_back
     for wait_ms in late_ms:
         network.deliver_all()
-        network.advance(wait_ms * MS)
+        network.advance(wait_ms * NS_PER_MS)
         for message in seed.sample(heard, min(len(heard), 3)):
             network.tell(held_id, message)
             network.tell(held_id, message)
@@ -157,7 +155,7 @@ def test_tables_that_are_no_ones_are_repaired_and_power_comes_back(
 
     router.read = lie
     for _ in range(3):
-        network.advance(11 * S)
+        network.advance(11 * NS_PER_S)
         network.deliver_all()
         network.check()
     del router.read

@@ -13,8 +13,9 @@ from controller.core.circuits.circuit import Constraints
 from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal
 from controller.core.messages import TransactionResult
+from digitalgrid.units import NS_PER_MS
 from tests.support.grids import diamond, mesh
-from tests.support.simulated_network import MS, Session, SimulatedNetwork
+from tests.support.simulated_network import Session, SimulatedNetwork
 
 SOURCES = st.sampled_from([(), (), ("gas",)])
 T = TypeVar("T")
@@ -150,13 +151,13 @@ class Promises(RuleBasedStateMachine):
     def run(self, duration_ms: int) -> None:
         """Everything works for a while."""
         self.network.deliver_all()
-        self.network.advance(duration_ms * MS)
+        self.network.advance(duration_ms * NS_PER_MS)
         self.network.deliver_all()
 
     @rule(duration_ms=DURATIONS_MS)
     def pass_time(self, duration_ms: int) -> None:
         """Nothing is delivered meanwhile."""
-        self.network.advance(duration_ms * MS)
+        self.network.advance(duration_ms * NS_PER_MS)
 
     @precondition(lambda self: self._sessions_with("to_router"))
     @rule(index=INDEX, count=FEW)

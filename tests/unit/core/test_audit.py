@@ -9,8 +9,9 @@ from controller.core.circuits.circuit import Constraints
 from controller.core.circuits.records import AuditEntry
 from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal
+from digitalgrid.units import NS_PER_S
 from tests.support.grids import diamond
-from tests.support.simulated_network import S, SimulatedNetwork
+from tests.support.simulated_network import SimulatedNetwork
 
 CLIENT = "alice@office dgctl (ipv4:127.0.0.1:5)"
 
@@ -39,7 +40,7 @@ class Audited:
         """Let all come to rest; the entries that the controller made by itself."""
         before = self.network.core.book.audit.next_seq
         self.network.deliver_all()
-        self.network.advance(S)
+        self.network.advance(NS_PER_S)
         self.network.deliver_all()
         return [each for each in self.network.store.audit if each.seq >= before]
 

@@ -11,8 +11,9 @@ from controller.core.errors import Refusal
 from controller.core.invariants import broken_invariants
 from controller.core.messages import Commit
 from digitalgrid.reasons import RefusalCode
+from digitalgrid.units import NS_PER_MS, NS_PER_S
 from tests.support.grids import diamond
-from tests.support.simulated_network import MS, S, SimulatedNetwork
+from tests.support.simulated_network import SimulatedNetwork
 from tests.support.there import newest
 
 
@@ -42,11 +43,11 @@ def change_cells(network: SimulatedNetwork, kind: str, id_: str, **figures: Any)
     network.advertise(*{each.router for each in changed if each.id == id_})
 
 
-def settle(network: SimulatedNetwork, duration_ns: int = 20 * S) -> None:
+def settle(network: SimulatedNetwork, duration_ns: int = 20 * NS_PER_S) -> None:
     end_ns = network.now_ns + duration_ns
     while network.now_ns < end_ns:
         network.deliver_all()
-        network.advance(100 * MS)
+        network.advance(100 * NS_PER_MS)
     network.deliver_all()
 
 
@@ -126,7 +127,7 @@ def test_a_change_that_fails_leaves_the_old_power_alone(
         network.deliver_all()
         held = {hop.key for hop in sink.table.hops}
         assert any(network.grid.path_is_complete(key, sink) for key in held)
-        network.advance(100 * MS)
+        network.advance(100 * NS_PER_MS)
 
 
 def test_a_hop_that_a_router_lost_is_put_back_as_soon_as_power_is_missed(
@@ -139,9 +140,9 @@ def test_a_hop_that_a_router_lost_is_put_back_as_soon_as_power_is_missed(
     network.report()
     start_ns = network.now_ns
     while not network.grid.path_is_complete(key, network.grid.routers["r4"]):
-        network.advance(50 * MS)
+        network.advance(50 * NS_PER_MS)
         network.deliver_all()
-        assert network.now_ns - start_ns < 2 * S
+        assert network.now_ns - start_ns < 2 * NS_PER_S
 
 
 def test_a_router_whose_session_was_replaced_gets_nothing_before_it_is_in_step(

@@ -7,8 +7,9 @@ from controller.core.circuits.differences import Differences
 from controller.core.circuits.request import PowerRequest
 from controller.core.messages import CircuitTable, Commit, ReadTable, Stage, Withdraw
 from digitalgrid.model import CircuitGeneration, ElectionId, HopSnapshot
+from digitalgrid.units import NS_PER_S
 from tests.support.grids import diamond
-from tests.support.simulated_network import S, SimulatedNetwork
+from tests.support.simulated_network import SimulatedNetwork
 from tests.support.there import newest
 
 
@@ -58,7 +59,7 @@ def test_tables_are_read_after_every_connect_and_from_time_to_time(
     network.connect("r1")
     network.deliver_all()
     assert [router_id for router_id, message in network.sent] == ["r1"]
-    network.advance(11 * S)
+    network.advance(11 * NS_PER_S)
     network.deliver_all()
     assert {router_id for router_id, message in network.sent if isinstance(message, ReadTable)} == {
         *network.grid.routers

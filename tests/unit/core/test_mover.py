@@ -7,11 +7,13 @@ import pytest
 
 from controller.core.circuits.circuit import Circuit, CircuitState, Constraints
 from controller.core.circuits.request import PowerRequest
-from controller.core.messages import Operation, ResultCode, Stage, TransactionResult
+from controller.core.messages import Stage, TransactionResult
 from controller.core.promises.mover import MOST_AT_ONCE
 from digitalgrid.gridfile import loads_grid
+from digitalgrid.model import Operation, ResultCode
+from digitalgrid.units import NS_PER_MS, NS_PER_S
 from tests.support.grids import diamond
-from tests.support.simulated_network import MS, S, SimulatedNetwork
+from tests.support.simulated_network import SimulatedNetwork
 from tests.support.there import newest
 
 
@@ -61,7 +63,7 @@ def test_where_a_cut_concerns_very_many_the_first_do_not_wait_for_the_last(
     assert left == crossing[MOST_AT_ONCE:]
     assert set(network.changed) == {each.circuit_id for each in crossing}
     for _ in range(len(crossing) // MOST_AT_ONCE + 1):
-        network.advance(MS)
+        network.advance(NS_PER_MS)
         network.deliver_all()
     assert {(each.state, path(each)) for each in crossing} == {
         (CircuitState.ACTIVE, ("r1", "r3", "r4"))
@@ -79,7 +81,7 @@ def test_a_killed_router_costs_only_who_has_no_way_around(network: SimulatedNetw
     network.restart_router("r2")
     network.connect("r2")
     network.deliver_all()
-    network.advance(S)
+    network.advance(NS_PER_S)
     network.deliver_all()
     assert there.state is CircuitState.ACTIVE
     network.heal()
@@ -103,7 +105,7 @@ def test_constraints_hold_over_reroutes(network: SimulatedNetwork) -> None:
     assert network.grid.held() == set()
     network.mend("r1-r2")
     network.deliver_all()
-    network.advance(S)
+    network.advance(NS_PER_S)
     network.deliver_all()
     assert (circuit.state, path(circuit)) == (CircuitState.ACTIVE, ("r1", "r2", "r4"))
 
@@ -173,7 +175,7 @@ loads:
     assert town.state is CircuitState.WAITING
     network.mend("r1-r3")
     network.deliver_all()
-    network.advance(20 * MS)
+    network.advance(20 * NS_PER_MS)
     network.deliver_all()
     assert town.state is CircuitState.ACTIVE
 
@@ -182,7 +184,7 @@ def test_a_silent_controller_session_moves_nothing(network: SimulatedNetwork) ->
     circuit = active(network)
     for router_id in ("r1", "r2", "r4"):
         network.disconnect(router_id)
-    network.advance(300 * S)
+    network.advance(300 * NS_PER_S)
     assert (circuit.state, circuit.last_generation) == (CircuitState.ACTIVE, 1)
     for router_id in ("r1", "r2", "r4"):
         network.connect(router_id)
@@ -222,15 +224,15 @@ def test_a_circuit_that_its_router_refuses_is_tried_less_and_less_often(
         for txn_id in refused:
             result = TransactionResult(txn_id, Operation.STAGE, ResultCode.LINK_DOWN, "no")
             network.tell("r2", result)
-            tries.append(network.now_ns // MS)
+            tries.append(network.now_ns // NS_PER_MS)
         refused.clear()
         network.deliver_all()
-        network.advance(20 * MS)
+        network.advance(20 * NS_PER_MS)
     pauses_ms = [after - before for before, after in pairwise(tries)]
     assert len(tries) < 15 and max(pauses_ms) < 1100
     assert pauses_ms == sorted(pauses_ms)
     network.loses = lambda router_id, message: False
-    network.advance(S)
+    network.advance(NS_PER_S)
     network.deliver_all()
     assert circuit.state is CircuitState.ACTIVE
     assert circuit.setbacks == 0
@@ -244,15 +246,15 @@ def test_the_more_circuits_wait_the_rarer_are_the_searches_for_all_of_them(
     network.cut("r1-r2")
     network.cut("r2-r4")
     network.deliver_all()
-    network.advance(20 * MS)
+    network.advance(20 * NS_PER_MS)
     searched_ns = network.now_ns
     network.mend("r1-r2")
     network.deliver_all()
     circuits = network.core.book.circuits.values()
     assert {each.state for each in circuits} == {CircuitState.WAITING}
-    assert network.core.next_deadline_ns() - searched_ns > 150 * MS
-    network.advance(S)
+    assert network.core.next_deadline_ns() - searched_ns > 150 * NS_PER_MS
+    network.advance(NS_PER_S)
     network.deliver_all()
-    network.advance(S)
+    network.advance(NS_PER_S)
     network.deliver_all()
     assert {each.state for each in circuits} == {CircuitState.ACTIVE}

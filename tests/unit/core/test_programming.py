@@ -11,16 +11,14 @@ from controller.core.messages import (
     CircuitTable,
     Commit,
     Drain,
-    FlowState,
-    Operation,
-    ResultCode,
     Stage,
     TransactionResult,
     Withdraw,
 )
-from digitalgrid.model import CircuitGeneration
+from digitalgrid.model import CircuitGeneration, FlowState, Operation, ResultCode
+from digitalgrid.units import NS_PER_MS, NS_PER_S
 from tests.support.grids import diamond
-from tests.support.simulated_network import MS, S, SimulatedNetwork
+from tests.support.simulated_network import SimulatedNetwork
 from tests.support.there import newest
 
 TIMEOUTS = CoreSettings().timeouts
@@ -147,7 +145,7 @@ def test_power_that_arrives_before_an_acknowledgement_proves_the_commit(
     )
     network.deliver_all()
     assert circuit.state is CircuitState.ACTIVE
-    network.advance(10 * S)
+    network.advance(10 * NS_PER_S)
     assert circuit.last_generation == 1
 
 
@@ -157,7 +155,7 @@ def test_a_stage_that_is_not_answered_in_time_is_aborted_and_routed_around(
     circuit = ask(network)
     network.loses = lose(Stage, at="r2")
     network.deliver_all()
-    network.advance(TIMEOUTS.stage_ms * MS)
+    network.advance(TIMEOUTS.stage_ms * NS_PER_MS)
     network.deliver_all()
     assert circuit.state is CircuitState.ACTIVE
     assert newest(circuit).route.router_ids == ("r1", "r3", "r4")
@@ -183,7 +181,7 @@ def test_a_hop_that_makes_no_sense_to_a_router_ends_a_new_circuit(
     network.deliver_all()
     assert network.grid.held() == set()
     assert list(network.core.reservations.generations()) == []
-    network.advance(20 * S)
+    network.advance(20 * NS_PER_S)
     assert circuit.state is CircuitState.FAILED
 
 
@@ -193,7 +191,7 @@ def test_a_decision_that_is_durable_after_the_lease_is_not_committed(
     circuit = ask(network)
     answer(network, *ROUTE)
     deadline_ns = newest(circuit).deadline_ns
-    network.now_ns += TIMEOUTS.safe_lease_ns + MS
+    network.now_ns += TIMEOUTS.safe_lease_ns + NS_PER_MS
     assert network.now_ns > deadline_ns
     network.make_durable(1)
     assert circuit.last_generation == 2
@@ -206,9 +204,9 @@ def test_a_commit_after_the_lease_is_refused_and_the_circuit_is_made_again(
     circuit = ask(network)
     network.make_durable(9)
     answer(network, *ROUTE)
-    network.now_ns += TIMEOUTS.lease_ms * MS
+    network.now_ns += TIMEOUTS.lease_ms * NS_PER_MS
     network.deliver_all()
-    network.advance(5 * S)
+    network.advance(5 * NS_PER_S)
     network.deliver_all()
     assert circuit.state is CircuitState.ACTIVE
     assert circuit.last_generation > 1
@@ -221,9 +219,9 @@ def test_a_lost_commit_is_withdrawn_everywhere_and_made_again(network: Simulated
     network.deliver_all()
     assert held_generations(network) == {"r1": [1], "r4": [1]}
     network.loses = lose()
-    network.advance(TIMEOUTS.commit_ms * MS)
+    network.advance(TIMEOUTS.commit_ms * NS_PER_MS)
     network.deliver_all()
-    network.advance(S)
+    network.advance(NS_PER_S)
     network.deliver_all()
     assert circuit.state is CircuitState.ACTIVE
     assert all(1 not in numbers for numbers in held_generations(network).values())
@@ -240,7 +238,7 @@ def test_what_was_committed_stays_reserved_until_its_router_has_let_go(
     assert circuit.state is CircuitState.WITHDRAWING
     assert network.core.reservations.routers_holding(key) == ("r2",)
     network.disconnect("r2")
-    network.advance(60 * S)
+    network.advance(60 * NS_PER_S)
     assert network.core.reservations.routers_holding(key) == ("r2",), "silence frees nothing"
     network.loses = lose()
     network.connect("r2")
@@ -255,11 +253,11 @@ def test_a_withdrawal_is_repeated_until_it_is_answered(network: SimulatedNetwork
     network.event(lambda core, now_ns: core.release(1, now_ns))
     network.deliver_all()
     for _ in range(3):
-        network.advance((TIMEOUTS.withdraw_ms + 1) * MS)
+        network.advance((TIMEOUTS.withdraw_ms + 1) * NS_PER_MS)
         assert waiting_messages(network) == {router_id: [Withdraw] for router_id in ROUTE}
         network.deliver_all()
     network.loses = lose()
-    network.advance(TIMEOUTS.withdraw_ms * MS)
+    network.advance(TIMEOUTS.withdraw_ms * NS_PER_MS)
     network.deliver_all()
     assert circuit.state is CircuitState.WITHDRAWN
 
@@ -281,7 +279,7 @@ def test_a_drain_that_never_ends_is_cut_short(network: SimulatedNetwork) -> None
     network.event(lambda core, now_ns: core.release(1, now_ns))
     network.deliver_all()
     assert circuit.state is CircuitState.WITHDRAWING
-    network.advance(TIMEOUTS.drain_ms * MS)
+    network.advance(TIMEOUTS.drain_ms * NS_PER_MS)
     network.deliver_all()
     assert circuit.state is CircuitState.WITHDRAWN
     assert network.grid.held() == set()
@@ -361,7 +359,7 @@ def test_a_change_that_cannot_be_staged_leaves_what_was(network: SimulatedNetwor
     network.loses = lose(Stage)
     network.deliver_all()
     for _ in range(20):
-        network.advance(TIMEOUTS.stage_ms * MS)
+        network.advance(TIMEOUTS.stage_ms * NS_PER_MS)
         network.deliver_all()
     assert circuit.state is CircuitState.ACTIVE
     assert "a move was given up" in circuit.reason
@@ -374,7 +372,7 @@ def test_starving_degrades_and_power_makes_it_active_again(network: SimulatedNet
     key = newest(circuit).key
     network.tell("r4", CircuitStatus(key, FlowState.STARVED))
     assert circuit.state is CircuitState.DEGRADED
-    network.tell("r4", CircuitStatus(key, FlowState.ARRIVED, interruption_ns=7 * MS))
+    network.tell("r4", CircuitStatus(key, FlowState.ARRIVED, interruption_ns=7 * NS_PER_MS))
     network.tell("r4", CircuitStatus(key, FlowState.ACTUATED))
     assert circuit.state is CircuitState.ACTIVE
-    assert (circuit.interruptions, circuit.last_interruption_ns) == (1, 7 * MS)
+    assert (circuit.interruptions, circuit.last_interruption_ns) == (1, 7 * NS_PER_MS)

@@ -5,9 +5,9 @@ from pathlib import Path
 from controller.core.circuits.circuit import Circuit, CircuitState, Constraints, Generation, Phase
 from controller.core.circuits.records import from_record, to_record
 from controller.core.circuits.request import PowerRequest
-from controller.core.messages import Operation, ResultCode, TransactionResult, Withdraw
+from controller.core.messages import TransactionResult, Withdraw
 from controller.store.sqlite import SqliteStore
-from digitalgrid.model import CircuitGeneration
+from digitalgrid.model import CircuitGeneration, Operation, ResultCode
 from tests.support.grids import diamond
 from tests.support.routes import route
 from tests.support.simulated_network import SimulatedNetwork

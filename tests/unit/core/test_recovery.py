@@ -9,8 +9,9 @@ from controller.core.errors import Refusal
 from controller.core.messages import Abort, Commit, Drain, Stage, Withdraw
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.reasons import Reason
+from digitalgrid.units import NS_PER_MS, NS_PER_S
 from tests.support.grids import diamond
-from tests.support.simulated_network import MS, S, SimulatedNetwork
+from tests.support.simulated_network import SimulatedNetwork
 from tests.support.there import newest
 
 MUTATIONS = (Stage, Commit, Abort, Drain, Withdraw)
@@ -52,7 +53,7 @@ def test_a_warm_restart_changes_nothing_at_any_router(network: SimulatedNetwork)
         network.deliver_all()
         network.connect(router_id)
         network.deliver_all()
-    network.advance(15 * S)
+    network.advance(15 * NS_PER_S)
     network.deliver_all()
     assert told_to_change(network) == []
     assert (circuit.state, circuit.last_generation) == (CircuitState.ACTIVE, 1)
@@ -65,10 +66,10 @@ def test_after_a_cold_restart_the_router_is_programmed_again(
     circuit = active(network)
     network.kill_router(router_id)
     network.deliver_all()
-    network.advance(S)
+    network.advance(NS_PER_S)
     network.restart_router(router_id)
     network.connect(router_id)
-    network.heal(5 * S)
+    network.heal(5 * NS_PER_S)
     network.check_rest()
     assert circuit.state is CircuitState.ACTIVE
 
@@ -81,7 +82,7 @@ def test_a_router_whose_state_was_wiped_is_taken_for_new(
     for _ in range(3):
         network.restart_router("r4")
         network.connect("r4")
-    network.heal(5 * S)
+    network.heal(5 * NS_PER_S)
     assert network.core.view.routers["r4"].boot_id == 4
     if noticed:
         network.kill_router("r4")
@@ -90,7 +91,7 @@ def test_a_router_whose_state_was_wiped_is_taken_for_new(
         network.disconnect("r4")
     network.grid.routers["r4"].wipe()
     network.connect("r4")
-    network.heal(5 * S)
+    network.heal(5 * NS_PER_S)
     network.check_rest()
     assert network.core.view.routers["r4"].boot_id == 1
     assert circuit.state is CircuitState.ACTIVE
@@ -108,7 +109,7 @@ def test_a_controller_that_starts_again_adopts_what_runs(network: SimulatedNetwo
     for router_id in network.grid.routers:
         network.connect(router_id)
     network.deliver_all()
-    network.advance(15 * S)
+    network.advance(15 * NS_PER_S)
     network.deliver_all()
     assert told_to_change(network) == []
     assert network.grid.held() == held
@@ -121,13 +122,13 @@ def test_a_line_that_was_cut_while_no_controller_was_there_is_gone_round(
     active(network)
     network.kill_controller(written=99)
     network.cut("r2-r4")
-    network.advance(60 * S)
+    network.advance(60 * NS_PER_S)
     assert network.grid.held() == {(key, KEY) for key in ("r1", "r2", "r4")}
     network.start_controller()
     for router_id in network.grid.routers:
         network.connect(router_id)
     network.deliver_all()
-    network.advance(S)
+    network.advance(NS_PER_S)
     network.deliver_all()
     network.check_rest()
     circuit = network.core.book.circuits[1]
@@ -141,7 +142,7 @@ def test_what_holds_on_for_a_dead_router_is_freed_once_it_is_forgotten(
     network.kill_router("r2")
     network.deliver_all()
     assert newest(circuit).route.router_ids == ("r1", "r3", "r4")
-    network.advance(60 * S)
+    network.advance(60 * NS_PER_S)
     network.deliver_all()
     assert network.core.reservations.routers_holding(KEY) == ("r2",)
     assert forget(network, "r2") == 1
@@ -160,7 +161,7 @@ def test_a_circuit_that_was_released_ends_once_its_router_is_forgotten(
     network.kill_router("r1")
     network.event(lambda core, now_ns: core.release(circuit.circuit_id, now_ns))
     network.deliver_all()
-    network.advance(60 * S)
+    network.advance(60 * NS_PER_S)
     assert circuit.state is CircuitState.WITHDRAWING
     forget(network, "r1")
     network.deliver_all()
@@ -217,7 +218,7 @@ def test_what_a_forgotten_router_still_runs_is_taken_off_it_when_it_is_back(
     for link_id in ("r1-r2", "r2-r4"):
         network.cut(link_id)
     network.deliver_all()
-    network.advance(60 * S)
+    network.advance(60 * NS_PER_S)
     network.deliver_all()
     forget(network, "r2")
     network.deliver_all()
@@ -266,9 +267,9 @@ def test_only_what_is_gone_can_be_forgotten(network: SimulatedNetwork) -> None:
 
 
 def test_nobody_is_forgotten_while_routers_are_still_coming() -> None:
-    network = SimulatedNetwork(diamond(), CoreSettings(starting_ns=3 * S))
+    network = SimulatedNetwork(diamond(), CoreSettings(starting_ns=3 * NS_PER_S))
     assert refusal_of(network, "r1").reason == "ROUTERS_RETURNING"
-    network.advance(4 * S)
+    network.advance(4 * NS_PER_S)
     assert refusal_of(network, "r1").reason == "UNKNOWN_ROUTER"
 
 
@@ -293,7 +294,7 @@ def test_reads_that_are_asked_for_and_those_that_are_not_leave_each_other_alone(
 
 def test_a_table_that_was_read_in_an_earlier_term_is_no_answer(network: SimulatedNetwork) -> None:
     active(network)
-    network.advance(11 * S)
+    network.advance(11 * NS_PER_S)
     reads = [message.read_id for message in network.sessions["r2"].to_router]
     network.kill_controller(written=99)
     network.start_controller()
@@ -304,6 +305,6 @@ def test_a_table_that_was_read_in_an_earlier_term_is_no_answer(network: Simulate
 
 def test_the_same_arrival_told_twice_is_one_interruption(network: SimulatedNetwork) -> None:
     circuit = active(network)
-    for arrived_at_ns in (5 * MS, 5 * MS, 9 * MS):
-        circuit.note_arrival(arrived_at_ns, 7 * MS)
+    for arrived_at_ns in (5 * NS_PER_MS, 5 * NS_PER_MS, 9 * NS_PER_MS):
+        circuit.note_arrival(arrived_at_ns, 7 * NS_PER_MS)
     assert circuit.interruptions == 2

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from enum import IntEnum
 
 import msgspec
 import pytest
@@ -16,12 +17,16 @@ from digitalgrid.convert import (
 )
 from digitalgrid.model import (
     ElectionId,
+    FlowState,
     HopSnapshot,
     LinkAdvertisement,
     LoadAdvertisement,
+    Operation,
+    ResultCode,
     RouterLsa,
     SourceAdvertisement,
 )
+from digitalgrid.v1 import southbound_pb2 as southbound_pb
 
 HOP = HopSnapshot(
     circuit_id=7,
@@ -160,3 +165,12 @@ def test_a_source_and_a_load_may_rest() -> None:
     load = dataclasses.replace(LOAD, max_power_w=0.0)
     lsa = dataclasses.replace(LSA, sources=(source,), loads=(load,))
     assert lsa_from_pb(lsa_to_pb(lsa)) == lsa
+
+
+@pytest.mark.parametrize("ours", [Operation, ResultCode, FlowState])
+def test_enumerations_have_the_numbers_of_the_protocol(ours: type[IntEnum]) -> None:
+    prefix = {Operation: "OPERATION_", ResultCode: "RESULT_CODE_", FlowState: "FLOW_STATE_"}[ours]
+    protocol = southbound_pb.DESCRIPTOR.enum_types_by_name[ours.__name__]
+    unspecified = f"{prefix}UNSPECIFIED"
+    theirs = {each.name: each.number for each in protocol.values if each.name != unspecified}
+    assert {f"{prefix}{each.name}": each.value for each in ours if each.value} == theirs

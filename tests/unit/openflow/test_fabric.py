@@ -3,9 +3,10 @@ import pytest
 from controller.openflow.fabric import Fabric, FrameReceived, PortState
 from controller.openflow.flows import AddFlow, RemoveFlow, SendFrame, Verdict
 from controller.openflow.frames import PortId, parse_arp, parse_ethernet
-from tests.support.openflow_model import MS, ModelNetwork, ip, mac, unicast, who_has
+from digitalgrid.units import NS_PER_MS
+from tests.support.openflow_model import ModelNetwork, ip, mac, unicast, who_has
 
-SETTLED_NS = 12_000 * MS
+SETTLED_NS = 12_000 * NS_PER_MS
 
 
 @pytest.fixture
@@ -36,9 +37,9 @@ def test_a_new_port_carries_nothing_until_it_is_known() -> None:
     network.add_host(2, 1)
     network.connect(1)
     assert network.send(1, who_has(1, 2)) == []
-    network.run_for(399 * MS)
+    network.run_for(399 * NS_PER_MS)
     assert network.send(1, who_has(1, 2)) == []
-    network.run_for(2 * MS)
+    network.run_for(2 * NS_PER_MS)
     assert [receiver for receiver, _ in network.send(1, who_has(1, 2))] == [2]
 
 

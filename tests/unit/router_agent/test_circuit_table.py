@@ -5,8 +5,15 @@ import math
 import msgspec
 import pytest
 
-from digitalgrid.model import NO_ELECTION_ID, CircuitGeneration, ElectionId, HopSnapshot
-from router_agent.device.circuit_table import CircuitTable, Code, Mutation, Operation, Outcome
+from digitalgrid.model import (
+    NO_ELECTION_ID,
+    CircuitGeneration,
+    ElectionId,
+    HopSnapshot,
+    Operation,
+    ResultCode,
+)
+from router_agent.device.circuit_table import CircuitTable, Mutation, Outcome
 
 LEASE_NS = 2_000_000_000
 HOP = HopSnapshot(
@@ -73,57 +80,63 @@ def hop(generation: int = 1, circuit_id: int = 7, **changes: object) -> HopSnaps
     return msgspec.structs.replace(HOP, circuit_id=circuit_id, generation=generation, **changes)  # type: ignore[arg-type]
 
 
-def codes(outcome: Outcome) -> list[Code]:
+def codes(outcome: Outcome) -> list[ResultCode]:
     return [entry.code for entry in outcome.entries]
 
 
 class TestTwoPhases:
     def test_only_commit_changes_the_table(self, bench: Bench) -> None:
-        assert bench.stage(1, hop()).code is Code.OK
+        assert bench.stage(1, hop()).code is ResultCode.OK
         assert bench.table.hops == [] and bench.table.version == 0
         assert bench.table.staged_txn_ids == [1]
         outcome = bench.commit(1)
-        assert outcome.code is Code.OK and outcome.added == (hop(),)
+        assert outcome.code is ResultCode.OK and outcome.added == (hop(),)
         assert bench.table.hops == [hop()] and outcome.table_version == 1
         assert bench.table.staged_txn_ids == []
 
     def test_abort_forgets_the_stage(self, bench: Bench) -> None:
         bench.stage(1, hop())
-        assert bench.abort(1).code is Code.OK
-        assert bench.commit(1).code is Code.UNKNOWN_TRANSACTION
+        assert bench.abort(1).code is ResultCode.OK
+        assert bench.commit(1).code is ResultCode.UNKNOWN_TRANSACTION
 
     def test_abort_of_what_is_committed_is_refused(self, bench: Bench) -> None:
         bench.stage(1, hop())
         bench.commit(1)
-        assert bench.abort(1).code is Code.UNKNOWN_TRANSACTION
+        assert bench.abort(1).code is ResultCode.UNKNOWN_TRANSACTION
         assert bench.table.hops == [hop()]
 
     def test_repeats_are_answered_alike_and_change_nothing(self, bench: Bench) -> None:
         for _ in range(2):
-            assert bench.stage(1, hop()).code is Code.OK
+            assert bench.stage(1, hop()).code is ResultCode.OK
         assert bench.commit(1).added
         for again in (bench.commit(1), bench.stage(1, hop()), bench.abort(2)):
-            assert again.code is Code.OK and not again.added and again.table_version == 1
+            assert again.code is ResultCode.OK and not again.added and again.table_version == 1
 
     def test_an_expired_lease_refuses_commit(self, bench: Bench) -> None:
         bench.stage(1, hop())
         assert bench.table.next_expiry_ns() == bench.now_ns + LEASE_NS
         bench.now_ns += LEASE_NS
         outcome = bench.commit(1)
-        assert outcome.code is Code.LEASE_EXPIRED and codes(outcome) == [Code.LEASE_EXPIRED]
+        assert outcome.code is ResultCode.LEASE_EXPIRED and codes(outcome) == [
+            ResultCode.LEASE_EXPIRED
+        ]
         assert bench.table.hops == [] and bench.table.staged_txn_ids == []
-        assert bench.stage(1, hop()).code is Code.OK
+        assert bench.stage(1, hop()).code is ResultCode.OK
 
     def test_the_same_id_with_other_hops_is_refused(self, bench: Bench) -> None:
         bench.stage(1, hop())
-        assert bench.stage(1, hop(power_w=9.0)).code is Code.INVALID_HOP
+        assert bench.stage(1, hop(power_w=9.0)).code is ResultCode.INVALID_HOP
 
     def test_all_or_nothing_in_the_order_of_the_request(self, bench: Bench) -> None:
         outcome = bench.stage(
             1, hop(), hop(circuit_id=8, egress_link_id="nowhere"), hop(circuit_id=9)
         )
-        assert codes(outcome) == [Code.NOT_ATTEMPTED, Code.INVALID_HOP, Code.NOT_ATTEMPTED]
-        assert outcome.code is Code.INVALID_HOP and "'nowhere'" in outcome.message
+        assert codes(outcome) == [
+            ResultCode.NOT_ATTEMPTED,
+            ResultCode.INVALID_HOP,
+            ResultCode.NOT_ATTEMPTED,
+        ]
+        assert outcome.code is ResultCode.INVALID_HOP and "'nowhere'" in outcome.message
         assert [entry.key.circuit_id for entry in outcome.entries] == [7, 8, 9]
         assert bench.table.staged_txn_ids == []
 
@@ -151,39 +164,39 @@ class TestHops:
     )
     def test_what_makes_no_sense_is_refused(self, bench: Bench, changes: dict[str, object]) -> None:
         bad = msgspec.structs.replace(HOP, **changes)  # type: ignore[arg-type]
-        assert bench.stage(1, bad).code is Code.INVALID_HOP
+        assert bench.stage(1, bad).code is ResultCode.INVALID_HOP
 
     def test_source_to_load_without_a_link_is_fine(self, bench: Bench) -> None:
         local = hop(ingress_link_id="", source_id="pv", egress_link_id="", load_id="town")
-        assert bench.stage(1, local).code is Code.OK
+        assert bench.stage(1, local).code is ResultCode.OK
 
     @pytest.mark.parametrize("link_id", ["in", "out"])
     def test_a_link_that_is_down_refuses_stage_not_commit(self, bench: Bench, link_id: str) -> None:
         bench.stage(1, hop())
         bench.up[link_id] = False
         outcome = bench.stage(2, hop(circuit_id=8))
-        assert outcome.code is Code.LINK_DOWN and link_id in outcome.message
-        assert bench.commit(1).code is Code.OK
+        assert outcome.code is ResultCode.LINK_DOWN and link_id in outcome.message
+        assert bench.commit(1).code is ResultCode.OK
 
 
 class TestGenerations:
     def put(self, bench: Bench, generation: int) -> Outcome:
         txn_id = 100 + generation
         staged = bench.stage(txn_id, hop(generation))
-        return bench.commit(txn_id) if staged.code is Code.OK else staged
+        return bench.commit(txn_id) if staged.code is ResultCode.OK else staged
 
     def test_two_generations_at_most(self, bench: Bench) -> None:
-        assert self.put(bench, 1).code is Code.OK
-        assert self.put(bench, 2).code is Code.OK
+        assert self.put(bench, 1).code is ResultCode.OK
+        assert self.put(bench, 2).code is ResultCode.OK
         third = self.put(bench, 3)
-        assert third.code is Code.INVALID_HOP and "withdraw one first" in third.message
+        assert third.code is ResultCode.INVALID_HOP and "withdraw one first" in third.message
 
     def test_two_stages_cannot_commit_to_three_generations(self, bench: Bench) -> None:
         self.put(bench, 1)
         bench.stage(2, hop(2))
         bench.stage(3, hop(3))
-        assert bench.commit(2).code is Code.OK
-        assert bench.commit(3).code is Code.INVALID_HOP
+        assert bench.commit(2).code is ResultCode.OK
+        assert bench.commit(3).code is ResultCode.INVALID_HOP
 
     def test_withdraw_removes_that_generation_of_that_circuit_only(self, bench: Bench) -> None:
         bench.stage(1, hop(1), hop(2), hop(1, circuit_id=8))
@@ -208,32 +221,32 @@ class TestGenerations:
     @pytest.mark.parametrize("generation", [0, 2**63, 2**64 - 1])
     def test_generations_beyond_measure_are_refused(self, bench: Bench, generation: int) -> None:
         outcome = bench.withdraw(CircuitGeneration(7, generation))
-        assert outcome.code is Code.INVALID_HOP
+        assert outcome.code is ResultCode.INVALID_HOP
         assert outcome.new_floors == {}
 
     def test_a_delayed_stage_resurrects_nothing(self, bench: Bench) -> None:
         bench.stage(1, hop(1))
         bench.withdraw(CircuitGeneration(7, 1))
-        assert bench.commit(1).code is Code.STALE_GENERATION
+        assert bench.commit(1).code is ResultCode.STALE_GENERATION
         refused = bench.stage(2, hop(1))
-        assert refused.code is Code.STALE_GENERATION and "2 or higher" in refused.message
-        assert self.put(bench, 2).code is Code.OK
+        assert refused.code is ResultCode.STALE_GENERATION and "2 or higher" in refused.message
+        assert self.put(bench, 2).code is ResultCode.OK
 
     def test_tombstones_outlive_a_restart(self, bench: Bench) -> None:
         floors = dict(bench.withdraw(CircuitGeneration(7, 3)).new_floors)
         bench.table = bench.fresh(floors)
-        assert bench.stage(1, hop(3)).code is Code.STALE_GENERATION
+        assert bench.stage(1, hop(3)).code is ResultCode.STALE_GENERATION
         assert bench.withdraw(CircuitGeneration(7, 2)).new_floors == {}
 
     def test_other_values_need_a_higher_generation(self, bench: Bench) -> None:
         self.put(bench, 1)
-        assert bench.stage(9, hop(1)).code is Code.OK
-        assert bench.stage(10, hop(1, power_w=5.0)).code is Code.STALE_GENERATION
+        assert bench.stage(9, hop(1)).code is ResultCode.OK
+        assert bench.stage(10, hop(1, power_w=5.0)).code is ResultCode.STALE_GENERATION
 
     def test_drain_is_for_sinks(self, bench: Bench) -> None:
         self.put(bench, 1)
-        assert bench.drain(CircuitGeneration(7, 1)).code is Code.INVALID_HOP
-        assert bench.drain(CircuitGeneration(99, 1)).code is Code.OK
+        assert bench.drain(CircuitGeneration(7, 1)).code is ResultCode.INVALID_HOP
+        assert bench.drain(CircuitGeneration(99, 1)).code is ResultCode.OK
 
     def test_the_digest_is_that_of_the_hops(self, bench: Bench) -> None:
         empty = bench.table.digest()
@@ -247,7 +260,7 @@ class TestGenerations:
 class TestElection:
     def test_zero_is_refused(self, bench: Bench) -> None:
         bench.election_id = NO_ELECTION_ID
-        assert bench.stage(1, hop()).code is Code.STALE_ELECTION_ID
+        assert bench.stage(1, hop()).code is ResultCode.STALE_ELECTION_ID
 
     def test_the_highest_is_obeyed_named_and_kept(self, bench: Bench) -> None:
         assert bench.stage(1, hop()).new_election_id
@@ -256,29 +269,29 @@ class TestElection:
         assert bench.commit(1).new_election_id
         bench.controller, bench.election_id = "one:50052", ElectionId(0, 5)
         refused = bench.commit(2)
-        assert refused.code is Code.STALE_ELECTION_ID
+        assert refused.code is ResultCode.STALE_ELECTION_ID
         assert refused.highest_election_id == ElectionId(1, 0)
         assert "1:0" in refused.message
 
     def test_another_controllers_id_is_refused(self, bench: Bench) -> None:
         bench.stage(1, hop())
         bench.controller = "two:50052"
-        assert bench.commit(1).code is Code.STALE_ELECTION_ID
+        assert bench.commit(1).code is ResultCode.STALE_ELECTION_ID
 
 
 def test_a_router_obeys_nobody_below_the_leader_that_has_greeted_it() -> None:
     bench = Bench()
-    assert bench.stage(1, HOP).code is Code.OK
+    assert bench.stage(1, HOP).code is ResultCode.OK
     assert bench.table.greet("two:50052", ElectionId(0, 6))
     # What the one before had staged is not committed any more, and it may not stage either.
-    assert bench.commit(1).code is Code.STALE_ELECTION_ID
-    assert bench.stage(2, HOP).code is Code.STALE_ELECTION_ID
+    assert bench.commit(1).code is ResultCode.STALE_ELECTION_ID
+    assert bench.stage(2, HOP).code is ResultCode.STALE_ELECTION_ID
     assert bench.table.hops == []
     # A greeting that comes late, or again, changes nothing.
     assert not bench.table.greet("one:50052", ElectionId(0, 5))
     assert not bench.table.greet("three:50052", ElectionId(0, 6))
     bench.controller, bench.election_id = "two:50052", ElectionId(0, 6)
-    assert bench.stage(3, HOP).code is Code.OK
+    assert bench.stage(3, HOP).code is ResultCode.OK
 
 
 def test_a_later_leader_may_use_the_ids_of_an_earlier_ones_transactions() -> None:
@@ -287,7 +300,7 @@ def test_a_later_leader_may_use_the_ids_of_an_earlier_ones_transactions() -> Non
     bench.commit(1)
     bench.stage(2, hop(circuit_id=8))
     bench.controller, bench.election_id = "two:50052", ElectionId(0, 6)
-    assert bench.commit(2).code is Code.UNKNOWN_TRANSACTION
+    assert bench.commit(2).code is ResultCode.UNKNOWN_TRANSACTION
     # It is staged and committed indeed, and not answered for what the earlier leader had done under its id.
-    assert bench.stage(1, hop(circuit_id=9)).code is Code.OK
+    assert bench.stage(1, hop(circuit_id=9)).code is ResultCode.OK
     assert bench.commit(1).added == (hop(circuit_id=9),)

@@ -4,14 +4,13 @@ import itertools
 
 import pytest
 
-from digitalgrid.model import CircuitGeneration
+from digitalgrid.model import CircuitGeneration, FlowState, ResultCode
+from digitalgrid.units import NS_PER_MS
 from digitalgrid.wire import decode
 from router_agent.config import RouterConfig
-from router_agent.device.circuit_table import Code
 from router_agent.device.effects import Effect, SaveBooks, SendDatagram
 from router_agent.device.meters import RouterBooks
-from router_agent.device.sink import FlowState
-from tests.support.device_network import MS, DeviceNetwork, circuit_hops, router
+from tests.support.device_network import DeviceNetwork, circuit_hops, router
 
 KEY = CircuitGeneration(1, 1)
 NEXT = CircuitGeneration(1, 2)
@@ -29,7 +28,7 @@ class Ring:
             links = [("".join(sorted(name + other)), other) for other in (before, after)]
             self.configs[name] = router(name, *links)
         self.network = DeviceNetwork(list(self.configs.values()))
-        self.network.run(300 * MS)
+        self.network.run(300 * NS_PER_MS)
         self.reserved_a: dict[tuple[str, str], float] = {}
         self.txn_ids = itertools.count(1)
         self.seqs = itertools.count(1)
@@ -74,19 +73,19 @@ class TestPower:
     def test_arrives_within_milliseconds_and_is_steady_after_a_few_ticks(self, ring: Ring) -> None:
         began_ns = ring.network.now_ns
         ring.program(KEY, "abc")
-        ring.network.run(1000 * MS)
+        ring.network.run(1000 * NS_PER_MS)
         assert ring.states() == [FlowState.ARRIVED, FlowState.ACTUATED]
-        assert ring.first(KEY, FlowState.ARRIVED) - began_ns < 5 * MS
-        assert ring.first(KEY, FlowState.ACTUATED) - began_ns < 550 * MS
+        assert ring.first(KEY, FlowState.ARRIVED) - began_ns < 5 * NS_PER_MS
+        assert ring.first(KEY, FlowState.ACTUATED) - began_ns < 550 * NS_PER_MS
         ring.assert_balanced()
 
     def test_is_exact_whenever_the_meters_are_read(self, ring: Ring) -> None:
         ring.program(KEY, "abc")
-        ring.network.run(1000 * MS)
+        ring.network.run(1000 * NS_PER_MS)
         before_mj, injected_mj = ring.delivered_mj(), ring.books("a").injected_mj["pv-a"]
         reserved_w = ring.network.nodes["a"].device.flows[0].hop.ingress_power_w
         for step_ms in (137, 1, 250, 33, 579):
-            ring.network.run(step_ms * MS)
+            ring.network.run(step_ms * NS_PER_MS)
             ring.delivered_mj()
         assert ring.delivered_mj() - before_mj == pytest.approx(POWER_W * 1000, abs=2)
         drawn_mj = ring.books("a").injected_mj["pv-a"] - injected_mj
@@ -94,7 +93,7 @@ class TestPower:
 
     def test_a_circuit_of_no_hops_is_one_conversion(self, ring: Ring) -> None:
         ring.program(KEY, "c")
-        ring.network.run(500 * MS)
+        ring.network.run(500 * NS_PER_MS)
         assert ring.states() == [FlowState.ARRIVED, FlowState.ACTUATED]
         books = ring.books("c")
         drawn_mj = books.injected_mj["pv-c"]
@@ -103,11 +102,11 @@ class TestPower:
 
     def test_a_newcomer_disturbs_nobody(self, ring: Ring) -> None:
         ring.program(KEY, "abc")
-        ring.network.run(800 * MS)
+        ring.network.run(800 * NS_PER_MS)
         before_mj = ring.delivered_mj()
         for number in range(2, 7):
             ring.program(CircuitGeneration(number, 1), "bc", power_w=3e5)
-            ring.network.run(61 * MS)
+            ring.network.run(61 * NS_PER_MS)
         passed_ms = 5 * 61
         mine = ring.books("c").circuits[KEY]
         others_mj = sum(c.delivered_mj for k, c in ring.books("c").circuits.items() if k != KEY)
@@ -120,13 +119,13 @@ class TestPower:
         hops = circuit_hops(KEY, 1, [ring.configs[name] for name in "abc"], POWER_W, {})
         del hops["a"]
         assert ring.network.program(hops, 1)
-        ring.network.run(500 * MS)
+        ring.network.run(500 * NS_PER_MS)
         assert ring.delivered_mj() == 0 and ring.states() == []
 
     def test_a_scarce_source_serves_in_order_of_admission(self, ring: Ring) -> None:
         ring.program(KEY, "a", power_w=14e6)
         ring.program(CircuitGeneration(2, 1), "a", power_w=4e6)
-        ring.network.run(500 * MS)
+        ring.network.run(500 * NS_PER_MS)
         first, second = ring.network.nodes["a"].device.flows
         assert first.granted_w == pytest.approx(14e6)
         assert first.ingress_w + second.ingress_w == pytest.approx(15e6)
@@ -138,15 +137,15 @@ class TestPower:
 class TestRelease:
     def test_drains_to_the_last_millijoule(self, ring: Ring) -> None:
         ring.program(KEY, "abc")
-        ring.network.run(800 * MS)
+        ring.network.run(800 * NS_PER_MS)
         ring.network.drain("c", KEY)
-        ring.network.run(600 * MS)
+        ring.network.run(600 * NS_PER_MS)
         assert ring.states()[-1] is FlowState.DRAINED
         for name in "abc":
             assert ring.books(name).buffered_mj == 0
             ring.network.withdraw(name, KEY)
             assert ring.books(name).dissipated_mj == 0
-        ring.network.run(300 * MS)
+        ring.network.run(300 * NS_PER_MS)
         a, b, c = (ring.books(name) for name in "abc")
         assert a.links["ab"].total_mj == b.links["ab"].received_mj
         assert b.links["bc"].total_mj == c.links["bc"].received_mj
@@ -159,12 +158,12 @@ class TestRelease:
 
     def test_what_is_withdrawn_undrained_is_dissipated(self, ring: Ring) -> None:
         ring.program(KEY, "abc")
-        ring.network.run(800 * MS)
+        ring.network.run(800 * NS_PER_MS)
         held_mj = ring.books("c").buffered_mj
         assert held_mj > 0
         ring.network.withdraw("c", KEY)
         assert ring.books("c").dissipated_mj == held_mj and ring.books("c").buffered_mj == 0
-        ring.network.run(500 * MS)
+        ring.network.run(500 * NS_PER_MS)
         assert ring.books("a").links["ab"].sent_mj == pytest.approx(
             ring.books("b").links["ab"].received_mj + ring.books("a").links["ab"].line_loss_mj
         )
@@ -174,18 +173,18 @@ class TestRelease:
 class TestMakeBeforeBreak:
     def test_the_load_keeps_its_power(self, ring: Ring) -> None:
         ring.program(KEY, "abc")
-        ring.network.run(1000 * MS)
+        ring.network.run(1000 * NS_PER_MS)
         before_mj, began_ns = ring.delivered_mj(), ring.network.now_ns
         ring.program(NEXT, "adc")
-        ring.network.run(600 * MS)
+        ring.network.run(600 * NS_PER_MS)
         assert ring.states(NEXT) == [FlowState.ARRIVED, FlowState.ACTUATED]
         ring.network.drain("c", KEY)
-        ring.network.run(300 * MS)
+        ring.network.run(300 * NS_PER_MS)
         assert ring.states(KEY) == [FlowState.ARRIVED, FlowState.ACTUATED, FlowState.DRAINED]
         for name in "abc":
             ring.network.withdraw(name, KEY)
-        ring.network.run(100 * MS)
-        milliseconds = (ring.network.now_ns - began_ns) / MS
+        ring.network.run(100 * NS_PER_MS)
+        milliseconds = (ring.network.now_ns - began_ns) / NS_PER_MS
         delivered_mj = ring.delivered_mj() - before_mj
         assert delivered_mj <= POWER_W * milliseconds + 10
         assert delivered_mj >= POWER_W * (milliseconds - 100), "at most a tick's worth is missing"
@@ -201,16 +200,16 @@ class TestMakeBeforeBreak:
     @pytest.mark.parametrize("power_w", [0.5e6, 3e6])
     def test_power_changes_on_the_same_path(self, ring: Ring, power_w: float) -> None:
         ring.program(KEY, "abc")
-        ring.network.run(1000 * MS)
+        ring.network.run(1000 * NS_PER_MS)
         ring.reserved_a.clear()
         ring.program(NEXT, "abc", power_w)
-        ring.network.run(1000 * MS)
+        ring.network.run(1000 * NS_PER_MS)
         ring.network.drain("c", KEY)
-        ring.network.run(300 * MS)
+        ring.network.run(300 * NS_PER_MS)
         assert ring.states(KEY)[-1] is FlowState.DRAINED
         assert ring.states(NEXT) == [FlowState.ARRIVED, FlowState.ACTUATED]
         before_mj = ring.delivered_mj()
-        ring.network.run(1000 * MS)
+        ring.network.run(1000 * NS_PER_MS)
         assert ring.delivered_mj() - before_mj == pytest.approx(power_w * 1000, abs=2)
         ring.assert_balanced()
 
@@ -218,32 +217,32 @@ class TestMakeBeforeBreak:
 class TestFaults:
     def test_a_cut_starves_the_sink_at_once_and_a_new_path_feeds_it(self, ring: Ring) -> None:
         ring.program(KEY, "abc")
-        ring.network.run(1000 * MS)
+        ring.network.run(1000 * NS_PER_MS)
         adverts = ring.network.nodes["a"].adverts
         cut_ns = ring.network.now_ns
         ring.network.cut("ab")
         assert ring.network.nodes["a"].adverts == adverts + 1
-        ring.network.run(20 * MS)
-        assert ring.first(KEY, FlowState.STARVED) - cut_ns < 2 * MS
+        ring.network.run(20 * NS_PER_MS)
+        assert ring.first(KEY, FlowState.STARVED) - cut_ns < 2 * NS_PER_MS
         ring.program(NEXT, "adc")
-        ring.network.run(1000 * MS)
+        ring.network.run(1000 * NS_PER_MS)
         arrived = next(
             status for _, status in ring.network.nodes["c"].statuses if status.key == NEXT
         )
-        assert 15 * MS < arrived.interruption_ns < 30 * MS
+        assert 15 * NS_PER_MS < arrived.interruption_ns < 30 * NS_PER_MS
         ring.assert_balanced()
 
     def test_a_silent_line_goes_down_at_both_ends(self, ring: Ring) -> None:
         ring.program(KEY, "abc")
-        ring.network.run(1000 * MS)
+        ring.network.run(1000 * NS_PER_MS)
         ring.network.silence("ab", "a")
         silent_ns = ring.network.now_ns
-        ring.network.run(200 * MS)
+        ring.network.run(200 * NS_PER_MS)
         assert not ring.network.nodes["a"].device.lines["ab"].up
         assert not ring.network.nodes["b"].device.lines["ab"].up
-        assert ring.first(KEY, FlowState.STARVED) - silent_ns <= 175 * MS
+        assert ring.first(KEY, FlowState.STARVED) - silent_ns <= 175 * NS_PER_MS
         ring.network.heal("ab")
-        ring.network.run(1000 * MS)
+        ring.network.run(1000 * NS_PER_MS)
         assert ring.states()[-1] is FlowState.ACTUATED, (
             "its path is back, and it was never withdrawn"
         )
@@ -252,19 +251,19 @@ class TestFaults:
 
     def test_a_killed_router_comes_back_empty_but_remembers(self, ring: Ring) -> None:
         ring.program(KEY, "abc")
-        ring.network.run(1000 * MS)
+        ring.network.run(1000 * NS_PER_MS)
         ring.network.kill("b")
-        ring.network.run(300 * MS)
+        ring.network.run(300 * NS_PER_MS)
         assert ring.states()[-1] is FlowState.STARVED
         ring.network.restart("b")
-        ring.network.run(300 * MS)
+        ring.network.run(300 * NS_PER_MS)
         device = ring.network.nodes["b"].device
         assert device.table.hops == [] and device.books.buffered_mj == 0
         assert device.books.dissipated_mj > 0
         hop = circuit_hops(KEY, 1, [ring.configs[name] for name in "abc"], POWER_W, {})["b"]
-        assert ring.network.stage("b", 77, hop).code is Code.OK
-        assert ring.network.commit("b", 77).code is Code.OK
-        ring.network.run(1000 * MS)
+        assert ring.network.stage("b", 77, hop).code is ResultCode.OK
+        assert ring.network.commit("b", 77).code is ResultCode.OK
+        ring.network.run(1000 * NS_PER_MS)
         assert ring.states()[-1] is FlowState.ACTUATED
         ring.assert_balanced()
 
@@ -272,12 +271,12 @@ class TestFaults:
         other = CircuitGeneration(2, 1)
         ring.program(KEY, "abc")
         ring.program(other, "dc", power_w=1e6)
-        ring.network.run(1000 * MS)
+        ring.network.run(1000 * NS_PER_MS)
         for _ in range(3):
             ring.network.cut("ab")
-            ring.network.run(170 * MS)
+            ring.network.run(170 * NS_PER_MS)
             ring.network.restore("ab")
-            ring.network.run(430 * MS)
+            ring.network.run(430 * NS_PER_MS)
         assert ring.books("c").circuits[other].missed_ticks == 0
         assert ring.states(other) == [FlowState.ARRIVED, FlowState.ACTUATED]
 
@@ -286,7 +285,7 @@ class TestFaults:
         leaving = node.device.stop(ring.network.now_ns)
         ring.network.carry_out("b", leaving)
         node.alive = False
-        ring.network.run(1 * MS)
+        ring.network.run(1 * NS_PER_MS)
         assert not ring.network.nodes["a"].device.lines["ab"].up
         assert not ring.network.nodes["c"].device.lines["bc"].up
 
@@ -305,10 +304,10 @@ class TestOverload:
 
     def test_a_router_that_was_asleep_takes_no_neighbour_for_dead(self, ring: Ring) -> None:
         ring.program(KEY, "abc")
-        ring.network.run(1000 * MS)
+        ring.network.run(1000 * NS_PER_MS)
         adverts = {name: node.adverts for name, node in ring.network.nodes.items()}
-        self.sleep(ring, "abcd", 1000 * MS)
-        ring.network.run(1000 * MS)
+        self.sleep(ring, "abcd", 1000 * NS_PER_MS)
+        ring.network.run(1000 * NS_PER_MS)
         assert {name: node.adverts for name, node in ring.network.nodes.items()} == adverts
         assert ring.states() == [FlowState.ARRIVED, FlowState.ACTUATED]
         for node in ring.network.nodes.values():
@@ -317,11 +316,11 @@ class TestOverload:
                 assert link.lost_to_faults_mj == link.lost_in_transit_mj == 0
 
     def test_a_late_router_waits_longer_for_others_and_then_no_more(self, ring: Ring) -> None:
-        self.sleep(ring, "a", 100 * MS)
+        self.sleep(ring, "a", 100 * NS_PER_MS)
         ring.network.silence("ab", "b")
-        ring.network.run(200 * MS)
+        ring.network.run(200 * NS_PER_MS)
         assert ring.network.nodes["a"].device.lines["ab"].up, "it was 100 ms late itself"
-        ring.network.run(250 * MS)
+        ring.network.run(250 * NS_PER_MS)
         assert not ring.network.nodes["a"].device.lines["ab"].up
 
     def test_what_comes_together_is_answered_together(self, ring: Ring) -> None:
@@ -337,7 +336,7 @@ class TestOverload:
     def test_the_books_are_saved_before_energy_is_sent(self, ring: Ring) -> None:
         network, b = ring.network, ring.network.nodes["b"].device
         ring.program(KEY, "abc")
-        network.run(1000 * MS)
+        network.run(1000 * NS_PER_MS)
         effects: list[Effect] = []
         while not any(isinstance(each, SaveBooks) for each in effects):
             assert not any(
@@ -364,7 +363,7 @@ def test_the_lsa_is_refreshed_and_numbered(ring: Ring) -> None:
     device = ring.network.nodes["a"].device
     before = device.lsa()
     assert before.boot_id == 1 and [link.up for link in before.links] == [True, True]
-    ring.network.run(31_000 * MS)
+    ring.network.run(31_000 * NS_PER_MS)
     assert device.lsa().seq == before.seq + 1
     ring.network.cut("ab")
     after = device.lsa()

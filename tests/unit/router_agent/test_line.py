@@ -3,6 +3,7 @@
 import pytest
 
 from digitalgrid.model import CircuitGeneration
+from digitalgrid.units import NS_PER_MS
 from digitalgrid.wire import DemandRecord, Frame, PowerRecord, decode, encode
 from router_agent.config import LinkConfig, RouterConfig
 from router_agent.device.line import NO_GRANT, NOTHING, Grant, Line
@@ -10,7 +11,6 @@ from router_agent.device.meters import LinkBooks
 
 KEY = CircuitGeneration(7, 1)
 OTHER = CircuitGeneration(8, 1)
-MS = 1_000_000
 
 
 def end(
@@ -37,7 +37,7 @@ def pair() -> tuple[Line, Line]:
 
 
 def send(
-    line: Line, energy_mj: int, loss_mj: int = 0, start_ns: int = 0, end_ns: int = 100 * MS
+    line: Line, energy_mj: int, loss_mj: int = 0, start_ns: int = 0, end_ns: int = 100 * NS_PER_MS
 ) -> list[bytes]:
     line.put(KEY, energy_mj, loss_mj)
     line.close_segment(start_ns, end_ns, energy_mj, 1)
@@ -47,7 +47,7 @@ def send(
 def test_energy_and_grant_arrive(pair: tuple[Line, Line]) -> None:
     a, b = pair
     (datagram,) = send(a, 900, 100)
-    arrival = b.receive(datagram, 100 * MS)
+    arrival = b.receive(datagram, 100 * NS_PER_MS)
     assert arrival.energy == ((KEY, 900),) and arrival.restated
     assert b.grants == {KEY: Grant(5, False)}
     assert (a.books.sent_mj, a.books.line_loss_mj) == (1000, 100)
@@ -182,19 +182,19 @@ class TestOversubscription:
 
     def test_the_ampacity_itself_is_fine(self, pair: tuple[Line, Line]) -> None:
         a, b = pair
-        b.receive(send(a, self.FULL_MJ)[0], 100 * MS)
+        b.receive(send(a, self.FULL_MJ)[0], 100 * NS_PER_MS)
         assert a.books.oversubscribed_instants == b.books.oversubscribed_instants == 0
 
     def test_both_directions_count_together(self, pair: tuple[Line, Line]) -> None:
         a, b = pair
-        b.receive(send(a, self.FULL_MJ * 6 // 10)[0], 100 * MS)
-        send(b, self.FULL_MJ * 6 // 10, start_ns=50 * MS, end_ns=150 * MS)
+        b.receive(send(a, self.FULL_MJ * 6 // 10)[0], 100 * NS_PER_MS)
+        send(b, self.FULL_MJ * 6 // 10, start_ns=50 * NS_PER_MS, end_ns=150 * NS_PER_MS)
         assert b.books.oversubscribed_instants == 1
 
     def test_one_after_the_other_is_fine(self, pair: tuple[Line, Line]) -> None:
         a, b = pair
-        b.receive(send(a, self.FULL_MJ)[0], 100 * MS)
-        send(b, self.FULL_MJ, start_ns=100 * MS, end_ns=200 * MS)
+        b.receive(send(a, self.FULL_MJ)[0], 100 * NS_PER_MS)
+        send(b, self.FULL_MJ, start_ns=100 * NS_PER_MS, end_ns=200 * NS_PER_MS)
         assert b.books.oversubscribed_instants == 0
 
     def test_one_direction_alone_can_be_too_much(self, pair: tuple[Line, Line]) -> None:
