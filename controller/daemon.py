@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 from controller.computing.optimiser import Optimiser
@@ -21,6 +22,7 @@ from controller.southbound.service import start_server as start_southbound
 from controller.store.etcd.membership import EtcdMembership
 from controller.store.protocol import StoreError
 from controller.store.sqlite import SqliteStore
+from digitalgrid.supervision import start_once, start_task, watch_loop
 from digitalgrid.units import NS_PER_S
 
 _log = logging.getLogger(__name__)
@@ -67,6 +69,7 @@ def run(config: ControllerConfig) -> int:
 async def serve(config: ControllerConfig) -> int:
     """Start everything, wait for SIGTERM, SIGINT or a failure, stop everything."""
     loop = asyncio.get_running_loop()
+    watch_loop(loop)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -121,11 +124,13 @@ def _start_optimiser(
     stack.callback(solver.close)
     wanted = config.reoptimisation
     limits = ReoptimiseLimits(wanted.most_moves, wanted.least_gain_fraction)
-    warming = asyncio.create_task(_warm_up(solver))
+    warming = start_once("solver-warm-up", partial(_warm_up, solver))
     stack.callback(warming.cancel)
     optimiser = Optimiser(runtime, solver, limits)
     if wanted.interval_s:
-        rounds = asyncio.create_task(optimiser.reoptimise_every(wanted.interval_s))
+        rounds = start_task(
+            "reoptimisation", partial(optimiser.reoptimise_every, wanted.interval_s)
+        )
         stack.callback(rounds.cancel)
     return optimiser
 
@@ -145,6 +150,6 @@ def _start_openflow(config: ControllerConfig, stack: AsyncExitStack) -> None:
     from controller.openflow.launcher import OpenFlowController
 
     host, _, port = config.openflow.listen.rpartition(":")
-    controller = OpenFlowController(host, int(port))
+    controller = OpenFlowController(host.strip("[]"), int(port))
     controller.start()
     stack.callback(controller.stop)

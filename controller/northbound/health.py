@@ -5,12 +5,11 @@ by: both answer reads, and a standby names the leader to who asks for a change. 
 OperationsService only decide, and serve where this controller leads: by them the leader can be found.
 """
 
-import asyncio
-
 from grpc_health.v1 import health, health_pb2
 
 from controller.core.errors import Refusal
 from controller.runtime.runtime import Runtime
+from digitalgrid.supervision import start_once
 
 _READ = ("", "digitalgrid.v1.PowerService", "digitalgrid.v1.TopologyService")
 _DECIDE = ("digitalgrid.v1.OptimisationService", "digitalgrid.v1.OperationsService")
@@ -23,7 +22,6 @@ class Health:
     def __init__(self, runtime: Runtime) -> None:
         self.servicer = health.aio.HealthServicer()
         self._runtime = runtime
-        self._telling: set[asyncio.Task[None]] = set()
         runtime.role_listeners.add(self._note)
         runtime.failure.add_done_callback(lambda _: self._note())
 
@@ -34,9 +32,7 @@ class Health:
                 await self.servicer.set(service, status)
 
     def _note(self) -> None:
-        task = asyncio.get_running_loop().create_task(self.tell())
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
+        start_once("health", self.tell)
 
     def _knows(self) -> bool:
         if self._runtime.failure.done():

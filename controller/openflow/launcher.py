@@ -5,11 +5,14 @@ open listening socket behind, and listens on port 6633 unless told otherwise. He
 socket is ours, and every thread descends from a daemon thread, whose nature it inherits.
 """
 
+import errno
 import logging
 import secrets
 import socket
 import threading
+import time
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 from os_ken.base.app_manager import SERVICE_BRICKS, AppManager, OSKenApp
@@ -19,10 +22,17 @@ from os_ken.lib import hub
 from controller.openflow.app import FabricApp, OpenFlowSnapshot
 from controller.openflow.datapath import SwitchConnection
 from controller.openflow.fabric import Fabric, FabricTimers
+from digitalgrid.counters import COUNTERS
+from digitalgrid.rate_limit import LimitedLog
+from digitalgrid.supervision import start_thread
 
 log = logging.getLogger(__name__)
 
 _STOP_TIMEOUT_S = 10.0
+# Until accept() is tried again, in seconds: descriptors that ran out come back when others close.
+_ACCEPT_PAUSE_S = 0.2
+# Far more switches than a control network has; each connection costs three threads and two descriptors.
+MAX_CONNECTIONS = 512
 
 
 class _Handshake(OFPHandler):  # type: ignore[misc]  # os-ken carries no types
@@ -47,7 +57,9 @@ class OpenFlowController:
         self._address = (listen_host, listen_port)
         self._timers = timers or FabricTimers()
         self._listener: socket.socket | None = None
+        self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._limited_log = LimitedLog(log)
         self._connections: dict[socket.socket, Any] = {}
         self._connections_lock = threading.Lock()
         self._apps = AppManager()
@@ -64,18 +76,23 @@ class OpenFlowController:
         """Listen for switches. OSError where the address is taken or not this machine's."""
         if SERVICE_BRICKS:
             raise RuntimeError("an OpenFlow controller runs in this process; stop it first")
-        self._listener = socket.create_server(self._address, backlog=128)
+        self._listener = _listen(self._address)
         ready: Future[FabricApp] = Future()
-        self._thread = threading.Thread(
-            target=self._run, args=(self._listener, ready), name="openflow-accept", daemon=True
-        )
-        self._thread.start()
-        self._app = ready.result()
+        self._stopping.clear()
+        self._thread = start_thread("openflow-accept", partial(self._run, self._listener, ready))
+        try:
+            self._app = ready.result()
+        except Exception:
+            self._thread.join(_STOP_TIMEOUT_S)
+            self._listener.close()
+            self._listener, self._thread = None, None
+            raise
 
     def stop(self) -> None:
         """Stop listening, close all connections and end all threads."""
         if self._listener is None or self._thread is None:
             return
+        self._stopping.set()
         self._listener.shutdown(socket.SHUT_RDWR)
         self._thread.join(_STOP_TIMEOUT_S)
         self._listener.close()
@@ -95,18 +112,44 @@ class OpenFlowController:
         return self._app.snapshot(timeout_s)
 
     def _run(self, listener: socket.socket, ready: Future[FabricApp]) -> None:
-        try:
-            ready.set_result(self._start_apps())
-        except Exception as error:  # noqa: BLE001 - start() raises it
-            ready.set_exception(error)
-            return
-        while True:
+        """Body of the accepting thread; begins again after a failure, with the applications that run."""
+        if not ready.done():
             try:
-                connection, address = listener.accept()
-            except OSError:
-                return  # Shut down by stop().
-            with self._connections_lock:
+                ready.set_result(self._start_apps())
+            except Exception as error:  # noqa: BLE001 - start() raises it
+                ready.set_exception(error)
+                return
+        while not self._stopping.is_set():
+            self._accept(listener)
+
+    def _accept(self, listener: socket.socket) -> None:
+        """Take one connection; where that is not possible just now, for lack of file descriptors, wait a moment."""
+        try:
+            connection, address = listener.accept()
+        except OSError as error:
+            if self._stopping.is_set():
+                return
+            COUNTERS.add("openflow_accept_failures", errno.errorcode.get(error.errno or 0, "other"))
+            now_ns = time.monotonic_ns()
+            self._limited_log.warning(
+                now_ns, "accept", "cannot accept switches just now: %s; trying again", error
+            )
+            self._stopping.wait(_ACCEPT_PAUSE_S)
+            return
+        with self._connections_lock:
+            full = len(self._connections) >= MAX_CONNECTIONS
+            if not full:
                 self._connections[connection] = hub.spawn(self._serve, connection, address)
+        if full:
+            COUNTERS.add("openflow_connections_refused")
+            self._limited_log.warning(
+                time.monotonic_ns(),
+                "full",
+                "switch at %s refused: %d connections are the most",
+                address,
+                MAX_CONNECTIONS,
+            )
+            connection.close()
 
     def _start_apps(self) -> FabricApp:
         handshake = self._apps.instantiate(_Handshake)
@@ -125,6 +168,13 @@ class OpenFlowController:
             connection.close()
             with self._connections_lock:
                 self._connections.pop(connection, None)
+
+
+def _listen(address: tuple[str, int]) -> socket.socket:
+    """OSError where the address is taken, or none of this machine's; a name is resolved, IPv4 first."""
+    found = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, _, _, _, resolved = min(found, key=lambda each: each[0] != socket.AF_INET)
+    return socket.create_server(resolved[:2], family=family, backlog=128)
 
 
 def _shut_down(connection: socket.socket) -> None:

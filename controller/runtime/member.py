@@ -4,10 +4,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 
 from controller.core.circuits.records import StateChange, StoredState
 from controller.runtime.runtime import Runtime
 from controller.store.protocol import Leader, Membership, Store, StoreError
+from digitalgrid.supervision import start_once
 
 _log = logging.getLogger(__name__)
 
@@ -78,7 +80,7 @@ class Member:
             _log.critical("cannot follow or lead any more; stopping", exc_info=True)
             self._leaving = True
             # The lease goes before anything else is tried of what may fail too.
-            self._loop.run_in_executor(None, self._membership.leave)
+            start_once("leave", partial(asyncio.to_thread, self._membership.leave))
             failure.set_result(error)
 
     def _take_leader(self, leader: Leader | None) -> None:

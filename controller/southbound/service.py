@@ -13,12 +13,14 @@ from controller.rpc.decoding import MalformedMessage, check_decoded, decoded
 from controller.runtime.runtime import Runtime
 from controller.southbound import codec
 from controller.southbound.inbox import SessionInbox
-from controller.southbound.sessions import RouterSession, SessionRefused, Sessions
+from controller.southbound.sessions import RouterSession, SessionOver, SessionRefused, Sessions
 from controller.southbound.violation import Violation
+from controller.southbound.writer import SessionWriter
 from digitalgrid.convert import election_id_to_pb
 from digitalgrid.counters import COUNTERS
 from digitalgrid.model import PROTOCOL_VERSION
 from digitalgrid.rate_limit import LimitedLog
+from digitalgrid.supervision import first_to_end
 from digitalgrid.v1 import southbound_pb2 as pb
 from digitalgrid.v1 import southbound_pb2_grpc
 from digitalgrid.v1.power_link_pb2 import RouterMeters
@@ -35,9 +37,6 @@ _KEEPALIVE = (
     ("grpc.so_reuseport", 0),
 )
 
-# What a standby may say too.
-_FOR_ANY_ROLE = ("hello", "read_meters")
-
 Context: TypeAlias = grpc.aio.ServicerContext
 
 
@@ -47,7 +46,7 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._sessions = Sessions()
-        self._violations = LimitedLog(_log)
+        self._limited_log = LimitedLog(_log)
         runtime.role_listeners.add(self._greet_all)
 
     async def Session(self, request_iterator: object, context: Context) -> None:  # noqa: N802
@@ -55,17 +54,22 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
         try:
             session = self._sessions.accept(await _receive_hello(context))
         except SessionRefused as refusal:
-            _log.warning("session of %s refused: %s", context.peer(), refusal)
+            self._note_refused(context.peer(), refusal)
             await context.abort(refusal.code, str(refusal))
         _log.info("router %s connected, boot %d", session.router_id, session.boot_id)
         self._greet(session)
         self._attach(session)
+        writer = SessionWriter(session, context, self._runtime.may_act)
         try:
-            await self._serve(session, context)
+            over = await self._serve(session, writer, context)
         finally:
             if self._sessions.close(session):
                 _log.info("router %s disconnected", session.router_id)
                 self._runtime.detach(session.router_id)
+        # Not before it is closed: one that does not read may never hear why.
+        await writer.stop()
+        if over is not None:
+            await context.abort(over.code, str(over))
 
     def _greet(self, session: RouterSession) -> None:
         """Say who this controller is; the router obeys nobody whose election id is lower."""
@@ -96,37 +100,20 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
 
         self._runtime.attach(session.router_id, send)
 
-    async def _serve(self, session: RouterSession, context: Context) -> None:
-        """Read and write until the stream ends, or the session is replaced."""
-        tasks = [
-            asyncio.create_task(self._read(session, context)),
-            asyncio.create_task(self._write(session, context)),
-            asyncio.create_task(session.ended.wait()),
-        ]
+    async def _serve(
+        self, session: RouterSession, writer: SessionWriter, context: Context
+    ) -> SessionOver | None:
+        """Until the stream ends, or the session is ended, and then why."""
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            reading = tasks[0]
-            if reading.done() and not reading.cancelled():
-                error = reading.exception()
-                if isinstance(error, ValueError):
-                    self._note_violation(session.router_id, error)
-                    await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-                if error is not None:
-                    raise error
-            if session.ended.is_set():
-                await context.abort(
-                    grpc.StatusCode.ABORTED, f"a newer session of {session.router_id} took over"
-                )
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _write(self, session: RouterSession, context: Context) -> None:
-        while (message := await session.outbox.get()) is not None:
-            # A word of the leader's that waited too long for its turn may be a stale one by now.
-            if message.WhichOneof("message") in _FOR_ANY_ROLE or self._runtime.may_act():
-                await context.write(message)
+            await first_to_end(
+                self._read(session, context), session.until_ended(), writer.until_ended()
+            )
+        except ValueError as error:
+            self._note_violation(session.router_id, error)
+            return SessionOver(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        except SessionOver as over:
+            return over
+        return None
 
     async def _read(self, session: RouterSession, context: Context) -> None:
         """ValueError on a message that makes no sense: it ends the session, and nothing else."""
@@ -136,12 +123,19 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
                 return
             inbox.take(message)
 
+    def _note_refused(self, peer: str, refusal: SessionRefused) -> None:
+        COUNTERS.add("southbound_sessions_refused", refusal.code.name)
+        kind = f"refused {refusal.code.name}"
+        self._limited_log.warning(
+            time.monotonic_ns(), kind, "session of %s refused: %s", peer, refusal
+        )
+
     def _note_violation(self, router_id: str, error: ValueError) -> None:
         """Refused, counted, and told in the log, of which a router that comes again and again gets little."""
         kind = error.kind if isinstance(error, Violation) else "malformed"
         COUNTERS.add("southbound_violations", kind)
         now_ns = time.monotonic_ns()
-        self._violations.warning(now_ns, f"{router_id} {kind}", "router %s: %s", router_id, error)
+        self._limited_log.warning(now_ns, f"{router_id} {kind}", "router %s: %s", router_id, error)
 
     async def read_meters(self, timeout_s: float = 1.0) -> tuple[list[RouterMeters], list[str]]:
         """The books of all connected routers, and the ids of known routers that did not answer."""

@@ -1,6 +1,7 @@
 """Which session speaks for a router: the newest of the one device that has the id."""
 
 import asyncio
+import logging
 import re
 from dataclasses import dataclass, field
 
@@ -8,35 +9,43 @@ import grpc
 
 from controller.southbound.meters import MeterReads
 from digitalgrid.convert import election_id_from_pb
+from digitalgrid.counters import COUNTERS
 from digitalgrid.model import PROTOCOL_VERSION, ElectionId
 from digitalgrid.v1 import southbound_pb2 as pb
 from digitalgrid.yaml_schema import ID_PATTERN
+
+_log = logging.getLogger(__name__)
 
 # A router that does not read this many messages is gone; it is read back when it returns.
 MOST_QUEUED = 10_000
 
 
-class SessionRefused(Exception):
-    """The hello is not acceptable; ``code`` is the gRPC status to close the stream with."""
+class SessionOver(Exception):
+    """The controller ends a session; ``code`` is the gRPC status to close the stream with."""
 
     def __init__(self, code: grpc.StatusCode, message: str) -> None:
         super().__init__(message)
         self.code = code
 
 
+class SessionRefused(SessionOver):
+    """It has not begun: the hello is not acceptable."""
+
+
 @dataclass(slots=True, eq=False)
 class RouterSession:
-    """One stream. ``outbox`` holds what is to be written; None ends the stream."""
+    """One stream. ``outbox`` holds what is to be written."""
 
     router_id: str
     instance_id: bytes
     boot_id: int
     session_no: int
     highest_election_id: ElectionId
-    outbox: asyncio.Queue[pb.ControllerMessage | None] = field(
+    outbox: asyncio.Queue[pb.ControllerMessage] = field(
         default_factory=lambda: asyncio.Queue(MOST_QUEUED)
     )
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    _ended: asyncio.Event = field(default_factory=asyncio.Event)
+    _over: SessionOver | None = None
     meter_reads: MeterReads = field(init=False)
 
     def __post_init__(self) -> None:
@@ -47,10 +56,30 @@ class RouterSession:
         return (self.boot_id, self.session_no)
 
     def send(self, message: pb.ControllerMessage) -> None:
+        """What waits for a router that does not read is bounded: then the session ends, and it is read back anew."""
+        if self._over is not None:
+            return
         try:
             self.outbox.put_nowait(message)
         except asyncio.QueueFull:
-            self.ended.set()
+            reason = (
+                f"router {self.router_id!r} reads too slowly: {MOST_QUEUED} messages wait for it;"
+                " connect again"
+            )
+            _log.warning("%s", reason)
+            COUNTERS.add("southbound_sessions_ended", "outbox full")
+            self.end(SessionOver(grpc.StatusCode.RESOURCE_EXHAUSTED, reason))
+
+    def end(self, over: SessionOver) -> None:
+        """The first reason counts."""
+        self._over = self._over or over
+        self._ended.set()
+
+    async def until_ended(self) -> None:
+        """Raises SessionOver once the controller ends the session."""
+        await self._ended.wait()
+        if self._over is not None:
+            raise self._over
 
 
 class Sessions:
@@ -82,7 +111,8 @@ class Sessions:
         older = self._live.get(session.router_id)
         if older is not None:
             self._check_successor(older, session)
-            older.ended.set()
+            reason = f"a newer session of {session.router_id!r} took over"
+            older.end(SessionOver(grpc.StatusCode.ABORTED, reason))
         self._live[session.router_id] = session
         return session
 

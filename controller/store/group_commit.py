@@ -4,9 +4,11 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from controller.core.circuits.records import StateChange
 from controller.store.protocol import StoreError
+from digitalgrid.supervision import start_thread_once
 
 _log = logging.getLogger(__name__)
 
@@ -30,10 +32,7 @@ class GroupCommit:
         self, on_durable: Callable[[int], None], on_failure: Callable[[StoreError], None]
     ) -> None:
         """Begin to write; both are called from the writer thread."""
-        self._thread = threading.Thread(
-            target=self._run, args=(on_durable, on_failure), name="store-writer", daemon=True
-        )
-        self._thread.start()
+        self._thread = start_thread_once("store-writer", partial(self._run, on_durable, on_failure))
 
     def submit(self, ticket: int, change: StateChange) -> None:
         """Write this soon. After a failure or :meth:`close` it is dropped, and never reported durable."""

@@ -4,8 +4,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from controller.store.etcd.client import EtcdClient, EtcdRefused, EtcdUnavailable
+from digitalgrid.supervision import start_thread_once
 
 _log = logging.getLogger(__name__)
 
@@ -66,13 +68,9 @@ class Lease:
         lease is gone or its deadline has passed, when what hangs on it is not ours any more, or when whoever has it
         hangs, which this thread would outlive.
         """
-        self._thread = threading.Thread(
-            target=self._run,
-            args=(still_ours, on_lost, is_responsive),
-            name="etcd-lease",
-            daemon=True,
+        self._thread = start_thread_once(
+            "etcd-lease", partial(self._run, still_ours, on_lost, is_responsive)
         )
-        self._thread.start()
 
     def release(self, timeout_s: float = 5.0) -> None:
         """End the lease at etcd, with the keys on it. EtcdUnavailable where that is not known to have succeeded."""

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Generator, Sequence
 from contextlib import closing
+from functools import partial
 from itertools import groupby
 
 from controller.store.etcd.campaign import Campaign
@@ -19,6 +20,7 @@ from controller.store.etcd.v3 import etcd_pb2 as pb
 from controller.store.etcd.watch import WatchStream
 from controller.store.protocol import Follower, Leader, StoreError
 from digitalgrid.model import NO_ELECTION_ID
+from digitalgrid.supervision import start_thread
 
 # What is under way when a member leaves may be answered yet; what is not is given up.
 _LEAVE_WITHIN_S = 1.0
@@ -60,16 +62,9 @@ class EtcdMembership:
     def join(self, follower: Follower) -> None:
         self._follower = follower
         self._threads = [
-            threading.Thread(target=self._run, args=(follower,), name="etcd-follow", daemon=True),
-            threading.Thread(
-                target=self._campaign.run,
-                args=(follower.is_responsive,),
-                name="etcd-campaign",
-                daemon=True,
-            ),
+            start_thread("etcd-follow", partial(self._run, follower)),
+            start_thread("etcd-campaign", partial(self._campaign.run, follower.is_responsive)),
         ]
-        for thread in self._threads:
-            thread.start()
 
     def leave(self) -> None:
         with self._lock:

@@ -12,14 +12,15 @@ import grpc
 import pytest
 
 from controller.core.controller import CoreSettings
+from controller.core.messages import ReadTable, Stage
 from controller.runtime.runtime import Runtime
-from controller.southbound import service
+from controller.southbound import service, sessions
 from controller.southbound.codec import result_from_pb
 from controller.southbound.service import SouthboundService, start_server
 from controller.store.sqlite import SqliteStore
 from digitalgrid.convert import election_id_from_pb, lsa_to_pb
 from digitalgrid.counters import COUNTERS
-from digitalgrid.model import LinkAdvertisement, RouterLsa
+from digitalgrid.model import HopSnapshot, LinkAdvertisement, RouterLsa
 from digitalgrid.v1 import power_link_pb2
 from digitalgrid.v1 import southbound_pb2 as pb
 from digitalgrid.v1.southbound_pb2_grpc import SouthboundServiceStub
@@ -223,6 +224,55 @@ def test_a_newer_session_replaces_the_half_open_one_and_an_older_is_refused(
         await here.until(lambda: here.usable("r1"))
         for router in (half_open, newer, late):
             await router.close()
+
+    run(tmp_path, story)
+
+
+def test_a_router_that_does_not_read_is_told_that_and_its_session_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sessions, "MOST_QUEUED", 50)
+
+    async def story(here: House) -> None:
+        (router,) = await _in_step(here, "r1")
+        before = COUNTERS.value("southbound_sessions_ended", "outbox full")
+        # In one turn of the loop, in which nothing can be written.
+        for number in range(1, 60):
+            here.runtime._routers["r1"](ReadTable(number))
+        with pytest.raises(grpc.aio.AioRpcError):
+            while await router.hear():
+                pass
+        code, details = await router.end()
+        assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "'r1' reads too slowly: 50 messages wait for it" in details
+        assert COUNTERS.value("southbound_sessions_ended", "outbox full") == before + 1
+        await here.until(lambda: not here.usable("r1"))
+        await router.close()
+
+    run(tmp_path, story)
+    said = [each.getMessage() for each in caplog.records if "too slowly" in each.getMessage()]
+    assert len(said) == 1
+
+
+def test_the_session_of_a_router_that_reads_nothing_at_all_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "MOST_QUEUED", 50)
+
+    async def story(here: House) -> None:
+        (router,) = await _in_step(here, "r1")
+        hops = tuple(
+            HopSnapshot(number, 1, number, 1.0, 1.0, 1.0, 1.0, "s" * 64, "", "l" * 64)
+            for number in range(1, 1000)
+        )
+        # More than gRPC takes for a stream whose client does not read.
+        for number in range(1, 2000):
+            if not here.usable("r1"):
+                break
+            here.runtime._routers["r1"](Stage(number, 1000, hops))
+            await asyncio.sleep(0)
+        await here.until(lambda: not here.usable("r1"))
+        await router.close()
 
     run(tmp_path, story)
 
