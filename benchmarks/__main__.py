@@ -16,6 +16,7 @@ from rich.console import Console
 import benchmarks
 from benchmarks.harness import Row
 from benchmarks.report import missed, plot, table
+from digitalgrid.command_line import Tool
 
 
 def _modules() -> dict[str, str]:
@@ -24,7 +25,8 @@ def _modules() -> dict[str, str]:
         info.name.replace("_", "-"): f"benchmarks.{info.name}"
         for info in pkgutil.iter_modules(benchmarks.__path__)
         if not info.name.startswith("_")
-        and "\ndef rows(" in (Path(benchmarks.__path__[0]) / f"{info.name}.py").read_text()
+        and "\ndef rows("
+        in (Path(benchmarks.__path__[0]) / f"{info.name}.py").read_text(encoding="utf-8")
     }
 
 
@@ -40,7 +42,7 @@ def _run(names: list[str], full: bool, console: Console) -> Iterator[Row]:
                 yield row
 
 
-@click.command()
+@click.command("benchmarks", cls=Tool)
 @click.argument("names", nargs=-1, type=click.Choice(sorted(_modules())))
 @click.option("--full", is_flag=True, help="All sizes; takes long.")
 @click.option(

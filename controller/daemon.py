@@ -22,6 +22,7 @@ from controller.southbound.service import start_server as start_southbound
 from controller.store.etcd.membership import EtcdMembership
 from controller.store.protocol import StoreError
 from controller.store.sqlite import SqliteStore
+from digitalgrid.logs import log_to_standard_error
 from digitalgrid.supervision import start_once, start_task, watch_loop
 from digitalgrid.units import NS_PER_S
 
@@ -51,9 +52,7 @@ def core_settings(config: ControllerConfig) -> CoreSettings:
 
 def run(config: ControllerConfig) -> int:
     """Run the daemon in this thread; its exit code: 0 when told to stop, 1 when it cannot go on."""
-    logging.basicConfig(
-        level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    log_to_standard_error(config.log_level.upper())
     _log.info(
         "loading the routing kernels; the very first time they are compiled, which takes a minute"
     )

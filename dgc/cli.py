@@ -4,12 +4,9 @@ What a verb needs is imported when it runs, so that ``dgc --help`` answers at on
 controller in the house; only this file, its front door, opens it.
 """
 
-import logging
 import os
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -17,7 +14,8 @@ import click
 from dgc.offline import import_, plan, study
 from dgc.operations import forget_router, reconcile
 from dgc.store import store
-from digitalgrid.yaml_schema import ConfigError
+from digitalgrid.command_line import Program
+from digitalgrid.errors import ExplainedError
 
 _DEFAULT_RUN_DIR = Path(".run")
 _RUN_DIR = click.option(
@@ -32,7 +30,7 @@ _CONFIG_FILE = click.Path(dir_okay=False, path_type=Path)
 _WORTH_ASKING_W = 1e3
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("dgc", cls=Program)
 @click.version_option(package_name="digitalgrid")
 def main() -> None:
     """The Digital Grid Controller: routes power over virtual circuits between digital grid routers."""
@@ -48,10 +46,7 @@ def serve(path: Path | None) -> None:
     """Runs the controller until SIGTERM or SIGINT."""
     from controller.config import load_config
 
-    try:
-        config = load_config(path)
-    except ConfigError as error:
-        raise click.UsageError(str(error)) from error
+    config = load_config(path)
     from controller import daemon
 
     sys.exit(daemon.run(config))
@@ -65,9 +60,9 @@ def check_config(path: Path) -> None:
 
     try:
         load_config(path)
-    except ConfigError as error:
+    except ExplainedError as error:
         click.echo(str(error), err=True)
-        sys.exit(2)
+        sys.exit(error.exit_code)
     click.echo(f"{path}: fine")
 
 
@@ -96,8 +91,7 @@ def emulate(
         if backend == "local":
             click.echo("not root: the routers run on loopback, not in Mininet hosts", err=True)
     start = emulator.start_in_background if detach else emulator.run
-    with _explained():
-        status = start(file, backend=backend, control_switches=control_switches, run_dir=run_dir)
+    status = start(file, backend=backend, control_switches=control_switches, run_dir=run_dir)
     if detach and status == 0:
         click.echo(_what_to_try(run_dir))
     sys.exit(status)
@@ -119,32 +113,22 @@ def fault(verb: str, target: str | None, run_dir: Path) -> None:
     """
     from topologies import emulator
 
-    with _explained():
-        click.echo(emulator.send_command(run_dir, verb, target))
+    try:
+        answer = emulator.send_command(run_dir, verb, target)
+    except emulator.BadCommand as error:
+        raise click.UsageError(str(error)) from error
+    click.echo(answer)
 
 
 @main.command()
 @_RUN_DIR
 def stop(run_dir: Path) -> None:
     """Removes everything that `dgc emulate` started, also after a crash."""
+    from digitalgrid.logs import log_to_standard_error
     from topologies import emulator
 
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    with _explained():
-        emulator.stop(run_dir)
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """What a person can do something about ends the program with its message and no traceback."""
-    from topologies.emulator import BadCommand, EmulationError
-
-    try:
-        yield
-    except (ConfigError, BadCommand) as error:
-        raise click.UsageError(str(error)) from error
-    except EmulationError as error:
-        raise click.ClickException(str(error)) from error
+    log_to_standard_error(style="%(message)s")
+    emulator.stop(run_dir)
 
 
 def _what_to_try(run_dir: Path) -> str:

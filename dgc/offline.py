@@ -2,14 +2,11 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import click
-
-from digitalgrid.yaml_schema import ConfigError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -68,8 +65,7 @@ def import_(network: str, path: Path, **options: Any) -> None:
     from topologies.importers.imported import Options
     from topologies.importers.specification import import_to_file
 
-    with _explained():
-        imported = import_to_file(network, path, Options(**options))
+    imported = import_to_file(network, path, Options(**options))
     for warning in imported.warnings:
         click.echo(f"note: {warning}", err=True)
     grid = imported.grid
@@ -118,8 +114,7 @@ def plan(file: Path, output: str, **prices: float) -> None:
         asked = Prices(**prices)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    with _explained():
-        found = plan_file(file, asked)
+    found = plan_file(file, asked)
     if output == "json":
         click.echo(json.dumps(found, indent=2))
     else:
@@ -177,34 +172,15 @@ def study(
     and plot.png.
     """
     from topologies.importers.imported import Options
-    from topologies.study.study import StudyInterrupted, run_study
+    from topologies.study.study import run_study
 
-    with _explained():
-        try:
-            run_study(
-                network,
-                directory,
-                period=period,
-                day=day,
-                every=every,
-                options=Options(tie_routers=True, **options),
-                workers=workers,
-                ac_samples=ac_samples,
-            )
-        except StudyInterrupted as interruption:
-            click.echo(str(interruption), err=True)
-            sys.exit(130)
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """What a person can do something about ends the program with its message and no traceback."""
-    from topologies.importers.errors import NetworkError
-    from topologies.importers.optional import MissingLibrary
-
-    try:
-        yield
-    except MissingLibrary as error:
-        raise click.ClickException(str(error)) from error
-    except (ConfigError, NetworkError) as error:
-        raise click.UsageError(str(error)) from error
+    run_study(
+        network,
+        directory,
+        period=period,
+        day=day,
+        every=every,
+        options=Options(tie_routers=True, **options),
+        workers=workers,
+        ac_samples=ac_samples,
+    )

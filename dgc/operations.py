@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from digitalgrid.command_line import IdType
+
 if TYPE_CHECKING:
     from digitalgrid.client import PowerClient
     from digitalgrid.v1 import northbound_pb2 as pb
@@ -38,7 +40,12 @@ _OUTPUT = click.option(
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Only shows the differences; exit code 1 if any.")
 @click.option(
-    "--router", "router_ids", metavar="ID", multiple=True, help="Only this one; may be repeated."
+    "--router",
+    "router_ids",
+    type=IdType(),
+    metavar="ID",
+    multiple=True,
+    help="Only this one; may be repeated.",
 )
 @_SERVER
 @_OUTPUT
@@ -58,7 +65,7 @@ def reconcile(dry_run: bool, router_ids: tuple[str, ...], server: str, output: s
 
 
 @click.command("forget-router")
-@click.argument("router_id", metavar="ID")
+@click.argument("router_id", metavar="ID", type=IdType())
 @_SERVER
 @_OUTPUT
 def forget_router(router_id: str, server: str, output: str) -> None:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import click
 
+from digitalgrid.printable import printable
 from digitalgrid.units import NS_PER_MS, NS_PER_S
-from digitalgrid.yaml_schema import ConfigError
 
 if TYPE_CHECKING:
     from controller.config import ControllerConfig
@@ -44,7 +44,7 @@ def store() -> None:
 
 
 def _on_store(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command the store that was chosen, and its messages the right exit code."""
+    """Gives a command the store that was chosen."""
 
     @click.option("--config", "config_path", type=_FILE, help="The daemon's.  [default: none]")
     @click.option("--path", "store_path", type=_FILE, help="A SQLite file, without --config.")
@@ -52,8 +52,7 @@ def _on_store(command: Callable[..., None]) -> Callable[..., None]:
     def chosen(config_path: Path | None, store_path: Path | None, **arguments: Any) -> None:
         if config_path is not None and store_path is not None:
             raise click.UsageError("--config and --path both choose the store; give one of them")
-        with _explained():
-            command(_choose(config_path, store_path), **arguments)
+        command(_choose(config_path, store_path), **arguments)
 
     return chosen
 
@@ -159,23 +158,6 @@ def _choose(config_path: Path | None, store_path: Path | None) -> "StoreAccess":
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
-    """What a person can do something about ends the program with its message and no traceback."""
-    from controller.store.protocol import StoreError
-
-    try:
-        yield
-    except ConfigError as error:
-        raise click.UsageError(str(error)) from error
-    except StoreError as error:
-        raise click.ClickException(str(error)) from error
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise click.ClickException(f"{error.filename or 'output'}: {error.strerror}") from error
-
-
-@contextmanager
 def _opened(target: Path) -> Iterator[BinaryIO]:
     """To be written. A file is there when it is whole, and not before; pipes and devices are written as they are."""
     if str(target) == "-" or _is_standard_output(target):
@@ -240,7 +222,9 @@ def _print_table(entries: "Iterable[AuditEntry]") -> None:
         cells = (each.who, each.action, each.subject, each.asked, each.decided, each.why)
         # As Text, because what clients send is no markup.
         table.add_row(
-            str(each.seq), f"{moment:%Y-%m-%d %H:%M:%S}.{milliseconds:03}", *map(Text, cells)
+            str(each.seq),
+            f"{moment:%Y-%m-%d %H:%M:%S}.{milliseconds:03}",
+            *(Text(printable(cell)) for cell in cells),
         )
     Console(width=None if sys.stdout.isatty() else _WIDTH_OF_NO_TERMINAL).print(table)
 

@@ -19,13 +19,13 @@ from dgctl.options import (
 from dgctl.output import EXIT_REFUSED, say, show, show_events
 from dgctl.watching import watched
 from digitalgrid.client import power_request
+from digitalgrid.command_line import IdType, Program
 from digitalgrid.v1 import northbound_pb2 as pb
-from digitalgrid.yaml_schema import ConfigError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("dgctl", cls=Program)
 @click.version_option(package_name="digitalgrid")
 @common
 def main() -> None:
@@ -46,7 +46,9 @@ def _circuit_argument(command: F) -> F:
 
 def _request_options(command: F) -> F:
     for option in (
-        click.option("--request-id", default="", help="Makes a retry idempotent."),
+        click.option(
+            "--request-id", type=IdType(optional=True), default="", help="Makes a retry idempotent."
+        ),
         click.option("--split", "allow_split", is_flag=True, help="Several circuits will do."),
         route_options,
     ):
@@ -93,10 +95,7 @@ def batch(settings: Settings, file: TextIO) -> None:
       - {sink_id: load3, power_w: 5e6}
       - {sink_id: load9, power_w: 2e6, source_ids: [source1], allow_split: true}
     """
-    try:
-        requests = loads_batch(file.read(), file.name)
-    except ConfigError as error:
-        raise click.UsageError(str(error)) from error
+    requests = loads_batch(file.read(), file.name)
     with settings.client() as client:
         answer = client.batch_request_power(requests)
     show(answer, settings.output)
@@ -139,7 +138,9 @@ def get(settings: Settings, circuit_id: int) -> None:
 
 
 @main.command("list")
-@click.option("--request-id", default="", help="Only circuits of this request.")
+@click.option(
+    "--request-id", type=IdType(optional=True), default="", help="Only circuits of this request."
+)
 @click.option("--all", "include_ended", is_flag=True, help="Also those that have ended.")
 @common
 @pass_settings

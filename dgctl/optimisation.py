@@ -17,6 +17,7 @@ from dgctl.options import (
 )
 from dgctl.output import EXIT_REFUSED, show
 from digitalgrid.client import dispatch_request, power_request
+from digitalgrid.command_line import IdType
 from digitalgrid.v1 import northbound_pb2 as pb
 
 _DISJOINTNESS = {
@@ -35,6 +36,7 @@ class DemandType(click.ParamType[tuple[str, float | None]]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, float | None]:
         load_id, equals, power = str(value).partition("=")
+        load_id = IdType().convert(load_id, param, ctx)
         return load_id, PowerType().convert(power, param, ctx) if equals else None
 
 
@@ -51,6 +53,7 @@ class DemandType(click.ParamType[tuple[str, float | None]]):
 @click.option(
     "--source",
     "source_ids",
+    type=IdType(),
     metavar="ID",
     multiple=True,
     shell_complete=complete_sources,
@@ -70,7 +73,9 @@ class DemandType(click.ParamType[tuple[str, float | None]]):
     help="Serve what can be served, load by load.  [default: everything or nothing]",
 )
 @click.option("--dry-run", is_flag=True, help="Only the plan; reserves nothing.")
-@click.option("--request-id", default="", help="Makes a retry idempotent.")
+@click.option(
+    "--request-id", type=IdType(optional=True), default="", help="Makes a retry idempotent."
+)
 @common
 @pass_settings
 def dispatch(

@@ -11,6 +11,7 @@ from click.shell_completion import CompletionItem
 
 from dgctl.output import Format, show_error
 from digitalgrid.client import DEFAULT_SERVER, PowerClient, PowerError
+from digitalgrid.command_line import IdType
 from digitalgrid.units import parse_power_w
 from digitalgrid.v1 import northbound_pb2 as pb
 
@@ -162,6 +163,7 @@ def route_options(command: F) -> F:
         click.option(
             "--avoid",
             "avoid_ids",
+            type=IdType(),
             metavar="ID",
             multiple=True,
             shell_complete=complete_avoidable,
@@ -180,6 +182,7 @@ def route_options(command: F) -> F:
         click.option(
             "--source",
             "source_ids",
+            type=IdType(),
             metavar="ID",
             multiple=True,
             shell_complete=complete_sources,
@@ -195,6 +198,7 @@ def route_options(command: F) -> F:
         click.option(
             "--sink",
             "sink_id",
+            type=IdType(),
             metavar="ID",
             required=True,
             shell_complete=complete_loads,

@@ -64,6 +64,12 @@ class Reason(StrEnum):
     )
     LOAD_TWICE = ("LOAD_TWICE", _INVALID, "a dispatch names a load twice", "name it once")
     ID_TOO_LONG = ("ID_TOO_LONG", _INVALID, "an id is longer than any may be", "use shorter ids")
+    ID_NOT_PRINTABLE = (
+        "ID_NOT_PRINTABLE",
+        _INVALID,
+        "an id has characters that no terminal can show",
+        "use letters, digits and signs",
+    )
     TOO_MANY_IDS = ("TOO_MANY_IDS", _INVALID, "a list has too many ids", "name fewer")
     TOO_MANY_PATHS = (
         "TOO_MANY_PATHS",

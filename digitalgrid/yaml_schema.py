@@ -30,6 +30,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from digitalgrid.errors import ExplainedError
+
 T = TypeVar("T")
 
 ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
@@ -54,8 +56,10 @@ _UNITS: dict[str, str] = {
 }
 
 
-class ConfigError(ValueError):
+class ConfigError(ExplainedError, ValueError):
     """A file that cannot be used; ``str()`` is ``FILE:LINE: what is wrong and what to do``."""
+
+    exit_code = 2
 
     def __init__(self, name: str, line: int | None, message: str) -> None:
         self.name = name

@@ -8,12 +8,16 @@ import gc
 import logging
 import signal
 import sys
+from typing import TYPE_CHECKING
 
+from digitalgrid.logs import log_to_standard_error
 from digitalgrid.processes import die_with_parent
-from digitalgrid.yaml_schema import ConfigError
 from router_agent.agent import Agent
 from router_agent.config import RouterConfig, load_config
 from router_agent.state import StateError
+
+if TYPE_CHECKING:
+    import click
 
 log = logging.getLogger(__name__)
 
@@ -37,40 +41,38 @@ def run_router(config: RouterConfig, *, parent_pid: int | None = None) -> int:
 
 def main() -> None:
     """The command line."""
-    # Only here: forked routers need no command line.
+    program()()
+
+
+def program() -> "click.Group":
+    """``dgr`` and its verbs. Made only here: forked routers need no command line."""
     import click
 
-    @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+    from digitalgrid.command_line import Program
+
+    @click.group("dgr", cls=Program)
     def dgr() -> None:
         """A software digital grid router."""
-
-    def config_of(path: str) -> RouterConfig:
-        try:
-            return load_config(path)
-        except ConfigError as error:
-            click.echo(f"dgr: {error}", err=True)
-            sys.exit(2)
 
     @dgr.command()
     @click.argument("config", type=click.Path(dir_okay=False))
     @click.option("-v", "--verbose", is_flag=True, help="Also log what is dropped and why.")
     def run(config: str, verbose: bool) -> None:
         """Run the router that the file CONFIG describes, until SIGTERM."""
-        logging.basicConfig(
-            level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-        )
+        checked = load_config(config)
+        log_to_standard_error()
         if verbose:
             logging.getLogger("router_agent").setLevel(logging.DEBUG)
-        sys.exit(run_router(config_of(config)))
+        sys.exit(run_router(checked))
 
     @dgr.command("check-config")
     @click.argument("config", type=click.Path(dir_okay=False))
     def check_config(config: str) -> None:
         """Say whether the file CONFIG describes a router."""
-        checked = config_of(config)
+        checked = load_config(config)
         click.echo(f"{config}: router {checked.router_id}, {len(checked.links)} links: fine")
 
-    dgr()
+    return dgr
 
 
 async def _run(config: RouterConfig) -> None:

@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from digitalgrid.errors import ExplainedError
 from digitalgrid.model import NO_ELECTION_ID, ElectionId
 from router_agent.device.meters import ImageCodec, ImageError, RouterBooks, unpack_image
 from router_agent.device.promise import MOST_TOMBSTONES, keep_newest
@@ -31,7 +32,7 @@ _ROOM_STEP = 1 << 14
 _SLOT = struct.Struct("!QII")
 
 
-class StateError(RuntimeError):
+class StateError(ExplainedError, RuntimeError):
     """A state directory that cannot be used."""
 
 

@@ -10,6 +10,7 @@ from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.route import Route
 from controller.core.errors import Refusal, invalid
 from controller.routing.alternatives.disjoint import Disjointness
+from digitalgrid.printable import quoted
 from digitalgrid.reasons import Reason
 from digitalgrid.v1 import northbound_pb2 as pb
 
@@ -69,7 +70,7 @@ def disjointness_from_pb(value: int) -> Disjointness | None:
 
 
 def check_ids(field: str, ids: Sequence[str]) -> None:
-    """Refuse more ids, and longer ones, than anybody means."""
+    """Refuse more ids, and longer ones, than anybody means, and those that would command a terminal."""
     if len(ids) > MOST_IDS:
         raise invalid(
             field, Reason.TOO_MANY_IDS, f"{field} has {len(ids)} ids; {MOST_IDS} is the most"
@@ -81,6 +82,13 @@ def check_ids(field: str, ids: Sequence[str]) -> None:
             Reason.ID_TOO_LONG,
             f"an id in {field} has {longest} characters; {MOST_ID_CHARACTERS} is the most",
         )
+    for each in ids:
+        if not each.isprintable():
+            raise invalid(
+                field,
+                Reason.ID_NOT_PRINTABLE,
+                f"an id in {field} has characters that cannot be shown: {quoted(each)}",
+            )
 
 
 def circuit_to_pb(circuit: Circuit) -> pb.Circuit:

@@ -15,10 +15,11 @@ from controller.core.circuits.records import (
     StateChange,
     StoredState,
 )
+from digitalgrid.errors import ExplainedError
 from digitalgrid.model import ElectionId
 
 
-class StoreError(Exception):
+class StoreError(ExplainedError):
     """The store cannot be opened, read or written; the message says which, where, and what to do."""
 
 

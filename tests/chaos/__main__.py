@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bars
 from rich.table import Table
 
+from digitalgrid.command_line import Tool
 from tests.chaos.report import Report
 from tests.chaos.scenarios import SCENARIOS, Scenario
 
@@ -48,7 +49,7 @@ def _write(output: Path, seed: int, report: Report) -> None:
     output.write_text(json.dumps(result, indent=1) + "\n")
 
 
-@click.command()
+@click.command("chaos", cls=Tool)
 @click.argument("names", nargs=-1, metavar="[SCENARIO]...", type=click.Choice(sorted(SCENARIOS)))
 @click.option("--rounds", type=click.IntRange(min=1), help="Of each.  [default: as promised]")
 @click.option("--seed", type=int, default=1, show_default=True, help="Makes the same choices.")

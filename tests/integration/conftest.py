@@ -63,6 +63,7 @@ class FakeController(
     services.PowerServiceServicer,
     services.OptimisationServiceServicer,
     services.TopologyServiceServicer,
+    services.OperationsServiceServicer,
 ):
     """Answers every call with the message under its name; refuses all while ``refusal`` is set."""
 
@@ -117,6 +118,8 @@ for _method in (
     "ListCircuits",
     "GetTopology",
     "ReadMeters",
+    "Reconcile",
+    "ForgetRouter",
 ):
     setattr(FakeController, _method, _unary(_method))
 for _method in ("WatchCircuits", "WatchTopology"):
@@ -130,6 +133,7 @@ def controller() -> Iterator[FakeController]:
     services.add_PowerServiceServicer_to_server(fake, server)
     services.add_OptimisationServiceServicer_to_server(fake, server)
     services.add_TopologyServiceServicer_to_server(fake, server)
+    services.add_OperationsServiceServicer_to_server(fake, server)
     fake.server = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     server.start()
     yield fake

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from digitalgrid.client import AsyncPowerClient, PowerError
+from digitalgrid.command_line import Tool
 from digitalgrid.gridfile import load_grid
-from digitalgrid.yaml_schema import ConfigError
 from topologies.demo.figures import Figures
 from topologies.demo.observer import Observer
 from topologies.demo.probes import with_probes
@@ -43,7 +43,7 @@ class Plan:
     seed: int
 
 
-@click.command()
+@click.command("demo", cls=Tool)
 @click.option("--grid", "path", type=click.Path(path_type=Path), default=_GRID)
 @click.option("--backend", type=click.Choice(BACKENDS), help="Default: as root mininet.")
 @click.option("--first-cut", default="r3-r5", show_default=True, help="Line to cut first.")
@@ -78,11 +78,8 @@ def main(
     options = EmulationOptions(
         run_dir=run_dir, northbound=northbound, southbound_port=southbound_port
     )
-    try:
-        grid = with_probes(load_grid(path))
-        emulation = make_emulation(grid, backend, options)
-    except (ConfigError, EmulationError) as error:
-        raise click.ClickException(str(error)) from error
+    grid = with_probes(load_grid(path))
+    emulation = make_emulation(grid, backend, options)
     figures = Figures(backend=backend, routers=len(grid.routers))
     say(f"starting {len(grid.routers)} routers ({backend})")
     try:

@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 
 from digitalgrid.client import AsyncPowerClient, PowerError, power_request
+from digitalgrid.command_line import Tool
 from digitalgrid.gridfile import Grid
 from digitalgrid.v1 import northbound_pb2 as pb
 from topologies.demo.books import add_up, powers_w
@@ -78,7 +79,7 @@ class MeshFigures:
         return found
 
 
-@click.command()
+@click.command("mesh", cls=Tool)
 @click.option("--routers", default=100, show_default=True)
 @click.option("--circuits", default=200, show_default=True)
 @click.option("--seed", default=1, show_default=True)
@@ -99,10 +100,7 @@ def main(routers: int, circuits: int, seed: int, backend: str | None, output: Pa
         console.print(f"[dim]{time.monotonic() - began_s:7.1f} s[/dim]  {text}")
 
     say(f"starting {len(grid.routers)} routers and {len(grid.links)} lines ({backend})")
-    try:
-        emulation = make_emulation(grid, backend, options)
-    except EmulationError as error:
-        raise click.ClickException(str(error)) from error
+    emulation = make_emulation(grid, backend, options)
     failure, pids = "", list[int]()
     try:
         emulation.start()

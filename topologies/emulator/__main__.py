@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from digitalgrid.errors import ExplainedError
 from topologies.emulator.background import HEALTHY
-from topologies.emulator.errors import EmulationError
+from topologies.emulator.network_file import load_network
 from topologies.emulator.plan import EmulationOptions
-from topologies.emulator.runtime import emulate, log_to_standard_error
-from topologies.emulator.topology_file import load_network
+from topologies.emulator.runtime import emulate, log_progress
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ def main() -> int:
     options = EmulationOptions(
         **request["options"] | {"run_dir": Path(request["options"]["run_dir"])}
     )
-    log_to_standard_error()
+    log_progress()
     with os.fdopen(descriptor, "w") as starter:
 
         def report(outcome: str) -> None:
@@ -37,7 +37,7 @@ def main() -> int:
         try:
             grid = load_network(request["file"])
             emulate(grid, request["backend"], options, on_healthy=lambda: report(HEALTHY))
-        except EmulationError as error:
+        except ExplainedError as error:
             _log.error("%s", error)
             report(str(error))
             return 1

@@ -3,6 +3,7 @@
 from digitalgrid.gridfile import Grid
 from topologies.emulator.emulation import Emulation
 from topologies.emulator.errors import EmulationError
+from topologies.emulator.network_file import MININET_IS_MISSING
 from topologies.emulator.plan import EmulationOptions
 
 BACKENDS = ("mininet", "local")
@@ -19,7 +20,11 @@ def make_emulation(grid: Grid, backend: str, options: EmulationOptions) -> Emula
 
         return LocalEmulation(grid, options)
     if backend == "mininet":
-        from topologies.emulator.mininet_backend import MininetEmulation
-
+        try:
+            from topologies.emulator.mininet_backend import MininetEmulation
+        except ModuleNotFoundError as error:
+            if error.name is None or not error.name.startswith("mininet"):
+                raise
+            raise EmulationError(MININET_IS_MISSING) from error
         return MininetEmulation(grid, options)
     raise EmulationError(f"unknown backend {backend!r}; one of {', '.join(BACKENDS)}")

@@ -1,7 +1,9 @@
 """What can go wrong for reasons that the person who runs an emulation can do something about."""
 
+from digitalgrid.errors import ExplainedError
 
-class EmulationError(RuntimeError):
+
+class EmulationError(ExplainedError, RuntimeError):
     """The message says what, where, and what to do."""
 
 
@@ -11,6 +13,8 @@ class CommandError(EmulationError):
 
 class BadCommand(EmulationError):
     """A command that no emulation would obey."""
+
+    exit_code = 2
 
 
 class SpawnError(EmulationError):

@@ -3,7 +3,6 @@
 import logging
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -11,15 +10,16 @@ from pathlib import Path
 from types import FrameType
 
 from digitalgrid.gridfile import Grid
+from digitalgrid.logs import log_to_standard_error
 from topologies.emulator import addresses, cleanup, ovs, workspace
 from topologies.emulator.backends import make_emulation
 from topologies.emulator.background import start_detached
 from topologies.emulator.control import ControlServer
 from topologies.emulator.errors import AlreadyRunning
 from topologies.emulator.health import wait_healthy
+from topologies.emulator.network_file import load_network
 from topologies.emulator.plan import EmulationOptions, RunFiles
 from topologies.emulator.processes import end_process
-from topologies.emulator.topology_file import load_network
 from topologies.emulator.workspace import MACHINE_LOCK, Lock
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def run(
 
     ConfigError or EmulationError where it cannot be brought up; nothing is left then.
     """
-    log_to_standard_error()
+    log_progress()
     grid = load_network(str(file))
     options = EmulationOptions(
         run_dir=run_dir,
@@ -145,8 +145,6 @@ def _interrupted_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def log_to_standard_error() -> None:
+def log_progress() -> None:
     """For programs: the emulation says what it does."""
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
-    )
+    log_to_standard_error(style="%(asctime)s %(levelname)s %(message)s")

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from digitalgrid.logs import log_to_standard_error
 from digitalgrid.processes import die_with_parent
 from router_agent.config import load_config
 from router_agent.main import run_router
@@ -148,7 +149,7 @@ def main() -> None:
     # An interrupt at the terminal reaches the parent too, which then says what is to be done.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT)
+    log_to_standard_error(style=_LOG_FORMAT)
     connection = socket.socket(fileno=int(descriptor))
     connection.set_inheritable(False)
     spawner = SpawnerProcess(connection, pkgutil.resolve_name(agent), float(end_grace_s))

@@ -1,15 +1,12 @@
-"""What a topology file exports, for Mininet's own command and for ``dgc emulate``."""
+"""What a topology file exports, for Mininet's own command; ``dgc emulate`` takes the grid of it."""
 
 import atexit
-import logging
 import os
-import runpy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from mininet.topo import Topo
-from mininet.util import splitArgs
 
 from digitalgrid.gridfile import Grid, load_grid
 from topologies.emulator import addresses
@@ -17,8 +14,6 @@ from topologies.emulator.errors import EmulationError
 from topologies.emulator.mininet_network import GridNetwork
 from topologies.emulator.mininet_nodes import ControlSwitch, GridController, RouterHost
 from topologies.emulator.plan import EmulationOptions
-
-_log = logging.getLogger(__name__)
 
 Exports = tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]]
 
@@ -86,32 +81,3 @@ def from_any_grid_file(name: str, variable: str) -> Exports:
         return load_grid(chosen)
 
     return TopologyFile(name, read).exports()
-
-
-def load_network(file: str) -> Grid:
-    """The grid of a grid file or a topology file; arguments of the latter follow it after commas.
-
-    EmulationError where it is no such file, ConfigError where a grid file is wrong.
-    """
-    name, args, kwargs = splitArgs(file)
-    if not name.endswith(".py"):
-        return _without_standing(load_grid(file))
-    try:
-        exported = runpy.run_path(name)["topos"].values()
-    except (OSError, KeyError) as error:
-        raise EmulationError(f"{name} is not a topology file: {error!r}") from error
-    (topology,) = [each for each in exported if isinstance(each, TopologyFile)]
-    try:
-        grid: Grid = topology.grid(*args, **kwargs)
-    except (TypeError, ValueError) as error:
-        raise EmulationError(f"{file}: {error}") from error
-    return _without_standing(grid)
-
-
-def _without_standing(grid: Grid) -> Grid:
-    if grid.standing:
-        _log.warning(
-            "%s: standing flows are for plans; a running network has only the circuits it is asked for",
-            grid.name,
-        )
-    return grid

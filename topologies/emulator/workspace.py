@@ -49,7 +49,7 @@ def write_yaml(path: Path, document: dict[str, Any]) -> None:
     yaml.default_flow_style = None
     yaml.width = 4096
     yaml.representer.sort_base_mapping_type_on_output = False
-    with path.open("w") as file:
+    with path.open("w", encoding="utf-8") as file:
         yaml.dump(document, file)
 
 

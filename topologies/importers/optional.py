@@ -9,6 +9,8 @@ from topologies.importers.errors import NetworkError
 class MissingLibrary(NetworkError):
     """A library of the extra ``study`` is not installed."""
 
+    exit_code = 1
+
 
 def require(module: str) -> Any:
     """Imports a module of the extra ``study``. Raises MissingLibrary, which says how to install it."""

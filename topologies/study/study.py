@@ -18,6 +18,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from digitalgrid.errors import ExplainedError
 from digitalgrid.gridfile import dump_grid
 from topologies.importers.errors import NetworkError
 from topologies.importers.imported import Imported, Options
@@ -46,8 +47,10 @@ Period = Literal["day", "year"]
 _TIME_FORMAT = "%d.%m.%Y %H:%M"
 
 
-class StudyInterrupted(Exception):
+class StudyInterrupted(ExplainedError):
     """Ctrl-C or SIGTERM; what was done is kept, and the same call goes on with it."""
+
+    exit_code = 130
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,4 +84,4 @@ def test_a_study_writes_its_results_and_goes_on_where_it_stopped(tmp_path: Path)
     assert "going on: 4 of 4 steps are done" in again.stdout
     other = dgc(*words[:-1], 1, "--every", 12)
     assert other.exit_code == 2
-    assert "Error" in other.stderr
+    assert "holds another study" in other.stderr

@@ -96,6 +96,13 @@ BAD = {
     "an endless request id": Bad(
         power_request("town", 1e6, request_id="x" * 257), INVALID, "ID_TOO_LONG", "request_id"
     ),
+    "an id that would command a terminal": Bad(
+        power_request("town", 1e6, request_id="evil\x1b]0;x\x07\x1b[2J"),
+        *(INVALID, "ID_NOT_PRINTABLE", "request_id"),
+    ),
+    "an id that turns the direction of writing": Bad(
+        power_request("town\u202e", 1e6), INVALID, "ID_NOT_PRINTABLE", "sink_id"
+    ),
     "too many sources": Bad(
         power_request("town", 1e6, source_ids=[f"s{n}" for n in range(1025)]),
         *(INVALID, "TOO_MANY_IDS", "source_ids"),

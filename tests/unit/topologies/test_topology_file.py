@@ -4,7 +4,7 @@ import pytest
 
 from digitalgrid.yaml_schema import ConfigError
 from topologies.emulator.errors import EmulationError
-from topologies.emulator.topology_file import load_network
+from topologies.emulator.network_file import load_network
 
 TOPOLOGIES = Path(__file__).parents[3] / "topologies"
 
@@ -33,8 +33,8 @@ def test_grid_files_and_topology_files_are_read(file: str, name: str, routers: i
         ("mesh.py,2", "at least 5 routers, not 2"),
         ("elan9.py,3", "elan9.py,3: "),
         ("grid.py", "set DGC_GRID"),
-        ("missing.py", "missing.py is not a topology file"),
-        ("generated.py", "generated.py is not a topology file"),
+        ("missing.py", "missing.py cannot be read: No such file"),
+        ("generated.py", "generated.py exports no topos; .*grid.py shows how"),
     ],
 )
 def test_what_cannot_be_read_is_an_error_that_says_why(
@@ -43,6 +43,46 @@ def test_what_cannot_be_read_is_an_error_that_says_why(
     monkeypatch.delenv("DGC_GRID", raising=False)
     with pytest.raises(EmulationError, match=message):
         load_network(str(TOPOLOGIES / file))
+
+
+_STOCK = """
+from mininet.topo import Topo
+class Two(Topo):
+    def build(self): self.addLink(self.addHost("h1"), self.addHost("h2"))
+topos = {"two": Two}
+"""
+_OURS = """
+from topologies.emulator.topology_file import TopologyFile, bundled_grid
+topos = {name: TopologyFile(name, MAKE) for name in NAMES}
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (_STOCK, "no sources, loads or resistances"),
+        ("topos = {}", "none of digital grid routers"),
+        ("topos = 3", "exports no topos"),
+        ("raise OverflowError('too hot')", r"OverflowError: too hot \(.*custom.py:1\)"),
+        ("1 / 0", r"ZeroDivisionError: division by zero \(.*custom.py:1\)"),
+        ("import sys; sys.exit('bye')", "SystemExit: bye"),
+        ("import absent_module", "No module named 'absent_module'"),
+        ("def f(:", "SyntaxError: "),
+        (
+            _OURS.replace("MAKE", "bundled_grid").replace("NAMES", '["a", "b"]'),
+            r"2 networks \(a, b\)",
+        ),
+        (_OURS.replace("MAKE", "lambda: 1 / 0").replace("NAMES", '["a"]'), "division by zero"),
+        (_OURS.replace("MAKE", "lambda: 'x'").replace("NAMES", '["a"]'), "makes a str"),
+    ],
+)
+def test_a_file_for_mininet_that_is_none_for_us_is_an_error_that_says_why(
+    tmp_path: Path, code: str, message: str
+) -> None:
+    path = tmp_path / "custom.py"
+    path.write_text(code)
+    with pytest.raises(EmulationError, match=message):
+        load_network(str(path))
 
 
 def test_a_grid_file_may_be_named_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

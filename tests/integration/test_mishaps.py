@@ -1,0 +1,329 @@
+"""Every verb of every program against what goes wrong at a terminal: a message of a few lines, and no traceback.
+
+Verbs and their parameters are those that click knows: a new one fails here until it has an example.
+"""
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+import benchmarks.__main__
+import dgc.cli
+import dgctl
+import router_agent.main
+import topologies.demo.__main__
+import topologies.demo.mesh
+from controller.store.sqlite import SqliteStore
+from digitalgrid.v1 import northbound_pb2 as pb
+
+BIN = Path(sys.executable).parent
+GRID = Path(topologies.__path__[0]) / "line3.grid.yaml"
+# Long enough for numba and pandapower to be imported on a busy machine.
+TIMEOUT_S = 50
+MOST_LINES = 12
+
+PROGRAMS: dict[str, tuple[click.Command, list[str]]] = {
+    "dgc": (dgc.cli.main, [str(BIN / "dgc")]),
+    "dgctl": (dgctl.main, [str(BIN / "dgctl")]),
+    "dgr": (router_agent.main.program(), [str(BIN / "dgr")]),
+    "demo": (topologies.demo.__main__.main, [sys.executable, "-m", "topologies.demo"]),
+    "mesh": (topologies.demo.mesh.main, [sys.executable, "-m", "topologies.demo.mesh"]),
+    "benchmarks": (benchmarks.__main__.main, [sys.executable, "-m", "benchmarks"]),
+}
+
+# What writes something and then ends. Of the others (daemons, and what takes minutes) the help is read instead.
+EXAMPLES = {
+    "dgc check-config": "{config}",
+    "dgc emulate": "--help",
+    "dgc fault": "--help",
+    "dgc forget-router": "r1 --server {server}",
+    "dgc import": "--help",
+    "dgc plan": "{grid}",
+    "dgc reconcile": "--server {server}",
+    "dgc serve": "--help",
+    "dgc stop": "--help",
+    "dgc store audit": "--path {store}",
+    "dgc store backup": "--help",
+    "dgc store export": "--path {store}",
+    "dgc store import": "--help",
+    "dgc store verify": "--path {store}",
+    "dgc study": "--help",
+    "dgctl batch": "{batch}",
+    "dgctl change": "7 --power 1MW",
+    "dgctl completion": "bash",
+    "dgctl compute": "--sink town --power 1MW",
+    "dgctl dispatch": "",
+    "dgctl get": "7",
+    "dgctl list": "",
+    "dgctl meters": "",
+    "dgctl paths": "--sink town --power 1MW",
+    "dgctl release": "7",
+    "dgctl reoptimise": "",
+    "dgctl request": "--sink town --power 1MW",
+    "dgctl topology": "",
+    "dgctl watch": "",
+    "dgr check-config": "{router}",
+    "dgr run": "--help",
+    "demo": "--help",
+    "mesh": "--help",
+    "benchmarks": "--help",
+}
+# With these, a verb reads a file that is given in place of {}, and gets no further where it cannot.
+READS = {
+    "dgc check-config": "{}",
+    "dgc emulate": "--backend local {}",
+    "dgc import": "-o {scratch}/x.grid.yaml {}.json",
+    "dgc plan": "{}",
+    "dgc serve": "--config {}",
+    "dgc store audit": "--path {}",
+    "dgc store backup": "--path {} {scratch}/backup",
+    "dgc store export": "--path {}",
+    "dgc store import": "--path {scratch}/new.sqlite {}",
+    "dgc store verify": "--path {}",
+    "dgc study": "-o {scratch}/study {}.json",
+    "dgctl batch": "{}",
+    "dgr check-config": "{}",
+    "dgr run": "{}",
+    "demo": "--grid {}",
+}
+# Here a verb writes a file, or makes a folder, in place of {}.
+WRITES = {
+    "dgc store backup": "--path {store} {}",
+    "dgc store export": "--path {store} {}",
+    "dgc emulate": "--backend local --run-dir {} {grid}",
+}
+# Texts that are no ids of anything are refused before they are sent.
+TEXTS = {
+    "dgc fault": "cut {} --run-dir {scratch}",
+    "dgc forget-router": "{} --server {server}",
+    "dgc plan": "{}",
+    "dgc store audit": "--path {store} --since {}",
+    "dgctl list": "--request-id x{}y --server 127.0.0.1:9",
+    "dgctl request": "--power 1MW --sink {}",
+    "dgctl dispatch": "--load {}",
+    "dgctl paths": "--power 1MW --sink town --avoid {}",
+    "dgr check-config": "{}",
+    "demo": "--grid {}",
+}
+
+
+def verbs(command: click.Command, words: tuple[str, ...]) -> Iterator[str]:
+    if not isinstance(command, click.Group):
+        yield " ".join(words)
+        return
+    for name, verb in command.commands.items():
+        yield from verbs(verb, (*words, name))
+
+
+ALL_VERBS = [verb for name, (command, _) in PROGRAMS.items() for verb in verbs(command, (name,))]
+
+
+@dataclass
+class Shell:
+    """Runs verbs as processes; ``places`` are what stands in braces in the examples."""
+
+    places: dict[str, str]
+
+    def command(self, verb: str, words: str, given: str = "") -> list[str]:
+        program, *rest = verb.split()
+        placed = [word.replace("{}", given).format(**self.places) for word in shlex.split(words)]
+        return [*PROGRAMS[program][1], *rest, *placed]
+
+    def run(
+        self, command: list[str], redirected: str = "", **env: str
+    ) -> subprocess.CompletedProcess[bytes]:
+        line = [os.fsencode(shlex.quote(word)) for word in command]
+        return subprocess.run(
+            ["bash", "-c", b" ".join([*line, redirected.encode()])],
+            env=os.environ | {"DGCTL_SERVER": self.places["server"]} | env,
+            cwd=self.places["scratch"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+
+
+@pytest.fixture
+def shell(controller: Any, make_circuit: Callable[..., pb.Circuit], tmp_path: Path) -> Shell:
+    circuit = make_circuit(reason="an id of another's: \x1b[2J")
+    circuits = [circuit]
+    controller.answers = {
+        "RequestPower": pb.RequestPowerResponse(request_id="req-1", circuits=circuits),
+        "BatchRequestPower": pb.BatchRequestPowerResponse(),
+        "ComputePower": pb.ComputePowerResponse(circuits=circuits),
+        "ComputePaths": pb.ComputePathsResponse(circuits=circuits),
+        "Dispatch": pb.DispatchResponse(request_id="req-1"),
+        "Reoptimise": pb.ReoptimiseResponse(),
+        "ChangeCircuit": pb.ChangeCircuitResponse(circuit=circuit),
+        "ReleaseCircuit": pb.ReleaseCircuitResponse(circuit=circuit),
+        "GetCircuit": pb.GetCircuitResponse(circuit=circuit),
+        "ListCircuits": pb.ListCircuitsResponse(circuits=circuits),
+        "GetTopology": pb.GetTopologyResponse(),
+        "ReadMeters": pb.ReadAllMetersResponse(missing_router_ids=["r4"]),
+        "Reconcile": pb.ReconcileResponse(silent_router_ids=["r4"]),
+        "ForgetRouter": pb.ForgetRouterResponse(),
+        "WatchCircuits": [pb.WatchCircuitsResponse(circuit=circuit)],
+        "WatchTopology": [pb.WatchTopologyResponse()],
+    }
+    store = tmp_path / "store.sqlite"
+    SqliteStore(store).close()
+    (tmp_path / "dgc.yaml").write_text("lease_ms: 3000\n")
+    (tmp_path / "router.yaml").write_text("router_id: r1\n")
+    (tmp_path / "batch.yaml").write_text("requests: [{sink_id: town, power_w: 1e6}]\n")
+    return Shell(
+        {
+            "server": controller.server,
+            "store": str(store),
+            "grid": str(GRID),
+            "config": str(tmp_path / "dgc.yaml"),
+            "router": str(tmp_path / "router.yaml"),
+            "batch": str(tmp_path / "batch.yaml"),
+            "scratch": str(tmp_path),
+        }
+    )
+
+
+def check(done: subprocess.CompletedProcess[bytes], *, failed: bool = True) -> None:
+    said = done.stderr.decode(errors="replace")
+    assert "Traceback" not in said, said
+    assert "a defect of the program" not in said, said
+    assert len(said.splitlines()) <= MOST_LINES, said
+    assert len(said) < 4096, said
+    assert "\x1b" not in said
+    if failed:
+        assert done.returncode != 0, done
+        assert said or done.stdout, done
+
+
+def test_each_verb_has_an_example() -> None:
+    assert sorted(ALL_VERBS) == sorted(EXAMPLES)
+
+
+@pytest.mark.parametrize("verb", ALL_VERBS)
+def test_output_that_cannot_be_written_is_said_in_a_line(shell: Shell, verb: str) -> None:
+    command = shell.command(verb, EXAMPLES[verb])
+    full = shell.run(command, ">/dev/full")
+    check(full)
+    assert b"cannot write the output: No space left on device" in full.stderr
+    closed = shell.run(command, ">&-")
+    check(closed)
+    assert b"cannot write the output: Bad file descriptor" in closed.stderr
+
+
+@pytest.mark.parametrize("verb", ALL_VERBS)
+def test_a_terminal_of_plain_characters_gets_those(shell: Shell, verb: str) -> None:
+    command = shell.command(verb, EXAMPLES[verb])
+    for env in (
+        {"PYTHONIOENCODING": "ascii"},
+        {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+    ):
+        done = shell.run(command, **env)
+        check(done, failed=False)
+        assert done.returncode == shell.run(command).returncode
+        assert done.stdout.isascii()
+        assert done.stderr.isascii()
+
+
+def test_who_reads_only_the_beginning_hears_no_complaint(shell: Shell, controller: Any) -> None:
+    many = [pb.Circuit(circuit_id=id_, sink_id="town") for id_ in range(1, 20_001)]
+    controller.answers["ListCircuits"] = pb.ListCircuitsResponse(circuits=many)
+    for words in ("", "-o json", "-o yaml"):
+        done = shell.run(shell.command("dgctl list", words), "| head -1")
+        assert (done.stderr, len(done.stdout.splitlines())) == (b"", 1)
+
+
+@pytest.mark.parametrize("verb", READS)
+@pytest.mark.parametrize("what", ["absent", "a folder", "empty", "noise", "nested", "unreadable"])
+def test_a_file_that_is_none_is_refused_in_words(
+    shell: Shell, tmp_path: Path, verb: str, what: str
+) -> None:
+    path = tmp_path / "given"
+    match what:
+        case "a folder":
+            path.mkdir()
+            (tmp_path / "given.json").mkdir()
+        case "empty":
+            path.touch()
+            (tmp_path / "given.json").touch()
+        case "noise":
+            path.write_bytes(bytes(range(256)) * 8)
+            (tmp_path / "given.json").write_bytes(bytes(range(256)) * 8)
+        case "nested":
+            path.write_text("name: x\nlinks: " + "[" * 5000)
+            (tmp_path / "given.json").write_text("[" * 5000)
+        case "unreadable":
+            # To read it at its beginning is an error, for root too.
+            path = Path("/proc/self/mem")
+    fine_when_empty = what == "empty" and verb in (
+        "dgc check-config",
+        "dgc store audit",
+        "dgc store backup",
+        "dgc store export",
+        "dgc store verify",
+    )
+    if what == "empty" and verb == "dgc serve":
+        pytest.skip("an empty configuration is a good one")
+    done = shell.run(shell.command(verb, READS[verb], str(path)))
+    check(done, failed=not fine_when_empty)
+
+
+@pytest.mark.parametrize("verb", WRITES)
+def test_a_place_where_nothing_can_be_written_is_named(
+    shell: Shell, tmp_path: Path, verb: str
+) -> None:
+    (tmp_path / "file").touch()
+    for place in ("file/below", "/proc/absent"):
+        done = shell.run(shell.command(verb, WRITES[verb], place))
+        check(done)
+        assert place.encode() in done.stderr
+
+
+@pytest.mark.parametrize("verb", TEXTS)
+@pytest.mark.parametrize("text", ["\udcff", "\x1b]0;x\x07", "x" * 100_000, "\n", ""])
+def test_a_text_that_nothing_is_called_is_refused_in_words(
+    shell: Shell, verb: str, text: str
+) -> None:
+    check(shell.run(shell.command(verb, TEXTS[verb], text)))
+
+
+def test_an_interrupt_is_a_quiet_end(tmp_path: Path) -> None:
+    program = (
+        "import os, signal, click\n"
+        "from digitalgrid.command_line import Tool\n"
+        "@click.command('tool', cls=Tool)\n"
+        "def tool():\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "tool()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (done.returncode, done.stderr.strip()) == (130, b"")
+
+
+def test_a_defect_is_told_from_a_mistake_and_its_traceback_can_be_had() -> None:
+    program = (
+        "import click\n"
+        "from digitalgrid.command_line import Tool\n"
+        "@click.command('tool', cls=Tool)\n"
+        "def tool():\n"
+        "    [][1]\n"
+        "tool()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("tool: a defect of the program: IndexError: list index")
+    env = os.environ | {"DIGITALGRID_TRACEBACK": "1"}
+    shown = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=env, check=False
+    )
+    assert shown.stderr.startswith("Traceback")
