@@ -1,6 +1,6 @@
 """Answers as tables for people. One function for each message that `dgctl` shows."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from google.protobuf.message import Message
@@ -313,7 +313,20 @@ def _meters(answer: pb.ReadAllMetersResponse) -> Group:
     if answer.missing_router_ids:
         silent = ", ".join(answer.missing_router_ids)
         parts.append(Text(f"did not answer in time: {silent}", style="red"))
+    parts += [Text(each, style="red") for each in _meter_faults(answer.meters)]
     return Group(*parts)
+
+
+def _meter_faults(meters: Iterable[power_link_pb2.RouterMeters]) -> Iterator[str]:
+    for router in meters:
+        if router.saturated:
+            yield f"{router.router_id}: a meter is full, and shows too little from now on"
+        for link in router.links:
+            if link.frames_refused:
+                yield (
+                    f"{router.router_id}: {link.frames_refused} frames from the far end of {link.link_id} were"
+                    " refused: they said what the line cannot carry; look at that router"
+                )
 
 
 _RENDERERS: dict[type[Message], Callable[[Any], RenderableType]] = {

@@ -14,3 +14,7 @@ MAX_RISK_GROUPS = 256
 # Of money per MWh, either way.
 MAX_PRICE_PER_MWH = 1e12
 MAX_CARBON_KG_PER_MWH = 1e9
+# Of what one end of a power link states to the other, circuit by circuit; who says more is not listened to.
+MAX_STATED_RECORDS = 65_536
+# Meters on the wire, on disk and in the API are signed 64-bit integers: they stop here, and say that they are full.
+MAX_INT64 = 2**63 - 1

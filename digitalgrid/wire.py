@@ -26,6 +26,8 @@ _POWER = struct.Struct("!QQBqqq")
 _DEMAND = struct.Struct("!QQq")
 _CRC = struct.Struct("!I")
 _SMALLEST_BYTES = _HEADER.size + _CRC.size
+# Room for jumbo frames; what is longer is no frame, however well-formed.
+MAX_FRAME_BYTES = 9000
 MIN_FRAME_BYTES = _SMALLEST_BYTES + _POWER.size + _DEMAND.size
 
 
@@ -159,6 +161,8 @@ def decode(datagram: bytes) -> Frame:
         raise FrameError(f"frame of version {version}, this router speaks {WIRE_VERSION}")
     demands_at = _HEADER.size + power_count * _POWER.size
     end = demands_at + demand_count * _DEMAND.size
+    if end + _CRC.size > MAX_FRAME_BYTES:
+        raise FrameError(f"a frame of {end + _CRC.size} bytes; {MAX_FRAME_BYTES} is the most")
     if len(datagram) < end + _CRC.size:
         raise FrameError(f"{len(datagram)} bytes are too short for the frame's records")
     if _CRC.unpack_from(datagram, end)[0] != zlib.crc32(datagram[:end]):

@@ -8,6 +8,7 @@ from contextlib import suppress
 from types import TracebackType
 
 from digitalgrid.model import ElectionId
+from digitalgrid.rate_limit import LimitedLog
 from digitalgrid.units import NS_PER_S
 from router_agent.config import RouterConfig
 from router_agent.device.circuit_table import Mutation, Outcome
@@ -21,6 +22,7 @@ from router_agent.device.effects import (
     SendDatagram,
 )
 from router_agent.device.promise import Promise
+from router_agent.device.remark import Remark
 from router_agent.session import ControllerSession
 from router_agent.state import MeterFile, PromiseJournal
 from router_agent.transport import Lines
@@ -77,6 +79,7 @@ class Agent:
         )
         self._sessions = [ControllerSession(address, self) for address in config.controllers]
         self._sessions_held = 0
+        self._remarks = LimitedLog(log)
         self._timer: asyncio.TimerHandle | None = None
         self._lines = Lines(loop, config.links, self)
 
@@ -156,6 +159,8 @@ class Agent:
                 case Report(status):
                     for session in self._sessions:
                         session.report(status)
+                case Remark(level, kind, text):
+                    self._remarks.log(time.monotonic_ns(), level, kind, "%s", text)
                 case Advertise(lsa):
                     for session in self._sessions:
                         session.advertise(lsa)

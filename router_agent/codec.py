@@ -6,6 +6,7 @@ from digitalgrid.convert import (
     hop_from_pb_unchecked,
     hop_to_pb,
 )
+from digitalgrid.limits import MAX_INT64
 from digitalgrid.model import CircuitGeneration, Operation
 from digitalgrid.units import NS_PER_MS
 from digitalgrid.v1 import power_link_pb2 as power_link_pb
@@ -77,6 +78,9 @@ def table_to_pb(device: RouterDevice, read_id: int) -> pb.CircuitTable:
 def meters_to_pb(device: RouterDevice, now_ns: int) -> power_link_pb.RouterMeters:
     """The books as of now; rates are differences of two readings over their ``time_ns``."""
     books = device.read_books(now_ns)
+    saturated = books.saturated
+    if saturated:
+        books = books.capped()
     return power_link_pb.RouterMeters(
         router_id=device.config.router_id,
         boot_id=device.boot_id,
@@ -85,7 +89,7 @@ def meters_to_pb(device: RouterDevice, now_ns: int) -> power_link_pb.RouterMeter
         dissipated_mj=books.dissipated_mj,
         buffered_mj=books.buffered_mj,
         max_formula_deviation_mj=books.max_formula_deviation_mj,
-        demand_mw=device.demand_mw,
+        demand_mw=min(device.demand_mw, MAX_INT64),
         links=[
             power_link_pb.LinkMeter(
                 link_id=link_id,
@@ -98,6 +102,7 @@ def meters_to_pb(device: RouterDevice, now_ns: int) -> power_link_pb.RouterMeter
                 frames_received=link.frames_received,
                 frames_dropped=link.frames_dropped,
                 oversubscribed_instants=link.oversubscribed_instants,
+                frames_refused=link.frames_refused,
             )
             for link_id, link in books.links.items()
         ],
@@ -120,6 +125,7 @@ def meters_to_pb(device: RouterDevice, now_ns: int) -> power_link_pb.RouterMeter
             for key, circuit in books.circuits.items()
         ],
         oversubscribed_instants=books.oversubscribed_instants,
+        saturated=saturated,
     )
 
 

@@ -17,7 +17,7 @@ from digitalgrid.limits import (
     MAX_VOLTAGE_V,
 )
 from digitalgrid.units import NS_PER_MS
-from digitalgrid.wire import DEFAULT_FRAME_BYTES, MIN_FRAME_BYTES
+from digitalgrid.wire import DEFAULT_FRAME_BYTES, MAX_FRAME_BYTES, MIN_FRAME_BYTES
 from digitalgrid.yaml_schema import ID_PATTERN, InvalidValue, bounds, check_bounds, load
 
 _ID = bounds(pattern=ID_PATTERN)
@@ -93,7 +93,8 @@ class RouterConfig:
     cushion_ms: int = field(default=5, metadata=bounds(minimum=1, maximum=10_000))
     lsa_refresh_s: float = field(default=30.0, metadata=_POSITIVE)
     frame_bytes: int = field(
-        default=DEFAULT_FRAME_BYTES, metadata=bounds(minimum=MIN_FRAME_BYTES, maximum=9000)
+        default=DEFAULT_FRAME_BYTES,
+        metadata=bounds(minimum=MIN_FRAME_BYTES, maximum=MAX_FRAME_BYTES),
     )
     efficiency: float = field(default=0.97, metadata=bounds(exclusive_minimum=0, maximum=1))
     links: tuple[LinkConfig, ...] = ()

@@ -51,24 +51,29 @@ class Adjacency:
         """Goes down on purpose: the next frame tells the neighbour so."""
         self._go_down()
 
-    def hear(self, discriminator: int, echoed: int, seq: int, now_ns: int) -> Verdict:
+    def judge(self, discriminator: int, echoed: int, seq: int, now_ns: int) -> Verdict:
+        """What a frame with such a header means; nothing changes before :meth:`hear`."""
         if not self.carrier:
             return Verdict.STALE
         if discriminator != self.neighbor_discriminator:
-            if self.up and discriminator < self.neighbor_discriminator:
-                return Verdict.STALE
-            self._go_down()
-            self.neighbor_discriminator = discriminator
+            if self.up:
+                # Newer: with the former incarnation ends this end's too, which it cannot have echoed yet.
+                older = discriminator < self.neighbor_discriminator
+                return Verdict.STALE if older else Verdict.HEARD
         elif seq <= self._last_seq and (self.up or now_ns < self._last_heard_ns + self._dead_ns):
             # After a silence it may be a neighbour that has lost its state: it counts from the beginning.
             return Verdict.STALE
+        return Verdict.TAKEN if echoed == self.discriminator else Verdict.HEARD
+
+    def hear(self, verdict: Verdict, discriminator: int, seq: int, now_ns: int) -> None:
+        """Take up a frame that was judged as HEARD or TAKEN."""
+        self.neighbor_discriminator = discriminator
         self._last_seq = seq
         self._last_heard_ns = now_ns
-        if echoed != self.discriminator:
+        if verdict is Verdict.TAKEN:
+            self.up = True
+        else:
             self._go_down()
-            return Verdict.HEARD
-        self.up = True
-        return Verdict.TAKEN
 
     def _go_down(self) -> None:
         if self.up:

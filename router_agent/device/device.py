@@ -35,6 +35,7 @@ from router_agent.device.lateness import Lateness
 from router_agent.device.line import Energy, Line
 from router_agent.device.meters import RouterBooks
 from router_agent.device.rates import settle
+from router_agent.device.remark import Remark
 from router_agent.device.sink import FlowStatus, SinkWatch, status_of
 
 # After a source is granted power, its first energy leaves with a frame of its own.
@@ -54,11 +55,12 @@ class RouterDevice:
         self.config = config
         self.boot_id = boot_id
         self.books = books
+        self._effects: list[Effect] = []
         source_w = {source.id: source.max_power_w for source in config.sources}
         load_w = {load.id: load.power_w for load in config.loads}
         books.open((link.id for link in config.links), source_w, load_w)
         self.lines = {
-            link.id: Line(link, config, boot_id, books.links[link.id], now_ns)
+            link.id: Line(link, config, boot_id, books.links[link.id], now_ns, self._tell)
             for link in config.links
         }
         self.table = CircuitTable(
@@ -81,7 +83,6 @@ class RouterDevice:
         self._due: set[str] = set()
         self._unsettled = False
         self._wake_ns = now_ns
-        self._effects: list[Effect] = []
         # Energy has moved since the books were last saved.
         self._unsaved = False
 
@@ -100,7 +101,7 @@ class RouterDevice:
         line = self.lines[link_id]
         arrival = line.receive(datagram, now_ns)
         if not any(arrival):
-            return []
+            return self._take_effects()
         first = self._take(line, arrival.energy, now_ns) if arrival.energy else []
         if arrival.went_up or arrival.went_down:
             self._link_state_changed(now_ns)
@@ -347,6 +348,9 @@ class RouterDevice:
 
     def _report(self, statuses: Iterable[FlowStatus]) -> None:
         self._effects.extend(Report(status) for status in statuses)
+
+    def _tell(self, remark: Remark) -> None:
+        self._effects.append(remark)
 
     def _send(self, line: Line, datagrams: Iterable[bytes]) -> None:
         self._effects.extend(SendDatagram(line.link.id, datagram) for datagram in datagrams)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from digitalgrid.model import RouterLsa
 from router_agent.device.circuit_table import Outcome
+from router_agent.device.remark import Remark
 from router_agent.device.sink import FlowStatus
 
 
@@ -41,4 +42,4 @@ class Advertise:
     lsa: RouterLsa
 
 
-Effect = SaveBooks | SendDatagram | Answer | Report | Advertise
+Effect = SaveBooks | SendDatagram | Answer | Report | Advertise | Remark

@@ -6,8 +6,9 @@ from enum import Enum, auto
 
 from digitalgrid.model import CircuitGeneration, FlowState, HopSnapshot
 from digitalgrid.units import MILLIWATTS_PER_W, NS_PER_MS
-from router_agent.device.line import NO_GRANT, Grant, Line
+from router_agent.device.line import Line
 from router_agent.device.meters import CircuitBooks
+from router_agent.device.neighbor_state import NO_GRANT, Grant
 
 # Rates travel as whole milliwatts, each hop rounding once: so much is no shortage.
 RATE_SLACK_W = 0.010
@@ -111,13 +112,13 @@ class Flow:
         """What the ingress line's far end grants; nothing while that line is down."""
         if self.ingress is None or not self.ingress.up:
             return NO_GRANT
-        return self.ingress.grants.get(self.key, NO_GRANT)
+        return self.ingress.stated.grants.get(self.key, NO_GRANT)
 
     def stated_by_downstream_w(self) -> float:
         """What the egress line's far end wants; nothing while that line is down."""
         if self.egress is None or not self.egress.up:
             return 0.0
-        return self.egress.demands_mw.get(self.key, 0) / MILLIWATTS_PER_W
+        return self.egress.stated.demands_mw.get(self.key, 0) / MILLIWATTS_PER_W
 
     def news_upstream(self) -> bool:
         """The need must be told at once."""

@@ -1,9 +1,10 @@
 """One end of a power link: its adjacency, its books, and what its two ends have stated to each other."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from digitalgrid.limits import MAX_INT64
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.wire import (
     DemandRecord,
@@ -17,20 +18,11 @@ from digitalgrid.wire import (
 )
 from router_agent.config import LinkConfig, RouterConfig
 from router_agent.device.adjacency import Adjacency, Verdict
+from router_agent.device.frame_guard import FrameGuard, ImplausibleFrameError
 from router_agent.device.line_load import LineLoad
 from router_agent.device.meters import LinkBooks
-
-log = logging.getLogger(__name__)
-
-
-class Grant(NamedTuple):
-    """What the upstream neighbour grants at this end, and whether nothing is under way above any more."""
-
-    power_mw: int
-    drained: bool
-
-
-NO_GRANT = Grant(0, True)
+from router_agent.device.neighbor_state import NO_GRANT, Grant, NeighborState, TooManyRecordsError
+from router_agent.device.remark import Remark
 
 
 class Energy(NamedTuple):
@@ -53,50 +45,32 @@ class Arrival(NamedTuple):
 NOTHING = Arrival()
 
 
-class _StateParts:
-    """Puts a state that came in several frames together."""
-
-    def __init__(self) -> None:
-        self._next = 0
-        self._demands: dict[CircuitGeneration, int] = {}
-        self._grants: dict[CircuitGeneration, Grant] = {}
-
-    def add(
-        self,
-        frame: Frame,
-        demands: dict[CircuitGeneration, int],
-        grants: dict[CircuitGeneration, Grant],
-    ) -> tuple[dict[CircuitGeneration, int], dict[CircuitGeneration, Grant]] | None:
-        """The whole state when this was its last part and none is missing."""
-        if frame.part == 0:
-            self._next, self._demands, self._grants = 0, {}, {}
-        if frame.part != self._next:
-            self._next = -1
-            return None
-        self._next += 1
-        self._demands.update(demands)
-        self._grants.update(grants)
-        return (self._demands, self._grants) if self._next == frame.parts else None
-
-
 class Line:
-    """Pure: datagrams and carrier events in, datagrams out, the time passed in."""
+    """Pure: datagrams and carrier events in, datagrams out, the time passed in.
+
+    ``tell`` is handed what whoever runs the router should know.
+    """
 
     def __init__(
-        self, link: LinkConfig, router: RouterConfig, boot_id: int, books: LinkBooks, start_ns: int
+        self,
+        link: LinkConfig,
+        router: RouterConfig,
+        boot_id: int,
+        books: LinkBooks,
+        start_ns: int,
+        tell: Callable[[Remark], None],
     ) -> None:
         self.link = link
         self.books = books
         self.adjacency = Adjacency(boot_id, router.dead_ns)
         self.load = LineLoad(link.voltage_v, link.ampacity_a, books)
-        # Stated by the neighbour: what it wants of this end, and what it grants to this end.
-        self.demands_mw: dict[CircuitGeneration, int] = {}
-        self.grants: dict[CircuitGeneration, Grant] = {}
+        self._guard = FrameGuard(link, router, start_ns)
+        self._tell = tell
+        self.stated = NeighborState(router.dead_ns)
         # Sent since the last frame: received and loss.
         self.pending: dict[CircuitGeneration, tuple[int, int]] = {}
         self._pending_since_ns = start_ns
         self._pending_until_ns = start_ns
-        self._parts = _StateParts()
         self._first_of_adjacency = True
         self._seq = 0
         self._frame_bytes = router.frame_bytes
@@ -131,6 +105,7 @@ class Line:
         """True when a silent neighbour took the line down."""
         was_up = self.up
         self.adjacency.expire(now_ns, leeway_ns)
+        self.stated.expire(now_ns)
         return self._note_down(was_up, "its far end is silent")
 
     def restart(self) -> None:
@@ -187,39 +162,60 @@ class Line:
             self.books.frames_dropped += 1
             return NOTHING
         was_up, knew = self.up, self.adjacency.neighbor_discriminator
-        verdict = self.adjacency.hear(
+        verdict = self.adjacency.judge(
             frame.discriminator, frame.heard_discriminator, frame.seq, now_ns
         )
-        went_down = self._note_down(was_up, "its far end says so")
         if verdict is Verdict.STALE:
             self.books.frames_dropped += 1
             return NOTHING
+        lost_mj = None
+        if verdict is Verdict.TAKEN:
+            try:
+                lost_mj = self._guard.lost_mj(
+                    frame, self.books.heard_total_mj, self._first_of_adjacency, now_ns
+                )
+            except ImplausibleFrameError as error:
+                self._refuse(str(error))
+                return NOTHING
+        self.adjacency.hear(verdict, frame.discriminator, frame.seq, now_ns)
+        went_down = self._note_down(was_up, "its far end says so")
         self.books.frames_received += 1
         owes_hello = went_down or knew != frame.discriminator
         if verdict is Verdict.HEARD:
             return Arrival(went_down=went_down, owes_hello=owes_hello)
-        energy = self._book(frame)
-        restated = bool(frame.parts) and self._restate(frame)
+        energy = self._book(frame, lost_mj)
+        restated = bool(frame.parts) and self._restate(frame, now_ns)
         return Arrival(energy, restated, went_up=not was_up, owes_hello=owes_hello)
 
     def _frame_of(self, datagram: bytes) -> Frame | None:
         try:
             frame = decode(datagram)
         except FrameError as error:
-            log.debug("link %s: dropped a datagram: %s", self.link.id, error)
+            self._remark(logging.DEBUG, "malformed", f"dropped a datagram: {error}")
             return None
         if frame.link_hash != self._link_hash or frame.sender_hash != self._neighbor_hash:
-            log.debug("link %s: dropped a frame of another line or router", self.link.id)
+            self._remark(logging.DEBUG, "foreign", "dropped a frame of another line or router")
             return None
         return frame
 
-    def _book(self, frame: Frame) -> tuple[Energy, ...]:
+    def _refuse(self, why: str) -> None:
+        """Nothing of the frame counts: of a neighbour that sends only such, the line goes down as of a silent one."""
+        self.books.frames_refused += 1
+        self._remark(logging.WARNING, "refused", f"refused a frame of {self.link.neighbor}: {why}")
+
+    def _remark(self, level: int, kind: str, text: str) -> None:
+        self._tell(Remark(level, f"{self.link.id} {kind}", f"link {self.link.id} {text}"))
+
+    def _book(self, frame: Frame, lost_mj: int | None) -> tuple[Energy, ...]:
         """Take the frame's energy; what its total says came before and never did is lost."""
         books = self.books
         received_mj = frame.received_mj
-        lost_mj = frame.total_mj - received_mj - books.heard_total_mj
-        if lost_mj < 0:
-            log.warning("link %s: the neighbour's books began anew", self.link.id)
+        if lost_mj is None:
+            self._remark(
+                logging.WARNING,
+                "anew",
+                f"counts anew from its neighbour's total of {frame.total_mj} mJ, after {books.heard_total_mj} mJ",
+            )
         elif self._first_of_adjacency:
             books.lost_to_faults_mj += lost_mj
         else:
@@ -233,22 +229,20 @@ class Line:
         self.load.add_received(start_ns, frame.origin_ns, received_mj, len(frame.power))
         return tuple(Energy(r.key, r.received_mj) for r in frame.power if r.received_mj)
 
-    def _restate(self, frame: Frame) -> bool:
-        demands = dict(frame.demands)
-        grants = {r.key: Grant(r.grant_mw, r.drained) for r in frame.power}
-        whole = self._parts.add(frame, demands, grants)
-        new_demands, new_grants = whole or (self.demands_mw | demands, self.grants | grants)
-        changed = new_demands != self.demands_mw or new_grants != self.grants
-        self.demands_mw, self.grants = dict(new_demands), dict(new_grants)
-        return changed
+    def _restate(self, frame: Frame, now_ns: int) -> bool:
+        try:
+            return self.stated.take(frame, now_ns)
+        except TooManyRecordsError as error:
+            self._refuse(str(error))
+            return False
 
     def _note_down(self, was_up: bool, why: str) -> bool:
         """True when an adjacency has ended: what it had stated is void, its pending energy lost to the fault."""
         if not was_up or self.up:
             return False
-        log.info("link %s is down: %s", self.link.id, why)
-        self.demands_mw, self.grants, self.pending = {}, {}, {}
-        self._parts = _StateParts()
+        self._remark(logging.INFO, "down", f"is down: {why}")
+        self.pending = {}
+        self.stated.forget()
         self._pending_since_ns = self._pending_until_ns
         self._first_of_adjacency = True
         return True
@@ -271,7 +265,7 @@ class Line:
             seq=self._seq,
             origin_ns=self._pending_until_ns,
             interval_ns=self._pending_until_ns - self._pending_since_ns,
-            total_mj=total_mj,
+            total_mj=min(total_mj, MAX_INT64),
             part=part,
             parts=parts,
             power=power,

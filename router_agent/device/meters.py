@@ -1,15 +1,18 @@
 """The energy books of one router: integers in millijoules, and their image that outlives a crash.
 
 At any instant ``received + injected == sent + delivered + converter loss + dissipated + buffered``; line loss is
-inside what was sent.
+inside what was sent. The books themselves never overflow: where they are written as 64-bit integers, in the image and
+on the wire, a meter that is full stays at the largest, and the books say that they are saturated.
 """
 
 import json
 import struct
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import astuple, dataclass, field, fields
+from typing import Any
 
+from digitalgrid.limits import MAX_INT64
 from digitalgrid.model import CircuitGeneration
 
 # Ended circuit generations whose meters can still be read.
@@ -35,6 +38,8 @@ class LinkBooks:
     oversubscribed_instants: int = 0
     # The neighbour's running total as of the last frame that was taken.
     heard_total_mj: int = 0
+    # Well-formed frames with figures that this line cannot have: nothing of them counts.
+    frames_refused: int = 0
 
     @property
     def total_mj(self) -> int:
@@ -91,6 +96,29 @@ class RouterBooks:
             if key not in self._ended:
                 self._ended.append(key)
 
+    @property
+    def saturated(self) -> bool:
+        """A meter is full: what it shows from now on is too little."""
+        own = (self.converter_loss_mj, self.dissipated_mj, self.buffered_mj)
+        cells = (*self.injected_mj.values(), *self.delivered_mj.values())
+        links = (max(astuple(each)) for each in self.links.values())
+        circuits = (max(astuple(each)) for each in self.circuits.values())
+        return any(count >= MAX_INT64 for count in (*own, *cells, *links, *circuits))
+
+    def capped(self) -> "RouterBooks":
+        """A copy of which each meter fits into a signed 64-bit integer."""
+        return RouterBooks(
+            _cap(self.converter_loss_mj),
+            _cap(self.dissipated_mj),
+            _cap(self.buffered_mj),
+            _cap(self.oversubscribed_instants),
+            self.max_formula_deviation_mj,
+            {link_id: LinkBooks(*map(_cap, astuple(each))) for link_id, each in self.links.items()},
+            {source_id: _cap(energy_mj) for source_id, energy_mj in self.injected_mj.items()},
+            {load_id: _cap(energy_mj) for load_id, energy_mj in self.delivered_mj.items()},
+            {key: CircuitBooks(*map(_cap, astuple(each))) for key, each in self.circuits.items()},
+        )
+
     def imbalance_mj(self) -> int:
         """In minus out, loss and held: zero, or a bug."""
         received = sum(link.received_mj for link in self.links.values())
@@ -100,11 +128,20 @@ class RouterBooks:
         return into - out - self.converter_loss_mj - self.dissipated_mj - self.buffered_mj
 
 
-_LINK_FIELDS = tuple(spec.name for spec in fields(LinkBooks))
-_LINK = struct.Struct(f"!{len(_LINK_FIELDS)}q")
-_ROUTER = struct.Struct("!IIqqqqd")
+def _cap(count: int) -> int:
+    return min(count, MAX_INT64)
+
+
+# How many counts of a link and of a circuit follow is in the image: later versions add theirs at the end.
+_HEADER = struct.Struct("!4sHHIIqqqqd")
+_MAGIC = b"DGM2"
+_LINK_COUNTS, _CIRCUIT_COUNTS = len(fields(LinkBooks)), len(fields(CircuitBooks))
+_LINK = struct.Struct(f"!{_LINK_COUNTS}q")
 _ENERGY = struct.Struct("!q")
-_CIRCUIT = struct.Struct("!QQqqq")
+_CIRCUIT = struct.Struct(f"!QQ{_CIRCUIT_COUNTS}q")
+# The first version, which had neither: it began with the length of the ids.
+_HEADER_1 = struct.Struct("!IIqqqqd")
+_LINK_COUNTS_1, _CIRCUIT_COUNTS_1 = 10, 3
 
 
 class ImageCodec:
@@ -117,9 +154,17 @@ class ImageCodec:
         ).encode()
 
     def pack(self) -> bytes:
-        books = self._books
+        try:
+            return self._pack(self._books)
+        except struct.error:
+            return self._pack(self._books.capped())
+
+    def _pack(self, books: RouterBooks) -> bytes:
         pieces = [
-            _ROUTER.pack(
+            _HEADER.pack(
+                _MAGIC,
+                _LINK_COUNTS,
+                _CIRCUIT_COUNTS,
                 len(self._ids),
                 len(books.circuits),
                 books.converter_loss_mj,
@@ -143,6 +188,7 @@ class ImageCodec:
                     link.frames_dropped,
                     link.oversubscribed_instants,
                     link.heard_total_mj,
+                    link.frames_refused,
                 )
             )
         for energy_mj in (*books.injected_mj.values(), *books.delivered_mj.values()):
@@ -161,31 +207,42 @@ class ImageCodec:
 
 
 def unpack_image(image: bytes) -> RouterBooks:
-    """The books that :meth:`ImageCodec.pack` wrote. Raises :class:`ImageError` for other bytes."""
+    """The books that :meth:`ImageCodec.pack` wrote, of this version or an earlier one. Raises :class:`ImageError`."""
     try:
-        (
-            ids_bytes,
-            circuit_count,
-            converter_loss_mj,
-            dissipated_mj,
-            buffered_mj,
-            instants,
-            deviation,
-        ) = _ROUTER.unpack_from(image)
-        at = _ROUTER.size + ids_bytes
-        link_ids, source_ids, load_ids = json.loads(image[_ROUTER.size : at])
-        books = RouterBooks(converter_loss_mj, dissipated_mj, buffered_mj, instants, deviation)
-        for link_id in link_ids:
-            books.links[link_id] = LinkBooks(*_LINK.unpack_from(image, at))
-            at += _LINK.size
-        for meters, meter_ids in ((books.injected_mj, source_ids), (books.delivered_mj, load_ids)):
-            for meter_id in meter_ids:
-                (meters[meter_id],) = _ENERGY.unpack_from(image, at)
-                at += _ENERGY.size
-        for _ in range(circuit_count):
-            circuit_id, generation, *counts = _CIRCUIT.unpack_from(image, at)
-            books.circuits[CircuitGeneration(circuit_id, generation)] = CircuitBooks(*counts)
-            at += _CIRCUIT.size
+        if image.startswith(_MAGIC):
+            _, link_counts, circuit_counts, *header = _HEADER.unpack_from(image)
+            return _unpack(image, _HEADER.size, link_counts, circuit_counts, *header)
+        first = _HEADER_1.unpack_from(image)
+        return _unpack(image, _HEADER_1.size, _LINK_COUNTS_1, _CIRCUIT_COUNTS_1, *first)
     except (struct.error, ValueError, TypeError) as error:
         raise ImageError(f"no image of a router's books: {error}") from error
+
+
+def _unpack(
+    image: bytes,
+    at: int,
+    link_counts: int,
+    circuit_counts: int,
+    ids_bytes: int,
+    circuit_count: int,
+    *figures: Any,
+) -> RouterBooks:
+    """Counts that a later version has added are left out; those that an earlier one has not are 0."""
+    books = RouterBooks(*figures)
+    link = struct.Struct(f"!{link_counts}q")
+    circuit = struct.Struct(f"!QQ{circuit_counts}q")
+    link_ids, source_ids, load_ids = json.loads(image[at : at + ids_bytes])
+    at += ids_bytes
+    for link_id in link_ids:
+        books.links[link_id] = LinkBooks(*link.unpack_from(image, at)[:_LINK_COUNTS])
+        at += link.size
+    for meters, meter_ids in ((books.injected_mj, source_ids), (books.delivered_mj, load_ids)):
+        for meter_id in meter_ids:
+            (meters[meter_id],) = _ENERGY.unpack_from(image, at)
+            at += _ENERGY.size
+    for _ in range(circuit_count):
+        circuit_id, generation, *counts = circuit.unpack_from(image, at)
+        key = CircuitGeneration(circuit_id, generation)
+        books.circuits[key] = CircuitBooks(*counts[:_CIRCUIT_COUNTS])
+        at += circuit.size
     return books

@@ -16,7 +16,11 @@ class End:
         return self.adjacency.discriminator, self.adjacency.neighbor_discriminator, self.seq
 
     def hears(self, said: tuple[int, int, int], now_ns: int = 0) -> Verdict:
-        return self.adjacency.hear(*said, now_ns)
+        discriminator, echoed, seq = said
+        verdict = self.adjacency.judge(discriminator, echoed, seq, now_ns)
+        if verdict is not Verdict.STALE:
+            self.adjacency.hear(verdict, discriminator, seq, now_ns)
+        return verdict
 
 
 def joined() -> tuple[End, End]:

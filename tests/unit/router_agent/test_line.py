@@ -6,19 +6,35 @@ from digitalgrid.model import CircuitGeneration
 from digitalgrid.units import NS_PER_MS
 from digitalgrid.wire import DemandRecord, Frame, PowerRecord, decode, encode
 from router_agent.config import LinkConfig, RouterConfig
-from router_agent.device.line import NO_GRANT, NOTHING, Grant, Line
+from router_agent.device.line import NOTHING, Line
 from router_agent.device.meters import LinkBooks
+from router_agent.device.neighbor_state import NO_GRANT, Grant
+from router_agent.device.remark import Remark
 
 KEY = CircuitGeneration(7, 1)
 OTHER = CircuitGeneration(8, 1)
 
 
 def end(
-    name: str, neighbor: str, books: LinkBooks | None = None, boot_id: int = 1, **changes: int
+    name: str,
+    neighbor: str,
+    books: LinkBooks | None = None,
+    boot_id: int = 1,
+    told: list[Remark] | None = None,
+    **changes: int,
 ) -> Line:
-    link = LinkConfig(id="ab", neighbor=neighbor, interface="ab", ampacity_a=10.0, voltage_v=1000.0)
+    link = LinkConfig(
+        id="ab",
+        neighbor=neighbor,
+        interface="ab",
+        ampacity_a=10.0,
+        voltage_v=1000.0,
+        resistance_ohm=20.0,
+    )
     config = RouterConfig(router_id=name, links=(link,), **changes)  # type: ignore[arg-type]
-    line = Line(link, config, boot_id, books or LinkBooks(), start_ns=0)
+    line = Line(
+        link, config, boot_id, books or LinkBooks(), 0, ([] if told is None else told).append
+    )
     line.set_carrier(True)
     return line
 
@@ -49,7 +65,7 @@ def test_energy_and_grant_arrive(pair: tuple[Line, Line]) -> None:
     (datagram,) = send(a, 900, 100)
     arrival = b.receive(datagram, 100 * NS_PER_MS)
     assert arrival.energy == ((KEY, 900),) and arrival.restated
-    assert b.grants == {KEY: Grant(5, False)}
+    assert b.stated.grants == {KEY: Grant(5, False)}
     assert (a.books.sent_mj, a.books.line_loss_mj) == (1000, 100)
     assert b.books.received_mj == b.books.heard_total_mj == 900
 
@@ -58,7 +74,7 @@ def test_demands_travel_the_other_way(pair: tuple[Line, Line]) -> None:
     a, b = pair
     (datagram,) = b.state_frames([], [DemandRecord(KEY, 77), DemandRecord(OTHER, 0)], 0)
     assert a.receive(datagram, 0).restated
-    assert a.demands_mw == {KEY: 77}
+    assert a.stated.demands_mw == {KEY: 77}
     (datagram,) = b.state_frames([], [DemandRecord(KEY, 77)], 0)
     assert not a.receive(datagram, 0).restated
 
@@ -69,9 +85,9 @@ def test_what_a_state_does_not_name_is_gone_and_a_hello_changes_nothing(
     a, b = pair
     b.receive(send(a, 1)[0], 0)
     b.receive(a.hello(0), 0)
-    assert KEY in b.grants
+    assert KEY in b.stated.grants
     b.receive(a.state_frames([], [], 0)[0], 0)
-    assert b.grants == {}
+    assert b.stated.grants == {}
 
 
 def test_a_state_in_parts_counts_as_whole_only_with_all_of_them() -> None:
@@ -82,14 +98,14 @@ def test_a_state_in_parts_counts_as_whole_only_with_all_of_them() -> None:
     assert len(frames) > 2
     for datagram in frames:
         b.receive(datagram, 0)
-    assert list(b.grants) == keys
+    assert list(b.stated.grants) == keys
     fewer = a.state_frames([(key, Grant(2, False)) for key in keys[3:]], [], 0)
     b.receive(fewer[0], 0)
     b.receive(fewer[-1], 0)
-    assert set(b.grants) == set(keys), "a part was lost: nothing is known to be gone"
+    assert set(b.stated.grants) == set(keys), "a part was lost: nothing is known to be gone"
     for datagram in a.state_frames([(key, Grant(3, False)) for key in keys[3:]], [], 0):
         b.receive(datagram, 0)
-    assert b.grants == {key: Grant(3, False) for key in keys[3:]}
+    assert b.stated.grants == {key: Grant(3, False) for key in keys[3:]}
 
 
 def test_a_frame_lost_without_a_fault_is_lost_in_transit(pair: tuple[Line, Line]) -> None:
@@ -136,9 +152,9 @@ def test_a_neighbour_with_new_books_is_followed(pair: tuple[Line, Line]) -> None
 def test_down_forgets_what_was_stated(pair: tuple[Line, Line]) -> None:
     a, b = pair
     b.receive(a.state_frames([(KEY, Grant(5, False))], [DemandRecord(KEY, 9)], 0)[0], 0)
-    assert b.grants and b.demands_mw
+    assert b.stated.grants and b.stated.demands_mw
     b.set_carrier(False)
-    assert not b.grants and not b.demands_mw
+    assert not b.stated.grants and not b.stated.demands_mw
 
 
 def test_grants_of_nothing_are_not_sent(pair: tuple[Line, Line]) -> None:

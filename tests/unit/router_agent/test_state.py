@@ -4,6 +4,7 @@ import errno
 import os
 import random
 import resource
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,15 @@ import pytest
 from digitalgrid.model import NO_ELECTION_ID, CircuitGeneration, ElectionId
 from router_agent import state
 from router_agent.device import promise
-from router_agent.device.meters import ENDED_KEPT, ImageError, RouterBooks, unpack_image
+from router_agent.device.meters import (
+    ENDED_KEPT,
+    CircuitBooks,
+    ImageCodec,
+    ImageError,
+    LinkBooks,
+    RouterBooks,
+    unpack_image,
+)
 from router_agent.state import MeterFile, PromiseJournal, StateError
 
 
@@ -177,6 +186,29 @@ class TestMeterFile:
         meters = MeterFile(tmp_path)
         assert meters.load() == books
         meters.close()
+
+    def test_an_image_of_the_first_version_is_read(self) -> None:
+        ids = b'[["r1-r2"], ["pv1"], ["town"]]'
+        image = struct.pack("!IIqqqqd", len(ids), 1, 1, 2, 3, 4, 0.5) + ids
+        image += struct.pack("!10q", *range(10, 20)) + struct.pack("!qq", 5, 6)
+        books = unpack_image(image + struct.pack("!QQqqq", 7, 2, 8, 9, 10))
+        assert books.links["r1-r2"] == LinkBooks(*range(10, 20), frames_refused=0)
+        assert books.circuits == {CircuitGeneration(7, 2): CircuitBooks(8, 9, 10)}
+        assert (books.dissipated_mj, books.injected_mj, books.delivered_mj) == (
+            2,
+            {"pv1": 5},
+            {"town": 6},
+        )
+
+    def test_a_full_meter_stays_at_the_largest_number_and_says_so(self) -> None:
+        books = books_of(1)
+        assert not books.saturated
+        books.links["r1-r2"].sent_mj = 2**63 + 5
+        books.dissipated_mj = 2**70
+        assert books.saturated
+        image = unpack_image(ImageCodec(books).pack())
+        assert image.saturated and image == books.capped()
+        assert image.links["r1-r2"].sent_mj == image.dissipated_mj == 2**63 - 1
 
     def test_whatever_is_torn_one_whole_image_is_there(self, tmp_path: Path) -> None:
         """As if the process died while it wrote the newer slot."""

@@ -1,0 +1,111 @@
+"""What the neighbour has stated at its end of a line: demands, grants, and states that come in several frames."""
+
+from typing import NamedTuple
+
+from digitalgrid.limits import MAX_STATED_RECORDS
+from digitalgrid.model import CircuitGeneration
+from digitalgrid.wire import Frame
+
+
+class Grant(NamedTuple):
+    """What the upstream neighbour grants at this end, and whether nothing is under way above any more."""
+
+    power_mw: int
+    drained: bool
+
+
+NO_GRANT = Grant(0, True)
+
+
+class TooManyRecordsError(ValueError):
+    """More circuits than a line has; nothing of the state is kept."""
+
+
+class NeighborState:
+    """Bounded: at most ``MAX_STATED_RECORDS`` demands and as many grants, and again as many in an unfinished state.
+
+    A part counts at once for the circuits that it names; what a whole state does not name is gone. The parts of a
+    state are sent together: what is not finished ``deadline_ns`` after it began never will be.
+    """
+
+    def __init__(self, deadline_ns: int) -> None:
+        self._deadline_ns = deadline_ns
+        self.forget()
+
+    def forget(self) -> None:
+        """The adjacency has ended: what was stated is void."""
+        # What the neighbour wants of this end, and what it grants to this end.
+        self.demands_mw: dict[CircuitGeneration, int] = {}
+        self.grants: dict[CircuitGeneration, Grant] = {}
+        self._drop_parts()
+
+    def expire(self, now_ns: int) -> None:
+        if self._next_part > 0 and now_ns - self._began_ns > self._deadline_ns:
+            self._drop_parts()
+
+    def take(self, frame: Frame, now_ns: int) -> bool:
+        """Take up a state or a part of one; True where something is not what it was. Raises TooManyRecordsError."""
+        demands = dict(frame.demands)
+        grants = {r.key: Grant(r.grant_mw, r.drained) for r in frame.power}
+        if frame.parts == 1:
+            self._drop_parts()
+            return self._replace(demands, grants)
+        changed = self._merge(demands, grants)
+        return self._add_part(frame, demands, grants, now_ns) or changed
+
+    def _replace(
+        self, demands: dict[CircuitGeneration, int], grants: dict[CircuitGeneration, Grant]
+    ) -> bool:
+        changed = demands != self.demands_mw or grants != self.grants
+        self.demands_mw, self.grants = demands, grants
+        return changed
+
+    def _merge(
+        self, demands: dict[CircuitGeneration, int], grants: dict[CircuitGeneration, Grant]
+    ) -> bool:
+        """Only while there is room: circuits that are new wait for the whole state otherwise."""
+        if len(self.demands_mw) + len(demands) > MAX_STATED_RECORDS:
+            demands = {key: demands[key] for key in demands.keys() & self.demands_mw.keys()}
+        if len(self.grants) + len(grants) > MAX_STATED_RECORDS:
+            grants = {key: grants[key] for key in grants.keys() & self.grants.keys()}
+        changed = any(self.demands_mw.get(key) != demand for key, demand in demands.items())
+        changed = changed or any(self.grants.get(key) != grant for key, grant in grants.items())
+        self.demands_mw.update(demands)
+        self.grants.update(grants)
+        return changed
+
+    def _add_part(
+        self,
+        frame: Frame,
+        demands: dict[CircuitGeneration, int],
+        grants: dict[CircuitGeneration, Grant],
+        now_ns: int,
+    ) -> bool:
+        """With the last part, and none missing, what no part named goes; True where there was such."""
+        self.expire(now_ns)
+        if frame.part == 0:
+            self._drop_parts()
+            self._began_ns = now_ns
+        if frame.part != self._next_part:
+            self._drop_parts()
+            return False
+        self._next_part += 1
+        self._part_demands.update(demands)
+        self._part_grants.update(grants)
+        if max(len(self._part_demands), len(self._part_grants)) > MAX_STATED_RECORDS:
+            self._drop_parts()
+            raise TooManyRecordsError(
+                f"it states more than the {MAX_STATED_RECORDS} circuits that a line may have"
+            )
+        if self._next_part < frame.parts:
+            return False
+        whole_demands, whole_grants = self._part_demands, self._part_grants
+        self._drop_parts()
+        return self._replace(whole_demands, whole_grants)
+
+    def _drop_parts(self) -> None:
+        """Whatever part comes next, only the first begins a state."""
+        self._next_part = 0
+        self._began_ns = 0
+        self._part_demands: dict[CircuitGeneration, int] = {}
+        self._part_grants: dict[CircuitGeneration, Grant] = {}
