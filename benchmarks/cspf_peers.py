@@ -32,7 +32,7 @@ class Peer(ABC):
         self._converter = 1.0 / graph.efficiency[graph.tail] - 1.0
         self.edges = list(zip(graph.head.tolist(), graph.tail.tolist(), strict=True))
         self.edges += [(node, self.anywhere) for node in source_nodes.tolist()]
-        arcs = np.arange(graph.arc_count)
+        arcs = np.arange(graph.arc_count, dtype=np.int32)
         free = np.zeros(len(source_nodes))
         self.per_w = np.concatenate([graph.resistance_ohm / graph.voltage_v**2, free])
         self.fixed = np.concatenate([self._fixed_of(arcs), free])
@@ -81,7 +81,7 @@ class Networkx(Peer):
         self._network.add_nodes_from(range(self.anywhere + 1))
         self._network.add_edges_from(self.edges)
         self._data = [self._network.edges[edge] for edge in self.edges]
-        self.take_over(np.arange(len(self.edges)))
+        self.take_over(np.arange(len(self.edges), dtype=np.int32))
 
     def take_over(self, arcs: Ints) -> None:
         for arc in arcs.tolist():
@@ -108,7 +108,7 @@ class Rustworkx(Peer):
         self._network = rx.PyDiGraph(multigraph=False)
         self._network.add_nodes_from(range(self.anywhere + 1))
         self._network.add_edges_from([(a, b, None) for a, b in self.edges])
-        self.take_over(np.arange(len(self.edges)))
+        self.take_over(np.arange(len(self.edges), dtype=np.int32))
 
     def take_over(self, arcs: Ints) -> None:
         for arc in arcs.tolist():

@@ -135,13 +135,13 @@ def _row(question: Question, size: int, turns: int) -> Row:
     costs = {name: question.cost_of(flow, answer) for name, flow in flows.items()}
     served = np.array_equal(answer.served_w, question.problem.load_power_w)
     agree = answer.status == "optimal" and served
-    seconds = {name: median(each) for name, each in taken.items()}
+    medians_s = {name: median(each) for name, each in taken.items()}
     return Row(
         "lossy-dispatch",
         size,
         question.name,
-        seconds.pop("ours"),
-        seconds,
+        medians_s.pop("ours"),
+        medians_s,
         bool(agree and ours <= min(costs.values()) * (1.0 + _TOLERANCE)),
         {"cost_per_h": ours, "peer_costs_per_h": costs},
     )

@@ -72,7 +72,7 @@ class NullRouters:
         for router_id, router in self._routers.items():
             self._runtime.attach(router_id, partial(self._take, router_id))
             self._advertise(router.lsa)
-            self._runtime.tell(lambda core, now_ns, key=router_id: core.on_sync_done(key, now_ns))
+            self._get_in_step(router_id)
         self._loop.call_later(_REFRESH_S, self._refresh)
 
     def _refresh(self) -> None:
@@ -94,6 +94,12 @@ class NullRouters:
     def _advertise(self, lsa: RouterLsa) -> None:
         self._runtime.tell(lambda core, now_ns: core.on_lsa(lsa, now_ns))
 
+    def _get_in_step(self, router_id: str) -> None:
+        self._runtime.tell(lambda core, now_ns: core.on_sync_done(router_id, now_ns))
+
+    def _measure(self, router_id: str, status: CircuitStatus) -> None:
+        self._runtime.tell(lambda core, now_ns: core.on_status(router_id, status, now_ns))
+
     def _take(self, router_id: str, message: ToRouter) -> None:
         if not self._inbox:
             self._loop.call_soon(self._answer_all)
@@ -113,10 +119,7 @@ class NullRouters:
         result = TransactionResult(message.txn_id, _OPERATIONS[type(message)], ResultCode.OK)
         self._runtime.tell(lambda core, now_ns: core.on_result(router_id, result, now_ns))
         for key, state in _carry_out(router, message):
-            status = CircuitStatus(key, state)
-            self._runtime.tell(
-                lambda core, now_ns, status=status: core.on_status(router_id, status, now_ns)
-            )
+            self._measure(router_id, CircuitStatus(key, state))
 
 
 def _carry_out(router: _Router, message: ToRouter) -> list[tuple[CircuitGeneration, FlowState]]:

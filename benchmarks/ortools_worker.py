@@ -8,6 +8,7 @@ the network that came last. Whole numbers only.
 import io
 import sys
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from ortools.graph.python.min_cost_flow import SimpleMinCostFlow
@@ -43,7 +44,7 @@ def main() -> None:
         )
 
 
-def _answer(**arrays: object) -> None:
+def _answer(**arrays: Any) -> None:
     archive = io.BytesIO()
     np.savez(archive, **arrays)
     sys.stdout.buffer.write(archive.tell().to_bytes(8, sys.byteorder) + archive.getvalue())

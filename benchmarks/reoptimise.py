@@ -12,6 +12,7 @@ counted. In ``full``, its simplex is listed for the first instance: on others it
 """
 
 from collections.abc import Iterator
+from functools import partial
 from statistics import mean
 from typing import Any
 
@@ -25,7 +26,7 @@ from controller.routing.assignments.columns import Problem, problem_of
 from controller.routing.assignments.linear_losses import Linear
 from controller.routing.assignments.reoptimise import LinearPlan, reoptimise, reoptimise_linear
 from controller.routing.assignments.standing import Choice, Circuits, circuits_of, paths_of
-from controller.routing.graph import PowerGraph
+from controller.routing.graph import Floats, Ints, PowerGraph
 from controller.routing.paths.cspf import PathSearch
 
 _CIRCUITS = 500
@@ -60,7 +61,7 @@ def _row(name: str, graph: PowerGraph, circuits: Circuits, *, with_simplex: bool
         ours, found = by_turns({"linear": lambda: reoptimise_linear(graph, circuits)}, 5)
         linear = found["linear"]
         taken.append(ours["linear"])
-        peers[key], value = seconds_of(lambda options=options: solved(model, options))
+        peers[key], value = seconds_of(partial(solved, model, options))
         values.append(value * scale_w - linear.linear.offset_w)
     exact_s, plan = seconds_of(lambda: reoptimise(graph, circuits))
     listed = {"edge-flow-lp": min(peers.values())}
@@ -92,7 +93,8 @@ def standing_circuits(grid: Mesh, count: int, seed: int) -> tuple[PowerGraph, Ci
     rng = np.random.default_rng([grid.places_km.shape[0], seed])
     graph = grid.graph()
     search = PathSearch(graph)
-    admitted, refused = [], 0
+    admitted: list[tuple[int, int, float, Ints, Floats]] = []
+    refused = 0
     while len(admitted) < 2 * count and refused < _MOST_REFUSED:
         node, sink = int(rng.choice(grid.source_nodes)), int(rng.integers(graph.node_count))
         power_w = float(rng.uniform(*_POWER_W))

@@ -79,15 +79,16 @@ async def _load_a_link(runtime: Runtime, lsas: Sequence[RouterLsa]) -> str:
     link_id = max(crossing, key=lambda each: len(crossing[each]))
     sinks = crossing[link_id] * (_CIRCUITS // len(crossing[link_id]) + 1)
     for first in range(0, _CIRCUITS, _TOGETHER):
-        asked = requests(sinks[first : min(first + _TOGETHER, _CIRCUITS)])
-        for decision in runtime.handle(
-            lambda core, now_ns, asked=asked: core.request_batch(asked, now_ns)
-        ):
-            if isinstance(decision, Refusal):
-                raise decision
+        _admit(runtime, requests(sinks[first : min(first + _TOGETHER, _CIRCUITS)]))
         await runtime.durable()
     await _until(lambda: _states(runtime) == {CircuitState.ACTIVE: _CIRCUITS})
     return link_id
+
+
+def _admit(runtime: Runtime, asked: list[PowerRequest]) -> None:
+    for decision in runtime.handle(lambda core, now_ns: core.request_batch(asked, now_ns)):
+        if isinstance(decision, Refusal):
+            raise decision
 
 
 async def _cut(runtime: Runtime, routers: NullRouters, link_id: str) -> tuple[float, float, bool]:

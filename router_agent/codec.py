@@ -11,7 +11,7 @@ from digitalgrid.model import CircuitGeneration, Operation
 from digitalgrid.units import NS_PER_MS
 from digitalgrid.v1 import power_link_pb2 as power_link_pb
 from digitalgrid.v1 import southbound_pb2 as pb
-from router_agent.device.circuit_table import Entry, Mutation, Outcome
+from router_agent.device.circuit_table import CircuitTable, Entry, Mutation, Outcome
 from router_agent.device.device import RouterDevice
 from router_agent.device.sink import FlowStatus
 
@@ -65,8 +65,7 @@ def status_to_pb(status: FlowStatus) -> pb.CircuitStatus:
     )
 
 
-def table_to_pb(device: RouterDevice, read_id: int) -> pb.CircuitTable:
-    table = device.table
+def table_to_pb(table: CircuitTable, read_id: int) -> pb.CircuitTable:
     return pb.CircuitTable(
         read_id=read_id,
         table_version=table.version,

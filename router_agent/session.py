@@ -174,7 +174,7 @@ class ControllerSession:
             case "hello":
                 self._take_greeting(message.hello)
             case "read_table":
-                table = table_to_pb(device, message.read_table.read_id)
+                table = table_to_pb(device.table, message.read_table.read_id)
                 self._say(pb.RouterMessage(table=table))
             case "read_meters":
                 reply = pb.MetersReply(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
 
@@ -26,7 +26,7 @@ async def _run(
         total = rounds or scenario.rounds
         task = bars.add_task(scenario.name, total=total, note="starting")
 
-        def note(number: int, what: str, task: int = task) -> None:
+        def note(number: int, what: str, task: TaskID = task) -> None:
             bars.update(task, completed=number, note=what)
 
         report = await scenario.run(total, seed, note)

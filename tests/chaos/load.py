@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 import grpc
 
@@ -162,7 +162,7 @@ class Load:
             return await client.batch_request_power(requests)
 
         def answered(answer: object, called_at_s: float) -> None:
-            outcomes = (
+            outcomes: Sequence[Any] = (
                 answer.outcomes if isinstance(answer, pb.BatchRequestPowerResponse) else [answer]
             )
             for request, outcome in zip(requests, outcomes, strict=True):

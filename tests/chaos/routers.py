@@ -40,15 +40,18 @@ class Routers:
 
     async def held(self) -> set[tuple[str, CircuitGeneration]]:
         """Every hop that is committed at any router."""
-        return await self._ask("held")
+        held: set[tuple[str, CircuitGeneration]] = await self._ask("held")
+        return held
 
     async def take_history(self) -> History:
         """What routers were told since this was last asked, and the limits that were exceeded, then or now."""
-        return await self._ask("take_history")
+        history: History = await self._ask("take_history")
+        return history
 
     async def flap(self) -> float:
         """A line goes down, or up again; when that was told, by the monotonic clock."""
-        return await self._ask("flap")
+        flapped_at_s: float = await self._ask("flap")
+        return flapped_at_s
 
     async def _ask(self, what: str) -> Any:
         async with self._turn:

@@ -35,7 +35,7 @@ def circuit(**fields: object) -> pb.Circuit:
     )
     for name, value in fields.items():
         if isinstance(value, list):
-            whole.ClearField(name)
+            whole.ClearField(name)  # type: ignore[arg-type]
             getattr(whole, name).extend(value)
         else:
             setattr(whole, name, value)

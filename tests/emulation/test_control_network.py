@@ -7,10 +7,11 @@ from itertools import permutations
 
 import pytest
 
+from topologies.emulator.errors import CommandError
 from topologies.emulator.health import wait_healthy
 from topologies.emulator.mininet_backend import MininetEmulation
 from topologies.emulator.plan import EmulationOptions
-from topologies.emulator.shell import CommandError, in_namespace, run
+from topologies.emulator.shell import in_namespace, run
 from topologies.generated import ring_grid
 
 pytestmark = pytest.mark.timeout(120)

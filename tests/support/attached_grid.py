@@ -1,9 +1,10 @@
 """A simulated grid whose routers are connected to a Runtime, in its own loop."""
 
 import asyncio
+from collections.abc import Callable
 
 from controller.core.circuits.records import Counters, StateChange, StoredState
-from controller.core.messages import ToRouter
+from controller.core.messages import CircuitStatus, CircuitTable, ToRouter
 from controller.runtime.runtime import Runtime
 from controller.store.protocol import StoreError
 from digitalgrid.gridfile import Grid
@@ -28,7 +29,9 @@ class MemoryStore:
     def may_act(self) -> bool:
         return not self.fenced
 
-    def start(self, on_durable, on_failure) -> None:
+    def start(
+        self, on_durable: Callable[[int], None], on_failure: Callable[[StoreError], None]
+    ) -> None:
         self._on_durable = on_durable
         self._on_failure = on_failure
 
@@ -67,9 +70,8 @@ class AttachedGrid:
         """All routers, or these, begin a session."""
         for router_id in router_ids or self.simulated.routers:
             self._runtime.attach(router_id, self._sender(router_id))
-            lsa = self.simulated.routers[router_id].lsa()
-            self._runtime.tell(lambda core, now_ns, lsa=lsa: core.on_lsa(lsa, now_ns))
-            self._runtime.tell(lambda core, now_ns, key=router_id: core.on_sync_done(key, now_ns))
+            self._tell_lsa(router_id)
+            self._tell_sync_done(router_id)
 
     def cut(self, link_id: str) -> None:
         self.simulated.cut.add(link_id)
@@ -82,18 +84,30 @@ class AttachedGrid:
     def _advertise(self, link_id: str) -> None:
         link = self.simulated.links[link_id]
         for end in (link.a, link.b):
-            lsa = self.simulated.routers[end].lsa()
-            self._runtime.tell(lambda core, now_ns, lsa=lsa: core.on_lsa(lsa, now_ns))
+            self._tell_lsa(end)
         self._report()
 
-    def _sender(self, router_id: str):
-        return lambda message: self._loop.call_soon(self._deliver, router_id, message)
+    def _tell_lsa(self, router_id: str) -> None:
+        lsa = self.simulated.routers[router_id].lsa()
+        self._runtime.tell(lambda core, now_ns: core.on_lsa(lsa, now_ns))
+
+    def _tell_sync_done(self, router_id: str) -> None:
+        self._runtime.tell(lambda core, now_ns: core.on_sync_done(router_id, now_ns))
+
+    def _tell_status(self, router_id: str, status: CircuitStatus) -> None:
+        self._runtime.tell(lambda core, now_ns: core.on_status(router_id, status, now_ns))
+
+    def _sender(self, router_id: str) -> Callable[[ToRouter], None]:
+        def send(message: ToRouter) -> None:
+            self._loop.call_soon(self._deliver, router_id, message)
+
+        return send
 
     def _deliver(self, router_id: str, message: ToRouter) -> None:
         router = self.simulated.routers[router_id]
         now_ns = self._runtime.tell(lambda core, now_ns: now_ns)
         answer = router.apply(message, self._runtime.election_id, now_ns)
-        if hasattr(answer, "read_id"):
+        if isinstance(answer, CircuitTable):
             self._runtime.tell(lambda core, now_ns: core.on_table(router_id, answer, now_ns))
         else:
             self._runtime.tell(lambda core, now_ns: core.on_result(router_id, answer, now_ns))
@@ -102,8 +116,4 @@ class AttachedGrid:
     def _report(self) -> None:
         for router_id, router in self.simulated.routers.items():
             for status in router.statuses():
-                self._runtime.tell(
-                    lambda core, now_ns, key=router_id, status=status: core.on_status(
-                        key, status, now_ns
-                    )
-                )
+                self._tell_status(router_id, status)

@@ -50,7 +50,9 @@ class ConvexDispatch:
     def least(self, cost: cp.Expression, *floors: tuple[np.ndarray, float]) -> float:
         return self._solve(cp.Minimize(cost), floors) * self.unit
 
-    def _solve(self, objective: cp.Maximize | cp.Minimize, floors: tuple) -> float:
+    def _solve(
+        self, objective: cp.Maximize | cp.Minimize, floors: tuple[tuple[np.ndarray, float], ...]
+    ) -> float:
         kept = [
             weights @ self.served >= floor / self.unit - 1e-8 * abs(floor / self.unit)
             for weights, floor in floors

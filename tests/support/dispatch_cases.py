@@ -1,9 +1,35 @@
 """Random dispatch problems, awkward ones among them, and what must be true of every answer."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from controller.routing.dispatch import Dispatch, DispatchProblem, Prices
-from controller.routing.graph import graph_of_links
+from controller.routing.graph import PowerGraph, graph_of_links
+
+
+def problem_of(
+    graph: PowerGraph,
+    source_node: Sequence[int],
+    source_max_w: Sequence[float],
+    load_node: Sequence[int],
+    load_power_w: Sequence[float],
+    *,
+    load_priority: Sequence[int] = (),
+    prices: Prices | None = None,
+    **figures: Sequence[float],
+) -> DispatchProblem:
+    """A problem written down by hand, in lists."""
+    return DispatchProblem(
+        graph,
+        np.array(source_node, np.int32),
+        np.array(source_max_w, np.float64),
+        np.array(load_node, np.int32),
+        np.array(load_power_w, np.float64),
+        load_priority=np.array(load_priority, np.int32),
+        prices=prices or Prices(),
+        **{name: np.array(values, np.float64) for name, values in figures.items()},
+    )
 
 
 def random_problem(seed: int, most_routers: int = 10) -> DispatchProblem:
@@ -18,7 +44,7 @@ def random_problem(seed: int, most_routers: int = 10) -> DispatchProblem:
     ampacity_a = rng.choice([5.0, 50.0, 1000.0], links)
     graph = graph_of_links(efficiency, a, b, ohm, np.full(links, 1000.0), ampacity_a)
     if rng.random() < 0.3:
-        for arc in np.flatnonzero(rng.random(graph.arc_count) < 0.3):
+        for arc in np.flatnonzero(rng.random(graph.arc_count) < 0.3).tolist():
             graph.set_load(arc, rng.uniform(0, 0.4 * graph.ampacity_a[arc]))
     sources, loads = int(rng.integers(1, 4)), int(rng.integers(1, 6))
     cost = rng.choice([0.0, 10.0, 20.0, 50.0], sources) * (rng.random() < 0.7)
@@ -27,13 +53,13 @@ def random_problem(seed: int, most_routers: int = 10) -> DispatchProblem:
     value = rng.choice([0.0, 100.0, 1000.0], loads) * (rng.random() < 0.5)
     return DispatchProblem(
         graph,
-        source_node=rng.integers(0, nodes, sources),
+        source_node=rng.integers(0, nodes, sources, np.int32),
         source_max_w=rng.choice([1e3, 1e4, 1e5], sources),
         source_cost_per_mwh=cost,
         source_carbon_kg_per_mwh=rng.uniform(0, 500, sources),
-        load_node=rng.integers(0, nodes, loads),
+        load_node=rng.integers(0, nodes, loads, np.int32),
         load_power_w=rng.choice([0.0, 1e3, 1e4, 3e4], loads),
-        load_priority=rng.integers(0, 3, loads),
+        load_priority=rng.integers(0, 3, loads, np.int32),
         load_value_per_mwh=value,
         toll_per_mwh=rng.choice([0.0, 5.0], links) * (rng.random() < 0.3),
         prices=Prices(

@@ -12,6 +12,7 @@ import grpc
 
 from controller.computing.optimiser import Optimiser
 from controller.computing.solver import Solver
+from controller.core.circuits.reservations import Resource
 from controller.core.controller import CoreSettings
 from controller.core.invariants import broken_invariants
 from controller.core.optimising.reoptimising import ReoptimiseLimits
@@ -61,7 +62,7 @@ async def until(condition: Callable[[], bool]) -> None:
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -87,9 +88,9 @@ class Northbound:
     def topology(self) -> TopologyServiceStub:
         return TopologyServiceStub(self.channel)
 
-    def reserved(self) -> list:
+    def reserved(self) -> list[Resource]:
         """Everything that is held for anybody; checks the books on the way."""
-        assert broken_invariants(self.runtime.core) == []
+        assert broken_invariants(self.runtime.controller) == []
         return list(self.runtime.core.reservations.resources())
 
 

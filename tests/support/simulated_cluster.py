@@ -100,7 +100,8 @@ class SimulatedCluster(SimulatedNetwork):
         for router_id, count in before.items():
             heard = self.standby_sessions.get(router_id)
             if heard is not None:
-                heard.extend(list(self.sessions[router_id].to_controller)[count:])
+                said = list(self.sessions[router_id].to_controller)[count:]
+                heard.extend(each for each in said if isinstance(each, ToStandby))
 
     def deliver_to_standby(self, router_id: str) -> None:
         standby = self.standby

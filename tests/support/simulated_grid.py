@@ -13,7 +13,7 @@ from controller.core.messages import (
     ToRouter,
     TransactionResult,
 )
-from digitalgrid.gridfile import Grid, Link, Router
+from digitalgrid.gridfile import Grid, Link, Load, Router, Source
 from digitalgrid.model import (
     NO_ELECTION_ID,
     CircuitGeneration,
@@ -93,17 +93,12 @@ class SimulatedRouter:
         outcome = self.table.apply(_mutation(message, election_id), now_ns)
         self.floors.update(outcome.new_floors)
         self.election_id = outcome.highest_election_id
-        if isinstance(message, messages.Drain) and outcome.code.name == "OK":
+        if isinstance(message, messages.Drain) and outcome.code is ResultCode.OK:
             self.draining.update(message.circuits)
         for key in outcome.removed:
             self.draining.discard(key)
             self.told.pop(key, None)
-        return TransactionResult(
-            outcome.txn_id,
-            messages.Operation[outcome.operation.name],
-            ResultCode[outcome.code.name],
-            outcome.message,
-        )
+        return TransactionResult(outcome.txn_id, outcome.operation, outcome.code, outcome.message)
 
     def read(self, read_id: int, now_ns: int) -> messages.CircuitTable:
         self.table.expire(now_ns)
@@ -182,10 +177,10 @@ class SimulatedGrid:
     def links_at(self, router_id: str) -> list[Link]:
         return [each for each in self.links.values() if router_id in (each.a, each.b)]
 
-    def sources_at(self, router_id: str) -> list:
+    def sources_at(self, router_id: str) -> list[Source]:
         return [each for each in self.grid.sources if each.router == router_id]
 
-    def loads_at(self, router_id: str) -> list:
+    def loads_at(self, router_id: str) -> list[Load]:
         return [each for each in self.grid.loads if each.router == router_id]
 
     def line_is_up(self, link_id: str) -> bool:

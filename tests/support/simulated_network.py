@@ -7,9 +7,10 @@ order, as a gRPC stream does, and what is under way is lost with it.
 from collections import deque
 from collections.abc import Callable, Set
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from controller.core.circuits.circuit import Circuit, CircuitState
+from controller.core.circuits.differences import Differences
 from controller.core.circuits.records import (
     AuditEntry,
     CircuitRecord,
@@ -24,6 +25,7 @@ from controller.core.invariants import broken_invariants
 from controller.core.messages import (
     CircuitStatus,
     CircuitTable,
+    ReadTable,
     ToRouter,
     TransactionResult,
 )
@@ -99,7 +101,7 @@ class SimulatedNetwork:
         self.start_controller()
 
     @classmethod
-    def running(cls, grid: Grid, settings: CoreSettings | None = None) -> "SimulatedNetwork":
+    def running(cls, grid: Grid, settings: CoreSettings | None = None) -> Self:
         """With all routers connected and in step."""
         network = cls(grid, settings)
         for router_id in network.grid.routers:
@@ -151,6 +153,9 @@ class SimulatedNetwork:
 
     def request(self, request: PowerRequest) -> list[Circuit]:
         return self.event(lambda core, now_ns: core.request(request, now_ns))
+
+    def release(self, circuit_id: int) -> None:
+        self.event(lambda core, now_ns: core.release(circuit_id, now_ns))
 
     def make_durable(self, count: int) -> None:
         if self.controlled and self.store.pending:
@@ -218,6 +223,14 @@ class SimulatedNetwork:
                 self.event(lambda core, now_ns: core.on_status(router_id, message, now_ns))
             case CircuitTable():
                 self.event(lambda core, now_ns: core.on_table(router_id, message, now_ns))
+
+    def tell_table(self, router_id: str, table: FromRouter) -> Differences | None:
+        """The core reads this table; what it finds that differs, unless it did not ask."""
+        assert isinstance(table, CircuitTable)
+        return self.event(lambda core, now_ns: core.on_table(router_id, table, now_ns))
+
+    def reads_under_way(self, router_id: str) -> list[ReadTable]:
+        return [each for each in self.sessions[router_id].to_router if isinstance(each, ReadTable)]
 
     def deliver_all(self) -> None:
         """Everything under way arrives, and what it leads to, without time passing."""

@@ -80,7 +80,8 @@ def make_move(
     arcs, current_a = held[move.circuit]
     old_a = dict(zip(arcs, current_a, strict=True))
     sink = int(circuits.sink[move.circuit])
-    node, new_a = sink, []
+    node = sink
+    new_a: list[float] = []
     entering_w = circuits.power_w[move.circuit] / graph.efficiency[sink]
     for arc in reversed(move.arcs):
         assert graph.head[arc] == node

@@ -20,8 +20,10 @@ class Wire:
 
     async def __aexit__(self, *_: object) -> None:
         self._listening.close()
-        for each in (*self._pipes, *self._writers):
-            each.cancel() if isinstance(each, asyncio.Task) else each.close()
+        for pipe in self._pipes:
+            pipe.cancel()
+        for writer in self._writers:
+            writer.close()
         await asyncio.gather(*self._pipes, return_exceptions=True)
 
     def cut(self) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import errno
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -38,8 +38,8 @@ class Disk:
         for name in ("fdatasync", "posix_fallocate"):
             monkeypatch.setattr(os, name, self._guarded(getattr(os, name)))
 
-    def _guarded(self, call):
-        def guarded(*arguments: Any):
+    def _guarded(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def guarded(*arguments: Any) -> Any:
             if self.full:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             return call(*arguments)

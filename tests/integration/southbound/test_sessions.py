@@ -67,7 +67,8 @@ class ScriptedRouter:
 
     async def hear(self) -> pb.ControllerMessage:
         async with asyncio.timeout(_TIMEOUT_S):
-            return await self.call.read()
+            message: pb.ControllerMessage = await self.call.read()
+            return message
 
     async def end(self) -> tuple[grpc.StatusCode, str]:
         async with asyncio.timeout(_TIMEOUT_S):
@@ -92,7 +93,12 @@ async def house(path: Path) -> AsyncIterator[House]:
 
 
 def hello(router_id: str = "r1", **fields: Any) -> dict[str, pb.RouterHello]:
-    values = {"protocol_version": 1, "instance_id": b"device-1", "boot_id": 1, "session_no": 1}
+    values: dict[str, Any] = {
+        "protocol_version": 1,
+        "instance_id": b"device-1",
+        "boot_id": 1,
+        "session_no": 1,
+    }
     return {"hello": pb.RouterHello(router_id=router_id, **(values | fields))}
 
 
@@ -286,9 +292,14 @@ def _hop(**fields: Any) -> pb.HopSnapshot:
 
 
 def _link(**fields: Any) -> power_link_pb2.LinkAdvertisement:
-    values = {"link_id": "r1-r2", "neighbor_id": "r2", "resistance_ohm": 0.1}
+    values: dict[str, Any] = {"link_id": "r1-r2", "neighbor_id": "r2", "resistance_ohm": 0.1}
     values |= {"voltage_v": 20e3, "ampacity_a": 300.0}
     return power_link_pb2.LinkAdvertisement(**(values | fields))
+
+
+def _status(**fields: Any) -> dict[str, Any]:
+    values: dict[str, Any] = {"circuit_id": 1, "state": pb.FLOW_STATE_ARRIVED}
+    return {"status": pb.CircuitStatus(**(values | fields))}
 
 
 def _lsa_of(*links: power_link_pb2.LinkAdvertisement) -> dict[str, Any]:
@@ -309,14 +320,17 @@ def _broken_hop() -> pb.HopSnapshot:
         (lsa("r2"), "'r2' in the session of 'r1'"),
         (lsa(boot_id=2), "of boot 2; the session's hello said 1"),
         (hello(), "not expected"),
-        ({"result": pb.TransactionResult(txn_id=1, operation=77)}, "unknown"),
-        ({"status": pb.CircuitStatus(circuit_id=1, state=0)}, "unknown"),
+        (
+            {"result": pb.TransactionResult(txn_id=1, operation=pb.Operation.ValueType(77))},
+            "unknown",
+        ),
+        (_status(state=pb.FLOW_STATE_UNSPECIFIED), "unknown"),
         ({"table": pb.CircuitTable(hops=[_broken_hop()])}, "hop of circuit 1"),
         ({"table": pb.CircuitTable(hops=[_hop(power_w=float("inf"))])}, "power_w must be a finite"),
         ({"table": pb.CircuitTable(hops=[_hop(egress_power_w=-1.0)])}, "egress_power_w must be"),
         ({"table": pb.CircuitTable(hops=[_hop(source_id="r" * 10_000)])}, "must match"),
         ({"table": pb.CircuitTable(hops=[_hop(), _hop()])}, "stands there twice"),
-        ({"status": pb.CircuitStatus(circuit_id=1, state=1, delivered_mw=-1)}, "delivered_mw must"),
+        (_status(delivered_mw=-1), "delivered_mw must"),
         (_lsa_of(_link(resistance_ohm=float("nan"))), "resistance_ohm must be a finite number"),
         (_lsa_of(_link(resistance_ohm=-0.1)), "resistance_ohm must be 0 or more"),
         (_lsa_of(_link(voltage_v=0.0)), "voltage_v must be above 0"),
@@ -355,7 +369,7 @@ def test_bytes_that_are_no_message_end_the_session_and_nothing_else(
         async with grpc.aio.insecure_channel(here.address) as channel:
             call = channel.stream_stream("/digitalgrid.v1.SouthboundService/Session")()
             if greeted:
-                await call.write(pb.RouterMessage(**hello()).SerializeToString())
+                await call.write(pb.RouterMessage(hello=hello()["hello"]).SerializeToString())
                 await call.read()
             await call.write(data)
             async with asyncio.timeout(_TIMEOUT_S):
@@ -387,7 +401,10 @@ def test_a_message_that_is_far_too_large_ends_the_session_and_nothing_else(tmp_p
 
 def test_a_long_reason_is_cut() -> None:
     said = pb.TransactionResult(
-        txn_id=1, operation=1, code=7, entries=[pb.EntryResult(message="no" * 99)] * 99
+        txn_id=1,
+        operation=pb.OPERATION_STAGE,
+        code=pb.ResultCode.ValueType(7),
+        entries=[pb.EntryResult(message="no" * 99)] * 99,
     )
     assert 500 <= len(result_from_pb(said).message) <= 503
 
@@ -470,7 +487,8 @@ async def _read_id_asked(router: ScriptedRouter) -> int:
 
 
 def _meters(router_id: str = "r2", **fields: Any) -> power_link_pb2.RouterMeters:
-    return power_link_pb2.RouterMeters(**({"router_id": router_id, "boot_id": 1} | fields))
+    values: dict[str, Any] = {"router_id": router_id, "boot_id": 1}
+    return power_link_pb2.RouterMeters(**(values | fields))
 
 
 def test_no_router_answers_for_another_whatever_read_id_it_guesses(tmp_path: Path) -> None:
@@ -529,10 +547,10 @@ def test_meters_that_cannot_be_true_are_refused_and_counted(
 def test_meters_of_what_another_router_has_are_refused(tmp_path: Path) -> None:
     async def story(here: House) -> None:
         (owner,) = await _in_step(here, "r1")
-        source = {"sources": [power_link_pb2.SourceAdvertisement(source_id="pv", max_power_w=1e6)]}
+        source = power_link_pb2.SourceAdvertisement(source_id="pv", max_power_w=1e6)
         await owner.say(
             lsa=power_link_pb2.RouterLsa(
-                router_id="r1", boot_id=1, seq=2, efficiency=0.97, **source
+                router_id="r1", boot_id=1, seq=2, efficiency=0.97, sources=[source]
             )
         )
         await here.until(lambda: "pv" in here.runtime.core.view.sources)

@@ -1,11 +1,12 @@
 """The store at etcd in the hands of tools."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
-from controller.core.circuits.records import Counters, StateChange
+from controller.core.circuits.records import CircuitRecord, Counters, StateChange
 from controller.store.etcd.access import EtcdAccess
 from controller.store.etcd.operations import AUDIT_ENTRIES_KEPT
 from controller.store.protocol import StoreContents, StoreError
@@ -89,7 +90,7 @@ def test_a_store_that_was_in_use_is_not_filled(cluster: Cluster, access: EtcdAcc
 def test_a_filling_that_breaks_off_leaves_nothing_that_a_controller_takes_up(
     cluster: Cluster, access: EtcdAccess
 ) -> None:
-    def breaks_off():
+    def breaks_off() -> Iterator[CircuitRecord]:
         yield from contents(circuits=150).circuits
         raise OSError("the file cannot be read")
 

@@ -92,7 +92,7 @@ def test_pages_are_of_one_revision(client: EtcdClient, prefix: bytes) -> None:
         ]
         revision = client.txn(pb.TxnRequest(success=puts)).header.revision
 
-    found = []
+    found: list[pb.KeyValue] = []
     for kv in client.pages(prefix, after(prefix), revision):
         if not found:
             put(client, prefix + b"999999")

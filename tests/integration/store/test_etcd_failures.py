@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from controller.store.protocol import LeadershipLost
+from controller.store.protocol import LeadershipLost, Store
 from tests.integration.store.members import WAIT_S, Cluster, Writer, change
 from tests.support.etcd_cluster import EtcdCluster
 
@@ -165,10 +165,10 @@ def test_the_lead_is_given_up_before_another_can_have_it(
     writer = Writer(cut_off.term())
     _, other = cluster.join("b", ttl_s=1, endpoints=own_etcd.endpoints[1:])
     other.wait(lambda: other.leader is not None, "who leads")
-    overlaps = []
+    overlaps: list[bool] = []
     elected = other.on_elected
 
-    def on_elected(store) -> None:
+    def on_elected(store: Store) -> None:
         overlaps.append(writer.store.may_act())
         elected(store)
 

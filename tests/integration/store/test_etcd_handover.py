@@ -1,6 +1,7 @@
 """A leader that leaves gives the lead to a member that stands by, which needs no election and reads nothing."""
 
 import time
+from functools import partial
 
 import msgspec
 
@@ -23,6 +24,10 @@ def standbys(cluster: Cluster) -> list[str]:
     start = cluster.layout.standbys
     values = cluster.contents(start, after(start)).values()
     return [msgspec.json.decode(each, type=LeaderValue).name for each in values]
+
+
+def stands_by(cluster: Cluster, name: str) -> bool:
+    return name in standbys(cluster)
 
 
 def stored_meta(cluster: Cluster) -> Meta:
@@ -74,7 +79,7 @@ def test_the_lead_goes_from_one_to_another_as_often_as_is_wanted(cluster: Cluste
     Writer(leader.term()).write(change(1))
     for number, name in enumerate("bcd", 2):
         joined, member = cluster.join(name)
-        wait_until(lambda name=name: name in standbys(cluster), f"that {name} stands by")
+        wait_until(partial(stands_by, cluster, name), f"that {name} stands by")
         leaving.leave()
         Writer(member.term()).write(change(number))
         leaving = joined

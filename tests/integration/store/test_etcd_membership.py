@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from controller.core.circuits.records import Counters, StateChange
+from controller.core.circuits.records import Counters, StateChange, StoredState
 from controller.store.etcd.parts import Limits
 from controller.store.protocol import Leader, LeadershipLost, StoreError
 from tests.integration.store.members import (
@@ -243,7 +243,7 @@ def test_leaving_ends_all_threads_also_when_etcd_is_gone(
 class Clumsy(Recorder):
     """Fails once, as a mistake in the program would make it."""
 
-    def on_state(self, state) -> None:
+    def on_state(self, state: StoredState) -> None:
         super().on_state(state)
         if self.events.count("state") == 1:
             raise ZeroDivisionError("a mistake")

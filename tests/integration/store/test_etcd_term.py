@@ -1,6 +1,7 @@
 """What a term may write, and what is left of it when it is cut off in the middle."""
 
 import queue
+from collections.abc import Iterator
 
 import msgspec
 import pytest
@@ -42,7 +43,7 @@ class DoomedClient(EtcdClient):
 
 
 @pytest.fixture
-def doomed(cluster: Cluster):
+def doomed(cluster: Cluster) -> Iterator[DoomedClient]:
     client = DoomedClient(cluster.endpoints)
     yield client
     client.close()

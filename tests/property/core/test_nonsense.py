@@ -21,7 +21,7 @@ from controller.core.messages import (
 from digitalgrid.model import CircuitGeneration, FlowState, HopSnapshot, Operation, ResultCode
 from digitalgrid.units import NS_PER_MS, NS_PER_S
 from tests.support.grids import diamond
-from tests.support.simulated_network import SimulatedNetwork
+from tests.support.simulated_network import FromRouter, SimulatedNetwork
 from tests.support.there import newest
 
 ROUTERS = st.sampled_from(["r1", "r2", "r3", "r4", "r9"])
@@ -73,7 +73,9 @@ def all_active(network: SimulatedNetwork) -> bool:
 
 @MANY
 @given(words=WORDS, settled=st.booleans())
-def test_whatever_routers_say_the_core_goes_on_and_comes_to_rest(words, settled: bool) -> None:
+def test_whatever_routers_say_the_core_goes_on_and_comes_to_rest(
+    words: list[tuple[str, FromRouter, int]], settled: bool
+) -> None:
     network = with_circuits()
     if settled:
         network.deliver_all()
@@ -103,7 +105,7 @@ def test_answers_that_come_late_and_twice_lose_nothing(
 ) -> None:
     """What one router says is held back beyond deadlines and leases, and then arrives twice."""
     network = with_circuits()
-    heard: list = []
+    heard: list[FromRouter] = []
 
     def holds_back(router_id: str, message: object) -> bool:
         if router_id != held_id or not isinstance(message, TransactionResult | CircuitTable):
@@ -133,7 +135,7 @@ def test_answers_that_come_late_and_twice_lose_nothing(
     figure=FIGURES,
 )
 def test_tables_that_are_no_ones_are_repaired_and_power_comes_back(
-    liar_id: str, hops, twisted: int, figure
+    liar_id: str, hops: list[HopSnapshot], twisted: int, figure: float
 ) -> None:
     """A router's tables hold unknown circuits, hops twice, and wrong powers; then it tells the truth again."""
     network = with_circuits()
@@ -153,7 +155,7 @@ def test_tables_that_are_no_ones_are_repaired_and_power_comes_back(
             )
         return CircuitTable(read_id, 1, (*there, *hops))
 
-    router.read = lie
+    router.read = lie  # type: ignore[method-assign]
     for _ in range(3):
         network.advance(11 * NS_PER_S)
         network.deliver_all()

@@ -66,7 +66,9 @@ LSAS = st.builds(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 @given(lsas=st.lists(LSAS, min_size=1, max_size=4), power_w=st.sampled_from([1.0, 1e6, 9e11]))
-def test_the_core_goes_on_with_whatever_the_edge_lets_in(lsas, power_w: float) -> None:
+def test_the_core_goes_on_with_whatever_the_edge_lets_in(
+    lsas: list[RouterLsa], power_w: float
+) -> None:
     network = SimulatedNetwork.running(diamond())
     network.request(PowerRequest("before", "town", 1e6, ("solar",)))
     network.deliver_all()

@@ -26,6 +26,8 @@ INDEX = st.integers(0, 60)
 # Around the timeouts, the lease, the retries, the read-back, and the age of an advertisement.
 DURATIONS_MS = st.sampled_from([1, 20, 100, 300, 1000, 1600, 3000, 11_000, 100_000])
 MOST_FAULTS = 2
+# A busy machine is no fault of ours.
+pytestmark = pytest.mark.timeout(300)
 
 
 @dataclass
@@ -83,11 +85,13 @@ class Promises(RuleBasedStateMachine):
     @precondition(lambda self: self.up)
     @rule(sink=INDEX, sources=SOURCES, power_w=POWERS_W, split=st.booleans(), hops=st.none() | FEW)
     def request_power(
-        self, sink: int, sources, power_w: float, split: bool, hops: int | None
+        self, sink: int, sources: tuple[str, ...], power_w: float, split: bool, hops: int | None
     ) -> None:
         self.request(sink, sources, power_w, split, hops)
 
-    def request(self, sink, sources, power_w, split, hops) -> None:
+    def request(
+        self, sink: int, sources: tuple[str, ...], power_w: float, split: bool, hops: int | None
+    ) -> None:
         request = PowerRequest(
             f"request-{len(self.sent)}",
             self._pick(self.grid.loads, sink).id,
@@ -319,8 +323,6 @@ TestPromises = Promises.TestCase
 TestPromisesInMesh = PromisesInMesh.TestCase
 TestPromisesOnDeratedLines = PromisesOnDeratedLines.TestCase
 for case in (TestPromises, TestPromisesInMesh, TestPromisesOnDeratedLines):
-    # A busy machine is no fault of ours.
-    case.pytestmark = [pytest.mark.timeout(300)]
     case.settings = settings(
         max_examples=100,
         stateful_step_count=50,

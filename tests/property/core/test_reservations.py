@@ -43,7 +43,7 @@ class Books(RuleBasedStateMachine):
         return sorted({key for key, _ in self.hops})
 
     @rule(circuit_id=CIRCUITS, path=PATHS, power_w=POWERS_W)
-    def reserve(self, circuit_id: int, path, power_w: float) -> None:
+    def reserve(self, circuit_id: int, path: tuple[str, ...], power_w: float) -> None:
         self.made += 1
         key, held = CircuitGeneration(circuit_id, self.made), route(path, power_w)
         self.reservations.reserve(key, held)
@@ -99,8 +99,8 @@ class Books(RuleBasedStateMachine):
             holding = {router_id for each, router_id in self.hops if each == key}
             assert set(self.reservations.routers_holding(key)) == holding
         for router_id in ROUTERS:
-            holding = {key for key, each in self.hops if each == router_id}
-            assert self.reservations.held_at([router_id]) == holding
+            keys = {key for key, each in self.hops if each == router_id}
+            assert self.reservations.held_at([router_id]) == keys
         links: dict[str, set[int]] = {}
         for resource, of in self.parts().items():
             if resource.kind is ResourceKind.LINK_DIRECTION:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterable
+from typing import Literal
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -110,7 +111,7 @@ def change(network: Network, data: st.DataObject) -> None:
 @exhaustive
 @given(networks(), st.sampled_from(["rounds", "random"]), st.integers(0, 9))
 def test_flow_is_optimal(
-    agent: Agent, grid: tuple[list[Cell], list[Line]], order: str, seed: int
+    agent: Agent, grid: tuple[list[Cell], list[Line]], order: Literal["rounds", "random"], seed: int
 ) -> None:
     network: Network = SimulatedNetwork(agent, *grid, order=order, seed=seed)
     network.start()

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -30,7 +31,11 @@ def request_power(runtime: Runtime, request_id: str = "a") -> int:
     return circuit.circuit_id
 
 
-def refusal_of(event) -> str:
+def say(runtime: Runtime, router_id: str, status: CircuitStatus) -> None:
+    runtime.tell(lambda core, now_ns: core.on_status(router_id, status, now_ns))
+
+
+def refusal_of(event: Callable[[], object]) -> str:
     with pytest.raises(Refusal) as refused:
         event()
     return refused.value.reason
@@ -61,7 +66,7 @@ async def test_a_standby_follows_what_the_leader_makes_durable() -> None:
     AttachedGrid(leading, diamond()).connect()
     circuit_id = request_power(leading)
     standing_by.follow(NOTHING)
-    told = []
+    told: list[int] = []
     standing_by.circuit_listeners.add(told.append)
     for change in store.changes:
         standing_by.apply(change)
@@ -95,7 +100,7 @@ async def test_who_is_elected_knows_the_network_already_and_reads_routers_back()
     for router_id, router in grid.simulated.routers.items():
         for key, state in router.told.items():
             status = CircuitStatus(key, state)
-            second.tell(lambda core, now_ns, r=router_id, s=status: core.on_status(r, s, now_ns))
+            say(second, router_id, status)
     assert second.grid.book.get(circuit_id).state is CircuitState.ACTIVE
     roles = []
     second.role_listeners.add(lambda: roles.append(second.leads))
@@ -173,7 +178,11 @@ async def test_who_asks_a_leader_that_resigns_waits_until_it_can_say_who_leads_n
     store = MemoryStore()
     runtime.lead(store)
     handed_over = threading.Event()
-    resigned = asyncio.ensure_future(runtime.resign(handed_over.wait))
+
+    def let_go() -> None:
+        handed_over.wait()
+
+    resigned = asyncio.ensure_future(runtime.resign(let_go))
     asking = asyncio.ensure_future(runtime.somebody_leads(within_s=60))
     await asyncio.sleep(0)
     assert not asking.done()

@@ -1,10 +1,15 @@
 """More than one path for a request: the best few, and pairs."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import pytest
 
+from controller.core.admission.alternatives import RoutePair
 from controller.core.circuits import reservations as resource
 from controller.core.circuits.circuit import Constraints
 from controller.core.circuits.request import PowerRequest
+from controller.core.circuits.route import Route
 from controller.core.errors import Refusal
 from controller.routing.alternatives.disjoint import Disjointness
 from digitalgrid.gridfile import Grid, loads_grid
@@ -39,15 +44,15 @@ def network(grid: Grid) -> SimulatedNetwork:
     return SimulatedNetwork.running(grid)
 
 
-def request(power_w: float = 1e6, sink_id: str = "town", **wanted: object) -> PowerRequest:
+def request(power_w: float = 1e6, sink_id: str = "town", **wanted: Any) -> PowerRequest:
     return PowerRequest("r", sink_id, power_w, **wanted)
 
 
-def links(routes) -> list[list[str]]:
+def links(routes: Iterable[Route]) -> list[list[str]]:
     return [[link.link_id for link in route.links] for route in routes]
 
 
-def pair(network: SimulatedNetwork, kind: Disjointness, asked: PowerRequest):
+def pair(network: SimulatedNetwork, kind: Disjointness, asked: PowerRequest) -> RoutePair:
     return network.core.disjoint(asked, kind, network.now_ns)
 
 

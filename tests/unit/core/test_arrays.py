@@ -1,6 +1,7 @@
 """Arrays that are changed in place answer as arrays that are built anew."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ def led(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grid_arrays, "LEAD_FROM", 1)
 
 
-def changed(view: GridView, link_id: str, **figures: object) -> GridView:
+def changed(view: GridView, link_id: str, **figures: Any) -> GridView:
     links = {**view.links, link_id: replace(view.links[link_id], **figures)}
     return replace(view, links=links)
 
@@ -49,7 +50,7 @@ def injected_w(arrays: GridArrays) -> dict[tuple[str, str], float | None]:
         {"ampacity_a": 20.0},
     ],
 )
-def test_a_changed_line_is_taken_over_in_place(view: GridView, figures: dict) -> None:
+def test_a_changed_line_is_taken_over_in_place(view: GridView, figures: dict[str, Any]) -> None:
     arrays = GridArrays(view, Reservations())
     before = injected_w(arrays)
     other = changed(view, "r2-r5", **figures)
@@ -82,8 +83,8 @@ def test_whatever_number_a_router_gets_its_figures_go_with_it(view: GridView) ->
     for link in view.links.values():
         arc = arrays.arc(link.link_id, link.a)
         ends = (
-            arrays.router_ids[arrays.graph.tail[arc]],
-            arrays.router_ids[arrays.graph.head[arc]],
+            arrays.router_ids[int(arrays.graph.tail[arc])],
+            arrays.router_ids[int(arrays.graph.head[arc])],
         )
         assert ends == (link.a, link.b)
         assert arrays.graph.resistance_ohm[arc] == link.resistance_ohm

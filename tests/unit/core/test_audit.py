@@ -1,13 +1,15 @@
 """The audit log: each decision is written with the entry that says who asked, and why."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from controller.core.book.audit import CONTROLLER
 from controller.core.circuits.circuit import Constraints
-from controller.core.circuits.records import AuditEntry
+from controller.core.circuits.records import AuditEntry, StateChange
 from controller.core.circuits.request import PowerRequest
+from controller.core.controller import Controller
 from controller.core.errors import Refusal
 from digitalgrid.units import NS_PER_S
 from tests.support.grids import diamond
@@ -22,9 +24,9 @@ class Audited:
     def __init__(self) -> None:
         self.network = SimulatedNetwork.running(diamond())
         self.network.store.pending.clear()
-        self.changes = []
+        self.changes: list[StateChange] = []
 
-    def asked(self, event):
+    def asked(self, event: Callable[[Controller, int], object]) -> list[AuditEntry]:
         """An event of the client's; the entries that were written with it."""
         self.network.core.book.audit.begin(CLIENT, 1_700_000_000_000_000_000)
         try:

@@ -39,7 +39,7 @@ def change_cells(network: SimulatedNetwork, kind: str, id_: str, **figures: Any)
     """``kind``: sources or loads."""
     cells = getattr(network.grid.grid, kind)
     changed = tuple(replace(each, **figures) if each.id == id_ else each for each in cells)
-    network.grid.grid = replace(network.grid.grid, **{kind: changed})
+    network.grid.grid = replace(network.grid.grid, **{kind: changed})  # type: ignore[arg-type]
     network.advertise(*{each.router for each in changed if each.id == id_})
 
 

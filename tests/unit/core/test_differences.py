@@ -10,7 +10,7 @@ from digitalgrid.model import CircuitGeneration, ElectionId, HopSnapshot
 from digitalgrid.units import NS_PER_S
 from tests.support.grids import diamond
 from tests.support.simulated_network import SimulatedNetwork
-from tests.support.there import newest
+from tests.support.there import newest, there
 
 
 @pytest.fixture
@@ -35,9 +35,7 @@ def read_back(network: SimulatedNetwork, router_id: str) -> Differences:
             network.deliver_to_router(router_id)
         message = session.to_controller.popleft()
         if isinstance(message, CircuitTable):
-            differences.append(
-                network.event(lambda core, now_ns, m=message: core.on_table(router_id, m, now_ns))
-            )
+            differences.append(there(network.tell_table(router_id, message)))
         else:
             network.tell(router_id, message)
     (found,) = differences
@@ -102,9 +100,9 @@ def test_a_hop_with_other_values_is_replaced_by_a_new_generation(network: Simula
     network.connect("r2")
     network.deliver_to_controller("r2")
     network.deliver_to_controller("r2")
-    (read,) = network.sessions["r2"].to_router
+    (read,) = network.reads_under_way("r2")
     network.sessions["r2"].to_router.clear()
-    hop = network.grid.routers["r2"].hop(key)
+    hop = there(network.grid.routers["r2"].hop(key))
     wrong = HopSnapshot(*key, 99, 3e6, 4e6, 3e6, 3e6, "", hop.ingress_link_id, "", "r2-r4")
     network.tell("r2", CircuitTable(read.read_id, 9, (wrong,)))
     assert circuit.last_generation == 2
@@ -120,7 +118,8 @@ def test_a_fault_of_the_older_generation_does_not_start_a_third(network: Simulat
     while not network.sessions["r2"].to_router:
         network.deliver_to_controller("r2")
     read = network.sessions["r2"].to_router.popleft()
-    hop = network.grid.routers["r2"].hop(key)
+    assert isinstance(read, ReadTable)
+    hop = there(network.grid.routers["r2"].hop(key))
     network.event(lambda core, now_ns: core.change(1, 3e6, now_ns))
     wrong = HopSnapshot(*key, 99, 3e6, 4e6, 3e6, 3e6, "", hop.ingress_link_id, "", "r2-r4")
     network.tell("r2", CircuitTable(read.read_id, 9, (wrong,)))
@@ -135,12 +134,13 @@ def test_what_is_touched_after_the_read_was_sent_is_left_alone(network: Simulate
     for _ in range(2):
         network.deliver_to_controller("r1")
     (circuit,) = network.request(PowerRequest("request", "pump", 1e6))
-    stale = CircuitTable(network.sessions["r1"].to_router[0].read_id, 0, ())
-    network.sessions["r1"].to_router.popleft()
+    read = network.sessions["r1"].to_router.popleft()
+    assert isinstance(read, ReadTable)
+    stale = CircuitTable(read.read_id, 0, ())
     network.make_durable(9)
     network.deliver_to_router("r1")
     network.deliver_to_controller("r1")
-    found = network.event(lambda core, now_ns: core.on_table("r1", stale, now_ns))
+    found = there(network.tell_table("r1", stale))
     assert found.none and not found.confirmed
     network.deliver_all()
     assert circuit.state is CircuitState.ACTIVE
@@ -151,7 +151,7 @@ def test_what_drains_is_not_repaired(network: SimulatedNetwork) -> None:
     network.kill_router("r2")
     network.restart_router("r2")
     network.deliver_all()
-    network.event(lambda core, now_ns: core.release(circuit.circuit_id, now_ns))
+    network.release(circuit.circuit_id)
     found = read_back(network, "r2")
     assert found.missing == []
 
@@ -159,7 +159,7 @@ def test_what_drains_is_not_repaired(network: SimulatedNetwork) -> None:
 def test_what_lingers_is_withdrawn_again(network: SimulatedNetwork) -> None:
     active(network)
     network.loses = lambda router_id, message: isinstance(message, Withdraw) and router_id == "r2"
-    network.event(lambda core, now_ns: core.release(1, now_ns))
+    network.release(1)
     network.deliver_all()
     network.loses = lambda router_id, message: False
     found = read_back(network, "r2")

@@ -10,6 +10,7 @@ from controller.core.circuits.request import PowerRequest
 from controller.core.replica import Replica
 from tests.support.grids import diamond
 from tests.support.simulated_cluster import SimulatedCluster
+from tests.support.there import there
 
 WANTED = PowerRequest("a", "town", 1e6, ("solar",))
 
@@ -29,7 +30,7 @@ def test_what_was_measured_of_a_circuit_is_not_taken_for_decided() -> None:
     cluster.deliver_all()
     cluster.report()
     cluster.deliver_all()
-    measured = cluster.standby.book.get(circuit.circuit_id)
+    measured = there(cluster.standby).book.get(circuit.circuit_id)
     assert measured.state is CircuitState.ACTIVE
 
     taken_over = followed_book(cluster).get(circuit.circuit_id)
@@ -46,7 +47,7 @@ def test_what_has_ended_is_remembered_and_what_was_forgotten_is_not(
     for request_id in ("a", "b", "c", "d"):
         (circuit,) = cluster.request(PowerRequest(request_id, "town", 1e6, ("solar",)))
         cluster.deliver_all()
-        cluster.event(lambda core, now_ns, key=circuit.circuit_id: core.release(key, now_ns))
+        cluster.release(circuit.circuit_id)
         cluster.deliver_all()
         cluster.advance(10_000_000_000)
 

@@ -1,5 +1,7 @@
 """Two-phase programming: what is sent when, and what happens when an answer is late, lost, repeated or no."""
 
+from collections.abc import Callable
+
 import pytest
 
 from controller.core.circuits.circuit import Circuit, CircuitState, Phase
@@ -11,6 +13,7 @@ from controller.core.messages import (
     CircuitTable,
     Commit,
     Drain,
+    ReadTable,
     Stage,
     TransactionResult,
     Withdraw,
@@ -66,13 +69,14 @@ def answer(network: SimulatedNetwork, *router_ids: str) -> None:
             network.deliver_to_controller(router_id)
 
 
-def lose(*kinds: type, at: str = ""):
+def lose(*kinds: type, at: str = "") -> Callable[[str, object], bool]:
     return lambda router_id, message: isinstance(message, kinds) and at in ("", router_id)
 
 
 def refuse_stage(network: SimulatedNetwork, router_id: str, code: ResultCode) -> None:
     """The router's answer to its oldest order is a refusal, and nothing is done."""
     stage = network.sessions[router_id].to_router.popleft()
+    assert not isinstance(stage, ReadTable)
     result = TransactionResult(stage.txn_id, Operation.STAGE, code, "no")
     network.tell(router_id, result)
 
@@ -233,7 +237,7 @@ def test_what_was_committed_stays_reserved_until_its_router_has_let_go(
     circuit = active(network)
     key = newest(circuit).key
     network.loses = lose(Withdraw, at="r2")
-    network.event(lambda core, now_ns: core.release(1, now_ns))
+    network.release(1)
     network.deliver_all()
     assert circuit.state is CircuitState.WITHDRAWING
     assert network.core.reservations.routers_holding(key) == ("r2",)
@@ -250,7 +254,7 @@ def test_what_was_committed_stays_reserved_until_its_router_has_let_go(
 def test_a_withdrawal_is_repeated_until_it_is_answered(network: SimulatedNetwork) -> None:
     circuit = active(network)
     network.loses = lose(Withdraw)
-    network.event(lambda core, now_ns: core.release(1, now_ns))
+    network.release(1)
     network.deliver_all()
     for _ in range(3):
         network.advance((TIMEOUTS.withdraw_ms + 1) * NS_PER_MS)
@@ -266,7 +270,7 @@ def test_a_release_drains_first_and_withdraws_from_source_to_sink(
     network: SimulatedNetwork,
 ) -> None:
     circuit = active(network)
-    network.event(lambda core, now_ns: core.release(1, now_ns))
+    network.release(1)
     assert waiting_messages(network) == {"r4": [Drain]}
     network.deliver_all()
     assert sent(network, Withdraw) == ["r1", "r2", "r4"]
@@ -276,7 +280,7 @@ def test_a_release_drains_first_and_withdraws_from_source_to_sink(
 def test_a_drain_that_never_ends_is_cut_short(network: SimulatedNetwork) -> None:
     circuit = active(network)
     network.loses = lose(CircuitStatus)
-    network.event(lambda core, now_ns: core.release(1, now_ns))
+    network.release(1)
     network.deliver_all()
     assert circuit.state is CircuitState.WITHDRAWING
     network.advance(TIMEOUTS.drain_ms * NS_PER_MS)
@@ -287,7 +291,7 @@ def test_a_drain_that_never_ends_is_cut_short(network: SimulatedNetwork) -> None
 
 def test_a_release_while_staging_aborts(network: SimulatedNetwork) -> None:
     circuit = ask(network)
-    network.event(lambda core, now_ns: core.release(1, now_ns))
+    network.release(1)
     assert waiting_messages(network) == {router_id: [Stage, Abort] for router_id in ROUTE}
     assert circuit.state is CircuitState.WITHDRAWN
     network.deliver_all()

@@ -5,7 +5,7 @@ from pathlib import Path
 from controller.core.circuits.circuit import Circuit, CircuitState, Constraints, Generation, Phase
 from controller.core.circuits.records import from_record, to_record
 from controller.core.circuits.request import PowerRequest
-from controller.core.messages import TransactionResult, Withdraw
+from controller.core.messages import Stage, TransactionResult, Withdraw
 from controller.store.sqlite import SqliteStore
 from digitalgrid.model import CircuitGeneration, Operation, ResultCode
 from tests.support.grids import diamond
@@ -82,7 +82,7 @@ def test_records_survive_the_sqlite_store(tmp_path: Path) -> None:
     network = SimulatedNetwork.running(diamond())
     network.request(PowerRequest("request", "town", 2e6, ("solar",)))
     network.deliver_all()
-    network.event(lambda core, now_ns: core.release(1, now_ns))
+    network.release(1)
     (_, change) = network.store.pending[-1]
     store = SqliteStore(tmp_path / "store.sqlite")
     store.load()
@@ -100,7 +100,7 @@ def test_what_a_silent_routers_neighbours_have_freed_stays_free_over_a_restart()
     network.request(PowerRequest("first", "town", 3e6, ("gas",)))
     network.deliver_all()
     network.loses = lambda router_id, message: router_id == "r4" and isinstance(message, Withdraw)
-    network.event(lambda core, now_ns: core.release(1, now_ns))
+    network.release(1)
     network.deliver_all()
     assert network.core.reservations.routers_holding(CircuitGeneration(1, 1)) == ("r4",)
     # The source, freed at r3, is given to another.
@@ -130,6 +130,7 @@ def test_a_promise_is_not_given_up_because_a_router_has_no_room_after_a_restart(
     network.deliver_to_router("r1")
     network.deliver_to_controller("r1")
     (stage, _) = network.sessions["r1"].to_router
+    assert isinstance(stage, Stage)
     refusal = TransactionResult(stage.txn_id, Operation.STAGE, ResultCode.INVALID_HOP, "no room")
     network.tell("r1", refusal)
     assert circuit.admin_up and not circuit.state.ended

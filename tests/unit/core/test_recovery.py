@@ -6,13 +6,13 @@ from controller.core.circuits.circuit import Circuit, CircuitState
 from controller.core.circuits.request import PowerRequest
 from controller.core.controller import CoreSettings
 from controller.core.errors import Refusal
-from controller.core.messages import Abort, Commit, Drain, Stage, Withdraw
+from controller.core.messages import Abort, Commit, Drain, Stage, ToRouter, Withdraw
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.reasons import Reason
 from digitalgrid.units import NS_PER_MS, NS_PER_S
 from tests.support.grids import diamond
 from tests.support.simulated_network import SimulatedNetwork
-from tests.support.there import newest
+from tests.support.there import newest, there
 
 MUTATIONS = (Stage, Commit, Abort, Drain, Withdraw)
 KEY = CircuitGeneration(1, 1)
@@ -31,7 +31,7 @@ def active(network: SimulatedNetwork, sink_id: str = "town") -> Circuit:
     return circuit
 
 
-def told_to_change(network: SimulatedNetwork) -> list:
+def told_to_change(network: SimulatedNetwork) -> list[tuple[str, ToRouter]]:
     return [each for each in network.sent if isinstance(each[1], MUTATIONS)]
 
 
@@ -159,7 +159,7 @@ def test_a_circuit_that_was_released_ends_once_its_router_is_forgotten(
 ) -> None:
     circuit = active(network, "pump")
     network.kill_router("r1")
-    network.event(lambda core, now_ns: core.release(circuit.circuit_id, now_ns))
+    network.release(circuit.circuit_id)
     network.deliver_all()
     network.advance(60 * NS_PER_S)
     assert circuit.state is CircuitState.WITHDRAWING
@@ -282,11 +282,10 @@ def test_reads_that_are_asked_for_and_those_that_are_not_leave_each_other_alone(
     network.event(ask)
     network.event(lambda core, now_ns: core.read_back.read("r2", now_ns))
     network.event(ask)
-    found = []
     while network.sessions["r2"].to_router:
         network.deliver_to_router("r2")
-    for table in network.sessions["r2"].to_controller:
-        found.append(network.event(lambda core, now_ns, t=table: core.on_table("r2", t, now_ns)))
+    tables = list(network.sessions["r2"].to_controller)
+    found = [there(network.tell_table("r2", each)) for each in tables]
     assert [[each.key for each in one.missing] for one in found] == [[KEY], [KEY], [KEY]]
     # Only the one that was not a dry run led to a repair.
     assert [type(message) for _, message in told_to_change(network)] == [Stage, Commit]
@@ -295,12 +294,12 @@ def test_reads_that_are_asked_for_and_those_that_are_not_leave_each_other_alone(
 def test_a_table_that_was_read_in_an_earlier_term_is_no_answer(network: SimulatedNetwork) -> None:
     active(network)
     network.advance(11 * NS_PER_S)
-    reads = [message.read_id for message in network.sessions["r2"].to_router]
+    earlier = {read.read_id for read in network.reads_under_way("r2")}
     network.kill_controller(written=99)
     network.start_controller()
     network.connect("r2")
     network.event(lambda core, now_ns: core.on_sync_done("r2", now_ns))
-    assert not {m.read_id for m in network.sessions["r2"].to_router} & set(reads)
+    assert not {read.read_id for read in network.reads_under_way("r2")} & earlier
 
 
 def test_the_same_arrival_told_twice_is_one_interruption(network: SimulatedNetwork) -> None:

@@ -1,6 +1,7 @@
 """Circuits that stand badly are moved, make before break, and only where that pays."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from controller.core.optimising.reoptimising import Move, ReoptimiseLimits
 from controller.routing.assignments.reoptimise import reoptimise
 from tests.support.grids import diamond
 from tests.support.simulated_network import SimulatedNetwork
-from tests.support.there import newest
+from tests.support.there import newest, there
 
 LIMITS = ReoptimiseLimits(most_moves=8, least_gain_fraction=0.0)
 
@@ -36,7 +37,7 @@ def reoptimised(
     return moves
 
 
-def detour(network: SimulatedNetwork, power_w: float = 2e6, **wanted: object) -> int:
+def detour(network: SimulatedNetwork, power_w: float = 2e6, **wanted: Any) -> int:
     """A circuit that took the long way because the short one was cut when it came."""
     network.cut("r1-r2")
     network.deliver_all()
@@ -61,7 +62,7 @@ def test_a_circuit_on_a_detour_comes_back_without_an_interruption(
     before_w = newest(network.core.book.circuits[circuit_id]).route.injected_w
     (move,) = reoptimised(network)
     assert move.moving
-    assert move.new.router_ids == ("r1", "r2", "r4")
+    assert there(move.new).router_ids == ("r1", "r2", "r4")
     network.deliver_all()
     circuit = network.core.book.circuits[circuit_id]
     assert circuit.state is CircuitState.ACTIVE
@@ -98,7 +99,7 @@ def test_a_dearer_source_is_not_taken(network: SimulatedNetwork) -> None:
     (other,) = network.request(PowerRequest("other", "town", 3.5e6, ("gas",)))
     (circuit,) = network.request(PowerRequest("any", "town", 2e6))
     network.deliver_all()
-    network.event(lambda core, now_ns: core.release(other.circuit_id, now_ns))
+    network.release(other.circuit_id)
     network.deliver_all()
     # Gas is one line from town and the sun two, but the sun costs nothing.
     assert newest(circuit).route.source_id == "solar"
@@ -114,7 +115,7 @@ def test_circuits_that_are_on_the_move_or_away_are_left_alone(network: Simulated
 
 def test_a_plan_that_is_outdated_harms_nobody(network: SimulatedNetwork) -> None:
     circuit_id = detour(network)
-    question = network.core.reoptimiser.question()
+    question = there(network.core.reoptimiser.question())
     plan = reoptimise(question.graph, question.circuits)
     network.request(PowerRequest("first", "works", 5e6, ("solar",)))
     network.deliver_all()

@@ -18,7 +18,9 @@ def circuit(state: CircuitState) -> Circuit:
 
 
 @pytest.mark.parametrize(("state", "event"), list(product(CircuitState, CircuitEvent)))
-def test_every_event_in_every_state_moves_as_the_table_says_or_is_refused(state, event) -> None:
+def test_every_event_in_every_state_moves_as_the_table_says_or_is_refused(
+    state: CircuitState, event: CircuitEvent
+) -> None:
     subject = circuit(state)
     if (state, event) in TRANSITIONS:
         subject.apply(event, "because")

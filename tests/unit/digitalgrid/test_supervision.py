@@ -69,7 +69,7 @@ def _calls(path: Path, name: str) -> bool:
 def test_a_thread_that_fails_is_started_again_logged_and_counted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    runs = []
+    runs: list[int] = []
 
     def work() -> None:
         runs.append(len(runs))

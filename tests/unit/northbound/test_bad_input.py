@@ -1,11 +1,13 @@
 """Every request that cannot be served gets a clear error, and nothing stays reserved for it."""
 
+import dataclasses
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import grpc
 import pytest
 from google.rpc import error_details_pb2 as details
+from google.rpc import status_pb2
 from grpc_status import rpc_status
 
 from digitalgrid.client import RequestRefused, power_request
@@ -26,7 +28,7 @@ class Bad:
     code: grpc.StatusCode
     reason: str
     field: str
-    metadata: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 BAD = {
@@ -265,10 +267,11 @@ async def test_refusals_carry_the_details_of_their_kind() -> None:
             assert info.domain == "digitalgrid"
 
 
-async def _status(error: grpc.aio.AioRpcError):
+async def _status(error: grpc.aio.AioRpcError) -> status_pb2.Status:
     class Call:
         code = staticmethod(error.code)
         details = staticmethod(error.details)
         trailing_metadata = staticmethod(error.trailing_metadata)
 
-    return rpc_status.from_call(Call)
+    status: status_pb2.Status = rpc_status.from_call(Call)
+    return status

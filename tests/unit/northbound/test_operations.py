@@ -10,6 +10,7 @@ from digitalgrid.model import CircuitGeneration, ElectionId, HopSnapshot
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import OperationsServiceStub
 from tests.support.northbound import Northbound, in_loop, northbound, until
+from tests.support.there import there
 
 KEY = CircuitGeneration(1, 1)
 ORPHAN = HopSnapshot(*(77, 1, 1, 1e6, 1.1e6, 1e6, 1e6), source_id="solar", load_id="pump")
@@ -17,7 +18,10 @@ ORPHAN = HopSnapshot(*(77, 1, 1, 1e6, 1.1e6, 1e6, 1e6), source_id="solar", load_
 
 async def reconcile(api: Northbound, *router_ids: str, dry_run: bool) -> pb.ReconcileResponse:
     stub = OperationsServiceStub(api.channel)
-    return await stub.Reconcile(pb.ReconcileRequest(router_ids=router_ids, dry_run=dry_run))
+    answer: pb.ReconcileResponse = await stub.Reconcile(
+        pb.ReconcileRequest(router_ids=router_ids, dry_run=dry_run)
+    )
+    return answer
 
 
 async def make_circuit(api: Northbound) -> None:
@@ -29,7 +33,7 @@ async def make_circuit(api: Northbound) -> None:
 
 def starve_quietly(api: Northbound) -> None:
     """r2 loses its table, and the sink's router does not say so: that would have the route read back at once."""
-    api.grid.simulated.routers["r4"].statuses = list
+    api.grid.simulated.routers["r4"].statuses = lambda: iter(())  # type: ignore[method-assign]
     api.grid.simulated.routers["r2"].start()
 
 
@@ -40,7 +44,7 @@ def run_orphan(api: Northbound) -> None:
     assert ("r1", ORPHAN.key) in api.grid.simulated.held()
 
 
-def found(answer: pb.ReconcileResponse) -> dict[str, tuple]:
+def found(answer: pb.ReconcileResponse) -> dict[str, tuple[int | list[int], ...]]:
     """Of each router that answered: confirmed, missing, excess, different, lingering, by circuit."""
     return {
         each.router_id: (
@@ -54,7 +58,7 @@ def found(answer: pb.ReconcileResponse) -> dict[str, tuple]:
     }
 
 
-NOTHING = ([], [], [], [])
+NOTHING: tuple[list[int], ...] = ([], [], [], [])
 
 
 @in_loop
@@ -107,7 +111,7 @@ async def test_what_differs_is_told_in_words() -> None:
     async with northbound() as api:
         await make_circuit(api)
         router = api.grid.simulated.routers["r2"]
-        right = router.hop(KEY)
+        right = there(router.hop(KEY))
         router.start()
         router.floors.clear()
         wrong = HopSnapshot(
@@ -131,7 +135,8 @@ async def test_routers_that_are_away_or_silent_are_named(monkeypatch: pytest.Mon
     async with northbound() as api:
         await make_circuit(api)
         api.runtime.detach("r3")
-        api.grid.simulated.routers["r4"].read = lambda *_: CircuitTable(1, 1, ())
+        silent = api.grid.simulated.routers["r4"]
+        silent.read = lambda *_: CircuitTable(1, 1, ())  # type: ignore[method-assign]
         answer = await reconcile(api, dry_run=True)
         assert list(answer.disconnected_router_ids) == ["r3"]
         assert list(answer.silent_router_ids) == ["r4"]

@@ -2,11 +2,15 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
+from typing import Any
 
 import grpc
 import pytest
 from google.rpc.code_pb2 import Code
 
+from controller.core.circuits.records import AuditEntry
+from controller.core.controller import Controller
 from controller.core.errors import Refusal
 from controller.northbound.codec import give_id
 from controller.northbound.gathering import MOST_TOGETHER
@@ -69,7 +73,7 @@ async def test_the_reply_waits_until_the_decision_is_durable() -> None:
     async with northbound() as api:
         api.store.hold()
         call = asyncio.create_task(api.client.request_power(power_request("town", 2e6)))
-        await until(lambda: api.store.held)
+        await until(lambda: bool(api.store.held))
         done, _ = await asyncio.wait([call], timeout=0.05)
         assert not done
         api.store.flush()
@@ -82,7 +86,7 @@ async def test_a_store_that_fails_makes_the_reply_unavailable() -> None:
         api.store.hold()
         request = pb.RequestPowerRequest(request=power_request("town", 2e6))
         call = asyncio.ensure_future(api.power.RequestPower(request))
-        await until(lambda: api.store.held)
+        await until(lambda: bool(api.store.held))
         api.store.fail()
         with pytest.raises(grpc.aio.AioRpcError, match="the disk is full") as error:
             await call
@@ -132,7 +136,7 @@ async def test_a_change_while_the_circuit_is_being_set_up_says_when_to_retry() -
     async with northbound() as api:
         api.store.hold()
         call = asyncio.ensure_future(api.client.request_power(power_request("town", 2e6)))
-        await until(lambda: api.store.held)
+        await until(lambda: bool(api.store.held))
         with pytest.raises(RequestRefused) as refused:
             await api.client.change_circuit(1, 3e6)
         assert refused.value.code is grpc.StatusCode.ABORTED
@@ -166,9 +170,10 @@ async def test_a_batch_decides_each_request_by_itself_and_in_order() -> None:
 async def test_what_a_batch_has_decided_stands_when_the_lead_is_lost_in_its_middle() -> None:
     """Not even a client that gave no ids is served twice."""
     async with northbound() as api:
-        decide, decided = api.runtime.handle, []
+        decide = api.runtime.handle
+        decided: list[Any] = []
 
-        def handle(event):
+        def handle(event: Callable[[Controller, int], Any]) -> Any:
             if len(decided) == 1:
                 # As if the lead had been lost and taken again.
                 decided.append(None)
@@ -176,7 +181,7 @@ async def test_what_a_batch_has_decided_stands_when_the_lead_is_lost_in_its_midd
             decided.append(decide(event))
             return decided[-1]
 
-        api.runtime.handle = handle
+        api.runtime.handle = handle  # type: ignore[method-assign]
         requests = [pb.PowerRequest(sink_id="town", power_w=1e3)] * (2 * MOST_TOGETHER + 3)
         answer = await api.power.BatchRequestPower(pb.BatchRequestPowerRequest(requests=requests))
         codes = [each.code for each in answer.outcomes]
@@ -195,7 +200,7 @@ async def test_a_call_without_ids_that_the_server_begins_anew_keeps_its_ids(
     """Whatever the first attempt may have done, the second is known to be the same."""
     attempts = []
 
-    def fail_once(message) -> None:
+    def fail_once(message: pb.PowerRequest | pb.DispatchRequest) -> None:
         give_id(message)
         attempts.append(message.request_id)
         if len(attempts) == 1:
@@ -253,7 +258,7 @@ async def test_a_fault_of_the_controller_is_logged_and_answered_as_such(
         def broken(*_arguments: object) -> None:
             raise ZeroDivisionError("a bug")
 
-        api.runtime.core.compute = broken
+        api.runtime.controller.compute = broken  # type: ignore[method-assign, assignment]
         with caplog.at_level(logging.ERROR), pytest.raises(grpc.aio.AioRpcError) as error:
             await api.power.ComputePower(pb.ComputePowerRequest(request=pb.PowerRequest()))
         assert error.value.code() is grpc.StatusCode.INTERNAL
@@ -267,7 +272,7 @@ async def test_requests_that_come_together_are_one_transaction_and_each_is_its_a
         wanted = [api.client.request_power(power_request("town", 1e5)) for _ in range(12)]
         asked = asyncio.gather(*wanted)
 
-        def entries() -> list:
+        def entries() -> list[AuditEntry]:
             return [each for change in api.store.changes for each in change.audit]
 
         # The first is alone and decided at once; the others find it under way.

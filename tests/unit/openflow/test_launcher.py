@@ -13,7 +13,7 @@ import pytest
 
 from controller.openflow import app as app_module
 from controller.openflow import datapath as datapath_module
-from controller.openflow.fabric import Fabric
+from controller.openflow.fabric import Fabric, FrameReceived
 from controller.openflow.launcher import OpenFlowController
 from tests.support.openflow_model import who_has
 from tests.support.openflow_switch import ECHO_REQUEST, PACKET_OUT, BareSwitch
@@ -70,7 +70,7 @@ def test_the_loop_goes_on_after_a_handlers_error(
     errors = [ValueError("a bug"), KeyError("another")]
 
     def fail_twice(fabric: Fabric, event: object, now_ns: int) -> object:
-        if isinstance(event, app_module.FrameReceived) and errors:
+        if isinstance(event, FrameReceived) and errors:
             raise errors.pop()
         return handle(fabric, event, now_ns)  # type: ignore[arg-type]
 
@@ -90,7 +90,7 @@ def test_a_full_queue_sheds_frames_and_blocks_nobody(
     handle, resume = Fabric.handle, threading.Event()
 
     def wait(fabric: Fabric, event: object, now_ns: int) -> object:
-        if isinstance(event, app_module.FrameReceived):
+        if isinstance(event, FrameReceived):
             assert resume.wait(30.0)
         return handle(fabric, event, now_ns)  # type: ignore[arg-type]
 

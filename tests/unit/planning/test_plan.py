@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,7 @@ standing: [{from: n9, to: n7, power_w: 80}]
     )
 
 
-def assert_books(report: dict) -> None:
+def assert_books(report: dict[str, Any]) -> None:
     lost_w = report["generated_w"] - report["served_w"]
     assert lost_w == pytest.approx(report["loss_w"], rel=1e-9, abs=1e-9 * report["generated_w"])
     both_w = report["line_loss_w"] + report["converter_loss_w"]

@@ -77,7 +77,7 @@ def bench() -> Bench:
 
 
 def hop(generation: int = 1, circuit_id: int = 7, **changes: object) -> HopSnapshot:
-    return msgspec.structs.replace(HOP, circuit_id=circuit_id, generation=generation, **changes)  # type: ignore[arg-type]
+    return msgspec.structs.replace(HOP, circuit_id=circuit_id, generation=generation, **changes)
 
 
 def codes(outcome: Outcome) -> list[ResultCode]:
@@ -163,7 +163,7 @@ class TestHops:
         ],
     )
     def test_what_makes_no_sense_is_refused(self, bench: Bench, changes: dict[str, object]) -> None:
-        bad = msgspec.structs.replace(HOP, **changes)  # type: ignore[arg-type]
+        bad = msgspec.structs.replace(HOP, **changes)
         assert bench.stage(1, bad).code is ResultCode.INVALID_HOP
 
     def test_source_to_load_without_a_link_is_fine(self, bench: Bench) -> None:

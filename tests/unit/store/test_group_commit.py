@@ -74,7 +74,7 @@ def test_any_exception_is_told_once_and_ends_the_writing(error: BaseException) -
     recorded.writer.close()
     (failure,) = recorded.failures
     assert failure is error if isinstance(error, StoreError) else repr(error) in str(failure)
-    assert recorded.commits == recorded.durable == []
+    assert not recorded.commits and not recorded.durable
 
 
 def test_a_listener_that_fails_is_a_failure_too() -> None:

@@ -23,7 +23,7 @@ def test_every_flipped_bit_is_reported(original: CircuitRecord | AuditEntry) -> 
         damaged = bytearray(sound)
         damaged[bit // 8] ^= 1 << bit % 8
         with pytest.raises(StoreError, match="damaged"):
-            decode(bytes(damaged), type(original))
+            decode(bytes(damaged), type(original))  # type: ignore[type-var]
 
 
 @pytest.mark.parametrize("length", [0, 3, 4, 50])

@@ -85,7 +85,7 @@ def one_by_one(case: Case) -> list[tuple[int, float, list[int]]]:
     """The rule of a batch in plain words: source, injected power and arcs, or -1."""
     graph, where, asked = case.graph, case.ends, case.requests
     search = PathSearch(graph)
-    answers = []
+    answers: list[tuple[int, float, list[int]]] = []
     for i, (load, power_w) in enumerate(zip(asked.load, asked.power_w, strict=True)):
         every = range(len(where.source_node))
         candidates = list(every) if case.candidates is None else case.candidates[i]

@@ -1,5 +1,7 @@
 """Led searches find what searches that nothing leads find, whatever comes, goes and changes."""
 
+from functools import partial
+
 import hypothesis.strategies as st
 import numpy as np
 import pytest
@@ -77,9 +79,11 @@ def test_pairs_get_a_guide_that_is_kept_true_and_small_graphs_none() -> None:
     assert guided.pair_guide is unloaded
 
     def is_for_no_loads() -> bool:
-        return np.array_equal(guided.pair_guide.down.weight, unloaded.down.weight)
+        guide = guided.pair_guide
+        assert isinstance(guide, AdditiveHierarchy)
+        return np.array_equal(guide.down.weight, unloaded.down.weight)
 
-    for untrue in (lambda: guided.loads_changed(1), lambda: guided.figures_changed([0])):
+    for untrue in (partial(guided.loads_changed, 1), partial(guided.figures_changed, [0])):
         graph.set_load(0, 20.0)
         guided.loads_changed(graph.arc_count)
         assert not is_for_no_loads()

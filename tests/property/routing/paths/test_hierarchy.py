@@ -1,6 +1,7 @@
 """Distances in a hierarchy against those of a shortest-path tree, and searches that it leads against unled ones."""
 
 from math import inf
+from typing import Any
 
 import hypothesis.strategies as st
 import numpy as np
@@ -20,6 +21,7 @@ from controller.routing.paths.bounds import begin, bounds_of, end, least_growth
 from controller.routing.paths.cspf import PathSearch
 from controller.routing.paths.hierarchy import Hierarchy, TooEntangled
 from controller.routing.paths.shortest_path_tree import ShortestPathTree, downstream, upstream
+from tests.support.there import there
 
 MOST = settings(
     max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
@@ -41,9 +43,14 @@ def random_graph(seed: int, nodes: int, links: int) -> PowerGraph:
         rng.uniform(20.0, 100.0, count),
     )
     kept = np.flatnonzero(rng.random(both.arc_count) < 0.9)
-    figures = (both.tail, both.head, both.link, both.resistance_ohm, both.voltage_v)
     graph = PowerGraph(
-        both.efficiency, *(figure[kept] for figure in figures), both.ampacity_a[kept]
+        both.efficiency,
+        both.tail[kept],
+        both.head[kept],
+        both.link[kept],
+        both.resistance_ohm[kept],
+        both.voltage_v[kept],
+        both.ampacity_a[kept],
     )
     for arc in range(graph.arc_count):
         if rng.random() < 0.5:
@@ -130,7 +137,7 @@ def test_never_a_worse_path_than_without_it(graph: PowerGraph, seed: int, loaded
         # Some sources cannot inject what the way to the sink loses.
         available_w = {int(node): float(power_w * rng.uniform(0.9, 3.0)) for node in nodes}
         sink = int(rng.integers(graph.node_count))
-        limits = {
+        limits: dict[str, Any] = {
             "max_hops": [None, 2, 4, 8][rng.integers(4)],
             "max_injected_w": [inf, inf, power_w * 1.3][rng.integers(3)],
             "avoid_nodes": set(rng.integers(graph.node_count, size=rng.integers(2)).tolist()),
@@ -140,7 +147,7 @@ def test_never_a_worse_path_than_without_it(graph: PowerGraph, seed: int, loaded
         if expected is None:
             assert path is None
         else:
-            assert path.injected_w == pytest.approx(expected.injected_w, rel=1e-9)
+            assert there(path).injected_w == pytest.approx(expected.injected_w, rel=1e-9)
 
 
 def grid(side: int) -> PowerGraph:

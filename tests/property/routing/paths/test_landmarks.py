@@ -1,6 +1,7 @@
 """Searches that landmarks lead, against those that nothing leads, and bounds against what they bound."""
 
 from math import inf, log
+from typing import Any
 
 import hypothesis.strategies as st
 import numpy as np
@@ -11,6 +12,7 @@ from controller.routing.graph import PowerGraph, graph_of_links
 from controller.routing.paths.bounds import MOST_ACTIVE, begin, bounds_of, least_growth
 from controller.routing.paths.cspf import PathSearch
 from controller.routing.paths.landmarks import Landmarks
+from tests.support.there import there
 
 MOST = settings(
     max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
@@ -44,7 +46,7 @@ GRAPHS = st.builds(
 )
 
 
-def questions(graph: PowerGraph, seed: int) -> tuple[int, float, dict[int, float], dict]:
+def questions(graph: PowerGraph, seed: int) -> tuple[int, float, dict[int, float], dict[str, Any]]:
     rng = np.random.default_rng(seed)
     power_w = float(10 ** rng.uniform(1.0, 4.5))
     count = int(rng.choice([1, 1, 2, 5, 20]))
@@ -71,7 +73,7 @@ def test_never_a_worse_path_than_without_them(graph: PowerGraph, seed: int, coun
         if expected is None:
             assert path is None
         else:
-            assert path.injected_w == pytest.approx(expected.injected_w, rel=1e-9)
+            assert there(path).injected_w == pytest.approx(expected.injected_w, rel=1e-9)
 
 
 @MOST

@@ -46,7 +46,7 @@ def assert_is_tree(tree: ShortestPathTree) -> None:
 @MOST
 @given(networks(), st.lists(st.tuples(st.integers(0, 1000), WEIGHTS), max_size=12))
 def test_repairs_are_exact_whatever_changes(
-    network: tuple[Ways, list[float], int], changes
+    network: tuple[Ways, list[float], int], changes: list[tuple[int, float]]
 ) -> None:
     ways, weights, root = network
     tree = ShortestPathTree(ways, np.array(weights), root)

@@ -1,8 +1,10 @@
 """Disjoint pairs against brute force over all pairs of simple paths, and against networkx's minimum-cost flow."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import combinations_with_replacement
 from math import inf, log
+from typing import Any
 
 import hypothesis.strategies as st
 import networkx as nx
@@ -17,6 +19,7 @@ from controller.routing.paths.additive_hierarchy import AdditiveHierarchy
 from controller.routing.paths.cspf import RELATIVE_TOLERANCE
 from controller.routing.paths.hierarchy import Hierarchy
 from controller.routing.paths.landmarks import Landmarks
+from tests.support.there import there
 
 GUIDES = ("", "landmarks", "hierarchy", "hierarchy for standing loads")
 MOST = settings(
@@ -37,11 +40,11 @@ class Case:
     power_w: float
     sources: list[int]
     disjointness: Disjointness
-    limits: dict = field(default_factory=dict)
+    limits: dict[str, Any] = field(default_factory=dict)
     led_by: str = ""
 
     def search(self) -> PairSearch:
-        guides = {
+        guides: dict[str, Callable[[], Landmarks | AdditiveHierarchy | None]] = {
             "": lambda: None,
             "landmarks": lambda: Landmarks(self.graph, count=2),
             "hierarchy": lambda: AdditiveHierarchy(Hierarchy(self.graph)),
@@ -137,7 +140,7 @@ def routers_between(case: Case, path: tuple[int, ...]) -> set[int]:
     return {int(case.graph.head[arc]) for arc in path[:-1]}
 
 
-def common(case: Case, one: tuple[int, ...], other: tuple[int, ...]) -> tuple[set, set, set]:
+def common(case: Case, one: tuple[int, ...], other: tuple[int, ...]) -> tuple[set[int], ...]:
     """Links, routers between the ends, and risk groups that two paths share."""
     links = [{int(case.graph.link[arc]) for arc in path} for path in (one, other)]
     groups = [set().union(*(case.groups[link] for link in each)) for each in links]
@@ -188,7 +191,8 @@ def check_against_all_pairs(case: Case) -> None:
         return
     check_that_it_is_a_pair(case, answer.pair)
     shared = counted(case, answer.pair.first, answer.pair.second)
-    assert (shared, answer.pair.cost) == (expected[0], pytest.approx(expected[1], abs=1e-9))
+    least = there(expected)
+    assert (shared, answer.pair.cost) == (least[0], pytest.approx(least[1], abs=1e-9))
 
 
 @MOST
@@ -239,7 +243,7 @@ def cost_of_minimum_cost_flow(case: Case, source: int) -> float | None:
     network.add_node(("in", source), demand=-2)
     network.add_node(("out", case.sink), demand=2)
     try:
-        return nx.network_simplex(network)[0] / scale
+        return float(nx.network_simplex(network)[0] / scale)
     except nx.NetworkXUnfeasible:
         return None
 
@@ -253,7 +257,7 @@ def test_costs_what_the_minimum_cost_flow_does(disjointness: Disjointness, seed:
     found = 0
     for round_ in range(6):
         source, sink = map(int, rng.choice(120, 2, replace=False))
-        limits = {"avoid_nodes": set(), "avoid_arcs": set()}
+        limits: dict[str, Any] = {"avoid_nodes": set(), "avoid_arcs": set()}
         case = Case(
             graph, groups, sink, 15_000.0, [source], disjointness, limits, GUIDES[round_ % 4]
         )
@@ -283,7 +287,7 @@ def test_takes_back_a_part_of_the_shortest_path_where_that_is_in_the_way() -> No
     for disjointness in Disjointness:
         answer = PairSearch(graph).best(2, 1_000.0, [0], disjointness)
         assert answer.proven
-        pair = answer.pair
+        pair = there(answer.pair)
         assert sorted(nodes_of(graph, path) for path in (pair.first, pair.second)) == [
             [0, 1, 2],
             [0, 3, 2],
@@ -299,12 +303,12 @@ def two_rings() -> PowerGraph:
 def test_names_what_no_pair_can_avoid() -> None:
     graph = two_rings()
     search = PairSearch(graph)
-    assert search.best(4, 1_000.0, [0]).pair.shared_routers == (2,)
+    assert there(search.best(4, 1_000.0, [0]).pair).shared_routers == (2,)
     assert search.best(4, 1_000.0, [0], Disjointness.ROUTER).pair is None
-    pair = search.best(4, 1_000.0, [0], Disjointness.ROUTER, maximally=True).pair
+    pair = there(search.best(4, 1_000.0, [0], Disjointness.ROUTER, maximally=True).pair)
     assert (pair.shared_routers, pair.shared_links) == ((2,), ())
     assert search.best(5, 1_000.0, [0]).pair is None
-    pair = search.best(5, 1_000.0, [0], maximally=True).pair
+    pair = there(search.best(5, 1_000.0, [0], maximally=True).pair)
     assert (pair.shared_routers, pair.shared_links) == ((2, 4), (8,))
 
 
@@ -313,15 +317,16 @@ def test_the_only_path_twice_is_as_disjoint_as_it_gets_on_a_line() -> None:
     for disjointness in Disjointness:
         answer = PairSearch(graph).best(2, 1_000.0, [0], disjointness, maximally=True)
         assert answer.proven
-        assert answer.pair.first == answer.pair.second
-        assert answer.pair.shared_links == (0, 1)
+        pair = there(answer.pair)
+        assert pair.first == pair.second
+        assert pair.shared_links == (0, 1)
 
 
 def test_both_directions_of_a_link_are_one() -> None:
     # Were they two, 0 - 1 - 2 - 3 and 0 - 2 - 1 - 3 would be a pair.
     a, b = [0, 0, 1, 1, 2], [1, 2, 2, 3, 3]
     graph = graph_of_links([1.0] * 4, a, b, [1.0, 9.0, 1.0, 9.0, 1.0], [1e3] * 5, [100.0] * 5)
-    pair = PairSearch(graph).best(3, 1_000.0, [0]).pair
+    pair = there(PairSearch(graph).best(3, 1_000.0, [0]).pair)
     assert not pair.shared_links
     assert len(set(graph.link[[*pair.first, *pair.second]])) == 4
 
@@ -331,7 +336,7 @@ def test_parallel_links_are_disjoint_unless_one_event_takes_both() -> None:
     assert PairSearch(graph).best(1, 1_000.0, [0], Disjointness.ROUTER).pair is not None
     search = PairSearch(graph, risk_groups=risk_groups([{7}, {7}]))
     assert search.best(1, 1_000.0, [0], Disjointness.RISK_GROUP).pair is None
-    pair = search.best(1, 1_000.0, [0], Disjointness.RISK_GROUP, maximally=True).pair
+    pair = there(search.best(1, 1_000.0, [0], Disjointness.RISK_GROUP, maximally=True).pair)
     assert (pair.shared_links, pair.shared_groups) == ((), (7,))
 
 
@@ -339,9 +344,9 @@ def test_parallel_links_are_disjoint_unless_one_event_takes_both() -> None:
 def test_where_no_risk_is_on_all_paths_but_each_pair_shares_one(seed: int) -> None:
     """Two times three parallel links; of three, any two are in a group that the third is not in."""
     rng = np.random.default_rng(seed)
-    ends = [[0] * 3 + [1] * 3, [1] * 3 + [2] * 3]
+    a, b = [0] * 3 + [1] * 3, [1] * 3 + [2] * 3
     ohms = rng.uniform(0.5, 9.0, 6)
-    graph = graph_of_links([0.99] * 3, *ends, ohms, [1e3] * 6, [100.0] * 6)
+    graph = graph_of_links([0.99] * 3, a, b, ohms, [1e3] * 6, [100.0] * 6)
     groups = [{0, 1}, {1, 2}, {0, 2}, {3, 4}, {4, 5}, {3, 5}]
     if rng.random() < 0.5:
         groups[int(rng.integers(6))].add(int(rng.integers(6)))
@@ -358,7 +363,7 @@ def test_two_sources_only_where_that_is_asked_for() -> None:
     graph = graph_of_links([1.0] * 3, [0, 2], [1, 1], [1.0] * 2, [1e3] * 2, [100.0] * 2)
     search = PairSearch(graph)
     assert search.best(1, 1_000.0, [0, 2]).pair is None
-    pair = search.best(1, 1_000.0, [0, 2], from_two_sources=True).pair
+    pair = there(search.best(1, 1_000.0, [0, 2], from_two_sources=True).pair)
     assert {int(graph.tail[path[0]]) for path in (pair.first, pair.second)} == {0, 2}
 
 
@@ -384,7 +389,7 @@ def grid_with_groups(side: int, seed: int) -> Case:
         if rng.random() < 0.5:
             for link in rng.choice(at, 2, replace=False):
                 groups[link].add(router)
-    limits = {"avoid_nodes": set(), "avoid_arcs": set()}
+    limits: dict[str, Any] = {"avoid_nodes": set(), "avoid_arcs": set()}
     return Case(graph, groups, side * side - 1, 5_000.0, [0], Disjointness.RISK_GROUP, limits)
 
 
@@ -403,9 +408,9 @@ def test_a_limit_on_first_paths_is_told() -> None:
         case.limits |= check
         assert counted(case, many.pair.first, many.pair.second) == 0
         if few.pair is not None and many.proven:
-            assert many.pair.cost <= few.pair.cost
+            assert there(many.pair).cost <= few.pair.cost
         if few.proven:
-            assert few.pair.cost == pytest.approx(many.pair.cost)
+            assert there(few.pair).cost == pytest.approx(there(many.pair).cost)
     assert 0 < proven < 12
 
 

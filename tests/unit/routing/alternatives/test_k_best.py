@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from math import inf
+from typing import Any
 
 import hypothesis.strategies as st
 import networkx as nx
@@ -13,6 +14,7 @@ from controller.routing.alternatives.k_best import PathRanking, k_best
 from controller.routing.graph import PowerGraph, graph_of_links
 from controller.routing.paths.cspf import RELATIVE_TOLERANCE, PathSearch
 from controller.routing.paths.given_path import along
+from tests.support.there import there
 
 MOST = settings(
     max_examples=200,
@@ -29,7 +31,7 @@ class Case:
     power_w: float
     available_w: dict[int, float]
     count: int
-    limits: dict = field(default_factory=dict)
+    limits: dict[str, Any] = field(default_factory=dict)
 
 
 @st.composite
@@ -125,7 +127,7 @@ def test_of_very_many_paths_the_best_are_found_again_when_more_are_asked_for() -
     assert len(more) == 64
     assert ranking.best(118, 5_000.0, {0: inf}, 7) == more[:7]
     assert [path.injected_w for path in more] == sorted(path.injected_w for path in more)
-    assert more[0].injected_w == PathSearch(graph).best(118, 5_000.0, {0: inf}).injected_w
+    assert more[0].injected_w == there(PathSearch(graph).best(118, 5_000.0, {0: inf})).injected_w
 
 
 def test_loads_that_change_between_rankings_count() -> None:

@@ -1,5 +1,7 @@
 """Re-optimisation where the best paths are known."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -33,7 +35,8 @@ def standing(
     """Circuits from 0 to 3, as they are admitted one after the other; their loads are set."""
     current_a = []
     for path, watts in zip(arcs, power_w, strict=True):
-        entering_w, own_a = watts, []
+        entering_w = watts
+        own_a: list[float] = []
         for arc in reversed(path):
             own_a.insert(0, entering_w / graph.voltage_v[arc])
             loss_w = graph.resistance_ohm[arc] * own_a[0] * (2.0 * graph.load_a[arc] + own_a[0])
@@ -103,7 +106,7 @@ def test_capacity_is_kept() -> None:
         {"max_injected_w": [1.0]},
     ],
 )
-def test_constraints_are_kept(limits: dict) -> None:
+def test_constraints_are_kept(limits: dict[str, Any]) -> None:
     graph = diamond()
     plan = reoptimise(graph, standing(graph, [[1, 3]], [500.0], **limits))
     assert plan.moves == ()

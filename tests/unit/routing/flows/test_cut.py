@@ -50,10 +50,12 @@ def most_w(graph: PowerGraph, wanted_w: dict[int, float], available_w: dict[int,
         if flow.has_edge(tail, head):
             capacity_w += flow[tail][head]["capacity"]
         flow.add_edge(tail, head, capacity=capacity_w)
-    return nx.maximum_flow_value(flow, "source", "sink")
+    return float(nx.maximum_flow_value(flow, "source", "sink"))
 
 
-def assert_binds(graph: PowerGraph, cut: Cut, wanted_w: dict, available_w: dict) -> None:
+def assert_binds(
+    graph: PowerGraph, cut: Cut, wanted_w: dict[int, float], available_w: dict[int, float]
+) -> None:
     """What the cut names adds up to what it says, and is all that leads from its near side to its far side."""
     near = cut.near_nodes
     ends = list(zip(graph.tail.tolist(), graph.head.tolist(), strict=True))

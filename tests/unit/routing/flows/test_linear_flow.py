@@ -1,6 +1,7 @@
 """Linear min-cost flow against networkx and HiGHS; every optimum is proven by its own prices."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import hypothesis.strategies as st
 import networkx as nx
@@ -97,7 +98,9 @@ def cases(
     ends = draw(st.lists(st.tuples(node, node), max_size=18))
     m = len(ends)
     tail, head = (np.array([end[k] for end in ends], dtype=np.int32) for k in (0, 1))
-    many = {"min_size": m, "max_size": m}
+    amounts: st.SearchStrategy[float]
+    costs: st.SearchStrategy[float]
+    supplies: st.SearchStrategy[float]
     if whole:
         amounts, costs, supplies = st.integers(0, 9), st.integers(least_cost, 9), st.integers(-9, 9)
     else:
@@ -108,14 +111,15 @@ def cases(
         if least_cost >= 0:
             costs = costs.map(abs)
         supplies = st.builds(lambda a, b: a * b, amounts, st.sampled_from([1.0, -1.0, 0.0]))
-    capacity = np.array(draw(st.lists(amounts, **many)), dtype=np.float64)
+    capacity = np.array(draw(st.lists(amounts, min_size=m, max_size=m)), dtype=np.float64)
     if endless:
-        capacity[np.array(draw(st.lists(st.booleans(), **many)), dtype=bool)] = np.inf
+        open_ = draw(st.lists(st.booleans(), min_size=m, max_size=m))
+        capacity[np.array(open_, dtype=np.bool_)] = np.inf
     return Case(
         tail,
         head,
         capacity,
-        np.array(draw(st.lists(costs, **many)), dtype=np.float64),
+        np.array(draw(st.lists(costs, min_size=m, max_size=m)), dtype=np.float64),
         np.array(draw(st.lists(supplies, min_size=n, max_size=n)), dtype=np.float64),
     )
 
@@ -136,7 +140,7 @@ def networkx_cost(case: Case) -> float | None:
         limit = {} if np.isinf(capacity) else {"capacity": int(capacity)}
         network.add_edge(int(tail), int(head), weight=int(cost), **limit)
     try:
-        return nx.network_simplex(network)[0]
+        return float(nx.network_simplex(network)[0])
     except nx.NetworkXUnfeasible:
         return None
 
@@ -214,7 +218,7 @@ def has_endless_negative_cycle(case: Case) -> bool:
     ):
         if np.isinf(capacity):
             network.add_edge(tail, head, weight=cost)
-    return nx.negative_edge_cycle(network)
+    return bool(nx.negative_edge_cycle(network))
 
 
 @MOST
@@ -366,7 +370,13 @@ def test_nothing_to_do() -> None:
         ({"supply": [np.nan, 0.0]}, "2 finite"),
     ],
 )
-def test_bad_figures_are_refused(changed: dict, said: str) -> None:
-    asked = {"tail": [0], "head": [1], "capacity": [1.0], "cost": [1.0], "supply": [1.0, -1.0]}
+def test_bad_figures_are_refused(changed: dict[str, Any], said: str) -> None:
+    asked: dict[str, Any] = {
+        "tail": [0],
+        "head": [1],
+        "capacity": [1.0],
+        "cost": [1.0],
+        "supply": [1.0, -1.0],
+    }
     with pytest.raises(ValueError, match=said):
         linear_min_cost_flow(2, **(asked | changed))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from math import exp, inf, log
+from typing import Any
 
 import hypothesis.strategies as st
 import networkx as nx
@@ -12,6 +13,7 @@ from controller.routing.graph import PowerGraph
 from controller.routing.paths.cspf import RELATIVE_TOLERANCE, Path, PathSearch
 from digitalgrid.physics import sent_w
 from tests.support.graphs import graph_of_arcs
+from tests.support.there import there
 
 MOST = settings(
     max_examples=200,
@@ -29,7 +31,7 @@ class Case:
     sink: int
     power_w: float
     available_w: dict[int, float]
-    limits: dict = field(default_factory=dict)
+    limits: dict[str, Any] = field(default_factory=dict)
 
 
 @st.composite
@@ -94,7 +96,7 @@ def simple_paths(case: Case) -> list[tuple[int, list[int]]]:
         if arc not in limits.get("avoid_arcs", ()):
             network.add_edge(tail, head, arc)
     network.remove_nodes_from(limits.get("avoid_nodes", ()))
-    found = []
+    found: list[tuple[int, list[int]]] = []
     for node in case.available_w:
         if node in network and case.sink in network:
             if node == case.sink:
@@ -181,9 +183,9 @@ def two_ways() -> Case:
 
 def test_takes_the_way_with_less_loss_and_the_short_one_where_hops_are_few() -> None:
     case = two_ways()
-    assert ask(case).nodes == (0, 1, 2, 3)
+    assert there(ask(case)).nodes == (0, 1, 2, 3)
     case.limits = {"max_hops": 2}
-    assert ask(case).nodes == (0, 3)
+    assert there(ask(case)).nodes == (0, 3)
     case.limits = {"max_hops": 0}
     assert ask(case) is None
 
@@ -192,16 +194,16 @@ def test_what_others_reserved_makes_a_way_worse() -> None:
     case = two_ways()
     case.graph.load_a[[0, 1, 3]] = 80.0
     case.graph.resistance_ohm[2] = 3.0
-    assert ask(case).nodes == (0, 3)
+    assert there(ask(case)).nodes == (0, 3)
 
 
 def test_compares_what_sources_inject_and_not_labels_at_routers() -> None:
     case = two_ways()
     case.available_w = {0: 50_000.0, 2: 10_001.0}
     # Router 2 is nearer, and its source cannot inject what the line to the sink loses.
-    assert ask(case).nodes == (0, 1, 2, 3)
+    assert there(ask(case)).nodes == (0, 1, 2, 3)
     case.available_w[2] = 10_010.0
-    assert ask(case).nodes == (2, 3)
+    assert there(ask(case)).nodes == (2, 3)
 
 
 def test_a_source_at_the_sinks_router_makes_a_circuit_without_hops() -> None:
@@ -239,7 +241,9 @@ def test_a_link_takes_exactly_what_is_free() -> None:
         (3, {"max_hops": -1}),
     ],
 )
-def test_what_is_not_there_is_refused_before_a_kernel_reads_it(sink: int, limits: dict) -> None:
+def test_what_is_not_there_is_refused_before_a_kernel_reads_it(
+    sink: int, limits: dict[str, Any]
+) -> None:
     search = PathSearch(two_ways().graph)
     with pytest.raises(ValueError, match=r"there is no|max_hops is -1"):
         search.best(sink, 1e3, {0: 1e9}, **limits)

@@ -1,7 +1,7 @@
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -58,15 +58,17 @@ def etcd(clock: Clock) -> PlayedEtcd:
 
 
 @pytest.fixture
-def lease(etcd: PlayedEtcd, clock: Clock):
-    lease = Lease(etcd, TTL_S, clock)
+def lease(etcd: PlayedEtcd, clock: Clock) -> Iterator[Lease]:
+    lease = Lease(etcd, TTL_S, clock)  # type: ignore[arg-type]
     yield lease
     # Whatever the thread waits for, it is answered.
     etcd.answers.put(lambda: 0)
     lease.stop()
 
 
-def lost(lease: Lease, still_ours: Callable[[float], bool] = lambda _: True):
+def lost(
+    lease: Lease, still_ours: Callable[[float], bool] = lambda _: True
+) -> "queue.SimpleQueue[str]":
     reasons: queue.SimpleQueue[str] = queue.SimpleQueue()
     lease.keep(still_ours, reasons.put)
     return reasons
@@ -168,7 +170,7 @@ def test_the_time_counts_that_the_machine_has_slept(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(time, "monotonic", lambda: gettime(time.CLOCK_MONOTONIC))
     monkeypatch.setattr(time, "clock_gettime", gettime)
-    lease = Lease(PlayedEtcd(Clock()), TTL_S)
+    lease = Lease(PlayedEtcd(Clock()), TTL_S)  # type: ignore[arg-type]
     assert lease.left_s() > 0
 
     slept_s = 60.0

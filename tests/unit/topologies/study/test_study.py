@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from topologies.study import workers
+
 pytest.importorskip("pandapower")
 pytest.importorskip("simbench")
 pytest.importorskip("matplotlib")
@@ -70,7 +72,7 @@ def test_an_interrupted_study_goes_on_and_ends_the_same(
         yield next(evaluate_all(*given))
         raise KeyboardInterrupt
 
-    evaluate_all = study.evaluate_all
+    evaluate_all = workers.evaluate_all
     monkeypatch.setattr(study, "evaluate_all", interrupted)
     with pytest.raises(StudyInterrupted, match="run the same command again"):
         run_study(NETWORK, tmp_path / "parts", console=silent(), **arguments)
