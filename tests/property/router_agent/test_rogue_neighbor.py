@@ -1,6 +1,7 @@
 """A neighbour sends well-formed frames with the extremes of every field: only its own line may suffer."""
 
 import random
+from typing import Any
 
 import pytest
 
@@ -72,13 +73,16 @@ class Rogue:
 
     def _one_field_changed(self, frame: Frame) -> Frame:
         draw = self._draw
+        changed: dict[str, Any]
         match draw.randrange(7):
             case 0:
                 name = draw.choice(["discriminator", "heard_discriminator", "seq"])
-                return frame._replace(**{name: draw.choice(U64)})
+                changed = {name: draw.choice(U64)}
+                return frame._replace(**changed)
             case 1:
                 name = draw.choice(["origin_ns", "interval_ns", "total_mj"])
-                return frame._replace(**{name: draw.choice(I64)})
+                changed = {name: draw.choice(I64)}
+                return frame._replace(**changed)
             case 2:
                 return frame._replace(part=draw.choice(U16), parts=draw.choice(U16))
             case 3:

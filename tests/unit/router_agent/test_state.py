@@ -192,7 +192,7 @@ class TestMeterFile:
         image = struct.pack("!IIqqqqd", len(ids), 1, 1, 2, 3, 4, 0.5) + ids
         image += struct.pack("!10q", *range(10, 20)) + struct.pack("!qq", 5, 6)
         books = unpack_image(image + struct.pack("!QQqqq", 7, 2, 8, 9, 10))
-        assert books.links["r1-r2"] == LinkBooks(*range(10, 20), frames_refused=0)
+        assert books.links["r1-r2"] == LinkBooks(10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 0)
         assert books.circuits == {CircuitGeneration(7, 2): CircuitBooks(8, 9, 10)}
         assert (books.dissipated_mj, books.injected_mj, books.delivered_mj) == (
             2,
