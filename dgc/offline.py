@@ -19,6 +19,11 @@ def _model_options(command: F) -> F:
     """How things of a network of pandapower or SimBench are modelled."""
     for option in (
         click.option(
+            "--assume-missing",
+            is_flag=True,
+            help="Empty cells that should hold a figure are filled with a usual one, each with a note.",
+        ),
+        click.option(
             "--iron-losses-as-loads",
             is_flag=True,
             help="What transformers lose under voltage becomes loads.",

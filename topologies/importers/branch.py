@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from digitalgrid.limits import MAX_AMPACITY_A
-from topologies.importers.reading import Reading
+from topologies.importers.reading import Reading, Row
 
 SQRT_3 = math.sqrt(3.0)
 _PHASES = 3.0
@@ -58,3 +58,19 @@ def usable_ampacity_a(ampacity_ka: float) -> float:
     """Infinite for what is not positive or beyond any device: networks write 0 and 99999 kA for "not known"."""
     ampacity_a = ampacity_ka * 1e3
     return ampacity_a if 0.0 < ampacity_a < min(MAX_AMPACITY_A, 1e7) else math.inf
+
+
+def joined_routers(
+    reading: Reading, row: Row, buses: tuple[int, int], is_noted: bool = True
+) -> tuple[str, str] | None:
+    """The routers at an element's two ends; None, with a note, where it joins no two of them."""
+    a, b = (reading.router_of.get(bus) for bus in buses)
+    if a is not None and b is not None and a != b:
+        return a, b
+    if is_noted and buses[0] == buses[1]:
+        row.note(f"left out, both its ends are at bus {buses[0]}")
+    elif is_noted and a == b and a is not None:
+        row.note("left out, closed switches join its two ends")
+    elif is_noted:
+        row.note("left out, an end is out of service")
+    return None

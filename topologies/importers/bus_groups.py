@@ -3,7 +3,8 @@
 from collections import defaultdict
 
 from topologies.importers.errors import NetworkError
-from topologies.importers.reading import Reading, flag, number
+from topologies.importers.reading import Reading
+from topologies.importers.switches import switches
 
 # Of a switch with impedance, pandapower takes this ratio of resistance to reactance unless told otherwise.
 SWITCH_R_TO_X = 2.0
@@ -11,8 +12,8 @@ SWITCH_R_TO_X = 2.0
 
 def join_buses(reading: Reading) -> None:
     """Fills ``router_of`` and ``nominal_kv`` for all buses in service. Raises NetworkError where there are none."""
-    buses = {row.Index: row for row in reading.rows("bus")}
-    in_service = [index for index in sorted(buses) if flag(buses[index], "in_service", True)]
+    buses = {row.index: row for row in reading.rows("bus")}
+    in_service = [index for index in sorted(buses) if buses[index].flag("in_service", True)]
     if not in_service:
         raise NetworkError("the network has no bus in service; there is nothing to import")
     reading.warn_of(
@@ -22,9 +23,9 @@ def join_buses(reading: Reading) -> None:
         "left out, with everything that hangs on them",
     )
     parent = {index: index for index in in_service}
-    for switch in reading.rows("switch"):
+    for switch in switches(reading, "b"):
         ends = (switch.bus, switch.element)
-        joins = switch.et == "b" and switch.closed and number(switch, "z_ohm", 0.0) <= 0.0
+        joins = switch.closed and switch.row.figure("z_ohm") <= 0.0
         if joins and all(end in parent for end in ends):
             first, second = sorted(_root(parent, end) for end in ends)
             parent[second] = first
@@ -32,20 +33,10 @@ def join_buses(reading: Reading) -> None:
     for index in in_service:
         members[_root(parent, index)].append(index)
     for root, group in members.items():
-        router_id = reading.names.unique(getattr(buses[root], "name", None), f"bus{root}")
+        router_id = reading.names.unique(buses[root].name, f"bus{root}")
         for index in group:
             reading.router_of[index] = router_id
-            reading.nominal_kv[index] = _nominal_kv(buses[index])
-
-
-def _nominal_kv(bus: object) -> float:
-    nominal_kv = number(bus, "vn_kv", 0.0)
-    if nominal_kv <= 0.0:
-        index = getattr(bus, "Index", "?")
-        raise NetworkError(
-            f"bus {index} has the nominal voltage {nominal_kv:g} kV; give a real one"
-        )
-    return nominal_kv
+            reading.nominal_kv[index] = buses[index].figure("vn_kv")
 
 
 def _root(parent: dict[int, int], index: int) -> int:

@@ -4,9 +4,10 @@ import math
 from dataclasses import dataclass
 
 from digitalgrid.gridfile import Router
+from digitalgrid.limits import MAX_POWER_W
 from digitalgrid.units import W_PER_MEGAWATT
-from topologies.importers.branch import SQRT_3, Branch
-from topologies.importers.reading import Reading, number
+from topologies.importers.branch import SQRT_3, Branch, joined_routers
+from topologies.importers.reading import Reading, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,27 +21,21 @@ def read_dc_lines(reading: Reading) -> DcLines:
     routers: list[Router] = []
     branches: list[Branch] = []
     for row in reading.rows_in_service("dcline"):
-        ends = (row.from_bus, row.to_bus)
-        if any(bus not in reading.router_of for bus in ends):
+        buses = row.bus("from_bus"), row.bus("to_bus")
+        ends = joined_routers(reading, row, buses)
+        if ends is None:
             continue
-        name = getattr(row, "name", None)
-        router_id = reading.names.unique(name, f"dcline{row.Index}")
-        efficiency = 1.0 - number(row, "loss_percent", 0.0) / 100.0
-        if not 0.0 < efficiency <= 1.0:
-            reading.warn(f"{router_id}: its loss of {1 - efficiency:.0%} cannot be; taken as none")
-            efficiency = 1.0
-        routers.append(Router(router_id, efficiency))
-        reading.fixed_losses_w += max(number(row, "loss_mw", 0.0), 0.0) * W_PER_MEGAWATT
-        scheduled_w = abs(number(row, "p_mw", 0.0)) * W_PER_MEGAWATT
-        most_w = number(row, "max_p_mw", math.inf) * W_PER_MEGAWATT
-        most_w = most_w if 0.0 < most_w < math.inf else scheduled_w or math.inf
-        for side, bus in zip(("from", "to"), ends, strict=True):
+        router_id = reading.names.unique(row.name, f"dcline{row.index}")
+        routers.append(Router(router_id, 1.0 - row.figure("loss_percent") / 100.0))
+        reading.fixed_losses_w += row.figure("loss_mw") * W_PER_MEGAWATT
+        most_w = _most_w(row)
+        for side, bus, end in zip(("from", "to"), buses, ends, strict=True):
             voltage_v = SQRT_3 * reading.nominal_kv[bus] * 1e3
             branches.append(
                 Branch(
                     name=f"{router_id} {side}",
-                    otherwise=f"dcline{row.Index}-{side}",
-                    a=reading.router_of[bus],
+                    otherwise=f"dcline{row.index}-{side}",
+                    a=end,
                     b=router_id,
                     resistance_ohm=0.0,
                     reactance_ohm=0.0,
@@ -55,3 +50,16 @@ def read_dc_lines(reading: Reading) -> DcLines:
         "imported as a power router that a plan controls, not at its schedule",
     )
     return DcLines(routers, branches)
+
+
+def _most_w(row: Row) -> float:
+    """The limit, else what is scheduled; infinite where both are nothing."""
+    scheduled_w = abs(row.figure("p_mw")) * W_PER_MEGAWATT
+    stated_mw = row.optional("max_p_mw")
+    if stated_mw is not None and stated_mw * W_PER_MEGAWATT > MAX_POWER_W:
+        row.note(f"max_p_mw is {stated_mw:g}, which is no limit: what other lines carry limits it")
+        return math.inf
+    if stated_mw is not None and stated_mw > 0.0:
+        return stated_mw * W_PER_MEGAWATT
+    row.note("max_p_mw is missing or 0: the schedule p_mw is taken as the most that it carries")
+    return scheduled_w or math.inf

@@ -17,7 +17,8 @@ class Options:
     power routers with ``tie_efficiency``. ``router_efficiency``: every bus is a power router with that efficiency;
     None, the default, leaves buses passive (efficiency 1, nothing is converted). ``power_factor``: cos phi of all
     currents; below 1 it raises currents and losses as reactive power does. ``iron_losses_as_loads``: what a
-    transformer loses under voltage becomes a load of its own; by default it is only added up.
+    transformer loses under voltage becomes a load of its own; by default it is only added up. ``assume_missing``:
+    an empty cell that should hold a figure is no error, but a usual figure and a warning.
     """
 
     tie_routers: bool = False
@@ -25,6 +26,7 @@ class Options:
     router_efficiency: float | None = None
     power_factor: float = 1.0
     iron_losses_as_loads: bool = False
+    assume_missing: bool = False
 
     def __post_init__(self) -> None:
         for name in ("tie_efficiency", "router_efficiency", "power_factor"):

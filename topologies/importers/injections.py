@@ -1,17 +1,17 @@
 """What feeds and what takes power: sources and loads of a grid from pandapower's many tables."""
 
-import math
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from digitalgrid.gridfile import Load, Source
 from digitalgrid.limits import MAX_POWER_W
 from digitalgrid.units import W_PER_MEGAWATT
+from topologies.importers.costs import Costs
+from topologies.importers.errors import NetworkError
 from topologies.importers.identifiers import Identifiers
 from topologies.importers.imported import Origin
-from topologies.importers.reading import Reading, flag, number, text
+from topologies.importers.reading import Reading, Row
 from topologies.importers.transformers import IronLoss
 
 # Of what a person may shed at will, a little is served after all else.
@@ -31,17 +31,17 @@ class Injections:
     source_origins: dict[str, Origin] = field(default_factory=dict)
     load_origins: dict[str, Origin] = field(default_factory=dict)
     external_source_ids: list[str] = field(default_factory=list)
+    # Sources that state no limit: they get one that never binds.
+    unlimited: set[str] = field(default_factory=set)
 
     def endless_w(self) -> float:
         """More than the network can use: where no limit is known, one that never binds but is no absurd number."""
         total_w = sum(load.power_w for load in self.loads)
-        total_w += sum(
-            source.max_power_w for source in self.sources if not self._is_external(source)
-        )
+        total_w += sum(source.max_power_w for source in self.sources if not self._is_apart(source))
         return min(max(_ENDLESS * total_w, _LEAST_ENDLESS_W), MAX_POWER_W)
 
-    def _is_external(self, source: Source) -> bool:
-        return self.source_origins[source.id].table == "ext_grid"
+    def _is_apart(self, source: Source) -> bool:
+        return source.id in self.unlimited or self.source_origins[source.id].table == "ext_grid"
 
 
 class InjectionReader:
@@ -52,63 +52,86 @@ class InjectionReader:
         self._found = Injections()
         self._load_names = Identifiers()
         self._source_names = Identifiers()
-        self._cost_per_mwh = _costs(reading)
-        self._off = 0
+        self._costs = Costs(reading)
 
     def read(self, iron: list[IronLoss]) -> Injections:
         for table, taken_w in _TAKING.items():
             for row in self._rows(table):
-                self._take(table, row, taken_w(self._reading, row))
+                self._take(row, taken_w(self._reading, row))
         for table in ("sgen", "asymmetric_sgen", "gen"):
             for row in self._rows(table):
-                self._feed(table, row)
+                self._feed(row)
         self._storages()
         if self._reading.options.iron_losses_as_loads:
             self._iron(iron)
         self._external_grids()
+        self._costs.note_unused()
         self._report()
         return self._found
 
-    def _rows(self, table: str) -> Iterator[Any]:
+    def _rows(self, table: str) -> Iterator[Row]:
         for row in self._reading.rows_in_service(table):
-            if row.bus in self._reading.router_of:
+            if row.bus("bus") in self._reading.router_of:
                 yield row
             else:
-                self._off += 1
+                row.note("left out, on a bus out of service")
 
-    def _take(self, table: str, row: Any, power_w: float) -> None:
+    def _take(self, row: Row, power_w: float) -> None:
         if power_w < 0.0:
-            self._add_source(table, row, -power_w, sign=-1)
-        elif power_w > 0.0 or table in ("load", "asymmetric_load"):
-            self._add_load(table, row, power_w, sign=1)
+            row.note("takes less than nothing; imported as a source")
+            self._add_source(row, -power_w, sign=-1)
+        elif power_w > 0.0 or row.table in ("load", "asymmetric_load"):
+            self._add_load(row, power_w, sign=1)
 
-    def _feed(self, table: str, row: Any) -> None:
+    def _feed(self, row: Row) -> None:
         power_w = _scheduled_w(row)
         if power_w < 0.0:
-            self._add_load(table, row, -power_w, sign=-1)
+            row.note("gives less than nothing; imported as a load")
+            self._add_load(row, -power_w, sign=-1)
             return
-        most_w = number(row, "max_p_mw", math.nan) * W_PER_MEGAWATT
-        dispatchable = table == "gen" or flag(row, "controllable", False)
-        if dispatchable and most_w > power_w:
-            power_w = most_w
-        self._add_source(table, row, power_w, sign=1)
+        is_limited = row.table in ("gen", "sgen")
+        most_mw = row.optional("max_p_mw") if is_limited else None
+        if row.table != "gen" and not row.flag("controllable", False):
+            self._add_source(row, power_w, sign=1)
+        elif most_mw is None:
+            if is_limited and row.has("max_p_mw"):
+                row.note("max_p_mw is missing: p_mw is taken as the most that it gives")
+            self._add_source(row, power_w, sign=1)
+        elif most_mw * W_PER_MEGAWATT > MAX_POWER_W:
+            row.note(f"max_p_mw is {most_mw:g}, which is no limit: what lines carry limits it")
+            self._add_source(row, MAX_POWER_W, sign=1, is_unlimited=True)
+        else:
+            if most_mw * W_PER_MEGAWATT < power_w:
+                row.note("max_p_mw is below p_mw, which is taken as the most that it gives")
+            self._add_source(row, max(power_w, most_mw * W_PER_MEGAWATT), sign=1)
 
     def _storages(self) -> None:
         """At their set points: those with a time series can both take and feed."""
         for row in self._rows("storage"):
             power_w = _scheduled_w(row)
-            both = bool(text(row, "profile"))
+            both = bool(row.text("profile"))
             if power_w > 0.0 or both:
-                self._add_load("storage", row, max(power_w, 0.0), sign=1)
+                self._add_load(row, max(power_w, 0.0), sign=1)
             if power_w < 0.0 or both:
-                self._add_source("storage", row, max(-power_w, 0.0), sign=-1)
+                self._add_source(row, max(-power_w, 0.0), sign=-1)
 
     def _external_grids(self) -> None:
+        """Last, since what is endless depends on all that is limited."""
         endless_w = self._found.endless_w()
+        for index, source in enumerate(self._found.sources):
+            if source.id in self._found.unlimited:
+                self._found.sources[index] = replace(source, max_power_w=endless_w)
         for row in self._rows("ext_grid"):
-            most_w = number(row, "max_p_mw", math.inf) * W_PER_MEGAWATT
-            power_w = most_w if 0.0 < most_w < endless_w else endless_w
-            self._add_source("ext_grid", row, power_w, sign=1)
+            most_mw = row.optional("max_p_mw")
+            limit_w = endless_w if most_mw is None else most_mw * W_PER_MEGAWATT
+            if most_mw is None and row.has("max_p_mw"):
+                row.note("max_p_mw is missing, which is taken as no limit")
+            if limit_w > MAX_POWER_W:
+                row.note(f"max_p_mw is {most_mw:g}, which is no limit: what lines carry limits it")
+            elif limit_w <= 0.0:
+                row.note(f"max_p_mw is {most_mw:g}, which is taken as no limit")
+            power_w = limit_w if 0.0 < limit_w < endless_w else endless_w
+            self._add_source(row, power_w, sign=1)
 
     def _iron(self, iron: list[IronLoss]) -> None:
         for loss in iron:
@@ -116,30 +139,39 @@ class InjectionReader:
                 load_id = self._load_names.unique(loss.name, loss.otherwise)
                 self._found.loads.append(Load(load_id, loss.router, loss.power_w, priority=1))
 
-    def _add_load(self, table: str, row: Any, power_w: float, sign: int) -> None:
-        load_id = self._load_names.unique(getattr(row, "name", None), f"{table}{row.Index}")
-        controllable = table == "load" and flag(row, "controllable", False)
+    def _add_load(self, row: Row, power_w: float, sign: int) -> None:
+        load_id = self._load_names.unique(row.name, f"{row.table}{row.index}")
+        controllable = row.table == "load" and row.flag("controllable", False)
         priority = _CONTROLLABLE_PRIORITY if controllable else 0
-        router = self._reading.router_of[row.bus]
-        self._found.loads.append(Load(load_id, router, power_w, priority))
-        self._found.load_origins[load_id] = Origin(table, row.Index, sign)
+        router = self._reading.router_of[row.bus("bus")]
+        self._found.loads.append(Load(load_id, router, self._possible(row, power_w), priority))
+        self._found.load_origins[load_id] = Origin(row.table, row.index, sign)
 
-    def _add_source(self, table: str, row: Any, power_w: float, sign: int) -> None:
-        source_id = self._source_names.unique(getattr(row, "name", None), f"{table}{row.Index}")
-        cost = self._cost_per_mwh.get((table, row.Index), 0.0)
-        kind = f"{text(row, 'type')} {text(row, 'name')}"
-        renewable = table in ("sgen", "asymmetric_sgen", "gen") and bool(_RENEWABLE.search(kind))
-        router = self._reading.router_of[row.bus]
+    def _add_source(self, row: Row, power_w: float, sign: int, is_unlimited: bool = False) -> None:
+        source_id = self._source_names.unique(row.name, f"{row.table}{row.index}")
+        cost = self._costs.take(row)
+        kind = f"{row.text('type')} {row.text('name')}"
+        renewable = row.table in ("sgen", "asymmetric_sgen", "gen") and bool(
+            _RENEWABLE.search(kind)
+        )
+        router = self._reading.router_of[row.bus("bus")]
+        power_w = self._possible(row, power_w)
         self._found.sources.append(Source(source_id, router, power_w, cost, renewable))
-        self._found.source_origins[source_id] = Origin(table, row.Index, sign)
-        if table == "ext_grid" or (table == "gen" and flag(row, "slack", False)):
+        self._found.source_origins[source_id] = Origin(row.table, row.index, sign)
+        if is_unlimited:
+            self._found.unlimited.add(source_id)
+        if row.table == "ext_grid" or (row.table == "gen" and row.flag("slack", False)):
             self._found.external_source_ids.append(source_id)
+
+    @staticmethod
+    def _possible(row: Row, power_w: float) -> float:
+        """Each factor is in its domain; their product must be, too."""
+        if power_w <= MAX_POWER_W:
+            return power_w
+        raise NetworkError(f"{row}: its power is {power_w:g} W; it must be at most {MAX_POWER_W:g}")
 
     def _report(self) -> None:
         reading = self._reading
-        reading.warn_of(
-            self._off, "load or source", "loads and sources", "left out, on buses out of service"
-        )
         reading.warn_of(
             reading.count("storage"),
             "storage",
@@ -160,36 +192,36 @@ class InjectionReader:
         )
 
 
-def _scheduled_w(row: Any) -> float:
-    scaling = number(row, "scaling", 1.0)
-    if hasattr(row, "p_a_mw"):
-        phases = sum(number(row, f"p_{phase}_mw", 0.0) for phase in "abc")
+def _scheduled_w(row: Row) -> float:
+    scaling = row.figure("scaling")
+    if row.table.startswith("asymmetric"):
+        phases = sum(row.figure(f"p_{phase}_mw") for phase in "abc")
         return phases * scaling * W_PER_MEGAWATT
-    return number(row, "p_mw", 0.0) * scaling * W_PER_MEGAWATT
+    return row.figure("p_mw") * scaling * W_PER_MEGAWATT
 
 
-def _load_w(_: Reading, row: Any) -> float:
+def _load_w(_: Reading, row: Row) -> float:
     return _scheduled_w(row)
 
 
-def _motor_w(_: Reading, row: Any) -> float:
-    efficiency = number(row, "efficiency_percent", 100.0) / 100.0
-    loading = number(row, "loading_percent", 100.0) / 100.0
-    mechanical_w = number(row, "pn_mech_mw", 0.0) * number(row, "scaling", 1.0) * W_PER_MEGAWATT
-    return mechanical_w * loading / efficiency if efficiency > 0.0 else 0.0
+def _motor_w(_: Reading, row: Row) -> float:
+    mechanical_w = row.figure("pn_mech_mw") * row.figure("scaling") * W_PER_MEGAWATT
+    return mechanical_w * row.figure("loading_percent") / row.figure("efficiency_percent")
 
 
-def _ward_w(_: Reading, row: Any) -> float:
-    return (number(row, "ps_mw", 0.0) + number(row, "pz_mw", 0.0)) * W_PER_MEGAWATT
+def _ward_w(_: Reading, row: Row) -> float:
+    return (row.figure("ps_mw") + row.figure("pz_mw")) * W_PER_MEGAWATT
 
 
-def _shunt_w(reading: Reading, row: Any) -> float:
-    nominal_kv = reading.nominal_kv[row.bus]
-    ratio = nominal_kv / number(row, "vn_kv", nominal_kv)
-    return number(row, "p_mw", 0.0) * number(row, "step", 1.0) * ratio**2 * W_PER_MEGAWATT
+def _shunt_w(reading: Reading, row: Row) -> float:
+    rated_kv = row.optional("vn_kv")
+    if rated_kv is None:
+        row.note("vn_kv is missing and taken as that of its bus")
+    ratio = 1.0 if rated_kv is None else reading.nominal_kv[row.bus("bus")] / rated_kv
+    return row.figure("p_mw") * row.figure("step") * ratio**2 * W_PER_MEGAWATT
 
 
-_TAKING: dict[str, Callable[[Reading, Any], float]] = {
+_TAKING: dict[str, Callable[[Reading, Row], float]] = {
     "load": _load_w,
     "asymmetric_load": _load_w,
     "motor": _motor_w,
@@ -197,18 +229,3 @@ _TAKING: dict[str, Callable[[Reading, Any], float]] = {
     "xward": _ward_w,
     "shunt": _shunt_w,
 }
-
-
-def _costs(reading: Reading) -> dict[tuple[str, int], float]:
-    """The linear part of polynomial costs; of piecewise linear ones the slope of the first piece."""
-    costs: dict[tuple[str, int], float] = {}
-    curved = 0
-    for row in reading.rows("poly_cost"):
-        costs[row.et, int(row.element)] = number(row, "cp1_eur_per_mw", 0.0)
-        curved += number(row, "cp2_eur_per_mw2", 0.0) != 0.0
-    for row in reading.rows("pwl_cost"):
-        first = row.points[0]
-        costs[row.et, int(row.element)] = float(first[2])
-        curved += len(row.points) > 1
-    reading.warn_of(curved, "cost curve", "cost curves", "only the first linear part is taken")
-    return costs

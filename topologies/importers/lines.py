@@ -1,123 +1,105 @@
 """Lines, impedances and switches with impedance as branches; open lines apart, because ties are made of them."""
 
 import math
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from topologies.importers.branch import Branch, three_phase
+from topologies.importers.branch import Branch, joined_routers, three_phase
 from topologies.importers.bus_groups import SWITCH_R_TO_X
-from topologies.importers.reading import Reading, flag, number
+from topologies.importers.reading import Reading, Row
+from topologies.importers.switches import OpenEnds, switches
 
 
 @dataclass(frozen=True, slots=True)
 class OpenLine:
     """A line that carries nothing now; ``open_at_a`` says at which end its power router would stand."""
 
-    branch: Branch
+    row: Row
+    ends: tuple[str, str]
     open_at_a: bool
 
 
 def read_lines(reading: Reading) -> tuple[list[Branch], list[OpenLine]]:
     """Lines that are closed, and lines that are not (by a switch, or out of service)."""
-    open_at = _open_line_ends(reading)
+    open_ends = OpenEnds(reading, "l")
     closed: list[Branch] = []
     opened: list[OpenLine] = []
-    leaking = stranded = 0
     for row in reading.rows("line"):
-        if row.from_bus not in reading.router_of or row.to_bus not in reading.router_of:
-            stranded += flag(row, "in_service", True)
+        in_service = row.flag("in_service", True)
+        buses = row.bus("from_bus"), row.bus("to_bus")
+        routers = joined_routers(reading, row, buses, in_service)
+        if routers is None:
             continue
-        branch = _line(reading, row)
-        if open_at.get(row.Index) or not flag(row, "in_service", True):
-            opened.append(OpenLine(branch, row.from_bus in open_at.get(row.Index, ())))
-        else:
-            closed.append(branch)
-            leaking += number(row, "g_us_per_km", 0.0) > 0.0
-    reading.warn_of(stranded, "line", "lines", "left out, an end is out of service")
-    reading.warn_of(leaking, "line leaks", "lines leak", "losses by shunt conductance left out")
+        open_at = open_ends.of(row, buses)
+        if open_at or not in_service:
+            opened.append(OpenLine(row, routers, buses[0] in open_at))
+            continue
+        closed.append(line_branch(reading, row, routers))
+        if row.figure("g_us_per_km") != 0.0:
+            row.note("leaks; losses by shunt conductance left out")
     return closed, opened
+
+
+def line_branch(reading: Reading, row: Row, routers: tuple[str, str]) -> Branch:
+    """A line between two routers, all its parallel systems together."""
+    parallel = row.figure("parallel")
+    length_km = row.figure("length_km")
+    phase_ohm = (
+        row.figure("r_ohm_per_km") * length_km / parallel,
+        row.figure("x_ohm_per_km") * length_km / parallel,
+    )
+    rating_ka = row.optional("max_i_ka")
+    ampacity_ka = math.inf if rating_ka is None else rating_ka * row.figure("df") * parallel
+    nominal_kv = reading.nominal_kv[row.bus("from_bus")]
+    otherwise = f"line{row.index}"
+    return three_phase(reading, row.name, otherwise, routers, phase_ohm, nominal_kv, ampacity_ka)
 
 
 def read_impedances(reading: Reading) -> Iterator[Branch]:
     """Impedance elements, whose figures are per unit of the first bus's voltage and their own ``sn_mva``."""
     for row in reading.rows_in_service("impedance"):
-        ends = _ends(reading, row.from_bus, row.to_bus)
-        if ends is None:
+        buses = row.bus("from_bus"), row.bus("to_bus")
+        routers = joined_routers(reading, row, buses)
+        if routers is None:
             continue
-        nominal_kv = reading.nominal_kv[row.from_bus]
-        forth, back = number(row, "rft_pu", 0.0), number(row, "rtf_pu", 0.0)
+        nominal_kv = reading.nominal_kv[buses[0]]
+        forth, back = row.figure("rft_pu"), row.figure("rtf_pu")
         if not math.isclose(forth, back):
-            reading.warn(f"impedance{row.Index} differs by direction: the larger resistance taken")
-        base_ohm = nominal_kv**2 / number(row, "sn_mva", 1.0)
-        phase_ohm = (max(forth, back) * base_ohm, number(row, "xft_pu", 0.0) * base_ohm)
-        name = getattr(row, "name", None)
-        otherwise = f"impedance{row.Index}"
-        yield three_phase(reading, name, otherwise, ends, phase_ohm, nominal_kv, math.inf)
+            row.note("differs by direction: the larger resistance taken")
+        base_ohm = nominal_kv**2 / row.figure("sn_mva")
+        phase_ohm = (max(forth, back) * base_ohm, row.figure("xft_pu") * base_ohm)
+        otherwise = f"impedance{row.index}"
+        yield three_phase(reading, row.name, otherwise, routers, phase_ohm, nominal_kv, math.inf)
 
 
 def read_switches_with_impedance(reading: Reading) -> Iterator[Branch]:
     """Closed switches between buses that are more than a piece of busbar."""
-    for row in reading.rows("switch"):
-        impedance_ohm = number(row, "z_ohm", 0.0)
-        if row.et != "b" or not row.closed or impedance_ohm <= 0.0:
+    for switch in switches(reading, "b"):
+        row = switch.row
+        impedance_ohm = row.figure("z_ohm")
+        if not switch.closed or impedance_ohm <= 0.0:
             continue
-        ends = _ends(reading, row.bus, row.element)
-        if ends is not None:
+        routers = joined_routers(reading, row, (switch.bus, switch.element))
+        if routers is not None:
             reactance_ohm = impedance_ohm / math.hypot(SWITCH_R_TO_X, 1.0)
+            rating_ka = row.optional("in_ka")
             yield three_phase(
                 reading,
-                getattr(row, "name", None),
-                f"switch{row.Index}",
-                ends,
+                row.name,
+                f"switch{row.index}",
+                routers,
                 (SWITCH_R_TO_X * reactance_ohm, reactance_ohm),
-                reading.nominal_kv[row.bus],
-                number(row, "in_ka", math.inf),
+                reading.nominal_kv[switch.bus],
+                math.inf if rating_ka is None else rating_ka,
             )
 
 
 def read_series_compensators(reading: Reading) -> Iterator[Branch]:
     """Thyristor-controlled series capacitors: they shift reactive power and lose next to nothing."""
     for row in reading.rows_in_service("tcsc"):
-        ends = _ends(reading, row.from_bus, row.to_bus)
-        if ends is not None:
-            nominal_kv = reading.nominal_kv[row.from_bus]
-            name = getattr(row, "name", None)
-            otherwise = f"tcsc{row.Index}"
-            yield three_phase(reading, name, otherwise, ends, (0.0, 0.0), nominal_kv, math.inf)
-
-
-def _line(reading: Reading, row: Any) -> Branch:
-    parallel = max(number(row, "parallel", 1.0), 1.0)
-    length_km = number(row, "length_km", 1.0)
-    phase_ohm = (
-        number(row, "r_ohm_per_km", 0.0) * length_km / parallel,
-        number(row, "x_ohm_per_km", 0.0) * length_km / parallel,
-    )
-    ampacity_ka = number(row, "max_i_ka", math.inf) * number(row, "df", 1.0) * parallel
-    return three_phase(
-        reading,
-        getattr(row, "name", None),
-        f"line{row.Index}",
-        (reading.router_of[row.from_bus], reading.router_of[row.to_bus]),
-        phase_ohm,
-        reading.nominal_kv[row.from_bus],
-        ampacity_ka,
-    )
-
-
-def _open_line_ends(reading: Reading) -> dict[int, set[int]]:
-    """For each line with open switches the buses at which they are."""
-    open_at: dict[int, set[int]] = defaultdict(set)
-    for row in reading.rows("switch"):
-        if row.et == "l" and not row.closed:
-            open_at[row.element].add(row.bus)
-    return open_at
-
-
-def _ends(reading: Reading, a: int, b: int) -> tuple[str, str] | None:
-    """The routers at two buses, None where one is out of service."""
-    if a in reading.router_of and b in reading.router_of:
-        return reading.router_of[a], reading.router_of[b]
-    return None
+        buses = row.bus("from_bus"), row.bus("to_bus")
+        routers = joined_routers(reading, row, buses)
+        if routers is not None:
+            kv = reading.nominal_kv[buses[0]]
+            otherwise = f"tcsc{row.index}"
+            yield three_phase(reading, row.name, otherwise, routers, (0.0, 0.0), kv, math.inf)

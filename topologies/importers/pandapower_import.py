@@ -22,7 +22,7 @@ from topologies.importers.lines import (
     read_series_compensators,
     read_switches_with_impedance,
 )
-from topologies.importers.reading import Reading, number
+from topologies.importers.reading import Reading, named
 from topologies.importers.ties import read_ties
 from topologies.importers.transformers import (
     IronLoss,
@@ -34,7 +34,6 @@ _BRANCH_TABLES = ("switch", "line", "impedance", "tcsc", "trafo", "trafo3w", "dc
 _LOAD_TABLES = ("load", "asymmetric_load", "motor", "ward", "xward", "shunt")
 _SOURCE_TABLES = ("sgen", "asymmetric_sgen", "gen", "storage", "ext_grid")
 _IMPORTED_TABLES = frozenset({"bus", *_BRANCH_TABLES, *_LOAD_TABLES, *_SOURCE_TABLES})
-_MOST_NAMED = 10
 # They set voltages, reactive power and taps over time: nothing that a grid file describes.
 _WITHOUT_MEANING_HERE = frozenset({"controller", "svc", "ssc"})
 
@@ -84,7 +83,7 @@ def import_pandapower(net: Any, options: Options = Options(), name: str = "") ->
     )
     return Imported(
         grid=grid,
-        warnings=tuple(reading.warnings),
+        warnings=reading.all_warnings(),
         router_of_bus={bus: at for bus, at in reading.router_of.items() if at in useful},
         load_origins=injections.load_origins,
         source_origins=injections.source_origins,
@@ -103,30 +102,25 @@ def _links(
     """Links, and their reactances by id. A voltage lowered by cos phi gives real power its real current."""
     links: list[Link] = []
     reactance_ohm: dict[str, float] = {}
-    short_circuited = unrated = 0
+    unrated: list[str] = []
     for branch in branches:
-        if branch.a == branch.b:
-            short_circuited += 1
-            continue
         if branch.resistance_ohm > MAX_RESISTANCE_OHM:
             reading.warn(f"{branch.otherwise} is left out: {branch.resistance_ohm:g} ohm insulate")
             continue
         voltage_v = branch.voltage_v * reading.options.power_factor
         rated = math.isfinite(branch.ampacity_a)
-        unrated += not rated
+        if not rated:
+            unrated.append(branch.otherwise)
         ampacity_a = branch.ampacity_a if rated else min(endless_w / voltage_v, MAX_AMPACITY_A)
         link_id = reading.names.unique(branch.name, branch.otherwise)
         link = Link(link_id, branch.a, branch.b, branch.resistance_ohm, voltage_v, ampacity_a)
         links.append(link)
         reactance_ohm[link_id] = branch.reactance_ohm
     reading.warn_of(
-        short_circuited, "branch", "branches", "left out, closed switches join their two ends"
-    )
-    reading.warn_of(
-        unrated,
+        len(unrated),
         "link without a known rating",
         "links without a known rating",
-        "the ampacity written never binds",
+        f"the ampacity written never binds: {named(unrated)}",
     )
     return links, reactance_ohm
 
@@ -148,13 +142,12 @@ def _count_loops(reading: Reading, links: list[Link], converters: dict[str, Rout
 def _note_negative_resistances(reading: Reading) -> None:
     """Equivalents of reduced networks, and windings of three-winding transformers, have some."""
     found = reading.negative_resistance_ohm
-    named = ", ".join(f"{name} ({ohm:.3g} ohm)" for name, ohm in [*found.items()][:_MOST_NAMED])
-    more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
     reading.warn_of(
         len(found),
         "negative resistance",
         "negative resistances",
-        f"taken as 0, which is lossier than the network: {named}{more}",
+        "taken as 0, which is lossier than the network: "
+        + named([f"{name} ({ohm:.3g} ohm)" for name, ohm in found.items()]),
     )
 
 
@@ -172,9 +165,9 @@ def _note_reactive_power(reading: Reading) -> None:
     """How much more current the loads' reactive power would draw."""
     real = reactive = 0.0
     for row in reading.rows_in_service("load"):
-        scaling = number(row, "scaling", 1.0)
-        real += number(row, "p_mw", 0.0) * scaling
-        reactive += number(row, "q_mvar", 0.0) * scaling
+        scaling = row.figure("scaling")
+        real += row.figure("p_mw") * scaling
+        reactive += row.figure("q_mvar") * scaling
     if reading.options.power_factor < 1.0:
         reading.warn(
             f"reactive power is counted as a power factor of {reading.options.power_factor:g}, "

@@ -8,8 +8,9 @@ import numpy.typing as npt
 
 from digitalgrid.units import W_PER_MEGAWATT
 from topologies.importers.errors import NetworkError
-from topologies.importers.imported import Imported, Origin
+from topologies.importers.imported import Imported, Options, Origin
 from topologies.importers.optional import require
+from topologies.importers.reading import Reading, Row
 
 Floats = npt.NDArray[np.float64]
 
@@ -65,6 +66,8 @@ def _series(
 ) -> Floats:
     """One column for each thing; power of the other sign is the business of the thing's counterpart."""
     series_w = np.tile(np.array(otherwise_w, dtype=np.float64), (steps, 1))
+    reading = Reading(net, Options())
+    rows: dict[str, dict[int, Row]] = {}
     for column, origin in enumerate(origins):
         if origin is None:
             continue
@@ -72,7 +75,9 @@ def _series(
         if table is None or origin.row not in table.columns:
             continue
         values_mw = np.asarray(table[origin.row], dtype=np.float64)
-        scaling = float(net[origin.table].at[origin.row, "scaling"])
+        if origin.table not in rows:
+            rows[origin.table] = {row.index: row for row in reading.rows(origin.table)}
+        scaling = rows[origin.table][origin.row].figure("scaling")
         if len(values_mw) != steps or not np.all(np.isfinite(values_mw)):
             raise NetworkError(
                 f"the time series of {origin.table} {origin.row} has gaps; mend its profile"

@@ -1,18 +1,28 @@
 """Ties: what is open now and would close a loop. A power router in its place makes the loop controllable."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from digitalgrid.gridfile import Router
 from topologies.importers.branch import Branch, three_phase
-from topologies.importers.lines import OpenLine
-from topologies.importers.reading import Reading, number
+from topologies.importers.lines import OpenLine, line_branch
+from topologies.importers.reading import Reading
+from topologies.importers.switches import Switch, switches
 
 
 @dataclass(frozen=True, slots=True)
 class Ties:
     routers: list[Router]
     branches: list[Branch]
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """What closing it would bring is read only where it is wanted: open lines may lack figures."""
+
+    branch: Callable[[], Branch]
+    open_at_a: bool
 
 
 def read_ties(reading: Reading, open_lines: list[OpenLine]) -> Ties:
@@ -31,7 +41,7 @@ def read_ties(reading: Reading, open_lines: list[OpenLine]) -> Ties:
         return Ties([], [])
     ties = Ties([], [])
     for candidate in candidates:
-        _build(reading, candidate, ties)
+        _build(reading, candidate.branch(), candidate.open_at_a, ties)
     reading.warn_of(
         len(ties.routers),
         "open tie",
@@ -41,31 +51,44 @@ def read_ties(reading: Reading, open_lines: list[OpenLine]) -> Ties:
     return ties
 
 
-def _candidates(reading: Reading, open_lines: list[OpenLine]) -> list[OpenLine]:
+def _candidates(reading: Reading, open_lines: list[OpenLine]) -> list[_Candidate]:
     """Open between two different routers; whether in one island or two, closing them gives a new way."""
-    candidates = [line for line in open_lines if line.branch.a != line.branch.b]
-    for row in reading.rows("switch"):
-        if row.et != "b" or row.closed:
+    candidates = [_of_line(reading, line) for line in open_lines]
+    for switch in switches(reading, "b"):
+        if switch.closed:
             continue
-        if row.bus not in reading.router_of or row.element not in reading.router_of:
-            continue
-        ends = (reading.router_of[row.bus], reading.router_of[row.element])
-        if ends[0] != ends[1]:
-            nominal_kv = reading.nominal_kv[row.bus]
-            rating_ka = number(row, "in_ka", math.inf)
-            name = getattr(row, "name", None)
-            otherwise = f"switch{row.Index}"
-            busbar = three_phase(reading, name, otherwise, ends, (0, 0), nominal_kv, rating_ka)
-            candidates.append(OpenLine(busbar, open_at_a=False))
+        a, b = (reading.router_of.get(bus) for bus in (switch.bus, switch.element))
+        if a is not None and b is not None and a != b:
+            candidates.append(_of_switch(reading, switch, (a, b)))
     return candidates
 
 
-def _build(reading: Reading, line: OpenLine, ties: Ties) -> None:
-    branch = line.branch
+def _of_line(reading: Reading, line: OpenLine) -> _Candidate:
+    return _Candidate(lambda: line_branch(reading, line.row, line.ends), line.open_at_a)
+
+
+def _of_switch(reading: Reading, switch: Switch, ends: tuple[str, str]) -> _Candidate:
+    def busbar() -> Branch:
+        row, nominal_kv = switch.row, reading.nominal_kv[switch.bus]
+        rating_ka = row.optional("in_ka")
+        return three_phase(
+            reading,
+            row.name,
+            f"switch{row.index}",
+            ends,
+            (0.0, 0.0),
+            nominal_kv,
+            math.inf if rating_ka is None else rating_ka,
+        )
+
+    return _Candidate(busbar, open_at_a=False)
+
+
+def _build(reading: Reading, branch: Branch, open_at_a: bool, ties: Ties) -> None:
     wanted = f"{branch.name} tie" if isinstance(branch.name, str) else None
     router_id = reading.names.unique(wanted, f"{branch.otherwise}-tie")
     ties.routers.append(Router(router_id, reading.options.tie_efficiency))
-    far, near = (branch.b, branch.a) if line.open_at_a else (branch.a, branch.b)
+    far, near = (branch.b, branch.a) if open_at_a else (branch.a, branch.b)
     busbar = replace(
         branch,
         name=f"{router_id} busbar",
