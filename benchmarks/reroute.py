@@ -17,6 +17,7 @@ from benchmarks.durable_admit import flushes_per_s
 from benchmarks.harness import Row
 from benchmarks.null_routers import NullRouters, load_ids, mesh_lsas
 from controller.computing.warm_up import warm_up
+from controller.core.access import Action, Call, Principal
 from controller.core.circuits.circuit import Circuit, CircuitState
 from controller.core.circuits.request import PowerRequest
 from controller.core.controller import CoreSettings
@@ -25,6 +26,8 @@ from controller.runtime.garbage_collector import freeze_loaded
 from controller.runtime.runtime import Runtime
 from controller.store.sqlite import SqliteStore
 from digitalgrid.model import RouterLsa
+
+_CALL = Call(Principal("benchmark"), Action.REQUEST)
 
 _SIZE = 1_000
 _CIRCUITS = 2_000
@@ -86,7 +89,7 @@ async def _load_a_link(runtime: Runtime, lsas: Sequence[RouterLsa]) -> str:
 
 
 def _admit(runtime: Runtime, asked: list[PowerRequest]) -> None:
-    for decision in runtime.handle(lambda core, now_ns: core.request_batch(asked, now_ns)):
+    for decision in runtime.handle_requests([(_CALL, each) for each in asked]):
         if isinstance(decision, Refusal):
             raise decision
 

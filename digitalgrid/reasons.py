@@ -21,6 +21,7 @@ class RefusalCode(Enum):
 
 _INVALID = RefusalCode.INVALID_ARGUMENT
 _NOT_FOUND = RefusalCode.NOT_FOUND
+_DENIED = RefusalCode.PERMISSION_DENIED
 _EXISTS = RefusalCode.ALREADY_EXISTS
 _PRECONDITION = RefusalCode.FAILED_PRECONDITION
 _EXHAUSTED = RefusalCode.RESOURCE_EXHAUSTED
@@ -126,6 +127,12 @@ class Reason(StrEnum):
         "this controller knows no such kind of disjointness",
         "use one that it knows, or a newer controller",
     )
+    ADMISSION_MODE_UNKNOWN = (
+        "ADMISSION_MODE_UNKNOWN",
+        _INVALID,
+        "this controller knows no such mode of admission",
+        "use one that it knows, or a newer controller",
+    )
     # What is named is not there.
     UNKNOWN_ID = (
         "UNKNOWN_ID",
@@ -144,6 +151,12 @@ class Reason(StrEnum):
         _NOT_FOUND,
         "no circuit has this id, or it ended so long ago that it is forgotten",
         "`dgctl list` shows those that are known",
+    )
+    NOT_ALLOWED = (
+        "NOT_ALLOWED",
+        _DENIED,
+        "none of the roles of whoever asks may do that",
+        "ask somebody with one of the roles that the message names",
     )
     # What was decided before stands against it.
     REQUEST_ID_REUSED = (

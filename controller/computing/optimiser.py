@@ -5,9 +5,12 @@ The core goes on meanwhile; what it decides of an answer is checked against the 
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from controller.computing.solver import Solver, SolverDied
+from controller.core.access import CONTROLLER, Action, Call
 from controller.core.errors import Refusal
 from controller.core.optimising.dispatching import LoadOutcome
 from controller.core.optimising.question import DispatchAnswer, DispatchOrder, answer
@@ -17,6 +20,8 @@ from controller.runtime.runtime import Runtime
 from digitalgrid.reasons import Reason
 
 _log = logging.getLogger(__name__)
+_BY_ITSELF = Call(CONTROLLER, Action.REOPTIMISE)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,57 +51,68 @@ class Optimiser:
         self._turn = asyncio.Lock()
         self.limits = limits
 
-    async def dispatch(self, order: DispatchOrder, *, dry_run: bool) -> Dispatched:
+    async def dispatch(self, call: Call, order: DispatchOrder) -> Dispatched:
         """Raises Refusal, with nothing reserved. What was admitted is durable on return."""
-        async with self._turn:
-            dispatcher = self._runtime.controller.dispatcher
-            known = dispatcher.retried(order)
-            if known:
-                await self._runtime.durable()
-                return Dispatched(tuple(known))
-            question = self._runtime.handle(
-                lambda core, now_ns: core.dispatcher.question(order, now_ns)
-            )
-            try:
-                found = await self._solver.run(answer, question)
-            except SolverDied as error:
-                raise _died(error) from error
-            if dry_run:
-                outcomes = self._runtime.handle(
-                    lambda core, now_ns: core.dispatcher.rehearse(order, question, found)
-                )
-            else:
-                outcomes = self._runtime.handle(
-                    lambda core, now_ns: core.dispatch(order, question, found, now_ns)
-                )
-                await self._runtime.durable()
-            return Dispatched(tuple(outcomes), found)
+        with self._runtime.noting(call):
+            async with self._turn:
+                return await self._dispatch(call, order)
 
-    async def reoptimise(self, limits: ReoptimiseLimits, *, dry_run: bool) -> Reoptimised:
-        """Begin the moves that pay most, or only look at them. What was begun is durable on return."""
-        async with self._turn:
-            question = self._runtime.handle(lambda core, now_ns: core.reoptimiser.question())
-            if question is None:
-                return Reoptimised()
-            try:
-                plan = await self._solver.run(reoptimise, question.graph, question.circuits)
-            except SolverDied as error:
-                raise _died(error) from error
-            moves = self._runtime.handle(
-                lambda core, now_ns: core.reoptimise(
-                    limits, question, plan, now_ns, dry_run=dry_run
-                )
-            )
+    async def _dispatch(self, call: Call, order: DispatchOrder) -> Dispatched:
+        step = call.one_step()
+        if self._runtime.handle(step, lambda core, now_ns: core.recall_dispatch(order)):
+            known = self._runtime.handle(call, lambda core, now_ns: core.recall_dispatch(order))
             await self._runtime.durable()
-            circuits = question.circuits
-            return Reoptimised(tuple(moves), circuits.count, float(circuits.power_w.sum()), plan)
+            return Dispatched(tuple(known))
+        question = self._runtime.handle(
+            step, lambda core, now_ns: core.dispatcher.question(order, now_ns)
+        )
+        found = await self._solved(answer, question)
+        outcomes = self._runtime.handle(
+            call,
+            lambda core, now_ns: core.dispatch(
+                order, question, found, now_ns, dry_run=call.rehearsal
+            ),
+        )
+        await self._runtime.durable()
+        return Dispatched(tuple(outcomes), found)
+
+    async def reoptimise(self, call: Call, limits: ReoptimiseLimits) -> Reoptimised:
+        """Begin the moves that pay most, or only look at them. What was begun is durable on return."""
+        with self._runtime.noting(call):
+            async with self._turn:
+                return await self._reoptimise(call, limits)
+
+    async def _reoptimise(self, call: Call, limits: ReoptimiseLimits) -> Reoptimised:
+        question = self._runtime.handle(
+            call.one_step(), lambda core, now_ns: core.reoptimiser.question()
+        )
+        if question is None:
+            self._runtime.handle(call, lambda core, now_ns: None)
+            await self._runtime.durable()
+            return Reoptimised()
+        plan = await self._solved(reoptimise, question.graph, question.circuits)
+        moves = self._runtime.handle(
+            call,
+            lambda core, now_ns: core.reoptimise(
+                limits, question, plan, now_ns, dry_run=call.rehearsal
+            ),
+        )
+        await self._runtime.durable()
+        circuits = question.circuits
+        return Reoptimised(tuple(moves), circuits.count, float(circuits.power_w.sum()), plan)
+
+    async def _solved(self, function: Callable[..., T], *arguments: object) -> T:
+        try:
+            return await self._solver.run(function, *arguments)
+        except SolverDied as error:
+            raise Refusal(Reason.SOLVER_DIED, str(error)) from error
 
     async def reoptimise_every(self, interval_s: float) -> None:
         """A round every ``interval_s``, until cancelled; a round that fails is told and does not stop the next."""
         while True:
             await asyncio.sleep(interval_s)
             try:
-                done = await self.reoptimise(self.limits, dry_run=False)
+                done = await self.reoptimise(_BY_ITSELF, self.limits)
             except Refusal as refusal:
                 _log.warning("no re-optimisation this time: %s", refusal)
                 continue
@@ -107,7 +123,3 @@ class Optimiser:
             if begun:
                 saved_w = sum(move.gain_w for move in begun)
                 _log.info("re-optimised: %d circuits move, %.0f W are saved", len(begun), saved_w)
-
-
-def _died(error: SolverDied) -> Refusal:
-    return Refusal(Reason.SOLVER_DIED, str(error))

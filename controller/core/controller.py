@@ -3,12 +3,14 @@
 It has one caller, who passes the time in and carries the effects out: first those of one event, then the next.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
+from controller.core.access import Call, judge
 from controller.core.admission.admission import Admission
 from controller.core.admission.alternatives import Alternatives, RoutePair
-from controller.core.book.audit import admitted, asked_for
+from controller.core.book.audit import admitted
 from controller.core.book.book import CircuitBook
 from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState
 from controller.core.circuits.differences import Differences
@@ -27,7 +29,6 @@ from controller.core.optimising.question import (
     DispatchAnswer,
     DispatchOrder,
     DispatchQuestion,
-    demanded,
 )
 from controller.core.optimising.reoptimising import (
     Move,
@@ -48,6 +49,7 @@ from digitalgrid.model import CircuitGeneration, FlowState, RouterLsa
 from digitalgrid.units import NS_PER_S
 
 _ID_BITS = 32
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,27 +244,57 @@ class Controller(Grid):
 
     # Clients
 
+    def answer(
+        self, call: Call, at_unix_ns: int, event: Callable[["Controller", int], T], now_ns: int
+    ) -> T:
+        """Take a client's event. Each is judged, audited and counted here; a Refusal passes on."""
+        self.book.audit.begin(at_unix_ns)
+        with self.book.audit.answer(call):
+            judge(call.principal, call.action)
+            return event(self, now_ns)
+
+    def answer_requests(
+        self, asked: Sequence[tuple[Call, PowerRequest]], at_unix_ns: int, now_ns: int
+    ) -> list[list[Circuit] | Refusal]:
+        """Several clients' requests in one event, each as by :meth:`answer`; what is refused is returned."""
+        audit = self.book.audit
+        audit.begin(at_unix_ns)
+        with self.book.together(), audit.answer_many():
+            verdicts = [_verdict(call) for call, _ in asked]
+            allowed = [
+                request
+                for (_, request), verdict in zip(asked, verdicts, strict=True)
+                if verdict is None
+            ]
+            decided = iter(self._provisioner.request_batch(allowed, now_ns))
+            decisions = [next(decided) if verdict is None else verdict for verdict in verdicts]
+            for (call, _), decision in zip(asked, decisions, strict=True):
+                if isinstance(decision, Refusal):
+                    audit.refuse(call, decision)
+                else:
+                    audit.accept(call, admitted(decision))
+        self._settle(now_ns)
+        return decisions
+
+    def note_refusal(self, call: Call, refusal: Refusal, at_unix_ns: int) -> None:
+        """A call was refused on its way here, or between its steps."""
+        self.book.audit.begin(at_unix_ns)
+        self.book.audit.refuse(call, refusal)
+
     def request(self, request: PowerRequest, now_ns: int) -> list[Circuit]:
         """Admit a request; raises Refusal with nothing reserved. A retry gets the circuits that it made."""
-        with (
-            self.book.together(),
-            self.book.audit.asked("request", request.request_id, asked_for(request)) as entry,
-        ):
+        with self.book.together():
             circuits = self._provisioner.request(request, now_ns)
-            entry.decided = admitted(circuits)
+            self.book.audit.conclude(admitted(circuits))
         self._settle(now_ns)
         return circuits
 
     def request_batch(
-        self, requests: Sequence[PowerRequest], now_ns: int, askers: Sequence[str] = ()
+        self, requests: Sequence[PowerRequest], now_ns: int
     ) -> list[list[Circuit] | Refusal]:
-        """Each request by itself, in order: its circuits, or why it was refused. ``askers`` are who asks for each,
-        where that is not one and the same.
-        """
-        with self.book.together(), self.book.audit.answering_many():
+        """Each request by itself, in order: its circuits, or why it was refused."""
+        with self.book.together():
             decisions = self._provisioner.request_batch(requests, now_ns)
-            for index, (request, decision) in enumerate(zip(requests, decisions, strict=True)):
-                self.book.audit.note_decision(request, decision, askers[index] if askers else "")
         self._settle(now_ns)
         return decisions
 
@@ -282,43 +314,57 @@ class Controller(Grid):
 
     def change(self, circuit_id: int, power_w: float, now_ns: int) -> Circuit:
         """Ask for another power: a new generation, made before the old one is broken."""
-        asked = f"power_w={power_w}"
-        with self.book.together(), self.book.audit.asked("change", str(circuit_id), asked) as entry:
+        with self.book.together():
             circuit = self._provisioner.change(circuit_id, power_w, now_ns)
-            entry.decided = admitted([circuit])
+            self.book.audit.conclude(admitted([circuit]))
         self._settle(now_ns)
         return circuit
 
     def release(self, circuit_id: int, now_ns: int) -> Circuit:
         """Take a circuit down; a second release of the same circuit changes nothing."""
-        with self.book.together(), self.book.audit.asked("release", str(circuit_id), "release"):
+        with self.book.together():
             circuit = self._provisioner.release(circuit_id, now_ns)
+            self.book.audit.conclude("done")
         self._settle(now_ns)
         return circuit
 
     def dispatch(
-        self, order: DispatchOrder, question: DispatchQuestion, answer: DispatchAnswer, now_ns: int
+        self,
+        order: DispatchOrder,
+        question: DispatchQuestion,
+        answer: DispatchAnswer,
+        now_ns: int,
+        *,
+        dry_run: bool = False,
     ) -> list[LoadOutcome]:
         """Admit what the solver found for a question of :attr:`dispatcher`; see :meth:`Dispatcher.admit`."""
-        with (
-            self.book.together(),
-            self.book.audit.asked("dispatch", order.request_id, demanded(order)) as entry,
-        ):
-            outcomes = self.dispatcher.admit(order, question, answer, now_ns)
-            refused = sum(each.refusal is not None for each in outcomes)
-            entry.decided = admitted([each for one in outcomes for each in one.circuits])
-            entry.why = f"{refused} loads refused" if refused else ""
+        with self.book.together():
+            outcomes = self.dispatcher.admit(order, question, answer, now_ns, dry_run=dry_run)
+            self._conclude_dispatch(outcomes)
         self._settle(now_ns)
         return outcomes
+
+    def recall_dispatch(self, order: DispatchOrder) -> list[LoadOutcome]:
+        """What this very order made before; empty where there was none."""
+        outcomes = self.dispatcher.retried(order)
+        if outcomes:
+            self._conclude_dispatch(outcomes)
+        return outcomes
+
+    def _conclude_dispatch(self, outcomes: Sequence[LoadOutcome]) -> None:
+        refused = sum(each.refusal is not None for each in outcomes)
+        self.book.audit.conclude(
+            admitted([each for one in outcomes for each in one.circuits]),
+            f"{refused} loads refused" if refused else "",
+        )
 
     def forget_router(self, router_id: str, now_ns: int) -> int:
         """Give up a router that never returns: how many hops of circuits that frees."""
         with self.book.together():
-            with self.book.audit.asked("forget-router", router_id, "forget") as entry:
-                if self._provisioner.is_starting(now_ns):
-                    raise starting("the router may be on its way; ")
-                held = self._forgetter.check(router_id)
-                entry.decided = f"forgotten: {held} hops freed"
+            if self._provisioner.is_starting(now_ns):
+                raise starting("the router may be on its way; ")
+            held = self._forgetter.check(router_id)
+            self.book.audit.conclude(f"forgotten: {held} hops freed")
             # Circuits that must move now are noted each by itself.
             self.network.lsdb.remove(router_id)
             self._adopt_view(now_ns)
@@ -337,7 +383,12 @@ class Controller(Grid):
     ) -> list[Move]:
         """Begin the moves of a plan that pay, or only look at them."""
         with self.book.together():
-            moves = self.reoptimiser.moves(limits, question, plan, dry_run=dry_run)
+            moves = self.reoptimiser.look(limits, question, plan)
+            begun = [move for move in moves if not move.reason]
+            ids = " ".join(str(move.circuit_id) for move in begun)
+            self.book.audit.conclude(f"circuits moved: {ids or 'none'}")
+            if not dry_run:
+                moves = self.reoptimiser.begin(moves)
         self._settle(now_ns)
         return moves
 
@@ -423,3 +474,11 @@ class Controller(Grid):
         if outcome.router_id:
             circuit.excluded_ids.add(outcome.router_id)
         self._mover.move(circuit, outcome.reason, now_ns)
+
+
+def _verdict(call: Call) -> Refusal | None:
+    try:
+        judge(call.principal, call.action)
+    except Refusal as refusal:
+        return refusal
+    return None

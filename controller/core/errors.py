@@ -9,7 +9,7 @@ class Refusal(Exception):
     """A request that is not done, with nothing reserved for it.
 
     ``field`` names what is wrong in the request, if anything is; ``metadata`` carries figures and ids (bottleneck
-    link, missing power).
+    link, missing power); ``noted``: whether the audit trail knows of it.
     """
 
     def __init__(
@@ -24,6 +24,7 @@ class Refusal(Exception):
         self.reason = reason
         self.field = field
         self.metadata = dict(metadata or {})
+        self.noted = False
 
     @property
     def code(self) -> RefusalCode:

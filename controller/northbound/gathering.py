@@ -5,10 +5,10 @@ one transaction, one turn of the loop for all of them. Who comes alone does not 
 import asyncio
 from collections.abc import Sequence
 
+from controller.core.access import Call
 from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal
-from controller.runtime.asker import ASKER
 from controller.runtime.durability import Decided
 from controller.runtime.runtime import Runtime
 
@@ -25,14 +25,14 @@ class Gathering:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._waiting: list[tuple[PowerRequest, str, _Answer]] = []
+        self._waiting: list[tuple[Call, PowerRequest, _Answer]] = []
         self._due: asyncio.Handle | None = None
         self._under_way = 0
 
-    async def admit(self, request: PowerRequest) -> list[Circuit]:
+    async def admit(self, call: Call, request: PowerRequest) -> list[Circuit]:
         """The circuits of a request, durable; Refusal where there are none."""
         answer: _Answer = asyncio.get_running_loop().create_future()
-        self._waiting.append((request, ASKER.get(), answer))
+        self._waiting.append((call, request, answer))
         self._under_way += 1
         try:
             self._plan()
@@ -61,9 +61,7 @@ class Gathering:
         if not asked:
             return
         try:
-            decisions = self._ask(
-                [request for request, _, _ in asked], [who for _, who, _ in asked]
-            )
+            decisions = self._ask([(call, request) for call, request, _ in asked])
         except Exception as error:  # noqa: BLE001 - each caller is told, and answers for itself
             for _, _, answer in asked:
                 answer.set_exception(error)
@@ -75,17 +73,9 @@ class Gathering:
             else:
                 answer.set_result((decision, decided))
 
-    def _ask(
-        self, requests: Sequence[PowerRequest], askers: Sequence[str]
-    ) -> Sequence[list[Circuit] | Refusal]:
-        if len(requests) > 1:
-            return self._runtime.handle(
-                lambda core, now_ns: core.request_batch(requests, now_ns, askers)
-            )
+    def _ask(self, asked: Sequence[tuple[Call, PowerRequest]]) -> Sequence[list[Circuit] | Refusal]:
+        if len(asked) > 1:
+            return self._runtime.handle_requests(asked)
         # What many share would be made for one alone.
-        (request,), (who,) = requests, askers
-        asker = ASKER.set(who)
-        try:
-            return [self._runtime.handle(lambda core, now_ns: core.request(request, now_ns))]
-        finally:
-            ASKER.reset(asker)
+        ((call, request),) = asked
+        return [self._runtime.handle(call, lambda core, now_ns: core.request(request, now_ns))]

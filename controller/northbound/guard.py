@@ -1,37 +1,36 @@
-"""Guard of every northbound call: identity, load limits, decoding, and the status of whatever is raised.
+"""Guard of every northbound call: load limits, decoding, access, and the status of whatever is raised.
 
 Every handler of the server is wrapped by an interceptor, so that services just raise.
 """
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any
 
 import grpc
 from grpc_status import rpc_status
 
+from controller.core.access import Action, judge
 from controller.core.errors import Refusal, invalid
 from controller.northbound.errors import status_of
 from controller.northbound.load_gate import LoadGate
+from controller.northbound.principals import RPCS, Rpc, principal_of
 from controller.rpc.decoding import MalformedMessage, check_decoded, decoded
-from controller.runtime.asker import ASKER
 from controller.runtime.durability import StoreFailed
+from controller.runtime.runtime import Runtime
 from digitalgrid.reasons import Reason
 
 _log = logging.getLogger(__name__)
 
 # Health checking and reflection, served beside our own services, answer for themselves.
 _OURS = "/digitalgrid."
-_CLIENT_KEY = "digitalgrid-client"
-_LONGEST_NAME = 128
 # Who does not know yet who leads asks again and again: that is no news.
 _NOT_HERE = (Reason.NO_LEADER, Reason.NOT_LEADER)
 # How long a call waits for an election that goes on, in seconds: sooner than its client could ask again.
 _ELECTION_S = 0.5
 
 Handler = Callable[[Any, grpc.aio.ServicerContext], Any]
-Wait = Callable[[float], Awaitable[None]]
 
 
 def _check_request(request: Any) -> None:
@@ -45,7 +44,6 @@ def _check_request(request: Any) -> None:
 @asynccontextmanager
 async def _answering(context: grpc.aio.ServicerContext, method: str) -> AsyncIterator[None]:
     """Ends the call with the status of whatever is raised."""
-    ASKER.set(_who_asks(context))
     try:
         yield
     except grpc.aio.AbortError:
@@ -72,17 +70,28 @@ def _undecided(error: StoreFailed) -> Refusal:
     return Refusal(Reason.OUTCOME_UNKNOWN, message)
 
 
-def _who_asks(context: grpc.aio.ServicerContext) -> str:
-    """As the client names itself, and its address."""
-    named = [value for key, value in context.invocation_metadata() if key == _CLIENT_KEY]
-    peer = context.peer()
-    return f"{named[0][:_LONGEST_NAME]} ({peer})" if named else peer
+@contextmanager
+def _allowed(
+    rpc: Rpc, message: Any, context: grpc.aio.ServicerContext, runtime: Runtime
+) -> Iterator[None]:
+    """Judges calls that only read; those that decide are judged by the core, and what is refused before they come
+    that far is noted here.
+    """
+    principal = principal_of(context)
+    if rpc.action is Action.READ:
+        judge(principal, rpc.action)
+        yield
+        return
+    with runtime.noting(rpc.call(principal, message)):
+        yield
 
 
-def _guarded_call(handler: Handler, method: str, gate: LoadGate, somebody_leads: Wait) -> Handler:
+def _guarded_call(handler: Handler, method: str, gate: LoadGate, runtime: Runtime) -> Handler:
+    rpc = RPCS[method]
+
     async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
         async with _answering(context, method):
-            with gate.call():
+            with gate.call(), _allowed(rpc, request, context, runtime):
                 _check_request(request)
                 try:
                     return await handler(request, context)
@@ -90,16 +99,18 @@ def _guarded_call(handler: Handler, method: str, gate: LoadGate, somebody_leads:
                     if refusal.reason is not Reason.NO_LEADER:
                         raise
                 # Nothing was decided, and an election takes a moment: sooner than the client could ask again.
-                await somebody_leads(_ELECTION_S)
+                await runtime.somebody_leads(_ELECTION_S)
                 return await handler(request, context)
 
     return call
 
 
-def _guarded_stream(handler: Handler, method: str, gate: LoadGate) -> Handler:
+def _guarded_stream(handler: Handler, method: str, gate: LoadGate, runtime: Runtime) -> Handler:
+    rpc = RPCS[method]
+
     async def stream(request: Any, context: grpc.aio.ServicerContext) -> None:
         async with _answering(context, method):
-            with gate.watch():
+            with gate.watch(), _allowed(rpc, request, context, runtime):
                 _check_request(request)
                 async with aclosing(handler(request, context)) as responses:
                     async for response in responses:
@@ -111,9 +122,9 @@ def _guarded_stream(handler: Handler, method: str, gate: LoadGate) -> Handler:
 class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     """Turns what handlers raise into statuses; what is not foreseen is logged and answered INTERNAL."""
 
-    def __init__(self, somebody_leads: Wait) -> None:
+    def __init__(self, runtime: Runtime) -> None:
         self._gate = LoadGate()
-        self._somebody_leads = somebody_leads
+        self._runtime = runtime
 
     async def intercept_service(
         self,
@@ -125,15 +136,15 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             return handler
         if handler.unary_unary:
             return grpc.unary_unary_rpc_method_handler(
-                _guarded_call(
-                    handler.unary_unary, call_details.method, self._gate, self._somebody_leads
-                ),
+                _guarded_call(handler.unary_unary, call_details.method, self._gate, self._runtime),
                 decoded(handler.request_deserializer),
                 handler.response_serializer,
             )
         if handler.unary_stream:
             return grpc.unary_stream_rpc_method_handler(
-                _guarded_stream(handler.unary_stream, call_details.method, self._gate),
+                _guarded_stream(
+                    handler.unary_stream, call_details.method, self._gate, self._runtime
+                ),
                 decoded(handler.request_deserializer),
                 handler.response_serializer,
             )

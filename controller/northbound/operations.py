@@ -7,12 +7,14 @@ from itertools import chain
 
 import grpc
 
+from controller.core.access import Action
 from controller.core.circuits.circuit import Generation
 from controller.core.circuits.differences import Differences
 from controller.core.controller import Controller
 from controller.core.effects import TableRead
 from controller.core.errors import unknown_router
 from controller.northbound.codec import check_ids
+from controller.northbound.principals import call_of
 from controller.runtime.durability import StoreFailed
 from controller.runtime.runtime import Runtime
 from digitalgrid.model import CircuitGeneration
@@ -42,9 +44,11 @@ class OperationsService(OperationsServiceServicer):
         self, request: pb.ReconcileRequest, context: grpc.aio.ServicerContext
     ) -> pb.ReconcileResponse:
         check_ids("router_ids", request.router_ids)
+        subject = " ".join(sorted(request.router_ids)) or "all routers"
+        call = call_of(context, Action.RECONCILE, subject, "reconcile", rehearsal=request.dry_run)
         async with self._reading:
             with _Answers(self._runtime) as answers:
-                asked = self._runtime.handle(lambda core, now_ns: _ask(core, request, now_ns))
+                asked = self._runtime.handle(call, lambda core, now_ns: _ask(core, request, now_ns))
                 await answers.wait(asked.reads)
         if not request.dry_run:
             await self._runtime.durable()
@@ -55,7 +59,10 @@ class OperationsService(OperationsServiceServicer):
     ) -> pb.ForgetRouterResponse:
         check_ids("router_id", [request.router_id])
         router_id = request.router_id
-        freed = self._runtime.handle(lambda core, now_ns: core.forget_router(router_id, now_ns))
+        call = call_of(context, Action.FORGET_ROUTER, router_id, "forget")
+        freed = self._runtime.handle(
+            call, lambda core, now_ns: core.forget_router(router_id, now_ns)
+        )
         await self._runtime.durable()
         return pb.ForgetRouterResponse(freed_hops=freed)
 
@@ -107,10 +114,7 @@ def _ask(core: Controller, request: pb.ReconcileRequest, now_ns: int) -> _Asked:
     wanted = set(request.router_ids) or known
     for router_id in sorted(wanted - known):
         raise unknown_router("router_ids", router_id)
-    if not request.dry_run:
-        subject = " ".join(sorted(request.router_ids)) or "all routers"
-        with core.book.audit.asked("reconcile", subject, "reconcile") as entry:
-            entry.decided = "tables are read, and what differs is repaired"
+    core.book.audit.conclude("tables are read, and what differs is repaired")
     connected = sorted(key for key in wanted if core.is_connected(key))
     return _Asked(
         {core.read_back.ask(key, now_ns, dry_run=request.dry_run): key for key in connected},

@@ -6,10 +6,11 @@ import grpc
 from google.rpc.code_pb2 import Code
 
 from controller.computing.optimiser import Dispatched, Optimiser, Reoptimised
+from controller.core.access import Action
 from controller.core.circuits.request import PowerRequest
 from controller.core.errors import invalid
 from controller.core.optimising.dispatching import LoadOutcome
-from controller.core.optimising.question import Demand, DispatchOrder
+from controller.core.optimising.question import Demand, DispatchOrder, demanded
 from controller.core.optimising.reoptimising import Move, ReoptimiseLimits
 from controller.northbound.codec import (
     check_ids,
@@ -18,6 +19,7 @@ from controller.northbound.codec import (
     give_id,
     refused_to_pb,
 )
+from controller.northbound.principals import call_of
 from controller.routing.dispatch import Prices
 from digitalgrid.reasons import Reason
 from digitalgrid.v1 import northbound_pb2 as pb
@@ -35,14 +37,23 @@ class OptimisationService(OptimisationServiceServicer):
     ) -> pb.DispatchResponse:
         give_id(request)
         order = _order(request)
-        done = await self._optimiser.dispatch(order, dry_run=request.dry_run)
+        call = call_of(
+            context,
+            Action.DISPATCH,
+            order.request_id,
+            demanded(order),
+            rehearsal=request.dry_run,
+        )
+        done = await self._optimiser.dispatch(call, order)
         return _dispatched_to_pb(order, done)
 
     async def Reoptimise(  # noqa: N802
         self, request: pb.ReoptimiseRequest, context: grpc.aio.ServicerContext
     ) -> pb.ReoptimiseResponse:
         limits = _limits(request, self._optimiser.limits)
-        done = await self._optimiser.reoptimise(limits, dry_run=request.dry_run)
+        asked = f"most_moves={limits.most_moves}, least_gain_fraction={limits.least_gain_fraction}"
+        call = call_of(context, Action.REOPTIMISE, "all circuits", asked, rehearsal=request.dry_run)
+        done = await self._optimiser.reoptimise(call, limits)
         return _reoptimised_to_pb(done)
 
 
@@ -58,8 +69,24 @@ def _order(message: pb.DispatchRequest) -> DispatchOrder:
         ),
         tuple(dict.fromkeys(message.source_ids)),
         _prices(message.objective),
-        one_by_one=message.admission == pb.ADMISSION_MODE_ONE_BY_ONE,
+        one_by_one=_is_one_by_one(message.admission),
     )
+
+
+def _is_one_by_one(value: int) -> bool:
+    """Raises Refusal for a mode that this controller does not know."""
+    modes: dict[int, bool] = {
+        pb.ADMISSION_MODE_UNSPECIFIED: False,
+        pb.ADMISSION_MODE_ALL_OR_NONE: False,
+        pb.ADMISSION_MODE_ONE_BY_ONE: True,
+    }
+    if value not in modes:
+        raise invalid(
+            "admission",
+            Reason.ADMISSION_MODE_UNKNOWN,
+            f"this controller knows no mode of admission {value}",
+        )
+    return modes[value]
 
 
 def _prices(message: pb.Objective) -> Prices:
@@ -120,10 +147,10 @@ def _outcome_to_pb(outcome: LoadOutcome) -> pb.BatchOutcome:
     return pb.BatchOutcome(
         code=Code.OK,
         request_id=outcome.request_id,
-        circuits=[
-            *map(circuit_to_pb, outcome.circuits),
-            *(computed_to_pb(asked, route) for route in outcome.routes),
-        ],
+        circuits=(
+            [circuit_to_pb(each) for each in outcome.circuits]
+            or [computed_to_pb(asked, route) for route in outcome.routes]
+        ),
     )
 
 

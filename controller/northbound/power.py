@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 import grpc
 from google.rpc.code_pb2 import Code
 
+from controller.core.access import Action, Call, Principal
 from controller.core.admission.alternatives import MOST_PATHS
+from controller.core.book.audit import asked_for
 from controller.core.circuits.circuit import Circuit
 from controller.core.errors import Refusal, invalid
 from controller.northbound.circuit_feed import circuit_events
@@ -19,6 +22,7 @@ from controller.northbound.codec import (
     request_from_pb,
 )
 from controller.northbound.gathering import MOST_TOGETHER, Gathering
+from controller.northbound.principals import call_of, principal_of
 from controller.runtime.runtime import Runtime
 from digitalgrid.reasons import Reason
 from digitalgrid.v1 import northbound_pb2 as pb
@@ -40,7 +44,8 @@ class PowerService(PowerServiceServicer):
         message = _power_request(request)
         give_id(message)
         asked = request_from_pb(message)
-        circuits = await self._gathering.admit(asked)
+        call = call_of(context, Action.REQUEST, asked.request_id, asked_for(asked))
+        circuits = await self._gathering.admit(call, asked)
         return pb.RequestPowerResponse(
             request_id=circuits[0].request_id, circuits=map(circuit_to_pb, circuits)
         )
@@ -58,9 +63,11 @@ class PowerService(PowerServiceServicer):
             give_id(each)
         decisions: list[list[Circuit] | Refusal] = []
         decided = self._runtime.decided()
+        principal = principal_of(context)
         for first in range(0, len(request.requests), MOST_TOGETHER):
             try:
-                decisions += self._admit_some(request.requests[first : first + MOST_TOGETHER])
+                some = request.requests[first : first + MOST_TOGETHER]
+                decisions += self._admit_some(principal, some)
                 decided = self._runtime.decided()
             except Refusal as refusal:
                 if not first:
@@ -82,16 +89,20 @@ class PowerService(PowerServiceServicer):
         self, request: pb.ComputePowerRequest, context: grpc.aio.ServicerContext
     ) -> pb.ComputePowerResponse:
         asked = request_from_pb(_power_request(request))
-        routes = self._runtime.handle(lambda core, now_ns: core.compute(asked, now_ns))
+        call = call_of(context, Action.COMPUTE)
+        routes = self._runtime.handle(call, lambda core, now_ns: core.compute(asked, now_ns))
         return pb.ComputePowerResponse(circuits=[computed_to_pb(asked, each) for each in routes])
 
     async def ComputePaths(  # noqa: N802
         self, request: pb.ComputePathsRequest, context: grpc.aio.ServicerContext
     ) -> pb.ComputePathsResponse:
         asked = request_from_pb(_power_request(request))
+        call = call_of(context, Action.COMPUTE)
         kind = disjointness_from_pb(request.disjointness)
         if kind is not None:
-            pair = self._runtime.handle(lambda core, now_ns: core.disjoint(asked, kind, now_ns))
+            pair = self._runtime.handle(
+                call, lambda core, now_ns: core.disjoint(asked, kind, now_ns)
+            )
             return pb.ComputePathsResponse(
                 circuits=[computed_to_pb(asked, each) for each in pair.routes],
                 shared_ids=pair.shared_ids,
@@ -104,7 +115,9 @@ class PowerService(PowerServiceServicer):
                 f"most_paths is {request.most_paths}; {MOST_PATHS} is the most",
             )
         count = request.most_paths or 1
-        routes = self._runtime.handle(lambda core, now_ns: core.best_routes(asked, count, now_ns))
+        routes = self._runtime.handle(
+            call, lambda core, now_ns: core.best_routes(asked, count, now_ns)
+        )
         return pb.ComputePathsResponse(
             circuits=[computed_to_pb(asked, each) for each in routes], proven=True
         )
@@ -113,8 +126,9 @@ class PowerService(PowerServiceServicer):
         self, request: pb.ChangeCircuitRequest, context: grpc.aio.ServicerContext
     ) -> pb.ChangeCircuitResponse:
         circuit_id = _circuit_id(request)
+        call = call_of(context, Action.CHANGE, circuit_id, f"power_w={request.power_w}")
         circuit = self._runtime.handle(
-            lambda core, now_ns: core.change(circuit_id, request.power_w, now_ns)
+            call, lambda core, now_ns: core.change(circuit_id, request.power_w, now_ns)
         )
         await self._runtime.durable()
         return pb.ChangeCircuitResponse(circuit=circuit_to_pb(circuit))
@@ -123,7 +137,8 @@ class PowerService(PowerServiceServicer):
         self, request: pb.ReleaseCircuitRequest, context: grpc.aio.ServicerContext
     ) -> pb.ReleaseCircuitResponse:
         circuit_id = _circuit_id(request)
-        circuit = self._runtime.handle(lambda core, now_ns: core.release(circuit_id, now_ns))
+        call = call_of(context, Action.RELEASE, circuit_id, "release")
+        circuit = self._runtime.handle(call, lambda core, now_ns: core.release(circuit_id, now_ns))
         await self._runtime.durable()
         return pb.ReleaseCircuitResponse(circuit=circuit_to_pb(circuit))
 
@@ -150,16 +165,22 @@ class PowerService(PowerServiceServicer):
     ) -> AsyncIterator[pb.WatchCircuitsResponse]:
         return circuit_events(self._runtime)
 
-    def _admit_some(self, messages: Sequence[pb.PowerRequest]) -> list[list[Circuit] | Refusal]:
+    def _admit_some(
+        self, principal: Principal, messages: Sequence[pb.PowerRequest]
+    ) -> list[list[Circuit] | Refusal]:
         decisions: list[list[Circuit] | Refusal] = []
         asked = []
         for message in messages:
+            call = Call(principal, Action.REQUEST, message.request_id)
             try:
-                asked.append(request_from_pb(message))
-                decisions.append([])
+                with self._runtime.noting(call):
+                    request = request_from_pb(message)
             except Refusal as refusal:
                 decisions.append(refusal)
-        decided = iter(self._runtime.handle(lambda core, now_ns: core.request_batch(asked, now_ns)))
+            else:
+                asked.append((replace(call, asked=asked_for(request)), request))
+                decisions.append([])
+        decided = iter(self._runtime.handle_requests(asked))
         return [each if isinstance(each, Refusal) else next(decided) for each in decisions]
 
 

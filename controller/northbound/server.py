@@ -50,7 +50,7 @@ async def start_server(
     runtime: Runtime, optimiser: Optimiser, listen: str, read_meters: ReadMeters
 ) -> grpc.aio.Server:
     """Serve clients on ``listen`` (host:port). Raises OSError, which says what to do, where that is taken."""
-    server = grpc.aio.server(interceptors=[Guard(runtime.somebody_leads)], options=_OPTIONS)
+    server = grpc.aio.server(interceptors=[Guard(runtime)], options=_OPTIONS)
     add_PowerServiceServicer_to_server(PowerService(runtime), server)
     add_TopologyServiceServicer_to_server(TopologyService(runtime, read_meters), server)
     add_OptimisationServiceServicer_to_server(OptimisationService(optimiser), server)

@@ -6,13 +6,15 @@ Whether it leads or stands by, routers are heard. Clients' changes are for the l
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TypeVar
 
-from controller.core.book.audit import CONTROLLER
+from controller.core.access import Call
+from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.records import StateChange, StoredState
+from controller.core.circuits.request import PowerRequest
 from controller.core.controller import Controller, CoreSettings
 from controller.core.effects import (
     CircuitChanged,
@@ -27,7 +29,6 @@ from controller.core.grid import Grid
 from controller.core.messages import ToRouter
 from controller.core.network.network import Network
 from controller.core.replica import Replica
-from controller.runtime.asker import ASKER
 from controller.runtime.durability import Decided, Durability, StoreFailed
 from controller.runtime.garbage_collector import freeze_term
 from controller.store.protocol import Leader, LeadershipLost, Store, StoreError
@@ -45,6 +46,8 @@ G = TypeVar("G", bound=Grid)
 MOST_UNWRITTEN = 4096
 # Effects that wait for the end of a turn: who must move at once does not wait for all else that a cut line brings.
 MOST_PENDING = 64
+# Where a call is turned away so, nothing was decided of it, and writing it down would only add to the load.
+_UNDECIDED = frozenset({Reason.OVERLOADED, Reason.NO_LEADER, Reason.NOT_LEADER, Reason.LEAVING})
 
 
 class Runtime:
@@ -224,18 +227,39 @@ class Runtime:
 
     # Events
 
-    def handle(self, event: Callable[[Controller, int], T]) -> T:
+    def handle(self, call: Call, event: Callable[[Controller, int], T]) -> T:
         """Let the leading core take a client's event, at the present time, and carry out what follows.
 
         Of an event that failed half-way nothing is carried out: what is durable is whole. A Refusal is noted.
         """
+        at_unix_ns = self._calendar_ns()
+        return self._ask(lambda core, now_ns: core.answer(call, at_unix_ns, event, now_ns))
+
+    def handle_requests(
+        self, asked: Sequence[tuple[Call, PowerRequest]]
+    ) -> list[list[Circuit] | Refusal]:
+        """Likewise with several clients' requests at once: the circuits of each, or why it was refused."""
+        at_unix_ns = self._calendar_ns()
+        return self._ask(lambda core, now_ns: core.answer_requests(asked, at_unix_ns, now_ns))
+
+    @contextmanager
+    def noting(self, call: Call) -> Iterator[None]:
+        """A refusal that leaves is noted, whoever raised it; once, however many steps the call has."""
+        try:
+            yield
+        except Refusal as refusal:
+            if isinstance(self.core, Controller) and refusal.reason not in _UNDECIDED:
+                self.core.note_refusal(call, refusal, self._calendar_ns())
+                self._pump()
+            raise
+
+    def _ask(self, event: Callable[[Controller, int], T]) -> T:
         controller = self.controller
         if self._durability.unwritten > MOST_UNWRITTEN:
             raise Refusal(
                 Reason.OVERLOADED,
                 "the store has not caught up with what was decided; try again in a moment",
             )
-        controller.book.audit.begin(ASKER.get(), self._calendar_ns())
         try:
             return self._let(event, controller)
         finally:
@@ -260,7 +284,7 @@ class Runtime:
     def _begin_turn(self) -> None:
         if not self._in_turn:
             self._in_turn = True
-            self.core.book.audit.begin(CONTROLLER, self._calendar_ns())
+            self.core.book.audit.begin(self._calendar_ns())
             self._loop.call_soon(self._end_turn)
 
     def _end_turn(self) -> None:

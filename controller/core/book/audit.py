@@ -1,35 +1,33 @@
-"""Who asked for what, when, what was decided, and why: written with the decision itself, and never changed."""
+"""Audit trail: who asked for what, when, what was decided, and why; written with the decision, and never changed."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
+from controller.core.access import CONTROLLER, Action, Call, Principal
 from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.records import AuditEntry
 from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal
 
-# Who decides without being asked.
-CONTROLLER = "controller"
-
-
-@dataclass(slots=True)
-class Asked:
-    """A client's request while it is decided; ``decided`` and ``why`` are filled in as that is known."""
-
-    decided: str = "done"
-    why: str = ""
+# What is counted of a call that was not refused.
+DONE = "DONE"
 
 
 class AuditTrail:
-    """Gathers the entries of one event, until the book writes them beside what they tell of."""
+    """Gathers the entries of one event, until the book writes them beside what they tell of.
+
+    ``answered`` counts calls by action, and by reason of refusal or :data:`DONE`.
+    """
 
     def __init__(self, next_seq: int, at_unix_ns: int = 0) -> None:
         self._next_seq = next_seq
         self._entries: list[AuditEntry] = []
-        self._who = CONTROLLER
         self._at_unix_ns = at_unix_ns
+        # What is being answered: that call's own entry tells what becomes of its circuits.
+        self._call: Call | None = None
         self._answering = False
+        self.answered: Counter[tuple[Action, str]] = Counter()
 
     @property
     def next_seq(self) -> int:
@@ -37,7 +35,7 @@ class AuditTrail:
 
     @property
     def answering(self) -> bool:
-        """Whether a client's request is being decided: its own entry tells what became of its circuits."""
+        """Whether a client's call is being decided, and its entry is not written yet."""
         return self._answering
 
     @property
@@ -45,58 +43,80 @@ class AuditTrail:
         """Whether there are entries that are not with the store yet."""
         return bool(self._entries)
 
-    def begin(self, who: str, at_unix_ns: int) -> None:
-        """An event comes in: from whom, and when by the calendar."""
-        self._who, self._at_unix_ns = who, at_unix_ns
+    def begin(self, at_unix_ns: int) -> None:
+        """An event comes in, at this time by the calendar."""
+        self._at_unix_ns = at_unix_ns
 
     @contextmanager
-    def asked(self, action: str, subject: str, asked: str) -> Iterator[Asked]:
-        """Note a request with what is decided within; a Refusal is noted, and passes on."""
-        entry = Asked()
-        self._answering = True
+    def answer(self, call: Call) -> Iterator[None]:
+        """Note a call with what is decided within: by :meth:`conclude`, or by a Refusal, which passes on."""
+        self._call, self._answering = call, True
         try:
-            yield entry
+            yield
         except Refusal as refusal:
-            entry.decided, entry.why = "refused", f"{refusal.reason}: {refusal}"
+            self._call = None
+            self.refuse(call, refusal)
             raise
+        else:
+            self.conclude("done")
         finally:
-            self._answering = False
-            self.note(action, subject, entry.decided, asked=asked, why=entry.why)
+            self._call, self._answering = None, False
 
     @contextmanager
-    def answering_many(self) -> Iterator[None]:
-        """Several requests are decided within, and each is noted by itself."""
+    def answer_many(self) -> Iterator[None]:
+        """Several calls are decided within; each is noted by :meth:`accept` or :meth:`refuse`."""
         self._answering = True
         try:
             yield
         finally:
             self._answering = False
 
-    def note_decision(
-        self, request: PowerRequest, decision: Sequence[Circuit] | Refusal, who: str = ""
-    ) -> None:
-        """One of several requests that came together; ``who`` asked, where not all are the event's."""
-        decided, why = "refused", ""
-        if isinstance(decision, Refusal):
-            why = f"{decision.reason}: {decision}"
-        else:
-            decided = admitted(decision)
-        asked = asked_for(request)
-        self.note("request", request.request_id, decided, asked=asked, why=why, who=who)
+    def conclude(self, decided: str, why: str = "") -> None:
+        """What was decided of the call that is being answered; what follows from it has entries of its own."""
+        call, self._call, self._answering = self._call, None, False
+        if call is not None:
+            self.accept(call, decided, why)
 
-    def note(
-        self,
-        action: str,
-        subject: str,
-        decided: str,
-        *,
-        asked: str = "",
-        why: str = "",
-        who: str = "",
+    def accept(self, call: Call, decided: str, why: str = "") -> None:
+        """Note a call that is not refused."""
+        if call.step:
+            return
+        self.answered[call.action, DONE] += 1
+        if call.is_audited:
+            self._note(call, decided, why)
+
+    def refuse(self, call: Call, refusal: Refusal) -> None:
+        """Note why a call is refused, unless that was noted before on its way out."""
+        if call.step or refusal.noted:
+            return
+        refusal.noted = True
+        self.answered[call.action, refusal.reason] += 1
+        if call.is_audited:
+            self._note(call, "refused", f"{refusal.reason}: {refusal}")
+
+    def note(self, action: str, subject: str, decided: str, why: str) -> None:
+        """What the controller decides without being asked."""
+        self._add(CONTROLLER, action, subject, "", decided, why)
+
+    def _note(self, call: Call, decided: str, why: str) -> None:
+        self._add(call.principal, call.action, call.subject, call.asked, decided, why)
+
+    def _add(
+        self, who: Principal, action: str, subject: str, asked: str, decided: str, why: str
     ) -> None:
-        who = who or (self._who if asked else CONTROLLER)
         self._entries.append(
-            AuditEntry(self._next_seq, self._at_unix_ns, who, action, subject, asked, decided, why)
+            AuditEntry(
+                self._next_seq,
+                self._at_unix_ns,
+                str(who),
+                str(action),
+                subject,
+                asked,
+                decided,
+                why,
+                tuple(sorted(map(str, who.roles))),
+                who.proven,
+            )
         )
         self._next_seq += 1
 

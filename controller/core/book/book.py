@@ -196,7 +196,7 @@ class CircuitBook:
                 "circuit",
                 str(circuit.circuit_id),
                 f"{circuit.state.value}, generation {circuit.last_generation}{over}",
-                why=circuit.reason,
+                circuit.reason,
             )
 
     def made_durable(self, ticket: int) -> list[CircuitGeneration]:

@@ -6,7 +6,9 @@ from enum import StrEnum
 import msgspec
 
 from controller.core.circuits.route import Route
+from controller.core.errors import Refusal
 from digitalgrid.model import CircuitGeneration
+from digitalgrid.reasons import Reason
 
 
 class CircuitState(StrEnum):
@@ -141,6 +143,24 @@ class Timings(msgspec.Struct):
     actuated_after_ns: int = 0
 
 
+class RefusedLoad(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A load that a one-by-one dispatch left out, and why."""
+
+    load_id: str
+    reason: str
+    message: str
+    metadata: dict[str, str] = {}
+
+    @classmethod
+    def of(cls, load_id: str, refusal: Refusal) -> "RefusedLoad":
+        return cls(load_id, refusal.reason, str(refusal), refusal.metadata)
+
+    def refusal(self) -> Refusal:
+        # A newer program may have given a reason that this one does not know.
+        reason = Reason.__members__.get(self.reason, Reason.NOT_SERVED)
+        return Refusal(reason, self.message, metadata=self.metadata)
+
+
 class Circuit(msgspec.Struct):
     """Three things apart: what the client wants (``admin_up``, ``power_w``), the newest generation, the state."""
 
@@ -167,6 +187,8 @@ class Circuit(msgspec.Struct):
     interruptions: int = 0
     last_interruption_ns: int = 0
     power_since_ns: int = 0
+    # Of the dispatch that made it; only the first circuit of each has them.
+    refused_loads: tuple[RefusedLoad, ...] = ()
 
     def mark(self, step: str, now_ns: int) -> None:
         """Note when a step on the way to the first power was reached; a later one of its kind changes nothing."""

@@ -14,6 +14,7 @@ from controller.core.circuits.circuit import (
     Constraints,
     Generation,
     Phase,
+    RefusedLoad,
 )
 from controller.core.circuits.route import Route
 from digitalgrid.model import CircuitGeneration
@@ -47,6 +48,7 @@ class CircuitRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     last_generation: int
     ended_as: str
     generations: tuple[GenerationRecord, ...]
+    refused_loads: tuple[RefusedLoad, ...] = ()
 
 
 class Counters(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -61,7 +63,8 @@ class AuditEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Who asked for what, when, what was decided, and why; never changed once written.
 
     ``seq`` ascends and is never given twice. ``who`` is a client as it names itself, with its address, or
-    ``controller`` for what is decided without being asked. ``subject`` is the id of a request or of a circuit.
+    ``controller`` for what is decided without being asked. ``subject`` is the id of a request, circuit or router.
+    ``roles`` are those that he asked with; ``proven``: something but his own word said that it was he.
     """
 
     seq: int
@@ -72,6 +75,8 @@ class AuditEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     asked: str
     decided: str
     why: str = ""
+    roles: tuple[str, ...] = ()
+    proven: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +121,7 @@ def to_record(circuit: Circuit, request_fingerprint: str) -> CircuitRecord:
             )
             for each in circuit.generations.values()
         ),
+        refused_loads=circuit.refused_loads,
     )
 
 
@@ -131,6 +137,7 @@ def from_record(record: CircuitRecord) -> Circuit:
         priority=record.priority,
         admin_up=record.admin_up,
         last_generation=record.last_generation,
+        refused_loads=record.refused_loads,
     )
     for each in record.generations:
         key = CircuitGeneration(record.circuit_id, each.generation)

@@ -6,7 +6,6 @@ reservations: what no longer fits is routed anew or refused.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import count
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from controller.core.admission.admission import Admission
 from controller.core.admission.refusals import load_limit_exceeded
 from controller.core.book.book import CircuitBook
 from controller.core.circuits import reservations as resource
-from controller.core.circuits.circuit import Circuit, Constraints
+from controller.core.circuits.circuit import Circuit, Constraints, RefusedLoad
 from controller.core.circuits.request import LEAST_POWER_W, check_power, unknown
 from controller.core.circuits.reservations import Reservations
 from controller.core.circuits.route import Route
@@ -26,7 +25,7 @@ from controller.core.optimising.question import (
     DispatchOrder,
     DispatchQuestion,
 )
-from controller.core.promises.provisioning import Provisioner, starting
+from controller.core.promises.provisioning import Provisioner, rehearsal_keys, starting
 from controller.routing.dispatch import DispatchProblem, PlannedCircuit
 from controller.routing.paths.cspf import RELATIVE_TOLERANCE
 from digitalgrid.model import CircuitGeneration
@@ -36,7 +35,7 @@ from digitalgrid.units import W_PER_MEGAWATT
 
 @dataclass(frozen=True, slots=True)
 class LoadOutcome:
-    """What became of one load: its circuits (of a dry run only their routes), or why it got none."""
+    """What became of one load: the routes that it got, and but for a dry run their circuits; or why it got none."""
 
     request_id: str
     load_id: str
@@ -142,81 +141,95 @@ class Dispatcher:
     # The answer
 
     def retried(self, order: DispatchOrder) -> list[LoadOutcome]:
-        """What this very order made before; empty where there was none. Refusal where its id was used for another."""
+        """What became of this very order before; empty where nothing was made. Refusal where its id was used for
+        another.
+        """
         prefix = order.request_id_of("")
         expected = DispatchedRequest("", "", 0.0, order_fingerprint=order.fingerprint())
-        outcomes = []
+        outcomes: dict[str, LoadOutcome] = {}
         for load_id, fingerprint in self._book.requests_under(prefix):
             if "/" in load_id:
                 # Of a longer request id; no load's id has a slash.
                 continue
-            if fingerprint != expected.fingerprint():
-                raise _reused(order.request_id_of(load_id))
             request_id = order.request_id_of(load_id)
+            if fingerprint != expected.fingerprint():
+                raise _reused(request_id)
             circuits = self._book.of_request_id(request_id)
-            outcomes.append(LoadOutcome(request_id, load_id, tuple(circuits)))
-        return outcomes
+            outcomes[load_id] = LoadOutcome(request_id, load_id, tuple(circuits))
+            for circuit in circuits:
+                for each in circuit.refused_loads:
+                    outcomes[each.load_id] = LoadOutcome(
+                        order.request_id_of(each.load_id), each.load_id, refusal=each.refusal()
+                    )
+        rank = {demand.load_id: number for number, demand in enumerate(order.demands)}
+        return sorted(outcomes.values(), key=lambda each: rank.get(each.load_id, 0))
 
     def admit(
-        self, order: DispatchOrder, question: DispatchQuestion, answer: DispatchAnswer, now_ns: int
+        self,
+        order: DispatchOrder,
+        question: DispatchQuestion,
+        answer: DispatchAnswer,
+        now_ns: int,
+        *,
+        dry_run: bool = False,
     ) -> list[LoadOutcome]:
         """Make the circuits of a plan. Raises Refusal, with nothing reserved, where it leaves some of the demands
         unserved or does not fit any more; ``one_by_one`` refuses only the loads concerned.
+
+        A dry run decides the same, and gives back what it has reserved.
         """
         if answer.unserved_w and not order.one_by_one:
             raise _not_all_served(answer)
         for load_id in question.load_ids:
             if self._book.of_request_id(order.request_id_of(load_id)):
                 raise _reused(order.request_id_of(load_id))
-        reservation = self._reserve(order, question, answer, self._provisioner.draw_key)
-        held = reservation.by_load()
-        fingerprint = order.fingerprint()
-        requests = {
-            load_id: DispatchedRequest(
-                order.request_id_of(load_id),
-                load_id,
-                sum(route.power_w for route in held.get(load_id, ())),
-                order.source_ids,
-                allow_split=True,
-                order_fingerprint=fingerprint,
-            )
-            for load_id in question.load_ids
-        }
-        circuits: dict[str, list[Circuit]] = {load_id: [] for load_id in question.load_ids}
-        # In the order of the plan: each pays for the loss that it adds to those before it.
-        with self._book.together():
-            for load_id, key, route in reservation.held:
-                circuit = self._provisioner.launch(requests[load_id], key, route, now_ns)
-                circuits[load_id].append(circuit)
-        return [
-            LoadOutcome(
-                requests[load_id].request_id,
-                load_id,
-                circuits=tuple(circuits[load_id]),
-                refusal=reservation.refusals.get(load_id),
-            )
-            for load_id in question.load_ids
-        ]
-
-    def rehearse(
-        self, order: DispatchOrder, question: DispatchQuestion, answer: DispatchAnswer
-    ) -> list[LoadOutcome]:
-        """What :meth:`admit` would reserve now."""
-        numbers = count(1)
-        reservation = self._reserve(
-            order, question, answer, lambda: CircuitGeneration(-next(numbers), 1)
-        )
-        self._provisioner.give_back([key for _, key, _ in reservation.held])
+        new_key = rehearsal_keys() if dry_run else self._provisioner.draw_key
+        reservation = self._reserve(order, question, answer, new_key)
+        circuits: dict[str, list[Circuit]] = {}
+        if dry_run:
+            self._provisioner.give_back([key for _, key, _ in reservation.held])
+        else:
+            circuits = self._launch(order, reservation, now_ns)
         held = reservation.by_load()
         return [
             LoadOutcome(
                 order.request_id_of(load_id),
                 load_id,
+                circuits=tuple(circuits.get(load_id, ())),
                 routes=tuple(held.get(load_id, ())),
                 refusal=reservation.refusals.get(load_id),
             )
             for load_id in question.load_ids
         ]
+
+    def _launch(
+        self, order: DispatchOrder, reservation: "_Reservation", now_ns: int
+    ) -> dict[str, list[Circuit]]:
+        """Circuits of all that is reserved, by load."""
+        fingerprint = order.fingerprint()
+        requests = {
+            load_id: DispatchedRequest(
+                order.request_id_of(load_id),
+                load_id,
+                sum(route.power_w for route in routes),
+                order.source_ids,
+                allow_split=True,
+                order_fingerprint=fingerprint,
+            )
+            for load_id, routes in reservation.by_load().items()
+        }
+        # For who asks again; one of the circuits remembers them.
+        refused = tuple(
+            RefusedLoad.of(load_id, refusal) for load_id, refusal in reservation.refusals.items()
+        )
+        circuits: dict[str, list[Circuit]] = {}
+        # In the order of the plan: each pays for the loss that it adds to those before it.
+        with self._book.together():
+            for load_id, key, route in reservation.held:
+                circuit = self._provisioner.launch(requests[load_id], key, route, now_ns)
+                circuit.refused_loads, refused = refused, ()
+                circuits.setdefault(load_id, []).append(circuit)
+        return circuits
 
     def _reserve(
         self,

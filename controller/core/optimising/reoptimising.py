@@ -20,6 +20,7 @@ from controller.routing.assignments.reoptimise import Move as ProposedMove
 from controller.routing.assignments.reoptimise import Plan
 from controller.routing.assignments.standing import Choice, Circuits, circuits_of, paths_of
 from controller.routing.graph import PowerGraph
+from digitalgrid.model import CircuitGeneration
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,30 +163,34 @@ class Reoptimiser:
 
     # The answer
 
-    def moves(
-        self,
-        limits: ReoptimiseLimits,
-        question: ReoptimiseQuestion,
-        plan: Plan,
-        *,
-        dry_run: bool,
+    def look(
+        self, limits: ReoptimiseLimits, question: ReoptimiseQuestion, plan: Plan
     ) -> list[Move]:
-        """Look at the moves of a plan in their order, and begin those that pay, up to the limit."""
-        found = []
-        begun = 0
+        """Look at the moves of a plan in their order, each beside those before it, up to the limit.
+
+        Those without a reason against them pay, and are what :meth:`begin` begins.
+        """
+        found: list[Move] = []
+        held: list[CircuitGeneration] = []
         for proposal in plan.moves:
             circuit = self._book.live.get(question.circuit_ids[proposal.circuit])
             if circuit is None or not self._can_move(circuit):
                 continue
             move = self._look_at(circuit, question, proposal, limits)
             if move.new is not None and not move.reason:
-                if begun == limits.most_moves:
+                if len(held) == limits.most_moves:
                     break
-                begun += 1
-                if not dry_run:
-                    move = self._begin(circuit, move)
+                # As the mover will: beside the old path, which is let go only once the new one delivers.
+                held.append(CircuitGeneration(circuit.circuit_id, circuit.last_generation + 1))
+                self._reservations.reserve(held[-1], move.new)
             found.append(move)
+        for key in held:
+            self._reservations.release(key)
         return found
+
+    def begin(self, moves: Iterable[Move]) -> list[Move]:
+        """Begin those of the moves that pay."""
+        return [each if each.reason else self._begin(each) for each in moves]
 
     def _look_at(
         self,
@@ -223,7 +228,8 @@ class Reoptimiser:
             circuit.sink_id, circuit.power_w, source_id, hops, circuit_id=circuit.circuit_id
         )
 
-    def _begin(self, circuit: Circuit, move: Move) -> Move:
+    def _begin(self, move: Move) -> Move:
+        circuit = self._book.live[move.circuit_id]
         if move.new is None:
             raise ValueError(f"circuit {circuit.circuit_id} has no new path to be moved to")
         circuit.apply(CircuitEvent.MOVING, f"re-optimised, {move.gain_w:.0f} W are saved")

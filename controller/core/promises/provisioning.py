@@ -1,6 +1,6 @@
 """Carries out what clients ask: circuits for requests, other powers for circuits, releases."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 
@@ -118,9 +118,11 @@ class Provisioner:
 
     def compute(self, request: PowerRequest, now_ns: int) -> list[Route]:
         """The routes that :meth:`request` would reserve now."""
+        known = self._book.of_request(request)
+        if known is not None:
+            return [newest.route for circuit in known if (newest := circuit.newest())]
         self.check(request, now_ns)
-        keys = (CircuitGeneration(-number, 1) for number in count(1))
-        admitted = self._admission.admit(request, lambda: next(keys))
+        admitted = self._admission.admit(request, rehearsal_keys())
         self.give_back([key for key, _ in admitted])
         return [route for _, route in admitted]
 
@@ -205,6 +207,12 @@ class Provisioner:
         if circuit.state is CircuitState.WITHDRAWING and not circuit.generations:
             circuit.apply(CircuitEvent.WITHDRAWN, circuit.reason)
             self._book.persist(circuit)
+
+
+def rehearsal_keys() -> Callable[[], CircuitGeneration]:
+    """Names for what is reserved and given back within one event; no circuit has them."""
+    numbers = count(1)
+    return lambda: CircuitGeneration(-next(numbers), 1)
 
 
 def starting(why: str = "", refusal: Refusal | None = None) -> Refusal:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from controller.store.protocol import StoreError
 from controller.store.sqlite.faults import damaged, explained
 from controller.store.sqlite.schema import (
+    OLDEST_READABLE,
     SCHEMA_VERSION,
     Meta,
     create,
@@ -66,7 +67,7 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     connection = _connect_to_read(path)
     try:
         with explained(path):
-            require_schema(connection, path, oldest=SCHEMA_VERSION)
+            require_schema(connection, path, oldest=OLDEST_READABLE)
     except BaseException:
         connection.close()
         raise

@@ -10,6 +10,9 @@ from controller.store.records_codec import checksum, decode
 from controller.store.sqlite.faults import damaged
 from controller.store.sqlite.schema import Meta, read_meta
 
+# Before the checksum; what came with version 3 stands after it.
+_AUDIT_FIELDS = 8
+
 
 def meta_of(connection: sqlite3.Connection, path: Path) -> Meta:
     try:
@@ -32,9 +35,15 @@ def read_circuit(path: Path, circuit_id: int, data: object) -> CircuitRecord:
 
 
 def read_entry(path: Path, row: tuple[Any, ...]) -> AuditEntry:
-    """Of a whole row of the table ``audit``."""
-    *fields, crc32 = row
-    entry = AuditEntry(*fields)
+    """Of a whole row of the table ``audit``, of the present version or the one before."""
+    fields, crc32, later = row[:_AUDIT_FIELDS], row[_AUDIT_FIELDS], row[_AUDIT_FIELDS + 1 :]
+    seq, at_unix_ns, who, action, subject, asked, decided, why = fields
+    roles, proven = later or ("", False)
+    entry = AuditEntry(
+        *(seq, at_unix_ns, who, action, subject, asked, decided, why),
+        roles=tuple(str(roles).split()),
+        proven=bool(proven),
+    )
     if checksum(entry) != crc32:
         raise damaged(path, f"audit entry {entry.seq}: its checksum is another")
     return entry

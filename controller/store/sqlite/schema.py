@@ -14,7 +14,9 @@ from controller.store.protocol import StoreError
 from controller.store.records_codec import checksum, encode
 from controller.store.sqlite.version_1 import read_circuit
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+# The oldest that is read as it stands, by whoever does not write; the rest of its columns has defaults.
+OLDEST_READABLE = 2
 
 _META = "CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL)"
 _VERSION_2 = (
@@ -39,6 +41,10 @@ BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END""",
 WHEN NEW.seq <= (SELECT max(seq) FROM audit)
 BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END""",
 )
+_VERSION_3 = (
+    "ALTER TABLE audit ADD COLUMN roles TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE audit ADD COLUMN proven INTEGER NOT NULL DEFAULT 0",
+)
 _NAMES = {
     *("meta", "circuits", "audit"),
     *("audit_keeps_entries", "audit_keeps_words", "audit_ascends"),
@@ -58,7 +64,7 @@ class Meta:
 
 def create(connection: sqlite3.Connection, meta: Meta) -> None:
     """An empty store, in a file without anything."""
-    for statement in (_META, *_VERSION_2):
+    for statement in (_META, *_VERSION_2, *_VERSION_3):
         connection.execute(statement)
     write_meta(connection, meta)
 
@@ -132,11 +138,12 @@ def write_circuits(connection: sqlite3.Connection, records: Iterable[CircuitReco
 
 def write_audit(connection: sqlite3.Connection, entries: Iterable[AuditEntry]) -> None:
     connection.executemany(
-        "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             (
                 *(each.seq, each.at_unix_ns, each.who, each.action, each.subject),
                 *(each.asked, each.decided, each.why, checksum(each)),
+                *(" ".join(each.roles), int(each.proven)),
             )
             for each in entries
         ),
@@ -164,5 +171,12 @@ def _to_version_2(connection: sqlite3.Connection) -> None:
     write_meta(connection, meta)
 
 
+def _to_version_3(connection: sqlite3.Connection) -> None:
+    """Audit entries say with which roles somebody asked, and whether he had proven who he is."""
+    for statement in _VERSION_3:
+        connection.execute(statement)
+    write_meta(connection, read_meta(connection))
+
+
 # The n-th leads from schema version n to the next.
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_to_version_2,)
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_to_version_2, _to_version_3)

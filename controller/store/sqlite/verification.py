@@ -15,7 +15,7 @@ from controller.store.records_codec import garbage_collection_paused
 from controller.store.sqlite.faults import explained
 from controller.store.sqlite.file import OtherSchema, require_schema
 from controller.store.sqlite.rows import meta_of, read_circuit, read_entry
-from controller.store.sqlite.schema import SCHEMA_VERSION, Meta
+from controller.store.sqlite.schema import OLDEST_READABLE, Meta
 
 # SQLite's own default; what is damaged that much need not be listed further.
 _MOST_FINDINGS_OF_SQLITE = 100
@@ -25,7 +25,7 @@ def findings(connection: sqlite3.Connection, path: Path) -> list[str]:
     """A sentence on each, within the caller's transaction."""
     found: list[str] = []
     with _noting(found, path):
-        require_schema(connection, path, oldest=SCHEMA_VERSION)
+        require_schema(connection, path, oldest=OLDEST_READABLE)
     with _noting(found, path):
         _check_pages(connection, path, found)
     # Without its counters the rest can still be read.

@@ -17,6 +17,7 @@ from controller.runtime.runtime import Runtime
 from controller.store.protocol import Leader, LeadershipLost
 from digitalgrid.model import NO_ELECTION_ID, ElectionId
 from tests.support.attached_grid import AttachedGrid, MemoryStore
+from tests.support.calls import call
 from tests.support.grids import diamond
 from tests.support.northbound import in_loop, until
 from tests.support.there import newest
@@ -27,7 +28,7 @@ OTHER = Leader("dgc2", "127.0.0.1:5", ElectionId(1, 2))
 
 def request_power(runtime: Runtime, request_id: str = "a") -> int:
     wanted = PowerRequest(request_id, "town", 2e6, ("solar",))
-    (circuit,) = runtime.handle(lambda core, now_ns: core.request(wanted, now_ns))
+    (circuit,) = runtime.handle(call(), lambda core, now_ns: core.request(wanted, now_ns))
     return circuit.circuit_id
 
 

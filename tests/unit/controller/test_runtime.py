@@ -12,6 +12,7 @@ from controller.runtime.runtime import MOST_PENDING, Runtime
 from controller.store.sqlite import SqliteStore
 from digitalgrid.model import RouterLsa
 from digitalgrid.reasons import Reason
+from tests.support.calls import call
 
 
 class Broken(Exception):
@@ -34,7 +35,7 @@ def test_of_an_event_that_fails_half_way_nothing_is_carried_out(tmp_path: Path) 
         told: list[None] = []
         runtime.topology_listeners.add(lambda: told.append(None))
         with pytest.raises(Broken):
-            runtime.handle(half_done)
+            runtime.handle(call(), half_done)
         assert told == []
         assert isinstance(runtime.failure.result(), Broken)
         with pytest.raises(StoreFailed):
@@ -49,7 +50,7 @@ def test_a_refusal_is_no_failure(tmp_path: Path) -> None:
         runtime = Runtime(CoreSettings())
         runtime.lead(SqliteStore(tmp_path / "store.sqlite"))
         with pytest.raises(Refusal):
-            runtime.handle(refusing)
+            runtime.handle(call(), refusing)
         assert not runtime.failure.done()
         await runtime.durable()
         runtime.close()

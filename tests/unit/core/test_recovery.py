@@ -2,14 +2,16 @@
 
 import pytest
 
+from controller.core.access import Action
 from controller.core.circuits.circuit import Circuit, CircuitState
 from controller.core.circuits.request import PowerRequest
-from controller.core.controller import CoreSettings
+from controller.core.controller import Controller, CoreSettings
 from controller.core.errors import Refusal
 from controller.core.messages import Abort, Commit, Drain, Stage, ToRouter, Withdraw
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.reasons import Reason
 from digitalgrid.units import NS_PER_MS, NS_PER_S
+from tests.support.calls import call
 from tests.support.grids import diamond
 from tests.support.simulated_network import SimulatedNetwork
 from tests.support.there import newest, there
@@ -37,12 +39,17 @@ def told_to_change(network: SimulatedNetwork) -> list[tuple[str, ToRouter]]:
 
 def forget(network: SimulatedNetwork, router_id: str) -> int:
     network.forgotten.add(router_id)
-    return network.event(lambda core, now_ns: core.forget_router(router_id, now_ns))
+    return network.event(lambda core, now_ns: _forget(core, router_id, now_ns))
+
+
+def _forget(core: Controller, router_id: str, now_ns: int) -> int:
+    by = call(Action.FORGET_ROUTER, router_id)
+    return core.answer(by, 0, lambda core, now_ns: core.forget_router(router_id, now_ns), now_ns)
 
 
 def refusal_of(network: SimulatedNetwork, router_id: str) -> Refusal:
     with pytest.raises(Refusal) as refused:
-        network.event(lambda core, now_ns: core.forget_router(router_id, now_ns))
+        network.event(lambda core, now_ns: _forget(core, router_id, now_ns))
     return refused.value
 
 

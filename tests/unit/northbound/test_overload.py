@@ -1,18 +1,18 @@
 """More than can be answered in time is told so at once, and what was let in is still answered."""
 
 import asyncio
-from functools import partial
 
 import grpc
 import pytest
 
-from controller.core.controller import Controller
+from controller.core.access import Action
 from controller.core.errors import Refusal
 from controller.northbound.load_gate import LoadGate
 from controller.runtime.runtime import MOST_UNWRITTEN
 from digitalgrid.client import power_request
 from digitalgrid.client.errors import from_rpc_error
 from digitalgrid.v1 import northbound_pb2 as pb
+from tests.support.calls import call
 from tests.support.northbound import in_loop, northbound, until
 
 
@@ -67,19 +67,15 @@ async def test_the_client_library_comes_back_until_it_is_let_in(
         assert len({answer.circuits[0].circuit_id for answer in answers}) == 16
 
 
-def note(subject: str, core: Controller, now_ns: int) -> None:
-    core.book.audit.note("x", subject, "y")
-
-
 @in_loop
 async def test_a_store_that_does_not_keep_up_holds_clients_back() -> None:
     async with northbound() as api:
         api.store.hold()
         for number in range(MOST_UNWRITTEN + 1):
-            api.runtime.handle(partial(note, str(number)))
+            api.runtime.handle(call(Action.CHANGE, str(number)), lambda core, now_ns: None)
         with pytest.raises(Refusal) as refused:
-            api.runtime.handle(lambda core, now_ns: None)
+            api.runtime.handle(call(), lambda core, now_ns: None)
         assert refused.value.reason == "OVERLOADED"
         api.store.flush()
         await api.runtime.durable()
-        assert api.runtime.handle(lambda core, now_ns: True)
+        assert api.runtime.handle(call(), lambda core, now_ns: True)

@@ -2,15 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
 import pytest
 from google.rpc.code_pb2 import Code
 
+from controller.core.access import Call
 from controller.core.circuits.records import AuditEntry
-from controller.core.controller import Controller
+from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal
 from controller.northbound.codec import give_id
 from controller.northbound.gathering import MOST_TOGETHER
@@ -170,18 +171,18 @@ async def test_a_batch_decides_each_request_by_itself_and_in_order() -> None:
 async def test_what_a_batch_has_decided_stands_when_the_lead_is_lost_in_its_middle() -> None:
     """Not even a client that gave no ids is served twice."""
     async with northbound() as api:
-        decide = api.runtime.handle
+        decide = api.runtime.handle_requests
         decided: list[Any] = []
 
-        def handle(event: Callable[[Controller, int], Any]) -> Any:
+        def handle(asked: Sequence[tuple[Call, PowerRequest]]) -> Any:
             if len(decided) == 1:
                 # As if the lead had been lost and taken again.
                 decided.append(None)
                 raise Refusal(Reason.NO_LEADER, "no controller leads just now")
-            decided.append(decide(event))
+            decided.append(decide(asked))
             return decided[-1]
 
-        api.runtime.handle = handle  # type: ignore[method-assign]
+        api.runtime.handle_requests = handle  # type: ignore[method-assign]
         requests = [pb.PowerRequest(sink_id="town", power_w=1e3)] * (2 * MOST_TOGETHER + 3)
         answer = await api.power.BatchRequestPower(pb.BatchRequestPowerRequest(requests=requests))
         codes = [each.code for each in answer.outcomes]

@@ -167,7 +167,7 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite"
     written(path)
     _execute(path, "UPDATE meta SET value = 99 WHERE key = 'schema_version'")
-    assert "schema version 99, this program reads up to 2" in refused(path)
+    assert "schema version 99, this program reads up to 3" in refused(path)
 
 
 def _execute(path: Path, *statements: str) -> None:
@@ -299,7 +299,7 @@ def test_a_failed_write_is_reported_with_the_file(tmp_path: Path) -> None:
     [
         "UPDATE audit SET who = 'somebody else'",
         "DELETE FROM audit",
-        "INSERT OR REPLACE INTO audit SELECT seq, 0, '', '', '', '', '', '', 0 FROM audit",
+        "INSERT OR REPLACE INTO audit SELECT seq, 0, '', '', '', '', '', '', 0, '', 0 FROM audit",
     ],
 )
 def test_the_audit_log_is_append_only(tmp_path: Path, statement: str) -> None:

@@ -80,9 +80,12 @@ def test_nothing_is_found_in_a_sound_store(path: Path) -> None:
         ("UPDATE circuits SET record = x'00' WHERE circuit_id = 7", "circuit 7: damaged"),
         ("UPDATE circuits SET circuit_id = 777 WHERE circuit_id = 7", "circuit 7 is in the place"),
         ("UPDATE meta SET value = 1 WHERE key = 'next_circuit_id'", "the checksum of meta"),
-        ("INSERT INTO audit VALUES (777, 0, '', '', '', '', '', '', 0)", "audit entry 777: its ch"),
         (
-            "INSERT INTO audit VALUES (777, 0, CAST(x'ff' AS TEXT), '', '', '', '', '', 0)",
+            "INSERT INTO audit VALUES (777, 0, '', '', '', '', '', '', 0, '', 0)",
+            "audit entry 777: its ch",
+        ),
+        (
+            "INSERT INTO audit VALUES (777, 0, CAST(x'ff' AS TEXT), '', '', '', '', '', 0, '', 0)",
             "UTF-8",
         ),
     ],
@@ -109,7 +112,7 @@ def test_a_record_that_nobody_can_lead_with_is_found(path: Path) -> None:
 
 def test_one_fault_does_not_hide_another(path: Path) -> None:
     execute(path, "UPDATE circuits SET record = x'00' WHERE circuit_id IN (7, 9)")
-    execute(path, "INSERT INTO audit VALUES (777, 0, '', '', '', '', '', '', 0)")
+    execute(path, "INSERT INTO audit VALUES (777, 0, '', '', '', '', '', '', 0, '', 0)")
     assert len(SqliteAccess(path).verify()) == 3
 
 

@@ -2,12 +2,14 @@
 
 import json
 import sqlite3
+import zlib
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from controller.core.circuits.circuit import Constraints
-from controller.core.circuits.records import CircuitRecord, Counters, GenerationRecord
+from controller.core.circuits.records import AuditEntry, CircuitRecord, Counters, GenerationRecord
 from controller.core.circuits.route import Route, RouteLink
 from controller.store.protocol import StoreError
 from controller.store.sqlite import SqliteAccess, SqliteStore
@@ -167,3 +169,27 @@ def test_a_damaged_record_of_version_1_is_reported_and_kept(
 def test_tools_say_how_an_older_store_is_brought_up_to_date(path: Path) -> None:
     with pytest.raises(StoreError, match="start the daemon with it once"):
         SqliteAccess(path).read()
+
+
+def test_a_store_of_version_2_is_read_as_it_stands_and_led_with(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    with sqlite3.connect(path) as connection:
+        for statement in (schema_module._META, *schema_module._VERSION_2):
+            connection.execute(statement)
+        # As version 2 wrote it.
+        figures = {"schema_version": 2, "generation": 1_700_000_000, "epoch": 4, "is_backup": 0}
+        figures |= {"next_circuit_id": 1, "next_admission_seq": 1, "next_audit_seq": 3}
+        figures["crc32"] = zlib.crc32(repr(sorted(figures.items())).encode())
+        connection.executemany("INSERT INTO meta VALUES (?, ?)", figures.items())
+        entry = (2, 5, "ops (ipv4:10.0.0.1:5)", "release", "7", "release", "done", "")
+        crc32 = zlib.crc32(msgspec.msgpack.encode(entry))
+        connection.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*entry, crc32))
+    connection.close()
+    Path(f"{path}.lock").touch()
+    assert SqliteAccess(path).verify() == []
+    assert list(SqliteAccess(path).read().audit) == [AuditEntry(*entry)]
+    store = SqliteStore(path)
+    store.load()
+    store.close()
+    assert SqliteAccess(path).verify() == []
+    assert list(SqliteAccess(path).read().audit) == [AuditEntry(*entry)]

@@ -183,6 +183,8 @@ def test_audit_prints_one_object_a_line(path: Path) -> None:
         "asked": "[b]1 MW",
         "decided": "admitted",
         "why": "",
+        "roles": [],
+        "proven": False,
     }
 
 

@@ -1,0 +1,82 @@
+"""Principals of northbound calls, made of what the client says of itself (nothing proves it yet), and what each RPC
+is in the words of access control.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+
+from controller.core.access import Action, Call, Principal
+from digitalgrid.printable import printable
+
+_CLIENT_KEY = "digitalgrid-client"
+# Characters of a name. Longer ones would fill the audit log.
+MAX_NAME_CHARACTERS = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Rpc:
+    """What a method does, and what a message of it is about."""
+
+    action: Action
+    subject: Callable[[Any], object] = lambda message: ""
+
+    def call(self, principal: Principal, message: Any) -> Call:
+        """For what is refused before a service has made its own of it."""
+        if not isinstance(message, Message):
+            return Call(principal, self.action)
+        rehearsal = getattr(message, "dry_run", False)
+        return Call(principal, self.action, str(self.subject(message)), rehearsal=rehearsal)
+
+
+_POWER = "/digitalgrid.v1.PowerService/"
+_OPTIMISATION = "/digitalgrid.v1.OptimisationService/"
+_TOPOLOGY = "/digitalgrid.v1.TopologyService/"
+_OPERATIONS = "/digitalgrid.v1.OperationsService/"
+# Every method of ours; a server with one that is missing here does not start.
+RPCS: dict[str, Rpc] = {
+    f"{_POWER}RequestPower": Rpc(Action.REQUEST, lambda message: message.request.request_id),
+    f"{_POWER}BatchRequestPower": Rpc(Action.REQUEST),
+    f"{_POWER}ComputePower": Rpc(Action.COMPUTE),
+    f"{_POWER}ComputePaths": Rpc(Action.COMPUTE),
+    f"{_POWER}ChangeCircuit": Rpc(Action.CHANGE, lambda message: message.circuit_id),
+    f"{_POWER}ReleaseCircuit": Rpc(Action.RELEASE, lambda message: message.circuit_id),
+    f"{_POWER}GetCircuit": Rpc(Action.READ),
+    f"{_POWER}ListCircuits": Rpc(Action.READ),
+    f"{_POWER}WatchCircuits": Rpc(Action.READ),
+    f"{_OPTIMISATION}Dispatch": Rpc(Action.DISPATCH, lambda message: message.request_id),
+    f"{_OPTIMISATION}Reoptimise": Rpc(Action.REOPTIMISE),
+    f"{_TOPOLOGY}GetTopology": Rpc(Action.READ),
+    f"{_TOPOLOGY}WatchTopology": Rpc(Action.READ),
+    f"{_TOPOLOGY}ReadMeters": Rpc(Action.READ),
+    f"{_OPERATIONS}Reconcile": Rpc(
+        Action.RECONCILE, lambda message: " ".join(sorted(message.router_ids))
+    ),
+    f"{_OPERATIONS}ForgetRouter": Rpc(Action.FORGET_ROUTER, lambda message: message.router_id),
+}
+
+
+def principal_of(context: grpc.aio.ServicerContext) -> Principal:
+    """As the client names itself, and its address."""
+    named = [value for key, value in context.invocation_metadata() or () if key == _CLIENT_KEY]
+    return Principal(_name(named[0]) if named else "", context.peer())
+
+
+def _name(said: str | bytes) -> str:
+    """Bounded, and shown with escapes where a terminal would obey."""
+    text = said if isinstance(said, str) else said.decode("ascii", "backslashreplace")
+    return printable(text[:MAX_NAME_CHARACTERS])[:MAX_NAME_CHARACTERS]
+
+
+def call_of(
+    context: grpc.aio.ServicerContext,
+    action: Action,
+    subject: object = "",
+    asked: str = "",
+    *,
+    rehearsal: bool = False,
+) -> Call:
+    return Call(principal_of(context), action, str(subject), asked, rehearsal)
