@@ -1,6 +1,5 @@
 """How answers and errors are written: tables for people, protobuf's JSON mapping (or the same as YAML) for programs."""
 
-import io
 import json
 import sys
 from collections.abc import Iterable
@@ -11,10 +10,10 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from rich.console import Console
-from ruamel.yaml import YAML
 
 from dgctl import tables
 from digitalgrid.client import ControllerUnreachable, PowerError
+from digitalgrid.yaml_text import to_yaml
 
 EXIT_REFUSED = 3
 EXIT_UNREACHABLE = 4
@@ -107,9 +106,4 @@ def _as_dict(message: Message) -> dict[str, Any]:
 def _encode(document: dict[str, Any], output: Format) -> str:
     if output is Format.JSON:
         return json.dumps(document, indent=2) + "\n"
-    text = io.StringIO()
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = False
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    yaml.dump(document, text)
-    return text.getvalue()
+    return to_yaml(document)

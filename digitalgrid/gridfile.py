@@ -4,14 +4,10 @@ A three-phase line becomes ``voltage_v = sqrt(3) * V_line_to_line``, ``resistanc
 ``ampacity_a = I``.
 """
 
-import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from os import PathLike
 from typing import Any
-
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
 
 from digitalgrid.limits import (
     MAX_AMPACITY_A,
@@ -31,7 +27,10 @@ from digitalgrid.yaml_schema import (
     load,
     loads,
 )
+from digitalgrid.yaml_text import to_yaml
 
+# The largest published network, of 70,000 buses, makes 20 MiB.
+_MAX_BYTES = 64 << 20
 _ID = bounds(pattern=ID_PATTERN)
 _POWER = bounds(minimum=0, maximum=MAX_POWER_W)
 _PRICE = bounds(minimum=-MAX_PRICE_PER_MWH, maximum=MAX_PRICE_PER_MWH)
@@ -163,7 +162,7 @@ class Grid:
 
 def load_grid(path: str | PathLike[str]) -> Grid:
     """Reads a grid file. Raises ConfigError, which names the line."""
-    return load(Grid, path, shared_key="defaults", shared_by=(Router, Link))
+    return load(Grid, path, shared_key="defaults", shared_by=(Router, Link), most_bytes=_MAX_BYTES)
 
 
 def loads_grid(text: str, name: str = "<text>") -> Grid:
@@ -177,20 +176,13 @@ def dump_grid(grid: Grid) -> str:
     for spec in fields(grid):
         things = getattr(grid, spec.name)
         if spec.name != "name" and (things or spec.name != "standing"):
-            document[spec.name] = [_one_line(thing) for thing in things]
-    yaml = YAML(pure=True)
-    yaml.width = 4096
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    text = io.StringIO()
-    yaml.dump(document, text)
-    return text.getvalue()
+            document[spec.name] = [_entry(thing) for thing in things]
+    return to_yaml(document, lines=True)
 
 
-def _one_line(thing: Router | Link | Source | Load | Standing) -> CommentedMap:
+def _entry(thing: Router | Link | Source | Load | Standing) -> dict[str, Any]:
     values = ((key_of(spec), getattr(thing, spec.name)) for spec in fields(thing))
-    entry = CommentedMap((name, _plain(value)) for name, value in values if value is not None)
-    entry.fa.set_flow_style()
-    return entry
+    return {name: _plain(value) for name, value in values if value is not None}
 
 
 def _plain(value: Any) -> Any:

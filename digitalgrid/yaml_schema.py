@@ -18,24 +18,34 @@ line of the value that it names.
 
 import difflib
 import math
+import os
 import re
+import stat
+import sys
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from functools import cache
 from os import PathLike
-from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
-
+from digitalgrid import yaml_nodes
 from digitalgrid.errors import ExplainedError
+from digitalgrid.printable import printable, quoted, shortened
+from digitalgrid.yaml_nodes import Node, NotYaml, Scalar, Sequence
 
 T = TypeVar("T")
 
 ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 """Ids of routers, links, sources and loads: safe in file names, on command lines and in YAML."""
+
+MAX_BYTES = 4 << 20
+"""Of a configuration or a batch: ten thousand times what one needs."""
+
+# Of one message: whoever gave an id of a megabyte knows it without reading it again.
+_MOST_CHARACTERS = 600
+# Of a word that may be a slip of a known one.
+_LONGEST_WORD = 64
 
 _SCALAR_TYPES: dict[type, str] = {
     bool: "true or false",
@@ -64,9 +74,9 @@ class ConfigError(ExplainedError, ValueError):
     def __init__(self, name: str, line: int | None, message: str) -> None:
         self.name = name
         self.line = line
-        self.message = message
+        self.message = shortened(printable(message), _MOST_CHARACTERS)
         where = name if line is None else f"{name}:{line}"
-        super().__init__(f"{where}: {message}")
+        super().__init__(f"{where}: {self.message}")
 
 
 class InvalidValue(ValueError):
@@ -129,19 +139,15 @@ def load(
     *,
     shared_key: str | None = None,
     shared_by: tuple[type, ...] = (),
+    most_bytes: int = MAX_BYTES,
 ) -> T:
-    """Reads a file into ``cls``. Raises ConfigError.
+    """Reads a regular file of at most ``most_bytes`` into ``cls``. Raises ConfigError.
 
     Keys that stand under the top-level ``shared_key`` are used by every ``shared_by`` dataclass in the file that
     has such a field and does not give it itself.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(str(path), None, f"cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(str(path), None, f"is not UTF-8 text: {error.reason}") from error
-    return loads(cls, text, str(path), shared_key=shared_key, shared_by=shared_by)
+    text = read_text(path, most_bytes)
+    return loads(cls, text, os.fspath(path), shared_key=shared_key, shared_by=shared_by)
 
 
 def loads(
@@ -153,16 +159,46 @@ def loads(
     shared_by: tuple[type, ...] = (),
 ) -> T:
     """Like :func:`load`, from text; ``name`` stands for the file in errors."""
-    yaml = YAML(typ="safe", pure=True)
     try:
-        root = yaml.compose(text)
-    except YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or str(error)
-        raise ConfigError(name, mark and mark.line + 1, f"is not valid YAML: {problem}") from error
+        root = yaml_nodes.compose(text)
+    except NotYaml as error:
+        raise ConfigError(name, error.line, str(error)) from error
     if root is None:
-        root = MappingNode("tag:yaml.org,2002:map", [])
-    return _Decoder(yaml, name).document(cls, root, shared_key, shared_by)
+        root = yaml_nodes.Mapping(1, [])
+    return _Decoder(name).document(cls, root, shared_key, shared_by)
+
+
+def read_text(path: str | PathLike[str], most_bytes: int = MAX_BYTES) -> str:
+    """The text of a regular file, or of standard input where the path is ``-``. Raises ConfigError.
+
+    What is no regular file is refused before it is read: it might be endless, or never begin.
+    """
+    name = os.fspath(path)
+    try:
+        if name == "-":
+            content = sys.stdin.buffer.read(most_bytes + 1)
+        else:
+            with open(name, "rb", opener=_open_regular) as file:
+                content = file.read(most_bytes + 1)
+    except OSError as error:
+        raise ConfigError(name, None, f"cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise ConfigError(name, None, f"cannot be read: {error}") from error
+    if len(content) > most_bytes:
+        raise ConfigError(name, None, f"is too large; {most_bytes >> 20} MiB are the most")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(name, None, f"is not UTF-8 text: {error.reason}") from error
+
+
+def _open_regular(name: str, flags: int) -> int:
+    # Without waiting for somebody who writes to a pipe.
+    descriptor = os.open(name, flags | os.O_NONBLOCK)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError("it is no regular file")
 
 
 @dataclass(frozen=True)
@@ -172,8 +208,7 @@ class _Entry:
 
 
 class _Decoder:
-    def __init__(self, yaml: YAML, name: str) -> None:
-        self._yaml = yaml
+    def __init__(self, name: str) -> None:
         self._name = name
         self._shared: dict[str, _Entry] = {}
         self._shared_by: tuple[type, ...] = ()
@@ -210,16 +245,14 @@ class _Decoder:
     def _dataclass(
         self, cls: type[T], node: Node, entries: dict[str, _Entry], also: tuple[str, ...] = ()
     ) -> T:
-        specs = fields(_as(cls))
-        self._refuse_unknown(entries, {key_of(spec) for spec in specs}, also)
+        members = _members(_as(cls))
+        self._refuse_unknown(entries, members, also)
         shared = self._shared if cls in self._shared_by else {}
-        hints = get_type_hints(cls)
         values: dict[str, Any] = {}
-        for spec in specs:
-            key = key_of(spec)
+        for key, (spec, hint) in members.items():
             entry = entries.get(key) or shared.get(key)
             if entry is not None:
-                values[spec.name] = self._decode(hints[spec.name], entry.value, key)
+                values[spec.name] = self._decode(hint, entry.value, key)
             elif _is_required(spec):
                 raise self._error(node, f"{key!r} is missing; add it")
         try:
@@ -231,59 +264,62 @@ class _Decoder:
         return instance
 
     def _tuple(self, hint: Any, node: Node, where: str) -> tuple[Any, ...]:
-        if not isinstance(node, SequenceNode):
+        if not isinstance(node, Sequence):
             raise self._error(node, f"{where!r} must be a list; write [ ... ] or one '- ' an item")
-        return tuple(self._decode(hint, item, f"an item of {where}") for item in node.value)
+        name = f"an item of {where}"
+        return tuple(self._decode(hint, item, name) for item in node.items)
 
     def _literal(self, choices: tuple[Any, ...], node: Node, where: str) -> Any:
-        value = self._construct(node, where)
+        value = self._scalar_value(node, where)
         if value not in choices:
             known = ", ".join(str(choice) for choice in choices)
-            raise self._error(node, f"{where!r} is {value!r}; write one of: {known}")
+            raise self._error(node, f"{where!r} is {quoted(str(value))}; write one of: {known}")
         return value
 
     def _scalar(self, hint: type, node: Node, where: str) -> Any:
-        value = self._construct(node, where)
+        value = self._scalar_value(node, where)
         if hint is float and type(value) is int:
             value = float(value) if abs(value) < 1e300 else math.inf
         if type(value) is not hint:
             raise self._error(node, _wrong_type(hint, node, where))
         if isinstance(value, float) and not math.isfinite(value):
-            raise self._error(node, f"{where!r} is {node.value}; write a finite number")
+            raise self._error(node, f"{where!r} is {_written(node)}; write a finite number")
+        if isinstance(value, str) and not value.isprintable():
+            message = f"{where!r} is {_written(node)}; leave out what cannot be shown"
+            raise self._error(node, message)
         return value
 
-    def _construct(self, node: Node, where: str) -> Any:
-        if not isinstance(node, ScalarNode):
-            kind = "a mapping" if isinstance(node, MappingNode) else "a list"
+    def _scalar_value(self, node: Node, where: str) -> Any:
+        if not isinstance(node, Scalar):
+            kind = "a mapping" if isinstance(node, yaml_nodes.Mapping) else "a list"
             raise self._error(node, f"{where!r} must be a single value; it is {kind}")
         try:
-            return self._yaml.constructor.construct_object(node)
-        except (YAMLError, ValueError) as error:
-            raise self._error(node, f"{where!r}: cannot read {node.value!r}") from error
+            return yaml_nodes.value_of(node)
+        except ValueError as error:
+            message = f"{where!r}: cannot read {_written(node)}; write text in quotes"
+            raise self._error(node, message) from error
 
     def _entries(self, node: Node, where: str) -> dict[str, _Entry]:
-        if not isinstance(node, MappingNode):
+        if not isinstance(node, yaml_nodes.Mapping):
             raise self._error(node, f"{where!r} must be a mapping of keys to values")
         entries: dict[str, _Entry] = {}
-        for key, value in node.value:
-            if not isinstance(key, ScalarNode):
+        for key, value in node.pairs:
+            if not isinstance(key, Scalar):
                 raise self._error(key, "a key must be a single word")
-            if key.value in entries:
-                raise self._error(key, f"{key.value!r} is given twice; remove one")
-            entries[key.value] = _Entry(key, value)
+            if key.text in entries:
+                raise self._error(key, f"{quoted(key.text)} is given twice; remove one")
+            entries[key.text] = _Entry(key, value)
         return entries
 
     def _refuse_unknown(
-        self, entries: Mapping[str, _Entry], known: set[str], also: tuple[str, ...] = ()
+        self, entries: Mapping[str, _Entry], known: Collection[str], also: tuple[str, ...] = ()
     ) -> None:
-        known = known | set(also)
         for key, entry in entries.items():
-            if key not in known:
-                near = difflib.get_close_matches(key, known, n=1)
-                hint = (
-                    f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
-                )
-                raise self._error(entry.key, f"unknown key {key!r}; {hint}")
+            if key not in known and key not in also:
+                names = sorted({*known, *also})
+                near = difflib.get_close_matches(key[:_LONGEST_WORD], names, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
+                raise self._error(entry.key, f"unknown key {quoted(key)}; {hint}")
 
     def _find(self, node: Node, path: tuple[str | int, ...]) -> Node:
         """The node at ``path``, else the deepest one on the way to it (a default has no node)."""
@@ -297,8 +333,18 @@ class _Decoder:
         return node
 
     def _error(self, node: Node, message: str) -> ConfigError:
-        mark = node.start_mark
-        return ConfigError(self._name, None if mark is None else mark.line + 1, message)
+        return ConfigError(self._name, node.line, message)
+
+
+@cache
+def _members(cls: type) -> dict[str, tuple[Field[Any], Any]]:
+    """The fields of a dataclass and their annotations, by key."""
+    hints = get_type_hints(cls)
+    return {key_of(spec): (spec, hints[spec.name]) for spec in fields(_as(cls))}
+
+
+def _written(node: Node) -> str:
+    return quoted(node.text) if isinstance(node, Scalar) else "no single value"
 
 
 def _as(cls: Any) -> Any:
@@ -308,15 +354,18 @@ def _as(cls: Any) -> Any:
 
 def _child(node: Node, step: str | int) -> Node | None:
     if isinstance(step, int):
-        items: list[Node] = node.value if isinstance(node, SequenceNode) else []
+        items = node.items if isinstance(node, Sequence) else []
         return items[step] if step < len(items) else None
-    if isinstance(node, MappingNode):
-        return next((value for key, value in node.value if key.value == step), None)
+    if isinstance(node, yaml_nodes.Mapping):
+        return next(
+            (value for key, value in node.pairs if isinstance(key, Scalar) and key.text == step),
+            None,
+        )
     return None
 
 
 def _is_null(node: Node) -> bool:
-    return isinstance(node, ScalarNode) and str(node.tag) == "tag:yaml.org,2002:null"
+    return isinstance(node, Scalar) and yaml_nodes.is_null(node)
 
 
 def _is_required(spec: Field[Any]) -> bool:
@@ -324,9 +373,10 @@ def _is_required(spec: Field[Any]) -> bool:
 
 
 def _wrong_type(hint: type, node: Node, where: str) -> str:
-    text = f"{where!r} must be {_SCALAR_TYPES[hint]}; it is {node.value!r}"
+    written = _written(node)
+    text = f"{where!r} must be {_SCALAR_TYPES[hint]}; it is {written}"
     if hint is str:
-        return f'{text}: write it in quotes, "{node.value}"'
+        return f'{text}: write it in quotes, "{written[1:-1]}"'
     for ending, unit in _UNITS.items():
         if where.endswith(ending):
             return f"{text}: write a plain number of {unit}"
@@ -335,7 +385,8 @@ def _wrong_type(hint: type, node: Node, where: str) -> str:
 
 def _check_value(value: Any, limits: Mapping[str, Any], path: tuple[str | int, ...]) -> None:
     for problem in _violations(value, limits):
-        raise InvalidValue(*path, message=f"is {value!r}; {problem}")
+        shown = quoted(value) if isinstance(value, str) else repr(value)
+        raise InvalidValue(*path, message=f"is {shown}; {problem}")
 
 
 def _violations(value: Any, limits: Mapping[str, Any]) -> Iterator[str]:

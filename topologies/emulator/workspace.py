@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
+from digitalgrid.yaml_text import to_yaml
 from topologies.emulator.errors import AlreadyRunning, EmulationError
 from topologies.emulator.plan import RunFiles
 from topologies.emulator.processes import ProcessId
@@ -45,12 +44,7 @@ def prepare(files: RunFiles) -> "Lock":
 def write_yaml(path: Path, document: dict[str, Any]) -> None:
     """Write a configuration file, with one line for each link, source and load."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = None
-    yaml.width = 4096
-    yaml.representer.sort_base_mapping_type_on_output = False
-    with path.open("w", encoding="utf-8") as file:
-        yaml.dump(document, file)
+    path.write_text(to_yaml(document, lines=True), encoding="utf-8")
 
 
 def write_record(files: RunFiles, record: RunRecord) -> None:

@@ -1,10 +1,13 @@
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import pytest
+import yaml
 
 from digitalgrid.yaml_schema import (
+    MAX_BYTES,
     ConfigError,
     InvalidValue,
     bounds,
@@ -162,6 +165,60 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         load(Box, latin)
 
 
+def test_what_is_no_regular_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, Path("/dev/zero"), tmp_path):
+        with pytest.raises(ConfigError, match=f"^{path}: cannot be read: it is no regular file"):
+            load(Box, path)
+    with pytest.raises(ConfigError, match="cannot be read: embedded null"):
+        load(Box, "a\0b")
+
+
+def test_a_file_beyond_the_limit_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "large.yaml"
+    path.write_text(f"name: b\n# {'x' * MAX_BYTES}")
+    with pytest.raises(ConfigError, match="is too large; 4 MiB are the most"):
+        load(Box, path)
+
+
+@pytest.mark.parametrize("depth", [65, 5_000, 200_000])
+@pytest.mark.parametrize("opening", ["[", "{a: ", "- ", "? "])
+def test_nesting_beyond_the_limit_is_refused_with_its_line(depth: int, opening: str) -> None:
+    with pytest.raises(ConfigError, match=r"^x:2: (is nested too deeply; 64 levels|is not valid)"):
+        loads(Box, f"name: b\nports: \\\n{opening * depth}".replace("\\\n", ""), "x")
+
+
+def test_aliases_can_not_make_much_of_little() -> None:
+    text = "name: b\nmain: &a {id: a, power_w: 1}\nports: [" + "*a," * 20_000 + "]"
+    with pytest.raises(ConfigError, match=r"^x:3: has too many aliases"):
+        loads(Box, text, "x")
+    with pytest.raises(ConfigError, match=r"^x:2: .*\*a stands within itself"):
+        loads(Box, "name: b\nports: &a [*a]", "x")
+    with pytest.raises(ConfigError, match=r"^x:1: .*nothing is called &a"):
+        loads(Box, "name: *a", "x")
+
+
+def test_long_ids_and_keys_are_quoted_in_part() -> None:
+    for text in (
+        "name: b\nmain: {id: %s, power_w: 1}",
+        "name: b\nmode: %s",
+        "name: b\n%s: 1",
+        "name: b\n%s: 1\n%s: 1",
+        "name: [%s",
+    ):
+        with pytest.raises(ConfigError) as caught:
+            loads(Box, text.replace("%s", "A" * 1_000_000), "x")
+        assert len(str(caught.value)) < 700
+
+
+def test_text_that_cannot_be_shown_is_refused() -> None:
+    with pytest.raises(
+        ConfigError, match=r"'name' is 'a\\x1b\[2J'; leave out what cannot be shown"
+    ):
+        loads(Box, 'name: "a\\e[2J"', "x")
+
+
 def test_bounds_hold_for_dataclasses_made_in_code() -> None:
     check_bounds(Port("a", 1.0))
     with pytest.raises(InvalidValue, match="'power_w' is nan; it must be finite"):
@@ -175,3 +232,8 @@ def test_unsupported_annotation_is_a_programming_error() -> None:
 
     with pytest.raises(TypeError, match="not supported"):
         loads(Wrong, "table: {}", "x")
+
+
+def test_libyaml_reads_here() -> None:
+    """Without it a file of 3 MB takes a minute instead of seconds."""
+    assert yaml.__with_libyaml__
