@@ -262,7 +262,23 @@ def _topology(topology: pb.Topology) -> Group:
             str(load.priority),
             f"{load.value_per_mwh:g}",
         )
-    return Group(routers, Text(), _links(topology), Text(), sources, Text(), loads)
+    parts = (routers, Text(), _links(topology), Text(), sources, Text(), loads)
+    return Group(*parts, *_refused_claims(topology))
+
+
+def _refused_claims(topology: pb.Topology) -> list[Text]:
+    """A line for each router that advertises what others own."""
+    lines = []
+    for router in topology.routers:
+        if router.refused_claims:
+            first = router.refused_claims[0]
+            more = f", and {router.refused_claim_count - 1} more" * (router.refused_claim_count > 1)
+            line = (
+                f"{router.router_id} advertises {first.kind} {first.id}, which belongs to"
+                f" {' and '.join(first.owner_router_ids)}{more}: that does not count"
+            )
+            lines.append(Text(line, style="red"))
+    return [Text(), *lines] if lines else []
 
 
 def _links(topology: pb.Topology) -> Table:

@@ -5,6 +5,8 @@ Each ``*_from_pb`` raises :class:`ValueError` naming the message, its id and the
 
 import math
 import re
+from collections.abc import Iterable
+from itertools import islice
 
 from digitalgrid.limits import (
     MAX_ADVERTISED,
@@ -98,6 +100,22 @@ def hop_from_pb_unchecked(message: southbound_pb.HopSnapshot) -> HopSnapshot:
         load_id=message.load_id,
         egress_link_id=message.egress_link_id,
     )
+
+
+# Of what a router claims and others own: enough to see what is wrong.
+_MAX_CLAIMS_TOLD = 16
+
+
+def claims_to_pb(
+    claims: Iterable[tuple[str, str, str, Iterable[str]]],
+) -> list[power_link_pb.RefusedClaim]:
+    """The first few. Each is a router, the kind and id of what it claims, and the routers that own it."""
+    return [
+        power_link_pb.RefusedClaim(
+            router_id=router_id, kind=kind, id=id_, owner_router_ids=owner_ids
+        )
+        for router_id, kind, id_, owner_ids in islice(claims, _MAX_CLAIMS_TOLD)
+    ]
 
 
 def lsa_to_pb(lsa: RouterLsa) -> power_link_pb.RouterLsa:

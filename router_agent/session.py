@@ -182,8 +182,24 @@ class ControllerSession:
                     meters=meters_to_pb(device, time.monotonic_ns()),
                 )
                 self._say(pb.RouterMessage(meters=reply))
+            case "claims_refused":
+                self._note_refused(message.claims_refused)
             case other:
                 log.warning("controller %s: ignored a message %r", self._address, other)
+
+    def _note_refused(self, refused: pb.ClaimsRefused) -> None:
+        """What of the advertisement does not count there, for others had it first."""
+        for claim in refused.claims:
+            log.warning(
+                "controller %s: %s %s belongs to %s, and does not count as this router's",
+                self._address,
+                claim.kind,
+                claim.id,
+                " and ".join(claim.owner_router_ids),
+            )
+        if refused.total > len(refused.claims):
+            more = refused.total - len(refused.claims)
+            log.warning("controller %s: %d more belong to others", self._address, more)
 
     def _take_greeting(self, hello: pb.ControllerHello) -> None:
         """At the begin of the session, and when the controller's role changes."""

@@ -23,6 +23,7 @@ from controller.core.errors import Refusal
 from controller.core.grid import Grid
 from controller.core.messages import CircuitStatus, CircuitTable, TransactionResult
 from controller.core.network.network import Network
+from controller.core.network.owners import RefusedClaim
 from controller.core.network.view import GridView
 from controller.core.optimising.dispatching import Dispatcher, LoadOutcome
 from controller.core.optimising.question import (
@@ -79,6 +80,7 @@ class Controller(Grid):
     ) -> None:
         self._effects = []
         self.network = network or Network(settings.lsa_max_age_ns)
+        self.network.adopt_owners(stored.routers)
         self.reservations = Reservations()
         self.book = CircuitBook(stored, self._effects.append, began_unix_ns, followed)
         self.admission = Admission(self.reservations)
@@ -138,6 +140,7 @@ class Controller(Grid):
                 self._programmer.resume(generation, now_ns)
             if circuit.state is CircuitState.WITHDRAWING:
                 self._provisioner.take_down(circuit, now_ns)
+        self._store_owners()
         self._take_over(now_ns)
         self._settle(now_ns)
 
@@ -187,10 +190,10 @@ class Controller(Grid):
 
     # Routers
 
-    def on_connected(self, router_id: str, now_ns: int) -> None:
+    def on_connected(self, router_id: str, now_ns: int, instance_id: bytes = b"") -> None:
         if self.network.has_session(router_id):
             self.on_disconnected(router_id, now_ns)
-        self.network.connect(router_id)
+        self.network.connect(router_id, instance_id)
 
     def on_disconnected(self, router_id: str, now_ns: int) -> None:
         """No news of its lines: circuits run on, but nothing new is admitted over it."""
@@ -200,10 +203,19 @@ class Controller(Grid):
         self._adopt_view(now_ns)
         self._settle(now_ns)
 
-    def on_lsa(self, lsa: RouterLsa, now_ns: int) -> None:
+    def on_lsa(self, lsa: RouterLsa, now_ns: int) -> tuple[RefusedClaim, ...] | None:
         if self.network.install(lsa, now_ns):
+            self._store_owners()
             self._adopt_view(now_ns)
             self._settle(now_ns)
+        refused = self.network.refused_anew(lsa.router_id)
+        if refused is not None:
+            self._effects.append(TopologyChanged())
+        return refused
+
+    def _store_owners(self) -> None:
+        """Whatever routers have registered or let go of since."""
+        self.book.persist_owners(*self.network.lsdb.owners.take_changes())
 
     def on_sync_done(self, router_id: str, now_ns: int) -> None:
         """Use the router, and read back what it runs."""
@@ -367,6 +379,7 @@ class Controller(Grid):
             self.book.audit.conclude(f"forgotten: {held} hops freed")
             # Circuits that must move now are noted each by itself.
             self.network.lsdb.remove(router_id)
+            self._store_owners()
             self._adopt_view(now_ns)
             self._forgetter.forget(router_id, now_ns)
             self._settle(now_ns)

@@ -9,6 +9,7 @@ from controller.core.effects import Effect
 from controller.core.messages import CircuitStatus, CircuitTable, TransactionResult
 from controller.core.network.lsdb import LinkStateDatabase
 from controller.core.network.network import Network
+from controller.core.network.owners import RefusedClaim
 from controller.core.network.view import GridView
 from digitalgrid.model import RouterLsa
 
@@ -55,14 +56,15 @@ class Grid(ABC):
     def on_timer(self, now_ns: int) -> None: ...
 
     @abstractmethod
-    def on_connected(self, router_id: str, now_ns: int) -> None:
-        """A session begins; one that it replaces has ended."""
+    def on_connected(self, router_id: str, now_ns: int, instance_id: bytes = b"") -> None:
+        """A session begins, of the device with this instance id; one that it replaces has ended."""
 
     @abstractmethod
     def on_disconnected(self, router_id: str, now_ns: int) -> None: ...
 
     @abstractmethod
-    def on_lsa(self, lsa: RouterLsa, now_ns: int) -> None: ...
+    def on_lsa(self, lsa: RouterLsa, now_ns: int) -> tuple[RefusedClaim, ...] | None:
+        """What of it belongs to others, and does not count; None where that is as it was told last."""
 
     @abstractmethod
     def on_sync_done(self, router_id: str, now_ns: int) -> None:

@@ -11,6 +11,7 @@ from controller.core.effects import CircuitChanged, Effect, TopologyChanged
 from controller.core.grid import Grid
 from controller.core.messages import CircuitStatus, CircuitTable, TransactionResult
 from controller.core.network.network import Network
+from controller.core.network.owners import RefusedClaim
 from controller.core.network.view import GridView
 from digitalgrid.model import CircuitGeneration, FlowState, RouterLsa
 
@@ -22,6 +23,8 @@ class Replica(Grid):
 
     def __init__(self, network: Network, now_ns: int) -> None:
         self._effects = []
+        # Of the last event of a router.
+        self._now_ns = now_ns
         self._view = network.view(now_ns)
         self.network = network
         self.reservations = Reservations()
@@ -39,6 +42,8 @@ class Replica(Grid):
         self.book = CircuitBook(stored, self._effects.append)
         for circuit in list(self.book.live.values()):
             self._take_up(circuit)
+        self.network.adopt_owners(stored.routers)
+        self._view = self.network.view(self._now_ns)
         self._effects.append(TopologyChanged())
 
     def on_change(self, change: StateChange) -> None:
@@ -55,6 +60,8 @@ class Replica(Grid):
                 self.network.forget(key)
             self.book.drop(circuit_id)
             self._effects.append(CircuitChanged(circuit_id))
+        self.network.follow_owners(change.routers, change.forgotten_router_ids)
+        self._look(self._now_ns)
 
     def _take_up(self, circuit: Circuit) -> None:
         for generation in circuit.generations.values():
@@ -73,16 +80,17 @@ class Replica(Grid):
 
     # Routers
 
-    def on_connected(self, router_id: str, now_ns: int) -> None:
-        self.network.connect(router_id)
+    def on_connected(self, router_id: str, now_ns: int, instance_id: bytes = b"") -> None:
+        self.network.connect(router_id, instance_id)
 
     def on_disconnected(self, router_id: str, now_ns: int) -> None:
         self.network.disconnect(router_id)
         self._look(now_ns)
 
-    def on_lsa(self, lsa: RouterLsa, now_ns: int) -> None:
+    def on_lsa(self, lsa: RouterLsa, now_ns: int) -> tuple[RefusedClaim, ...] | None:
         if self.network.install(lsa, now_ns):
             self._look(now_ns)
+        return self.network.refused_anew(lsa.router_id)
 
     def on_sync_done(self, router_id: str, now_ns: int) -> None:
         if not self.network.has_session(router_id):
@@ -121,6 +129,7 @@ class Replica(Grid):
             circuit.apply(CircuitEvent.STARVED, "its sink gets less than it should")
 
     def _look(self, now_ns: int) -> None:
+        self._now_ns = now_ns
         view = self.network.view(now_ns)
         if view != self._view:
             self._view = view

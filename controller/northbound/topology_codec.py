@@ -4,6 +4,7 @@ from controller.core.circuits import reservations as resource
 from controller.core.circuits.reservations import link_direction
 from controller.core.grid import Grid
 from controller.core.network.lsdb import LinkState, LinkView
+from digitalgrid.convert import claims_to_pb
 from digitalgrid.v1 import northbound_pb2 as pb
 
 
@@ -20,12 +21,15 @@ def topology_to_pb(core: Grid, now_ns: int) -> pb.Topology:
 
 def _router_to_pb(core: Grid, router_id: str) -> pb.RouterState:
     router = core.view.routers[router_id]
+    refused = core.lsdb.owners.refused(router_id)
     return pb.RouterState(
         router_id=router_id,
         connected=core.is_connected(router_id),
         boot_id=router.boot_id,
         efficiency=router.efficiency,
         table_version=core.table_version(router_id),
+        refused_claims=claims_to_pb(refused),
+        refused_claim_count=len(refused),
     )
 
 

@@ -317,10 +317,12 @@ class Runtime:
             raise StoreFailed("the lead was lost")
         await self._durability.wait_for(ticket)
 
-    def attach(self, router_id: str, send: Callable[[ToRouter], None]) -> None:
+    def attach(
+        self, router_id: str, send: Callable[[ToRouter], None], instance_id: bytes = b""
+    ) -> None:
         """A router's session begins; what the core has for it goes to ``send``."""
         self._routers[router_id] = send
-        self.tell(lambda core, now_ns: core.on_connected(router_id, now_ns))
+        self.tell(lambda core, now_ns: core.on_connected(router_id, now_ns, instance_id))
 
     def detach(self, router_id: str) -> None:
         self._routers.pop(router_id, None)

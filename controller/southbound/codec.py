@@ -1,5 +1,7 @@
 """Core messages to and from the southbound protobuf."""
 
+from collections.abc import Sequence
+
 from controller.core.messages import (
     Abort,
     CircuitStatus,
@@ -12,7 +14,8 @@ from controller.core.messages import (
     TransactionResult,
     Withdraw,
 )
-from digitalgrid.convert import election_id_to_pb, hop_from_pb, hop_to_pb
+from controller.core.network.owners import RefusedClaim
+from digitalgrid.convert import claims_to_pb, election_id_to_pb, hop_from_pb, hop_to_pb
 from digitalgrid.model import CircuitGeneration, ElectionId, FlowState, Operation, ResultCode
 from digitalgrid.units import MILLIWATTS_PER_W
 from digitalgrid.v1 import southbound_pb2 as pb
@@ -45,6 +48,11 @@ def to_pb(message: ToRouter, election_id: ElectionId) -> pb.ControllerMessage:
             return pb.ControllerMessage(withdraw=withdraw)
         case ReadTable(read_id):
             return pb.ControllerMessage(read_table=pb.ReadTable(read_id=read_id))
+
+
+def refused_to_pb(refused: Sequence[RefusedClaim]) -> pb.ControllerMessage:
+    claims = pb.ClaimsRefused(claims=claims_to_pb(refused), total=len(refused))
+    return pb.ControllerMessage(claims_refused=claims)
 
 
 def _keys(circuits: tuple[CircuitGeneration, ...]) -> list[pb.CircuitGeneration]:

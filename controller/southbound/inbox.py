@@ -1,13 +1,17 @@
 """Dispatcher of one session: what its router says becomes events of the core, on behalf of that router and no other."""
 
 import logging
+import time
 
 from controller.core.messages import CircuitStatus, CircuitTable, TransactionResult
+from controller.core.network.owners import RefusedClaim
 from controller.runtime.runtime import Runtime
 from controller.southbound import codec
 from controller.southbound.sessions import RouterSession
 from controller.southbound.violation import Violation
 from digitalgrid.convert import lsa_from_pb
+from digitalgrid.counters import COUNTERS
+from digitalgrid.rate_limit import LimitedLog
 from digitalgrid.v1 import power_link_pb2
 from digitalgrid.v1 import southbound_pb2 as pb
 
@@ -20,10 +24,11 @@ class SessionInbox:
     Violation for what makes no sense or is not this router's to say; nothing of such a message is taken.
     """
 
-    def __init__(self, session: RouterSession, runtime: Runtime) -> None:
+    def __init__(self, session: RouterSession, runtime: Runtime, limited_log: LimitedLog) -> None:
         self._session = session
         self._router_id = session.router_id
         self._runtime = runtime
+        self._limited_log = limited_log
 
     def take(self, message: pb.RouterMessage) -> None:
         kind = message.WhichOneof("message") or "nothing"
@@ -64,7 +69,27 @@ class SessionInbox:
                 f"link-state advertisement of boot {lsa.boot_id}; the session's hello said"
                 f" {self._session.boot_id}",
             )
-        self._runtime.tell(lambda core, now_ns: core.on_lsa(lsa, now_ns))
+        refused = self._runtime.tell(lambda core, now_ns: core.on_lsa(lsa, now_ns))
+        if refused is not None:
+            self._tell_refused(refused)
+
+    def _tell_refused(self, refused: tuple[RefusedClaim, ...]) -> None:
+        """To whoever reads the log, and to the router itself; `dgctl topology` shows it too."""
+        self._session.send(codec.refused_to_pb(refused))
+        if not refused:
+            _log.info("router %s claims nothing of others' any more", self._router_id)
+            return
+        COUNTERS.add("southbound_claims_refused", count=len(refused))
+        more = f", and {len(refused) - 1} more" if len(refused) > 1 else ""
+        self._limited_log.warning(
+            time.monotonic_ns(),
+            f"claims {self._router_id}",
+            "router %s advertises what is not its own: %s%s; that does not count."
+            " `dgc forget-router` frees what a router has that is gone for good",
+            self._router_id,
+            refused[0],
+            more,
+        )
 
     def _take_result(self, result: TransactionResult) -> None:
         self._runtime.tell(lambda core, now_ns: core.on_result(self._router_id, result, now_ns))

@@ -52,7 +52,9 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
     async def Session(self, request_iterator: object, context: Context) -> None:  # noqa: N802
         """One router's stream, from its hello to its end."""
         try:
-            session = self._sessions.accept(await _receive_hello(context))
+            hello = await _receive_hello(context)
+            first_device = self._runtime.core.lsdb.owners.instance_of(hello.router_id)
+            session = self._sessions.accept(hello, first_device)
         except SessionRefused as refusal:
             self._note_refused(context.peer(), refusal)
             await context.abort(refusal.code, str(refusal))
@@ -98,7 +100,7 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
         def send(message: ToRouter) -> None:
             session.send(codec.to_pb(message, self._runtime.election_id))
 
-        self._runtime.attach(session.router_id, send)
+        self._runtime.attach(session.router_id, send, session.instance_id)
 
     async def _serve(
         self, session: RouterSession, writer: SessionWriter, context: Context
@@ -117,7 +119,7 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
 
     async def _read(self, session: RouterSession, context: Context) -> None:
         """ValueError on a message that makes no sense: it ends the session, and nothing else."""
-        inbox = SessionInbox(session, self._runtime)
+        inbox = SessionInbox(session, self._runtime, self._limited_log)
         while (message := await _receive(context)) is not None:
             if not self._sessions.is_live(session):
                 return

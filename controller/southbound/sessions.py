@@ -88,8 +88,12 @@ class Sessions:
     def __init__(self) -> None:
         self._live: dict[str, RouterSession] = {}
 
-    def accept(self, hello: pb.RouterHello) -> RouterSession:
-        """Open a session, and end the half-open one that it replaces; SessionRefused otherwise."""
+    def accept(self, hello: pb.RouterHello, first_device: bytes = b"") -> RouterSession:
+        """Open a session, and end the half-open one that it replaces; SessionRefused otherwise.
+
+        ``first_device`` is the instance that was the first to have this router id, if that is known: whoever took
+        the id while it was away must give way to it.
+        """
         if not re.fullmatch(ID_PATTERN, hello.router_id) or not hello.instance_id:
             raise SessionRefused(
                 grpc.StatusCode.INVALID_ARGUMENT,
@@ -109,7 +113,14 @@ class Sessions:
             election_id_from_pb(hello.highest_election_id),
         )
         older = self._live.get(session.router_id)
-        if older is not None:
+        if older is not None and older.instance_id != session.instance_id == first_device:
+            _log.warning(
+                "router %s: the device that had this id first is back; another that used it is closed",
+                session.router_id,
+            )
+            reason = f"router id {session.router_id!r} is another device's, which had it first"
+            older.end(SessionOver(grpc.StatusCode.ALREADY_EXISTS, reason))
+        elif older is not None:
             self._check_successor(older, session)
             reason = f"a newer session of {session.router_id!r} took over"
             older.end(SessionOver(grpc.StatusCode.ABORTED, reason))

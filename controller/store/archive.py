@@ -1,7 +1,7 @@
 """The portable export of a store: JSON lines, so that it can be kept, read and filled into a store of another kind.
 
-A header with the figures of the store; then a line for each circuit, and after them one for each audit entry, as lists
-whose order the header names; last the counts, and the SHA-256 of all lines before, so that a cut file is noticed.
+A header with the figures of the store; then a line for each router, for each circuit, and for each audit entry, as
+lists whose order the header names; last the counts, and the SHA-256 of all lines before, so that a cut file is noticed.
 """
 
 import hashlib
@@ -14,14 +14,25 @@ import msgspec
 
 from controller.core.circuits.records import AuditEntry, CircuitRecord, Counters, GenerationRecord
 from controller.core.circuits.route import Route, RouteLink
+from controller.core.network.owners import RouterRecord
 from controller.store.protocol import StoreContents, StoreError
 from controller.store.records_codec import require_sense
 
 FORMAT = "dgc-store"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+# Without what routers own.
+_OLDEST_VERSION = 1
 _FIELDS = {
     kind.__name__: kind.__struct_fields__
-    for kind in (CircuitRecord, GenerationRecord, Route, RouteLink, AuditEntry, Counters)
+    for kind in (
+        CircuitRecord,
+        GenerationRecord,
+        Route,
+        RouteLink,
+        AuditEntry,
+        Counters,
+        RouterRecord,
+    )
 }
 
 
@@ -44,8 +55,10 @@ class _Header(_Version):
 class _Line(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     """One of these, or with ``sha256`` the last line."""
 
+    router: RouterRecord | None = None
     circuit: CircuitRecord | None = None
     audit: AuditEntry | None = None
+    routers: int = 0
     circuits: int = 0
     audit_entries: int = 0
     sha256: str = ""
@@ -58,7 +71,7 @@ _line_decoder = msgspec.json.Decoder(_Line)
 def write_archive(contents: StoreContents, file: BinaryIO) -> None:
     """Line by line; nothing is gathered in memory."""
     digest = hashlib.sha256()
-    circuits = audit_entries = 0
+    routers = circuits = audit_entries = 0
 
     def put(line: object) -> None:
         data = _encoder.encode(line) + b"\n"
@@ -76,17 +89,27 @@ def write_archive(contents: StoreContents, file: BinaryIO) -> None:
             _FIELDS,
         )
     )
+    for owner in contents.routers:
+        routers += 1
+        put(_Line(router=owner))
     for record in contents.circuits:
         circuits += 1
         put(_Line(circuit=record))
     for entry in contents.audit:
         audit_entries += 1
         put(_Line(audit=entry))
-    put(_Line(circuits=circuits, audit_entries=audit_entries, sha256=digest.hexdigest()))
+    put(
+        _Line(
+            routers=routers,
+            circuits=circuits,
+            audit_entries=audit_entries,
+            sha256=digest.hexdigest(),
+        )
+    )
 
 
 def read_archive(file: BinaryIO, path: Path) -> StoreContents:
-    """As the file is read, so circuits must be read to their end before audit entries are.
+    """As the file is read, so routers must be read to their end before circuits, and those before audit entries.
 
     StoreError where something is wrong, at the latest with the end of the audit entries.
     """
@@ -99,6 +122,7 @@ def read_archive(file: BinaryIO, path: Path) -> StoreContents:
         header.counters,
         reading.circuits(),
         reading.audit(),
+        reading.routers(),
     )
 
 
@@ -106,7 +130,7 @@ def check_archive(path: Path) -> None:
     """StoreError where it is cut or damaged; so that this is known before a store is filled."""
     with path.open("rb") as file:
         contents = read_archive(file, path)
-        for records in (contents.circuits, contents.audit):
+        for records in (contents.routers, contents.circuits, contents.audit):
             deque(records, maxlen=0)
 
 
@@ -116,7 +140,9 @@ class _Reading:
         self._path = path
         self._digest = hashlib.sha256()
         self._line_number = 0
-        self._circuits = 0
+        self._routers = self._circuits = 0
+        # What comes after the routers, once they have been read.
+        self._after_routers: _Line | None = None
         # What comes after the circuits, once they have been read.
         self._after_circuits: _Line | None = None
 
@@ -126,10 +152,11 @@ class _Reading:
             version = msgspec.json.decode(data, type=_Version)
         except msgspec.MsgspecError as error:
             raise StoreError(f"{self._path}: is no export of a store ({error})") from error
-        if (version.format, version.format_version) != (FORMAT, FORMAT_VERSION):
+        readable = range(_OLDEST_VERSION, FORMAT_VERSION + 1)
+        if version.format != FORMAT or version.format_version not in readable:
             raise StoreError(
                 f"{self._path}: is {version.format!r}, version {version.format_version}; this program"
-                f" reads {FORMAT!r}, version {FORMAT_VERSION}: use the program that wrote it"
+                f" reads {FORMAT!r}, up to version {FORMAT_VERSION}: use the program that wrote it"
             )
         self._digest.update(data)
         try:
@@ -137,14 +164,24 @@ class _Reading:
         except msgspec.MsgspecError as error:
             raise self._wrong(str(error)) from error
 
+    def routers(self) -> Iterator[RouterRecord]:
+        while (record := (line := self._line()).router) is not None:
+            self._routers += 1
+            yield record
+        self._after_routers = line
+
     def circuits(self) -> Iterator[CircuitRecord]:
-        while (record := (line := self._line()).circuit) is not None:
+        line = self._after_routers
+        if line is None:
+            raise RuntimeError("routers come before circuits in the file, and are read first")
+        while (record := line.circuit) is not None:
             self._circuits += 1
             try:
                 require_sense(record)
             except StoreError as error:
                 raise self._wrong(str(error)) from error
             yield record
+            line = self._line()
         self._after_circuits = line
 
     def audit(self) -> Iterator[AuditEntry]:
@@ -156,8 +193,9 @@ class _Reading:
             yield entry
             line = self._line()
         if not line.sha256:
-            raise self._wrong("a circuit comes after audit entries")
-        if (line.circuits, line.audit_entries) != (self._circuits, entries):
+            raise self._wrong("a circuit or router comes after audit entries")
+        found = (self._routers, self._circuits, entries)
+        if (line.routers, line.circuits, line.audit_entries) != found:
             raise self._wrong("lines are missing, or there are too many")
         if self._file.read(1):
             raise self._wrong("something comes after the last line")

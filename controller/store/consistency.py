@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from controller.core.circuits.records import AuditEntry, CircuitRecord, Counters
+from controller.core.network.owners import OwnedKind, RouterRecord, Thing
 
 
 class Consistency:
@@ -12,6 +13,7 @@ class Consistency:
         self._counters = counters
         self._circuit_by_admission_seq: dict[int, int] = {}
         self._last_audit_seq = 0
+        self._owners: dict[Thing, list[str]] = {}
 
     def circuit(self, record: CircuitRecord) -> Iterator[str]:
         name = f"circuit {record.circuit_id}"
@@ -29,6 +31,13 @@ class Consistency:
                 other = self._circuit_by_admission_seq[seq]
                 yield f"{generation} has admission_seq {seq}, which circuit {other} has too"
             self._circuit_by_admission_seq[seq] = record.circuit_id
+
+    def router(self, record: RouterRecord) -> Iterator[str]:
+        for thing, _ in record.things():
+            owners = self._owners.setdefault(thing, [])
+            owners.append(record.router_id)
+            if len(owners) > (2 if thing.kind is OwnedKind.LINK else 1):
+                yield f"{thing.kind} {thing.id!r} is owned by {' and '.join(owners)}"
 
     def audit_entry(self, entry: AuditEntry) -> Iterator[str]:
         if entry.seq <= self._last_audit_seq:

@@ -5,7 +5,7 @@ which is the fencing token at the store and at the routers.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from controller.core.circuits.records import (
@@ -15,6 +15,7 @@ from controller.core.circuits.records import (
     StateChange,
     StoredState,
 )
+from controller.core.network.owners import RouterRecord
 from digitalgrid.errors import ExplainedError
 from digitalgrid.model import ElectionId
 
@@ -110,6 +111,8 @@ class StoreContents:
     counters: Counters
     circuits: Iterator[CircuitRecord]
     audit: Iterator[AuditEntry]
+    # Read before the circuits, where they come from one file.
+    routers: Iterator[RouterRecord] = field(default_factory=lambda: iter(()))
 
 
 class StoreAccess(Protocol):

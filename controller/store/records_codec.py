@@ -1,4 +1,4 @@
-"""Circuits and audit entries as bytes: msgpack after a checksum, so that no flipped bit is served. Pure.
+"""Circuits, audit entries and routers as bytes: msgpack after a checksum, so that no flipped bit is served. Pure.
 
 Measured with 100,000 circuits over 2 to 8 routers: 12 % smaller than JSON, and decoded 10 % faster.
 """
@@ -13,16 +13,17 @@ import msgspec
 
 from controller.core.circuits.circuit import CircuitState
 from controller.core.circuits.records import AuditEntry, CircuitRecord
+from controller.core.network.owners import RouterRecord
 from controller.store.protocol import StoreError
 
-_T = TypeVar("_T", CircuitRecord, AuditEntry)
+_T = TypeVar("_T", CircuitRecord, AuditEntry, RouterRecord)
 
 _CHECKSUM_BYTES = 4
 _FIELDS_WITHOUT_ROLES = 8
 _ENDINGS = {"", *(state.value for state in CircuitState if state.ended)}
 _encoder = msgspec.msgpack.Encoder()
 _decoders: dict[type, msgspec.msgpack.Decoder[Any]] = {
-    kind: msgspec.msgpack.Decoder(kind) for kind in (CircuitRecord, AuditEntry)
+    kind: msgspec.msgpack.Decoder(kind) for kind in (CircuitRecord, AuditEntry, RouterRecord)
 }
 
 
@@ -34,7 +35,7 @@ def checksum(entry: AuditEntry) -> int:
     return zlib.crc32(_encoder.encode(known))
 
 
-def encode(record: CircuitRecord | AuditEntry) -> bytes:
+def encode(record: CircuitRecord | AuditEntry | RouterRecord) -> bytes:
     body = _encoder.encode(record)
     return zlib.crc32(body).to_bytes(_CHECKSUM_BYTES, "big") + body
 

@@ -1,7 +1,7 @@
 """What every kind of store promises to the controller, and to tools."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -15,11 +15,12 @@ from controller.core.circuits.records import (
     StateChange,
     StoredState,
 )
+from controller.core.network.owners import RouterRecord
 from controller.store.archive import read_archive, write_archive
 from controller.store.protocol import Store, StoreContents, StoreError
 from tests.conformance.backends import Backend
 from tests.support.durability import Durability
-from tests.support.records import audit_entry, circuit_record
+from tests.support.records import audit_entry, circuit_record, router_record
 
 COUNTERS = Counters(10_000, 20_000, 30_000)
 
@@ -89,6 +90,32 @@ def test_audit_entries_are_kept_in_order(backend: Backend) -> None:
     entries = tuple(audit_entry(seq) for seq in range(1, 41))
     write(backend, *(change(audit=entries[start : start + 4]) for start in range(0, 40, 4)))
     assert tuple(backend.access().read().audit) == entries
+
+
+def routers_of(records: Iterable[RouterRecord]) -> list[RouterRecord]:
+    return sorted(records, key=lambda each: each.router_id)
+
+
+def owned(*routers: RouterRecord, forgotten: tuple[str, ...] = ()) -> StateChange:
+    return StateChange((), COUNTERS, routers=routers, forgotten_router_ids=forgotten)
+
+
+def test_what_routers_own_is_loaded_in_the_next_term_and_the_last_word_wins(
+    backend: Backend,
+) -> None:
+    gone, kept = router_record("r1", "home"), router_record("r2")
+    moved = router_record("r3", "home")
+    write(backend, owned(gone, kept, router_record("r3")), owned(moved, forgotten=("r1", "x")))
+    state = loaded(backend)
+    assert routers_of(state.routers) == [kept, moved]
+    assert routers_of(backend.access().read().routers) == [kept, moved]
+    assert backend.access().verify() == []
+
+
+def test_what_two_routers_own_is_found(backend: Backend) -> None:
+    write(backend, owned(router_record("r1", "home"), router_record("r2", "home")))
+    (found,) = backend.access().verify()
+    assert "load 'home' is owned by r1 and r2" in found
 
 
 def test_tickets_are_reported_in_order_and_once_they_are_durable(backend: Backend) -> None:
@@ -206,7 +233,8 @@ def test_tools_read_beside_the_leader(backend: Backend) -> None:
 def test_an_export_fills_any_other_store(backend: Backend, other_backend: Backend) -> None:
     audit = tuple(audit_entry(seq) for seq in range(1, 201))
     records = tuple(circuit_record(number) for number in range(1, 501))
-    write(backend, change(*records, audit=audit))
+    routers = [router_record("r1", "home"), router_record("r2")]
+    write(backend, change(*records, audit=audit), owned(*routers))
     exported = io.BytesIO()
     original = backend.access().read()
     write_archive(original, exported)
@@ -215,6 +243,7 @@ def test_an_export_fills_any_other_store(backend: Backend, other_backend: Backen
     other_backend.access().fill(read_archive(exported, Path("export")))
 
     copy = other_backend.access().read()
+    assert routers_of(copy.routers) == routers
     assert copy.generation > original.generation
     assert everything(copy) == (COUNTERS, list(records), list(audit))
     assert other_backend.access().verify() == []

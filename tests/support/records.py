@@ -2,6 +2,7 @@
 
 from controller.core.circuits.circuit import Constraints
 from controller.core.circuits.records import AuditEntry, CircuitRecord
+from controller.core.network.owners import RouterRecord
 
 
 def circuit_record(circuit_id: int, power_w: float = 1.0) -> CircuitRecord:
@@ -18,6 +19,12 @@ def circuit_record(circuit_id: int, power_w: float = 1.0) -> CircuitRecord:
         last_generation=1,
         ended_as="",
         generations=(),
+    )
+
+
+def router_record(router_id: str, *load_ids: str) -> RouterRecord:
+    return RouterRecord(
+        router_id, b"device", ((f"{router_id}-x", "x"),), ("pv-" + router_id,), load_ids
     )
 
 

@@ -54,7 +54,8 @@ class SimulatedCluster(SimulatedNetwork):
 
     def _durable(self) -> StoredState:
         store = self.store
-        return StoredState(store.epoch, tuple(store.records.values()), store.counters)
+        circuits, routers = tuple(store.records.values()), tuple(store.routers.values())
+        return StoredState(store.epoch, circuits, store.counters, routers)
 
     # What the standby hears
 

@@ -29,6 +29,7 @@ from controller.core.messages import (
     ToRouter,
     TransactionResult,
 )
+from controller.core.network.owners import RouterRecord
 from digitalgrid.gridfile import Grid
 from digitalgrid.model import ElectionId, RouterLsa
 from digitalgrid.units import NS_PER_MS, NS_PER_S
@@ -49,6 +50,7 @@ class SimulatedStore:
     """What is written survives; what is not yet may or may not."""
 
     records: dict[int, CircuitRecord] = field(default_factory=dict)
+    routers: dict[str, RouterRecord] = field(default_factory=dict)
     counters: Counters = field(default_factory=Counters)
     epoch: int = 0
     audit: list[AuditEntry] = field(default_factory=list)
@@ -58,7 +60,8 @@ class SimulatedStore:
     def load(self) -> StoredState:
         self.epoch += 1
         self.durable_ticket = 0
-        return StoredState(self.epoch, tuple(self.records.values()), self.counters)
+        circuits, routers = tuple(self.records.values()), tuple(self.routers.values())
+        return StoredState(self.epoch, circuits, self.counters, routers)
 
     def write(self, count: int) -> int:
         """Make the oldest changes durable; the last ticket among them."""
@@ -68,6 +71,9 @@ class SimulatedStore:
             self.records.update((each.circuit_id, each) for each in change.circuits)
             for circuit_id in change.forgotten_ids:
                 self.records.pop(circuit_id, None)
+            self.routers.update((each.router_id, each) for each in change.routers)
+            for router_id in change.forgotten_router_ids:
+                self.routers.pop(router_id, None)
             self.counters = change.counters
             self.audit += change.audit
         return ticket

@@ -1,6 +1,6 @@
 """All circuits that are promised or remembered, the requests that made them, and what of them is durable."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 from controller.core.book.audit import AuditTrail
@@ -16,6 +16,7 @@ from controller.core.circuits.records import (
 from controller.core.circuits.request import PowerRequest
 from controller.core.effects import CircuitChanged, Effect, Persist
 from controller.core.errors import Refusal
+from controller.core.network.owners import RouterRecord
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.reasons import Reason
 
@@ -45,6 +46,8 @@ class CircuitBook:
         self._requests: dict[str, tuple[str, list[int]]] = followed._requests if followed else {}
         self._ended: dict[int, None] = followed._ended if followed else {}
         self._gathered: dict[int, Circuit] | None = None
+        # What routers own, as it is to be written with the next change.
+        self._owners: dict[str, RouterRecord | None] = {}
         self.audit = AuditTrail(stored.counters.next_audit_seq, began_unix_ns)
         self.circuits: dict[int, Circuit] = followed.circuits if followed else {}
         # Those that have not ended, or of which a router may still hold something.
@@ -143,7 +146,7 @@ class CircuitBook:
             yield
         finally:
             gathered, self._gathered = self._gathered, None
-            if gathered:
+            if gathered or self._owners:
                 self._write(gathered.values())
 
     def persist(self, circuit: Circuit) -> None:
@@ -153,6 +156,13 @@ class CircuitBook:
             self._gathered[circuit.circuit_id] = circuit
         else:
             self._write([circuit])
+
+    def persist_owners(self, records: Iterable[RouterRecord], forgotten_ids: Iterable[str]) -> None:
+        """Write what routers have registered, and who is forgotten with all that it had."""
+        self._owners.update((each.router_id, each) for each in records)
+        self._owners.update(dict.fromkeys(forgotten_ids))
+        if self._owners and self._gathered is None:
+            self._write([])
 
     def write_audit(self) -> None:
         """Write the entries that no circuit's record took along."""
@@ -173,11 +183,14 @@ class CircuitBook:
             if circuit.state.ended:
                 self._note_ended(circuit)
         forgotten = self._forget_oldest()
+        owners, self._owners = self._owners, {}
         change = StateChange(
             tuple(to_record(each, self._requests[each.request_id][0]) for each in circuits),
             Counters(self._next_circuit_id, self._next_admission_seq, self.audit.next_seq),
             forgotten,
             self.audit.take(),
+            tuple(each for each in owners.values() if each is not None),
+            tuple(router_id for router_id, each in owners.items() if each is None),
         )
         self._emit(Persist(self._ticket, change))
         for circuit in circuits:

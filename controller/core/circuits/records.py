@@ -17,6 +17,7 @@ from controller.core.circuits.circuit import (
     RefusedLoad,
 )
 from controller.core.circuits.route import Route
+from controller.core.network.owners import RouterRecord
 from digitalgrid.model import CircuitGeneration
 
 
@@ -81,12 +82,14 @@ class AuditEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class StateChange:
-    """One durable transaction: circuits with what they reserve, and the entries that say why."""
+    """One durable transaction: circuits with what they reserve, the entries that say why, and what routers own."""
 
     circuits: tuple[CircuitRecord, ...]
     counters: Counters
     forgotten_ids: tuple[int, ...] = ()
     audit: tuple[AuditEntry, ...] = ()
+    routers: tuple[RouterRecord, ...] = ()
+    forgotten_router_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,7 @@ class StoredState:
     epoch: int
     circuits: tuple[CircuitRecord, ...]
     counters: Counters
+    routers: tuple[RouterRecord, ...] = ()
 
 
 def to_record(circuit: Circuit, request_fingerprint: str) -> CircuitRecord:

@@ -1,9 +1,10 @@
 """Link-state database: the newest advertisement of every router, and what two ends together say of a link."""
 
-from collections.abc import Iterable, Set
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from controller.core.network.owners import Owners, RouterRecord, Thing
 from digitalgrid.model import LinkAdvertisement, RouterLsa
 
 
@@ -35,12 +36,15 @@ class LinkView:
 
 @dataclass(slots=True)
 class _Entry:
+    """What a router said, and what of it counts: all but what others own."""
+
+    said: RouterLsa
     lsa: RouterLsa
     received_ns: int
 
 
 class LinkStateDatabase:
-    """Advertisements ordered by (boot_id, seq), and aged.
+    """Advertisements ordered by (boot_id, seq), and aged. Of each, what belongs to others does not count.
 
     An advertisement that ages out makes its router unusable for admission; it is kept, because silence about a
     line is not news that the line is down.
@@ -48,10 +52,11 @@ class LinkStateDatabase:
 
     def __init__(self, max_age_ns: int) -> None:
         self._max_age_ns = max_age_ns
+        self.owners = Owners()
         # The one that was not heard for longest comes first.
         self._entries: dict[str, _Entry] = {}
-        # Of each link, who advertises it how; of each router, which advertisements name it as the far end.
-        self._claims: dict[str, list[tuple[str, LinkAdvertisement]]] = {}
+        # Of each link, who has its ends, and advertises them how; of each router, who names it as the far end of what.
+        self._ends: dict[str, dict[str, LinkAdvertisement]] = {}
         self._naming: dict[str, set[tuple[str, str]]] = {}
         self._changed_routers: set[str] = set()
         self._changed_links: set[str] = set()
@@ -65,29 +70,88 @@ class LinkStateDatabase:
 
     def remove(self, router_id: str) -> bool:
         """Forget a router that never returns; True where anything was known of it."""
+        known = self.owners.knows(router_id)
+        opened = self.owners.forget(router_id)
         entry = self._entries.pop(router_id, None)
-        if entry is None:
-            return False
-        self._replace(router_id, entry.lsa, None)
-        return True
+        if entry is not None:
+            self._replace(router_id, entry.lsa, None)
+        self._hand_on(opened)
+        return known or entry is not None
 
-    def install(self, lsa: RouterLsa, now_ns: int) -> bool:
-        """Take a newer advertisement; True where it changes what is known. An older one is dropped."""
+    def install(self, lsa: RouterLsa, now_ns: int, instance_id: bytes = b"") -> bool:
+        """Take a newer advertisement; True where it changes what is known. An older one is dropped.
+
+        ``instance_id`` tells devices of one router id apart; it is noted with what the first one registers.
+        """
         entry = self._entries.get(lsa.router_id)
         anew = lsa.router_id in self._anew
         self._anew.discard(lsa.router_id)
-        if entry is not None and not anew and _order(lsa) <= _order(entry.lsa):
+        if entry is not None and not anew and _order(lsa) <= _order(entry.said):
             return False
         self._entries.pop(lsa.router_id, None)
-        self._entries[lsa.router_id] = _Entry(lsa, now_ns)
+        if entry is not None and _content(entry.said) == _content(lsa):
+            self._entries[lsa.router_id] = _Entry(lsa, entry.lsa, now_ns)
+            changed = now_ns - entry.received_ns > self._max_age_ns
+            if changed:
+                self._replace(lsa.router_id, entry.lsa, entry.lsa)
+            return changed
+        counts, opened = self.owners.register(lsa, instance_id)
+        self._entries[lsa.router_id] = _Entry(lsa, counts, now_ns)
         changed = (
             entry is None
-            or _content(entry.lsa) != _content(lsa)
+            or _content(entry.lsa) != _content(counts)
             or now_ns - entry.received_ns > self._max_age_ns
         )
         if changed:
-            self._replace(lsa.router_id, entry.lsa if entry else None, lsa)
+            self._replace(lsa.router_id, entry.lsa if entry else None, counts)
+        return self._hand_on(opened) or changed
+
+    def _hand_on(self, opened: Iterable[Thing]) -> bool:
+        """Give what has become free to whoever claimed it next; whether anybody did."""
+        changed = False
+        for thing in opened:
+            while (router_id := self.owners.next_for(thing)) is not None:
+                self._register_again(router_id)
+                changed = True
         return changed
+
+    def _register_again(self, router_id: str, *, keep: bool = False) -> list[Thing]:
+        entry = self._entries[router_id]
+        counts, opened = self.owners.register(entry.said, keep=keep)
+        if _content(counts) != _content(entry.lsa):
+            self._replace(router_id, entry.lsa, counts)
+            entry.lsa = counts
+        return opened
+
+    # Ownership, as it is stored
+
+    def adopt_owners(
+        self, records: Iterable[RouterRecord], heard_ids: Container[str] = frozenset()
+    ) -> None:
+        """These records are stored: what is registered otherwise gives way to them. Who of ``heard_ids`` advertises
+        without something has let go of it; of others that is not known for certain.
+        """
+        records = tuple(records)
+        if self.owners.is_stored(records):
+            return
+        self.owners = Owners(records)
+        opened = [
+            thing
+            for router_id in self._entries
+            for thing in self._register_again(router_id, keep=router_id not in heard_ids)
+        ]
+        self._hand_on(opened)
+
+    def follow_owner(self, record: RouterRecord) -> None:
+        """Whoever leads has stored this."""
+        if not self.owners.store(record):
+            stored = {**self.owners.stored(), record.router_id: record}
+            self.adopt_owners(stored.values())
+        elif record.router_id in self._entries:
+            self._hand_on(self._register_again(record.router_id, keep=True))
+        else:
+            nothing = RouterLsa(record.router_id, 0, 0, 1.0)
+            self._hand_on(self.owners.register(nothing, keep=True)[1])
 
     def knows(self, router_id: str) -> bool:
         return router_id in self._entries
@@ -118,18 +182,14 @@ class LinkStateDatabase:
         self._changed_routers, self._changed_links = set(), set()
         return changes
 
-    def links(self, connected: Set[str] = frozenset()) -> dict[str, LinkView]:
+    def links(self) -> dict[str, LinkView]:
         """All links that anybody advertises."""
-        found = ((link_id, self.link(link_id, connected)) for link_id in self._claims)
-        return {link_id: link for link_id, link in found if link is not None}
+        return {link_id: self._merge(link_id, ends) for link_id, ends in self._ends.items()}
 
-    def link(self, link_id: str, connected: Set[str] = frozenset()) -> LinkView | None:
-        """A link, merged from its two ends; None where nobody advertises it.
-
-        Of more than two routers that claim a link, those that have left without a trace do not count.
-        """
-        claims = self._claims.get(link_id)
-        return self._merge(link_id, _present(claims, connected)) if claims else None
+    def link(self, link_id: str) -> LinkView | None:
+        """A link, merged from its two ends; None where nobody advertises it."""
+        ends = self._ends.get(link_id)
+        return self._merge(link_id, ends) if ends else None
 
     def _replace(self, router_id: str, before: RouterLsa | None, after: RouterLsa | None) -> None:
         """Note that a router advertises other things by now."""
@@ -139,7 +199,7 @@ class LinkStateDatabase:
             self._unclaim(router_id, link)
         for link in after.links if after else ():
             self._changed_links.add(link.link_id)
-            self._claims.setdefault(link.link_id, []).append((router_id, link))
+            self._ends.setdefault(link.link_id, {})[router_id] = link
             self._naming.setdefault(link.neighbor_id, set()).add((router_id, link.link_id))
         if before is None or after is None:
             # Whether the far end of a line is known tells what its silence means.
@@ -148,16 +208,17 @@ class LinkStateDatabase:
     def _unclaim(self, router_id: str, link: LinkAdvertisement) -> None:
         """Also of a router that advertises a link twice."""
         self._changed_links.add(link.link_id)
-        claims = [each for each in self._claims.pop(link.link_id, ()) if each[0] != router_id]
-        if claims:
-            self._claims[link.link_id] = claims
+        ends = self._ends.get(link.link_id, {})
+        ends.pop(router_id, None)
+        if not ends:
+            self._ends.pop(link.link_id, None)
         naming = self._naming.pop(link.neighbor_id, set())
         naming.discard((router_id, link.link_id))
         if naming:
             self._naming[link.neighbor_id] = naming
 
-    def _merge(self, link_id: str, ends: list[tuple[str, LinkAdvertisement]]) -> LinkView:
-        ends = sorted(ends, key=lambda end: end[0])
+    def _merge(self, link_id: str, by_router: Mapping[str, LinkAdvertisement]) -> LinkView:
+        ends = sorted(by_router.items())
         router_id, link = ends[0]
         advertised = [end for _, end in ends]
         return LinkView(
@@ -178,20 +239,9 @@ class LinkStateDatabase:
         if len(ends) == 1:
             # The far end is known and does not have this line: that is news, and bad.
             return LinkState.DOWN if ends[0][1].neighbor_id in self._entries else LinkState.UNKNOWN
-        if len(ends) > 2:
-            return LinkState.DOWN
         (a, at_a), (b, at_b) = ends
         agree = (at_a.neighbor_id, at_b.neighbor_id) == (b, a) and at_a.voltage_v == at_b.voltage_v
         return LinkState.UP if agree else LinkState.DOWN
-
-
-def _present(
-    claims: list[tuple[str, LinkAdvertisement]], connected: Set[str]
-) -> list[tuple[str, LinkAdvertisement]]:
-    if len(claims) <= 2:
-        return claims
-    present = [claim for claim in claims if claim[0] in connected]
-    return present if len(present) == 2 else claims
 
 
 def _order(lsa: RouterLsa) -> tuple[int, int]:

@@ -3,11 +3,12 @@
 It outlives a change of roles: a standby has it ready when it is to lead.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from controller.core.messages import CircuitStatus
 from controller.core.network.lsdb import LinkStateDatabase
+from controller.core.network.owners import RefusedClaim, RouterRecord
 from controller.core.network.view import GridView, GridViews
 from digitalgrid.model import CircuitGeneration, FlowState, RouterLsa
 
@@ -16,9 +17,12 @@ from digitalgrid.model import CircuitGeneration, FlowState, RouterLsa
 class _Session:
     """A connected router. Until it is in step its advertisements may be old, so it gets no new circuits."""
 
+    instance_id: bytes = b""
     in_step: bool = False
     table_version: int = 0
     measured: set[CircuitGeneration] = field(default_factory=set)
+    # Claims to what others own, as they were told last.
+    refused: tuple[RefusedClaim, ...] = ()
 
 
 @dataclass(slots=True)
@@ -46,9 +50,9 @@ class Network:
         # By the router that says so: whether it is the sink's is for others to know.
         self._measured: dict[CircuitGeneration, dict[str, _Measured]] = {}
 
-    def connect(self, router_id: str) -> None:
+    def connect(self, router_id: str, instance_id: bytes = b"") -> None:
         self.disconnect(router_id)
-        self._sessions[router_id] = _Session()
+        self._sessions[router_id] = _Session(instance_id)
         self.lsdb.expect_anew(router_id)
 
     def disconnect(self, router_id: str) -> None:
@@ -62,7 +66,34 @@ class Network:
 
     def install(self, lsa: RouterLsa, now_ns: int) -> bool:
         """Take an advertisement; True where it changes what is known."""
-        return self.lsdb.install(lsa, now_ns)
+        session = self._sessions.get(lsa.router_id)
+        return self.lsdb.install(lsa, now_ns, session.instance_id if session else b"")
+
+    def knows(self, router_id: str) -> bool:
+        """Whether the router has ever advertised anything, as far as that is remembered or stored."""
+        return self.lsdb.knows(router_id) or self.lsdb.owners.knows(router_id)
+
+    def refused_anew(self, router_id: str) -> tuple[RefusedClaim, ...] | None:
+        """What the router claims of others' by now; None where that is as it was told last."""
+        session = self._sessions.get(router_id)
+        refused = self.lsdb.owners.refused(router_id)
+        if session is None or refused == session.refused:
+            return None
+        session.refused = refused
+        return refused
+
+    def adopt_owners(self, records: Iterable[RouterRecord]) -> None:
+        """What the store says of who owns what."""
+        self.lsdb.adopt_owners(records, self._sessions.keys())
+
+    def follow_owners(self, records: Iterable[RouterRecord], forgotten_ids: Iterable[str]) -> None:
+        """Whoever leads has stored this of who owns what."""
+        for record in records:
+            self.lsdb.follow_owner(record)
+        for router_id in forgotten_ids:
+            self.lsdb.owners.drop_stored(router_id)
+            if not self.has_session(router_id):
+                self.lsdb.remove(router_id)
 
     def set_in_step(self, router_id: str) -> None:
         """The router has told all that it had to tell."""

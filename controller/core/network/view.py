@@ -83,8 +83,8 @@ class GridViews:
         self._changed: set[str] = set()
         # What the view stands for, and of each source and load who has it.
         self._lsas: dict[str, RouterLsa] = {}
-        self._source_claims: dict[str, set[str]] = {}
-        self._load_claims: dict[str, set[str]] = {}
+        self._source_owners: dict[str, str] = {}
+        self._load_owners: dict[str, str] = {}
 
     def set_connected(self, router_id: str, connected: bool) -> None:
         """Whether the router has a session that is in step."""
@@ -99,9 +99,6 @@ class GridViews:
         if not changed:
             return self._view
         self._stale = stale
-        for router_id in self._changed:
-            lsa = self._lsdb.lsa(router_id)
-            link_ids.update(link.link_id for link in (lsa.links if lsa else ()))
         self._changed = set()
         before = self._view
         routers = _updated(before.routers, {each: self._router(each) for each in changed})
@@ -109,9 +106,7 @@ class GridViews:
         self._view = GridView(
             self._lsdb.version,
             routers,
-            _updated(
-                before.links, {each: self._lsdb.link(each, self._connected) for each in link_ids}
-            ),
+            _updated(before.links, {each: self._lsdb.link(each) for each in link_ids}),
             _updated(before.sources, {each: self._source(each) for each in source_ids}),
             _updated(before.loads, {each: self._load(each) for each in load_ids}),
         )
@@ -131,30 +126,34 @@ class GridViews:
         source_ids: set[str] = set()
         load_ids: set[str] = set()
         for router_id in router_ids:
-            before, after = self._lsas.pop(router_id, None), self._lsdb.lsa(router_id)
+            before = self._lsas.pop(router_id, None)
+            source_ids |= _give_up(self._source_owners, router_id, _sources(before))
+            load_ids |= _give_up(self._load_owners, router_id, _loads(before))
+            after = self._lsdb.lsa(router_id)
             if after is not None:
                 self._lsas[router_id] = after
-            source_ids |= _claim(self._source_claims, router_id, _sources(before), _sources(after))
-            load_ids |= _claim(self._load_claims, router_id, _loads(before), _loads(after))
+        # What one has given up another of them may have.
+        for router_id in router_ids:
+            lsa = self._lsas.get(router_id)
+            source_ids |= _sources(lsa)
+            load_ids |= _loads(lsa)
+            self._source_owners.update(dict.fromkeys(_sources(lsa), router_id))
+            self._load_owners.update(dict.fromkeys(_loads(lsa), router_id))
         return source_ids, load_ids
 
     def _source(self, source_id: str) -> tuple[str, SourceAdvertisement] | None:
-        router_id = self._first_of(self._source_claims.get(source_id))
+        router_id = self._source_owners.get(source_id)
         if router_id is None:
             return None
         sources = self._lsas[router_id].sources
         return router_id, next(each for each in sources if each.source_id == source_id)
 
     def _load(self, load_id: str) -> tuple[str, LoadAdvertisement] | None:
-        router_id = self._first_of(self._load_claims.get(load_id))
+        router_id = self._load_owners.get(load_id)
         if router_id is None:
             return None
         loads = self._lsas[router_id].loads
         return router_id, next(each for each in loads if each.load_id == load_id)
-
-    def _first_of(self, router_ids: Set[str] | None) -> str | None:
-        """Where two claim one source or load, who is here comes before who has left."""
-        return min(router_ids or (), key=lambda each: (not self._usable(each), each), default=None)
 
 
 def _updated(before: dict[str, V], changes: Mapping[str, V | None]) -> dict[str, V]:
@@ -171,17 +170,11 @@ def _updated(before: dict[str, V], changes: Mapping[str, V | None]) -> dict[str,
     return after
 
 
-def _claim(
-    claims: dict[str, set[str]], router_id: str, before: Set[str], after: Set[str]
-) -> Set[str]:
-    """Note that a router has other things than before; all of either."""
-    for gone in before - after:
-        claims[gone].discard(router_id)
-        if not claims[gone]:
-            del claims[gone]
-    for new in after - before:
-        claims.setdefault(new, set()).add(router_id)
-    return before | after
+def _give_up(owners: dict[str, str], router_id: str, ids: Set[str]) -> Set[str]:
+    for each in ids:
+        if owners.get(each) == router_id:
+            del owners[each]
+    return ids
 
 
 def _sources(lsa: RouterLsa | None) -> Set[str]:

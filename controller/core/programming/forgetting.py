@@ -43,7 +43,7 @@ class Forgetter:
                 f" {link_id!r}; stop it, or cut its lines, first",
             )
         held = sum(1 for _ in self._held_by(router_id))
-        if not held and not self._network.lsdb.knows(router_id):
+        if not held and not self._network.knows(router_id):
             raise unknown_router("router_id", router_id)
         return held
 

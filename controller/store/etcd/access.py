@@ -61,6 +61,7 @@ class EtcdAccess:
             state.counters,
             iter(state.circuits),
             iter(change.audit[-AUDIT_ENTRIES_KEPT:] if change else ()),
+            iter(state.routers),
         )
 
     def fill(self, contents: StoreContents) -> None:
@@ -101,6 +102,8 @@ class EtcdAccess:
         term.write([Put(layout.meta, msgspec.json.encode(meta))], contents.counters)
 
     def _operations(self, contents: StoreContents) -> Iterator[Op]:
+        for owner in contents.routers:
+            yield Put(self._layout.router(owner.router_id), encode(owner))
         for record in contents.circuits:
             yield Put(self._layout.circuit(record.circuit_id), encode(record))
         for entry in deque(contents.audit, maxlen=AUDIT_ENTRIES_KEPT):

@@ -4,6 +4,7 @@ meta             schema version, generation, and the epoch of the last term
 leader           who leads, on a lease; its mod_revision is the token of the term
 counters         put by every transaction, never twice alike: so the next one knows its predecessor
 circuits/ID      one record each
+routers/ID       what each router owns
 audit/SEQ        one entry each, the newest only
 parts/TX/N       what is too large for one transaction, in pieces
 parts/TX/decided from here on all pieces count
@@ -20,6 +21,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from controller.core.circuits.records import AuditEntry, CircuitRecord, Counters
+from controller.core.network.owners import RouterRecord
 from controller.store.etcd.v3 import etcd_pb2 as pb
 from controller.store.protocol import StoreError
 from controller.store.records_codec import decode
@@ -63,7 +65,7 @@ class Progress(msgspec.Struct, frozen=True):
 
 NO_PROGRESS = Progress(Counters(), 0, 0)
 _T = TypeVar("_T")
-_Record = TypeVar("_Record", CircuitRecord, AuditEntry)
+_Record = TypeVar("_Record", CircuitRecord, AuditEntry, RouterRecord)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,7 @@ class Layout:
         self.leader = root + b"leader"
         self.counters = root + b"counters"
         self.circuits = root + b"circuits/"
+        self.routers = root + b"routers/"
         self.audit = root + b"audit/"
         self.parts = root + b"parts/"
         self.standbys = prefix.encode() + b".standby/"
@@ -114,6 +117,12 @@ class Layout:
 
     def circuit_id(self, key: bytes) -> int:
         return self._number(key, self.circuits)
+
+    def router(self, router_id: str) -> bytes:
+        return self.routers + router_id.encode()
+
+    def router_id(self, key: bytes) -> str:
+        return key.removeprefix(self.routers).decode(errors="replace")
 
     def audit_entry(self, seq: int) -> bytes:
         return self.audit + b"%016x" % seq

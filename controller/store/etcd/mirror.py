@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from controller.core.circuits.records import AuditEntry, CircuitRecord, StateChange, StoredState
+from controller.core.network.owners import RouterRecord
 from controller.store.etcd.layout import (
     NO_PROGRESS,
     Delete,
@@ -47,6 +48,7 @@ class Mirror:
         self._pieces: dict[bytes, dict[int, bytes]] = {}
         self._decided: set[bytes] = set()
         self._circuits: dict[int, CircuitRecord] = {}
+        self._routers: dict[str, RouterRecord] = {}
         self.meta: Meta | None = None
         self.leader_key: LeaderKey | None = None
         # As it is understood, and as it stands there; nothing in an empty store.
@@ -59,7 +61,8 @@ class Mirror:
 
     def state(self) -> StoredState:
         epoch = self.meta.epoch if self.meta else 0
-        return StoredState(epoch, tuple(self._circuits.values()), self.progress.counters)
+        circuits, routers = tuple(self._circuits.values()), tuple(self._routers.values())
+        return StoredState(epoch, circuits, self.progress.counters, routers)
 
     def leader(self) -> Leader | None:
         """Nobody, until a leader has said in ``meta`` under which generation."""
@@ -126,6 +129,7 @@ class Mirror:
         forgotten_ids: dict[int, None] = {}
         # By key: what a decided transaction holds may have been carried out in part.
         audit: dict[bytes, AuditEntry] = {}
+        owners: dict[str, RouterRecord | None] = {}
         for op in ops:
             if op.key.startswith(self._layout.circuits):
                 circuit_id = self._layout.circuit_id(op.key)
@@ -135,16 +139,27 @@ class Mirror:
                 else:
                     circuits.pop(circuit_id, None)
                     forgotten_ids[circuit_id] = None
+            elif op.key.startswith(self._layout.routers):
+                owners[self._layout.router_id(op.key)] = (
+                    read_record(op.key, op.value, RouterRecord) if isinstance(op, Put) else None
+                )
             elif isinstance(op, Put) and op.key.startswith(self._layout.audit):
                 audit[op.key] = read_record(op.key, op.value, AuditEntry)
-        if not (circuits or forgotten_ids or audit):
+        if not (circuits or forgotten_ids or audit or owners):
             return None
         self._circuits.update(circuits)
         for circuit_id in forgotten_ids:
             self._circuits.pop(circuit_id, None)
+        forgotten_router_ids = tuple(key for key, each in owners.items() if each is None)
+        routers = {key: each for key, each in owners.items() if each is not None}
+        self._routers.update(routers)
+        for router_id in forgotten_router_ids:
+            self._routers.pop(router_id, None)
         return StateChange(
             tuple(circuits.values()),
             self.progress.counters,
             tuple(forgotten_ids),
             tuple(audit.values()),
+            tuple(routers.values()),
+            forgotten_router_ids,
         )

@@ -41,6 +41,12 @@ def _operations(layout: Layout, change: StateChange) -> dict[bytes, Op]:
     for circuit_id in change.forgotten_ids:
         key = layout.circuit(circuit_id)
         ops[key] = Delete(key)
+    for owner in change.routers:
+        key = layout.router(owner.router_id)
+        ops[key] = Put(key, encode(owner))
+    for router_id in change.forgotten_router_ids:
+        key = layout.router(router_id)
+        ops[key] = Delete(key)
     for entry in change.audit[-AUDIT_ENTRIES_KEPT:]:
         key = layout.audit_entry(entry.seq)
         ops[key] = Put(key, encode(entry))

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from controller.core.circuits.records import AuditEntry, CircuitRecord
+from controller.core.network.owners import RouterRecord
 from controller.store.consistency import Consistency
 from controller.store.etcd.layout import (
     NO_PROGRESS,
@@ -102,6 +103,12 @@ class _Verification:
             number = record.circuit_id
             self._expect(key == self._layout.circuit(number), key, f"holds circuit {number}")
             contradictions = consistency.circuit(record)
+        elif key.startswith(self._layout.routers):
+            owner = read_record(key, value, RouterRecord)
+            self._expect(
+                key == self._layout.router(owner.router_id), key, f"holds {owner.router_id!r}"
+            )
+            contradictions = consistency.router(owner)
         elif key.startswith(self._layout.audit):
             entry = read_record(key, value, AuditEntry)
             self._expect(

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from controller.core.circuits.records import AuditEntry, CircuitRecord, Counters
+from controller.core.network.owners import RouterRecord
 from controller.store.protocol import StoreContents, StoreError
 from controller.store.restored import epoch_beyond_lost
 from controller.store.sqlite.faults import explained
@@ -20,14 +21,17 @@ from controller.store.sqlite.file import (
     transaction,
 )
 from controller.store.sqlite.lock import Lock, resolved
-from controller.store.sqlite.rows import meta_of, read_circuit, read_entry
+from controller.store.sqlite.rows import meta_of, read_circuit, read_entry, read_router, router_rows
 from controller.store.sqlite.schema import (
     SCHEMA_VERSION,
     Meta,
     create,
+    migrate,
+    schema_version,
     write_audit,
     write_circuits,
     write_meta,
+    write_routers,
 )
 from controller.store.sqlite.verification import findings
 
@@ -99,6 +103,7 @@ class _Snapshot:
             meta.counters,
             self._circuits(),
             self._audit(),
+            self._routers(),
         )
 
     def _circuits(self) -> Iterator[CircuitRecord]:
@@ -106,6 +111,11 @@ class _Snapshot:
         with explained(self._path):
             for circuit_id, data in self._connection.execute(query):
                 yield read_circuit(self._path, circuit_id, data)
+
+    def _routers(self) -> Iterator[RouterRecord]:
+        with explained(self._path):
+            for router_id, data in router_rows(self._connection):
+                yield read_router(self._path, router_id, data)
 
     def _audit(self) -> Iterator[AuditEntry]:
         with explained(self._path):
@@ -120,6 +130,7 @@ def _make_filled(connection: sqlite3.Connection, contents: StoreContents, meta: 
 
 
 def _write(connection: sqlite3.Connection, contents: StoreContents, meta: Meta) -> None:
+    write_routers(connection, contents.routers)
     write_circuits(connection, contents.circuits)
     write_audit(connection, contents.audit)
     write_meta(connection, meta)
@@ -135,6 +146,7 @@ def _meta_above(contents: StoreContents, present: Meta) -> Meta:
 def _is_empty(connection: sqlite3.Connection) -> bool:
     (rows,) = connection.execute(
         "SELECT EXISTS (SELECT 1 FROM circuits) OR EXISTS (SELECT 1 FROM audit)"
+        " OR EXISTS (SELECT 1 FROM routers)"
     ).fetchone()
     return not rows
 
@@ -144,4 +156,6 @@ def _copy(source: sqlite3.Connection, copy: sqlite3.Connection, path: Path) -> N
     source.backup(copy)
     copy.execute("PRAGMA journal_mode=DELETE")
     with transaction(copy):
+        # Its meta is written as today's, so its tables must be.
+        migrate(copy, schema_version(copy))
         write_meta(copy, replace(meta_of(copy, path), is_backup=True))

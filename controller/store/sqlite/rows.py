@@ -1,14 +1,19 @@
 """What rows of the file mean, with where they are in what is said of their damage."""
 
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from controller.core.circuits.records import AuditEntry, CircuitRecord
+from controller.core.network.owners import RouterRecord
 from controller.store.protocol import StoreError
 from controller.store.records_codec import checksum, decode
 from controller.store.sqlite.faults import damaged
-from controller.store.sqlite.schema import Meta, read_meta
+from controller.store.sqlite.schema import Meta, read_meta, schema_version
+
+# The first schema version with a table of routers.
+_WITH_ROUTERS = 4
 
 # Before the checksum; what came with version 3 stands after it.
 _AUDIT_FIELDS = 8
@@ -31,6 +36,24 @@ def read_circuit(path: Path, circuit_id: int, data: object) -> CircuitRecord:
         raise damaged(path, f"circuit {circuit_id}: {error}") from error
     if record.circuit_id != circuit_id:
         raise damaged(path, f"circuit {record.circuit_id} is in the place of {circuit_id}")
+    return record
+
+
+def router_rows(connection: sqlite3.Connection) -> Iterator[tuple[str, object]]:
+    """Ids and records of all routers; none in a file of a version that kept none, which is read as it stands."""
+    if schema_version(connection) >= _WITH_ROUTERS:
+        yield from connection.execute("SELECT router_id, record FROM routers ORDER BY router_id")
+
+
+def read_router(path: Path, router_id: str, data: object) -> RouterRecord:
+    if not isinstance(data, bytes):
+        raise damaged(path, f"router {router_id!r}: has no record")
+    try:
+        record = decode(data, RouterRecord)
+    except StoreError as error:
+        raise damaged(path, f"router {router_id!r}: {error}") from error
+    if record.router_id != router_id:
+        raise damaged(path, f"router {record.router_id!r} is in the place of {router_id!r}")
     return record
 
 

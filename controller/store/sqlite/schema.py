@@ -1,6 +1,7 @@
 """The tables of the store, the figures in ``meta``, and the way from each older schema to the present one.
 
-``meta`` holds figures of the whole store, with a checksum. ``circuits`` holds a record each, as the codec writes it.
+``meta`` holds figures of the whole store, with a checksum. ``circuits`` and ``routers`` hold records, as the codec
+writes them.
 ``audit`` is a table of plain columns, so that it can be read without this program; each row has a checksum.
 """
 
@@ -10,11 +11,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from controller.core.circuits.records import AuditEntry, CircuitRecord, Counters
+from controller.core.network.owners import RouterRecord
 from controller.store.protocol import StoreError
 from controller.store.records_codec import checksum, encode
 from controller.store.sqlite.version_1 import read_circuit
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 # The oldest that is read as it stands, by whoever does not write; the rest of its columns has defaults.
 OLDEST_READABLE = 2
 
@@ -45,8 +47,9 @@ _VERSION_3 = (
     "ALTER TABLE audit ADD COLUMN roles TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE audit ADD COLUMN proven INTEGER NOT NULL DEFAULT 0",
 )
+_VERSION_4 = ("CREATE TABLE routers (router_id TEXT PRIMARY KEY, record BLOB NOT NULL)",)
 _NAMES = {
-    *("meta", "circuits", "audit"),
+    *("meta", "circuits", "audit", "routers"),
     *("audit_keeps_entries", "audit_keeps_words", "audit_ascends"),
 }
 
@@ -64,7 +67,7 @@ class Meta:
 
 def create(connection: sqlite3.Connection, meta: Meta) -> None:
     """An empty store, in a file without anything."""
-    for statement in (_META, *_VERSION_2, *_VERSION_3):
+    for statement in (_META, *_VERSION_2, *_VERSION_3, *_VERSION_4):
         connection.execute(statement)
     write_meta(connection, meta)
 
@@ -136,6 +139,13 @@ def write_circuits(connection: sqlite3.Connection, records: Iterable[CircuitReco
     )
 
 
+def write_routers(connection: sqlite3.Connection, records: Iterable[RouterRecord]) -> None:
+    connection.executemany(
+        "INSERT OR REPLACE INTO routers VALUES (?, ?)",
+        ((each.router_id, encode(each)) for each in records),
+    )
+
+
 def write_audit(connection: sqlite3.Connection, entries: Iterable[AuditEntry]) -> None:
     connection.executemany(
         "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -178,5 +188,16 @@ def _to_version_3(connection: sqlite3.Connection) -> None:
     write_meta(connection, read_meta(connection))
 
 
+def _to_version_4(connection: sqlite3.Connection) -> None:
+    """What routers own becomes durable; nothing is owned until they say so."""
+    for statement in _VERSION_4:
+        connection.execute(statement)
+    write_meta(connection, read_meta(connection))
+
+
 # The n-th leads from schema version n to the next.
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_to_version_2, _to_version_3)
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
+    _to_version_2,
+    _to_version_3,
+    _to_version_4,
+)

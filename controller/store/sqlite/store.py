@@ -2,11 +2,12 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from controller.core.circuits.records import CircuitRecord, Counters, StateChange, StoredState
+from controller.core.network.owners import RouterRecord
 from controller.store.group_commit import GroupCommit
 from controller.store.protocol import StoreError
 from controller.store.records_codec import garbage_collection_paused
@@ -14,8 +15,15 @@ from controller.store.restored import beyond_lost, epoch_beyond_lost
 from controller.store.sqlite.faults import explained
 from controller.store.sqlite.file import Identity, open_to_write, transaction
 from controller.store.sqlite.lock import Lock, resolved
-from controller.store.sqlite.rows import meta_of, read_circuit
-from controller.store.sqlite.schema import Meta, is_term, write_audit, write_circuits, write_meta
+from controller.store.sqlite.rows import meta_of, read_circuit, read_router, router_rows
+from controller.store.sqlite.schema import (
+    Meta,
+    is_term,
+    write_audit,
+    write_circuits,
+    write_meta,
+    write_routers,
+)
 from digitalgrid.model import NO_ELECTION_ID, ElectionId
 
 _log = logging.getLogger(__name__)
@@ -54,11 +62,12 @@ class SqliteStore:
         with explained(self._path), transaction(self._connection):
             meta = meta_of(self._connection, self._path)
             circuits = self._read_circuits()
+            routers = self._read_routers()
             meta = self._next_term(meta)
             write_meta(self._connection, meta)
         self._lock.begin(meta)
         self._meta = meta
-        return StoredState(meta.epoch, circuits, meta.counters)
+        return StoredState(meta.epoch, circuits, meta.counters, routers)
 
     def start(
         self, on_durable: Callable[[int], None], on_failure: Callable[[StoreError], None]
@@ -97,14 +106,21 @@ class SqliteStore:
         with garbage_collection_paused():
             return tuple(read_circuit(self._path, circuit_id, data) for circuit_id, data in rows)
 
+    def _read_routers(self) -> tuple[RouterRecord, ...]:
+        rows = router_rows(self._connection)
+        return tuple(read_router(self._path, router_id, data) for router_id, data in rows)
+
     def _commit(self, changes: Sequence[StateChange]) -> None:
         if self._meta is None:
             raise StoreError(f"{self._path}: load() comes before the first change")
         # Of one circuit the last word is enough, be it a record or that it is forgotten.
         last_words: dict[int, CircuitRecord | None] = {}
+        owners: dict[str, RouterRecord | None] = {}
         for change in changes:
             last_words.update((each.circuit_id, each) for each in change.circuits)
             last_words.update(dict.fromkeys(change.forgotten_ids))
+            owners.update((each.router_id, each) for each in change.routers)
+            owners.update(dict.fromkeys(change.forgotten_router_ids))
         meta = replace(self._meta, counters=changes[-1].counters)
         with explained(self._path), transaction(self._connection):
             self._require_term(meta)
@@ -113,9 +129,19 @@ class SqliteStore:
                 "DELETE FROM circuits WHERE circuit_id = ?",
                 [(circuit_id,) for circuit_id, record in last_words.items() if record is None],
             )
+            if owners:
+                self._write_owners(owners)
             write_audit(self._connection, (each for change in changes for each in change.audit))
             write_meta(self._connection, meta)
         self._meta = meta
+
+    def _write_owners(self, owners: Mapping[str, RouterRecord | None]) -> None:
+        """None for a router that is forgotten."""
+        write_routers(self._connection, filter(None, owners.values()))
+        self._connection.executemany(
+            "DELETE FROM routers WHERE router_id = ?",
+            [(router_id,) for router_id, record in owners.items() if record is None],
+        )
 
     def _require_term(self, meta: Meta) -> None:
         """Fatal, for nobody takes the file from a daemon by right. Within the transaction that it guards."""

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ import pytest
 
 from controller.core.controller import CoreSettings
 from controller.core.messages import ReadTable, Stage
+from controller.core.network.lsdb import LinkState
+from controller.northbound.topology_codec import topology_to_pb
 from controller.runtime.runtime import Runtime
 from controller.southbound import service, sessions
 from controller.southbound.codec import result_from_pb
@@ -71,7 +73,11 @@ class ScriptedRouter:
             return message
 
     async def end(self) -> tuple[grpc.StatusCode, str]:
+        """The status, which comes after all that was said before it."""
         async with asyncio.timeout(_TIMEOUT_S):
+            with suppress(grpc.aio.AioRpcError):
+                while isinstance(await self.call.read(), pb.ControllerMessage):
+                    pass
             return await self.call.code(), await self.call.details()
 
     async def close(self) -> None:
@@ -245,9 +251,6 @@ def test_a_router_that_does_not_read_is_told_that_and_its_session_is_over(
         # In one turn of the loop, in which nothing can be written.
         for number in range(1, 60):
             here.runtime._routers["r1"](ReadTable(number))
-        with pytest.raises(grpc.aio.AioRpcError):
-            while await router.hear():
-                pass
         code, details = await router.end()
         assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert "'r1' reads too slowly: 50 messages wait for it" in details
@@ -579,3 +582,70 @@ def test_a_flood_of_violations_makes_few_lines_in_the_log(
 
     run(tmp_path, story)
     assert len([each for each in caplog.records if "of boot 2" in each.getMessage()]) == 1
+
+
+def test_who_claims_what_others_own_is_told_and_shown_and_nothing_goes_down(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story(here: House) -> None:
+        routers = await _in_step(here, "r1", "r2")
+        before = here.runtime.core.view.links["r1-r2"]
+        assert before.state is LinkState.UP
+        rogue = await connect(here, router_id="a0", instance_id=b"rogue")
+        stolen = LinkAdvertisement("r1-r2", "r1", 0.0, 20e3, 300.0)
+        await rogue.say(lsa=lsa_to_pb(RouterLsa("a0", 1, 1, 0.97, (stolen,))))
+        told = (await rogue.hear()).claims_refused
+        assert (told.total, list(told.claims[0].owner_router_ids)) == (1, ["r1", "r2"])
+        assert (told.claims[0].kind, told.claims[0].id) == ("link", "r1-r2")
+        await rogue.say(sync_done=pb.SyncDone())
+        await here.until(lambda: here.usable("a0"))
+        assert here.runtime.core.view.links["r1-r2"] == before
+        shown = here.runtime.look(topology_to_pb)
+        (claim,) = (claim for each in shown.routers for claim in each.refused_claims)
+        assert claim == told.claims[0]
+        # What is not claimed any more is told too, once.
+        await rogue.say(lsa=lsa_to_pb(RouterLsa("a0", 1, 2, 0.97)))
+        while (heard := await rogue.hear()).WhichOneof("message") != "claims_refused":
+            pass
+        assert heard.claims_refused.total == 0
+        for router in (*routers, rogue):
+            await router.close()
+
+    run(tmp_path, story)
+    said = [each.getMessage() for each in caplog.records]
+    assert any(
+        "a0 advertises what is not its own: link 'r1-r2' belongs to r1 and r2" in each
+        for each in said
+    )
+
+
+def test_the_first_device_of_a_router_id_gets_it_back_from_who_took_it_meanwhile(
+    tmp_path: Path,
+) -> None:
+    async def story(here: House) -> None:
+        first = await connect(here, boot_id=3, instance_id=b"first")
+        await first.say(**lsa(boot_id=3))
+        await here.until(lambda: "r1" in here.runtime.core.view.routers)
+        await first.say(sync_done=pb.SyncDone())
+        await here.until(lambda: here.usable("r1"))
+        await first.close()
+        await here.until(lambda: not here.usable("r1"))
+        stranger = await connect(here, boot_id=9, instance_id=b"stranger")
+        await stranger.say(**lsa(boot_id=9))
+        await stranger.say(sync_done=pb.SyncDone())
+        await here.until(lambda: here.usable("r1"))
+        # The true one is back, with lower numbers.
+        back = await connect(here, boot_id=4, instance_id=b"first")
+        code, details = await stranger.end()
+        assert code is grpc.StatusCode.ALREADY_EXISTS
+        assert "another device's, which had it first" in details
+        again = ScriptedRouter(here.address)
+        await again.say(**hello(boot_id=99, instance_id=b"stranger"))
+        assert (await again.end())[0] is grpc.StatusCode.ALREADY_EXISTS
+        await back.say(**lsa(boot_id=4))
+        await back.say(sync_done=pb.SyncDone())
+        await here.until(lambda: here.usable("r1"))
+        for router in (stranger, back, again):
+            await router.close()
+
+    run(tmp_path, story)

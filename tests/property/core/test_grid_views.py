@@ -28,12 +28,12 @@ def made_anew(lsdb: LinkStateDatabase, connected: set[str], now_ns: int) -> Grid
     """All advertisements, one after another, into a database and a view of their own."""
     fresh = lsdb.fresh_router_ids(now_ns)
     other = LinkStateDatabase(MAX_AGE_NS)
+    other.adopt_owners(lsdb.owners.records())
     for lsa in lsdb.lsas():
         other.install(lsa, 0)
-    view = GridView(version=lsdb.version, links=other.links(connected))
+    view = GridView(version=lsdb.version, links=other.links())
     usable_ids = fresh & connected
-    claims = sorted(lsdb.lsas(), key=lambda lsa: (lsa.router_id not in usable_ids, lsa.router_id))
-    for lsa in claims:
+    for lsa in lsdb.lsas():
         usable = lsa.router_id in usable_ids
         view.routers[lsa.router_id] = RouterView(lsa.router_id, lsa.efficiency, lsa.boot_id, usable)
         for source in lsa.sources:
@@ -111,6 +111,21 @@ class Views(RuleBasedStateMachine):
             }
             assert getattr(change, kind) == differing
         self.before = view
+
+    @invariant()
+    def nothing_has_more_owners_than_it_can_have(self) -> None:
+        ends: dict[str, list[str]] = {}
+        owners: dict[tuple[str, str], str] = {}
+        for lsa in self.network.lsdb.lsas():
+            for link in lsa.links:
+                ends.setdefault(link.link_id, []).append(lsa.router_id)
+            for kind, ids in (
+                ("source", [each.source_id for each in lsa.sources]),
+                ("load", [each.load_id for each in lsa.loads]),
+            ):
+                for each in set(ids):
+                    assert owners.setdefault((kind, each), lsa.router_id) == lsa.router_id
+        assert all(len(set(routers)) <= 2 for routers in ends.values())
 
 
 TestViews = Views.TestCase

@@ -97,9 +97,13 @@ def test_one_end_down_is_news_even_alone() -> None:
     assert lsdb.links()["r1-r2"].state is LinkState.DOWN
 
 
-def test_a_link_id_that_three_routers_advertise_is_down() -> None:
-    lsdb = database(lsa("r1", link("r2")), lsa("r2", link("r1")), lsa("r3", link("r1")))
-    assert lsdb.links()["r1-r2"].state is LinkState.DOWN
+def test_a_third_router_that_claims_a_link_changes_nothing() -> None:
+    lsdb = database(lsa("r1", link("r2")), lsa("r2", link("r1")))
+    before, version = lsdb.links()["r1-r2"], lsdb.version
+    assert lsdb.install(lsa("r3", link("r1")), 1)
+    assert lsdb.links()["r1-r2"] == before
+    assert lsdb.version == version + 1
+    assert not lsdb.install(lsa("r3", link("r1", up=False), seq=2), 2)
 
 
 def test_where_figures_differ_the_safer_counts() -> None:

@@ -1,4 +1,4 @@
-"""Files of schema version 1, as that version wrote them."""
+"""Files of older schema versions, as those wrote them."""
 
 import json
 import sqlite3
@@ -9,12 +9,20 @@ import msgspec
 import pytest
 
 from controller.core.circuits.circuit import Constraints
-from controller.core.circuits.records import AuditEntry, CircuitRecord, Counters, GenerationRecord
+from controller.core.circuits.records import (
+    AuditEntry,
+    CircuitRecord,
+    Counters,
+    GenerationRecord,
+    StateChange,
+)
 from controller.core.circuits.route import Route, RouteLink
 from controller.store.protocol import StoreError
 from controller.store.sqlite import SqliteAccess, SqliteStore
 from controller.store.sqlite import schema as schema_module
 from digitalgrid.model import ElectionId
+from tests.support.durability import Durability
+from tests.support.records import circuit_record, router_record
 
 _VERSION_1 = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL);
@@ -193,3 +201,35 @@ def test_a_store_of_version_2_is_read_as_it_stands_and_led_with(tmp_path: Path) 
     store.close()
     assert SqliteAccess(path).verify() == []
     assert list(SqliteAccess(path).read().audit) == [AuditEntry(*entry)]
+
+
+def test_a_store_without_routers_is_led_with_as_it_was(tmp_path: Path) -> None:
+    """Version 3 is as 4, but for the table of routers."""
+    path = tmp_path / "store.sqlite"
+    store = SqliteStore(path)
+    store.load()
+    durability = Durability(store)
+    store.submit(1, StateChange((circuit_record(1),), Counters(2, 3, 4)))
+    durability.wait(1)
+    store.close()
+    connection = sqlite3.connect(path)
+    connection.execute("DROP TABLE routers")
+    figures = dict(connection.execute("SELECT key, value FROM meta"))
+    del figures["crc32"]
+    figures["schema_version"] = 3
+    figures["crc32"] = zlib.crc32(repr(sorted(figures.items())).encode())
+    connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", figures.items())
+    connection.commit()
+    connection.close()
+    SqliteAccess(path).backup(tmp_path / "backup.sqlite")
+    assert SqliteAccess(tmp_path / "backup.sqlite").verify() == []
+    store = SqliteStore(path)
+    state = store.load()
+    assert (state.circuits, state.counters) == ((circuit_record(1),), Counters(2, 3, 4))
+    assert state.routers == ()
+    durability = Durability(store)
+    store.submit(1, StateChange((), Counters(2, 3, 4), routers=(router_record("r1"),)))
+    durability.wait(1)
+    store.close()
+    assert SqliteAccess(path).verify() == []
+    assert list(SqliteAccess(path).read().routers) == [router_record("r1")]
