@@ -52,7 +52,16 @@ class LimitedLog:
     def warning(self, now_ns: int, kind: str, message: str, *arguments: object) -> None:
         self.log(now_ns, logging.WARNING, kind, message, *arguments)
 
-    def log(self, now_ns: int, level: int, kind: str, message: str, *arguments: object) -> None:
+    def log(
+        self,
+        now_ns: int,
+        level: int,
+        kind: str,
+        message: str,
+        *arguments: object,
+        error: BaseException | None = None,
+    ) -> None:
+        """With an ``error``, its traceback too."""
         if not self._logger.isEnabledFor(level):
             return
         if now_ns < self._next_ns.get(kind, now_ns):
@@ -63,4 +72,4 @@ class LimitedLog:
         self._next_ns[kind] = now_ns + _LOG_INTERVAL_NS
         left_out = self._left_out.pop(kind, 0)
         more = f" ({left_out} like it were not logged)" if left_out else ""
-        self._logger.log(level, message + more.replace("%", "%%"), *arguments)
+        self._logger.log(level, message + more.replace("%", "%%"), *arguments, exc_info=error)

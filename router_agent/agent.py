@@ -9,7 +9,8 @@ from types import TracebackType
 
 from digitalgrid.model import ElectionId
 from digitalgrid.rate_limit import LimitedLog
-from digitalgrid.units import NS_PER_S
+from digitalgrid.supervision import start_task
+from digitalgrid.units import NS_PER_MS, NS_PER_S
 from router_agent.config import RouterConfig
 from router_agent.device.circuit_table import Mutation, Outcome
 from router_agent.device.device import RouterDevice
@@ -23,11 +24,16 @@ from router_agent.device.effects import (
 )
 from router_agent.device.promise import Promise
 from router_agent.device.remark import Remark
+from router_agent.failures import DeviceFailedError, Failures
+from router_agent.meter_file import MeterFile
 from router_agent.session import ControllerSession
-from router_agent.state import MeterFile, PromiseJournal
+from router_agent.state import PromiseJournal
 from router_agent.transport import Lines
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
+
+# After a failure of the timer: whatever was due stays due, and must not spin.
+_AFTER_FAILURE_NS = 10 * NS_PER_MS
 
 
 class DiskTrouble:
@@ -46,9 +52,9 @@ class DiskTrouble:
         traceback: TracebackType | None,
     ) -> None:
         if isinstance(error, OSError) and not self._stands:
-            log.error("the disk fails (%s): %s", error.strerror, self._consequence)
+            _log.error("the disk fails (%s): %s", error.strerror, self._consequence)
         elif error is None and self._stands:
-            log.info("the disk works again")
+            _log.info("the disk works again")
         self._stands = isinstance(error, OSError)
 
 
@@ -57,6 +63,8 @@ class Agent:
 
     def __init__(self, config: RouterConfig, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._failures = Failures(_log, time.monotonic_ns)
+        self._remarks = LimitedLog(_log)
         self._journal = PromiseJournal(config.state_path)
         self._meters = MeterFile(config.state_path)
         books = self._meters.load()
@@ -79,27 +87,32 @@ class Agent:
         )
         self._sessions = [ControllerSession(address, self) for address in config.controllers]
         self._sessions_held = 0
-        self._remarks = LimitedLog(log)
         self._timer: asyncio.TimerHandle | None = None
+        self._failed: asyncio.Future[None] = loop.create_future()
         self._lines = Lines(loop, config.links, self)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Live until ``stop`` is set, then leave in order: neighbours are told, the books are saved."""
-        tasks = [asyncio.create_task(session.run()) for session in self._sessions]
-        log.info("router %s runs, boot %d", self.device.config.router_id, self.device.boot_id)
+        """Live until ``stop`` is set, then leave in order: neighbours are told, the books are saved.
+
+        Raises DeviceFailedError where it ends because the device cannot be trusted any more: then neither is done.
+        """
+        self._loop.set_exception_handler(self._callback_failed)
+        tasks = [
+            start_task(f"the session with {session.address}", session.run)
+            for session in self._sessions
+        ]
+        _log.info("router %s runs, boot %d", self.device.config.router_id, self.device.boot_id)
         self._arm()
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
-        self._carry_out(self.device.stop(time.monotonic_ns()))
-        self._close()
+        stopping = self._loop.create_task(_until(stop))
+        await asyncio.wait([stopping, self._failed], return_when=asyncio.FIRST_COMPLETED)
         for task in (stopping, *tasks):
             task.cancel()
-        ends = await asyncio.gather(*tasks, return_exceptions=True)
-        for end in ends:
-            if isinstance(end, Exception):
-                raise end
+        await asyncio.gather(stopping, *tasks, return_exceptions=True)
+        self._leave()
+        if self._failed.done():
+            self._failed.result()
 
-    # ------------------------------------------------------------------ what the sessions need
+    # What the sessions need.
 
     def next_session_no(self) -> int:
         self._sessions_held += 1
@@ -113,25 +126,68 @@ class Agent:
             message = f"cannot make this durable: {error.strerror}; nothing was done, ask again"
             answer(self.device.table.not_durable(mutation, message))
             return
-        self._carry_out(self.device.mutate(mutation, time.monotonic_ns()), answer)
-        self._arm()
+        self._event(
+            "a controller's order",
+            lambda now_ns: self.device.mutate(mutation, now_ns),
+            answer=answer,
+        )
 
     def greeted(self, controller: str, election_id: ElectionId) -> None:
         if election_id > self.device.table.highest_election_id:
             self._promise(Promise(election_id))
             self.device.table.greet(controller, election_id)
 
-    # ------------------------------------------------------------------ what the lines tell
+    # What the lines tell.
 
     def datagram_received(self, link_id: str, datagram: bytes) -> None:
-        self._carry_out(self.device.datagram_received(link_id, datagram, time.monotonic_ns()))
-        self._arm()
+        self._event(
+            "a frame", lambda now_ns: self.device.datagram_received(link_id, datagram, now_ns)
+        )
 
     def carrier_changed(self, link_id: str, carrier: bool) -> None:
-        self._carry_out(self.device.carrier_changed(link_id, carrier, time.monotonic_ns()))
-        self._arm()
+        self._event(
+            "news of a carrier",
+            lambda now_ns: self.device.carrier_changed(link_id, carrier, now_ns),
+        )
 
-    # ------------------------------------------------------------------ inside
+    # Inside.
+
+    def _event(
+        self,
+        what: str,
+        event: Callable[[int], list[Effect]],
+        *,
+        again: bool = False,
+        answer: Callable[[Outcome], None] | None = None,
+    ) -> None:
+        """Let the device deal with an event, carry out what it asks for, and wake it in time.
+
+        ``again``: the event comes back where it fails.
+        """
+        if self._failed.done():
+            return
+        now_ns = time.monotonic_ns()
+        earliest_ns = 0
+        try:
+            effects = event(now_ns)
+        except Exception as error:  # noqa: BLE001 - the rule for all of them is in failures.py
+            effects, earliest_ns = [], now_ns + _AFTER_FAILURE_NS
+            try:
+                self._failures.inside(what, error, self.device.fault(), again=again)
+            except DeviceFailedError as failed:
+                self._failed.set_exception(failed)
+                return
+        self._carry_out(effects, answer)
+        self._arm(earliest_ns)
+
+    def _callback_failed(
+        self, _loop: asyncio.AbstractEventLoop, context: dict[str, object]
+    ) -> None:
+        """An exception in a callback of the loop that is none of the device's."""
+        error = context.get("exception")
+        if not isinstance(error, Exception):
+            error = RuntimeError(str(context.get("message")))
+        self._failures.outside("a callback", error)
 
     def _promise(self, promise: Promise) -> None:
         """OSError where it cannot be made durable, and then it is not made."""
@@ -147,27 +203,34 @@ class Agent:
     def _carry_out(
         self, effects: Sequence[Effect], answer: Callable[[Outcome], None] | None = None
     ) -> None:
+        """One that fails keeps none of the others from being carried out."""
         for effect in effects:
-            match effect:
-                case SaveBooks():
-                    self._save_books()
-                case SendDatagram(link_id, datagram):
-                    self._lines.send(link_id, datagram)
-                case Answer(outcome):
-                    if answer is not None:
-                        answer(outcome)
-                case Report(status):
-                    for session in self._sessions:
-                        session.report(status)
-                case Remark(level, kind, text):
-                    self._remarks.log(time.monotonic_ns(), level, kind, "%s", text)
-                case Advertise(lsa):
-                    for session in self._sessions:
-                        session.advertise(lsa)
+            try:
+                self._do(effect, answer)
+            except Exception as error:  # noqa: BLE001 - the rule for all of them is in failures.py
+                self._failures.outside(type(effect).__name__, error)
 
-    def _arm(self) -> None:
+    def _do(self, effect: Effect, answer: Callable[[Outcome], None] | None) -> None:
+        match effect:
+            case SaveBooks():
+                self._save_books()
+            case SendDatagram(link_id, datagram):
+                self._lines.send(link_id, datagram)
+            case Answer(outcome):
+                if answer is not None:
+                    answer(outcome)
+            case Report(status):
+                for session in self._sessions:
+                    session.report(status)
+            case Remark(level, kind, text):
+                self._remarks.log(time.monotonic_ns(), level, kind, "%s", text)
+            case Advertise(lsa):
+                for session in self._sessions:
+                    session.advertise(lsa)
+
+    def _arm(self, earliest_ns: int = 0) -> None:
         """Have the timer fire no later than the device's next deadline."""
-        at_s = self.device.next_deadline_ns() / NS_PER_S
+        at_s = max(self.device.next_deadline_ns(), earliest_ns) / NS_PER_S
         if self._timer is not None:
             if self._timer.when() <= at_s:
                 return
@@ -176,15 +239,29 @@ class Agent:
 
     def _fired(self) -> None:
         self._timer = None
-        now_ns = time.monotonic_ns()
-        if now_ns >= self.device.next_deadline_ns():
-            self._carry_out(self.device.timer(now_ns))
-        self._arm()
+        self._event("the timer", self._on_time, again=True)
 
-    def _close(self) -> None:
+    def _on_time(self, now_ns: int) -> list[Effect]:
+        return self.device.timer(now_ns) if now_ns >= self.device.next_deadline_ns() else []
+
+    def _leave(self) -> None:
+        """Whatever fails here hides no cause, and keeps nothing else from being closed."""
+        steps: list[Callable[[], None]] = [
+            self._lines.close,
+            self._meters.close,
+            self._journal.close,
+        ]
+        if not self._failed.done():
+            steps[1:1] = [self._save_books]
+            steps[:0] = [lambda: self._carry_out(self.device.stop(time.monotonic_ns()))]
         if self._timer is not None:
             self._timer.cancel()
-        self._lines.close()
-        self._save_books()
-        self._meters.close()
-        self._journal.close()
+        for step in steps:
+            try:
+                step()
+            except Exception as error:  # noqa: BLE001 - the rule for all of them is in failures.py
+                self._failures.outside("leaving", error)
+
+
+async def _until(stop: asyncio.Event) -> None:
+    await stop.wait()

@@ -10,7 +10,7 @@ import socket
 import struct
 from collections.abc import Callable, Iterator
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _GROUP_LINK = 1
 _NLMSG = struct.Struct("=IHHII")
@@ -56,7 +56,7 @@ class CarrierWatch:
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
-                log.warning("news of interfaces were lost; asking for all of them again")
+                _log.warning("news of interfaces were lost; asking for all of them again")
                 self._request_all()
                 continue
             for name, ifindex, carrier in _links(data):

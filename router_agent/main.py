@@ -14,16 +14,19 @@ from digitalgrid.logs import log_to_standard_error
 from digitalgrid.processes import die_with_parent
 from router_agent.agent import Agent
 from router_agent.config import RouterConfig, load_config
+from router_agent.failures import RESTART_STATUS, DeviceFailedError
 from router_agent.state import StateError
 
 if TYPE_CHECKING:
     import click
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 def run_router(config: RouterConfig, *, parent_pid: int | None = None) -> int:
     """Run one router in this process until SIGTERM or SIGINT; returns the exit status.
+
+    ``RESTART_STATUS`` asks whoever supervises the process to start it again: a defect has made its state untrustworthy.
 
     With ``parent_pid``, that of the calling process's parent, the router dies as soon as its parent does.
     """
@@ -34,8 +37,13 @@ def run_router(config: RouterConfig, *, parent_pid: int | None = None) -> int:
     try:
         asyncio.run(_run(config))
     except (StateError, OSError) as error:
-        log.error("router %s ends: %s", config.router_id, error)
+        _log.error("router %s ends: %s", config.router_id, error)
         return 1
+    except DeviceFailedError as error:
+        _log.critical(
+            "router %s ends, to be started again: %s", config.router_id, error, exc_info=error
+        )
+        return RESTART_STATUS
     return 0
 
 

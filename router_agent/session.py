@@ -4,13 +4,14 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
 import grpc
 
 from digitalgrid.convert import election_id_from_pb, election_id_to_pb, lsa_to_pb
 from digitalgrid.model import PROTOCOL_VERSION, ElectionId, RouterLsa
+from digitalgrid.supervision import first_to_end
 from digitalgrid.v1 import southbound_pb2 as pb
 from digitalgrid.v1 import southbound_pb2_grpc as pb_grpc
 from router_agent.codec import (
@@ -24,7 +25,7 @@ from router_agent.device.circuit_table import Mutation, Outcome
 from router_agent.device.device import RouterDevice
 from router_agent.device.sink import FlowStatus
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _FIRST_BACKOFF_S = 0.1
 _BACKOFF_FACTOR = 1.5
@@ -69,9 +70,10 @@ class ControllerSession:
     """Keeps one controller's address dialled until it is cancelled."""
 
     def __init__(self, address: str, router: Router) -> None:
-        self._address = address
+        self.address = address
         self._router = router
         # Only while the controller knows all that came before.
+        self._begun = False
         self._outbox: asyncio.Queue[pb.RouterMessage] | None = None
         self._overflowed = asyncio.Event()
 
@@ -82,7 +84,7 @@ class ControllerSession:
         self._say(pb.RouterMessage(status=status_to_pb(status)))
 
     async def run(self) -> None:
-        """Dial, and dial again when the session ends, for ever."""
+        """Dial, and dial again with backoff when the session ends, for ever."""
         backoff_s, last_reason = _FIRST_BACKOFF_S, ""
         while True:
             try:
@@ -91,16 +93,16 @@ class ControllerSession:
                 # An absent controller is news once, however often it is dialled.
                 level = logging.DEBUG if _reason(error) == last_reason else logging.INFO
                 last_reason = _reason(error)
-                log.log(level, "controller %s: %s", self._address, last_reason)
-            if self._outbox is not None:
-                # It had begun: the next attempt is a first one.
-                self._outbox = None
+                _log.log(level, "controller %s: %s", self.address, last_reason)
+            if self._begun:
+                # The next attempt is a first one.
+                self._begun = False
                 backoff_s, last_reason = _FIRST_BACKOFF_S, ""
             await asyncio.sleep(backoff_s * random.uniform(0.8, 1.2))
             backoff_s = min(backoff_s * _BACKOFF_FACTOR, _MAX_BACKOFF_S)
 
     async def _session(self) -> None:
-        async with grpc.aio.insecure_channel(self._address, options=_CHANNEL_OPTIONS) as channel:
+        async with grpc.aio.insecure_channel(self.address, options=_CHANNEL_OPTIONS) as channel:
             stream: _Stream = pb_grpc.SouthboundServiceStub(channel).Session()
             try:
                 async with asyncio.timeout(_HELLO_TIMEOUT_S):
@@ -109,10 +111,12 @@ class ControllerSession:
                 self._take_greeting(_hello_of(greeting))
                 self._overflowed.clear()
                 self._outbox = self._first_messages()
-                await _first_to_end(
+                self._begun = True
+                await first_to_end(
                     self._write(stream, self._outbox), self._read(stream), self._until_overflow()
                 )
             finally:
+                self._outbox = None
                 stream.cancel()
 
     def _hello(self) -> pb.RouterMessage:
@@ -165,7 +169,7 @@ class ControllerSession:
             self._obey(message)
 
     def _obey(self, message: pb.ControllerMessage) -> None:
-        mutation = mutation_from_pb(message, self._address)
+        mutation = mutation_from_pb(message, self.address)
         if mutation is not None:
             self._router.mutate(mutation, self._answer)
             return
@@ -185,7 +189,7 @@ class ControllerSession:
             case "claims_refused":
                 self._note_refused(message.claims_refused)
             case other:
-                log.warning("controller %s: ignored a message %r", self._address, other)
+                _log.warning("controller %s: ignored a message %r", self.address, other)
 
     def _note_refused(self, refused: pb.ClaimsRefused) -> None:
         """What of the advertisement does not count there, for others had it first."""
@@ -202,16 +206,16 @@ class ControllerSession:
             log.warning("controller %s: %d more belong to others", self._address, more)
 
     def _take_greeting(self, hello: pb.ControllerHello) -> None:
-        """At the begin of the session, and when the controller's role changes."""
+        """At the beginning of the session, and when the controller's role changes."""
         leads = hello.role == pb.CONTROLLER_ROLE_LEADER
         if leads:
             try:
-                self._router.greeted(self._address, election_id_from_pb(hello.election_id))
+                self._router.greeted(self.address, election_id_from_pb(hello.election_id))
             except OSError as error:
                 # After a crash the one before would be obeyed again.
                 message = f"leads, but its election id cannot be kept: {error.strerror}"
                 raise SessionEnded(message) from error
-        log.info("controller %s: %s", self._address, "leads" if leads else "stands by")
+        _log.info("controller %s: %s", self.address, "leads" if leads else "stands by")
 
     def _answer(self, outcome: Outcome) -> None:
         self._say(pb.RouterMessage(result=outcome_to_pb(outcome)))
@@ -223,19 +227,6 @@ async def _send(stream: _Stream, message: pb.RouterMessage) -> None:
     except asyncio.InvalidStateError as error:
         # gRPC's word for a stream that ended before its end was read.
         raise SessionEnded("closed the session") from error
-
-
-async def _first_to_end(*coroutines: Coroutine[None, None, None]) -> None:
-    """Run all until one ends, end the others, and raise what it raised."""
-    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for task in done:
-        task.result()
 
 
 def _hello_of(greeting: object) -> pb.ControllerHello:

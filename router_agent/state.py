@@ -1,12 +1,11 @@
-"""What a router keeps across crashes: its identity and promises in a journal, its books in a mapped file.
+"""What a router keeps across crashes and never breaks: its identity and promises, in a journal.
 
-The journal is appended to and synced before an answer leaves; opening it writes it anew, compacted, under the next
-boot id. The books' file has two slots that are written in turn, so that one is whole whenever the process dies.
+The journal is a write-ahead log: appended to and synced before an answer leaves. Opening it writes it anew, compacted,
+under the next boot id. What it has metered is kept by :mod:`router_agent.meter_file`.
 """
 
 import fcntl
 import logging
-import mmap
 import os
 import secrets
 import struct
@@ -16,20 +15,14 @@ from pathlib import Path
 
 from digitalgrid.errors import ExplainedError
 from digitalgrid.model import NO_ELECTION_ID, ElectionId
-from router_agent.device.meters import ImageCodec, ImageError, RouterBooks, unpack_image
 from router_agent.device.promise import MOST_TOMBSTONES, keep_newest
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _RECORD = struct.Struct("!BQQ")
 _CRC = struct.Struct("!I")
 _RECORD_BYTES = _RECORD.size + _CRC.size
 _INSTANCE, _BOOT, _ELECTION, _FLOOR = 1, 2, 3, 4
-
-# Sparse: only the pages that books fill are ever there.
-_SLOT_BYTES = 1 << 20
-_ROOM_STEP = 1 << 14
-_SLOT = struct.Struct("!QII")
 
 
 class StateError(ExplainedError, RuntimeError):
@@ -100,7 +93,7 @@ class PromiseJournal:
                 " router might break its word. Check the disk, then put back a backup of this file; or have the"
                 " router forgotten (dgc forget-router), delete its state_dir, and let it begin as a new device"
             )
-        log.warning("%s: the journal ends torn at byte %d", self._path, at)
+        _log.warning("%s: the journal ends torn at byte %d", self._path, at)
 
     def _append(self, data: bytes) -> None:
         self._mend()
@@ -128,7 +121,7 @@ class PromiseJournal:
         try:
             self._rewrite()
         except OSError as error:
-            log.warning("%s: cannot be compacted: %s", self._path, error.strerror)
+            _log.warning("%s: cannot be compacted: %s", self._path, error.strerror)
             self._appended = 0
         if self._file != old:
             os.close(old)
@@ -158,68 +151,6 @@ class PromiseJournal:
         self._mend()
 
 
-class MeterFile:
-    """The books' image; :meth:`save` is a copy in memory, which the kernel keeps when the process dies."""
-
-    def __init__(self, directory: Path) -> None:
-        path = directory / "meters"
-        file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
-        os.ftruncate(file, 2 * _SLOT_BYTES)
-        self._map = mmap.mmap(file, 2 * _SLOT_BYTES)
-        self._file = file
-        self._room = 0
-        self._seq = 0
-        self._codec: ImageCodec | None = None
-
-    def load(self) -> RouterBooks:
-        """The newest whole image, or empty books."""
-        newest = RouterBooks()
-        for slot in range(2):
-            at = slot * _SLOT_BYTES
-            seq, length, checksum = _SLOT.unpack_from(self._map, at)
-            start = at + _SLOT.size
-            image = self._map[start : start + min(length, _SLOT_BYTES)]
-            if seq <= self._seq or checksum != _checksum(seq, image):
-                continue
-            try:
-                newest, self._seq = unpack_image(image), seq
-            except ImageError as error:
-                log.warning("meters of another version are left out: %s", error)
-        return newest
-
-    def keep(self, books: RouterBooks) -> None:
-        """From now on these books are saved; all their links, sources and loads are known."""
-        self._codec = ImageCodec(books)
-        self.save()
-
-    def save(self) -> None:
-        """OSError where the disk has no room for what is new; the image before stays."""
-        if self._codec is None:
-            raise StateError("there are no books to save; call keep() first")
-        image = self._codec.pack()
-        if len(image) > _SLOT_BYTES - _SLOT.size:
-            raise StateError(f"books of {len(image)} bytes do not fit into {_SLOT_BYTES}")
-        self._make_room(_SLOT.size + len(image))
-        self._seq += 1
-        at = self._seq % 2 * _SLOT_BYTES
-        start = at + _SLOT.size
-        self._map[start : start + len(image)] = image
-        _SLOT.pack_into(self._map, at, self._seq, len(image), _checksum(self._seq, image))
-
-    def close(self) -> None:
-        self._map.close()
-        os.close(self._file)
-
-    def _make_room(self, size: int) -> None:
-        """Have the disk give all pages before they are written: on a full one, the kernel would kill who writes."""
-        if size <= self._room:
-            return
-        room = min(-(-size // _ROOM_STEP) * _ROOM_STEP, _SLOT_BYTES)
-        for slot in range(2):
-            os.posix_fallocate(self._file, slot * _SLOT_BYTES, room)
-        self._room = room
-
-
 def _pack(kind: int, first: int, second: int) -> bytes:
     body = _RECORD.pack(kind, first, second)
     return body + _CRC.pack(zlib.crc32(body))
@@ -246,10 +177,6 @@ def _sync_directory(path: Path) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
-
-
-def _checksum(seq: int, image: bytes) -> int:
-    return zlib.crc32(image, seq & 0xFFFFFFFF)
 
 
 def _lock(directory: Path) -> int:

@@ -15,7 +15,7 @@ from typing import Protocol
 from router_agent.carrier import CarrierWatch
 from router_agent.config import LinkConfig, parse_loopback
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 # The first of the two EtherTypes that IEEE 802 leaves for local experiments.
 ETHERTYPE = 0x88B5
@@ -114,7 +114,7 @@ class LoopbackTransport:
         try:
             self._carrier = LineCarrier(command)
         except ValueError:
-            log.warning("link %s: carrier cannot be %r", self._link_id, command)
+            _log.warning("link %s: carrier cannot be %r", self._link_id, command)
             return
         self._events.carrier_changed(self._link_id, self._carrier is not LineCarrier.DOWN)
 
@@ -160,7 +160,7 @@ class InterfaceTransport:
             line.close()
             if error.errno not in _LOSSES:
                 raise
-            log.info("link %s: %s is gone again", self._link.id, self._link.interface)
+            _log.info("link %s: %s is gone again", self._link.id, self._link.interface)
             return
         self._socket, self._ifindex = line, ifindex
         self._loop.add_reader(line, self._readable)
@@ -229,4 +229,4 @@ def _send(line: socket.socket, datagram: bytes, address: tuple[object, ...], lin
     except OSError as error:
         if error.errno not in _LOSSES:
             raise
-        log.debug("link %s: a frame was lost: %s", link_id, error.strerror)
+        _log.debug("link %s: a frame was lost: %s", link_id, error.strerror)

@@ -176,6 +176,17 @@ class RouterDevice:
         self._advance(now_ns)
         return self.books
 
+    def fault(self) -> str:
+        """What is not as it must be between events; empty where all is whole."""
+        if imbalance_mj := self.books.imbalance_mj():
+            return f"its energy books are {imbalance_mj} mJ out of balance"
+        held_mj = sum(flow.buffer_mj for flow in self._flows)
+        if held_mj != self.books.buffered_mj:
+            return f"its circuits hold {held_mj} mJ, and its books say {self.books.buffered_mj} mJ"
+        if sorted(flow.key for flow in self._flows) != [hop.key for hop in self.table.hops]:
+            return "its flows are not those of its circuit table"
+        return ""
+
     def statuses(self) -> list[FlowStatus]:
         """Of all flows at loads that have had power or were told to drain."""
         return [status_of(flow) for flow in self._sinks() if flow.state is not FlowState.SILENT]

@@ -5,6 +5,8 @@ import signal
 import sys
 from pathlib import Path
 
+from router_agent.failures import RESTART_STATUS
+
 
 def run(config_path: Path) -> int:
     match config_path.read_text():
@@ -12,6 +14,9 @@ def run(config_path: Path) -> int:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         case "broken":
             raise ValueError("a broken configuration")
+        case "defective":
+            os.write(1, b"failed\n")
+            return RESTART_STATUS
         case _:
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     os.write(1, b"ready\n")

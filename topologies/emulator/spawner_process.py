@@ -9,19 +9,25 @@ import selectors
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
 from digitalgrid.logs import log_to_standard_error
 from digitalgrid.processes import die_with_parent
+from digitalgrid.rate_limit import TokenBucket
 from router_agent.config import load_config
+from router_agent.failures import RESTART_STATUS
 from router_agent.main import run_router
 from topologies.emulator.processes import enter_network_namespace
 from topologies.emulator.spawner import MAX_MESSAGE_BYTES
 
 log = logging.getLogger(__name__)
 
+# A router that ends by a defect: five times at once, and once a minute in the long run.
+_RESTARTS_AT_ONCE = 5
+_RESTARTS_PER_S = 1 / 60
 _LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
@@ -40,6 +46,8 @@ class SpawnerProcess:
         self._run_agent = run_agent
         self._end_grace_s = end_grace_s
         self._agents: dict[str, int] = {}
+        self._requests: dict[str, dict[str, Any]] = {}
+        self._restarts: dict[str, TokenBucket] = {}
         self._wakeup_read, self._wakeup_write = socket.socketpair()
         self._wakeup_read.setblocking(False)
         self._wakeup_write.setblocking(False)
@@ -86,6 +94,7 @@ class SpawnerProcess:
         if pid == 0:
             self._become_agent(request, spawner_pid)
         self._agents[router_id] = pid
+        self._requests[router_id] = request
         return pid
 
     def _become_agent(self, request: dict[str, Any], spawner_pid: int) -> NoReturn:
@@ -125,6 +134,19 @@ class SpawnerProcess:
             if reaped:
                 del self._agents[router_id]
                 log.warning("router %s ended by itself: %s", router_id, _describe(status))
+                if os.WIFEXITED(status) and os.WEXITSTATUS(status) == RESTART_STATUS:
+                    self._start_again(router_id)
+
+    def _start_again(self, router_id: str) -> None:
+        """It has asked for it; one that does nothing else stays down, for people to look at."""
+        restarts = self._restarts.setdefault(
+            router_id, TokenBucket(_RESTARTS_PER_S, _RESTARTS_AT_ONCE)
+        )
+        if restarts.take(time.monotonic_ns()):
+            log.warning("router %s is started again", router_id)
+            self._start(router_id, self._requests[router_id])
+        else:
+            log.error("router %s fails too often, and stays down: see its log", router_id)
 
     def _end_all(self) -> None:
         """All are asked to end at once; who does not within the grace dies with the spawner."""

@@ -159,7 +159,7 @@ def test_meters_that_cannot_be_saved_do_not_stop_the_router(
     async def play() -> None:
         async with serving(tmp_path) as (controller, agent):
             # As if circuits had come for whose meters the disk has no page.
-            agent._meters._room = 0
+            agent._meters._slots._room = 0
             disk.full = True
             for _ in range(3):
                 agent._carry_out([SaveBooks()])

@@ -64,6 +64,15 @@ def test_an_agent_that_ends_by_itself_is_reaped(spawner: Spawner, tmp_path: Path
     wait_for(lambda: spawner.running() == {})
 
 
+def test_an_agent_that_asks_for_it_is_started_again_but_not_for_ever(
+    spawner: Spawner, tmp_path: Path
+) -> None:
+    agent = spec(tmp_path, kind="defective")
+    spawner.start(agent)
+    wait_for(lambda: agent.log_path.exists() and agent.log_path.read_text().count("failed") == 6)
+    wait_for(lambda: spawner.running() == {})
+
+
 def test_all_agents_end_with_the_spawner(spawner: Spawner, tmp_path: Path) -> None:
     processes = [start(spawner, spec(tmp_path, f"r{index}")) for index in range(5)]
     spawner.close()

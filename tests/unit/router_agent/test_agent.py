@@ -1,0 +1,124 @@
+"""A defect in a callback leaves no router that holds its sessions and does nothing."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from digitalgrid.counters import COUNTERS
+from router_agent.agent import Agent
+from router_agent.config import LoadConfig, RouterConfig, SourceConfig
+from router_agent.device.effects import SaveBooks, SendDatagram
+from router_agent.failures import DeviceFailedError
+
+WAIT_S = 10.0
+
+
+def config(directory: Path) -> RouterConfig:
+    return RouterConfig(
+        router_id="r1",
+        state_dir=str(directory),
+        controllers=(),
+        tick_interval_ms=10,
+        sources=(SourceConfig("pv"),),
+        loads=(LoadConfig("town"),),
+    )
+
+
+def run(directory: Path, story: Callable[[Agent, asyncio.Event], Awaitable[None]]) -> None:
+    """The agent beside a story that may hurt it; what ends the agent ends both."""
+
+    async def both() -> None:
+        stop = asyncio.Event()
+        agent = Agent(config(directory), asyncio.get_running_loop())
+        async with asyncio.timeout(WAIT_S), asyncio.TaskGroup() as group:
+            group.create_task(agent.run(stop))
+            await story(agent, stop)
+
+    asyncio.run(both())
+
+
+class Failing:
+    """Stands before a method, and fails as often as it is told."""
+
+    def __init__(self, agent: Agent, name: str, times: int) -> None:
+        self.calls = 0
+        self.well = asyncio.Event()
+        self._times = times
+        self._real = getattr(agent.device, name)
+        setattr(agent.device, name, self)
+
+    def __call__(self, *arguments: object) -> object:
+        self.calls += 1
+        if self.calls <= self._times:
+            raise ValueError("a defect")
+        self.well.set()
+        return self._real(*arguments)
+
+
+def failures(of: str) -> int:
+    return COUNTERS.value("agent_failures", of)
+
+
+def test_a_tick_that_fails_is_counted_logged_once_and_survived(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = failures("the timer")
+
+    async def story(agent: Agent, stop: asyncio.Event) -> None:
+        await Failing(agent, "timer", times=3).well.wait()
+        stop.set()
+
+    run(tmp_path, story)
+    assert failures("the timer") == before + 3
+    logged = [each for each in caplog.records if each.levelno == logging.ERROR]
+    assert [each.getMessage() for each in logged] == [
+        "the timer failed; the device is whole and goes on"
+    ]
+
+
+def test_a_tick_that_fails_for_ever_ends_the_process(tmp_path: Path) -> None:
+    async def story(agent: Agent, stop: asyncio.Event) -> None:
+        Failing(agent, "timer", times=10**9)
+        # Leaving must not hide the cause.
+        Failing(agent, "stop", times=1)
+
+    with pytest.raises(ExceptionGroup) as ended:
+        run(tmp_path, story)
+    (error,) = ended.value.exceptions
+    assert isinstance(error, DeviceFailedError)
+    assert "the timer failed, and it fails again and again: ValueError('a defect')" in str(error)
+
+
+def test_a_device_that_is_not_whole_any_more_ends_at_once(tmp_path: Path) -> None:
+    async def story(agent: Agent, stop: asyncio.Event) -> None:
+        agent.device.books.dissipated_mj += 1
+        Failing(agent, "timer", times=1)
+
+    with pytest.raises(ExceptionGroup) as ended:
+        run(tmp_path, story)
+    assert "-1 mJ out of balance" in str(ended.value.exceptions[0])
+
+
+def test_an_effect_that_fails_keeps_no_other_from_being_carried_out(tmp_path: Path) -> None:
+    before = failures("SendDatagram")
+
+    async def story(agent: Agent, stop: asyncio.Event) -> None:
+        seq = agent._meters._seq
+        agent._carry_out([SendDatagram("no such line", b""), SaveBooks()])
+        assert agent._meters._seq == seq + 1
+        stop.set()
+
+    run(tmp_path, story)
+    assert failures("SendDatagram") == before + 1
+
+
+def test_what_fails_when_leaving_keeps_nothing_else_from_being_closed(tmp_path: Path) -> None:
+    async def story(agent: Agent, stop: asyncio.Event) -> None:
+        Failing(agent, "stop", times=1)
+        stop.set()
+
+    run(tmp_path, story)
+    run(tmp_path, story)
