@@ -6,7 +6,7 @@ Pure: the time is passed in, and what must be durable before an answer may leave
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from digitalgrid.limits import MAX_POWER_W
 from digitalgrid.model import (
@@ -81,6 +81,14 @@ class _Answer:
     removed: tuple[CircuitGeneration, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """A transaction that was committed, or whose lease has expired: what it staged, and its answer."""
+
+    hops: tuple[HopSnapshot, ...]
+    answer: _Answer
+
+
 class CircuitTable:
     """``link_up`` maps each link's id to its state, ``sources`` and ``loads`` are the cell's ids."""
 
@@ -98,7 +106,7 @@ class CircuitTable:
         self._floors = dict(floors or {})
         self._holder = ""
         self._staged: dict[int, _Staged] = {}
-        self._finished: OrderedDict[int, _Answer] = OrderedDict()
+        self._finished: OrderedDict[int, _Finished] = OrderedDict()
         self._committed: dict[CircuitGeneration, HopSnapshot] = {}
         self.highest_election_id = highest_election_id
         self.version = 0
@@ -127,16 +135,15 @@ class CircuitTable:
             if now_ns >= staged.expires_ns:
                 del self._staged[txn_id]
                 message = f"the lease of transaction {txn_id} has expired; stage it again"
-                self._finish(txn_id, _refusal(ResultCode.LEASE_EXPIRED, message, staged.hops))
+                answer = _refusal(ResultCode.LEASE_EXPIRED, message, staged.hops)
+                self._finish(txn_id, _Finished(staged.hops, answer))
 
-    def greet(self, controller: str, election_id: ElectionId) -> bool:
-        """A controller says that it leads. True where no election id was as high before: what had led before is
-        refused from now on.
+    def greet(self, controller: str, election_id: ElectionId) -> None:
+        """A controller says that it leads: where no election id was as high, what had led before is refused from now on
+        (a fencing token).
         """
-        if election_id <= self.highest_election_id:
-            return False
-        self._obey(controller, election_id)
-        return True
+        if election_id > self.highest_election_id:
+            self._obey(controller, election_id)
 
     def _obey(self, controller: str, election_id: ElectionId) -> None:
         if election_id > self.highest_election_id:
@@ -225,22 +232,31 @@ class CircuitTable:
 
     def _stage(self, mutation: Mutation, now_ns: int) -> _Answer:
         txn_id, hops = mutation.txn_id, mutation.hops
-        if txn_id in self._finished and self._finished[txn_id].code is ResultCode.OK:
-            return _Answer(entries=_all_ok(hops))
-        known = self._staged.get(txn_id)
-        if known and known.hops != hops:
-            message = f"transaction {txn_id} is staged with other hops; use a new id"
+        finished = self._finished.get(txn_id)
+        committed = finished and finished.answer.code is ResultCode.OK
+        known = finished.hops if finished and committed else self._staged_hops(txn_id)
+        if known is not None and known != hops:
+            word = "committed" if committed else "staged"
+            message = f"transaction {txn_id} is {word} with other hops; use a new id"
             return _refusal(ResultCode.INVALID_HOP, message, hops)
+        if committed:
+            return _Answer(entries=_all_ok(hops))
         problems = [self._hop_problem(hop) or self._room_problem(hop, hops) for hop in hops]
         if any(problems):
             return _all_or_nothing([hop.key for hop in hops], problems)
+        # Of a lease that had expired nothing is left.
+        self._finished.pop(txn_id, None)
         self._staged[txn_id] = _Staged(hops, now_ns + mutation.lease_ns)
         return _Answer(entries=_all_ok(hops))
+
+    def _staged_hops(self, txn_id: int) -> tuple[HopSnapshot, ...] | None:
+        staged = self._staged.get(txn_id)
+        return None if staged is None else staged.hops
 
     def _commit(self, txn_id: int) -> _Answer:
         finished = self._finished.get(txn_id)
         if finished:
-            return _Answer(finished.code, finished.message, finished.entries)
+            return replace(finished.answer, added=())
         staged = self._staged.get(txn_id)
         if staged is None:
             message = f"transaction {txn_id} was never staged here; stage it first"
@@ -254,12 +270,12 @@ class CircuitTable:
         added = tuple(hop for hop in staged.hops if hop.key not in self._committed)
         self._committed.update((hop.key, hop) for hop in added)
         answer = _Answer(entries=_all_ok(staged.hops), added=added)
-        self._finish(txn_id, answer)
+        self._finish(txn_id, _Finished(staged.hops, answer))
         return answer
 
     def _abort(self, txn_id: int) -> _Answer:
         finished = self._finished.get(txn_id)
-        if finished and finished.code is ResultCode.OK:
+        if finished and finished.answer.code is ResultCode.OK:
             message = f"transaction {txn_id} is committed; withdraw its circuits instead"
             return _Answer(ResultCode.UNKNOWN_TRANSACTION, message)
         staged = self._staged.pop(txn_id, None)
@@ -295,8 +311,8 @@ class CircuitTable:
                 floors[circuit_id] = floor
         return floors
 
-    def _finish(self, txn_id: int, answer: _Answer) -> None:
-        self._finished[txn_id] = answer
+    def _finish(self, txn_id: int, finished: _Finished) -> None:
+        self._finished[txn_id] = finished
         self._finished.move_to_end(txn_id)
         if len(self._finished) > FINISHED_KEPT:
             self._finished.popitem(last=False)

@@ -228,8 +228,8 @@ class _Agent:
         self._fleet.history.greetings.append(
             Greeted(time.monotonic(), self.router_id, controller, election_id)
         )
-        if self.router.table.greet(controller, election_id):
-            self.router.election_id = election_id
+        self.router.table.greet(controller, election_id)
+        self.router.election_id = self.router.table.highest_election_id
 
     def obey(self, controller: str, message: pb.ControllerMessage) -> None:
         mutation = mutation_from_pb(message, controller)

@@ -121,7 +121,22 @@ class TestTwoPhases:
             ResultCode.LEASE_EXPIRED
         ]
         assert bench.table.hops == [] and bench.table.staged_txn_ids == []
-        assert bench.stage(1, hop()).code is ResultCode.OK
+
+    def test_what_has_expired_can_be_staged_again_under_its_id(self, bench: Bench) -> None:
+        for _ in range(2):
+            bench.stage(1, hop())
+            bench.now_ns += LEASE_NS
+            assert bench.commit(1).code is ResultCode.LEASE_EXPIRED
+        assert bench.stage(1, hop(), hop(circuit_id=8)).code is ResultCode.OK
+        assert bench.table.staged_txn_ids == [1]
+        outcome = bench.commit(1)
+        assert outcome.code is ResultCode.OK and len(outcome.added) == 2
+
+    def test_the_id_of_what_is_committed_is_refused_for_other_hops(self, bench: Bench) -> None:
+        bench.stage(1, hop())
+        bench.commit(1)
+        refused = bench.stage(1, hop(circuit_id=8))
+        assert refused.code is ResultCode.INVALID_HOP and "committed with other" in refused.message
 
     def test_the_same_id_with_other_hops_is_refused(self, bench: Bench) -> None:
         bench.stage(1, hop())
@@ -282,14 +297,15 @@ class TestElection:
 def test_a_router_obeys_nobody_below_the_leader_that_has_greeted_it() -> None:
     bench = Bench()
     assert bench.stage(1, HOP).code is ResultCode.OK
-    assert bench.table.greet("two:50052", ElectionId(0, 6))
+    bench.table.greet("two:50052", ElectionId(0, 6))
     # What the one before had staged is not committed any more, and it may not stage either.
     assert bench.commit(1).code is ResultCode.STALE_ELECTION_ID
     assert bench.stage(2, HOP).code is ResultCode.STALE_ELECTION_ID
     assert bench.table.hops == []
     # A greeting that comes late, or again, changes nothing.
-    assert not bench.table.greet("one:50052", ElectionId(0, 5))
-    assert not bench.table.greet("three:50052", ElectionId(0, 6))
+    bench.table.greet("one:50052", ElectionId(0, 5))
+    bench.table.greet("three:50052", ElectionId(0, 6))
+    assert bench.table.highest_election_id == ElectionId(0, 6)
     bench.controller, bench.election_id = "two:50052", ElectionId(0, 6)
     assert bench.stage(3, HOP).code is ResultCode.OK
 
