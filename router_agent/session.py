@@ -194,7 +194,7 @@ class ControllerSession:
     def _note_refused(self, refused: pb.ClaimsRefused) -> None:
         """What of the advertisement does not count there, for others had it first."""
         for claim in refused.claims:
-            log.warning(
+            _log.warning(
                 "controller %s: %s %s belongs to %s, and does not count as this router's",
                 self._address,
                 claim.kind,
@@ -203,7 +203,7 @@ class ControllerSession:
             )
         if refused.total > len(refused.claims):
             more = refused.total - len(refused.claims)
-            log.warning("controller %s: %d more belong to others", self._address, more)
+            _log.warning("controller %s: %d more belong to others", self._address, more)
 
     def _take_greeting(self, hello: pb.ControllerHello) -> None:
         """At the beginning of the session, and when the controller's role changes."""
