@@ -196,14 +196,14 @@ class ControllerSession:
         for claim in refused.claims:
             _log.warning(
                 "controller %s: %s %s belongs to %s, and does not count as this router's",
-                self._address,
+                self.address,
                 claim.kind,
                 claim.id,
                 " and ".join(claim.owner_router_ids),
             )
         if refused.total > len(refused.claims):
             more = refused.total - len(refused.claims)
-            _log.warning("controller %s: %d more belong to others", self._address, more)
+            _log.warning("controller %s: %d more belong to others", self.address, more)
 
     def _take_greeting(self, hello: pb.ControllerHello) -> None:
         """At the beginning of the session, and when the controller's role changes."""
