@@ -24,7 +24,6 @@ from statistics import fmean
 from time import perf_counter
 from typing import Any
 
-import grpc
 from google.rpc.code_pb2 import Code
 
 from benchmarks.harness import Row
@@ -39,6 +38,7 @@ from controller.northbound.server import start_server
 from controller.runtime.garbage_collector import freeze_loaded
 from controller.runtime.runtime import Runtime
 from controller.store.sqlite import SqliteStore
+from digitalgrid.channels import asyncio_channel
 from digitalgrid.model import RouterLsa
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import PowerServiceStub
@@ -204,7 +204,7 @@ def _serve_asks(address: str, sinks: list[str], pipe: Connection) -> None:
 
 
 async def _answer_asks(address: str, sinks: list[str], pipe: Connection) -> None:
-    async with grpc.aio.insecure_channel(address) as channel:
+    async with asyncio_channel(address) as channel:
         stub = PowerServiceStub(channel)
         while (ask := await asyncio.to_thread(pipe.recv)) is not None:
             pipe.send(await _ask(stub, sinks, ask))

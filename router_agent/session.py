@@ -9,6 +9,7 @@ from typing import Protocol, TypeAlias
 
 import grpc
 
+from digitalgrid.channels import asyncio_channel, proxy_note
 from digitalgrid.convert import election_id_from_pb, election_id_to_pb, lsa_to_pb
 from digitalgrid.model import PROTOCOL_VERSION, ElectionId, RouterLsa
 from digitalgrid.supervision import first_to_end
@@ -91,9 +92,10 @@ class ControllerSession:
                 await self._session()
             except (grpc.RpcError, SessionEnded, TimeoutError) as error:
                 # An absent controller is news once, however often it is dialled.
-                level = logging.DEBUG if _reason(error) == last_reason else logging.INFO
-                last_reason = _reason(error)
-                _log.log(level, "controller %s: %s", self.address, last_reason)
+                reason = _reason(error, self.address)
+                level = logging.DEBUG if reason == last_reason else logging.INFO
+                last_reason = reason
+                _log.log(level, "controller %s: %s", self.address, reason)
             if self._begun:
                 # The next attempt is a first one.
                 self._begun = False
@@ -102,7 +104,7 @@ class ControllerSession:
             backoff_s = min(backoff_s * _BACKOFF_FACTOR, _MAX_BACKOFF_S)
 
     async def _session(self) -> None:
-        async with grpc.aio.insecure_channel(self.address, options=_CHANNEL_OPTIONS) as channel:
+        async with asyncio_channel(self.address, _CHANNEL_OPTIONS) as channel:
             stream: _Stream = pb_grpc.SouthboundServiceStub(channel).Session()
             try:
                 async with asyncio.timeout(_HELLO_TIMEOUT_S):
@@ -238,7 +240,8 @@ def _hello_of(greeting: object) -> pb.ControllerHello:
     return greeting.hello
 
 
-def _reason(error: BaseException) -> str:
+def _reason(error: BaseException, address: str) -> str:
     if isinstance(error, grpc.aio.AioRpcError):
-        return f"{error.code().name}: {error.details()}"
+        away = error.code() is grpc.StatusCode.UNAVAILABLE
+        return f"{error.code().name}: {error.details()}{proxy_note(address) if away else ''}"
     return str(error) or type(error).__name__

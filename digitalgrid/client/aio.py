@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import grpc
 
+from digitalgrid.channels import asyncio_channel
 from digitalgrid.client.calls import (
     DEFAULT_SERVER,
     DEFAULT_TIMEOUT_S,
@@ -173,9 +174,7 @@ class AsyncPowerClient:
         """The connection to a controller; made at the first call."""
         if address not in self._connections:
             options = channel_options(self._servers.count)
-            self._connections[address] = Connection(
-                grpc.aio.insecure_channel(address, options=options)
-            )
+            self._connections[address] = Connection(asyncio_channel(address, options))
         return self._connections[address]
 
     async def _call(self, method: Method, request: Any) -> Any:
@@ -190,7 +189,7 @@ class AsyncPowerClient:
                     metadata=self._metadata,
                 )
             except grpc.RpcError as rpc_error:
-                error = from_rpc_error(rpc_error)
+                error = from_rpc_error(rpc_error, self._servers.current)
                 pause_s = attempts.pause_s(error, time.monotonic())
                 if pause_s is None:
                     raise error from rpc_error
@@ -206,8 +205,9 @@ class AsyncPowerClient:
             async for answer in call:
                 yield answer
         except grpc.RpcError as error:
+            asked = self._servers.current
             # Who watches again asks another.
             self._servers.next()
-            raise from_rpc_error(error) from error
+            raise from_rpc_error(error, asked) from error
         finally:
             call.cancel()

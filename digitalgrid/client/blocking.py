@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import grpc
 
+from digitalgrid.channels import blocking_channel
 from digitalgrid.client.calls import (
     DEFAULT_SERVER,
     DEFAULT_TIMEOUT_S,
@@ -183,7 +184,7 @@ class PowerClient:
         """The connection to a controller; made at the first call."""
         if address not in self._connections:
             options = channel_options(self._servers.count)
-            self._connections[address] = Connection(grpc.insecure_channel(address, options=options))
+            self._connections[address] = Connection(blocking_channel(address, options))
         return self._connections[address]
 
     def _call(self, method: Method, request: Any) -> Any:
@@ -198,7 +199,7 @@ class PowerClient:
                     metadata=self._metadata,
                 )
             except grpc.RpcError as rpc_error:
-                error = from_rpc_error(rpc_error)
+                error = from_rpc_error(rpc_error, self._servers.current)
                 pause_s = attempts.pause_s(error, time.monotonic())
                 if pause_s is None:
                     raise error from rpc_error
@@ -211,8 +212,9 @@ class PowerClient:
         try:
             yield from call
         except grpc.RpcError as error:
+            asked = self._servers.current
             # Who watches again asks another.
             self._servers.next()
-            raise from_rpc_error(error) from error
+            raise from_rpc_error(error, asked) from error
         finally:
             call.cancel()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 
+from digitalgrid.channels import proxy_note
 from digitalgrid.units import NS_PER_S
 
 _DETAILS_KEY = "grpc-status-details-bin"
@@ -63,15 +64,18 @@ class ControllerUnreachable(PowerError):
     """No answer: the controller is not there, or did not answer in time. What it did is unknown."""
 
 
-def from_rpc_error(error: grpc.RpcError) -> PowerError:
-    """The typed error of a failed call, of grpc's blocking and asyncio flavours alike."""
+def from_rpc_error(error: grpc.RpcError, address: str) -> PowerError:
+    """The typed error of a failed call to ``address``, of grpc's blocking and asyncio flavours alike."""
     code: grpc.StatusCode = error.code()
     kind = ControllerUnreachable if code in _UNREACHABLE else RequestRefused
     status = status_pb2.Status()
     for key, value in error.trailing_metadata() or ():
         if key == _DETAILS_KEY:
             status.ParseFromString(value)
-    return _from_status(kind, code, error.details() or code.name, status)
+    message = error.details() or code.name
+    if kind is ControllerUnreachable:
+        message += proxy_note(address)
+    return _from_status(kind, code, message, status)
 
 
 def _from_status(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import grpc
 
+from digitalgrid.channels import asyncio_channel
 from digitalgrid.convert import election_id_from_pb, election_id_to_pb, lsa_to_pb
 from digitalgrid.gridfile import Grid
 from digitalgrid.model import (
@@ -120,7 +121,7 @@ class Fleet:
         host, _, port = address.rpartition(":")
         while True:
             await _listening(host, int(port))
-            async with grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS) as channel:
+            async with asyncio_channel(address, _CHANNEL_OPTIONS) as channel:
                 stub = pb_grpc.SouthboundServiceStub(channel)
                 await _until_first([_dial(stub, agent, address) for agent in self.routers.values()])
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import grpc
 
+from digitalgrid.channels import asyncio_channel
 from digitalgrid.client import PowerError, power_request
 from digitalgrid.client.errors import from_rpc_error
 from digitalgrid.reasons import Reason
@@ -34,9 +35,7 @@ class Probe:
         self._current = self._addresses[0]
 
     async def __aenter__(self) -> Self:
-        self._channels = {
-            each: grpc.aio.insecure_channel(each, options=_RECONNECT) for each in self._addresses
-        }
+        self._channels = {each: asyncio_channel(each, _RECONNECT) for each in self._addresses}
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -89,7 +88,7 @@ class Probe:
                 try:
                     return address, await call(request, timeout=_CALL_WITHIN_S)
                 except grpc.RpcError as rpc_error:
-                    error = from_rpc_error(rpc_error)
+                    error = from_rpc_error(rpc_error, address)
                 if _decided(error):
                     return address, error
                 leader = error.metadata.get("leader_address", "")

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import grpc
 
+from digitalgrid.channels import asyncio_channel
 from digitalgrid.client import AsyncPowerClient
 from digitalgrid.v1 import northbound_pb2 as pb
 from tests.chaos.checks import connected
@@ -103,9 +104,8 @@ class _Crowd:
 
     async def __aenter__(self) -> "_Crowd":
         self._channels = [
-            grpc.aio.insecure_channel(
-                self._address,
-                options=(("grpc.use_local_subchannel_pool", 1), *_LARGE_MESSAGES),
+            asyncio_channel(
+                self._address, (("grpc.use_local_subchannel_pool", 1), *_LARGE_MESSAGES)
             )
             for _ in range(_CHANNELS)
         ]

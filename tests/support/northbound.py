@@ -18,6 +18,7 @@ from controller.core.invariants import broken_invariants
 from controller.core.optimising.reoptimising import ReoptimiseLimits
 from controller.northbound.server import start_server
 from controller.runtime.runtime import Runtime
+from digitalgrid.channels import asyncio_channel
 from digitalgrid.client import AsyncPowerClient
 from digitalgrid.v1.northbound_pb2_grpc import (
     OptimisationServiceStub,
@@ -112,7 +113,7 @@ async def northbound(*, connected: bool = True) -> AsyncIterator[Northbound]:
     server = await start_server(runtime, optimiser, address, read_meters)
     client = AsyncPowerClient(address)
     try:
-        async with grpc.aio.insecure_channel(address) as channel:
+        async with asyncio_channel(address) as channel:
             yield Northbound(runtime, store, grid, client, channel, address, server, optimiser)
     finally:
         await client.close()

@@ -10,6 +10,7 @@ import grpc
 from controller.store.etcd.v3 import etcd_pb2 as pb
 from controller.store.etcd.watch import WatchStream
 from controller.store.protocol import StoreError
+from digitalgrid.channels import blocking_channel, proxy_note
 
 # A member that has lost its quorum must say so at once, instead of waiting for its return.
 _METADATA = (("hasleader", "true"),)
@@ -92,7 +93,7 @@ class EtcdClient:
         if not endpoints:
             raise StoreError("etcd: no endpoint is given; name at least one as host:port")
         self.endpoints = tuple(endpoints)
-        self._channels = [grpc.insecure_channel(each, options=_OPTIONS) for each in endpoints]
+        self._channels = [blocking_channel(each, _OPTIONS) for each in endpoints]
         self._current = 0
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -200,7 +201,8 @@ class EtcdClient:
         try:
             return _once(self._channels[index], method, request, timeout_s)
         except grpc.RpcError as error:
-            reason = f"{self.endpoints[index]}: {error.details()}"
+            endpoint = self.endpoints[index]
+            reason = f"{endpoint}: {error.details()}{proxy_note(endpoint)}"
             if _FULL in reason:
                 raise EtcdFull(reason, error.code()) from error
             if error.code() not in _TRY_NEXT and _OVERLOADED not in reason:

@@ -20,6 +20,7 @@ from controller.southbound import service, sessions
 from controller.southbound.codec import result_from_pb
 from controller.southbound.service import SouthboundService, start_server
 from controller.store.sqlite import SqliteStore
+from digitalgrid.channels import asyncio_channel
 from digitalgrid.convert import election_id_from_pb, lsa_to_pb
 from digitalgrid.counters import COUNTERS
 from digitalgrid.model import HopSnapshot, LinkAdvertisement, RouterLsa
@@ -61,7 +62,7 @@ class ScriptedRouter:
     """Says what a test wants it to say."""
 
     def __init__(self, address: str) -> None:
-        self._channel = grpc.aio.insecure_channel(address)
+        self._channel = asyncio_channel(address)
         self.call = SouthboundServiceStub(self._channel).Session()
 
     async def say(self, **message: Any) -> None:
@@ -369,7 +370,7 @@ def test_bytes_that_are_no_message_end_the_session_and_nothing_else(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, data: bytes, greeted: bool
 ) -> None:
     async def story(here: House) -> None:
-        async with grpc.aio.insecure_channel(here.address) as channel:
+        async with asyncio_channel(here.address) as channel:
             call = channel.stream_stream("/digitalgrid.v1.SouthboundService/Session")()
             if greeted:
                 await call.write(pb.RouterMessage(hello=hello()["hello"]).SerializeToString())

@@ -47,7 +47,7 @@ async def test_what_is_let_in_is_answered_and_the_rest_is_told_when_to_come_back
             if call.done():
                 with pytest.raises(grpc.aio.AioRpcError) as error:
                     await call
-                refused.append(from_rpc_error(error.value))
+                refused.append(from_rpc_error(error.value, api.address))
         assert {error.code for error in refused} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
         assert {error.reason for error in refused} == {"OVERLOADED"}
         assert all(error.retry_after_s > 0 for error in refused)

@@ -11,6 +11,7 @@ from controller.core.circuits.records import Counters, StoredState
 from controller.northbound import server
 from controller.northbound.server import start_server
 from controller.store.protocol import LeadershipLost
+from digitalgrid.channels import asyncio_channel
 from digitalgrid.client import power_request
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import PowerServiceStub
@@ -158,7 +159,7 @@ async def test_a_watcher_that_has_vanished_gives_its_place_back(
     async with (
         northbound() as api,
         Wire(api.address) as wire,
-        grpc.aio.insecure_channel(wire.address) as channel,
+        asyncio_channel(wire.address) as channel,
     ):
         watch = PowerServiceStub(channel).WatchCircuits(pb.WatchCircuitsRequest())
         await watch.read()
