@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from digitalgrid.client.defaults import DEFAULT_SERVER
 from digitalgrid.command_line import IdType
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ EXIT_DIFFERS = 1
 _KINDS = ("missing", "excess", "different", "lingering")
 _SERVER = click.option(
     "--server",
-    default="127.0.0.1:50051",
+    default=DEFAULT_SERVER,
     envvar="DGCTL_SERVER",
     show_default=True,
     metavar="HOST:PORT",
@@ -51,7 +52,8 @@ _OUTPUT = click.option(
 @_OUTPUT
 def reconcile(dry_run: bool, router_ids: tuple[str, ...], server: str, output: str) -> None:
     """Compares what routers run with what they should run, and repairs it."""
-    from dgctl.output import Format, show
+    from dgctl.formats import Format
+    from dgctl.output import show
     from digitalgrid.v1 import northbound_pb2 as pb
 
     request = pb.ReconcileRequest(router_ids=router_ids, dry_run=dry_run)
@@ -73,7 +75,8 @@ def forget_router(router_id: str, server: str, output: str) -> None:
 
     Refused while it is alive. If it comes back after all, what it still runs is taken off it.
     """
-    from dgctl.output import Format, show
+    from dgctl.formats import Format
+    from dgctl.output import show
 
     answer = _ask(server, output, lambda client: client.forget_router(router_id))
     if output == "json":
@@ -85,7 +88,8 @@ def forget_router(router_id: str, server: str, output: str) -> None:
 
 def _ask(server: str, output: str, call: "Callable[[PowerClient], T]") -> T:
     """The answer of whoever leads; ends the program where there is none."""
-    from dgctl.output import Format, show_error
+    from dgctl.formats import Format
+    from dgctl.output import show_error
     from digitalgrid import client as clients
 
     try:
@@ -108,11 +112,9 @@ def _differences(answer: "pb.ReconcileResponse") -> list[tuple[str, str, "pb.Hop
 
 
 def _show(answer: "pb.ReconcileResponse", dry_run: bool) -> None:
-    from rich.table import Table
+    from digitalgrid.columns import Columns, Part, parts_text
 
-    from dgctl.output import console
-
-    routers = Table("router", "as it should be", *_KINDS, box=None)
+    routers = Columns("router", "as it should be", *_KINDS)
     for router in answer.routers:
         counts = [len(getattr(router, kind)) for kind in _KINDS]
         routers.add_row(router.router_id, *map(str, (router.confirmed, *counts)))
@@ -120,14 +122,13 @@ def _show(answer: "pb.ReconcileResponse", dry_run: bool) -> None:
         routers.add_row(router_id, "not connected")
     for router_id in answer.silent_router_ids:
         routers.add_row(router_id, "no answer in time")
-    written = console(sys.stdout)
-    written.print(routers)
+    parts: list[Part] = [routers]
     differences = _differences(answer)
     if differences:
-        hops = Table("router", "hop is", "circuit", "generation", "what differs", box=None)
+        hops = Columns("router", "hop is", "circuit", "generation", "what differs")
         for router_id, kind, hop in differences:
             hops.add_row(router_id, kind, str(hop.circuit_id), str(hop.generation), hop.contrast)
-        written.print()
-        written.print(hops)
+        parts += ["", hops]
         if not dry_run:
-            written.print("\nall of this is being repaired")
+            parts += ["", "all of this is being repaired"]
+    sys.stdout.write(parts_text(parts, sys.stdout))

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import click
 
-from digitalgrid.printable import printable
 from digitalgrid.units import NS_PER_MS, NS_PER_S
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _FILE = click.Path(dir_okay=False, path_type=Path)
-_WIDTH_OF_NO_TERMINAL = 160
 
 
 def open_access(config: "ControllerConfig") -> "StoreAccess":
@@ -211,22 +209,15 @@ def _print_json(entries: "Iterable[AuditEntry]") -> None:
 
 
 def _print_table(entries: "Iterable[AuditEntry]") -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from digitalgrid.columns import Columns, parts_text
 
-    table = Table("seq", "time (UTC)", "who", "action", "subject", "asked", "decided", "why")
+    table = Columns("seq", "time (UTC)", "who", "action", "subject", "asked", "decided", "why")
     for each in entries:
         moment = datetime.fromtimestamp(each.at_unix_ns // NS_PER_S, UTC)
         milliseconds = each.at_unix_ns // NS_PER_MS % 1000
         cells = (each.who, each.action, each.subject, each.asked, each.decided, each.why)
-        # As Text, because what clients send is no markup.
-        table.add_row(
-            str(each.seq),
-            f"{moment:%Y-%m-%d %H:%M:%S}.{milliseconds:03}",
-            *(Text(printable(cell)) for cell in cells),
-        )
-    Console(width=None if sys.stdout.isatty() else _WIDTH_OF_NO_TERMINAL).print(table)
+        table.add_row(str(each.seq), f"{moment:%Y-%m-%d %H:%M:%S}.{milliseconds:03}", *cells)
+    sys.stdout.write(parts_text([table], sys.stdout))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from digitalgrid.client import power_request
 from digitalgrid.v1 import northbound_pb2 as pb
-from digitalgrid.yaml_schema import bounds, loads
+from digitalgrid.yaml_schema import bounds, loads, read_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,8 @@ class BatchFile:
     requests: tuple[BatchEntry, ...]
 
 
-def loads_batch(text: str, name: str) -> list[pb.PowerRequest]:
-    """The requests of a batch file's text. Raises ConfigError, which names the line."""
+def load_batch(path: str) -> list[pb.PowerRequest]:
+    """The requests of a batch file, or of standard input (``-``). Raises ConfigError, which names the line."""
     return [
         power_request(
             entry.sink_id,
@@ -46,5 +46,5 @@ def loads_batch(text: str, name: str) -> list[pb.PowerRequest]:
             allow_split=entry.allow_split,
             request_id=entry.request_id,
         )
-        for entry in loads(BatchFile, text, name).requests
+        for entry in loads(BatchFile, read_text(path), "<stdin>" if path == "-" else path).requests
     ]

@@ -1,12 +1,10 @@
 """The verbs of ``dgctl``. Exit codes: 0 done, 2 usage, 3 refused, 4 controller unreachable."""
 
 from collections.abc import Callable
-from typing import Any, TextIO, TypeVar
+from typing import Any, TypeVar
 
 import click
-from click.shell_completion import get_completion_class
 
-from dgctl.batch import loads_batch
 from dgctl.optimisation import dispatch, paths, reoptimise
 from dgctl.options import (
     PowerType,
@@ -16,11 +14,7 @@ from dgctl.options import (
     pass_settings,
     route_options,
 )
-from dgctl.output import EXIT_REFUSED, say, show, show_events
-from dgctl.watching import watched
-from digitalgrid.client import power_request
 from digitalgrid.command_line import IdType, Program
-from digitalgrid.v1 import northbound_pb2 as pb
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -63,6 +57,10 @@ def _request_options(command: F) -> F:
 @pass_settings
 def request(settings: Settings, /, wait: bool, **wanted: Any) -> None:
     """Requests power for a load."""
+    from dgctl.output import show
+    from digitalgrid.client import power_request
+    from digitalgrid.v1 import northbound_pb2 as pb
+
     with settings.client() as client:
         answer = client.request_power(power_request(**wanted))
         if wait:
@@ -78,16 +76,19 @@ def request(settings: Settings, /, wait: bool, **wanted: Any) -> None:
 @pass_settings
 def compute(settings: Settings, /, **wanted: Any) -> None:
     """Shows what a request would get now; reserves nothing."""
+    from dgctl.output import show
+    from digitalgrid.client import power_request
+
     with settings.client() as client:
         answer = client.compute_power(power_request(**wanted))
     show(answer, settings.output)
 
 
 @main.command()
-@click.argument("file", type=click.File(encoding="utf-8"))
+@click.argument("file", type=click.Path(allow_dash=True))
 @common
 @pass_settings
-def batch(settings: Settings, file: TextIO) -> None:
+def batch(settings: Settings, file: str) -> None:
     """Sends the requests of a YAML file ('-': standard input), each decided by itself.
 
     \b
@@ -95,7 +96,10 @@ def batch(settings: Settings, file: TextIO) -> None:
       - {sink_id: load3, power_w: 5e6}
       - {sink_id: load9, power_w: 2e6, source_ids: [source1], allow_split: true}
     """
-    requests = loads_batch(file.read(), file.name)
+    from dgctl.batch import load_batch
+    from dgctl.output import EXIT_REFUSED, show
+
+    requests = load_batch(file)
     with settings.client() as client:
         answer = client.batch_request_power(requests)
     show(answer, settings.output)
@@ -110,6 +114,8 @@ def batch(settings: Settings, file: TextIO) -> None:
 @pass_settings
 def change(settings: Settings, circuit_id: int, power_w: float) -> None:
     """Changes the power of a circuit."""
+    from dgctl.output import show
+
     with settings.client() as client:
         circuit = client.change_circuit(circuit_id, power_w)
     show(circuit, settings.output)
@@ -121,6 +127,8 @@ def change(settings: Settings, circuit_id: int, power_w: float) -> None:
 @pass_settings
 def release(settings: Settings, circuit_id: int) -> None:
     """Gives a circuit's power back."""
+    from dgctl.output import show
+
     with settings.client() as client:
         circuit = client.release_circuit(circuit_id)
     show(circuit, settings.output)
@@ -132,6 +140,8 @@ def release(settings: Settings, circuit_id: int) -> None:
 @pass_settings
 def get(settings: Settings, circuit_id: int) -> None:
     """Shows one circuit with its path, losses and timings."""
+    from dgctl.output import show
+
     with settings.client() as client:
         circuit = client.get_circuit(circuit_id)
     show(circuit, settings.output)
@@ -146,6 +156,8 @@ def get(settings: Settings, circuit_id: int) -> None:
 @pass_settings
 def list_(settings: Settings, request_id: str, include_ended: bool) -> None:
     """Lists circuits."""
+    from dgctl.output import show
+
     with settings.client() as client:
         answer = client.list_circuits(request_id, include_ended=include_ended)
     show(answer, settings.output)
@@ -155,20 +167,29 @@ def list_(settings: Settings, request_id: str, include_ended: bool) -> None:
 @common
 @pass_settings
 def watch(settings: Settings) -> None:
-    """Shows all circuits, then every change, until interrupted; waits for a controller that restarts."""
+    """Shows all circuits, then every change, until interrupted; waits for a controller that restarts.
+
+    A circuit is shown again when its line says something else, and with -o json or yaml when any of its fields does.
+    """
+    from dgctl.output import news, say, show_events
+    from dgctl.watching import watched
+
     with settings.client() as client:
-        show_events(watched(client.watch_circuits, say), settings.output)
+        show_events(watched(lambda: news(client.watch_circuits(), settings.output), say))
 
 
 @main.command()
-@click.option("--watch", "watching", is_flag=True, help="Shows it again after every change.")
+@click.option("--watch", "watching", is_flag=True, help="Shows it again when it has changed.")
 @common
 @pass_settings
 def topology(settings: Settings, watching: bool) -> None:
     """Shows routers, links, sources and loads with what is reserved on them."""
+    from dgctl.output import news, say, show, show_events
+    from dgctl.watching import watched
+
     with settings.client() as client:
         if watching:
-            show_events(watched(client.watch_topology, say), settings.output)
+            show_events(watched(lambda: news(client.watch_topology(), settings.output), say))
         else:
             show(client.get_topology(), settings.output)
 
@@ -178,6 +199,8 @@ def topology(settings: Settings, watching: bool) -> None:
 @pass_settings
 def meters(settings: Settings) -> None:
     """Reads the energy books of all routers."""
+    from dgctl.output import show
+
     with settings.client() as client:
         answer = client.read_meters()
     show(answer, settings.output)
@@ -187,6 +210,8 @@ def meters(settings: Settings) -> None:
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Prints a completion script: eval "$(dgctl completion bash)"."""
+    from click.shell_completion import get_completion_class
+
     completer = get_completion_class(shell)
     if completer is None:
         raise click.UsageError(f"click knows no completion for {shell}")

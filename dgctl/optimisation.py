@@ -15,15 +15,12 @@ from dgctl.options import (
     pass_settings,
     route_options,
 )
-from dgctl.output import EXIT_REFUSED, show
-from digitalgrid.client import dispatch_request, power_request
 from digitalgrid.command_line import IdType
-from digitalgrid.v1 import northbound_pb2 as pb
 
 _DISJOINTNESS = {
-    "link": pb.DISJOINTNESS_LINK,
-    "router": pb.DISJOINTNESS_ROUTER,
-    "risk-group": pb.DISJOINTNESS_RISK_GROUP,
+    "link": "DISJOINTNESS_LINK",
+    "router": "DISJOINTNESS_ROUTER",
+    "risk-group": "DISJOINTNESS_RISK_GROUP",
 }
 
 
@@ -89,6 +86,10 @@ def dispatch(
     **wanted: Any,
 ) -> None:
     """Serves many loads from many sources at once, at least cost."""
+    from dgctl.output import EXIT_REFUSED, show
+    from digitalgrid.client import dispatch_request
+    from digitalgrid.v1 import northbound_pb2 as pb
+
     twice = [
         load_id for load_id, count in Counter(load for load, _ in demands).items() if count > 1
     ]
@@ -124,6 +125,9 @@ def reoptimise(
     settings: Settings, dry_run: bool, most_moves: int | None, least_gain_fraction: float | None
 ) -> None:
     """Moves circuits to better paths, those that gain most first, without interrupting them."""
+    from dgctl.output import show
+    from digitalgrid.v1 import northbound_pb2 as pb
+
     asked = pb.ReoptimiseRequest(
         dry_run=dry_run, most_moves=most_moves, least_gain_fraction=least_gain_fraction
     )
@@ -148,12 +152,18 @@ def paths(
     settings: Settings, /, most_paths: int | None, disjoint: str | None, **wanted: Any
 ) -> None:
     """Shows the best paths for a request, or a disjoint pair; reserves nothing."""
+    from dgctl.output import show
+    from digitalgrid.client import power_request
+    from digitalgrid.v1 import northbound_pb2 as pb
+
     if disjoint is not None and most_paths is not None:
         raise click.UsageError("-k goes with single paths; --disjoint always finds a pair")
     asked = pb.ComputePathsRequest(
         request=power_request(**wanted),
         most_paths=most_paths or 3,
-        disjointness=_DISJOINTNESS[disjoint] if disjoint else pb.DISJOINTNESS_UNSPECIFIED,
+        disjointness=pb.Disjointness.Value(
+            _DISJOINTNESS.get(disjoint or "", "DISJOINTNESS_UNSPECIFIED")
+        ),
     )
     with settings.client() as client:
         answer = client.compute_paths(asked)

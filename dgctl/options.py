@@ -4,16 +4,20 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from click.shell_completion import CompletionItem
 
-from dgctl.output import Format, show_error
-from digitalgrid.client import DEFAULT_SERVER, PowerClient, PowerError
+from dgctl.formats import Format
+from digitalgrid.client.defaults import DEFAULT_SERVER
 from digitalgrid.command_line import IdType
 from digitalgrid.units import parse_power_w
-from digitalgrid.v1 import northbound_pb2 as pb
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from digitalgrid.client import PowerClient
+    from digitalgrid.v1 import northbound_pb2 as pb
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -29,8 +33,12 @@ class Settings:
     timeout_s: float = 10.0
 
     @contextmanager
-    def client(self) -> Iterator[PowerClient]:
+    def client(self) -> Iterator["PowerClient"]:
         """A client whose errors end the program with their message and exit code."""
+        # Here, so that help and completion scripts need no gRPC.
+        from dgctl.output import show_error
+        from digitalgrid.client import PowerClient, PowerError
+
         try:
             with PowerClient(self.server, timeout_s=self.timeout_s) as client:
                 yield client
@@ -125,11 +133,15 @@ _TIMEOUT = click.option(
 
 
 def completes(
-    ids: Callable[[pb.Topology], list[str]],
-) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    ids: "Callable[[pb.Topology], list[str]]",
+) -> "Callable[[click.Context, click.Parameter, str], list[CompletionItem]]":
     """Completion of an option by ids that the controller knows; nothing, where it cannot be reached."""
 
-    def complete(ctx: click.Context, _: click.Parameter, prefix: str) -> list[CompletionItem]:
+    def complete(ctx: click.Context, _: click.Parameter, prefix: str) -> "list[CompletionItem]":
+        from click.shell_completion import CompletionItem
+
+        from digitalgrid.client import PowerClient, PowerError
+
         server = ctx.ensure_object(Settings).server
         try:
             with PowerClient(server, timeout_s=_COMPLETION_TIMEOUT_S) as client:

@@ -2,56 +2,68 @@
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from enum import StrEnum
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
-from rich.console import Console
 
 from dgctl import tables
+from dgctl.formats import Format
 from digitalgrid.client import ControllerUnreachable, PowerError
-from digitalgrid.yaml_text import to_yaml
+from digitalgrid.columns import parts_text
+from digitalgrid.printable import printable
+from digitalgrid.v1 import northbound_pb2 as pb
 
 EXIT_REFUSED = 3
 EXIT_UNREACHABLE = 4
-
-# Wide enough that a pipe gets whole lines.
-_PIPE_WIDTH = 240
-
-
-class Format(StrEnum):
-    TABLE = "table"
-    JSON = "json"
-    YAML = "yaml"
 
 
 def show(message: Message, output: Format) -> None:
     """Writes one whole answer to standard output."""
     if output is Format.TABLE:
-        console(sys.stdout).print(tables.render(message))
+        sys.stdout.write(parts_text(tables.render(message), sys.stdout))
     else:
         sys.stdout.write(_encode(_as_dict(message), output))
 
 
-def show_events(messages: Iterable[Message], output: Format) -> None:
-    """Writes a stream until it ends or the person at the keyboard interrupts it."""
+def show_events(texts: Iterable[str]) -> None:
+    """Writes each at once, until they end or the person at the keyboard interrupts them."""
     with suppress(KeyboardInterrupt):
-        for message in messages:
-            _show_event(message, output)
+        for text in texts:
+            sys.stdout.write(text)
+            sys.stdout.flush()
 
 
-def _show_event(message: Message, output: Format) -> None:
-    """A line of a table or of JSON, or a YAML document, at once."""
-    if output is Format.TABLE:
-        console(sys.stdout).print(tables.render_event(message))
-    elif output is Format.JSON:
-        sys.stdout.write(json.dumps(_as_dict(message)) + "\n")
-    else:
-        sys.stdout.write("---\n" + _encode(_as_dict(message), output))
-    sys.stdout.flush()
+def news(messages: Iterable[Message], output: Format) -> Iterator[str]:
+    """What of a stream is to be written: lines of a table, a line of JSON, or a YAML document.
+
+    What says of a circuit (or of the whole network) what was written of it last is left out.
+    """
+    last: dict[int, str] = {}
+    for message in messages:
+        text = _event(message, output)
+        if isinstance(message, pb.WatchCircuitsResponse) and message.HasField("snapshot_done"):
+            yield text
+            continue
+        circuit = message.circuit if isinstance(message, pb.WatchCircuitsResponse) else None
+        subject = circuit.circuit_id if circuit else 0
+        if last.get(subject) == text:
+            continue
+        last[subject] = text
+        if circuit and circuit.state == pb.CIRCUIT_STATE_WITHDRAWN:
+            # It is never heard of again.
+            del last[subject]
+        yield text
+
+
+def _event(message: Message, output: Format) -> str:
+    if output is Format.JSON:
+        return json.dumps(_as_dict(message)) + "\n"
+    if output is Format.YAML:
+        return "---\n" + _encode(_as_dict(message), output)
+    return parts_text(tables.render_event(message), sys.stdout)
 
 
 def say(text: str) -> None:
@@ -63,7 +75,9 @@ def show_error(error: PowerError, output: Format, program: str = "dgctl") -> int
     """Writes why a call was not done to standard error, as ``program``; returns the exit code for it."""
     unreachable = isinstance(error, ControllerUnreachable)
     if output is Format.TABLE:
-        sys.stderr.write("\n".join(_error_lines(error, unreachable, program)) + "\n")
+        sys.stderr.writelines(
+            f"{printable(line)}\n" for line in _error_lines(error, unreachable, program)
+        )
     else:
         details = {
             "code": error.code.name,
@@ -77,12 +91,6 @@ def show_error(error: PowerError, output: Format, program: str = "dgctl") -> int
         }
         sys.stderr.write(_encode(details, output))
     return EXIT_UNREACHABLE if unreachable else EXIT_REFUSED
-
-
-def console(stream: Any) -> Console:
-    return Console(
-        file=stream, width=None if stream.isatty() else _PIPE_WIDTH, highlight=False, markup=False
-    )
 
 
 def _error_lines(error: PowerError, unreachable: bool, program: str) -> list[str]:
@@ -106,4 +114,7 @@ def _as_dict(message: Message) -> dict[str, Any]:
 def _encode(document: dict[str, Any], output: Format) -> str:
     if output is Format.JSON:
         return json.dumps(document, indent=2) + "\n"
+    # Here, since few ask for it.
+    from digitalgrid.yaml_text import to_yaml
+
     return to_yaml(document)

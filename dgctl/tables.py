@@ -1,13 +1,12 @@
 """Answers as tables for people. One function for each message that `dgctl` shows."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from google.protobuf.message import Message
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
 
+from digitalgrid.columns import Columns, Line, Part, Styled
 from digitalgrid.units import (
     format_current,
     format_duration_ns,
@@ -28,21 +27,25 @@ _STATE_STYLES = {
 }
 
 
-def render(message: Message) -> RenderableType:
+Parts = Iterable[Part]
+
+
+def render(message: Message) -> Parts:
     """A whole answer."""
-    table: RenderableType = _RENDERERS[type(message)](message)
-    return table
+    parts: Parts = _RENDERERS[type(message)](message)
+    return parts
 
 
-def render_event(message: Message) -> RenderableType:
-    """One line (or one table) of a stream."""
+def render_event(message: Message) -> Parts:
+    """One line (or all tables) of a stream."""
     if isinstance(message, pb.WatchCircuitsResponse):
         if message.HasField("snapshot_done"):
-            return Text("-- these were all circuits; changes follow --", style="dim")
-        return _circuit_line(message.circuit)
+            return [Styled("-- these were all circuits; changes follow --", "dim")]
+        return [_circuit_line(message.circuit)]
     return render(message)
 
 
+@cache
 def state_name(state: int) -> str:
     return pb.CircuitState.Name(state).removeprefix("CIRCUIT_STATE_")  # type: ignore[arg-type]
 
@@ -68,36 +71,29 @@ def _readable(key: str, value: str) -> str:
     return value
 
 
-def _circuit_line(circuit: pb.Circuit) -> Text:
-    line = Text(f"circuit {circuit.circuit_id} ")
-    line.append(state_name(circuit.state), style=_STATE_STYLES.get(circuit.state, ""))
-    line.append(
-        f"  {circuit.source_id} -> {circuit.sink_id}  {format_power(circuit.power_w)}"
-        f"  {path_of(circuit)}"
-    )
-    if circuit.reason:
-        line.append(f"  ({circuit.reason})", style="dim")
-    return line
-
-
-def _table(title: str, *columns: str) -> Table:
-    """Columns whose name starts with ``>`` are figures and stand to the right."""
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
-    for column in columns:
-        figure = column.startswith(">")
-        table.add_column(
-            column.removeprefix(">"), justify="right" if figure else "left", no_wrap=figure
+def _circuit_line(circuit: pb.Circuit) -> Line:
+    words = f"  {circuit.source_id} -> {circuit.sink_id}  {format_power(circuit.power_w)}"
+    return Line(
+        (
+            f"circuit {circuit.circuit_id} ",
+            _state(circuit),
+            f"{words}  {path_of(circuit)}",
+            Styled(f"  ({circuit.reason})" if circuit.reason else "", "dim"),
         )
-    return table
+    )
 
 
-def _circuits(circuits: Iterable[pb.Circuit], title: str = "") -> Table:
-    columns = (">id", "state", "source", "sink", ">power", ">injected", ">loss", "path", "reason")
-    table = _table(title, *columns)
+def _state(circuit: pb.Circuit) -> Styled:
+    return Styled(state_name(circuit.state), _STATE_STYLES.get(circuit.state, ""))
+
+
+def _circuits(circuits: Iterable[pb.Circuit], title: str = "") -> Columns:
+    names = (">id", "state", "source", "sink", ">power", ">injected", ">loss", "path", "reason")
+    table = Columns(*names, title=title)
     for circuit in circuits:
         table.add_row(
             str(circuit.circuit_id) if circuit.circuit_id else "-",
-            Text(state_name(circuit.state), style=_STATE_STYLES.get(circuit.state, "")),
+            _state(circuit),
             circuit.source_id,
             circuit.sink_id,
             format_power(circuit.power_w),
@@ -109,16 +105,16 @@ def _circuits(circuits: Iterable[pb.Circuit], title: str = "") -> Table:
     return table
 
 
-def _answered(answer: pb.RequestPowerResponse) -> Table:
-    return _circuits(answer.circuits, f"request {answer.request_id}")
+def _answered(answer: pb.RequestPowerResponse) -> Parts:
+    return [_circuits(answer.circuits, f"request {answer.request_id}")]
 
 
-def _listed(answer: pb.ListCircuitsResponse | pb.ComputePowerResponse) -> RenderableType:
-    return _circuits(answer.circuits) if answer.circuits else Text("no circuits")
+def _listed(answer: pb.ListCircuitsResponse | pb.ComputePowerResponse) -> Parts:
+    return [_circuits(answer.circuits) if answer.circuits else "no circuits"]
 
 
-def _circuit(circuit: pb.Circuit) -> Group:
-    links = _table("links", "link", "from", "to", ">sent", ">received", ">current")
+def _circuit(circuit: pb.Circuit) -> Parts:
+    links = Columns("link", "from", "to", ">sent", ">received", ">current", title="links")
     for link in circuit.links:
         links.add_row(
             link.link_id,
@@ -128,12 +124,11 @@ def _circuit(circuit: pb.Circuit) -> Group:
             format_power(link.received_w),
             format_current(link.current_a),
         )
-    return Group(_circuits([circuit]), Text(), _facts_table(_facts(circuit)), Text(), links)
+    return [_circuits([circuit]), "", _facts_table(_facts(circuit)), "", links]
 
 
-def _facts_table(facts: Iterable[tuple[str, str]]) -> Table:
-    table = _table("", "", "")
-    table.show_header = False
+def _facts_table(facts: Iterable[tuple[str, str]]) -> Columns:
+    table = Columns("", "", show_names=False)
     for name, value in facts:
         table.add_row(name, value)
     return table
@@ -159,43 +154,49 @@ def _facts(circuit: pb.Circuit) -> Iterable[tuple[str, str]]:
     yield "interruptions", interruptions
 
 
-def _outcomes(answer: pb.BatchRequestPowerResponse) -> Table:
-    table = _table("", ">#", "request", "circuits", ">power", "outcome")
+def _outcomes(answer: pb.BatchRequestPowerResponse) -> Parts:
+    table = Columns(">#", "request", "circuits", ">power", "outcome")
     for number, outcome in enumerate(answer.outcomes, start=1):
+        refusal = _refusal(outcome) if outcome.code else []
         table.add_row(
             str(number),
             outcome.request_id,
             ", ".join(str(circuit.circuit_id) for circuit in outcome.circuits),
             format_power(sum(circuit.power_w for circuit in outcome.circuits)),
-            Text(_refusal(outcome), style="red") if outcome.code else "done",
+            Styled(refusal[0], "red") if refusal else "done",
         )
-    return table
+        for line in refusal[1:]:
+            table.add_row("", "", "", "", Styled(f"  {line}", "red"))
+    return [table]
 
 
-def _paths(answer: pb.ComputePathsResponse) -> RenderableType:
-    parts: list[RenderableType] = [_circuits(answer.circuits)]
+def _paths(answer: pb.ComputePathsResponse) -> Parts:
+    parts: list[Part] = [_circuits(answer.circuits)]
     if answer.shared_ids:
-        parts.append(Text(f"both need {', '.join(answer.shared_ids)}", style="yellow"))
+        parts.append(Styled(f"both need {', '.join(answer.shared_ids)}", "yellow"))
     if not answer.proven:
-        parts.append(Text("a better pair may exist", style="yellow"))
-    return Group(*parts)
+        parts.append(Styled("a better pair may exist", "yellow"))
+    return parts
 
 
-def _dispatched(answer: pb.DispatchResponse) -> Group:
+def _dispatched(answer: pb.DispatchResponse) -> Parts:
     if not answer.outcomes:
-        return Group(Text("nothing is to be served: all loads have what they take"))
-    parts: list[RenderableType] = [_facts_table(_figures(answer)), Text()]
+        return ["nothing is to be served: all loads have what they take"]
+    parts: list[Part] = [_facts_table(_figures(answer)), ""]
     parts.append(_circuits(circuit for each in answer.outcomes for circuit in each.circuits))
-    parts += [Text(_refusal(each), style="red") for each in answer.outcomes if each.code]
+    for outcome in answer.outcomes:
+        if outcome.code:
+            first, *details = _refusal(outcome)
+            parts += [Styled(first, "red"), *(Styled(f"  {each}", "red") for each in details)]
     if answer.unserved:
-        unserved = _table("not served", "load", ">power")
+        unserved = Columns("load", ">power", title="not served")
         for demand in answer.unserved:
             unserved.add_row(demand.load_id, format_power(demand.power_w))
         bounds = ", ".join([*answer.bottleneck_link_ids, *answer.bottleneck_source_ids])
-        parts += [Text(), unserved, Text(f"held up by {bounds}")]
+        parts += ["", unserved, f"held up by {bounds}"]
     if answer.note:
-        parts += [Text(), Text(answer.note, style="yellow")]
-    return Group(*parts)
+        parts += ["", Styled(answer.note, "yellow")]
+    return parts
 
 
 def _figures(answer: pb.DispatchResponse) -> Iterable[tuple[str, str]]:
@@ -209,40 +210,40 @@ def _figures(answer: pb.DispatchResponse) -> Iterable[tuple[str, str]]:
         yield "carbon per hour", f"{answer.carbon_kg_per_h:.6g} kg"
 
 
-def _reoptimised(answer: pb.ReoptimiseResponse) -> RenderableType:
+def _reoptimised(answer: pb.ReoptimiseResponse) -> Parts:
     if not answer.moves:
-        return Text(f"none of {answer.circuits} circuits has a better path")
-    table = _table("", ">circuit", ">gain", "from", "to", "outcome")
+        return [f"none of {answer.circuits} circuits has a better path"]
+    table = Columns(">circuit", ">gain", "from", "to", "outcome")
     for move in answer.moves:
         table.add_row(
             str(move.circuit_id),
             format_power(move.gain_w),
             " > ".join(move.from_router_ids),
             " > ".join(move.to_router_ids),
-            Text("moving", style="green") if move.moving else move.reason or "would move",
+            Styled("moving", "green") if move.moving else move.reason or "would move",
         )
-    losses = Text(
+    losses = (
         f"loss of {answer.circuits} circuits: {format_power(answer.loss_before_w)} now,"
         f" {format_power(answer.loss_after_w)} at best found,"
         f" {format_power(answer.loss_bound_w)} at least"
     )
-    return Group(table, losses)
+    return [table, losses]
 
 
-def _refusal(outcome: pb.BatchOutcome) -> str:
+def _refusal(outcome: pb.BatchOutcome) -> list[str]:
     lines = [f"refused{f' ({outcome.reason})' if outcome.reason else ''}: {outcome.message}"]
     if outcome.field:
         lines.append(f"field {outcome.field}")
-    return "\n  ".join([*lines, *detail_lines(outcome.metadata)])
+    return [*lines, *detail_lines(outcome.metadata)]
 
 
-def _topology(topology: pb.Topology) -> Group:
-    routers = _table("routers", "id", "connected", ">efficiency", ">boot")
+def _topology(topology: pb.Topology) -> Parts:
+    routers = Columns("id", "connected", ">efficiency", ">boot", title="routers")
     for router in topology.routers:
-        connected = Text("yes") if router.connected else Text("no", style="red")
+        connected = "yes" if router.connected else Styled("no", "red")
         efficiency = format_fraction(router.efficiency)
         routers.add_row(router.router_id, connected, efficiency, str(router.boot_id))
-    sources = _table("sources", "id", "router", ">reserved", ">of", ">cost/MWh", "renewable")
+    sources = Columns("id", "router", ">reserved", ">of", ">cost/MWh", "renewable", title="sources")
     for source in topology.sources:
         sources.add_row(
             source.source_id,
@@ -252,7 +253,7 @@ def _topology(topology: pb.Topology) -> Group:
             f"{source.cost_per_mwh:g}",
             "yes" if source.renewable else "no",
         )
-    loads = _table("loads", "id", "router", ">reserved", ">of", ">priority", ">value/MWh")
+    loads = Columns("id", "router", ">reserved", ">of", ">priority", ">value/MWh", title="loads")
     for load in topology.loads:
         loads.add_row(
             load.load_id,
@@ -262,13 +263,13 @@ def _topology(topology: pb.Topology) -> Group:
             str(load.priority),
             f"{load.value_per_mwh:g}",
         )
-    parts = (routers, Text(), _links(topology), Text(), sources, Text(), loads)
-    return Group(*parts, *_refused_claims(topology))
+    tables = (routers, "", _links(topology), "", sources, "", loads)
+    return [*tables, *_refused_claims(topology)]
 
 
-def _refused_claims(topology: pb.Topology) -> list[Text]:
+def _refused_claims(topology: pb.Topology) -> list[Part]:
     """A line for each router that advertises what others own."""
-    lines = []
+    lines: list[Part] = []
     for router in topology.routers:
         if router.refused_claims:
             first = router.refused_claims[0]
@@ -277,20 +278,20 @@ def _refused_claims(topology: pb.Topology) -> list[Text]:
                 f"{router.router_id} advertises {first.kind} {first.id}, which belongs to"
                 f" {' and '.join(first.owner_router_ids)}{more}: that does not count"
             )
-            lines.append(Text(line, style="red"))
-    return [Text(), *lines] if lines else []
+            lines.append(Styled(line, "red"))
+    return ["", *lines] if lines else []
 
 
-def _links(topology: pb.Topology) -> Table:
+def _links(topology: pb.Topology) -> Columns:
     columns = (">a to b", ">b to a", ">ampacity", ">used", ">voltage", ">ohm", "circuits")
-    table = _table("links", "id", "a", "b", "state", *columns)
+    table = Columns("id", "a", "b", "state", *columns, title="links")
     for link in topology.links:
         used_a = link.reserved_a_to_b_a + link.reserved_b_to_a_a
         table.add_row(
             link.link_id,
             link.a_router_id,
             link.b_router_id,
-            Text("up") if link.up else Text("down", style="red"),
+            "up" if link.up else Styled("down", "red"),
             format_current(link.reserved_a_to_b_a),
             format_current(link.reserved_b_to_a_a),
             format_current(link.ampacity_a),
@@ -314,8 +315,8 @@ _BOOKS: tuple[tuple[str, Callable[[power_link_pb2.RouterMeters], int]], ...] = (
 )
 
 
-def _meters(answer: pb.ReadAllMetersResponse) -> Group:
-    table = _table("", "router", *(name for name, _ in _BOOKS), ">oversubscribed")
+def _meters(answer: pb.ReadAllMetersResponse) -> Parts:
+    table = Columns("router", *(name for name, _ in _BOOKS), ">oversubscribed")
     for meters in answer.meters:
         figures = (format_energy_mj(total_mj(meters)) for _, total_mj in _BOOKS)
         table.add_row(meters.router_id, *figures, str(meters.oversubscribed_instants))
@@ -325,12 +326,12 @@ def _meters(answer: pb.ReadAllMetersResponse) -> Group:
     )
     oversubscribed = sum(meters.oversubscribed_instants for meters in answer.meters)
     table.add_row("all", *sums, str(oversubscribed), style="bold")
-    parts: list[RenderableType] = [table]
+    parts: list[Part] = [table]
     if answer.missing_router_ids:
         silent = ", ".join(answer.missing_router_ids)
-        parts.append(Text(f"did not answer in time: {silent}", style="red"))
-    parts += [Text(each, style="red") for each in _meter_faults(answer.meters)]
-    return Group(*parts)
+        parts.append(Styled(f"did not answer in time: {silent}", "red"))
+    parts += [Styled(each, "red") for each in _meter_faults(answer.meters)]
+    return parts
 
 
 def _meter_faults(meters: Iterable[power_link_pb2.RouterMeters]) -> Iterator[str]:
@@ -345,7 +346,7 @@ def _meter_faults(meters: Iterable[power_link_pb2.RouterMeters]) -> Iterator[str
                 )
 
 
-_RENDERERS: dict[type[Message], Callable[[Any], RenderableType]] = {
+_RENDERERS: dict[type[Message], Callable[[Any], Parts]] = {
     pb.RequestPowerResponse: _answered,
     pb.ComputePowerResponse: _listed,
     pb.ListCircuitsResponse: _listed,

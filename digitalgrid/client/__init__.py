@@ -1,15 +1,20 @@
 """The client library of the northbound API, blocking and for asyncio."""
 
-from digitalgrid.client.aio import AsyncPowerClient
-from digitalgrid.client.blocking import PowerClient
-from digitalgrid.client.calls import DEFAULT_SERVER, dispatch_request, power_request
-from digitalgrid.client.errors import (
-    ControllerUnreachable,
-    FieldViolation,
-    NotActive,
-    PowerError,
-    RequestRefused,
-)
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from digitalgrid.client.aio import AsyncPowerClient
+    from digitalgrid.client.blocking import PowerClient
+    from digitalgrid.client.calls import dispatch_request, power_request
+    from digitalgrid.client.defaults import DEFAULT_SERVER
+    from digitalgrid.client.errors import (
+        ControllerUnreachable,
+        FieldViolation,
+        NotActive,
+        PowerError,
+        RequestRefused,
+    )
 
 __all__ = [
     "DEFAULT_SERVER",
@@ -23,3 +28,19 @@ __all__ = [
     "dispatch_request",
     "power_request",
 ]
+
+# Imported when they are asked for: who only blocks needs no asyncio, and who only reads help needs no gRPC.
+_MODULES = {
+    "AsyncPowerClient": "aio",
+    "DEFAULT_SERVER": "defaults",
+    "PowerClient": "blocking",
+    "dispatch_request": "calls",
+    "power_request": "calls",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}.{_MODULES.get(name, 'errors')}")
+    return getattr(module, name)

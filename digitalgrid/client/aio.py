@@ -10,8 +10,6 @@ import grpc
 
 from digitalgrid.channels import asyncio_channel
 from digitalgrid.client.calls import (
-    DEFAULT_SERVER,
-    DEFAULT_TIMEOUT_S,
     WATCH_AGAIN_S,
     ActivationWait,
     Connection,
@@ -20,6 +18,7 @@ from digitalgrid.client.calls import (
     who_asks,
     with_request_id,
 )
+from digitalgrid.client.defaults import DEFAULT_SERVER, DEFAULT_TIMEOUT_S
 from digitalgrid.client.errors import ControllerUnreachable, from_rpc_error
 from digitalgrid.client.servers import Attempts, Servers
 from digitalgrid.client.topology_view import TopologyView

@@ -21,8 +21,6 @@ from digitalgrid.v1.northbound_pb2_grpc import (
     TopologyServiceStub,
 )
 
-DEFAULT_SERVER = "127.0.0.1:50051"
-DEFAULT_TIMEOUT_S = 10.0
 WATCH_AGAIN_S = 0.1
 
 # ABORTED: the circuit is on the move just now, and has settled within a second or so.

@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -44,21 +42,6 @@ def test_serve_refuses_a_bad_configuration(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["serve", "--config", str(tmp_path / "absent.yaml")])
     assert result.exit_code == 2
     assert "absent.yaml: cannot be read" in result.stderr
-
-
-def test_help_imports_nothing_heavy() -> None:
-    program = (
-        "import sys\n"
-        "from dgc.cli import main\n"
-        "main(['--help'], standalone_mode=False)\n"
-        "heavy = {'grpc', 'os_ken', 'networkx', 'numpy', 'numba', 'mininet', 'topologies'}\n"
-        "sys.exit(', '.join(heavy & sys.modules.keys()) or 0)\n"
-    )
-    done: Any = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "emulate" in done.stdout
 
 
 @pytest.mark.parametrize(("uid", "backend"), [(0, "mininet"), (1000, "local")])
