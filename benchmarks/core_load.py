@@ -20,9 +20,10 @@ from controller.computing.warm_up import warm_up
 from controller.core.circuits.circuit import Constraints
 from controller.core.circuits.records import CircuitRecord, Counters, GenerationRecord, StoredState
 from controller.core.circuits.request import PowerRequest
-from controller.core.circuits.reservations import load
 from controller.core.circuits.route import Route
-from controller.core.controller import Controller, CoreSettings
+from controller.core.controller import Controller
+from controller.core.questions import Questions
+from controller.core.settings import CoreSettings
 from controller.runtime.garbage_collector import freeze_loaded
 from controller.runtime.runtime import Runtime
 from controller.store.protocol import StoreContents
@@ -48,9 +49,9 @@ def rows(full: bool) -> Iterator[Row]:
         )
         for _ in range(_TIMES):
             gc.collect()
-            core, read_s, all_s = asyncio.run(_start(path))
+            known, read_s, all_s = asyncio.run(_start(path))
             taken_s.append((all_s, read_s))
-            held_w = sum(core.reservations.total(load(each)) for each in load_ids(lsas))
+            held_w = sum(known.reserved_at_load_w(each) for each in load_ids(lsas))
     promised_w = sum(each.power_w for each in stored.circuits)
     hops = np.mean([len(each.generations[0].route.links) for each in stored.circuits])
     all_s, read_s = min(taken_s)
@@ -60,13 +61,13 @@ def rows(full: bool) -> Iterator[Row]:
         f"{_CIRCUITS} circuits of {hops:.1f} links in the mean, mesh n={_SIZE} seed=1",
         all_s,
         {},
-        len(core.book.live) == _CIRCUITS and abs(held_w - promised_w) <= 1e-9 * promised_w,
+        len(known.standing) == _CIRCUITS and abs(held_w - promised_w) <= 1e-9 * promised_w,
         {"read_s": read_s},
     )
 
 
-async def _start(path: Path) -> tuple[Controller, float, float]:
-    """A core with what is in the store, the seconds that reading took, and until it leads."""
+async def _start(path: Path) -> tuple[Questions, float, float]:
+    """What a core knows with what is in the store, the seconds that reading took, and until it leads."""
     runtime, read_s = Runtime(CoreSettings()), 0.0
 
     class Timed(SqliteStore):
@@ -81,9 +82,9 @@ async def _start(path: Path) -> tuple[Controller, float, float]:
     begin_s = perf_counter()
     runtime.lead(Timed(path))
     all_s = perf_counter() - begin_s
-    core = runtime.controller
+    known = runtime.questions
     runtime.close()
-    return core, read_s, all_s
+    return known, read_s, all_s
 
 
 def _stored(lsas: Sequence[RouterLsa]) -> StoredState:

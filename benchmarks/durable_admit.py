@@ -32,8 +32,8 @@ from controller.computing.optimiser import Optimiser
 from controller.computing.solver import Solver
 from controller.computing.warm_up import warm_up
 from controller.core.circuits.circuit import CircuitState
-from controller.core.controller import CoreSettings
-from controller.core.optimising.reoptimising import ReoptimiseLimits
+from controller.core.optimising.moves import ReoptimiseLimits
+from controller.core.settings import CoreSettings
 from controller.northbound.server import start_server
 from controller.runtime.garbage_collector import freeze_loaded
 from controller.runtime.runtime import Runtime
@@ -132,7 +132,7 @@ async def _round(runtime: Runtime, client: "_Client", ask: _Ask) -> tuple[_Answe
     """What the client saw, the seconds until all circuits had their power, and whether all got it."""
     begin_s = perf_counter()
     answered = await client.ask(ask)
-    circuits = runtime.core.book.circuits
+    circuits = runtime.questions.circuits
     # A circuit becomes active once, so one look over those that are not suffices at a time.
     waiting = list(circuits.values())
     while waiting and perf_counter() - begin_s < 60:

@@ -20,8 +20,9 @@ from controller.computing.warm_up import warm_up
 from controller.core.access import Action, Call, Principal
 from controller.core.circuits.circuit import Circuit, CircuitState
 from controller.core.circuits.request import PowerRequest
-from controller.core.controller import CoreSettings
+from controller.core.circuits.route import Route
 from controller.core.errors import Refusal
+from controller.core.settings import CoreSettings
 from controller.runtime.garbage_collector import freeze_loaded
 from controller.runtime.runtime import Runtime
 from controller.store.sqlite import SqliteStore
@@ -76,7 +77,8 @@ async def _load_a_link(runtime: Runtime, lsas: Sequence[RouterLsa]) -> str:
 
     crossing: dict[str, list[str]] = {}
     for sink in load_ids(lsas):
-        for route in runtime.controller.compute(requests([sink])[0], 0):
+        (wanted,) = requests([sink])
+        for route in _compute(runtime, wanted):
             for link in route.links:
                 crossing.setdefault(link.link_id, []).append(sink)
     link_id = max(crossing, key=lambda each: len(crossing[each]))
@@ -88,6 +90,10 @@ async def _load_a_link(runtime: Runtime, lsas: Sequence[RouterLsa]) -> str:
     return link_id
 
 
+def _compute(runtime: Runtime, wanted: PowerRequest) -> list[Route]:
+    return runtime.handle(_CALL, lambda core, now_ns: core.compute(wanted, now_ns))
+
+
 def _admit(runtime: Runtime, asked: list[PowerRequest]) -> None:
     for decision in runtime.handle_requests([(_CALL, each) for each in asked]):
         if isinstance(decision, Refusal):
@@ -96,7 +102,7 @@ def _admit(runtime: Runtime, asked: list[PowerRequest]) -> None:
 
 async def _cut(runtime: Runtime, routers: NullRouters, link_id: str) -> tuple[float, float, bool]:
     """Seconds until the first circuit has moved, and the last; and whether all of them did."""
-    circuits = runtime.core.book.circuits
+    circuits = runtime.questions.circuits
     before = {
         key: each.last_generation for key, each in circuits.items() if _crosses(each, link_id)
     }
@@ -108,12 +114,12 @@ async def _cut(runtime: Runtime, routers: NullRouters, link_id: str) -> tuple[fl
         if moved and circuit.state is CircuitState.ACTIVE:
             moved_s.setdefault(circuit_id, perf_counter() - begin_s)
 
-    runtime.circuit_listeners.add(note)
+    runtime.feeds.circuits.subscribe(note)
     begin_s = perf_counter()
     routers.cut(link_id)
     await _until(lambda: len(moved_s) == len(before))
-    runtime.circuit_listeners.discard(note)
-    await _until(lambda: not runtime.core.reservations.circuits_over([link_id]))
+    runtime.feeds.circuits.unsubscribe(note)
+    await _until(lambda: not runtime.questions.circuits_over([link_id]))
     good = len(before) == _CIRCUITS and not any(_crosses(e, link_id) for e in circuits.values())
     return min(moved_s.values()), max(moved_s.values()), good
 
@@ -124,7 +130,7 @@ def _crosses(circuit: Circuit, link_id: str) -> bool:
 
 
 def _states(runtime: Runtime) -> Counter[CircuitState]:
-    return Counter(each.state for each in runtime.core.book.circuits.values())
+    return Counter(each.state for each in runtime.questions.circuits.values())
 
 
 async def _until(condition: Callable[[], bool]) -> None:

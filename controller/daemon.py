@@ -11,9 +11,8 @@ from controller.computing.optimiser import Optimiser
 from controller.computing.solver import Solver, SolverDied
 from controller.computing.warm_up import warm_up, warm_up_solver
 from controller.config import ControllerConfig
-from controller.core.controller import CoreSettings
-from controller.core.optimising.reoptimising import ReoptimiseLimits
-from controller.core.programming.timeouts import Timeouts
+from controller.core.optimising.moves import ReoptimiseLimits
+from controller.core.settings import CoreSettings, Timeouts
 from controller.northbound.server import start_server as start_northbound
 from controller.runtime.garbage_collector import freeze_loaded
 from controller.runtime.member import Member

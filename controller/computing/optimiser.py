@@ -12,9 +12,8 @@ from typing import TypeVar
 from controller.computing.solver import Solver, SolverDied
 from controller.core.access import CONTROLLER, Action, Call
 from controller.core.errors import Refusal
-from controller.core.optimising.dispatching import LoadOutcome
-from controller.core.optimising.question import DispatchAnswer, DispatchOrder, answer
-from controller.core.optimising.reoptimising import Move, ReoptimiseLimits
+from controller.core.optimising.moves import Move, ReoptimiseLimits
+from controller.core.optimising.question import DispatchAnswer, DispatchOrder, LoadOutcome, answer
 from controller.routing.assignments.reoptimise import Plan, reoptimise
 from controller.runtime.runtime import Runtime
 from digitalgrid.reasons import Reason
@@ -63,9 +62,7 @@ class Optimiser:
             known = self._runtime.handle(call, lambda core, now_ns: core.recall_dispatch(order))
             await self._runtime.durable()
             return Dispatched(tuple(known))
-        question = self._runtime.handle(
-            step, lambda core, now_ns: core.dispatcher.question(order, now_ns)
-        )
+        question = self._runtime.handle(step, lambda core, now_ns: core.ask_dispatch(order, now_ns))
         found = await self._solved(answer, question)
         outcomes = self._runtime.handle(
             call,
@@ -83,9 +80,7 @@ class Optimiser:
                 return await self._reoptimise(call, limits)
 
     async def _reoptimise(self, call: Call, limits: ReoptimiseLimits) -> Reoptimised:
-        question = self._runtime.handle(
-            call.one_step(), lambda core, now_ns: core.reoptimiser.question()
-        )
+        question = self._runtime.handle(call.one_step(), lambda core, now_ns: core.ask_reoptimise())
         if question is None:
             self._runtime.handle(call, lambda core, now_ns: None)
             await self._runtime.durable()

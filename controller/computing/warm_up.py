@@ -11,9 +11,10 @@ import numpy as np
 from controller.core.circuits.circuit import Constraints
 from controller.core.circuits.records import Counters, StoredState
 from controller.core.circuits.request import PowerRequest
-from controller.core.controller import Controller, CoreSettings
+from controller.core.controller import Controller
 from controller.core.errors import Refusal
 from controller.core.optimising.question import DispatchOrder, answer
+from controller.core.settings import CoreSettings
 from controller.routing.alternatives.disjoint import Disjointness
 from controller.routing.assignments.reoptimise import reoptimise
 from controller.routing.assignments.standing import Choice, circuits_of, paths_of
@@ -60,7 +61,7 @@ def warm_up_solver() -> None:
     unlossy = graph_of_links([1.0] * 2, [0], [1], [0.0], [1e3], [99.0])
     at_source, at_load = np.array([0]), np.array([1])
     dispatch(DispatchProblem(unlossy, at_source, np.array([9e3]), at_load, np.array([1e3])))
-    answer(_small_network().dispatcher.question(DispatchOrder("warm-up"), 0))
+    answer(_small_network().ask_dispatch(DispatchOrder("warm-up"), 0))
     graph = graph_of_links([1.0] * 3, [0, 1, 0], [1, 2, 2], [1.0, 1.0, 9.0], [1e3] * 3, [99.0] * 3)
     direct = int(np.flatnonzero((graph.tail == 0) & (graph.head == 2))[0])
     graph.set_load(direct, 10.0)

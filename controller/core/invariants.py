@@ -2,53 +2,52 @@
 
 from controller.core.admission.admission import LEDGER_TOLERANCE
 from controller.core.circuits.circuit import CircuitState
-from controller.core.circuits.reservations import Reservations, link_direction, load, source
-from controller.core.controller import Controller
-from controller.core.network.view import GridView
+from controller.core.circuits.path_state import path_down
+from controller.core.questions import Questions
 
 
-def broken_invariants(core: Controller) -> list[str]:
+def broken_invariants(questions: Questions) -> list[str]:
     """A sentence on each thing that is wrong; none is right."""
     return [
-        *_unknown_reservations(core),
-        *_wrong_sums(core.reservations),
-        *_over_subscriptions(core.view, core.reservations),
-        *_active_on_dead_paths(core),
+        *_unknown_reservations(questions),
+        *_wrong_sums(questions),
+        *_over_subscriptions(questions),
+        *_active_on_dead_paths(questions),
     ]
 
 
-def _unknown_reservations(core: Controller) -> list[str]:
+def _unknown_reservations(questions: Questions) -> list[str]:
     known = {
-        each.key for circuit in core.book.circuits.values() for each in circuit.generations.values()
+        each.key for circuit in questions.circuits.values() for each in circuit.generations.values()
     }
-    held = set(core.reservations.generations())
+    held = set(questions.generations())
     return [f"{key} holds reservations and is unknown" for key in held - known]
 
 
-def _wrong_sums(reservations: Reservations) -> list[str]:
+def _wrong_sums(questions: Questions) -> list[str]:
     return [
-        f"{each}: {reservations.total(each)} is not the sum of its circuits, {reservations.recomputed(each)}"
-        for each in reservations.resources()
-        if abs(reservations.total(each) - reservations.recomputed(each))
-        > 1e-9 * (1 + reservations.total(each))
+        f"{each}: {total} is not the sum of its circuits, {questions.recomputed(each)}"
+        for each, total in questions.reserved().items()
+        if abs(total - questions.recomputed(each)) > 1e-9 * (1 + total)
     ]
 
 
-def _over_subscriptions(view: GridView, reservations: Reservations) -> list[str]:
+def _over_subscriptions(questions: Questions) -> list[str]:
+    view = questions.view
     limits = [
         (
             link.link_id,
-            sum(reservations.total(link_direction(link.link_id, end)) for end in (link.a, link.b)),
+            sum(questions.reserved_on_link_a(link.link_id, end) for end in (link.a, link.b)),
             link.ampacity_a,
         )
         for link in view.links.values()
     ]
     limits += [
-        (source_id, reservations.total(source(source_id)), each.max_power_w)
+        (source_id, questions.reserved_at_source_w(source_id), each.max_power_w)
         for source_id, (_, each) in view.sources.items()
     ]
     limits += [
-        (load_id, reservations.total(load(load_id)), each.max_power_w)
+        (load_id, questions.reserved_at_load_w(load_id), each.max_power_w)
         for load_id, (_, each) in view.loads.items()
     ]
     return [
@@ -58,11 +57,11 @@ def _over_subscriptions(view: GridView, reservations: Reservations) -> list[str]
     ]
 
 
-def _active_on_dead_paths(core: Controller) -> list[str]:
+def _active_on_dead_paths(questions: Questions) -> list[str]:
     faults = []
-    for circuit in core.book.circuits.values():
+    for circuit in questions.circuits.values():
         if circuit.state is CircuitState.ACTIVE:
             newest = circuit.newest()
-            if newest is None or core.path_down(newest.route):
+            if newest is None or path_down(questions.view, newest.route):
                 faults.append(f"circuit {circuit.circuit_id} is active on a path that is not up")
     return faults

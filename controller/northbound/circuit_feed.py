@@ -14,8 +14,8 @@ from digitalgrid.v1 import northbound_pb2 as pb
 
 async def circuit_events(runtime: Runtime) -> AsyncGenerator[pb.WatchCircuitsResponse]:
     """All circuits that have not ended, a marker, then each that changes, as it stands when it is sent."""
-    grid = runtime.grid
-    circuits = grid.book.circuits
+    questions = runtime.questions
+    circuits = questions.circuits
     changed: dict[int, None] = {}
     wake = asyncio.Event()
 
@@ -23,9 +23,7 @@ async def circuit_events(runtime: Runtime) -> AsyncGenerator[pb.WatchCircuitsRes
         changed[circuit_id] = None
         wake.set()
 
-    runtime.circuit_listeners.add(note)
-    runtime.role_listeners.add(wake.set)
-    try:
+    with runtime.feeds.circuits.subscribed(note), runtime.feeds.roles.subscribed(wake.set):
         for circuit_id in [key for key, each in circuits.items() if not each.state.ended]:
             changed.pop(circuit_id, None)
             if circuit_id in circuits:
@@ -34,16 +32,13 @@ async def circuit_events(runtime: Runtime) -> AsyncGenerator[pb.WatchCircuitsRes
         while True:
             await wake.wait()
             wake.clear()
-            if runtime.core is not grid:
+            if not runtime.is_current(questions):
                 raise _role_changed()
             while changed:
                 circuit_id = next(iter(changed))
                 del changed[circuit_id]
                 if circuit_id in circuits:
                     yield pb.WatchCircuitsResponse(circuit=circuit_to_pb(circuits[circuit_id]))
-    finally:
-        runtime.circuit_listeners.discard(note)
-        runtime.role_listeners.discard(wake.set)
 
 
 def _role_changed() -> Refusal:

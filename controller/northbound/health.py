@@ -22,7 +22,7 @@ class Health:
     def __init__(self, runtime: Runtime) -> None:
         self.servicer = health.aio.HealthServicer()
         self._runtime = runtime
-        runtime.role_listeners.add(self._note)
+        runtime.feeds.roles.subscribe(self._note)
         runtime.failure.add_done_callback(lambda _: self._note())
 
     async def tell(self) -> None:

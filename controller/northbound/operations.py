@@ -2,17 +2,14 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from itertools import chain
 
 import grpc
 
 from controller.core.access import Action
 from controller.core.circuits.circuit import Generation
 from controller.core.circuits.differences import Differences
-from controller.core.controller import Controller
+from controller.core.controller import Reconciliation
 from controller.core.effects import TableRead
-from controller.core.errors import unknown_router
 from controller.northbound.codec import check_ids
 from controller.northbound.principals import call_of
 from controller.runtime.durability import StoreFailed
@@ -22,14 +19,6 @@ from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import OperationsServiceServicer
 
 ANSWERS_WITHIN_S = 2.0
-
-
-@dataclass(slots=True)
-class _Asked:
-    """Routers by the id of the read that each was asked for, and those that cannot be asked."""
-
-    reads: dict[int, str]
-    disconnected_ids: list[str]
 
 
 class OperationsService(OperationsServiceServicer):
@@ -48,7 +37,12 @@ class OperationsService(OperationsServiceServicer):
         call = call_of(context, Action.RECONCILE, subject, "reconcile", rehearsal=request.dry_run)
         async with self._reading:
             with _Answers(self._runtime) as answers:
-                asked = self._runtime.handle(call, lambda core, now_ns: _ask(core, request, now_ns))
+                asked = self._runtime.handle(
+                    call,
+                    lambda core, now_ns: core.reconcile(
+                        request.router_ids, now_ns, dry_run=request.dry_run
+                    ),
+                )
                 await answers.wait(asked.reads)
         if not request.dry_run:
             await self._runtime.durable()
@@ -72,20 +66,20 @@ class _Answers:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._core = runtime.controller
+        self._term = runtime.questions
         self._waiting: set[int] = set()
         self._news = asyncio.Event()
         self.found: dict[str, Differences] = {}
 
     def __enter__(self) -> "_Answers":
-        self._runtime.table_listeners.add(self._hear)
-        self._runtime.role_listeners.add(self._news.set)
+        self._runtime.feeds.tables.subscribe(self._hear)
+        self._runtime.feeds.roles.subscribe(self._news.set)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._runtime.table_listeners.discard(self._hear)
-        self._runtime.role_listeners.discard(self._news.set)
-        self._core.read_back.abandon(self._waiting)
+        self._runtime.feeds.tables.unsubscribe(self._hear)
+        self._runtime.feeds.roles.unsubscribe(self._news.set)
+        self._runtime.tell(lambda core, now_ns: core.abandon_reads(self._waiting))
 
     def _hear(self, read: TableRead) -> None:
         if read.found is not None:
@@ -99,30 +93,16 @@ class _Answers:
         self._waiting.update(read_ids)
         try:
             async with asyncio.timeout(ANSWERS_WITHIN_S):
-                while self._waiting and self._runtime.core is self._core:
+                while self._waiting and self._runtime.is_current(self._term):
                     self._news.clear()
                     await self._news.wait()
         except TimeoutError:
             return
-        if self._runtime.core is not self._core:
+        if not self._runtime.is_current(self._term):
             raise StoreFailed("the lead was lost")
 
 
-def _ask(core: Controller, request: pb.ReconcileRequest, now_ns: int) -> _Asked:
-    holding = (core.reservations.routers_holding(key) for key in core.reservations.generations())
-    known = {*core.view.routers, *chain.from_iterable(holding)}
-    wanted = set(request.router_ids) or known
-    for router_id in sorted(wanted - known):
-        raise unknown_router("router_ids", router_id)
-    core.book.audit.conclude("tables are read, and what differs is repaired")
-    connected = sorted(key for key in wanted if core.is_connected(key))
-    return _Asked(
-        {core.read_back.ask(key, now_ns, dry_run=request.dry_run): key for key in connected},
-        sorted(wanted.difference(connected)),
-    )
-
-
-def _answer(asked: _Asked, found: Mapping[str, Differences]) -> pb.ReconcileResponse:
+def _answer(asked: Reconciliation, found: Mapping[str, Differences]) -> pb.ReconcileResponse:
     return pb.ReconcileResponse(
         routers=[
             _router_to_pb(router_id, found[router_id])

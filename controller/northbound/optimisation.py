@@ -9,9 +9,8 @@ from controller.computing.optimiser import Dispatched, Optimiser, Reoptimised
 from controller.core.access import Action
 from controller.core.circuits.request import PowerRequest
 from controller.core.errors import invalid
-from controller.core.optimising.dispatching import LoadOutcome
-from controller.core.optimising.question import Demand, DispatchOrder, demanded
-from controller.core.optimising.reoptimising import Move, ReoptimiseLimits
+from controller.core.optimising.moves import Move, ReoptimiseLimits
+from controller.core.optimising.question import Demand, DispatchOrder, LoadOutcome, demanded
 from controller.northbound.codec import (
     check_ids,
     circuit_to_pb,

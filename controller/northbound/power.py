@@ -8,9 +8,8 @@ import grpc
 from google.rpc.code_pb2 import Code
 
 from controller.core.access import Action, Call, Principal
-from controller.core.admission.alternatives import MOST_PATHS
-from controller.core.book.audit import asked_for
 from controller.core.circuits.circuit import Circuit
+from controller.core.circuits.request import asked_for
 from controller.core.errors import Refusal, invalid
 from controller.northbound.circuit_feed import circuit_events
 from controller.northbound.codec import (
@@ -108,12 +107,6 @@ class PowerService(PowerServiceServicer):
                 shared_ids=pair.shared_ids,
                 proven=pair.proven,
             )
-        if request.most_paths > MOST_PATHS:
-            raise invalid(
-                "most_paths",
-                Reason.TOO_MANY_PATHS,
-                f"most_paths is {request.most_paths}; {MOST_PATHS} is the most",
-            )
         count = request.most_paths or 1
         routes = self._runtime.handle(
             call, lambda core, now_ns: core.best_routes(asked, count, now_ns)
@@ -145,7 +138,7 @@ class PowerService(PowerServiceServicer):
     async def GetCircuit(  # noqa: N802
         self, request: pb.GetCircuitRequest, context: grpc.aio.ServicerContext
     ) -> pb.GetCircuitResponse:
-        circuit = self._runtime.grid.book.get(_circuit_id(request))
+        circuit = self._runtime.questions.circuit(_circuit_id(request))
         return pb.GetCircuitResponse(circuit=circuit_to_pb(circuit))
 
     async def ListCircuits(  # noqa: N802
@@ -154,7 +147,7 @@ class PowerService(PowerServiceServicer):
         return pb.ListCircuitsResponse(
             circuits=[
                 circuit_to_pb(circuit)
-                for _, circuit in sorted(self._runtime.grid.book.circuits.items())
+                for _, circuit in sorted(self._runtime.questions.circuits.items())
                 if request.request_id in ("", circuit.request_id)
                 and (request.include_ended or not circuit.state.ended)
             ]

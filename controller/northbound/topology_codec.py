@@ -1,39 +1,37 @@
 """The grid view with its loads and reservations, as clients see it."""
 
-from controller.core.circuits import reservations as resource
-from controller.core.circuits.reservations import link_direction
-from controller.core.grid import Grid
-from controller.core.network.lsdb import LinkState, LinkView
+from controller.core.network.link import LinkState, LinkView
+from controller.core.questions import Questions
 from digitalgrid.convert import claims_to_pb
 from digitalgrid.v1 import northbound_pb2 as pb
 
 
-def topology_to_pb(core: Grid, now_ns: int) -> pb.Topology:
-    fresh = core.lsdb.fresh_router_ids(now_ns)
+def topology_to_pb(known: Questions, now_ns: int) -> pb.Topology:
+    fresh = known.fresh_router_ids(now_ns)
     return pb.Topology(
-        lsdb_version=core.lsdb.version,
-        routers=[_router_to_pb(core, router_id) for router_id in sorted(core.view.routers)],
-        links=[_link_to_pb(core, link, fresh) for _, link in sorted(core.view.links.items())],
-        sources=[_source_to_pb(core, source_id) for source_id in sorted(core.view.sources)],
-        loads=[_load_to_pb(core, load_id) for load_id in sorted(core.view.loads)],
+        lsdb_version=known.lsdb_version,
+        routers=[_router_to_pb(known, router_id) for router_id in sorted(known.view.routers)],
+        links=[_link_to_pb(known, link, fresh) for _, link in sorted(known.view.links.items())],
+        sources=[_source_to_pb(known, source_id) for source_id in sorted(known.view.sources)],
+        loads=[_load_to_pb(known, load_id) for load_id in sorted(known.view.loads)],
     )
 
 
-def _router_to_pb(core: Grid, router_id: str) -> pb.RouterState:
-    router = core.view.routers[router_id]
-    refused = core.lsdb.owners.refused(router_id)
+def _router_to_pb(known: Questions, router_id: str) -> pb.RouterState:
+    router = known.view.routers[router_id]
+    refused = known.refused_claims(router_id)
     return pb.RouterState(
         router_id=router_id,
-        connected=core.is_connected(router_id),
+        connected=known.is_connected(router_id),
         boot_id=router.boot_id,
         efficiency=router.efficiency,
-        table_version=core.table_version(router_id),
+        table_version=known.table_version(router_id),
         refused_claims=claims_to_pb(refused),
         refused_claim_count=len(refused),
     )
 
 
-def _link_to_pb(core: Grid, link: LinkView, fresh: frozenset[str]) -> pb.LinkState:
+def _link_to_pb(known: Questions, link: LinkView, fresh: frozenset[str]) -> pb.LinkState:
     return pb.LinkState(
         link_id=link.link_id,
         a_router_id=link.a,
@@ -43,33 +41,33 @@ def _link_to_pb(core: Grid, link: LinkView, fresh: frozenset[str]) -> pb.LinkSta
         voltage_v=link.voltage_v,
         ampacity_a=link.ampacity_a,
         cost_per_mwh=link.cost_per_mwh,
-        reserved_a_to_b_a=core.reservations.total(link_direction(link.link_id, link.a)),
-        reserved_b_to_a_a=core.reservations.total(link_direction(link.link_id, link.b)),
-        circuit_ids=core.reservations.circuits_on_link(link.link_id, link.a, link.b),
+        reserved_a_to_b_a=known.reserved_on_link_a(link.link_id, link.a),
+        reserved_b_to_a_a=known.reserved_on_link_a(link.link_id, link.b),
+        circuit_ids=known.circuits_on_link(link.link_id, link.a, link.b),
         risk_groups=sorted(link.risk_groups),
     )
 
 
-def _source_to_pb(core: Grid, source_id: str) -> pb.SourceState:
-    router_id, source = core.view.sources[source_id]
+def _source_to_pb(known: Questions, source_id: str) -> pb.SourceState:
+    router_id, source = known.view.sources[source_id]
     return pb.SourceState(
         source_id=source_id,
         router_id=router_id,
         max_power_w=source.max_power_w,
-        reserved_w=core.reservations.total(resource.source(source_id)),
+        reserved_w=known.reserved_at_source_w(source_id),
         cost_per_mwh=source.cost_per_mwh,
         renewable=source.renewable,
         carbon_kg_per_mwh=source.carbon_kg_per_mwh,
     )
 
 
-def _load_to_pb(core: Grid, load_id: str) -> pb.LoadState:
-    router_id, load = core.view.loads[load_id]
+def _load_to_pb(known: Questions, load_id: str) -> pb.LoadState:
+    router_id, load = known.view.loads[load_id]
     return pb.LoadState(
         load_id=load_id,
         router_id=router_id,
         max_power_w=load.max_power_w,
-        reserved_w=core.reservations.total(resource.load(load_id)),
+        reserved_w=known.reserved_at_load_w(load_id),
         priority=load.priority,
         value_per_mwh=load.value_per_mwh,
     )

@@ -53,10 +53,10 @@ class TopologyFeed:
         if not self._watchers:
             # Whatever it refuses, it refuses to this watcher.
             self._take(self._runtime.look(topology_to_pb))
-            self._runtime.role_listeners.add(self._note)
-            self._runtime.topology_listeners.add(self._note)
+            self._runtime.feeds.roles.subscribe(self._note)
+            self._runtime.feeds.topology.subscribe(self._note)
             # Reservations are part of the view, and change with the circuits that hold them.
-            self._runtime.circuit_listeners.add(self._note_circuit)
+            self._runtime.feeds.circuits.subscribe(self._note_circuit)
         elif self._pending is not None or self._refusal is not None:
             # One that is slow may not have heard of an old refusal yet; it is none to who comes now.
             self._look()
@@ -67,9 +67,9 @@ class TopologyFeed:
     def _leave(self) -> None:
         self._watchers -= 1
         if not self._watchers:
-            self._runtime.role_listeners.discard(self._note)
-            self._runtime.topology_listeners.discard(self._note)
-            self._runtime.circuit_listeners.discard(self._note_circuit)
+            self._runtime.feeds.roles.unsubscribe(self._note)
+            self._runtime.feeds.topology.unsubscribe(self._note)
+            self._runtime.feeds.circuits.unsubscribe(self._note_circuit)
             if self._pending is not None:
                 self._pending.cancel()
                 self._pending = None

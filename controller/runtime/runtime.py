@@ -1,4 +1,4 @@
-"""Owns the core: its only caller and only writer, in one asyncio loop. Carries its effects out.
+"""Runtime: owns the core, is its only caller and only writer in one asyncio loop, and carries its effects out.
 
 Whether it leads or stands by, routers are heard. Clients' changes are for the leader.
 """
@@ -7,7 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -15,43 +15,39 @@ from controller.core.access import Call
 from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.records import StateChange, StoredState
 from controller.core.circuits.request import PowerRequest
-from controller.core.controller import Controller, CoreSettings
-from controller.core.effects import (
-    CircuitChanged,
-    Effect,
-    Persist,
-    Send,
-    TableRead,
-    TopologyChanged,
-)
+from controller.core.controller import Controller
+from controller.core.effects import Effect, Persist, Send
 from controller.core.errors import Refusal
-from controller.core.grid import Grid
 from controller.core.messages import ToRouter
-from controller.core.network.network import Network
+from controller.core.network.view import GridView
+from controller.core.questions import Questions
 from controller.core.replica import Replica
+from controller.core.role import Core
+from controller.core.settings import CoreSettings
+from controller.runtime.core_timer import CoreTimer
 from controller.runtime.durability import Decided, Durability, StoreFailed
+from controller.runtime.feeds import Feeds
 from controller.runtime.garbage_collector import freeze_term
+from controller.runtime.leadership import Leadership, unavailable
 from controller.store.protocol import Leader, LeadershipLost, Store, StoreError
 from controller.store.records_codec import garbage_collection_paused
 from digitalgrid.model import NO_ELECTION_ID, ElectionId
 from digitalgrid.reasons import Reason
-from digitalgrid.units import NS_PER_S
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
-G = TypeVar("G", bound=Grid)
+C = TypeVar("C", bound=Core)
 
-
-# Changes that wait for the store; then it is slower than those who ask, and they are told.
+# Backpressure: changes that wait for the store; then it is slower than those who ask, and they are told.
 MOST_UNWRITTEN = 4096
-# Effects that wait for the end of a turn: who must move at once does not wait for all else that a cut line brings.
-MOST_PENDING = 64
 # Where a call is turned away so, nothing was decided of it, and writing it down would only add to the load.
 _UNDECIDED = frozenset({Reason.OVERLOADED, Reason.NO_LEADER, Reason.NOT_LEADER, Reason.LEAVING})
+# Effects that wait for the end of a turn: who must move at once does not wait for all else that a cut line brings.
+MOST_PENDING = 64
 
 
 class Runtime:
-    """Events go in through :meth:`handle` and :meth:`tell`, from the loop's own thread.
+    """Events go in through :meth:`handle` and :meth:`tell`, from the loop's own thread; reads are :attr:`questions`.
 
     A failure of the store, or an exception of the core that is no Refusal, ends the daemon by way of
     :attr:`failure`: the routers run on, and a restarted daemon knows exactly what is durable. Who loses the lead to
@@ -69,50 +65,33 @@ class Runtime:
         self._clock_ns = clock_ns
         self._calendar_ns = calendar_ns
         self._store: Store | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._armed_ns = 0
-        self._arming = False
-        self._in_turn = False
-        self._closed = False
-        self._durability = Durability()
-        self._routers: dict[str, Callable[[ToRouter], None]] = {}
+        self._core: Core = Replica.new(settings, clock_ns())
+        # Whether all that is durable is known.
         self._warm = False
-        self.circuit_listeners: set[Callable[[int], None]] = set()
-        self.topology_listeners: set[Callable[[], None]] = set()
-        self.table_listeners: set[Callable[[TableRead], None]] = set()
-        # The core is another one from now on: who looks at it must look anew.
-        self.role_listeners: set[Callable[[], None]] = set()
+        self._durability = Durability()
+        self._leadership = Leadership()
+        self._timer = CoreTimer(clock_ns, lambda: self._core.next_deadline_ns(), self._on_timer)
+        self._routers: dict[str, Callable[[ToRouter], None]] = {}
+        self._in_turn = self._closed = False
+        self.feeds = Feeds()
         self.failure: asyncio.Future[Exception] = self._loop.create_future()
-        # Who leads, where another does.
-        self.leader: Leader | None = None
-        self._led = asyncio.Event()
-        self._left = False
-        self.core: Grid = Replica(Network(settings.lsa_max_age_ns), clock_ns())
+        self.failure.add_done_callback(lambda _: self._timer.close())
 
     # Roles
 
     @property
     def leads(self) -> bool:
-        return isinstance(self.core, Controller)
+        return isinstance(self._core, Controller)
+
+    @property
+    def leader(self) -> Leader | None:
+        """Who leads, where another does."""
+        return self._leadership.leader
 
     @property
     def election_id(self) -> ElectionId:
         """That of the term, zero for a standby."""
         return self._store.election_id if self._store is not None and self.leads else NO_ELECTION_ID
-
-    @property
-    def grid(self) -> Grid:
-        """For reads, by whoever knows the state; Refusal until it does."""
-        if not self._warm:
-            raise _unavailable(Reason.STARTING, "this controller does not know the state yet")
-        return self.core
-
-    @property
-    def controller(self) -> Controller:
-        """For whoever decides; Refusal where another leads, which says who does."""
-        if not isinstance(self.core, Controller):
-            raise self._not_leading()
-        return self.core
 
     def lead(self, store: Store) -> None:
         """Take the store over for a term, and the network as it is known."""
@@ -121,14 +100,13 @@ class Runtime:
             self._store = store
             self.set_leader(None)
             self._durability.begin_term()
-            followed = self.core.book if self._warm else None
-            self.core = Controller(
+            self._core = Controller.succeeding(
+                self._core,
                 stored,
                 self._settings,
                 self._clock_ns(),
-                self.core.network,
-                self._calendar_ns(),
-                followed,
+                began_unix_ns=self._calendar_ns(),
+                followed=self._warm,
             )
             freeze_term()
         self._warm = True
@@ -138,45 +116,36 @@ class Runtime:
         )
         self._role_changed()
         self._pump()
-        promised, remembered = len(self.core.book.live), len(self.core.book.circuits)
+        known = self._core.questions
         _log.info(
             "leading, election id %d.%d: %d circuits stand, %d that have ended are remembered",
             *store.election_id,
-            promised,
-            remembered - promised,
+            len(known.standing),
+            len(known.circuits) - len(known.standing),
         )
 
     def follow(self, stored: StoredState) -> None:
         """Another leads, or nobody: this is what is durable."""
-        if not isinstance(self.core, Replica):
+        if not isinstance(self._core, Replica):
             raise RuntimeError("who leads decides what is durable, and does not follow")
-        self.core.on_state(stored)
+        self._core.on_state(stored)
         self._warm = True
         self._role_changed()
         self._pump()
 
+    def apply(self, change: StateChange) -> None:
+        """The leader has made this durable."""
+        if isinstance(self._core, Replica):
+            self._core.on_change(change)
+            self._pump()
+
     def set_leader(self, leader: Leader | None) -> None:
         """Another leads, or nobody."""
-        self.leader = leader
-        self._note_who_leads()
-
-    def _note_who_leads(self) -> None:
-        if self.leads or self.leader is not None or self._left:
-            self._led.set()
-        else:
-            self._led.clear()
+        self._leadership.set_leader(leader)
 
     async def somebody_leads(self, within_s: float) -> None:
         """Return once it is known who leads, or will not be known here any more, or when it takes too long."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(within_s):
-                await self._led.wait()
-
-    def apply(self, change: StateChange) -> None:
-        """The leader has made this durable."""
-        if isinstance(self.core, Replica):
-            self.core.on_change(change)
-            self._pump()
+        await self._leadership.wait(within_s)
 
     async def resign(self, let_go: Callable[[], None]) -> None:
         """Decide nothing more; ``let_go`` makes durable what was decided, and lets go of the store and the lead.
@@ -191,11 +160,10 @@ class Runtime:
         if store is not None:
             # The last tickets were reported before the store was closed, and are in the loop's queue.
             self._loop.call_soon(self._end_term, store, "the lead was handed over")
-        self._left = True
-        self._note_who_leads()
+        self._leadership.leave()
 
     def _stand_by(self) -> None:
-        self.core = Replica(self.core.network, self._clock_ns())
+        self._core = Replica.succeeding(self._core, self._clock_ns())
         self._warm = False
         self._role_changed()
 
@@ -206,24 +174,38 @@ class Runtime:
             self._durability.give_up(reason)
 
     def _role_changed(self) -> None:
-        self._note_who_leads()
-        for listener in tuple(self.role_listeners):
-            listener()
-
-    def _not_leading(self) -> Refusal:
-        if self.leader is None and self._left:
-            return _unavailable(Reason.LEAVING, "this controller is about to stop, ask another")
-        if self.leader is None:
-            return _unavailable(Reason.NO_LEADER, "no controller leads just now")
-        return Refusal(
-            Reason.NOT_LEADER,
-            f"controller {self.leader.name!r} leads; ask it at {self.leader.northbound}",
-            metadata={"leader": self.leader.name, "leader_address": self.leader.northbound},
-        )
+        self._leadership.set_here(self.leads)
+        self.feeds.roles.publish()
 
     def may_act(self) -> bool:
         """Whether this controller leads, and nobody else can yet: asked before each word to a router."""
         return self._store is not None and self.leads and self._store.may_act()
+
+    # Reads
+
+    @property
+    def view(self) -> GridView:
+        """The network as routers tell it, which is known before the state is."""
+        return self._core.questions.view
+
+    def first_device(self, router_id: str) -> bytes:
+        """Instance id of the device that was first to have this router id; empty where none is known."""
+        return self._core.questions.first_device(router_id)
+
+    @property
+    def questions(self) -> Questions:
+        """For reads, by whoever knows the state; Refusal until it does."""
+        if not self._warm:
+            raise unavailable(Reason.STARTING, "this controller does not know the state yet")
+        return self._core.questions
+
+    def look(self, question: Callable[[Questions, int], T]) -> T:
+        """What is only looked at, and depends on the time."""
+        return question(self.questions, self._clock_ns())
+
+    def is_current(self, questions: Questions) -> bool:
+        """Whether they are still answered from what is true: not after another state was taken over."""
+        return self._core.questions is questions
 
     # Events
 
@@ -248,43 +230,40 @@ class Runtime:
         try:
             yield
         except Refusal as refusal:
-            if isinstance(self.core, Controller) and refusal.reason not in _UNDECIDED:
-                self.core.note_refusal(call, refusal, self._calendar_ns())
+            if isinstance(self._core, Controller) and refusal.reason not in _UNDECIDED:
+                self._core.note_refusal(call, refusal, self._calendar_ns())
                 self._pump()
             raise
 
     def _ask(self, event: Callable[[Controller, int], T]) -> T:
-        controller = self.controller
+        if not isinstance(self._core, Controller):
+            raise self._leadership.refusal()
         if self._durability.unwritten > MOST_UNWRITTEN:
             raise Refusal(
                 Reason.OVERLOADED,
                 "the store has not caught up with what was decided; try again in a moment",
             )
         try:
-            return self._let(event, controller)
+            return self._let(event, self._core)
         finally:
             self._pump()
 
-    def tell(self, event: Callable[[Grid, int], T]) -> T:
+    def tell(self, event: Callable[[Core, int], T]) -> T:
         """What a router says, to whoever leads or stands by.
 
         Routers say much at a time: what follows from all of it is carried out at the end of this turn of the loop,
         or as soon as it is much.
         """
         self._begin_turn()
-        result = self._let(event, self.core)
-        if self.core.pending_effects > MOST_PENDING:
+        result = self._let(event, self._core)
+        if self._core.pending_effects > MOST_PENDING:
             self._pump()
         return result
-
-    def look(self, question: Callable[[Grid, int], T]) -> T:
-        """What is only looked at, by whoever knows the state."""
-        return question(self.grid, self._clock_ns())
 
     def _begin_turn(self) -> None:
         if not self._in_turn:
             self._in_turn = True
-            self.core.book.audit.begin(self._calendar_ns())
+            self._core.begin(self._calendar_ns())
             self._loop.call_soon(self._end_turn)
 
     def _end_turn(self) -> None:
@@ -292,7 +271,7 @@ class Runtime:
         if not self._closed:
             self._pump()
 
-    def _let(self, event: Callable[[G, int], T], core: G) -> T:
+    def _let(self, event: Callable[[C, int], T], core: C) -> T:
         try:
             return event(core, self._clock_ns())
         except Refusal:
@@ -302,6 +281,53 @@ class Runtime:
             _log.critical("the core failed; stopping", exc_info=True)
             self._fail(error)
             raise
+
+    def attach(
+        self, router_id: str, send: Callable[[ToRouter], None], instance_id: bytes = b""
+    ) -> None:
+        """A router's session begins; what the core has for it goes to ``send``."""
+        self._routers[router_id] = send
+        self.tell(lambda core, now_ns: core.on_connected(router_id, now_ns, instance_id))
+
+    def detach(self, router_id: str) -> None:
+        self._routers.pop(router_id, None)
+        self.tell(lambda core, now_ns: core.on_disconnected(router_id, now_ns))
+
+    def close(self) -> None:
+        self._closed = True
+        self._timer.close()
+        if self._store is not None:
+            self._store.close()
+
+    def _on_timer(self) -> None:
+        self.tell(lambda core, now_ns: core.on_timer(now_ns))
+
+    # Effects
+
+    def _pump(self) -> None:
+        while effects := self._core.take_effects():
+            for effect in effects:
+                self._carry_out(effect)
+        self._timer.arm()
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case Send(router_id, message):
+                send = self._routers.get(router_id)
+                if send is not None and self.may_act():
+                    send(message)
+            case Persist(ticket, change):
+                self._submit(ticket, change)
+            case _:
+                self.feeds.publish(effect)
+
+    def _submit(self, ticket: int, change: StateChange) -> None:
+        if self._store is None:
+            raise StoreFailed("there is no store to write to")
+        self._store.submit(ticket, change)
+        self._durability.submitted(ticket)
+
+    # Durability
 
     def decided(self) -> Decided:
         """Everything that was decided until now."""
@@ -317,86 +343,14 @@ class Runtime:
             raise StoreFailed("the lead was lost")
         await self._durability.wait_for(ticket)
 
-    def attach(
-        self, router_id: str, send: Callable[[ToRouter], None], instance_id: bytes = b""
-    ) -> None:
-        """A router's session begins; what the core has for it goes to ``send``."""
-        self._routers[router_id] = send
-        self.tell(lambda core, now_ns: core.on_connected(router_id, now_ns, instance_id))
-
-    def detach(self, router_id: str) -> None:
-        self._routers.pop(router_id, None)
-        self.tell(lambda core, now_ns: core.on_disconnected(router_id, now_ns))
-
-    def close(self) -> None:
-        self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._store is not None:
-            self._store.close()
-
-    def _pump(self) -> None:
-        while effects := self.core.take_effects():
-            for effect in effects:
-                self._carry_out(effect)
-        self._arm()
-
-    def _carry_out(self, effect: Effect) -> None:
-        match effect:
-            case Send(router_id, message):
-                send = self._routers.get(router_id)
-                if send is not None and self.may_act():
-                    send(message)
-            case Persist(ticket, change):
-                self._submit(ticket, change)
-            case CircuitChanged(circuit_id):
-                for circuit_listener in tuple(self.circuit_listeners):
-                    circuit_listener(circuit_id)
-            case TopologyChanged():
-                for topology_listener in tuple(self.topology_listeners):
-                    topology_listener()
-            case TableRead():
-                for table_listener in tuple(self.table_listeners):
-                    table_listener(effect)
-
-    def _submit(self, ticket: int, change: StateChange) -> None:
-        if self._store is None:
-            raise StoreFailed("there is no store to write to")
-        self._store.submit(ticket, change)
-        self._durability.submitted(ticket)
-
-    def _arm(self) -> None:
-        """Have the timer look at the core's deadlines, once for all events of this turn of the loop."""
-        if not self._arming:
-            self._arming = True
-            self._loop.call_soon(self._arm_timer)
-
-    def _arm_timer(self) -> None:
-        """Fire no later than the core's next deadline; a timer that is too early does no harm."""
-        self._arming = False
-        deadline_ns = self.core.next_deadline_ns()
-        if deadline_ns is None or self.failure.done() or self._closed:
-            return
-        if self._timer is not None:
-            if self._armed_ns <= deadline_ns:
-                return
-            self._timer.cancel()
-        self._armed_ns = deadline_ns
-        delay_s = max(0.0, (deadline_ns - self._clock_ns()) / NS_PER_S)
-        self._timer = self._loop.call_later(delay_s, self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        self.tell(lambda core, now_ns: core.on_timer(now_ns))
-
     def _on_durable(self, store: Store, ticket: int) -> None:
         if store is not self._store:
             return
         self._durability.made_durable(ticket)
         # Who resigns waits for the last tickets, and decides nothing more.
-        if isinstance(self.core, Controller):
+        if isinstance(self._core, Controller):
             self._begin_turn()
-            self._let(lambda core, now_ns: core.on_durable(ticket, now_ns), self.core)
+            self._let(lambda core, now_ns: core.on_durable(ticket, now_ns), self._core)
 
     def _on_store_failure(self, store: Store, error: StoreError) -> None:
         if store is not self._store:
@@ -417,7 +371,3 @@ class Runtime:
     def _from_thread(self, callback: Callable[..., None], *arguments: object) -> None:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(callback, *arguments)
-
-
-def _unavailable(reason: Reason, message: str) -> Refusal:
-    return Refusal(reason, f"{message}; try again in a moment")

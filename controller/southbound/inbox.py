@@ -52,7 +52,7 @@ class SessionInbox:
             case "table":
                 self._take_table(codec.table_from_pb(message.table))
             case "meters":
-                self._session.meter_reads.take(message.meters, self._runtime.core.view)
+                self._session.meter_reads.take(message.meters, self._runtime.view)
             case other:
                 raise Violation(other, f"message {other!r} is not expected in a session")
 

@@ -47,13 +47,13 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
         self._runtime = runtime
         self._sessions = Sessions()
         self._limited_log = LimitedLog(_log)
-        runtime.role_listeners.add(self._greet_all)
+        runtime.feeds.roles.subscribe(self._greet_all)
 
     async def Session(self, request_iterator: object, context: Context) -> None:  # noqa: N802
         """One router's stream, from its hello to its end."""
         try:
             hello = await _receive_hello(context)
-            first_device = self._runtime.core.lsdb.owners.instance_of(hello.router_id)
+            first_device = self._runtime.first_device(hello.router_id)
             session = self._sessions.accept(hello, first_device)
         except SessionRefused as refusal:
             self._note_refused(context.peer(), refusal)
@@ -152,7 +152,7 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
             meter_reads.abandon(read_id)
         meters = [reads[key].result() for key in sorted(reads) if reads[key].done()]
         answered = {key for key, read in reads.items() if read.done()}
-        return meters, sorted(self._runtime.core.view.routers.keys() - answered)
+        return meters, sorted(self._runtime.view.routers.keys() - answered)
 
 
 async def _receive(context: Context) -> pb.RouterMessage | None:

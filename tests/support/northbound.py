@@ -13,9 +13,9 @@ import grpc
 from controller.computing.optimiser import Optimiser
 from controller.computing.solver import Solver
 from controller.core.circuits.reservations import Resource
-from controller.core.controller import CoreSettings
 from controller.core.invariants import broken_invariants
-from controller.core.optimising.reoptimising import ReoptimiseLimits
+from controller.core.optimising.moves import ReoptimiseLimits
+from controller.core.settings import CoreSettings
 from controller.northbound.server import start_server
 from controller.runtime.runtime import Runtime
 from digitalgrid.channels import asyncio_channel
@@ -89,10 +89,10 @@ class Northbound:
     def topology(self) -> TopologyServiceStub:
         return TopologyServiceStub(self.channel)
 
-    def reserved(self) -> list[Resource]:
-        """Everything that is held for anybody; checks the books on the way."""
-        assert broken_invariants(self.runtime.controller) == []
-        return list(self.runtime.core.reservations.resources())
+    def reserved(self) -> dict[Resource, float]:
+        """Everything that is held for anybody; checks the sums on the way."""
+        assert broken_invariants(self.runtime.questions) == []
+        return self.runtime.questions.reserved()
 
 
 async def read_meters() -> tuple[list[RouterMeters], list[str]]:

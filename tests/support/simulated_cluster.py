@@ -7,10 +7,11 @@ from collections import deque
 
 from controller.core.book.book import CircuitBook
 from controller.core.circuits.records import CircuitRecord, StateChange, StoredState, to_record
-from controller.core.controller import Controller, CoreSettings
+from controller.core.controller import Controller
 from controller.core.messages import CircuitStatus
 from controller.core.network.network import Network
 from controller.core.replica import Replica
+from controller.core.settings import CoreSettings
 from digitalgrid.gridfile import Grid
 from digitalgrid.model import RouterLsa
 from tests.support.simulated_network import Session, SimulatedNetwork, SyncDone
@@ -157,10 +158,11 @@ class SimulatedCluster(SimulatedNetwork):
         self.standby, self.standby_sessions = None, {}
         stored = self.store.load()
         # Before anything is decided on it.
-        taken_over = CircuitBook(stored, lambda _: None, followed=standby.book)
+        taken_over = CircuitBook(stored, lambda _: None, followed=standby._book)
         assert_same_book(taken_over, CircuitBook(stored, lambda _: None))
-        self._core = Controller(
-            stored, self.settings, self.now_ns, standby.network, followed=standby.book
+        self.last_ticket = 0
+        self._core = Controller.succeeding(
+            standby, stored, self.settings, self.now_ns, began_unix_ns=0, followed=True
         )
         self._carry_out()
         self.start_standby()

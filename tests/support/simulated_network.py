@@ -6,6 +6,7 @@ order, as a gRPC stream does, and what is under way is lost with it.
 
 from collections import deque
 from collections.abc import Callable, Set
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Self, TypeVar
 
@@ -19,8 +20,10 @@ from controller.core.circuits.records import (
     StoredState,
 )
 from controller.core.circuits.request import PowerRequest
-from controller.core.controller import Controller, CoreSettings
+from controller.core.circuits.route import Route
+from controller.core.controller import Controller
 from controller.core.effects import CircuitChanged, Persist, Send
+from controller.core.errors import Refusal
 from controller.core.invariants import broken_invariants
 from controller.core.messages import (
     CircuitStatus,
@@ -30,6 +33,7 @@ from controller.core.messages import (
     TransactionResult,
 )
 from controller.core.network.owners import RouterRecord
+from controller.core.settings import CoreSettings
 from digitalgrid.gridfile import Grid
 from digitalgrid.model import ElectionId, RouterLsa
 from digitalgrid.units import NS_PER_MS, NS_PER_S
@@ -97,6 +101,8 @@ class SimulatedNetwork:
         self.derated: set[str] = set()
         # Given up by an operator: until they are read back they may run what is no longer booked.
         self.forgotten: set[str] = set()
+        # What must be durable before a client is told of anything decided until now.
+        self.last_ticket = 0
         self.sent: list[tuple[str, ToRouter]] = []
         # What watchers were told of.
         self.changed: list[int] = []
@@ -128,6 +134,7 @@ class SimulatedNetwork:
         return self._core is not None
 
     def start_controller(self) -> None:
+        self.last_ticket = 0
         self._core = Controller(self.store.load(), self.settings, self.now_ns)
         self._carry_out()
 
@@ -151,6 +158,7 @@ class SimulatedNetwork:
         for effect in self.core.take_effects():
             if isinstance(effect, Persist):
                 self.store.pending.append((effect.ticket, effect.change))
+                self.last_ticket = effect.ticket
             elif isinstance(effect, Send) and effect.router_id in self.sessions:
                 self.sent.append((effect.router_id, effect.message))
                 self.sessions[effect.router_id].to_router.append(effect.message)
@@ -329,7 +337,7 @@ class SimulatedNetwork:
 
     def _restless(self) -> bool:
         resting = (CircuitState.ACTIVE, CircuitState.WITHDRAWN, CircuitState.FAILED)
-        return any(each.state not in resting for each in self.core.book.circuits.values())
+        return any(each.state not in resting for each in self.core.questions.circuits.values())
 
     def check(self) -> None:
         """What must hold after every event; lines that were derated get time until all is at rest."""
@@ -339,21 +347,22 @@ class SimulatedNetwork:
         unbooked = [
             (router_id, key)
             for router_id, key in self.grid.held()
-            if router_id not in self.core.reservations.routers_holding(key)
+            if router_id not in self.core.questions.routers_holding(key)
             and router_id not in self.forgotten
         ]
         assert unbooked == [], "routers hold what the reservations has freed"
 
     def _check_limits(self, excused: Set[str]) -> None:
         faults = self.grid.over_subscriptions()
-        faults += broken_invariants(self.core) if self.controlled else []
-        assert [each for each in faults if each.partition(":")[0] not in excused] == []
+        faults += broken_invariants(self.core.questions) if self.controlled else []
+        found = [each for each in faults if each.partition(":")[0] not in excused]
+        assert found == [], found
 
     def check_rest(self) -> None:
         """What must hold once all is healed: every circuit is where it belongs, and nothing else is anywhere."""
         self._check_limits(excused=set())
         expected = set()
-        for circuit in self.core.book.circuits.values():
+        for circuit in self.core.questions.circuits.values():
             assert circuit.state in (
                 CircuitState.ACTIVE,
                 CircuitState.WAITING,
@@ -371,9 +380,13 @@ class SimulatedNetwork:
             if circuit.state is CircuitState.WAITING:
                 assert self.way_for(circuit) is None, f"{circuit.circuit_id} waits beside a way"
         assert self.grid.held() == expected
-        assert set(self.core.reservations.generations()) == {key for _, key in expected}
+        assert set(self.core.questions.generations()) == {key for _, key in expected}
 
-    def way_for(self, circuit: Circuit) -> object:
-        return self.core.admission.route(
-            circuit.sink_id, circuit.power_w, circuit.source_ids, circuit.constraints
+    def way_for(self, circuit: Circuit) -> Route | None:
+        """The route that the circuit could take as all others stand."""
+        wanted = PowerRequest(
+            "", circuit.sink_id, circuit.power_w, circuit.source_ids, circuit.constraints
         )
+        with suppress(Refusal):
+            return self.core.compute(wanted, self.now_ns)[0]
+        return None

@@ -9,7 +9,7 @@ from controller.core.admission.admission import Admission, injection_limit_w
 from controller.core.circuits.circuit import Constraints
 from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.route import Route
-from controller.core.errors import Refusal
+from controller.core.errors import Refusal, invalid
 from controller.routing.alternatives.disjoint import Disjointness, DisjointPair, PairSearch
 from controller.routing.alternatives.k_best import PathRanking
 from controller.routing.alternatives.risk_groups import RiskGroups
@@ -18,6 +18,7 @@ from controller.routing.paths.given_path import along
 from digitalgrid.reasons import Reason
 from digitalgrid.units import W_PER_MEGAWATT
 
+# Of one request: each costs a search inside the loop.
 MOST_PATHS = 64
 
 
@@ -41,6 +42,12 @@ class Alternatives:
 
     def best(self, request: PowerRequest, count: int) -> list[Route]:
         """The ``count`` routes with the least injection, or all that there are; Refusal where there is none."""
+        if count > MOST_PATHS:
+            raise invalid(
+                "most_paths",
+                Reason.TOO_MANY_PATHS,
+                f"most_paths is {count}; {MOST_PATHS} is the most",
+            )
         admission, arrays = self._admission, self._admission.arrays
         arrays.sync()
         available = admission.available_w(request.source_ids)

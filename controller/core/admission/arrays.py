@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from controller.core.circuits.reservations import Reservations, link_direction
-from controller.core.network.lsdb import LinkView
+from controller.core.network.link import LinkView
 from controller.core.network.view import GridView, RouterView, ViewChange, change_of
 from controller.routing.graph import PowerGraph, graph_of_links
 from controller.routing.paths.additive_hierarchy import AdditiveHierarchy

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from controller.core.access import CONTROLLER, Action, Call, Principal
 from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.records import AuditEntry
-from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal
 
 # What is counted of a call that was not refused.
@@ -125,21 +124,6 @@ class AuditTrail:
         entries = tuple(self._entries)
         self._entries.clear()
         return entries
-
-
-def asked_for(request: PowerRequest) -> str:
-    """What a request asks for, of that which is not left to the controller."""
-    limits = request.constraints
-    said = {
-        "sink": request.sink_id,
-        "power_w": request.power_w,
-        "sources": " ".join(request.source_ids),
-        "max_loss_fraction": limits.max_loss_fraction,
-        "max_hops": limits.max_hops,
-        "avoid": " ".join(limits.avoid_ids),
-        "split": request.allow_split or None,
-    }
-    return ", ".join(f"{key}={value}" for key, value in said.items() if value not in (None, ""))
 
 
 def admitted(circuits: Iterable[Circuit]) -> str:

@@ -46,6 +46,21 @@ class PowerRequest:
         return hashlib.sha256(_json.encode(content).encode()).hexdigest()
 
 
+def asked_for(request: PowerRequest) -> str:
+    """What a request asks for, of that which is not left to the controller, in the words of the audit log."""
+    limits = request.constraints
+    said = {
+        "sink": request.sink_id,
+        "power_w": request.power_w,
+        "sources": " ".join(request.source_ids),
+        "max_loss_fraction": limits.max_loss_fraction,
+        "max_hops": limits.max_hops,
+        "avoid": " ".join(limits.avoid_ids),
+        "split": request.allow_split or None,
+    }
+    return ", ".join(f"{key}={value}" for key, value in said.items() if value not in (None, ""))
+
+
 def check_power(power_w: float, field: str) -> None:
     if not isfinite(power_w):
         raise invalid(

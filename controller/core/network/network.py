@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from controller.core.messages import CircuitStatus
 from controller.core.network.lsdb import LinkStateDatabase
 from controller.core.network.owners import RefusedClaim, RouterRecord
-from controller.core.network.view import GridView, GridViews
+from controller.core.network.view import GridView
+from controller.core.network.views import GridViews
 from digitalgrid.model import CircuitGeneration, FlowState, RouterLsa
 
 
@@ -118,6 +119,11 @@ class Network:
 
     def view(self, now_ns: int) -> GridView:
         return self._views.view(now_ns)
+
+    @property
+    def last_view(self) -> GridView:
+        """As it was when :meth:`view` was last called."""
+        return self._views.last
 
     def measure(self, router_id: str, status: CircuitStatus) -> None:
         """What a router measures at one of its loads."""

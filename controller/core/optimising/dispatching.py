@@ -24,6 +24,7 @@ from controller.core.optimising.question import (
     DispatchedRequest,
     DispatchOrder,
     DispatchQuestion,
+    LoadOutcome,
 )
 from controller.core.promises.provisioning import Provisioner, rehearsal_keys, starting
 from controller.routing.dispatch import DispatchProblem, PlannedCircuit
@@ -33,22 +34,12 @@ from digitalgrid.reasons import Reason
 from digitalgrid.units import W_PER_MEGAWATT
 
 
-@dataclass(frozen=True, slots=True)
-class LoadOutcome:
-    """What became of one load: the routes that it got, and but for a dry run their circuits; or why it got none."""
-
-    request_id: str
-    load_id: str
-    circuits: tuple[Circuit, ...] = ()
-    routes: tuple[Route, ...] = ()
-    refusal: Refusal | None = None
-
-
 class Dispatcher:
     """Asks and admits dispatches."""
 
     def __init__(
         self,
+        *,
         book: CircuitBook,
         reservations: Reservations,
         admission: Admission,

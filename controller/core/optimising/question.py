@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
+from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.request import PowerRequest
+from controller.core.circuits.route import Route
 from controller.core.errors import Refusal
 from controller.routing.dispatch import (
     BindingCut,
@@ -100,6 +102,17 @@ class DispatchAnswer:
     bottleneck_source_ids: tuple[str, ...]
     note: str = ""
     cuts: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOutcome:
+    """What became of one load: the routes that it got, and but for a dry run their circuits; or why it got none."""
+
+    request_id: str
+    load_id: str
+    circuits: tuple[Circuit, ...] = ()
+    routes: tuple[Route, ...] = ()
+    refusal: Refusal | None = None
 
 
 def answer(question: DispatchQuestion) -> DispatchAnswer:

@@ -5,7 +5,6 @@ before the old path is broken; those that do not fit beside what stands wait for
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,54 +14,24 @@ from controller.core.circuits import reservations as resource
 from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState, Phase
 from controller.core.circuits.reservations import Reservations
 from controller.core.circuits.route import Route
+from controller.core.optimising.moves import Move, ReoptimiseLimits, ReoptimiseQuestion
 from controller.core.promises.mover import Mover
 from controller.routing.assignments.reoptimise import Move as ProposedMove
 from controller.routing.assignments.reoptimise import Plan
-from controller.routing.assignments.standing import Choice, Circuits, circuits_of, paths_of
-from controller.routing.graph import PowerGraph
+from controller.routing.assignments.standing import Choice, circuits_of, paths_of
 from digitalgrid.model import CircuitGeneration
-
-
-@dataclass(frozen=True, slots=True)
-class ReoptimiseLimits:
-    """How many circuits are moved in a round at most, and what a move must save of all that its circuit loses now:
-    each move wears converters, and a threshold keeps circuits from moving to and fro.
-    """
-
-    most_moves: int = 8
-    least_gain_fraction: float = 0.02
-
-
-@dataclass(frozen=True, slots=True)
-class ReoptimiseQuestion:
-    """What the solver is asked, and the ids that its indices stand for. A hop is (link, router that sends), by arc."""
-
-    graph: PowerGraph
-    circuits: Circuits
-    circuit_ids: tuple[int, ...]
-    source_ids: tuple[str, ...]
-    hops: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """A proposed move, looked at. ``gain_w`` is what the network loses less once it and those before it are made;
-    ``reason`` says why it is not made, if it is not.
-    """
-
-    circuit_id: int
-    old: Route
-    new: Route | None
-    gain_w: float = 0.0
-    moving: bool = False
-    reason: str = ""
 
 
 class Reoptimiser:
     """Asks for better assignments, and moves circuits to them."""
 
     def __init__(
-        self, book: CircuitBook, reservations: Reservations, admission: Admission, mover: Mover
+        self,
+        *,
+        book: CircuitBook,
+        reservations: Reservations,
+        admission: Admission,
+        mover: Mover,
     ) -> None:
         self._book = book
         self._reservations = reservations

@@ -15,6 +15,7 @@ class Forgetter:
 
     def __init__(
         self,
+        *,
         live: Mapping[int, Circuit],
         network: Network,
         reservations: Reservations,

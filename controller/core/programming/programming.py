@@ -29,7 +29,7 @@ from controller.core.messages import (
 )
 from controller.core.programming.agenda import Agenda
 from controller.core.programming.outcomes import Actuated, Failed, Freed, Gone, Outcome, Starved
-from controller.core.programming.timeouts import Timeouts
+from controller.core.settings import Timeouts
 from digitalgrid.model import CircuitGeneration, FlowState, HopSnapshot, Operation, ResultCode
 from digitalgrid.units import NS_PER_MS
 
@@ -49,6 +49,7 @@ class Programmer:
 
     def __init__(
         self,
+        *,
         circuits: Mapping[int, Circuit],
         reservations: Reservations,
         timeouts: Timeouts,
@@ -230,7 +231,8 @@ class Programmer:
             # Stays held; asked again at the deadline.
             return
         elif result.operation is Operation.DRAIN:
-            self.withdraw(generation, now_ns)
+            if generation.phase is Phase.DRAINING:
+                self.withdraw(generation, now_ns)
         elif generation.phase not in (Phase.DRAINING, Phase.WITHDRAWING):
             self._fail(
                 generation,

@@ -31,6 +31,7 @@ class ReadBack:
 
     def __init__(
         self,
+        *,
         live: Mapping[int, Circuit],
         programmer: Programmer,
         emit: Callable[[Effect], None],

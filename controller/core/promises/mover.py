@@ -11,10 +11,10 @@ from controller.core.circuits.circuit import (
     Generation,
     Phase,
 )
+from controller.core.circuits.path_state import other_physics, path_down
 from controller.core.circuits.reservations import Reservations, load, source
 from controller.core.circuits.route import Route
 from controller.core.effects import CircuitChanged, Effect
-from controller.core.network.lsdb import LinkState
 from controller.core.network.view import GridView, RouterView, change_of
 from controller.core.programming.programming import Programmer, new_generation
 from digitalgrid.units import NS_PER_S
@@ -38,6 +38,7 @@ class Mover:
 
     def __init__(
         self,
+        *,
         circuits: Mapping[int, Circuit],
         reservations: Reservations,
         admission: Admission,
@@ -182,40 +183,12 @@ class Mover:
         return {key for key in ids if key in self._circuits and _stands(self._circuits[key])}
 
     def path_down(self, route: Route) -> bool:
-        """Whether there is news that the route cannot carry power; a router that is silent is no news."""
-        view = self._admission.view
-        for link in route.links:
-            known = view.links.get(link.link_id)
-            if known is not None and known.state is LinkState.DOWN:
-                return True
-            ends_known = {link.from_router_id, link.to_router_id} <= view.routers.keys()
-            if known is None and ends_known:
-                return True
-        return self._gone(route.source_id, route.router_ids[0], view.sources) or self._gone(
-            route.sink_id, route.router_ids[-1], view.loads
-        )
-
-    def _gone(self, id_: str, router_id: str, at: Mapping[str, tuple[str, object]]) -> bool:
-        router = self._admission.view.routers.get(router_id)
-        return router is not None and at.get(id_, ("",))[0] != router_id
+        """Whether there is news that the route cannot carry power."""
+        return path_down(self._admission.view, route)
 
     def outdated(self, route: Route) -> bool:
         """Whether a route was admitted with other losses, or for limits that have been lowered since."""
-        return self._other_physics(route) or self._admission.overloaded(route)
-
-    def _other_physics(self, route: Route) -> bool:
-        view = self._admission.view
-        for link in route.links:
-            known = view.links.get(link.link_id)
-            if known is not None and (known.resistance_ohm, known.voltage_v) != (
-                link.resistance_ohm,
-                link.voltage_v,
-            ):
-                return True
-        return any(
-            router_id in view.routers and view.routers[router_id].efficiency != efficiency
-            for router_id, efficiency in zip(route.router_ids, route.efficiency, strict=True)
-        )
+        return other_physics(self._admission.view, route) or self._admission.overloaded(route)
 
     def move(self, circuit: Circuit, reason: str, now_ns: int) -> None:
         """Make the next generation, beside the old one where that still carries power."""

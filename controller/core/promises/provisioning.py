@@ -25,6 +25,7 @@ class Provisioner:
 
     def __init__(
         self,
+        *,
         book: CircuitBook,
         reservations: Reservations,
         admission: Admission,

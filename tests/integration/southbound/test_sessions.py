@@ -11,9 +11,9 @@ from typing import Any
 import grpc
 import pytest
 
-from controller.core.controller import CoreSettings
 from controller.core.messages import ReadTable, Stage
-from controller.core.network.lsdb import LinkState
+from controller.core.network.link import LinkState
+from controller.core.settings import CoreSettings
 from controller.northbound.topology_codec import topology_to_pb
 from controller.runtime.runtime import Runtime
 from controller.southbound import service, sessions
@@ -44,17 +44,17 @@ class House:
     async def until(self, condition: Callable[[], bool]) -> None:
         """Return once the condition holds; it is asked again after every change of topology."""
         changed = asyncio.Event()
-        self.runtime.topology_listeners.add(changed.set)
+        self.runtime.feeds.topology.subscribe(changed.set)
         try:
             async with asyncio.timeout(_TIMEOUT_S):
                 while not condition():
                     changed.clear()
                     await changed.wait()
         finally:
-            self.runtime.topology_listeners.discard(changed.set)
+            self.runtime.feeds.topology.unsubscribe(changed.set)
 
     def usable(self, router_id: str) -> bool:
-        router = self.runtime.core.view.routers.get(router_id)
+        router = self.runtime.view.routers.get(router_id)
         return router is not None and router.usable
 
 
@@ -136,14 +136,14 @@ def test_a_router_is_usable_once_it_is_in_step(tmp_path: Path) -> None:
     async def story(here: House) -> None:
         router = await connect(here)
         await router.say(**lsa())
-        await here.until(lambda: "r1" in here.runtime.core.view.routers)
+        await here.until(lambda: "r1" in here.runtime.view.routers)
         assert not here.usable("r1")
         await router.say(sync_done=pb.SyncDone())
         await here.until(lambda: here.usable("r1"))
         assert (await router.hear()).WhichOneof("message") == "read_table"
         await router.close()
         await here.until(lambda: not here.usable("r1"))
-        assert "r1" in here.runtime.core.view.routers
+        assert "r1" in here.runtime.view.routers
 
     run(tmp_path, story)
 
@@ -198,7 +198,7 @@ def test_a_stream_that_does_not_begin_with_a_whole_hello_is_refused(
         await router.say(**first)
         code, _ = await router.end()
         assert code is grpc.StatusCode.INVALID_ARGUMENT
-        assert not here.runtime.core.view.routers
+        assert not here.runtime.view.routers
         await router.close()
 
     run(tmp_path, story)
@@ -213,7 +213,7 @@ def test_a_router_id_that_is_taken_is_refused_and_its_owner_undisturbed(tmp_path
         assert code is grpc.StatusCode.ALREADY_EXISTS
         assert "'r1' is taken" in details
         await owner.say(**lsa())
-        await here.until(lambda: "r1" in here.runtime.core.view.routers)
+        await here.until(lambda: "r1" in here.runtime.view.routers)
         await owner.close()
         await impostor.close()
 
@@ -432,7 +432,7 @@ def test_a_device_whose_state_was_wiped_is_taken_once_its_old_session_has_ended(
         await wiped.say(**lsa())
         await wiped.say(sync_done=pb.SyncDone())
         await here.until(lambda: here.usable("r1"))
-        assert here.runtime.core.view.routers["r1"].boot_id == 1
+        assert here.runtime.view.routers["r1"].boot_id == 1
         await wiped.close()
 
     run(tmp_path, story)
@@ -442,12 +442,12 @@ def test_an_old_advertisement_is_dropped(tmp_path: Path) -> None:
     async def story(here: House) -> None:
         router = await connect(here)
         await router.say(**lsa(seq=5))
-        await here.until(lambda: "r1" in here.runtime.core.view.routers)
-        version = here.runtime.core.lsdb.version
+        await here.until(lambda: "r1" in here.runtime.view.routers)
+        version = here.runtime.questions.lsdb_version
         await router.say(**lsa(seq=4))
         await router.say(sync_done=pb.SyncDone())
         await here.until(lambda: here.usable("r1"))
-        assert here.runtime.core.lsdb.version == version
+        assert here.runtime.questions.lsdb_version == version
         await router.close()
 
     run(tmp_path, story)
@@ -557,7 +557,7 @@ def test_meters_of_what_another_router_has_are_refused(tmp_path: Path) -> None:
                 router_id="r1", boot_id=1, seq=2, efficiency=0.97, sources=[source]
             )
         )
-        await here.until(lambda: "pv" in here.runtime.core.view.sources)
+        await here.until(lambda: "pv" in here.runtime.view.sources)
         (liar,) = await _in_step(here, "r2")
         reading = asyncio.create_task(here.service.read_meters(timeout_s=0.3))
         stolen = _meters(sources=[power_link_pb2.SourceMeter(source_id="pv", injected_mj=5)])
@@ -590,7 +590,7 @@ def test_who_claims_what_others_own_is_told_and_shown_and_nothing_goes_down(
 ) -> None:
     async def story(here: House) -> None:
         routers = await _in_step(here, "r1", "r2")
-        before = here.runtime.core.view.links["r1-r2"]
+        before = here.runtime.view.links["r1-r2"]
         assert before.state is LinkState.UP
         rogue = await connect(here, router_id="a0", instance_id=b"rogue")
         stolen = LinkAdvertisement("r1-r2", "r1", 0.0, 20e3, 300.0)
@@ -600,7 +600,7 @@ def test_who_claims_what_others_own_is_told_and_shown_and_nothing_goes_down(
         assert (told.claims[0].kind, told.claims[0].id) == ("link", "r1-r2")
         await rogue.say(sync_done=pb.SyncDone())
         await here.until(lambda: here.usable("a0"))
-        assert here.runtime.core.view.links["r1-r2"] == before
+        assert here.runtime.view.links["r1-r2"] == before
         shown = here.runtime.look(topology_to_pb)
         (claim,) = (claim for each in shown.routers for claim in each.refused_claims)
         assert claim == told.claims[0]
@@ -626,7 +626,7 @@ def test_the_first_device_of_a_router_id_gets_it_back_from_who_took_it_meanwhile
     async def story(here: House) -> None:
         first = await connect(here, boot_id=3, instance_id=b"first")
         await first.say(**lsa(boot_id=3))
-        await here.until(lambda: "r1" in here.runtime.core.view.routers)
+        await here.until(lambda: "r1" in here.runtime.view.routers)
         await first.say(sync_done=pb.SyncDone())
         await here.until(lambda: here.usable("r1"))
         await first.close()

@@ -71,11 +71,11 @@ def test_a_batch_is_decided_as_one_after_another(case: tuple[Grid, list[PowerReq
     expected = one_by_one(alone, requests)
     decided = together.event(lambda core, now_ns: core.request_batch(requests, now_ns))
     assert told(decided) == told(expected)
-    assert broken_invariants(together.core) == []
+    assert broken_invariants(together.core.questions) == []
     alone.deliver_all()
     together.deliver_all()
-    states = [each.state for each in alone.core.book.circuits.values()]
-    assert [each.state for each in together.core.book.circuits.values()] == states
+    states = [each.state for each in alone.core.questions.circuits.values()]
+    assert [each.state for each in together.core.questions.circuits.values()] == states
 
 
 def test_the_order_in_which_sources_are_named_does_not_choose_among_them() -> None:

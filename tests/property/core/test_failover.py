@@ -12,8 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from controller.core.circuits.circuit import CircuitState, Phase
 from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal
-from controller.core.grid import Grid
 from controller.core.messages import Drain, Stage, Withdraw
+from controller.core.questions import Questions
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.units import NS_PER_MS, NS_PER_S
 from tests.support.grids import diamond, mesh
@@ -62,17 +62,17 @@ class Failover(RuleBasedStateMachine):
         with suppress(Refusal):
             question()
 
-    @precondition(lambda self: self.network.core.book.circuits)
+    @precondition(lambda self: self.network.core.questions.circuits)
     @rule(index=INDEX)
     def release(self, index: int) -> None:
-        circuit_id = self._pick(sorted(self.network.core.book.circuits), index)
+        circuit_id = self._pick(sorted(self.network.core.questions.circuits), index)
         self.released.add(circuit_id)
         self.network.event(lambda core, now_ns: core.release(circuit_id, now_ns))
 
-    @precondition(lambda self: self.network.core.book.circuits)
+    @precondition(lambda self: self.network.core.questions.circuits)
     @rule(index=INDEX, power_w=POWERS_W)
     def change(self, index: int, power_w: float) -> None:
-        circuit_id = self._pick(sorted(self.network.core.book.circuits), index)
+        circuit_id = self._pick(sorted(self.network.core.questions.circuits), index)
         self._ask(
             lambda: self.network.event(
                 lambda core, now_ns: core.change(circuit_id, power_w, now_ns)
@@ -171,7 +171,7 @@ class Failover(RuleBasedStateMachine):
     def _carrying(self) -> set[CircuitGeneration]:
         return {
             generation.key
-            for circuit in self.network.core.book.circuits.values()
+            for circuit in self.network.core.questions.circuits.values()
             if circuit.state is CircuitState.ACTIVE
             for generation in circuit.generations.values()
             if generation.phase is Phase.CARRYING
@@ -180,7 +180,7 @@ class Failover(RuleBasedStateMachine):
     # What must hold
 
     def keeps_what_is_durable(self) -> None:
-        circuits = self.network.core.book.circuits
+        circuits = self.network.core.questions.circuits
         for record in self.network.store.records.values():
             circuit = circuits[record.circuit_id]
             assert circuit.power_w == record.power_w
@@ -196,9 +196,11 @@ class Failover(RuleBasedStateMachine):
         self.network.heal()
         self.network.check_rest()
         self.keeps_what_is_durable()
-        assert self._shown_by(self.network.core) == self._shown_by(there(self.network.standby))
+        assert self._shown_by(self.network.core.questions) == self._shown_by(
+            there(self.network.standby).questions
+        )
 
-    def _shown_by(self, grid: Grid) -> tuple[object, ...]:
+    def _shown_by(self, questions: Questions) -> tuple[object, ...]:
         """Circuits, reservations and topology, as clients read them."""
         circuits = {
             circuit.circuit_id: (
@@ -210,11 +212,10 @@ class Failover(RuleBasedStateMachine):
                     for each in circuit.generations.values()
                 ],
             )
-            for circuit in grid.book.circuits.values()
+            for circuit in questions.circuits.values()
         }
-        reservations, view = grid.reservations, grid.view
-        reserved = {each: reservations.total(each) for each in reservations.resources()}
-        return circuits, reserved, (view.routers, view.links, view.sources, view.loads)
+        view = questions.view
+        return circuits, questions.reserved(), (view.routers, view.links, view.sources, view.loads)
 
 
 class FailoverInMesh(Failover):

@@ -68,7 +68,9 @@ def with_circuits() -> SimulatedNetwork:
 
 
 def all_active(network: SimulatedNetwork) -> bool:
-    return all(each.state is CircuitState.ACTIVE for each in network.core.book.circuits.values())
+    return all(
+        each.state is CircuitState.ACTIVE for each in network.core.questions.circuits.values()
+    )
 
 
 @MANY
@@ -84,9 +86,13 @@ def test_whatever_routers_say_the_core_goes_on_and_comes_to_rest(
         if wait_ms:
             network.advance(wait_ms * NS_PER_MS)
             network.deliver_all()
+    # What a sink has made up stands until it says otherwise.
+    for router_id, router in network.grid.routers.items():
+        for key, state in sorted(router.told.items()):
+            network.tell(router_id, CircuitStatus(key, state))
     network.heal()
     network.check_rest()
-    circuits = network.core.book.circuits.values()
+    circuits = network.core.questions.circuits.values()
     # A router may refuse for ever what it has never taken; it cannot end what was promised otherwise.
     assert {each.state for each in circuits} <= {CircuitState.ACTIVE, CircuitState.FAILED}
     assert not any(
@@ -185,11 +191,11 @@ def test_what_a_stranger_says_of_a_load_does_not_hide_what_its_own_router_says()
     key = newest(circuit).key
     for state in FlowState:
         network.tell("r2", CircuitStatus(key, state))
-    (status,) = network.core.network.measured_of(key, "r4")
+    (status,) = network.core.questions.measured(key, "r4")
     assert status.state is FlowState.ACTUATED
     network.disconnect("r2")
     assert circuit.state is CircuitState.ACTIVE
-    assert network.core.network.measured_of(key, "r4") == (status,)
+    assert network.core.questions.measured(key, "r4") == (status,)
 
 
 def test_requests_are_decided_while_a_router_talks_nonsense() -> None:

@@ -121,22 +121,22 @@ class Promises(RuleBasedStateMachine):
         ids = tuple(each.circuit_id for each in circuits)
         for circuit in circuits:
             self.client.powers_w.setdefault(circuit.circuit_id, set()).add(circuit.power_w)
-        ticket = self.network.core.book.last_ticket
+        ticket = self.network.last_ticket
         self.client.asked.append((ticket, request, ids))
         return set(ids)
 
-    @precondition(lambda self: self.up and self.network.core.book.circuits)
+    @precondition(lambda self: self.up and self.network.core.questions.circuits)
     @rule(index=INDEX)
     def release(self, index: int) -> None:
-        circuit_id = self._pick(sorted(self.network.core.book.circuits), index)
+        circuit_id = self._pick(sorted(self.network.core.questions.circuits), index)
         self.client.release_asked.add(circuit_id)
         self.network.event(lambda core, now_ns: core.release(circuit_id, now_ns))
-        self.client.releases.append((self.network.core.book.last_ticket, circuit_id))
+        self.client.releases.append((self.network.last_ticket, circuit_id))
 
-    @precondition(lambda self: self.up and self.network.core.book.circuits)
+    @precondition(lambda self: self.up and self.network.core.questions.circuits)
     @rule(index=INDEX, power_w=POWERS_W)
     def change(self, index: int, power_w: float) -> None:
-        circuit_id = self._pick(sorted(self.network.core.book.circuits), index)
+        circuit_id = self._pick(sorted(self.network.core.questions.circuits), index)
         try:
             self.network.event(lambda core, now_ns: core.change(circuit_id, power_w, now_ns))
         except Refusal:
@@ -290,7 +290,7 @@ class Promises(RuleBasedStateMachine):
         if not self.up:
             return
         self.client.hear(self.network.store.durable_ticket)
-        circuits = self.network.core.book.circuits
+        circuits = self.network.core.questions.circuits
         for circuit_id in self.client.promised:
             circuit = circuits.get(circuit_id)
             assert circuit is not None, f"circuit {circuit_id} was promised and is forgotten"

@@ -12,9 +12,8 @@ from controller.core.circuits.reservations import Resource
 from controller.core.circuits.route import Route
 from controller.core.errors import Refusal
 from controller.core.invariants import broken_invariants
-from controller.core.optimising.dispatching import LoadOutcome
-from controller.core.optimising.question import Demand, DispatchOrder, answer
-from controller.core.optimising.reoptimising import Move, ReoptimiseLimits
+from controller.core.optimising.moves import Move, ReoptimiseLimits
+from controller.core.optimising.question import Demand, DispatchOrder, LoadOutcome, answer
 from controller.routing.assignments.reoptimise import reoptimise
 from digitalgrid.gridfile import Grid
 from tests.support.grids import diamond, mesh
@@ -65,8 +64,7 @@ def orders(draw: st.DrawFn, grid: Grid) -> DispatchOrder:
 
 
 def held(network: SimulatedNetwork) -> dict[Resource, float]:
-    reservations = network.core.reservations
-    return {each: reservations.total(each) for each in reservations.resources()}
+    return network.core.questions.reserved()
 
 
 def told(refusal: Refusal) -> tuple[object, ...]:
@@ -103,7 +101,7 @@ def dispatched(
 ) -> list[tuple[object, ...]] | tuple[object, ...]:
     """What a client is told: of each load the routes, or why it gets none; or why the order is refused."""
     try:
-        question = network.event(lambda core, now: core.dispatcher.question(order, now))
+        question = network.event(lambda core, now: core.ask_dispatch(order, now))
         found = answer(question)
         outcomes = network.event(
             lambda core, now: core.dispatch(order, question, found, now, dry_run=dry_run)
@@ -137,7 +135,7 @@ def test_the_dry_run_of_a_dispatch_is_told_what_the_dispatch_is_told(data: st.Da
     assert held(network) == before
     performed = dispatched(network, order, dry_run=False)
     assert rehearsed == performed
-    assert broken_invariants(network.core) == []
+    assert broken_invariants(network.core.questions) == []
     if isinstance(performed, list) and any(circuits_of(network, order)):
         again = network.event(lambda core, now: core.recall_dispatch(order))
         assert sorted(each.load_id for each in again) == sorted(str(each[0]) for each in performed)
@@ -147,7 +145,7 @@ def test_the_dry_run_of_a_dispatch_is_told_what_the_dispatch_is_told(data: st.Da
 
 def circuits_of(network: SimulatedNetwork, order: DispatchOrder) -> list[Circuit]:
     prefix = order.request_id_of("")
-    circuits = network.core.book.circuits.values()
+    circuits = network.core.questions.circuits.values()
     return [each for each in circuits if each.request_id.startswith(prefix)]
 
 
@@ -170,7 +168,7 @@ def test_the_dry_run_of_a_reoptimisation_shows_the_moves_that_are_made(data: st.
     for link_id in cut:
         network.mend(link_id)
     network.deliver_all()
-    question = network.event(lambda core, now: core.reoptimiser.question())
+    question = network.event(lambda core, now: core.ask_reoptimise())
     if question is None:
         return
     plan = reoptimise(question.graph, question.circuits)
@@ -186,4 +184,4 @@ def test_the_dry_run_of_a_reoptimisation_shows_the_moves_that_are_made(data: st.
     rehearsed = moves(dry_run=True)
     assert held(network) == before
     assert rehearsed == moves(dry_run=False)
-    assert broken_invariants(network.core) == []
+    assert broken_invariants(network.core.questions) == []

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from controller.core.circuits.records import Counters, StateChange, StoredState
-from controller.core.controller import CoreSettings
+from controller.core.settings import CoreSettings
 from controller.runtime import member as member_module
 from controller.runtime.member import Member
 from controller.runtime.runtime import Runtime

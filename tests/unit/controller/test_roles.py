@@ -9,9 +9,9 @@ import pytest
 from controller.core.circuits.circuit import CircuitState
 from controller.core.circuits.records import Counters, StoredState
 from controller.core.circuits.request import PowerRequest
-from controller.core.controller import CoreSettings
 from controller.core.errors import Refusal
 from controller.core.messages import CircuitStatus
+from controller.core.settings import CoreSettings
 from controller.runtime.durability import StoreFailed
 from controller.runtime.runtime import Runtime
 from controller.store.protocol import Leader, LeadershipLost
@@ -45,11 +45,11 @@ def refusal_of(event: Callable[[], object]) -> str:
 @in_loop
 async def test_a_standby_answers_reads_once_it_knows_and_sends_changes_to_the_leader() -> None:
     runtime = Runtime(CoreSettings())
-    assert refusal_of(lambda: runtime.grid) == "STARTING"
+    assert refusal_of(lambda: runtime.questions) == "STARTING"
     assert refusal_of(lambda: request_power(runtime)) == "NO_LEADER"
     runtime.follow(NOTHING)
     runtime.set_leader(OTHER)
-    assert runtime.grid.book.circuits == {}
+    assert runtime.questions.circuits == {}
     with pytest.raises(Refusal) as refused:
         request_power(runtime)
     assert refused.value.reason == "NOT_LEADER"
@@ -68,16 +68,12 @@ async def test_a_standby_follows_what_the_leader_makes_durable() -> None:
     circuit_id = request_power(leading)
     standing_by.follow(NOTHING)
     told: list[int] = []
-    standing_by.circuit_listeners.add(told.append)
+    standing_by.feeds.circuits.subscribe(told.append)
     for change in store.changes:
         standing_by.apply(change)
-    mine, theirs = standing_by.grid.book.get(circuit_id), leading.grid.book.get(circuit_id)
+    mine, theirs = standing_by.questions.circuit(circuit_id), leading.questions.circuit(circuit_id)
     assert newest(mine).route == newest(theirs).route
-    totals = {
-        each: leading.core.reservations.total(each)
-        for each in leading.core.reservations.resources()
-    }
-    assert {each: standing_by.core.reservations.total(each) for each in totals} == totals
+    assert standing_by.questions.reserved() == leading.questions.reserved()
     assert told.count(circuit_id) == sum(bool(each.circuits) for each in store.changes)
 
 
@@ -89,7 +85,7 @@ async def test_who_is_elected_knows_the_network_already_and_reads_routers_back()
     grid = AttachedGrid(first, diamond())
     grid.connect()
     circuit_id = request_power(first)
-    await until(lambda: first.core.book.get(circuit_id).state is CircuitState.ACTIVE)
+    await until(lambda: first.questions.circuit(circuit_id).state is CircuitState.ACTIVE)
     records = {each.circuit_id: each for change in store.changes for each in change.circuits}
     stored = StoredState(2, tuple(records.values()), store.changes[-1].counters)
 
@@ -102,14 +98,14 @@ async def test_who_is_elected_knows_the_network_already_and_reads_routers_back()
         for key, state in router.told.items():
             status = CircuitStatus(key, state)
             say(second, router_id, status)
-    assert second.grid.book.get(circuit_id).state is CircuitState.ACTIVE
+    assert second.questions.circuit(circuit_id).state is CircuitState.ACTIVE
     roles = []
-    second.role_listeners.add(lambda: roles.append(second.leads))
+    second.feeds.roles.subscribe(lambda: roles.append(second.leads))
     versions = {key: each.table.version for key, each in grid.simulated.routers.items()}
     second.lead(MemoryStore(stored))
     assert roles == [True]
-    assert second.core.book.get(circuit_id).state is CircuitState.ACTIVE
-    await until(lambda: all(second.core.table_version(key) for key in ("r1", "r2", "r4")))
+    assert second.questions.circuit(circuit_id).state is CircuitState.ACTIVE
+    await until(lambda: all(second.questions.table_version(key) for key in ("r1", "r2", "r4")))
     assert {key: each.table.version for key, each in grid.simulated.routers.items()} == versions
 
 
@@ -130,9 +126,9 @@ async def test_a_deposed_leader_stands_by_and_does_not_say_what_became_of_its_la
         await waiting
     assert not runtime.leads
     assert not runtime.failure.done()
-    assert refusal_of(lambda: runtime.grid) == "STARTING"
+    assert refusal_of(lambda: runtime.questions) == "STARTING"
     runtime.follow(NOTHING)
-    assert runtime.grid.book.circuits == {}
+    assert runtime.questions.circuits == {}
 
 
 @in_loop

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from controller.core.controller import Controller, CoreSettings
+from controller.core.controller import Controller
 from controller.core.errors import Refusal
+from controller.core.settings import CoreSettings
 from controller.runtime.durability import StoreFailed
 from controller.runtime.runtime import MOST_PENDING, Runtime
 from controller.store.sqlite import SqliteStore
@@ -33,7 +34,7 @@ def test_of_an_event_that_fails_half_way_nothing_is_carried_out(tmp_path: Path) 
         runtime = Runtime(CoreSettings())
         runtime.lead(SqliteStore(tmp_path / "store.sqlite"))
         told: list[None] = []
-        runtime.topology_listeners.add(lambda: told.append(None))
+        runtime.feeds.topology.subscribe(lambda: told.append(None))
         with pytest.raises(Broken):
             runtime.handle(call(), half_done)
         assert told == []
@@ -65,7 +66,7 @@ def test_what_routers_say_in_one_turn_is_carried_out_together_but_much_of_it_at_
         runtime = Runtime(CoreSettings())
         runtime.lead(SqliteStore(tmp_path / "store.sqlite"))
         told: list[None] = []
-        runtime.topology_listeners.add(lambda: told.append(None))
+        runtime.feeds.topology.subscribe(lambda: told.append(None))
         numbers = iter(range(1, 1000))
 
         def advertise() -> None:

@@ -7,7 +7,6 @@ import pytest
 
 from controller.core.circuits.circuit import CircuitState, Constraints
 from controller.core.circuits.request import PowerRequest
-from controller.core.circuits.reservations import link_direction, load, source
 from controller.core.errors import Refusal
 from controller.core.invariants import broken_invariants
 from controller.core.optimising.question import Demand, DispatchOrder, answer
@@ -29,14 +28,10 @@ def request(power_w: float, sink: str = "town", request_id: str = "", **more: An
 
 
 def refused(network: SimulatedNetwork, asked: PowerRequest) -> Refusal:
-    before = {
-        key: network.core.reservations.total(key) for key in network.core.reservations.resources()
-    }
+    before = network.core.questions.reserved()
     with pytest.raises(Refusal) as refusal:
         network.request(asked)
-    after = {
-        key: network.core.reservations.total(key) for key in network.core.reservations.resources()
-    }
+    after = network.core.questions.reserved()
     assert before == after
     return refusal.value
 
@@ -48,7 +43,7 @@ def test_a_newcomer_pays_for_the_loss_that_it_causes(network: SimulatedNetwork) 
     assert a.link_id == b.link_id == "r3-r4"
     loss_w = added_line_loss_w(0.8, a.current_a, b.current_a)
     assert b.sent_w - b.received_w == pytest.approx(loss_w)
-    total_a = network.core.reservations.total(link_direction("r3-r4", "r3"))
+    total_a = network.core.questions.reserved_on_link_a("r3-r4", "r3")
     together_w = added_line_loss_w(0.8, 0.0, total_a)
     assert (a.sent_w - a.received_w) + (b.sent_w - b.received_w) == pytest.approx(together_w)
 
@@ -76,8 +71,8 @@ def test_a_split_leaves_nothing_out_and_no_crumbs(network: SimulatedNetwork) -> 
     circuits = network.request(request(9e6, allow_split=True))
     assert sum(each.power_w for each in circuits) == pytest.approx(9e6)
     assert all(each.power_w >= 1.0 for each in circuits)
-    assert network.core.reservations.total(load("town")) == pytest.approx(9e6)
-    assert broken_invariants(network.core) == []
+    assert network.core.questions.reserved_at_load_w("town") == pytest.approx(9e6)
+    assert broken_invariants(network.core.questions) == []
 
 
 def test_what_one_circuit_can_serve_is_not_split(network: SimulatedNetwork) -> None:
@@ -120,8 +115,8 @@ def test_constraints_are_kept(network: SimulatedNetwork) -> None:
 
 def test_the_cheapest_source_that_can_is_taken_at_a_router(network: SimulatedNetwork) -> None:
     core = network.core
-    (_, gas) = core.view.sources["gas"]
-    core.view.sources["cheap"] = ("r3", type(gas)("cheap", 1e6, 1.0))
+    (_, gas) = core.questions.view.sources["gas"]
+    core.questions.view.sources["cheap"] = ("r3", type(gas)("cheap", 1e6, 1.0))
     (circuit,) = network.request(request(0.5e6, constraints=Constraints(max_hops=1)))
     assert newest(circuit).route.source_id == "cheap"
     (circuit,) = network.request(request(2e6, constraints=Constraints(max_hops=1)))
@@ -132,7 +127,7 @@ def test_a_source_is_not_sold_twice(network: SimulatedNetwork) -> None:
     network.request(request(3e6, "works", source_ids=("gas",)))
     refusal = refused(network, request(1e6, source_ids=("gas",)))
     assert refusal.reason in ("INSUFFICIENT_CAPACITY", "NO_SINGLE_PATH")
-    assert network.core.reservations.total(source("gas")) <= 4e6
+    assert network.core.questions.reserved_at_source_w("gas") <= 4e6
 
 
 def test_nothing_new_goes_over_a_router_that_is_away(network: SimulatedNetwork) -> None:
@@ -180,7 +175,7 @@ def test_a_split_injects_as_little_as_the_best_dispatch(
 ) -> None:
     order = DispatchOrder("best", (Demand("town", power_w),))
     best = answer(
-        network.core.dispatcher.question(
+        network.core.ask_dispatch(
             replace(order, prices=Prices(generation_share=0.0)), network.now_ns
         )
     )

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from controller.core.admission.alternatives import RoutePair
-from controller.core.circuits import reservations as resource
 from controller.core.circuits.circuit import Constraints
 from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.route import Route
@@ -70,7 +69,7 @@ def test_the_best_few_paths_come_in_order_of_loss(network: SimulatedNetwork) -> 
     assert {route.source_id for route in routes} == {"plant"}
     assert links(network.core.best_routes(request(), 2, network.now_ns)) == found[:2]
     # Nothing is held.
-    assert list(network.core.reservations.resources()) == []
+    assert network.core.questions.reserved() == {}
 
 
 def test_the_best_few_paths_meet_what_is_asked(network: SimulatedNetwork) -> None:
@@ -113,10 +112,10 @@ def test_of_a_pair_each_path_is_worked_out_by_itself_on_what_is_reserved(
 ) -> None:
     network.request(PowerRequest("other", "town", 4e6))
     network.deliver_all()
-    reserved_w = network.core.reservations.total(resource.load("town"))
+    reserved_w = network.core.questions.reserved_at_load_w("town")
     found = pair(network, Disjointness.LINK, request())
     assert len(found.routes) == 2
-    assert network.core.reservations.total(resource.load("town")) == reserved_w
+    assert network.core.questions.reserved_at_load_w("town") == reserved_w
 
 
 def test_no_pair_and_no_path_are_different_answers(network: SimulatedNetwork) -> None:

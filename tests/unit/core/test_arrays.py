@@ -8,7 +8,7 @@ import pytest
 from controller.core.admission import arrays as grid_arrays
 from controller.core.admission.arrays import GridArrays
 from controller.core.circuits.reservations import Reservations
-from controller.core.network.lsdb import LinkState
+from controller.core.network.link import LinkState
 from controller.core.network.view import GridView
 from tests.support.grids import mesh
 from tests.support.simulated_network import SimulatedNetwork
@@ -16,7 +16,7 @@ from tests.support.simulated_network import SimulatedNetwork
 
 @pytest.fixture
 def view() -> GridView:
-    return SimulatedNetwork.running(mesh()).core.view
+    return SimulatedNetwork.running(mesh()).core.questions.view
 
 
 @pytest.fixture(autouse=True)

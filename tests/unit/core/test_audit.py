@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from controller.core.access import Action, Call, Principal, Role
-from controller.core.book.audit import DONE, asked_for
+from controller.core.book.audit import DONE
 from controller.core.circuits.circuit import Constraints
 from controller.core.circuits.records import AuditEntry, StateChange
-from controller.core.circuits.request import PowerRequest
+from controller.core.circuits.request import PowerRequest, asked_for
 from controller.core.controller import Controller
 from controller.core.errors import Refusal
 from digitalgrid.reasons import Reason
@@ -44,9 +44,15 @@ class Audited:
     def entries(self) -> list[AuditEntry]:
         return [entry for change in self.changes for entry in change.audit]
 
+    def next_seq(self) -> int:
+        """What the next entry will be numbered."""
+        store = self.network.store
+        written = [*store.audit, *(each for _, change in store.pending for each in change.audit)]
+        return written[-1].seq + 1
+
     def settle(self) -> list[AuditEntry]:
         """Let all come to rest; the entries that the controller made by itself."""
-        before = self.network.core.book.audit.next_seq
+        before = self.next_seq()
         self.network.deliver_all()
         self.network.advance(NS_PER_S)
         self.network.deliver_all()
@@ -139,10 +145,11 @@ def test_numbers_go_on_after_a_restart() -> None:
     here = Audited()
     here.asked(REQUEST, lambda core, now_ns: core.request(request(), now_ns))
     here.settle()
-    last = here.network.core.book.audit.next_seq
+    last = here.next_seq()
     here.network.kill_controller(written=0)
     here.network.start_controller()
-    assert here.network.core.book.audit.next_seq == last
+    here.asked(call(Action.CHANGE, "1"), lambda core, now_ns: None)
+    assert here.entries()[0].seq == last
 
 
 def test_who_may_not_is_refused_counted_and_noted_once_and_nothing_is_made() -> None:
@@ -154,14 +161,14 @@ def test_who_may_not_is_refused_counted_and_noted_once_and_nothing_is_made() -> 
     assert refused.value.reason is Reason.NOT_ALLOWED
     (entry,) = here.entries()
     assert (entry.who, entry.roles, entry.proven) == ("eve (ipv4:10.0.0.9:1)", ("viewer",), True)
-    assert here.network.core.book.circuits == {}
+    assert here.network.core.questions.circuits == {}
     here.network.event(lambda core, _: core.note_refusal(asks, refused.value, AT_UNIX_NS))
     assert len([entry for _, change in here.network.store.pending for entry in change.audit]) == 1
     (decision,) = here.network.event(
         lambda core, now: core.answer_requests([(asks, request())], AT_UNIX_NS, now)
     )
     assert isinstance(decision, Refusal) and decision.reason is Reason.NOT_ALLOWED
-    assert here.network.core.book.audit.answered == {(Action.REQUEST, Reason.NOT_ALLOWED): 2}
+    assert here.network.core.questions.answered == {(Action.REQUEST, Reason.NOT_ALLOWED): 2}
 
 
 def test_a_step_is_noted_with_its_call_and_a_rehearsal_is_only_counted() -> None:
@@ -171,4 +178,4 @@ def test_a_step_is_noted_with_its_call_and_a_rehearsal_is_only_counted() -> None
     assert here.asked(replace(asks, rehearsal=True), lambda core, now_ns: None) == []
     (entry,) = here.asked(asks, lambda core, now_ns: None)
     assert entry.decided == "done"
-    assert here.network.core.book.audit.answered == {(Action.DISPATCH, DONE): 2}
+    assert here.network.core.questions.answered == {(Action.DISPATCH, DONE): 2}

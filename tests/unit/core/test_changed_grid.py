@@ -52,7 +52,7 @@ def settle(network: SimulatedNetwork, duration_ns: int = 20 * NS_PER_S) -> None:
 
 
 def assert_nothing_is_over_subscribed(network: SimulatedNetwork) -> None:
-    assert broken_invariants(network.core) == []
+    assert broken_invariants(network.core.questions) == []
     assert network.grid.over_subscriptions() == []
 
 
@@ -94,7 +94,7 @@ def test_what_changes_while_the_controller_is_away_is_admitted_again(
     change_link(network, first_link(circuit), **figures)
     restart_controller(network)
     settle(network)
-    assert network.core.book.circuits[circuit.circuit_id].last_generation > 1
+    assert network.core.questions.circuits[circuit.circuit_id].last_generation > 1
     assert_nothing_is_over_subscribed(network)
 
 
@@ -149,7 +149,7 @@ def test_a_router_whose_session_was_replaced_gets_nothing_before_it_is_in_step(
     network: SimulatedNetwork,
 ) -> None:
     network.event(lambda core, now_ns: core.on_connected("r2", now_ns))
-    assert not network.core.is_connected("r2")
+    assert not network.core.questions.is_connected("r2")
     assert "r2" not in newest(request(network, 3e6)).route.router_ids
 
 

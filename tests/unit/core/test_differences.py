@@ -62,7 +62,7 @@ def test_tables_are_read_after_every_connect_and_from_time_to_time(
     assert {router_id for router_id, message in network.sent if isinstance(message, ReadTable)} == {
         *network.grid.routers
     }
-    assert network.core.table_version("r1") == network.grid.routers["r1"].table.version
+    assert network.core.questions.table_version("r1") == network.grid.routers["r1"].table.version
 
 
 def test_a_router_that_lost_its_table_is_programmed_again_without_a_new_generation(

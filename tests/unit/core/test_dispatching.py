@@ -7,8 +7,7 @@ import pytest
 from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal
 from controller.core.invariants import broken_invariants
-from controller.core.optimising.dispatching import LoadOutcome
-from controller.core.optimising.question import Demand, DispatchOrder, answer
+from controller.core.optimising.question import Demand, DispatchOrder, LoadOutcome, answer
 from digitalgrid.gridfile import loads_grid
 from digitalgrid.reasons import RefusalCode
 from tests.support.grids import mesh
@@ -24,10 +23,10 @@ def network() -> SimulatedNetwork:
 
 
 def dispatched(network: SimulatedNetwork, order: DispatchOrder = ORDER) -> list[LoadOutcome]:
-    question = network.core.dispatcher.question(order, network.now_ns)
+    question = network.core.ask_dispatch(order, network.now_ns)
     found = answer(question)
     outcomes = network.event(lambda core, now_ns: core.dispatch(order, question, found, now_ns))
-    assert broken_invariants(network.core) == []
+    assert broken_invariants(network.core.questions) == []
     return outcomes
 
 
@@ -36,7 +35,7 @@ def served_w(outcomes: list[LoadOutcome]) -> dict[str, float]:
 
 
 def test_what_was_planned_is_what_is_reserved(network: SimulatedNetwork) -> None:
-    question = network.core.dispatcher.question(ORDER, network.now_ns)
+    question = network.core.ask_dispatch(ORDER, network.now_ns)
     plan = answer(question)
     outcomes = dispatched(network)
     assert served_w(outcomes) == pytest.approx({"town": 4e6, "works": 2e6, "clinic": 2e6})
@@ -66,11 +65,11 @@ def test_the_same_order_is_known_again_and_another_one_is_refused(
     network: SimulatedNetwork,
 ) -> None:
     outcomes = dispatched(network)
-    again = network.core.dispatcher.retried(ORDER)
+    again = network.core.recall_dispatch(ORDER)
     assert served_w(again) == served_w(outcomes)
-    assert network.core.dispatcher.retried(replace(ORDER, request_id="e")) == []
+    assert network.core.recall_dispatch(replace(ORDER, request_id="e")) == []
     with pytest.raises(Refusal) as refusal:
-        network.core.dispatcher.retried(replace(ORDER, one_by_one=True))
+        network.core.recall_dispatch(replace(ORDER, one_by_one=True))
     assert refusal.value.reason == "REQUEST_ID_REUSED"
 
 
@@ -79,27 +78,27 @@ def test_a_request_of_the_same_name_is_not_mistaken_for_a_dispatch(
 ) -> None:
     network.request(PowerRequest("d/town", "town", 1e6))
     with pytest.raises(Refusal) as refusal:
-        network.core.dispatcher.retried(ORDER)
+        network.core.recall_dispatch(ORDER)
     assert refusal.value.code is RefusalCode.ALREADY_EXISTS
     with pytest.raises(Refusal) as refusal:
         dispatched(network)
     assert refusal.value.reason == "REQUEST_ID_REUSED"
     # A longer id with a slash is another one.
     network.request(PowerRequest("x/y/town", "town", 1e6))
-    assert network.core.dispatcher.retried(replace(ORDER, request_id="x")) == []
+    assert network.core.recall_dispatch(replace(ORDER, request_id="x")) == []
 
 
 def test_a_network_that_changed_while_it_was_solved_is_admitted_to_as_it_is(
     network: SimulatedNetwork,
 ) -> None:
-    question = network.core.dispatcher.question(ORDER, network.now_ns)
+    question = network.core.ask_dispatch(ORDER, network.now_ns)
     found = answer(question)
     network.cut("r3-r4")
     network.deliver_all()
     one_by_one = replace(ORDER, one_by_one=True)
     outcomes = network.event(lambda core, now: core.dispatch(one_by_one, question, found, now))
     network.deliver_all()
-    assert broken_invariants(network.core) == []
+    assert broken_invariants(network.core.questions) == []
     used = {
         link.link_id
         for outcome in outcomes

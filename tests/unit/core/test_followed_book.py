@@ -21,7 +21,7 @@ def followed_book(cluster: SimulatedCluster) -> CircuitBook:
     assert isinstance(cluster.standby, Replica)
     store = cluster.store
     stored = StoredState(store.epoch, tuple(store.records.values()), store.counters)
-    return CircuitBook(stored, lambda _: None, followed=cluster.standby.book)
+    return CircuitBook(stored, lambda _: None, followed=cluster.standby._book)
 
 
 def test_what_was_measured_of_a_circuit_is_not_taken_for_decided() -> None:
@@ -30,7 +30,7 @@ def test_what_was_measured_of_a_circuit_is_not_taken_for_decided() -> None:
     cluster.deliver_all()
     cluster.report()
     cluster.deliver_all()
-    measured = there(cluster.standby).book.get(circuit.circuit_id)
+    measured = there(cluster.standby).questions.circuit(circuit.circuit_id)
     assert measured.state is CircuitState.ACTIVE
 
     taken_over = followed_book(cluster).get(circuit.circuit_id)

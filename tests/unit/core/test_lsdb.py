@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from controller.core.network.lsdb import LinkState, LinkStateDatabase
+from controller.core.network.link import LinkState
+from controller.core.network.lsdb import LinkStateDatabase
 from digitalgrid.model import LinkAdvertisement, RouterLsa, SourceAdvertisement
 
 MAX_AGE_NS = 90_000

@@ -25,7 +25,7 @@ def network() -> SimulatedNetwork:
 def active(
     network: SimulatedNetwork, power_w: float = 2e6, sink: str = "town", **more: Any
 ) -> Circuit:
-    name = f"{sink} {power_w} {len(network.core.book.circuits)}"
+    name = f"{sink} {power_w} {len(network.core.questions.circuits)}"
     (circuit,) = network.request(PowerRequest(name, sink, power_w, ("solar",), **more))
     network.deliver_all()
     assert circuit.state is CircuitState.ACTIVE
@@ -250,7 +250,7 @@ def test_the_more_circuits_wait_the_rarer_are_the_searches_for_all_of_them(
     searched_ns = network.now_ns
     network.mend("r1-r2")
     network.deliver_all()
-    circuits = network.core.book.circuits.values()
+    circuits = network.core.questions.circuits.values()
     assert {each.state for each in circuits} == {CircuitState.WAITING}
     assert there(network.core.next_deadline_ns()) - searched_ns > 150 * NS_PER_MS
     network.advance(NS_PER_S)

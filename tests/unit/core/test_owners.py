@@ -6,7 +6,8 @@ import pytest
 
 from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal
-from controller.core.network.lsdb import LinkState, LinkStateDatabase
+from controller.core.network.link import LinkState
+from controller.core.network.lsdb import LinkStateDatabase
 from controller.core.network.network import Network
 from controller.core.network.owners import OwnedKind, RouterRecord
 from controller.core.replica import Replica
@@ -203,9 +204,9 @@ def attack(network: SimulatedNetwork) -> None:
 def test_a_stranger_that_claims_everything_moves_nothing(network: SimulatedNetwork) -> None:
     (circuit,) = network.request(PowerRequest("before", "town", 1e6, ("solar",)))
     network.deliver_all()
-    key, before = newest(circuit).key, network.core.view
+    key, before = newest(circuit).key, network.core.questions.view
     attack(network)
-    after = network.core.view
+    after = network.core.questions.view
     assert (after.links, after.sources, after.loads) == (before.links, before.sources, before.loads)
     assert newest(circuit).key == key
     (another,) = network.request(PowerRequest("after", "pump", 1e6))
@@ -216,16 +217,16 @@ def test_a_stranger_that_claims_everything_moves_nothing(network: SimulatedNetwo
 
 def test_no_restart_makes_a_stranger_the_first(network: SimulatedNetwork) -> None:
     network.deliver_all()
-    before = network.core.view.loads
+    before = network.core.questions.view.loads
     network.kill_controller(1_000_000)
     network.start_controller()
     attack(network)
-    assert network.core.view.loads == {}
+    assert network.core.questions.view.loads == {}
     for router_id in network.grid.routers:
         network.connect(router_id)
     network.deliver_all()
-    assert network.core.view.loads == before
-    assert {each.owner_ids for each in network.core.lsdb.owners.refused("a0")} >= {("r4",)}
+    assert network.core.questions.view.loads == before
+    assert {each.owner_ids for each in network.core.questions.refused_claims("a0")} >= {("r4",)}
 
 
 def test_a_router_that_is_known_from_the_store_alone_can_be_forgotten(
@@ -238,6 +239,6 @@ def test_a_router_that_is_known_from_the_store_alone_can_be_forgotten(
     network.deliver_all()
     assert "r4" not in network.store.routers
     attack(network)
-    assert network.core.view.loads["town"][0] == "a0"
+    assert network.core.questions.view.loads["town"][0] == "a0"
     with pytest.raises(Refusal, match="no router 'r77' is known"):
         network.event(lambda core, now_ns: core.forget_router("r77", now_ns))

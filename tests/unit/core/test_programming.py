@@ -6,7 +6,6 @@ import pytest
 
 from controller.core.circuits.circuit import Circuit, CircuitState, Phase
 from controller.core.circuits.request import PowerRequest
-from controller.core.controller import CoreSettings
 from controller.core.messages import (
     Abort,
     CircuitStatus,
@@ -18,6 +17,7 @@ from controller.core.messages import (
     TransactionResult,
     Withdraw,
 )
+from controller.core.settings import CoreSettings
 from digitalgrid.model import CircuitGeneration, FlowState, Operation, ResultCode
 from digitalgrid.units import NS_PER_MS, NS_PER_S
 from tests.support.grids import diamond
@@ -164,7 +164,7 @@ def test_a_stage_that_is_not_answered_in_time_is_aborted_and_routed_around(
     assert circuit.state is CircuitState.ACTIVE
     assert newest(circuit).route.router_ids == ("r1", "r3", "r4")
     assert held_generations(network) == {"r1": [2], "r3": [2], "r4": [2]}
-    assert network.core.reservations.routers_holding(CircuitGeneration(1, 1)) == ()
+    assert network.core.questions.routers_holding(CircuitGeneration(1, 1)) == ()
 
 
 def test_a_router_that_refuses_is_routed_around(network: SimulatedNetwork) -> None:
@@ -184,7 +184,7 @@ def test_a_hop_that_makes_no_sense_to_a_router_ends_a_new_circuit(
     assert circuit.state is CircuitState.FAILED
     network.deliver_all()
     assert network.grid.held() == set()
-    assert list(network.core.reservations.generations()) == []
+    assert list(network.core.questions.generations()) == []
     network.advance(20 * NS_PER_S)
     assert circuit.state is CircuitState.FAILED
 
@@ -240,15 +240,15 @@ def test_what_was_committed_stays_reserved_until_its_router_has_let_go(
     network.release(1)
     network.deliver_all()
     assert circuit.state is CircuitState.WITHDRAWING
-    assert network.core.reservations.routers_holding(key) == ("r2",)
+    assert network.core.questions.routers_holding(key) == ("r2",)
     network.disconnect("r2")
     network.advance(60 * NS_PER_S)
-    assert network.core.reservations.routers_holding(key) == ("r2",), "silence frees nothing"
+    assert network.core.questions.routers_holding(key) == ("r2",), "silence frees nothing"
     network.loses = lose()
     network.connect("r2")
     network.deliver_all()
     assert circuit.state is CircuitState.WITHDRAWN
-    assert network.core.reservations.routers_holding(key) == ()
+    assert network.core.questions.routers_holding(key) == ()
 
 
 def test_a_withdrawal_is_repeated_until_it_is_answered(network: SimulatedNetwork) -> None:
@@ -380,3 +380,13 @@ def test_starving_degrades_and_power_makes_it_active_again(network: SimulatedNet
     network.tell("r4", CircuitStatus(key, FlowState.ACTUATED))
     assert circuit.state is CircuitState.ACTIVE
     assert (circuit.interruptions, circuit.last_interruption_ns) == (1, 7 * NS_PER_MS)
+
+
+def test_a_drain_that_nobody_asked_for_cannot_be_refused(network: SimulatedNetwork) -> None:
+    """A router that speaks of a drain while the circuit is being made takes nothing away from it."""
+    (circuit,) = network.request(PowerRequest("r", "town", 2e6, ("solar",)))
+    txn_id = newest(circuit).txn_id
+    refused = TransactionResult(txn_id, Operation.DRAIN, ResultCode.STALE_ELECTION_ID)
+    network.tell("r1", refused)
+    network.deliver_all()
+    assert (circuit.state, newest(circuit).phase) == (CircuitState.ACTIVE, Phase.CARRYING)

@@ -61,18 +61,14 @@ def test_a_restart_keeps_promises_reservations_and_numbers() -> None:
     request = PowerRequest("request", "town", 2e6, ("solar",))
     (before,) = network.request(request)
     network.deliver_all()
-    totals = {
-        key: network.core.reservations.total(key) for key in network.core.reservations.resources()
-    }
+    totals = network.core.questions.reserved()
     network.kill_controller(written=0)
     network.start_controller()
-    assert totals == {
-        key: network.core.reservations.total(key) for key in network.core.reservations.resources()
-    }
+    assert totals == network.core.questions.reserved()
     assert network.request(request)[0].circuit_id == before.circuit_id
     network.heal()
     network.check_rest()
-    (generation,) = network.core.book.circuits[1].generations.values()
+    (generation,) = network.core.questions.circuits[1].generations.values()
     assert generation.key.generation == 1, "nothing had to move"
     (other,) = network.request(PowerRequest("other", "pump", 1e5))
     assert other.circuit_id == 2
@@ -102,14 +98,14 @@ def test_what_a_silent_routers_neighbours_have_freed_stays_free_over_a_restart()
     network.loses = lambda router_id, message: router_id == "r4" and isinstance(message, Withdraw)
     network.release(1)
     network.deliver_all()
-    assert network.core.reservations.routers_holding(CircuitGeneration(1, 1)) == ("r4",)
+    assert network.core.questions.routers_holding(CircuitGeneration(1, 1)) == ("r4",)
     # The source, freed at r3, is given to another.
     network.request(PowerRequest("second", "works", 3e6, ("gas",)))
     network.deliver_all()
     network.kill_controller(written=0)
     network.start_controller()
     network.check()
-    assert network.core.reservations.routers_holding(CircuitGeneration(1, 1)) == ("r4",)
+    assert network.core.questions.routers_holding(CircuitGeneration(1, 1)) == ("r4",)
     network.loses = lambda router_id, message: False
     network.heal()
     network.check_rest()
@@ -122,7 +118,7 @@ def test_a_promise_is_not_given_up_because_a_router_has_no_room_after_a_restart(
     network.event(lambda core, now_ns: core.change(1, 3e6, now_ns))
     network.kill_controller(written=9)
     network.start_controller()
-    circuit = network.core.book.circuits[1]
+    circuit = network.core.questions.circuits[1]
     assert sorted(circuit.generations) == [1, 2]
     network.connect("r1")
     while not network.sessions["r1"].to_router:
@@ -147,5 +143,5 @@ def test_a_line_that_was_derated_while_the_daemon_was_away_is_relieved() -> None
     network.derate("r1-r2", 100.0)
     network.heal()
     network.check_rest()
-    circuit = network.core.book.circuits[1]
+    circuit = network.core.questions.circuits[1]
     assert newest(circuit).route.router_ids == ("r1", "r3", "r4")

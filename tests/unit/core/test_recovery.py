@@ -5,9 +5,10 @@ import pytest
 from controller.core.access import Action
 from controller.core.circuits.circuit import Circuit, CircuitState
 from controller.core.circuits.request import PowerRequest
-from controller.core.controller import Controller, CoreSettings
+from controller.core.controller import Controller
 from controller.core.errors import Refusal
 from controller.core.messages import Abort, Commit, Drain, Stage, ToRouter, Withdraw
+from controller.core.settings import CoreSettings
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.reasons import Reason
 from digitalgrid.units import NS_PER_MS, NS_PER_S
@@ -90,7 +91,7 @@ def test_a_router_whose_state_was_wiped_is_taken_for_new(
         network.restart_router("r4")
         network.connect("r4")
     network.heal(5 * NS_PER_S)
-    assert network.core.view.routers["r4"].boot_id == 4
+    assert network.core.questions.view.routers["r4"].boot_id == 4
     if noticed:
         network.kill_router("r4")
         network.deliver_all()
@@ -100,7 +101,7 @@ def test_a_router_whose_state_was_wiped_is_taken_for_new(
     network.connect("r4")
     network.heal(5 * NS_PER_S)
     network.check_rest()
-    assert network.core.view.routers["r4"].boot_id == 1
+    assert network.core.questions.view.routers["r4"].boot_id == 1
     assert circuit.state is CircuitState.ACTIVE
     network.cut("r2-r4")
     network.cut("r3-r4")
@@ -138,7 +139,7 @@ def test_a_line_that_was_cut_while_no_controller_was_there_is_gone_round(
     network.advance(NS_PER_S)
     network.deliver_all()
     network.check_rest()
-    circuit = network.core.book.circuits[1]
+    circuit = network.core.questions.circuits[1]
     assert newest(circuit).route.router_ids == ("r1", "r3", "r4")
 
 
@@ -151,12 +152,12 @@ def test_what_holds_on_for_a_dead_router_is_freed_once_it_is_forgotten(
     assert newest(circuit).route.router_ids == ("r1", "r3", "r4")
     network.advance(60 * NS_PER_S)
     network.deliver_all()
-    assert network.core.reservations.routers_holding(KEY) == ("r2",)
+    assert network.core.questions.routers_holding(KEY) == ("r2",)
     assert forget(network, "r2") == 1
     network.deliver_all()
-    assert network.core.reservations.routers_holding(KEY) == ()
+    assert network.core.questions.routers_holding(KEY) == ()
     assert set(circuit.generations) == {2}
-    assert "r2" not in network.core.view.routers
+    assert "r2" not in network.core.questions.view.routers
     entries = {each.action: each.decided for each in network.store.audit}
     assert entries["forget-router"] == "forgotten: 1 hops freed"
 
@@ -198,7 +199,7 @@ def test_forgetting_is_durable(network: SimulatedNetwork) -> None:
     network.deliver_all()
     network.kill_controller(written=0)
     network.start_controller()
-    assert network.core.reservations.routers_holding(KEY) == ()
+    assert network.core.questions.routers_holding(KEY) == ()
 
 
 @pytest.mark.parametrize("written", [0, 1])
@@ -212,7 +213,7 @@ def test_forgetting_is_durable_with_its_consequences_or_not_at_all(
     audited = len(network.store.audit)
     network.kill_controller(written=written)
     network.start_controller()
-    assert network.core.reservations.routers_holding(KEY) == (() if written else ("r2",))
+    assert network.core.questions.routers_holding(KEY) == (() if written else ("r2",))
     assert len(network.store.audit) == audited + written
 
 
@@ -250,11 +251,11 @@ def test_a_forgotten_router_is_cleared_also_while_another_holds_on_to_the_circui
     network.deliver_all()
     forget(network, "r2")
     network.deliver_all()
-    assert network.core.reservations.routers_holding(KEY) == ("r1",)
+    assert network.core.questions.routers_holding(KEY) == ("r1",)
     network.connect("r2")
     network.deliver_all()
     assert ("r2", KEY) not in network.grid.held()
-    assert network.core.reservations.routers_holding(KEY) == ("r1",)
+    assert network.core.questions.routers_holding(KEY) == ("r1",)
 
 
 def test_only_what_is_gone_can_be_forgotten(network: SimulatedNetwork) -> None:
@@ -285,10 +286,10 @@ def test_reads_that_are_asked_for_and_those_that_are_not_leave_each_other_alone(
 ) -> None:
     active(network)
     network.grid.routers["r2"].start()
-    ask = lambda core, now_ns: core.read_back.ask("r2", now_ns, dry_run=True)  # noqa: E731
-    network.event(ask)
-    network.event(lambda core, now_ns: core.read_back.read("r2", now_ns))
-    network.event(ask)
+    network.event(lambda core, now_ns: core.reconcile(["r2"], now_ns, dry_run=True))
+    # It is read back because it says that it is in step.
+    network.event(lambda core, now_ns: core.on_sync_done("r2", now_ns))
+    network.event(lambda core, now_ns: core.reconcile(["r2"], now_ns, dry_run=True))
     while network.sessions["r2"].to_router:
         network.deliver_to_router("r2")
     tables = list(network.sessions["r2"].to_controller)

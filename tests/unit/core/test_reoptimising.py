@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from controller.core.admission.admission import Admission
 from controller.core.circuits.circuit import CircuitState, Constraints
 from controller.core.circuits.request import PowerRequest
+from controller.core.circuits.reservations import Reservations
 from controller.core.controller import Controller
 from controller.core.invariants import broken_invariants
-from controller.core.optimising.reoptimising import Move, ReoptimiseLimits
+from controller.core.optimising.moves import Move, ReoptimiseLimits
 from controller.routing.assignments.reoptimise import reoptimise
 from tests.support.grids import diamond
 from tests.support.simulated_network import SimulatedNetwork
@@ -26,14 +28,14 @@ def network() -> SimulatedNetwork:
 def reoptimised(
     network: SimulatedNetwork, limits: ReoptimiseLimits = LIMITS, *, dry_run: bool = False
 ) -> list[Move]:
-    question = network.core.reoptimiser.question()
+    question = network.core.ask_reoptimise()
     if question is None:
         return []
     plan = reoptimise(question.graph, question.circuits)
     moves = network.event(
         lambda core, now_ns: core.reoptimise(limits, question, plan, now_ns, dry_run=dry_run)
     )
-    assert broken_invariants(network.core) == []
+    assert broken_invariants(network.core.questions) == []
     return moves
 
 
@@ -52,19 +54,19 @@ def detour(network: SimulatedNetwork, power_w: float = 2e6, **wanted: Any) -> in
 
 
 def path(core: Controller, circuit_id: int) -> tuple[str, ...]:
-    return newest(core.book.circuits[circuit_id]).route.router_ids
+    return newest(core.questions.circuits[circuit_id]).route.router_ids
 
 
 def test_a_circuit_on_a_detour_comes_back_without_an_interruption(
     network: SimulatedNetwork,
 ) -> None:
     circuit_id = detour(network)
-    before_w = newest(network.core.book.circuits[circuit_id]).route.injected_w
+    before_w = newest(network.core.questions.circuits[circuit_id]).route.injected_w
     (move,) = reoptimised(network)
     assert move.moving
     assert there(move.new).router_ids == ("r1", "r2", "r4")
     network.deliver_all()
-    circuit = network.core.book.circuits[circuit_id]
+    circuit = network.core.questions.circuits[circuit_id]
     assert circuit.state is CircuitState.ACTIVE
     assert path(network.core, circuit_id) == ("r1", "r2", "r4")
     assert list(circuit.generations) == [2]
@@ -107,15 +109,15 @@ def test_a_dearer_source_is_not_taken(network: SimulatedNetwork) -> None:
 
 
 def test_circuits_that_are_on_the_move_or_away_are_left_alone(network: SimulatedNetwork) -> None:
-    assert network.core.reoptimiser.question() is None
+    assert network.core.ask_reoptimise() is None
     circuit_id = detour(network)
     network.event(lambda core, now_ns: core.change(circuit_id, 2.5e6, now_ns))
-    assert network.core.reoptimiser.question() is None
+    assert network.core.ask_reoptimise() is None
 
 
 def test_a_plan_that_is_outdated_harms_nobody(network: SimulatedNetwork) -> None:
     circuit_id = detour(network)
-    question = there(network.core.reoptimiser.question())
+    question = there(network.core.ask_reoptimise())
     plan = reoptimise(question.graph, question.circuits)
     network.request(PowerRequest("first", "works", 5e6, ("solar",)))
     network.deliver_all()
@@ -139,7 +141,9 @@ def test_a_path_that_no_longer_begins_or_ends_where_it_should_is_none(
 ) -> None:
     (circuit,) = network.request(PowerRequest("r", "town", 1e6, ("solar",)))
     hops = [(link.link_id, link.from_router_id) for link in newest(circuit).route.links]
-    along = network.core.admission.route_along
+    admission = Admission(Reservations())
+    admission.adopt(network.core.questions.view)
+    along = admission.route_along
     assert along("town", 1e6, "solar", hops) is not None
     assert along("town", 1e6, "gas", hops) is None
     assert along("works", 1e6, "solar", hops) is None

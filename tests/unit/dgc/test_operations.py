@@ -90,7 +90,7 @@ async def test_a_router_that_is_gone_is_forgotten() -> None:
         result = await dgc("forget-router", "r3", "--server", servers)
         assert result.exit_code == 0, result.output
         assert result.stdout == "router r3 is forgotten; it held 0 hops\n"
-        assert "r3" not in api.runtime.core.view.routers
+        assert "r3" not in api.runtime.view.routers
 
 
 @in_loop

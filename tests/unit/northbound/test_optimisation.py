@@ -46,7 +46,7 @@ async def test_a_dry_run_reserves_nothing() -> None:
         answer = await api.client.dispatch(dispatch_request({"town": 5e6}, dry_run=True))
         assert sum(circuit.power_w for circuit in circuits_of(answer)) == pytest.approx(5e6)
         assert {circuit.circuit_id for circuit in circuits_of(answer)} == {0}
-        assert api.reserved() == []
+        assert api.reserved() == {}
 
 
 @in_loop
@@ -57,7 +57,7 @@ async def test_all_or_nothing_refuses_what_cannot_be_served_whole_and_says_what_
         assert refused.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert refused.value.reason == "NOT_ALL_SERVED"
         assert float(refused.value.metadata["unserved_w"]) > 5e6
-        assert api.reserved() == []
+        assert api.reserved() == {}
 
 
 @in_loop
@@ -108,7 +108,7 @@ def test_bad_dispatches_are_refused(request_: pb.DispatchRequest, reason: str) -
             with pytest.raises(RequestRefused) as refusal:
                 await api.client.dispatch(request_)
             assert refusal.value.reason == reason
-            assert api.reserved() == []
+            assert api.reserved() == {}
 
     refused()
 
@@ -131,7 +131,7 @@ async def test_circuits_are_moved_to_better_paths_and_the_answer_tells_which() -
         assert done.loss_before_w - done.loss_after_w == pytest.approx(move.gain_w, rel=1e-3)
         assert done.loss_bound_w <= done.loss_after_w * (1 + 1e-9)
         (circuit,) = await active(api, [pb.Circuit(circuit_id=move.circuit_id)])
-        await until(lambda: len(api.runtime.core.book.circuits[1].generations) == 1)
+        await until(lambda: len(api.runtime.questions.circuits[1].generations) == 1)
         assert list(circuit.router_ids) == ["r1", "r2", "r4"]
 
 
@@ -157,7 +157,7 @@ async def test_paths_and_pairs_are_shown_and_nothing_is_reserved() -> None:
         )
         assert [each.links for each in pair.circuits] == [each.links for each in best.circuits]
         assert (list(pair.shared_ids), pair.proven) == ([], True)
-        assert api.reserved() == []
+        assert api.reserved() == {}
         with pytest.raises(RequestRefused) as refusal:
             too_many = pb.ComputePathsRequest(request=asked, most_paths=65)
             await api.client.compute_paths(too_many)
@@ -174,7 +174,7 @@ async def test_circuits_move_by_themselves_where_that_is_configured() -> None:
         api.grid.mend("r1-r2")
         rounds = asyncio.create_task(api.optimiser.reoptimise_every(0.01))
         try:
-            moved = api.runtime.core.book.circuits[circuit.circuit_id]
+            moved = api.runtime.questions.circuits[circuit.circuit_id]
             await until(lambda: newest(moved).route.router_ids == ("r1", "r2", "r4"))
             await until(lambda: len(moved.generations) == 1)
             assert moved.interruptions == 0

@@ -12,6 +12,7 @@ from google.rpc.code_pb2 import Code
 from controller.core.access import Call
 from controller.core.circuits.records import AuditEntry
 from controller.core.circuits.request import PowerRequest
+from controller.core.controller import Controller
 from controller.core.errors import Refusal
 from controller.northbound.codec import give_id
 from controller.northbound.gathering import MOST_TOGETHER
@@ -42,7 +43,7 @@ async def test_a_request_becomes_active_and_is_released_without_a_trace() -> Non
 
         released = await api.client.release_circuit(circuit.circuit_id)
         assert not released.admin_up
-        await until(lambda: api.reserved() == [])
+        await until(lambda: api.reserved() == {})
         gone = await api.client.get_circuit(circuit.circuit_id)
         assert (gone.state, list(gone.links)) == (pb.CIRCUIT_STATE_WITHDRAWN, [])
         assert api.grid.simulated.held() == set()
@@ -101,7 +102,7 @@ async def test_compute_tells_the_route_and_reserves_nothing() -> None:
         (circuit,) = computed.circuits
         assert (circuit.circuit_id, circuit.state) == (0, pb.CIRCUIT_STATE_REQUESTED)
         assert (circuit.source_id, list(circuit.router_ids)) == ("gas", ["r3", "r4"])
-        assert api.reserved() == []
+        assert api.reserved() == {}
         assert not any(change.circuits for change in api.store.changes)
         admitted = await api.client.request_power(power_request("town", 2e6))
         assert admitted.circuits[0].injected_w == circuit.injected_w
@@ -229,7 +230,7 @@ async def test_a_batch_that_is_too_large_is_refused_whole() -> None:
             await api.client.batch_request_power([power_request("town", 1.0)] * 1025)
         assert refused.value.code is grpc.StatusCode.INVALID_ARGUMENT
         assert refused.value.violations[0].field == "requests"
-        assert api.reserved() == []
+        assert api.reserved() == {}
 
 
 @in_loop
@@ -242,7 +243,7 @@ async def test_list_filters_by_request_and_can_show_what_has_ended() -> None:
         circuit_id = one.circuits[0].circuit_id
         await api.client.wait_until_active([circuit_id])
         await api.client.release_circuit(circuit_id)
-        await until(lambda: api.runtime.core.book.get(circuit_id).state.ended)
+        await until(lambda: api.runtime.questions.circuit(circuit_id).state.ended)
         assert len((await api.client.list_circuits()).circuits) == 1
         ended = await api.client.list_circuits(include_ended=True)
         assert [circuit.circuit_id for circuit in ended.circuits] == [1, 2]
@@ -252,14 +253,14 @@ async def test_list_filters_by_request_and_can_show_what_has_ended() -> None:
 
 @in_loop
 async def test_a_fault_of_the_controller_is_logged_and_answered_as_such(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with northbound() as api:
 
         def broken(*_arguments: object) -> None:
             raise ZeroDivisionError("a bug")
 
-        api.runtime.controller.compute = broken  # type: ignore[method-assign, assignment]
+        monkeypatch.setattr(Controller, "compute", broken)
         with caplog.at_level(logging.ERROR), pytest.raises(grpc.aio.AioRpcError) as error:
             await api.power.ComputePower(pb.ComputePowerRequest(request=pb.PowerRequest()))
         assert error.value.code() is grpc.StatusCode.INTERNAL

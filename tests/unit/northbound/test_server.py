@@ -27,7 +27,7 @@ async def test_the_topology_shows_what_is_and_what_is_reserved() -> None:
         (circuit,) = (await api.client.request_power(request)).circuits
         await api.client.wait_until_active([circuit.circuit_id])
         topology = await api.client.get_topology()
-        assert topology.lsdb_version == api.runtime.core.lsdb.version
+        assert topology.lsdb_version == api.runtime.questions.lsdb_version
         assert [router.router_id for router in topology.routers] == ["r1", "r2", "r3", "r4"]
         assert all(router.connected and router.boot_id == 1 for router in topology.routers)
         assert [link.link_id for link in topology.links] == ["r1-r2", "r1-r3", "r2-r4", "r3-r4"]
@@ -165,9 +165,9 @@ async def test_a_watcher_that_has_vanished_gives_its_place_back(
         await watch.read()
         # Idle for longer than it takes to be given up, and still there.
         await asyncio.sleep(1.0)
-        assert api.runtime.circuit_listeners
+        assert api.runtime.feeds.circuits
         wire.cut()
-        await until(lambda: not api.runtime.circuit_listeners)
+        await until(lambda: not api.runtime.feeds.circuits)
         watch.cancel()
 
 

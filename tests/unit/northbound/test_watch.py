@@ -47,20 +47,19 @@ async def test_a_slow_watcher_gets_the_newest_state_of_each_circuit_once() -> No
     async with northbound() as api:
         events = circuit_events(api.runtime)
         assert (await anext(events)).HasField("snapshot_done")
-        (listener,) = api.runtime.circuit_listeners
         pending = asyncio.ensure_future(anext(events))
         town = await active(api, "town", 1e6)
         works = await active(api, "works", 1e6)
         await pending
         for _ in range(1000):
-            listener(town.circuit_id)
+            api.runtime.feeds.circuits.publish(town.circuit_id)
         received = {}
         for _ in range(2):
             circuit = (await anext(events)).circuit
             received[circuit.circuit_id] = circuit
         assert received == {town.circuit_id: town, works.circuit_id: works}
         await events.aclose()
-        assert listener not in api.runtime.circuit_listeners
+        await until(lambda: not api.runtime.feeds.circuits)
 
 
 @in_loop
@@ -70,10 +69,10 @@ async def test_a_watcher_that_goes_leaves_nothing_behind() -> None:
         topology = api.topology.WatchTopology(pb.WatchTopologyRequest())
         await circuits.read()
         await topology.read()
-        assert api.runtime.circuit_listeners
+        assert api.runtime.feeds.circuits
         circuits.cancel()
         topology.cancel()
-        listeners = (api.runtime.circuit_listeners, api.runtime.topology_listeners)
+        listeners = (api.runtime.feeds.circuits, api.runtime.feeds.topology)
         await until(lambda: not any(listeners))
 
 

@@ -1,52 +1,54 @@
-"""One digital grid as a controller knows it, whether it leads or stands by: what routers tell, and clients read."""
+"""What a core does in either role, leading or standing by: it takes what routers tell, and answers questions."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 
 from controller.core.book.book import CircuitBook
 from controller.core.circuits.differences import Differences
 from controller.core.circuits.reservations import Reservations
 from controller.core.effects import Effect
 from controller.core.messages import CircuitStatus, CircuitTable, TransactionResult
-from controller.core.network.lsdb import LinkStateDatabase
 from controller.core.network.network import Network
 from controller.core.network.owners import RefusedClaim
-from controller.core.network.view import GridView
+from controller.core.questions import Questions
 from digitalgrid.model import RouterLsa
 
 
-class Grid(ABC):
-    """Takes the events of routers and time; leaves effects to be taken."""
+class Core(ABC):
+    """Takes the events of routers and time; leaves effects to be taken. Nothing else changes it."""
 
-    network: Network
-    book: CircuitBook
-    reservations: Reservations
-    _effects: list[Effect]
+    def __init__(
+        self,
+        network: Network,
+        book: CircuitBook,
+        reservations: Reservations,
+        effects: list[Effect],
+    ) -> None:
+        self._effects = effects
+        self._network = network
+        self._book = book
+        self._reservations = reservations
+        self._questions = Questions(network, book, reservations)
 
     @property
-    @abstractmethod
-    def view(self) -> GridView:
-        """The network as it stands."""
+    def questions(self) -> Questions:
+        """All that may be asked without changing anything."""
+        return self._questions
 
-    @property
-    def lsdb(self) -> LinkStateDatabase:
-        return self.network.lsdb
-
-    def is_connected(self, router_id: str) -> bool:
-        """Whether the router has a session, in step with what it advertises."""
-        return self.network.is_connected(router_id)
-
-    def table_version(self, router_id: str) -> int:
-        """Version of the router's circuit table when it was last read back in this session; 0 before that."""
-        return self.network.table_version(router_id)
+    def begin(self, at_unix_ns: int) -> None:
+        """An event comes in, at this time by the calendar: entries of the audit log say so."""
+        self._book.audit.begin(at_unix_ns)
 
     @property
     def pending_effects(self) -> int:
         """How many wait to be taken."""
         return len(self._effects)
 
-    @abstractmethod
     def take_effects(self) -> list[Effect]:
         """What the edge must do now, in order."""
+        effects = self._effects[:]
+        self._effects.clear()
+        return effects
 
     @abstractmethod
     def next_deadline_ns(self) -> int | None:
@@ -79,3 +81,7 @@ class Grid(ABC):
     @abstractmethod
     def on_table(self, router_id: str, table: CircuitTable, now_ns: int) -> Differences | None:
         """What was found and repaired; None for an answer that nobody waits for."""
+
+    @abstractmethod
+    def abandon_reads(self, read_ids: Iterable[int]) -> None:
+        """Nobody waits any more for the tables that were asked for with these ids."""

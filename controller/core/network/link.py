@@ -1,0 +1,30 @@
+"""A link as its two ends advertise it: a value of the grid view."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class LinkState(Enum):
+    """A link counts only when both ends advertise it up; a missing end is no news, neither good nor bad."""
+
+    UP = "up"
+    DOWN = "down"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkView:
+    """A link as both ends advertise it; where they differ, the safer figure."""
+
+    link_id: str
+    a: str
+    b: str
+    resistance_ohm: float
+    voltage_v: float
+    ampacity_a: float
+    cost_per_mwh: float
+    state: LinkState
+    risk_groups: frozenset[str] = frozenset()
+
+    def far_end(self, router_id: str) -> str:
+        return self.b if router_id == self.a else self.a

@@ -1,0 +1,162 @@
+"""Keeper of promises: follows what became of generations until nothing is left to follow, also over a restart."""
+
+from collections.abc import Callable
+
+from controller.core.book.book import CircuitBook
+from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState
+from controller.core.circuits.reservations import Reservations
+from controller.core.effects import CircuitChanged, Effect
+from controller.core.messages import CircuitStatus
+from controller.core.network.network import Network
+from controller.core.programming.outcomes import Actuated, Failed, Freed, Gone, Outcome, Starved
+from controller.core.programming.programming import Programmer
+from controller.core.programming.read_back import ReadBack
+from controller.core.promises.mover import Mover
+from controller.core.promises.provisioning import Provisioner
+from digitalgrid.model import CircuitGeneration, FlowState
+
+
+class Keeper:
+    """Joins the programmer, which says what became of a generation, to the mover, which makes the next one."""
+
+    def __init__(
+        self,
+        *,
+        network: Network,
+        book: CircuitBook,
+        reservations: Reservations,
+        programmer: Programmer,
+        read_back: ReadBack,
+        mover: Mover,
+        provisioner: Provisioner,
+        emit: Callable[[Effect], None],
+    ) -> None:
+        self._network = network
+        self._book = book
+        self._reservations = reservations
+        self._programmer = programmer
+        self._read_back = read_back
+        self._mover = mover
+        self._provisioner = provisioner
+        self._emit = emit
+
+    # A term begins
+
+    def restore(self, now_ns: int) -> None:
+        """Hold what the store says is promised, and go on with what was being taken down."""
+        for circuit in list(self._book.live.values()):
+            for generation in circuit.generations.values():
+                self._reservations.reserve(generation.key, generation.route)
+                for router_id in generation.freed:
+                    self._reservations.release_hop(generation.key, router_id)
+                self._programmer.resume(generation, now_ns)
+            if circuit.state is CircuitState.WITHDRAWING:
+                self._provisioner.take_down(circuit, now_ns)
+
+    def take_over(self, now_ns: int) -> None:
+        """Routers that have a session already: believe what their sinks measure, and soon read back what they run,
+        beginning where circuits were under way.
+        """
+        for router_id, status in list(self._network.measured()):
+            self.hear(router_id, status, now_ns)
+        under_way = {
+            router_id
+            for circuit in self._book.live.values()
+            if circuit.state is not CircuitState.ACTIVE
+            for generation in circuit.generations.values()
+            for router_id in generation.route.router_ids
+        }
+        in_step = self._network.in_step()
+        self._read_back.read_soon(
+            [*sorted(in_step & under_way), *sorted(in_step - under_way)], now_ns
+        )
+
+    # What sinks measure
+
+    def hear(self, router_id: str, status: CircuitStatus, now_ns: int) -> None:
+        """Only the sink's own router may speak for a circuit's power."""
+        generation = self._programmer.find(status.key)
+        if generation is None or generation.route.sink_router_id != router_id:
+            return
+        if status.state is FlowState.ARRIVED:
+            circuit = self._book.circuits[status.key.circuit_id]
+            circuit.note_arrival(status.arrived_at_ns, status.interruption_ns)
+            self._emit(CircuitChanged(circuit.circuit_id))
+        self._programmer.on_status(status, now_ns)
+
+    # What became of generations
+
+    def settle(self, now_ns: int) -> None:
+        """Follow outcomes until none is left, and let those go ahead that waited for their turn."""
+        self._programmer.start_queued(now_ns)
+        while outcomes := self._programmer.take_outcomes():
+            for outcome in outcomes:
+                self._follow(outcome, now_ns)
+            self._programmer.start_queued(now_ns)
+
+    def _follow(self, outcome: Outcome, now_ns: int) -> None:
+        circuit = self._book.circuits.get(outcome.key.circuit_id)
+        if circuit is None:
+            return
+        match outcome:
+            case Actuated():
+                self._on_actuated(circuit, outcome, now_ns)
+            case Starved():
+                self._on_starved(circuit, outcome, now_ns)
+            case Failed():
+                self._on_failed(circuit, outcome, now_ns)
+            case Freed():
+                # Before anybody is given what was held there.
+                self._book.persist(circuit)
+            case Gone():
+                self._network.forget(outcome.key)
+                self._book.persist(circuit)
+                self._provisioner.finish_if_gone(circuit)
+                self._mover.retry_soon(now_ns)
+        self._emit(CircuitChanged(circuit.circuit_id))
+
+    def _on_starved(self, circuit: Circuit, outcome: Starved, now_ns: int) -> None:
+        if circuit.state is CircuitState.ACTIVE and _is_newest(circuit, outcome.key):
+            circuit.apply(CircuitEvent.STARVED, "its sink gets less than it should")
+            self._read_back.read_route(circuit, now_ns)
+
+    def _on_actuated(self, circuit: Circuit, outcome: Actuated, now_ns: int) -> None:
+        newest = circuit.newest()
+        if newest is None or newest.key != outcome.key:
+            return
+        # Nothing to look for where all is as it was admitted.
+        changed = newest.view_version != self._network.last_view.version
+        if changed and self._mover.path_down(newest.route):
+            # Late news: the link-state database says otherwise by now.
+            self._mover.move(circuit, "its path is down", now_ns)
+            return
+        circuit.attempts = circuit.setbacks = 0
+        circuit.excluded_ids.clear()
+        if circuit.state is not CircuitState.ACTIVE and circuit.admin_up:
+            circuit.apply(CircuitEvent.ACTUATED)
+        self._mover.retire_older(circuit, newest, now_ns)
+        if changed and self._mover.outdated(newest.route):
+            # Something changed while the circuit was being made, or the daemon was away.
+            self._mover.move(circuit, "what it was admitted with has changed", now_ns)
+
+    def _on_failed(self, circuit: Circuit, outcome: Failed, now_ns: int) -> None:
+        newest = circuit.newest()
+        superseded = newest is not None and newest.key > outcome.key
+        if not circuit.admin_up or circuit.state.ended or superseded:
+            return
+        setting_up = circuit.state in (CircuitState.STAGING, CircuitState.COMMITTING)
+        # With more than one generation, a router may just have no room for another yet.
+        if outcome.permanent and setting_up and circuit.last_generation == 1:
+            circuit.apply(CircuitEvent.REFUSED, outcome.reason)
+            circuit.admin_up = False
+            self._book.persist(circuit)
+            return
+        circuit.attempts += 1
+        if outcome.router_id:
+            circuit.excluded_ids.add(outcome.router_id)
+        self._mover.move(circuit, outcome.reason, now_ns)
+
+
+def _is_newest(circuit: Circuit, key: CircuitGeneration) -> bool:
+    newest = circuit.newest()
+    return newest is not None and newest.key == key

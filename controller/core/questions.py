@@ -1,0 +1,137 @@
+"""Read model of the core: all that may be asked of it without changing it, in either role.
+
+Whoever reads the core reads it here; whoever changes it does so by an event (:mod:`controller.core.controller`).
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from types import MappingProxyType
+
+from controller.core.access import Action
+from controller.core.book.book import CircuitBook
+from controller.core.circuits import reservations as resource
+from controller.core.circuits.circuit import Circuit
+from controller.core.circuits.reservations import Reservations, Resource, link_direction
+from controller.core.messages import CircuitStatus
+from controller.core.network.network import Network
+from controller.core.network.owners import RefusedClaim
+from controller.core.network.view import GridView
+from digitalgrid.model import CircuitGeneration
+
+
+class Questions:
+    """Circuits, the topology with what is reserved in it, and what routers say of themselves.
+
+    It answers from the state as it is at the time of each question. A core that takes another state over gives
+    another instance, by which whoever keeps one notices.
+    """
+
+    def __init__(self, network: Network, book: CircuitBook, reservations: Reservations) -> None:
+        self._network = network
+        self._book = book
+        self._reservations = reservations
+        self._circuits = MappingProxyType(book.circuits)
+
+    # Circuits
+
+    @property
+    def circuits(self) -> Mapping[int, Circuit]:
+        """All that are promised or remembered, by id."""
+        return self._circuits
+
+    @property
+    def standing(self) -> Collection[Circuit]:
+        """Circuits that have not ended, or of which a router may still hold something."""
+        return self._book.live.values()
+
+    def circuit(self, circuit_id: int) -> Circuit:
+        """Refusal where nobody knows it."""
+        return self._book.get(circuit_id)
+
+    def circuits_of_request(self, request_id: str) -> list[Circuit]:
+        """The circuits that a request made, as far as they are remembered."""
+        return self._book.of_request_id(request_id)
+
+    @property
+    def answered(self) -> Mapping[tuple[Action, str], int]:
+        """How many calls of clients were answered in this term, by action and reason of refusal, or ``DONE``."""
+        return self._book.audit.answered
+
+    # Topology
+
+    @property
+    def view(self) -> GridView:
+        """The network as it was last looked at."""
+        return self._network.last_view
+
+    @property
+    def lsdb_version(self) -> int:
+        return self._network.lsdb.version
+
+    def fresh_router_ids(self, now_ns: int) -> frozenset[str]:
+        """Routers whose advertisement has not aged out."""
+        return self._network.lsdb.fresh_router_ids(now_ns)
+
+    def known_router_ids(self) -> set[str]:
+        """Routers that advertise, and those that hold something without being heard of."""
+        holding = {
+            router_id
+            for key in self._reservations.generations()
+            for router_id in self._reservations.routers_holding(key)
+        }
+        return holding | self.view.routers.keys()
+
+    def is_connected(self, router_id: str) -> bool:
+        """Whether the router has a session, in step with what it advertises."""
+        return self._network.is_connected(router_id)
+
+    def table_version(self, router_id: str) -> int:
+        """Version of the router's circuit table when it was last read back in this session; 0 before that."""
+        return self._network.table_version(router_id)
+
+    def refused_claims(self, router_id: str) -> tuple[RefusedClaim, ...]:
+        """What the router advertises, and others own."""
+        return self._network.lsdb.owners.refused(router_id)
+
+    def first_device(self, router_id: str) -> bytes:
+        """Instance id of the device that was first to have this router id; empty where none is known."""
+        return self._network.lsdb.owners.instance_of(router_id)
+
+    def measured(self, key: CircuitGeneration, sink_router_id: str) -> tuple[CircuitStatus, ...]:
+        """What its sink's router last said of one generation, its arrival first."""
+        return self._network.measured_of(key, sink_router_id)
+
+    # Reservations
+
+    def reserved_on_link_a(self, link_id: str, from_router_id: str) -> float:
+        """Reserved in one direction of a link (A)."""
+        return self._reservations.total(link_direction(link_id, from_router_id))
+
+    def reserved_at_source_w(self, source_id: str) -> float:
+        return self._reservations.total(resource.source(source_id))
+
+    def reserved_at_load_w(self, load_id: str) -> float:
+        return self._reservations.total(resource.load(load_id))
+
+    def circuits_on_link(self, link_id: str, *ends: str) -> list[int]:
+        """Ids of the circuits that hold the link in either direction."""
+        return self._reservations.circuits_on_link(link_id, *ends)
+
+    def circuits_over(self, link_ids: Iterable[str]) -> set[int]:
+        """Ids of the circuits that hold any of these links, whoever its ends are by now."""
+        return self._reservations.circuits_over(link_ids)
+
+    def reserved(self) -> dict[Resource, float]:
+        """Everything that is held by anybody, and how much of it (A or W)."""
+        return {each: self._reservations.total(each) for each in self._reservations.resources()}
+
+    def recomputed(self, resource: Resource) -> float:
+        """What is reserved as the sum of its circuits, for those who check the sums."""
+        return self._reservations.recomputed(resource)
+
+    def generations(self) -> Iterator[CircuitGeneration]:
+        """Those that hold anything."""
+        return self._reservations.generations()
+
+    def routers_holding(self, key: CircuitGeneration) -> tuple[str, ...]:
+        """Routers that are not known to have let go of a generation."""
+        return self._reservations.routers_holding(key)

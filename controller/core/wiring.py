@@ -1,0 +1,108 @@
+"""Wiring of a leader's core: its parts, made and joined by name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from controller.core.admission.admission import Admission
+from controller.core.admission.alternatives import Alternatives
+from controller.core.book.book import CircuitBook
+from controller.core.circuits.reservations import Reservations
+from controller.core.effects import Effect
+from controller.core.network.network import Network
+from controller.core.optimising.dispatching import Dispatcher
+from controller.core.optimising.reoptimising import Reoptimiser
+from controller.core.programming.forgetting import Forgetter
+from controller.core.programming.programming import Programmer
+from controller.core.programming.read_back import ReadBack
+from controller.core.promises.keeper import Keeper
+from controller.core.promises.mover import Mover
+from controller.core.promises.provisioning import Provisioner
+from controller.core.settings import CoreSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What decides on the state that a core is given."""
+
+    admission: Admission
+    alternatives: Alternatives
+    programmer: Programmer
+    read_back: ReadBack
+    forgetter: Forgetter
+    mover: Mover
+    provisioner: Provisioner
+    keeper: Keeper
+    dispatcher: Dispatcher
+    reoptimiser: Reoptimiser
+
+
+def wire(
+    *,
+    network: Network,
+    book: CircuitBook,
+    reservations: Reservations,
+    settings: CoreSettings,
+    emit: Callable[[Effect], None],
+    first_id: int,
+    now_ns: int,
+) -> Parts:
+    """``first_id`` is the first of transactions and of reads: higher than any of an earlier term."""
+    admission = Admission(reservations)
+    programmer = Programmer(
+        circuits=book.circuits,
+        reservations=reservations,
+        timeouts=settings.timeouts,
+        emit=emit,
+        first_txn_id=first_id,
+    )
+    read_back = ReadBack(
+        live=book.live,
+        programmer=programmer,
+        emit=emit,
+        interval_ns=settings.reconcile_interval_ns,
+        first_read_id=first_id,
+    )
+    mover = Mover(
+        circuits=book.live,
+        reservations=reservations,
+        admission=admission,
+        programmer=programmer,
+        next_admission_seq=book.next_admission_seq,
+        persist=book.persist,
+        emit=emit,
+    )
+    provisioner = Provisioner(
+        book=book,
+        reservations=reservations,
+        admission=admission,
+        mover=mover,
+        programmer=programmer,
+        known_by_ns=now_ns + settings.starting_ns,
+    )
+    return Parts(
+        admission=admission,
+        alternatives=Alternatives(admission),
+        programmer=programmer,
+        read_back=read_back,
+        forgetter=Forgetter(
+            live=book.live, network=network, reservations=reservations, programmer=programmer
+        ),
+        mover=mover,
+        provisioner=provisioner,
+        keeper=Keeper(
+            network=network,
+            book=book,
+            reservations=reservations,
+            programmer=programmer,
+            read_back=read_back,
+            mover=mover,
+            provisioner=provisioner,
+            emit=emit,
+        ),
+        dispatcher=Dispatcher(
+            book=book, reservations=reservations, admission=admission, provisioner=provisioner
+        ),
+        reoptimiser=Reoptimiser(
+            book=book, reservations=reservations, admission=admission, mover=mover
+        ),
+    )
