@@ -1,20 +1,25 @@
 """A controller starts with 100,000 circuits that it has promised: it reads its store, and its core takes them over.
 
 The store is a SQLite file, opened as a daemon opens it. Routes are those of requests that name no source. ``ours_s``
-is all of it, the best of a few times; ``read_s`` is the store's part. ``agree``: every circuit is there, and the loads
-hold what the records say.
+is all of it, ``read_s`` the store's part of it. The peer ``bare-read`` reads the same rows of the same file, and has
+msgspec decode them, with neither checksum nor sense; a turn of its own after each of ours, both the best of a few.
+``agree``: every circuit is there, and the loads hold what the records say.
 """
 
 import asyncio
 import gc
+import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
+import msgspec
 import numpy as np
 
-from benchmarks.harness import Row
+from benchmarks.harness import Row, seconds_of
 from benchmarks.null_routers import load_ids, mesh_lsas
 from controller.computing.warm_up import warm_up
 from controller.core.circuits.circuit import Constraints
@@ -27,6 +32,7 @@ from controller.core.settings import CoreSettings
 from controller.runtime.garbage_collector import freeze_loaded
 from controller.runtime.runtime import Runtime
 from controller.store.protocol import StoreContents
+from controller.store.records_codec import garbage_collection_paused
 from controller.store.sqlite import SqliteAccess, SqliteStore
 from controller.store.sqlite.schema import SCHEMA_VERSION
 from digitalgrid.model import RouterLsa
@@ -41,7 +47,7 @@ def rows(full: bool) -> Iterator[Row]:
     freeze_loaded()
     lsas = mesh_lsas(_SIZE, 1)
     stored = _stored(lsas)
-    taken_s = []
+    taken_s, bare_s = [], []
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".core-load-") as directory:
         path = Path(directory) / "store.sqlite"
         SqliteAccess(path).fill(
@@ -51,6 +57,7 @@ def rows(full: bool) -> Iterator[Row]:
             gc.collect()
             known, read_s, all_s = asyncio.run(_start(path))
             taken_s.append((all_s, read_s))
+            bare_s.append(seconds_of(partial(_bare_read, path))[0])
             held_w = sum(known.reserved_at_load_w(each) for each in load_ids(lsas))
     promised_w = sum(each.power_w for each in stored.circuits)
     hops = np.mean([len(each.generations[0].route.links) for each in stored.circuits])
@@ -60,10 +67,18 @@ def rows(full: bool) -> Iterator[Row]:
         _SIZE,
         f"{_CIRCUITS} circuits of {hops:.1f} links in the mean, mesh n={_SIZE} seed=1",
         all_s,
-        {},
+        {"bare-read": min(bare_s)},
         len(known.standing) == _CIRCUITS and abs(held_w - promised_w) <= 1e-9 * promised_w,
         {"read_s": read_s},
     )
+
+
+def _bare_read(path: Path) -> int:
+    decoder = msgspec.msgpack.Decoder(CircuitRecord)
+    with closing(sqlite3.connect(path)) as connection, garbage_collection_paused():
+        rows = connection.execute("SELECT circuit_id, record FROM circuits")
+        # Before the record stands its checksum.
+        return len([decoder.decode(memoryview(record)[4:]) for _, record in rows])
 
 
 async def _start(path: Path) -> tuple[Questions, float, float]:

@@ -4,10 +4,13 @@ The controller is whole: its northbound server, its core with routing, a SQLite 
 each commit, and the programming of null routers, which answer at once and move no power. Requests are small, and fit.
 
 ``durable-admit-batch`` has 64 requests a call and 4 calls in flight, ``durable-admit-one`` a request a call and 64 in
-flight. ``ours_per_s`` are admissions a second as the client counts answers, ``active_per_s`` those a second until all
-of them have their power, ``flushes_per_s`` what the disk can do without us. ``alone_mean_s`` is the mean time of a
-call that is the only one in flight. All are of the best round, for a machine is never only ours. ``agree``: every
-request was admitted, and every circuit became active.
+flight, ``durable-admit-alone`` one call at a time. The peers are bare servers (`benchmarks.bare`) in the same process,
+before the same disk and the same client, a round of theirs after each of ours: ``bare-grpc`` writes a line for each
+call and flushes once a group, ``bare-sqlite`` commits as many rows. ``ours_per_s`` are admissions a second as the
+client counts answers, ``active_per_s`` those a second until all of them have their power, ``flushes_per_s`` what the
+disk can do without anybody. Rates are of the best round, for a machine is never only ours; a peer's time is that of our
+best round times the median over rounds of peer to ours, for a disk that is slow for a second is so for both. ``agree``:
+every request was admitted, and every circuit became active.
 """
 
 import asyncio
@@ -17,27 +20,30 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from statistics import fmean
+from statistics import median
 from time import perf_counter
 from typing import Any
 
+import grpc
 from google.rpc.code_pb2 import Code
 
+from benchmarks.bare import bare_server
 from benchmarks.harness import Row
 from benchmarks.null_routers import NullRouters, load_ids, networks
 from controller.computing.optimiser import Optimiser
 from controller.computing.solver import Solver
 from controller.computing.warm_up import warm_up
 from controller.core.circuits.circuit import CircuitState
+from controller.core.circuits.records import AuditEntry, CircuitRecord
 from controller.core.optimising.moves import ReoptimiseLimits
 from controller.core.settings import CoreSettings
 from controller.northbound.server import start_server
 from controller.runtime.garbage_collector import freeze_loaded
 from controller.runtime.runtime import Runtime
-from controller.store.sqlite import SqliteStore
+from controller.store.sqlite import SqliteAccess, SqliteStore
 from digitalgrid.channels import asyncio_channel
 from digitalgrid.model import RouterLsa
 from digitalgrid.v1 import northbound_pb2 as pb
@@ -48,7 +54,6 @@ _POWER_W = 50.0
 _BATCH = 64
 _BATCHES_IN_FLIGHT = 4
 _ONES_IN_FLIGHT = 64
-_ROUNDS = 3
 _FLUSHES = 200
 
 
@@ -59,22 +64,41 @@ class _Ask:
     batch: int
     in_flight: int
     admissions: int
+    # What does the same and decides nothing.
+    peer: str
+    # Many short ones where a call is one flush: a disk may be another from one second to the next.
+    rounds: int
 
 
 _ASKS = {
-    "batch": _Ask(_BATCH, _BATCHES_IN_FLIGHT, 7_680),
-    "one": _Ask(1, _ONES_IN_FLIGHT, 3_000),
-    "alone": _Ask(1, 1, 300),
+    "batch": _Ask(_BATCH, _BATCHES_IN_FLIGHT, 7_680, "bare-sqlite", 5),
+    "one": _Ask(1, _ONES_IN_FLIGHT, 1_500, "bare-grpc", 9),
+    "alone": _Ask(1, 1, 100, "bare-grpc", 15),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class _Answered:
-    """How long a client waited for all its answers, and for each call in the mean; how many were admissions."""
+    """How long a client waited for all its answers; how many were admissions."""
 
     all_s: float
-    mean_s: float
     admitted: int
+
+
+@dataclass(slots=True)
+class _Rounds:
+    """What the client saw in each round, of ours and of the peer."""
+
+    ours: list[_Answered] = field(default_factory=list)
+    bare: list[_Answered] = field(default_factory=list)
+    # Seconds until all circuits of a round had their power.
+    active_s: list[float] = field(default_factory=list)
+    all_active: bool = True
+
+    @property
+    def bare_to_ours(self) -> float:
+        turns = zip(self.ours, self.bare, strict=True)
+        return median(bare.all_s / ours.all_s for ours, bare in turns)
 
 
 def rows(full: bool) -> Iterator[Row]:
@@ -87,58 +111,61 @@ def rows(full: bool) -> Iterator[Row]:
 
 async def _rows(name: str, size: int, lsas: Sequence[RouterLsa], directory: Path) -> list[Row]:
     disk_per_s = flushes_per_s(directory)
+    rounds = {way: _Rounds() for way in _ASKS}
     async with _controller(lsas, directory) as (runtime, address):
-        client = _Client(address, load_ids(lsas))
+        client = _Client(load_ids(lsas))
         try:
-            rounds = {
-                way: [await _round(runtime, client, ask) for _ in range(_ROUNDS)]
-                for way, ask in _ASKS.items()
-            }
+            # Of the first call everything is made that later ones share.
+            await _round(runtime, client, address, _Ask(1, 1, 1, "", 1), _Rounds())
+            async with bare_server(directory, *await _likeness(address, directory)) as bare:
+                turns = ((way, ask) for way, ask in _ASKS.items() for _ in range(ask.rounds))
+                for way, ask in turns:
+                    await _round(runtime, client, address, ask, rounds[way])
+                    rounds[way].bare.append(await client.ask(bare, ask))
         finally:
             client.close()
-    alone_s = min(answered.mean_s for answered, _, _ in rounds["alone"])
-    extras: dict[str, dict[str, Any]] = {"batch": {}, "one": {"alone_mean_s": alone_s}}
-    return [
-        _row(way, name, size, rounds[way], {"flushes_per_s": disk_per_s, **extra})
-        for way, extra in extras.items()
-    ]
+    return [_row(way, name, size, each, disk_per_s) for way, each in rounds.items()]
 
 
-def _row(
-    way: str,
-    name: str,
-    size: int,
-    rounds: Sequence[tuple[_Answered, float, bool]],
-    extra: dict[str, Any],
-) -> Row:
-    asked = _ASKS[way].admissions
-    best_s = min(answered.all_s for answered, _, _ in rounds)
+async def _likeness(address: str, directory: Path) -> tuple[pb.Circuit, CircuitRecord, AuditEntry]:
+    """A circuit as clients and the store have it, with the entry of its admission: so large are the peers' too."""
+    async with asyncio_channel(address) as channel:
+        answer = await PowerServiceStub(channel).GetCircuit(pb.GetCircuitRequest(circuit_id=1))
+    contents = SqliteAccess(directory / "store.sqlite").read()
+    return answer.circuit, next(iter(contents.circuits)), next(iter(contents.audit))
+
+
+def _row(way: str, name: str, size: int, rounds: _Rounds, disk_per_s: float) -> Row:
+    ask = _ASKS[way]
+    best_s = min(each.all_s for each in rounds.ours)
     return Row(
         f"durable-admit-{way}",
         size,
-        f"{name}, {_ASKS[way].batch} a call, {_ASKS[way].in_flight} calls in flight",
-        best_s / asked,
-        {},
-        all(good and answered.admitted == asked for answered, _, good in rounds),
+        f"{name}, {ask.batch} a call, {ask.in_flight} calls in flight",
+        best_s / ask.admissions,
+        {ask.peer: rounds.bare_to_ours * best_s / ask.admissions},
+        rounds.all_active and all(each.admitted == ask.admissions for each in rounds.ours),
         {
-            "ours_per_s": asked / best_s,
-            "active_per_s": asked / min(active_s for _, active_s, _ in rounds),
-            **extra,
+            "ours_per_s": ask.admissions / best_s,
+            "active_per_s": ask.admissions / min(rounds.active_s),
+            "flushes_per_s": disk_per_s,
         },
     )
 
 
-async def _round(runtime: Runtime, client: "_Client", ask: _Ask) -> tuple[_Answered, float, bool]:
-    """What the client saw, the seconds until all circuits had their power, and whether all got it."""
+async def _round(
+    runtime: Runtime, client: "_Client", address: str, ask: _Ask, rounds: _Rounds
+) -> None:
     begin_s = perf_counter()
-    answered = await client.ask(ask)
+    rounds.ours.append(await client.ask(address, ask))
     circuits = runtime.questions.circuits
     # A circuit becomes active once, so one look over those that are not suffices at a time.
     waiting = list(circuits.values())
     while waiting and perf_counter() - begin_s < 60:
         waiting = [each for each in waiting if each.state is not CircuitState.ACTIVE]
         await asyncio.sleep(0.001)
-    return answered, perf_counter() - begin_s, not waiting
+    rounds.active_s.append(perf_counter() - begin_s)
+    rounds.all_active = rounds.all_active and not waiting
 
 
 @asynccontextmanager
@@ -180,17 +207,15 @@ def flushes_per_s(directory: Path) -> float:
 class _Client:
     """A process that asks when it is told to."""
 
-    def __init__(self, address: str, sinks: list[str]) -> None:
+    def __init__(self, sinks: list[str]) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_serve_asks, args=(address, sinks, theirs), daemon=True
-        )
+        self._process = context.Process(target=_serve_asks, args=(sinks, theirs), daemon=True)
         self._process.start()
         theirs.close()
 
-    async def ask(self, ask: _Ask) -> _Answered:
-        self._pipe.send(ask)
+    async def ask(self, address: str, ask: _Ask) -> _Answered:
+        self._pipe.send((address, ask))
         answered: _Answered = await asyncio.to_thread(self._pipe.recv)
         return answered
 
@@ -199,15 +224,20 @@ class _Client:
         self._process.join()
 
 
-def _serve_asks(address: str, sinks: list[str], pipe: Connection) -> None:
-    asyncio.run(_answer_asks(address, sinks, pipe))
+def _serve_asks(sinks: list[str], pipe: Connection) -> None:
+    asyncio.run(_answer_asks(sinks, pipe))
 
 
-async def _answer_asks(address: str, sinks: list[str], pipe: Connection) -> None:
-    async with asyncio_channel(address) as channel:
-        stub = PowerServiceStub(channel)
-        while (ask := await asyncio.to_thread(pipe.recv)) is not None:
-            pipe.send(await _ask(stub, sinks, ask))
+async def _answer_asks(sinks: list[str], pipe: Connection) -> None:
+    channels: dict[str, grpc.aio.Channel] = {}
+    while (told := await asyncio.to_thread(pipe.recv)) is not None:
+        address, ask = told
+        if address not in channels:
+            channels[address] = asyncio_channel(address)
+            await channels[address].channel_ready()
+        pipe.send(await _ask(PowerServiceStub(channels[address]), sinks, ask))
+    for channel in channels.values():
+        await channel.close()
 
 
 async def _ask(stub: PowerServiceStub, sinks: list[str], ask: _Ask) -> _Answered:
@@ -226,20 +256,18 @@ async def _ask(stub: PowerServiceStub, sinks: list[str], ask: _Ask) -> _Answered
         else pb.RequestPowerRequest(request=requests[first])
         for first in range(0, ask.admissions, ask.batch)
     ]
-    waiting, waits_s, admitted = iter(calls), [], 0
+    waiting, admitted = iter(calls), 0
 
     async def ask_on() -> None:
         nonlocal admitted
         for call in waiting:
-            begin_s = perf_counter()
             if ask.batch > 1:
                 outcomes = (await stub.BatchRequestPower(call)).outcomes
                 admitted += sum(each.code == Code.OK for each in outcomes)
             else:
                 circuits = (await stub.RequestPower(call)).circuits
                 admitted += len(circuits)
-            waits_s.append(perf_counter() - begin_s)
 
     begin_s = perf_counter()
     await asyncio.gather(*(ask_on() for _ in range(ask.in_flight)))
-    return _Answered(perf_counter() - begin_s, fmean(waits_s), admitted)
+    return _Answered(perf_counter() - begin_s, admitted)

@@ -70,7 +70,7 @@ class NullRouters:
     def attach(self) -> None:
         """All of them connect, advertise, and get in step."""
         for router_id, router in self._routers.items():
-            self._runtime.attach(router_id, partial(self._take, router_id))
+            self._runtime.attach(router_id, partial(self.take, router_id))
             self._advertise(router.lsa)
             self._get_in_step(router_id)
         self._loop.call_later(_REFRESH_S, self._refresh)
@@ -100,7 +100,8 @@ class NullRouters:
     def _measure(self, router_id: str, status: CircuitStatus) -> None:
         self._runtime.tell(lambda core, now_ns: core.on_status(router_id, status, now_ns))
 
-    def _take(self, router_id: str, message: ToRouter) -> None:
+    def take(self, router_id: str, message: ToRouter) -> None:
+        """What the controller says; answered in the next turn of the loop."""
         if not self._inbox:
             self._loop.call_soon(self._answer_all)
         self._inbox.append((router_id, message))

@@ -9,7 +9,7 @@ FULL_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 class _PrintableFormatter(logging.Formatter):
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
+    def formatMessage(self, record: logging.LogRecord) -> str:
         record.message = printable_lines(record.message)
         return super().formatMessage(record)
 

@@ -125,27 +125,29 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     def __init__(self, runtime: Runtime) -> None:
         self._gate = LoadGate()
         self._runtime = runtime
+        # By the method's name; what guards one call guards all of them.
+        self._guarded: dict[str, grpc.RpcMethodHandler] = {}
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
         call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler:
+        method = call_details.method
+        if method in self._guarded:
+            return self._guarded[method]
         handler = await continuation(call_details)
-        if handler is None or not call_details.method.startswith(_OURS):
+        if handler is None or not method.startswith(_OURS):
             return handler
+        guarded = self._guarded[method] = self._guard(handler, method)
+        return guarded
+
+    def _guard(self, handler: grpc.RpcMethodHandler, method: str) -> grpc.RpcMethodHandler:
+        decode, encode = decoded(handler.request_deserializer), handler.response_serializer
         if handler.unary_unary:
-            return grpc.unary_unary_rpc_method_handler(
-                _guarded_call(handler.unary_unary, call_details.method, self._gate, self._runtime),
-                decoded(handler.request_deserializer),
-                handler.response_serializer,
-            )
+            call = _guarded_call(handler.unary_unary, method, self._gate, self._runtime)
+            return grpc.unary_unary_rpc_method_handler(call, decode, encode)
         if handler.unary_stream:
-            return grpc.unary_stream_rpc_method_handler(
-                _guarded_stream(
-                    handler.unary_stream, call_details.method, self._gate, self._runtime
-                ),
-                decoded(handler.request_deserializer),
-                handler.response_serializer,
-            )
+            stream = _guarded_stream(handler.unary_stream, method, self._gate, self._runtime)
+            return grpc.unary_stream_rpc_method_handler(stream, decode, encode)
         return handler

@@ -29,7 +29,7 @@ class OperationsService(OperationsServiceServicer):
         # Reading everything twice at a time would tell nobody more.
         self._reading = asyncio.Lock()
 
-    async def Reconcile(  # noqa: N802
+    async def Reconcile(
         self, request: pb.ReconcileRequest, context: grpc.aio.ServicerContext
     ) -> pb.ReconcileResponse:
         check_ids("router_ids", request.router_ids)
@@ -48,7 +48,7 @@ class OperationsService(OperationsServiceServicer):
             await self._runtime.durable()
         return _answer(asked, answers.found)
 
-    async def ForgetRouter(  # noqa: N802
+    async def ForgetRouter(
         self, request: pb.ForgetRouterRequest, context: grpc.aio.ServicerContext
     ) -> pb.ForgetRouterResponse:
         check_ids("router_id", [request.router_id])

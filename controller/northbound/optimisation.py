@@ -31,7 +31,7 @@ class OptimisationService(OptimisationServiceServicer):
     def __init__(self, optimiser: Optimiser) -> None:
         self._optimiser = optimiser
 
-    async def Dispatch(  # noqa: N802
+    async def Dispatch(
         self, request: pb.DispatchRequest, context: grpc.aio.ServicerContext
     ) -> pb.DispatchResponse:
         give_id(request)
@@ -46,7 +46,7 @@ class OptimisationService(OptimisationServiceServicer):
         done = await self._optimiser.dispatch(call, order)
         return _dispatched_to_pb(order, done)
 
-    async def Reoptimise(  # noqa: N802
+    async def Reoptimise(
         self, request: pb.ReoptimiseRequest, context: grpc.aio.ServicerContext
     ) -> pb.ReoptimiseResponse:
         limits = _limits(request, self._optimiser.limits)

@@ -37,7 +37,7 @@ class PowerService(PowerServiceServicer):
         self._runtime = runtime
         self._gathering = Gathering(runtime)
 
-    async def RequestPower(  # noqa: N802
+    async def RequestPower(
         self, request: pb.RequestPowerRequest, context: grpc.aio.ServicerContext
     ) -> pb.RequestPowerResponse:
         message = _power_request(request)
@@ -49,7 +49,7 @@ class PowerService(PowerServiceServicer):
             request_id=circuits[0].request_id, circuits=map(circuit_to_pb, circuits)
         )
 
-    async def BatchRequestPower(  # noqa: N802
+    async def BatchRequestPower(
         self, request: pb.BatchRequestPowerRequest, context: grpc.aio.ServicerContext
     ) -> pb.BatchRequestPowerResponse:
         if len(request.requests) > MOST_REQUESTS:
@@ -84,7 +84,7 @@ class PowerService(PowerServiceServicer):
             ]
         )
 
-    async def ComputePower(  # noqa: N802
+    async def ComputePower(
         self, request: pb.ComputePowerRequest, context: grpc.aio.ServicerContext
     ) -> pb.ComputePowerResponse:
         asked = request_from_pb(_power_request(request))
@@ -92,7 +92,7 @@ class PowerService(PowerServiceServicer):
         routes = self._runtime.handle(call, lambda core, now_ns: core.compute(asked, now_ns))
         return pb.ComputePowerResponse(circuits=[computed_to_pb(asked, each) for each in routes])
 
-    async def ComputePaths(  # noqa: N802
+    async def ComputePaths(
         self, request: pb.ComputePathsRequest, context: grpc.aio.ServicerContext
     ) -> pb.ComputePathsResponse:
         asked = request_from_pb(_power_request(request))
@@ -115,7 +115,7 @@ class PowerService(PowerServiceServicer):
             circuits=[computed_to_pb(asked, each) for each in routes], proven=True
         )
 
-    async def ChangeCircuit(  # noqa: N802
+    async def ChangeCircuit(
         self, request: pb.ChangeCircuitRequest, context: grpc.aio.ServicerContext
     ) -> pb.ChangeCircuitResponse:
         circuit_id = _circuit_id(request)
@@ -126,7 +126,7 @@ class PowerService(PowerServiceServicer):
         await self._runtime.durable()
         return pb.ChangeCircuitResponse(circuit=circuit_to_pb(circuit))
 
-    async def ReleaseCircuit(  # noqa: N802
+    async def ReleaseCircuit(
         self, request: pb.ReleaseCircuitRequest, context: grpc.aio.ServicerContext
     ) -> pb.ReleaseCircuitResponse:
         circuit_id = _circuit_id(request)
@@ -135,13 +135,13 @@ class PowerService(PowerServiceServicer):
         await self._runtime.durable()
         return pb.ReleaseCircuitResponse(circuit=circuit_to_pb(circuit))
 
-    async def GetCircuit(  # noqa: N802
+    async def GetCircuit(
         self, request: pb.GetCircuitRequest, context: grpc.aio.ServicerContext
     ) -> pb.GetCircuitResponse:
         circuit = self._runtime.questions.circuit(_circuit_id(request))
         return pb.GetCircuitResponse(circuit=circuit_to_pb(circuit))
 
-    async def ListCircuits(  # noqa: N802
+    async def ListCircuits(
         self, request: pb.ListCircuitsRequest, context: grpc.aio.ServicerContext
     ) -> pb.ListCircuitsResponse:
         return pb.ListCircuitsResponse(
@@ -153,7 +153,7 @@ class PowerService(PowerServiceServicer):
             ]
         )
 
-    def WatchCircuits(  # noqa: N802
+    def WatchCircuits(
         self, request: pb.WatchCircuitsRequest, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[pb.WatchCircuitsResponse]:
         return circuit_events(self._runtime)

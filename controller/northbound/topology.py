@@ -22,19 +22,19 @@ class TopologyService(TopologyServiceServicer):
         self._feed = TopologyFeed(runtime)
         self._read_meters = read_meters
 
-    async def GetTopology(  # noqa: N802
+    async def GetTopology(
         self, request: pb.GetTopologyRequest, context: grpc.aio.ServicerContext
     ) -> pb.GetTopologyResponse:
         return pb.GetTopologyResponse(topology=self._runtime.look(topology_to_pb))
 
-    async def WatchTopology(  # noqa: N802
+    async def WatchTopology(
         self, request: pb.WatchTopologyRequest, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[pb.WatchTopologyResponse]:
         async with aclosing(self._feed.watch(changes_only=request.changes_only)) as views:
             async for view in views:
                 yield view
 
-    async def ReadMeters(  # noqa: N802
+    async def ReadMeters(
         self, request: pb.ReadAllMetersRequest, context: grpc.aio.ServicerContext
     ) -> pb.ReadAllMetersResponse:
         meters, missing = await self._read_meters()

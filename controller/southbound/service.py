@@ -49,7 +49,7 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
         self._limited_log = LimitedLog(_log)
         runtime.feeds.roles.subscribe(self._greet_all)
 
-    async def Session(self, request_iterator: object, context: Context) -> None:  # noqa: N802
+    async def Session(self, request_iterator: object, context: Context) -> None:
         """One router's stream, from its hello to its end."""
         try:
             hello = await _receive_hello(context)

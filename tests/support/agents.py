@@ -53,9 +53,7 @@ class TinyController(pb_grpc.SouthboundServiceServicer):
     async def stop(self) -> None:
         await self._server.stop(0)
 
-    async def Session(  # noqa: N802
-        self, request_iterator: object, context: "grpc.aio.ServicerContext"
-    ) -> None:
+    async def Session(self, request_iterator: object, context: "grpc.aio.ServicerContext") -> None:
         session = Session((await context.read()).hello, context)
         self.sessions[session.hello.router_id] = session
         hello = pb.ControllerHello(

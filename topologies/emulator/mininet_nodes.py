@@ -63,7 +63,7 @@ class Veth(Link):  # type: ignore[misc]  # Mininet carries no types
         super().__init__(node1, node2, **params | {"intf": QuietInterface})
 
     @classmethod
-    def makeIntfPair(  # noqa: N802  # Mininet's name
+    def makeIntfPair(
         cls,
         name1: str,
         name2: str,
@@ -137,11 +137,11 @@ class ControlSwitch(OVSSwitch):  # type: ignore[misc]  # Mininet carries no type
         ovs.ensure_running()
         super().setup()
 
-    def bridgeOpts(self) -> str:  # noqa: N802  # Mininet's name
+    def bridgeOpts(self) -> str:
         return f"{super().bridgeOpts()} external_ids:{ovs.OWNER_KEY}={ovs.OWNER}"
 
     @classmethod
-    def batchStartup(cls, switches: Any, **params: Any) -> Any:  # noqa: N802  # Mininet's name
+    def batchStartup(cls, switches: Any, **params: Any) -> Any:
         """The last step of Mininet's start: from here on the control network carries traffic."""
         started = super().batchStartup(switches, **params)
         for network in {switch.network for switch in switches}:
@@ -157,7 +157,7 @@ class GridController(Controller):  # type: ignore[misc]  # Mininet carries no ty
         port = network.options.openflow_port
         super().__init__(name, **params | {"ip": addresses.OPENFLOW_HOST, "port": port})
 
-    def checkListening(self) -> None:  # noqa: N802  # Mininet's name
+    def checkListening(self) -> None:
         """Not yet: an error in a node's constructor would leave its shell behind."""
 
     def start(self) -> None:

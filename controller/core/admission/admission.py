@@ -121,25 +121,24 @@ class Admission:
 
     def available_w(self, source_ids: Collection[str], circuit_id: int = 0) -> dict[str, float]:
         """What each candidate source that is connected could inject for this circuit; no ids mean any source."""
+        # Hundreds of sources for one request: what is the same for all of them is looked up once.
+        view, reservations = self.view, self._reservations
         available = {}
-        for source_id in source_ids or self.view.sources:
-            if source_id not in self.view.sources:
-                continue
-            router_id, source = self.view.sources[source_id]
-            if not self.view.routers[router_id].usable:
+        for source_id in source_ids or view.sources:
+            found = view.sources.get(source_id)
+            if found is None or not view.routers[found[0]].usable:
                 continue
             key = resource.source(source_id)
-            reserved_w = self._reservations.total(key) - self._reservations.of_circuit(
-                key, circuit_id
-            )
-            available[source_id] = source.max_power_w - reserved_w
+            reserved_w = reservations.total(key) - reservations.of_circuit(key, circuit_id)
+            available[source_id] = found[1].max_power_w - reserved_w
         return available
 
     def most_by_node(self, available: Mapping[str, float]) -> dict[int, float]:
         """The most that one of the sources at each router could inject."""
+        sources, node_of = self.view.sources, self.arrays.node
         most: dict[int, float] = {}
         for source_id, power_w in available.items():
-            node = self.arrays.node(self.view.sources[source_id][0])
+            node = node_of(sources[source_id][0])
             most[node] = max(most.get(node, -inf), power_w)
         return most
 

@@ -161,10 +161,10 @@ class Reservations:
 
     def of_circuit(self, resource: Resource, circuit_id: int) -> float:
         """The part of the total that one circuit holds."""
-        account = self._accounts.get(resource)
-        return (
-            account.largest(circuit_id, self._generations.get(circuit_id, ())) if account else 0.0
-        )
+        # A circuit that is only asked for holds nothing, and is asked about for each source there is.
+        generations = self._generations.get(circuit_id)
+        account = self._accounts.get(resource) if generations else None
+        return account.largest(circuit_id, generations) if account and generations else 0.0
 
     def circuits_on_link(self, link_id: str, *ends: str) -> list[int]:
         """Ids of the circuits that hold the link in either direction."""

@@ -25,9 +25,7 @@ class Wedged(pb_grpc.SouthboundServiceServicer):
     def __init__(self) -> None:
         self.sessions = 0
 
-    async def Session(  # noqa: N802
-        self, request_iterator: object, context: "grpc.aio.ServicerContext"
-    ) -> None:
+    async def Session(self, request_iterator: object, context: "grpc.aio.ServicerContext") -> None:
         await context.read()
         hello = pb.ControllerHello(protocol_version=PROTOCOL_VERSION)
         await context.write(pb.ControllerMessage(hello=hello))
