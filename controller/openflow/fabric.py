@@ -7,7 +7,7 @@ whatever the topology, nothing can loop.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from controller.openflow import flows
@@ -118,26 +118,27 @@ class FabricSnapshot:
     counters: FabricCounters
 
 
-@dataclass(slots=True)
 class Fabric:
-    """Tell it each event, and call :meth:`expire` at :meth:`next_deadline_ns`; apply what it returns.
+    """A sans-I/O OpenFlow control application: tell it each event, and call :meth:`expire` at
+    :meth:`next_deadline_ns`; apply the effects that it returns.
 
     ``cookie`` (8 bytes) tells this controller's probes from others'. Times are nanoseconds of one
     monotonic clock.
     """
 
-    cookie: bytes
-    timers: FabricTimers = field(default_factory=FabricTimers)
-    _ports: dict[int, dict[int, _Port]] = field(default_factory=dict)
-    _heard: dict[PortId, PortId] = field(default_factory=dict)
-    _trunks: Trunks = field(default_factory=dict)
-    _towards: dict[int, dict[int, int]] = field(default_factory=dict)
-    _hosts: dict[bytes, Host] = field(default_factory=dict)
-    _host_by_ip: dict[bytes, bytes] = field(default_factory=dict)
-    _installed: dict[int, dict[Match, Action]] = field(default_factory=dict)
-    _recent_floods: dict[bytes, tuple[PortId, int]] = field(default_factory=dict)
-    _effects: list[Effect] = field(default_factory=list)
-    _counts: FabricCounters = field(default_factory=FabricCounters)
+    def __init__(self, cookie: bytes, timers: FabricTimers | None = None) -> None:
+        self.cookie = cookie
+        self.timers = timers or FabricTimers()
+        self._ports: dict[int, dict[int, _Port]] = {}
+        self._heard: dict[PortId, PortId] = {}
+        self._trunks: Trunks = {}
+        self._towards: dict[int, dict[int, int]] = {}
+        self._hosts: dict[bytes, Host] = {}
+        self._host_by_ip: dict[bytes, bytes] = {}
+        self._installed: dict[int, dict[Match, Action]] = {}
+        self._recent_floods: dict[bytes, tuple[PortId, int]] = {}
+        self._effects: list[Effect] = []
+        self._counts = FabricCounters()
 
     def handle(self, event: Event, now_ns: int) -> list[Effect]:
         match event:
