@@ -6,7 +6,7 @@ It answers reads, decides nothing, and says nothing to routers. Whoever is to le
 from collections.abc import Iterable
 
 from controller.core.book.book import CircuitBook
-from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState, Phase
+from controller.core.circuits.circuit import PHASES, Circuit, PhaseEvent
 from controller.core.circuits.records import Counters, StateChange, StoredState
 from controller.core.circuits.reservations import Reservations
 from controller.core.effects import CircuitChanged, Effect, TopologyChanged
@@ -135,12 +135,11 @@ class Replica(Core):
             return
         if status.state is FlowState.ARRIVED:
             circuit.note_arrival(status.arrived_at_ns, status.interruption_ns)
-        elif status.state is FlowState.ACTUATED:
-            newest.phase = Phase.CARRYING
-            if circuit.state in (CircuitState.COMMITTING, CircuitState.DEGRADED):
-                circuit.apply(CircuitEvent.ACTUATED)
-        elif status.state is FlowState.STARVED and circuit.state is CircuitState.ACTIVE:
-            circuit.apply(CircuitEvent.STARVED, "its sink gets less than it should")
+        elif status.state in (FlowState.ACTUATED, FlowState.STARVED):
+            newest.starved = status.state is FlowState.STARVED
+            if (newest.phase, PhaseEvent.MEASURED) in PHASES:
+                newest.apply(PhaseEvent.MEASURED)
+            circuit.show_measured()
 
     def _look(self, now_ns: int) -> None:
         self._now_ns = now_ns

@@ -52,6 +52,8 @@ TRANSITIONS: dict[tuple[CircuitState, CircuitEvent], CircuitState] = {
     (S.STAGING, E.STAGED): S.COMMITTING,
     (S.COMMITTING, E.ACTUATED): S.ACTIVE,
     (S.ACTIVE, E.STARVED): S.DEGRADED,
+    # Restored, and its sink says so.
+    (S.COMMITTING, E.STARVED): S.DEGRADED,
     (S.DEGRADED, E.ACTUATED): S.ACTIVE,
     (S.REROUTING, E.ACTUATED): S.ACTIVE,
     (S.REROUTING, E.REVERTED): S.ACTIVE,
@@ -68,7 +70,7 @@ TRANSITIONS: dict[tuple[CircuitState, CircuitEvent], CircuitState] = {
         (state, E.NO_PATH): S.WAITING
         for state in (
             *(S.RESERVED, S.STAGING, S.COMMITTING, S.ACTIVE),
-            *(S.DEGRADED, S.REROUTING, S.WAITING),
+            *(S.DEGRADED, S.REROUTING),
         )
     },
     **{(state, E.REFUSED): S.FAILED for state in (S.STAGING, S.COMMITTING)},
@@ -76,7 +78,7 @@ TRANSITIONS: dict[tuple[CircuitState, CircuitEvent], CircuitState] = {
         (state, E.RELEASED): S.WITHDRAWING
         for state in (
             *(S.RESERVED, S.STAGING, S.COMMITTING, S.ACTIVE, S.DEGRADED),
-            *(S.REROUTING, S.WAITING, S.WITHDRAWING),
+            *(S.REROUTING, S.WAITING),
         )
     },
     (S.WITHDRAWING, E.WITHDRAWN): S.WITHDRAWN,
@@ -96,6 +98,45 @@ class Phase(StrEnum):
     DRAINING = "draining"
     WITHDRAWING = "withdrawing"
 
+
+class PhaseEvent(StrEnum):
+    """What moves a generation from phase to phase. One that is given up before it is committed just goes."""
+
+    STAGE_SENT = "stage sent"
+    STAGED = "staged"  # on every hop, and durable
+    SINK_LEFT = "only the sink is left"  # all other hops have committed
+    COMMITTED = "committed"  # every hop says so
+    MEASURED = "power measured"  # by the sink, which proves every hop
+    DRAIN = "drain"
+    WITHDRAW = "withdraw"
+
+
+P, V = Phase, PhaseEvent
+PHASES: dict[tuple[Phase, PhaseEvent], Phase] = {
+    (P.QUEUED, V.STAGE_SENT): P.STAGING,
+    (P.STAGING, V.STAGED): P.COMMITTING,
+    (P.COMMITTING, V.SINK_LEFT): P.SWITCHING,
+    **{(phase, V.COMMITTED): P.COMMITTED for phase in (P.COMMITTING, P.SWITCHING)},
+    **{(phase, V.MEASURED): P.CARRYING for phase in (P.COMMITTING, P.SWITCHING, P.COMMITTED)},
+    **{
+        (phase, V.DRAIN): P.DRAINING
+        for phase in (P.COMMITTING, P.SWITCHING, P.COMMITTED, P.CARRYING)
+    },
+    **{
+        # A withdrawal is asked for again until every hop has answered.
+        (phase, V.WITHDRAW): P.WITHDRAWING
+        for phase in (
+            *(P.COMMITTING, P.SWITCHING, P.COMMITTED),
+            *(P.CARRYING, P.DRAINING, P.WITHDRAWING),
+        )
+    },
+}
+del P, V
+_STARVED = "its sink gets less than it should"
+# As which a generation begins: anew, or as the store has it.
+FIRST_PHASES = (Phase.QUEUED, Phase.COMMITTING, Phase.WITHDRAWING)
+# Out of which a generation goes for good, once no router holds anything of it.
+LAST_PHASES = (Phase.QUEUED, Phase.STAGING, Phase.WITHDRAWING)
 
 # From here on routers may hold the generation beyond its lease.
 COMMITTED_PHASES = frozenset({Phase.COMMITTING, Phase.SWITCHING, Phase.COMMITTED, Phase.CARRYING})
@@ -132,6 +173,22 @@ class Generation(msgspec.Struct):
     seamless: bool = False
     # The grid view that it was admitted on; None where that was another daemon's.
     view_version: int | None = None
+    # Whether its sink last said that it gets less than it should.
+    starved: bool = False
+
+    @property
+    def restored(self) -> bool:
+        """Whether another daemon brought it onto its routers: this one knows what it was to become, from the store."""
+        return not self.txn_ids
+
+    def apply(self, event: PhaseEvent) -> None:
+        """Move along the table; an event that the phase does not know is a bug, and raised."""
+        following = PHASES.get((self.phase, event))
+        if following is None:
+            raise ValueError(
+                f"generation {self.key}: {event.value!r} is not possible in phase {self.phase.value!r}"
+            )
+        self.phase = following
 
 
 class Timings(msgspec.Struct):
@@ -213,6 +270,23 @@ class Circuit(msgspec.Struct):
             )
         self.state = following
         self.reason = reason
+
+    def revert(self, reason: str) -> None:
+        """A move was given up: the old generation carries on, with what its sink last said of it."""
+        self.apply(CircuitEvent.REVERTED, reason)
+        self.show_measured()
+
+    def show_measured(self) -> bool:
+        """Be what the sink of the newest generation last said, if it was said otherwise; whether that is a change."""
+        newest = self.newest()
+        if newest is None or newest.phase is not Phase.CARRYING:
+            return False
+        event = CircuitEvent.STARVED if newest.starved else CircuitEvent.ACTUATED
+        shown = CircuitState.DEGRADED if newest.starved else CircuitState.ACTIVE
+        if self.state is shown or (self.state, event) not in TRANSITIONS:
+            return False
+        self.apply(event, _STARVED if newest.starved else "")
+        return True
 
     def newest(self) -> Generation | None:
         """The generation that carries, or is to carry, the circuit; None while it waits or ends."""

@@ -131,6 +131,7 @@ def to_record(circuit: Circuit, request_fingerprint: str) -> CircuitRecord:
 
 def from_record(record: CircuitRecord) -> Circuit:
     """The circuit as far as it is known before its routers are read back: nothing is taken for delivered."""
+    state, reason = _restored_state(record)
     circuit = Circuit(
         circuit_id=record.circuit_id,
         request_id=record.request_id,
@@ -142,6 +143,8 @@ def from_record(record: CircuitRecord) -> Circuit:
         admin_up=record.admin_up,
         last_generation=record.last_generation,
         refused_loads=record.refused_loads,
+        state=state,
+        reason=reason,
     )
     for each in record.generations:
         key = CircuitGeneration(record.circuit_id, each.generation)
@@ -149,12 +152,18 @@ def from_record(record: CircuitRecord) -> Circuit:
         circuit.generations[each.generation] = Generation(
             key, each.admission_seq, each.route, phase, freed=set(each.freed_ids), durable=True
         )
-    if record.ended_as:
-        circuit.state = CircuitState(record.ended_as)
-    elif not record.admin_up:
-        circuit.state = CircuitState.WITHDRAWING
-    else:
-        standing = any(not each.retiring for each in record.generations)
-        circuit.state = CircuitState.COMMITTING if standing else CircuitState.WAITING
-    circuit.reason = "restored from the store"
     return circuit
+
+
+def _restored_state(record: CircuitRecord) -> tuple[CircuitState, str]:
+    """What is known of a circuit before its sink is heard, and why it is so."""
+    if record.ended_as:
+        return CircuitState(record.ended_as), "as the store has it"
+    if not record.admin_up:
+        return CircuitState.WITHDRAWING, "released, as the store has it"
+    if any(not each.retiring for each in record.generations):
+        return CircuitState.COMMITTING, "restored from the store; its sink was not heard yet"
+    return (
+        CircuitState.WAITING,
+        "had no path when it was stored; what binds now was not looked for yet",
+    )

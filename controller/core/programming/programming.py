@@ -9,11 +9,13 @@ from itertools import count
 
 from controller.core.circuits.circuit import (
     IN_FLIGHT_PHASES,
+    PHASES,
     Circuit,
     CircuitEvent,
     CircuitState,
     Generation,
     Phase,
+    PhaseEvent,
 )
 from controller.core.circuits.reservations import Reservations
 from controller.core.circuits.route import Route, hop_snapshots
@@ -114,7 +116,7 @@ class Programmer:
             circuit.apply(CircuitEvent.STAGE_SENT)
         generation.txn_id = self._new_txn(generation)
         generation.lease_ends_ns = now_ns + self._timeouts.safe_lease_ns
-        self._enter(generation, Phase.STAGING, now_ns, self._timeouts.stage_ms)
+        self._enter(generation, PhaseEvent.STAGE_SENT, now_ns, self._timeouts.stage_ms)
         for router_id, hop in self._hops(generation).items():
             self._send(router_id, Stage(generation.txn_id, self._timeouts.lease_ms, (hop,)))
 
@@ -138,7 +140,7 @@ class Programmer:
             self._switch(generation, now_ns)
         elif generation.phase in (Phase.COMMITTING, Phase.SWITCHING):
             circuit.mark("committed_after_ns", now_ns)
-            self._enter(generation, Phase.COMMITTED, now_ns, self._timeouts.actuate_ms)
+            self._enter(generation, PhaseEvent.COMMITTED, now_ns, self._timeouts.actuate_ms)
         elif generation.phase is Phase.WITHDRAWING:
             self._forget(generation)
 
@@ -151,7 +153,7 @@ class Programmer:
         route = generation.route
         routers = route.router_ids[:-1] if generation.seamless else route.router_ids
         generation.waiting_for = set(routers)
-        self._enter(generation, Phase.COMMITTING, now_ns, self._timeouts.commit_ms)
+        self._enter(generation, PhaseEvent.STAGED, now_ns, self._timeouts.commit_ms)
         # From the sink towards the source: demand goes up as grants come down.
         for router_id in reversed(routers):
             self._send(router_id, Commit(generation.txn_id))
@@ -161,7 +163,7 @@ class Programmer:
     def _switch(self, generation: Generation, now_ns: int) -> None:
         sink_router_id = generation.route.sink_router_id
         generation.waiting_for = {sink_router_id}
-        self._enter(generation, Phase.SWITCHING, now_ns, self._timeouts.commit_ms)
+        self._enter(generation, PhaseEvent.SINK_LEFT, now_ns, self._timeouts.commit_ms)
         self._send(sink_router_id, Commit(generation.txn_id))
 
     # Taking a generation away
@@ -176,7 +178,7 @@ class Programmer:
             self._forget(generation)
         elif drain:
             generation.waiting_for = set()
-            self._enter(generation, Phase.DRAINING, now_ns, self._timeouts.drain_ms)
+            self._enter(generation, PhaseEvent.DRAIN, now_ns, self._timeouts.drain_ms)
             txn_id = self._new_txn(generation)
             self._send(generation.route.sink_router_id, Drain(txn_id, (generation.key,)))
         else:
@@ -185,7 +187,7 @@ class Programmer:
     def withdraw(self, generation: Generation, now_ns: int) -> None:
         """Remove from every router that may hold it; each frees its part by its answer, or by read-back."""
         generation.waiting_for = set(self._reservations.routers_holding(generation.key))
-        self._enter(generation, Phase.WITHDRAWING, now_ns, self._timeouts.withdraw_ms)
+        self._enter(generation, PhaseEvent.WITHDRAW, now_ns, self._timeouts.withdraw_ms)
         generation.txn_id = self._new_txn(generation)
         for router_id in generation.route.router_ids:
             if router_id in generation.waiting_for:
@@ -264,22 +266,37 @@ class Programmer:
             self.withdraw(generation, now_ns)
         elif status.state is FlowState.ACTUATED:
             self._on_actuated(generation, now_ns)
-        elif status.state is FlowState.STARVED and generation.phase is Phase.CARRYING:
-            self._outcomes.append(Starved(status.key))
+        elif status.state is FlowState.STARVED:
+            self._on_starved(generation)
 
     def _on_actuated(self, generation: Generation, now_ns: int) -> None:
         """Power at the sink proves every hop committed, whatever acknowledgement is still under way."""
-        if generation.phase in (Phase.COMMITTING, Phase.SWITCHING, Phase.COMMITTED):
+        generation.starved = False
+        if (generation.phase, PhaseEvent.MEASURED) in PHASES:
             circuit = self._circuits[generation.key.circuit_id]
             circuit.mark("committed_after_ns", now_ns)
             circuit.mark("actuated_after_ns", now_ns)
-            generation.phase = Phase.CARRYING
-            generation.waiting_for = set()
-            self._busy.pop(generation.key, None)
-            self._deadlines.drop(generation.key)
-            self._in_flight.discard(generation.key)
+            self._carries(generation)
         if generation.phase is Phase.CARRYING:
             self._outcomes.append(Actuated(generation.key))
+
+    def _on_starved(self, generation: Generation) -> None:
+        """Of one that another daemon made, this tells what became of it. One of ours that never delivered is late, and
+        its deadline goes on.
+        """
+        generation.starved = True
+        if generation.restored and (generation.phase, PhaseEvent.MEASURED) in PHASES:
+            self._carries(generation)
+        if generation.phase is Phase.CARRYING:
+            self._outcomes.append(Starved(generation.key))
+
+    def _carries(self, generation: Generation) -> None:
+        """Nobody's answer is waited for any more."""
+        generation.apply(PhaseEvent.MEASURED)
+        generation.waiting_for = set()
+        self._busy.pop(generation.key, None)
+        self._deadlines.drop(generation.key)
+        self._in_flight.discard(generation.key)
 
     def on_disconnected(self, router_id: str, now_ns: int) -> None:
         """A stage that waits for this router is given up; everything later waits for read-back."""
@@ -328,7 +345,7 @@ class Programmer:
         generation.waiting_for -= generation.freed
         if generation.phase is Phase.WITHDRAWING:
             generation.txn_id = self._new_txn(generation)
-            self._enter(generation, Phase.WITHDRAWING, now_ns, self._timeouts.withdraw_ms)
+            self._enter(generation, PhaseEvent.WITHDRAW, now_ns, self._timeouts.withdraw_ms)
             self._advance(generation, now_ns)
 
     # Time
@@ -338,7 +355,7 @@ class Programmer:
             if generation.phase is Phase.DRAINING:
                 self.withdraw(generation, now_ns)
             elif generation.phase is Phase.WITHDRAWING:
-                self._enter(generation, Phase.WITHDRAWING, now_ns, self._timeouts.withdraw_ms)
+                self._enter(generation, PhaseEvent.WITHDRAW, now_ns, self._timeouts.withdraw_ms)
                 for router_id in generation.waiting_for:
                     self._send(router_id, Withdraw(generation.txn_id, (generation.key,)))
             else:
@@ -346,13 +363,15 @@ class Programmer:
                 reason = f"{generation.phase.value} took too long at {late or 'the sink'}"
                 self._fail(generation, now_ns, reason, late)
 
-    def _enter(self, generation: Generation, phase: Phase, now_ns: int, timeout_ms: int) -> None:
-        generation.phase = phase
+    def _enter(
+        self, generation: Generation, event: PhaseEvent, now_ns: int, timeout_ms: int
+    ) -> None:
+        generation.apply(event)
         generation.touched_ns = now_ns
         generation.deadline_ns = now_ns + timeout_ms * NS_PER_MS
         self._busy[generation.key] = generation
         self._deadlines.set(generation.key, generation.deadline_ns)
-        if phase in IN_FLIGHT_PHASES:
+        if generation.phase in IN_FLIGHT_PHASES:
             self._in_flight.add(generation.key)
         else:
             self._in_flight.discard(generation.key)

@@ -116,8 +116,7 @@ class Keeper:
         self._emit(CircuitChanged(circuit.circuit_id))
 
     def _on_starved(self, circuit: Circuit, outcome: Starved, now_ns: int) -> None:
-        if circuit.state is CircuitState.ACTIVE and _is_newest(circuit, outcome.key):
-            circuit.apply(CircuitEvent.STARVED, "its sink gets less than it should")
+        if _is_newest(circuit, outcome.key) and circuit.show_measured():
             self._read_back.read_route(circuit, now_ns)
 
     def _on_actuated(self, circuit: Circuit, outcome: Actuated, now_ns: int) -> None:
@@ -132,8 +131,7 @@ class Keeper:
             return
         circuit.attempts = circuit.setbacks = 0
         circuit.excluded_ids.clear()
-        if circuit.state is not CircuitState.ACTIVE and circuit.admin_up:
-            circuit.apply(CircuitEvent.ACTUATED)
+        circuit.show_measured()
         self._mover.retire_older(circuit, newest, now_ns)
         if changed and self._mover.outdated(newest.route):
             # Something changed while the circuit was being made, or the daemon was away.

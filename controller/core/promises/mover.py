@@ -117,6 +117,8 @@ class Mover:
         for circuit in circuits:
             if self._is_down(circuit):
                 self._leaving.append(circuit.circuit_id)
+            else:
+                self._stays(circuit)
         # The least urgent first: where something can carry less than before, it is they who must go.
         self._readmitting = deque(each.circuit_id for each in reversed(circuits))
         self._go_on_moving(now_ns)
@@ -130,9 +132,12 @@ class Mover:
         left = MOST_AT_ONCE
         while self._leaving and left:
             circuit = self._circuits.get(self._leaving.popleft())
-            if circuit is not None and (newest := circuit.newest()) and self._is_down(circuit):
-                self._leave(circuit, newest, now_ns)
-                left -= 1
+            if circuit is not None and (newest := circuit.newest()):
+                if self._is_down(circuit):
+                    self._leave(circuit, newest, now_ns)
+                    left -= 1
+                else:
+                    self._stays(circuit)
         while self._readmitting and not self._leaving and left:
             circuit = self._circuits.get(self._readmitting.popleft())
             if circuit is not None and (newest := circuit.newest()) and self.outdated(newest.route):
@@ -146,6 +151,11 @@ class Mover:
     def _is_down(self, circuit: Circuit) -> bool:
         newest = circuit.newest()
         return newest is not None and self.path_down(newest.route)
+
+    def _stays(self, circuit: Circuit) -> None:
+        """Its path is up again before it was its turn to leave, and its sink may never have noticed."""
+        if circuit.state is CircuitState.DEGRADED and circuit.show_measured():
+            self._emit(CircuitChanged(circuit.circuit_id))
 
     def _leave(self, circuit: Circuit, newest: Generation, now_ns: int) -> None:
         if newest.phase is Phase.CARRYING:
@@ -219,7 +229,7 @@ class Mover:
         circuit.excluded_ids.clear()
         circuit.power_w = carrying.route.power_w
         if circuit.state in (CircuitState.REROUTING, CircuitState.COMMITTING):
-            circuit.apply(CircuitEvent.REVERTED, f"a move was given up: {reason}")
+            circuit.revert(f"a move was given up: {reason}")
         self._persist(circuit)
 
     def _wait(self, circuit: Circuit, reason: str, now_ns: int) -> None:

@@ -1,9 +1,26 @@
+import ast
 from pathlib import Path
 
-from controller.core.circuits.state_diagram import state_diagram
+import pytest
 
-ARCHITECTURE = Path(__file__).parents[3] / "docs" / "architecture.md"
+from controller.core.circuits.state_diagram import circuit_diagram, generation_diagram
+
+HOUSE = Path(__file__).parents[3]
+ARCHITECTURE = HOUSE / "docs" / "architecture.md"
 
 
-def test_the_documentation_shows_the_table_that_the_code_runs_on() -> None:
-    assert f"```mermaid\n{state_diagram()}\n```" in ARCHITECTURE.read_text()
+@pytest.mark.parametrize("diagram", [circuit_diagram(), generation_diagram()])
+def test_the_documentation_shows_the_tables_that_the_code_runs_on(diagram: str) -> None:
+    assert f"```mermaid\n{diagram}\n```" in ARCHITECTURE.read_text()
+
+
+def test_only_the_file_with_the_tables_changes_states_and_phases() -> None:
+    changed_in = {
+        path.name
+        for path in (HOUSE / "controller" / "core").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Attribute) and target.attr in ("state", "phase")
+    }
+    assert changed_in == {"circuit.py"}

@@ -1,16 +1,24 @@
-"""The transition table, every state with every event."""
+"""The transition tables, every state with every event."""
 
 from itertools import product
 
 import pytest
 
 from controller.core.circuits.circuit import (
+    FIRST_PHASES,
+    LAST_PHASES,
+    PHASES,
     TRANSITIONS,
     Circuit,
     CircuitEvent,
     CircuitState,
     Constraints,
+    Generation,
+    Phase,
+    PhaseEvent,
 )
+from controller.core.circuits.route import Route
+from digitalgrid.model import CircuitGeneration
 
 
 def circuit(state: CircuitState) -> Circuit:
@@ -38,7 +46,7 @@ def test_what_has_ended_stays_so() -> None:
 
 
 def test_every_state_that_has_not_ended_can_be_released_once_it_is_reserved() -> None:
-    for state in set(CircuitState) - {CircuitState.REQUESTED}:
+    for state in set(CircuitState) - {CircuitState.REQUESTED, CircuitState.WITHDRAWING}:
         possible = (state, CircuitEvent.RELEASED) in TRANSITIONS
         assert possible is not state.ended
 
@@ -57,3 +65,27 @@ def test_an_end_can_be_reached_from_everywhere() -> None:
 def test_only_measured_power_makes_a_circuit_active() -> None:
     into_active = {event for (_, event), to in TRANSITIONS.items() if to is CircuitState.ACTIVE}
     assert into_active == {CircuitEvent.ACTUATED, CircuitEvent.REVERTED}
+
+
+@pytest.mark.parametrize(("phase", "event"), list(product(Phase, PhaseEvent)))
+def test_every_event_in_every_phase_moves_as_the_table_says_or_is_refused(
+    phase: Phase, event: PhaseEvent
+) -> None:
+    route = Route("pv", "town", ("r1",), (), (1e6,), 1e6, (0.97,))
+    subject = Generation(CircuitGeneration(1, 1), 1, route, phase)
+    if (phase, event) in PHASES:
+        subject.apply(event)
+        assert subject.phase is PHASES[phase, event]
+    else:
+        with pytest.raises(ValueError, match=f"{event.value!r} is not possible in phase"):
+            subject.apply(event)
+        assert subject.phase is phase
+
+
+def test_every_phase_is_reached_and_left() -> None:
+    reached = set(FIRST_PHASES)
+    for _ in Phase:
+        reached |= {to for (at, _), to in PHASES.items() if at in reached}
+    assert reached == set(Phase)
+    leaves = {at for (at, _), to in PHASES.items() if to is not at} | set(LAST_PHASES)
+    assert leaves == set(Phase)
