@@ -28,6 +28,7 @@ from digitalgrid.model import (
     RouterLsa,
     SourceAdvertisement,
 )
+from digitalgrid.physics import line_fault
 from digitalgrid.v1 import power_link_pb2 as power_link_pb
 from digitalgrid.v1 import southbound_pb2 as southbound_pb
 from digitalgrid.yaml_schema import ID_PATTERN
@@ -197,6 +198,8 @@ def _link_from_pb(
         where, "voltage_v", voltage_v, above=0.0, at_least=MIN_VOLTAGE_V, at_most=MAX_VOLTAGE_V
     )
     _require(where, "ampacity_a", message.ampacity_a, above=0.0, at_most=MAX_AMPACITY_A)
+    if fault := line_fault(resistance_ohm, voltage_v, message.ampacity_a):
+        raise ValueError(f"{where}: {fault}")
     _require_price(where, "cost_per_mwh", message.cost_per_mwh)
     if len(message.risk_groups) > MAX_RISK_GROUPS:
         raise ValueError(

@@ -17,6 +17,7 @@ from digitalgrid.limits import (
     MAX_RESISTANCE_OHM,
     MAX_VOLTAGE_V,
 )
+from digitalgrid.physics import line_fault
 from digitalgrid.yaml_schema import (
     ID_PATTERN,
     InvalidValue,
@@ -67,6 +68,10 @@ class Link:
         check_bounds(self)
         if self.a == self.b:
             raise InvalidValue("b", message=f"is {self.b!r} as 'a' is; join two routers")
+        if fault := line_fault(self.resistance_ohm, self.voltage_v, self.ampacity_a):
+            raise InvalidValue(
+                "voltage_v", message=f"makes no line with the other figures: {fault}"
+            )
 
 
 @dataclass(frozen=True, slots=True)

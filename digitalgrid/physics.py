@@ -7,7 +7,11 @@ order of their admission: each is charged what its own current adds to those bef
 
 import math
 
+from digitalgrid.limits import MAX_POWER_W
+
 ACTUATED_FRACTION = 0.995
+# Of a line's greatest power, a product of two figures that were rounded.
+_ROUNDING = 1.0 + 1e-6
 
 
 def current_a(received_w: float, voltage_v: float) -> float:
@@ -41,3 +45,14 @@ def received_w(
     linear = voltage_v + 2.0 * resistance_ohm * current_before_a
     discriminant = linear * linear + 4.0 * resistance_ohm * sent_w
     return voltage_v * 2.0 * sent_w / (linear + math.sqrt(discriminant))
+
+
+def line_fault(resistance_ohm: float, voltage_v: float, ampacity_a: float) -> str:
+    """Why three figures, each possible by itself, make no line together; empty where they do."""
+    most_w = voltage_v * ampacity_a
+    if most_w > MAX_POWER_W * _ROUNDING:
+        return f"{voltage_v:g} V and {ampacity_a:g} A would carry {most_w:g} W; {MAX_POWER_W:g} W is the most"
+    lost_w = added_line_loss_w(resistance_ohm, 0.0, current_a(1.0, voltage_v))
+    if lost_w > 1.0:
+        return f"{resistance_ohm:g} ohm at {voltage_v:g} V would lose {lost_w:g} W to deliver the first 1 W"
+    return ""

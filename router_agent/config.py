@@ -15,20 +15,24 @@ from digitalgrid.limits import (
     MAX_PRICE_PER_MWH,
     MAX_RESISTANCE_OHM,
     MAX_VOLTAGE_V,
+    MIN_EFFICIENCY,
+    MIN_VOLTAGE_V,
 )
+from digitalgrid.physics import line_fault
 from digitalgrid.units import NS_PER_MS
 from digitalgrid.wire import DEFAULT_FRAME_BYTES, MAX_FRAME_BYTES, MIN_FRAME_BYTES
 from digitalgrid.yaml_schema import ID_PATTERN, InvalidValue, bounds, check_bounds, load
 
 _ID = bounds(pattern=ID_PATTERN)
 _POSITIVE = bounds(exclusive_minimum=0)
-_VOLTAGE = bounds(exclusive_minimum=0, maximum=MAX_VOLTAGE_V)
+_VOLTAGE = bounds(minimum=MIN_VOLTAGE_V, maximum=MAX_VOLTAGE_V)
 _AMPACITY = bounds(exclusive_minimum=0, maximum=MAX_AMPACITY_A)
 _PRICE = bounds(minimum=-MAX_PRICE_PER_MWH, maximum=MAX_PRICE_PER_MWH)
 _CARBON = bounds(minimum=0, maximum=MAX_CARBON_KG_PER_MWH)
 _RESISTANCE = bounds(minimum=0, maximum=MAX_RESISTANCE_OHM)
 # Linux allows 15 characters and neither '/' nor space in an interface's name.
 _INTERFACE = bounds(pattern=r"|[^/\s]{1,15}")
+_KEY = bounds(pattern=r"|[0-9A-Za-z]{16,64}")
 _POWER = bounds(minimum=0, maximum=MAX_POWER_W)
 
 
@@ -46,9 +50,15 @@ class LinkConfig:
     interface: str = field(default="", metadata=_INTERFACE)
     local: str = ""
     remote: str = ""
+    # Whoever on this machine knows it can take a loopback line's carrier away; empty: nobody can. Emulations set it.
+    carrier_key: str = field(default="", metadata=_KEY)
 
     def __post_init__(self) -> None:
         check_bounds(self)
+        if fault := line_fault(self.resistance_ohm, self.voltage_v, self.ampacity_a):
+            raise InvalidValue(
+                "voltage_v", message=f"makes no line with the other figures: {fault}"
+            )
         if bool(self.interface) == bool(self.local or self.remote):
             raise InvalidValue("id", message="needs either an interface, or both local and remote")
         if not self.interface:
@@ -96,7 +106,7 @@ class RouterConfig:
         default=DEFAULT_FRAME_BYTES,
         metadata=bounds(minimum=MIN_FRAME_BYTES, maximum=MAX_FRAME_BYTES),
     )
-    efficiency: float = field(default=0.97, metadata=bounds(exclusive_minimum=0, maximum=1))
+    efficiency: float = field(default=0.97, metadata=bounds(minimum=MIN_EFFICIENCY, maximum=1))
     links: tuple[LinkConfig, ...] = ()
     sources: tuple[SourceConfig, ...] = ()
     loads: tuple[LoadConfig, ...] = ()

@@ -1,21 +1,26 @@
 """Carries datagrams over power lines: raw Ethernet on an interface, or UDP on loopback without root.
 
-A loopback line has no carrier of its own. It obeys the datagrams of :func:`carrier_command`, sent to the line's local
-address from anywhere on this machine: carrier up, carrier down, or silent (carrier up, everything lost both ways).
+A loopback line has no carrier of its own. Where its configuration has a ``carrier_key``, as in an emulation, it obeys
+the datagrams of :func:`carrier_command` with that key, sent to the line's local address from anywhere on this
+machine: carrier up, carrier down, or silent (carrier up, everything lost both ways).
 """
 
 import asyncio
 import errno
+import hmac
 import logging
 import socket
+import time
 from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
 
+from digitalgrid.rate_limit import LimitedLog
 from router_agent.carrier import CarrierWatch
 from router_agent.config import LinkConfig, parse_loopback
 
 _log = logging.getLogger(__name__)
+_limited = LimitedLog(_log)
 
 # The first of the two EtherTypes that IEEE 802 leaves for local experiments.
 ETHERTYPE = 0x88B5
@@ -23,7 +28,6 @@ _EVERYONE = b"\xff\xff\xff\xff\xff\xff"
 _RECEIVE_BYTES = 1 << 16
 # Then the other lines and the timer have their turn; what is left makes the socket readable again.
 _RECEIVED_AT_ONCE = 16
-_CARRIER_PREFIX = b"digitalgrid carrier "
 # A line that is going away, or full: what was sent is lost, and its books will tell.
 _LOSSES = frozenset(
     {
@@ -46,9 +50,13 @@ class LineCarrier(Enum):
     SILENT = b"silent"
 
 
-def carrier_command(carrier: LineCarrier) -> bytes:
-    """The datagram that sets a loopback line's carrier."""
-    return _CARRIER_PREFIX + carrier.value
+def carrier_command(carrier: LineCarrier, key: str) -> bytes:
+    """The datagram that sets the carrier of a loopback line with this ``carrier_key``."""
+    return _carrier_prefix(key) + carrier.value
+
+
+def _carrier_prefix(key: str) -> bytes:
+    return b"digitalgrid carrier %s " % key.encode()
 
 
 class Transport(Protocol):
@@ -75,6 +83,7 @@ class LoopbackTransport:
         self._link_id = link.id
         self._events = events
         self._remote = parse_loopback(link.remote)
+        self._command_prefix = _carrier_prefix(link.carrier_key) if link.carrier_key else None
         self._carrier = LineCarrier.UP
         family = socket.AF_INET6 if ":" in self._remote[0] else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
@@ -105,12 +114,17 @@ class LoopbackTransport:
             except ConnectionRefusedError:
                 # The far end is not running; said of a datagram that was sent before.
                 continue
-            if datagram.startswith(_CARRIER_PREFIX):
-                self._obey(datagram.removeprefix(_CARRIER_PREFIX))
+            if self._is_command(datagram):
+                self._obey(datagram)
             elif self._carrier is LineCarrier.UP and sender[:2] == self._remote:
                 self._events.datagram_received(self._link_id, datagram)
 
-    def _obey(self, command: bytes) -> None:
+    def _is_command(self, datagram: bytes) -> bool:
+        prefix = self._command_prefix
+        return prefix is not None and hmac.compare_digest(datagram[: len(prefix)], prefix)
+
+    def _obey(self, datagram: bytes) -> None:
+        command = datagram.rpartition(b" ")[2]
         try:
             self._carrier = LineCarrier(command)
         except ValueError:
@@ -229,4 +243,11 @@ def _send(line: socket.socket, datagram: bytes, address: tuple[object, ...], lin
     except OSError as error:
         if error.errno not in _LOSSES:
             raise
-        _log.debug("link %s: a frame was lost: %s", link_id, error.strerror)
+        _limited.log(
+            time.monotonic_ns(),
+            logging.DEBUG,
+            link_id,
+            "link %s: a frame was lost: %s",
+            link_id,
+            error.strerror,
+        )

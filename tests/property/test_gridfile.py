@@ -16,6 +16,7 @@ from digitalgrid.gridfile import (
     loads_grid,
 )
 from digitalgrid.limits import MAX_POWER_W
+from digitalgrid.physics import line_fault
 
 ids = st.text(string.ascii_letters + string.digits + "_.-", min_size=1, max_size=8).filter(
     lambda text: text[0] not in "_.-"
@@ -23,6 +24,11 @@ ids = st.text(string.ascii_letters + string.digits + "_.-", min_size=1, max_size
 positive = st.floats(min_value=1e-9, max_value=1e9)
 not_negative = st.floats(min_value=0, max_value=1e9)
 power_w = st.floats(min_value=0, max_value=MAX_POWER_W)
+
+
+line_figures = st.tuples(not_negative, positive, positive, not_negative).filter(
+    lambda figures: not line_fault(*figures[:3])
+)
 
 
 @st.composite
@@ -35,7 +41,7 @@ def grids(draw: st.DrawFn) -> Grid:
     links = []
     for link_id in link_ids if len(router_ids) > 1 else ():
         a, b = draw(pairs)[:2]
-        values = draw(st.tuples(not_negative, positive, positive, not_negative))
+        values = draw(line_figures)
         risk_groups = tuple(draw(st.lists(ids, max_size=2)))
         links.append(Link(link_id, a, b, *values, risk_groups=risk_groups))
     standing = []
@@ -46,7 +52,7 @@ def grids(draw: st.DrawFn) -> Grid:
         standing.append(Standing(ends[0], ends[1], draw(power_w), named))
     cell_ids = st.lists(ids, max_size=4, unique=True)
     return Grid(
-        name=draw(st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "Zs"]))),
+        name=draw(st.text(st.characters(codec="utf-8", categories=["L", "N", "P"]) | st.just(" "))),
         routers=tuple(
             Router(id_, draw(st.floats(min_value=0.001, max_value=1))) for id_ in router_ids
         ),

@@ -169,7 +169,7 @@ def set_carrier(link: LinkConfig, carrier: LineCarrier) -> None:
     """Tell one end of a loopback line what its carrier is."""
     host, _, port = link.local.rpartition(":")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        sender.sendto(carrier_command(carrier), (host, int(port)))
+        sender.sendto(carrier_command(carrier, link.carrier_key), (host, int(port)))
 
 
 def free_ports(count: int) -> list[int]:
@@ -205,7 +205,8 @@ def _generation(key: CircuitGeneration) -> pb.CircuitGeneration:
 def _as_yaml(config: RouterConfig) -> str:
     links = "".join(
         f"  - {{id: {link.id}, neighbor: {link.neighbor}, resistance_ohm: {link.resistance_ohm}, "
-        f'ampacity_a: {link.ampacity_a}, local: "{link.local}", remote: "{link.remote}"}}\n'
+        f'ampacity_a: {link.ampacity_a}, local: "{link.local}", remote: "{link.remote}",'
+        f' carrier_key: "{link.carrier_key}"}}\n'
         for link in config.links
     )
     controllers = ", ".join(f'"{address}"' for address in config.controllers)

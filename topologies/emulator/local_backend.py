@@ -4,6 +4,7 @@ Power links are pairs of UDP ports; what breaks them is told to both ends' agent
 that lost its carrier, or all that it carries.
 """
 
+import secrets
 import socket
 import time
 from contextlib import ExitStack
@@ -35,7 +36,9 @@ class LocalEmulation(Emulation):
             undo.callback(workspace.prepare(files).release)
             undo.callback(workspace.erase_record, files)
             workspace.write_record(files, RunRecord(self.backend, ProcessId.current()))
-            self._ends = plan.local_line_ends(grid, _free_ports(2 * len(grid.links)))
+            self._carrier_key = secrets.token_hex(16)
+            ports = _free_ports(2 * len(grid.links))
+            self._ends = plan.local_line_ends(grid, ports, self._carrier_key)
             _write_configs(grid, options, files, self._ends)
             self.controller = ControllerProcess(serve_command(files), files.controller_log)
             undo.callback(self.controller.stop)
@@ -61,7 +64,7 @@ class LocalEmulation(Emulation):
 
     def _set_line(self, link: Link, *, carrier: bool, silent: bool) -> None:
         state = LineCarrier.SILENT if silent else LineCarrier.UP
-        command = carrier_command(state if carrier else LineCarrier.DOWN)
+        command = carrier_command(state if carrier else LineCarrier.DOWN, self._carrier_key)
         running = self.agents.running()
         for router_id in (link.a, link.b):
             # An agent that does not run is told when it is started again.
@@ -101,4 +104,4 @@ def _write_configs(
     controller = f"127.0.0.1:{options.southbound_port}"
     for router in grid.routers:
         config = plan.router_config(grid, router, files, options, controller, ends)
-        workspace.write_yaml(files.router_config(router.id), config)
+        workspace.write_yaml(files.router_config(router.id), config, secret=True)

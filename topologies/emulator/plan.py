@@ -124,13 +124,16 @@ def mininet_line_ends(grid: Grid) -> dict[LineEnd, dict[str, str]]:
     }
 
 
-def local_line_ends(grid: Grid, ports: list[int]) -> dict[LineEnd, dict[str, str]]:
-    """Each end's loopback addresses; ``ports`` has two for each power link."""
+def local_line_ends(
+    grid: Grid, ports: list[int], carrier_key: str
+) -> dict[LineEnd, dict[str, str]]:
+    """Each end's loopback addresses; ``ports`` has two for each power link, whoever has the key may cut it."""
     ends: dict[LineEnd, dict[str, str]] = {}
     for link, a_port, b_port in zip(grid.links, ports[::2], ports[1::2], strict=True):
         a_address, b_address = f"127.0.0.1:{a_port}", f"127.0.0.1:{b_port}"
-        ends[link.id, link.a] = {"local": a_address, "remote": b_address}
-        ends[link.id, link.b] = {"local": b_address, "remote": a_address}
+        key = {"carrier_key": carrier_key}
+        ends[link.id, link.a] = {"local": a_address, "remote": b_address, **key}
+        ends[link.id, link.b] = {"local": b_address, "remote": a_address, **key}
     return ends
 
 

@@ -41,9 +41,12 @@ def prepare(files: RunFiles) -> "Lock":
     return lock
 
 
-def write_yaml(path: Path, document: dict[str, Any]) -> None:
-    """Write a configuration file, with one line for each link, source and load."""
+def write_yaml(path: Path, document: dict[str, Any], *, secret: bool = False) -> None:
+    """Write a configuration file, with one line for each link, source and load; a ``secret`` one for its owner only."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    if secret:
+        path.touch()
+        path.chmod(0o600)
     path.write_text(to_yaml(document, lines=True), encoding="utf-8")
 
 

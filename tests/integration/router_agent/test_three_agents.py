@@ -63,6 +63,7 @@ class Chain:
                             ampacity_a=700.0,
                             local=f"127.0.0.1:{addresses[mine]}",
                             remote=f"127.0.0.1:{addresses[1 - mine]}",
+                            carrier_key="0123456789abcdef",
                         )
                     )
             configs.append(

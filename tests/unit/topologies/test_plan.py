@@ -10,6 +10,7 @@ from topologies.emulator import addresses, plan, workspace
 from topologies.emulator.plan import EmulationOptions, RunFiles
 from topologies.generated import mesh_grid
 
+KEY = "0123456789abcdef"
 ELAN9 = load_grid(Path(__file__).parents[3] / "topologies" / "elan9.grid.yaml")
 
 
@@ -67,7 +68,7 @@ def test_the_daemon_reads_the_configuration_that_is_written(tmp_path: Path, mini
 
 
 def test_local_ends_face_each_other() -> None:
-    ends = plan.local_line_ends(ELAN9, list(range(41000, 41000 + 2 * len(ELAN9.links))))
+    ends = plan.local_line_ends(ELAN9, list(range(41000, 41000 + 2 * len(ELAN9.links))), KEY)
     for link in ELAN9.links:
         a, b = ends[link.id, link.a], ends[link.id, link.b]
         assert (a["local"], a["remote"]) == (b["remote"], b["local"])

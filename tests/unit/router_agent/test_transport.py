@@ -1,0 +1,120 @@
+"""A loopback line obeys whoever knows its key, and nobody else; of what it drops the log has little."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from digitalgrid.rate_limit import LimitedLog
+from router_agent.config import LinkConfig, RouterConfig
+from router_agent.device.line import Line
+from router_agent.device.meters import LinkBooks
+from router_agent.device.remark import Remark
+from router_agent.transport import LineCarrier, LoopbackTransport, carrier_command
+from tests.support.agents import free_ports
+
+KEY = "0123456789abcdef"
+WAIT_S = 5.0
+
+
+class Heard:
+    """What the line tells."""
+
+    def __init__(self) -> None:
+        self.carriers: list[bool] = []
+        self.datagrams: list[bytes] = []
+        self.news = asyncio.Event()
+
+    def datagram_received(self, link_id: str, datagram: bytes) -> None:
+        self.datagrams.append(datagram)
+        self.news.set()
+
+    def carrier_changed(self, link_id: str, carrier: bool) -> None:
+        self.carriers.append(carrier)
+        self.news.set()
+
+
+Say = Callable[[bytes], None]
+
+
+def play(key: str, story: Callable[[Heard, Say, Say], Awaitable[None]]) -> None:
+    """A line with that key, and how its far end and a stranger on this machine say something to it."""
+    mine, far = free_ports(2)
+
+    async def run() -> None:
+        heard = Heard()
+        link = LinkConfig(
+            "ab", "b", local=f"127.0.0.1:{mine}", remote=f"127.0.0.1:{far}", carrier_key=key
+        )
+        line = LoopbackTransport(asyncio.get_running_loop(), link, heard)
+        with (
+            socket.socket(type=socket.SOCK_DGRAM) as far_end,
+            socket.socket(type=socket.SOCK_DGRAM) as stranger,
+        ):
+            far_end.bind(("127.0.0.1", far))
+            for each in (far_end, stranger):
+                each.connect(("127.0.0.1", mine))
+            async with asyncio.timeout(WAIT_S):
+                await heard.news.wait()
+                await story(
+                    heard,
+                    lambda data: void(far_end.send(data)),
+                    lambda data: void(stranger.send(data)),
+                )
+        line.close()
+
+    asyncio.run(run())
+
+
+def void(_sent: int) -> None: ...
+
+
+async def until_heard(heard: Heard, datagram: bytes) -> None:
+    while datagram not in heard.datagrams:
+        heard.news.clear()
+        await heard.news.wait()
+
+
+def test_whoever_has_the_key_sets_the_carrier() -> None:
+    async def story(heard: Heard, far_end: Say, stranger: Say) -> None:
+        stranger(carrier_command(LineCarrier.DOWN, KEY))
+        stranger(carrier_command(LineCarrier.UP, KEY))
+        far_end(b"a frame")
+        await until_heard(heard, b"a frame")
+        assert heard.carriers == [True, False, True]
+
+    play(KEY, story)
+
+
+@pytest.mark.parametrize("key", ["", KEY])
+def test_whoever_has_no_key_is_a_stranger(key: str) -> None:
+    async def story(heard: Heard, far_end: Say, stranger: Say) -> None:
+        for guess in ("", "0" * 16, KEY[:-1]):
+            stranger(carrier_command(LineCarrier.DOWN, guess))
+        stranger(b"digitalgrid carrier down")
+        stranger(b"a frame of a stranger")
+        far_end(b"a frame")
+        await until_heard(heard, b"a frame")
+        assert heard.carriers == [True] and heard.datagrams == [b"a frame"]
+
+    play(key, story)
+
+
+def test_a_flood_of_junk_makes_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """As ``dgr -v`` shows it: the device tells of each, its edge logs one in ten seconds."""
+    remarks: list[Remark] = []
+    link = LinkConfig("ab", "b", interface="ab")
+    line = Line(link, RouterConfig("a", links=(link,)), 1, LinkBooks(), 0, remarks.append)
+    line.set_carrier(True)
+    limited = LimitedLog(logging.getLogger("flood"))
+    with caplog.at_level(logging.DEBUG, "flood"):
+        for number in range(1000):
+            line.receive(b"junk %d" % number, 0)
+        for remark in remarks:
+            limited.log(0, remark.level, remark.kind, "%s", remark.text)
+    assert line.books.frames_dropped == len(remarks) == 1000
+    assert [each.getMessage() for each in caplog.records] == [
+        "link ab dropped a datagram: 6 bytes are too short for a frame"
+    ]
