@@ -1,4 +1,4 @@
-"""Counters of this process: what happens seldom and should be seen, for tests and for whoever exports metrics."""
+"""Metrics: counters of this process for what happens seldom and should be seen, for tests and exporters."""
 
 import threading
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What no device has: files and advertisements with more are slips or noise, and arithmetic on them could overflow."""
+"""Limits of plausible figures: no device has more, and arithmetic on more could overflow."""
 
 MAX_POWER_W = 1e12
 MAX_VOLTAGE_V = 1e9
@@ -7,7 +7,7 @@ MAX_RESISTANCE_OHM = 1e9
 # Less than any device has, and enough that a quotient of two figures stays finite.
 MIN_VOLTAGE_V = 1e-3
 MIN_EFFICIENCY = 1e-6
-# A router with more is noise; it would make everybody who routes slow.
+# Links, sources or loads of one advertisement; more is noise, and would make every search slow.
 MAX_ADVERTISED = 4096
 # Of one link: ducts, masts, bays that it shares with others. A line of 100 km over 300 masts names them by stretches.
 MAX_RISK_GROUPS = 256

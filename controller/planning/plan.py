@@ -1,4 +1,4 @@
-"""The best dispatch of a grid, and the circuits that carry it, as one JSON object."""
+"""Optimal power dispatch of a grid file (interior point), and the circuits that carry it, as one JSON object."""
 
 from os import PathLike
 from time import perf_counter
@@ -19,7 +19,7 @@ from controller.routing.dispatch import (
 from digitalgrid.gridfile import Grid, load_grid
 from digitalgrid.yaml_schema import ConfigError
 
-# Of a load: what is less than that is not worth a word.
+# Share of a load below which what is unserved is rounding, and not reported.
 _UNSERVED = 1e-6
 
 

@@ -1,4 +1,4 @@
-"""The portable export of a store: JSON lines, so that it can be kept, read and filled into a store of another kind.
+"""Portable export and import of a store: JSON lines, to be kept, read, and filled into a store of any kind.
 
 A header with the figures of the store; then a line for each router, for each circuit, and for each audit entry, as
 lists whose order the header names; last the counts, and the SHA-256 of all lines before, so that a cut file is noticed.
@@ -109,7 +109,7 @@ def write_archive(contents: StoreContents, file: BinaryIO) -> None:
 
 
 def read_archive(file: BinaryIO, path: Path) -> StoreContents:
-    """As the file is read, so routers must be read to their end before circuits, and those before audit entries.
+    """Lazily, so routers must be read to their end before circuits, and those before audit entries.
 
     StoreError where something is wrong, at the latest with the end of the audit entries.
     """

@@ -1,4 +1,4 @@
-"""What must be true of all records of a store together, whichever store it is. Pure."""
+"""Consistency check over all records of a store, whichever store it is. Pure."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The writer thread of a store: what has come in while one commit ran shares the next."""
+"""Group commit: a store's writer thread, where all changes that came in during one commit share the next."""
 
 import logging
 import queue
@@ -12,7 +12,7 @@ from digitalgrid.supervision import start_thread_once
 
 _log = logging.getLogger(__name__)
 
-# Enough to share one flush among all that wait, few enough to keep the first of them short.
+# Changes in one commit: enough that all who wait share one flush, few enough that the first does not wait long.
 MOST_CHANGES_PER_COMMIT = 256
 
 

@@ -1,4 +1,4 @@
-"""What every store does: it keeps the controller's decisions, in order, through any crash.
+"""The protocol of stores, a write-ahead log of decisions: in order, through any crash, before anything is told.
 
 One controller writes at a time, the leader. Each term of leadership has an election id higher than all before it,
 which is the fencing token at the store and at the routers.
@@ -41,7 +41,7 @@ class Store(Protocol):
         """Orders this term after all earlier ones; known once :meth:`load` has returned."""
 
     def may_act(self) -> bool:
-        """Whether nobody else can lead yet, by the monotonic clock: asked before each word to a router."""
+        """Whether this leader's lease still holds, by the monotonic clock: asked before each word to a router."""
 
     def start(
         self, on_durable: Callable[[int], None], on_failure: Callable[[StoreError], None]
@@ -122,7 +122,7 @@ class StoreAccess(Protocol):
         """All of it at one moment, whatever is written meanwhile."""
 
     def fill(self, contents: StoreContents) -> None:
-        """Put contents into a store that is empty, under a generation higher than theirs and than the time in
+        """Import contents into an empty store, under a generation higher than theirs and than the time in
         seconds. StoreError, with nothing written, where anything is there already.
         """
 

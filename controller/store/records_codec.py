@@ -1,4 +1,4 @@
-"""Circuits, audit entries and routers as bytes: msgpack after a checksum, so that no flipped bit is served. Pure.
+"""Serialisation of circuits, audit entries and routers: msgpack after a CRC-32, so that no flipped bit is served. Pure.
 
 Measured with 100,000 circuits over 2 to 8 routers: 12 % smaller than JSON, and decoded 10 % faster.
 """

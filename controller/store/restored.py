@@ -1,12 +1,13 @@
-"""What a store that was restored must not do: give numbers again that the one before it gave after the copy."""
+"""Restored backups: numbers jump ahead, so that none is given again that was given after the backup was made."""
 
 import msgspec
 
 from controller.core.circuits.records import Counters
 
-# More than an intense day gives (5,000 admissions a second), and small enough to be read.
+# How far ids and audit numbers jump: more than an intense day gives (5,000 admissions a second), and still readable.
 _STEP = 1_000_000_000
-# More terms than a store has in years, and few enough for 40,000 copies of copies: transaction ids have 32 bits for it.
+# How far epochs jump: more terms than a store has in years, and few enough for 40,000 restored copies of copies, since
+# transaction ids have 32 bits for the epoch.
 _EPOCHS = 100_000
 
 

@@ -23,7 +23,7 @@ from digitalgrid.v1.northbound_pb2_grpc import (
 
 WATCH_AGAIN_S = 0.1
 
-# ABORTED: the circuit is on the move just now, and has settled within a second or so.
+# Retry policy for ABORTED: the circuit is being moved just now, and has settled within a second or so.
 _CHANGE = [{"service": "digitalgrid.v1.PowerService", "method": "ChangeCircuit"}]
 _CHANGE_BACKOFF = {
     "maxAttempts": 5,
@@ -31,7 +31,7 @@ _CHANGE_BACKOFF = {
     "maxBackoff": "1s",
     "backoffMultiplier": 2,
 }
-# Every call may be repeated: requests carry an id, and the other mutations state what shall be, not a change.
+# Every call is idempotent, so it may be retried: requests carry an id, other mutations state what shall be.
 _RETRIES = {
     "methodConfig": [
         {

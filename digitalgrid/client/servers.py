@@ -1,4 +1,4 @@
-"""Which controller of a cluster to ask: the one that leads, as far as is known, and the others in turn."""
+"""Leader discovery and retries with backoff: which controller of a cluster to ask, and how long to wait before."""
 
 import random
 
@@ -7,10 +7,11 @@ import grpc
 from digitalgrid.client.errors import ControllerUnreachable, PowerError
 from digitalgrid.reasons import Reason
 
+# First pause (s), doubled after each: an answer of a controller nearby takes a fraction of it.
 _FIRST_PAUSE_S = 0.025
-# To be told that nobody leads costs a controller little, and a client that waits costs time.
+# Longest pause (s) between attempts: a controller that knows no leader says so cheaply, and waiting costs time.
 _MOST_PAUSE_S = 0.1
-# Two that send clients to and fro would know better in a moment.
+# Redirects that one call follows: two controllers that each name the other will know better in a moment.
 _MOST_REDIRECTS = 50
 
 

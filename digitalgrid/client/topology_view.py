@@ -1,4 +1,4 @@
-"""The whole topology, kept by a client that is told what changes."""
+"""A client's replica of the topology, built from the changes that a watch tells."""
 
 from collections.abc import Iterable
 from typing import Any

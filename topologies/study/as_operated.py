@@ -21,7 +21,7 @@ from topologies.study.case import Bools, StudyCase
 
 _MOST_ROUNDS = 60
 _RELATIVE_TOLERANCE = 1e-11
-# How many times more than that still stands, where rounding ends progress.
+# How many times that tolerance is still taken, where rounding ends progress.
 _LOOSEST = 1e3
 # Rounding must not make an overload of a line that is exactly full.
 _AMPACITY_TOLERANCE = 1e-9

@@ -12,7 +12,7 @@ from topologies.importers.imported import Imported
 
 Bools = npt.NDArray[np.bool_]
 
-# Of a line without impedance, so that shares of parallel ones can be told.
+# Impedance (ohm) given to a line without any, so that the shares of parallel lines can be told.
 _LEAST_OHM = 1e-9
 
 

@@ -1,4 +1,4 @@
-"""Both answers for steps: as operated and with power routers."""
+"""Evaluation of time steps, as operated (power flow) and with power routers (dispatch)."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What a study has done so far, on disk: a second run with the same settings goes on where the first one ended."""
+"""Checkpoints of a study on disk: a second run with the same settings goes on where the first one ended."""
 
 import csv
 import fcntl

@@ -8,7 +8,7 @@ from controller.routing.dispatch import DispatchProblem, dispatch
 from controller.routing.graph import Floats, Ints, graph_of_links
 from topologies.study.case import Bools, StudyCase
 
-# Of one load or source: less than this is the solver's tolerance, and nobody goes without power for it.
+# Share of a load or source below which a difference is the solver's tolerance, and not reported.
 _NOTICED = 1e-5
 
 

@@ -1,4 +1,4 @@
-"""Steps of a study over all cores: what is left to do, in pieces, in whatever order they are done."""
+"""Worker pool of a study: the steps that are left, in pieces over all cores, in whatever order they are done."""
 
 import multiprocessing
 import os
@@ -14,10 +14,11 @@ from topologies.study.case import StudyCase
 from topologies.study.evaluation import Evaluation, StepResult
 from topologies.study.records import StudyError
 
-# Pieces that take about as long as this: seldom written, soon shown, and little is lost when a study is interrupted.
+# How long (s) a piece of work takes, about: seldom written, soon shown, and little is lost by an interruption.
 _PIECE_S = 1.0
+# Steps in a piece, at most: ten days of quarter hours.
 _MOST_STEPS = 960
-# Worker processes have to import and compile; for less than this they are not worth it.
+# Work (s) from which worker processes are worth their start, as they have to import and compile.
 _WORTH_WORKERS_S = 6.0
 
 

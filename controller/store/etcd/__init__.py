@@ -1,1 +1,1 @@
-"""The store in an etcd cluster, and the meeting place of the controllers that share it."""
+"""The store in an etcd cluster, with leader election among the controllers that share it."""

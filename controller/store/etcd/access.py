@@ -32,7 +32,8 @@ from controller.store.records_codec import encode, garbage_collection_paused
 
 _log = logging.getLogger(__name__)
 
-# While a store is filled nobody may lead; after a crash of the tool that ends by itself.
+# Lease (s) by which a tool that fills the store keeps every controller from leading. Short, for after a crash of the
+# tool it must run out by itself; the tool keeps it alive.
 _FILL_LEASE_TTL_S = 10
 
 
@@ -65,7 +66,7 @@ class EtcdAccess:
         )
 
     def fill(self, contents: StoreContents) -> None:
-        """Interrupted half-way it leaves a store that every controller refuses, for ``meta`` comes last."""
+        """Import. Interrupted half-way it leaves a store that every controller refuses, for ``meta`` comes last."""
         with closing(EtcdClient(self._endpoints)) as client:
             lease = Lease(client, _FILL_LEASE_TTL_S)
             try:

@@ -1,4 +1,4 @@
-"""Standing for election whenever nobody leads, and standing by while somebody does."""
+"""Leader election: a member's candidacy whenever there is no leader, and its standby lease while there is one."""
 
 import logging
 import threading
@@ -15,8 +15,10 @@ from controller.store.protocol import StoreError
 
 _log = logging.getLogger(__name__)
 
-# Several times what others need to hear that nobody leads.
+# How long (s) a member whose term has ended leaves the election to others: several times what they need to hear that
+# there is no leader.
 _GIVE_WAY_S = 0.5
+# Keepalives of a standby's lease in one TTL: three answers may be lost.
 _RENEWALS_PER_TTL = 4
 
 

@@ -14,7 +14,7 @@ from digitalgrid.channels import blocking_channel, proxy_note
 
 # A member that has lost its quorum must say so at once, instead of waiting for its return.
 _METADATA = (("hasleader", "true"),)
-# The endpoint is to blame, or the moment: another may answer. What is sent again must bear to be done twice.
+# Statuses after which the next endpoint is tried. What is sent again may be done twice, so it must be idempotent.
 _TRY_NEXT = {
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -40,8 +40,11 @@ _OPTIONS = (
     ("grpc.http2.ping_timeout_ms", 1000),
     ("grpc.use_local_subchannel_pool", 1),
 )
+# Deadline (s) of one attempt at one endpoint: several round trips, and a fraction of any caller's deadline.
 _ATTEMPT_S = 1.0
+# Pause (s) after every endpoint has failed, so that a cluster that is gone is not asked in a busy loop.
 _ROUND_PAUSE_S = 0.05
+# Keys in one answer: about 300 kB of records, far below gRPC's 4 MiB.
 _PAGE_KEYS = 1000
 
 
@@ -117,12 +120,12 @@ class EtcdClient:
             start = page.kvs[-1].key + b"\0"
 
     def txn(self, request: pb.TxnRequest, timeout_s: float = 5.0) -> pb.TxnResponse:
-        """Where an attempt is not answered it is made again, so the transaction must name what it presupposes."""
+        """A transaction. It is retried where an attempt is not answered, so it must compare what it presupposes."""
         response: pb.TxnResponse = self._call(_TXN, request, timeout_s)
         return response
 
     def compact(self, revision: int, timeout_s: float = 5.0) -> None:
-        """Let go of what was before a revision; also where another has done so already."""
+        """Forget every revision before this one; idempotent."""
         try:
             self._call(_COMPACT, pb.CompactionRequest(revision=revision), timeout_s)
         except EtcdRefused as error:
@@ -144,7 +147,7 @@ class EtcdClient:
         return response.ttl_s
 
     def revoke(self, lease_id: int, timeout_s: float = 5.0) -> None:
-        """The lease is gone, with the keys that hang on it; also where it was gone before."""
+        """Revoke a lease, with the keys that hang on it; idempotent."""
         try:
             self._call(_REVOKE, pb.LeaseRevokeRequest(id=lease_id), timeout_s)
         except EtcdRefused as error:

@@ -1,4 +1,4 @@
-"""Keeps etcd from growing without end: it remembers every revision until somebody tells it to forget."""
+"""Compaction of etcd's history, which keeps every revision until it is told to forget it, and fills its quota."""
 
 import logging
 
@@ -10,9 +10,9 @@ from controller.store.protocol import StoreError
 
 _log = logging.getLogger(__name__)
 
-# Those who follow are seconds behind at most, and read everything anew where they are not.
+# Between two rounds (s). Followers are seconds behind at most, and read everything anew where they are not.
 COMPACT_EVERY_S = 60.0
-# Whoever leads no longer should notice soon, and the next round does what this one has not.
+# Deadline (s) of one round: a deposed leader should notice soon, and the next round makes up for this one.
 _WITHIN_S = 1.0
 
 
@@ -29,7 +29,7 @@ class Compaction:
         self._troubles = Troubles("compacting etcd")
 
     def next_round(self) -> None:
-        """Nothing depends on it, so what goes wrong is said, and left to the next round."""
+        """Compact once. Nothing depends on it, so a failure is logged, and left to the next round."""
         try:
             revision = present(self._client, self._layout, _WITHIN_S).revision
             if revision > self._past:

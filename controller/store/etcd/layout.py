@@ -1,4 +1,4 @@
-"""Where things are in etcd: the keys under the store's prefix, and what every transaction of a term presupposes.
+"""Schema of the store in etcd: the keys under its prefix, and the fencing comparison of every transaction of a term.
 
 meta             schema version, generation, and the epoch of the last term
 leader           who leads, on a lease; its mod_revision is the token of the term
@@ -161,7 +161,7 @@ def after(prefix: bytes) -> bytes:
 
 
 def read_meta(layout: Layout, value: bytes) -> Meta:
-    """Refuses what another program must read, or nobody can."""
+    """StoreError for another schema version, and for what no version can read."""
     meta = read_json(layout.meta, value, Meta)
     if meta.schema_version != SCHEMA_VERSION:
         raise StoreError(

@@ -1,4 +1,4 @@
-"""A lease at etcd, kept alive by a thread of its own. It knows by itself when it can no longer be relied on."""
+"""An etcd lease with its keepalive thread. It tells by its own clock when it can no longer be relied on."""
 
 import logging
 import threading
@@ -11,9 +11,9 @@ from digitalgrid.supervision import start_thread_once
 
 _log = logging.getLogger(__name__)
 
-# etcd counts by another clock, which may run faster; and who was told "you may" needs a moment to act.
+# Share of the TTL that is not relied on: etcd's clock may run faster, and after ``may_act`` comes the act.
 _MARGIN = 0.1
-# Three answers may be lost.
+# Keepalives in one TTL: three answers may be lost.
 _KEEP_ALIVES_PER_TTL = 4
 _RETRY_PAUSE_S = 0.02
 

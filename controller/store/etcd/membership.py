@@ -1,4 +1,4 @@
-"""One controller's place in a cluster that meets at etcd: follow who leads, and lead when nobody does."""
+"""Membership of a controller in a cluster: it follows the leader by a watch, and leads once it is elected."""
 
 import threading
 from collections.abc import Generator, Sequence
@@ -22,7 +22,7 @@ from controller.store.protocol import Follower, Leader, StoreError
 from digitalgrid.model import NO_ELECTION_ID
 from digitalgrid.supervision import start_thread
 
-# What is under way when a member leaves may be answered yet; what is not is given up.
+# How long (s) a member that leaves waits for answers that are under way.
 _LEAVE_WITHIN_S = 1.0
 
 
@@ -164,7 +164,7 @@ class EtcdMembership:
             follower.on_leader(leader)
 
     def _lead_if_elected(self, follower: Follower, mirror: Mirror, etcd: pb.ResponseHeader) -> bool:
-        """Serve the term, if the leader's key has been put with the lease of this member. Whether it has."""
+        """Serve the term, if this member was elected: the leader's key hangs on its lease. Whether it was."""
         key = mirror.leader_key
         lease = self._campaign.take(key.lease_id) if key is not None else None
         if key is None or lease is None:

@@ -1,4 +1,4 @@
-"""What a reader makes of the keys: the state as of one revision, and what each later revision changes. Pure.
+"""Replica of the store, built from watch events: the state as of one revision, and each later one's change. Pure.
 
 A transaction in parts counts as a whole from the revision that decides it; what then carries it over is not told again.
 """

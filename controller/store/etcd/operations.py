@@ -7,14 +7,15 @@ from controller.store.etcd.layout import Delete, Layout, Op, Put, size_bytes
 from controller.store.etcd.parts import Limits
 from controller.store.records_codec import encode
 
-# Keys stay in every member's memory and in every snapshot; who wants more of the past exports it.
+# Audit entries that etcd keeps: each is in every member's memory and every snapshot. Exports that
+# were made in time have more of the past.
 AUDIT_ENTRIES_KEPT = 10_000
 
 
 def transactions(
     layout: Layout, changes: Sequence[StateChange], limits: Limits
 ) -> Iterator[tuple[list[Op], Counters]]:
-    """As few transactions as changes fit into, none of which is torn apart. One that is too large stands alone."""
+    """Group commit: as few transactions as changes fit into, none torn apart. One that is too large stands alone."""
     gathered: dict[bytes, Op] = {}
     counters = Counters()
     for change in changes:

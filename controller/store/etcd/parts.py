@@ -9,7 +9,7 @@ import msgspec
 from controller.store.etcd.layout import Delete, Op, Put, size_bytes
 from controller.store.protocol import StoreError
 
-# Records repeat their ids; the first level finds nearly all of that.
+# zlib's level: records repeat their ids, and the first level finds nearly all of that.
 _COMPRESSION = 1
 # Whether it is a Put, its key, and its value or the end of its range.
 _PACKED = list[tuple[bool, bytes, bytes]]

@@ -1,4 +1,4 @@
-"""All keys of the store as they were at one revision."""
+"""Snapshot reads: all keys of the store as they were at one revision."""
 
 from collections.abc import Iterator
 

@@ -1,9 +1,11 @@
-"""What goes wrong for as long as etcd is out of reach: said once, and tried again ever less often."""
+"""Retries with exponential backoff while etcd is out of reach; each trouble is logged once."""
 
 import logging
 
 _log = logging.getLogger(__name__)
 
+# Pauses (s) between attempts, doubled after each: an election of etcd's takes a fraction of a second, and what lasts
+# longer is asked for once a second.
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0
 

@@ -1,4 +1,4 @@
-"""What is damaged in a store at etcd, or contradicts another thing in it. Pure."""
+"""Verification of a store at etcd: what is damaged in it, and what contradicts another thing in it. Pure."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager

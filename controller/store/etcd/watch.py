@@ -1,4 +1,4 @@
-"""One watch at one endpoint of etcd, that cannot fall silent unnoticed."""
+"""A watch at one endpoint of etcd, with a heartbeat: it cannot fall silent unnoticed."""
 
 import threading
 import time
@@ -11,7 +11,8 @@ from controller.store.etcd.v3 import etcd_pb2 as pb
 from controller.store.protocol import StoreError
 
 _PATH = "/etcdserverpb.Watch/Watch"
-# An endpoint is asked where it stands that often, and answers at once; TCP alone would not tell of one that hangs.
+# Heartbeat (s): how often an endpoint is asked for its progress, which it answers at once. TCP alone would not tell of
+# one that hangs. Three heartbeats and a round trip without an answer end the watch.
 _PROGRESS_EVERY_S = 0.3
 _SILENCE_S = 1.2
 

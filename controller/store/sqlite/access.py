@@ -1,4 +1,4 @@
-"""The file as tools see it, beside a daemon that may be using it."""
+"""Access for tools (export, import, backup, verify), beside a daemon that may be using the file."""
 
 import sqlite3
 import time

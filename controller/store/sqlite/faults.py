@@ -1,4 +1,4 @@
-"""What SQLite's errors mean to whoever runs the daemon."""
+"""SQLite's errors, translated: what each means to the operator, and what to do."""
 
 import os
 import sqlite3
@@ -13,7 +13,7 @@ _FULL = (
     "no space is left on its disk; make room and start again, or move it to a larger disk, with all files whose names"
     " begin with its own, and change store.path: all that was acknowledged is kept"
 )
-# What SQLite needs to open a file and to write a little to it; with less it can fail without saying why.
+# Free bytes below which a disk counts as full: with less SQLite can fail to open or write without saying why.
 _LEAST_FREE_BYTES = 128 * 1024
 # By how SQLite's name of the error begins; the first that fits.
 _MEANINGS = {

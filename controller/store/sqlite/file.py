@@ -1,4 +1,4 @@
-"""Opening and making the file. What is there already is never replaced, whatever it turns out to be."""
+"""Opening, creating and migrating the file. One that is there is never replaced, whatever it turns out to be."""
 
 import os
 import sqlite3
@@ -43,7 +43,7 @@ class Identity(NamedTuple):
 
 
 def open_to_write(path: Path) -> sqlite3.Connection:
-    """By whoever holds the lock: made where it is not there, migrated where it is older."""
+    """For the holder of the lock: created where it is not there, migrated where it is older."""
     if not path.exists():
         # The time orders this store after any that it replaces, so routers obey it. That needs a clock that is
         # right: of other stores a new file knows nothing.
@@ -83,7 +83,7 @@ def open_to_verify(path: Path) -> sqlite3.Connection:
 
 
 def make(path: Path, write: Callable[[sqlite3.Connection], None]) -> None:
-    """A file that is there as a whole or not at all. StoreError where one is there already."""
+    """Create a file atomically, whole or not at all. StoreError where one is there already."""
     if Path(f"{path}-wal").exists():
         raise StoreError(
             f"{path}-wal: is left of a store of which the file itself is gone; put that back, or"

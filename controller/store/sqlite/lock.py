@@ -1,4 +1,4 @@
-"""The file beside the store that keeps a second daemon out, and tells a copy from what was left here."""
+"""Lock file beside the store: it keeps a second daemon out, and tells a restored copy from what was left here."""
 
 import fcntl
 import logging

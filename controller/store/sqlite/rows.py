@@ -1,4 +1,4 @@
-"""What rows of the file mean, with where they are in what is said of their damage."""
+"""Rows of the file, decoded and checked; an error names the row."""
 
 import sqlite3
 from collections.abc import Iterator

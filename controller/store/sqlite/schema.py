@@ -1,4 +1,4 @@
-"""The tables of the store, the figures in ``meta``, and the way from each older schema to the present one.
+"""Schema of the SQLite file: its tables, the figures in ``meta``, and the migration from each older version.
 
 ``meta`` holds figures of the whole store, with a checksum. ``circuits`` and ``routers`` hold records, as the codec
 writes them.

@@ -1,4 +1,4 @@
-"""The store in the hands of the daemon: one file, one writer thread, many changes in one synchronous commit."""
+"""The daemon's store in one SQLite file: write-ahead log, one writer thread, group commit with one flush."""
 
 import logging
 import time

@@ -1,4 +1,4 @@
-"""What is damaged in a file, or contradicts another thing in it.
+"""Verification of a file: what is damaged in it, and what contradicts another thing in it.
 
 Nothing found hides what comes after it, but for this: of a table with a damaged page SQLite reads the rows up to that
 page only.
