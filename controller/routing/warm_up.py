@@ -5,6 +5,7 @@ from controller.routing.paths.batch import admit_batch, ends, release, requests
 from controller.routing.paths.cspf import PathSearch
 from controller.routing.paths.hierarchy import Hierarchy
 from controller.routing.paths.landmarks import Landmarks
+from controller.routing.paths.widest_path import widest_w
 
 
 def compile_kernels() -> None:
@@ -16,6 +17,7 @@ def compile_kernels() -> None:
         search = PathSearch(graph, guide)
         for max_hops in (None, 2):
             search.best(0, 1.0, {2: 10.0}, max_hops=max_hops, credit_a={0: 1.0})
+    widest_w(graph, 0, {2: 10.0})
     where = ends(3, [2], [10.0], [0], [10.0])
     asked = requests([0], [1.0], candidates=[[0]])
     release(graph, where, asked, admit_batch(PathSearch(graph), where, asked), 0)

@@ -13,12 +13,16 @@ from controller.core.circuits.route import Route, RouteLink
 from controller.core.errors import Refusal
 from controller.core.network.view import GridView
 from controller.routing.assignments.split import SplitPlan, split
+from controller.routing.flows.cut import minimum_cut
 from controller.routing.paths.cspf import RELATIVE_TOLERANCE, Path
 from controller.routing.paths.given_path import along
+from controller.routing.paths.widest_path import widest_w
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.physics import current_a
 
-_RESOLUTION_W = 0.1
+_NO_CONSTRAINTS = Constraints()
+# Searches for the largest circuit within constraints: 12 halvings tell it to a two-thousandth of what is asked for.
+_MAX_SEARCHES = 12
 # Of what one circuit would lose: more circuits wear more converters, so they must save at least this.
 _WORTH_SPLITTING = 0.01
 # Sums of many reservations may exceed a limit by rounding alone.
@@ -201,6 +205,9 @@ class Admission:
             raise refusal
         route = self.route_for(request)
         if request.allow_split and self._sink_is_usable(request):
+            if route is None and self._cut_w(request) < request.power_w:
+                # No solver finds what no cut lets through.
+                raise self.explain(request)
             plan = self._split(request)
             whole = plan.missing_w == 0.0
             if whole and (route is None or _is_worth_more_circuits(route, plan)):
@@ -215,6 +222,13 @@ class Admission:
 
     def _sink_is_usable(self, request: PowerRequest) -> bool:
         return self.view.routers[self.view.loads[request.sink_id][0]].usable
+
+    def _cut_w(self, request: PowerRequest) -> float:
+        """What can arrive at the most, over however many paths."""
+        self.arrays.sync()
+        sink = self.arrays.node(self.view.loads[request.sink_id][0])
+        available = self.most_by_node(self.available_w(request.source_ids))
+        return minimum_cut(self.arrays.graph, sink, available).deliverable_w
 
     def _split(self, request: PowerRequest) -> SplitPlan:
         """The parts that inject least together."""
@@ -268,23 +282,39 @@ class Admission:
             circuit_id=circuit_id,
         )
 
-    def largest(self, request: PowerRequest, at_most_w: float, circuit_id: int = 0) -> Route | None:
-        """The largest single circuit that fits, by bisection: what fits at one power fits at every lower one.
+    def largest_w(self, request: PowerRequest, at_most_w: float, circuit_id: int = 0) -> float:
+        """The most that a single circuit carries, 0 where nothing does; less what leaves a part too small to ask for.
 
-        A part leaves either nothing or at least the least power that may be asked for.
+        The widest path says it at once. Where that does not meet the constraints, or the circuit may use what it holds,
+        by bisection: what fits at one power fits at every lower one.
         """
-        low_w, high_w = 0.0, at_most_w - LEAST_POWER_W
-        candidate_w, found = high_w, None
-        while candidate_w >= LEAST_POWER_W:
-            route = self.route_for(request, candidate_w, circuit_id)
-            if route is None:
-                high_w = candidate_w
-            else:
-                found, low_w = route, candidate_w
-            if high_w - low_w < _RESOLUTION_W:
+        high_w = at_most_w - LEAST_POWER_W
+        if not circuit_id:
+            high_w = min(high_w, self._widest_w(request))
+        found_w, candidate_w = 0.0, high_w
+        for _ in range(_MAX_SEARCHES):
+            if candidate_w < LEAST_POWER_W:
                 break
-            candidate_w = (low_w + high_w) / 2
-        return found
+            if self.route_for(request, candidate_w, circuit_id) is None:
+                high_w = candidate_w
+            elif candidate_w == high_w:
+                return candidate_w
+            else:
+                found_w = candidate_w
+            candidate_w = (found_w + high_w) / 2
+        return found_w
+
+    def _widest_w(self, request: PowerRequest) -> float:
+        avoid = request.constraints.avoid_ids
+        widest = widest_w(
+            self.arrays.graph,
+            self.arrays.node(self.view.loads[request.sink_id][0]),
+            self.most_by_node(self.available_w(request.source_ids)),
+            avoid_nodes=self.arrays.nodes(avoid),
+            avoid_arcs=self.arrays.arcs(avoid),
+        )
+        # What is worked out downstream must fit when it is worked out upstream.
+        return widest * (1.0 - RELATIVE_TOLERANCE)
 
     def explain(
         self, request: PowerRequest, circuit_id: int = 0, together_w: float = 0.0
@@ -295,21 +325,23 @@ class Admission:
             return refusal
         self.arrays.sync()
         available = self.available_w(request.source_ids, circuit_id)
-        largest = self.largest(request, request.power_w, circuit_id)
         return explain_no_route(
             request,
             arrays=self.arrays,
             sink=self.arrays.node(self.view.loads[request.sink_id][0]),
             available_w=self.most_by_node(available),
-            largest_w=largest.power_w if largest else 0.0,
+            largest_w=lambda at_most_w: self.largest_w(request, at_most_w, circuit_id),
             together_w=together_w,
-            unconstrained=self.route(
-                request.sink_id,
-                request.power_w,
-                request.source_ids,
-                Constraints(),
-                circuit_id=circuit_id,
-            ),
+            unconstrained=self._unconstrained(request, circuit_id),
+        )
+
+    def _unconstrained(self, request: PowerRequest, circuit_id: int) -> Route | None:
+        """The best route that there would be without the constraints that a request has."""
+        if request.constraints == _NO_CONSTRAINTS:
+            return None
+        ids = request.source_ids
+        return self.route(
+            request.sink_id, request.power_w, ids, _NO_CONSTRAINTS, circuit_id=circuit_id
         )
 
     def explain_change(self, circuit: Circuit, power_w: float) -> Refusal:

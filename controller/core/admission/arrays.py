@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from controller.core.circuits.reservations import Reservations, link_direction
 from controller.core.network.link import LinkView
-from controller.core.network.view import GridView, RouterView, ViewChange, change_of
+from controller.core.network.view import GridView, ViewChange, change_of, efficiency_of
 from controller.routing.graph import PowerGraph, graph_of_links
 from controller.routing.paths.additive_hierarchy import AdditiveHierarchy
 from controller.routing.paths.cspf import PathSearch
@@ -27,6 +27,8 @@ class GridArrays:
     def __init__(self, view: GridView, reservations: Reservations) -> None:
         self._reservations = reservations
         self.view = self._built = view
+        self._closed_of: GridView | None = None
+        self._closed: list[LinkView] = []
         self._build()
 
     def adopt(self, view: GridView) -> None:
@@ -67,7 +69,7 @@ class GridArrays:
         """Whether what indices are given to has changed, or what is fixed about it."""
         after = self.view
         return any(
-            _fixed(before.routers.get(each)) != _fixed(after.routers.get(each))
+            efficiency_of(before.routers.get(each)) != efficiency_of(after.routers.get(each))
             for each in change.routers
         ) or any(_ends(before, each) != _ends(after, each) for each in change.links)
 
@@ -99,6 +101,14 @@ class GridArrays:
         """For single paths; right until the next :meth:`sync` or :meth:`adopt`."""
         self._catch_up()
         return self._guided.search
+
+    def closed_links(self) -> Sequence[LinkView]:
+        """Those that new circuits may not cross, looked for once in each view."""
+        if self._closed_of is not self.view:
+            self._closed_of = self.view
+            links = self.view.links.values()
+            self._closed = [link for link in links if not self.view.admits(link)]
+        return self._closed
 
     @property
     def pair_guide(self) -> Landmarks | AdditiveHierarchy | None:
@@ -201,10 +211,6 @@ def _joined(view: GridView) -> Iterator[LinkView]:
 def _is_joined(view: GridView, link: LinkView) -> bool:
     """Whether it is between two routers that have both told of themselves."""
     return link.a != link.b and link.a in view.routers and link.b in view.routers
-
-
-def _fixed(router: RouterView | None) -> float | None:
-    return router.efficiency if router else None
 
 
 def _ends(view: GridView, link_id: str) -> tuple[str, str] | None:

@@ -1,6 +1,6 @@
 """Says why power cannot be routed, with the figures that a client needs to ask for something possible."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from controller.core.admission.arrays import GridArrays
 from controller.core.circuits.request import PowerRequest
@@ -32,13 +32,14 @@ def explain_no_route(
     arrays: GridArrays,
     sink: int,
     available_w: Mapping[int, float],
-    largest_w: float,
+    largest_w: Callable[[float], float],
     together_w: float,
     unconstrained: Route | None,
 ) -> Refusal:
     """The first that holds: sink away, no source, a constraint, a cut that is too small, or no single path.
 
-    ``largest_w`` is the most that one circuit could carry, ``together_w`` what several were found to.
+    ``largest_w`` tells the most that one circuit could carry, of at most so much: it takes searches, which only the
+    last of these shows. ``together_w`` is what several circuits were found to carry.
     """
     view = arrays.view
     sink_router_id = view.loads[request.sink_id][0]
@@ -58,12 +59,9 @@ def explain_no_route(
     if unconstrained is not None:
         return _constraint_binds(request, unconstrained)
     cut = minimum_cut(arrays.graph, sink, available_w)
-    near = {arrays.router_ids[node] for node in cut.near_nodes}
-    down = sorted(
-        link.link_id
-        for link in view.links.values()
-        if not view.admits(link) and (link.a in near) != (link.b in near)
-    )
+    closed = arrays.closed_links()
+    near = {arrays.router_ids[node] for node in cut.near_nodes} if closed else set()
+    down = sorted(link.link_id for link in closed if (link.a in near) != (link.b in near))
     links = sorted({arrays.link_id(arc) for arc in cut.arcs}.difference(down))
     if cut.deliverable_w < request.power_w:
         return _insufficient_capacity(
@@ -72,15 +70,16 @@ def explain_no_route(
     if request.allow_split:
         # The cut counts no losses on the way; the circuits that were tried do.
         return _insufficient_capacity(request, together_w, links, down)
+    single_w = largest_w(min(request.power_w, cut.deliverable_w))
     return Refusal(
         Reason.NO_SINGLE_PATH,
         f"no single path carries {_power(request.power_w)} to load {request.sink_id!r}: the largest"
-        f" carries {_power(largest_w)}; allow a split, or ask for less",
+        f" carries {_power(single_w)}; allow a split, or ask for less",
         field="power_w",
         metadata={
             "bottleneck_links": ",".join(links),
-            "largest_single_w": repr(largest_w),
-            "missing_w": repr(request.power_w - largest_w),
+            "largest_single_w": repr(single_w),
+            "missing_w": repr(request.power_w - single_w),
         },
     )
 

@@ -38,6 +38,11 @@ class GridView:
         )
 
 
+def efficiency_of(router: RouterView | None) -> float | None:
+    """What of a router circuits are admitted with, and the routing arrays are built on."""
+    return router.efficiency if router else None
+
+
 @dataclass(frozen=True, slots=True)
 class ViewChange:
     """Ids of what is other in one view than in another, or only in one of them."""

@@ -15,7 +15,7 @@ from controller.core.circuits.path_state import other_physics, path_down
 from controller.core.circuits.reservations import Reservations, load, source
 from controller.core.circuits.route import Route
 from controller.core.effects import CircuitChanged, Effect
-from controller.core.network.view import GridView, RouterView, change_of
+from controller.core.network.view import GridView, change_of, efficiency_of
 from controller.core.programming.programming import Programmer, new_generation
 from digitalgrid.units import NS_PER_S
 
@@ -184,7 +184,7 @@ class Mover:
         routers = [
             each
             for each in change.routers
-            if _fixed(before.routers.get(each)) != _fixed(view.routers.get(each))
+            if efficiency_of(before.routers.get(each)) != efficiency_of(view.routers.get(each))
         ]
         ids |= {key.circuit_id for key in held.held_at(routers)}
         if change.routers or change.sources or change.loads:
@@ -300,8 +300,3 @@ def _stands(circuit: Circuit) -> bool:
 
 def _waits(circuit: Circuit) -> bool:
     return circuit.state is CircuitState.WAITING
-
-
-def _fixed(router: RouterView | None) -> float | None:
-    """What of a router a circuit was admitted with."""
-    return router.efficiency if router else None

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from controller.routing.compiled import compiled
+from controller.routing.dispatch.flood import flooded
 from controller.routing.dispatch.problem import Dispatch, DispatchProblem
-from controller.routing.graph import Floats, Ints
 
 # Of a limit: what is nearer to it than that is at it.
 _FULL = 1e-6
@@ -35,12 +34,8 @@ def binding_cut(problem: DispatchProblem, answer: Dispatch, loads: npt.ArrayLike
     used_a = answer.received_w / graph.voltage_v
     both_a = used_a + np.where(graph.twin >= 0, used_a[graph.twin], 0.0)
     has_room = both_a < graph.headroom_a * (1.0 - _FULL)
-    inside = np.zeros(graph.node_count, dtype=np.bool_)
     nodes = problem.load_node[np.asarray(loads, dtype=np.intp)]
-    _gather(
-        graph.start, graph.tail, graph.leaving_start, graph.leaving, graph.head,
-        has_room, used_a, nodes, inside,
-    )  # fmt: skip
+    inside = flooded(graph, nodes, upstream=has_room, downstream=used_a > 0.0)
     into = ~inside[graph.tail] & inside[graph.head] & (graph.headroom_a > 0.0)
     sources = inside[problem.source_node] & (problem.source_max_w > 0.0)
     return BindingCut(
@@ -48,38 +43,3 @@ def binding_cut(problem: DispatchProblem, answer: Dispatch, loads: npt.ArrayLike
         tuple(np.flatnonzero(sources).tolist()),
         inside,
     )
-
-
-@compiled
-def _gather(
-    start: Ints,
-    tail: Ints,
-    leaving_start: Ints,
-    leaving: Ints,
-    head: Ints,
-    has_room: npt.NDArray[np.bool_],
-    used_a: Floats,
-    nodes: Ints,
-    inside: npt.NDArray[np.bool_],
-) -> None:
-    waiting = np.empty(len(inside), dtype=np.int32)
-    count = 0
-    for node in nodes:
-        if not inside[node]:
-            inside[node] = True
-            waiting[count] = node
-            count += 1
-    while count > 0:
-        count -= 1
-        v = waiting[count]
-        for k in range(start[v], start[v + 1]):
-            if has_room[k] and not inside[tail[k]]:
-                inside[tail[k]] = True
-                waiting[count] = tail[k]
-                count += 1
-        for p in range(leaving_start[v], leaving_start[v + 1]):
-            k = leaving[p]
-            if used_a[k] > 0.0 and not inside[head[k]]:
-                inside[head[k]] = True
-                waiting[count] = head[k]
-                count += 1

@@ -9,11 +9,11 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from scipy.sparse.csgraph import dijkstra
 
-from controller.routing.compiled import compiled
+from controller.routing.dispatch.flood import flooded
 from controller.routing.dispatch.ldl import Pattern, analyse, elimination_order
 from controller.routing.dispatch.newton import Network
 from controller.routing.dispatch.problem import DispatchProblem
-from controller.routing.graph import Floats, Ints, PowerGraph
+from controller.routing.graph import Floats, Ints
 
 # The most that is generated for a unit delivered.
 _DEAREST_DELIVERY = 1e4
@@ -83,8 +83,9 @@ def _reduce_to(problem: DispatchProblem, loads: Ints) -> Reduction | None:
     graph = problem.graph
     open_arc = (graph.headroom_a > 0.0) & (graph.tail != graph.head)
     sources = _where(problem.source_max_w > 0.0)
-    useful = _reached(graph, open_arc, problem.source_node[sources], True)
-    useful &= _reached(graph, open_arc, problem.load_node[loads], False)
+    none = np.zeros_like(open_arc)
+    useful = flooded(graph, problem.source_node[sources], upstream=none, downstream=open_arc)
+    useful &= flooded(graph, problem.load_node[loads], upstream=open_arc, downstream=none)
     sources = sources[useful[problem.source_node[sources]]]
     loads = loads[useful[problem.load_node[loads]]]
     if not (len(sources) and len(loads)):
@@ -144,45 +145,3 @@ def _scaled(
         cell_cost=np.zeros(len(sources) + len(loads)),
     )
     return Reduction(arcs, sources, loads, ordered_nodes, network, pattern, unit_w)
-
-
-def _reached(
-    graph: PowerGraph, open_arc: npt.NDArray[np.bool_], nodes: Ints, forward: bool
-) -> npt.NDArray[np.bool_]:
-    """Whether each router is reached from ``nodes`` over open arcs, or reaches them."""
-    every = np.arange(graph.arc_count, dtype=np.int32)
-    start, arcs, end = (
-        (graph.leaving_start, graph.leaving, graph.head)
-        if forward
-        else (graph.start, every, graph.tail)
-    )
-    reached = np.zeros(graph.node_count, dtype=np.bool_)
-    _spread(start, arcs, end, open_arc, nodes, reached)
-    return reached
-
-
-@compiled
-def _spread(
-    start: Ints,
-    arcs: Ints,
-    end: Ints,
-    open_arc: npt.NDArray[np.bool_],
-    nodes: Ints,
-    reached: npt.NDArray[np.bool_],
-) -> None:
-    waiting = np.empty(len(reached), dtype=np.int32)
-    count = 0
-    for node in nodes:
-        if not reached[node]:
-            reached[node] = True
-            waiting[count] = node
-            count += 1
-    while count > 0:
-        count -= 1
-        node = waiting[count]
-        for index in range(start[node], start[node + 1]):
-            arc = arcs[index]
-            if open_arc[arc] and not reached[end[arc]]:
-                reached[end[arc]] = True
-                waiting[count] = end[arc]
-                count += 1
