@@ -1,5 +1,5 @@
-"""The stream of circuits. Each watcher keeps only the ids of what changed since it was last sent something:
-a slow one gets the newest state of each, in bounded memory.
+"""The stream of circuits, with conflation: of each watcher only the ids are kept that changed since it was last sent
+something, so a slow one gets the newest state of each, in bounded memory.
 """
 
 import asyncio

@@ -11,7 +11,7 @@ from controller.core.errors import Refusal
 from digitalgrid.reasons import Reason, RefusalCode
 
 DOMAIN = "digitalgrid"
-# How long a client shall wait before it tries again.
+# google.rpc.RetryInfo (ns): a tenth of a second, in which an overloaded controller answers some hundred calls.
 _RETRY_AFTER_NS = 100_000_000
 
 

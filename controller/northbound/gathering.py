@@ -1,5 +1,5 @@
-"""Requests that come at about the same time are decided in one event, each by itself and in order: one search call,
-one transaction, one turn of the loop for all of them. Who comes alone does not wait for others.
+"""Batching of single calls: requests that come at about the same time are decided in one event, each by itself and in
+order: one search call, one transaction, one turn of the loop for all of them. One that comes alone does not wait.
 """
 
 import asyncio
@@ -12,9 +12,9 @@ from controller.core.errors import Refusal
 from controller.runtime.durability import Decided
 from controller.runtime.runtime import Runtime
 
-# News of a dead line must not wait for more than this many.
+# Requests decided in one event: news of a dead line must not wait for more.
 MOST_TOGETHER = 64
-# Who is not alone waits for others to come: what each then saves is more than it waits for.
+# How long (s) a request that is not alone waits for others: each saves more by being decided together.
 _FOR_OTHERS_S = 0.008
 
 _Answer = asyncio.Future[tuple[list[Circuit], Decided]]

@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 # Health checking and reflection, served beside our own services, answer for themselves.
 _OURS = "/digitalgrid."
-# Who does not know yet who leads asks again and again: that is no news.
+# Not logged above DEBUG: a client that looks for the leader asks again and again.
 _NOT_HERE = (Reason.NO_LEADER, Reason.NOT_LEADER)
 # How long a call waits for an election that goes on, in seconds: sooner than its client could ask again.
 _ELECTION_S = 0.5

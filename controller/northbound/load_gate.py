@@ -1,4 +1,4 @@
-"""Lets no more calls in at a time than can be answered in time; the others are told when to try again.
+"""Load shedding: no more calls are let in than can be answered in time, and the others are told when to retry.
 
 What waits costs memory and its caller's patience, and what is let in must still meet its deadline.
 """
@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from controller.core.errors import Refusal
 from digitalgrid.reasons import Reason
 
-# A third of a second's work at the rate of single durable admissions.
+# Calls under way: a third of a second's work at the rate of single durable admissions.
 MOST_CALLS = 512
-# Each holds what has changed since it last read, which is bounded by what there is.
+# Watchers. Each holds what has changed since it last read, which is bounded by what there is.
 MOST_STREAMS = 4096
 
 

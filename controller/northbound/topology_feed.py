@@ -1,4 +1,4 @@
-"""The topology for all who watch it: looked at once for all, and told as what has changed.
+"""The stream of topology changes: the difference is worked out once for all watchers.
 
 A watcher that is slow misses changes, and is told the whole again: nothing is kept for it.
 """
@@ -13,7 +13,7 @@ from controller.northbound.topology_codec import topology_to_pb
 from controller.runtime.runtime import Runtime
 from digitalgrid.v1 import northbound_pb2 as pb
 
-# What changes within this is told together.
+# Conflation (s): what changes within this time is told together.
 PACE_S = 0.05
 
 

@@ -41,7 +41,7 @@ from digitalgrid.units import NS_PER_S
 
 log = logging.getLogger(__name__)
 
-# Where more events wait, frames are shed; what switches say of themselves and their ports never is.
+# Load shedding: where more events wait, frames are dropped; what switches say of themselves and their ports never is.
 MAX_WAITING_EVENTS = 4096
 
 

@@ -1,4 +1,4 @@
-"""Bytes that are no message: gRPC ends such a call with UNKNOWN and a traceback; here a server can answer it."""
+"""Decoding of requests: bytes that are no message, which gRPC answers with UNKNOWN and a traceback, can be refused here."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""What of one term's decisions the store has, and who waits for it."""
+"""Durability of one term's decisions: which tickets the store has written, and the calls that wait for theirs."""
 
 import asyncio
 from heapq import heappop, heappush

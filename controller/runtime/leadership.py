@@ -1,4 +1,4 @@
-"""Who leads, as far as this controller knows, and what it tells those who ask the wrong one."""
+"""Leadership: which controller leads, as far as this one knows, and the redirect for clients that ask the wrong one."""
 
 import asyncio
 from contextlib import suppress

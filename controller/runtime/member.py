@@ -1,4 +1,4 @@
-"""A controller's place in a cluster: what the membership's threads tell, brought into the runtime's loop."""
+"""A controller's membership of a cluster: what its election and watch threads tell comes into the runtime's loop."""
 
 import asyncio
 import logging
@@ -14,7 +14,8 @@ from digitalgrid.supervision import start_once
 _log = logging.getLogger(__name__)
 
 _TICK_S = 1.0
-# A loop that turns at all needs far less for its longest turn, which takes over the state of a large network.
+# Watchdog (s): a loop that has not turned for so long hangs, and must not lead. Its longest turn, which takes over the
+# state of a large network, needs far less.
 _HANGS_AFTER_S = 30.0
 
 

@@ -20,7 +20,7 @@ from digitalgrid.model import CircuitGeneration, ElectionId, FlowState, Operatio
 from digitalgrid.units import MILLIWATTS_PER_W
 from digitalgrid.v1 import southbound_pb2 as pb
 
-# Of what a router says of a refusal; it is stored, and shown to people.
+# Characters kept of a router's words on a refusal, which are stored and shown.
 _LONGEST_MESSAGE = 500
 
 

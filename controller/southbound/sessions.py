@@ -1,4 +1,4 @@
-"""Which session speaks for a router: the newest of the one device that has the id."""
+"""Sessions of routers: the newest of the one device that has the id speaks for it, and ends older ones."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ from digitalgrid.yaml_schema import ID_PATTERN
 
 _log = logging.getLogger(__name__)
 
-# A router that does not read this many messages is gone; it is read back when it returns.
+# Backpressure: a router that does not read this many messages is gone; it is read back when it returns.
 MOST_QUEUED = 10_000
 
 

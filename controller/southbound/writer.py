@@ -1,4 +1,4 @@
-"""Writes what waits in a session's outbox to its stream."""
+"""Writer task of a session: sends what waits in its outbox to its stream."""
 
 import asyncio
 import logging
