@@ -1,4 +1,4 @@
-"""Decoding of requests: bytes that are no message, which gRPC answers with UNKNOWN and a traceback, can be refused here."""
+"""Decoding of requests: bytes that are no message, answered by gRPC with UNKNOWN and a traceback, are refused."""
 
 from collections.abc import Callable
 from typing import Any
