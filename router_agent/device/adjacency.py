@@ -5,7 +5,7 @@ the neighbour is heard, and it echoes this end's discriminator. Whoever goes dow
 other end sees the fault too, even where only one way of the line is broken.
 """
 
-from enum import Enum, auto
+from enum import Enum, StrEnum, auto
 
 _INCARNATION_BITS = 32
 
@@ -18,6 +18,33 @@ class Verdict(Enum):
     TAKEN = auto()  # the line is up and the frame counts
 
 
+class AdjacencyState(StrEnum):
+    NO_CARRIER = "no_carrier"
+    DOWN = "down"
+    UP = "up"
+
+
+class AdjacencyEvent(StrEnum):
+    CARRIER = "carrier"
+    CARRIER_LOST = "carrier lost"
+    ECHOED = "echoed"  # the neighbour is heard, and has heard this end
+    NOT_ECHOED = "not echoed"  # it is heard, and has not heard this incarnation
+    SILENCE = "silence"
+    LEAVING = "leaving"
+
+
+S, E = AdjacencyState, AdjacencyEvent
+ADJACENCY_STATES: dict[tuple[AdjacencyState, AdjacencyEvent], AdjacencyState] = {
+    (S.NO_CARRIER, E.CARRIER): S.DOWN,
+    **{(state, E.CARRIER_LOST): S.NO_CARRIER for state in (S.DOWN, S.UP)},
+    **{(state, E.ECHOED): S.UP for state in (S.DOWN, S.UP)},
+    **{(state, E.NOT_ECHOED): S.DOWN for state in (S.DOWN, S.UP)},
+    (S.UP, E.SILENCE): S.DOWN,
+    (S.UP, E.LEAVING): S.DOWN,
+}
+del S, E
+
+
 class Adjacency:
     def __init__(self, boot_id: int, dead_ns: int) -> None:
         self._dead_ns = dead_ns
@@ -26,6 +53,8 @@ class Adjacency:
         self.discriminator = boot_id << _INCARNATION_BITS | 1
         # 0 until the neighbour was heard.
         self.neighbor_discriminator = 0
+        self.state = AdjacencyState.NO_CARRIER
+        # What the state means; asked for far more often than it changes.
         self.carrier = False
         self.up = False
 
@@ -34,9 +63,8 @@ class Adjacency:
         return self._last_heard_ns + self._dead_ns + leeway_ns if self.up else None
 
     def set_carrier(self, carrier: bool) -> None:
-        self.carrier = carrier
-        if not carrier:
-            self._go_down()
+        if carrier != self.carrier:
+            self._apply(AdjacencyEvent.CARRIER if carrier else AdjacencyEvent.CARRIER_LOST)
 
     def expire(self, now_ns: int, leeway_ns: int = 0) -> None:
         """Goes down where the neighbour is silent for too long.
@@ -45,11 +73,12 @@ class Adjacency:
         """
         deadline_ns = self.deadline_ns(leeway_ns)
         if deadline_ns is not None and now_ns >= deadline_ns:
-            self._go_down()
+            self._apply(AdjacencyEvent.SILENCE)
 
     def restart(self) -> None:
         """Goes down on purpose: the next frame tells the neighbour so."""
-        self._go_down()
+        if self.up:
+            self._apply(AdjacencyEvent.LEAVING)
 
     def judge(self, discriminator: int, echoed: int, seq: int, now_ns: int) -> Verdict:
         """What a frame with such a header means; nothing changes before :meth:`hear`."""
@@ -70,12 +99,12 @@ class Adjacency:
         self.neighbor_discriminator = discriminator
         self._last_seq = seq
         self._last_heard_ns = now_ns
-        if verdict is Verdict.TAKEN:
-            self.up = True
-        else:
-            self._go_down()
+        echoed = verdict is Verdict.TAKEN
+        self._apply(AdjacencyEvent.ECHOED if echoed else AdjacencyEvent.NOT_ECHOED)
 
-    def _go_down(self) -> None:
-        if self.up:
-            self.up = False
+    def _apply(self, event: AdjacencyEvent) -> None:
+        was_up, self.state = self.up, ADJACENCY_STATES[self.state, event]
+        self.up = self.state is AdjacencyState.UP
+        self.carrier = self.state is not AdjacencyState.NO_CARRIER
+        if was_up and not self.up:
             self.discriminator += 1

@@ -30,7 +30,8 @@ from router_agent.device.effects import (
     SendDatagram,
 )
 from router_agent.device.energy import Converter
-from router_agent.device.flow import Flow, Playout
+from router_agent.device.flow import Flow
+from router_agent.device.flow_states import Playout
 from router_agent.device.lateness import Lateness
 from router_agent.device.line import Energy, Line
 from router_agent.device.meters import RouterBooks
@@ -268,7 +269,7 @@ class RouterDevice:
         if ready:
             self._advance(now_ns)
         for flow in ready:
-            flow.playout = Playout.STEADY
+            flow.cushioned()
 
     def _link_state_changed(self, now_ns: int) -> None:
         self._advertise(now_ns)

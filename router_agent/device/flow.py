@@ -2,10 +2,10 @@
 
 import math
 from dataclasses import dataclass, field
-from enum import Enum, auto
 
 from digitalgrid.model import CircuitGeneration, FlowState, HopSnapshot
 from digitalgrid.units import MILLIWATTS_PER_W, NS_PER_MS
+from router_agent.device.flow_states import FLOW_STATES, PLAYOUTS, FlowEvent, Playout, PlayoutEvent
 from router_agent.device.line import Line
 from router_agent.device.meters import CircuitBooks
 from router_agent.device.neighbor_state import NO_GRANT, Grant
@@ -15,20 +15,6 @@ RATE_SLACK_W = 0.010
 RELATIVE_SLACK = 1e-9
 # A change of a rate by more than this part of the reservation is told at once, smaller ones with the next tick.
 KICK_FRACTION = 1e-3
-
-
-class Playout(Enum):
-    """How far a flow is on its way to a steady stream.
-
-    Power packets come once a tick, and a hop that spent each as it came would run dry whenever it looks between two.
-    So it sends the first packet on at once, then holds what follows until it is one tick behind its upstream
-    neighbour: the next packet is always there before the last is spent. A source needs no such cushion.
-    """
-
-    WAITING = auto()  # no energy since power was granted
-    PRIMED = auto()  # the first packet has gone on; upstream is not steady yet
-    HOLDING = auto()  # upstream is steady; this hop begins at play_ns
-    STEADY = auto()
 
 
 @dataclass(slots=True, eq=False)
@@ -94,10 +80,26 @@ class Flow:
         """Energy stays in the buffer for now; what drains is never held."""
         return self.demand_w > 0.0 and self.playout in (Playout.PRIMED, Playout.HOLDING)
 
+    def apply(self, event: FlowEvent) -> None:
+        """What its sink reports moves along the table; an event that the state does not know is a bug, and raised."""
+        self.state = FLOW_STATES[self.state, event]
+
+    def _play(self, event: PlayoutEvent) -> None:
+        self.playout = PLAYOUTS[self.playout, event]
+
     def spent(self) -> None:
         """Energy has gone on."""
         if self.playout is Playout.WAITING:
-            self.playout = Playout.STEADY if self.ingress is None else Playout.PRIMED
+            self._play(PlayoutEvent.DRAWN if self.ingress is None else PlayoutEvent.SENT_ON)
+
+    def cushioned(self) -> None:
+        """What was held is enough: from now on it is spent as it is wanted."""
+        self._play(PlayoutEvent.CUSHION)
+
+    def without_power(self) -> None:
+        """Nothing is accepted of it, or granted to it."""
+        if self.playout is not Playout.WAITING:
+            self._play(PlayoutEvent.NO_POWER)
 
     def refilled(self, received_mj: int, now_ns: int, cushion_ns: int) -> None:
         """A power packet has come in."""
@@ -105,7 +107,7 @@ class Flow:
         if self.playout is Playout.PRIMED and self.need_w > 0.0:
             # The upstream neighbour became steady when it began to send what this packet holds.
             began_ns = now_ns - round(received_mj / self.need_w * NS_PER_MS)
-            self.playout = Playout.HOLDING
+            self._play(PlayoutEvent.PACKET)
             self.play_ns = began_ns + cushion_ns
 
     def stated_by_upstream(self) -> Grant:

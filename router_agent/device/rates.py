@@ -9,7 +9,7 @@ from itertools import groupby
 
 from digitalgrid.physics import ACTUATED_FRACTION, added_line_loss_w, received_w
 from digitalgrid.units import MILLIWATTS_PER_W
-from router_agent.device.flow import RATE_SLACK_W, RELATIVE_SLACK, Flow, Playout, covers
+from router_agent.device.flow import RATE_SLACK_W, RELATIVE_SLACK, Flow, covers
 
 
 def settle(flows: Sequence[Flow], max_power_w: Mapping[str, float], efficiency: float) -> None:
@@ -27,7 +27,7 @@ def settle(flows: Sequence[Flow], max_power_w: Mapping[str, float], efficiency: 
     _grant_on(flows, efficiency)
     for flow in flows:
         if flow.accepted_w == 0.0 or flow.ingress_w == 0.0:
-            flow.playout = Playout.WAITING
+            flow.without_power()
 
 
 def _by_circuit(flows: Iterable[Flow]) -> Iterable[list[Flow]]:

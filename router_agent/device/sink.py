@@ -7,7 +7,8 @@ from digitalgrid.model import CircuitGeneration, FlowState
 from digitalgrid.physics import ACTUATED_FRACTION
 from digitalgrid.units import MILLIWATTS_PER_W, NS_PER_MS, NS_PER_S
 from router_agent.device.energy import Delivery
-from router_agent.device.flow import Flow, Playout
+from router_agent.device.flow import Flow
+from router_agent.device.flow_states import FlowEvent, Playout
 
 _CIRCUITS_NOTED = 1024
 
@@ -59,10 +60,10 @@ class SinkWatch:
             flow.granted_all_tick = flow.granted_all_tick and _granted(flow)
             if flow.draining:
                 if flow.drained and flow.state is not FlowState.DRAINED:
-                    flow.state = FlowState.DRAINED
+                    flow.apply(FlowEvent.EMPTY)
                     news.append(status_of(flow))
             elif _arrives(flow):
-                flow.state = FlowState.ARRIVED
+                flow.apply(FlowEvent.ENERGY)
                 flow.arrived_at_ns = now_ns
                 flow.interruption_ns = self._interruption_ns(flow.key.circuit_id, now_ns)
                 news.append(status_of(flow))
@@ -82,13 +83,13 @@ class SinkWatch:
                 ACTUATED_FRACTION * min(flow.demand_w, flow.granted_w) * seconds * MILLIWATTS_PER_W
             )
             if flow.state is FlowState.ARRIVED and steady and flow.delivered_in_tick_mj >= due_mj:
-                flow.state = FlowState.ACTUATED
+                flow.apply(FlowEvent.FULL_TICK)
                 news.append(status_of(flow))
             elif flow.state is FlowState.ACTUATED and steady:
                 flow.books.missed_ticks += flow.key.circuit_id not in reached
             elif flow.state is FlowState.SILENT and flow.playout is not Playout.WAITING:
                 if not _granted(flow):
-                    flow.state = FlowState.STARVED
+                    flow.apply(FlowEvent.SHORTAGE)
                     news.append(status_of(flow))
             else:
                 news += self._starved(flow, end_ns)
@@ -99,7 +100,7 @@ class SinkWatch:
     def _starved(self, flow: Flow, now_ns: int) -> list[FlowStatus]:
         if _granted(flow) or flow.state not in (FlowState.ARRIVED, FlowState.ACTUATED):
             return []
-        flow.state = FlowState.STARVED
+        flow.apply(FlowEvent.SHORTAGE)
         _note(self._starved_ns, flow.key.circuit_id, now_ns)
         return [status_of(flow)]
 
