@@ -1,19 +1,25 @@
 """The configuration of the daemon, ``dgc serve``: one YAML file, in which every key may be left out."""
 
 import logging
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from os import PathLike
 from pathlib import Path
 from typing import Literal
 
-from digitalgrid.yaml_schema import ID_PATTERN, InvalidValue, bounds, check_bounds, load
+from controller.core.settings import Timeouts
+from digitalgrid.addresses import Address
+from digitalgrid.units import NS_PER_MS
+from digitalgrid.yaml_schema import ID_PATTERN, InvalidValue, bounds, check, check_bounds, load
 
 _log = logging.getLogger(__name__)
 
+_MAX_PORT = 65_535
 _HOST_AND_PORT = r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+):[0-9]{1,5}"
 _ADDRESS = bounds(pattern=_HOST_AND_PORT)
 _MILLISECONDS = bounds(minimum=10, maximum=600_000)
+# The one place where defaults stand.
+_TIMEOUTS = Timeouts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +32,8 @@ class NorthboundConfig:
     advertise: str = field(default="", metadata=bounds(pattern=f"({_HOST_AND_PORT})?"))
 
     def __post_init__(self) -> None:
-        check_bounds(self)
-        _check_port("listen", address=self.listen)
-        if self.advertise:
-            _check_port("advertise", address=self.advertise)
+        advertise = [("advertise", self.advertise)] * bool(self.advertise)
+        check(self, _bad_ports(("listen", self.listen), *advertise))
 
     @property
     def address(self) -> str:
@@ -44,11 +48,12 @@ class SouthboundConfig:
     listen: tuple[str, ...] = field(default=("127.0.0.1:50052",), metadata=_ADDRESS)
 
     def __post_init__(self) -> None:
-        check_bounds(self)
+        check(self, self._problems())
+
+    def _problems(self) -> Iterator[InvalidValue]:
         if not self.listen:
-            raise InvalidValue("listen", message="is empty; routers need an address to dial")
-        for index, address in enumerate(self.listen):
-            _check_port("listen", index, address=address)
+            yield InvalidValue("listen", message="is empty; routers need an address to dial")
+        yield from _bad_ports(*(("listen", index, each) for index, each in enumerate(self.listen)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +64,7 @@ class OpenFlowConfig:
     listen: str = field(default="127.0.0.1:6653", metadata=_ADDRESS)
 
     def __post_init__(self) -> None:
-        check_bounds(self)
-        _check_port("listen", address=self.listen)
+        check(self, _bad_ports(("listen", self.listen)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +78,8 @@ class EtcdConfig:
     lease_ttl_s: int = field(default=2, metadata=bounds(minimum=1, maximum=60))
 
     def __post_init__(self) -> None:
-        check_bounds(self)
-        for index, address in enumerate(self.endpoints):
-            _check_port("endpoints", index, address=address)
+        endpoints = (("endpoints", index, each) for index, each in enumerate(self.endpoints))
+        check(self, _bad_ports(*endpoints, lowest=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ class StoreConfig:
     def __post_init__(self) -> None:
         if not self.path:
             raise InvalidValue("path", message="is empty; name a file")
-        if self.path.endswith("/") or Path(self.path).is_dir():
+        if self.path.endswith("/"):
             message = f"is {self.path!r}, which is a directory; name a file"
             raise InvalidValue("path", message=message)
 
@@ -98,12 +101,11 @@ class StoreConfig:
 class TimeoutsConfig:
     """How long the controller waits for one step of a circuit, on all its hops, before it takes the error edge."""
 
-    stage_ms: int = field(default=1000, metadata=_MILLISECONDS)
-    commit_ms: int = field(default=1000, metadata=_MILLISECONDS)
-    actuate_ms: int = field(default=5000, metadata=_MILLISECONDS)
-    # Each hop on the way delivers what it holds, a tick and some more, after the one before it.
-    drain_ms: int = field(default=5000, metadata=_MILLISECONDS)
-    withdraw_ms: int = field(default=2000, metadata=_MILLISECONDS)
+    stage_ms: int = field(default=_TIMEOUTS.stage_ms, metadata=_MILLISECONDS)
+    commit_ms: int = field(default=_TIMEOUTS.commit_ms, metadata=_MILLISECONDS)
+    actuate_ms: int = field(default=_TIMEOUTS.actuate_ms, metadata=_MILLISECONDS)
+    drain_ms: int = field(default=_TIMEOUTS.drain_ms, metadata=_MILLISECONDS)
+    withdraw_ms: int = field(default=_TIMEOUTS.withdraw_ms, metadata=_MILLISECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,25 @@ class ReoptimisationConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitsConfig:
+    """What strangers, and routers that have gone wrong, can take up. ``south_connections`` 0: as many as ``routers``
+    need, or file descriptors allow.
+    """
+
+    north_connections: int = field(default=2000, metadata=bounds(minimum=16, maximum=1_000_000))
+    south_connections: int = field(default=0, metadata=bounds(minimum=0, maximum=1_000_000))
+    # For a connection's handshake, and a router's hello.
+    handshake_s: float = field(default=5.0, metadata=bounds(minimum=0.1, maximum=600))
+    # Of one router; of more the latest is taken, later.
+    lsa_per_s: float = field(default=20.0, metadata=bounds(minimum=0.1, maximum=10_000))
+    routers: int = field(default=20_000, metadata=bounds(minimum=1, maximum=1_000_000))
+    # A router that holds nothing and has not come for so long is forgotten, with what it owns; 0: never.
+    forget_routers_after_s: float = field(
+        default=7 * 86_400.0, metadata=bounds(minimum=0, maximum=1e9)
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class ControllerConfig:
     """All of it. Staged transactions expire at the routers after ``lease_ms``; advertisements that were not
     refreshed for ``lsa_max_age_s`` admit nothing new; routers are read back every ``reconcile_interval_s``.
@@ -134,36 +155,78 @@ class ControllerConfig:
     store: StoreConfig = field(default_factory=StoreConfig)
     timeouts: TimeoutsConfig = field(default_factory=TimeoutsConfig)
     reoptimisation: ReoptimisationConfig = field(default_factory=ReoptimisationConfig)
-    lease_ms: int = field(default=2000, metadata=_MILLISECONDS)
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
+    lease_ms: int = field(default=_TIMEOUTS.lease_ms, metadata=_MILLISECONDS)
     lsa_max_age_s: float = field(default=90.0, metadata=bounds(minimum=1, maximum=86_400))
     reconcile_interval_s: float = field(default=10.0, metadata=bounds(minimum=0.1, maximum=86_400))
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     def __post_init__(self) -> None:
-        check_bounds(self)
-        if self.lease_ms <= self.timeouts.stage_ms:
-            limit_ms = self.timeouts.stage_ms
-            message = f"is {self.lease_ms}; it must outlast timeouts.stage_ms, which is {limit_ms}"
-            raise InvalidValue("lease_ms", message=message)
-        if self.store.etcd.endpoints:
-            self._check_advertised()
+        check(self, self._problems())
 
-    def _check_advertised(self) -> None:
+    def _problems(self) -> Iterator[InvalidValue]:
+        stage_ms, timeouts = self.timeouts.stage_ms, self.core_timeouts
+        if timeouts.safe_lease_ns <= stage_ms * NS_PER_MS:
+            least_ms = Timeouts.least_lease_ms(stage_ms)
+            message = (
+                f"is {self.lease_ms}, of which {timeouts.safe_lease_ns // NS_PER_MS} ms are relied on, as"
+                f" routers count it from receipt; that must outlast timeouts.stage_ms, which is {stage_ms}:"
+                f" make it {least_ms} or more"
+            )
+            yield InvalidValue("lease_ms", message=message)
+        yield from self._clashes()
+        if self.store.etcd.endpoints:
+            yield from self._nowhere()
+
+    @property
+    def core_timeouts(self) -> Timeouts:
+        """As the core takes them."""
+        timeouts = self.timeouts
+        return Timeouts(
+            lease_ms=self.lease_ms,
+            stage_ms=timeouts.stage_ms,
+            commit_ms=timeouts.commit_ms,
+            actuate_ms=timeouts.actuate_ms,
+            drain_ms=timeouts.drain_ms,
+            withdraw_ms=timeouts.withdraw_ms,
+        )
+
+    def listeners(self) -> Iterator[tuple[tuple[str | int, ...], Address]]:
+        """Every address that the daemon listens on, with its key."""
+        yield ("northbound", "listen"), Address.of(self.northbound.listen)
+        for index, address in enumerate(self.southbound.listen):
+            yield ("southbound", "listen", index), Address.of(address)
+        if self.openflow.enabled:
+            yield ("openflow", "listen"), Address.of(self.openflow.listen)
+
+    def _clashes(self) -> Iterator[InvalidValue]:
+        """Two listeners on one address, or on one port of which one takes all addresses."""
+        earlier: list[tuple[str, Address]] = []
+        for path, address in self.listeners():
+            for name, other in earlier:
+                if address.clashes_with(other):
+                    yield InvalidValue(
+                        *path, message=f"is '{address}', which clashes with {name}, '{other}'"
+                    )
+            earlier.append((".".join(map(str, path)), address))
+
+    def _nowhere(self) -> Iterator[InvalidValue]:
         """Others of a cluster send clients there, so it must be one machine's."""
         address = self.northbound.address
-        if _is_any(address):
+        if Address.of(address).is_any:
             key = "advertise" if self.northbound.advertise else "listen"
             message = (
                 f"is {address!r}, which leads clients of other controllers nowhere; set"
                 " northbound.advertise to the address of this machine that clients can reach"
             )
-            raise InvalidValue("northbound", key, message=message)
+            yield InvalidValue("northbound", key, message=message)
 
     @property
     def advice(self) -> str:
         """What is allowed and most likely not meant; empty where nothing is."""
         endpoints = self.store.etcd.endpoints
-        if not _is_loopback(self.northbound.address) or all(map(_is_loopback, endpoints)):
+        own = Address.of(self.northbound.address)
+        if not own.is_loopback or all(Address.of(each).is_loopback for each in endpoints):
             return ""
         return (
             f"other controllers of the etcd at {', '.join(endpoints)} will send clients to"
@@ -172,36 +235,36 @@ class ControllerConfig:
         )
 
 
-def load_config(path: str | PathLike[str] | None = None) -> ControllerConfig:
-    """Reads the daemon's file; without one, the defaults. Raises ConfigError, which names the line."""
+def load_config(
+    path: str | PathLike[str] | None = None,
+    also: Callable[[ControllerConfig], Iterable[InvalidValue]] | None = None,
+) -> ControllerConfig:
+    """Reads the daemon's file; without one, the defaults. Raises ConfigError, which names all that is wrong.
+
+    ``also`` finds what is wrong with it on this machine.
+    """
     if path is None:
         return ControllerConfig()
-    config = load(ControllerConfig, path)
+
+    def on_this_machine(config: ControllerConfig) -> Iterator[InvalidValue]:
+        if not config.store.etcd.endpoints and Path(config.store.path).is_dir():
+            message = f"is {config.store.path!r}, which is a directory; name a file"
+            yield InvalidValue("store", "path", message=message)
+        yield from also(config) if also is not None else ()
+
+    config = load(ControllerConfig, path, also=on_this_machine)
     if config.advice:
         _log.warning("%s: %s", path, config.advice)
     return config
 
 
-def _check_port(*path: str | int, address: str) -> None:
-    port = int(address.rpartition(":")[2])
-    if port > 65_535:
-        raise InvalidValue(*path, message=f"is {address!r}; the highest port is 65535")
-
-
-def _is_any(address: str) -> bool:
-    """Whether it is all addresses of the machine: one to listen on, and none to dial."""
-    host = _ip(address)
-    return host is not None and host.is_unspecified
-
-
-def _is_loopback(address: str) -> bool:
-    host = _ip(address)
-    return address.startswith("localhost:") if host is None else host.is_loopback
-
-
-def _ip(address: str) -> IPv4Address | IPv6Address | None:
-    """None for a name, which only the network can tell."""
-    try:
-        return ip_address(address.rpartition(":")[0].strip("[]"))
-    except ValueError:
-        return None
+def _bad_ports(*keyed: tuple[str | int, ...], lowest: int = 0) -> Iterator[InvalidValue]:
+    """Each is a key with an address at its end; what does not look like one is found by its pattern."""
+    for *path, text in keyed:
+        port = str(text).rpartition(":")[2]
+        if not port.isdecimal():
+            continue
+        if int(port) > _MAX_PORT:
+            yield InvalidValue(*path, message=f"is {text!r}; the highest port is {_MAX_PORT}")
+        elif int(port) < lowest:
+            yield InvalidValue(*path, message=f"is {text!r}; the lowest port to dial is {lowest}")

@@ -4,23 +4,30 @@ import asyncio
 import logging
 import signal
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from controller.computing.optimiser import Optimiser
 from controller.computing.solver import Solver, SolverDied
 from controller.computing.warm_up import warm_up, warm_up_solver
-from controller.config import ControllerConfig
+from controller.config import ControllerConfig, LimitsConfig
 from controller.core.optimising.moves import ReoptimiseLimits
-from controller.core.settings import CoreSettings, Timeouts
+from controller.core.settings import CoreSettings
+from controller.northbound.server import LIMITS as NORTHBOUND_LIMITS
 from controller.northbound.server import start_server as start_northbound
+from controller.rpc.limits import ServerLimits
+from controller.runtime.descriptors import raise_limit, southbound_connections
 from controller.runtime.garbage_collector import freeze_loaded
 from controller.runtime.member import Member
 from controller.runtime.runtime import Runtime
+from controller.southbound.service import LIMITS as SOUTHBOUND_LIMITS
+from controller.southbound.service import SessionLimits
 from controller.southbound.service import start_server as start_southbound
 from controller.store.etcd.membership import EtcdMembership
 from controller.store.protocol import StoreError
 from controller.store.sqlite import SqliteStore
+from digitalgrid.addresses import Address
 from digitalgrid.logs import log_to_standard_error
 from digitalgrid.supervision import start_once, start_task, watch_loop
 from digitalgrid.units import NS_PER_S
@@ -33,19 +40,25 @@ _GRACE_S = 0.3
 
 
 def core_settings(config: ControllerConfig) -> CoreSettings:
-    timeouts = config.timeouts
     return CoreSettings(
-        timeouts=Timeouts(
-            lease_ms=config.lease_ms,
-            stage_ms=timeouts.stage_ms,
-            commit_ms=timeouts.commit_ms,
-            actuate_ms=timeouts.actuate_ms,
-            drain_ms=timeouts.drain_ms,
-            withdraw_ms=timeouts.withdraw_ms,
-        ),
+        timeouts=config.core_timeouts,
         lsa_max_age_ns=int(config.lsa_max_age_s * NS_PER_S),
         starting_ns=_STARTING_NS,
         reconcile_interval_ns=int(config.reconcile_interval_s * NS_PER_S),
+        forget_routers_after_ns=int(config.limits.forget_routers_after_s * NS_PER_S),
+    )
+
+
+def server_limits(limits: LimitsConfig) -> tuple[ServerLimits, ServerLimits]:
+    """Of the southbound and the northbound server. OSError where they need more file descriptors than there are."""
+    connections = southbound_connections(
+        limits.north_connections, limits.south_connections, limits.routers
+    )
+    south = replace(SOUTHBOUND_LIMITS, connections=connections, handshake_s=limits.handshake_s)
+    return south, replace(
+        NORTHBOUND_LIMITS,
+        connections=limits.north_connections,
+        handshake_s=limits.handshake_s,
     )
 
 
@@ -68,6 +81,8 @@ async def serve(config: ControllerConfig) -> int:
     """Start everything, wait for SIGTERM, SIGINT or a failure, stop everything."""
     loop = asyncio.get_running_loop()
     watch_loop(loop)
+    south, north = server_limits(config.limits)
+    raise_limit()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -78,10 +93,14 @@ async def serve(config: ControllerConfig) -> int:
         optimiser = _start_optimiser(config, runtime, stack)
         if config.openflow.enabled:
             _start_openflow(config, stack)
-        southbound, service = await start_southbound(runtime, config.southbound.listen)
+        limits = config.limits
+        sessions = SessionLimits(limits.handshake_s, limits.lsa_per_s, limits.routers)
+        southbound, service = await start_southbound(
+            runtime, config.southbound.listen, sessions, south
+        )
         stack.push_async_callback(southbound.stop, _GRACE_S)
         northbound = await start_northbound(
-            runtime, optimiser, config.northbound.listen, service.read_meters
+            runtime, optimiser, config.northbound.listen, service.read_meters, north
         )
         stack.push_async_callback(northbound.stop, _GRACE_S)
         _log.info(
@@ -147,7 +166,11 @@ def _start_openflow(config: ControllerConfig, stack: AsyncExitStack) -> None:
     # os-ken is loaded only where the daemon runs the control network.
     from controller.openflow.launcher import OpenFlowController
 
-    host, _, port = config.openflow.listen.rpartition(":")
-    controller = OpenFlowController(host.strip("[]"), int(port))
-    controller.start()
+    address = Address.of(config.openflow.listen)
+    controller = OpenFlowController(address.host, address.port)
+    try:
+        controller.start()
+    except OSError as error:
+        message = f"openflow.listen: cannot listen on {address}: {error.strerror or error}"
+        raise OSError(message) from error
     stack.callback(controller.stop)

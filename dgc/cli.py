@@ -55,11 +55,12 @@ def serve(path: Path | None) -> None:
 @main.command("check-config")
 @click.argument("path", metavar="FILE", type=_CONFIG_FILE)
 def check_config(path: Path) -> None:
-    """Says whether FILE is a configuration that `dgc serve` takes."""
+    """Says whether `dgc serve` can start with FILE on this machine, and all that is wrong with it if not."""
+    from controller import preflight
     from controller.config import load_config
 
     try:
-        load_config(path)
+        load_config(path, preflight.problems)
     except ExplainedError as error:
         click.echo(str(error), err=True)
         sys.exit(error.exit_code)

@@ -7,8 +7,9 @@ MAX_RESISTANCE_OHM = 1e9
 # Less than any device has, and enough that a quotient of two figures stays finite.
 MIN_VOLTAGE_V = 1e-3
 MIN_EFFICIENCY = 1e-6
-# Links, sources or loads of one advertisement; more is noise, and would make every search slow.
-MAX_ADVERTISED = 4096
+# Links, sources and loads of one router, each. No device has more, and each takes the controller 40 us,
+# in which it hears nobody else.
+MAX_ADVERTISED = 512
 # Of one link: ducts, masts, bays that it shares with others. A line of 100 km over 300 masts names them by stretches.
 MAX_RISK_GROUPS = 256
 # Of money per MWh, either way.

@@ -20,13 +20,17 @@ class TokenBucket:
         self._tokens = burst
         self._filled_ns: int | None = None
 
-    def take(self, now_ns: int) -> bool:
-        """Whether one more is within the limit; if so it counts."""
+    def take(self, now_ns: int, cost: float = 1) -> bool:
+        """Whether one more is within the limit; if so it counts. What costs more than a token lets the next wait."""
         self._fill(now_ns)
         if self._tokens < 1:
             return False
-        self._tokens -= 1
+        self._tokens -= cost
         return True
+
+    def charge(self, cost: float) -> None:
+        """One that could not wait."""
+        self._tokens -= cost
 
     def wait_ns(self, now_ns: int) -> int:
         """How long until :meth:`take` is true again; 0 where it is now."""

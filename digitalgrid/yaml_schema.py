@@ -23,7 +23,8 @@ import re
 import stat
 import sys
 import types
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import cache
 from os import PathLike
@@ -44,6 +45,8 @@ MAX_BYTES = 4 << 20
 
 # Of one message: whoever gave an id of a megabyte knows it without reading it again.
 _MOST_CHARACTERS = 600
+# Of one file: who mends so many finds the rest.
+_MOST_ERRORS = 50
 # Of a word that may be a slip of a known one.
 _LONGEST_WORD = 64
 
@@ -79,6 +82,19 @@ class ConfigError(ExplainedError, ValueError):
         super().__init__(f"{where}: {self.message}")
 
 
+class ConfigErrors(ConfigError):
+    """Several at once; ``str()`` has a line for each, in the order of the file."""
+
+    def __init__(self, errors: Iterable[ConfigError]) -> None:
+        self.errors = tuple(sorted(errors, key=lambda each: each.line or 0))
+        first = self.errors[0]
+        super().__init__(first.name, first.line, first.message)
+        lines = [str(each) for each in self.errors[:_MOST_ERRORS]]
+        if len(self.errors) > _MOST_ERRORS:
+            lines.append(f"{first.name}: and more")
+        self.args = ("\n".join(lines),)
+
+
 class InvalidValue(ValueError):
     """A dataclass refuses a value; ``path`` (fields and indexes) leads from the dataclass to it.
 
@@ -89,6 +105,24 @@ class InvalidValue(ValueError):
         self.path = path
         dotted = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
         super().__init__(f"{dotted.lstrip('.')!r} {message}")
+
+    @property
+    def problems(self) -> tuple["InvalidValue", ...]:
+        return (self,)
+
+
+class InvalidValues(InvalidValue):
+    """A dataclass refuses several values."""
+
+    def __init__(self, problems: tuple[InvalidValue, ...]) -> None:
+        super().__init__(message="")
+        self._problems = problems
+        self.path = problems[0].path
+        self.args = ("; ".join(map(str, problems)),)
+
+    @property
+    def problems(self) -> tuple[InvalidValue, ...]:
+        return self._problems
 
 
 def bounds(
@@ -124,13 +158,28 @@ def check_bounds(instance: Any) -> None:
 
     The loader does so by itself; a dataclass that is also made in code calls it in ``__post_init__``.
     """
+    check(instance, ())
+
+
+def check(instance: Any, problems: Iterable[InvalidValue]) -> None:
+    """Raises InvalidValue where any of a dataclass's own fields is out of bounds, or there are other problems; all are
+    named.
+    """
+    found = (*_out_of_bounds(instance), *problems)
+    if len(found) == 1:
+        raise found[0]
+    if found:
+        raise InvalidValues(found)
+
+
+def _out_of_bounds(instance: Any) -> Iterator[InvalidValue]:
     for spec in fields(instance):
         value = getattr(instance, spec.name)
         if isinstance(value, tuple):
             for index, item in enumerate(value):
-                _check_value(item, spec.metadata, (key_of(spec), index))
+                yield from _value_problems(item, spec.metadata, (key_of(spec), index))
         else:
-            _check_value(value, spec.metadata, (key_of(spec),))
+            yield from _value_problems(value, spec.metadata, (key_of(spec),))
 
 
 def load(
@@ -140,14 +189,16 @@ def load(
     shared_key: str | None = None,
     shared_by: tuple[type, ...] = (),
     most_bytes: int = MAX_BYTES,
+    also: Callable[[T], Iterable[InvalidValue]] | None = None,
 ) -> T:
-    """Reads a regular file of at most ``most_bytes`` into ``cls``. Raises ConfigError.
+    """Reads a regular file of at most ``most_bytes`` into ``cls``. Raises ConfigError, which names all that is wrong.
 
     Keys that stand under the top-level ``shared_key`` are used by every ``shared_by`` dataclass in the file that
-    has such a field and does not give it itself.
+    has such a field and does not give it itself. ``also`` finds what else may be wrong.
     """
     text = read_text(path, most_bytes)
-    return loads(cls, text, os.fspath(path), shared_key=shared_key, shared_by=shared_by)
+    name = os.fspath(path)
+    return loads(cls, text, name, shared_key=shared_key, shared_by=shared_by, also=also)
 
 
 def loads(
@@ -157,6 +208,7 @@ def loads(
     *,
     shared_key: str | None = None,
     shared_by: tuple[type, ...] = (),
+    also: Callable[[T], Iterable[InvalidValue]] | None = None,
 ) -> T:
     """Like :func:`load`, from text; ``name`` stands for the file in errors."""
     try:
@@ -165,7 +217,21 @@ def loads(
         raise ConfigError(name, error.line, str(error)) from error
     if root is None:
         root = yaml_nodes.Mapping(1, [])
-    return _Decoder(name).document(cls, root, shared_key, shared_by)
+    decoder = _Decoder(name)
+    try:
+        document = decoder.document(cls, root, shared_key, shared_by)
+        decoder.note_problems(root, also(document) if also is not None else ())
+    except (_Broken, _Enough):
+        pass
+    except ConfigError as error:
+        decoder.errors.append(error)
+    # What many share is wrong once.
+    errors = list({str(each): each for each in decoder.errors}.values())
+    if len(errors) > 1:
+        raise ConfigErrors(errors)
+    if errors:
+        raise errors[0]
+    return document
 
 
 def read_text(path: str | PathLike[str], most_bytes: int = MAX_BYTES) -> str:
@@ -207,8 +273,19 @@ class _Entry:
     value: Node
 
 
+class _Broken(Exception):
+    """What is wrong has been noted; there is no value."""
+
+
+class _Enough(Exception):
+    """There is more wrong than anybody reads."""
+
+
 class _Decoder:
+    """Goes on after what is wrong, and notes it, so that all of it can be said at once."""
+
     def __init__(self, name: str) -> None:
+        self.errors: list[ConfigError] = []
         self._name = name
         self._shared: dict[str, _Entry] = {}
         self._shared_by: tuple[type, ...] = ()
@@ -222,6 +299,9 @@ class _Decoder:
             self._shared_by = shared_by
             known = {key_of(spec) for each in shared_by for spec in fields(_as(each))}
             self._refuse_unknown(self._shared, known)
+            if self.errors:
+                # What lacks them would only be called incomplete.
+                raise _Broken
         also = () if shared_key is None else (shared_key,)
         return self._dataclass(cls, root, entries, also)
 
@@ -246,28 +326,62 @@ class _Decoder:
         self, cls: type[T], node: Node, entries: dict[str, _Entry], also: tuple[str, ...] = ()
     ) -> T:
         members = _members(_as(cls))
+        errors_before = len(self.errors)
         self._refuse_unknown(entries, members, also)
         shared = self._shared if cls in self._shared_by else {}
         values: dict[str, Any] = {}
+        broken: set[str] = set()
         for key, (spec, hint) in members.items():
             entry = entries.get(key) or shared.get(key)
             if entry is not None:
-                values[spec.name] = self._decode(hint, entry.value, key)
+                try:
+                    values[spec.name] = self._noting(hint, entry.value, key)
+                except _Broken:
+                    broken.add(key)
             elif _is_required(spec):
-                raise self._error(node, f"{key!r} is missing; add it")
+                self._note(self._error(node, f"{key!r} is missing; add it"))
+        if any(_is_required(spec) and spec.name not in values for spec, _ in members.values()):
+            raise _Broken
         try:
+            # Where something is broken its default stands in for it, so that the rest is checked.
             instance = cls(**values)
             check_bounds(instance)
         except InvalidValue as error:
-            culprit = self._find(node, error.path)
-            raise self._error(culprit, str(error)) from error
+            problems = (each for each in error.problems if not broken.intersection(each.path[:1]))
+            self.note_problems(node, problems)
+            raise _Broken from error
+        if len(self.errors) > errors_before:
+            raise _Broken
         return instance
+
+    def note_problems(self, node: Node, problems: Iterable[InvalidValue]) -> None:
+        for each in problems:
+            self._note(self._error(self._find(node, each.path), str(each)))
+
+    def _noting(self, hint: Any, node: Node, where: str) -> Any:
+        """Raises _Broken once what is wrong has been noted."""
+        try:
+            return self._decode(hint, node, where)
+        except ConfigError as error:
+            self._note(error)
+            raise _Broken from error
+
+    def _note(self, error: ConfigError) -> None:
+        self.errors.append(error)
+        if len(self.errors) > _MOST_ERRORS:
+            raise _Enough
 
     def _tuple(self, hint: Any, node: Node, where: str) -> tuple[Any, ...]:
         if not isinstance(node, Sequence):
             raise self._error(node, f"{where!r} must be a list; write [ ... ] or one '- ' an item")
         name = f"an item of {where}"
-        return tuple(self._decode(hint, item, name) for item in node.items)
+        items = []
+        for item in node.items:
+            with suppress(_Broken):
+                items.append(self._noting(hint, item, name))
+        if len(items) < len(node.items):
+            raise _Broken
+        return tuple(items)
 
     def _literal(self, choices: tuple[Any, ...], node: Node, where: str) -> Any:
         value = self._scalar_value(node, where)
@@ -319,7 +433,7 @@ class _Decoder:
                 names = sorted({*known, *also})
                 near = difflib.get_close_matches(key[:_LONGEST_WORD], names, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
-                raise self._error(entry.key, f"unknown key {quoted(key)}; {hint}")
+                self._note(self._error(entry.key, f"unknown key {quoted(key)}; {hint}"))
 
     def _find(self, node: Node, path: tuple[str | int, ...]) -> Node:
         """The node at ``path``, else the deepest one on the way to it (a default has no node)."""
@@ -383,10 +497,14 @@ def _wrong_type(hint: type, node: Node, where: str) -> str:
     return text
 
 
-def _check_value(value: Any, limits: Mapping[str, Any], path: tuple[str | int, ...]) -> None:
+def _value_problems(
+    value: Any, limits: Mapping[str, Any], path: tuple[str | int, ...]
+) -> Iterator[InvalidValue]:
+    """The first violation of a value, if there is one."""
     for problem in _violations(value, limits):
         shown = quoted(value) if isinstance(value, str) else repr(value)
-        raise InvalidValue(*path, message=f"is {shown}; {problem}")
+        yield InvalidValue(*path, message=f"is {shown}; {problem}")
+        return
 
 
 def _violations(value: Any, limits: Mapping[str, Any]) -> Iterator[str]:

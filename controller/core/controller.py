@@ -37,9 +37,11 @@ from controller.core.wiring import wire
 from controller.routing.alternatives.disjoint import Disjointness
 from controller.routing.assignments.reoptimise import Plan
 from digitalgrid.model import RouterLsa
+from digitalgrid.units import NS_PER_S
 
 # Bits of an id below the epoch: ids of transactions and reads in one term.
 _ID_BITS = 32
+_NS_PER_DAY = 86_400 * NS_PER_S
 T = TypeVar("T")
 
 
@@ -75,6 +77,8 @@ class Controller(Core):
             effects,
         )
         self._network.adopt_owners(stored.routers)
+        self._forget_after_ns = settings.forget_routers_after_ns
+        self._look_for_absent_ns = now_ns + self._forget_after_ns
         self._parts = wire(
             network=self._network,
             book=self._book,
@@ -120,17 +124,37 @@ class Controller(Core):
 
     def next_deadline_ns(self) -> int | None:
         parts = self._parts
-        deadlines = (
+        deadlines = [
             each.next_deadline_ns() for each in (parts.programmer, parts.mover, parts.read_back)
-        )
+        ]
+        if self._forget_after_ns:
+            deadlines.append(self._look_for_absent_ns)
         return min((each for each in deadlines if each is not None), default=None)
 
     def on_timer(self, now_ns: int) -> None:
         self._parts.programmer.on_timer(now_ns)
         self._parts.mover.on_timer(now_ns)
         self._parts.read_back.on_timer(now_ns)
+        self._forget_long_absent(now_ns)
         self._adopt_view(now_ns)
         self._settle(now_ns)
+
+    def _forget_long_absent(self, now_ns: int) -> None:
+        """A router that never came again and holds nothing does not fill the memory for ever, nor keep ids from others.
+
+        Absence counts from when it was last heard of, and at the earliest from the beginning of the term.
+        """
+        if not self._forget_after_ns or now_ns < self._look_for_absent_ns:
+            return
+        self._look_for_absent_ns = now_ns + _absence_interval_ns(self._forget_after_ns)
+        with self._book.together():
+            for router_id in self._parts.forgetter.long_absent(now_ns - self._forget_after_ns):
+                self._network.lsdb.remove(router_id)
+                days = self._forget_after_ns / _NS_PER_DAY
+                self._book.audit.note(
+                    "forget-router", router_id, "forgotten", f"was not heard of for {days:.3g} days"
+                )
+            self._store_owners()
 
     def on_durable(self, ticket: int, now_ns: int) -> None:
         """The store has written this and every earlier ticket."""
@@ -183,6 +207,9 @@ class Controller(Core):
         self._network.measure(router_id, status)
         self._parts.keeper.hear(router_id, status, now_ns)
         self._settle(now_ns)
+
+    def awaits_table(self, router_id: str, read_id: int) -> bool:
+        return self._parts.read_back.awaits(router_id, read_id)
 
     def on_table(self, router_id: str, table: CircuitTable, now_ns: int) -> Differences | None:
         if not self._network.has_session(router_id):
@@ -399,3 +426,8 @@ def _verdict(call: Call) -> Refusal | None:
     except Refusal as refusal:
         return refusal
     return None
+
+
+def _absence_interval_ns(forget_after_ns: int) -> int:
+    """How often to look: often enough for the time to be kept, and seldom, for it looks at all that is held."""
+    return max(NS_PER_S, forget_after_ns // 16)

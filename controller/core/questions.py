@@ -3,7 +3,7 @@
 Whoever reads the core reads it here; whoever changes it does so by an event (:mod:`controller.core.controller`).
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from types import MappingProxyType
 
 from controller.core.access import Action
@@ -91,6 +91,10 @@ class Questions:
     def refused_claims(self, router_id: str) -> tuple[RefusedClaim, ...]:
         """What the router advertises, and others own."""
         return self._network.lsdb.owners.refused(router_id)
+
+    def registered_router_ids(self) -> Set[str]:
+        """Routers that have ever advertised anything, and were not forgotten."""
+        return self._network.lsdb.owners.router_ids()
 
     def first_device(self, router_id: str) -> bytes:
         """Instance id of the device that was first to have this router id; empty where none is known."""

@@ -112,6 +112,9 @@ class Replica(Core):
     def on_result(self, router_id: str, result: TransactionResult, now_ns: int) -> None:
         """An answer to somebody who led before."""
 
+    def awaits_table(self, router_id: str, read_id: int) -> bool:
+        return False
+
     def on_table(self, router_id: str, table: CircuitTable, now_ns: int) -> None:
         """An answer to somebody who led before."""
 

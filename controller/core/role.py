@@ -79,6 +79,10 @@ class Core(ABC):
     def on_status(self, router_id: str, status: CircuitStatus, now_ns: int) -> None: ...
 
     @abstractmethod
+    def awaits_table(self, router_id: str, read_id: int) -> bool:
+        """Whether the router was asked for its table under this id."""
+
+    @abstractmethod
     def on_table(self, router_id: str, table: CircuitTable, now_ns: int) -> Differences | None:
         """What was found and repaired; None for an answer that nobody waits for."""
 

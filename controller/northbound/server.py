@@ -14,6 +14,7 @@ from controller.northbound.operations import OperationsService
 from controller.northbound.optimisation import OptimisationService
 from controller.northbound.power import PowerService
 from controller.northbound.topology import ReadMeters, TopologyService
+from controller.rpc.limits import ServerLimits
 from controller.runtime.runtime import Runtime
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import (
@@ -27,12 +28,8 @@ _log = logging.getLogger(__name__)
 
 _MIB = 1024 * 1024
 _OPTIONS = (
-    # A full batch is a fraction of this.
-    ("grpc.max_receive_message_length", 4 * _MIB),
     # All circuits of a large network in one answer.
     ("grpc.max_send_message_length", 64 * _MIB),
-    # Two daemons on one port would share its clients.
-    ("grpc.so_reuseport", 0),
     # Clients notice within seconds that their controller is gone.
     ("grpc.http2.min_ping_interval_without_data_ms", 500),
     ("grpc.http2.max_ping_strikes", 0),
@@ -46,11 +43,20 @@ _OPTIONS = (
 )
 
 
+# A full batch is a fraction of a message's 4 MiB.
+LIMITS = ServerLimits(connections=2000, streams=256, handshake_s=5.0, idle_s=60.0)
+
+
 async def start_server(
-    runtime: Runtime, optimiser: Optimiser, listen: str, read_meters: ReadMeters
+    runtime: Runtime,
+    optimiser: Optimiser,
+    listen: str,
+    read_meters: ReadMeters,
+    limits: ServerLimits = LIMITS,
 ) -> grpc.aio.Server:
     """Serve clients on ``listen`` (host:port). Raises OSError, which says what to do, where that is taken."""
-    server = grpc.aio.server(interceptors=[Guard(runtime)], options=_OPTIONS)
+    options = (*_OPTIONS, *limits.options())
+    server = grpc.aio.server(interceptors=[Guard(runtime)], options=options)
     add_PowerServiceServicer_to_server(PowerService(runtime), server)
     add_TopologyServiceServicer_to_server(TopologyService(runtime, read_meters), server)
     add_OptimisationServiceServicer_to_server(OptimisationService(optimiser), server)

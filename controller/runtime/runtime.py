@@ -6,7 +6,7 @@ Whether it leads or stands by, routers are heard. Clients' changes are for the l
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
@@ -187,6 +187,10 @@ class Runtime:
     def view(self) -> GridView:
         """The network as routers tell it, which is known before the state is."""
         return self._core.questions.view
+
+    def registered_router_ids(self) -> Set[str]:
+        """Routers that have ever advertised anything, and were not forgotten."""
+        return self._core.questions.registered_router_ids()
 
     def first_device(self, router_id: str) -> bytes:
         """Instance id of the device that was first to have this router id; empty where none is known."""

@@ -3,17 +3,23 @@
 import logging
 import time
 
-from controller.core.messages import CircuitStatus, CircuitTable, TransactionResult
+import grpc
+
+from controller.core.messages import CircuitStatus, TransactionResult
 from controller.core.network.owners import RefusedClaim
 from controller.runtime.runtime import Runtime
 from controller.southbound import codec
-from controller.southbound.sessions import RouterSession
+from controller.southbound.lsa_limit import LsaLimit
+from controller.southbound.sessions import RouterSession, SessionOver
 from controller.southbound.violation import Violation
 from digitalgrid.convert import lsa_from_pb
 from digitalgrid.counters import COUNTERS
 from digitalgrid.rate_limit import LimitedLog
 from digitalgrid.v1 import power_link_pb2
 from digitalgrid.v1 import southbound_pb2 as pb
+
+# Of a table that nobody waits for: enough to see that a router has gone wrong.
+_HOPS_LOOKED_AT = 16
 
 _log = logging.getLogger(__name__)
 
@@ -24,16 +30,30 @@ class SessionInbox:
     Violation for what makes no sense or is not this router's to say; nothing of such a message is taken.
     """
 
-    def __init__(self, session: RouterSession, runtime: Runtime, limited_log: LimitedLog) -> None:
+    def __init__(
+        self,
+        session: RouterSession,
+        runtime: Runtime,
+        limited_log: LimitedLog,
+        lsa_per_s: float,
+    ) -> None:
         self._session = session
         self._router_id = session.router_id
         self._runtime = runtime
         self._limited_log = limited_log
+        self._lsas = LsaLimit(lsa_per_s, self._take_lsa, self._end)
 
-    def take(self, message: pb.RouterMessage) -> None:
+    def close(self) -> None:
+        self._lsas.close()
+
+    def take(self, message: pb.RouterMessage) -> float:
+        """For how many seconds nothing more of the session is to be read: longer than none for a flood."""
         kind = message.WhichOneof("message") or "nothing"
         try:
+            if kind == "lsa":
+                return self._lsas.take(message.lsa)
             self._take(kind, message)
+            return 0.0
         except Violation:
             raise
         except ValueError as error:
@@ -41,20 +61,22 @@ class SessionInbox:
 
     def _take(self, kind: str, message: pb.RouterMessage) -> None:
         match kind:
-            case "lsa":
-                self._take_lsa(message.lsa)
             case "sync_done":
+                self._lsas.flush()
                 self._runtime.tell(lambda core, now_ns: core.on_sync_done(self._router_id, now_ns))
             case "result":
                 self._take_result(codec.result_from_pb(message.result))
             case "status":
                 self._take_status(codec.status_from_pb(message.status))
             case "table":
-                self._take_table(codec.table_from_pb(message.table))
+                self._take_table(message.table)
             case "meters":
                 self._session.meter_reads.take(message.meters, self._runtime.view)
             case other:
                 raise Violation(other, f"message {other!r} is not expected in a session")
+
+    def _end(self, error: ValueError) -> None:
+        self._session.end(SessionOver(grpc.StatusCode.INVALID_ARGUMENT, str(error)))
 
     def _take_lsa(self, message: power_link_pb2.RouterLsa) -> None:
         lsa = lsa_from_pb(message)
@@ -97,7 +119,13 @@ class SessionInbox:
     def _take_status(self, status: CircuitStatus) -> None:
         self._runtime.tell(lambda core, now_ns: core.on_status(self._router_id, status, now_ns))
 
-    def _take_table(self, table: CircuitTable) -> None:
+    def _take_table(self, message: pb.CircuitTable) -> None:
+        """Of one that nobody waits for the beginning is looked at, and no more: it may be large."""
+        read_id = message.read_id
+        if not self._runtime.tell(lambda core, _: core.awaits_table(self._router_id, read_id)):
+            codec.table_from_pb(pb.CircuitTable(hops=message.hops[:_HOPS_LOOKED_AT]))
+            return
+        table = codec.table_from_pb(message)
         found = self._runtime.tell(
             lambda core, now_ns: core.on_table(self._router_id, table, now_ns)
         )

@@ -41,10 +41,11 @@ class MeterReads:
         """Violation for meters that are not this router's, or cannot be true. One that comes too late is dropped."""
         if not 0 < reply.read_id <= self._last_id:
             raise Violation("meters", f"meters for read {reply.read_id}, which was never asked")
-        self._check(reply.meters, view)
         answer = self._waiting.pop(reply.read_id, None)
-        if answer is not None and not answer.done():
-            answer.set_result(reply.meters)
+        if answer is None or answer.done():
+            return
+        self._check(reply.meters, view)
+        answer.set_result(reply.meters)
 
     def _check(self, meters: RouterMeters, view: GridView) -> None:
         if meters.router_id != self._router_id:

@@ -4,12 +4,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import grpc
 
 from controller.core.messages import ToRouter
 from controller.rpc.decoding import MalformedMessage, check_decoded, decoded
+from controller.rpc.limits import ServerLimits
 from controller.runtime.runtime import Runtime
 from controller.southbound import codec
 from controller.southbound.inbox import SessionInbox
@@ -34,8 +36,21 @@ _KEEPALIVE = (
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 500),
     ("grpc.http2.max_ping_strikes", 0),
-    ("grpc.so_reuseport", 0),
 )
+# A router has one stream, and a second one for a moment when it reconnects. Who connects and opens none is closed.
+LIMITS = ServerLimits(connections=2048, streams=8, handshake_s=5.0, idle_s=10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLimits:
+    """A stream that does not begin with a hello within ``hello_s`` is closed; ``lsa_per_s`` of a session are taken, the
+    latest first; so many ``routers`` can be known.
+    """
+
+    hello_s: float = 5.0
+    lsa_per_s: float = 20.0
+    routers: int = 20_000
+
 
 Context: TypeAlias = grpc.aio.ServicerContext
 
@@ -43,8 +58,9 @@ Context: TypeAlias = grpc.aio.ServicerContext
 class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
     """Maps sessions to events of the core, and the core's messages to sessions."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, limits: SessionLimits | None = None) -> None:
         self._runtime = runtime
+        self._limits = limits or SessionLimits()
         self._sessions = Sessions()
         self._limited_log = LimitedLog(_log)
         runtime.feeds.roles.subscribe(self._greet_all)
@@ -52,9 +68,7 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
     async def Session(self, request_iterator: object, context: Context) -> None:
         """One router's stream, from its hello to its end."""
         try:
-            hello = await _receive_hello(context)
-            first_device = self._runtime.first_device(hello.router_id)
-            session = self._sessions.accept(hello, first_device)
+            session = await self._accept(context)
         except SessionRefused as refusal:
             self._note_refused(context.peer(), refusal)
             await context.abort(refusal.code, str(refusal))
@@ -72,6 +86,26 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
         await writer.stop()
         if over is not None:
             await context.abort(over.code, str(over))
+
+    async def _accept(self, context: Context) -> RouterSession:
+        """SessionRefused where the stream does not begin as it should, or there is no room for another router."""
+        try:
+            async with asyncio.timeout(self._limits.hello_s):
+                hello = await _receive_hello(context)
+        except TimeoutError as error:
+            message = f"no hello within {self._limits.hello_s:g} s"
+            raise SessionRefused(grpc.StatusCode.DEADLINE_EXCEEDED, message) from error
+        known = self._runtime.registered_router_ids()
+        if hello.router_id not in known:
+            # Those that have not advertised anything yet count too.
+            unheard = sum(each not in known for each in self._sessions.router_ids())
+            if len(known) + unheard >= self._limits.routers:
+                raise SessionRefused(
+                    grpc.StatusCode.RESOURCE_EXHAUSTED,
+                    f"{self._limits.routers} routers are known, which is limits.routers; `dgc"
+                    " forget-router` makes room",
+                )
+        return self._sessions.accept(hello, self._runtime.first_device(hello.router_id))
 
     def _greet(self, session: RouterSession) -> None:
         """Say who this controller is; the router obeys nobody whose election id is lower."""
@@ -119,11 +153,16 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
 
     async def _read(self, session: RouterSession, context: Context) -> None:
         """ValueError on a message that makes no sense: it ends the session, and nothing else."""
-        inbox = SessionInbox(session, self._runtime, self._limited_log)
-        while (message := await _receive(context)) is not None:
-            if not self._sessions.is_live(session):
-                return
-            inbox.take(message)
+        inbox = SessionInbox(session, self._runtime, self._limited_log, self._limits.lsa_per_s)
+        try:
+            while (message := await _receive(context)) is not None:
+                if not self._sessions.is_live(session):
+                    return
+                pause_s = inbox.take(message)
+                if pause_s:
+                    await asyncio.sleep(pause_s)
+        finally:
+            inbox.close()
 
     def _note_refused(self, peer: str, refusal: SessionRefused) -> None:
         COUNTERS.add("southbound_sessions_refused", refusal.code.name)
@@ -192,11 +231,15 @@ class _DecodingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
 
 async def start_server(
-    runtime: Runtime, listen: Sequence[str]
+    runtime: Runtime,
+    listen: Sequence[str],
+    session_limits: SessionLimits | None = None,
+    limits: ServerLimits = LIMITS,
 ) -> tuple[grpc.aio.Server, SouthboundService]:
     """Listen for routers. OSError, naming the address, where it is taken."""
-    server = grpc.aio.server(interceptors=[_DecodingInterceptor()], options=_KEEPALIVE)
-    service = SouthboundService(runtime)
+    options = (*_KEEPALIVE, *limits.options())
+    server = grpc.aio.server(interceptors=[_DecodingInterceptor()], options=options)
+    service = SouthboundService(runtime, session_limits)
     southbound_pb2_grpc.add_SouthboundServiceServicer_to_server(service, server)
     for address in listen:
         try:

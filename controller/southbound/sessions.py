@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import grpc
@@ -149,6 +150,9 @@ class Sessions:
             return False
         del self._live[session.router_id]
         return True
+
+    def router_ids(self) -> Iterable[str]:
+        return self._live.keys()
 
     def all(self) -> list[RouterSession]:
         return list(self._live.values())

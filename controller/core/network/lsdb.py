@@ -130,6 +130,11 @@ class LinkStateDatabase:
     def knows(self, router_id: str) -> bool:
         return router_id in self._entries
 
+    def received_ns(self, router_id: str) -> int | None:
+        """When it was last heard of; None for a router that was never."""
+        entry = self._entries.get(router_id)
+        return entry.received_ns if entry else None
+
     def lsa(self, router_id: str) -> RouterLsa | None:
         entry = self._entries.get(router_id)
         return entry.lsa if entry else None

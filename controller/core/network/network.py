@@ -74,6 +74,15 @@ class Network:
         """Whether the router has ever advertised anything, as far as that is remembered or stored."""
         return self.lsdb.knows(router_id) or self.lsdb.owners.knows(router_id)
 
+    def absent_since(self, before_ns: int) -> set[str]:
+        """Routers that have no session, and of which nothing was heard from then on."""
+        known = {*self.lsdb.owners.router_ids(), *(each.router_id for each in self.lsdb.lsas())}
+        return {
+            router_id
+            for router_id in known - self._sessions.keys()
+            if (self.lsdb.received_ns(router_id) or 0) < before_ns
+        }
+
     def refused_anew(self, router_id: str) -> tuple[RefusedClaim, ...] | None:
         """What the router claims of others' by now; None where that is as it was told last."""
         session = self._sessions.get(router_id)

@@ -5,7 +5,7 @@ frees an id by advertising without it; `forget-router` frees all that a router t
 durable, so no restart makes a stranger the first.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, KeysView
 from dataclasses import replace
 from enum import StrEnum
 from typing import NamedTuple
@@ -82,7 +82,7 @@ class Owners:
     def knows(self, router_id: str) -> bool:
         return router_id in self._records
 
-    def router_ids(self) -> Iterable[str]:
+    def router_ids(self) -> KeysView[str]:
         return self._records.keys()
 
     def records(self) -> Iterable[RouterRecord]:

@@ -48,6 +48,25 @@ class Forgetter:
             raise unknown_router("router_id", router_id)
         return held
 
+    def long_absent(self, before_ns: int) -> list[str]:
+        """Routers that were not heard of since then, hold nothing, and that no neighbour hears."""
+        absent = self._network.absent_since(before_ns)
+        if not absent:
+            return []
+        absent -= {
+            router_id
+            for key in self._reservations.generations()
+            for router_id in self._reservations.routers_holding(key)
+        }
+        absent -= {
+            link.neighbor_id
+            for lsa in self._network.lsdb.lsas()
+            if self._network.has_session(lsa.router_id)
+            for link in lsa.links
+            if link.up
+        }
+        return sorted(absent)
+
     def _line_up(self, router_id: str) -> tuple[str, str] | None:
         """A link over which a connected neighbour hears the router, and that neighbour."""
         for lsa in self._network.lsdb.lsas():

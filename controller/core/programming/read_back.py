@@ -100,15 +100,18 @@ class ReadBack:
             if self._under_way.pop(read_id).asked:
                 self._emit(TableRead(router_id, read_id, None))
 
+    def awaits(self, router_id: str, read_id: int) -> bool:
+        read = self._under_way.get(read_id)
+        return read is not None and read.router_id == router_id
+
     def on_table(self, router_id: str, table: CircuitTable, now_ns: int) -> Differences | None:
         """Compare with what the router should run, and repair what differs where that is wanted.
 
         None for an answer that nobody waits for.
         """
-        read = self._under_way.get(table.read_id)
-        if read is None or read.router_id != router_id:
+        if not self.awaits(router_id, table.read_id):
             return None
-        del self._under_way[table.read_id]
+        read = self._under_way.pop(table.read_id)
         ids = sorted(self._programmer.circuit_ids_at(router_id))
         circuits = [self._live[each] for each in ids if each in self._live]
         found = compare(router_id, circuits, table, read.sent_ns)

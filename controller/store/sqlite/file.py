@@ -62,12 +62,12 @@ def open_to_write(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def open_to_read(path: Path) -> sqlite3.Connection:
-    """Beside a daemon that may be writing, without its lock."""
+def open_to_read(path: Path, oldest: int = OLDEST_READABLE) -> sqlite3.Connection:
+    """Beside a daemon that may be writing, without its lock. ``oldest``: the first schema version that will do."""
     connection = _connect_to_read(path)
     try:
         with explained(path):
-            require_schema(connection, path, oldest=OLDEST_READABLE)
+            require_schema(connection, path, oldest)
     except BaseException:
         connection.close()
         raise

@@ -3,6 +3,8 @@ from pathlib import Path
 import pytest
 
 from controller.config import ControllerConfig, load_config
+from controller.core.settings import CoreSettings, Timeouts
+from controller.daemon import core_settings
 from digitalgrid.yaml_schema import ConfigError
 
 
@@ -38,6 +40,14 @@ def test_reads_what_is_given(tmp_path: Path) -> None:
         ("lease_ms: 2s", 1, "milliseconds"),
         ("lsa_max_age_s: 5min", 1, "seconds"),
         ("\nlease_ms: 1000", 2, "must outlast timeouts.stage_ms"),
+        # Routers count from receipt, so a quarter of a lease is not relied on.
+        ("lease_ms: 1333", 1, "999 ms are relied on"),
+        ("lease_ms: 1333", 1, "make it 1334 or more"),
+        ("\nstore: {etcd: {endpoints: ['a:0']}}", 2, "the lowest port to dial is 1"),
+        ("southbound:\n  listen:\n   - 127.0.0.1:50051", 3, "clashes with northbound.listen"),
+        ("northbound: {listen: '0.0.0.0:50052'}\nsouthbound: {}", 2, "clashes with northbound"),
+        ("openflow: {enabled: true, listen: '[::]:50051'}", 1, "clashes with northbound.listen"),
+        ("limits: {lsa_per_s: 0}", 1, "at least 0.1"),
         ("northbound: {listen: 50051}", 1, "must be text"),
         ("northbound: {listen: localhost}", 1, "must match"),
         ("northbound: {listen: 'localhost:65536'}", 1, "highest port"),
@@ -57,6 +67,37 @@ def test_refuses_with_the_line(tmp_path: Path, text: str, line: int, words: str)
         load_config(path)
     assert f"dgc.yaml:{line}: " in str(caught.value)
     assert words in str(caught.value)
+
+
+def test_everything_that_is_wrong_is_said_at_once_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "dgc.yaml"
+    path.write_text(
+        "northbond: {}\n"
+        "northbound: {listen: 5, advertise: 'x:70000'}\n"
+        "southbound:\n"
+        "  listen: ['a:99999', nowhere, 'b:1']\n"
+        "lease_ms: 5s\n"
+        "lsa_max_age_s: 0\n"
+        "store: {etcd: {lease_ttl_s: 0, prefix: x}}\n"
+        "log_level: loud\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    lines = str(caught.value).splitlines()
+    assert [int(each.split(":")[1]) for each in lines] == [1, 2, 2, 4, 4, 5, 6, 7, 7, 8]
+    assert caught.value.line == 1
+
+
+def test_a_lease_of_which_enough_is_relied_on_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "dgc.yaml"
+    path.write_text("lease_ms: 1334\n")
+    timeouts = load_config(path).core_timeouts
+    assert timeouts.safe_lease_ns >= timeouts.stage_ms * 1_000_000
+
+
+def test_the_defaults_of_the_daemon_are_those_of_the_core() -> None:
+    assert ControllerConfig().core_timeouts == Timeouts()
+    assert core_settings(ControllerConfig()).timeouts == CoreSettings().timeouts
 
 
 CLUSTER = "store: {etcd: {endpoints: ['10.0.0.1:2379']}}\n"

@@ -11,7 +11,9 @@ from controller.core.network.lsdb import LinkStateDatabase
 from controller.core.network.network import Network
 from controller.core.network.owners import OwnedKind, RouterRecord
 from controller.core.replica import Replica
+from controller.core.settings import CoreSettings
 from digitalgrid.model import LinkAdvertisement, LoadAdvertisement, RouterLsa, SourceAdvertisement
+from digitalgrid.units import NS_PER_S
 from tests.support.grids import diamond
 from tests.support.simulated_network import SimulatedNetwork
 from tests.support.there import newest
@@ -242,3 +244,33 @@ def test_a_router_that_is_known_from_the_store_alone_can_be_forgotten(
     assert network.core.questions.view.loads["town"][0] == "a0"
     with pytest.raises(Refusal, match="no router 'r77' is known"):
         network.event(lambda core, now_ns: core.forget_router("r77", now_ns))
+
+
+def test_a_router_that_stays_away_and_holds_nothing_is_forgotten_and_no_other() -> None:
+    settings = CoreSettings(forget_routers_after_ns=100 * NS_PER_S)
+    network = SimulatedNetwork(diamond(), settings)
+    network.start_controller()
+    for router_id in network.grid.routers:
+        network.connect(router_id)
+    network.deliver_all()
+    network.request(PowerRequest("held", "town", 1e6, ("solar",)))
+    attack(network)
+    network.event(lambda core, now_ns: core.on_disconnected("a0", now_ns))
+    # Holds the circuit's end, and is heard by its neighbours.
+    network.disconnect("r4")
+    begin_ns = network.now_ns
+
+    def known() -> set[str]:
+        return set(network.core.questions.registered_router_ids())
+
+    while network.now_ns - begin_ns < 90 * NS_PER_S:
+        network.advance(NS_PER_S)
+        network.deliver_all()
+    assert "a0" in known()
+    while network.now_ns - begin_ns < 120 * NS_PER_S:
+        network.advance(NS_PER_S)
+        network.deliver_all()
+    assert known() == set(network.grid.routers)
+    assert set(network.store.routers) == set(network.grid.routers)
+    (entry,) = (each for each in network.store.audit if each.action == "forget-router")
+    assert (entry.subject, entry.who) == ("a0", "controller")

@@ -1,0 +1,46 @@
+"""Addresses as configurations write them: a host or an IPv6 address in brackets, a colon, and a port."""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A host, without the brackets of an IPv6 address, and a port."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def of(cls, text: str) -> "Address":
+        """Of what matches the pattern of configurations."""
+        host, _, port = text.rpartition(":")
+        return cls(host.strip("[]"), int(port))
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    @property
+    def is_any(self) -> bool:
+        """Whether it is all addresses of the machine: one to listen on, and none to dial."""
+        ip = self._ip()
+        return ip is not None and ip.is_unspecified
+
+    @property
+    def is_loopback(self) -> bool:
+        ip = self._ip()
+        return self.host == "localhost" if ip is None else ip.is_loopback
+
+    def clashes_with(self, other: "Address") -> bool:
+        """Whether not both can be listened on; port 0 is a free one each time."""
+        if not self.port or self.port != other.port:
+            return False
+        return self.host == other.host or self.is_any or other.is_any
+
+    def _ip(self) -> IPv4Address | IPv6Address | None:
+        """None for a name, which only the network can tell."""
+        try:
+            return ip_address(self.host)
+        except ValueError:
+            return None

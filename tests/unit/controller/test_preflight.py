@@ -1,0 +1,136 @@
+"""What would make `dgc serve` refuse to start on this machine is found by `dgc check-config`."""
+
+import os
+import resource
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from controller import preflight
+from controller.config import load_config
+from controller.runtime.descriptors import TooFewDescriptors, southbound_connections
+from controller.store.sqlite import SqliteStore
+from digitalgrid.yaml_schema import ConfigError
+from tests.support.northbound import free_port
+
+
+def complaints(path: Path, text: str) -> list[str]:
+    """Of a file that says so, with ports that are free where it names none."""
+    file = path / "dgc.yaml"
+    if "northbound" not in text:
+        text += f"northbound: {{listen: '127.0.0.1:{free_port()}'}}\n"
+    if "southbound" not in text:
+        text += f"southbound: {{listen: ['127.0.0.1:{free_port()}']}}\n"
+    if "store" not in text:
+        text += f"store: {{path: {path}/store.sqlite}}\n"
+    file.write_text(text)
+    try:
+        load_config(file, preflight.problems)
+    except ConfigError as error:
+        return [each.removeprefix(str(file)) for each in str(error).splitlines()]
+    return []
+
+
+@contextmanager
+def listening() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def test_a_file_that_is_fine_leaves_nothing_behind(tmp_path: Path) -> None:
+    assert complaints(tmp_path, "") == []
+    assert complaints(tmp_path, f"store: {{path: {tmp_path}/not/yet/there.sqlite}}\n") == []
+    assert [each.name for each in tmp_path.iterdir()] == ["dgc.yaml"]
+
+
+def test_addresses_that_are_taken_or_of_another_machine_are_found_all_at_once(
+    tmp_path: Path,
+) -> None:
+    with listening() as taken:
+        found = complaints(
+            tmp_path,
+            f"northbound: {{listen: '127.0.0.1:{taken}'}}\n"
+            "southbound:\n"
+            "  listen:\n"
+            "    - 203.0.113.7:5000\n"
+            "    - no-such-host.invalid:5000\n"
+            f"openflow: {{enabled: true, listen: '[2001:db8::7]:{free_port()}'}}\n",
+        )
+    assert [each.split(":")[1] for each in found] == ["1", "4", "5", "6"]
+    assert "Address already in use" in found[0]
+    assert "Cannot assign requested address" in found[1]
+    assert "is no address of this machine" in found[2]
+
+
+def test_switches_that_are_off_need_no_address(tmp_path: Path) -> None:
+    with listening() as taken:
+        assert complaints(tmp_path, f"openflow: {{listen: '127.0.0.1:{taken}'}}\n") == []
+
+
+def _fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _nonsense(path: Path) -> None:
+    path.write_bytes(b"no database, but long enough to be looked at" * 100)
+
+
+def _empty(path: Path) -> None:
+    path.touch()
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [(_fifo, "no regular file"), (_nonsense, "damaged"), (_empty, "it is empty")],
+)
+def test_a_store_that_is_none_is_found(
+    tmp_path: Path, make: Callable[[Path], None], words: str
+) -> None:
+    make(tmp_path / "store.sqlite")
+    (found,) = complaints(tmp_path, f"store:\n  path: {tmp_path}/store.sqlite\n")
+    assert found.startswith(":2: 'store.path' is ")
+    assert words in found
+
+
+def test_a_store_below_a_file_is_found(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (found,) = complaints(tmp_path, f"store: {{path: {tmp_path}/file/store.sqlite}}\n")
+    assert "cannot be reached: Not a directory" in found
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_directory_that_cannot_be_written_is_found(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o500)
+    (found,) = complaints(tmp_path, f"store: {{path: {closed}/store.sqlite}}\n")
+    assert "must be writable" in found
+
+
+def test_a_store_that_another_daemon_has_is_found_and_a_closed_one_is_fine(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "store.sqlite")
+    store.load()
+    (found,) = complaints(tmp_path, "")
+    assert "another daemon uses this store" in found
+    store.close()
+    assert complaints(tmp_path, "") == []
+
+
+def test_limits_that_descriptors_do_not_allow_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 4096))
+    assert complaints(tmp_path, "limits: {south_connections: 1800}\n") == []
+    (found,) = complaints(tmp_path, "log_level: info\nlimits: {south_connections: 1900}\n")
+    assert found.startswith(":2: 'limits' do not fit: this process may open 4096 files")
+    assert "ulimit -n" in found
+
+
+def test_routers_get_what_descriptors_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 4096))
+    assert southbound_connections(2000, 0, routers=100) == 216
+    assert southbound_connections(2000, 0, routers=20_000) == 1896
+    with pytest.raises(TooFewDescriptors):
+        southbound_connections(3890, 0, routers=20_000)
