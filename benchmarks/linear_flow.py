@@ -37,8 +37,8 @@ _SURPLUS = 1.25
 # Size: seeds, and turns.
 _QUICK = {1_000: ((1, 2), 25), 10_000: ((1,), 7)}
 _FULL = {1_000: ((1, 2, 3, 4), 25), 10_000: ((1, 2, 3), 9), 100_000: ((1,), 3)}
-_MOST_NETWORKX = 10_000
-_MOST_CUTS = 50
+_MAX_NETWORKX = 10_000
+_MAX_CUTS = 50
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def _row(ortools: OrtoolsFlow, question: Question, turns: int) -> Row:
     peers = {"ortools": median(ortools_s)}
     peers["scipy"], flow = _scipy(balanced)
     costs.append(question.cost_of(flow[:m]))
-    if size <= _MOST_NETWORKX:
+    if size <= _MAX_NETWORKX:
         peers["networkx"], flow = _networkx(balanced)
         costs.append(question.cost_of(flow[:m]))
     agree = ours is not None and all(each is not None and ours <= each for each in costs)
@@ -152,7 +152,7 @@ def _most_scale(
     # No more than lines bring to each alone.
     brought_w = np.bincount(graph.head, graph.headroom_a * graph.voltage_v, len(wanted_w))
     scale = float((brought_w[wanted_w > 0.0] / wanted_w[wanted_w > 0.0]).min())
-    for _ in range(_MOST_CUTS):
+    for _ in range(_MAX_CUTS):
         # Converters count in cuts, and not in linear flows.
         delivered_w = wanted_w * graph.efficiency * scale
         wants = {node: float(want_w) for node, want_w in enumerate(delivered_w) if want_w > 0.0}

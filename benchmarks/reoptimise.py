@@ -31,7 +31,7 @@ from controller.routing.paths.cspf import PathSearch
 
 _CIRCUITS = 500
 _POWER_W = (30e3, 300e3)
-_MOST_REFUSED = 400
+_MAX_REFUSED = 400
 _TOLERANCE = 1e-3
 # Mesh of a thousand routers: seed, share of routers with sources, ampacity on the whole (A).
 _QUICK = ((1, 0.02, 500.0), (2, 0.02, 500.0), (3, 0.02, 400.0))
@@ -95,7 +95,7 @@ def standing_circuits(grid: Mesh, count: int, seed: int) -> tuple[PowerGraph, Ci
     search = PathSearch(graph)
     admitted: list[tuple[int, int, float, Ints, Floats]] = []
     refused = 0
-    while len(admitted) < 2 * count and refused < _MOST_REFUSED:
+    while len(admitted) < 2 * count and refused < _MAX_REFUSED:
         node, sink = int(rng.choice(grid.source_nodes)), int(rng.integers(graph.node_count))
         power_w = float(rng.uniform(*_POWER_W))
         path = search.best(sink, power_w, {node: np.inf})

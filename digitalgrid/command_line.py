@@ -27,7 +27,7 @@ EXIT_INTERRUPTED = 130
 
 _TRACEBACK_VARIABLE = "DIGITALGRID_TRACEBACK"
 # Of one line of a message; who typed more than that knows what it was.
-_MOST_CHARACTERS = 400
+_MAX_CHARACTERS = 400
 _HELP = {"help_option_names": ["-h", "--help"]}
 _PLAIN = "digitalgrid-plain"
 # What messages and units contain beyond ASCII, as ASCII has it; of letters with marks the marks go.
@@ -60,7 +60,7 @@ class IdType(click.ParamType[str]):
     """What something can be called; an ``optional`` one may be empty."""
 
     name = "id"
-    _MOST_CHARACTERS = 256
+    _MAX_CHARACTERS = 256
 
     def __init__(self, *, optional: bool = False) -> None:
         self._optional = optional
@@ -71,9 +71,9 @@ class IdType(click.ParamType[str]):
             self.fail("an id is not empty", param, ctx)
         if not text.isprintable():
             self.fail(f"{quoted(text)} has characters that cannot be shown", param, ctx)
-        if len(text) > self._MOST_CHARACTERS:
+        if len(text) > self._MAX_CHARACTERS:
             message = (
-                f"{quoted(text)} has {len(text)} characters; {self._MOST_CHARACTERS} is the most"
+                f"{quoted(text)} has {len(text)} characters; {self._MAX_CHARACTERS} is the most"
             )
             self.fail(message, param, ctx)
         return text
@@ -158,7 +158,7 @@ def _say(*lines: str) -> None:
     """Write to standard error; where nobody can hear it, the exit code must do."""
     try:
         for line in lines:
-            sys.stderr.write(f"{shortened(printable(line), _MOST_CHARACTERS)}\n")
+            sys.stderr.write(f"{shortened(printable(line), _MAX_CHARACTERS)}\n")
         sys.stderr.flush()
     except (OSError, ValueError):
         return

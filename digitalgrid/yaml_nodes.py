@@ -41,7 +41,7 @@ _FLOAT = re.compile(
 _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt \t].*)?")
 _BASES = {"0b": 2, "0o": 8, "0x": 16}
 # Longer numbers are slips, and take Python long.
-_MOST_DIGITS = 400
+_MAX_DIGITS = 400
 
 
 class NotYaml(ValueError):
@@ -124,7 +124,7 @@ def is_null(scalar: Scalar) -> bool:
 
 def _int(text: str) -> int:
     digits = text.replace("_", "")
-    if len(digits) > _MOST_DIGITS:
+    if len(digits) > _MAX_DIGITS:
         raise ValueError(f"a number of {len(digits)} digits")
     sign = -1 if digits[0] == "-" else 1
     digits = digits.lstrip("+-")

@@ -44,9 +44,9 @@ MAX_BYTES = 4 << 20
 """Of a configuration or a batch: ten thousand times what one needs."""
 
 # Of one message: whoever gave an id of a megabyte knows it without reading it again.
-_MOST_CHARACTERS = 600
+_MAX_CHARACTERS = 600
 # Of one file: who mends so many finds the rest.
-_MOST_ERRORS = 50
+_MAX_ERRORS = 50
 # Of a word that may be a slip of a known one.
 _LONGEST_WORD = 64
 
@@ -77,7 +77,7 @@ class ConfigError(ExplainedError, ValueError):
     def __init__(self, name: str, line: int | None, message: str) -> None:
         self.name = name
         self.line = line
-        self.message = shortened(printable(message), _MOST_CHARACTERS)
+        self.message = shortened(printable(message), _MAX_CHARACTERS)
         where = name if line is None else f"{name}:{line}"
         super().__init__(f"{where}: {self.message}")
 
@@ -89,8 +89,8 @@ class ConfigErrors(ConfigError):
         self.errors = tuple(sorted(errors, key=lambda each: each.line or 0))
         first = self.errors[0]
         super().__init__(first.name, first.line, first.message)
-        lines = [str(each) for each in self.errors[:_MOST_ERRORS]]
-        if len(self.errors) > _MOST_ERRORS:
+        lines = [str(each) for each in self.errors[:_MAX_ERRORS]]
+        if len(self.errors) > _MAX_ERRORS:
             lines.append(f"{first.name}: and more")
         self.args = ("\n".join(lines),)
 
@@ -368,7 +368,7 @@ class _Decoder:
 
     def _note(self, error: ConfigError) -> None:
         self.errors.append(error)
-        if len(self.errors) > _MOST_ERRORS:
+        if len(self.errors) > _MAX_ERRORS:
             raise _Enough
 
     def _tuple(self, hint: Any, node: Node, where: str) -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from digitalgrid.errors import ExplainedError
 from digitalgrid.model import NO_ELECTION_ID, ElectionId
-from router_agent.device.promise import MOST_TOMBSTONES, keep_newest
+from router_agent.device.promise import MAX_TOMBSTONES, keep_newest
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class PromiseJournal:
             self.election_id = election_id
         keep_newest(self.floors, floors)
         self._appended += len(records)
-        if self._appended > 2 * MOST_TOMBSTONES:
+        if self._appended > 2 * MAX_TOMBSTONES:
             self._compact()
 
     def close(self) -> None:

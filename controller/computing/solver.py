@@ -17,7 +17,7 @@ from digitalgrid.processes import die_with_parent
 
 _log = logging.getLogger(__name__)
 # For one answer. Ten thousand routers take seconds.
-MOST_S = 120.0
+MAX_S = 120.0
 # Routers and clients of the controller's loop come first, on a machine of few cores too.
 _NICENESS = 10
 
@@ -31,7 +31,7 @@ class SolverDied(Exception):
 class Solver:
     """One worker, started with the first call, for one call at a time."""
 
-    def __init__(self, most_s: float = MOST_S) -> None:
+    def __init__(self, most_s: float = MAX_S) -> None:
         self._most_s = most_s
         self._pool: ProcessPoolExecutor | None = None
 

@@ -14,8 +14,8 @@ from digitalgrid.printable import quoted
 from digitalgrid.reasons import Reason
 from digitalgrid.v1 import northbound_pb2 as pb
 
-MOST_ID_CHARACTERS = 256
-MOST_IDS = 1024
+MAX_ID_CHARACTERS = 256
+MAX_IDS = 1024
 
 _STATES = {state: pb.CircuitState.Value(f"CIRCUIT_STATE_{state.name}") for state in CircuitState}
 
@@ -71,16 +71,16 @@ def disjointness_from_pb(value: int) -> Disjointness | None:
 
 def check_ids(field: str, ids: Sequence[str]) -> None:
     """Refuse more ids, and longer ones, than anybody means, and those that would command a terminal."""
-    if len(ids) > MOST_IDS:
+    if len(ids) > MAX_IDS:
         raise invalid(
-            field, Reason.TOO_MANY_IDS, f"{field} has {len(ids)} ids; {MOST_IDS} is the most"
+            field, Reason.TOO_MANY_IDS, f"{field} has {len(ids)} ids; {MAX_IDS} is the most"
         )
     longest = max(map(len, ids), default=0)
-    if longest > MOST_ID_CHARACTERS:
+    if longest > MAX_ID_CHARACTERS:
         raise invalid(
             field,
             Reason.ID_TOO_LONG,
-            f"an id in {field} has {longest} characters; {MOST_ID_CHARACTERS} is the most",
+            f"an id in {field} has {longest} characters; {MAX_ID_CHARACTERS} is the most",
         )
     for each in ids:
         if not each.isprintable():

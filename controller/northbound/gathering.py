@@ -13,7 +13,7 @@ from controller.runtime.durability import Decided
 from controller.runtime.runtime import Runtime
 
 # Requests decided in one event: news of a dead line must not wait for more.
-MOST_TOGETHER = 64
+MAX_TOGETHER = 64
 # How long (s) a request that is not alone waits for others: each saves more by being decided together.
 _FOR_OTHERS_S = 0.008
 
@@ -47,12 +47,12 @@ class Gathering:
         if self._due is None:
             delay_s = _FOR_OTHERS_S if self._under_way > 1 else 0.0
             self._due = loop.call_later(delay_s, self._decide)
-        elif len(self._waiting) == MOST_TOGETHER:
+        elif len(self._waiting) == MAX_TOGETHER:
             self._due.cancel()
             self._due = loop.call_soon(self._decide)
 
     def _decide(self) -> None:
-        together, self._waiting = self._waiting[:MOST_TOGETHER], self._waiting[MOST_TOGETHER:]
+        together, self._waiting = self._waiting[:MAX_TOGETHER], self._waiting[MAX_TOGETHER:]
         self._due = None
         if self._waiting:
             self._plan()

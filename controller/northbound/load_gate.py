@@ -10,15 +10,15 @@ from controller.core.errors import Refusal
 from digitalgrid.reasons import Reason
 
 # Calls under way: a third of a second's work at the rate of single durable admissions.
-MOST_CALLS = 512
+MAX_CALLS = 512
 # Watchers. Each holds what has changed since it last read, which is bounded by what there is.
-MOST_STREAMS = 4096
+MAX_STREAMS = 4096
 
 
 class LoadGate:
     """Counts what is under way at one server."""
 
-    def __init__(self, most_calls: int = MOST_CALLS, most_streams: int = MOST_STREAMS) -> None:
+    def __init__(self, most_calls: int = MAX_CALLS, most_streams: int = MAX_STREAMS) -> None:
         self._most = {"calls": most_calls, "watches": most_streams}
         self._under_way = {"calls": 0, "watches": 0}
 

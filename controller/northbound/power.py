@@ -20,14 +20,14 @@ from controller.northbound.codec import (
     refused_to_pb,
     request_from_pb,
 )
-from controller.northbound.gathering import MOST_TOGETHER, Gathering
+from controller.northbound.gathering import MAX_TOGETHER, Gathering
 from controller.northbound.principals import call_of, principal_of
 from controller.runtime.runtime import Runtime
 from digitalgrid.reasons import Reason
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import PowerServiceServicer
 
-MOST_REQUESTS = 1024
+MAX_REQUESTS = 1024
 
 
 class PowerService(PowerServiceServicer):
@@ -52,20 +52,20 @@ class PowerService(PowerServiceServicer):
     async def BatchRequestPower(
         self, request: pb.BatchRequestPowerRequest, context: grpc.aio.ServicerContext
     ) -> pb.BatchRequestPowerResponse:
-        if len(request.requests) > MOST_REQUESTS:
+        if len(request.requests) > MAX_REQUESTS:
             raise invalid(
                 "requests",
                 Reason.BATCH_TOO_LARGE,
-                f"{len(request.requests)} requests in one batch; {MOST_REQUESTS} is the most",
+                f"{len(request.requests)} requests in one batch; {MAX_REQUESTS} is the most",
             )
         for each in request.requests:
             give_id(each)
         decisions: list[list[Circuit] | Refusal] = []
         decided = self._runtime.decided()
         principal = principal_of(context)
-        for first in range(0, len(request.requests), MOST_TOGETHER):
+        for first in range(0, len(request.requests), MAX_TOGETHER):
             try:
-                some = request.requests[first : first + MOST_TOGETHER]
+                some = request.requests[first : first + MAX_TOGETHER]
                 decisions += self._admit_some(principal, some)
                 decided = self._runtime.decided()
             except Refusal as refusal:

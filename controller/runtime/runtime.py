@@ -39,11 +39,11 @@ T = TypeVar("T")
 C = TypeVar("C", bound=Core)
 
 # Backpressure: changes that wait for the store; then it is slower than those who ask, and they are told.
-MOST_UNWRITTEN = 4096
+MAX_UNWRITTEN = 4096
 # Where a call is turned away so, nothing was decided of it, and writing it down would only add to the load.
 _UNDECIDED = frozenset({Reason.OVERLOADED, Reason.NO_LEADER, Reason.NOT_LEADER, Reason.LEAVING})
 # Effects that wait for the end of a turn: who must move at once does not wait for all else that a cut line brings.
-MOST_PENDING = 64
+MAX_PENDING = 64
 
 
 class Runtime:
@@ -242,7 +242,7 @@ class Runtime:
     def _ask(self, event: Callable[[Controller, int], T]) -> T:
         if not isinstance(self._core, Controller):
             raise self._leadership.refusal()
-        if self._durability.unwritten > MOST_UNWRITTEN:
+        if self._durability.unwritten > MAX_UNWRITTEN:
             raise Refusal(
                 Reason.OVERLOADED,
                 "the store has not caught up with what was decided; try again in a moment",
@@ -260,7 +260,7 @@ class Runtime:
         """
         self._begin_turn()
         result = self._let(event, self._core)
-        if self._core.pending_effects > MOST_PENDING:
+        if self._core.pending_effects > MAX_PENDING:
             self._pump()
         return result
 

@@ -18,7 +18,7 @@ from digitalgrid.yaml_schema import ID_PATTERN
 _log = logging.getLogger(__name__)
 
 # Backpressure: a router that does not read this many messages is gone; it is read back when it returns.
-MOST_QUEUED = 10_000
+MAX_QUEUED = 10_000
 
 
 class SessionOver(Exception):
@@ -43,7 +43,7 @@ class RouterSession:
     session_no: int
     highest_election_id: ElectionId
     outbox: asyncio.Queue[pb.ControllerMessage] = field(
-        default_factory=lambda: asyncio.Queue(MOST_QUEUED)
+        default_factory=lambda: asyncio.Queue(MAX_QUEUED)
     )
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
     _over: SessionOver | None = None
@@ -64,7 +64,7 @@ class RouterSession:
             self.outbox.put_nowait(message)
         except asyncio.QueueFull:
             reason = (
-                f"router {self.router_id!r} reads too slowly: {MOST_QUEUED} messages wait for it;"
+                f"router {self.router_id!r} reads too slowly: {MAX_QUEUED} messages wait for it;"
                 " connect again"
             )
             _log.warning("%s", reason)

@@ -13,7 +13,7 @@ from digitalgrid.supervision import start_thread_once
 _log = logging.getLogger(__name__)
 
 # Changes in one commit: enough that all who wait share one flush, few enough that the first does not wait long.
-MOST_CHANGES_PER_COMMIT = 256
+MAX_CHANGES_PER_COMMIT = 256
 
 
 class GroupCommit:
@@ -75,7 +75,7 @@ class GroupCommit:
         item = self._queue.get()
         while item is not None:
             batch.append(item)
-            if len(batch) == MOST_CHANGES_PER_COMMIT or self._queue.empty():
+            if len(batch) == MAX_CHANGES_PER_COMMIT or self._queue.empty():
                 return batch, False
             # This thread is the only one that takes.
             item = self._queue.get()

@@ -10,9 +10,9 @@ from digitalgrid.reasons import Reason
 # First pause (s), doubled after each: an answer of a controller nearby takes a fraction of it.
 _FIRST_PAUSE_S = 0.025
 # Longest pause (s) between attempts: a controller that knows no leader says so cheaply, and waiting costs time.
-_MOST_PAUSE_S = 0.1
+_MAX_PAUSE_S = 0.1
 # Redirects that one call follows: two controllers that each name the other will know better in a moment.
-_MOST_REDIRECTS = 50
+_MAX_REDIRECTS = 50
 
 
 class Servers:
@@ -59,7 +59,7 @@ class Attempts:
             # Not all shall come back at the same moment.
             return self._in_time(error.retry_after_s * random.uniform(1.0, 2.0), now_s)
         if error.reason == Reason.NOT_LEADER and leader:
-            news = leader != self._servers.current and self._redirects < _MOST_REDIRECTS
+            news = leader != self._servers.current and self._redirects < _MAX_REDIRECTS
             self._redirects += 1
             self._servers.follow(leader)
             if news:
@@ -75,7 +75,7 @@ class Attempts:
         # Each is asked once without delay.
         if self._failures >= self._servers.count:
             pause_s = self._pause_s
-            self._pause_s = min(2 * self._pause_s, _MOST_PAUSE_S)
+            self._pause_s = min(2 * self._pause_s, _MAX_PAUSE_S)
         return self._in_time(pause_s, now_s)
 
     def _in_time(self, pause_s: float, now_s: float) -> float | None:

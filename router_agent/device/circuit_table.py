@@ -22,7 +22,7 @@ from router_agent.device.promise import Promise, keep_newest
 GENERATIONS_KEPT = 2
 # Finished transactions that are still known, so that a repeat gets the same answer.
 FINISHED_KEPT = 1024
-MOST_GENERATIONS = 2**62
+MAX_GENERATIONS = 2**62
 # Reservations are sums and products of floats that two programs computed.
 _SLACK = 1.0 + 1e-9
 
@@ -213,7 +213,7 @@ class CircuitTable:
 
     def _perform(self, mutation: Mutation, now_ns: int) -> _Answer:
         if not _are_sane(mutation.circuits):
-            message = f"a generation must lie between 1 and {MOST_GENERATIONS}"
+            message = f"a generation must lie between 1 and {MAX_GENERATIONS}"
             entries = tuple(
                 Entry(key, ResultCode.INVALID_HOP, message) for key in mutation.circuits
             )
@@ -318,7 +318,7 @@ class CircuitTable:
             self._finished.popitem(last=False)
 
     def _hop_problem(self, hop: HopSnapshot) -> tuple[ResultCode, str] | None:
-        if not hop.circuit_id or not 1 <= hop.generation <= MOST_GENERATIONS:
+        if not hop.circuit_id or not 1 <= hop.generation <= MAX_GENERATIONS:
             return ResultCode.INVALID_HOP, "circuit_id and generation must be 1 or more, and sane"
         if not (hop.source_id or hop.ingress_link_id) or not (hop.load_id or hop.egress_link_id):
             return ResultCode.INVALID_HOP, "needs one ingress and one egress"
@@ -370,7 +370,7 @@ class CircuitTable:
 
 
 def _are_sane(circuits: Sequence[CircuitGeneration]) -> bool:
-    return all(1 <= generation <= MOST_GENERATIONS for _, generation in circuits)
+    return all(1 <= generation <= MAX_GENERATIONS for _, generation in circuits)
 
 
 def _all_ok(hops: Sequence[HopSnapshot]) -> tuple[Entry, ...]:

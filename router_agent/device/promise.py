@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from digitalgrid.model import ElectionId
 
 # A stage this much delayed has lost its lease, its session and its election long before.
-MOST_TOMBSTONES = 20_000
+MAX_TOMBSTONES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,5 +25,5 @@ def keep_newest(floors: dict[int, int], added: Mapping[int, int]) -> None:
     for circuit_id, floor in added.items():
         floors.pop(circuit_id, None)
         floors[circuit_id] = floor
-    for circuit_id in list(floors)[: max(0, len(floors) - MOST_TOMBSTONES)]:
+    for circuit_id in list(floors)[: max(0, len(floors) - MAX_TOMBSTONES)]:
         del floors[circuit_id]

@@ -45,7 +45,7 @@ from router_agent.distributed.messages import (
 from router_agent.distributed.problem import Cell, Line
 
 # A root that has neighbours waits for them long before.
-_MOST_TURNS = 10_000
+_MAX_TURNS = 10_000
 
 
 class CoordinatedAgent(ABC):
@@ -264,7 +264,7 @@ class CoordinatedAgent(ABC):
             if not self._leads_stage or self._unacked or not self._ended():
                 break
             turns += 1
-            if turns == _MOST_TURNS and self.ends:
+            if turns == _MAX_TURNS and self.ends:
                 # A root that hears of nobody's work: it has lost its children.
                 self._start_over()
         return self._flushed()

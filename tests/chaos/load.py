@@ -22,7 +22,7 @@ from tests.chaos.journal import Journal, Promise
 
 _WORKERS = 6
 # More is released than asked for beyond this.
-_MOST_STANDING = 70
+_MAX_STANDING = 70
 _BATCH = 8
 _POWERS_W = (10e3, 90e3)
 _CALL_WITHIN_S = 5.0
@@ -134,7 +134,7 @@ class Load:
 
     def _draw(self) -> _Operation:
         idle = [each for each in self.journal.standing() if not each.busy]
-        crowded = len(idle) >= _MOST_STANDING
+        crowded = len(idle) >= _MAX_STANDING
         kinds = ("request", "split", "batch", "change", "release")
         weights = (1, 1, 0, 3, 9) if crowded else (6, 3, 2, 3, 2)
         kind = self._random.choices(kinds, weights)[0]

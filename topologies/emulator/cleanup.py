@@ -10,8 +10,8 @@ from topologies.emulator import addresses, ovs
 from topologies.emulator.shell import run
 
 # Somebody else's route to the same addresses goes before ours.
-_LEAST_PREFERRED_METRIC = 4278198272
-_FENCE = ("unreachable", str(addresses.CONTROL_NETWORK), "metric", str(_LEAST_PREFERRED_METRIC))
+_MIN_PREFERRED_METRIC = 4278198272
+_FENCE = ("unreachable", str(addresses.CONTROL_NETWORK), "metric", str(_MIN_PREFERRED_METRIC))
 
 
 def fence_off() -> None:

@@ -5,7 +5,7 @@ import unicodedata
 
 from digitalgrid.yaml_schema import ID_PATTERN
 
-_MOST_CHARACTERS = 64
+_MAX_CHARACTERS = 64
 # German network data abounds in these; all other letters lose their accents only.
 _TRANSLITERATED = str.maketrans(
     {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss"}
@@ -27,7 +27,7 @@ class Identifiers:
         while candidate in self._taken:
             number += 1
             suffix = f".{number}"
-            candidate = wanted[: _MOST_CHARACTERS - len(suffix)] + suffix
+            candidate = wanted[: _MAX_CHARACTERS - len(suffix)] + suffix
         self._taken.add(candidate)
         return candidate
 
@@ -37,5 +37,5 @@ def _legal(name: str) -> str:
     plain = unicodedata.normalize("NFKD", name.translate(_TRANSLITERATED))
     ascii_only = plain.encode("ascii", "ignore").decode("ascii")
     joined = re.sub(r"[^A-Za-z0-9_.-]+", "_", ascii_only)
-    legal = joined.lstrip("_.-").rstrip("_")[:_MOST_CHARACTERS]
+    legal = joined.lstrip("_.-").rstrip("_")[:_MAX_CHARACTERS]
     return legal if re.fullmatch(ID_PATTERN, legal) else ""

@@ -17,7 +17,7 @@ from topologies.importers.transformers import IronLoss
 # Of what a person may shed at will, a little is served after all else.
 _CONTROLLABLE_PRIORITY = -1
 _ENDLESS = 10.0
-_LEAST_ENDLESS_W = 1e6
+_MIN_ENDLESS_W = 1e6
 _RENEWABLE = re.compile(
     r"(^|[^a-z])(pv\d*|wp\d*|wka|wea|bm\d*|res)([^a-z]|$)|solar|photovolt|wind|hydro|water|wasser|bio|renew|lv_res",
     re.IGNORECASE,
@@ -38,7 +38,7 @@ class Injections:
         """More than the network can use: where no limit is known, one that never binds but is no absurd number."""
         total_w = sum(load.power_w for load in self.loads)
         total_w += sum(source.max_power_w for source in self.sources if not self._is_apart(source))
-        return min(max(_ENDLESS * total_w, _LEAST_ENDLESS_W), MAX_POWER_W)
+        return min(max(_ENDLESS * total_w, _MIN_ENDLESS_W), MAX_POWER_W)
 
     def _is_apart(self, source: Source) -> bool:
         return source.id in self.unlimited or self.source_origins[source.id].table == "ext_grid"

@@ -19,7 +19,7 @@ from controller.routing.compiled import compiled
 from controller.routing.graph import Floats, Ints
 from topologies.study.case import Bools, StudyCase
 
-_MOST_ROUNDS = 60
+_MAX_ROUNDS = 60
 _RELATIVE_TOLERANCE = 1e-11
 # How many times that tolerance is still taken, where rounding ends progress.
 _LOOSEST = 1e3
@@ -143,7 +143,7 @@ class _Mesh:
         loss = np.zeros((len(self._a), needed.shape[1]))
         received = np.zeros_like(loss)
         change = np.full(needed.shape[1], np.inf)
-        for _ in range(_MOST_ROUNDS):
+        for _ in range(_MAX_ROUNDS):
             received = self._shared(needed, loss, received)
             current_a = received / self._voltage_v[:, np.newaxis]
             found = self._resistance_ohm[:, np.newaxis] * current_a**2

@@ -13,7 +13,7 @@ from topologies.importers.imported import Imported
 Bools = npt.NDArray[np.bool_]
 
 # Impedance (ohm) given to a line without any, so that the shares of parallel lines can be told.
-_LEAST_OHM = 1e-9
+_MIN_OHM = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def _merged(group: list[Link], reactance_ohm: dict[str, float]) -> _MergedLink:
     resistance = np.array([link.resistance_ohm for link in group]) * ratio**2
     reactance = np.array([reactance_ohm[link.id] for link in group]) * ratio**2
     ampacity_a = np.array([link.ampacity_a for link in group]) / ratio
-    impedance = np.maximum(np.hypot(resistance, reactance), _LEAST_OHM)
+    impedance = np.maximum(np.hypot(resistance, reactance), _MIN_OHM)
     admittance = 1.0 / impedance
     share = admittance / admittance.sum()
     return _MergedLink(

@@ -12,8 +12,8 @@ from topologies.study.evaluation import StepResult
 _VARIANTS = (("operated", "as operated", "tab:red"), ("routers", "with power routers", "tab:blue"))
 _FIGURES = (("loss", "losses, kW"), ("unserved", "unserved, kW"))
 # More points than this on one curve are averaged by the day.
-_MOST_POINTS = 2000
-_LEAST_SHARE = 1e-3
+_MAX_POINTS = 2000
+_MIN_SHARE = 1e-3
 
 
 def plot(title: str, results: Sequence[StepResult], times: Sequence[datetime], path: Path) -> None:
@@ -21,7 +21,7 @@ def plot(title: str, results: Sequence[StepResult], times: Sequence[datetime], p
     dates = require("matplotlib.dates")
     figure = require("matplotlib.figure").Figure(figsize=(11, 6), layout="constrained")
     most_asked_kw = max((result.load_w for result in results), default=0.0) / 1e3
-    by_day = len(results) > _MOST_POINTS
+    by_day = len(results) > _MAX_POINTS
     figure.suptitle(f"{title} (means by day)" if by_day else title)
     for axes, (name, label) in zip(figure.subplots(2, 1, sharex=True), _FIGURES, strict=True):
         highest = 0.0
@@ -34,7 +34,7 @@ def plot(title: str, results: Sequence[StepResult], times: Sequence[datetime], p
             axes.plot(shown_times, shown_kw, label=legend, color=colour, linewidth=1.2)
         axes.set_ylabel(label)
         # Nothing unserved is a flat line, and so is what no reader could see of the loads.
-        visible = highest if name == "loss" else max(highest, _LEAST_SHARE * most_asked_kw)
+        visible = highest if name == "loss" else max(highest, _MIN_SHARE * most_asked_kw)
         top = 1.05 * visible or 1.0
         # A little below 0, so that a line at 0 is seen.
         axes.set_ylim(bottom=-0.02 * top, top=top)

@@ -17,7 +17,7 @@ from topologies.study.records import StudyError
 # How long (s) a piece of work takes, about: seldom written, soon shown, and little is lost by an interruption.
 _PIECE_S = 1.0
 # Steps in a piece, at most: ten days of quarter hours.
-_MOST_STEPS = 960
+_MAX_STEPS = 960
 # Work (s) from which worker processes are worth their start, as they have to import and compile.
 _WORTH_WORKERS_S = 6.0
 
@@ -35,7 +35,7 @@ def evaluate_all(
     yield _piece(evaluation, profiles, steps[1:2])
     step_s = time.perf_counter() - begin
     left = steps[2:]
-    size = min(max(int(_PIECE_S / max(step_s, 1e-6)), 1), _MOST_STEPS)
+    size = min(max(int(_PIECE_S / max(step_s, 1e-6)), 1), _MAX_STEPS)
     pieces = [left[first : first + size] for first in range(0, len(left), size)]
     if workers > 1 and len(left) * step_s > _WORTH_WORKERS_S:
         yield from _in_processes(case, profiles, pieces, workers)

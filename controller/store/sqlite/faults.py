@@ -14,7 +14,7 @@ _FULL = (
     " begin with its own, and change store.path: all that was acknowledged is kept"
 )
 # Free bytes below which a disk counts as full: with less SQLite can fail to open or write without saying why.
-_LEAST_FREE_BYTES = 128 * 1024
+_MIN_FREE_BYTES = 128 * 1024
 # By how SQLite's name of the error begins; the first that fits.
 _MEANINGS = {
     "SQLITE_FULL": _FULL,
@@ -53,4 +53,4 @@ def _explanation(path: Path, error: sqlite3.Error) -> StoreError:
 
 def _is_full(path: Path) -> bool:
     disk = os.statvfs(path.parent)
-    return disk.f_bavail * disk.f_frsize < _LEAST_FREE_BYTES
+    return disk.f_bavail * disk.f_frsize < _MIN_FREE_BYTES

@@ -18,7 +18,7 @@ from controller.store.sqlite.rows import meta_of, read_circuit, read_entry, read
 from controller.store.sqlite.schema import OLDEST_READABLE, Meta
 
 # SQLite's own default; what is damaged that much need not be listed further.
-_MOST_FINDINGS_OF_SQLITE = 100
+_MAX_FINDINGS_OF_SQLITE = 100
 
 
 def findings(connection: sqlite3.Connection, path: Path) -> list[str]:
@@ -55,7 +55,7 @@ def findings(connection: sqlite3.Connection, path: Path) -> list[str]:
 
 
 def _check_pages(connection: sqlite3.Connection, path: Path, found: list[str]) -> None:
-    for (line,) in connection.execute(f"PRAGMA integrity_check({_MOST_FINDINGS_OF_SQLITE})"):
+    for (line,) in connection.execute(f"PRAGMA integrity_check({_MAX_FINDINGS_OF_SQLITE})"):
         if line != "ok":
             found.append(f"{path}: {line}")
 

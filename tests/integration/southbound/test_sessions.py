@@ -244,7 +244,7 @@ def test_a_newer_session_replaces_the_half_open_one_and_an_older_is_refused(
 def test_a_router_that_does_not_read_is_told_that_and_its_session_is_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(sessions, "MOST_QUEUED", 50)
+    monkeypatch.setattr(sessions, "MAX_QUEUED", 50)
 
     async def story(here: House) -> None:
         (router,) = await _in_step(here, "r1")
@@ -267,7 +267,7 @@ def test_a_router_that_does_not_read_is_told_that_and_its_session_is_over(
 def test_the_session_of_a_router_that_reads_nothing_at_all_is_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "MOST_QUEUED", 50)
+    monkeypatch.setattr(sessions, "MAX_QUEUED", 50)
 
     async def story(here: House) -> None:
         (router,) = await _in_step(here, "r1")

@@ -25,7 +25,7 @@ INDEX = st.integers(0, 60)
 FEW = st.integers(1, 4)
 POWERS_W = st.sampled_from([0.2e6, 0.5e6, 1e6, 1.5e6, 2.5e6, 4e6])
 DURATIONS_MS = st.sampled_from([1, 20, 300, 1000, 3000, 11_000])
-MOST_FAULTS = 2
+MAX_FAULTS = 2
 # A busy machine is no fault of ours.
 pytestmark = pytest.mark.timeout(300)
 
@@ -120,7 +120,7 @@ class Failover(RuleBasedStateMachine):
         grid = self.network.grid
         return len(grid.cut) + sum(key not in self.network.sessions for key in grid.routers)
 
-    @precondition(lambda self: self._faults < MOST_FAULTS)
+    @precondition(lambda self: self._faults < MAX_FAULTS)
     @rule(index=INDEX)
     def cut(self, index: int) -> None:
         self.network.cut(self._pick(self.grid.links, index).id)
@@ -130,7 +130,7 @@ class Failover(RuleBasedStateMachine):
     def mend(self, index: int) -> None:
         self.network.mend(self._pick(sorted(self.network.grid.cut), index))
 
-    @precondition(lambda self: self._faults < MOST_FAULTS)
+    @precondition(lambda self: self._faults < MAX_FAULTS)
     @rule(index=INDEX)
     def kill_router(self, index: int) -> None:
         self.network.kill_router(self._pick(self.grid.routers, index).id)

@@ -25,7 +25,7 @@ FEW = st.integers(1, 4)
 INDEX = st.integers(0, 60)
 # Around the timeouts, the lease, the retries, the read-back, and the age of an advertisement.
 DURATIONS_MS = st.sampled_from([1, 20, 100, 300, 1000, 1600, 3000, 11_000, 100_000])
-MOST_FAULTS = 2
+MAX_FAULTS = 2
 # A busy machine is no fault of ours.
 pytestmark = pytest.mark.timeout(300)
 
@@ -218,7 +218,7 @@ class Promises(RuleBasedStateMachine):
         away = [each for each in grid.routers if each not in self.network.sessions]
         return len(grid.cut) + len(away)
 
-    @precondition(lambda self: self._faults < MOST_FAULTS)
+    @precondition(lambda self: self._faults < MAX_FAULTS)
     @rule(index=INDEX)
     def cut(self, index: int) -> None:
         self.network.cut(self._pick(self.grid.links, index).id)
@@ -228,7 +228,7 @@ class Promises(RuleBasedStateMachine):
     def mend(self, index: int) -> None:
         self.network.mend(self._pick(sorted(self.network.grid.cut), index))
 
-    @precondition(lambda self: self.up and self._faults < MOST_FAULTS)
+    @precondition(lambda self: self.up and self._faults < MAX_FAULTS)
     @rule(index=INDEX)
     def lose_session(self, index: int) -> None:
         self.network.disconnect(self._pick(self.grid.routers, index).id)
@@ -248,7 +248,7 @@ class Promises(RuleBasedStateMachine):
             if router.alive and router_id not in self.network.sessions:
                 self.network.connect(router_id)
 
-    @precondition(lambda self: self._faults < MOST_FAULTS)
+    @precondition(lambda self: self._faults < MAX_FAULTS)
     @rule(index=INDEX)
     def kill_router(self, index: int) -> None:
         self.network.kill_router(self._pick(self.grid.routers, index).id)

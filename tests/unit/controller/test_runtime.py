@@ -9,7 +9,7 @@ from controller.core.controller import Controller
 from controller.core.errors import Refusal
 from controller.core.settings import CoreSettings
 from controller.runtime.durability import StoreFailed
-from controller.runtime.runtime import MOST_PENDING, Runtime
+from controller.runtime.runtime import MAX_PENDING, Runtime
 from controller.store.sqlite import SqliteStore
 from digitalgrid.model import RouterLsa
 from digitalgrid.reasons import Reason
@@ -83,9 +83,9 @@ def test_what_routers_say_in_one_turn_is_carried_out_together_but_much_of_it_at_
         assert told == []
         await asyncio.sleep(0)
         assert len(told) == 2
-        for _ in range(MOST_PENDING + 1):
+        for _ in range(MAX_PENDING + 1):
             advertise()
-        assert len(told) == MOST_PENDING + 3
+        assert len(told) == MAX_PENDING + 3
         runtime.close()
 
     asyncio.run(story())

@@ -8,7 +8,7 @@ import pytest
 from controller.core.access import Action
 from controller.core.errors import Refusal
 from controller.northbound.load_gate import LoadGate
-from controller.runtime.runtime import MOST_UNWRITTEN
+from controller.runtime.runtime import MAX_UNWRITTEN
 from digitalgrid.client import power_request
 from digitalgrid.client.errors import from_rpc_error
 from digitalgrid.v1 import northbound_pb2 as pb
@@ -71,7 +71,7 @@ async def test_the_client_library_comes_back_until_it_is_let_in(
 async def test_a_store_that_does_not_keep_up_holds_clients_back() -> None:
     async with northbound() as api:
         api.store.hold()
-        for number in range(MOST_UNWRITTEN + 1):
+        for number in range(MAX_UNWRITTEN + 1):
             api.runtime.handle(call(Action.CHANGE, str(number)), lambda core, now_ns: None)
         with pytest.raises(Refusal) as refused:
             api.runtime.handle(call(), lambda core, now_ns: None)

@@ -15,7 +15,7 @@ from controller.core.circuits.request import PowerRequest
 from controller.core.controller import Controller
 from controller.core.errors import Refusal
 from controller.northbound.codec import give_id
-from controller.northbound.gathering import MOST_TOGETHER
+from controller.northbound.gathering import MAX_TOGETHER
 from digitalgrid.client import RequestRefused, power_request
 from digitalgrid.reasons import Reason
 from digitalgrid.v1 import northbound_pb2 as pb
@@ -184,14 +184,14 @@ async def test_what_a_batch_has_decided_stands_when_the_lead_is_lost_in_its_midd
             return decided[-1]
 
         api.runtime.handle_requests = handle  # type: ignore[method-assign]
-        requests = [pb.PowerRequest(sink_id="town", power_w=1e3)] * (2 * MOST_TOGETHER + 3)
+        requests = [pb.PowerRequest(sink_id="town", power_w=1e3)] * (2 * MAX_TOGETHER + 3)
         answer = await api.power.BatchRequestPower(pb.BatchRequestPowerRequest(requests=requests))
         codes = [each.code for each in answer.outcomes]
-        assert codes[:MOST_TOGETHER] == [Code.OK] * MOST_TOGETHER
-        assert codes[MOST_TOGETHER:] == [Code.UNAVAILABLE] * (MOST_TOGETHER + 3)
-        assert {each.reason for each in answer.outcomes[MOST_TOGETHER:]} == {"NO_LEADER"}
+        assert codes[:MAX_TOGETHER] == [Code.OK] * MAX_TOGETHER
+        assert codes[MAX_TOGETHER:] == [Code.UNAVAILABLE] * (MAX_TOGETHER + 3)
+        assert {each.reason for each in answer.outcomes[MAX_TOGETHER:]} == {"NO_LEADER"}
         assert len({each.request_id for each in answer.outcomes}) == len(requests)
-        assert len((await api.client.list_circuits()).circuits) == MOST_TOGETHER
+        assert len((await api.client.list_circuits()).circuits) == MAX_TOGETHER
 
 
 @in_loop

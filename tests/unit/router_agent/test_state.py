@@ -126,7 +126,7 @@ class TestPromises:
     def test_a_journal_that_cannot_be_compacted_stays_as_it_is(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(state, "MOST_TOMBSTONES", 2)
+        monkeypatch.setattr(state, "MAX_TOMBSTONES", 2)
         journal = PromiseJournal(tmp_path)
         with monkeypatch.context() as broken:
             broken.setattr(Path, "rename", failing)
@@ -154,8 +154,8 @@ class TestPromises:
 def test_tombstones_are_bounded_in_memory_and_on_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(promise, "MOST_TOMBSTONES", 10)
-    monkeypatch.setattr(state, "MOST_TOMBSTONES", 10)
+    monkeypatch.setattr(promise, "MAX_TOMBSTONES", 10)
+    monkeypatch.setattr(state, "MAX_TOMBSTONES", 10)
     journal = PromiseJournal(tmp_path)
     for circuit_id in range(1, 101):
         journal.record(None, {circuit_id: 2})

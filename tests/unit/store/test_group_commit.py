@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from controller.core.circuits.records import Counters, StateChange
-from controller.store.group_commit import MOST_CHANGES_PER_COMMIT, GroupCommit
+from controller.store.group_commit import MAX_CHANGES_PER_COMMIT, GroupCommit
 from controller.store.protocol import LeadershipLost, StoreError
 
 _TIMEOUT_S = 10
@@ -48,12 +48,12 @@ def test_what_comes_during_a_commit_shares_the_next() -> None:
     recorded.may_commit.clear()
     recorded.writer.submit(1, change(1))
     assert recorded.committing.wait(_TIMEOUT_S)
-    last = 2 + 2 * MOST_CHANGES_PER_COMMIT
+    last = 2 + 2 * MAX_CHANGES_PER_COMMIT
     for ticket in range(2, last + 1):
         recorded.writer.submit(ticket, change(ticket))
     recorded.may_commit.set()
     recorded.writer.close()
-    most = MOST_CHANGES_PER_COMMIT
+    most = MAX_CHANGES_PER_COMMIT
     assert [len(each) for each in recorded.commits] == [1, most, most, 1]
     assert [each for commit in recorded.commits for each in commit] == list(range(1, last + 1))
     assert recorded.durable == [1, 1 + most, 1 + 2 * most, last]

@@ -33,7 +33,7 @@ def test_worker_processes_give_what_one_process_gives(monkeypatch: pytest.Monkey
     alone = evaluated(steps, 1)
     assert [result.step for result in alone] == list(steps)
     monkeypatch.setattr(workers, "_WORTH_WORKERS_S", 0.0)
-    monkeypatch.setattr(workers, "_MOST_STEPS", 5)
+    monkeypatch.setattr(workers, "_MAX_STEPS", 5)
     assert evaluated(steps, 2) == alone
 
 
