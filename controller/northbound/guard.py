@@ -6,6 +6,7 @@ Every handler of the server is wrapped by an interceptor, so that services just 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
+from inspect import isasyncgen
 from typing import Any
 
 import grpc
@@ -23,7 +24,7 @@ from digitalgrid.reasons import Reason
 
 _log = logging.getLogger(__name__)
 
-# Health checking and reflection, served beside our own services, answer for themselves.
+# Health checking and reflection, served beside our own services, say nothing of the grid: nobody is judged for them.
 _OURS = "/digitalgrid."
 # Not logged above DEBUG: a client that looks for the leader asks again and again.
 _NOT_HERE = (Reason.NO_LEADER, Reason.NOT_LEADER)
@@ -91,7 +92,7 @@ def _guarded_call(handler: Handler, method: str, gate: LoadGate, runtime: Runtim
 
     async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
         async with _answering(context, method):
-            with gate.call(), _allowed(rpc, request, context, runtime):
+            with gate.call(context.peer()), _allowed(rpc, request, context, runtime):
                 _check_request(request)
                 try:
                     return await handler(request, context)
@@ -110,11 +111,37 @@ def _guarded_stream(handler: Handler, method: str, gate: LoadGate, runtime: Runt
 
     async def stream(request: Any, context: grpc.aio.ServicerContext) -> None:
         async with _answering(context, method):
-            with gate.watch(), _allowed(rpc, request, context, runtime):
+            with gate.watch(context.peer()), _allowed(rpc, request, context, runtime):
                 _check_request(request)
                 async with aclosing(handler(request, context)) as responses:
                     async for response in responses:
                         await context.write(response)
+
+    return stream
+
+
+def _checked_call(handler: Handler, method: str, gate: LoadGate) -> Handler:
+    async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
+        async with _answering(context, method):
+            with gate.call(context.peer(), is_check=True):
+                return await handler(request, context)
+
+    return call
+
+
+def _checked_stream(handler: Handler, method: str, gate: LoadGate) -> Handler:
+    """``handler`` yields its answers, or writes them."""
+
+    async def stream(request: Any, context: grpc.aio.ServicerContext) -> None:
+        async with _answering(context, method):
+            with gate.watch(context.peer(), is_check=True):
+                answers = handler(request, context)
+                if not isasyncgen(answers):
+                    await answers
+                    return
+                async with aclosing(answers):
+                    async for answer in answers:
+                        await context.write(answer)
 
     return stream
 
@@ -137,9 +164,10 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         if method in self._guarded:
             return self._guarded[method]
         handler = await continuation(call_details)
-        if handler is None or not method.startswith(_OURS):
+        if handler is None:
             return handler
-        guarded = self._guarded[method] = self._guard(handler, method)
+        guard = self._guard if method.startswith(_OURS) else self._guard_check
+        guarded = self._guarded[method] = guard(handler, method)
         return guarded
 
     def _guard(self, handler: grpc.RpcMethodHandler, method: str) -> grpc.RpcMethodHandler:
@@ -151,3 +179,15 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             stream = _guarded_stream(handler.unary_stream, method, self._gate, self._runtime)
             return grpc.unary_stream_rpc_method_handler(stream, decode, encode)
         return handler
+
+    def _guard_check(self, handler: grpc.RpcMethodHandler, method: str) -> grpc.RpcMethodHandler:
+        """A method of health checking or reflection, which answers for itself."""
+        decode, encode = handler.request_deserializer, handler.response_serializer
+        if handler.unary_unary:
+            call = _checked_call(handler.unary_unary, method, self._gate)
+            return grpc.unary_unary_rpc_method_handler(call, decode, encode)
+        if handler.unary_stream:
+            stream = _checked_stream(handler.unary_stream, method, self._gate)
+            return grpc.unary_stream_rpc_method_handler(stream, decode, encode)
+        both_ways = _checked_stream(handler.stream_stream, method, self._gate)
+        return grpc.stream_stream_rpc_method_handler(both_ways, decode, encode)

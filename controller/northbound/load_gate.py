@@ -1,48 +1,101 @@
-"""Load shedding: no more calls are let in than can be answered in time, and the others are told when to retry.
+"""Load shedding: no more calls are let in than can be answered in time, and of one client no more than its share; the
+others are told when to retry.
 
-What waits costs memory and its caller's patience, and what is let in must still meet its deadline.
+What waits costs memory and its caller's patience, and what is let in must still meet its deadline. A client is a
+connection (the server lets each have no more than 256 streams): one that floods leaves the rest of the places to
+others.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from controller.core.errors import Refusal
 from digitalgrid.reasons import Reason
 
-# Calls under way: a third of a second's work at the rate of single durable admissions.
-MAX_CALLS = 512
-# Watchers. Each holds what has changed since it last read, which is bounded by what there is.
-MAX_STREAMS = 4096
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """How many calls of a kind may be under way at a time, in all and of one client."""
+
+    most: int
+    most_of_one: int
+
+
+# In all, a third of a second's work at the rate of single durable admissions.
+CALLS = Places(512, 128)
+# Each holds what has changed since it last read, which is bounded by what there is.
+WATCHES = Places(4096, 192)
+# Health checks and reflection: places of their own, so that whoever looks after the controller is not told that it is
+# ill while it is only busy.
+CHECKS = Places(128, 32)
+CHECK_STREAMS = Places(1024, 64)
 
 
 class LoadGate:
     """Counts what is under way at one server."""
 
-    def __init__(self, most_calls: int = MAX_CALLS, most_streams: int = MAX_STREAMS) -> None:
-        self._most = {"calls": most_calls, "watches": most_streams}
-        self._under_way = {"calls": 0, "watches": 0}
+    def __init__(
+        self,
+        calls: Places = CALLS,
+        watches: Places = WATCHES,
+        checks: Places = CHECKS,
+        check_streams: Places = CHECK_STREAMS,
+    ) -> None:
+        self._calls = _Counted("calls", calls)
+        self._watches = _Counted("watches", watches)
+        self._checks = _Counted("health checks", checks)
+        self._check_streams = _Counted("watches of health and reflections", check_streams)
 
     @contextmanager
-    def call(self) -> Iterator[None]:
-        with self._enter("calls"):
-            yield
-
-    @contextmanager
-    def watch(self) -> Iterator[None]:
-        with self._enter("watches"):
-            yield
-
-    @contextmanager
-    def _enter(self, kind: str) -> Iterator[None]:
-        """Refusal where there are too many of a kind already."""
-        if self._under_way[kind] >= self._most[kind]:
-            raise Refusal(
-                Reason.OVERLOADED,
-                f"{self._most[kind]} {kind} are under way, which is all that this controller takes;"
-                " try again in a moment",
-            )
-        self._under_way[kind] += 1
+    def call(self, client: str, *, is_check: bool = False) -> Iterator[None]:
+        """Refusal where there are too many already; ``client`` is the address of a connection."""
+        counted = self._checks if is_check else self._calls
+        counted.enter(client)
         try:
             yield
         finally:
-            self._under_way[kind] -= 1
+            counted.leave(client)
+
+    @contextmanager
+    def watch(self, client: str, *, is_check: bool = False) -> Iterator[None]:
+        """As :meth:`call`, for what goes on until somebody ends it."""
+        counted = self._check_streams if is_check else self._watches
+        counted.enter(client)
+        try:
+            yield
+        finally:
+            counted.leave(client)
+
+
+class _Counted:
+    """Calls of one kind that are under way; of clients only those that have some."""
+
+    def __init__(self, kind: str, places: Places) -> None:
+        self._kind = kind
+        self._places = places
+        self._count = 0
+        self._of_client: dict[str, int] = {}
+
+    def enter(self, client: str) -> None:
+        own = self._of_client.get(client, 0)
+        if own >= self._places.most_of_one:
+            raise _overloaded(
+                f"{own} {self._kind} of this client are under way, which is all that one may have"
+            )
+        if self._count >= self._places.most:
+            raise _overloaded(
+                f"{self._count} {self._kind} are under way, which is all that this controller takes"
+            )
+        self._count += 1
+        self._of_client[client] = own + 1
+
+    def leave(self, client: str) -> None:
+        self._count -= 1
+        self._of_client[client] -= 1
+        if not self._of_client[client]:
+            del self._of_client[client]
+
+
+def _overloaded(message: str) -> Refusal:
+    return Refusal(Reason.OVERLOADED, f"{message}; try again in a moment")

@@ -1,13 +1,20 @@
 """More than can be answered in time is told so at once, and what was let in is still answered."""
 
 import asyncio
+from collections import Counter
 
 import grpc
 import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
+from grpc_reflection.v1alpha.reflection_pb2 import (
+    ServerReflectionRequest,
+    ServerReflectionResponse,
+)
 
 from controller.core.access import Action
 from controller.core.errors import Refusal
-from controller.northbound.load_gate import LoadGate
+from controller.northbound.load_gate import CALLS, CHECK_STREAMS, LoadGate, Places
 from controller.runtime.runtime import MAX_UNWRITTEN
 from digitalgrid.client import power_request
 from digitalgrid.client.errors import from_rpc_error
@@ -17,22 +24,70 @@ from tests.support.northbound import in_loop, northbound, until
 
 
 def test_calls_and_watches_are_counted_apart_and_given_back() -> None:
-    gate = LoadGate(most_calls=1, most_streams=2)
-    with gate.call():
-        with pytest.raises(Refusal) as refused, gate.call():
+    gate = LoadGate(calls=Places(1, 1), watches=Places(2, 2))
+    with gate.call("a"):
+        with pytest.raises(Refusal) as refused, gate.call("b"):
             pass
         assert refused.value.reason == "OVERLOADED"
-        with gate.watch(), gate.watch(), pytest.raises(Refusal), gate.watch():
+        with gate.watch("a"), gate.watch("b"), pytest.raises(Refusal), gate.watch("c"):
             pass
-    with gate.call(), gate.watch(), gate.watch():
+        with gate.call("b", is_check=True), gate.watch("b", is_check=True):
+            pass
+    with gate.call("b"), gate.watch("b"), gate.watch("b"):
         pass
+
+
+def test_one_client_has_its_share_and_leaves_the_rest_to_others() -> None:
+    gate = LoadGate(calls=Places(3, 2))
+    with gate.call("a"), gate.call("a"):
+        with pytest.raises(Refusal, match="of this client"), gate.call("a"):
+            pass
+        with gate.call("b"), pytest.raises(Refusal, match="this controller takes"), gate.call("c"):
+            pass
+    with gate.call("a"), gate.call("a"):
+        pass
+
+
+@in_loop
+async def test_a_burst_is_answered_or_told_to_come_back_and_health_is_told_all_the_time() -> None:
+    """Not shed by gRPC's core, as CANCELLED."""
+    async with northbound() as api:
+        calls = [
+            api.power.ComputePower(pb.ComputePowerRequest(request=power_request("town", 1e6)))
+            for _ in range(3_000)
+        ]
+        health = await HealthStub(api.channel).Check(HealthCheckRequest())
+        assert health.status == HealthCheckResponse.SERVING
+        codes = Counter([await call.code() for call in calls])
+        assert set(codes) <= {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
+        assert codes[grpc.StatusCode.OK] >= CALLS.most_of_one
+
+
+@in_loop
+async def test_watches_of_health_and_reflections_are_bounded_too() -> None:
+    async with northbound() as api:
+        watches = [HealthStub(api.channel).Watch(HealthCheckRequest()) for _ in range(100)]
+        told = [await watch.read() for watch in watches[: CHECK_STREAMS.most_of_one]]
+        assert {each.status for each in told} == {HealthCheckResponse.SERVING}
+        for watch in watches[CHECK_STREAMS.most_of_one :]:
+            assert await watch.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        for watch in watches:
+            watch.cancel()
+        reflect = api.channel.stream_stream(
+            "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+            request_serializer=ServerReflectionRequest.SerializeToString,
+            response_deserializer=ServerReflectionResponse.FromString,
+        )
+        asked = reflect(iter([ServerReflectionRequest(list_services="")]))
+        services = (await asked.read()).list_services_response.service
+        assert "digitalgrid.v1.PowerService" in {each.name for each in services}
 
 
 @in_loop
 async def test_what_is_let_in_is_answered_and_the_rest_is_told_when_to_come_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("controller.northbound.guard.LoadGate", lambda: LoadGate(most_calls=8))
+    monkeypatch.setattr("controller.northbound.guard.LoadGate", lambda: LoadGate(Places(8, 8)))
     async with northbound() as api:
         api.store.hold()
         calls = [
@@ -60,7 +115,7 @@ async def test_what_is_let_in_is_answered_and_the_rest_is_told_when_to_come_back
 async def test_the_client_library_comes_back_until_it_is_let_in(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("controller.northbound.guard.LoadGate", lambda: LoadGate(most_calls=2))
+    monkeypatch.setattr("controller.northbound.guard.LoadGate", lambda: LoadGate(Places(2, 2)))
     async with northbound() as api:
         wanted = [api.client.request_power(power_request("town", 1e5)) for _ in range(16)]
         answers = await asyncio.gather(*wanted)
