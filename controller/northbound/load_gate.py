@@ -2,8 +2,7 @@
 others are told when to retry.
 
 What waits costs memory and its caller's patience, and what is let in must still meet its deadline. A client is a
-connection (the server lets each have no more than 256 streams): one that floods leaves the rest of the places to
-others.
+connection: one that floods leaves the rest of the places to others.
 """
 
 from collections.abc import Iterator
@@ -25,11 +24,11 @@ class Places:
 # In all, a third of a second's work at the rate of single durable admissions.
 CALLS = Places(512, 128)
 # Each holds what has changed since it last read, which is bounded by what there is.
-WATCHES = Places(4096, 192)
+WATCHES = Places(4096, 1024)
 # Health checks and reflection: places of their own, so that whoever looks after the controller is not told that it is
 # ill while it is only busy.
 CHECKS = Places(128, 32)
-CHECK_STREAMS = Places(1024, 64)
+CHECK_STREAMS = Places(1024, 256)
 
 
 class LoadGate:

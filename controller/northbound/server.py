@@ -43,8 +43,9 @@ _OPTIONS = (
 )
 
 
-# A full batch is a fraction of a message's 4 MiB.
-LIMITS = ServerLimits(connections=2000, streams=256, handshake_s=5.0, idle_s=60.0)
+# A full batch is a fraction of a message's 4 MiB. Streams of a connection: what is beyond them gRPC's core refuses with
+# RST_STREAM, without a word that a client could act on, so bursts must fit; the load gate bounds what is under way.
+LIMITS = ServerLimits(connections=2000, streams=8192, handshake_s=5.0, idle_s=60.0)
 
 
 async def start_server(

@@ -66,7 +66,7 @@ async def test_a_burst_is_answered_or_told_to_come_back_and_health_is_told_all_t
 @in_loop
 async def test_watches_of_health_and_reflections_are_bounded_too() -> None:
     async with northbound() as api:
-        watches = [HealthStub(api.channel).Watch(HealthCheckRequest()) for _ in range(100)]
+        watches = [HealthStub(api.channel).Watch(HealthCheckRequest()) for _ in range(300)]
         told = [await watch.read() for watch in watches[: CHECK_STREAMS.most_of_one]]
         assert {each.status for each in told} == {HealthCheckResponse.SERVING}
         for watch in watches[CHECK_STREAMS.most_of_one :]:
