@@ -20,7 +20,7 @@ from controller.northbound.codec import (
     refused_to_pb,
     request_from_pb,
 )
-from controller.northbound.gathering import MAX_TOGETHER, Gathering
+from controller.northbound.gathering import Gathering, Slice
 from controller.northbound.principals import call_of, principal_of
 from controller.runtime.runtime import Runtime
 from digitalgrid.reasons import Reason
@@ -63,16 +63,22 @@ class PowerService(PowerServiceServicer):
         decisions: list[list[Circuit] | Refusal] = []
         decided = self._runtime.decided()
         principal = principal_of(context)
-        for first in range(0, len(request.requests), MAX_TOGETHER):
+        slices = Slice()
+        while len(decisions) < len(request.requests):
+            left = request.requests[len(decisions) :]
             try:
-                some = request.requests[first : first + MAX_TOGETHER]
-                decisions += self._admit_some(principal, some)
+                size = slices.of(
+                    not (each.allow_split or each.constraints.avoid_ids) for each in left
+                )
+                some = self._admit_some(principal, left[:size])
+                slices.note(some)
+                decisions += some
                 decided = self._runtime.decided()
             except Refusal as refusal:
-                if not first:
+                if not decisions:
                     raise
                 # What was decided before stands, and the client must hear of it.
-                decisions += [refusal] * (len(request.requests) - first)
+                decisions += [refusal] * len(left)
                 break
             # A long batch must not keep the news of a dead line waiting.
             await asyncio.sleep(0)

@@ -9,13 +9,13 @@ import grpc
 import pytest
 from google.rpc.code_pb2 import Code
 
-from controller.core.access import Call
+from controller.core.access import Action, Call, Principal
 from controller.core.circuits.records import AuditEntry
 from controller.core.circuits.request import PowerRequest
 from controller.core.controller import Controller
 from controller.core.errors import Refusal
 from controller.northbound.codec import give_id
-from controller.northbound.gathering import MAX_TOGETHER
+from controller.northbound.gathering import MAX_SLOW_TOGETHER, MAX_TOGETHER, Gathering, Slice
 from digitalgrid.client import RequestRefused, power_request
 from digitalgrid.reasons import Reason
 from digitalgrid.v1 import northbound_pb2 as pb
@@ -284,3 +284,41 @@ async def test_requests_that_come_together_are_one_transaction_and_each_is_its_a
         assert all("ipv4:" in each.who for each in entries())
         api.store.flush()
         assert len({answer.circuits[0].circuit_id for answer in await asked}) == 12
+
+
+@in_loop
+async def test_who_asks_for_much_does_not_keep_others_waiting() -> None:
+    async with northbound() as api:
+        events: list[list[str]] = []
+        decide = api.runtime.handle_requests
+
+        def handle(asked: Sequence[tuple[Call, PowerRequest]]) -> Any:
+            events.append([request.request_id for _, request in asked])
+            return decide(asked)
+
+        api.runtime.handle_requests = handle  # type: ignore[method-assign]
+        gathering = Gathering(api.runtime)
+
+        def ask(client: str, number: int) -> Any:
+            by = Call(Principal(client, client), Action.REQUEST)
+            return gathering.admit(by, PowerRequest(f"{client}{number}", "town", 1e3))
+
+        await asyncio.gather(
+            *(ask("greedy", number) for number in range(3 * MAX_TOGETHER)), ask("modest", 0)
+        )
+        assert "modest0" in events[0]
+        assert [len(each) for each in events] == [MAX_TOGETHER] * 3
+        greedy = [each for event in events for each in event if each != "modest0"]
+        assert greedy == [f"greedy{number}" for number in range(3 * MAX_TOGETHER - 1)]
+
+
+def test_where_most_are_refused_fewer_are_decided_in_an_event() -> None:
+    refusal = Refusal(Reason.NO_SINGLE_PATH, "no")
+    size = Slice()
+    assert size.of([True] * 100) == MAX_TOGETHER
+    assert size.of([False] * 100) == size.of([False, True] * 4) == MAX_SLOW_TOGETHER
+    size.note([refusal] * 33 + [[]] * 31)
+    assert size.of([True] * 100) == MAX_SLOW_TOGETHER
+    assert size.of([False]) == 1
+    size.note([refusal] * 4 + [[]] * 4)
+    assert size.of([True] * 100) == MAX_TOGETHER
