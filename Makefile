@@ -103,11 +103,12 @@ chaos: setup ## Kills, stops and cuts off controllers and etcd, checks that no p
 test: setup $(STAMPS)/measured lint ## Lint, types, arrows of the house, then all tests (as root also those with Mininet)
 	$(BIN)/pytest
 
-lint: $(STUBS) $(STAMPS)/measured ## Style (ruff), types (mypy), who may import whom (import-linter)
+lint: $(STUBS) $(STAMPS)/measured ## Style (ruff), types (mypy), who may import whom (import-linter), what is declared and used
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/unit/test_dependencies.py
 
 clean: stop ## Removes .venv and all that is generated
 	rm -rf $(VENV) $(ORTOOLS) .run build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

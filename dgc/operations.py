@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from digitalgrid.client.defaults import DEFAULT_SERVER
-from digitalgrid.command_line import IdType
+from digitalgrid.command_line import AddressType, IdType
 
 if TYPE_CHECKING:
     from digitalgrid.client import PowerClient
@@ -22,6 +22,7 @@ EXIT_DIFFERS = 1
 _KINDS = ("missing", "excess", "different", "lingering")
 _SERVER = click.option(
     "--server",
+    type=AddressType(several=True),
     default=DEFAULT_SERVER,
     envvar="DGCTL_SERVER",
     show_default=True,

@@ -58,11 +58,13 @@ def _request_options(command: F) -> F:
 def request(settings: Settings, /, wait: bool, **wanted: Any) -> None:
     """Requests power for a load."""
     from dgctl.output import show
+    from dgctl.requests import refuse_ended
     from digitalgrid.client import power_request
     from digitalgrid.v1 import northbound_pb2 as pb
 
     with settings.client() as client:
         answer = client.request_power(power_request(**wanted))
+        refuse_ended(answer)
         if wait:
             ids = [circuit.circuit_id for circuit in answer.circuits]
             circuits = client.wait_until_active(ids, timeout_s=settings.timeout_s)
@@ -98,12 +100,13 @@ def batch(settings: Settings, file: str) -> None:
     """
     from dgctl.batch import load_batch
     from dgctl.output import EXIT_REFUSED, show
+    from dgctl.requests import ended
 
     requests = load_batch(file)
     with settings.client() as client:
         answer = client.batch_request_power(requests)
     show(answer, settings.output)
-    if any(outcome.code for outcome in answer.outcomes):
+    if any(outcome.code or ended(outcome.circuits) for outcome in answer.outcomes):
         raise click.exceptions.Exit(EXIT_REFUSED)
 
 

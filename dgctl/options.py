@@ -10,7 +10,7 @@ import click
 
 from dgctl.formats import Format
 from digitalgrid.client.defaults import DEFAULT_SERVER
-from digitalgrid.command_line import IdType
+from digitalgrid.command_line import AddressType, IdType
 from digitalgrid.units import parse_power_w
 
 if TYPE_CHECKING:
@@ -44,21 +44,6 @@ class Settings:
                 yield client
         except PowerError as error:
             raise click.exceptions.Exit(show_error(error, self.output)) from error
-
-
-class ServerType(click.ParamType[str]):
-    """``127.0.0.1:50051``, ``[::1]:50051`` or a name and a port; several of a cluster with commas between."""
-
-    name = "server"
-    _ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:/,\[\]]+):(?P<port>[0-9]{1,5})")
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        for address in str(value).split(","):
-            match = self._ADDRESS.fullmatch(address)
-            if match is None or not 0 < int(match["port"]) < 65536:
-                message = f"{address!r} is no address; write HOST:PORT, as {DEFAULT_SERVER}"
-                self.fail(message, param, ctx)
-        return str(value)
 
 
 class PowerType(click.ParamType[float]):
@@ -106,7 +91,7 @@ def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
 
 _SERVER = click.option(
     "--server",
-    type=ServerType(),
+    type=AddressType(several=True),
     envvar="DGCTL_SERVER",
     metavar="HOST:PORT",
     callback=_remember,

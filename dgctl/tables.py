@@ -6,6 +6,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from dgctl.requests import ended
 from digitalgrid.columns import Columns, Line, Part, Styled
 from digitalgrid.units import (
     format_current,
@@ -157,7 +158,10 @@ def _facts(circuit: pb.Circuit) -> Iterable[tuple[str, str]]:
 def _outcomes(answer: pb.BatchRequestPowerResponse) -> Parts:
     table = Columns(">#", "request", "circuits", ">power", "outcome")
     for number, outcome in enumerate(answer.outcomes, start=1):
-        refusal = _refusal(outcome) if outcome.code else []
+        became = ended(outcome.circuits)
+        refusal = [f"{became}; use a new id"] if became else []
+        if outcome.code:
+            refusal = _refusal(outcome)
         table.add_row(
             str(number),
             outcome.request_id,

@@ -15,7 +15,7 @@ from digitalgrid.printable import printable
 
 _GAP = "  "
 # A column that is narrowed to fit keeps so many characters.
-_NARROWEST = 8
+_MIN_COLUMN_CHARACTERS = 8
 _STYLES = {"bold": 1, "dim": 2, "italic": 3, "red": 31, "green": 32, "yellow": 33}
 
 
@@ -127,10 +127,10 @@ def _narrow(widths: list[int], figures: list[bool], room: int) -> None:
     foldable = [index for index, figure in enumerate(figures) if not figure]
     while sum(widths) > room and foldable:
         widest = max(foldable, key=widths.__getitem__)
-        if widths[widest] <= _NARROWEST:
+        if widths[widest] <= _MIN_COLUMN_CHARACTERS:
             return
         others = [widths[index] for index in foldable if widths[index] < widths[widest]]
-        least = max([_NARROWEST, *others])
+        least = max([_MIN_COLUMN_CHARACTERS, *others])
         widths[widest] -= max(1, min(widths[widest] - least, sum(widths) - room))
 
 

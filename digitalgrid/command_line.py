@@ -9,6 +9,7 @@ import errno
 import io
 import logging
 import os
+import re
 import sys
 import traceback
 import unicodedata
@@ -76,6 +77,25 @@ class IdType(click.ParamType[str]):
                 f"{quoted(text)} has {len(text)} characters; {self._MAX_CHARACTERS} is the most"
             )
             self.fail(message, param, ctx)
+        return text
+
+
+class AddressType(click.ParamType[str]):
+    """``127.0.0.1:50051``, ``[::1]:50051`` or a name and a port; with ``several``, also more with commas between."""
+
+    name = "address"
+    _ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:/,\[\]]+):(?P<port>[0-9]{1,5})")
+
+    def __init__(self, *, several: bool = False) -> None:
+        self._several = several
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        for address in text.split(",") if self._several else [text]:
+            match = self._ADDRESS.fullmatch(address)
+            if match is None or not 0 < int(match["port"]) < 65536 or not address.isprintable():
+                message = f"{quoted(address)} is no address; write HOST:PORT, as 127.0.0.1:50051"
+                self.fail(message, param, ctx)
         return text
 
 

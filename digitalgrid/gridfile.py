@@ -167,7 +167,7 @@ class Grid:
 
 def load_grid(path: str | PathLike[str]) -> Grid:
     """Reads a grid file. Raises ConfigError, which names the line."""
-    return load(Grid, path, shared_key="defaults", shared_by=(Router, Link), most_bytes=_MAX_BYTES)
+    return load(Grid, path, shared_key="defaults", shared_by=(Router, Link), max_bytes=_MAX_BYTES)
 
 
 def loads_grid(text: str, name: str = "<text>") -> Grid:

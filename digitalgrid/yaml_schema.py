@@ -48,7 +48,7 @@ _MAX_CHARACTERS = 600
 # Of one file: who mends so many finds the rest.
 _MAX_ERRORS = 50
 # Of a word that may be a slip of a known one.
-_LONGEST_WORD = 64
+_MAX_WORD_CHARACTERS = 64
 
 _SCALAR_TYPES: dict[type, str] = {
     bool: "true or false",
@@ -188,15 +188,15 @@ def load(
     *,
     shared_key: str | None = None,
     shared_by: tuple[type, ...] = (),
-    most_bytes: int = MAX_BYTES,
+    max_bytes: int = MAX_BYTES,
     also: Callable[[T], Iterable[InvalidValue]] | None = None,
 ) -> T:
-    """Reads a regular file of at most ``most_bytes`` into ``cls``. Raises ConfigError, which names all that is wrong.
+    """Reads a regular file of at most ``max_bytes`` into ``cls``. Raises ConfigError, which names all that is wrong.
 
     Keys that stand under the top-level ``shared_key`` are used by every ``shared_by`` dataclass in the file that
     has such a field and does not give it itself. ``also`` finds what else may be wrong.
     """
-    text = read_text(path, most_bytes)
+    text = read_text(path, max_bytes)
     name = os.fspath(path)
     return loads(cls, text, name, shared_key=shared_key, shared_by=shared_by, also=also)
 
@@ -234,7 +234,7 @@ def loads(
     return document
 
 
-def read_text(path: str | PathLike[str], most_bytes: int = MAX_BYTES) -> str:
+def read_text(path: str | PathLike[str], max_bytes: int = MAX_BYTES) -> str:
     """The text of a regular file, or of standard input where the path is ``-``. Raises ConfigError.
 
     What is no regular file is refused before it is read: it might be endless, or never begin.
@@ -242,16 +242,16 @@ def read_text(path: str | PathLike[str], most_bytes: int = MAX_BYTES) -> str:
     name = os.fspath(path)
     try:
         if name == "-":
-            content = sys.stdin.buffer.read(most_bytes + 1)
+            content = sys.stdin.buffer.read(max_bytes + 1)
         else:
             with open(name, "rb", opener=_open_regular) as file:
-                content = file.read(most_bytes + 1)
+                content = file.read(max_bytes + 1)
     except OSError as error:
         raise ConfigError(name, None, f"cannot be read: {error.strerror or error}") from error
     except ValueError as error:
         raise ConfigError(name, None, f"cannot be read: {error}") from error
-    if len(content) > most_bytes:
-        raise ConfigError(name, None, f"is too large; {most_bytes >> 20} MiB are the most")
+    if len(content) > max_bytes:
+        raise ConfigError(name, None, f"is too large; {max_bytes >> 20} MiB are the most")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -431,7 +431,7 @@ class _Decoder:
         for key, entry in entries.items():
             if key not in known and key not in also:
                 names = sorted({*known, *also})
-                near = difflib.get_close_matches(key[:_LONGEST_WORD], names, n=1)
+                near = difflib.get_close_matches(key[:_MAX_WORD_CHARACTERS], names, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
                 self._note(self._error(entry.key, f"unknown key {quoted(key)}; {hint}"))
 

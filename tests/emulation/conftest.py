@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from topologies.emulator import cleanup, ovs
+from topologies.emulator.addresses import MAX_NETWORKS, ControlNetwork
 from topologies.emulator.plan import EmulationOptions
 
 
@@ -29,10 +30,12 @@ def open_vswitch() -> Iterator[None]:
         pytest.fail(f"CI must run the emulation's tests, but: {missing}")
     if missing:
         pytest.skip(missing)
-    started = ovs.ensure_running()
+    started = not ovs.is_running()
+    if started:
+        ovs.start()
     yield
     if started:
-        ovs.stop_unless_used()
+        ovs.stop()
 
 
 def what_there_is() -> dict[str, set[str]]:
@@ -58,7 +61,8 @@ def nothing_left(open_vswitch: None) -> Iterator[None]:
     after = what_there_is()
     new = {kind: after[kind] - before[kind] for kind in before if after[kind] - before[kind]}
     if new:
-        cleanup.remove_network()
+        for number in range(MAX_NETWORKS):
+            cleanup.remove_network(ControlNetwork(number))
     assert new == {}
 
 

@@ -2,14 +2,17 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from dataclasses import replace
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
 
-from digitalgrid.client import PowerClient
+from digitalgrid.client import PowerClient, power_request
 from digitalgrid.gridfile import load_grid
+from digitalgrid.v1 import northbound_pb2 as pb
 from topologies import emulator
-from topologies.emulator import addresses, workspace
+from topologies.emulator import addresses, cleanup, workspace
 from topologies.emulator.errors import AlreadyRunning, EmulationError
 from topologies.emulator.health import wait_healthy
 from topologies.emulator.mininet_backend import MininetEmulation
@@ -83,22 +86,32 @@ def run_in(emulation: MininetEmulation, router: str, *command: str) -> str:
 
 def test_the_control_network_is_fenced_off(options: EmulationOptions) -> None:
     """What is meant for it never takes the machine's default route, also when its interface is gone."""
+    network = addresses.ControlNetwork()
     emulation = MininetEmulation(ring_grid(3), options)
     try:
         emulation.start()
-        run("ip", "link", "delete", addresses.CONTROLLER_INTERFACE)
+        run("ip", "link", "delete", network.controller_interface)
         with socket.socket() as probe, pytest.raises(OSError, match=r"unreachable|No route"):
-            probe.connect((str(addresses.router_address(0)), 9))
+            probe.connect((str(network.router_address(0)), 9))
     finally:
         emulation.stop()
 
 
-def test_a_machine_runs_one_at_a_time(options: EmulationOptions, tmp_path: Path) -> None:
+def test_what_a_running_network_has_is_refused_to_others_with_the_option_that_helps(
+    options: EmulationOptions, tmp_path: Path
+) -> None:
     emulation = MininetEmulation(ring_grid(3), options)
     try:
-        other = EmulationOptions(run_dir=tmp_path / "other")
-        with pytest.raises(AlreadyRunning, match=f"process {os.getpid()}"):
+        other = replace(options, run_dir=tmp_path / "other")
+        with pytest.raises(
+            AlreadyRunning, match=f"is in use by the emulation in {options.run_dir}.*--subnet"
+        ):
             MininetEmulation(ring_grid(3), other)
+        small = replace(other, subnet=IPv4Network("10.214.0.0/29"))
+        with pytest.raises(EmulationError, match=r"10\.214\.0\.0/29 is too small for 3 routers"):
+            MininetEmulation(ring_grid(3), small)
+        with pytest.raises(AlreadyRunning, match=r"run directory .* is in use"):
+            MininetEmulation(ring_grid(3), options)
     finally:
         emulation.stop()
         emulation.stop()
@@ -108,18 +121,66 @@ def test_a_controller_that_cannot_start_is_an_error_and_leaves_nothing(
     options: EmulationOptions,
 ) -> None:
     with socket.create_server((addresses.OPENFLOW_HOST, 0)) as taken:
-        busy = EmulationOptions(run_dir=options.run_dir, openflow_port=taken.getsockname()[1])
-        emulation = MininetEmulation(ring_grid(3), busy)
-        try:
-            with pytest.raises(EmulationError, match="another OpenFlow controller listens"):
-                emulation.start()
-        finally:
-            emulation.stop()
+        busy = replace(options, openflow_port=taken.getsockname()[1])
+        with pytest.raises(AlreadyRunning, match=r"somebody listens .* with --openflow-port"):
+            MininetEmulation(ring_grid(3), busy)
+    elsewhere = replace(options, northbound="192.0.2.1:50051")
+    emulation = MininetEmulation(ring_grid(3), elsewhere)
+    try:
+        with pytest.raises(EmulationError, match="controller ended by itself"):
+            emulation.start()
+            wait_healthy(emulation, elsewhere.northbound, 40.0)
+    finally:
+        emulation.stop()
+
+
+def test_two_networks_run_side_by_side_and_each_is_stopped_alone(
+    options: EmulationOptions, tmp_path: Path
+) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as north,
+        socket.create_server(("127.0.0.1", 0)) as of,
+    ):
+        second = replace(
+            options,
+            run_dir=tmp_path / "second",
+            northbound=f"127.0.0.1:{north.getsockname()[1]}",
+            openflow_port=of.getsockname()[1],
+            subnet=IPv4Network("10.214.0.0/16"),
+        )
+    both = (options, second)
+    try:
+        for each in both:
+            emulator.start_in_background(str(LINE3), "mininet", each)
+        for each in both:
+            serve_load3(each)
+        emulator.stop(options.run_dir)
+        assert cleanup.leftovers(addresses.ControlNetwork(0)) == []
+        with PowerClient(second.northbound) as client:
+            topology = client.get_topology()
+            assert all(link.up for link in topology.links)
+            assert all(router.connected for router in topology.routers)
+            assert [c.state for c in client.list_circuits().circuits] == [pb.CIRCUIT_STATE_ACTIVE]
+        # The first one's place is free again.
+        emulator.start_in_background(str(LINE3), "mininet", options)
+        serve_load3(options)
+        emulator.stop(second.run_dir)
+        with PowerClient(options.northbound) as client:
+            assert all(router.connected for router in client.get_topology().routers)
+    finally:
+        for each in both:
+            emulator.stop(each.run_dir)
+
+
+def serve_load3(options: EmulationOptions) -> None:
+    with PowerClient(options.northbound) as client:
+        circuits = client.request_power(power_request("load3", 1e6)).circuits
+        client.wait_until_active([circuit.circuit_id for circuit in circuits], timeout_s=20.0)
 
 
 def test_stop_removes_what_a_crash_left(options: EmulationOptions, wait_for: Wait) -> None:
     run_dir = options.run_dir
-    assert emulator.start_in_background(LINE3, run_dir=run_dir, northbound=options.northbound) == 0
+    emulator.start_in_background(str(LINE3), "mininet", options)
     record = workspace.read_record(RunFiles.under(run_dir))
     assert record is not None
     os.kill(record.emulator.pid, signal.SIGKILL)
@@ -131,11 +192,11 @@ def test_stop_removes_what_a_crash_left(options: EmulationOptions, wait_for: Wai
 
 def test_a_background_emulation_obeys_and_stops(options: EmulationOptions) -> None:
     run_dir = options.run_dir
-    emulator.start_in_background(LINE3, run_dir=run_dir, northbound=options.northbound)
+    emulator.start_in_background(str(LINE3), "mininet", options)
     try:
         assert emulator.send_command(run_dir, "cut", "r1-r2") == "cut r1-r2: done"
-        with pytest.raises(EmulationError, match="stop that one first"):
-            emulator.start_in_background(LINE3, run_dir=run_dir)
+        with pytest.raises(EmulationError, match="stop that first"):
+            emulator.start_in_background(str(LINE3), "mininet", options)
     finally:
         emulator.stop(run_dir)
     with pytest.raises(EmulationError, match="no emulation answers"):

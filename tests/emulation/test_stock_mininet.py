@@ -59,6 +59,7 @@ def test_the_command_starts_everything_and_cuts_lines(options: EmulationOptions)
         ("mesh", "mesh,6,2,control_switches=3", 6),
         ("ring", "ring,4", 4),
         ("grid", "grid,topologies/line3.grid.yaml", 3),
+        ("line3", "line3,openflow_port=6699,southbound_port=50099,subnet=10.215.0.0/24", 3),
     ],
 )
 def test_each_topology_file_works(

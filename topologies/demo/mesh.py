@@ -20,6 +20,7 @@ from topologies.demo.books import add_up, powers_w
 from topologies.demo.figures import LoadFigure
 from topologies.demo.observer import Observer
 from topologies.emulator import cleanup
+from topologies.emulator.addresses import ControlNetwork
 from topologies.emulator.backends import make_emulation
 from topologies.emulator.emulation import Emulation
 from topologies.emulator.errors import EmulationError
@@ -115,7 +116,7 @@ def main(routers: int, circuits: int, seed: int, backend: str | None, output: Pa
         figures.down_s = time.monotonic() - stopping_s
     figures.leftovers = [f"process {pid}" for pid in pids if Path(f"/proc/{pid}").exists()]
     if backend == "mininet":
-        figures.leftovers += cleanup.leftovers()
+        figures.leftovers += cleanup.leftovers(ControlNetwork())
     shortcomings = ([failure] if failure else []) + figures.shortcomings()
     for shortcoming in shortcomings:
         console.print(f"[red]not well:[/red] {shortcoming}")

@@ -6,6 +6,15 @@
 
 from topologies.emulator.control import send_command
 from topologies.emulator.errors import BadCommand, EmulationError
+from topologies.emulator.plan import EmulationOptions
 from topologies.emulator.runtime import run, start_in_background, stop
 
-__all__ = ["BadCommand", "EmulationError", "run", "send_command", "start_in_background", "stop"]
+__all__ = [
+    "BadCommand",
+    "EmulationError",
+    "EmulationOptions",
+    "run",
+    "send_command",
+    "start_in_background",
+    "stop",
+]

@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 from digitalgrid.errors import ExplainedError
@@ -23,9 +22,7 @@ def main() -> int:
     descriptor = int(sys.argv[1])
     os.set_inheritable(descriptor, False)
     request: dict[str, Any] = json.loads(sys.argv[2])
-    options = EmulationOptions(
-        **request["options"] | {"run_dir": Path(request["options"]["run_dir"])}
-    )
+    options = EmulationOptions.from_plain(request["options"])
     log_progress()
     with os.fdopen(descriptor, "w") as starter:
 

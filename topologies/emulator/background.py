@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-from dataclasses import asdict
 
 from topologies.emulator.errors import EmulationError
 from topologies.emulator.plan import EmulationOptions, RunFiles
@@ -19,8 +18,7 @@ def start_detached(file: str, backend: str, options: EmulationOptions) -> None:
     """
     files = RunFiles.under(options.run_dir)
     files.root.mkdir(parents=True, exist_ok=True)
-    plain_options = asdict(options) | {"run_dir": str(files.root)}
-    request = {"file": file, "backend": backend, "options": plain_options}
+    request = {"file": file, "backend": backend, "options": options.to_plain()}
     read_end, write_end = os.pipe()
     os.set_inheritable(write_end, True)
     append = os.O_WRONLY | os.O_CREAT | os.O_APPEND

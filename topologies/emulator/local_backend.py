@@ -17,6 +17,7 @@ from topologies.emulator.controller_process import ControllerProcess, serve_comm
 from topologies.emulator.emulation import Emulation
 from topologies.emulator.errors import EmulationError
 from topologies.emulator.plan import EmulationOptions, LineEnd, RunFiles
+from topologies.emulator.ports import require_free
 from topologies.emulator.processes import ProcessId
 from topologies.emulator.workspace import RunRecord
 
@@ -34,6 +35,8 @@ class LocalEmulation(Emulation):
         files = RunFiles.under(options.run_dir)
         with ExitStack() as undo:
             undo.callback(workspace.prepare(files).release)
+            require_free(options.northbound, "--northbound")
+            require_free(f"127.0.0.1:{options.southbound_port}", "--southbound-port")
             undo.callback(workspace.erase_record, files)
             workspace.write_record(files, RunRecord(self.backend, ProcessId.current()))
             self._carrier_key = secrets.token_hex(16)

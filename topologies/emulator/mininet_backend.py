@@ -16,7 +16,7 @@ _SILENCE = ("tbf", "rate", "8bit", "burst", "1", "limit", "1")
 
 
 class MininetEmulation(Emulation):
-    """Needs root and Open vSwitch; one at a time on a machine (AlreadyRunning)."""
+    """Needs root and Open vSwitch; ports and subnet of its own beside others (AlreadyRunning)."""
 
     backend = "mininet"
 

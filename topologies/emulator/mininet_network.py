@@ -1,26 +1,30 @@
 """A grid as Mininet sees it: the topology, and what hosts, switches and the controller share."""
 
+import itertools
 import os
 from contextlib import ExitStack
 from ipaddress import IPv4Address
+from pathlib import Path
 
 from mininet.topo import Topo
 
 from digitalgrid.gridfile import Grid
 from topologies.emulator import addresses, cleanup, ovs, plan, workspace
+from topologies.emulator.addresses import ControlNetwork
 from topologies.emulator.agents import Agents
 from topologies.emulator.controller_process import ControllerProcess, serve_command
-from topologies.emulator.errors import EmulationError
+from topologies.emulator.errors import AlreadyRunning, EmulationError
 from topologies.emulator.mininet_nodes import ControllerNode, RouterHost, Veth
 from topologies.emulator.plan import EmulationOptions, RunFiles
+from topologies.emulator.ports import require_free
 from topologies.emulator.processes import ProcessId
-from topologies.emulator.workspace import MACHINE_LOCK, Lock, RunRecord
+from topologies.emulator.workspace import Lock, RunRecord
 
 
 class GridNetwork:
     """One grid in Mininet: its files, its processes, and its mark on the root namespace.
 
-    :meth:`close` it when Mininet has stopped. A machine runs one at a time: AlreadyRunning otherwise.
+    :meth:`close` it when Mininet has stopped. AlreadyRunning where its run directory, ports or subnet are in use.
     """
 
     def __init__(self, grid: Grid, options: EmulationOptions) -> None:
@@ -32,18 +36,19 @@ class GridNetwork:
         self.files = RunFiles.under(options.run_dir)
         self.hosts: dict[str, RouterHost] = {}
         with ExitStack() as undo:
-            lock = Lock(MACHINE_LOCK, "the control network of this machine")
-            undo.callback(lock.release)
             undo.callback(workspace.prepare(self.files).release)
-            started_ovs = ovs.ensure_running()
-            undo.callback(workspace.erase_record, self.files)
-            record = RunRecord("mininet", ProcessId.current(), started_ovs)
-            workspace.write_record(self.files, record)
-            if started_ovs:
-                undo.callback(ovs.stop_unless_used)
-            cleanup.remove_network()
-            undo.callback(cleanup.remove_network)
-            cleanup.fence_off()
+            require_free(options.northbound, "--northbound")
+            require_free(f"{addresses.OPENFLOW_HOST}:{options.openflow_port}", "--openflow-port")
+            ovs.ensure_running()
+            undo.callback(ovs.stop_unless_used)
+            with workspace.choosing():
+                self.control = self._take_network(undo)
+                undo.callback(workspace.erase_record, self.files)
+                record = RunRecord("mininet", ProcessId.current(), self.control.number)
+                workspace.write_record(self.files, record)
+                undo.callback(cleanup.remove_network, self.control)
+                cleanup.fence_off(self.control)
+            self.interface_indexes = itertools.count(self.control.first_interface_index)
             self._write_configs()
             command = serve_command(self.files)
             self.controller = ControllerProcess(command, self.files.controller_log)
@@ -57,14 +62,14 @@ class GridNetwork:
         topo = Topo()
         count = plan.switch_count(self.grid, self.options)
         switches = [
-            topo.addSwitch(addresses.switch_name(index), network=self) for index in range(count)
+            topo.addSwitch(self.control.switch_name(index), network=self) for index in range(count)
         ]
         for a, b in plan.trunks(count):
             topo.addLink(switches[a], switches[b], cls=Veth)
-        topo.addHost(addresses.CONTROLLER_NODE, cls=ControllerNode)
-        self._join(topo, addresses.CONTROLLER_NODE, switches[0], addresses.CONTROLLER_ADDRESS)
+        topo.addHost(addresses.CONTROLLER_NODE, cls=ControllerNode, network=self)
+        self._join(topo, addresses.CONTROLLER_NODE, switches[0], self.control.controller_address)
         for index, router in enumerate(self.grid.routers):
-            address = addresses.router_address(index)
+            address = self.control.router_address(index)
             topo.addHost(router.id, network=self, address=str(address))
             self._join(topo, router.id, switches[index * count // len(self.grid.routers)], address)
         names = addresses.line_interfaces(link.id for link in self.grid.links)
@@ -82,22 +87,49 @@ class GridNetwork:
         """Remove what is left when Mininet has stopped. Safe to call again."""
         self._undo.close()
 
+    def _take_network(self, undo: ExitStack) -> ControlNetwork:
+        """The first control network of this machine that nobody has, without what was left of it."""
+        number, lock = _first_free(self.files.root)
+        undo.callback(lock.release)
+        network = ControlNetwork(number, self.options.subnet)
+        if not network.has_room_for(len(self.grid.routers)):
+            raise EmulationError(
+                f"{network.subnet} is too small for {len(self.grid.routers)} routers; give another with --subnet"
+            )
+        cleanup.remove_network(network)
+        for other, subnet in cleanup.fenced_off():
+            if subnet.overlaps(network.subnet):
+                raise AlreadyRunning(
+                    f"{network.subnet} is in use by the emulation in {workspace.run_dir_of(other)}:"
+                    " stop that first, or give another with --subnet"
+                )
+        return network
+
     def _join(self, topo: Topo, node: str, switch: str, address: IPv4Address) -> None:
         is_router = node != addresses.CONTROLLER_NODE
-        name = addresses.CONTROL_INTERFACE if is_router else addresses.CONTROLLER_INTERFACE
+        name = addresses.CONTROL_INTERFACE if is_router else self.control.controller_interface
         mac = addresses.mac_address(address)
         topo.addLink(node, switch, port1=0, intfName1=name, addr1=mac, cls=Veth)
 
     def _write_configs(self) -> None:
         config = plan.controller_config(self.files, self.options, mininet=True)
         workspace.write_yaml(self.files.controller_config, config)
-        controller = f"{addresses.CONTROLLER_ADDRESS}:{self.options.southbound_port}"
+        controller = f"{self.control.controller_address}:{self.options.southbound_port}"
         ends = plan.mininet_line_ends(self.grid)
         for router in self.grid.routers:
             config = plan.router_config(
                 self.grid, router, self.files, self.options, controller, ends
             )
             workspace.write_yaml(self.files.router_config(router.id), config)
+
+
+def _first_free(root: Path) -> tuple[int, Lock]:
+    for number in range(addresses.MAX_NETWORKS):
+        try:
+            return number, workspace.network_lock(number, root)
+        except AlreadyRunning:
+            continue
+    raise AlreadyRunning(f"{addresses.MAX_NETWORKS} networks run on this machine; stop one first")
 
 
 def _refuse_reserved_names(grid: Grid) -> None:

@@ -4,17 +4,16 @@ Mininet's own links take a dozen commands each; these take one, and both ends ge
 indexes: where they are equal, Linux may hold the news of a lost carrier back for a second.
 """
 
-import itertools
-import socket
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from mininet.link import Intf, Link
 from mininet.node import Controller, Host, Node, OVSSwitch
 
 from topologies.emulator import addresses, ovs
+from topologies.emulator.addresses import ControlNetwork
 from topologies.emulator.agents import Agents
 from topologies.emulator.controller_process import ControllerProcess
-from topologies.emulator.errors import EmulationError
 from topologies.emulator.plan import EmulationOptions
 from topologies.emulator.shell import in_namespace, run
 
@@ -40,6 +39,13 @@ class RunningGrid(Protocol):
     def agents(self) -> Agents: ...
 
     @property
+    def control(self) -> ControlNetwork: ...
+
+    @property
+    def interface_indexes(self) -> Iterator[int]:
+        """Of the interfaces of this network: each is used once."""
+
+    @property
     def hosts(self) -> "dict[str, RouterHost]":
         """By router; a host enters itself."""
 
@@ -56,8 +62,6 @@ class QuietInterface(Intf):  # type: ignore[misc]  # Mininet carries no types
 
 class Veth(Link):  # type: ignore[misc]  # Mininet carries no types
     """A veth pair between two nodes. Ends in the root namespace are up; hosts take theirs up."""
-
-    _indexes = itertools.count(addresses.FIRST_INTERFACE_INDEX)
 
     def __init__(self, node1: Node, node2: Node, **params: Any) -> None:
         super().__init__(node1, node2, **params | {"intf": QuietInterface})
@@ -76,10 +80,11 @@ class Veth(Link):  # type: ignore[misc]  # Mininet carries no types
         # Only the first end can be made up at once: the second has no peer yet when it is made.
         ends = sorted(((node1, name1, mac1), (node2, name2, mac2)), key=lambda e: e[0].inNamespace)
         (near, *near_link), (far, *far_link) = ends
+        network: RunningGrid = node1.network
         up = "" if near.inNamespace else "up"
         near_end, far_end = (
-            f"name {name} index {next(cls._indexes)} address {mac}"
-            f" group {addresses.INTERFACE_GROUP} netns {node.pid}"
+            f"name {name} index {next(network.interface_indexes)} address {mac}"
+            f" group {network.control.interface_group} netns {node.pid}"
             for node, (name, mac) in ((near, near_link), (far, far_link))
         )
         batch = f"link add {near_end} {up} type veth peer {far_end}\n"
@@ -94,7 +99,8 @@ class Veth(Link):  # type: ignore[misc]  # Mininet carries no types
 def take_up(node: Node, address: str, interfaces: list[str]) -> None:
     """Bring a host's interfaces up; its first one gets an address of the control network."""
     control = node.defaultIntf()
-    control.ip, control.prefixLen = address, str(addresses.CONTROL_NETWORK.prefixlen)
+    network: RunningGrid = node.network
+    control.ip, control.prefixLen = address, str(network.control.subnet.prefixlen)
     batch = "".join(f"link set dev {name} up\n" for name in ("lo", *interfaces))
     batch += f"address add {address}/{control.prefixLen} dev {control.name}\n"
     in_namespace(node.pid, "sh", "-ec", _TAKE_UP.format(interface=control.name), stdin=batch)
@@ -105,6 +111,7 @@ class RouterHost(Host):  # type: ignore[misc]  # Mininet carries no types
 
     def __init__(self, name: str, network: RunningGrid, address: str, **params: Any) -> None:
         self._address = address
+        self.network = network
         super().__init__(name, **params)
         network.hosts[name] = self
 
@@ -116,11 +123,12 @@ class RouterHost(Host):  # type: ignore[misc]  # Mininet carries no types
 class ControllerNode(Node):  # type: ignore[misc]  # Mininet carries no types
     """The controller's place on the control network: an interface of its own in the root namespace."""
 
-    def __init__(self, name: str, **params: Any) -> None:
+    def __init__(self, name: str, network: RunningGrid, **params: Any) -> None:
+        self.network = network
         super().__init__(name, **params | {"inNamespace": False})
 
     def config(self, **_params: Any) -> dict[str, Any]:
-        take_up(self, str(addresses.CONTROLLER_ADDRESS), self.intfNames())
+        take_up(self, str(self.network.control.controller_address), self.intfNames())
         return {}
 
 
@@ -138,7 +146,7 @@ class ControlSwitch(OVSSwitch):  # type: ignore[misc]  # Mininet carries no type
         super().setup()
 
     def bridgeOpts(self) -> str:
-        return f"{super().bridgeOpts()} external_ids:{ovs.OWNER_KEY}={ovs.OWNER}"
+        return f"{super().bridgeOpts()} external_ids:{ovs.OWNER_KEY}={self.network.control.owner}"
 
     @classmethod
     def batchStartup(cls, switches: Any, **params: Any) -> Any:
@@ -161,11 +169,6 @@ class GridController(Controller):  # type: ignore[misc]  # Mininet carries no ty
         """Not yet: an error in a node's constructor would leave its shell behind."""
 
     def start(self) -> None:
-        with socket.socket() as probe:
-            if probe.connect_ex((self.ip, self.port)) == 0:
-                raise EmulationError(
-                    f"another OpenFlow controller listens on {self.ip}:{self.port}; stop it first"
-                )
         self._network.controller.start()
         # A switch that finds nobody there waits a second before it tries again.
         self._network.controller.wait_listening(self.ip, self.port)

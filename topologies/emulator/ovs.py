@@ -5,9 +5,11 @@ from pathlib import Path
 from topologies.emulator.errors import CommandError
 from topologies.emulator.shell import run
 
-# Written into each bridge that an emulation makes; names alone could be somebody else's.
-OWNER_KEY, OWNER = "owner", "digitalgrid"
+# Written into each bridge that an emulation makes, with the network that it belongs to.
+OWNER_KEY = "owner"
 
+# There while Open vSwitch runs because an emulation needed it: whoever is the last to need it stops it.
+_STARTED_BY_US = Path("/run/digitalgrid-openvswitch")
 _INIT_SCRIPT = "/etc/init.d/openvswitch-switch"
 _CTL_SCRIPT = "/usr/share/openvswitch/scripts/ovs-ctl"
 
@@ -22,34 +24,44 @@ def is_running() -> bool:
     return True
 
 
-def ensure_running() -> bool:
-    """Start Open vSwitch unless it runs; True where this call started it."""
-    if is_running():
-        return False
+def start() -> None:
+    """Start Open vSwitch. CommandError where it does not start."""
     if Path(_INIT_SCRIPT).exists():
         run(_INIT_SCRIPT, "start")
     else:
         run(_CTL_SCRIPT, "start", "--system-id=random")
     if not is_running():
         raise CommandError("Open vSwitch does not start; see /var/log/openvswitch/")
-    return True
+
+
+def stop() -> None:
+    """Stop Open vSwitch."""
+    run(_INIT_SCRIPT if Path(_INIT_SCRIPT).exists() else _CTL_SCRIPT, "stop")
+
+
+def ensure_running() -> None:
+    """For an emulation: start Open vSwitch unless it runs, and remember that."""
+    if not is_running():
+        _STARTED_BY_US.touch()
+        start()
 
 
 def stop_unless_used() -> None:
-    """Stop Open vSwitch where it runs, unless it has bridges: then somebody else needs it by now."""
-    if is_running() and not run("ovs-vsctl", "list-br").split():
-        run(_INIT_SCRIPT if Path(_INIT_SCRIPT).exists() else _CTL_SCRIPT, "stop")
+    """Stop what an emulation started, unless it has bridges: then somebody else needs it by now."""
+    if _STARTED_BY_US.exists() and is_running() and not run("ovs-vsctl", "list-br").split():
+        stop()
+        _STARTED_BY_US.unlink(missing_ok=True)
 
 
-def our_bridges() -> list[str]:
-    """Bridges that an emulation made."""
+def bridges_of(owner: str) -> list[str]:
+    """Bridges that the emulation with this mark made."""
     found = run(
         "ovs-vsctl",
         "--bare",
         "--columns=name",
         "find",
         "Bridge",
-        f"external_ids:{OWNER_KEY}={OWNER}",
+        f"external_ids:{OWNER_KEY}={owner}",
     )
     return found.split()
 

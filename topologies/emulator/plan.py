@@ -1,12 +1,14 @@
 """What an emulation will consist of, worked out before anything is made: pure, from a grid and options."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
 from digitalgrid.gridfile import Grid, Link, Router
 from topologies.emulator import addresses
+from topologies.emulator.addresses import ControlNetwork
 
 ROUTERS_PER_SWITCH = 32
 # Up to so many routers, two cores keep up with the shorter intervals.
@@ -18,21 +20,30 @@ LineEnd = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class EmulationOptions:
-    """How to run a grid. 0 for a number means: chosen by the size of the grid."""
+    """How to run a grid. 0 switches mean: as many as suit the size of the grid."""
 
     run_dir: Path = Path(".run")
     # Switches of the control network, in a ring where there are three or more (Mininet only).
     control_switches: int = 0
-    tick_interval_ms: int = 0
-    hello_interval_ms: int = 0
     northbound: str = addresses.NORTHBOUND_ADDRESS
     southbound_port: int = addresses.SOUTHBOUND_PORT
+    # Of the control network (Mininet only).
     openflow_port: int = addresses.OPENFLOW_PORT
+    subnet: IPv4Network = addresses.DEFAULT_SUBNET
 
     def __post_init__(self) -> None:
-        for name in ("control_switches", "tick_interval_ms", "hello_interval_ms"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; give 0 or more")
+        if self.control_switches < 0:
+            raise ValueError(f"control_switches is {self.control_switches}; give 0 or more")
+
+    def to_plain(self) -> dict[str, str | int]:
+        """As JSON can say it, with the run directory absolute."""
+        return asdict(self) | {"run_dir": str(self.run_dir.absolute()), "subnet": str(self.subnet)}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "EmulationOptions":
+        """What :meth:`to_plain` made."""
+        typed = {"run_dir": Path(plain["run_dir"]), "subnet": IPv4Network(plain["subnet"])}
+        return cls(**{**plain, **typed})
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +113,7 @@ def trunks(switches: int) -> list[tuple[int, int]]:
 
 def controller_config(files: RunFiles, options: EmulationOptions, mininet: bool) -> dict[str, Any]:
     """The configuration of ``dgc serve`` in this emulation."""
-    host = str(addresses.CONTROLLER_ADDRESS) if mininet else "127.0.0.1"
+    host = str(ControlNetwork(subnet=options.subnet).controller_address) if mininet else "127.0.0.1"
     config: dict[str, Any] = {
         "northbound": {"listen": options.northbound},
         "southbound": {"listen": [f"{host}:{options.southbound_port}"]},
@@ -151,9 +162,9 @@ def router_config(
         "router_id": router.id,
         "state_dir": str(files.router_state(router.id)),
         "controllers": [controller],
-        "tick_interval_ms": options.tick_interval_ms or (100 if small else 200),
+        "tick_interval_ms": 100 if small else 200,
         # In a large network every state frame is a hello as well, and there are no others: half the wake-ups.
-        "hello_interval_ms": options.hello_interval_ms or (50 if small else 200),
+        "hello_interval_ms": 50 if small else 200,
         # There, some of a hundred routers always have to wait for their turn.
         "cushion_ms": 5 if small else 50,
         "efficiency": router.efficiency,

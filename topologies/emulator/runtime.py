@@ -12,6 +12,7 @@ from types import FrameType
 from digitalgrid.gridfile import Grid
 from digitalgrid.logs import log_to_standard_error
 from topologies.emulator import addresses, cleanup, ovs, workspace
+from topologies.emulator.addresses import ControlNetwork
 from topologies.emulator.backends import make_emulation
 from topologies.emulator.background import start_detached
 from topologies.emulator.control import ControlServer
@@ -20,7 +21,6 @@ from topologies.emulator.health import wait_healthy
 from topologies.emulator.network_file import load_network
 from topologies.emulator.plan import EmulationOptions, RunFiles
 from topologies.emulator.processes import end_process
-from topologies.emulator.workspace import MACHINE_LOCK, Lock
 
 log = logging.getLogger(__name__)
 
@@ -29,58 +29,26 @@ _STOP_GRACE_S = 60.0
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-def run(
-    file: str | Path,
-    *,
-    backend: str = "mininet",
-    control_switches: int | None = None,
-    run_dir: Path = Path(".run"),
-    northbound: str = addresses.NORTHBOUND_ADDRESS,
-    southbound_port: int = addresses.SOUTHBOUND_PORT,
-) -> int:
-    """Emulate a grid file or topology file until SIGTERM or SIGINT; returns the exit status.
+def run(file: str, backend: str, options: EmulationOptions) -> None:
+    """Emulate a grid file or topology file until SIGTERM or SIGINT.
 
     ConfigError or EmulationError where it cannot be brought up; nothing is left then.
     """
-    log_progress()
-    grid = load_network(str(file))
-    options = EmulationOptions(
-        run_dir=run_dir,
-        control_switches=control_switches or 0,
-        northbound=northbound,
-        southbound_port=southbound_port,
-    )
-    emulate(grid, backend, options, on_healthy=lambda: None)
-    return 0
+    emulate(load_network(file), backend, options, on_healthy=lambda: None)
 
 
-def start_in_background(
-    file: str | Path,
-    *,
-    backend: str = "mininet",
-    control_switches: int | None = None,
-    run_dir: Path = Path(".run"),
-    northbound: str = addresses.NORTHBOUND_ADDRESS,
-    southbound_port: int = addresses.SOUTHBOUND_PORT,
-) -> int:
-    """Like :func:`run`, in a process of its own; returns 0 once the network is healthy.
-
-    ConfigError or EmulationError where it cannot be brought up; nothing is left then.
-    """
+def start_in_background(file: str, backend: str, options: EmulationOptions) -> None:
+    """Like :func:`run`, in a process of its own; returns once the network is healthy."""
     # What is wrong with the file is said here, as ConfigError.
-    load_network(str(file))
-    options = EmulationOptions(
-        run_dir=run_dir,
-        control_switches=control_switches or 0,
-        northbound=northbound,
-        southbound_port=southbound_port,
-    )
-    start_detached(str(file), backend, options)
-    return 0
+    load_network(file)
+    start_detached(file, backend, options)
 
 
 def stop(run_dir: Path = Path(".run")) -> None:
-    """Remove an emulation: end it where it runs, and take away what it left where it crashed."""
+    """Remove an emulation: end it where it runs, and take away what it left where it crashed.
+
+    Others stay as they are. What nobody's run directory knows of goes too.
+    """
     files = RunFiles.under(run_dir)
     record = workspace.read_record(files)
     if record is None:
@@ -89,17 +57,29 @@ def stop(run_dir: Path = Path(".run")) -> None:
         end_process(record.emulator, _STOP_GRACE_S)
         log.info("stopped the emulation of %s", run_dir)
     if os.geteuid() == 0:
-        try:
-            lock = Lock(MACHINE_LOCK, "the control network of this machine")
-        except AlreadyRunning as error:
-            log.info("the control network stays: %s", error)
-        else:
-            for name in cleanup.remove_network():
-                log.info("removed %s", name)
-            if record is not None and record.started_open_vswitch:
-                ovs.stop_unless_used()
-            lock.release()
+        for number in range(addresses.MAX_NETWORKS):
+            own = record is not None and record.network_number == number
+            if own or _is_nobodys(number):
+                _remove_what_is_left(number, files)
+        ovs.stop_unless_used()
     workspace.erase_record(files)
+
+
+def _is_nobodys(number: int) -> bool:
+    """Whether no run directory has a record of the control network of this number."""
+    root = workspace.run_dir_of(number)
+    return root is None or not RunFiles.under(root).state.exists()
+
+
+def _remove_what_is_left(number: int, files: RunFiles) -> None:
+    try:
+        lock = workspace.network_lock(number, files.root)
+    except AlreadyRunning:
+        # Another has taken it meanwhile, and has removed what was there.
+        return
+    for name in cleanup.remove_network(ControlNetwork(number)):
+        log.info("removed %s", name)
+    lock.release()
 
 
 def emulate(
@@ -109,17 +89,19 @@ def emulate(
     files = RunFiles.under(options.run_dir)
     with _interrupted_by_signals():
         started_s = time.monotonic()
+        log.info(
+            "bringing up %s (%s): %d routers, %d power links",
+            *(grid.name, backend, len(grid.routers), len(grid.links)),
+        )
         emulation = make_emulation(grid, backend, options)
         try:
             emulation.start()
             with closing(ControlServer(emulation, files.control_socket)) as control:
                 wait_healthy(emulation, options.northbound, _HEALTHY_WITHIN_S)
                 log.info(
-                    "%s is up and healthy after %.1f s: %d routers, %d power links",
+                    "%s is up and healthy after %.1f s",
                     grid.name,
                     time.monotonic() - started_s,
-                    len(grid.routers),
-                    len(grid.links),
                 )
                 on_healthy()
                 while True:

@@ -3,6 +3,7 @@
 import atexit
 import os
 from collections.abc import Callable
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,18 @@ class TopologyFile:
         run_dir: str = ".run",
         control_switches: int = 0,
         northbound: str = addresses.NORTHBOUND_ADDRESS,
+        southbound_port: int = addresses.SOUTHBOUND_PORT,
+        openflow_port: int = addresses.OPENFLOW_PORT,
+        subnet: str = str(addresses.DEFAULT_SUBNET),
         **kwargs: Any,
     ) -> Topo:
         options = EmulationOptions(
-            run_dir=Path(run_dir), control_switches=control_switches, northbound=northbound
+            run_dir=Path(run_dir),
+            control_switches=control_switches,
+            northbound=northbound,
+            southbound_port=southbound_port,
+            openflow_port=openflow_port,
+            subnet=IPv4Network(subnet),
         )
         self._network = GridNetwork(self.grid(*args, **kwargs), options)
         # Mininet's command says nobody when it has stopped.

@@ -4,6 +4,8 @@ import fcntl
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,11 @@ from topologies.emulator.errors import AlreadyRunning, EmulationError
 from topologies.emulator.plan import RunFiles
 from topologies.emulator.processes import ProcessId
 
-# Held while a control network is up: a machine has one at a time.
-MACHINE_LOCK = Path("/run/digitalgrid-emulation.lock")
+# Held while the control network of a number is up.
+_NETWORK_LOCK = "/run/digitalgrid-emulation{}.lock"
+# Held while a number and a subnet are chosen.
+_CHOICE_LOCK = Path("/run/digitalgrid-emulation.choice")
+_OF = ", run directory "
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +28,8 @@ class RunRecord:
 
     backend: str
     emulator: ProcessId
-    started_open_vswitch: bool = False
+    # Of its control network in Mininet.
+    network_number: int | None = None
 
 
 def prepare(files: RunFiles) -> "Lock":
@@ -32,7 +38,7 @@ def prepare(files: RunFiles) -> "Lock":
     AlreadyRunning where an emulation runs in it.
     """
     files.root.mkdir(parents=True, exist_ok=True)
-    lock = Lock(files.lock, f"run directory {files.root}")
+    lock = Lock(files.lock, f"run directory {files.root}", files.root)
     shutil.rmtree(files.routers, ignore_errors=True)
     for suffix in ("", "-wal", "-shm", "-journal", ".lock"):
         files.controller_store.with_name(files.controller_store.name + suffix).unlink(True)
@@ -66,7 +72,7 @@ def read_record(files: RunFiles) -> RunRecord | None:
     try:
         document = json.loads(text)
         emulator = ProcessId(**document["emulator"])
-        return RunRecord(document["backend"], emulator, document["started_open_vswitch"])
+        return RunRecord(document["backend"], emulator, document.get("network_number", 0))
     except (ValueError, KeyError, TypeError) as error:
         raise EmulationError(f"{files.state}: not a record of an emulation; delete it") from error
 
@@ -77,10 +83,39 @@ def erase_record(files: RunFiles) -> None:
     files.control_socket.unlink(True)
 
 
+def network_lock(number: int, root: Path) -> "Lock":
+    """The right to the control network of a number, for a run directory. AlreadyRunning where another has it."""
+    return Lock(_network_lock(number), f"control network {number}", root)
+
+
+def run_dir_of(number: int) -> Path | None:
+    """The run directory of who had the control network of a number last, where that is known."""
+    try:
+        _, of, root = _network_lock(number).read_text(encoding="utf-8").partition(_OF)
+    except FileNotFoundError:
+        return None
+    return Path(root.strip()) if of else None
+
+
+@contextmanager
+def choosing() -> Iterator[None]:
+    """One at a time looks which networks are there, and takes what is free."""
+    descriptor = os.open(_CHOICE_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _network_lock(number: int) -> Path:
+    return Path(_NETWORK_LOCK.format(f"-{number}" if number else ""))
+
+
 class Lock:
     """Held by one process at a time, and let go by the kernel when that ends."""
 
-    def __init__(self, path: Path, purpose: str) -> None:
+    def __init__(self, path: Path, purpose: str, root: Path) -> None:
         """AlreadyRunning, saying who and what to do, where somebody holds it."""
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
@@ -88,11 +123,12 @@ class Lock:
         except BlockingIOError as error:
             holder = os.read(self._descriptor, 200).decode(errors="replace").strip()
             os.close(self._descriptor)
+            process, _, where = holder.partition(_OF)
             raise AlreadyRunning(
-                f"{purpose} is in use by {holder}; stop that one first (`dgc stop --run-dir DIR`)"
+                f"{purpose} is in use by {process}; stop that first (`dgc stop --run-dir {where}`)"
             ) from error
         os.ftruncate(self._descriptor, 0)
-        os.write(self._descriptor, f"process {os.getpid()} in {Path.cwd()}\n".encode())
+        os.write(self._descriptor, f"process {os.getpid()}{_OF}{root}\n".encode())
 
     def release(self) -> None:
         """Safe to call again."""

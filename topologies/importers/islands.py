@@ -2,10 +2,9 @@
 
 from collections.abc import Collection, Iterable
 
-import networkx as nx
-
 from digitalgrid.gridfile import Link
 from topologies.importers.injections import Injections
+from topologies.importers.optional import require
 from topologies.importers.reading import Reading
 
 
@@ -13,6 +12,7 @@ def useful_routers(
     reading: Reading, router_ids: Iterable[str], links: Iterable[Link], injections: Injections
 ) -> set[str]:
     """Routers of islands that hold a load or a source. Warns of the others, and of loads that nothing can feed."""
+    nx = require("networkx")
     graph = nx.Graph()
     graph.add_nodes_from(router_ids)
     graph.add_edges_from((link.a, link.b) for link in links)
@@ -40,6 +40,7 @@ def useful_routers(
 
 def passive_loops(links: Iterable[Link], converters: Collection[str]) -> tuple[int, int]:
     """Independent loops on which no router converts; how many of them are only parallel links."""
+    nx = require("networkx")
     graph = nx.MultiGraph(
         (link.a, link.b) for link in links if link.a not in converters and link.b not in converters
     )

@@ -9,7 +9,6 @@ the losses are found by repeating that until they stand.
 import math
 from dataclasses import dataclass
 
-import networkx as nx
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_matrix, csc_matrix
@@ -17,6 +16,7 @@ from scipy.sparse.linalg import splu
 
 from controller.routing.compiled import compiled
 from controller.routing.graph import Floats, Ints
+from topologies.importers.optional import require
 from topologies.study.case import Bools, StudyCase
 
 _MAX_ROUNDS = 60
@@ -57,6 +57,7 @@ class AsOperated:
 
 class _Tree:
     def __init__(self, case: StudyCase, live: npt.NDArray[np.intp]) -> None:
+        nx = require("networkx")
         tree = nx.Graph()
         tree.add_node(0)
         for link in live:

@@ -137,7 +137,15 @@ def _connect_to_read(path: Path) -> sqlite3.Connection:
             f"{path}: there is no store; see that this is the store.path of the daemon"
         )
     with explained(path):
-        return _connect(path, "ro")
+        return _connect(path, "ro&immutable=1" if _is_at_rest(path) else "ro")
+
+
+def _is_at_rest(path: Path) -> bool:
+    """A store that was stopped cleanly, where nothing can be written, as on a mounted backup.
+
+    Of others SQLite makes, even to read, the files by which it knows what a daemon writes.
+    """
+    return not Path(f"{path}-wal").exists() and not os.access(path.parent, os.W_OK)
 
 
 def require_schema(connection: sqlite3.Connection, path: Path, oldest: int) -> None:

@@ -106,6 +106,39 @@ def test_request_sends_all_that_was_asked_for(dgctl: Any, controller: Any) -> No
     assert "7 ACTIVE pv1 town 2 MW 2.1 MW 4.76 % r1 > r3" in rows(result.stdout)
 
 
+@pytest.mark.parametrize("options", [[], ["--wait"], ["-o", "json"]])
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (pb.CIRCUIT_STATE_WITHDRAWN, "was released"),
+        (pb.CIRCUIT_STATE_WITHDRAWING, "is being released"),
+        (pb.CIRCUIT_STATE_FAILED, "has failed"),
+    ],
+)
+def test_a_request_that_was_made_before_and_has_ended_is_a_refusal(
+    dgctl: Any, controller: Any, make_circuit: Any, options: list[str], state: int, words: str
+) -> None:
+    circuits = [make_circuit(7, state)]
+    controller.answers["RequestPower"] = pb.RequestPowerResponse(
+        request_id="again", circuits=circuits
+    )
+    asked = ["request", "--sink", "town", "--power", "1MW", "--request-id", "again"]
+    result = dgctl(*asked, *options)
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert "the request 'again' was made before" in result.stderr
+    assert f"its circuit 7 {words}; use a new id" in result.stderr
+
+
+def test_a_request_of_which_a_part_goes_on_is_shown(
+    dgctl: Any, controller: Any, make_circuit: Any
+) -> None:
+    circuits = [make_circuit(7, pb.CIRCUIT_STATE_WITHDRAWN), make_circuit(8)]
+    controller.answers["RequestPower"] = pb.RequestPowerResponse(circuits=circuits)
+    result = dgctl("request", "--sink", "town", "--power", "1MW")
+    assert result.exit_code == 0
+    assert rows(result.stdout)[3].startswith("8 ACTIVE")
+
+
 def test_request_can_wait_for_the_power(dgctl: Any, controller: Any, make_circuit: Any) -> None:
     staging = make_circuit(7, pb.CIRCUIT_STATE_STAGING)
     controller.answers["RequestPower"] = pb.RequestPowerResponse(circuits=[staging])

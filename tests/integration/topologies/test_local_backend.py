@@ -1,12 +1,14 @@
 import socket
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from digitalgrid.client import PowerClient
+from digitalgrid.client import PowerClient, power_request
 from digitalgrid.gridfile import load_grid
+from digitalgrid.v1 import northbound_pb2 as pb
 from topologies import emulator
 from topologies.emulator.backends import make_emulation
 from topologies.emulator.errors import AlreadyRunning, EmulationError, SpawnError, Unhealthy
@@ -21,12 +23,16 @@ BOTH = {"r1-r2", "r2-r3"}
 @pytest.fixture
 def options(tmp_path: Path) -> EmulationOptions:
     """Addresses and a run directory of the test's own."""
+    return free_options(tmp_path / "run")
+
+
+def free_options(run_dir: Path) -> EmulationOptions:
     with (
         socket.create_server(("127.0.0.1", 0)) as north,
         socket.create_server(("127.0.0.1", 0)) as south,
     ):
         return EmulationOptions(
-            run_dir=tmp_path / "run",
+            run_dir=run_dir,
             northbound=f"127.0.0.1:{north.getsockname()[1]}",
             southbound_port=south.getsockname()[1],
         )
@@ -130,13 +136,7 @@ def test_what_makes_no_sense_is_refused(
 
 def test_the_background_emulation_is_started_told_and_stopped(options: EmulationOptions) -> None:
     run_dir = options.run_dir
-    emulator.start_in_background(
-        LINE3,
-        backend="local",
-        run_dir=run_dir,
-        northbound=options.northbound,
-        southbound_port=options.southbound_port,
-    )
+    emulator.start_in_background(str(LINE3), "local", options)
     try:
         with PowerClient(options.northbound) as client:
             assert links_up(client) == BOTH
@@ -149,19 +149,49 @@ def test_the_background_emulation_is_started_told_and_stopped(options: Emulation
 
 
 def test_a_background_emulation_that_cannot_start_says_why(options: EmulationOptions) -> None:
-    host, _, port = options.northbound.rpartition(":")
-    with (
-        socket.create_server((host, int(port))),
-        pytest.raises(EmulationError, match="controller ended by itself") as caught,
-    ):
-        emulator.start_in_background(
-            LINE3,
-            backend="local",
-            run_dir=options.run_dir,
-            northbound=options.northbound,
-            southbound_port=options.southbound_port,
-        )
+    # An address of documentation (RFC 5737), which this machine does not have.
+    elsewhere = replace(options, northbound="192.0.2.1:50051")
+    with pytest.raises(EmulationError, match="controller ended by itself") as caught:
+        emulator.start_in_background(str(LINE3), "local", elsewhere)
     log = options.run_dir / "controller.log"
-    assert f"cannot listen on {options.northbound}" in str(caught.value)
+    assert f"cannot listen on {elsewhere.northbound}" in str(caught.value)
     assert str(caught.value).endswith(f"see {log}")
     assert "Warning" not in (options.run_dir / "emulator.log").read_text()
+
+
+@pytest.mark.parametrize("option", ["--northbound", "--southbound-port"])
+def test_ports_that_are_taken_are_named_with_the_option_that_gives_others(
+    options: EmulationOptions, option: str
+) -> None:
+    taken = (
+        options.northbound if option == "--northbound" else f"127.0.0.1:{options.southbound_port}"
+    )
+    host, _, port = taken.rpartition(":")
+    with (
+        socket.create_server((host, int(port))),
+        pytest.raises(EmulationError, match=f"listens on {taken} already: .* with {option}"),
+    ):
+        emulator.start_in_background(str(LINE3), "local", options)
+
+
+def test_two_networks_run_side_by_side_and_each_is_stopped_alone(tmp_path: Path) -> None:
+    both = [free_options(tmp_path / name) for name in ("a", "b")]
+    try:
+        for options in both:
+            emulator.start_in_background(str(LINE3), "local", options)
+        for options in both:
+            serve_load3(options.northbound)
+        emulator.stop(both[0].run_dir)
+        with PowerClient(both[1].northbound) as client:
+            assert links_up(client) == BOTH
+            assert [c.state for c in client.list_circuits().circuits] == [pb.CIRCUIT_STATE_ACTIVE]
+        assert '"cut_links": []' in emulator.send_command(both[1].run_dir, "status")
+    finally:
+        for options in both:
+            emulator.stop(options.run_dir)
+
+
+def serve_load3(northbound: str) -> None:
+    with PowerClient(northbound) as client:
+        circuits = client.request_power(power_request("load3", 1e6)).circuits
+        client.wait_until_active([circuit.circuit_id for circuit in circuits], timeout_s=20.0)

@@ -29,13 +29,10 @@ def test_every_line_of_the_tour_works(tmp_path: Path) -> None:
     # Where the tour is taken, programs and the run directory are where it expects them.
     (tmp_path / ".venv").symlink_to(Path(sys.executable).parents[1])
     run_dir = tmp_path / ".run"
-    emulator.start_in_background(
-        ROOT / "topologies" / "elan9.grid.yaml",
-        backend="local",
-        run_dir=run_dir,
-        northbound=northbound,
-        southbound_port=southbound_port,
+    options = emulator.EmulationOptions(
+        run_dir, northbound=northbound, southbound_port=southbound_port
     )
+    emulator.start_in_background(str(ROOT / "topologies" / "elan9.grid.yaml"), "local", options)
     try:
         tourist = subprocess.Popen(
             ["bash", "-exc", tour[1]],

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 from controller.config import ControllerConfig
 from dgc.cli import main
 from digitalgrid.v1 import northbound_pb2 as pb
+from topologies.emulator.plan import EmulationOptions
 
 
 def test_check_config_says_good_or_where_not(tmp_path: Path) -> None:
@@ -48,19 +49,18 @@ def test_serve_refuses_a_bad_configuration(tmp_path: Path) -> None:
 def test_emulate_runs_in_mininet_where_it_can(
     monkeypatch: pytest.MonkeyPatch, uid: int, backend: str
 ) -> None:
-    calls: list[tuple[Path, dict[str, Any]]] = []
+    calls: list[tuple[str, str, EmulationOptions]] = []
 
-    def run(file: Path, **options: Any) -> int:
-        calls.append((file, options))
-        return 0
+    def run(*what: Any) -> None:
+        calls.append(what)
 
     monkeypatch.setattr("os.geteuid", lambda: uid)
     monkeypatch.setattr("topologies.emulator.run", run)
     words = ["emulate", "elan9.grid.yaml", "--run-dir", "here", "--control-switches", "3"]
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 0
-    options = {"backend": backend, "control_switches": 3, "run_dir": Path("here")}
-    assert calls == [(Path("elan9.grid.yaml"), options)]
+    options = EmulationOptions(run_dir=Path("here"), control_switches=3)
+    assert calls == [("elan9.grid.yaml", backend, options)]
     assert ("not root" in result.stderr) == (backend == "local")
 
 
@@ -121,6 +121,8 @@ def test_what_to_try_can_be_typed_as_it_stands(
     monkeypatch.setattr("sys.argv", ["/opt/grid programs/dgc"])
     monkeypatch.delenv("SUDO_USER", raising=False)
     words = ["emulate", "x.grid.yaml", "--backend", "local", "--detach", *options]
+    quiet = CliRunner().invoke(main, [*words, "--quiet"])
+    assert (quiet.exit_code, quiet.stdout) == (0, "")
     result = CliRunner().invoke(main, words)
     assert [line.strip() for line in result.stdout.splitlines()[2:]] == [
         "'/opt/grid programs/dgctl' topology",

@@ -104,4 +104,4 @@ async def test_nobody_there_ends_with_4() -> None:
 def test_an_address_that_is_none_is_a_usage_error() -> None:
     result = CliRunner().invoke(main, ["reconcile", "--server", ","])
     assert result.exit_code == 2
-    assert "--server: no controller to ask" in result.output
+    assert "Invalid value for '--server': '' is no address" in result.output

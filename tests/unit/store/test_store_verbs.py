@@ -238,3 +238,42 @@ def test_a_store_in_etcd_has_no_file_to_back_up(tmp_path: Path) -> None:
     config.write_text("store:\n  etcd:\n    endpoints: ['127.0.0.1:1']\n")
     result = dgc_store("backup", tmp_path / "copy", "--config", config)
     assert (result.exit_code, "dgc store export" in result.stderr) == (1, True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+@pytest.mark.parametrize("verb", ["verify", "audit", "export", "backup {target}"])
+def test_a_copy_of_a_stopped_store_is_read_where_nothing_can_be_written(
+    path: Path, tmp_path: Path, verb: str
+) -> None:
+    mounted = tmp_path / "mounted"
+    mounted.mkdir()
+    words = verb.format(target=tmp_path / "backup.sqlite")
+    program = Path(sys.executable).with_name("dgc")
+    # In a mount namespace of its own: nothing stays mounted.
+    steps = (
+        f"mount -t tmpfs none {mounted} && cp {path} {mounted}/copy.sqlite"
+        f" && mount -o remount,ro {mounted} && {program} store {words} --path {mounted}/copy.sqlite"
+    )
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", steps], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_a_copy_of_a_running_store_cannot_be_read_there_and_says_so(
+    path: Path, tmp_path: Path
+) -> None:
+    mounted = tmp_path / "mounted"
+    mounted.mkdir()
+    Path(f"{path}-wal").write_bytes(b"\0" * 100)
+    program = Path(sys.executable).with_name("dgc")
+    steps = (
+        f"mount -t tmpfs none {mounted} && cp {path} {path}-wal {mounted}/"
+        f" && mount -o remount,ro {mounted} && {program} store verify --path {mounted}/{path.name}"
+    )
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", steps], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "cannot be opened" in done.stdout + done.stderr

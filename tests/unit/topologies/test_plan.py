@@ -1,3 +1,6 @@
+import json
+from collections.abc import Callable
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
@@ -87,14 +90,45 @@ def test_interfaces_have_names_that_linux_takes() -> None:
 
 
 def test_addresses_and_names_are_distinct() -> None:
-    control = [addresses.router_address(index) for index in range(1000)]
+    network = addresses.ControlNetwork()
+    control = [network.router_address(index) for index in range(1000)]
     assert len({addresses.mac_address(address) for address in control}) == 1000
-    assert addresses.CONTROLLER_ADDRESS not in control
+    assert network.controller_address not in control
     assert addresses.mac_address(control[0]) == "02:d6:0a:d5:00:0b"
 
 
+def test_networks_of_one_machine_share_no_name_and_no_mark() -> None:
+    networks = [addresses.ControlNetwork(number) for number in range(addresses.MAX_NETWORKS)]
+    marks: tuple[Callable[[addresses.ControlNetwork], object], ...] = (
+        lambda network: network.switch_name(4),
+        lambda network: network.controller_interface,
+        lambda network: network.interface_group,
+        lambda network: network.first_interface_index,
+        lambda network: network.fence_metric,
+        lambda network: network.owner,
+    )
+    for mark in marks:
+        assert len({mark(network) for network in networks}) == len(networks)
+    assert all(len(f"{network.switch_name(99)}-eth99") <= 15 for network in networks)
+    assert all(addresses.is_reserved(network.switch_name(0)) for network in networks)
+
+
+@pytest.mark.parametrize(("subnet", "routers"), [("10.9.0.0/28", 4), ("10.9.0.0/27", 20)])
+def test_a_subnet_has_room_for_so_many_routers(subnet: str, routers: int) -> None:
+    network = addresses.ControlNetwork(subnet=IPv4Network(subnet))
+    assert network.has_room_for(routers)
+    assert not network.has_room_for(routers + 1)
+    assert network.router_address(routers - 1) < network.subnet.broadcast_address
+
+
+def test_options_survive_the_way_to_another_process() -> None:
+    options = EmulationOptions(Path("/run/x"), 3, "[::1]:1", 2, 3, IPv4Network("10.9.0.0/16"))
+    assert EmulationOptions.from_plain(json.loads(json.dumps(options.to_plain()))) == options
+
+
 @pytest.mark.parametrize(
-    ("router_id", "reserved"), [("dgc", True), ("dgs1", True), ("dgs", False), ("r1", False)]
+    ("router_id", "reserved"),
+    [("dgc", True), ("dgs1", True), ("dgs12c", True), ("dgs", False), ("r1", False)],
 )
 def test_names_of_the_emulations_own_nodes_are_reserved(router_id: str, reserved: bool) -> None:
     assert addresses.is_reserved(router_id) is reserved

@@ -1,0 +1,123 @@
+"""What setup.cfg declares is what is imported: nothing more, nothing less, and each where it is needed."""
+
+import ast
+import configparser
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PRODUCT = ("controller", "dgc", "dgctl", "digitalgrid", "router_agent", "topologies")
+OURS = {*PRODUCT, "benchmarks", "tests"}
+# Beside what is always there, these may import what an extra brings.
+IN_EXTRAS = {
+    "topologies/emulator": "emulation",
+    "topologies/importers": "study",
+    "topologies/study": "study",
+    "benchmarks": "bench",
+}
+# Needed and never imported: programs, and what others import.
+NOT_IMPORTED = {
+    "emulation": {"setuptools"},
+    "proto": {"grpcio-tools", "mypy-protobuf"},
+    "test": {"import-linter", "mypy", "pytest-timeout", "ruff", "types-protobuf"},
+}
+# Installed by `make` into an environment of its own.
+OF_OTHERS = {"ortools"}
+
+
+def declared() -> dict[str, set[str]]:
+    """Distributions by extra; the empty one is what is always installed."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    lists = {"": config["options"]["install_requires"], **config["options.extras_require"]}
+    return {extra: set(_names(text)) for extra, text in lists.items()}
+
+
+def _names(requirements: str) -> Iterator[str]:
+    for line in requirements.splitlines():
+        match = re.match(r"[A-Za-z0-9_.-]+", line.strip())
+        if match:
+            yield normalised(match[0])
+
+
+def normalised(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def imports(folder: str) -> Iterator[tuple[Path, str]]:
+    """Every file of a folder with each module of others that it imports."""
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        if path.name.endswith(("_pb2.py", "_pb2_grpc.py")):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom) and not node.level
+                else []
+            )
+            for name in names:
+                top = name.partition(".")[0]
+                if top not in sys.stdlib_module_names and top not in OURS:
+                    yield path.relative_to(ROOT), name
+
+
+@cache
+def distributions() -> Mapping[str, list[str]]:
+    return packages_distributions()
+
+
+def distributions_of(module: str) -> set[str]:
+    """Several share a name: ``google`` is protobuf's and that of the types of google.rpc."""
+    if module.startswith("google.rpc"):
+        return {"googleapis-common-protos"}
+    if module.startswith("google.protobuf"):
+        return {"protobuf"}
+    found = distributions().get(module.partition(".")[0], [])
+    return {normalised(name) for name in found}
+
+
+@pytest.mark.parametrize("folder", [*PRODUCT, "benchmarks", "tests"])
+def test_what_is_imported_is_declared_where_it_is_imported(folder: str) -> None:
+    lists = declared()
+    everything = set().union(*lists.values())
+    undeclared = []
+    for path, module in imports(folder):
+        allowed = set(lists[""])
+        for place, extra in IN_EXTRAS.items():
+            if path.is_relative_to(place):
+                allowed |= lists[extra]
+        if folder in ("benchmarks", "tests"):
+            allowed |= everything | OF_OTHERS
+        known = distributions_of(module) or {normalised(module.partition(".")[0])}
+        if not known & allowed:
+            undeclared.append(f"{path}: {module}")
+    assert undeclared == []
+
+
+@pytest.mark.parametrize("extra", ["", "emulation", "study", "bench", "test", "proto"])
+def test_what_is_declared_is_imported(extra: str) -> None:
+    folders = {"bench": ("benchmarks",), "test": ("tests",)}.get(extra, PRODUCT)
+    used: set[str] = set()
+    for folder in folders:
+        for _, module in imports(folder):
+            used |= distributions_of(module)
+    used |= {requirement(each) for each in named_in_text()}
+    assert declared()[extra] - NOT_IMPORTED.get(extra, set()) - used == set()
+
+
+def named_in_text() -> Iterator[str]:
+    """Of what is imported by name: ``require("pandapower")``."""
+    for path in (ROOT / "topologies").rglob("*.py"):
+        yield from re.findall(r'require\("(\w+)', path.read_text(encoding="utf-8"))
+
+
+def requirement(module: str) -> str:
+    return next(iter(distributions_of(module)), normalised(module))
