@@ -1,5 +1,7 @@
 """The device's words <-> southbound.proto."""
 
+from collections.abc import Iterator
+
 from digitalgrid.convert import (
     election_id_from_pb,
     election_id_to_pb,
@@ -14,6 +16,10 @@ from digitalgrid.v1 import southbound_pb2 as pb
 from router_agent.device.circuit_table import CircuitTable, Entry, Mutation, Outcome
 from router_agent.device.device import RouterDevice
 from router_agent.device.sink import FlowStatus
+
+# Of 4 MiB, which gRPC takes: a hop is up to 220 bytes, a circuit's meter up to 60.
+_HOPS_A_MESSAGE = 10_000
+_CIRCUITS_A_MESSAGE = 20_000
 
 
 def mutation_from_pb(message: pb.ControllerMessage, controller: str) -> Mutation | None:
@@ -65,13 +71,42 @@ def status_to_pb(status: FlowStatus) -> pb.CircuitStatus:
     )
 
 
-def table_to_pb(table: CircuitTable, read_id: int) -> pb.CircuitTable:
-    return pb.CircuitTable(
-        read_id=read_id,
-        table_version=table.version,
-        hops=[hop_to_pb(hop) for hop in table.hops],
-        staged_txn_ids=table.staged_txn_ids,
-    )
+def table_to_pb(table: CircuitTable, asked: pb.ReadTable) -> Iterator[pb.CircuitTable]:
+    """The table in one message, or in as many as it needs where the controller takes parts."""
+    hops = table.hops
+    for start, stop, more in _parts(len(hops), _HOPS_A_MESSAGE if asked.in_parts else 0):
+        yield pb.CircuitTable(
+            read_id=asked.read_id,
+            table_version=table.version,
+            hops=[hop_to_pb(hop) for hop in hops[start:stop]],
+            staged_txn_ids=() if start else table.staged_txn_ids,
+            more=more,
+        )
+
+
+def meters_reply(
+    meters: power_link_pb.RouterMeters, asked: pb.ReadMeters
+) -> Iterator[pb.MetersReply]:
+    """The meters in one message, or in as many as they need where the controller takes parts."""
+    limit = _CIRCUITS_A_MESSAGE if asked.in_parts else 0
+    if not limit or len(meters.circuits) <= limit:
+        yield pb.MetersReply(read_id=asked.read_id, meters=meters)
+        return
+    circuits = list(meters.circuits)
+    for start, stop, more in _parts(len(circuits), limit):
+        part = power_link_pb.RouterMeters(router_id=meters.router_id, boot_id=meters.boot_id)
+        if not start:
+            del meters.circuits[:]
+            part = meters
+        part.circuits.extend(circuits[start:stop])
+        yield pb.MetersReply(read_id=asked.read_id, meters=part, more=more)
+
+
+def _parts(count: int, limit: int) -> Iterator[tuple[int, int, bool]]:
+    """From where to where each part goes, and whether another follows; one, of nothing, where there is nothing."""
+    step = limit or max(count, 1)
+    for start in range(0, max(count, 1), step):
+        yield start, start + step, start + step < count
 
 
 def meters_to_pb(device: RouterDevice, now_ns: int) -> power_link_pb.RouterMeters:

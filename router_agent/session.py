@@ -16,6 +16,7 @@ from digitalgrid.supervision import first_to_end
 from digitalgrid.v1 import southbound_pb2 as pb
 from digitalgrid.v1 import southbound_pb2_grpc as pb_grpc
 from router_agent.codec import (
+    meters_reply,
     meters_to_pb,
     mutation_from_pb,
     outcome_to_pb,
@@ -32,7 +33,8 @@ _FIRST_BACKOFF_S = 0.1
 _BACKOFF_FACTOR = 1.5
 _MAX_BACKOFF_S = 1.0
 _HELLO_TIMEOUT_S = 5.0
-# A controller that lets so many messages wait is given up, however well its connection looks.
+# A controller that lets so many messages wait, or twice those that the session begins with where that is more, is given
+# up, however well its connection looks.
 _OUTBOX_MESSAGES = 10_000
 _CHANNEL_OPTIONS = (
     ("grpc.keepalive_time_ms", 2000),
@@ -75,6 +77,7 @@ class ControllerSession:
         self._router = router
         # Only while the controller knows all that came before.
         self._begun = False
+        self._outbox_limit = _OUTBOX_MESSAGES
         self._outbox: asyncio.Queue[pb.RouterMessage] | None = None
         self._overflowed = asyncio.Event()
 
@@ -113,6 +116,7 @@ class ControllerSession:
                 self._take_greeting(_hello_of(greeting))
                 self._overflowed.clear()
                 self._outbox = self._first_messages()
+                self._outbox_limit = max(_OUTBOX_MESSAGES, 2 * self._outbox.qsize())
                 self._begun = True
                 await first_to_end(
                     self._write(stream, self._outbox), self._read(stream), self._until_overflow()
@@ -150,7 +154,7 @@ class ControllerSession:
         """Nothing is kept for a controller that is away, or as good as: it hears the state when it is back."""
         if self._outbox is None:
             return
-        if self._outbox.qsize() >= _OUTBOX_MESSAGES:
+        if self._outbox.qsize() >= self._outbox_limit:
             self._overflowed.set()
             return
         self._outbox.put_nowait(message)
@@ -180,14 +184,12 @@ class ControllerSession:
             case "hello":
                 self._take_greeting(message.hello)
             case "read_table":
-                table = table_to_pb(device.table, message.read_table.read_id)
-                self._say(pb.RouterMessage(table=table))
+                for table in table_to_pb(device.table, message.read_table):
+                    self._say(pb.RouterMessage(table=table))
             case "read_meters":
-                reply = pb.MetersReply(
-                    read_id=message.read_meters.read_id,
-                    meters=meters_to_pb(device, time.monotonic_ns()),
-                )
-                self._say(pb.RouterMessage(meters=reply))
+                meters = meters_to_pb(device, time.monotonic_ns())
+                for reply in meters_reply(meters, message.read_meters):
+                    self._say(pb.RouterMessage(meters=reply))
             case "claims_refused":
                 self._note_refused(message.claims_refused)
             case other:

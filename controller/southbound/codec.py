@@ -47,7 +47,7 @@ def to_pb(message: ToRouter, election_id: ElectionId) -> pb.ControllerMessage:
             withdraw = pb.Withdraw(election_id=elected, txn_id=txn_id, circuits=_keys(circuits))
             return pb.ControllerMessage(withdraw=withdraw)
         case ReadTable(read_id):
-            return pb.ControllerMessage(read_table=pb.ReadTable(read_id=read_id))
+            return pb.ControllerMessage(read_table=pb.ReadTable(read_id=read_id, in_parts=True))
 
 
 def refused_to_pb(refused: Sequence[RefusedClaim]) -> pb.ControllerMessage:

@@ -10,6 +10,7 @@ from controller.core.network.owners import RefusedClaim
 from controller.runtime.runtime import Runtime
 from controller.southbound import codec
 from controller.southbound.lsa_limit import LsaLimit
+from controller.southbound.parts import Parts
 from controller.southbound.sessions import RouterSession, SessionOver
 from controller.southbound.violation import Violation
 from digitalgrid.convert import lsa_from_pb
@@ -41,6 +42,8 @@ class SessionInbox:
         self._router_id = session.router_id
         self._runtime = runtime
         self._limited_log = limited_log
+        self._tables: Parts[pb.CircuitTable] = Parts("table")
+        self._meters: Parts[pb.MetersReply] = Parts("meters")
         self._lsas = LsaLimit(lsa_per_s, self._take_lsa, self._end)
 
     def close(self) -> None:
@@ -71,7 +74,7 @@ class SessionInbox:
             case "table":
                 self._take_table(message.table)
             case "meters":
-                self._session.meter_reads.take(message.meters, self._runtime.view)
+                self._take_meters(message.meters)
             case other:
                 raise Violation(other, f"message {other!r} is not expected in a session")
 
@@ -119,13 +122,25 @@ class SessionInbox:
     def _take_status(self, status: CircuitStatus) -> None:
         self._runtime.tell(lambda core, now_ns: core.on_status(self._router_id, status, now_ns))
 
+    def _take_meters(self, reply: pb.MetersReply) -> None:
+        """Only what is waited for is put together; of anything else the one message is looked at."""
+        reads = self._session.meter_reads
+        whole: pb.MetersReply | None = reply
+        if reads.awaits(reply.read_id):
+            whole = self._meters.add(reply, len(reply.meters.circuits))
+        if whole is not None:
+            reads.take(whole, self._runtime.view)
+
     def _take_table(self, message: pb.CircuitTable) -> None:
         """Of one that nobody waits for the beginning is looked at, and no more: it may be large."""
         read_id = message.read_id
         if not self._runtime.tell(lambda core, _: core.awaits_table(self._router_id, read_id)):
             codec.table_from_pb(pb.CircuitTable(hops=message.hops[:_HOPS_LOOKED_AT]))
             return
-        table = codec.table_from_pb(message)
+        whole = self._tables.add(message, len(message.hops))
+        if whole is None:
+            return
+        table = codec.table_from_pb(whole)
         found = self._runtime.tell(
             lambda core, now_ns: core.on_table(self._router_id, table, now_ns)
         )

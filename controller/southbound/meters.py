@@ -30,8 +30,11 @@ class MeterReads:
         self._last_id += 1
         answer: asyncio.Future[RouterMeters] = asyncio.get_running_loop().create_future()
         self._waiting[self._last_id] = answer
-        send(pb.ControllerMessage(read_meters=pb.ReadMeters(read_id=self._last_id)))
+        send(pb.ControllerMessage(read_meters=pb.ReadMeters(read_id=self._last_id, in_parts=True)))
         return self._last_id, answer
+
+    def awaits(self, read_id: int) -> bool:
+        return read_id in self._waiting
 
     def abandon(self, read_id: int) -> None:
         """Nobody waits for this answer any more."""

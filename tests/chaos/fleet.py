@@ -244,7 +244,9 @@ class _Agent:
                 self.greeted(controller, message.hello)
             case "read_table":
                 self.router.table.expire(time.monotonic_ns())
-                table = table_to_pb(self.router.table, message.read_table.read_id)
+                (table,) = table_to_pb(
+                    self.router.table, pb.ReadTable(read_id=message.read_table.read_id)
+                )
                 self._say(controller, pb.RouterMessage(table=table))
             case "read_meters":
                 meters = power_link_pb.RouterMeters(
