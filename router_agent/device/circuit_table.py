@@ -4,7 +4,7 @@ Pure: the time is passed in, and what must be durable before an answer may leave
 """
 
 import hashlib
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -108,6 +108,8 @@ class CircuitTable:
         self._staged: dict[int, _Staged] = {}
         self._finished: OrderedDict[int, _Finished] = OrderedDict()
         self._committed: dict[CircuitGeneration, HopSnapshot] = {}
+        # The same keys, by circuit.
+        self._held: dict[int, set[CircuitGeneration]] = {}
         self.highest_election_id = highest_election_id
         self.version = 0
 
@@ -241,7 +243,8 @@ class CircuitTable:
             return _refusal(ResultCode.INVALID_HOP, message, hops)
         if committed:
             return _Answer(entries=_all_ok(hops))
-        problems = [self._hop_problem(hop) or self._room_problem(hop, hops) for hop in hops]
+        room = self._room_problems(hops)
+        problems = [self._hop_problem(hop) or room.get(hop.key) for hop in hops]
         if any(problems):
             return _all_or_nothing([hop.key for hop in hops], problems)
         # Of a lease that had expired nothing is left.
@@ -261,14 +264,15 @@ class CircuitTable:
         if staged is None:
             message = f"transaction {txn_id} was never staged here; stage it first"
             return _Answer(ResultCode.UNKNOWN_TRANSACTION, message)
-        problems = [
-            self._floor_problem(hop) or self._room_problem(hop, staged.hops) for hop in staged.hops
-        ]
+        room = self._room_problems(staged.hops)
+        problems = [self._floor_problem(hop) or room.get(hop.key) for hop in staged.hops]
         if any(problems):
             return _all_or_nothing([hop.key for hop in staged.hops], problems)
         del self._staged[txn_id]
         added = tuple(hop for hop in staged.hops if hop.key not in self._committed)
-        self._committed.update((hop.key, hop) for hop in added)
+        for hop in added:
+            self._committed[hop.key] = hop
+            self._held.setdefault(hop.circuit_id, set()).add(hop.key)
         answer = _Answer(entries=_all_ok(staged.hops), added=added)
         self._finish(txn_id, _Finished(staged.hops, answer))
         return answer
@@ -299,9 +303,16 @@ class CircuitTable:
         # An older generation may carry the power that a newer one, given up, was to take over.
         removed = tuple(sorted(self._committed.keys() & set(circuits)))
         for key in removed:
-            del self._committed[key]
+            self._lose(key)
         entries = tuple(Entry(key, ResultCode.OK) for key in circuits)
         return _Answer(entries=entries, removed=removed)
+
+    def _lose(self, key: CircuitGeneration) -> None:
+        del self._committed[key]
+        held = self._held[key.circuit_id]
+        held.discard(key)
+        if not held:
+            del self._held[key.circuit_id]
 
     def _new_floors(self, circuits: Sequence[CircuitGeneration]) -> dict[int, int]:
         floors: dict[int, int] = {}
@@ -356,17 +367,26 @@ class CircuitTable:
             return ResultCode.STALE_GENERATION, "runs with other values; use a higher generation"
         return None
 
-    def _room_problem(
-        self, hop: HopSnapshot, hops: Sequence[HopSnapshot]
-    ) -> tuple[ResultCode, str] | None:
-        keys = [other.key for other in hops if other.circuit_id == hop.circuit_id]
-        if keys.count(hop.key) > 1:
-            return ResultCode.INVALID_HOP, "stands there twice"
-        held = {key for key in self._committed if key.circuit_id == hop.circuit_id}
-        if len(held.union(keys)) > GENERATIONS_KEPT:
-            kept = ", ".join(str(key.generation) for key in sorted(held))
-            return ResultCode.INVALID_HOP, f"holds generations {kept} already; withdraw one first"
-        return None
+    def _room_problems(
+        self, hops: Sequence[HopSnapshot]
+    ) -> dict[CircuitGeneration, tuple[ResultCode, str]]:
+        """Generations that stand there twice, or for which their circuit has no room here."""
+        times = Counter(hop.key for hop in hops)
+        together: dict[int, set[CircuitGeneration]] = {}
+        for key in times:
+            circuit_id = key.circuit_id
+            together.setdefault(circuit_id, set(self._held.get(circuit_id, ()))).add(key)
+        problems = {}
+        for key, count in times.items():
+            if count > 1:
+                problems[key] = (ResultCode.INVALID_HOP, "stands there twice")
+            elif len(together[key.circuit_id]) > GENERATIONS_KEPT:
+                kept = ", ".join(
+                    str(each.generation) for each in sorted(self._held.get(key.circuit_id, ()))
+                )
+                message = f"holds generations {kept} already; withdraw one first"
+                problems[key] = (ResultCode.INVALID_HOP, message)
+        return problems
 
 
 def _are_sane(circuits: Sequence[CircuitGeneration]) -> bool:

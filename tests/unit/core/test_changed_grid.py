@@ -136,7 +136,7 @@ def test_a_hop_that_a_router_lost_is_put_back_as_soon_as_power_is_missed(
     circuit = request(network, 5e6)
     network.deliver_all()
     key = newest(circuit).key
-    del network.grid.routers["r2"].table._committed[key]
+    network.grid.routers["r2"].table._lose(key)
     network.report()
     start_ns = network.now_ns
     while not network.grid.path_is_complete(key, network.grid.routers["r4"]):
