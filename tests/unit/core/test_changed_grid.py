@@ -155,7 +155,7 @@ def test_a_router_whose_session_was_replaced_gets_nothing_before_it_is_in_step(
 
 def test_figures_beyond_measure_do_not_break_a_refusal(network: SimulatedNetwork) -> None:
     change_cells(network, "sources", "solar", max_power_w=1e12)
-    change_link(network, "r1-r2", ampacity_a=1e9)
+    change_link(network, "r1-r2", ampacity_a=5e7)
     network.deliver_all()
     with pytest.raises(Refusal) as caught:
         request(network, 11.9e6)
