@@ -29,6 +29,7 @@ from digitalgrid.model import (
     SourceAdvertisement,
 )
 from digitalgrid.physics import line_fault
+from digitalgrid.printable import quoted
 from digitalgrid.v1 import power_link_pb2 as power_link_pb
 from digitalgrid.v1 import southbound_pb2 as southbound_pb
 from digitalgrid.yaml_schema import ID_PATTERN
@@ -162,7 +163,7 @@ def lsa_to_pb(lsa: RouterLsa) -> power_link_pb.RouterLsa:
 
 def lsa_from_pb(message: power_link_pb.RouterLsa) -> RouterLsa:
     """Raises ValueError for an id that is none or repeated, or a value that no device can have."""
-    where = f"LSA of router {_short(message.router_id)}"
+    where = f"LSA of router {quoted(message.router_id)}"
     check_ids(where, "router_id", [message.router_id])
     _require(
         where, "efficiency", message.efficiency, above=0.0, at_least=MIN_EFFICIENCY, at_most=1.0
@@ -188,7 +189,7 @@ def lsa_from_pb(message: power_link_pb.RouterLsa) -> RouterLsa:
 def _link_from_pb(
     where: str, router_id: str, message: power_link_pb.LinkAdvertisement
 ) -> LinkAdvertisement:
-    where = f"{where}, link {_short(message.link_id)}"
+    where = f"{where}, link {quoted(message.link_id)}"
     check_ids(where, "neighbor_id", [message.neighbor_id])
     if message.neighbor_id == router_id:
         raise ValueError(f"{where}: neighbor_id is the router itself; a link joins two")
@@ -219,7 +220,7 @@ def _link_from_pb(
 
 
 def _source_from_pb(where: str, message: power_link_pb.SourceAdvertisement) -> SourceAdvertisement:
-    where = f"{where}, source {_short(message.source_id)}"
+    where = f"{where}, source {quoted(message.source_id)}"
     _require(where, "max_power_w", message.max_power_w, at_least=0.0, at_most=MAX_POWER_W)
     _require_price(where, "cost_per_mwh", message.cost_per_mwh)
     carbon_kg_per_mwh = message.carbon_kg_per_mwh
@@ -236,7 +237,7 @@ def _source_from_pb(where: str, message: power_link_pb.SourceAdvertisement) -> S
 
 
 def _load_from_pb(where: str, message: power_link_pb.LoadAdvertisement) -> LoadAdvertisement:
-    where = f"{where}, load {_short(message.load_id)}"
+    where = f"{where}, load {quoted(message.load_id)}"
     _require(where, "max_power_w", message.max_power_w, at_least=0.0, at_most=MAX_POWER_W)
     _require_price(where, "value_per_mwh", message.value_per_mwh)
     return LoadAdvertisement(
@@ -254,15 +255,10 @@ def check_ids(where: str, field: str, ids: list[str]) -> None:
         if not name:
             raise ValueError(f"{where}: {field} must not be empty")
         if not _ID.fullmatch(name):
-            raise ValueError(f"{where}: {field} {_short(name)} must match {ID_PATTERN}")
+            raise ValueError(f"{where}: {field} {quoted(name)} must match {ID_PATTERN}")
         if name in seen:
             raise ValueError(f"{where}: {field} {name!r} stands there twice")
         seen.add(name)
-
-
-def _short(name: str) -> str:
-    """An id as messages quote it; one of absurd length must not fill the log, nor a status in HTTP's headers."""
-    return repr(name) if len(name) <= 80 else f"{name[:80]!r}..."
 
 
 def _require_price(where: str, field: str, value: float) -> None:

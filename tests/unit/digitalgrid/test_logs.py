@@ -1,0 +1,52 @@
+import subprocess
+import sys
+
+import pytest
+
+from digitalgrid.printable import printable, printable_lines, quoted, shortened
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("r1-r3: 2 MW", "r1-r3: 2 MW"),
+        ("Zürich 変電所", "Zürich 変電所"),
+        ("\x1b[2J\x07", r"\x1b[2J\x07"),
+        ("a\tb\nc\r\x7f", r"a\tb\nc\r\x7f"),
+        ("\x9b31m", r"\x9b31m"),
+        ("\u202e\u2028\u200b", r"\u202e\u2028\u200b"),
+        ("\udcff", r"\udcff"),
+        ("", ""),
+    ],
+)
+def test_what_could_command_a_terminal_is_escaped(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+def test_long_text_loses_its_middle() -> None:
+    assert shortened("abc", 3) == "abc"
+    assert shortened("0123456789", 9) == "01 ... 89"
+    assert len(quoted("x" * 1_000_000)) < 90
+
+
+def test_lines_of_others_are_indented() -> None:
+    assert printable_lines("one\ntwo\x1b") == "one\n  two\\x1b"
+
+
+def test_no_line_of_a_log_can_be_forged() -> None:
+    program = (
+        "import logging\n"
+        "from digitalgrid.logs import log_to_standard_error\n"
+        "log_to_standard_error(style='%(levelname)s %(message)s')\n"
+        r"logging.info('request %s', 'a\x1b[2J\nERROR the sky falls')" + "\n"
+        "try:\n"
+        "    1 / 0\n"
+        "except ZeroDivisionError:\n"
+        "    logging.exception('a defect')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    lines = done.stderr.splitlines()
+    assert lines[:3] == [r"INFO request a\x1b[2J", "  ERROR the sky falls", "ERROR a defect"]
+    assert lines[3] == "Traceback (most recent call last):"
