@@ -39,7 +39,7 @@ from controller.openflow.frames import PortId
 from controller.openflow.messages import to_message
 from digitalgrid.units import NS_PER_S
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 # Load shedding: where more events wait, frames are dropped; what switches say of themselves and their ports never is.
 MAX_WAITING_EVENTS = 4096
@@ -90,9 +90,9 @@ class FabricApp(OSKenApp):  # type: ignore[misc]  # os-ken carries no types
         while self.is_active:
             try:
                 self._step()
-            except Exception:
+            except Exception:  # noqa: BLE001 - logged with its traceback, and counted
                 self._handler_errors += 1
-                log.exception("the control network's application goes on after an error")
+                _log.exception("the control network's application goes on after an error")
 
     def _step(self) -> None:
         deadline_ns = self._fabric.next_deadline_ns()
@@ -135,11 +135,11 @@ class FabricApp(OSKenApp):  # type: ignore[misc]  # os-ken carries no types
             self._datapaths[datapath.id] = datapath
             if older is not None:
                 older.close()
-            log.info("switch %016x connected from %s", datapath.id, datapath.address)
+            _log.info("switch %016x connected from %s", datapath.id, datapath.address)
             self._tell(SwitchUp(datapath.id, tuple(n for n, up in ports.items() if up)))
         elif self._is_current(datapath):
             del self._datapaths[datapath.id]
-            log.info("switch %016x disconnected", datapath.id)
+            _log.info("switch %016x disconnected", datapath.id)
             self._tell(SwitchDown(datapath.id))
 
     @set_ev_cls(ofp_event.EventOFPPortStatus, MAIN_DISPATCHER)  # type: ignore[untyped-decorator]
@@ -161,7 +161,7 @@ class FabricApp(OSKenApp):  # type: ignore[misc]  # os-ken carries no types
     @set_ev_cls(ofp_event.EventOFPErrorMsg, MAIN_DISPATCHER)  # type: ignore[untyped-decorator]
     def _switch_refused(self, event: Any) -> None:
         message = event.msg
-        log.warning(
+        _log.warning(
             "switch %016x refused a message: error type %d code %d",
             message.datapath.id,
             message.type,

@@ -26,7 +26,7 @@ from digitalgrid.counters import COUNTERS
 from digitalgrid.rate_limit import LimitedLog
 from digitalgrid.supervision import start_thread
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _STOP_TIMEOUT_S = 10.0
 # Until accept() is tried again, in seconds: descriptors that ran out come back when others close.
@@ -59,7 +59,7 @@ class OpenFlowController:
         self._listener: socket.socket | None = None
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
-        self._limited_log = LimitedLog(log)
+        self._limited_log = LimitedLog(_log)
         self._connections: dict[socket.socket, Any] = {}
         self._connections_lock = threading.Lock()
         self._apps = AppManager()
@@ -162,8 +162,8 @@ class OpenFlowController:
     def _serve(self, connection: socket.socket, address: Any) -> None:
         try:
             SwitchConnection(connection, address).serve()
-        except Exception:
-            log.exception("the connection of the switch at %s ends after an error", address)
+        except Exception:  # noqa: BLE001 - logged with its traceback
+            _log.exception("the connection of the switch at %s ends after an error", address)
         finally:
             connection.close()
             with self._connections_lock:
@@ -181,4 +181,4 @@ def _shut_down(connection: socket.socket) -> None:
     try:
         connection.shutdown(socket.SHUT_RDWR)
     except OSError as error:
-        log.debug("already closed: %s", error)
+        _log.debug("already closed: %s", error)

@@ -23,6 +23,10 @@ GENERATIONS_KEPT = 2
 # Finished transactions that are still known, so that a repeat gets the same answer.
 FINISHED_KEPT = 1024
 MAX_GENERATIONS = 2**62
+# Transactions staged at once, and hops committed and staged together: far more than a controller has under way, or a
+# router carries (as many as its controller reads back).
+MAX_STAGED = 4096
+MAX_HOPS = 200_000
 # Reservations are sums and products of floats that two programs computed.
 _SLACK = 1.0 + 1e-9
 
@@ -247,10 +251,20 @@ class CircuitTable:
         problems = [self._hop_problem(hop) or room.get(hop.key) for hop in hops]
         if any(problems):
             return _all_or_nothing([hop.key for hop in hops], problems)
+        if problem := self._size_problem(txn_id, len(hops)):
+            return _refusal(ResultCode.NOT_ATTEMPTED, problem, hops)
         # Of a lease that had expired nothing is left.
         self._finished.pop(txn_id, None)
         self._staged[txn_id] = _Staged(hops, now_ns + mutation.lease_ns)
         return _Answer(entries=_all_ok(hops))
+
+    def _size_problem(self, txn_id: int, hops: int) -> str:
+        others = [staged for each, staged in self._staged.items() if each != txn_id]
+        if len(others) >= MAX_STAGED:
+            return f"{MAX_STAGED} transactions are staged already; commit or abort some first"
+        if len(self._committed) + sum(len(each.hops) for each in others) + hops > MAX_HOPS:
+            return f"a router holds at most {MAX_HOPS} hops; withdraw some first"
+        return ""
 
     def _staged_hops(self, txn_id: int) -> tuple[HopSnapshot, ...] | None:
         staged = self._staged.get(txn_id)

@@ -87,8 +87,6 @@ class RouterDevice:
         # Energy has moved since the books were last saved.
         self._unsaved = False
 
-    # ------------------------------------------------------------------ events
-
     def carrier_changed(self, link_id: str, carrier: bool, now_ns: int) -> list[Effect]:
         line = self.lines[link_id]
         if line.set_carrier(carrier):
@@ -162,8 +160,6 @@ class RouterDevice:
         """When :meth:`timer` must be called; where it is called with nothing to do, nothing happens."""
         return self._wake_ns
 
-    # ------------------------------------------------------------------ what others may read
-
     @property
     def flows(self) -> tuple[Flow, ...]:
         return tuple(self._flows)
@@ -194,8 +190,6 @@ class RouterDevice:
 
     def lsa(self) -> RouterLsa:
         return advertisement(self.config, self.boot_id, self._lsa_seq, self._link_up)
-
-    # ------------------------------------------------------------------ inside
 
     @property
     def _refresh_ns(self) -> int:

@@ -134,8 +134,6 @@ class DeviceMachine(RuleBasedStateMachine):
             self.request(path, 1.5e6)
         self.network.run(700 * NS_PER_MS)
 
-    # ---------------------------------------------------------------- time and faults
-
     @rule(duration_us=st.sampled_from([0, 50, 700, 2_100, 9_000, 33_000, 101_000, 260_000]))
     def wait(self, duration_us: int) -> None:
         self.network.run(duration_us * 1000)
@@ -162,8 +160,6 @@ class DeviceMachine(RuleBasedStateMachine):
             self.network.kill(router_id)
         else:
             self.network.restart(router_id)
-
-    # ---------------------------------------------------------------- what a controller does
 
     @rule(path=st.sampled_from(PATHS), power_w=st.floats(1.0, 6e6))
     def request(self, path: tuple[str, ...], power_w: float) -> None:
@@ -221,8 +217,6 @@ class DeviceMachine(RuleBasedStateMachine):
         for router_id in hops:
             if self.network.nodes[router_id].alive:
                 assert self.network.withdraw(router_id, key).code is ResultCode.OK
-
-    # ---------------------------------------------------------------- what must always hold
 
     @invariant()
     def books_balance(self) -> None:

@@ -83,8 +83,6 @@ class TinyController(pb_grpc.SouthboundServiceServicer):
         async with self._news:
             self._news.notify_all()
 
-    # ---------------------------------------------------------------- what tests ask for
-
     def heard(self, router_id: str, kind: str) -> list[Message]:
         if router_id not in self.sessions:
             return []

@@ -59,8 +59,6 @@ class DeviceNetwork:
         for link_id in self.ends:
             self._carriers(link_id)
 
-    # ---------------------------------------------------------------- the world
-
     def run(self, duration_ns: int) -> None:
         """Let time pass, event by event."""
         until_ns = self.now_ns + duration_ns
@@ -154,8 +152,6 @@ class DeviceNetwork:
 
     def _awake_ns(self, router_id: str, at_ns: int) -> int:
         return max(at_ns, self.delay_to.get(router_id, 0))
-
-    # ---------------------------------------------------------------- the controller's part
 
     def mutate(self, router_id: str, mutation: Mutation) -> Outcome:
         node = self.nodes[router_id]

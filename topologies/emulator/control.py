@@ -18,7 +18,7 @@ from topologies.emulator.emulation import Emulation
 from topologies.emulator.errors import BadCommand, EmulationError
 from topologies.emulator.plan import RunFiles
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _MAX_LINE_BYTES = 1 << 20
 _TIMEOUT_S = 60.0
@@ -139,7 +139,7 @@ class ControlServer:
             verb, target = request["verb"], request.get("target")
         except (ValueError, KeyError, TypeError, AttributeError):
             return {"error": 'not a command; write {"verb": ..., "target": ...} on one line'}
-        log.info("command: %s %s", verb, target or "")
+        _log.info("command: %s %s", verb, target or "")
         try:
             return {"done": obey(self._emulation, str(verb), target and str(target))}
         except EmulationError as error:

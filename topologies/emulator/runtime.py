@@ -22,7 +22,7 @@ from topologies.emulator.network_file import load_network
 from topologies.emulator.plan import EmulationOptions, RunFiles
 from topologies.emulator.processes import end_process
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _HEALTHY_WITHIN_S = 60.0
 _STOP_GRACE_S = 60.0
@@ -52,10 +52,10 @@ def stop(run_dir: Path = Path(".run")) -> None:
     files = RunFiles.under(run_dir)
     record = workspace.read_record(files)
     if record is None:
-        log.info("no emulation runs from %s", run_dir)
+        _log.info("no emulation runs from %s", run_dir)
     else:
         end_process(record.emulator, _STOP_GRACE_S)
-        log.info("stopped the emulation of %s", run_dir)
+        _log.info("stopped the emulation of %s", run_dir)
     if os.geteuid() == 0:
         for number in range(addresses.MAX_NETWORKS):
             own = record is not None and record.network_number == number
@@ -78,7 +78,7 @@ def _remove_what_is_left(number: int, files: RunFiles) -> None:
         # Another has taken it meanwhile, and has removed what was there.
         return
     for name in cleanup.remove_network(ControlNetwork(number)):
-        log.info("removed %s", name)
+        _log.info("removed %s", name)
     lock.release()
 
 
@@ -89,7 +89,7 @@ def emulate(
     files = RunFiles.under(options.run_dir)
     with _interrupted_by_signals():
         started_s = time.monotonic()
-        log.info(
+        _log.info(
             "bringing up %s (%s): %d routers, %d power links",
             *(grid.name, backend, len(grid.routers), len(grid.links)),
         )
@@ -98,7 +98,7 @@ def emulate(
             emulation.start()
             with closing(ControlServer(emulation, files.control_socket)) as control:
                 wait_healthy(emulation, options.northbound, _HEALTHY_WITHIN_S)
-                log.info(
+                _log.info(
                     "%s is up and healthy after %.1f s",
                     grid.name,
                     time.monotonic() - started_s,
@@ -107,7 +107,7 @@ def emulate(
                 while True:
                     control.serve()
         except KeyboardInterrupt:
-            log.info("stopping")
+            _log.info("stopping")
         finally:
             for number in _STOP_SIGNALS:
                 signal.signal(number, signal.SIG_IGN)

@@ -23,7 +23,7 @@ from router_agent.main import run_router
 from topologies.emulator.processes import enter_network_namespace
 from topologies.emulator.spawner import MAX_MESSAGE_BYTES
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 # A router that ends by a defect: five times at once, and once a minute in the long run.
 _RESTARTS_AT_ONCE = 5
@@ -114,8 +114,8 @@ class SpawnerProcess:
             if request["namespace_pid"] is not None:
                 enter_network_namespace(request["namespace_pid"])
             status = self._run_agent(Path(request["config"]))
-        except Exception:
-            log.exception("router %s ends after an error", request["router_id"])
+        except Exception:  # noqa: BLE001 - logged with its traceback
+            _log.exception("router %s ends after an error", request["router_id"])
         finally:
             logging.shutdown()
             os._exit(status)
@@ -126,14 +126,14 @@ class SpawnerProcess:
         os.kill(self._agents[router_id], number)
         if number in (signal.SIGKILL, signal.SIGTERM):
             _, status = os.waitpid(self._agents.pop(router_id), 0)
-            log.info("router %s: %s", router_id, _describe(status))
+            _log.info("router %s: %s", router_id, _describe(status))
 
     def _reap(self) -> None:
         for router_id, pid in list(self._agents.items()):
             reaped, status = os.waitpid(pid, os.WNOHANG)
             if reaped:
                 del self._agents[router_id]
-                log.warning("router %s ended by itself: %s", router_id, _describe(status))
+                _log.warning("router %s ended by itself: %s", router_id, _describe(status))
                 if os.WIFEXITED(status) and os.WEXITSTATUS(status) == RESTART_STATUS:
                     self._start_again(router_id)
 
@@ -143,10 +143,10 @@ class SpawnerProcess:
             router_id, TokenBucket(_RESTARTS_PER_S, _RESTARTS_AT_ONCE)
         )
         if restarts.take(time.monotonic_ns()):
-            log.warning("router %s is started again", router_id)
+            _log.warning("router %s is started again", router_id)
             self._start(router_id, self._requests[router_id])
         else:
-            log.error("router %s fails too often, and stays down: see its log", router_id)
+            _log.error("router %s fails too often, and stays down: see its log", router_id)
 
     def _end_all(self) -> None:
         """All are asked to end at once; who does not within the grace dies with the spawner."""

@@ -13,6 +13,7 @@ from digitalgrid.model import (
     Operation,
     ResultCode,
 )
+from router_agent.device import circuit_table
 from router_agent.device.circuit_table import CircuitTable, Mutation, Outcome
 
 LEASE_NS = 2_000_000_000
@@ -131,6 +132,21 @@ class TestTwoPhases:
         assert bench.table.staged_txn_ids == [1]
         outcome = bench.commit(1)
         assert outcome.code is ResultCode.OK and len(outcome.added) == 2
+
+    def test_transactions_and_hops_are_bounded(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(circuit_table, "MAX_STAGED", 3)
+        for txn_id in (1, 2, 3, 1):
+            assert bench.stage(txn_id, hop(circuit_id=txn_id)).code is ResultCode.OK
+        refused = bench.stage(4, hop(circuit_id=4))
+        assert refused.code is ResultCode.NOT_ATTEMPTED and "commit or abort" in refused.message
+        bench.commit(1)
+        monkeypatch.setattr(circuit_table, "MAX_HOPS", 4)
+        assert bench.stage(4, hop(circuit_id=4)).code is ResultCode.OK
+        bench.abort(2)
+        refused = bench.stage(5, hop(circuit_id=5), hop(circuit_id=6))
+        assert refused.code is ResultCode.NOT_ATTEMPTED and "at most 4 hops" in refused.message
 
     def test_the_id_of_what_is_committed_is_refused_for_other_hops(self, bench: Bench) -> None:
         bench.stage(1, hop())
