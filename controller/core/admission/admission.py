@@ -7,7 +7,7 @@ from controller.core.admission.arrays import GridArrays
 from controller.core.admission.refusals import explain_no_route, load_limit_exceeded
 from controller.core.circuits import reservations as resource
 from controller.core.circuits.circuit import Circuit, Constraints
-from controller.core.circuits.request import LEAST_POWER_W, PowerRequest
+from controller.core.circuits.request import MIN_POWER_W, PowerRequest
 from controller.core.circuits.reservations import Reservations, link_direction
 from controller.core.circuits.route import Route, RouteLink
 from controller.core.errors import Refusal
@@ -288,12 +288,12 @@ class Admission:
         The widest path says it at once. Where that does not meet the constraints, or the circuit may use what it holds,
         by bisection: what fits at one power fits at every lower one.
         """
-        high_w = at_most_w - LEAST_POWER_W
+        high_w = at_most_w - MIN_POWER_W
         if not circuit_id:
             high_w = min(high_w, self._widest_w(request))
         found_w, candidate_w = 0.0, high_w
         for _ in range(_MAX_SEARCHES):
-            if candidate_w < LEAST_POWER_W:
+            if candidate_w < MIN_POWER_W:
                 break
             if self.route_for(request, candidate_w, circuit_id) is None:
                 high_w = candidate_w

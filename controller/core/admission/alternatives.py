@@ -19,7 +19,7 @@ from digitalgrid.reasons import Reason
 from digitalgrid.units import W_PER_MEGAWATT
 
 # Of one request: each costs a search inside the loop.
-MOST_PATHS = 64
+MAX_PATHS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +42,11 @@ class Alternatives:
 
     def best(self, request: PowerRequest, count: int) -> list[Route]:
         """The ``count`` routes with the least injection, or all that there are; Refusal where there is none."""
-        if count > MOST_PATHS:
+        if count > MAX_PATHS:
             raise invalid(
                 "most_paths",
                 Reason.TOO_MANY_PATHS,
-                f"most_paths is {count}; {MOST_PATHS} is the most",
+                f"most_paths is {count}; {MAX_PATHS} is the most",
             )
         admission, arrays = self._admission, self._admission.arrays
         arrays.sync()

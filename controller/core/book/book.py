@@ -21,7 +21,7 @@ from digitalgrid.model import CircuitGeneration
 from digitalgrid.reasons import Reason
 
 # Ended circuits are remembered so that a late retry is still recognised.
-MOST_ENDED = 10_000
+MAX_ENDED = 10_000
 
 
 class CircuitBook:
@@ -224,10 +224,10 @@ class CircuitBook:
 
     def _forget_oldest(self) -> tuple[int, ...]:
         """Those of the ended that are too many by now."""
-        if len(self._ended) <= MOST_ENDED:
+        if len(self._ended) <= MAX_ENDED:
             return ()
         removable = [key for key in self._ended if not self.circuits[key].generations]
-        forgotten = tuple(removable[: len(self._ended) - MOST_ENDED])
+        forgotten = tuple(removable[: len(self._ended) - MAX_ENDED])
         for circuit_id in forgotten:
             self._forget(circuit_id)
         return forgotten

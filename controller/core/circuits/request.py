@@ -12,7 +12,7 @@ from digitalgrid.limits import MAX_POWER_W
 from digitalgrid.reasons import Reason
 
 # Meters count millijoules and rates are milliwatts; below this, rounding would rule.
-LEAST_POWER_W = 1.0
+MIN_POWER_W = 1.0
 _json = JSONEncoder()
 
 
@@ -66,11 +66,11 @@ def check_power(power_w: float, field: str) -> None:
         raise invalid(
             field, Reason.POWER_NOT_FINITE, f"{field} must be a finite number, not {power_w}"
         )
-    if power_w < LEAST_POWER_W:
+    if power_w < MIN_POWER_W:
         raise invalid(
             field,
             Reason.POWER_TOO_SMALL,
-            f"{field} is {power_w} W; ask for at least {LEAST_POWER_W} W",
+            f"{field} is {power_w} W; ask for at least {MIN_POWER_W} W",
         )
     if power_w > MAX_POWER_W:
         raise invalid(

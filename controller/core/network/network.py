@@ -38,7 +38,7 @@ class _Measured:
 
 
 # Of one session: more generations than a router runs are noise, and must not fill the memory.
-MOST_MEASURED = 100_000
+MAX_MEASURED = 100_000
 
 
 class Network:
@@ -144,7 +144,7 @@ class Network:
                 session.measured.discard(status.key)
                 self._drop(status.key, router_id)
             return
-        if status.key not in session.measured and len(session.measured) >= MOST_MEASURED:
+        if status.key not in session.measured and len(session.measured) >= MAX_MEASURED:
             return
         session.measured.add(status.key)
         known = self._measured.setdefault(status.key, {}).setdefault(router_id, _Measured())

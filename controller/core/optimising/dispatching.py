@@ -14,7 +14,7 @@ from controller.core.admission.refusals import load_limit_exceeded
 from controller.core.book.book import CircuitBook
 from controller.core.circuits import reservations as resource
 from controller.core.circuits.circuit import Circuit, Constraints, RefusedLoad
-from controller.core.circuits.request import LEAST_POWER_W, check_power, unknown
+from controller.core.circuits.request import MIN_POWER_W, check_power, unknown
 from controller.core.circuits.reservations import Reservations
 from controller.core.circuits.route import Route
 from controller.core.errors import Refusal, invalid
@@ -97,8 +97,7 @@ class Dispatcher:
             demands = {
                 load_id: missing_w
                 for load_id, missing_w in missing.items()
-                if missing_w >= LEAST_POWER_W
-                and self._usable(self._admission.view.loads[load_id][0])
+                if missing_w >= MIN_POWER_W and self._usable(self._admission.view.loads[load_id][0])
             }
         return demands
 

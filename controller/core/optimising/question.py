@@ -27,7 +27,7 @@ from digitalgrid.reasons import Reason
 # Of what a load asked for: less is rounding.
 _NOTHING = 1e-6
 # Loads for which it is worked out by itself what holds them up.
-_MOST_CUTS = 256
+_MAX_CUTS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ def answer(question: DispatchQuestion) -> DispatchAnswer:
         found.note,
         {
             question.load_ids[load]: _named(question, binding_cut(problem, found, [load]), link_ids)
-            for load in unserved[found.served_w[unserved] == 0.0][:_MOST_CUTS]
+            for load in unserved[found.served_w[unserved] == 0.0][:_MAX_CUTS]
         },
     )
 

@@ -36,7 +36,7 @@ from digitalgrid.model import CircuitGeneration, FlowState, HopSnapshot, Operati
 from digitalgrid.units import NS_PER_MS
 
 # Generations that are staged or committed at the same time.
-MOST_IN_FLIGHT = 32
+MAX_IN_FLIGHT = 32
 # What answers which phase.
 _ANSWERS = (
     (Operation.STAGE, Phase.STAGING),
@@ -102,7 +102,7 @@ class Programmer:
 
     def start_queued(self, now_ns: int) -> None:
         """Let those go ahead for which there is room."""
-        while self._queue and len(self._in_flight) < MOST_IN_FLIGHT:
+        while self._queue and len(self._in_flight) < MAX_IN_FLIGHT:
             generation = self.find(heappop(self._queue)[2])
             if generation is not None and generation.phase is Phase.QUEUED:
                 self._stage(self._circuits[generation.key.circuit_id], generation, now_ns)

@@ -20,9 +20,9 @@ from controller.core.programming.programming import Programmer, new_generation
 from digitalgrid.units import NS_PER_S
 
 # A circuit that no router takes this often in a row waits before it is tried again.
-MOST_ATTEMPTS = 5
+MAX_ATTEMPTS = 5
 # Of those that a change concerns, until others have their turn.
-MOST_AT_ONCE = 16
+MAX_AT_ONCE = 16
 RETRY_SOON_NS = 10_000_000
 # For each circuit that waits, from one search for all of them to the next: it leaves time for everything else.
 RETRY_SPACING_NS = 5_000_000
@@ -129,7 +129,7 @@ class Mover:
 
     def _go_on_moving(self, now_ns: int) -> None:
         """Some of those that a change concerns: the first to move must not wait until the last is decided."""
-        left = MOST_AT_ONCE
+        left = MAX_AT_ONCE
         while self._leaving and left:
             circuit = self._circuits.get(self._leaving.popleft())
             if circuit is not None and (newest := circuit.newest()):
@@ -205,7 +205,7 @@ class Mover:
         carrying = circuit.carrying()
         alive = carrying is not None and self.can_stay(carrying.route)
         route = None
-        if circuit.attempts < MOST_ATTEMPTS:
+        if circuit.attempts < MAX_ATTEMPTS:
             route = self.find_route(circuit, circuit.power_w)
         if route is not None:
             circuit.apply(CircuitEvent.MOVING, reason)

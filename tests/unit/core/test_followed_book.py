@@ -42,7 +42,7 @@ def test_what_was_measured_of_a_circuit_is_not_taken_for_decided() -> None:
 def test_what_has_ended_is_remembered_and_what_was_forgotten_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(circuit_book, "MOST_ENDED", 2)
+    monkeypatch.setattr(circuit_book, "MAX_ENDED", 2)
     cluster = SimulatedCluster.running(diamond())
     for request_id in ("a", "b", "c", "d"):
         (circuit,) = cluster.request(PowerRequest(request_id, "town", 1e6, ("solar",)))

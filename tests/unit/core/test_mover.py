@@ -8,7 +8,7 @@ import pytest
 from controller.core.circuits.circuit import Circuit, CircuitState, Constraints
 from controller.core.circuits.request import PowerRequest
 from controller.core.messages import Stage, TransactionResult
-from controller.core.promises.mover import MOST_AT_ONCE
+from controller.core.promises.mover import MAX_AT_ONCE
 from digitalgrid.gridfile import loads_grid
 from digitalgrid.model import Operation, ResultCode
 from digitalgrid.units import NS_PER_MS, NS_PER_S
@@ -50,19 +50,19 @@ def test_a_cut_line_moves_what_crosses_it_and_nothing_else(network: SimulatedNet
 def test_where_a_cut_concerns_very_many_the_first_do_not_wait_for_the_last(
     network: SimulatedNetwork,
 ) -> None:
-    made = [active(network, 5e4) for _ in range(4 * MOST_AT_ONCE)]
+    made = [active(network, 5e4) for _ in range(4 * MAX_AT_ONCE)]
     crossing = [each for each in made if path(each) == ("r1", "r2", "r4")]
-    assert len(crossing) > 2 * MOST_AT_ONCE
+    assert len(crossing) > 2 * MAX_AT_ONCE
     network.changed.clear()
     network.cut("r2-r4")
     network.deliver_to_controller("r2")
     moved = [each for each in crossing if each.state is CircuitState.REROUTING]
     left = [each for each in crossing if each.state is CircuitState.DEGRADED]
     # The older promise goes first, and watchers hear of those that it is not the turn of.
-    assert moved == crossing[:MOST_AT_ONCE]
-    assert left == crossing[MOST_AT_ONCE:]
+    assert moved == crossing[:MAX_AT_ONCE]
+    assert left == crossing[MAX_AT_ONCE:]
     assert set(network.changed) == {each.circuit_id for each in crossing}
-    for _ in range(len(crossing) // MOST_AT_ONCE + 1):
+    for _ in range(len(crossing) // MAX_AT_ONCE + 1):
         network.advance(NS_PER_MS)
         network.deliver_all()
     assert {(each.state, path(each)) for each in crossing} == {
