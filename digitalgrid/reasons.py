@@ -121,6 +121,18 @@ class Reason(StrEnum):
         "a share or price of a dispatch's objective is negative or not finite",
         "correct the one that the message names",
     )
+    PAGE_SIZE_NEGATIVE = (
+        "PAGE_SIZE_NEGATIVE",
+        _INVALID,
+        "a page of less than nothing is asked for",
+        "ask for 1 or more, or 0 for all at once",
+    )
+    PAGE_TOKEN_UNKNOWN = (
+        "PAGE_TOKEN_UNKNOWN",
+        _INVALID,
+        "the page token is none that was given for this listing",
+        "repeat the listing with the token as it was given, or begin without one",
+    )
     DISJOINTNESS_UNKNOWN = (
         "DISJOINTNESS_UNKNOWN",
         _INVALID,

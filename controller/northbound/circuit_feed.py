@@ -24,10 +24,12 @@ async def circuit_events(runtime: Runtime) -> AsyncGenerator[pb.WatchCircuitsRes
         wake.set()
 
     with runtime.feeds.circuits.subscribed(note), runtime.feeds.roles.subscribed(wake.set):
-        for circuit_id in [key for key, each in circuits.items() if not each.state.ended]:
-            changed.pop(circuit_id, None)
-            if circuit_id in circuits:
-                yield pb.WatchCircuitsResponse(circuit=circuit_to_pb(circuits[circuit_id]))
+        # Each is sent by itself, and others have their turn meanwhile; so only the ids are taken at once.
+        for circuit_id in list(circuits):
+            circuit = circuits.get(circuit_id)
+            if circuit is not None and not circuit.state.ended:
+                changed.pop(circuit_id, None)
+                yield pb.WatchCircuitsResponse(circuit=circuit_to_pb(circuit))
         yield pb.WatchCircuitsResponse(snapshot_done=pb.SnapshotDone())
         while True:
             await wake.wait()

@@ -18,6 +18,7 @@ from controller.northbound.errors import status_of
 from controller.northbound.load_gate import LoadGate
 from controller.northbound.principals import RPCS, Rpc, principal_of
 from controller.rpc.decoding import MalformedMessage, check_decoded, decoded
+from controller.rpc.encoding import encoded
 from controller.runtime.durability import StoreFailed
 from controller.runtime.runtime import Runtime
 from digitalgrid.reasons import Reason
@@ -171,7 +172,8 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         return guarded
 
     def _guard(self, handler: grpc.RpcMethodHandler, method: str) -> grpc.RpcMethodHandler:
-        decode, encode = decoded(handler.request_deserializer), handler.response_serializer
+        decode = decoded(handler.request_deserializer)
+        encode = encoded(handler.response_serializer)
         if handler.unary_unary:
             call = _guarded_call(handler.unary_unary, method, self._gate, self._runtime)
             return grpc.unary_unary_rpc_method_handler(call, decode, encode)

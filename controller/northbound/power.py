@@ -12,6 +12,7 @@ from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.request import asked_for
 from controller.core.errors import Refusal, invalid
 from controller.northbound.circuit_feed import circuit_events
+from controller.northbound.circuit_list import all_circuits, circuit_page
 from controller.northbound.codec import (
     circuit_to_pb,
     computed_to_pb,
@@ -149,15 +150,11 @@ class PowerService(PowerServiceServicer):
 
     async def ListCircuits(
         self, request: pb.ListCircuitsRequest, context: grpc.aio.ServicerContext
-    ) -> pb.ListCircuitsResponse:
-        return pb.ListCircuitsResponse(
-            circuits=[
-                circuit_to_pb(circuit)
-                for _, circuit in sorted(self._runtime.questions.circuits.items())
-                if request.request_id in ("", circuit.request_id)
-                and (request.include_ended or not circuit.state.ended)
-            ]
-        )
+    ) -> pb.ListCircuitsResponse | bytes:
+        known = self._runtime.questions
+        if request.page_size or request.page_token:
+            return await circuit_page(known, request)
+        return await all_circuits(known, request)
 
     def WatchCircuits(
         self, request: pb.WatchCircuitsRequest, context: grpc.aio.ServicerContext

@@ -5,8 +5,9 @@ from contextlib import aclosing
 
 import grpc
 
-from controller.northbound.topology_codec import topology_to_pb
+from controller.northbound.topology_codec import topology_parts
 from controller.northbound.topology_feed import TopologyFeed
+from controller.northbound.turns import in_turns
 from controller.runtime.runtime import Runtime
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import TopologyServiceServicer
@@ -24,8 +25,15 @@ class TopologyService(TopologyServiceServicer):
 
     async def GetTopology(
         self, request: pb.GetTopologyRequest, context: grpc.aio.ServicerContext
-    ) -> pb.GetTopologyResponse:
-        return pb.GetTopologyResponse(topology=self._runtime.look(topology_to_pb))
+    ) -> bytes:
+        """A serialised GetTopologyResponse: of a large network it is made in turns."""
+        parts = self._runtime.look(topology_parts)
+        pieces = [
+            pb.GetTopologyResponse(topology=part).SerializeToString()
+            async for built in in_turns(parts, lambda part: part)
+            for part in built
+        ]
+        return b"".join(pieces)
 
     async def WatchTopology(
         self, request: pb.WatchTopologyRequest, context: grpc.aio.ServicerContext

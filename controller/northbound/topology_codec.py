@@ -1,24 +1,42 @@
 """The grid view with its loads and reservations, as clients see it."""
 
+from collections.abc import Iterator
+
 from controller.core.network.link import LinkState, LinkView
+from controller.core.network.view import RouterView
 from controller.core.questions import Questions
 from digitalgrid.convert import claims_to_pb
+from digitalgrid.model import LoadAdvertisement, SourceAdvertisement
 from digitalgrid.v1 import northbound_pb2 as pb
 
 
 def topology_to_pb(known: Questions, now_ns: int) -> pb.Topology:
-    fresh = known.fresh_router_ids(now_ns)
-    return pb.Topology(
-        lsdb_version=known.lsdb_version,
-        routers=[_router_to_pb(known, router_id) for router_id in sorted(known.view.routers)],
-        links=[_link_to_pb(known, link, fresh) for _, link in sorted(known.view.links.items())],
-        sources=[_source_to_pb(known, source_id) for source_id in sorted(known.view.sources)],
-        loads=[_load_to_pb(known, load_id) for load_id in sorted(known.view.loads)],
-    )
+    topology = pb.Topology()
+    for part in topology_parts(known, now_ns):
+        topology.MergeFrom(part)
+    return topology
 
 
-def _router_to_pb(known: Questions, router_id: str) -> pb.RouterState:
-    router = known.view.routers[router_id]
+def topology_parts(known: Questions, now_ns: int) -> Iterator[pb.Topology]:
+    """The topology piece by piece; merged, or joined as bytes, they are the whole.
+
+    The network is that of the first piece, and what is reserved in it that of each piece as it is asked for.
+    """
+    view, fresh = known.view, known.fresh_router_ids(now_ns)
+    yield pb.Topology(lsdb_version=known.lsdb_version)
+    # Ids alone are sorted several times faster than with what they name.
+    for router_id in sorted(view.routers):
+        yield pb.Topology(routers=[_router_to_pb(known, view.routers[router_id])])
+    for link_id in sorted(view.links):
+        yield pb.Topology(links=[_link_to_pb(known, view.links[link_id], fresh)])
+    for source_id in sorted(view.sources):
+        yield pb.Topology(sources=[_source_to_pb(known, *view.sources[source_id])])
+    for load_id in sorted(view.loads):
+        yield pb.Topology(loads=[_load_to_pb(known, *view.loads[load_id])])
+
+
+def _router_to_pb(known: Questions, router: RouterView) -> pb.RouterState:
+    router_id = router.router_id
     refused = known.refused_claims(router_id)
     return pb.RouterState(
         router_id=router_id,
@@ -48,26 +66,24 @@ def _link_to_pb(known: Questions, link: LinkView, fresh: frozenset[str]) -> pb.L
     )
 
 
-def _source_to_pb(known: Questions, source_id: str) -> pb.SourceState:
-    router_id, source = known.view.sources[source_id]
+def _source_to_pb(known: Questions, router_id: str, source: SourceAdvertisement) -> pb.SourceState:
     return pb.SourceState(
-        source_id=source_id,
+        source_id=source.source_id,
         router_id=router_id,
         max_power_w=source.max_power_w,
-        reserved_w=known.reserved_at_source_w(source_id),
+        reserved_w=known.reserved_at_source_w(source.source_id),
         cost_per_mwh=source.cost_per_mwh,
         renewable=source.renewable,
         carbon_kg_per_mwh=source.carbon_kg_per_mwh,
     )
 
 
-def _load_to_pb(known: Questions, load_id: str) -> pb.LoadState:
-    router_id, load = known.view.loads[load_id]
+def _load_to_pb(known: Questions, router_id: str, load: LoadAdvertisement) -> pb.LoadState:
     return pb.LoadState(
-        load_id=load_id,
+        load_id=load.load_id,
         router_id=router_id,
         max_power_w=load.max_power_w,
-        reserved_w=known.reserved_at_load_w(load_id),
+        reserved_w=known.reserved_at_load_w(load.load_id),
         priority=load.priority,
         value_per_mwh=load.value_per_mwh,
     )

@@ -9,8 +9,10 @@ from time import monotonic
 from typing import Any
 
 from controller.core.errors import Refusal
-from controller.northbound.topology_codec import topology_to_pb
+from controller.northbound.topology_codec import topology_parts
+from controller.northbound.turns import in_turns
 from controller.runtime.runtime import Runtime
+from digitalgrid.supervision import start_once
 from digitalgrid.v1 import northbound_pb2 as pb
 
 # Conflation (s): what changes within this time is told together.
@@ -30,11 +32,12 @@ class TopologyFeed:
         self._whole = pb.WatchTopologyResponse()
         self._changes = pb.WatchTopologyResponse()
         self._changed = asyncio.Event()
+        self._looking = asyncio.Lock()
         # What kept the newest look from seeing anything, if anything did.
         self._refusal: Refusal | None = None
 
     async def watch(self, *, changes_only: bool) -> AsyncGenerator[pb.WatchTopologyResponse]:
-        self._enter()
+        await self._enter()
         try:
             version = self._version
             yield self._whole
@@ -49,20 +52,28 @@ class TopologyFeed:
         finally:
             self._leave()
 
-    def _enter(self) -> None:
-        if not self._watchers:
-            # Whatever it refuses, it refuses to this watcher.
-            self._take(self._runtime.look(topology_to_pb))
+    async def _enter(self) -> None:
+        self._watchers += 1
+        is_first = self._watchers == 1
+        if is_first:
             self._runtime.feeds.roles.subscribe(self._note)
             self._runtime.feeds.topology.subscribe(self._note)
             # Reservations are part of the view, and change with the circuits that hold them.
             self._runtime.feeds.circuits.subscribe(self._note_circuit)
-        elif self._pending is not None or self._refusal is not None:
+        try:
             # One that is slow may not have heard of an old refusal yet; it is none to who comes now.
-            self._look()
+            if (
+                is_first
+                or not self._version
+                or self._pending is not None
+                or self._refusal is not None
+            ):
+                await self._look()
             if self._refusal is not None:
                 raise self._refusal
-        self._watchers += 1
+        except BaseException:
+            self._leave()
+            raise
 
     def _leave(self) -> None:
         self._watchers -= 1
@@ -82,24 +93,30 @@ class TopologyFeed:
     def _note(self) -> None:
         if self._pending is None:
             delay_s = max(0.0, self._looked_at_s + PACE_S - monotonic())
-            self._pending = asyncio.get_running_loop().call_later(delay_s, self._look)
+            self._pending = asyncio.get_running_loop().call_later(delay_s, self._begin_look)
 
-    def _look(self) -> None:
-        if self._pending is not None:
-            self._pending.cancel()
-            self._pending = None
-        try:
-            self._take(self._runtime.look(topology_to_pb))
-        except Refusal as refusal:
-            self._refusal = refusal
-            self._wake()
+    def _begin_look(self) -> None:
+        start_once("topology-look", self._look)
 
-    def _take(self, topology: pb.Topology) -> None:
+    async def _look(self) -> None:
+        """At all of it, by turns; what changes meanwhile is noted anew."""
+        async with self._looking:
+            if self._pending is not None:
+                self._pending.cancel()
+                self._pending = None
+            try:
+                await self._take(await _whole(self._runtime))
+            except Refusal as refusal:
+                self._refusal = refusal
+                self._wake()
+
+    async def _take(self, topology: pb.Topology) -> None:
         self._looked_at_s = monotonic()
         self._refusal = None
         if topology == self._whole.topology and self._version:
             return
-        self._changes = _changes(self._whole.topology, topology)
+        changes = await _changes(self._whole.topology, topology)
+        self._changes = changes
         self._whole = pb.WatchTopologyResponse(topology=topology)
         self._version += 1
         self._wake()
@@ -109,11 +126,19 @@ class TopologyFeed:
         self._changed = asyncio.Event()
 
 
-def _changes(before: pb.Topology, now: pb.Topology) -> pb.WatchTopologyResponse:
-    routers, gone_routers = _difference(before.routers, now.routers, "router_id")
-    links, gone_links = _difference(before.links, now.links, "link_id")
-    sources, gone_sources = _difference(before.sources, now.sources, "source_id")
-    loads, gone_loads = _difference(before.loads, now.loads, "load_id")
+async def _whole(runtime: Runtime) -> pb.Topology:
+    topology = pb.Topology()
+    parts = runtime.look(topology_parts)
+    async for _ in in_turns(parts, topology.MergeFrom):
+        pass
+    return topology
+
+
+async def _changes(before: pb.Topology, now: pb.Topology) -> pb.WatchTopologyResponse:
+    routers, gone_routers = await _difference(before.routers, now.routers, "router_id")
+    links, gone_links = await _difference(before.links, now.links, "link_id")
+    sources, gone_sources = await _difference(before.sources, now.sources, "source_id")
+    loads, gone_loads = await _difference(before.loads, now.loads, "load_id")
     return pb.WatchTopologyResponse(
         topology=pb.Topology(
             lsdb_version=now.lsdb_version,
@@ -130,10 +155,18 @@ def _changes(before: pb.Topology, now: pb.Topology) -> pb.WatchTopologyResponse:
     )
 
 
-def _difference(
+async def _difference(
     before: Iterable[Any], now: Iterable[Any], id_field: str
 ) -> tuple[list[Any], list[str]]:
     """What is new or otherwise, and the ids of what is no longer there."""
-    known = {getattr(each, id_field): each for each in before}
-    different = [each for each in now if known.pop(getattr(each, id_field), None) != each]
+    known: dict[str, Any] = {}
+    async for some in in_turns(before, lambda each: (getattr(each, id_field), each)):
+        known.update(some)
+
+    def if_different(each: Any) -> Any:
+        return each if known.pop(getattr(each, id_field), None) != each else None
+
+    different = [
+        each async for some in in_turns(now, if_different) for each in some if each is not None
+    ]
     return different, sorted(known)

@@ -112,11 +112,15 @@ class AsyncPowerClient:
     async def list_circuits(
         self, request_id: str = "", *, include_ended: bool = False
     ) -> pb.ListCircuitsResponse:
+        # How much is given at a time is for the controller to say.
         request = pb.ListCircuitsRequest(request_id=request_id, include_ended=include_ended)
-        answer: pb.ListCircuitsResponse = await self._call(
-            lambda to: to.power.ListCircuits, request
-        )
-        return answer
+        listed = pb.ListCircuitsResponse()
+        while True:
+            page = await self._call(lambda to: to.power.ListCircuits, request)
+            listed.circuits.extend(page.circuits)
+            if not page.next_page_token:
+                return listed
+            request.page_token = page.next_page_token
 
     def watch_circuits(
         self, *, timeout_s: float | None = None

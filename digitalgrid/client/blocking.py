@@ -118,9 +118,15 @@ class PowerClient:
         self, request_id: str = "", *, include_ended: bool = False
     ) -> pb.ListCircuitsResponse:
         """All circuits, or those of one request; also the ended ones that are still remembered."""
+        # How much is given at a time is for the controller to say.
         request = pb.ListCircuitsRequest(request_id=request_id, include_ended=include_ended)
-        answer: pb.ListCircuitsResponse = self._call(lambda to: to.power.ListCircuits, request)
-        return answer
+        listed = pb.ListCircuitsResponse()
+        while True:
+            page = self._call(lambda to: to.power.ListCircuits, request)
+            listed.circuits.extend(page.circuits)
+            if not page.next_page_token:
+                return listed
+            request.page_token = page.next_page_token
 
     def watch_circuits(
         self, *, timeout_s: float | None = None
