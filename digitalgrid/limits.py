@@ -5,6 +5,7 @@ MAX_VOLTAGE_V = 1e9
 MAX_AMPACITY_A = 1e9
 MAX_RESISTANCE_OHM = 1e9
 # Less than any device has, and enough that a quotient of two figures stays finite.
+MIN_POWER_W = 1e-6
 MIN_VOLTAGE_V = 1e-3
 MIN_EFFICIENCY = 1e-6
 # Links, sources and loads of one router, each. No device has more, and each takes the controller 40 us,

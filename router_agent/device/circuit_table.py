@@ -8,7 +8,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from digitalgrid.limits import MAX_POWER_W
+from digitalgrid.limits import MAX_POWER_W, MIN_POWER_W
 from digitalgrid.model import (
     NO_ELECTION_ID,
     CircuitGeneration,
@@ -349,8 +349,9 @@ class CircuitTable:
             return ResultCode.INVALID_HOP, "needs one ingress and one egress"
         powers = (hop.power_w, hop.ingress_power_w, hop.egress_power_w, hop.received_power_w)
         # Also false for NaN.
-        if not all(0.0 < power_w <= MAX_POWER_W for power_w in powers):
-            return ResultCode.INVALID_HOP, f"powers must be above 0 and at most {MAX_POWER_W:g} W"
+        if not all(MIN_POWER_W <= power_w <= MAX_POWER_W for power_w in powers):
+            message = f"powers must lie between {MIN_POWER_W:g} and {MAX_POWER_W:g} W"
+            return ResultCode.INVALID_HOP, message
         if not hop.received_power_w <= hop.egress_power_w * _SLACK:
             return ResultCode.INVALID_HOP, "received_power_w is above egress_power_w"
         if not hop.egress_power_w <= hop.ingress_power_w * _SLACK:
