@@ -37,7 +37,7 @@ _AFTER_FAILURE_NS = 10 * NS_PER_MS
 
 
 class DiskTrouble:
-    """Around each attempt at writing: says once that it fails, and once that it does no more."""
+    """Logs a failing disk by its edges: at attempts to write, says once that it fails, once that it works."""
 
     def __init__(self, consequence: str) -> None:
         self._consequence = consequence
@@ -119,7 +119,9 @@ class Agent:
         return self._sessions_held
 
     def mutate(self, mutation: Mutation, answer: Callable[[Outcome], None]) -> None:
-        """What the answer promises is on disk before anything is done; where it cannot be, nothing is."""
+        """Apply a controller's mutation, with a write-ahead log: what the answer promises is on disk before anything is
+        done; where it cannot be, nothing is.
+        """
         try:
             self._promise(self.device.table.promised_by(mutation))
         except OSError as error:
@@ -196,7 +198,9 @@ class Agent:
                 self._journal.record(promise.election_id, promise.floors)
 
     def _save_books(self) -> None:
-        """Power goes on without: what a crash would then cost is figures, and a load in the dark is worse."""
+        """Save the meters. Where the disk fails power goes on: a crash would then cost figures, and a load in the dark is
+        worse.
+        """
         with suppress(OSError), self._meters_trouble:
             self._meters.save()
 

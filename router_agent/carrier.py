@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 
 _log = logging.getLogger(__name__)
 
+# rtnetlink (linux/rtnetlink.h): RTMGRP_LINK, then messages, flags and the attribute that are used here.
 _GROUP_LINK = 1
 _NLMSG = struct.Struct("=IHHII")
 _IFINFO = struct.Struct("=BxHiII")
@@ -20,6 +21,7 @@ _NLMSG_ERROR, _NLMSG_DONE, _NEWLINK, _DELLINK, _GETLINK = 2, 3, 16, 17, 18
 _REQUEST_DUMP = 0x301
 _IFLA_IFNAME = 3
 _IFF_UP, _IFF_LOWER_UP = 0x1, 0x10000
+# One read takes all messages of a datagram; the kernel sends at most 32 KiB at once.
 _RECEIVE_BYTES = 1 << 16
 
 

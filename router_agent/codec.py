@@ -1,4 +1,4 @@
-"""The device's words <-> southbound.proto."""
+"""Codec: the device's values to and from the messages of southbound.proto."""
 
 from collections.abc import Iterator
 

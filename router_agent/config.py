@@ -1,4 +1,4 @@
-"""What one router is told of itself, its lines and its cell; frozen once read.
+"""Configuration of one router: itself, its lines and its cell; frozen once read.
 
 Every key but the ids has a default that works. Intervals are milliseconds, everything else SI.
 """

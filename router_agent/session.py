@@ -29,9 +29,11 @@ from router_agent.device.sink import FlowStatus
 
 _log = logging.getLogger(__name__)
 
+# Redialling, with jitter: routers are back within a second of their controller, and not all at once.
 _FIRST_BACKOFF_S = 0.1
 _BACKOFF_FACTOR = 1.5
 _MAX_BACKOFF_S = 1.0
+# A controller that accepts and says nothing is as good as none.
 _HELLO_TIMEOUT_S = 5.0
 # A controller that lets so many messages wait, or twice those that the session begins with where that is more, is given
 # up, however well its connection looks.
@@ -151,7 +153,9 @@ class ControllerSession:
         return outbox
 
     def _say(self, message: pb.RouterMessage) -> None:
-        """Nothing is kept for a controller that is away, or as good as: it hears the state when it is back."""
+        """Queue a message; backpressure ends the session. Nothing is kept for a controller that is away: it hears the
+        state when it is back.
+        """
         if self._outbox is None:
             return
         if self._outbox.qsize() >= self._outbox_limit:

@@ -24,9 +24,11 @@ _limited = LimitedLog(_log)
 
 # The first of the two EtherTypes that IEEE 802 leaves for local experiments.
 ETHERTYPE = 0x88B5
+# Broadcast: a line has one far end.
 _EVERYONE = b"\xff\xff\xff\xff\xff\xff"
+# The largest datagram there can be.
 _RECEIVE_BYTES = 1 << 16
-# Then the other lines and the timer have their turn; what is left makes the socket readable again.
+# Datagrams of one line before the others and the timer have their turn; what is left makes it readable again.
 _RECEIVED_AT_ONCE = 16
 # A line that is going away, or full: what was sent is lost, and its books will tell.
 _LOSSES = frozenset(

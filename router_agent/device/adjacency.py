@@ -1,4 +1,4 @@
-"""Whether a power link's two ends hear each other, after BFD (RFC 5880).
+"""Liveness of a power link by hellos, after BFD (RFC 5880): whether its two ends hear each other.
 
 Each end names its own incarnation (the discriminator) and echoes the neighbour's. A line is up while carrier is up,
 the neighbour is heard, and it echoes this end's discriminator. Whoever goes down takes a new incarnation, so the
@@ -7,11 +7,12 @@ other end sees the fault too, even where only one way of the line is broken.
 
 from enum import Enum, StrEnum, auto
 
+# Of a discriminator: so many incarnations in one boot, so many boots above.
 _INCARNATION_BITS = 32
 
 
 class Verdict(Enum):
-    """What a frame's header means."""
+    """Whether a frame counts, judged by its header alone."""
 
     STALE = auto()  # late, repeated, or of a former incarnation: drop it
     HEARD = auto()  # from the neighbour, but the line is not up: take no energy

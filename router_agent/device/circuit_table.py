@@ -1,4 +1,4 @@
-"""What a router has promised: circuit generations, staged transactions with leases, tombstones, election ids.
+"""Circuit table, a participant of two-phase commits: generations, staged transactions with leases, tombstones, fencing.
 
 Pure: the time is passed in, and what must be durable before an answer may leave is named in the outcome.
 """
@@ -19,9 +19,11 @@ from digitalgrid.model import (
 )
 from router_agent.device.promise import Promise, keep_newest
 
+# Of one circuit at a time: make-before-break needs the old one and the new one.
 GENERATIONS_KEPT = 2
 # Finished transactions that are still known, so that a repeat gets the same answer.
 FINISHED_KEPT = 1024
+# Higher generations are noise; room is left for the tombstone above.
 MAX_GENERATIONS = 2**62
 # Transactions staged at once, and hops committed and staged together: far more than a controller has under way, or a
 # router carries (as many as its controller reads back).
@@ -94,7 +96,10 @@ class _Finished:
 
 
 class CircuitTable:
-    """``link_up`` maps each link's id to its state, ``sources`` and ``loads`` are the cell's ids."""
+    """What this router runs and has staged; every change carries an election id, which fences older leaders off.
+
+    ``link_up`` maps each link's id to its state, ``sources`` and ``loads`` are the cell's ids.
+    """
 
     def __init__(
         self,
@@ -171,7 +176,7 @@ class CircuitTable:
         return self._outcome(mutation, answer, promise)
 
     def promised_by(self, mutation: Mutation) -> Promise:
-        """Nothing where the mutation is going to be refused."""
+        """What must be durable before :meth:`apply` (write-ahead); nothing where the mutation will be refused."""
         if self._election_refusal(mutation):
             return Promise()
         higher = mutation.election_id > self.highest_election_id

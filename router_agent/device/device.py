@@ -39,7 +39,7 @@ from router_agent.device.rates import settle
 from router_agent.device.remark import Remark
 from router_agent.device.sink import FlowStatus, SinkWatch, status_of
 
-# After a source is granted power, its first energy leaves with a frame of its own.
+# After a source is granted power, its first energy leaves so soon with a frame of its own, ahead of the tick.
 FIRST_ENERGY_NS = 2 * NS_PER_MS
 
 
@@ -114,7 +114,7 @@ class RouterDevice:
         return self._take_effects()
 
     def mutate(self, mutation: Mutation, now_ns: int) -> list[Effect]:
-        """What the table says is promised by it is durable by now."""
+        """Apply a controller's mutation; what :meth:`CircuitTable.promised_by` names is durable by now."""
         outcome = self.table.apply(mutation, now_ns)
         if outcome.added or outcome.removed:
             self._change_flows(outcome, now_ns)
@@ -185,7 +185,7 @@ class RouterDevice:
         return ""
 
     def statuses(self) -> list[FlowStatus]:
-        """Of all flows at loads that have had power or were told to drain."""
+        """The statuses of all flows at loads that have had power or were told to drain."""
         return [status_of(flow) for flow in self._sinks() if flow.state is not FlowState.SILENT]
 
     def lsa(self) -> RouterLsa:
@@ -203,7 +203,7 @@ class RouterDevice:
         return [flow for flow in self._flows if flow.egress is None]
 
     def _wake_by(self, deadline_ns: int) -> None:
-        """There is something to do; other deadlines only move away while events come."""
+        """Bring the timer forward: there is something to do. Other deadlines only move away while events come."""
         self._wake_ns = min(self._wake_ns, deadline_ns)
 
     def _find_deadline_ns(self) -> int:
@@ -297,7 +297,7 @@ class RouterDevice:
         return first
 
     def _unsettle(self, now_ns: int) -> None:
-        """The rates are not what they should be: see to it as soon as no other event is waiting."""
+        """Have the rates found anew as soon as no other event is waiting (coalescing): they are out of date."""
         self._unsettled = True
         self._wake_by(now_ns)
 

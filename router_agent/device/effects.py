@@ -10,12 +10,12 @@ from router_agent.device.sink import FlowStatus
 
 @dataclass(frozen=True, slots=True)
 class SaveBooks:
-    """Energy moved, and is about to be sent: what is sent and not booked would appear from nowhere after a crash."""
+    """Write the books ahead of sending energy: what is sent and not booked would appear from nowhere after a crash."""
 
 
 @dataclass(frozen=True, slots=True)
 class SendDatagram:
-    """Onto a power link."""
+    """Send a datagram onto a power link."""
 
     link_id: str
     datagram: bytes
@@ -23,21 +23,21 @@ class SendDatagram:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """To the controller whose mutation this was."""
+    """Answer the controller whose mutation this was."""
 
     outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """To every controller."""
+    """Report a change of a flow's state to every controller."""
 
     status: FlowStatus
 
 
 @dataclass(frozen=True, slots=True)
 class Advertise:
-    """To every controller."""
+    """Flood a link-state advertisement to every controller."""
 
     lsa: RouterLsa
 

@@ -12,6 +12,7 @@ from router_agent.device.neighbor_state import NO_GRANT, Grant
 
 # Rates travel as whole milliwatts, each hop rounding once: so much is no shortage.
 RATE_SLACK_W = 0.010
+# Of a rate: sums and products of floats that two programs computed.
 RELATIVE_SLACK = 1e-9
 # A change of a rate by more than this part of the reservation is told at once, smaller ones with the next tick.
 KICK_FRACTION = 1e-3
@@ -62,7 +63,7 @@ class Flow:
 
     @property
     def need_mw(self) -> int:
-        """What is stated upstream."""
+        """Demand in whole milliwatts, as it is stated upstream."""
         return math.ceil(self.need_w * MILLIWATTS_PER_W)
 
     @property
@@ -72,7 +73,7 @@ class Flow:
 
     @property
     def grant(self) -> Grant:
-        """What is stated downstream."""
+        """Grant in whole milliwatts, as it is stated downstream."""
         return Grant(int(self.granted_w * MILLIWATTS_PER_W), self.drained)
 
     @property
@@ -123,7 +124,7 @@ class Flow:
         return self.egress.stated.demands_mw.get(self.key, 0) / MILLIWATTS_PER_W
 
     def news_upstream(self) -> bool:
-        """The need must be told at once."""
+        """Whether the need must be told upstream at once."""
         return is_news(self.stated_need_mw, self.need_mw, self.hop.ingress_power_w)
 
     def news_downstream(self) -> bool:

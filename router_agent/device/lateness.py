@@ -1,4 +1,4 @@
-"""How late this router has lately been woken: the measure of what it may judge its neighbours by."""
+"""Scheduling latency: how late this router has lately been woken, by which it judges its neighbours leniently."""
 
 
 class Lateness:

@@ -1,4 +1,4 @@
-"""What a router must never forget, whatever becomes of it."""
+"""Durable promises of a router: the highest election id (a fencing token), and tombstones of withdrawn circuits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

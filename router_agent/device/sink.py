@@ -10,6 +10,7 @@ from router_agent.device.energy import Delivery
 from router_agent.device.flow import Flow
 from router_agent.device.flow_states import FlowEvent, Playout
 
+# Circuits whose interruption is being timed; the oldest are forgotten.
 _CIRCUITS_NOTED = 1024
 
 
