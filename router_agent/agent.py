@@ -198,8 +198,8 @@ class Agent:
                 self._journal.record(promise.election_id, promise.floors)
 
     def _save_books(self) -> None:
-        """Save the meters. Where the disk fails power goes on: a crash would then cost figures, and a load in the dark is
-        worse.
+        """Save the meters. Where the disk fails power goes on: a crash would then cost figures, and a load in the dark
+        is worse.
         """
         with suppress(OSError), self._meters_trouble:
             self._meters.save()
