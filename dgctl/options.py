@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+# How long (s) the shell's completion of an id may keep the user waiting.
 _COMPLETION_TIMEOUT_S = 1.0
 
 

@@ -8,6 +8,7 @@ from digitalgrid.client import ControllerUnreachable
 
 T = TypeVar("T")
 
+# Pause (s) before a watch that broke off is begun again.
 _RETRY_S = 1.0
 
 

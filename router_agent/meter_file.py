@@ -16,9 +16,9 @@ from router_agent.device.meters import ImageCodec, ImageError, RouterBooks, unpa
 
 _log = logging.getLogger(__name__)
 
-# Of the file that a router begins with; about 26,000 circuits. Sparse: only pages that books fill are ever there.
+# Bytes of a slot in the file that a router begins with; about 26,000 circuits. Sparse: pages exist once filled.
 _FIRST_SLOT_BYTES = 1 << 20
-# 6.7 million circuits: more than a router could work through in a tick.
+# Bytes of the largest slot: 6.7 million circuits, more than a router could work through in a tick.
 _MAX_SLOT_BYTES = 1 << 28
 # Room is asked of the disk in steps of so many bytes.
 _ROOM_STEP = 1 << 14

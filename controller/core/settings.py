@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from digitalgrid.units import NS_PER_MS, NS_PER_S
 
-# Of a lease.
+# Quarters of a lease within which a stage must be durable and committed; the last is for messages under way.
 _SAFE_QUARTERS = 3
 
 

@@ -7,7 +7,7 @@ from router_agent.device.meters import LinkBooks
 
 # Relative: reservations are sums of floats.
 _TOLERANCE = 1e-6
-# Each record's energy is rounded to whole millijoules, at most twice.
+# Millijoules of rounding in a record: its energy is rounded to whole ones, at most twice.
 _ROUNDING_MJ = 2.0
 # Of each direction: a segment of one overlaps at most a few of the other.
 _SEGMENTS_KEPT = 8

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from digitalgrid.model import ElectionId
 
-# A stage this much delayed has lost its lease, its session and its election long before.
+# Tombstones kept: a stage that arrives after so many later circuits has lost its lease and session long before.
 MAX_TOMBSTONES = 20_000
 
 

@@ -23,9 +23,9 @@ from digitalgrid.physics import current_a
 _NO_CONSTRAINTS = Constraints()
 # Searches for the largest circuit within constraints: 12 halvings tell it to a two-thousandth of what is asked for.
 _MAX_SEARCHES = 12
-# Of what one circuit would lose: more circuits wear more converters, so they must save at least this.
+# Share of one circuit's loss that a split must save: more circuits wear more converters.
 _WORTH_SPLITTING = 0.01
-# Sums of many reservations may exceed a limit by rounding alone.
+# Share of a limit by which a sum of many reservations may exceed it, by rounding alone.
 LEDGER_TOLERANCE = 1e-6
 
 

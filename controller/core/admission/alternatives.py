@@ -18,7 +18,7 @@ from controller.routing.paths.given_path import along
 from digitalgrid.reasons import Reason
 from digitalgrid.units import W_PER_MEGAWATT
 
-# Of one request: each costs a search inside the loop.
+# Paths ranked for one request: each costs a search inside the loop.
 MAX_PATHS = 64
 
 

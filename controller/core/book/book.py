@@ -20,7 +20,7 @@ from controller.core.network.owners import RouterRecord
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.reasons import Reason
 
-# Ended circuits are remembered so that a late retry is still recognised.
+# Ended circuits that are remembered, so that a late retry is still idempotent: seconds of the greatest rate.
 MAX_ENDED = 10_000
 
 

@@ -37,7 +37,7 @@ class _Measured:
         return tuple(each for each in (self.arrival, self.flow) if each is not None)
 
 
-# Of one session: more generations than a router runs are noise, and must not fill the memory.
+# Generations whose measurements are kept for one session: a router runs fewer, and more must not fill the memory.
 MAX_MEASURED = 100_000
 
 

@@ -24,9 +24,9 @@ from controller.routing.dispatch import (
 )
 from digitalgrid.reasons import Reason
 
-# Of what a load asked for: less is rounding.
+# Share of what a load asked for below which what is missing is rounding.
 _NOTHING = 1e-6
-# Loads for which it is worked out by itself what holds them up.
+# Loads of one dispatch for each of which a minimum cut tells what holds it up; a cut takes milliseconds.
 _MAX_CUTS = 256
 
 

@@ -35,7 +35,7 @@ from controller.core.settings import Timeouts
 from digitalgrid.model import CircuitGeneration, FlowState, HopSnapshot, Operation, ResultCode
 from digitalgrid.units import NS_PER_MS
 
-# Generations that are staged or committed at the same time.
+# Backpressure: generations that are staged or committed at the same time; others queue, and news get through between.
 MAX_IN_FLIGHT = 32
 # What answers which phase.
 _ANSWERS = (

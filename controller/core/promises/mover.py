@@ -19,12 +19,13 @@ from controller.core.network.view import GridView, change_of, efficiency_of
 from controller.core.programming.programming import Programmer, new_generation
 from digitalgrid.units import NS_PER_S
 
-# A circuit that no router takes this often in a row waits before it is tried again.
+# Attempts in a row to program a circuit that routers refuse; then it waits before it is tried again (backoff).
 MAX_ATTEMPTS = 5
-# Of those that a change concerns, until others have their turn.
+# Circuits moved in one event of those that a change of the network concerns; others have their turn between.
 MAX_AT_ONCE = 16
 RETRY_SOON_NS = 10_000_000
-# For each circuit that waits, from one search for all of them to the next: it leaves time for everything else.
+# Pause (ns) between two searches for all circuits that wait, for each of them: a search takes some 0.1 ms, so they
+# take a fiftieth of the loop's time.
 RETRY_SPACING_NS = 5_000_000
 RETRY_LATER_NS = NS_PER_S
 _PATH_DOWN = "its path is down"
