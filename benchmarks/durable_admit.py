@@ -6,11 +6,13 @@ each commit, and the programming of null routers, which answer at once and move 
 ``durable-admit-batch`` has 64 requests a call and 4 calls in flight, ``durable-admit-one`` a request a call and 64 in
 flight, ``durable-admit-alone`` one call at a time. The peers are bare servers (`benchmarks.bare`) in the same process,
 before the same disk and the same client, a round of theirs after each of ours: ``bare-grpc`` writes a line for each
-call and flushes once a group, ``bare-sqlite`` commits as many rows. ``ours_per_s`` are admissions a second as the
-client counts answers, ``active_per_s`` those a second until all of them have their power, ``flushes_per_s`` what the
-disk can do without anybody. Rates are of the best round, for a machine is never only ours; a peer's time is that of our
-best round times the median over rounds of peer to ours, for a disk that is slow for a second is so for both. ``agree``:
-every request was admitted, and every circuit became active.
+call and flushes once a group, ``bare-sqlite`` commits as many rows. ``durable-refuse-batch`` and ``-one`` ask in the
+same way for what cannot be served (too much power, too little loss, or both), and are told why; their peer is what the
+same controller admits, by turns. ``ours_per_s`` are decisions a second as the client counts answers, ``active_per_s``
+those a second until all circuits have their power, ``flushes_per_s`` what the disk can do without anybody. Rates are of
+the best round, for a machine is never only ours; a peer's time is that of our best round times the median over rounds
+of peer to ours, for a disk that is slow for a second is so for both. ``agree``: every request was admitted (or
+refused), and every circuit became active.
 """
 
 import asyncio
@@ -19,8 +21,8 @@ import os
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager, nullcontext, suppress
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
@@ -68,6 +70,7 @@ class _Ask:
     peer: str
     # Many short ones where a call is one flush: a disk may be another from one second to the next.
     rounds: int
+    refused: bool = False
 
 
 _ASKS = {
@@ -75,6 +78,12 @@ _ASKS = {
     "one": _Ask(1, _ONES_IN_FLIGHT, 1_500, "bare-grpc", 9),
     "alone": _Ask(1, 1, 100, "bare-grpc", 15),
 }
+_REFUSED = {
+    "batch": _Ask(_BATCH, _BATCHES_IN_FLIGHT, 2_560, "admitted", 5, refused=True),
+    "one": _Ask(1, _ONES_IN_FLIGHT, 900, "admitted", 5, refused=True),
+}
+# Power (W) and limit of losses of what is refused, by turns.
+_TOO_MUCH: tuple[tuple[float, float | None], ...] = ((1e11, 1e-9), (_POWER_W, 1e-9), (1.5e7, 1e-9))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +121,7 @@ def rows(full: bool) -> Iterator[Row]:
 async def _rows(name: str, size: int, lsas: Sequence[RouterLsa], directory: Path) -> list[Row]:
     disk_per_s = flushes_per_s(directory)
     rounds = {way: _Rounds() for way in _ASKS}
+    refused = {way: _Rounds() for way in _REFUSED}
     async with _controller(lsas, directory) as (runtime, address):
         client = _Client(load_ids(lsas))
         try:
@@ -122,9 +132,23 @@ async def _rows(name: str, size: int, lsas: Sequence[RouterLsa], directory: Path
                 for way, ask in turns:
                     await _round(runtime, client, address, ask, rounds[way])
                     rounds[way].bare.append(await client.ask(bare, ask))
+            turns = ((way, ask) for way, ask in _REFUSED.items() for _ in range(ask.rounds))
+            for way, ask in turns:
+                await _round(runtime, client, address, ask, refused[way])
+                admitted = replace(ask, refused=False)
+                refused[way].bare.append(await client.ask(address, admitted))
         finally:
             client.close()
-    return [_row(way, name, size, each, disk_per_s) for way, each in rounds.items()]
+    return [
+        *(
+            _row(f"admit-{way}", _ASKS[way], name, size, each, disk_per_s)
+            for way, each in rounds.items()
+        ),
+        *(
+            _row(f"refuse-{way}", _REFUSED[way], name, size, each, disk_per_s)
+            for way, each in refused.items()
+        ),
+    ]
 
 
 async def _likeness(address: str, directory: Path) -> tuple[pb.Circuit, CircuitRecord, AuditEntry]:
@@ -135,16 +159,16 @@ async def _likeness(address: str, directory: Path) -> tuple[pb.Circuit, CircuitR
     return answer.circuit, next(iter(contents.circuits)), next(iter(contents.audit))
 
 
-def _row(way: str, name: str, size: int, rounds: _Rounds, disk_per_s: float) -> Row:
-    ask = _ASKS[way]
+def _row(way: str, ask: _Ask, name: str, size: int, rounds: _Rounds, disk_per_s: float) -> Row:
+    expected = 0 if ask.refused else ask.admissions
     best_s = min(each.all_s for each in rounds.ours)
     return Row(
-        f"durable-admit-{way}",
+        f"durable-{way}",
         size,
         f"{name}, {ask.batch} a call, {ask.in_flight} calls in flight",
         best_s / ask.admissions,
         {ask.peer: rounds.bare_to_ours * best_s / ask.admissions},
-        rounds.all_active and all(each.admitted == ask.admissions for each in rounds.ours),
+        rounds.all_active and all(each.admitted == expected for each in rounds.ours),
         {
             "ours_per_s": ask.admissions / best_s,
             "active_per_s": ask.admissions / min(rounds.active_s),
@@ -240,6 +264,14 @@ async def _answer_asks(sinks: list[str], pipe: Connection) -> None:
         await channel.close()
 
 
+def _refused(request_id: str, sink_id: str, number: int) -> pb.PowerRequest:
+    power_w, max_loss_fraction = _TOO_MUCH[number % len(_TOO_MUCH)]
+    constraints = pb.Constraints(max_loss_fraction=max_loss_fraction)
+    return pb.PowerRequest(
+        request_id=request_id, sink_id=sink_id, power_w=power_w, constraints=constraints
+    )
+
+
 async def _ask(stub: PowerServiceStub, sinks: list[str], ask: _Ask) -> _Answered:
     began = time.time_ns()
     requests = [
@@ -248,6 +280,8 @@ async def _ask(stub: PowerServiceStub, sinks: list[str], ask: _Ask) -> _Answered
             sink_id=sinks[number * 7919 % len(sinks)],
             power_w=_POWER_W,
         )
+        if not ask.refused
+        else _refused(f"{began}-{number}", sinks[number * 7919 % len(sinks)], number)
         for number in range(ask.admissions)
     ]
     calls: list[Any] = [
@@ -265,7 +299,9 @@ async def _ask(stub: PowerServiceStub, sinks: list[str], ask: _Ask) -> _Answered
                 outcomes = (await stub.BatchRequestPower(call)).outcomes
                 admitted += sum(each.code == Code.OK for each in outcomes)
             else:
-                circuits = (await stub.RequestPower(call)).circuits
+                circuits: Sequence[pb.Circuit] = ()
+                with suppress(grpc.aio.AioRpcError) if ask.refused else nullcontext():
+                    circuits = (await stub.RequestPower(call)).circuits
                 admitted += len(circuits)
 
     begin_s = perf_counter()

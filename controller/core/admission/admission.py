@@ -21,8 +21,8 @@ from digitalgrid.model import CircuitGeneration
 from digitalgrid.physics import current_a
 
 _NO_CONSTRAINTS = Constraints()
-# Searches for the largest circuit within constraints: 12 halvings tell it to a two-thousandth of what is asked for.
-_MAX_SEARCHES = 12
+# Steps of the bisection for the largest circuit within constraints: 10 tell it to a thousandth of what is asked for.
+_HALVINGS = 10
 # Share of one circuit's loss that a split must save: more circuits wear more converters.
 _WORTH_SPLITTING = 0.01
 # Share of a limit by which a sum of many reservations may exceed it, by rounding alone.
@@ -59,21 +59,41 @@ class Admission:
             return None
         self.arrays.sync()
         available = self.available_w(source_ids, circuit_id)
+        path = self._path(
+            sink_id,
+            power_w,
+            constraints,
+            self.most_by_node(available),
+            circuit_id=circuit_id,
+            excluded_ids=excluded_ids,
+        )
+        if path is None:
+            return None
+        source_id = self.source_at(path, available)
+        return self.route_of(path, source_id, sink_id, power_w)
+
+    def _path(
+        self,
+        sink_id: str,
+        power_w: float,
+        constraints: Constraints,
+        most: Mapping[int, float],
+        *,
+        circuit_id: int = 0,
+        excluded_ids: Collection[str] = (),
+    ) -> Path | None:
+        """The best path from where sources could inject ``most``, by node."""
         avoid = {*constraints.avoid_ids, *excluded_ids}
-        path = self.arrays.search.best(
+        return self.arrays.search.best(
             self.arrays.node(self.view.loads[sink_id][0]),
             power_w,
-            self.most_by_node(available),
+            most,
             max_injected_w=injection_limit_w(power_w, constraints),
             max_hops=constraints.max_hops,
             avoid_nodes=self.arrays.nodes(avoid),
             avoid_arcs=self.arrays.arcs(avoid),
             credit_a=self._credit_a(circuit_id),
         )
-        if path is None:
-            return None
-        source_id = self.source_at(path, available)
-        return self.route_of(path, source_id, sink_id, power_w)
 
     def route_along(
         self,
@@ -282,34 +302,42 @@ class Admission:
             circuit_id=circuit_id,
         )
 
-    def largest_w(self, request: PowerRequest, at_most_w: float, circuit_id: int = 0) -> float:
+    def _largest_w(
+        self, request: PowerRequest, at_most_w: float, most: Mapping[int, float], circuit_id: int
+    ) -> float:
         """The most that a single circuit carries, 0 where nothing does; less what leaves a part too small to ask for.
 
         The widest path says it at once. Where that does not meet the constraints, or the circuit may use what it holds,
-        by bisection: what fits at one power fits at every lower one.
+        by bisection: what fits at one power fits at every lower one. ``most`` is what sources could inject, by node.
         """
         high_w = at_most_w - MIN_POWER_W
         if not circuit_id:
-            high_w = min(high_w, self._widest_w(request))
-        found_w, candidate_w = 0.0, high_w
-        for _ in range(_MAX_SEARCHES):
-            if candidate_w < MIN_POWER_W:
-                break
-            if self.route_for(request, candidate_w, circuit_id) is None:
-                high_w = candidate_w
-            elif candidate_w == high_w:
-                return candidate_w
-            else:
-                found_w = candidate_w
-            candidate_w = (found_w + high_w) / 2
-        return found_w
+            high_w = min(high_w, self._widest_w(request, most))
 
-    def _widest_w(self, request: PowerRequest) -> float:
+        def fits(power_w: float) -> bool:
+            limits = request.constraints
+            path = self._path(request.sink_id, power_w, limits, most, circuit_id=circuit_id)
+            return path is not None
+
+        if high_w < MIN_POWER_W or not fits(MIN_POWER_W):
+            return 0.0
+        if fits(high_w):
+            return high_w
+        low_w = MIN_POWER_W
+        for _ in range(_HALVINGS):
+            middle_w = (low_w + high_w) / 2
+            if fits(middle_w):
+                low_w = middle_w
+            else:
+                high_w = middle_w
+        return low_w
+
+    def _widest_w(self, request: PowerRequest, most: Mapping[int, float]) -> float:
         avoid = request.constraints.avoid_ids
         widest = widest_w(
             self.arrays.graph,
             self.arrays.node(self.view.loads[request.sink_id][0]),
-            self.most_by_node(self.available_w(request.source_ids)),
+            most,
             avoid_nodes=self.arrays.nodes(avoid),
             avoid_arcs=self.arrays.arcs(avoid),
         )
@@ -325,23 +353,33 @@ class Admission:
             return refusal
         self.arrays.sync()
         available = self.available_w(request.source_ids, circuit_id)
+        most = self.most_by_node(available)
         return explain_no_route(
             request,
             arrays=self.arrays,
             sink=self.arrays.node(self.view.loads[request.sink_id][0]),
-            available_w=self.most_by_node(available),
-            largest_w=lambda at_most_w: self.largest_w(request, at_most_w, circuit_id),
+            available_w=most,
+            largest_w=lambda at_most_w: self._largest_w(request, at_most_w, most, circuit_id),
             together_w=together_w,
-            unconstrained=self._unconstrained(request, circuit_id),
+            unconstrained=self._unconstrained(request, available, most, circuit_id),
         )
 
-    def _unconstrained(self, request: PowerRequest, circuit_id: int) -> Route | None:
+    def _unconstrained(
+        self,
+        request: PowerRequest,
+        available: Mapping[str, float],
+        most: Mapping[int, float],
+        circuit_id: int,
+    ) -> Route | None:
         """The best route that there would be without the constraints that a request has."""
-        if request.constraints == _NO_CONSTRAINTS:
+        sink_id, power_w = request.sink_id, request.power_w
+        if request.constraints == _NO_CONSTRAINTS or not self.sink_takes(
+            sink_id, power_w, circuit_id
+        ):
             return None
-        ids = request.source_ids
-        return self.route(
-            request.sink_id, request.power_w, ids, _NO_CONSTRAINTS, circuit_id=circuit_id
+        path = self._path(sink_id, power_w, _NO_CONSTRAINTS, most, circuit_id=circuit_id)
+        return (
+            self.route_of(path, self.source_at(path, available), sink_id, power_w) if path else None
         )
 
     def explain_change(self, circuit: Circuit, power_w: float) -> Refusal:
