@@ -204,7 +204,9 @@ class Controller(Core):
         self._settle(now_ns)
 
     def on_status(self, router_id: str, status: CircuitStatus, now_ns: int) -> None:
-        self._network.measure(router_id, status)
+        # Only what the sink's own router says of a generation that stands is kept; a stranger's words fill nothing.
+        if self._parts.programmer.sink_of(status.key) == router_id:
+            self._network.measure(router_id, status)
         self._parts.keeper.hear(router_id, status, now_ns)
         self._settle(now_ns)
 

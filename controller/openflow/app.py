@@ -43,6 +43,11 @@ _log = logging.getLogger(__name__)
 
 # Load shedding: where more events wait, frames are dropped; what switches say of themselves and their ports never is.
 MAX_WAITING_EVENTS = 4096
+# Where still more wait, of whatever kind, the switch that has another is read no further for a while.
+MAX_WAITING_AT_ALL = 4 * MAX_WAITING_EVENTS
+_WAIT_S = 0.01
+# Of a switch that has not finished its handshake; the fabric takes fewer.
+_MAX_PORTS_DESCRIBED = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,7 @@ class FabricApp(OSKenApp):  # type: ignore[misc]  # os-ken carries no types
         self._inbox: queue.SimpleQueue[tuple[Any, Any]] = queue.SimpleQueue()
         self._datapaths: dict[int, Any] = {}
         self._ports_described: dict[Any, dict[int, bool]] = {}
+        self._loop_thread: threading.Thread | None = None
         self._handler_errors = 0
         self._frames_shed = 0
         self._shed_lock = threading.Lock()
@@ -79,14 +85,22 @@ class FabricApp(OSKenApp):  # type: ignore[misc]  # os-ken carries no types
     # os-ken's two ends of its queue, overridden
 
     def _send_event(self, event: Any, state: Any) -> None:
+        """From the threads of switches: one that says very much of itself waits until the others were heard."""
         is_frame = isinstance(event, ofp_event.EventOFPPacketIn)
         if is_frame and self._inbox.qsize() >= MAX_WAITING_EVENTS:
             with self._shed_lock:
                 self._frames_shed += 1
             return
+        while self._inbox.qsize() >= MAX_WAITING_AT_ALL and self._may_wait():
+            time.sleep(_WAIT_S)
         self._inbox.put((event, state))
 
+    def _may_wait(self) -> bool:
+        """Not the loop itself, which would wait for itself, nor anybody once it has ended."""
+        return self.is_active and threading.current_thread() is not self._loop_thread
+
     def _event_loop(self) -> None:
+        self._loop_thread = threading.current_thread()
         while self.is_active:
             try:
                 self._step()
@@ -124,7 +138,8 @@ class FabricApp(OSKenApp):  # type: ignore[misc]  # os-ken carries no types
     @set_ev_cls(ofp_event.EventOFPPortDescStatsReply, CONFIG_DISPATCHER)  # type: ignore[untyped-decorator]
     def _ports_arrived(self, event: Any) -> None:
         described = self._ports_described.setdefault(event.msg.datapath, {})
-        described.update({port.port_no: _is_up(port) for port in event.msg.body})
+        if len(described) < _MAX_PORTS_DESCRIBED:
+            described.update({port.port_no: _is_up(port) for port in event.msg.body})
 
     @set_ev_cls(ofp_event.EventOFPStateChange, [MAIN_DISPATCHER, DEAD_DISPATCHER])  # type: ignore[untyped-decorator]
     def _switch_changed(self, event: Any) -> None:

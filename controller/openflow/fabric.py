@@ -6,6 +6,7 @@ Broadcasts travel through the controller, from edge to edge, and never over a tr
 whatever the topology, nothing can loop.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -24,6 +25,14 @@ from controller.openflow.frames import (
 )
 from controller.openflow.paths import Trunks, ports_towards, two_way_trunks
 from digitalgrid.units import NS_PER_MS
+
+# What strangers can add to. A host has one MAC address, and behind a port there may be a switch without OpenFlow; who
+# makes up addresses fills his own port, and no other.
+MAX_HOSTS_PER_PORT = 64
+MAX_HOSTS = 4096
+MAX_PORTS_PER_SWITCH = 1024
+# Floods that are remembered for a second to betray loops; each is a frame of up to 1.5 KB.
+MAX_RECENT_FLOODS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +114,10 @@ class FabricCounters:
     arp_answered: int = 0
     floods: int = 0
     echoes: int = 0
+    # What there was no room for.
+    hosts_refused: int = 0
+    floods_refused: int = 0
+    ports_refused: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +147,8 @@ class Fabric:
         self._trunks: Trunks = {}
         self._towards: dict[int, dict[int, int]] = {}
         self._hosts: dict[bytes, Host] = {}
+        self._hosts_at: Counter[PortId] = Counter()
+        # Of each host its one address, as it said last.
         self._host_by_ip: dict[bytes, bytes] = {}
         self._installed: dict[int, dict[Match, Action]] = {}
         self._recent_floods: dict[bytes, tuple[PortId, int]] = {}
@@ -210,6 +225,9 @@ class Fabric:
         self._recompute_paths()
 
     def _open_port(self, here: PortId, now_ns: int) -> None:
+        if len(self._ports[here.dpid]) >= MAX_PORTS_PER_SWITCH:
+            self._counts.ports_refused += 1
+            return
         edge_at_ns = now_ns + self.timers.edge_after_ns
         port = self._ports[here.dpid][here.port] = _Port(PortState.PROBING, now_ns, edge_at_ns)
         self._probe(here, port, now_ns)
@@ -275,28 +293,45 @@ class Fabric:
                 self._open_port(here, now_ns)
                 return
             arp = parse_arp(ethernet)
-            self._learn(ethernet.source, here, arp)
-            self._deliver(here, ethernet, arp, frame, now_ns)
+            if self._learn(ethernet.source, here, arp):
+                self._deliver(here, ethernet, arp, frame, now_ns)
 
     def _is_echo(self, here: PortId, frame: bytes, now_ns: int) -> bool:
         origin, until_ns = self._recent_floods.get(frame, (here, now_ns))
         return origin != here and now_ns < until_ns
 
-    def _learn(self, mac: bytes, here: PortId, arp: Arp | None) -> None:
+    def _learn(self, mac: bytes, here: PortId, arp: Arp | None) -> bool:
+        """Whether the host is known now; where there is no room for it, it does not take part."""
         known = self._hosts.get(mac)
         ip = known.ip if known is not None else None
         if arp is not None and arp.sender_mac == mac and any(arp.sender_ip):
             ip = arp.sender_ip
         host = Host(here, ip)
         if host == known:
-            return
-        if known is not None and known.port != here:
-            self._forget_hosts([mac])
-        self._counts.hosts_learned += known is None or known.port != here
-        self._hosts[mac] = host
+            return True
+        if known is None or known.port != here:
+            if self._hosts_at[here] >= MAX_HOSTS_PER_PORT or len(self._hosts) >= MAX_HOSTS:
+                self._counts.hosts_refused += 1
+                return False
+            if known is not None:
+                self._forget_hosts([mac])
+            self._counts.hosts_learned += 1
+            self._hosts_at[here] += 1
+        elif known.ip is not None:
+            # It answers for this one no more.
+            del self._host_by_ip[known.ip]
         if ip is not None:
-            self._host_by_ip[ip] = mac
+            self._take_ip(ip, mac)
+        self._hosts[mac] = host
         self._publish_host(mac, host)
+        return True
+
+    def _take_ip(self, ip: bytes, mac: bytes) -> None:
+        """The last to say so has the address; whoever had it before has none."""
+        before = self._host_by_ip.get(ip)
+        if before is not None:
+            self._hosts[before] = replace(self._hosts[before], ip=None)
+        self._host_by_ip[ip] = mac
 
     def _deliver(
         self, here: PortId, ethernet: Ethernet, arp: Arp | None, frame: bytes, now_ns: int
@@ -331,6 +366,9 @@ class Fabric:
         self._effects.append(flows.SendFrame(here.dpid, (here.port,), reply))
 
     def _flood(self, origin: PortId, frame: bytes, now_ns: int) -> None:
+        if frame not in self._recent_floods and len(self._recent_floods) >= MAX_RECENT_FLOODS:
+            self._counts.floods_refused += 1
+            return
         self._counts.floods += 1
         self._recent_floods[frame] = (origin, now_ns + self.timers.echo_window_ns)
         for dpid, ports in self._ports.items():
@@ -364,7 +402,10 @@ class Fabric:
     def _forget_hosts(self, macs: Iterable[bytes]) -> None:
         for mac in list(macs):
             host = self._hosts.pop(mac)
-            if host.ip is not None and self._host_by_ip.get(host.ip) == mac:
+            self._hosts_at[host.port] -= 1
+            if not self._hosts_at[host.port]:
+                del self._hosts_at[host.port]
+            if host.ip is not None:
                 del self._host_by_ip[host.ip]
             self._set_flow(host.port.dpid, flows.admit_host(host.port.port, mac), None)
             for dpid in self._ports:

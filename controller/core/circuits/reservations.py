@@ -8,7 +8,7 @@ router is known to have let go of it.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from functools import cache
+from functools import lru_cache
 from math import fsum
 from typing import NamedTuple
 
@@ -33,18 +33,22 @@ class Resource(NamedTuple):
     from_router_id: str = ""
 
 
-# One object a resource: routers advertise few, and circuits name them again and again.
-@cache
+# One object a resource: routers advertise few, and circuits name them again and again. Enough for a network of 30,000
+# lines; what strangers make up pushes out what was not used for longest.
+_MAX_CACHED = 1 << 16
+
+
+@lru_cache(_MAX_CACHED)
 def link_direction(link_id: str, from_router_id: str) -> Resource:
     return Resource(ResourceKind.LINK_DIRECTION, link_id, from_router_id)
 
 
-@cache
+@lru_cache(_MAX_CACHED)
 def source(source_id: str) -> Resource:
     return Resource(ResourceKind.SOURCE, source_id)
 
 
-@cache
+@lru_cache(_MAX_CACHED)
 def load(load_id: str) -> Resource:
     return Resource(ResourceKind.LOAD, load_id)
 

@@ -42,6 +42,10 @@ class LinkStateDatabase:
         """A session begins: its first advertisement is the newest, also of a device whose numbers begin again."""
         self._anew.add(router_id)
 
+    def expect_no_more(self, router_id: str) -> None:
+        """The session has ended, perhaps without an advertisement."""
+        self._anew.discard(router_id)
+
     def remove(self, router_id: str) -> bool:
         """Forget a router that never returns; True where anything was known of it."""
         known = self.owners.knows(router_id)

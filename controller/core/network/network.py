@@ -58,6 +58,7 @@ class Network:
 
     def disconnect(self, router_id: str) -> None:
         session = self._sessions.pop(router_id, None)
+        self.lsdb.expect_no_more(router_id)
         self._views.set_connected(router_id, False)
         for key in session.measured if session else ():
             self._drop(key, router_id)

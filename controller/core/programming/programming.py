@@ -258,6 +258,11 @@ class Programmer:
             generation.waiting_for.discard(router_id)
             self._advance(generation, now_ns)
 
+    def sink_of(self, key: CircuitGeneration) -> str | None:
+        """The router where a generation ends; None for one that is not known."""
+        generation = self.find(key)
+        return generation.route.sink_router_id if generation is not None else None
+
     def on_status(self, status: CircuitStatus, now_ns: int) -> None:
         generation = self.find(status.key)
         if generation is None:

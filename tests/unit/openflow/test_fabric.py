@@ -1,8 +1,8 @@
 import pytest
 
-from controller.openflow.fabric import Fabric, FrameReceived, PortState
+from controller.openflow.fabric import MAX_HOSTS_PER_PORT, Fabric, FrameReceived, PortState
 from controller.openflow.flows import AddFlow, RemoveFlow, SendFrame, Verdict
-from controller.openflow.frames import PortId, parse_arp, parse_ethernet
+from controller.openflow.frames import PortId, arp_frame, parse_arp, parse_ethernet
 from digitalgrid.units import NS_PER_MS
 from tests.support.openflow_model import ModelNetwork, ip, mac, unicast, who_has
 
@@ -53,6 +53,54 @@ def test_arp_is_answered_from_what_was_learned(ring: ModelNetwork) -> None:
     assert arp is not None
     assert (arp.is_request, arp.sender_mac, arp.sender_ip) == (False, mac(3), ip(3))
     assert ring.fabric.snapshot().counters.arp_answered == 1
+
+
+def test_for_an_address_that_a_host_has_given_up_nobody_answers(ring: ModelNetwork) -> None:
+    everybody_speaks(ring)
+    moved = arp_frame(
+        is_request=True, sender_mac=mac(3), sender_ip=ip(30), target_mac=bytes(6), target_ip=ip(99)
+    )
+    ring.send(3, moved)
+    answered = ring.fabric.snapshot().counters.arp_answered
+    assert len(ring.send(1, who_has(1, 3))) == 3, "it is asked for at every edge"
+    assert ring.fabric.snapshot().counters.arp_answered == answered
+    ((_, reply),) = ring.send(1, who_has(1, 30))
+    ethernet = parse_ethernet(reply)
+    assert ethernet is not None
+    arp = parse_arp(ethernet)
+    assert arp is not None
+    assert arp.sender_mac == mac(3)
+
+
+def test_an_address_that_another_host_takes_is_its_alone(ring: ModelNetwork) -> None:
+    everybody_speaks(ring)
+    taken = arp_frame(
+        is_request=True, sender_mac=mac(2), sender_ip=ip(3), target_mac=bytes(6), target_ip=ip(99)
+    )
+    ring.send(2, taken)
+    hosts = ring.fabric.snapshot().hosts
+    assert (hosts[mac(2)].ip, hosts[mac(3)].ip) == (ip(3), None)
+    ring.send(3, who_has(3, 99))
+    hosts = ring.fabric.snapshot().hosts
+    assert (hosts[mac(2)].ip, hosts[mac(3)].ip) == (None, ip(3))
+
+
+def test_a_host_that_makes_up_addresses_fills_its_own_port_and_no_other(
+    ring: ModelNetwork,
+) -> None:
+    everybody_speaks(ring)
+    for number in range(5000):
+        source = bytes([2, 1, 0, 0, *number.to_bytes(2, "big")])
+        ring.send(1, mac(2) + source + b"\x08\x00" + bytes(46))
+    snapshot = ring.fabric.snapshot()
+    assert len(snapshot.hosts) == 3 + MAX_HOSTS_PER_PORT
+    assert snapshot.counters.hosts_refused == 5000 - MAX_HOSTS_PER_PORT + 1
+    assert all(
+        len(installed) < 2 * (3 + MAX_HOSTS_PER_PORT) + 16
+        for installed in ring.fabric._installed.values()
+    )
+    # The others talk as before.
+    assert [receiver for receiver, _ in ring.send(2, unicast(2, 3))] == [3]
 
 
 def test_each_host_costs_the_controller_a_question_or_two(ring: ModelNetwork) -> None:

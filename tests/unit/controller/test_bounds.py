@@ -1,0 +1,209 @@
+"""Every table that a peer can add to has a bound; docs/architecture.md lists them."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+from controller.core.circuits import reservations
+from controller.core.messages import CircuitStatus
+from controller.core.network import network as network_module
+from controller.core.network.lsdb import LinkStateDatabase
+from controller.core.network.network import Network
+from controller.core.settings import CoreSettings
+from controller.openflow import fabric as fabric_module
+from controller.openflow.fabric import Fabric, FrameReceived, PortState, PortUp, SwitchUp
+from controller.openflow.frames import PortId
+from controller.southbound import sessions as sessions_module
+from controller.southbound.meters import MeterReads
+from controller.southbound.sessions import RouterSession
+from digitalgrid.limits import MAX_ADVERTISED
+from digitalgrid.model import (
+    NO_ELECTION_ID,
+    CircuitGeneration,
+    FlowState,
+    LinkAdvertisement,
+    RouterLsa,
+)
+from digitalgrid.rate_limit import LimitedLog
+from digitalgrid.units import NS_PER_S
+from digitalgrid.v1 import southbound_pb2 as pb
+from tests.support.grids import diamond
+from tests.support.openflow_model import who_has
+from tests.support.simulated_network import SimulatedNetwork
+
+ROOT = Path(__file__).parents[3]
+
+
+def _sessions_without_a_word() -> Iterable[int]:
+    network = Network(90 * NS_PER_S)
+    for number in range(10_000):
+        network.connect(f"x{number}")
+        network.disconnect(f"x{number}")
+    yield len(network.lsdb._anew)
+    yield len(network._sessions)
+
+
+def _advertisements_of_one_router() -> Iterable[int]:
+    lsdb = LinkStateDatabase(90 * NS_PER_S)
+    for seq in range(1, 200):
+        links = tuple(
+            LinkAdvertisement(f"l{seq}-{number}", f"n{seq}-{number}", 0.1, 20e3, 300.0)
+            for number in range(32)
+        )
+        lsdb.install(RouterLsa("x", 1, seq, 0.97, links), seq)
+    owners = lsdb.owners
+    yield len(lsdb._entries)
+    yield len(lsdb._ends)
+    yield len(lsdb._naming)
+    yield len(owners._holders)
+    yield len(owners._records)
+
+
+def _claims_to_what_others_have() -> Iterable[int]:
+    lsdb = LinkStateDatabase(90 * NS_PER_S)
+    lsdb.install(RouterLsa("r", 1, 1, 0.97, (LinkAdvertisement("l", "s", 0.1, 20e3, 300.0),)), 0)
+    for seq in range(1, 1000):
+        lsdb.install(
+            RouterLsa("x", 1, seq, seq / 1000, (LinkAdvertisement("l", "r", 0.1, 20e3, 300.0),)),
+            seq,
+        )
+        lsdb.remove("x")
+    yield len(lsdb.owners._waiting)
+    yield len(lsdb.owners._refused)
+
+
+def _statuses_of_one_session() -> Iterable[int]:
+    network = Network(90 * NS_PER_S)
+    network.connect("x")
+    for number in range(network_module.MAX_MEASURED + 1000):
+        network.measure("x", CircuitStatus(CircuitGeneration(number, 1), FlowState.ACTUATED))
+    yield len(network._measured) - network_module.MAX_MEASURED
+
+
+def _statuses_of_what_the_leader_does_not_know() -> Iterable[int]:
+    simulated = SimulatedNetwork.running(diamond())
+    simulated.deliver_all()
+    for number in range(10_000):
+        simulated.tell("r1", CircuitStatus(CircuitGeneration(number, 1), FlowState.ACTUATED))
+    yield len(simulated.core._network._measured)
+
+
+def _ids_that_were_once_asked_for() -> Iterable[int]:
+    for number in range(reservations._MAX_CACHED + 5000):
+        reservations.source(f"x{number}")
+    yield reservations.source.cache_info().currsize - reservations._MAX_CACHED
+
+
+def _messages_for_a_router_that_does_not_read() -> Iterable[int]:
+    session = RouterSession("x", b"x", 1, 1, NO_ELECTION_ID)
+    for _ in range(sessions_module.MAX_QUEUED + 1000):
+        session.send(pb.ControllerMessage())
+    yield session.outbox.qsize() - sessions_module.MAX_QUEUED
+
+
+def _kinds_of_log_lines() -> Iterable[int]:
+    log = LimitedLog(logging.getLogger("quiet"))
+    log._logger.disabled = True
+    for number in range(5000):
+        log.warning(0, f"{number}", "x")
+        log.warning(0, f"{number}", "x")
+    yield len(log._next_ns) - 1000
+    yield len(log._left_out) - 5000
+
+
+def _edge() -> Fabric:
+    fabric = Fabric(b"unittest")
+    fabric.handle(SwitchUp(1, (1, 2)), 0)
+    fabric.expire(fabric.timers.edge_after_ns)
+    assert set(fabric.snapshot().ports.values()) == {PortState.EDGE}
+    return fabric
+
+
+def _addresses_of_one_host() -> Iterable[int]:
+    fabric = _edge()
+    for number in range(3000):
+        frame = bytearray(who_has(1, 2))
+        # The sender's address in the ARP message.
+        frame[28:32] = number.to_bytes(4, "big")
+        fabric.handle(FrameReceived(PortId(1, 1), bytes(frame)), 10**9)
+    yield len(fabric._host_by_ip) - 1
+    yield len(fabric._hosts) - 1
+
+
+def _hosts_of_one_port() -> Iterable[int]:
+    fabric = _edge()
+    for number in range(3000):
+        source = bytes([2, 1, 0, 0, *number.to_bytes(2, "big")])
+        frame = b"\xff" * 6 + source + b"\x08\x00" + bytes(46)
+        fabric.handle(FrameReceived(PortId(1, 1), frame), 10**9)
+    yield len(fabric._hosts) - fabric_module.MAX_HOSTS_PER_PORT
+    yield len(fabric._hosts_at) - 1
+
+
+def _floods_within_a_second() -> Iterable[int]:
+    fabric = _edge()
+    for number in range(5000):
+        frame = b"\xff" * 6 + bytes([2, 0, 0, 0, 0, 1]) + b"\x08\x00" + number.to_bytes(46, "big")
+        fabric.handle(FrameReceived(PortId(1, 1), frame), 10**9)
+    yield len(fabric._recent_floods) - fabric_module.MAX_RECENT_FLOODS
+
+
+def _ports_of_one_switch() -> Iterable[int]:
+    fabric = _edge()
+    for number in range(5000):
+        fabric.handle(PortUp(PortId(1, number)), 10**9)
+    yield len(fabric._ports[1]) - fabric_module.MAX_PORTS_PER_SWITCH
+
+
+def _reads_of_meters() -> Iterable[int]:
+
+    async def ask() -> int:
+        reads = MeterReads("x", 1)
+        for _ in range(1000):
+            read_id, _answer = reads.ask(lambda _: None)
+            reads.abandon(read_id)
+        return len(reads._waiting)
+
+    yield asyncio.run(ask())
+
+
+# What fills a table, and how much it may hold beyond its bound (which is taken off where it is large).
+TABLES: dict[Callable[[], Iterable[int]], int] = {
+    _sessions_without_a_word: 0,
+    _advertisements_of_one_router: 33,
+    _claims_to_what_others_have: 1,
+    _statuses_of_one_session: 0,
+    _statuses_of_what_the_leader_does_not_know: 0,
+    _ids_that_were_once_asked_for: 0,
+    _messages_for_a_router_that_does_not_read: 0,
+    _kinds_of_log_lines: 0,
+    _addresses_of_one_host: 0,
+    _hosts_of_one_port: 0,
+    _floods_within_a_second: 0,
+    _ports_of_one_switch: 0,
+    _reads_of_meters: 0,
+}
+
+
+@pytest.mark.parametrize("fill", TABLES, ids=lambda fill: fill.__name__.strip("_"))
+def test_no_peer_fills_a_table_beyond_its_bound(fill: Callable[[], Iterable[int]]) -> None:
+    assert max(fill()) <= TABLES[fill]
+
+
+def test_the_documented_bounds_are_those_of_the_program() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    for figure in (
+        MAX_ADVERTISED,
+        network_module.MAX_MEASURED,
+        sessions_module.MAX_QUEUED,
+        fabric_module.MAX_HOSTS_PER_PORT,
+        fabric_module.MAX_HOSTS,
+        fabric_module.MAX_PORTS_PER_SWITCH,
+        fabric_module.MAX_RECENT_FLOODS,
+        reservations._MAX_CACHED,
+    ):
+        assert f"{figure:,}" in text
+    assert CoreSettings().forget_routers_after_ns == 0
