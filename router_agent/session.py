@@ -9,6 +9,7 @@ from typing import Protocol, TypeAlias
 
 import grpc
 
+from digitalgrid.capabilities import Capability
 from digitalgrid.channels import asyncio_channel, proxy_note
 from digitalgrid.convert import election_id_from_pb, election_id_to_pb, lsa_to_pb
 from digitalgrid.model import PROTOCOL_VERSION, ElectionId, RouterLsa
@@ -136,9 +137,8 @@ class ControllerSession:
                 instance_id=self._router.instance_id,
                 boot_id=device.boot_id,
                 session_no=self._router.next_session_no(),
-                capabilities=["circuits", "meters"],
+                capabilities=list(Capability),
                 table_version=device.table.version,
-                table_digest=device.table.digest(),
                 highest_election_id=election_id_to_pb(device.table.highest_election_id),
             )
         )

@@ -13,6 +13,7 @@ from controller.southbound.lsa_limit import LsaLimit
 from controller.southbound.parts import Parts
 from controller.southbound.sessions import RouterSession, SessionOver
 from controller.southbound.violation import Violation
+from digitalgrid.capabilities import Capability
 from digitalgrid.convert import lsa_from_pb
 from digitalgrid.counters import COUNTERS
 from digitalgrid.rate_limit import LimitedLog
@@ -100,7 +101,8 @@ class SessionInbox:
 
     def _tell_refused(self, refused: tuple[RefusedClaim, ...]) -> None:
         """To whoever reads the log, and to the router itself; `dgctl topology` shows it too."""
-        self._session.send(codec.refused_to_pb(refused))
+        if Capability.CLAIMS in self._session.capabilities:
+            self._session.send(codec.refused_to_pb(refused))
         if not refused:
             _log.info("router %s claims nothing of others' any more", self._router_id)
             return

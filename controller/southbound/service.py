@@ -18,6 +18,7 @@ from controller.southbound.inbox import SessionInbox
 from controller.southbound.sessions import RouterSession, SessionOver, SessionRefused, Sessions
 from controller.southbound.violation import Violation
 from controller.southbound.writer import SessionWriter
+from digitalgrid.capabilities import Capability
 from digitalgrid.convert import election_id_to_pb
 from digitalgrid.counters import COUNTERS
 from digitalgrid.model import PROTOCOL_VERSION
@@ -183,6 +184,8 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
         reads: dict[str, asyncio.Future[RouterMeters]] = {}
         asked = []
         for session in self._sessions.all():
+            if Capability.METERS not in session.capabilities:
+                continue
             read_id, reads[session.router_id] = session.meter_reads.ask(session.send)
             asked.append((session.meter_reads, read_id))
         if reads:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import grpc
 
 from controller.southbound.meters import MeterReads
+from digitalgrid.capabilities import UNSAID, Capability, capabilities_of
 from digitalgrid.convert import election_id_from_pb
 from digitalgrid.counters import COUNTERS
 from digitalgrid.model import PROTOCOL_VERSION, ElectionId
@@ -42,6 +43,7 @@ class RouterSession:
     boot_id: int
     session_no: int
     highest_election_id: ElectionId
+    capabilities: frozenset[Capability] = UNSAID
     outbox: asyncio.Queue[pb.ControllerMessage] = field(
         default_factory=lambda: asyncio.Queue(MAX_QUEUED)
     )
@@ -112,6 +114,7 @@ class Sessions:
             hello.boot_id,
             hello.session_no,
             election_id_from_pb(hello.highest_election_id),
+            _capabilities(hello),
         )
         older = self._live.get(session.router_id)
         if older is not None and older.instance_id != session.instance_id == first_device:
@@ -156,3 +159,13 @@ class Sessions:
 
     def all(self) -> list[RouterSession]:
         return list(self._live.values())
+
+
+def _capabilities(hello: pb.RouterHello) -> frozenset[Capability]:
+    found = capabilities_of(hello.capabilities)
+    if Capability.CIRCUITS not in found:
+        raise SessionRefused(
+            grpc.StatusCode.FAILED_PRECONDITION,
+            f"router {hello.router_id!r} does not say that it takes circuits, and nothing else is of use here",
+        )
+    return found

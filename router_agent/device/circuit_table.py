@@ -3,7 +3,6 @@
 Pure: the time is passed in, and what must be durable before an answer may leave is named in the outcome.
 """
 
-import hashlib
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -129,13 +128,6 @@ class CircuitTable:
     @property
     def staged_txn_ids(self) -> list[int]:
         return sorted(self._staged)
-
-    def digest(self) -> bytes:
-        """SHA-256 over the committed hops in order; equal tables have equal digests."""
-        digest = hashlib.sha256()
-        for hop in self.hops:
-            digest.update(repr(hop).encode())
-        return digest.digest()
 
     def next_expiry_ns(self) -> int | None:
         return min((staged.expires_ns for staged in self._staged.values()), default=None)

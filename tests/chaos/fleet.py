@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import grpc
 
+from digitalgrid.capabilities import Capability
 from digitalgrid.channels import asyncio_channel
 from digitalgrid.convert import election_id_from_pb, election_id_to_pb, lsa_to_pb
 from digitalgrid.gridfile import Grid
@@ -195,9 +196,8 @@ class _Agent:
                 instance_id=self.router_id.encode(),
                 boot_id=self.router.boot_id,
                 session_no=self._session_no,
-                capabilities=["circuits", "meters"],
+                capabilities=list(Capability),
                 table_version=table.version,
-                table_digest=table.digest(),
                 highest_election_id=election_id_to_pb(table.highest_election_id),
             )
         )

@@ -5,7 +5,7 @@ The decision is durable before the first Commit. Nothing is freed before the rou
 
 from collections.abc import Callable, Iterable, Mapping
 from heapq import heappop, heappush
-from itertools import count
+from itertools import count, islice
 
 from controller.core.circuits.circuit import (
     IN_FLIGHT_PHASES,
@@ -37,6 +37,8 @@ from digitalgrid.units import NS_PER_MS
 
 # Backpressure: generations that are staged or committed at the same time; others queue, and news get through between.
 MAX_IN_FLIGHT = 32
+# Stages of one router that are aborted after one reading of its table; the next finds the rest.
+_MAX_ABORTS = 64
 # What answers which phase.
 _ANSWERS = (
     (Operation.STAGE, Phase.STAGING),
@@ -343,6 +345,14 @@ class Programmer:
         txn_id = self._next_txn_id
         self._next_txn_id += 1
         self._send(router_id, Withdraw(txn_id, keys))
+
+    def abort_unknown(self, router_id: str, staged_txn_ids: Iterable[int]) -> None:
+        """Free stages that a router holds and nobody will commit, such as those of a leader that is gone, before their
+        leases end.
+        """
+        unknown = (each for each in sorted(staged_txn_ids) if each not in self._by_txn)
+        for txn_id in islice(unknown, _MAX_ABORTS):
+            self._send(router_id, Abort(txn_id))
 
     def resume(self, generation: Generation, now_ns: int) -> None:
         """Take up a generation from the store: its outcome is unknown until its routers are read back."""

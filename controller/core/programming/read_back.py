@@ -119,6 +119,7 @@ class ReadBack:
             self._emit(TableRead(router_id, table.read_id, found))
         if not read.dry_run:
             self._repair(router_id, found, now_ns)
+            self._programmer.abort_unknown(router_id, table.staged_txn_ids)
         return found
 
     def _repair(self, router_id: str, found: Differences, now_ns: int) -> None:

@@ -20,6 +20,7 @@ from controller.southbound import service, sessions
 from controller.southbound.codec import result_from_pb
 from controller.southbound.service import SouthboundService, start_server
 from controller.store.sqlite import SqliteStore
+from digitalgrid.capabilities import Capability
 from digitalgrid.channels import asyncio_channel
 from digitalgrid.convert import election_id_from_pb, lsa_to_pb
 from digitalgrid.counters import COUNTERS
@@ -592,7 +593,9 @@ def test_who_claims_what_others_own_is_told_and_shown_and_nothing_goes_down(
         routers = await _in_step(here, "r1", "r2")
         before = here.runtime.view.links["r1-r2"]
         assert before.state is LinkState.UP
-        rogue = await connect(here, router_id="a0", instance_id=b"rogue")
+        rogue = await connect(
+            here, router_id="a0", instance_id=b"rogue", capabilities=list(Capability)
+        )
         stolen = LinkAdvertisement("r1-r2", "r1", 0.0, 20e3, 300.0)
         await rogue.say(lsa=lsa_to_pb(RouterLsa("a0", 1, 1, 0.97, (stolen,))))
         told = (await rogue.hear()).claims_refused
@@ -618,6 +621,30 @@ def test_who_claims_what_others_own_is_told_and_shown_and_nothing_goes_down(
         "a0 advertises what is not its own: link 'r1-r2' belongs to r1 and r2" in each
         for each in said
     )
+
+
+def test_a_router_is_asked_and_told_only_what_it_says_that_it_can(tmp_path: Path) -> None:
+    async def story(here: House) -> None:
+        useless = ScriptedRouter(here.address)
+        await useless.say(**hello(capabilities=["meters"]))
+        code, details = await useless.end()
+        assert code is grpc.StatusCode.FAILED_PRECONDITION
+        assert "does not say that it takes circuits" in details
+        # Of a newer kind, without meters, and not to be told of claims.
+        (owner,) = await _in_step(here, "r1")
+        router = await connect(
+            here, router_id="r2", instance_id=b"2", capabilities=["circuits", "x"]
+        )
+        stolen = RouterLsa("r2", 1, 1, 0.97, (LinkAdvertisement("r1-r2", "r9", 0.1, 20e3, 300.0),))
+        await router.say(lsa=lsa_to_pb(stolen))
+        await router.say(sync_done=pb.SyncDone())
+        await here.until(lambda: here.usable("r2"))
+        assert (await here.service.read_meters(timeout_s=0.1))[1] == ["r1", "r2"]
+        assert (await router.hear()).WhichOneof("message") == "read_table"
+        for each in (useless, owner, router):
+            await each.close()
+
+    run(tmp_path, story)
 
 
 def test_the_first_device_of_a_router_id_gets_it_back_from_who_took_it_meanwhile(

@@ -390,3 +390,28 @@ def test_a_drain_that_nobody_asked_for_cannot_be_refused(network: SimulatedNetwo
     network.tell("r1", refused)
     network.deliver_all()
     assert (circuit.state, newest(circuit).phase) == (CircuitState.ACTIVE, Phase.CARRYING)
+
+
+def test_stages_that_nobody_will_commit_are_aborted_when_a_table_is_read() -> None:
+    network = SimulatedNetwork.running(diamond())
+    network.request(PowerRequest("request", "town", 1e6))
+    staged_now = {message.txn_id for _, message in network.sent if isinstance(message, Stage)}
+    network.deliver_all()
+    network.event(lambda core, now_ns: core.on_connected("r2", now_ns))
+    network.event(lambda core, now_ns: core.on_sync_done("r2", now_ns))
+    read = next(
+        message
+        for router_id, message in reversed(network.sent)
+        if router_id == "r2" and isinstance(message, ReadTable)
+    )
+    unknown = frozenset({7, 8}) | frozenset(range(1000, 2000))
+    network.tell(
+        "r2",
+        CircuitTable(
+            read.read_id, 1, tuple(network.grid.routers["r2"].table.hops), unknown | staged_now
+        ),
+    )
+    aborted = [
+        m.txn_id for router_id, m in network.sent if isinstance(m, Abort) and router_id == "r2"
+    ]
+    assert aborted == sorted(unknown)[:64]

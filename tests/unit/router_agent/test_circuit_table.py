@@ -279,14 +279,6 @@ class TestGenerations:
         assert bench.drain(CircuitGeneration(7, 1)).code is ResultCode.INVALID_HOP
         assert bench.drain(CircuitGeneration(99, 1)).code is ResultCode.OK
 
-    def test_the_digest_is_that_of_the_hops(self, bench: Bench) -> None:
-        empty = bench.table.digest()
-        self.put(bench, 1)
-        full = bench.table.digest()
-        bench.withdraw(CircuitGeneration(7, 1))
-        assert full != empty and len(full) == 32
-        assert bench.table.digest() == empty and bench.table.version == 2
-
 
 class TestElection:
     def test_zero_is_refused(self, bench: Bench) -> None:
