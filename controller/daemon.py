@@ -144,6 +144,8 @@ def _start_optimiser(
     warming = start_once("solver-warm-up", partial(_warm_up, solver))
     stack.callback(warming.cancel)
     optimiser = Optimiser(runtime, solver, limits)
+    making_room = start_task("making-room", optimiser.make_room_when_wanted)
+    stack.callback(making_room.cancel)
     if wanted.interval_s:
         rounds = start_task(
             "reoptimisation", partial(optimiser.reoptimise_every, wanted.interval_s)

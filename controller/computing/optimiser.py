@@ -15,6 +15,7 @@ from controller.core.errors import Refusal
 from controller.core.optimising.moves import Move, ReoptimiseLimits
 from controller.core.optimising.question import DispatchAnswer, DispatchOrder, LoadOutcome, answer
 from controller.routing.assignments.reoptimise import Plan, reoptimise
+from controller.routing.assignments.room import make_room
 from controller.runtime.runtime import Runtime
 from digitalgrid.reasons import Reason
 
@@ -95,6 +96,46 @@ class Optimiser:
         await self._runtime.durable()
         circuits = question.circuits
         return Reoptimised(tuple(moves), circuits.count, float(circuits.power_w.sum()), plan)
+
+    async def make_room_when_wanted(self) -> None:
+        """Promises that wait: look for moves that make room whenever the core asks for it, until cancelled."""
+        wanted = asyncio.Event()
+        with self._runtime.feeds.room.subscribed(wanted.set):
+            while True:
+                await wanted.wait()
+                wanted.clear()
+                try:
+                    await self._make_room()
+                except Refusal as refusal:
+                    _log.warning("no room is made this time: %s", refusal)
+
+    async def _make_room(self) -> None:
+        async with self._turn:
+            question = self._runtime.handle(
+                _BY_ITSELF.one_step(), lambda core, now_ns: core.ask_room(now_ns)
+            )
+            if question is None:
+                return
+            try:
+                plan = await self._solved(
+                    make_room, question.graph, question.circuits, question.wanted
+                )
+            except BaseException:
+                if self._runtime.leads:
+                    self._runtime.handle(
+                        _BY_ITSELF.one_step(), lambda core, now_ns: core.leave_room(now_ns)
+                    )
+                raise
+            moves = self._runtime.handle(
+                _BY_ITSELF, lambda core, now_ns: core.make_room(question, plan, now_ns)
+            )
+        begun = [str(move.circuit_id) for move in moves if move.moving]
+        if begun:
+            _log.info(
+                "to make room for circuits that wait (%s), circuits move: %s",
+                " ".join(str(question.waiting_ids[each]) for each in plan.served),
+                " ".join(begun),
+            )
 
     async def _solved(self, function: Callable[..., T], *arguments: object) -> T:
         try:

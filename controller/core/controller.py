@@ -23,7 +23,12 @@ from controller.core.errors import Refusal, unknown_router
 from controller.core.messages import CircuitStatus, CircuitTable, TransactionResult
 from controller.core.network.network import Network
 from controller.core.network.owners import RefusedClaim
-from controller.core.optimising.moves import Move, ReoptimiseLimits, ReoptimiseQuestion
+from controller.core.optimising.moves import (
+    Move,
+    ReoptimiseLimits,
+    ReoptimiseQuestion,
+    RoomQuestion,
+)
 from controller.core.optimising.question import (
     DispatchAnswer,
     DispatchOrder,
@@ -36,6 +41,7 @@ from controller.core.settings import CoreSettings
 from controller.core.wiring import wire
 from controller.routing.alternatives.disjoint import Disjointness
 from controller.routing.assignments.reoptimise import Plan
+from controller.routing.assignments.room import RoomPlan
 from digitalgrid.model import RouterLsa
 from digitalgrid.units import NS_PER_S
 
@@ -125,7 +131,8 @@ class Controller(Core):
     def next_deadline_ns(self) -> int | None:
         parts = self._parts
         deadlines = [
-            each.next_deadline_ns() for each in (parts.programmer, parts.mover, parts.read_back)
+            each.next_deadline_ns()
+            for each in (parts.programmer, parts.mover, parts.read_back, parts.room_maker)
         ]
         if self._forget_after_ns:
             deadlines.append(self._look_for_absent_ns)
@@ -136,6 +143,7 @@ class Controller(Core):
         self._parts.mover.on_timer(now_ns)
         self._parts.read_back.on_timer(now_ns)
         self._forget_long_absent(now_ns)
+        self._parts.room_maker.look(now_ns)
         self._adopt_view(now_ns)
         self._settle(now_ns)
 
@@ -368,6 +376,21 @@ class Controller(Core):
                 moves = self._parts.reoptimiser.begin(moves)
         self._settle(now_ns)
         return moves
+
+    def ask_room(self, now_ns: int) -> RoomQuestion | None:
+        """What the solver is to be asked after a RoomWanted; None where no move could help those that wait."""
+        return self._parts.room_maker.question(now_ns)
+
+    def make_room(self, question: RoomQuestion, plan: RoomPlan, now_ns: int) -> list[Move]:
+        """Begin the moves of a plan for a question of :meth:`ask_room`, as far as they fit by now."""
+        with self._book.together():
+            moves = self._parts.room_maker.begin(question, plan, now_ns)
+        self._settle(now_ns)
+        return moves
+
+    def leave_room(self, now_ns: int) -> None:
+        """There will be no answer to the question of :meth:`ask_room`."""
+        self._parts.room_maker.give_up(now_ns)
 
     # Operators
 

@@ -39,4 +39,8 @@ class TableRead(msgspec.Struct, frozen=True):
     found: Differences | None
 
 
-Effect = Send | Persist | CircuitChanged | TopologyChanged | TableRead
+class RoomWanted(msgspec.Struct, frozen=True):
+    """To whoever has a worker process: circuits wait, and moves of others may make room for them."""
+
+
+Effect = Send | Persist | CircuitChanged | TopologyChanged | TableRead | RoomWanted

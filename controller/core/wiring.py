@@ -10,6 +10,7 @@ from controller.core.circuits.reservations import Reservations
 from controller.core.effects import Effect
 from controller.core.network.network import Network
 from controller.core.optimising.dispatching import Dispatcher
+from controller.core.optimising.making_room import RoomMaker
 from controller.core.optimising.reoptimising import Reoptimiser
 from controller.core.programming.forgetting import Forgetter
 from controller.core.programming.programming import Programmer
@@ -34,6 +35,7 @@ class Parts:
     keeper: Keeper
     dispatcher: Dispatcher
     reoptimiser: Reoptimiser
+    room_maker: RoomMaker
 
 
 def wire(
@@ -79,6 +81,9 @@ def wire(
         programmer=programmer,
         known_by_ns=now_ns + settings.starting_ns,
     )
+    reoptimiser = Reoptimiser(
+        book=book, reservations=reservations, admission=admission, mover=mover
+    )
     return Parts(
         admission=admission,
         alternatives=Alternatives(admission),
@@ -102,7 +107,12 @@ def wire(
         dispatcher=Dispatcher(
             book=book, reservations=reservations, admission=admission, provisioner=provisioner
         ),
-        reoptimiser=Reoptimiser(
-            book=book, reservations=reservations, admission=admission, mover=mover
+        reoptimiser=reoptimiser,
+        room_maker=RoomMaker(
+            circuits=book.live,
+            admission=admission,
+            mover=mover,
+            reoptimiser=reoptimiser,
+            emit=emit,
         ),
     )

@@ -12,7 +12,6 @@ from itertools import islice
 from typing import NamedTuple
 
 from controller.core.access import Call
-from controller.core.admission.batch import is_plain
 from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal
@@ -98,7 +97,7 @@ class Gathering:
             if turn < len(queue)
         )
         next_ones = list(islice(in_turn, MAX_TOGETHER))
-        taken = next_ones[: self._slice.of(is_plain(each.request) for each in next_ones)]
+        taken = next_ones[: self._slice.of(each.request.is_plain for each in next_ones)]
         for each in taken:
             # Whoever is served goes to the end of the row.
             client = each.call.principal.address

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Generic, ParamSpec
 
-from controller.core.effects import CircuitChanged, TableRead, TopologyChanged
+from controller.core.effects import CircuitChanged, RoomWanted, TableRead, TopologyChanged
 
 P = ParamSpec("P")
 
@@ -39,7 +39,8 @@ class Feed(Generic[P]):
 
 class Feeds:
     """``circuits`` are told the id of each that changed, ``tables`` each TableRead; ``topology`` and ``roles`` only
-    that something did. After a change of roles the core is another one: who looks at it must look anew.
+    that something did, ``room`` that it is wanted. After a change of roles the core is another one: who looks at it
+    must look anew.
     """
 
     def __init__(self) -> None:
@@ -47,8 +48,9 @@ class Feeds:
         self.topology: Feed[[]] = Feed()
         self.tables: Feed[[TableRead]] = Feed()
         self.roles: Feed[[]] = Feed()
+        self.room: Feed[[]] = Feed()
 
-    def publish(self, effect: CircuitChanged | TopologyChanged | TableRead) -> None:
+    def publish(self, effect: CircuitChanged | TopologyChanged | TableRead | RoomWanted) -> None:
         match effect:
             case CircuitChanged(circuit_id):
                 self.circuits.publish(circuit_id)
@@ -56,3 +58,5 @@ class Feeds:
                 self.topology.publish()
             case TableRead():
                 self.tables.publish(effect)
+            case RoomWanted():
+                self.room.publish()

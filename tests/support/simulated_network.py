@@ -22,7 +22,7 @@ from controller.core.circuits.records import (
 from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.route import Route
 from controller.core.controller import Controller
-from controller.core.effects import CircuitChanged, Persist, Send
+from controller.core.effects import CircuitChanged, Persist, RoomWanted, Send
 from controller.core.errors import Refusal
 from controller.core.invariants import broken_invariants
 from controller.core.messages import (
@@ -34,6 +34,7 @@ from controller.core.messages import (
 )
 from controller.core.network.owners import RouterRecord
 from controller.core.settings import CoreSettings
+from controller.routing.assignments.room import RoomPlan, make_room
 from digitalgrid.gridfile import Grid
 from digitalgrid.model import ElectionId, RouterLsa
 from digitalgrid.units import NS_PER_MS, NS_PER_S
@@ -109,6 +110,8 @@ class SimulatedNetwork:
         self.delivered_results: list[tuple[str, TransactionResult]] = []
         # What this says yes to never arrives: (router, message).
         self.loses: Callable[[str, ToRouter | FromRouter], bool] = lambda router_id, message: False
+        # Questions for the worker process that were asked, and those that were answered.
+        self.room_wanted = self.room_answered = 0
         self._core: Controller | None = None
         self.start_controller()
 
@@ -164,6 +167,8 @@ class SimulatedNetwork:
                 self.sessions[effect.router_id].to_router.append(effect.message)
             elif isinstance(effect, CircuitChanged):
                 self.changed.append(effect.circuit_id)
+            elif isinstance(effect, RoomWanted):
+                self.room_wanted += 1
 
     def request(self, request: PowerRequest) -> list[Circuit]:
         return self.event(lambda core, now_ns: core.request(request, now_ns))
@@ -186,7 +191,19 @@ class SimulatedNetwork:
                 return
             self.now_ns = max(self.now_ns, deadline_ns)
             self.event(lambda core, now_ns: core.on_timer(now_ns))
+            if self.room_wanted > self.room_answered:
+                self.make_room()
         raise AssertionError("the core's timer fires without end")
+
+    def make_room(self) -> RoomPlan:
+        """The worker process is asked, and answers at once."""
+        self.room_answered = self.room_wanted
+        question = self.event(lambda core, now_ns: core.ask_room(now_ns))
+        if question is None:
+            return RoomPlan()
+        plan = make_room(question.graph, question.circuits, question.wanted)
+        self.event(lambda core, now_ns: core.make_room(question, plan, now_ns))
+        return plan
 
     # Sessions
 
@@ -379,6 +396,7 @@ class SimulatedNetwork:
                 assert not circuit.generations, f"{circuit.circuit_id} holds on as {circuit.state}"
             if circuit.state is CircuitState.WAITING:
                 assert self.way_for(circuit) is None, f"{circuit.circuit_id} waits beside a way"
+        assert not self.make_room().served, "circuits wait that moves of others would serve"
         assert self.grid.held() == expected
         assert set(self.core.questions.generations()) == {key for _, key in expected}
 

@@ -19,11 +19,6 @@ from controller.routing.paths.batch import (
 from controller.routing.paths.cspf import Path
 
 
-def is_plain(request: PowerRequest) -> bool:
-    """Whether one compiled call can admit it among others; what asks for more is admitted by itself."""
-    return not request.allow_split and not request.constraints.avoid_ids
-
-
 def route_batch(
     admission: Admission, reservations: Reservations, wanted: Sequence[PowerRequest]
 ) -> list[Route | None]:

@@ -271,6 +271,11 @@ class Circuit(msgspec.Struct):
         self.state = following
         self.reason = reason
 
+    def explain(self, reason: str) -> bool:
+        """Say why it is in its state, as that is known by now; whether that is another reason than before."""
+        changed, self.reason = self.reason != reason, reason
+        return changed
+
     def revert(self, reason: str) -> None:
         """A move was given up: the old generation carries on, with what its sink last said of it."""
         self.apply(CircuitEvent.REVERTED, reason)

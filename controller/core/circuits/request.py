@@ -27,6 +27,11 @@ class PowerRequest:
     constraints: Constraints = field(default_factory=Constraints)
     allow_split: bool = False
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether one compiled call can admit it among others; what asks for more is admitted by itself."""
+        return not self.allow_split and not self.constraints.avoid_ids
+
     def fingerprint(self) -> str:
         """Equal for equal content; tells a retry from a reused request id."""
         limits = self.constraints

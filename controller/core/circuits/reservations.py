@@ -111,9 +111,12 @@ class Reservations:
         self._used_from: dict[str, set[str]] = {}
         self._resources_at: defaultdict[str, set[Resource]] = defaultdict(set)
         self._changed_links: set[str] = set()
+        # Counts what was reserved and freed.
+        self.changes = 0
 
     def reserve(self, key: CircuitGeneration, route: Route) -> None:
         """Hold all hops of a generation. Admission has checked that it fits."""
+        self.changes += 1
         others = self._generations.get(key.circuit_id, ())
         self._generations[key.circuit_id] = (*others, key.generation)
         self._routes[key] = route
@@ -245,6 +248,7 @@ class Reservations:
         return account
 
     def _free_hop(self, key: CircuitGeneration, route: Route, router_id: str) -> None:
+        self.changes += 1
         for resource, _ in held_by_hop(route, route.router_ids.index(router_id)):
             account = self._accounts[resource]
             freed = _quanta(account.held.pop(key))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from controller.core.circuits.route import Route
+from controller.routing.assignments.room import Wanted
 from controller.routing.assignments.standing import Circuits
 from controller.routing.graph import PowerGraph
 
@@ -26,6 +27,14 @@ class ReoptimiseQuestion:
     circuit_ids: tuple[int, ...]
     source_ids: tuple[str, ...]
     hops: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RoomQuestion(ReoptimiseQuestion):
+    """Likewise, with the circuits that wait."""
+
+    wanted: Wanted
+    waiting_ids: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)

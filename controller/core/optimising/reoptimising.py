@@ -18,6 +18,7 @@ from controller.core.optimising.moves import Move, ReoptimiseLimits, ReoptimiseQ
 from controller.core.promises.mover import Mover
 from controller.routing.assignments.reoptimise import Move as ProposedMove
 from controller.routing.assignments.reoptimise import Plan
+from controller.routing.assignments.room import RoomPlan
 from controller.routing.assignments.standing import Choice, circuits_of, paths_of
 from digitalgrid.model import CircuitGeneration
 
@@ -42,9 +43,11 @@ class Reoptimiser:
 
     def question(self) -> ReoptimiseQuestion | None:
         """None where no circuit could be moved."""
-        circuits = [each for each in self._book.live.values() if self._can_move(each)]
-        if not circuits:
-            return None
+        circuits = [each for each in self._book.live.values() if self.can_move(each)]
+        return self.question_of(circuits) if circuits else None
+
+    def question_of(self, circuits: Sequence[Circuit]) -> ReoptimiseQuestion:
+        """The same with only these, of which each can be moved; what others hold stays."""
         arrays = self._admission.arrays
         arrays.sync()
         routes = [_route(circuit) for circuit in circuits]
@@ -86,7 +89,7 @@ class Reoptimiser:
             tuple(arrays.hops()),
         )
 
-    def _can_move(self, circuit: Circuit) -> bool:
+    def can_move(self, circuit: Circuit) -> bool:
         """One generation, that delivers, on a path that is known."""
         newest = circuit.newest()
         return (
@@ -133,7 +136,7 @@ class Reoptimiser:
     # The answer
 
     def look(
-        self, limits: ReoptimiseLimits, question: ReoptimiseQuestion, plan: Plan
+        self, limits: ReoptimiseLimits, question: ReoptimiseQuestion, plan: Plan | RoomPlan
     ) -> list[Move]:
         """Look at the moves of a plan in their order, each beside those before it, up to the limit.
 
@@ -143,7 +146,7 @@ class Reoptimiser:
         held: list[CircuitGeneration] = []
         for proposal in plan.moves:
             circuit = self._book.live.get(question.circuit_ids[proposal.circuit])
-            if circuit is None or not self._can_move(circuit):
+            if circuit is None or not self.can_move(circuit):
                 continue
             move = self._look_at(circuit, question, proposal, limits)
             if move.new is not None and not move.reason:
@@ -157,9 +160,9 @@ class Reoptimiser:
             self._reservations.release(key)
         return found
 
-    def begin(self, moves: Iterable[Move]) -> list[Move]:
-        """Begin those of the moves that pay."""
-        return [each if each.reason else self._begin(each) for each in moves]
+    def begin(self, moves: Iterable[Move], why: str = "") -> list[Move]:
+        """Begin those of the moves that nothing speaks against; ``why`` is by default what they save."""
+        return [each if each.reason else self._begin(each, why) for each in moves]
 
     def _look_at(
         self,
@@ -197,11 +200,11 @@ class Reoptimiser:
             circuit.sink_id, circuit.power_w, source_id, hops, circuit_id=circuit.circuit_id
         )
 
-    def _begin(self, move: Move) -> Move:
+    def _begin(self, move: Move, why: str) -> Move:
         circuit = self._book.live[move.circuit_id]
         if move.new is None:
             raise ValueError(f"circuit {circuit.circuit_id} has no new path to be moved to")
-        circuit.apply(CircuitEvent.MOVING, f"re-optimised, {move.gain_w:.0f} W are saved")
+        circuit.apply(CircuitEvent.MOVING, why or f"re-optimised, {move.gain_w:.0f} W are saved")
         self._mover.begin(circuit, move.new, seamless=True)
         return Move(move.circuit_id, move.old, move.new, move.gain_w, moving=True)
 

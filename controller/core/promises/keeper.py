@@ -112,7 +112,7 @@ class Keeper:
                 self._network.forget(outcome.key)
                 self._book.persist(circuit)
                 self._provisioner.finish_if_gone(circuit)
-                self._mover.retry_soon(now_ns)
+                self._mover.freed(circuit, now_ns)
         self._emit(CircuitChanged(circuit.circuit_id))
 
     def _on_starved(self, circuit: Circuit, outcome: Starved, now_ns: int) -> None:

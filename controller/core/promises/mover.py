@@ -23,6 +23,10 @@ from digitalgrid.units import NS_PER_S
 MAX_ATTEMPTS = 5
 # Circuits moved in one event of those that a change of the network concerns; others have their turn between.
 MAX_AT_ONCE = 16
+# For how many of those that are searched for in one event it is worked out what binds: up to 30 searches each.
+MAX_EXPLAINED = 1
+# What binds is worked out again after this, where anything has changed since.
+EXPLAIN_AGAIN_NS = 2 * NS_PER_S
 RETRY_SOON_NS = 10_000_000
 # Pause (ns) between two searches for all circuits that wait, for each of them: a search takes some 0.1 ms, so they
 # take a fiftieth of the loop's time.
@@ -55,18 +59,30 @@ class Mover:
         self._next_admission_seq = next_admission_seq
         self._persist = persist
         self._emit = emit
+        # When the next round of searches for those that wait begins; the rest of the present one, in this order.
         self._retry_at_ns: int | None = None
         self._searched_ns = 0
+        self._to_search: deque[int] = deque()
+        self._again_ns: int | None = None
+        # Counts what is new to those that wait, but for what moves made to make room bring.
+        self.news = 0
+        # Those that the last round found no path for, with the state of which their reason tells and when it was found.
+        self._in_vain: dict[int, tuple[int, int]] = {}
+        # Circuits that are being moved to make room.
+        self.making_room: set[int] = set()
         # Circuits that wait, and some that did; and those that stayed on a route which no longer fits.
         self._waiting = {key for key, each in circuits.items() if _waits(each)}
         self._unfit: set[int] = set()
+        # Counts the views that were adopted.
+        self._views = 0
         # Circuits that a change concerns and that are still to be looked at, in this order.
         self._leaving: deque[int] = deque()
         self._readmitting: deque[int] = deque()
         self._go_on_ns: int | None = None
 
     def next_deadline_ns(self) -> int | None:
-        due = [each for each in (self._retry_at_ns, self._go_on_ns) if each is not None]
+        go_on_ns = self._searched_ns if self._to_search else self._go_on_ns
+        due = [each for each in (self._retry_at_ns, go_on_ns, self._go_on_ns) if each is not None]
         return min(due, default=None)
 
     # Starting
@@ -110,6 +126,7 @@ class Mover:
 
     def on_view(self, before: GridView, now_ns: int) -> None:
         """Move what the change broke at once; admit again what it made differ; then try what waits."""
+        self._views += 1
         concerned = {*self._leaving, *self._readmitting, *self._affected(before)}
         circuits = sorted(
             (self._circuits[each] for each in concerned if each in self._circuits), key=urgency
@@ -147,6 +164,7 @@ class Mover:
                 left -= 1
         self._go_on_ns = now_ns if self._leaving or self._readmitting else None
         if self._go_on_ns is None:
+            self.news += 1
             self.retry_soon(now_ns)
 
     def _is_down(self, circuit: Circuit) -> bool:
@@ -242,9 +260,19 @@ class Mover:
             circuit.apply(CircuitEvent.NO_PATH, f"no path now: {reason}")
             self._persist(circuit)
         self._waiting.add(circuit.circuit_id)
+        self.news += 1
         self.retry_soon(now_ns)
 
     # Waiting
+
+    @property
+    def in_vain(self) -> bool:
+        """Whether circuits wait that the last search found no path for."""
+        return bool(self._in_vain)
+
+    def waiting(self) -> list[Circuit]:
+        """Circuits that wait, the most urgent first."""
+        return sorted(self._those_that_wait(), key=urgency)
 
     def retry_soon(self, now_ns: int) -> None:
         """Something became free, or came back; changes that come together are answered once."""
@@ -253,6 +281,15 @@ class Mover:
             due_ns = max(now_ns + RETRY_SOON_NS, self._searched_ns + waiting * RETRY_SPACING_NS)
             self._retry_at_ns = min(self._retry_at_ns or due_ns, due_ns)
 
+    def freed(self, circuit: Circuit, now_ns: int) -> None:
+        """All routers have let go of one of its generations."""
+        if circuit.circuit_id in self.making_room:
+            if len(circuit.generations) <= 1:
+                self.making_room.discard(circuit.circuit_id)
+        else:
+            self.news += 1
+        self.retry_soon(now_ns)
+
     def _those_that_wait(self) -> list[Circuit]:
         found = [self._circuits[each] for each in self._waiting if each in self._circuits]
         waiting = [each for each in found if _waits(each)]
@@ -260,27 +297,67 @@ class Mover:
         return waiting
 
     def on_timer(self, now_ns: int) -> None:
-        """Go on with what a change concerns; try the circuits that wait, most urgent first."""
+        """Go on with what a change concerns; try the circuits that wait, most urgent first, some in each event."""
         if self._go_on_ns is not None:
             self._go_on_moving(now_ns)
-        if self._retry_at_ns is None or now_ns < self._retry_at_ns:
+        if not self._to_search and self._retry_at_ns is not None and now_ns >= self._retry_at_ns:
+            self._retry_at_ns, self._again_ns = None, None
+            self._searched_ns = now_ns
+            self._to_search.extend(each.circuit_id for each in self.waiting())
+            still = set(self._to_search)
+            self._in_vain = {key: each for key, each in self._in_vain.items() if key in still}
+        self._search_some(now_ns)
+
+    def _search_some(self, now_ns: int) -> None:
+        if not self._to_search:
             return
-        waiting = self._those_that_wait()
-        self._searched_ns = now_ns
-        again_ns = []
-        for circuit in sorted(waiting, key=urgency):
-            if now_ns < circuit.retry_after_ns:
-                again_ns.append(circuit.retry_after_ns)
+        explained = 0
+        for _ in range(min(MAX_AT_ONCE, len(self._to_search))):
+            circuit = self._circuits.get(self._to_search.popleft())
+            if circuit is None or not _waits(circuit):
                 continue
-            circuit.attempts = 0
-            circuit.excluded_ids.clear()
-            route = self.find_route(circuit, circuit.power_w)
-            if route is not None:
-                circuit.apply(CircuitEvent.MOVING, "a path is free again")
-                self.begin(circuit, route, seamless=False)
-            else:
-                again_ns.append(now_ns + RETRY_LATER_NS)
-        self._retry_at_ns = min(again_ns, default=None)
+            if now_ns < circuit.retry_after_ns:
+                self._try_again(circuit.retry_after_ns)
+            elif not self._search(circuit):
+                self._try_again(now_ns + RETRY_LATER_NS)
+                if explained < MAX_EXPLAINED:
+                    explained += self._explain(circuit, now_ns)
+        if not self._to_search and self._again_ns is not None:
+            spaced_ns = self._searched_ns + len(self._waiting) * RETRY_SPACING_NS
+            due_ns = max(self._again_ns, spaced_ns)
+            self._retry_at_ns = min(self._retry_at_ns or due_ns, due_ns)
+
+    def _try_again(self, at_ns: int) -> None:
+        self._again_ns = min(self._again_ns or at_ns, at_ns)
+
+    def _search(self, circuit: Circuit) -> bool:
+        """Whether there is a path, which is then taken."""
+        circuit.attempts = 0
+        circuit.excluded_ids.clear()
+        route = self.find_route(circuit, circuit.power_w)
+        if route is None:
+            self._in_vain.setdefault(circuit.circuit_id, (-1, 0))
+            return False
+        self._in_vain.pop(circuit.circuit_id, None)
+        circuit.apply(CircuitEvent.MOVING, "a path is free again")
+        self.begin(circuit, route, seamless=False)
+        return True
+
+    def _explain(self, circuit: Circuit, now_ns: int) -> bool:
+        """Say what keeps a circuit waiting as things stand, if they stand otherwise than when that was last said."""
+        stands = self._reservations.changes + self._views
+        said, said_ns = self._in_vain[circuit.circuit_id]
+        if said == stands or (said >= 0 and now_ns - said_ns < EXPLAIN_AGAIN_NS):
+            return False
+        self._in_vain[circuit.circuit_id] = (stands, now_ns)
+        if circuit.explain(self._why_waiting(circuit)):
+            self._emit(CircuitChanged(circuit.circuit_id))
+        return True
+
+    def _why_waiting(self, circuit: Circuit) -> str:
+        if circuit.sink_id not in self._admission.view.loads:
+            return f"waits for load {circuit.sink_id!r}, which no router has just now"
+        return f"waits: {self._admission.explain_change(circuit, circuit.power_w)}"
 
     def retire_older(self, circuit: Circuit, newest: Generation, now_ns: int) -> None:
         """The newest delivers: drain what came before it, or withdraw it where its path is down."""

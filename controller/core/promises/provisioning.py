@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from itertools import count
 
 from controller.core.admission.admission import Admission
-from controller.core.admission.batch import is_plain, route_batch
+from controller.core.admission.batch import route_batch
 from controller.core.book.book import CircuitBook
 from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState, Phase
 from controller.core.circuits.request import PowerRequest, check_power, check_request
@@ -87,7 +87,7 @@ class Provisioner:
         return decisions + self._admit_plain([*plain.values()], now_ns)
 
     def _is_new_and_plain(self, request: PowerRequest, now_ns: int) -> bool:
-        if not is_plain(request) or self._book.of_request_id(request.request_id):
+        if not request.is_plain or self._book.of_request_id(request.request_id):
             return False
         try:
             self.check(request, now_ns)
@@ -169,6 +169,7 @@ class Provisioner:
             self._admission.check_load_limit(circuit, power_w)
             circuit.power_w = power_w
             self._book.persist(circuit)
+            self._mover.news += 1
             self._mover.retry_soon(now_ns)
             return circuit
         if carrying is None or carrying.phase is not Phase.CARRYING:

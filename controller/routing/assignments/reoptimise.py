@@ -84,9 +84,14 @@ def reoptimise(graph: PowerGraph, circuits: Circuits) -> Plan:
         return Plan((), 0.0, 0.0, 0.0, 0.0, 0)
     problem = problem_of(graph, circuits)
     pool = Pool(circuits)
-    solution, weight, bound_w, rounds = _relaxed(problem, pool)
-    there = _integral(problem, pool, solution, weight)
+    there, bound_w, rounds = best_paths(problem, pool)
     return _plan(problem, pool, there, bound_w, rounds)
+
+
+def best_paths(problem: Problem, pool: Pool) -> tuple[Ints, float, int]:
+    """Of each circuit the column that it shall take, a bound on what any choice injects (W), and rounds made."""
+    solution, weight, bound_w, rounds = _relaxed(problem, pool)
+    return _integral(problem, pool, solution, weight), bound_w, rounds
 
 
 def reoptimise_linear(graph: PowerGraph, circuits: Circuits) -> LinearPlan:
@@ -165,7 +170,7 @@ def _integral(problem: Problem, pool: Pool, solution: Solution, weight: Floats) 
     """A column for every circuit, improved under exact losses; from the relaxed weights, and from what stands."""
     count = problem.circuits.count
     columns = columns_of(count, pool.of, solution.cost_w, solution.needs, len(problem.limit))
-    network, demands = _network(problem), _demands(problem.circuits)
+    network, demands = network_of(problem), demands_of(problem.circuits)
     standing = np.arange(count, dtype=np.int32)
     found = [standing]
     rounded = heaviest(columns, weight)
@@ -197,7 +202,12 @@ def _plan(problem: Problem, pool: Pool, there: Ints, bound_w: float, rounds: int
     here = np.arange(circuits.count, dtype=np.int32)
     before_w = total_injected_w(graph, circuits, circuits.paths)
     order, gains_w = in_order_of_gain(
-        _network(problem), _demands(circuits), pool.paths, here, there, _standing(problem, pool)
+        network_of(problem),
+        demands_of(circuits),
+        pool.paths,
+        here,
+        there,
+        standing_of(problem, pool),
     )
     # A move that costs may make room for others; at the end there is no use in one.
     gained_w = np.cumsum(gains_w)
@@ -222,7 +232,7 @@ def _plan(problem: Problem, pool: Pool, there: Ints, bound_w: float, rounds: int
     return Plan(moves, before_w, after_w, target_w, bound_w, rounds)
 
 
-def _network(problem: Problem) -> Network:
+def network_of(problem: Problem) -> Network:
     graph = problem.graph
     return Network(
         graph.tail,
@@ -234,11 +244,11 @@ def _network(problem: Problem) -> Network:
     )
 
 
-def _demands(circuits: Circuits) -> Demands:
+def demands_of(circuits: Circuits) -> Demands:
     return Demands(circuits.sink, circuits.power_w, circuits.max_injected_w, circuits.max_hops)
 
 
-def _standing(problem: Problem, pool: Pool) -> Reserved:
+def standing_of(problem: Problem, pool: Pool) -> Reserved:
     """What is taken now."""
     graph, circuits = problem.graph, problem.circuits
     current_a = np.zeros(len(pool.paths.arcs))
