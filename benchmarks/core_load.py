@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks.harness import Row, seconds_of
 from benchmarks.null_routers import load_ids, mesh_lsas
-from controller.computing.warm_up import warm_up
+from controller.computing.warm_up import warm_up_search
 from controller.core.circuits.circuit import Constraints
 from controller.core.circuits.records import CircuitRecord, Counters, GenerationRecord, StoredState
 from controller.core.circuits.request import PowerRequest
@@ -43,7 +43,7 @@ _TIMES = 3
 
 
 def rows(full: bool) -> Iterator[Row]:
-    warm_up()
+    warm_up_search()
     freeze_loaded()
     lsas = mesh_lsas(_SIZE, 1)
     stored = _stored(lsas)

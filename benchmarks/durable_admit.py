@@ -37,7 +37,7 @@ from benchmarks.harness import Row
 from benchmarks.null_routers import NullRouters, load_ids, networks
 from controller.computing.optimiser import Optimiser
 from controller.computing.solver import Solver
-from controller.computing.warm_up import warm_up
+from controller.computing.warm_up import warm_up_search
 from controller.core.circuits.circuit import CircuitState
 from controller.core.circuits.records import AuditEntry, CircuitRecord
 from controller.core.optimising.moves import ReoptimiseLimits
@@ -111,7 +111,7 @@ class _Rounds:
 
 
 def rows(full: bool) -> Iterator[Row]:
-    warm_up()
+    warm_up_search()
     freeze_loaded()
     for name, (size, lsas) in networks(full).items():
         with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".durable-admit-") as directory:

@@ -22,7 +22,7 @@ from benchmarks.bare import TABLES, BareGroupCommit
 from benchmarks.durable_admit import flushes_per_s
 from benchmarks.harness import Row
 from benchmarks.null_routers import NullRouters, load_ids, mesh_lsas
-from controller.computing.warm_up import warm_up
+from controller.computing.warm_up import warm_up_search
 from controller.core.access import Action, Call, Principal
 from controller.core.circuits.circuit import Circuit, CircuitState
 from controller.core.circuits.records import StateChange
@@ -48,7 +48,7 @@ _LONGEST_S = 120.0
 
 
 def rows(full: bool) -> Iterator[Row]:
-    warm_up()
+    warm_up_search()
     freeze_loaded()
     for seed in (1, 2, 3) if full else (1,):
         with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".reroute-") as directory:

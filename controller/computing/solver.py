@@ -13,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
+from controller.routing.compiled import Engine, use_engine
 from digitalgrid.processes import die_with_parent
 
 _log = logging.getLogger(__name__)
@@ -34,6 +35,14 @@ class Solver:
     def __init__(self, most_s: float = MAX_S) -> None:
         self._most_s = most_s
         self._pool: ProcessPoolExecutor | None = None
+        self._running = 0
+        self._engine = Engine.COMPILED
+        # That of the worker that there is.
+        self._engine_of_pool = self._engine
+
+    def use_engine(self, engine: Engine) -> None:
+        """Have kernels run by an engine in whatever begins from now on."""
+        self._engine = engine
 
     async def run(self, function: Callable[..., T], *arguments: object) -> T:
         """What ``function`` returns or raises.
@@ -52,7 +61,10 @@ class Solver:
             raise SolverDied("the worker process of the solver was killed; try again") from error
 
     async def _once(self, function: Callable[..., T], *arguments: object) -> T:
+        if self._engine is not self._engine_of_pool and not self._running:
+            self.close()
         pool = self._pool or self._start()
+        self._running += 1
         loop = asyncio.get_running_loop()
         try:
             answer = loop.run_in_executor(pool, function, *arguments)
@@ -65,6 +77,8 @@ class Solver:
         except (asyncio.CancelledError, BrokenProcessPool):
             self.close()
             raise
+        finally:
+            self._running -= 1
 
     def close(self) -> None:
         """End the worker, whatever it is doing."""
@@ -82,13 +96,17 @@ class Solver:
     def _start(self) -> ProcessPoolExecutor:
         # A fork of a process with gRPC's threads could hang.
         context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(1, context, initializer=_begin, initargs=(os.getpid(),))
+        self._pool = ProcessPoolExecutor(
+            1, context, initializer=_begin, initargs=(os.getpid(), self._engine)
+        )
+        self._engine_of_pool = self._engine
         _log.info("starting the worker process for long computations")
         return self._pool
 
 
-def _begin(parent_pid: int) -> None:
+def _begin(parent_pid: int, engine: Engine) -> None:
     """The worker ends with the controller, also when that is killed; Ctrl-C is the controller's to answer."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(_NICENESS)
     die_with_parent(parent_pid)
+    use_engine(engine)

@@ -1,9 +1,15 @@
-"""Loads (and at first compiles) the kernels that the controller's loop calls, so that no client waits for that.
+"""Has every kernel compiled that the controller may call, so that no client waits for a compiler: results are kept.
 
-``python -m controller.computing.warm_up`` does it ahead of time, for those of the solver too; results are kept on disk.
+The kernels fall in two halves that share next to nothing: ``python -m controller.computing.warm_up search`` compiles
+those of the controller's loop, ``solver`` those of its worker process; without a name both, side by side.
 """
 
 import logging
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from fcntl import LOCK_EX, flock
 from itertools import count
 
 import numpy as np
@@ -18,8 +24,11 @@ from controller.core.settings import CoreSettings
 from controller.routing.alternatives.disjoint import Disjointness
 from controller.routing.assignments.reoptimise import reoptimise
 from controller.routing.assignments.standing import Choice, circuits_of, paths_of
+from controller.routing.compiled import Engine, are_kept, keep, use_engine
 from controller.routing.dispatch import DispatchProblem, dispatch
+from controller.routing.flows.linear_flow import linear_min_cost_flow
 from controller.routing.graph import graph_of_links
+from controller.routing.kernel_cache import cache_dir
 from controller.routing.warm_up import compile_kernels
 from digitalgrid.model import (
     LinkAdvertisement,
@@ -27,14 +36,21 @@ from digitalgrid.model import (
     RouterLsa,
     SourceAdvertisement,
 )
+from digitalgrid.processes import die_with_parent
 
 _log = logging.getLogger(__name__)
 
 
+_BACKGROUND = "--background"
+# Whoever answers anybody comes first, the worker for long computations too.
+_NICENESS = 15
+
 _RING = ("r1", "r2", "r3")
+# Over two lines side by side a request can be split that takes few hops.
+_LINES = (("r1", "r2"), ("r1", "r2", "too"), ("r1", "r3"), ("r2", "r3"))
 
 
-def warm_up() -> None:
+def warm_up_search() -> None:
     """Ask a controller of three routers everything that clients ask of one within its loop."""
     compile_kernels()
     core = _small_network()
@@ -43,21 +59,24 @@ def warm_up() -> None:
     def request(power_w: float, **wanted: object) -> PowerRequest:
         return PowerRequest(f"r{next(numbers)}", "load", power_w, **wanted)  # type: ignore[arg-type]
 
+    few_hops = Constraints(max_hops=1)
     core.request(request(1e3), 0)
-    core.request(request(1e3, constraints=Constraints(max_hops=2)), 0)
-    core.request(request(8e5, allow_split=True), 0)
+    core.request(request(1e3, constraints=few_hops), 0)
     core.request_batch([request(1e3), request(1e3)], 0)
     core.best_routes(request(1e3), 2, 0)
     core.disjoint(request(1e3), Disjointness.ROUTER, 0)
     core.disjoint(request(1e3), Disjointness.RISK_GROUP, 0)
+    core.request(request(8e5, allow_split=True, constraints=few_hops), 0)
+    core.request(request(8e5, allow_split=True), 0)
     try:
-        core.request(request(9e6), 0)
+        core.request(request(5e6), 0)
     except Refusal as refusal:
         _log.debug("as expected: %s", refusal)
 
 
 def warm_up_solver() -> None:
     """Solve a small dispatch and re-optimise a circuit, as the worker process does."""
+    linear_min_cost_flow(2, [0], [1], [1.0], [1.0], [2.0, -2.0], unserved_demand=True)
     unlossy = graph_of_links([1.0] * 2, [0], [1], [0.0], [1e3], [99.0])
     at_source, at_load = np.array([0]), np.array([1])
     dispatch(DispatchProblem(unlossy, at_source, np.array([9e3]), at_load, np.array([1e3])))
@@ -80,7 +99,7 @@ def warm_up_solver() -> None:
 
 
 def _small_network() -> Controller:
-    """Three routers in a ring, a source at one of them and a load at another, all connected."""
+    """Three routers in a ring, a source at one of them and a load at another, all connected; one line is double."""
     core = Controller(StoredState(1, (), Counters()), CoreSettings(), 0)
     for name in _RING:
         core.on_connected(name, 0)
@@ -90,21 +109,64 @@ def _small_network() -> Controller:
 
 
 def _advertisement(name: str) -> RouterLsa:
-    others = [other for other in _RING if other != name]
+    lines = [line for line in _LINES if name in line]
     return RouterLsa(
         name,
         boot_id=1,
         seq=1,
         efficiency=0.97,
         links=tuple(
-            LinkAdvertisement("-".join(sorted((name, other))), other, 0.5, 2e4, 30.0)
-            for other in others
+            LinkAdvertisement(
+                "-".join(line),
+                line[1] if line[0] == name else line[0],
+                0.5,
+                2e4,
+                30.0,
+                # Ways from the source may fail together: who looks for a pair must look for another.
+                risk_groups=("duct",) if "r1" in line else (),
+            )
+            for line in lines
         ),
-        sources=(SourceAdvertisement("source", 1e6),) if name == "r1" else (),
+        sources=(SourceAdvertisement("source", 1e7),) if name == "r1" else (),
         loads=(LoadAdvertisement("load", 1e7),) if name == "r2" else (),
     )
 
 
+HALVES = {"search": warm_up_search, "solver": warm_up_solver}
+
+
+def compile_half(half: str) -> None:
+    """Compile one half of the engine, unless that was done, or another process is at it: then wait for that."""
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    with (cache_dir() / f"{half}.lock").open("w") as lock:
+        flock(lock, LOCK_EX)
+        if not are_kept(half):
+            use_engine(Engine.COMPILED)
+            HALVES[half]()
+            keep(half)
+
+
+def compile_all() -> None:
+    """Compile both halves, each in a process of its own. Raises CalledProcessError where that fails."""
+    command = [sys.executable, "-m", "controller.computing.warm_up"]
+    missing = [half for half in HALVES if not are_kept(half)]
+    started = [subprocess.Popen([*command, half]) for half in missing]
+    for process in started:
+        if status := process.wait():
+            raise subprocess.CalledProcessError(status, process.args)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """``[--background] [HALF]...``: all halves, if none is named."""
+    halves = [each for each in arguments if each in HALVES]
+    if _BACKGROUND in arguments:
+        os.nice(_NICENESS)
+        die_with_parent(os.getppid())
+    for half in halves:
+        compile_half(half)
+    if not halves:
+        compile_all()
+
+
 if __name__ == "__main__":
-    warm_up()
-    warm_up_solver()
+    main(sys.argv[1:])

@@ -1,26 +1,90 @@
-"""The one way in which kernels are compiled: once, without Python's lock, and kept on disk.
+"""Kernels: the functions of the routing engine that run compiled by numba, or interpreted by Python as they stand.
 
-numba notices that a kernel's own file has changed, but not that a kernel compiled into it has. So what it keeps stands
-in a directory named after all sources of this package: whatever changes in one of them, everything is compiled anew.
+A kernel is compiled once, runs without Python's lock, and is kept on disk (see ``kernel_cache``). numba is imported
+with the first call of a compiled kernel: who runs interpreted never waits for it. Both engines work on the same arrays,
+so one can take over from the other between any two calls.
 """
 
-import hashlib
 import os
-from collections.abc import Callable
+import pickle
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from functools import update_wrapper
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import numba
-from numba import njit
+import numpy as np
 
-# numba's type hints do not know its own settings.
-_numba: Any = numba.config
+from controller.routing.kernel_cache import cache_dir, compiler_of
+
 F = TypeVar("F", bound=Callable[..., object])
+# Names the engine of a process that is not told by its configuration: `dgc plan`, tests, studies.
+ENGINE_VARIABLE = "DIGITALGRID_ENGINE"
+
+
+class Engine(StrEnum):
+    """How kernels run."""
+
+    COMPILED = "compiled"
+    INTERPRETED = "interpreted"
+
+
+class Kernel:
+    """A function, and how its process runs it. Kernels call each other by these, interpreted and compiled alike."""
+
+    def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
+        self.function = function
+        update_wrapper(self, function)
+        self._options = options
+        # Python's own scalars of numpy warn where the compiled ones just have inf or nan.
+        numeric = options.get("error_model") == "numpy"
+        self._interpreted = np.errstate(all="ignore")(function) if numeric else function
+        self._dispatcher: Any = None
+        self.engine = _engine
+        self._run: Callable[..., Any] = function
+        self.use(_engine)
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._run(*arguments)
+
+    def __repr__(self) -> str:
+        return f"<kernel {self.function.__module__}.{self.function.__qualname__}>"
+
+    @property
+    def dispatcher(self) -> Any:
+        """numba's own object, made when it is first asked for."""
+        if self._dispatcher is None:
+            self._dispatcher = compiler_of(Kernel)(self.function, **self._options)
+        return self._dispatcher
+
+    @property
+    def signatures(self) -> list[Any]:
+        """The types of arguments for which it is compiled in this process: one, if nothing is compiled twice."""
+        return [] if self._dispatcher is None else list(self._dispatcher.signatures)
+
+    @property
+    def called_compiled(self) -> bool:
+        """Whether Python itself has called it compiled, and not only other kernels."""
+        return self._dispatcher is not None and self._run is self._dispatcher
+
+    def use(self, engine: Engine) -> None:
+        """Run it by this engine from now on."""
+        self.engine = engine
+        self.run_by(self._interpreted if engine is Engine.INTERPRETED else self._first_compiled)
+
+    def run_by(self, run: Callable[..., Any]) -> None:
+        """Run something else in its place: what tests use to look at every access."""
+        self._run = run
+
+    def _first_compiled(self, *arguments: Any) -> Any:
+        self._run = self.dispatcher
+        return self._run(*arguments)
 
 
 def compiled(function: F) -> F:
-    """Compile with numba on first use, and keep that on disk. No fast mathematics: infinities mean something."""
-    return _compiled(function)
+    """A kernel. No fast mathematics: infinities mean something."""
+    return _kernel(function)
 
 
 def compiled_in_place(function: F) -> F:
@@ -29,7 +93,7 @@ def compiled_in_place(function: F) -> F:
     Without numba's runtime they can make no arrays, and count no references to those that they take out of tuples,
     which else takes a third of the time of a small function.
     """
-    return _compiled(function, _nrt=False)
+    return _kernel(function, _nrt=False)
 
 
 def compiled_numeric(function: F) -> F:
@@ -37,28 +101,65 @@ def compiled_numeric(function: F) -> F:
 
     A solver meets both where rounding ends its progress, and must then say so itself.
     """
-    return _compiled(function, error_model="numpy")
+    return _kernel(function, error_model="numpy")
 
 
-def _compiled(function: F, **options: Any) -> F:
-    before = _numba.CACHE_DIR
-    _numba.CACHE_DIR = _CACHE_DIR
-    try:
-        return cast(F, njit(cache=True, nogil=True, **options)(function))
-    finally:
-        _numba.CACHE_DIR = before
+def record_type(**kinds: str) -> np.dtype[np.void]:
+    """A record laid out as C does, whose fields are attributes to Python too, as they are to numba."""
+    return np.dtype((np.record, np.dtype(list(kinds.items()), align=True)))
 
 
-def _cache_dir() -> str:
-    """Beside the sources, or in the user's own cache where these belong to somebody else."""
-    package = Path(__file__).parent
-    digest = hashlib.sha256()
-    for source in sorted(package.rglob("*.py")):
-        digest.update(source.read_bytes())
-    home = package / "__pycache__"
-    if not os.access(package, os.W_OK):
-        home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "digitalgrid"
-    return str(home / f"kernels-{digest.hexdigest()[:12]}")
+def use_engine(engine: Engine) -> None:
+    """Have all kernels of this process run by an engine, from the next call on. Not while one is running."""
+    global _engine
+    _engine = engine
+    for kernel in _kernels:
+        kernel.use(engine)
 
 
-_CACHE_DIR = _cache_dir()
+def engine_in_use() -> Engine:
+    return _engine
+
+
+def kernels() -> Iterator[Kernel]:
+    """All kernels of the modules that were imported."""
+    return iter(_kernels)
+
+
+def are_kept(half: str) -> bool:
+    """Whether all kernels of a half of the engine are on disk, as :func:`keep` says."""
+    return _list_of(half).exists()
+
+
+def keep(half: str) -> None:
+    """Say that all kernels of this half are on disk: those that this process has called."""
+    called = [
+        (kernel.function.__module__, kernel.function.__name__, kernel.signatures)
+        for kernel in _kernels
+        if kernel.called_compiled
+    ]
+    written = _list_of(half).with_suffix(f".{os.getpid()}")
+    written.write_bytes(pickle.dumps(called))
+    written.replace(_list_of(half))
+
+
+def load(half: str) -> None:
+    """Have the kernels of a half ready to run compiled, whichever engine runs meanwhile: a thread may do it."""
+    for module, name, signatures in pickle.loads(_list_of(half).read_bytes()):
+        kernel: Kernel = getattr(import_module(module), name)
+        for signature in signatures:
+            kernel.dispatcher.compile(signature)
+
+
+def _list_of(half: str) -> Path:
+    return cache_dir() / f"{half}.kernels"
+
+
+def _kernel(function: F, **options: Any) -> F:
+    kernel = Kernel(function, options)
+    _kernels.append(kernel)
+    return cast(F, kernel)
+
+
+_engine = Engine(os.environ.get(ENGINE_VARIABLE) or Engine.COMPILED)
+_kernels: list[Kernel] = []

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from controller.routing.alternatives.growth import Leaving, growth_at
-from controller.routing.compiled import compiled
+from controller.routing.compiled import compiled, record_type
 from controller.routing.graph import Floats, Ints, PowerGraph
 from controller.routing.paths.heap import heap_push, heap_remove_first
 from controller.routing.paths.path_power import RELATIVE_TOLERANCE, through_arc
@@ -22,19 +22,16 @@ from controller.routing.paths.search_arrays import Arcs, Records
 # Among the arcs by which a path may not go on: it may not begin here, at a source.
 NOT_FROM_HERE = -1
 
-_NODE = np.dtype(
-    [
-        ("growth", "f8"),
-        ("label_w", "f8"),
-        ("available_w", "f8"),
-        ("in_tree", "i8"),
-        ("source", "i8"),
-        ("avoided", "i8"),
-        ("in_search", "i8"),
-        ("on_path", "i8"),
-        ("arc", "i4"),
-    ],
-    align=True,
+_NODE = record_type(
+    growth="f8",
+    label_w="f8",
+    available_w="f8",
+    in_tree="i8",
+    source="i8",
+    avoided="i8",
+    in_search="i8",
+    on_path="i8",
+    arc="i4",
 )
 
 Stamps = npt.NDArray[np.int64]

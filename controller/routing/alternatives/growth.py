@@ -9,21 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from controller.routing.compiled import compiled_in_place
+from controller.routing.compiled import compiled_in_place, record_type
 from controller.routing.graph import Ints, PowerGraph
 from controller.routing.paths.path_power import RELATIVE_TOLERANCE
 from controller.routing.paths.search_arrays import Arcs, Records
 
-_LEAVING = np.dtype(
-    [
-        ("arc", "i4"),
-        ("head", "i4"),
-        ("link", "i4"),
-        ("of_converter", "f8"),
-        ("of_line_per_w", "f8"),
-        ("voltage_v", "f8"),
-    ],
-    align=True,
+_LEAVING = record_type(
+    arc="i4", head="i4", link="i4", of_converter="f8", of_line_per_w="f8", voltage_v="f8"
 )
 
 

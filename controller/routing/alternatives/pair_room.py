@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from controller.routing.compiled import compiled_in_place
+from controller.routing.compiled import compiled_in_place, record_type
 from controller.routing.graph import Floats, Ints, PowerGraph
 from controller.routing.paths.search_arrays import Records
 
@@ -14,23 +14,18 @@ from controller.routing.paths.search_arrays import Records
 WITHOUT_ARC = -1
 TAKEN_BACK = -2
 
-_NODE = np.dtype(
-    [
-        ("growth", "f8"),
-        ("least_onward", "f8"),
-        ("mark", "i4"),
-        ("potential_of", "i4"),
-        ("on_first", "i4"),
-        ("position", "i4"),
-        ("arc", "i4"),
-    ],
-    align=True,
+_NODE = record_type(
+    growth="f8",
+    least_onward="f8",
+    mark="i4",
+    potential_of="i4",
+    on_first="i4",
+    position="i4",
+    arc="i4",
 )
-_DOWNSTREAM = np.dtype(
-    [("label", "f8"), ("mark", "i4"), ("by", "i4"), ("before", "i4")], align=True
-)
-_ONWARD = np.dtype([("mark", "i4"), ("arc", "i4"), ("walk", "i4"), ("step", "i4")], align=True)
-_LATER = np.dtype([("label", "f8"), ("state", "i4"), ("by", "i4"), ("before", "i4")], align=True)
+_DOWNSTREAM = record_type(label="f8", mark="i4", by="i4", before="i4")
+_ONWARD = record_type(mark="i4", arc="i4", walk="i4", step="i4")
+_LATER = record_type(label="f8", state="i4", by="i4", before="i4")
 
 
 class PairRoom(NamedTuple):

@@ -140,7 +140,7 @@ class LeastPairs:
 
     def priced(self, arcs: Ints, question: Question) -> PricedPath:
         """A path that is given, at the power of the question."""
-        cost = log_growth(self._arcs, arcs, len(arcs), question.sink_w)
+        cost = log_growth(self._arcs, np.ascontiguousarray(arcs), len(arcs), question.sink_w)
         return PricedPath(tuple(arcs.tolist()), cost)
 
     def scarcity_of(self, pair: PricedPair) -> Mapping[int, float]:

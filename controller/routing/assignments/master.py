@@ -6,7 +6,6 @@ a row only once a solution exceeds it; few ever do. HiGHS starts from the last b
 
 from typing import NamedTuple
 
-import highspy
 import numpy as np
 import numpy.typing as npt
 
@@ -33,13 +32,6 @@ class Optimum(NamedTuple):
     rent: Floats
 
 
-class _SilentHighs(highspy.Highs):
-    """HiGHS without its banner, which it prints as soon as callbacks are enabled; none are used."""
-
-    def enableCallbacks(self) -> None:  # noqa: N802
-        self.silent()
-
-
 class Master:
     """Columns are only ever added. The first ones, one a circuit, must exceed no limit together.
 
@@ -54,7 +46,10 @@ class Master:
         self._of = np.zeros(0, dtype=np.int32)
         self.cost = self._base = np.zeros(0)
         self.needs = Needs(np.zeros(1, np.int32), np.zeros(0, np.int32), np.zeros(0))
-        self._highs: highspy.Highs = _SilentHighs()  # type: ignore[no-untyped-call]
+        # Loaded when it is needed: a controller that starts has no time for it.
+        from controller.routing.assignments.silent_highs import SilentHighs
+
+        self._highs = SilentHighs()  # type: ignore[no-untyped-call]
         # The last basis is always at hand.
         self._highs.setOptionValue("presolve", "off")
         ones, none = np.ones(circuit_count), np.zeros(0, dtype=np.int32)
@@ -96,7 +91,7 @@ class Master:
             self._highs.setOptionValue("simplex_strategy", strategy)
             self._highs.run()
             strategy = _DUAL_SIMPLEX
-            if self._highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+            if self._highs.getModelStatus().name != "kOptimal":
                 status = self._highs.modelStatusToString(self._highs.getModelStatus())
                 raise RuntimeError(
                     f"HiGHS ended the choice of paths as {status!r}: it is left as it was"

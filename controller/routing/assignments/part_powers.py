@@ -8,7 +8,6 @@ gives the powers, and prices of what binds. Where limits do not let all be serve
 from typing import NamedTuple
 
 import numpy as np
-import piqp
 
 from controller.routing.assignments.standing import Paths
 from controller.routing.compiled import compiled
@@ -133,6 +132,9 @@ def step(
     hessian[np.diag_indices(count + 1)] += stay
     cost = np.append(point.slope - hessian[:count, :count] @ share, UNSERVED)
     use, most = _rows(graph, paths, rows, limits, point, before_w, power_w)
+    # Loaded when it is needed: a controller that starts has no time for it.
+    import piqp
+
     solver = piqp.DenseSolver()
     settings = solver.settings
     settings.verbose = False

@@ -42,8 +42,7 @@ def balance(
     _cancel_opposite(network, flow)
     start, into = _rows(network.head, nodes)
     order = np.empty(nodes, dtype=np.int32)
-    while not _sinks_first(network.tail, network.head, start, into, flow, order):
-        _cancel_cycle(network.tail, start, into, flow, order)
+    _cancel_cycles(network.tail, network.head, start, into, flow, order)
     sources = len(power) - len(served)
     power[sources:] = served
     cell_start, cells = _rows(network.cell_node, nodes)
@@ -69,6 +68,15 @@ def _rows(row_of: Ints, rows: int) -> tuple[Ints, Ints]:
     start = np.zeros(rows + 1, dtype=np.int32)
     np.cumsum(np.bincount(row_of, minlength=rows), out=start[1:])
     return start, np.argsort(row_of, kind="stable").astype(np.int32)
+
+
+@compiled_numeric
+def _cancel_cycles(
+    tail: Ints, head: Ints, start: Ints, into: Ints, flow: Floats, order: Ints
+) -> None:
+    """Leave flows that nowhere come back to where they were, and all routers in ``order``, sinks first."""
+    while not _sinks_first(tail, head, start, into, flow, order):
+        _cancel_cycle(tail, start, into, flow, order)
 
 
 @compiled_numeric

@@ -7,8 +7,6 @@ The pattern is analysed once; every factorisation afterwards only fills in numbe
 from typing import NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
-from scipy.sparse.linalg import splu
 
 from controller.routing.compiled import compiled_numeric
 from controller.routing.graph import Floats, Ints
@@ -43,6 +41,10 @@ def elimination_order(size: int, one: Ints, other: Ints) -> Ints:
     """``order[i]`` is when row i is eliminated, by minimum degree, for the pattern with entries (one, other)."""
     if size < 2:
         return np.zeros(size, dtype=np.int32)
+    # Loaded when it is needed: a controller that starts has no time for it.
+    import scipy.sparse as sp
+    from scipy.sparse.linalg import splu
+
     weights = np.ones(len(one))
     half = sp.coo_array((weights, (one, other)), shape=(size, size))
     degree = np.bincount(one, minlength=size) + np.bincount(other, minlength=size)

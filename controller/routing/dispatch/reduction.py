@@ -6,8 +6,6 @@ from math import log2
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
-from scipy.sparse.csgraph import dijkstra
 
 from controller.routing.dispatch.flood import flooded
 from controller.routing.dispatch.ldl import Pattern, analyse, elimination_order
@@ -46,6 +44,10 @@ class Reduction:
     @cached_property
     def delivery(self) -> Floats:
         """What must be generated for a unit that a load gets, by load, over its best path when lines are empty."""
+        # Loaded when it is needed: a controller that starts has no time for it.
+        from scipy.sparse import csr_array
+        from scipy.sparse.csgraph import dijkstra
+
         network, sources = self.network, len(self.sources)
         root = len(network.efficiency)
         # Logarithms add up along a path; a line's loss is paid by its tail, a conversion where power arrives.
@@ -58,7 +60,7 @@ class Reduction:
         first = np.r_[True, (np.diff(tail) != 0) | (np.diff(head) != 0)]
         length = np.maximum(np.log(factor[first]), 1e-12)
         shape = (root + 1, root + 1)
-        graph = sp.csr_array((length, (tail[first], head[first])), shape=shape)
+        graph = csr_array((length, (tail[first], head[first])), shape=shape)
         least = dijkstra(graph, indices=root)[network.cell_node[sources:]]
         return np.asarray(np.exp(least), dtype=np.float64)
 

@@ -163,7 +163,7 @@ def _settle(
                 reached = max(here - cost[arc] - price[other], key)
                 if reached < distance[other]:
                     distance[other] = reached
-                    by[other] = ~arc
+                    by[other] = ~np.int64(arc)
                     heap_push(keys, items, size, reached, other)
                     size += 1
     for any_node in range(len(left)):

@@ -156,7 +156,12 @@ def _send_from(room: Room, ends: Ends, source: int, level: Ints, tried: Ints, wa
 
 @compiled_in_place
 def _next(room: Room, node: int, level: Ints, tried: Ints) -> int:
-    """The next arc by which something can go one level down; ``tried`` moves up to it."""
+    """The next arc by which something can go one level down; ``tried`` moves up to it.
+
+    None leads down from a sink that wants no more: what is not on any level was not reached, and has level -1.
+    """
+    if level[node] == 0:
+        return _NONE
     out = room.leaving_start[node + 1] - room.leaving_start[node]
     every = out + room.start[node + 1] - room.start[node]
     while tried[node] < every:

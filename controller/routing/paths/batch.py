@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from controller.routing.compiled import compiled
+from controller.routing.compiled import compiled, compiled_in_place
 from controller.routing.graph import OUT_OF_SERVICE_A, Floats, Ints, PowerGraph
 from controller.routing.paths.bounds import Bounds, worth_leading
 from controller.routing.paths.cspf import RELATIVE_TOLERANCE, PathSearch, best_path
@@ -143,7 +143,7 @@ def release(graph: PowerGraph, where: Ends, asked: Requests, done: Admissions, i
     hops = slice(int(done.start[index]), int(done.start[index + 1]))
     reserves = Reserves(graph.load_a, graph.headroom_a, graph.ampacity_a, graph.twin)
     for arc, received_w in zip(done.arcs[hops], done.received_w[hops], strict=True):
-        _reserve(reserves, arc, -received_w / graph.voltage_v[arc])
+        _reserve(reserves, int(arc), -received_w / graph.voltage_v[arc])
     where.source_free_w[done.source[index]] += done.injected_w[index]
     where.load_free_w[asked.load[index]] += asked.power_w[index]
 
@@ -205,13 +205,8 @@ def _search(
         for source in candidates:
             most_w = max(most_w, where.source_free_w[source])
         limit_w = min(limit_w, most_w)
-    ask = Ask(
-        where.load_node[asked.load[i]],
-        asked.power_w[i],
-        limit_w * (1.0 + RELATIVE_TOLERANCE),
-        asked.most_hops[i],
-        False,
-    )
+    limit_w *= 1.0 + RELATIVE_TOLERANCE
+    ask = _ask(where.load_node[asked.load[i]], asked.power_w[i], limit_w, asked.most_hops[i])
     return best_path(arcs, room, bounds, ask, nodes)
 
 
@@ -302,13 +297,21 @@ def _admit(
     return status, source, injected_w, start, all_arcs[:used], received_w[:used], settled
 
 
+@compiled_in_place
+def _ask(sink: int, power_w: float, limit_w: float, most_hops: int) -> Ask:
+    """A question as wide as those that Python asks: what a kernel is given is widened."""
+    return Ask(sink, power_w, limit_w, most_hops, False)
+
+
 @compiled
 def _are_there(asked: Requests, where: Ends) -> bool:
     """Whether all loads and sources that requests name exist."""
     for load in asked.load:
         if not 0 <= load < len(where.load_node):
             return False
-    for i in range(asked.candidates_start[0], asked.candidates_start[-1]):
+    for i in range(
+        asked.candidates_start[0], asked.candidates_start[len(asked.candidates_start) - 1]
+    ):
         if not 0 <= asked.candidates[i] < len(where.source_node):
             return False
     return True

@@ -4,15 +4,13 @@ from math import inf
 
 import numpy as np
 
-from controller.routing.compiled import compiled
+from controller.routing.compiled import compiled, record_type
 from controller.routing.paths.bounds import Bounds, Reading, least_growth
 from controller.routing.paths.heap import heap_push, heap_remove_first, with_room
 from controller.routing.paths.path_power import RELATIVE_TOLERANCE, through_arc, write_powers
 from controller.routing.paths.search_arrays import NO_HOPS, Arcs, Ask, Records, Room
 
-_LABEL = np.dtype(
-    [("label_w", "f8"), ("node", "i4"), ("arc", "i4"), ("below", "i4"), ("hops", "i4")], align=True
-)
+_LABEL = record_type(label_w="f8", node="i4", arc="i4", below="i4", hops="i4")
 _FIRST_LABELS = 256
 
 

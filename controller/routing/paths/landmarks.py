@@ -10,8 +10,6 @@ from math import inf
 from typing import Any
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from controller.routing.graph import Floats, Ints, PowerGraph
 from controller.routing.paths.shortest_path_tree import (
@@ -95,6 +93,10 @@ def usual_power_w(graph: PowerGraph) -> float:
 
 def _far_apart(ways: Ways, weight: Floats, node_count: int, count: int) -> Ints:
     """Routers of the largest island, each the farthest from those before it."""
+    # Loaded when it is needed: a controller that starts has no time for it.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     links = coo_array((np.ones(len(ways.near)), (ways.near, ways.far)), shape=(node_count,) * 2)
     _, island = connected_components(links, directed=False)
     inside = np.flatnonzero(island == np.argmax(np.bincount(island)))

@@ -6,15 +6,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from controller.routing.compiled import record_type
 from controller.routing.graph import Floats, Ints, PowerGraph
 
-_ARC = np.dtype(
-    [("tail", "i4"), ("of_converter", "f8"), ("of_line_per_w", "f8"), ("voltage_v", "f8")],
-    align=True,
-)
-_NODE = np.dtype(
-    [("label_w", "f8"), ("least_growth", "f8"), ("available_w", "f8"), ("arc", "i4")], align=True
-)
+_ARC = record_type(tail="i4", of_converter="f8", of_line_per_w="f8", voltage_v="f8")
+_NODE = record_type(label_w="f8", least_growth="f8", available_w="f8", arc="i4")
 _FIRST_HEAP = 256
 # At a router without candidate sources.
 NOTHING_AVAILABLE_W = -1.0

@@ -3,11 +3,13 @@
 import asyncio
 import os
 import signal
+import time
 
 import pytest
 
 from controller.computing.solver import Solver, SolverDied
 from controller.core.errors import Refusal
+from controller.routing.compiled import Engine, engine_in_use
 from digitalgrid.reasons import Reason
 from tests.support.northbound import in_loop
 
@@ -117,5 +119,28 @@ async def test_who_gives_up_waiting_leaves_no_worker_that_others_wait_for() -> N
         with pytest.raises(asyncio.CancelledError):
             await endless
         assert await asyncio.wait_for(solver.run(idle), 10.0)
+    finally:
+        solver.close()
+
+
+def engine_of_the_worker() -> tuple[str, int]:
+    return engine_in_use(), os.getpid()
+
+
+@in_loop
+async def test_another_engine_is_that_of_the_next_computation_and_ends_none() -> None:
+    solver = Solver()
+    try:
+        solver.use_engine(Engine.INTERPRETED)
+        engine, first_pid = await solver.run(engine_of_the_worker)
+        assert engine == Engine.INTERPRETED
+        at_work = asyncio.create_task(solver.run(time.sleep, 0.3))
+        await asyncio.sleep(0)
+        solver.use_engine(Engine.COMPILED)
+        assert await solver.run(engine_of_the_worker) == (Engine.INTERPRETED, first_pid)
+        await at_work
+        engine, next_pid = await solver.run(engine_of_the_worker)
+        assert engine == Engine.COMPILED
+        assert next_pid != first_pid
     finally:
         solver.close()

@@ -1,30 +1,59 @@
-"""After the warm-up no question has to wait for a compiler."""
+"""After the warm-up no question has to wait for a compiler, and nothing was compiled twice."""
 
-from numba.core.dispatcher import Dispatcher
+import subprocess
+import sys
+from collections import Counter
 
-from controller.routing.paths import (
-    batch,
-    bounds,
-    cspf,
-    hop_limited,
-    label_setting,
-    landmarks,
-    widest_path,
-)
-from controller.routing.warm_up import compile_kernels
+import pytest
+
+from controller.routing.compiled import Engine, engine_in_use, kernels, use_engine
+from controller.routing.kernel_cache import cache_dir
+
+# Compiled for arrays of two layouts: a column by itself, and one of several side by side.
+TWO_LAYOUTS = {"shortest_path_tree.grow_tree", "shortest_path_tree._spread"}
 
 
-def test_every_kernel_of_the_search_is_compiled_and_nothing_is_compiled_again() -> None:
-    compile_kernels()
-    kernels = [
-        (module.__name__, name, each)
-        for module in (batch, bounds, cspf, hop_limited, label_setting, landmarks, widest_path)
-        for name, each in vars(module).items()
-        if isinstance(each, Dispatcher)
-    ]
-    called_from_python = {"best_path", "_admit", "_reserve", "grow_tree", "repair_tree", "_widen"}
-    compiled = {name for _, name, each in kernels if each.signatures}
-    assert called_from_python <= compiled
-    before = {(module, name): len(each.signatures) for module, name, each in kernels}
-    compile_kernels()
-    assert before == {(module, name): len(each.signatures) for module, name, each in kernels}
+@pytest.fixture(scope="module")
+def specialisations() -> Counter[str]:
+    """For how many kinds of arguments each kernel has been compiled, by all who ever used this cache."""
+    warm_up = [sys.executable, "-m", "controller.computing.warm_up"]
+    subprocess.run(warm_up, check=True, timeout=600)
+    return Counter(kept.name.partition("-")[0] for kept in cache_dir().rglob("*.nbc"))
+
+
+@pytest.mark.timeout(600)
+def test_every_kernel_is_compiled_by_the_warm_up(specialisations: Counter[str]) -> None:
+    names = {
+        f"{kernel.function.__module__.rpartition('.')[2]}.{kernel.function.__name__}"
+        for kernel in kernels()
+        if kernel.function.__module__.startswith("controller.routing.")
+    }
+    assert names - set(specialisations) == set()
+
+
+@pytest.mark.timeout(600)
+def test_no_kernel_is_compiled_for_two_widths_of_integers(specialisations: Counter[str]) -> None:
+    assert {name for name, count in specialisations.items() if count > 1} <= TWO_LAYOUTS
+
+
+def test_an_interpreted_engine_needs_no_compiler() -> None:
+    code = (
+        "import sys\n"
+        "from controller.routing.compiled import Engine, use_engine\n"
+        "from controller.computing.warm_up import HALVES\n"
+        "use_engine(Engine.INTERPRETED)\n"
+        "for half in HALVES.values(): half()\n"
+        "assert 'numba' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=60)
+
+
+def test_the_other_engine_takes_over_between_two_calls() -> None:
+    before = engine_in_use()
+    try:
+        for engine in (Engine.INTERPRETED, Engine.COMPILED):
+            use_engine(engine)
+            assert engine_in_use() is engine
+            assert all(kernel.engine is engine for kernel in kernels())
+    finally:
+        use_engine(before)
