@@ -159,6 +159,9 @@ class ControllerConfig:
     lease_ms: int = field(default=_TIMEOUTS.lease_ms, metadata=_MILLISECONDS)
     lsa_max_age_s: float = field(default=90.0, metadata=bounds(minimum=1, maximum=86_400))
     reconcile_interval_s: float = field(default=10.0, metadata=bounds(minimum=0.1, maximum=86_400))
+    # How routes are computed: "compiled"; "interpreted", which needs no compiler and suits small networks; or "auto",
+    # which serves interpreted at once and goes on compiled as soon as kernels are loaded, or compiled.
+    engine: Literal["auto", "compiled", "interpreted"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     def __post_init__(self) -> None:

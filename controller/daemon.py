@@ -8,9 +8,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from controller.computing.engines import Engines, begin_with
 from controller.computing.optimiser import Optimiser
-from controller.computing.solver import Solver, SolverDied
-from controller.computing.warm_up import warm_up, warm_up_solver
+from controller.computing.solver import Solver
 from controller.config import ControllerConfig, LimitsConfig
 from controller.core.optimising.moves import ReoptimiseLimits
 from controller.core.settings import CoreSettings
@@ -18,7 +18,6 @@ from controller.northbound.server import LIMITS as NORTHBOUND_LIMITS
 from controller.northbound.server import start_server as start_northbound
 from controller.rpc.limits import ServerLimits
 from controller.runtime.descriptors import raise_limit, southbound_connections
-from controller.runtime.garbage_collector import freeze_loaded
 from controller.runtime.member import Member
 from controller.runtime.runtime import Runtime
 from controller.southbound.service import LIMITS as SOUTHBOUND_LIMITS
@@ -29,7 +28,7 @@ from controller.store.protocol import StoreError
 from controller.store.sqlite import SqliteStore
 from digitalgrid.addresses import Address
 from digitalgrid.logs import log_to_standard_error
-from digitalgrid.supervision import start_once, start_task, watch_loop
+from digitalgrid.supervision import start_task, watch_loop
 from digitalgrid.units import NS_PER_S
 
 _log = logging.getLogger(__name__)
@@ -65,11 +64,7 @@ def server_limits(limits: LimitsConfig) -> tuple[ServerLimits, ServerLimits]:
 def run(config: ControllerConfig) -> int:
     """Run the daemon in this thread; its exit code: 0 when told to stop, 1 when it cannot go on."""
     log_to_standard_error(config.log_level.upper())
-    _log.info(
-        "loading the routing kernels; the very first time they are compiled, which takes a minute"
-    )
-    warm_up()
-    freeze_loaded()
+    begin_with(config.engine)
     try:
         return asyncio.run(serve(config))
     except (StoreError, OSError) as error:
@@ -90,7 +85,9 @@ async def serve(config: ControllerConfig) -> int:
         runtime = Runtime(core_settings(config))
         stack.callback(runtime.close)
         member = _open_store(config, runtime)
-        optimiser = _start_optimiser(config, runtime, stack)
+        solver = Solver()
+        stack.callback(solver.close)
+        optimiser = _start_optimiser(config, runtime, solver, stack)
         if config.openflow.enabled:
             _start_openflow(config, stack)
         limits = config.limits
@@ -110,6 +107,8 @@ async def serve(config: ControllerConfig) -> int:
         )
         if member is not None:
             member.join()
+        # Last: whoever asks is served meanwhile.
+        Engines(config.engine, solver).start(stack)
         runtime.failure.add_done_callback(lambda _: stop.set())
         await stop.wait()
         if member is not None:
@@ -135,14 +134,10 @@ def _open_store(config: ControllerConfig, runtime: Runtime) -> Member | None:
 
 
 def _start_optimiser(
-    config: ControllerConfig, runtime: Runtime, stack: AsyncExitStack
+    config: ControllerConfig, runtime: Runtime, solver: Solver, stack: AsyncExitStack
 ) -> Optimiser:
-    solver = Solver()
-    stack.callback(solver.close)
     wanted = config.reoptimisation
     limits = ReoptimiseLimits(wanted.most_moves, wanted.least_gain_fraction)
-    warming = start_once("solver-warm-up", partial(_warm_up, solver))
-    stack.callback(warming.cancel)
     optimiser = Optimiser(runtime, solver, limits)
     making_room = start_task("making-room", optimiser.make_room_when_wanted)
     stack.callback(making_room.cancel)
@@ -152,16 +147,6 @@ def _start_optimiser(
         )
         stack.callback(rounds.cancel)
     return optimiser
-
-
-async def _warm_up(solver: Solver) -> None:
-    """Start the worker before it is asked, so that the first answer does not wait for its kernels."""
-    try:
-        await solver.run(warm_up_solver)
-    except SolverDied as error:
-        _log.warning("the solver is not warm: %s", error)
-    else:
-        _log.info("the solver is warm: dispatches are answered without delay")
 
 
 def _start_openflow(config: ControllerConfig, stack: AsyncExitStack) -> None:

@@ -268,7 +268,14 @@ def _topology(topology: pb.Topology) -> Parts:
             f"{load.value_per_mwh:g}",
         )
     tables = (routers, "", _links(topology), "", sources, "", loads)
-    return [*tables, *_refused_claims(topology)]
+    return [*tables, *_refused_claims(topology), *_engine(topology)]
+
+
+def _engine(topology: pb.Topology) -> list[Part]:
+    """A line where the controller is not as fast as it can be."""
+    if topology.engine != "interpreted":
+        return []
+    return ["", "engine: interpreted; routes are computed compiled once that is done"]
 
 
 def _refused_claims(topology: pb.Topology) -> list[Part]:

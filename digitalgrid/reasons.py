@@ -283,6 +283,12 @@ class Reason(StrEnum):
         "this controller does not know the state yet",
         "try again in a moment",
     )
+    NOT_COMPILED = (
+        "NOT_COMPILED",
+        _UNAVAILABLE,
+        "a pair of paths in a large network is searched only by compiled kernels, which are not there yet",
+        "try again in a minute; do not set `engine: interpreted` for large networks",
+    )
     ROUTERS_RETURNING = (
         "ROUTERS_RETURNING",
         _UNAVAILABLE,

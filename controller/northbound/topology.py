@@ -8,6 +8,7 @@ import grpc
 from controller.northbound.topology_codec import topology_parts
 from controller.northbound.topology_feed import TopologyFeed
 from controller.northbound.turns import in_turns
+from controller.routing.compiled import engine_in_use
 from controller.runtime.runtime import Runtime
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import TopologyServiceServicer
@@ -33,7 +34,8 @@ class TopologyService(TopologyServiceServicer):
             async for built in in_turns(parts, lambda part: part)
             for part in built
         ]
-        return b"".join(pieces)
+        engine = pb.GetTopologyResponse(topology=pb.Topology(engine=engine_in_use()))
+        return b"".join([*pieces, engine.SerializeToString()])
 
     async def WatchTopology(
         self, request: pb.WatchTopologyRequest, context: grpc.aio.ServicerContext

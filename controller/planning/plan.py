@@ -1,5 +1,6 @@
 """Optimal power dispatch of a grid file (interior point), and the circuits that carry it, as one JSON object."""
 
+import os
 from os import PathLike
 from time import perf_counter
 from typing import Any
@@ -7,6 +8,13 @@ from typing import Any
 import numpy as np
 
 from controller.planning.problem import PlanError, problem_of
+from controller.routing.compiled import (
+    ENGINE_VARIABLE,
+    Engine,
+    are_kept,
+    engine_in_use,
+    use_engine,
+)
 from controller.routing.dispatch import (
     Dispatch,
     DispatchProblem,
@@ -21,15 +29,28 @@ from digitalgrid.yaml_schema import ConfigError
 
 # Share of a load below which what is unserved is rounding, and not reported.
 _UNSERVED = 1e-6
+# Planned within seconds by interpreted kernels, which is sooner than any could be compiled.
+_MAX_ROUTERS_INTERPRETED = 1_000
 
 
 def plan_file(path: str | PathLike[str], prices: Prices | None = None) -> dict[str, Any]:
     """The report of :func:`plan` on a grid file. Raises ConfigError for what cannot be read or planned."""
     grid = load_grid(path)
+    before = engine_in_use()
+    use_engine(_engine_for(len(grid.routers)))
     try:
         return plan(grid, prices)
     except PlanError as error:
         raise ConfigError(str(path), None, str(error)) from error
+    finally:
+        use_engine(before)
+
+
+def _engine_for(routers: int) -> Engine:
+    """Compiled, if that is there already; who plans a small network has a plan before it could be."""
+    if ENGINE_VARIABLE in os.environ or are_kept("solver") or routers > _MAX_ROUTERS_INTERPRETED:
+        return engine_in_use()
+    return Engine.INTERPRETED
 
 
 def plan(grid: Grid, prices: Prices | None = None) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from topologies.demo.books import Books
 # What a delivered power may differ from what was asked for.
 TOLERANCE = 0.005
 _SERVED_WITHIN_S = 5.0
+# From the death of a controller that is started again at once: most of it is Python loading the program.
+_READ_AGAIN_S, _ADMITS_AGAIN_S = 2.0, 4.0
 _BOOK_KEYS = (
     "oversubscribed_instants",
     "conservation_error_mj",
@@ -53,6 +55,8 @@ class Figures:
     cuts: dict[str, int] = field(default_factory=lambda: {"carrier": 0, "silent": 0})
     waited_for_repair: int = 0
     cycles: int = 0
+    read_again_s: float | None = None
+    admits_again_s: float | None = None
     circuits_lost: int | None = None
     undisturbed: bool | None = None
     disturbances: list[str] = field(default_factory=list)
@@ -82,6 +86,10 @@ class Figures:
             "cuts": self.cuts,
             "waited_for_repair": self.waited_for_repair,
             "cycles": self.cycles,
+            "controller_killed": {
+                "read_again_s": self.read_again_s,
+                "admits_again_s": self.admits_again_s,
+            },
             "circuits_lost": self.circuits_lost,
             "undisturbed": self.undisturbed,
             "disturbances": self.disturbances,
@@ -117,6 +125,8 @@ class Figures:
             ("reroute_ms carrier max", max(self.carrier_ms, default=None), 250),
             ("reroute_ms silent p50", percentile(self.silent_ms, 0.5), 250),
             ("reroute_ms silent max", max(self.silent_ms, default=None), 400),
+            ("read_again_s", self.read_again_s, _READ_AGAIN_S),
+            ("admits_again_s", self.admits_again_s, _ADMITS_AGAIN_S),
             ("circuits_lost", self.circuits_lost, 0),
             ("oversubscribed_instants", self._from_books("oversubscribed_instants"), 0),
             ("conservation_error_mj", self._from_books("conservation_error_mj"), 0),

@@ -3,9 +3,11 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
 
-from digitalgrid.client import AsyncPowerClient, power_request
+from digitalgrid.client import AsyncPowerClient, PowerError, power_request
 from digitalgrid.gridfile import Grid
 from digitalgrid.units import NS_PER_MS, W_PER_MEGAWATT
 from digitalgrid.v1 import northbound_pb2 as pb
@@ -17,6 +19,8 @@ from topologies.demo.probes import probe_load_id, probe_source_id
 from topologies.emulator.emulation import Emulation
 
 _POLL_S = 0.25
+# Between two questions to a controller that is starting.
+_RETRY_S = 0.02
 _STEADY_WINDOW_S = 3.0
 _PATIENCE_S = 20.0
 _REPAIR_PATIENCE_S = 10.0
@@ -25,6 +29,7 @@ _WORKERS = 4
 
 _ACTIVE = pb.CIRCUIT_STATE_ACTIVE
 _WAITING = pb.CIRCUIT_STATE_WAITING
+T = TypeVar("T")
 Meters = list[power_link_pb2.RouterMeters]
 
 
@@ -202,8 +207,10 @@ class Scenario:
         missed = _missed_ticks(before)
         snapshots = self._observer.snapshots
         self._emulation.kill_controller()
+        died_s = time.monotonic()
         self._emulation.restart_controller()
         self._say("restarting the controller")
+        await self._first_answers(died_s)
         await self._observer.until(
             lambda: self._observer.snapshots > snapshots, _PATIENCE_S, "the controller is back"
         )
@@ -222,6 +229,31 @@ class Scenario:
                 self._figures.disturbances.append(
                     f"circuit {key} missed ticks while the controller was away"
                 )
+
+    async def _first_answers(self, died_s: float) -> None:
+        """How long after its death the controller answered a read again, and served a request."""
+        one, other = self._random.sample([router.id for router in self._grid.routers], 2)
+        await self._until_answered(self._client.get_topology)
+        self._figures.read_again_s = time.monotonic() - died_s
+        request = power_request(
+            probe_load_id(other), _PROBE_POWER_W, source_ids=[probe_source_id(one)]
+        )
+        answer = await self._until_answered(partial(self._client.request_power, request))
+        self._figures.admits_again_s = time.monotonic() - died_s
+        ids = [each.circuit_id for each in answer.circuits]
+        for key in ids:
+            await self._client.release_circuit(key)
+        await self._until_withdrawn(ids)
+
+    async def _until_answered(self, ask: Callable[[], Awaitable[T]]) -> T:
+        deadline_s = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                return await ask()
+            except PowerError:
+                if time.monotonic() > deadline_s:
+                    raise
+            await asyncio.sleep(_RETRY_S)
 
     def count_lost(self) -> None:
         """Circuits that are not back although everything is repaired."""

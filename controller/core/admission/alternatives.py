@@ -13,6 +13,7 @@ from controller.core.errors import Refusal, invalid
 from controller.routing.alternatives.disjoint import Disjointness, DisjointPair, PairSearch
 from controller.routing.alternatives.k_best import PathRanking
 from controller.routing.alternatives.risk_groups import RiskGroups
+from controller.routing.compiled import Engine, engine_in_use
 from controller.routing.paths.cspf import Path
 from controller.routing.paths.given_path import along
 from digitalgrid.reasons import Reason
@@ -20,6 +21,8 @@ from digitalgrid.units import W_PER_MEGAWATT
 
 # Paths ranked for one request: each costs a search inside the loop.
 MAX_PATHS = 64
+# Up to here an interpreted search for a pair holds the loop for at most 50 ms.
+MAX_ROUTERS_INTERPRETED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class Alternatives:
         Raises Refusal where there is none.
         """
         admission, arrays = self._admission, self._admission.arrays
+        _require_compiled(len(arrays.router_ids))
         if admission.route_for(request) is None:
             raise admission.explain(request)
         arrays.sync()
@@ -156,3 +160,13 @@ class Alternatives:
 
 def _too_long(arcs: Sequence[int], constraints: Constraints) -> bool:
     return constraints.max_hops is not None and len(arcs) > constraints.max_hops
+
+
+def _require_compiled(routers: int) -> None:
+    """A pair takes the loop too long to search for in a large network interpreted."""
+    if routers > MAX_ROUTERS_INTERPRETED and engine_in_use() is Engine.INTERPRETED:
+        raise Refusal(
+            Reason.NOT_COMPILED,
+            f"pairs among {routers} routers are searched compiled, and the routing kernels are not compiled yet: try"
+            " again in a minute (or set `engine: auto` in the controller's configuration, where it is interpreted)",
+        )

@@ -1,10 +1,12 @@
 """A grid view as the arrays that kernels read: which index stands for which router and link, and what is reserved."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from sys import maxsize
 
 from controller.core.circuits.reservations import Reservations, link_direction
 from controller.core.network.link import LinkView
 from controller.core.network.view import GridView, ViewChange, change_of, efficiency_of
+from controller.routing.compiled import Engine, engine_in_use
 from controller.routing.graph import PowerGraph, graph_of_links
 from controller.routing.paths.additive_hierarchy import AdditiveHierarchy
 from controller.routing.paths.cspf import PathSearch
@@ -37,6 +39,9 @@ class GridArrays:
 
     def _catch_up(self) -> None:
         """Make the arrays stand for the view."""
+        if self._built_by is not engine_in_use():
+            self._built = self.view
+            self._build()
         if self._built is self.view:
             return
         before, self._built = self._built, self.view
@@ -167,7 +172,10 @@ class GridArrays:
             for arc, tail in enumerate(self._graph.tail.tolist())
         }
         self._refresh_all()
-        self._guided = GuidedSearch(self._graph, LEAD_FROM)
+        self._built_by = engine_in_use()
+        # Interpreted, guides take far longer to make than they save.
+        lead_from = LEAD_FROM if self._built_by is Engine.COMPILED else maxsize
+        self._guided = GuidedSearch(self._graph, lead_from)
 
     def _in_order(self, router_ids: list[str]) -> list[str]:
         """Neighbours get near numbers, so that what a search touches lies together in memory."""
