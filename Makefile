@@ -9,7 +9,6 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
-EXTRAS := emulation,proto,test
 TOPOLOGY ?= topologies/elan9.grid.yaml
 
 DEBIAN_PACKAGES := mininet openvswitch-switch ethtool iputils-ping iproute2 etcd-server etcd-client
@@ -22,67 +21,56 @@ ORTOOLS := .venv-ortools
 # The first interpreter that is new enough.
 PYTHON := $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v "$$python" && break; done)
-# Nothing where we are root, sudo where it asks for no password, and otherwise empty with AS_ROOT=no.
+# Nothing where we are root, sudo where it asks for no password, and otherwise empty.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || { sudo -n true 2>/dev/null && echo 'sudo -n'; })
-AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || sudo -n true 2>/dev/null && echo yes || echo no)
+# Steps that have nothing to do with each other run side by side.
+STEPS := $(MAKE) --no-print-directory --jobs=2
 
-.PHONY: help setup debian proto run stop demo mesh bench chaos test lint clean
+.PHONY: help setup ready python debian proto run stop demo mesh bench chaos first-minutes test lint clean
 
 help: ## Says what there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: debian $(STUBS) $(STAMPS)/compiled ## Makes .venv, installs Debian packages where it may, generates stubs, compiles kernels
+setup: ## Makes .venv, installs Debian packages where it may, generates stubs, compiles kernels
+	@$(STEPS) ready $(STAMPS)/compiled
+	@echo "ready: see what $(BIN)/dgc, $(BIN)/dgctl and $(BIN)/dgr can do by --help, or try 'make run'"
 
-# Packages are looked for every time: that is quick, and right also after somebody removed one. Of etcd only the program
-# is wanted, which tests start by themselves: RUNLEVEL keeps invoke-rc.d from starting the service that comes with it
-# (the emulation starts Open vSwitch where it does not run), and what systemd starts all the same is stopped.
-debian:
-	@missing=(); \
-	for package in $(DEBIAN_PACKAGES); do \
-		dpkg-query -W -f '$${Status}' "$$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$$package"); \
-	done; \
-	"$(or $(PYTHON),python3)" -c 'import ensurepip' 2>/dev/null || [ -x $(BIN)/pip ] || missing+=(python3-venv); \
-	if [ $${#missing[@]} = 0 ]; then exit 0; fi; \
-	if ! command -v apt-get >/dev/null; then \
-		echo "setup: no apt-get here; install yourself what Debian calls: $${missing[*]}" >&2; \
-	elif [ $(AS_ROOT) = no ]; then \
-		echo "setup: not root and no sudo, so these Debian packages stay missing: $${missing[*]}" >&2; \
-		echo "setup: without them only the local backend works" >&2; \
-	else \
-		$(SUDO) apt-get update -q; \
-		$(SUDO) env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
-			apt-get install -qy --no-install-recommends "$${missing[@]}"; \
-		if [[ " $${missing[*]} " = *" etcd-server "* ]]; then \
-			$(SUDO) update-rc.d etcd disable; \
-			[ ! -d /run/systemd/system ] || $(SUDO) systemctl stop etcd; \
-		fi; \
-	fi
+# What a network needs to run; kernels are compiled while it does.
+ready: debian $(STUBS)
 
-$(STAMPS)/installed: setup.cfg pyproject.toml | debian
+# Packages are looked for every time: that is quick, and right also after somebody removed one.
+debian: | python
+	@tools/debian-packages $(DEBIAN_PACKAGES)
+
+python:
 	@[ -n "$(PYTHON)" ] || { echo "setup: Python 3.11 or newer is needed and was not found" >&2; exit 1; }
-	[ -x $(BIN)/pip ] || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
+	@[ -x $(BIN)/pip ] || $(PYTHON) -c 'import ensurepip' 2>/dev/null || tools/debian-packages python3-venv
+
+$(STAMPS)/installed: setup.cfg pyproject.toml | python
+	@[ -x $(BIN)/pip ] || tools/phase "Python environment" 6 $(PYTHON) -m venv $(VENV)
+	@tools/phase "Python packages" 12 tools/install $(BIN)/python --editable '.[emulation,proto]'
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/compiled: $(STUBS) $(KERNELS)
-	@echo "compiling the routing kernels; this takes two minutes, and is kept"
-	@$(BIN)/python -m controller.computing.warm_up && touch $@
-	@echo "ready: see what $(BIN)/dgc, $(BIN)/dgctl and $(BIN)/dgr can do by --help, or try 'make run'"
+	@tools/phase "routing kernels, compiled and kept" 45 $(BIN)/python -m controller.computing.warm_up
+	@touch $@
 
-# What `make run` does not need: peers of the benchmarks, and published networks.
+# What `make run` does not need: tests, peers of the benchmarks, and published networks.
 $(STAMPS)/measured: $(STAMPS)/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS),bench,study]'
-	[ -x $(ORTOOLS)/bin/pip ] || $(PYTHON) -m venv $(ORTOOLS)
-	$(ORTOOLS)/bin/pip install --quiet --disable-pip-version-check 'ortools>=9.11,<10'
+	@tools/phase "packages of tests and benchmarks" 25 \
+		tools/install $(BIN)/python --editable '.[emulation,proto,test,bench,study]'
+	@[ -x $(ORTOOLS)/bin/pip ] || tools/phase "environment of OR-Tools" 6 $(PYTHON) -m venv $(ORTOOLS)
+	@tools/phase "OR-Tools" 8 tools/install $(ORTOOLS)/bin/python 'ortools>=9.11,<10'
 	@touch $@
 
 proto: $(STUBS) ## Generates the gRPC stubs from proto/, where it changed
 
 $(STUBS) &: $(PROTOS) $(STAMPS)/installed
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Iproto \
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Iproto \
 		--python_out=. --grpc_python_out=. --mypy_out=quiet:. $(PROTOS)
 
-run: setup ## Brings up the example network (Mininet as root, else local processes) and leaves it running
+run: ## Brings up the example network (Mininet as root, else local processes) and leaves it running
+	@$(STEPS) ready
 	@$(SUDO) $(BIN)/dgc emulate $(TOPOLOGY) --detach
 
 stop: ## Removes everything that `make run` started, also after a crash
@@ -100,8 +88,14 @@ bench: setup $(STAMPS)/measured ## Measures the routing engine beside its peers 
 chaos: setup ## Kills, stops and cuts off controllers and etcd, checks that no promise is lost (chaos.json)
 	@$(BIN)/python -m tests.chaos
 
-test: setup $(STAMPS)/measured lint ## Lint, types, arrows of the house, then all tests (as root also those with Mininet)
+first-minutes: ## Measures a first `make run`: from a fresh clone, with nothing kept, to power at a load
+	@$(PYTHON) benchmarks/first_minutes.py
+
+test: ## Lint, types, arrows of the house, then all tests (as root also those with Mininet)
+	@$(STEPS) ready $(STAMPS)/measured
+	@$(STEPS) lint $(STAMPS)/compiled
 	$(BIN)/pytest
+	$(BIN)/pytest --engine checked --timeout 300 tests/unit/routing
 
 lint: $(STUBS) $(STAMPS)/measured ## Style (ruff), types (mypy), who may import whom (import-linter), what is declared and used
 	$(BIN)/ruff check $(SOURCES)
