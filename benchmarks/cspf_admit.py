@@ -42,7 +42,7 @@ from controller.routing.warm_up import compile_kernels
 from digitalgrid.physics import sent_w
 
 _SOURCE_SHARE = 0.1
-_LEAST_W, _MOST_W = 10e3, 100e3
+_MIN_W, _MAX_W = 10e3, 100e3
 _STANDING = 500
 _TURNS = 3
 # Nothing but lines limits anybody.
@@ -141,7 +141,7 @@ def _row(size: int, seed: int, how: _Size, named: bool) -> Row:
     return Row(
         "cspf-admit" if named else "cspf-admit-any",
         size,
-        f"{grid.name} standing={_STANDING} power={_LEAST_W:g}..{_MOST_W:g} W",
+        f"{grid.name} standing={_STANDING} power={_MIN_W:g}..{_MAX_W:g} W",
         median(ours.seconds),
         {name: median(each) for name, each in taken_s.items()},
         agree,
@@ -164,7 +164,7 @@ def _asked(grid: Mesh, rng: np.random.Generator, count: int, *, named: bool) -> 
     sinks = rng.integers(len(grid.efficiency), size=count)
     sources = rng.integers(len(grid.source_nodes), size=count)
     candidates = [[int(source)] for source in sources] if named else None
-    return requests(sinks, rng.uniform(_LEAST_W, _MOST_W, count), candidates=candidates)
+    return requests(sinks, rng.uniform(_MIN_W, _MAX_W, count), candidates=candidates)
 
 
 def _some(asked: Requests, first: int, end: int) -> Requests:

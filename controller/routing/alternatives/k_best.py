@@ -1,4 +1,4 @@
-"""The k best paths for power, none with a loop, in the order of what their sources inject: exact, losses included.
+"""K shortest paths for power, none with a loop, in the order of what their sources inject: exact, losses included.
 
 Yen's algorithm (J. Y. Yen, "Finding the k shortest loopless paths in a network", Management Science 17, 1971) from
 the sink upstream, cut into sets that never overlap (E. L. Lawler, "A procedure for computing the k best
@@ -32,7 +32,7 @@ from controller.routing.paths.path_power import RELATIVE_TOLERANCE
 from controller.routing.paths.search_arrays import arcs_of
 
 # Of all paths, looked at for some with few hops.
-_MOST_RANKED = 4096
+_MAX_RANKED = 4096
 _NONE = np.zeros(0, dtype=np.int32)
 
 
@@ -74,7 +74,7 @@ class PathRanking:
         ranked = self.ranked(ask, available_w, avoid_nodes, avoid_arcs)
         found = (
             arcs
-            for arcs, _ in islice(ranked, None if max_hops is None else _MOST_RANKED)
+            for arcs, _ in islice(ranked, None if max_hops is None else _MAX_RANKED)
             if max_hops is None or len(arcs) <= max_hops
         )
         # What was found fits, so none of them is None.

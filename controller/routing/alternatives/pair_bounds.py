@@ -18,7 +18,7 @@ from controller.routing.paths.landmark_bounds import (
 from controller.routing.paths.landmarks import Landmarks
 
 # Each is read for every router that is touched, and the next one raises the bound less.
-_MOST_ACTIVE = 3
+_MAX_ACTIVE = 3
 _BY_HIERARCHY = -1
 
 
@@ -38,7 +38,7 @@ def pair_bounds_of(guide: Landmarks | AdditiveHierarchy | None) -> PairBounds:
     mirrored = NO_CLIMB
     if isinstance(guide, AdditiveHierarchy):
         mirrored = climb_of(guide.rows, guide.down, guide.up)
-    by_landmarks = landmark_bounds_of(guide if isinstance(guide, Landmarks) else None, _MOST_ACTIVE)
+    by_landmarks = landmark_bounds_of(guide if isinstance(guide, Landmarks) else None, _MAX_ACTIVE)
     return PairBounds(by_landmarks, mirrored, np.zeros(1, dtype=np.int32))
 
 

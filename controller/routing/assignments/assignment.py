@@ -15,13 +15,13 @@ from controller.routing.compiled import compiled
 from controller.routing.graph import Floats, Ints
 
 # Circuits that make way for one, at most.
-_MOST_EJECTED = 1
-_MOST_PASSES = 20
+_MAX_EJECTED = 1
+_MAX_PASSES = 20
 # What a pass must gain for another one.
 _WORTH = 2e-5
-_MOST_BREAKOUTS = 60
+_MAX_BREAKOUTS = 60
 # Moves between two breakouts, a circuit.
-_MOST_MOVES = 2
+_MAX_MOVES = 2
 # What is as full as this, by rounding, is not overloaded.
 _FULL = 1.0 + 1e-9
 
@@ -84,8 +84,8 @@ def assign(columns: Columns, chosen: Ints, enough_w: float) -> bool:
     cost_w = 0.0
     for circuit in range(len(chosen)):
         _put(columns, chosen[circuit], 1.0, state.used)
-    log = np.empty((_MOST_MOVES * len(chosen) + 1, 2), dtype=np.int32)
-    for _ in range(_MOST_BREAKOUTS):
+    log = np.empty((_MAX_MOVES * len(chosen) + 1, 2), dtype=np.int32)
+    for _ in range(_MAX_BREAKOUTS):
         if _relieve(columns, state, -1, np.inf, log) >= 0:
             break
         # What stays overloaded weighs more, until circuits leave it even to where they overload something else.
@@ -97,15 +97,13 @@ def assign(columns: Columns, chosen: Ints, enough_w: float) -> bool:
     state.weight[:] = 1.0
     for circuit in range(len(chosen)):
         cost_w += columns.cost_w[chosen[circuit]]
-    for _ in range(_MOST_PASSES):
+    for _ in range(_MAX_PASSES):
         before_w = cost_w
         for circuit in range(len(chosen)):
             for at in range(columns.start[circuit], columns.start[circuit + 1]):
                 if cost_w <= enough_w:
                     return True
-                cost_w -= _try(
-                    columns, state, circuit, columns.column[at], log[: _MOST_EJECTED + 1]
-                )
+                cost_w -= _try(columns, state, circuit, columns.column[at], log[: _MAX_EJECTED + 1])
         if cost_w >= before_w * (1.0 - _WORTH):
             break
     return True

@@ -23,7 +23,7 @@ from controller.routing.assignments.standing import Circuits, Paths, injected_w,
 from controller.routing.graph import Floats, Ints, PowerGraph
 
 # The gap tells what is left if these rounds of pricing do not do.
-_MOST_ROUNDS = 60
+_MAX_ROUNDS = 60
 # Of what is injected: closer to its bound than this, no further round pays.
 _CLOSE = 1e-5
 # A path is worth it only if it is cheaper by more than rounding.
@@ -162,7 +162,7 @@ def solve(problem: Problem, linear: Linear, pool: Pool, margin: float = 0.0) -> 
         rent_w = float(price[rented] @ np.maximum(problem.limit, limit)[rented])
         bound_w = max(bound_w, least_w - rent_w)
         close = optimum.cost - least_w + float(optimum.rent.sum()) <= _CLOSE * abs(bound_w)
-        if close or rounds == _MOST_ROUNDS or not len(priced.circuit):
+        if close or rounds == _MAX_ROUNDS or not len(priced.circuit):
             break
         first = pool.count
         pool.add(priced.circuit, priced.paths)

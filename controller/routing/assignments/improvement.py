@@ -1,4 +1,4 @@
-"""One circuit after the other takes that of its paths on which all inject the least together, at exact losses.
+"""Local search: one circuit after the other takes that of its paths on which all inject the least, at exact losses.
 
 What a circuit adds to the losses of all decides where it goes. What it then carries is another matter: losses are
 shared in proportion to current, so that currents add up to what flows, whoever came first.
@@ -12,7 +12,7 @@ from controller.routing.compiled import compiled
 from controller.routing.graph import Floats, Ints
 from controller.routing.paths.path_power import RELATIVE_TOLERANCE
 
-_MOST_PASSES = 20
+_MAX_PASSES = 20
 # The part of what is injected that a move must gain, or rounding would move circuits to and fro.
 _WORTH = 1e-9
 
@@ -47,7 +47,7 @@ def improve(
             injected_w,
         )
         _take(network, paths, chosen[circuit], 1.0, load_a, left, current_a, injected_w)
-    for _ in range(_MOST_PASSES):
+    for _ in range(_MAX_PASSES):
         moved = False
         for circuit in range(len(chosen)):
             if start[circuit + 1] - start[circuit] < 2:

@@ -26,7 +26,7 @@ from controller.routing.assignments.standing import (
 )
 from controller.routing.graph import Floats, Ints, PowerGraph
 
-_MOST_ROUNDS = 12
+_MAX_ROUNDS = 12
 # Of what is injected: closer to the bound than this, no further round pays.
 _CLOSE = 2e-4
 # Losses are shared out a little differently where they are taken as linear, and so are currents.
@@ -136,7 +136,7 @@ def _relaxed(problem: Problem, pool: Pool) -> tuple[Solution, Floats, float, int
         solution = solve(problem, linear, pool, _MARGIN)
         bound_w = max(bound_w, solution.bound_w)
         weight = np.concatenate([weight, np.zeros(pool.count - len(weight))])
-        if linear.injected_w - bound_w <= _CLOSE * bound_w or rounds == _MOST_ROUNDS:
+        if linear.injected_w - bound_w <= _CLOSE * bound_w or rounds == _MAX_ROUNDS:
             return solution, weight, bound_w, rounds
         weight = weight + _step(problem, pool, weight, solution.weight) * (solution.weight - weight)
 

@@ -16,8 +16,8 @@ import numpy as np
 from controller.routing.assignments.part_powers import UNSERVED, Limits, Point, Step, point_at, step
 from controller.routing.assignments.part_pricing import Pricing
 from controller.routing.assignments.split_greedily import (
-    LEAST_PART_W,
-    MOST_PARTS,
+    MAX_PARTS,
+    MIN_PART_W,
     Part,
     Request,
     parts_greedily,
@@ -26,10 +26,10 @@ from controller.routing.assignments.standing import Paths, paths_of, picked
 from controller.routing.graph import Floats, Ints, PowerGraph
 from controller.routing.paths.path_power import RELATIVE_TOLERANCE
 
-_MOST_ROUNDS = 80
+_MAX_ROUNDS = 80
 # Steps without a new path, after which what is not settled is taken as it is.
-_MOST_STEPS = 14
-_MOST_PATHS = 40
+_MAX_STEPS = 14
+_MAX_PATHS = 40
 # Shares of limits left free, so that what is solved to a tolerance fits; the next one where that does not do.
 _MARGINS = (1e-8, 1e-5, 1e-3)
 # Of the power asked for: changes below this are none, and what is left below it is nothing.
@@ -128,7 +128,7 @@ def _with_greedy(graph: PowerGraph, request: Request, others: Paths) -> SplitPla
     plan = _planned(graph, request, parts)
     if plan.missing_w > 0.0:
         return plan
-    added = range(min(len(others.source), MOST_PARTS - len(parts)))
+    added = range(min(len(others.source), MAX_PARTS - len(parts)))
     paths = paths_of(
         [*(part.source for part in parts), *(int(others.source[k]) for k in added)],
         [*(part.arcs for part in parts), *(others.of(k) for k in added)],
@@ -174,7 +174,7 @@ def _closed(graph: PowerGraph, request: Request) -> Ints:
     """Arcs to be avoided, and those that could not carry the least part."""
     avoided = np.zeros(graph.node_count, dtype=bool)
     avoided[list(request.avoid_nodes)] = True
-    least_w = min(LEAST_PART_W, request.power_w)
+    least_w = min(MIN_PART_W, request.power_w)
     shut = avoided[graph.tail] | avoided[graph.head]
     shut |= ~(graph.headroom_a * graph.voltage_v >= least_w)
     shut[list(request.avoid_arcs)] = True
@@ -209,9 +209,9 @@ class _Sharing:
         paths = paths_of((), ())
         shared = _Shared(power_w, point_at(graph, request.sink, paths, power_w), request.power_w)
         stay, settled, idle = _STAY, False, 0
-        for _ in range(_MOST_ROUNDS):
+        for _ in range(_MAX_ROUNDS):
             new = None
-            if len(arcs) < _MOST_PATHS:
+            if len(arcs) < _MAX_PATHS:
                 gain, toll = self._prices(shared.point, last)
                 new = pricing.cheapest(gain, toll, last.source_price)
             worth = self._worth(paths, shared.point, last)
@@ -226,7 +226,7 @@ class _Sharing:
                 point = point_at(graph, request.sink, paths, power_w)
                 shared = _Shared(power_w, point, shared.unserved_w)
                 stay, idle = _STAY, 0
-            elif settled or idle == _MOST_STEPS or not arcs:
+            elif settled or idle == _MAX_STEPS or not arcs:
                 break
             moved = self._moved(paths, shared, stay)
             if moved is None:
@@ -238,12 +238,12 @@ class _Sharing:
 
     def with_few(self, paths: Paths, shared: _Shared) -> tuple[Paths, _Shared]:
         """At most 16 of the paths, each with at least 1 W, and none of which all could hardly do without."""
-        least_w = min(LEAST_PART_W, self._request.power_w)
+        least_w = min(MIN_PART_W, self._request.power_w)
         served = self._request.power_w - shared.unserved_w
         for _ in range(len(paths.source)):
             count = len(paths.source)
             # Half of those too many at a time: the others take over, and may then be the smaller ones.
-            excess = max(0, count - MOST_PARTS)
+            excess = max(0, count - MAX_PARTS)
             order = np.argsort(-shared.power_w, kind="stable")[: count - (excess + 1) // 2]
             kept = np.sort(order[shared.power_w[order] >= least_w]).astype(np.int32)
             if len(kept) == count:
@@ -268,7 +268,7 @@ class _Sharing:
         point = point_at(self._graph, self._request.sink, paths, power_w)
         shared = _Shared(power_w, point, unserved_w)
         stay = _STAY
-        for _ in range(_MOST_STEPS):
+        for _ in range(_MAX_STEPS):
             moved = self._moved(paths, shared, stay) if len(power_w) else None
             if moved is None:
                 break

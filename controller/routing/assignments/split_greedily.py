@@ -10,8 +10,8 @@ from controller.routing.graph import Floats, Ints, PowerGraph
 from controller.routing.paths.cspf import Path, PathSearch
 from controller.routing.paths.path_power import RELATIVE_TOLERANCE
 
-MOST_PARTS = 16
-LEAST_PART_W = 1.0
+MAX_PARTS = 16
+MIN_PART_W = 1.0
 # Each halves what is not known of the largest part.
 _HALVINGS = 14
 
@@ -45,11 +45,11 @@ def parts_greedily(graph: PowerGraph, request: Request) -> list[Part]:
     search = PathSearch(beside)
     free_w = request.available_w.copy()
     missing_w, parts = request.power_w, list[Part]()
-    while missing_w > 0.0 and len(parts) < MOST_PARTS:
+    while missing_w > 0.0 and len(parts) < MAX_PARTS:
         power_w = missing_w
         path = _path(search, request, free_w, power_w)
         if path is None:
-            power_w, path = _largest(search, request, free_w, missing_w - LEAST_PART_W)
+            power_w, path = _largest(search, request, free_w, missing_w - MIN_PART_W)
         if path is None:
             break
         enough = request.source_node == path.nodes[0]
@@ -85,7 +85,7 @@ def _largest(
     low_w, high_w, found = 0.0, most_w, None
     candidate_w = most_w
     for _ in range(_HALVINGS):
-        if candidate_w < LEAST_PART_W:
+        if candidate_w < MIN_PART_W:
             break
         path = _path(search, request, free_w, candidate_w)
         if path is None:

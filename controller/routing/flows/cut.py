@@ -1,4 +1,4 @@
-"""The most that a network could carry to its sinks, and the cut that binds it: why a request was refused."""
+"""Maximum flow to the sinks and the minimum cut that binds it: why a request was refused."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from controller.routing.flows.max_flow import maximum_flow
 from controller.routing.graph import Floats, PowerGraph
 
 # Sources of endless power are as good as ones that no network can use up, and sums of them stay finite.
-_MOST_W = 1e15
+_MAX_W = 1e15
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def minimum_cut_to_sinks(
     By maximum flow with converter losses at the sinks only, so what it says can be delivered is a true upper bound.
     Where nothing binds, no arc and no source is named, and all nodes are near.
     """
-    capacity_w = np.clip(graph.headroom_a * graph.voltage_v, 0.0, _MOST_W)
+    capacity_w = np.clip(graph.headroom_a * graph.voltage_v, 0.0, _MAX_W)
     offered_w = _by_node(graph, available_w)
     entering_w = _by_node(graph, wanted_w) / graph.efficiency
     # More than can arrive, and finite.
@@ -76,5 +76,5 @@ def compile_kernels() -> None:
 def _by_node(graph: PowerGraph, power_w: Mapping[int, float]) -> Floats:
     values = np.zeros(graph.node_count)
     for node, power in power_w.items():
-        values[node] = min(max(power, 0.0), _MOST_W)
+        values[node] = min(max(power, 0.0), _MAX_W)
     return values

@@ -30,7 +30,7 @@ _ROUNDING = 2e-14
 _FEWEST_A_BLOCK = 16
 _PIVOTS_A_BLOCK_SIZE = 64
 # Prices computed anew from the tree may show more to improve, where costs are not whole numbers.
-_MOST_REPRICINGS = 20
+_MAX_REPRICINGS = 20
 
 
 class Network(NamedTuple):
@@ -111,7 +111,7 @@ def improve(network: Network, basis: Basis, most_pivots: int, ranked: bool) -> i
             entering, begin = _entering(network, basis, begin, block)
         if entering < 0:
             set_prices(network, basis)
-            if fresh or repriced == _MOST_REPRICINGS:
+            if fresh or repriced == _MAX_REPRICINGS:
                 return OPTIMAL
             repriced, fresh = repriced + 1, True
             continue

@@ -1,4 +1,4 @@
-"""How much power must at least grow on its way: what leads a search towards the sources, compiled.
+"""Lower bounds of A*: how much power must at least grow on its way, which leads a search to the sources. Compiled.
 
 A bound is the least factor by which a label grows. Two figures are known of each router, which a question mixes in
 proportion.
@@ -32,7 +32,7 @@ from controller.routing.paths.landmark_bounds import (
 from controller.routing.paths.landmarks import Landmarks
 
 # Each is read for every router that is touched, and the next one raises the bound less.
-MOST_ACTIVE = 8
+MAX_ACTIVE = 8
 BY_HIERARCHY = -1
 _UNKNOWN = -1.0
 
@@ -91,7 +91,7 @@ class Bounds(NamedTuple):
 
 def bounds_of(guide: Landmarks | Hierarchy | None) -> Bounds:
     """Room for the bounds of one search at a time."""
-    by_landmarks = landmark_bounds_of(guide if isinstance(guide, Landmarks) else None, MOST_ACTIVE)
+    by_landmarks = landmark_bounds_of(guide if isinstance(guide, Landmarks) else None, MAX_ACTIVE)
     reference_w = 1.0 if guide is None else guide.reference_w
     if not isinstance(guide, Hierarchy):
         return Bounds(reference_w, by_landmarks, NO_CLIMB, Leaving(_NONE, _NONE))

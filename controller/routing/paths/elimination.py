@@ -1,4 +1,4 @@
-"""An order in which routers are taken out of a graph one by one, each joined to few, and the rows that this leaves.
+"""Elimination order: routers are taken out of a graph one by one, each joined to few; and the rows that this leaves.
 
 Minimum degree (Tinney and Walker 1967): a router goes when it has the fewest neighbours, and these are joined to each
 other. Power networks, being nearly planar, stay sparse under it; where a graph does not, that is noticed early.

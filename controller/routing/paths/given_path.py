@@ -1,4 +1,4 @@
-"""What a path that is given needs, arc by arc, as the search would have found it."""
+"""Evaluation of a given path: what it needs, arc by arc, as the search would have found it."""
 
 from collections.abc import Mapping, Sequence
 from math import inf

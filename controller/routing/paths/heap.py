@@ -1,4 +1,4 @@
-"""A heap of four children a node, over arrays that the caller owns: shallow, and its children share a cache line.
+"""Priority queue: a 4-ary heap over arrays that the caller owns; shallow, and children share a cache line.
 
 Entries are never moved when a label improves; who pops one asks whether it is still true. So there is no index
 from node to entry to keep.

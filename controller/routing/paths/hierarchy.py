@@ -1,4 +1,4 @@
-"""A hierarchy of routers, from which every search takes bounds that are close for the loads that it was made for.
+"""Contraction hierarchy of routers: every search takes bounds from it, close for the loads that it was made for.
 
 Customizable contraction (Dibbelt, Strasser and Wagner 2016): routers are taken out one by one, and what joins their
 neighbours afterwards are shortcuts. Distances in the hierarchy lead a search, worked out only where it looks
@@ -27,7 +27,7 @@ from controller.routing.paths.landmarks import usual_power_w
 Flags = npt.NDArray[np.bool_]
 
 # Pairs of entries in a row are what the making of a hierarchy costs; planar networks have some hundred a router.
-MOST_PAIRS = 2000
+MAX_PAIRS = 2000
 # One way is worked out in several orders, which differ by rounding.
 _NOTABLY = 1.0 - 1e-12
 
@@ -61,7 +61,7 @@ class Hierarchy:
         Bounds are best where no more than the reference is injected, by default what the median arc can carry. Raises
         TooEntangled, and ValueError where the reference is not above 0 W.
         """
-        rows = eliminate(graph, MOST_PAIRS)
+        rows = eliminate(graph, MAX_PAIRS)
         if rows is None:
             raise TooEntangled("the graph is too entangled for a hierarchy")
         self.graph = graph

@@ -1,4 +1,4 @@
-"""What a search has found out raises the bounds that lead it on, compiled.
+"""Raising of bounds: what a search has found out leads it on more closely. Compiled.
 
 While a search goes on, the least of its keys is a power K below which nothing is injected, and more than the bounds
 were read for: they ignore what lines can carry. As more is injected a greater part of it is lost, so bounds that are
@@ -24,7 +24,7 @@ from controller.routing.paths.search_arrays import Arcs, Records
 LATER = 1.5
 # And again at once while the least key grows by such a factor, so many times at most.
 _NOTABLY = 1.01
-_MOST_TURNS = 5
+_MAX_TURNS = 5
 # More than labels may exceed a capacity by, and than bounds are rounded by.
 _CLEARLY = 1.0 + 1e-7
 
@@ -44,7 +44,7 @@ def raise_bounds(
         return 0, reading
     least_w = keys[0]
     size = _without_old(records, keys, items, size)
-    for _ in range(_MOST_TURNS):
+    for _ in range(_MAX_TURNS):
         reading = mixed(reading.lesser_w, reading.reference_w, least_w)
         lowest_w = inf
         for k in range(size):

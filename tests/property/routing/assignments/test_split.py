@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 
 from controller.routing.assignments.split import SplitPlan, split
-from controller.routing.assignments.split_greedily import LEAST_PART_W, MOST_PARTS
+from controller.routing.assignments.split_greedily import MAX_PARTS, MIN_PART_W
 from controller.routing.graph import PowerGraph, graph_of_links
 from tests.support.convex_split import least_injected_w
 
@@ -127,12 +127,12 @@ def test_parts_can_be_admitted_in_their_order_and_keep_all_limits(case: Case) ->
     plan = case.ask()
     assert np.array_equal(case.graph.load_a, load_a)
     admit(case, plan)
-    assert len(plan.parts) <= MOST_PARTS
+    assert len(plan.parts) <= MAX_PARTS
     delivered_w = fsum(part.power_w for part in plan.parts)
     np.testing.assert_allclose(delivered_w + plan.missing_w, case.power_w, rtol=1e-9)
     np.testing.assert_allclose(plan.injected_w, fsum(part.injected_w for part in plan.parts))
     for part in plan.parts:
-        assert part.power_w >= min(LEAST_PART_W, case.power_w) * (1 - 1e-9)
+        assert part.power_w >= min(MIN_PART_W, case.power_w) * (1 - 1e-9)
         assert not set(part.arcs) & case.limits["avoid_arcs"]
         nodes = {case.sink, *case.graph.tail[list(part.arcs)].tolist()}
         assert not nodes & case.limits["avoid_nodes"]

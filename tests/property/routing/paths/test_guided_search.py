@@ -95,7 +95,7 @@ def test_pairs_get_a_guide_that_is_kept_true_and_small_graphs_none() -> None:
 def test_landmarks_are_repaired_where_a_graph_is_too_entangled(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hierarchy, "MOST_PAIRS", 0)
+    monkeypatch.setattr(hierarchy, "MAX_PAIRS", 0)
     graph = grid(1)
     guided = GuidedSearch(graph, lead_from=1)
     landmarks = guided.pair_guide

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from controller.routing.graph import PowerGraph, graph_of_links
-from controller.routing.paths.bounds import MOST_ACTIVE, begin, bounds_of, least_growth
+from controller.routing.paths.bounds import MAX_ACTIVE, begin, bounds_of, least_growth
 from controller.routing.paths.cspf import PathSearch
 from controller.routing.paths.landmarks import Landmarks
 from tests.support.there import there
@@ -89,7 +89,7 @@ def test_what_is_called_least_growth_is_no_more_than_the_growth(
     sources = np.array([source], dtype=np.int32)
     sink_w = power_w / graph.efficiency[sink]
     reading = begin(bounds, sink, sources, sink_w)
-    assert reading.how <= MOST_ACTIVE
+    assert reading.how <= MAX_ACTIVE
     assert least_growth(bounds, reading, source) == pytest.approx(1.0)
     path = PathSearch(graph).best(sink, power_w, {source: inf})
     if path is None:
