@@ -76,7 +76,7 @@ class Frame(NamedTuple):
 
     @property
     def received_mj(self) -> int:
-        return sum(record.received_mj for record in self.power)
+        return sum([record[1] for record in self.power])
 
 
 def name_hash(name: str) -> int:
@@ -210,9 +210,13 @@ def decode(datagram: bytes) -> Frame:
 
 
 def _require_sense(frame: Frame) -> None:
-    if frame.interval_ns < 0 or frame.total_mj < frame.received_mj:
+    received_mj = 0
+    for _, arrived_mj, loss_mj, grant_mw, _ in frame.power:
+        if arrived_mj < 0 or loss_mj < 0 or grant_mw < 0:
+            raise FrameError("a power record with a negative number")
+        received_mj += arrived_mj
+    for _, demand_mw in frame.demands:
+        if demand_mw < 0:
+            raise FrameError("a demand record with a negative number")
+    if frame.interval_ns < 0 or frame.total_mj < received_mj:
         raise FrameError("interval or total energy makes no sense")
-    if any(r.received_mj < 0 or r.loss_mj < 0 or r.grant_mw < 0 for r in frame.power):
-        raise FrameError("a power record with a negative number")
-    if any(record.demand_mw < 0 for record in frame.demands):
-        raise FrameError("a demand record with a negative number")
