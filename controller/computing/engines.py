@@ -72,7 +72,7 @@ class Engines:
     async def _warm_solver(self) -> None:
         """Start the worker before it is asked, so that the first answer does not wait for its kernels."""
         try:
-            await self._solver.run(warm_up_solver)
+            await self._solver.warm_up(warm_up_solver)
         except SolverDied as error:
             _log.warning("the solver is not warm: %s", error)
         else:

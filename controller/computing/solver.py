@@ -8,17 +8,25 @@ import logging
 import multiprocessing
 import os
 import signal
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
 
 from controller.routing.compiled import Engine, use_engine
 from digitalgrid.processes import die_with_parent
+from digitalgrid.supervision import start_once
 
 _log = logging.getLogger(__name__)
-# For one answer. Ten thousand routers take seconds.
+# For one answer, in seconds. Ten thousand routers take some.
 MAX_S = 120.0
+# For an answer that nobody waits for any more, in seconds: a new worker would take as long to load its kernels.
+MAX_UNWANTED_S = 10.0
+# For the warm-up, in seconds: a first one compiles all kernels, which takes minutes on two busy cores.
+MAX_WARM_UP_S = 1800.0
 # Routers and clients of the controller's loop come first, on a machine of few cores too.
 _NICENESS = 10
 
@@ -29,16 +37,38 @@ class SolverDied(Exception):
     """The worker process has no answer; the next call starts another."""
 
 
-class Solver:
-    """One worker, started with the first call, for one call at a time."""
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A call for the worker. Its ``answer`` is done before the worker is where whoever asked has given up."""
 
-    def __init__(self, most_s: float = MAX_S) -> None:
+    function: Callable[[], Any]
+    answer: asyncio.Future[Any]
+    most_s: float
+    # How long it may go on once it is not wanted.
+    unwanted_s: float
+
+    @property
+    def is_wanted(self) -> bool:
+        return not self.answer.done()
+
+
+class Solver:
+    """One worker process with a queue. It is started with the first call and does one at a time, in their order.
+
+    Whoever gives up waiting abandons its own answer only; the worker is ended where it goes on for long with what
+    nobody wants, and never while it warms up.
+    """
+
+    def __init__(self, most_s: float = MAX_S, unwanted_s: float = MAX_UNWANTED_S) -> None:
         self._most_s = most_s
+        self._unwanted_s = unwanted_s
         self._pool: ProcessPoolExecutor | None = None
-        self._running = 0
         self._engine = Engine.COMPILED
         # That of the worker that there is.
         self._engine_of_pool = self._engine
+        self._queue: deque[_Job] = deque()
+        self._now: _Job | None = None
+        self._owner: asyncio.Task[None] | None = None
 
     def use_engine(self, engine: Engine) -> None:
         """Have kernels run by an engine in whatever begins from now on."""
@@ -47,41 +77,84 @@ class Solver:
     async def run(self, function: Callable[..., T], *arguments: object) -> T:
         """What ``function`` returns or raises.
 
-        Raises SolverDied where the worker was killed twice, or had no answer in time. Whoever gives up waiting ends the
-        worker, so that nobody else has to wait for what nobody wants.
+        Raises SolverDied where the worker was killed twice, or had no answer in time.
         """
+        answer = asyncio.get_running_loop().create_future()
+        self._ask(_Job(partial(function, *arguments), answer, self._most_s, self._unwanted_s))
+        found: T = await answer
+        return found
+
+    async def warm_up(self, function: Callable[[], None]) -> None:
+        """Have the worker do what makes it ready, whoever waits for that."""
+        answer = asyncio.get_running_loop().create_future()
+        self._ask(_Job(function, answer, MAX_WARM_UP_S, MAX_WARM_UP_S))
+        await answer
+
+    def _ask(self, job: _Job) -> None:
+        self._queue.append(job)
+        if self._owner is None or self._owner.done():
+            self._owner = start_once("solver", self._work)
+
+    async def _work(self) -> None:
+        """Do what is in the queue; what was given up before it began is left out."""
+        while self._queue:
+            job = self._now = self._queue.popleft()
+            if not job.is_wanted:
+                continue
+            try:
+                found = await self._answer(job)
+            except Exception as error:  # noqa: BLE001 - whoever asked is told, whatever it is
+                if job.is_wanted:
+                    job.answer.set_exception(error)
+            else:
+                if job.is_wanted:
+                    job.answer.set_result(found)
+        self._now = None
+
+    async def _answer(self, job: _Job) -> Any:
         try:
-            return await self._once(function, *arguments)
+            return await self._once(job)
         except BrokenProcessPool:
             # It may have been killed long ago, while it was idle.
+            self._end_worker()
             _log.warning("the worker process of the solver was killed; starting another")
         try:
-            return await self._once(function, *arguments)
+            return await self._once(job)
         except BrokenProcessPool as error:
+            self._end_worker()
             raise SolverDied("the worker process of the solver was killed; try again") from error
 
-    async def _once(self, function: Callable[..., T], *arguments: object) -> T:
-        if self._engine is not self._engine_of_pool and not self._running:
-            self.close()
+    async def _once(self, job: _Job) -> Any:
+        if self._engine is not self._engine_of_pool:
+            self._end_worker()
         pool = self._pool or self._start()
-        self._running += 1
-        loop = asyncio.get_running_loop()
-        try:
-            answer = loop.run_in_executor(pool, function, *arguments)
-            return await asyncio.wait_for(answer, self._most_s)
-        except TimeoutError as error:
-            self.close()
-            raise SolverDied(
-                f"no answer within {self._most_s:g} s; ask for less at a time"
-            ) from error
-        except (asyncio.CancelledError, BrokenProcessPool):
-            self.close()
-            raise
-        finally:
-            self._running -= 1
+        found = asyncio.get_running_loop().run_in_executor(pool, job.function)
+        # Where the worker is ended, nobody asks what became of it.
+        found.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        await asyncio.wait(
+            {found, job.answer}, timeout=job.most_s, return_when=asyncio.FIRST_COMPLETED
+        )
+        most_s = job.most_s
+        if not found.done() and not job.is_wanted:
+            most_s = job.unwanted_s
+            await asyncio.wait({found}, timeout=most_s)
+        if found.done():
+            return found.result()
+        self._end_worker()
+        raise SolverDied(f"no answer within {most_s:g} s; ask for less at a time")
 
     def close(self) -> None:
-        """End the worker, whatever it is doing."""
+        """End the worker, whatever it is doing; whoever waits for it is told."""
+        if self._owner is not None:
+            self._owner.cancel()
+        for job in (self._now, *self._queue):
+            if job is not None and job.is_wanted:
+                job.answer.set_exception(SolverDied("the solver was closed; try again"))
+        self._queue.clear()
+        self._now = self._owner = None
+        self._end_worker()
+
+    def _end_worker(self) -> None:
         if self._pool is None:
             return
         pool, self._pool = self._pool, None

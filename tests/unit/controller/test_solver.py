@@ -4,6 +4,8 @@ import asyncio
 import os
 import signal
 import time
+from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +13,7 @@ from controller.computing.solver import Solver, SolverDied
 from controller.core.errors import Refusal
 from controller.routing.compiled import Engine, engine_in_use
 from digitalgrid.reasons import Reason
-from tests.support.northbound import in_loop
+from tests.support.northbound import in_loop, until
 
 
 def divided(dividend: int, divisor: int) -> tuple[float, int]:
@@ -96,13 +98,13 @@ async def test_a_worker_that_was_killed_while_it_was_idle_is_replaced_unnoticed(
 
 @in_loop
 async def test_an_answer_that_does_not_come_is_not_waited_for() -> None:
-    solver = Solver(most_s=5.0)
+    solver = Solver(most_s=15.0)
     try:
         await solver.run(idle)
         solver._most_s = 0.05
         with pytest.raises(SolverDied, match="no answer within"):
             await solver.run(signal.pause)
-        solver._most_s = 5.0
+        solver._most_s = 15.0
         assert await solver.run(idle)
     finally:
         solver.close()
@@ -110,7 +112,7 @@ async def test_an_answer_that_does_not_come_is_not_waited_for() -> None:
 
 @in_loop
 async def test_who_gives_up_waiting_leaves_no_worker_that_others_wait_for() -> None:
-    solver = Solver()
+    solver = Solver(unwanted_s=0.1)
     try:
         await solver.run(idle)
         endless = asyncio.create_task(solver.run(signal.pause))
@@ -118,7 +120,67 @@ async def test_who_gives_up_waiting_leaves_no_worker_that_others_wait_for() -> N
         endless.cancel()
         with pytest.raises(asyncio.CancelledError):
             await endless
-        assert await asyncio.wait_for(solver.run(idle), 10.0)
+        assert await asyncio.wait_for(solver.run(idle), 15.0)
+    finally:
+        solver.close()
+
+
+def busy(path: Path) -> None:
+    """Until somebody makes a file of this name."""
+    path.with_suffix(".begun").touch()
+    while not path.exists():
+        time.sleep(0.01)
+
+
+async def given_up(solver: Solver) -> None:
+    waiting = asyncio.create_task(solver.run(idle))
+    await asyncio.sleep(0.02)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+@in_loop
+async def test_whoever_gives_up_does_not_end_the_warm_up_nor_what_others_wait_for(
+    tmp_path: Path,
+) -> None:
+    solver = Solver(unwanted_s=0.0)
+    try:
+        pid = await solver.run(idle)
+        warming = asyncio.create_task(solver.warm_up(partial(busy, tmp_path / "warm")))
+        await until((tmp_path / "warm.begun").exists)
+        await given_up(solver)
+        await given_up(solver)
+        # The daemon itself need not wait for it either.
+        warming.cancel()
+        patient = asyncio.create_task(solver.run(idle))
+        await given_up(solver)
+        (tmp_path / "warm").touch()
+        assert await patient == pid
+        asked = asyncio.create_task(solver.run(busy, tmp_path / "asked"))
+        await until((tmp_path / "asked.begun").exists)
+        await given_up(solver)
+        (tmp_path / "asked").touch()
+        await asked
+        assert await solver.run(idle) == pid
+    finally:
+        solver.close()
+
+
+@in_loop
+async def test_what_is_given_up_before_it_began_is_not_done(tmp_path: Path) -> None:
+    solver = Solver()
+    try:
+        await solver.run(idle)
+        first = asyncio.create_task(solver.run(busy, tmp_path / "first"))
+        await until((tmp_path / "first.begun").exists)
+        second = asyncio.create_task(solver.run(busy, tmp_path / "second"))
+        await asyncio.sleep(0)
+        second.cancel()
+        (tmp_path / "first").touch()
+        await first
+        assert await solver.run(idle)
+        assert not (tmp_path / "second.begun").exists()
     finally:
         solver.close()
 
@@ -137,9 +199,8 @@ async def test_another_engine_is_that_of_the_next_computation_and_ends_none() ->
         at_work = asyncio.create_task(solver.run(time.sleep, 0.3))
         await asyncio.sleep(0)
         solver.use_engine(Engine.COMPILED)
-        assert await solver.run(engine_of_the_worker) == (Engine.INTERPRETED, first_pid)
-        await at_work
         engine, next_pid = await solver.run(engine_of_the_worker)
+        await at_work
         assert engine == Engine.COMPILED
         assert next_pid != first_pid
     finally:
