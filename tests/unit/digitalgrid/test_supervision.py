@@ -31,6 +31,7 @@ ALLOWED = {
     "controller/computing/solver.py": {"run_in_executor"},
     # Within start_once().
     "controller/runtime/member.py": {"to_thread"},
+    "controller/computing/engines.py": {"to_thread"},
     # One thread a switch: whatever ends it is caught and logged, and closes the switch's connection.
     "controller/openflow/launcher.py": {"spawn"},
 }
