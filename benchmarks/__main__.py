@@ -16,7 +16,7 @@ from rich.console import Console
 import benchmarks
 from benchmarks.harness import Row
 from benchmarks.report import missed, plot, table
-from digitalgrid.command_line import Tool
+from digitalgrid.command_line import OutputType, Tool
 
 
 def _modules() -> dict[str, str]:
@@ -45,10 +45,8 @@ def _run(names: list[str], full: bool, console: Console) -> Iterator[Row]:
 @click.command("benchmarks", cls=Tool)
 @click.argument("names", nargs=-1, type=click.Choice(sorted(_modules())))
 @click.option("--full", is_flag=True, help="All sizes; takes long.")
-@click.option(
-    "--output", type=click.Path(dir_okay=False, path_type=Path), default=Path("bench.json")
-)
-@click.option("--plot", "picture", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--output", type=OutputType(), default=Path("bench.json"))
+@click.option("--plot", "picture", type=OutputType())
 def main(names: tuple[str, ...], full: bool, output: Path, picture: Path | None) -> None:
     """Runs all benchmarks, or those NAMED."""
     console = Console(stderr=True)

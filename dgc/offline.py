@@ -8,6 +8,8 @@ from typing import Any, Literal, TypeVar
 
 import click
 
+from digitalgrid.command_line import OutputType
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -55,7 +57,7 @@ def _model_options(command: F) -> F:
 @click.command("import")
 @click.argument("network")
 @click.option(
-    "-o", "--output", "path", type=_FILE, required=True, help="The grid file to be written."
+    "-o", "--output", "path", type=OutputType(), required=True, help="The grid file to be written."
 )
 @click.option("--tie-routers", is_flag=True, help="Open ties between feeders become power routers.")
 @_model_options

@@ -15,6 +15,7 @@ import traceback
 import unicodedata
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 import click
@@ -78,6 +79,24 @@ class IdType(click.ParamType[str]):
             )
             self.fail(message, param, ctx)
         return text
+
+
+class OutputType(click.Path):
+    """A file to be written in the end, which is refused at once where that will not be possible."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, writable=True, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from tempfile import TemporaryFile
+
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        try:
+            # Only trying tells: of a read-only folder root is told that it may write.
+            with TemporaryFile(dir=path.parent):
+                return path
+        except OSError as error:
+            self.fail(f"{quoted(str(path.parent))}: {error.strerror}", param, ctx)
 
 
 class AddressType(click.ParamType[str]):

@@ -1,4 +1,4 @@
-"""Which engine runs the kernels of the routing engine in tests: ``pytest --engine checked tests/unit/routing``."""
+"""Options of the tests. Which engine runs the kernels: ``pytest --engine checked tests/unit/routing``."""
 
 import pytest
 
@@ -14,6 +14,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=[*Engine, _CHECKED],
         default=Engine.COMPILED,
         help="How kernels run: compiled, interpreted, or interpreted with a look at every access to an array.",
+    )
+    parser.addoption(
+        "--update-pictures",
+        action="store_true",
+        help="Write the pictures of the documentation anew instead of comparing them.",
     )
 
 

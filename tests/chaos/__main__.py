@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bars
 from rich.table import Table
 
-from digitalgrid.command_line import Tool
+from digitalgrid.command_line import OutputType, Tool
 from tests.chaos.report import Report
 from tests.chaos.scenarios import SCENARIOS, Scenario
 
@@ -53,9 +53,7 @@ def _write(output: Path, seed: int, report: Report) -> None:
 @click.argument("names", nargs=-1, metavar="[SCENARIO]...", type=click.Choice(sorted(SCENARIOS)))
 @click.option("--rounds", type=click.IntRange(min=1), help="Of each.  [default: as promised]")
 @click.option("--seed", type=int, default=1, show_default=True, help="Makes the same choices.")
-@click.option(
-    "--output", type=click.Path(dir_okay=False, path_type=Path), default=Path("chaos.json")
-)
+@click.option("--output", type=OutputType(), default=Path("chaos.json"))
 def main(names: tuple[str, ...], rounds: int | None, seed: int, output: Path) -> None:
     """Runs all scenarios, or those NAMED."""
     console = Console(stderr=True)

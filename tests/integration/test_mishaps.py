@@ -99,6 +99,10 @@ WRITES = {
     "dgc store backup": "--path {store} {}",
     "dgc store export": "--path {store} {}",
     "dgc emulate": "--backend local --run-dir {} {grid}",
+    "dgc import": "-o {} pandapower:case9",
+    "demo": "--output {}",
+    "mesh": "--output {}",
+    "benchmarks": "--output {}",
 }
 # Texts that are no ids of anything are refused before they are sent.
 TEXTS = {
@@ -284,7 +288,8 @@ def test_a_place_where_nothing_can_be_written_is_named(
     for place in ("file/below", "/proc/absent"):
         done = shell.run(shell.command(verb, WRITES[verb], place))
         check(done)
-        assert place.encode() in done.stderr
+        # Either the file, or the folder that is none.
+        assert place.rpartition("/")[0].encode() in done.stderr
 
 
 @pytest.mark.parametrize("verb", TEXTS)

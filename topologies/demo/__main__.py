@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from digitalgrid.client import AsyncPowerClient, PowerError
-from digitalgrid.command_line import Tool
+from digitalgrid.command_line import OutputType, Tool
 from digitalgrid.gridfile import load_grid
 from topologies.demo.figures import Figures
 from topologies.demo.observer import Observer
@@ -51,7 +51,7 @@ class Plan:
 @click.option("--cuts", default=10, show_default=True, help="Of each kind.")
 @click.option("--cycles", default=300, show_default=True)
 @click.option("--seed", default=1, show_default=True)
-@click.option("--output", type=click.Path(path_type=Path), default=Path("demo.json"))
+@click.option("--output", type=OutputType(), default=Path("demo.json"))
 @click.option("--run-dir", type=click.Path(path_type=Path), default=Path(".run/demo"))
 @click.option("--northbound", default=NORTHBOUND_ADDRESS, show_default=True)
 @click.option("--southbound-port", default=SOUTHBOUND_PORT, show_default=True)

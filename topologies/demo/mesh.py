@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 
 from digitalgrid.client import AsyncPowerClient, PowerError, power_request
-from digitalgrid.command_line import Tool
+from digitalgrid.command_line import OutputType, Tool
 from digitalgrid.gridfile import Grid
 from digitalgrid.v1 import northbound_pb2 as pb
 from topologies.demo.books import add_up, powers_w
@@ -87,7 +87,7 @@ class MeshFigures:
 @click.option(
     "--backend", type=click.Choice(["mininet", "local"]), help="Default: as root mininet."
 )
-@click.option("--output", type=click.Path(path_type=Path), default=Path("mesh.json"))
+@click.option("--output", type=OutputType(), default=Path("mesh.json"))
 def main(routers: int, circuits: int, seed: int, backend: str | None, output: Path) -> None:
     """Brings up a generated mesh, serves circuits on it, and takes it down again."""
     console = Console(stderr=True)
