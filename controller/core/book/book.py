@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice, takewhile
 
 from controller.core.book.audit import AuditTrail
 from controller.core.circuits.circuit import Circuit, CircuitState
@@ -45,6 +46,8 @@ class CircuitBook:
         self._undurable: dict[int, tuple[CircuitGeneration, ...]] = {}
         self._requests: dict[str, tuple[str, list[int]]] = followed._requests if followed else {}
         self._ended: dict[int, None] = followed._ended if followed else {}
+        # Those of them of which no router holds anything, in the order in which they may be forgotten.
+        self._settled: dict[int, None] = followed._settled if followed else {}
         self._gathered: dict[int, Circuit] | None = None
         # What routers own, as it is to be written with the next change.
         self._owners: dict[str, RouterRecord | None] = {}
@@ -214,20 +217,19 @@ class CircuitBook:
 
     def made_durable(self, ticket: int) -> list[CircuitGeneration]:
         """Generations whose decision is safe now that all tickets up to this one are written."""
-        written = [each for each in self._undurable if each <= ticket]
+        # Tickets ascend.
+        written = list(takewhile(lambda each: each <= ticket, self._undurable))
         return [key for each in written for key in self._undurable.pop(each)]
 
     def _note_ended(self, circuit: Circuit) -> None:
         self._ended[circuit.circuit_id] = None
         if not circuit.generations:
             self.live.pop(circuit.circuit_id, None)
+            self._settled[circuit.circuit_id] = None
 
     def _forget_oldest(self) -> tuple[int, ...]:
         """Those of the ended that are too many by now."""
-        if len(self._ended) <= MAX_ENDED:
-            return ()
-        removable = [key for key in self._ended if not self.circuits[key].generations]
-        forgotten = tuple(removable[: len(self._ended) - MAX_ENDED])
+        forgotten = tuple(islice(self._settled, max(0, len(self._ended) - MAX_ENDED)))
         for circuit_id in forgotten:
             self._forget(circuit_id)
         return forgotten
@@ -254,6 +256,7 @@ class CircuitBook:
 
     def _forget(self, circuit_id: int) -> None:
         del self._ended[circuit_id]
+        self._settled.pop(circuit_id, None)
         self._noted.pop(circuit_id, None)
         request_id = self.circuits.pop(circuit_id).request_id
         _, ids = self._requests[request_id]

@@ -42,7 +42,9 @@ class Agenda(Generic[K]):
 
     def due(self, now_ns: int) -> list[K]:
         """The keys that are due, the earliest first; they stay until they are set anew or dropped."""
-        if (first_ns := self.next_ns()) is None or first_ns > now_ns:
-            return []
-        due = [(entry, key) for key, entry in self._entry.items() if entry[0] <= now_ns]
-        return [key for _, key in sorted(due)]
+        due = []
+        while (first_ns := self.next_ns()) is not None and first_ns <= now_ns:
+            due.append(heappop(self._heap))
+        for each in due:
+            heappush(self._heap, each)
+        return [key for _, _, key in due]

@@ -1,0 +1,81 @@
+"""What each event costs does not grow with all that there is: reads are counted, not seconds."""
+
+import pytest
+
+from controller.core.book import book as circuit_book
+from controller.core.book.book import CircuitBook
+from controller.core.circuits.circuit import Circuit, CircuitState, Constraints
+from controller.core.circuits.records import Counters, StoredState
+from controller.core.circuits.request import PowerRequest
+from controller.core.effects import Effect
+from controller.core.programming.agenda import Agenda
+from controller.core.promises.mover import MAX_AT_ONCE
+from digitalgrid.units import NS_PER_S
+from tests.support.counted import CountedDict
+from tests.support.grids import diamond
+from tests.support.simulated_network import SimulatedNetwork
+
+
+def test_what_is_due_is_found_without_a_look_at_all_that_is_not() -> None:
+    agenda: Agenda[int] = Agenda()
+    for key in range(10_000):
+        agenda.set(key, key)
+    agenda._entry = counted = CountedDict(agenda._entry)
+    assert agenda.due(2) == [0, 1, 2]
+    assert agenda.due(2) == [0, 1, 2]
+    assert counted.reads < 20
+
+
+def test_the_oldest_is_forgotten_without_a_look_at_all_that_is_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(circuit_book, "MAX_ENDED", 1_000)
+    effects: list[Effect] = []
+    book = CircuitBook(StoredState(1, (), Counters()), effects.append)
+    for number in range(1_010):
+        if number == 1_005:
+            book._ended = ended = CountedDict(book._ended)
+            book._settled = settled = CountedDict(book._settled)
+            book.circuits = circuits = CountedDict(book.circuits)
+        request = PowerRequest(f"r{number}", "town", 1e6)
+        circuit = Circuit(
+            number, request.request_id, "town", (), Constraints(), 1e6, state=CircuitState.WITHDRAWN
+        )
+        book.add(circuit, request)
+        book.persist(circuit)
+    assert sorted(circuits) == list(range(10, 1_010))
+    assert ended.reads + settled.reads < 50
+    assert circuits.reads < 1_100  # Of which a thousand are this test's own.
+
+
+def test_circuits_that_wait_are_searched_for_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = SimulatedNetwork.running(diamond())
+    for number in range(4 * MAX_AT_ONCE):
+        network.request(PowerRequest(f"r{number}", "works", 5e4, ("solar",)))
+    network.deliver_all()
+    for link_id in ("r1-r2", "r2-r4"):
+        network.cut(link_id)
+    network.deliver_all()
+    for _ in range(10):
+        network.advance(NS_PER_S)
+        network.deliver_all()
+    searched: list[int] = []
+    admission = network.core._parts.admission
+    route = admission.route
+
+    def counting(*arguments: object, **more: object) -> object:
+        searched.append(1)
+        return route(*arguments, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(admission, "route", counting)
+    monkeypatch.setattr(admission, "explain", lambda *_, **__: "nothing")
+    most = total = 0
+    for _ in range(100):
+        before = len(searched)
+        network.now_ns = max(network.now_ns, network.core.next_deadline_ns() or 0)
+        network.event(lambda core, now_ns: core.on_timer(now_ns))
+        most = max(most, len(searched) - before)
+        total = len(searched)
+    assert total >= 4 * MAX_AT_ONCE
+    # The present source, and then any that the client would take.
+    assert most <= 2 * MAX_AT_ONCE
