@@ -90,6 +90,19 @@ class PortState(Enum):
     TRUNK = "trunk"
 
 
+class PortEvent(Enum):
+    HEARD = "heard"  # another switch of ours, by its probe
+    QUIET = "quiet"  # for as long as the state waits
+
+
+PORT_TRANSITIONS: dict[tuple[PortState, PortEvent], PortState] = {
+    (PortState.PROBING, PortEvent.QUIET): PortState.EDGE,
+    # It is no edge: behind it there was a switch, which may be back.
+    (PortState.TRUNK, PortEvent.QUIET): PortState.PROBING,
+    **{(state, PortEvent.HEARD): PortState.TRUNK for state in PortState},
+}
+
+
 @dataclass(slots=True)
 class _Port:
     state: PortState
@@ -97,6 +110,10 @@ class _Port:
     # When it changes state if nothing is heard; None: never, for an edge, and for a port that was a
     # trunk: while it stays up it becomes no edge.
     expires_ns: int | None
+
+    def apply(self, event: PortEvent) -> None:
+        """Move along the table; KeyError for what cannot happen, which is a bug."""
+        self.state = PORT_TRANSITIONS[self.state, event]
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,12 +258,14 @@ class Fabric:
 
     def _expire_port(self, here: PortId, port: _Port, now_ns: int) -> None:
         if port.state is PortState.PROBING:
-            port.state, port.expires_ns = PortState.EDGE, None
+            port.apply(PortEvent.QUIET)
+            port.expires_ns = None
             port.next_probe_ns = now_ns + self.timers.edge_probe_interval_ns
             self._set_flow(here.dpid, flows.learn_on_edge(here.port), Verdict.TO_CONTROLLER)
         else:
             self._withdraw_port_flows(here)
-            port.state, port.expires_ns = PortState.PROBING, None
+            port.apply(PortEvent.QUIET)
+            port.expires_ns = None
             del self._heard[here]
             self._recompute_paths()
 
@@ -265,7 +284,7 @@ class Fabric:
     def _probe_heard(self, here: PortId, port: _Port, there: PortId, now_ns: int) -> None:
         if port.state is not PortState.TRUNK:
             self._withdraw_port_flows(here)
-            port.state = PortState.TRUNK
+            port.apply(PortEvent.HEARD)
             self._set_flow(here.dpid, flows.admit_trunk(here.port), Verdict.TO_FORWARDING)
             self._set_flow(here.dpid, flows.unknown_from_trunk(here.port), Verdict.DROP)
         port.expires_ns = now_ns + self.timers.trunk_lost_after_ns

@@ -1,4 +1,4 @@
-"""A promise that waits is served by moves that the worker finds: real loop, real worker process, routers that answer."""
+"""A promise that waits is served by moves that the worker finds: real loop, real worker process, simulated routers."""
 
 import asyncio
 

@@ -28,7 +28,7 @@ _AMPACITY_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class OperatedFigures:
     """By step: what lines lose, whether one is overloaded, and whether the figures stand (loops only)."""
 
     loss_w: Floats
@@ -50,7 +50,7 @@ class AsOperated:
     def is_radial(self) -> bool:
         return self._is_radial
 
-    def flows(self, needed_w: Floats) -> Operation:
+    def flows(self, needed_w: Floats) -> OperatedFigures:
         """``needed_w[t, v]``: what router v takes at step t, less what its own sources feed."""
         return self._flows.operate(np.where(self.fed, needed_w, 0.0))
 
@@ -71,7 +71,7 @@ class _Tree:
         self._voltage_v = case.voltage_v[links]
         self._most_a = case.ampacity_a[links] * (1.0 + _AMPACITY_TOLERANCE)
 
-    def operate(self, needed_w: Floats) -> Operation:
+    def operate(self, needed_w: Floats) -> OperatedFigures:
         loss_w = np.zeros(len(needed_w))
         overloaded = np.zeros(len(needed_w), dtype=np.bool_)
         _sweep(
@@ -84,7 +84,7 @@ class _Tree:
             loss_w,
             overloaded,
         )
-        return Operation(loss_w, overloaded, np.ones(len(needed_w), dtype=np.bool_))
+        return OperatedFigures(loss_w, overloaded, np.ones(len(needed_w), dtype=np.bool_))
 
 
 @compiled
@@ -138,7 +138,7 @@ class _Mesh:
         shape = (len(ends), node_count)
         return coo_matrix((np.ones(len(ends)), (rows, ends)), shape=shape).tocsc()[:, self._nodes]
 
-    def operate(self, needed_w: Floats) -> Operation:
+    def operate(self, needed_w: Floats) -> OperatedFigures:
         needed = needed_w.T[self._nodes]
         scale = np.maximum(np.abs(needed).sum(axis=0), 1.0)
         loss = np.zeros((len(self._a), needed.shape[1]))
@@ -155,7 +155,7 @@ class _Mesh:
         current_a = np.abs(received) / self._voltage_v[:, np.newaxis]
         overloaded = np.any(current_a > self._most_a[:, np.newaxis], axis=0)
         converged = change <= _LOOSEST * _RELATIVE_TOLERANCE * scale
-        return Operation(loss.sum(axis=0), overloaded, converged)
+        return OperatedFigures(loss.sum(axis=0), overloaded, converged)
 
     def _shared(self, needed: Floats, loss: Floats, received: Floats) -> Floats:
         """Received power from a to b (columns are steps) when each loss is drawn at the end that sent before."""
