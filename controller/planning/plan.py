@@ -57,16 +57,18 @@ def plan(grid: Grid, prices: Prices | None = None) -> dict[str, Any]:
     """Serve loads by priority, then by value, at the least cost, then with the least loss; all figures in W.
 
     ``status`` is "optimal", also where not all loads can be served (``unserved`` then names them, and ``binding_cut``
-    what keeps them from it), or "not converged", with all figures 0 and a ``note``. ``generated_w - served_w`` is
-    ``loss_w``, which is ``line_loss_w + converter_loss_w``, on top of what standing flows lose. ``circuits`` stand in
-    the order of their admission. ``solve_s`` are the seconds of the computation. Raises PlanError.
+    what keeps them from it). Where the last digits cannot be had it is "feasible", and the cost is proven to be at
+    most ``gap`` times itself above the optimum; where nothing was found, "not converged", with all figures 0. The
+    ``note`` says so, too. ``generated_w - served_w`` is ``loss_w``, which is ``line_loss_w + converter_loss_w``, on
+    top of what standing flows lose. ``circuits`` stand in the order of their admission. ``solve_s`` are the seconds of
+    the computation. Raises PlanError.
     """
     begin_s = perf_counter()
     problem = problem_of(grid, prices)
     answer = dispatch(problem)
     circuits = decompose(problem, answer)
     solve_s = perf_counter() - begin_s
-    report: dict[str, Any] = {"status": answer.status}
+    report: dict[str, Any] = {"status": answer.status, "gap": answer.gap}
     report |= _totals(problem, answer)
     report |= _unserved(grid, problem, answer)
     report["flows"] = _flows(grid, problem, answer)
@@ -145,5 +147,11 @@ def _note(answer: Dispatch) -> str:
         return (
             f"the solver stopped {answer.residual:.1e} (of the largest load) short of balance or "
             "optimality, and nothing is planned; figures that differ less in size may help"
+        )
+    if answer.status == "feasible":
+        also = f"; {answer.note}" if answer.note else ""
+        return (
+            "this plan can be carried out, but it is not proven to be the best: the best is cheaper by at most "
+            f"{answer.gap:.2g} times its cost, where unserved power counts as dearer than all else{also}"
         )
     return answer.note

@@ -16,6 +16,7 @@ from topologies.importers.imported import Imported, Options
 from topologies.importers.optional import require
 from topologies.importers.pandapower_import import import_pandapower
 
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _HELP = "write pandapower:NAME, simbench:CODE, or the path of a pandapower .json file"
 
 
@@ -129,6 +130,19 @@ def _makers(module: Any) -> dict[str, Callable[..., Any]]:
         and not name.startswith("_")
         and name != "sorted_from_json"
     }
+
+
+def pandapower_networks() -> list[str]:
+    """The names of all networks that pandapower makes without being told more."""
+    makers = _makers(require("pandapower.networks"))
+    return sorted(
+        name
+        for name, maker in makers.items()
+        if all(
+            parameter.default is not parameter.empty or parameter.kind in _VARIADIC
+            for parameter in inspect.signature(maker).parameters.values()
+        )
+    )
 
 
 def _arguments(query: str) -> dict[str, Any]:

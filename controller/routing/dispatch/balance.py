@@ -37,12 +37,8 @@ def balance(
     ``flow`` of arcs and ``power`` of cells say how a router's supply is shared. Opposite flows and cycles, which only
     lossless lines can have, are cancelled. All is scaled.
     """
-    flow, power = flow.copy(), power.copy()
-    nodes = len(network.efficiency)
-    _cancel_opposite(network, flow)
-    start, into = _rows(network.head, nodes)
-    order = np.empty(nodes, dtype=np.int32)
-    _cancel_cycles(network.tail, network.head, start, into, flow, order)
+    power, nodes = power.copy(), len(network.efficiency)
+    flow, start, into, order = _acyclic(network, flow)
     sources = len(power) - len(served)
     power[sources:] = served
     cell_start, cells = _rows(network.cell_node, nodes)
@@ -53,6 +49,21 @@ def balance(
     order = np.concatenate([unfed, order[fed[order]]])
     moved = _sweep(network, price, start, into, cell_start, cells, order, flow, power)
     return Balanced(flow, power, moved)
+
+
+def without_cycles(network: Network, flow: Floats) -> Floats:
+    """Flows without opposite ones and without cycles, which bring nothing to anybody."""
+    return _acyclic(network, flow)[0]
+
+
+def _acyclic(network: Network, flow: Floats) -> tuple[Floats, Ints, Ints, Ints]:
+    """Also the arcs into each router (``start``, ``into``), and the routers in order, sinks first."""
+    flow, nodes = flow.copy(), len(network.efficiency)
+    _cancel_opposite(network, flow)
+    start, into = _rows(network.head, nodes)
+    order = np.empty(nodes, dtype=np.int32)
+    _cancel_cycles(network.tail, network.head, start, into, flow, order)
+    return flow, start, into, order
 
 
 def _cancel_opposite(network: Network, flow: Floats) -> None:

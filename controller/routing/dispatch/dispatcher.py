@@ -5,8 +5,15 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from controller.routing.dispatch.balance import Balanced, balance, significant
+from controller.routing.dispatch.balance import (
+    Balanced,
+    balance,
+    significant,
+    without_cycles,
+)
+from controller.routing.dispatch.bound import cost_of, lower_bound
 from controller.routing.dispatch.comparable import binds, comparable
+from controller.routing.dispatch.correction import corrected
 from controller.routing.dispatch.ldl import room_for
 from controller.routing.dispatch.lossless import LinearDispatch, serve_all
 from controller.routing.dispatch.newton import Network
@@ -26,6 +33,8 @@ _MOST_TAKEN = 1e-4
 # Of a limit, what rounding may have beyond it; and how often limits are kept by serving less.
 _ROUNDING = 1e-9
 _MOST_CORRECTIONS = 8
+# How exactly the part of a solution is found that is within all limits.
+_LEAST_PART = 1e-4
 # Where figures differ too much in size for the solver: of what could be served, the most that they are cut down to,
 # and the least that is not left out.
 _COMPARABLE = ((100.0, 1e-9), (10.0, 1e-8), (3.0, 1e-6))
@@ -124,17 +133,49 @@ def _answer(
     problem: DispatchProblem, reduction: Reduction, served: Served, money: float
 ) -> Dispatch:
     empty = replace(_nothing(problem), iterations=served.iterations)
-    if not served.solution.converged:
+    if not np.all(np.isfinite(served.point.price)):
         return replace(empty, status="not converged", residual=served.solution.residual)
     flow, power = significant(reduction.network, served.point)
     balanced = _within_limits(reduction, served.point.price, flow, power, served.served)
     beyond = _beyond_limits(reduction.network, balanced)
     residual = max(balanced.moved, beyond)
-    if beyond > _MOST_BEYOND or balanced.moved > _MOST_MOVED * max(1.0, served.served.sum()):
-        return replace(empty, status="not converged", residual=residual)
-    note = "" if served.is_strict else "priorities are kept only to within one part in a million"
+    is_close = beyond <= _MOST_BEYOND
+    is_close = is_close and balanced.moved <= _MOST_MOVED * max(1.0, served.served.sum())
     empty.price_per_mwh[reduction.nodes] = served.point.price * money
+    if not (served.solution.converged and is_close):
+        residual = max(residual, served.solution.residual)
+        return _feasible(replace(empty, residual=residual), problem, reduction, served)
+    note = "" if served.is_strict else "priorities are kept only to within one part in a million"
     return replace(_filled(empty, problem, reduction, balanced), residual=residual, note=note)
+
+
+def _feasible(
+    empty: Dispatch, problem: DispatchProblem, reduction: Reduction, served: Served
+) -> Dispatch:
+    """As much of a solution as is within all limits, found by halving, and how far from the optimum that may be."""
+    flow, power = significant(reduction.network, served.point)
+    price = served.point.price
+    best: Balanced | None = None
+    least, most = 0.0, 2.0
+    while best is None or least < 1.0:
+        part = 0.5 * (least + most)
+        if part < _LEAST_PART or most - least < _LEAST_PART:
+            break
+        balanced = _within_limits(reduction, price, part * flow, part * power, part * served.served)
+        beyond = _beyond_limits(reduction.network, balanced)
+        if np.isfinite(balanced.moved) and beyond <= _MOST_BEYOND:
+            best, least = balanced, part
+        else:
+            most = part
+    if best is None:
+        return replace(empty, status="not converged")
+    network = served.network
+    excess = max(0.0, cost_of(network, best.flow, best.power) - lower_bound(network, price))
+    paid = cost_of(network, best.flow, np.where(network.cell_gain > 0.0, best.power, 0.0))
+    gap = excess / max(abs(paid), _LEAST_COST * float(served.served.sum()))
+    note = "" if served.is_strict else "priorities may not be kept"
+    answer = _filled(empty, problem, reduction, best)
+    return replace(answer, status="feasible", gap=gap, note=note)
 
 
 def _lossless_answer(
@@ -156,7 +197,14 @@ def _within_limits(
     """Balance; what the last digits then have beyond a limit is taken from loads served in part, else from all."""
     network = reduction.network
     limit = network.cell_limit[len(reduction.sources) :]
+    sources = len(reduction.sources)
+    is_adjustable = np.ones(len(power), dtype=np.bool_)
+    flow = without_cycles(network, flow)
     for _ in range(_MOST_CORRECTIONS):
+        is_adjustable[sources:] = (served > 0.0) & (served < limit)
+        power[sources:] = served
+        flow, power = corrected(network, flow, power, is_adjustable)
+        served = power[sources:]
         balanced = balance(network, price, flow, power, served)
         over = _beyond_limits(network, balanced)
         in_part = (served > 0.0) & (served < limit)

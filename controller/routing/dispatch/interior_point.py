@@ -19,9 +19,11 @@ from controller.routing.dispatch.newton import (
     Network,
     Point,
     Residuals,
+    Targets,
     assemble,
     direction,
     empty_point,
+    empty_targets,
     residuals,
 )
 from controller.routing.graph import Floats
@@ -39,6 +41,14 @@ _GOOD_PRICE = 1e-6
 _GOOD_GAP = 1e-9
 _PROGRESS = 0.9
 _MOST_WITHOUT_PROGRESS = 15
+# Gondzio's corrections: how many at most in one iteration, for steps below which length, what part of the target a
+# product may be, and what part of the length that was hoped for must be won.
+_MAX_CORRECTIONS = 3
+_LONG_STEP = 0.9
+_CENTRAL = 0.1
+_LEAST_GAIN = 0.1
+# Of a flow: the loss on its line in the beginning, at most.
+_START_LOSS = 0.1
 
 
 class Solution(NamedTuple):
@@ -54,12 +64,25 @@ def minimise(network: Network, pattern: Pattern, factor: Factor) -> Solution:
     """Solve from an inner point of the bounds; no balance is needed there."""
     point, best = _start(network), empty_point(network)
     lacking = Residuals(*(np.zeros_like(each) for each in (point.flow, point.power, point.waste)))
-    predictor, step = empty_point(network), empty_point(network)
+    predictor, step, other = (empty_point(network) for _ in range(3))
+    bent = Residuals(*(np.zeros_like(each) for each in lacking))
+    targets = empty_targets(network)
     costs = (np.abs(network.arc_cost).max(initial=0.0), np.abs(network.cell_cost).max(initial=0.0))
     rounding = 1e-14 * float(max(costs))
     price_tolerance = _PRICE_TOLERANCE + rounding
     iterations, primal, dual, gap = _iterate(
-        network, pattern, factor, point, best, lacking, predictor, step, price_tolerance
+        network,
+        pattern,
+        factor,
+        point,
+        best,
+        lacking,
+        predictor,
+        step,
+        other,
+        targets,
+        bent,
+        price_tolerance,
     )
     good = primal <= _GOOD_POWER and dual <= _GOOD_PRICE + 1e2 * rounding and gap <= _GOOD_GAP
     return Solution(best, good, max(primal, dual, gap), iterations)
@@ -72,19 +95,24 @@ def _start(network: Network) -> Point:
     offered = network.cell_limit[is_source].sum()
     asked = network.cell_limit[~is_source].sum()
     share = np.where(is_source, min(0.5, 1.2 * asked / offered), 0.5)
-    point.flow[:] = np.minimum(0.25 * network.capacity, 0.5)[network.link_of_arc]
+    # Both directions of a link at once, and waste at each router: no more than routers usually take.
+    usual = asked / len(point.price)
+    point.flow[:] = np.minimum(0.25 * network.capacity, usual)[network.link_of_arc]
+    with np.errstate(divide="ignore"):
+        point.flow[:] = np.minimum(point.flow, _START_LOSS / network.square)
     used = np.bincount(network.link_of_arc, point.flow, minlength=len(network.first))
     point.spare[:] = network.capacity - used
     point.power[:] = share * network.cell_limit
     point.rest[:] = network.cell_limit - point.power
+    point.price[:] = 1.0
+    point.waste[:] = usual
     # What is far from its limit says little of its price.
-    reduced = network.cell_cost - network.cell_gain
+    reduced = network.cell_cost - network.cell_gain * point.price[network.cell_node]
     least = 1.0 / np.maximum(1.0, point.rest)
     point.power_dual[:] = np.maximum(1.0 / np.maximum(1.0, point.power), reduced + least)
     point.rest_dual[:] = np.maximum(least, point.power_dual - reduced)
     point.spare_dual[:] = 1.0 / np.maximum(1.0, point.spare)
-    for ones in (point.flow_dual, point.waste, point.price):
-        ones[:] = 1.0
+    point.flow_dual[:] = 1.0
     return point
 
 
@@ -167,6 +195,84 @@ def _copy(point: Point, to: Point) -> None:
 
 
 @compiled_numeric
+def _aim(
+    network: Network,
+    lacking: Residuals,
+    target: float,
+    predictor: Point,
+    length: float,
+    targets: Targets,
+    bent: Residuals,
+) -> None:
+    """Targets and residuals for the corrector: less what the predictor's second order brings over its length."""
+    bent.node[:] = lacking.node
+    bent.cell[:] = lacking.cell
+    for k in range(len(predictor.flow)):
+        moved, square, tail = predictor.flow[k], network.square[k], network.tail[k]
+        targets.flow[k] = target - length * moved * predictor.flow_dual[k]
+        bent.arc[k] = lacking.arc[k] + length * 2.0 * square * moved * predictor.price[tail]
+        bent.node[tail] -= length * square * moved * moved
+    for e in range(len(predictor.spare)):
+        targets.spare[e] = target - length * predictor.spare[e] * predictor.spare_dual[e]
+    for c in range(len(predictor.power)):
+        targets.power[c] = target - length * predictor.power[c] * predictor.power_dual[c]
+        targets.rest[c] = target - length * predictor.rest[c] * predictor.rest_dual[c]
+    for v in range(len(predictor.waste)):
+        targets.waste[v] = target - length * predictor.waste[v] * predictor.price[v]
+
+
+@compiled_numeric
+def _worth(network: Network, point: Point, lacking: Residuals) -> float:
+    """What is lacking in balance and stationarity as money, per pair of a value and its multiplier."""
+    total = 0.0
+    for k in range(len(point.flow)):
+        total += abs(lacking.arc[k]) * point.flow[k]
+    for c in range(len(point.power)):
+        total += abs(lacking.cell[c]) * min(point.power[c], point.rest[c])
+    for v in range(len(point.price)):
+        total += abs(lacking.node[v]) * point.price[v]
+    pairs = len(point.flow) + len(point.spare) + 2 * len(point.power) + len(point.waste)
+    return total / pairs
+
+
+@compiled_numeric
+def _centre_all(
+    one: Floats,
+    one_step: Floats,
+    other: Floats,
+    other_step: Floats,
+    length: float,
+    target: float,
+    targets: Floats,
+) -> None:
+    least, most = target * _CENTRAL, target / _CENTRAL
+    for i in range(len(one)):
+        product = (one[i] + length * one_step[i]) * (other[i] + length * other_step[i])
+        if product < least:
+            targets[i] += least - product
+        elif product > most:
+            targets[i] += max(most - product, -most)
+
+
+@compiled_numeric
+def _centre(point: Point, step: Point, length: float, target: float, targets: Targets) -> None:
+    """Gondzio's correction: products that a longer step would leave far from the target are drawn nearer to it."""
+    _centre_all(
+        point.flow, step.flow, point.flow_dual, step.flow_dual, length, target, targets.flow
+    )
+    _centre_all(
+        point.spare, step.spare, point.spare_dual, step.spare_dual, length, target, targets.spare
+    )
+    _centre_all(
+        point.power, step.power, point.power_dual, step.power_dual, length, target, targets.power
+    )
+    _centre_all(
+        point.rest, step.rest, point.rest_dual, step.rest_dual, length, target, targets.rest
+    )
+    _centre_all(point.waste, step.waste, point.price, step.price, length, target, targets.waste)
+
+
+@compiled_numeric
 def _iterate(
     network: Network,
     pattern: Pattern,
@@ -176,6 +282,9 @@ def _iterate(
     lacking: Residuals,
     predictor: Point,
     step: Point,
+    other: Point,
+    targets: Targets,
+    bent: Residuals,
     price_tolerance: float,
 ) -> tuple[int, float, float, float]:
     """Leaves the best point in ``best``; returns iterations, and what it lacks: balance, stationarity, and its gap."""
@@ -200,25 +309,28 @@ def _iterate(
             return iteration, *lacks
         assemble(network, point, diagonal, upper)
         factorise(pattern, diagonal, upper, factor)
-        direction(
-            network, pattern, factor, diagonal, upper, point, lacking, 0.0, point, 0.0, predictor
-        )
+        for each in targets:
+            each[:] = 0.0
+        direction(network, pattern, factor, diagonal, upper, point, lacking, targets, predictor)
         length = min(1.0, _longest_step(point, predictor))
         centring = (_gap(point, predictor, length) / gap) ** 3
         target = max(centring * gap, _LEAST_TARGET)
-        direction(
-            network,
-            pattern,
-            factor,
-            diagonal,
-            upper,
-            point,
-            lacking,
-            target,
-            predictor,
-            length,
-            step,
-        )
+        # Products that fall faster than what is lacking leave the solver at a wall.
+        if primal > _GOOD_POWER or dual > _GOOD_PRICE:
+            target = max(target, min(gap, _worth(network, point, lacking)))
+        _aim(network, lacking, target, predictor, length, targets, bent)
+        direction(network, pattern, factor, diagonal, upper, point, bent, targets, step)
+        length = min(1.0, _longest_step(point, step))
+        for _ in range(_MAX_CORRECTIONS):
+            if length >= _LONG_STEP:
+                break
+            wanted = min(1.0, 1.08 * length + 0.08)
+            _centre(point, step, wanted, target, targets)
+            direction(network, pattern, factor, diagonal, upper, point, bent, targets, other)
+            longer = min(1.0, _longest_step(point, other))
+            if longer < length + _LEAST_GAIN * (wanted - length):
+                break
+            step, other, length = other, step, longer
         length = min(1.0, max(0.995, 1.0 - gap) * _longest_step(point, step))
         _move(point, step, length)
     return _MOST_ITERATIONS, *lacks

@@ -62,6 +62,22 @@ class Residuals(NamedTuple):
     node: Floats
 
 
+class Targets(NamedTuple):
+    """What each product of a value and its multiplier is to become, named after the value."""
+
+    flow: Floats
+    spare: Floats
+    power: Floats
+    rest: Floats
+    waste: Floats
+
+
+def empty_targets(network: Network) -> Targets:
+    arcs, links, cells = len(network.tail), len(network.first), len(network.cell_node)
+    sizes = (arcs, links, cells, cells, len(network.efficiency))
+    return Targets(*(np.zeros(size) for size in sizes))
+
+
 def empty_point(network: Network) -> Point:
     arcs, links, cells = len(network.tail), len(network.first), len(network.cell_node)
     nodes = len(network.efficiency)
@@ -181,45 +197,33 @@ def direction(
     upper: Floats,
     point: Point,
     lacking: Residuals,
-    target: float,
-    second: Point,
-    use_second: float,
+    targets: Targets,
     out: Point,
 ) -> None:
-    """Newton's direction towards products of ``target``; ``second`` is the predictor, whose products are corrected."""
+    """Newton's direction towards products of ``targets`` that takes away what is ``lacking``."""
     nodes, links, cells = len(diagonal), len(network.first), len(network.cell_node)
     right, checked, work = np.zeros(nodes), np.zeros(nodes), np.zeros(nodes)
     # What an arc's or cell's own equation has on its right side, before prices move.
     arc_right, cell_right = out.flow, out.power
     for k in range(len(network.tail)):
         link = network.link_of_arc[k]
-        flow_target = target - use_second * second.flow[k] * second.flow_dual[k]
-        spare_target = target - use_second * second.spare[link] * second.spare_dual[link]
-        curved = 2.0 * network.square[k] * second.flow[k] * second.price[network.tail[k]]
         arc_right[k] = (
             -lacking.arc[k]
-            - use_second * curved
-            + flow_target / point.flow[k]
+            + targets.flow[k] / point.flow[k]
             - point.flow_dual[k]
-            - spare_target / point.spare[link]
+            - targets.spare[link] / point.spare[link]
             + point.spare_dual[link]
         )
     for c in range(cells):
-        power_target = target - use_second * second.power[c] * second.power_dual[c]
-        rest_target = target - use_second * second.rest[c] * second.rest_dual[c]
         cell_right[c] = (
             -lacking.cell[c]
-            + power_target / point.power[c]
+            + targets.power[c] / point.power[c]
             - point.power_dual[c]
-            - rest_target / point.rest[c]
+            - targets.rest[c] / point.rest[c]
             + point.rest_dual[c]
         )
     for v in range(nodes):
-        waste_target = target - use_second * second.waste[v] * second.price[v]
-        right[v] = waste_target / point.price[v] - point.waste[v] - lacking.node[v]
-    for k in range(len(network.tail)):
-        curved = network.square[k] * second.flow[k] ** 2
-        right[network.tail[k]] += use_second * curved
+        right[v] = targets.waste[v] / point.price[v] - point.waste[v] - lacking.node[v]
     for e in range(links):
         _spread(network, point, e, arc_right, right, -1.0)
     for c in range(cells):
@@ -235,7 +239,7 @@ def direction(
     solve(pattern, factor, work)
     for v in range(nodes):
         price[v] += work[v]
-    _back(network, point, target, second, use_second, out)
+    _back(network, point, targets, out)
 
 
 @compiled_numeric
@@ -262,14 +266,11 @@ def _spread(
 
 
 @compiled_numeric
-def _back(
-    network: Network, point: Point, target: float, second: Point, use_second: float, out: Point
-) -> None:
+def _back(network: Network, point: Point, targets: Targets, out: Point) -> None:
     """From the prices' direction to all the others."""
     price = out.price
     for v in range(len(price)):
-        waste_target = target - use_second * second.waste[v] * second.price[v]
-        weighed = (waste_target - point.waste[v] * price[v]) / point.price[v]
+        weighed = (targets.waste[v] - point.waste[v] * price[v]) / point.price[v]
         out.waste[v] = weighed - point.waste[v]
     for k in range(len(network.tail)):
         tail, head = network.tail[k], network.head[k]
@@ -289,22 +290,18 @@ def _back(
             back = (own * out.flow[twin] - difference) / determinant
             out.flow[k], out.flow[twin] = here, back
             moved = here + back
-        spare_target = target - use_second * second.spare[e] * second.spare_dual[e]
         out.spare[e] = -moved
-        weighed = (spare_target + point.spare_dual[e] * moved) / point.spare[e]
+        weighed = (targets.spare[e] + point.spare_dual[e] * moved) / point.spare[e]
         out.spare_dual[e] = weighed - point.spare_dual[e]
     for k in range(len(network.tail)):
-        flow_target = target - use_second * second.flow[k] * second.flow_dual[k]
-        weighed = (flow_target - point.flow_dual[k] * out.flow[k]) / point.flow[k]
+        weighed = (targets.flow[k] - point.flow_dual[k] * out.flow[k]) / point.flow[k]
         out.flow_dual[k] = weighed - point.flow_dual[k]
     for c in range(len(network.cell_node)):
         own = _cell_block(point, c)
         moved = (out.power[c] + network.cell_gain[c] * price[network.cell_node[c]]) / own
         out.power[c] = moved
         out.rest[c] = -moved
-        power_target = target - use_second * second.power[c] * second.power_dual[c]
-        rest_target = target - use_second * second.rest[c] * second.rest_dual[c]
-        weighed = (power_target - point.power_dual[c] * moved) / point.power[c]
+        weighed = (targets.power[c] - point.power_dual[c] * moved) / point.power[c]
         out.power_dual[c] = weighed - point.power_dual[c]
-        weighed = (rest_target + point.rest_dual[c] * moved) / point.rest[c]
+        weighed = (targets.rest[c] + point.rest_dual[c] * moved) / point.rest[c]
         out.rest_dual[c] = weighed - point.rest_dual[c]

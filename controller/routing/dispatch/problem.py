@@ -103,14 +103,18 @@ class Dispatch:
     """The answer. Arrays: by arc, by source, by load, and ``price_per_mwh`` by router (0 where power cannot come).
 
     Balance holds to rounding: what a router's converter puts out is exactly what is sent and served there. Arcs'
-    figures are those of this dispatch alone, on top of what stood before. Where ``status`` is "not converged", all
-    figures are 0 and ``residual`` says by how much balance or optimality was missed, relative to the largest load.
+    figures are those of this dispatch alone, on top of what stood before.
+
+    Where the last digits cannot be had, ``status`` is "feasible": the dispatch is within all limits, and what it costs,
+    with unserved power dearer than all else, is proven to be at most ``gap`` times that cost above the optimum. Where
+    not even that was found it is "not converged", and all figures are 0. ``residual`` says by how much balance or
+    optimality was missed, relative to the largest load.
 
     ``exact`` is False where surplus had to be curtailed that sources would have paid to get rid of: the optimum
     of the equations that allow no waste is then not known, and ``note`` says so. ``surplus_w`` is how much it was.
     """
 
-    status: Literal["optimal", "not converged"]
+    status: Literal["optimal", "feasible", "not converged"]
     received_w: Floats
     sent_w: Floats
     generated_w: Floats
@@ -121,3 +125,4 @@ class Dispatch:
     surplus_w: float = 0.0
     residual: float = 0.0
     iterations: int = 0
+    gap: float = 0.0

@@ -69,6 +69,8 @@ class Served:
     iterations: int
     # Whether no tier has less than it could have had.
     is_strict: bool
+    # What was solved last, with its costs.
+    network: Network
 
     @property
     def point(self) -> Point:
@@ -103,18 +105,26 @@ class Server:
         loss = _LOSS / reduction.dearest_delivery
         self._service_costs = Costs(np.full(len(reduction.sources), loss), free)
         self._iterations = 0
+        self._last = network
 
     def serve(self, costs: Costs) -> Served:
         dear = np.full(len(self._limit), costs.dear)
         solution, served = self._solve(costs, dear)
-        if not solution.converged or np.array_equal(served, self._limit):
-            return Served(solution, served, self._iterations, True)
-        return self._serve_by_tier(costs)
+        network = self._last
+        if solution.converged:
+            if np.array_equal(served, self._limit):
+                return Served(solution, served, self._iterations, True, network)
+            by_tier = self._serve_by_tier(costs)
+            if by_tier.solution.converged:
+                return by_tier
+        # With all loads equally dear, much is served at little cost, but not by priority.
+        unproven = solution._replace(converged=False)
+        return Served(unproven, served, self._iterations, len(self._tiers) == 1, network)
 
     def _serve_by_tier(self, costs: Costs) -> Served:
         most = self._most_of_each_tier()
         if isinstance(most, Solution):
-            return Served(most, np.zeros_like(self._limit), self._iterations, True)
+            return Served(most, np.zeros_like(self._limit), self._iterations, True, self._last)
         for factor in (1.0, 1e2):
             solution, served = self._solve(costs, self._weights(most, costs.dear * factor))
             is_strict = all(
@@ -123,7 +133,7 @@ class Server:
             )
             if is_strict or not solution.converged:
                 break
-        return Served(solution, served, self._iterations, is_strict)
+        return Served(solution, served, self._iterations, is_strict, self._last)
 
     def _most_of_each_tier(self) -> list[Floats] | Solution:
         """What the loads of each tier get, those before it having theirs; a solution that did not converge."""
@@ -192,6 +202,7 @@ class Server:
     def _solve(self, costs: Costs, weights: Floats) -> tuple[Solution, Floats]:
         cell_cost = np.concatenate([costs.source, -weights])
         network = self._reduction.network._replace(arc_cost=costs.arc, cell_cost=cell_cost)
+        self._last = network
         solution = self._minimise(network)
         count = len(costs.source)
         power, rest = solution.point.power[count:], solution.point.rest[count:]
