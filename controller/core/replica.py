@@ -69,8 +69,9 @@ class Replica(Core):
                 self._network.forget(key)
             self._book.drop(circuit_id)
             self._effects.append(CircuitChanged(circuit_id))
-        self._network.follow_owners(change.routers, change.forgotten_router_ids)
-        self._look(self._now_ns)
+        if change.routers or change.forgotten_router_ids:
+            self._network.follow_owners(change.routers, change.forgotten_router_ids)
+            self._look(self._now_ns)
 
     def _take_up(self, circuit: Circuit) -> None:
         for generation in circuit.generations.values():
