@@ -11,7 +11,7 @@ from types import FrameType
 
 from digitalgrid.gridfile import Grid
 from digitalgrid.logs import log_to_standard_error
-from topologies.emulator import addresses, cleanup, ovs, workspace
+from topologies.emulator import cleanup, ovs, workspace
 from topologies.emulator.addresses import ControlNetwork
 from topologies.emulator.backends import make_emulation
 from topologies.emulator.background import start_detached
@@ -57,7 +57,7 @@ def stop(run_dir: Path = Path(".run")) -> None:
         end_process(record.emulator, _STOP_GRACE_S)
         _log.info("stopped the emulation of %s", run_dir)
     if os.geteuid() == 0:
-        for number in range(addresses.MAX_NETWORKS):
+        for number in workspace.used_numbers():
             own = record is not None and record.network_number == number
             if own or _is_nobodys(number):
                 _remove_what_is_left(number, files)

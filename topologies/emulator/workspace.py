@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from digitalgrid.yaml_text import to_yaml
+from topologies.emulator.addresses import MAX_NETWORKS
 from topologies.emulator.errors import AlreadyRunning, EmulationError
 from topologies.emulator.plan import RunFiles
 from topologies.emulator.processes import ProcessId
@@ -86,6 +87,11 @@ def erase_record(files: RunFiles) -> None:
 def network_lock(number: int, root: Path) -> "Lock":
     """The right to the control network of a number, for a run directory. AlreadyRunning where another has it."""
     return Lock(_network_lock(number), f"control network {number}", root)
+
+
+def used_numbers() -> list[int]:
+    """The control networks that were ever up since the machine was."""
+    return [number for number in range(MAX_NETWORKS) if _network_lock(number).exists()]
 
 
 def run_dir_of(number: int) -> Path | None:
