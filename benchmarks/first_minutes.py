@@ -19,7 +19,7 @@ _ROOT = Path(__file__).parents[1]
 # What a machine says of itself: where its programs are, how it reaches the network, and whom it trusts there.
 _KEPT = ("PATH", "LANG", "TERM", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE")
 _POWER = "0.1MW"
-_MOST_S = 60.0
+_MAX_S = 60.0
 _TIMEOUT_S = 900
 
 
@@ -43,10 +43,10 @@ def main() -> int:
         finally:
             _run(["make", "stop"], clone, environment)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    verdict = "within" if took_s <= _MOST_S else "more than"
+    verdict = "within" if took_s <= _MAX_S else "more than"
     _say(f"the network runs after {running_s:.0f} s")
     _say(
-        f"power moves after {took_s:.0f} s: {verdict} the {_MOST_S:g} s asked for on two idle cores"
+        f"power moves after {took_s:.0f} s: {verdict} the {_MAX_S:g} s asked for on two idle cores"
     )
     _say(f"the steps of the set-up used a processor for {used.ru_utime + used.ru_stime:.0f} s")
     return 0

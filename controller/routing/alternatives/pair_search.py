@@ -17,7 +17,7 @@ from controller.routing.paths.search_arrays import arcs_of
 
 _NONE = np.zeros(0, dtype=np.int32)
 # Twice the number of a query must fit into 32 bits.
-_MOST_QUERIES = 2**30
+_MAX_QUERIES = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ class LeastPairs:
 
     def _ask(self, question: Question, split_routers: bool, may_share: bool) -> PairAsk:
         query = self._last_ask.query + 1
-        if query == _MOST_QUERIES:
+        if query == _MAX_QUERIES:
             self._room, query = pair_room_for(self.graph), 1
         self._last_ask = PairAsk(
             query,

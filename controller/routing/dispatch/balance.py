@@ -1,4 +1,4 @@
-"""From the solver's last digits to a plan: acyclic flows that balance at every router to rounding."""
+"""Rounding of a solution to a plan: acyclic flows that balance at every router to rounding."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""A dispatch as circuits that, admitted one after another, add up to exactly its flows.
+"""Flow decomposition: a dispatch as circuits that, admitted one after another, add up to exactly its flows.
 
 A newcomer on an arc that carries I pays the loss ``R * ((I + i)**2 - I**2)``. Along one arc these charges telescope:
 all who use it pay together what its whole current loses, whatever their order. So at each router, walking from sinks
@@ -17,7 +17,7 @@ from controller.routing.graph import PowerGraph
 from digitalgrid.physics import received_w, sent_w
 
 # What is less is no circuit of its own, unless the load itself asks for so little.
-LEAST_CIRCUIT_W = 1.0
+MIN_CIRCUIT_W = 1.0
 # Of what enters a router: less is rounding, and goes along with something else.
 _ROUNDING = 1e-10
 
@@ -65,7 +65,7 @@ class _Bin:
 def decompose(problem: DispatchProblem, answer: Dispatch) -> tuple[PlannedCircuit, ...]:
     """Circuits in the order in which they are to be admitted, on top of what the graph has reserved.
 
-    Slivers below ``LEAST_CIRCUIT_W`` that are left of larger loads are marked as residue: without them the others
+    Slivers below ``MIN_CIRCUIT_W`` that are left of larger loads are marked as residue: without them the others
     need a little less than planned.
     """
     return _Decomposition(problem, answer).circuits()
@@ -186,7 +186,7 @@ class _Decomposition:
         arcs = tuple(arc for arc, _ in reversed(piece.hops))
         load_node = int(self._problem.load_node[piece.load])
         nodes = (*(int(self._graph.tail[arc]) for arc in arcs), load_node)
-        small = piece.delivered_w < LEAST_CIRCUIT_W
+        small = piece.delivered_w < MIN_CIRCUIT_W
         is_residue = small and piece.delivered_w < float(self._answer.served_w[piece.load])
         return PlannedCircuit(
             source, piece.load, nodes, arcs, piece.delivered_w, piece.entering_w, is_residue

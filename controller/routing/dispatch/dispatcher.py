@@ -22,24 +22,27 @@ from controller.routing.dispatch.reduction import Reduction, reduce
 from controller.routing.dispatch.service import Costs, Served, Server, tiers_of
 from controller.routing.graph import Floats
 
-# A price of loss that breaks ties only: of what a usual unit of energy costs.
+# Price of loss that breaks ties only, as a share of what a usual unit of energy costs.
 _TIE_BREAK = 3e-6
-# Of what is served: the least surplus that is one, and the most that balancing may correct. Of a limit: the most that
-# may be beyond it in the end. Of what a load gets: the most that is taken from it at once to keep within limits.
+# Share of what is served from which a surplus at a router is one, and not the solver's tolerance.
 _SURPLUS = 1e-6
-_MOST_MOVED = 1e-5
-_MOST_BEYOND = 1e-7
-_MOST_TAKEN = 1e-4
-# Of a limit, what rounding may have beyond it; and how often limits are kept by serving less.
+# Share of what is served that balancing may correct; more, and the solution was none.
+_MAX_MOVED = 1e-5
+# Share of a limit that a plan may be beyond it in the end; reservations tolerate ten times as much.
+_MAX_BEYOND = 1e-7
+# Share of a load that is taken from it at once to keep within limits, so that little goes unserved.
+_MAX_TAKEN = 1e-4
+# Share of a limit that sums of floats may be beyond it.
 _ROUNDING = 1e-9
-_MOST_CORRECTIONS = 8
-# How exactly the part of a solution is found that is within all limits.
-_LEAST_PART = 1e-4
-# Where figures differ too much in size for the solver: of what could be served, the most that they are cut down to,
-# and the least that is not left out.
+# How often a plan is brought back within limits by serving less, before it is given up.
+_MAX_CORRECTIONS = 8
+# How exactly (a share) the part of a solution is found that is within all limits.
+_MIN_PART = 1e-4
+# Where figures differ too much in size for the solver, in turn: how many times what could be served limits are cut down
+# to, and the share of it below which they are left out.
 _COMPARABLE = ((100.0, 1e-9), (10.0, 1e-8), (3.0, 1e-6))
-# Of a usual cost: what the cheapest source costs at least, where surplus is curtailed.
-_LEAST_COST = 1e-3
+# Share of a usual cost that the cheapest source costs at least, where surplus is curtailed.
+_MIN_COST = 1e-3
 
 
 def dispatch(problem: DispatchProblem) -> Dispatch:
@@ -79,7 +82,7 @@ def _solved(problem: DispatchProblem) -> Dispatch:
     if not (served.solution.converged and _is_wasted(problem, reduction, served)):
         return _answer(problem, reduction, served, money)
     # With losses dearer than the worst price is low, waste never pays.
-    least = _LEAST_COST / reduction.dearest_delivery
+    least = _MIN_COST / reduction.dearest_delivery
     dearer = replace(costs, source=costs.source - min(0.0, costs.source.min()) + least)
     answer = _answer(problem, reduction, server.serve(dearer), money)
     wanted_w = np.where(_is_unwanted(problem), problem.source_max_w, 0.0)
@@ -139,8 +142,8 @@ def _answer(
     balanced = _within_limits(reduction, served.point.price, flow, power, served.served)
     beyond = _beyond_limits(reduction.network, balanced)
     residual = max(balanced.moved, beyond)
-    is_close = beyond <= _MOST_BEYOND
-    is_close = is_close and balanced.moved <= _MOST_MOVED * max(1.0, served.served.sum())
+    is_close = beyond <= _MAX_BEYOND
+    is_close = is_close and balanced.moved <= _MAX_MOVED * max(1.0, served.served.sum())
     empty.price_per_mwh[reduction.nodes] = served.point.price * money
     if not (served.solution.converged and is_close):
         residual = max(residual, served.solution.residual)
@@ -159,11 +162,11 @@ def _feasible(
     least, most = 0.0, 2.0
     while best is None or least < 1.0:
         part = 0.5 * (least + most)
-        if part < _LEAST_PART or most - least < _LEAST_PART:
+        if part < _MIN_PART or most - least < _MIN_PART:
             break
         balanced = _within_limits(reduction, price, part * flow, part * power, part * served.served)
         beyond = _beyond_limits(reduction.network, balanced)
-        if np.isfinite(balanced.moved) and beyond <= _MOST_BEYOND:
+        if np.isfinite(balanced.moved) and beyond <= _MAX_BEYOND:
             best, least = balanced, part
         else:
             most = part
@@ -172,7 +175,7 @@ def _feasible(
     network = served.network
     excess = max(0.0, cost_of(network, best.flow, best.power) - lower_bound(network, price))
     paid = cost_of(network, best.flow, np.where(network.cell_gain > 0.0, best.power, 0.0))
-    gap = excess / max(abs(paid), _LEAST_COST * float(served.served.sum()))
+    gap = excess / max(abs(paid), _MIN_COST * float(served.served.sum()))
     note = "" if served.is_strict else "priorities may not be kept"
     answer = _filled(empty, problem, reduction, best)
     return replace(answer, status="feasible", gap=gap, note=note)
@@ -200,7 +203,7 @@ def _within_limits(
     sources = len(reduction.sources)
     is_adjustable = np.ones(len(power), dtype=np.bool_)
     flow = without_cycles(network, flow)
-    for _ in range(_MOST_CORRECTIONS):
+    for _ in range(_MAX_CORRECTIONS):
         is_adjustable[sources:] = (served > 0.0) & (served < limit)
         power[sources:] = served
         flow, power = corrected(network, flow, power, is_adjustable)
@@ -211,7 +214,7 @@ def _within_limits(
         if over <= 0.0:
             break
         less = in_part if in_part.any() else served > 0.0
-        served = np.where(less, served * (1.0 - 2.0 * min(over, _MOST_TAKEN)), served)
+        served = np.where(less, served * (1.0 - 2.0 * min(over, _MAX_TAKEN)), served)
     return balanced
 
 

@@ -28,25 +28,25 @@ from controller.routing.dispatch.newton import (
 )
 from controller.routing.graph import Floats
 
-_MOST_ITERATIONS = 200
+_MAX_ITERATIONS = 200
 # In scaled power, in scaled price (and of the greatest cost), and their product.
 _POWER_TOLERANCE = 1e-10
 _PRICE_TOLERANCE = 1e-10
 _GAP_TOLERANCE = 1e-17
 # Products are not driven further down, where rounding would take over.
-_LEAST_TARGET = 1e-21
+_MIN_TARGET = 1e-21
 # Where rounding ends progress, less will do. What balance then lacks is corrected afterwards.
 _GOOD_POWER = 1e-5
 _GOOD_PRICE = 1e-6
 _GOOD_GAP = 1e-9
 _PROGRESS = 0.9
-_MOST_WITHOUT_PROGRESS = 15
+_MAX_WITHOUT_PROGRESS = 15
 # Gondzio's corrections: how many at most in one iteration, for steps below which length, what part of the target a
 # product may be, and what part of the length that was hoped for must be won.
 _MAX_CORRECTIONS = 3
 _LONG_STEP = 0.9
 _CENTRAL = 0.1
-_LEAST_GAIN = 0.1
+_MIN_GAIN = 0.1
 # Of a flow: the loss on its line in the beginning, at most.
 _START_LOSS = 0.1
 
@@ -291,7 +291,7 @@ def _iterate(
     diagonal, upper = np.zeros(len(network.efficiency)), np.zeros(len(pattern.row))
     least, since = np.inf, 0
     lacks = (np.inf, np.inf, np.inf)
-    for iteration in range(_MOST_ITERATIONS):
+    for iteration in range(_MAX_ITERATIONS):
         primal, dual = residuals(network, point, lacking)
         gap = _gap(point, point, 0.0)
         balance = primal / _POWER_TOLERANCE
@@ -305,7 +305,7 @@ def _iterate(
             least, since = missed, 0
             lacks = (primal, dual, gap)
             _copy(point, best)
-        if max(missed, balance) <= 1.0 or since > _MOST_WITHOUT_PROGRESS:
+        if max(missed, balance) <= 1.0 or since > _MAX_WITHOUT_PROGRESS:
             return iteration, *lacks
         assemble(network, point, diagonal, upper)
         factorise(pattern, diagonal, upper, factor)
@@ -314,7 +314,7 @@ def _iterate(
         direction(network, pattern, factor, diagonal, upper, point, lacking, targets, predictor)
         length = min(1.0, _longest_step(point, predictor))
         centring = (_gap(point, predictor, length) / gap) ** 3
-        target = max(centring * gap, _LEAST_TARGET)
+        target = max(centring * gap, _MIN_TARGET)
         # Products that fall faster than what is lacking leave the solver at a wall.
         if primal > _GOOD_POWER or dual > _GOOD_PRICE:
             target = max(target, min(gap, _worth(network, point, lacking)))
@@ -328,9 +328,9 @@ def _iterate(
             _centre(point, step, wanted, target, targets)
             direction(network, pattern, factor, diagonal, upper, point, bent, targets, other)
             longer = min(1.0, _longest_step(point, other))
-            if longer < length + _LEAST_GAIN * (wanted - length):
+            if longer < length + _MIN_GAIN * (wanted - length):
                 break
             step, other, length = other, step, longer
         length = min(1.0, max(0.995, 1.0 - gap) * _longest_step(point, step))
         _move(point, step, length)
-    return _MOST_ITERATIONS, *lacks
+    return _MAX_ITERATIONS, *lacks

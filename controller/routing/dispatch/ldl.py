@@ -12,7 +12,7 @@ from controller.routing.compiled import compiled_numeric
 from controller.routing.graph import Floats, Ints
 
 # Of its diagonal entry: a pivot that is less has been eaten by rounding.
-_LEAST_PIVOT = 1e-16
+_MIN_PIVOT = 1e-16
 
 
 class Pattern(NamedTuple):
@@ -133,7 +133,7 @@ def factorise(pattern: Pattern, diagonal: Floats, upper: Floats, factor: Factor)
             factor.row[end] = k
             factor.value[end] = entry
             factor.filled[i] += 1
-        factor.diagonal[k] = pivot if pivot > _LEAST_PIVOT * diagonal[k] else 1e128
+        factor.diagonal[k] = pivot if pivot > _MIN_PIVOT * diagonal[k] else 1e128
 
 
 @compiled_numeric

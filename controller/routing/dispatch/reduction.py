@@ -16,7 +16,7 @@ from controller.routing.graph import Floats, Ints
 # The most that is generated for a unit delivered.
 _DEAREST_DELIVERY = 1e4
 # Of what is asked in all.
-_MOST_OFFERED = 1e8
+_MAX_OFFERED = 1e8
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def _scaled(
     ordered_nodes[order] = nodes
 
     # No source can need to give more than that, and endless limits would hide what is small.
-    most_w = _MOST_OFFERED * float(problem.load_power_w[loads].sum())
+    most_w = _MAX_OFFERED * float(problem.load_power_w[loads].sum())
     source_max_w = np.minimum(problem.source_max_w[sources], most_w)
     offered_w = float(source_max_w.sum())
     # A power of two, so that scaling changes no digit.

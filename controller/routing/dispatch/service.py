@@ -1,4 +1,4 @@
-"""Who is served: strict priorities, and values within a priority, without weights that swamp the costs.
+"""Lexicographic service of loads: strict priorities, and values within a priority, without weights that swamp costs.
 
 Every solve lets every load go unserved at a price, so each has a solution. First all loads are made dear, so that
 none goes unserved to save cost; where all are served, that is the answer. Otherwise tiers of loads (a priority, or a

@@ -1,4 +1,4 @@
-"""A good start for the network simplex: flow along shortest paths while that is cheap, and the tree that it makes.
+"""Starting basis of the network simplex: flow along shortest paths while that is cheap, and the tree that it makes.
 
 The phases are those of the primal-dual method (L. Ford and D. Fulkerson, 1957): distances at reduced costs from all
 supply that is left, then as much as fits down the tree of shortest paths. All arcs that flow was put on have reduced
@@ -24,7 +24,7 @@ from controller.routing.flows.spanning_tree import Bools, Indices, thread_tree
 from controller.routing.graph import Floats, Ints
 from controller.routing.paths.heap import heap_push, heap_remove_first
 
-_MOST_PHASES = 8
+_MAX_PHASES = 8
 # A phase that serves a smaller share of the nodes costs more than the pivots that it saves.
 _WORTHWHILE = 1 / 16
 # No arc leads to a node in the tree of shortest paths; ~k stands for arc k against its direction.
@@ -97,7 +97,7 @@ def _send_by_paths(
     keys = np.empty(2 * network.arc_count + n + 1)
     items = np.empty(2 * network.arc_count + n + 1, dtype=np.int32)
     settled, lacking = 0, int(np.sum(left < 0.0))
-    for _ in range(_MOST_PHASES):
+    for _ in range(_MAX_PHASES):
         if lacking == 0:
             break
         settled = _settle(network, basis.flow, near, left, price, paths, keys, items, lacking)

@@ -1,4 +1,4 @@
-"""An order of routers in which neighbours have near numbers, so that what a search touches lies together in memory."""
+"""Cache locality: an order of routers in which neighbours have near numbers, so that searches touch memory together."""
 
 import numpy as np
 import numpy.typing as npt
