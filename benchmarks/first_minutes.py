@@ -61,7 +61,7 @@ def _sink(clone: Path, environment: Mapping[str, str]) -> str:
     """A load of the example."""
     command = [str(clone / ".venv/bin/dgctl"), "-o", "json", "topology"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    return str(json.loads(done.stdout)["loads"][0]["load_id"])
+    return str(json.loads(done.stdout)["loads"][0]["loadId"])
 
 
 def _run(command: list[str], where: Path, environment: Mapping[str, str]) -> None:
