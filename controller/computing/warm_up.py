@@ -26,6 +26,8 @@ from controller.routing.assignments.reoptimise import reoptimise
 from controller.routing.assignments.standing import Choice, circuits_of, paths_of
 from controller.routing.compiled import Engine, are_kept, keep, use_engine
 from controller.routing.dispatch import DispatchProblem, dispatch
+from controller.routing.dispatch.correction import corrected
+from controller.routing.dispatch.newton import Network
 from controller.routing.flows.linear_flow import linear_min_cost_flow
 from controller.routing.graph import graph_of_links
 from controller.routing.kernel_cache import cache_dir
@@ -77,6 +79,7 @@ def warm_up_search() -> None:
 def warm_up_solver() -> None:
     """Solve a small dispatch and re-optimise a circuit, as the worker process does."""
     linear_min_cost_flow(2, [0], [1], [1.0], [1.0], [2.0, -2.0], unserved_demand=True)
+    _correct_a_flow()
     unlossy = graph_of_links([1.0] * 2, [0], [1], [0.0], [1e3], [99.0])
     at_source, at_load = np.array([0]), np.array([1])
     dispatch(DispatchProblem(unlossy, at_source, np.array([9e3]), at_load, np.array([1e3])))
@@ -96,6 +99,31 @@ def warm_up_solver() -> None:
         current_a=np.array([10.0]),
     )
     reoptimise(graph, circuit)
+
+
+def _correct_a_flow() -> None:
+    """What only the last digits of large dispatches need: a line from a source to a load, out of balance."""
+    node, other, none = (np.array([each], dtype=np.int32) for each in (0, 1, -1))
+    one, nothing = np.ones(1), np.zeros(1)
+    network = Network(
+        efficiency=np.ones(2),
+        tail=node,
+        head=other,
+        linear=one,
+        square=nothing,
+        arc_cost=nothing,
+        link_of_arc=node,
+        first=node,
+        second=none,
+        capacity=one,
+        place=node,
+        cell_node=np.array([0, 1], dtype=np.int32),
+        cell_gain=np.array([1.0, -1.0]),
+        cell_limit=np.ones(2),
+        cell_cost=np.zeros(2),
+    )
+    adjustable = np.array([True, False])
+    corrected(network, np.array([0.4]), np.array([0.5, 0.5]), adjustable)
 
 
 def _small_network() -> Controller:
