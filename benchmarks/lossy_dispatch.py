@@ -43,6 +43,7 @@ _MANY = 1_000
 # The fastest of its ways here.
 _HIGHS = {"output_flag": False, "solver": "ipm", "run_crossover": "off"}
 _SEGMENTS = 3
+_PEERS = ("clarabel", "cvxpy", "pypsa")
 # The relative accuracy that all solvers are asked for is 1e-8 of their own measures.
 _TOLERANCE = 1e-6
 _COST_UNIT = 100.0
@@ -55,7 +56,7 @@ def rows(full: bool) -> Iterator[Row]:
     for size, (seeds, turns) in (_FULL if full else _QUICK).items():
         for seed in seeds:
             for source_share in _SOURCE_SHARES:
-                yield _row(_question(size, seed, source_share), size, turns)
+                yield row_of("lossy-dispatch", _question(size, seed, source_share), turns)
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,8 @@ def _question(n: int, seed: int, source_share: float) -> Question:
     return Question(network.name, problem)
 
 
-def _row(question: Question, size: int, turns: int) -> Row:
+def row_of(benchmark: str, question: Question, turns: int, peers: tuple[str, ...] = _PEERS) -> Row:
+    size = question.problem.graph.node_count
     clarabel_program = _cone_program(question)
     cvxpy_program, cvxpy_flow = _cvxpy_program(question)
     calls: dict[str, tuple[Callable[[], Any], int]] = {
@@ -112,6 +114,7 @@ def _row(question: Question, size: int, turns: int) -> Row:
         "cvxpy": (lambda: cvxpy_program.solve(solver=cp.CLARABEL), 1 if size >= _MANY else 2),
         "pypsa": (lambda: None, 1 if size >= _MANY else 2),
     }
+    calls = {name: call for name, call in calls.items() if name in ("ours", *peers)}
     taken: dict[str, list[float]] = {name: [] for name in calls}
     results: dict[str, Any] = {}
     for turn in range(turns):
@@ -126,18 +129,18 @@ def _row(question: Question, size: int, turns: int) -> Row:
                     results[name] = _pypsa_flow(question, network)
     answer: Dispatch = results["ours"]
     unit_w, m = question.unit_w, question.problem.graph.arc_count
-    flows = {
-        "clarabel": np.array(results["clarabel"].x[:m]) * unit_w,
-        "cvxpy": np.asarray(cvxpy_flow.value) * unit_w,
-        "pypsa": results["pypsa"],
+    flows: dict[str, Callable[[], Floats]] = {
+        "clarabel": lambda: np.array(results["clarabel"].x[:m]) * unit_w,
+        "cvxpy": lambda: np.asarray(cvxpy_flow.value) * unit_w,
+        "pypsa": lambda: np.asarray(results["pypsa"]),
     }
     ours = question.cost_of(answer.received_w, answer)
-    costs = {name: question.cost_of(flow, answer) for name, flow in flows.items()}
+    costs = {name: question.cost_of(flows[name](), answer) for name in peers}
     served = np.array_equal(answer.served_w, question.problem.load_power_w)
     agree = answer.status == "optimal" and served
     medians_s = {name: median(each) for name, each in taken.items()}
     return Row(
-        "lossy-dispatch",
+        benchmark,
         size,
         question.name,
         medians_s.pop("ours"),
