@@ -3,10 +3,12 @@
 import asyncio
 import time
 from collections.abc import Coroutine, Iterable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 import grpc
 
+from controller.southbound.service import LIMITS as SOUTHBOUND_LIMITS
 from digitalgrid.capabilities import Capability
 from digitalgrid.channels import asyncio_channel
 from digitalgrid.convert import election_id_from_pb, election_id_to_pb, lsa_to_pb
@@ -118,13 +120,21 @@ class Fleet:
         return said_s
 
     async def _keep_dialled(self, address: str) -> None:
-        """One connection carries the sessions of all routers: a thousand of each would only cost memory."""
+        """A connection carries the sessions of as many routers as it may: one each would only cost memory."""
         host, _, port = address.rpartition(":")
+        agents = list(self.routers.values())
         while True:
             await _listening(host, int(port))
-            async with asyncio_channel(address, _CHANNEL_OPTIONS) as channel:
-                stub = pb_grpc.SouthboundServiceStub(channel)
-                await _until_first([_dial(stub, agent, address) for agent in self.routers.values()])
+            async with AsyncExitStack() as connections:
+                sessions: list[Coroutine[None, None, None]] = []
+                for first in range(0, len(agents), SOUTHBOUND_LIMITS.streams):
+                    channel = asyncio_channel(address, _CHANNEL_OPTIONS)
+                    stub = pb_grpc.SouthboundServiceStub(
+                        await connections.enter_async_context(channel)
+                    )
+                    some = agents[first : first + SOUTHBOUND_LIMITS.streams]
+                    sessions += [_dial(stub, agent, address) for agent in some]
+                await _until_first(sessions)
 
     def mutate(self, agent: "_Agent", mutation: Mutation) -> Outcome:
         router = agent.router
