@@ -27,6 +27,7 @@ from digitalgrid.v1 import northbound_pb2 as pb
 BIN = Path(sys.executable).parent
 GRID = Path(topologies.__path__[0]) / "line3.grid.yaml"
 # Long enough for numba and pandapower to be imported on a busy machine.
+ROOT = str(Path(__file__).parents[2])
 TIMEOUT_S = 50
 MAX_LINES = 12
 
@@ -147,7 +148,8 @@ class Shell:
         line = [os.fsencode(shlex.quote(word)) for word in command]
         return subprocess.run(
             ["bash", "-c", b" ".join([*line, redirected.encode()])],
-            env=os.environ | {"DGCTL_SERVER": self.places["server"]} | env,
+            # Benchmarks are no part of what is installed.
+            env=os.environ | {"DGCTL_SERVER": self.places["server"], "PYTHONPATH": ROOT} | env,
             cwd=self.places["scratch"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -267,6 +269,9 @@ def test_a_file_that_is_none_is_refused_in_words(
         case "unreadable":
             # To read it at its beginning is an error, for root too.
             path = Path("/proc/self/mem")
+    if what == "empty" and verb == "dgc serve":
+        # An empty configuration is a good one: the daemon would run.
+        verb = "dgc check-config"
     fine_when_empty = what == "empty" and verb in (
         "dgc check-config",
         "dgc store audit",
@@ -274,8 +279,6 @@ def test_a_file_that_is_none_is_refused_in_words(
         "dgc store export",
         "dgc store verify",
     )
-    if what == "empty" and verb == "dgc serve":
-        pytest.skip("an empty configuration is a good one")
     done = shell.run(shell.command(verb, READS[verb], str(path)))
     check(done, failed=not fine_when_empty)
 

@@ -3,6 +3,7 @@
 import os
 import resource
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -101,10 +102,23 @@ def test_a_store_below_a_file_is_found(tmp_path: Path) -> None:
     assert "cannot be reached: Not a directory" in found
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_directory_that_cannot_be_written_is_found(tmp_path: Path) -> None:
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0o500)
+@pytest.fixture
+def closed(tmp_path: Path) -> Iterator[Path]:
+    """A directory that cannot be written."""
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0o500)
+    if os.geteuid() != 0:
+        yield folder
+        return
+    # Root may write everywhere but where nobody may.
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", folder], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_a_directory_that_cannot_be_written_is_found(tmp_path: Path, closed: Path) -> None:
     (found,) = complaints(tmp_path, f"store: {{path: {closed}/store.sqlite}}\n")
     assert "must be writable" in found
 

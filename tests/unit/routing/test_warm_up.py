@@ -9,8 +9,11 @@ import pytest
 from controller.routing.compiled import Engine, engine_in_use, kernels, use_engine
 from controller.routing.kernel_cache import cache_dir
 
-# Compiled for arrays of two layouts: a column by itself, and one of several side by side.
-TWO_LAYOUTS = {"shortest_path_tree.grow_tree", "shortest_path_tree._spread"}
+# Compiled for arrays of two layouts: a column by itself, and one of several side by side. Of these only the first two
+# are so in a controller, which repairs no tree that stands by itself; tests do.
+TWO_LAYOUTS = {
+    f"shortest_path_tree.{name}" for name in ("grow_tree", "_spread", "repair_tree", "_cut_off")
+}
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import cvxpy as cp
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 
 from controller.routing.dispatch import DispatchProblem, dispatch
 from tests.support.convex_dispatch import ConvexDispatch
@@ -56,6 +56,7 @@ def test_serves_and_costs_as_a_convex_program_says(seed: int) -> None:
 
 @MOST
 @given(st.integers(0, 10**6))
+@example(5329)
 def test_cost_comes_first_and_then_loss(seed: int) -> None:
     problem = random_problem(seed)
     answer = dispatch(problem)
@@ -68,7 +69,8 @@ def test_cost_comes_first_and_then_loss(seed: int) -> None:
         [
             *reference.constraints,
             reference.served >= problem.load_power_w / reference.unit,
-            reference.cost <= (spent + 1e-6 * abs(spent)) / reference.unit,
+            # For the same money: with a millionth more, it could buy less loss than this test allows.
+            reference.cost <= (spent + 1e-7 * abs(spent)) / reference.unit,
         ],
     )
     least_loss.solve(solver=cp.CLARABEL)
