@@ -69,6 +69,15 @@ async def connected(client: AsyncPowerClient, routers: int) -> None:
             await asyncio.sleep(_POLL_S)
 
 
+async def loaded(client: AsyncPowerClient) -> None:
+    """Return once the compiled engine has taken over: whoever is asked has loaded all that it ever will."""
+    async with asyncio.timeout(_CONNECTED_WITHIN_S):
+        while True:
+            if (await client.get_topology()).engine == "compiled":
+                return
+            await asyncio.sleep(_POLL_S)
+
+
 async def check_state(client: AsyncPowerClient, journal: Journal, findings: Findings) -> None:
     """What a controller says right after an accident, before anything that was not answered is repeated."""
     check_promises(journal, (await client.list_circuits(include_ended=True)).circuits, findings)

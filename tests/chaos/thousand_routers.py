@@ -5,6 +5,7 @@ import gc
 import statistics
 import time
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,7 +14,7 @@ import grpc
 from digitalgrid.channels import asyncio_channel
 from digitalgrid.client import AsyncPowerClient
 from digitalgrid.v1 import northbound_pb2 as pb
-from tests.chaos.checks import connected
+from tests.chaos.checks import connected, loaded
 from tests.chaos.daemons import Daemon, Daemons
 from tests.chaos.report import Progress, Report
 from tests.chaos.routers import Routers
@@ -38,24 +39,27 @@ async def thousand_routers(
     with TemporaryDirectory(prefix="chaos-") as name:
         directory = Path(name)
         daemon = Daemon("dgc", directory, {"path": str(directory / "store.sqlite")})
-        async with Daemons([daemon]) as daemons:
+        async with Daemons([daemon]) as daemons, AsyncExitStack() as stack:
+            client = await stack.enter_async_context(
+                AsyncPowerClient(daemons.northbound, timeout_s=_UP_LIMIT_S * 4)
+            )
+            await loaded(client)
             alone_bytes = daemon.resident_bytes
             began_s = time.monotonic()
-            async with (
-                Routers(mesh_grid(routers, seed), daemons.southbound) as fleet,
-                AsyncPowerClient(daemons.northbound, timeout_s=_UP_LIMIT_S * 4) as client,
-            ):
-                await connected(client, routers)
-                up_s = time.monotonic() - began_s
-                session_bytes = (daemon.resident_bytes - alone_bytes) // routers
-                _judge(report, routers, up_s, session_bytes)
-                progress(0, f"{routers} routers are connected after {up_s:.1f} s")
-                async with _Crowd(daemons.northbound, watchers) as crowd:
-                    took_s = []
-                    for number in range(1, rounds + 1):
-                        since_s = await fleet.flap()
-                        took_s.append(await crowd.last_hears_of(number) - since_s)
-                        progress(number, f"the last watcher heard after {took_s[-1]:.3f} s")
+            fleet = await stack.enter_async_context(
+                Routers(mesh_grid(routers, seed), daemons.southbound)
+            )
+            await connected(client, routers)
+            up_s = time.monotonic() - began_s
+            session_bytes = (daemon.resident_bytes - alone_bytes) // routers
+            _judge(report, routers, up_s, session_bytes)
+            progress(0, f"{routers} routers are connected after {up_s:.1f} s")
+            async with _Crowd(daemons.northbound, watchers) as crowd:
+                took_s = []
+                for number in range(1, rounds + 1):
+                    since_s = await fleet.flap()
+                    took_s.append(await crowd.last_hears_of(number) - since_s)
+                    progress(number, f"the last watcher heard after {took_s[-1]:.3f} s")
     _judge_news(report, took_s)
     return report
 
