@@ -355,6 +355,11 @@ def _meter_faults(meters: Iterable[power_link_pb2.RouterMeters]) -> Iterator[str
                     f"{router.router_id}: {link.frames_refused} frames from the far end of {link.link_id} were"
                     " refused: they said what the line cannot carry; look at that router"
                 )
+            if link.frames_clamped:
+                yield (
+                    f"{router.router_id}: {link.frames_clamped} frames from the far end of {link.link_id} want or"
+                    " grant more than the line carries: compare voltage_v and ampacity_a of its two ends"
+                )
 
 
 _RENDERERS: dict[type[Message], Callable[[Any], Parts]] = {

@@ -137,6 +137,7 @@ def meters_to_pb(device: RouterDevice, now_ns: int) -> power_link_pb.RouterMeter
                 frames_dropped=link.frames_dropped,
                 oversubscribed_instants=link.oversubscribed_instants,
                 frames_refused=link.frames_refused,
+                frames_clamped=link.frames_clamped,
             )
             for link_id, link in books.links.items()
         ],

@@ -35,6 +35,8 @@ class Flow:
     demand_w: float = 0.0
     accepted_w: float = 0.0
     need_w: float = 0.0
+    # The need, as far as the ingress line carries it; what is stated upstream.
+    asked_w: float = 0.0
     ingress_w: float = 0.0
     granted_w: float = 0.0
 
@@ -64,7 +66,7 @@ class Flow:
     @property
     def need_mw(self) -> int:
         """Demand in whole milliwatts, as it is stated upstream."""
-        return math.ceil(self.need_w * MILLIWATTS_PER_W)
+        return math.ceil(self.asked_w * MILLIWATTS_PER_W)
 
     @property
     def drained(self) -> bool:
@@ -105,9 +107,9 @@ class Flow:
     def refilled(self, received_mj: int, now_ns: int, cushion_ns: int) -> None:
         """A power packet has come in."""
         self.buffer_mj += received_mj
-        if self.playout is Playout.PRIMED and self.need_w > 0.0:
+        if self.playout is Playout.PRIMED and self.asked_w > 0.0:
             # The upstream neighbour became steady when it began to send what this packet holds.
-            began_ns = now_ns - round(received_mj / self.need_w * NS_PER_MS)
+            began_ns = now_ns - round(received_mj / self.asked_w * NS_PER_MS)
             self._play(PlayoutEvent.PACKET)
             self.play_ns = began_ns + cushion_ns
 

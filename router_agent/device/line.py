@@ -184,7 +184,7 @@ class Line:
         if verdict is Verdict.HEARD:
             return Arrival(went_down=went_down, owes_hello=owes_hello)
         energy = self._book(frame, lost_mj)
-        restated = bool(frame.parts) and self._restate(frame, now_ns)
+        restated = bool(frame.parts) and self._restate(self._clamped(frame), now_ns)
         return Arrival(energy, restated, went_up=not was_up, owes_hello=owes_hello)
 
     def _frame_of(self, datagram: bytes) -> Frame | None:
@@ -202,6 +202,19 @@ class Line:
         """Nothing of the frame counts: of a neighbour that sends only such, the line goes down as of a silent one."""
         self.books.frames_refused += 1
         self._remark(logging.WARNING, "refused", f"refused a frame of {self.link.neighbor}: {why}")
+
+    def _clamped(self, frame: Frame) -> Frame:
+        """Rates that the line does not carry are taken as the most that it does: the far end may have other figures."""
+        within = self._guard.clamped(frame)
+        if within is not frame:
+            self.books.frames_clamped += 1
+            self._remark(
+                logging.WARNING,
+                "clamped",
+                f"clamped what {self.link.neighbor} wants or grants to what the line carries;"
+                " compare voltage_v and ampacity_a of its two ends",
+            )
+        return within
 
     def _remark(self, level: int, kind: str, text: str) -> None:
         self._tell(Remark(level, f"{self.link.id} {kind}", f"link {self.link.id} {text}"))

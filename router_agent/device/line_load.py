@@ -30,6 +30,11 @@ class LineLoad:
         self._sent: deque[_Segment] = deque(maxlen=_SEGMENTS_KEPT)
         self._received: deque[_Segment] = deque(maxlen=_SEGMENTS_KEPT)
 
+    @property
+    def limit_w(self) -> float:
+        """The most that may arrive over the line, both ways together."""
+        return self._limit_a * self._voltage_v
+
     def add_sent(self, start_ns: int, end_ns: int, energy_mj: int, records: int) -> None:
         """``energy_mj`` arrives at the far end of what was sent between two instants."""
         self._add(self._sent, self._received, self._segment(start_ns, end_ns, energy_mj, records))

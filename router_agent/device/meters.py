@@ -38,8 +38,10 @@ class LinkBooks:
     oversubscribed_instants: int = 0
     # The neighbour's running total as of the last frame that was taken.
     heard_total_mj: int = 0
-    # Well-formed frames with figures that this line cannot have: nothing of them counts.
+    # Well-formed frames with energy that this line cannot have carried: nothing of them counts.
     frames_refused: int = 0
+    # Frames that were taken with demands or grants beyond the line, each as the most that it carries.
+    frames_clamped: int = 0
 
     @property
     def total_mj(self) -> int:
@@ -189,6 +191,7 @@ class ImageCodec:
                     link.oversubscribed_instants,
                     link.heard_total_mj,
                     link.frames_refused,
+                    link.frames_clamped,
                 )
             )
         for energy_mj in (*books.injected_mj.values(), *books.delivered_mj.values()):

@@ -20,6 +20,7 @@ def settle(flows: Sequence[Flow], max_power_w: Mapping[str, float], efficiency: 
     _demand_at_loads([flow for flow in flows if flow.egress is None], efficiency)
     _accept(flows)
     _need(flows, efficiency)
+    _ask(flows)
     _grant_at_sources([flow for flow in flows if flow.ingress is None], max_power_w)
     for flow in flows:
         if flow.ingress is not None:
@@ -112,6 +113,28 @@ def _need(flows: Sequence[Flow], efficiency: float) -> None:
             sent_w += added_line_loss_w(link.resistance_ohm, before_a, added_a)
             currents.add(flow, link.id, added_a)
         flow.need_w = sent_w / efficiency
+
+
+def _ask(flows: Sequence[Flow]) -> None:
+    """Clamp what is asked of upstream to what the ingress line carries, first come first served.
+
+    The need may be more, where this router's efficiency or the line's rating has been lowered under a circuit. Of one
+    circuit's generations the largest counts: the upstream neighbour holds all of them to one reservation.
+    """
+    on_line_w: dict[str, float] = {}
+    of_circuit_w: dict[tuple[str, int], float] = {}
+    for flow in flows:
+        flow.asked_w = flow.need_w
+        if flow.ingress is None:
+            continue
+        link_id = flow.ingress.link.id
+        place = (link_id, flow.key.circuit_id)
+        own_w = of_circuit_w.get(place, 0.0)
+        others_w = on_line_w.get(link_id, 0.0) - own_w
+        flow.asked_w = _clamp(flow.need_w, max(0.0, flow.ingress.load.limit_w - others_w))
+        # Without what rounding may have added to it, which many circuits would add up.
+        of_circuit_w[place] = max(own_w, flow.asked_w - RATE_SLACK_W)
+        on_line_w[link_id] = others_w + of_circuit_w[place]
 
 
 def _grant_at_sources(flows: Sequence[Flow], max_power_w: Mapping[str, float]) -> None:

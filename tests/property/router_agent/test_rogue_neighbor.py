@@ -176,7 +176,7 @@ def test_only_the_line_of_a_rogue_neighbour_suffers(seed: int) -> None:
     seconds = (network.now_ns - began_ns) / NS_PER_S
     assert sink["town-c"] - before_mj == pytest.approx(POWER_W * 1000 * seconds, rel=0.001)
     line = network.nodes["b"].device.lines["bx"].books
-    assert line.frames_refused > 100 and line.frames_received > 300
+    assert line.frames_refused > 50 and line.frames_clamped > 50 and line.frames_received > 300
     most_mj = 1.01 * 20e3 * 700.0 * 1000 * (seconds + 20)
     assert line.received_mj + line.lost_in_transit_mj + line.lost_to_faults_mj <= most_mj
 

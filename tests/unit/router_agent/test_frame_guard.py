@@ -69,12 +69,38 @@ def test_a_meter_that_is_full_still_lets_energy_arrive() -> None:
     assert guard().lost_mj(frame(MAX_INT64, 500), MAX_INT64, first=False, now_ns=0) == 0
 
 
-@pytest.mark.parametrize(
-    "figures", [{"grant_mw": 10_200_000}, {"demand_mw": 10_200_000}, {"loss_mj": 20_000}]
-)
-def test_rates_and_losses_beyond_the_line_are_not_believed(figures: dict[str, int]) -> None:
+@pytest.mark.parametrize("beyond", [10_200_000, MAX_INT64])
+def test_rates_beyond_the_line_are_clamped_and_others_left_alone(beyond: int) -> None:
+    bounds, most_mw = guard(), 10_100_004
+    clamped = bounds.clamped(frame(100, 100, grant_mw=beyond, demand_mw=beyond))
+    assert clamped == frame(100, 100, grant_mw=most_mw, demand_mw=most_mw)
+    asks = frame(100, 100, grant_mw=5, demand_mw=beyond)
+    assert bounds.clamped(asks) == frame(100, 100, grant_mw=5, demand_mw=most_mw)
+    within = frame(100, 100, grant_mw=CAPACITY_MW, demand_mw=CAPACITY_MW)
+    assert bounds.clamped(within) is within
+
+
+def test_what_the_far_end_says_of_its_losses_refuses_nothing() -> None:
+    """Its resistance may be another than this end's; nothing is computed from it."""
+    assert guard().lost_mj(frame(100_000, 100_000, loss_mj=MAX_INT64), 0, False, 0) == 0
+
+
+@pytest.mark.parametrize("frames", [1, 300])
+def test_all_that_a_line_carried_in_a_long_silence_is_believed(frames: int) -> None:
+    """A machine that stood still for half a minute: its routers come back together, and nobody is dead."""
+    bounds, total_mj, now_ns = guard(), 0, 30 * NS_PER_S
+    for _ in range(frames):
+        energy_mj, before_mj = CAPACITY_MW * 30 // frames, total_mj
+        total_mj += energy_mj
+        now_ns += 20_000
+        assert bounds.lost_mj(frame(total_mj, energy_mj), before_mj, False, now_ns) == 0
+
+
+def test_a_silence_is_no_credit_for_ever() -> None:
     bounds = guard()
+    assert bounds.lost_mj(frame(0), 0, False, 30 * NS_PER_S) == 0
+    for tick in range(1, 400):
+        bounds.lost_mj(frame(0), 0, False, 30 * NS_PER_S + tick * 100 * NS_PER_MS)
+    too_much_mj = int(BURST_MJ) + CAPACITY_MW // 5
     with pytest.raises(ImplausibleFrameError):
-        bounds.lost_mj(frame(100_000, 100_000, **figures), 0, False, 0)
-    half = {name: value // 2 for name, value in figures.items()}
-    assert bounds.lost_mj(frame(100_000, 100_000, **half), 0, False, 0) == 0
+        bounds.lost_mj(frame(too_much_mj, too_much_mj), 0, False, 70 * NS_PER_S)
