@@ -5,7 +5,7 @@ commit. ``reroute-2000`` is from the first advertisement until the last circuit 
 ``reroute-2000-first`` until the first is. The peer ``bare-loop`` does the same by heart: in a loop without a core it
 commits the same changes to a plain SQLite file and hands the same messages to routers that answer each at once. It
 searches no path, and no message waits for an answer or for the disk. ``agree``: all of them were moved, none crosses
-the line, and the reservations holds nothing of it.
+the line, and the reservations hold nothing of it.
 """
 
 import asyncio

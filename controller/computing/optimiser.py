@@ -106,8 +106,8 @@ class Optimiser:
                 wanted.clear()
                 try:
                     await self._make_room()
-                except Refusal as refusal:
-                    _log.warning("no room is made this time: %s", refusal)
+                except Exception as error:  # noqa: BLE001 - who waits goes on waiting, and the core asks again
+                    _tell(error, "making room")
 
     async def _make_room(self) -> None:
         async with self._turn:
@@ -149,13 +149,16 @@ class Optimiser:
             await asyncio.sleep(interval_s)
             try:
                 done = await self.reoptimise(_BY_ITSELF, self.limits)
-            except Refusal as refusal:
-                _log.warning("no re-optimisation this time: %s", refusal)
-                continue
-            except Exception:  # noqa: BLE001 - circuits stand as they are, and the next round may do
-                _log.exception("re-optimisation failed; the next round is in %g s", interval_s)
+            except Exception as error:  # noqa: BLE001 - circuits stand as they are, and the next round may do
+                _tell(error, "re-optimisation")
                 continue
             begun = [move for move in done.moves if move.moving]
             if begun:
                 saved_w = sum(move.gain_w for move in begun)
                 _log.info("re-optimised: %d circuits move, %.0f W are saved", len(begun), saved_w)
+
+
+def _tell(error: Exception, what: str) -> None:
+    """Log a round that failed: briefly where it is known why, else with where it happened."""
+    unknown = None if isinstance(error, Refusal) else error
+    _log.warning("no %s this time: %s", what, error, exc_info=unknown)

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from controller.computing.optimiser import Optimiser
 from controller.computing.solver import Solver
 from controller.core.circuits.circuit import CircuitState, Constraints
@@ -46,6 +48,36 @@ async def test_who_can_go_another_way_makes_room_for_who_cannot() -> None:
         await until(lambda: circuits[stays].state is CircuitState.ACTIVE)
         assert "r3" in newest(circuits[stays]).route.router_ids
         assert circuits[stays].interruptions == 0
+    finally:
+        working.cancel()
+        solver.close()
+        runtime.close()
+
+
+@in_loop
+async def test_a_solver_that_fails_does_not_end_the_making_of_room(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    runtime = Runtime(CoreSettings())
+    solver = Solver()
+    optimiser = Optimiser(runtime, solver, ReoptimiseLimits())
+    asked = 0
+
+    async def fails() -> None:
+        nonlocal asked
+        asked += 1
+        raise RuntimeError("HiGHS ends without an optimum")
+
+    monkeypatch.setattr(optimiser, "_make_room", fails)
+    working = asyncio.create_task(optimiser.make_room_when_wanted())
+    try:
+        await asyncio.sleep(0)
+        runtime.feeds.room.publish()
+        await until(lambda: asked == 1)
+        runtime.feeds.room.publish()
+        await until(lambda: asked == 2)
+        assert "no making room this time: HiGHS" in caplog.text
+        assert not working.done()
     finally:
         working.cancel()
         solver.close()

@@ -367,7 +367,7 @@ class SimulatedNetwork:
             if router_id not in self.core.questions.routers_holding(key)
             and router_id not in self.forgotten
         ]
-        assert unbooked == [], "routers hold what the reservations has freed"
+        assert unbooked == [], "routers hold what the reservations have freed"
 
     def _check_limits(self, excused: Set[str]) -> None:
         faults = self.grid.over_subscriptions()

@@ -24,7 +24,7 @@ def route_batch(
 ) -> list[Route | None]:
     """The route of each request beside those of the ones before it, None where there is none.
 
-    The arrays already stand for all of them when this returns, the reservations does not.
+    The arrays already stand for all of them when this returns, the reservations do not.
     """
     view, arrays = admission.view, admission.arrays
     arrays.sync()

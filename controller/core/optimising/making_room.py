@@ -7,6 +7,8 @@ for one change: moves that cannot be made before others are finished are made in
 
 from collections.abc import Callable, Mapping
 from heapq import nlargest
+from itertools import islice
+from operator import attrgetter
 
 import numpy as np
 
@@ -22,7 +24,9 @@ from digitalgrid.units import NS_PER_S
 
 # Circuits that may be moved for others, those with most power first: what a question may cost the loop and the worker.
 MAX_STANDING = 500
-# Circuits for which room is looked for at a time, the most urgent first.
+# Of the largest, and of those that wait, as many are looked at for a question: what one event may cost the loop.
+MAX_LOOKED_AT = 4 * MAX_STANDING
+# Circuits for which room is looked for at a time, the most urgent first; then it is the turn of the others.
 MAX_WAITING = 32
 # Moves in a round: each wears converters.
 MAX_MOVES = 16
@@ -62,6 +66,9 @@ class RoomMaker:
         self._not_before_ns = 0
         self._pause_ns = _MIN_PAUSE_NS
         self._rounds_left = 0
+        # Those that had their turn; once all had it, the most urgent are next again.
+        self._had_turn: set[int] = set()
+        self._others_left = False
 
     def next_deadline_ns(self) -> int | None:
         return self._due_ns
@@ -87,10 +94,8 @@ class RoomMaker:
     def question(self, now_ns: int) -> RoomQuestion | None:
         """None where nobody waits any more that moves of others could help."""
         self._asked_ns = now_ns
-        waiting = self._mover.waiting()[:MAX_WAITING]
-        waiting = [each for each in waiting if self._could_be_served(each)]
-        movable = [each for each in self._circuits.values() if self._reoptimiser.can_move(each)]
-        standing = nlargest(MAX_STANDING, movable, key=lambda each: (each.power_w, each.circuit_id))
+        waiting = self._next_in_turn()
+        standing = self._largest() if waiting else []
         asked = self._reoptimiser.question_of(standing) if waiting and standing else None
         if asked is None:
             self._end_round(now_ns, helped=False)
@@ -104,6 +109,30 @@ class RoomMaker:
             self._wanted(waiting, asked.source_ids),
             tuple(each.circuit_id for each in waiting),
         )
+
+    def _next_in_turn(self) -> list[Circuit]:
+        """Of those that wait and could be served, the most urgent that had no turn yet."""
+        waiting = self._mover.waiting()
+        left = [each for each in waiting if each.circuit_id not in self._had_turn]
+        found: list[Circuit] = []
+        looked_at = 0
+        for circuit in left[:MAX_LOOKED_AT]:
+            looked_at += 1
+            self._had_turn.add(circuit.circuit_id)
+            if self._could_be_served(circuit):
+                found.append(circuit)
+                if len(found) == MAX_WAITING:
+                    break
+        self._others_left = looked_at < len(left)
+        if not self._others_left:
+            self._had_turn.clear()
+        return found
+
+    def _largest(self) -> list[Circuit]:
+        """Circuits that can be moved: the cheap question is asked of all, the dear one of the largest."""
+        active = (each for each in self._circuits.values() if each.state is CircuitState.ACTIVE)
+        largest = nlargest(MAX_LOOKED_AT, active, key=attrgetter("power_w"))
+        return list(islice(filter(self._reoptimiser.can_move, largest), MAX_STANDING))
 
     def _could_be_served(self, circuit: Circuit) -> bool:
         """Whether its load is there, takes the power, and is not kept off; no move of others changes any of that."""
@@ -144,6 +173,10 @@ class RoomMaker:
 
     def begin(self, question: RoomQuestion, plan: RoomPlan, now_ns: int) -> list[Move]:
         """Make the moves that still fit; who waits takes the room once the old paths are gone."""
+        still = {each.circuit_id for each in self._mover.waiting()}
+        if not any(question.waiting_ids[each] in still for each in plan.served):
+            # Moves would be made for nobody.
+            plan = RoomPlan()
         limits = ReoptimiseLimits(most_moves=MAX_MOVES, least_gain_fraction=-np.inf)
         ids = " ".join(str(question.waiting_ids[each]) for each in plan.served)
         moves = self._reoptimiser.begin(
@@ -163,22 +196,27 @@ class RoomMaker:
     def _end_round(self, now_ns: int, *, helped: bool) -> None:
         took_ns = now_ns - (self._asked_ns if self._asked_ns is not None else now_ns)
         self._asked_ns = None
-        self._rounds_left -= 1
+        # A round goes on until all had their turn.
+        self._rounds_left -= not self._others_left
         if helped:
             self._pause_ns = _MIN_PAUSE_NS
         self._not_before_ns = now_ns + max(self._pause_ns, _REST * took_ns)
-        if not helped:
+        if not helped and not self._others_left:
             self._pause_ns = min(2 * self._pause_ns, _MAX_PAUSE_NS)
         # What was on the move was left out; once it rests it may be moved.
-        again = helped or any(map(_is_under_way, self._circuits.values()))
-        if again and self._rounds_left > 0 and self._due_ns is None:
-            self._due_ns = self._not_before_ns
+        if self._rounds_left > 0 and self._due_ns is None:
+            again = helped or self._others_left
+            if again or any(map(_is_under_way, self._circuits.values())):
+                self._due_ns = self._not_before_ns
 
 
 def _is_under_way(circuit: Circuit) -> bool:
     """Whether it will stand soon, and does not yet."""
     if circuit.state in (CircuitState.ACTIVE, CircuitState.DEGRADED):
-        return any(each.phase in RETIRING_PHASES for each in circuit.generations.values())
+        # What delivers has one generation that stays.
+        return len(circuit.generations) > 1 and any(
+            each.phase in RETIRING_PHASES for each in circuit.generations.values()
+        )
     return (
         circuit.admin_up and circuit.state is not CircuitState.WAITING and not circuit.state.ended
     )

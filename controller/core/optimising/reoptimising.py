@@ -4,6 +4,7 @@ The solver works on a copy. Each move that it proposes is evaluated exactly on t
 before the old path is broken; those that do not fit beside what stands wait for another round.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -54,10 +55,18 @@ class Reoptimiser:
         source_ids = list(self._admission.view.sources)
         index = {source_id: number for number, source_id in enumerate(source_ids)}
         choices: dict[Choice, int] = {}
-        choice = [
-            choices.setdefault(self._choice(circuit, route, index), len(choices))
-            for circuit, route in zip(circuits, routes, strict=True)
-        ]
+        # Circuits that may be served from the same sources, and keep off the same, share a choice.
+        known: dict[tuple[tuple[str, ...], str, tuple[str, ...]], int] = {}
+        choice = []
+        for circuit, route in zip(circuits, routes, strict=True):
+            alike = (circuit.source_ids, route.source_id, circuit.constraints.avoid_ids)
+            if alike not in known:
+                found = self._choice(circuit, route, index)
+                known[alike] = choices.setdefault(found, len(choices))
+            choice.append(known[alike])
+        own_w: defaultdict[str, float] = defaultdict(float)
+        for route in routes:
+            own_w[route.source_id] += route.injected_w
         graph = arrays.graph.snapshot()
         return ReoptimiseQuestion(
             graph,
@@ -68,7 +77,7 @@ class Reoptimiser:
                 choice=choice,
                 choices=list(choices),
                 source_node=[arrays.node(self._admission.view.sources[each][0]) for each in index],
-                source_limit_w=[self._limit_w(each, routes) for each in source_ids],
+                source_limit_w=[self._limit_w(each, own_w[each]) for each in source_ids],
                 paths=paths_of(
                     [index[route.source_id] for route in routes],
                     [self._arcs(route) for route in routes],
@@ -124,10 +133,9 @@ class Reoptimiser:
             frozenset(arrays.arcs(circuit.constraints.avoid_ids)),
         )
 
-    def _limit_w(self, source_id: str, routes: Iterable[Route]) -> float:
-        """What all these circuits together may draw from a source."""
+    def _limit_w(self, source_id: str, own_w: float) -> float:
+        """What all the circuits in question together may draw from a source, with what they draw now."""
         key = resource.source(source_id)
-        own_w = sum(route.injected_w for route in routes if route.source_id == source_id)
         free_w = self._admission.view.sources[source_id][1].max_power_w - self._reservations.total(
             key
         )

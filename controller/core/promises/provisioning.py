@@ -112,7 +112,7 @@ class Provisioner:
             key = self.draw_key()
             self._reservations.reserve(key, route)
             decisions.append([self.launch(request, key, route, now_ns)])
-        # Only now does the reservations stand for what the others got.
+        # Only now do the reservations stand for what the others got.
         for index in refused:
             decisions[index] = self._admission.explain(wanted[index])
         return decisions
