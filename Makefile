@@ -21,8 +21,11 @@ ORTOOLS := .venv-ortools
 # The first interpreter that is new enough.
 PYTHON := $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v "$$python" && break; done)
-# Nothing where we are root, sudo where it asks for no password, and otherwise empty.
-SUDO := $(shell [ "$$(id -u)" = 0 ] || { sudo -n true 2>/dev/null && echo 'sudo -n'; })
+# Nothing where we are root, sudo where it asks for no password, and otherwise empty. Bytecode that root compiles stays
+# out of the user's tree, which the user could not remove it from.
+ROOT_BYTECODE := /var/cache/digitalgrid
+SUDO := $(shell [ "$$(id -u)" = 0 ] || { sudo -n true 2>/dev/null && \
+	echo 'sudo -n env PYTHONPYCACHEPREFIX=$(ROOT_BYTECODE)'; })
 # Steps that have nothing to do with each other run side by side.
 STEPS := $(MAKE) --no-print-directory --jobs=2
 
@@ -105,6 +108,7 @@ lint: $(STUBS) $(STAMPS)/measured ## Style (ruff), types (mypy), who may import 
 	$(BIN)/pytest -q tests/unit/test_dependencies.py
 
 clean: stop ## Removes .venv and all that is generated
-	rm -rf $(VENV) $(ORTOOLS) .run build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	rm -f $(STUBS) $(STUBS:.py=.pyi) $(STUBS:_pb2.py=_pb2_grpc.py) demo.json mesh.json bench.json chaos.json
-	find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
+	$(SUDO) rm -rf $(VENV) $(ORTOOLS) .run build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	$(SUDO) rm -f $(STUBS) $(STUBS:.py=.pyi) $(STUBS:_pb2.py=_pb2_grpc.py) demo.json mesh.json bench.json chaos.json
+	$(SUDO) find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
+	[ -z "$(SUDO)" ] || $(SUDO) rm -rf $(ROOT_BYTECODE)

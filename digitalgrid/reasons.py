@@ -286,7 +286,7 @@ class Reason(StrEnum):
     NOT_COMPILED = (
         "NOT_COMPILED",
         _UNAVAILABLE,
-        "a pair of paths in a large network is searched only by compiled kernels, which are not there yet",
+        "a pair of paths, or a dispatch, in a large network takes compiled kernels, which are not there yet",
         "try again in a minute; do not set `engine: interpreted` for large networks",
     )
     ROUTERS_RETURNING = (

@@ -11,8 +11,15 @@ from contextlib import AsyncExitStack
 from typing import Literal
 
 from controller.computing.solver import Solver, SolverDied
-from controller.computing.warm_up import compile_all, warm_up_solver
-from controller.routing.compiled import Engine, are_kept, load, use_engine
+from controller.computing.warm_up import compile_and_load, warm_up_worker
+from controller.routing.compiled import (
+    Engine,
+    KernelsUnreadable,
+    are_kept,
+    forget,
+    load,
+    use_engine,
+)
 from controller.runtime.garbage_collector import freeze_loaded
 from digitalgrid.supervision import start_once
 
@@ -28,8 +35,7 @@ def begin_with(wanted: Wanted) -> None:
     if wanted == "compiled":
         if not (are_kept("search") and are_kept("solver")):
             _log.info("engine: compiling the routing kernels, which takes a minute or two once")
-        compile_all()
-        load("search")
+        compile_and_load("search")
         use_engine(Engine.COMPILED)
         _log.info("engine: compiled")
     else:
@@ -58,25 +64,37 @@ class Engines:
             stack.callback(start_once(name, work).cancel)
 
     async def _compile_search(self) -> None:
-        await _compiled("search")
-        await asyncio.to_thread(load, "search")
+        await _loaded("search")
         use_engine(Engine.COMPILED)
         freeze_loaded()
         _log.info("engine: compiled has taken over from interpreted")
 
     async def _compile_solver(self) -> None:
         await _compiled("solver")
+        _log.info("engine: the solver goes on compiled")
         self._solver.use_engine(Engine.COMPILED)
         await self._warm_solver()
 
     async def _warm_solver(self) -> None:
         """Start the worker before it is asked, so that the first answer does not wait for its kernels."""
         try:
-            await self._solver.warm_up(warm_up_solver)
+            await self._solver.warm_up(warm_up_worker)
         except SolverDied as error:
             _log.warning("the solver is not warm: %s", error)
         else:
             _log.info("the solver is warm: dispatches are answered without delay")
+
+
+async def _loaded(half: str) -> None:
+    """Return when a half of the kernels is ready to run here; what is on disk and does not load is compiled anew."""
+    await _compiled(half)
+    try:
+        await asyncio.to_thread(load, half)
+    except KernelsUnreadable as error:
+        _log.warning("engine: what is kept does not load, so it is compiled anew: %s", error)
+        forget()
+        await _compiled(half)
+        await asyncio.to_thread(load, half)
 
 
 async def _compiled(half: str) -> None:

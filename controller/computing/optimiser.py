@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from controller.computing.solver import Solver, SolverDied
+from controller.computing.solver import Solver, SolverDied, SolverNotCompiled
 from controller.core.access import CONTROLLER, Action, Call
 from controller.core.errors import Refusal
 from controller.core.optimising.moves import Move, ReoptimiseLimits
@@ -140,6 +140,8 @@ class Optimiser:
     async def _solved(self, function: Callable[..., T], *arguments: object) -> T:
         try:
             return await self._solver.run(function, *arguments)
+        except SolverNotCompiled as error:
+            raise Refusal(Reason.NOT_COMPILED, str(error)) from error
         except SolverDied as error:
             raise Refusal(Reason.SOLVER_DIED, str(error)) from error
 

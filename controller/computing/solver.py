@@ -23,6 +23,9 @@ from digitalgrid.supervision import start_once
 _log = logging.getLogger(__name__)
 # For one answer, in seconds. Ten thousand routers take some.
 MAX_S = 120.0
+# For an answer that the interpreted engine is at when the compiled one is there, in seconds: then it is begun again,
+# a hundred times as fast. Starting a worker that loads its kernels takes about as long.
+MAX_INTERPRETED_S = 5.0
 # For an answer that nobody waits for any more, in seconds: a new worker would take as long to load its kernels.
 MAX_UNWANTED_S = 10.0
 # For the warm-up, in seconds: a first one compiles all kernels, which takes minutes on two busy cores.
@@ -35,6 +38,14 @@ T = TypeVar("T")
 
 class SolverDied(Exception):
     """The worker process has no answer; the next call starts another."""
+
+
+class SolverNotCompiled(SolverDied):
+    """No answer in time, since kernels run interpreted: what is asked is not too much for compiled ones."""
+
+
+class _CompiledMeanwhile(Exception):
+    """The compiled engine came while the interpreted one was at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +77,26 @@ class Solver:
         self._engine = Engine.COMPILED
         # That of the worker that there is.
         self._engine_of_pool = self._engine
+        # Done when the compiled engine comes while a job is at work.
+        self._compiled: asyncio.Future[None] | None = None
         self._queue: deque[_Job] = deque()
         self._now: _Job | None = None
         self._owner: asyncio.Task[None] | None = None
 
     def use_engine(self, engine: Engine) -> None:
-        """Have kernels run by an engine in whatever begins from now on."""
+        """Have kernels run by an engine in whatever begins from now on.
+
+        What is at work interpreted, and would be for long, is begun again when the compiled engine is there.
+        """
         self._engine = engine
+        if engine is Engine.COMPILED and self._compiled is not None and not self._compiled.done():
+            self._compiled.set_result(None)
 
     async def run(self, function: Callable[..., T], *arguments: object) -> T:
         """What ``function`` returns or raises.
 
-        Raises SolverDied where the worker was killed twice, or had no answer in time.
+        Raises SolverDied where the worker was killed twice, or had no answer in time, and SolverNotCompiled where
+        that was so for want of compiled kernels.
         """
         answer = asyncio.get_running_loop().create_future()
         self._ask(_Job(partial(function, *arguments), answer, self._most_s, self._unwanted_s))
@@ -114,6 +133,9 @@ class Solver:
     async def _answer(self, job: _Job) -> Any:
         try:
             return await self._once(job)
+        except _CompiledMeanwhile:
+            self._end_worker()
+            _log.info("the solver begins again what took it long interpreted")
         except BrokenProcessPool:
             # It may have been killed long ago, while it was idle.
             self._end_worker()
@@ -131,17 +153,44 @@ class Solver:
         found = asyncio.get_running_loop().run_in_executor(pool, job.function)
         # Where the worker is ended, nobody asks what became of it.
         found.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-        await asyncio.wait(
-            {found, job.answer}, timeout=job.most_s, return_when=asyncio.FIRST_COMPLETED
-        )
-        most_s = job.most_s
-        if not found.done() and not job.is_wanted:
-            most_s = job.unwanted_s
-            await asyncio.wait({found}, timeout=most_s)
+        patience_s = await self._patience(found, job)
         if found.done():
             return found.result()
+        if not patience_s:
+            raise _CompiledMeanwhile
+        interpreted = self._engine_of_pool is Engine.INTERPRETED
         self._end_worker()
-        raise SolverDied(f"no answer within {most_s:g} s; ask for less at a time")
+        if interpreted:
+            raise SolverNotCompiled(
+                f"no answer within {patience_s:g} s interpreted: try again when the routing kernels are compiled, in a"
+                " minute or two (with `engine: interpreted` they never are)"
+            )
+        raise SolverDied(f"no answer within {patience_s:g} s; ask for less at a time")
+
+    async def _patience(self, found: asyncio.Future[Any], job: _Job) -> float:
+        """Wait for what is found. For how long, in seconds; zero where the compiled engine is to begin again."""
+        waited: set[asyncio.Future[Any]] = {found, job.answer}
+        compiled = self._compiled = asyncio.get_running_loop().create_future()
+        if self._engine is Engine.COMPILED:
+            compiled.set_result(None)
+        if self._engine_of_pool is Engine.INTERPRETED:
+            waited.add(compiled)
+        try:
+            await asyncio.wait(waited, timeout=job.most_s, return_when=asyncio.FIRST_COMPLETED)
+            if compiled in waited and compiled.done() and not found.done() and job.is_wanted:
+                await asyncio.wait(
+                    {found, job.answer},
+                    timeout=MAX_INTERPRETED_S,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                if not found.done() and job.is_wanted:
+                    return 0.0
+        finally:
+            compiled.cancel()
+        if found.done() or job.is_wanted:
+            return job.most_s
+        await asyncio.wait({found}, timeout=job.unwanted_s)
+        return job.unwanted_s
 
     def close(self) -> None:
         """End the worker, whatever it is doing; whoever waits for it is told."""

@@ -24,13 +24,22 @@ from controller.core.settings import CoreSettings
 from controller.routing.alternatives.disjoint import Disjointness
 from controller.routing.assignments.reoptimise import reoptimise
 from controller.routing.assignments.standing import Choice, circuits_of, paths_of
-from controller.routing.compiled import Engine, are_kept, keep, use_engine
+from controller.routing.compiled import (
+    Engine,
+    KernelsUnreadable,
+    are_kept,
+    engine_in_use,
+    forget,
+    keep,
+    load,
+    use_engine,
+)
 from controller.routing.dispatch import DispatchProblem, dispatch
 from controller.routing.dispatch.correction import corrected
 from controller.routing.dispatch.newton import Network
 from controller.routing.flows.linear_flow import linear_min_cost_flow
 from controller.routing.graph import graph_of_links
-from controller.routing.kernel_cache import cache_dir
+from controller.routing.kernel_cache import HALF_NAMES, cache_dir
 from controller.routing.warm_up import compile_kernels
 from digitalgrid.model import (
     LinkAdvertisement,
@@ -160,7 +169,7 @@ def _advertisement(name: str) -> RouterLsa:
     )
 
 
-HALVES = {"search": warm_up_search, "solver": warm_up_solver}
+HALVES = dict(zip(HALF_NAMES, (warm_up_search, warm_up_solver), strict=True))
 
 
 def compile_half(half: str) -> None:
@@ -182,6 +191,33 @@ def compile_all() -> None:
     for process in started:
         if status := process.wait():
             raise subprocess.CalledProcessError(status, process.args)
+
+
+def warm_up_worker() -> None:
+    """As :func:`warm_up_solver`, in the worker: what is kept and does not load is compiled anew there."""
+    if engine_in_use() is Engine.INTERPRETED or not are_kept("solver"):
+        warm_up_solver()
+        return
+    try:
+        load("solver")
+    except KernelsUnreadable as error:
+        _log.warning("engine: what is kept does not load, so it is compiled anew: %s", error)
+        forget()
+        compile_half("solver")
+    else:
+        warm_up_solver()
+
+
+def compile_and_load(half: str) -> None:
+    """Compile everything that is not kept, and load a half; what is kept and does not load is compiled anew."""
+    compile_all()
+    try:
+        load(half)
+    except KernelsUnreadable as error:
+        _log.warning("engine: what is kept does not load, so all is compiled anew: %s", error)
+        forget()
+        compile_all()
+        load(half)
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -16,11 +16,15 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from controller.routing.kernel_cache import cache_dir, compiler_of
+from controller.routing.kernel_cache import HALF_NAMES, cache_dir, compiler_of
 
 F = TypeVar("F", bound=Callable[..., object])
 # Names the engine of a process that is not told by its configuration: `dgc plan`, tests, studies.
 ENGINE_VARIABLE = "DIGITALGRID_ENGINE"
+
+
+class KernelsUnreadable(Exception):
+    """What is kept on disk cannot be loaded: it was damaged, or something else wrote it."""
 
 
 class Engine(StrEnum):
@@ -144,11 +148,28 @@ def keep(half: str) -> None:
 
 
 def load(half: str) -> None:
-    """Have the kernels of a half ready to run compiled, whichever engine runs meanwhile: a thread may do it."""
-    for module, name, signatures in pickle.loads(_list_of(half).read_bytes()):
-        kernel: Kernel = getattr(import_module(module), name)
-        for signature in signatures:
-            kernel.dispatcher.compile(signature)
+    """Have the kernels of a half ready to run compiled, whichever engine runs meanwhile: a thread may do it.
+
+    Raises KernelsUnreadable where they cannot be had from disk; then :func:`forget` and compile anew.
+    """
+    try:
+        for module, name, signatures in pickle.loads(_list_of(half).read_bytes()):
+            kernel: Kernel = getattr(import_module(module), name)
+            for signature in signatures:
+                kernel.dispatcher.compile(signature)
+    except Exception as error:
+        # Damaged pickles and machine code raise whatever they like.
+        raise KernelsUnreadable(f"{_list_of(half)}: {error!r}") from error
+
+
+def forget() -> None:
+    """Keep no kernel any more: neither the lists, nor the indexes by which numba finds machine code."""
+    for half in HALF_NAMES:
+        _list_of(half).unlink(missing_ok=True)
+    for index in cache_dir().rglob("*.nbi"):
+        index.unlink(missing_ok=True)
+    # Where root has read what is a user's, it compiles for itself now.
+    cache_dir.cache_clear()
 
 
 def _list_of(half: str) -> Path:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from controller.computing.solver import Solver, SolverDied
+from controller.computing import solver as solver_module
+from controller.computing.solver import Solver, SolverDied, SolverNotCompiled
 from controller.core.errors import Refusal
 from controller.routing.compiled import Engine, engine_in_use
 from digitalgrid.reasons import Reason
@@ -203,5 +204,41 @@ async def test_another_engine_is_that_of_the_next_computation_and_ends_none() ->
         await at_work
         assert engine == Engine.COMPILED
         assert next_pid != first_pid
+    finally:
+        solver.close()
+
+
+def quick_only_compiled() -> Engine:
+    if engine_in_use() is Engine.INTERPRETED:
+        signal.pause()
+    return engine_in_use()
+
+
+@in_loop
+async def test_what_takes_long_interpreted_is_begun_again_when_the_compiled_engine_is_there() -> (
+    None
+):
+    solver = Solver()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(solver_module, "MAX_INTERPRETED_S", 0.1)
+        try:
+            solver.use_engine(Engine.INTERPRETED)
+            await solver.run(engine_of_the_worker)
+            asked = asyncio.create_task(solver.run(quick_only_compiled))
+            await asyncio.sleep(0)
+            assert not asked.done()
+            solver.use_engine(Engine.COMPILED)
+            assert await asyncio.wait_for(asked, 60.0) is Engine.COMPILED
+        finally:
+            solver.close()
+
+
+@in_loop
+async def test_no_answer_in_time_interpreted_is_for_want_of_compiled_kernels() -> None:
+    solver = Solver(most_s=0.5)
+    try:
+        solver.use_engine(Engine.INTERPRETED)
+        with pytest.raises(SolverNotCompiled, match="try again when the routing kernels are"):
+            await solver.run(signal.pause)
     finally:
         solver.close()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import grpc
 import pytest
 
-from controller.computing.solver import SolverDied
+from controller.computing.solver import SolverDied, SolverNotCompiled
 from controller.core.access import MAY, Action, Role
 from controller.core.circuits.records import AuditEntry
 from controller.core.errors import Refusal
@@ -136,6 +136,7 @@ async def test_what_the_solver_does_not_answer_is_the_dispatch_of_who_asked() ->
         await api.client.wait_until_active([each.circuit_id for each in created.circuits])
         raised: list[tuple[Callable[[], Exception], Reason]] = [
             (lambda: SolverDied("the worker was killed"), Reason.SOLVER_DIED),
+            (lambda: SolverNotCompiled("it is interpreted"), Reason.NOT_COMPILED),
             (lambda: Refusal(Reason.NOT_CONVERGED, "no plan"), Reason.NOT_CONVERGED),
         ]
         for error, reason in raised:
