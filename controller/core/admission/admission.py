@@ -30,7 +30,7 @@ LEDGER_TOLERANCE = 1e-6
 
 
 class Admission:
-    """Routes on the present grid view over one reservations."""
+    """Routes on the present grid view over one set of reservations."""
 
     def __init__(self, reservations: Reservations) -> None:
         self._reservations = reservations
