@@ -76,7 +76,7 @@ run: ## Brings up the example network (Mininet as root, else local processes) an
 	@$(STEPS) ready
 	@$(SUDO) $(BIN)/dgc emulate $(TOPOLOGY) --detach
 
-stop: ## Removes everything that `make run` started, also after a crash
+stop: ## Removes the network that `make run` started, also after a crash
 	@[ ! -x $(BIN)/dgc ] || $(SUDO) $(BIN)/dgc stop
 
 demo: setup ## Runs the main job with faults and prints what it measured (demo.json)

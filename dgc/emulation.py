@@ -143,7 +143,11 @@ def fault(verb: str, target: str | None, run_dir: Path) -> None:
 @click.command()
 @_RUN_DIR
 def stop(run_dir: Path) -> None:
-    """Removes everything that `dgc emulate` started, also after a crash."""
+    """Removes the network that `dgc emulate` started in a run directory, also after a crash.
+
+    Networks of other run directories stay; those that still run in Mininet are named. As root, it also
+    removes what is left of networks that no run directory has a record of.
+    """
     from digitalgrid.logs import log_to_standard_error
     from topologies import emulator
 

@@ -67,6 +67,17 @@ def nothing_left(open_vswitch: None) -> Iterator[None]:
 
 
 @pytest.fixture
+def open_vswitch_by_need(nothing_left: None) -> Iterator[None]:
+    """Open vSwitch does not run before the test: an emulation starts it, and the last one stops it."""
+    others = _output("ovs-vsctl", "list-br").split()
+    assert others == [], "stopping Open vSwitch would cut the bridges of others"
+    ovs.stop()
+    yield
+    if not ovs.is_running():
+        ovs.start()
+
+
+@pytest.fixture
 def options(tmp_path: Path) -> EmulationOptions:
     """A run directory and northbound address of the test's own."""
     with socket.create_server(("127.0.0.1", 0)) as free:

@@ -12,7 +12,7 @@ from digitalgrid.client import PowerClient, power_request
 from digitalgrid.gridfile import load_grid
 from digitalgrid.v1 import northbound_pb2 as pb
 from topologies import emulator
-from topologies.emulator import addresses, cleanup, workspace
+from topologies.emulator import addresses, cleanup, ovs, workspace
 from topologies.emulator.errors import AlreadyRunning, EmulationError
 from topologies.emulator.health import wait_healthy
 from topologies.emulator.mininet_backend import MininetEmulation
@@ -137,17 +137,7 @@ def test_a_controller_that_cannot_start_is_an_error_and_leaves_nothing(
 def test_two_networks_run_side_by_side_and_each_is_stopped_alone(
     options: EmulationOptions, tmp_path: Path
 ) -> None:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as north,
-        socket.create_server(("127.0.0.1", 0)) as of,
-    ):
-        second = replace(
-            options,
-            run_dir=tmp_path / "second",
-            northbound=f"127.0.0.1:{north.getsockname()[1]}",
-            openflow_port=of.getsockname()[1],
-            subnet=IPv4Network("10.214.0.0/16"),
-        )
+    second = beside(options, tmp_path / "second")
     both = (options, second)
     try:
         for each in both:
@@ -172,6 +162,43 @@ def test_two_networks_run_side_by_side_and_each_is_stopped_alone(
             emulator.stop(each.run_dir)
 
 
+def beside(options: EmulationOptions, run_dir: Path) -> EmulationOptions:
+    """Of a second network in Mininet."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as north,
+        socket.create_server(("127.0.0.1", 0)) as of,
+    ):
+        return replace(
+            options,
+            run_dir=run_dir,
+            northbound=f"127.0.0.1:{north.getsockname()[1]}",
+            openflow_port=of.getsockname()[1],
+            subnet=IPv4Network("10.214.0.0/16"),
+        )
+
+
+def test_a_network_that_stops_leaves_open_vswitch_to_one_that_starts(
+    options: EmulationOptions, tmp_path: Path, open_vswitch_by_need: None
+) -> None:
+    second = beside(options, tmp_path / "second")
+    emulator.start_in_background(str(LINE3), "mininet", options)
+    starting = None
+    try:
+        # It has its control network, and no bridge yet.
+        starting = MininetEmulation(ring_grid(3), second)
+        emulator.stop(options.run_dir)
+        emulator.stop(tmp_path / "nobody")
+        assert run("ovs-vsctl", "list-br").split() == []
+        assert ovs.is_running()
+        starting.start()
+        wait_healthy(starting, second.northbound, 40.0)
+    finally:
+        emulator.stop(options.run_dir)
+        if starting is not None:
+            starting.stop()
+    assert not ovs.is_running()
+
+
 def serve_load3(options: EmulationOptions) -> None:
     with PowerClient(options.northbound) as client:
         circuits = client.request_power(power_request("load3", 1e6)).circuits
@@ -188,6 +215,44 @@ def test_stop_removes_what_a_crash_left(options: EmulationOptions, wait_for: Wai
     emulator.stop(run_dir)
     emulator.stop(run_dir)
     assert workspace.read_record(RunFiles.under(run_dir)) is None
+
+
+def test_stop_of_another_run_directory_leaves_what_is_not_its_own_and_says_so(
+    options: EmulationOptions,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    network, other = addresses.ControlNetwork(), tmp_path / "other"
+    other.mkdir()
+    monkeypatch.chdir(options.run_dir.parent)
+    emulator.start_in_background(
+        str(LINE3), "mininet", replace(options, run_dir=Path(options.run_dir.name))
+    )
+    record = workspace.read_record(RunFiles.under(options.run_dir))
+    assert record is not None
+    monkeypatch.chdir(other)
+    try:
+        emulator.stop(Path(".run"))
+        assert f"still running: {options.run_dir}" in caplog.messages
+        os.kill(record.emulator.pid, signal.SIGKILL)
+        os.waitpid(record.emulator.pid, 0)
+        # Interfaces go by themselves with the namespaces of their hosts.
+        stays = {network.switch_name(0), f"the route that fences {network.subnet} off"}
+        for _ in range(2):
+            caplog.clear()
+            emulator.stop(Path(".run"))
+            assert stays <= set(cleanup.leftovers(network))
+            assert f"dgc stop --run-dir {options.run_dir}" in caplog.text
+            assert workspace.run_dir_of(0) == options.run_dir
+        # Whose record is gone is nobody's.
+        workspace.erase_record(RunFiles.under(options.run_dir))
+        emulator.stop(Path(".run"))
+        assert cleanup.leftovers(network) == []
+        assert workspace.run_dir_of(0) == options.run_dir
+    finally:
+        emulator.stop(options.run_dir)
 
 
 def test_a_background_emulation_obeys_and_stops(options: EmulationOptions) -> None:

@@ -1,7 +1,7 @@
 """Runs a grid on one machine: its routers as processes, in Mininet or on loopback, and its controller.
 
 :func:`run` stays in the foreground, :func:`start_in_background` returns once the network is healthy,
-:func:`stop` removes everything, also after a crash, and :func:`send_command` breaks and mends things.
+:func:`stop` removes it, also after a crash, and :func:`send_command` breaks and mends things.
 """
 
 from topologies.emulator.control import send_command

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from ipaddress import IPv4Network
 
-from topologies.emulator import ovs
+from topologies.emulator import ovs, workspace
 from topologies.emulator.addresses import MAX_NETWORKS, ControlNetwork
 from topologies.emulator.shell import run
 
@@ -41,6 +41,13 @@ def remove_network(network: ControlNetwork) -> list[str]:
     for subnet in _fenced_off(network):
         run("ip", "route", "delete", *_fence(network, subnet))
     return found
+
+
+def stop_open_vswitch() -> None:
+    """Stop Open vSwitch where emulations alone needed it, and none has a control network any more, or takes one."""
+    with workspace.choosing():
+        if not any(workspace.is_held(number) for number in workspace.used_numbers()):
+            ovs.stop_unless_used()
 
 
 def _fence(network: ControlNetwork, subnet: IPv4Network) -> tuple[str, ...]:

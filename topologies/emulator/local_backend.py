@@ -34,7 +34,7 @@ class LocalEmulation(Emulation):
         super().__init__(grid)
         files = RunFiles.under(options.run_dir)
         with ExitStack() as undo:
-            undo.callback(workspace.prepare(files).release)
+            undo.callback(workspace.prepare(files).close)
             require_free(options.northbound, "--northbound")
             require_free(f"127.0.0.1:{options.southbound_port}", "--southbound-port")
             undo.callback(workspace.erase_record, files)

@@ -4,7 +4,6 @@ import itertools
 import os
 from contextlib import ExitStack
 from ipaddress import IPv4Address
-from pathlib import Path
 
 from mininet.topo import Topo
 
@@ -36,16 +35,14 @@ class GridNetwork:
         self.files = RunFiles.under(options.run_dir)
         self.hosts: dict[str, RouterHost] = {}
         with ExitStack() as undo:
-            undo.callback(workspace.prepare(self.files).release)
+            undo.callback(workspace.prepare(self.files).close)
             require_free(options.northbound, "--northbound")
             require_free(f"{addresses.OPENFLOW_HOST}:{options.openflow_port}", "--openflow-port")
-            ovs.ensure_running()
-            undo.callback(ovs.stop_unless_used)
+            undo.callback(cleanup.stop_open_vswitch)
             with workspace.choosing():
                 self.control = self._take_network(undo)
                 undo.callback(workspace.erase_record, self.files)
-                record = RunRecord("mininet", ProcessId.current(), self.control.number)
-                workspace.write_record(self.files, record)
+                workspace.write_record(self.files, RunRecord("mininet", ProcessId.current()))
                 undo.callback(cleanup.remove_network, self.control)
                 cleanup.fence_off(self.control)
             self.interface_indexes = itertools.count(self.control.first_interface_index)
@@ -89,14 +86,17 @@ class GridNetwork:
 
     def _take_network(self, undo: ExitStack) -> ControlNetwork:
         """The first control network of this machine that nobody has, without what was left of it."""
-        number, lock = _first_free(self.files.root)
-        undo.callback(lock.release)
+        number, lock = _first_free()
+        undo.callback(lock.close)
         network = ControlNetwork(number, self.options.subnet)
         if not network.has_room_for(len(self.grid.routers)):
             raise EmulationError(
                 f"{network.subnet} is too small for {len(self.grid.routers)} routers; give another with --subnet"
             )
+        # From here on it stays: nobody stops it while a network is held.
+        ovs.ensure_running()
         cleanup.remove_network(network)
+        lock.sign(self.files.root)
         for other, subnet in cleanup.fenced_off():
             if subnet.overlaps(network.subnet):
                 raise AlreadyRunning(
@@ -123,10 +123,10 @@ class GridNetwork:
             workspace.write_yaml(self.files.router_config(router.id), config)
 
 
-def _first_free(root: Path) -> tuple[int, Lock]:
+def _first_free() -> tuple[int, Lock]:
     for number in range(addresses.MAX_NETWORKS):
         try:
-            return number, workspace.network_lock(number, root)
+            return number, workspace.network_lock(number)
         except AlreadyRunning:
             continue
     raise AlreadyRunning(f"{addresses.MAX_NETWORKS} networks run on this machine; stop one first")

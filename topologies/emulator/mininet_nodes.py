@@ -140,11 +140,6 @@ class ControlSwitch(OVSSwitch):  # type: ignore[misc]  # Mininet carries no type
         ours = {"datapath": "user", "failMode": "secure", "protocols": "OpenFlow13"}
         super().__init__(name, **params | ours | {"listenPort": None})
 
-    @classmethod
-    def setup(cls) -> None:
-        ovs.ensure_running()
-        super().setup()
-
     def bridgeOpts(self) -> str:
         return f"{super().bridgeOpts()} external_ids:{ovs.OWNER_KEY}={self.network.control.owner}"
 

@@ -40,14 +40,17 @@ def stop() -> None:
 
 
 def ensure_running() -> None:
-    """For an emulation: start Open vSwitch unless it runs, and remember that."""
+    """For an emulation that has its control network: start Open vSwitch unless it runs, and remember that."""
     if not is_running():
         _STARTED_BY_US.touch()
         start()
 
 
 def stop_unless_used() -> None:
-    """Stop what an emulation started, unless it has bridges: then somebody else needs it by now."""
+    """Stop what an emulation started, unless it has bridges: then somebody else needs it by now.
+
+    An emulation that has no bridges yet needs it too: see :func:`topologies.emulator.cleanup.stop_open_vswitch`.
+    """
     if _STARTED_BY_US.exists() and is_running() and not run("ovs-vsctl", "list-br").split():
         stop()
         _STARTED_BY_US.unlink(missing_ok=True)

@@ -48,13 +48,13 @@ class EmulationOptions:
 
 @dataclass(frozen=True, slots=True)
 class RunFiles:
-    """Where an emulation keeps what belongs to it; all paths absolute."""
+    """Where an emulation keeps what belongs to it; all paths absolute, and the same by whichever link one came."""
 
     root: Path
 
     @classmethod
     def under(cls, run_dir: Path) -> "RunFiles":
-        return cls(run_dir.absolute())
+        return cls(run_dir.resolve())
 
     @property
     def state(self) -> Path:

@@ -11,7 +11,7 @@ from types import FrameType
 
 from digitalgrid.gridfile import Grid
 from digitalgrid.logs import log_to_standard_error
-from topologies.emulator import cleanup, ovs, workspace
+from topologies.emulator import cleanup, workspace
 from topologies.emulator.addresses import ControlNetwork
 from topologies.emulator.backends import make_emulation
 from topologies.emulator.background import start_detached
@@ -45,9 +45,9 @@ def start_in_background(file: str, backend: str, options: EmulationOptions) -> N
 
 
 def stop(run_dir: Path = Path(".run")) -> None:
-    """Remove an emulation: end it where it runs, and take away what it left where it crashed.
+    """Remove the emulation of a run directory: end it where it runs, and take away what it left where it crashed.
 
-    Others stay as they are. What nobody's run directory knows of goes too.
+    In Mininet, what no run directory has a record of goes too; others stay as they are, and are named.
     """
     files = RunFiles.under(run_dir)
     record = workspace.read_record(files)
@@ -57,29 +57,28 @@ def stop(run_dir: Path = Path(".run")) -> None:
         end_process(record.emulator, _STOP_GRACE_S)
         _log.info("stopped the emulation of %s", run_dir)
     if os.geteuid() == 0:
-        for number in workspace.used_numbers():
-            own = record is not None and record.network_number == number
-            if own or _is_nobodys(number):
-                _remove_what_is_left(number, files)
-        ovs.stop_unless_used()
+        with workspace.choosing():
+            for number in workspace.used_numbers():
+                _stop_network(number, files)
+        cleanup.stop_open_vswitch()
     workspace.erase_record(files)
 
 
-def _is_nobodys(number: int) -> bool:
-    """Whether no run directory has a record of the control network of this number."""
+def _stop_network(number: int, files: RunFiles) -> None:
+    """Remove what is left of a control network where it is this run directory's or nobody's; else name whose it is."""
     root = workspace.run_dir_of(number)
-    return root is None or not RunFiles.under(root).state.exists()
-
-
-def _remove_what_is_left(number: int, files: RunFiles) -> None:
     try:
-        lock = workspace.network_lock(number, files.root)
+        lock = workspace.network_lock(number)
     except AlreadyRunning:
-        # Another has taken it meanwhile, and has removed what was there.
+        _log.info("still running: %s", root)
         return
-    for name in cleanup.remove_network(ControlNetwork(number)):
-        _log.info("removed %s", name)
-    lock.release()
+    with closing(lock):
+        network = ControlNetwork(number)
+        if root is None or root == files.root or not RunFiles.under(root).state.exists():
+            for name in cleanup.remove_network(network):
+                _log.info("removed %s", name)
+        elif cleanup.leftovers(network):
+            _log.info("left by a crash: %s (`dgc stop --run-dir %s` removes it)", root, root)
 
 
 def emulate(

@@ -21,6 +21,8 @@ _NETWORK_LOCK = "/run/digitalgrid-emulation{}.lock"
 # Held while a number and a subnet are chosen.
 _CHOICE_LOCK = Path("/run/digitalgrid-emulation.choice")
 _OF = ", run directory "
+# Of a lock's text: the longest path and what stands before it.
+_MAX_TEXT_BYTES = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,6 @@ class RunRecord:
 
     backend: str
     emulator: ProcessId
-    # Of its control network in Mininet.
-    network_number: int | None = None
 
 
 def prepare(files: RunFiles) -> "Lock":
@@ -39,7 +39,8 @@ def prepare(files: RunFiles) -> "Lock":
     AlreadyRunning where an emulation runs in it.
     """
     files.root.mkdir(parents=True, exist_ok=True)
-    lock = Lock(files.lock, f"run directory {files.root}", files.root)
+    lock = Lock(files.lock, f"run directory {files.root}")
+    lock.sign(files.root)
     shutil.rmtree(files.routers, ignore_errors=True)
     for suffix in ("", "-wal", "-shm", "-journal", ".lock"):
         files.controller_store.with_name(files.controller_store.name + suffix).unlink(True)
@@ -72,8 +73,7 @@ def read_record(files: RunFiles) -> RunRecord | None:
         return None
     try:
         document = json.loads(text)
-        emulator = ProcessId(**document["emulator"])
-        return RunRecord(document["backend"], emulator, document.get("network_number", 0))
+        return RunRecord(document["backend"], ProcessId(**document["emulator"]))
     except (ValueError, KeyError, TypeError) as error:
         raise EmulationError(f"{files.state}: not a record of an emulation; delete it") from error
 
@@ -84,14 +84,26 @@ def erase_record(files: RunFiles) -> None:
     files.control_socket.unlink(True)
 
 
-def network_lock(number: int, root: Path) -> "Lock":
-    """The right to the control network of a number, for a run directory. AlreadyRunning where another has it."""
-    return Lock(_network_lock(number), f"control network {number}", root)
+def network_lock(number: int) -> "Lock":
+    """The right to the control network of a number; whoever brings it up signs. AlreadyRunning where another has it.
+
+    Take it while :func:`choosing`: then who looks whether a network runs is never in the way of who takes it.
+    """
+    return Lock(_network_lock(number), f"control network {number}")
 
 
 def used_numbers() -> list[int]:
     """The control networks that were ever up since the machine was."""
     return [number for number in range(MAX_NETWORKS) if _network_lock(number).exists()]
+
+
+def is_held(number: int) -> bool:
+    """Whether somebody has the control network of a number: it runs, starts or is being removed."""
+    try:
+        network_lock(number).close()
+    except AlreadyRunning:
+        return True
+    return False
 
 
 def run_dir_of(number: int) -> Path | None:
@@ -121,22 +133,25 @@ def _network_lock(number: int) -> Path:
 class Lock:
     """Held by one process at a time, and let go by the kernel when that ends."""
 
-    def __init__(self, path: Path, purpose: str, root: Path) -> None:
-        """AlreadyRunning, saying who and what to do, where somebody holds it."""
+    def __init__(self, path: Path, purpose: str) -> None:
+        """AlreadyRunning, saying who and what to do, where somebody holds it. Says itself who had it last."""
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            holder = os.read(self._descriptor, 200).decode(errors="replace").strip()
+            holder = os.read(self._descriptor, _MAX_TEXT_BYTES).decode(errors="replace").strip()
             os.close(self._descriptor)
             process, _, where = holder.partition(_OF)
             raise AlreadyRunning(
                 f"{purpose} is in use by {process}; stop that first (`dgc stop --run-dir {where}`)"
             ) from error
+
+    def sign(self, root: Path) -> None:
+        """Say that this process has it, for a run directory."""
         os.ftruncate(self._descriptor, 0)
         os.write(self._descriptor, f"process {os.getpid()}{_OF}{root}\n".encode())
 
-    def release(self) -> None:
+    def close(self) -> None:
         """Safe to call again."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
