@@ -145,6 +145,9 @@ class Solver:
         except BrokenProcessPool as error:
             self._end_worker()
             raise SolverDied("the worker process of the solver was killed; try again") from error
+        except _CompiledMeanwhile as error:
+            self._end_worker()
+            raise SolverNotCompiled("the solver has just gone on compiled; try again") from error
 
     async def _once(self, job: _Job) -> Any:
         if self._engine is not self._engine_of_pool:
