@@ -83,7 +83,9 @@ class RoomMaker:
         if self._mover.news != self._news:
             self._news = self._mover.news
             self._rounds_left = MAX_ROUNDS
-            self._due_ns = max(now_ns + _SETTLE_NS, self._not_before_ns)
+            # What comes after the first news does not put the question off.
+            due_ns = max(now_ns + _SETTLE_NS, self._not_before_ns)
+            self._due_ns = due_ns if self._due_ns is None else min(self._due_ns, due_ns)
         if self._due_ns is not None and now_ns >= self._due_ns:
             self._due_ns = None
             self._asked_ns = now_ns

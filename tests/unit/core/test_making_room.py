@@ -8,7 +8,7 @@ from controller.core.optimising import making_room
 from controller.core.optimising.making_room import MAX_WAITING, RoomMaker
 from controller.core.optimising.reoptimising import Reoptimiser
 from controller.routing.assignments.room import make_room
-from digitalgrid.units import NS_PER_MS
+from digitalgrid.units import NS_PER_MS, NS_PER_S
 from tests.support.grids import diamond
 from tests.support.simulated_network import SimulatedNetwork
 
@@ -84,3 +84,16 @@ def test_nobody_moves_for_a_circuit_that_is_gone_by_then() -> None:
     assert plan.served and plan.moves
     network.release(waits)
     assert network.event(lambda core, now_ns: core.make_room(question, plan, now_ns)) == []
+
+
+def test_news_that_never_end_do_not_put_the_question_off() -> None:
+    network, _ = with_waiting(1, 1e3)
+    maker = network.core._parts.room_maker
+    asked: list[int] = []
+    maker._emit = lambda _: asked.append(now_ns)
+    now_ns = network.now_ns + 60 * NS_PER_S
+    for _ in range(8):
+        maker._mover.news += 1
+        maker.look(now_ns)
+        now_ns += NS_PER_S // 2
+    assert asked
