@@ -129,9 +129,27 @@ class SessionInbox:
         reads = self._session.meter_reads
         whole: pb.MetersReply | None = reply
         if reads.awaits(reply.read_id):
-            whole = self._meters.add(reply, len(reply.meters.circuits))
+            meters = reply.meters
+            records = len(meters.links) + len(meters.sources) + len(meters.loads)
+            whole = self._meters.add(reply, records + len(meters.circuits))
         if whole is not None:
-            reads.take(whole, self._runtime.view)
+            self._note_former(*reads.take(whole, self._runtime.view))
+
+    def _note_former(self, former: int, left_out: int) -> None:
+        """Books only grow, so this is no fault of the router; a meter of what it never had would look the same."""
+        if not former and not left_out:
+            return
+        COUNTERS.add("southbound_meters_former", count=former)
+        COUNTERS.add("southbound_meters_left_out", count=left_out)
+        self._limited_log.warning(
+            time.monotonic_ns(),
+            f"former meters {self._router_id}",
+            "router %s: %d of its meters are of what other routers have by now, and are shown as"
+            " former; %d were too many to be shown",
+            self._router_id,
+            former,
+            left_out,
+        )
 
     def _take_table(self, message: pb.CircuitTable) -> None:
         """Of one that nobody waits for the beginning is looked at, and no more: it may be large."""

@@ -7,7 +7,7 @@ from digitalgrid.v1 import southbound_pb2 as pb
 
 M = TypeVar("M", pb.CircuitTable, pb.MetersReply)
 
-# Of hops or circuits that one router may tell of: tens of megabytes.
+# Of hops or meters that one router may tell of: tens of megabytes.
 MAX_RECORDS = 200_000
 
 
@@ -29,7 +29,7 @@ class Parts(Generic[M]):
         self._records += records
         if self._records > MAX_RECORDS:
             self._whole = None
-            raise Violation(self._kind, f"{self._kind} of more than {MAX_RECORDS} circuits")
+            raise Violation(self._kind, f"{self._kind} of more than {MAX_RECORDS} hops or meters")
         if part.more:
             return None
         whole, self._whole = self._whole, None

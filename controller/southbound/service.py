@@ -106,7 +106,17 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
                     f"{self._limits.routers} routers are known, which is limits.routers; `dgc"
                     " forget-router` makes room",
                 )
-        return self._sessions.accept(hello, self._runtime.first_device(hello.router_id))
+        first_device = self._runtime.first_device(hello.router_id)
+        session = self._sessions.accept(hello, first_device)
+        if first_device not in (b"", session.instance_id):
+            self._limited_log.warning(
+                time.monotonic_ns(),
+                f"another device {session.router_id}",
+                "router %s: another device than the one that had this id first uses it now, and gives way"
+                " when that returns; if that never does, `dgc forget-router` lets this one be the first",
+                session.router_id,
+            )
+        return session
 
     def _greet(self, session: RouterSession) -> None:
         """Say who this controller is; the router obeys nobody whose election id is lower."""

@@ -84,11 +84,11 @@ def powers_w(before: Iterable[pb.RouterMeters], after: Iterable[pb.RouterMeters]
         span_s = (router.time_ns - old.time_ns) / NS_PER_S
         at_load = {load.load_id: load.delivered_mj for load in old.loads}
         at_source = {source.source_id: source.injected_mj for source in old.sources}
-        for load in router.loads:
+        for load in (each for each in router.loads if not each.former):
             delivered[load.load_id] = (
                 (load.delivered_mj - at_load.get(load.load_id, 0)) / 1e3 / span_s
             )
-        for source in router.sources:
+        for source in (each for each in router.sources if not each.former):
             generated[source.source_id] = (
                 (source.injected_mj - at_source.get(source.source_id, 0)) / 1e3 / span_s
             )

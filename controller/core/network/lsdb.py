@@ -85,15 +85,15 @@ class LinkStateDatabase:
         return self._hand_on(opened) or changed
 
     def _hand_on(self, opened: Iterable[Thing]) -> bool:
-        """Give what has become free to whoever claimed it next; whether anybody did."""
+        """Give what has become free to whoever claimed it next, beside what that has; whether anybody did."""
         changed = False
         for thing in opened:
             while (router_id := self.owners.next_for(thing)) is not None:
-                self._register_again(router_id)
+                self._register_again(router_id, keep=self.owners.record(router_id))
                 changed = True
         return changed
 
-    def _register_again(self, router_id: str, *, keep: bool = False) -> list[Thing]:
+    def _register_again(self, router_id: str, *, keep: RouterRecord | None) -> list[Thing]:
         entry = self._entries[router_id]
         counts, opened = self.owners.register(entry.said, keep=keep)
         if _content(counts) != _content(entry.lsa):
@@ -116,7 +116,10 @@ class LinkStateDatabase:
         opened = [
             thing
             for router_id in self._entries
-            for thing in self._register_again(router_id, keep=router_id not in heard_ids)
+            for thing in self._register_again(
+                router_id,
+                keep=None if router_id in heard_ids else self.owners.stored().get(router_id),
+            )
         ]
         self._hand_on(opened)
 
@@ -126,10 +129,10 @@ class LinkStateDatabase:
             stored = {**self.owners.stored(), record.router_id: record}
             self.adopt_owners(stored.values())
         elif record.router_id in self._entries:
-            self._hand_on(self._register_again(record.router_id, keep=True))
+            self._hand_on(self._register_again(record.router_id, keep=record))
         else:
             nothing = RouterLsa(record.router_id, 0, 0, 1.0)
-            self._hand_on(self.owners.register(nothing, keep=True)[1])
+            self._hand_on(self.owners.register(nothing, keep=record)[1])
 
     def knows(self, router_id: str) -> bool:
         return router_id in self._entries

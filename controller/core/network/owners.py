@@ -85,6 +85,10 @@ class Owners:
     def router_ids(self) -> KeysView[str]:
         return self._records.keys()
 
+    def record(self, router_id: str) -> RouterRecord | None:
+        """What the router has by now."""
+        return self._records.get(router_id)
+
     def records(self) -> Iterable[RouterRecord]:
         return self._records.values()
 
@@ -100,11 +104,11 @@ class Owners:
     # Claims
 
     def register(
-        self, lsa: RouterLsa, instance_id: bytes = b"", *, keep: bool = False
+        self, lsa: RouterLsa, instance_id: bytes = b"", *, keep: RouterRecord | None = None
     ) -> tuple[RouterLsa, list[Thing]]:
         """What of an advertisement counts: all but what others have. Things that others may have from now on.
 
-        What the router does not advertise any more is free; with ``keep`` not that which is stored as its own.
+        What the router does not advertise any more is free, but for what ``keep`` says is its own.
         """
         router_id = lsa.router_id
         wanted = {
@@ -112,8 +116,8 @@ class Owners:
             **{Thing(OwnedKind.SOURCE, each.source_id): "" for each in lsa.sources},
             **{Thing(OwnedKind.LOAD, each.load_id): "" for each in lsa.loads},
         }
-        if keep and router_id in self._stored:
-            wanted = dict(self._stored[router_id].things()) | wanted
+        if keep is not None:
+            wanted = dict(keep.things()) | wanted
         opened = self._let_go(router_id, wanted)
         refused = [thing for thing in wanted if not self._may_have(thing, router_id)]
         for thing in refused:
@@ -169,8 +173,10 @@ class Owners:
         return self._stored
 
     def drop_stored(self, router_id: str) -> None:
-        """Another has forgotten the router."""
+        """Another has forgotten the router. What is registered here of it is to be stored anew by whoever leads."""
         self._stored.pop(router_id, None)
+        if router_id in self._records:
+            self._changed[router_id] = None
 
     def store(self, record: RouterRecord) -> bool:
         """Another has stored this; false, with nothing done, where it contradicts what is registered here.
@@ -181,6 +187,7 @@ class Owners:
         if not all(self._may_have(thing, router_id) for thing, _ in record.things()):
             return False
         self._stored[router_id] = record
+        self._changed[router_id] = None
         return True
 
     # Inside

@@ -549,24 +549,49 @@ def test_meters_that_cannot_be_true_are_refused_and_counted(
     run(tmp_path, story)
 
 
-def test_meters_of_what_another_router_has_are_refused(tmp_path: Path) -> None:
-    async def story(here: House) -> None:
-        (owner,) = await _in_step(here, "r1")
-        source = power_link_pb2.SourceAdvertisement(source_id="pv", max_power_w=1e6)
-        await owner.say(
-            lsa=power_link_pb2.RouterLsa(
-                router_id="r1", boot_id=1, seq=2, efficiency=0.97, sources=[source]
+def test_the_meters_of_a_load_that_has_moved_are_shown_as_former_and_the_session_stands(
+    tmp_path: Path,
+) -> None:
+    def of_home(router_id: str, seq: int, loads: int) -> dict[str, Any]:
+        home = power_link_pb2.LoadAdvertisement(load_id="home", max_power_w=1e6)
+        return {
+            "lsa": power_link_pb2.RouterLsa(
+                router_id=router_id, boot_id=1, seq=seq, efficiency=0.97, loads=[home] * loads
             )
-        )
-        await here.until(lambda: "pv" in here.runtime.view.sources)
-        (liar,) = await _in_step(here, "r2")
-        reading = asyncio.create_task(here.service.read_meters(timeout_s=0.3))
-        stolen = _meters(sources=[power_link_pb2.SourceMeter(source_id="pv", injected_mj=5)])
-        read_id = await _read_id_asked(liar)
-        await liar.say(meters=pb.MetersReply(read_id=read_id, meters=stolen))
-        assert "source 'pv' is another router's" in (await liar.end())[1]
-        await reading
-        for router in (owner, liar):
+        }
+
+    async def story(here: House) -> None:
+        before, after = await _in_step(here, "r1", "r2")
+        await before.say(**of_home("r1", 2, 1))
+        await here.until(lambda: "home" in here.runtime.view.loads)
+        await before.say(**of_home("r1", 3, 0))
+        await after.say(**of_home("r2", 2, 1))
+        await here.until(lambda: here.runtime.view.loads.get("home", ("",))[0] == "r2")
+        counted = COUNTERS.value("southbound_meters_former")
+        # The books only grow: r1 has had many loads.
+        loads = [power_link_pb2.LoadMeter(load_id=f"old{number}") for number in range(1500)]
+        loads.append(power_link_pb2.LoadMeter(load_id="home", delivered_mj=5))
+        for _ in range(2):
+            reading = asyncio.create_task(here.service.read_meters(timeout_s=5.0))
+            for router, mine in ((before, _meters("r1")), (after, _meters("r2"))):
+                mine.loads.extend(loads if router is before else loads[-1:])
+                read_id = await _read_id_asked(router)
+                await router.say(meters=pb.MetersReply(read_id=read_id, meters=mine))
+            (r1, r2), silent = await reading
+            assert silent == []
+            assert len(r1.loads) == 1024
+            assert [(each.former, each.delivered_mj) for each in r2.loads] == [(False, 5)]
+        assert COUNTERS.value("southbound_meters_former") == counted
+        reading = asyncio.create_task(here.service.read_meters(timeout_s=5.0))
+        for router, mine in ((before, _meters("r1")), (after, _meters("r2"))):
+            mine.loads.extend(loads[-1:])
+            read_id = await _read_id_asked(router)
+            await router.say(meters=pb.MetersReply(read_id=read_id, meters=mine))
+        (r1, r2), _ = await reading
+        assert [(each.former, each.delivered_mj) for each in r1.loads] == [(True, 5)]
+        assert [each.former for each in r2.loads] == [False]
+        assert COUNTERS.value("southbound_meters_former") == counted + 1
+        for router in (before, after):
             await router.close()
 
     run(tmp_path, story)

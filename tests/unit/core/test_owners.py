@@ -177,6 +177,37 @@ def test_a_standby_follows_what_the_leader_has_stored() -> None:
     assert loads_of(network.lsdb, "x") == ["home"]
 
 
+def test_what_the_leader_forgot_and_a_standby_hears_is_stored_again_after_a_takeover() -> None:
+    network = Network(MAX_AGE_NS)
+    standby = Replica(network, 0)
+    standby.on_connected("r1", 0, b"device")
+    standby.on_lsa(lsa("r1", loads=("home",)), 0)
+    record = RouterRecord("r1", b"device", load_ids=("home",))
+    network.follow_owners([record], [])
+    # As a leader would, whose records are all stored.
+    network.lsdb.owners.take_changes()
+    network.follow_owners([], ["r1"])
+    stored, forgotten_ids = network.lsdb.owners.take_changes()
+    assert (stored, forgotten_ids) == ((record,), ())
+    # A restart: the stranger is not the first.
+    lsdb = LinkStateDatabase(MAX_AGE_NS)
+    lsdb.adopt_owners(stored)
+    lsdb.install(lsa("x", loads=("home",)), 0)
+    assert refused(lsdb, "x") == [("home", ("r1",))]
+
+
+def test_who_is_handed_what_became_free_keeps_what_it_has() -> None:
+    lsdb = database(lsa("r2", loads=("home",)))
+    lsdb.adopt_owners([RouterRecord("r1", load_ids=("home",)), RouterRecord("r2", load_ids=("b",))])
+    assert refused(lsdb, "r2") == [("home", ("r1",))]
+    lsdb.follow_owner(RouterRecord("r1"))
+    lsdb.install(lsa("r1"), 0)
+    assert loads_of(lsdb, "r2") == ["home"]
+    record = lsdb.owners.record("r2")
+    assert record is not None
+    assert record.load_ids == ("b", "home")
+
+
 # The whole core
 
 

@@ -95,6 +95,6 @@ def test_an_answer_that_another_interrupts_counts_for_nothing() -> None:
 def test_an_answer_without_end_is_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "MAX_RECORDS", 10)
     together: Parts[pb.CircuitTable] = Parts("table")
-    with pytest.raises(Violation, match="more than 10 circuits"):
+    with pytest.raises(Violation, match="more than 10 hops or meters"):
         for _ in range(20):
             together.add(pb.CircuitTable(read_id=1, more=True), 1)
