@@ -86,6 +86,13 @@ TRANSITIONS: dict[tuple[CircuitState, CircuitEvent], CircuitState] = {
 del S, E
 
 
+class Role(StrEnum):
+    """What a generation is for: it carries the circuit, or waits to do so when the one that carries fails."""
+
+    WORKING = "working"
+    STANDBY = "standby"
+
+
 class Phase(StrEnum):
     """Where one generation stands with its routers."""
 
@@ -175,6 +182,7 @@ class Generation(msgspec.Struct):
     view_version: int | None = None
     # Whether its sink last said that it gets less than it should.
     starved: bool = False
+    role: Role = Role.WORKING
 
     @property
     def restored(self) -> bool:
@@ -294,13 +302,21 @@ class Circuit(msgspec.Struct):
         return True
 
     def newest(self) -> Generation | None:
-        """The generation that carries, or is to carry, the circuit; None while it waits or ends."""
-        live = [each for each in self.generations.values() if each.phase not in RETIRING_PHASES]
+        """The working generation that carries, or is to carry, the circuit; None while it waits or ends."""
+        live = [
+            each
+            for each in self.generations.values()
+            if each.role is Role.WORKING and each.phase not in RETIRING_PHASES
+        ]
         return max(live, key=lambda each: each.key.generation, default=None)
 
     def carrying(self) -> Generation | None:
-        """The newest generation that has delivered power and is not being retired."""
-        live = [each for each in self.generations.values() if each.phase is Phase.CARRYING]
+        """The newest working generation that has delivered power and is not being retired."""
+        live = [
+            each
+            for each in self.generations.values()
+            if each.role is Role.WORKING and each.phase is Phase.CARRYING
+        ]
         return max(live, key=lambda each: each.key.generation, default=None)
 
     def retiring(self) -> Iterable[Generation]:

@@ -15,6 +15,7 @@ from controller.core.circuits.circuit import (
     Generation,
     Phase,
     RefusedLoad,
+    Role,
 )
 from controller.core.circuits.route import Route
 from controller.core.network.owners import RouterRecord
@@ -22,7 +23,8 @@ from digitalgrid.model import CircuitGeneration
 
 
 class GenerationRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A decision: this route is, or was, to carry the circuit. Kept until no router can hold it any more.
+    """A decision: this route is, or was, to carry the circuit, or to be its ``standby``. Kept until no router can hold
+    it any more.
 
     What the routers in ``freed_ids`` held may have been promised to others since.
     """
@@ -32,6 +34,7 @@ class GenerationRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     route: Route
     retiring: bool
     freed_ids: tuple[str, ...] = ()
+    standby: bool = False
 
 
 class CircuitRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -122,6 +125,7 @@ def to_record(circuit: Circuit, request_fingerprint: str) -> CircuitRecord:
                 each.route,
                 each.phase in RETIRING_PHASES,
                 tuple(sorted(each.freed)),
+                each.role is Role.STANDBY,
             )
             for each in circuit.generations.values()
         ),
@@ -150,7 +154,13 @@ def from_record(record: CircuitRecord) -> Circuit:
         key = CircuitGeneration(record.circuit_id, each.generation)
         phase = Phase.WITHDRAWING if each.retiring else Phase.COMMITTING
         circuit.generations[each.generation] = Generation(
-            key, each.admission_seq, each.route, phase, freed=set(each.freed_ids), durable=True
+            key,
+            each.admission_seq,
+            each.route,
+            phase,
+            freed=set(each.freed_ids),
+            durable=True,
+            role=Role.STANDBY if each.standby else Role.WORKING,
         )
     return circuit
 
@@ -161,7 +171,7 @@ def _restored_state(record: CircuitRecord) -> tuple[CircuitState, str]:
         return CircuitState(record.ended_as), "as the store has it"
     if not record.admin_up:
         return CircuitState.WITHDRAWING, "released, as the store has it"
-    if any(not each.retiring for each in record.generations):
+    if any(not (each.retiring or each.standby) for each in record.generations):
         return CircuitState.COMMITTING, "restored from the store; its sink was not heard yet"
     return (
         CircuitState.WAITING,

@@ -2,8 +2,17 @@
 
 from pathlib import Path
 
-from controller.core.circuits.circuit import Circuit, CircuitState, Constraints, Generation, Phase
-from controller.core.circuits.records import from_record, to_record
+import msgspec
+
+from controller.core.circuits.circuit import (
+    Circuit,
+    CircuitState,
+    Constraints,
+    Generation,
+    Phase,
+    Role,
+)
+from controller.core.circuits.records import GenerationRecord, from_record, to_record
 from controller.core.circuits.request import PowerRequest
 from controller.core.messages import Stage, TransactionResult, Withdraw
 from controller.store.sqlite import SqliteStore
@@ -54,6 +63,29 @@ def test_the_state_follows_from_what_was_promised() -> None:
     for state in (CircuitState.WITHDRAWN, CircuitState.FAILED):
         subject.state = state
         assert from_record(to_record(subject, "")).state is state
+
+
+def test_a_standby_is_one_after_a_restart_and_never_taken_for_what_carries() -> None:
+    subject = circuit()
+    subject.generations[3].role = Role.STANDBY
+    restored = from_record(to_record(subject, ""))
+    assert [each.role for each in restored.generations.values()] == [
+        *(Role.WORKING, Role.WORKING, Role.STANDBY)
+    ]
+    assert newest(restored).key.generation == 2
+
+
+def test_a_circuit_with_nothing_but_a_standby_waits_after_a_restart() -> None:
+    subject = circuit()
+    subject.generations = {3: subject.generations[3]}
+    subject.generations[3].role = Role.STANDBY
+    assert from_record(to_record(subject, "")).state is CircuitState.WAITING
+
+
+def test_generations_stored_before_there_were_standbys_are_working_ones() -> None:
+    (_, older, _) = to_record(circuit(), "").generations
+    encoded = msgspec.to_builtins(older)[:5]
+    assert not msgspec.convert(encoded, GenerationRecord).standby
 
 
 def test_a_restart_keeps_promises_reservations_and_numbers() -> None:
