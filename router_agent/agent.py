@@ -12,7 +12,6 @@ from digitalgrid.rate_limit import LimitedLog
 from digitalgrid.supervision import start_task
 from digitalgrid.units import NS_PER_MS, NS_PER_S
 from router_agent.config import RouterConfig
-from router_agent.device.circuit_table import Mutation, Outcome
 from router_agent.device.device import RouterDevice
 from router_agent.device.effects import (
     Advertise,
@@ -22,6 +21,7 @@ from router_agent.device.effects import (
     SaveBooks,
     SendDatagram,
 )
+from router_agent.device.mutation import Mutation, Outcome
 from router_agent.device.promise import Promise
 from router_agent.device.remark import Remark
 from router_agent.failures import DeviceFailedError, Failures

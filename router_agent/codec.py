@@ -13,8 +13,9 @@ from digitalgrid.model import CircuitGeneration, Operation
 from digitalgrid.units import NS_PER_MS
 from digitalgrid.v1 import power_link_pb2 as power_link_pb
 from digitalgrid.v1 import southbound_pb2 as pb
-from router_agent.device.circuit_table import CircuitTable, Entry, Mutation, Outcome
+from router_agent.device.circuit_table import CircuitTable
 from router_agent.device.device import RouterDevice
+from router_agent.device.mutation import Entry, Mutation, Outcome
 from router_agent.device.sink import FlowStatus
 
 # Of 4 MiB, which gRPC takes: a hop is up to 220 bytes, a circuit's meter up to 60.

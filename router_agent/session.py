@@ -24,8 +24,8 @@ from router_agent.codec import (
     status_to_pb,
     table_to_pb,
 )
-from router_agent.device.circuit_table import Mutation, Outcome
 from router_agent.device.device import RouterDevice
+from router_agent.device.mutation import Mutation, Outcome
 from router_agent.device.sink import FlowStatus
 
 _log = logging.getLogger(__name__)

@@ -5,9 +5,8 @@ Pure: the time is passed in, and what must be durable before an answer may leave
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from digitalgrid.limits import MAX_POWER_W, MIN_POWER_W
 from digitalgrid.model import (
     NO_ELECTION_ID,
     CircuitGeneration,
@@ -16,57 +15,26 @@ from digitalgrid.model import (
     Operation,
     ResultCode,
 )
+from router_agent.device.hop_check import MAX_GENERATIONS, HopCheck, Problem, are_sane
+from router_agent.device.mutation import (
+    Answer,
+    Entry,
+    Mutation,
+    Outcome,
+    all_ok,
+    all_or_nothing,
+    refusal,
+)
 from router_agent.device.promise import Promise, keep_newest
 
 # Of one circuit at a time: make-before-break needs the old one and the new one.
 GENERATIONS_KEPT = 2
 # Finished transactions that are still known, so that a repeat gets the same answer.
 FINISHED_KEPT = 1024
-# Higher generations are noise; room is left for the tombstone above.
-MAX_GENERATIONS = 2**62
 # Transactions staged at once, and hops committed and staged together: far more than a controller has under way, or a
 # router carries (as many as its controller reads back).
 MAX_STAGED = 4096
 MAX_HOPS = 200_000
-# Reservations are sums and products of floats that two programs computed.
-_SLACK = 1.0 + 1e-9
-
-
-@dataclass(frozen=True, slots=True)
-class Mutation:
-    """One Stage, Commit, Abort, Drain or Withdraw; ``controller`` names the session's far end."""
-
-    operation: Operation
-    controller: str
-    election_id: ElectionId
-    txn_id: int
-    hops: tuple[HopSnapshot, ...] = ()
-    lease_ns: int = 0
-    circuits: tuple[CircuitGeneration, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    key: CircuitGeneration
-    code: ResultCode
-    message: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The answer to one mutation, and what it changed."""
-
-    operation: Operation
-    txn_id: int
-    code: ResultCode
-    message: str
-    entries: tuple[Entry, ...]
-    table_version: int
-    highest_election_id: ElectionId
-    new_election_id: bool = False
-    new_floors: Mapping[int, int] = field(default_factory=dict)
-    added: tuple[HopSnapshot, ...] = ()
-    removed: tuple[CircuitGeneration, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,23 +43,12 @@ class _Staged:
     expires_ns: int
 
 
-@dataclass(slots=True)
-class _Answer:
-    """An outcome while it is made."""
-
-    code: ResultCode = ResultCode.OK
-    message: str = ""
-    entries: tuple[Entry, ...] = ()
-    added: tuple[HopSnapshot, ...] = ()
-    removed: tuple[CircuitGeneration, ...] = ()
-
-
 @dataclass(frozen=True, slots=True)
 class _Finished:
     """A transaction that was committed, or whose lease has expired: what it staged, and its answer."""
 
     hops: tuple[HopSnapshot, ...]
-    answer: _Answer
+    answer: Answer
 
 
 class CircuitTable:
@@ -108,9 +65,7 @@ class CircuitTable:
         highest_election_id: ElectionId = NO_ELECTION_ID,
         floors: Mapping[int, int] | None = None,
     ) -> None:
-        self._link_up = link_up
-        self._sources = frozenset(sources)
-        self._loads = frozenset(loads)
+        self._hops = HopCheck(link_up, frozenset(sources), frozenset(loads))
         self._floors = dict(floors or {})
         self._holder = ""
         self._staged: dict[int, _Staged] = {}
@@ -138,7 +93,7 @@ class CircuitTable:
             if now_ns >= staged.expires_ns:
                 del self._staged[txn_id]
                 message = f"the lease of transaction {txn_id} has expired; stage it again"
-                answer = _refusal(ResultCode.LEASE_EXPIRED, message, staged.hops)
+                answer = refusal(ResultCode.LEASE_EXPIRED, message, staged.hops)
                 self._finish(txn_id, _Finished(staged.hops, answer))
 
     def greet(self, controller: str, election_id: ElectionId) -> None:
@@ -172,7 +127,7 @@ class CircuitTable:
         if self._election_refusal(mutation):
             return Promise()
         higher = mutation.election_id > self.highest_election_id
-        withdraws = mutation.operation is Operation.WITHDRAW and _are_sane(mutation.circuits)
+        withdraws = mutation.operation is Operation.WITHDRAW and are_sane(mutation.circuits)
         return Promise(
             mutation.election_id if higher else None,
             self._new_floors(mutation.circuits) if withdraws else {},
@@ -182,9 +137,9 @@ class CircuitTable:
         """The answer where the promise could not be made: nothing was done, and it may be asked again."""
         keys = [hop.key for hop in mutation.hops] or mutation.circuits
         entries = tuple(Entry(key, ResultCode.NOT_DURABLE) for key in keys)
-        return self._outcome(mutation, _Answer(ResultCode.NOT_DURABLE, message, entries), Promise())
+        return self._outcome(mutation, Answer(ResultCode.NOT_DURABLE, message, entries), Promise())
 
-    def _outcome(self, mutation: Mutation, answer: _Answer, promise: Promise) -> Outcome:
+    def _outcome(self, mutation: Mutation, answer: Answer, promise: Promise) -> Outcome:
         return Outcome(
             operation=mutation.operation,
             txn_id=mutation.txn_id,
@@ -199,28 +154,28 @@ class CircuitTable:
             removed=answer.removed,
         )
 
-    def _election_refusal(self, mutation: Mutation) -> _Answer | None:
+    def _election_refusal(self, mutation: Mutation) -> Answer | None:
         mine, given = self.highest_election_id, mutation.election_id
         if given == NO_ELECTION_ID:
-            return _Answer(ResultCode.STALE_ELECTION_ID, "an election id of zero is never valid")
+            return Answer(ResultCode.STALE_ELECTION_ID, "an election id of zero is never valid")
         if given < mine:
-            return _Answer(
+            return Answer(
                 ResultCode.STALE_ELECTION_ID, f"election id {_show(given)} is below {_show(mine)}"
             )
         if given == mine and self._holder not in ("", mutation.controller):
-            return _Answer(
+            return Answer(
                 ResultCode.STALE_ELECTION_ID,
                 f"election id {_show(given)} is that of the controller at {self._holder}",
             )
         return None
 
-    def _perform(self, mutation: Mutation, now_ns: int) -> _Answer:
-        if not _are_sane(mutation.circuits):
+    def _perform(self, mutation: Mutation, now_ns: int) -> Answer:
+        if not are_sane(mutation.circuits):
             message = f"a generation must lie between 1 and {MAX_GENERATIONS}"
             entries = tuple(
                 Entry(key, ResultCode.INVALID_HOP, message) for key in mutation.circuits
             )
-            return _Answer(ResultCode.INVALID_HOP, message, entries)
+            return Answer(ResultCode.INVALID_HOP, message, entries)
         match mutation.operation:
             case Operation.STAGE:
                 return self._stage(mutation, now_ns)
@@ -233,7 +188,7 @@ class CircuitTable:
             case Operation.WITHDRAW:
                 return self._withdraw(mutation.circuits)
 
-    def _stage(self, mutation: Mutation, now_ns: int) -> _Answer:
+    def _stage(self, mutation: Mutation, now_ns: int) -> Answer:
         txn_id, hops = mutation.txn_id, mutation.hops
         finished = self._finished.get(txn_id)
         committed = finished and finished.answer.code is ResultCode.OK
@@ -241,19 +196,21 @@ class CircuitTable:
         if known is not None and known != hops:
             word = "committed" if committed else "staged"
             message = f"transaction {txn_id} is {word} with other hops; use a new id"
-            return _refusal(ResultCode.INVALID_HOP, message, hops)
+            return refusal(ResultCode.INVALID_HOP, message, hops)
         if committed:
-            return _Answer(entries=_all_ok(hops))
+            return Answer(entries=all_ok(hops))
         room = self._room_problems(hops)
-        problems = [self._hop_problem(hop) or room.get(hop.key) for hop in hops]
+        problems = [
+            self._hops.problem(hop) or self._floor_problem(hop) or room.get(hop.key) for hop in hops
+        ]
         if any(problems):
-            return _all_or_nothing([hop.key for hop in hops], problems)
+            return all_or_nothing([hop.key for hop in hops], problems)
         if problem := self._size_problem(txn_id, len(hops)):
-            return _refusal(ResultCode.NOT_ATTEMPTED, problem, hops)
+            return refusal(ResultCode.NOT_ATTEMPTED, problem, hops)
         # Of a lease that had expired nothing is left.
         self._finished.pop(txn_id, None)
         self._staged[txn_id] = _Staged(hops, now_ns + mutation.lease_ns)
-        return _Answer(entries=_all_ok(hops))
+        return Answer(entries=all_ok(hops))
 
     def _size_problem(self, txn_id: int, hops: int) -> str:
         others = [staged for each, staged in self._staged.items() if each != txn_id]
@@ -267,36 +224,36 @@ class CircuitTable:
         staged = self._staged.get(txn_id)
         return None if staged is None else staged.hops
 
-    def _commit(self, txn_id: int) -> _Answer:
+    def _commit(self, txn_id: int) -> Answer:
         finished = self._finished.get(txn_id)
         if finished:
             return replace(finished.answer, added=())
         staged = self._staged.get(txn_id)
         if staged is None:
             message = f"transaction {txn_id} was never staged here; stage it first"
-            return _Answer(ResultCode.UNKNOWN_TRANSACTION, message)
+            return Answer(ResultCode.UNKNOWN_TRANSACTION, message)
         room = self._room_problems(staged.hops)
         problems = [self._floor_problem(hop) or room.get(hop.key) for hop in staged.hops]
         if any(problems):
-            return _all_or_nothing([hop.key for hop in staged.hops], problems)
+            return all_or_nothing([hop.key for hop in staged.hops], problems)
         del self._staged[txn_id]
         added = tuple(hop for hop in staged.hops if hop.key not in self._committed)
         for hop in added:
             self._committed[hop.key] = hop
             self._held.setdefault(hop.circuit_id, set()).add(hop.key)
-        answer = _Answer(entries=_all_ok(staged.hops), added=added)
+        answer = Answer(entries=all_ok(staged.hops), added=added)
         self._finish(txn_id, _Finished(staged.hops, answer))
         return answer
 
-    def _abort(self, txn_id: int) -> _Answer:
+    def _abort(self, txn_id: int) -> Answer:
         finished = self._finished.get(txn_id)
         if finished and finished.answer.code is ResultCode.OK:
             message = f"transaction {txn_id} is committed; withdraw its circuits instead"
-            return _Answer(ResultCode.UNKNOWN_TRANSACTION, message)
+            return Answer(ResultCode.UNKNOWN_TRANSACTION, message)
         staged = self._staged.pop(txn_id, None)
-        return _Answer(entries=_all_ok(staged.hops) if staged else ())
+        return Answer(entries=all_ok(staged.hops) if staged else ())
 
-    def _drain(self, circuits: Sequence[CircuitGeneration]) -> _Answer:
+    def _drain(self, circuits: Sequence[CircuitGeneration]) -> Answer:
         """Nothing changes in the table; what is not here has nothing to drain."""
         hops = [self._committed.get(key) for key in circuits]
         problems = [
@@ -306,17 +263,17 @@ class CircuitTable:
             for hop in hops
         ]
         if any(problems):
-            return _all_or_nothing(circuits, problems)
-        return _Answer(entries=tuple(Entry(key, ResultCode.OK) for key in circuits))
+            return all_or_nothing(circuits, problems)
+        return Answer(entries=tuple(Entry(key, ResultCode.OK) for key in circuits))
 
-    def _withdraw(self, circuits: Sequence[CircuitGeneration]) -> _Answer:
+    def _withdraw(self, circuits: Sequence[CircuitGeneration]) -> Answer:
         keep_newest(self._floors, self._new_floors(circuits))
         # An older generation may carry the power that a newer one, given up, was to take over.
         removed = tuple(sorted(self._committed.keys() & set(circuits)))
         for key in removed:
             self._lose(key)
         entries = tuple(Entry(key, ResultCode.OK) for key in circuits)
-        return _Answer(entries=entries, removed=removed)
+        return Answer(entries=entries, removed=removed)
 
     def _lose(self, key: CircuitGeneration) -> None:
         del self._committed[key]
@@ -339,36 +296,7 @@ class CircuitTable:
         if len(self._finished) > FINISHED_KEPT:
             self._finished.popitem(last=False)
 
-    def _hop_problem(self, hop: HopSnapshot) -> tuple[ResultCode, str] | None:
-        if not hop.circuit_id or not 1 <= hop.generation <= MAX_GENERATIONS:
-            return ResultCode.INVALID_HOP, "circuit_id and generation must be 1 or more, and sane"
-        if not (hop.source_id or hop.ingress_link_id) or not (hop.load_id or hop.egress_link_id):
-            return ResultCode.INVALID_HOP, "needs one ingress and one egress"
-        powers = (hop.power_w, hop.ingress_power_w, hop.egress_power_w, hop.received_power_w)
-        # Also false for NaN.
-        if not all(MIN_POWER_W <= power_w <= MAX_POWER_W for power_w in powers):
-            message = f"powers must lie between {MIN_POWER_W:g} and {MAX_POWER_W:g} W"
-            return ResultCode.INVALID_HOP, message
-        if not hop.received_power_w <= hop.egress_power_w * _SLACK:
-            return ResultCode.INVALID_HOP, "received_power_w is above egress_power_w"
-        if not hop.egress_power_w <= hop.ingress_power_w * _SLACK:
-            return ResultCode.INVALID_HOP, "egress_power_w is above ingress_power_w"
-        if hop.source_id and hop.source_id not in self._sources:
-            return ResultCode.INVALID_HOP, f"this router has no source {hop.source_id!r}"
-        if hop.load_id and hop.load_id not in self._loads:
-            return ResultCode.INVALID_HOP, f"this router has no load {hop.load_id!r}"
-        if hop.ingress_link_id and hop.ingress_link_id == hop.egress_link_id:
-            return ResultCode.INVALID_HOP, f"power comes and goes by link {hop.egress_link_id!r}"
-        links = [link_id for link_id in (hop.ingress_link_id, hop.egress_link_id) if link_id]
-        for link_id in links:
-            if self._link_up(link_id) is None:
-                return ResultCode.INVALID_HOP, f"this router has no link {link_id!r}"
-        for link_id in links:
-            if not self._link_up(link_id):
-                return ResultCode.LINK_DOWN, f"link {link_id!r} is down"
-        return self._floor_problem(hop)
-
-    def _floor_problem(self, hop: HopSnapshot) -> tuple[ResultCode, str] | None:
+    def _floor_problem(self, hop: HopSnapshot) -> Problem | None:
         floor = self._floors.get(hop.circuit_id, 0)
         if hop.generation < floor:
             return (
@@ -379,9 +307,7 @@ class CircuitTable:
             return ResultCode.STALE_GENERATION, "runs with other values; use a higher generation"
         return None
 
-    def _room_problems(
-        self, hops: Sequence[HopSnapshot]
-    ) -> dict[CircuitGeneration, tuple[ResultCode, str]]:
+    def _room_problems(self, hops: Sequence[HopSnapshot]) -> dict[CircuitGeneration, Problem]:
         """Generations that stand there twice, or for which their circuit has no room here."""
         times = Counter(hop.key for hop in hops)
         together: dict[int, set[CircuitGeneration]] = {}
@@ -399,31 +325,6 @@ class CircuitTable:
                 message = f"holds generations {kept} already; withdraw one first"
                 problems[key] = (ResultCode.INVALID_HOP, message)
         return problems
-
-
-def _are_sane(circuits: Sequence[CircuitGeneration]) -> bool:
-    return all(1 <= generation <= MAX_GENERATIONS for _, generation in circuits)
-
-
-def _all_ok(hops: Sequence[HopSnapshot]) -> tuple[Entry, ...]:
-    return tuple(Entry(hop.key, ResultCode.OK) for hop in hops)
-
-
-def _refusal(code: ResultCode, message: str, hops: Sequence[HopSnapshot]) -> _Answer:
-    return _Answer(code, message, tuple(Entry(hop.key, code, message) for hop in hops))
-
-
-def _all_or_nothing(
-    keys: Sequence[CircuitGeneration], problems: Sequence[tuple[ResultCode, str] | None]
-) -> _Answer:
-    entries = tuple(
-        Entry(key, *(problem or (ResultCode.NOT_ATTEMPTED, "")))
-        for key, problem in zip(keys, problems, strict=True)
-    )
-    first = next(entry for entry in entries if entry.code is not ResultCode.NOT_ATTEMPTED)
-    circuit_id, generation = first.key
-    message = f"circuit {circuit_id} generation {generation}: {first.message}"
-    return _Answer(first.code, message, entries)
 
 
 def _show(election_id: ElectionId) -> str:

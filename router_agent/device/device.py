@@ -20,7 +20,7 @@ from digitalgrid.units import MILLIWATTS_PER_W, NS_PER_MS, NS_PER_S
 from digitalgrid.wire import DemandRecord, name_hash
 from router_agent.config import RouterConfig
 from router_agent.device.advertisement import advertisement
-from router_agent.device.circuit_table import CircuitTable, Mutation, Outcome
+from router_agent.device.circuit_table import CircuitTable
 from router_agent.device.effects import (
     Advertise,
     Answer,
@@ -35,6 +35,7 @@ from router_agent.device.flow_states import Playout
 from router_agent.device.lateness import Lateness
 from router_agent.device.line import Energy, Line
 from router_agent.device.meters import RouterBooks
+from router_agent.device.mutation import Mutation, Outcome
 from router_agent.device.rates import settle
 from router_agent.device.remark import Remark
 from router_agent.device.sink import FlowStatus, SinkWatch, status_of

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from digitalgrid.model import RouterLsa
-from router_agent.device.circuit_table import Outcome
+from router_agent.device.mutation import Outcome
 from router_agent.device.remark import Remark
 from router_agent.device.sink import FlowStatus
 

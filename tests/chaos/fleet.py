@@ -26,7 +26,7 @@ from digitalgrid.v1 import power_link_pb2 as power_link_pb
 from digitalgrid.v1 import southbound_pb2 as pb
 from digitalgrid.v1 import southbound_pb2_grpc as pb_grpc
 from router_agent.codec import mutation_from_pb, outcome_to_pb, table_to_pb
-from router_agent.device.circuit_table import Mutation, Outcome
+from router_agent.device.mutation import Mutation, Outcome
 from tests.chaos.limits import Commitments
 from tests.support.simulated_grid import SimulatedGrid, SimulatedRouter
 

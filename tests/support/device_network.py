@@ -14,10 +14,10 @@ from digitalgrid import physics
 from digitalgrid.model import CircuitGeneration, ElectionId, HopSnapshot, Operation
 from digitalgrid.units import NS_PER_MS
 from router_agent.config import LinkConfig, LoadConfig, RouterConfig, SourceConfig
-from router_agent.device.circuit_table import Mutation, Outcome
 from router_agent.device.device import RouterDevice
 from router_agent.device.effects import Advertise, Answer, Effect, Report, SaveBooks, SendDatagram
 from router_agent.device.meters import RouterBooks
+from router_agent.device.mutation import Mutation, Outcome
 from router_agent.device.sink import FlowStatus
 
 ELECTION_ID = ElectionId(0, 1)

@@ -29,7 +29,8 @@ from digitalgrid.model import (
 )
 from digitalgrid.physics import current_a
 from digitalgrid.units import NS_PER_MS
-from router_agent.device.circuit_table import CircuitTable, Mutation
+from router_agent.device.circuit_table import CircuitTable
+from router_agent.device.mutation import Mutation
 
 # Sums of reservations that two programs computed.
 SLACK = 1 + 1e-6

@@ -8,8 +8,8 @@ from digitalgrid.limits import MAX_POWER_W
 from digitalgrid.model import CircuitGeneration, ElectionId, HopSnapshot, Operation
 from digitalgrid.units import NS_PER_MS
 from router_agent.codec import meters_to_pb, outcome_to_pb, status_to_pb
-from router_agent.device.circuit_table import Mutation
 from router_agent.device.meters import ImageCodec
+from router_agent.device.mutation import Mutation
 from tests.support.device_network import DeviceNetwork, circuit_hops, router
 
 POWERS_W = (0.0, 5e-324, 1e-300, 1e-9, 1e-6, 1e-3, 1.0, 1e6, MAX_POWER_W, 1e300, float("inf"))

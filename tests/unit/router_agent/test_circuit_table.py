@@ -14,7 +14,8 @@ from digitalgrid.model import (
     ResultCode,
 )
 from router_agent.device import circuit_table
-from router_agent.device.circuit_table import CircuitTable, Mutation, Outcome
+from router_agent.device.circuit_table import CircuitTable
+from router_agent.device.mutation import Mutation, Outcome
 
 LEASE_NS = 2_000_000_000
 HOP = HopSnapshot(

@@ -11,7 +11,8 @@ from digitalgrid.model import ElectionId, HopSnapshot, Operation
 from digitalgrid.v1 import power_link_pb2 as power_link_pb
 from digitalgrid.v1 import southbound_pb2 as pb
 from router_agent.codec import meters_reply, table_to_pb
-from router_agent.device.circuit_table import CircuitTable, Mutation
+from router_agent.device.circuit_table import CircuitTable
+from router_agent.device.mutation import Mutation
 
 LARGEST_MESSAGE_BYTES = 4 << 20
 
