@@ -11,6 +11,8 @@ class Capability(StrEnum):
     METERS = "meters"
     # Wants to be told which of its claims others own.
     CLAIMS = "claims"
+    # Charges idle generations, selects them at its sinks, and takes Promote.
+    STANDBY = "standby"
 
 
 # Of routers that say nothing: what all of protocol version 1 can.

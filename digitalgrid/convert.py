@@ -55,6 +55,10 @@ def hop_to_pb(hop: HopSnapshot) -> southbound_pb.HopSnapshot:
         ingress_power_w=hop.ingress_power_w,
         egress_power_w=hop.egress_power_w,
         received_power_w=hop.received_power_w,
+        standby=hop.standby,
+        priority=hop.priority,
+        floor_w=hop.floor_w,
+        trickle_w=hop.trickle_w,
     )
     if hop.source_id:
         message.source_id = hop.source_id
@@ -84,6 +88,8 @@ def hop_from_pb(message: southbound_pb.HopSnapshot) -> HopSnapshot:
         check_ids(where, side, [name for name in names if name])
     for field in ("power_w", "ingress_power_w", "egress_power_w", "received_power_w"):
         _require(where, field, getattr(message, field), above=0.0)
+    for field in ("floor_w", "trickle_w"):
+        _require(where, field, getattr(message, field), at_least=0.0)
     return hop_from_pb_unchecked(message)
 
 
@@ -101,6 +107,10 @@ def hop_from_pb_unchecked(message: southbound_pb.HopSnapshot) -> HopSnapshot:
         ingress_link_id=message.ingress_link_id,
         load_id=message.load_id,
         egress_link_id=message.egress_link_id,
+        standby=message.standby,
+        priority=message.priority,
+        floor_w=message.floor_w,
+        trickle_w=message.trickle_w,
     )
 
 

@@ -34,6 +34,7 @@ class Operation(IntEnum):
     ABORT = 3
     DRAIN = 4
     WITHDRAW = 5
+    PROMOTE = 6
 
 
 class ResultCode(IntEnum):
@@ -58,6 +59,18 @@ class FlowState(IntEnum):
     ACTUATED = 2
     STARVED = 3
     DRAINED = 4
+    SWITCHED = 5
+    CHARGED = 6
+    DISCHARGED = 7
+
+
+class SwitchCause(IntEnum):
+    """Why a sink left the generation that it demanded before; numbered as in southbound.proto."""
+
+    UNSPECIFIED = 0
+    GRANT_LOST = 1
+    POWER_MISSED = 2
+    OTHER_LOST = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +122,8 @@ class HopSnapshot(msgspec.Struct, frozen=True):
 
     Exactly one of ``source_id`` and ``ingress_link_id``, and one of ``load_id`` and ``egress_link_id``, is not empty.
     ``received_power_w`` arrives at the far end of the egress link; at the sink it equals ``egress_power_w``.
+    A ``standby`` is idle until the sink selects it. ``trickle_w`` may enter here while the generation is idle, for this
+    hop and those below it. Higher priorities are served first, and ``floor_w`` of each before the rest of any.
     """
 
     circuit_id: int
@@ -122,6 +137,10 @@ class HopSnapshot(msgspec.Struct, frozen=True):
     ingress_link_id: str = ""
     load_id: str = ""
     egress_link_id: str = ""
+    standby: bool = False
+    priority: int = 0
+    floor_w: float = 0.0
+    trickle_w: float = 0.0
 
     @property
     def key(self) -> CircuitGeneration:

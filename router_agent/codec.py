@@ -18,7 +18,7 @@ from router_agent.device.device import RouterDevice
 from router_agent.device.mutation import Entry, Mutation, Outcome
 from router_agent.device.sink import FlowStatus
 
-# Of 4 MiB, which gRPC takes: a hop is up to 220 bytes, a circuit's meter up to 60.
+# Of 4 MiB, which gRPC takes: a hop is up to 260 bytes, a circuit's meter up to 60.
 _HOPS_A_MESSAGE = 10_000
 _CIRCUITS_A_MESSAGE = 20_000
 
@@ -44,6 +44,8 @@ def mutation_from_pb(message: pb.ControllerMessage, controller: str) -> Mutation
             return _of_circuits(Operation.DRAIN, message.drain, controller)
         case "withdraw":
             return _of_circuits(Operation.WITHDRAW, message.withdraw, controller)
+        case "promote":
+            return _of_circuits(Operation.PROMOTE, message.promote, controller)
     return None
 
 
@@ -69,6 +71,7 @@ def status_to_pb(status: FlowStatus) -> pb.CircuitStatus:
         demand_mw=status.demand_mw,
         interruption_ns=status.interruption_ns,
         arrived_at_ns=status.arrived_at_ns,
+        switch_cause=pb.SwitchCause.ValueType(status.switch_cause),
     )
 
 
@@ -169,7 +172,9 @@ def _of_transaction(operation: Operation, body: pb.Commit | pb.Abort, controller
     return Mutation(operation, controller, election_id_from_pb(body.election_id), body.txn_id)
 
 
-def _of_circuits(operation: Operation, body: pb.Drain | pb.Withdraw, controller: str) -> Mutation:
+def _of_circuits(
+    operation: Operation, body: pb.Drain | pb.Withdraw | pb.Promote, controller: str
+) -> Mutation:
     keys = tuple(CircuitGeneration(each.circuit_id, each.generation) for each in body.circuits)
     election_id = election_id_from_pb(body.election_id)
     return Mutation(operation, controller, election_id, body.txn_id, circuits=keys)

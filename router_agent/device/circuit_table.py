@@ -7,6 +7,8 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from msgspec.structs import replace as replace_in
+
 from digitalgrid.model import (
     NO_ELECTION_ID,
     CircuitGeneration,
@@ -27,8 +29,8 @@ from router_agent.device.mutation import (
 )
 from router_agent.device.promise import Promise, keep_newest
 
-# Of one circuit at a time: make-before-break needs the old one and the new one.
-GENERATIONS_KEPT = 2
+# Of one circuit at a time: one that works, one that stands by, and the next of either (make-before-break).
+GENERATIONS_KEPT = 3
 # Finished transactions that are still known, so that a repeat gets the same answer.
 FINISHED_KEPT = 1024
 # Transactions staged at once, and hops committed and staged together: far more than a controller has under way, or a
@@ -119,7 +121,7 @@ class CircuitTable:
         if answer is None:
             self._obey(mutation.controller, mutation.election_id)
             answer = self._perform(mutation, now_ns)
-        self.version += bool(answer.added) or bool(answer.removed)
+        self.version += bool(answer.added or answer.removed or answer.promoted)
         return self._outcome(mutation, answer, promise)
 
     def promised_by(self, mutation: Mutation) -> Promise:
@@ -152,6 +154,7 @@ class CircuitTable:
             new_floors=promise.floors,
             added=answer.added,
             removed=answer.removed,
+            promoted=answer.promoted,
         )
 
     def _election_refusal(self, mutation: Mutation) -> Answer | None:
@@ -187,6 +190,8 @@ class CircuitTable:
                 return self._drain(mutation.circuits)
             case Operation.WITHDRAW:
                 return self._withdraw(mutation.circuits)
+            case Operation.PROMOTE:
+                return self._promote(mutation.circuits)
 
     def _stage(self, mutation: Mutation, now_ns: int) -> Answer:
         txn_id, hops = mutation.txn_id, mutation.hops
@@ -274,6 +279,23 @@ class CircuitTable:
             self._lose(key)
         entries = tuple(Entry(key, ResultCode.OK) for key in circuits)
         return Answer(entries=entries, removed=removed)
+
+    def _promote(self, circuits: Sequence[CircuitGeneration]) -> Answer:
+        """Standbys become working generations; what is one already stays it."""
+        hops = [self._committed.get(key) for key in circuits]
+        problems = [
+            (ResultCode.INVALID_HOP, "this router holds no such generation; stage it first")
+            if hop is None
+            else None
+            for hop in hops
+        ]
+        if any(problems):
+            return all_or_nothing(circuits, problems)
+        standbys = {hop.key: hop for hop in hops if hop is not None and hop.standby}
+        promoted = tuple(replace_in(hop, standby=False) for hop in standbys.values())
+        self._committed.update((hop.key, hop) for hop in promoted)
+        entries = tuple(Entry(key, ResultCode.OK) for key in circuits)
+        return Answer(entries=entries, promoted=promoted)
 
     def _lose(self, key: CircuitGeneration) -> None:
         del self._committed[key]

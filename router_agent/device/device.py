@@ -117,7 +117,7 @@ class RouterDevice:
     def mutate(self, mutation: Mutation, now_ns: int) -> list[Effect]:
         """Apply a controller's mutation; what :meth:`CircuitTable.promised_by` names is durable by now."""
         outcome = self.table.apply(mutation, now_ns)
-        if outcome.added or outcome.removed:
+        if outcome.added or outcome.removed or outcome.promoted:
             self._change_flows(outcome, now_ns)
         self._effects.append(Answer(outcome))
         if mutation.operation is Operation.DRAIN and outcome.code is ResultCode.OK:
@@ -339,6 +339,9 @@ class RouterDevice:
             ingress = self.lines[hop.ingress_link_id] if hop.ingress_link_id else None
             egress = self.lines[hop.egress_link_id] if hop.egress_link_id else None
             self._flows.append(Flow(hop, ingress, egress, self.books.begin_circuit(hop.key)))
+        promoted = {hop.key: hop for hop in outcome.promoted}
+        for flow in self._flows:
+            flow.hop = promoted.get(flow.key, flow.hop)
         self._flows.sort(key=lambda flow: (flow.hop.admission_seq, flow.key))
         self._unsettle(now_ns)
 

@@ -37,6 +37,10 @@ class HopCheck:
             return ResultCode.INVALID_HOP, "received_power_w is above egress_power_w"
         if not hop.egress_power_w <= hop.ingress_power_w * _SLACK:
             return ResultCode.INVALID_HOP, "egress_power_w is above ingress_power_w"
+        if not 0.0 <= hop.floor_w <= hop.power_w * _SLACK:
+            return ResultCode.INVALID_HOP, "floor_w is below 0 or above power_w"
+        if not 0.0 <= hop.trickle_w <= hop.ingress_power_w * _SLACK:
+            return ResultCode.INVALID_HOP, "trickle_w is below 0 or above ingress_power_w"
         if hop.source_id and hop.source_id not in self.source_ids:
             return ResultCode.INVALID_HOP, f"this router has no source {hop.source_id!r}"
         if hop.load_id and hop.load_id not in self.load_ids:

@@ -9,7 +9,7 @@ from router_agent.device.hop_check import Problem
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """One Stage, Commit, Abort, Drain or Withdraw; ``controller`` names the session's far end."""
+    """One Stage, Commit, Abort, Drain, Withdraw or Promote; ``controller`` names the session's far end."""
 
     operation: Operation
     controller: str
@@ -42,6 +42,7 @@ class Outcome:
     new_floors: Mapping[int, int] = field(default_factory=dict)
     added: tuple[HopSnapshot, ...] = ()
     removed: tuple[CircuitGeneration, ...] = ()
+    promoted: tuple[HopSnapshot, ...] = ()
 
 
 @dataclass(slots=True)
@@ -53,6 +54,7 @@ class Answer:
     entries: tuple[Entry, ...] = ()
     added: tuple[HopSnapshot, ...] = ()
     removed: tuple[CircuitGeneration, ...] = ()
+    promoted: tuple[HopSnapshot, ...] = ()
 
 
 def all_ok(hops: Sequence[HopSnapshot]) -> tuple[Entry, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from digitalgrid.model import CircuitGeneration, FlowState
+from digitalgrid.model import CircuitGeneration, FlowState, SwitchCause
 from digitalgrid.physics import ACTUATED_FRACTION
 from digitalgrid.units import MILLIWATTS_PER_W, NS_PER_MS, NS_PER_S
 from router_agent.device.energy import Delivery
@@ -25,6 +25,7 @@ class FlowStatus:
     demand_mw: int = 0
     interruption_ns: int = 0
     arrived_at_ns: int = 0
+    switch_cause: SwitchCause = SwitchCause.UNSPECIFIED
 
 
 class SinkWatch:

@@ -25,6 +25,7 @@ from digitalgrid.model import (
     ResultCode,
     RouterLsa,
     SourceAdvertisement,
+    SwitchCause,
 )
 from digitalgrid.v1 import southbound_pb2 as southbound_pb
 
@@ -55,6 +56,7 @@ def test_an_lsa_comes_back_as_it_was() -> None:
         HOP,
         msgspec.structs.replace(HOP, source_id="", ingress_link_id="r1-r8"),
         msgspec.structs.replace(HOP, egress_link_id="", load_id="town"),
+        msgspec.structs.replace(HOP, standby=True, priority=-3, floor_w=1e6, trickle_w=2e5),
     ],
 )
 def test_a_hop_comes_back_as_it_was(hop: HopSnapshot) -> None:
@@ -78,6 +80,8 @@ def test_an_election_id_keeps_its_128_bits() -> None:
         ({"ingress_power_w": -1.0}, "ingress_power_w"),
         ({"egress_power_w": math.nan}, "egress_power_w must be a finite number"),
         ({"received_power_w": math.inf}, "received_power_w must be a finite number"),
+        ({"floor_w": -1.0}, "floor_w must be 0 or more"),
+        ({"trickle_w": math.nan}, "trickle_w must be a finite number"),
     ],
 )
 def test_a_hop_that_makes_no_sense_is_named(changes: dict[str, float], message: str) -> None:
@@ -167,9 +171,15 @@ def test_a_source_and_a_load_may_rest() -> None:
     assert lsa_from_pb(lsa_to_pb(lsa)) == lsa
 
 
-@pytest.mark.parametrize("ours", [Operation, ResultCode, FlowState])
+@pytest.mark.parametrize("ours", [Operation, ResultCode, FlowState, SwitchCause])
 def test_enumerations_have_the_numbers_of_the_protocol(ours: type[IntEnum]) -> None:
-    prefix = {Operation: "OPERATION_", ResultCode: "RESULT_CODE_", FlowState: "FLOW_STATE_"}[ours]
+    prefixes = {
+        Operation: "OPERATION_",
+        ResultCode: "RESULT_CODE_",
+        FlowState: "FLOW_STATE_",
+        SwitchCause: "SWITCH_CAUSE_",
+    }
+    prefix = prefixes[ours]
     protocol = southbound_pb.DESCRIPTOR.enum_types_by_name[ours.__name__]
     unspecified = f"{prefix}UNSPECIFIED"
     theirs = {each.name: each.number for each in protocol.values if each.name != unspecified}

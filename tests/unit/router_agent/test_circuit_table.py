@@ -59,6 +59,9 @@ class Bench:
     def withdraw(self, *keys: CircuitGeneration) -> Outcome:
         return self._apply(Operation.WITHDRAW, 0, circuits=keys)
 
+    def promote(self, *keys: CircuitGeneration) -> Outcome:
+        return self._apply(Operation.PROMOTE, 0, circuits=keys)
+
     def _apply(
         self,
         operation: Operation,
@@ -190,6 +193,12 @@ class TestHops:
             {"received_power_w": -1.0},
             {"received_power_w": 1.06e6},
             {"egress_power_w": 1.2e6},
+            {"floor_w": -1.0},
+            {"floor_w": 1.1e6},
+            {"floor_w": math.nan},
+            {"trickle_w": -1.0},
+            {"trickle_w": 1.2e6},
+            {"trickle_w": math.nan},
             {"generation": 0},
             {"circuit_id": 0},
         ],
@@ -217,18 +226,20 @@ class TestGenerations:
         staged = bench.stage(txn_id, hop(generation))
         return bench.commit(txn_id) if staged.code is ResultCode.OK else staged
 
-    def test_two_generations_at_most(self, bench: Bench) -> None:
+    def test_three_generations_at_most(self, bench: Bench) -> None:
         assert self.put(bench, 1).code is ResultCode.OK
         assert self.put(bench, 2).code is ResultCode.OK
-        third = self.put(bench, 3)
-        assert third.code is ResultCode.INVALID_HOP and "withdraw one first" in third.message
+        assert self.put(bench, 3).code is ResultCode.OK
+        fourth = self.put(bench, 4)
+        assert fourth.code is ResultCode.INVALID_HOP and "withdraw one first" in fourth.message
 
-    def test_two_stages_cannot_commit_to_three_generations(self, bench: Bench) -> None:
+    def test_two_stages_cannot_commit_to_four_generations(self, bench: Bench) -> None:
         self.put(bench, 1)
-        bench.stage(2, hop(2))
+        self.put(bench, 2)
         bench.stage(3, hop(3))
-        assert bench.commit(2).code is ResultCode.OK
-        assert bench.commit(3).code is ResultCode.INVALID_HOP
+        bench.stage(4, hop(4))
+        assert bench.commit(3).code is ResultCode.OK
+        assert bench.commit(4).code is ResultCode.INVALID_HOP
 
     def test_withdraw_removes_that_generation_of_that_circuit_only(self, bench: Bench) -> None:
         bench.stage(1, hop(1), hop(2), hop(1, circuit_id=8))
@@ -279,6 +290,58 @@ class TestGenerations:
         self.put(bench, 1)
         assert bench.drain(CircuitGeneration(7, 1)).code is ResultCode.INVALID_HOP
         assert bench.drain(CircuitGeneration(99, 1)).code is ResultCode.OK
+
+
+class TestPromote:
+    def test_a_standby_becomes_a_working_generation(self, bench: Bench) -> None:
+        bench.stage(1, hop(1), hop(2, standby=True))
+        bench.commit(1)
+        version = bench.table.version
+        outcome = bench.promote(CircuitGeneration(7, 2))
+        assert outcome.code is ResultCode.OK and outcome.promoted == (hop(2),)
+        assert bench.table.hops == [hop(1), hop(2)] and bench.table.version == version + 1
+
+    def test_again_and_of_a_working_generation_it_changes_nothing(self, bench: Bench) -> None:
+        bench.stage(1, hop(1), hop(2, standby=True))
+        bench.commit(1)
+        bench.promote(CircuitGeneration(7, 2))
+        version = bench.table.version
+        for generation in (1, 2):
+            again = bench.promote(CircuitGeneration(7, generation))
+            assert again.code is ResultCode.OK and not again.promoted
+        assert bench.table.version == version
+
+    def test_a_generation_that_stands_there_twice_is_promoted_once(self, bench: Bench) -> None:
+        bench.stage(1, hop(2, standby=True))
+        bench.commit(1)
+        outcome = bench.promote(CircuitGeneration(7, 2), CircuitGeneration(7, 2))
+        assert codes(outcome) == [ResultCode.OK] * 2 and outcome.promoted == (hop(2),)
+
+    @pytest.mark.parametrize("unknown", [CircuitGeneration(7, 1), CircuitGeneration(8, 2)])
+    def test_of_what_is_not_here_or_withdrawn_nothing_is_promoted(
+        self, bench: Bench, unknown: CircuitGeneration
+    ) -> None:
+        bench.stage(1, hop(1, standby=True), hop(2, standby=True))
+        bench.commit(1)
+        bench.withdraw(CircuitGeneration(7, 1))
+        outcome = bench.promote(CircuitGeneration(7, 2), unknown)
+        assert codes(outcome) == [ResultCode.NOT_ATTEMPTED, ResultCode.INVALID_HOP]
+        assert outcome.code is ResultCode.INVALID_HOP and "holds no such" in outcome.message
+        assert bench.table.hops == [hop(2, standby=True)]
+
+    def test_an_older_leader_promotes_nothing(self, bench: Bench) -> None:
+        bench.stage(1, hop(1, standby=True))
+        bench.commit(1)
+        bench.election_id = ElectionId(0, 4)
+        assert bench.promote(CircuitGeneration(7, 1)).code is ResultCode.STALE_ELECTION_ID
+        assert bench.table.hops == [hop(1, standby=True)]
+
+    def test_a_commit_that_is_repeated_after_it_undoes_nothing(self, bench: Bench) -> None:
+        bench.stage(1, hop(1, standby=True))
+        bench.commit(1)
+        bench.promote(CircuitGeneration(7, 1))
+        assert bench.commit(1).code is ResultCode.OK
+        assert bench.table.hops == [hop(1)]
 
 
 class TestElection:
