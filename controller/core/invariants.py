@@ -1,6 +1,6 @@
 """What must hold after every event. Tests ask after each step; nothing in the daemon depends on it."""
 
-from controller.core.admission.admission import LEDGER_TOLERANCE
+from controller.core.admission.route_finder import LEDGER_TOLERANCE
 from controller.core.circuits.circuit import CircuitState
 from controller.core.circuits.path_state import path_down
 from controller.core.questions import Questions

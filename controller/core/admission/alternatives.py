@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from controller.core.admission.admission import Admission, injection_limit_w
+from controller.core.admission.admission import Admission
+from controller.core.admission.route_finder import injection_limit_w
 from controller.core.circuits.circuit import Constraints
 from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.route import Route

@@ -12,7 +12,8 @@ from operator import attrgetter
 
 import numpy as np
 
-from controller.core.admission.admission import Admission, injection_limit_w
+from controller.core.admission.admission import Admission
+from controller.core.admission.route_finder import injection_limit_w
 from controller.core.circuits.circuit import RETIRING_PHASES, Circuit, CircuitState
 from controller.core.effects import Effect, RoomWanted
 from controller.core.optimising.moves import Move, ReoptimiseLimits, RoomQuestion

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from controller.core.admission.admission import Admission, injection_limit_w
+from controller.core.admission.admission import Admission
+from controller.core.admission.route_finder import injection_limit_w
 from controller.core.book.book import CircuitBook
 from controller.core.circuits import reservations as resource
 from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState, Phase

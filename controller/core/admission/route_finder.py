@@ -1,0 +1,244 @@
+"""Routes for circuits on the present grid view, beside what is reserved; nothing is reserved here."""
+
+from collections.abc import Collection, Mapping, Sequence
+from math import inf
+
+from controller.core.admission.arrays import GridArrays
+from controller.core.circuits import reservations as resource
+from controller.core.circuits.circuit import Constraints
+from controller.core.circuits.request import PowerRequest
+from controller.core.circuits.reservations import Reservations, link_direction
+from controller.core.circuits.route import Route, RouteLink
+from controller.core.network.view import GridView
+from controller.routing.paths.cspf import RELATIVE_TOLERANCE, Path
+from controller.routing.paths.given_path import along
+from digitalgrid.physics import current_a
+
+# Share of a limit by which a sum of many reservations may exceed it, by rounding alone.
+LEDGER_TOLERANCE = 1e-6
+
+
+class RouteFinder:
+    """Routes on the present grid view over one set of reservations."""
+
+    def __init__(self, reservations: Reservations) -> None:
+        self.reservations = reservations
+        self.arrays = GridArrays(GridView(version=0), reservations)
+
+    @property
+    def view(self) -> GridView:
+        return self.arrays.view
+
+    def adopt(self, view: GridView) -> None:
+        """Route on this view from now on."""
+        self.arrays.adopt(view)
+
+    def route(
+        self,
+        sink_id: str,
+        power_w: float,
+        source_ids: Collection[str],
+        constraints: Constraints,
+        *,
+        circuit_id: int = 0,
+        excluded_ids: Collection[str] = (),
+    ) -> Route | None:
+        """The route with the least injection, beside what ``circuit_id`` itself holds; None where there is none."""
+        if not self.sink_takes(sink_id, power_w, circuit_id):
+            return None
+        self.arrays.sync()
+        available = self.available_w(source_ids, circuit_id)
+        path = self.path(
+            sink_id,
+            power_w,
+            constraints,
+            self.most_by_node(available),
+            circuit_id=circuit_id,
+            excluded_ids=excluded_ids,
+        )
+        if path is None:
+            return None
+        source_id = self.source_at(path, available)
+        return self.route_of(path, source_id, sink_id, power_w)
+
+    def path(
+        self,
+        sink_id: str,
+        power_w: float,
+        constraints: Constraints,
+        most: Mapping[int, float],
+        *,
+        circuit_id: int = 0,
+        excluded_ids: Collection[str] = (),
+    ) -> Path | None:
+        """The best path from where sources could inject ``most``, by node."""
+        avoid = {*constraints.avoid_ids, *excluded_ids}
+        return self.arrays.search.best(
+            self.arrays.node(self.view.loads[sink_id][0]),
+            power_w,
+            most,
+            max_injected_w=injection_limit_w(power_w, constraints),
+            max_hops=constraints.max_hops,
+            avoid_nodes=self.arrays.nodes(avoid),
+            avoid_arcs=self.arrays.arcs(avoid),
+            credit_a=self._credit_a(circuit_id),
+        )
+
+    def route_along(
+        self,
+        sink_id: str,
+        power_w: float,
+        source_id: str,
+        hops: Sequence[tuple[str, str]],
+        *,
+        circuit_id: int = 0,
+    ) -> Route | None:
+        """The route over given hops, (link, router that sends), source first; None where it does not fit now."""
+        if not self.sink_takes(sink_id, power_w, circuit_id):
+            return None
+        self.arrays.sync()
+        available = self.available_w((source_id,), circuit_id)
+        arcs = [self.arrays.arc(*hop) for hop in hops]
+        known = [arc for arc in arcs if arc is not None]
+        if not available or len(known) < len(arcs) or not self._leads(source_id, known, sink_id):
+            return None
+        path = along(
+            self.arrays.graph,
+            known,
+            self.arrays.node(self.view.loads[sink_id][0]),
+            power_w,
+            available[source_id],
+            credit_a=self._credit_a(circuit_id),
+        )
+        return self.route_of(path, source_id, sink_id, power_w) if path else None
+
+    def _leads(self, source_id: str, arcs: Sequence[int], sink_id: str) -> bool:
+        """Whether arcs lead from the router where a source is now to the one where a load is now."""
+        graph = self.arrays.graph
+        at = self.arrays.node(self.view.sources[source_id][0])
+        for arc in arcs:
+            if int(graph.tail[arc]) != at:
+                return False
+            at = int(graph.head[arc])
+        return at == self.arrays.node(self.view.loads[sink_id][0])
+
+    def sink_takes(self, sink_id: str, power_w: float, circuit_id: int = 0) -> bool:
+        """Whether a load is connected, and takes this power beside what it has."""
+        router_id, load = self.view.loads[sink_id]
+        if not self.view.routers[router_id].usable:
+            return False
+        key = resource.load(sink_id)
+        own_w = self.reservations.of_circuit(key, circuit_id)
+        others_w = self.reservations.total(key) - own_w
+        return others_w + max(own_w, power_w) <= load.max_power_w * (1 + RELATIVE_TOLERANCE)
+
+    def available_w(self, source_ids: Collection[str], circuit_id: int = 0) -> dict[str, float]:
+        """What each candidate source that is connected could inject for this circuit; no ids mean any source."""
+        # Hundreds of sources for one request: what is the same for all of them is looked up once.
+        view, reservations = self.view, self.reservations
+        available = {}
+        for source_id in source_ids or view.sources:
+            found = view.sources.get(source_id)
+            if found is None or not view.routers[found[0]].usable:
+                continue
+            key = resource.source(source_id)
+            reserved_w = reservations.total(key) - reservations.of_circuit(key, circuit_id)
+            available[source_id] = found[1].max_power_w - reserved_w
+        return available
+
+    def most_by_node(self, available: Mapping[str, float]) -> dict[int, float]:
+        """The most that one of the sources at each router could inject."""
+        sources, node_of = self.view.sources, self.arrays.node
+        most: dict[int, float] = {}
+        for source_id, power_w in available.items():
+            node = node_of(sources[source_id][0])
+            most[node] = max(most.get(node, -inf), power_w)
+        return most
+
+    def _credit_a(self, circuit_id: int) -> dict[int, float]:
+        """What the circuit holds already, by arc."""
+        credit_a = {}
+        for held in self.reservations.held_by_circuit(circuit_id):
+            arc = self.arrays.arc(held.id, held.from_router_id)
+            if arc is not None:
+                credit_a[arc] = self.reservations.of_circuit(held, circuit_id)
+        return credit_a
+
+    def route_of(self, path: Path, source_id: str, sink_id: str, power_w: float) -> Route:
+        """A path of the arrays as a route between ids."""
+        graph = self.arrays.graph
+        router_ids = tuple(self.arrays.router_ids[node] for node in path.nodes)
+        links = []
+        for position, arc in enumerate(path.arcs):
+            arriving_w = path.entering_w[position + 1]
+            voltage_v = float(graph.voltage_v[arc])
+            links.append(
+                RouteLink(
+                    self.arrays.link_id(arc),
+                    router_ids[position],
+                    router_ids[position + 1],
+                    sent_w=path.entering_w[position]
+                    * float(graph.efficiency[path.nodes[position]]),
+                    received_w=arriving_w,
+                    current_a=current_a(arriving_w, voltage_v),
+                    resistance_ohm=float(graph.resistance_ohm[arc]),
+                    voltage_v=voltage_v,
+                )
+            )
+        return Route(
+            source_id,
+            sink_id,
+            router_ids,
+            tuple(links),
+            path.entering_w,
+            power_w,
+            tuple(graph.efficiency[list(path.nodes)].tolist()),
+        )
+
+    def source_at(self, path: Path, available: Mapping[str, float]) -> str:
+        """The cheapest candidate at the path's first router that can inject this much."""
+        router_id = self.arrays.router_ids[path.nodes[0]]
+        return min(
+            (self.view.sources[source_id][1].cost_per_mwh, source_id)
+            for source_id, free_w in available.items()
+            if self.view.sources[source_id][0] == router_id
+            and free_w * (1 + RELATIVE_TOLERANCE) >= path.injected_w
+        )[1]
+
+    def route_for(
+        self, request: PowerRequest, power_w: float | None = None, circuit_id: int = 0
+    ) -> Route | None:
+        """The route for a request, or for another power than it asks for."""
+        return self.route(
+            request.sink_id,
+            request.power_w if power_w is None else power_w,
+            request.source_ids,
+            request.constraints,
+            circuit_id=circuit_id,
+        )
+
+    def overloaded(self, route: Route) -> bool:
+        """Whether more is reserved on anything that a route uses than that may carry, since it was derated."""
+        view, total = self.view, self.reservations.total
+        for hop in route.links:
+            link = view.links.get(hop.link_id)
+            if link is not None:
+                ends = (link.a, link.b)
+                reserved_a = sum(total(link_direction(hop.link_id, end)) for end in ends)
+                if reserved_a > link.ampacity_a * (1 + LEDGER_TOLERANCE):
+                    return True
+        limits_w = []
+        if route.source_id in view.sources:
+            key = resource.source(route.source_id)
+            limits_w.append((key, view.sources[route.source_id][1].max_power_w))
+        if route.sink_id in view.loads:
+            key = resource.load(route.sink_id)
+            limits_w.append((key, view.loads[route.sink_id][1].max_power_w))
+        return any(total(key) > limit_w * (1 + LEDGER_TOLERANCE) for key, limit_w in limits_w)
+
+
+def injection_limit_w(power_w: float, constraints: Constraints) -> float:
+    """The most that a source may inject for a circuit, by the loss that its client allows."""
+    if constraints.max_loss_fraction is None:
+        return inf
+    return power_w / (1.0 - constraints.max_loss_fraction)
