@@ -9,8 +9,9 @@ from typing import Literal
 
 from controller.core.settings import Timeouts
 from digitalgrid.addresses import Address
+from digitalgrid.bounds import ID_PATTERN, InvalidValue, bounds, check, check_bounds
 from digitalgrid.units import NS_PER_MS
-from digitalgrid.yaml_schema import ID_PATTERN, InvalidValue, bounds, check, check_bounds, load
+from digitalgrid.yaml_schema import load
 
 _log = logging.getLogger(__name__)
 

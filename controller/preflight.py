@@ -16,7 +16,7 @@ from controller.store.protocol import StoreError
 from controller.store.sqlite.file import open_to_read
 from controller.store.sqlite.lock import resolved
 from digitalgrid.addresses import Address
-from digitalgrid.yaml_schema import InvalidValue
+from digitalgrid.bounds import InvalidValue
 
 
 def problems(config: ControllerConfig) -> Iterator[InvalidValue]:

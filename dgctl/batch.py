@@ -9,9 +9,11 @@
 
 from dataclasses import dataclass, field
 
+from digitalgrid.bounds import bounds
 from digitalgrid.client import power_request
+from digitalgrid.config_file import read_text
 from digitalgrid.v1 import northbound_pb2 as pb
-from digitalgrid.yaml_schema import bounds, loads, read_text
+from digitalgrid.yaml_schema import loads
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from itertools import islice
 
+from digitalgrid.bounds import ID_PATTERN
 from digitalgrid.limits import (
     MAX_ADVERTISED,
     MAX_AMPACITY_A,
@@ -32,7 +33,6 @@ from digitalgrid.physics import line_fault
 from digitalgrid.printable import quoted
 from digitalgrid.v1 import power_link_pb2 as power_link_pb
 from digitalgrid.v1 import southbound_pb2 as southbound_pb
-from digitalgrid.yaml_schema import ID_PATTERN
 
 _ID = re.compile(ID_PATTERN)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from os import PathLike
 from typing import Any
 
+from digitalgrid.bounds import ID_PATTERN, InvalidValue, bounds, check_bounds, key, key_of
 from digitalgrid.limits import (
     MAX_AMPACITY_A,
     MAX_CARBON_KG_PER_MWH,
@@ -18,16 +19,7 @@ from digitalgrid.limits import (
     MAX_VOLTAGE_V,
 )
 from digitalgrid.physics import line_fault
-from digitalgrid.yaml_schema import (
-    ID_PATTERN,
-    InvalidValue,
-    bounds,
-    check_bounds,
-    key,
-    key_of,
-    load,
-    loads,
-)
+from digitalgrid.yaml_schema import load, loads
 from digitalgrid.yaml_text import to_yaml
 
 # The largest published network, of 70,000 buses, makes 20 MiB.

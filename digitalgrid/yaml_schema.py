@@ -19,11 +19,8 @@ line of the value that it names.
 import difflib
 import math
 import os
-import re
-import stat
-import sys
 import types
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import cache
@@ -31,22 +28,13 @@ from os import PathLike
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from digitalgrid import yaml_nodes
-from digitalgrid.errors import ExplainedError
-from digitalgrid.printable import printable, quoted, shortened
+from digitalgrid.bounds import InvalidValue, check_bounds, key_of
+from digitalgrid.config_file import MAX_BYTES, MAX_ERRORS, ConfigError, ConfigErrors, read_text
+from digitalgrid.printable import quoted
 from digitalgrid.yaml_nodes import Node, NotYaml, Scalar, Sequence
 
 T = TypeVar("T")
 
-ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
-"""Ids of routers, links, sources and loads: safe in file names, on command lines and in YAML."""
-
-MAX_BYTES = 4 << 20
-"""Of a configuration or a batch: ten thousand times what one needs."""
-
-# Of one message: whoever gave an id of a megabyte knows it without reading it again.
-_MAX_CHARACTERS = 600
-# Of one file: who mends so many finds the rest.
-_MAX_ERRORS = 50
 # Of a word that may be a slip of a known one.
 _MAX_WORD_CHARACTERS = 64
 
@@ -67,119 +55,6 @@ _UNITS: dict[str, str] = {
     "_s": "seconds, for example 10",
     "_per_mwh": "money per MWh, for example 40",
 }
-
-
-class ConfigError(ExplainedError, ValueError):
-    """A file that cannot be used; ``str()`` is ``FILE:LINE: what is wrong and what to do``."""
-
-    exit_code = 2
-
-    def __init__(self, name: str, line: int | None, message: str) -> None:
-        self.name = name
-        self.line = line
-        self.message = shortened(printable(message), _MAX_CHARACTERS)
-        where = name if line is None else f"{name}:{line}"
-        super().__init__(f"{where}: {self.message}")
-
-
-class ConfigErrors(ConfigError):
-    """Several at once; ``str()`` has a line for each, in the order of the file."""
-
-    def __init__(self, errors: Iterable[ConfigError]) -> None:
-        self.errors = tuple(sorted(errors, key=lambda each: each.line or 0))
-        first = self.errors[0]
-        super().__init__(first.name, first.line, first.message)
-        lines = [str(each) for each in self.errors[:_MAX_ERRORS]]
-        if len(self.errors) > _MAX_ERRORS:
-            lines.append(f"{first.name}: and more")
-        self.args = ("\n".join(lines),)
-
-
-class InvalidValue(ValueError):
-    """A dataclass refuses a value; ``path`` (fields and indexes) leads from the dataclass to it.
-
-    ``message`` follows the value's name in the sentence: "must be ...", "is ...; write ...".
-    """
-
-    def __init__(self, *path: str | int, message: str) -> None:
-        self.path = path
-        dotted = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
-        super().__init__(f"{dotted.lstrip('.')!r} {message}")
-
-    @property
-    def problems(self) -> tuple["InvalidValue", ...]:
-        return (self,)
-
-
-class InvalidValues(InvalidValue):
-    """A dataclass refuses several values."""
-
-    def __init__(self, problems: tuple[InvalidValue, ...]) -> None:
-        super().__init__(message="")
-        self._problems = problems
-        self.path = problems[0].path
-        self.args = ("; ".join(map(str, problems)),)
-
-    @property
-    def problems(self) -> tuple[InvalidValue, ...]:
-        return self._problems
-
-
-def bounds(
-    *,
-    minimum: float | None = None,
-    exclusive_minimum: float | None = None,
-    maximum: float | None = None,
-    pattern: str | None = None,
-) -> dict[str, Any]:
-    """Field metadata that limits a number, or text to a whole match of ``pattern``; in a tuple, each item."""
-    given = {
-        "minimum": minimum,
-        "exclusive_minimum": exclusive_minimum,
-        "maximum": maximum,
-        "pattern": pattern,
-    }
-    return {key: value for key, value in given.items() if value is not None}
-
-
-def key(name: str) -> dict[str, Any]:
-    """Field metadata: the key in the file, where it cannot be a name in Python (``from``)."""
-    return {"key": name}
-
-
-def key_of(spec: Field[Any]) -> str:
-    """The key of a dataclass's field in a file."""
-    name: str = spec.metadata.get("key", spec.name)
-    return name
-
-
-def check_bounds(instance: Any) -> None:
-    """Checks the bounds of a dataclass's own fields. Raises InvalidValue.
-
-    The loader does so by itself; a dataclass that is also made in code calls it in ``__post_init__``.
-    """
-    check(instance, ())
-
-
-def check(instance: Any, problems: Iterable[InvalidValue]) -> None:
-    """Raises InvalidValue where any of a dataclass's own fields is out of bounds, or there are other problems; all are
-    named.
-    """
-    found = (*_out_of_bounds(instance), *problems)
-    if len(found) == 1:
-        raise found[0]
-    if found:
-        raise InvalidValues(found)
-
-
-def _out_of_bounds(instance: Any) -> Iterator[InvalidValue]:
-    for spec in fields(instance):
-        value = getattr(instance, spec.name)
-        if isinstance(value, tuple):
-            for index, item in enumerate(value):
-                yield from _value_problems(item, spec.metadata, (key_of(spec), index))
-        else:
-            yield from _value_problems(value, spec.metadata, (key_of(spec),))
 
 
 def load(
@@ -232,39 +107,6 @@ def loads(
     if errors:
         raise errors[0]
     return document
-
-
-def read_text(path: str | PathLike[str], max_bytes: int = MAX_BYTES) -> str:
-    """The text of a regular file, or of standard input where the path is ``-``. Raises ConfigError.
-
-    What is no regular file is refused before it is read: it might be endless, or never begin.
-    """
-    name = os.fspath(path)
-    try:
-        if name == "-":
-            content = sys.stdin.buffer.read(max_bytes + 1)
-        else:
-            with open(name, "rb", opener=_open_regular) as file:
-                content = file.read(max_bytes + 1)
-    except OSError as error:
-        raise ConfigError(name, None, f"cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        raise ConfigError(name, None, f"cannot be read: {error}") from error
-    if len(content) > max_bytes:
-        raise ConfigError(name, None, f"is too large; {max_bytes >> 20} MiB are the most")
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ConfigError(name, None, f"is not UTF-8 text: {error.reason}") from error
-
-
-def _open_regular(name: str, flags: int) -> int:
-    # Without waiting for somebody who writes to a pipe.
-    descriptor = os.open(name, flags | os.O_NONBLOCK)
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return descriptor
-    os.close(descriptor)
-    raise OSError("it is no regular file")
 
 
 @dataclass(frozen=True)
@@ -368,7 +210,7 @@ class _Decoder:
 
     def _note(self, error: ConfigError) -> None:
         self.errors.append(error)
-        if len(self.errors) > _MAX_ERRORS:
+        if len(self.errors) > MAX_ERRORS:
             raise _Enough
 
     def _tuple(self, hint: Any, node: Node, where: str) -> tuple[Any, ...]:
@@ -495,30 +337,3 @@ def _wrong_type(hint: type, node: Node, where: str) -> str:
         if where.endswith(ending):
             return f"{text}: write a plain number of {unit}"
     return text
-
-
-def _value_problems(
-    value: Any, limits: Mapping[str, Any], path: tuple[str | int, ...]
-) -> Iterator[InvalidValue]:
-    """The first violation of a value, if there is one."""
-    for problem in _violations(value, limits):
-        shown = quoted(value) if isinstance(value, str) else repr(value)
-        yield InvalidValue(*path, message=f"is {shown}; {problem}")
-        return
-
-
-def _violations(value: Any, limits: Mapping[str, Any]) -> Iterator[str]:
-    if isinstance(value, str):
-        if "pattern" in limits and not re.fullmatch(limits["pattern"], value):
-            yield f"it must match {limits['pattern']}"
-        return
-    if not isinstance(value, int | float) or not limits:
-        return
-    if not math.isfinite(value):
-        yield "it must be finite"
-    if "minimum" in limits and value < limits["minimum"]:
-        yield f"it must be at least {limits['minimum']:g}"
-    if "exclusive_minimum" in limits and value <= limits["exclusive_minimum"]:
-        yield f"it must be above {limits['exclusive_minimum']:g}"
-    if "maximum" in limits and value > limits["maximum"]:
-        yield f"it must be at most {limits['maximum']:g}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 
+from digitalgrid.bounds import ID_PATTERN, InvalidValue, bounds, check_bounds
 from digitalgrid.limits import (
     MAX_AMPACITY_A,
     MAX_CARBON_KG_PER_MWH,
@@ -21,7 +22,7 @@ from digitalgrid.limits import (
 from digitalgrid.physics import line_fault
 from digitalgrid.units import NS_PER_MS
 from digitalgrid.wire import DEFAULT_FRAME_BYTES, MAX_FRAME_BYTES, MIN_FRAME_BYTES
-from digitalgrid.yaml_schema import ID_PATTERN, InvalidValue, bounds, check_bounds, load
+from digitalgrid.yaml_schema import load
 
 _ID = bounds(pattern=ID_PATTERN)
 _POSITIVE = bounds(exclusive_minimum=0)
@@ -150,7 +151,7 @@ class RouterConfig:
 
 
 def load_config(path: str | Path) -> RouterConfig:
-    """Raises :class:`digitalgrid.yaml_schema.ConfigError` naming the file and the line."""
+    """Raises :class:`digitalgrid.config_file.ConfigError` naming the file and the line."""
     return load(RouterConfig, path)
 
 

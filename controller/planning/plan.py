@@ -24,8 +24,8 @@ from controller.routing.dispatch import (
     dispatch,
     figures_of,
 )
+from digitalgrid.config_file import ConfigError
 from digitalgrid.gridfile import Grid, load_grid
-from digitalgrid.yaml_schema import ConfigError
 
 # Share of a load below which what is unserved is rounding, and not reported.
 _UNSERVED = 1e-6

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 import grpc
 
 from controller.southbound.meters import MeterReads
+from digitalgrid.bounds import ID_PATTERN
 from digitalgrid.capabilities import UNSAID, Capability, capabilities_of
 from digitalgrid.convert import election_id_from_pb
 from digitalgrid.counters import COUNTERS
 from digitalgrid.model import PROTOCOL_VERSION, ElectionId
 from digitalgrid.v1 import southbound_pb2 as pb
-from digitalgrid.yaml_schema import ID_PATTERN
 
 _log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from digitalgrid.yaml_schema import ID_PATTERN
+from digitalgrid.bounds import ID_PATTERN
 
 _MAX_CHARACTERS = 64
 # German network data abounds in these; all other letters lose their accents only.

@@ -5,7 +5,7 @@ import pytest
 from controller.config import ControllerConfig, load_config
 from controller.core.settings import CoreSettings, Timeouts
 from controller.daemon import core_settings
-from digitalgrid.yaml_schema import ConfigError
+from digitalgrid.config_file import ConfigError
 
 
 def test_every_key_has_a_default(tmp_path: Path) -> None:

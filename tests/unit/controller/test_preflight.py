@@ -14,7 +14,7 @@ from controller import preflight
 from controller.config import load_config
 from controller.runtime.descriptors import TooFewDescriptors, southbound_connections
 from controller.store.sqlite import SqliteStore
-from digitalgrid.yaml_schema import ConfigError
+from digitalgrid.config_file import ConfigError
 from tests.support.northbound import free_port
 
 

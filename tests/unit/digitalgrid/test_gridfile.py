@@ -2,6 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from digitalgrid.bounds import InvalidValue
+from digitalgrid.config_file import ConfigError
 from digitalgrid.gridfile import (
     Grid,
     Link,
@@ -13,7 +15,6 @@ from digitalgrid.gridfile import (
     load_grid,
     loads_grid,
 )
-from digitalgrid.yaml_schema import ConfigError, InvalidValue
 
 EXAMPLE = """name: example
 defaults: {voltage_v: 20000, efficiency: 0.97, ampacity_a: 300}

@@ -6,15 +6,9 @@ from typing import Literal
 import pytest
 import yaml
 
-from digitalgrid.yaml_schema import (
-    MAX_BYTES,
-    ConfigError,
-    InvalidValue,
-    bounds,
-    check_bounds,
-    load,
-    loads,
-)
+from digitalgrid.bounds import InvalidValue, bounds, check_bounds
+from digitalgrid.config_file import MAX_BYTES, ConfigError
+from digitalgrid.yaml_schema import load, loads
 
 
 @dataclass(frozen=True)

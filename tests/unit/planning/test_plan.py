@@ -10,8 +10,8 @@ import topologies
 from controller.planning.plan import plan, plan_file
 from controller.planning.problem import PlanError
 from controller.routing.dispatch import Prices
+from digitalgrid.config_file import ConfigError
 from digitalgrid.gridfile import Grid, loads_grid
-from digitalgrid.yaml_schema import ConfigError
 
 TOPOLOGIES = Path(topologies.__file__).parent
 

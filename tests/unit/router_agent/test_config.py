@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from digitalgrid.yaml_schema import ConfigError
+from digitalgrid.config_file import ConfigError
 from router_agent.config import RouterConfig, load_config, parse_loopback
 
 WHOLE = """\

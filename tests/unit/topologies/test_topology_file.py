@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from digitalgrid.yaml_schema import ConfigError
+from digitalgrid.config_file import ConfigError
 from topologies.emulator.errors import EmulationError
 from topologies.emulator.network_file import load_network
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from digitalgrid.yaml_schema import ID_PATTERN
+from digitalgrid.bounds import ID_PATTERN
 from topologies.importers.identifiers import Identifiers
 
 
