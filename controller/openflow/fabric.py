@@ -6,10 +6,8 @@ Broadcasts travel through the controller, from edge to edge, and never over a tr
 whatever the topology, nothing can loop.
 """
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from enum import Enum
 
 from controller.openflow import flows
 from controller.openflow.flows import Action, AddFlow, Effect, Match, Verdict
@@ -23,31 +21,14 @@ from controller.openflow.frames import (
     parse_probe,
     probe_frame,
 )
+from controller.openflow.hosts import Host, HostTable
 from controller.openflow.paths import Trunks, ports_towards, two_way_trunks
-from digitalgrid.units import NS_PER_MS
+from controller.openflow.ports import FabricTimers, Port, PortEvent, PortState
 
-# What strangers can add to. A host has one MAC address, and behind a port there may be a switch without OpenFlow; who
-# makes up addresses fills his own port, and no other.
-MAX_HOSTS_PER_PORT = 64
-MAX_HOSTS = 4096
+# What strangers can add to.
 MAX_PORTS_PER_SWITCH = 1024
 # Floods that are remembered for a second to betray loops; each is a frame of up to 1.5 KB.
 MAX_RECENT_FLOODS = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class FabricTimers:
-    """Intervals in nanoseconds."""
-
-    probe_interval_ns: int = 100 * NS_PER_MS
-    # A port that heard no switch for so long is an edge.
-    edge_after_ns: int = 400 * NS_PER_MS
-    trunk_probe_interval_ns: int = 1000 * NS_PER_MS
-    edge_probe_interval_ns: int = 5000 * NS_PER_MS
-    # A trunk that is silent for so long is closed.
-    trunk_lost_after_ns: int = 3500 * NS_PER_MS
-    # Our own flood, heard on another port within this time, betrays a loop behind edge ports.
-    echo_window_ns: int = 1000 * NS_PER_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,46 +63,6 @@ class FrameReceived:
 
 
 Event = SwitchUp | SwitchDown | PortUp | PortDown | FrameReceived
-
-
-class PortState(Enum):
-    PROBING = "probing"
-    EDGE = "edge"
-    TRUNK = "trunk"
-
-
-class PortEvent(Enum):
-    HEARD = "heard"  # another switch of ours, by its probe
-    QUIET = "quiet"  # for as long as the state waits
-
-
-PORT_TRANSITIONS: dict[tuple[PortState, PortEvent], PortState] = {
-    (PortState.PROBING, PortEvent.QUIET): PortState.EDGE,
-    # It is no edge: behind it there was a switch, which may be back.
-    (PortState.TRUNK, PortEvent.QUIET): PortState.PROBING,
-    **{(state, PortEvent.HEARD): PortState.TRUNK for state in PortState},
-}
-
-
-@dataclass(slots=True)
-class _Port:
-    state: PortState
-    next_probe_ns: int
-    # When it changes state if nothing is heard; None: never, for an edge, and for a port that was a
-    # trunk: while it stays up it becomes no edge.
-    expires_ns: int | None
-
-    def apply(self, event: PortEvent) -> None:
-        """Move along the table; KeyError for what cannot happen, which is a bug."""
-        self.state = PORT_TRANSITIONS[self.state, event]
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """Where a host is, and its IPv4 address where an ARP message told it."""
-
-    port: PortId
-    ip: bytes | None
 
 
 @dataclass(slots=True)
@@ -159,14 +100,11 @@ class Fabric:
     def __init__(self, cookie: bytes, timers: FabricTimers | None = None) -> None:
         self.cookie = cookie
         self.timers = timers or FabricTimers()
-        self._ports: dict[int, dict[int, _Port]] = {}
+        self._ports: dict[int, dict[int, Port]] = {}
         self._heard: dict[PortId, PortId] = {}
         self._trunks: Trunks = {}
         self._towards: dict[int, dict[int, int]] = {}
-        self._hosts: dict[bytes, Host] = {}
-        self._hosts_at: Counter[PortId] = Counter()
-        # Of each host its one address, as it said last.
-        self._host_by_ip: dict[bytes, bytes] = {}
+        self._hosts = HostTable()
         self._installed: dict[int, dict[Match, Action]] = {}
         self._recent_floods: dict[bytes, tuple[PortId, int]] = {}
         self._effects: list[Effect] = []
@@ -218,7 +156,7 @@ class Fabric:
             frozenset(self._ports),
             states,
             dict(self._trunks),
-            dict(self._hosts),
+            self._hosts.all(),
             replace(self._counts),
         )
 
@@ -238,7 +176,7 @@ class Fabric:
         for number in self._ports.pop(dpid, {}):
             self._heard.pop(PortId(dpid, number), None)
         self._installed.pop(dpid, None)
-        self._forget_hosts(mac for mac, host in self._hosts.items() if host.port.dpid == dpid)
+        self._forget_hosts(mac for mac, host in self._hosts.all().items() if host.port.dpid == dpid)
         self._recompute_paths()
 
     def _open_port(self, here: PortId, now_ns: int) -> None:
@@ -246,7 +184,7 @@ class Fabric:
             self._counts.ports_refused += 1
             return
         edge_at_ns = now_ns + self.timers.edge_after_ns
-        port = self._ports[here.dpid][here.port] = _Port(PortState.PROBING, now_ns, edge_at_ns)
+        port = self._ports[here.dpid][here.port] = Port(PortState.PROBING, now_ns, edge_at_ns)
         self._probe(here, port, now_ns)
 
     def _close_port(self, here: PortId) -> None:
@@ -256,7 +194,7 @@ class Fabric:
             if self._heard.pop(here, None) is not None:
                 self._recompute_paths()
 
-    def _expire_port(self, here: PortId, port: _Port, now_ns: int) -> None:
+    def _expire_port(self, here: PortId, port: Port, now_ns: int) -> None:
         if port.state is PortState.PROBING:
             port.apply(PortEvent.QUIET)
             port.expires_ns = None
@@ -269,7 +207,7 @@ class Fabric:
             del self._heard[here]
             self._recompute_paths()
 
-    def _probe(self, here: PortId, port: _Port, now_ns: int) -> None:
+    def _probe(self, here: PortId, port: Port, now_ns: int) -> None:
         match port.state:
             case PortState.EDGE:
                 interval_ns = self.timers.edge_probe_interval_ns
@@ -281,7 +219,7 @@ class Fabric:
         probe = probe_frame(here, self.cookie)
         self._effects.append(flows.SendFrame(here.dpid, (here.port,), probe))
 
-    def _probe_heard(self, here: PortId, port: _Port, there: PortId, now_ns: int) -> None:
+    def _probe_heard(self, here: PortId, port: Port, there: PortId, now_ns: int) -> None:
         if port.state is not PortState.TRUNK:
             self._withdraw_port_flows(here)
             port.apply(PortEvent.HEARD)
@@ -329,41 +267,28 @@ class Fabric:
         if host == known:
             return True
         if known is None or known.port != here:
-            if self._hosts_at[here] >= MAX_HOSTS_PER_PORT or len(self._hosts) >= MAX_HOSTS:
+            if not self._hosts.has_room(here):
                 self._counts.hosts_refused += 1
                 return False
             if known is not None:
                 self._forget_hosts([mac])
             self._counts.hosts_learned += 1
-            self._hosts_at[here] += 1
-        elif known.ip is not None:
-            # It answers for this one no more.
-            del self._host_by_ip[known.ip]
-        if ip is not None:
-            self._take_ip(ip, mac)
-        self._hosts[mac] = host
+        self._hosts.put(mac, host)
         self._publish_host(mac, host)
         return True
-
-    def _take_ip(self, ip: bytes, mac: bytes) -> None:
-        """The last to say so has the address; whoever had it before has none."""
-        before = self._host_by_ip.get(ip)
-        if before is not None:
-            self._hosts[before] = replace(self._hosts[before], ip=None)
-        self._host_by_ip[ip] = mac
 
     def _deliver(
         self, here: PortId, ethernet: Ethernet, arp: Arp | None, frame: bytes, now_ns: int
     ) -> None:
         if arp is not None and arp.is_request:
-            owner = self._host_by_ip.get(arp.target_ip)
+            owner = self._hosts.at_ip(arp.target_ip)
             if owner is not None and owner != ethernet.source:
                 self._answer_arp(here, arp, owner)
                 return
         towards_it = flows.towards_host(ethernet.destination)
         if towards_it in self._installed[here.dpid]:
             # The flow is on its way to the switch; this frame need not wait for it.
-            to = self._hosts[ethernet.destination].port
+            to = self._hosts.port_of(ethernet.destination)
             if to != here:
                 self._effects.append(flows.SendFrame(to.dpid, (to.port,), frame))
             return
@@ -407,7 +332,7 @@ class Fabric:
             return
         self._trunks = trunks
         self._towards = {dpid: ports_towards(dpid, trunks) for dpid in self._ports}
-        for mac, host in self._hosts.items():
+        for mac, host in self._hosts.all().items():
             self._publish_host(mac, host)
 
     def _publish_host(self, mac: bytes, host: Host) -> None:
@@ -421,17 +346,12 @@ class Fabric:
     def _forget_hosts(self, macs: Iterable[bytes]) -> None:
         for mac in list(macs):
             host = self._hosts.pop(mac)
-            self._hosts_at[host.port] -= 1
-            if not self._hosts_at[host.port]:
-                del self._hosts_at[host.port]
-            if host.ip is not None:
-                del self._host_by_ip[host.ip]
             self._set_flow(host.port.dpid, flows.admit_host(host.port.port, mac), None)
             for dpid in self._ports:
                 self._set_flow(dpid, flows.towards_host(mac), None)
 
     def _withdraw_port_flows(self, here: PortId) -> None:
-        self._forget_hosts(mac for mac, host in self._hosts.items() if host.port == here)
+        self._forget_hosts(mac for mac, host in self._hosts.all().items() if host.port == here)
         for match in (
             flows.admit_trunk(here.port),
             flows.unknown_from_trunk(here.port),

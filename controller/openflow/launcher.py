@@ -21,7 +21,8 @@ from os_ken.lib import hub
 
 from controller.openflow.app import FabricApp, OpenFlowSnapshot
 from controller.openflow.datapath import SwitchConnection
-from controller.openflow.fabric import Fabric, FabricTimers
+from controller.openflow.fabric import Fabric
+from controller.openflow.ports import FabricTimers
 from digitalgrid.counters import COUNTERS
 from digitalgrid.rate_limit import LimitedLog
 from digitalgrid.supervision import start_thread

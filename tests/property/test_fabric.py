@@ -6,8 +6,9 @@ import networkx as nx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.openflow.fabric import Fabric, PortState
+from controller.openflow.fabric import Fabric
 from controller.openflow.frames import PortId
+from controller.openflow.ports import PortState
 from digitalgrid.units import NS_PER_MS
 from tests.support.openflow_model import ModelNetwork, mac, unicast, who_has
 

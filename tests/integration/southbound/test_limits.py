@@ -20,8 +20,8 @@ from digitalgrid.convert import lsa_to_pb
 from digitalgrid.limits import MAX_ADVERTISED
 from digitalgrid.model import LinkAdvertisement, RouterLsa
 from digitalgrid.v1 import southbound_pb2 as pb
-from tests.integration.southbound.test_sessions import House, ScriptedRouter, connect, hello, lsa
 from tests.support.northbound import free_port
+from tests.support.southbound import House, ScriptedRouter, connect, hello, lsa
 
 _SESSIONS = SessionLimits(hello_s=0.5, lsa_per_s=20.0, routers=3)
 _SERVER = ServerLimits(connections=10, streams=4, handshake_s=0.5, idle_s=1.0)

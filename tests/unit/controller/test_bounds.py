@@ -14,8 +14,10 @@ from controller.core.network.lsdb import LinkStateDatabase
 from controller.core.network.network import Network
 from controller.core.settings import CoreSettings
 from controller.openflow import fabric as fabric_module
-from controller.openflow.fabric import Fabric, FrameReceived, PortState, PortUp, SwitchUp
+from controller.openflow import hosts
+from controller.openflow.fabric import Fabric, FrameReceived, PortUp, SwitchUp
 from controller.openflow.frames import PortId
+from controller.openflow.ports import PortState
 from controller.southbound import sessions as sessions_module
 from controller.southbound.meters import MeterReads
 from controller.southbound.sessions import RouterSession
@@ -129,8 +131,8 @@ def _addresses_of_one_host() -> Iterable[int]:
         # The sender's address in the ARP message.
         frame[28:32] = number.to_bytes(4, "big")
         fabric.handle(FrameReceived(PortId(1, 1), bytes(frame)), 10**9)
-    yield len(fabric._host_by_ip) - 1
-    yield len(fabric._hosts) - 1
+    yield len(fabric._hosts._by_ip) - 1
+    yield len(fabric._hosts.all()) - 1
 
 
 def _hosts_of_one_port() -> Iterable[int]:
@@ -139,8 +141,8 @@ def _hosts_of_one_port() -> Iterable[int]:
         source = bytes([2, 1, 0, 0, *number.to_bytes(2, "big")])
         frame = b"\xff" * 6 + source + b"\x08\x00" + bytes(46)
         fabric.handle(FrameReceived(PortId(1, 1), frame), 10**9)
-    yield len(fabric._hosts) - fabric_module.MAX_HOSTS_PER_PORT
-    yield len(fabric._hosts_at) - 1
+    yield len(fabric._hosts.all()) - hosts.MAX_HOSTS_PER_PORT
+    yield len(fabric._hosts._count_at) - 1
 
 
 def _floods_within_a_second() -> Iterable[int]:
@@ -199,8 +201,8 @@ def test_the_documented_bounds_are_those_of_the_program() -> None:
         MAX_ADVERTISED,
         network_module.MAX_MEASURED,
         sessions_module.MAX_QUEUED,
-        fabric_module.MAX_HOSTS_PER_PORT,
-        fabric_module.MAX_HOSTS,
+        hosts.MAX_HOSTS_PER_PORT,
+        hosts.MAX_HOSTS,
         fabric_module.MAX_PORTS_PER_SWITCH,
         fabric_module.MAX_RECENT_FLOODS,
         reservations._MAX_CACHED,

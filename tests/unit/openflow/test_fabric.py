@@ -1,8 +1,10 @@
 import pytest
 
-from controller.openflow.fabric import MAX_HOSTS_PER_PORT, Fabric, FrameReceived, PortState
+from controller.openflow.fabric import Fabric, FrameReceived
 from controller.openflow.flows import AddFlow, RemoveFlow, SendFrame, Verdict
 from controller.openflow.frames import PortId, arp_frame, parse_arp, parse_ethernet
+from controller.openflow.hosts import MAX_HOSTS_PER_PORT
+from controller.openflow.ports import PortState
 from digitalgrid.units import NS_PER_MS
 from tests.support.openflow_model import ModelNetwork, ip, mac, unicast, who_has
 
