@@ -69,7 +69,7 @@ class RouterDevice:
             self._link_up, tuple(source_w), tuple(load_w), highest_election_id, floors
         )
         self._source_w = source_w
-        self._converter = Converter(config.efficiency, books, source_w, load_w)
+        self._converter = Converter(config.efficiency, books, source_w, load_w, config.tick_ns)
         self._sink_watch = SinkWatch()
         # In order of admission, which is the order in which losses are charged.
         self._flows: list[Flow] = []

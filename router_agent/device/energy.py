@@ -15,6 +15,10 @@ from router_agent.device.flow import Flow
 from router_agent.device.line import Line
 from router_agent.device.meters import RouterBooks
 
+# Ticks of what is granted that a curtailed flow keeps in its buffer: packets come once a tick, and a router may be
+# late by as much.
+_TICKS_KEPT = 2
+
 
 @dataclass(slots=True)
 class _Allowance:
@@ -49,11 +53,13 @@ class Converter:
         books: RouterBooks,
         max_source_w: Mapping[str, float],
         max_load_w: Mapping[str, float],
+        tick_ns: int,
     ) -> None:
         self._efficiency = efficiency
         self._books = books
         self._max_source_w = max_source_w
         self._max_load_w = max_load_w
+        self._tick_s = tick_ns / NS_PER_S
 
     def advance(
         self, flows: Sequence[Flow], lines: Mapping[str, Line], start_ns: int, end_ns: int
@@ -109,10 +115,22 @@ class Converter:
         if flow.egress is not None:
             link = flow.egress.link
             sent_w += added_line_loss_w(link.resistance_ohm, before_a, far_end_w / link.voltage_v)
-        exact_mj = sent_w / self._efficiency * seconds * MILLIJOULES_PER_J + flow.take_carry_mj
+        enters_w = sent_w / self._efficiency
+        if flow.curtailed:
+            enters_w = min(enters_w, self._throttled_w(flow, seconds))
+        exact_mj = enters_w * seconds * MILLIJOULES_PER_J + flow.take_carry_mj
         whole_mj = math.floor(exact_mj)
         flow.take_carry_mj = exact_mj - whole_mj
         return whole_mj if allowance is None else min(whole_mj, allowance.ingress_mj)
+
+    def _throttled_w(self, flow: Flow, seconds: float) -> float:
+        """What a flow that is granted less takes: what it is granted, steadily, and no bursts whenever packets come.
+
+        What the buffer holds beyond its need for that, as where much more was granted before, is spent as it is wanted.
+        """
+        kept_mj = _TICKS_KEPT * self._tick_s * flow.ingress_w * MILLIJOULES_PER_J
+        beyond_mj = max(0.0, flow.buffer_mj - kept_mj)
+        return flow.ingress_w + beyond_mj / (seconds * MILLIJOULES_PER_J)
 
     def _draw(self, flow: Flow, wanted_mj: int, seconds: float) -> int:
         """A source gives what its flow will take now, within the grant."""

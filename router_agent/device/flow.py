@@ -83,6 +83,11 @@ class Flow:
         """Energy stays in the buffer for now; what drains is never held."""
         return self.demand_w > 0.0 and self.playout in (Playout.PRIMED, Playout.HOLDING)
 
+    @property
+    def curtailed(self) -> bool:
+        """Less is granted than it needs; what was granted before may be in its buffer still."""
+        return self.demand_w > 0.0 and not covers(self.ingress_w, self.need_w)
+
     def apply(self, event: FlowEvent) -> None:
         """What its sink reports moves along the table; an event that the state does not know is a bug, and raised."""
         self.state = FLOW_STATES[self.state, event]
@@ -109,7 +114,9 @@ class Flow:
         self.buffer_mj += received_mj
         if self.playout is Playout.PRIMED and self.asked_w > 0.0:
             # The upstream neighbour became steady when it began to send what this packet holds.
-            began_ns = now_ns - round(received_mj / self.asked_w * NS_PER_MS)
+            # It sends what it grants, which may be less than it was asked for.
+            rate_w = min(self.asked_w, self.ingress_w) or self.asked_w
+            began_ns = now_ns - round(received_mj / rate_w * NS_PER_MS)
             self._play(PlayoutEvent.PACKET)
             self.play_ns = began_ns + cushion_ns
 
