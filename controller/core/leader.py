@@ -154,7 +154,7 @@ class Leader(Core):
             self._store_owners()
             self._adopt_view(now_ns)
             self._settle(now_ns)
-        refused = self._network.refused_anew(lsa.router_id)
+        refused = self._network.changed_refusals(lsa.router_id)
         if refused is not None:
             self._effects.append(TopologyChanged())
         return refused

@@ -102,7 +102,7 @@ class Replica(Core):
     def on_lsa(self, lsa: RouterLsa, now_ns: int) -> tuple[RefusedClaim, ...] | None:
         if self._network.install(lsa, now_ns):
             self._look(now_ns)
-        return self._network.refused_anew(lsa.router_id)
+        return self._network.changed_refusals(lsa.router_id)
 
     def on_sync_done(self, router_id: str, now_ns: int) -> None:
         if not self._network.has_session(router_id):

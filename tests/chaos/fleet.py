@@ -157,7 +157,7 @@ class Fleet:
         for hop in outcome.added:
             self._take_up(agent.router_id, hop)
         for key in outcome.removed:
-            self._let_go(agent, key)
+            self._drop_hop(agent, key)
         return outcome
 
     def report(self, agent: "_Agent", mutation: Mutation, outcome: Outcome) -> None:
@@ -176,7 +176,7 @@ class Fleet:
             self._sinks[hop.key] = router_id
         self.history.over_subscriptions += self._commitments.add(router_id, hop)
 
-    def _let_go(self, agent: "_Agent", key: CircuitGeneration) -> None:
+    def _drop_hop(self, agent: "_Agent", key: CircuitGeneration) -> None:
         hop = self._hops.pop((agent.router_id, key))
         self._commitments.remove(agent.router_id, hop)
         agent.router.draining.discard(key)

@@ -34,17 +34,17 @@ class LinkStateDatabase:
         self._naming: dict[str, set[tuple[str, str]]] = {}
         self._changed_routers: set[str] = set()
         self._changed_links: set[str] = set()
-        # Routers with a new session, of which nothing was heard in it yet.
-        self._anew: set[str] = set()
+        # Routers with a new session, whose next advertisement is the newest whatever its sequence number.
+        self._sequence_reset: set[str] = set()
         self.version = 0
 
-    def expect_anew(self, router_id: str) -> None:
+    def reset_sequence(self, router_id: str) -> None:
         """A session begins: its first advertisement is the newest, also of a device whose numbers begin again."""
-        self._anew.add(router_id)
+        self._sequence_reset.add(router_id)
 
-    def expect_no_more(self, router_id: str) -> None:
+    def end_session(self, router_id: str) -> None:
         """The session has ended, perhaps without an advertisement."""
-        self._anew.discard(router_id)
+        self._sequence_reset.discard(router_id)
 
     def remove(self, router_id: str) -> bool:
         """Forget a router that never returns; True where anything was known of it."""
@@ -62,9 +62,9 @@ class LinkStateDatabase:
         ``instance_id`` tells devices of one router id apart; it is noted with what the first one registers.
         """
         entry = self._entries.get(lsa.router_id)
-        anew = lsa.router_id in self._anew
-        self._anew.discard(lsa.router_id)
-        if entry is not None and not anew and _order(lsa) <= _order(entry.said):
+        is_first = lsa.router_id in self._sequence_reset
+        self._sequence_reset.discard(lsa.router_id)
+        if entry is not None and not is_first and _order(lsa) <= _order(entry.said):
             return False
         self._entries.pop(lsa.router_id, None)
         if entry is not None and _content(entry.said) == _content(lsa):
@@ -125,7 +125,7 @@ class LinkStateDatabase:
 
     def follow_owner(self, record: RouterRecord) -> None:
         """Whoever leads has stored this."""
-        if not self.owners.store(record):
+        if not self.owners.replicate(record):
             stored = {**self.owners.stored(), record.router_id: record}
             self.adopt_owners(stored.values())
         elif record.router_id in self._entries:

@@ -54,11 +54,11 @@ class Network:
     def connect(self, router_id: str, instance_id: bytes = b"") -> None:
         self.disconnect(router_id)
         self._sessions[router_id] = _Session(instance_id)
-        self.lsdb.expect_anew(router_id)
+        self.lsdb.reset_sequence(router_id)
 
     def disconnect(self, router_id: str) -> None:
         session = self._sessions.pop(router_id, None)
-        self.lsdb.expect_no_more(router_id)
+        self.lsdb.end_session(router_id)
         self._views.set_connected(router_id, False)
         for key in session.measured if session else ():
             self._drop(key, router_id)
@@ -84,7 +84,7 @@ class Network:
             if (self.lsdb.received_ns(router_id) or 0) < before_ns
         }
 
-    def refused_anew(self, router_id: str) -> tuple[RefusedClaim, ...] | None:
+    def changed_refusals(self, router_id: str) -> tuple[RefusedClaim, ...] | None:
         """What the router claims of others' by now; None where that is as it was told last."""
         session = self._sessions.get(router_id)
         refused = self.lsdb.owners.refused(router_id)

@@ -118,7 +118,7 @@ class Owners:
         }
         if keep is not None:
             wanted = dict(keep.things()) | wanted
-        opened = self._let_go(router_id, wanted)
+        opened = self._release(router_id, wanted)
         refused = [thing for thing in wanted if not self._may_have(thing, router_id)]
         for thing in refused:
             self._waiting.setdefault(thing, {})[router_id] = wanted.pop(thing)
@@ -136,7 +136,7 @@ class Owners:
 
     def forget(self, router_id: str) -> list[Thing]:
         """All that it had, which others may have from now on."""
-        opened = self._let_go(router_id, {})
+        opened = self._release(router_id, {})
         if self._records.pop(router_id, None) is not None:
             self._changed[router_id] = None
         return opened
@@ -178,8 +178,8 @@ class Owners:
         if router_id in self._records:
             self._changed[router_id] = None
 
-    def store(self, record: RouterRecord) -> bool:
-        """Another has stored this; false, with nothing done, where it contradicts what is registered here.
+    def replicate(self, record: RouterRecord) -> bool:
+        """Apply a record that the leader has stored; false, with nothing done, where it contradicts what is registered.
 
         To be followed by :meth:`register` with ``keep``.
         """
@@ -201,8 +201,8 @@ class Owners:
             return False
         return all(neighbor_id == router_id for neighbor_id in holders.values())
 
-    def _let_go(self, router_id: str, wanted: dict[Thing, str]) -> list[Thing]:
-        """What the router has and does not want any more, or of which it says otherwise by now to whom it leads."""
+    def _release(self, router_id: str, wanted: dict[Thing, str]) -> list[Thing]:
+        """Free what the router does not want any more, and lines of which it says otherwise by now where they lead."""
         for thing in self._refused.pop(router_id, ()):
             waiting = self._waiting[thing]
             del waiting[router_id]

@@ -61,7 +61,7 @@ class RoomMaker:
         self._reoptimiser = reoptimiser
         self._emit = emit
         # How much had changed when the last question was asked, and when that was, while it is not answered.
-        self._news = 0
+        self._room_version = 0
         self._asked_ns: int | None = None
         self._due_ns: int | None = None
         self._not_before_ns = 0
@@ -81,8 +81,8 @@ class RoomMaker:
         if not self._mover.in_vain:
             self._due_ns, self._pause_ns = None, _MIN_PAUSE_NS
             return
-        if self._mover.news != self._news:
-            self._news = self._mover.news
+        if self._mover.room_version != self._room_version:
+            self._room_version = self._mover.room_version
             self._rounds_left = MAX_ROUNDS
             # What comes after the first news does not put the question off.
             due_ns = max(now_ns + _SETTLE_NS, self._not_before_ns)

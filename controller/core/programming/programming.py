@@ -1,4 +1,4 @@
-"""Brings generations onto their routers and off again: stage on every hop, commit, switch, drain, withdraw.
+"""Two-phase commit of generations to their routers, and their withdrawal: stage on every hop, commit, switch, drain.
 
 The decision is durable before the first Commit. Nothing is freed before the router that holds it has let go.
 """
@@ -31,6 +31,7 @@ from controller.core.messages import (
 )
 from controller.core.programming.agenda import Agenda
 from controller.core.programming.outcomes import Actuated, Failed, Freed, Gone, Outcome, Starved
+from controller.core.programming.transactions import Transactions
 from controller.core.settings import Timeouts
 from digitalgrid.model import CircuitGeneration, FlowState, HopSnapshot, Operation, ResultCode
 from digitalgrid.units import NS_PER_MS
@@ -49,7 +50,7 @@ _ANSWERS = (
 
 
 class Programmer:
-    """Drives all generations that are not at rest. Answers come by :meth:`take_outcomes`."""
+    """Coordinator of two-phase commits: drives all generations not at rest. Answers come by :meth:`take_outcomes`."""
 
     def __init__(
         self,
@@ -64,8 +65,7 @@ class Programmer:
         self._reservations = reservations
         self._timeouts = timeouts
         self._emit = emit
-        self._next_txn_id = first_txn_id
-        self._by_txn: dict[int, Generation] = {}
+        self._transactions = Transactions(first_txn_id)
         self._busy: dict[CircuitGeneration, Generation] = {}
         self._deadlines: Agenda[CircuitGeneration] = Agenda()
         self._queue: list[tuple[bool, int, CircuitGeneration]] = []
@@ -91,7 +91,7 @@ class Programmer:
     # Making a generation
 
     def start(self, generation: Generation) -> None:
-        """Program a generation that is reserved, and on its way to the store, as soon as it is its turn.
+        """Queue a generation that is reserved, and on its way to the store, as soon as it is its turn.
 
         Routers that are told of very many changes at once have no time left for their neighbours. Circuits
         without power go first.
@@ -103,7 +103,7 @@ class Programmer:
         heappush(self._queue, (has_power, next(self._queued), generation.key))
 
     def start_queued(self, now_ns: int) -> None:
-        """Let those go ahead for which there is room."""
+        """Stage queued generations as far as the in-flight limit allows (backpressure)."""
         while self._queue and len(self._in_flight) < MAX_IN_FLIGHT:
             generation = self.find(heappop(self._queue)[2])
             if generation is not None and generation.phase is Phase.QUEUED:
@@ -116,7 +116,7 @@ class Programmer:
                 self.withdraw(older, now_ns)
         if circuit.state is CircuitState.RESERVED:
             circuit.apply(CircuitEvent.STAGE_SENT)
-        generation.txn_id = self._new_txn(generation)
+        generation.txn_id = self._transactions.new(generation)
         generation.lease_ends_ns = now_ns + self._timeouts.safe_lease_ns
         self._enter(generation, PhaseEvent.STAGE_SENT, now_ns, self._timeouts.stage_ms)
         for router_id, hop in self._hops(generation).items():
@@ -181,7 +181,7 @@ class Programmer:
         elif drain:
             generation.waiting_for = set()
             self._enter(generation, PhaseEvent.DRAIN, now_ns, self._timeouts.drain_ms)
-            txn_id = self._new_txn(generation)
+            txn_id = self._transactions.new(generation)
             self._send(generation.route.sink_router_id, Drain(txn_id, (generation.key,)))
         else:
             self.withdraw(generation, now_ns)
@@ -190,7 +190,7 @@ class Programmer:
         """Remove from every router that may hold it; each frees its part by its answer, or by read-back."""
         generation.waiting_for = set(self._reservations.routers_holding(generation.key))
         self._enter(generation, PhaseEvent.WITHDRAW, now_ns, self._timeouts.withdraw_ms)
-        generation.txn_id = self._new_txn(generation)
+        generation.txn_id = self._transactions.new(generation)
         for router_id in generation.route.router_ids:
             if router_id in generation.waiting_for:
                 self._send(router_id, Withdraw(generation.txn_id, (generation.key,)))
@@ -201,8 +201,7 @@ class Programmer:
         self._busy.pop(key, None)
         self._deadlines.drop(key)
         self._in_flight.discard(key)
-        for txn_id in generation.txn_ids:
-            self._by_txn.pop(txn_id, None)
+        self._transactions.forget(generation)
         self._circuits[key.circuit_id].generations.pop(key.generation, None)
         self._outcomes.append(Gone(key))
 
@@ -224,7 +223,7 @@ class Programmer:
     # What routers say
 
     def on_result(self, router_id: str, result: TransactionResult, now_ns: int) -> None:
-        generation = self._by_txn.get(result.txn_id)
+        generation = self._transactions.generation_of(result.txn_id)
         if generation is None or result.operation is Operation.ABORT:
             return
         if router_id not in generation.route.router_ids:
@@ -288,8 +287,9 @@ class Programmer:
             self._outcomes.append(Actuated(generation.key))
 
     def _on_starved(self, generation: Generation) -> None:
-        """Of one that another daemon made, this tells what became of it. One of ours that never delivered is late, and
-        its deadline goes on.
+        """Starved: of one that another daemon made, this tells what became of it.
+
+        One of ours that never delivered is late, and its deadline goes on.
         """
         generation.starved = True
         if generation.restored and (generation.phase, PhaseEvent.MEASURED) in PHASES:
@@ -298,7 +298,7 @@ class Programmer:
             self._outcomes.append(Starved(generation.key))
 
     def _carries(self, generation: Generation) -> None:
-        """Nobody's answer is waited for any more."""
+        """Carrying: at rest, so nobody's answer is waited for any more."""
         generation.apply(PhaseEvent.MEASURED)
         generation.waiting_for = set()
         self._busy.pop(generation.key, None)
@@ -306,7 +306,7 @@ class Programmer:
         self._in_flight.discard(generation.key)
 
     def on_disconnected(self, router_id: str, now_ns: int) -> None:
-        """A stage that waits for this router is given up; everything later waits for read-back."""
+        """Fail the stages that wait for this router; everything later waits for read-back."""
         queued = [self.find(key) for _, _, key in self._queue]
         for generation in [*self._busy.values(), *queued]:
             if generation is None or generation.phase not in (Phase.QUEUED, Phase.STAGING):
@@ -318,19 +318,19 @@ class Programmer:
     # Read-back
 
     def confirm(self, router_id: str, generation: Generation, now_ns: int) -> None:
-        """The router's table holds this hop as it should."""
+        """Read-back found this hop as it should be: as good as an acknowledgement."""
         if generation.phase in (Phase.COMMITTING, Phase.SWITCHING):
             self._answered(router_id, generation, now_ns)
 
     def repair(self, router_id: str, generation: Generation) -> None:
-        """The router's table lacks this hop: program it again, by itself."""
-        txn_id = self._new_txn(generation)
+        """Read-back misses this hop: program it again, by itself."""
+        txn_id = self._transactions.new(generation)
         hop = self._hops(generation)[router_id]
         self._send(router_id, Stage(txn_id, self._timeouts.lease_ms, (hop,)))
         self._send(router_id, Commit(txn_id))
 
     def absent(self, router_id: str, generation: Generation, now_ns: int) -> None:
-        """The router's table does not hold this hop, and should not: its part is free."""
+        """Read-back shows that this hop, which should not be there, is not: its part is free."""
         self._free(router_id, generation)
         self._answered(router_id, generation, now_ns)
 
@@ -341,17 +341,14 @@ class Programmer:
             self._outcomes.append(Freed(generation.key))
 
     def remove(self, router_id: str, keys: tuple[CircuitGeneration, ...]) -> None:
-        """The router's table holds what it should not."""
-        txn_id = self._next_txn_id
-        self._next_txn_id += 1
-        self._send(router_id, Withdraw(txn_id, keys))
+        """Withdraw what read-back found and should not be there."""
+        self._send(router_id, Withdraw(self._transactions.new_id(), keys))
 
     def abort_unknown(self, router_id: str, staged_txn_ids: Iterable[int]) -> None:
-        """Free stages that a router holds and nobody will commit, such as those of a leader that is gone, before their
+        """Abort stages that a router holds and nobody will commit, such as those of a leader that is gone, before their
         leases end.
         """
-        unknown = (each for each in sorted(staged_txn_ids) if each not in self._by_txn)
-        for txn_id in islice(unknown, _MAX_ABORTS):
+        for txn_id in islice(self._transactions.unknown(staged_txn_ids), _MAX_ABORTS):
             self._send(router_id, Abort(txn_id))
 
     def resume(self, generation: Generation, now_ns: int) -> None:
@@ -359,7 +356,7 @@ class Programmer:
         generation.waiting_for = set(generation.route.router_ids)
         generation.waiting_for -= generation.freed
         if generation.phase is Phase.WITHDRAWING:
-            generation.txn_id = self._new_txn(generation)
+            generation.txn_id = self._transactions.new(generation)
             self._enter(generation, PhaseEvent.WITHDRAW, now_ns, self._timeouts.withdraw_ms)
             self._advance(generation, now_ns)
 
@@ -393,13 +390,6 @@ class Programmer:
 
     def _hops(self, generation: Generation) -> dict[str, HopSnapshot]:
         return hop_snapshots(generation.route, generation.key, generation.admission_seq)
-
-    def _new_txn(self, generation: Generation) -> int:
-        txn_id = self._next_txn_id
-        self._next_txn_id += 1
-        self._by_txn[txn_id] = generation
-        generation.txn_ids.append(txn_id)
-        return txn_id
 
     def _send(self, router_id: str, message: Stage | Commit | Abort | Drain | Withdraw) -> None:
         self._emit(Send(router_id, message))

@@ -1,4 +1,4 @@
-"""Keeps promises over changes of the network: decides which circuits must move, and finds them a way."""
+"""Rerouting and restoration: which circuits a change of the network moves, where to, and retries of those that wait."""
 
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -36,7 +36,7 @@ _PATH_DOWN = "its path is down"
 
 
 class Mover:
-    """Starts, moves and restarts generations of live circuits.
+    """Reroutes circuits make-before-break where they still carry power, and retries those that wait (backoff).
 
     ``persist`` writes a circuit and the decision just made for it.
     """
@@ -64,8 +64,8 @@ class Mover:
         self._searched_ns = 0
         self._to_search: deque[int] = deque()
         self._again_ns: int | None = None
-        # Counts what is new to those that wait, but for what moves made to make room bring.
-        self.news = 0
+        # Version of the room that those who wait could use; what moves made for them free does not count.
+        self.room_version = 0
         # Those that the last round found no path for, with the state of which their reason tells and when it was found.
         self._in_vain: dict[int, tuple[int, int]] = {}
         # Circuits that are being moved to make room.
@@ -100,7 +100,7 @@ class Mover:
         self._persist(circuit)
 
     def find_route(self, circuit: Circuit, power_w: float) -> Route | None:
-        """The present source first: what others were promised from theirs stays as it was packed."""
+        """Search for a route, from the present source first: what others were promised of theirs stays as it was."""
         newest = circuit.newest() or max(
             circuit.generations.values(), key=lambda each: each.key.generation, default=None
         )
@@ -125,7 +125,7 @@ class Mover:
     # Moving
 
     def on_view(self, before: GridView, now_ns: int) -> None:
-        """Move what the change broke at once; admit again what it made differ; then try what waits."""
+        """Reroute what a new grid view broke at once; admit again what it made differ; then try what waits."""
         self._views += 1
         concerned = {*self._leaving, *self._readmitting, *self._affected(before)}
         circuits = sorted(
@@ -146,7 +146,7 @@ class Mover:
                 self._emit(CircuitChanged(circuit_id))
 
     def _go_on_moving(self, now_ns: int) -> None:
-        """Some of those that a change concerns: the first to move must not wait until the last is decided."""
+        """Reroute a batch of those that a change concerns: the first must not wait until the last is decided."""
         left = MAX_AT_ONCE
         while self._leaving and left:
             circuit = self._circuits.get(self._leaving.popleft())
@@ -164,7 +164,7 @@ class Mover:
                 left -= 1
         self._go_on_ns = now_ns if self._leaving or self._readmitting else None
         if self._go_on_ns is None:
-            self.news += 1
+            self.room_version += 1
             self.retry_soon(now_ns)
 
     def _is_down(self, circuit: Circuit) -> bool:
@@ -172,7 +172,7 @@ class Mover:
         return newest is not None and self.path_down(newest.route)
 
     def _stays(self, circuit: Circuit) -> None:
-        """Its path is up again before it was its turn to leave, and its sink may never have noticed."""
+        """Cancel a reroute: the path is up again before its turn came, and the sink may never have noticed."""
         if circuit.state is CircuitState.DEGRADED and circuit.show_measured():
             self._emit(CircuitChanged(circuit.circuit_id))
 
@@ -212,7 +212,7 @@ class Mover:
         return {key for key in ids if key in self._circuits and _stands(self._circuits[key])}
 
     def path_down(self, route: Route) -> bool:
-        """Whether there is news that the route cannot carry power."""
+        """Whether the grid view says that the route cannot carry power: a link or router of it is down."""
         return path_down(self._admission.view, route)
 
     def outdated(self, route: Route) -> bool:
@@ -220,7 +220,7 @@ class Mover:
         return other_physics(self._admission.view, route) or self._admission.overloaded(route)
 
     def move(self, circuit: Circuit, reason: str, now_ns: int) -> None:
-        """Make the next generation, beside the old one where that still carries power."""
+        """Reroute: make the next generation, beside the old one where that still carries power."""
         carrying = circuit.carrying()
         alive = carrying is not None and self.can_stay(carrying.route)
         route = None
@@ -252,7 +252,7 @@ class Mover:
         self._persist(circuit)
 
     def _wait(self, circuit: Circuit, reason: str, now_ns: int) -> None:
-        """Nothing fits while the old path is held: let go of it, and try again once it is free."""
+        """Break before make: nothing fits while the old path is held; let go of it, and try again once it is free."""
         for generation in list(circuit.generations.values()):
             if generation.phase is not Phase.WITHDRAWING:
                 self._programmer.retire(generation, now_ns, drain=False)
@@ -260,7 +260,7 @@ class Mover:
             circuit.apply(CircuitEvent.NO_PATH, f"no path now: {reason}")
             self._persist(circuit)
         self._waiting.add(circuit.circuit_id)
-        self.news += 1
+        self.room_version += 1
         self.retry_soon(now_ns)
 
     # Waiting
@@ -275,19 +275,19 @@ class Mover:
         return sorted(self._those_that_wait(), key=urgency)
 
     def retry_soon(self, now_ns: int) -> None:
-        """Something became free, or came back; changes that come together are answered once."""
+        """Schedule a retry of those that wait; changes that come together are answered once."""
         waiting = len(self._those_that_wait())
         if waiting:
             due_ns = max(now_ns + RETRY_SOON_NS, self._searched_ns + waiting * RETRY_SPACING_NS)
             self._retry_at_ns = min(self._retry_at_ns or due_ns, due_ns)
 
     def freed(self, circuit: Circuit, now_ns: int) -> None:
-        """All routers have let go of one of its generations."""
+        """All routers have released one of its generations."""
         if circuit.circuit_id in self.making_room:
             if len(circuit.generations) <= 1:
                 self.making_room.discard(circuit.circuit_id)
         else:
-            self.news += 1
+            self.room_version += 1
         self.retry_soon(now_ns)
 
     def _those_that_wait(self) -> list[Circuit]:

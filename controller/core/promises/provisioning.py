@@ -169,7 +169,7 @@ class Provisioner:
             self._admission.check_load_limit(circuit, power_w)
             circuit.power_w = power_w
             self._book.persist(circuit)
-            self._mover.news += 1
+            self._mover.room_version += 1
             self._mover.retry_soon(now_ns)
             return circuit
         if carrying is None or carrying.phase is not Phase.CARRYING:

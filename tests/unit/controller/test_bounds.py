@@ -44,7 +44,7 @@ def _sessions_without_a_word() -> Iterable[int]:
     for number in range(10_000):
         network.connect(f"x{number}")
         network.disconnect(f"x{number}")
-    yield len(network.lsdb._anew)
+    yield len(network.lsdb._sequence_reset)
     yield len(network._sessions)
 
 

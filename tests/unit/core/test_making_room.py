@@ -93,7 +93,7 @@ def test_news_that_never_end_do_not_put_the_question_off() -> None:
     maker._emit = lambda _: asked.append(now_ns)
     now_ns = network.now_ns + 60 * NS_PER_S
     for _ in range(8):
-        maker._mover.news += 1
+        maker._mover.room_version += 1
         maker.look(now_ns)
         now_ns += NS_PER_S // 2
     assert asked

@@ -132,7 +132,7 @@ def test_a_claim_that_is_refused_stands_in_no_record_and_changes_are_told_once()
 def test_the_first_device_of_an_id_is_remembered() -> None:
     lsdb = LinkStateDatabase(MAX_AGE_NS)
     lsdb.install(lsa("r1"), 0, b"first")
-    lsdb.expect_anew("r1")
+    lsdb.reset_sequence("r1")
     lsdb.install(lsa("r1", loads=("home",)), 1, b"second")
     assert lsdb.owners.instance_of("r1") == b"first"
     lsdb.remove("r1")
