@@ -11,6 +11,8 @@ import click
 
 from digitalgrid.client.defaults import DEFAULT_SERVER
 from digitalgrid.command_line import AddressType
+from digitalgrid.printable import quoted
+from digitalgrid.units import parse_duration_s
 
 _DEFAULT_RUN_DIR = Path(".run")
 _RUN_DIR = click.option(
@@ -37,6 +39,38 @@ class SubnetType(click.ParamType[IPv4Network]):
             return IPv4Network(value)
         except ValueError as error:
             self.fail(f"{error}; write it like 10.214.0.0/16", param, ctx)
+
+
+class ShareType(click.ParamType[float]):
+    """``60%`` or ``0.6``."""
+
+    name = "share"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        text = str(value).strip()
+        try:
+            share = float(text.removesuffix("%")) / (100.0 if text.endswith("%") else 1.0)
+        except ValueError:
+            share = -1.0
+        if not 0.0 <= share <= 1.0:
+            self.fail(f"{quoted(text)} is no share; write it like 60% or 0.6", param, ctx)
+        return share
+
+
+class DurationType(click.ParamType[float]):
+    """Seconds of ``30s``, ``500ms``, ``2min`` or ``1h``."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        try:
+            return parse_duration_s(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 @click.command()
@@ -120,13 +154,21 @@ def emulate(
 @click.command()
 @click.argument("verb")
 @click.argument("target", metavar="[ID]", required=False)
+@click.argument("share", metavar="[SHARE]", type=ShareType(), required=False)
+@click.option(
+    "--for", "for_s", type=DurationType(), metavar="TIME", help="A cloud passes by itself, as 30s."
+)
 @_RUN_DIR
-def fault(verb: str, target: str | None, run_dir: Path) -> None:
+def fault(
+    verb: str, target: str | None, share: float | None, for_s: float | None, run_dir: Path
+) -> None:
     """Breaks something in the network that is running, or mends it.
 
     \b
     cut, restore LINK     the line's carrier goes, and comes back
     silence, heal LINK    the line loses everything with its carrier up, and stops doing so
+    cloud SOURCE 60%      so much of its rating is left to the source; --for 30s: until then
+    clear SOURCE          it has all its power back
     kill, restart ROUTER  kill -9, and a new start
     kill-controller, restart-controller
     status                what runs, as JSON
@@ -134,7 +176,7 @@ def fault(verb: str, target: str | None, run_dir: Path) -> None:
     from topologies import emulator
 
     try:
-        answer = emulator.send_command(run_dir, verb, target)
+        answer = emulator.send_command(run_dir, verb, target, share, for_s)
     except emulator.BadCommand as error:
         raise click.UsageError(str(error)) from error
     click.echo(answer)

@@ -11,11 +11,13 @@ MILLIWATTS_PER_W = 1000
 # Prices are per MWh.
 W_PER_MEGAWATT = 1e6
 
-_POWER = re.compile(
+_QUANTITY = re.compile(
     r"\s*(?P<number>[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)"
     r"\s*(?P<unit>[A-Za-zµ]*)\s*"
 )
 _POWER_UNITS_W = {"": 1.0, "W": 1.0, "kW": 1e3, "MW": 1e6, "GW": 1e9}
+
+_DURATION_UNITS_S = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"))
 
@@ -26,7 +28,7 @@ def parse_power_w(text: str) -> float:
     Raises ValueError for anything else, for negative and not finite power, and for milliwatts, which are nearly
     always a slip for megawatts.
     """
-    match = _POWER.fullmatch(text)
+    match = _QUANTITY.fullmatch(text)
     if match is None:
         raise ValueError(f"power {text!r} is not understood; write it like 2MW, 350 kW or 2e6")
     unit = match["unit"]
@@ -49,6 +51,16 @@ def _unit_advice(unit: str) -> str:
     if meant:
         return f"unknown unit {unit!r}; write {meant[0]}"
     return f"unknown unit {unit!r}; write W, kW, MW or GW"
+
+
+def parse_duration_s(text: str) -> float:
+    """Seconds of ``30s``, ``500 ms``, ``2min`` or ``1h``; ValueError for anything else, and for no time at all."""
+    match = _QUANTITY.fullmatch(text)
+    scale_s = _DURATION_UNITS_S.get(match["unit"]) if match else None
+    duration_s = float(match["number"]) * scale_s if match and scale_s else 0.0
+    if not 0.0 < duration_s < math.inf:
+        raise ValueError(f"time {text!r} is not understood; write it like 30s, 2min or 1h")
+    return duration_s
 
 
 def format_power(power_w: float) -> str:

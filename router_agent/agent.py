@@ -5,8 +5,10 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 
+from digitalgrid.config_file import ConfigError
 from digitalgrid.model import ElectionId
 from digitalgrid.rate_limit import LimitedLog
 from digitalgrid.supervision import start_task
@@ -27,6 +29,7 @@ from router_agent.device.remark import Remark
 from router_agent.failures import DeviceFailedError, Failures
 from router_agent.meter_file import MeterFile
 from router_agent.session import ControllerSession
+from router_agent.source_limits import read_limits
 from router_agent.state import PromiseJournal
 from router_agent.transport import Lines
 
@@ -102,6 +105,7 @@ class Agent:
             for session in self._sessions
         ]
         _log.info("router %s runs, boot %d", self.device.config.router_id, self.device.boot_id)
+        self.read_source_limits()
         self._arm()
         stopping = self._loop.create_task(_until(stop))
         await asyncio.wait([stopping, self._failed], return_when=asyncio.FIRST_COMPLETED)
@@ -138,6 +142,19 @@ class Agent:
         if election_id > self.device.table.highest_election_id:
             self._promise(Promise(election_id))
             self.device.table.greet(controller, election_id)
+
+    # What the operator tells.
+
+    def read_source_limits(self) -> None:
+        """Take over what sources can give by now; where that cannot be read, what held before still does."""
+        try:
+            limits_w = read_limits(self.device.config)
+        except (ConfigError, OSError) as error:
+            _log.error("limits of sources stay as they were: %s", error)
+            return
+        for source_id, power_w in limits_w.items():
+            limit = partial(self.device.source_limit, source_id, power_w)
+            self._event("a source's limit", limit)
 
     # What the lines tell.
 

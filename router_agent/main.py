@@ -24,7 +24,8 @@ _log = logging.getLogger(__name__)
 
 
 def run_router(config: RouterConfig, *, parent_pid: int | None = None) -> int:
-    """Run one router in this process until SIGTERM or SIGINT; returns the exit status.
+    """Run one router in this process until SIGTERM or SIGINT; returns the exit status. SIGHUP: sources have other
+    limits, see :mod:`router_agent.source_limits`.
 
     ``RESTART_STATUS`` asks whoever supervises the process to start it again: a defect has made its state untrustworthy.
 
@@ -88,7 +89,9 @@ async def _run(config: RouterConfig) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await Agent(config, loop).run(stop)
+    agent = Agent(config, loop)
+    loop.add_signal_handler(signal.SIGHUP, agent.read_source_limits)
+    await agent.run(stop)
 
 
 if __name__ == "__main__":

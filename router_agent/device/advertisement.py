@@ -1,6 +1,6 @@
 """What a router advertises of itself, its lines and its cell."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from digitalgrid.model import (
     LinkAdvertisement,
@@ -12,9 +12,13 @@ from router_agent.config import RouterConfig
 
 
 def advertisement(
-    config: RouterConfig, boot_id: int, seq: int, link_up: Callable[[str], bool | None]
+    config: RouterConfig,
+    boot_id: int,
+    seq: int,
+    link_up: Callable[[str], bool | None],
+    source_w: Mapping[str, float],
 ) -> RouterLsa:
-    """``link_up`` maps each link's id to its state now."""
+    """``link_up`` maps each link's id to its state now, ``source_w`` each source's to what it can give now."""
     return RouterLsa(
         router_id=config.router_id,
         boot_id=boot_id,
@@ -36,7 +40,7 @@ def advertisement(
         sources=tuple(
             SourceAdvertisement(
                 source.id,
-                source.max_power_w,
+                source_w[source.id],
                 source.cost_per_mwh,
                 source.renewable,
                 source.carbon_kg_per_mwh,

@@ -68,6 +68,7 @@ class RouterDevice:
         self.table = CircuitTable(
             self._link_up, tuple(source_w), tuple(load_w), highest_election_id, floors
         )
+        # What each source can give now; the converter looks at the same.
         self._source_w = source_w
         self._converter = Converter(config.efficiency, books, source_w, load_w, config.tick_ns)
         self._sink_watch = SinkWatch()
@@ -125,6 +126,21 @@ class RouterDevice:
         expiry_ns = self.table.next_expiry_ns()
         if expiry_ns is not None:
             self._wake_by(expiry_ns)
+        return self._take_effects()
+
+    def source_limit(self, source_id: str, power_w: float, now_ns: int) -> list[Effect]:
+        """A source gives at most so much from now on (a cloud), and never more than it is built for.
+
+        Its shares are right with the next energy that leaves, not with the next tick.
+        """
+        (rating_w,) = (each.max_power_w for each in self.config.sources if each.id == source_id)
+        limit_w = min(max(0.0, power_w), rating_w)
+        if limit_w != self._source_w[source_id]:
+            self._advance(now_ns)
+            self._source_w[source_id] = limit_w
+            self._rates_changed(now_ns)
+            self._advertise(now_ns)
+            self._wake_by(now_ns)
         return self._take_effects()
 
     def timer(self, now_ns: int) -> list[Effect]:
@@ -190,7 +206,9 @@ class RouterDevice:
         return [status_of(flow) for flow in self._sinks() if flow.state is not FlowState.SILENT]
 
     def lsa(self) -> RouterLsa:
-        return advertisement(self.config, self.boot_id, self._lsa_seq, self._link_up)
+        return advertisement(
+            self.config, self.boot_id, self._lsa_seq, self._link_up, self._source_w
+        )
 
     @property
     def _refresh_ns(self) -> int:

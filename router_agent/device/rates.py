@@ -4,16 +4,22 @@ A hop accepts at most what was reserved, over all generations of a circuit toget
 its upstream neighbour for that plus its own losses. No power is sent on without a demand and a grant.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
+from typing import NamedTuple
 
 from digitalgrid.physics import ACTUATED_FRACTION, added_line_loss_w, received_w
+from digitalgrid.sharing import Claim, rank, share_out
 from digitalgrid.units import MILLIWATTS_PER_W
 from router_agent.device.flow import RATE_SLACK_W, RELATIVE_SLACK, Flow, covers
+from router_agent.device.line import Line
 
 
 def settle(flows: Sequence[Flow], max_power_w: Mapping[str, float], efficiency: float) -> None:
-    """Set every flow's rates from what the neighbours state. ``flows`` are in order of admission."""
+    """Set every flow's rates from what the neighbours state. ``flows`` are in order of admission, in which losses are
+    charged; where there is less than is wanted, priorities and floors decide who gives way.
+    """
     for flow in flows:
         if flow.egress is not None:
             flow.demand_w = flow.stated_by_downstream_w()
@@ -116,39 +122,76 @@ def _need(flows: Sequence[Flow], efficiency: float) -> None:
 
 
 def _ask(flows: Sequence[Flow]) -> None:
-    """Clamp what is asked of upstream to what the ingress line carries, first come first served.
+    """Clamp what is asked of upstream to what the ingress line carries, by the rule for shortages.
 
     The need may be more, where this router's efficiency or the line's rating has been lowered under a circuit. Of one
     circuit's generations the largest counts: the upstream neighbour holds all of them to one reservation.
     """
-    on_line_w: dict[str, float] = {}
-    of_circuit_w: dict[tuple[str, int], float] = {}
+    on_line: dict[Line, list[Flow]] = {}
     for flow in flows:
         flow.asked_w = flow.need_w
-        if flow.ingress is None:
-            continue
-        link_id = flow.ingress.link.id
-        place = (link_id, flow.key.circuit_id)
-        own_w = of_circuit_w.get(place, 0.0)
-        others_w = on_line_w.get(link_id, 0.0) - own_w
-        flow.asked_w = _clamp(flow.need_w, max(0.0, flow.ingress.load.limit_w - others_w))
-        # Without what rounding may have added to it, which many circuits would add up.
-        of_circuit_w[place] = max(own_w, flow.asked_w - RATE_SLACK_W)
-        on_line_w[link_id] = others_w + of_circuit_w[place]
+        if flow.ingress is not None:
+            on_line.setdefault(flow.ingress, []).append(flow)
+    for line, sharing in on_line.items():
+        wishes = [
+            # Without what rounding may have added to it, which many circuits would add up.
+            _wish(generations, max(0.0, max(each.need_w for each in generations) - RATE_SLACK_W))
+            for generations in _by_circuit(sharing)
+        ]
+        for wish, share_w in _shares(wishes, line.load.limit_w):
+            for flow in wish.generations:
+                flow.asked_w = _clamp(flow.need_w, share_w)
 
 
 def _grant_at_sources(flows: Sequence[Flow], max_power_w: Mapping[str, float]) -> None:
-    wanted_w: dict[int, float] = {}
+    """Grant what is needed, within the reservation, and by the rule for shortages where a source has less."""
+    at_source: dict[str, list[Flow]] = {}
     for generations in _by_circuit(flows):
         left_w = max(flow.hop.ingress_power_w for flow in generations)
         for flow in generations:
-            wanted_w[id(flow)] = _clamp(flow.need_w, left_w)
-            left_w = max(0.0, left_w - wanted_w[id(flow)])
-    available_w = dict(max_power_w)
-    for flow in flows:
-        source_id = flow.hop.source_id
-        flow.ingress_w = min(wanted_w[id(flow)], available_w[source_id])
-        available_w[source_id] -= flow.ingress_w
+            flow.ingress_w = _clamp(flow.need_w, left_w)
+            left_w = max(0.0, left_w - flow.ingress_w)
+            at_source.setdefault(flow.hop.source_id, []).append(flow)
+    for source_id, sharing in at_source.items():
+        wishes = [
+            _wish(generations, sum(each.ingress_w for each in generations))
+            for generations in _by_circuit(sharing)
+        ]
+        for wish, share_w in _shares(wishes, max_power_w[source_id]):
+            left_w = share_w
+            for flow in wish.generations:
+                flow.ingress_w = min(flow.ingress_w, left_w)
+                left_w -= flow.ingress_w
+
+
+class _Wish(NamedTuple):
+    """What one circuit wants of a source or a line, over its generations there, the newest first."""
+
+    generations: list[Flow]
+    claim: Claim
+    rank: tuple[int, int]
+
+
+def _wish(generations: list[Flow], wanted_w: float) -> _Wish:
+    hops = [flow.hop for flow in generations]
+    # The floor counts at the load. Here, so much of what is reserved is more than enough for it: losses are convex.
+    floor_w = max(hop.ingress_power_w * (hop.floor_w / hop.power_w) for hop in hops)
+    return _Wish(
+        generations,
+        Claim(wanted_w, floor_w),
+        rank(max(hop.priority for hop in hops), min(hop.admission_seq for hop in hops)),
+    )
+
+
+def _shares(wishes: list[_Wish], available_w: float) -> Iterable[tuple[_Wish, float]]:
+    """Those that get less than they want, and how much. Losses stay in the order of admission, whoever gives way."""
+    if math.fsum(wish.claim.asked_w for wish in wishes) <= available_w:
+        return
+    wishes.sort(key=lambda wish: wish.rank)
+    shares_w = share_out(available_w, [wish.claim for wish in wishes])
+    for wish, share_w in zip(wishes, shares_w, strict=True):
+        if share_w < wish.claim.asked_w:
+            yield wish, share_w
 
 
 def _grant_on(flows: Sequence[Flow], efficiency: float) -> None:

@@ -1,7 +1,10 @@
 """The router agents of an emulation: where each one's files are, and its process."""
 
 import signal
+from collections.abc import Mapping
 
+from digitalgrid.yaml_text import to_yaml
+from router_agent.source_limits import FILE_NAME
 from topologies.emulator.last_words import ended_by_itself
 from topologies.emulator.plan import RunFiles
 from topologies.emulator.spawner import AgentSpec, Spawner
@@ -33,6 +36,17 @@ class Agents:
     def restart(self, router_id: str) -> None:
         """Start it again as it was. SpawnError where it runs."""
         self.spawner.start(self._specs[router_id])
+
+    def limit_sources(self, router_id: str, limits_w: Mapping[str, float]) -> None:
+        """Have these of its sources give no more than this, now and after a restart; others give all that they can."""
+        path = self._files.router_state(router_id) / FILE_NAME
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(".new")
+        limits = [{"id": each, "power_w": power_w} for each, power_w in limits_w.items()]
+        draft.write_text(to_yaml({"sources": limits}, lines=True), encoding="utf-8")
+        draft.replace(path)
+        if router_id in self.running():
+            self.spawner.signal(router_id, signal.SIGHUP)
 
     def running(self) -> dict[str, int]:
         """The pids of those that run."""

@@ -1,6 +1,7 @@
 """Commands to a running emulation: one JSON object a line, each way, over a socket in the run directory.
 
-A request is ``{"verb": "cut", "target": "r1-r3"}``; the answer ``{"done": ...}`` or ``{"error": "..."}``.
+A request is ``{"verb": "cut", "target": "r1-r3"}``, for a cloud with the ``share`` of its rating that a source keeps,
+and ``for_s``, for how long, if it passes by itself; the answer ``{"done": ...}`` or ``{"error": "..."}``.
 """
 
 import json
@@ -28,6 +29,7 @@ _ON_ONE: dict[str, Callable[[Emulation, str], None]] = {
     "restore": Emulation.restore,
     "silence": Emulation.silence,
     "heal": Emulation.heal,
+    "clear": Emulation.clear,
     "kill": Emulation.kill_router,
     "restart": Emulation.restart_router,
 }
@@ -36,21 +38,29 @@ _ON_ALL: dict[str, Callable[[Emulation], Any]] = {
     "restart-controller": Emulation.restart_controller,
     "status": lambda emulation: asdict(emulation.status()),
 }
-VERBS = (*_ON_ONE, *_ON_ALL)
+_CLOUD = "cloud"
+VERBS = (*_ON_ONE, _CLOUD, *_ON_ALL)
 
 
-def send_command(run_dir: Path, verb: str, target: str | None = None) -> str:
+def send_command(
+    run_dir: Path,
+    verb: str,
+    target: str | None = None,
+    share: float | None = None,
+    for_s: float | None = None,
+) -> str:
     """Have the emulation of this run directory do something; returns its answer for a person to read.
 
     BadCommand where the command makes no sense; EmulationError where it is refused, or none runs.
     """
-    _check(verb, target)
+    _check(verb, target, share, for_s)
+    command = {"verb": verb, "target": target, "share": share, "for_s": for_s}
     files = RunFiles.under(run_dir)
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(_TIMEOUT_S)
         try:
             _with_short_path(files.control_socket, connection.connect)
-            connection.sendall(json.dumps({"verb": verb, "target": target}).encode() + b"\n")
+            connection.sendall(json.dumps(command).encode() + b"\n")
             line = connection.makefile("rb").readline(_MAX_LINE_BYTES)
         except OSError as error:
             raise EmulationError(
@@ -63,9 +73,18 @@ def send_command(run_dir: Path, verb: str, target: str | None = None) -> str:
     return done if isinstance(done, str) else json.dumps(done, indent=2)
 
 
-def obey(emulation: Emulation, verb: str, target: str | None) -> Any:
+def obey(
+    emulation: Emulation,
+    verb: str,
+    target: str | None,
+    share: float | None = None,
+    for_s: float | None = None,
+) -> Any:
     """Do what a command says. BadCommand or EmulationError where it cannot be done."""
-    _check(verb, target)
+    _check(verb, target, share, for_s)
+    if target and share is not None:
+        emulation.cloud(target, share, for_s)
+        return f"cloud {target}: {share:.4g} of its rating is left"
     if target:
         _ON_ONE[verb](emulation, target)
         return f"{verb} {target}: done"
@@ -73,12 +92,18 @@ def obey(emulation: Emulation, verb: str, target: str | None) -> Any:
     return f"{verb}: done" if result is None else result
 
 
-def _check(verb: str, target: str | None) -> None:
-    """BadCommand where there is no such verb, or it has no id and needs one, or the other way round."""
+def _check(verb: str, target: str | None, share: float | None, for_s: float | None) -> None:
+    """BadCommand where there is no such verb, or it has not what it needs, or what it does not take."""
     if verb not in VERBS:
         raise BadCommand(f"unknown verb {verb!r}; one of {', '.join(VERBS)}")
+    if verb == _CLOUD:
+        if not target or share is None:
+            raise BadCommand("cloud: say which source and what is left of it, as in 'cloud ID 60%'")
+        return
+    if share is not None or for_s is not None:
+        raise BadCommand(f"{verb} takes neither a share nor a time; a cloud does")
     if verb in _ON_ONE and not target:
-        raise BadCommand(f"{verb}: say which link or router, as in '{verb} ID'")
+        raise BadCommand(f"{verb}: say which link, source or router, as in '{verb} ID'")
     if verb in _ON_ALL and target:
         raise BadCommand(f"{verb} takes no id, but {target!r} was given")
 
@@ -137,11 +162,15 @@ class ControlServer:
         try:
             request = json.loads(line)
             verb, target = request["verb"], request.get("target")
+            share, for_s = (
+                None if request.get(key) is None else float(request[key])
+                for key in ("share", "for_s")
+            )
         except (ValueError, KeyError, TypeError, AttributeError):
             return {"error": 'not a command; write {"verb": ..., "target": ...} on one line'}
         _log.info("command: %s %s", verb, target or "")
         try:
-            return {"done": obey(self._emulation, str(verb), target and str(target))}
+            return {"done": obey(self._emulation, str(verb), target and str(target), share, for_s)}
         except EmulationError as error:
             return {"error": str(error)}
 

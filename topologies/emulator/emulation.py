@@ -1,12 +1,16 @@
 """What every backend of the emulation can do to its network."""
 
+import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from digitalgrid.gridfile import Grid, Link
+from digitalgrid.gridfile import Grid, Link, Source
 from topologies.emulator.agents import Agents
 from topologies.emulator.controller_process import ControllerProcess
-from topologies.emulator.errors import UnknownId
+from topologies.emulator.errors import BadCommand, UnknownId
+
+# A cloud that is to pass later is a slip: a month (s).
+_FOR_EVER_S = 31 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +22,8 @@ class EmulationStatus:
     router_pids: dict[str, int]
     cut_links: list[str]
     silent_links: list[str]
+    # What share of its rating each clouded source can give.
+    clouds: dict[str, float]
 
 
 class Emulation(ABC):
@@ -30,9 +36,13 @@ class Emulation(ABC):
     def __init__(self, grid: Grid) -> None:
         self.grid = grid
         self._links = {link.id: link for link in grid.links}
+        self._sources = {source.id: source for source in grid.sources}
         self._router_ids = {router.id for router in grid.routers}
         self._cut: set[str] = set()
         self._silent: set[str] = set()
+        self._clouds: dict[str, float] = {}
+        # When clouds that pass by themselves will have passed, by the monotonic clock.
+        self._passing_s: dict[str, float] = {}
 
     @abstractmethod
     def start(self) -> None:
@@ -66,6 +76,35 @@ class Emulation(ABC):
         self._silent.discard(link_id)
         self._apply(link)
 
+    def cloud(self, source_id: str, share: float, for_s: float | None = None) -> None:
+        """Leave a source this share of its rating, for a time or until :meth:`clear`."""
+        source = self._source(source_id)
+        if not 0.0 <= share <= 1.0:
+            raise BadCommand(f"a cloud leaves between 0 % and 100 % of a source, not {share:.6g}")
+        if for_s is not None and not 0.0 < for_s < _FOR_EVER_S:
+            raise BadCommand(f"a cloud stays for more than 0 s, and not for ever; {for_s:g} s is")
+        self._clouds[source_id] = share
+        self._passing_s.pop(source_id, None)
+        if for_s is not None:
+            self._passing_s[source_id] = time.monotonic() + for_s
+        self._limit_sources(source.router)
+
+    def clear(self, source_id: str) -> None:
+        """Give a clouded source all its power back."""
+        source = self._source(source_id)
+        self._passing_s.pop(source_id, None)
+        self._clouds.pop(source_id, None)
+        self._limit_sources(source.router)
+
+    def let_clouds_pass(self) -> float | None:
+        """Clear sources whose cloud has passed. Returns the time (s) until the next one has; None where none will."""
+        for source_id, passed_s in list(self._passing_s.items()):
+            if time.monotonic() >= passed_s:
+                self.clear(source_id)
+        if not self._passing_s:
+            return None
+        return max(0.0, min(self._passing_s.values()) - time.monotonic())
+
     def kill_router(self, router_id: str) -> None:
         """Kill a router's agent with -9. SpawnError where it does not run."""
         self.agents.kill(self._router(router_id))
@@ -95,6 +134,7 @@ class Emulation(ABC):
             self.agents.running(),
             sorted(self._cut),
             sorted(self._silent),
+            dict(sorted(self._clouds.items())),
         )
 
     @abstractmethod
@@ -103,6 +143,19 @@ class Emulation(ABC):
 
     def _apply(self, link: Link) -> None:
         self._set_line(link, carrier=link.id not in self._cut, silent=link.id in self._silent)
+
+    def _limit_sources(self, router_id: str) -> None:
+        limits_w = {
+            source_id: share * self._sources[source_id].max_power_w
+            for source_id, share in self._clouds.items()
+            if self._sources[source_id].router == router_id
+        }
+        self.agents.limit_sources(router_id, limits_w)
+
+    def _source(self, source_id: str) -> Source:
+        if source_id not in self._sources:
+            raise UnknownId(f"source {source_id!r} is not in grid {self.grid.name!r}")
+        return self._sources[source_id]
 
     def _link(self, link_id: str) -> Link:
         if link_id not in self._links:

@@ -104,7 +104,7 @@ def emulate(
                 )
                 on_healthy()
                 while True:
-                    control.serve()
+                    control.serve(emulation.let_clouds_pass())
         except KeyboardInterrupt:
             _log.info("stopping")
         finally:

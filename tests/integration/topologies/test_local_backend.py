@@ -77,6 +77,25 @@ def test_lines_are_cut_silenced_and_mended(emulation: LocalEmulation, client: Po
         wait_for(lambda: links_up(client) == BOTH)
 
 
+def test_a_cloud_takes_power_from_a_source_until_it_has_passed(
+    emulation: LocalEmulation, client: PowerClient
+) -> None:
+    source = emulation.grid.sources[0]
+
+    def limit_w() -> float:
+        (found,) = (s for s in client.get_topology().sources if s.source_id == source.id)
+        return found.max_power_w
+
+    emulation.cloud(source.id, 0.6)
+    wait_for(lambda: limit_w() == pytest.approx(0.6 * source.max_power_w))
+    emulation.kill_router(source.router)
+    emulation.restart_router(source.router)
+    wait_for(lambda: limit_w() == pytest.approx(0.6 * source.max_power_w))
+    emulation.cloud(source.id, 0.2, 0.5)
+    wait_for(lambda: emulation.let_clouds_pass() is None)
+    wait_for(lambda: limit_w() == source.max_power_w)
+
+
 def test_a_cut_line_stays_cut_when_its_router_restarts(
     emulation: LocalEmulation, client: PowerClient
 ) -> None:

@@ -80,18 +80,25 @@ def test_a_fault_without_an_emulation_is_explained(tmp_path: Path) -> None:
 
 def test_fault_prints_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "topologies.emulator.send_command", lambda _, verb, target: f"{verb} {target}: done"
+        "topologies.emulator.send_command",
+        lambda _, verb, target, share, for_s: f"{verb} {target}: done, {share} {for_s}",
     )
     result = CliRunner().invoke(main, ["fault", "cut", "r1-r3"])
-    assert (result.exit_code, result.output) == (0, "cut r1-r3: done\n")
+    assert (result.exit_code, result.output) == (0, "cut r1-r3: done, None None\n")
+    result = CliRunner().invoke(main, ["fault", "cloud", "pv1", "60%", "--for", "2min"])
+    assert (result.exit_code, result.output) == (0, "cloud pv1: done, 0.6 120.0\n")
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["explode"], "unknown verb 'explode'; one of cut, restore"),
-        (["cut"], "cut: say which link or router"),
+        (["cut"], "cut: say which link, source or router"),
         (["status", "r1"], "takes no id"),
+        (["cloud", "pv1"], "say which source and what is left of it"),
+        (["cloud", "pv1", "160%"], "'160%' is no share; write it like 60% or 0.6"),
+        (["cloud", "pv1", "60%", "--for", "3"], "time '3' is not understood; write it like 30s"),
+        (["cut", "r1-r3", "60%"], "neither a share nor a time"),
     ],
 )
 def test_a_fault_that_makes_no_sense_is_a_usage_error(

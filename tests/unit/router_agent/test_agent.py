@@ -12,6 +12,7 @@ from router_agent.agent import Agent
 from router_agent.config import LoadConfig, RouterConfig, SourceConfig
 from router_agent.device.effects import SaveBooks, SendDatagram
 from router_agent.failures import DeviceFailedError
+from router_agent.source_limits import FILE_NAME
 
 WAIT_S = 10.0
 
@@ -122,3 +123,36 @@ def test_what_fails_when_leaving_keeps_nothing_else_from_being_closed(tmp_path: 
 
     run(tmp_path, story)
     run(tmp_path, story)
+
+
+def test_sources_have_the_limits_of_their_file_also_after_a_restart(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / FILE_NAME
+
+    def limit_w(agent: Agent) -> float:
+        return agent.device.lsa().sources[0].max_power_w
+
+    async def cloud(agent: Agent, stop: asyncio.Event) -> None:
+        assert limit_w(agent) == 1e6
+        path.write_text("sources: [{id: pv, power_w: 0.6e6}]")
+        agent.read_source_limits()
+        assert limit_w(agent) == 0.6e6
+        path.write_text("sources: [{id: gas, power_w: 1}]")
+        agent.read_source_limits()
+        assert limit_w(agent) == 0.6e6
+        assert "router 'r1' has no source 'gas'" in caplog.text
+        path.write_text("sources: [{id: pv, power_w: 0.3e6}]")
+        stop.set()
+
+    async def after(agent: Agent, stop: asyncio.Event) -> None:
+        # The agent's own turn comes first.
+        await asyncio.sleep(0)
+        assert limit_w(agent) == 0.3e6
+        path.unlink()
+        agent.read_source_limits()
+        assert limit_w(agent) == 1e6
+        stop.set()
+
+    run(tmp_path, cloud)
+    run(tmp_path, after)

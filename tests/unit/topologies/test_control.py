@@ -1,7 +1,7 @@
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -41,6 +41,9 @@ class PlayedEmulation(Emulation):
 
     def running(self) -> dict[str, int]:
         return {"r1": 11}
+
+    def limit_sources(self, router_id: str, limits_w: Mapping[str, float]) -> None:
+        self.done.append(f"{router_id} {dict(limits_w)}")
 
     def _set_line(self, link: Link, *, carrier: bool, silent: bool) -> None:
         self.done.append(f"{link.id} {carrier=} {silent=}")
@@ -95,7 +98,37 @@ def test_commands_are_obeyed_and_answered(tmp_path: Path) -> None:
         "router_pids": {"r1": 11},
         "cut_links": [],
         "silent_links": ["r2-r3"],
+        "clouds": {},
     }
+
+
+def test_a_cloud_stays_until_it_is_cleared(tmp_path: Path) -> None:
+    emulation = PlayedEmulation()
+    source = emulation.grid.sources[0]
+    with serving(emulation, tmp_path):
+        said = send_command(tmp_path, "cloud", source.id, 0.6)
+        assert json.loads(send_command(tmp_path, "status"))["clouds"] == {source.id: 0.6}
+        assert emulation.let_clouds_pass() is None
+        send_command(tmp_path, "clear", source.id)
+    assert said == f"cloud {source.id}: 0.6 of its rating is left"
+    assert emulation.done == [
+        f"{source.router} { ({source.id: 0.6 * source.max_power_w}) }",
+        f"{source.router} {{}}",
+    ]
+
+
+def test_a_cloud_with_a_time_passes_by_itself() -> None:
+    emulation = PlayedEmulation()
+    source = emulation.grid.sources[0]
+    obey(emulation, "cloud", source.id, 0.0, 1e-9)
+    assert emulation.let_clouds_pass() is None
+    assert emulation.done[-1] == f"{source.router} {{}}"
+    obey(emulation, "cloud", source.id, 0.0, 3600.0)
+    left_s = emulation.let_clouds_pass()
+    assert left_s is not None and 3590.0 < left_s <= 3600.0
+    # Another cloud comes in its place, and stays.
+    obey(emulation, "cloud", source.id, 0.5)
+    assert emulation.let_clouds_pass() is None
 
 
 @pytest.mark.parametrize(
@@ -103,6 +136,7 @@ def test_commands_are_obeyed_and_answered(tmp_path: Path) -> None:
     [
         ("cut", "r1-r9", "link 'r1-r9' is not in grid 'ring3'"),
         ("kill", "r1-r2", "router 'r1-r2' is not in grid 'ring3'"),
+        ("clear", "r1", "source 'r1' is not in grid 'ring3'"),
     ],
 )
 def test_what_cannot_be_done_is_refused(verb: str, target: str | None, message: str) -> None:
@@ -118,6 +152,7 @@ def test_what_cannot_be_done_is_refused(verb: str, target: str | None, message: 
         ("cut", None, "say which"),
         ("kill", "", "say which"),
         ("kill-controller", "r1", "takes no id"),
+        ("cloud", "pv1", "say which source and what is left of it"),
         ("explode", None, "unknown verb 'explode'; one of cut, "),
     ],
 )
@@ -129,6 +164,19 @@ def test_a_command_that_makes_no_sense_needs_no_emulation_to_be_refused(
         obey(emulation, verb, target)
     with pytest.raises(BadCommand, match=message):
         send_command(tmp_path, verb, target)
+    assert emulation.done == []
+
+
+@pytest.mark.parametrize(
+    ("share", "for_s", "message"),
+    [(1.5, None, "between 0 % and 100 %"), (0.5, 0.0, "more than 0 s"), (0.5, 1e9, "not for ever")],
+)
+def test_an_impossible_cloud_is_refused(share: float, for_s: float | None, message: str) -> None:
+    emulation = PlayedEmulation()
+    with pytest.raises(BadCommand, match=message):
+        obey(emulation, "cloud", emulation.grid.sources[0].id, share, for_s)
+    with pytest.raises(BadCommand, match="neither a share nor a time"):
+        obey(emulation, "cut", "r1-r2", 0.5)
     assert emulation.done == []
 
 
