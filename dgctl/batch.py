@@ -5,6 +5,7 @@
     requests:
       - {sink_id: load3, power_w: 5e6}
       - {sink_id: load9, power_w: 2e6, source_ids: [source1], max_hops: 4, allow_split: true}
+      - {sink_id: load7, power_w: 1e6, setup_priority: 1, hold_priority: 2, floor_w: 0.3e6}
 """
 
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from digitalgrid.client import power_request
 from digitalgrid.config_file import read_text
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.yaml_schema import loads
+
+_PRIORITY = bounds(minimum=-(2**31), maximum=2**31 - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,9 @@ class BatchEntry:
     max_hops: int | None = field(default=None, metadata=bounds(minimum=0, maximum=2**32 - 1))
     avoid_ids: tuple[str, ...] = ()
     allow_split: bool = False
+    setup_priority: int | None = field(default=None, metadata=_PRIORITY)
+    hold_priority: int | None = field(default=None, metadata=_PRIORITY)
+    floor_w: float = 0.0
     request_id: str = ""
 
 
@@ -46,6 +52,9 @@ def load_batch(path: str) -> list[pb.PowerRequest]:
             max_hops=entry.max_hops,
             avoid_ids=entry.avoid_ids,
             allow_split=entry.allow_split,
+            setup_priority=entry.setup_priority,
+            hold_priority=entry.hold_priority,
+            floor_w=entry.floor_w,
             request_id=entry.request_id,
         )
         for entry in loads(BatchFile, read_text(path), "<stdin>" if path == "-" else path).requests

@@ -7,6 +7,7 @@ import click
 
 from dgctl.optimisation import dispatch, paths, reoptimise
 from dgctl.options import (
+    PRIORITY,
     PowerType,
     Settings,
     common,
@@ -44,6 +45,27 @@ def _request_options(command: F) -> F:
             "--request-id", type=IdType(optional=True), default="", help="Makes a retry idempotent."
         ),
         click.option("--split", "allow_split", is_flag=True, help="Several circuits will do."),
+        click.option(
+            "--floor",
+            "floor_w",
+            type=PowerType(),
+            default=0.0,
+            help="Of the power, what is kept when power is short.  [default: nothing]",
+        ),
+        click.option(
+            "--hold",
+            "hold_priority",
+            type=PRIORITY,
+            metavar="N",
+            help="Whom it must not give way to: lower ones.  [default: the load's priority]",
+        ),
+        click.option(
+            "--setup",
+            "setup_priority",
+            type=PRIORITY,
+            metavar="N",
+            help="Whom it may displace: circuits that hold with less.  [default: the load's priority]",
+        ),
         route_options,
     ):
         command = option(command)

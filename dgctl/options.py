@@ -78,6 +78,10 @@ class FractionType(click.ParamType[float]):
         return float(match["number"]) / (100 if match["percent"] else 1)
 
 
+# As wide as the API's.
+PRIORITY = click.IntRange(min=-(2**31), max=2**31 - 1)
+
+
 def common(command: F) -> F:
     """Adds ``--server``, ``-o`` and ``--timeout`` to the program and to each of its verbs."""
     for option in (_TIMEOUT, _OUTPUT, _SERVER):

@@ -145,6 +145,9 @@ def _facts(circuit: pb.Circuit) -> Iterable[tuple[str, str]]:
         yield "max hops", str(constraints.max_hops)
     if constraints.avoid_ids:
         yield "avoids", ", ".join(constraints.avoid_ids)
+    yield "priority", f"setup {circuit.setup_priority}, hold {circuit.hold_priority}"
+    if circuit.floor_w:
+        yield "floor", format_power(circuit.floor_w)
     if circuit.timings.committed_after_ns:
         yield "committed after", format_duration_ns(circuit.timings.committed_after_ns)
     if circuit.timings.actuated_after_ns:

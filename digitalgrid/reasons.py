@@ -109,6 +109,24 @@ class Reason(StrEnum):
         "`max_hops` is negative",
         "give 0 or more, or leave it out",
     )
+    SETUP_ABOVE_HOLD = (
+        "SETUP_ABOVE_HOLD",
+        _INVALID,
+        "`setup_priority` is above `hold_priority`: circuits would displace each other for ever",
+        "ask for a hold priority that is no lower",
+    )
+    FLOOR_OUT_OF_RANGE = (
+        "FLOOR_OUT_OF_RANGE",
+        _INVALID,
+        "`floor_w` is negative, NaN, infinite, or less than is metered",
+        "give what is to be kept when power is short, or leave it out",
+    )
+    FLOOR_ABOVE_POWER = (
+        "FLOOR_ABOVE_POWER",
+        _INVALID,
+        "`floor_w` is above `power_w`",
+        "ask for a lower floor",
+    )
     FRACTION_OUT_OF_RANGE = (
         "FRACTION_OUT_OF_RANGE",
         _INVALID,
@@ -144,6 +162,12 @@ class Reason(StrEnum):
         _INVALID,
         "this controller knows no such mode of admission",
         "use one that it knows, or a newer controller",
+    )
+    FLOOR_ABOVE_SOURCE = (
+        "FLOOR_ABOVE_SOURCE",
+        _PRECONDITION,
+        "`floor_w` is more than the sources that may serve it have now",
+        "ask for a lower floor, or name other sources",
     )
     # What is named is not there.
     UNKNOWN_ID = (

@@ -38,6 +38,9 @@ def request_from_pb(message: pb.PowerRequest) -> PowerRequest:
         source_ids=tuple(dict.fromkeys(message.source_ids)),
         constraints=_constraints_from_pb(message.constraints),
         allow_split=message.allow_split,
+        setup_priority=message.setup_priority if message.HasField("setup_priority") else None,
+        hold_priority=message.hold_priority if message.HasField("hold_priority") else None,
+        floor_w=message.floor_w,
     )
 
 
@@ -108,6 +111,9 @@ def circuit_to_pb(circuit: Circuit) -> pb.Circuit:
         last_interruption_ns=circuit.last_interruption_ns,
         power_since_ns=circuit.power_since_ns,
         admin_up=circuit.admin_up,
+        setup_priority=circuit.setup_priority,
+        hold_priority=circuit.priority,
+        floor_w=circuit.floor_w,
     )
     generation = circuit.newest() or _last_generation(circuit)
     if generation is not None:

@@ -135,9 +135,12 @@ def power_request(
     max_hops: int | None = None,
     avoid_ids: Iterable[str] = (),
     allow_split: bool = False,
+    setup_priority: int | None = None,
+    hold_priority: int | None = None,
+    floor_w: float = 0.0,
     request_id: str = "",
 ) -> pb.PowerRequest:
-    """A request for ``power_w`` delivered to the load ``sink_id``.
+    """A request for ``power_w`` delivered to the load ``sink_id``, of which ``floor_w`` is kept when power is short.
 
     Without ``source_ids``, any source with spare power may serve it. Without a ``request_id`` it gets one of its
     own, so that a retry after a lost answer reserves nothing twice.
@@ -151,6 +154,9 @@ def power_request(
             max_loss_fraction=max_loss_fraction, max_hops=max_hops, avoid_ids=avoid_ids
         ),
         allow_split=allow_split,
+        setup_priority=setup_priority,
+        hold_priority=hold_priority,
+        floor_w=floor_w,
     )
 
 

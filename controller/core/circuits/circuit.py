@@ -5,9 +5,9 @@ from enum import StrEnum
 
 import msgspec
 
-from controller.core.circuits.route import Route
+from controller.core.circuits.route import Route, hop_snapshots
 from controller.core.errors import Refusal
-from digitalgrid.model import CircuitGeneration
+from digitalgrid.model import CircuitGeneration, HopSnapshot
 from digitalgrid.reasons import Reason
 
 
@@ -180,9 +180,22 @@ class Generation(msgspec.Struct):
     seamless: bool = False
     # The grid view that it was admitted on; None where that was another daemon's.
     view_version: int | None = None
+    # As its routers were told: who gives way, and how far, where power is short. Other values need another generation.
+    priority: int = 0
+    floor_w: float = 0.0
     # Whether its sink last said that it gets less than it should.
     starved: bool = False
     role: Role = Role.WORKING
+
+    def hops(self) -> dict[str, HopSnapshot]:
+        """What each of its routers must be told, by router id."""
+        return hop_snapshots(
+            self.route,
+            self.key,
+            self.admission_seq,
+            priority=self.priority,
+            floor_w=self.floor_w,
+        )
 
     @property
     def restored(self) -> bool:
@@ -227,7 +240,10 @@ class RefusedLoad(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Circuit(msgspec.Struct):
-    """Three things apart: what the client wants (``admin_up``, ``power_w``), the newest generation, the state."""
+    """Three things apart: what the client wants (``admin_up``, ``power_w``), the newest generation, the state.
+
+    ``priority`` is what it holds its power with; ``floor_w`` of ``power_w`` is kept before anybody's rest is served.
+    """
 
     circuit_id: int
     request_id: str
@@ -236,6 +252,8 @@ class Circuit(msgspec.Struct):
     constraints: Constraints
     power_w: float
     priority: int = 0
+    setup_priority: int = 0
+    floor_w: float = 0.0
     admin_up: bool = True
     last_generation: int = 0
     generations: dict[int, Generation] = {}

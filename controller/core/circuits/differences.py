@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from controller.core.circuits.circuit import COMMITTED_PHASES, Circuit, Generation, Phase
-from controller.core.circuits.route import hop_snapshots
 from controller.core.messages import CircuitTable
 from digitalgrid.model import CircuitGeneration, HopSnapshot
 
@@ -76,7 +77,10 @@ def _compare_hop(
     )
     if sink_held_back:
         return
-    expected = hop_snapshots(generation.route, generation.key, generation.admission_seq)[router_id]
+    expected = generation.hops()[router_id]
+    if hop is not None and (hop.priority, hop.floor_w) == (0, 0.0):
+        # A router that knows neither does not say them; it shares what is short as it always did.
+        expected = replace(expected, priority=0, floor_w=0.0)
     if hop == expected:
         result.confirmed.append(generation)
     elif hop is None:

@@ -35,6 +35,8 @@ class GenerationRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     retiring: bool
     freed_ids: tuple[str, ...] = ()
     standby: bool = False
+    priority: int = 0
+    floor_w: float = 0.0
 
 
 class CircuitRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -53,6 +55,9 @@ class CircuitRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ended_as: str
     generations: tuple[GenerationRecord, ...]
     refused_loads: tuple[RefusedLoad, ...] = ()
+    # None: as its hold priority, as in records that are older than this field.
+    setup_priority: int | None = None
+    floor_w: float = 0.0
 
 
 class Counters(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -126,10 +131,14 @@ def to_record(circuit: Circuit, request_fingerprint: str) -> CircuitRecord:
                 each.phase in RETIRING_PHASES,
                 tuple(sorted(each.freed)),
                 each.role is Role.STANDBY,
+                each.priority,
+                each.floor_w,
             )
             for each in circuit.generations.values()
         ),
         refused_loads=circuit.refused_loads,
+        setup_priority=circuit.setup_priority,
+        floor_w=circuit.floor_w,
     )
 
 
@@ -144,6 +153,10 @@ def from_record(record: CircuitRecord) -> Circuit:
         constraints=record.constraints,
         power_w=record.power_w,
         priority=record.priority,
+        setup_priority=(
+            record.priority if record.setup_priority is None else record.setup_priority
+        ),
+        floor_w=record.floor_w,
         admin_up=record.admin_up,
         last_generation=record.last_generation,
         refused_loads=record.refused_loads,
@@ -161,6 +174,8 @@ def from_record(record: CircuitRecord) -> Circuit:
             freed=set(each.freed_ids),
             durable=True,
             role=Role.STANDBY if each.standby else Role.WORKING,
+            priority=each.priority,
+            floor_w=each.floor_w,
         )
     return circuit
 

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass, field
 from json import JSONEncoder
-from math import isfinite
+from math import inf, isfinite
 
 from controller.core.circuits.circuit import Constraints
 from controller.core.errors import Refusal, invalid
@@ -18,7 +18,10 @@ _json = JSONEncoder()
 
 @dataclass(frozen=True, slots=True)
 class PowerRequest:
-    """``source_ids`` are candidates; none means any. ``allow_split`` lets several circuits serve it."""
+    """``source_ids`` are candidates; none means any. ``allow_split`` lets several circuits serve it.
+
+    Priorities that are not given follow that of the load. ``floor_w`` is kept over all of its circuits.
+    """
 
     request_id: str
     sink_id: str
@@ -26,6 +29,16 @@ class PowerRequest:
     source_ids: tuple[str, ...] = ()
     constraints: Constraints = field(default_factory=Constraints)
     allow_split: bool = False
+    setup_priority: int | None = None
+    hold_priority: int | None = None
+    floor_w: float = 0.0
+
+    def priorities(self, load_priority: int) -> tuple[int, int]:
+        """Setup and hold (RFC 3209, 4.7): as given, or as the load's, with setup no higher than hold."""
+        hold = load_priority if self.hold_priority is None else self.hold_priority
+        if self.setup_priority is not None:
+            return self.setup_priority, hold
+        return min(load_priority, hold), hold
 
     @property
     def is_plain(self) -> bool:
@@ -48,6 +61,15 @@ class PowerRequest:
             "sink_id": self.sink_id,
             "source_ids": self.source_ids,
         }
+        # Left out where they are not given: programs that did not know them left them out.
+        given = {
+            "floor_w": self.floor_w or None,
+            "hold_priority": self.hold_priority,
+            "setup_priority": self.setup_priority,
+        }
+        if any(value is not None for value in given.values()):
+            content |= {key: value for key, value in given.items() if value is not None}
+            content = dict(sorted(content.items()))
         return hashlib.sha256(_json.encode(content).encode()).hexdigest()
 
 
@@ -62,6 +84,9 @@ def asked_for(request: PowerRequest) -> str:
         "max_hops": limits.max_hops,
         "avoid": " ".join(limits.avoid_ids),
         "split": request.allow_split or None,
+        "setup_priority": request.setup_priority,
+        "hold_priority": request.hold_priority,
+        "floor_w": request.floor_w or None,
     }
     return ", ".join(f"{key}={value}" for key, value in said.items() if value not in (None, ""))
 
@@ -100,6 +125,41 @@ def check_constraints(constraints: Constraints, view: GridView) -> None:
             raise unknown("constraints.avoid_ids", "router or link", avoid_id)
 
 
+def check_precedence(request: PowerRequest, view: GridView) -> None:
+    """Refuse priorities that would let circuits displace each other for ever, and floors that nothing could keep."""
+    setup, hold = request.priorities(view.loads[request.sink_id][1].priority)
+    if setup > hold:
+        raise invalid(
+            "setup_priority",
+            Reason.SETUP_ABOVE_HOLD,
+            f"setup_priority {setup} is above hold_priority {hold}: whom it displaces would displace"
+            f" it in turn; ask for a hold priority of {setup} or more",
+        )
+    floor_w = request.floor_w
+    if floor_w != 0.0 and not MIN_POWER_W <= floor_w < inf:
+        raise invalid(
+            "floor_w",
+            Reason.FLOOR_OUT_OF_RANGE,
+            f"floor_w must be 0, or {MIN_POWER_W} W at least and finite, not {floor_w}",
+        )
+    if floor_w > request.power_w:
+        raise invalid(
+            "floor_w",
+            Reason.FLOOR_ABOVE_POWER,
+            f"floor_w is {floor_w} W, and power_w only {request.power_w} W; ask for a lower floor",
+        )
+    limits_w = [view.sources[each][1].max_power_w for each in request.source_ids or view.sources]
+    most_w = sum(limits_w) if request.allow_split else max(limits_w, default=0.0)
+    if floor_w > most_w:
+        raise Refusal(
+            Reason.FLOOR_ABOVE_SOURCE,
+            f"floor_w is {floor_w} W, and {most_w} W is all that its sources have; ask for a lower"
+            " floor, or name others",
+            field="floor_w",
+            metadata={"available_w": repr(most_w)},
+        )
+
+
 def check_request(request: PowerRequest, view: GridView) -> None:
     """Refuse what no state of the network could make right, or what names things that are not there."""
     check_power(request.power_w, "power_w")
@@ -119,6 +179,7 @@ def check_request(request: PowerRequest, view: GridView) -> None:
         if source_id not in view.sources:
             raise unknown("source_ids", "source", source_id)
     check_constraints(request.constraints, view)
+    check_precedence(request, view)
 
 
 def unknown(field: str, kind: str, missing_id: str) -> Refusal:

@@ -46,7 +46,12 @@ class Route(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 def hop_snapshots(
-    route: Route, key: CircuitGeneration, admission_seq: int
+    route: Route,
+    key: CircuitGeneration,
+    admission_seq: int,
+    *,
+    priority: int = 0,
+    floor_w: float = 0.0,
 ) -> dict[str, HopSnapshot]:
     """What each router on the route must be told, by router id."""
     hops = {}
@@ -65,5 +70,7 @@ def hop_snapshots(
             ingress_link_id=route.links[index - 1].link_id if index else "",
             load_id="" if egress else route.sink_id,
             egress_link_id=egress.link_id if egress else "",
+            priority=priority,
+            floor_w=floor_w,
         )
     return hops

@@ -18,7 +18,7 @@ from controller.core.circuits.circuit import (
     PhaseEvent,
 )
 from controller.core.circuits.reservations import Reservations
-from controller.core.circuits.route import Route, hop_snapshots
+from controller.core.circuits.route import Route
 from controller.core.effects import Effect, Send
 from controller.core.messages import (
     Abort,
@@ -33,7 +33,7 @@ from controller.core.programming.agenda import Agenda
 from controller.core.programming.outcomes import Actuated, Failed, Freed, Gone, Outcome, Starved
 from controller.core.programming.transactions import Transactions
 from controller.core.settings import Timeouts
-from digitalgrid.model import CircuitGeneration, FlowState, HopSnapshot, Operation, ResultCode
+from digitalgrid.model import CircuitGeneration, FlowState, Operation, ResultCode
 from digitalgrid.units import NS_PER_MS
 
 # Backpressure: generations that are staged or committed at the same time; others queue, and news get through between.
@@ -119,7 +119,7 @@ class Programmer:
         generation.txn_id = self._transactions.new(generation)
         generation.lease_ends_ns = now_ns + self._timeouts.safe_lease_ns
         self._enter(generation, PhaseEvent.STAGE_SENT, now_ns, self._timeouts.stage_ms)
-        for router_id, hop in self._hops(generation).items():
+        for router_id, hop in generation.hops().items():
             self._send(router_id, Stage(generation.txn_id, self._timeouts.lease_ms, (hop,)))
 
     def made_durable(self, keys: Iterable[CircuitGeneration], now_ns: int) -> None:
@@ -325,7 +325,7 @@ class Programmer:
     def repair(self, router_id: str, generation: Generation) -> None:
         """Read-back misses this hop: program it again, by itself."""
         txn_id = self._transactions.new(generation)
-        hop = self._hops(generation)[router_id]
+        hop = generation.hops()[router_id]
         self._send(router_id, Stage(txn_id, self._timeouts.lease_ms, (hop,)))
         self._send(router_id, Commit(txn_id))
 
@@ -388,9 +388,6 @@ class Programmer:
         else:
             self._in_flight.discard(generation.key)
 
-    def _hops(self, generation: Generation) -> dict[str, HopSnapshot]:
-        return hop_snapshots(generation.route, generation.key, generation.admission_seq)
-
     def _send(self, router_id: str, message: Stage | Commit | Abort | Drain | Withdraw) -> None:
         self._emit(Send(router_id, message))
 
@@ -401,4 +398,12 @@ def new_generation(
     """The next version of a circuit, with a number that none before it had, admitted on this grid view."""
     circuit.last_generation += 1
     key = CircuitGeneration(circuit.circuit_id, circuit.last_generation)
-    return Generation(key, admission_seq, route, seamless=seamless, view_version=view_version)
+    return Generation(
+        key,
+        admission_seq,
+        route,
+        seamless=seamless,
+        view_version=view_version,
+        priority=circuit.priority,
+        floor_w=min(circuit.floor_w, route.power_w),
+    )

@@ -54,7 +54,10 @@ class Provisioner:
         try:
             yield
         except Refusal as refusal:
-            if refusal.code is RefusalCode.NOT_FOUND and self.is_starting(now_ns):
+            # Sources that a floor needs are among it.
+            unknown = refusal.code is RefusalCode.NOT_FOUND
+            unknown |= refusal.reason is Reason.FLOOR_ABOVE_SOURCE
+            if unknown and self.is_starting(now_ns):
                 raise starting(f"{refusal}; ", refusal) from refusal
             raise
 
@@ -140,6 +143,8 @@ class Provisioner:
         self, request: PowerRequest, key: CircuitGeneration, route: Route, now_ns: int
     ) -> Circuit:
         """Make the circuit of a route that is reserved, and program it."""
+        load = self._admission.view.loads[request.sink_id][1]
+        setup_priority, hold_priority = request.priorities(load.priority)
         circuit = Circuit(
             circuit_id=key.circuit_id,
             request_id=request.request_id,
@@ -147,7 +152,10 @@ class Provisioner:
             source_ids=request.source_ids,
             constraints=request.constraints,
             power_w=route.power_w,
-            priority=self._admission.view.loads[request.sink_id][1].priority,
+            priority=hold_priority,
+            setup_priority=setup_priority,
+            # Each part of a split keeps its part of the floor.
+            floor_w=request.floor_w * (route.power_w / request.power_w),
             requested_at_ns=now_ns,
         )
         self._book.add(circuit, request)

@@ -287,7 +287,8 @@ def test_batch_decides_each_request_by_itself(
     file.write_text(
         "requests:\n"
         "  - {sink_id: town, power_w: 2e6, request_id: a, max_loss_fraction: 0.1}\n"
-        "  - {sink_id: mill, power_w: 1e6, request_id: b, source_ids: [pv1], allow_split: true}\n"
+        "  - {sink_id: mill, power_w: 1e6, request_id: b, source_ids: [pv1], allow_split: true,\n"
+        "     setup_priority: -1, hold_priority: 2, floor_w: 3e5}\n"
     )
     result = dgctl("batch", str(file))
     assert result.exit_code == 3
@@ -303,9 +304,24 @@ def test_batch_decides_each_request_by_itself(
     first, second = controller.requests[0].requests
     assert (first.sink_id, first.power_w, first.constraints.max_loss_fraction) == ("town", 2e6, 0.1)
     assert (list(second.source_ids), second.allow_split) == (["pv1"], True)
+    assert not first.HasField("setup_priority") and not first.HasField("hold_priority")
+    assert (second.setup_priority, second.hold_priority, second.floor_w) == (-1, 2, 3e5)
 
     del controller.answers["BatchRequestPower"].outcomes[1]
     assert dgctl("batch", "-", stdin=file.read_text()).exit_code == 0
+
+
+def test_priorities_and_a_floor_are_asked_for_and_shown(
+    dgctl: Any, controller: Any, make_circuit: Any
+) -> None:
+    words = ("request", "--sink", "town", "--power", "2MW")
+    dgctl(*words, "--setup", "1", "--hold", "2", "--floor", "300kW")
+    asked = controller.requests[-1].request
+    assert (asked.setup_priority, asked.hold_priority, asked.floor_w) == (1, 2, 3e5)
+    circuit = make_circuit()
+    circuit.setup_priority, circuit.hold_priority, circuit.floor_w = 1, 2, 3e5
+    controller.answers["GetCircuit"] = pb.GetCircuitResponse(circuit=circuit)
+    assert {"priority setup 1, hold 2", "floor 300 kW"} < set(rows(dgctl("get", "7").stdout))
 
 
 def test_a_bad_batch_file_is_named_with_its_line(dgctl: Any, controller: Any) -> None:

@@ -1,6 +1,7 @@
 """Read-back: what a router runs, compared with what it should run, and repaired."""
 
 import pytest
+from msgspec.structs import replace
 
 from controller.core.circuits.circuit import Circuit, CircuitState
 from controller.core.circuits.differences import Differences
@@ -177,3 +178,22 @@ def test_an_answer_that_was_not_asked_for_is_dropped(network: SimulatedNetwork) 
     network.disconnect("r2")
     answer = network.event(lambda core, now_ns: core.on_table("r2", CircuitTable(1, 1, ()), now_ns))
     assert answer is None
+
+
+def test_an_older_router_that_says_no_priority_runs_what_it_should(
+    network: SimulatedNetwork,
+) -> None:
+    asked = PowerRequest("urgent", "town", 1e6, ("solar",), hold_priority=5, floor_w=0.5e6)
+    (circuit,) = network.request(asked)
+    network.deliver_all()
+    hop = there(network.grid.routers["r1"].hop(newest(circuit).key))
+    assert (hop.priority, hop.floor_w) == (5, 0.5e6)
+    network.connect("r1")
+    network.deliver_to_controller("r1")
+    network.deliver_to_controller("r1")
+    (read,) = network.reads_under_way("r1")
+    network.sessions["r1"].to_router.clear()
+    older = replace(hop, priority=0, floor_w=0.0)
+    told = network.tell_table("r1", CircuitTable(read.read_id, 9, (older,)))
+    assert told is not None and told.none
+    assert [each.key for each in told.confirmed] == [newest(circuit).key]

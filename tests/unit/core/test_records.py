@@ -12,7 +12,12 @@ from controller.core.circuits.circuit import (
     Phase,
     Role,
 )
-from controller.core.circuits.records import GenerationRecord, from_record, to_record
+from controller.core.circuits.records import (
+    CircuitRecord,
+    GenerationRecord,
+    from_record,
+    to_record,
+)
 from controller.core.circuits.request import PowerRequest
 from controller.core.messages import Stage, TransactionResult, Withdraw
 from controller.store.sqlite import SqliteStore
@@ -27,6 +32,8 @@ def circuit() -> Circuit:
     subject = Circuit(
         *(7, "request", "town", ("pv", "gas"), Constraints(0.1, 4, ("r9",)), 1000.0),
         priority=3,
+        setup_priority=2,
+        floor_w=400.0,
         last_generation=3,
         state=CircuitState.REROUTING,
     )
@@ -43,6 +50,7 @@ def test_a_circuit_makes_the_round_trip() -> None:
     assert to_record(restored, "fingerprint") == record
     assert restored.constraints == Constraints(0.1, 4, ("r9",))
     assert (restored.power_w, restored.priority, restored.last_generation) == (1000.0, 3, 3)
+    assert (restored.setup_priority, restored.floor_w) == (2, 400.0)
     assert restored.generations[1].freed == {"r2"}
 
 
@@ -86,6 +94,16 @@ def test_generations_stored_before_there_were_standbys_are_working_ones() -> Non
     (_, older, _) = to_record(circuit(), "").generations
     encoded = msgspec.to_builtins(older)[:5]
     assert not msgspec.convert(encoded, GenerationRecord).standby
+
+
+def test_what_was_stored_before_there_were_floors_has_none_and_displaces_by_its_priority() -> None:
+    record = to_record(circuit(), "")
+    encoded = msgspec.to_builtins(record)[:13]
+    encoded[11] = [each[:6] for each in encoded[11]]
+    older = from_record(msgspec.convert(encoded, CircuitRecord))
+    assert (older.priority, older.setup_priority, older.floor_w) == (3, 3, 0.0)
+    # As its routers were told then: they would take other values for another hop.
+    assert {(each.priority, each.floor_w) for each in older.generations.values()} == {(0, 0.0)}
 
 
 def test_a_restart_keeps_promises_reservations_and_numbers() -> None:

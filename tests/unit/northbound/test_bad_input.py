@@ -71,6 +71,26 @@ BAD = {
         power_request("town", 7e6),
         *(EXHAUSTED, "NO_SINGLE_PATH", "power_w"),
     ),
+    "setup above hold": Bad(
+        power_request("town", 1e6, setup_priority=2, hold_priority=1),
+        *(INVALID, "SETUP_ABOVE_HOLD", "setup_priority"),
+    ),
+    "setup above the load's priority": Bad(
+        power_request("pump", 1e6, setup_priority=2), INVALID, "SETUP_ABOVE_HOLD", "setup_priority"
+    ),
+    "a floor above the power": Bad(
+        power_request("town", 1e6, floor_w=1.5e6), INVALID, "FLOOR_ABOVE_POWER", "floor_w"
+    ),
+    "a floor above the source": Bad(
+        power_request("town", 5e6, source_ids=["gas"], floor_w=4.5e6),
+        *(PRECONDITION, "FLOOR_ABOVE_SOURCE", "floor_w", {"available_w": "4000000.0"}),
+    ),
+    "a floor that is not a number": Bad(
+        power_request("town", 1e6, floor_w=math.nan), INVALID, "FLOOR_OUT_OF_RANGE", "floor_w"
+    ),
+    "a floor below nothing": Bad(
+        power_request("town", 1e6, floor_w=-1.0), INVALID, "FLOOR_OUT_OF_RANGE", "floor_w"
+    ),
     "a loss limit that is none": Bad(
         power_request("town", 1e6, max_loss_fraction=1.5),
         *(INVALID, "LOSS_LIMIT_OUT_OF_RANGE", "constraints.max_loss_fraction"),
