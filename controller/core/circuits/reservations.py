@@ -3,16 +3,22 @@
 A circuit that is being moved holds two generations. Where both use the same direction of a link (or the same
 source or load), the larger of the two counts, because the router clamps their sum to it. A hop is held until its
 router is known to have let go of it.
+
+A shared standby holds nothing for itself. What it would take beyond what its circuit holds already counts in the pool
+of the resource: the largest sum that any single failure asks for (``standby_room``).
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from functools import lru_cache
-from math import fsum
 from typing import NamedTuple
 
+from controller.core.circuits.account import QUANTA, Account, quanta_of
+from controller.core.circuits.failures import Failure
 from controller.core.circuits.route import Route
+from controller.core.circuits.standby_room import StandbyRoom
 from digitalgrid.model import CircuitGeneration
 
 
@@ -72,36 +78,11 @@ def _parts(route: Route) -> list[tuple[Resource, float]]:
     return parts
 
 
-# Totals are whole numbers of this part of an ampere or watt. A float of a quarter of a milliampere or more is one
-# exactly, so that sums are exact in any order, and what is taken away again leaves nothing behind.
-_QUANTA = 1 << 64
-
-
-def _quanta(amount: float) -> int:
-    return int(amount * _QUANTA)
-
-
-class _Account:
-    """What of one resource each generation holds, and all circuits together."""
-
-    __slots__ = ("held", "quanta")
-
-    def __init__(self) -> None:
-        self.held: dict[CircuitGeneration, float] = {}
-        self.quanta = 0
-
-    def largest(self, circuit_id: int, numbers: Iterable[int]) -> float:
-        """What the largest of some generations of a circuit holds."""
-        held = self.held
-        amounts = [held.get(CircuitGeneration(circuit_id, each), 0.0) for each in numbers]
-        return max(amounts, default=0.0)
-
-
 class Reservations:
     """The sum of what circuits hold; a change costs the same however many circuits there are."""
 
     def __init__(self) -> None:
-        self._accounts: dict[Resource, _Account] = {}
+        self._accounts: dict[Resource, Account] = {}
         # The generations that hold anything, by their circuits too.
         self._routes: dict[CircuitGeneration, Route] = {}
         self._generations: dict[int, tuple[int, ...]] = {}
@@ -111,20 +92,35 @@ class Reservations:
         self._used_from: dict[str, set[str]] = {}
         self._resources_at: defaultdict[str, set[Resource]] = defaultdict(set)
         self._changed_links: set[str] = set()
+        # Of each shared standby the failures under which it would carry power, and what all of them then need.
+        self._covers: dict[CircuitGeneration, frozenset[Failure]] = {}
+        self._room: StandbyRoom[Resource] = StandbyRoom()
         # Counts what was reserved and freed.
         self.changes = 0
 
-    def reserve(self, key: CircuitGeneration, route: Route) -> None:
-        """Hold all hops of a generation. Admission has checked that it fits."""
+    def reserve(
+        self, key: CircuitGeneration, route: Route, covers: frozenset[Failure] | None = None
+    ) -> None:
+        """Hold all hops of a generation. Admission has checked that it fits.
+
+        A shared standby is told by the failures that it ``covers``: it shares its room with those that cover others.
+        """
         self.changes += 1
         others = self._generations.get(key.circuit_id, ())
         self._generations[key.circuit_id] = (*others, key.generation)
         self._routes[key] = route
+        if covers is not None:
+            self._covers[key] = covers
+        sharing = self._is_sharing(key.circuit_id)
         for resource, amount in _parts(route):
             account = self._accounts.get(resource) or self._open(resource)
-            added = int(amount * _QUANTA)
+            if sharing:
+                with self._sharing(resource, key.circuit_id):
+                    account.held[key] = amount
+                continue
+            added = quanta_of(amount)
             if others:
-                added = max(0, added - _quanta(account.largest(key.circuit_id, others)))
+                added = max(0, added - quanta_of(account.largest(key.circuit_id, others)))
             account.held[key] = amount
             account.quanta += added
         self._changed_links.update([link.link_id for link in route.links])
@@ -153,6 +149,26 @@ class Reservations:
                 self._free_hop(key, route, router_id)
         self._forget(key)
 
+    def cover(self, key: CircuitGeneration, failures: frozenset[Failure] | None) -> None:
+        """What a standby covers is something else from now on; None for one that is held firmly, as when promoted."""
+        route = self._routes.get(key)
+        if route is None or self._covers.get(key) == failures:
+            return
+        self.changes += 1
+        with ExitStack() as all_of_them:
+            for resource in self._held_by(key):
+                all_of_them.enter_context(self._sharing(resource, key.circuit_id))
+                if resource.kind is ResourceKind.LINK_DIRECTION:
+                    self._changed_links.add(resource.id)
+            if failures is None:
+                del self._covers[key]
+            else:
+                self._covers[key] = failures
+
+    def covers(self, key: CircuitGeneration) -> frozenset[Failure] | None:
+        """The failures that a shared standby covers; None for what is held firmly."""
+        return self._covers.get(key)
+
     def routers_holding(self, key: CircuitGeneration) -> tuple[str, ...]:
         route = self._routes.get(key)
         freed = self._freed.get(key, ())
@@ -162,16 +178,39 @@ class Reservations:
         return iter(self._routes)
 
     def total(self, resource: Resource) -> float:
-        """Reserved now, in ampere or watt."""
+        """Reserved now, in ampere or watt: what is held firmly, and the pool of shared standbys."""
         account = self._accounts.get(resource)
-        return account.quanta / _QUANTA if account else 0.0
+        return (account.quanta + account.pool) / QUANTA if account else 0.0
+
+    def pool(self, resource: Resource) -> float:
+        """The part of the total that shared standbys have together."""
+        account = self._accounts.get(resource)
+        return account.pool / QUANTA if account else 0.0
+
+    def firm(self, resource: Resource) -> float:
+        """The part of the total that is held whatever fails."""
+        account = self._accounts.get(resource)
+        return account.quanta / QUANTA if account else 0.0
+
+    def needed_under_any(self, failures: Collection[Failure]) -> dict[Resource, float]:
+        """The most that one of these failures lets standbys take besides, of each resource of which they take any."""
+        needed = self._room.needed_under_any(failures)
+        return {resource: quanta / QUANTA for resource, quanta in needed.items()}
+
+    def needed(self, resource: Resource, failure: Failure) -> float:
+        """What standbys take besides under a failure."""
+        return self._room.needed(resource, failure) / QUANTA
 
     def of_circuit(self, resource: Resource, circuit_id: int) -> float:
-        """The part of the total that one circuit holds."""
+        """The part of the total that one circuit holds firmly."""
         # A circuit that is only asked for holds nothing, and is asked about for each source there is.
         generations = self._generations.get(circuit_id)
         account = self._accounts.get(resource) if generations else None
-        return account.largest(circuit_id, generations) if account and generations else 0.0
+        if account is None or not generations:
+            return 0.0
+        if self._is_sharing(circuit_id):
+            return account.share(circuit_id, generations, self._covers).firm / QUANTA
+        return account.largest(circuit_id, generations)
 
     def circuits_on_link(self, link_id: str, *ends: str) -> list[int]:
         """Ids of the circuits that hold the link in either direction."""
@@ -228,10 +267,18 @@ class Reservations:
 
     def recomputed(self, resource: Resource) -> float:
         """The total as the sum of its circuits, for those who check the books."""
-        largest: dict[int, float] = {}
+        firm: defaultdict[int, int] = defaultdict(int)
+        shared: dict[CircuitGeneration, int] = {}
         for key, amount in self._accounts[resource].held.items():
-            largest[key.circuit_id] = max(largest.get(key.circuit_id, 0.0), amount)
-        return fsum(largest.values())
+            if key in self._covers:
+                shared[key] = quanta_of(amount)
+            else:
+                firm[key.circuit_id] = max(firm[key.circuit_id], quanta_of(amount))
+        needed: defaultdict[Failure, int] = defaultdict(int)
+        for key, quanta in shared.items():
+            for each in self._covers[key]:
+                needed[each] += max(0, quanta - firm[key.circuit_id])
+        return (sum(firm.values()) + max(needed.values(), default=0)) / QUANTA
 
     # Changes
 
@@ -239,9 +286,9 @@ class Reservations:
         account = self._accounts.get(resource)
         return account.held if account else ()
 
-    def _open(self, resource: Resource) -> _Account:
+    def _open(self, resource: Resource) -> Account:
         """Somebody holds a part of it from now on."""
-        account = self._accounts[resource] = _Account()
+        account = self._accounts[resource] = Account()
         if resource.kind is ResourceKind.LINK_DIRECTION:
             self._used_from.setdefault(resource.id, set()).add(resource.from_router_id)
             self._resources_at[resource.from_router_id].add(resource)
@@ -251,15 +298,43 @@ class Reservations:
         self.changes += 1
         for resource, _ in held_by_hop(route, route.router_ids.index(router_id)):
             account = self._accounts[resource]
-            freed = _quanta(account.held.pop(key))
             numbers = self._generations[key.circuit_id]
-            if len(numbers) > 1:
-                freed = max(0, freed - _quanta(account.largest(key.circuit_id, numbers)))
-            account.quanta -= freed
+            if self._is_sharing(key.circuit_id):
+                with self._sharing(resource, key.circuit_id):
+                    del account.held[key]
+            else:
+                freed = quanta_of(account.held.pop(key))
+                if len(numbers) > 1:
+                    freed = max(0, freed - quanta_of(account.largest(key.circuit_id, numbers)))
+                account.quanta -= freed
             if resource.kind is ResourceKind.LINK_DIRECTION:
                 self._changed_links.add(resource.id)
             if not account.held:
                 self._close(resource)
+
+    def _is_sharing(self, circuit_id: int) -> bool:
+        """Whether any generation of a circuit is a shared standby."""
+        return bool(self._covers) and any(
+            CircuitGeneration(circuit_id, each) in self._covers
+            for each in self._generations.get(circuit_id, ())
+        )
+
+    @contextmanager
+    def _sharing(self, resource: Resource, circuit_id: int) -> Iterator[None]:
+        """Accounts for what changes within: what a circuit holds of a resource, or what its standbys cover."""
+        account, numbers = self._accounts[resource], self._generations[circuit_id]
+        before = account.share(circuit_id, numbers, self._covers)
+        yield
+        after = account.share(circuit_id, numbers, self._covers)
+        account.quanta += after.firm - before.firm
+        for key in before.besides.keys() | after.besides.keys():
+            was, becomes = before.besides.get(key), after.besides.get(key)
+            if was != becomes:
+                if was:
+                    self._room.remove(resource, *was)
+                if becomes:
+                    self._room.add(resource, *becomes)
+        account.pool = self._room.pool(resource)
 
     def _close(self, resource: Resource) -> None:
         """Nobody holds any part of it any more."""
@@ -274,6 +349,7 @@ class Reservations:
         """All its routers have let go of it."""
         del self._routes[key]
         self._freed.pop(key, None)
+        self._covers.pop(key, None)
         others = tuple(each for each in self._generations[key.circuit_id] if each != key.generation)
         if others:
             self._generations[key.circuit_id] = others

@@ -1,4 +1,8 @@
-"""Reservations against a model that adds everything up anew: exact totals, and nothing left when all is released."""
+"""Reservations against a model that adds everything up anew: exact totals, also of what shared standbys need.
+
+Nothing is left when all is released. Under every single failure what standbys take fits into the pool, and is no more
+than dedicated ones would hold.
+"""
 
 from fractions import Fraction
 from itertools import pairwise
@@ -6,6 +10,7 @@ from itertools import pairwise
 import hypothesis.strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from controller.core.circuits.failures import Failure, FailureKind
 from controller.core.circuits.reservations import Reservations, Resource, ResourceKind, held_by_hop
 from controller.core.circuits.route import Route, RouteLink
 from digitalgrid.model import CircuitGeneration
@@ -17,6 +22,9 @@ POWERS_W = st.floats(1.0, 1e12) | st.sampled_from([0.1 * 30, 1.0, 1e12, 1e7 / 3]
 PATHS = st.permutations(ROUTERS).flatmap(
     lambda order: st.integers(1, len(order)).map(lambda length: tuple(order[:length]))
 )
+FAILURES = [Failure(FailureKind.ROUTER, each) for each in ROUTERS]
+# None: a generation that holds firmly what it holds.
+COVERS = st.none() | st.frozensets(st.sampled_from(FAILURES))
 
 
 def route(router_ids: tuple[str, ...], power_w: float) -> Route:
@@ -36,17 +44,25 @@ class Books(RuleBasedStateMachine):
         self.reservations = Reservations()
         # What each router holds for each generation.
         self.hops: dict[tuple[CircuitGeneration, str], list[tuple[Resource, float]]] = {}
+        self.covers: dict[CircuitGeneration, frozenset[Failure] | None] = {}
         self.changed: set[str] = set()
         self.made = 0
 
     def keys(self) -> list[CircuitGeneration]:
         return sorted({key for key, _ in self.hops})
 
-    @rule(circuit_id=CIRCUITS, path=PATHS, power_w=POWERS_W)
-    def reserve(self, circuit_id: int, path: tuple[str, ...], power_w: float) -> None:
+    @rule(circuit_id=CIRCUITS, path=PATHS, power_w=POWERS_W, covers=COVERS)
+    def reserve(
+        self,
+        circuit_id: int,
+        path: tuple[str, ...],
+        power_w: float,
+        covers: frozenset[Failure] | None,
+    ) -> None:
         self.made += 1
         key, held = CircuitGeneration(circuit_id, self.made), route(path, power_w)
-        self.reservations.reserve(key, held)
+        self.reservations.reserve(key, held, covers)
+        self.covers[key] = covers
         for index, router_id in enumerate(path):
             self.hops[key, router_id] = list(held_by_hop(held, index))
             self._note(self.hops[key, router_id])
@@ -64,6 +80,16 @@ class Books(RuleBasedStateMachine):
             for router_id in ROUTERS:
                 self._note(self.hops.pop((key, router_id), []))
 
+    @rule(index=st.integers(0, 50), covers=COVERS)
+    def cover_something_else(self, index: int, covers: frozenset[Failure] | None) -> None:
+        """Promoted, where nothing is left to cover."""
+        for key in self.keys()[index : index + 1]:
+            self.reservations.cover(key, covers)
+            if self.covers[key] != covers:
+                for router_id in ROUTERS:
+                    self._note(self.hops.get((key, router_id), []))
+            self.covers[key] = covers
+
     @rule()
     def take_changed(self) -> None:
         assert self.reservations.take_changed_links() == self.changed
@@ -72,25 +98,68 @@ class Books(RuleBasedStateMachine):
     def _note(self, held: list[tuple[Resource, float]]) -> None:
         self.changed |= {each.id for each, _ in held if each.kind is ResourceKind.LINK_DIRECTION}
 
-    def parts(self) -> dict[Resource, dict[int, float]]:
-        """Of each resource and circuit, what the largest generation holds."""
+    def parts(self, *, shared: bool = False) -> dict[Resource, dict[int, float]]:
+        """Of each resource and circuit, what the largest generation holds; firmly, or with those that share too."""
         parts: dict[Resource, dict[int, float]] = {}
         for (key, _), held in self.hops.items():
             for resource, amount in held:
                 of = parts.setdefault(resource, {})
-                of[key.circuit_id] = max(of.get(key.circuit_id, 0.0), amount)
+                if shared or self.covers[key] is None:
+                    of[key.circuit_id] = max(of.get(key.circuit_id, 0.0), amount)
         return parts
+
+    def needed(self) -> dict[Failure, dict[Resource, Fraction]]:
+        """What standbys take under each failure, beyond what their circuits hold firmly."""
+        firm = self.parts()
+        needed: dict[Failure, dict[Resource, Fraction]] = {each: {} for each in FAILURES}
+        for (key, _), held in self.hops.items():
+            for resource, amount in held if self.covers[key] else ():
+                own = firm[resource].get(key.circuit_id, 0.0)
+                if amount > own:
+                    besides = Fraction(amount) - Fraction(own)
+                    for each in self.covers[key] or ():
+                        needed[each][resource] = needed[each].get(resource, 0) + besides
+        return needed
 
     @invariant()
     def totals_are_the_exact_sums(self) -> None:
-        parts = self.parts()
+        parts, needed = self.parts(), self.needed()
         assert set(self.reservations.resources()) == parts.keys()
         for resource, of in parts.items():
-            exact = float(sum(map(Fraction, of.values())))
-            assert self.reservations.total(resource) == exact
-            assert self.reservations.recomputed(resource) == exact
+            firm = sum(map(Fraction, of.values()))
+            pool = max(each.get(resource, Fraction(0)) for each in needed.values())
+            assert self.reservations.firm(resource) == float(firm)
+            assert self.reservations.pool(resource) == float(pool)
+            assert self.reservations.total(resource) == float(firm + pool)
+            assert self.reservations.recomputed(resource) == float(firm + pool)
             for circuit_id in range(1, 5):
                 assert self.reservations.of_circuit(resource, circuit_id) == of.get(circuit_id, 0.0)
+
+    @invariant()
+    def every_failure_has_the_room_that_it_needs(self) -> None:
+        needed = self.needed()
+        for failure, of in needed.items():
+            assert self.reservations.needed_under_any([failure]) == {
+                resource: float(amount) for resource, amount in of.items()
+            }
+            for resource, amount in of.items():
+                assert self.reservations.needed(resource, failure) == float(amount)
+                assert self.reservations.pool(resource) >= float(amount)
+        most: dict[Resource, Fraction] = {}
+        for of in needed.values():
+            for resource, amount in of.items():
+                most[resource] = max(most.get(resource, Fraction(0)), amount)
+        known = self.reservations.needed_under_any(FAILURES)
+        assert known == {resource: float(amount) for resource, amount in most.items()}
+
+    @invariant()
+    def sharing_takes_no_more_than_dedicated_standbys(self) -> None:
+        dedicated: dict[Resource, Fraction] = {}
+        for held in self.hops.values():
+            for resource, amount in held:
+                dedicated[resource] = dedicated.get(resource, 0) + Fraction(amount)
+        for resource, together in dedicated.items():
+            assert self.reservations.total(resource) <= float(together)
 
     @invariant()
     def who_holds_what_is_known(self) -> None:
@@ -102,7 +171,7 @@ class Books(RuleBasedStateMachine):
             keys = {key for key, each in self.hops if each == router_id}
             assert self.reservations.held_at([router_id]) == keys
         links: dict[str, set[int]] = {}
-        for resource, of in self.parts().items():
+        for resource, of in self.parts(shared=True).items():
             if resource.kind is ResourceKind.LINK_DIRECTION:
                 links.setdefault(resource.id, set()).update(of)
         for link_id, circuit_ids in links.items():
@@ -110,9 +179,9 @@ class Books(RuleBasedStateMachine):
             ends = link_id.split("-")
             assert self.reservations.circuits_on_link(link_id, *ends) == sorted(circuit_ids)
         for circuit_id in range(1, 5):
-            held = {resource for resource, of in self.parts().items() if circuit_id in of}
+            held = {each for each, of in self.parts(shared=True).items() if circuit_id in of}
             assert self.reservations.held_by_circuit(circuit_id) == held
-        for resource, of in self.parts().items():
+        for resource, of in self.parts(shared=True).items():
             assert self.reservations.circuits_with([resource]) == of.keys()
 
     def teardown(self) -> None:
@@ -123,6 +192,7 @@ class Books(RuleBasedStateMachine):
         assert list(self.reservations.resources()) == []
         assert self.reservations.circuits_over({each.id for each in known}) == set()
         assert self.reservations.held_at(ROUTERS) == set()
+        assert self.reservations.needed_under_any(FAILURES) == {}
 
 
 TestBooks = Books.TestCase
