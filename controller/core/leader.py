@@ -60,6 +60,8 @@ class Leader(Core):
             first_id=(stored.epoch << _ID_BITS) + 1,
             now_ns=now_ns,
         )
+        # Of the last event.
+        self._now_ns = now_ns
         self._parts.keeper.restore(now_ns)
         self._store_owners()
         self._adopt_view(now_ns)
@@ -90,6 +92,8 @@ class Leader(Core):
     # Effects and time
 
     def take_effects(self) -> list[Effect]:
+        """Of all events since they were last taken: what these decided reaches routers together, in few messages."""
+        self._parts.keeper.go_ahead(self._now_ns)
         self._book.write_audit()
         return super().take_effects()
 
@@ -207,6 +211,7 @@ class Leader(Core):
         self._parts.mover.on_view(before, now_ns)
 
     def _settle(self, now_ns: int) -> None:
+        self._now_ns = now_ns
         self._parts.keeper.settle(now_ns)
 
 

@@ -44,6 +44,10 @@ class Core(ABC):
         """How many wait to be taken."""
         return len(self._effects)
 
+    def drop_effects(self) -> None:
+        """Of an event that failed half-way nothing is carried out."""
+        self._effects.clear()
+
     def take_effects(self) -> list[Effect]:
         """What the edge must do now, in order."""
         effects = self._effects[:]

@@ -281,7 +281,7 @@ class Runtime:
         except Refusal:
             raise
         except Exception as error:
-            core.take_effects()
+            core.drop_effects()
             _log.critical("the core failed; stopping", exc_info=True)
             self._fail(error)
             raise

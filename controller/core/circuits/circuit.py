@@ -110,6 +110,7 @@ class PhaseEvent(StrEnum):
     """What moves a generation from phase to phase. One that is given up before it is committed just goes."""
 
     STAGE_SENT = "stage sent"
+    PUT_BACK = "put back"  # nothing of it is staged any more; it begins anew
     STAGED = "staged"  # on every hop, and durable
     SINK_LEFT = "only the sink is left"  # all other hops have committed
     COMMITTED = "committed"  # every hop says so
@@ -121,6 +122,7 @@ class PhaseEvent(StrEnum):
 P, V = Phase, PhaseEvent
 PHASES: dict[tuple[Phase, PhaseEvent], Phase] = {
     (P.QUEUED, V.STAGE_SENT): P.STAGING,
+    (P.STAGING, V.PUT_BACK): P.QUEUED,
     (P.STAGING, V.STAGED): P.COMMITTING,
     (P.COMMITTING, V.SINK_LEFT): P.SWITCHING,
     **{(phase, V.COMMITTED): P.COMMITTED for phase in (P.COMMITTING, P.SWITCHING)},
@@ -186,6 +188,8 @@ class Generation(msgspec.Struct):
     # Whether its sink last said that it gets less than it should.
     starved: bool = False
     role: Role = Role.WORKING
+    # A router refused to stage it together with others.
+    alone: bool = False
 
     def hops(self) -> dict[str, HopSnapshot]:
         """What each of its routers must be told, by router id."""

@@ -3,11 +3,11 @@
 The decision is durable before the first Commit. Nothing is freed before the router that holds it has let go.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from heapq import heappop, heappush
-from itertools import count, islice
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 
 from controller.core.circuits.circuit import (
+    COMMITTED_PHASES,
     IN_FLIGHT_PHASES,
     PHASES,
     Circuit,
@@ -31,22 +31,17 @@ from controller.core.messages import (
 )
 from controller.core.programming.agenda import Agenda
 from controller.core.programming.outcomes import Actuated, Failed, Freed, Gone, Outcome, Starved
+from controller.core.programming.staging import MAX_GROUP, Staging
 from controller.core.programming.transactions import Transactions
+from controller.core.programming.withdrawals import Withdrawals
 from controller.core.settings import Timeouts
 from digitalgrid.model import CircuitGeneration, FlowState, Operation, ResultCode
 from digitalgrid.units import NS_PER_MS
 
-# Backpressure: generations that are staged or committed at the same time; others queue, and news get through between.
-MAX_IN_FLIGHT = 32
 # Stages of one router that are aborted after one reading of its table; the next finds the rest.
 _MAX_ABORTS = 64
-# What answers which phase.
-_ANSWERS = (
-    (Operation.STAGE, Phase.STAGING),
-    (Operation.COMMIT, Phase.COMMITTING),
-    (Operation.COMMIT, Phase.SWITCHING),
-    (Operation.WITHDRAW, Phase.WITHDRAWING),
-)
+# Phases in which a Commit is waited for.
+_COMMITS = frozenset({Phase.COMMITTING, Phase.SWITCHING})
 
 
 class Programmer:
@@ -68,9 +63,15 @@ class Programmer:
         self._transactions = Transactions(first_txn_id)
         self._busy: dict[CircuitGeneration, Generation] = {}
         self._deadlines: Agenda[CircuitGeneration] = Agenda()
-        self._queue: list[tuple[bool, int, CircuitGeneration]] = []
-        self._queued = count()
         self._in_flight: set[CircuitGeneration] = set()
+        self._staging = Staging(
+            circuits=circuits,
+            timeouts=timeouts,
+            transactions=self._transactions,
+            in_flight=self._in_flight,
+            programming=self,
+        )
+        self._withdrawals = Withdrawals(self._transactions, self.send)
         self._outcomes: list[Outcome] = []
 
     def take_outcomes(self) -> list[Outcome]:
@@ -78,7 +79,8 @@ class Programmer:
         return outcomes
 
     def next_deadline_ns(self) -> int | None:
-        return self._deadlines.next_ns()
+        deadlines = (self._deadlines.next_ns(), self._staging.next_deadline_ns())
+        return min((each for each in deadlines if each is not None), default=None)
 
     def find(self, key: CircuitGeneration) -> Generation | None:
         circuit = self._circuits.get(key.circuit_id)
@@ -98,29 +100,19 @@ class Programmer:
         """
         circuit = self._circuits[generation.key.circuit_id]
         circuit.generations[generation.key.generation] = generation
-        generation.waiting_for = set(generation.route.router_ids)
-        has_power = generation.seamless or circuit.state is not CircuitState.REROUTING
-        heappush(self._queue, (has_power, next(self._queued), generation.key))
+        self._staging.enqueue(generation)
 
-    def start_queued(self, now_ns: int) -> None:
-        """Stage queued generations as far as the in-flight limit allows (backpressure)."""
-        while self._queue and len(self._in_flight) < MAX_IN_FLIGHT:
-            generation = self.find(heappop(self._queue)[2])
-            if generation is not None and generation.phase is Phase.QUEUED:
-                self._stage(self._circuits[generation.key.circuit_id], generation, now_ns)
+    def go_ahead(self, now_ns: int) -> None:
+        """Tell routers what was decided since, as far as there is room for it (backpressure)."""
+        self._withdrawals.tell()
+        self._staging.go_ahead(now_ns)
 
-    def _stage(self, circuit: Circuit, generation: Generation, now_ns: int) -> None:
+    def make_room(self, circuit: Circuit, now_ns: int) -> None:
+        """A router holds few generations of a circuit; the withdrawal reaches it before the next stage does."""
         for older in list(circuit.retiring()):
             if older.phase is Phase.DRAINING:
-                # A router holds two generations at most; the withdrawal reaches it before the stage does.
                 self.withdraw(older, now_ns)
-        if circuit.state is CircuitState.RESERVED:
-            circuit.apply(CircuitEvent.STAGE_SENT)
-        generation.txn_id = self._transactions.new(generation)
-        generation.lease_ends_ns = now_ns + self._timeouts.safe_lease_ns
-        self._enter(generation, PhaseEvent.STAGE_SENT, now_ns, self._timeouts.stage_ms)
-        for router_id, hop in generation.hops().items():
-            self._send(router_id, Stage(generation.txn_id, self._timeouts.lease_ms, (hop,)))
+                self._withdrawals.tell()
 
     def made_durable(self, keys: Iterable[CircuitGeneration], now_ns: int) -> None:
         for key in keys:
@@ -128,61 +120,61 @@ class Programmer:
             if generation is not None and not generation.durable:
                 generation.durable = True
                 self._circuits[key.circuit_id].mark("stored_after_ns", now_ns)
-                self._advance(generation, now_ns)
+                self._staging.note_durable(generation, now_ns)
 
     def _advance(self, generation: Generation, now_ns: int) -> None:
         """Enter the next phase once everybody has answered."""
-        if generation.waiting_for or not generation.durable:
+        if generation.waiting_for:
             return
-        circuit = self._circuits[generation.key.circuit_id]
-        if generation.phase is Phase.STAGING:
-            circuit.mark("staged_after_ns", now_ns)
-            self._commit(circuit, generation, now_ns)
-        elif generation.phase is Phase.COMMITTING and generation.seamless:
+        if generation.phase is Phase.COMMITTING and generation.seamless:
             self._switch(generation, now_ns)
-        elif generation.phase in (Phase.COMMITTING, Phase.SWITCHING):
-            circuit.mark("committed_after_ns", now_ns)
+        elif generation.phase in _COMMITS:
+            self._circuits[generation.key.circuit_id].mark("committed_after_ns", now_ns)
             self._enter(generation, PhaseEvent.COMMITTED, now_ns, self._timeouts.actuate_ms)
-        elif generation.phase is Phase.WITHDRAWING:
+        elif generation.phase is Phase.WITHDRAWING and generation.durable:
             self._forget(generation)
 
-    def _commit(self, circuit: Circuit, generation: Generation, now_ns: int) -> None:
-        if now_ns > generation.lease_ends_ns:
-            self._fail(generation, now_ns, "the lease ran out before the decision was durable")
-            return
-        if circuit.state is CircuitState.STAGING:
-            circuit.apply(CircuitEvent.STAGED)
-        route = generation.route
-        routers = route.router_ids[:-1] if generation.seamless else route.router_ids
-        generation.waiting_for = set(routers)
-        self._enter(generation, PhaseEvent.STAGED, now_ns, self._timeouts.commit_ms)
-        # From the sink towards the source: demand goes up as grants come down.
-        for router_id in reversed(routers):
-            self._send(router_id, Commit(generation.txn_id))
-        if not routers:
+    def commit(self, txn_id: int, generations: Iterable[Generation], now_ns: int) -> None:
+        """All hops are staged, and the decisions durable."""
+        told: dict[str, None] = {}
+        ready = []
+        for generation in generations:
+            circuit = self._circuits[generation.key.circuit_id]
+            circuit.mark("staged_after_ns", now_ns)
+            if circuit.state is CircuitState.STAGING:
+                circuit.apply(CircuitEvent.STAGED)
+            route = generation.route
+            routers = route.router_ids[:-1] if generation.seamless else route.router_ids
+            generation.waiting_for = set(routers)
+            self._enter(generation, PhaseEvent.STAGED, now_ns, self._timeouts.commit_ms)
+            # From the sink towards the source: demand goes up as grants come down.
+            told.update(dict.fromkeys(reversed(routers)))
+            if not routers:
+                ready.append(generation)
+        for router_id in told:
+            self.send(router_id, Commit(txn_id))
+        for generation in ready:
             self._switch(generation, now_ns)
 
     def _switch(self, generation: Generation, now_ns: int) -> None:
         sink_router_id = generation.route.sink_router_id
         generation.waiting_for = {sink_router_id}
         self._enter(generation, PhaseEvent.SINK_LEFT, now_ns, self._timeouts.commit_ms)
-        self._send(sink_router_id, Commit(generation.txn_id))
+        self.send(sink_router_id, Commit(generation.txn_id))
 
     # Taking a generation away
 
     def retire(self, generation: Generation, now_ns: int, *, drain: bool) -> None:
         """Take a generation off its routers; with ``drain``, what is under way is delivered first."""
         if generation.phase in (Phase.QUEUED, Phase.STAGING):
-            if generation.phase is Phase.STAGING:
-                for router_id in generation.route.router_ids:
-                    self._send(router_id, Abort(generation.txn_id))
+            self._staging.leave(generation)
             self._reservations.release(generation.key)
             self._forget(generation)
         elif drain:
             generation.waiting_for = set()
             self._enter(generation, PhaseEvent.DRAIN, now_ns, self._timeouts.drain_ms)
             txn_id = self._transactions.new(generation)
-            self._send(generation.route.sink_router_id, Drain(txn_id, (generation.key,)))
+            self.send(generation.route.sink_router_id, Drain(txn_id, (generation.key,)))
         else:
             self.withdraw(generation, now_ns)
 
@@ -190,10 +182,7 @@ class Programmer:
         """Remove from every router that may hold it; each frees its part by its answer, or by read-back."""
         generation.waiting_for = set(self._reservations.routers_holding(generation.key))
         self._enter(generation, PhaseEvent.WITHDRAW, now_ns, self._timeouts.withdraw_ms)
-        generation.txn_id = self._transactions.new(generation)
-        for router_id in generation.route.router_ids:
-            if router_id in generation.waiting_for:
-                self._send(router_id, Withdraw(generation.txn_id, (generation.key,)))
+        self._withdrawals.add(generation)
         self._advance(generation, now_ns)
 
     def _forget(self, generation: Generation) -> None:
@@ -201,11 +190,12 @@ class Programmer:
         self._busy.pop(key, None)
         self._deadlines.drop(key)
         self._in_flight.discard(key)
+        self._withdrawals.drop(key)
         self._transactions.forget(generation)
         self._circuits[key.circuit_id].generations.pop(key.generation, None)
         self._outcomes.append(Gone(key))
 
-    def _fail(
+    def give_up(
         self,
         generation: Generation,
         now_ns: int,
@@ -218,41 +208,50 @@ class Programmer:
 
     def fail(self, generation: Generation, now_ns: int, reason: str) -> None:
         """Give a generation up for a reason that the grid view gives; nothing is excluded."""
-        self._fail(generation, now_ns, reason)
+        self.give_up(generation, now_ns, reason)
 
     # What routers say
 
     def on_result(self, router_id: str, result: TransactionResult, now_ns: int) -> None:
-        generation = self._transactions.generation_of(result.txn_id)
-        if generation is None or result.operation is Operation.ABORT:
-            return
-        if router_id not in generation.route.router_ids:
-            return
+        operation = result.operation
         if result.code is ResultCode.OK:
-            self._on_done(router_id, result.operation, generation, now_ns)
-        elif result.operation is Operation.WITHDRAW:
-            # Stays held; asked again at the deadline.
-            return
-        elif result.operation is Operation.DRAIN:
-            if generation.phase is Phase.DRAINING:
-                self.withdraw(generation, now_ns)
-        elif generation.phase not in (Phase.DRAINING, Phase.WITHDRAWING):
-            self._fail(
-                generation,
-                now_ns,
-                f"router {router_id} refused {result.operation.name.lower()}: {result.message}",
-                router_id,
-                result.code is ResultCode.INVALID_HOP,
-            )
+            self._on_done(router_id, result, now_ns)
+        elif operation is Operation.DRAIN:
+            for generation in self._transactions.about(result.txn_id, router_id):
+                if generation.phase is Phase.DRAINING:
+                    self.withdraw(generation, now_ns)
+        elif operation in (Operation.STAGE, Operation.COMMIT) and not self._staging.on_refused(
+            router_id, result, now_ns
+        ):
+            self._on_refused(router_id, result, now_ns)
+        # A withdrawal that is refused stays held, and is asked for again at its deadline.
 
-    def _on_done(
-        self, router_id: str, operation: Operation, generation: Generation, now_ns: int
-    ) -> None:
-        if (operation, generation.phase) not in _ANSWERS:
+    def _on_done(self, router_id: str, result: TransactionResult, now_ns: int) -> None:
+        if result.operation is Operation.STAGE:
+            self._staging.on_staged(router_id, result.txn_id, now_ns)
             return
-        if operation is Operation.WITHDRAW:
-            self._free(router_id, generation)
-        self._answered(router_id, generation, now_ns)
+        for generation in self._transactions.about(result.txn_id, router_id):
+            if result.operation is Operation.COMMIT and generation.phase in _COMMITS:
+                self._answered(router_id, generation, now_ns)
+            elif result.operation is Operation.WITHDRAW and generation.phase is Phase.WITHDRAWING:
+                self._free(router_id, generation)
+                self._answered(router_id, generation, now_ns)
+
+    def _on_refused(self, router_id: str, result: TransactionResult, now_ns: int) -> None:
+        """A commit or a repair: of several the router did none, and does those that it can one by one."""
+        concerned = [
+            each
+            for each in self._transactions.about(result.txn_id, router_id)
+            if each.phase in COMMITTED_PHASES
+        ]
+        if len(concerned) > 1:
+            self._transactions.close(result.txn_id, router_id)
+            for generation in concerned:
+                self.repair(router_id, [generation])
+        for generation in concerned if len(concerned) == 1 else ():
+            reason = f"router {router_id} refused {result.operation.name.lower()}: {result.message}"
+            permanent = result.code is ResultCode.INVALID_HOP
+            self.give_up(generation, now_ns, reason, router_id, permanent)
 
     def _answered(self, router_id: str, generation: Generation, now_ns: int) -> None:
         if router_id in generation.waiting_for:
@@ -307,13 +306,7 @@ class Programmer:
 
     def on_disconnected(self, router_id: str, now_ns: int) -> None:
         """Fail the stages that wait for this router; everything later waits for read-back."""
-        queued = [self.find(key) for _, _, key in self._queue]
-        for generation in [*self._busy.values(), *queued]:
-            if generation is None or generation.phase not in (Phase.QUEUED, Phase.STAGING):
-                continue
-            if router_id in generation.waiting_for:
-                reason = f"router {router_id} disconnected while staging"
-                self._fail(generation, now_ns, reason, router_id)
+        self._staging.on_disconnected(router_id, now_ns)
 
     # Read-back
 
@@ -322,12 +315,14 @@ class Programmer:
         if generation.phase in (Phase.COMMITTING, Phase.SWITCHING):
             self._answered(router_id, generation, now_ns)
 
-    def repair(self, router_id: str, generation: Generation) -> None:
-        """Read-back misses this hop: program it again, by itself."""
-        txn_id = self._transactions.new(generation)
-        hop = generation.hops()[router_id]
-        self._send(router_id, Stage(txn_id, self._timeouts.lease_ms, (hop,)))
-        self._send(router_id, Commit(txn_id))
+    def repair(self, router_id: str, generations: Sequence[Generation]) -> None:
+        """Read-back misses these hops: program them again, by themselves."""
+        for first in range(0, len(generations), MAX_GROUP):
+            group = list(generations[first : first + MAX_GROUP])
+            txn_id = self._transactions.open(group, {router_id: group}).txn_id
+            hops = tuple(each.hops()[router_id] for each in group)
+            self.send(router_id, Stage(txn_id, self._timeouts.lease_ms, hops))
+            self.send(router_id, Commit(txn_id))
 
     def absent(self, router_id: str, generation: Generation, now_ns: int) -> None:
         """Read-back shows that this hop, which should not be there, is not: its part is free."""
@@ -342,14 +337,14 @@ class Programmer:
 
     def remove(self, router_id: str, keys: tuple[CircuitGeneration, ...]) -> None:
         """Withdraw what read-back found and should not be there."""
-        self._send(router_id, Withdraw(self._transactions.new_id(), keys))
+        self.send(router_id, Withdraw(self._transactions.new_id(), keys))
 
     def abort_unknown(self, router_id: str, staged_txn_ids: Iterable[int]) -> None:
         """Abort stages that a router holds and nobody will commit, such as those of a leader that is gone, before their
         leases end.
         """
         for txn_id in islice(self._transactions.unknown(staged_txn_ids), _MAX_ABORTS):
-            self._send(router_id, Abort(txn_id))
+            self.send(router_id, Abort(txn_id))
 
     def resume(self, generation: Generation, now_ns: int) -> None:
         """Take up a generation from the store: its outcome is unknown until its routers are read back."""
@@ -363,17 +358,17 @@ class Programmer:
     # Time
 
     def on_timer(self, now_ns: int) -> None:
+        self._staging.on_timer(now_ns)
         for generation in [self._busy[key] for key in self._deadlines.due(now_ns)]:
             if generation.phase is Phase.DRAINING:
                 self.withdraw(generation, now_ns)
             elif generation.phase is Phase.WITHDRAWING:
                 self._enter(generation, PhaseEvent.WITHDRAW, now_ns, self._timeouts.withdraw_ms)
-                for router_id in generation.waiting_for:
-                    self._send(router_id, Withdraw(generation.txn_id, (generation.key,)))
+                self._withdrawals.add(generation)
             else:
                 late = min(generation.waiting_for, default="")
                 reason = f"{generation.phase.value} took too long at {late or 'the sink'}"
-                self._fail(generation, now_ns, reason, late)
+                self.give_up(generation, now_ns, reason, late)
 
     def _enter(
         self, generation: Generation, event: PhaseEvent, now_ns: int, timeout_ms: int
@@ -388,7 +383,7 @@ class Programmer:
         else:
             self._in_flight.discard(generation.key)
 
-    def _send(self, router_id: str, message: Stage | Commit | Abort | Drain | Withdraw) -> None:
+    def send(self, router_id: str, message: Stage | Commit | Abort | Drain | Withdraw) -> None:
         self._emit(Send(router_id, message))
 
 

@@ -127,8 +127,7 @@ class ReadBack:
             self._programmer.confirm(router_id, generation, now_ns)
         for generation in found.absent:
             self._programmer.absent(router_id, generation, now_ns)
-        for generation in found.missing:
-            self._programmer.repair(router_id, generation)
+        self._programmer.repair(router_id, found.missing)
         for generation in found.different:
             reason = f"router {router_id} runs another route for it"
             self._programmer.fail(generation, now_ns, reason)

@@ -87,12 +87,18 @@ class Keeper:
     # What became of generations
 
     def settle(self, now_ns: int) -> None:
-        """Follow outcomes until none is left, and let those go ahead that waited for their turn."""
-        self._programmer.start_queued(now_ns)
+        """Follow outcomes until none is left."""
         while outcomes := self._programmer.take_outcomes():
             for outcome in outcomes:
                 self._follow(outcome, now_ns)
-            self._programmer.start_queued(now_ns)
+
+    def go_ahead(self, now_ns: int) -> None:
+        """Program what was decided, and what waited for its turn; then follow what comes of it."""
+        self._programmer.go_ahead(now_ns)
+        while outcomes := self._programmer.take_outcomes():
+            for outcome in outcomes:
+                self._follow(outcome, now_ns)
+            self._programmer.go_ahead(now_ns)
 
     def _follow(self, outcome: Outcome, now_ns: int) -> None:
         circuit = self._book.circuits.get(outcome.key.circuit_id)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from controller.core.circuits.circuit import Constraints
+from controller.core.circuits.circuit import Circuit, Constraints
 from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal
 from controller.core.messages import TransactionResult
@@ -103,6 +103,22 @@ class Promises(RuleBasedStateMachine):
         self.sent.append(request)
         self._ask(request)
 
+    @precondition(lambda self: self.up)
+    @rule(sinks=st.lists(INDEX, min_size=2, max_size=6), power_w=POWERS_W)
+    def request_many(self, sinks: list[int], power_w: float) -> None:
+        """In one call, and then programmed in one group."""
+        requests = [
+            PowerRequest(
+                f"request-{len(self.sent) + number}", self._pick(self.grid.loads, sink).id, power_w
+            )
+            for number, sink in enumerate(sinks)
+        ]
+        self.sent += requests
+        decisions = self.network.event(lambda core, now_ns: core.request_batch(requests, now_ns))
+        for request, decision in zip(requests, decisions, strict=True):
+            if not isinstance(decision, Refusal):
+                self._note(request, decision)
+
     @precondition(lambda self: self.up and self.sent)
     @rule(index=INDEX)
     def retry(self, index: int) -> None:
@@ -118,6 +134,9 @@ class Promises(RuleBasedStateMachine):
             circuits = self.network.request(request)
         except Refusal:
             return set()
+        return self._note(request, circuits)
+
+    def _note(self, request: PowerRequest, circuits: Sequence[Circuit]) -> set[int]:
         ids = tuple(each.circuit_id for each in circuits)
         for circuit in circuits:
             self.client.powers_w.setdefault(circuit.circuit_id, set()).add(circuit.power_w)

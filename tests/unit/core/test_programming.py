@@ -189,7 +189,7 @@ def test_a_hop_that_makes_no_sense_to_a_router_ends_a_new_circuit(
     assert circuit.state is CircuitState.FAILED
 
 
-def test_a_decision_that_is_durable_after_the_lease_is_not_committed(
+def test_a_decision_that_is_durable_after_the_lease_is_staged_anew_and_not_committed(
     network: SimulatedNetwork,
 ) -> None:
     circuit = ask(network)
@@ -198,8 +198,19 @@ def test_a_decision_that_is_durable_after_the_lease_is_not_committed(
     network.now_ns += TIMEOUTS.safe_lease_ns + NS_PER_MS
     assert network.now_ns > deadline_ns
     network.make_durable(1)
-    assert circuit.last_generation == 2
+    assert waiting_messages(network) == {router_id: [Abort, Stage] for router_id in ROUTE}
     assert sent(network, Commit) == []
+    network.deliver_all()
+    assert (circuit.state, circuit.last_generation) == (CircuitState.ACTIVE, 1)
+
+
+def test_a_store_that_is_late_moves_no_circuit(network: SimulatedNetwork) -> None:
+    circuit = ask(network)
+    for _ in range(20):
+        answer(network, *ROUTE)
+        network.advance(TIMEOUTS.stage_ms * NS_PER_MS)
+    network.deliver_all()
+    assert (circuit.state, circuit.last_generation) == (CircuitState.ACTIVE, 1)
 
 
 def test_a_commit_after_the_lease_is_refused_and_the_circuit_is_made_again(
