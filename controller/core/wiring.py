@@ -113,6 +113,7 @@ def wire(
             admission=admission,
             mover=mover,
             reoptimiser=reoptimiser,
+            programmer=programmer,
             emit=emit,
         ),
     )

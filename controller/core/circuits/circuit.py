@@ -332,6 +332,16 @@ class Circuit(msgspec.Struct):
         ]
         return max(live, key=lambda each: each.key.generation, default=None)
 
+    @property
+    def under_way(self) -> bool:
+        """Whether it will stand soon, and does not yet."""
+        if self.state in (CircuitState.ACTIVE, CircuitState.DEGRADED):
+            # What delivers has one working generation that stays.
+            return len(self.generations) > 1 and any(
+                each.phase in RETIRING_PHASES for each in self.generations.values()
+            )
+        return self.admin_up and self.state is not CircuitState.WAITING and not self.state.ended
+
     def carrying(self) -> Generation | None:
         """The newest working generation that has delivered power and is not being retired."""
         live = [

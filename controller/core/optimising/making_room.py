@@ -14,10 +14,11 @@ import numpy as np
 
 from controller.core.admission.admission import Admission
 from controller.core.admission.route_finder import injection_limit_w
-from controller.core.circuits.circuit import RETIRING_PHASES, Circuit, CircuitState
+from controller.core.circuits.circuit import Circuit, CircuitState
 from controller.core.effects import Effect, RoomWanted
 from controller.core.optimising.moves import Move, ReoptimiseLimits, RoomQuestion
 from controller.core.optimising.reoptimising import Reoptimiser
+from controller.core.programming.programming import Programmer
 from controller.core.promises.mover import Mover
 from controller.routing.assignments.room import RoomPlan, Wanted
 from controller.routing.assignments.standing import Choice
@@ -53,12 +54,14 @@ class RoomMaker:
         admission: Admission,
         mover: Mover,
         reoptimiser: Reoptimiser,
+        programmer: Programmer,
         emit: Callable[[Effect], None],
     ) -> None:
         self._circuits = circuits
         self._admission = admission
         self._mover = mover
         self._reoptimiser = reoptimiser
+        self._programmer = programmer
         self._emit = emit
         # How much had changed when the last question was asked, and when that was, while it is not answered.
         self._room_version = 0
@@ -175,10 +178,16 @@ class RoomMaker:
     # The answer
 
     def begin(self, question: RoomQuestion, plan: RoomPlan, now_ns: int) -> list[Move]:
-        """Make the moves that still fit; who waits takes the room once the old paths are gone."""
-        still = {each.circuit_id for each in self._mover.waiting()}
-        if not any(question.waiting_ids[each] in still for each in plan.served):
-            # Moves would be made for nobody.
+        """Make the moves of a plan if all of them still lead to somebody's being served; else none of them.
+
+        Who waits takes the room once the old paths are gone. What does not fit beside paths that others are about to
+        leave is moved in the next round.
+        """
+        still = {each.circuit_id: each for each in self._mover.waiting()}
+        served = [
+            still[key] for each in plan.served if (key := question.waiting_ids[each]) in still
+        ]
+        if not self._reoptimiser.rehearse(question, plan, lambda: self._any_fits(served)):
             plan = RoomPlan()
         limits = ReoptimiseLimits(most_moves=MAX_MOVES, least_gain_fraction=-np.inf)
         ids = " ".join(str(question.waiting_ids[each]) for each in plan.served)
@@ -191,6 +200,9 @@ class RoomMaker:
         if plan.served:
             self._mover.retry_soon(now_ns)
         return moves
+
+    def _any_fits(self, circuits: list[Circuit]) -> bool:
+        return any(self._mover.find_route(each, each.power_w) is not None for each in circuits)
 
     def give_up(self, now_ns: int) -> None:
         """There is no answer."""
@@ -209,17 +221,5 @@ class RoomMaker:
         # What was on the move was left out; once it rests it may be moved.
         if self._rounds_left > 0 and self._due_ns is None:
             again = helped or self._others_left
-            if again or any(map(_is_under_way, self._circuits.values())):
+            if again or self._programmer.any_under_way():
                 self._due_ns = self._not_before_ns
-
-
-def _is_under_way(circuit: Circuit) -> bool:
-    """Whether it will stand soon, and does not yet."""
-    if circuit.state in (CircuitState.ACTIVE, CircuitState.DEGRADED):
-        # What delivers has one generation that stays.
-        return len(circuit.generations) > 1 and any(
-            each.phase in RETIRING_PHASES for each in circuit.generations.values()
-        )
-    return (
-        circuit.admin_up and circuit.state is not CircuitState.WAITING and not circuit.state.ended
-    )

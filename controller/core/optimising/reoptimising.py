@@ -5,7 +5,7 @@ before the old path is broken; those that do not fit beside what stands wait for
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -168,6 +168,39 @@ class Reoptimiser:
         for key in held:
             self._reservations.release(key)
         return found
+
+    def rehearse(
+        self, question: ReoptimiseQuestion, plan: RoomPlan, fits: Callable[[], bool]
+    ) -> bool:
+        """Whether all moves of a plan can be made by now, each in its order and instead of its old path, and what
+        ``fits`` asks holds after them. Nothing is changed.
+        """
+        undo: list[tuple[CircuitGeneration, CircuitGeneration, Route]] = []
+        limits = ReoptimiseLimits(most_moves=len(plan.moves), least_gain_fraction=-np.inf)
+        possible = True
+        for proposal in plan.moves:
+            circuit = self._book.live.get(question.circuit_ids[proposal.circuit])
+            if circuit is None:
+                # What it held is free anyway.
+                continue
+            newest = circuit.newest()
+            move = (
+                self._look_at(circuit, question, proposal, limits)
+                if self.can_move(circuit)
+                else None
+            )
+            if newest is None or move is None or move.new is None or move.reason:
+                possible = False
+                break
+            key = CircuitGeneration(circuit.circuit_id, circuit.last_generation + 1)
+            self._reservations.release(newest.key)
+            self._reservations.reserve(key, move.new)
+            undo.append((key, newest.key, newest.route))
+        possible = possible and fits()
+        for key, old_key, old_route in reversed(undo):
+            self._reservations.release(key)
+            self._reservations.reserve(old_key, old_route)
+        return possible
 
     def begin(self, moves: Iterable[Move], why: str = "") -> list[Move]:
         """Begin those of the moves that nothing speaks against; ``why`` is by default what they save."""

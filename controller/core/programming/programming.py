@@ -73,6 +73,8 @@ class Programmer:
         )
         self._withdrawals = Withdrawals(self._transactions, self.send)
         self._outcomes: list[Outcome] = []
+        # Circuits that may be under way: all that are, and some that have come to rest since they were last asked for.
+        self._unsettled: set[int] = set()
 
     def take_outcomes(self) -> list[Outcome]:
         outcomes, self._outcomes = self._outcomes, []
@@ -85,6 +87,15 @@ class Programmer:
     def find(self, key: CircuitGeneration) -> Generation | None:
         circuit = self._circuits.get(key.circuit_id)
         return circuit.generations.get(key.generation) if circuit else None
+
+    def any_under_way(self) -> bool:
+        """Whether any circuit will stand soon, and does not yet; costs what has changed since it was last asked."""
+        while self._unsettled:
+            circuit = self._circuits.get(circuit_id := self._unsettled.pop())
+            if circuit is not None and circuit.under_way:
+                self._unsettled.add(circuit_id)
+                return True
+        return False
 
     def circuit_ids_at(self, router_id: str) -> set[int]:
         """Circuits of which a router holds a hop, or is to."""
@@ -100,6 +111,7 @@ class Programmer:
         """
         circuit = self._circuits[generation.key.circuit_id]
         circuit.generations[generation.key.generation] = generation
+        self._unsettled.add(circuit.circuit_id)
         self._staging.enqueue(generation)
 
     def go_ahead(self, now_ns: int) -> None:
@@ -192,7 +204,10 @@ class Programmer:
         self._in_flight.discard(key)
         self._withdrawals.drop(key)
         self._transactions.forget(generation)
-        self._circuits[key.circuit_id].generations.pop(key.generation, None)
+        circuit = self._circuits[key.circuit_id]
+        circuit.generations.pop(key.generation, None)
+        if not circuit.under_way:
+            self._unsettled.discard(key.circuit_id)
         self._outcomes.append(Gone(key))
 
     def give_up(
@@ -303,6 +318,8 @@ class Programmer:
         self._busy.pop(generation.key, None)
         self._deadlines.drop(generation.key)
         self._in_flight.discard(generation.key)
+        if len(self._circuits[generation.key.circuit_id].generations) == 1:
+            self._unsettled.discard(generation.key.circuit_id)
 
     def on_disconnected(self, router_id: str, now_ns: int) -> None:
         """Fail the stages that wait for this router; everything later waits for read-back."""
@@ -350,6 +367,7 @@ class Programmer:
         """Take up a generation from the store: its outcome is unknown until its routers are read back."""
         generation.waiting_for = set(generation.route.router_ids)
         generation.waiting_for -= generation.freed
+        self._unsettled.add(generation.key.circuit_id)
         if generation.phase is Phase.WITHDRAWING:
             generation.txn_id = self._transactions.new(generation)
             self._enter(generation, PhaseEvent.WITHDRAW, now_ns, self._timeouts.withdraw_ms)

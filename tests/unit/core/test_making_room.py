@@ -86,6 +86,54 @@ def test_nobody_moves_for_a_circuit_that_is_gone_by_then() -> None:
     assert network.event(lambda core, now_ns: core.make_room(question, plan, now_ns)) == []
 
 
+def test_no_move_is_made_of_a_plan_whose_decisive_move_no_longer_fits() -> None:
+    network, _ = with_waiting(1, 5e6)
+    network.mend("r1-r2")
+    network.cut("r1-r3")
+    network.deliver_all()
+    first, second = (admit(network, each, 1.5e6, Constraints()) for each in ("a", "b"))
+    network.mend("r1-r3")
+    network.deliver_all()
+    question = network.event(lambda core, now_ns: core.ask_room(now_ns))
+    assert question is not None
+    plan = make_room(question.graph, question.circuits, question.wanted)
+    assert {question.circuit_ids[each.circuit] for each in plan.moves} == {
+        first.circuit_id,
+        second.circuit_id,
+    }
+    before = {
+        each: network.core._reservations.total(each)
+        for each in network.core._reservations.resources()
+    }
+    # Meanwhile somebody takes what the last of them would need.
+    rival = admit(network, "rival", 4e6, Constraints(avoid_ids=("r2",)))
+    assert network.event(lambda core, now_ns: core.make_room(question, plan, now_ns)) == []
+    assert len(first.generations) == len(second.generations) == 1
+    network.release(rival.circuit_id)
+    network.deliver_all()
+    assert before == {
+        each: network.core._reservations.total(each)
+        for each in network.core._reservations.resources()
+    }
+    assert network.event(lambda core, now_ns: core.make_room(question, plan, now_ns))
+
+
+def test_whether_anybody_is_under_way_costs_nothing_once_all_stand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network = SimulatedNetwork.running(diamond())
+    programmer = network.core._parts.programmer
+    network.request(PowerRequest("a", "town", 1e3, ("solar",)))
+    assert programmer.any_under_way()
+    network.deliver_all()
+    circuit = admit(network, "b", 1e3, Constraints())
+    assert not programmer._unsettled
+    network.event(lambda core, now_ns: core.change(circuit.circuit_id, 2e3, now_ns))
+    assert programmer.any_under_way()
+    network.deliver_all()
+    assert not programmer.any_under_way()
+
+
 def test_news_that_never_end_do_not_put_the_question_off() -> None:
     network, _ = with_waiting(1, 1e3)
     maker = network.core._parts.room_maker
