@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 import click
 
 from digitalgrid.command_line import OutputType
+from digitalgrid.progress import progress
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -72,7 +73,8 @@ def import_(network: str, path: Path, **options: Any) -> None:
     from topologies.importers.imported import Options
     from topologies.importers.specification import import_to_file
 
-    imported = import_to_file(network, path, Options(**options))
+    with progress() as begin:
+        imported = import_to_file(network, path, Options(**options), begin)
     for warning in imported.warnings:
         click.echo(f"note: {warning}", err=True)
     grid = imported.grid
@@ -121,7 +123,8 @@ def plan(file: Path, output: str, **prices: float) -> None:
         asked = Prices(**prices)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    found = plan_file(file, asked)
+    with progress() as begin:
+        found = plan_file(file, asked, begin)
     if output == "json":
         click.echo(json.dumps(found, indent=2))
     else:

@@ -13,6 +13,7 @@ from dgctl.options import (
     common,
     complete_circuits,
     pass_settings,
+    retry_option,
     route_options,
 )
 from digitalgrid.command_line import IdType, Program
@@ -41,9 +42,7 @@ def _circuit_argument(command: F) -> F:
 
 def _request_options(command: F) -> F:
     for option in (
-        click.option(
-            "--request-id", type=IdType(optional=True), default="", help="Makes a retry idempotent."
-        ),
+        retry_option,
         click.option("--split", "allow_split", is_flag=True, help="Several circuits will do."),
         click.option(
             "--floor",

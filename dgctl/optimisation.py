@@ -11,9 +11,10 @@ from dgctl.options import (
     Settings,
     common,
     complete_loads,
-    complete_sources,
     pass_settings,
+    retry_option,
     route_options,
+    source_option,
 )
 from digitalgrid.command_line import IdType
 
@@ -47,15 +48,7 @@ class DemandType(click.ParamType[tuple[str, float | None]]):
     shell_complete=complete_loads,
     help="A load to be served, and with how much; may be repeated.  [default: all loads, in full]",
 )
-@click.option(
-    "--source",
-    "source_ids",
-    type=IdType(),
-    metavar="ID",
-    multiple=True,
-    shell_complete=complete_sources,
-    help="A source that may serve; may be repeated.  [default: any]",
-)
+@source_option
 @click.option(
     "--loss-price", "loss_price_per_mwh", type=float, default=0.0, help="Of every MWh lost."
 )
@@ -70,9 +63,7 @@ class DemandType(click.ParamType[tuple[str, float | None]]):
     help="Serve what can be served, load by load.  [default: everything or nothing]",
 )
 @click.option("--dry-run", is_flag=True, help="Only the plan; reserves nothing.")
-@click.option(
-    "--request-id", type=IdType(optional=True), default="", help="Makes a retry idempotent."
-)
+@retry_option
 @common
 @pass_settings
 def dispatch(

@@ -159,6 +159,20 @@ complete_circuits = completes(
 pass_settings = click.make_pass_decorator(Settings, ensure=True)
 
 
+source_option = click.option(
+    "--source",
+    "source_ids",
+    type=IdType(),
+    metavar="ID",
+    multiple=True,
+    shell_complete=complete_sources,
+    help="A source that may serve; may be repeated.  [default: any]",
+)
+retry_option = click.option(
+    "--request-id", type=IdType(optional=True), default="", help="Makes a retry idempotent."
+)
+
+
 def route_options(command: F) -> F:
     """Adds what a route is asked for by: load, power, sources and constraints."""
     for option in (
@@ -181,15 +195,7 @@ def route_options(command: F) -> F:
         click.option(
             "--max-hops", type=click.IntRange(min=0, max=2**32 - 1), help="Most links crossed."
         ),
-        click.option(
-            "--source",
-            "source_ids",
-            type=IdType(),
-            metavar="ID",
-            multiple=True,
-            shell_complete=complete_sources,
-            help="A source that may serve it; may be repeated.  [default: any]",
-        ),
+        source_option,
         click.option(
             "--power",
             "power_w",

@@ -345,7 +345,22 @@ def _meters(answer: pb.ReadAllMetersResponse) -> Parts:
         silent = ", ".join(answer.missing_router_ids)
         parts.append(Styled(f"did not answer in time: {silent}", "red"))
     parts += [Styled(each, "red") for each in _meter_faults(answer.meters)]
+    parts += [Styled(each, "dim") for each in _former_meters(answer.meters)]
     return parts
+
+
+def _former_meters(meters: Iterable[power_link_pb2.RouterMeters]) -> Iterator[str]:
+    for router in meters:
+        ids = [
+            *(each.link_id for each in router.links if each.former),
+            *(each.source_id for each in router.sources if each.former),
+            *(each.load_id for each in router.loads if each.former),
+        ]
+        if ids:
+            yield (
+                f"{router.router_id}: its figures include what {', '.join(ids)} carried here before; other routers"
+                " have them by now"
+            )
 
 
 def _meter_faults(meters: Iterable[power_link_pb2.RouterMeters]) -> Iterator[str]:

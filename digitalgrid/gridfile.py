@@ -4,6 +4,7 @@ A three-phase line becomes ``voltage_v = sqrt(3) * V_line_to_line``, ``resistanc
 ``ampacity_a = I``.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from os import PathLike
@@ -11,6 +12,7 @@ from typing import Any
 
 from digitalgrid.bounds import ID_PATTERN, InvalidValue, bounds, check_bounds, key, key_of
 from digitalgrid.limits import (
+    MAX_ADVERTISED,
     MAX_AMPACITY_A,
     MAX_CARBON_KG_PER_MWH,
     MAX_POWER_W,
@@ -132,6 +134,7 @@ class Grid:
         for path, router_id in _references(self):
             if router_id not in router_ids:
                 raise InvalidValue(*path, message=f"names the unknown router {router_id!r}")
+        _refuse_too_many_at_one_router(self)
         for index in range(len(self.standing)):
             self.link_of_standing(index)
 
@@ -200,6 +203,17 @@ def _references(grid: Grid) -> Iterator[tuple[tuple[str | int, ...], str]]:
     for index, flow in enumerate(grid.standing):
         yield ("standing", index, "from"), flow.from_
         yield ("standing", index, "to"), flow.to
+
+
+def _refuse_too_many_at_one_router(grid: Grid) -> None:
+    """A router advertises so many of each kind at the most; the first beyond is named."""
+    count: Counter[tuple[str, str]] = Counter()
+    for path, router_id in _references(grid):
+        kind = str(path[0])
+        count[kind, router_id] += 1
+        if kind != "standing" and count[kind, router_id] > MAX_ADVERTISED:
+            message = f"is one of more than {MAX_ADVERTISED} {kind} of router {router_id!r}; give some to another"
+            raise InvalidValue(*path[:2], message=message)
 
 
 def _refuse_duplicate_ids(grid: Grid) -> None:

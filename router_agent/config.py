@@ -10,6 +10,7 @@ from pathlib import Path
 
 from digitalgrid.bounds import ID_PATTERN, InvalidValue, bounds, check_bounds
 from digitalgrid.limits import (
+    MAX_ADVERTISED,
     MAX_AMPACITY_A,
     MAX_CARBON_KG_PER_MWH,
     MAX_POWER_W,
@@ -114,6 +115,10 @@ class RouterConfig:
 
     def __post_init__(self) -> None:
         check_bounds(self)
+        for name in ("links", "sources", "loads"):
+            if len(getattr(self, name)) > MAX_ADVERTISED:
+                message = f"is one of more than {MAX_ADVERTISED}, the most that a router advertises"
+                raise InvalidValue(name, MAX_ADVERTISED, message=message)
         _require_unique("links", [link.id for link in self.links])
         _require_unique("sources", [source.id for source in self.sources])
         _require_unique("loads", [load.id for load in self.loads])

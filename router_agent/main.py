@@ -1,97 +1,56 @@
-"""``dgr``: runs one software digital grid router.
+"""``dgr``: the command line of a software digital grid router."""
 
-Cheap to import: the emulator forks routers from a process that has done so.
-"""
-
-import asyncio
-import gc
-import logging
-import signal
 import sys
 from typing import TYPE_CHECKING
 
-from digitalgrid.logs import log_to_standard_error
-from digitalgrid.processes import die_with_parent
-from router_agent.agent import Agent
-from router_agent.config import RouterConfig, load_config
-from router_agent.failures import RESTART_STATUS, DeviceFailedError
-from router_agent.state import StateError
+import click
+
+from digitalgrid.command_line import Program
 
 if TYPE_CHECKING:
-    import click
-
-_log = logging.getLogger(__name__)
-
-
-def run_router(config: RouterConfig, *, parent_pid: int | None = None) -> int:
-    """Run one router in this process until SIGTERM or SIGINT; returns the exit status. SIGHUP: sources have other
-    limits, see :mod:`router_agent.source_limits`.
-
-    ``RESTART_STATUS`` asks whoever supervises the process to start it again: a defect has made its state untrustworthy.
-
-    With ``parent_pid``, that of the calling process's parent, the router dies as soon as its parent does.
-    """
-    if parent_pid is not None:
-        die_with_parent(parent_pid)
-    # What was imported stays: looking through it for garbage takes time that neighbours wait.
-    gc.freeze()
-    try:
-        asyncio.run(_run(config))
-    except (StateError, OSError) as error:
-        _log.error("router %s ends: %s", config.router_id, error)
-        return 1
-    except DeviceFailedError as error:
-        _log.critical(
-            "router %s ends, to be started again: %s", config.router_id, error, exc_info=error
-        )
-        return RESTART_STATUS
-    return 0
+    from router_agent.config import RouterConfig
 
 
 def main() -> None:
     """The command line."""
-    program()()
+    dgr()
 
 
-def program() -> "click.Group":
-    """``dgr`` and its verbs. Made only here: forked routers need no command line."""
-    import click
-
-    from digitalgrid.command_line import Program
-
-    @click.group("dgr", cls=Program)
-    def dgr() -> None:
-        """A software digital grid router."""
-
-    @dgr.command()
-    @click.argument("config", type=click.Path(dir_okay=False))
-    @click.option("-v", "--verbose", is_flag=True, help="Also log what is dropped and why.")
-    def run(config: str, verbose: bool) -> None:
-        """Run the router that the file CONFIG describes, until SIGTERM."""
-        checked = load_config(config)
-        log_to_standard_error()
-        if verbose:
-            logging.getLogger("router_agent").setLevel(logging.DEBUG)
-        sys.exit(run_router(checked))
-
-    @dgr.command("check-config")
-    @click.argument("config", type=click.Path(dir_okay=False))
-    def check_config(config: str) -> None:
-        """Say whether the file CONFIG describes a router."""
-        checked = load_config(config)
-        click.echo(f"{config}: router {checked.router_id}, {len(checked.links)} links: fine")
-
-    return dgr
+@click.group("dgr", cls=Program)
+def dgr() -> None:
+    """A software digital grid router."""
 
 
-async def _run(config: RouterConfig) -> None:
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    agent = Agent(config, loop)
-    loop.add_signal_handler(signal.SIGHUP, agent.read_source_limits)
-    await agent.run(stop)
+@dgr.command()
+@click.argument("config", type=click.Path(dir_okay=False))
+@click.option("-v", "--verbose", is_flag=True, help="Also log what is dropped and why.")
+def run(config: str, verbose: bool) -> None:
+    """Run the router that the file CONFIG describes, until SIGTERM."""
+    import logging
+
+    from digitalgrid.logs import log_to_standard_error
+    from router_agent.run import run_router
+
+    checked = _checked(config)
+    log_to_standard_error()
+    if verbose:
+        logging.getLogger("router_agent").setLevel(logging.DEBUG)
+    sys.exit(run_router(checked))
+
+
+@dgr.command("check-config")
+@click.argument("config", type=click.Path(dir_okay=False))
+def check_config(config: str) -> None:
+    """Say whether the file CONFIG describes a router."""
+    checked = _checked(config)
+    click.echo(f"{config}: router {checked.router_id}, {len(checked.links)} links: fine")
+
+
+def _checked(path: str) -> "RouterConfig":
+    # Here, so that help needs neither YAML nor numbers.
+    from router_agent.config import load_config
+
+    return load_config(path)
 
 
 if __name__ == "__main__":

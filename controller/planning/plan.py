@@ -1,6 +1,7 @@
 """Optimal power dispatch of a grid file (interior point), and the circuits that carry it, as one JSON object."""
 
 import os
+from collections.abc import Callable
 from os import PathLike
 from time import perf_counter
 from typing import Any
@@ -33,11 +34,20 @@ _UNSERVED = 1e-6
 _MAX_ROUTERS_INTERPRETED = 1_000
 
 
-def plan_file(path: str | PathLike[str], prices: Prices | None = None) -> dict[str, Any]:
-    """The report of :func:`plan` on a grid file. Raises ConfigError for what cannot be read or planned."""
+def plan_file(
+    path: str | PathLike[str],
+    prices: Prices | None = None,
+    begin: Callable[[str], None] = lambda phase: None,
+) -> dict[str, Any]:
+    """The report of :func:`plan` on a grid file; ``begin`` is told each phase of the work.
+
+    Raises ConfigError for what cannot be read or planned.
+    """
+    begin(f"reading {path}")
     grid = load_grid(path)
     before = engine_in_use()
     use_engine(_engine_for(len(grid.routers)))
+    begin(f"planning {len(grid.routers)} routers, {len(grid.links)} links")
     try:
         return plan(grid, prices)
     except PlanError as error:

@@ -34,7 +34,7 @@ MAX_LINES = 12
 PROGRAMS: dict[str, tuple[click.Command, list[str]]] = {
     "dgc": (dgc.cli.main, [str(BIN / "dgc")]),
     "dgctl": (dgctl.main, [str(BIN / "dgctl")]),
-    "dgr": (router_agent.main.program(), [str(BIN / "dgr")]),
+    "dgr": (router_agent.main.dgr, [str(BIN / "dgr")]),
     "demo": (topologies.demo.__main__.main, [sys.executable, "-m", "topologies.demo"]),
     "mesh": (topologies.demo.mesh.main, [sys.executable, "-m", "topologies.demo.mesh"]),
     "benchmarks": (benchmarks.__main__.main, [sys.executable, "-m", "benchmarks"]),

@@ -41,6 +41,8 @@ def imported_by(program: str) -> set[str]:
         "from dgc.cli import main; main(['emulate', '--help'])",
         "from dgc.cli import main; main(['store', 'export', '--help'])",
         "from dgctl import main; main(['--help'])",
+        "from router_agent.main import dgr; dgr(['--help'])",
+        "from router_agent.main import dgr; dgr(['run', '--help'])",
         "from dgctl import main; main(['request', '--help'])",
         "from dgctl import main; main(['completion', 'bash'])",
     ],
@@ -70,7 +72,7 @@ def least_s(*command: str) -> float:
     return min(times)
 
 
-@pytest.mark.parametrize("program", ["dgc", "dgctl"])
+@pytest.mark.parametrize("program", ["dgc", "dgctl", "dgr"])
 def test_help_takes_little_longer_than_click_itself(program: str) -> None:
     bare_s = least_s(sys.executable, "-c", "import click, importlib.metadata")
     ours_s = least_s(str(BIN / program), "--help")

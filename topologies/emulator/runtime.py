@@ -26,6 +26,9 @@ _log = logging.getLogger(__name__)
 
 _HEALTHY_WITHIN_S = 60.0
 _STOP_GRACE_S = 60.0
+# Seconds until the processes that an emulation forked have noticed its death, and how often that is looked for.
+_LOCK_FREE_WITHIN_S = 5.0
+_POLL_S = 0.02
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -61,7 +64,29 @@ def stop(run_dir: Path = Path(".run")) -> None:
             for number in workspace.used_numbers():
                 _stop_network(number, files)
         cleanup.stop_open_vswitch()
-    workspace.erase_record(files)
+    if record is not None:
+        _erase(files, record)
+
+
+def _erase(files: RunFiles, record: workspace.RunRecord) -> None:
+    """Erase what the record says, unless another emulation has begun in its run directory meanwhile."""
+    deadline_s = time.monotonic() + _LOCK_FREE_WITHIN_S
+    while True:
+        try:
+            lock = workspace.own(files)
+        except AlreadyRunning:
+            if workspace.read_record(files) != record:
+                _log.info("another emulation runs from %s by now", files.root)
+                return
+            # What it forked may take a moment to die with it, and holds the lock as long.
+            if time.monotonic() > deadline_s:
+                raise
+            time.sleep(_POLL_S)
+            continue
+        with closing(lock):
+            if workspace.read_record(files) == record:
+                workspace.erase_record(files)
+        return
 
 
 def _stop_network(number: int, files: RunFiles) -> None:

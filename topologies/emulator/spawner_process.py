@@ -19,7 +19,7 @@ from digitalgrid.processes import die_with_parent
 from digitalgrid.rate_limit import TokenBucket
 from router_agent.config import load_config
 from router_agent.failures import RESTART_STATUS
-from router_agent.main import run_router
+from router_agent.run import run_router
 from topologies.emulator.processes import enter_network_namespace
 from topologies.emulator.spawner import MAX_MESSAGE_BYTES
 

@@ -39,7 +39,7 @@ def prepare(files: RunFiles) -> "Lock":
     AlreadyRunning where an emulation runs in it.
     """
     files.root.mkdir(parents=True, exist_ok=True)
-    lock = Lock(files.lock, f"run directory {files.root}")
+    lock = own(files)
     lock.sign(files.root)
     shutil.rmtree(files.routers, ignore_errors=True)
     for suffix in ("", "-wal", "-shm", "-journal", ".lock"):
@@ -47,6 +47,11 @@ def prepare(files: RunFiles) -> "Lock":
     files.controller_log.unlink(True)
     files.control_socket.unlink(True)
     return lock
+
+
+def own(files: RunFiles) -> "Lock":
+    """The right to what stands in the run directory. AlreadyRunning where another process has it."""
+    return Lock(files.lock, f"run directory {files.root}")
 
 
 def write_yaml(path: Path, document: dict[str, Any], *, secret: bool = False) -> None:

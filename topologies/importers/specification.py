@@ -24,12 +24,19 @@ def import_to_file(
     specification: str,
     path: Path,
     options: Options = Options(),  # noqa: B008
+    begin: Callable[[str], None] = lambda phase: None,
 ) -> Imported:
     """Imports a network and writes its grid file; what was left out is in the result's ``warnings``.
 
+    ``begin`` is told each phase of it.
+
     Raises NetworkError where there is no such network, no grid in it, or the file cannot be written.
     """
-    imported = import_network(specification, options)
+    begin(f"reading {specification}")
+    network = load_network(specification)
+    begin("making routers, links, sources and loads of it")
+    imported = import_pandapower(network, options, name_of(specification))
+    begin(f"writing {path}")
     text = dump_grid(imported.grid)
     try:
         path.write_text(text, encoding="utf-8")

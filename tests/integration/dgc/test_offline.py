@@ -1,6 +1,10 @@
 """``dgc import``, ``plan`` and ``study`` as a person types them."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,6 +33,18 @@ def test_a_plan_is_one_json_object_whose_figures_add_up() -> None:
     assert found["generated_w"] - found["served_w"] == pytest.approx(found["loss_w"])
     injected_w = sum(circuit["injected_w"] for circuit in found["circuits"])
     assert injected_w == pytest.approx(found["generated_w"], rel=1e-9)
+
+
+def test_a_terminal_is_shown_what_is_being_done_and_a_pipe_is_not() -> None:
+    words = ["plan", str(TOPOLOGIES / "ring.grid.yaml"), "-o", "json"]
+    ours, theirs = pty.openpty()
+    program = str(Path(sys.executable).with_name("dgc"))
+    shown = subprocess.run([program, *words], stdout=subprocess.PIPE, stderr=theirs, check=True)
+    os.close(theirs)
+    said = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+    assert "planning 6 routers" in said and json.loads(shown.stdout)
+    assert dgc(*words).stderr == ""
 
 
 def test_a_plan_is_a_table_for_people_and_prices_are_theirs() -> None:

@@ -47,7 +47,10 @@ METERS = pb.ReadAllMetersResponse(
         ),
         power_link_pb2.RouterMeters(
             router_id="r3",
-            loads=[power_link_pb2.LoadMeter(load_id="town", delivered_mj=2_000_000_000)],
+            loads=[
+                power_link_pb2.LoadMeter(load_id="town", delivered_mj=1_500_000_000),
+                power_link_pb2.LoadMeter(load_id="moved", delivered_mj=500_000_000, former=True),
+            ],
         ),
     ],
     missing_router_ids=["r4"],
@@ -254,6 +257,9 @@ def test_meters_are_summed_and_the_silent_named(dgctl: Any) -> None:
     assert lines[1].startswith("r1 2.1 MJ 0 J 0 J 63 kJ")
     assert lines[3].startswith("all 2.1 MJ 2 MJ 0 J 63 kJ")
     assert lines[4] == "did not answer in time: r4"
+    assert lines[5] == (
+        "r3: its figures include what moved carried here before; other routers have them by now"
+    )
 
 
 @pytest.mark.parametrize("words", ["list", "topology", "meters", "get 7"])

@@ -15,6 +15,7 @@ from digitalgrid.gridfile import (
     load_grid,
     loads_grid,
 )
+from digitalgrid.limits import MAX_ADVERTISED
 
 EXAMPLE = """name: example
 defaults: {voltage_v: 20000, efficiency: 0.97, ampacity_a: 300}
@@ -40,6 +41,22 @@ def test_reads_a_grid_with_defaults(tmp_path: Path) -> None:
         sources=(Source("pv1", "r1", 15e6, -1.0, True),),
         loads=(Load("town", "r3", 5e6, 1, 1000.0),),
     )
+
+
+@pytest.mark.parametrize("kind", ["links", "sources", "loads"])
+def test_more_than_a_router_can_advertise_is_refused_with_the_first_beyond(kind: str) -> None:
+    shapes = {
+        "links": "  - {{id: x{0}, a: r1, b: r3, resistance_ohm: 1}}",
+        "sources": "  - {{id: x{0}, router: r1, max_power_w: 1}}",
+        "loads": "  - {{id: x{0}, router: r1, power_w: 1}}",
+    }
+    more = "\n".join(shapes[kind].format(each) for each in range(MAX_ADVERTISED))
+    text = EXAMPLE.split(f"{kind}:")[0] + f"{kind}:\n"
+    first = text.count("\n") + 1
+    assert loads_grid(text + more)
+    with pytest.raises(ConfigError, match=f"one of more than 512 {kind} of router 'r1'") as error:
+        loads_grid(f"{text}{more}\n{shapes[kind].format('last')}")
+    assert error.value.line == first + MAX_ADVERTISED
 
 
 @pytest.mark.parametrize(

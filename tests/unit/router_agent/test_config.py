@@ -28,6 +28,12 @@ def read(tmp_path: Path, text: str) -> RouterConfig:
     return load_config(path)
 
 
+def test_more_than_a_router_can_advertise_is_refused_with_the_first_beyond(tmp_path: Path) -> None:
+    loads = "".join(f"  - {{id: x{each}}}\n" for each in range(513))
+    with pytest.raises(ConfigError, match=r"r1.yaml:515: .*one of more than 512"):
+        read(tmp_path, f"router_id: r1\nloads:\n{loads}")
+
+
 def test_a_whole_file(tmp_path: Path) -> None:
     config = read(tmp_path, WHOLE)
     assert config.links[0].ampacity_a == 700.0 and config.links[1].remote == "127.0.0.1:41002"

@@ -2,9 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from topologies.emulator import workspace
+from topologies.emulator import runtime, workspace
 from topologies.emulator.errors import AlreadyRunning
 from topologies.emulator.plan import RunFiles
+from topologies.emulator.processes import ProcessId
+from topologies.emulator.workspace import RunRecord
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +27,21 @@ def test_a_control_network_that_is_taken_without_a_signature_stays_its_last_owne
     workspace.network_lock(1).close()
     assert workspace.run_dir_of(1) == tmp_path / "owner"
     assert workspace.used_numbers() == [1]
+
+
+def test_stopping_leaves_what_another_emulation_has_recorded_meanwhile(tmp_path: Path) -> None:
+    files = RunFiles.under(tmp_path)
+    ended, other = (RunRecord("local", ProcessId(2**22 + each, 1)) for each in (1, 2))
+    workspace.write_record(files, ended)
+    runtime.stop(tmp_path)
+    assert workspace.read_record(files) is None
+    workspace.write_record(files, other)
+    lock = workspace.prepare(files)
+    runtime._erase(files, ended)
+    assert workspace.read_record(files) == other
+    lock.close()
+    runtime._erase(files, ended)
+    assert workspace.read_record(files) == other
 
 
 def test_a_run_directory_is_the_same_by_whichever_way_one_came(

@@ -1,0 +1,52 @@
+"""Runs one software digital grid router in this process.
+
+Cheap to import: the emulator forks routers from a process that has done so.
+"""
+
+import asyncio
+import gc
+import logging
+import signal
+
+from digitalgrid.processes import die_with_parent
+from router_agent.agent import Agent
+from router_agent.config import RouterConfig
+from router_agent.failures import RESTART_STATUS, DeviceFailedError
+from router_agent.state import StateError
+
+_log = logging.getLogger(__name__)
+
+
+def run_router(config: RouterConfig, *, parent_pid: int | None = None) -> int:
+    """Run one router in this process until SIGTERM or SIGINT; returns the exit status. SIGHUP: sources have other
+    limits, see :mod:`router_agent.source_limits`.
+
+    ``RESTART_STATUS`` asks whoever supervises the process to start it again: a defect has made its state untrustworthy.
+
+    With ``parent_pid``, that of the calling process's parent, the router dies as soon as its parent does.
+    """
+    if parent_pid is not None:
+        die_with_parent(parent_pid)
+    # What was imported stays: looking through it for garbage takes time that neighbours wait.
+    gc.freeze()
+    try:
+        asyncio.run(_run(config))
+    except (StateError, OSError) as error:
+        _log.error("router %s ends: %s", config.router_id, error)
+        return 1
+    except DeviceFailedError as error:
+        _log.critical(
+            "router %s ends, to be started again: %s", config.router_id, error, exc_info=error
+        )
+        return RESTART_STATUS
+    return 0
+
+
+async def _run(config: RouterConfig) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    agent = Agent(config, loop)
+    loop.add_signal_handler(signal.SIGHUP, agent.read_source_limits)
+    await agent.run(stop)
