@@ -4,6 +4,9 @@ A frame says who sent it and whom it has heard (discriminators, as in BFD), when
 running total of energy that should have arrived, by which the receiver finds every loss. A *state* frame carries the
 whole state of the sender's end, in as many parts as the size allows: what no part names is not there any more.
 A frame without the state is a hello and changes nothing.
+
+Records are marked (a hop that only charges, a hop that primes) for neighbours that say in their header that they read
+marks; those that do not are of an earlier release, and are sent frames as it knows them.
 """
 
 import hashlib
@@ -18,17 +21,27 @@ WIRE_VERSION = 1
 DEFAULT_FRAME_BYTES = 1400
 
 _MAGIC = b"DG"
+# Of a frame: it carries the state; its sender reads marks; its records carry them.
 _FLAG_STATE = 0x01
+_FLAG_READS_MARKS = 0x02
+_FLAG_MARKED = 0x04
+# Of a power record.
 _FLAG_DRAINED = 0x01
+_FLAG_CHARGED = 0x02
+_FLAG_QUICK = 0x04
+# Of a demand record: idle, wanted only to fill buffers; the sender primes, and wants packets at short intervals.
+MARK_IDLE = 0x01
+MARK_PRIMES = 0x02
 # magic, version, flags, part, parts, link, sender, mine, yours, seq, origin, interval, total, power and demand records
 _HEADER = struct.Struct("!2sBBHHQQQQQqqqHH")
 _POWER = struct.Struct("!QQBqqq")
 _DEMAND = struct.Struct("!QQq")
+_MARKED_DEMAND = struct.Struct("!QQqB")
 _CRC = struct.Struct("!I")
 _SMALLEST_BYTES = _HEADER.size + _CRC.size
 # Room for jumbo frames; what is longer is no frame, however well-formed.
 MAX_FRAME_BYTES = 9000
-MIN_FRAME_BYTES = _SMALLEST_BYTES + _POWER.size + _DEMAND.size
+MIN_FRAME_BYTES = _SMALLEST_BYTES + _POWER.size + _MARKED_DEMAND.size
 
 
 class FrameError(ValueError):
@@ -46,6 +59,10 @@ class PowerRecord(NamedTuple):
     grant_mw: int
     # Nothing is under way any more at the sender or above it.
     drained: bool
+    # It is idle, and the buffers of the sender and of all above it are full.
+    charged: bool = False
+    # Its packets come at short intervals.
+    quick: bool = False
 
 
 class DemandRecord(NamedTuple):
@@ -53,6 +70,8 @@ class DemandRecord(NamedTuple):
 
     key: CircuitGeneration
     demand_mw: int
+    # MARK_IDLE, MARK_PRIMES.
+    marks: int = 0
 
 
 class Frame(NamedTuple):
@@ -73,6 +92,9 @@ class Frame(NamedTuple):
     parts: int = 0
     power: tuple[PowerRecord, ...] = ()
     demands: tuple[DemandRecord, ...] = ()
+    # Its sender understands marks; its own records carry them.
+    reads_marks: bool = False
+    marked: bool = False
 
     @property
     def received_mj(self) -> int:
@@ -85,11 +107,16 @@ def name_hash(name: str) -> int:
 
 
 def split_records(
-    power: Sequence[PowerRecord], demands: Sequence[DemandRecord], frame_bytes: int
+    power: Sequence[PowerRecord],
+    demands: Sequence[DemandRecord],
+    frame_bytes: int,
+    *,
+    marked: bool = False,
 ) -> Iterator[tuple[tuple[PowerRecord, ...], tuple[DemandRecord, ...]]]:
     """Share records out over frames of at most ``frame_bytes``; at least one share, even if it is empty."""
     room = frame_bytes - _SMALLEST_BYTES
-    whole = len(power) * _POWER.size + len(demands) * _DEMAND.size
+    demand_bytes = _MARKED_DEMAND.size if marked else _DEMAND.size
+    whole = len(power) * _POWER.size + len(demands) * demand_bytes
     if whole <= room:
         yield tuple(power), tuple(demands)
         return
@@ -98,7 +125,7 @@ def split_records(
         share = tuple(power[at_power : at_power + room // _POWER.size])
         at_power += len(share)
         left = room - len(share) * _POWER.size
-        asked = tuple(demands[at_demand : at_demand + left // _DEMAND.size])
+        asked = tuple(demands[at_demand : at_demand + left // demand_bytes])
         at_demand += len(asked)
         yield share, asked
 
@@ -107,7 +134,7 @@ def encode(frame: Frame) -> bytes:
     header = _HEADER.pack(
         _MAGIC,
         WIRE_VERSION,
-        _FLAG_STATE if frame.parts else 0,
+        _flags_of(frame),
         frame.part,
         frame.parts,
         frame.link_hash,
@@ -122,13 +149,24 @@ def encode(frame: Frame) -> bytes:
         len(frame.demands),
     )
     pieces = [header]
-    for (circuit_id, generation), received_mj, loss_mj, grant_mw, drained in frame.power:
+    for key, received_mj, loss_mj, grant_mw, drained, charged, quick in frame.power:
         flags = _FLAG_DRAINED if drained else 0
-        pieces.append(_POWER.pack(circuit_id, generation, flags, received_mj, loss_mj, grant_mw))
-    for (circuit_id, generation), demand_mw in frame.demands:
-        pieces.append(_DEMAND.pack(circuit_id, generation, demand_mw))
+        if frame.marked:
+            flags |= (_FLAG_CHARGED if charged else 0) | (_FLAG_QUICK if quick else 0)
+        pieces.append(_POWER.pack(*key, flags, received_mj, loss_mj, grant_mw))
+    if frame.marked:
+        pieces += [_MARKED_DEMAND.pack(*key, mw, marks) for key, mw, marks in frame.demands]
+    else:
+        pieces += [_DEMAND.pack(*key, mw) for key, mw, _ in frame.demands]
     body = b"".join(pieces)
     return body + _CRC.pack(zlib.crc32(body))
+
+
+def _flags_of(frame: Frame) -> int:
+    flags = _FLAG_STATE if frame.parts else 0
+    if frame.reads_marks:
+        flags |= _FLAG_READS_MARKS
+    return flags | _FLAG_MARKED if frame.marked else flags
 
 
 def decode(datagram: bytes) -> Frame:
@@ -159,8 +197,9 @@ def decode(datagram: bytes) -> Frame:
         raise FrameError("not a power link frame")
     if version != WIRE_VERSION:
         raise FrameError(f"frame of version {version}, this router speaks {WIRE_VERSION}")
+    marked = bool(flags & _FLAG_MARKED)
     demands_at = _HEADER.size + power_count * _POWER.size
-    end = demands_at + demand_count * _DEMAND.size
+    end = demands_at + demand_count * (_MARKED_DEMAND if marked else _DEMAND).size
     if end + _CRC.size > MAX_FRAME_BYTES:
         raise FrameError(f"a frame of {end + _CRC.size} bytes; {MAX_FRAME_BYTES} is the most")
     if len(datagram) < end + _CRC.size:
@@ -171,26 +210,8 @@ def decode(datagram: bytes) -> Frame:
         raise FrameError(f"part {part} of {parts} makes no sense")
     if not parts and (power_count or demand_count):
         raise FrameError("a hello carries records")
-    power = (
-        tuple(
-            PowerRecord(
-                CircuitGeneration(circuit_id, generation), received, loss, grant, bool(mark)
-            )
-            for circuit_id, generation, mark, received, loss, grant in _POWER.iter_unpack(
-                datagram[_HEADER.size : demands_at]
-            )
-        )
-        if power_count
-        else ()
-    )
-    demands = (
-        tuple(
-            DemandRecord(CircuitGeneration(circuit_id, generation), demand)
-            for circuit_id, generation, demand in _DEMAND.iter_unpack(datagram[demands_at:end])
-        )
-        if demand_count
-        else ()
-    )
+    power = _power_of(datagram[_HEADER.size : demands_at], marked) if power_count else ()
+    demands = _demands_of(datagram[demands_at:end], marked) if demand_count else ()
     frame = Frame(
         link_hash=link_hash,
         sender_hash=sender_hash,
@@ -204,18 +225,51 @@ def decode(datagram: bytes) -> Frame:
         parts=parts,
         power=power,
         demands=demands,
+        reads_marks=bool(flags & _FLAG_READS_MARKS),
+        marked=marked,
     )
     _require_sense(frame)
     return frame
 
 
+def _power_of(records: bytes, marked: bool) -> tuple[PowerRecord, ...]:
+    """Senders that do not mark records put nothing but the one flag there."""
+    charged, quick = (_FLAG_CHARGED, _FLAG_QUICK) if marked else (0, 0)
+    return tuple(
+        PowerRecord(
+            CircuitGeneration(circuit_id, generation),
+            received_mj,
+            loss_mj,
+            grant_mw,
+            bool(flags & _FLAG_DRAINED),
+            bool(flags & charged),
+            bool(flags & quick),
+        )
+        for circuit_id, generation, flags, received_mj, loss_mj, grant_mw in _POWER.iter_unpack(
+            records
+        )
+    )
+
+
+def _demands_of(records: bytes, marked: bool) -> tuple[DemandRecord, ...]:
+    if marked:
+        return tuple(
+            DemandRecord(CircuitGeneration(circuit_id, generation), demand_mw, marks)
+            for circuit_id, generation, demand_mw, marks in _MARKED_DEMAND.iter_unpack(records)
+        )
+    return tuple(
+        DemandRecord(CircuitGeneration(circuit_id, generation), demand_mw)
+        for circuit_id, generation, demand_mw in _DEMAND.iter_unpack(records)
+    )
+
+
 def _require_sense(frame: Frame) -> None:
     received_mj = 0
-    for _, arrived_mj, loss_mj, grant_mw, _ in frame.power:
+    for _, arrived_mj, loss_mj, grant_mw, *_ in frame.power:
         if arrived_mj < 0 or loss_mj < 0 or grant_mw < 0:
             raise FrameError("a power record with a negative number")
         received_mj += arrived_mj
-    for _, demand_mw in frame.demands:
+    for _, demand_mw, _ in frame.demands:
         if demand_mw < 0:
             raise FrameError("a demand record with a negative number")
     if frame.interval_ns < 0 or frame.total_mj < received_mj:

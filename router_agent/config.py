@@ -103,6 +103,8 @@ class RouterConfig:
     hello_slack_ms: int = field(default=20, metadata=bounds(minimum=0, maximum=10_000))
     # Energy is held back until packets may be this much late without the stream that they make running dry.
     cushion_ms: int = field(default=5, metadata=bounds(minimum=1, maximum=10_000))
+    # While a circuit's power begins, packets go so often instead of once a tick, and hops hold back so much less.
+    prime_interval_ms: int = field(default=10, metadata=bounds(minimum=1, maximum=10_000))
     lsa_refresh_s: float = field(default=30.0, metadata=_POSITIVE)
     frame_bytes: int = field(
         default=DEFAULT_FRAME_BYTES,
@@ -145,6 +147,11 @@ class RouterConfig:
     @property
     def cushion_ns(self) -> int:
         return self.cushion_ms * NS_PER_MS
+
+    @property
+    def prime_ns(self) -> int:
+        """Never longer than a tick."""
+        return min(self.prime_interval_ms, self.tick_interval_ms) * NS_PER_MS
 
     @property
     def hello_slack_ns(self) -> int:

@@ -21,6 +21,7 @@ from digitalgrid.wire import DemandRecord, name_hash
 from router_agent.config import RouterConfig
 from router_agent.device.advertisement import advertisement
 from router_agent.device.circuit_table import CircuitTable
+from router_agent.device.cushion import Cushion
 from router_agent.device.effects import (
     Advertise,
     Answer,
@@ -36,6 +37,7 @@ from router_agent.device.lateness import Lateness
 from router_agent.device.line import Energy, Line
 from router_agent.device.meters import RouterBooks
 from router_agent.device.mutation import Mutation, Outcome
+from router_agent.device.quick_packets import QuickPackets
 from router_agent.device.rates import settle
 from router_agent.device.remark import Remark
 from router_agent.device.sink import FlowStatus, SinkWatch, status_of
@@ -72,6 +74,7 @@ class RouterDevice:
         self._source_w = source_w
         self._converter = Converter(config.efficiency, books, source_w, load_w, config.tick_ns)
         self._sink_watch = SinkWatch()
+        self._quick = QuickPackets(config)
         # In order of admission, which is the order in which losses are charged.
         self._flows: list[Flow] = []
         self._advanced_ns = now_ns
@@ -153,6 +156,7 @@ class RouterDevice:
         elif self._unsettled:
             self._rates_changed(now_ns)
         self._play(now_ns)
+        self._send_quick_packets(now_ns)
         if now_ns >= self._next_refresh_ns:
             self._advertise(now_ns)
         self._send_states(now_ns)
@@ -230,6 +234,7 @@ class RouterDevice:
         leeway_ns = self._leeway_ns
         others = [self._first_energy_ns, self.table.next_expiry_ns()]
         others += (line.next_deadline_ns(leeway_ns) for line in self.lines.values())
+        others.append(self._quick.next_ns)
         others += (flow.play_ns for flow in self._flows if flow.playout is Playout.HOLDING)
         return min(deadlines + [deadline for deadline in others if deadline is not None])
 
@@ -244,10 +249,12 @@ class RouterDevice:
         return max(0, self._lag_ns - self.config.hello_slack_ns)
 
     @property
-    def _cushion_ns(self) -> int:
-        """A packet may be this much more than a tick late before a stream that begins now runs dry."""
-        tick_ns = self.config.tick_ns
-        return tick_ns + max(self.config.cushion_ns, min(self._lag_ns, tick_ns))
+    def _cushion(self) -> Cushion:
+        """What streams that begin now are given."""
+        tick_ns, late_ns = self.config.tick_ns, self.config.cushion_ns
+        return Cushion(
+            tick_ns, self.config.prime_ns, max(late_ns, min(self._lag_ns, tick_ns)), late_ns
+        )
 
     def _expire_lines(self, now_ns: int) -> None:
         leeway_ns = self._leeway_ns
@@ -272,6 +279,21 @@ class RouterDevice:
         self._next_tick_ns += (missed_ticks + 1) * self.config.tick_ns
         self._due.update(self.lines)
 
+    def _send_quick_packets(self, now_ns: int) -> None:
+        """Send the energy of flows that prime below, where no frame with it is due anyway."""
+        if self._quick.next_ns is None or now_ns < self._quick.next_ns:
+            return
+        self._quick.sent(self._flows, now_ns)
+        self._advance(now_ns)
+        for line in self.lines.values():
+            if line.up and line.link.id not in self._due:
+                quick = [flow.key for flow in self._flows if flow.quick and flow.egress is line]
+                grants = [
+                    (flow.key, flow.stated_grant) for flow in self._flows if flow.key in quick
+                ]
+                self._save_books()
+                self._send(line, line.energy_frames(grants, now_ns))
+
     def _play(self, now_ns: int) -> None:
         """Begin to spend what was held, where the cushion is there."""
         ready = [
@@ -283,6 +305,8 @@ class RouterDevice:
             self._advance(now_ns)
         for flow in ready:
             flow.cushioned()
+        if ready:
+            self._unsettle(now_ns)
 
     def _link_state_changed(self, now_ns: int) -> None:
         self._advertise(now_ns)
@@ -299,7 +323,7 @@ class RouterDevice:
         It flowed before its frame arrived, so it counts as there since the books were last advanced.
         """
         first = []
-        cushion_ns = self._cushion_ns
+        cushion = self._cushion
         flows = {flow.key: flow for flow in self._flows}
         for key, received_mj in energy:
             self._unsaved = True
@@ -309,7 +333,8 @@ class RouterDevice:
                 continue
             if flow.playout is Playout.WAITING:
                 first.append(flow)
-            flow.refilled(received_mj, now_ns, cushion_ns)
+            if flow.refilled(received_mj, self._advanced_ns, now_ns, cushion):
+                self._unsettle(now_ns)
             if flow.playout is Playout.HOLDING:
                 self._wake_by(flow.play_ns)
             self.books.buffered_mj += received_mj
@@ -325,6 +350,10 @@ class RouterDevice:
         self._unsettled = False
         self._advance(now_ns)
         settle(self._flows, self._source_w, self.config.efficiency)
+        cushion = self._cushion
+        for flow in self._flows:
+            flow.watch_cushion(cushion, now_ns)
+        self._quick.choose(self._flows, now_ns)
         self._report(self._sink_watch.settled(self._sinks(), now_ns))
         for flow in self._flows:
             if flow.ingress is not None and flow.news_upstream():
@@ -410,6 +439,6 @@ class RouterDevice:
                 flow.stated_grant = flow.grant
                 grants.append((flow.key, flow.stated_grant))
             if flow.ingress is line:
-                flow.stated_need_mw = flow.need_mw
-                demands.append(DemandRecord(flow.key, flow.stated_need_mw))
+                flow.stated_need_mw, flow.stated_marks = flow.need_mw, flow.marks
+                demands.append(DemandRecord(flow.key, flow.stated_need_mw, flow.stated_marks))
         return line.state_frames(grants, demands, now_ns)

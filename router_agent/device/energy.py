@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from digitalgrid.physics import added_line_loss_w, received_w
 from digitalgrid.units import MILLIJOULES_PER_J, NS_PER_S
-from router_agent.device.flow import Flow
+from router_agent.device.flow import KEPT_BACK, Flow
 from router_agent.device.line import Line
 from router_agent.device.meters import RouterBooks
 
@@ -78,7 +78,7 @@ class Converter:
             before_a = on_line[line.link.id].current_a if line is not None else 0.0
             wanted_mj = self._wanted_mj(flow, before_a, allowance, seconds)
             if flow.ingress is None:
-                drawn_mj[flow.hop.source_id] += self._draw(flow, wanted_mj, seconds)
+                drawn_mj[flow.hop.source_id] += self._draw(flow, wanted_mj, flow.ingress_w, seconds)
             taken_mj = min(flow.buffer_mj, wanted_mj)
             if taken_mj < wanted_mj:
                 flow.take_carry_mj = 0.0
@@ -93,6 +93,18 @@ class Converter:
                 delivered_mj = sent_mj if taken_mj else 0
                 self._deliver(flow, delivered_mj)
                 deliveries.append(Delivery(flow, delivered_mj, taken_mj / wanted_mj))
+        for flow in flows:
+            line = flow.egress
+            if flow.surplus_w == 0.0 or line is None or not line.up or flow.held:
+                continue
+            carried = on_line[line.link.id]
+            wanted_mj = self._enters_mj(flow, flow.surplus_w, carried.current_a, seconds)
+            if flow.ingress is None:
+                limit_w = flow.surplus_ingress_w
+                drawn_mj[flow.hop.source_id] += self._draw(flow, wanted_mj, limit_w, seconds)
+            taken_mj = min(flow.buffer_mj, wanted_mj)
+            if taken_mj:
+                self._send(flow, line, self._convert(flow, taken_mj), carried, seconds)
         for link_id, carried in on_line.items():
             lines[link_id].close_segment(start_ns, end_ns, carried.received_mj, carried.circuits)
         self._watch_cell(drawn_mj, deliveries, seconds)
@@ -111,17 +123,30 @@ class Converter:
             far_end_w = min(far_end_w, allowance.received_w[_egress(flow)])
         if far_end_w <= 0.0:
             return 0
+        most_w = self._throttled_w(flow, seconds) if flow.curtailed else math.inf
+        if flow.keeps_back:
+            most_w = min(most_w, flow.need_w) * (1.0 - KEPT_BACK)
+        whole_mj = self._enters_mj(flow, far_end_w, before_a, seconds, most_w)
+        return whole_mj if allowance is None else min(whole_mj, allowance.ingress_mj)
+
+    def _enters_mj(
+        self,
+        flow: Flow,
+        far_end_w: float,
+        before_a: float,
+        seconds: float,
+        most_w: float = math.inf,
+    ) -> int:
+        """What must enter for such power at the far end; not above ``most_w``, whatever the far end has of that."""
         sent_w = far_end_w
         if flow.egress is not None:
             link = flow.egress.link
             sent_w += added_line_loss_w(link.resistance_ohm, before_a, far_end_w / link.voltage_v)
-        enters_w = sent_w / self._efficiency
-        if flow.curtailed:
-            enters_w = min(enters_w, self._throttled_w(flow, seconds))
+        enters_w = min(sent_w / self._efficiency, most_w)
         exact_mj = enters_w * seconds * MILLIJOULES_PER_J + flow.take_carry_mj
         whole_mj = math.floor(exact_mj)
         flow.take_carry_mj = exact_mj - whole_mj
-        return whole_mj if allowance is None else min(whole_mj, allowance.ingress_mj)
+        return whole_mj
 
     def _throttled_w(self, flow: Flow, seconds: float) -> float:
         """What a flow that is granted less takes: what it is granted, steadily, and no bursts whenever packets come.
@@ -132,9 +157,9 @@ class Converter:
         beyond_mj = max(0.0, flow.buffer_mj - kept_mj)
         return flow.ingress_w + beyond_mj / (seconds * MILLIJOULES_PER_J)
 
-    def _draw(self, flow: Flow, wanted_mj: int, seconds: float) -> int:
+    def _draw(self, flow: Flow, wanted_mj: int, limit_w: float, seconds: float) -> int:
         """A source gives what its flow will take now, within the grant."""
-        exact_mj = flow.ingress_w * seconds * MILLIJOULES_PER_J + flow.draw_carry_mj
+        exact_mj = limit_w * seconds * MILLIJOULES_PER_J + flow.draw_carry_mj
         whole_mj = math.floor(exact_mj)
         drawn_mj = min(max(0, wanted_mj - flow.buffer_mj), whole_mj)
         flow.draw_carry_mj = exact_mj - whole_mj

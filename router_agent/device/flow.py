@@ -4,11 +4,13 @@ import math
 from dataclasses import dataclass, field
 
 from digitalgrid.model import CircuitGeneration, FlowState, HopSnapshot
-from digitalgrid.units import MILLIWATTS_PER_W, NS_PER_MS
+from digitalgrid.units import MILLIWATTS_PER_W, NS_PER_MS, NS_PER_S
+from digitalgrid.wire import MARK_PRIMES
+from router_agent.device.cushion import Cushion
 from router_agent.device.flow_states import FLOW_STATES, PLAYOUTS, FlowEvent, Playout, PlayoutEvent
 from router_agent.device.line import Line
 from router_agent.device.meters import CircuitBooks
-from router_agent.device.neighbor_state import NO_GRANT, Grant
+from router_agent.device.neighbor_state import NO_DEMAND, NO_GRANT, Demand, Grant
 
 # Rates travel as whole milliwatts, each hop rounding once: so much is no shortage.
 RATE_SLACK_W = 0.010
@@ -16,6 +18,10 @@ RATE_SLACK_W = 0.010
 RELATIVE_SLACK = 1e-9
 # A change of a rate by more than this part of the reservation is told at once, smaller ones with the next tick.
 KICK_FRACTION = 1e-3
+# A hop that fills for longer finds no surplus on its line or at its source, and costs frames as long as it does.
+_FILLS_AT_MOST_NS = 10 * NS_PER_S
+# It then keeps back so much of its stream, which no load notices: a tick of 100 ms is full after 100 s.
+KEPT_BACK = 1e-3
 
 
 @dataclass(slots=True, eq=False)
@@ -40,7 +46,17 @@ class Flow:
     ingress_w: float = 0.0
     granted_w: float = 0.0
 
+    # Beyond that, see surplus.py: what goes on to the far end, what must enter for that, what is stated upstream for it
+    # and for this hop's own buffer, and what enters.
+    surplus_w: float = 0.0
+    surplus_through_w: float = 0.0
+    surplus_need_w: float = 0.0
+    surplus_ingress_w: float = 0.0
+
     buffer_mj: int = 0
+    # As much is enough to play on with while packets come at short intervals, and once a tick.
+    ready_mj: int = 0
+    full_mj: int = 0
     # Parts of a millijoule that rounding owes.
     draw_carry_mj: float = 0.0
     take_carry_mj: float = 0.0
@@ -48,8 +64,15 @@ class Flow:
     line_carry_mj: float = 0.0
     playout: Playout = Playout.WAITING
     play_ns: int = 0
+    # Its packets go at short intervals.
+    quick: bool = False
+    # Since when it is filling.
+    fills_since_ns: int | None = None
+    # It has been for long, and keeps back a little of what it passes on.
+    keeps_back: bool = False
 
     stated_need_mw: int = 0
+    stated_marks: int = 0
     stated_grant: Grant = NO_GRANT
 
     state: FlowState = FlowState.SILENT
@@ -66,7 +89,23 @@ class Flow:
     @property
     def need_mw(self) -> int:
         """Demand in whole milliwatts, as it is stated upstream."""
-        return math.ceil(self.asked_w * MILLIWATTS_PER_W)
+        return math.ceil((self.asked_w + self.surplus_need_w) * MILLIWATTS_PER_W)
+
+    @property
+    def marks(self) -> int:
+        """What is stated upstream beside the demand."""
+        primes = self.demand_w > 0.0 and self.playout is not Playout.STEADY
+        return MARK_PRIMES if primes else 0
+
+    @property
+    def primes_below(self) -> bool:
+        """The downstream hop wants packets at short intervals."""
+        return bool(self._stated_by_downstream().marks & MARK_PRIMES)
+
+    @property
+    def fills(self) -> bool:
+        """It plays with less than a full buffer, and takes more than it passes on."""
+        return self.playout is Playout.FILLING
 
     @property
     def drained(self) -> bool:
@@ -76,7 +115,8 @@ class Flow:
     @property
     def grant(self) -> Grant:
         """Grant in whole milliwatts, as it is stated downstream."""
-        return Grant(int(self.granted_w * MILLIWATTS_PER_W), self.drained)
+        granted_mw = int((self.granted_w + self.surplus_w) * MILLIWATTS_PER_W)
+        return Grant(granted_mw, self.drained, quick=self.quick)
 
     @property
     def held(self) -> bool:
@@ -97,28 +137,59 @@ class Flow:
 
     def spent(self) -> None:
         """Energy has gone on."""
-        if self.playout is Playout.WAITING:
-            self._play(PlayoutEvent.DRAWN if self.ingress is None else PlayoutEvent.SENT_ON)
+        if self.playout is not Playout.WAITING or self.ingress_w == 0.0:
+            return
+        if self.ingress is None:
+            self._play(PlayoutEvent.DRAWN)
+        elif self.buffer_mj >= self.full_mj:
+            self._play(PlayoutEvent.FULL)
+        elif self.buffer_mj >= self.ready_mj and self.stated_by_upstream().quick:
+            self._play(PlayoutEvent.READY)
+        else:
+            self._play(PlayoutEvent.SENT_ON)
 
     def cushioned(self) -> None:
         """What was held is enough: from now on it is spent as it is wanted."""
-        self._play(PlayoutEvent.CUSHION)
+        quick = self.stated_by_upstream().quick and self.buffer_mj < self.full_mj
+        self._play(PlayoutEvent.READY if quick else PlayoutEvent.FULL)
+
+    def watch_cushion(self, cushion: Cushion, now_ns: int) -> None:
+        """Find how much energy is enough, as of the rates that hold now, and how long it has been too little."""
+        goes_on_w = min(self.need_w, self.ingress_w) or self.need_w
+        self.ready_mj = round(goes_on_w * cushion.ready_ns / NS_PER_MS)
+        self.full_mj = round(goes_on_w * cushion.full_ns / NS_PER_MS)
+        if not self.fills:
+            self.fills_since_ns = None
+        elif self.fills_since_ns is None:
+            self.fills_since_ns = now_ns
+        since_ns = self.fills_since_ns
+        self.keeps_back = since_ns is not None and now_ns - since_ns > _FILLS_AT_MOST_NS
 
     def without_power(self) -> None:
         """Nothing is accepted of it, or granted to it."""
         if self.playout is not Playout.WAITING:
             self._play(PlayoutEvent.NO_POWER)
 
-    def refilled(self, received_mj: int, now_ns: int, cushion_ns: int) -> None:
-        """A power packet has come in."""
+    def refilled(self, received_mj: int, advanced_ns: int, now_ns: int, cushion: Cushion) -> bool:
+        """A power packet has come in. True where the buffer is full by it, so that no more is wanted than goes on.
+
+        What goes on since the books were last advanced is in the buffer still.
+        """
         self.buffer_mj += received_mj
+        goes_on_mj = self.need_w * (now_ns - advanced_ns) / NS_PER_MS
+        if self.playout is Playout.FILLING and self.buffer_mj - goes_on_mj >= self.full_mj:
+            self._play(PlayoutEvent.FULL)
+            return True
         if self.playout is Playout.PRIMED and self.asked_w > 0.0:
             # The upstream neighbour became steady when it began to send what this packet holds.
             # It sends what it grants, which may be less than it was asked for.
             rate_w = min(self.asked_w, self.ingress_w) or self.asked_w
             began_ns = now_ns - round(received_mj / rate_w * NS_PER_MS)
             self._play(PlayoutEvent.PACKET)
-            self.play_ns = began_ns + cushion_ns
+            quick = self.stated_by_upstream().quick
+            hold_ns = max(cushion.quick_ns, now_ns - began_ns) if quick else cushion.tick_ns
+            self.play_ns = began_ns + hold_ns + cushion.late_ns
+        return False
 
     def stated_by_upstream(self) -> Grant:
         """What the ingress line's far end grants; nothing while that line is down."""
@@ -128,17 +199,22 @@ class Flow:
 
     def stated_by_downstream_w(self) -> float:
         """What the egress line's far end wants; nothing while that line is down."""
+        return self._stated_by_downstream().power_mw / MILLIWATTS_PER_W
+
+    def _stated_by_downstream(self) -> Demand:
         if self.egress is None or not self.egress.up:
-            return 0.0
-        return self.egress.stated.demands_mw.get(self.key, 0) / MILLIWATTS_PER_W
+            return NO_DEMAND
+        return self.egress.stated.demands.get(self.key, NO_DEMAND)
 
     def news_upstream(self) -> bool:
         """Whether the need must be told upstream at once."""
-        return is_news(self.stated_need_mw, self.need_mw, self.hop.ingress_power_w)
+        return self.stated_marks != self.marks or is_news(
+            self.stated_need_mw, self.need_mw, self.hop.ingress_power_w
+        )
 
     def news_downstream(self) -> bool:
         grant = self.grant
-        return grant.drained != self.stated_grant.drained or is_news(
+        return grant[1:] != self.stated_grant[1:] or is_news(
             self.stated_grant.power_mw, grant.power_mw, self.hop.received_power_w
         )
 

@@ -33,12 +33,15 @@ class Playout(StrEnum):
 
     Power packets come once a tick, and a hop that spent each as it came would run dry whenever it looks between two.
     So it sends the first packet on at once, then holds what follows until it is one tick behind its upstream
-    neighbour: the next packet is always there before the last is spent. A source needs no such cushion.
+    neighbour: the next packet is always there before the last is spent. A source needs no such cushion. Where upstream
+    sends at short intervals it plays once it is one of those behind, and takes a little more than it passes on until
+    packets may come by ticks again.
     """
 
     WAITING = "waiting"  # no energy since power was granted
     PRIMED = "primed"  # the first packet has gone on; upstream is not steady yet
     HOLDING = "holding"  # upstream is steady; this hop begins at play_ns
+    FILLING = "filling"  # it plays, and needs packets at short intervals until its buffer is full
     STEADY = "steady"
 
 
@@ -46,7 +49,8 @@ class PlayoutEvent(StrEnum):
     DRAWN = "drawn from the source"
     SENT_ON = "first packet sent on"
     PACKET = "next packet"
-    CUSHION = "cushion is there"
+    READY = "enough for short intervals"
+    FULL = "enough for ticks"
     NO_POWER = "nothing accepted or granted"
 
 
@@ -55,7 +59,8 @@ PLAYOUTS: dict[tuple[Playout, PlayoutEvent], Playout] = {
     (P.WAITING, V.DRAWN): P.STEADY,
     (P.WAITING, V.SENT_ON): P.PRIMED,
     (P.PRIMED, V.PACKET): P.HOLDING,
-    (P.HOLDING, V.CUSHION): P.STEADY,
-    **{(state, V.NO_POWER): P.WAITING for state in (P.PRIMED, P.HOLDING, P.STEADY)},
+    **{(state, V.READY): P.FILLING for state in (P.WAITING, P.HOLDING)},
+    **{(state, V.FULL): P.STEADY for state in (P.WAITING, P.HOLDING, P.FILLING)},
+    **{(state, V.NO_POWER): P.WAITING for state in (P.PRIMED, P.HOLDING, P.FILLING, P.STEADY)},
 }
 del P, V

@@ -12,7 +12,7 @@ import math
 
 from digitalgrid.limits import MAX_INT64
 from digitalgrid.units import MILLIJOULES_PER_J, MILLIWATTS_PER_W, NS_PER_S
-from digitalgrid.wire import DemandRecord, Frame
+from digitalgrid.wire import Frame
 from router_agent.config import LinkConfig, RouterConfig
 
 # How late energy may be, beyond a tick and a neighbour's death: routers on a crowded machine have been seconds late.
@@ -68,7 +68,9 @@ class FrameGuard:
         if any(record.grant_mw > most_mw for record in power):
             power = tuple(each._replace(grant_mw=min(each.grant_mw, most_mw)) for each in power)
         if any(record.demand_mw > most_mw for record in demands):
-            demands = tuple(DemandRecord(key, min(wanted, most_mw)) for key, wanted in demands)
+            demands = tuple(
+                each._replace(demand_mw=min(each.demand_mw, most_mw)) for each in demands
+            )
         if power is frame.power and demands is frame.demands:
             return frame
         return frame._replace(power=power, demands=demands)

@@ -71,7 +71,11 @@ class Line:
         self.pending: dict[CircuitGeneration, tuple[int, int]] = {}
         self._pending_since_ns = start_ns
         self._pending_until_ns = start_ns
+        # Energy of some flows has been sent ahead until then.
+        self._ahead_until_ns = start_ns
         self._first_of_adjacency = True
+        # It is of a release that knows marks; what it says of itself in every frame.
+        self.neighbor_reads_marks = False
         self._seq = 0
         self._frame_bytes = router.frame_bytes
         self._hello_ns = router.hello_ns
@@ -138,10 +142,11 @@ class Line:
         for key, grant in grants:
             energy = pending.pop(key, None)
             if energy or grant != NO_GRANT:
-                power.append(PowerRecord(key, *(energy or (0, 0)), *grant))
-        power += [PowerRecord(key, *energy, *NO_GRANT) for key, energy in pending.items()]
-        wanted = [record for record in demands if record.demand_mw]
-        shares = list(split_records(power, wanted, self._frame_bytes))
+                power.append(_power_record(key, energy or (0, 0), grant))
+        power += [_power_record(key, energy, NO_GRANT) for key, energy in pending.items()]
+        marked = self.neighbor_reads_marks
+        wanted = [each for each in demands if each.demand_mw or (marked and each.marks)]
+        shares = list(split_records(power, wanted, self._frame_bytes, marked=marked))
         total_mj = self.books.total_mj - sum(record.received_mj for record in power)
         datagrams = []
         for part, (share, asked) in enumerate(shares):
@@ -151,10 +156,35 @@ class Line:
         self._last_sent_ns = now_ns
         return datagrams
 
+    def energy_frames(
+        self, grants: Iterable[tuple[CircuitGeneration, Grant]], now_ns: int
+    ) -> list[bytes]:
+        """The pending energy of some flows, ahead of the state: the first part of one of which the others never come,
+        so that it says nothing of what it does not name.
+        """
+        total_mj = self._sent_total_mj
+        energy = [
+            (key, self.pending.pop(key), grant) for key, grant in grants if key in self.pending
+        ]
+        power = [_power_record(*each) for each in energy]
+        datagrams = []
+        for share, _ in split_records(power, (), self._frame_bytes) if power else ():
+            total_mj += sum(record.received_mj for record in share)
+            since_ns = max(self._pending_since_ns, self._ahead_until_ns)
+            datagrams.append(self._datagram(total_mj, 0, 2, share, (), since_ns))
+            self._last_sent_ns = now_ns
+        self._ahead_until_ns = self._pending_until_ns
+        return datagrams
+
     def hello(self, now_ns: int) -> bytes:
         self._last_sent_ns = now_ns
-        in_flight_mj = sum(received_mj for received_mj, _ in self.pending.values())
-        return self._datagram(self.books.total_mj - in_flight_mj, 0, 0, (), ())
+        return self._datagram(self._sent_total_mj, 0, 0, (), ())
+
+    @property
+    def _sent_total_mj(self) -> int:
+        """All that was told of by now: what waits for the next frame is not."""
+        waits_mj = sum(received_mj for received_mj, _ in self.pending.values())
+        return self.books.total_mj - waits_mj
 
     def receive(self, datagram: bytes, now_ns: int) -> Arrival:
         frame = self._frame_of(datagram)
@@ -180,6 +210,7 @@ class Line:
         self.adjacency.hear(verdict, frame.discriminator, frame.seq, now_ns)
         went_down = self._note_down(was_up, "its far end says so")
         self.books.frames_received += 1
+        self.neighbor_reads_marks = frame.reads_marks
         owes_hello = went_down or knew != frame.discriminator
         if verdict is Verdict.HEARD:
             return Arrival(went_down=went_down, owes_hello=owes_hello)
@@ -267,9 +298,11 @@ class Line:
         parts: int,
         power: tuple[PowerRecord, ...],
         demands: tuple[DemandRecord, ...],
+        since_ns: int | None = None,
     ) -> bytes:
         self._seq += 1
         self.books.frames_sent += 1
+        began_ns = self._pending_since_ns if since_ns is None else since_ns
         frame = Frame(
             link_hash=self._link_hash,
             sender_hash=self._router_hash,
@@ -277,11 +310,18 @@ class Line:
             heard_discriminator=self.adjacency.neighbor_discriminator,
             seq=self._seq,
             origin_ns=self._pending_until_ns,
-            interval_ns=self._pending_until_ns - self._pending_since_ns,
+            interval_ns=self._pending_until_ns - began_ns,
             total_mj=min(total_mj, MAX_INT64),
             part=part,
             parts=parts,
             power=power,
             demands=demands,
+            reads_marks=True,
+            marked=self.neighbor_reads_marks,
         )
         return encode(frame)
+
+
+def _power_record(key: CircuitGeneration, energy: tuple[int, int], grant: Grant) -> PowerRecord:
+    power_mw, drained, charged, quick = grant
+    return PowerRecord(key, *energy, power_mw, drained, charged, quick)

@@ -8,13 +8,31 @@ from digitalgrid.wire import Frame
 
 
 class Grant(NamedTuple):
-    """What the upstream neighbour grants at this end, and whether nothing is under way above any more."""
+    """What the upstream neighbour grants at this end; ``drained``: nothing is under way above any more.
+
+    ``charged``: it is idle, and all above are full. ``quick``: its packets come at short intervals.
+    """
 
     power_mw: int
     drained: bool
+    charged: bool = False
+    quick: bool = False
 
 
 NO_GRANT = Grant(0, True)
+
+
+class Demand(NamedTuple):
+    """What the downstream neighbour wants of this end, and its marks."""
+
+    power_mw: int
+    marks: int = 0
+
+
+NO_DEMAND = Demand(0)
+
+_Demands = dict[CircuitGeneration, Demand]
+_Grants = dict[CircuitGeneration, Grant]
 
 
 class TooManyRecordsError(ValueError):
@@ -35,8 +53,8 @@ class NeighborState:
     def forget(self) -> None:
         """The adjacency has ended: what was stated is void."""
         # What the neighbour wants of this end, and what it grants to this end.
-        self.demands_mw: dict[CircuitGeneration, int] = {}
-        self.grants: dict[CircuitGeneration, Grant] = {}
+        self.demands: _Demands = {}
+        self.grants: _Grants = {}
         self._drop_parts()
 
     def expire(self, now_ns: int) -> None:
@@ -45,40 +63,36 @@ class NeighborState:
 
     def take(self, frame: Frame, now_ns: int) -> bool:
         """Take up a state or a part of one; True where something is not what it was. Raises TooManyRecordsError."""
-        demands = dict(frame.demands)
-        grants = {r.key: Grant(r.grant_mw, r.drained) for r in frame.power}
+        demands = {key: Demand(mw, marks) for key, mw, marks in frame.demands}
+        grants = {r.key: Grant(r.grant_mw, r.drained, r.charged, r.quick) for r in frame.power}
         if frame.parts == 1:
             self._drop_parts()
             return self._replace(demands, grants)
         changed = self._merge(demands, grants)
         return self._add_part(frame, demands, grants, now_ns) or changed
 
-    def _replace(
-        self, demands: dict[CircuitGeneration, int], grants: dict[CircuitGeneration, Grant]
-    ) -> bool:
-        changed = demands != self.demands_mw or grants != self.grants
-        self.demands_mw, self.grants = demands, grants
+    def _replace(self, demands: _Demands, grants: _Grants) -> bool:
+        changed = demands != self.demands or grants != self.grants
+        self.demands, self.grants = demands, grants
         return changed
 
-    def _merge(
-        self, demands: dict[CircuitGeneration, int], grants: dict[CircuitGeneration, Grant]
-    ) -> bool:
+    def _merge(self, demands: _Demands, grants: _Grants) -> bool:
         """Only while there is room: circuits that are new wait for the whole state otherwise."""
-        if len(self.demands_mw) + len(demands) > MAX_STATED_RECORDS:
-            demands = {key: demands[key] for key in demands.keys() & self.demands_mw.keys()}
+        if len(self.demands) + len(demands) > MAX_STATED_RECORDS:
+            demands = {key: demands[key] for key in demands.keys() & self.demands.keys()}
         if len(self.grants) + len(grants) > MAX_STATED_RECORDS:
             grants = {key: grants[key] for key in grants.keys() & self.grants.keys()}
-        changed = any(self.demands_mw.get(key) != demand for key, demand in demands.items())
+        changed = any(self.demands.get(key) != demand for key, demand in demands.items())
         changed = changed or any(self.grants.get(key) != grant for key, grant in grants.items())
-        self.demands_mw.update(demands)
+        self.demands.update(demands)
         self.grants.update(grants)
         return changed
 
     def _add_part(
         self,
         frame: Frame,
-        demands: dict[CircuitGeneration, int],
-        grants: dict[CircuitGeneration, Grant],
+        demands: _Demands,
+        grants: _Grants,
         now_ns: int,
     ) -> bool:
         """With the last part, and none missing, what no part named goes; True where there was such."""
@@ -107,5 +121,5 @@ class NeighborState:
         """Whatever part comes next, only the first begins a state."""
         self._next_part = 0
         self._began_ns = 0
-        self._part_demands: dict[CircuitGeneration, int] = {}
-        self._part_grants: dict[CircuitGeneration, Grant] = {}
+        self._part_demands: _Demands = {}
+        self._part_grants: _Grants = {}

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from digitalgrid.physics import ACTUATED_FRACTION, added_line_loss_w, received_w
 from digitalgrid.sharing import Claim, rank, share_out
 from digitalgrid.units import MILLIWATTS_PER_W
+from router_agent.device import surplus
 from router_agent.device.flow import RATE_SLACK_W, RELATIVE_SLACK, Flow, covers
 from router_agent.device.line import Line
 
@@ -27,11 +28,13 @@ def settle(flows: Sequence[Flow], max_power_w: Mapping[str, float], efficiency: 
     _accept(flows)
     _need(flows, efficiency)
     _ask(flows)
-    _grant_at_sources([flow for flow in flows if flow.ingress is None], max_power_w)
+    surplus.ask(flows, efficiency)
+    source_left_w = _grant_at_sources([flow for flow in flows if flow.ingress is None], max_power_w)
     for flow in flows:
         if flow.ingress is not None:
             flow.ingress_w = flow.stated_by_upstream().power_mw / MILLIWATTS_PER_W
     _grant_on(flows, efficiency)
+    surplus.grant(flows, source_left_w, efficiency)
     for flow in flows:
         if flow.accepted_w == 0.0 or flow.ingress_w == 0.0:
             flow.without_power()
@@ -143,8 +146,11 @@ def _ask(flows: Sequence[Flow]) -> None:
                 flow.asked_w = _clamp(flow.need_w, share_w)
 
 
-def _grant_at_sources(flows: Sequence[Flow], max_power_w: Mapping[str, float]) -> None:
-    """Grant what is needed, within the reservation, and by the rule for shortages where a source has less."""
+def _grant_at_sources(flows: Sequence[Flow], max_power_w: Mapping[str, float]) -> dict[str, float]:
+    """Grant what is needed, within the reservation, and by the rule for shortages where a source has less.
+
+    Returns what each source has left.
+    """
     at_source: dict[str, list[Flow]] = {}
     for generations in _by_circuit(flows):
         left_w = max(flow.hop.ingress_power_w for flow in generations)
@@ -162,6 +168,10 @@ def _grant_at_sources(flows: Sequence[Flow], max_power_w: Mapping[str, float]) -
             for flow in wish.generations:
                 flow.ingress_w = min(flow.ingress_w, left_w)
                 left_w -= flow.ingress_w
+    left = dict(max_power_w)
+    for flow in flows:
+        left[flow.hop.source_id] -= flow.ingress_w
+    return left
 
 
 class _Wish(NamedTuple):

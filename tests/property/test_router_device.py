@@ -272,7 +272,7 @@ class DeviceMachine(RuleBasedStateMachine):
             assert node.device.demand_mw == 0
             for link_id, line in node.device.lines.items():
                 assert line.up
-                assert not line.stated.demands_mw and not line.stated.grants and not line.pending
+                assert not line.stated.demands and not line.stated.grants and not line.pending
                 (far,) = (end for end in self.network.ends[link_id] if end != node.config.router_id)
                 total_mj = self.network.nodes[far].device.books.links[link_id].total_mj
                 assert node.device.books.links[link_id].heard_total_mj == total_mj

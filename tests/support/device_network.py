@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from digitalgrid import physics
 from digitalgrid.model import CircuitGeneration, ElectionId, HopSnapshot, Operation
 from digitalgrid.units import NS_PER_MS
+from digitalgrid.wire import decode, encode
 from router_agent.config import LinkConfig, LoadConfig, RouterConfig, SourceConfig
 from router_agent.device.device import RouterDevice
 from router_agent.device.effects import Advertise, Answer, Effect, Report, SaveBooks, SendDatagram
@@ -38,7 +39,12 @@ class Node:
 
 
 class DeviceNetwork:
-    def __init__(self, configs: Sequence[RouterConfig], delay_ns: int = 200_000) -> None:
+    def __init__(
+        self,
+        configs: Sequence[RouterConfig],
+        delay_ns: int = 200_000,
+        without_marks: frozenset[str] = frozenset(),
+    ) -> None:
         self.now_ns = 1_000_000_000
         self.delay_ns = delay_ns
         self._order = itertools.count()
@@ -49,6 +55,8 @@ class DeviceNetwork:
         self.silent: set[tuple[str, str]] = set()
         # Routers that get no time before the time that stands here.
         self.delay_to: dict[str, int] = {}
+        # Routers of an earlier release, which know no marks; what they are sent must be as they know it.
+        self.without_marks = without_marks
         self.nodes: dict[str, Node] = {}
         for config in configs:
             self.nodes[config.router_id] = Node(
@@ -86,6 +94,11 @@ class DeviceNetwork:
             self.now_ns = max(self.now_ns, at_ns)
             self.carry_out(router_id, self.nodes[router_id].device.timer(self.now_ns))
         self.now_ns = until_ns
+
+    def run_until_all_arrived(self) -> None:
+        """Until an instant at which no frame is under way."""
+        while self._in_flight:
+            self.run(self.delay_ns)
 
     def cut(self, link_id: str) -> None:
         self.cut_links.add(link_id)
@@ -146,6 +159,10 @@ class DeviceNetwork:
         if link_id in self.cut_links or (link_id, router_id) in self.silent:
             return
         (receiver,) = (end for end in self.ends[link_id] if end != router_id)
+        if receiver in self.without_marks:
+            assert not decode(datagram).marked
+        if router_id in self.without_marks:
+            datagram = encode(decode(datagram)._replace(reads_marks=False, marked=False))
         arrives_ns = self._awake_ns(receiver, self.now_ns + self.delay_ns)
         item = (arrives_ns, next(self._order), link_id, receiver, datagram)
         heapq.heappush(self._in_flight, item)

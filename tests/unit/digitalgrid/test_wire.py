@@ -21,14 +21,21 @@ from digitalgrid.wire import (
 
 KEYS = st.builds(CircuitGeneration, st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
 AMOUNTS = st.integers(0, 2**40)
-POWER = st.builds(PowerRecord, KEYS, AMOUNTS, AMOUNTS, AMOUNTS, st.booleans())
-DEMANDS = st.builds(DemandRecord, KEYS, AMOUNTS)
+POWER = st.builds(
+    PowerRecord, KEYS, AMOUNTS, AMOUNTS, AMOUNTS, st.booleans(), st.just(False), st.just(False)
+)
+DEMANDS = st.builds(DemandRecord, KEYS, AMOUNTS, st.just(0))
+MARKED_POWER = st.builds(PowerRecord, KEYS, AMOUNTS, AMOUNTS, AMOUNTS)
+MARKED_DEMANDS = st.builds(DemandRecord, KEYS, AMOUNTS, st.integers(0, 255))
 
 
 @st.composite
 def frames(draw: st.DrawFn) -> Frame:
     parts = draw(st.integers(0, 5))
-    power = tuple(draw(st.lists(POWER, max_size=6))) if parts else ()
+    marked = draw(st.booleans())
+    power_records = MARKED_POWER if marked else POWER
+    demand_records = MARKED_DEMANDS if marked else DEMANDS
+    power = tuple(draw(st.lists(power_records, max_size=6))) if parts else ()
     return Frame(
         link_hash=draw(st.integers(0, 2**64 - 1)),
         sender_hash=draw(st.integers(0, 2**64 - 1)),
@@ -41,7 +48,9 @@ def frames(draw: st.DrawFn) -> Frame:
         part=draw(st.integers(0, parts - 1)) if parts else 0,
         parts=parts,
         power=power,
-        demands=tuple(draw(st.lists(DEMANDS, max_size=6))) if parts else (),
+        demands=tuple(draw(st.lists(demand_records, max_size=6))) if parts else (),
+        reads_marks=draw(st.booleans()),
+        marked=marked,
     )
 
 

@@ -8,7 +8,7 @@ from digitalgrid.wire import DemandRecord, Frame, PowerRecord, decode, encode
 from router_agent.config import LinkConfig, RouterConfig
 from router_agent.device.line import NOTHING, Line
 from router_agent.device.meters import LinkBooks
-from router_agent.device.neighbor_state import NO_GRANT, Grant
+from router_agent.device.neighbor_state import NO_GRANT, Demand, Grant
 from router_agent.device.remark import Remark
 
 KEY = CircuitGeneration(7, 1)
@@ -74,7 +74,7 @@ def test_demands_travel_the_other_way(pair: tuple[Line, Line]) -> None:
     a, b = pair
     (datagram,) = b.state_frames([], [DemandRecord(KEY, 77), DemandRecord(OTHER, 0)], 0)
     assert a.receive(datagram, 0).restated
-    assert a.stated.demands_mw == {KEY: 77}
+    assert a.stated.demands == {KEY: Demand(77)}
     (datagram,) = b.state_frames([], [DemandRecord(KEY, 77)], 0)
     assert not a.receive(datagram, 0).restated
 
@@ -152,9 +152,9 @@ def test_a_neighbour_with_new_books_is_followed(pair: tuple[Line, Line]) -> None
 def test_down_forgets_what_was_stated(pair: tuple[Line, Line]) -> None:
     a, b = pair
     b.receive(a.state_frames([(KEY, Grant(5, False))], [DemandRecord(KEY, 9)], 0)[0], 0)
-    assert b.stated.grants and b.stated.demands_mw
+    assert b.stated.grants and b.stated.demands
     b.set_carrier(False)
-    assert not b.stated.grants and not b.stated.demands_mw
+    assert not b.stated.grants and not b.stated.demands
 
 
 def test_grants_of_nothing_are_not_sent(pair: tuple[Line, Line]) -> None:

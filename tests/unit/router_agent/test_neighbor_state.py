@@ -22,9 +22,9 @@ def test_beginnings_of_states_that_never_end_do_not_fill_the_memory() -> None:
     state = NeighborState(DEADLINE_NS)
     for number in range(20):
         state.take(part_of(0, 2, first_id=number * RECORDS), now_ns=number)
-    assert MAX_STATED_RECORDS - RECORDS < len(state.demands_mw) <= MAX_STATED_RECORDS
+    assert MAX_STATED_RECORDS - RECORDS < len(state.demands) <= MAX_STATED_RECORDS
     assert state.take(part_of(0, 1, 0, records=1), now_ns=100)
-    assert len(state.demands_mw) == 1
+    assert len(state.demands) == 1
 
 
 def test_a_state_of_more_circuits_than_a_line_has_is_refused() -> None:
@@ -32,7 +32,7 @@ def test_a_state_of_more_circuits_than_a_line_has_is_refused() -> None:
     with pytest.raises(TooManyRecordsError):
         for part in range(20):
             state.take(part_of(part, 20, first_id=part * RECORDS), now_ns=0)
-    assert len(state.demands_mw) <= MAX_STATED_RECORDS
+    assert len(state.demands) <= MAX_STATED_RECORDS
 
 
 def test_what_is_not_finished_by_its_deadline_never_will_be() -> None:
@@ -40,7 +40,7 @@ def test_what_is_not_finished_by_its_deadline_never_will_be() -> None:
     state.take(part_of(0, 1, 0, records=5), now_ns=0)
     state.take(part_of(0, 2, 0, records=1), now_ns=10)
     state.take(part_of(1, 2, 1, records=1), now_ns=10 + DEADLINE_NS + 1)
-    assert len(state.demands_mw) == 5
+    assert len(state.demands) == 5
     state.take(part_of(0, 2, 0, records=1), now_ns=500)
     state.take(part_of(1, 2, 1, records=1), now_ns=500 + DEADLINE_NS)
-    assert len(state.demands_mw) == 2
+    assert len(state.demands) == 2
