@@ -14,6 +14,7 @@ from digitalgrid.units import (
     format_energy_mj,
     format_fraction,
     format_power,
+    format_unix_ns,
     format_voltage,
 )
 from digitalgrid.v1 import northbound_pb2 as pb
@@ -148,6 +149,11 @@ def _facts(circuit: pb.Circuit) -> Iterable[tuple[str, str]]:
     yield "priority", f"setup {circuit.setup_priority}, hold {circuit.hold_priority}"
     if circuit.floor_w:
         yield "floor", format_power(circuit.floor_w)
+    if circuit.HasField("curtailed"):
+        curtailed = circuit.curtailed
+        left, asked = format_power(curtailed.granted_w), format_power(curtailed.asked_w)
+        since = format_unix_ns(curtailed.since_unix_ns)
+        yield "curtailed", f"by {curtailed.by} since {since}: {left} of {asked}"
     if circuit.timings.committed_after_ns:
         yield "committed after", format_duration_ns(circuit.timings.committed_after_ns)
     if circuit.timings.actuated_after_ns:

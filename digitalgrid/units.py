@@ -2,6 +2,7 @@
 
 import math
 import re
+from datetime import UTC, datetime
 
 NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
@@ -100,6 +101,12 @@ def format_duration_ns(duration_ns: int) -> str:
         return f"{minutes} min {seconds} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min"
+
+
+def format_unix_ns(at_unix_ns: int) -> str:
+    """``2026-11-29 13:05:07.125 UTC`` of nanoseconds since 1970."""
+    moment = datetime.fromtimestamp(at_unix_ns // NS_PER_S, UTC)
+    return f"{moment:%Y-%m-%d %H:%M:%S}.{at_unix_ns // NS_PER_MS % 1000:03} UTC"
 
 
 def format_si(value: float, unit: str) -> str:

@@ -1,7 +1,7 @@
 """What must hold after every event. Tests ask after each step; nothing in the daemon depends on it."""
 
 from controller.core.admission.route_finder import LEDGER_TOLERANCE
-from controller.core.circuits.circuit import CircuitState
+from controller.core.circuits.circuit import CircuitState, by_source
 from controller.core.circuits.path_state import path_down
 from controller.core.questions import Questions
 
@@ -42,9 +42,14 @@ def _over_subscriptions(questions: Questions) -> list[str]:
         )
         for link in view.links.values()
     ]
+    # A source that gives less than before is shared by its router; whom that leaves short must be seen.
+    curtailing = {
+        each.curtailed.by for each in questions.circuits.values() if each.curtailed is not None
+    }
     limits += [
         (source_id, questions.reserved_at_source_w(source_id), each.max_power_w)
         for source_id, (_, each) in view.sources.items()
+        if by_source(source_id) not in curtailing
     ]
     limits += [
         (load_id, questions.reserved_at_load_w(load_id), each.max_power_w)

@@ -13,6 +13,7 @@ from controller.core.effects import Effect, TopologyChanged
 from controller.core.messages import CircuitStatus, CircuitTable, TransactionResult
 from controller.core.network.network import Network
 from controller.core.network.owners import RefusedClaim
+from controller.core.network.view import change_of
 from controller.core.role import Core
 from controller.core.settings import CoreSettings
 from controller.core.wiring import wire
@@ -101,7 +102,13 @@ class Leader(Core):
         parts = self._parts
         deadlines = [
             each.next_deadline_ns()
-            for each in (parts.programmer, parts.mover, parts.read_back, parts.room_maker)
+            for each in (
+                parts.programmer,
+                parts.mover,
+                parts.regainer,
+                parts.read_back,
+                parts.room_maker,
+            )
         ]
         if self._forget_after_ns:
             deadlines.append(self._look_for_absent_ns)
@@ -110,6 +117,7 @@ class Leader(Core):
     def on_timer(self, now_ns: int) -> None:
         self._parts.programmer.on_timer(now_ns)
         self._parts.mover.on_timer(now_ns)
+        self._parts.regainer.on_timer(now_ns)
         self._parts.read_back.on_timer(now_ns)
         self._forget_long_absent(now_ns)
         self._parts.room_maker.look(now_ns)
@@ -208,11 +216,14 @@ class Leader(Core):
             return
         self._parts.admission.adopt(view)
         self._effects.append(TopologyChanged())
+        self._parts.curtailer.on_view(change_of(before, view).sources)
         self._parts.mover.on_view(before, now_ns)
 
     def _settle(self, now_ns: int) -> None:
         self._now_ns = now_ns
         self._parts.keeper.settle(now_ns)
+        self._parts.curtailer.look()
+        self._parts.regainer.look(now_ns)
 
 
 def _absence_interval_ns(forget_after_ns: int) -> int:

@@ -15,9 +15,11 @@ from controller.core.optimising.reoptimising import Reoptimiser
 from controller.core.programming.forgetting import Forgetter
 from controller.core.programming.programming import Programmer
 from controller.core.programming.read_back import ReadBack
+from controller.core.promises.curtailing import Curtailer
 from controller.core.promises.keeper import Keeper
 from controller.core.promises.mover import Mover
 from controller.core.promises.provisioning import Provisioner
+from controller.core.promises.regaining import Regainer
 from controller.core.settings import CoreSettings
 
 
@@ -31,6 +33,8 @@ class Parts:
     read_back: ReadBack
     forgetter: Forgetter
     mover: Mover
+    curtailer: Curtailer
+    regainer: Regainer
     provisioner: Provisioner
     keeper: Keeper
     dispatcher: Dispatcher
@@ -73,6 +77,7 @@ def wire(
         persist=book.persist,
         emit=emit,
     )
+    curtailer = Curtailer(book=book, reservations=reservations, view=lambda: admission.view)
     provisioner = Provisioner(
         book=book,
         reservations=reservations,
@@ -84,6 +89,13 @@ def wire(
     reoptimiser = Reoptimiser(
         book=book, reservations=reservations, admission=admission, mover=mover
     )
+    regainer = Regainer(
+        circuits=book.live,
+        reservations=reservations,
+        admission=admission,
+        mover=mover,
+        curtailer=curtailer,
+    )
     return Parts(
         admission=admission,
         alternatives=Alternatives(admission),
@@ -93,6 +105,8 @@ def wire(
             live=book.live, network=network, reservations=reservations, programmer=programmer
         ),
         mover=mover,
+        curtailer=curtailer,
+        regainer=regainer,
         provisioner=provisioner,
         keeper=Keeper(
             network=network,

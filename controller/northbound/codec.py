@@ -115,6 +115,11 @@ def circuit_to_pb(circuit: Circuit) -> pb.Circuit:
         hold_priority=circuit.priority,
         floor_w=circuit.floor_w,
     )
+    if (curtailed := circuit.curtailed) is not None:
+        message.curtailed.by = curtailed.by
+        message.curtailed.since_unix_ns = curtailed.since_unix_ns
+        message.curtailed.asked_w = curtailed.asked_w
+        message.curtailed.granted_w = curtailed.granted_w
     generation = circuit.newest() or _last_generation(circuit)
     if generation is not None:
         message.generation = generation.key.generation

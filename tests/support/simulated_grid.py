@@ -5,7 +5,7 @@ committed, every line on its path is up and every router alive. Nothing here kno
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from controller.core import messages
 from controller.core.messages import (
@@ -27,7 +27,8 @@ from digitalgrid.model import (
     RouterLsa,
     SourceAdvertisement,
 )
-from digitalgrid.physics import current_a
+from digitalgrid.physics import ACTUATED_FRACTION, current_a
+from digitalgrid.sharing import Claim, rank, share_out
 from digitalgrid.units import NS_PER_MS
 from router_agent.device.circuit_table import CircuitTable
 from router_agent.device.mutation import Mutation
@@ -161,9 +162,10 @@ class SimulatedRouter:
         complete = self.grid.path_is_complete(hop.key, self)
         if hop.key in self.draining:
             return FlowState.DRAINED if complete else None
-        if complete:
+        share = self.grid.share(hop.key) if complete else 0.0
+        if share >= ACTUATED_FRACTION:
             return FlowState.ACTUATED
-        return FlowState.STARVED if hop.key in self.told else None
+        return FlowState.STARVED if share or hop.key in self.told else None
 
 
 class SimulatedGrid:
@@ -203,6 +205,39 @@ class SimulatedGrid:
             link = self.links[hop.ingress_link_id]
             router = self.routers[link.b if link.a == router.config.id else link.a]
         return False
+
+    def share(self, key: CircuitGeneration) -> float:
+        """What part of what it was promised the source of a generation that is complete has for it."""
+        return next(
+            self.shares(router.config.id, hop.source_id)[key.circuit_id]
+            for router in self.routers.values()
+            if (hop := router.hop(key)) is not None and hop.source_id
+        )
+
+    def shares(self, router_id: str, source_id: str) -> dict[int, float]:
+        """What part of its power each circuit at a source gets, by the rule for shortages."""
+        hops = [each for each in self.routers[router_id].table.hops if each.source_id == source_id]
+        largest: dict[int, HopSnapshot] = {}
+        for hop in hops:
+            so_far = largest.setdefault(hop.circuit_id, hop)
+            if hop.ingress_power_w > so_far.ingress_power_w:
+                largest[hop.circuit_id] = hop
+        ranked = sorted(largest.values(), key=lambda each: rank(each.priority, each.admission_seq))
+        claims = [
+            Claim(each.ingress_power_w, each.ingress_power_w * each.floor_w / each.power_w)
+            for each in ranked
+        ]
+        (limit_w,) = (each.max_power_w for each in self.grid.sources if each.id == source_id)
+        granted = zip(ranked, share_out(limit_w * SLACK, claims), strict=True)
+        return {hop.circuit_id: granted_w / hop.ingress_power_w for hop, granted_w in granted}
+
+    def dim(self, source_id: str, power_w: float) -> None:
+        """A source gives this much from now on."""
+        sources = tuple(
+            replace(each, max_power_w=power_w) if each.id == source_id else each
+            for each in self.grid.sources
+        )
+        self.grid = replace(self.grid, sources=sources)
 
     def over_subscriptions(self) -> list[str]:
         """Limits beyond which routers would go, each clamping a circuit to the larger of its generations."""

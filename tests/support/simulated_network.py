@@ -100,6 +100,8 @@ class SimulatedNetwork:
         self.store = SimulatedStore()
         self.sessions: dict[str, Session] = {}
         self.derated: set[str] = set()
+        # Sources that give less than their rating; their routers share that.
+        self.dimmed: set[str] = set()
         # Given up by an operator: until they are read back they may run what is no longer booked.
         self.forgotten: set[str] = set()
         # What must be durable before a client is told of anything decided until now.
@@ -310,6 +312,14 @@ class SimulatedNetwork:
         self.derated.add(link_id)
         self._line_changed(link_id)
 
+    def dim(self, source_id: str, power_w: float) -> None:
+        """A cloud, which may be none: the source's router shares this much, and says so."""
+        self.grid.dim(source_id, power_w)
+        self.dimmed.add(source_id)
+        (router_id,) = (each.router for each in self.grid.grid.sources if each.id == source_id)
+        self.advertise(router_id)
+        self.report()
+
     def _line_changed(self, link_id: str) -> None:
         link = self.grid.links[link_id]
         self.advertise(link.a, link.b)
@@ -353,7 +363,10 @@ class SimulatedNetwork:
         self.deliver_all()
 
     def _restless(self) -> bool:
-        resting = (CircuitState.ACTIVE, CircuitState.WITHDRAWN, CircuitState.FAILED)
+        resting = (
+            *(CircuitState.ACTIVE, CircuitState.WITHDRAWN, CircuitState.FAILED),
+            CircuitState.DEGRADED,
+        )
         return any(each.state not in resting for each in self.core.questions.circuits.values())
 
     def check(self) -> None:
@@ -372,6 +385,7 @@ class SimulatedNetwork:
     def _check_limits(self, excused: Set[str]) -> None:
         faults = self.grid.over_subscriptions()
         faults += broken_invariants(self.core.questions) if self.controlled else []
+        excused = excused | self.dimmed
         found = [each for each in faults if each.partition(":")[0] not in excused]
         assert found == [], found
 
@@ -380,13 +394,15 @@ class SimulatedNetwork:
         self._check_limits(excused=set())
         expected = set()
         for circuit in self.core.questions.circuits.values():
+            assert (circuit.state is CircuitState.DEGRADED) == (circuit.curtailed is not None)
             assert circuit.state in (
                 CircuitState.ACTIVE,
+                CircuitState.DEGRADED,
                 CircuitState.WAITING,
                 CircuitState.WITHDRAWN,
                 CircuitState.FAILED,
             ), f"{circuit.circuit_id} rests as {circuit.state}: {circuit.reason}"
-            if circuit.state is CircuitState.ACTIVE:
+            if circuit.state in (CircuitState.ACTIVE, CircuitState.DEGRADED):
                 (generation,) = circuit.generations.values()
                 hops = generation.route.router_ids
                 expected |= {(router_id, generation.key) for router_id in hops}

@@ -16,6 +16,8 @@ from digitalgrid.physics import current_a
 
 # Share of a limit by which a sum of many reservations may exceed it, by rounding alone.
 LEDGER_TOLERANCE = 1e-6
+# Share of a circuit's injection that another way for it may lose more at a source that has no more to give.
+_DETOUR_LOSS = 0.25
 
 
 class RouteFinder:
@@ -48,6 +50,7 @@ class RouteFinder:
             return None
         self.arrays.sync()
         available = self.available_w(source_ids, circuit_id)
+        self._keep_place(available, sink_id, power_w, circuit_id)
         path = self.path(
             sink_id,
             power_w,
@@ -146,6 +149,20 @@ class RouteFinder:
             available[source_id] = found[1].max_power_w - reserved_w
         return available
 
+    def _keep_place(
+        self, available: dict[str, float], sink_id: str, power_w: float, circuit_id: int
+    ) -> None:
+        """A circuit that asks for no more than it has keeps its place at a source that gives less than is reserved:
+        the source's router shares what there is, and what is the circuit's share does not depend on its way.
+        """
+        held = self.reservations.of_circuit
+        if power_w > held(resource.load(sink_id), circuit_id):
+            return
+        for source_id, free_w in available.items():
+            own_w = held(resource.source(source_id), circuit_id)
+            if own_w and self.is_short(source_id):
+                available[source_id] = max(free_w, own_w * (1.0 + _DETOUR_LOSS))
+
     def most_by_node(self, available: Mapping[str, float]) -> dict[int, float]:
         """The most that one of the sources at each router could inject."""
         sources, node_of = self.view.sources, self.arrays.node
@@ -217,8 +234,16 @@ class RouteFinder:
             circuit_id=circuit_id,
         )
 
+    def is_short(self, source_id: str) -> bool:
+        """Whether more is reserved of a source than it gives by now; then its router shares what there is."""
+        found = self.view.sources.get(source_id)
+        if found is None:
+            return False
+        reserved_w = self.reservations.total(resource.source(source_id))
+        return reserved_w > found[1].max_power_w * (1 + LEDGER_TOLERANCE)
+
     def overloaded(self, route: Route) -> bool:
-        """Whether more is reserved on anything that a route uses than that may carry, since it was derated."""
+        """Whether more is reserved on a line or load of a route than that may carry, since it was derated."""
         view, total = self.view, self.reservations.total
         for hop in route.links:
             link = view.links.get(hop.link_id)
@@ -227,14 +252,10 @@ class RouteFinder:
                 reserved_a = sum(total(link_direction(hop.link_id, end)) for end in ends)
                 if reserved_a > link.ampacity_a * (1 + LEDGER_TOLERANCE):
                     return True
-        limits_w = []
-        if route.source_id in view.sources:
-            key = resource.source(route.source_id)
-            limits_w.append((key, view.sources[route.source_id][1].max_power_w))
-        if route.sink_id in view.loads:
-            key = resource.load(route.sink_id)
-            limits_w.append((key, view.loads[route.sink_id][1].max_power_w))
-        return any(total(key) > limit_w * (1 + LEDGER_TOLERANCE) for key, limit_w in limits_w)
+        if route.sink_id not in view.loads:
+            return False
+        limit_w = view.loads[route.sink_id][1].max_power_w
+        return total(resource.load(route.sink_id)) > limit_w * (1 + LEDGER_TOLERANCE)
 
 
 def injection_limit_w(power_w: float, constraints: Constraints) -> float:

@@ -33,6 +33,11 @@ class AuditTrail:
         return self._next_seq
 
     @property
+    def at_unix_ns(self) -> int:
+        """When the present event came in, by the calendar."""
+        return self._at_unix_ns
+
+    @property
     def answering(self) -> bool:
         """Whether a client's call is being decided, and its entry is not written yet."""
         return self._answering

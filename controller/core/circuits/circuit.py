@@ -9,6 +9,7 @@ from controller.core.circuits.route import Route, hop_snapshots
 from controller.core.errors import Refusal
 from digitalgrid.model import CircuitGeneration, HopSnapshot
 from digitalgrid.reasons import Reason
+from digitalgrid.units import format_power
 
 
 class CircuitState(StrEnum):
@@ -56,6 +57,8 @@ TRANSITIONS: dict[tuple[CircuitState, CircuitEvent], CircuitState] = {
     (S.COMMITTING, E.STARVED): S.DEGRADED,
     (S.DEGRADED, E.ACTUATED): S.ACTIVE,
     (S.REROUTING, E.ACTUATED): S.ACTIVE,
+    # Moved, and its source gives less than was asked for.
+    (S.REROUTING, E.STARVED): S.DEGRADED,
     (S.REROUTING, E.REVERTED): S.ACTIVE,
     # Restored while it was being moved.
     (S.COMMITTING, E.REVERTED): S.ACTIVE,
@@ -243,6 +246,23 @@ class RefusedLoad(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return Refusal(reason, self.message, metadata=self.metadata)
 
 
+class Curtailed(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A circuit gets less than was asked for, by a decision: since when, how much is left, and what leaves no more."""
+
+    by: str
+    since_unix_ns: int
+    asked_w: float
+    granted_w: float
+
+    def __str__(self) -> str:
+        return f"curtailed by {self.by}: {format_power(self.granted_w)} of {format_power(self.asked_w)}"
+
+
+def by_source(source_id: str) -> str:
+    """What a source that gives less is called among those that curtail."""
+    return f"source {source_id}"
+
+
 class Circuit(msgspec.Struct):
     """Three things apart: what the client wants (``admin_up``, ``power_w``), the newest generation, the state.
 
@@ -274,6 +294,7 @@ class Circuit(msgspec.Struct):
     interruptions: int = 0
     last_interruption_ns: int = 0
     power_since_ns: int = 0
+    curtailed: Curtailed | None = None
     # Of the dispatch that made it; only the first circuit of each has them.
     refused_loads: tuple[RefusedLoad, ...] = ()
 
@@ -316,12 +337,26 @@ class Circuit(msgspec.Struct):
         newest = self.newest()
         if newest is None or newest.phase is not Phase.CARRYING:
             return False
-        event = CircuitEvent.STARVED if newest.starved else CircuitEvent.ACTUATED
-        shown = CircuitState.DEGRADED if newest.starved else CircuitState.ACTIVE
+        short = newest.starved or self.curtailed is not None
+        event = CircuitEvent.STARVED if short else CircuitEvent.ACTUATED
+        shown = CircuitState.DEGRADED if short else CircuitState.ACTIVE
         if self.state is shown or (self.state, event) not in TRANSITIONS:
             return False
-        self.apply(event, _STARVED if newest.starved else "")
+        self.apply(event, self._why_short() if short else "")
         return True
+
+    def curtail(self, curtailed: Curtailed | None) -> None:
+        """Less than was asked for is what it gets from now on, or None: all of it again, once its sink says so."""
+        self.curtailed = curtailed
+        if not self.show_measured() and self.state is CircuitState.DEGRADED:
+            self.explain(self._why_short())
+
+    def left_short_by(self, source_id: str) -> bool:
+        """Whether this source has less for it than was asked for, and its router shares that."""
+        return self.curtailed is not None and self.curtailed.by == by_source(source_id)
+
+    def _why_short(self) -> str:
+        return _STARVED if self.curtailed is None else str(self.curtailed)
 
     def newest(self) -> Generation | None:
         """The working generation that carries, or is to carry, the circuit; None while it waits or ends."""

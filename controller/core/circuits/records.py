@@ -12,6 +12,7 @@ from controller.core.circuits.circuit import (
     Circuit,
     CircuitState,
     Constraints,
+    Curtailed,
     Generation,
     Phase,
     RefusedLoad,
@@ -58,6 +59,7 @@ class CircuitRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     # None: as its hold priority, as in records that are older than this field.
     setup_priority: int | None = None
     floor_w: float = 0.0
+    curtailed: Curtailed | None = None
 
 
 class Counters(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -139,6 +141,7 @@ def to_record(circuit: Circuit, request_fingerprint: str) -> CircuitRecord:
         refused_loads=circuit.refused_loads,
         setup_priority=circuit.setup_priority,
         floor_w=circuit.floor_w,
+        curtailed=circuit.curtailed,
     )
 
 
@@ -157,6 +160,7 @@ def from_record(record: CircuitRecord) -> Circuit:
             record.priority if record.setup_priority is None else record.setup_priority
         ),
         floor_w=record.floor_w,
+        curtailed=record.curtailed,
         admin_up=record.admin_up,
         last_generation=record.last_generation,
         refused_loads=record.refused_loads,

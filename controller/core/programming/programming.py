@@ -143,6 +143,8 @@ class Programmer:
         elif generation.phase in _COMMITS:
             self._circuits[generation.key.circuit_id].mark("committed_after_ns", now_ns)
             self._enter(generation, PhaseEvent.COMMITTED, now_ns, self._timeouts.actuate_ms)
+            if generation.starved:
+                self._on_starved(generation)
         elif generation.phase is Phase.WITHDRAWING and generation.durable:
             self._forget(generation)
 
@@ -303,10 +305,16 @@ class Programmer:
     def _on_starved(self, generation: Generation) -> None:
         """Starved: of one that another daemon made, this tells what became of it.
 
-        One of ours that never delivered is late, and its deadline goes on.
+        One of ours that never delivered is late, and its deadline goes on; but where its source has less for it, that
+        is all that it will deliver.
         """
         generation.starved = True
-        if generation.restored and (generation.phase, PhaseEvent.MEASURED) in PHASES:
+        circuit = self._circuits[generation.key.circuit_id]
+        served = generation.restored or (
+            generation.phase is Phase.COMMITTED
+            and circuit.left_short_by(generation.route.source_id)
+        )
+        if served and (generation.phase, PhaseEvent.MEASURED) in PHASES:
             self._carries(generation)
         if generation.phase is Phase.CARRYING:
             self._outcomes.append(Starved(generation.key))

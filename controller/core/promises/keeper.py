@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from controller.core.book.book import CircuitBook
-from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState
+from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState, Generation
 from controller.core.circuits.reservations import Reservations
 from controller.core.effects import CircuitChanged, Effect
 from controller.core.messages import CircuitStatus
@@ -13,7 +13,7 @@ from controller.core.programming.programming import Programmer
 from controller.core.programming.read_back import ReadBack
 from controller.core.promises.mover import Mover
 from controller.core.promises.provisioning import Provisioner
-from digitalgrid.model import CircuitGeneration, FlowState
+from digitalgrid.model import FlowState
 
 
 class Keeper:
@@ -122,7 +122,12 @@ class Keeper:
         self._emit(CircuitChanged(circuit.circuit_id))
 
     def _on_starved(self, circuit: Circuit, outcome: Starved, now_ns: int) -> None:
-        if _is_newest(circuit, outcome.key) and circuit.show_measured():
+        newest = circuit.newest()
+        if newest is None or newest.key != outcome.key:
+            return
+        if circuit.left_short_by(newest.route.source_id):
+            self._delivers(circuit, newest, now_ns)
+        elif circuit.show_measured():
             self._read_back.read_route(circuit, now_ns)
 
     def _on_actuated(self, circuit: Circuit, outcome: Actuated, now_ns: int) -> None:
@@ -135,13 +140,17 @@ class Keeper:
             # Late news: the link-state database says otherwise by now.
             self._mover.move(circuit, "its path is down", now_ns)
             return
+        self._delivers(circuit, newest, now_ns)
+        if changed and self._mover.outdated(newest.route):
+            # Something changed while the circuit was being made, or the daemon was away.
+            self._mover.move(circuit, "what it was admitted with has changed", now_ns)
+
+    def _delivers(self, circuit: Circuit, newest: Generation, now_ns: int) -> None:
+        """Its newest generation has what is to be had."""
         circuit.attempts = circuit.setbacks = 0
         circuit.excluded_ids.clear()
         circuit.show_measured()
         self._mover.retire_older(circuit, newest, now_ns)
-        if changed and self._mover.outdated(newest.route):
-            # Something changed while the circuit was being made, or the daemon was away.
-            self._mover.move(circuit, "what it was admitted with has changed", now_ns)
 
     def _on_failed(self, circuit: Circuit, outcome: Failed, now_ns: int) -> None:
         newest = circuit.newest()
@@ -159,8 +168,3 @@ class Keeper:
         if outcome.router_id:
             circuit.excluded_ids.add(outcome.router_id)
         self._mover.move(circuit, outcome.reason, now_ns)
-
-
-def _is_newest(circuit: Circuit, key: CircuitGeneration) -> bool:
-    newest = circuit.newest()
-    return newest is not None and newest.key == key

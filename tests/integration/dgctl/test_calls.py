@@ -326,8 +326,15 @@ def test_priorities_and_a_floor_are_asked_for_and_shown(
     assert (asked.setup_priority, asked.hold_priority, asked.floor_w) == (1, 2, 3e5)
     circuit = make_circuit()
     circuit.setup_priority, circuit.hold_priority, circuit.floor_w = 1, 2, 3e5
+    circuit.curtailed.CopyFrom(
+        pb.Curtailment(by="source pv1", since_unix_ns=125_000_000, asked_w=2e6, granted_w=5e5)
+    )
     controller.answers["GetCircuit"] = pb.GetCircuitResponse(circuit=circuit)
-    assert {"priority setup 1, hold 2", "floor 300 kW"} < set(rows(dgctl("get", "7").stdout))
+    assert {
+        "priority setup 1, hold 2",
+        "floor 300 kW",
+        "curtailed by source pv1 since 1970-01-01 00:00:00.125 UTC: 500 kW of 2 MW",
+    } < set(rows(dgctl("get", "7").stdout))
 
 
 def test_a_bad_batch_file_is_named_with_its_line(dgctl: Any, controller: Any) -> None:

@@ -338,10 +338,39 @@ class PromisesOnDeratedLines(Promises):
         self.network.derate(link.id, link.ampacity_a * fraction)
 
 
+class PromisesUnderClouds(Promises):
+    """Sources also give less for a while, and requests differ in priority and floor."""
+
+    @precondition(lambda self: self.up)
+    @rule(sink=INDEX, power_w=POWERS_W, hold=st.integers(0, 3), floor=st.sampled_from([0.0, 0.5]))
+    def request_with_precedence(self, sink: int, power_w: float, hold: int, floor: float) -> None:
+        request = PowerRequest(
+            f"request-{len(self.sent)}",
+            self._pick(self.grid.loads, sink).id,
+            power_w,
+            hold_priority=hold,
+            setup_priority=0,
+            floor_w=floor * power_w,
+        )
+        self.sent.append(request)
+        self._ask(request)
+
+    @rule(index=INDEX, fraction=st.sampled_from([0.0, 0.3, 0.6, 1.0, 1.0]))
+    def cloud(self, index: int, fraction: float) -> None:
+        source = self._pick(self.grid.sources, index)
+        self.network.dim(source.id, source.max_power_w * fraction)
+
+
 TestPromises = Promises.TestCase
 TestPromisesInMesh = PromisesInMesh.TestCase
 TestPromisesOnDeratedLines = PromisesOnDeratedLines.TestCase
-for case in (TestPromises, TestPromisesInMesh, TestPromisesOnDeratedLines):
+TestPromisesUnderClouds = PromisesUnderClouds.TestCase
+for case in (
+    TestPromises,
+    TestPromisesInMesh,
+    TestPromisesOnDeratedLines,
+    TestPromisesUnderClouds,
+):
     case.settings = settings(
         max_examples=100,
         stateful_step_count=50,

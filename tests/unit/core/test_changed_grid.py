@@ -98,16 +98,10 @@ def test_what_changes_while_the_controller_is_away_is_admitted_again(
     assert_nothing_is_over_subscribed(network)
 
 
-@pytest.mark.parametrize(
-    ("kind", "id_", "figures"),
-    [("sources", "solar", {"max_power_w": 3e6}), ("loads", "town", {"power_w": 3e6})],
-)
-def test_a_derated_cell_is_relieved(
-    network: SimulatedNetwork, kind: str, id_: str, figures: dict[str, float]
-) -> None:
+def test_a_derated_load_is_relieved(network: SimulatedNetwork) -> None:
     request(network, 5e6)
     network.deliver_all()
-    change_cells(network, kind, id_, **figures)
+    change_cells(network, "loads", "town", power_w=3e6)
     settle(network)
     assert_nothing_is_over_subscribed(network)
 

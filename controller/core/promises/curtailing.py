@@ -1,0 +1,135 @@
+"""Curtailment by sources that give less than is reserved (clouds): who gets how much, and since when.
+
+The source's router shares what is left, by :mod:`digitalgrid.sharing`, within the event. The same rule tells here whom
+that leaves short, before their sinks say so.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from controller.core.book.book import CircuitBook
+from controller.core.circuits.circuit import Circuit, Curtailed, by_source
+from controller.core.circuits.reservations import Reservations, source
+from controller.core.network.view import GridView
+from digitalgrid.physics import ACTUATED_FRACTION
+from digitalgrid.sharing import Claim, rank, share_out
+from digitalgrid.units import format_power
+
+
+@dataclass(slots=True)
+class _Short:
+    """A source that gives less than is reserved; ``stands`` is what it gives and what is reserved."""
+
+    stands: tuple[float, float]
+    circuit_ids: set[int] = field(default_factory=set)
+
+
+class Curtailer:
+    """Marks the circuits that a source leaves short, and unmarks them when it does no more."""
+
+    def __init__(
+        self,
+        *,
+        book: CircuitBook,
+        reservations: Reservations,
+        view: Callable[[], GridView],
+    ) -> None:
+        self._book = book
+        self._reservations = reservations
+        self._view = view
+        self._short: dict[str, _Short] = {}
+        # Of all circuits that get less than was asked for by a decision.
+        self.circuit_ids: set[int] = set()
+        # Counts who was curtailed otherwise than before.
+        self.changes = 0
+        for circuit in book.live.values():
+            carrying = circuit.carrying() or circuit.newest()
+            if circuit.curtailed is not None and carrying is not None:
+                # As it was stored; it is looked at when its source is known again.
+                known = self._short.setdefault(carrying.route.source_id, _Short((0.0, 0.0)))
+                known.circuit_ids.add(circuit.circuit_id)
+                self.circuit_ids.add(circuit.circuit_id)
+
+    def on_view(self, changed_source_ids: Iterable[str]) -> None:
+        """Sources may give more or less than before."""
+        with self._book.together():
+            for source_id in sorted({*changed_source_ids, *self._short}):
+                self._look_at(source_id)
+
+    def look(self) -> None:
+        """Circuits may have come to sources that are short, or left them."""
+        if self._short:
+            self.on_view(())
+
+    def _look_at(self, source_id: str) -> None:
+        found = self._view().sources.get(source_id)
+        reserved_w = self._reservations.total(source(source_id))
+        limit_w = found[1].max_power_w if found is not None else 0.0
+        before = self._short.get(source_id)
+        stands = (limit_w, reserved_w)
+        if found is None or (before is not None and before.stands == stands):
+            return
+        shares = self._shares(source_id, limit_w) if limit_w < reserved_w else {}
+        short = {
+            circuit_id: share for circuit_id, share in shares.items() if share < ACTUATED_FRACTION
+        }
+        for circuit_id in sorted((before.circuit_ids if before else set()) | short.keys()):
+            self._mark(circuit_id, source_id, short.get(circuit_id))
+        if short:
+            self._short[source_id] = _Short(stands, set(short))
+            self._note(source_id, f"{len(short)} circuits curtailed", limit_w, reserved_w)
+        elif self._short.pop(source_id, None) is not None:
+            self._note(source_id, "nobody is curtailed any more", limit_w, reserved_w)
+
+    def _shares(self, source_id: str, limit_w: float) -> Mapping[int, float]:
+        """What part of its power each circuit at a source gets."""
+        live, resource = self._book.live, source(source_id)
+        circuits = [
+            live[each] for each in self._reservations.circuits_with([resource]) if each in live
+        ]
+        circuits.sort(key=_rank)
+        held_w = [self._reservations.of_circuit(resource, each.circuit_id) for each in circuits]
+        claims = [
+            Claim(each_w, each_w * min(1.0, circuit.floor_w / circuit.power_w))
+            for circuit, each_w in zip(circuits, held_w, strict=True)
+        ]
+        granted_w = share_out(limit_w, claims)
+        return {
+            circuit.circuit_id: granted_w[index] / held_w[index] if held_w[index] else 1.0
+            for index, circuit in enumerate(circuits)
+        }
+
+    def _mark(self, circuit_id: int, source_id: str, share: float | None) -> None:
+        circuit = self._book.circuits.get(circuit_id)
+        if circuit is None:
+            return
+        carrying = circuit.carrying() or circuit.newest()
+        curtailed = None
+        if share is not None and carrying is not None and carrying.route.source_id == source_id:
+            by = by_source(source_id)
+            before = circuit.curtailed
+            since_unix_ns = self._book.audit.at_unix_ns
+            if before is not None and before.by == by:
+                since_unix_ns = before.since_unix_ns
+            granted_w = share * carrying.route.power_w
+            curtailed = Curtailed(by, since_unix_ns, circuit.power_w, granted_w)
+        if curtailed != circuit.curtailed:
+            self.changes += 1
+            circuit.curtail(curtailed)
+            (self.circuit_ids.discard if curtailed is None else self.circuit_ids.add)(circuit_id)
+            if circuit_id in self._book.live:
+                self._book.persist(circuit)
+
+    def _note(self, source_id: str, decided: str, limit_w: float, reserved_w: float) -> None:
+        self._book.audit.note(
+            "curtail",
+            source_id,
+            decided,
+            f"source {source_id} gives {format_power(limit_w)}, and {format_power(reserved_w)} of"
+            " it are reserved",
+        )
+
+
+def _rank(circuit: Circuit) -> tuple[int, int]:
+    oldest = min(each.admission_seq for each in circuit.generations.values())
+    return rank(circuit.priority, oldest)

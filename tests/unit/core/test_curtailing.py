@@ -1,0 +1,160 @@
+"""A source that gives less: who is curtailed is seen at once, keeps what is left, and gets another source if one is."""
+
+import pytest
+
+from controller.core.circuits.circuit import Circuit, CircuitState
+from controller.core.circuits.request import PowerRequest
+from controller.core.errors import Refusal
+from digitalgrid.reasons import Reason
+from digitalgrid.units import NS_PER_MS, NS_PER_S
+from tests.support.grids import diamond
+from tests.support.simulated_network import SimulatedNetwork
+from tests.support.there import newest, there
+
+SOLAR_W = 9e6
+
+
+@pytest.fixture
+def network() -> SimulatedNetwork:
+    return SimulatedNetwork.running(diamond())
+
+
+def active(network: SimulatedNetwork, name: str, hold: int = 0, floor_w: float = 0.0) -> Circuit:
+    """Two megawatts from the solar plant, which no other source may serve."""
+    (circuit,) = network.request(
+        PowerRequest(name, "town", 2e6, ("solar",), hold_priority=hold, floor_w=floor_w)
+    )
+    network.deliver_all()
+    assert circuit.state is CircuitState.ACTIVE
+    return circuit
+
+
+def settle(network: SimulatedNetwork, duration_ns: int = 5 * NS_PER_S) -> None:
+    end_ns = network.now_ns + duration_ns
+    while network.now_ns < end_ns:
+        network.deliver_all()
+        network.advance(100 * NS_PER_MS)
+        network.check()
+    network.deliver_all()
+
+
+def share(circuit: Circuit) -> float:
+    curtailed = there(circuit.curtailed)
+    assert curtailed.asked_w == circuit.power_w
+    return curtailed.granted_w / curtailed.asked_w
+
+
+def test_floors_and_priorities_say_who_is_curtailed(network: SimulatedNetwork) -> None:
+    old, young = active(network, "old"), active(network, "young", floor_w=0.5e6)
+    urgent = active(network, "urgent", hold=3)
+    held_w = sum(newest(each).route.injected_w for each in (old, young, urgent))
+    network.dim("solar", 0.6 * held_w)
+    network.deliver_all()
+    assert (urgent.state, urgent.curtailed) == (CircuitState.ACTIVE, None)
+    assert (old.state, young.state) == (CircuitState.DEGRADED, CircuitState.DEGRADED)
+    assert share(young) == pytest.approx(0.25)
+    assert share(old) == pytest.approx(0.6 * 3 - 1 - 0.25, rel=0.02)
+    assert old.reason.startswith("curtailed by source solar: 1.0")
+    assert old.reason.endswith(" of 2 MW")
+
+
+def test_it_is_seen_before_the_sink_says_so(network: SimulatedNetwork) -> None:
+    circuit = active(network, "only")
+    network.dim("solar", 1e6)
+    network.deliver_to_controller("r1")
+    assert circuit.state is CircuitState.DEGRADED
+    assert circuit.circuit_id in network.changed
+
+
+def test_power_comes_back_without_a_move_when_the_cloud_has_passed(
+    network: SimulatedNetwork,
+) -> None:
+    circuit = active(network, "only")
+    network.dim("solar", 0.0)
+    settle(network)
+    assert (circuit.state, share(circuit)) == (CircuitState.DEGRADED, 0.0)
+    network.dim("solar", SOLAR_W)
+    network.deliver_all()
+    assert (circuit.state, circuit.curtailed, circuit.reason) == (CircuitState.ACTIVE, None, "")
+    assert circuit.last_generation == 1
+
+
+def test_since_when_is_kept_while_the_cloud_moves_and_over_a_restart(
+    network: SimulatedNetwork,
+) -> None:
+    circuit = active(network, "only")
+    network.event(lambda core, now_ns: core.begin(1000))
+    network.dim("solar", 1e6)
+    network.deliver_all()
+    network.event(lambda core, now_ns: core.begin(2000))
+    network.dim("solar", 0.5e6)
+    network.deliver_all()
+    assert there(circuit.curtailed).since_unix_ns == 1000
+    network.kill_controller(written=0)
+    network.start_controller()
+    for router_id in network.grid.routers:
+        network.connect(router_id)
+    settle(network)
+    again = network.core.questions.circuit(circuit.circuit_id)
+    assert there(again.curtailed).since_unix_ns == 1000
+    assert again.state is CircuitState.DEGRADED
+    network.dim("solar", SOLAR_W)
+    settle(network)
+    assert (again.state, again.curtailed) == (CircuitState.ACTIVE, None)
+
+
+def test_another_source_is_found_for_those_who_must_go_and_for_nobody_else(
+    network: SimulatedNetwork,
+) -> None:
+    network.dim("gas", 0.0)
+    network.deliver_all()
+    circuits = [network.request(PowerRequest(name, "town", 2e6))[0] for name in ("a", "b", "c")]
+    network.deliver_all()
+    assert {newest(each).route.source_id for each in circuits} == {"solar"}
+    network.dim("gas", 4e6)
+    held_w = sum(newest(each).route.injected_w for each in circuits)
+    network.dim("solar", held_w - 1e6)
+    settle(network)
+    moved = [each for each in circuits if newest(each).route.source_id == "gas"]
+    assert moved == circuits[-1:], "the youngest goes, and what it leaves serves the others"
+    assert {each.state for each in circuits} == {CircuitState.ACTIVE}
+    assert [each.curtailed for each in circuits] == [None, None, None]
+
+
+def test_a_curtailed_circuit_that_a_fault_moves_keeps_its_place_at_the_source(
+    network: SimulatedNetwork,
+) -> None:
+    young, urgent = active(network, "young"), active(network, "urgent", hold=3)
+    network.dim("solar", 2.5e6)
+    network.deliver_all()
+    network.cut("r1-r2")
+    settle(network)
+    assert (urgent.state, young.state) == (CircuitState.ACTIVE, CircuitState.DEGRADED)
+    assert newest(young).route.source_id == "solar"
+
+
+def test_a_source_that_is_short_serves_nobody_new(network: SimulatedNetwork) -> None:
+    active(network, "only")
+    network.dim("solar", 1e6)
+    network.deliver_all()
+    with pytest.raises(Refusal) as refused:
+        network.request(PowerRequest("more", "town", 1e6, ("solar",)))
+    assert refused.value.reason is Reason.INSUFFICIENT_CAPACITY
+
+
+def test_the_audit_log_tells_of_the_source_once_and_not_of_each_circuit(
+    network: SimulatedNetwork,
+) -> None:
+    active(network, "a")
+    active(network, "b")
+    network.dim("solar", 1e6)
+    network.deliver_all()
+    network.dim("solar", SOLAR_W)
+    network.deliver_all()
+    told = [
+        (each.subject, each.decided) for each in network.store.audit if each.action == "curtail"
+    ]
+    assert told == [
+        ("solar", "2 circuits curtailed"),
+        ("solar", "nobody is curtailed any more"),
+    ]
