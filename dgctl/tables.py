@@ -1,14 +1,17 @@
 """Answers as tables for people. One function for each message that `dgctl` shows."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
 
 from google.protobuf.message import Message
 
+from dgctl import meter_tables
 from dgctl.requests import ended
+from digitalgrid.client import missing_mj, missing_ms
 from digitalgrid.columns import Columns, Line, Part, Styled
 from digitalgrid.units import (
+    NS_PER_MS,
     format_current,
     format_duration_ns,
     format_energy_mj,
@@ -18,7 +21,6 @@ from digitalgrid.units import (
     format_voltage,
 )
 from digitalgrid.v1 import northbound_pb2 as pb
-from digitalgrid.v1 import power_link_pb2
 
 _STATE_STYLES = {
     pb.CIRCUIT_STATE_ACTIVE: "green",
@@ -75,14 +77,32 @@ def _readable(key: str, value: str) -> str:
 
 def _circuit_line(circuit: pb.Circuit) -> Line:
     words = f"  {circuit.source_id} -> {circuit.sink_id}  {format_power(circuit.power_w)}"
+    missing = _missing_by_cause(circuit)
     return Line(
         (
             f"circuit {circuit.circuit_id} ",
             _state(circuit),
             f"{words}  {path_of(circuit)}",
+            Styled(f"  missing: {missing}" if missing else "", "dim"),
             Styled(f"  ({circuit.reason})" if circuit.reason else "", "dim"),
         )
     )
+
+
+def _missing_by_cause(circuit: pb.Circuit) -> str:
+    """What its load lacked, in time of its full power: ``fault 225 ms, move 3 ms``."""
+    lacked = {} if (found := missing_ms(circuit)) is None else found
+    return ", ".join(f"{cause} {_of_power(each)}" for cause, each in lacked.items() if each)
+
+
+def _missing(circuit: pb.Circuit) -> str:
+    """The sum; nothing is known where no router counts it, which is not the same as 0."""
+    found = missing_ms(circuit)
+    return "-" if found is None else _of_power(sum(found.values()))
+
+
+def _of_power(milliseconds: float) -> str:
+    return format_duration_ns(round(milliseconds * NS_PER_MS)) if milliseconds else "0"
 
 
 def _state(circuit: pb.Circuit) -> Styled:
@@ -90,8 +110,8 @@ def _state(circuit: pb.Circuit) -> Styled:
 
 
 def _circuits(circuits: Iterable[pb.Circuit], title: str = "") -> Columns:
-    names = (">id", "state", "source", "sink", ">power", ">injected", ">loss", "path", "reason")
-    table = Columns(*names, title=title)
+    names = (">id", "state", "source", "sink", ">power", ">injected", ">loss", ">missing", "path")
+    table = Columns(*names, "reason", title=title)
     for circuit in circuits:
         table.add_row(
             str(circuit.circuit_id) if circuit.circuit_id else "-",
@@ -101,6 +121,7 @@ def _circuits(circuits: Iterable[pb.Circuit], title: str = "") -> Columns:
             format_power(circuit.power_w),
             format_power(circuit.injected_w),
             format_fraction(circuit.loss_fraction),
+            _missing(circuit),
             path_of(circuit),
             circuit.reason,
         )
@@ -160,8 +181,19 @@ def _facts(circuit: pb.Circuit) -> Iterable[tuple[str, str]]:
         yield "power after", format_duration_ns(circuit.timings.actuated_after_ns)
     interruptions = str(circuit.interruptions)
     if circuit.last_interruption_ns:
-        interruptions += f", the last {format_duration_ns(circuit.last_interruption_ns)}"
+        interruptions += (
+            f", the last until the first packet {format_duration_ns(circuit.last_interruption_ns)}"
+        )
     yield "interruptions", interruptions
+    if not circuit.HasField("missing"):
+        yield "missing", "unknown: its sink's router has not counted any yet"
+        return
+    promised = format_energy_mj(circuit.missing.promised_mj)
+    lacked = format_energy_mj(sum(missing_mj(circuit.missing).values()))
+    yield "missing", f"{lacked} of {promised} promised"
+    by_cause = _missing_by_cause(circuit)
+    if by_cause:
+        yield "  of its power", by_cause
 
 
 def _outcomes(answer: pb.BatchRequestPowerResponse) -> Parts:
@@ -323,69 +355,6 @@ def _links(topology: pb.Topology) -> Columns:
     return table
 
 
-_BOOKS: tuple[tuple[str, Callable[[power_link_pb2.RouterMeters], int]], ...] = (
-    (">injected", lambda m: sum(source.injected_mj for source in m.sources)),
-    (">delivered", lambda m: sum(load.delivered_mj for load in m.loads)),
-    (">line loss", lambda m: sum(link.line_loss_mj for link in m.links)),
-    (">converter loss", lambda m: m.converter_loss_mj),
-    (">dissipated", lambda m: m.dissipated_mj),
-    (">buffered", lambda m: m.buffered_mj),
-    (">lost to faults", lambda m: sum(link.lost_to_faults_mj for link in m.links)),
-    (">lost in transit", lambda m: sum(link.lost_in_transit_mj for link in m.links)),
-)
-
-
-def _meters(answer: pb.ReadAllMetersResponse) -> Parts:
-    table = Columns("router", *(name for name, _ in _BOOKS), ">oversubscribed")
-    for meters in answer.meters:
-        figures = (format_energy_mj(total_mj(meters)) for _, total_mj in _BOOKS)
-        table.add_row(meters.router_id, *figures, str(meters.oversubscribed_instants))
-    sums = (
-        format_energy_mj(sum(total_mj(meters) for meters in answer.meters))
-        for _, total_mj in _BOOKS
-    )
-    oversubscribed = sum(meters.oversubscribed_instants for meters in answer.meters)
-    table.add_row("all", *sums, str(oversubscribed), style="bold")
-    parts: list[Part] = [table]
-    if answer.missing_router_ids:
-        silent = ", ".join(answer.missing_router_ids)
-        parts.append(Styled(f"did not answer in time: {silent}", "red"))
-    parts += [Styled(each, "red") for each in _meter_faults(answer.meters)]
-    parts += [Styled(each, "dim") for each in _former_meters(answer.meters)]
-    return parts
-
-
-def _former_meters(meters: Iterable[power_link_pb2.RouterMeters]) -> Iterator[str]:
-    for router in meters:
-        ids = [
-            *(each.link_id for each in router.links if each.former),
-            *(each.source_id for each in router.sources if each.former),
-            *(each.load_id for each in router.loads if each.former),
-        ]
-        if ids:
-            yield (
-                f"{router.router_id}: its figures include what {', '.join(ids)} carried here before; other routers"
-                " have them by now"
-            )
-
-
-def _meter_faults(meters: Iterable[power_link_pb2.RouterMeters]) -> Iterator[str]:
-    for router in meters:
-        if router.saturated:
-            yield f"{router.router_id}: a meter is full, and shows too little from now on"
-        for link in router.links:
-            if link.frames_refused:
-                yield (
-                    f"{router.router_id}: {link.frames_refused} frames from the far end of {link.link_id} were"
-                    " refused: they said what the line cannot carry; look at that router"
-                )
-            if link.frames_clamped:
-                yield (
-                    f"{router.router_id}: {link.frames_clamped} frames from the far end of {link.link_id} want or"
-                    " grant more than the line carries: compare voltage_v and ampacity_a of its two ends"
-                )
-
-
 _RENDERERS: dict[type[Message], Callable[[Any], Parts]] = {
     pb.RequestPowerResponse: _answered,
     pb.ComputePowerResponse: _listed,
@@ -396,5 +365,5 @@ _RENDERERS: dict[type[Message], Callable[[Any], Parts]] = {
     pb.ReoptimiseResponse: _reoptimised,
     pb.Circuit: _circuit,
     pb.Topology: _topology,
-    pb.ReadAllMetersResponse: _meters,
+    pb.ReadAllMetersResponse: meter_tables.render,
 }

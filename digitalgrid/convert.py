@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable
 from itertools import islice
 
+import msgspec
+
 from digitalgrid.bounds import ID_PATTERN
 from digitalgrid.limits import (
     MAX_ADVERTISED,
@@ -26,6 +28,7 @@ from digitalgrid.model import (
     HopSnapshot,
     LinkAdvertisement,
     LoadAdvertisement,
+    MissingEnergy,
     RouterLsa,
     SourceAdvertisement,
 )
@@ -44,6 +47,31 @@ def election_id_to_pb(election_id: ElectionId) -> power_link_pb.ElectionId:
 def election_id_from_pb(message: power_link_pb.ElectionId) -> ElectionId:
     """Zero is let through: who may not use it refuses it."""
     return ElectionId(message.high, message.low)
+
+
+def missing_to_pb(missing: MissingEnergy) -> power_link_pb.MissingEnergy:
+    return power_link_pb.MissingEnergy(
+        promised_mj=missing.promised_mj,
+        start_mj=missing.start_mj,
+        fault_mj=missing.fault_mj,
+        move_mj=missing.move_mj,
+        curtailment_mj=missing.curtailment_mj,
+    )
+
+
+def missing_from_pb(message: power_link_pb.MissingEnergy) -> MissingEnergy:
+    """ValueError where more is missing than was promised, or less than nothing."""
+    missing = MissingEnergy(
+        message.promised_mj,
+        message.start_mj,
+        message.fault_mj,
+        message.move_mj,
+        message.curtailment_mj,
+    )
+    figures = msgspec.structs.astuple(missing)
+    if min(figures) < 0 or missing.missing_mj > missing.promised_mj:
+        raise ValueError(f"missing energy that cannot be: {', '.join(map(str, figures))} mJ")
+    return missing
 
 
 def hop_to_pb(hop: HopSnapshot) -> southbound_pb.HopSnapshot:

@@ -1,7 +1,7 @@
 """The words that routers and controllers exchange, as plain values; `digitalgrid.convert` maps them to protobuf."""
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
 import msgspec
@@ -71,6 +71,38 @@ class SwitchCause(IntEnum):
     GRANT_LOST = 1
     POWER_MISSED = 2
     OTHER_LOST = 3
+
+
+class MissingCause(StrEnum):
+    """Why a load did not get what it was promised."""
+
+    START = "start"  # before the circuit's first power
+    FAULT = "fault"  # a grant vanished, power packets were missed, or the circuit waits after such a fault
+    MOVE = "move"  # a newer generation takes over from one that could go on
+    CURTAILMENT = "curtailment"  # less is granted than was promised
+
+
+class MissingEnergy(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a circuit's load was promised, and what of that it did not get, by cause."""
+
+    promised_mj: int = 0
+    start_mj: int = 0
+    fault_mj: int = 0
+    move_mj: int = 0
+    curtailment_mj: int = 0
+
+    @property
+    def missing_mj(self) -> int:
+        return self.start_mj + self.fault_mj + self.move_mj + self.curtailment_mj
+
+    def __add__(self, other: "MissingEnergy") -> "MissingEnergy":
+        return MissingEnergy(
+            self.promised_mj + other.promised_mj,
+            self.start_mj + other.start_mj,
+            self.fault_mj + other.fault_mj,
+            self.move_mj + other.move_mj,
+            self.curtailment_mj + other.curtailment_mj,
+        )
 
 
 @dataclass(frozen=True, slots=True)

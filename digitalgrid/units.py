@@ -9,6 +9,7 @@ NS_PER_S = 1_000_000_000
 # Meters count millijoules and rates on the wire are milliwatts, both whole numbers.
 MILLIJOULES_PER_J = 1000
 MILLIWATTS_PER_W = 1000
+MICROWATTS_PER_W = 1_000_000
 # Prices are per MWh.
 W_PER_MEGAWATT = 1e6
 

@@ -72,6 +72,10 @@ class Agent:
         self._meters = MeterFile(config.state_path)
         books = self._meters.load()
         books.dissipate_buffers()
+        # By the clock on the wall, the only one that goes on when the machine does not.
+        now_unix_ns = time.time_ns()
+        away_ns = max(0, now_unix_ns - books.saved_unix_ns) if books.saved_unix_ns else 0
+        books.saved_unix_ns = now_unix_ns
         self.instance_id = self._journal.instance_id
         self.device = RouterDevice(
             config,
@@ -80,6 +84,7 @@ class Agent:
             time.monotonic_ns(),
             self._journal.election_id,
             self._journal.floors,
+            away_ns,
         )
         self._meters.keep(books)
         self._journal_trouble = DiskTrouble(
@@ -218,6 +223,7 @@ class Agent:
         """Save the meters. Where the disk fails power goes on: a crash would then cost figures, and a load in the dark
         is worse.
         """
+        self.device.books.saved_unix_ns = time.time_ns()
         with suppress(OSError), self._meters_trouble:
             self._meters.save()
 

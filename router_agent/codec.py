@@ -1,12 +1,14 @@
 """Codec: the device's values to and from the messages of southbound.proto."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from digitalgrid.convert import (
     election_id_from_pb,
     election_id_to_pb,
     hop_from_pb_unchecked,
     hop_to_pb,
+    missing_to_pb,
 )
 from digitalgrid.limits import MAX_INT64
 from digitalgrid.model import CircuitGeneration, Operation
@@ -18,7 +20,7 @@ from router_agent.device.device import RouterDevice
 from router_agent.device.mutation import Entry, Mutation, Outcome
 from router_agent.device.sink import FlowStatus
 
-# Of 4 MiB, which gRPC takes: a hop is up to 260 bytes, a circuit's meter up to 60.
+# Of 4 MiB, which gRPC takes: a hop is up to 260 bytes, a circuit's meter up to 60, with its promise 140.
 _HOPS_A_MESSAGE = 10_000
 _CIRCUITS_A_MESSAGE = 20_000
 
@@ -43,7 +45,8 @@ def mutation_from_pb(message: pb.ControllerMessage, controller: str) -> Mutation
         case "drain":
             return _of_circuits(Operation.DRAIN, message.drain, controller)
         case "withdraw":
-            return _of_circuits(Operation.WITHDRAW, message.withdraw, controller)
+            withdrawn = _of_circuits(Operation.WITHDRAW, message.withdraw, controller)
+            return replace(withdrawn, standing_ids=frozenset(message.withdraw.standing_circuit_ids))
         case "promote":
             return _of_circuits(Operation.PROMOTE, message.promote, controller)
     return None
@@ -72,6 +75,7 @@ def status_to_pb(status: FlowStatus) -> pb.CircuitStatus:
         interruption_ns=status.interruption_ns,
         arrived_at_ns=status.arrived_at_ns,
         switch_cause=pb.SwitchCause.ValueType(status.switch_cause),
+        missing=missing_to_pb(status.missing) if status.missing is not None else None,
     )
 
 
@@ -93,16 +97,19 @@ def meters_reply(
 ) -> Iterator[pb.MetersReply]:
     """The meters in one message, or in as many as they need where the controller takes parts."""
     limit = _CIRCUITS_A_MESSAGE if asked.in_parts else 0
-    if not limit or len(meters.circuits) <= limit:
+    most = max(len(meters.circuits), len(meters.promises))
+    if not limit or most <= limit:
         yield pb.MetersReply(read_id=asked.read_id, meters=meters)
         return
-    circuits = list(meters.circuits)
-    for start, stop, more in _parts(len(circuits), limit):
+    circuits, promises = list(meters.circuits), list(meters.promises)
+    for start, stop, more in _parts(most, limit):
         part = power_link_pb.RouterMeters(router_id=meters.router_id, boot_id=meters.boot_id)
         if not start:
             del meters.circuits[:]
+            del meters.promises[:]
             part = meters
         part.circuits.extend(circuits[start:stop])
+        part.promises.extend(promises[start:stop])
         yield pb.MetersReply(read_id=asked.read_id, meters=part, more=more)
 
 
@@ -165,6 +172,14 @@ def meters_to_pb(device: RouterDevice, now_ns: int) -> power_link_pb.RouterMeter
         ],
         oversubscribed_instants=books.oversubscribed_instants,
         saturated=saturated,
+        promises=[
+            power_link_pb.PromiseMeter(
+                circuit_id=circuit_id,
+                missing=missing_to_pb(promise.energy()),
+                power_mw=promise.power_mw,
+            )
+            for circuit_id, promise in books.promises.items()
+        ],
     )
 
 

@@ -2,7 +2,14 @@
 
 import msgspec
 
-from digitalgrid.model import CircuitGeneration, FlowState, HopSnapshot, Operation, ResultCode
+from digitalgrid.model import (
+    CircuitGeneration,
+    FlowState,
+    HopSnapshot,
+    MissingEnergy,
+    Operation,
+    ResultCode,
+)
 
 
 class Stage(msgspec.Struct, frozen=True):
@@ -29,10 +36,11 @@ class Drain(msgspec.Struct, frozen=True):
 
 
 class Withdraw(msgspec.Struct, frozen=True):
-    """Remove, and never accept again."""
+    """Remove, and never accept again. What the loads of ``standing_ids`` were promised stands, and goes on missing."""
 
     txn_id: int
     circuits: tuple[CircuitGeneration, ...]
+    standing_ids: tuple[int, ...] = ()
 
 
 class ReadTable(msgspec.Struct, frozen=True):
@@ -68,3 +76,5 @@ class CircuitStatus(msgspec.Struct, frozen=True):
     delivered_w: float = 0.0
     interruption_ns: int = 0
     arrived_at_ns: int = 0
+    # Of its circuit, over all generations; None where the router does not count it.
+    missing: MissingEnergy | None = None

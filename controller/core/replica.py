@@ -13,6 +13,7 @@ from controller.core.effects import CircuitChanged, Effect, TopologyChanged
 from controller.core.messages import CircuitStatus, CircuitTable, TransactionResult
 from controller.core.network.network import Network
 from controller.core.network.owners import RefusedClaim
+from controller.core.promises.missing_energy import note_missing
 from controller.core.questions import Questions
 from controller.core.role import Core
 from controller.core.settings import CoreSettings
@@ -125,6 +126,8 @@ class Replica(Core):
     def on_status(self, router_id: str, status: CircuitStatus, now_ns: int) -> None:
         self._network.measure(router_id, status)
         circuit = self._book.circuits.get(status.key.circuit_id)
+        if note_missing(self._network, circuit, router_id, status):
+            self._effects.append(CircuitChanged(status.key.circuit_id))
         generation = circuit.generations.get(status.key.generation) if circuit else None
         if circuit is None or generation is None:
             return

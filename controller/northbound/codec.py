@@ -10,6 +10,7 @@ from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.route import Route
 from controller.core.errors import Refusal, invalid
 from controller.routing.alternatives.disjoint import Disjointness
+from digitalgrid.convert import missing_to_pb
 from digitalgrid.printable import quoted
 from digitalgrid.reasons import Reason
 from digitalgrid.v1 import northbound_pb2 as pb
@@ -114,6 +115,7 @@ def circuit_to_pb(circuit: Circuit) -> pb.Circuit:
         setup_priority=circuit.setup_priority,
         hold_priority=circuit.priority,
         floor_w=circuit.floor_w,
+        missing=missing_to_pb(missing) if (missing := circuit.total_missing()) else None,
     )
     if (curtailed := circuit.curtailed) is not None:
         message.curtailed.by = curtailed.by

@@ -15,7 +15,13 @@ from controller.core.messages import (
     Withdraw,
 )
 from controller.core.network.owners import RefusedClaim
-from digitalgrid.convert import claims_to_pb, election_id_to_pb, hop_from_pb, hop_to_pb
+from digitalgrid.convert import (
+    claims_to_pb,
+    election_id_to_pb,
+    hop_from_pb,
+    hop_to_pb,
+    missing_from_pb,
+)
 from digitalgrid.model import CircuitGeneration, ElectionId, FlowState, Operation, ResultCode
 from digitalgrid.units import MILLIWATTS_PER_W
 from digitalgrid.v1 import southbound_pb2 as pb
@@ -43,8 +49,13 @@ def to_pb(message: ToRouter, election_id: ElectionId) -> pb.ControllerMessage:
         case Drain(txn_id, circuits):
             drain = pb.Drain(election_id=elected, txn_id=txn_id, circuits=_keys(circuits))
             return pb.ControllerMessage(drain=drain)
-        case Withdraw(txn_id, circuits):
-            withdraw = pb.Withdraw(election_id=elected, txn_id=txn_id, circuits=_keys(circuits))
+        case Withdraw(txn_id, circuits, standing_ids):
+            withdraw = pb.Withdraw(
+                election_id=elected,
+                txn_id=txn_id,
+                circuits=_keys(circuits),
+                standing_circuit_ids=standing_ids,
+            )
             return pb.ControllerMessage(withdraw=withdraw)
         case ReadTable(read_id):
             return pb.ControllerMessage(read_table=pb.ReadTable(read_id=read_id, in_parts=True))
@@ -110,4 +121,5 @@ def status_from_pb(status: pb.CircuitStatus) -> CircuitStatus:
         status.delivered_mw / MILLIWATTS_PER_W,
         status.interruption_ns,
         status.arrived_at_ns,
+        missing_from_pb(status.missing) if status.HasField("missing") else None,
     )

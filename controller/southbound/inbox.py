@@ -131,7 +131,8 @@ class SessionInbox:
         if reads.awaits(reply.read_id):
             meters = reply.meters
             records = len(meters.links) + len(meters.sources) + len(meters.loads)
-            whole = self._meters.add(reply, records + len(meters.circuits))
+            records += len(meters.circuits) + len(meters.promises)
+            whole = self._meters.add(reply, records)
         if whole is not None:
             self._note_former(*reads.take(whole, self._runtime.view))
 

@@ -129,6 +129,8 @@ def _check_figures(meters: RouterMeters) -> None:
         *((f"source {each.source_id!r}", each) for each in meters.sources),
         *((f"load {each.load_id!r}", each) for each in meters.loads),
         *((f"circuit {each.circuit_id}", each) for each in meters.circuits),
+        *((f"promise of circuit {each.circuit_id}", each) for each in meters.promises),
+        *((f"promise of circuit {each.circuit_id}", each.missing) for each in meters.promises),
     ):
         for field, value in message.ListFields():
             if isinstance(value, int | float) and not 0 <= value < math.inf:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         PowerError,
         RequestRefused,
     )
+    from digitalgrid.client.missing_energy import missing_mj, missing_ms
 
 __all__ = [
     "DEFAULT_SERVER",
@@ -26,6 +27,8 @@ __all__ = [
     "PowerError",
     "RequestRefused",
     "dispatch_request",
+    "missing_mj",
+    "missing_ms",
     "power_request",
 ]
 
@@ -35,6 +38,8 @@ _MODULES = {
     "DEFAULT_SERVER": "defaults",
     "PowerClient": "blocking",
     "dispatch_request": "calls",
+    "missing_mj": "missing_energy",
+    "missing_ms": "missing_energy",
     "power_request": "calls",
 }
 

@@ -40,7 +40,7 @@ from router_agent.device.mutation import Mutation, Outcome
 from router_agent.device.quick_packets import QuickPackets
 from router_agent.device.rates import settle
 from router_agent.device.remark import Remark
-from router_agent.device.sink import FlowStatus, SinkWatch, status_of
+from router_agent.device.sink import FlowStatus, SinkWatch
 
 # After a source is granted power, its first energy leaves so soon with a frame of its own, ahead of the tick.
 FIRST_ENERGY_NS = 2 * NS_PER_MS
@@ -55,7 +55,9 @@ class RouterDevice:
         now_ns: int,
         highest_election_id: ElectionId = NO_ELECTION_ID,
         floors: Mapping[int, int] | None = None,
+        away_ns: int = 0,
     ) -> None:
+        """``away_ns``: how long the router was dead since ``books`` were saved."""
         self.config = config
         self.boot_id = boot_id
         self.books = books
@@ -73,7 +75,7 @@ class RouterDevice:
         # What each source can give now; the converter looks at the same.
         self._source_w = source_w
         self._converter = Converter(config.efficiency, books, source_w, load_w, config.tick_ns)
-        self._sink_watch = SinkWatch()
+        self._sink_watch = SinkWatch(books, config.tick_ns, away_ns)
         self._quick = QuickPackets(config)
         # In order of admission, which is the order in which losses are charged.
         self._flows: list[Flow] = []
@@ -124,8 +126,8 @@ class RouterDevice:
         if outcome.added or outcome.removed or outcome.promoted:
             self._change_flows(outcome, now_ns)
         self._effects.append(Answer(outcome))
-        if mutation.operation is Operation.DRAIN and outcome.code is ResultCode.OK:
-            self._drain(mutation.circuits, now_ns)
+        if outcome.code is ResultCode.OK:
+            self._end(mutation, now_ns)
         expiry_ns = self.table.next_expiry_ns()
         if expiry_ns is not None:
             self._wake_by(expiry_ns)
@@ -206,8 +208,8 @@ class RouterDevice:
         return ""
 
     def statuses(self) -> list[FlowStatus]:
-        """The statuses of all flows at loads that have had power or were told to drain."""
-        return [status_of(flow) for flow in self._sinks() if flow.state is not FlowState.SILENT]
+        """The statuses of all flows at loads that have had power or were told to drain, and of promises without one."""
+        return self._sink_watch.statuses(self._sinks())
 
     def lsa(self) -> RouterLsa:
         return advertisement(
@@ -367,13 +369,14 @@ class RouterDevice:
     def _advance(self, now_ns: int) -> None:
         if now_ns <= self._advanced_ns:
             return
-        self._unsaved = self._unsaved or bool(self._flows)
+        self._unsaved = self._unsaved or bool(self._flows) or self._sink_watch.promises.stand
         deliveries = self._converter.advance(self._flows, self.lines, self._advanced_ns, now_ns)
-        self._sink_watch.delivered(deliveries, self._advanced_ns, now_ns)
+        self._sink_watch.delivered(self._sinks(), deliveries, self._advanced_ns, now_ns)
         self._advanced_ns = now_ns
 
     def _change_flows(self, outcome: Outcome, now_ns: int) -> None:
         self._advance(now_ns)
+        self._unsaved = True
         for key in outcome.removed:
             flow = next(flow for flow in self._flows if flow.key == key)
             self._flows.remove(flow)
@@ -385,12 +388,26 @@ class RouterDevice:
         for hop in outcome.added:
             ingress = self.lines[hop.ingress_link_id] if hop.ingress_link_id else None
             egress = self.lines[hop.egress_link_id] if hop.egress_link_id else None
-            self._flows.append(Flow(hop, ingress, egress, self.books.begin_circuit(hop.key)))
+            flow = Flow(hop, ingress, egress, self.books.begin_circuit(hop.key))
+            self._flows.append(flow)
+            if egress is None:
+                self._sink_watch.promises.begin(flow)
         promoted = {hop.key: hop for hop in outcome.promoted}
         for flow in self._flows:
             flow.hop = promoted.get(flow.key, flow.hop)
         self._flows.sort(key=lambda flow: (flow.hop.admission_seq, flow.key))
         self._unsettle(now_ns)
+
+    def _end(self, mutation: Mutation, now_ns: int) -> None:
+        """Take down what a controller ends, and with its last generation what its load was promised."""
+        if mutation.operation is Operation.DRAIN:
+            self._advance(now_ns)
+            self._drain(mutation.circuits, now_ns)
+        elif mutation.operation is not Operation.WITHDRAW:
+            return
+        self._advance(now_ns)
+        over = [key for key in mutation.circuits if key.circuit_id not in mutation.standing_ids]
+        self._sink_watch.promises.end_up_to(over, self._sinks())
 
     def _drain(self, keys: Iterable[CircuitGeneration], now_ns: int) -> None:
         """Want nothing any more; what is not here, or has drained before, is drained."""
@@ -404,7 +421,7 @@ class RouterDevice:
         self._unsettle(now_ns)
 
     def _report(self, statuses: Iterable[FlowStatus]) -> None:
-        self._effects.extend(Report(status) for status in statuses)
+        self._effects.extend(Report(self._sink_watch.with_missing(status)) for status in statuses)
 
     def _tell(self, remark: Remark) -> None:
         self._effects.append(remark)

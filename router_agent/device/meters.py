@@ -14,6 +14,7 @@ from typing import Any
 
 from digitalgrid.limits import MAX_INT64
 from digitalgrid.model import CircuitGeneration
+from router_agent.device.promise_books import PromiseBooks, pack_promises, unpack_promises
 
 # Ended circuit generations whose meters can still be read.
 ENDED_KEPT = 64
@@ -69,7 +70,12 @@ class RouterBooks:
     injected_mj: dict[str, int] = field(default_factory=dict)
     delivered_mj: dict[str, int] = field(default_factory=dict)
     circuits: dict[CircuitGeneration, CircuitBooks] = field(default_factory=dict)
+    # By circuit, at its sink.
+    promises: dict[int, PromiseBooks] = field(default_factory=dict)
+    # When these books were last saved, by the clock on the wall; 0: never, or by an older version.
+    saved_unix_ns: int = 0
     _ended: deque[CircuitGeneration] = field(default_factory=deque)
+    _ended_promises: deque[int] = field(default_factory=deque)
 
     def open(self, links: Iterable[str], sources: Iterable[str], loads: Iterable[str]) -> None:
         """Make sure that every meter the router has is there; those of former ports stay."""
@@ -90,6 +96,17 @@ class RouterBooks:
         if len(self._ended) > ENDED_KEPT:
             del self.circuits[self._ended.popleft()]
 
+    def begin_promise(self, circuit_id: int) -> PromiseBooks:
+        if circuit_id in self._ended_promises:
+            self._ended_promises.remove(circuit_id)
+        return self.promises.setdefault(circuit_id, PromiseBooks())
+
+    def end_promise(self, circuit_id: int) -> None:
+        self.promises[circuit_id].power_uw = 0
+        self._ended_promises.append(circuit_id)
+        if len(self._ended_promises) > ENDED_KEPT:
+            del self.promises[self._ended_promises.popleft()]
+
     def dissipate_buffers(self) -> None:
         """What the converters held when the router died is heat now, and no circuit is known any more."""
         self.dissipated_mj += self.buffered_mj
@@ -97,6 +114,10 @@ class RouterBooks:
         for key in self.circuits:
             if key not in self._ended:
                 self._ended.append(key)
+        # What was promised stands: whether it still does its controller will say.
+        for circuit_id, promise in self.promises.items():
+            if not promise.stands and circuit_id not in self._ended_promises:
+                self._ended_promises.append(circuit_id)
 
     @property
     def saturated(self) -> bool:
@@ -105,7 +126,8 @@ class RouterBooks:
         cells = (*self.injected_mj.values(), *self.delivered_mj.values())
         links = (max(astuple(each)) for each in self.links.values())
         circuits = (max(astuple(each)) for each in self.circuits.values())
-        return any(count >= MAX_INT64 for count in (*own, *cells, *links, *circuits))
+        promises = (max(astuple(each)) for each in self.promises.values())
+        return any(count >= MAX_INT64 for count in (*own, *cells, *links, *circuits, *promises))
 
     def capped(self) -> "RouterBooks":
         """A copy of which each meter fits into a signed 64-bit integer."""
@@ -119,6 +141,8 @@ class RouterBooks:
             {source_id: _cap(energy_mj) for source_id, energy_mj in self.injected_mj.items()},
             {load_id: _cap(energy_mj) for load_id, energy_mj in self.delivered_mj.items()},
             {key: CircuitBooks(*map(_cap, astuple(each))) for key, each in self.circuits.items()},
+            {circuit_id: each.capped() for circuit_id, each in self.promises.items()},
+            self.saved_unix_ns,
         )
 
     def imbalance_mj(self) -> int:
@@ -206,6 +230,7 @@ class ImageCodec:
                     circuit.missed_ticks,
                 )
             )
+        pieces.append(pack_promises(books.promises, books.saved_unix_ns))
         return b"".join(pieces)
 
 
@@ -248,4 +273,5 @@ def _unpack(
         key = CircuitGeneration(circuit_id, generation)
         books.circuits[key] = CircuitBooks(*counts[:_CIRCUIT_COUNTS])
         at += circuit.size
+    books.promises, books.saved_unix_ns = unpack_promises(image, at)
     return books

@@ -18,6 +18,8 @@ class Mutation:
     hops: tuple[HopSnapshot, ...] = ()
     lease_ns: int = 0
     circuits: tuple[CircuitGeneration, ...] = ()
+    # With a Withdraw: circuits whose promise to their load stands, and goes on missing.
+    standing_ids: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

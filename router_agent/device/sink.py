@@ -1,14 +1,17 @@
 """What a sink's router tells of its circuits: power arrived, is steady, is missing, has all drained."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from digitalgrid.model import CircuitGeneration, FlowState, SwitchCause
+from digitalgrid.model import CircuitGeneration, FlowState, MissingEnergy, SwitchCause
 from digitalgrid.physics import ACTUATED_FRACTION
 from digitalgrid.units import MILLIWATTS_PER_W, NS_PER_MS, NS_PER_S
 from router_agent.device.energy import Delivery
 from router_agent.device.flow import Flow
 from router_agent.device.flow_states import FlowEvent, Playout
+from router_agent.device.meters import RouterBooks
+from router_agent.device.missing import Promises
+from router_agent.device.promise_books import PromiseBooks
 
 # Circuits whose interruption is being timed; the oldest are forgotten.
 _CIRCUITS_NOTED = 1024
@@ -26,18 +29,24 @@ class FlowStatus:
     interruption_ns: int = 0
     arrived_at_ns: int = 0
     switch_cause: SwitchCause = SwitchCause.UNSPECIFIED
+    # Of its circuit, over all generations.
+    missing: MissingEnergy | None = None
 
 
 class SinkWatch:
     """Follows the flows that end at this router's loads, and returns the statuses that are news."""
 
-    def __init__(self) -> None:
+    def __init__(self, books: RouterBooks, tick_ns: int, away_ns: int) -> None:
+        self.promises = Promises(books, tick_ns, away_ns)
         # Since when each circuit, over all its generations, is granted too little or has run dry.
         self._starved_ns: dict[int, int] = {}
         self._dry_ns: dict[int, int] = {}
 
-    def delivered(self, deliveries: Sequence[Delivery], start_ns: int, end_ns: int) -> None:
-        """Remember when a circuit that had power ran dry; in full again, it was no interruption."""
+    def delivered(
+        self, sinks: Sequence[Flow], deliveries: Sequence[Delivery], start_ns: int, end_ns: int
+    ) -> None:
+        """Count what is missing, and remember when a circuit ran dry; in full again, it was no interruption."""
+        self.promises.count(sinks, deliveries, start_ns, end_ns)
         powered: dict[int, float] = {}
         for delivery in deliveries:
             flow = delivery.flow
@@ -54,6 +63,7 @@ class SinkWatch:
 
     def settled(self, sinks: Sequence[Flow], now_ns: int) -> list[FlowStatus]:
         """After rates or buffers have changed."""
+        self.promises.follow(sinks)
         news = []
         newest: dict[int, int] = {}
         for circuit_id, generation in sorted(flow.key for flow in sinks):
@@ -97,7 +107,33 @@ class SinkWatch:
                 news += self._starved(flow, end_ns)
             flow.delivered_in_tick_mj = 0
             flow.granted_all_tick = _granted(flow)
-        return news
+        told = {status.key.circuit_id for status in news}
+        more = [key for key in self.promises.news(end_ns) if key not in told]
+        return news + (self._of_circuits(more, sinks) if more else [])
+
+    def statuses(self, sinks: Sequence[Flow]) -> list[FlowStatus]:
+        """All that there is to say to whoever knows nothing yet."""
+        flows = [status_of(flow) for flow in sinks if flow.state is not FlowState.SILENT]
+        alone = [_alone(*each) for each in self.promises.alone(sinks).items()]
+        return [self.with_missing(status) for status in (*flows, *alone)]
+
+    def with_missing(self, status: FlowStatus) -> FlowStatus:
+        """The status with what is missing by now of its circuit, which counts as told."""
+        return replace(status, missing=self.promises.told(status.key.circuit_id))
+
+    def _of_circuits(self, circuit_ids: Sequence[int], sinks: Sequence[Flow]) -> list[FlowStatus]:
+        """What is said of each already, again, for the sake of what is missing of it."""
+        newest = {
+            flow.key.circuit_id: flow
+            for flow in sorted(sinks, key=lambda each: each.key)
+            if flow.state not in (FlowState.SILENT, FlowState.DRAINED)
+        }
+        alone = self.promises.alone(sinks)
+        return [
+            status_of(newest[key]) if key in newest else _alone(key, alone[key])
+            for key in circuit_ids
+            if key in newest or key in alone
+        ]
 
     def _starved(self, flow: Flow, now_ns: int) -> list[FlowStatus]:
         if _granted(flow) or flow.state not in (FlowState.ARRIVED, FlowState.ACTUATED):
@@ -121,6 +157,15 @@ def status_of(flow: Flow) -> FlowStatus:
         demand_mw=round(flow.demand_w * MILLIWATTS_PER_W),
         interruption_ns=flow.interruption_ns if flow.state is FlowState.ARRIVED else 0,
         arrived_at_ns=flow.arrived_at_ns if flow.state is FlowState.ARRIVED else 0,
+    )
+
+
+def _alone(circuit_id: int, books: PromiseBooks) -> FlowStatus:
+    """A circuit that waits for its next generation is starved."""
+    return FlowStatus(
+        CircuitGeneration(circuit_id, books.generation),
+        FlowState.STARVED,
+        demand_mw=books.power_mw,
     )
 
 

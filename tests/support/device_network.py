@@ -36,6 +36,7 @@ class Node:
     statuses: list[tuple[int, FlowStatus]] = field(default_factory=list)
     adverts: int = 0
     saved: RouterBooks = field(default_factory=RouterBooks)
+    saved_ns: int | None = None
 
 
 class DeviceNetwork:
@@ -126,8 +127,9 @@ class DeviceNetwork:
         node.alive = True
         books = copy.deepcopy(node.saved)
         books.dissipate_buffers()
+        away_ns = 0 if node.saved_ns is None else self.now_ns - node.saved_ns
         node.device = RouterDevice(
-            node.config, node.boot_id, books, self.now_ns, node.election_id, node.floors
+            node.config, node.boot_id, books, self.now_ns, node.election_id, node.floors, away_ns
         )
         for link in node.config.links:
             up = link.id not in self.cut_links
@@ -153,7 +155,7 @@ class DeviceNetwork:
                 case Advertise():
                     node.adverts += 1
                 case SaveBooks():
-                    node.saved = copy.deepcopy(node.device.books)
+                    node.saved, node.saved_ns = copy.deepcopy(node.device.books), self.now_ns
 
     def _send(self, router_id: str, link_id: str, datagram: bytes) -> None:
         if link_id in self.cut_links or (link_id, router_id) in self.silent:
@@ -192,10 +194,18 @@ class DeviceNetwork:
             router_id, Mutation(Operation.DRAIN, "test", ELECTION_ID, 0, circuits=keys)
         )
 
-    def withdraw(self, router_id: str, *keys: CircuitGeneration) -> Outcome:
-        return self.mutate(
-            router_id, Mutation(Operation.WITHDRAW, "test", ELECTION_ID, 0, circuits=keys)
+    def withdraw(
+        self, router_id: str, *keys: CircuitGeneration, promise_stands: bool = False
+    ) -> Outcome:
+        mutation = Mutation(
+            Operation.WITHDRAW,
+            "test",
+            ELECTION_ID,
+            0,
+            circuits=keys,
+            standing_ids=frozenset(key.circuit_id for key in keys if promise_stands),
         )
+        return self.mutate(router_id, mutation)
 
     def program(self, hops: dict[str, HopSnapshot], txn_id: int) -> bool:
         """Stage and commit a circuit, from the sink towards the source."""

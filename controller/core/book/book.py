@@ -244,6 +244,8 @@ class CircuitBook:
         circuit.interruptions = known.interruptions
         circuit.last_interruption_ns = known.last_interruption_ns
         circuit.power_since_ns = known.power_since_ns
+        for books, said in known.missing.items():
+            circuit.note_missing(books, said)
         self.circuits[circuit.circuit_id] = self.live[circuit.circuit_id] = circuit
         if circuit.state.ended:
             self._note_ended(circuit)

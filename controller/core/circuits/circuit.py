@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
+from itertools import islice
 
 import msgspec
 
 from controller.core.circuits.route import Route, hop_snapshots
 from controller.core.errors import Refusal
-from digitalgrid.model import CircuitGeneration, HopSnapshot
+from digitalgrid.model import CircuitGeneration, HopSnapshot, MissingEnergy
 from digitalgrid.reasons import Reason
 from digitalgrid.units import format_power
 
@@ -144,6 +145,8 @@ PHASES: dict[tuple[Phase, PhaseEvent], Phase] = {
     },
 }
 del P, V
+# Of how many routers' energy books a circuit keeps apart what they say is missing: its load seldom moves.
+_MOST_BOOKS = 8
 _STARVED = "its sink gets less than it should"
 # As which a generation begins: anew, or as the store has it.
 FIRST_PHASES = (Phase.QUEUED, Phase.COMMITTING, Phase.WITHDRAWING)
@@ -295,6 +298,8 @@ class Circuit(msgspec.Struct):
     last_interruption_ns: int = 0
     power_since_ns: int = 0
     curtailed: Curtailed | None = None
+    # As its sinks' routers count it, by the books that each keeps.
+    missing: dict[str, MissingEnergy] = {}
     # Of the dispatch that made it; only the first circuit of each has them.
     refused_loads: tuple[RefusedLoad, ...] = ()
 
@@ -311,6 +316,28 @@ class Circuit(msgspec.Struct):
         if interruption_ns:
             self.interruptions += 1
             self.last_interruption_ns = interruption_ns
+
+    def is_promised(self, sink_router_id: str) -> bool:
+        """Whether its load was promised power and still is, for all that is known by this router."""
+        newest = self.newest()
+        elsewhere = newest is not None and newest.route.sink_router_id != sink_router_id
+        return self.admin_up and not self.state.ended and not elsewhere
+
+    def note_missing(self, books: str, said: MissingEnergy) -> bool:
+        """Whether these books say more than before; they only ever grow, and what is late is of no use."""
+        known = self.missing.get(books)
+        if known is not None and known.promised_mj >= said.promised_mj:
+            return False
+        self.missing[books] = said
+        if len(self.missing) > _MOST_BOOKS:
+            (one, first), (other, second) = islice(self.missing.items(), 2)
+            del self.missing[one], self.missing[other]
+            self.missing = {"former": first + second, **self.missing}
+        return True
+
+    def total_missing(self) -> MissingEnergy | None:
+        """None where nobody has counted any."""
+        return sum(self.missing.values(), start=MissingEnergy()) if self.missing else None
 
     def apply(self, event: CircuitEvent, reason: str = "") -> None:
         """Move along the transition table; an event that the state does not know is a bug, and raised."""

@@ -20,7 +20,7 @@ from controller.core.circuits.circuit import (
 )
 from controller.core.circuits.route import Route
 from controller.core.network.owners import RouterRecord
-from digitalgrid.model import CircuitGeneration
+from digitalgrid.model import CircuitGeneration, MissingEnergy
 
 
 class GenerationRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -60,6 +60,8 @@ class CircuitRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     setup_priority: int | None = None
     floor_w: float = 0.0
     curtailed: Curtailed | None = None
+    # What its load lacked, as far as it was known when this was written.
+    missing: dict[str, MissingEnergy] = {}
 
 
 class Counters(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -142,6 +144,7 @@ def to_record(circuit: Circuit, request_fingerprint: str) -> CircuitRecord:
         setup_priority=circuit.setup_priority,
         floor_w=circuit.floor_w,
         curtailed=circuit.curtailed,
+        missing=dict(circuit.missing),
     )
 
 
@@ -161,6 +164,7 @@ def from_record(record: CircuitRecord) -> Circuit:
         ),
         floor_w=record.floor_w,
         curtailed=record.curtailed,
+        missing=dict(record.missing),
         admin_up=record.admin_up,
         last_generation=record.last_generation,
         refused_loads=record.refused_loads,

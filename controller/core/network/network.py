@@ -63,6 +63,11 @@ class Network:
         for key in session.measured if session else ():
             self._drop(key, router_id)
 
+    def books_of(self, router_id: str) -> str:
+        """A name for the energy books that a router keeps; a wiped device begins new ones."""
+        session = self._sessions.get(router_id)
+        return f"{router_id}/{session.instance_id.hex() if session else ''}"
+
     def has_session(self, router_id: str) -> bool:
         return router_id in self._sessions
 

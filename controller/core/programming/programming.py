@@ -71,7 +71,7 @@ class Programmer:
             in_flight=self._in_flight,
             programming=self,
         )
-        self._withdrawals = Withdrawals(self._transactions, self.send)
+        self._withdrawals = Withdrawals(circuits, self._transactions, self.send)
         self._outcomes: list[Outcome] = []
         # Circuits that may be under way: all that are, and some that have come to rest since they were last asked for.
         self._unsettled: set[int] = set()

@@ -1,8 +1,8 @@
 """Withdrawals of one event, together: a router makes each durable before it answers, and many at once in one write."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from controller.core.circuits.circuit import Generation
+from controller.core.circuits.circuit import Circuit, Generation
 from controller.core.messages import Withdraw
 from controller.core.programming.staging import MAX_GROUP
 from controller.core.programming.transactions import Transactions
@@ -12,7 +12,13 @@ from digitalgrid.model import CircuitGeneration
 class Withdrawals:
     """Generations whose routers are to be told that nothing of them may stay."""
 
-    def __init__(self, transactions: Transactions, send: Callable[[str, Withdraw], None]) -> None:
+    def __init__(
+        self,
+        circuits: Mapping[int, Circuit],
+        transactions: Transactions,
+        send: Callable[[str, Withdraw], None],
+    ) -> None:
+        self._circuits = circuits
         self._transactions = transactions
         self._send = send
         self._waiting: dict[CircuitGeneration, Generation] = {}
@@ -40,4 +46,12 @@ class Withdrawals:
             for generation in group:
                 generation.txn_id = txn_id
             for router_id, some in at.items():
-                self._send(router_id, Withdraw(txn_id, tuple(each.key for each in some)))
+                keys = tuple(each.key for each in some)
+                self._send(router_id, Withdraw(txn_id, keys, self._standing(router_id, keys)))
+
+    def _standing(self, router_id: str, keys: tuple[CircuitGeneration, ...]) -> tuple[int, ...]:
+        """Circuits that live on, and still are to end where this generation did."""
+        circuits = [self._circuits.get(key.circuit_id) for key in keys]
+        return tuple(
+            each.circuit_id for each in circuits if each is not None and each.is_promised(router_id)
+        )

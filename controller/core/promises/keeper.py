@@ -11,6 +11,7 @@ from controller.core.network.network import Network
 from controller.core.programming.outcomes import Actuated, Failed, Freed, Gone, Outcome, Starved
 from controller.core.programming.programming import Programmer
 from controller.core.programming.read_back import ReadBack
+from controller.core.promises.missing_energy import note_missing
 from controller.core.promises.mover import Mover
 from controller.core.promises.provisioning import Provisioner
 from digitalgrid.model import FlowState
@@ -76,6 +77,11 @@ class Keeper:
     def hear(self, router_id: str, status: CircuitStatus, now_ns: int) -> None:
         """Only the sink's own router may speak for a circuit's power."""
         generation = self._programmer.find(status.key)
+        circuit = self._book.circuits.get(status.key.circuit_id)
+        if note_missing(self._network, circuit, router_id, status):
+            self._emit(CircuitChanged(status.key.circuit_id))
+        if generation is None and status.missing is not None:
+            self._end_promise(circuit, router_id, status)
         if generation is None or generation.route.sink_router_id != router_id:
             return
         if status.state is FlowState.ARRIVED:
@@ -83,6 +89,12 @@ class Keeper:
             circuit.note_arrival(status.arrived_at_ns, status.interruption_ns)
             self._emit(CircuitChanged(circuit.circuit_id))
         self._programmer.on_status(status, now_ns)
+
+    def _end_promise(self, circuit: Circuit | None, router_id: str, status: CircuitStatus) -> None:
+        """A sink's router that counts what is missing of a circuit which is over has not heard so."""
+        over = circuit is None or not circuit.admin_up
+        if over and status.state is FlowState.STARVED:
+            self._programmer.remove(router_id, (status.key,))
 
     # What became of generations
 

@@ -201,8 +201,17 @@ class Provisioner:
             circuit.admin_up = False
             circuit.apply(CircuitEvent.RELEASED, "released")
             self._book.persist(circuit)
+            if circuit.newest() is None:
+                self._end_wait(circuit)
             self.take_down(circuit, now_ns)
         return circuit
+
+    def _end_wait(self, circuit: Circuit) -> None:
+        """Its load's router, which counts what is missing meanwhile, hears that nothing is promised any more."""
+        owner_id, _ = self._admission.view.loads.get(circuit.sink_id, ("", None))
+        if owner_id:
+            last = CircuitGeneration(circuit.circuit_id, circuit.last_generation)
+            self._programmer.remove(owner_id, (last,))
 
     def take_down(self, circuit: Circuit, now_ns: int) -> None:
         """Drain and withdraw all that routers hold of a circuit."""

@@ -106,7 +106,7 @@ def test_request_sends_all_that_was_asked_for(dgctl: Any, controller: Any) -> No
         )
     ]
     assert "request req-1" in result.stdout
-    assert "7 ACTIVE pv1 town 2 MW 2.1 MW 4.76 % r1 > r3" in rows(result.stdout)
+    assert "7 ACTIVE pv1 town 2 MW 2.1 MW 4.76 % - r1 > r3" in rows(result.stdout)
 
 
 @pytest.mark.parametrize("options", [[], ["--wait"], ["-o", "json"]])

@@ -71,7 +71,7 @@ def test_dispatch_sends_what_was_asked_for(dgctl: Any, controller: Any) -> None:
     shown = rows(result.stdout)
     assert "served 2 MW" in shown
     assert "cost per hour 126" in shown
-    assert "7 ACTIVE pv1 town 2 MW 2.1 MW 4.76 % r1 > r3" in shown
+    assert "7 ACTIVE pv1 town 2 MW 2.1 MW 4.76 % - r1 > r3" in shown
     assert "farm 1 MW" in shown
     assert "held up by r1-r3" in shown
     assert "a surplus was curtailed" in shown

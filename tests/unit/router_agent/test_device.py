@@ -46,7 +46,9 @@ class Ring:
         return self.books("c").delivered_mj["town-c"]
 
     def states(self, key: CircuitGeneration = KEY) -> list[FlowState]:
-        return [status.state for _, status in self.network.nodes["c"].statuses if status.key == key]
+        """Those that it went through; each may have been told again for the sake of what was missing."""
+        told = [status.state for _, status in self.network.nodes["c"].statuses if status.key == key]
+        return [state for state, _ in itertools.groupby(told)]
 
     def first(self, key: CircuitGeneration, state: FlowState) -> int:
         return next(
@@ -155,7 +157,8 @@ class TestRelease:
     def test_drained_is_said_again_when_asked_again(self, ring: Ring) -> None:
         ring.network.drain("c", KEY)
         ring.network.drain("c", KEY)
-        assert ring.states() == [FlowState.DRAINED, FlowState.DRAINED]
+        told = [status.state for _, status in ring.network.nodes["c"].statuses]
+        assert told == [FlowState.DRAINED, FlowState.DRAINED]
 
     def test_what_is_withdrawn_undrained_is_dissipated(self, ring: Ring) -> None:
         ring.program(KEY, "abc")

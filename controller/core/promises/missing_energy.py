@@ -1,0 +1,19 @@
+"""Missing energy as sinks' routers count it: who may say so of a circuit, and how a promise that is over is ended."""
+
+from controller.core.circuits.circuit import Circuit
+from controller.core.messages import CircuitStatus
+from controller.core.network.network import Network
+
+
+def note_missing(
+    network: Network, circuit: Circuit | None, router_id: str, status: CircuitStatus
+) -> bool:
+    """Take what the router that has the circuit's load, or had it, says is missing; whether that is news."""
+    if circuit is None or status.missing is None:
+        return False
+    generation = circuit.generations.get(status.key.generation)
+    ends_here = generation is not None and generation.route.sink_router_id == router_id
+    owner_id, _ = network.last_view.loads.get(circuit.sink_id, ("", None))
+    if not ends_here and owner_id != router_id:
+        return False
+    return circuit.note_missing(network.books_of(router_id), status.missing)

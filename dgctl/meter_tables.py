@@ -1,0 +1,96 @@
+"""Meters as tables for people."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from digitalgrid.client import missing_mj
+from digitalgrid.columns import Columns, Part, Styled
+from digitalgrid.model import MissingCause
+from digitalgrid.units import format_energy_mj
+from digitalgrid.v1 import northbound_pb2 as pb
+from digitalgrid.v1 import power_link_pb2
+
+_BOOKS: tuple[tuple[str, Callable[[power_link_pb2.RouterMeters], int]], ...] = (
+    (">injected", lambda m: sum(source.injected_mj for source in m.sources)),
+    (">delivered", lambda m: sum(load.delivered_mj for load in m.loads)),
+    (">line loss", lambda m: sum(link.line_loss_mj for link in m.links)),
+    (">converter loss", lambda m: m.converter_loss_mj),
+    (">dissipated", lambda m: m.dissipated_mj),
+    (">buffered", lambda m: m.buffered_mj),
+    (">lost to faults", lambda m: sum(link.lost_to_faults_mj for link in m.links)),
+    (">lost in transit", lambda m: sum(link.lost_in_transit_mj for link in m.links)),
+)
+# Circuits of which it is shown what is missing: those that lack most, as many as a screen has lines.
+_MOST_MISSING = 20
+
+
+def render(answer: pb.ReadAllMetersResponse) -> list[Part]:
+    """The books of all routers, what loads lacked, and what is odd about any of it."""
+    table = Columns("router", *(name for name, _ in _BOOKS), ">oversubscribed")
+    for meters in answer.meters:
+        figures = (format_energy_mj(total_mj(meters)) for _, total_mj in _BOOKS)
+        table.add_row(meters.router_id, *figures, str(meters.oversubscribed_instants))
+    sums = (
+        format_energy_mj(sum(total_mj(meters) for meters in answer.meters))
+        for _, total_mj in _BOOKS
+    )
+    oversubscribed = sum(meters.oversubscribed_instants for meters in answer.meters)
+    table.add_row("all", *sums, str(oversubscribed), style="bold")
+    parts: list[Part] = [table, *_promises(answer.meters)]
+    if answer.missing_router_ids:
+        silent = ", ".join(answer.missing_router_ids)
+        parts.append(Styled(f"did not answer in time: {silent}", "red"))
+    parts += [Styled(each, "red") for each in _meter_faults(answer.meters)]
+    parts += [Styled(each, "dim") for each in _former_meters(answer.meters)]
+    return parts
+
+
+def _promises(meters: Iterable[power_link_pb2.RouterMeters]) -> list[Part]:
+    """What loads were promised and did not get: of the circuits that lack most."""
+    lacking = [
+        (sum(lacked.values()), router.router_id, promise, lacked)
+        for router in meters
+        for promise in router.promises
+        if any((lacked := missing_mj(promise.missing)).values())
+    ]
+    if not lacking:
+        return []
+    lacking.sort(key=lambda each: -each[0])
+    causes = [f">{cause}" for cause in MissingCause]
+    shown = f", the first {_MOST_MISSING} of {len(lacking)}" * (len(lacking) > _MOST_MISSING)
+    title = f"missing at loads{shown}"
+    table = Columns(">circuit", "sink's router", ">promised", ">missing", *causes, title=title)
+    for total_mj, router_id, promise, lacked in lacking[:_MOST_MISSING]:
+        figures = (promise.missing.promised_mj, total_mj, *lacked.values())
+        table.add_row(str(promise.circuit_id), router_id, *map(format_energy_mj, figures))
+    return ["", table]
+
+
+def _former_meters(meters: Iterable[power_link_pb2.RouterMeters]) -> Iterator[str]:
+    for router in meters:
+        ids = [
+            *(each.link_id for each in router.links if each.former),
+            *(each.source_id for each in router.sources if each.former),
+            *(each.load_id for each in router.loads if each.former),
+        ]
+        if ids:
+            yield (
+                f"{router.router_id}: its figures include what {', '.join(ids)} carried here before; other routers"
+                " have them by now"
+            )
+
+
+def _meter_faults(meters: Iterable[power_link_pb2.RouterMeters]) -> Iterator[str]:
+    for router in meters:
+        if router.saturated:
+            yield f"{router.router_id}: a meter is full, and shows too little from now on"
+        for link in router.links:
+            if link.frames_refused:
+                yield (
+                    f"{router.router_id}: {link.frames_refused} frames from the far end of {link.link_id} were"
+                    " refused: they said what the line cannot carry; look at that router"
+                )
+            if link.frames_clamped:
+                yield (
+                    f"{router.router_id}: {link.frames_clamped} frames from the far end of {link.link_id} want or"
+                    " grant more than the line carries: compare voltage_v and ampacity_a of its two ends"
+                )

@@ -1,0 +1,279 @@
+"""Missing energy: what a circuit's load was promised and did not get, by cause, to the millijoule.
+
+The promise of a circuit begins when its sink's router commits it, stands over all its generations and between them,
+and ends when the last is drained or withdrawn for good. At any instant ``promised == delivered as promised + missing``.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from digitalgrid.model import CircuitGeneration, MissingCause, MissingEnergy
+from digitalgrid.physics import ACTUATED_FRACTION
+from digitalgrid.units import MICROWATTS_PER_W, NS_PER_MS, NS_PER_S
+from router_agent.device.energy import Delivery
+from router_agent.device.flow import Flow
+from router_agent.device.meters import RouterBooks
+from router_agent.device.promise_books import PromiseBooks
+
+# Millijoules by which a delivery may be off the exact figure without being short: every circuit's carries of rounding,
+# of taking and of charging losses, in two generations. They are carried on, and never add up.
+ROUNDING_MJ = 3
+# Microwatts times nanoseconds in a millijoule: what is promised is counted in whole numbers.
+_UNITS_PER_MJ = 10**12
+# While energy goes on missing its sink says so after so long (ns), then each time after twice as long, up to the most.
+_TELL_FIRST_NS = NS_PER_S
+_TELL_MOST_NS = 64 * NS_PER_S
+
+
+class Granted(StrEnum):
+    """How much of what is promised all generations together are granted."""
+
+    NONE = "none"
+    PART = "part"
+    FULL = "full"
+
+
+G, C = Granted, MissingCause
+# Why energy is missing: by why it was missing before (None: nothing was), what is granted, and whether another
+# generation than the one that delivered last is taking over.
+CAUSES: dict[tuple[MissingCause | None, Granted, bool], MissingCause] = {
+    # Until the first power all is start.
+    **{(C.START, granted, taking): C.START for granted in G for taking in (False, True)},
+    # A grant that vanished, with whatever comes in its place until that is steady.
+    **{
+        (before, G.NONE, taking): C.FAULT
+        for before in (None, C.FAULT, C.MOVE, C.CURTAILMENT)
+        for taking in (False, True)
+    },
+    **{(C.FAULT, G.FULL, taking): C.FAULT for taking in (False, True)},
+    # Granted in full, and its packets do not come.
+    (None, G.FULL, False): C.FAULT,
+    # One generation takes over from another that could go on.
+    **{
+        (before, granted, True): C.MOVE
+        for before in (None, C.MOVE, C.CURTAILMENT)
+        for granted in (G.PART, G.FULL)
+    },
+    (C.MOVE, G.FULL, False): C.MOVE,
+    # Less is granted than was promised, and what the buffers lack once all is granted again.
+    **{(before, G.PART, False): C.CURTAILMENT for before in (None, C.FAULT, C.MOVE, C.CURTAILMENT)},
+    (C.FAULT, G.PART, True): C.CURTAILMENT,
+    (C.CURTAILMENT, G.FULL, False): C.CURTAILMENT,
+}
+del G, C
+
+
+@dataclass(slots=True)
+class _Stretch:
+    """What one circuit's generations at its sink came to while the rates stood still."""
+
+    delivered_mj: int = 0
+    # What their ingresses grant, at the load; all of one that the sink has left of itself, and might go back to.
+    granted_w: float = 0.0
+    # The generation that wants the power now, and whether any of it came.
+    newest: Flow | None = None
+    newest_delivered: bool = False
+
+
+class _Promise:
+    """One circuit's promise to its load, while it stands."""
+
+    def __init__(self, books: PromiseBooks, restored: bool) -> None:
+        self.books = books
+        # In parts of a millijoule: what is promised and not counted yet; below 0 where delivery is ahead.
+        self._carry = 0
+        before = MissingCause.FAULT if restored else None
+        self._before = before if books.seated_generation else MissingCause.START
+        self._kept_since_ns: int | None = None
+        # When energy was last missing.
+        self._missed_ns = 0
+        self._told_mj = books.missing_mj
+        self._told_ns = 0
+        self._tell_after_ns = _TELL_FIRST_NS
+
+    def count(self, stretch: _Stretch, start_ns: int, end_ns: int, tick_ns: int) -> None:
+        due = self.books.power_uw * (end_ns - start_ns)
+        gap = self._carry + due - stretch.delivered_mj * _UNITS_PER_MJ
+        granted = self._granted(stretch)
+        if granted is Granted.NONE and self._before is not MissingCause.START:
+            # Also where the buffer lasts for a while yet.
+            self._before = MissingCause.FAULT
+        if abs(gap) <= ROUNDING_MJ * _UNITS_PER_MJ:
+            self._carry = gap
+            self.books.promised_mj += stretch.delivered_mj
+        else:
+            missing_mj, self._carry = divmod(gap, _UNITS_PER_MJ)
+            # What comes beyond the promise, as where its power has been lowered, makes up for nothing.
+            self.books.promised_mj += stretch.delivered_mj + missing_mj
+            if missing_mj > 0:
+                self._before = CAUSES[self._before, granted, self._taking_over(stretch)]
+                self.books.add(self._before, missing_mj)
+                self._missed_ns = end_ns
+        if due >= _UNITS_PER_MJ:
+            self._see_whether_kept(stretch, start_ns, end_ns, tick_ns)
+
+    def stand_still(self, duration_ns: int) -> None:
+        """The router was dead for so long, and its load with it."""
+        self.count(_Stretch(), 0, duration_ns, duration_ns + 1)
+
+    def _granted(self, stretch: _Stretch) -> Granted:
+        if stretch.granted_w <= 0.0:
+            return Granted.NONE
+        full_w = ACTUATED_FRACTION * self.books.power_uw / MICROWATTS_PER_W
+        return Granted.FULL if stretch.granted_w >= full_w else Granted.PART
+
+    def _taking_over(self, stretch: _Stretch) -> bool:
+        """A standby is none of those: it is demanded where the working generation has failed."""
+        newest = stretch.newest
+        if newest is None or newest.hop.standby:
+            return False
+        return newest.key.generation != self.books.seated_generation
+
+    def _see_whether_kept(
+        self, stretch: _Stretch, start_ns: int, end_ns: int, tick_ns: int
+    ) -> None:
+        """Once a generation has brought what it is granted for a whole tick, what was before it is over."""
+        power_w = min(stretch.granted_w, self.books.power_uw / MICROWATTS_PER_W)
+        granted_mj = ACTUATED_FRACTION * power_w * (end_ns - start_ns) / NS_PER_MS
+        brings = stretch.newest_delivered and stretch.delivered_mj + ROUNDING_MJ >= granted_mj
+        if not brings or stretch.newest is None or stretch.granted_w <= 0.0:
+            self._kept_since_ns = None
+            return
+        if self._kept_since_ns is None:
+            self._kept_since_ns = start_ns
+        if end_ns - self._kept_since_ns >= tick_ns:
+            self._before = None
+            self.books.seated_generation = stretch.newest.key.generation
+
+    def is_news(self, now_ns: int, tick_ns: int) -> bool:
+        """Whether to say now what is missing: once no more is, and now and then before."""
+        if self.books.missing_mj == self._told_mj:
+            self._told_ns, self._tell_after_ns = now_ns, _TELL_FIRST_NS
+            return False
+        self._told_ns = self._told_ns or now_ns
+        goes_on = now_ns < self._missed_ns + tick_ns
+        if goes_on and now_ns < self._told_ns + self._tell_after_ns:
+            return False
+        self._told_ns = now_ns
+        self._tell_after_ns = min(2 * self._tell_after_ns, _TELL_MOST_NS)
+        return True
+
+    def told(self) -> None:
+        self._told_mj = self.books.missing_mj
+
+
+class Promises:
+    """All promises to the loads of one router."""
+
+    def __init__(self, books: RouterBooks, tick_ns: int, away_ns: int = 0) -> None:
+        """``away_ns``: how long the router was dead before; what it had promised until then stood."""
+        self._books = books
+        self._tick_ns = tick_ns
+        self._standing: dict[int, _Promise] = {}
+        for circuit_id, each in books.promises.items():
+            if each.stands:
+                self._standing[circuit_id] = promise = _Promise(each, restored=True)
+                promise.stand_still(away_ns)
+
+    @property
+    def stand(self) -> bool:
+        """Whether anything is promised here."""
+        return bool(self._standing)
+
+    def begin(self, flow: Flow) -> None:
+        """A generation was committed at this, its sink."""
+        circuit_id = flow.key.circuit_id
+        books = self._books.begin_promise(circuit_id)
+        if circuit_id not in self._standing:
+            self._standing[circuit_id] = _Promise(books, restored=False)
+        if not books.stands:
+            books.power_uw = round(flow.hop.power_w * MICROWATTS_PER_W)
+        books.generation = max(books.generation, flow.key.generation)
+
+    def end(self, circuit_id: int) -> None:
+        """Nothing is promised any more."""
+        if self._standing.pop(circuit_id, None) is not None:
+            self._books.end_promise(circuit_id)
+
+    def end_up_to(self, keys: Iterable[CircuitGeneration], sinks: Sequence[Flow]) -> None:
+        """These generations are over, and no promise stands for them alone."""
+        wanted = {flow.key.circuit_id for flow in sinks if not flow.draining}
+        for circuit_id, generation in keys:
+            promise = self._standing.get(circuit_id)
+            last = promise is not None and promise.books.generation <= generation
+            if last and circuit_id not in wanted:
+                self.end(circuit_id)
+
+    def count(
+        self,
+        sinks: Sequence[Flow],
+        deliveries: Sequence[Delivery],
+        start_ns: int,
+        end_ns: int,
+    ) -> None:
+        """Count a stretch of time in which the rates stood still."""
+        if not self._standing:
+            return
+        stretches = {circuit_id: _Stretch() for circuit_id in self._standing}
+        for flow in sinks:
+            stretch = stretches.get(flow.key.circuit_id)
+            if stretch is None or flow.draining:
+                continue
+            seated = self._standing[flow.key.circuit_id].books.seated_generation
+            stretch.granted_w += _granted_w(flow, flow.key.generation == seated)
+            if flow.demand_w > 0.0 and (stretch.newest is None or _newer(flow, stretch.newest)):
+                stretch.newest = flow
+        for delivery in deliveries:
+            stretch = stretches.get(delivery.flow.key.circuit_id)
+            if stretch is not None:
+                stretch.delivered_mj += delivery.energy_mj
+                if delivery.flow is stretch.newest:
+                    stretch.newest_delivered = delivery.energy_mj > 0
+        for circuit_id, promise in self._standing.items():
+            promise.count(stretches[circuit_id], start_ns, end_ns, self._tick_ns)
+
+    def follow(self, sinks: Sequence[Flow]) -> None:
+        """The rates have changed: the promise is the power of the newest generation that wants any."""
+        newest: dict[int, Flow] = {}
+        for flow in sinks:
+            if flow.draining or flow.demand_w <= 0.0 or flow.hop.standby:
+                continue
+            known = newest.get(flow.key.circuit_id)
+            if known is None or _newer(flow, known):
+                newest[flow.key.circuit_id] = flow
+        for circuit_id, flow in newest.items():
+            promise = self._standing.get(circuit_id)
+            if promise is not None:
+                promise.books.power_uw = round(flow.hop.power_w * MICROWATTS_PER_W)
+
+    def news(self, now_ns: int) -> list[int]:
+        """Circuits whose missing energy is to be told, though nothing else of them is."""
+        return [
+            key for key, promise in self._standing.items() if promise.is_news(now_ns, self._tick_ns)
+        ]
+
+    def told(self, circuit_id: int) -> MissingEnergy | None:
+        """What to say of a circuit now."""
+        promise = self._standing.get(circuit_id)
+        if promise is not None:
+            promise.told()
+        books = self._books.promises.get(circuit_id)
+        return books.capped().energy() if books else None
+
+    def alone(self, sinks: Sequence[Flow]) -> Mapping[int, PromiseBooks]:
+        """Promises that stand though no generation is here."""
+        here = {flow.key.circuit_id for flow in sinks}
+        return {key: each.books for key, each in self._standing.items() if key not in here}
+
+
+def _granted_w(flow: Flow, seated: bool) -> float:
+    if seated and flow.asked_w == 0.0:
+        return flow.hop.received_power_w
+    if flow.demand_w == 0.0:
+        return 0.0
+    return flow.hop.received_power_w * min(1.0, flow.ingress_w / flow.hop.ingress_power_w)
+
+
+def _newer(flow: Flow, other: Flow) -> bool:
+    return flow.key.generation > other.key.generation

@@ -1,0 +1,164 @@
+"""Missing energy at a sink: how much, and why."""
+
+import itertools
+
+import pytest
+
+from digitalgrid.model import CircuitGeneration, MissingCause
+from digitalgrid.units import NS_PER_MS, NS_PER_S
+from router_agent.device.meters import ImageCodec, RouterBooks, unpack_image
+from router_agent.device.missing import CAUSES, Granted
+from router_agent.device.promise_books import PromiseBooks
+from tests.unit.router_agent.test_device import KEY, NEXT, POWER_W, Ring
+
+THIRD = CircuitGeneration(1, 3)
+
+
+@pytest.fixture
+def ring() -> Ring:
+    return Ring()
+
+
+def missing_ms(ring: Ring) -> dict[str, float]:
+    """In milliseconds of the promised power, by cause."""
+    promise = ring.books("c").promises[KEY.circuit_id]
+    return {
+        cause.value: getattr(promise, f"{cause.value}_mj") / POWER_W
+        for cause in MissingCause
+        if getattr(promise, f"{cause.value}_mj")
+    }
+
+
+def served(ring: Ring, key: CircuitGeneration = KEY, path: str = "abc") -> dict[str, float]:
+    ring.program(key, path)
+    ring.network.run(NS_PER_S)
+    return missing_ms(ring)
+
+
+def test_every_case_has_one_cause() -> None:
+    befores = (None, *MissingCause)
+    assert CAUSES.keys() == set(itertools.product(befores, Granted, (False, True)))
+
+
+def test_before_the_first_power_all_is_start_and_a_steady_hour_adds_nothing(ring: Ring) -> None:
+    missing = served(ring)
+    assert missing.keys() == {"start"}
+    ring.network.run(60 * NS_PER_S)
+    for _ in range(200):
+        ring.network.run(1_234_567)
+        ring.books("c")
+    assert missing_ms(ring) == missing
+
+
+def test_what_a_cut_costs_counts_from_the_last_energy_to_the_steady_stream(ring: Ring) -> None:
+    start = served(ring)["start"]
+    ring.network.cut("ab")
+    ring.network.run(10 * NS_PER_MS)
+    served(ring, NEXT, "adc")
+    missing = missing_ms(ring)
+    assert missing.keys() == {"start", "fault"} and missing["start"] == start
+    promise, delivered_mj = ring.books("c").promises[1], ring.delivered_mj()
+    assert promise.promised_mj == delivered_mj + promise.missing_mj
+
+
+def test_power_packets_that_are_missed_though_granted_are_a_fault(ring: Ring) -> None:
+    served(ring)
+    ring.network.silence("ab", "a")
+    ring.network.run(165 * NS_PER_MS)
+    ring.network.heal("ab")
+    ring.network.run(NS_PER_S)
+    assert missing_ms(ring).keys() == {"start", "fault"}
+
+
+def test_what_a_planned_move_costs_is_a_move(ring: Ring) -> None:
+    start = served(ring)["start"]
+    served(ring, NEXT, "adc")
+    ring.network.drain("c", KEY)
+    ring.network.run(NS_PER_S)
+    missing = missing_ms(ring)
+    assert missing["start"] == start and "fault" not in missing
+    ring.network.cut("ad")
+    ring.network.run(500 * NS_PER_MS)
+    assert missing_ms(ring)["fault"] > 300, "the move is over, and this is another thing"
+
+
+def test_what_is_granted_in_part_is_curtailed(ring: Ring) -> None:
+    ring.program(CircuitGeneration(7, 1), "ab", power_w=4.9e6)
+    ring.program(CircuitGeneration(8, 1), "ad", power_w=4.9e6)
+    ring.program(CircuitGeneration(9, 1), "a", power_w=3.5e6)
+    served(ring)
+    ring.network.run(NS_PER_S)
+    missing = missing_ms(ring)
+    assert missing.keys() == {"start", "curtailment"}
+    ring.network.run(NS_PER_S)
+    granted_w = ring.network.nodes["c"].device.flows[0].granted_w
+    more_ms = missing_ms(ring)["curtailment"] - missing["curtailment"]
+    assert 0.0 < granted_w < POWER_W
+    assert more_ms == pytest.approx(1000 * (1.0 - granted_w / POWER_W), rel=1e-3)
+
+
+def test_while_a_circuit_waits_with_no_generation_its_promise_stands(ring: Ring) -> None:
+    served(ring)
+    before = missing_ms(ring)
+    for name in "abc":
+        ring.network.withdraw(name, KEY, promise_stands=True)
+    ring.network.run(3 * NS_PER_S)
+    assert missing_ms(ring)["fault"] == pytest.approx(3000, abs=1e-3)
+    told = [status for _, status in ring.network.nodes["c"].statuses if status.missing]
+    assert told[-1].missing is not None and told[-1].missing.fault_mj > before.get("fault", 0)
+    served(ring, NEXT)
+    assert missing_ms(ring).keys() == {"start", "fault"}
+    ring.network.drain("c", NEXT)
+    over = missing_ms(ring)
+    ring.network.run(NS_PER_S)
+    assert missing_ms(ring) == over
+
+
+def test_a_wait_ends_with_a_withdrawal_that_says_so(ring: Ring) -> None:
+    served(ring)
+    ring.network.withdraw("c", KEY, promise_stands=True)
+    ring.network.run(NS_PER_S)
+    ring.network.withdraw("c", KEY)
+    over = missing_ms(ring)
+    ring.network.run(NS_PER_S)
+    assert missing_ms(ring) == over
+    assert not ring.books("c").promises[1].stands
+
+
+def test_a_router_that_was_dead_owes_that_time_too(ring: Ring) -> None:
+    served(ring)
+    ring.network.kill("c")
+    ring.network.run(2 * NS_PER_S)
+    ring.network.restart("c")
+    ring.network.run(500 * NS_PER_MS)
+    assert 2500 <= missing_ms(ring)["fault"] <= 2600, "and at most a tick that was not saved"
+    (told,) = ring.network.nodes["c"].device.statuses()
+    assert told.key == KEY and told.missing is not None and told.missing.fault_mj > 0
+    for name in "ab":
+        ring.network.withdraw(name, KEY)
+    served(ring, NEXT)
+    before = missing_ms(ring)
+    ring.network.run(NS_PER_S)
+    assert missing_ms(ring) == before
+
+
+def test_an_image_keeps_promises_and_an_older_one_has_none() -> None:
+    books = RouterBooks(saved_unix_ns=7)
+    books.begin_promise(3).power_uw = 5
+    books.promises[3].add(MissingCause.MOVE, 11)
+    image = ImageCodec(books).pack()
+    read = unpack_image(image)
+    assert read.promises == {3: PromiseBooks(power_uw=5, move_mj=11)}
+    assert read.saved_unix_ns == 7
+    books.promises.clear()
+    without = ImageCodec(books).pack()
+    older = unpack_image(without[:-14])
+    assert (older.promises, older.saved_unix_ns) == ({}, 0)
+
+
+def test_promises_that_ended_are_kept_as_long_as_the_meters_of_their_circuits() -> None:
+    books = RouterBooks()
+    for circuit_id in range(1, 101):
+        books.begin_promise(circuit_id).power_uw = 1
+        books.end_promise(circuit_id)
+    assert list(books.promises) == list(range(37, 101))
