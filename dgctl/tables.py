@@ -283,11 +283,12 @@ def _refusal(outcome: pb.BatchOutcome) -> list[str]:
 
 
 def _topology(topology: pb.Topology) -> Parts:
-    routers = Columns("id", "connected", ">efficiency", ">boot", title="routers")
+    routers = Columns("id", "connected", ">efficiency", ">boot", ">late", title="routers")
     for router in topology.routers:
         connected = "yes" if router.connected else Styled("no", "red")
         efficiency = format_fraction(router.efficiency)
-        routers.add_row(router.router_id, connected, efficiency, str(router.boot_id))
+        late = Styled(f"{router.late_ms / 1000:.1f} s", "yellow") if router.late_ms else ""
+        routers.add_row(router.router_id, connected, efficiency, str(router.boot_id), late)
     sources = Columns("id", "router", ">reserved", ">of", ">cost/MWh", "renewable", title="sources")
     for source in topology.sources:
         sources.add_row(

@@ -52,7 +52,7 @@ def mutation_from_pb(message: pb.ControllerMessage, controller: str) -> Mutation
     return None
 
 
-def outcome_to_pb(outcome: Outcome) -> pb.TransactionResult:
+def outcome_to_pb(outcome: Outcome, late_ns: int = 0) -> pb.TransactionResult:
     return pb.TransactionResult(
         txn_id=outcome.txn_id,
         operation=pb.Operation.ValueType(outcome.operation),
@@ -61,10 +61,11 @@ def outcome_to_pb(outcome: Outcome) -> pb.TransactionResult:
         entries=[_entry_to_pb(entry) for entry in outcome.entries],
         table_version=outcome.table_version,
         highest_election_id=election_id_to_pb(outcome.highest_election_id),
+        late_ns=late_ns,
     )
 
 
-def status_to_pb(status: FlowStatus) -> pb.CircuitStatus:
+def status_to_pb(status: FlowStatus, late_ns: int = 0) -> pb.CircuitStatus:
     return pb.CircuitStatus(
         circuit_id=status.key.circuit_id,
         generation=status.key.generation,
@@ -76,6 +77,7 @@ def status_to_pb(status: FlowStatus) -> pb.CircuitStatus:
         arrived_at_ns=status.arrived_at_ns,
         switch_cause=pb.SwitchCause.ValueType(status.switch_cause),
         missing=missing_to_pb(status.missing) if status.missing is not None else None,
+        late_ns=late_ns,
     )
 
 

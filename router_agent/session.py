@@ -89,7 +89,8 @@ class ControllerSession:
         self._say(pb.RouterMessage(lsa=lsa_to_pb(lsa)))
 
     def report(self, status: FlowStatus) -> None:
-        self._say(pb.RouterMessage(status=status_to_pb(status)))
+        status_pb = status_to_pb(status, self._router.device.late_ns)
+        self._say(pb.RouterMessage(status=status_pb))
 
     async def run(self) -> None:
         """Dial, and dial again with backoff when the session ends, for ever."""
@@ -149,7 +150,7 @@ class ControllerSession:
         outbox: asyncio.Queue[pb.RouterMessage] = asyncio.Queue()
         outbox.put_nowait(pb.RouterMessage(lsa=lsa_to_pb(device.lsa())))
         for status in device.statuses():
-            outbox.put_nowait(pb.RouterMessage(status=status_to_pb(status)))
+            outbox.put_nowait(pb.RouterMessage(status=status_to_pb(status, device.late_ns)))
         outbox.put_nowait(pb.RouterMessage(sync_done=pb.SyncDone()))
         return outbox
 
@@ -227,7 +228,8 @@ class ControllerSession:
         _log.info("controller %s: %s", self.address, "leads" if leads else "stands by")
 
     def _answer(self, outcome: Outcome) -> None:
-        self._say(pb.RouterMessage(result=outcome_to_pb(outcome)))
+        result = outcome_to_pb(outcome, self._router.device.late_ns)
+        self._say(pb.RouterMessage(result=result))
 
 
 async def _send(stream: _Stream, message: pb.RouterMessage) -> None:

@@ -9,19 +9,37 @@ from controller.core.book.book import CircuitBook
 from controller.core.circuits.differences import Differences
 from controller.core.circuits.records import StoredState
 from controller.core.circuits.reservations import Reservations
-from controller.core.effects import Effect, TopologyChanged
-from controller.core.messages import CircuitStatus, CircuitTable, TransactionResult
+from controller.core.effects import Effect, Send, TopologyChanged
+from controller.core.messages import (
+    Abort,
+    CircuitStatus,
+    CircuitTable,
+    Commit,
+    Drain,
+    ReadTable,
+    Stage,
+    TransactionResult,
+    Withdraw,
+)
 from controller.core.network.network import Network
 from controller.core.network.owners import RefusedClaim
 from controller.core.network.view import change_of
 from controller.core.role import Core
 from controller.core.settings import CoreSettings
 from controller.core.wiring import wire
-from digitalgrid.model import RouterLsa
+from digitalgrid.model import Operation, RouterLsa
 from digitalgrid.units import NS_PER_S
 
 # Bits of an id below the epoch: ids of transactions and reads in one term.
 _ID_BITS = 32
+# What routers answer with a result.
+_OPERATIONS: dict[type, Operation] = {
+    Stage: Operation.STAGE,
+    Commit: Operation.COMMIT,
+    Abort: Operation.ABORT,
+    Drain: Operation.DRAIN,
+    Withdraw: Operation.WITHDRAW,
+}
 _NS_PER_DAY = 86_400 * NS_PER_S
 
 
@@ -49,6 +67,7 @@ class Leader(Core):
             effects,
         )
         self._network.adopt_owners(stored.routers)
+        self._network.lateness.begin_term()
         self._forget_after_ns = settings.forget_routers_after_ns
         self._look_for_absent_ns = now_ns + self._forget_after_ns
         self._parts = wire(
@@ -96,7 +115,14 @@ class Leader(Core):
         """Of all events since they were last taken: what these decided reaches routers together, in few messages."""
         self._parts.keeper.go_ahead(self._now_ns)
         self._book.write_audit()
-        return super().take_effects()
+        effects = super().take_effects()
+        for each in effects:
+            if isinstance(each, Send) and not isinstance(each.message, ReadTable):
+                operation = _OPERATIONS.get(type(each.message))
+                if operation is not None:
+                    asked = (each.message.txn_id, operation)
+                    self._network.lateness.note_asked(each.router_id, asked, self._now_ns)
+        return effects
 
     def next_deadline_ns(self) -> int | None:
         parts = self._parts
@@ -162,6 +188,7 @@ class Leader(Core):
         self._settle(now_ns)
 
     def on_lsa(self, lsa: RouterLsa, now_ns: int) -> tuple[RefusedClaim, ...] | None:
+        self._network.lateness.note_heard(lsa.router_id, now_ns)
         if self._network.install(lsa, now_ns):
             self._store_owners()
             self._adopt_view(now_ns)
@@ -185,10 +212,14 @@ class Leader(Core):
         self._settle(now_ns)
 
     def on_result(self, router_id: str, result: TransactionResult, now_ns: int) -> None:
+        asked = (result.txn_id, result.operation)
+        self._network.lateness.note_answer(router_id, asked, now_ns)
+        self._network.lateness.note_heard(router_id, now_ns, result.late_ns)
         self._parts.programmer.on_result(router_id, result, now_ns)
         self._settle(now_ns)
 
     def on_status(self, router_id: str, status: CircuitStatus, now_ns: int) -> None:
+        self._network.lateness.note_heard(router_id, now_ns, status.late_ns)
         # Only what the sink's own router says of a generation that stands is kept; a stranger's words fill nothing.
         if self._parts.programmer.sink_of(status.key) == router_id:
             self._network.measure(router_id, status)
@@ -201,6 +232,7 @@ class Leader(Core):
     def on_table(self, router_id: str, table: CircuitTable, now_ns: int) -> Differences | None:
         if not self._network.has_session(router_id):
             return None
+        self._network.lateness.note_heard(router_id, now_ns)
         self._network.set_table_version(router_id, table.table_version)
         found = self._parts.read_back.on_table(router_id, table, now_ns)
         self._settle(now_ns)

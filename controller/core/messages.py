@@ -57,6 +57,8 @@ class TransactionResult(msgspec.Struct, frozen=True):
     operation: Operation
     code: ResultCode
     message: str = ""
+    # How late the router's own timers are.
+    late_ns: int = 0
 
 
 class CircuitTable(msgspec.Struct, frozen=True):
@@ -78,3 +80,4 @@ class CircuitStatus(msgspec.Struct, frozen=True):
     arrived_at_ns: int = 0
     # Of its circuit, over all generations; None where the router does not count it.
     missing: MissingEnergy | None = None
+    late_ns: int = 0

@@ -12,6 +12,7 @@ from controller.core.circuits import reservations as resource
 from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.reservations import Reservations, Resource, link_direction
 from controller.core.messages import CircuitStatus
+from controller.core.network.lateness import Late
 from controller.core.network.network import Network
 from controller.core.network.owners import RefusedClaim
 from controller.core.network.view import GridView
@@ -87,6 +88,10 @@ class Questions:
     def table_version(self, router_id: str) -> int:
         """Version of the router's circuit table when it was last read back in this session; 0 before that."""
         return self._network.table_version(router_id)
+
+    def lateness(self, router_id: str, now_ns: int) -> Late:
+        """By how much a router is late, and what waits for it; nothing where it keeps up."""
+        return self._network.lateness.of(router_id, now_ns)
 
     def refused_claims(self, router_id: str) -> tuple[RefusedClaim, ...]:
         """What the router advertises, and others own."""

@@ -57,6 +57,7 @@ def wire(
     programmer = Programmer(
         circuits=book.circuits,
         reservations=reservations,
+        lateness=network.lateness,
         timeouts=settings.timeouts,
         emit=emit,
         first_txn_id=first_id,

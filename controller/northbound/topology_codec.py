@@ -26,7 +26,7 @@ def topology_parts(known: Questions, now_ns: int) -> Iterator[pb.Topology]:
     yield pb.Topology(lsdb_version=known.lsdb_version)
     # Ids alone are sorted several times faster than with what they name.
     for router_id in sorted(view.routers):
-        yield pb.Topology(routers=[_router_to_pb(known, view.routers[router_id])])
+        yield pb.Topology(routers=[_router_to_pb(known, view.routers[router_id], now_ns)])
     for link_id in sorted(view.links):
         yield pb.Topology(links=[_link_to_pb(known, view.links[link_id], fresh)])
     for source_id in sorted(view.sources):
@@ -35,9 +35,10 @@ def topology_parts(known: Questions, now_ns: int) -> Iterator[pb.Topology]:
         yield pb.Topology(loads=[_load_to_pb(known, *view.loads[load_id])])
 
 
-def _router_to_pb(known: Questions, router: RouterView) -> pb.RouterState:
+def _router_to_pb(known: Questions, router: RouterView, now_ns: int) -> pb.RouterState:
     router_id = router.router_id
     refused = known.refused_claims(router_id)
+    lateness = known.lateness(router_id, now_ns)
     return pb.RouterState(
         router_id=router_id,
         connected=known.is_connected(router_id),
@@ -46,6 +47,8 @@ def _router_to_pb(known: Questions, router: RouterView) -> pb.RouterState:
         table_version=known.table_version(router_id),
         refused_claims=claims_to_pb(refused),
         refused_claim_count=len(refused),
+        late_ms=lateness.late_ms,
+        unanswered=lateness.unanswered,
     )
 
 

@@ -14,6 +14,7 @@ from controller.core.messages import (
     TransactionResult,
     Withdraw,
 )
+from controller.core.network.lateness import MAX_PATIENCE_NS
 from controller.core.network.owners import RefusedClaim
 from digitalgrid.convert import (
     claims_to_pb,
@@ -89,6 +90,7 @@ def result_from_pb(result: pb.TransactionResult) -> TransactionResult:
         operation,
         code,
         said if len(said) <= _LONGEST_MESSAGE else f"{said[:_LONGEST_MESSAGE]}...",
+        _late_ns(result.late_ns),
     )
 
 
@@ -122,4 +124,10 @@ def status_from_pb(status: pb.CircuitStatus) -> CircuitStatus:
         status.interruption_ns,
         status.arrived_at_ns,
         missing_from_pb(status.missing) if status.HasField("missing") else None,
+        late_ns=_late_ns(status.late_ns),
     )
+
+
+def _late_ns(said_ns: int) -> int:
+    """What a router says of its own timers; whatever that is, it gains no more by it than a late one does."""
+    return min(max(0, said_ns), MAX_PATIENCE_NS)

@@ -241,6 +241,11 @@ class RouterDevice:
         return min(deadlines + [deadline for deadline in others if deadline is not None])
 
     @property
+    def late_ns(self) -> int:
+        """How late it was woken lately, at the worst."""
+        return self._lateness.recent_ns
+
+    @property
     def _lag_ns(self) -> int:
         """A neighbour may be as late in sending as this router is, and this router was late in listening."""
         return 2 * self._lateness.recent_ns

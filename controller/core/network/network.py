@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from controller.core.messages import CircuitStatus
+from controller.core.network.lateness import Lateness
 from controller.core.network.lsdb import LinkStateDatabase
 from controller.core.network.owners import RefusedClaim, RouterRecord
 from controller.core.network.view import GridView
@@ -46,6 +47,7 @@ class Network:
 
     def __init__(self, lsa_max_age_ns: int) -> None:
         self.lsdb = LinkStateDatabase(lsa_max_age_ns)
+        self.lateness = Lateness()
         self._views = GridViews(self.lsdb)
         self._sessions: dict[str, _Session] = {}
         # By the router that says so: whether it is the sink's is for others to know.
@@ -58,6 +60,7 @@ class Network:
 
     def disconnect(self, router_id: str) -> None:
         session = self._sessions.pop(router_id, None)
+        self.lateness.forget(router_id)
         self.lsdb.end_session(router_id)
         self._views.set_connected(router_id, False)
         for key in session.measured if session else ():

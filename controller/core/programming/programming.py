@@ -29,10 +29,13 @@ from controller.core.messages import (
     TransactionResult,
     Withdraw,
 )
+from controller.core.network.lateness import Lateness
 from controller.core.programming.agenda import Agenda
 from controller.core.programming.outcomes import Actuated, Failed, Freed, Gone, Outcome, Starved
+from controller.core.programming.overdue import is_only_late
 from controller.core.programming.staging import MAX_GROUP, Staging
 from controller.core.programming.transactions import Transactions
+from controller.core.programming.window import Window
 from controller.core.programming.withdrawals import Withdrawals
 from controller.core.settings import Timeouts
 from digitalgrid.model import CircuitGeneration, FlowState, Operation, ResultCode
@@ -40,6 +43,8 @@ from digitalgrid.units import NS_PER_MS
 
 # Stages of one router that are aborted after one reading of its table; the next finds the rest.
 _MAX_ABORTS = 64
+# How often it is looked whether a late router has done what is overdue.
+_LOOK_AGAIN_NS = 500 * NS_PER_MS
 # Phases in which a Commit is waited for.
 _COMMITS = frozenset({Phase.COMMITTING, Phase.SWITCHING})
 
@@ -52,6 +57,7 @@ class Programmer:
         *,
         circuits: Mapping[int, Circuit],
         reservations: Reservations,
+        lateness: Lateness,
         timeouts: Timeouts,
         emit: Callable[[Effect], None],
         first_txn_id: int,
@@ -63,12 +69,14 @@ class Programmer:
         self._transactions = Transactions(first_txn_id)
         self._busy: dict[CircuitGeneration, Generation] = {}
         self._deadlines: Agenda[CircuitGeneration] = Agenda()
-        self._in_flight: set[CircuitGeneration] = set()
+        self._lateness = lateness
+        self._window = Window(lateness)
         self._staging = Staging(
             circuits=circuits,
             timeouts=timeouts,
             transactions=self._transactions,
-            in_flight=self._in_flight,
+            window=self._window,
+            lateness=lateness,
             programming=self,
         )
         self._withdrawals = Withdrawals(circuits, self._transactions, self.send)
@@ -83,6 +91,11 @@ class Programmer:
     def next_deadline_ns(self) -> int | None:
         deadlines = (self._deadlines.next_ns(), self._staging.next_deadline_ns())
         return min((each for each in deadlines if each is not None), default=None)
+
+    @property
+    def queued(self) -> int:
+        """How many generations wait for their turn."""
+        return self._staging.queued
 
     def find(self, key: CircuitGeneration) -> Generation | None:
         circuit = self._circuits.get(key.circuit_id)
@@ -203,7 +216,7 @@ class Programmer:
         key = generation.key
         self._busy.pop(key, None)
         self._deadlines.drop(key)
-        self._in_flight.discard(key)
+        self._window.discard(key)
         self._withdrawals.drop(key)
         self._transactions.forget(generation)
         circuit = self._circuits[key.circuit_id]
@@ -325,7 +338,7 @@ class Programmer:
         generation.waiting_for = set()
         self._busy.pop(generation.key, None)
         self._deadlines.drop(generation.key)
-        self._in_flight.discard(generation.key)
+        self._window.discard(generation.key)
         if len(self._circuits[generation.key.circuit_id].generations) == 1:
             self._unsettled.discard(generation.key.circuit_id)
 
@@ -388,6 +401,9 @@ class Programmer:
         for generation in [self._busy[key] for key in self._deadlines.due(now_ns)]:
             if generation.phase is Phase.DRAINING:
                 self.withdraw(generation, now_ns)
+            elif is_only_late(generation, self._lateness, self._timeouts, now_ns):
+                # No fault, and nothing that asking again, or another way, would make better.
+                self._deadlines.set(generation.key, now_ns + _LOOK_AGAIN_NS)
             elif generation.phase is Phase.WITHDRAWING:
                 self._enter(generation, PhaseEvent.WITHDRAW, now_ns, self._timeouts.withdraw_ms)
                 self._withdrawals.add(generation)
@@ -401,13 +417,14 @@ class Programmer:
     ) -> None:
         generation.apply(event)
         generation.touched_ns = now_ns
-        generation.deadline_ns = now_ns + timeout_ms * NS_PER_MS
+        patience_ns = self._lateness.patience_ns(generation.route.router_ids, now_ns)
+        generation.deadline_ns = now_ns + timeout_ms * NS_PER_MS + patience_ns
         self._busy[generation.key] = generation
         self._deadlines.set(generation.key, generation.deadline_ns)
         if generation.phase in IN_FLIGHT_PHASES:
-            self._in_flight.add(generation.key)
+            self._window.add(generation)
         else:
-            self._in_flight.discard(generation.key)
+            self._window.discard(generation.key)
 
     def send(self, router_id: str, message: Stage | Commit | Abort | Drain | Withdraw) -> None:
         self._emit(Send(router_id, message))

@@ -3,6 +3,7 @@
 A group is one transaction: each router gets one Stage with all hops of the group that are its own, and later one
 Commit, so that many circuits cost little more than one. A router does all of a stage or nothing. So where one refuses,
 the group is taken back, and its generations are staged one by one: whoever cannot be staged keeps nobody else waiting.
+Nor does a router that is late: what runs over it waits by itself, and goes in small groups.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,16 +21,18 @@ from controller.core.circuits.circuit import (
     PhaseEvent,
 )
 from controller.core.messages import Abort, Stage, TransactionResult
+from controller.core.network.lateness import Lateness
 from controller.core.programming.agenda import Agenda
 from controller.core.programming.transactions import Transactions
+from controller.core.programming.window import Window
 from controller.core.settings import Timeouts
-from digitalgrid.model import CircuitGeneration, HopSnapshot, ResultCode
+from digitalgrid.model import HopSnapshot, Operation, ResultCode
 from digitalgrid.units import NS_PER_MS
 
-# Backpressure: generations that are staged or committed at the same time; others queue, and news get through between.
-MAX_IN_FLIGHT = 256
 # Generations in one group: a router takes their hops in a few milliseconds, in which it hears nobody else.
 MAX_GROUP = 64
+# How often it is looked again for a late router that has become free by itself.
+_LOOK_AGAIN_NS = 100 * NS_PER_MS
 
 
 class Programming(Protocol):
@@ -53,6 +56,10 @@ class Programming(Protocol):
     ) -> None: ...
 
 
+# Whether its circuit has power, its place in line, itself.
+_Queued = tuple[bool, int, Generation]
+
+
 @dataclass(slots=True, eq=False)
 class _Group:
     txn_id: int
@@ -65,7 +72,7 @@ class _Group:
 
 
 class Staging:
-    """Generations until they are committed. ``in_flight`` are those that are staged or committed just now."""
+    """Generations until they are committed."""
 
     def __init__(
         self,
@@ -73,22 +80,35 @@ class Staging:
         circuits: Mapping[int, Circuit],
         timeouts: Timeouts,
         transactions: Transactions,
-        in_flight: set[CircuitGeneration],
+        window: Window,
+        lateness: Lateness,
         programming: Programming,
     ) -> None:
         self._circuits = circuits
         self._timeouts = timeouts
         self._transactions = transactions
-        self._in_flight = in_flight
+        self._window = window
+        self._lateness = lateness
         self._programming = programming
         # Circuits without power go first, then who came first.
-        self._queue: list[tuple[bool, int, Generation]] = []
+        self._queue: list[_Queued] = []
         self._order = count()
+        # Those that wait until a late router has done what it was told, by that router.
+        self._held_up: dict[str, list[_Queued]] = {}
+        self._look_ns = 0
         self._groups: dict[int, _Group] = {}
         self._deadlines: Agenda[int] = Agenda()
 
     def next_deadline_ns(self) -> int | None:
-        return self._deadlines.next_ns()
+        next_ns = self._deadlines.next_ns()
+        if not self._held_up:
+            return next_ns
+        return self._look_ns if next_ns is None else min(next_ns, self._look_ns)
+
+    @property
+    def queued(self) -> int:
+        """How many wait for their turn; perhaps also some that were given up."""
+        return len(self._queue) + sum(map(len, self._held_up.values()))
 
     def enqueue(self, generation: Generation) -> None:
         circuit = self._circuits[generation.key.circuit_id]
@@ -97,12 +117,24 @@ class Staging:
 
     def go_ahead(self, now_ns: int) -> None:
         """Stage those for which there is room, as many as can be in one group."""
-        group: dict[int, Generation] = {}
-        while self._queue and len(self._in_flight) + len(group) < MAX_IN_FLIGHT:
-            generation = heappop(self._queue)[2]
-            circuit_id = generation.key.circuit_id
+        self._let_go_on(now_ns)
+        left_at: dict[str, int] = {}
+        # By circuit; of one that runs over a late router those beside it wait for that.
+        prompt: dict[int, Generation] = {}
+        late: dict[int, Generation] = {}
+        left = self._window.room
+        while self._queue and left:
+            queued = heappop(self._queue)
+            generation = queued[2]
             if generation.phase is not Phase.QUEUED or not self._stands(generation):
                 continue
+            full, is_late = self._take_room(generation, left_at, now_ns)
+            if full:
+                heappush(self._held_up.setdefault(full, []), queued)
+                self._look_ns = now_ns + _LOOK_AGAIN_NS
+                continue
+            left -= 1
+            group, circuit_id = late if is_late else prompt, generation.key.circuit_id
             # Of one that runs already the sink comes last, after all other hops have committed.
             if generation.seamless or generation.alone or circuit_id in group:
                 self._stage([generation], now_ns)
@@ -110,9 +142,33 @@ class Staging:
             group[circuit_id] = generation
             if len(group) == MAX_GROUP:
                 self._stage(list(group.values()), now_ns)
-                group = {}
-        if group:
-            self._stage(list(group.values()), now_ns)
+                group.clear()
+        for group in (prompt, late):
+            if group:
+                self._stage(list(group.values()), now_ns)
+
+    def _take_room(
+        self, generation: Generation, left_at: dict[str, int], now_ns: int
+    ) -> tuple[str, bool]:
+        """A router on the way that must not be told of any more now, else takes the room; and whether any is late."""
+        router_ids = generation.route.router_ids
+        for router_id in router_ids:
+            if router_id not in left_at:
+                left_at[router_id] = self._window.room_at(router_id, now_ns)
+            if not left_at[router_id]:
+                return router_id, True
+        for router_id in router_ids:
+            left_at[router_id] -= 1
+        return "", any(self._lateness.is_late(router_id, now_ns) for router_id in router_ids)
+
+    def _let_go_on(self, now_ns: int) -> None:
+        """As many as there is room for by now queue again for routers that were late, or still are."""
+        for router_id, waiting in list(self._held_up.items()):
+            for _ in range(min(self._window.room_at(router_id, now_ns), len(waiting))):
+                heappush(self._queue, heappop(waiting))
+            if not waiting:
+                del self._held_up[router_id]
+        self._look_ns = now_ns + _LOOK_AGAIN_NS
 
     def _stands(self, generation: Generation) -> bool:
         circuit = self._circuits.get(generation.key.circuit_id)
@@ -129,7 +185,8 @@ class Staging:
                 at[router_id].append(each)
                 hops[router_id].append(hop)
         txn_id = self._transactions.open(generations, at).txn_id
-        deadline_ns = now_ns + self._timeouts.stage_ms * NS_PER_MS
+        patience_ns = self._lateness.patience_ns(at, now_ns)
+        deadline_ns = now_ns + self._timeouts.stage_ms * NS_PER_MS + patience_ns
         undurable = 0
         for each in generations:
             circuit = self._circuits[each.key.circuit_id]
@@ -137,16 +194,16 @@ class Staging:
                 circuit.apply(CircuitEvent.STAGE_SENT)
             each.apply(PhaseEvent.STAGE_SENT)
             each.txn_id, each.touched_ns, each.deadline_ns = txn_id, now_ns, deadline_ns
-            self._in_flight.add(each.key)
+            self._window.add(each)
             undurable += not each.durable
-        lease_ends_ns = now_ns + self._timeouts.safe_lease_ns
+        lease_ends_ns = now_ns + self._timeouts.safe_lease_ns + patience_ns
+        lease_ms = self._timeouts.lease_ms + patience_ns // NS_PER_MS
         self._groups[txn_id] = _Group(
             txn_id, generations, tuple(at), set(at), undurable, lease_ends_ns
         )
         self._deadlines.set(txn_id, deadline_ns)
         for router_id, some in hops.items():
-            stage = Stage(txn_id, self._timeouts.lease_ms, tuple(some))
-            self._programming.send(router_id, stage)
+            self._programming.send(router_id, Stage(txn_id, lease_ms, tuple(some)))
 
     def note_durable(self, generation: Generation, now_ns: int) -> None:
         group = self._groups.get(generation.txn_id)
@@ -197,7 +254,8 @@ class Staging:
         for group in list(self._groups.values()):
             if router_id in group.waiting_for:
                 self._give_up_at({router_id}, group, reason, now_ns)
-        for _, _, generation in list(self._queue):
+        queued = [*self._queue, *(each for some in self._held_up.values() for each in some)]
+        for _, _, generation in queued:
             concerned = router_id in generation.route.router_ids
             if concerned and generation.phase is Phase.QUEUED and self._stands(generation):
                 self._programming.give_up(generation, now_ns, reason, router_id)
@@ -205,13 +263,20 @@ class Staging:
     def on_timer(self, now_ns: int) -> None:
         for txn_id in self._deadlines.due(now_ns):
             group = self._groups[txn_id]
-            late = min(group.waiting_for, default="")
-            if late:
-                reason = f"{Phase.STAGING.value} took too long at {late}"
-                self._give_up_at(set(group.waiting_for), group, reason, now_ns)
+            stopped = {
+                each for each in group.waiting_for if not self._is_behind(each, group, now_ns)
+            }
+            if stopped:
+                reason = f"{Phase.STAGING.value} took too long at {min(stopped)}"
+                self._give_up_at(stopped, group, reason, now_ns)
             else:
-                # The store is late, which is nothing to the routers.
+                # Routers are late, or the store is, which is no reason to go another way.
                 self._take_back(group)
+
+    def _is_behind(self, router_id: str, group: _Group, now_ns: int) -> bool:
+        usual_ns = self._timeouts.stage_ms * NS_PER_MS
+        asked = (group.txn_id, Operation.STAGE)
+        return self._lateness.is_behind(router_id, asked, usual_ns, now_ns)
 
     def _give_up_at(self, router_ids: set[str], group: _Group, reason: str, now_ns: int) -> None:
         """Give up those of a group that have a hop at any of these; the others begin anew."""
@@ -230,7 +295,7 @@ class Staging:
         for generation in group.generations:
             generation.apply(PhaseEvent.PUT_BACK)
             generation.alone = generation.alone or to_be_alone
-            self._in_flight.discard(generation.key)
+            self._window.discard(generation.key)
             self.enqueue(generation)
 
     def _close(self, group: _Group) -> None:

@@ -23,6 +23,10 @@ from digitalgrid.units import NS_PER_S
 MAX_ATTEMPTS = 5
 # Circuits moved in one event of those that a change of the network concerns; others have their turn between.
 MAX_AT_ONCE = 16
+# Generations that wait to be programmed at which mass rerouting brakes, and for how long: as many as are under way when
+# routers are quick, and a fraction of the time in which those are done.
+MAX_QUEUED_MOVES = 256
+BRAKED_NS = 2_000_000
 # For how many of those that are searched for in one event it is worked out what binds: up to 30 searches each.
 MAX_EXPLAINED = 1
 # What binds is worked out again after this, where anything has changed since.
@@ -146,7 +150,13 @@ class Mover:
                 self._emit(CircuitChanged(circuit_id))
 
     def _go_on_moving(self, now_ns: int) -> None:
-        """Reroute a batch of those that a change concerns: the first must not wait until the last is decided."""
+        """Some of those that a change concerns: the first to move must not wait until the last is decided.
+
+        The brake: while many wait to be programmed no more are decided, and what changes meanwhile is known by then.
+        """
+        if self._programmer.queued >= MAX_QUEUED_MOVES:
+            self._go_on_ns = now_ns + BRAKED_NS
+            return
         left = MAX_AT_ONCE
         while self._leaving and left:
             circuit = self._circuits.get(self._leaving.popleft())

@@ -17,6 +17,9 @@ from controller.core.promises.mover import Mover
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.reasons import Reason, RefusalCode
 
+# Circuits that may wait for their turn to be programmed: some ten seconds of a few routers that are late.
+MAX_QUEUED = 4096
+
 
 class Provisioner:
     """Makes, changes and ends circuits. Until ``known_by_ns`` routers are still coming back to a new daemon:
@@ -66,6 +69,7 @@ class Provisioner:
         known = self._book.of_request(request)
         if known is not None:
             return known
+        self._check_backlog()
         self.check(request, now_ns)
         admitted = self._admission.admit(request, self.draw_key)
         with self._book.together():
@@ -93,10 +97,24 @@ class Provisioner:
         if not request.is_plain or self._book.of_request_id(request.request_id):
             return False
         try:
+            self._check_backlog()
             self.check(request, now_ns)
         except Refusal:
             return False
         return True
+
+    def _check_backlog(self) -> None:
+        """Backpressure: routers have not caught up with what was promised; whoever asks for more is told."""
+        if self._programmer.queued < MAX_QUEUED:
+            return
+        refusal = Refusal(
+            Reason.OVERLOADED,
+            f"{MAX_QUEUED} circuits wait for their turn to be programmed; try again in a moment, and see"
+            " `dgctl topology` for routers that are late",
+        )
+        # Nothing was decided, and writing that down would only add to the load.
+        refusal.noted = True
+        raise refusal
 
     def _admit_plain(
         self, wanted: Sequence[PowerRequest], now_ns: int

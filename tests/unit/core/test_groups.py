@@ -15,7 +15,8 @@ from controller.core.messages import (
     TransactionResult,
     Withdraw,
 )
-from controller.core.programming.staging import MAX_GROUP, MAX_IN_FLIGHT
+from controller.core.programming.staging import MAX_GROUP
+from controller.core.programming.window import MAX_IN_FLIGHT
 from controller.core.settings import CoreSettings
 from digitalgrid.model import FlowState, HopSnapshot, Operation, ResultCode
 from digitalgrid.units import NS_PER_MS, NS_PER_S

@@ -1,0 +1,25 @@
+"""What is overdue: whether an answer that did not come in time is late, as its router is, or will not come."""
+
+from controller.core.circuits.circuit import Generation, Phase
+from controller.core.network.lateness import MAX_PATIENCE_NS, Lateness
+from controller.core.settings import Timeouts
+from digitalgrid.model import Operation
+from digitalgrid.units import NS_PER_MS
+
+
+def is_only_late(
+    generation: Generation, lateness: Lateness, timeouts: Timeouts, now_ns: int
+) -> bool:
+    """Whether all that a generation waits for beyond its deadline may still come; bounded, see MAX_PATIENCE_NS."""
+    if generation.phase is Phase.COMMITTED:
+        # Power is measured by the sink, and passes through all.
+        usual_ns = timeouts.actuate_ms * NS_PER_MS
+        late = any(lateness.is_late(each, now_ns) for each in generation.route.router_ids)
+        return late and now_ns - generation.touched_ns < usual_ns + MAX_PATIENCE_NS
+    withdrawing = generation.phase is Phase.WITHDRAWING
+    operation = Operation.WITHDRAW if withdrawing else Operation.COMMIT
+    usual_ns = (timeouts.withdraw_ms if withdrawing else timeouts.commit_ms) * NS_PER_MS
+    asked = (generation.txn_id, operation)
+    return bool(generation.waiting_for) and all(
+        lateness.is_behind(each, asked, usual_ns, now_ns) for each in generation.waiting_for
+    )
