@@ -28,7 +28,7 @@ from controller.core.optimising.question import (
     DispatchQuestion,
     LoadOutcome,
 )
-from controller.core.promises.provisioning import starting
+from controller.core.promises.provisioning import Rehearsal, starting
 from controller.routing.alternatives.disjoint import Disjointness
 from controller.routing.assignments.reoptimise import Plan
 from controller.routing.assignments.room import RoomPlan
@@ -64,21 +64,30 @@ class Controller(Leader):
         """Several clients' requests in one event, each as by :meth:`answer`; what is refused is returned."""
         audit = self._book.audit
         audit.begin(at_unix_ns)
-        with self._book.together(), audit.answer_many():
-            verdicts = [_verdict(call) for call, _ in asked]
-            allowed = [
-                request
-                for (_, request), verdict in zip(asked, verdicts, strict=True)
-                if verdict is None
-            ]
-            decided = iter(self._parts.provisioner.request_batch(allowed, now_ns))
-            decisions = [next(decided) if verdict is None else verdict for verdict in verdicts]
-            for (call, _), decision in zip(asked, decisions, strict=True):
-                if isinstance(decision, Refusal):
-                    audit.refuse(call, decision)
-                else:
-                    audit.accept(call, admitted(decision))
+        with self._book.together():
+            with audit.answer_many():
+                decisions = self._decide(asked, now_ns)
+            # Noted each by itself, with the reason.
+            self._parts.preempter.displace(now_ns)
         self._settle(now_ns)
+        return decisions
+
+    def _decide(
+        self, asked: Sequence[tuple[Call, PowerRequest]], now_ns: int
+    ) -> list[list[Circuit] | Refusal]:
+        verdicts = [_verdict(call) for call, _ in asked]
+        allowed = [
+            request
+            for (_, request), verdict in zip(asked, verdicts, strict=True)
+            if verdict is None
+        ]
+        decided = iter(self._parts.provisioner.request_batch(allowed, now_ns))
+        decisions = [next(decided) if verdict is None else verdict for verdict in verdicts]
+        for (call, _), decision in zip(asked, decisions, strict=True):
+            if isinstance(decision, Refusal):
+                self._book.audit.refuse(call, decision)
+            else:
+                self._book.audit.accept(call, admitted(decision))
         return decisions
 
     def note_refusal(self, call: Call, refusal: Refusal, at_unix_ns: int) -> None:
@@ -91,6 +100,7 @@ class Controller(Leader):
         with self._book.together():
             circuits = self._parts.provisioner.request(request, now_ns)
             self._book.audit.conclude(admitted(circuits))
+            self._parts.preempter.displace(now_ns)
         self._settle(now_ns)
         return circuits
 
@@ -100,12 +110,17 @@ class Controller(Leader):
         """Each request by itself, in order: its circuits, or why it was refused."""
         with self._book.together():
             decisions = self._parts.provisioner.request_batch(requests, now_ns)
+            self._parts.preempter.displace(now_ns)
         self._settle(now_ns)
         return decisions
 
     def compute(self, request: PowerRequest, now_ns: int) -> list[Route]:
         """The routes that :meth:`request` would reserve now."""
-        return self._parts.provisioner.compute(request, now_ns)
+        return self.rehearse(request, now_ns).routes
+
+    def rehearse(self, request: PowerRequest, now_ns: int) -> Rehearsal:
+        """What :meth:`request` would do now, by the same code; nothing is reserved, and nobody displaced."""
+        return self._parts.provisioner.rehearse(request, now_ns)
 
     def best_routes(self, request: PowerRequest, count: int, now_ns: int) -> list[Route]:
         """The best few routes for a request, each by itself; nothing is reserved."""

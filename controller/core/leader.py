@@ -132,6 +132,7 @@ class Leader(Core):
                 parts.programmer,
                 parts.mover,
                 parts.regainer,
+                parts.preempter,
                 parts.read_back,
                 parts.room_maker,
             )
@@ -144,6 +145,7 @@ class Leader(Core):
         self._parts.programmer.on_timer(now_ns)
         self._parts.mover.on_timer(now_ns)
         self._parts.regainer.on_timer(now_ns)
+        self._parts.preempter.on_timer(now_ns)
         self._parts.read_back.on_timer(now_ns)
         self._forget_long_absent(now_ns)
         self._parts.room_maker.look(now_ns)
@@ -256,6 +258,7 @@ class Leader(Core):
         self._parts.keeper.settle(now_ns)
         self._parts.curtailer.look()
         self._parts.regainer.look(now_ns)
+        self._parts.preempter.look(now_ns)
 
 
 def _absence_interval_ns(forget_after_ns: int) -> int:

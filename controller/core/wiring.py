@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from controller.core.admission.admission import Admission
 from controller.core.admission.alternatives import Alternatives
+from controller.core.admission.preemption import Preemption
 from controller.core.book.book import CircuitBook
 from controller.core.circuits.reservations import Reservations
 from controller.core.effects import Effect
@@ -18,6 +19,7 @@ from controller.core.programming.read_back import ReadBack
 from controller.core.promises.curtailing import Curtailer
 from controller.core.promises.keeper import Keeper
 from controller.core.promises.mover import Mover
+from controller.core.promises.preempting import Preempter
 from controller.core.promises.provisioning import Provisioner
 from controller.core.promises.regaining import Regainer
 from controller.core.settings import CoreSettings
@@ -35,6 +37,7 @@ class Parts:
     mover: Mover
     curtailer: Curtailer
     regainer: Regainer
+    preempter: Preempter
     provisioner: Provisioner
     keeper: Keeper
     dispatcher: Dispatcher
@@ -69,6 +72,7 @@ def wire(
         interval_ns=settings.reconcile_interval_ns,
         first_read_id=first_id,
     )
+    curtailer = Curtailer(book=book, reservations=reservations, view=lambda: admission.view)
     mover = Mover(
         circuits=book.live,
         reservations=reservations,
@@ -76,14 +80,22 @@ def wire(
         programmer=programmer,
         next_admission_seq=book.next_admission_seq,
         persist=book.persist,
+        cut=curtailer.cut,
         emit=emit,
     )
-    curtailer = Curtailer(book=book, reservations=reservations, view=lambda: admission.view)
+    preempter = Preempter(
+        book=book,
+        admission=admission,
+        preemption=Preemption(admission, book.live),
+        mover=mover,
+        stands=lambda: reservations.changes,
+    )
     provisioner = Provisioner(
         book=book,
         reservations=reservations,
         admission=admission,
         mover=mover,
+        preempter=preempter,
         programmer=programmer,
         known_by_ns=now_ns + settings.starting_ns,
     )
@@ -108,6 +120,7 @@ def wire(
         mover=mover,
         curtailer=curtailer,
         regainer=regainer,
+        preempter=preempter,
         provisioner=provisioner,
         keeper=Keeper(
             network=network,
@@ -116,6 +129,8 @@ def wire(
             programmer=programmer,
             read_back=read_back,
             mover=mover,
+            curtailer=curtailer,
+            preempter=preempter,
             provisioner=provisioner,
             emit=emit,
         ),

@@ -130,11 +130,12 @@ def circuit_to_pb(circuit: Circuit) -> pb.Circuit:
     return message
 
 
-def computed_to_pb(request: PowerRequest, route: Route) -> pb.Circuit:
+def computed_to_pb(request: PowerRequest, route: Route, reason: str = "") -> pb.Circuit:
     """What would be made of a request: a circuit without a number."""
     message = pb.Circuit(
         request_id=request.request_id,
         state=pb.CIRCUIT_STATE_REQUESTED,
+        reason=reason,
         sink_id=request.sink_id,
         power_w=route.power_w,
         constraints=_constraints_to_pb(request.constraints),

@@ -96,8 +96,10 @@ class PowerService(PowerServiceServicer):
     ) -> pb.ComputePowerResponse:
         asked = request_from_pb(_power_request(request))
         call = call_of(context, Action.COMPUTE)
-        routes = self._runtime.handle(call, lambda core, now_ns: core.compute(asked, now_ns))
-        return pb.ComputePowerResponse(circuits=[computed_to_pb(asked, each) for each in routes])
+        found = self._runtime.handle(call, lambda core, now_ns: core.rehearse(asked, now_ns))
+        return pb.ComputePowerResponse(
+            circuits=[computed_to_pb(asked, each, found.reason) for each in found.routes]
+        )
 
     async def ComputePaths(
         self, request: pb.ComputePathsRequest, context: grpc.aio.ServicerContext

@@ -419,7 +419,9 @@ class SimulatedNetwork:
     def way_for(self, circuit: Circuit) -> Route | None:
         """The route that the circuit could take as all others stand."""
         wanted = PowerRequest(
-            "", circuit.sink_id, circuit.power_w, circuit.source_ids, circuit.constraints
+            *("", circuit.sink_id, circuit.power_w, circuit.source_ids, circuit.constraints),
+            setup_priority=circuit.setup_priority,
+            hold_priority=circuit.priority,
         )
         with suppress(Refusal):
             return self.core.compute(wanted, self.now_ns)[0]

@@ -26,8 +26,12 @@ class GridArrays:
     view: GridView
     _links: dict[str, LinkView]
 
-    def __init__(self, view: GridView, reservations: Reservations) -> None:
+    def __init__(
+        self, view: GridView, reservations: Reservations, claims: Reservations | None = None
+    ) -> None:
         self._reservations = reservations
+        # Room that nobody has yet and somebody will.
+        self._claims = claims or Reservations()
         self.view = self._built = view
         self._closed_of: GridView | None = None
         self._closed: list[LinkView] = []
@@ -81,7 +85,7 @@ class GridArrays:
     def sync(self) -> None:
         """Take over what was reserved and released since this was last called."""
         self._catch_up()
-        changed = self._reservations.take_changed_links()
+        changed = self._reservations.take_changed_links() | self._claims.take_changed_links()
         for link_id in changed:
             self._refresh(link_id)
         self._guided.loads_changed(2 * len(changed))
@@ -197,6 +201,7 @@ class GridArrays:
 
     def _refresh_all(self) -> None:
         self._reservations.take_changed_links()
+        self._claims.take_changed_links()
         for link_id in self._links:
             self._refresh(link_id)
 
@@ -206,7 +211,8 @@ class GridArrays:
             return
         for end in (link.a, link.b):
             arc = self._arc[link_id, end]
-            self._graph.set_load(arc, self._reservations.total(link_direction(link_id, end)))
+            way = link_direction(link_id, end)
+            self._graph.set_load(arc, self._reservations.total(way) + self._claims.total(way))
         if not self.view.admits(link):
             for end in (link.a, link.b):
                 self._graph.take_out_of_service(self._arc[link_id, end])

@@ -6,7 +6,6 @@ from controller.core.admission.admission import Admission
 from controller.core.admission.route_finder import injection_limit_w
 from controller.core.circuits import reservations as resource
 from controller.core.circuits.request import PowerRequest
-from controller.core.circuits.reservations import Reservations
 from controller.core.circuits.route import Route
 from controller.routing.graph import Ints
 from controller.routing.paths.batch import (
@@ -20,9 +19,7 @@ from controller.routing.paths.batch import (
 from controller.routing.paths.cspf import Path
 
 
-def route_batch(
-    admission: Admission, reservations: Reservations, wanted: Sequence[PowerRequest]
-) -> list[Route | None]:
+def route_batch(admission: Admission, wanted: Sequence[PowerRequest]) -> list[Route | None]:
     """The route of each request beside those of the ones before it, None where there is none.
 
     The arrays already stand for all of them when this returns, the reservations do not.
@@ -56,7 +53,7 @@ def route_batch(
         [available_w[each] for each in sources],
         [arrays.node(view.loads[each][0]) for each in loads],
         [
-            view.loads[each][1].max_power_w - reservations.total(resource.load(each))
+            view.loads[each][1].max_power_w - admission.taken_by_others(resource.load(each), 0)
             for each in loads
         ],
     )

@@ -78,9 +78,7 @@ class Explainer:
         """The refusal of what a load cannot take beside its other circuits; None where it can."""
         limit_w = self._finder.view.loads[request.sink_id][1].max_power_w
         key = resource.load(request.sink_id)
-        others_w = self._finder.reservations.total(key) - self._finder.reservations.of_circuit(
-            key, circuit_id
-        )
+        others_w = self._finder.taken_by_others(key, circuit_id)
         if others_w + request.power_w <= limit_w * (1 + RELATIVE_TOLERANCE):
             return None
         return load_limit_exceeded(request.sink_id, request.power_w, others_w, limit_w)

@@ -7,7 +7,7 @@ from controller.core.admission.arrays import GridArrays
 from controller.core.circuits import reservations as resource
 from controller.core.circuits.circuit import Constraints
 from controller.core.circuits.request import PowerRequest
-from controller.core.circuits.reservations import Reservations, link_direction
+from controller.core.circuits.reservations import Reservations, Resource, link_direction
 from controller.core.circuits.route import Route, RouteLink
 from controller.core.network.view import GridView
 from controller.routing.paths.cspf import RELATIVE_TOLERANCE, Path
@@ -25,7 +25,9 @@ class RouteFinder:
 
     def __init__(self, reservations: Reservations) -> None:
         self.reservations = reservations
-        self.arrays = GridArrays(GridView(version=0), reservations)
+        # Room that is being made for circuits that wait for it; nobody else may have it.
+        self.claims = Reservations()
+        self.arrays = GridArrays(GridView(version=0), reservations, self.claims)
 
     @property
     def view(self) -> GridView:
@@ -132,22 +134,29 @@ class RouteFinder:
             return False
         key = resource.load(sink_id)
         own_w = self.reservations.of_circuit(key, circuit_id)
-        others_w = self.reservations.total(key) - own_w
+        others_w = self.taken_by_others(key, circuit_id)
         return others_w + max(own_w, power_w) <= load.max_power_w * (1 + RELATIVE_TOLERANCE)
 
     def available_w(self, source_ids: Collection[str], circuit_id: int = 0) -> dict[str, float]:
         """What each candidate source that is connected could inject for this circuit; no ids mean any source."""
         # Hundreds of sources for one request: what is the same for all of them is looked up once.
-        view, reservations = self.view, self.reservations
+        view = self.view
         available = {}
         for source_id in source_ids or view.sources:
             found = view.sources.get(source_id)
             if found is None or not view.routers[found[0]].usable:
                 continue
-            key = resource.source(source_id)
-            reserved_w = reservations.total(key) - reservations.of_circuit(key, circuit_id)
-            available[source_id] = found[1].max_power_w - reserved_w
+            taken_w = self.taken_by_others(resource.source(source_id), circuit_id)
+            available[source_id] = found[1].max_power_w - taken_w
         return available
+
+    def taken_by_others(self, key: Resource, circuit_id: int) -> float:
+        """What of a resource is reserved or claimed, but for what the circuit itself has."""
+        taken = self.reservations.total(key) + self.claims.total(key)
+        if circuit_id:
+            taken -= self.reservations.of_circuit(key, circuit_id)
+            taken -= self.claims.of_circuit(key, circuit_id)
+        return taken
 
     def _keep_place(
         self, available: dict[str, float], sink_id: str, power_w: float, circuit_id: int
@@ -174,11 +183,13 @@ class RouteFinder:
 
     def _credit_a(self, circuit_id: int) -> dict[int, float]:
         """What the circuit holds already, by arc."""
-        credit_a = {}
-        for held in self.reservations.held_by_circuit(circuit_id):
-            arc = self.arrays.arc(held.id, held.from_router_id)
-            if arc is not None:
-                credit_a[arc] = self.reservations.of_circuit(held, circuit_id)
+        credit_a: dict[int, float] = {}
+        for ledger in (self.reservations, self.claims):
+            for held in ledger.held_by_circuit(circuit_id):
+                arc = self.arrays.arc(held.id, held.from_router_id)
+                if arc is not None:
+                    own_a = ledger.of_circuit(held, circuit_id)
+                    credit_a[arc] = credit_a.get(arc, 0.0) + own_a
         return credit_a
 
     def route_of(self, path: Path, source_id: str, sink_id: str, power_w: float) -> Route:
@@ -233,6 +244,23 @@ class RouteFinder:
             request.constraints,
             circuit_id=circuit_id,
         )
+
+    def has_room(self, route: Route, circuit_id: int) -> bool:
+        """Whether a route that was worked out before still fits beside what is taken, with the losses that it has."""
+        view, slack = self.view, 1 + LEDGER_TOLERANCE
+        for hop in route.links:
+            link = view.links.get(hop.link_id)
+            if link is None or not view.admits(link):
+                return False
+            ends = (link.a, link.b)
+            others_a = sum(
+                self.taken_by_others(link_direction(hop.link_id, end), circuit_id) for end in ends
+            )
+            if others_a + hop.current_a > link.ampacity_a * slack:
+                return False
+        available = self.available_w((route.source_id,), circuit_id)
+        enough = available.get(route.source_id, -inf) * slack >= route.injected_w
+        return enough and self.sink_takes(route.sink_id, route.power_w, circuit_id)
 
     def is_short(self, source_id: str) -> bool:
         """Whether more is reserved of a source than it gives by now; then its router shares what there is."""

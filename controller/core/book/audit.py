@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from controller.core.access import CONTROLLER, Action, Call, Principal
-from controller.core.circuits.circuit import Circuit
+from controller.core.circuits.circuit import Circuit, CircuitState
 from controller.core.circuits.records import AuditEntry
 from controller.core.errors import Refusal
 
@@ -137,5 +137,7 @@ def admitted(circuits: Iterable[Circuit]) -> str:
     for circuit in circuits:
         newest = circuit.newest()
         over = f" over {' '.join(newest.route.router_ids)}" if newest else ""
+        if circuit.state is CircuitState.WAITING:
+            over = f", which {circuit.reason}"
         got.append(f"circuit {circuit.circuit_id}{over}")
     return f"admitted: {', '.join(got)}" if got else "admitted: nothing"

@@ -191,6 +191,8 @@ class Generation(msgspec.Struct):
     # As its routers were told: who gives way, and how far, where power is short. Other values need another generation.
     priority: int = 0
     floor_w: float = 0.0
+    # What was asked for when it was made; its route has less where others displaced the rest. 0: as its route.
+    asked_w: float = 0.0
     # Whether its sink last said that it gets less than it should.
     starved: bool = False
     role: Role = Role.WORKING

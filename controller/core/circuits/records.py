@@ -38,6 +38,7 @@ class GenerationRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     standby: bool = False
     priority: int = 0
     floor_w: float = 0.0
+    asked_w: float = 0.0
 
 
 class CircuitRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -137,6 +138,7 @@ def to_record(circuit: Circuit, request_fingerprint: str) -> CircuitRecord:
                 each.role is Role.STANDBY,
                 each.priority,
                 each.floor_w,
+                each.asked_w,
             )
             for each in circuit.generations.values()
         ),
@@ -184,6 +186,7 @@ def from_record(record: CircuitRecord) -> Circuit:
             role=Role.STANDBY if each.standby else Role.WORKING,
             priority=each.priority,
             floor_w=each.floor_w,
+            asked_w=each.asked_w,
         )
     return circuit
 

@@ -444,4 +444,5 @@ def new_generation(
         view_version=view_version,
         priority=circuit.priority,
         floor_w=min(circuit.floor_w, route.power_w),
+        asked_w=circuit.power_w,
     )

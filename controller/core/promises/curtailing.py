@@ -10,10 +10,14 @@ from dataclasses import dataclass, field
 from controller.core.book.book import CircuitBook
 from controller.core.circuits.circuit import Circuit, Curtailed, by_source
 from controller.core.circuits.reservations import Reservations, source
+from controller.core.circuits.route import Route
 from controller.core.network.view import GridView
 from digitalgrid.physics import ACTUATED_FRACTION
 from digitalgrid.sharing import Claim, rank, share_out
 from digitalgrid.units import format_power
+
+# Who displaced it, where that is not known any more.
+_OTHERS = "circuits of a higher priority"
 
 
 @dataclass(slots=True)
@@ -55,6 +59,19 @@ class Curtailer:
         with self._book.together():
             for source_id in sorted({*changed_source_ids, *self._short}):
                 self._look_at(source_id)
+
+    def cut(self, circuit: Circuit, route: Route, by: str) -> None:
+        """A circuit's next route has less power than was asked for: others displaced the rest."""
+        before = circuit.curtailed
+        since_unix_ns = before.since_unix_ns if before else self._book.audit.at_unix_ns
+        by = by or (before.by if before else _OTHERS)
+        self._set(circuit, Curtailed(by, since_unix_ns, circuit.power_w, route.power_w))
+
+    def delivers(self, circuit: Circuit, route: Route) -> None:
+        """A circuit's newest route delivers: what others had displaced is back where that is all of its power."""
+        by_a_source = circuit.left_short_by(route.source_id)
+        if circuit.curtailed and not by_a_source and route.power_w >= circuit.power_w:
+            self._set(circuit, None)
 
     def look(self) -> None:
         """Circuits may have come to sources that are short, or left them."""
@@ -104,7 +121,13 @@ class Curtailer:
         if circuit is None:
             return
         carrying = circuit.carrying() or circuit.newest()
+        if share is None and not circuit.left_short_by(source_id):
+            return
         curtailed = None
+        if share is None and carrying is not None and carrying.route.power_w < circuit.power_w:
+            granted_w = carrying.route.power_w
+            at_unix_ns = self._book.audit.at_unix_ns
+            curtailed = Curtailed(_OTHERS, at_unix_ns, circuit.power_w, granted_w)
         if share is not None and carrying is not None and carrying.route.source_id == source_id:
             by = by_source(source_id)
             before = circuit.curtailed
@@ -114,11 +137,17 @@ class Curtailer:
             granted_w = share * carrying.route.power_w
             curtailed = Curtailed(by, since_unix_ns, circuit.power_w, granted_w)
         if curtailed != circuit.curtailed:
-            self.changes += 1
-            circuit.curtail(curtailed)
-            (self.circuit_ids.discard if curtailed is None else self.circuit_ids.add)(circuit_id)
+            self._set(circuit, curtailed)
             if circuit_id in self._book.live:
                 self._book.persist(circuit)
+
+    def _set(self, circuit: Circuit, curtailed: Curtailed | None) -> None:
+        self.changes += 1
+        circuit.curtail(curtailed)
+        if curtailed is None:
+            self.circuit_ids.discard(circuit.circuit_id)
+        else:
+            self.circuit_ids.add(circuit.circuit_id)
 
     def _note(self, source_id: str, decided: str, limit_w: float, reserved_w: float) -> None:
         self._book.audit.note(

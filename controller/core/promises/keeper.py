@@ -11,8 +11,10 @@ from controller.core.network.network import Network
 from controller.core.programming.outcomes import Actuated, Failed, Freed, Gone, Outcome, Starved
 from controller.core.programming.programming import Programmer
 from controller.core.programming.read_back import ReadBack
+from controller.core.promises.curtailing import Curtailer
 from controller.core.promises.missing_energy import note_missing
 from controller.core.promises.mover import Mover
+from controller.core.promises.preempting import Preempter
 from controller.core.promises.provisioning import Provisioner
 from digitalgrid.model import FlowState
 
@@ -29,6 +31,8 @@ class Keeper:
         programmer: Programmer,
         read_back: ReadBack,
         mover: Mover,
+        curtailer: Curtailer,
+        preempter: Preempter,
         provisioner: Provisioner,
         emit: Callable[[Effect], None],
     ) -> None:
@@ -38,6 +42,8 @@ class Keeper:
         self._programmer = programmer
         self._read_back = read_back
         self._mover = mover
+        self._curtailer = curtailer
+        self._preempter = preempter
         self._provisioner = provisioner
         self._emit = emit
 
@@ -131,6 +137,7 @@ class Keeper:
                 self._book.persist(circuit)
                 self._provisioner.finish_if_gone(circuit)
                 self._mover.freed(circuit, now_ns)
+                self._preempter.gone(outcome.key)
         self._emit(CircuitChanged(circuit.circuit_id))
 
     def _on_starved(self, circuit: Circuit, outcome: Starved, now_ns: int) -> None:
@@ -161,6 +168,7 @@ class Keeper:
         """Its newest generation has what is to be had."""
         circuit.attempts = circuit.setbacks = 0
         circuit.excluded_ids.clear()
+        self._curtailer.delivers(circuit, newest.route)
         circuit.show_measured()
         self._mover.retire_older(circuit, newest, now_ns)
 

@@ -17,6 +17,7 @@ from controller.core.circuits.route import Route
 from controller.core.effects import CircuitChanged, Effect
 from controller.core.network.view import GridView, change_of, efficiency_of
 from controller.core.programming.programming import Programmer, new_generation
+from digitalgrid.model import CircuitGeneration
 from digitalgrid.units import NS_PER_S
 
 # Attempts in a row to program a circuit that routers refuse; then it waits before it is tried again (backoff).
@@ -42,7 +43,8 @@ _PATH_DOWN = "its path is down"
 class Mover:
     """Reroutes circuits make-before-break where they still carry power, and retries those that wait (backoff).
 
-    ``persist`` writes a circuit and the decision just made for it.
+    ``persist`` writes a circuit and the decision just made for it; ``cut`` is told of one whose route has less power
+    than was asked for, and who displaced the rest.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Mover:
         programmer: Programmer,
         next_admission_seq: Callable[[], int],
         persist: Callable[[Circuit], None],
+        cut: Callable[[Circuit, Route, str], None],
         emit: Callable[[Effect], None],
     ) -> None:
         self._circuits = circuits
@@ -62,6 +65,7 @@ class Mover:
         self._programmer = programmer
         self._next_admission_seq = next_admission_seq
         self._persist = persist
+        self._cut = cut
         self._emit = emit
         # When the next round of searches for those that wait begins; the rest of the present one, in this order.
         self._retry_at_ns: int | None = None
@@ -74,6 +78,9 @@ class Mover:
         self._in_vain: dict[int, tuple[int, int]] = {}
         # Circuits that are being moved to make room.
         self.making_room: set[int] = set()
+        # Generations that were displaced, and by whom: room is made by their going. And who waits for that.
+        self.displaced: dict[CircuitGeneration, str] = {}
+        self.claiming: set[int] = set()
         # Circuits that wait, and some that did; and those that stayed on a route which no longer fits.
         self._waiting = {key for key, each in circuits.items() if _waits(each)}
         self._unfit: set[int] = set()
@@ -91,9 +98,22 @@ class Mover:
 
     # Starting
 
-    def begin(self, circuit: Circuit, route: Route, *, seamless: bool) -> None:
-        """Reserve the next generation, at the tail of every link, and program it."""
-        seq, version = self._next_admission_seq(), self._admission.view.version
+    def begin(
+        self,
+        circuit: Circuit,
+        route: Route,
+        *,
+        seamless: bool,
+        admission_seq: int = 0,
+        displaced_by: str = "",
+    ) -> None:
+        """Reserve the next generation, at the tail of every link, and program it.
+
+        Without an ``admission_seq`` that its route was worked out for, it is admitted after all others.
+        """
+        seq, version = admission_seq or self._next_admission_seq(), self._admission.view.version
+        if route.power_w < circuit.power_w:
+            self._cut(circuit, route, displaced_by)
         generation = new_generation(circuit, seq, route, version, seamless=seamless)
         self._reservations.reserve(generation.key, route)
         self.launch(circuit, generation)
@@ -233,13 +253,16 @@ class Mover:
         """Reroute: make the next generation, beside the old one where that still carries power."""
         carrying = circuit.carrying()
         alive = carrying is not None and self.can_stay(carrying.route)
+        displaced_by = self.displaced.get(carrying.key, "") if carrying is not None else ""
         route = None
         if circuit.attempts < MAX_ATTEMPTS:
             route = self.find_route(circuit, circuit.power_w)
+            if route is None and (displaced_by or circuit.curtailed) and circuit.floor_w:
+                route = self.find_route(circuit, min(circuit.floor_w, circuit.power_w))
         if route is not None:
             circuit.apply(CircuitEvent.MOVING, reason)
-            self.begin(circuit, route, seamless=alive)
-        elif alive and carrying is not None:
+            self.begin(circuit, route, seamless=alive, displaced_by=displaced_by)
+        elif alive and carrying is not None and not displaced_by:
             self._revert(circuit, carrying, reason)
         else:
             if circuit.attempts:
@@ -249,6 +272,14 @@ class Mover:
                 circuit.setbacks += 1
             self._wait(circuit, reason, now_ns)
 
+    def displace(self, circuit: Circuit, reason: str, now_ns: int) -> None:
+        """Pre-empt, softly: it gets another route, else its floor, else it waits."""
+        newest = circuit.newest()
+        if newest is not None and newest.phase is Phase.CARRYING:
+            self.move(circuit, reason, now_ns)
+        elif _stands(circuit) and not _waits(circuit):
+            self._wait(circuit, reason, now_ns)
+
     def can_stay(self, route: Route) -> bool:
         """Whether a route that carries power may go on: up, and nothing on it beyond a lowered limit."""
         return not self.path_down(route) and not self._admission.overloaded(route)
@@ -256,7 +287,7 @@ class Mover:
     def _revert(self, circuit: Circuit, carrying: Generation, reason: str) -> None:
         circuit.attempts = 0
         circuit.excluded_ids.clear()
-        circuit.power_w = carrying.route.power_w
+        circuit.power_w = carrying.asked_w or carrying.route.power_w
         if circuit.state in (CircuitState.REROUTING, CircuitState.COMMITTING):
             circuit.revert(f"a move was given up: {reason}")
         self._persist(circuit)
@@ -274,6 +305,19 @@ class Mover:
         self.retry_soon(now_ns)
 
     # Waiting
+
+    def await_room(self, circuit: Circuit, reason: str) -> None:
+        """A circuit begins to wait, for others were asked to give way to it."""
+        if circuit.state is not CircuitState.WAITING:
+            circuit.apply(CircuitEvent.NO_PATH, reason)
+        circuit.explain(reason)
+        self._waiting.add(circuit.circuit_id)
+        self.claiming.add(circuit.circuit_id)
+        self._persist(circuit)
+
+    def waiting_in_vain(self) -> list[Circuit]:
+        """Circuits that the last search found no path for, the most urgent first."""
+        return [each for each in self.waiting() if each.circuit_id in self._in_vain]
 
     @property
     def in_vain(self) -> bool:
@@ -330,7 +374,7 @@ class Mover:
                 self._try_again(circuit.retry_after_ns)
             elif not self._search(circuit):
                 self._try_again(now_ns + RETRY_LATER_NS)
-                if explained < MAX_EXPLAINED:
+                if explained < MAX_EXPLAINED and circuit.circuit_id not in self.claiming:
                     explained += self._explain(circuit, now_ns)
         if not self._to_search and self._again_ns is not None:
             spaced_ns = self._searched_ns + len(self._waiting) * RETRY_SPACING_NS

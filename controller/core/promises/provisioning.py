@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import count
 
 from controller.core.admission.admission import Admission
@@ -14,11 +15,26 @@ from controller.core.circuits.route import Route
 from controller.core.errors import Refusal
 from controller.core.programming.programming import Programmer, new_generation
 from controller.core.promises.mover import Mover
+from controller.core.promises.preempting import Preempter
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.reasons import Reason, RefusalCode
 
 # Circuits that may wait for their turn to be programmed: some ten seconds of a few routers that are late.
 MAX_QUEUED = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """The routes that a request would get, and the circuits that would be displaced for it."""
+
+    routes: list[Route]
+    displaced_ids: tuple[int, ...] = ()
+
+    @property
+    def reason(self) -> str:
+        """What there is to say of it."""
+        ids = ", ".join(map(str, self.displaced_ids))
+        return f"would displace {ids}" if ids else ""
 
 
 class Provisioner:
@@ -33,6 +49,7 @@ class Provisioner:
         reservations: Reservations,
         admission: Admission,
         mover: Mover,
+        preempter: Preempter,
         programmer: Programmer,
         known_by_ns: int,
     ) -> None:
@@ -40,6 +57,7 @@ class Provisioner:
         self._reservations = reservations
         self._admission = admission
         self._mover = mover
+        self._preempter = preempter
         self._programmer = programmer
         self._known_by_ns = known_by_ns
 
@@ -71,9 +89,22 @@ class Provisioner:
             return known
         self._check_backlog()
         self.check(request, now_ns)
-        admitted = self._admission.admit(request, self.draw_key)
+        try:
+            admitted = self._admission.admit(request, self.draw_key)
+        except Refusal as refusal:
+            return [self._displacing(request, refusal, now_ns)]
         with self._book.together():
             return [self.launch(request, key, route, now_ns) for key, route in admitted]
+
+    def _displacing(self, request: PowerRequest, refusal: Refusal, now_ns: int) -> Circuit:
+        """A circuit that waits until others have given way to it; the refusal is raised where none would."""
+        found = self._preempter.find(request)
+        if found is None:
+            raise refusal
+        circuit = self._new_circuit(request, self.draw_key(), found.route, now_ns)
+        circuit.apply(CircuitEvent.ADMITTED)
+        self._preempter.claim(circuit, found)
+        return circuit
 
     def request_batch(
         self, wanted: Sequence[PowerRequest], now_ns: int
@@ -123,9 +154,7 @@ class Provisioner:
             return []
         decisions: list[list[Circuit] | Refusal] = []
         refused: list[int] = []
-        for request, route in zip(
-            wanted, route_batch(self._admission, self._reservations, wanted), strict=True
-        ):
+        for request, route in zip(wanted, route_batch(self._admission, wanted), strict=True):
             if route is None:
                 refused.append(len(decisions))
                 decisions.append([])
@@ -135,18 +164,28 @@ class Provisioner:
             decisions.append([self.launch(request, key, route, now_ns)])
         # Only now do the reservations stand for what the others got.
         for index in refused:
-            decisions[index] = self._admission.explain(wanted[index])
+            refusal = self._admission.explain(wanted[index])
+            try:
+                decisions[index] = [self._displacing(wanted[index], refusal, now_ns)]
+            except Refusal:
+                decisions[index] = refusal
         return decisions
 
-    def compute(self, request: PowerRequest, now_ns: int) -> list[Route]:
-        """The routes that :meth:`request` would reserve now."""
+    def rehearse(self, request: PowerRequest, now_ns: int) -> Rehearsal:
+        """What :meth:`request` would do now."""
         known = self._book.of_request(request)
         if known is not None:
-            return [newest.route for circuit in known if (newest := circuit.newest())]
+            return Rehearsal([newest.route for circuit in known if (newest := circuit.newest())])
         self.check(request, now_ns)
-        admitted = self._admission.admit(request, rehearsal_keys())
+        try:
+            admitted = self._admission.admit(request, rehearsal_keys())
+        except Refusal:
+            found = self._preempter.find(request)
+            if found is None:
+                raise
+            return Rehearsal([found.route], tuple(each.circuit_id for each in found.victims))
         self.give_back([key for key, _ in admitted])
-        return [route for _, route in admitted]
+        return Rehearsal([route for _, route in admitted])
 
     def draw_key(self) -> CircuitGeneration:
         """A name for a circuit that is about to be reserved."""
@@ -161,6 +200,17 @@ class Provisioner:
         self, request: PowerRequest, key: CircuitGeneration, route: Route, now_ns: int
     ) -> Circuit:
         """Make the circuit of a route that is reserved, and program it."""
+        circuit = self._new_circuit(request, key, route, now_ns)
+        seq = self._book.next_admission_seq()
+        version = self._admission.view.version
+        generation = new_generation(circuit, seq, route, version, seamless=False)
+        circuit.apply(CircuitEvent.ADMITTED)
+        self._mover.launch(circuit, generation)
+        return circuit
+
+    def _new_circuit(
+        self, request: PowerRequest, key: CircuitGeneration, route: Route, now_ns: int
+    ) -> Circuit:
         load = self._admission.view.loads[request.sink_id][1]
         setup_priority, hold_priority = request.priorities(load.priority)
         circuit = Circuit(
@@ -177,11 +227,6 @@ class Provisioner:
             requested_at_ns=now_ns,
         )
         self._book.add(circuit, request)
-        seq = self._book.next_admission_seq()
-        version = self._admission.view.version
-        generation = new_generation(circuit, seq, route, version, seamless=False)
-        circuit.apply(CircuitEvent.ADMITTED)
-        self._mover.launch(circuit, generation)
         return circuit
 
     def change(self, circuit_id: int, power_w: float, now_ns: int) -> Circuit:

@@ -342,14 +342,22 @@ class PromisesUnderClouds(Promises):
     """Sources also give less for a while, and requests differ in priority and floor."""
 
     @precondition(lambda self: self.up)
-    @rule(sink=INDEX, power_w=POWERS_W, hold=st.integers(0, 3), floor=st.sampled_from([0.0, 0.5]))
-    def request_with_precedence(self, sink: int, power_w: float, hold: int, floor: float) -> None:
+    @rule(
+        sink=INDEX,
+        power_w=POWERS_W,
+        hold=st.integers(0, 3),
+        setup=st.integers(0, 3),
+        floor=st.sampled_from([0.0, 0.5]),
+    )
+    def request_with_precedence(
+        self, sink: int, power_w: float, hold: int, setup: int, floor: float
+    ) -> None:
         request = PowerRequest(
             f"request-{len(self.sent)}",
             self._pick(self.grid.loads, sink).id,
             power_w,
             hold_priority=hold,
-            setup_priority=0,
+            setup_priority=min(setup, hold),
             floor_w=floor * power_w,
         )
         self.sent.append(request)
@@ -360,16 +368,31 @@ class PromisesUnderClouds(Promises):
         source = self._pick(self.grid.sources, index)
         self.network.dim(source.id, source.max_power_w * fraction)
 
+    def teardown(self) -> None:
+        """Besides, displacing comes to an end: nobody is moved any more once all is at rest."""
+        super().teardown()
+        circuits = self.network.core.questions.circuits
+        rested = {key: each.last_generation for key, each in circuits.items()}
+        self.network.heal()
+        circuits = self.network.core.questions.circuits
+        assert rested == {key: each.last_generation for key, each in circuits.items()}
+
+
+class PromisesUnderCloudsInMesh(PromisesUnderClouds):
+    grid = mesh()
+
 
 TestPromises = Promises.TestCase
 TestPromisesInMesh = PromisesInMesh.TestCase
 TestPromisesOnDeratedLines = PromisesOnDeratedLines.TestCase
 TestPromisesUnderClouds = PromisesUnderClouds.TestCase
+TestPromisesUnderCloudsInMesh = PromisesUnderCloudsInMesh.TestCase
 for case in (
     TestPromises,
     TestPromisesInMesh,
     TestPromisesOnDeratedLines,
     TestPromisesUnderClouds,
+    TestPromisesUnderCloudsInMesh,
 ):
     case.settings = settings(
         max_examples=100,

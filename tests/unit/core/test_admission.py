@@ -53,7 +53,7 @@ def test_both_directions_share_one_ampacity(network: SimulatedNetwork) -> None:
     network.request(request(5e6, "works", source_ids=("solar",)))
     network.cut("r1-r3")
     network.deliver_all()
-    refusal = refused(network, request(1e6, "pump", source_ids=("gas",)))
+    refusal = refused(network, request(1e6, "pump", source_ids=("gas",), setup_priority=0))
     assert refusal.code is RefusalCode.RESOURCE_EXHAUSTED
     assert refusal.metadata["bottleneck_links"] == "r1-r2"
 

@@ -260,7 +260,7 @@ async def test_a_fault_of_the_controller_is_logged_and_answered_as_such(
         def broken(*_arguments: object) -> None:
             raise ZeroDivisionError("a bug")
 
-        monkeypatch.setattr(Controller, "compute", broken)
+        monkeypatch.setattr(Controller, "rehearse", broken)
         with caplog.at_level(logging.ERROR), pytest.raises(grpc.aio.AioRpcError) as error:
             await api.power.ComputePower(pb.ComputePowerRequest(request=pb.PowerRequest()))
         assert error.value.code() is grpc.StatusCode.INTERNAL
