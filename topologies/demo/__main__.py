@@ -112,6 +112,7 @@ async def _tell(
                 await scenario.serve_loads()
                 await scenario.cut_lines(plan.cuts, plan.first_cut)
                 await scenario.silence_lines(plan.cuts)
+                await scenario.move_circuits()
                 await scenario.kill_router(plan.router)
                 await scenario.kill_controller()
                 scenario.count_lost()

@@ -5,35 +5,35 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TypeVar
 
-from digitalgrid.client import AsyncPowerClient, PowerError, power_request
-from digitalgrid.gridfile import Grid
+from digitalgrid.client import AsyncPowerClient, power_request
 from digitalgrid.units import NS_PER_MS, W_PER_MEGAWATT
 from digitalgrid.v1 import northbound_pb2 as pb
-from digitalgrid.v1 import power_link_pb2
-from topologies.demo.books import add_up, powers_w
-from topologies.demo.figures import Figures, LoadFigure
+from topologies.demo.books import Powers, powers_w
+from topologies.demo.figures import Figures, LoadFigure, Outages
+from topologies.demo.missing import Lacking
 from topologies.demo.observer import Observer
 from topologies.demo.probes import probe_load_id, probe_source_id
+from topologies.demo.stage import PATIENCE_S, POLL_S, Stage
 from topologies.emulator.emulation import Emulation
 
-_POLL_S = 0.25
-# Between two questions to a controller that is starting.
-_RETRY_S = 0.02
 _STEADY_WINDOW_S = 3.0
-_PATIENCE_S = 20.0
+# Part by which the generation of two windows may differ: of one tick in thirty, what sources draw once a tick.
+_STEADY = 1e-3
 _REPAIR_PATIENCE_S = 10.0
 _PROBE_POWER_W = 10e3
 _WORKERS = 4
+# What a circuit that has nothing to do with a fault may lack (ms of its power) without being called disturbed: routers
+# share this machine's cores, and one that is late by more than its cushion of some milliseconds is felt.
+DISTURBED_MS = 1.0
+# Part of its power to which a circuit is changed, and back: any change is a move.
+_MOVED_TO = 0.95
 
 _ACTIVE = pb.CIRCUIT_STATE_ACTIVE
 _WAITING = pb.CIRCUIT_STATE_WAITING
-T = TypeVar("T")
-Meters = list[power_link_pb2.RouterMeters]
 
 
-class Scenario:
+class Scenario(Stage):
     """Runs on an emulation that is healthy; ``say`` tells people what goes on."""
 
     def __init__(
@@ -45,17 +45,10 @@ class Scenario:
         say: Callable[[str], None],
         seed: int,
     ) -> None:
-        self._emulation = emulation
-        self._client = client
-        self._observer = observer
+        super().__init__(emulation, client, observer, say)
         self._figures = figures
-        self._say = say
         self._random = random.Random(seed)
         self._served: list[int] = []
-
-    @property
-    def _grid(self) -> Grid:
-        return self._emulation.grid
 
     async def serve_loads(self) -> None:
         """Request all loads, largest first, ties in the file's order, and read the steady figures."""
@@ -68,9 +61,7 @@ class Scenario:
         wanted = {load.id: load.power_w for load in loads}
         await self._wait_for_power(wanted, asked_at_s)
         self._say("reading the steady figures")
-        before = await self._meters()
-        await asyncio.sleep(_STEADY_WINDOW_S)
-        powers = powers_w(before, await self._meters())
+        powers = await self._steady_powers()
         self._figures.loads = [
             LoadFigure(load_id, power_w, powers.delivered_w.get(load_id, 0.0))
             for load_id, power_w in wanted.items()
@@ -78,11 +69,25 @@ class Scenario:
         self._figures.generated_w = powers.total_generated_w
         self._note_controller_times(self._served)
 
+    async def _steady_powers(self) -> Powers:
+        """Once sources fill no buffers any more, which routers do after a circuit has its power."""
+        before = 0.0
+        deadline_s = time.monotonic() + PATIENCE_S
+        while True:
+            meters = await self._meters()
+            await asyncio.sleep(_STEADY_WINDOW_S)
+            powers = powers_w(meters, await self._meters())
+            if abs(powers.total_generated_w - before) <= _STEADY * before:
+                return powers
+            if time.monotonic() > deadline_s:
+                raise TimeoutError(f"generation is not steady after {PATIENCE_S:g} s")
+            before = powers.total_generated_w
+
     async def _wait_for_power(self, wanted: dict[str, float], asked_at_s: float) -> None:
         """Power counts as there once every load's meter says so over a second or so."""
         readings = [await self._meters()]
-        while time.monotonic() < asked_at_s + _PATIENCE_S:
-            await asyncio.sleep(_POLL_S)
+        while time.monotonic() < asked_at_s + PATIENCE_S:
+            await asyncio.sleep(POLL_S)
             readings = [*readings[-3:], await self._meters()]
             powers = powers_w(readings[0], readings[-1])
             measured = [
@@ -102,7 +107,7 @@ class Scenario:
                 link_id,
                 self._emulation.cut,
                 self._emulation.restore,
-                self._figures.carrier_ms,
+                self._figures.outages["carrier"],
             )
             self._figures.cuts["carrier"] += 1
 
@@ -115,7 +120,7 @@ class Scenario:
                 link_id,
                 self._emulation.silence,
                 self._emulation.heal,
-                self._figures.silent_ms,
+                self._figures.outages["silent"],
             )
             self._figures.cuts["silent"] += 1
 
@@ -128,12 +133,11 @@ class Scenario:
         link_id: str,
         break_line: Callable[[str], None],
         mend_line: Callable[[str], None],
-        reroutes_ms: list[float],
+        outages: Outages,
     ) -> None:
         circuits = self._observer.circuits
         affected = self._observer.using(link_id, self._served)
-        before = {key: circuits[key].interruptions for key in self._served}
-        missed = await self._missed_ticks()
+        before = await self._lacking()
         # Routers count on this machine's monotonic clock too.
         broken_at_ns = time.monotonic_ns()
         break_line(link_id)
@@ -149,31 +153,54 @@ class Scenario:
                 for key in affected
             )
 
-        await self._observer.until(settled, _PATIENCE_S, f"circuits rerouted around {link_id}")
+        await self._observer.until(settled, PATIENCE_S, f"circuits rerouted around {link_id}")
         rerouted = {key for key in affected if circuits[key].state == _ACTIVE}
+        lacking = await self._lacking_no_more(rerouted)
         for key in sorted(rerouted):
-            took_ms = (circuits[key].power_since_ns - broken_at_ns) / NS_PER_MS
-            self._say(f"  circuit {key} had power again after {took_ms:.1f} ms")
-            reroutes_ms.append(took_ms)
+            packet_ms = (circuits[key].power_since_ns - broken_at_ns) / NS_PER_MS
+            missing_ms = lacking.since(before, key, circuits[key].power_w)
+            self._say(
+                f"  circuit {key} lacked {missing_ms:.1f} ms of its power"
+                f" (first packet after {packet_ms:.1f} ms)"
+            )
+            outages.note(missing_ms, packet_ms)
         self._figures.waited_for_repair += len(affected) - len(rerouted)
         mend_line(link_id)
         await self._all_links_up()
         await self._all_active(f"after {link_id} was mended")
-        await self._note_disturbances(link_id, affected, before, missed)
+        others = set(self._served) - affected
+        await self._note_disturbances(others, before, f"though it does not use {link_id}")
 
-    async def _note_disturbances(
-        self, link_id: str, affected: set[int], before: dict[int, int], missed: dict[int, int]
-    ) -> None:
-        """Circuits that do not use a line must not feel its loss."""
-        now_missed = await self._missed_ticks()
-        for key in set(self._served) - affected:
-            ticks = now_missed.get(key, 0) - missed.get(key, 0)
-            breaks = self._observer.circuits[key].interruptions - before[key]
-            if ticks > 0 or breaks > 0:
+    async def _note_disturbances(self, circuit_ids: set[int], before: Lacking, when: str) -> None:
+        """These circuits must not feel what happens to others."""
+        lacking = await self._lacking()
+        for key in sorted(circuit_ids):
+            missing_ms = lacking.since(before, key, self._observer.circuits[key].power_w)
+            self._figures.disturbed_ms.append(missing_ms)
+            if missing_ms > DISTURBED_MS:
                 self._figures.disturbances.append(
-                    f"circuit {key} missed {ticks} ticks, {breaks} times without power, though it"
-                    f" does not use {link_id}"
+                    f"circuit {key} lacked {missing_ms:.1f} ms of its power, {when}"
                 )
+
+    async def move_circuits(self) -> None:
+        """Planned moves with all lines up: to a little less power and back, then to better paths."""
+        self._say("moving every circuit, with all lines up")
+        for key in self._served:
+            power_w = self._observer.circuits[key].power_w
+            for wanted_w in (_MOVED_TO * power_w, power_w):
+                await self._move({key}, partial(self._client.change_circuit, key, wanted_w))
+        answer = await self._client.reoptimise(pb.ReoptimiseRequest(dry_run=True))
+        moved = {each.circuit_id for each in answer.moves} & set(self._served)
+        if moved:
+            await self._move(moved, self._reoptimise)
+
+    async def _reoptimise(self) -> None:
+        await self._client.reoptimise(pb.ReoptimiseRequest())
+
+    async def _move(self, keys: set[int], begin: Callable[[], Awaitable[object]]) -> None:
+        for key, missing_ms in (await self._missing_in_move(begin, keys)).items():
+            self._say(f"  circuit {key} lacked {missing_ms:.1f} ms of its power")
+            self._figures.outages["move"].note(missing_ms)
 
     async def kill_router(self, router_id: str) -> None:
         self._say(f"killing router {router_id} with -9")
@@ -189,7 +216,7 @@ class Scenario:
         }
         await self._observer.until(
             lambda: not ending or bool(self._observer.states(ending) & set(away)),
-            _PATIENCE_S,
+            PATIENCE_S,
             f"the loss of {router_id} is noticed",
         )
         self._say(f"restarting router {router_id}")
@@ -204,7 +231,6 @@ class Scenario:
     async def kill_controller(self) -> None:
         self._say("killing the controller with -9")
         before = await self._meters()
-        missed = _missed_ticks(before)
         snapshots = self._observer.snapshots
         self._emulation.kill_controller()
         died_s = time.monotonic()
@@ -212,7 +238,7 @@ class Scenario:
         self._say("restarting the controller")
         await self._first_answers(died_s)
         await self._observer.until(
-            lambda: self._observer.snapshots > snapshots, _PATIENCE_S, "the controller is back"
+            lambda: self._observer.snapshots > snapshots, PATIENCE_S, "the controller is back"
         )
         await self._all_links_up()
         await self._all_active("after the controller came back")
@@ -224,11 +250,8 @@ class Scenario:
                 self._figures.disturbances.append(
                     f"load {load.load} got {measured.delivered_w:.0f} W while the controller was away"
                 )
-        for key, ticks in _missed_ticks(after).items():
-            if ticks > missed.get(key, ticks):
-                self._figures.disturbances.append(
-                    f"circuit {key} missed ticks while the controller was away"
-                )
+        served = set(self._served)
+        await self._note_disturbances(served, Lacking.of(before), "while the controller was away")
 
     async def _first_answers(self, died_s: float) -> None:
         """How long after its death the controller answered a read again, and served a request."""
@@ -244,16 +267,6 @@ class Scenario:
         for key in ids:
             await self._client.release_circuit(key)
         await self._until_withdrawn(ids)
-
-    async def _until_answered(self, ask: Callable[[], Awaitable[T]]) -> T:
-        deadline_s = time.monotonic() + _PATIENCE_S
-        while True:
-            try:
-                return await ask()
-            except PowerError:
-                if time.monotonic() > deadline_s:
-                    raise
-            await asyncio.sleep(_RETRY_S)
 
     def count_lost(self) -> None:
         """Circuits that are not back although everything is repaired."""
@@ -289,7 +302,7 @@ class Scenario:
         answer = await self._client.request_power(request)
         ids = [each.circuit_id for each in answer.circuits]
         what = f"power from {source_router} to {sink_router}"
-        await self._observer.until(lambda: self._observer.all_active(ids), _PATIENCE_S, what)
+        await self._observer.until(lambda: self._observer.all_active(ids), PATIENCE_S, what)
         self._figures.setup_ms.append((time.monotonic() - asked_at_s) * 1e3)
         self._note_controller_times(ids)
         for key in ids:
@@ -302,26 +315,7 @@ class Scenario:
         for key in self._served:
             await self._client.release_circuit(key)
         await self._until_withdrawn(self._served)
-        readings: list[tuple[object, ...]] = []
-        deadline_s = time.monotonic() + _PATIENCE_S
-        while time.monotonic() < deadline_s:
-            meters = await self._meters()
-            books = add_up(meters)
-            self._figures.books = books
-            counters = (books.injected_mj, books.delivered_mj, books.lost_to_faults_mj)
-            readings = [*readings[-3:], (counters, books.demand_mw, books.buffered_mj)]
-            if len(readings) == 4 and set(readings) == {(counters, 0, 0)}:
-                return
-            await asyncio.sleep(_POLL_S)
-        raise TimeoutError(f"the network is not quiet after {_PATIENCE_S:g} s: {readings[-1]}")
-
-    async def _until_withdrawn(self, circuit_ids: list[int]) -> None:
-        withdrawn = {pb.CIRCUIT_STATE_WITHDRAWN}
-        await self._observer.until(
-            lambda: self._observer.states(circuit_ids) <= withdrawn,
-            _PATIENCE_S,
-            f"circuits {circuit_ids} are withdrawn",
-        )
+        self._figures.books = await self._until_quiet()
 
     async def _all_active(self, when: str) -> None:
         try:
@@ -332,29 +326,8 @@ class Scenario:
             # Counted at the end, if they are still away then.
             self._say(f"not all circuits are back {when}")
 
-    async def _all_links_up(self) -> None:
-        async with asyncio.timeout(_PATIENCE_S):
-            async for topology in self._client.watch_topology():
-                ready = all(router.connected for router in topology.routers)
-                if ready and all(link.up for link in topology.links):
-                    return
-
-    async def _meters(self) -> Meters:
-        return list((await self._client.read_meters()).meters)
-
-    async def _missed_ticks(self) -> dict[int, int]:
-        return _missed_ticks(await self._meters())
-
     def _note_controller_times(self, circuit_ids: list[int]) -> None:
         self._figures.controller_ms += [
             self._observer.circuits[key].timings.committed_after_ns / NS_PER_MS
             for key in circuit_ids
         ]
-
-
-def _missed_ticks(meters: Meters) -> dict[int, int]:
-    missed: dict[int, int] = {}
-    for router in meters:
-        for circuit in router.circuits:
-            missed[circuit.circuit_id] = missed.get(circuit.circuit_id, 0) + circuit.missed_ticks
-    return missed

@@ -3,6 +3,7 @@
 from digitalgrid.v1 import power_link_pb2 as pb
 from topologies.demo.books import add_up, powers_w
 from topologies.demo.figures import Figures, LoadFigure, percentile
+from topologies.demo.missing import Lacking
 
 
 def two_routers() -> list[pb.RouterMeters]:
@@ -84,10 +85,9 @@ def test_percentiles_are_nearest_rank() -> None:
 def test_what_was_not_measured_is_null_and_not_well() -> None:
     figures = Figures(backend="local", routers=9)
     document = figures.to_json()
-    assert document["reroute_ms"] == {
-        "carrier": {"p50": None, "max": None},
-        "silent": {"p50": None, "max": None},
-    }
+    nothing = {"p50": None, "max": None}
+    assert document["missing_ms"] == {"carrier": nothing, "silent": nothing, "move": nothing}
+    assert document["first_packet_ms"] == {"carrier": nothing, "silent": nothing}
     assert document["conservation_error_mj"] is None
     assert "circuits_lost: not measured" in figures.shortcomings()
 
@@ -97,3 +97,14 @@ def test_a_load_that_gets_too_little_is_not_well() -> None:
     assert [each for each in figures.shortcomings() if each.startswith("load")] == [
         "load town: 994000 W of 1000000 W"
     ]
+
+
+def test_what_circuits_lack_counts_from_one_reading_of_the_meters_to_the_next() -> None:
+    def reading(start_mj: int, fault_mj: int, move_mj: int) -> Lacking:
+        missing = pb.MissingEnergy(start_mj=start_mj, fault_mj=fault_mj, move_mj=move_mj)
+        promise = pb.PromiseMeter(circuit_id=7, missing=missing)
+        return Lacking.of([pb.RouterMeters(promises=[promise]), pb.RouterMeters()])
+
+    before, after = reading(10, 500, 0), reading(400, 700, 30)
+    assert after.since(before, 7, 2.0) == 115.0
+    assert after.since(before, 8, 2.0) == 0.0
