@@ -87,6 +87,7 @@ def hop_to_pb(hop: HopSnapshot) -> southbound_pb.HopSnapshot:
         priority=hop.priority,
         floor_w=hop.floor_w,
         trickle_w=hop.trickle_w,
+        asked_w=hop.asked_w,
     )
     if hop.source_id:
         message.source_id = hop.source_id
@@ -116,7 +117,7 @@ def hop_from_pb(message: southbound_pb.HopSnapshot) -> HopSnapshot:
         check_ids(where, side, [name for name in names if name])
     for field in ("power_w", "ingress_power_w", "egress_power_w", "received_power_w"):
         _require(where, field, getattr(message, field), above=0.0)
-    for field in ("floor_w", "trickle_w"):
+    for field in ("floor_w", "trickle_w", "asked_w"):
         _require(where, field, getattr(message, field), at_least=0.0)
     return hop_from_pb_unchecked(message)
 
@@ -139,6 +140,7 @@ def hop_from_pb_unchecked(message: southbound_pb.HopSnapshot) -> HopSnapshot:
         priority=message.priority,
         floor_w=message.floor_w,
         trickle_w=message.trickle_w,
+        asked_w=message.asked_w,
     )
 
 

@@ -156,6 +156,7 @@ class HopSnapshot(msgspec.Struct, frozen=True):
     ``received_power_w`` arrives at the far end of the egress link; at the sink it equals ``egress_power_w``.
     A ``standby`` is idle until the sink selects it. ``trickle_w`` may enter here while the generation is idle, for this
     hop and those below it. Higher priorities are served first, and ``floor_w`` of each before the rest of any.
+    ``asked_w`` is what the load was promised where others displaced a part of that; else 0.
     """
 
     circuit_id: int
@@ -173,6 +174,7 @@ class HopSnapshot(msgspec.Struct, frozen=True):
     priority: int = 0
     floor_w: float = 0.0
     trickle_w: float = 0.0
+    asked_w: float = 0.0
 
     @property
     def key(self) -> CircuitGeneration:

@@ -39,6 +39,8 @@ class HopCheck:
             return ResultCode.INVALID_HOP, "egress_power_w is above ingress_power_w"
         if not 0.0 <= hop.floor_w <= hop.power_w * _SLACK:
             return ResultCode.INVALID_HOP, "floor_w is below 0 or above power_w"
+        if hop.asked_w and not hop.power_w <= hop.asked_w <= MAX_POWER_W:
+            return ResultCode.INVALID_HOP, "asked_w is below power_w, or beyond reason"
         if not 0.0 <= hop.trickle_w <= hop.ingress_power_w * _SLACK:
             return ResultCode.INVALID_HOP, "trickle_w is below 0 or above ingress_power_w"
         if hop.source_id and hop.source_id not in self.source_ids:

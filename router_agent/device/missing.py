@@ -188,7 +188,7 @@ class Promises:
         if circuit_id not in self._standing:
             self._standing[circuit_id] = _Promise(books, restored=False)
         if not books.stands:
-            books.power_uw = round(flow.hop.power_w * MICROWATTS_PER_W)
+            books.power_uw = _promised_uw(flow)
         books.generation = max(books.generation, flow.key.generation)
 
     def end(self, circuit_id: int) -> None:
@@ -245,7 +245,7 @@ class Promises:
         for circuit_id, flow in newest.items():
             promise = self._standing.get(circuit_id)
             if promise is not None:
-                promise.books.power_uw = round(flow.hop.power_w * MICROWATTS_PER_W)
+                promise.books.power_uw = _promised_uw(flow)
 
     def news(self, now_ns: int) -> list[int]:
         """Circuits whose missing energy is to be told, though nothing else of them is."""
@@ -265,6 +265,11 @@ class Promises:
         """Promises that stand though no generation is here."""
         here = {flow.key.circuit_id for flow in sinks}
         return {key: each.books for key, each in self._standing.items() if key not in here}
+
+
+def _promised_uw(flow: Flow) -> int:
+    """Also what others displaced of it."""
+    return round(max(flow.hop.power_w, flow.hop.asked_w) * MICROWATTS_PER_W)
 
 
 def _granted_w(flow: Flow, seated: bool) -> float:

@@ -207,6 +207,7 @@ class Generation(msgspec.Struct):
             self.admission_seq,
             priority=self.priority,
             floor_w=self.floor_w,
+            asked_w=self.asked_w,
         )
 
     @property

@@ -9,6 +9,9 @@ from controller.core.circuits.circuit import COMMITTED_PHASES, Circuit, Generati
 from controller.core.messages import CircuitTable
 from digitalgrid.model import CircuitGeneration, HopSnapshot
 
+# Of a hop: what routers of earlier versions do not know.
+_LATER = ("priority", "floor_w", "asked_w")
+
 
 @dataclass(slots=True)
 class Differences:
@@ -78,9 +81,10 @@ def _compare_hop(
     if sink_held_back:
         return
     expected = generation.hops()[router_id]
-    if hop is not None and (hop.priority, hop.floor_w) == (0, 0.0):
-        # A router that knows neither does not say them; it shares what is short as it always did.
-        expected = replace(expected, priority=0, floor_w=0.0)
+    if hop is not None:
+        # A router that does not know them does not say them; it shares what is short as it always did.
+        unsaid = {name: 0 for name in _LATER if not getattr(hop, name)}
+        expected = replace(expected, **unsaid)
     if hop == expected:
         result.confirmed.append(generation)
     elif hop is None:

@@ -52,6 +52,7 @@ def hop_snapshots(
     *,
     priority: int = 0,
     floor_w: float = 0.0,
+    asked_w: float = 0.0,
 ) -> dict[str, HopSnapshot]:
     """What each router on the route must be told, by router id."""
     hops = {}
@@ -72,5 +73,6 @@ def hop_snapshots(
             egress_link_id=egress.link_id if egress else "",
             priority=priority,
             floor_w=floor_w,
+            asked_w=asked_w if asked_w > route.power_w else 0.0,
         )
     return hops

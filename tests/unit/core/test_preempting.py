@@ -108,6 +108,9 @@ def test_a_victim_without_another_way_is_cut_to_its_floor_and_has_all_back_later
     curtailed = there(victim.curtailed)
     assert (curtailed.by, curtailed.asked_w, curtailed.granted_w) == ("circuit 2", 4e6, 1e6)
     assert victim.power_w == 4e6
+    # Its sink counts what is missing of all that was asked for.
+    hop = there(network.grid.routers["r2"].hop(newest(victim).key))
+    assert (hop.power_w, hop.asked_w) == (1e6, 4e6)
     network.release(circuit.circuit_id)
     settle(network, 30 * NS_PER_S)
     assert (victim.state, victim.curtailed) == (CircuitState.ACTIVE, None)

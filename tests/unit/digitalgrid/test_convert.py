@@ -57,6 +57,7 @@ def test_an_lsa_comes_back_as_it_was() -> None:
         msgspec.structs.replace(HOP, source_id="", ingress_link_id="r1-r8"),
         msgspec.structs.replace(HOP, egress_link_id="", load_id="town"),
         msgspec.structs.replace(HOP, standby=True, priority=-3, floor_w=1e6, trickle_w=2e5),
+        msgspec.structs.replace(HOP, asked_w=3e6),
     ],
 )
 def test_a_hop_comes_back_as_it_was(hop: HopSnapshot) -> None:

@@ -3,12 +3,14 @@
 import itertools
 
 import pytest
+from msgspec.structs import replace
 
 from digitalgrid.model import CircuitGeneration, MissingCause
 from digitalgrid.units import NS_PER_MS, NS_PER_S
 from router_agent.device.meters import ImageCodec, RouterBooks, unpack_image
 from router_agent.device.missing import CAUSES, Granted
 from router_agent.device.promise_books import PromiseBooks
+from tests.support.device_network import circuit_hops
 from tests.unit.router_agent.test_device import KEY, NEXT, POWER_W, Ring
 
 THIRD = CircuitGeneration(1, 3)
@@ -68,6 +70,27 @@ def test_power_packets_that_are_missed_though_granted_are_a_fault(ring: Ring) ->
     ring.network.heal("ab")
     ring.network.run(NS_PER_S)
     assert missing_ms(ring).keys() == {"start", "fault"}
+
+
+def test_what_others_displaced_of_a_circuit_is_curtailed(ring: Ring) -> None:
+    before = served(ring)
+    hops = circuit_hops(
+        *(NEXT, 2, [ring.configs[name] for name in "abc"], POWER_W / 4, ring.reserved_a)
+    )
+    cut = {name: replace(hop, asked_w=POWER_W) for name, hop in hops.items()}
+    assert ring.network.program(cut, next(ring.txn_ids))
+    ring.network.run(NS_PER_S)
+    for name in "abc":
+        ring.network.withdraw(name, KEY)
+    ring.network.run(NS_PER_S)
+    settled = missing_ms(ring)
+    ring.network.run(4 * NS_PER_S)
+    after = missing_ms(ring)
+    assert {key: after[key] - settled[key] for key in after} == {
+        **dict.fromkeys(settled, 0.0),
+        "curtailment": pytest.approx(0.75 * 4000, abs=1.0),
+    }
+    assert after["start"] == before["start"]
 
 
 def test_what_a_planned_move_costs_is_a_move(ring: Ring) -> None:
