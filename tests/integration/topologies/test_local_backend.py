@@ -96,6 +96,63 @@ def test_a_cloud_takes_power_from_a_source_until_it_has_passed(
     wait_for(lambda: limit_w() == source.max_power_w)
 
 
+def test_under_a_cloud_floors_and_priorities_decide_who_is_curtailed_and_by_how_much(
+    emulation: LocalEmulation, client: PowerClient
+) -> None:
+    (source, *_), (load, *_) = emulation.grid.sources, emulation.grid.loads
+    asked = {"source_ids": [source.id]}
+    power_w = min(load.power_w, source.max_power_w) / 4
+    ids = {
+        name: client.request_power(power_request(load.id, power_w, **asked, **more))  # type: ignore[arg-type]
+        .circuits[0]
+        .circuit_id
+        for name, more in {
+            "weak": {"floor_w": 0.5 * power_w},
+            "urgent": {"hold_priority": 3, "setup_priority": 0},
+        }.items()
+    }
+    client.wait_until_active(ids.values(), timeout_s=20.0)
+    injected_w = sum(client.get_circuit(each).injected_w for each in ids.values())
+    emulation.cloud(source.id, 0.8 * injected_w / source.max_power_w)
+
+    def weak() -> pb.Circuit:
+        return client.get_circuit(ids["weak"])
+
+    wait_for(lambda: weak().state == pb.CIRCUIT_STATE_DEGRADED)
+    assert weak().curtailed.by == f"source {source.id}"
+    assert 0.55 < weak().curtailed.granted_w / power_w < 0.65
+    assert client.get_circuit(ids["urgent"]).state == pb.CIRCUIT_STATE_ACTIVE
+    wait_for(lambda: weak().missing.curtailment_mj > 0)
+    emulation.clear(source.id)
+    wait_for(lambda: weak().state == pb.CIRCUIT_STATE_ACTIVE)
+    assert not weak().HasField("curtailed") and weak().generation == 1
+
+
+def test_an_urgent_request_displaces_a_weak_one_to_its_floor(
+    emulation: LocalEmulation, client: PowerClient
+) -> None:
+    (source, *_), (load, *_) = emulation.grid.sources, emulation.grid.loads
+    power_w = 0.4 * min(load.power_w, source.max_power_w)
+    emulation.cloud(source.id, 1.5 * power_w / source.max_power_w)
+    wait_for(lambda: client.get_topology().sources[0].max_power_w < source.max_power_w)
+    weak = client.request_power(power_request(load.id, power_w, floor_w=0.2 * power_w))
+    weak_id = weak.circuits[0].circuit_id
+    client.wait_until_active([weak_id], timeout_s=20.0)
+    wanted = power_request(load.id, power_w, hold_priority=2, setup_priority=2)
+    assert client.compute_power(wanted).circuits[0].reason == f"would displace {weak_id}"
+    (urgent,) = client.request_power(wanted).circuits
+    assert urgent.state == pb.CIRCUIT_STATE_WAITING
+    client.wait_until_active([urgent.circuit_id], timeout_s=30.0)
+    curtailed = client.get_circuit(weak_id).curtailed
+    assert (curtailed.by, curtailed.granted_w) == (
+        f"circuit {urgent.circuit_id}",
+        pytest.approx(0.2 * power_w),
+    )
+    client.release_circuit(urgent.circuit_id)
+    wait_for(lambda: client.get_circuit(weak_id).state == pb.CIRCUIT_STATE_ACTIVE)
+    assert not client.get_circuit(weak_id).HasField("curtailed")
+
+
 def test_a_cut_line_stays_cut_when_its_router_restarts(
     emulation: LocalEmulation, client: PowerClient
 ) -> None:
