@@ -29,6 +29,7 @@ _FLAG_MARKED = 0x04
 _FLAG_DRAINED = 0x01
 _FLAG_CHARGED = 0x02
 _FLAG_QUICK = 0x04
+_FLAG_CURTAILED = 0x08
 # Of a demand record: idle, wanted only to fill buffers; the sender primes, and wants packets at short intervals.
 MARK_IDLE = 0x01
 MARK_PRIMES = 0x02
@@ -63,6 +64,8 @@ class PowerRecord(NamedTuple):
     charged: bool = False
     # Its packets come at short intervals.
     quick: bool = False
+    # Its source, or a line above, gives less than it needs: what is not granted is not lost to a fault.
+    curtailed: bool = False
 
 
 class DemandRecord(NamedTuple):
@@ -149,10 +152,11 @@ def encode(frame: Frame) -> bytes:
         len(frame.demands),
     )
     pieces = [header]
-    for key, received_mj, loss_mj, grant_mw, drained, charged, quick in frame.power:
+    for key, received_mj, loss_mj, grant_mw, drained, charged, quick, curtailed in frame.power:
         flags = _FLAG_DRAINED if drained else 0
         if frame.marked:
             flags |= (_FLAG_CHARGED if charged else 0) | (_FLAG_QUICK if quick else 0)
+            flags |= _FLAG_CURTAILED if curtailed else 0
         pieces.append(_POWER.pack(*key, flags, received_mj, loss_mj, grant_mw))
     if frame.marked:
         pieces += [_MARKED_DEMAND.pack(*key, mw, marks) for key, mw, marks in frame.demands]
@@ -234,7 +238,8 @@ def decode(datagram: bytes) -> Frame:
 
 def _power_of(records: bytes, marked: bool) -> tuple[PowerRecord, ...]:
     """Senders that do not mark records put nothing but the one flag there."""
-    charged, quick = (_FLAG_CHARGED, _FLAG_QUICK) if marked else (0, 0)
+    marks = (_FLAG_CHARGED, _FLAG_QUICK, _FLAG_CURTAILED) if marked else (0, 0, 0)
+    charged, quick, curtailed = marks
     return tuple(
         PowerRecord(
             CircuitGeneration(circuit_id, generation),
@@ -244,6 +249,7 @@ def _power_of(records: bytes, marked: bool) -> tuple[PowerRecord, ...]:
             bool(flags & _FLAG_DRAINED),
             bool(flags & charged),
             bool(flags & quick),
+            bool(flags & curtailed),
         )
         for circuit_id, generation, flags, received_mj, loss_mj, grant_mw in _POWER.iter_unpack(
             records

@@ -45,6 +45,8 @@ class Flow:
     asked_w: float = 0.0
     ingress_w: float = 0.0
     granted_w: float = 0.0
+    # Its source, or a line from there to here, gives less than it needs: no fault, but a decision.
+    limited: bool = False
 
     # Beyond that, see surplus.py: what goes on to the far end, what must enter for that, what is stated upstream for it
     # and for this hop's own buffer, and what enters.
@@ -116,7 +118,7 @@ class Flow:
     def grant(self) -> Grant:
         """Grant in whole milliwatts, as it is stated downstream."""
         granted_mw = int((self.granted_w + self.surplus_w) * MILLIWATTS_PER_W)
-        return Grant(granted_mw, self.drained, quick=self.quick)
+        return Grant(granted_mw, self.drained, quick=self.quick, curtailed=self.limited)
 
     @property
     def held(self) -> bool:

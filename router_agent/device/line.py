@@ -323,5 +323,5 @@ class Line:
 
 
 def _power_record(key: CircuitGeneration, energy: tuple[int, int], grant: Grant) -> PowerRecord:
-    power_mw, drained, charged, quick = grant
-    return PowerRecord(key, *energy, power_mw, drained, charged, quick)
+    power_mw, drained, charged, quick, curtailed = grant
+    return PowerRecord(key, *energy, power_mw, drained, charged, quick, curtailed)

@@ -30,6 +30,7 @@ class Granted(StrEnum):
     """How much of what is promised all generations together are granted."""
 
     NONE = "none"
+    # Or nothing, where a source or a line has no more for it.
     PART = "part"
     FULL = "full"
 
@@ -71,6 +72,8 @@ class _Stretch:
     delivered_mj: int = 0
     # What their ingresses grant, at the load; all of one that the sink has left of itself, and might go back to.
     granted_w: float = 0.0
+    # A source, or a line, gives them less than they need.
+    limited: bool = False
     # The generation that wants the power now, and whether any of it came.
     newest: Flow | None = None
     newest_delivered: bool = False
@@ -119,7 +122,7 @@ class _Promise:
 
     def _granted(self, stretch: _Stretch) -> Granted:
         if stretch.granted_w <= 0.0:
-            return Granted.NONE
+            return Granted.PART if stretch.limited else Granted.NONE
         full_w = ACTUATED_FRACTION * self.books.power_uw / MICROWATTS_PER_W
         return Granted.FULL if stretch.granted_w >= full_w else Granted.PART
 
@@ -222,6 +225,7 @@ class Promises:
                 continue
             seated = self._standing[flow.key.circuit_id].books.seated_generation
             stretch.granted_w += _granted_w(flow, flow.key.generation == seated)
+            stretch.limited = stretch.limited or flow.limited
             if flow.demand_w > 0.0 and (stretch.newest is None or _newer(flow, stretch.newest)):
                 stretch.newest = flow
         for delivery in deliveries:

@@ -11,12 +11,14 @@ class Grant(NamedTuple):
     """What the upstream neighbour grants at this end; ``drained``: nothing is under way above any more.
 
     ``charged``: it is idle, and all above are full. ``quick``: its packets come at short intervals.
+    ``curtailed``: its source, or a line above, gives less than it needs.
     """
 
     power_mw: int
     drained: bool
     charged: bool = False
     quick: bool = False
+    curtailed: bool = False
 
 
 NO_GRANT = Grant(0, True)
@@ -64,7 +66,10 @@ class NeighborState:
     def take(self, frame: Frame, now_ns: int) -> bool:
         """Take up a state or a part of one; True where something is not what it was. Raises TooManyRecordsError."""
         demands = {key: Demand(mw, marks) for key, mw, marks in frame.demands}
-        grants = {r.key: Grant(r.grant_mw, r.drained, r.charged, r.quick) for r in frame.power}
+        grants = {
+            r.key: Grant(r.grant_mw, r.drained, r.charged, r.quick, r.curtailed)
+            for r in frame.power
+        }
         if frame.parts == 1:
             self._drop_parts()
             return self._replace(demands, grants)

@@ -33,6 +33,8 @@ def settle(flows: Sequence[Flow], max_power_w: Mapping[str, float], efficiency: 
     for flow in flows:
         if flow.ingress is not None:
             flow.ingress_w = flow.stated_by_upstream().power_mw / MILLIWATTS_PER_W
+            above = flow.stated_by_upstream().curtailed
+            flow.limited = above or not covers(flow.asked_w, flow.need_w)
     _grant_on(flows, efficiency)
     surplus.grant(flows, source_left_w, efficiency)
     for flow in flows:
@@ -156,6 +158,7 @@ def _grant_at_sources(flows: Sequence[Flow], max_power_w: Mapping[str, float]) -
         left_w = max(flow.hop.ingress_power_w for flow in generations)
         for flow in generations:
             flow.ingress_w = _clamp(flow.need_w, left_w)
+            flow.limited = False
             left_w = max(0.0, left_w - flow.ingress_w)
             at_source.setdefault(flow.hop.source_id, []).append(flow)
     for source_id, sharing in at_source.items():
@@ -166,6 +169,7 @@ def _grant_at_sources(flows: Sequence[Flow], max_power_w: Mapping[str, float]) -
         for wish, share_w in _shares(wishes, max_power_w[source_id]):
             left_w = share_w
             for flow in wish.generations:
+                flow.limited = not covers(left_w, flow.ingress_w)
                 flow.ingress_w = min(flow.ingress_w, left_w)
                 left_w -= flow.ingress_w
     left = dict(max_power_w)

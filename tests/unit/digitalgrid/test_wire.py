@@ -21,9 +21,8 @@ from digitalgrid.wire import (
 
 KEYS = st.builds(CircuitGeneration, st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
 AMOUNTS = st.integers(0, 2**40)
-POWER = st.builds(
-    PowerRecord, KEYS, AMOUNTS, AMOUNTS, AMOUNTS, st.booleans(), st.just(False), st.just(False)
-)
+UNMARKED = (st.just(False),) * 3
+POWER = st.builds(PowerRecord, KEYS, AMOUNTS, AMOUNTS, AMOUNTS, st.booleans(), *UNMARKED)
 DEMANDS = st.builds(DemandRecord, KEYS, AMOUNTS, st.just(0))
 MARKED_POWER = st.builds(PowerRecord, KEYS, AMOUNTS, AMOUNTS, AMOUNTS)
 MARKED_DEMANDS = st.builds(DemandRecord, KEYS, AMOUNTS, st.integers(0, 255))

@@ -120,6 +120,20 @@ def test_what_is_granted_in_part_is_curtailed(ring: Ring) -> None:
     assert more_ms == pytest.approx(1000 * (1.0 - granted_w / POWER_W), rel=1e-3)
 
 
+def test_what_a_source_has_nothing_left_for_is_curtailed_and_no_fault(ring: Ring) -> None:
+    served(ring)
+    before = missing_ms(ring)
+    source = ring.network.nodes["a"]
+    ring.network.carry_out("a", source.device.source_limit("pv-a", 0.0, ring.network.now_ns))
+    ring.network.run(2 * NS_PER_S)
+    missing = missing_ms(ring)
+    assert missing["curtailment"] == pytest.approx(2000, abs=250), "less what was in the buffers"
+    assert missing == before | {"curtailment": missing["curtailment"]}
+    ring.network.cut("bc")
+    ring.network.run(NS_PER_S)
+    assert missing_ms(ring)["fault"] == pytest.approx(1000, abs=250)
+
+
 def test_while_a_circuit_waits_with_no_generation_its_promise_stands(ring: Ring) -> None:
     served(ring)
     before = missing_ms(ring)
