@@ -102,7 +102,10 @@ def _missing(circuit: pb.Circuit) -> str:
 
 
 def _of_power(milliseconds: float) -> str:
-    return format_duration_ns(round(milliseconds * NS_PER_MS)) if milliseconds else "0"
+    """To three digits: nobody reads more, and columns stay as wide as they are."""
+    return (
+        format_duration_ns(round(float(f"{milliseconds:.3g}") * NS_PER_MS)) if milliseconds else "0"
+    )
 
 
 def _state(circuit: pb.Circuit) -> Styled:
