@@ -12,7 +12,7 @@ from controller.core.programming.outcomes import Actuated, Failed, Freed, Gone, 
 from controller.core.programming.programming import Programmer
 from controller.core.programming.read_back import ReadBack
 from controller.core.promises.curtailing import Curtailer
-from controller.core.promises.missing_energy import note_missing
+from controller.core.promises.missing_energy import is_over, note_missing
 from controller.core.promises.mover import Mover
 from controller.core.promises.preempting import Preempter
 from controller.core.promises.provisioning import Provisioner
@@ -98,8 +98,8 @@ class Keeper:
 
     def _end_promise(self, circuit: Circuit | None, router_id: str, status: CircuitStatus) -> None:
         """A sink's router that counts what is missing of a circuit which is over has not heard so."""
-        over = circuit is None or not circuit.admin_up
-        if over and status.state is FlowState.STARVED:
+        starved = status.state is FlowState.STARVED
+        if starved and is_over(self._network, circuit, router_id):
             self._programmer.remove(router_id, (status.key,))
 
     # What became of generations

@@ -13,7 +13,19 @@ def note_missing(
         return False
     generation = circuit.generations.get(status.key.generation)
     ends_here = generation is not None and generation.route.sink_router_id == router_id
-    owner_id, _ = network.last_view.loads.get(circuit.sink_id, ("", None))
-    if not ends_here and owner_id != router_id:
+    if not ends_here and _router_of_load(network, circuit) != router_id:
         return False
     return circuit.note_missing(network.books_of(router_id), status.missing)
+
+
+def is_over(network: Network, circuit: Circuit | None, router_id: str) -> bool:
+    """Whether a router that counts what is missing of a circuit, of which it holds nothing, should have ceased to."""
+    if circuit is None or not circuit.admin_up:
+        return True
+    return _router_of_load(network, circuit) not in ("", router_id)
+
+
+def _router_of_load(network: Network, circuit: Circuit) -> str:
+    """Empty where no router has it just now."""
+    router_id, _ = network.last_view.loads.get(circuit.sink_id, ("", None))
+    return router_id

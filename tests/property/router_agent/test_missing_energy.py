@@ -10,7 +10,7 @@ from hypothesis.stateful import invariant, precondition, rule
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.units import MICROWATTS_PER_W
 from router_agent.device.missing import ROUNDING_MJ
-from tests.property.test_router_device import PATHS, DeviceMachine
+from tests.property.test_router_device import PATHS, SOURCE_W, DeviceMachine
 
 _UNITS_PER_MJ = 10**12
 
@@ -104,6 +104,14 @@ class PromiseMachine(DeviceMachine):
         for key in self.running.pop(circuit_id):
             self._withdraw(key)
             self.waiting[circuit_id] = key
+
+    @rule(router_id=st.sampled_from("abcd"), share=st.sampled_from([0.0, 0.1, 0.4, 1.0]))
+    def cloud(self, router_id: str, share: float) -> None:
+        node = self.network.nodes[router_id]
+        if node.alive:
+            limit_w = share * SOURCE_W
+            effects = node.device.source_limit(f"pv-{router_id}", limit_w, self.network.now_ns)
+            self.network.carry_out(router_id, effects)
 
     def _withdraw(self, key: CircuitGeneration) -> None:
         expected = self.expected.get(key.circuit_id)

@@ -139,6 +139,18 @@ def test_a_router_that_counts_on_for_what_is_over_is_told_so(
     assert circuit.total_missing() == MissingEnergy(90, fault_mj=60)
 
 
+def test_a_router_that_the_load_has_left_counts_no_more(
+    network: SimulatedNetwork, circuit: Circuit
+) -> None:
+    lost = CircuitGeneration(1, 9)
+    network.sent.clear()
+    for router_id in ("r4", "r2"):
+        tell(network, MissingEnergy(90, fault_mj=60), router_id, lost, FlowState.STARVED)
+    assert withdrawals(network, "r4") == []
+    assert [each.circuits for each in withdrawals(network, "r2")] == [(lost,)]
+    assert circuit.state is CircuitState.ACTIVE
+
+
 def test_a_generation_that_is_given_up_takes_no_promise_with_it(
     network: SimulatedNetwork, circuit: Circuit
 ) -> None:
