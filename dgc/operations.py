@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 EXIT_DIFFERS = 1
 
-_KINDS = ("missing", "excess", "different", "lingering")
+_KINDS = ("missing", "excess", "different", "lingering", "other_role")
 _SERVER = click.option(
     "--server",
     type=AddressType(several=True),

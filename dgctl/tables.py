@@ -31,6 +31,15 @@ _STATE_STYLES = {
 }
 
 
+_AGAINST = {"risk": "risk group"}
+_PROTECTION_STYLES = {
+    pb.PROTECTION_PROTECTED: "green",
+    pb.PROTECTION_PENDING: "yellow",
+    pb.PROTECTION_SWITCHED: "yellow",
+    pb.PROTECTION_LOST: "red",
+}
+
+
 Parts = Iterable[Part]
 
 
@@ -54,7 +63,7 @@ def state_name(state: int) -> str:
     return pb.CircuitState.Name(state).removeprefix("CIRCUIT_STATE_")  # type: ignore[arg-type]
 
 
-def path_of(circuit: pb.Circuit) -> str:
+def path_of(circuit: pb.Circuit | pb.Standby) -> str:
     return " > ".join(circuit.router_ids)
 
 
@@ -82,9 +91,11 @@ def _circuit_line(circuit: pb.Circuit) -> Line:
         (
             f"circuit {circuit.circuit_id} ",
             _state(circuit),
+            *_second_word(circuit),
             f"{words}  {path_of(circuit)}",
             Styled(f"  missing: {missing}" if missing else "", "dim"),
             Styled(f"  ({circuit.reason})" if circuit.reason else "", "dim"),
+            Styled(f"  ({circuit.protection_reason})" if circuit.protection_reason else "", "dim"),
         )
     )
 
@@ -112,11 +123,30 @@ def _state(circuit: pb.Circuit) -> Styled:
     return Styled(state_name(circuit.state), _STATE_STYLES.get(circuit.state, ""))
 
 
+def _second_word(circuit: pb.Circuit) -> list[str | Styled]:
+    return [", ", _protection(circuit)] if circuit.protection else []
+
+
+def _protection(circuit: pb.Circuit) -> Styled:
+    """The second word of a circuit that is to be protected; empty for others."""
+    if not circuit.protection:
+        return Styled("", "")
+    word = pb.Protection.Name(circuit.protection).removeprefix("PROTECTION_").lower()
+    return Styled(word, _PROTECTION_STYLES.get(circuit.protection, ""))
+
+
 def _circuits(circuits: Iterable[pb.Circuit], title: str = "") -> Columns:
-    names = (">id", "state", "source", "sink", ">power", ">injected", ">loss", ">missing", "path")
-    table = Columns(*names, "reason", title=title)
+    names = [">id", "state", "source", "sink", ">power", ">injected", ">loss", ">missing", "path"]
+    names.append("reason")
+    circuits = list(circuits)
+    protected = any(circuit.protect for circuit in circuits)
+    # Who asks for no protection anywhere is not told of it.
+    if protected:
+        names[2:2] = ["protection"]
+        names[-1:-1] = ["standby"]
+    table = Columns(*names, title=title)
     for circuit in circuits:
-        table.add_row(
+        row: list[str | Styled] = [
             str(circuit.circuit_id) if circuit.circuit_id else "-",
             _state(circuit),
             circuit.source_id,
@@ -126,8 +156,12 @@ def _circuits(circuits: Iterable[pb.Circuit], title: str = "") -> Columns:
             format_fraction(circuit.loss_fraction),
             _missing(circuit),
             path_of(circuit),
-            circuit.reason,
-        )
+            "; ".join(each for each in (circuit.reason, circuit.protection_reason) if each),
+        ]
+        if protected:
+            row[2:2] = [_protection(circuit)]
+            row[-1:-1] = [path_of(circuit.standby)]
+        table.add_row(*row)
     return table
 
 
@@ -178,6 +212,12 @@ def _facts(circuit: pb.Circuit) -> Iterable[tuple[str, str]]:
         left, asked = format_power(curtailed.granted_w), format_power(curtailed.asked_w)
         since = format_unix_ns(curtailed.since_unix_ns)
         yield "curtailed", f"by {curtailed.by} since {since}: {left} of {asked}"
+    if circuit.protect:
+        against = pb.Protect.Name(circuit.protect).removeprefix("PROTECT_").lower()
+        yield "protected against", f"the loss of a {_AGAINST.get(against, against)}"
+    if circuit.HasField("standby"):
+        standby = circuit.standby
+        yield "standby", f"generation {standby.generation}, {standby.source_id}, {path_of(standby)}"
     if circuit.timings.committed_after_ns:
         yield "committed after", format_duration_ns(circuit.timings.committed_after_ns)
     if circuit.timings.actuated_after_ns:

@@ -157,6 +157,12 @@ class Reason(StrEnum):
         "this controller knows no such kind of disjointness",
         "use one that it knows, or a newer controller",
     )
+    PROTECT_UNKNOWN = (
+        "PROTECT_UNKNOWN",
+        _INVALID,
+        "this controller knows no such kind of protection",
+        "use one that it knows, or a newer controller",
+    )
     ADMISSION_MODE_UNKNOWN = (
         "ADMISSION_MODE_UNKNOWN",
         _INVALID,
@@ -255,6 +261,18 @@ class Reason(StrEnum):
         _PRECONDITION,
         "there is one path, but no second beside it",
         "ask for less, or for single paths",
+    )
+    PROTECTION_IMPOSSIBLE = (
+        "PROTECTION_IMPOSSIBLE",
+        _PRECONDITION,
+        "every way to the load needs the named link, router or risk group, so no standby can outlive it",
+        "ask for protection against less, from other sources, or for none; or add a line there",
+    )
+    PROTECTION_NO_ROOM = (
+        "PROTECTION_NO_ROOM",
+        _EXHAUSTED,
+        "the circuit itself would fit, but no standby beside it",
+        "ask for less power, for protection against less, or for none",
     )
     # A dispatch.
     NOT_SERVED = (

@@ -2,7 +2,9 @@
 
 from controller.core.admission.route_finder import LEDGER_TOLERANCE
 from controller.core.circuits.circuit import CircuitState, by_source
+from controller.core.circuits.disjointness import in_common
 from controller.core.circuits.path_state import path_down
+from controller.core.circuits.protection import Protection
 from controller.core.questions import Questions
 
 
@@ -13,6 +15,7 @@ def broken_invariants(questions: Questions) -> list[str]:
         *_wrong_sums(questions),
         *_over_subscriptions(questions),
         *_active_on_dead_paths(questions),
+        *_protected_by_nothing(questions),
     ]
 
 
@@ -60,6 +63,24 @@ def _over_subscriptions(questions: Questions) -> list[str]:
         for name, reserved, limit in limits
         if reserved > limit * (1 + LEDGER_TOLERANCE)
     ]
+
+
+def _protected_by_nothing(questions: Questions) -> list[str]:
+    faults = []
+    for circuit in questions.circuits.values():
+        standby, working, guard = circuit.standby(), circuit.carrying(), circuit.guard
+        if guard.word is not Protection.PROTECTED:
+            continue
+        if standby is None or working is None or guard.against is None:
+            faults.append(f"circuit {circuit.circuit_id} is protected without both paths")
+            continue
+        down = [each for each in (working, standby) if path_down(questions.view, each.route)]
+        shared = in_common(questions.view, working.route, standby.route, guard.against)
+        if down or shared or not standby.charged:
+            faults.append(
+                f"circuit {circuit.circuit_id} is protected with {len(down)} paths down, sharing {shared}"
+            )
+    return faults
 
 
 def _active_on_dead_paths(questions: Questions) -> list[str]:

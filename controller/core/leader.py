@@ -3,6 +3,7 @@
 Clients' and operators' events are :class:`controller.core.controller.Controller`'s.
 """
 
+from collections.abc import Collection
 from typing import Self
 
 from controller.core.book.book import CircuitBook
@@ -27,6 +28,7 @@ from controller.core.network.view import change_of
 from controller.core.role import Core
 from controller.core.settings import CoreSettings
 from controller.core.wiring import wire
+from digitalgrid.capabilities import UNSAID, Capability
 from digitalgrid.model import Operation, RouterLsa
 from digitalgrid.units import NS_PER_S
 
@@ -133,6 +135,7 @@ class Leader(Core):
                 parts.mover,
                 parts.regainer,
                 parts.preempter,
+                parts.protector,
                 parts.read_back,
                 parts.room_maker,
             )
@@ -146,6 +149,7 @@ class Leader(Core):
         self._parts.mover.on_timer(now_ns)
         self._parts.regainer.on_timer(now_ns)
         self._parts.preempter.on_timer(now_ns)
+        self._parts.keeper.on_timer(now_ns)
         self._parts.read_back.on_timer(now_ns)
         self._forget_long_absent(now_ns)
         self._parts.room_maker.look(now_ns)
@@ -176,10 +180,16 @@ class Leader(Core):
 
     # Routers
 
-    def on_connected(self, router_id: str, now_ns: int, instance_id: bytes = b"") -> None:
+    def on_connected(
+        self,
+        router_id: str,
+        now_ns: int,
+        instance_id: bytes = b"",
+        capabilities: Collection[Capability] = UNSAID,
+    ) -> None:
         if self._network.has_session(router_id):
             self.on_disconnected(router_id, now_ns)
-        self._network.connect(router_id, instance_id)
+        self._network.connect(router_id, instance_id, capabilities)
 
     def on_disconnected(self, router_id: str, now_ns: int) -> None:
         """No news of its lines: circuits run on, but nothing new is admitted over it."""

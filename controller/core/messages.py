@@ -9,6 +9,7 @@ from digitalgrid.model import (
     MissingEnergy,
     Operation,
     ResultCode,
+    SwitchCause,
 )
 
 
@@ -43,11 +44,18 @@ class Withdraw(msgspec.Struct, frozen=True):
     standing_ids: tuple[int, ...] = ()
 
 
+class Promote(msgspec.Struct, frozen=True):
+    """The role of these generations is working from now on, as their sink has already decided."""
+
+    txn_id: int
+    circuits: tuple[CircuitGeneration, ...]
+
+
 class ReadTable(msgspec.Struct, frozen=True):
     read_id: int
 
 
-ToRouter = Stage | Commit | Abort | Drain | Withdraw | ReadTable
+ToRouter = Stage | Commit | Abort | Drain | Withdraw | Promote | ReadTable
 
 
 class TransactionResult(msgspec.Struct, frozen=True):
@@ -81,3 +89,4 @@ class CircuitStatus(msgspec.Struct, frozen=True):
     # Of its circuit, over all generations; None where the router does not count it.
     missing: MissingEnergy | None = None
     late_ns: int = 0
+    switch_cause: SwitchCause = SwitchCause.UNSPECIFIED

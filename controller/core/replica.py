@@ -3,10 +3,12 @@
 It answers reads, decides nothing, and says nothing to routers. Whoever is to lead takes its ``network`` over.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from controller.core.book.book import CircuitBook
-from controller.core.circuits.circuit import PHASES, Circuit, PhaseEvent
+from controller.core.circuits.circuit import PHASES, Circuit, PhaseEvent, Role
+from controller.core.circuits.guarding import show_protection
+from controller.core.circuits.protection import ProtectionEvent
 from controller.core.circuits.records import Counters, StateChange, StoredState
 from controller.core.circuits.reservations import Reservations
 from controller.core.effects import CircuitChanged, Effect, TopologyChanged
@@ -17,6 +19,7 @@ from controller.core.promises.missing_energy import note_missing
 from controller.core.questions import Questions
 from controller.core.role import Core
 from controller.core.settings import CoreSettings
+from digitalgrid.capabilities import UNSAID, Capability
 from digitalgrid.model import CircuitGeneration, FlowState, RouterLsa
 
 NOTHING_STORED = StoredState(0, (), Counters())
@@ -76,13 +79,19 @@ class Replica(Core):
 
     def _take_up(self, circuit: Circuit) -> None:
         for generation in circuit.generations.values():
-            self._reservations.reserve(generation.key, generation.route)
+            self._reservations.reserve(
+                generation.key,
+                generation.route,
+                standby=generation.role is Role.STANDBY,
+                idle=circuit.fills_first(generation),
+            )
             for router_id in generation.freed:
                 self._reservations.release_hop(generation.key, router_id)
             for status in self._network.measured_of(
                 generation.key, generation.route.sink_router_id
             ):
                 self._measure(circuit, status)
+        show_protection(self._view, circuit)
 
     def _drop(self, circuit: Circuit | None) -> set[CircuitGeneration]:
         """Release what a circuit holds; the generations that it had."""
@@ -93,8 +102,14 @@ class Replica(Core):
 
     # Routers
 
-    def on_connected(self, router_id: str, now_ns: int, instance_id: bytes = b"") -> None:
-        self._network.connect(router_id, instance_id)
+    def on_connected(
+        self,
+        router_id: str,
+        now_ns: int,
+        instance_id: bytes = b"",
+        capabilities: Collection[Capability] = UNSAID,
+    ) -> None:
+        self._network.connect(router_id, instance_id, capabilities)
 
     def on_disconnected(self, router_id: str, now_ns: int) -> None:
         self._network.disconnect(router_id)
@@ -137,6 +152,7 @@ class Replica(Core):
 
     def _measure(self, circuit: Circuit, status: CircuitStatus) -> None:
         """Show the circuit as its sink measures it."""
+        self._measure_standby(circuit, status)
         newest = circuit.newest()
         if newest is None or newest.key != status.key:
             return
@@ -147,6 +163,17 @@ class Replica(Core):
             if (newest.phase, PhaseEvent.MEASURED) in PHASES:
                 newest.apply(PhaseEvent.MEASURED)
             circuit.show_measured()
+
+    def _measure_standby(self, circuit: Circuit, status: CircuitStatus) -> None:
+        standby = circuit.standby()
+        if standby is None or standby.key != status.key:
+            return
+        if status.state is FlowState.SWITCHED:
+            why = "its sink selected the standby"
+            circuit.guard.apply_if_possible(ProtectionEvent.SWITCHED, why)
+        elif status.state in (FlowState.CHARGED, FlowState.DISCHARGED):
+            standby.charged = status.state is FlowState.CHARGED
+        show_protection(self._view, circuit)
 
     def _look(self, now_ns: int) -> None:
         self._now_ns = now_ns

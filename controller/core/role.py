@@ -1,7 +1,7 @@
 """What a core does in either role, leading or standing by: it takes what routers tell, and answers questions."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from controller.core.book.book import CircuitBook
 from controller.core.circuits.differences import Differences
@@ -11,6 +11,7 @@ from controller.core.messages import CircuitStatus, CircuitTable, TransactionRes
 from controller.core.network.network import Network
 from controller.core.network.owners import RefusedClaim
 from controller.core.questions import Questions
+from digitalgrid.capabilities import UNSAID, Capability
 from digitalgrid.model import RouterLsa
 
 
@@ -62,8 +63,14 @@ class Core(ABC):
     def on_timer(self, now_ns: int) -> None: ...
 
     @abstractmethod
-    def on_connected(self, router_id: str, now_ns: int, instance_id: bytes = b"") -> None:
-        """A session begins, of the device with this instance id; one that it replaces has ended."""
+    def on_connected(
+        self,
+        router_id: str,
+        now_ns: int,
+        instance_id: bytes = b"",
+        capabilities: Collection[Capability] = UNSAID,
+    ) -> None:
+        """A session begins, of the device with this instance id, which can do this; one that it replaces has ended."""
 
     @abstractmethod
     def on_disconnected(self, router_id: str, now_ns: int) -> None: ...

@@ -19,6 +19,8 @@ class Timeouts:
     stage_ms: int = 1000
     commit_ms: int = 1000
     actuate_ms: int = 5000
+    # Before it is demanded, a generation that replaces one without a break fills its hops, so long at most.
+    charge_ms: int = 10_000
     drain_ms: int = 5000
     withdraw_ms: int = 2000
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from controller.core.admission.admission import Admission
 from controller.core.admission.alternatives import Alternatives
 from controller.core.admission.preemption import Preemption
+from controller.core.admission.protected import ProtectedAdmission
+from controller.core.admission.standby_search import StandbySearch
 from controller.core.book.book import CircuitBook
 from controller.core.circuits.reservations import Reservations
 from controller.core.effects import Effect
@@ -20,6 +22,7 @@ from controller.core.promises.curtailing import Curtailer
 from controller.core.promises.keeper import Keeper
 from controller.core.promises.mover import Mover
 from controller.core.promises.preempting import Preempter
+from controller.core.promises.protector import Protector
 from controller.core.promises.provisioning import Provisioner
 from controller.core.promises.regaining import Regainer
 from controller.core.settings import CoreSettings
@@ -38,6 +41,7 @@ class Parts:
     curtailer: Curtailer
     regainer: Regainer
     preempter: Preempter
+    protector: Protector
     provisioner: Provisioner
     keeper: Keeper
     dispatcher: Dispatcher
@@ -73,11 +77,25 @@ def wire(
         first_read_id=first_id,
     )
     curtailer = Curtailer(book=book, reservations=reservations, view=lambda: admission.view)
+    alternatives = Alternatives(admission)
+    search = StandbySearch(admission)
+    protector = Protector(
+        circuits=book.live,
+        reservations=reservations,
+        admission=admission,
+        search=search,
+        programmer=programmer,
+        next_admission_seq=book.next_admission_seq,
+        persist=book.persist,
+        note=book.audit.note,
+        emit=emit,
+    )
     mover = Mover(
         circuits=book.live,
         reservations=reservations,
         admission=admission,
         programmer=programmer,
+        protector=protector,
         next_admission_seq=book.next_admission_seq,
         persist=book.persist,
         cut=curtailer.cut,
@@ -96,6 +114,8 @@ def wire(
         admission=admission,
         mover=mover,
         preempter=preempter,
+        protected=ProtectedAdmission(admission, alternatives, search),
+        protector=protector,
         programmer=programmer,
         known_by_ns=now_ns + settings.starting_ns,
     )
@@ -111,7 +131,7 @@ def wire(
     )
     return Parts(
         admission=admission,
-        alternatives=Alternatives(admission),
+        alternatives=alternatives,
         programmer=programmer,
         read_back=read_back,
         forgetter=Forgetter(
@@ -121,6 +141,7 @@ def wire(
         curtailer=curtailer,
         regainer=regainer,
         preempter=preempter,
+        protector=protector,
         provisioner=provisioner,
         keeper=Keeper(
             network=network,
@@ -131,6 +152,7 @@ def wire(
             mover=mover,
             curtailer=curtailer,
             preempter=preempter,
+            protector=protector,
             provisioner=provisioner,
             emit=emit,
         ),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from google.rpc.code_pb2 import Code
 
 from controller.core.circuits.circuit import Circuit, CircuitState, Constraints, Generation, Timings
+from controller.core.circuits.protection import Against, Protection
 from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.route import Route
 from controller.core.errors import Refusal, invalid
@@ -18,6 +19,14 @@ from digitalgrid.v1 import northbound_pb2 as pb
 MAX_ID_CHARACTERS = 256
 MAX_IDS = 1024
 
+_AGAINST: dict[int, Against] = {pb.Protect.Value(f"PROTECT_{each.name}"): each for each in Against}
+_PROTECT = {each: pb.Protect.Value(f"PROTECT_{each.name}") for each in Against}
+_PROTECTIONS = {
+    each: pb.Protection.Value(
+        f"PROTECTION_{'UNSPECIFIED' if each is Protection.NONE else each.name}"
+    )
+    for each in Protection
+}
 _STATES = {state: pb.CircuitState.Value(f"CIRCUIT_STATE_{state.name}") for state in CircuitState}
 
 
@@ -42,7 +51,19 @@ def request_from_pb(message: pb.PowerRequest) -> PowerRequest:
         setup_priority=message.setup_priority if message.HasField("setup_priority") else None,
         hold_priority=message.hold_priority if message.HasField("hold_priority") else None,
         floor_w=message.floor_w,
+        protect=_protect_from_pb(message.protect),
     )
+
+
+def _protect_from_pb(value: int) -> Against | None:
+    """None where no standby is asked for. Raises Refusal for a kind that this controller does not know."""
+    if value == pb.PROTECT_UNSPECIFIED:
+        return None
+    if value not in _AGAINST:
+        raise invalid(
+            "protect", Reason.PROTECT_UNKNOWN, f"this controller knows no protection {value}"
+        )
+    return _AGAINST[value]
 
 
 def _constraints_from_pb(message: pb.Constraints) -> Constraints:
@@ -116,6 +137,9 @@ def circuit_to_pb(circuit: Circuit) -> pb.Circuit:
         hold_priority=circuit.priority,
         floor_w=circuit.floor_w,
         missing=missing_to_pb(missing) if (missing := circuit.total_missing()) else None,
+        protect=_protect_to_pb(circuit.guard.against),
+        protection=_PROTECTIONS[circuit.guard.word],
+        protection_reason=circuit.guard.reason,
     )
     if (curtailed := circuit.curtailed) is not None:
         message.curtailed.by = curtailed.by
@@ -127,10 +151,19 @@ def circuit_to_pb(circuit: Circuit) -> pb.Circuit:
         message.generation = generation.key.generation
         message.admission_seq = generation.admission_seq
         _add_route(message, generation.route)
+    standby = circuit.standby()
+    if standby is not None:
+        _add_standby(message, standby.route, standby.key.generation)
     return message
 
 
-def computed_to_pb(request: PowerRequest, route: Route, reason: str = "") -> pb.Circuit:
+def computed_to_pb(
+    request: PowerRequest,
+    route: Route,
+    reason: str = "",
+    standby: Route | None = None,
+    unprotected_because: str = "",
+) -> pb.Circuit:
     """What would be made of a request: a circuit without a number."""
     message = pb.Circuit(
         request_id=request.request_id,
@@ -141,8 +174,12 @@ def computed_to_pb(request: PowerRequest, route: Route, reason: str = "") -> pb.
         constraints=_constraints_to_pb(request.constraints),
         source_ids=request.source_ids,
         admin_up=True,
+        protect=_protect_to_pb(request.protect),
+        protection_reason=unprotected_because,
     )
     _add_route(message, route)
+    if standby is not None:
+        _add_standby(message, standby, 0)
     return message
 
 
@@ -167,8 +204,29 @@ def _add_route(message: pb.Circuit, route: Route) -> None:
     message.router_ids.extend(route.router_ids)
     message.injected_w = route.injected_w
     message.loss_fraction = route.loss_fraction
-    for link in route.links:
-        message.links.add(
+    message.links.extend(_links(route))
+
+
+def _add_standby(message: pb.Circuit, route: Route, generation: int) -> None:
+    message.standby.CopyFrom(
+        pb.Standby(
+            generation=generation,
+            source_id=route.source_id,
+            router_ids=route.router_ids,
+            links=_links(route),
+            injected_w=route.injected_w,
+            loss_fraction=route.loss_fraction,
+        )
+    )
+
+
+def _protect_to_pb(against: Against | None) -> pb.Protect.ValueType:
+    return pb.PROTECT_UNSPECIFIED if against is None else _PROTECT[against]
+
+
+def _links(route: Route) -> list[pb.PathLink]:
+    return [
+        pb.PathLink(
             link_id=link.link_id,
             from_router_id=link.from_router_id,
             to_router_id=link.to_router_id,
@@ -176,6 +234,8 @@ def _add_route(message: pb.Circuit, route: Route) -> None:
             received_w=link.received_w,
             current_a=link.current_a,
         )
+        for link in route.links
+    ]
 
 
 def _constraints_to_pb(constraints: Constraints) -> pb.Constraints:

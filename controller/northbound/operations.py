@@ -122,6 +122,7 @@ def _router_to_pb(router_id: str, found: Differences) -> pb.RouterDifferences:
         excess=[_hop(key) for key in found.excess],
         different=[_hop(each.key, found.contrasts[each.key]) for each in found.different],
         lingering=_hops(found.lingering),
+        other_role=[_hop(each.key, found.contrasts[each.key]) for each in found.other_role],
     )
 
 

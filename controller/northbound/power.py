@@ -98,7 +98,12 @@ class PowerService(PowerServiceServicer):
         call = call_of(context, Action.COMPUTE)
         found = self._runtime.handle(call, lambda core, now_ns: core.rehearse(asked, now_ns))
         return pb.ComputePowerResponse(
-            circuits=[computed_to_pb(asked, each, found.reason) for each in found.routes]
+            circuits=[
+                computed_to_pb(
+                    asked, each.route, found.reason, each.standby, each.unprotected_because
+                )
+                for each in found.served
+            ]
         )
 
     async def ComputePaths(

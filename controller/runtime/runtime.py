@@ -6,7 +6,7 @@ Whether it leads or stands by, routers are heard. Clients' changes are for the l
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Sequence, Set
 from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
@@ -31,6 +31,7 @@ from controller.runtime.garbage_collector import freeze_term
 from controller.runtime.leadership import Leadership, unavailable
 from controller.store.protocol import Leader, LeadershipLost, Store, StoreError
 from controller.store.records_codec import garbage_collection_paused
+from digitalgrid.capabilities import UNSAID, Capability
 from digitalgrid.model import NO_ELECTION_ID, ElectionId
 from digitalgrid.reasons import Reason
 
@@ -287,11 +288,17 @@ class Runtime:
             raise
 
     def attach(
-        self, router_id: str, send: Callable[[ToRouter], None], instance_id: bytes = b""
+        self,
+        router_id: str,
+        send: Callable[[ToRouter], None],
+        instance_id: bytes = b"",
+        capabilities: Collection[Capability] = UNSAID,
     ) -> None:
         """A router's session begins; what the core has for it goes to ``send``."""
         self._routers[router_id] = send
-        self.tell(lambda core, now_ns: core.on_connected(router_id, now_ns, instance_id))
+        self.tell(
+            lambda core, now_ns: core.on_connected(router_id, now_ns, instance_id, capabilities)
+        )
 
     def detach(self, router_id: str) -> None:
         self._routers.pop(router_id, None)

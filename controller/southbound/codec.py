@@ -8,6 +8,7 @@ from controller.core.messages import (
     CircuitTable,
     Commit,
     Drain,
+    Promote,
     ReadTable,
     Stage,
     ToRouter,
@@ -23,7 +24,14 @@ from digitalgrid.convert import (
     hop_to_pb,
     missing_from_pb,
 )
-from digitalgrid.model import CircuitGeneration, ElectionId, FlowState, Operation, ResultCode
+from digitalgrid.model import (
+    CircuitGeneration,
+    ElectionId,
+    FlowState,
+    Operation,
+    ResultCode,
+    SwitchCause,
+)
 from digitalgrid.units import MILLIWATTS_PER_W
 from digitalgrid.v1 import southbound_pb2 as pb
 
@@ -58,6 +66,9 @@ def to_pb(message: ToRouter, election_id: ElectionId) -> pb.ControllerMessage:
                 standing_circuit_ids=standing_ids,
             )
             return pb.ControllerMessage(withdraw=withdraw)
+        case Promote(txn_id, circuits):
+            promote = pb.Promote(election_id=elected, txn_id=txn_id, circuits=_keys(circuits))
+            return pb.ControllerMessage(promote=promote)
         case ReadTable(read_id):
             return pb.ControllerMessage(read_table=pb.ReadTable(read_id=read_id, in_parts=True))
 
@@ -125,9 +136,15 @@ def status_from_pb(status: pb.CircuitStatus) -> CircuitStatus:
         status.arrived_at_ns,
         missing_from_pb(status.missing) if status.HasField("missing") else None,
         late_ns=_late_ns(status.late_ns),
+        switch_cause=_cause(status.switch_cause),
     )
 
 
 def _late_ns(said_ns: int) -> int:
     """What a router says of its own timers; whatever that is, it gains no more by it than a late one does."""
     return min(max(0, said_ns), MAX_PATIENCE_NS)
+
+
+def _cause(value: int) -> SwitchCause:
+    """Newer routers may know other causes."""
+    return SwitchCause(value) if value in list(SwitchCause) else SwitchCause.UNSPECIFIED

@@ -145,7 +145,7 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
         def send(message: ToRouter) -> None:
             session.send(codec.to_pb(message, self._runtime.election_id))
 
-        self._runtime.attach(session.router_id, send, session.instance_id)
+        self._runtime.attach(session.router_id, send, session.instance_id, session.capabilities)
 
     async def _serve(
         self, session: RouterSession, writer: SessionWriter, context: Context

@@ -71,10 +71,9 @@ class SimulatedCluster(SimulatedNetwork):
     def _dial_standby(self, router_id: str) -> None:
         assert self.standby is not None
         self.now_ns += 1
-        self.standby.on_connected(router_id, self.now_ns)
         router = self.grid.routers[router_id]
-        told = [CircuitStatus(key, state) for key, state in sorted(router.told.items())]
-        self.standby_sessions[router_id] = deque([router.lsa(), *told, SyncDone()])
+        self.standby.on_connected(router_id, self.now_ns, capabilities=router.capabilities)
+        self.standby_sessions[router_id] = deque([router.lsa(), *router.said(), SyncDone()])
 
     def connect(self, router_id: str) -> None:
         super().connect(router_id)

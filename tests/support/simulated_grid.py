@@ -1,7 +1,8 @@
 """Routers as a controller sees them: real circuit tables, joined by lines whose power is simply there or not.
 
 Power follows commitments at once: a sink measures the power of a generation as soon as every hop of it is
-committed, every line on its path is up and every router alive. Nothing here knows a controller.
+committed, every line on its path is up and every router alive. A standby is full as soon as it is complete, if it may
+fill at all; its sink selects it when what it had selected is complete no more. Nothing here knows a controller.
 """
 
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from controller.core.messages import (
     ToRouter,
     TransactionResult,
 )
+from digitalgrid.capabilities import UNSAID, Capability
 from digitalgrid.gridfile import Grid, Link, Load, Router, Source
 from digitalgrid.model import (
     NO_ELECTION_ID,
@@ -26,6 +28,7 @@ from digitalgrid.model import (
     ResultCode,
     RouterLsa,
     SourceAdvertisement,
+    SwitchCause,
 )
 from digitalgrid.physics import ACTUATED_FRACTION, current_a
 from digitalgrid.sharing import Claim, rank, share_out
@@ -39,7 +42,9 @@ SLACK = 1 + 1e-6
 
 @dataclass
 class SimulatedRouter:
-    """A cell's router. ``told`` is what its sink last said of each generation."""
+    """A cell's router. ``told`` is what its sink last said of each generation, ``full`` likewise of standbys, and
+    ``selected`` by circuit what it demands, where it has ever left what it demanded first.
+    """
 
     config: Router
     grid: "SimulatedGrid"
@@ -49,6 +54,10 @@ class SimulatedRouter:
     alive: bool = True
     draining: set[CircuitGeneration] = field(default_factory=set)
     told: dict[CircuitGeneration, FlowState] = field(default_factory=dict)
+    full: dict[CircuitGeneration, FlowState] = field(default_factory=dict)
+    selected: dict[int, CircuitGeneration] = field(default_factory=dict)
+    # Whether it knows of standbys at all.
+    stands_by: bool = True
     floors: dict[int, int] = field(default_factory=dict)
     election_id: ElectionId = NO_ELECTION_ID
 
@@ -62,6 +71,8 @@ class SimulatedRouter:
         self.alive = True
         self.draining.clear()
         self.told.clear()
+        self.full.clear()
+        self.selected.clear()
         self.table = CircuitTable(
             self.link_up,
             [each.id for each in self.grid.sources_at(self.config.id)],
@@ -83,6 +94,10 @@ class SimulatedRouter:
             return None
         return self.grid.line_is_up(link_id)
 
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        return frozenset(Capability) if self.stands_by else UNSAID
+
     def hop(self, key: CircuitGeneration) -> HopSnapshot | None:
         return next((hop for hop in self.table.hops if hop.key == key), None)
 
@@ -92,6 +107,8 @@ class SimulatedRouter:
         """Do what a controller says, and answer."""
         if isinstance(message, messages.ReadTable):
             return self.read(message.read_id, now_ns)
+        if isinstance(message, messages.Stage) and not self.stands_by:
+            assert not any(hop.standby or hop.trickle_w for hop in message.hops), message
         outcome = self.table.apply(_mutation(message, election_id), now_ns)
         self.floors.update(outcome.new_floors)
         self.election_id = outcome.highest_election_id
@@ -100,6 +117,7 @@ class SimulatedRouter:
         for key in outcome.removed:
             self.draining.discard(key)
             self.told.pop(key, None)
+            self.full.pop(key, None)
         return TransactionResult(outcome.txn_id, outcome.operation, outcome.code, outcome.message)
 
     def read(self, read_id: int, now_ns: int) -> messages.CircuitTable:
@@ -151,12 +169,64 @@ class SimulatedRouter:
 
     def statuses(self) -> Iterator[CircuitStatus]:
         """What this sink's power looks like now, as far as it has not been told yet."""
+        yield from self._selections()
         for hop in self.table.hops:
-            if hop.load_id:
+            idle = hop.standby and self.selected.get(hop.circuit_id) != hop.key
+            if hop.load_id and idle and hop.key not in self.draining:
+                full = self._filling(hop)
+                if full is not None and full is not self.full.get(hop.key):
+                    self.full[hop.key] = full
+                    yield CircuitStatus(hop.key, full)
+            elif hop.load_id:
                 state = self._flow_state(hop)
                 if state is not None and state is not self.told.get(hop.key):
                     self.told[hop.key] = state
                     yield CircuitStatus(hop.key, state, delivered_w=hop.power_w)
+
+    def said(self) -> Iterator[CircuitStatus]:
+        """What a new session is told of what was said before."""
+        for circuit_id, key in sorted(self.selected.items()):
+            if self.hop(key) is not None:
+                yield CircuitStatus(key, FlowState.SWITCHED)
+            else:
+                del self.selected[circuit_id]
+        for told in (self.full, self.told):
+            for key, state in sorted(told.items()):
+                yield CircuitStatus(key, state)
+
+    def _selections(self) -> Iterator[CircuitStatus]:
+        """Leave, in each circuit, what is complete no more for a standby that is."""
+        at_sink: dict[int, list[HopSnapshot]] = {}
+        for hop in self.table.hops:
+            if hop.load_id and hop.key not in self.draining:
+                at_sink.setdefault(hop.circuit_id, []).append(hop)
+        for circuit_id in self.selected.keys() - at_sink.keys():
+            del self.selected[circuit_id]
+        for circuit_id, hops in at_sink.items():
+            key = self._selection(circuit_id, hops)
+            if key is not None and key != self.selected.get(circuit_id):
+                self.selected[circuit_id] = key
+                self.full.pop(key, None)
+                yield CircuitStatus(key, FlowState.SWITCHED, switch_cause=SwitchCause.GRANT_LOST)
+
+    def _selection(self, circuit_id: int, hops: list[HopSnapshot]) -> CircuitGeneration | None:
+        """What is selected by a switch; None where the newest working generation was never left."""
+        complete = [hop for hop in hops if self.grid.path_is_complete(hop.key, self)]
+        working = [hop.key for hop in complete if not hop.standby]
+        selected = self.selected.get(circuit_id)
+        if selected in [hop.key for hop in complete]:
+            newer = [key for key in working if selected is not None and key > selected]
+            return max(newer, default=selected)
+        had_power = any(self.told.get(hop.key) for hop in hops) or selected is not None
+        if working or not had_power:
+            return max(working, default=None) if selected is not None else None
+        return max((hop.key for hop in complete), default=selected)
+
+    def _filling(self, hop: HopSnapshot) -> FlowState | None:
+        full = bool(hop.trickle_w) and self.grid.path_is_complete(hop.key, self)
+        if full:
+            return FlowState.CHARGED
+        return FlowState.DISCHARGED if hop.key in self.full else None
 
     def _flow_state(self, hop: HopSnapshot) -> FlowState | None:
         complete = self.grid.path_is_complete(hop.key, self)
@@ -265,13 +335,38 @@ class SimulatedGrid:
         ]
 
     def _largest(self, router_id: str, field_name: str, id_: str, amount: str) -> list[float]:
-        """Of each circuit that uses something at a router, the larger of its generations."""
-        largest: dict[int, float] = {}
+        """Of each circuit that uses something at a router, the larger of its generations; or what standbys fill with,
+        beside the largest other one.
+        """
+        held: dict[int, dict[CircuitGeneration, float]] = {}
+        filling: dict[CircuitGeneration, float] = {}
         for hop in self.routers[router_id].table.hops:
             if getattr(hop, field_name) == id_:
-                so_far = largest.get(hop.circuit_id, 0.0)
-                largest[hop.circuit_id] = max(so_far, getattr(hop, amount))
-        return list(largest.values())
+                held.setdefault(hop.circuit_id, {})[hop.key] = getattr(hop, amount)
+                if hop.standby:
+                    at_source = field_name == "source_id"
+                    filling[hop.key] = (
+                        hop.trickle_w if at_source else self._trickle_w(router_id, hop)
+                    )
+        return [
+            max(
+                *of.values(),
+                *(
+                    max((of[each] for each in of if each != key), default=0.0)
+                    + filling.get(key, 0.0)
+                    for key in of
+                ),
+            )
+            for of in held.values()
+        ]
+
+    def _trickle_w(self, router_id: str, hop: HopSnapshot) -> float:
+        """What of a standby that only fills arrives beyond the line; nothing at a load."""
+        if hop.load_id:
+            return 0.0
+        link = self.links[hop.egress_link_id]
+        beyond = self.routers[link.b if link.a == router_id else link.a].hop(hop.key)
+        return beyond.trickle_w if beyond is not None else 0.0
 
     def held(self) -> set[tuple[str, CircuitGeneration]]:
         """Every hop that is committed anywhere."""
@@ -293,7 +388,11 @@ def _mutation(message: ToRouter, election_id: ElectionId) -> Mutation:
                 hops=hops,
                 lease_ns=lease_ms * NS_PER_MS,
             )
-        case messages.Drain(txn_id, circuits) | messages.Withdraw(txn_id, circuits):
+        case (
+            messages.Drain(txn_id, circuits)
+            | messages.Withdraw(txn_id, circuits)
+            | messages.Promote(txn_id, circuits)
+        ):
             operation = Operation[type(message).__name__.upper()]
             return Mutation(operation, "dgc", election_id, txn_id, circuits=circuits)
         case messages.Commit(txn_id) | messages.Abort(txn_id):

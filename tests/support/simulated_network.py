@@ -10,8 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Self, TypeVar
 
-from controller.core.circuits.circuit import Circuit, CircuitState
+from controller.core.circuits.circuit import Circuit, CircuitState, Generation, Role
 from controller.core.circuits.differences import Differences
+from controller.core.circuits.protection import Protection
 from controller.core.circuits.records import (
     AuditEntry,
     CircuitRecord,
@@ -213,12 +214,14 @@ class SimulatedNetwork:
         """A new session; one that it replaces was not noticed to be dead."""
         session = self.sessions[router_id] = Session()
         router = self.grid.routers[router_id]
-        self.event(lambda core, now_ns: core.on_connected(router_id, now_ns))
+        self.event(
+            lambda core, now_ns: core.on_connected(
+                router_id, now_ns, b"", capabilities=router.capabilities
+            )
+        )
         list(router.statuses())
         session.to_controller.append(router.lsa())
-        session.to_controller.extend(
-            CircuitStatus(key, state) for key, state in sorted(router.told.items())
-        )
+        session.to_controller.extend(router.said())
         session.to_controller.append(SyncDone())
 
     def disconnect(self, router_id: str) -> None:
@@ -403,11 +406,16 @@ class SimulatedNetwork:
                 CircuitState.FAILED,
             ), f"{circuit.circuit_id} rests as {circuit.state}: {circuit.reason}"
             if circuit.state in (CircuitState.ACTIVE, CircuitState.DEGRADED):
-                (generation,) = circuit.generations.values()
-                hops = generation.route.router_ids
-                expected |= {(router_id, generation.key) for router_id in hops}
-                sink = self.grid.routers[generation.route.sink_router_id]
-                assert self.grid.path_is_complete(generation.key, sink)
+                self._check_protection(circuit)
+                working = {each.key for each in (circuit.newest(),) if each}
+                standing = {each.key for each in circuit.standbys()}
+                assert {each.key for each in circuit.generations.values()} == working | standing
+                for generation in circuit.generations.values():
+                    hops = generation.route.router_ids
+                    expected |= {(router_id, generation.key) for router_id in hops}
+                    sink = self.grid.routers[generation.route.sink_router_id]
+                    assert self.grid.path_is_complete(generation.key, sink)
+                    self._check_roles(generation)
             else:
                 assert not circuit.generations, f"{circuit.circuit_id} holds on as {circuit.state}"
             if circuit.state is CircuitState.WAITING:
@@ -415,6 +423,24 @@ class SimulatedNetwork:
         assert not self.make_room().served, "circuits wait that moves of others would serve"
         assert self.grid.held() == expected
         assert set(self.core.questions.generations()) == {key for _, key in expected}
+
+    def _check_protection(self, circuit: Circuit) -> None:
+        """Its word is final: a standby that is full, or could not be filled, or none where there is no way for one."""
+        guard, standby = circuit.guard, circuit.standby()
+        if guard.against is None:
+            assert (guard.word, standby) == (Protection.NONE, None)
+        elif guard.word is Protection.LOST:
+            assert standby is None and guard.reason
+        elif standby is None or standby.route.trickle_w:
+            assert guard.word is Protection.PROTECTED, f"{circuit.circuit_id}: {guard}"
+        else:
+            assert guard.word is Protection.PENDING, f"{circuit.circuit_id}: {guard}"
+
+    def _check_roles(self, generation: Generation) -> None:
+        """Routers know a generation's role as the controller does."""
+        for router_id in generation.route.router_ids:
+            hop = self.grid.routers[router_id].hop(generation.key)
+            assert hop is not None and hop.standby == (generation.role is Role.STANDBY)
 
     def way_for(self, circuit: Circuit) -> Route | None:
         """The route that the circuit could take as all others stand."""

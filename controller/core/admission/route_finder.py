@@ -1,6 +1,6 @@
 """Routes for circuits on the present grid view, beside what is reserved; nothing is reserved here."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from math import inf
 
 from controller.core.admission.arrays import GridArrays
@@ -154,8 +154,8 @@ class RouteFinder:
         """What of a resource is reserved or claimed, but for what the circuit itself has."""
         taken = self.reservations.total(key) + self.claims.total(key)
         if circuit_id:
-            taken -= self.reservations.of_circuit(key, circuit_id)
-            taken -= self.claims.of_circuit(key, circuit_id)
+            taken -= self.reservations.open_to(key, circuit_id)
+            taken -= self.claims.open_to(key, circuit_id)
         return taken
 
     def _keep_place(
@@ -188,7 +188,7 @@ class RouteFinder:
             for held in ledger.held_by_circuit(circuit_id):
                 arc = self.arrays.arc(held.id, held.from_router_id)
                 if arc is not None:
-                    own_a = ledger.of_circuit(held, circuit_id)
+                    own_a = ledger.open_to(held, circuit_id)
                     credit_a[arc] = credit_a.get(arc, 0.0) + own_a
         return credit_a
 
@@ -271,19 +271,32 @@ class RouteFinder:
         return reserved_w > found[1].max_power_w * (1 + LEDGER_TOLERANCE)
 
     def overloaded(self, route: Route) -> bool:
-        """Whether more is reserved on a line or load of a route than that may carry, since it was derated."""
+        """Whether more is reserved for what carries, on a line or load of a route, than that may carry, since it was
+        derated; standbys give way first.
+        """
+        held = self.reservations
+        return any(
+            sum(map(held.working, resources)) > limit * (1 + LEDGER_TOLERANCE)
+            for resources, limit in self._beyond(route)
+        )
+
+    def crowded(self, route: Route) -> bool:
+        """Whether more is reserved, standbys included, on a line, load or source of a route than that may carry."""
+        return self.is_short(route.source_id) or any(True for _ in self._beyond(route))
+
+    def _beyond(self, route: Route) -> Iterator[tuple[list[Resource], float]]:
+        """What of a route's lines and load more is reserved on than it may carry, with that limit."""
         view, total = self.view, self.reservations.total
+        used: list[tuple[list[Resource], float]] = []
         for hop in route.links:
-            link = view.links.get(hop.link_id)
-            if link is not None:
-                ends = (link.a, link.b)
-                reserved_a = sum(total(link_direction(hop.link_id, end)) for end in ends)
-                if reserved_a > link.ampacity_a * (1 + LEDGER_TOLERANCE):
-                    return True
-        if route.sink_id not in view.loads:
-            return False
-        limit_w = view.loads[route.sink_id][1].max_power_w
-        return total(resource.load(route.sink_id)) > limit_w * (1 + LEDGER_TOLERANCE)
+            if (link := view.links.get(hop.link_id)) is not None:
+                both = [link_direction(hop.link_id, end) for end in (link.a, link.b)]
+                used.append((both, link.ampacity_a))
+        if route.sink_id in view.loads:
+            used.append(([resource.load(route.sink_id)], view.loads[route.sink_id][1].max_power_w))
+        for resources, limit in used:
+            if sum(map(total, resources)) > limit * (1 + LEDGER_TOLERANCE):
+                yield resources, limit
 
 
 def injection_limit_w(power_w: float, constraints: Constraints) -> float:

@@ -24,21 +24,61 @@ class Share(NamedTuple):
     besides: dict[CircuitGeneration, tuple[frozenset[Failure], int]]
 
 
-class Account:
-    """What of one resource each generation holds, and all circuits together: firmly, and in the pool of standbys."""
+# Shared by all accounts in which nobody trickles, which are most.
+_NO_TRICKLES: dict[CircuitGeneration, float] = {}
+_NO_COVERS: Mapping[CircuitGeneration, frozenset[Failure]] = {}
 
-    __slots__ = ("held", "pool", "quanta")
+
+class Account:
+    """What of one resource each generation holds, and all circuits together: firmly, and in the pool of standbys.
+
+    ``trickles`` are what generations take, of those that hold any part, while they only fill their buffers.
+    """
+
+    __slots__ = ("held", "pool", "quanta", "trickles")
 
     def __init__(self) -> None:
         self.held: dict[CircuitGeneration, float] = {}
+        self.trickles = _NO_TRICKLES
         self.quanta = 0
         self.pool = 0
+
+    def trickle(self, key: CircuitGeneration, amount: float) -> None:
+        """A generation takes so much beside the others of its circuit, until it is demanded."""
+        if self.trickles is _NO_TRICKLES:
+            self.trickles = {}
+        self.trickles[key] = amount
+
+    def stop_trickle(self, key: CircuitGeneration) -> None:
+        if self.trickles:
+            self.trickles.pop(key, None)
 
     def largest(self, circuit_id: int, numbers: Iterable[int]) -> float:
         """What the largest of some generations of a circuit holds."""
         held = self.held
         amounts = [held.get(CircuitGeneration(circuit_id, each), 0.0) for each in numbers]
         return max(amounts, default=0.0)
+
+    def firm(
+        self,
+        circuit_id: int,
+        numbers: Iterable[int],
+        covers: Mapping[CircuitGeneration, frozenset[Failure]] = _NO_COVERS,
+    ) -> int:
+        """What some generations of a circuit hold firmly together, in quanta: the largest, or the largest of the others
+        beside what one that is not demanded trickles.
+        """
+        if not self.trickles and not covers:
+            return quanta_of(self.largest(circuit_id, numbers))
+        keys = [CircuitGeneration(circuit_id, each) for each in numbers]
+        held = {key: quanta_of(self.held.get(key, 0.0)) for key in keys if key not in covers}
+        firm = max(held.values(), default=0)
+        for key in keys:
+            trickle = self.trickles.get(key)
+            if trickle is not None:
+                others = max((quanta for other, quanta in held.items() if other != key), default=0)
+                firm = max(firm, others + quanta_of(trickle))
+        return firm
 
     def share(
         self,
@@ -47,14 +87,11 @@ class Account:
         covers: Mapping[CircuitGeneration, frozenset[Failure]],
     ) -> Share:
         """The part of a circuit with these generations, of which those with failures to cover share their room."""
-        firm, shared = 0, {}
+        firm = self.firm(circuit_id, numbers, covers)
+        besides = {}
         for number in numbers:
             key = CircuitGeneration(circuit_id, number)
-            held = quanta_of(self.held.get(key, 0.0))
             if key in covers:
-                shared[key] = held
-            else:
-                firm = max(firm, held)
-        return Share(
-            firm, {key: (covers[key], max(0, held - firm)) for key, held in shared.items()}
-        )
+                held = quanta_of(self.held.get(key, 0.0))
+                besides[key] = (covers[key], max(0, held - firm))
+        return Share(firm, besides)

@@ -6,6 +6,7 @@ from itertools import islice
 
 import msgspec
 
+from controller.core.circuits.protection import Guard
 from controller.core.circuits.route import Route, hop_snapshots
 from controller.core.errors import Refusal
 from digitalgrid.model import CircuitGeneration, HopSnapshot, MissingEnergy
@@ -41,6 +42,7 @@ class CircuitEvent(StrEnum):
     STARVED = "starved"  # the sink measures less
     MOVING = "moving"  # a new generation is being made
     REVERTED = "reverted"  # the move was given up, the old generation carries on
+    SWITCHED = "switched"  # its sink selected the standby, and has power
     NO_PATH = "no path"
     RELEASED = "released"
     WITHDRAWN = "withdrawn"  # no router holds anything of it any more
@@ -61,6 +63,8 @@ TRANSITIONS: dict[tuple[CircuitState, CircuitEvent], CircuitState] = {
     # Moved, and its source gives less than was asked for.
     (S.REROUTING, E.STARVED): S.DEGRADED,
     (S.REROUTING, E.REVERTED): S.ACTIVE,
+    # Power never stopped; after a restart this may be the first that is heard of it.
+    **{(state, E.SWITCHED): S.ACTIVE for state in (S.ACTIVE, S.DEGRADED, S.COMMITTING)},
     # Restored while it was being moved.
     (S.COMMITTING, E.REVERTED): S.ACTIVE,
     **{
@@ -198,6 +202,10 @@ class Generation(msgspec.Struct):
     role: Role = Role.WORKING
     # A router refused to stage it together with others.
     alone: bool = False
+    # Of a standby: whether its sink last said that its buffers are full at every hop.
+    charged: bool = False
+    # Its sink's router fills it by its trickle before it demands it.
+    charges_first: bool = False
 
     def hops(self) -> dict[str, HopSnapshot]:
         """What each of its routers must be told, by router id."""
@@ -205,6 +213,7 @@ class Generation(msgspec.Struct):
             self.route,
             self.key,
             self.admission_seq,
+            standby=self.role is Role.STANDBY,
             priority=self.priority,
             floor_w=self.floor_w,
             asked_w=self.asked_w,
@@ -305,6 +314,7 @@ class Circuit(msgspec.Struct):
     missing: dict[str, MissingEnergy] = {}
     # Of the dispatch that made it; only the first circuit of each has them.
     refused_loads: tuple[RefusedLoad, ...] = ()
+    guard: Guard = msgspec.field(default_factory=Guard)
 
     def mark(self, step: str, now_ns: int) -> None:
         """Note when a step on the way to the first power was reached; a later one of its kind changes nothing."""
@@ -415,6 +425,33 @@ class Circuit(msgspec.Struct):
             if each.role is Role.WORKING and each.phase is Phase.CARRYING
         ]
         return max(live, key=lambda each: each.key.generation, default=None)
+
+    def standby(self) -> Generation | None:
+        """The newest generation that is to take over when the working one fails, and is not being retired."""
+        return max(self.standbys(), key=lambda each: each.key.generation, default=None)
+
+    def standbys(self) -> list[Generation]:
+        return [
+            each
+            for each in self.generations.values()
+            if each.role is Role.STANDBY and each.phase not in RETIRING_PHASES
+        ]
+
+    def fills_first(self, generation: Generation) -> bool:
+        """Whether a generation is not demanded yet, because another one carries or is to: it fills its buffers."""
+        return generation.role is Role.STANDBY or any(
+            each.role is Role.WORKING
+            and each.phase not in RETIRING_PHASES
+            and each.key.generation < generation.key.generation
+            for each in self.generations.values()
+        )
+
+    def promote(self, generation: Generation) -> None:
+        """Its standby is a working generation from now on."""
+        generation.role = Role.WORKING
+        generation.charged = False
+        # What routers may be told of it must be written first.
+        generation.durable = False
 
     def retiring(self) -> Iterable[Generation]:
         return [each for each in self.generations.values() if each.phase in RETIRING_PHASES]

@@ -18,7 +18,7 @@ class Differences:
     """``confirmed`` and ``absent`` are as they should be; the others need repair.
 
     ``lingering`` is being withdrawn, and still there; ``excess`` is nothing that this controller knows.
-    ``contrasts`` says of each that is different what differs.
+    ``contrasts`` says of each that is different what differs; of ``other_role`` nothing does but the role.
     """
 
     confirmed: list[Generation]
@@ -27,11 +27,13 @@ class Differences:
     different: list[Generation]
     lingering: list[Generation]
     excess: list[CircuitGeneration]
+    other_role: list[Generation] = field(default_factory=list)
     contrasts: dict[CircuitGeneration, str] = field(default_factory=dict)
 
     @property
     def none(self) -> bool:
-        return not (self.missing or self.different or self.lingering or self.excess)
+        repaired = (self.missing, self.different, self.lingering, self.excess, self.other_role)
+        return not any(repaired)
 
     def summary(self) -> str:
         """For the log."""
@@ -40,6 +42,7 @@ class Differences:
             "different": len(self.different),
             "lingering": len(self.lingering),
             "excess": len(self.excess),
+            "with another role": len(self.other_role),
         }
         return ", ".join(f"{number} {kind}" for kind, number in counts.items() if number)
 
@@ -89,6 +92,9 @@ def _compare_hop(
         result.confirmed.append(generation)
     elif hop is None:
         result.missing.append(generation)
+    elif replace(hop, standby=expected.standby) == expected:
+        result.other_role.append(generation)
+        result.contrasts[generation.key] = _contrast(hop, expected)
     else:
         result.different.append(generation)
         result.contrasts[generation.key] = _contrast(hop, expected)

@@ -18,6 +18,7 @@ from controller.core.circuits.circuit import (
     RefusedLoad,
     Role,
 )
+from controller.core.circuits.protection import Against, Guard, Protection, ProtectionEvent
 from controller.core.circuits.route import Route
 from controller.core.network.owners import RouterRecord
 from digitalgrid.model import CircuitGeneration, MissingEnergy
@@ -63,6 +64,9 @@ class CircuitRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     curtailed: Curtailed | None = None
     # What its load lacked, as far as it was known when this was written.
     missing: dict[str, MissingEnergy] = {}
+    # Against what it is protected, if it is to be; and why there was no way for a standby, if there was none.
+    protect: str = ""
+    unprotected_because: str = ""
 
 
 class Counters(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -147,6 +151,8 @@ def to_record(circuit: Circuit, request_fingerprint: str) -> CircuitRecord:
         floor_w=circuit.floor_w,
         curtailed=circuit.curtailed,
         missing=dict(circuit.missing),
+        protect=circuit.guard.against or "",
+        unprotected_because=circuit.guard.reason if circuit.guard.word is Protection.LOST else "",
     )
 
 
@@ -170,6 +176,7 @@ def from_record(record: CircuitRecord) -> Circuit:
         admin_up=record.admin_up,
         last_generation=record.last_generation,
         refused_loads=record.refused_loads,
+        guard=_restored_guard(record),
         state=state,
         reason=reason,
     )
@@ -189,6 +196,19 @@ def from_record(record: CircuitRecord) -> Circuit:
             asked_w=each.asked_w,
         )
     return circuit
+
+
+def _restored_guard(record: CircuitRecord) -> Guard:
+    """What is known of a protection before the sink is heard."""
+    # A newer program may have stored a kind that this one does not know.
+    if record.protect not in list(Against):
+        return Guard()
+    guard = Guard(Against(record.protect))
+    if record.admin_up and not record.ended_as:
+        guard.apply(ProtectionEvent.WANTED, "restored from the store; its sink was not heard yet")
+        if record.unprotected_because:
+            guard.apply(ProtectionEvent.NO_WAY, record.unprotected_because)
+    return guard
 
 
 def _restored_state(record: CircuitRecord) -> tuple[CircuitState, str]:

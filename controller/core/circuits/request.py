@@ -6,6 +6,7 @@ from json import JSONEncoder
 from math import inf, isfinite
 
 from controller.core.circuits.circuit import Constraints
+from controller.core.circuits.protection import Against
 from controller.core.errors import Refusal, invalid
 from controller.core.network.view import GridView
 from digitalgrid.limits import MAX_POWER_W
@@ -32,6 +33,8 @@ class PowerRequest:
     setup_priority: int | None = None
     hold_priority: int | None = None
     floor_w: float = 0.0
+    # Against the loss of what a standby is wanted, if at all.
+    protect: Against | None = None
 
     def priorities(self, load_priority: int) -> tuple[int, int]:
         """Setup and hold (RFC 3209, 4.7): as given, or as the load's, with setup no higher than hold."""
@@ -43,7 +46,8 @@ class PowerRequest:
     @property
     def is_plain(self) -> bool:
         """Whether one compiled call can admit it among others; what asks for more is admitted by itself."""
-        return not self.allow_split and not self.constraints.avoid_ids
+        constrained = self.allow_split or self.constraints.avoid_ids or self.protect
+        return not constrained
 
     def fingerprint(self) -> str:
         """Equal for equal content; tells a retry from a reused request id."""
@@ -65,6 +69,7 @@ class PowerRequest:
         given = {
             "floor_w": self.floor_w or None,
             "hold_priority": self.hold_priority,
+            "protect": self.protect,
             "setup_priority": self.setup_priority,
         }
         if any(value is not None for value in given.values()):
@@ -87,6 +92,7 @@ def asked_for(request: PowerRequest) -> str:
         "setup_priority": request.setup_priority,
         "hold_priority": request.hold_priority,
         "floor_w": request.floor_w or None,
+        "protect": request.protect,
     }
     return ", ".join(f"{key}={value}" for key, value in said.items() if value not in (None, ""))
 

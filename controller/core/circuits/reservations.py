@@ -1,8 +1,9 @@
 """Reservations: what every circuit generation holds on links, sources and loads.
 
-A circuit that is being moved holds two generations. Where both use the same direction of a link (or the same
-source or load), the larger of the two counts, because the router clamps their sum to it. A hop is held until its
-router is known to have let go of it.
+A circuit that is being moved, or has a standby, holds several generations. Where they use the same direction of a link
+(or the same source or load), the largest counts, because the router clamps their sum to it; and where one that is not
+demanded yet fills its buffers, its trickle beside the largest of the others. A hop is held until its router is known to
+have let go of it.
 
 A shared standby holds nothing for itself. What it would take beyond what its circuit holds already counts in the pool
 of the resource: the largest sum that any single failure asks for (``standby_room``).
@@ -13,6 +14,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from functools import lru_cache
+from math import fsum
 from typing import NamedTuple
 
 from controller.core.circuits.account import QUANTA, Account, quanta_of
@@ -20,6 +22,7 @@ from controller.core.circuits.failures import Failure
 from controller.core.circuits.route import Route
 from controller.core.circuits.standby_room import StandbyRoom
 from digitalgrid.model import CircuitGeneration
+from digitalgrid.physics import current_a
 
 
 class ResourceKind(StrEnum):
@@ -78,6 +81,17 @@ def _parts(route: Route) -> list[tuple[Resource, float]]:
     return parts
 
 
+def trickles(route: Route) -> Iterator[tuple[Resource, float]]:
+    """What of each resource a generation takes while it only fills its buffers, all its routers together."""
+    if route.trickle_w:
+        yield source(route.source_id), route.trickle_w[0]
+        for link, entering_w in zip(route.links, route.trickle_w[1:], strict=True):
+            yield (
+                link_direction(link.link_id, link.from_router_id),
+                current_a(entering_w, link.voltage_v),
+            )
+
+
 class Reservations:
     """The sum of what circuits hold; a change costs the same however many circuits there are."""
 
@@ -95,15 +109,24 @@ class Reservations:
         # Of each shared standby the failures under which it would carry power, and what all of them then need.
         self._covers: dict[CircuitGeneration, frozenset[Failure]] = {}
         self._room: StandbyRoom[Resource] = StandbyRoom()
+        # Generations that stand by, shared or not.
+        self._standbys: set[CircuitGeneration] = set()
         # Counts what was reserved and freed.
         self.changes = 0
 
     def reserve(
-        self, key: CircuitGeneration, route: Route, covers: frozenset[Failure] | None = None
+        self,
+        key: CircuitGeneration,
+        route: Route,
+        covers: frozenset[Failure] | None = None,
+        *,
+        standby: bool = False,
+        idle: bool = False,
     ) -> None:
         """Hold all hops of a generation. Admission has checked that it fits.
 
-        A shared standby is told by the failures that it ``covers``: it shares its room with those that cover others.
+        One that is ``idle``, as every ``standby`` is, fills its buffers by its trickle until it is demanded. A shared
+        standby is told by the failures that it ``covers``: it shares its room with those that cover others.
         """
         self.changes += 1
         others = self._generations.get(key.circuit_id, ())
@@ -111,21 +134,41 @@ class Reservations:
         self._routes[key] = route
         if covers is not None:
             self._covers[key] = covers
+        if standby:
+            self._standbys.add(key)
+        trickle = dict(trickles(route)) if idle or standby else {}
         sharing = self._is_sharing(key.circuit_id)
         for resource, amount in _parts(route):
             account = self._accounts.get(resource) or self._open(resource)
             if sharing:
                 with self._sharing(resource, key.circuit_id):
                     account.held[key] = amount
+                    if resource in trickle:
+                        account.trickle(key, trickle[resource])
                 continue
-            added = quanta_of(amount)
-            if others:
-                added = max(0, added - quanta_of(account.largest(key.circuit_id, others)))
+            before = account.firm(key.circuit_id, others) if others else 0
             account.held[key] = amount
-            account.quanta += added
+            if resource in trickle:
+                account.trickle(key, trickle[resource])
+            after = account.firm(key.circuit_id, (*others, key.generation)) if others else 0
+            account.quanta += (after or quanta_of(amount)) - before
         self._changed_links.update([link.link_id for link in route.links])
         # Each other router on the route sends to a line.
         self._resources_at[route.sink_router_id].add(load(route.sink_id))
+
+    def demanded(self, key: CircuitGeneration) -> None:
+        """A generation carries its circuit by now: it stands by no more, shares nothing, nor fills by a trickle."""
+        self.cover(key, None)
+        self._standbys.discard(key)
+        route = self._routes.get(key)
+        for resource, _ in trickles(route) if route else ():
+            account = self._accounts.get(resource)
+            if account is not None and key in account.trickles:
+                self.changes += 1
+                with self._sharing(resource, key.circuit_id):
+                    account.stop_trickle(key)
+                if resource.kind is ResourceKind.LINK_DIRECTION:
+                    self._changed_links.add(resource.id)
 
     def release_hop(self, key: CircuitGeneration, router_id: str) -> None:
         """Free what one router holds; done once, and harmless when repeated."""
@@ -174,6 +217,10 @@ class Reservations:
         freed = self._freed.get(key, ())
         return tuple(each for each in route.router_ids if each not in freed) if route else ()
 
+    def route_of(self, key: CircuitGeneration) -> Route | None:
+        """What a generation holds, or part of it still."""
+        return self._routes.get(key)
+
     def generations(self) -> Iterator[CircuitGeneration]:
         return iter(self._routes)
 
@@ -209,8 +256,35 @@ class Reservations:
         if account is None or not generations:
             return 0.0
         if self._is_sharing(circuit_id):
-            return account.share(circuit_id, generations, self._covers).firm / QUANTA
+            return account.firm(circuit_id, generations, self._covers) / QUANTA
+        if account.trickles:
+            return account.firm(circuit_id, generations) / QUANTA
         return account.largest(circuit_id, generations)
+
+    def open_to(self, resource: Resource, circuit_id: int) -> float:
+        """Of what a circuit holds, what its next generation may use: all but what goes on filling buffers beside it."""
+        held = self.of_circuit(resource, circuit_id)
+        account = self._accounts.get(resource) if held else None
+        if account is None or not account.trickles:
+            return held
+        keys = (CircuitGeneration(circuit_id, each) for each in self._generations[circuit_id])
+        return max(0.0, held - max(account.trickles.get(key, 0.0) for key in keys))
+
+    def largest_of(self, resource: Resource, circuit_id: int) -> float:
+        """What the largest generation of a circuit holds of a resource."""
+        account = self._accounts.get(resource)
+        return (
+            account.largest(circuit_id, self._generations.get(circuit_id, ())) if account else 0.0
+        )
+
+    def working(self, resource: Resource) -> float:
+        """What is reserved for all that carry or are to carry, standbys left out."""
+        largest: dict[int, float] = {}
+        for key in self._held_of(resource):
+            if key not in self._standbys:
+                amount = self._accounts[resource].held[key]
+                largest[key.circuit_id] = max(largest.get(key.circuit_id, 0.0), amount)
+        return fsum(largest.values())
 
     def circuits_on_link(self, link_id: str, *ends: str) -> list[int]:
         """Ids of the circuits that hold the link in either direction."""
@@ -274,6 +348,14 @@ class Reservations:
                 shared[key] = quanta_of(amount)
             else:
                 firm[key.circuit_id] = max(firm[key.circuit_id], quanta_of(amount))
+        for key, trickle in self._accounts[resource].trickles.items():
+            others = (
+                quanta_of(amount)
+                for other, amount in self._accounts[resource].held.items()
+                if other.circuit_id == key.circuit_id and other != key and other not in shared
+            )
+            together = max(others, default=0) + quanta_of(trickle)
+            firm[key.circuit_id] = max(firm[key.circuit_id], together)
         needed: defaultdict[Failure, int] = defaultdict(int)
         for key, quanta in shared.items():
             for each in self._covers[key]:
@@ -302,11 +384,12 @@ class Reservations:
             if self._is_sharing(key.circuit_id):
                 with self._sharing(resource, key.circuit_id):
                     del account.held[key]
+                    account.stop_trickle(key)
             else:
-                freed = quanta_of(account.held.pop(key))
-                if len(numbers) > 1:
-                    freed = max(0, freed - quanta_of(account.largest(key.circuit_id, numbers)))
-                account.quanta -= freed
+                before = account.firm(key.circuit_id, numbers)
+                del account.held[key]
+                account.stop_trickle(key)
+                account.quanta += account.firm(key.circuit_id, numbers) - before
             if resource.kind is ResourceKind.LINK_DIRECTION:
                 self._changed_links.add(resource.id)
             if not account.held:
@@ -350,6 +433,7 @@ class Reservations:
         del self._routes[key]
         self._freed.pop(key, None)
         self._covers.pop(key, None)
+        self._standbys.discard(key)
         others = tuple(each for each in self._generations[key.circuit_id] if each != key.generation)
         if others:
             self._generations[key.circuit_id] = others

@@ -21,7 +21,8 @@ class RouteLink(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Route(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """From one source to one sink. ``entering_w[k]`` enters router k when the circuit runs at its reservation.
 
-    The resistances, voltages and efficiencies are those that it was admitted with.
+    The resistances, voltages and efficiencies are those that it was admitted with. ``trickle_w[k]`` may enter router k
+    while the generation is not demanded, to fill its buffers and those below; empty: none.
     """
 
     source_id: str
@@ -31,6 +32,7 @@ class Route(msgspec.Struct, frozen=True, array_like=True, gc=False):
     entering_w: tuple[float, ...]
     power_w: float
     efficiency: tuple[float, ...]
+    trickle_w: tuple[float, ...] = ()
 
     @property
     def injected_w(self) -> float:
@@ -53,6 +55,7 @@ def hop_snapshots(
     priority: int = 0,
     floor_w: float = 0.0,
     asked_w: float = 0.0,
+    standby: bool = False,
 ) -> dict[str, HopSnapshot]:
     """What each router on the route must be told, by router id."""
     hops = {}
@@ -74,5 +77,7 @@ def hop_snapshots(
             priority=priority,
             floor_w=floor_w,
             asked_w=asked_w if asked_w > route.power_w else 0.0,
+            standby=standby,
+            trickle_w=route.trickle_w[index] if route.trickle_w else 0.0,
         )
     return hops

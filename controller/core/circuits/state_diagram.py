@@ -7,6 +7,7 @@ from controller.core.circuits.circuit import (
     TRANSITIONS,
     CircuitState,
 )
+from controller.core.circuits.protection import PROTECTIONS, Protection
 from digitalgrid.state_diagram import state_diagram
 
 
@@ -16,10 +17,14 @@ def circuit_diagram() -> str:
     )
 
 
+def protection_diagram() -> str:
+    return state_diagram(PROTECTIONS, [Protection.NONE], [])
+
+
 def generation_diagram() -> str:
     return state_diagram(PHASES, FIRST_PHASES, LAST_PHASES)
 
 
 if __name__ == "__main__":
     # `python -m` prints what is to be pasted into the documentation.
-    print(circuit_diagram(), generation_diagram(), sep="\n\n")  # noqa: T201
+    print(circuit_diagram(), protection_diagram(), generation_diagram(), sep="\n\n")  # noqa: T201

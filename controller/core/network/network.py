@@ -3,7 +3,7 @@
 It outlives a change of roles: a standby has it ready when it is to lead.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from controller.core.messages import CircuitStatus
@@ -12,6 +12,7 @@ from controller.core.network.lsdb import LinkStateDatabase
 from controller.core.network.owners import RefusedClaim, RouterRecord
 from controller.core.network.view import GridView
 from controller.core.network.views import GridViews
+from digitalgrid.capabilities import UNSAID, Capability
 from digitalgrid.model import CircuitGeneration, FlowState, RouterLsa
 
 
@@ -23,8 +24,14 @@ class _Session:
     in_step: bool = False
     table_version: int = 0
     measured: set[CircuitGeneration] = field(default_factory=set)
+    # By circuit, the generation that the router's sink selected last.
+    switched: dict[int, CircuitGeneration] = field(default_factory=dict)
     # Claims to what others own, as they were told last.
     refused: tuple[RefusedClaim, ...] = ()
+
+    def forget_selected(self, key: CircuitGeneration) -> None:
+        if self.switched.get(key.circuit_id) == key:
+            del self.switched[key.circuit_id]
 
 
 @dataclass(slots=True)
@@ -33,9 +40,23 @@ class _Measured:
 
     arrival: CircuitStatus | None = None
     flow: CircuitStatus | None = None
+    charge: CircuitStatus | None = None
+    switch: CircuitStatus | None = None
+
+    def note(self, status: CircuitStatus) -> None:
+        match status.state:
+            case FlowState.ARRIVED:
+                self.arrival = status
+            case FlowState.CHARGED | FlowState.DISCHARGED:
+                self.charge = status
+            case FlowState.SWITCHED:
+                self.switch = status
+            case _:
+                self.flow = status
 
     def statuses(self) -> tuple[CircuitStatus, ...]:
-        return tuple(each for each in (self.arrival, self.flow) if each is not None)
+        said = (self.charge, self.switch, self.arrival, self.flow)
+        return tuple(each for each in said if each is not None)
 
 
 # Generations whose measurements are kept for one session: a router runs fewer, and more must not fill the memory.
@@ -53,8 +74,14 @@ class Network:
         # By the router that says so: whether it is the sink's is for others to know.
         self._measured: dict[CircuitGeneration, dict[str, _Measured]] = {}
 
-    def connect(self, router_id: str, instance_id: bytes = b"") -> None:
+    def connect(
+        self,
+        router_id: str,
+        instance_id: bytes = b"",
+        capabilities: Collection[Capability] = UNSAID,
+    ) -> None:
         self.disconnect(router_id)
+        self._views.set_stands_by(router_id, Capability.STANDBY in capabilities)
         self._sessions[router_id] = _Session(instance_id)
         self.lsdb.reset_sequence(router_id)
 
@@ -151,16 +178,26 @@ class Network:
         if status.state is FlowState.DRAINED:
             if status.key in session.measured:
                 session.measured.discard(status.key)
+                session.forget_selected(status.key)
                 self._drop(status.key, router_id)
             return
         if status.key not in session.measured and len(session.measured) >= MAX_MEASURED:
             return
         session.measured.add(status.key)
+        if status.state is FlowState.SWITCHED:
+            self._leave_others(router_id, status.key)
         known = self._measured.setdefault(status.key, {}).setdefault(router_id, _Measured())
-        if status.state is FlowState.ARRIVED:
-            known.arrival = status
-        else:
-            known.flow = status
+        known.note(status)
+
+    def _leave_others(self, router_id: str, selected: CircuitGeneration) -> None:
+        """A sink that selects one generation has left the one that it had selected before."""
+        switched = self._sessions[router_id].switched
+        before = switched.get(selected.circuit_id)
+        switched[selected.circuit_id] = selected
+        if before is not None and before != selected:
+            left = self._measured.get(before, {}).get(router_id)
+            if left is not None:
+                left.switch = None
 
     def _drop(self, key: CircuitGeneration, router_id: str) -> None:
         said = self._measured[key]
@@ -171,7 +208,9 @@ class Network:
     def forget(self, key: CircuitGeneration) -> None:
         """No router holds this generation any more."""
         for router_id in self._measured.pop(key, ()):
-            self._sessions[router_id].measured.discard(key)
+            session = self._sessions[router_id]
+            session.measured.discard(key)
+            session.forget_selected(key)
 
     def measured(self) -> Iterator[tuple[str, CircuitStatus]]:
         """What routers last said of their loads, of each an arrival first."""

@@ -12,12 +12,16 @@ V = TypeVar("V")
 
 @dataclass(frozen=True, slots=True)
 class RouterView:
-    """``usable``: connected, in step, and its advertisement not aged out; only such routers get new circuits."""
+    """``usable``: connected, in step, and its advertisement not aged out; only such routers get new circuits.
+
+    ``stands_by``: said in its last session that it takes generations that stand by, or fill before they are demanded.
+    """
 
     router_id: str
     efficiency: float
     boot_id: int
     usable: bool
+    stands_by: bool = False
 
 
 @dataclass(frozen=True, slots=True)

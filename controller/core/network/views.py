@@ -20,6 +20,7 @@ class GridViews:
         self._lsdb = lsdb
         self._view = GridView(version=lsdb.version)
         self._connected: set[str] = set()
+        self._standing_by: set[str] = set()
         self._stale: set[str] = set()
         self._changed: set[str] = set()
         # What the view stands for, and of each source and load who has it.
@@ -31,6 +32,12 @@ class GridViews:
         """Whether the router has a session that is in step."""
         if connected != (router_id in self._connected):
             (self._connected.add if connected else self._connected.discard)(router_id)
+            self._changed.add(router_id)
+
+    def set_stands_by(self, router_id: str, stands_by: bool) -> None:
+        """Whether the router takes generations that stand by; remembered while it is away."""
+        if stands_by != (router_id in self._standing_by):
+            (self._standing_by.add if stands_by else self._standing_by.discard)(router_id)
             self._changed.add(router_id)
 
     @property
@@ -61,7 +68,10 @@ class GridViews:
         lsa = self._lsdb.lsa(router_id)
         if lsa is None:
             return None
-        return RouterView(router_id, lsa.efficiency, lsa.boot_id, self._usable(router_id))
+        stands_by = router_id in self._standing_by
+        return RouterView(
+            router_id, lsa.efficiency, lsa.boot_id, self._usable(router_id), stands_by
+        )
 
     def _usable(self, router_id: str) -> bool:
         return router_id in self._connected and router_id not in self._stale

@@ -14,6 +14,7 @@ from controller.core.admission.route_finder import injection_limit_w
 from controller.core.book.book import CircuitBook
 from controller.core.circuits import reservations as resource
 from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState, Phase
+from controller.core.circuits.disjointness import in_common
 from controller.core.circuits.reservations import Reservations
 from controller.core.circuits.route import Route
 from controller.core.optimising.moves import Move, ReoptimiseLimits, ReoptimiseQuestion
@@ -106,7 +107,7 @@ class Reoptimiser:
             circuit.state is CircuitState.ACTIVE
             and newest is not None
             and newest.phase is Phase.CARRYING
-            and len(circuit.generations) == 1
+            and len(circuit.generations) == 1 + len(circuit.standbys())
             and newest.route.source_id in self._admission.view.sources
             and circuit.sink_id in self._admission.view.loads
             and len(self._arcs(newest.route)) == len(newest.route.links)
@@ -231,9 +232,18 @@ class Reoptimiser:
             reason = "would lose more than the client allows"
         elif constraints.max_hops is not None and len(new.links) > constraints.max_hops:
             reason = "would take more hops than the client allows"
+        elif shared := self._shared_with_standby(circuit, new):
+            reason = f"its standby needs {', '.join(shared)} too"
         elif gain_w < limits.least_gain_fraction * (now.injected_w - now.power_w):
             reason = "saves too little to be worth a move"
         return Move(circuit.circuit_id, old, new, gain_w, reason=reason)
+
+    def _shared_with_standby(self, circuit: Circuit, new: Route) -> list[str]:
+        """What a path has in common with the circuit's standby, and must not."""
+        standby, against = circuit.standby(), circuit.guard.against
+        if standby is None or against is None:
+            return []
+        return in_common(self._admission.view, new, standby.route, against)
 
     def _along(
         self, circuit: Circuit, source_id: str, hops: Sequence[tuple[str, str]]

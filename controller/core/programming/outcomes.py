@@ -18,12 +18,16 @@ class Starved(msgspec.Struct, frozen=True):
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """The generation was given up. ``router_id`` stood in its way, if anyone did; ``permanent``: and always will."""
+    """The generation was given up. ``router_id`` stood in its way, if anyone did; ``permanent``: and always will.
+
+    ``standby``: it carried nothing.
+    """
 
     key: CircuitGeneration
     reason: str
     router_id: str = ""
     permanent: bool = False
+    standby: bool = False
 
 
 class Gone(msgspec.Struct, frozen=True):
@@ -38,4 +42,22 @@ class Freed(msgspec.Struct, frozen=True):
     key: CircuitGeneration
 
 
-Outcome = Actuated | Starved | Failed | Freed | Gone
+class StandsBy(msgspec.Struct, frozen=True):
+    """A standby is committed on every hop."""
+
+    key: CircuitGeneration
+
+
+class Promoted(msgspec.Struct, frozen=True):
+    """That this standby is the working generation now is durable, and routers were told."""
+
+    key: CircuitGeneration
+
+
+class RunsAsWorking(msgspec.Struct, frozen=True):
+    """A router runs as working what is known here as a standby: another leader has promoted it."""
+
+    key: CircuitGeneration
+
+
+Outcome = Actuated | Starved | Failed | Freed | Gone | StandsBy | Promoted | RunsAsWorking

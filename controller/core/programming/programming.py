@@ -16,6 +16,7 @@ from controller.core.circuits.circuit import (
     Generation,
     Phase,
     PhaseEvent,
+    Role,
 )
 from controller.core.circuits.reservations import Reservations
 from controller.core.circuits.route import Route
@@ -31,8 +32,19 @@ from controller.core.messages import (
 )
 from controller.core.network.lateness import Lateness
 from controller.core.programming.agenda import Agenda
-from controller.core.programming.outcomes import Actuated, Failed, Freed, Gone, Outcome, Starved
+from controller.core.programming.outcomes import (
+    Actuated,
+    Failed,
+    Freed,
+    Gone,
+    Outcome,
+    Promoted,
+    RunsAsWorking,
+    StandsBy,
+    Starved,
+)
 from controller.core.programming.overdue import is_only_late
+from controller.core.programming.promotion import Promotions
 from controller.core.programming.staging import MAX_GROUP, Staging
 from controller.core.programming.transactions import Transactions
 from controller.core.programming.window import Window
@@ -67,6 +79,7 @@ class Programmer:
         self._timeouts = timeouts
         self._emit = emit
         self._transactions = Transactions(first_txn_id)
+        self._promotions = Promotions(self._transactions, emit)
         self._busy: dict[CircuitGeneration, Generation] = {}
         self._deadlines: Agenda[CircuitGeneration] = Agenda()
         self._lateness = lateness
@@ -140,12 +153,16 @@ class Programmer:
                 self._withdrawals.tell()
 
     def made_durable(self, keys: Iterable[CircuitGeneration], now_ns: int) -> None:
+        keys = list(keys)
+        self._outcomes += [Promoted(key) for key in self._promotions.made_durable(keys)]
         for key in keys:
             generation = self.find(key)
             if generation is not None and not generation.durable:
                 generation.durable = True
                 self._circuits[key.circuit_id].mark("stored_after_ns", now_ns)
                 self._staging.note_durable(generation, now_ns)
+                if generation.phase is Phase.WITHDRAWING:
+                    self._advance(generation, now_ns)
 
     def _advance(self, generation: Generation, now_ns: int) -> None:
         """Enter the next phase once everybody has answered."""
@@ -154,12 +171,23 @@ class Programmer:
         if generation.phase is Phase.COMMITTING and generation.seamless:
             self._switch(generation, now_ns)
         elif generation.phase in _COMMITS:
-            self._circuits[generation.key.circuit_id].mark("committed_after_ns", now_ns)
-            self._enter(generation, PhaseEvent.COMMITTED, now_ns, self._timeouts.actuate_ms)
-            if generation.starved:
-                self._on_starved(generation)
+            self._committed(generation, now_ns)
         elif generation.phase is Phase.WITHDRAWING and generation.durable:
             self._forget(generation)
+
+    def _committed(self, generation: Generation, now_ns: int) -> None:
+        """On every hop: power must follow, unless it stands by for when it is needed."""
+        if generation.role is Role.STANDBY:
+            generation.apply(PhaseEvent.COMMITTED)
+            self._rest(generation)
+            self._outcomes.append(StandsBy(generation.key))
+            return
+        self._circuits[generation.key.circuit_id].mark("committed_after_ns", now_ns)
+        charge_ms = self._timeouts.charge_ms if generation.charges_first else 0
+        timeout_ms = charge_ms + self._timeouts.actuate_ms
+        self._enter(generation, PhaseEvent.COMMITTED, now_ns, timeout_ms)
+        if generation.starved:
+            self._on_starved(generation)
 
     def commit(self, txn_id: int, generations: Iterable[Generation], now_ns: int) -> None:
         """All hops are staged, and the decisions durable."""
@@ -219,6 +247,7 @@ class Programmer:
         self._window.discard(key)
         self._withdrawals.drop(key)
         self._transactions.forget(generation)
+        self._promotions.forget(key)
         circuit = self._circuits[key.circuit_id]
         circuit.generations.pop(key.generation, None)
         if not circuit.under_way:
@@ -233,7 +262,8 @@ class Programmer:
         router_id: str = "",
         permanent: bool = False,
     ) -> None:
-        self._outcomes.append(Failed(generation.key, reason, router_id, permanent))
+        standby = generation.role is Role.STANDBY
+        self._outcomes.append(Failed(generation.key, reason, router_id, permanent, standby))
         self.retire(generation, now_ns, drain=False)
 
     def fail(self, generation: Generation, now_ns: int, reason: str) -> None:
@@ -299,6 +329,9 @@ class Programmer:
             return
         if status.state is FlowState.DRAINED and generation.phase is Phase.DRAINING:
             self.withdraw(generation, now_ns)
+        elif generation.role is Role.STANDBY:
+            # What its sink does with it is told by SWITCHED, and makes it a working one.
+            return
         elif status.state is FlowState.ACTUATED:
             self._on_actuated(generation, now_ns)
         elif status.state is FlowState.STARVED:
@@ -335,12 +368,39 @@ class Programmer:
     def _carries(self, generation: Generation) -> None:
         """Carrying: at rest, so nobody's answer is waited for any more."""
         generation.apply(PhaseEvent.MEASURED)
+        self._rest(generation)
+
+    def _rest(self, generation: Generation) -> None:
+        """Nothing is waited for."""
         generation.waiting_for = set()
         self._busy.pop(generation.key, None)
         self._deadlines.drop(generation.key)
         self._window.discard(generation.key)
         if len(self._circuits[generation.key.circuit_id].generations) == 1:
             self._unsettled.discard(generation.key.circuit_id)
+
+    # A standby takes over
+
+    def take_over(self, generation: Generation, now_ns: int, *, delivers: bool) -> None:
+        """A standby was made the working generation: tell its routers once that is durable.
+
+        Where its sink has not said that it ``delivers`` it has as long for that as any other.
+        """
+        generation.touched_ns = now_ns
+        self._promotions.begin(generation)
+        if delivers and (generation.phase, PhaseEvent.MEASURED) in PHASES:
+            self._carries(generation)
+        elif generation.phase is Phase.COMMITTING:
+            self._enter(generation, PhaseEvent.COMMITTED, now_ns, self._timeouts.actuate_ms)
+        elif generation.phase is Phase.COMMITTED:
+            self._wait(generation, now_ns, self._timeouts.actuate_ms)
+
+    def align_role(self, router_id: str, generation: Generation) -> None:
+        """The router's table has this hop with another role."""
+        if generation.role is Role.STANDBY:
+            self._outcomes.append(RunsAsWorking(generation.key))
+        elif generation.durable:
+            self._promotions.tell(router_id, generation)
 
     def on_disconnected(self, router_id: str, now_ns: int) -> None:
         """Fail the stages that wait for this router; everything later waits for read-back."""
@@ -417,21 +477,30 @@ class Programmer:
     ) -> None:
         generation.apply(event)
         generation.touched_ns = now_ns
-        patience_ns = self._lateness.patience_ns(generation.route.router_ids, now_ns)
-        generation.deadline_ns = now_ns + timeout_ms * NS_PER_MS + patience_ns
-        self._busy[generation.key] = generation
-        self._deadlines.set(generation.key, generation.deadline_ns)
+        self._wait(generation, now_ns, timeout_ms)
         if generation.phase in IN_FLIGHT_PHASES:
             self._window.add(generation)
         else:
             self._window.discard(generation.key)
+
+    def _wait(self, generation: Generation, now_ns: int, timeout_ms: int) -> None:
+        patience_ns = self._lateness.patience_ns(generation.route.router_ids, now_ns)
+        generation.deadline_ns = now_ns + timeout_ms * NS_PER_MS + patience_ns
+        self._busy[generation.key] = generation
+        self._deadlines.set(generation.key, generation.deadline_ns)
 
     def send(self, router_id: str, message: Stage | Commit | Abort | Drain | Withdraw) -> None:
         self._emit(Send(router_id, message))
 
 
 def new_generation(
-    circuit: Circuit, admission_seq: int, route: Route, view_version: int, *, seamless: bool
+    circuit: Circuit,
+    admission_seq: int,
+    route: Route,
+    view_version: int,
+    *,
+    seamless: bool = False,
+    role: Role = Role.WORKING,
 ) -> Generation:
     """The next version of a circuit, with a number that none before it had, admitted on this grid view."""
     circuit.last_generation += 1
@@ -445,4 +514,5 @@ def new_generation(
         priority=circuit.priority,
         floor_w=min(circuit.floor_w, route.power_w),
         asked_w=circuit.power_w,
+        role=role,
     )

@@ -125,6 +125,14 @@ class ReadBack:
     def _repair(self, router_id: str, found: Differences, now_ns: int) -> None:
         for generation in found.confirmed:
             self._programmer.confirm(router_id, generation, now_ns)
+        for generation in found.other_role:
+            # It is there, whatever its role.
+            self._programmer.confirm(router_id, generation, now_ns)
+            self._programmer.align_role(router_id, generation)
+        for generation in found.other_role:
+            # It is there, whatever its role.
+            self._programmer.confirm(router_id, generation, now_ns)
+            self._programmer.align_role(router_id, generation)
         for generation in found.absent:
             self._programmer.absent(router_id, generation, now_ns)
         self._programmer.repair(router_id, found.missing)

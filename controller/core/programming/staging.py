@@ -19,6 +19,7 @@ from controller.core.circuits.circuit import (
     Generation,
     Phase,
     PhaseEvent,
+    Role,
 )
 from controller.core.messages import Abort, Stage, TransactionResult
 from controller.core.network.lateness import Lateness
@@ -112,7 +113,8 @@ class Staging:
 
     def enqueue(self, generation: Generation) -> None:
         circuit = self._circuits[generation.key.circuit_id]
-        has_power = generation.seamless or circuit.state is not CircuitState.REROUTING
+        moving = circuit.state is CircuitState.REROUTING and generation.role is Role.WORKING
+        has_power = generation.seamless or not moving
         heappush(self._queue, (has_power, next(self._order), generation))
 
     def go_ahead(self, now_ns: int) -> None:

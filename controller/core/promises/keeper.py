@@ -3,18 +3,29 @@
 from collections.abc import Callable
 
 from controller.core.book.book import CircuitBook
-from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState, Generation
+from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState, Generation, Role
 from controller.core.circuits.reservations import Reservations
 from controller.core.effects import CircuitChanged, Effect
 from controller.core.messages import CircuitStatus
 from controller.core.network.network import Network
-from controller.core.programming.outcomes import Actuated, Failed, Freed, Gone, Outcome, Starved
+from controller.core.programming.outcomes import (
+    Actuated,
+    Failed,
+    Freed,
+    Gone,
+    Outcome,
+    Promoted,
+    RunsAsWorking,
+    StandsBy,
+    Starved,
+)
 from controller.core.programming.programming import Programmer
 from controller.core.programming.read_back import ReadBack
 from controller.core.promises.curtailing import Curtailer
 from controller.core.promises.missing_energy import is_over, note_missing
 from controller.core.promises.mover import Mover
 from controller.core.promises.preempting import Preempter
+from controller.core.promises.protector import Protector
 from controller.core.promises.provisioning import Provisioner
 from digitalgrid.model import FlowState
 
@@ -33,6 +44,7 @@ class Keeper:
         mover: Mover,
         curtailer: Curtailer,
         preempter: Preempter,
+        protector: Protector,
         provisioner: Provisioner,
         emit: Callable[[Effect], None],
     ) -> None:
@@ -44,6 +56,7 @@ class Keeper:
         self._mover = mover
         self._curtailer = curtailer
         self._preempter = preempter
+        self._protector = protector
         self._provisioner = provisioner
         self._emit = emit
 
@@ -53,7 +66,12 @@ class Keeper:
         """Hold what the store says is promised, and go on with what was being taken down."""
         for circuit in list(self._book.live.values()):
             for generation in circuit.generations.values():
-                self._reservations.reserve(generation.key, generation.route)
+                self._reservations.reserve(
+                    generation.key,
+                    generation.route,
+                    standby=generation.role is Role.STANDBY,
+                    idle=circuit.fills_first(generation),
+                )
                 for router_id in generation.freed:
                     self._reservations.release_hop(generation.key, router_id)
                 self._programmer.resume(generation, now_ns)
@@ -90,6 +108,7 @@ class Keeper:
             self._end_promise(circuit, router_id, status)
         if generation is None or generation.route.sink_router_id != router_id:
             return
+        self._protector.hear(self._book.circuits[status.key.circuit_id], generation, status, now_ns)
         if status.state is FlowState.ARRIVED:
             circuit = self._book.circuits[status.key.circuit_id]
             circuit.note_arrival(status.arrived_at_ns, status.interruption_ns)
@@ -129,6 +148,13 @@ class Keeper:
                 self._on_starved(circuit, outcome, now_ns)
             case Failed():
                 self._on_failed(circuit, outcome, now_ns)
+            case StandsBy():
+                circuit.guard.excluded_ids.clear()
+                self._protector.tend(circuit, now_ns)
+            case Promoted():
+                self._protector.promoted(circuit, now_ns)
+            case RunsAsWorking():
+                self._on_runs_as_working(circuit, outcome, now_ns)
             case Freed():
                 # Before anybody is given what was held there.
                 self._book.persist(circuit)
@@ -138,7 +164,21 @@ class Keeper:
                 self._provisioner.finish_if_gone(circuit)
                 self._mover.freed(circuit, now_ns)
                 self._preempter.gone(outcome.key)
+                self._protector.tend(circuit, now_ns)
+                self._protector.retry_soon(now_ns)
         self._emit(CircuitChanged(circuit.circuit_id))
+
+    def _on_runs_as_working(self, circuit: Circuit, outcome: RunsAsWorking, now_ns: int) -> None:
+        """Somebody has promoted it before that was known here."""
+        standby = circuit.standby()
+        if standby is not None and standby.key == outcome.key and circuit.admin_up:
+            why = "routers run it as the working one"
+            self._protector.adopt(circuit, standby, why, now_ns, reported=False)
+
+    def on_timer(self, now_ns: int) -> None:
+        """Circuits that were to switch and cannot any more look for another path."""
+        for circuit in self._protector.on_timer(now_ns):
+            self._mover.move(circuit, "its path is down", now_ns)
 
     def _on_starved(self, circuit: Circuit, outcome: Starved, now_ns: int) -> None:
         newest = circuit.newest()
@@ -171,18 +211,23 @@ class Keeper:
         self._curtailer.delivers(circuit, newest.route)
         circuit.show_measured()
         self._mover.retire_older(circuit, newest, now_ns)
+        self._protector.tend(circuit, now_ns)
 
     def _on_failed(self, circuit: Circuit, outcome: Failed, now_ns: int) -> None:
+        if outcome.standby:
+            self._protector.failed(circuit, outcome.router_id, outcome.reason, now_ns)
+            return
         newest = circuit.newest()
         superseded = newest is not None and newest.key > outcome.key
         if not circuit.admin_up or circuit.state.ended or superseded:
             return
         setting_up = circuit.state in (CircuitState.STAGING, CircuitState.COMMITTING)
         # With more than one generation, a router may just have no room for another yet.
-        if outcome.permanent and setting_up and circuit.last_generation == 1:
+        if outcome.permanent and setting_up and outcome.key.generation == 1:
             circuit.apply(CircuitEvent.REFUSED, outcome.reason)
             circuit.admin_up = False
             self._book.persist(circuit)
+            self._provisioner.take_down(circuit, now_ns)
             return
         circuit.attempts += 1
         if outcome.router_id:

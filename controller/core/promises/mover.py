@@ -1,22 +1,27 @@
 """Rerouting and restoration: which circuits a change of the network moves, where to, and retries of those that wait."""
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from controller.core.admission.admission import Admission
+from controller.core.admission.trickle import with_trickle
 from controller.core.circuits.circuit import (
+    RETIRING_PHASES,
     Circuit,
     CircuitEvent,
     CircuitState,
     Generation,
     Phase,
+    Role,
 )
+from controller.core.circuits.disjointness import kept_off
 from controller.core.circuits.path_state import other_physics, path_down
 from controller.core.circuits.reservations import Reservations, load, source
 from controller.core.circuits.route import Route
 from controller.core.effects import CircuitChanged, Effect
 from controller.core.network.view import GridView, change_of, efficiency_of
 from controller.core.programming.programming import Programmer, new_generation
+from controller.core.promises.protector import Protector
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.units import NS_PER_S
 
@@ -54,6 +59,7 @@ class Mover:
         reservations: Reservations,
         admission: Admission,
         programmer: Programmer,
+        protector: Protector,
         next_admission_seq: Callable[[], int],
         persist: Callable[[Circuit], None],
         cut: Callable[[Circuit, Route, str], None],
@@ -63,6 +69,7 @@ class Mover:
         self._reservations = reservations
         self._admission = admission
         self._programmer = programmer
+        self._protector = protector
         self._next_admission_seq = next_admission_seq
         self._persist = persist
         self._cut = cut
@@ -111,11 +118,14 @@ class Mover:
 
         Without an ``admission_seq`` that its route was worked out for, it is admitted after all others.
         """
-        seq, version = admission_seq or self._next_admission_seq(), self._admission.view.version
+        seq, view = admission_seq or self._next_admission_seq(), self._admission.view
         if route.power_w < circuit.power_w:
             self._cut(circuit, route, displaced_by)
-        generation = new_generation(circuit, seq, route, version, seamless=seamless)
-        self._reservations.reserve(generation.key, route)
+        if seamless:
+            route = with_trickle(self._admission, route, circuit.circuit_id)
+        generation = new_generation(circuit, seq, route, view.version, seamless=seamless)
+        generation.charges_first = seamless and view.routers[route.sink_router_id].stands_by
+        self._reservations.reserve(generation.key, route, idle=seamless)
         self.launch(circuit, generation)
 
     def launch(self, circuit: Circuit, generation: Generation) -> None:
@@ -124,7 +134,23 @@ class Mover:
         self._persist(circuit)
 
     def find_route(self, circuit: Circuit, power_w: float) -> Route | None:
-        """Search for a route, from the present source first: what others were promised of theirs stays as it was."""
+        """Search for a route, from the present source first: what others were promised of theirs stays as it was.
+
+        Beside a standby a path that it protects is preferred; where there is none, another standby will be needed.
+        """
+        standby, against = circuit.standby(), circuit.guard.against
+        if standby is not None and against is not None:
+            view = self._admission.view
+            for same_start in (True, False):
+                off = kept_off(view, standby.route, against, same_start=same_start)
+                route = self._find_route(circuit, power_w, circuit.excluded_ids | off)
+                if route is not None:
+                    return route
+        return self._find_route(circuit, power_w, circuit.excluded_ids)
+
+    def _find_route(
+        self, circuit: Circuit, power_w: float, excluded_ids: Collection[str]
+    ) -> Route | None:
         newest = circuit.newest() or max(
             circuit.generations.values(), key=lambda each: each.key.generation, default=None
         )
@@ -140,7 +166,7 @@ class Mover:
                 source_ids,
                 circuit.constraints,
                 circuit_id=circuit.circuit_id,
-                excluded_ids=circuit.excluded_ids,
+                excluded_ids=excluded_ids,
             )
             if route is not None:
                 return route
@@ -157,10 +183,11 @@ class Mover:
         )
         self._leaving.clear()
         for circuit in circuits:
-            if self._is_down(circuit):
-                self._leaving.append(circuit.circuit_id)
-            else:
+            if not self._is_down(circuit):
                 self._stays(circuit)
+            elif not self._protector.takes_over(circuit, now_ns):
+                self._leaving.append(circuit.circuit_id)
+        self._protector.on_view(circuits, now_ns)
         # The least urgent first: where something can carry less than before, it is they who must go.
         self._readmitting = deque(each.circuit_id for each in reversed(circuits))
         self._go_on_moving(now_ns)
@@ -182,7 +209,8 @@ class Mover:
             circuit = self._circuits.get(self._leaving.popleft())
             if circuit is not None and (newest := circuit.newest()):
                 if self._is_down(circuit):
-                    self._leave(circuit, newest, now_ns)
+                    if not self._protector.takes_over(circuit, now_ns):
+                        self._leave(circuit, newest, now_ns)
                     left -= 1
                 else:
                     self._stays(circuit)
@@ -253,6 +281,8 @@ class Mover:
         """Reroute: make the next generation, beside the old one where that still carries power."""
         carrying = circuit.carrying()
         alive = carrying is not None and self.can_stay(carrying.route)
+        if not alive and self._protector.takes_over(circuit, now_ns):
+            return
         displaced_by = self.displaced.get(carrying.key, "") if carrying is not None else ""
         route = None
         if circuit.attempts < MAX_ATTEMPTS:
@@ -273,7 +303,8 @@ class Mover:
             self._wait(circuit, reason, now_ns)
 
     def displace(self, circuit: Circuit, reason: str, now_ns: int) -> None:
-        """Pre-empt, softly: it gets another route, else its floor, else it waits."""
+        """Pre-empt, softly: it gets another route, else its floor, else it waits. Its standby goes in any case."""
+        self._protector.give_way(circuit, reason, now_ns)
         newest = circuit.newest()
         if newest is not None and newest.phase is Phase.CARRYING:
             self.move(circuit, reason, now_ns)
@@ -300,6 +331,7 @@ class Mover:
         if circuit.state is not CircuitState.WAITING:
             circuit.apply(CircuitEvent.NO_PATH, f"no path now: {reason}")
             self._persist(circuit)
+        self._protector.tend(circuit, now_ns)
         self._waiting.add(circuit.circuit_id)
         self.room_version += 1
         self.retry_soon(now_ns)
@@ -338,7 +370,7 @@ class Mover:
     def freed(self, circuit: Circuit, now_ns: int) -> None:
         """All routers have released one of its generations."""
         if circuit.circuit_id in self.making_room:
-            if len(circuit.generations) <= 1:
+            if not circuit.retiring():
                 self.making_room.discard(circuit.circuit_id)
         else:
             self.room_version += 1
@@ -415,9 +447,10 @@ class Mover:
 
     def retire_older(self, circuit: Circuit, newest: Generation, now_ns: int) -> None:
         """The newest delivers: drain what came before it, or withdraw it where its path is down."""
+        self._reservations.demanded(newest.key)
         for older in list(circuit.generations.values()):
-            retiring = older.phase in (Phase.DRAINING, Phase.WITHDRAWING)
-            if older.key.generation < newest.key.generation and not retiring:
+            stays = older.role is Role.STANDBY or older.phase in RETIRING_PHASES
+            if older.key.generation < newest.key.generation and not stays:
                 self._programmer.retire(older, now_ns, drain=not self.path_down(older.route))
 
 

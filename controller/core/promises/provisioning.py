@@ -7,8 +7,11 @@ from itertools import count
 
 from controller.core.admission.admission import Admission
 from controller.core.admission.batch import route_batch
+from controller.core.admission.preemption import Displacement
+from controller.core.admission.protected import ProtectedAdmission, Served
 from controller.core.book.book import CircuitBook
 from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState, Phase
+from controller.core.circuits.protection import Guard
 from controller.core.circuits.request import PowerRequest, check_power, check_request
 from controller.core.circuits.reservations import Reservations
 from controller.core.circuits.route import Route
@@ -16,6 +19,7 @@ from controller.core.errors import Refusal
 from controller.core.programming.programming import Programmer, new_generation
 from controller.core.promises.mover import Mover
 from controller.core.promises.preempting import Preempter
+from controller.core.promises.protector import Protector
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.reasons import Reason, RefusalCode
 
@@ -25,10 +29,14 @@ MAX_QUEUED = 4096
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """The routes that a request would get, and the circuits that would be displaced for it."""
+    """What a request would get, and the circuits that would be displaced for it."""
 
-    routes: list[Route]
+    served: list[Served]
     displaced_ids: tuple[int, ...] = ()
+
+    @property
+    def routes(self) -> list[Route]:
+        return [each.route for each in self.served]
 
     @property
     def reason(self) -> str:
@@ -50,6 +58,8 @@ class Provisioner:
         admission: Admission,
         mover: Mover,
         preempter: Preempter,
+        protected: ProtectedAdmission,
+        protector: Protector,
         programmer: Programmer,
         known_by_ns: int,
     ) -> None:
@@ -58,6 +68,8 @@ class Provisioner:
         self._admission = admission
         self._mover = mover
         self._preempter = preempter
+        self._protected = protected
+        self._protector = protector
         self._programmer = programmer
         self._known_by_ns = known_by_ns
 
@@ -90,21 +102,33 @@ class Provisioner:
         self._check_backlog()
         self.check(request, now_ns)
         try:
-            admitted = self._admission.admit(request, self.draw_key)
+            served = self._protected.admit(request, self.draw_key)
         except Refusal as refusal:
             return [self._displacing(request, refusal, now_ns)]
         with self._book.together():
-            return [self.launch(request, key, route, now_ns) for key, route in admitted]
+            return [
+                self.launch(request, each.key, each.route, now_ns, protected=each)
+                for each in served
+            ]
 
     def _displacing(self, request: PowerRequest, refusal: Refusal, now_ns: int) -> Circuit:
         """A circuit that waits until others have given way to it; the refusal is raised where none would."""
-        found = self._preempter.find(request)
-        if found is None:
-            raise refusal
+        found = self._found(request, refusal)
         circuit = self._new_circuit(request, self.draw_key(), found.route, now_ns)
         circuit.apply(CircuitEvent.ADMITTED)
+        # Its standby is looked for when it delivers.
+        self._want(circuit, Served(CircuitGeneration(circuit.circuit_id, 1), found.route))
         self._preempter.claim(circuit, found)
         return circuit
+
+    def _found(self, request: PowerRequest, refusal: Refusal) -> Displacement:
+        """Who would give way; the refusal is raised where nobody would, or a standby is all that found no way."""
+        found = None
+        if refusal.reason not in (Reason.PROTECTION_IMPOSSIBLE, Reason.PROTECTION_NO_ROOM):
+            found = self._preempter.find(request)
+        if found is None:
+            raise refusal
+        return found
 
     def request_batch(
         self, wanted: Sequence[PowerRequest], now_ns: int
@@ -175,17 +199,16 @@ class Provisioner:
         """What :meth:`request` would do now."""
         known = self._book.of_request(request)
         if known is not None:
-            return Rehearsal([newest.route for circuit in known if (newest := circuit.newest())])
+            return Rehearsal([each for circuit in known if (each := _as_served(circuit))])
         self.check(request, now_ns)
         try:
-            admitted = self._admission.admit(request, rehearsal_keys())
-        except Refusal:
-            found = self._preempter.find(request)
-            if found is None:
-                raise
-            return Rehearsal([found.route], tuple(each.circuit_id for each in found.victims))
-        self.give_back([key for key, _ in admitted])
-        return Rehearsal([route for _, route in admitted])
+            served = self._protected.admit(request, rehearsal_keys())
+        except Refusal as refusal:
+            found = self._found(request, refusal)
+            displaced_ids = tuple(each.circuit_id for each in found.victims)
+            return Rehearsal([Served(rehearsal_keys()(), found.route)], displaced_ids)
+        self._protected.give_back(served)
+        return Rehearsal(served)
 
     def draw_key(self) -> CircuitGeneration:
         """A name for a circuit that is about to be reserved."""
@@ -197,7 +220,13 @@ class Provisioner:
             self._reservations.release(key)
 
     def launch(
-        self, request: PowerRequest, key: CircuitGeneration, route: Route, now_ns: int
+        self,
+        request: PowerRequest,
+        key: CircuitGeneration,
+        route: Route,
+        now_ns: int,
+        *,
+        protected: Served | None = None,
     ) -> Circuit:
         """Make the circuit of a route that is reserved, and program it."""
         circuit = self._new_circuit(request, key, route, now_ns)
@@ -205,8 +234,13 @@ class Provisioner:
         version = self._admission.view.version
         generation = new_generation(circuit, seq, route, version, seamless=False)
         circuit.apply(CircuitEvent.ADMITTED)
+        self._want(circuit, protected or Served(key, route))
         self._mover.launch(circuit, generation)
         return circuit
+
+    def _want(self, circuit: Circuit, served: Served) -> None:
+        if circuit.guard.against is not None:
+            self._protector.want(circuit, served.standby, served.unprotected_because)
 
     def _new_circuit(
         self, request: PowerRequest, key: CircuitGeneration, route: Route, now_ns: int
@@ -225,6 +259,7 @@ class Provisioner:
             # Each part of a split keeps its part of the floor.
             floor_w=request.floor_w * (route.power_w / request.power_w),
             requested_at_ns=now_ns,
+            guard=Guard(request.protect),
         )
         self._book.add(circuit, request)
         return circuit
@@ -252,10 +287,21 @@ class Provisioner:
         route = self._mover.find_route(circuit, power_w)
         if route is None:
             raise self._admission.explain_change(circuit, power_w)
+        self._check_standby(circuit, route)
         circuit.power_w = power_w
         circuit.apply(CircuitEvent.MOVING, "its power is being changed")
         self._mover.begin(circuit, route, seamless=True)
         return circuit
+
+    def _check_standby(self, circuit: Circuit, route: Route) -> None:
+        """Refuse another power at which a circuit that has a standby could have none."""
+        if circuit.standby() is not None:
+            key = CircuitGeneration(circuit.circuit_id, circuit.last_generation + 1)
+            self._reservations.reserve(key, route)
+            try:
+                self._protector.check(circuit, route)
+            finally:
+                self._reservations.release(key)
 
     def release(self, circuit_id: int, now_ns: int) -> Circuit:
         """Take a circuit down; a second release of the same circuit changes nothing."""
@@ -278,6 +324,7 @@ class Provisioner:
 
     def take_down(self, circuit: Circuit, now_ns: int) -> None:
         """Drain and withdraw all that routers hold of a circuit."""
+        self._protector.tend(circuit, now_ns)
         for generation in list(circuit.generations.values()):
             if generation.phase not in (Phase.DRAINING, Phase.WITHDRAWING):
                 drain = not self._mover.path_down(generation.route)
@@ -289,6 +336,13 @@ class Provisioner:
         if circuit.state is CircuitState.WITHDRAWING and not circuit.generations:
             circuit.apply(CircuitEvent.WITHDRAWN, circuit.reason)
             self._book.persist(circuit)
+
+
+def _as_served(circuit: Circuit) -> Served | None:
+    newest, standby = circuit.newest(), circuit.standby()
+    if newest is None:
+        return None
+    return Served(newest.key, newest.route, standby.route if standby else None)
 
 
 def rehearsal_keys() -> Callable[[], CircuitGeneration]:

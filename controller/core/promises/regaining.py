@@ -87,7 +87,12 @@ class Regainer:
         newest = circuit.newest()
         rests = newest is not None and newest.phase is Phase.CARRYING
         served = circuit.state in (CircuitState.ACTIVE, CircuitState.DEGRADED)
-        if newest is None or not rests or not served or len(circuit.generations) > 1:
+        if (
+            newest is None
+            or not rests
+            or not served
+            or len(circuit.generations) > 1 + len(circuit.standbys())
+        ):
             return False
         short = self._admission.is_short(newest.route.source_id)
         route = (

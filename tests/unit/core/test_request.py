@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from controller.core.circuits.circuit import Constraints
+from controller.core.circuits.protection import Against
 from controller.core.circuits.request import PowerRequest
 
 
@@ -18,11 +19,12 @@ from controller.core.circuits.request import PowerRequest
         PowerRequest('é"x', "town", 1e22, ("pv", "gas"), Constraints(0.1, 3, ("r1",)), True),
         PowerRequest("a", "town", 1234.5678, (), Constraints(max_hops=0)),
         PowerRequest("a", "town", 1e6, setup_priority=0, hold_priority=3, floor_w=0.5e6),
+        PowerRequest("a", "town", 1e6, protect=Against.RISK),
     ],
 )
 def test_it_is_that_of_all_fields_that_were_given_as_sorted_json(request_: PowerRequest) -> None:
     fields = asdict(request_) | {"constraints": msgspec.structs.asdict(request_.constraints)}
-    absent = {"setup_priority": None, "hold_priority": None, "floor_w": 0.0}
+    absent = {"setup_priority": None, "hold_priority": None, "floor_w": 0.0, "protect": None}
     fields = {key: value for key, value in fields.items() if (key, value) not in absent.items()}
     content = json.dumps(fields, sort_keys=True).encode()
     assert request_.fingerprint() == sha256(content).hexdigest()

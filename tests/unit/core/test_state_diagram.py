@@ -3,13 +3,17 @@ from pathlib import Path
 
 import pytest
 
-from controller.core.circuits.state_diagram import circuit_diagram, generation_diagram
+from controller.core.circuits.state_diagram import (
+    circuit_diagram,
+    generation_diagram,
+    protection_diagram,
+)
 
 HOUSE = Path(__file__).parents[3]
 ARCHITECTURE = HOUSE / "docs" / "architecture.md"
 
 
-@pytest.mark.parametrize("diagram", [circuit_diagram(), generation_diagram()])
+@pytest.mark.parametrize("diagram", [circuit_diagram(), protection_diagram(), generation_diagram()])
 def test_the_documentation_shows_the_tables_that_the_code_runs_on(diagram: str) -> None:
     assert f"```mermaid\n{diagram}\n```" in ARCHITECTURE.read_text()
 
@@ -21,6 +25,6 @@ def test_only_the_file_with_the_tables_changes_states_and_phases() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Assign)
         for target in node.targets
-        if isinstance(target, ast.Attribute) and target.attr in ("state", "phase")
+        if isinstance(target, ast.Attribute) and target.attr in ("state", "phase", "role", "word")
     }
-    assert changed_in == {"circuit.py"}
+    assert changed_in == {"circuit.py", "protection.py"}

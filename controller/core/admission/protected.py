@@ -1,0 +1,122 @@
+"""Admission with a standby: both paths are reserved, or nothing is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from controller.core.admission.admission import Admission
+from controller.core.admission.alternatives import Alternatives
+from controller.core.admission.standby_search import StandbySearch
+from controller.core.admission.trickle import with_trickle
+from controller.core.circuits.disjointness import in_common
+from controller.core.circuits.protection import Against
+from controller.core.circuits.request import PowerRequest
+from controller.core.circuits.route import Route
+from controller.core.errors import Refusal
+from controller.routing.alternatives.disjoint import Disjointness
+from digitalgrid.model import CircuitGeneration
+
+_KINDS = {
+    Against.LINK: Disjointness.LINK,
+    Against.ROUTER: Disjointness.ROUTER,
+    Against.RISK: Disjointness.RISK_GROUP,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A circuit as it is reserved: its first generation's route, and that of its standby under the number after it.
+
+    ``unprotected_because`` says why there is no standby though one was asked for.
+    """
+
+    key: CircuitGeneration
+    route: Route
+    standby: Route | None = None
+    unprotected_because: str = ""
+
+    @property
+    def standby_key(self) -> CircuitGeneration:
+        return standby_key(self.key)
+
+    @property
+    def keys(self) -> tuple[CircuitGeneration, ...]:
+        """What holds reservations."""
+        return (self.key, self.standby_key) if self.standby is not None else (self.key,)
+
+
+def standby_key(working: CircuitGeneration) -> CircuitGeneration:
+    return CircuitGeneration(working.circuit_id, working.generation + 1)
+
+
+class ProtectedAdmission:
+    """Admits requests, those for protected circuits with a standby beside each."""
+
+    def __init__(
+        self, admission: Admission, alternatives: Alternatives, search: StandbySearch
+    ) -> None:
+        self._admission = admission
+        self._alternatives = alternatives
+        self._search = search
+        self._reservations = admission.reservations
+
+    def admit(
+        self, request: PowerRequest, new_key: Callable[[], CircuitGeneration]
+    ) -> list[Served]:
+        """Reserve the request, and standbys where they are asked for; Refusal, with nothing reserved, where it cannot
+        be served so. Where only routers that take no standby stand in its way, it is served without.
+        """
+        admitted = self._admission.admit(request, new_key)
+        if request.protect is None:
+            return [Served(key, route) for key, route in admitted]
+        served: list[Served] = []
+        for key, route in admitted:
+            try:
+                served.append(self._with_standby(request, key, route, alone=len(admitted) == 1))
+            except Refusal:
+                self.give_back([*served, *(Served(*each) for each in admitted)])
+                raise
+        return served
+
+    def give_back(self, served: list[Served]) -> None:
+        """Release what is reserved for circuits that are not made after all."""
+        for each in served:
+            for key in each.keys:
+                self._reservations.release(key)
+
+    def _with_standby(
+        self, request: PowerRequest, key: CircuitGeneration, route: Route, *, alone: bool
+    ) -> Served:
+        part = replace(request, power_w=route.power_w)
+        standby = self._search.beside(route, part, circuit_id=key.circuit_id)
+        if standby is None:
+            unsupported = self._search.unsupported(route, part, key.circuit_id)
+            if unsupported:
+                return Served(key, route, unprotected_because=unsupported)
+            pair = self._pair(part, key) if alone else None
+            if pair is None:
+                raise self._search.why_not(route, part, key.circuit_id)
+            route, standby = pair
+        self._reservations.reserve(standby_key(key), standby, standby=True)
+        return Served(key, route, standby)
+
+    def _pair(self, request: PowerRequest, key: CircuitGeneration) -> tuple[Route, Route] | None:
+        """Another first path, which has a partner, in place of the best one that has none; reserved like that."""
+        if request.protect is None:
+            return None
+        best = self._admission.reservations.route_of(key)
+        self._reservations.release(key)
+        try:
+            found = self._alternatives.pair(request, _KINDS[request.protect])
+        except Refusal:
+            found = None
+        if found is not None and not found.shared_ids:
+            working, standby = found.routes
+            self._reservations.reserve(key, working)
+            off = self._search.incapable_ids().intersection(standby.router_ids)
+            apart = not in_common(self._admission.view, working, standby, request.protect)
+            if apart and not off:
+                return working, with_trickle(self._admission, standby, key.circuit_id)
+            self._reservations.release(key)
+        if best is not None:
+            self._reservations.reserve(key, best)
+        return None

@@ -1,0 +1,151 @@
+"""A path for a standby: one that does not fail together with the working path, or what makes that impossible."""
+
+from collections.abc import Collection, Iterator
+
+from controller.core.admission.admission import Admission
+from controller.core.admission.bridges import Bridges
+from controller.core.admission.trickle import with_trickle
+from controller.core.circuits.disjointness import kept_off
+from controller.core.circuits.protection import Against
+from controller.core.circuits.request import PowerRequest
+from controller.core.circuits.route import Route
+from controller.core.errors import Refusal
+from controller.routing.flows.cut import minimum_cut
+from digitalgrid.reasons import Reason
+from digitalgrid.units import W_PER_MEGAWATT
+
+
+class StandbySearch:
+    """Searches on the present view and reservations; reserves nothing."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+
+    def beside(
+        self,
+        working: Route,
+        request: PowerRequest,
+        *,
+        circuit_id: int = 0,
+        excluded_ids: Collection[str] = (),
+    ) -> Route | None:
+        """The best standby for a working path, with its trickle; None where there is none now."""
+        incapable = self.incapable_ids()
+        for source_ids, off in self._choices(working, request):
+            route = self._route(
+                request, source_ids, {*off, *incapable, *excluded_ids}, circuit_id=circuit_id
+            )
+            if route is not None:
+                return with_trickle(self._admission, route, circuit_id)
+        return None
+
+    def incapable_ids(self) -> set[str]:
+        """Routers that take no standby."""
+        routers = self._admission.view.routers
+        return {router_id for router_id, each in routers.items() if not each.stands_by}
+
+    def unsupported(self, working: Route, request: PowerRequest, circuit_id: int = 0) -> str:
+        """Which routers' lack of support keeps it without a standby, in words; empty where that is not what does."""
+        incapable = sorted(self.incapable_ids())
+        if incapable and any(
+            self._route(request, source_ids, off, circuit_id=circuit_id) is not None
+            for source_ids, off in self._choices(working, request)
+        ):
+            return f"its standby would need routers that take none: upgrade {', '.join(incapable)}"
+        return ""
+
+    def _route(
+        self,
+        request: PowerRequest,
+        source_ids: Collection[str],
+        off: Collection[str],
+        *,
+        circuit_id: int,
+    ) -> Route | None:
+        view = self._admission.view
+        if not source_ids or view.loads[request.sink_id][0] in off:
+            return None
+        return self._admission.route(
+            request.sink_id,
+            request.power_w,
+            source_ids,
+            request.constraints,
+            circuit_id=circuit_id,
+            excluded_ids=off,
+        )
+
+    def _choices(
+        self, working: Route, request: PowerRequest
+    ) -> Iterator[tuple[list[str], set[str]]]:
+        """Candidate sources, and what to keep off with them, in the order in which they are tried.
+
+        The source that is used already costs no further reservation; against the loss of a router another one's is
+        better, for it outlives the first router too.
+        """
+        view, against = self._admission.view, request.protect
+        if against is None:
+            return
+        start = working.router_ids[0]
+        candidates = [each for each in request.source_ids or view.sources if each in view.sources]
+        here = [each for each in candidates if view.sources[each][0] == start]
+        elsewhere = [each for each in candidates if view.sources[each][0] != start]
+        # The present one first, where several are at its router.
+        choices = [
+            ([working.source_id] if working.source_id in here else [], True),
+            (here, True),
+            (elsewhere, False),
+        ]
+        if against is Against.ROUTER:
+            choices = choices[2:] + choices[:2]
+        for source_ids, same_start in choices:
+            if same_start and not working.links:
+                # Nothing of the way there can fail.
+                continue
+            yield source_ids, kept_off(view, working, against, same_start=same_start)
+
+    # Why there is none
+
+    def why_not(self, working: Route, request: PowerRequest, circuit_id: int = 0) -> Refusal:
+        """What makes a standby impossible for now: a bridge, or the lack of room."""
+        bridges = Bridges(self._admission.view).on(working, request)
+        if bridges:
+            return Refusal(
+                Reason.PROTECTION_IMPOSSIBLE,
+                f"no second way to load {request.sink_id!r} avoids {' or '.join(bridges)}, which the"
+                f" first needs too: protection against the loss of a {request.protect} is impossible"
+                " there",
+                field="protect",
+                metadata={"bridges": ",".join(bridges)},
+            )
+        return self._no_room(working, request, circuit_id)
+
+    def _no_room(self, working: Route, request: PowerRequest, circuit_id: int) -> Refusal:
+        """Beside the first path; the cut is that of what the standby may use, as things are reserved."""
+        admission, arrays = self._admission, self._admission.arrays
+        arrays.sync()
+        graph = arrays.graph.snapshot()
+        off = kept_off(admission.view, working, request.protect or Against.LINK, same_start=True)
+        for arc in arrays.arcs(off):
+            graph.take_out_of_service(arc)
+        available = admission.available_w(request.source_ids, circuit_id)
+        sink = arrays.node(admission.view.loads[request.sink_id][0])
+        cut = minimum_cut(graph, sink, admission.most_by_node(available))
+        links = sorted({arrays.link_id(arc) for arc in cut.arcs})
+        held_up = (
+            f"it is held up by the capacity of {', '.join(links)}"
+            if links
+            else ("it is held up by the sources")
+        )
+        least_w = min(cut.deliverable_w, request.power_w)
+        return Refusal(
+            Reason.PROTECTION_NO_ROOM,
+            f"beside the way over {', '.join(each.link_id for each in working.links)} no second one carries"
+            f" {request.power_w / W_PER_MEGAWATT:.9g} MW to load {request.sink_id!r}, as was asked for: at most"
+            f" {least_w / W_PER_MEGAWATT:.9g} MW fit; {held_up}; ask for less, or for protection against less",
+            field="protect",
+            metadata={
+                "bottleneck_links": ",".join(links),
+                "deliverable_w": repr(least_w),
+                "missing_w": repr(request.power_w - least_w),
+            },
+        )

@@ -1,0 +1,48 @@
+"""Trickles: by how much a generation that is not demanded fills its buffers, as far as there is room for it."""
+
+from msgspec.structs import replace
+
+from controller.core.admission.route_finder import RouteFinder
+from controller.core.circuits.reservations import Resource, ResourceKind, link_direction, trickles
+from controller.core.circuits.route import Route
+
+# Share of its reservation by which a generation fills: what a hop holds, a tick and its cushion, is 0.2 s of its power
+# at ticks of 100 ms, and is there after 2 s.
+TRICKLE_FRACTION = 0.1
+# With less it would take minutes, and is left alone.
+_LEAST_FRACTION = 0.005
+# Sums of floats are not held against it.
+_BELOW_ONE = 1.0 - 1e-9
+
+
+def with_trickle(finder: RouteFinder, route: Route, circuit_id: int) -> Route:
+    """The route with what may trickle into each hop beside what its circuit holds already; none where a router of it
+    does not know of trickles, or there is no room.
+    """
+    view = finder.view
+    if not all(view.routers[each].stands_by for each in route.router_ids):
+        return route
+    fraction = TRICKLE_FRACTION
+    for resource, amount in trickles(replace(route, trickle_w=route.entering_w)):
+        fraction = min(fraction, _room(finder, resource, circuit_id) / amount)
+    if fraction < _LEAST_FRACTION:
+        return route
+    return replace(route, trickle_w=tuple(fraction * each for each in route.entering_w))
+
+
+def _room(finder: RouteFinder, resource: Resource, circuit_id: int) -> float:
+    """What is left of a resource beside the largest generation of a circuit (W or A); where it holds none, its next one
+    is reserved in full, which is room enough.
+    """
+    held, view = finder.reservations, finder.view
+    largest = held.largest_of(resource, circuit_id)
+    if not largest:
+        return float("inf")
+    reserved = held.total(resource) - held.of_circuit(resource, circuit_id)
+    if resource.kind is ResourceKind.SOURCE:
+        limit = view.sources[resource.id][1].max_power_w
+    else:
+        link = view.links[resource.id]
+        limit = link.ampacity_a
+        reserved += held.total(link_direction(link.link_id, link.far_end(resource.from_router_id)))
+    return limit * _BELOW_ONE - reserved - largest

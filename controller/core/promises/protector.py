@@ -1,0 +1,418 @@
+"""Protection of circuits: standbys are found, followed, adopted once their sinks have switched to them, and made anew.
+
+The sink alone decides by which generation a circuit is served. What it did is made durable here, then told to the
+other routers (``Promote``); a standby is never rerouted to, and nobody is moved back.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+
+from controller.core.admission.admission import Admission
+from controller.core.admission.standby_search import StandbySearch
+from controller.core.circuits.circuit import (
+    Circuit,
+    CircuitEvent,
+    CircuitState,
+    Generation,
+    Phase,
+    Role,
+)
+from controller.core.circuits.disjointness import in_common
+from controller.core.circuits.guarding import SEARCHING, ready_standby, show_protection
+from controller.core.circuits.path_state import other_physics, path_down
+from controller.core.circuits.protection import Protection, ProtectionEvent
+from controller.core.circuits.request import PowerRequest
+from controller.core.circuits.reservations import Reservations
+from controller.core.circuits.route import Route
+from controller.core.effects import CircuitChanged, Effect
+from controller.core.messages import CircuitStatus
+from controller.core.programming.agenda import Agenda
+from controller.core.programming.programming import Programmer, new_generation
+from digitalgrid.model import CircuitGeneration, FlowState, SwitchCause
+from digitalgrid.units import NS_PER_S
+
+# A sink that leaves a path which is down says so within this; later its standby is adopted without its word.
+REPORTED_WITHIN_NS = NS_PER_S
+# Searches for standbys in one event, and the pause to the next: a tenth of the loop's time at most.
+_MAX_SEARCHES = 4
+_PAUSE_NS = 20_000_000
+# Those for which there was no way are searched for again after this at the earliest, once anything has changed.
+_RETRY_NS = NS_PER_S
+# Generations of a circuit that its routers hold beside a standby that is being set up.
+_MOST_BESIDE = 2
+_CAUSES = {
+    SwitchCause.GRANT_LOST: "no power was granted any more over its other path",
+    SwitchCause.POWER_MISSED: "power was missing over its other path",
+    SwitchCause.OTHER_LOST: "its other path was lost",
+}
+
+
+class Protector:
+    """Keeps a standby for every circuit that is to have one. ``note`` writes an entry of the audit trail."""
+
+    def __init__(
+        self,
+        *,
+        circuits: Mapping[int, Circuit],
+        reservations: Reservations,
+        admission: Admission,
+        search: StandbySearch,
+        programmer: Programmer,
+        next_admission_seq: Callable[[], int],
+        persist: Callable[[Circuit], None],
+        note: Callable[[str, str, str, str], None],
+        emit: Callable[[Effect], None],
+    ) -> None:
+        self._circuits = circuits
+        self._reservations = reservations
+        self._admission = admission
+        self._search = search
+        self._programmer = programmer
+        self._next_admission_seq = next_admission_seq
+        self._persist = persist
+        self._note = note
+        self._emit = emit
+        # Circuits whose sinks are to say that they have switched, and until when.
+        self._expected: Agenda[int] = Agenda()
+        # Reserved, and not told to routers yet.
+        self._held_back: set[CircuitGeneration] = set()
+        # Circuits that want a standby, in this order; and those for which there was no way, with what stood then.
+        self._to_search: deque[int] = deque()
+        self._in_vain: dict[int, tuple[int, int]] = {}
+        self._search_at_ns: int | None = None
+        self._retry_at_ns: int | None = None
+
+    def next_deadline_ns(self) -> int | None:
+        search_at_ns = self._search_at_ns if self._to_search else None
+        due = (self._expected.next_ns(), search_at_ns, self._retry_at_ns)
+        return min((each for each in due if each is not None), default=None)
+
+    # Wanted
+
+    def want(self, circuit: Circuit, standby: Route | None, unprotected_because: str) -> None:
+        """A circuit was admitted with a standby, which is reserved under its next number, or without because."""
+        circuit.guard.apply(ProtectionEvent.WANTED, "power must arrive first")
+        if standby is not None:
+            self._hold(circuit, standby)
+        elif unprotected_because:
+            circuit.guard.apply(ProtectionEvent.NO_WAY, unprotected_because)
+
+    def _hold(self, circuit: Circuit, route: Route) -> Generation:
+        """The generation of a standby that is reserved; its routers hear of it when the circuit delivers."""
+        seq, version = self._next_admission_seq(), self._admission.view.version
+        generation = new_generation(circuit, seq, route, version, role=Role.STANDBY)
+        circuit.generations[generation.key.generation] = generation
+        self._held_back.add(generation.key)
+        return generation
+
+    def check(self, circuit: Circuit, working: Route) -> None:
+        """Raise Refusal where a circuit that is reserved on this path could have no standby."""
+        request = _request(circuit, working.power_w)
+        if self._search.beside(working, request, circuit_id=circuit.circuit_id) is None:
+            raise self._search.why_not(working, request, circuit.circuit_id)
+
+    # Looking after a circuit
+
+    def tend(self, circuit: Circuit, now_ns: int) -> None:
+        """See that the circuit has the standby that it is to have, and that its word is true."""
+        if circuit.guard.against is None:
+            return
+        if not circuit.admin_up or circuit.state.ended:
+            self._end(circuit)
+            return
+        self._retire_unfit(circuit, now_ns)
+        self._see_return(circuit)
+        newest, standby = circuit.newest(), circuit.standby()
+        if newest is not None and newest.phase is Phase.CARRYING:
+            if standby is None:
+                self._want_search(circuit, now_ns)
+            elif standby.key in self._held_back and self._has_room(circuit, standby):
+                self._held_back.discard(standby.key)
+                self._programmer.start(standby)
+        if show_protection(self._admission.view, circuit):
+            self._emit(CircuitChanged(circuit.circuit_id))
+
+    def _end(self, circuit: Circuit) -> None:
+        circuit.guard.apply_if_possible(ProtectionEvent.ENDED)
+        self._expected.drop(circuit.circuit_id)
+        self._in_vain.pop(circuit.circuit_id, None)
+
+    def _retire_unfit(self, circuit: Circuit, now_ns: int) -> None:
+        """Let go of standbys that do not protect the circuit as it is now, and of all but the newest."""
+        newest = circuit.standby()
+        for standby in circuit.standbys():
+            reason = self._unfit(circuit, standby) if standby is newest else "another replaces it"
+            if reason:
+                self._retire(circuit, standby, reason, now_ns)
+
+    def give_way(self, circuit: Circuit, reason: str, now_ns: int) -> None:
+        """What its standby holds is for others; another is looked for beside them."""
+        for standby in circuit.standbys():
+            self._retire(circuit, standby, reason, now_ns)
+
+    def _retire(self, circuit: Circuit, standby: Generation, reason: str, now_ns: int) -> None:
+        self._held_back.discard(standby.key)
+        standby.charged = False
+        drain = not path_down(self._admission.view, standby.route)
+        self._programmer.retire(standby, now_ns, drain=drain)
+        circuit.guard.apply_if_possible(ProtectionEvent.STANDBY_LOST, reason)
+        if circuit.guard.word is Protection.PENDING:
+            circuit.guard.explain(reason)
+        self._emit(CircuitChanged(circuit.circuit_id))
+
+    def _unfit(self, circuit: Circuit, standby: Generation) -> str:
+        """Why a standby is to be replaced; empty where it is not."""
+        view, guard = self._admission.view, circuit.guard
+        if path_down(view, standby.route):
+            return "the path of its standby is down"
+        if other_physics(view, standby.route):
+            return "the path of its standby has other figures than it was admitted with"
+        if self._admission.crowded(standby.route):
+            return "the path of its standby can carry less than before"
+        newest = circuit.newest()
+        if newest is None or newest.phase is not Phase.CARRYING or guard.against is None:
+            return ""
+        if standby.route.power_w != newest.route.power_w:
+            return "its standby was for another power"
+        shared = in_common(view, newest.route, standby.route, guard.against)
+        return f"its standby needs {', '.join(shared)} too" if shared else ""
+
+    def _see_return(self, circuit: Circuit) -> None:
+        """Nobody has left the working path, and it is up again."""
+        newest = circuit.newest()
+        if newest is None or circuit.circuit_id not in self._expected:
+            return
+        if not path_down(self._admission.view, newest.route):
+            self._expected.drop(circuit.circuit_id)
+            circuit.guard.apply_if_possible(ProtectionEvent.RETURNED)
+
+    def _has_room(self, circuit: Circuit, standby: Generation) -> bool:
+        """Whether its routers can hold one more generation of the circuit, and it would cut no draining short."""
+        others = [each for each in circuit.generations.values() if each is not standby]
+        if any(each.phase is Phase.DRAINING for each in others):
+            return False
+        holding = [self._reservations.routers_holding(each.key) for each in others]
+        return all(
+            sum(router_id in each for each in holding) <= _MOST_BESIDE
+            for router_id in standby.route.router_ids
+        )
+
+    def on_view(self, circuits: Iterable[Circuit], now_ns: int) -> None:
+        """The network has changed, and these may be concerned."""
+        for circuit in circuits:
+            self.tend(circuit, now_ns)
+        self.retry_soon(now_ns)
+
+    # Searching
+
+    def _want_search(self, circuit: Circuit, now_ns: int) -> None:
+        if circuit.circuit_id not in self._in_vain and circuit.circuit_id not in self._to_search:
+            self._to_search.append(circuit.circuit_id)
+            self._search_at_ns = max(now_ns, self._search_at_ns or 0)
+
+    def retry_soon(self, now_ns: int) -> None:
+        """Something has changed for those that there was no way for; changes that come together are answered once."""
+        if self._in_vain and self._retry_at_ns is None:
+            self._retry_at_ns = now_ns + _RETRY_NS
+
+    def on_timer(self, now_ns: int) -> list[Circuit]:
+        """Circuits that are to leave a path which is down, and whose standby is not there any more."""
+        left = [
+            circuit
+            for circuit_id in self._expected.due(now_ns)
+            if (circuit := self._not_reported(circuit_id, now_ns)) is not None
+        ]
+        if self._retry_at_ns is not None and now_ns >= self._retry_at_ns:
+            self._retry_at_ns = None
+            self._to_search.extend(self._worth_another_search())
+        if self._to_search and now_ns >= (self._search_at_ns or 0):
+            self._search_some(now_ns)
+        return left
+
+    def _worth_another_search(self) -> list[int]:
+        stands = self._stands()
+        wanting = [key for key, before in self._in_vain.items() if before != stands]
+        for key in wanting:
+            del self._in_vain[key]
+        return wanting
+
+    def _stands(self) -> tuple[int, int]:
+        return self._reservations.changes, self._admission.view.version
+
+    def _search_some(self, now_ns: int) -> None:
+        """A few searches; one in vain is followed by others that say why, so it is the last of its event."""
+        for _ in range(_MAX_SEARCHES):
+            circuit = self._circuits.get(self._to_search.popleft()) if self._to_search else None
+            if circuit is not None and not self._searched(circuit, now_ns):
+                break
+        self._search_at_ns = now_ns + _PAUSE_NS
+
+    def _searched(self, circuit: Circuit, now_ns: int) -> bool:
+        """Whether the circuit has a standby by now, or does not want one."""
+        newest, guard = circuit.newest(), circuit.guard
+        wants = guard.against is not None and circuit.admin_up and circuit.standby() is None
+        if not wants or newest is None or newest.phase is not Phase.CARRYING:
+            return True
+        if circuit.sink_id not in self._admission.view.loads:
+            return True
+        request = _request(circuit, newest.route.power_w)
+        route = self._search.beside(
+            newest.route,
+            request,
+            circuit_id=circuit.circuit_id,
+            excluded_ids=guard.excluded_ids,
+        )
+        if route is None:
+            self._no_way(circuit, newest.route, request, now_ns)
+            return False
+        self._make(circuit, route, now_ns)
+        return True
+
+    def _make(self, circuit: Circuit, route: Route, now_ns: int) -> None:
+        guard = circuit.guard
+        why = guard.reason
+        guard.apply_if_possible(ProtectionEvent.FOUND)
+        generation = self._hold(circuit, route)
+        self._reservations.reserve(generation.key, route, standby=True)
+        over = " ".join(route.router_ids)
+        self._note(
+            "protect",
+            str(circuit.circuit_id),
+            f"standby, generation {generation.key.generation} over {over}",
+            "" if why == SEARCHING else why,
+        )
+        self._persist(circuit)
+        self.tend(circuit, now_ns)
+
+    def _no_way(self, circuit: Circuit, working: Route, request: PowerRequest, now_ns: int) -> None:
+        """Say what binds; search again once anything has changed."""
+        guard = circuit.guard
+        guard.excluded_ids.clear()
+        self._in_vain[circuit.circuit_id] = self._stands()
+        reason = self._search.unsupported(working, request, circuit.circuit_id)
+        reason = reason or str(self._search.why_not(working, request, circuit.circuit_id))
+        known = guard.word is Protection.LOST and guard.reason == reason
+        if not known:
+            if not guard.apply_if_possible(ProtectionEvent.NO_WAY, reason):
+                guard.explain(reason)
+            self._note("protect", str(circuit.circuit_id), "no standby", reason)
+            self._persist(circuit)
+
+    # Switching
+
+    def takes_over(self, circuit: Circuit, now_ns: int) -> bool:
+        """Whether a circuit whose working path is down has a standby to which its sink switches by itself."""
+        view = self._admission.view
+        if circuit.guard.against is None or ready_standby(view, circuit) is None:
+            return False
+        carries = [
+            each
+            for each in circuit.generations.values()
+            if each.role is Role.WORKING and each.phase is Phase.CARRYING
+        ]
+        if any(not path_down(view, each.route) for each in carries):
+            return False
+        if circuit.circuit_id not in self._expected:
+            why = "its path is down; its standby takes over"
+            self._expected.set(circuit.circuit_id, now_ns + REPORTED_WITHIN_NS)
+            circuit.guard.apply_if_possible(ProtectionEvent.SWITCHED, why)
+            if circuit.state is CircuitState.ACTIVE:
+                circuit.apply(CircuitEvent.STARVED, why)
+            self._emit(CircuitChanged(circuit.circuit_id))
+        return True
+
+    def _not_reported(self, circuit_id: int, now_ns: int) -> Circuit | None:
+        """Its sink has said nothing: adopt the standby all the same. The circuit, where that is gone too."""
+        self._expected.drop(circuit_id)
+        circuit = self._circuits.get(circuit_id)
+        if circuit is None or not circuit.admin_up:
+            return None
+        standby = ready_standby(self._admission.view, circuit)
+        if standby is None:
+            return circuit
+        self.adopt(circuit, standby, "its path is down", now_ns, reported=False)
+        return None
+
+    def hear(
+        self, circuit: Circuit, generation: Generation, status: CircuitStatus, now_ns: int
+    ) -> None:
+        """What the sink's own router says of a standby."""
+        if generation.role is not Role.STANDBY or generation not in circuit.standbys():
+            return
+        if status.state is FlowState.SWITCHED:
+            why = _CAUSES.get(status.switch_cause, "its sink selected it")
+            self.adopt(circuit, generation, why, now_ns, reported=True)
+        elif status.state in (FlowState.CHARGED, FlowState.DISCHARGED):
+            generation.charged = status.state is FlowState.CHARGED
+            self.tend(circuit, now_ns)
+
+    def adopt(
+        self, circuit: Circuit, standby: Generation, why: str, now_ns: int, *, reported: bool
+    ) -> None:
+        """Its sink runs the standby: that is the working generation from now on, and what it left goes."""
+        self._expected.drop(circuit.circuit_id)
+        self._held_back.discard(standby.key)
+        circuit.guard.apply_if_possible(ProtectionEvent.SWITCHED, why)
+        left = self._left(circuit, standby)
+        circuit.promote(standby)
+        self._reservations.demanded(standby.key)
+        self._programmer.take_over(standby, now_ns, delivers=reported)
+        for generation in left:
+            drain = not path_down(self._admission.view, generation.route)
+            self._programmer.retire(generation, now_ns, drain=drain)
+        circuit.attempts = circuit.setbacks = 0
+        circuit.excluded_ids.clear()
+        if circuit.newest() is standby:
+            circuit.power_w = standby.asked_w or standby.route.power_w
+            self._show_adopted(circuit, f"switched to its standby: {why}", reported=reported)
+        self._persist(circuit)
+
+    def _left(self, circuit: Circuit, standby: Generation) -> list[Generation]:
+        """The working generations that do not go on: all but a newer one that is on its way and whose path is up."""
+        left = []
+        for each in circuit.generations.values():
+            if each.role is not Role.WORKING or each.phase in (Phase.DRAINING, Phase.WITHDRAWING):
+                continue
+            under_way = not each.restored or each.phase is Phase.QUEUED
+            comes = under_way and each.phase is not Phase.CARRYING
+            newer = each.key.generation > standby.key.generation
+            if not (comes and newer) or path_down(self._admission.view, each.route):
+                left.append(each)
+        return left
+
+    def _show_adopted(self, circuit: Circuit, reason: str, *, reported: bool) -> None:
+        if circuit.state is CircuitState.REROUTING:
+            circuit.apply(CircuitEvent.REVERTED, reason)
+        if reported and circuit.state in (
+            *(CircuitState.ACTIVE, CircuitState.DEGRADED, CircuitState.COMMITTING),
+        ):
+            circuit.apply(CircuitEvent.SWITCHED, reason)
+        elif circuit.state is CircuitState.ACTIVE:
+            circuit.apply(CircuitEvent.STARVED, reason)
+
+    def promoted(self, circuit: Circuit, now_ns: int) -> None:
+        """That the standby is the working generation is durable, and routers are told."""
+        circuit.guard.apply_if_possible(ProtectionEvent.PROMOTED, SEARCHING)
+        self.tend(circuit, now_ns)
+
+    # What became of a standby
+
+    def failed(self, circuit: Circuit, router_id: str, reason: str, now_ns: int) -> None:
+        """It was given up, or a router would not take it."""
+        if router_id:
+            circuit.guard.excluded_ids.add(router_id)
+        circuit.guard.apply_if_possible(ProtectionEvent.STANDBY_LOST, reason)
+        circuit.guard.explain(reason)
+        self.tend(circuit, now_ns)
+
+
+def _request(circuit: Circuit, power_w: float) -> PowerRequest:
+    """What a standby of the circuit is searched for by."""
+    return PowerRequest(
+        circuit.request_id,
+        circuit.sink_id,
+        power_w,
+        circuit.source_ids,
+        circuit.constraints,
+        protect=circuit.guard.against,
+    )

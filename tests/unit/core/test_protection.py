@@ -1,0 +1,419 @@
+"""A standby beside a circuit: made, filled, switched to by the sink alone, adopted, and made anew."""
+
+import pytest
+
+from controller.core.circuits.circuit import Circuit, CircuitState, Role
+from controller.core.circuits.protection import Against, Protection
+from controller.core.circuits.request import PowerRequest
+from controller.core.errors import Refusal
+from controller.core.messages import CircuitStatus, Promote, Stage
+from digitalgrid.gridfile import loads_grid
+from digitalgrid.model import CircuitGeneration, FlowState
+from digitalgrid.reasons import Reason
+from digitalgrid.units import NS_PER_MS, NS_PER_S
+from tests.support.grids import diamond
+from tests.support.simulated_network import SimulatedNetwork
+from tests.support.there import newest, there
+
+# Three ways from the plant to town, one of which shares a duct with another; and a house at the end of a stub.
+THREE_WAYS = """
+name: three-ways
+defaults: {voltage_v: 20000, efficiency: 0.99, ampacity_a: 300, resistance_ohm: 0.2}
+routers: [{id: r1}, {id: r2}, {id: r3}, {id: r4}, {id: r5}, {id: r6}]
+links:
+  - {id: r1-r2, a: r1, b: r2}
+  - {id: r2-r5, a: r2, b: r5, risk_groups: [duct]}
+  - {id: r1-r3, a: r1, b: r3, resistance_ohm: 0.3}
+  - {id: r3-r5, a: r3, b: r5, resistance_ohm: 0.3, risk_groups: [duct]}
+  - {id: r1-r4, a: r1, b: r4, resistance_ohm: 0.9}
+  - {id: r4-r5, a: r4, b: r5, resistance_ohm: 0.9}
+  - {id: r5-r6, a: r5, b: r6}
+sources:
+  - {id: plant, router: r1, max_power_w: 6e6}
+loads:
+  - {id: town, router: r5, power_w: 6e6}
+  - {id: house, router: r6, power_w: 1e6}
+"""
+
+
+def three_ways() -> SimulatedNetwork:
+    return SimulatedNetwork.running(loads_grid(THREE_WAYS, "three-ways"))
+
+
+def protected(
+    network: SimulatedNetwork,
+    power_w: float = 1e6,
+    protect: Against = Against.LINK,
+    request_id: str = "request",
+) -> Circuit:
+    (circuit,) = network.request(PowerRequest(request_id, "town", power_w, protect=protect))
+    network.deliver_all()
+    network.advance(100 * NS_PER_MS)
+    network.deliver_all()
+    assert circuit.guard.word is Protection.PROTECTED, circuit.guard
+    return circuit
+
+
+def path(circuit: Circuit) -> tuple[str, ...]:
+    return newest(circuit).route.router_ids
+
+
+def standby_path(circuit: Circuit) -> tuple[str, ...]:
+    return there(circuit.standby()).route.router_ids
+
+
+def settle(network: SimulatedNetwork, duration_ns: int = 2 * NS_PER_S) -> None:
+    """What is under way arrives, and what follows from it."""
+    end_ns = network.now_ns + duration_ns
+    while network.now_ns < end_ns:
+        network.deliver_all()
+        network.advance(50 * NS_PER_MS)
+        network.check()
+    network.deliver_all()
+
+
+def roles_at(network: SimulatedNetwork, router_id: str) -> dict[int, bool]:
+    """Of the generations that a router holds, whether each stands by."""
+    return {hop.generation: hop.standby for hop in network.grid.routers[router_id].table.hops}
+
+
+def test_a_circuit_is_protected_once_its_standby_is_full_on_another_path() -> None:
+    network = three_ways()
+    circuit = protected(network)
+    assert path(circuit) == ("r1", "r2", "r5")
+    assert standby_path(circuit) == ("r1", "r3", "r5")
+    assert roles_at(network, "r5") == {1: False, 2: True}
+    assert circuit.state is CircuitState.ACTIVE
+
+
+def test_a_standby_keeps_off_risk_groups_where_that_is_asked_for() -> None:
+    circuit = protected(three_ways(), protect=Against.RISK)
+    assert standby_path(circuit) == ("r1", "r4", "r5")
+
+
+def test_a_sink_that_switches_is_followed_and_then_protected_again() -> None:
+    network = three_ways()
+    circuit = protected(network)
+    network.cut("r1-r2")
+    settle(network)
+    assert circuit.state is CircuitState.ACTIVE
+    assert path(circuit) == ("r1", "r3", "r5")
+    assert circuit.guard.word is Protection.PROTECTED
+    assert standby_path(circuit) == ("r1", "r4", "r5")
+    assert roles_at(network, "r5") == {2: False, 3: True}
+    assert roles_at(network, "r2") == {}
+    states = [entry.decided for entry in network.store.audit if entry.action == "circuit"]
+    assert not any("rerouting" in each for each in states)
+
+
+@pytest.mark.parametrize("first", ["news of the line", "the sink's word"])
+def test_it_is_adopted_whichever_news_come_first(first: str) -> None:
+    network = three_ways()
+    circuit = protected(network)
+    network.cut("r2-r5")
+    order = ["r2", "r5"] if first == "news of the line" else ["r5", "r2"]
+    sessions = network.sessions
+    # The sink's router is an end of the line: its word and its advertisement come in this order.
+    queue = sessions["r5"].to_controller
+    if first == "the sink's word":
+        queue.rotate(1)
+    for router_id in order:
+        while sessions[router_id].to_controller:
+            network.deliver_to_controller(router_id)
+            network.check()
+    settle(network)
+    assert path(circuit) == ("r1", "r3", "r5")
+    assert circuit.guard.word is Protection.PROTECTED
+    assert circuit.last_generation == 3
+
+
+def test_a_sink_that_says_nothing_has_its_standby_adopted_after_a_second() -> None:
+    network = three_ways()
+    circuit = protected(network)
+    network.loses = lambda router_id, message: (
+        router_id == "r5" and isinstance(message, CircuitStatus)
+    )
+    network.cut("r1-r2")
+    network.deliver_all()
+    assert circuit.state is CircuitState.DEGRADED
+    assert circuit.guard.word is Protection.SWITCHED
+    network.advance(900 * NS_PER_MS)
+    assert path(circuit) == ("r1", "r2", "r5")
+    network.advance(200 * NS_PER_MS)
+    assert path(circuit) == ("r1", "r3", "r5")
+    network.loses = lambda router_id, message: False
+    network.disconnect("r5")
+    network.connect("r5")
+    settle(network)
+    assert circuit.state is CircuitState.ACTIVE
+    assert circuit.guard.word is Protection.PROTECTED
+
+
+def test_a_line_that_is_up_again_before_anybody_left_it_changes_nothing() -> None:
+    network = three_ways()
+    circuit = protected(network)
+    network.loses = lambda router_id, message: (
+        router_id == "r5" and isinstance(message, CircuitStatus)
+    )
+    network.cut("r1-r2")
+    network.deliver_all()
+    assert circuit.guard.word is Protection.SWITCHED
+    # The sink never noticed.
+    network.grid.routers["r5"].selected.clear()
+    network.mend("r1-r2")
+    network.grid.routers["r5"].selected.clear()
+    network.loses = lambda router_id, message: False
+    settle(network)
+    assert (circuit.state, circuit.guard.word) == (CircuitState.ACTIVE, Protection.PROTECTED)
+    assert path(circuit) == ("r1", "r2", "r5")
+    assert circuit.last_generation == 2
+
+
+def test_power_that_was_missed_on_healthy_lines_is_no_reason_to_move_back() -> None:
+    network = three_ways()
+    circuit = protected(network)
+    standby = there(circuit.standby()).key
+    network.grid.routers["r5"].selected[circuit.circuit_id] = standby
+    network.tell("r5", CircuitStatus(standby, FlowState.SWITCHED))
+    settle(network)
+    assert path(circuit) == ("r1", "r3", "r5")
+    assert standby_path(circuit) == ("r1", "r2", "r5")
+    assert circuit.guard.word is Protection.PROTECTED
+
+
+def test_two_swaps_never_lead_back_to_a_dead_path() -> None:
+    network = three_ways()
+    circuit = protected(network)
+    network.cut("r1-r2")
+    settle(network)
+    network.cut("r1-r3")
+    settle(network)
+    assert path(circuit) == ("r1", "r4", "r5")
+    assert circuit.state is CircuitState.ACTIVE
+    assert circuit.guard.word is Protection.LOST
+    assert circuit.standby() is None
+    network.mend("r1-r2")
+    settle(network, 4 * NS_PER_S)
+    assert circuit.guard.word is Protection.PROTECTED
+    assert path(circuit) == ("r1", "r4", "r5"), "nobody is moved back"
+
+
+def test_both_paths_down_is_a_reroute_like_any_other() -> None:
+    network = three_ways()
+    circuit = protected(network)
+    network.grid.cut.add("r1-r3")
+    network.cut("r1-r2")
+    network.advertise("r3")
+    settle(network)
+    assert path(circuit) == ("r1", "r4", "r5")
+    assert circuit.state is CircuitState.ACTIVE
+
+
+def test_a_standby_whose_path_is_cut_is_replaced_and_the_circuit_stays() -> None:
+    network = three_ways()
+    circuit = protected(network)
+    network.cut("r3-r5")
+    network.deliver_all()
+    assert circuit.guard.word is not Protection.PROTECTED or standby_path(circuit) == (
+        *("r1", "r4", "r5"),
+    )
+    settle(network)
+    assert (path(circuit), standby_path(circuit)) == (("r1", "r2", "r5"), ("r1", "r4", "r5"))
+    assert circuit.guard.word is Protection.PROTECTED
+
+
+# Refusals
+
+
+def test_a_bridge_is_named() -> None:
+    network = three_ways()
+    with pytest.raises(Refusal) as refused:
+        network.request(PowerRequest("a", "house", 1e5, protect=Against.LINK))
+    assert refused.value.reason is Reason.PROTECTION_IMPOSSIBLE
+    assert refused.value.metadata["bridges"] == "r5-r6"
+    with pytest.raises(Refusal) as refused:
+        network.request(PowerRequest("b", "house", 1e5, protect=Against.ROUTER))
+    assert refused.value.metadata["bridges"] == "r5-r6,r5"
+    assert network.core.questions.reserved() == {}
+
+
+def test_a_risk_group_on_every_way_is_named() -> None:
+    text = THREE_WAYS.replace(
+        "{id: r4-r5, a: r4, b: r5,", "{id: r4-r5, a: r4, b: r5, risk_groups: [duct],"
+    )
+    network = SimulatedNetwork.running(loads_grid(text, "one-duct"))
+    with pytest.raises(Refusal) as refused:
+        network.request(PowerRequest("a", "town", 1e5, protect=Against.RISK))
+    assert refused.value.reason is Reason.PROTECTION_IMPOSSIBLE
+    assert refused.value.metadata["bridges"] == "duct"
+
+
+def test_without_room_for_a_standby_the_cut_is_named() -> None:
+    network = three_ways()
+    text = THREE_WAYS.replace("ampacity_a: 300", "ampacity_a: 100")
+    network = SimulatedNetwork.running(loads_grid(text, "thin"))
+    for number in range(2):
+        network.request(PowerRequest(f"other-{number}", "town", 1.5e6))
+    with pytest.raises(Refusal) as refused:
+        network.request(PowerRequest("a", "town", 1.5e6, protect=Against.LINK))
+    assert refused.value.reason is Reason.PROTECTION_NO_ROOM
+    assert "r1-r2" in refused.value.metadata["bottleneck_links"]
+
+
+def test_a_first_path_that_has_a_partner_is_taken_where_the_best_has_none() -> None:
+    # The trap: the best path uses the crossing line, and leaves no other.
+    text = """
+name: trap
+defaults: {voltage_v: 20000, efficiency: 1.0, ampacity_a: 300}
+routers: [{id: s}, {id: a}, {id: b}, {id: t}]
+links:
+  - {id: s-a, a: s, b: a, resistance_ohm: 0.1}
+  - {id: a-b, a: a, b: b, resistance_ohm: 0.1}
+  - {id: b-t, a: b, b: t, resistance_ohm: 0.1}
+  - {id: a-t, a: a, b: t, resistance_ohm: 5.0}
+  - {id: s-b, a: s, b: b, resistance_ohm: 5.0}
+sources: [{id: plant, router: s, max_power_w: 6e6}]
+loads: [{id: town, router: t, power_w: 6e6}]
+"""
+    network = SimulatedNetwork.running(loads_grid(text, "trap"))
+    circuit = protected(network)
+    assert {path(circuit), standby_path(circuit)} == {("s", "a", "t"), ("s", "b", "t")}
+
+
+# Old routers
+
+
+def test_over_a_router_that_takes_no_standby_a_circuit_is_served_without() -> None:
+    network = SimulatedNetwork(loads_grid(THREE_WAYS, "three-ways"))
+    network.grid.routers["r5"].stands_by = False
+    for router_id in network.grid.routers:
+        network.connect(router_id)
+    network.deliver_all()
+    (circuit,) = network.request(PowerRequest("a", "town", 1e6, protect=Against.LINK))
+    settle(network)
+    assert (circuit.state, circuit.guard.word) == (CircuitState.ACTIVE, Protection.LOST)
+    assert "r5" in circuit.guard.reason
+    network.grid.routers["r5"].stands_by = True
+    network.restart_router("r5")
+    network.connect("r5")
+    settle(network, 6 * NS_PER_S)
+    assert circuit.guard.word is Protection.PROTECTED
+
+
+# Strangers
+
+
+def test_only_the_sinks_router_can_say_that_it_has_switched() -> None:
+    network = three_ways()
+    circuit = protected(network)
+    standby = there(circuit.standby()).key
+    for key in (standby, CircuitGeneration(circuit.circuit_id, 9), CircuitGeneration(99, 1)):
+        network.tell("r3", CircuitStatus(key, FlowState.SWITCHED))
+    network.tell("r5", CircuitStatus(CircuitGeneration(99, 1), FlowState.SWITCHED))
+    assert newest(circuit).key.generation == 1
+    assert circuit.guard.word is Protection.PROTECTED
+
+
+# Restarts
+
+
+@pytest.mark.parametrize("written", [0, 1, 9])
+def test_a_switch_without_a_controller_is_adopted_by_the_next(written: int) -> None:
+    network = three_ways()
+    circuit = protected(network)
+    network.kill_controller(written)
+    network.cut("r1-r2")
+    network.start_controller()
+    for router_id in network.grid.routers:
+        network.connect(router_id)
+    settle(network, 4 * NS_PER_S)
+    circuit = network.core.questions.circuits[circuit.circuit_id]
+    assert path(circuit) == ("r1", "r3", "r5")
+    assert (circuit.state, circuit.guard.word) == (CircuitState.ACTIVE, Protection.PROTECTED)
+    assert roles_at(network, "r5") == {2: False, 3: True}
+
+
+@pytest.mark.parametrize("written", [0, 1, 2, 3])
+def test_a_controller_that_dies_between_switch_and_promotion_is_made_up_for(written: int) -> None:
+    network = three_ways()
+    circuit = protected(network)
+    network.cut("r1-r2")
+    while network.sessions["r5"].to_controller:
+        network.deliver_to_controller("r5")
+    network.kill_controller(written)
+    network.start_controller()
+    for router_id in network.grid.routers:
+        network.connect(router_id)
+    settle(network, 14 * NS_PER_S)
+    circuit = network.core.questions.circuits[circuit.circuit_id]
+    assert path(circuit) == ("r1", "r3", "r5")
+    assert (circuit.state, circuit.guard.word) == (CircuitState.ACTIVE, Protection.PROTECTED)
+    assert not any(roles_at(network, "r3")[2] for _ in (1,))
+
+
+def test_a_router_that_did_not_hear_of_a_promotion_is_told_when_it_is_read_back() -> None:
+    network = three_ways()
+    circuit = protected(network)
+    network.loses = lambda router_id, message: router_id == "r3" and isinstance(message, Promote)
+    network.cut("r1-r2")
+    settle(network)
+    assert roles_at(network, "r3") == {2: True}
+    network.loses = lambda router_id, message: False
+    settle(network, 12 * NS_PER_S)
+    assert roles_at(network, "r3") == {2: False}
+    assert circuit.state is CircuitState.ACTIVE
+
+
+# What clients do
+
+
+def test_another_power_is_had_on_both_paths() -> None:
+    network = three_ways()
+    circuit = protected(network)
+    network.event(lambda core, now_ns: core.change(circuit.circuit_id, 2e6, now_ns))
+    settle(network)
+    assert circuit.state is CircuitState.ACTIVE
+    assert {newest(circuit).route.power_w, there(circuit.standby()).route.power_w} == {2e6}
+    assert circuit.guard.word is Protection.PROTECTED
+
+
+def test_a_release_takes_the_standby_along() -> None:
+    network = three_ways()
+    circuit = protected(network)
+    network.release(circuit.circuit_id)
+    settle(network, 12 * NS_PER_S)
+    assert circuit.state is CircuitState.WITHDRAWN
+    assert circuit.guard.word is Protection.NONE
+    assert network.grid.held() == set()
+    assert network.core.questions.reserved() == {}
+
+
+def test_what_would_be_reserved_is_shown_with_its_standby_and_given_back() -> None:
+    network = three_ways()
+    wanted = PowerRequest("a", "town", 1e6, protect=Against.LINK)
+    (served,) = network.event(lambda core, now_ns: core.rehearse(wanted, now_ns)).served
+    assert there(served.standby).router_ids == ("r1", "r3", "r5")
+    assert network.core.questions.reserved() == {}
+
+
+def test_every_part_of_a_split_has_its_own_standby() -> None:
+    network = SimulatedNetwork.running(diamond())
+    wanted = PowerRequest("a", "town", 1e6, allow_split=True, protect=Against.LINK)
+    circuits = network.request(wanted)
+    settle(network)
+    assert {each.guard.word for each in circuits} == {Protection.PROTECTED}
+
+
+def test_standbys_are_staged_with_their_role_and_trickle() -> None:
+    network = three_ways()
+    protected(network)
+    staged = [
+        hop
+        for _, message in network.sent
+        if isinstance(message, Stage)
+        for hop in message.hops
+        if hop.generation == 2
+    ]
+    assert len(staged) == 3
+    assert all(hop.standby and hop.trickle_w > 0 for hop in staged)
+    assert there(network.core.questions.circuits[1].standby()).role is Role.STANDBY
