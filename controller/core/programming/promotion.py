@@ -23,7 +23,8 @@ class Promotions:
 
     def made_durable(self, keys: Iterable[CircuitGeneration]) -> list[CircuitGeneration]:
         """Tell all routers of those that were waiting for this; which they are."""
-        durable = [key for key in keys if key in self._undurable]
+        # Several changes that became durable at once may each have had it with them.
+        durable = [key for key in dict.fromkeys(keys) if key in self._undurable]
         for key in durable:
             generation = self._undurable.pop(key)
             # From the sink, which has selected it already, towards the source.

@@ -5,8 +5,11 @@ import pytest
 from controller.core.circuits.circuit import Circuit, CircuitState, Role
 from controller.core.circuits.protection import Against, Protection
 from controller.core.circuits.request import PowerRequest
+from controller.core.effects import Effect
 from controller.core.errors import Refusal
 from controller.core.messages import CircuitStatus, Promote, Stage
+from controller.core.programming.promotion import Promotions
+from controller.core.programming.transactions import Transactions
 from digitalgrid.gridfile import loads_grid
 from digitalgrid.model import CircuitGeneration, FlowState
 from digitalgrid.reasons import Reason
@@ -417,3 +420,13 @@ def test_standbys_are_staged_with_their_role_and_trickle() -> None:
     assert len(staged) == 3
     assert all(hop.standby and hop.trickle_w > 0 for hop in staged)
     assert there(network.core.questions.circuits[1].standby()).role is Role.STANDBY
+
+
+def test_a_promotion_in_several_changes_that_become_durable_at_once_is_told_once() -> None:
+    generation = there(protected(three_ways()).standby())
+    told: list[Effect] = []
+    promotions = Promotions(Transactions(1), told.append)
+    promotions.begin(generation)
+    assert promotions.made_durable([generation.key, generation.key]) == [generation.key]
+    assert len(told) == len(generation.route.router_ids)
+    assert promotions.made_durable([generation.key]) == []
