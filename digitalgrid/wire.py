@@ -90,7 +90,7 @@ class Frame(NamedTuple):
     interval_ns: int
     # All energy that should have arrived since the sender's books were opened, this frame's included.
     total_mj: int
-    # Part `part` of `parts` of a state; parts is 0 in a hello.
+    # Part `part` of `parts` of a state; parts is 0 in a hello, and `part` how late its sender is, in milliseconds.
     part: int = 0
     parts: int = 0
     power: tuple[PowerRecord, ...] = ()

@@ -17,7 +17,7 @@ from digitalgrid.model import (
     RouterLsa,
 )
 from digitalgrid.units import MILLIWATTS_PER_W, NS_PER_MS, NS_PER_S
-from digitalgrid.wire import DemandRecord, name_hash
+from digitalgrid.wire import name_hash
 from router_agent.config import RouterConfig
 from router_agent.device.advertisement import advertisement
 from router_agent.device.circuit_table import CircuitTable
@@ -32,6 +32,7 @@ from router_agent.device.effects import (
 )
 from router_agent.device.energy import Converter
 from router_agent.device.flow import Flow
+from router_agent.device.flow_index import FlowIndex
 from router_agent.device.flow_states import Playout
 from router_agent.device.lateness import Lateness
 from router_agent.device.line import Energy, Line
@@ -41,9 +42,15 @@ from router_agent.device.quick_packets import QuickPackets
 from router_agent.device.rates import settle
 from router_agent.device.remark import Remark
 from router_agent.device.sink import FlowStatus, SinkWatch
+from router_agent.device.statements import Statements
 
 # After a source is granted power, its first energy leaves so soon with a frame of its own, ahead of the tick.
 FIRST_ENERGY_NS = 2 * NS_PER_MS
+
+# Flows whose rates are found anew with every event; beyond, so much more time passes for each before it is done again:
+# a settlement takes up to 10 us a flow, and then takes up to half of the router's time.
+FLOWS_SETTLED_AT_ONCE = 250
+SETTLING_NS_A_FLOW = 20_000
 
 
 class RouterDevice:
@@ -79,6 +86,9 @@ class RouterDevice:
         self._quick = QuickPackets(config)
         # In order of admission, which is the order in which losses are charged.
         self._flows: list[Flow] = []
+        self._index = FlowIndex()
+        # No flow changes its rates by time alone: they need not be found again with each tick.
+        self._at_rest = False
         self._advanced_ns = now_ns
         self._tick_began_ns = now_ns
         phase_ns = name_hash(config.router_id) % config.tick_ns
@@ -87,9 +97,10 @@ class RouterDevice:
         self._lsa_seq = 1
         self._next_refresh_ns = now_ns + self._refresh_ns
         self._lateness = Lateness(config.dead_ns, now_ns)
-        # Lines that must hear of the state of this end, and whether the rates must be found anew before that.
-        self._due: set[str] = set()
+        # What lines must hear of, and whether the rates must be found anew before that.
+        self._statements = Statements()
         self._unsettled = False
+        self._settles_from_ns = now_ns
         self._wake_ns = now_ns
         # Energy has moved since the books were last saved.
         self._unsaved = False
@@ -99,7 +110,7 @@ class RouterDevice:
         if line.set_carrier(carrier):
             self._link_state_changed(now_ns)
         elif carrier:
-            self._send(line, [line.hello(now_ns)])
+            self._send(line, [line.hello(now_ns, self.late_ns)])
         self._wake_by(now_ns)
         return self._take_effects()
 
@@ -113,11 +124,13 @@ class RouterDevice:
             self._link_state_changed(now_ns)
         elif first or arrival.restated:
             self._unsettle(now_ns)
-        self._due.update(flow.egress.link.id for flow in first if flow.egress is not None)
+        for flow in first:
+            if flow.egress is not None:
+                self._statements.tell(flow.egress, flow)
         if arrival.went_up:
-            self._due.add(link_id)
+            self._statements.whole.add(link_id)
         elif arrival.owes_hello:
-            self._send(line, [line.hello(now_ns)])
+            self._send(line, [line.hello(now_ns, self.late_ns)])
         return self._take_effects()
 
     def mutate(self, mutation: Mutation, now_ns: int) -> list[Effect]:
@@ -155,7 +168,7 @@ class RouterDevice:
         self._begin_at_sources(now_ns)
         if now_ns >= self._next_tick_ns:
             self._tick(now_ns)
-        elif self._unsettled:
+        elif self._unsettled and now_ns >= self._settles_from_ns:
             self._rates_changed(now_ns)
         self._play(now_ns)
         self._send_quick_packets(now_ns)
@@ -164,7 +177,7 @@ class RouterDevice:
         self._send_states(now_ns)
         for line in self.lines.values():
             if line.next_hello_ns is not None and now_ns >= line.next_hello_ns:
-                self._send(line, [line.hello(now_ns)])
+                self._send(line, [line.hello(now_ns, self.late_ns)])
         self._wake_ns = self._find_deadline_ns()
         return self._take_effects()
 
@@ -174,9 +187,11 @@ class RouterDevice:
         self._save_books()
         for line in self.lines.values():
             if line.up:
-                self._send(line, self._state_of(line, now_ns))
+                self._send(
+                    line, self._statements.state_frames(line, self._index, now_ns, at_rest=False)
+                )
                 line.restart()
-                self._send(line, [line.hello(now_ns)])
+                self._send(line, [line.hello(now_ns, self.late_ns)])
         return self._take_effects()
 
     def next_deadline_ns(self) -> int:
@@ -225,7 +240,7 @@ class RouterDevice:
         return None if line is None else line.up
 
     def _sinks(self) -> list[Flow]:
-        return [flow for flow in self._flows if flow.egress is None]
+        return self._index.sinks
 
     def _wake_by(self, deadline_ns: int) -> None:
         """Bring the timer forward: there is something to do. Other deadlines only move away while events come."""
@@ -235,6 +250,8 @@ class RouterDevice:
         deadlines = [self._next_tick_ns, self._next_refresh_ns]
         leeway_ns = self._leeway_ns
         others = [self._first_energy_ns, self.table.next_expiry_ns()]
+        if self._unsettled:
+            others.append(self._settles_from_ns)
         others += (line.next_deadline_ns(leeway_ns) for line in self.lines.values())
         others.append(self._quick.next_ns)
         others += (flow.play_ns for flow in self._flows if flow.playout is Playout.HOLDING)
@@ -269,22 +286,28 @@ class RouterDevice:
         if expired:
             self._link_state_changed(now_ns)
         for line in expired:
-            self._send(line, [line.hello(now_ns)])
+            self._send(line, [line.hello(now_ns, self.late_ns)])
 
     def _begin_at_sources(self, now_ns: int) -> None:
         """Send what sources that were granted power have put on the lines by now."""
         if self._first_energy_ns is not None and now_ns >= self._first_energy_ns:
             self._first_energy_ns = None
+            waiting = [flow for flow in self._flows if _waits_at_source(flow)]
             self._rates_changed(now_ns)
-            self._due.update(link_id for link_id, line in self.lines.items() if line.pending)
+            for flow in waiting:
+                if flow.egress is not None:
+                    self._statements.tell(flow.egress, flow)
 
     def _tick(self, now_ns: int) -> None:
-        self._rates_changed(now_ns)
+        if self._unsettled or not self._at_rest:
+            self._rates_changed(now_ns)
+        else:
+            self._advance(now_ns)
         self._report(self._sink_watch.ticked(self._sinks(), self._tick_began_ns, now_ns))
         self._tick_began_ns = now_ns
         missed_ticks = (now_ns - self._next_tick_ns) // self.config.tick_ns
         self._next_tick_ns += (missed_ticks + 1) * self.config.tick_ns
-        self._due.update(self.lines)
+        self._statements.whole.update(self.lines)
 
     def _send_quick_packets(self, now_ns: int) -> None:
         """Send the energy of flows that prime below, where no frame with it is due anyway."""
@@ -293,13 +316,14 @@ class RouterDevice:
         self._quick.sent(self._flows, now_ns)
         self._advance(now_ns)
         for line in self.lines.values():
-            if line.up and line.link.id not in self._due:
-                quick = [flow.key for flow in self._flows if flow.quick and flow.egress is line]
+            if line.up and line.link.id not in self._statements.whole:
                 grants = [
-                    (flow.key, flow.stated_grant) for flow in self._flows if flow.key in quick
+                    (flow.key, flow.stated_grant)
+                    for flow in self._index.leaving(line)
+                    if flow.quick and flow.key in line.pending
                 ]
                 self._save_books()
-                self._send(line, line.energy_frames(grants, now_ns))
+                self._send(line, line.part_frames(grants, (), now_ns))
 
     def _play(self, now_ns: int) -> None:
         """Begin to spend what was held, where the cushion is there."""
@@ -331,7 +355,7 @@ class RouterDevice:
         """
         first = []
         cushion = self._cushion
-        flows = {flow.key: flow for flow in self._flows}
+        flows = self._index.by_key
         for key, received_mj in energy:
             self._unsaved = True
             flow = flows.get(key)
@@ -348,13 +372,19 @@ class RouterDevice:
         return first
 
     def _unsettle(self, now_ns: int) -> None:
-        """Have the rates found anew as soon as no other event is waiting (coalescing): they are out of date."""
+        """Have the rates found anew as soon as no other event is waiting (coalescing): they are out of date.
+
+        Where there are very many flows that takes so long that what comes in quick succession waits for one another.
+        """
         self._unsettled = True
-        self._wake_by(now_ns)
+        self._wake_by(max(now_ns, self._settles_from_ns))
 
     def _rates_changed(self, now_ns: int) -> None:
         """Close the books of the old rates, find the new ones, and see which lines must hear of them."""
         self._unsettled = False
+        beyond = max(0, len(self._flows) - FLOWS_SETTLED_AT_ONCE)
+        self._settles_from_ns = now_ns + beyond * SETTLING_NS_A_FLOW
+        self._statements.changed()
         self._advance(now_ns)
         settle(self._flows, self._source_w, self.config.efficiency)
         cushion = self._cushion
@@ -364,12 +394,12 @@ class RouterDevice:
         self._report(self._sink_watch.settled(self._sinks(), now_ns))
         for flow in self._flows:
             if flow.ingress is not None and flow.news_upstream():
-                self._due.add(flow.ingress.link.id)
+                self._statements.tell(flow.ingress, flow)
             if flow.egress is not None and flow.news_downstream():
-                self._due.add(flow.egress.link.id)
-            waits = flow.ingress is None and flow.playout is Playout.WAITING
-            if waits and flow.ingress_w > 0.0 and self._first_energy_ns is None:
+                self._statements.tell(flow.egress, flow)
+            if self._first_energy_ns is None and _waits_at_source(flow):
                 self._first_energy_ns = now_ns + FIRST_ENERGY_NS
+        self._at_rest = all(flow.at_rest for flow in self._flows)
 
     def _advance(self, now_ns: int) -> None:
         if now_ns <= self._advanced_ns:
@@ -389,7 +419,8 @@ class RouterDevice:
             self.books.dissipated_mj += flow.buffer_mj
             self.books.end_circuit(key)
             # Both neighbours must hear that nothing is wanted or granted any more.
-            self._due.update(line.link.id for line in (flow.ingress, flow.egress) if line)
+            lines = (flow.ingress, flow.egress)
+            self._statements.whole.update(line.link.id for line in lines if line)
         for hop in outcome.added:
             ingress = self.lines[hop.ingress_link_id] if hop.ingress_link_id else None
             egress = self.lines[hop.egress_link_id] if hop.egress_link_id else None
@@ -401,6 +432,7 @@ class RouterDevice:
         for flow in self._flows:
             flow.hop = promoted.get(flow.key, flow.hop)
         self._flows.sort(key=lambda flow: (flow.hop.admission_seq, flow.key))
+        self._index = FlowIndex(self._flows)
         self._unsettle(now_ns)
 
     def _end(self, mutation: Mutation, now_ns: int) -> None:
@@ -436,12 +468,14 @@ class RouterDevice:
 
     def _send_states(self, now_ns: int) -> None:
         """One state for each line that has news, however much has changed."""
-        due, self._due = self._due, set()
-        for link_id in sorted(due):
+        for link_id in self._statements.take_due():
             line = self.lines[link_id]
             if line.up:
                 self._save_books()
-                self._send(line, self._state_of(line, now_ns))
+                at_rest = self._at_rest
+                frames = self._statements.frames(line, self._index, now_ns, at_rest=at_rest)
+                self._send(line, frames)
+        self._statements.done()
 
     def _save_books(self) -> None:
         """Before energy is sent. What is received and not saved when the router dies is lost to that fault."""
@@ -453,14 +487,7 @@ class RouterDevice:
         effects, self._effects = self._effects, []
         return effects
 
-    def _state_of(self, line: Line, now_ns: int) -> list[bytes]:
-        grants = []
-        demands = []
-        for flow in self._flows:
-            if flow.egress is line:
-                flow.stated_grant = flow.grant
-                grants.append((flow.key, flow.stated_grant))
-            if flow.ingress is line:
-                flow.stated_need_mw, flow.stated_marks = flow.need_mw, flow.marks
-                demands.append(DemandRecord(flow.key, flow.stated_need_mw, flow.stated_marks))
-        return line.state_frames(grants, demands, now_ns)
+
+def _waits_at_source(flow: Flow) -> bool:
+    """Whether it was granted power of which none has left the source yet."""
+    return flow.ingress is None and flow.playout is Playout.WAITING and flow.ingress_w > 0.0

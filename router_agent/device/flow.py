@@ -130,6 +130,17 @@ class Flow:
         """Less is granted than it needs; what was granted before may be in its buffer still."""
         return self.demand_w > 0.0 and not covers(self.ingress_w, self.need_w)
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether its rates, and what is said of it, stay as they are until something happens: time changes nothing."""
+        return (
+            self.playout is Playout.STEADY
+            and self.demand_w > 0.0
+            and not (self.quick or self.draining or self.primes_below or self.surplus_need_w)
+            and (self.egress is not None or self.state is FlowState.ACTUATED)
+            and covers(self.ingress_w, self.need_w)
+        )
+
     def apply(self, event: FlowEvent) -> None:
         """What its sink reports moves along the table; an event that the state does not know is a bug, and raised."""
         self.state = FLOW_STATES[self.state, event]

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from digitalgrid.limits import MAX_INT64
 from digitalgrid.model import CircuitGeneration
+from digitalgrid.units import NS_PER_MS
 from digitalgrid.wire import (
     DemandRecord,
     Frame,
@@ -23,6 +24,9 @@ from router_agent.device.line_load import LineLoad
 from router_agent.device.meters import LinkBooks
 from router_agent.device.neighbor_state import NO_GRANT, Grant, NeighborState, TooManyRecordsError
 from router_agent.device.remark import Remark
+
+# Milliseconds: a neighbour that says it is later than that is waited for no longer.
+MAX_LATE_MS = 5_000
 
 
 class Energy(NamedTuple):
@@ -71,11 +75,13 @@ class Line:
         self.pending: dict[CircuitGeneration, tuple[int, int]] = {}
         self._pending_since_ns = start_ns
         self._pending_until_ns = start_ns
-        # Energy of some flows has been sent ahead until then.
-        self._ahead_until_ns = start_ns
+        # Since when each waits.
+        self._waits_since_ns: dict[CircuitGeneration, int] = {}
         self._first_of_adjacency = True
         # It is of a release that knows marks; what it says of itself in every frame.
         self.neighbor_reads_marks = False
+        # As it said last.
+        self._neighbor_late_ns = 0
         self._seq = 0
         self._frame_bytes = router.frame_bytes
         self._hello_ns = router.hello_ns
@@ -94,6 +100,7 @@ class Line:
 
     def next_deadline_ns(self, leeway_ns: int) -> int | None:
         """The next hello, or the neighbour's death; None without carrier."""
+        leeway_ns = max(leeway_ns, self._neighbor_late_ns)
         hello_ns, dead_ns = self.next_hello_ns, self.adjacency.deadline_ns(leeway_ns)
         if hello_ns is None or dead_ns is None:
             return hello_ns
@@ -108,7 +115,7 @@ class Line:
     def expire(self, now_ns: int, leeway_ns: int) -> bool:
         """True when a silent neighbour took the line down."""
         was_up = self.up
-        self.adjacency.expire(now_ns, leeway_ns)
+        self.adjacency.expire(now_ns, max(leeway_ns, self._neighbor_late_ns))
         self.stated.expire(now_ns)
         return self._note_down(was_up, "its far end is silent")
 
@@ -121,6 +128,8 @@ class Line:
         """Energy leaves this end: it counts as sent now, and goes with the next frame."""
         self.books.sent_mj += received_mj + loss_mj
         self.books.line_loss_mj += loss_mj
+        if key not in self.pending:
+            self._waits_since_ns[key] = self._pending_until_ns
         received_before, loss_before = self.pending.get(key, (0, 0))
         self.pending[key] = (received_before + received_mj, loss_before + loss_mj)
 
@@ -153,32 +162,42 @@ class Line:
             total_mj += sum(record.received_mj for record in share)
             datagrams.append(self._datagram(total_mj, part, len(shares), share, asked))
         self._pending_since_ns = self._pending_until_ns
+        self._waits_since_ns.clear()
         self._last_sent_ns = now_ns
         return datagrams
 
-    def energy_frames(
-        self, grants: Iterable[tuple[CircuitGeneration, Grant]], now_ns: int
+    def part_frames(
+        self,
+        grants: Iterable[tuple[CircuitGeneration, Grant]],
+        demands: Iterable[DemandRecord],
+        now_ns: int,
     ) -> list[bytes]:
-        """The pending energy of some flows, ahead of the state: the first part of one of which the others never come,
-        so that it says nothing of what it does not name.
+        """What is stated of some flows, with their pending energy, ahead of the state: the first part of one of which
+        the others never come, so that it says nothing of what it does not name.
         """
         total_mj = self._sent_total_mj
-        energy = [
-            (key, self.pending.pop(key), grant) for key, grant in grants if key in self.pending
-        ]
-        power = [_power_record(*each) for each in energy]
+        power = []
+        since_ns = self._pending_until_ns
+        for key, grant in grants:
+            energy = self.pending.pop(key, None)
+            if energy is not None:
+                since_ns = min(since_ns, self._waits_since_ns[key])
+            power.append(_power_record(key, energy or (0, 0), grant))
+        wanted = list(demands)
+        marked = self.neighbor_reads_marks
+        shares = split_records(power, wanted, self._frame_bytes, marked=marked)
         datagrams = []
-        for share, _ in split_records(power, (), self._frame_bytes) if power else ():
+        for share, asked in shares if power or wanted else ():
             total_mj += sum(record.received_mj for record in share)
-            since_ns = max(self._pending_since_ns, self._ahead_until_ns)
-            datagrams.append(self._datagram(total_mj, 0, 2, share, (), since_ns))
+            datagrams.append(self._datagram(total_mj, 0, 2, share, asked, since_ns))
             self._last_sent_ns = now_ns
-        self._ahead_until_ns = self._pending_until_ns
         return datagrams
 
-    def hello(self, now_ns: int) -> bytes:
+    def hello(self, now_ns: int, late_ns: int = 0) -> bytes:
+        """``late_ns``: how late this router is, so that its neighbour does not take that for a fault of the line."""
         self._last_sent_ns = now_ns
-        return self._datagram(self._sent_total_mj, 0, 0, (), ())
+        late_ms = min(late_ns // NS_PER_MS, MAX_LATE_MS)
+        return self._datagram(self._sent_total_mj, late_ms, 0, (), ())
 
     @property
     def _sent_total_mj(self) -> int:
@@ -211,6 +230,8 @@ class Line:
         went_down = self._note_down(was_up, "its far end says so")
         self.books.frames_received += 1
         self.neighbor_reads_marks = frame.reads_marks
+        if not frame.parts:
+            self._neighbor_late_ns = min(frame.part, MAX_LATE_MS) * NS_PER_MS
         owes_hello = went_down or knew != frame.discriminator
         if verdict is Verdict.HEARD:
             return Arrival(went_down=went_down, owes_hello=owes_hello)
@@ -287,6 +308,7 @@ class Line:
         self._remark(logging.INFO, "down", f"is down: {why}")
         self.pending = {}
         self.stated.forget()
+        self._neighbor_late_ns = 0
         self._pending_since_ns = self._pending_until_ns
         self._first_of_adjacency = True
         return True

@@ -44,6 +44,10 @@ def settle(flows: Sequence[Flow], max_power_w: Mapping[str, float], efficiency: 
 
 def _by_circuit(flows: Iterable[Flow]) -> Iterable[list[Flow]]:
     """The flows of each circuit, the newest generation first."""
+    flows = list(flows)
+    if len({flow.key.circuit_id for flow in flows}) == len(flows):
+        yield from ([flow] for flow in flows)
+        return
     ordered = sorted(flows, key=lambda flow: (flow.key.circuit_id, -flow.key.generation))
     for _, group in groupby(ordered, key=lambda flow: flow.key.circuit_id):
         yield list(group)
@@ -138,6 +142,8 @@ def _ask(flows: Sequence[Flow]) -> None:
         if flow.ingress is not None:
             on_line.setdefault(flow.ingress, []).append(flow)
     for line, sharing in on_line.items():
+        if math.fsum(flow.need_w for flow in sharing) <= line.load.limit_w:
+            continue
         wishes = [
             # Without what rounding may have added to it, which many circuits would add up.
             _wish(generations, max(0.0, max(each.need_w for each in generations) - RATE_SLACK_W))
@@ -162,6 +168,8 @@ def _grant_at_sources(flows: Sequence[Flow], max_power_w: Mapping[str, float]) -
             left_w = max(0.0, left_w - flow.ingress_w)
             at_source.setdefault(flow.hop.source_id, []).append(flow)
     for source_id, sharing in at_source.items():
+        if math.fsum(flow.ingress_w for flow in sharing) <= max_power_w[source_id]:
+            continue
         wishes = [
             _wish(generations, sum(each.ingress_w for each in generations))
             for generations in _by_circuit(sharing)
