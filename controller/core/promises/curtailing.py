@@ -73,6 +73,15 @@ class Curtailer:
         if circuit.curtailed and not by_a_source and route.power_w >= circuit.power_w:
             self._set(circuit, None)
 
+    def forget_ended(self) -> None:
+        """Whoever was released or has failed is not curtailed any more."""
+        for circuit_id in list(self.circuit_ids):
+            circuit = self._book.live.get(circuit_id)
+            if circuit is None or not circuit.admin_up:
+                self.circuit_ids.discard(circuit_id)
+                if known := self._book.circuits.get(circuit_id):
+                    known.curtailed = None
+
     def look(self) -> None:
         """Circuits may have come to sources that are short, or left them."""
         if self._short:

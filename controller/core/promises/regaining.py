@@ -21,7 +21,7 @@ from controller.core.promises.mover import (
     urgency,
 )
 
-# The longest pause (ns) between two searches in vain: whatever makes room is noticed at once, prices are not.
+# The longest pause (ns) between two rounds in vain; what is known to make room begins another at once.
 _MAX_PAUSE_NS = 16 * RETRY_LATER_NS
 
 
@@ -67,8 +67,8 @@ class Regainer:
         if self._due_ns is None or now_ns < self._due_ns:
             return
         if not self._to_search:
-            curtailed = self._curtailer.circuit_ids
-            found = [self._circuits[each] for each in curtailed if each in self._circuits]
+            self._curtailer.forget_ended()
+            found = [self._circuits[each] for each in self._curtailer.circuit_ids]
             found.sort(key=urgency, reverse=True)
             self._to_search.extend(each.circuit_id for each in found)
         moved = False

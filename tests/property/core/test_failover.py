@@ -79,6 +79,11 @@ class Failover(RuleBasedStateMachine):
             )
         )
 
+    @rule(index=INDEX, fraction=st.sampled_from([0.0, 0.4, 1.0, 1.0]))
+    def cloud(self, index: int, fraction: float) -> None:
+        source = self._pick(self.grid.sources, index)
+        self.network.dim(source.id, source.max_power_w * fraction)
+
     @rule(duration_ms=DURATIONS_MS)
     def run(self, duration_ms: int) -> None:
         self.network.deliver_all()

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from digitalgrid.limits import MAX_INT64
@@ -112,6 +113,22 @@ def test_a_far_end_that_rates_the_line_lower_asks_for_less_in_all(
     pair = Pair(CAPACITY_W / 2, CAPACITY_W / 4, CAPACITY_W / 4)
     pair.reconfigure("b", with_link(**figures))
     pair.network.run(NS_PER_S)
+    pair.assert_whole(CAPACITY_W / 2)
+
+
+def test_a_line_that_carries_less_serves_floors_first_and_then_by_priority() -> None:
+    pair = Pair(*[CAPACITY_W / 4] * 4)
+    for hops, (priority, floor) in zip(
+        pair.hops, [(0, 0.5), (0, 0.0), (2, 0.0), (1, 0.0)], strict=True
+    ):
+        for name, hop in hops.items():
+            hops[name] = msgspec.structs.replace(
+                hop, priority=priority, floor_w=floor * hop.power_w
+            )
+    pair.reconfigure("b", with_link(ampacity_a=5.0))
+    pair.network.run(NS_PER_S)
+    asked = [flow.asked_w / (CAPACITY_W / 4) for flow in pair.network.nodes["b"].device.flows]
+    assert asked == pytest.approx([0.5, 0.0, 1.0, 0.5], abs=1e-3)
     pair.assert_whole(CAPACITY_W / 2)
 
 
