@@ -1,7 +1,8 @@
 """What must hold after every event. Tests ask after each step; nothing in the daemon depends on it."""
 
 from controller.core.admission.route_finder import LEDGER_TOLERANCE
-from controller.core.circuits.circuit import CircuitState, by_source
+from controller.core.circuits.circuit import CircuitState
+from controller.core.circuits.curtailed import by_source
 from controller.core.circuits.disjointness import in_common
 from controller.core.circuits.path_state import path_down
 from controller.core.circuits.protection import Protection

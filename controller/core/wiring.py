@@ -106,6 +106,7 @@ def wire(
         admission=admission,
         preemption=Preemption(admission, book.live),
         mover=mover,
+        protector=protector,
         stands=lambda: reservations.changes,
     )
     provisioner = Provisioner(

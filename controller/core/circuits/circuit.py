@@ -6,12 +6,12 @@ from itertools import islice
 
 import msgspec
 
+from controller.core.circuits.curtailed import Curtailed, by_source
 from controller.core.circuits.protection import Guard
 from controller.core.circuits.route import Route, hop_snapshots
 from controller.core.errors import Refusal
 from digitalgrid.model import CircuitGeneration, HopSnapshot, MissingEnergy
 from digitalgrid.reasons import Reason
-from digitalgrid.units import format_power
 
 
 class CircuitState(StrEnum):
@@ -259,23 +259,6 @@ class RefusedLoad(msgspec.Struct, frozen=True, array_like=True, gc=False):
         # A newer program may have given a reason that this one does not know.
         reason = Reason.__members__.get(self.reason, Reason.NOT_SERVED)
         return Refusal(reason, self.message, metadata=self.metadata)
-
-
-class Curtailed(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A circuit gets less than was asked for, by a decision: since when, how much is left, and what leaves no more."""
-
-    by: str
-    since_unix_ns: int
-    asked_w: float
-    granted_w: float
-
-    def __str__(self) -> str:
-        return f"curtailed by {self.by}: {format_power(self.granted_w)} of {format_power(self.asked_w)}"
-
-
-def by_source(source_id: str) -> str:
-    """What a source that gives less is called among those that curtail."""
-    return f"source {source_id}"
 
 
 class Circuit(msgspec.Struct):

@@ -12,12 +12,12 @@ from controller.core.circuits.circuit import (
     Circuit,
     CircuitState,
     Constraints,
-    Curtailed,
     Generation,
     Phase,
     RefusedLoad,
     Role,
 )
+from controller.core.circuits.curtailed import Curtailed
 from controller.core.circuits.protection import Against, Guard, Protection, ProtectionEvent
 from controller.core.circuits.route import Route
 from controller.core.network.owners import RouterRecord

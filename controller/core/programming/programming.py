@@ -355,15 +355,17 @@ class Programmer:
         is all that it will deliver.
         """
         generation.starved = True
-        circuit = self._circuits[generation.key.circuit_id]
-        served = generation.restored or (
-            generation.phase is Phase.COMMITTED
-            and circuit.left_short_by(generation.route.source_id)
-        )
+        served = generation.restored or self._is_left_short(generation)
         if served and (generation.phase, PhaseEvent.MEASURED) in PHASES:
             self._carries(generation)
         if generation.phase is Phase.CARRYING:
             self._outcomes.append(Starved(generation.key))
+
+    def _is_left_short(self, generation: Generation) -> bool:
+        """Whether it is committed on every hop, and its source has less for it than was asked for."""
+        circuit = self._circuits[generation.key.circuit_id]
+        short = circuit.left_short_by(generation.route.source_id)
+        return short and generation.phase is Phase.COMMITTED
 
     def _carries(self, generation: Generation) -> None:
         """Carrying: at rest, so nobody's answer is waited for any more."""
@@ -467,6 +469,9 @@ class Programmer:
             elif generation.phase is Phase.WITHDRAWING:
                 self._enter(generation, PhaseEvent.WITHDRAW, now_ns, self._timeouts.withdraw_ms)
                 self._withdrawals.add(generation)
+            elif self._is_left_short(generation):
+                # Its source has nothing for it, and its sink nothing to tell.
+                self._on_starved(generation)
             else:
                 late = min(generation.waiting_for, default="")
                 reason = f"{generation.phase.value} took too long at {late or 'the sink'}"

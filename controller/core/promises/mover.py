@@ -85,8 +85,9 @@ class Mover:
         self._in_vain: dict[int, tuple[int, int]] = {}
         # Circuits that are being moved to make room.
         self.making_room: set[int] = set()
-        # Generations that were displaced, and by whom: room is made by their going. And who waits for that.
+        # Generations that were displaced, and by whom: room is made by their going.
         self.displaced: dict[CircuitGeneration, str] = {}
+        # Circuits that wait for that.
         self.claiming: set[int] = set()
         # Circuits that wait, and some that did; and those that stayed on a route which no longer fits.
         self._waiting = {key for key, each in circuits.items() if _waits(each)}
@@ -300,16 +301,7 @@ class Mover:
                 delay_ns = min(RETRY_SOON_NS << circuit.setbacks, RETRY_LATER_NS)
                 circuit.retry_after_ns = now_ns + delay_ns
                 circuit.setbacks += 1
-            self._wait(circuit, reason, now_ns)
-
-    def displace(self, circuit: Circuit, reason: str, now_ns: int) -> None:
-        """Pre-empt, softly: it gets another route, else its floor, else it waits. Its standby goes in any case."""
-        self._protector.give_way(circuit, reason, now_ns)
-        newest = circuit.newest()
-        if newest is not None and newest.phase is Phase.CARRYING:
-            self.move(circuit, reason, now_ns)
-        elif _stands(circuit) and not _waits(circuit):
-            self._wait(circuit, reason, now_ns)
+            self.wait(circuit, reason, now_ns)
 
     def can_stay(self, route: Route) -> bool:
         """Whether a route that carries power may go on: up, and nothing on it beyond a lowered limit."""
@@ -323,7 +315,7 @@ class Mover:
             circuit.revert(f"a move was given up: {reason}")
         self._persist(circuit)
 
-    def _wait(self, circuit: Circuit, reason: str, now_ns: int) -> None:
+    def wait(self, circuit: Circuit, reason: str, now_ns: int) -> None:
         """Break before make: nothing fits while the old path is held; let go of it, and try again once it is free."""
         for generation in list(circuit.generations.values()):
             if generation.phase is not Phase.WITHDRAWING:
@@ -338,14 +330,10 @@ class Mover:
 
     # Waiting
 
-    def await_room(self, circuit: Circuit, reason: str) -> None:
-        """A circuit begins to wait, for others were asked to give way to it."""
-        if circuit.state is not CircuitState.WAITING:
-            circuit.apply(CircuitEvent.NO_PATH, reason)
-        circuit.explain(reason)
+    def begins_to_wait(self, circuit: Circuit) -> None:
+        """A circuit waits for what it was told; look for a path for it as for all that wait."""
         self._waiting.add(circuit.circuit_id)
         self.claiming.add(circuit.circuit_id)
-        self._persist(circuit)
 
     def waiting_in_vain(self) -> list[Circuit]:
         """Circuits that the last search found no path for, the most urgent first."""

@@ -14,10 +14,16 @@ from dataclasses import dataclass
 from controller.core.admission.admission import Admission
 from controller.core.admission.preemption import Displacement, Preemption
 from controller.core.book.book import CircuitBook
-from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState
+from controller.core.circuits.circuit import (
+    Circuit,
+    CircuitEvent,
+    CircuitState,
+    Phase,
+)
 from controller.core.circuits.path_state import other_physics, path_down
 from controller.core.circuits.request import PowerRequest
 from controller.core.promises.mover import RETRY_LATER_NS, Mover, urgency
+from controller.core.promises.protector import Protector
 from digitalgrid.model import CircuitGeneration
 
 # Circuits that wait and are searched for in one event, and the pause (ns) before the next: a search among ten thousand
@@ -45,12 +51,14 @@ class Preempter:
         admission: Admission,
         preemption: Preemption,
         mover: Mover,
+        protector: Protector,
         stands: Callable[[], int],
     ) -> None:
         self._book = book
         self._admission = admission
         self._preemption = preemption
         self._mover = mover
+        self._protector = protector
         # Counts what was reserved and freed.
         self._stands = stands
         self._claims: dict[int, _Claim] = {}
@@ -85,7 +93,12 @@ class Preempter:
             [each.circuit_id for each in displacement.victims], circuit
         )
         ids = ", ".join(str(each.circuit_id) for each in displacement.victims)
-        self._mover.await_room(circuit, f"waits until {ids} gave way to it")
+        reason = f"waits until {ids} gave way to it"
+        if not _waits(circuit):
+            circuit.apply(CircuitEvent.NO_PATH, reason)
+        circuit.explain(reason)
+        self._mover.begins_to_wait(circuit)
+        self._book.persist(circuit)
 
     def displace(self, now_ns: int) -> None:
         """Have all victims go that were claimed from since; the most urgent has the first choice."""
@@ -97,7 +110,16 @@ class Preempter:
                 f"displaced by circuit {by.circuit_id}, whose setup priority {by.setup_priority} is"
                 f" above its hold priority {victim.priority}"
             )
-            self._mover.displace(victim, reason, now_ns)
+            self._displace(victim, reason, now_ns)
+
+    def _displace(self, victim: Circuit, reason: str, now_ns: int) -> None:
+        """It gets another route, else its floor, else it waits; what protects it goes at once."""
+        self._protector.give_way(victim, reason, now_ns)
+        newest = victim.newest()
+        if newest is not None and newest.phase is Phase.CARRYING:
+            self._mover.move(victim, reason, now_ns)
+        elif victim.admin_up and not victim.state.ended and not _waits(victim):
+            self._mover.wait(victim, reason, now_ns)
 
     def gone(self, key: CircuitGeneration) -> None:
         """No router holds this generation any more."""
@@ -112,7 +134,7 @@ class Preempter:
         """All victims have gone: the route is taken as it was worked out, or another is looked for."""
         claim = self._give_up(circuit_id)
         circuit = self._book.live.get(circuit_id)
-        if circuit is None or circuit.state is not CircuitState.WAITING:
+        if circuit is None or not _waits(circuit):
             return
         route, view = claim.displacement.route, self._admission.view
         stands = not path_down(view, route) and not other_physics(view, route)
@@ -136,7 +158,7 @@ class Preempter:
         """Give up claims of those that wait no more; look again for those that wait in vain, when anything changed."""
         for circuit_id in list(self._claims):
             circuit = self._book.live.get(circuit_id)
-            if circuit is None or circuit.state is not CircuitState.WAITING:
+            if circuit is None or not _waits(circuit):
                 self._give_up(circuit_id)
         if not self._mover.in_vain:
             self._due_ns = None
@@ -171,6 +193,10 @@ class Preempter:
                 if found is not None:
                     self.claim(circuit, found)
                     self.displace(now_ns)
+
+
+def _waits(circuit: Circuit) -> bool:
+    return circuit.state is CircuitState.WAITING
 
 
 def _claim_key(circuit_id: int) -> CircuitGeneration:

@@ -158,3 +158,18 @@ def test_the_audit_log_tells_of_the_source_once_and_not_of_each_circuit(
         ("solar", "2 circuits curtailed"),
         ("solar", "nobody is curtailed any more"),
     ]
+
+
+def test_a_change_of_power_stands_though_the_source_has_nothing_for_it(
+    network: SimulatedNetwork,
+) -> None:
+    circuit = active(network, "only")
+    network.dim("solar", 0.0)
+    network.deliver_all()
+    network.event(lambda core, now_ns: core.change(circuit.circuit_id, 1e6, now_ns))
+    settle(network, 20 * NS_PER_S)
+    assert (circuit.state, circuit.power_w) == (CircuitState.DEGRADED, 1e6)
+    assert [each.key.generation for each in circuit.generations.values()] == [2]
+    network.dim("solar", SOLAR_W)
+    network.deliver_all()
+    assert (circuit.state, newest(circuit).route.power_w) == (CircuitState.ACTIVE, 1e6)
