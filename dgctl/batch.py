@@ -29,6 +29,7 @@ class BatchEntry:
     max_loss_fraction: float | None = None
     max_hops: int | None = field(default=None, metadata=bounds(minimum=0, maximum=2**32 - 1))
     avoid_ids: tuple[str, ...] = ()
+    packets: bool = False
     allow_split: bool = False
     setup_priority: int | None = field(default=None, metadata=_PRIORITY)
     hold_priority: int | None = field(default=None, metadata=_PRIORITY)
@@ -51,6 +52,7 @@ def load_batch(path: str) -> list[pb.PowerRequest]:
             max_loss_fraction=entry.max_loss_fraction,
             max_hops=entry.max_hops,
             avoid_ids=entry.avoid_ids,
+            packets=entry.packets,
             allow_split=entry.allow_split,
             setup_priority=entry.setup_priority,
             hold_priority=entry.hold_priority,

@@ -185,6 +185,7 @@ def route_options(command: F) -> F:
             shell_complete=complete_avoidable,
             help="A router or link to keep away from; may be repeated.",
         ),
+        click.option("--packets", is_flag=True, help="Only over routers that carry power packets."),
         click.option(
             "--max-loss",
             "max_loss_fraction",

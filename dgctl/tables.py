@@ -6,7 +6,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from dgctl import meter_tables
+from dgctl import meter_tables, topology_tables
 from dgctl.requests import ended
 from digitalgrid.client import missing_mj, missing_ms
 from digitalgrid.columns import Columns, Line, Part, Styled
@@ -18,7 +18,6 @@ from digitalgrid.units import (
     format_fraction,
     format_power,
     format_unix_ns,
-    format_voltage,
 )
 from digitalgrid.v1 import northbound_pb2 as pb
 
@@ -202,6 +201,8 @@ def _facts(circuit: pb.Circuit) -> Iterable[tuple[str, str]]:
         yield "max loss", format_fraction(constraints.max_loss_fraction)
     if constraints.HasField("max_hops"):
         yield "max hops", str(constraints.max_hops)
+    if constraints.packets:
+        yield "packets", "only over routers that carry them"
     if constraints.avoid_ids:
         yield "avoids", ", ".join(constraints.avoid_ids)
     yield "priority", f"setup {circuit.setup_priority}, hold {circuit.hold_priority}"
@@ -280,8 +281,12 @@ def _dispatched(answer: pb.DispatchResponse) -> Parts:
         unserved = Columns("load", ">power", title="not served")
         for demand in answer.unserved:
             unserved.add_row(demand.load_id, format_power(demand.power_w))
-        bounds = ", ".join([*answer.bottleneck_link_ids, *answer.bottleneck_source_ids])
-        parts += ["", unserved, f"held up by {bounds}"]
+        bounds = (
+            *answer.bottleneck_link_ids,
+            *answer.bottleneck_source_ids,
+            *answer.bottleneck_router_ids,
+        )
+        parts += ["", unserved, f"held up by {', '.join(bounds)}"]
     if answer.note:
         parts += ["", Styled(answer.note, "yellow")]
     return parts
@@ -325,80 +330,6 @@ def _refusal(outcome: pb.BatchOutcome) -> list[str]:
     return [*lines, *detail_lines(outcome.metadata)]
 
 
-def _topology(topology: pb.Topology) -> Parts:
-    routers = Columns("id", "connected", ">efficiency", ">boot", ">late", title="routers")
-    for router in topology.routers:
-        connected = "yes" if router.connected else Styled("no", "red")
-        efficiency = format_fraction(router.efficiency)
-        late = Styled(f"{router.late_ms / 1000:.1f} s", "yellow") if router.late_ms else ""
-        routers.add_row(router.router_id, connected, efficiency, str(router.boot_id), late)
-    sources = Columns("id", "router", ">reserved", ">of", ">cost/MWh", "renewable", title="sources")
-    for source in topology.sources:
-        sources.add_row(
-            source.source_id,
-            source.router_id,
-            format_power(source.reserved_w),
-            format_power(source.max_power_w),
-            f"{source.cost_per_mwh:g}",
-            "yes" if source.renewable else "no",
-        )
-    loads = Columns("id", "router", ">reserved", ">of", ">priority", ">value/MWh", title="loads")
-    for load in topology.loads:
-        loads.add_row(
-            load.load_id,
-            load.router_id,
-            format_power(load.reserved_w),
-            format_power(load.max_power_w),
-            str(load.priority),
-            f"{load.value_per_mwh:g}",
-        )
-    tables = (routers, "", _links(topology), "", sources, "", loads)
-    return [*tables, *_refused_claims(topology), *_engine(topology)]
-
-
-def _engine(topology: pb.Topology) -> list[Part]:
-    """A line where the controller is not as fast as it can be."""
-    if topology.engine != "interpreted":
-        return []
-    return ["", "engine: interpreted; routes are computed compiled once that is done"]
-
-
-def _refused_claims(topology: pb.Topology) -> list[Part]:
-    """A line for each router that advertises what others own."""
-    lines: list[Part] = []
-    for router in topology.routers:
-        if router.refused_claims:
-            first = router.refused_claims[0]
-            more = f", and {router.refused_claim_count - 1} more" * (router.refused_claim_count > 1)
-            line = (
-                f"{router.router_id} advertises {first.kind} {first.id}, which belongs to"
-                f" {' and '.join(first.owner_router_ids)}{more}: that does not count"
-            )
-            lines.append(Styled(line, "red"))
-    return ["", *lines] if lines else []
-
-
-def _links(topology: pb.Topology) -> Columns:
-    columns = (">a to b", ">b to a", ">ampacity", ">used", ">voltage", ">ohm", "circuits")
-    table = Columns("id", "a", "b", "state", *columns, title="links")
-    for link in topology.links:
-        used_a = link.reserved_a_to_b_a + link.reserved_b_to_a_a
-        table.add_row(
-            link.link_id,
-            link.a_router_id,
-            link.b_router_id,
-            "up" if link.up else Styled("down", "red"),
-            format_current(link.reserved_a_to_b_a),
-            format_current(link.reserved_b_to_a_a),
-            format_current(link.ampacity_a),
-            format_fraction(used_a / link.ampacity_a) if link.ampacity_a else "-",
-            format_voltage(link.voltage_v),
-            f"{link.resistance_ohm:g}",
-            ", ".join(str(circuit_id) for circuit_id in link.circuit_ids),
-        )
-    return table
-
-
 _RENDERERS: dict[type[Message], Callable[[Any], Parts]] = {
     pb.RequestPowerResponse: _answered,
     pb.ComputePowerResponse: _listed,
@@ -408,6 +339,6 @@ _RENDERERS: dict[type[Message], Callable[[Any], Parts]] = {
     pb.DispatchResponse: _dispatched,
     pb.ReoptimiseResponse: _reoptimised,
     pb.Circuit: _circuit,
-    pb.Topology: _topology,
+    pb.Topology: topology_tables.render,
     pb.ReadAllMetersResponse: meter_tables.render,
 }

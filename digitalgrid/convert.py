@@ -7,10 +7,11 @@ import math
 import re
 from collections.abc import Iterable
 from itertools import islice
+from typing import Any
 
 import msgspec
 
-from digitalgrid.bounds import ID_PATTERN
+from digitalgrid.bounds import ID_PATTERN, InvalidValue
 from digitalgrid.limits import (
     MAX_ADVERTISED,
     MAX_AMPACITY_A,
@@ -33,11 +34,14 @@ from digitalgrid.model import (
     SourceAdvertisement,
 )
 from digitalgrid.physics import line_fault
-from digitalgrid.printable import quoted
+from digitalgrid.printable import quoted, shortened
+from digitalgrid.profiles import DGR, MAX_CURVE_POINTS, DeviceProfile
 from digitalgrid.v1 import power_link_pb2 as power_link_pb
 from digitalgrid.v1 import southbound_pb2 as southbound_pb
 
 _ID = re.compile(ID_PATTERN)
+# Characters of what is wrong with a profile: some of it is the sender's own words.
+_MAX_PROBLEM = 200
 
 
 def election_id_to_pb(election_id: ElectionId) -> power_link_pb.ElectionId:
@@ -198,6 +202,7 @@ def lsa_to_pb(lsa: RouterLsa) -> power_link_pb.RouterLsa:
             )
             for load in lsa.loads
         ],
+        profile=profile_to_pb(lsa.profile) if lsa.profile != DGR else None,
     )
 
 
@@ -215,15 +220,71 @@ def lsa_from_pb(message: power_link_pb.RouterLsa) -> RouterLsa:
     check_ids(where, "link_id", [link.link_id for link in message.links])
     check_ids(where, "source_id", [source.source_id for source in message.sources])
     check_ids(where, "load_id", [load.load_id for load in message.loads])
+    profile = profile_from_pb(where, message.profile) if message.HasField("profile") else DGR
+    links = tuple(_link_from_pb(where, message.router_id, link) for link in message.links)
+    _check_fits(where, profile, message.efficiency, links)
     return RouterLsa(
         router_id=message.router_id,
         boot_id=message.boot_id,
         seq=message.seq,
         efficiency=message.efficiency,
-        links=tuple(_link_from_pb(where, message.router_id, link) for link in message.links),
+        links=links,
         sources=tuple(_source_from_pb(where, source) for source in message.sources),
         loads=tuple(_load_from_pb(where, load) for load in message.loads),
+        profile=profile,
     )
+
+
+def profile_to_pb(profile: DeviceProfile) -> power_link_pb.DeviceProfile:
+    return power_link_pb.DeviceProfile(
+        profile_id=profile.id,
+        max_through_w=profile.max_through_w,
+        max_ports=profile.max_ports,
+        min_voltage_v=profile.min_voltage_v,
+        max_voltage_v=profile.max_voltage_v,
+        efficiency_curve=[
+            power_link_pb.EfficiencyPoint(share=share, efficiency=efficiency)
+            for share, efficiency in profile.efficiency_curve
+        ],
+        packets=profile.packets,
+        addressed=profile.addressing == "ip",
+        agents=profile.autonomy == "agents",
+    )
+
+
+def profile_from_pb(where: str, message: power_link_pb.DeviceProfile) -> DeviceProfile:
+    """Raises ValueError for limits that no device has."""
+
+    def given(name: str) -> Any:
+        return getattr(message, name) if message.HasField(name) else None  # type: ignore[arg-type]
+
+    try:
+        return DeviceProfile(
+            id=message.profile_id,
+            max_through_w=given("max_through_w"),
+            max_ports=given("max_ports"),
+            min_voltage_v=given("min_voltage_v"),
+            max_voltage_v=given("max_voltage_v"),
+            efficiency_curve=tuple(
+                (each.share, each.efficiency)
+                for each in islice(message.efficiency_curve, MAX_CURVE_POINTS + 1)
+            ),
+            packets=message.packets,
+            addressing="ip" if message.addressed else "none",
+            autonomy="agents" if message.agents else "controller",
+        )
+    except InvalidValue as error:
+        raise ValueError(f"{where}, profile: {shortened(str(error), _MAX_PROBLEM)}") from error
+
+
+def _check_fits(
+    where: str, profile: DeviceProfile, efficiency: float, links: tuple[LinkAdvertisement, ...]
+) -> None:
+    if problem := profile.efficiency_problem(efficiency):
+        raise ValueError(f"{where}: efficiency {problem}")
+    for number, link in enumerate(links):
+        if found := profile.line_problem(number, link.voltage_v):
+            raise ValueError(f"{where}, link {quoted(link.link_id)}: {' '.join(found).strip()}")
 
 
 def _link_from_pb(

@@ -21,6 +21,7 @@ from digitalgrid.limits import (
     MAX_VOLTAGE_V,
 )
 from digitalgrid.physics import line_fault
+from digitalgrid.profiles import BUILT_IN, DGR, DeviceProfile
 from digitalgrid.yaml_schema import load, loads
 from digitalgrid.yaml_text import to_yaml
 
@@ -39,6 +40,8 @@ class Router:
 
     id: str = field(metadata=_ID)
     efficiency: float = field(metadata=bounds(exclusive_minimum=0, maximum=1))
+    # What kind of device it is: built in, or one of the file's `profiles`.
+    profile: str = DGR.id
 
     def __post_init__(self) -> None:
         check_bounds(self)
@@ -125,6 +128,7 @@ class Grid:
     sources: tuple[Source, ...] = ()
     loads: tuple[Load, ...] = ()
     standing: tuple[Standing, ...] = ()
+    profiles: tuple[DeviceProfile, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.routers:
@@ -135,8 +139,16 @@ class Grid:
             if router_id not in router_ids:
                 raise InvalidValue(*path, message=f"names the unknown router {router_id!r}")
         _refuse_too_many_at_one_router(self)
+        _refuse_what_no_device_is(self)
         for index in range(len(self.standing)):
             self.link_of_standing(index)
+
+    def profile_of(self, router: Router) -> DeviceProfile:
+        """Its limits and abilities."""
+        return self._profiles()[router.profile]
+
+    def _profiles(self) -> dict[str, DeviceProfile]:
+        return BUILT_IN | {each.id: each for each in self.profiles}
 
     def link_of_standing(self, index: int) -> Link:
         """The link that carries ``standing[index]``. Raises InvalidValue where that is none, or not clear which."""
@@ -175,20 +187,24 @@ def dump_grid(grid: Grid) -> str:
     document: dict[str, Any] = {"name": grid.name}
     for spec in fields(grid):
         things = getattr(grid, spec.name)
-        if spec.name != "name" and (things or spec.name != "standing"):
+        if spec.name != "name" and (things or spec.name not in ("standing", "profiles")):
             document[spec.name] = [_entry(thing) for thing in things]
     return to_yaml(document, lines=True)
 
 
-def _entry(thing: Router | Link | Source | Load | Standing) -> dict[str, Any]:
-    values = ((key_of(spec), getattr(thing, spec.name)) for spec in fields(thing))
-    return {name: _plain(value) for name, value in values if value is not None}
+def _entry(thing: Router | Link | Source | Load | Standing | DeviceProfile) -> dict[str, Any]:
+    if isinstance(thing, DeviceProfile):
+        return {name: _plain(value) for name, value in thing.to_plain().items()}
+    values = {key_of(spec): getattr(thing, spec.name) for spec in fields(thing)}
+    if values.get("profile") == DGR.id:
+        del values["profile"]
+    return {name: _plain(value) for name, value in values.items() if value is not None}
 
 
 def _plain(value: Any) -> Any:
     """As YAML writes it; whole floats read better, and as exactly, without their point."""
-    if isinstance(value, tuple):
-        return list(value)
+    if isinstance(value, tuple | list):
+        return [_plain(each) for each in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -216,11 +232,39 @@ def _refuse_too_many_at_one_router(grid: Grid) -> None:
             raise InvalidValue(*path[:2], message=message)
 
 
+def _refuse_what_no_device_is(grid: Grid) -> None:
+    """Profiles that there are not, more lines than ports, voltages that no port takes, efficiencies above the curve."""
+    known = grid._profiles()
+    profiles = {}
+    for index, router in enumerate(grid.routers):
+        profile = known.get(router.profile)
+        if profile is None:
+            message = f"is {router.profile!r}, which is no profile; known: {', '.join(known)}"
+            raise InvalidValue("routers", index, "profile", message=message)
+        if problem := profile.efficiency_problem(router.efficiency):
+            raise InvalidValue("routers", index, "efficiency", message=problem)
+        profiles[router.id] = profile
+    lines: Counter[str] = Counter()
+    for index, link in enumerate(grid.links):
+        for router_id in (link.a, link.b):
+            found = profiles[router_id].line_problem(lines[router_id], link.voltage_v)
+            lines[router_id] += 1
+            if found is not None:
+                key_, message = found
+                path = (key_,) if key_ else ()
+                raise InvalidValue("links", index, *path, message=f"at {router_id!r} {message}")
+
+
 def _refuse_duplicate_ids(grid: Grid) -> None:
     # Requests avoid routers and links by id, and name sources and loads by id: each pair shares one set of names.
     _refuse_duplicates(grid, "routers", "links")
     _refuse_duplicates(grid, "sources")
     _refuse_duplicates(grid, "loads")
+    _refuse_duplicates(grid, "profiles")
+    for index, profile in enumerate(grid.profiles):
+        if profile.id in BUILT_IN:
+            message = f"is {profile.id!r}, which is built in; choose another"
+            raise InvalidValue("profiles", index, "id", message=message)
 
 
 def _refuse_duplicates(grid: Grid, *kinds: str) -> None:

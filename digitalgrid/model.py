@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from digitalgrid.profiles import DGR, DeviceProfile
+
 PROTOCOL_VERSION = 1
 
 
@@ -147,6 +149,7 @@ class RouterLsa:
     links: tuple[LinkAdvertisement, ...] = ()
     sources: tuple[SourceAdvertisement, ...] = ()
     loads: tuple[LoadAdvertisement, ...] = ()
+    profile: DeviceProfile = DGR
 
 
 class HopSnapshot(msgspec.Struct, frozen=True):

@@ -238,6 +238,24 @@ class Reason(StrEnum):
         "no candidate source is at a router that is connected",
         "try again later, or name other sources",
     )
+    ROUTER_LEFT_TO_AGENTS = (
+        "ROUTER_LEFT_TO_AGENTS",
+        _PRECONDITION,
+        "by its profile, the router of the load or source is left to its agents: no controller programs it",
+        "ask for another load or source, or give the router a profile with `autonomy: controller`",
+    )
+    ROUTER_NOT_ADDRESSED = (
+        "ROUTER_NOT_ADDRESSED",
+        _PRECONDITION,
+        "by its profile, the router of the load or source has no address: circuits pass it, and do not end there",
+        "ask for another load or source, or give the router a profile with `addressing: ip`",
+    )
+    THROUGH_POWER_EXCEEDED = (
+        "THROUGH_POWER_EXCEEDED",
+        _EXHAUSTED,
+        "the router of the load cannot convert so much more, for all circuits together",
+        "ask for `deliverable_w` or less",
+    )
     CONSTRAINTS_UNSATISFIABLE = (
         "CONSTRAINTS_UNSATISFIABLE",
         _PRECONDITION,
@@ -247,8 +265,8 @@ class Reason(StrEnum):
     INSUFFICIENT_CAPACITY = (
         "INSUFFICIENT_CAPACITY",
         _EXHAUSTED,
-        "lines or sources cannot carry that much to the load",
-        "ask for `deliverable_w` or less; `bottleneck_links` are in the way",
+        "lines, sources or routers' converters cannot carry that much to the load",
+        "ask for `deliverable_w` or less; `bottleneck_links` and `bottleneck_routers` are in the way",
     )
     NO_SINGLE_PATH = (
         "NO_SINGLE_PATH",

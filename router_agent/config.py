@@ -21,6 +21,7 @@ from digitalgrid.limits import (
     MIN_VOLTAGE_V,
 )
 from digitalgrid.physics import line_fault
+from digitalgrid.profiles import DGR, DeviceProfile
 from digitalgrid.units import NS_PER_MS
 from digitalgrid.wire import DEFAULT_FRAME_BYTES, MAX_FRAME_BYTES, MIN_FRAME_BYTES
 from digitalgrid.yaml_schema import load
@@ -111,6 +112,8 @@ class RouterConfig:
         metadata=bounds(minimum=MIN_FRAME_BYTES, maximum=MAX_FRAME_BYTES),
     )
     efficiency: float = field(default=0.97, metadata=bounds(minimum=MIN_EFFICIENCY, maximum=1))
+    # What kind of device it is; nothing said: a digital grid router without limits.
+    profile: DeviceProfile = DGR
     links: tuple[LinkConfig, ...] = ()
     sources: tuple[SourceConfig, ...] = ()
     loads: tuple[LoadConfig, ...] = ()
@@ -127,6 +130,12 @@ class RouterConfig:
         for index, link in enumerate(self.links):
             if link.neighbor == self.router_id:
                 raise InvalidValue("links", index, "neighbor", message="is this router itself")
+        if problem := self.profile.efficiency_problem(self.efficiency):
+            raise InvalidValue("efficiency", message=problem)
+        for index, link in enumerate(self.links):
+            if found := self.profile.line_problem(index, link.voltage_v):
+                key, message = found
+                raise InvalidValue("links", index, *((key,) if key else ()), message=message)
         for index, address in enumerate(self.controllers):
             host, _, port = address.rpartition(":")
             if not host or not port.isdigit() or not 0 < int(port) < 65536:

@@ -6,6 +6,7 @@ from controller.core.circuits.curtailed import by_source
 from controller.core.circuits.disjointness import in_common
 from controller.core.circuits.path_state import path_down
 from controller.core.circuits.protection import Protection
+from controller.core.network.view import limited_converters
 from controller.core.questions import Questions
 
 
@@ -58,6 +59,10 @@ def _over_subscriptions(questions: Questions) -> list[str]:
     limits += [
         (load_id, questions.reserved_at_load_w(load_id), each.max_power_w)
         for load_id, (_, each) in view.loads.items()
+    ]
+    limits += [
+        (router_id, questions.reserved_through_w(router_id), most_w)
+        for router_id, most_w in limited_converters(view).items()
     ]
     return [
         f"{name}: {reserved} reserved of {limit}"

@@ -121,6 +121,10 @@ class Questions:
     def reserved_at_load_w(self, load_id: str) -> float:
         return self._reservations.total(resource.load(load_id))
 
+    def reserved_through_w(self, router_id: str) -> float:
+        """What may enter a router's converter for all circuits; 0 where that is not limited."""
+        return self._reservations.total(resource.through(router_id))
+
     def circuits_on_link(self, link_id: str, *ends: str) -> list[int]:
         """Ids of the circuits that hold the link in either direction."""
         return self._reservations.circuits_on_link(link_id, *ends)

@@ -15,6 +15,7 @@ from controller.core.effects import CircuitChanged, Effect, TopologyChanged
 from controller.core.messages import CircuitStatus, CircuitTable, TransactionResult
 from controller.core.network.network import Network
 from controller.core.network.owners import RefusedClaim
+from controller.core.network.view import limited_converters
 from controller.core.promises.missing_energy import note_missing
 from controller.core.questions import Questions
 from controller.core.role import Core
@@ -55,6 +56,7 @@ class Replica(Core):
         self._questions = Questions(self._network, self._book, self._reservations)
         self._network.adopt_owners(stored.routers)
         self._view = self._network.view(self._now_ns)
+        self._reservations.limit(frozenset(limited_converters(self._view)))
         for circuit in list(self._book.live.values()):
             self._take_up(circuit)
         self._effects.append(TopologyChanged())
@@ -180,6 +182,7 @@ class Replica(Core):
         view = self._network.view(now_ns)
         if view != self._view:
             self._view = view
+            self._reservations.limit(frozenset(limited_converters(view)))
             self._effects.append(TopologyChanged())
 
     # Effects and time

@@ -74,6 +74,7 @@ def _constraints_from_pb(message: pb.Constraints) -> Constraints:
         ),
         max_hops=message.max_hops if message.HasField("max_hops") else None,
         avoid_ids=tuple(dict.fromkeys(message.avoid_ids)),
+        packets=message.packets,
     )
 
 
@@ -243,6 +244,7 @@ def _constraints_to_pb(constraints: Constraints) -> pb.Constraints:
         max_loss_fraction=constraints.max_loss_fraction,
         max_hops=constraints.max_hops,
         avoid_ids=constraints.avoid_ids,
+        packets=constraints.packets,
     )
 
 

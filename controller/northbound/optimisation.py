@@ -134,6 +134,7 @@ def _dispatched_to_pb(order: DispatchOrder, done: Dispatched) -> pb.DispatchResp
     message.note = done.answer.note
     message.bottleneck_link_ids.extend(done.answer.bottleneck_link_ids)
     message.bottleneck_source_ids.extend(done.answer.bottleneck_source_ids)
+    message.bottleneck_router_ids.extend(done.answer.bottleneck_router_ids)
     for load_id, power_w in done.answer.unserved_w.items():
         message.unserved.add(load_id=load_id, power_w=power_w)
     return message

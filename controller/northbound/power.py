@@ -31,6 +31,12 @@ from digitalgrid.v1.northbound_pb2_grpc import PowerServiceServicer
 MAX_REQUESTS = 1024
 
 
+def _is_plain(request: pb.PowerRequest) -> bool:
+    """As the core's :attr:`~controller.core.circuits.request.PowerRequest.is_plain`."""
+    limits = request.constraints
+    return not (request.allow_split or limits.avoid_ids or limits.packets)
+
+
 class PowerService(PowerServiceServicer):
     """Translates; all decisions are the core's."""
 
@@ -68,9 +74,7 @@ class PowerService(PowerServiceServicer):
         while len(decisions) < len(request.requests):
             left = request.requests[len(decisions) :]
             try:
-                size = slices.of(
-                    not (each.allow_split or each.constraints.avoid_ids) for each in left
-                )
+                size = slices.of(_is_plain(each) for each in left)
                 some = self._admit_some(principal, left[:size])
                 slices.note(some)
                 decisions += some

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from controller.core.network.link import LinkState, LinkView
 from controller.core.network.view import RouterView
 from controller.core.questions import Questions
-from digitalgrid.convert import claims_to_pb
+from digitalgrid.convert import claims_to_pb, profile_to_pb
 from digitalgrid.model import LoadAdvertisement, SourceAdvertisement
 from digitalgrid.v1 import northbound_pb2 as pb
 
@@ -49,6 +49,8 @@ def _router_to_pb(known: Questions, router: RouterView, now_ns: int) -> pb.Route
         refused_claim_count=len(refused),
         late_ms=lateness.late_ms,
         unanswered=lateness.unanswered,
+        profile=profile_to_pb(router.profile),
+        reserved_through_w=known.reserved_through_w(router_id),
     )
 
 

@@ -124,13 +124,14 @@ def _unserved(grid: Grid, problem: DispatchProblem, answer: Dispatch) -> dict[st
     unserved = np.flatnonzero(short_w > _UNSERVED * problem.load_power_w)
     report: dict[str, Any] = {
         "unserved": {grid.loads[load].id: float(short_w[load]) for load in unserved},
-        "binding_cut": {"links": [], "sources": []},
+        "binding_cut": {"links": [], "sources": [], "routers": []},
     }
     if len(unserved) and answer.status == "optimal":
         cut = binding_cut(problem, answer, unserved)
         report["binding_cut"] = {
             "links": [grid.links[link].id for link in cut.links],
             "sources": [grid.sources[source].id for source in cut.sources],
+            "routers": [grid.routers[node].id for node in cut.converters],
         }
     return report
 

@@ -1,10 +1,13 @@
 """A grid as a dispatch problem: ids become numbers, standing flows become load on the lines."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from controller.routing.dispatch import DispatchProblem, Prices
 from controller.routing.graph import PowerGraph, graph_of_links
 from digitalgrid.gridfile import Grid
+from digitalgrid.profiles import DeviceProfile
 
 
 class PlanError(ValueError):
@@ -23,10 +26,16 @@ def problem_of(grid: Grid, prices: Prices | None = None) -> DispatchProblem:
         [link.ampacity_a for link in grid.links],
     )
     _load_standing(grid, graph, node)
+    profiles = [grid.profile_of(router) for router in grid.routers]
+    _limit_converters(graph, profiles)
+    _leave_to_agents(graph, profiles)
+    serves = [each.autonomy == "controller" and each.addressing == "ip" for each in profiles]
     return DispatchProblem(
         graph,
         source_node=np.array([node[source.router] for source in grid.sources], dtype=np.int32),
-        source_max_w=np.array([source.max_power_w for source in grid.sources]),
+        source_max_w=np.array(
+            [source.max_power_w * serves[node[source.router]] for source in grid.sources]
+        ),
         source_cost_per_mwh=np.array([source.cost_per_mwh for source in grid.sources]),
         source_carbon_kg_per_mwh=np.array([source.carbon_kg_per_mwh for source in grid.sources]),
         load_node=np.array([node[load.router] for load in grid.loads], dtype=np.int32),
@@ -36,6 +45,25 @@ def problem_of(grid: Grid, prices: Prices | None = None) -> DispatchProblem:
         toll_per_mwh=np.array([link.cost_per_mwh for link in grid.links]),
         prices=prices or Prices(),
     )
+
+
+def _limit_converters(graph: PowerGraph, profiles: Sequence[DeviceProfile]) -> None:
+    """What may enter limited converters beside standing flows, of which more may come than goes, or go than comes."""
+    arriving_w = graph.load_a * graph.voltage_v
+    leaving_w = arriving_w + graph.resistance_ohm * graph.load_a**2
+    for node, profile in enumerate(profiles):
+        if profile.max_through_w is not None:
+            comes_w = float(arriving_w[graph.head == node].sum())
+            goes_w = float(leaving_w[graph.tail == node].sum() / graph.efficiency[node])
+            graph.through_w[node] = profile.max_through_w - max(comes_w, goes_w)
+
+
+def _leave_to_agents(graph: PowerGraph, profiles: Sequence[DeviceProfile]) -> None:
+    """No circuit crosses a router that takes none."""
+    left = [node for node, each in enumerate(profiles) if each.autonomy == "agents"]
+    shut = np.isin(graph.tail, left) | np.isin(graph.head, left)
+    for arc in np.flatnonzero(shut).tolist():
+        graph.take_out_of_service(arc)
 
 
 def _load_standing(grid: Grid, graph: PowerGraph, node: dict[str, int]) -> None:

@@ -56,6 +56,8 @@ def _binding_cut(cut: Mapping[str, list[str]]) -> Text:
         reasons.append(f"full links {', '.join(cut['links'])}")
     if cut["sources"]:
         reasons.append(f"exhausted sources {', '.join(cut['sources'])}")
+    if cut["routers"]:
+        reasons.append(f"routers {', '.join(cut['routers'])} that convert all they can")
     why = " and ".join(reasons) or "no source that reaches them"
     return Text(f"What keeps these loads from more: {why}.")
 

@@ -5,6 +5,8 @@ from copy import copy
 import numpy as np
 import numpy.typing as npt
 
+from digitalgrid.physics import received_w
+
 Ints = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 
@@ -49,12 +51,15 @@ class PowerGraph:
         self.twin = _twins(self.link)
         self.load_a = np.zeros(self.arc_count)
         self.headroom_a = self.ampacity_a.copy()
+        # What may still enter each node whose converter is limited (W).
+        self.through_w: dict[int, float] = {}
 
     def snapshot(self) -> "PowerGraph":
         """The same network with loads and headroom of its own, as they are now."""
         same = copy(self)
         same.load_a = self.load_a.copy()
         same.headroom_a = self.headroom_a.copy()
+        same.through_w = dict(self.through_w)
         return same
 
     def set_load(self, arc: int, load_a: float) -> None:
@@ -65,6 +70,33 @@ class PowerGraph:
         self.headroom_a[arc] = self.ampacity_a[arc] - both_a
         if twin >= 0:
             self.headroom_a[twin] = self.headroom_a[arc]
+
+    def room_of_line_a(self, arc: int) -> float:
+        """What the line of an arc may still carry, whatever its tail's converter lets through."""
+        if self.headroom_a[arc] == OUT_OF_SERVICE_A:
+            return OUT_OF_SERVICE_A
+        twin = int(self.twin[arc])
+        both_a = self.load_a[arc] + (self.load_a[twin] if twin >= 0 else 0.0)
+        return float(self.ampacity_a[arc] - both_a)
+
+    def limit_headroom(self, arc: int, again_w: float = 0.0, again_a: float = 0.0) -> None:
+        """Cut an arc's headroom to what its tail may still convert, if that is limited.
+
+        What leaves a node by one arc needs so much more at its entrance the more it is. So for one path at a time a
+        limit of a node is one of each arc that leaves it, and searches need not know of it. ``again_w`` of the node
+        and ``again_a`` of the arc are held by who is searched for, and free to it.
+        """
+        room_a = self.room_of_line_a(arc)
+        free_w = self.through_w.get(int(self.tail[arc]))
+        if free_w is not None and room_a != OUT_OF_SERVICE_A:
+            voltage_v = float(self.voltage_v[arc])
+            sent_w = max(0.0, free_w + again_w) * float(self.efficiency[self.tail[arc]])
+            before_a = max(0.0, float(self.load_a[arc]) - again_a)
+            most_a = (
+                received_w(sent_w, float(self.resistance_ohm[arc]), voltage_v, before_a) / voltage_v
+            )
+            room_a = min(room_a, most_a - again_a)
+        self.headroom_a[arc] = room_a
 
     def set_figures(
         self, arc: int, resistance_ohm: float, voltage_v: float, ampacity_a: float

@@ -134,6 +134,7 @@ def power_request(
     max_loss_fraction: float | None = None,
     max_hops: int | None = None,
     avoid_ids: Iterable[str] = (),
+    packets: bool = False,
     allow_split: bool = False,
     setup_priority: int | None = None,
     hold_priority: int | None = None,
@@ -151,7 +152,10 @@ def power_request(
         power_w=power_w,
         source_ids=source_ids,
         constraints=pb.Constraints(
-            max_loss_fraction=max_loss_fraction, max_hops=max_hops, avoid_ids=avoid_ids
+            max_loss_fraction=max_loss_fraction,
+            max_hops=max_hops,
+            avoid_ids=avoid_ids,
+            packets=packets,
         ),
         allow_split=allow_split,
         setup_priority=setup_priority,

@@ -51,4 +51,5 @@ def advertisement(
             LoadAdvertisement(load.id, load.power_w, load.priority, load.value_per_mwh)
             for load in config.loads
         ),
+        profile=config.profile,
     )

@@ -1,6 +1,9 @@
 """Small grids for tests."""
 
+from dataclasses import replace
+
 from digitalgrid.gridfile import Grid, loads_grid
+from digitalgrid.profiles import DeviceProfile
 
 # Two ways from the solar plant to town, and a second source behind the longer one.
 DIAMOND = """
@@ -55,3 +58,15 @@ loads:
 
 def mesh() -> Grid:
     return loads_grid(MESH, "mesh")
+
+
+def narrow_mesh() -> Grid:
+    """The mesh with routers whose converters bind before its lines do."""
+    grid = mesh()
+    profiles = (
+        DeviceProfile("narrow", max_through_w=3.5e6),
+        DeviceProfile("wide", max_through_w=9e6),
+    )
+    of = {"r1": "wide", "r3": "narrow", "r4": "wide", "r5": "narrow", "r6": "narrow"}
+    routers = tuple(replace(each, profile=of.get(each.id, "dgr")) for each in grid.routers)
+    return replace(grid, routers=routers, profiles=profiles)

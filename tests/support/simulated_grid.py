@@ -153,6 +153,7 @@ class SimulatedRouter:
                 LoadAdvertisement(each.id, each.power_w, each.priority, each.value_per_mwh)
                 for each in self.grid.loads_at(router_id)
             ),
+            profile=self.grid.grid.profile_of(self.config),
         )
 
     def _advertise(self, link: Link) -> LinkAdvertisement:
@@ -328,6 +329,11 @@ class SimulatedGrid:
         for load in self.grid.loads:
             limits[load.id] = load.power_w
             carried[load.id] = sum(self._largest(load.router, "load_id", load.id, "power_w"))
+        for router in self.grid.routers:
+            most_w = self.grid.profile_of(router).max_through_w
+            if most_w is not None:
+                limits[router.id] = most_w
+                carried[router.id] = sum(self._largest(router.id, "", "", "ingress_power_w"))
         return [
             f"{name}: routers carry {carried[name]} of {limit}"
             for name, limit in limits.items()
@@ -335,18 +341,18 @@ class SimulatedGrid:
         ]
 
     def _largest(self, router_id: str, field_name: str, id_: str, amount: str) -> list[float]:
-        """Of each circuit that uses something at a router, the larger of its generations; or what standbys fill with,
+        """Of each circuit that uses something at a router (or it at all), the larger of its generations; or what standbys fill with,
         beside the largest other one.
         """
         held: dict[int, dict[CircuitGeneration, float]] = {}
         filling: dict[CircuitGeneration, float] = {}
         for hop in self.routers[router_id].table.hops:
-            if getattr(hop, field_name) == id_:
+            if not field_name or getattr(hop, field_name) == id_:
                 held.setdefault(hop.circuit_id, {})[hop.key] = getattr(hop, amount)
                 if hop.standby:
-                    at_source = field_name == "source_id"
+                    at_entrance = field_name in ("", "source_id")
                     filling[hop.key] = (
-                        hop.trickle_w if at_source else self._trickle_w(router_id, hop)
+                        hop.trickle_w if at_entrance else self._trickle_w(router_id, hop)
                     )
         return [
             max(

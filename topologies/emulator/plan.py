@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from digitalgrid.gridfile import Grid, Link, Router
+from digitalgrid.profiles import DGR, DeviceProfile
 from topologies.emulator import addresses
 from topologies.emulator.addresses import ControlNetwork
 
@@ -168,6 +169,7 @@ def router_config(
         # There, some of a hundred routers always have to wait for their turn.
         "cushion_ms": 5 if small else 50,
         "efficiency": router.efficiency,
+        **_profile(grid.profile_of(router)),
         "links": [
             _line(link, router.id) | dict(ends[link.id, router.id])
             for link in grid.links
@@ -195,6 +197,11 @@ def router_config(
             if load.router == router.id
         ],
     }
+
+
+def _profile(profile: DeviceProfile) -> dict[str, Any]:
+    """Nothing for a router of which nothing special is said, as older agents take it."""
+    return {} if profile == DGR else {"profile": profile.to_plain()}
 
 
 def _line(link: Link, router_id: str) -> dict[str, Any]:

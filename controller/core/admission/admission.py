@@ -49,7 +49,7 @@ class Admission(RouteFinder):
         return [(key, route)]
 
     def _sink_is_usable(self, request: PowerRequest) -> bool:
-        return self.view.routers[self.view.loads[request.sink_id][0]].usable
+        return self.view.routers[self.view.loads[request.sink_id][0]].serves
 
     def _cut_w(self, request: PowerRequest) -> float:
         """What can arrive at the most, over however many paths."""
@@ -71,7 +71,7 @@ class Admission(RouteFinder):
             list(available.values()),
             max_loss_fraction=constraints.max_loss_fraction,
             max_hops=constraints.max_hops,
-            avoid_nodes=self.arrays.nodes(constraints.avoid_ids),
+            avoid_nodes=self.avoided_nodes(constraints),
             avoid_arcs=self.arrays.arcs(constraints.avoid_ids),
         )
 

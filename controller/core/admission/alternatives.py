@@ -62,7 +62,7 @@ class Alternatives:
             count,
             max_injected_w=injection_limit_w(request.power_w, request.constraints),
             max_hops=request.constraints.max_hops,
-            avoid_nodes=arrays.nodes(request.constraints.avoid_ids),
+            avoid_nodes=admission.avoided_nodes(request.constraints),
             avoid_arcs=arrays.arcs(request.constraints.avoid_ids),
         )
         if not found or not admission.sink_takes(request.sink_id, request.power_w):
@@ -91,7 +91,7 @@ class Alternatives:
                 sorted(candidates),
                 disjointness,
                 maximally=True,
-                avoid_nodes=arrays.nodes(request.constraints.avoid_ids),
+                avoid_nodes=admission.avoided_nodes(request.constraints),
                 avoid_arcs=arrays.arcs(request.constraints.avoid_ids),
             )
             proven = proven and answer.proven

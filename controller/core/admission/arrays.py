@@ -1,11 +1,19 @@
 """A grid view as the arrays that kernels read: which index stands for which router and link, and what is reserved."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from math import inf
 from sys import maxsize
 
-from controller.core.circuits.reservations import Reservations, link_direction
+from controller.core.circuits.reservations import Reservations, link_direction, through
 from controller.core.network.link import LinkView
-from controller.core.network.view import GridView, ViewChange, change_of, efficiency_of
+from controller.core.network.view import (
+    GridView,
+    ViewChange,
+    change_of,
+    figures_of,
+    limited_converters,
+)
 from controller.routing.compiled import Engine, engine_in_use
 from controller.routing.graph import PowerGraph, graph_of_links
 from controller.routing.paths.additive_hierarchy import AdditiveHierarchy
@@ -78,7 +86,7 @@ class GridArrays:
         """Whether what indices are given to has changed, or what is fixed about it."""
         after = self.view
         return any(
-            efficiency_of(before.routers.get(each)) != efficiency_of(after.routers.get(each))
+            figures_of(before.routers.get(each)) != figures_of(after.routers.get(each))
             for each in change.routers
         ) or any(_ends(before, each) != _ends(after, each) for each in change.links)
 
@@ -86,6 +94,10 @@ class GridArrays:
         """Take over what was reserved and released since this was last called."""
         self._catch_up()
         changed = self._reservations.take_changed_links() | self._claims.take_changed_links()
+        for router_id in self._take_changed_routers():
+            # What leaves it by any line has other room now.
+            changed |= self._links_at[router_id]
+            self._graph.through_w[self._node[router_id]] = self._through_w(router_id)
         for link_id in changed:
             self._refresh(link_id)
         self._guided.loads_changed(2 * len(changed))
@@ -131,9 +143,24 @@ class GridArrays:
         self._catch_up()
         return self._node[router_id]
 
+    @property
+    def without_packets(self) -> set[int]:
+        """Routers that carry no power packets."""
+        self._catch_up()
+        return self._without_packets
+
+    @property
+    def limits_converters(self) -> bool:
+        """Whether what passes any router is limited."""
+        self._catch_up()
+        return bool(self._limits)
+
     def nodes(self, router_ids: Iterable[str]) -> set[int]:
         """Of those that are known."""
         self._catch_up()
+        return self._nodes_of(router_ids)
+
+    def _nodes_of(self, router_ids: Iterable[str]) -> set[int]:
         return {self._node[each] for each in router_ids if each in self._node}
 
     def arc(self, link_id: str, from_router_id: str) -> int | None:
@@ -175,6 +202,16 @@ class GridArrays:
             (self._link_id(arc), self._router_ids[tail]): arc
             for arc, tail in enumerate(self._graph.tail.tolist())
         }
+        self._limits = limited_converters(view)
+        for ledger in (self._reservations, self._claims):
+            ledger.limit(frozenset(self._limits))
+        self._without_packets = self._nodes_of(
+            router_id for router_id, router in view.routers.items() if not router.profile.packets
+        )
+        self._links_at = {each: set[str]() for each in self._limits}
+        for link_id, link in self._links.items():
+            for end in {link.a, link.b} & self._limits.keys():
+                self._links_at[end].add(link_id)
         self._refresh_all()
         self._built_by = engine_in_use()
         # Interpreted, guides take far longer to make than they save.
@@ -202,6 +239,10 @@ class GridArrays:
     def _refresh_all(self) -> None:
         self._reservations.take_changed_links()
         self._claims.take_changed_links()
+        self._take_changed_routers()
+        self._graph.through_w = {
+            self._node[router_id]: self._through_w(router_id) for router_id in self._limits
+        }
         for link_id in self._links:
             self._refresh(link_id)
 
@@ -213,9 +254,53 @@ class GridArrays:
             arc = self._arc[link_id, end]
             way = link_direction(link_id, end)
             self._graph.set_load(arc, self._reservations.total(way) + self._claims.total(way))
-        if not self.view.admits(link):
-            for end in (link.a, link.b):
+        for end in (link.a, link.b):
+            if not self.view.admits(link):
                 self._graph.take_out_of_service(self._arc[link_id, end])
+            elif end in self._limits:
+                self._graph.limit_headroom(self._arc[link_id, end])
+
+    def _through_w(self, router_id: str) -> float:
+        """What may still enter a limited router's converter."""
+        key = through(router_id)
+        return self._limits[router_id] - self._reservations.total(key) - self._claims.total(key)
+
+    def _own_through_w(self, router_id: str, circuit_id: int) -> float:
+        key = through(router_id)
+        own_w = self._reservations.open_to(key, circuit_id)
+        return own_w + self._claims.of_circuit(key, circuit_id)
+
+    def _take_changed_routers(self) -> set[str]:
+        changed = self._reservations.take_changed_routers() | self._claims.take_changed_routers()
+        return changed & self._limits.keys()
+
+    def free_through_w(self, router_id: str, circuit_id: int = 0) -> float:
+        """What may enter a router's converter for a circuit, beside all others."""
+        self._catch_up()
+        if router_id not in self._limits:
+            return inf
+        return self._through_w(router_id) + self._own_through_w(router_id, circuit_id)
+
+    @contextmanager
+    def using_again(self, circuit_id: int, credit_a: Mapping[int, float]) -> Iterator[None]:
+        """Within, what a circuit holds of routers' through-power is room for itself.
+
+        ``credit_a`` is what it holds of arcs, and is on top of their headroom anyway.
+        """
+        self._catch_up()
+        graph = self._graph
+        before: dict[int, float] = {}
+        for router_id in self._limits if circuit_id else ():
+            own_w = self._own_through_w(router_id, circuit_id)
+            for link_id in self._links_at[router_id] if own_w else ():
+                arc = self._arc[link_id, router_id]
+                before[arc] = float(graph.headroom_a[arc])
+                graph.limit_headroom(arc, own_w, credit_a.get(arc, 0.0))
+        try:
+            yield
+        finally:
+            for arc, headroom_a in before.items():
+                graph.headroom_a[arc] = headroom_a
 
 
 def _joined(view: GridView) -> Iterator[LinkView]:

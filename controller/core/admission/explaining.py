@@ -33,10 +33,13 @@ class Explainer:
         self._finder.arrays.sync()
         available = self._finder.available_w(request.source_ids, circuit_id)
         most = self._finder.most_by_node(available)
+        router = self._finder.view.routers[self._finder.view.loads[request.sink_id][0]]
+        free_w = self._finder.arrays.free_through_w(router.router_id, circuit_id)
         return explain_no_route(
             request,
             arrays=self._finder.arrays,
-            sink=self._finder.arrays.node(self._finder.view.loads[request.sink_id][0]),
+            sink=self._finder.arrays.node(router.router_id),
+            sink_converts_w=free_w * router.efficiency * (1.0 + RELATIVE_TOLERANCE),
             available_w=most,
             largest_w=lambda at_most_w: self._largest_w(request, at_most_w, most, circuit_id),
             together_w=together_w,
@@ -119,8 +122,12 @@ class Explainer:
             self._finder.arrays.graph,
             self._finder.arrays.node(self._finder.view.loads[request.sink_id][0]),
             most,
-            avoid_nodes=self._finder.arrays.nodes(avoid),
+            avoid_nodes=self._finder.avoided_nodes(request.constraints),
             avoid_arcs=self._finder.arrays.arcs(avoid),
+        )
+        router = self._finder.view.routers[self._finder.view.loads[request.sink_id][0]]
+        widest = min(
+            widest, self._finder.arrays.free_through_w(router.router_id) * router.efficiency
         )
         # What is worked out downstream must fit when it is worked out upstream.
         return widest * (1.0 - RELATIVE_TOLERANCE)

@@ -14,7 +14,13 @@ from controller.core.admission.remainder import Remainder
 from controller.core.admission.route_finder import RouteFinder
 from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.request import PowerRequest
-from controller.core.circuits.reservations import Resource, ResourceKind, link_direction, source
+from controller.core.circuits.reservations import (
+    Resource,
+    ResourceKind,
+    link_direction,
+    source,
+    through,
+)
 from controller.core.circuits.route import Route
 from digitalgrid.physics import current_a, sent_w
 
@@ -25,7 +31,7 @@ _MOST_ROUNDS = 8
 # Share of an excess that is rounding.
 _ROUNDING = 1e-9
 
-# A source, or a line with both its directions.
+# A source, a router's converter, or a line with both its directions.
 _Limit = tuple[ResourceKind, str]
 _Offer = tuple[Circuit, dict[_Limit, float]]
 
@@ -119,6 +125,7 @@ class Preemption:
         excess: dict[Resource, float] = {}
         view, held = self._finder.view, self._remainder
         entering_w = wanted.power_w / wanted.efficiency[-1]
+        self._add_excess_at(excess, wanted.router_ids[-1], entering_w, circuit_id)
         for position in range(len(wanted.links) - 1, -1, -1):
             hop = wanted.links[position]
             link = view.links[hop.link_id]
@@ -131,12 +138,23 @@ class Preemption:
                 excess[way] = excess[back] = over_a
             sent = sent_w(entering_w, hop.resistance_ohm, hop.voltage_v, before_a)
             entering_w = sent / wanted.efficiency[position]
+            self._add_excess_at(excess, wanted.router_ids[position], entering_w, circuit_id)
         key = source(wanted.source_id)
         limit_w = view.sources[wanted.source_id][1].max_power_w
         over_w = held.total(key) - held.of_circuit(key, circuit_id) + entering_w - limit_w
         if over_w > _ROUNDING * limit_w:
             excess[key] = over_w
         return excess
+
+    def _add_excess_at(
+        self, excess: dict[Resource, float], router_id: str, entering_w: float, circuit_id: int
+    ) -> None:
+        """The same of what a router converts, where that is limited."""
+        limit_w = self._finder.view.routers[router_id].profile.max_through_w
+        if limit_w is not None:
+            over_w = entering_w - self._finder.arrays.free_through_w(router_id, circuit_id)
+            if over_w > _ROUNDING * limit_w:
+                excess[through(router_id)] = over_w
 
     def _choose(
         self, excess: Mapping[Resource, float], candidates: Iterable[Circuit]

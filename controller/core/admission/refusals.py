@@ -1,11 +1,13 @@
 """Says why power cannot be routed, with the figures that a client needs to ask for something possible."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from controller.core.admission.arrays import GridArrays
 from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.route import Route
 from controller.core.errors import Refusal
+from controller.core.network.view import GridView, RouterView
 from controller.routing.flows.cut import minimum_cut
 from digitalgrid.reasons import Reason
 from digitalgrid.units import W_PER_MEGAWATT
@@ -31,18 +33,23 @@ def explain_no_route(
     *,
     arrays: GridArrays,
     sink: int,
+    sink_converts_w: float,
     available_w: Mapping[int, float],
     largest_w: Callable[[float], float],
     together_w: float,
     unconstrained: Route | None,
 ) -> Refusal:
-    """The first that holds: sink away, no source, a constraint, a cut that is too small, or no single path.
+    """The first that holds: sink away, or its router is no end of circuits; no source; a converter that is too small;
+    a constraint, a cut that is too small, or no single path.
 
     ``largest_w`` tells the most that one circuit could carry, of at most so much: it takes searches, which only the
     last of these shows. ``together_w`` is what several circuits were found to carry.
     """
     view = arrays.view
     sink_router_id = view.loads[request.sink_id][0]
+    refusal = cannot_end(view.routers[sink_router_id], f"load {request.sink_id!r}", "sink_id")
+    if refusal is not None:
+        return refusal
     if not view.routers[sink_router_id].usable:
         return Refusal(
             Reason.ROUTER_NOT_CONNECTED,
@@ -51,25 +58,38 @@ def explain_no_route(
             metadata={"router": sink_router_id},
         )
     if not available_w:
+        for source_id in request.source_ids:
+            if source_id in view.sources:
+                router = view.routers[view.sources[source_id][0]]
+                refusal = cannot_end(router, f"source {source_id!r}", "source_ids")
+                if refusal is not None:
+                    return refusal
         return Refusal(
             Reason.NO_SOURCE_CONNECTED,
             "no candidate source is at a connected router; try again later, or name others",
             field="source_ids",
         )
+    if sink_converts_w < request.power_w:
+        return _converts_too_little(view.routers[sink_router_id], request, sink_converts_w)
     if unconstrained is not None:
         return _constraint_binds(request, unconstrained)
     cut = minimum_cut(arrays.graph, sink, available_w)
+    converters = [arrays.router_ids[node] for node in cut.converters]
     closed = arrays.closed_links()
     near = {arrays.router_ids[node] for node in cut.near_nodes} if closed else set()
-    down = sorted(link.link_id for link in closed if (link.a in near) != (link.b in near))
+    between = [link for link in closed if (link.a in near) != (link.b in near)]
+    agents = sorted({end for link in between for end in (link.a, link.b) if _has_agents(view, end)})
+    down = sorted(link.link_id for link in between if not {link.a, link.b} & set(agents))
     links = sorted({arrays.link_id(arc) for arc in cut.arcs}.difference(down))
     if cut.deliverable_w < request.power_w:
         return _insufficient_capacity(
-            request, cut.deliverable_w, links, down, cut_off=not cut.source_nodes
+            request,
+            cut.deliverable_w,
+            _Bounds(links, down, converters, agents, cut_off=not cut.source_nodes),
         )
     if request.allow_split:
         # The cut counts no losses on the way; the circuits that were tried do.
-        return _insufficient_capacity(request, together_w, links, down)
+        return _insufficient_capacity(request, together_w, _Bounds(links, down, converters, agents))
     single_w = largest_w(min(request.power_w, cut.deliverable_w))
     return Refusal(
         Reason.NO_SINGLE_PATH,
@@ -78,34 +98,88 @@ def explain_no_route(
         field="power_w",
         metadata={
             "bottleneck_links": ",".join(links),
+            "bottleneck_routers": ",".join(converters),
             "largest_single_w": repr(single_w),
             "missing_w": repr(request.power_w - single_w),
         },
     )
 
 
-def _insufficient_capacity(
-    request: PowerRequest,
-    deliverable_w: float,
-    links: Sequence[str],
-    down: Sequence[str],
-    *,
-    cut_off: bool = False,
-) -> Refusal:
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """Ids of what is in the way; ``cut_off``: nothing is, but there is no way either."""
+
+    links: Sequence[str]
+    down: Sequence[str]
+    converters: Sequence[str]
+    agents: Sequence[str]
+    cut_off: bool = False
+
+    def __str__(self) -> str:
+        texts = [f"the capacity of {', '.join(self.links)}"] if self.links else []
+        texts += [f"{', '.join(self.down)} being down"] if self.down else []
+        texts += [f"what {', '.join(self.converters)} can convert"] if self.converters else []
+        texts += [f"{', '.join(self.agents)} being left to agents"] if self.agents else []
+        return " and ".join(texts) or (
+            "the lack of any line there" if self.cut_off else "the sources"
+        )
+
+
+def _insufficient_capacity(request: PowerRequest, deliverable_w: float, bounds: _Bounds) -> Refusal:
     missing_w = request.power_w - deliverable_w
-    bounds = [f"the capacity of {', '.join(links)}"] if links else []
-    bounds += [f"{', '.join(down)} being down"] if down else []
     return Refusal(
         Reason.INSUFFICIENT_CAPACITY,
         f"at most {_power(deliverable_w)} can still reach load {request.sink_id!r}:"
-        f" {_power(missing_w)} are missing; it is held up by"
-        f" {' and '.join(bounds) or ('the lack of any line there' if cut_off else 'the sources')}",
+        f" {_power(missing_w)} are missing; it is held up by {bounds}",
         field="power_w",
         metadata={
-            "bottleneck_links": ",".join(links or down),
-            "links_down": ",".join(down),
+            "bottleneck_links": ",".join(bounds.links or bounds.down),
+            "bottleneck_routers": ",".join((*bounds.converters, *bounds.agents)),
+            "links_down": ",".join(bounds.down),
             "deliverable_w": repr(deliverable_w),
             "missing_w": repr(missing_w),
+        },
+    )
+
+
+def cannot_end(router: RouterView, what: str, field: str) -> Refusal | None:
+    """Why no circuit can begin or end at a router, whatever is asked for; None where it can."""
+    profile = router.profile
+    if profile.autonomy == "agents":
+        reason, message = (
+            Reason.ROUTER_LEFT_TO_AGENTS,
+            "is left to its agents and takes no circuits",
+        )
+    elif profile.addressing == "none":
+        reason, message = Reason.ROUTER_NOT_ADDRESSED, "has no address, so circuits only pass it"
+    else:
+        return None
+    return Refusal(
+        reason,
+        f"router {router.router_id!r} (profile {profile.id!r}) of {what} {message}",
+        field=field,
+        metadata={"router": router.router_id, "profile": profile.id},
+    )
+
+
+def _has_agents(view: GridView, router_id: str) -> bool:
+    router = view.routers.get(router_id)
+    return router is not None and router.profile.autonomy == "agents"
+
+
+def _converts_too_little(router: RouterView, request: PowerRequest, converts_w: float) -> Refusal:
+    most_w = router.profile.max_through_w or 0.0
+    return Refusal(
+        Reason.THROUGH_POWER_EXCEEDED,
+        f"router {router.router_id!r} of load {request.sink_id!r} converts at most {_power(most_w)}"
+        f" (profile {router.profile.id!r}), for all circuits together; {_power(max(0.0, converts_w))}"
+        " more can be delivered there; ask for less",
+        field="power_w",
+        metadata={
+            "router": router.router_id,
+            "limit_w": repr(most_w),
+            "deliverable_w": repr(converts_w),
+            "missing_w": repr(request.power_w - converts_w),
         },
     )
 
@@ -117,6 +191,7 @@ def _constraint_binds(request: PowerRequest, unconstrained: Route) -> Refusal:
         for text, present in (
             (f"max_loss_fraction {constraints.max_loss_fraction}", constraints.max_loss_fraction),
             (f"max_hops {constraints.max_hops}", constraints.max_hops is not None),
+            ("packets", constraints.packets),
             (f"avoid_ids {', '.join(constraints.avoid_ids)}", constraints.avoid_ids),
         )
         if present

@@ -10,6 +10,7 @@ from controller.core.circuits.reservations import (
     link_direction,
     load,
     source,
+    through,
 )
 
 
@@ -47,6 +48,9 @@ class Remainder(Reservations):
             ]
             amounts.append((source(route.source_id), route.injected_w))
             amounts.append((load(route.sink_id), route.power_w))
+            if self._limited:
+                passed = zip(route.router_ids, route.entering_w, strict=True)
+                amounts += [(through(at), power_w) for at, power_w in passed if at in self._limited]
             return amounts
         return [
             (resource, ledger.of_circuit(resource, circuit.circuit_id))
@@ -64,6 +68,14 @@ class Remainder(Reservations):
     def held_by_circuit(self, circuit_id: int) -> set[Resource]:
         first, second = (ledger.held_by_circuit(circuit_id) for ledger in self._ledgers)
         return first | second
+
+    def limit(self, router_ids: frozenset[str]) -> None:
+        """What passes these routers is reckoned by the ledgers themselves."""
+        self._limited = router_ids
+
+    def take_changed_routers(self) -> set[str]:
+        """All that are limited: there are few, and who is left out changes with every question."""
+        return set(self._limited)
 
     def take_changed_links(self) -> set[str]:
         """Links of those who were left out, then or now; all that are used, where anything was taken or freed since."""

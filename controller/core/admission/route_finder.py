@@ -77,17 +77,37 @@ class RouteFinder:
         excluded_ids: Collection[str] = (),
     ) -> Path | None:
         """The best path from where sources could inject ``most``, by node."""
-        avoid = {*constraints.avoid_ids, *excluded_ids}
-        return self.arrays.search.best(
-            self.arrays.node(self.view.loads[sink_id][0]),
-            power_w,
-            most,
-            max_injected_w=injection_limit_w(power_w, constraints),
-            max_hops=constraints.max_hops,
-            avoid_nodes=self.arrays.nodes(avoid),
-            avoid_arcs=self.arrays.arcs(avoid),
-            credit_a=self._credit_a(circuit_id),
+        credit_a = self._credit_a(circuit_id)
+        with self.arrays.using_again(circuit_id, credit_a):
+            path = self.arrays.search.best(
+                self.arrays.node(self.view.loads[sink_id][0]),
+                power_w,
+                most,
+                max_injected_w=injection_limit_w(power_w, constraints),
+                max_hops=constraints.max_hops,
+                avoid_nodes=self.avoided_nodes(constraints, excluded_ids),
+                avoid_arcs=self.arrays.arcs({*constraints.avoid_ids, *excluded_ids}),
+                credit_a=credit_a,
+            )
+        return path if path is not None and self._converts(path, circuit_id) else None
+
+    def _converts(self, path: Path, circuit_id: int) -> bool:
+        """Whether all its routers can convert what enters them; the search knows but nearly what a circuit gives up."""
+        limited = self.arrays.graph.through_w
+        return not limited or all(
+            entering_w
+            <= self.arrays.free_through_w(self.arrays.router_ids[node], circuit_id)
+            * (1 + RELATIVE_TOLERANCE)
+            for node, entering_w in zip(path.nodes, path.entering_w, strict=True)
+            if node in limited
         )
+
+    def avoided_nodes(
+        self, constraints: Constraints, excluded_ids: Collection[str] = ()
+    ) -> set[int]:
+        """Routers that a circuit keeps off: those that are named, and those that do not carry what it asks for."""
+        avoided = self.arrays.nodes({*constraints.avoid_ids, *excluded_ids})
+        return avoided | self.arrays.without_packets if constraints.packets else avoided
 
     def route_along(
         self,
@@ -107,15 +127,19 @@ class RouteFinder:
         known = [arc for arc in arcs if arc is not None]
         if not available or len(known) < len(arcs) or not self._leads(source_id, known, sink_id):
             return None
-        path = along(
-            self.arrays.graph,
-            known,
-            self.arrays.node(self.view.loads[sink_id][0]),
-            power_w,
-            available[source_id],
-            credit_a=self._credit_a(circuit_id),
-        )
-        return self.route_of(path, source_id, sink_id, power_w) if path else None
+        credit_a = self._credit_a(circuit_id)
+        with self.arrays.using_again(circuit_id, credit_a):
+            path = along(
+                self.arrays.graph,
+                known,
+                self.arrays.node(self.view.loads[sink_id][0]),
+                power_w,
+                available[source_id],
+                credit_a=credit_a,
+            )
+        if path is None or not self._converts(path, circuit_id):
+            return None
+        return self.route_of(path, source_id, sink_id, power_w)
 
     def _leads(self, source_id: str, arcs: Sequence[int], sink_id: str) -> bool:
         """Whether arcs lead from the router where a source is now to the one where a load is now."""
@@ -130,12 +154,16 @@ class RouteFinder:
     def sink_takes(self, sink_id: str, power_w: float, circuit_id: int = 0) -> bool:
         """Whether a load is connected, and takes this power beside what it has."""
         router_id, load = self.view.loads[sink_id]
-        if not self.view.routers[router_id].usable:
+        router = self.view.routers[router_id]
+        if not router.serves:
             return False
         key = resource.load(sink_id)
         own_w = self.reservations.of_circuit(key, circuit_id)
         others_w = self.taken_by_others(key, circuit_id)
-        return others_w + max(own_w, power_w) <= load.max_power_w * (1 + RELATIVE_TOLERANCE)
+        if others_w + max(own_w, power_w) > load.max_power_w * (1 + RELATIVE_TOLERANCE):
+            return False
+        free_w = self.arrays.free_through_w(router_id, circuit_id)
+        return power_w / router.efficiency <= free_w * (1 + RELATIVE_TOLERANCE)
 
     def available_w(self, source_ids: Collection[str], circuit_id: int = 0) -> dict[str, float]:
         """What each candidate source that is connected could inject for this circuit; no ids mean any source."""
@@ -144,7 +172,7 @@ class RouteFinder:
         available = {}
         for source_id in source_ids or view.sources:
             found = view.sources.get(source_id)
-            if found is None or not view.routers[found[0]].usable:
+            if found is None or not view.routers[found[0]].serves:
                 continue
             taken_w = self.taken_by_others(resource.source(source_id), circuit_id)
             available[source_id] = found[1].max_power_w - taken_w
@@ -258,6 +286,9 @@ class RouteFinder:
             )
             if others_a + hop.current_a > link.ampacity_a * slack:
                 return False
+        for router_id, entering_w in zip(route.router_ids, route.entering_w, strict=True):
+            if entering_w > self.arrays.free_through_w(router_id, circuit_id) * slack:
+                return False
         available = self.available_w((route.source_id,), circuit_id)
         enough = available.get(route.source_id, -inf) * slack >= route.injected_w
         return enough and self.sink_takes(route.sink_id, route.power_w, circuit_id)
@@ -285,7 +316,7 @@ class RouteFinder:
         return self.is_short(route.source_id) or any(True for _ in self._beyond(route))
 
     def _beyond(self, route: Route) -> Iterator[tuple[list[Resource], float]]:
-        """What of a route's lines and load more is reserved on than it may carry, with that limit."""
+        """What of a route's lines, converters and load more is reserved on than it may carry, with that limit."""
         view, total = self.view, self.reservations.total
         used: list[tuple[list[Resource], float]] = []
         for hop in route.links:
@@ -294,6 +325,10 @@ class RouteFinder:
                 used.append((both, link.ampacity_a))
         if route.sink_id in view.loads:
             used.append(([resource.load(route.sink_id)], view.loads[route.sink_id][1].max_power_w))
+        for router_id in route.router_ids:
+            router = view.routers.get(router_id)
+            if router is not None and (most_w := router.profile.max_through_w) is not None:
+                used.append(([resource.through(router_id)], most_w))
         for resources, limit in used:
             if sum(map(total, resources)) > limit * (1 + LEDGER_TOLERANCE):
                 yield resources, limit

@@ -3,7 +3,13 @@
 from msgspec.structs import replace
 
 from controller.core.admission.route_finder import RouteFinder
-from controller.core.circuits.reservations import Resource, ResourceKind, link_direction, trickles
+from controller.core.circuits.reservations import (
+    Resource,
+    ResourceKind,
+    link_direction,
+    through,
+    trickles,
+)
 from controller.core.circuits.route import Route
 
 # Share of its reservation by which a generation fills: what a hop holds, a tick and its cushion, is 0.2 s of its power
@@ -23,7 +29,13 @@ def with_trickle(finder: RouteFinder, route: Route, circuit_id: int) -> Route:
     if not all(view.routers[each].stands_by for each in route.router_ids):
         return route
     fraction = TRICKLE_FRACTION
-    for resource, amount in trickles(replace(route, trickle_w=route.entering_w)):
+    amounts = [*trickles(replace(route, trickle_w=route.entering_w))]
+    amounts += [
+        (through(router_id), entering_w)
+        for router_id, entering_w in zip(route.router_ids, route.entering_w, strict=True)
+        if view.routers[router_id].profile.max_through_w is not None
+    ]
+    for resource, amount in amounts:
         fraction = min(fraction, _room(finder, resource, circuit_id) / amount)
     if fraction < _LEAST_FRACTION:
         return route
@@ -41,6 +53,8 @@ def _room(finder: RouteFinder, resource: Resource, circuit_id: int) -> float:
     reserved = held.total(resource) - held.of_circuit(resource, circuit_id)
     if resource.kind is ResourceKind.SOURCE:
         limit = view.sources[resource.id][1].max_power_w
+    elif resource.kind is ResourceKind.THROUGH:
+        limit = view.routers[resource.id].profile.max_through_w or 0.0
     else:
         link = view.links[resource.id]
         limit = link.ampacity_a

@@ -164,11 +164,15 @@ RETIRING_PHASES = frozenset({Phase.DRAINING, Phase.WITHDRAWING})
 
 
 class Constraints(msgspec.Struct, frozen=True):
-    """They hold over reroutes too. ``max_loss_fraction`` is (injected - delivered) / injected, per circuit."""
+    """They hold over reroutes too. ``max_loss_fraction`` is (injected - delivered) / injected, per circuit.
+
+    ``packets``: only over routers that carry power packets.
+    """
 
     max_loss_fraction: float | None = None
     max_hops: int | None = None
     avoid_ids: tuple[str, ...] = ()
+    packets: bool = False
 
 
 class Generation(msgspec.Struct):

@@ -46,20 +46,23 @@ class PowerRequest:
     @property
     def is_plain(self) -> bool:
         """Whether one compiled call can admit it among others; what asks for more is admitted by itself."""
-        constrained = self.allow_split or self.constraints.avoid_ids or self.protect
-        return not constrained
+        limits = self.constraints
+        return not (self.allow_split or limits.avoid_ids or limits.packets or self.protect)
 
     def fingerprint(self) -> str:
         """Equal for equal content; tells a retry from a reused request id."""
         limits = self.constraints
         # In the order of its keys: stores keep what earlier programs made of it.
+        constraints: dict[str, object] = {
+            "avoid_ids": limits.avoid_ids,
+            "max_hops": limits.max_hops,
+            "max_loss_fraction": limits.max_loss_fraction,
+        }
+        if limits.packets:
+            constraints["packets"] = True
         content = {
             "allow_split": self.allow_split,
-            "constraints": {
-                "avoid_ids": limits.avoid_ids,
-                "max_hops": limits.max_hops,
-                "max_loss_fraction": limits.max_loss_fraction,
-            },
+            "constraints": constraints,
             "power_w": self.power_w,
             "request_id": self.request_id,
             "sink_id": self.sink_id,
@@ -88,6 +91,7 @@ def asked_for(request: PowerRequest) -> str:
         "max_loss_fraction": limits.max_loss_fraction,
         "max_hops": limits.max_hops,
         "avoid": " ".join(limits.avoid_ids),
+        "packets": limits.packets or None,
         "split": request.allow_split or None,
         "setup_priority": request.setup_priority,
         "hold_priority": request.hold_priority,

@@ -29,12 +29,13 @@ class ResourceKind(StrEnum):
     LINK_DIRECTION = "link"
     SOURCE = "source"
     LOAD = "load"
+    THROUGH = "through"
 
 
 class Resource(NamedTuple):
-    """What can be reserved. ``from_router_id`` gives a link's direction; empty for sources and loads.
+    """What can be reserved. ``from_router_id`` gives a link's direction; empty for all else.
 
-    Links are counted in ampere at the receiving end, sources and loads in watt.
+    Links are counted in ampere at the receiving end; sources, loads and what passes a router's converter in watt.
     """
 
     kind: ResourceKind
@@ -60,6 +61,12 @@ def source(source_id: str) -> Resource:
 @lru_cache(_MAX_CACHED)
 def load(load_id: str) -> Resource:
     return Resource(ResourceKind.LOAD, load_id)
+
+
+@lru_cache(_MAX_CACHED)
+def through(router_id: str) -> Resource:
+    """What enters a router's converter; held only where it is limited."""
+    return Resource(ResourceKind.THROUGH, router_id)
 
 
 def held_by_hop(route: Route, index: int) -> Iterator[tuple[Resource, float]]:
@@ -106,6 +113,9 @@ class Reservations:
         self._used_from: dict[str, set[str]] = {}
         self._resources_at: defaultdict[str, set[Resource]] = defaultdict(set)
         self._changed_links: set[str] = set()
+        # Routers of which is reckoned what passes them, and those where that has changed.
+        self._limited: frozenset[str] = frozenset()
+        self._changed_routers: set[str] = set()
         # Of each shared standby the failures under which it would carry power, and what all of them then need.
         self._covers: dict[CircuitGeneration, frozenset[Failure]] = {}
         self._room: StandbyRoom[Resource] = StandbyRoom()
@@ -136,9 +146,9 @@ class Reservations:
             self._covers[key] = covers
         if standby:
             self._standbys.add(key)
-        trickle = dict(trickles(route)) if idle or standby else {}
+        trickle = dict(self._trickles(route)) if idle or standby else {}
         sharing = self._is_sharing(key.circuit_id)
-        for resource, amount in _parts(route):
+        for resource, amount in self._parts(route):
             account = self._accounts.get(resource) or self._open(resource)
             if sharing:
                 with self._sharing(resource, key.circuit_id):
@@ -161,14 +171,61 @@ class Reservations:
         self.cover(key, None)
         self._standbys.discard(key)
         route = self._routes.get(key)
-        for resource, _ in trickles(route) if route else ():
+        for resource, _ in self._trickles(route) if route else ():
             account = self._accounts.get(resource)
             if account is not None and key in account.trickles:
                 self.changes += 1
                 with self._sharing(resource, key.circuit_id):
                     account.stop_trickle(key)
-                if resource.kind is ResourceKind.LINK_DIRECTION:
-                    self._changed_links.add(resource.id)
+                self._note_changed(resource)
+
+    def limit(self, router_ids: frozenset[str]) -> None:
+        """Reckon what passes these routers from now on, and no others: all that circuits hold there by now."""
+        for router_id in self._limited - router_ids:
+            self._accounts.pop(through(router_id), None)
+        added = router_ids - self._limited
+        self._limited = router_ids
+        for key, route in self._routes.items() if added else ():
+            freed = self._freed.get(key, ())
+            for index, router_id in enumerate(route.router_ids):
+                if router_id in added and router_id not in freed:
+                    resource = through(router_id)
+                    account = self._accounts.get(resource) or self._open(resource)
+                    with self._sharing(resource, key.circuit_id):
+                        account.held[key] = route.entering_w[index]
+                        if key in self._accounts[source(route.source_id)].trickles:
+                            account.trickle(key, route.trickle_w[index])
+
+    def _parts(self, route: Route) -> list[tuple[Resource, float]]:
+        parts = _parts(route)
+        if self._limited:
+            passed = [
+                (router_id, entering_w)
+                for router_id, entering_w in zip(route.router_ids, route.entering_w, strict=True)
+                if router_id in self._limited
+            ]
+            parts += [(through(router_id), entering_w) for router_id, entering_w in passed]
+            self._changed_routers.update([router_id for router_id, _ in passed])
+        return parts
+
+    def _trickles(self, route: Route) -> Iterator[tuple[Resource, float]]:
+        yield from trickles(route)
+        if route.trickle_w and self._limited:
+            for router_id, trickle_w in zip(route.router_ids, route.trickle_w, strict=True):
+                if router_id in self._limited:
+                    yield through(router_id), trickle_w
+
+    def _note_changed(self, resource: Resource) -> None:
+        if resource.kind is ResourceKind.LINK_DIRECTION:
+            self._changed_links.add(resource.id)
+        elif resource.kind is ResourceKind.THROUGH:
+            self._changed_routers.add(resource.id)
+
+    def _held_by_hop(self, route: Route, index: int) -> Iterator[Resource]:
+        for resource, _ in held_by_hop(route, index):
+            yield resource
+        if route.router_ids[index] in self._limited:
+            yield through(route.router_ids[index])
 
     def release_hop(self, key: CircuitGeneration, router_id: str) -> None:
         """Free what one router holds; done once, and harmless when repeated."""
@@ -201,8 +258,7 @@ class Reservations:
         with ExitStack() as all_of_them:
             for resource in self._held_by(key):
                 all_of_them.enter_context(self._sharing(resource, key.circuit_id))
-                if resource.kind is ResourceKind.LINK_DIRECTION:
-                    self._changed_links.add(resource.id)
+                self._note_changed(resource)
             if failures is None:
                 del self._covers[key]
             else:
@@ -321,6 +377,11 @@ class Reservations:
         changed, self._changed_links = self._changed_links, set()
         return changed
 
+    def take_changed_routers(self) -> set[str]:
+        """Limited routers of which what passes them changed since this was last asked."""
+        changed, self._changed_routers = self._changed_routers, set()
+        return changed
+
     def held_by_circuit(self, circuit_id: int) -> set[Resource]:
         """Everything that a circuit holds any part of."""
         return {
@@ -333,8 +394,7 @@ class Reservations:
         route, freed = self._routes[key], self._freed.get(key, ())
         for index, router_id in enumerate(route.router_ids):
             if router_id not in freed:
-                for resource, _ in held_by_hop(route, index):
-                    yield resource
+                yield from self._held_by_hop(route, index)
 
     def resources(self) -> Iterator[Resource]:
         return iter(self._accounts)
@@ -378,7 +438,7 @@ class Reservations:
 
     def _free_hop(self, key: CircuitGeneration, route: Route, router_id: str) -> None:
         self.changes += 1
-        for resource, _ in held_by_hop(route, route.router_ids.index(router_id)):
+        for resource in self._held_by_hop(route, route.router_ids.index(router_id)):
             account = self._accounts[resource]
             numbers = self._generations[key.circuit_id]
             if self._is_sharing(key.circuit_id):
@@ -390,8 +450,7 @@ class Reservations:
                 del account.held[key]
                 account.stop_trickle(key)
                 account.quanta += account.firm(key.circuit_id, numbers) - before
-            if resource.kind is ResourceKind.LINK_DIRECTION:
-                self._changed_links.add(resource.id)
+            self._note_changed(resource)
             if not account.held:
                 self._close(resource)
 

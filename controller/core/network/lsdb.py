@@ -235,4 +235,4 @@ def _order(lsa: RouterLsa) -> tuple[int, int]:
 
 
 def _content(lsa: RouterLsa) -> tuple[object, ...]:
-    return (lsa.boot_id, lsa.efficiency, lsa.links, lsa.sources, lsa.loads)
+    return (lsa.boot_id, lsa.efficiency, lsa.links, lsa.sources, lsa.loads, lsa.profile)

@@ -6,13 +6,15 @@ from typing import TypeVar
 
 from controller.core.network.link import LinkState, LinkView
 from digitalgrid.model import LoadAdvertisement, SourceAdvertisement
+from digitalgrid.profiles import DGR, DeviceProfile
 
 V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
 class RouterView:
-    """``usable``: connected, in step, and its advertisement not aged out; only such routers get new circuits.
+    """``usable``: connected, in step, its advertisement not aged out, and not left to agents; only such routers get new
+    circuits.
 
     ``stands_by``: said in its last session that it takes generations that stand by, or fill before they are demanded.
     """
@@ -22,6 +24,12 @@ class RouterView:
     boot_id: int
     usable: bool
     stands_by: bool = False
+    profile: DeviceProfile = DGR
+
+    @property
+    def serves(self) -> bool:
+        """Whether new circuits may begin and end there."""
+        return self.usable and self.profile.addressing != "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +50,18 @@ class GridView:
         )
 
 
-def efficiency_of(router: RouterView | None) -> float | None:
+def figures_of(router: RouterView | None) -> tuple[float, DeviceProfile] | None:
     """What of a router circuits are admitted with, and the routing arrays are built on."""
-    return router.efficiency if router else None
+    return (router.efficiency, router.profile) if router else None
+
+
+def limited_converters(view: GridView) -> dict[str, float]:
+    """What may enter the converter of each router that has such a limit, for all circuits together (W)."""
+    return {
+        router_id: most_w
+        for router_id, router in view.routers.items()
+        if (most_w := router.profile.max_through_w) is not None
+    }
 
 
 @dataclass(frozen=True, slots=True)

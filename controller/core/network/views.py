@@ -68,13 +68,15 @@ class GridViews:
         lsa = self._lsdb.lsa(router_id)
         if lsa is None:
             return None
+        usable = (
+            router_id in self._connected
+            and router_id not in self._stale
+            and lsa.profile.autonomy == "controller"
+        )
         stands_by = router_id in self._standing_by
         return RouterView(
-            router_id, lsa.efficiency, lsa.boot_id, self._usable(router_id), stands_by
+            router_id, lsa.efficiency, lsa.boot_id, usable, stands_by, lsa.profile
         )
-
-    def _usable(self, router_id: str) -> bool:
-        return router_id in self._connected and router_id not in self._stale
 
     def _take_over(self, router_ids: Iterable[str]) -> tuple[set[str], set[str]]:
         """Note what these routers have by now; the sources and loads that this may concern."""

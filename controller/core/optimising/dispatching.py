@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from controller.core.admission.admission import Admission
-from controller.core.admission.refusals import load_limit_exceeded
+from controller.core.admission.refusals import cannot_end, load_limit_exceeded
 from controller.core.book.book import CircuitBook
 from controller.core.circuits import reservations as resource
 from controller.core.circuits.circuit import Circuit, Constraints, RefusedLoad
@@ -79,7 +79,9 @@ class Dispatcher:
             toll_per_mwh=np.array([view.links[each].cost_per_mwh for each in arrays.link_ids]),
             prices=order.prices,
         )
-        return DispatchQuestion(problem, tuple(sources), tuple(demands), tuple(arrays.hops()))
+        return DispatchQuestion(
+            problem, tuple(sources), tuple(demands), tuple(arrays.hops()), tuple(arrays.router_ids)
+        )
 
     def _demands(self, order: DispatchOrder) -> dict[str, float]:
         """What each load is to be delivered beside what it has; loads that are away or have all only if named."""
@@ -105,6 +107,9 @@ class Dispatcher:
         view = self._admission.view
         if demand.load_id not in view.loads:
             raise unknown("demands", "load", demand.load_id)
+        router = view.routers[view.loads[demand.load_id][0]]
+        if refusal := cannot_end(router, f"load {demand.load_id!r}", "demands"):
+            raise refusal
         missing_w = self._missing_w(demand.load_id)
         if demand.power_w is None:
             return missing_w
@@ -126,7 +131,7 @@ class Dispatcher:
         return {source_id: power_w for source_id, power_w in available.items() if power_w > 0.0}
 
     def _usable(self, router_id: str) -> bool:
-        return self._admission.view.routers[router_id].usable
+        return self._admission.view.routers[router_id].serves
 
     # The answer
 
@@ -314,7 +319,11 @@ def _not_served(load_id: str, answer: DispatchAnswer) -> Refusal:
 
 
 def _held_up(answer: DispatchAnswer, load_id: str = "") -> str:
-    of_all = (*answer.bottleneck_link_ids, *answer.bottleneck_source_ids)
+    of_all = (
+        *answer.bottleneck_link_ids,
+        *answer.bottleneck_source_ids,
+        *answer.bottleneck_router_ids,
+    )
     bounds = answer.cuts.get(load_id, of_all)
     return f"it is held up by {', '.join(bounds)}" if bounds else "no way leads there"
 
@@ -323,6 +332,7 @@ def _cut_metadata(answer: DispatchAnswer) -> dict[str, str]:
     return {
         "bottleneck_links": ",".join(answer.bottleneck_link_ids),
         "bottleneck_sources": ",".join(answer.bottleneck_source_ids),
+        "bottleneck_routers": ",".join(answer.bottleneck_router_ids),
     }
 
 

@@ -162,7 +162,7 @@ class RoomMaker:
             choices=[
                 Choice(
                     tuple(index[key] for key in each.source_ids or source_ids if key in usable),
-                    frozenset(arrays.nodes(each.constraints.avoid_ids)),
+                    frozenset(self._admission.avoided_nodes(each.constraints)),
                     frozenset(arrays.arcs(each.constraints.avoid_ids)),
                 )
                 for each in waiting

@@ -85,6 +85,7 @@ class DispatchQuestion:
     source_ids: tuple[str, ...]
     load_ids: tuple[str, ...]
     hops: tuple[tuple[str, str], ...]
+    router_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,7 @@ class DispatchAnswer:
     bottleneck_source_ids: tuple[str, ...]
     note: str = ""
     cuts: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    bottleneck_router_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,7 @@ def answer(question: DispatchQuestion) -> DispatchAnswer:
             question.load_ids[load]: _named(question, binding_cut(problem, found, [load]), link_ids)
             for load in unserved[found.served_w[unserved] == 0.0][:_MAX_CUTS]
         },
+        tuple(question.router_ids[node] for node in cut.converters),
     )
 
 
@@ -149,4 +152,5 @@ def _named(
     question: DispatchQuestion, cut: BindingCut, link_ids: Mapping[int, str]
 ) -> tuple[str, ...]:
     links = (link_ids[link] for link in cut.links)
-    return (*links, *(question.source_ids[source] for source in cut.sources))
+    sources = (question.source_ids[source] for source in cut.sources)
+    return (*links, *sources, *(question.router_ids[node] for node in cut.converters))

@@ -58,10 +58,11 @@ class Reoptimiser:
         index = {source_id: number for number, source_id in enumerate(source_ids)}
         choices: dict[Choice, int] = {}
         # Circuits that may be served from the same sources, and keep off the same, share a choice.
-        known: dict[tuple[tuple[str, ...], str, tuple[str, ...]], int] = {}
+        known: dict[tuple[tuple[str, ...], str, tuple[str, ...], bool], int] = {}
         choice = []
         for circuit, route in zip(circuits, routes, strict=True):
-            alike = (circuit.source_ids, route.source_id, circuit.constraints.avoid_ids)
+            limits = circuit.constraints
+            alike = (circuit.source_ids, route.source_id, limits.avoid_ids, limits.packets)
             if alike not in known:
                 found = self._choice(circuit, route, index)
                 known[alike] = choices.setdefault(found, len(choices))
@@ -131,7 +132,7 @@ class Reoptimiser:
         arrays = self._admission.arrays
         return Choice(
             tuple(sorted(index[each] for each in candidates | {route.source_id})),
-            frozenset(arrays.nodes(circuit.constraints.avoid_ids)),
+            frozenset(self._admission.avoided_nodes(circuit.constraints)),
             frozenset(arrays.arcs(circuit.constraints.avoid_ids)),
         )
 

@@ -19,7 +19,7 @@ from controller.core.circuits.path_state import other_physics, path_down
 from controller.core.circuits.reservations import Reservations, load, source
 from controller.core.circuits.route import Route
 from controller.core.effects import CircuitChanged, Effect
-from controller.core.network.view import GridView, change_of, efficiency_of
+from controller.core.network.view import GridView, change_of, figures_of
 from controller.core.programming.programming import Programmer, new_generation
 from controller.core.promises.protector import Protector
 from digitalgrid.model import CircuitGeneration
@@ -262,7 +262,7 @@ class Mover:
         routers = [
             each
             for each in change.routers
-            if efficiency_of(before.routers.get(each)) != efficiency_of(view.routers.get(each))
+            if figures_of(before.routers.get(each)) != figures_of(view.routers.get(each))
         ]
         ids |= {key.circuit_id for key in held.held_at(routers)}
         if change.routers or change.sources or change.loads:

@@ -149,6 +149,9 @@ class Provisioner:
         return decisions + self._admit_plain([*plain.values()], now_ns)
 
     def _is_new_and_plain(self, request: PowerRequest, now_ns: int) -> bool:
+        # One compiled call does not know what passes a router after each of its requests.
+        if self._admission.arrays.limits_converters:
+            return False
         if not request.is_plain or self._book.of_request_id(request.request_id):
             return False
         try:

@@ -60,6 +60,19 @@ class _Extended(NamedTuple):
     arc_before: Ints
 
 
+class _LastResort(NamedTuple):
+    """A line of its own for each circuit that waits, from a source for each ``rank``, least urgent first.
+
+    ``place`` is the number that each arc has in ``graph``, first those of before, then these lines.
+    """
+
+    graph: PowerGraph
+    place: Ints
+    rank: Ints
+    ranks: int
+    entering_w: Floats
+
+
 def make_room(graph: PowerGraph, circuits: Circuits, wanted: Wanted) -> RoomPlan:
     """The graph, which contains what the circuits hold, stays as it is.
 
@@ -110,22 +123,50 @@ def _in_order(problem: Problem, pool: Pool, there: Ints) -> tuple[Ints, Floats]:
 
 
 def _extended(graph: PowerGraph, circuits: Circuits, wanted: Wanted) -> _Extended:
+    more = _with_last_resort(graph, wanted)
+    lines = more.place[graph.arc_count :]
+    source_nodes = graph.node_count + np.arange(more.ranks)
+    wasted_w = 2.0 * float(
+        (more.entering_w / more.graph.efficiency[graph.node_count + more.rank]).sum()
+    )
+    sources = (len(circuits.source_node) + more.rank).astype(np.int32)
+    extended = circuits_of(
+        more.graph,
+        sink=[*circuits.sink.tolist(), *wanted.sink],
+        power_w=[*circuits.power_w.tolist(), *wanted.power_w],
+        choice=[
+            *circuits.choice.tolist(),
+            *(len(circuits.choices) + each for each in wanted.choice),
+        ],
+        choices=[
+            _renumbered(each, circuits.source_node, more.place)
+            for each in (*circuits.choices, *wanted.choices)
+        ],
+        source_node=[*circuits.source_node.tolist(), *source_nodes.tolist()],
+        source_limit_w=[*circuits.source_limit_w.tolist(), *([wasted_w] * more.ranks)],
+        paths=_joined(circuits.paths, more.place, sources, lines),
+        current_a=np.concatenate([circuits.current_a, more.entering_w]),
+        max_injected_w=[*circuits.max_injected_w.tolist(), *wanted.max_injected_w],
+        max_hops=[*circuits.max_hops.tolist(), *wanted.max_hops],
+    )
+    return _Extended(more.graph, extended, np.argsort(more.place).astype(np.int32))
+
+
+def _with_last_resort(graph: PowerGraph, wanted: Wanted) -> _LastResort:
+    """The graph with the lines and sources that those who wait are taken to stand on, loaded with them."""
     count = len(wanted.sink)
     ranks, inverse = np.unique(np.array(wanted.rank), return_inverse=True)
     rank = inverse.astype(np.int32)
     sink = np.array(wanted.sink, dtype=np.int32)
-    efficiency = np.concatenate(
-        [graph.efficiency, 1.0 / (_WASTE * _PER_RANK ** np.arange(len(ranks)))]
-    )
+    waste = 1.0 / (_WASTE * _PER_RANK ** np.arange(len(ranks)))
     entering_w = np.array(wanted.power_w) / graph.efficiency[sink]
     tail = np.concatenate([graph.tail, graph.node_count + rank]).astype(np.int32)
     head = np.concatenate([graph.head, sink])
     order = np.argsort(head, kind="stable").astype(np.int32)
-    place = np.empty(len(order), dtype=np.int32)
-    place[order] = np.arange(len(order), dtype=np.int32)
+    place = np.argsort(order).astype(np.int32)
     first_link = int(graph.link.max(initial=-1)) + 1
     more = PowerGraph(
-        efficiency,
+        np.concatenate([graph.efficiency, waste]),
         tail[order],
         head[order],
         np.concatenate([graph.link, first_link + np.arange(count)])[order],
@@ -139,43 +180,15 @@ def _extended(graph: PowerGraph, circuits: Circuits, wanted: Wanted) -> _Extende
     more.headroom_a[known] = graph.headroom_a
     for line, current_a in zip(lines.tolist(), entering_w.tolist(), strict=True):
         more.set_load(line, current_a)
-    sources = len(circuits.source_node)
-    wasted_w = 2.0 * float((entering_w / efficiency[graph.node_count + rank]).sum())
-    paths = circuits.paths
-    return _Extended(
-        more,
-        circuits_of(
-            more,
-            sink=[*circuits.sink.tolist(), *wanted.sink],
-            power_w=[*circuits.power_w.tolist(), *wanted.power_w],
-            choice=[
-                *circuits.choice.tolist(),
-                *(len(circuits.choices) + each for each in wanted.choice),
-            ],
-            choices=[
-                Choice(
-                    # A source at a router that is to be avoided has no line to be kept off.
-                    tuple(
-                        source
-                        for source in each.sources
-                        if int(circuits.source_node[source]) not in each.avoid_nodes
-                    ),
-                    each.avoid_nodes,
-                    frozenset(place[list(each.avoid_arcs)].tolist()),
-                )
-                for each in (*circuits.choices, *wanted.choices)
-            ],
-            source_node=[
-                *circuits.source_node.tolist(),
-                *(graph.node_count + np.arange(len(ranks))),
-            ],
-            source_limit_w=[*circuits.source_limit_w.tolist(), *([wasted_w] * len(ranks))],
-            paths=_joined(paths, place, (sources + rank).astype(np.int32), lines),
-            current_a=np.concatenate([circuits.current_a, entering_w]),
-            max_injected_w=[*circuits.max_injected_w.tolist(), *wanted.max_injected_w],
-            max_hops=[*circuits.max_hops.tolist(), *wanted.max_hops],
-        ),
-        order,
+    return _LastResort(more, place, rank, len(ranks), entering_w)
+
+
+def _renumbered(choice: Choice, source_node: Ints, place: Ints) -> Choice:
+    """A choice with its arcs numbered anew; a source at a router that is to be avoided has no line to be kept off."""
+    return Choice(
+        tuple(each for each in choice.sources if int(source_node[each]) not in choice.avoid_nodes),
+        choice.avoid_nodes,
+        frozenset(place[list(choice.avoid_arcs)].tolist()),
     )
 
 

@@ -7,7 +7,7 @@ admitted in their order need exactly what is said here.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import fsum, inf
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ from controller.routing.assignments.split_greedily import (
     parts_greedily,
 )
 from controller.routing.assignments.standing import Paths, paths_of, picked
+from controller.routing.flows.node_splitting import SplitGraph, split_nodes
 from controller.routing.graph import Floats, Ints, PowerGraph
 from controller.routing.paths.path_power import RELATIVE_TOLERANCE
 
@@ -79,8 +80,9 @@ def split(
     """Serve a request in at most 16 parts of at least 1 W, at the least injection beside the loads that stand.
 
     ``available_w[s]`` is what source s, at router ``source_node[s]``, may still inject. No part may lose more than
-    ``max_loss_fraction`` of what it injects, nor have more than ``max_hops``. The graph stays as it is. Raises
-    ValueError where the power is not a finite positive number, or a loss fraction is not at least 0 and below 1.
+    ``max_loss_fraction`` of what it injects, nor have more than ``max_hops``; with that, what routers convert for all
+    parts together is not looked at, only for each by itself. The graph stays as it is. Raises ValueError where the
+    power is not a finite positive number, or a loss fraction is not at least 0 and below 1.
     """
     if not 0.0 < power_w < inf:
         raise ValueError(f"a request is split for a power above 0 W, not for {power_w} W")
@@ -96,6 +98,20 @@ def split(
     ):
         if not all(0 <= index < count for index in indices):
             raise ValueError(f"a {kind} is not one of the {count} that there are")
+    nodes = split_nodes(graph) if max_hops is None else None
+    if nodes is not None:
+        plan = split(
+            nodes.graph,
+            int(nodes.outlet[sink]),
+            power_w,
+            source_node,
+            available_w,
+            max_loss_fraction=max_loss_fraction,
+            avoid_nodes=_halves(nodes, avoid_nodes),
+            avoid_arcs=nodes.arc_after[list(avoid_arcs)].tolist(),
+        )
+        parts = (replace(part, arcs=nodes.arcs_before(part.arcs)) for part in plan.parts)
+        return replace(plan, parts=tuple(parts))
     most_injected = inf if max_loss_fraction is None else 1.0 / (1.0 - max_loss_fraction)
     avoided = frozenset(avoid_nodes)
     node, free_w = np.array(source_node, dtype=np.int32), np.array(available_w, dtype=np.float64)
@@ -120,6 +136,11 @@ def split(
         Part(usable[part.source], part.arcs, part.power_w, part.injected_w) for part in plan.parts
     )
     return SplitPlan(own, plan.injected_w, plan.missing_w)
+
+
+def _halves(nodes: SplitGraph, routers: Collection[int]) -> set[int]:
+    """Both nodes of each router."""
+    return {*routers, *nodes.outlet[list(routers)].tolist()}
 
 
 def _with_greedy(graph: PowerGraph, request: Request, others: Paths) -> SplitPlan:

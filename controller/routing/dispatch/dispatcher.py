@@ -17,9 +17,10 @@ from controller.routing.dispatch.correction import corrected
 from controller.routing.dispatch.ldl import room_for
 from controller.routing.dispatch.lossless import LinearDispatch, serve_all
 from controller.routing.dispatch.newton import Network
-from controller.routing.dispatch.problem import Dispatch, DispatchProblem
+from controller.routing.dispatch.problem import Dispatch, DispatchProblem, split_problem
 from controller.routing.dispatch.reduction import Reduction, reduce
 from controller.routing.dispatch.service import Costs, Served, Server, tiers_of
+from controller.routing.flows.node_splitting import SplitGraph, split_nodes
 from controller.routing.graph import Floats
 
 # Price of loss that breaks ties only, as a share of what a usual unit of energy costs.
@@ -53,6 +54,22 @@ def dispatch(problem: DispatchProblem) -> Dispatch:
     burning it gains nothing, and the result is marked as not exact. Loads that would get less than a ten-thousandth of
     what is generated for them are out of reach, as those on islands are. See :class:`Dispatch`.
     """
+    split = split_nodes(problem.graph, apart=True)
+    return _dispatched(problem) if split is None else _joined(split, problem)
+
+
+def _joined(split: SplitGraph, problem: DispatchProblem) -> Dispatch:
+    """The answer where routers' converters are limited, found on the split graph."""
+    answer = _dispatched(split_problem(split, problem))
+    return replace(
+        answer,
+        received_w=answer.received_w[split.arc_after],
+        sent_w=answer.sent_w[split.arc_after],
+        price_per_mwh=answer.price_per_mwh[split.outlet],
+    )
+
+
+def _dispatched(problem: DispatchProblem) -> Dispatch:
     answer = _solved(problem)
     for most, least in _COMPARABLE:
         if answer.status == "optimal":

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from controller.routing.dispatch.problem import Dispatch, DispatchProblem
-
-_W_PER_MW = 1e6
+from digitalgrid.units import W_PER_MEGAWATT
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +38,6 @@ def figures_of(problem: DispatchProblem, answer: Dispatch) -> Figures:
         generated_w=float(answer.generated_w.sum()),
         line_loss_w=float((answer.sent_w - answer.received_w).sum()),
         converter_loss_w=float(((1.0 - graph.efficiency) * entering_w).sum()),
-        cost_per_h=float(generation_cost + toll) / _W_PER_MW,
-        carbon_kg_per_h=float(carbon_kg) / _W_PER_MW,
+        cost_per_h=float(generation_cost + toll) / W_PER_MEGAWATT,
+        carbon_kg_per_h=float(carbon_kg) / W_PER_MEGAWATT,
     )

@@ -1,12 +1,13 @@
 """What a dispatch is asked, and what it answers, as arrays."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from controller.routing.flows.node_splitting import SplitGraph
 from controller.routing.graph import Floats, Ints, PowerGraph
 from digitalgrid.limits import MAX_PRICE_PER_MWH
 
@@ -96,6 +97,16 @@ class DispatchProblem:
     @property
     def arc_toll_per_mwh(self) -> Floats:
         return self.prices.toll_share * self.toll_per_mwh[self.graph.link]
+
+
+def split_problem(split: SplitGraph, problem: DispatchProblem) -> DispatchProblem:
+    """The same with limited converters as arcs, which cost no toll."""
+    return replace(
+        problem,
+        graph=split.graph,
+        load_node=split.outlet[problem.load_node],
+        toll_per_mwh=np.append(problem.toll_per_mwh, 0.0)[np.maximum(split.link_before, -1)],
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal
 from controller.core.invariants import broken_invariants
 from digitalgrid.gridfile import Grid
-from tests.support.grids import diamond, mesh
+from tests.support.grids import diamond, mesh, narrow_mesh
 from tests.support.simulated_network import SimulatedNetwork
 from tests.support.there import newest
 
@@ -17,7 +17,7 @@ Decision = list[Circuit] | Refusal
 
 @st.composite
 def batches(draw: st.DrawFn) -> tuple[Grid, list[PowerRequest]]:
-    grid = draw(st.sampled_from([diamond(), mesh()]))
+    grid = draw(st.sampled_from([diamond(), mesh(), narrow_mesh()]))
     ids = st.sampled_from(["a", "b", "c", "d", "e", "f", "g", "h"])
     loads = st.sampled_from([load.id for load in grid.loads])
     sources = st.lists(st.sampled_from([each.id for each in grid.sources]), max_size=2, unique=True)

@@ -14,7 +14,7 @@ from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal
 from controller.core.messages import TransactionResult
 from digitalgrid.units import NS_PER_MS
-from tests.support.grids import diamond, mesh
+from tests.support.grids import diamond, mesh, narrow_mesh
 from tests.support.simulated_network import Session, SimulatedNetwork
 
 SOURCES = st.sampled_from([(), (), ("gas",)])
@@ -382,17 +382,25 @@ class PromisesUnderCloudsInMesh(PromisesUnderClouds):
     grid = mesh()
 
 
+class PromisesOnNarrowConverters(Promises):
+    """What may enter some routers is less than their lines bring."""
+
+    grid = narrow_mesh()
+
+
 TestPromises = Promises.TestCase
 TestPromisesInMesh = PromisesInMesh.TestCase
 TestPromisesOnDeratedLines = PromisesOnDeratedLines.TestCase
 TestPromisesUnderClouds = PromisesUnderClouds.TestCase
 TestPromisesUnderCloudsInMesh = PromisesUnderCloudsInMesh.TestCase
+TestPromisesOnNarrowConverters = PromisesOnNarrowConverters.TestCase
 for case in (
     TestPromises,
     TestPromisesInMesh,
     TestPromisesOnDeratedLines,
     TestPromisesUnderClouds,
     TestPromisesUnderCloudsInMesh,
+    TestPromisesOnNarrowConverters,
 ):
     case.settings = settings(
         max_examples=100,

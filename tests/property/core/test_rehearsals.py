@@ -16,7 +16,7 @@ from controller.core.optimising.moves import Move, ReoptimiseLimits
 from controller.core.optimising.question import Demand, DispatchOrder, LoadOutcome, answer
 from controller.routing.assignments.reoptimise import reoptimise
 from digitalgrid.gridfile import Grid
-from tests.support.grids import diamond, mesh
+from tests.support.grids import diamond, mesh, narrow_mesh
 from tests.support.simulated_network import SimulatedNetwork
 from tests.support.there import newest
 from topologies.generated import mesh_grid
@@ -28,7 +28,7 @@ POWERS_W = st.sampled_from([0.0, 0.2e6, 1e6, 2e6, 4e6, 9e6])
 def grids(draw: st.DrawFn) -> Grid:
     """Lines that are wide enough, or not."""
     drawn = st.builds(mesh_grid, st.integers(5, 9), st.integers(0, 99))
-    grid = draw(st.sampled_from([diamond(), mesh()]) | drawn)
+    grid = draw(st.sampled_from([diamond(), mesh(), narrow_mesh()]) | drawn)
     narrow = draw(st.sampled_from([1.0, 0.5, 0.2]))
     links = tuple(replace(link, ampacity_a=link.ampacity_a * narrow) for link in grid.links)
     return replace(grid, links=links)
