@@ -83,6 +83,11 @@ def _meter_faults(meters: Iterable[power_link_pb2.RouterMeters]) -> Iterator[str
     for router in meters:
         if router.saturated:
             yield f"{router.router_id}: a meter is full, and shows too little from now on"
+        if router.through_power_clamped_instants:
+            yield (
+                f"{router.router_id}: its circuits wanted more than it converts {router.through_power_clamped_instants}"
+                " times, and were held to that: compare max_through_w with what is reserved there"
+            )
         for link in router.links:
             if link.frames_refused:
                 yield (

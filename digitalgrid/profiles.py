@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
+from itertools import pairwise
 from typing import Any, Literal
 
 from digitalgrid.bounds import ID_PATTERN, InvalidValue, bounds, check
@@ -122,6 +123,11 @@ class DeviceProfile:
                 yield InvalidValue("efficiency_curve", index, message=message)
                 return
             before = point[0]
+        for index, ((left, low), (right, high)) in enumerate(pairwise(curve), 1):
+            slope = (high - low) / (right - left)
+            if min(low + slope * left, high + slope * right) <= 0.0:
+                message = "falls so steeply that less leaves where more enters"
+                yield InvalidValue("efficiency_curve", index, message=message)
 
 
 def _interpolated(curve: Sequence[tuple[float, ...]], share: float) -> float:

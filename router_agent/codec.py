@@ -174,6 +174,7 @@ def meters_to_pb(device: RouterDevice, now_ns: int) -> power_link_pb.RouterMeter
         ],
         oversubscribed_instants=books.oversubscribed_instants,
         saturated=saturated,
+        through_power_clamped_instants=books.through_power_clamped_instants,
         promises=[
             power_link_pb.PromiseMeter(
                 circuit_id=circuit_id,

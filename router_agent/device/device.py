@@ -21,6 +21,7 @@ from digitalgrid.wire import name_hash
 from router_agent.config import RouterConfig
 from router_agent.device.advertisement import advertisement
 from router_agent.device.circuit_table import CircuitTable
+from router_agent.device.conversion import Conversion
 from router_agent.device.cushion import Cushion
 from router_agent.device.effects import (
     Advertise,
@@ -81,7 +82,8 @@ class RouterDevice:
         )
         # What each source can give now; the converter looks at the same.
         self._source_w = source_w
-        self._converter = Converter(config.efficiency, books, source_w, load_w, config.tick_ns)
+        self._conversion = Conversion(config.efficiency, config.profile)
+        self._converter = Converter(self._conversion, books, source_w, load_w, config.tick_ns)
         self._sink_watch = SinkWatch(books, config.tick_ns, away_ns)
         self._quick = QuickPackets(config)
         # In order of admission, which is the order in which losses are charged.
@@ -386,7 +388,8 @@ class RouterDevice:
         self._settles_from_ns = now_ns + beyond * SETTLING_NS_A_FLOW
         self._statements.changed()
         self._advance(now_ns)
-        settle(self._flows, self._source_w, self.config.efficiency)
+        if settle(self._flows, self._source_w, self._conversion):
+            self.books.through_power_clamped_instants += 1
         cushion = self._cushion
         for flow in self._flows:
             flow.watch_cushion(cushion, now_ns)

@@ -5,12 +5,14 @@ rounding owes, so that a circuit is charged within a millijoule of the formula w
 """
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from digitalgrid.physics import added_line_loss_w, received_w
 from digitalgrid.units import MILLIJOULES_PER_J, NS_PER_S
+from router_agent.device.conversion import Conversion
 from router_agent.device.flow import KEPT_BACK, Flow
 from router_agent.device.line import Line
 from router_agent.device.meters import RouterBooks
@@ -49,13 +51,13 @@ class Delivery:
 class Converter:
     def __init__(
         self,
-        efficiency: float,
+        conversion: Conversion,
         books: RouterBooks,
         max_source_w: Mapping[str, float],
         max_load_w: Mapping[str, float],
         tick_ns: int,
     ) -> None:
-        self._efficiency = efficiency
+        self._conversion = conversion
         self._books = books
         self._max_source_w = max_source_w
         self._max_load_w = max_load_w
@@ -70,6 +72,7 @@ class Converter:
         on_line = {link_id: _OnLine() for link_id in lines}
         deliveries: list[Delivery] = []
         drawn_mj: Counter[str] = Counter()
+        converts_mj = self._converts_mj(flows, seconds)
         for flow in flows:
             allowance = allowances.get(flow.key.circuit_id)
             line = flow.egress
@@ -79,7 +82,8 @@ class Converter:
             wanted_mj = self._wanted_mj(flow, before_a, allowance, seconds)
             if flow.ingress is None:
                 drawn_mj[flow.hop.source_id] += self._draw(flow, wanted_mj, flow.ingress_w, seconds)
-            taken_mj = min(flow.buffer_mj, wanted_mj)
+            taken_mj = min(flow.buffer_mj, wanted_mj, converts_mj)
+            converts_mj -= taken_mj
             if taken_mj < wanted_mj:
                 flow.take_carry_mj = 0.0
             if taken_mj:
@@ -102,13 +106,21 @@ class Converter:
             if flow.ingress is None:
                 limit_w = flow.surplus_ingress_w
                 drawn_mj[flow.hop.source_id] += self._draw(flow, wanted_mj, limit_w, seconds)
-            taken_mj = min(flow.buffer_mj, wanted_mj)
+            taken_mj = min(flow.buffer_mj, wanted_mj, converts_mj)
+            converts_mj -= taken_mj
             if taken_mj:
                 self._send(flow, line, self._convert(flow, taken_mj), carried, seconds)
         for link_id, carried in on_line.items():
             lines[link_id].close_segment(start_ns, end_ns, carried.received_mj, carried.circuits)
         self._watch_cell(drawn_mj, deliveries, seconds)
         return deliveries
+
+    def _converts_mj(self, flows: Sequence[Flow], seconds: float) -> int:
+        """The most that the converter takes in a stretch; rounding may owe each flow less than a millijoule."""
+        limit_w = self._conversion.limit_w
+        if limit_w is None:
+            return sys.maxsize
+        return math.ceil(limit_w * seconds * MILLIJOULES_PER_J) + len(flows)
 
     def _wanted_mj(
         self, flow: Flow, before_a: float, allowance: _Allowance | None, seconds: float
@@ -124,6 +136,7 @@ class Converter:
         if far_end_w <= 0.0:
             return 0
         most_w = self._throttled_w(flow, seconds) if flow.curtailed else math.inf
+        most_w = min(most_w, flow.through_w)
         if flow.keeps_back:
             most_w = min(most_w, flow.need_w) * (1.0 - KEPT_BACK)
         whole_mj = self._enters_mj(flow, far_end_w, before_a, seconds, most_w)
@@ -142,7 +155,7 @@ class Converter:
         if flow.egress is not None:
             link = flow.egress.link
             sent_w += added_line_loss_w(link.resistance_ohm, before_a, far_end_w / link.voltage_v)
-        enters_w = min(sent_w / self._efficiency, most_w)
+        enters_w = min(sent_w / self._conversion.efficiency, most_w)
         exact_mj = enters_w * seconds * MILLIJOULES_PER_J + flow.take_carry_mj
         whole_mj = math.floor(exact_mj)
         flow.take_carry_mj = exact_mj - whole_mj
@@ -170,7 +183,7 @@ class Converter:
         return drawn_mj
 
     def _convert(self, flow: Flow, taken_mj: int) -> int:
-        formula_mj = (1.0 - self._efficiency) * taken_mj
+        formula_mj = (1.0 - self._conversion.efficiency) * taken_mj
         loss_mj, flow.converter_carry_mj = self._charge(
             formula_mj, flow.converter_carry_mj, taken_mj
         )

@@ -41,6 +41,8 @@ class Flow:
     demand_w: float = 0.0
     accepted_w: float = 0.0
     need_w: float = 0.0
+    # What the converter lets it take of that.
+    through_w: float = math.inf
     # The need, as far as the ingress line carries it; what is stated upstream.
     asked_w: float = 0.0
     ingress_w: float = 0.0

@@ -74,6 +74,8 @@ class RouterBooks:
     promises: dict[int, PromiseBooks] = field(default_factory=dict)
     # When these books were last saved, by the clock on the wall; 0: never, or by an older version.
     saved_unix_ns: int = 0
+    # At which more was wanted than the converter takes, since the router was started.
+    through_power_clamped_instants: int = 0
     _ended: deque[CircuitGeneration] = field(default_factory=deque)
     _ended_promises: deque[int] = field(default_factory=deque)
 
@@ -143,6 +145,7 @@ class RouterBooks:
             {key: CircuitBooks(*map(_cap, astuple(each))) for key, each in self.circuits.items()},
             {circuit_id: each.capped() for circuit_id, each in self.promises.items()},
             self.saved_unix_ns,
+            self.through_power_clamped_instants,
         )
 
     def imbalance_mj(self) -> int:

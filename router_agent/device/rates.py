@@ -13,33 +13,38 @@ from digitalgrid.physics import ACTUATED_FRACTION, added_line_loss_w, received_w
 from digitalgrid.sharing import Claim, rank, share_out
 from digitalgrid.units import MILLIWATTS_PER_W
 from router_agent.device import surplus
+from router_agent.device.conversion import Conversion
 from router_agent.device.flow import RATE_SLACK_W, RELATIVE_SLACK, Flow, covers
 from router_agent.device.line import Line
 
 
-def settle(flows: Sequence[Flow], max_power_w: Mapping[str, float], efficiency: float) -> None:
+def settle(flows: Sequence[Flow], max_power_w: Mapping[str, float], conversion: Conversion) -> bool:
     """Set every flow's rates from what the neighbours state. ``flows`` are in order of admission, in which losses are
-    charged; where there is less than is wanted, priorities and floors decide who gives way.
+    charged; where there is less than is wanted, priorities and floors decide who gives way. Returns whether more was
+    wanted than the converter takes.
     """
     for flow in flows:
         if flow.egress is not None:
             flow.demand_w = flow.stated_by_downstream_w()
-    _demand_at_loads([flow for flow in flows if flow.egress is None], efficiency)
+    _demand_at_loads([flow for flow in flows if flow.egress is None], conversion.efficiency)
     _accept(flows)
-    _need(flows, efficiency)
+    _need(flows, conversion)
+    efficiency = conversion.efficiency
+    clamped = _clamp_to_converter(flows, conversion.limit_w)
     _ask(flows)
     surplus.ask(flows, efficiency)
     source_left_w = _grant_at_sources([flow for flow in flows if flow.ingress is None], max_power_w)
     for flow in flows:
         if flow.ingress is not None:
-            flow.ingress_w = flow.stated_by_upstream().power_mw / MILLIWATTS_PER_W
-            above = flow.stated_by_upstream().curtailed
-            flow.limited = above or not covers(flow.asked_w, flow.need_w)
+            granted = flow.stated_by_upstream()
+            flow.ingress_w = min(granted.power_mw / MILLIWATTS_PER_W, flow.through_w)
+            flow.limited = granted.curtailed or not covers(flow.asked_w, flow.need_w)
     _grant_on(flows, efficiency)
     surplus.grant(flows, source_left_w, efficiency)
     for flow in flows:
         if flow.accepted_w == 0.0 or flow.ingress_w == 0.0:
             flow.without_power()
+    return clamped
 
 
 def _by_circuit(flows: Iterable[Flow]) -> Iterable[list[Flow]]:
@@ -116,9 +121,10 @@ class _Currents:
         self._circuit_a[place] = self._circuit_a.get(place, 0.0) + current_a
 
 
-def _need(flows: Sequence[Flow], efficiency: float) -> None:
+def _need(flows: Sequence[Flow], conversion: Conversion) -> None:
     """What must enter, with the losses that each flow adds to those admitted before it."""
     currents = _Currents()
+    leaving_w = 0.0
     for flow in flows:
         sent_w = flow.accepted_w
         if flow.egress is not None:
@@ -127,7 +133,29 @@ def _need(flows: Sequence[Flow], efficiency: float) -> None:
             added_a = flow.accepted_w / link.voltage_v
             sent_w += added_line_loss_w(link.resistance_ohm, before_a, added_a)
             currents.add(flow, link.id, added_a)
-        flow.need_w = sent_w / efficiency
+        flow.need_w = sent_w
+        leaving_w += sent_w
+    conversion.carry(leaving_w)
+    for flow in flows:
+        flow.need_w /= conversion.efficiency
+
+
+def _clamp_to_converter(flows: Sequence[Flow], limit_w: float | None) -> bool:
+    """Share what the converter takes by the rule for shortages; whether that is less than is wanted."""
+    if limit_w is None:
+        return False
+    clamped = False
+    wishes = []
+    for generations in _by_circuit(flows):
+        for flow in generations:
+            flow.through_w = math.inf
+        most_w = max(each.need_w for each in generations)
+        wishes.append(_wish(generations, max(0.0, most_w - RATE_SLACK_W)))
+    for wish, share_w in _shares(wishes, limit_w):
+        clamped = True
+        for flow in wish.generations:
+            flow.through_w = share_w
+    return clamped
 
 
 def _ask(flows: Sequence[Flow]) -> None:
@@ -138,7 +166,7 @@ def _ask(flows: Sequence[Flow]) -> None:
     """
     on_line: dict[Line, list[Flow]] = {}
     for flow in flows:
-        flow.asked_w = flow.need_w
+        flow.asked_w = min(flow.need_w, flow.through_w)
         if flow.ingress is not None:
             on_line.setdefault(flow.ingress, []).append(flow)
     for line, sharing in on_line.items():
@@ -151,7 +179,7 @@ def _ask(flows: Sequence[Flow]) -> None:
         ]
         for wish, share_w in _shares(wishes, line.load.limit_w):
             for flow in wish.generations:
-                flow.asked_w = _clamp(flow.need_w, share_w)
+                flow.asked_w = _clamp(min(flow.need_w, flow.through_w), share_w)
 
 
 def _grant_at_sources(flows: Sequence[Flow], max_power_w: Mapping[str, float]) -> dict[str, float]:
@@ -163,8 +191,8 @@ def _grant_at_sources(flows: Sequence[Flow], max_power_w: Mapping[str, float]) -
     for generations in _by_circuit(flows):
         left_w = max(flow.hop.ingress_power_w for flow in generations)
         for flow in generations:
-            flow.ingress_w = _clamp(flow.need_w, left_w)
-            flow.limited = False
+            flow.ingress_w = _clamp(min(flow.need_w, flow.through_w), left_w)
+            flow.limited = flow.through_w < flow.need_w
             left_w = max(0.0, left_w - flow.ingress_w)
             at_source.setdefault(flow.hop.source_id, []).append(flow)
     for source_id, sharing in at_source.items():

@@ -252,6 +252,19 @@ def test_topology_shows_every_part_with_its_load(dgctl: Any) -> None:
     assert dgctl("topology", "--watch").stdout == shown
 
 
+def test_topology_shows_profiles_where_any_router_is_special(dgctl: Any, controller: Any) -> None:
+    topology = pb.Topology(routers=TOPOLOGY.routers)
+    small = power_link_pb2.DeviceProfile(
+        profile_id="small", max_through_w=14.5e3, max_ports=3, max_voltage_v=400, addressed=True
+    )
+    topology.routers.append(
+        pb.RouterState(router_id="r2", connected=True, profile=small, reserved_through_w=2e3)
+    )
+    controller.answers["GetTopology"] = pb.GetTopologyResponse(topology=topology)
+    shown = rows(dgctl("topology").stdout)
+    assert "r2 yes 0.00 % 0 small 2 kW 14.5 kW 3 ports, up to 400 V, no packets" in shown
+
+
 def test_meters_are_summed_and_the_silent_named(dgctl: Any) -> None:
     lines = rows(dgctl("meters").stdout)
     assert lines[1].startswith("r1 2.1 MJ 0 J 0 J 63 kJ")

@@ -49,6 +49,21 @@ def _lsa_of(*links: power_link_pb2.LinkAdvertisement) -> dict[str, Any]:
     }
 
 
+def _of_profile(efficiency: float = 0.97, **limits: Any) -> dict[str, Any]:
+    values: dict[str, Any] = {"profile_id": "p", "addressed": True}
+    profile = power_link_pb2.DeviceProfile(**(values | limits))
+    message = power_link_pb2.RouterLsa(
+        router_id="r1", boot_id=1, seq=1, efficiency=efficiency, links=[_link()], profile=profile
+    )
+    return {"lsa": message}
+
+
+_CURVE = [
+    power_link_pb2.EfficiencyPoint(share=share, efficiency=efficiency)
+    for share, efficiency in ((0.1, 0.9), (1.0, 0.95))
+]
+
+
 def _broken_hop() -> pb.HopSnapshot:
     return pb.HopSnapshot(circuit_id=1, generation=1, power_w=float("nan"))
 
@@ -76,6 +91,16 @@ def _broken_hop() -> pb.HopSnapshot:
         (_lsa_of(_link(voltage_v=1e-300)), "voltage_v must be 0.001 or more"),
         (_lsa_of(_link(), _link()), "link_id 'r1-r2' stands there twice"),
         (_lsa_of(_link(risk_groups=[f"g{each}" for each in range(257)])), "257 risk_groups; 256"),
+        (_of_profile(profile_id=""), "profile: 'id' is ''"),
+        (_of_profile(max_through_w=0.0), "'max_through_w' is 0.0; it must be above 0"),
+        (_of_profile(max_through_w=float("nan")), "'max_through_w' is nan; it must be finite"),
+        (_of_profile(max_ports=0), "'max_ports' is 0; it must be at least 1"),
+        (_of_profile(max_voltage_v=400.0), "voltage_v is 20000; ports of profile 'p' take 0 V to"),
+        (_of_profile(addressed=False, packets=True), "packets are forwarded by addresses"),
+        (_of_profile(efficiency_curve=_CURVE), "needs max_through_w"),
+        (_of_profile(max_through_w=1e6, efficiency_curve=_CURVE), "efficiency is 0.97, and the"),
+        (_of_profile(max_through_w=1e6, efficiency_curve=_CURVE[::-1]), "shares rising"),
+        (_of_profile(max_through_w=1e6, efficiency_curve=_CURVE * 40), "points; 64 are"),
         ({"meters": pb.MetersReply(read_id=1)}, "read 1, which was never asked"),
         (_lsa_of(_link(neighbor_id="r1")), "neighbor_id is the router itself"),
         (_lsa_of(_link(link_id="x" * 100_000)), "must match"),

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,48 @@ def test_reads_a_grid_with_defaults(tmp_path: Path) -> None:
         sources=(Source("pv1", "r1", 15e6, -1.0, True),),
         loads=(Load("town", "r3", 5e6, 1, 1000.0),),
     )
+
+
+PROFILES = """name: p
+defaults: {voltage_v: 400, efficiency: 0.9, ampacity_a: 100}
+profiles:
+  - {id: small, max_through_w: 10e3, max_ports: 1, efficiency_curve: [[0.1, 0.9], [0.5, 0.97], [1, 0.95]]}
+routers:
+  - {id: a, profile: small}
+  - {id: b, profile: single-phase}
+  - {id: c}
+links:
+  - {id: a-b, a: a, b: b, resistance_ohm: 0.1}
+  - {id: b-c, a: b, b: c, resistance_ohm: 0.1}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "words"),
+    [
+        ("profile: small", "profile: smal", 6, "is 'smal', which is no profile; known: dgr, mas-"),
+        ("efficiency: 0.9,", "efficiency: 0.95,", 2, "the curve of profile 'small' falls to 0.9"),
+        ("a: b, b: c", "a: a, b: c", 11, "at 'a' has no port left there: profile 'small' has 1"),
+        ("voltage_v: 400", "voltage_v: 500", 2, "ports of profile 'single-phase' take 0 V to 400"),
+        ("id: small", "id: dgr", 4, "is 'dgr', which is built in; choose another"),
+        ("max_through_w: 10e3, ", "", 4, "needs max_through_w, of which its shares are parts"),
+        ("max_through_w: 10e3", "max_through_w: 0", 4, "must be above 0"),
+        ("max_ports: 1", "max_ports: 0", 4, "must be at least 1"),
+        ("0.5, 0.97", "0.05, 0.97", 4, "'efficiency_curve[1]' must be [share, efficiency]"),
+        ("[0.5, 0.97], [1, 0.95]", "[0.11, 0.5]", 4, "less leaves where more enters"),
+        ("max_ports: 1", "addressing: none", 4, "packets are forwarded by addresses"),
+        ("max_ports: 1", "min_voltage_v: 9, max_voltage_v: 3", 4, "is 9, above max_voltage_v"),
+        ("max_ports: 1", "standby_w: 3", 4, "unknown key 'standby_w'"),
+    ],
+)
+def test_profiles_that_no_device_has_or_that_do_not_fit_are_refused_with_the_line(
+    old: str, new: str, line: int, words: str
+) -> None:
+    grid = loads_grid(PROFILES)
+    assert loads_grid(dump_grid(grid)) == grid
+    with pytest.raises(ConfigError, match=re.escape(words)) as error:
+        loads_grid(PROFILES.replace(old, new, 1))
+    assert error.value.line == line
 
 
 @pytest.mark.parametrize("kind", ["links", "sources", "loads"])

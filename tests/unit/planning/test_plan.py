@@ -11,7 +11,7 @@ from controller.planning.plan import plan, plan_file
 from controller.planning.problem import PlanError
 from controller.routing.dispatch import Prices
 from digitalgrid.config_file import ConfigError
-from digitalgrid.gridfile import Grid, loads_grid
+from digitalgrid.gridfile import Grid, load_grid, loads_grid
 
 TOPOLOGIES = Path(topologies.__file__).parent
 
@@ -59,6 +59,22 @@ def assert_books(report: dict[str, Any]) -> None:
     assert injected_w == pytest.approx(report["generated_w"], rel=1e-9)
     assert len({flow["link"] for flow in report["flows"]}) == len(report["flows"])
     json.dumps(report, allow_nan=False)
+
+
+def test_a_plan_keeps_to_what_routers_convert_and_names_those_that_bind() -> None:
+    grid = load_grid(TOPOLOGIES / "village.grid.yaml")
+    report = plan(grid)
+    assert report["status"] == "optimal"
+    entering_w = {router.id: 0.0 for router in grid.routers}
+    for flow in report["flows"]:
+        entering_w[flow["to"]] += flow["received_w"]
+    for source in grid.sources:
+        entering_w[source.router] += report["sources"][source.id]
+    assert entering_w["house1"] == pytest.approx(14.5e3, rel=1e-6)
+    assert entering_w["house2"] <= 14.5e3
+    assert report["binding_cut"]["routers"] == ["house1"]
+    # Left to agents: neither passed nor served.
+    assert report["unserved"]["abroad"] == 50e3 and entering_w["beyond"] == 0.0
 
 
 def test_ample_lines_lose_no_more_than_the_published_optimum() -> None:
@@ -111,14 +127,14 @@ loads:
 def test_islands_are_named_with_what_they_lack() -> None:
     report = plan(loads_grid(EXAMPLE))
     assert report["unserved"] == {"hamlet": 1e3}
-    assert report["binding_cut"] == {"links": [], "sources": []}
+    assert report["binding_cut"] == {"links": [], "sources": [], "routers": []}
     assert report["circuits"][-1]["path"][-1] == "b"
     assert_books(report)
 
 
 def test_exhausted_sources_are_named() -> None:
     report = plan(loads_grid(EXAMPLE.replace("9e3}", "1e6}").replace("60e3", "6e3")))
-    assert report["binding_cut"] == {"links": [], "sources": ["sun", "coal"]}
+    assert report["binding_cut"] == {"links": [], "sources": ["sun", "coal"], "routers": []}
     assert report["served_w"] == pytest.approx(0.9 * (8e3 + 0.9 * 6e3), rel=1e-2)
 
 

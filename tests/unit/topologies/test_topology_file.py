@@ -14,6 +14,7 @@ TOPOLOGIES = Path(__file__).parents[3] / "topologies"
     [
         ("elan9.py", "elan9", 9),
         ("elan9.grid.yaml", "elan9", 9),
+        ("village.grid.yaml", "village", 5),
         ("line3.py", "line3", 3),
         ("ring.py", "ring", 6),
         ("ring.py,8", "ring8", 8),
