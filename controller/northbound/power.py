@@ -34,7 +34,7 @@ MAX_REQUESTS = 1024
 def _is_plain(request: pb.PowerRequest) -> bool:
     """As the core's :attr:`~controller.core.circuits.request.PowerRequest.is_plain`."""
     limits = request.constraints
-    return not (request.allow_split or limits.avoid_ids or limits.packets)
+    return not (request.allow_split or limits.avoid_ids or limits.packets or request.protect)
 
 
 class PowerService(PowerServiceServicer):

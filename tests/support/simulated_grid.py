@@ -341,8 +341,8 @@ class SimulatedGrid:
         ]
 
     def _largest(self, router_id: str, field_name: str, id_: str, amount: str) -> list[float]:
-        """Of each circuit that uses something at a router (or it at all), the larger of its generations; or what standbys fill with,
-        beside the largest other one.
+        """Of each circuit that uses something at a router (or it at all), the larger of its generations; or what
+        standbys fill with, beside the largest other one.
         """
         held: dict[int, dict[CircuitGeneration, float]] = {}
         filling: dict[CircuitGeneration, float] = {}

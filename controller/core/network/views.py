@@ -74,9 +74,7 @@ class GridViews:
             and lsa.profile.autonomy == "controller"
         )
         stands_by = router_id in self._standing_by
-        return RouterView(
-            router_id, lsa.efficiency, lsa.boot_id, usable, stands_by, lsa.profile
-        )
+        return RouterView(router_id, lsa.efficiency, lsa.boot_id, usable, stands_by, lsa.profile)
 
     def _take_over(self, router_ids: Iterable[str]) -> tuple[set[str], set[str]]:
         """Note what these routers have by now; the sources and loads that this may concern."""
