@@ -29,7 +29,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || { sudo -n true 2>/dev/null && \
 # Steps that have nothing to do with each other run side by side.
 STEPS := $(MAKE) --no-print-directory --jobs=2
 
-.PHONY: help setup ready python debian proto run stop demo mesh bench chaos first-minutes test lint clean
+.PHONY: help setup ready python debian proto run stop demo protect mesh bench chaos first-minutes test lint clean
 
 help: ## Says what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ stop: ## Removes the network that `make run` started, also after a crash
 demo: setup ## Runs the main job with faults and prints what it measured (demo.json)
 	@$(SUDO) $(BIN)/python -m topologies.demo
 
+protect: setup ## Breaks lines, routers and a source under a hundred protected circuits, with a controller and without (protect.json)
+	@$(SUDO) $(BIN)/python -m topologies.demo.protect
+
 mesh: setup ## Measures how large a network this machine carries: 100 routers, 200 circuits (mesh.json)
 	@$(SUDO) $(BIN)/python -m topologies.demo.mesh
 
@@ -109,6 +112,6 @@ lint: $(STUBS) $(STAMPS)/measured ## Style (ruff), types (mypy), who may import 
 
 clean: stop ## Removes .venv and all that is generated
 	$(SUDO) rm -rf $(VENV) $(ORTOOLS) .run build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	$(SUDO) rm -f $(STUBS) $(STUBS:.py=.pyi) $(STUBS:_pb2.py=_pb2_grpc.py) demo.json mesh.json bench.json chaos.json
+	$(SUDO) rm -f $(STUBS) $(STUBS:.py=.pyi) $(STUBS:_pb2.py=_pb2_grpc.py) demo.json protect.json mesh.json bench.json chaos.json
 	$(SUDO) find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
 	[ -z "$(SUDO)" ] || $(SUDO) rm -rf $(ROOT_BYTECODE)

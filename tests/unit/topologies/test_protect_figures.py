@@ -1,0 +1,28 @@
+"""What the run of protected circuits says of itself: a missed limit is named, books that do not balance fail it."""
+
+from topologies.demo.books import Books
+from topologies.demo.protect_figures import CARRIER, MOVE, ProtectFigures, Trial
+
+SOUND = Books(0, 0, 0, 0, 0, 0, 0, 0, 0.5, 0, 0)
+
+
+def test_a_trial_is_kept_where_the_median_and_the_worst_are() -> None:
+    assert Trial("line cut", CARRIER, missing_ms=[0.0, 2.0, 20.0]).kept
+    assert not Trial("line cut", CARRIER, missing_ms=[0.0, 2.1, 3.0]).kept
+    assert not Trial("line cut", CARRIER, missing_ms=[0.0, 0.0, 20.1]).kept
+    assert not Trial("line cut", CARRIER).kept, "nothing was measured"
+
+
+def test_what_is_missed_is_said_and_only_what_breaks_a_law_fails() -> None:
+    moved = Trial("planned move", MOVE, missing_ms=[0.0, 0.0, 26.2], ready_s=2.0)
+    away = Trial("line cut", CARRIER, controlled=False, missing_ms=[1.0])
+    figures = ProtectFigures("local", 9, 2, 4.0, [moved, away], [0, 3], 1, SOUND)
+    assert list(figures.missed()) == [
+        "planned move: p50 0.0, max 26.2 ms, more than p50 0, max 2 ms",
+        "line cut, no controller: not protected again within 10 s",
+        "a controller that returned saw 3 hops otherwise than routers run",
+        "circuits_lost: 1",
+    ]
+    assert figures.broken() == []
+    assert ProtectFigures().broken() != [], "books that were never read"
+    assert figures.to_json()["trials"][1]["controller"] == "away"

@@ -1,0 +1,196 @@
+"""The story of protected circuits: what fails under all of them, with a controller and without; what they lack."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from digitalgrid.client import AsyncPowerClient, power_request
+from digitalgrid.units import format_power
+from digitalgrid.v1 import northbound_pb2 as pb
+from topologies.demo.observer import Observer
+from topologies.demo.protect_figures import (
+    CARRIER,
+    MOVE,
+    READY_WITHIN_S,
+    SILENCE,
+    Limit,
+    ProtectFigures,
+    Trial,
+)
+from topologies.demo.stage import PATIENCE_S, Stage
+from topologies.emulator.emulation import Emulation
+
+# All together they load a line so little that each takes the same, shortest way.
+_POWER_W = 10e3
+_SINK_ID = "load5"
+# Without a controller, until it is started again: much longer than a silent line takes to be noticed.
+_AWAY_S = 2.0
+_PROTECTION_PATIENCE_S = 3 * READY_WITHIN_S
+_MOVED_CIRCUITS = 10
+_MOVED_TO = 0.95
+
+
+class ProtectStory(Stage):
+    def __init__(
+        self,
+        emulation: Emulation,
+        client: AsyncPowerClient,
+        observer: Observer,
+        figures: ProtectFigures,
+        say: Callable[[str], None],
+    ) -> None:
+        super().__init__(emulation, client, observer, say)
+        self._figures = figures
+        self._ids: set[int] = set()
+
+    async def request(self, circuits: int, protect: str) -> None:
+        """From whichever source is nearer; the other may serve the standby."""
+        total = format_power(circuits * _POWER_W)
+        self._say(f"requesting {circuits} circuits, {total} in all, protected against a {protect}")
+        began_s = time.monotonic()
+        requests = [power_request(_SINK_ID, _POWER_W) for _ in range(circuits)]
+        for each in requests:
+            each.protect = pb.Protect.Value(f"PROTECT_{protect.upper()}")
+        answer = await self._client.batch_request_power(requests)
+        self._ids = {each.circuit_id for one in answer.outcomes for each in one.circuits}
+        self._figures.circuits = len(self._ids)
+        if await self._protected_within(_PROTECTION_PATIENCE_S):
+            self._figures.protected_after_s = time.monotonic() - began_s
+            self._say(f"  protected after {self._figures.protected_after_s:.1f} s")
+
+    async def break_all(self, *, controlled: bool) -> None:
+        """A line cut, a line silent, a router on the way lost, and the source's; mended before the next."""
+        line = self._busiest(lambda each: (link.link_id for link in each.links))
+        await self._try("line cut", CARRIER, controlled, line, self._emulation.cut)
+        line = self._busiest(lambda each: (link.link_id for link in each.links))
+        await self._try("line silent", SILENCE, controlled, line, self._emulation.silence)
+        router = self._busiest(lambda each: each.router_ids[1:-1])
+        kill = self._emulation.kill_router
+        await self._try("router killed", SILENCE, controlled, router, kill)
+        router = self._busiest(lambda each: each.router_ids[:1])
+        await self._try("source lost", SILENCE, controlled, router, kill)
+
+    def _busiest(self, ids_of: Callable[[pb.Circuit], Iterable[str]]) -> str:
+        uses = Counter(id_ for key in self._ids for id_ in ids_of(self._observer.circuits[key]))
+        return max(sorted(uses), key=uses.__getitem__)
+
+    async def _try(
+        self, what: str, limit: Limit, controlled: bool, id_: str, break_it: Callable[[str], None]
+    ) -> None:
+        trial = Trial(what, limit, controlled)
+        self._figures.trials.append(trial)
+        hit = {key for key in self._ids if _uses(self._observer.circuits[key], id_)}
+        self._say(
+            f"{what}: {id_}, under {len(hit)} circuits"
+            + ("" if controlled else ", while no controller runs")
+        )
+        before = await self._lacking()
+        if not controlled:
+            self._emulation.kill_controller()
+        broken_s = time.monotonic()
+        break_it(id_)
+        if not controlled:
+            await self._return_of_the_controller()
+        circuits = self._observer.circuits
+
+        def carried() -> bool:
+            return self._observer.all_active(hit) and not any(
+                _uses(circuits[key], id_) for key in hit
+            )
+
+        await self._observer.until(carried, PATIENCE_S, f"circuits carried around {id_}")
+        lacking = await self._lacking_no_more(hit)
+        trial.missing_ms = [lacking.since(before, key, circuits[key].power_w) for key in hit]
+        self._say(f"  the one that lacked most lacked {max(trial.missing_ms, default=0.0):.1f} ms")
+        if not controlled:
+            await self._compare()
+        if await self._protected_within(READY_WITHIN_S - (time.monotonic() - broken_s)):
+            trial.ready_s = time.monotonic() - broken_s
+        await self._mend(id_)
+
+    async def _return_of_the_controller(self) -> None:
+        await asyncio.sleep(_AWAY_S)
+        snapshots = self._observer.snapshots
+        self._emulation.restart_controller()
+        await self._observer.until(
+            lambda: self._observer.snapshots > snapshots, PATIENCE_S, "the controller is back"
+        )
+
+    async def _compare(self) -> None:
+        """What the controller that has returned takes routers to run, and what they do."""
+        answer = await self._client.reconcile(pb.ReconcileRequest(dry_run=True))
+        self._figures.differences.append(
+            sum(
+                len(each.missing) + len(each.excess) + len(each.different) + len(each.lingering)
+                for each in answer.routers
+            )
+        )
+
+    async def _mend(self, id_: str) -> None:
+        if id_ in {link.id for link in self._grid.links}:
+            self._emulation.restore(id_)
+            self._emulation.heal(id_)
+        else:
+            self._emulation.restart_router(id_)
+        await self._all_links_up()
+        await self._protected_within(_PROTECTION_PATIENCE_S)
+
+    async def _protected_within(self, timeout_s: float) -> bool:
+        try:
+            await self._observer.until(self._all_protected, max(0.0, timeout_s), "all protected")
+        except TimeoutError:
+            for reason, count in self._unprotected().most_common(3):
+                self._say(f"  {count} circuits are not protected: {reason}")
+            return False
+        return True
+
+    def _unprotected(self) -> Counter[str]:
+        """Why circuits are not protected, as the controller says."""
+        known = [
+            self._observer.circuits[key] for key in self._ids if key in self._observer.circuits
+        ]
+        return Counter(
+            f"{pb.Protection.Name(each.protection)}, {each.protection_reason or each.reason}"
+            for each in known
+            if each.protection != pb.PROTECTION_PROTECTED
+        )
+
+    def _all_protected(self) -> bool:
+        known = [self._observer.circuits.get(key) for key in self._ids]
+        return all(
+            each is not None
+            and each.state == pb.CIRCUIT_STATE_ACTIVE
+            and each.protection == pb.PROTECTION_PROTECTED
+            for each in known
+        )
+
+    async def move(self) -> None:
+        """Planned moves, with all lines up: to a little less power and back."""
+        self._say(f"moving {_MOVED_CIRCUITS} circuits and back, with all lines up")
+        trial = Trial("planned move", MOVE)
+        self._figures.trials.append(trial)
+        moved = set(sorted(self._ids)[:_MOVED_CIRCUITS])
+        for power_w in (_MOVED_TO * _POWER_W, _POWER_W):
+            change = partial(self._change, moved, power_w)
+            trial.missing_ms += (await self._missing_in_move(change, moved)).values()
+        moved_s = time.monotonic()
+        if await self._protected_within(READY_WITHIN_S):
+            trial.ready_s = time.monotonic() - moved_s
+
+    async def _change(self, circuit_ids: Iterable[int], power_w: float) -> None:
+        changes = [self._client.change_circuit(key, power_w) for key in circuit_ids]
+        await asyncio.gather(*changes)
+
+    async def release_all(self) -> None:
+        self._say("releasing everything, waiting until the network is quiet")
+        self._figures.circuits_lost = sum(not self._observer.all_active([key]) for key in self._ids)
+        for key in self._ids:
+            await self._client.release_circuit(key)
+        await self._until_withdrawn(self._ids)
+        self._figures.books = await self._until_quiet()
+
+
+def _uses(circuit: pb.Circuit, id_: str) -> bool:
+    return id_ in circuit.router_ids or any(link.link_id == id_ for link in circuit.links)
