@@ -2,15 +2,19 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from digitalgrid.counters import COUNTERS
+from digitalgrid.model import ElectionId, HopSnapshot, Operation
+from digitalgrid.units import NS_PER_S
 from router_agent.agent import Agent
 from router_agent.config import LoadConfig, RouterConfig, SourceConfig
 from router_agent.device.effects import SaveBooks, SendDatagram
+from router_agent.device.mutation import Mutation
 from router_agent.failures import DeviceFailedError
 from router_agent.source_limits import FILE_NAME
 
@@ -156,3 +160,29 @@ def test_sources_have_the_limits_of_their_file_also_after_a_restart(
 
     run(tmp_path, cloud)
     run(tmp_path, after)
+
+
+def test_the_time_that_a_router_was_dead_is_missing_by_the_clock_on_the_wall(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    power_w, away_s = 1000.0, 5
+    hop = HopSnapshot(7, 1, 1, power_w, 1500.0, power_w, power_w, source_id="pv", load_id="town")
+
+    async def promise(agent: Agent, stop: asyncio.Event) -> None:
+        for operation, hops in ((Operation.STAGE, (hop,)), (Operation.COMMIT, ())):
+            order = Mutation(operation, "c", ElectionId(0, 1), 1, hops, lease_ns=NS_PER_S)
+            agent.mutate(order, lambda outcome: None)
+        stop.set()
+
+    async def look(agent: Agent, stop: asyncio.Event) -> None:
+        missing_mj.append(agent.device.books.promises[7].missing_mj)
+        stop.set()
+
+    missing_mj: list[int] = []
+    run(tmp_path, promise)
+    wall_ns = time.time_ns
+    monkeypatch.setattr("router_agent.agent.time.time_ns", lambda: wall_ns() + away_s * NS_PER_S)
+    run(tmp_path, look)
+    assert away_s <= missing_mj[0] / (1000 * power_w) < away_s + WAIT_S
+    run(tmp_path, look)
+    assert missing_mj[1] - missing_mj[0] < WAIT_S * 1000 * power_w, "and no second time"
