@@ -137,6 +137,7 @@ def meters_to_pb(device: RouterDevice, now_ns: int) -> power_link_pb.RouterMeter
         buffered_mj=books.buffered_mj,
         max_formula_deviation_mj=books.max_formula_deviation_mj,
         demand_mw=min(device.demand_mw, MAX_INT64),
+        ticks_late_p99_ns=device.ticks_late_p99_ns,
         links=[
             power_link_pb.LinkMeter(
                 link_id=link_id,

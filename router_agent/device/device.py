@@ -265,6 +265,10 @@ class RouterDevice:
         return self._lateness.recent_ns
 
     @property
+    def ticks_late_p99_ns(self) -> int:
+        return self._lateness.ticks_p99_ns
+
+    @property
     def _lag_ns(self) -> int:
         """A neighbour may be as late in sending as this router is, and this router was late in listening."""
         return 2 * self._lateness.recent_ns
@@ -306,6 +310,7 @@ class RouterDevice:
         else:
             self._advance(now_ns)
         self._report(self._sink_watch.ticked(self._sinks(), self._tick_began_ns, now_ns))
+        self._lateness.note_tick(self._next_tick_ns, now_ns)
         self._tick_began_ns = now_ns
         missed_ticks = (now_ns - self._next_tick_ns) // self.config.tick_ns
         self._next_tick_ns += (missed_ticks + 1) * self.config.tick_ns

@@ -33,3 +33,14 @@ def test_what_was_before_a_long_sleep_is_forgotten_but_not_the_sleep() -> None:
     lateness.note(0, 70)
     lateness.note(5000, 5003)
     assert lateness.recent_ns == 3
+
+
+def test_of_ticks_it_tells_how_late_all_but_one_of_a_hundred_were() -> None:
+    lateness = Lateness(MEMORY_NS, 0)
+    assert lateness.ticks_p99_ns == 0
+    for number in range(1000):
+        lateness.note_tick(number * 100, number * 100 + (50 if number % 200 == 0 else 1))
+    assert lateness.ticks_p99_ns == 1
+    for number in range(1000):
+        lateness.note_tick(number * 100, number * 100 + (50 if number % 50 == 0 else 1))
+    assert lateness.ticks_p99_ns == 50

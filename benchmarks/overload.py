@@ -1,0 +1,203 @@
+"""Many small circuits on few routers: how quickly they are set up, and whether anything moves that no fault concerns.
+
+The network is whole: a daemon, and each router a process of its own, on this machine (backend ``local``, no root).
+``overload`` sets up 1,000 circuits of 10 W beside one of 1 MW on four routers, in batches of 250, and then lets them
+stand; ``overload-busy`` does so beside a process that spins on each core. ``ours_per_s`` are circuits a second, from
+the first request until the last of them is ACTIVE. ``moved`` counts new generations of circuits, and ``lines_down`` the
+times that a line was not up, though nothing was ever cut: ``agree`` where both are 0 and every circuit has its power.
+``standing`` has 5,000 circuits on nine routers. ``ticks_late_p99_ms`` is how late ticks began, of the router where that
+was most, over the last 100 s or since it started: 99 of 100 were no later.
+"""
+
+import multiprocessing
+import os
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.harness import Row
+from digitalgrid.client import PowerClient, power_request
+from digitalgrid.gridfile import Grid, load_grid, loads_grid
+from digitalgrid.units import NS_PER_MS
+from digitalgrid.v1 import northbound_pb2 as pb
+from topologies.emulator.health import wait_healthy
+from topologies.emulator.local_backend import LocalEmulation
+from topologies.emulator.plan import EmulationOptions
+
+_FOUR_ROUTERS = """
+name: four
+defaults: {voltage_v: 20000, efficiency: 0.97, ampacity_a: 300, resistance_ohm: 0.5}
+routers: [{id: a}, {id: b}, {id: c}, {id: d}]
+links:
+  - {id: ab, a: a, b: b}
+  - {id: ab2, a: a, b: b, resistance_ohm: 0.9}
+  - {id: bc, a: b, b: c}
+  - {id: ac, a: a, b: c, resistance_ohm: 2}
+  - {id: cd, a: c, b: d, ampacity_a: 55}
+  - {id: bd, a: b, b: d}
+sources: [{id: s, router: a, max_power_w: 9e6}, {id: s2, router: c, max_power_w: 1e6}]
+loads:
+  - {id: lb, router: b, power_w: 3e6}
+  - {id: lc, router: c, power_w: 3e6}
+"""
+_SMALL_W = 10.0
+_BATCH = 250
+_LONGEST_S = 120.0
+# How long all must stand as they are, once they are there.
+_STANDS_S = 30.0
+_POLL_S = 0.1
+
+
+def rows(full: bool) -> Iterator[Row]:
+    four = loads_grid(_FOUR_ROUTERS, "four")
+    yield _measured("overload", four, _Crowd(1_000, ("lb",), beside="lc"))
+    yield _measured("overload-busy", four, _Crowd(1_000, ("lb",), beside="lc", busy=True))
+    nine = load_grid("topologies/elan9.grid.yaml")
+    loads = tuple(load.id for load in nine.loads)
+    yield _measured("standing", nine, _Crowd(5_000, loads))
+
+
+@dataclass(frozen=True, slots=True)
+class _Crowd:
+    """So many small circuits to these loads by turns, ``beside`` one of 1 MW to another."""
+
+    circuits: int
+    sink_ids: tuple[str, ...]
+    beside: str = ""
+    busy: bool = False
+
+
+def _measured(name: str, grid: Grid, crowd: _Crowd) -> Row:
+    with ExitStack() as undo:
+        directory = undo.enter_context(tempfile.TemporaryDirectory(prefix="overload-"))
+        options = _free_options(Path(directory) / "run")
+        emulation = LocalEmulation(grid, options)
+        undo.callback(emulation.stop)
+        emulation.start()
+        wait_healthy(emulation, options.northbound, 60.0)
+        client = undo.enter_context(PowerClient(options.northbound, timeout_s=_LONGEST_S))
+        if crowd.beside:
+            large = client.request_power(power_request(crowd.beside, 1e6)).circuits[0]
+            client.wait_until_active([large.circuit_id], timeout_s=_LONGEST_S)
+        watch = undo.enter_context(_watched(options.northbound))
+        if crowd.busy:
+            undo.enter_context(_spinning(os.cpu_count() or 1))
+        active_s = _set_up(client, crowd)
+        time.sleep(_STANDS_S)
+        circuits = client.list_circuits().circuits
+        meters = client.read_meters().meters
+    moved = sum(each.generation - 1 for each in circuits)
+    active = sum(each.state == pb.CIRCUIT_STATE_ACTIVE for each in circuits)
+    wanted = crowd.circuits + bool(crowd.beside)
+    return Row(
+        name,
+        crowd.circuits,
+        f"{len(grid.routers)} routers, {crowd.circuits} circuits of {_SMALL_W:g} W"
+        + (" beside one of 1 MW" if crowd.beside else "")
+        + (f", {os.cpu_count()} spinning processes" if crowd.busy else ""),
+        active_s / crowd.circuits,
+        {},
+        moved == 0 and watch.lines_down == 0 and active == wanted,
+        {
+            "ours_per_s": crowd.circuits / active_s,
+            "moved": moved,
+            "lines_down": watch.lines_down,
+            "active": active,
+            "ticks_late_p99_ms": max(each.ticks_late_p99_ns for each in meters) / NS_PER_MS,
+        },
+    )
+
+
+def _set_up(client: PowerClient, crowd: _Crowd) -> float:
+    """Seconds until all circuits have their power."""
+    began_s = time.monotonic()
+    for first in range(0, crowd.circuits, _BATCH):
+        client.batch_request_power(
+            power_request(
+                crowd.sink_ids[number % len(crowd.sink_ids)],
+                _SMALL_W,
+                request_id=f"small-{number}",
+            )
+            for number in range(first, first + _BATCH)
+        )
+    return _wait_for_all(client, began_s)
+
+
+def _wait_for_all(client: PowerClient, began_s: float) -> float:
+    """Seconds until all circuits have their power."""
+    while True:
+        circuits = client.list_circuits().circuits
+        waiting = sum(each.state != pb.CIRCUIT_STATE_ACTIVE for each in circuits)
+        elapsed_s = time.monotonic() - began_s
+        if not waiting or elapsed_s > _LONGEST_S:
+            return elapsed_s
+        time.sleep(_POLL_S)
+
+
+class _Watch:
+    """Counts how often a line is seen not to be up."""
+
+    def __init__(self, address: str) -> None:
+        self.lines_down = 0
+        self._client = PowerClient(address)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        down: set[str] = set()
+        while not self._over.wait(_POLL_S):
+            now_down = {each.link_id for each in self._client.get_topology().links if not each.up}
+            self.lines_down += len(now_down - down)
+            down = now_down
+
+    def close(self) -> None:
+        self._over.set()
+        self._thread.join()
+        self._client.close()
+
+
+@contextmanager
+def _watched(address: str) -> Iterator[_Watch]:
+    watch = _Watch(address)
+    try:
+        yield watch
+    finally:
+        watch.close()
+
+
+@contextmanager
+def _spinning(count: int) -> Iterator[None]:
+    """A process that never rests, for each core."""
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_spin, daemon=True) for _ in range(count)]
+    for each in processes:
+        each.start()
+    try:
+        yield
+    finally:
+        for each in processes:
+            each.kill()
+            each.join()
+
+
+def _spin() -> None:
+    while True:
+        pass
+
+
+def _free_options(run_dir: Path) -> EmulationOptions:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as north,
+        socket.create_server(("127.0.0.1", 0)) as south,
+    ):
+        return EmulationOptions(
+            run_dir=run_dir,
+            northbound=f"127.0.0.1:{north.getsockname()[1]}",
+            southbound_port=south.getsockname()[1],
+        )
