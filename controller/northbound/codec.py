@@ -36,6 +36,9 @@ def give_id(message: pb.PowerRequest | pb.DispatchRequest) -> None:
         message.request_id = str(uuid.uuid4())
 
 
+_NO_CONSTRAINTS = Constraints()
+
+
 def request_from_pb(message: pb.PowerRequest) -> PowerRequest:
     """Raises Refusal for what no network could mean."""
     check_ids("request_id", [message.request_id])
@@ -46,7 +49,11 @@ def request_from_pb(message: pb.PowerRequest) -> PowerRequest:
         sink_id=message.sink_id,
         power_w=message.power_w,
         source_ids=tuple(dict.fromkeys(message.source_ids)),
-        constraints=_constraints_from_pb(message.constraints),
+        constraints=(
+            _constraints_from_pb(message.constraints)
+            if message.HasField("constraints")
+            else _NO_CONSTRAINTS
+        ),
         allow_split=message.allow_split,
         setup_priority=message.setup_priority if message.HasField("setup_priority") else None,
         hold_priority=message.hold_priority if message.HasField("hold_priority") else None,

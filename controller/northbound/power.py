@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 
 import grpc
 from google.rpc.code_pb2 import Code
@@ -185,7 +184,8 @@ class PowerService(PowerServiceServicer):
             except Refusal as refusal:
                 decisions.append(refusal)
             else:
-                asked.append((replace(call, asked=asked_for(request)), request))
+                call = Call(principal, Action.REQUEST, message.request_id, asked_for(request))
+                asked.append((call, request))
                 decisions.append([])
         decided = iter(self._runtime.handle_requests(asked))
         return [each if isinstance(each, Refusal) else next(decided) for each in decisions]

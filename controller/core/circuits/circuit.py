@@ -8,7 +8,7 @@ import msgspec
 
 from controller.core.circuits.curtailed import Curtailed, by_source
 from controller.core.circuits.protection import Guard
-from controller.core.circuits.route import Route, hop_snapshots
+from controller.core.circuits.route import Route, hop_snapshot, hop_snapshots
 from controller.core.errors import Refusal
 from digitalgrid.model import CircuitGeneration, HopSnapshot, MissingEnergy
 from digitalgrid.reasons import Reason
@@ -211,6 +211,19 @@ class Generation(msgspec.Struct):
     # Its sink's router fills it by its trickle before it demands it.
     charges_first: bool = False
 
+    def hop_at(self, router_id: str) -> HopSnapshot:
+        """What one of its routers must be told."""
+        return hop_snapshot(
+            self.route,
+            self.route.router_ids.index(router_id),
+            self.key,
+            self.admission_seq,
+            standby=self.role is Role.STANDBY,
+            priority=self.priority,
+            floor_w=self.floor_w,
+            asked_w=self.asked_w,
+        )
+
     def hops(self) -> dict[str, HopSnapshot]:
         """What each of its routers must be told, by router id."""
         return hop_snapshots(
@@ -387,12 +400,12 @@ class Circuit(msgspec.Struct):
 
     def newest(self) -> Generation | None:
         """The working generation that carries, or is to carry, the circuit; None while it waits or ends."""
-        live = [
-            each
-            for each in self.generations.values()
-            if each.role is Role.WORKING and each.phase not in RETIRING_PHASES
-        ]
-        return max(live, key=lambda each: each.key.generation, default=None)
+        newest = None
+        for each in self.generations.values():
+            stands = each.role is Role.WORKING and each.phase not in RETIRING_PHASES
+            if stands and (newest is None or each.key.generation > newest.key.generation):
+                newest = each
+        return newest
 
     @property
     def under_way(self) -> bool:

@@ -83,7 +83,7 @@ def _compare_hop(
     )
     if sink_held_back:
         return
-    expected = generation.hops()[router_id]
+    expected = generation.hop_at(router_id)
     if hop is not None:
         # A router that does not know them does not say them; it shares what is short as it always did.
         unsaid = {name: 0 for name in _LATER if not getattr(hop, name)}

@@ -58,26 +58,49 @@ def hop_snapshots(
     standby: bool = False,
 ) -> dict[str, HopSnapshot]:
     """What each router on the route must be told, by router id."""
-    hops = {}
-    last = len(route.router_ids) - 1
-    for index, router_id in enumerate(route.router_ids):
-        egress = route.links[index] if index < last else None
-        hops[router_id] = HopSnapshot(
-            circuit_id=key.circuit_id,
-            generation=key.generation,
-            admission_seq=admission_seq,
-            power_w=route.power_w,
-            ingress_power_w=route.entering_w[index],
-            egress_power_w=egress.sent_w if egress else route.power_w,
-            received_power_w=egress.received_w if egress else route.power_w,
-            source_id=route.source_id if index == 0 else "",
-            ingress_link_id=route.links[index - 1].link_id if index else "",
-            load_id="" if egress else route.sink_id,
-            egress_link_id=egress.link_id if egress else "",
+    return {
+        router_id: hop_snapshot(
+            route,
+            index,
+            key,
+            admission_seq,
             priority=priority,
             floor_w=floor_w,
-            asked_w=asked_w if asked_w > route.power_w else 0.0,
+            asked_w=asked_w,
             standby=standby,
-            trickle_w=route.trickle_w[index] if route.trickle_w else 0.0,
         )
-    return hops
+        for index, router_id in enumerate(route.router_ids)
+    }
+
+
+def hop_snapshot(
+    route: Route,
+    index: int,
+    key: CircuitGeneration,
+    admission_seq: int,
+    *,
+    priority: int = 0,
+    floor_w: float = 0.0,
+    asked_w: float = 0.0,
+    standby: bool = False,
+) -> HopSnapshot:
+    """What the router at ``index`` must be told."""
+    egress = route.links[index] if index < len(route.links) else None
+    return HopSnapshot(
+        circuit_id=key.circuit_id,
+        generation=key.generation,
+        admission_seq=admission_seq,
+        power_w=route.power_w,
+        ingress_power_w=route.entering_w[index],
+        egress_power_w=egress.sent_w if egress else route.power_w,
+        received_power_w=egress.received_w if egress else route.power_w,
+        source_id=route.source_id if index == 0 else "",
+        ingress_link_id=route.links[index - 1].link_id if index else "",
+        load_id="" if egress else route.sink_id,
+        egress_link_id=egress.link_id if egress else "",
+        priority=priority,
+        floor_w=floor_w,
+        asked_w=asked_w if asked_w > route.power_w else 0.0,
+        standby=standby,
+        trickle_w=route.trickle_w[index] if route.trickle_w else 0.0,
+    )

@@ -51,6 +51,8 @@ class Lateness:
 
     def __init__(self) -> None:
         self._routers: dict[str, _Router] = {}
+        # Those that were late with an answer, or said so, at some time in their session: of most there are none.
+        self._were_late: set[str] = set()
 
     def note_asked(self, router_id: str, asked: Asked, now_ns: int) -> None:
         self._of(router_id).asked[asked] = now_ns
@@ -70,6 +72,8 @@ class Lateness:
         router.variation_ns += _VARIATION_SMOOTHING * (deviation_ns - router.variation_ns)
         router.answer_ns += _SMOOTHING * (took_ns - router.answer_ns)
         router.answered_at_ns = now_ns
+        if router.answer_ns > LATE_NS:
+            self._were_late.add(router_id)
 
     def note_heard(self, router_id: str, now_ns: int, late_ns: int = 0) -> None:
         """It says anything, and with it, perhaps, how late its own timers are."""
@@ -77,10 +81,13 @@ class Lateness:
         router.heard_at_ns = now_ns
         if late_ns or now_ns - router.said_at_ns > _REMEMBERED_NS:
             router.says_ns, router.said_at_ns = late_ns, now_ns
+        if late_ns > LATE_NS:
+            self._were_late.add(router_id)
 
     def forget(self, router_id: str) -> None:
         """Its session is over: what was under way is not answered any more."""
         self._routers.pop(router_id, None)
+        self._were_late.discard(router_id)
 
     def begin_term(self) -> None:
         """Of what was asked by who led before no answer comes here."""
@@ -116,7 +123,9 @@ class Lateness:
     def patience_ns(self, router_ids: Iterable[str], now_ns: int) -> int:
         """How much longer than usual any of these may take to answer; nothing where none is late."""
         longest_ns = 0
-        for router_id in router_ids:
+        if not self._were_late:
+            return 0
+        for router_id in self._were_late.intersection(router_ids):
             router = self._routers.get(router_id)
             # What waits says nothing yet: perhaps it is never answered.
             late_ns = _known_ns(router, now_ns) if router is not None else 0

@@ -420,7 +420,7 @@ class Programmer:
         for first in range(0, len(generations), MAX_GROUP):
             group = list(generations[first : first + MAX_GROUP])
             txn_id = self._transactions.open(group, {router_id: group}).txn_id
-            hops = tuple(each.hops()[router_id] for each in group)
+            hops = tuple(each.hop_at(router_id) for each in group)
             self.send(router_id, Stage(txn_id, self._timeouts.lease_ms, hops))
             self.send(router_id, Commit(txn_id))
 

@@ -121,6 +121,7 @@ class Staging:
         """Stage those for which there is room, as many as can be in one group."""
         self._let_go_on(now_ns)
         left_at: dict[str, int] = {}
+        late_ids: set[str] = set()
         # By circuit; of one that runs over a late router those beside it wait for that.
         prompt: dict[int, Generation] = {}
         late: dict[int, Generation] = {}
@@ -130,13 +131,14 @@ class Staging:
             generation = queued[2]
             if generation.phase is not Phase.QUEUED or not self._stands(generation):
                 continue
-            full, is_late = self._take_room(generation, left_at, now_ns)
+            full = self._take_room(generation, left_at, late_ids, now_ns)
             if full:
                 heappush(self._held_up.setdefault(full, []), queued)
                 self._look_ns = now_ns + _LOOK_AGAIN_NS
                 continue
             left -= 1
-            group, circuit_id = late if is_late else prompt, generation.key.circuit_id
+            over_late = bool(late_ids) and not late_ids.isdisjoint(generation.route.router_ids)
+            group, circuit_id = late if over_late else prompt, generation.key.circuit_id
             # Of one that runs already the sink comes last, after all other hops have committed.
             if generation.seamless or generation.alone or circuit_id in group:
                 self._stage([generation], now_ns)
@@ -150,18 +152,20 @@ class Staging:
                 self._stage(list(group.values()), now_ns)
 
     def _take_room(
-        self, generation: Generation, left_at: dict[str, int], now_ns: int
-    ) -> tuple[str, bool]:
-        """A router on the way that must not be told of any more now, else takes the room; and whether any is late."""
+        self, generation: Generation, left_at: dict[str, int], late_ids: set[str], now_ns: int
+    ) -> str:
+        """A router on the way that must not be told of any more now; where there is none, the room is taken."""
         router_ids = generation.route.router_ids
         for router_id in router_ids:
             if router_id not in left_at:
                 left_at[router_id] = self._window.room_at(router_id, now_ns)
+                if self._lateness.is_late(router_id, now_ns):
+                    late_ids.add(router_id)
             if not left_at[router_id]:
-                return router_id, True
+                return router_id
         for router_id in router_ids:
             left_at[router_id] -= 1
-        return "", any(self._lateness.is_late(router_id, now_ns) for router_id in router_ids)
+        return ""
 
     def _let_go_on(self, now_ns: int) -> None:
         """As many as there is room for by now queue again for routers that were late, or still are."""
