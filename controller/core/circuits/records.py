@@ -63,7 +63,7 @@ class CircuitRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     floor_w: float = 0.0
     curtailed: Curtailed | None = None
     # What its load lacked, as far as it was known when this was written.
-    missing: dict[str, MissingEnergy] = {}
+    missing: tuple[tuple[str, MissingEnergy], ...] = ()
     # Against what it is protected, if it is to be; and why there was no way for a standby, if there was none.
     protect: str = ""
     unprotected_because: str = ""
@@ -150,7 +150,7 @@ def to_record(circuit: Circuit, request_fingerprint: str) -> CircuitRecord:
         setup_priority=circuit.setup_priority,
         floor_w=circuit.floor_w,
         curtailed=circuit.curtailed,
-        missing=dict(circuit.missing),
+        missing=tuple(sorted(circuit.missing.items())),
         protect=circuit.guard.against or "",
         unprotected_because=circuit.guard.reason if circuit.guard.word is Protection.LOST else "",
     )
