@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
+from dgctl.maintenance import drain, undrain
 from dgctl.optimisation import dispatch, paths, reoptimise
 from dgctl.options import (
     PRIORITY,
@@ -242,5 +243,5 @@ def completion(shell: str) -> None:
     click.echo(completer(main, {}, "dgctl", "_DGCTL_COMPLETE").source())
 
 
-for _verb in (dispatch, paths, reoptimise):
+for _verb in (dispatch, paths, reoptimise, drain, undrain):
     main.add_command(_verb)

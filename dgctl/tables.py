@@ -6,7 +6,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from dgctl import meter_tables, topology_tables
+from dgctl import drain_tables, meter_tables, topology_tables
 from dgctl.requests import ended
 from digitalgrid.client import missing_mj, missing_ms
 from digitalgrid.columns import Columns, Line, Part, Styled
@@ -339,6 +339,8 @@ _RENDERERS: dict[type[Message], Callable[[Any], Parts]] = {
     pb.DispatchResponse: _dispatched,
     pb.ReoptimiseResponse: _reoptimised,
     pb.Circuit: _circuit,
+    pb.DrainResponse: drain_tables.render,
+    pb.UndrainResponse: lambda _: ["in service; nothing moves back by itself"],
     pb.Topology: topology_tables.render,
     pb.ReadAllMetersResponse: meter_tables.render,
 }

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from dgctl.drain_tables import drains, word
 from digitalgrid.columns import Columns, Part, Styled
 from digitalgrid.profiles import DGR
 from digitalgrid.units import format_current, format_fraction, format_power, format_voltage
@@ -15,7 +16,7 @@ def render(topology: pb.Topology) -> list[Part]:
     names = ("profile", ">through", ">of", "limits") if special else ()
     routers = Columns("id", "connected", ">efficiency", ">boot", ">late", *names, title="routers")
     for router in topology.routers:
-        connected = "yes" if router.connected else Styled("no", "red")
+        connected = word("yes" if router.connected else "no", router.connected, router.admin)
         efficiency = format_fraction(router.efficiency)
         late = Styled(f"{router.late_ms / 1000:.1f} s", "yellow") if router.late_ms else ""
         more = _profile(router) if special else ()
@@ -41,7 +42,7 @@ def render(topology: pb.Topology) -> list[Part]:
             f"{load.value_per_mwh:g}",
         )
     tables = (routers, "", _links(topology), "", sources, "", loads)
-    return [*tables, *_refused_claims(topology), *_engine(topology)]
+    return [*tables, *drains(topology), *_refused_claims(topology), *_engine(topology)]
 
 
 def _profile(router: pb.RouterState) -> Iterator[str]:
@@ -95,7 +96,7 @@ def _links(topology: pb.Topology) -> Columns:
             link.link_id,
             link.a_router_id,
             link.b_router_id,
-            "up" if link.up else Styled("down", "red"),
+            word("up" if link.up else "down", link.up, link.admin),
             format_current(link.reserved_a_to_b_a),
             format_current(link.reserved_b_to_a_a),
             format_current(link.ampacity_a),

@@ -336,6 +336,43 @@ class Reason(StrEnum):
         "a neighbour still hears the router over a power link",
         "stop it, or cut its lines, first",
     )
+    # Links and routers that are taken out of service.
+    DURATION_OUT_OF_RANGE = (
+        "DURATION_OUT_OF_RANGE",
+        _INVALID,
+        "a duration is negative, or longer than a year",
+        "give one in nanoseconds that is meant",
+    )
+    KEEP_OR_GIVE_UP = (
+        "KEEP_OR_GIVE_UP",
+        _INVALID,
+        "a drain is to be kept, and to be given up",
+        "leave out one of them",
+    )
+    UNKNOWN_ELEMENT = (
+        "UNKNOWN_ELEMENT",
+        _NOT_FOUND,
+        "no link and no router has this id",
+        "`dgctl topology` shows those that are known",
+    )
+    OUT_OF_SERVICE = (
+        "OUT_OF_SERVICE",
+        _PRECONDITION,
+        "the router of a load is drained or being drained, and takes nothing new",
+        "ask again once it is in service (`dgctl undrain`)",
+    )
+    DRAIN_WITHOUT_END = (
+        "DRAIN_WITHOUT_END",
+        _PRECONDITION,
+        "circuits have their load, or all their sources, behind what is to be drained, or no other way at all",
+        "release the circuits that are named, or drain with `keep` to close it for new work meanwhile",
+    )
+    NOT_DRAINED = (
+        "NOT_DRAINED",
+        _PRECONDITION,
+        "what is to be put into service is in service",
+        "nothing is to be done; `dgctl topology` shows what is drained",
+    )
     # The controller is not ready, or not the one to ask.
     STARTING = (
         "STARTING",

@@ -34,6 +34,8 @@ class Action(StrEnum):
     REOPTIMISE = "reoptimise"
     RECONCILE = "reconcile"
     FORGET_ROUTER = "forget-router"
+    DRAIN = "drain"
+    UNDRAIN = "undrain"
 
 
 MAY: dict[Action, frozenset[Role]] = {
@@ -46,6 +48,8 @@ MAY: dict[Action, frozenset[Role]] = {
     Action.REOPTIMISE: frozenset({Role.ANYONE, Role.OPERATOR}),
     Action.RECONCILE: frozenset({Role.ANYONE, Role.OPERATOR}),
     Action.FORGET_ROUTER: frozenset({Role.ANYONE, Role.ADMIN}),
+    Action.DRAIN: frozenset({Role.ANYONE, Role.OPERATOR}),
+    Action.UNDRAIN: frozenset({Role.ANYONE, Role.OPERATOR}),
 }
 # They decide nothing that lasts, and leave no entry in the audit log.
 _LOOKS = frozenset({Action.READ, Action.COMPUTE})

@@ -16,6 +16,7 @@ from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.route import Route
 from controller.core.errors import Refusal, unknown_router
 from controller.core.leader import Leader
+from controller.core.network.admin import DrainOrder
 from controller.core.optimising.moves import (
     Move,
     ReoptimiseLimits,
@@ -32,6 +33,7 @@ from controller.core.promises.provisioning import Rehearsal, starting
 from controller.routing.alternatives.disjoint import Disjointness
 from controller.routing.assignments.reoptimise import Plan
 from controller.routing.assignments.room import RoomPlan
+from digitalgrid.reasons import Reason
 
 T = TypeVar("T")
 
@@ -257,10 +259,54 @@ class Controller(Leader):
             # Circuits that must move now are noted each by itself.
             self._network.lsdb.remove(router_id)
             self._store_owners()
+            self._parts.drainer.forget_unknown()
             self._adopt_view(now_ns)
             self._parts.forgetter.forget(router_id, now_ns)
             self._settle(now_ns)
         return held
+
+    def drain(self, order: DrainOrder, now_ns: int) -> bool:
+        """Take a link or router out of service; False where it is already, which changes nothing.
+
+        Raises Refusal for what nobody knows, and where circuits could never leave it.
+        """
+        with self._book.together():
+            self._require_known(order.id, now_ns)
+            changed = order.id not in self._network.admin.all
+            if changed:
+                self._parts.drainer.begin(order, now_ns)
+            state = self._network.admin.state(order.id)
+            self._book.audit.conclude(state.value if changed else f"{state.value} already")
+            self._adopt_view(now_ns)
+            self._settle(now_ns)
+        return changed
+
+    def undrain(self, id_: str, now_ns: int) -> None:
+        """Put a link or router into service again; nothing moves back. Refusal for what is in service."""
+        with self._book.together():
+            if id_ not in self._network.admin.all:
+                self._require_known(id_, now_ns)
+                raise Refusal(
+                    Reason.NOT_DRAINED,
+                    f"{id_!r} is in service",
+                    field="id",
+                    metadata={"id": id_},
+                )
+            self._parts.drainer.undo(id_, now_ns)
+            self._book.audit.conclude("in service")
+            self._adopt_view(now_ns)
+            self._settle(now_ns)
+
+    def _require_known(self, id_: str, now_ns: int) -> None:
+        if self._parts.provisioner.is_starting(now_ns):
+            raise starting()
+        if not self._network.knows_element(id_):
+            raise Refusal(
+                Reason.UNKNOWN_ELEMENT,
+                f"no link and no router {id_!r} is known; `dgctl topology` shows those that are",
+                field="id",
+                metadata={"id": id_},
+            )
 
 
 def _verdict(call: Call) -> Refusal | None:

@@ -6,6 +6,7 @@ from controller.core.circuits.curtailed import by_source
 from controller.core.circuits.disjointness import in_common
 from controller.core.circuits.path_state import path_down
 from controller.core.circuits.protection import Protection
+from controller.core.network.admin import AdminState
 from controller.core.network.view import limited_converters
 from controller.core.questions import Questions
 
@@ -18,6 +19,7 @@ def broken_invariants(questions: Questions) -> list[str]:
         *_over_subscriptions(questions),
         *_active_on_dead_paths(questions),
         *_protected_by_nothing(questions),
+        *_held_where_drained(questions),
     ]
 
 
@@ -97,3 +99,24 @@ def _active_on_dead_paths(questions: Questions) -> list[str]:
             if newest is None or path_down(questions.view, newest.route):
                 faults.append(f"circuit {circuit.circuit_id} is active on a path that is not up")
     return faults
+
+
+def _held_where_drained(questions: Questions) -> list[str]:
+    drained = {id_ for id_, word in questions.drains.items() if word.state is AdminState.DRAINED}
+    if not drained:
+        return []
+    return [
+        f"{key} is reserved at {' and '.join(sorted(found))}, which is drained"
+        for circuit in questions.circuits.values()
+        for generation in circuit.generations.values()
+        for key in [generation.key]
+        if (
+            found := drained.intersection(questions.routers_holding(key))
+            | {
+                link.link_id
+                for link in generation.route.links
+                if link.link_id in drained
+                and {link.from_router_id, link.to_router_id} & {*questions.routers_holding(key)}
+            }
+        )
+    ]

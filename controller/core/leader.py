@@ -70,6 +70,7 @@ class Leader(Core):
         )
         self._network.adopt_owners(stored.routers)
         self._network.lateness.begin_term()
+        self._network.admin.adopt(stored.drains)
         self._forget_after_ns = settings.forget_routers_after_ns
         self._look_for_absent_ns = now_ns + self._forget_after_ns
         self._parts = wire(
@@ -81,6 +82,7 @@ class Leader(Core):
             # No answer to a question of an earlier term is taken for one to a question of this.
             first_id=(stored.epoch << _ID_BITS) + 1,
             now_ns=now_ns,
+            calendar_ns=lambda at_ns: began_unix_ns + at_ns - now_ns,
         )
         # Of the last event.
         self._now_ns = now_ns
@@ -138,6 +140,7 @@ class Leader(Core):
                 parts.protector,
                 parts.read_back,
                 parts.room_maker,
+                parts.drainer,
             )
         ]
         if self._forget_after_ns:
@@ -172,6 +175,7 @@ class Leader(Core):
                     "forget-router", router_id, "forgotten", f"was not heard of for {days:.3g} days"
                 )
             self._store_owners()
+            self._parts.drainer.forget_unknown()
 
     def on_durable(self, ticket: int, now_ns: int) -> None:
         """The store has written this and every earlier ticket."""
@@ -269,6 +273,9 @@ class Leader(Core):
         self._parts.curtailer.look()
         self._parts.regainer.look(now_ns)
         self._parts.preempter.look(now_ns)
+        if self._parts.drainer.look(now_ns):
+            self._adopt_view(now_ns)
+            self._parts.keeper.settle(now_ns)
 
 
 def _absence_interval_ns(forget_after_ns: int) -> int:

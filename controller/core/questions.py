@@ -12,6 +12,7 @@ from controller.core.circuits import reservations as resource
 from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.reservations import Reservations, Resource, link_direction
 from controller.core.messages import CircuitStatus
+from controller.core.network.admin import Block, DrainRecord
 from controller.core.network.lateness import Late
 from controller.core.network.network import Network
 from controller.core.network.owners import RefusedClaim
@@ -108,6 +109,17 @@ class Questions:
     def measured(self, key: CircuitGeneration, sink_router_id: str) -> tuple[CircuitStatus, ...]:
         """What its sink's router last said of one generation, its arrival first."""
         return self._network.measured_of(key, sink_router_id)
+
+    # What operators take out of service
+
+    @property
+    def drains(self) -> Mapping[str, DrainRecord]:
+        """Words on links and routers that are not in service, by id."""
+        return self._network.admin.all
+
+    def drain_blocks(self, id_: str) -> tuple[Block, ...]:
+        """What keeps a drain from its end, as far as whoever leads has looked."""
+        return self._network.admin.blocks.get(id_, ())
 
     # Reservations
 

@@ -55,6 +55,7 @@ class Replica(Core):
         self._book = CircuitBook(stored, self._effects.append)
         self._questions = Questions(self._network, self._book, self._reservations)
         self._network.adopt_owners(stored.routers)
+        self._network.admin.adopt(stored.drains)
         self._view = self._network.view(self._now_ns)
         self._reservations.limit(frozenset(limited_converters(self._view)))
         for circuit in list(self._book.live.values()):
@@ -77,6 +78,9 @@ class Replica(Core):
             self._effects.append(CircuitChanged(circuit_id))
         if change.routers or change.forgotten_router_ids:
             self._network.follow_owners(change.routers, change.forgotten_router_ids)
+            self._look(self._now_ns)
+        if change.drains or change.undrained_ids:
+            self._network.admin.follow(change.drains, change.undrained_ids)
             self._look(self._now_ns)
 
     def _take_up(self, circuit: Circuit) -> None:

@@ -19,6 +19,7 @@ from controller.core.programming.forgetting import Forgetter
 from controller.core.programming.programming import Programmer
 from controller.core.programming.read_back import ReadBack
 from controller.core.promises.curtailing import Curtailer
+from controller.core.promises.draining import Drainer
 from controller.core.promises.keeper import Keeper
 from controller.core.promises.mover import Mover
 from controller.core.promises.preempting import Preempter
@@ -44,6 +45,7 @@ class Parts:
     protector: Protector
     provisioner: Provisioner
     keeper: Keeper
+    drainer: Drainer
     dispatcher: Dispatcher
     reoptimiser: Reoptimiser
     room_maker: RoomMaker
@@ -58,8 +60,11 @@ def wire(
     emit: Callable[[Effect], None],
     first_id: int,
     now_ns: int,
+    calendar_ns: Callable[[int], int],
 ) -> Parts:
-    """``first_id`` is the first of transactions and of reads: higher than any of an earlier term."""
+    """``first_id`` is the first of transactions and of reads: higher than any of an earlier term. ``calendar_ns`` says
+    what calendar time an event has.
+    """
     admission = Admission(reservations)
     programmer = Programmer(
         circuits=book.circuits,
@@ -99,6 +104,7 @@ def wire(
         next_admission_seq=book.next_admission_seq,
         persist=book.persist,
         cut=curtailer.cut,
+        last_resort=network.last_resort,
         emit=emit,
     )
     preempter = Preempter(
@@ -155,6 +161,19 @@ def wire(
             preempter=preempter,
             protector=protector,
             provisioner=provisioner,
+            emit=emit,
+        ),
+        drainer=Drainer(
+            circuits=book.live,
+            network=network,
+            reservations=reservations,
+            admission=admission,
+            mover=mover,
+            protector=protector,
+            read_back=read_back,
+            audit=book.audit,
+            persist=book.persist_drain,
+            calendar_ns=calendar_ns,
             emit=emit,
         ),
         dispatcher=Dispatcher(

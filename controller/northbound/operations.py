@@ -1,4 +1,6 @@
-"""OperationsService: what routers run beside what they should run, and routers that never return."""
+"""OperationsService: what routers run beside what they should run, routers that never return, and what is taken out of
+service.
+"""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -11,6 +13,7 @@ from controller.core.circuits.differences import Differences
 from controller.core.controller import Reconciliation
 from controller.core.effects import TableRead
 from controller.northbound.codec import check_ids
+from controller.northbound.drain_codec import drain_order, word_to_pb
 from controller.northbound.principals import call_of
 from controller.runtime.durability import StoreFailed
 from controller.runtime.runtime import Runtime
@@ -59,6 +62,25 @@ class OperationsService(OperationsServiceServicer):
         )
         await self._runtime.durable()
         return pb.ForgetRouterResponse(freed_hops=freed)
+
+    async def Drain(
+        self, request: pb.DrainRequest, context: grpc.aio.ServicerContext
+    ) -> pb.DrainResponse:
+        order = drain_order(request)
+        call = call_of(context, Action.DRAIN, order.id, str(order))
+        changed = self._runtime.handle(call, lambda core, now_ns: core.drain(order, now_ns))
+        word = word_to_pb(self._runtime.questions, order.id)
+        await self._runtime.durable()
+        return pb.DrainResponse(changed=changed, word=word)
+
+    async def Undrain(
+        self, request: pb.UndrainRequest, context: grpc.aio.ServicerContext
+    ) -> pb.UndrainResponse:
+        check_ids("id", [request.id])
+        call = call_of(context, Action.UNDRAIN, request.id, "undrain")
+        self._runtime.handle(call, lambda core, now_ns: core.undrain(request.id, now_ns))
+        await self._runtime.durable()
+        return pb.UndrainResponse()
 
 
 class _Answers:

@@ -56,6 +56,8 @@ RPCS: dict[str, Rpc] = {
         Action.RECONCILE, lambda message: " ".join(sorted(message.router_ids))
     ),
     f"{_OPERATIONS}ForgetRouter": Rpc(Action.FORGET_ROUTER, lambda message: message.router_id),
+    f"{_OPERATIONS}Drain": Rpc(Action.DRAIN, lambda message: message.id),
+    f"{_OPERATIONS}Undrain": Rpc(Action.UNDRAIN, lambda message: message.id),
 }
 
 

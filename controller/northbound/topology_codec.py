@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from controller.core.network.link import LinkState, LinkView
 from controller.core.network.view import RouterView
 from controller.core.questions import Questions
+from controller.northbound.drain_codec import word_to_pb
 from digitalgrid.convert import claims_to_pb, profile_to_pb
 from digitalgrid.model import LoadAdvertisement, SourceAdvertisement
 from digitalgrid.v1 import northbound_pb2 as pb
@@ -51,6 +52,7 @@ def _router_to_pb(known: Questions, router: RouterView, now_ns: int) -> pb.Route
         unanswered=lateness.unanswered,
         profile=profile_to_pb(router.profile),
         reserved_through_w=known.reserved_through_w(router_id),
+        admin=word_to_pb(known, router_id),
     )
 
 
@@ -68,6 +70,7 @@ def _link_to_pb(known: Questions, link: LinkView, fresh: frozenset[str]) -> pb.L
         reserved_b_to_a_a=known.reserved_on_link_a(link.link_id, link.b),
         circuit_ids=known.circuits_on_link(link.link_id, link.a, link.b),
         risk_groups=sorted(link.risk_groups),
+        admin=word_to_pb(known, link.link_id),
     )
 
 

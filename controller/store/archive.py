@@ -1,6 +1,6 @@
 """Portable export and import of a store: JSON lines, to be kept, read, and filled into a store of any kind.
 
-A header with the figures of the store; then a line for each router, for each circuit, and for each audit entry, as
+A header with the figures of the store; then a line for each drain, router, circuit, and audit entry, in this order, as
 lists whose order the header names; last the counts, and the SHA-256 of all lines before, so that a cut file is noticed.
 """
 
@@ -14,13 +14,14 @@ import msgspec
 
 from controller.core.circuits.records import AuditEntry, CircuitRecord, Counters, GenerationRecord
 from controller.core.circuits.route import Route, RouteLink
+from controller.core.network.admin import DrainRecord
 from controller.core.network.owners import RouterRecord
 from controller.store.protocol import StoreContents, StoreError
 from controller.store.records_codec import require_sense
 
 FORMAT = "dgc-store"
-FORMAT_VERSION = 2
-# Without what routers own.
+FORMAT_VERSION = 3
+# Without what routers own; version 2 is without drains.
 _OLDEST_VERSION = 1
 _FIELDS = {
     kind.__name__: kind.__struct_fields__
@@ -32,6 +33,7 @@ _FIELDS = {
         AuditEntry,
         Counters,
         RouterRecord,
+        DrainRecord,
     )
 }
 
@@ -55,9 +57,11 @@ class _Header(_Version):
 class _Line(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     """One of these, or with ``sha256`` the last line."""
 
+    drain: DrainRecord | None = None
     router: RouterRecord | None = None
     circuit: CircuitRecord | None = None
     audit: AuditEntry | None = None
+    drains: int = 0
     routers: int = 0
     circuits: int = 0
     audit_entries: int = 0
@@ -71,7 +75,7 @@ _line_decoder = msgspec.json.Decoder(_Line)
 def write_archive(contents: StoreContents, file: BinaryIO) -> None:
     """Line by line; nothing is gathered in memory."""
     digest = hashlib.sha256()
-    routers = circuits = audit_entries = 0
+    drains = routers = circuits = audit_entries = 0
 
     def put(line: object) -> None:
         data = _encoder.encode(line) + b"\n"
@@ -89,6 +93,9 @@ def write_archive(contents: StoreContents, file: BinaryIO) -> None:
             _FIELDS,
         )
     )
+    for drain in contents.drains:
+        drains += 1
+        put(_Line(drain=drain))
     for owner in contents.routers:
         routers += 1
         put(_Line(router=owner))
@@ -100,6 +107,7 @@ def write_archive(contents: StoreContents, file: BinaryIO) -> None:
         put(_Line(audit=entry))
     put(
         _Line(
+            drains=drains,
             routers=routers,
             circuits=circuits,
             audit_entries=audit_entries,
@@ -109,7 +117,7 @@ def write_archive(contents: StoreContents, file: BinaryIO) -> None:
 
 
 def read_archive(file: BinaryIO, path: Path) -> StoreContents:
-    """Lazily, so routers must be read to their end before circuits, and those before audit entries.
+    """Lazily, so drains must be read to their end before routers, then circuits, then audit entries.
 
     StoreError where something is wrong, at the latest with the end of the audit entries.
     """
@@ -123,6 +131,7 @@ def read_archive(file: BinaryIO, path: Path) -> StoreContents:
         reading.circuits(),
         reading.audit(),
         reading.routers(),
+        reading.drains(),
     )
 
 
@@ -130,7 +139,7 @@ def check_archive(path: Path) -> None:
     """StoreError where it is cut or damaged; so that this is known before a store is filled."""
     with path.open("rb") as file:
         contents = read_archive(file, path)
-        for records in (contents.routers, contents.circuits, contents.audit):
+        for records in (contents.drains, contents.routers, contents.circuits, contents.audit):
             deque(records, maxlen=0)
 
 
@@ -140,7 +149,9 @@ class _Reading:
         self._path = path
         self._digest = hashlib.sha256()
         self._line_number = 0
-        self._routers = self._circuits = 0
+        self._drains = self._routers = self._circuits = 0
+        # What comes after the drains, once they have been read.
+        self._after_drains: _Line | None = None
         # What comes after the routers, once they have been read.
         self._after_routers: _Line | None = None
         # What comes after the circuits, once they have been read.
@@ -164,10 +175,20 @@ class _Reading:
         except msgspec.MsgspecError as error:
             raise self._wrong(str(error)) from error
 
+    def drains(self) -> Iterator[DrainRecord]:
+        while (record := (line := self._line()).drain) is not None:
+            self._drains += 1
+            yield record
+        self._after_drains = line
+
     def routers(self) -> Iterator[RouterRecord]:
-        while (record := (line := self._line()).router) is not None:
+        line = self._after_drains
+        if line is None:
+            raise RuntimeError("drains come before routers in the file, and are read first")
+        while (record := line.router) is not None:
             self._routers += 1
             yield record
+            line = self._line()
         self._after_routers = line
 
     def circuits(self) -> Iterator[CircuitRecord]:
@@ -193,9 +214,9 @@ class _Reading:
             yield entry
             line = self._line()
         if not line.sha256:
-            raise self._wrong("a circuit or router comes after audit entries")
-        found = (self._routers, self._circuits, entries)
-        if (line.routers, line.circuits, line.audit_entries) != found:
+            raise self._wrong("a circuit, router or drain comes after audit entries")
+        found = (self._drains, self._routers, self._circuits, entries)
+        if (line.drains, line.routers, line.circuits, line.audit_entries) != found:
             raise self._wrong("lines are missing, or there are too many")
         if self._file.read(1):
             raise self._wrong("something comes after the last line")

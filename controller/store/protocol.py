@@ -15,6 +15,7 @@ from controller.core.circuits.records import (
     StateChange,
     StoredState,
 )
+from controller.core.network.admin import DrainRecord
 from controller.core.network.owners import RouterRecord
 from digitalgrid.errors import ExplainedError
 from digitalgrid.model import ElectionId
@@ -111,8 +112,9 @@ class StoreContents:
     counters: Counters
     circuits: Iterator[CircuitRecord]
     audit: Iterator[AuditEntry]
-    # Read before the circuits, where they come from one file.
+    # Read before the circuits, where they come from one file; drains before the routers.
     routers: Iterator[RouterRecord] = field(default_factory=lambda: iter(()))
+    drains: Iterator[DrainRecord] = field(default_factory=lambda: iter(()))
 
 
 class StoreAccess(Protocol):

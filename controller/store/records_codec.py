@@ -1,4 +1,4 @@
-"""Serialisation of circuits, audit entries and routers: msgpack after a CRC-32, so that no flipped bit is served. Pure.
+"""Serialisation of records: msgpack after a CRC-32, so that no flipped bit is served. Pure.
 
 Measured with 100,000 circuits over 2 to 8 routers: 12 % smaller than JSON, and decoded 10 % faster.
 """
@@ -13,17 +13,19 @@ import msgspec
 
 from controller.core.circuits.circuit import CircuitState
 from controller.core.circuits.records import AuditEntry, CircuitRecord
+from controller.core.network.admin import DrainRecord
 from controller.core.network.owners import RouterRecord
 from controller.store.protocol import StoreError
 
-_T = TypeVar("_T", CircuitRecord, AuditEntry, RouterRecord)
+_T = TypeVar("_T", CircuitRecord, AuditEntry, RouterRecord, DrainRecord)
 
 _CHECKSUM_BYTES = 4
 _FIELDS_WITHOUT_ROLES = 8
 _ENDINGS = {"", *(state.value for state in CircuitState if state.ended)}
 _encoder = msgspec.msgpack.Encoder()
 _decoders: dict[type, msgspec.msgpack.Decoder[Any]] = {
-    kind: msgspec.msgpack.Decoder(kind) for kind in (CircuitRecord, AuditEntry, RouterRecord)
+    kind: msgspec.msgpack.Decoder(kind)
+    for kind in (CircuitRecord, AuditEntry, RouterRecord, DrainRecord)
 }
 
 
@@ -35,7 +37,7 @@ def checksum(entry: AuditEntry) -> int:
     return zlib.crc32(_encoder.encode(known))
 
 
-def encode(record: CircuitRecord | AuditEntry | RouterRecord) -> bytes:
+def encode(record: CircuitRecord | AuditEntry | RouterRecord | DrainRecord) -> bytes:
     body = _encoder.encode(record)
     return zlib.crc32(body).to_bytes(_CHECKSUM_BYTES, "big") + body
 

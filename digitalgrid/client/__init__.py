@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         ControllerUnreachable,
         FieldViolation,
         NotActive,
+        NotDrained,
         PowerError,
         RequestRefused,
     )
@@ -23,6 +24,7 @@ __all__ = [
     "ControllerUnreachable",
     "FieldViolation",
     "NotActive",
+    "NotDrained",
     "PowerClient",
     "PowerError",
     "RequestRefused",

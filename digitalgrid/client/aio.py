@@ -13,6 +13,7 @@ from digitalgrid.client.calls import (
     WATCH_AGAIN_S,
     ActivationWait,
     Connection,
+    DrainWait,
     Method,
     channel_options,
     who_asks,
@@ -172,6 +173,29 @@ class AsyncPowerClient:
             lambda to: to.operations.ForgetRouter, pb.ForgetRouterRequest(router_id=router_id)
         )
         return answer
+
+    async def drain(self, request: pb.DrainRequest) -> pb.DrainResponse:
+        answer: pb.DrainResponse = await self._call(lambda to: to.operations.Drain, request)
+        return answer
+
+    async def undrain(self, id_: str) -> None:
+        await self._call(lambda to: to.operations.Undrain, pb.UndrainRequest(id=id_))
+
+    async def wait_until_drained(self, id_: str, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+        wait = DrainWait(id_)
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            left_s = max(0.0, deadline_s - time.monotonic())
+            try:
+                async for view in self.watch_topology(timeout_s=left_s):
+                    if wait.done(view):
+                        return
+            except ControllerUnreachable as error:
+                if error.code is grpc.StatusCode.DEADLINE_EXCEEDED:
+                    raise wait.timed_out(timeout_s) from error
+                if self._servers.count == 1:
+                    raise
+            await asyncio.sleep(WATCH_AGAIN_S)
 
     def _to(self, address: str) -> Connection:
         """The connection to a controller; made at the first call."""

@@ -12,6 +12,7 @@ from digitalgrid.client.calls import (
     WATCH_AGAIN_S,
     ActivationWait,
     Connection,
+    DrainWait,
     Method,
     channel_options,
     who_asks,
@@ -184,6 +185,32 @@ class PowerClient:
             lambda to: to.operations.ForgetRouter, pb.ForgetRouterRequest(router_id=router_id)
         )
         return answer
+
+    def drain(self, request: pb.DrainRequest) -> pb.DrainResponse:
+        """Take a link or router out of service; returns once nothing new uses it."""
+        answer: pb.DrainResponse = self._call(lambda to: to.operations.Drain, request)
+        return answer
+
+    def undrain(self, id_: str) -> None:
+        """Put a link or router into service again."""
+        self._call(lambda to: to.operations.Undrain, pb.UndrainRequest(id=id_))
+
+    def wait_until_drained(self, id_: str, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+        """Returns once no router holds a hop at a link or router. Raises NotDrained where that does not come."""
+        wait = DrainWait(id_)
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            left_s = max(0.0, deadline_s - time.monotonic())
+            try:
+                for view in self.watch_topology(timeout_s=left_s):
+                    if wait.done(view):
+                        return
+            except ControllerUnreachable as error:
+                if error.code is grpc.StatusCode.DEADLINE_EXCEEDED:
+                    raise wait.timed_out(timeout_s) from error
+                if self._servers.count == 1:
+                    raise
+            time.sleep(WATCH_AGAIN_S)
 
     def _to(self, address: str) -> Connection:
         """The connection to a controller; made at the first call."""

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import grpc
 
-from digitalgrid.client.errors import NotActive
+from digitalgrid.client.errors import NotActive, NotDrained
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import (
     OperationsServiceStub,
@@ -232,3 +232,34 @@ class ActivationWait:
         )
         ids = ", ".join(str(id_) for id_ in self._circuit_ids)
         return NotActive(code, f"circuits {ids} {what}{f': {states}' if states else ''}")
+
+
+class DrainWait:
+    """Watches topologies until a link or router is drained, as both where both have the id."""
+
+    def __init__(self, id_: str) -> None:
+        self._id = id_
+        self._words: list[pb.AdminWord] = []
+
+    def done(self, view: pb.Topology) -> bool:
+        """Takes one view. Raises NotDrained where it is in service, as after a drain that was given up."""
+        links = [each.admin for each in view.links if each.link_id == self._id]
+        routers = [each.admin for each in view.routers if each.router_id == self._id]
+        self._words = [each for each in (*links, *routers) if each.state]
+        if not self._words:
+            raise NotDrained(
+                grpc.StatusCode.ABORTED,
+                f"{self._id} is in service: its drain was given up, or undone",
+            )
+        return all(each.state == pb.ADMIN_STATE_DRAINED for each in self._words)
+
+    def timed_out(self, timeout_s: float) -> NotDrained:
+        why = "; ".join(
+            f"circuit {each.circuit_id}: {each.text}" if each.circuit_id else each.text
+            for word in self._words
+            for each in word.blocks
+        )
+        return NotDrained(
+            grpc.StatusCode.DEADLINE_EXCEEDED,
+            f"{self._id} is not drained after {timeout_s:g} s{f': {why}' if why else ''}",
+        )

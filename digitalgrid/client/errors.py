@@ -60,6 +60,10 @@ class NotActive(RequestRefused):
     """Circuits were admitted, but power did not arrive in time, or they ended before it did."""
 
 
+class NotDrained(RequestRefused):
+    """A drain was begun, and has not come to its end in time, or was given up."""
+
+
 class ControllerUnreachable(PowerError):
     """No answer: the controller is not there, or did not answer in time. What it did is unknown."""
 

@@ -15,12 +15,13 @@ from controller.core.circuits.records import (
     StateChange,
     StoredState,
 )
+from controller.core.network.admin import AdminState, DrainRecord
 from controller.core.network.owners import RouterRecord
 from controller.store.archive import read_archive, write_archive
 from controller.store.protocol import Store, StoreContents, StoreError
 from tests.conformance.backends import Backend
 from tests.support.durability import Durability
-from tests.support.records import audit_entry, circuit_record, router_record
+from tests.support.records import audit_entry, circuit_record, drain_record, router_record
 
 COUNTERS = Counters(10_000, 20_000, 30_000)
 
@@ -96,6 +97,10 @@ def routers_of(records: Iterable[RouterRecord]) -> list[RouterRecord]:
     return sorted(records, key=lambda each: each.router_id)
 
 
+def drains_of(records: Iterable[DrainRecord]) -> list[DrainRecord]:
+    return sorted(records, key=lambda each: each.id)
+
+
 def owned(*routers: RouterRecord, forgotten: tuple[str, ...] = ()) -> StateChange:
     return StateChange((), COUNTERS, routers=routers, forgotten_router_ids=forgotten)
 
@@ -116,6 +121,18 @@ def test_what_two_routers_own_is_found(backend: Backend) -> None:
     write(backend, owned(router_record("r1", "home"), router_record("r2", "home")))
     (found,) = backend.access().verify()
     assert "load 'home' is owned by r1 and r2" in found
+
+
+def test_drains_are_loaded_in_the_next_term_and_the_last_word_wins(backend: Backend) -> None:
+    begun, ended = drain_record("r3-r5"), drain_record("r3-r5", AdminState.DRAINED)
+    write(
+        backend,
+        StateChange((), COUNTERS, drains=(begun, drain_record("r2"), drain_record("r1"))),
+        StateChange((), COUNTERS, drains=(ended,), undrained_ids=("r2", "x")),
+    )
+    assert drains_of(loaded(backend).drains) == [drain_record("r1"), ended]
+    assert drains_of(backend.access().read().drains) == [drain_record("r1"), ended]
+    assert backend.access().verify() == []
 
 
 def test_tickets_are_reported_in_order_and_once_they_are_durable(backend: Backend) -> None:
@@ -234,7 +251,9 @@ def test_an_export_fills_any_other_store(backend: Backend, other_backend: Backen
     audit = tuple(audit_entry(seq) for seq in range(1, 201))
     records = tuple(circuit_record(number) for number in range(1, 501))
     routers = [router_record("r1", "home"), router_record("r2")]
+    drains = (drain_record("r2"), drain_record("r3-r5", AdminState.DRAINED))
     write(backend, change(*records, audit=audit), owned(*routers))
+    write(backend, StateChange((), COUNTERS, drains=drains))
     exported = io.BytesIO()
     original = backend.access().read()
     write_archive(original, exported)
@@ -243,6 +262,7 @@ def test_an_export_fills_any_other_store(backend: Backend, other_backend: Backen
     other_backend.access().fill(read_archive(exported, Path("export")))
 
     copy = other_backend.access().read()
+    assert drains_of(copy.drains) == list(drains)
     assert routers_of(copy.routers) == routers
     assert copy.generation > original.generation
     assert everything(copy) == (COUNTERS, list(records), list(audit))

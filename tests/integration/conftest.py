@@ -120,6 +120,8 @@ for _method in (
     "ReadMeters",
     "Reconcile",
     "ForgetRouter",
+    "Drain",
+    "Undrain",
 ):
     setattr(FakeController, _method, _unary(_method))
 for _method in ("WatchCircuits", "WatchTopology"):

@@ -2,6 +2,7 @@
 
 from controller.core.circuits.circuit import Constraints
 from controller.core.circuits.records import AuditEntry, CircuitRecord
+from controller.core.network.admin import AdminState, DrainRecord
 from controller.core.network.owners import RouterRecord
 
 
@@ -26,6 +27,11 @@ def router_record(router_id: str, *load_ids: str) -> RouterRecord:
     return RouterRecord(
         router_id, b"device", ((f"{router_id}-x", "x"),), ("pv-" + router_id,), load_ids
     )
+
+
+def drain_record(id_: str, state: AdminState = AdminState.DRAINING) -> DrainRecord:
+    since_unix_ns = 1_700_000_000_000_000_000
+    return DrainRecord(id_, state, since_unix_ns, since_unix_ns + 1, emergency_use=True)
 
 
 def audit_entry(seq: int) -> AuditEntry:

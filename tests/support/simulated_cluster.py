@@ -56,7 +56,8 @@ class SimulatedCluster(SimulatedNetwork):
     def _durable(self) -> StoredState:
         store = self.store
         circuits, routers = tuple(store.records.values()), tuple(store.routers.values())
-        return StoredState(store.epoch, circuits, store.counters, routers)
+        drains = tuple(store.drains.values())
+        return StoredState(store.epoch, circuits, store.counters, routers, drains)
 
     # What the standby hears
 

@@ -33,6 +33,7 @@ from controller.core.messages import (
     ToRouter,
     TransactionResult,
 )
+from controller.core.network.admin import DrainRecord
 from controller.core.network.owners import RouterRecord
 from controller.core.settings import CoreSettings
 from controller.routing.assignments.room import RoomPlan, make_room
@@ -57,6 +58,7 @@ class SimulatedStore:
 
     records: dict[int, CircuitRecord] = field(default_factory=dict)
     routers: dict[str, RouterRecord] = field(default_factory=dict)
+    drains: dict[str, DrainRecord] = field(default_factory=dict)
     counters: Counters = field(default_factory=Counters)
     epoch: int = 0
     audit: list[AuditEntry] = field(default_factory=list)
@@ -67,7 +69,8 @@ class SimulatedStore:
         self.epoch += 1
         self.durable_ticket = 0
         circuits, routers = tuple(self.records.values()), tuple(self.routers.values())
-        return StoredState(self.epoch, circuits, self.counters, routers)
+        drains = tuple(self.drains.values())
+        return StoredState(self.epoch, circuits, self.counters, routers, drains)
 
     def write(self, count: int) -> int:
         """Make the oldest changes durable; the last ticket among them."""
@@ -80,6 +83,9 @@ class SimulatedStore:
             self.routers.update((each.router_id, each) for each in change.routers)
             for router_id in change.forgotten_router_ids:
                 self.routers.pop(router_id, None)
+            self.drains.update((each.id, each) for each in change.drains)
+            for id_ in change.undrained_ids:
+                self.drains.pop(id_, None)
             self.counters = change.counters
             self.audit += change.audit
         return ticket
@@ -141,7 +147,9 @@ class SimulatedNetwork:
 
     def start_controller(self) -> None:
         self.last_ticket = 0
-        self._core = Controller(self.store.load(), self.settings, self.now_ns)
+        self._core = Controller(
+            self.store.load(), self.settings, self.now_ns, began_unix_ns=self.now_ns
+        )
         self._carry_out()
 
     def kill_controller(self, written: int) -> None:

@@ -1,12 +1,13 @@
 """Says why power cannot be routed, with the figures that a client needs to ask for something possible."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from controller.core.admission.arrays import GridArrays
 from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.route import Route
 from controller.core.errors import Refusal
+from controller.core.network.admin import AdminState
 from controller.core.network.view import GridView, RouterView
 from controller.routing.flows.cut import minimum_cut
 from digitalgrid.reasons import Reason
@@ -47,10 +48,19 @@ def explain_no_route(
     """
     view = arrays.view
     sink_router_id = view.loads[request.sink_id][0]
-    refusal = cannot_end(view.routers[sink_router_id], f"load {request.sink_id!r}", "sink_id")
+    sink_router = view.routers[sink_router_id]
+    refusal = cannot_end(sink_router, f"load {request.sink_id!r}", "sink_id")
     if refusal is not None:
         return refusal
-    if not view.routers[sink_router_id].usable:
+    if sink_router.admin is not AdminState.IN_SERVICE:
+        return Refusal(
+            Reason.OUT_OF_SERVICE,
+            f"router {sink_router_id!r} of load {request.sink_id!r} is {sink_router.admin}; ask again"
+            " once it is in service",
+            field="sink_id",
+            metadata={"router": sink_router_id},
+        )
+    if not sink_router.heard:
         return Refusal(
             Reason.ROUTER_NOT_CONNECTED,
             f"router {sink_router_id!r} of load {request.sink_id!r} is not connected; try again later",
@@ -66,7 +76,8 @@ def explain_no_route(
                     return refusal
         return Refusal(
             Reason.NO_SOURCE_CONNECTED,
-            "no candidate source is at a connected router; try again later, or name others",
+            f"no candidate source is at a connected router{_drained_sources(request, view)}; try again"
+            " later, or name others",
             field="source_ids",
         )
     if sink_converts_w < request.power_w:
@@ -78,18 +89,17 @@ def explain_no_route(
     closed = arrays.closed_links()
     near = {arrays.router_ids[node] for node in cut.near_nodes} if closed else set()
     between = [link for link in closed if (link.a in near) != (link.b in near)]
+    drained = sorted(link.link_id for link in between if view.is_drained(link))
+    between = [link for link in between if not view.is_drained(link)]
     agents = sorted({end for link in between for end in (link.a, link.b) if _has_agents(view, end)})
     down = sorted(link.link_id for link in between if not {link.a, link.b} & set(agents))
-    links = sorted({arrays.link_id(arc) for arc in cut.arcs}.difference(down))
+    links = sorted({arrays.link_id(arc) for arc in cut.arcs}.difference(down, drained))
+    bounds = _Bounds(links, down, drained, converters, agents, cut_off=not cut.source_nodes)
     if cut.deliverable_w < request.power_w:
-        return _insufficient_capacity(
-            request,
-            cut.deliverable_w,
-            _Bounds(links, down, converters, agents, cut_off=not cut.source_nodes),
-        )
+        return _insufficient_capacity(request, cut.deliverable_w, bounds)
     if request.allow_split:
         # The cut counts no losses on the way; the circuits that were tried do.
-        return _insufficient_capacity(request, together_w, _Bounds(links, down, converters, agents))
+        return _insufficient_capacity(request, together_w, replace(bounds, cut_off=False))
     single_w = largest_w(min(request.power_w, cut.deliverable_w))
     return Refusal(
         Reason.NO_SINGLE_PATH,
@@ -105,12 +115,24 @@ def explain_no_route(
     )
 
 
+def _drained_sources(request: PowerRequest, view: GridView) -> str:
+    """Who of the candidates is at a router that is taken out of service."""
+    drained = sorted(
+        each
+        for each in request.source_ids or view.sources
+        if each in view.sources
+        and view.routers[view.sources[each][0]].admin is not AdminState.IN_SERVICE
+    )
+    return f" in service ({', '.join(drained)}: drained)" if drained else ""
+
+
 @dataclass(frozen=True, slots=True)
 class _Bounds:
     """Ids of what is in the way; ``cut_off``: nothing is, but there is no way either."""
 
     links: Sequence[str]
     down: Sequence[str]
+    drained: Sequence[str]
     converters: Sequence[str]
     agents: Sequence[str]
     cut_off: bool = False
@@ -118,6 +140,7 @@ class _Bounds:
     def __str__(self) -> str:
         texts = [f"the capacity of {', '.join(self.links)}"] if self.links else []
         texts += [f"{', '.join(self.down)} being down"] if self.down else []
+        texts += [f"{', '.join(self.drained)} being drained"] if self.drained else []
         texts += [f"what {', '.join(self.converters)} can convert"] if self.converters else []
         texts += [f"{', '.join(self.agents)} being left to agents"] if self.agents else []
         return " and ".join(texts) or (
@@ -133,9 +156,10 @@ def _insufficient_capacity(request: PowerRequest, deliverable_w: float, bounds: 
         f" {_power(missing_w)} are missing; it is held up by {bounds}",
         field="power_w",
         metadata={
-            "bottleneck_links": ",".join(bounds.links or bounds.down),
+            "bottleneck_links": ",".join(bounds.links or [*bounds.down, *bounds.drained]),
             "bottleneck_routers": ",".join((*bounds.converters, *bounds.agents)),
             "links_down": ",".join(bounds.down),
+            "links_drained": ",".join(bounds.drained),
             "deliverable_w": repr(deliverable_w),
             "missing_w": repr(missing_w),
         },

@@ -1,6 +1,7 @@
 """Routes for circuits on the present grid view, beside what is reserved; nothing is reserved here."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from math import inf
 
 from controller.core.admission.arrays import GridArrays
@@ -36,6 +37,16 @@ class RouteFinder:
     def adopt(self, view: GridView) -> None:
         """Route on this view from now on."""
         self.arrays.adopt(view)
+
+    @contextmanager
+    def on(self, view: GridView) -> Iterator[None]:
+        """Route on another view within, such as one with less or more in service."""
+        before = self.view
+        self.adopt(view)
+        try:
+            yield
+        finally:
+            self.adopt(before)
 
     def route(
         self,

@@ -17,6 +17,7 @@ from controller.core.circuits.records import (
 from controller.core.circuits.request import PowerRequest
 from controller.core.effects import CircuitChanged, Effect, Persist
 from controller.core.errors import Refusal
+from controller.core.network.admin import DrainRecord
 from controller.core.network.owners import RouterRecord
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.reasons import Reason
@@ -51,6 +52,8 @@ class CircuitBook:
         self._gathered: dict[int, Circuit] | None = None
         # What routers own, as it is to be written with the next change.
         self._owners: dict[str, RouterRecord | None] = {}
+        # Likewise what is taken out of service; None for what is in service again.
+        self._drains: dict[str, DrainRecord | None] = {}
         self.audit = AuditTrail(stored.counters.next_audit_seq, began_unix_ns)
         self.circuits: dict[int, Circuit] = followed.circuits if followed else {}
         # Those that have not ended, or of which a router may still hold something.
@@ -149,7 +152,7 @@ class CircuitBook:
             yield
         finally:
             gathered, self._gathered = self._gathered, None
-            if gathered or self._owners:
+            if gathered or self._owners or self._drains:
                 self._write(gathered.values())
 
     def persist(self, circuit: Circuit) -> None:
@@ -165,6 +168,12 @@ class CircuitBook:
         self._owners.update((each.router_id, each) for each in records)
         self._owners.update(dict.fromkeys(forgotten_ids))
         if self._owners and self._gathered is None:
+            self._write([])
+
+    def persist_drain(self, id_: str, word: DrainRecord | None) -> None:
+        """Write what an operator has taken out of service, or None for what is in service again."""
+        self._drains[id_] = word
+        if self._gathered is None:
             self._write([])
 
     def write_audit(self) -> None:
@@ -187,6 +196,7 @@ class CircuitBook:
                 self._note_ended(circuit)
         forgotten = self._forget_oldest()
         owners, self._owners = self._owners, {}
+        drains, self._drains = self._drains, {}
         change = StateChange(
             tuple(to_record(each, self._requests[each.request_id][0]) for each in circuits),
             Counters(self._next_circuit_id, self._next_admission_seq, self.audit.next_seq),
@@ -194,6 +204,8 @@ class CircuitBook:
             self.audit.take(),
             tuple(each for each in owners.values() if each is not None),
             tuple(router_id for router_id, each in owners.items() if each is None),
+            tuple(each for each in drains.values() if each is not None),
+            tuple(id_ for id_, each in drains.items() if each is None),
         )
         self._emit(Persist(self._ticket, change))
         for circuit in circuits:

@@ -20,6 +20,7 @@ from controller.core.circuits.circuit import (
 from controller.core.circuits.curtailed import Curtailed
 from controller.core.circuits.protection import Against, Guard, Protection, ProtectionEvent
 from controller.core.circuits.route import Route
+from controller.core.network.admin import DrainRecord
 from controller.core.network.owners import RouterRecord
 from digitalgrid.model import CircuitGeneration, MissingEnergy
 
@@ -99,7 +100,9 @@ class AuditEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class StateChange:
-    """One durable transaction: circuits with what they reserve, the entries that say why, and what routers own."""
+    """One durable transaction: circuits with what they reserve, the entries that say why, what routers own, and what
+    operators take out of service.
+    """
 
     circuits: tuple[CircuitRecord, ...]
     counters: Counters
@@ -107,6 +110,8 @@ class StateChange:
     audit: tuple[AuditEntry, ...] = ()
     routers: tuple[RouterRecord, ...] = ()
     forgotten_router_ids: tuple[str, ...] = ()
+    drains: tuple[DrainRecord, ...] = ()
+    undrained_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +122,7 @@ class StoredState:
     circuits: tuple[CircuitRecord, ...]
     counters: Counters
     routers: tuple[RouterRecord, ...] = ()
+    drains: tuple[DrainRecord, ...] = ()
 
 
 def to_record(circuit: Circuit, request_fingerprint: str) -> CircuitRecord:

@@ -357,6 +357,22 @@ class Reservations:
             for key in self._held_of(link_direction(link_id, end))
         }
 
+    def held_on(self, link_id: str) -> set[CircuitGeneration]:
+        """The generations of which a router at either end of the link holds the hop there."""
+        held = {
+            key
+            for end in self._used_from.get(link_id, ())
+            for key in self._held_of(link_direction(link_id, end))
+        }
+        # Who sends has let go, and who receives has not.
+        held |= {
+            key
+            for key, freed in self._freed.items()
+            for link in self._routes[key].links
+            if link.link_id == link_id and link.to_router_id not in freed
+        }
+        return held
+
     def held_at(self, router_ids: Iterable[str]) -> set[CircuitGeneration]:
         """The generations of which any of these routers holds a hop."""
         return {

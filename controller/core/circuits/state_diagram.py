@@ -1,4 +1,4 @@
-"""State diagrams of a circuit and of its generations, from the tables that the code runs on."""
+"""State diagrams of circuits, their generations, and links and routers, from the tables that the code runs on."""
 
 from controller.core.circuits.circuit import (
     FIRST_PHASES,
@@ -8,6 +8,7 @@ from controller.core.circuits.circuit import (
     CircuitState,
 )
 from controller.core.circuits.protection import PROTECTIONS, Protection
+from controller.core.network.admin import ADMIN_TRANSITIONS, AdminState
 from digitalgrid.state_diagram import state_diagram
 
 
@@ -25,6 +26,11 @@ def generation_diagram() -> str:
     return state_diagram(PHASES, FIRST_PHASES, LAST_PHASES)
 
 
+def admin_diagram() -> str:
+    return state_diagram(ADMIN_TRANSITIONS, [AdminState.IN_SERVICE], [])
+
+
 if __name__ == "__main__":
     # `python -m` prints what is to be pasted into the documentation.
-    print(circuit_diagram(), protection_diagram(), generation_diagram(), sep="\n\n")  # noqa: T201
+    diagrams = (circuit_diagram(), protection_diagram(), generation_diagram(), admin_diagram())
+    print(*diagrams, sep="\n\n")  # noqa: T201

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from controller.core.network.admin import AdminState
+
 
 class LinkState(Enum):
     """A link counts only when both ends advertise it up; a missing end is no news, neither good nor bad."""
@@ -25,6 +27,7 @@ class LinkView:
     cost_per_mwh: float
     state: LinkState
     risk_groups: frozenset[str] = frozenset()
+    admin: AdminState = AdminState.IN_SERVICE
 
     def far_end(self, router_id: str) -> str:
         return self.b if router_id == self.a else self.a

@@ -1,4 +1,5 @@
-"""What the routers say of themselves: who is connected, link states, and the power that their sinks measure.
+"""What the routers say of themselves: who is connected, link states, and the power that their sinks measure; and what
+operators take out of service.
 
 It outlives a change of roles: a standby has it ready when it is to lead.
 """
@@ -7,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from controller.core.messages import CircuitStatus
+from controller.core.network.admin import AdminState, AdminWords
 from controller.core.network.lateness import Lateness
 from controller.core.network.lsdb import LinkStateDatabase
 from controller.core.network.owners import RefusedClaim, RouterRecord
@@ -69,7 +71,8 @@ class Network:
     def __init__(self, lsa_max_age_ns: int) -> None:
         self.lsdb = LinkStateDatabase(lsa_max_age_ns)
         self.lateness = Lateness()
-        self._views = GridViews(self.lsdb)
+        self.admin = AdminWords()
+        self._views = GridViews(self.lsdb, self.admin)
         self._sessions: dict[str, _Session] = {}
         # By the router that says so: whether it is the sink's is for others to know.
         self._measured: dict[CircuitGeneration, dict[str, _Measured]] = {}
@@ -140,6 +143,19 @@ class Network:
             self.lsdb.owners.drop_stored(router_id)
             if not self.has_session(router_id):
                 self.lsdb.remove(router_id)
+
+    def knows_element(self, id_: str) -> bool:
+        """Whether there is a link or router with this id, as far as that is remembered or stored."""
+        return self.knows(id_) or bool(self.lsdb.owners.ends_of(id_))
+
+    def routers_of(self, id_: str) -> set[str]:
+        """The routers that may hold a hop on a link, at a router, or both where both have this id."""
+        return {each for each in {id_, *self.lsdb.owners.ends_of(id_)} if self.knows(each)}
+
+    def last_resort(self) -> GridView | None:
+        """The view with that in service which may be used in an emergency; None where there is no such thing."""
+        ids = self.admin.emergency_ids()
+        return self.last_view.with_admin(ids, AdminState.IN_SERVICE) if ids else None
 
     def set_in_step(self, router_id: str) -> None:
         """The router has told all that it had to tell."""

@@ -82,6 +82,11 @@ class Owners:
     def knows(self, router_id: str) -> bool:
         return router_id in self._records
 
+    def ends_of(self, link_id: str) -> set[str]:
+        """The routers between which a link is, by what its owners say; none for a link that nobody has."""
+        holders = self._holders.get(Thing(OwnedKind.LINK, link_id), {})
+        return {*holders.keys(), *holders.values()}
+
     def router_ids(self) -> KeysView[str]:
         return self._records.keys()
 

@@ -1,9 +1,10 @@
 """The network at one version of the link-state database, as admission and clients see it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from controller.core.network.admin import AdminState
 from controller.core.network.link import LinkState, LinkView
 from digitalgrid.model import LoadAdvertisement, SourceAdvertisement
 from digitalgrid.profiles import DGR, DeviceProfile
@@ -13,8 +14,7 @@ V = TypeVar("V")
 
 @dataclass(frozen=True, slots=True)
 class RouterView:
-    """``usable``: connected, in step, its advertisement not aged out, and not left to agents; only such routers get new
-    circuits.
+    """``heard``: connected, in step, and its advertisement not aged out.
 
     ``stands_by``: said in its last session that it takes generations that stand by, or fill before they are demanded.
     """
@@ -22,14 +22,24 @@ class RouterView:
     router_id: str
     efficiency: float
     boot_id: int
-    usable: bool
+    heard: bool
     stands_by: bool = False
     profile: DeviceProfile = DGR
+    admin: AdminState = AdminState.IN_SERVICE
+
+    @property
+    def usable(self) -> bool:
+        """Only such routers get new circuits: heard, in service, and not left to agents."""
+        in_service = self.admin is AdminState.IN_SERVICE
+        return self.heard and in_service and self.profile.autonomy == "controller"
 
     @property
     def serves(self) -> bool:
         """Whether new circuits may begin and end there."""
         return self.usable and self.profile.addressing != "none"
+
+
+Worded = TypeVar("Worded", RouterView, LinkView)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +54,35 @@ class GridView:
 
     def admits(self, link: LinkView) -> bool:
         """Whether new circuits may cross the link."""
-        return link.state is LinkState.UP and all(
-            router_id in self.routers and self.routers[router_id].usable
-            for router_id in (link.a, link.b)
+        return (
+            link.state is LinkState.UP
+            and link.admin is AdminState.IN_SERVICE
+            and all(
+                router_id in self.routers and self.routers[router_id].usable
+                for router_id in (link.a, link.b)
+            )
         )
+
+    def is_drained(self, link: LinkView) -> bool:
+        """Whether the link, or a router at its end, is taken out of service by an operator."""
+        ends = (self.routers.get(link.a), self.routers.get(link.b))
+        return link.admin is not AdminState.IN_SERVICE or any(
+            end is not None and end.admin is not AdminState.IN_SERVICE for end in ends
+        )
+
+    def with_admin(self, ids: Collection[str], admin: AdminState) -> "GridView":
+        """The same with another admin word on these links and routers."""
+        return replace(
+            self,
+            routers=_with_admin(self.routers, ids, admin),
+            links=_with_admin(self.links, ids, admin),
+        )
+
+
+def _with_admin(
+    known: dict[str, Worded], ids: Collection[str], admin: AdminState
+) -> dict[str, Worded]:
+    return known | {key: replace(known[key], admin=admin) for key in ids if key in known}
 
 
 def figures_of(router: RouterView | None) -> tuple[float, DeviceProfile] | None:

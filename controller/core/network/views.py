@@ -1,8 +1,13 @@
-"""Keeper of the grid view: brings it up to date from the link-state database, sessions and ages, incrementally."""
+"""Keeper of the grid view: brings it up to date from the link-state database, sessions, ages and admin words,
+incrementally.
+"""
 
 from collections.abc import Iterable, Mapping, Set
+from dataclasses import replace
 from typing import TypeVar
 
+from controller.core.network.admin import AdminState, AdminWords
+from controller.core.network.link import LinkView
 from controller.core.network.lsdb import LinkStateDatabase
 from controller.core.network.view import GridView, RouterView
 from digitalgrid.model import LoadAdvertisement, RouterLsa, SourceAdvertisement
@@ -11,13 +16,14 @@ V = TypeVar("V")
 
 
 class GridViews:
-    """Keeps the view up to date: looks only at what advertisements, sessions and age have changed since.
+    """Keeps the view up to date: looks only at what advertisements, sessions, age and admin words have changed since.
 
     What did not change is the same object in the next view.
     """
 
-    def __init__(self, lsdb: LinkStateDatabase) -> None:
+    def __init__(self, lsdb: LinkStateDatabase, admin: AdminWords) -> None:
         self._lsdb = lsdb
+        self._admin = admin
         self._view = GridView(version=lsdb.version)
         self._connected: set[str] = set()
         self._standing_by: set[str] = set()
@@ -48,6 +54,9 @@ class GridViews:
         stale = self._lsdb.stale_router_ids(now_ns)
         advertised, link_ids = self._lsdb.take_changes()
         changed = self._changed | advertised | (stale ^ self._stale)
+        worded = self._admin.take_changes()
+        changed |= worded
+        link_ids |= worded
         if not changed:
             return self._view
         self._stale = stale
@@ -58,7 +67,7 @@ class GridViews:
         self._view = GridView(
             self._lsdb.version,
             routers,
-            _updated(before.links, {each: self._lsdb.link(each) for each in link_ids}),
+            _updated(before.links, {each: self._link(each) for each in link_ids}),
             _updated(before.sources, {each: self._source(each) for each in source_ids}),
             _updated(before.loads, {each: self._load(each) for each in load_ids}),
         )
@@ -68,13 +77,22 @@ class GridViews:
         lsa = self._lsdb.lsa(router_id)
         if lsa is None:
             return None
-        usable = (
-            router_id in self._connected
-            and router_id not in self._stale
-            and lsa.profile.autonomy == "controller"
+        return RouterView(
+            router_id,
+            lsa.efficiency,
+            lsa.boot_id,
+            heard=router_id in self._connected and router_id not in self._stale,
+            stands_by=router_id in self._standing_by,
+            profile=lsa.profile,
+            admin=self._admin.state(router_id),
         )
-        stands_by = router_id in self._standing_by
-        return RouterView(router_id, lsa.efficiency, lsa.boot_id, usable, stands_by, lsa.profile)
+
+    def _link(self, link_id: str) -> LinkView | None:
+        link = self._lsdb.link(link_id)
+        admin = self._admin.state(link_id)
+        if link is None or admin is AdminState.IN_SERVICE:
+            return link
+        return replace(link, admin=admin)
 
     def _take_over(self, router_ids: Iterable[str]) -> tuple[set[str], set[str]]:
         """Note what these routers have by now; the sources and loads that this may concern."""

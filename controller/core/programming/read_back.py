@@ -11,6 +11,16 @@ from controller.core.messages import CircuitTable, ReadTable
 from controller.core.programming.agenda import Agenda
 from controller.core.programming.programming import Programmer
 
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a router held when it was last read in its session, by the links that its hops use."""
+
+    sent_ns: int
+    hops: int
+    link_ids: frozenset[str]
+
+
 # A new leader hears first from those whom the change has kept waiting.
 _SOON_NS = 50_000_000
 _EVERY_NS = 5_000_000
@@ -47,6 +57,9 @@ class ReadBack:
         # Of each router that is in step: the newest read that nobody asked for, and when the next is due.
         self._periodic: dict[str, int] = {}
         self._next: Agenda[str] = Agenda()
+        self._seen: dict[str, Seen] = {}
+        # Counts the tables that were taken.
+        self.tables = 0
 
     def next_deadline_ns(self) -> int | None:
         return self._next.next_ns()
@@ -94,11 +107,16 @@ class ReadBack:
         """The router is away; it is read when it is back."""
         self._periodic.pop(router_id, None)
         self._next.drop(router_id)
+        self._seen.pop(router_id, None)
         for read_id in [
             key for key, each in self._under_way.items() if each.router_id == router_id
         ]:
             if self._under_way.pop(read_id).asked:
                 self._emit(TableRead(router_id, read_id, None))
+
+    def seen(self, router_id: str) -> Seen | None:
+        """None for a router that was not read since its session began."""
+        return self._seen.get(router_id)
 
     def awaits(self, router_id: str, read_id: int) -> bool:
         read = self._under_way.get(read_id)
@@ -115,6 +133,8 @@ class ReadBack:
         ids = sorted(self._programmer.circuit_ids_at(router_id))
         circuits = [self._live[each] for each in ids if each in self._live]
         found = compare(router_id, circuits, table, read.sent_ns)
+        self._seen[router_id] = _seen(read, table)
+        self.tables += 1
         if read.asked:
             self._emit(TableRead(router_id, table.read_id, found))
         if not read.dry_run:
@@ -143,3 +163,8 @@ class ReadBack:
             self._programmer.withdraw(generation, now_ns)
         if found.excess:
             self._programmer.remove(router_id, tuple(found.excess))
+
+
+def _seen(read: _Read, table: CircuitTable) -> Seen:
+    link_ids = {each for hop in table.hops for each in (hop.ingress_link_id, hop.egress_link_id)}
+    return Seen(read.sent_ns, len(table.hops), frozenset(link_ids - {""}))

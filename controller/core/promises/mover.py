@@ -63,6 +63,7 @@ class Mover:
         next_admission_seq: Callable[[], int],
         persist: Callable[[Circuit], None],
         cut: Callable[[Circuit, Route, str], None],
+        last_resort: Callable[[], GridView | None],
         emit: Callable[[Effect], None],
     ) -> None:
         self._circuits = circuits
@@ -73,6 +74,7 @@ class Mover:
         self._next_admission_seq = next_admission_seq
         self._persist = persist
         self._cut = cut
+        self._last_resort = last_resort
         self._emit = emit
         # When the next round of searches for those that wait begins; the rest of the present one, in this order.
         self._retry_at_ns: int | None = None
@@ -173,7 +175,28 @@ class Mover:
                 return route
         return None
 
+    def _find_any_route(
+        self, circuit: Circuit, power_w: float, *, last_resort: bool = True
+    ) -> Route | None:
+        """For a circuit without power also over what is taken out of service, where that may be a last resort."""
+        route = self.find_route(circuit, power_w)
+        view = self._last_resort() if route is None and last_resort else None
+        if view is None:
+            return route
+        with self._admission.on(view):
+            return self.find_route(circuit, power_w)
+
     # Moving
+
+    @property
+    def stands(self) -> int:
+        """Counts what has changed for a search: views, and what was reserved and freed."""
+        return self._reservations.changes + self._views
+
+    @property
+    def has_to_move(self) -> bool:
+        """Whether circuits wait for their turn to move from what has changed."""
+        return bool(self._leaving or self._readmitting)
 
     def on_view(self, before: GridView, now_ns: int) -> None:
         """Reroute what a new grid view broke at once; admit again what it made differ; then try what waits."""
@@ -287,9 +310,10 @@ class Mover:
         displaced_by = self.displaced.get(carrying.key, "") if carrying is not None else ""
         route = None
         if circuit.attempts < MAX_ATTEMPTS:
-            route = self.find_route(circuit, circuit.power_w)
+            route = self._find_any_route(circuit, circuit.power_w, last_resort=not alive)
             if route is None and (displaced_by or circuit.curtailed) and circuit.floor_w:
-                route = self.find_route(circuit, min(circuit.floor_w, circuit.power_w))
+                floor_w = min(circuit.floor_w, circuit.power_w)
+                route = self._find_any_route(circuit, floor_w, last_resort=not alive)
         if route is not None:
             circuit.apply(CircuitEvent.MOVING, reason)
             self.begin(circuit, route, seamless=alive, displaced_by=displaced_by)
@@ -408,7 +432,7 @@ class Mover:
         """Whether there is a path, which is then taken."""
         circuit.attempts = 0
         circuit.excluded_ids.clear()
-        route = self.find_route(circuit, circuit.power_w)
+        route = self._find_any_route(circuit, circuit.power_w)
         if route is None:
             self._in_vain.setdefault(circuit.circuit_id, (-1, 0))
             return False
@@ -419,7 +443,7 @@ class Mover:
 
     def _explain(self, circuit: Circuit, now_ns: int) -> bool:
         """Say what keeps a circuit waiting as things stand, if they stand otherwise than when that was last said."""
-        stands = self._reservations.changes + self._views
+        stands = self.stands
         said, said_ns = self._in_vain[circuit.circuit_id]
         if said == stands or (said >= 0 and now_ns - said_ns < EXPLAIN_AGAIN_NS):
             return False

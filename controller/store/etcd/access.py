@@ -63,6 +63,7 @@ class EtcdAccess:
             iter(state.circuits),
             iter(change.audit[-AUDIT_ENTRIES_KEPT:] if change else ()),
             iter(state.routers),
+            iter(state.drains),
         )
 
     def fill(self, contents: StoreContents) -> None:
@@ -103,6 +104,8 @@ class EtcdAccess:
         term.write([Put(layout.meta, msgspec.json.encode(meta))], contents.counters)
 
     def _operations(self, contents: StoreContents) -> Iterator[Op]:
+        for drain in contents.drains:
+            yield Put(self._layout.drain(drain.id), encode(drain))
         for owner in contents.routers:
             yield Put(self._layout.router(owner.router_id), encode(owner))
         for record in contents.circuits:

@@ -5,6 +5,7 @@ leader           who leads, on a lease; its mod_revision is the token of the ter
 counters         put by every transaction, never twice alike: so the next one knows its predecessor
 circuits/ID      one record each
 routers/ID       what each router owns
+drains/ID        each link or router that is taken out of service
 audit/SEQ        one entry each, the newest only
 parts/TX/N       what is too large for one transaction, in pieces
 parts/TX/decided from here on all pieces count
@@ -21,6 +22,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from controller.core.circuits.records import AuditEntry, CircuitRecord, Counters
+from controller.core.network.admin import DrainRecord
 from controller.core.network.owners import RouterRecord
 from controller.store.etcd.v3 import etcd_pb2 as pb
 from controller.store.protocol import StoreError
@@ -65,7 +67,7 @@ class Progress(msgspec.Struct, frozen=True):
 
 NO_PROGRESS = Progress(Counters(), 0, 0)
 _T = TypeVar("_T")
-_Record = TypeVar("_Record", CircuitRecord, AuditEntry, RouterRecord)
+_Record = TypeVar("_Record", CircuitRecord, AuditEntry, RouterRecord, DrainRecord)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,7 @@ class Layout:
         self.counters = root + b"counters"
         self.circuits = root + b"circuits/"
         self.routers = root + b"routers/"
+        self.drains = root + b"drains/"
         self.audit = root + b"audit/"
         self.parts = root + b"parts/"
         self.standbys = prefix.encode() + b".standby/"
@@ -123,6 +126,12 @@ class Layout:
 
     def router_id(self, key: bytes) -> str:
         return key.removeprefix(self.routers).decode(errors="replace")
+
+    def drain(self, id_: str) -> bytes:
+        return self.drains + id_.encode()
+
+    def drain_id(self, key: bytes) -> str:
+        return key.removeprefix(self.drains).decode(errors="replace")
 
     def audit_entry(self, seq: int) -> bytes:
         return self.audit + b"%016x" % seq

@@ -3,10 +3,12 @@
 A transaction in parts counts as a whole from the revision that decides it; what then carries it over is not told again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from controller.core.circuits.records import AuditEntry, CircuitRecord, StateChange, StoredState
+from controller.core.network.admin import DrainRecord
 from controller.core.network.owners import RouterRecord
 from controller.store.etcd.layout import (
     NO_PROGRESS,
@@ -36,6 +38,7 @@ class LeaderKey:
     value: LeaderValue
 
 
+_T = TypeVar("_T")
 # Whether a key was put, or else deleted, and the key.
 KeyEvent = tuple[bool, pb.KeyValue]
 
@@ -49,6 +52,7 @@ class Mirror:
         self._decided: set[bytes] = set()
         self._circuits: dict[int, CircuitRecord] = {}
         self._routers: dict[str, RouterRecord] = {}
+        self._drains: dict[str, DrainRecord] = {}
         self.meta: Meta | None = None
         self.leader_key: LeaderKey | None = None
         # As it is understood, and as it stands there; nothing in an empty store.
@@ -62,7 +66,8 @@ class Mirror:
     def state(self) -> StoredState:
         epoch = self.meta.epoch if self.meta else 0
         circuits, routers = tuple(self._circuits.values()), tuple(self._routers.values())
-        return StoredState(epoch, circuits, self.progress.counters, routers)
+        drains = tuple(self._drains.values())
+        return StoredState(epoch, circuits, self.progress.counters, routers, drains)
 
     def leader(self) -> Leader | None:
         """Nobody, until a leader has said in ``meta`` under which generation."""
@@ -130,6 +135,7 @@ class Mirror:
         # By key: what a decided transaction holds may have been carried out in part.
         audit: dict[bytes, AuditEntry] = {}
         owners: dict[str, RouterRecord | None] = {}
+        drains: dict[str, DrainRecord | None] = {}
         for op in ops:
             if op.key.startswith(self._layout.circuits):
                 circuit_id = self._layout.circuit_id(op.key)
@@ -143,23 +149,38 @@ class Mirror:
                 owners[self._layout.router_id(op.key)] = (
                     read_record(op.key, op.value, RouterRecord) if isinstance(op, Put) else None
                 )
+            elif op.key.startswith(self._layout.drains):
+                drains[self._layout.drain_id(op.key)] = (
+                    read_record(op.key, op.value, DrainRecord) if isinstance(op, Put) else None
+                )
             elif isinstance(op, Put) and op.key.startswith(self._layout.audit):
                 audit[op.key] = read_record(op.key, op.value, AuditEntry)
-        if not (circuits or forgotten_ids or audit or owners):
+        if not (circuits or forgotten_ids or audit or owners or drains):
             return None
         self._circuits.update(circuits)
         for circuit_id in forgotten_ids:
             self._circuits.pop(circuit_id, None)
-        forgotten_router_ids = tuple(key for key, each in owners.items() if each is None)
-        routers = {key: each for key, each in owners.items() if each is not None}
-        self._routers.update(routers)
-        for router_id in forgotten_router_ids:
-            self._routers.pop(router_id, None)
+        routers, forgotten_router_ids = _kept(self._routers, owners)
+        drained, undrained_ids = _kept(self._drains, drains)
         return StateChange(
             tuple(circuits.values()),
             self.progress.counters,
             tuple(forgotten_ids),
             tuple(audit.values()),
-            tuple(routers.values()),
+            routers,
             forgotten_router_ids,
+            drained,
+            undrained_ids,
         )
+
+
+def _kept(
+    known: dict[str, _T], changes: Mapping[str, _T | None]
+) -> tuple[tuple[_T, ...], tuple[str, ...]]:
+    """Bring what is known up to date, None for what is gone; what was put, and the ids of what is gone."""
+    gone = tuple(key for key, each in changes.items() if each is None)
+    put = {key: each for key, each in changes.items() if each is not None}
+    known.update(put)
+    for key in gone:
+        known.pop(key, None)
+    return tuple(put.values()), gone

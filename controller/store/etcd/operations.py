@@ -48,6 +48,12 @@ def _operations(layout: Layout, change: StateChange) -> dict[bytes, Op]:
     for router_id in change.forgotten_router_ids:
         key = layout.router(router_id)
         ops[key] = Delete(key)
+    for drain in change.drains:
+        key = layout.drain(drain.id)
+        ops[key] = Put(key, encode(drain))
+    for id_ in change.undrained_ids:
+        key = layout.drain(id_)
+        ops[key] = Delete(key)
     for entry in change.audit[-AUDIT_ENTRIES_KEPT:]:
         key = layout.audit_entry(entry.seq)
         ops[key] = Put(key, encode(entry))

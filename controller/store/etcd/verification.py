@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from controller.core.circuits.records import AuditEntry, CircuitRecord
+from controller.core.network.admin import DrainRecord
 from controller.core.network.owners import RouterRecord
 from controller.store.consistency import Consistency
 from controller.store.etcd.layout import (
@@ -109,6 +110,12 @@ class _Verification:
                 key == self._layout.router(owner.router_id), key, f"holds {owner.router_id!r}"
             )
             contradictions = consistency.router(owner)
+        elif key.startswith(self._layout.drains):
+            drain = read_record(key, value, DrainRecord)
+            self._expect(
+                key == self._layout.drain(drain.id), key, f"holds the drain of {drain.id!r}"
+            )
+            contradictions = iter(())
         elif key.startswith(self._layout.audit):
             entry = read_record(key, value, AuditEntry)
             self._expect(

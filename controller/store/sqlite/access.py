@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from controller.core.circuits.records import AuditEntry, CircuitRecord, Counters
+from controller.core.network.admin import DrainRecord
 from controller.core.network.owners import RouterRecord
 from controller.store.protocol import StoreContents, StoreError
 from controller.store.restored import epoch_beyond_lost
@@ -21,7 +22,15 @@ from controller.store.sqlite.file import (
     transaction,
 )
 from controller.store.sqlite.lock import Lock, resolved
-from controller.store.sqlite.rows import meta_of, read_circuit, read_entry, read_router, router_rows
+from controller.store.sqlite.rows import (
+    drain_rows,
+    meta_of,
+    read_circuit,
+    read_drain,
+    read_entry,
+    read_router,
+    router_rows,
+)
 from controller.store.sqlite.schema import (
     SCHEMA_VERSION,
     Meta,
@@ -30,6 +39,7 @@ from controller.store.sqlite.schema import (
     schema_version,
     write_audit,
     write_circuits,
+    write_drains,
     write_meta,
     write_routers,
 )
@@ -104,6 +114,7 @@ class _Snapshot:
             self._circuits(),
             self._audit(),
             self._routers(),
+            self._drains(),
         )
 
     def _circuits(self) -> Iterator[CircuitRecord]:
@@ -116,6 +127,11 @@ class _Snapshot:
         with explained(self._path):
             for router_id, data in router_rows(self._connection):
                 yield read_router(self._path, router_id, data)
+
+    def _drains(self) -> Iterator[DrainRecord]:
+        with explained(self._path):
+            for id_, data in drain_rows(self._connection):
+                yield read_drain(self._path, id_, data)
 
     def _audit(self) -> Iterator[AuditEntry]:
         with explained(self._path):
@@ -130,6 +146,7 @@ def _make_filled(connection: sqlite3.Connection, contents: StoreContents, meta: 
 
 
 def _write(connection: sqlite3.Connection, contents: StoreContents, meta: Meta) -> None:
+    write_drains(connection, contents.drains)
     write_routers(connection, contents.routers)
     write_circuits(connection, contents.circuits)
     write_audit(connection, contents.audit)
@@ -146,7 +163,7 @@ def _meta_above(contents: StoreContents, present: Meta) -> Meta:
 def _is_empty(connection: sqlite3.Connection) -> bool:
     (rows,) = connection.execute(
         "SELECT EXISTS (SELECT 1 FROM circuits) OR EXISTS (SELECT 1 FROM audit)"
-        " OR EXISTS (SELECT 1 FROM routers)"
+        " OR EXISTS (SELECT 1 FROM routers) OR EXISTS (SELECT 1 FROM drains)"
     ).fetchone()
     return not rows
 

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from controller.core.circuits.records import AuditEntry, CircuitRecord
+from controller.core.network.admin import DrainRecord
 from controller.core.network.owners import RouterRecord
 from controller.store.protocol import StoreError
 from controller.store.records_codec import checksum, decode
 from controller.store.sqlite.faults import damaged
 from controller.store.sqlite.schema import Meta, read_meta, schema_version
 
-# The first schema version with a table of routers.
-_WITH_ROUTERS = 4
+# The first schema versions with a table of routers, and of drains.
+_WITH_ROUTERS, _WITH_DRAINS = 4, 5
 
 # Before the checksum; what came with version 3 stands after it.
 _AUDIT_FIELDS = 8
@@ -54,6 +55,24 @@ def read_router(path: Path, router_id: str, data: object) -> RouterRecord:
         raise damaged(path, f"router {router_id!r}: {error}") from error
     if record.router_id != router_id:
         raise damaged(path, f"router {record.router_id!r} is in the place of {router_id!r}")
+    return record
+
+
+def drain_rows(connection: sqlite3.Connection) -> Iterator[tuple[str, object]]:
+    """Ids and records of all that is taken out of service; likewise."""
+    if schema_version(connection) >= _WITH_DRAINS:
+        yield from connection.execute("SELECT id, record FROM drains ORDER BY id")
+
+
+def read_drain(path: Path, id_: str, data: object) -> DrainRecord:
+    if not isinstance(data, bytes):
+        raise damaged(path, f"drain of {id_!r}: has no record")
+    try:
+        record = decode(data, DrainRecord)
+    except StoreError as error:
+        raise damaged(path, f"drain of {id_!r}: {error}") from error
+    if record.id != id_:
+        raise damaged(path, f"drain of {record.id!r} is in the place of {id_!r}")
     return record
 
 

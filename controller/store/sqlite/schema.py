@@ -1,7 +1,7 @@
 """Schema of the SQLite file: its tables, the figures in ``meta``, and the migration from each older version.
 
-``meta`` holds figures of the whole store, with a checksum. ``circuits`` and ``routers`` hold records, as the codec
-writes them.
+``meta`` holds figures of the whole store, with a checksum. ``circuits``, ``routers`` and ``drains`` hold records, as
+the codec writes them.
 ``audit`` is a table of plain columns, so that it can be read without this program; each row has a checksum.
 """
 
@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from controller.core.circuits.records import AuditEntry, CircuitRecord, Counters
+from controller.core.network.admin import DrainRecord
 from controller.core.network.owners import RouterRecord
 from controller.store.protocol import StoreError
 from controller.store.records_codec import checksum, encode
 from controller.store.sqlite.version_1 import read_circuit
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 # The oldest that is read as it stands, by whoever does not write; the rest of its columns has defaults.
 OLDEST_READABLE = 2
 
@@ -48,8 +49,9 @@ _VERSION_3 = (
     "ALTER TABLE audit ADD COLUMN proven INTEGER NOT NULL DEFAULT 0",
 )
 _VERSION_4 = ("CREATE TABLE routers (router_id TEXT PRIMARY KEY, record BLOB NOT NULL)",)
+_VERSION_5 = ("CREATE TABLE drains (id TEXT PRIMARY KEY, record BLOB NOT NULL)",)
 _NAMES = {
-    *("meta", "circuits", "audit", "routers"),
+    *("meta", "circuits", "audit", "routers", "drains"),
     *("audit_keeps_entries", "audit_keeps_words", "audit_ascends"),
 }
 
@@ -67,7 +69,7 @@ class Meta:
 
 def create(connection: sqlite3.Connection, meta: Meta) -> None:
     """An empty store, in a file without anything."""
-    for statement in (_META, *_VERSION_2, *_VERSION_3, *_VERSION_4):
+    for statement in (_META, *_VERSION_2, *_VERSION_3, *_VERSION_4, *_VERSION_5):
         connection.execute(statement)
     write_meta(connection, meta)
 
@@ -146,6 +148,12 @@ def write_routers(connection: sqlite3.Connection, records: Iterable[RouterRecord
     )
 
 
+def write_drains(connection: sqlite3.Connection, records: Iterable[DrainRecord]) -> None:
+    connection.executemany(
+        "INSERT OR REPLACE INTO drains VALUES (?, ?)", ((each.id, encode(each)) for each in records)
+    )
+
+
 def write_audit(connection: sqlite3.Connection, entries: Iterable[AuditEntry]) -> None:
     connection.executemany(
         "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -195,9 +203,17 @@ def _to_version_4(connection: sqlite3.Connection) -> None:
     write_meta(connection, read_meta(connection))
 
 
+def _to_version_5(connection: sqlite3.Connection) -> None:
+    """What is taken out of service becomes durable; nothing is."""
+    for statement in _VERSION_5:
+        connection.execute(statement)
+    write_meta(connection, read_meta(connection))
+
+
 # The n-th leads from schema version n to the next.
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _to_version_2,
     _to_version_3,
     _to_version_4,
+    _to_version_5,
 )

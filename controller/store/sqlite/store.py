@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from controller.core.circuits.records import CircuitRecord, Counters, StateChange, StoredState
+from controller.core.network.admin import DrainRecord
 from controller.core.network.owners import RouterRecord
 from controller.store.group_commit import GroupCommit
 from controller.store.protocol import StoreError
@@ -15,12 +16,20 @@ from controller.store.restored import beyond_lost, epoch_beyond_lost
 from controller.store.sqlite.faults import explained
 from controller.store.sqlite.file import Identity, open_to_write, transaction
 from controller.store.sqlite.lock import Lock, resolved
-from controller.store.sqlite.rows import meta_of, read_circuit, read_router, router_rows
+from controller.store.sqlite.rows import (
+    drain_rows,
+    meta_of,
+    read_circuit,
+    read_drain,
+    read_router,
+    router_rows,
+)
 from controller.store.sqlite.schema import (
     Meta,
     is_term,
     write_audit,
     write_circuits,
+    write_drains,
     write_meta,
     write_routers,
 )
@@ -62,12 +71,12 @@ class SqliteStore:
         with explained(self._path), transaction(self._connection):
             meta = meta_of(self._connection, self._path)
             circuits = self._read_circuits()
-            routers = self._read_routers()
+            routers, drains = self._read_routers(), self._read_drains()
             meta = self._next_term(meta)
             write_meta(self._connection, meta)
         self._lock.begin(meta)
         self._meta = meta
-        return StoredState(meta.epoch, circuits, meta.counters, routers)
+        return StoredState(meta.epoch, circuits, meta.counters, routers, drains)
 
     def start(
         self, on_durable: Callable[[int], None], on_failure: Callable[[StoreError], None]
@@ -110,17 +119,24 @@ class SqliteStore:
         rows = router_rows(self._connection)
         return tuple(read_router(self._path, router_id, data) for router_id, data in rows)
 
+    def _read_drains(self) -> tuple[DrainRecord, ...]:
+        rows = drain_rows(self._connection)
+        return tuple(read_drain(self._path, id_, data) for id_, data in rows)
+
     def _commit(self, changes: Sequence[StateChange]) -> None:
         if self._meta is None:
             raise StoreError(f"{self._path}: load() comes before the first change")
         # Of one circuit the last word is enough, be it a record or that it is forgotten.
         last_words: dict[int, CircuitRecord | None] = {}
         owners: dict[str, RouterRecord | None] = {}
+        drains: dict[str, DrainRecord | None] = {}
         for change in changes:
             last_words.update((each.circuit_id, each) for each in change.circuits)
             last_words.update(dict.fromkeys(change.forgotten_ids))
             owners.update((each.router_id, each) for each in change.routers)
             owners.update(dict.fromkeys(change.forgotten_router_ids))
+            drains.update((each.id, each) for each in change.drains)
+            drains.update(dict.fromkeys(change.undrained_ids))
         meta = replace(self._meta, counters=changes[-1].counters)
         with explained(self._path), transaction(self._connection):
             self._require_term(meta)
@@ -131,6 +147,8 @@ class SqliteStore:
             )
             if owners:
                 self._write_owners(owners)
+            if drains:
+                self._write_drains(drains)
             write_audit(self._connection, (each for change in changes for each in change.audit))
             write_meta(self._connection, meta)
         self._meta = meta
@@ -141,6 +159,14 @@ class SqliteStore:
         self._connection.executemany(
             "DELETE FROM routers WHERE router_id = ?",
             [(router_id,) for router_id, record in owners.items() if record is None],
+        )
+
+    def _write_drains(self, drains: Mapping[str, DrainRecord | None]) -> None:
+        """None for what is in service again."""
+        write_drains(self._connection, filter(None, drains.values()))
+        self._connection.executemany(
+            "DELETE FROM drains WHERE id = ?",
+            [(id_,) for id_, record in drains.items() if record is None],
         )
 
     def _require_term(self, meta: Meta) -> None:

@@ -14,7 +14,15 @@ from controller.store.protocol import StoreError
 from controller.store.records_codec import garbage_collection_paused
 from controller.store.sqlite.faults import explained
 from controller.store.sqlite.file import OtherSchema, require_schema
-from controller.store.sqlite.rows import meta_of, read_circuit, read_entry, read_router, router_rows
+from controller.store.sqlite.rows import (
+    drain_rows,
+    meta_of,
+    read_circuit,
+    read_drain,
+    read_entry,
+    read_router,
+    router_rows,
+)
 from controller.store.sqlite.schema import OLDEST_READABLE, Meta
 
 # SQLite's own default; what is damaged that much need not be listed further.
@@ -45,6 +53,10 @@ def findings(connection: sqlite3.Connection, path: Path) -> list[str]:
                 owner = read_router(path, router_id, data)
                 if consistency is not None:
                     found += [f"{path}: {each}" for each in consistency.router(owner)]
+    with _noting(found, path):
+        for id_, data in drain_rows(connection):
+            with _noting(found, path):
+                read_drain(path, id_, data)
     with _noting(found, path):
         for row in connection.execute("SELECT * FROM audit ORDER BY seq"):
             with _noting(found, path):

@@ -38,6 +38,13 @@ TOPOLOGY = pb.Topology(
     sources=[pb.SourceState(source_id="pv1", router_id="r1", max_power_w=15e6, reserved_w=2.1e6)],
     loads=[pb.LoadState(load_id="town", router_id="r3", max_power_w=5e6, reserved_w=2e6)],
 )
+DRAINING = pb.AdminWord(
+    state=pb.ADMIN_STATE_DRAINING,
+    since_unix_ns=1_800_000_000 * 10**9,
+    give_up_unix_ns=1_800_000_600 * 10**9,
+    blocks=[pb.DrainBlock(circuit_id=7, text="no other path has room now")],
+    block_count=3,
+)
 METERS = pb.ReadAllMetersResponse(
     meters=[
         power_link_pb2.RouterMeters(
@@ -70,6 +77,8 @@ def dgctl(controller: Any, make_circuit: Any) -> Any:
         "ListCircuits": pb.ListCircuitsResponse(circuits=[circuit]),
         "GetTopology": pb.GetTopologyResponse(topology=TOPOLOGY),
         "ReadMeters": METERS,
+        "Drain": pb.DrainResponse(changed=True, word=DRAINING),
+        "Undrain": pb.UndrainResponse(),
         "WatchCircuits": [
             pb.WatchCircuitsResponse(circuit=circuit),
             pb.WatchCircuitsResponse(snapshot_done=pb.SnapshotDone()),
@@ -437,3 +446,64 @@ def test_completion_knows_the_ids_of_the_network(controller: Any, dgctl: Any) ->
     assert complete("request --source p") == "plain,pv1\n"
     assert complete("request --avoid r") == "plain,r1\nplain,r3\nplain,r1-r3\n"
     assert complete("get ") == "plain,7\n"
+
+
+def test_drain_sends_what_was_asked_for_and_shows_who_is_in_the_way(
+    dgctl: Any, controller: Any
+) -> None:
+    result = dgctl("drain", "r1-r3", "--give-up", "90s", "--emergency-use")
+    assert result.exit_code == 0
+    assert controller.requests == [
+        pb.DrainRequest(id="r1-r3", give_up_after_ns=90 * 10**9, emergency_use=True)
+    ]
+    assert "being drained; given up at 2027-01-15 08:10:00.000 UTC" in result.stdout
+    assert "7 no other path has room now" in rows(result.stdout)
+    assert "and 2 more" in rows(result.stdout)
+    controller.answers["Drain"] = pb.DrainResponse(word=pb.AdminWord(state=pb.ADMIN_STATE_DRAINED))
+    result = dgctl("drain", "r1-r3", "--keep")
+    assert controller.requests[-1] == pb.DrainRequest(id="r1-r3", keep=True)
+    assert result.stdout == "drained: no router holds a hop there\n"
+    assert "r1-r3 was taken out of service before; this changes nothing" in result.stderr
+    result = dgctl("undrain", "r1-r3")
+    assert controller.requests[-1] == pb.UndrainRequest(id="r1-r3")
+    assert result.stdout == "in service; nothing moves back by itself\n"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--give-up", "10"], ["--give-up", "-1s"], ["--give-up", "0s"], ["--give-up", "1s", "--keep"]],
+)
+def test_a_drain_that_cannot_be_meant_is_not_sent(
+    dgctl: Any, controller: Any, options: list[str]
+) -> None:
+    result = dgctl("drain", "r1-r3", *options)
+    assert (result.exit_code, controller.requests) == (2, [])
+
+
+def test_drain_waits_until_it_is_drained_or_says_why_it_is_not(dgctl: Any, controller: Any) -> None:
+    def told(word: pb.AdminWord) -> list[pb.WatchTopologyResponse]:
+        view = pb.Topology(routers=[pb.RouterState(router_id="r1", admin=word)])
+        return [pb.WatchTopologyResponse(topology=view)]
+
+    drained = pb.AdminWord(state=pb.ADMIN_STATE_DRAINED)
+    controller.answers["WatchTopology"] = told(DRAINING) + told(drained)
+    result = dgctl("drain", "r1", "--wait")
+    assert (result.exit_code, result.stdout) == (0, "drained: no router holds a hop there\n")
+    controller.answers["WatchTopology"] = told(pb.AdminWord())
+    result = dgctl("drain", "r1", "--wait")
+    assert result.exit_code == 3
+    assert "r1 is in service: its drain was given up, or undone" in result.stderr
+
+
+def test_topology_shows_what_is_taken_out_of_service_and_who_is_in_the_way(
+    dgctl: Any, controller: Any
+) -> None:
+    shown = pb.Topology()
+    shown.CopyFrom(TOPOLOGY)
+    shown.links[0].admin.CopyFrom(DRAINING)
+    shown.routers[1].admin.state = pb.ADMIN_STATE_DRAINED
+    controller.answers["GetTopology"] = pb.GetTopologyResponse(topology=shown)
+    lines = rows(dgctl("topology").stdout)
+    assert "r1-r3 r1 r3 up, draining 101 A 0 A 300 A 33.67 % 20 kV 0.48 7" in lines
+    assert "r3 no, drained 0.00 % 0" in lines
+    assert "r1-r3 is being drained; given up at 2027-01-15 08:10:00.000 UTC" in lines

@@ -1,8 +1,17 @@
 """The view that is kept up to date against one that is made anew from everything that is known."""
 
+from dataclasses import replace
+
 import hypothesis.strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from controller.core.network.admin import (
+    ADMIN_TRANSITIONS,
+    AdminEvent,
+    AdminState,
+    AdminWords,
+    DrainRecord,
+)
 from controller.core.network.lsdb import LinkStateDatabase
 from controller.core.network.network import Network
 from controller.core.network.view import GridView, RouterView, change_of
@@ -24,18 +33,26 @@ SOURCE = st.builds(SourceAdvertisement, FEW, st.sampled_from([1e3, 2e3]))
 LOAD = st.builds(LoadAdvertisement, FEW, st.sampled_from([1e3, 2e3]))
 
 
-def made_anew(lsdb: LinkStateDatabase, connected: set[str], now_ns: int) -> GridView:
+def made_anew(
+    lsdb: LinkStateDatabase, connected: set[str], admin: AdminWords, now_ns: int
+) -> GridView:
     """All advertisements, one after another, into a database and a view of their own."""
     fresh = lsdb.fresh_router_ids(now_ns)
     other = LinkStateDatabase(MAX_AGE_NS)
     other.adopt_owners(lsdb.owners.records())
     for lsa in lsdb.lsas():
         other.install(lsa, 0)
-    view = GridView(version=lsdb.version, links=other.links())
-    usable_ids = fresh & connected
+    links = {key: replace(link, admin=admin.state(key)) for key, link in other.links().items()}
+    view = GridView(version=lsdb.version, links=links)
+    heard_ids = fresh & connected
     for lsa in lsdb.lsas():
-        usable = lsa.router_id in usable_ids
-        view.routers[lsa.router_id] = RouterView(lsa.router_id, lsa.efficiency, lsa.boot_id, usable)
+        view.routers[lsa.router_id] = RouterView(
+            lsa.router_id,
+            lsa.efficiency,
+            lsa.boot_id,
+            lsa.router_id in heard_ids,
+            admin=admin.state(lsa.router_id),
+        )
         for source in lsa.sources:
             view.sources.setdefault(source.source_id, (lsa.router_id, source))
         for load in lsa.loads:
@@ -95,6 +112,14 @@ class Views(RuleBasedStateMachine):
     def remove(self, router_id: str) -> None:
         self.network.lsdb.remove(router_id)
 
+    @rule(id_=ROUTER | FEW, event=st.sampled_from(AdminEvent))
+    def drain(self, id_: str, event: AdminEvent) -> None:
+        admin = self.network.admin
+        if event is AdminEvent.DRAIN and id_ not in admin.all:
+            admin.drain(DrainRecord(id_, AdminState.DRAINING))
+        elif id_ in admin.all and (admin.state(id_), event) in ADMIN_TRANSITIONS:
+            admin.apply(id_, event)
+
     @rule(passed_ns=st.sampled_from([1, 60, 101]))
     def wait(self, passed_ns: int) -> None:
         self.now_ns += passed_ns
@@ -102,7 +127,9 @@ class Views(RuleBasedStateMachine):
     @invariant()
     def it_is_as_if_made_anew(self) -> None:
         view = self.network.view(self.now_ns)
-        assert view == made_anew(self.network.lsdb, self.network.in_step(), self.now_ns)
+        assert view == made_anew(
+            self.network.lsdb, self.network.in_step(), self.network.admin, self.now_ns
+        )
         change = change_of(self.before, view)
         for kind in ("routers", "links", "sources", "loads"):
             before, after = getattr(self.before, kind), getattr(view, kind)

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from controller.core.circuits.state_diagram import (
+    admin_diagram,
     circuit_diagram,
     generation_diagram,
     protection_diagram,
@@ -13,7 +14,9 @@ HOUSE = Path(__file__).parents[3]
 ARCHITECTURE = HOUSE / "docs" / "architecture.md"
 
 
-@pytest.mark.parametrize("diagram", [circuit_diagram(), protection_diagram(), generation_diagram()])
+@pytest.mark.parametrize(
+    "diagram", [circuit_diagram(), protection_diagram(), generation_diagram(), admin_diagram()]
+)
 def test_the_documentation_shows_the_tables_that_the_code_runs_on(diagram: str) -> None:
     assert f"```mermaid\n{diagram}\n```" in ARCHITECTURE.read_text()
 

@@ -18,6 +18,13 @@ from controller.core.circuits.circuit import (
     PhaseEvent,
 )
 from controller.core.circuits.route import Route
+from controller.core.network.admin import (
+    ADMIN_TRANSITIONS,
+    AdminEvent,
+    AdminState,
+    AdminWords,
+    DrainRecord,
+)
 from digitalgrid.model import CircuitGeneration
 
 
@@ -89,3 +96,26 @@ def test_every_phase_is_reached_and_left() -> None:
     assert reached == set(Phase)
     leaves = {at for (at, _), to in PHASES.items() if to is not at} | set(LAST_PHASES)
     assert leaves == set(Phase)
+
+
+def move(words: AdminWords, event: AdminEvent) -> None:
+    if event is AdminEvent.DRAIN:
+        words.drain(DrainRecord("r3-r5", AdminState.DRAINING))
+    else:
+        words.apply("r3-r5", event)
+
+
+@pytest.mark.parametrize(("state", "event"), list(product(AdminState, AdminEvent)))
+def test_every_event_moves_a_link_or_router_as_the_table_says_or_is_refused(
+    state: AdminState, event: AdminEvent
+) -> None:
+    words = AdminWords()
+    if state is not AdminState.IN_SERVICE:
+        words.adopt([DrainRecord("r3-r5", state)])
+    if (state, event) in ADMIN_TRANSITIONS:
+        move(words, event)
+        assert words.state("r3-r5") is ADMIN_TRANSITIONS[state, event]
+    else:
+        with pytest.raises(ValueError, match=f"r3-r5: {event.value!r} is not possible"):
+            move(words, event)
+        assert words.state("r3-r5") is state

@@ -58,6 +58,16 @@ def forget(router_id: str) -> Send:
     return lambda api: OperationsServiceStub(api.channel).ForgetRouter(message, metadata=METADATA)
 
 
+def drain(id_: str, **fields: object) -> Send:
+    message = pb.DrainRequest(id=id_, **fields)  # type: ignore[arg-type]
+    return lambda api: OperationsServiceStub(api.channel).Drain(message, metadata=METADATA)
+
+
+def undrain(id_: str) -> Send:
+    message = pb.UndrainRequest(id=id_)
+    return lambda api: OperationsServiceStub(api.channel).Undrain(message, metadata=METADATA)
+
+
 @dataclass(frozen=True)
 class Refused:
     send: Send
@@ -98,6 +108,14 @@ REFUSED = [
     Refused(reconcile(["r9"]), "reconcile", Reason.UNKNOWN_ROUTER, "r9"),
     Refused(forget("r9"), "forget-router", Reason.UNKNOWN_ROUTER, "r9"),
     Refused(forget("r1"), "forget-router", Reason.ROUTER_CONNECTED, "r1"),
+    Refused(drain("r9"), "drain", Reason.UNKNOWN_ELEMENT, "r9"),
+    Refused(drain(""), "drain", Reason.UNKNOWN_ELEMENT, ""),
+    Refused(drain("r4"), "drain", Reason.DRAIN_WITHOUT_END, "r4"),
+    Refused(drain("r1", give_up_after_ns=-1), "drain", Reason.DURATION_OUT_OF_RANGE, "r1"),
+    Refused(drain("r1", give_up_after_ns=2**62), "drain", Reason.DURATION_OUT_OF_RANGE, "r1"),
+    Refused(drain("r1", give_up_after_ns=1, keep=True), "drain", Reason.KEEP_OR_GIVE_UP, "r1"),
+    Refused(undrain("r9"), "undrain", Reason.UNKNOWN_ELEMENT, "r9"),
+    Refused(undrain("r1"), "undrain", Reason.NOT_DRAINED, "r1"),
 ]
 
 
@@ -170,6 +188,8 @@ async def test_who_may_not_is_told_so_and_noted_once_whatever_he_asks_for(
             (reoptimise(), Action.REOPTIMISE),
             (reconcile([]), Action.RECONCILE),
             (forget("r9"), Action.FORGET_ROUTER),
+            (drain("r2"), Action.DRAIN),
+            (undrain("r2"), Action.UNDRAIN),
         ):
             (entry,) = await refused(api, send)
             assert (entry.action, entry.why.split(":")[0]) == (action, Reason.NOT_ALLOWED)

@@ -5,8 +5,9 @@ import pytest
 
 from controller.core.messages import CircuitTable, Commit, Stage
 from controller.northbound import operations
-from digitalgrid.client import power_request
+from digitalgrid.client import NotDrained, power_request
 from digitalgrid.model import CircuitGeneration, ElectionId, HopSnapshot
+from digitalgrid.units import NS_PER_S
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import OperationsServiceStub
 from tests.support.northbound import Northbound, in_loop, northbound, until
@@ -183,3 +184,51 @@ async def test_a_router_is_forgotten_once_it_is_gone_and_that_is_noted() -> None
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await stub.ForgetRouter(ask)
         assert refused.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+@in_loop
+async def test_a_drained_link_is_shown_is_free_and_is_put_into_service_again() -> None:
+    async with northbound() as api:
+        await make_circuit(api)
+        answer = await api.client.drain(pb.DrainRequest(id="r2-r4", emergency_use=True))
+        assert answer.changed and answer.word.emergency_use
+        assert answer.word.state == pb.ADMIN_STATE_DRAINING
+        assert answer.word.give_up_unix_ns - answer.word.since_unix_ns == 600 * NS_PER_S
+        await api.client.wait_until_drained("r2-r4")
+        (circuit,) = (await api.client.list_circuits()).circuits
+        assert (list(circuit.router_ids), circuit.interruptions) == (["r1", "r3", "r4"], 0)
+        (link,) = [e for e in (await api.client.get_topology()).links if e.link_id == "r2-r4"]
+        assert link.admin.state == pb.ADMIN_STATE_DRAINED
+        assert not link.circuit_ids and not link.admin.blocks
+        # Again changes nothing, and says so.
+        again = await api.client.drain(pb.DrainRequest(id="r2-r4", keep=True))
+        assert (again.changed, again.word) == (False, link.admin)
+        await api.client.undrain("r2-r4")
+        (link,) = [e for e in (await api.client.get_topology()).links if e.link_id == "r2-r4"]
+        assert not link.HasField("admin")
+        entries = [entry for change in api.store.changes for entry in change.audit]
+        assert [(e.action, e.asked, e.decided) for e in entries if e.subject == "r2-r4"] == [
+            ("drain", "drain, give up after 600 s, emergency use", "draining"),
+            ("drain", "", "drained"),
+            ("drain", "drain, keep", "drained already"),
+            ("undrain", "undrain", "in service"),
+        ]
+
+
+@in_loop
+async def test_who_is_in_the_way_of_a_drain_is_named_to_who_looks_and_to_who_waits() -> None:
+    async with northbound() as api:
+        await make_circuit(api)
+        await api.client.drain(pb.DrainRequest(id="r4", keep=True))
+        with pytest.raises(NotDrained) as error:
+            await api.client.wait_until_drained("r4", timeout_s=0.3)
+        assert error.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
+        text = "its load 'town' is at r4"
+        assert f"r4 is not drained after 0.3 s: circuit 1: {text}" in str(error.value)
+        routers = (await api.client.get_topology()).routers
+        (word,) = [each.admin for each in routers if each.router_id == "r4"]
+        block = pb.DrainBlock(circuit_id=1, hindrance=pb.DRAIN_HINDRANCE_LOAD_THERE, text=text)
+        assert (list(word.blocks), word.block_count, word.give_up_unix_ns) == ([block], 1, 0)
+        await api.client.undrain("r4")
+        with pytest.raises(NotDrained, match="r4 is in service"):
+            await api.client.wait_until_drained("r4")

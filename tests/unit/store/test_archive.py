@@ -12,7 +12,7 @@ import pytest
 from controller.core.circuits.records import CircuitRecord, Counters
 from controller.store.archive import check_archive, read_archive, write_archive
 from controller.store.protocol import StoreContents, StoreError
-from tests.support.records import audit_entry, circuit_record, router_record
+from tests.support.records import audit_entry, circuit_record, drain_record, router_record
 
 COUNTERS = Counters(4, 5, 3)
 
@@ -21,7 +21,8 @@ def contents() -> StoreContents:
     circuits = iter([circuit_record(number) for number in (1, 2, 3)])
     audit = iter([audit_entry(1), audit_entry(2)])
     routers = iter([router_record("r1", "home"), router_record("r2")])
-    return StoreContents(2, 1000, 7, COUNTERS, circuits, audit, routers)
+    drains = iter([drain_record("r1-r2")])
+    return StoreContents(2, 1000, 7, COUNTERS, circuits, audit, routers, drains)
 
 
 @pytest.fixture
@@ -37,6 +38,7 @@ def test_everything_is_read_again(archive: Path) -> None:
         read = read_archive(file, archive)
         assert (read.schema_version, read.generation, read.epoch) == (2, 1000, 7)
         assert read.counters == COUNTERS
+        assert list(read.drains) == list(contents().drains)
         assert list(read.routers) == list(contents().routers)
         assert list(read.circuits) == list(contents().circuits)
         assert list(read.audit) == list(contents().audit)
@@ -45,21 +47,27 @@ def test_everything_is_read_again(archive: Path) -> None:
 def test_each_line_is_json_and_the_header_names_the_fields(archive: Path) -> None:
     header, *lines = map(json.loads, archive.read_text().splitlines())
     names = header["fields"]["RouterRecord"]
-    assert dict(zip(names, lines[0]["router"], strict=True))["load_ids"] == ["home"]
+    assert dict(zip(names, lines[1]["router"], strict=True))["load_ids"] == ["home"]
     names = header["fields"]["CircuitRecord"]
-    assert dict(zip(names, lines[2]["circuit"], strict=True))["request_id"] == "request-1"
+    assert dict(zip(names, lines[3]["circuit"], strict=True))["request_id"] == "request-1"
 
 
 def test_an_export_of_the_first_version_is_read(archive: Path, tmp_path: Path) -> None:
-    """It has no lines of routers, and did not count them."""
-    lines = [each for each in archive.read_bytes().splitlines(True) if b'"router":' not in each]
-    lines[0] = lines[0].replace(b'"format_version":2', b'"format_version":1')
+    """It has no lines of routers and drains, and did not count them."""
+    later = (b'"router":', b'"drain":')
+    lines = [
+        each
+        for each in archive.read_bytes().splitlines(True)
+        if not any(key in each for key in later)
+    ]
+    lines[0] = lines[0].replace(b'"format_version":3', b'"format_version":1')
     digest = hashlib.sha256(b"".join(lines[:-1])).hexdigest()
     lines[-1] = b'{"circuits":3,"audit_entries":2,"sha256":"%s"}\n' % digest.encode()
     archive.write_bytes(b"".join(lines))
     check_archive(archive)
     with archive.open("rb") as file:
         read = read_archive(file, archive)
+        assert list(read.drains) == []
         assert list(read.routers) == []
         assert list(read.circuits) == list(contents().circuits)
 
@@ -89,7 +97,7 @@ def test_circuits_cannot_be_read_before_routers(archive: Path) -> None:
         next(read_archive(file, archive).circuits)
 
 
-@pytest.mark.parametrize("lines", range(9))
+@pytest.mark.parametrize("lines", range(10))
 def test_a_file_without_its_last_lines_is_refused(archive: Path, lines: int) -> None:
     kept = archive.read_bytes().splitlines(keepends=True)[:lines]
     archive.write_bytes(b"".join(kept))
@@ -142,9 +150,9 @@ def test_a_record_that_nobody_can_lead_with_is_refused(tmp_path: Path) -> None:
 
 def test_a_later_format_is_refused(archive: Path) -> None:
     archive.write_bytes(
-        archive.read_bytes().replace(b'"format_version":2', b'"format_version":3', 1)
+        archive.read_bytes().replace(b'"format_version":3', b'"format_version":4', 1)
     )
     with pytest.raises(
-        StoreError, match="version 3; this program reads 'dgc-store', up to version 2"
+        StoreError, match="version 4; this program reads 'dgc-store', up to version 3"
     ):
         check_archive(archive)

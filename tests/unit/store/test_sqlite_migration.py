@@ -22,7 +22,7 @@ from controller.store.sqlite import SqliteAccess, SqliteStore
 from controller.store.sqlite import schema as schema_module
 from digitalgrid.model import ElectionId
 from tests.support.durability import Durability
-from tests.support.records import circuit_record, router_record
+from tests.support.records import circuit_record, drain_record, router_record
 
 _VERSION_1 = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL);
@@ -203,8 +203,11 @@ def test_a_store_of_version_2_is_read_as_it_stands_and_led_with(tmp_path: Path) 
     assert list(SqliteAccess(path).read().audit) == [AuditEntry(*entry)]
 
 
-def test_a_store_without_routers_is_led_with_as_it_was(tmp_path: Path) -> None:
-    """Version 3 is as 4, but for the table of routers."""
+@pytest.mark.parametrize(("version", "without"), [(3, ("routers", "drains")), (4, ("drains",))])
+def test_a_store_without_a_later_table_is_led_with_as_it_was(
+    tmp_path: Path, version: int, without: tuple[str, ...]
+) -> None:
+    """Version 3 is as 4, but for the table of routers, and that as 5, but for that of drains."""
     path = tmp_path / "store.sqlite"
     store = SqliteStore(path)
     store.load()
@@ -213,10 +216,11 @@ def test_a_store_without_routers_is_led_with_as_it_was(tmp_path: Path) -> None:
     durability.wait(1)
     store.close()
     connection = sqlite3.connect(path)
-    connection.execute("DROP TABLE routers")
+    for table in without:
+        connection.execute(f"DROP TABLE {table}")
     figures = dict(connection.execute("SELECT key, value FROM meta"))
     del figures["crc32"]
-    figures["schema_version"] = 3
+    figures["schema_version"] = version
     figures["crc32"] = zlib.crc32(repr(sorted(figures.items())).encode())
     connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", figures.items())
     connection.commit()
@@ -226,10 +230,12 @@ def test_a_store_without_routers_is_led_with_as_it_was(tmp_path: Path) -> None:
     store = SqliteStore(path)
     state = store.load()
     assert (state.circuits, state.counters) == ((circuit_record(1),), Counters(2, 3, 4))
-    assert state.routers == ()
+    assert (state.routers, state.drains) == ((), ())
     durability = Durability(store)
-    store.submit(1, StateChange((), Counters(2, 3, 4), routers=(router_record("r1"),)))
+    drain, owner = drain_record("r1"), router_record("r1")
+    store.submit(1, StateChange((), Counters(2, 3, 4), routers=(owner,), drains=(drain,)))
     durability.wait(1)
     store.close()
     assert SqliteAccess(path).verify() == []
-    assert list(SqliteAccess(path).read().routers) == [router_record("r1")]
+    assert list(SqliteAccess(path).read().routers) == [owner]
+    assert list(SqliteAccess(path).read().drains) == [drain]

@@ -117,7 +117,8 @@ def test_whoever_comes_in_the_middle_of_it_sees_it_carried_out() -> None:
 
     assert change is not None
     assert change.audit == (audit_entry(7),)
-    assert set(mirror.state().circuits) == {circuit_record(1, 9.0), circuit_record(2)}
+    circuits = sorted(mirror.state().circuits, key=lambda each: each.circuit_id)
+    assert circuits == [circuit_record(1, 9.0), circuit_record(2)]
 
 
 def test_a_transaction_that_was_dropped_leaves_nothing() -> None:

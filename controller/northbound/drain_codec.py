@@ -1,0 +1,69 @@
+"""Drains and admin words: protobuf messages <-> the core's values."""
+
+from controller.core.errors import invalid
+from controller.core.network.admin import (
+    GIVE_UP_AFTER_NS,
+    AdminState,
+    Block,
+    DrainOrder,
+    Hindrance,
+)
+from controller.core.questions import Questions
+from controller.northbound.codec import check_ids
+from digitalgrid.reasons import Reason
+from digitalgrid.units import NS_PER_S
+from digitalgrid.v1 import northbound_pb2 as pb
+
+# Of each word, how many of those that are in the way are told: a topology has many words, and a router many circuits.
+MAX_BLOCKS = 20
+# A year: whoever means longer means to keep it.
+_MAX_GIVE_UP_NS = 365 * 86_400 * NS_PER_S
+_STATES = {
+    AdminState.IN_SERVICE: pb.ADMIN_STATE_UNSPECIFIED,
+    AdminState.DRAINING: pb.ADMIN_STATE_DRAINING,
+    AdminState.DRAINED: pb.ADMIN_STATE_DRAINED,
+}
+_HINDRANCES = {each: pb.DrainHindrance.Value(f"DRAIN_HINDRANCE_{each.name}") for each in Hindrance}
+
+
+def drain_order(message: pb.DrainRequest) -> DrainOrder:
+    """Raises Refusal for what no network could mean."""
+    check_ids("id", [message.id])
+    after_ns = message.give_up_after_ns
+    if not 0 <= after_ns <= _MAX_GIVE_UP_NS:
+        raise invalid(
+            "give_up_after_ns",
+            Reason.DURATION_OUT_OF_RANGE,
+            f"give_up_after_ns must lie between 0 and {_MAX_GIVE_UP_NS} (a year), not be {after_ns}",
+        )
+    if message.keep and after_ns:
+        raise invalid(
+            "keep",
+            Reason.KEEP_OR_GIVE_UP,
+            "keep never gives up: leave out either keep or give_up_after_ns",
+        )
+    return DrainOrder(
+        message.id, 0 if message.keep else after_ns or GIVE_UP_AFTER_NS, message.emergency_use
+    )
+
+
+def word_to_pb(known: Questions, id_: str) -> pb.AdminWord | None:
+    """None for what is in service."""
+    word = known.drains.get(id_)
+    if word is None:
+        return None
+    blocks = known.drain_blocks(id_)
+    return pb.AdminWord(
+        state=_STATES[word.state],
+        since_unix_ns=word.since_unix_ns,
+        give_up_unix_ns=word.give_up_unix_ns,
+        emergency_use=word.emergency_use,
+        blocks=[_block_to_pb(each) for each in blocks[:MAX_BLOCKS]],
+        block_count=len(blocks),
+    )
+
+
+def _block_to_pb(block: Block) -> pb.DrainBlock:
+    return pb.DrainBlock(
+        circuit_id=block.circuit_id, hindrance=_HINDRANCES[block.why], text=block.text
+    )
