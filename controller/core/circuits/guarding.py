@@ -39,6 +39,8 @@ def _lacking(view: GridView, circuit: Circuit) -> str:
         return "the circuit itself waits for a path"
     if path_down(view, working.route):
         return "its own path is down"
+    if circuit.carrying() is None:
+        return "power must arrive first"
     if standby is None:
         return circuit.guard.reason or SEARCHING
     if path_down(view, standby.route):

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from controller.core.circuits.circuit import Circuit, Constraints
+from controller.core.circuits.protection import Against
 from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal
 from controller.core.messages import TransactionResult
@@ -383,9 +384,18 @@ class PromisesUnderCloudsInMesh(PromisesUnderClouds):
 
 
 class PromisesOnNarrowConverters(Promises):
-    """What may enter some routers is less than their lines bring."""
+    """What may enter some routers is less than their lines bring, for circuits and for the standbys of some."""
 
     grid = narrow_mesh()
+
+    @precondition(lambda self: self.up)
+    @rule(sink=INDEX, power_w=POWERS_W, against=st.sampled_from(Against))
+    def request_protected(self, sink: int, power_w: float, against: Against) -> None:
+        load_id = self._pick(self.grid.loads, sink).id
+        name = f"request-{len(self.sent)}"
+        request = PowerRequest(name, load_id, power_w, protect=against)
+        self.sent.append(request)
+        self._ask(request)
 
 
 TestPromises = Promises.TestCase
