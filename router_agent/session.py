@@ -39,7 +39,6 @@ _HELLO_TIMEOUT_S = 5.0
 # A controller that lets so many messages wait, or twice those that the session begins with where that is more, is given
 # up, however well its connection looks.
 _OUTBOX_MESSAGES = 10_000
-_CAPABILITIES = (Capability.CIRCUITS, Capability.METERS, Capability.CLAIMS)
 _CHANNEL_OPTIONS = (
     ("grpc.keepalive_time_ms", 2000),
     # Late is not dead: both ends may share a machine with hundreds of routers. gRPC 1.85 goes by the second.
@@ -139,7 +138,7 @@ class ControllerSession:
                 instance_id=self._router.instance_id,
                 boot_id=device.boot_id,
                 session_no=self._router.next_session_no(),
-                capabilities=list(_CAPABILITIES),
+                capabilities=list(Capability),
                 table_version=device.table.version,
                 highest_election_id=election_id_to_pb(device.table.highest_election_id),
             )

@@ -42,6 +42,7 @@ from router_agent.device.mutation import Mutation, Outcome
 from router_agent.device.quick_packets import QuickPackets
 from router_agent.device.rates import settle
 from router_agent.device.remark import Remark
+from router_agent.device.selector import Selector
 from router_agent.device.sink import FlowStatus, SinkWatch
 from router_agent.device.statements import Statements
 
@@ -85,6 +86,7 @@ class RouterDevice:
         self._conversion = Conversion(config.efficiency, config.profile)
         self._converter = Converter(self._conversion, books, source_w, load_w, config.tick_ns)
         self._sink_watch = SinkWatch(books, config.tick_ns, away_ns)
+        self._selector = Selector(config.dead_ns)
         self._quick = QuickPackets(config)
         # In order of admission, which is the order in which losses are charged.
         self._flows: list[Flow] = []
@@ -170,7 +172,7 @@ class RouterDevice:
         self._begin_at_sources(now_ns)
         if now_ns >= self._next_tick_ns:
             self._tick(now_ns)
-        elif self._unsettled and now_ns >= self._settles_from_ns:
+        elif self._must_select(now_ns) or (self._unsettled and now_ns >= self._settles_from_ns):
             self._rates_changed(now_ns)
         self._play(now_ns)
         self._send_quick_packets(now_ns)
@@ -226,7 +228,8 @@ class RouterDevice:
 
     def statuses(self) -> list[FlowStatus]:
         """The statuses of all flows at loads that have had power or were told to drain, and of promises without one."""
-        return self._sink_watch.statuses(self._sinks())
+        sinks = self._sinks()
+        return [*self._sink_watch.statuses(sinks), *self._selector.statuses(sinks)]
 
     def lsa(self) -> RouterLsa:
         return advertisement(
@@ -255,7 +258,7 @@ class RouterDevice:
         if self._unsettled:
             others.append(self._settles_from_ns)
         others += (line.next_deadline_ns(leeway_ns) for line in self.lines.values())
-        others.append(self._quick.next_ns)
+        others += (self._quick.next_ns, self._selector.next_ns(self._advanced_ns))
         others += (flow.play_ns for flow in self._flows if flow.playout is Playout.HOLDING)
         return min(deadlines + [deadline for deadline in others if deadline is not None])
 
@@ -316,6 +319,10 @@ class RouterDevice:
         self._next_tick_ns += (missed_ticks + 1) * self.config.tick_ns
         self._statements.whole.update(self.lines)
 
+    def _must_select(self, now_ns: int) -> bool:
+        at_ns = self._selector.next_ns(self._advanced_ns)
+        return at_ns is not None and now_ns >= at_ns
+
     def _send_quick_packets(self, now_ns: int) -> None:
         """Send the energy of flows that prime below, where no frame with it is due anyway."""
         if self._quick.next_ns is None or now_ns < self._quick.next_ns:
@@ -369,7 +376,9 @@ class RouterDevice:
             if flow is None or flow.ingress is not line:
                 self.books.dissipated_mj += received_mj
                 continue
-            if flow.playout is Playout.WAITING:
+            if flow.heir is not None:
+                flow = flow.heir
+            if flow.playout is Playout.WAITING and not flow.idle:
                 first.append(flow)
             if flow.refilled(received_mj, self._advanced_ns, now_ns, cushion):
                 self._unsettle(now_ns)
@@ -393,12 +402,19 @@ class RouterDevice:
         self._settles_from_ns = now_ns + beyond * SETTLING_NS_A_FLOW
         self._statements.changed()
         self._advance(now_ns)
-        if settle(self._flows, self._source_w, self._conversion):
+        clamped = settle(
+            self._flows,
+            self._source_w,
+            self._conversion,
+            lambda sinks: self._selector.demand(sinks, self._conversion.efficiency, now_ns),
+        )
+        if clamped:
             self.books.through_power_clamped_instants += 1
         cushion = self._cushion
         for flow in self._flows:
             flow.watch_cushion(cushion, now_ns)
         self._quick.choose(self._flows, now_ns)
+        self._report(self._selector.news(self._sinks()))
         self._report(self._sink_watch.settled(self._sinks(), now_ns))
         for flow in self._flows:
             if flow.ingress is not None and flow.news_upstream():
@@ -423,6 +439,9 @@ class RouterDevice:
         for key in outcome.removed:
             flow = next(flow for flow in self._flows if flow.key == key)
             self._flows.remove(flow)
+            for other in self._flows:
+                if flow in (other.lender, other.heir):
+                    other.lender = other.heir = None
             self.books.buffered_mj -= flow.buffer_mj
             self.books.dissipated_mj += flow.buffer_mj
             self.books.end_circuit(key)
@@ -432,13 +451,22 @@ class RouterDevice:
         for hop in outcome.added:
             ingress = self.lines[hop.ingress_link_id] if hop.ingress_link_id else None
             egress = self.lines[hop.egress_link_id] if hop.egress_link_id else None
-            flow = Flow(hop, ingress, egress, self.books.begin_circuit(hop.key))
+            books = self.books.begin_circuit(hop.key)
+            flow = Flow(hop, ingress, egress, books, committed_ns=now_ns)
+            flow.lender = self._lender(flow)
             self._flows.append(flow)
             if egress is None:
                 self._sink_watch.promises.begin(flow)
         promoted = {hop.key: hop for hop in outcome.promoted}
         for flow in self._flows:
-            flow.hop = promoted.get(flow.key, flow.hop)
+            if flow.key in promoted:
+                flow.hop = promoted[flow.key]
+                newest, _ = max(
+                    each.precedence
+                    for each in self._flows
+                    if each.key.circuit_id == flow.key.circuit_id
+                )
+                flow.precedence = (newest, 1)
         self._flows.sort(key=lambda flow: (flow.hop.admission_seq, flow.key))
         self._index = FlowIndex(self._flows)
         self._unsettle(now_ns)
@@ -453,6 +481,20 @@ class RouterDevice:
         self._advance(now_ns)
         over = [key for key in mutation.circuits if key.circuit_id not in mutation.standing_ids]
         self._sink_watch.promises.end_up_to(over, self._sinks())
+
+    def _lender(self, new: Flow) -> Flow | None:
+        """The working generation of its circuit whose buffer a new one gets here: it has the same ingress."""
+        older = [
+            flow
+            for flow in self._flows
+            if flow.key.circuit_id == new.key.circuit_id
+            and flow.ingress is new.ingress is not None
+            and not flow.hop.standby
+            and not flow.draining
+        ]
+        return (
+            None if new.hop.standby else max(older, key=lambda flow: flow.precedence, default=None)
+        )
 
     def _drain(self, keys: Iterable[CircuitGeneration], now_ns: int) -> None:
         """Want nothing any more; what is not here, or has drained before, is drained."""
@@ -498,4 +540,5 @@ class RouterDevice:
 
 def _waits_at_source(flow: Flow) -> bool:
     """Whether it was granted power of which none has left the source yet."""
-    return flow.ingress is None and flow.playout is Playout.WAITING and flow.ingress_w > 0.0
+    waits = flow.playout is Playout.WAITING and not flow.idle
+    return flow.ingress is None and waits and flow.ingress_w > 0.0

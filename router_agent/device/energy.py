@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from digitalgrid.model import CircuitGeneration
 from digitalgrid.physics import added_line_loss_w, received_w
 from digitalgrid.units import MILLIJOULES_PER_J, NS_PER_S
 from router_agent.device.conversion import Conversion
@@ -24,10 +25,31 @@ _TICKS_KEPT = 2
 
 @dataclass(slots=True)
 class _Allowance:
-    """What the generations of one circuit may take together in this stretch; the older ones go first."""
+    """What the generations of one circuit may take together in this stretch; the older ones go first.
+
+    But nobody takes what is ``kept`` for those that drain: their energy has nowhere else to go.
+    """
 
     ingress_mj: int
     received_w: dict[str, float] = field(default_factory=dict)
+    kept_mj: dict[CircuitGeneration, int] = field(default_factory=dict)
+    kept_w: dict[str, dict[CircuitGeneration, float]] = field(default_factory=dict)
+
+    def keep(self, flow: Flow, efficiency: float, seconds: float) -> None:
+        whole_w = flow.buffer_mj / (MILLIJOULES_PER_J * seconds)
+        drains_w = min(flow.drain_w, efficiency * whole_w)
+        share = flow.hop.ingress_power_w / flow.hop.received_power_w
+        drains_mj = math.ceil(drains_w * share * seconds * MILLIJOULES_PER_J)
+        self.kept_mj[flow.key] = min(flow.buffer_mj, drains_mj)
+        self.kept_w.setdefault(_egress(flow), {})[flow.key] = drains_w
+
+    def begin(self, flow: Flow) -> tuple[int, float]:
+        """What this flow may take at its entrance, and bring to the far end; its turn has come."""
+        kept_w = self.kept_w.get(_egress(flow), {})
+        self.kept_mj.pop(flow.key, None)
+        kept_w.pop(flow.key, None)
+        ingress_mj = max(0, self.ingress_mj - sum(self.kept_mj.values()))
+        return ingress_mj, self.received_w[_egress(flow)] - sum(kept_w.values())
 
 
 @dataclass(slots=True)
@@ -68,7 +90,7 @@ class Converter:
     ) -> list[Delivery]:
         """``flows`` stand in order of admission. Returns what reached each load that wanted or had energy."""
         seconds = (end_ns - start_ns) / NS_PER_S
-        allowances = _allowances(flows, seconds)
+        allowances = _allowances(flows, self._conversion.efficiency, seconds)
         on_line = {link_id: _OnLine() for link_id in lines}
         deliveries: list[Delivery] = []
         drawn_mj: Counter[str] = Counter()
@@ -129,10 +151,11 @@ class Converter:
         if flow.held:
             return 0
         far_end_w = flow.accepted_w
-        if flow.demand_w == 0.0 and flow.buffer_mj:
-            far_end_w = flow.hop.received_power_w
+        if flow.drains:
+            far_end_w = flow.drain_w
         if allowance is not None:
-            far_end_w = min(far_end_w, allowance.received_w[_egress(flow)])
+            most_mj, received_w = allowance.begin(flow)
+            far_end_w = min(far_end_w, received_w)
         if far_end_w <= 0.0:
             return 0
         most_w = self._throttled_w(flow, seconds) if flow.curtailed else math.inf
@@ -140,7 +163,7 @@ class Converter:
         if flow.keeps_back:
             most_w = min(most_w, flow.need_w) * (1.0 - KEPT_BACK)
         whole_mj = self._enters_mj(flow, far_end_w, before_a, seconds, most_w)
-        return whole_mj if allowance is None else min(whole_mj, allowance.ingress_mj)
+        return whole_mj if allowance is None else min(whole_mj, most_mj)
 
     def _enters_mj(
         self,
@@ -245,7 +268,7 @@ def _egress(flow: Flow) -> str:
     return flow.hop.egress_link_id or flow.hop.load_id
 
 
-def _allowances(flows: Sequence[Flow], seconds: float) -> dict[int, _Allowance]:
+def _allowances(flows: Sequence[Flow], efficiency: float, seconds: float) -> dict[int, _Allowance]:
     """For the circuits of which two generations are here."""
     counts = Counter(flow.key.circuit_id for flow in flows)
     if len(counts) == len(flows):
@@ -259,6 +282,8 @@ def _allowances(flows: Sequence[Flow], seconds: float) -> dict[int, _Allowance]:
         allowance.ingress_mj = max(allowance.ingress_mj, ingress_mj)
         reserved_w = allowance.received_w.get(_egress(flow), 0.0)
         allowance.received_w[_egress(flow)] = max(reserved_w, flow.hop.received_power_w)
+        if flow.drains:
+            allowance.keep(flow, efficiency, seconds)
     return allowances
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from digitalgrid.model import CircuitGeneration, FlowState, HopSnapshot
 from digitalgrid.units import MILLIWATTS_PER_W, NS_PER_MS, NS_PER_S
-from digitalgrid.wire import MARK_PRIMES
+from digitalgrid.wire import MARK_IDLE, MARK_PRIMES
 from router_agent.device.cushion import Cushion
 from router_agent.device.flow_states import FLOW_STATES, PLAYOUTS, FlowEvent, Playout, PlayoutEvent
 from router_agent.device.line import Line
@@ -22,6 +22,8 @@ KICK_FRACTION = 1e-3
 _FILLS_AT_MOST_NS = 10 * NS_PER_S
 # It then keeps back so much of its stream, which no load notices: a tick of 100 ms is full after 100 s.
 KEPT_BACK = 1e-3
+# Of a full buffer: what an idle hop may be short of and still be called full; more than passes through within a tick.
+_CHARGED_FRACTION = 0.8
 
 
 @dataclass(slots=True, eq=False)
@@ -33,8 +35,17 @@ class Flow:
     egress: Line | None
     books: CircuitBooks
     key: CircuitGeneration = field(init=False)
+    committed_ns: int = 0
+    # Newer generations go first, and a promoted one before those that were there.
+    precedence: tuple[int, int] = field(init=False)
     # Drain was asked for: this sink wants nothing any more.
     draining: bool = False
+    # Kept for later: nothing of it is demanded at the load, and it keeps its buffer.
+    idle: bool = False
+    # At a sink, by its selector: it was demanded before; another served the load until then.
+    taken: bool = False
+    seamless: bool = False
+    told_charged: bool = False
 
     # Rates that hold since the last event. Accepted and granted are at the far end of the egress; need and
     # ingress at this router's entrance.
@@ -72,6 +83,12 @@ class Flow:
     quick: bool = False
     # Since when it is filling.
     fills_since_ns: int | None = None
+    # It was full while it was idle, plays from that, and is not granted anything yet.
+    has_charge: bool = False
+    bridges: bool = False
+    # An older generation with the same ingress, whose buffer it gets; who gets this one's.
+    lender: "Flow | None" = None
+    heir: "Flow | None" = None
     # It has been for long, and keeps back a little of what it passes on.
     keeps_back: bool = False
 
@@ -89,6 +106,7 @@ class Flow:
 
     def __post_init__(self) -> None:
         self.key = self.hop.key
+        self.precedence = (self.key.generation, 0)
 
     @property
     def need_mw(self) -> int:
@@ -98,6 +116,8 @@ class Flow:
     @property
     def marks(self) -> int:
         """What is stated upstream beside the demand."""
+        if self.idle:
+            return MARK_IDLE
         primes = self.demand_w > 0.0 and self.playout is not Playout.STEADY
         return MARK_PRIMES if primes else 0
 
@@ -108,24 +128,62 @@ class Flow:
 
     @property
     def fills(self) -> bool:
-        """It plays with less than a full buffer, and takes more than it passes on."""
+        """It has less than a full buffer, and takes more than it passes on."""
+        if self.idle:
+            return not self.full
         return self.playout is Playout.FILLING
+
+    @property
+    def full(self) -> bool:
+        """Enough is in its buffer, or in that which it gets, to play on with as soon as it is demanded."""
+        lends = self.lender is not None and self.lender.playout is Playout.STEADY
+        return self.ingress is None or self.has_charge or lends
+
+    @property
+    def charged(self) -> bool:
+        """It is idle, and full like all above."""
+        if not self.idle or not self.full:
+            return False
+        return self.ingress is None or self.stated_by_upstream().charged
+
+    @property
+    def reachable(self) -> bool:
+        """Its upstream neighbour says anything of it."""
+        ingress = self.ingress
+        return ingress is None or (ingress.up and self.key in ingress.stated.grants)
+
+    @property
+    def granted_above_w(self) -> float:
+        """What its upstream neighbour grants."""
+        return self.stated_by_upstream().power_mw / MILLIWATTS_PER_W
 
     @property
     def drained(self) -> bool:
         """Nothing is wanted, held, or under way above."""
-        return self.demand_w == 0.0 and self.buffer_mj == 0 and self._drained_above()
+        empty = self.demand_w == 0.0 and not self.idle and self.buffer_mj == 0
+        return empty and self._drained_above()
 
     @property
     def grant(self) -> Grant:
         """Grant in whole milliwatts, as it is stated downstream."""
         granted_mw = int((self.granted_w + self.surplus_w) * MILLIWATTS_PER_W)
-        return Grant(granted_mw, self.drained, quick=self.quick, curtailed=self.limited)
+        return Grant(granted_mw, self.drained, self.charged, self.quick, self.limited)
 
     @property
     def held(self) -> bool:
         """Energy stays in the buffer for now; what drains is never held."""
         return self.demand_w > 0.0 and self.playout in (Playout.PRIMED, Playout.HOLDING)
+
+    @property
+    def drains(self) -> bool:
+        """What its buffer holds goes on though nothing of it is wanted any more."""
+        return self.demand_w == 0.0 and not self.idle and self.buffer_mj > 0
+
+    @property
+    def drain_w(self) -> float:
+        """How quickly. Room on lines that others share in a standby's place is its own only for a trickle."""
+        received_w = self.hop.received_power_w
+        return min(received_w, self.hop.trickle_w or received_w) if self.hop.standby else received_w
 
     @property
     def curtailed(self) -> bool:
@@ -135,6 +193,8 @@ class Flow:
     @property
     def at_rest(self) -> bool:
         """Whether its rates, and what is said of it, stay as they are until something happens: time changes nothing."""
+        if self.idle:
+            return self.full and not self.surplus_need_w
         return (
             self.playout is Playout.STEADY
             and self.demand_w > 0.0
@@ -150,9 +210,49 @@ class Flow:
     def _play(self, event: PlayoutEvent) -> None:
         self.playout = PLAYOUTS[self.playout, event]
 
+    def want(self, power_w: float) -> None:
+        """So much of it is demanded."""
+        self.demand_w = power_w
+        if not self.idle:
+            return
+        self.idle = False
+        self.bridges = self.full or self.buffer_mj >= self.ready_mj > 0
+        if self.heir is not None:
+            # The way back.
+            self.lender, self.heir = self.heir, None
+
+    def rest(self, *, idle: bool) -> None:
+        """Nothing of it is demanded: its buffer is kept for later, or drains."""
+        self.demand_w = 0.0
+        self.idle, self.bridges = idle, False
+        if not idle:
+            self.has_charge = False
+        elif (self.state, FlowEvent.IDLED) in FLOW_STATES:
+            self.apply(FlowEvent.IDLED)
+
+    def inherit(self) -> None:
+        """Get the buffer of an older generation that nobody demands any more."""
+        lender = self.lender
+        if lender is None or self.accepted_w == 0.0 or lender.accepted_w > 0.0:
+            return
+        if lender.playout is Playout.STEADY and self.playout in (Playout.WAITING, Playout.PRIMED):
+            self._play(PlayoutEvent.FULL)
+        self.buffer_mj, lender.buffer_mj = self.buffer_mj + lender.buffer_mj, 0
+        lender.has_charge = False
+        lender.heir, self.lender = self, None
+        self.bridges = self.ingress_w == 0.0
+
+    def watch_power(self) -> None:
+        """As far as rates decide how it is played out: it begins anew where power is not wanted or not granted."""
+        if self.bridges and self.playout is Playout.WAITING and self.buffer_mj:
+            self._play(PlayoutEvent.FULL if self.full else PlayoutEvent.READY)
+        self.bridges = self.bridges and self.ingress_w == 0.0 and self.buffer_mj > 0
+        if self.accepted_w == 0.0 or (self.ingress_w == 0.0 and not self.bridges):
+            self._without_power()
+
     def spent(self) -> None:
         """Energy has gone on."""
-        if self.playout is not Playout.WAITING or self.ingress_w == 0.0:
+        if self.playout is not Playout.WAITING or self.ingress_w == 0.0 or self.idle:
             return
         if self.ingress is None:
             self._play(PlayoutEvent.DRAWN)
@@ -171,17 +271,22 @@ class Flow:
     def watch_cushion(self, cushion: Cushion, now_ns: int) -> None:
         """Find how much energy is enough, as of the rates that hold now, and how long it has been too little."""
         goes_on_w = min(self.need_w, self.ingress_w) or self.need_w
+        if self.idle:
+            goes_on_w = self.hop.ingress_power_w
         self.ready_mj = round(goes_on_w * cushion.ready_ns / NS_PER_MS)
         self.full_mj = round(goes_on_w * cushion.full_ns / NS_PER_MS)
-        if not self.fills:
+        if self.idle:
+            # Once full it stays so while it passes on what others above and below need to be.
+            level_mj = _CHARGED_FRACTION * self.full_mj if self.has_charge else self.full_mj
+            self.has_charge = self.buffer_mj >= level_mj
+        if self.playout is not Playout.FILLING:
             self.fills_since_ns = None
         elif self.fills_since_ns is None:
             self.fills_since_ns = now_ns
         since_ns = self.fills_since_ns
         self.keeps_back = since_ns is not None and now_ns - since_ns > _FILLS_AT_MOST_NS
 
-    def without_power(self) -> None:
-        """Nothing is accepted of it, or granted to it."""
+    def _without_power(self) -> None:
         if self.playout is not Playout.WAITING:
             self._play(PlayoutEvent.NO_POWER)
 
@@ -191,6 +296,8 @@ class Flow:
         What goes on since the books were last advanced is in the buffer still.
         """
         self.buffer_mj += received_mj
+        if self.idle:
+            return not self.has_charge and self.buffer_mj >= self.full_mj
         goes_on_mj = self.need_w * (now_ns - advanced_ns) / NS_PER_MS
         if self.playout is Playout.FILLING and self.buffer_mj - goes_on_mj >= self.full_mj:
             self._play(PlayoutEvent.FULL)
@@ -221,6 +328,16 @@ class Flow:
             return NO_DEMAND
         return self.egress.stated.demands.get(self.key, NO_DEMAND)
 
+    def demanded_below(self) -> None:
+        """Take up what the egress line's far end says."""
+        power_mw, marks = self._stated_by_downstream()
+        if marks & MARK_IDLE:
+            self.rest(idle=True)
+        elif power_mw:
+            self.want(power_mw / MILLIWATTS_PER_W)
+        else:
+            self.rest(idle=False)
+
     def news_upstream(self) -> bool:
         """Whether the need must be told upstream at once."""
         return self.stated_marks != self.marks or is_news(
@@ -247,3 +364,9 @@ def is_news(stated_mw: int, current_mw: int, reserved_w: float) -> bool:
 
 def covers(granted_w: float, needed_w: float) -> bool:
     return granted_w >= needed_w * (1.0 - RELATIVE_SLACK) - RATE_SLACK_W
+
+
+def by_precedence(flow: Flow) -> tuple[int, int, int]:
+    """Sorts by circuit, then the newest generation first."""
+    newness, promoted = flow.precedence
+    return (flow.key.circuit_id, -newness, -promoted)

@@ -15,6 +15,7 @@ class FlowEvent(StrEnum):
     ENERGY = "energy arrives"  # with the demand granted in full
     FULL_TICK = "full tick"  # delivered as demanded, over a whole tick
     SHORTAGE = "shortage"  # less than the demand is granted
+    IDLED = "idled"  # its sink demands another generation
     EMPTY = "empty"  # drained: nothing is wanted, held or under way any more
 
 
@@ -23,6 +24,7 @@ FLOW_STATES: dict[tuple[FlowState, FlowEvent], FlowState] = {
     **{(state, E.ENERGY): F.ARRIVED for state in (F.SILENT, F.STARVED)},
     (F.ARRIVED, E.FULL_TICK): F.ACTUATED,
     **{(state, E.SHORTAGE): F.STARVED for state in (F.SILENT, F.ARRIVED, F.ACTUATED)},
+    **{(state, E.IDLED): F.SILENT for state in (F.ARRIVED, F.ACTUATED, F.STARVED)},
     **{(state, E.EMPTY): F.DRAINED for state in (F.SILENT, F.ARRIVED, F.ACTUATED, F.STARVED)},
 }
 del F, E
@@ -60,7 +62,7 @@ PLAYOUTS: dict[tuple[Playout, PlayoutEvent], Playout] = {
     (P.WAITING, V.SENT_ON): P.PRIMED,
     (P.PRIMED, V.PACKET): P.HOLDING,
     **{(state, V.READY): P.FILLING for state in (P.WAITING, P.HOLDING)},
-    **{(state, V.FULL): P.STEADY for state in (P.WAITING, P.HOLDING, P.FILLING)},
+    **{(state, V.FULL): P.STEADY for state in (P.WAITING, P.PRIMED, P.HOLDING, P.FILLING)},
     **{(state, V.NO_POWER): P.WAITING for state in (P.PRIMED, P.HOLDING, P.FILLING, P.STEADY)},
 }
 del P, V

@@ -5,28 +5,33 @@ its upstream neighbour for that plus its own losses. No power is sent on without
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from digitalgrid.physics import ACTUATED_FRACTION, added_line_loss_w, received_w
+from digitalgrid.physics import added_line_loss_w, received_w
 from digitalgrid.sharing import Claim, rank, share_out
 from digitalgrid.units import MILLIWATTS_PER_W
 from router_agent.device import surplus
 from router_agent.device.conversion import Conversion
-from router_agent.device.flow import RATE_SLACK_W, RELATIVE_SLACK, Flow, covers
+from router_agent.device.flow import RATE_SLACK_W, RELATIVE_SLACK, Flow, by_precedence, covers
 from router_agent.device.line import Line
 
 
-def settle(flows: Sequence[Flow], max_power_w: Mapping[str, float], conversion: Conversion) -> bool:
+def settle(
+    flows: Sequence[Flow],
+    max_power_w: Mapping[str, float],
+    conversion: Conversion,
+    demand_at_loads: Callable[[Sequence[Flow]], None],
+) -> bool:
     """Set every flow's rates from what the neighbours state. ``flows`` are in order of admission, in which losses are
     charged; where there is less than is wanted, priorities and floors decide who gives way. Returns whether more was
     wanted than the converter takes.
     """
     for flow in flows:
         if flow.egress is not None:
-            flow.demand_w = flow.stated_by_downstream_w()
-    _demand_at_loads([flow for flow in flows if flow.egress is None], conversion.efficiency)
+            flow.demanded_below()
+    demand_at_loads([flow for flow in flows if flow.egress is None])
     _accept(flows)
     _need(flows, conversion)
     efficiency = conversion.efficiency
@@ -42,45 +47,33 @@ def settle(flows: Sequence[Flow], max_power_w: Mapping[str, float], conversion: 
     _grant_on(flows, efficiency)
     surplus.grant(flows, source_left_w, efficiency)
     for flow in flows:
-        if flow.accepted_w == 0.0 or flow.ingress_w == 0.0:
-            flow.without_power()
+        flow.inherit()
+        flow.watch_power()
     return clamped
 
 
 def _by_circuit(flows: Iterable[Flow]) -> Iterable[list[Flow]]:
-    """The flows of each circuit, the newest generation first."""
+    """The flows of each circuit, those in front that go first."""
     flows = list(flows)
     if len({flow.key.circuit_id for flow in flows}) == len(flows):
         yield from ([flow] for flow in flows)
         return
-    ordered = sorted(flows, key=lambda flow: (flow.key.circuit_id, -flow.key.generation))
-    for _, group in groupby(ordered, key=lambda flow: flow.key.circuit_id):
+    for _, group in groupby(sorted(flows, key=_place), key=lambda flow: flow.key.circuit_id):
         yield list(group)
 
 
-def _demand_at_loads(sinks: Sequence[Flow], efficiency: float) -> None:
-    """The newest generation wants the setpoint, an older one what the newer is not granted yet."""
-    for generations in _by_circuit(sinks):
-        wanting = [flow for flow in generations if not flow.draining]
-        left_w = wanting[0].hop.power_w if wanting else 0.0
-        for flow in generations:
-            if flow.draining:
-                flow.demand_w = 0.0
-                continue
-            flow.demand_w = left_w
-            above_w = flow.hop.ingress_power_w if flow.ingress is None else _granted_above_w(flow)
-            granted_w = min(left_w, flow.hop.received_power_w, efficiency * above_w)
-            # The rest of a percent comes once the older generation has made room for it.
-            taken_over = granted_w >= ACTUATED_FRACTION * left_w
-            left_w = 0.0 if taken_over else left_w - granted_w
-
-
-def _granted_above_w(flow: Flow) -> float:
-    return flow.stated_by_upstream().power_mw / MILLIWATTS_PER_W
+def _place(flow: Flow) -> tuple[int, bool, bool, tuple[int, int, int]]:
+    """A demand on a standby says that its sink has left the others, whatever is heard of them still; of those the
+    newest goes first; what is idle comes last.
+    """
+    return (flow.key.circuit_id, flow.idle, not flow.hop.standby, by_precedence(flow))
 
 
 def _accept(flows: Sequence[Flow]) -> None:
-    """Clamp demand to the reservation: per circuit and egress to the largest of its generations."""
+    """Clamp demand to the reservation: per circuit and egress line to the largest of its generations.
+
+    At a load each may bring what is wanted of it: which of them has power shows only there, and energy is clamped.
+    """
     for generations in _by_circuit(flows):
         left_w: dict[str, float] = {}
         for flow in generations:
@@ -89,7 +82,9 @@ def _accept(flows: Sequence[Flow]) -> None:
             left_w[egress] = max(left_w.get(egress, 0.0), reserved_w)
         for flow in generations:
             egress = flow.hop.egress_link_id or flow.hop.load_id
-            reserved_w = min(flow.hop.received_power_w, left_w[egress])
+            reserved_w = flow.hop.received_power_w
+            if flow.egress is not None:
+                reserved_w = min(reserved_w, left_w[egress])
             flow.accepted_w = _clamp(flow.demand_w, reserved_w)
             left_w[egress] = max(0.0, left_w[egress] - flow.accepted_w)
 

@@ -7,7 +7,7 @@ from digitalgrid.model import CircuitGeneration, FlowState, MissingEnergy, Switc
 from digitalgrid.physics import ACTUATED_FRACTION
 from digitalgrid.units import MILLIWATTS_PER_W, NS_PER_MS, NS_PER_S
 from router_agent.device.energy import Delivery
-from router_agent.device.flow import Flow
+from router_agent.device.flow import Flow, by_precedence
 from router_agent.device.flow_states import FlowEvent, Playout
 from router_agent.device.meters import RouterBooks
 from router_agent.device.missing import Promises
@@ -65,9 +65,10 @@ class SinkWatch:
         """After rates or buffers have changed."""
         self.promises.follow(sinks)
         news = []
-        newest: dict[int, int] = {}
-        for circuit_id, generation in sorted(flow.key for flow in sinks):
-            newest[circuit_id] = generation
+        newest: dict[int, Flow] = {}
+        for flow in sorted(sinks, key=by_precedence):
+            if not flow.idle:
+                newest.setdefault(flow.key.circuit_id, flow)
         for flow in sinks:
             flow.granted_all_tick = flow.granted_all_tick and _granted(flow)
             if flow.draining:
@@ -79,7 +80,7 @@ class SinkWatch:
                 flow.arrived_at_ns = now_ns
                 flow.interruption_ns = self._interruption_ns(flow.key.circuit_id, now_ns)
                 news.append(status_of(flow))
-            elif newest[flow.key.circuit_id] == flow.key.generation:
+            elif newest.get(flow.key.circuit_id) is flow:
                 # An older one may fall short for a moment while the newer one takes over.
                 news += self._starved(flow, now_ns)
         return news

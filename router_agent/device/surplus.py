@@ -1,5 +1,6 @@
 """Surplus: power beyond what is demanded, by which hops fill their buffers. It comes after everybody else's power.
 
+An idle generation charges by a trickle, which the controller has reserved for it on lines. It comes last at sources.
 While a flow primes, each hop asks for a tenth more than it passes on. It is given what nobody has reserved on the line,
 and what is physically left at the source. A hop passes on what those below want first and takes for itself what is
 left, so buffers fill from the sink upward and the stagger needs no more than one hop does. Losses of all demanded power
@@ -21,17 +22,28 @@ def ask(flows: Sequence[Flow], efficiency: float) -> None:
     filling = []
     for flow in flows:
         flow.surplus_w = flow.surplus_through_w = flow.surplus_need_w = 0.0
-        if flow.fills or flow.primes_below:
+        if flow.idle or flow.fills or flow.primes_below:
             filling.append(flow)
     if not filling:
         return
     room = _Room(flows)
     currents_a = _currents_a(flows)
+    filling.sort(key=lambda flow: flow.idle)
     for flow in filling:
+        if flow.idle:
+            most_w = flow.hop.trickle_w
+            _ask_below(flow, most_w, efficiency, most_w, currents_a)
+            own_w = most_w - flow.surplus_through_w if flow.fills else 0.0
+            flow.surplus_need_w = flow.surplus_through_w + own_w
+            continue
         most_w = FILL_FRACTION * flow.hop.ingress_power_w
         if flow.ingress is not None:
             most_w = min(most_w, room.left_w(flow.ingress, sends=False))
-        _ask_below(flow, most_w, efficiency, room, currents_a)
+        if flow.egress is not None and flow.primes_below:
+            room_w = room.left_w(flow.egress, sends=True)
+            below_w = min(FILL_FRACTION * flow.hop.received_power_w, room_w)
+            _ask_below(flow, most_w, efficiency, below_w, currents_a)
+            room.take(flow.egress, flow.surplus_w, sends=True)
         own_w = most_w - flow.surplus_through_w if flow.fills else 0.0
         flow.surplus_need_w = flow.surplus_through_w + own_w
         if flow.ingress is not None:
@@ -42,7 +54,7 @@ def grant(flows: Sequence[Flow], source_left_w: Mapping[str, float], efficiency:
     """Share out what is left once all that is demanded is granted; ``source_left_w`` is that of each source."""
     left_w = dict(source_left_w)
     currents_a: dict[str, float] | None = None
-    for flow in flows:
+    for flow in sorted(flows, key=lambda flow: flow.idle):
         if flow.surplus_w == 0.0:
             continue
         if flow.ingress is None:
@@ -60,14 +72,14 @@ def grant(flows: Sequence[Flow], source_left_w: Mapping[str, float], efficiency:
 
 
 def _ask_below(
-    flow: Flow, most_w: float, efficiency: float, room: "_Room", currents_a: dict[str, float]
+    flow: Flow, most_w: float, efficiency: float, room_w: float, currents_a: dict[str, float]
 ) -> None:
-    if flow.egress is None or not flow.primes_below:
+    """What hops below may have: at most ``most_w`` here, and ``room_w`` at the far end."""
+    if flow.egress is None:
         return
     link = flow.egress.link
     wanted_w = flow.stated_by_downstream_w() - flow.accepted_w
-    room_w = room.left_w(flow.egress, sends=True)
-    below_w = min(wanted_w, FILL_FRACTION * flow.hop.received_power_w, room_w)
+    below_w = min(wanted_w, room_w)
     if below_w <= 0.0:
         return
     before_a = currents_a[link.id]
@@ -79,7 +91,6 @@ def _ask_below(
         through_w = most_w
     flow.surplus_w, flow.surplus_through_w = below_w, through_w
     currents_a[link.id] = before_a + below_w / link.voltage_v
-    room.take(flow.egress, below_w, sends=True)
 
 
 def _arrives_w(flow: Flow, efficiency: float, currents_a: Mapping[str, float]) -> float:

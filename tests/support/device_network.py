@@ -7,7 +7,7 @@ both, silent.
 import copy
 import heapq
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from digitalgrid import physics
@@ -56,6 +56,8 @@ class DeviceNetwork:
         self.silent: set[tuple[str, str]] = set()
         # Routers that get no time before the time that stands here.
         self.delay_to: dict[str, int] = {}
+        # Routers that come to what is due so much later, drawn anew each time they have slept.
+        self.late_by: dict[str, Callable[[], int]] = {}
         # Routers of an earlier release, which know no marks; what they are sent must be as they know it.
         self.without_marks = without_marks
         self.nodes: dict[str, Node] = {}
@@ -93,6 +95,11 @@ class DeviceNetwork:
             if at_ns > until_ns:
                 break
             self.now_ns = max(self.now_ns, at_ns)
+            if router_id in self.late_by and at_ns > self.delay_to.get(router_id, 0):
+                # It wakes then, with all that has come in by then.
+                self.delay_to[router_id] = at_ns + self.late_by[router_id]()
+                self._hold_back(router_id)
+                continue
             self.carry_out(router_id, self.nodes[router_id].device.timer(self.now_ns))
         self.now_ns = until_ns
 
@@ -169,6 +176,14 @@ class DeviceNetwork:
         item = (arrives_ns, next(self._order), link_id, receiver, datagram)
         heapq.heappush(self._in_flight, item)
 
+    def _hold_back(self, router_id: str) -> None:
+        """What is under way to a router that sleeps is heard when it wakes."""
+        self._in_flight = [
+            (self._awake_ns(to, at_ns) if to == router_id else at_ns, order, link_id, to, datagram)
+            for at_ns, order, link_id, to, datagram in self._in_flight
+        ]
+        heapq.heapify(self._in_flight)
+
     def _awake_ns(self, router_id: str, at_ns: int) -> int:
         return max(at_ns, self.delay_to.get(router_id, 0))
 
@@ -192,6 +207,11 @@ class DeviceNetwork:
     def drain(self, router_id: str, *keys: CircuitGeneration) -> Outcome:
         return self.mutate(
             router_id, Mutation(Operation.DRAIN, "test", ELECTION_ID, 0, circuits=keys)
+        )
+
+    def promote(self, router_id: str, *keys: CircuitGeneration) -> Outcome:
+        return self.mutate(
+            router_id, Mutation(Operation.PROMOTE, "test", ELECTION_ID, 0, circuits=keys)
         )
 
     def withdraw(

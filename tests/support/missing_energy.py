@@ -23,6 +23,7 @@ class TwoWays:
         tick_ms: int = 100,
         delay_ns: int = 200_000,
         circuits: int = 1,
+        power_w: float = 1e6,
         ampacity_a: float = 5000.0,
         without_marks: frozenset[str] = frozenset(),
     ) -> None:
@@ -43,7 +44,7 @@ class TwoWays:
             for name, ends in links.items()
         }
         self.network = DeviceNetwork(list(self.configs.values()), delay_ns, without_marks)
-        self.power_w = 1e6
+        self.power_w = power_w
         self.circuits = circuits
         self._txn_ids = itertools.count(1)
         self._seqs = itertools.count(1)

@@ -55,7 +55,8 @@ def test_before_the_first_power_all_is_start_and_a_steady_hour_adds_nothing(ring
 def test_what_a_cut_costs_counts_from_the_last_energy_to_the_steady_stream(ring: Ring) -> None:
     start = served(ring)["start"]
     ring.network.cut("ab")
-    ring.network.run(10 * NS_PER_MS)
+    # So long that what the routers below the cut had is gone.
+    ring.network.run(250 * NS_PER_MS)
     served(ring, NEXT, "adc")
     missing = missing_ms(ring)
     assert missing.keys() == {"start", "fault"} and missing["start"] == start

@@ -10,7 +10,13 @@ import pytest
 from digitalgrid.model import FlowState
 from router_agent.device.adjacency import ADJACENCY_STATES, AdjacencyState
 from router_agent.device.flow_states import FLOW_STATES, PLAYOUTS, Playout
-from router_agent.device.state_diagrams import adjacency_diagram, flow_diagram, playout_diagram
+from router_agent.device.selector import SELECTIONS, Role
+from router_agent.device.state_diagrams import (
+    adjacency_diagram,
+    flow_diagram,
+    playout_diagram,
+    selection_diagram,
+)
 
 HOUSE = Path(__file__).parents[3]
 # Told beside the state of a generation's power, and no states of it.
@@ -21,7 +27,9 @@ NEWS_OF_IDLE_GENERATIONS: set[Enum] = {
 }
 
 
-@pytest.mark.parametrize("diagram", [flow_diagram(), playout_diagram(), adjacency_diagram()])
+@pytest.mark.parametrize(
+    "diagram", [flow_diagram(), playout_diagram(), adjacency_diagram(), selection_diagram()]
+)
 def test_the_documentation_shows_the_tables_that_the_code_runs_on(diagram: str) -> None:
     text = (HOUSE / "docs" / "architecture.md").read_text()
     assert f"```mermaid\n{diagram}\n```" in text
@@ -35,12 +43,13 @@ def test_only_the_machine_itself_changes_its_state() -> None:
         if isinstance(node, ast.Assign)
         for each in node.targets
         for target in (each.elts if isinstance(each, ast.Tuple) else [each])
-        if isinstance(target, ast.Attribute) and target.attr in ("state", "playout")
+        if isinstance(target, ast.Attribute) and target.attr in ("state", "playout", "role")
     }
     assert changed_in == {
         ("flow.py", "state"),
         ("flow.py", "playout"),
         ("adjacency.py", "state"),
+        ("selector.py", "role"),
     }
 
 
@@ -50,6 +59,7 @@ def test_only_the_machine_itself_changes_its_state() -> None:
         (FLOW_STATES, FlowState.SILENT),
         (PLAYOUTS, Playout.WAITING),
         (ADJACENCY_STATES, AdjacencyState.NO_CARRIER),
+        (SELECTIONS, Role.WORKING),
     ],
 )
 def test_every_state_can_be_reached(table: Mapping[tuple[Enum, Enum], Enum], first: Enum) -> None:

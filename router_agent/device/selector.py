@@ -1,0 +1,308 @@
+"""Selector at the sink (1:1 protection switching): which generations of a circuit are demanded, and when that changes.
+
+Only the sink knows whether its load is served, and demand travels upstream by itself: so it alone switches, with no
+signal and no controller. It leaves what it demands when that is granted nothing any more, or when power is missed:
+granted, but its buffer has all but run dry. Never on a partial grant, which is a shortage and would be one elsewhere. A
+switch is sticky, and none follows another within three dead intervals. The same makes moves seamless: a newer working
+generation waits, charging, while an older one serves the load, and is demanded once it is charged.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import groupby
+
+from digitalgrid.model import CircuitGeneration, FlowState, SwitchCause
+from digitalgrid.physics import ACTUATED_FRACTION
+from digitalgrid.units import NS_PER_MS, NS_PER_S
+from router_agent.device.flow import Flow, by_precedence
+from router_agent.device.sink import FlowStatus, status_of
+
+# A newer generation that is not charged by then is demanded all the same: its circuit was promised the move.
+CHARGES_AT_MOST_NS = 10 * NS_PER_S
+# Power is missed when the buffer holds less than so much of the need: packets that are late come in before.
+MISSED_AT_NS = NS_PER_MS
+# After a switch, missed power is a reason again only then: weak evidence, which routers that are late give too.
+_MISSED_APART_NS = 20 * NS_PER_S
+# What is taken of a buffer is rounded down.
+_ROUNDING_MJ = 1
+# Between two switches of one circuit, in dead intervals: by then the neighbours have found out what failed.
+_DEAD_INTERVALS_APART = 3
+
+
+class Role(StrEnum):
+    """Whose power the sink demands."""
+
+    WORKING = "working"
+    STANDBY = "standby"
+
+
+class Selecting(StrEnum):
+    LOST = "demanded generation lost"
+    TAKEN_OVER = "newer generation is charged"
+    PROMOTED = "standby promoted"
+    GONE = "standby withdrawn or drained"
+
+
+R, S = Role, Selecting
+SELECTIONS: dict[tuple[Role, Selecting], Role] = {
+    (R.WORKING, S.LOST): R.STANDBY,
+    (R.STANDBY, S.LOST): R.WORKING,
+    **{(R.STANDBY, event): R.WORKING for event in (S.TAKEN_OVER, S.PROMOTED, S.GONE)},
+}
+del R, S
+
+
+@dataclass(slots=True)
+class _Selection:
+    """Of one circuit; ``switched_ns`` is when it last left a generation that was lost."""
+
+    role: Role = Role.WORKING
+    standby: CircuitGeneration | None = None
+    cause: SwitchCause = SwitchCause.UNSPECIFIED
+    switched_ns: int | None = None
+
+    def apply(self, event: Selecting) -> None:
+        self.role = SELECTIONS[self.role, event]
+
+
+@dataclass(slots=True)
+class _Choice:
+    """What there is to choose from: generations that were not told to drain, of each role the newest first."""
+
+    working: list[Flow]
+    standbys: list[Flow]
+
+    @property
+    def taken(self) -> list[Flow]:
+        """Working generations that were demanded before."""
+        return [flow for flow in self.working if flow.taken]
+
+
+class Selector:
+    """Sets what is demanded of every flow that ends at this router's loads. ``dead_ns`` is the dead interval."""
+
+    def __init__(self, dead_ns: int) -> None:
+        self._apart_ns = _DEAD_INTERVALS_APART * dead_ns
+        self._selections: dict[int, _Selection] = {}
+        self._news: list[FlowStatus] = []
+        self._next_ns: int | None = None
+        # Flows that are demanded and can be left for another.
+        self._watched: list[Flow] = []
+
+    def demand(self, sinks: Sequence[Flow], efficiency: float, now_ns: int) -> None:
+        """Choose, for every circuit, and say how much is wanted of each generation."""
+        self._next_ns, self._watched = None, []
+        circuits = set()
+        for circuit_id, generations in _by_circuit(sinks):
+            circuits.add(circuit_id)
+            live = [flow for flow in generations if not flow.draining]
+            for flow in generations:
+                if flow.draining:
+                    flow.rest(idle=False)
+            choice = _Choice(
+                [flow for flow in live if not flow.hop.standby],
+                [flow for flow in live if flow.hop.standby],
+            )
+            selection = self._selections.setdefault(circuit_id, _Selection())
+            self._select(selection, choice, now_ns)
+            _demand(selection, choice, efficiency)
+        for circuit_id in self._selections.keys() - circuits:
+            del self._selections[circuit_id]
+
+    def news(self, sinks: Sequence[Flow]) -> list[FlowStatus]:
+        """What has changed, once the rates are settled: selections, and idle generations that are full or no more."""
+        news, self._news = self._news, []
+        for flow in sinks:
+            charged = flow.charged
+            if charged != flow.told_charged:
+                flow.told_charged = charged
+                if flow.idle:
+                    state = FlowState.CHARGED if charged else FlowState.DISCHARGED
+                    news.append(FlowStatus(flow.key, state))
+        return news
+
+    def statuses(self, sinks: Sequence[Flow]) -> list[FlowStatus]:
+        """What a controller that knows nothing must hear beside the states of the flows."""
+        statuses = []
+        for flow in sinks:
+            selection = self._selections.get(flow.key.circuit_id)
+            if selection is not None and selection.standby == flow.key:
+                statuses.append(_switched(flow, selection.cause))
+            if flow.told_charged and flow.idle:
+                statuses.append(FlowStatus(flow.key, FlowState.CHARGED))
+        return statuses
+
+    def next_ns(self, advanced_ns: int) -> int | None:
+        """When there may be something to choose though nothing happens before."""
+        dry = (_missed_ns(flow, advanced_ns) for flow in self._watched)
+        deadlines = [at_ns for at_ns in (self._next_ns, *dry) if at_ns is not None]
+        return min(deadlines, default=None)
+
+    def _select(self, selection: _Selection, choice: _Choice, now_ns: int) -> None:
+        if selection.role is Role.STANDBY:
+            self._follow_standby(selection, choice, now_ns)
+        current = _demanded(selection, choice)
+        self._take_newest(selection, choice, current, now_ns)
+        current = _demanded(selection, choice)
+        other = _other(selection, choice)
+        if current is None or other is None:
+            return
+        cause = self._lost(current, other, now_ns)
+        if cause is None:
+            if other.charged and not _is_missed(current):
+                self._watched.append(current)
+            return
+        missed = cause is SwitchCause.POWER_MISSED
+        apart_ns = max(self._apart_ns, _MISSED_APART_NS) if missed else self._apart_ns
+        if selection.switched_ns is None or now_ns >= selection.switched_ns + apart_ns:
+            self._switch(selection, other, cause, now_ns)
+        elif not missed:
+            self._look_again(selection.switched_ns + apart_ns)
+
+    def _follow_standby(self, selection: _Selection, choice: _Choice, now_ns: int) -> None:
+        """The controller may have made the standby a working generation, or taken it away."""
+        if any(flow.key == selection.standby for flow in choice.working):
+            selection.apply(Selecting.PROMOTED)
+        elif all(flow.key != selection.standby for flow in choice.standbys):
+            selection.apply(Selecting.GONE)
+        else:
+            return
+        selection.standby = None
+
+    def _take_newest(
+        self, selection: _Selection, choice: _Choice, current: Flow | None, now_ns: int
+    ) -> None:
+        """Take what is newest, unless it still charges while another serves the load."""
+        if not choice.working or choice.working[0].taken:
+            return
+        newest = choice.working[0]
+        serves = current is not None and current.state is not FlowState.SILENT
+        if serves and current is not None and newest.hop.trickle_w > 0.0:
+            until_ns = newest.committed_ns + CHARGES_AT_MOST_NS
+            short = not _is_granted(current) or _is_missed(current)
+            if not newest.charged and not short and now_ns < until_ns:
+                self._look_again(until_ns)
+                self._watched.append(current)
+                return
+            newest.seamless = newest.charged or not short
+        newest.taken = True
+        if selection.role is Role.STANDBY:
+            selection.apply(Selecting.TAKEN_OVER)
+            selection.standby = None
+
+    def _lost(self, current: Flow, other: Flow, now_ns: int) -> SwitchCause | None:
+        """Why the generation that is demanded must be left for the other; None where it need not."""
+        if current.ingress is None or not other.reachable:
+            return None
+        if current.stated_by_upstream().power_mw == 0:
+            if current.state is FlowState.SILENT:
+                # It was selected, and nothing has come of it so far.
+                selected_ns = self._selections[current.key.circuit_id].switched_ns
+                if selected_ns is None:
+                    return None
+                if now_ns < selected_ns + self._apart_ns:
+                    self._look_again(selected_ns + self._apart_ns)
+                    return None
+            return SwitchCause.GRANT_LOST
+        return SwitchCause.POWER_MISSED if other.charged and _is_missed(current) else None
+
+    def _switch(self, selection: _Selection, other: Flow, cause: SwitchCause, now_ns: int) -> None:
+        back = selection.role is Role.STANDBY
+        selection.apply(Selecting.LOST)
+        selection.switched_ns = now_ns
+        selection.cause = SwitchCause.OTHER_LOST if back else cause
+        selection.standby = None if back else other.key
+        self._news.append(_switched(other, selection.cause))
+
+    def _look_again(self, at_ns: int) -> None:
+        self._next_ns = at_ns if self._next_ns is None else min(self._next_ns, at_ns)
+
+
+def _by_circuit(sinks: Sequence[Flow]) -> Iterator[tuple[int, list[Flow]]]:
+    for circuit_id, group in groupby(
+        sorted(sinks, key=by_precedence), key=lambda flow: flow.key.circuit_id
+    ):
+        yield circuit_id, list(group)
+
+
+def _demanded(selection: _Selection, choice: _Choice) -> Flow | None:
+    """The newest generation that is demanded."""
+    if selection.role is Role.STANDBY:
+        return next(flow for flow in choice.standbys if flow.key == selection.standby)
+    return next(iter(choice.taken), None)
+
+
+def _other(selection: _Selection, choice: _Choice) -> Flow | None:
+    """What can be demanded instead."""
+    if selection.role is Role.STANDBY:
+        return next(iter(choice.taken), None)
+    return next(iter(choice.standbys), None)
+
+
+def _demand(selection: _Selection, choice: _Choice, efficiency: float) -> None:
+    """The newest that is taken wants the setpoint, an older one what the newer is not granted yet."""
+    if selection.role is Role.STANDBY:
+        for flow in (*choice.working, *choice.standbys):
+            if flow.key == selection.standby:
+                flow.want(flow.hop.power_w)
+            else:
+                flow.rest(idle=True)
+        return
+    for flow in choice.standbys:
+        flow.rest(idle=True)
+    taken = choice.taken
+    left_w = taken[0].hop.power_w if taken else 0.0
+    for flow in choice.working:
+        if not flow.taken:
+            flow.rest(idle=True)
+            continue
+        if left_w == 0.0:
+            # What a charged generation has taken over from keeps its cushion for the way back.
+            flow.rest(idle=taken[0].seamless and (flow.idle or flow.ingress_w > 0.0))
+            continue
+        flow.want(left_w)
+        if flow.seamless and flow.bridges:
+            left_w = 0.0
+            continue
+        granted_w = min(left_w, flow.hop.received_power_w, efficiency * _above_w(flow))
+        # The rest of a percent comes once the older generation has made room for it.
+        left_w = 0.0 if granted_w >= ACTUATED_FRACTION * left_w else left_w - granted_w
+
+
+def _above_w(flow: Flow) -> float:
+    return flow.hop.ingress_power_w if flow.ingress is None else flow.granted_above_w
+
+
+def _is_granted(flow: Flow) -> bool:
+    if flow.ingress is None:
+        return True
+    return flow.granted_above_w >= ACTUATED_FRACTION * flow.need_w
+
+
+def _missed_ns(flow: Flow, advanced_ns: int) -> int | None:
+    """When it all but runs dry unless a packet comes; None where it never plays, or plays from the source."""
+    if flow.ingress is None or flow.held or flow.need_w <= 0.0 or flow.granted_above_w <= 0.0:
+        return None
+    if flow.state is FlowState.SILENT:
+        return None
+    left_mj = flow.buffer_mj - flow.need_w * (MISSED_AT_NS / NS_PER_MS) - _ROUNDING_MJ
+    return advanced_ns + max(0, int(left_mj / flow.need_w * NS_PER_MS) + 1)
+
+
+def _is_missed(flow: Flow) -> bool:
+    """As of now: the books have just been closed."""
+    at_ns = _missed_ns(flow, 0)
+    return at_ns is not None and at_ns <= 1
+
+
+def _switched(flow: Flow, cause: SwitchCause) -> FlowStatus:
+    status = status_of(flow)
+    return FlowStatus(
+        flow.key,
+        FlowState.SWITCHED,
+        status.delivered_mw,
+        status.granted_mw,
+        status.demand_mw,
+        switch_cause=cause,
+    )

@@ -1,0 +1,322 @@
+"""A sink selects among its circuit's generations: loads feel neither single faults nor moves, and books balance."""
+
+import itertools
+import random
+
+import pytest
+
+from digitalgrid.model import CircuitGeneration, FlowState, ResultCode, SwitchCause
+from router_agent.device.sink import FlowStatus
+from tests.support.missing_energy import LOAD, SOURCE, TwoWays
+
+WORKING, STANDBY = CircuitGeneration(1, 1), CircuitGeneration(1, 2)
+DEAD_MS = 170
+TRICKLE = 0.1
+
+
+def news(ways: TwoWays) -> list[tuple[int, FlowState, SwitchCause]]:
+    """What the sink has told: generations, states and causes, in order."""
+    told = ways.network.nodes[LOAD].statuses
+    return [(each.key.generation, each.state, each.switch_cause) for _, each in told]
+
+
+def switches(ways: TwoWays) -> list[tuple[int, FlowStatus]]:
+    told = ways.network.nodes[LOAD].statuses
+    return [(at, each) for at, each in told if each.state is FlowState.SWITCHED]
+
+
+def demanded(ways: TwoWays, circuit_id: int = 1) -> set[int]:
+    return {
+        flow.key.generation
+        for flow in ways.network.nodes[LOAD].device.flows
+        if flow.key.circuit_id == circuit_id and flow.demand_w > 0.0
+    }
+
+
+def protected(lines: int = 3, *, seed: int = 1, trickle: float = TRICKLE, **more: int) -> TwoWays:
+    draw = random.Random(seed)
+    ways = TwoWays(lines, power_w=1e6 / more.get("circuits", 1), **more)  # type: ignore[arg-type]
+    tick_ms = more.get("tick_ms", 100)
+    ways.program(1, 0, trickle=trickle)
+    ways.run_ms(lines * 12 * tick_ms + 500)
+    ways.program(2, 1, standby=True, trickle=trickle)
+    ways.run_ms(lines * 12 * tick_ms + 1000 + draw.uniform(0, tick_ms))
+    return ways
+
+
+class TestFaults:
+    @pytest.mark.parametrize("delay_us", [200, 1000, 3000])
+    @pytest.mark.parametrize(("lines", "tick_ms"), [(2, 200), (3, 100), (5, 20)])
+    @pytest.mark.parametrize("fault", ["cut", "silence", "kill"])
+    def test_after_any_single_fault_the_load_misses_nothing(
+        self, fault: str, lines: int, tick_ms: int, delay_us: int
+    ) -> None:
+        draw = random.Random(f"{fault} {lines} {delay_us}")
+        ways = protected(lines, seed=lines, tick_ms=tick_ms, delay_ns=delay_us * 1000)
+        assert ways.network.nodes[LOAD].device.flows[1].charged
+        match fault:
+            case "cut":
+                ways.network.cut(ways.link(0, draw.randrange(lines)))
+            case "silence":
+                ways.network.silence(ways.link(0, draw.randrange(lines)))
+            case "kill":
+                ways.network.kill(ways.ways[0][draw.randrange(1, lines)])
+        (missing,) = ways.missing_ms(30 * tick_ms)
+        assert missing <= 1.0
+        assert demanded(ways) == {2}
+        ((_, switched),) = switches(ways)
+        assert switched.key == STANDBY
+        assert switched.switch_cause in (SwitchCause.GRANT_LOST, SwitchCause.POWER_MISSED)
+        ways.assert_sound()
+
+    def test_a_hundred_circuits_on_a_cut_line_switch_at_once(self) -> None:
+        ways = protected(2, circuits=100)
+        ways.network.cut(ways.link(0, 0))
+        began_ns = ways.network.now_ns
+        assert max(ways.missing_ms(1500)) <= 1.0
+        assert {at_ns - began_ns for at_ns, _ in switches(ways)} == {200_000}
+        assert len(switches(ways)) == 100
+        ways.assert_sound()
+
+    def test_a_source_that_gives_nothing_any_more_is_left_and_one_that_gives_less_is_not(
+        self,
+    ) -> None:
+        ways = protected()
+        device = ways.network.nodes[SOURCE].device
+        for limit_w, left in ((0.5e6, False), (200e6, False), (0.0, True)):
+            effects = device.source_limit(f"pv-{SOURCE}", limit_w, ways.network.now_ns)
+            ways.network.carry_out(SOURCE, effects)
+            ways.run_ms(100)
+            assert bool(switches(ways)) is left
+
+    def test_a_switch_is_sticky_when_the_line_is_back(self) -> None:
+        ways = protected()
+        ways.network.cut(ways.link(0, 1))
+        ways.run_ms(1000)
+        ways.network.restore(ways.link(0, 1))
+        assert ways.missing_ms(10_000) == [pytest.approx(0.0, abs=0.01)]
+        assert demanded(ways) == {2} and len(switches(ways)) == 1
+
+    def test_the_way_back_costs_nothing(self) -> None:
+        """The generation that was left keeps its cushion, and fills up again."""
+        ways = protected()
+        ways.network.cut(ways.link(0, 1))
+        ways.run_ms(1000)
+        ways.network.restore(ways.link(0, 1))
+        ways.run_ms(6000)
+        ways.network.cut(ways.link(1, 1))
+        assert ways.missing_ms(3000) == [pytest.approx(0.0, abs=1.0)]
+        assert demanded(ways) == {1}
+        assert [each.switch_cause for _, each in switches(ways)] == [
+            SwitchCause.GRANT_LOST,
+            SwitchCause.OTHER_LOST,
+        ]
+        ways.assert_sound()
+
+    def test_with_both_ways_gone_it_tries_each_no_faster_than_three_dead_intervals(self) -> None:
+        ways = protected()
+        ways.network.cut(ways.link(0, 0))
+        ways.run_ms(50)
+        ways.network.cut(ways.link(1, 0))
+        ways.run_ms(5000)
+        at_ns = [each for each, _ in switches(ways)]
+        assert len(at_ns) > 2
+        assert min(b - a for a, b in itertools.pairwise(at_ns)) >= 3 * DEAD_MS * 10**6
+        ways.network.restore(ways.link(1, 0))
+        ways.run_ms(3000)
+        assert ways.missing_ms(1000) == [pytest.approx(0.0, abs=0.01)]
+        ways.assert_sound()
+
+    def test_a_standby_without_trickle_is_selected_and_begins_quickly(self) -> None:
+        ways = protected(trickle=0.0)
+        assert FlowState.CHARGED not in [state for _, state, _ in news(ways)]
+        ways.network.cut(ways.link(0, 2))
+        (missing,) = ways.missing_ms(1000)
+        assert missing <= 60
+        assert demanded(ways) == {2}
+
+
+class TestLateRouters:
+    def adverts(self, ways: TwoWays) -> int:
+        return sum(node.adverts for node in ways.network.nodes.values())
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_late_routers_switch_at_most_once_in_twenty_seconds(self, seed: int) -> None:
+        """Each is late by 20 ms on average, again and again."""
+        draw = random.Random(seed)
+        ways = protected(3, seed=seed)
+        for name in ways.network.nodes:
+            ways.network.late_by[name] = lambda: round(draw.expovariate(1 / 20e6))
+        at_ns = []
+        for _ in range(160):
+            before = (self.adverts(ways), len(switches(ways)))
+            ways.run_ms(250)
+            if self.adverts(ways) == before[0]:
+                # No line was taken for dead, which is a cause.
+                at_ns += [each for each, _ in switches(ways)[before[1] :]]
+        assert all(b - a >= 20 * 10**9 for a, b in itertools.pairwise(at_ns))
+        ways.assert_sound()
+
+
+class TestCharging:
+    def test_charged_is_told_within_ten_seconds_and_again_when_it_is_no_more(self) -> None:
+        ways = protected(4)
+        assert (2, FlowState.CHARGED, SwitchCause.UNSPECIFIED) in news(ways)
+        ways.network.cut(ways.link(1, 1))
+        ways.run_ms(200)
+        assert news(ways)[-1][:2] == (2, FlowState.DISCHARGED)
+        ways.network.restore(ways.link(1, 1))
+        ways.run_ms(2000)
+        assert news(ways)[-1][:2] == (2, FlowState.CHARGED)
+
+    def test_a_controller_that_comes_hears_what_is_selected_and_what_is_charged(self) -> None:
+        ways = protected()
+        device = ways.network.nodes[LOAD].device
+        assert (2, FlowState.CHARGED) in [
+            (each.key.generation, each.state) for each in device.statuses()
+        ]
+        ways.network.cut(ways.link(0, 1))
+        ways.run_ms(1000)
+        told = [(each.key.generation, each.state) for each in device.statuses()]
+        assert told == [(2, FlowState.ACTUATED), (2, FlowState.SWITCHED)]
+
+    def test_an_idle_generation_takes_no_more_than_its_trickle(self) -> None:
+        ways = TwoWays(3)
+        ways.program(1, 0)
+        ways.run_ms(5000)
+        ways.program(2, 1, standby=True, trickle=0.05)
+        for _ in range(60):
+            ways.run_ms(100)
+            for name in ways.ways[1]:
+                for flow in ways.network.nodes[name].device.flows:
+                    if flow.key.generation == 2 and flow.ingress is not None:
+                        assert flow.granted_above_w <= 1.001 * flow.hop.trickle_w
+        assert ways.missing_ms(100) == [pytest.approx(0.0, abs=0.001)]
+        ways.assert_sound()
+
+    def test_a_charged_standby_that_is_retired_gives_its_cushion_to_the_load(self) -> None:
+        ways = protected()
+        held_mj = sum(
+            flow.buffer_mj
+            for node in ways.network.nodes.values()
+            for flow in node.device.flows
+            if flow.key == STANDBY
+        )
+        assert held_mj > 3 * 1e6 * 100
+        ways.network.drain(LOAD, STANDBY)
+        (missing,) = ways.missing_ms(5000)
+        assert missing == pytest.approx(0.0, abs=0.01)
+        assert (2, FlowState.DRAINED, SwitchCause.UNSPECIFIED) in news(ways)
+        for name in ways.ways[1]:
+            ways.network.withdraw(name, STANDBY)
+            assert ways.network.nodes[name].device.books.dissipated_mj == 0
+        ways.assert_sound()
+
+
+class TestPromote:
+    def test_a_promoted_standby_is_a_working_generation_and_stays_demanded(self) -> None:
+        ways = protected()
+        ways.network.cut(ways.link(0, 1))
+        ways.run_ms(20)
+        for name in ways.ways[1]:
+            assert ways.network.promote(name, STANDBY).code is ResultCode.OK
+        assert ways.missing_ms(1000) == [pytest.approx(0.0, abs=0.01)]
+        for name in ways.ways[0]:
+            ways.network.withdraw(name, WORKING)
+        ways.program(3, 0 if not ways.network.cut_links else 1, standby=True, trickle=TRICKLE)
+        assert ways.missing_ms(1000) == [pytest.approx(0.0, abs=0.01)]
+        assert demanded(ways) == {2}
+        ways.assert_sound()
+
+    def test_promoted_while_a_silent_line_is_not_found_out_it_goes_first_at_the_source(
+        self,
+    ) -> None:
+        ways = protected()
+        ways.network.silence(ways.link(0, 2))
+        while demanded(ways) == {1}:
+            ways.run_ms(1)
+        upstream = ways.network.nodes[ways.ways[0][2]].device
+        assert upstream.lines[ways.link(0, 2)].up, "power was missed before the line was dead"
+        for name in ways.ways[1]:
+            ways.network.promote(name, STANDBY)
+        assert ways.missing_ms(1000) == [pytest.approx(0.0, abs=0.01)]
+        assert len(switches(ways)) == 1
+
+    def test_an_unselected_standby_alone_wants_nothing(self) -> None:
+        ways = protected()
+        ways.network.drain(LOAD, WORKING)
+        ways.run_ms(500)
+        assert demanded(ways) == set()
+        for name in ways.ways[0]:
+            ways.network.withdraw(name, WORKING)
+        ways.run_ms(500)
+        assert demanded(ways) == set() and not switches(ways)
+
+
+class TestMoves:
+    @pytest.mark.parametrize(("lines", "tick_ms"), [(2, 200), (3, 100), (6, 20)])
+    def test_a_planned_move_costs_the_load_nothing(self, lines: int, tick_ms: int) -> None:
+        ways = TwoWays(lines, tick_ms=tick_ms)
+        ways.program(1, 0, trickle=TRICKLE)
+        ways.run_ms(lines * 12 * tick_ms + 517)
+        ways.program(2, 1, trickle=TRICKLE)
+        assert ways.missing_ms(lines * 12 * tick_ms + 1000) == [pytest.approx(0.0, abs=0.01)]
+        assert demanded(ways) == {2}
+        ways.network.drain(LOAD, WORKING)
+        assert ways.missing_ms(5000) == [pytest.approx(0.0, abs=0.01)]
+        assert (1, FlowState.DRAINED, SwitchCause.UNSPECIFIED) in news(ways)
+        for name in ways.ways[0]:
+            ways.network.withdraw(name, WORKING)
+            assert ways.network.nodes[name].device.books.dissipated_mj == 0
+        assert not switches(ways)
+        ways.assert_sound()
+
+    @pytest.mark.parametrize("trickle", [0.0, TRICKLE])
+    def test_on_the_same_way_the_next_generation_gets_the_buffers_of_the_last(
+        self, trickle: float
+    ) -> None:
+        ways = TwoWays(3)
+        ways.program(1, 0, trickle=trickle)
+        ways.run_ms(4031)
+        ways.program(2, 0, trickle=trickle)
+        assert ways.missing_ms(50) == [pytest.approx(0.0, abs=0.01)]
+        assert demanded(ways) == {2}, "at once: there is nothing to charge"
+        assert ways.missing_ms(2000) == [pytest.approx(0.0, abs=0.01)]
+        ways.assert_sound()
+
+    def test_one_that_cannot_charge_is_taken_after_ten_seconds(self) -> None:
+        ways = TwoWays(3)
+        ways.program(1, 0)
+        ways.run_ms(5000)
+        ways.program(2, 1, trickle=1e-4)
+        ways.run_ms(9900)
+        assert demanded(ways) == {1}
+        ways.run_ms(200)
+        assert 2 in demanded(ways)
+        ways.run_ms(500)
+        assert ways.missing_ms(2000) == [pytest.approx(0.0, abs=0.01)]
+        ways.assert_sound()
+
+    def test_one_that_charges_is_taken_at_once_when_the_older_falls_short(self) -> None:
+        ways = TwoWays(3)
+        ways.program(1, 0, trickle=TRICKLE)
+        ways.run_ms(5000)
+        ways.program(2, 1, trickle=TRICKLE)
+        ways.run_ms(1000)
+        ways.network.cut(ways.link(0, 1))
+        (missing,) = ways.missing_ms(3000)
+        assert missing <= 60
+        assert demanded(ways) == {2}
+        ways.assert_sound()
+
+    def test_where_the_newer_fails_the_older_serves_again(self) -> None:
+        ways = TwoWays(3)
+        ways.program(1, 0, trickle=TRICKLE)
+        ways.run_ms(5000)
+        ways.program(2, 1, trickle=TRICKLE)
+        ways.run_ms(6000)
+        assert demanded(ways) == {2}
+        ways.network.cut(ways.link(1, 1))
+        (missing,) = ways.missing_ms(3000)
+        assert missing <= 1.0
+        ways.assert_sound()
