@@ -70,3 +70,12 @@ def narrow_mesh() -> Grid:
     of = {"r1": "wide", "r3": "narrow", "r4": "wide", "r5": "narrow", "r6": "narrow"}
     routers = tuple(replace(each, profile=of.get(each.id, "dgr")) for each in grid.routers)
     return replace(grid, routers=routers, profiles=profiles)
+
+
+def roomy_mesh() -> Grid:
+    """The same with room for a standby beside each circuit, and a duct that two lines share."""
+    text = MESH.replace("ampacity_a: 200", "ampacity_a: 900").replace(
+        "ampacity_a: 120", "risk_groups: [duct]"
+    )
+    text = text.replace(", ampacity_a: 150}", ", risk_groups: [duct]}").replace("e6", "e7")
+    return loads_grid(text, "roomy mesh")

@@ -60,6 +60,8 @@ class Client:
 
 class Promises(RuleBasedStateMachine):
     grid = diamond()
+    # By turns, what requests are to be protected against.
+    protects: tuple[Against | None, ...] = (None,)
 
     def __init__(self) -> None:
         super().__init__()
@@ -100,6 +102,7 @@ class Promises(RuleBasedStateMachine):
             sources,
             Constraints(max_hops=hops),
             allow_split=split,
+            protect=self.protects[len(self.sent) % len(self.protects)],
         )
         self.sent.append(request)
         self._ask(request)
