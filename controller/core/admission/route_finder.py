@@ -323,8 +323,11 @@ class RouteFinder:
         )
 
     def crowded(self, route: Route) -> bool:
-        """Whether more is reserved, standbys included, on a line, load or source of a route than that may carry."""
-        return self.is_short(route.source_id) or any(True for _ in self._beyond(route))
+        """Whether more is reserved, standbys included, on a line or load of a route than that may carry.
+
+        What a source lacks is shared by its router, and is no reason to look for another path from it.
+        """
+        return any(True for _ in self._beyond(route))
 
     def _beyond(self, route: Route) -> Iterator[tuple[list[Resource], float]]:
         """What of a route's lines, converters and load more is reserved on than it may carry, with that limit."""

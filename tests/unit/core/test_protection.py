@@ -430,3 +430,12 @@ def test_a_promotion_in_several_changes_that_become_durable_at_once_is_told_once
     assert promotions.made_durable([generation.key, generation.key]) == [generation.key]
     assert len(told) == len(generation.route.router_ids)
     assert promotions.made_durable([generation.key]) == []
+
+
+def test_a_source_that_gives_less_is_no_reason_to_make_standbys_anew() -> None:
+    network = three_ways()
+    circuit = protected(network, 5e6)
+    network.dim("plant", 3e6)
+    settle(network, 4 * NS_PER_S)
+    assert circuit.last_generation == 2
+    assert circuit.guard.word is Protection.PROTECTED
