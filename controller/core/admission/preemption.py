@@ -57,11 +57,16 @@ class Preemption:
         self._circuits = circuits
         self._remainder = Remainder(admission.reservations, admission.claims)
         self._finder = RouteFinder(self._remainder)
+        # The lowest hold priority of all circuits, and after how many changes of reservations it was looked for.
+        self._lowest: tuple[int, int | None] = (-1, None)
 
     def find(
         self, request: PowerRequest, setup_priority: int, circuit_id: int = 0
     ) -> Displacement | None:
         """None where no route would be free, whoever of a lower hold priority gave way."""
+        lowest = self._lowest_priority()
+        if lowest is None or lowest >= setup_priority:
+            return None
         weaker = [
             each
             for each in self._circuits.values()
@@ -76,6 +81,14 @@ class Preemption:
         if route is None:
             return None
         return self._along(request, route, weaker, circuit_id)
+
+    def _lowest_priority(self) -> int | None:
+        """Looked for once between two changes: mostly nobody is weaker, and many are refused at once."""
+        changes = self._admission.reservations.changes
+        if self._lowest[0] != changes:
+            held = (each.priority for each in self._circuits.values() if each.generations)
+            self._lowest = (changes, min(held, default=None))
+        return self._lowest[1]
 
     def _takes(self, request: PowerRequest, circuit_id: int) -> bool:
         """Whether the load takes it beside its other circuits, which are not displaced for that."""
