@@ -6,9 +6,11 @@
       - {sink_id: load3, power_w: 5e6}
       - {sink_id: load9, power_w: 2e6, source_ids: [source1], max_hops: 4, allow_split: true}
       - {sink_id: load7, power_w: 1e6, setup_priority: 1, hold_priority: 2, floor_w: 0.3e6}
+      - {sink_id: load8, power_w: 1e6, protect: router}
 """
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from digitalgrid.bounds import bounds
 from digitalgrid.client import power_request
@@ -34,6 +36,7 @@ class BatchEntry:
     setup_priority: int | None = field(default=None, metadata=_PRIORITY)
     hold_priority: int | None = field(default=None, metadata=_PRIORITY)
     floor_w: float = 0.0
+    protect: Literal["link", "router", "risk"] | None = None
     request_id: str = ""
 
 
@@ -57,6 +60,7 @@ def load_batch(path: str) -> list[pb.PowerRequest]:
             setup_priority=entry.setup_priority,
             hold_priority=entry.hold_priority,
             floor_w=entry.floor_w,
+            protect=entry.protect,
             request_id=entry.request_id,
         )
         for entry in loads(BatchFile, read_text(path), "<stdin>" if path == "-" else path).requests

@@ -53,6 +53,11 @@ def _request_options(command: F) -> F:
             help="Of the power, what is kept when power is short.  [default: nothing]",
         ),
         click.option(
+            "--protect",
+            type=click.Choice(["link", "router", "risk"]),
+            help="Keeps a standby that outlives the loss of any link, router or risk group of the path.",
+        ),
+        click.option(
             "--hold",
             "hold_priority",
             type=PRIORITY,

@@ -8,7 +8,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import grpc
 
@@ -80,6 +80,9 @@ _CONNECTION = (
 )
 
 
+# Against the loss of what a standby is kept.
+Protect = Literal["link", "router", "risk"]
+
 # What reserves anew each time that it is asked for without an id.
 _Reserving = TypeVar("_Reserving", pb.PowerRequest, pb.DispatchRequest)
 
@@ -139,12 +142,14 @@ def power_request(
     setup_priority: int | None = None,
     hold_priority: int | None = None,
     floor_w: float = 0.0,
+    protect: Protect | None = None,
     request_id: str = "",
 ) -> pb.PowerRequest:
     """A request for ``power_w`` delivered to the load ``sink_id``, of which ``floor_w`` is kept when power is short.
 
     Without ``source_ids``, any source with spare power may serve it. Without a ``request_id`` it gets one of its
-    own, so that a retry after a lost answer reserves nothing twice.
+    own, so that a retry after a lost answer reserves nothing twice. With ``protect`` a standby is kept beside it, on a
+    path that the loss of a link, of a router, or of a shared risk group of the first one leaves alone.
     """
     return pb.PowerRequest(
         request_id=request_id or str(uuid.uuid4()),
@@ -161,6 +166,9 @@ def power_request(
         setup_priority=setup_priority,
         hold_priority=hold_priority,
         floor_w=floor_w,
+        protect=pb.Protect.Value(
+            f"PROTECT_{protect.upper()}" if protect else "PROTECT_UNSPECIFIED"
+        ),
     )
 
 

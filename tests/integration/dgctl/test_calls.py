@@ -359,6 +359,32 @@ def test_priorities_and_a_floor_are_asked_for_and_shown(
     } < set(rows(dgctl("get", "7").stdout))
 
 
+def test_protection_is_asked_for_and_both_paths_and_the_second_word_are_shown(
+    dgctl: Any, controller: Any, make_circuit: Any
+) -> None:
+    dgctl("request", "--sink", "town", "--power", "2MW", "--protect", "router")
+    assert controller.requests[-1].request.protect == pb.PROTECT_ROUTER
+    dgctl("batch", "-", stdin="requests:\n  - {sink_id: town, power_w: 1e6, protect: risk}\n")
+    assert controller.requests[-1].requests[0].protect == pb.PROTECT_RISK
+    plain = make_circuit()
+    controller.answers["ListCircuits"] = pb.ListCircuitsResponse(circuits=[plain])
+    assert "protection" not in dgctl("list").stdout
+    circuit = make_circuit()
+    circuit.protect, circuit.protection = pb.PROTECT_ROUTER, pb.PROTECTION_LOST
+    circuit.protection_reason = "no second way to load 'town' avoids r3"
+    circuit.standby.generation, circuit.standby.source_id = 2, "pv2"
+    circuit.standby.router_ids.extend(["r1", "r9", "r2"])
+    controller.answers["ListCircuits"] = pb.ListCircuitsResponse(circuits=[circuit])
+    header, row, *_ = dgctl("list").stdout.splitlines()
+    assert {"protection", "standby"} < set(header.split())
+    assert "lost" in row and "r1 > r9 > r2" in row and "avoids r3" in row
+    controller.answers["GetCircuit"] = pb.GetCircuitResponse(circuit=circuit)
+    assert {
+        "protected against the loss of a router",
+        "standby generation 2, pv2, r1 > r9 > r2",
+    } < set(rows(dgctl("get", "7").stdout))
+
+
 def test_a_bad_batch_file_is_named_with_its_line(dgctl: Any, controller: Any) -> None:
     result = dgctl("batch", "-", stdin="requests:\n  - {sink_id: town, power_w: 2MW}\n")
     assert result.exit_code == 2

@@ -17,8 +17,9 @@ from tests.property.core.test_promises import (
     MAX_FAULTS,
     Promises,
     PromisesOnDeratedLines,
+    PromisesUnderClouds,
 )
-from tests.support.grids import roomy_mesh
+from tests.support.grids import mesh, roomy_mesh
 
 # A busy machine is no fault of ours.
 pytestmark = pytest.mark.timeout(300)
@@ -81,6 +82,12 @@ class ProtectedOnDeratedLines(Protected, PromisesOnDeratedLines):
     pass
 
 
+class ProtectedUnderClouds(Protected, PromisesUnderClouds):
+    """Where circuits compete for room too."""
+
+    grid = mesh()
+
+
 class ProtectedOverOldRouters(Protected):
     """One router takes no standby."""
 
@@ -93,10 +100,12 @@ class ProtectedOverOldRouters(Protected):
 
 TestProtected = Protected.TestCase
 TestProtectedOnDeratedLines = ProtectedOnDeratedLines.TestCase
+TestProtectedUnderClouds = ProtectedUnderClouds.TestCase
 TestProtectedOverOldRouters = ProtectedOverOldRouters.TestCase
 for case in (
     TestProtected,
     TestProtectedOnDeratedLines,
+    TestProtectedUnderClouds,
     TestProtectedOverOldRouters,
 ):
     case.settings = settings(

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import grpc
 import pytest
@@ -43,6 +44,14 @@ BAD = {
     "unknown id to avoid": Bad(
         power_request("town", 1e6, avoid_ids=["r9"]),
         *(NOT_FOUND, "UNKNOWN_ID", "constraints.avoid_ids", {"id": "r9"}),
+    ),
+    "an unknown kind of protection": Bad(
+        pb.PowerRequest(sink_id="town", power_w=1e6, protect=cast(pb.Protect.ValueType, 9)),
+        *(INVALID, "PROTECT_UNKNOWN", "protect"),
+    ),
+    "a standby that could only share the first path": Bad(
+        power_request("town", 1e6, avoid_ids=["r3"], protect="link"),
+        *(PRECONDITION, "PROTECTION_IMPOSSIBLE", "protect", {"bridges": "r1-r2,r2-r4"}),
     ),
     "a source as sink": Bad(power_request("solar", 1e6), NOT_FOUND, "UNKNOWN_ID", "sink_id"),
     "source is sink": Bad(
