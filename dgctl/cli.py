@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
-from dgctl.maintenance import drain, undrain
+from dgctl.maintenance import drain, undrain, what_if
 from dgctl.optimisation import dispatch, paths, reoptimise
 from dgctl.options import (
     PRIORITY,
@@ -248,5 +248,5 @@ def completion(shell: str) -> None:
     click.echo(completer(main, {}, "dgctl", "_DGCTL_COMPLETE").source())
 
 
-for _verb in (dispatch, paths, reoptimise, drain, undrain):
+for _verb in (dispatch, paths, reoptimise, drain, undrain, what_if):
     main.add_command(_verb)

@@ -1,7 +1,8 @@
-"""The verbs of ``dgctl`` for work on the network: drain and undrain."""
+"""The verbs of ``dgctl`` for work on the network: drain, undrain and what-if."""
 
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
@@ -9,6 +10,7 @@ from dgctl.options import Settings, common, complete_avoidable, pass_settings
 from digitalgrid.command_line import IdType
 from digitalgrid.units import NS_PER_S
 
+F = TypeVar("F", bound=Callable[..., Any])
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -35,6 +37,9 @@ _ID_ARGUMENT = click.argument(
 
 @click.command()
 @_ID_ARGUMENT
+@click.option(
+    "--dry-run", is_flag=True, help="Only what would become of circuits, as `what-if drain`."
+)
 @click.option("--wait", is_flag=True, help="Returns only when no router holds a hop there.")
 @click.option(
     "--give-up",
@@ -54,6 +59,7 @@ _ID_ARGUMENT = click.argument(
 def drain(
     settings: Settings,
     id_: str,
+    dry_run: bool,
     wait: bool,
     give_up_after_ns: int | None,
     keep: bool,
@@ -69,6 +75,11 @@ def drain(
 
     if keep and give_up_after_ns is not None:
         raise click.UsageError("--keep never gives up; leave out --give-up")
+    if dry_run:
+        with settings.client() as client:
+            plan = client.what_if(pb.WhatIfRequest(drain_ids=[id_]))
+        show(plan, settings.output)
+        return
     asked = pb.DrainRequest(
         id=id_,
         give_up_after_ns=give_up_after_ns or 0,
@@ -100,3 +111,50 @@ def undrain(settings: Settings, id_: str) -> None:
     with settings.client() as client:
         client.undrain(id_)
     show(pb.UndrainResponse(), settings.output)
+
+
+@click.group("what-if")
+def what_if() -> None:
+    """Shows who would switch, move, wait or lose; changes nothing."""
+
+
+def _ids_argument(metavar: str) -> Callable[[F], F]:
+    def add(command: F) -> F:
+        return click.argument(
+            "ids",
+            metavar=metavar,
+            nargs=-1,
+            required=True,
+            type=IdType(),
+            shell_complete=complete_avoidable,
+        )(command)
+
+    return add
+
+
+@what_if.command("cut")
+@_ids_argument("LINK|ROUTER|SOURCE...")
+@common
+@pass_settings
+def _cut(settings: Settings, ids: tuple[str, ...]) -> None:
+    """If these were lost, all in one instant."""
+    from dgctl.output import show
+    from digitalgrid.v1 import northbound_pb2 as pb
+
+    with settings.client() as client:
+        answer = client.what_if(pb.WhatIfRequest(cut_ids=ids))
+    show(answer, settings.output)
+
+
+@what_if.command("drain")
+@_ids_argument("LINK|ROUTER...")
+@common
+@pass_settings
+def _drain(settings: Settings, ids: tuple[str, ...]) -> None:
+    """If these were drained, one after another."""
+    from dgctl.output import show
+    from digitalgrid.v1 import northbound_pb2 as pb
+
+    with settings.client() as client:
+        answer = client.what_if(pb.WhatIfRequest(drain_ids=ids))
+    show(answer, settings.output)

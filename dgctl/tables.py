@@ -340,6 +340,7 @@ _RENDERERS: dict[type[Message], Callable[[Any], Parts]] = {
     pb.ReoptimiseResponse: _reoptimised,
     pb.Circuit: _circuit,
     pb.DrainResponse: drain_tables.render,
+    pb.WhatIfResponse: drain_tables.consequences,
     pb.UndrainResponse: lambda _: ["in service; nothing moves back by itself"],
     pb.Topology: topology_tables.render,
     pb.ReadAllMetersResponse: meter_tables.render,

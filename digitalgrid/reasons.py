@@ -352,7 +352,7 @@ class Reason(StrEnum):
     UNKNOWN_ELEMENT = (
         "UNKNOWN_ELEMENT",
         _NOT_FOUND,
-        "no link and no router has this id",
+        "no link and no router has this id (and no source, where one is to be lost)",
         "`dgctl topology` shows those that are known",
     )
     OUT_OF_SERVICE = (

@@ -14,6 +14,8 @@ from controller.core.access import CONTROLLER, Action, Call
 from controller.core.errors import Refusal
 from controller.core.optimising.moves import Move, ReoptimiseLimits
 from controller.core.optimising.question import DispatchAnswer, DispatchOrder, LoadOutcome, answer
+from controller.core.rehearsing.rehearsal import rehearse
+from controller.core.rehearsing.scenario import Consequences, Scenario, situation_of
 from controller.routing.assignments.reoptimise import Plan, reoptimise
 from controller.routing.assignments.room import make_room
 from controller.runtime.runtime import Runtime
@@ -96,6 +98,14 @@ class Optimiser:
         await self._runtime.durable()
         circuits = question.circuits
         return Reoptimised(tuple(moves), circuits.count, float(circuits.power_w.sum()), plan)
+
+    async def rehearse(self, call: Call, scenario: Scenario) -> Consequences:
+        """What would become of circuits; nothing is changed. Raises Refusal for ids that nobody has."""
+        with self._runtime.noting(call):
+            situation = self._runtime.handle(
+                call, lambda core, now_ns: situation_of(core.questions, scenario)
+            )
+            return await self._solved(rehearse, situation, scenario)
 
     async def make_room_when_wanted(self) -> None:
         """Promises that wait: look for moves that make room whenever the core asks for it, until cancelled."""

@@ -10,6 +10,7 @@ from controller.core.access import Action
 from controller.core.book.book import CircuitBook
 from controller.core.circuits import reservations as resource
 from controller.core.circuits.circuit import Circuit
+from controller.core.circuits.records import StoredState
 from controller.core.circuits.reservations import Reservations, Resource, link_direction
 from controller.core.messages import CircuitStatus
 from controller.core.network.admin import Block, DrainRecord
@@ -17,7 +18,7 @@ from controller.core.network.lateness import Late
 from controller.core.network.network import Network
 from controller.core.network.owners import RefusedClaim
 from controller.core.network.view import GridView
-from digitalgrid.model import CircuitGeneration
+from digitalgrid.model import CircuitGeneration, RouterLsa
 
 
 class Questions:
@@ -58,7 +59,23 @@ class Questions:
         """How many calls of clients were answered in this term, by action and reason of refusal, or ``DONE``."""
         return self._book.audit.answered
 
+    def stored(self) -> StoredState:
+        """What would be stored now, without circuits that have ended."""
+        return StoredState(
+            0,
+            self._book.live_records(),
+            self._book.counters,
+            tuple(self._network.lsdb.owners.records()),
+            tuple(self._network.admin.all.values()),
+        )
+
     # Topology
+
+    def advertisements(self) -> Iterator[RouterLsa]:
+        """What counts of what routers with a session advertise."""
+        return (
+            each for each in self._network.lsdb.lsas() if self._network.is_connected(each.router_id)
+        )
 
     @property
     def view(self) -> GridView:

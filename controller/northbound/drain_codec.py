@@ -1,4 +1,4 @@
-"""Drains and admin words: protobuf messages <-> the core's values."""
+"""Drains, admin words and what-if: protobuf messages <-> the core's values."""
 
 from controller.core.errors import invalid
 from controller.core.network.admin import (
@@ -9,6 +9,7 @@ from controller.core.network.admin import (
     Hindrance,
 )
 from controller.core.questions import Questions
+from controller.core.rehearsing.scenario import Consequence, Consequences, Outcome
 from controller.northbound.codec import check_ids
 from digitalgrid.reasons import Reason
 from digitalgrid.units import NS_PER_S
@@ -23,6 +24,7 @@ _STATES = {
     AdminState.DRAINING: pb.ADMIN_STATE_DRAINING,
     AdminState.DRAINED: pb.ADMIN_STATE_DRAINED,
 }
+_OUTCOMES = {each: pb.Outcome.Value(f"OUTCOME_{each.name}") for each in Outcome}
 _HINDRANCES = {each: pb.DrainHindrance.Value(f"DRAIN_HINDRANCE_{each.name}") for each in Hindrance}
 
 
@@ -66,4 +68,24 @@ def word_to_pb(known: Questions, id_: str) -> pb.AdminWord | None:
 def _block_to_pb(block: Block) -> pb.DrainBlock:
     return pb.DrainBlock(
         circuit_id=block.circuit_id, hindrance=_HINDRANCES[block.why], text=block.text
+    )
+
+
+def consequences_to_pb(found: Consequences) -> pb.WhatIfResponse:
+    return pb.WhatIfResponse(
+        consequences=[_consequence_to_pb(each) for each in found.concerned], circuits=found.circuits
+    )
+
+
+def _consequence_to_pb(found: Consequence) -> pb.Consequence:
+    return pb.Consequence(
+        circuit_id=found.circuit_id,
+        sink_id=found.sink_id,
+        power_w=found.power_w,
+        outcome=_OUTCOMES[found.outcome],
+        from_router_ids=found.old.router_ids if found.old else (),
+        to_router_ids=found.new.router_ids if found.new else (),
+        loss_before=found.old.loss_fraction if found.old else 0.0,
+        loss_after=found.new.loss_fraction if found.new else 0.0,
+        text=found.text,
     )

@@ -7,13 +7,15 @@ from collections.abc import Iterable, Mapping
 
 import grpc
 
+from controller.computing.optimiser import Optimiser
 from controller.core.access import Action
 from controller.core.circuits.circuit import Generation
 from controller.core.circuits.differences import Differences
 from controller.core.controller import Reconciliation
 from controller.core.effects import TableRead
+from controller.core.rehearsing.scenario import Scenario
 from controller.northbound.codec import check_ids
-from controller.northbound.drain_codec import drain_order, word_to_pb
+from controller.northbound.drain_codec import consequences_to_pb, drain_order, word_to_pb
 from controller.northbound.principals import call_of
 from controller.runtime.durability import StoreFailed
 from controller.runtime.runtime import Runtime
@@ -27,8 +29,9 @@ ANSWERS_WITHIN_S = 2.0
 class OperationsService(OperationsServiceServicer):
     """Translates; all decisions are the core's."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, optimiser: Optimiser) -> None:
         self._runtime = runtime
+        self._optimiser = optimiser
         # Reading everything twice at a time would tell nobody more.
         self._reading = asyncio.Lock()
 
@@ -81,6 +84,17 @@ class OperationsService(OperationsServiceServicer):
         self._runtime.handle(call, lambda core, now_ns: core.undrain(request.id, now_ns))
         await self._runtime.durable()
         return pb.UndrainResponse()
+
+    async def WhatIf(
+        self, request: pb.WhatIfRequest, context: grpc.aio.ServicerContext
+    ) -> pb.WhatIfResponse:
+        check_ids("cut_ids", request.cut_ids)
+        check_ids("drain_ids", request.drain_ids)
+        scenario = Scenario(
+            tuple(dict.fromkeys(request.cut_ids)), tuple(dict.fromkeys(request.drain_ids))
+        )
+        call = call_of(context, Action.COMPUTE, "", "what if")
+        return consequences_to_pb(await self._optimiser.rehearse(call, scenario))
 
 
 class _Answers:

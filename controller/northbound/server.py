@@ -61,7 +61,7 @@ async def start_server(
     add_PowerServiceServicer_to_server(PowerService(runtime), server)
     add_TopologyServiceServicer_to_server(TopologyService(runtime, read_meters), server)
     add_OptimisationServiceServicer_to_server(OptimisationService(optimiser), server)
-    add_OperationsServiceServicer_to_server(OperationsService(runtime), server)
+    add_OperationsServiceServicer_to_server(OperationsService(runtime, optimiser), server)
     services = [each.full_name for each in pb.DESCRIPTOR.services_by_name.values()]
     checks = Health(runtime)
     await checks.tell()

@@ -181,6 +181,10 @@ class AsyncPowerClient:
     async def undrain(self, id_: str) -> None:
         await self._call(lambda to: to.operations.Undrain, pb.UndrainRequest(id=id_))
 
+    async def what_if(self, request: pb.WhatIfRequest) -> pb.WhatIfResponse:
+        answer: pb.WhatIfResponse = await self._call(lambda to: to.operations.WhatIf, request)
+        return answer
+
     async def wait_until_drained(self, id_: str, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
         wait = DrainWait(id_)
         deadline_s = time.monotonic() + timeout_s

@@ -195,6 +195,11 @@ class PowerClient:
         """Put a link or router into service again."""
         self._call(lambda to: to.operations.Undrain, pb.UndrainRequest(id=id_))
 
+    def what_if(self, request: pb.WhatIfRequest) -> pb.WhatIfResponse:
+        """What would become of circuits; changes nothing."""
+        answer: pb.WhatIfResponse = self._call(lambda to: to.operations.WhatIf, request)
+        return answer
+
     def wait_until_drained(self, id_: str, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
         """Returns once no router holds a hop at a link or router. Raises NotDrained where that does not come."""
         wait = DrainWait(id_)

@@ -122,6 +122,7 @@ for _method in (
     "ForgetRouter",
     "Drain",
     "Undrain",
+    "WhatIf",
 ):
     setattr(FakeController, _method, _unary(_method))
 for _method in ("WatchCircuits", "WatchTopology"):

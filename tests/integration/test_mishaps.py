@@ -72,6 +72,8 @@ EXAMPLES = {
     "dgctl request": "--sink town --power 1MW",
     "dgctl topology": "",
     "dgctl undrain": "r1-r3",
+    "dgctl what-if cut": "r1-r3 r1",
+    "dgctl what-if drain": "r1-r3",
     "dgctl watch": "",
     "dgr check-config": "{router}",
     "dgr run": "--help",
@@ -182,6 +184,7 @@ def shell(controller: Any, make_circuit: Callable[..., pb.Circuit], tmp_path: Pa
         "ForgetRouter": pb.ForgetRouterResponse(),
         "Drain": pb.DrainResponse(),
         "Undrain": pb.UndrainResponse(),
+        "WhatIf": pb.WhatIfResponse(),
         "WatchCircuits": [pb.WatchCircuitsResponse(circuit=circuit)],
         "WatchTopology": [pb.WatchTopologyResponse()],
     }

@@ -199,7 +199,7 @@ class CircuitBook:
         drains, self._drains = self._drains, {}
         change = StateChange(
             tuple(to_record(each, self._requests[each.request_id][0]) for each in circuits),
-            Counters(self._next_circuit_id, self._next_admission_seq, self.audit.next_seq),
+            self.counters,
             forgotten,
             self.audit.take(),
             tuple(each for each in owners.values() if each is not None),
@@ -226,6 +226,17 @@ class CircuitBook:
                 f"{circuit.state.value}, generation {circuit.last_generation}{over}",
                 circuit.reason,
             )
+
+    @property
+    def counters(self) -> Counters:
+        """Numbers that are given next."""
+        return Counters(self._next_circuit_id, self._next_admission_seq, self.audit.next_seq)
+
+    def live_records(self) -> tuple[CircuitRecord, ...]:
+        """What would be stored of the circuits that stand."""
+        return tuple(
+            to_record(each, self._requests[each.request_id][0]) for each in self.live.values()
+        )
 
     def made_durable(self, ticket: int) -> list[CircuitGeneration]:
         """Generations whose decision is safe now that all tickets up to this one are written."""

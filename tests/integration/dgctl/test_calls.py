@@ -45,6 +45,30 @@ DRAINING = pb.AdminWord(
     blocks=[pb.DrainBlock(circuit_id=7, text="no other path has room now")],
     block_count=3,
 )
+WHAT_IF = pb.WhatIfResponse(
+    consequences=[
+        pb.Consequence(
+            circuit_id=7,
+            sink_id="town",
+            power_w=2e6,
+            outcome=pb.OUTCOME_MOVES,
+            from_router_ids=["r1", "r3"],
+            to_router_ids=["r1", "r2", "r3"],
+            loss_before=0.05,
+            loss_after=0.07,
+        ),
+        pb.Consequence(
+            circuit_id=8,
+            sink_id="mill",
+            power_w=1e6,
+            outcome=pb.OUTCOME_WAITS,
+            from_router_ids=["r1", "r3"],
+            loss_before=0.05,
+            text="held up by r2-r3",
+        ),
+    ],
+    circuits=5,
+)
 METERS = pb.ReadAllMetersResponse(
     meters=[
         power_link_pb2.RouterMeters(
@@ -79,6 +103,7 @@ def dgctl(controller: Any, make_circuit: Any) -> Any:
         "ReadMeters": METERS,
         "Drain": pb.DrainResponse(changed=True, word=DRAINING),
         "Undrain": pb.UndrainResponse(),
+        "WhatIf": WHAT_IF,
         "WatchCircuits": [
             pb.WatchCircuitsResponse(circuit=circuit),
             pb.WatchCircuitsResponse(snapshot_done=pb.SnapshotDone()),
@@ -533,3 +558,20 @@ def test_topology_shows_what_is_taken_out_of_service_and_who_is_in_the_way(
     assert "r1-r3 r1 r3 up, draining 101 A 0 A 300 A 33.67 % 20 kV 0.48 7" in lines
     assert "r3 no, drained 0.00 % 0" in lines
     assert "r1-r3 is being drained; given up at 2027-01-15 08:10:00.000 UTC" in lines
+
+
+def test_what_if_shows_who_would_move_and_who_would_wait(dgctl: Any, controller: Any) -> None:
+    result = dgctl("what-if", "cut", "r1-r3", "solar")
+    assert controller.requests == [pb.WhatIfRequest(cut_ids=["r1-r3", "solar"])]
+    lines = rows(result.stdout)
+    assert "7 town 2 MW moves r1 > r3 r1 > r2 > r3 5.00 % 7.00 %" in lines
+    assert "8 mill 1 MW waits r1 > r3 5.00 % - held up by r2-r3" in lines
+    assert "2 of 5 circuits are concerned" in lines
+    dgctl("what-if", "drain", "r1", "r3")
+    dgctl("drain", "r1", "--dry-run")
+    assert controller.requests[1:] == [
+        pb.WhatIfRequest(drain_ids=["r1", "r3"]),
+        pb.WhatIfRequest(drain_ids=["r1"]),
+    ]
+    controller.answers["WhatIf"] = pb.WhatIfResponse(circuits=5)
+    assert dgctl("what-if", "cut", "r9").stdout == "none of 5 circuits is concerned\n"

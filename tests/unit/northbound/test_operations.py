@@ -5,7 +5,7 @@ import pytest
 
 from controller.core.messages import CircuitTable, Commit, Stage
 from controller.northbound import operations
-from digitalgrid.client import NotDrained, power_request
+from digitalgrid.client import NotDrained, RequestRefused, power_request
 from digitalgrid.model import CircuitGeneration, ElectionId, HopSnapshot
 from digitalgrid.units import NS_PER_S
 from digitalgrid.v1 import northbound_pb2 as pb
@@ -232,3 +232,21 @@ async def test_who_is_in_the_way_of_a_drain_is_named_to_who_looks_and_to_who_wai
         await api.client.undrain("r4")
         with pytest.raises(NotDrained, match="r4 is in service"):
             await api.client.wait_until_drained("r4")
+
+
+@in_loop
+async def test_what_if_is_answered_by_the_worker_and_changes_nothing() -> None:
+    async with northbound() as api:
+        await make_circuit(api)
+        held, changes = api.grid.simulated.held(), len(api.store.changes)
+        answer = await api.client.what_if(pb.WhatIfRequest(cut_ids=["r2-r4"]))
+        (found,) = answer.consequences
+        assert (answer.circuits, found.circuit_id, found.outcome) == (1, 1, pb.OUTCOME_MOVES)
+        assert list(found.to_router_ids) == ["r1", "r3", "r4"]
+        assert found.loss_after > found.loss_before > 0.0
+        (found,) = (await api.client.what_if(pb.WhatIfRequest(drain_ids=["r4"]))).consequences
+        assert (found.outcome, found.text) == (pb.OUTCOME_STAYS, "its load 'town' is at r4")
+        assert (api.grid.simulated.held(), len(api.store.changes)) == (held, changes)
+        with pytest.raises(RequestRefused, match="'r9'") as refused:
+            await api.client.what_if(pb.WhatIfRequest(cut_ids=["r9"]))
+        assert refused.value.reason == "UNKNOWN_ELEMENT"
