@@ -52,6 +52,9 @@ FIRST_ENERGY_NS = 2 * NS_PER_MS
 # Flows whose rates are found anew with every event; beyond, so much more time passes for each before it is done again:
 # a settlement takes up to 10 us a flow, and then takes up to half of the router's time.
 FLOWS_SETTLED_AT_ONCE = 250
+# A machine on which a router was held up for half of the time after which it counts as dead is a crowded one: that is
+# remembered for so long, for where it happened once it happens again.
+STALLS_REMEMBERED_NS = 10 * NS_PER_S
 SETTLING_NS_A_FLOW = 20_000
 
 
@@ -101,6 +104,7 @@ class RouterDevice:
         self._lsa_seq = 1
         self._next_refresh_ns = now_ns + self._refresh_ns
         self._lateness = Lateness(config.dead_ns, now_ns)
+        self._stalls = Lateness(STALLS_REMEMBERED_NS, now_ns)
         # What lines must hear of, and whether the rates must be found anew before that.
         self._statements = Statements()
         self._unsettled = False
@@ -167,6 +171,8 @@ class RouterDevice:
 
     def timer(self, now_ns: int) -> list[Effect]:
         self._lateness.note(self._wake_ns, now_ns)
+        stalled = now_ns - self._wake_ns > self.config.dead_ns // 2
+        self._stalls.note(self._wake_ns if stalled else now_ns, now_ns)
         self.table.expire(now_ns)
         self._expire_lines(now_ns)
         self._begin_at_sources(now_ns)
@@ -264,8 +270,8 @@ class RouterDevice:
 
     @property
     def late_ns(self) -> int:
-        """How late it was woken lately, at the worst."""
-        return self._lateness.recent_ns
+        """How late it was woken lately, at the worst; what nearly was too late for its neighbours counts for longer."""
+        return max(self._lateness.recent_ns, self._stalls.recent_ns)
 
     @property
     def ticks_late_p99_ns(self) -> int:
@@ -279,7 +285,7 @@ class RouterDevice:
     @property
     def _leeway_ns(self) -> int:
         """What a silent neighbour is given beyond the slack, which is for the usual."""
-        return max(0, self._lag_ns - self.config.hello_slack_ns)
+        return max(0, 2 * self.late_ns - self.config.hello_slack_ns)
 
     @property
     def _cushion(self) -> Cushion:

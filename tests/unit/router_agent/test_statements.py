@@ -167,6 +167,9 @@ def test_a_neighbour_that_says_it_is_late_is_not_taken_for_dead() -> None:
     network.run(200 * NS_PER_MS)
     adverts = network.nodes["a"].adverts
     network.delay_to["b"] = network.now_ns + 200 * NS_PER_MS
+    network.run(5000 * NS_PER_MS)
+    # Where it has happened it happens again.
+    network.delay_to["b"] = network.now_ns + 240 * NS_PER_MS
     network.run(1000 * NS_PER_MS)
     assert network.nodes["a"].adverts == adverts
     assert network.states() == {FlowState.ACTUATED}
