@@ -38,7 +38,8 @@ def _run(names: list[str], full: bool, console: Console) -> Iterator[Row]:
                 peers = ", ".join(
                     f"{each} {seconds / row.ours_s:.3g}x" for each, seconds in row.peers.items()
                 )
-                console.print(f"{row.name}  {row.instance}  {row.ours_s:.3g} s  {peers}")
+                unit = row.extra.get("unit", "s")
+                console.print(f"{row.name}  {row.instance}  {row.ours_s:.3g} {unit}  {peers}")
                 yield row
 
 

@@ -13,7 +13,7 @@ class Row:
     """One comparison on one instance. Peers are called by the names that their libraries have on PyPI.
 
     ``agree``: our exact objective is not above the best of the peers', all judged by the same evaluation.
-    ``extra`` are further keys of the benchmark's own.
+    ``extra`` are further keys of the benchmark's own; with a ``unit`` among them, figures are in that, not in seconds.
     """
 
     name: str

@@ -92,6 +92,8 @@ def _promise(promised: float, ratio: float) -> str:
 
 
 def _ours(row: Row) -> str:
+    if unit := row.extra.get("unit"):
+        return f"{row.ours_s:,.4g} {unit}"
     per_s = row.extra.get("ours_per_s")
     return _seconds(row.ours_s) if per_s is None else f"{per_s:,.0f}/s"
 

@@ -32,6 +32,11 @@ TARGETS = {
     ("reoptimise", 1_000, "edge-flow-lp"): 50,
     ("reroute-2000", 1_000, "bare-loop"): 0.08,
     ("reroute-2000-first", 1_000, "bare-loop"): 0.03,
+    # What shared standbys reserve, and how many circuits with one fit into lines of 60 MW.
+    ("shared-backup", 14, "dedicated"): 1 / 0.62,
+    ("shared-backup", 118, "dedicated"): 1 / 0.70,
+    ("shared-backup-fit", 14, "dedicated"): 1.5,
+    ("shared-backup-fit", 118, "dedicated"): 1.15,
 }
 
 # Promises that are not kept yet, and what is had all the same: less than that fails. A batch is decided, programmed and
@@ -39,4 +44,6 @@ TARGETS = {
 NOT_KEPT = {
     ("durable-admit-batch", 9, "bare-sqlite"): 0.1,
     ("durable-admit-batch", 1_000, "bare-sqlite"): 0.05,
+    # Where a load has two lines, neither way of standing by lets more of it through than one of them carries.
+    ("shared-backup-fit", 14, "dedicated"): 1.25,
 }

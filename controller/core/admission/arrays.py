@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from math import inf
 from sys import maxsize
 
+import numpy as np
+
 from controller.core.circuits.reservations import Reservations, link_direction, through
 from controller.core.network.link import LinkView
 from controller.core.network.view import (
@@ -15,7 +17,7 @@ from controller.core.network.view import (
     limited_converters,
 )
 from controller.routing.compiled import Engine, engine_in_use
-from controller.routing.graph import PowerGraph, graph_of_links
+from controller.routing.graph import Floats, PowerGraph, graph_of_links
 from controller.routing.paths.additive_hierarchy import AdditiveHierarchy
 from controller.routing.paths.cspf import PathSearch
 from controller.routing.paths.guided_search import LEAD_FROM, GuidedSearch
@@ -108,6 +110,12 @@ class GridArrays:
         return self._graph
 
     @property
+    def pool_a(self) -> Floats:
+        """The part of the graph's loads that shared standbys have together, by arc."""
+        self._catch_up()
+        return self._pool_a
+
+    @property
     def router_ids(self) -> Sequence[str]:
         self._catch_up()
         return self._router_ids
@@ -177,6 +185,11 @@ class GridArrays:
             for end in (self._links[link_id].a, self._links[link_id].b)
         }
 
+    def arcs_at(self, nodes: Iterable[int]) -> set[int]:
+        """All that lead to or from these routers."""
+        graph, at = self.graph, list(nodes)
+        return set(np.flatnonzero(np.isin(graph.tail, at) | np.isin(graph.head, at)).tolist())
+
     def hops(self) -> list[tuple[str, str]]:
         """(link, router that sends) of every arc."""
         self._catch_up()
@@ -198,6 +211,7 @@ class GridArrays:
         self._router_ids = self._in_order(list(view.routers))
         self._node = {router_id: node for node, router_id in enumerate(self._router_ids)}
         self._graph = self._new_graph()
+        self._pool_a = np.zeros(self._graph.arc_count)
         self._arc = {
             (self._link_id(arc), self._router_ids[tail]): arc
             for arc, tail in enumerate(self._graph.tail.tolist())
@@ -254,6 +268,7 @@ class GridArrays:
             arc = self._arc[link_id, end]
             way = link_direction(link_id, end)
             self._graph.set_load(arc, self._reservations.total(way) + self._claims.total(way))
+            self._pool_a[arc] = self._reservations.pool(way)
         for end in (link.a, link.b):
             if not self.view.admits(link):
                 self._graph.take_out_of_service(self._arc[link_id, end])

@@ -100,9 +100,9 @@ class RouteFinder:
                 avoid_arcs=self.arrays.arcs({*constraints.avoid_ids, *excluded_ids}),
                 credit_a=credit_a,
             )
-        return path if path is not None and self._converts(path, circuit_id) else None
+        return path if path is not None and self.converts(path, circuit_id) else None
 
-    def _converts(self, path: Path, circuit_id: int) -> bool:
+    def converts(self, path: Path, circuit_id: int) -> bool:
         """Whether all its routers can convert what enters them; the search knows but nearly what a circuit gives up."""
         limited = self.arrays.graph.through_w
         return not limited or all(
@@ -148,7 +148,7 @@ class RouteFinder:
                 available[source_id],
                 credit_a=credit_a,
             )
-        if path is None or not self._converts(path, circuit_id):
+        if path is None or not self.converts(path, circuit_id):
             return None
         return self.route_of(path, source_id, sink_id, power_w)
 
