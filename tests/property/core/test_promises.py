@@ -365,7 +365,17 @@ class PromisesUnderClouds(Promises):
             floor_w=floor * power_w,
         )
         self.sent.append(request)
+        before = self._generations()
         self._ask(request)
+        after = self._generations()
+        moved = {key for key, number in before.items() if after[key] != number}
+        assert all(after[key] == before[key] + 1 for key in moved), "moved once at the most"
+        circuits = self.network.core.questions.circuits
+        assert all(circuits[key].priority < request.priorities(0)[0] for key in moved)
+
+    def _generations(self) -> dict[int, int]:
+        circuits = self.network.core.questions.circuits
+        return {key: each.last_generation for key, each in circuits.items()}
 
     @rule(index=INDEX, fraction=st.sampled_from([0.0, 0.3, 0.6, 1.0, 1.0]))
     def cloud(self, index: int, fraction: float) -> None:
@@ -375,11 +385,9 @@ class PromisesUnderClouds(Promises):
     def teardown(self) -> None:
         """Besides, displacing comes to an end: nobody is moved any more once all is at rest."""
         super().teardown()
-        circuits = self.network.core.questions.circuits
-        rested = {key: each.last_generation for key, each in circuits.items()}
+        rested = self._generations()
         self.network.heal()
-        circuits = self.network.core.questions.circuits
-        assert rested == {key: each.last_generation for key, each in circuits.items()}
+        assert rested == self._generations()
 
 
 class PromisesUnderCloudsInMesh(PromisesUnderClouds):
