@@ -1,6 +1,6 @@
 """Sharing rule of a shortage: who gets how much where a source or a line has less than is asked of it.
 
-Guaranteed floors first, then the rest, both by hold priority and among equals by admission. So the youngest of the
+Guaranteed floors first, then the rest, both by hold priority and among equals by age. So the youngest of the
 lowest class gives way, and few circuits are disturbed. Routers grant by it, and the controller knows by it whom they
 curtail.
 """
@@ -16,9 +16,9 @@ class Claim(NamedTuple):
     floor_w: float = 0.0
 
 
-def rank(hold_priority: int, admission_seq: int) -> tuple[int, int]:
-    """Sorts claims: the higher priority first, then the older promise."""
-    return (-hold_priority, admission_seq)
+def rank(hold_priority: int, circuit_id: int) -> tuple[int, int]:
+    """Sorts claims: the higher priority first, then the older promise, whatever generation it has come to."""
+    return (-hold_priority, circuit_id)
 
 
 def share_out(available_w: float, claims: Sequence[Claim]) -> list[float]:

@@ -113,7 +113,6 @@ def wire(
         preemption=Preemption(admission, book.live),
         mover=mover,
         protector=protector,
-        stands=lambda: reservations.changes,
     )
     provisioner = Provisioner(
         book=book,

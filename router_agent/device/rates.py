@@ -224,7 +224,7 @@ def _wish(generations: list[Flow], wanted_w: float) -> _Wish:
     return _Wish(
         generations,
         Claim(wanted_w, floor_w),
-        rank(max(hop.priority for hop in hops), min(hop.admission_seq for hop in hops)),
+        rank(max(hop.priority for hop in hops), hops[0].circuit_id),
     )
 
 

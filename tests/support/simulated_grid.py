@@ -293,7 +293,7 @@ class SimulatedGrid:
             so_far = largest.setdefault(hop.circuit_id, hop)
             if hop.ingress_power_w > so_far.ingress_power_w:
                 largest[hop.circuit_id] = hop
-        ranked = sorted(largest.values(), key=lambda each: rank(each.priority, each.admission_seq))
+        ranked = sorted(largest.values(), key=lambda each: rank(each.priority, each.circuit_id))
         claims = [
             Claim(each.ingress_power_w, each.ingress_power_w * each.floor_w / each.power_w)
             for each in ranked

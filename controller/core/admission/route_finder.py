@@ -57,13 +57,18 @@ class RouteFinder:
         *,
         circuit_id: int = 0,
         excluded_ids: Collection[str] = (),
+        carries: Route | None = None,
     ) -> Route | None:
-        """The route with the least injection, beside what ``circuit_id`` itself holds; None where there is none."""
+        """The route with the least injection, beside what ``circuit_id`` itself holds; None where there is none.
+
+        ``carries`` is the route that it has power over now, and need not give way.
+        """
         if not self.sink_takes(sink_id, power_w, circuit_id):
             return None
         self.arrays.sync()
         available = self.available_w(source_ids, circuit_id)
-        self._keep_place(available, sink_id, power_w, circuit_id)
+        if carries is not None and power_w <= carries.power_w:
+            self._keep_place(available, carries)
         path = self.path(
             sink_id,
             power_w,
@@ -197,19 +202,13 @@ class RouteFinder:
             taken -= self.claims.open_to(key, circuit_id)
         return taken
 
-    def _keep_place(
-        self, available: dict[str, float], sink_id: str, power_w: float, circuit_id: int
-    ) -> None:
+    def _keep_place(self, available: dict[str, float], carries: Route) -> None:
         """A circuit that asks for no more than it has keeps its place at a source that gives less than is reserved:
         the source's router shares what there is, and what is the circuit's share does not depend on its way.
         """
-        held = self.reservations.of_circuit
-        if power_w > held(resource.load(sink_id), circuit_id):
-            return
-        for source_id, free_w in available.items():
-            own_w = held(resource.source(source_id), circuit_id)
-            if own_w and self.is_short(source_id):
-                available[source_id] = max(free_w, own_w * (1.0 + _DETOUR_LOSS))
+        free_w = available.get(carries.source_id)
+        if free_w is not None and self.is_short(carries.source_id):
+            available[carries.source_id] = max(free_w, carries.injected_w * (1.0 + _DETOUR_LOSS))
 
     def most_by_node(self, available: Mapping[str, float]) -> dict[int, float]:
         """The most that one of the sources at each router could inject."""

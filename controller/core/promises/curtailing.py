@@ -170,5 +170,4 @@ class Curtailer:
 
 
 def _rank(circuit: Circuit) -> tuple[int, int]:
-    oldest = min(each.admission_seq for each in circuit.generations.values())
-    return rank(circuit.priority, oldest)
+    return rank(circuit.priority, circuit.circuit_id)

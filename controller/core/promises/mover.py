@@ -162,6 +162,10 @@ class Mover:
             candidates.insert(0, (newest.route.source_id,))
         if circuit.sink_id not in self._admission.view.loads:
             return None
+        carrying = circuit.carrying()
+        carries = None
+        if carrying is not None and carrying.key not in self.displaced:
+            carries = carrying.route
         for source_ids in candidates:
             route = self._admission.route(
                 circuit.sink_id,
@@ -170,6 +174,7 @@ class Mover:
                 circuit.constraints,
                 circuit_id=circuit.circuit_id,
                 excluded_ids=excluded_ids,
+                carries=carries,
             )
             if route is not None:
                 return route

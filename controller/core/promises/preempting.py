@@ -8,7 +8,6 @@ There are no loops. Whoever is displaced holds with less than whoever displaces 
 above its hold priority: so each chain descends.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from controller.core.admission.admission import Admission
@@ -52,15 +51,12 @@ class Preempter:
         preemption: Preemption,
         mover: Mover,
         protector: Protector,
-        stands: Callable[[], int],
     ) -> None:
         self._book = book
         self._admission = admission
         self._preemption = preemption
         self._mover = mover
         self._protector = protector
-        # Counts what was reserved and freed.
-        self._stands = stands
         self._claims: dict[int, _Claim] = {}
         # Whom to displace at the end of the event, and for whom.
         self._to_displace: dict[int, Circuit] = {}
@@ -177,7 +173,7 @@ class Preempter:
         left = _AT_ONCE
         with self._book.together():
             for circuit in self._mover.waiting_in_vain():
-                stands, circuit_id = self._stands(), circuit.circuit_id
+                stands, circuit_id = self._mover.stands, circuit.circuit_id
                 if circuit.setup_priority <= lowest or circuit_id in self._claims:
                     continue
                 if self._tried.get(circuit_id) == stands:
