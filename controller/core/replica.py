@@ -154,6 +154,7 @@ class Replica(Core):
             return
         if generation.route.sink_router_id == router_id:
             self._measure(circuit, status)
+            show_protection(self._view, circuit)
             self._effects.append(CircuitChanged(circuit.circuit_id))
 
     def _measure(self, circuit: Circuit, status: CircuitStatus) -> None:
@@ -171,7 +172,9 @@ class Replica(Core):
             circuit.show_measured()
 
     def _measure_standby(self, circuit: Circuit, status: CircuitStatus) -> None:
-        standby = circuit.standby()
+        standby, newest = circuit.standby(), circuit.newest()
+        if status.state is FlowState.SWITCHED and newest is not None and newest.key == status.key:
+            circuit.guard.apply_if_possible(ProtectionEvent.RETURNED)
         if standby is None or standby.key != status.key:
             return
         if status.state is FlowState.SWITCHED:
@@ -179,7 +182,6 @@ class Replica(Core):
             circuit.guard.apply_if_possible(ProtectionEvent.SWITCHED, why)
         elif status.state in (FlowState.CHARGED, FlowState.DISCHARGED):
             standby.charged = status.state is FlowState.CHARGED
-        show_protection(self._view, circuit)
 
     def _look(self, now_ns: int) -> None:
         self._now_ns = now_ns
@@ -188,6 +190,9 @@ class Replica(Core):
             self._view = view
             self._reservations.limit(frozenset(limited_converters(view)))
             self._effects.append(TopologyChanged())
+            for circuit in self._book.live.values():
+                if show_protection(view, circuit):
+                    self._effects.append(CircuitChanged(circuit.circuit_id))
 
     # Effects and time
 

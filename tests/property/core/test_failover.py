@@ -10,13 +10,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from controller.core.circuits.circuit import CircuitState, Phase
+from controller.core.circuits.protection import Against
 from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal
 from controller.core.messages import Drain, Stage, Withdraw
 from controller.core.questions import Questions
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.units import NS_PER_MS, NS_PER_S
-from tests.support.grids import diamond, mesh
+from tests.support.grids import diamond, mesh, roomy_mesh
 from tests.support.simulated_cluster import SimulatedCluster
 from tests.support.there import there
 
@@ -32,6 +33,8 @@ pytestmark = pytest.mark.timeout(300)
 
 class Failover(RuleBasedStateMachine):
     grid = diamond()
+    # By turns, what requests are to be protected against.
+    protects: tuple[Against | None, ...] = (None,)
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +58,11 @@ class Failover(RuleBasedStateMachine):
     def request(self, sink: int, power_w: float, split: bool) -> None:
         self.requests += 1
         sink_id = self._pick(self.grid.loads, sink).id
-        request = PowerRequest(f"request-{self.requests}", sink_id, power_w, allow_split=split)
+        request = PowerRequest(
+            *(f"request-{self.requests}", sink_id, power_w),
+            allow_split=split,
+            protect=self.protects[self.requests % len(self.protects)],
+        )
         self._ask(lambda: self.network.request(request))
 
     def _ask(self, question: Callable[[], object]) -> None:
@@ -212,6 +219,7 @@ class Failover(RuleBasedStateMachine):
                 circuit.state,
                 circuit.power_w,
                 circuit.admin_up,
+                circuit.guard.word,
                 [
                     (each.key, each.route, each.admission_seq)
                     for each in circuit.generations.values()
@@ -227,9 +235,15 @@ class FailoverInMesh(Failover):
     grid = mesh()
 
 
+class FailoverOfProtected(Failover):
+    grid = roomy_mesh()
+    protects = (Against.LINK, Against.ROUTER, Against.RISK, None)
+
+
 TestFailover = Failover.TestCase
+TestFailoverOfProtected = FailoverOfProtected.TestCase
 TestFailoverInMesh = FailoverInMesh.TestCase
-for case in (TestFailover, TestFailoverInMesh):
+for case in (TestFailover, TestFailoverInMesh, TestFailoverOfProtected):
     case.settings = settings(
         max_examples=60,
         stateful_step_count=40,
