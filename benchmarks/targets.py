@@ -39,8 +39,8 @@ TARGETS = {
     ("shared-backup-fit", 118, "dedicated"): 1.15,
 }
 
-# Promises that are not kept yet, and what is had all the same: less than that fails. A batch is decided and noted by the
-# circuit in Python (90-180 us each, a fifth of it programming in groups); its peer writes rows (12-18 us).
+# Promises that are not kept yet, and what is had all the same: less than that fails. A batch is decided and noted one
+# circuit after another in Python (90-180 us each, a fifth of it programming); its peer writes rows (12-18 us).
 NOT_KEPT = {
     ("durable-admit-batch", 9, "bare-sqlite"): 0.1,
     ("durable-admit-batch", 1_000, "bare-sqlite"): 0.05,
