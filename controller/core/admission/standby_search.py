@@ -124,24 +124,25 @@ class StandbySearch:
         admission, arrays = self._admission, self._admission.arrays
         arrays.sync()
         graph = arrays.graph.snapshot()
-        off = kept_off(admission.view, working, request.protect or Against.LINK, same_start=True)
-        for arc in arrays.arcs(off):
+        view = admission.view
+        off = kept_off(view, working, request.protect or Against.LINK, same_start=True)
+        at_routers = (key for key, link in view.links.items() if {link.a, link.b} & off)
+        for arc in arrays.arcs({*off, *at_routers}):
             graph.take_out_of_service(arc)
         available = admission.available_w(request.source_ids, circuit_id)
-        sink = arrays.node(admission.view.loads[request.sink_id][0])
+        sink = arrays.node(view.loads[request.sink_id][0])
         cut = minimum_cut(graph, sink, admission.most_by_node(available))
         links = sorted({arrays.link_id(arc) for arc in cut.arcs})
-        held_up = (
-            f"it is held up by the capacity of {', '.join(links)}"
-            if links
-            else ("it is held up by the sources")
-        )
         least_w = min(cut.deliverable_w, request.power_w)
+        held_up = f"the capacity of {', '.join(links)}" if links else "the lack of lines or sources"
+        fits = f"at most {least_w / W_PER_MEGAWATT:.9g} MW fit, held up by {held_up}"
+        if least_w >= request.power_w:
+            fits = "what others leave would do in parts, or with other limits"
         return Refusal(
             Reason.PROTECTION_NO_ROOM,
             f"beside the way over {', '.join(each.link_id for each in working.links)} no second one carries"
-            f" {request.power_w / W_PER_MEGAWATT:.9g} MW to load {request.sink_id!r}, as was asked for: at most"
-            f" {least_w / W_PER_MEGAWATT:.9g} MW fit; {held_up}; ask for less, or for protection against less",
+            f" {request.power_w / W_PER_MEGAWATT:.9g} MW to load {request.sink_id!r}, as was asked for: {fits};"
+            " ask for less, or for protection against less",
             field="protect",
             metadata={
                 "bottleneck_links": ",".join(links),
