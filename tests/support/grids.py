@@ -79,3 +79,21 @@ def roomy_mesh() -> Grid:
     )
     text = text.replace(", ampacity_a: 150}", ", risk_groups: [duct]}").replace("e6", "e7")
     return loads_grid(text, "roomy mesh")
+
+
+def ladder() -> Grid:
+    """Three rows of four routers, with lines that many circuits can share, and ways around each."""
+    names = [[f"{row}{column}" for column in range(4)] for row in "abc"]
+    routers = "".join(f"  - {{id: {name}}}\n" for row in names for name in row)
+    pairs = [(row[i], row[i + 1]) for row in names for i in range(3)]
+    pairs += [(names[i][j], names[i + 1][j]) for i in range(2) for j in range(4)]
+    links = "".join(f"  - {{id: {a}-{b}, a: {a}, b: {b}}}\n" for a, b in pairs)
+    return loads_grid(
+        "name: ladder\n"
+        "defaults: {voltage_v: 20000, efficiency: 0.98, ampacity_a: 250, resistance_ohm: 0.3}\n"
+        f"routers:\n{routers}links:\n{links}"
+        "sources: [{id: east, router: a0, max_power_w: 9e6}, {id: west, router: c3, max_power_w: 9e6}]\n"
+        "loads: [{id: one, router: b1, power_w: 4e6}, {id: two, router: a3, power_w: 4e6},"
+        " {id: three, router: c0, power_w: 4e6}]\n",
+        "ladder",
+    )

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import invariant, precondition, rule
 
 from controller.core.circuits.circuit import Circuit, CircuitState
+from controller.core.circuits.protection import Against
 from controller.core.errors import Refusal
 from controller.core.network.admin import AdminState, DrainOrder, Hindrance
 from digitalgrid.units import NS_PER_S
@@ -96,12 +97,20 @@ class Drains(test_promises.Promises):
                 assert block.why.lasts is not has_a_way(self.network, circuit), block
 
 
+class DrainsAmongProtected(Drains):
+    """Most circuits have a standby."""
+
+    protects = (Against.LINK, Against.ROUTER, None)
+
+
 TestDrains = Drains.TestCase
-TestDrains.settings = settings(
-    max_examples=100,
-    stateful_step_count=50,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-del Drains
+TestDrainsAmongProtected = DrainsAmongProtected.TestCase
+for case in (TestDrains, TestDrainsAmongProtected):
+    case.settings = settings(
+        max_examples=80,
+        stateful_step_count=50,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+del case, Drains, DrainsAmongProtected

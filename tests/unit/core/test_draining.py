@@ -5,19 +5,23 @@ from typing import Any
 import pytest
 
 from controller.core.circuits.circuit import Circuit, CircuitState, Constraints
+from controller.core.circuits.protection import Against, Protection
+from controller.core.circuits.records import Counters, StateChange
 from controller.core.circuits.request import PowerRequest
+from controller.core.circuits.route import Route
 from controller.core.errors import Refusal
 from controller.core.messages import Commit, Stage, Withdraw
 from controller.core.network.admin import GIVE_UP_AFTER_NS, AdminState, Block, DrainOrder, Hindrance
 from controller.core.promises.mover import MAX_AT_ONCE
+from controller.core.replica import Replica
 from controller.core.settings import CoreSettings
 from digitalgrid.gridfile import Grid, loads_grid
 from digitalgrid.model import CircuitGeneration, ElectionId, HopSnapshot
 from digitalgrid.reasons import Reason
 from digitalgrid.units import NS_PER_MS, NS_PER_S
-from tests.support.grids import diamond
+from tests.support.grids import diamond, ladder
 from tests.support.simulated_network import SimulatedNetwork
-from tests.support.there import newest
+from tests.support.there import newest, there
 
 NARROW = """
 name: narrow
@@ -437,3 +441,56 @@ def test_nothing_is_drained_while_routers_are_still_coming_back() -> None:
     with pytest.raises(Refusal) as refused:
         drain(network, "r2")
     assert refused.value.reason is Reason.ROUTERS_RETURNING
+
+
+def test_standbys_leave_first_and_nobody_loses_power_or_stays_unprotected() -> None:
+    network = SimulatedNetwork.running(ladder())
+    circuits = []
+    for number in range(12):
+        sink = ("one", "two")[number % 2]
+        circuits += network.request(PowerRequest(f"{number}", sink, 0.1e6, protect=Against.LINK))
+    run(network)
+    assert {each.guard.word for each in circuits} == {Protection.PROTECTED}
+    for link in network.grid.grid.links:
+        if not {link.a, link.b}.isdisjoint(("a0", "a3", "c0", "c3")):
+            # A corner has two lines: one of them is no protection.
+            continue
+        standing = [c for c in circuits if _uses(there(c.standby()).route, link.id)]
+        working = [c for c in circuits if _uses(newest(c).route, link.id)]
+        drain(network, link.id)
+        if standing and working:
+            # No working path moves before the standbys are on their way.
+            assert not any(each.state is CircuitState.REROUTING for each in working)
+        run(network, 8 * NS_PER_S)
+        assert state(network, link.id) is AdminState.DRAINED, network.core.questions.drain_blocks(
+            link.id
+        )
+        assert {each.state for each in circuits} == {CircuitState.ACTIVE}
+        assert {each.interruptions for each in circuits} == {0}
+        assert {each.guard.word for each in circuits} == {Protection.PROTECTED}
+        undrain(network, link.id)
+
+
+def _uses(route: Route, link_id: str) -> bool:
+    return link_id in [each.link_id for each in route.links]
+
+
+def test_a_standby_knows_what_is_taken_out_of_service_from_the_leader() -> None:
+    """A member of a cluster that stands by, and is to lead."""
+    network = SimulatedNetwork.running(diamond())
+    replica = Replica.new(CoreSettings(), 0)
+    replica.on_state(network.store.load())
+    for router_id, router in network.grid.routers.items():
+        replica.on_connected(router_id, 1)
+        replica.on_lsa(router.lsa(), 2)
+        replica.on_sync_done(router_id, 3)
+    drain(network, "r2-r4")
+    changes = [change for _, change in network.store.pending]
+    for change in changes:
+        replica.on_change(change)
+    view = replica.questions.view
+    assert view.links["r2-r4"].admin is AdminState.DRAINING
+    assert not view.admits(view.links["r2-r4"])
+    replica.on_change(StateChange((), Counters(), undrained_ids=("r2-r4",)))
+    view = replica.questions.view
+    assert view.admits(view.links["r2-r4"])

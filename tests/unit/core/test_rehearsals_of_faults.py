@@ -18,10 +18,9 @@ from controller.core.rehearsing.scenario import (
     Scenario,
     situation_of,
 )
-from digitalgrid.gridfile import Grid, loads_grid
 from digitalgrid.reasons import Reason
 from digitalgrid.units import NS_PER_MS, NS_PER_S
-from tests.support.grids import diamond, mesh
+from tests.support.grids import diamond, ladder, mesh
 from tests.support.simulated_network import SimulatedNetwork
 
 
@@ -178,24 +177,6 @@ def test_each_cut_of_a_busy_mesh_ends_as_it_was_foretold(link_id: str) -> None:
             assert (carrying.route.links if carrying else None) == (
                 foreseen.new.links if foreseen.new else None
             )
-
-
-def ladder() -> Grid:
-    """A mesh of 3 by 4 routers, with lines that most circuits can share."""
-    names = [[f"{row}{column}" for column in range(4)] for row in "abc"]
-    routers = "".join(f"  - {{id: {name}}}\n" for row in names for name in row)
-    pairs = [(row[i], row[i + 1]) for row in names for i in range(3)]
-    pairs += [(names[i][j], names[i + 1][j]) for i in range(2) for j in range(4)]
-    links = "".join(f"  - {{id: {a}-{b}, a: {a}, b: {b}}}\n" for a, b in pairs)
-    return loads_grid(
-        "name: ladder\n"
-        "defaults: {voltage_v: 20000, efficiency: 0.98, ampacity_a: 250, resistance_ohm: 0.3}\n"
-        f"routers:\n{routers}links:\n{links}"
-        "sources: [{id: east, router: a0, max_power_w: 9e6}, {id: west, router: c3, max_power_w: 9e6}]\n"
-        "loads: [{id: one, router: b1, power_w: 4e6}, {id: two, router: a3, power_w: 4e6},"
-        " {id: three, router: c0, power_w: 4e6}]\n",
-        "ladder",
-    )
 
 
 def test_each_link_of_a_mesh_is_drained_in_turn_as_foretold_and_nobody_lacks_power() -> None:
