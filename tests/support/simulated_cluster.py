@@ -162,7 +162,12 @@ class SimulatedCluster(SimulatedNetwork):
         assert_same_book(taken_over, CircuitBook(stored, lambda _: None))
         self.last_ticket = 0
         self._core = Controller.succeeding(
-            standby, stored, self.settings, self.now_ns, began_unix_ns=0, followed=True
+            standby,
+            stored,
+            self.settings,
+            self.now_ns,
+            began_unix_ns=self.now_ns,
+            followed=True,
         )
         self._carry_out()
         self.start_standby()

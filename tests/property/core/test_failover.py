@@ -14,6 +14,7 @@ from controller.core.circuits.protection import Against
 from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal
 from controller.core.messages import Drain, Stage, Withdraw
+from controller.core.network.admin import DrainOrder
 from controller.core.questions import Questions
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.units import NS_PER_MS, NS_PER_S
@@ -85,6 +86,18 @@ class Failover(RuleBasedStateMachine):
                 lambda core, now_ns: core.change(circuit_id, power_w, now_ns)
             )
         )
+
+    @precondition(lambda self: len(self.network.core.questions.drains) < 2)
+    @rule(index=INDEX, keep=st.booleans())
+    def drain(self, index: int, keep: bool) -> None:
+        order = DrainOrder(self._pick(self.grid.links, index).id, 0 if keep else NS_PER_S)
+        self._ask(lambda: self.network.event(lambda core, now_ns: core.drain(order, now_ns)))
+
+    @precondition(lambda self: self.network.core.questions.drains)
+    @rule(index=INDEX)
+    def undrain(self, index: int) -> None:
+        id_ = self._pick(sorted(self.network.core.questions.drains), index)
+        self.network.event(lambda core, now_ns: core.undrain(id_, now_ns))
 
     @rule(index=INDEX, fraction=st.sampled_from([0.0, 0.4, 1.0, 1.0]))
     def cloud(self, index: int, fraction: float) -> None:
