@@ -107,9 +107,8 @@ def test_what_a_planned_move_costs_is_a_move(ring: Ring) -> None:
 
 
 def test_what_is_granted_in_part_is_curtailed(ring: Ring) -> None:
-    ring.program(CircuitGeneration(7, 1), "ab", power_w=4.9e6)
-    ring.program(CircuitGeneration(8, 1), "ad", power_w=4.9e6)
-    ring.program(CircuitGeneration(9, 1), "a", power_w=3.5e6)
+    source = ring.network.nodes["a"]
+    ring.network.carry_out("a", source.device.source_limit("pv-a", 1.2e6, ring.network.now_ns))
     served(ring)
     ring.network.run(NS_PER_S)
     missing = missing_ms(ring)
