@@ -61,11 +61,17 @@ def rows(full: bool) -> Iterator[Row]:
 
 
 def compared(name: str, seeds: Sequence[int]) -> list[Row]:
-    """Both rows of a network, over the orders that these seeds give, together."""
+    """Both rows of a network, over the orders that these seeds give, together.
+
+    Raises ValueError for a network that is not known, or where no circuit can be protected.
+    """
     compile_kernels()
     grid = import_network(name, Options()).grid
     reserve = [_reserve(grid, seed) for seed in seeds]
     fit = [_fit(grid, seed) for seed in seeds]
+    ledgers = [ledger for run in (*reserve, *fit) for ledger in run[:2]]
+    if not all(isinstance(each, Ledger) and each.protected for each in ledgers):
+        raise ValueError(f"{name}: no circuit of one of these orders can be protected there")
     return [_reserve_row(name, grid, reserve), _fit_row(name, grid, fit)]
 
 
@@ -355,7 +361,10 @@ def _row(
 @click.option("--first", type=int, default=1, help="The seed of the first.")
 def main(network: str, seeds: int, first: int) -> None:
     """Shared against dedicated backups on NETWORK, such as pandapower:case30."""
-    found = compared(network, range(first, first + seeds))
+    try:
+        found = compared(network, range(first, first + seeds))
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
     for row in found:
         click.echo(f"{row.name}, {row.instance}")
         for key, value in row.extra.items():
