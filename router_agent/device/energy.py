@@ -282,7 +282,8 @@ def _allowances(flows: Sequence[Flow], efficiency: float, seconds: float) -> dic
         allowance.ingress_mj = max(allowance.ingress_mj, ingress_mj)
         reserved_w = allowance.received_w.get(_egress(flow), 0.0)
         allowance.received_w[_egress(flow)] = max(reserved_w, flow.hop.received_power_w)
-        if flow.drains:
+        # Over a line that is down nothing drains, and nothing must wait for that.
+        if flow.drains and (flow.egress is None or flow.egress.up):
             allowance.keep(flow, efficiency, seconds)
     return allowances
 

@@ -10,7 +10,7 @@ from digitalgrid.units import NS_PER_MS, NS_PER_S
 from router_agent.device.meters import ImageCodec, RouterBooks, unpack_image
 from router_agent.device.missing import CAUSES, Granted
 from router_agent.device.promise_books import PromiseBooks
-from tests.support.device_network import circuit_hops
+from tests.support.device_network import DeviceNetwork, circuit_hops, router
 from tests.unit.router_agent.test_device import KEY, NEXT, POWER_W, Ring
 
 THIRD = CircuitGeneration(1, 3)
@@ -199,3 +199,31 @@ def test_promises_that_ended_are_kept_as_long_as_the_meters_of_their_circuits() 
         books.begin_promise(circuit_id).power_uw = 1
         books.end_promise(circuit_id)
     assert list(books.promises) == list(range(37, 101))
+
+
+def test_energy_before_a_dead_line_keeps_none_from_the_next_generation_at_that_router() -> None:
+    """Both ways meet at one router, and the line below it falls silent with its buffer full."""
+    ends = {
+        "s": ("sm",),
+        "m": ("sm", "mt", "mn"),
+        "n": ("mn", "nt"),
+        "t": ("mt", "nt"),
+    }
+    configs = {
+        name: router(name, *((link, link.replace(name, "")) for link in links))
+        for name, links in ends.items()
+    }
+    network = DeviceNetwork(list(configs.values()))
+    network.run(300 * NS_PER_MS)
+    for generation, path in ((1, "smt"), (2, "smnt")):
+        key = CircuitGeneration(1, generation)
+        hops = circuit_hops(key, generation, [configs[name] for name in path], 2e6, {})
+        assert network.program(hops, generation)
+        network.run(2000 * NS_PER_MS)
+        if generation == 1:
+            network.silence("mt")
+            network.run(200 * NS_PER_MS)
+    before = network.nodes["t"].device.read_books(network.now_ns).promises[1].missing_mj
+    network.run(1000 * NS_PER_MS)
+    books = network.nodes["t"].device.read_books(network.now_ns)
+    assert books.promises[1].missing_mj == before
