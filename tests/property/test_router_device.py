@@ -12,15 +12,19 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
+from msgspec.structs import replace as replace_hop
 
-from digitalgrid.model import CircuitGeneration, HopSnapshot, ResultCode
+from digitalgrid.model import CircuitGeneration, FlowState, HopSnapshot, ResultCode
 from digitalgrid.units import NS_PER_MS
 from router_agent.config import RouterConfig
-from tests.support.device_network import DeviceNetwork, circuit_hops, router
+from tests.support.device_network import DeviceNetwork, Node, circuit_hops, router
 
 AMPACITY_A = 300.0
 SOURCE_W = 9e6
 LOAD_W = 6e6
+# Of what a generation has reserved: what it may take to charge while it is idle.
+TRICKLE = 0.1
+DEAD_NS = 170 * NS_PER_MS
 LINKS = {"ab": "ab", "bc": "bc", "cd": "cd", "da": "da", "ac": "ac"}
 PATHS = [
     path
@@ -66,11 +70,21 @@ class Admission:
         self._seq = itertools.count(1)
         self.reserved: dict[CircuitGeneration, Hops] = {}
 
-    def admit(self, key: CircuitGeneration, path: tuple[str, ...], power_w: float) -> Hops | None:
+    def admit(
+        self,
+        key: CircuitGeneration,
+        path: tuple[str, ...],
+        power_w: float,
+        *,
+        standby: bool = False,
+    ) -> Hops | None:
         """The hops of a new generation at the tail of every link, or None where it does not fit."""
         before_a = self._currents(without=key.circuit_id)
         routers = [self._configs[name] for name in path]
-        hops = circuit_hops(key, next(self._seq), routers, power_w, before_a)
+        hops = {
+            name: replace_hop(hop, standby=standby, trickle_w=TRICKLE * hop.ingress_power_w)
+            for name, hop in circuit_hops(key, next(self._seq), routers, power_w, before_a).items()
+        }
         self.reserved[key] = hops
         if self._fits():
             return hops
@@ -78,8 +92,8 @@ class Admission:
         return None
 
     def _currents(self, without: int = 0) -> dict[Way, float]:
-        """By link and sender; the generations of one circuit reserve the larger of them."""
-        by_circuit: dict[tuple[int, Way], float] = {}
+        """By link and sender; the generations of one circuit reserve the largest, and a trickle for the others."""
+        by_circuit: dict[tuple[int, Way], list[float]] = {}
         for key, hops in self.reserved.items():
             if key.circuit_id == without:
                 continue
@@ -87,10 +101,11 @@ class Admission:
                 if hop.egress_link_id:
                     place = (key.circuit_id, (hop.egress_link_id, router_id))
                     current_a = hop.received_power_w / 20e3
-                    by_circuit[place] = max(by_circuit.get(place, 0.0), current_a)
+                    by_circuit.setdefault(place, []).append(current_a)
         total: dict[Way, float] = {}
-        for (_, way), current_a in by_circuit.items():
-            total[way] = total.get(way, 0.0) + current_a
+        for (_, way), currents_a in by_circuit.items():
+            trickles_a = TRICKLE * sum(sorted(currents_a)[:-1]) * 1.1
+            total[way] = total.get(way, 0.0) + max(currents_a) + trickles_a
         return total
 
     def _fits(self) -> bool:
@@ -126,7 +141,8 @@ class DeviceMachine(RuleBasedStateMachine):
         self.circuit_ids = itertools.count(1)
         # Newest last; two while a newer generation takes over.
         self.running: dict[int, list[CircuitGeneration]] = {}
-        self.power_w: dict[int, float] = {}
+        self.newest: dict[int, int] = {}
+        self.began_ns: dict[str, list[int]] = {name: [] for name in "abcd"}
 
     @initialize(paths=st.lists(st.sampled_from(PATHS), min_size=2, max_size=4))
     def begin_with_power(self, paths: list[tuple[str, ...]]) -> None:
@@ -160,6 +176,7 @@ class DeviceMachine(RuleBasedStateMachine):
             self.network.kill(router_id)
         else:
             self.network.restart(router_id)
+            self.began_ns[router_id].append(self.network.now_ns)
 
     @rule(path=st.sampled_from(PATHS), power_w=st.floats(1.0, 6e6))
     def request(self, path: tuple[str, ...], power_w: float) -> None:
@@ -175,16 +192,43 @@ class DeviceMachine(RuleBasedStateMachine):
         keys = self.running[circuit_id]
         sink = list(self.admission.reserved[keys[-1]])[-1]
         path = data.draw(st.sampled_from([path for path in PATHS if path[-1] == sink]))
-        key = CircuitGeneration(circuit_id, keys[-1].generation + 1)
-        if len(keys) == 1 and self._program(key, path, power_w):
+        self._add(circuit_id, path, power_w, standby=False)
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data())
+    def protect(self, data: st.DataObject) -> None:
+        """A standby for what carries the circuit, on any way to its load."""
+        circuit_id = data.draw(st.sampled_from(sorted(self.running)))
+        hops = self.admission.reserved[self.running[circuit_id][-1]]
+        sink = list(hops)[-1]
+        path = data.draw(st.sampled_from([path for path in PATHS if path[-1] == sink]))
+        self._add(circuit_id, path, hops[sink].power_w, standby=True)
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data())
+    def promote(self, data: st.DataObject) -> None:
+        """As a controller does that heard of a switch: wherever it can."""
+        circuit_id = data.draw(st.sampled_from(sorted(self.running)))
+        key = data.draw(st.sampled_from(self.running[circuit_id]))
+        for router_id in self.admission.reserved[key]:
+            if self.network.nodes[router_id].alive:
+                self.network.promote(router_id, key)
+
+    def _add(
+        self, circuit_id: int, path: tuple[str, ...], power_w: float, *, standby: bool
+    ) -> None:
+        keys = self.running[circuit_id]
+        key = CircuitGeneration(circuit_id, self.newest[circuit_id] + 1)
+        if len(keys) < 3 and self._program(key, path, power_w, standby=standby):
             keys.append(key)
 
     @precondition(lambda self: self.running)
     @rule(data=st.data(), wait_us=st.sampled_from([0, 3_000, 150_000, 700_000]))
     def retire(self, data: st.DataObject, wait_us: int) -> None:
-        """Drain and withdraw the oldest generation of a circuit, in time or too early."""
+        """Drain and withdraw a generation of a circuit, in time or too early."""
         circuit_id = data.draw(st.sampled_from(sorted(self.running)))
-        key = self.running[circuit_id].pop(0)
+        key = data.draw(st.sampled_from(self.running[circuit_id]))
+        self.running[circuit_id].remove(key)
         if not self.running[circuit_id]:
             del self.running[circuit_id]
         hops = self.admission.reserved[key]
@@ -194,11 +238,19 @@ class DeviceMachine(RuleBasedStateMachine):
         self.network.run(wait_us * 1000)
         self._withdraw(key)
 
-    def _program(self, key: CircuitGeneration, path: tuple[str, ...], power_w: float) -> bool:
+    def _program(
+        self,
+        key: CircuitGeneration,
+        path: tuple[str, ...],
+        power_w: float,
+        *,
+        standby: bool = False,
+    ) -> bool:
         """All or nothing, from the sink towards the source."""
-        hops = self.admission.admit(key, path, power_w)
+        hops = self.admission.admit(key, path, power_w, standby=standby)
         if hops is None:
             return False
+        self.newest[key.circuit_id] = key.generation
         txn_id = next(self.txn_ids)
         staged = all(
             self.network.nodes[router_id].alive
@@ -245,6 +297,30 @@ class DeviceMachine(RuleBasedStateMachine):
             books = node.device.books
             assert books.oversubscribed_instants == 0
             assert all(link.oversubscribed_instants == 0 for link in books.links.values())
+
+    @invariant()
+    def one_role_is_demanded_at_each_sink(self) -> None:
+        for node in self.network.nodes.values():
+            roles: dict[int, set[bool]] = {}
+            for flow in node.device.flows:
+                if flow.egress is None and flow.demand_w > 0.0:
+                    roles.setdefault(flow.key.circuit_id, set()).add(flow.hop.standby)
+            assert all(len(of_one) == 1 for of_one in roles.values())
+
+    @invariant()
+    def no_selector_swings_faster_than_it_may(self) -> None:
+        for node in self.network.nodes.values():
+            switched_ns: dict[tuple[int, int], int] = {}
+            for at_ns, status in node.statuses:
+                if status.state is FlowState.SWITCHED:
+                    place = (status.key.circuit_id, self.boots(node, at_ns))
+                    before_ns = switched_ns.get(place, at_ns - 3 * DEAD_NS)
+                    assert at_ns - before_ns >= 3 * DEAD_NS
+                    switched_ns[place] = at_ns
+
+    def boots(self, node: Node, at_ns: int) -> int:
+        """How often the router had begun anew by then: what it selected before is forgotten."""
+        return sum(began_ns <= at_ns for began_ns in self.began_ns[node.config.router_id])
 
     def teardown(self) -> None:
         """Heal and release all: everything becomes quiet, and every millijoule is accounted for."""
