@@ -137,8 +137,9 @@ class _Room:
         self._left_w[line, sends] -= power_w
 
     def _reserved_w(self, line: Line) -> float:
-        """Both ways; of one circuit's generations the largest counts, as in the controller's books."""
+        """Both ways; of one circuit's generations the largest counts, and trickles beside it."""
         reserved_w: dict[tuple[int, bool], float] = {}
+        trickles_w = 0.0
         for flow in self._flows:
             if line not in (flow.ingress, flow.egress):
                 continue
@@ -146,4 +147,5 @@ class _Room:
             arrives_w = flow.hop.received_power_w if sends else flow.hop.ingress_power_w
             place = (flow.key.circuit_id, sends)
             reserved_w[place] = max(reserved_w.get(place, 0.0), arrives_w)
-        return sum(reserved_w.values())
+            trickles_w += flow.hop.trickle_w if flow.idle else 0.0
+        return sum(reserved_w.values()) + trickles_w

@@ -15,7 +15,7 @@ from hypothesis.stateful import (
 from msgspec.structs import replace as replace_hop
 
 from digitalgrid.model import CircuitGeneration, FlowState, HopSnapshot, ResultCode
-from digitalgrid.units import NS_PER_MS
+from digitalgrid.units import NS_PER_MS, NS_PER_S
 from router_agent.config import RouterConfig
 from tests.support.device_network import DeviceNetwork, Node, circuit_hops, router
 
@@ -144,13 +144,25 @@ class DeviceMachine(RuleBasedStateMachine):
         self.newest: dict[int, int] = {}
         self.began_ns: dict[str, list[int]] = {name: [] for name in "abcd"}
 
-    @initialize(paths=st.lists(st.sampled_from(PATHS), min_size=2, max_size=4))
-    def begin_with_power(self, paths: list[tuple[str, ...]]) -> None:
+    @initialize(
+        paths=st.lists(st.sampled_from(PATHS), min_size=2, max_size=4), charged=st.booleans()
+    )
+    def begin_with_power(self, paths: list[tuple[str, ...]], charged: bool) -> None:
+        """Some circuits, with standbys on whatever other way there is."""
         for path in paths:
-            self.request(path, 1.5e6)
+            self.request(path, 1e6)
         self.network.run(700 * NS_PER_MS)
+        for circuit_id, path in zip(list(self.running), paths, strict=False):
+            others = [
+                each for each in PATHS if each[-1] == path[-1] and not set(each[:-1]) & set(path)
+            ]
+            if others:
+                self._add(circuit_id, others[0], 1e6, standby=True)
+        self.network.run(5 * NS_PER_S if charged else 0)
 
-    @rule(duration_us=st.sampled_from([0, 50, 700, 2_100, 9_000, 33_000, 101_000, 260_000]))
+    @rule(
+        duration_us=st.sampled_from([0, 50, 700, 2_100, 9_000, 33_000, 101_000, 260_000, 3_000_000])
+    )
     def wait(self, duration_us: int) -> None:
         self.network.run(duration_us * 1000)
 
