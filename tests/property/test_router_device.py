@@ -1,6 +1,7 @@
 """Random demands, programming and faults on a mesh of pure devices: the books must hold at every step."""
 
 import itertools
+from typing import ClassVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -65,7 +66,8 @@ def mesh() -> list[RouterConfig]:
 class Admission:
     """A controller's reservations, as small as it can be: what every generation has reserved."""
 
-    def __init__(self, configs: list[RouterConfig]) -> None:
+    def __init__(self, configs: list[RouterConfig], trickle: float) -> None:
+        self._trickle = trickle
         self._configs = {config.router_id: config for config in configs}
         self._seq = itertools.count(1)
         self.reserved: dict[CircuitGeneration, Hops] = {}
@@ -82,7 +84,7 @@ class Admission:
         before_a = self._currents(without=key.circuit_id)
         routers = [self._configs[name] for name in path]
         hops = {
-            name: replace_hop(hop, standby=standby, trickle_w=TRICKLE * hop.ingress_power_w)
+            name: replace_hop(hop, standby=standby, trickle_w=self._trickle * hop.ingress_power_w)
             for name, hop in circuit_hops(key, next(self._seq), routers, power_w, before_a).items()
         }
         self.reserved[key] = hops
@@ -104,7 +106,7 @@ class Admission:
                     by_circuit.setdefault(place, []).append(current_a)
         total: dict[Way, float] = {}
         for (_, way), currents_a in by_circuit.items():
-            trickles_a = TRICKLE * sum(sorted(currents_a)[:-1]) * 1.1
+            trickles_a = self._trickle * sum(sorted(currents_a)[:-1]) * 1.1
             total[way] = total.get(way, 0.0) + max(currents_a) + trickles_a
         return total
 
@@ -132,11 +134,15 @@ class Admission:
 
 
 class DeviceMachine(RuleBasedStateMachine):
+    # Circuits get standbys, and generations a trickle to charge by before power moves to them.
+    protects: ClassVar[bool] = True
+
     def __init__(self) -> None:
         super().__init__()
         self.network = DeviceNetwork(mesh())
         self.network.run(200 * NS_PER_MS)
-        self.admission = Admission([node.config for node in self.network.nodes.values()])
+        configs = [node.config for node in self.network.nodes.values()]
+        self.admission = Admission(configs, TRICKLE if self.protects else 0.0)
         self.txn_ids = itertools.count(1)
         self.circuit_ids = itertools.count(1)
         # Newest last; two while a newer generation takes over.
@@ -152,6 +158,8 @@ class DeviceMachine(RuleBasedStateMachine):
         for path in paths:
             self.request(path, 1e6)
         self.network.run(700 * NS_PER_MS)
+        if not self.protects:
+            return
         for circuit_id, path in zip(list(self.running), paths, strict=False):
             others = [
                 each for each in PATHS if each[-1] == path[-1] and not set(each[:-1]) & set(path)
@@ -206,7 +214,7 @@ class DeviceMachine(RuleBasedStateMachine):
         path = data.draw(st.sampled_from([path for path in PATHS if path[-1] == sink]))
         self._add(circuit_id, path, power_w, standby=False)
 
-    @precondition(lambda self: self.running)
+    @precondition(lambda self: self.running and self.protects)
     @rule(data=st.data())
     def protect(self, data: st.DataObject) -> None:
         """A standby for what carries the circuit, on any way to its load."""
@@ -216,7 +224,7 @@ class DeviceMachine(RuleBasedStateMachine):
         path = data.draw(st.sampled_from([path for path in PATHS if path[-1] == sink]))
         self._add(circuit_id, path, hops[sink].power_w, standby=True)
 
-    @precondition(lambda self: self.running)
+    @precondition(lambda self: self.running and self.protects)
     @rule(data=st.data())
     def promote(self, data: st.DataObject) -> None:
         """As a controller does that heard of a switch: wherever it can."""

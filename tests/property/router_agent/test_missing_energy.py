@@ -34,17 +34,27 @@ class Expected:
 
 
 class PromiseMachine(DeviceMachine):
+    # Power moves at each Commit, so that whoever programs the routers knows what is promised.
+    protects = False
+
     def __init__(self) -> None:
         super().__init__()
         self.expected: dict[int, Expected] = {}
         # Circuits that wait, with their sink and the generation that they had.
         self.waiting: dict[int, CircuitGeneration] = {}
 
-    def _program(self, key: CircuitGeneration, path: tuple[str, ...], power_w: float) -> bool:
+    def _program(
+        self,
+        key: CircuitGeneration,
+        path: tuple[str, ...],
+        power_w: float,
+        *,
+        standby: bool = False,
+    ) -> bool:
         known = self.expected.get(key.circuit_id)
         if known is not None and not known.stands:
             known = None
-        if not super()._program(key, path, power_w):
+        if not super()._program(key, path, power_w, standby=standby):
             return False
         power_uw = round(power_w * MICROWATTS_PER_W)
         if known is None:
