@@ -118,7 +118,7 @@ class RouterDevice:
         if line.set_carrier(carrier):
             self._link_state_changed(now_ns)
         elif carrier:
-            self._send(line, [line.hello(now_ns, self.late_ns)])
+            self._send(line, [line.hello(now_ns, self._late_again_ns)])
         self._wake_by(now_ns)
         return self._take_effects()
 
@@ -138,7 +138,7 @@ class RouterDevice:
         if arrival.went_up:
             self._statements.whole.add(link_id)
         elif arrival.owes_hello:
-            self._send(line, [line.hello(now_ns, self.late_ns)])
+            self._send(line, [line.hello(now_ns, self._late_again_ns)])
         return self._take_effects()
 
     def mutate(self, mutation: Mutation, now_ns: int) -> list[Effect]:
@@ -187,7 +187,7 @@ class RouterDevice:
         self._send_states(now_ns)
         for line in self.lines.values():
             if line.next_hello_ns is not None and now_ns >= line.next_hello_ns:
-                self._send(line, [line.hello(now_ns, self.late_ns)])
+                self._send(line, [line.hello(now_ns, self._late_again_ns)])
         self._wake_ns = self._find_deadline_ns()
         return self._take_effects()
 
@@ -201,7 +201,7 @@ class RouterDevice:
                     line, self._statements.state_frames(line, self._index, now_ns, at_rest=False)
                 )
                 line.restart()
-                self._send(line, [line.hello(now_ns, self.late_ns)])
+                self._send(line, [line.hello(now_ns, self._late_again_ns)])
         return self._take_effects()
 
     def next_deadline_ns(self) -> int:
@@ -270,7 +270,12 @@ class RouterDevice:
 
     @property
     def late_ns(self) -> int:
-        """How late it was woken lately, at the worst; what nearly was too late for its neighbours counts for longer."""
+        """How late it was woken lately, at the worst."""
+        return self._lateness.recent_ns
+
+    @property
+    def _late_again_ns(self) -> int:
+        """How late it may be again: what nearly was too late for its neighbours counts for longer."""
         return max(self._lateness.recent_ns, self._stalls.recent_ns)
 
     @property
@@ -285,7 +290,7 @@ class RouterDevice:
     @property
     def _leeway_ns(self) -> int:
         """What a silent neighbour is given beyond the slack, which is for the usual."""
-        return max(0, 2 * self.late_ns - self.config.hello_slack_ns)
+        return max(0, 2 * self._late_again_ns - self.config.hello_slack_ns)
 
     @property
     def _cushion(self) -> Cushion:
@@ -301,7 +306,7 @@ class RouterDevice:
         if expired:
             self._link_state_changed(now_ns)
         for line in expired:
-            self._send(line, [line.hello(now_ns, self.late_ns)])
+            self._send(line, [line.hello(now_ns, self._late_again_ns)])
 
     def _begin_at_sources(self, now_ns: int) -> None:
         """Send what sources that were granted power have put on the lines by now."""

@@ -6,8 +6,8 @@ from digitalgrid.model import CircuitGeneration
 
 # In all: others queue, and news get through between.
 MAX_IN_FLIGHT = 256
-# At a router that is late, which is told no more until it has done these.
-MAX_IN_FLIGHT_LATE = 16
+# At a router that is late, which is told no more until it has done these: one group, for what it lacks is turns.
+MAX_IN_FLIGHT_LATE = 64
 
 
 class Window:

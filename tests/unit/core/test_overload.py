@@ -10,7 +10,6 @@ from controller.core.errors import Refusal
 from controller.core.messages import CircuitStatus, Commit, Stage
 from controller.core.network.lateness import LATE_NS, MAX_PATIENCE_NS, Lateness
 from controller.core.programming import window
-from controller.core.programming.window import MAX_IN_FLIGHT_LATE
 from controller.core.promises import mover, provisioning
 from controller.core.settings import CoreSettings
 from digitalgrid.model import CircuitGeneration, FlowState, Operation
@@ -95,13 +94,14 @@ def test_a_router_that_is_silent_is_still_routed_around(network: SimulatedNetwor
 
 
 def test_a_late_router_is_told_little_at_a_time_and_holds_up_nobody_else(
-    network: SimulatedNetwork,
+    network: SimulatedNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prompt = ("r1", "r3", "r4")
     first = batch(network, 1)
     deliver(network, *prompt)
     network.advance(LATE_NS + NS_PER_MS)
     before = len(network.sent)
+    monkeypatch.setattr(window, "MAX_IN_FLIGHT_LATE", 16)
     over_it = batch(network, 40)
     beside_it = batch(network, 5, "pump")
     assert staged_at(network, "r2", before) == []
@@ -113,7 +113,7 @@ def test_a_late_router_is_told_little_at_a_time_and_holds_up_nobody_else(
         say_something(network, "r2", late_ns=NS_PER_S)
         network.deliver_all()
         network.advance(NS_PER_S)
-    assert max(staged_at(network, "r2", before)) <= MAX_IN_FLIGHT_LATE
+    assert max(staged_at(network, "r2", before)) <= 16
     assert {each.state for each in (*first, *over_it)} == {CircuitState.ACTIVE}
 
 
@@ -128,12 +128,15 @@ def test_a_late_router_is_shown_with_what_it_has_not_answered(network: Simulated
     assert network.core.questions.lateness("r2", network.now_ns).late_ms == 0
 
 
-def test_what_a_router_says_of_its_own_timers_counts(network: SimulatedNetwork) -> None:
+def test_what_a_router_says_of_its_own_timers_counts(
+    network: SimulatedNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(window, "MAX_IN_FLIGHT_LATE", 16)
     say_something(network, "r2", late_ns=NS_PER_S)
     assert network.core.questions.lateness("r2", network.now_ns).late_ms == 1000
     before = len(network.sent)
     batch(network, 40)
-    assert staged_at(network, "r2", before) == [MAX_IN_FLIGHT_LATE]
+    assert staged_at(network, "r2", before) == [16]
 
 
 def test_a_withdrawal_is_not_asked_for_again_while_a_late_router_is_at_it(
