@@ -76,7 +76,7 @@ class _Crowd:
 def _measured(name: str, grid: Grid, crowd: _Crowd) -> Row:
     with ExitStack() as undo:
         directory = undo.enter_context(tempfile.TemporaryDirectory(prefix="overload-"))
-        options = _free_options(Path(directory) / "run")
+        options = free_options(Path(directory) / "run")
         emulation = LocalEmulation(grid, options)
         undo.callback(emulation.stop)
         emulation.start()
@@ -192,7 +192,7 @@ def _spin() -> None:
         pass
 
 
-def _free_options(run_dir: Path) -> EmulationOptions:
+def free_options(run_dir: Path) -> EmulationOptions:
     with (
         socket.create_server(("127.0.0.1", 0)) as north,
         socket.create_server(("127.0.0.1", 0)) as south,
