@@ -8,6 +8,7 @@ SOUND = Books(0, 0, 0, 0, 0, 0, 0, 0, 0.5, 0, 0)
 
 def test_a_trial_is_kept_where_the_median_and_the_worst_are() -> None:
     assert Trial("line cut", CARRIER, missing_ms=[0.0, 2.0, 20.0]).kept
+    assert Trial("planned move", MOVE, missing_ms=[0.0003]).kept, "a few millijoules of rounding"
     assert not Trial("line cut", CARRIER, missing_ms=[0.0, 2.1, 3.0]).kept
     assert not Trial("line cut", CARRIER, missing_ms=[0.0, 0.0, 20.1]).kept
     assert not Trial("line cut", CARRIER).kept, "nothing was measured"
