@@ -32,7 +32,8 @@ from controller.core.circuits.circuit import Constraints
 from controller.core.circuits.disjointness import kept_off, risk_groups
 from controller.core.circuits.failures import Failure, FailureKind, stopping
 from controller.core.circuits.protection import Against
-from controller.core.circuits.reservations import Reservations, ResourceKind
+from controller.core.circuits.reservations import Reservations
+from controller.core.circuits.resources import ResourceKind
 from controller.core.circuits.route import Route
 from controller.core.network.link import LinkState, LinkView
 from controller.core.network.view import GridView, RouterView

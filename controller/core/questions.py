@@ -8,10 +8,11 @@ from types import MappingProxyType
 
 from controller.core.access import Action
 from controller.core.book.book import CircuitBook
-from controller.core.circuits import reservations as resource
+from controller.core.circuits import resources as resource
 from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.records import StoredState
-from controller.core.circuits.reservations import Reservations, Resource, link_direction
+from controller.core.circuits.reservations import Reservations
+from controller.core.circuits.resources import Resource, link_direction
 from controller.core.messages import CircuitStatus
 from controller.core.network.admin import Block, DrainRecord
 from controller.core.network.lateness import Late

@@ -12,7 +12,7 @@ import grpc
 
 from controller.computing.optimiser import Optimiser
 from controller.computing.solver import Solver
-from controller.core.circuits.reservations import Resource
+from controller.core.circuits.resources import Resource
 from controller.core.invariants import broken_invariants
 from controller.core.optimising.moves import ReoptimiseLimits
 from controller.core.settings import CoreSettings

@@ -7,7 +7,8 @@ from sys import maxsize
 
 import numpy as np
 
-from controller.core.circuits.reservations import Reservations, link_direction, through
+from controller.core.circuits.reservations import Reservations
+from controller.core.circuits.resources import link_direction, through
 from controller.core.network.link import LinkView
 from controller.core.network.view import (
     GridView,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from controller.core.admission.admission import Admission
 from controller.core.admission.route_finder import injection_limit_w
-from controller.core.circuits import reservations as resource
+from controller.core.circuits import resources as resource
 from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.route import Route
 from controller.routing.graph import Ints

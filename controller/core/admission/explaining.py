@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from controller.core.admission.refusals import explain_no_route, load_limit_exceeded
 from controller.core.admission.route_finder import RouteFinder
-from controller.core.circuits import reservations as resource
+from controller.core.circuits import resources as resource
 from controller.core.circuits.circuit import Circuit, Constraints
 from controller.core.circuits.request import MIN_POWER_W, PowerRequest
 from controller.core.circuits.route import Route

@@ -14,7 +14,7 @@ from controller.core.admission.remainder import Remainder
 from controller.core.admission.route_finder import RouteFinder
 from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.request import PowerRequest
-from controller.core.circuits.reservations import (
+from controller.core.circuits.resources import (
     Resource,
     ResourceKind,
     link_direction,

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from controller.core.circuits.circuit import Circuit
-from controller.core.circuits.reservations import (
-    Reservations,
+from controller.core.circuits.reservations import Reservations
+from controller.core.circuits.resources import (
     Resource,
     ResourceKind,
     link_direction,

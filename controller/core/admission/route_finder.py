@@ -5,10 +5,11 @@ from contextlib import contextmanager
 from math import inf
 
 from controller.core.admission.arrays import GridArrays
-from controller.core.circuits import reservations as resource
+from controller.core.circuits import resources as resource
 from controller.core.circuits.circuit import Constraints
 from controller.core.circuits.request import PowerRequest
-from controller.core.circuits.reservations import Reservations, Resource, link_direction
+from controller.core.circuits.reservations import Reservations
+from controller.core.circuits.resources import Resource, link_direction
 from controller.core.circuits.route import Route, RouteLink
 from controller.core.network.view import GridView
 from controller.routing.paths.cspf import RELATIVE_TOLERANCE, Path

@@ -7,8 +7,8 @@ import numpy as np
 
 from controller.core.admission.route_finder import RouteFinder
 from controller.core.circuits.failures import Failure
-from controller.core.circuits.reservations import ResourceKind
-from controller.core.circuits.reservations import source as source_of
+from controller.core.circuits.resources import ResourceKind
+from controller.core.circuits.resources import source as source_of
 from controller.routing.graph import Floats, PowerGraph
 
 

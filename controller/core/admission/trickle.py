@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from controller.core.admission.route_finder import RouteFinder
-from controller.core.circuits.reservations import (
+from controller.core.circuits.resources import (
     Resource,
     ResourceKind,
     link_direction,

@@ -1,5 +1,6 @@
 """Account: what of one resource each generation holds, in whole quanta, so that sums are exact in any order."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -95,3 +96,26 @@ class Account:
                 held = quanta_of(self.held.get(key, 0.0))
                 besides[key] = (covers[key], max(0, held - firm))
         return Share(firm, besides)
+
+    def recomputed(self, covers: Mapping[CircuitGeneration, frozenset[Failure]]) -> int:
+        """Firm part and pool as the sums of what circuits hold, for those who check the books."""
+        firm: defaultdict[int, int] = defaultdict(int)
+        shared: dict[CircuitGeneration, int] = {}
+        for key, amount in self.held.items():
+            if key in covers:
+                shared[key] = quanta_of(amount)
+            else:
+                firm[key.circuit_id] = max(firm[key.circuit_id], quanta_of(amount))
+        for key, trickle in self.trickles.items():
+            others = (
+                quanta_of(amount)
+                for other, amount in self.held.items()
+                if other.circuit_id == key.circuit_id and other != key and other not in shared
+            )
+            together = max(others, default=0) + quanta_of(trickle)
+            firm[key.circuit_id] = max(firm[key.circuit_id], together)
+        needed: defaultdict[Failure, int] = defaultdict(int)
+        for key, quanta in shared.items():
+            for each in covers[key]:
+                needed[each] += max(0, quanta - firm[key.circuit_id])
+        return sum(firm.values()) + max(needed.values(), default=0)

@@ -12,91 +12,25 @@ of the resource: the largest sum that any single failure asks for (``standby_roo
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from enum import StrEnum
-from functools import lru_cache
 from math import fsum
-from typing import NamedTuple
 
 from controller.core.circuits.account import QUANTA, Account, quanta_of
 from controller.core.circuits.failures import Failure
+from controller.core.circuits.resources import (
+    NOWHERE,
+    Resource,
+    ResourceKind,
+    held_by_hop,
+    held_by_route,
+    link_direction,
+    load,
+    source,
+    through,
+    trickles,
+)
 from controller.core.circuits.route import Route
 from controller.core.circuits.standby_room import StandbyRoom
 from digitalgrid.model import CircuitGeneration
-from digitalgrid.physics import current_a
-
-
-class ResourceKind(StrEnum):
-    LINK_DIRECTION = "link"
-    SOURCE = "source"
-    LOAD = "load"
-    THROUGH = "through"
-
-
-class Resource(NamedTuple):
-    """What can be reserved. ``from_router_id`` gives a link's direction; empty for all else.
-
-    Links are counted in ampere at the receiving end; sources, loads and what passes a router's converter in watt.
-    """
-
-    kind: ResourceKind
-    id: str
-    from_router_id: str = ""
-
-
-# One object a resource: routers advertise few, and circuits name them again and again. Enough for a network of 30,000
-# lines; what strangers make up pushes out what was not used for longest.
-_MAX_CACHED = 1 << 16
-
-
-@lru_cache(_MAX_CACHED)
-def link_direction(link_id: str, from_router_id: str) -> Resource:
-    return Resource(ResourceKind.LINK_DIRECTION, link_id, from_router_id)
-
-
-@lru_cache(_MAX_CACHED)
-def source(source_id: str) -> Resource:
-    return Resource(ResourceKind.SOURCE, source_id)
-
-
-@lru_cache(_MAX_CACHED)
-def load(load_id: str) -> Resource:
-    return Resource(ResourceKind.LOAD, load_id)
-
-
-@lru_cache(_MAX_CACHED)
-def through(router_id: str) -> Resource:
-    """What enters a router's converter; held only where it is limited."""
-    return Resource(ResourceKind.THROUGH, router_id)
-
-
-def held_by_hop(route: Route, index: int) -> Iterator[tuple[Resource, float]]:
-    """What the router at ``index`` holds for a route: what it sends, and what it draws or delivers."""
-    if index == 0:
-        yield source(route.source_id), route.injected_w
-    if index < len(route.links):
-        link = route.links[index]
-        yield link_direction(link.link_id, link.from_router_id), link.current_a
-    else:
-        yield load(route.sink_id), route.power_w
-
-
-def _parts(route: Route) -> list[tuple[Resource, float]]:
-    """What all its routers hold together."""
-    parts = [(link_direction(e.link_id, e.from_router_id), e.current_a) for e in route.links]
-    parts.append((source(route.source_id), route.injected_w))
-    parts.append((load(route.sink_id), route.power_w))
-    return parts
-
-
-def trickles(route: Route) -> Iterator[tuple[Resource, float]]:
-    """What of each resource a generation takes while it only fills its buffers, all its routers together."""
-    if route.trickle_w:
-        yield source(route.source_id), route.trickle_w[0]
-        for link, entering_w in zip(route.links, route.trickle_w[1:], strict=True):
-            yield (
-                link_direction(link.link_id, link.from_router_id),
-                current_a(entering_w, link.voltage_v),
-            )
 
 
 class Reservations:
@@ -114,7 +48,7 @@ class Reservations:
         self._resources_at: defaultdict[str, set[Resource]] = defaultdict(set)
         self._changed_links: set[str] = set()
         # Routers of which is reckoned what passes them, and those where that has changed.
-        self._limited: frozenset[str] = frozenset()
+        self._limited = NOWHERE
         self._changed_routers: set[str] = set()
         # Of each shared standby the failures under which it would carry power, and what all of them then need.
         self._covers: dict[CircuitGeneration, frozenset[Failure]] = {}
@@ -146,9 +80,9 @@ class Reservations:
             self._covers[key] = covers
         if standby:
             self._standbys.add(key)
-        trickle = dict(self._trickles(route)) if idle or standby else {}
+        trickle = dict(trickles(route, self._limited)) if idle or standby else {}
         sharing = self._is_sharing(key.circuit_id)
-        for resource, amount in self._parts(route):
+        for resource, amount in held_by_route(route, self._limited):
             account = self._accounts.get(resource) or self._open(resource)
             if sharing:
                 with self._sharing(resource, key.circuit_id):
@@ -163,6 +97,7 @@ class Reservations:
             after = account.firm(key.circuit_id, (*others, key.generation)) if others else 0
             account.quanta += (after or quanta_of(amount)) - before
         self._changed_links.update([link.link_id for link in route.links])
+        self._changed_routers.update(self._limited.intersection(route.router_ids))
         # Each other router on the route sends to a line.
         self._resources_at[route.sink_router_id].add(load(route.sink_id))
 
@@ -171,7 +106,7 @@ class Reservations:
         self.cover(key, None)
         self._standbys.discard(key)
         route = self._routes.get(key)
-        for resource, _ in self._trickles(route) if route else ():
+        for resource, _ in trickles(route, self._limited) if route else ():
             account = self._accounts.get(resource)
             if account is not None and key in account.trickles:
                 self.changes += 1
@@ -196,36 +131,11 @@ class Reservations:
                         if key in self._accounts[source(route.source_id)].trickles:
                             account.trickle(key, route.trickle_w[index])
 
-    def _parts(self, route: Route) -> list[tuple[Resource, float]]:
-        parts = _parts(route)
-        if self._limited:
-            passed = [
-                (router_id, entering_w)
-                for router_id, entering_w in zip(route.router_ids, route.entering_w, strict=True)
-                if router_id in self._limited
-            ]
-            parts += [(through(router_id), entering_w) for router_id, entering_w in passed]
-            self._changed_routers.update([router_id for router_id, _ in passed])
-        return parts
-
-    def _trickles(self, route: Route) -> Iterator[tuple[Resource, float]]:
-        yield from trickles(route)
-        if route.trickle_w and self._limited:
-            for router_id, trickle_w in zip(route.router_ids, route.trickle_w, strict=True):
-                if router_id in self._limited:
-                    yield through(router_id), trickle_w
-
     def _note_changed(self, resource: Resource) -> None:
         if resource.kind is ResourceKind.LINK_DIRECTION:
             self._changed_links.add(resource.id)
         elif resource.kind is ResourceKind.THROUGH:
             self._changed_routers.add(resource.id)
-
-    def _held_by_hop(self, route: Route, index: int) -> Iterator[Resource]:
-        for resource, _ in held_by_hop(route, index):
-            yield resource
-        if route.router_ids[index] in self._limited:
-            yield through(route.router_ids[index])
 
     def release_hop(self, key: CircuitGeneration, router_id: str) -> None:
         """Free what one router holds; done once, and harmless when repeated."""
@@ -410,33 +320,15 @@ class Reservations:
         route, freed = self._routes[key], self._freed.get(key, ())
         for index, router_id in enumerate(route.router_ids):
             if router_id not in freed:
-                yield from self._held_by_hop(route, index)
+                for resource, _ in held_by_hop(route, index, self._limited):
+                    yield resource
 
     def resources(self) -> Iterator[Resource]:
         return iter(self._accounts)
 
     def recomputed(self, resource: Resource) -> float:
         """The total as the sum of its circuits, for those who check the books."""
-        firm: defaultdict[int, int] = defaultdict(int)
-        shared: dict[CircuitGeneration, int] = {}
-        for key, amount in self._accounts[resource].held.items():
-            if key in self._covers:
-                shared[key] = quanta_of(amount)
-            else:
-                firm[key.circuit_id] = max(firm[key.circuit_id], quanta_of(amount))
-        for key, trickle in self._accounts[resource].trickles.items():
-            others = (
-                quanta_of(amount)
-                for other, amount in self._accounts[resource].held.items()
-                if other.circuit_id == key.circuit_id and other != key and other not in shared
-            )
-            together = max(others, default=0) + quanta_of(trickle)
-            firm[key.circuit_id] = max(firm[key.circuit_id], together)
-        needed: defaultdict[Failure, int] = defaultdict(int)
-        for key, quanta in shared.items():
-            for each in self._covers[key]:
-                needed[each] += max(0, quanta - firm[key.circuit_id])
-        return (sum(firm.values()) + max(needed.values(), default=0)) / QUANTA
+        return self._accounts[resource].recomputed(self._covers) / QUANTA
 
     # Changes
 
@@ -454,7 +346,8 @@ class Reservations:
 
     def _free_hop(self, key: CircuitGeneration, route: Route, router_id: str) -> None:
         self.changes += 1
-        for resource in self._held_by_hop(route, route.router_ids.index(router_id)):
+        index = route.router_ids.index(router_id)
+        for resource, _ in held_by_hop(route, index, self._limited):
             account = self._accounts[resource]
             numbers = self._generations[key.circuit_id]
             if self._is_sharing(key.circuit_id):

@@ -12,7 +12,7 @@ import numpy as np
 from controller.core.admission.admission import Admission
 from controller.core.admission.refusals import cannot_end, load_limit_exceeded
 from controller.core.book.book import CircuitBook
-from controller.core.circuits import reservations as resource
+from controller.core.circuits import resources as resource
 from controller.core.circuits.circuit import Circuit, Constraints, RefusedLoad
 from controller.core.circuits.request import MIN_POWER_W, check_power, unknown
 from controller.core.circuits.reservations import Reservations

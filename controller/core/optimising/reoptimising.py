@@ -12,7 +12,7 @@ import numpy as np
 from controller.core.admission.admission import Admission
 from controller.core.admission.route_finder import injection_limit_w
 from controller.core.book.book import CircuitBook
-from controller.core.circuits import reservations as resource
+from controller.core.circuits import resources as resource
 from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState, Phase
 from controller.core.circuits.disjointness import in_common
 from controller.core.circuits.reservations import Reservations

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from controller.core.book.book import CircuitBook
 from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.curtailed import Curtailed, by_source
-from controller.core.circuits.reservations import Reservations, source
+from controller.core.circuits.reservations import Reservations
+from controller.core.circuits.resources import source
 from controller.core.circuits.route import Route
 from controller.core.network.view import GridView
 from digitalgrid.physics import ACTUATED_FRACTION

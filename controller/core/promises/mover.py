@@ -16,7 +16,8 @@ from controller.core.circuits.circuit import (
 )
 from controller.core.circuits.disjointness import kept_off
 from controller.core.circuits.path_state import other_physics, path_down
-from controller.core.circuits.reservations import Reservations, load, source
+from controller.core.circuits.reservations import Reservations
+from controller.core.circuits.resources import load, source
 from controller.core.circuits.route import Route
 from controller.core.effects import CircuitChanged, Effect
 from controller.core.network.view import GridView, change_of, figures_of

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Mapping
 
 from controller.core.admission.admission import Admission
-from controller.core.circuits import reservations as resource
+from controller.core.circuits import resources as resource
 from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState, Phase
 from controller.core.circuits.reservations import Reservations
 from controller.core.circuits.route import Route

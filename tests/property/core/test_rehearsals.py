@@ -8,7 +8,7 @@ from hypothesis import given, settings
 
 from controller.core.circuits.circuit import Circuit, Constraints
 from controller.core.circuits.request import PowerRequest
-from controller.core.circuits.reservations import Resource
+from controller.core.circuits.resources import Resource
 from controller.core.circuits.route import Route
 from controller.core.errors import Refusal
 from controller.core.invariants import broken_invariants

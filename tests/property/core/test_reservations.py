@@ -11,7 +11,8 @@ import hypothesis.strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from controller.core.circuits.failures import Failure, FailureKind
-from controller.core.circuits.reservations import Reservations, Resource, ResourceKind, held_by_hop
+from controller.core.circuits.reservations import Reservations
+from controller.core.circuits.resources import Resource, ResourceKind, held_by_hop
 from controller.core.circuits.route import Route, RouteLink
 from digitalgrid.model import CircuitGeneration
 

@@ -7,7 +7,8 @@ import hypothesis.strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from controller.core.circuits.failures import Failure, FailureKind
-from controller.core.circuits.reservations import Reservations, Resource, held_by_hop, trickles
+from controller.core.circuits.reservations import Reservations
+from controller.core.circuits.resources import Resource, held_by_hop, trickles
 from controller.core.circuits.route import Route, RouteLink
 from digitalgrid.model import CircuitGeneration
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.core.circuits import reservations
+from controller.core.circuits import resources
 from controller.core.messages import CircuitStatus
 from controller.core.network import network as network_module
 from controller.core.network.lsdb import LinkStateDatabase
@@ -94,9 +94,9 @@ def _statuses_of_what_the_leader_does_not_know() -> Iterable[int]:
 
 
 def _ids_that_were_once_asked_for() -> Iterable[int]:
-    for number in range(reservations._MAX_CACHED + 5000):
-        reservations.source(f"x{number}")
-    yield reservations.source.cache_info().currsize - reservations._MAX_CACHED
+    for number in range(resources._MAX_CACHED + 5000):
+        resources.source(f"x{number}")
+    yield resources.source.cache_info().currsize - resources._MAX_CACHED
 
 
 def _messages_for_a_router_that_does_not_read() -> Iterable[int]:
@@ -205,7 +205,7 @@ def test_the_documented_bounds_are_those_of_the_program() -> None:
         hosts.MAX_HOSTS,
         fabric_module.MAX_PORTS_PER_SWITCH,
         fabric_module.MAX_RECENT_FLOODS,
-        reservations._MAX_CACHED,
+        resources._MAX_CACHED,
     ):
         assert f"{figure:,}" in text
     assert CoreSettings().forget_routers_after_ns == 0

@@ -2,7 +2,8 @@
 
 import pytest
 
-from controller.core.circuits.reservations import Reservations, link_direction, load, source
+from controller.core.circuits.reservations import Reservations
+from controller.core.circuits.resources import link_direction, load, source
 from digitalgrid.model import CircuitGeneration
 from tests.support.routes import route
 
