@@ -6,7 +6,8 @@ It answers reads, decides nothing, and says nothing to routers. Whoever is to le
 from collections.abc import Collection, Iterable
 
 from controller.core.book.book import CircuitBook
-from controller.core.circuits.circuit import PHASES, Circuit, PhaseEvent, Role
+from controller.core.circuits.circuit import Circuit
+from controller.core.circuits.generation import PHASES, PhaseEvent, Role
 from controller.core.circuits.guarding import show_protection
 from controller.core.circuits.protection import ProtectionEvent
 from controller.core.circuits.records import Counters, StateChange, StoredState

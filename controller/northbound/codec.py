@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from google.rpc.code_pb2 import Code
 
-from controller.core.circuits.circuit import Circuit, CircuitState, Constraints, Generation, Timings
+from controller.core.circuits.circuit import Circuit, CircuitState, Constraints, Timings
+from controller.core.circuits.generation import Generation
 from controller.core.circuits.protection import Against, Protection
 from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.route import Route

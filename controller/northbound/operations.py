@@ -9,8 +9,8 @@ import grpc
 
 from controller.computing.optimiser import Optimiser
 from controller.core.access import Action
-from controller.core.circuits.circuit import Generation
 from controller.core.circuits.differences import Differences
+from controller.core.circuits.generation import Generation
 from controller.core.controller import Reconciliation
 from controller.core.effects import TableRead
 from controller.core.rehearsing.scenario import Scenario

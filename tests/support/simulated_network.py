@@ -10,8 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Self, TypeVar
 
-from controller.core.circuits.circuit import Circuit, CircuitState, Generation, Role
+from controller.core.circuits.circuit import Circuit, CircuitState
 from controller.core.circuits.differences import Differences
+from controller.core.circuits.generation import Generation, Role
 from controller.core.circuits.protection import Protection
 from controller.core.circuits.records import (
     AuditEntry,

@@ -2,7 +2,8 @@
 
 from typing import TypeVar
 
-from controller.core.circuits.circuit import Circuit, Generation
+from controller.core.circuits.circuit import Circuit
+from controller.core.circuits.generation import Generation
 
 T = TypeVar("T")
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from controller.core.circuits.circuit import COMMITTED_PHASES, Circuit, Generation, Phase
+from controller.core.circuits.circuit import Circuit
+from controller.core.circuits.generation import COMMITTED_PHASES, Generation, Phase
 from controller.core.messages import CircuitTable
 from digitalgrid.model import CircuitGeneration, HopSnapshot
 

@@ -1,7 +1,8 @@
 """Whether a circuit is protected just now, by what its sink and the grid view say, whoever asks: leader or replica."""
 
-from controller.core.circuits.circuit import Circuit, Generation, Phase
+from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.disjointness import in_common
+from controller.core.circuits.generation import Generation, Phase
 from controller.core.circuits.path_state import path_down
 from controller.core.circuits.protection import Protection, ProtectionEvent
 from controller.core.network.view import GridView

@@ -7,17 +7,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from controller.core.circuits.circuit import (
-    RETIRING_PHASES,
-    Circuit,
-    CircuitState,
-    Constraints,
-    Generation,
-    Phase,
-    RefusedLoad,
-    Role,
-)
+from controller.core.circuits.circuit import Circuit, CircuitState, Constraints, RefusedLoad
 from controller.core.circuits.curtailed import Curtailed
+from controller.core.circuits.generation import RETIRING_PHASES, Generation, Phase, Role
 from controller.core.circuits.protection import Against, Guard, Protection, ProtectionEvent
 from controller.core.circuits.route import Route
 from controller.core.network.admin import DrainRecord

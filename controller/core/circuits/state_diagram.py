@@ -1,12 +1,7 @@
 """State diagrams of circuits, their generations, and links and routers, from the tables that the code runs on."""
 
-from controller.core.circuits.circuit import (
-    FIRST_PHASES,
-    LAST_PHASES,
-    PHASES,
-    TRANSITIONS,
-    CircuitState,
-)
+from controller.core.circuits.circuit import TRANSITIONS, CircuitState
+from controller.core.circuits.generation import FIRST_PHASES, LAST_PHASES, PHASES
 from controller.core.circuits.protection import PROTECTIONS, Protection
 from controller.core.network.admin import ADMIN_TRANSITIONS, AdminState
 from digitalgrid.state_diagram import state_diagram

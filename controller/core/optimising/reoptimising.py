@@ -13,8 +13,9 @@ from controller.core.admission.admission import Admission
 from controller.core.admission.route_finder import injection_limit_w
 from controller.core.book.book import CircuitBook
 from controller.core.circuits import resources as resource
-from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState, Phase
+from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState
 from controller.core.circuits.disjointness import in_common
+from controller.core.circuits.generation import Phase
 from controller.core.circuits.reservations import Reservations
 from controller.core.circuits.route import Route
 from controller.core.optimising.moves import Move, ReoptimiseLimits, ReoptimiseQuestion

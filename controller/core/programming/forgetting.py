@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from controller.core.circuits.circuit import Circuit, Generation, Phase
+from controller.core.circuits.circuit import Circuit
+from controller.core.circuits.generation import Generation, Phase
 from controller.core.circuits.reservations import Reservations
 from controller.core.errors import Refusal, unknown_router
 from controller.core.network.network import Network

@@ -1,6 +1,6 @@
 """What is overdue: whether an answer that did not come in time is late, as its router is, or will not come."""
 
-from controller.core.circuits.circuit import Generation, Phase
+from controller.core.circuits.generation import Generation, Phase
 from controller.core.network.lateness import MAX_PATIENCE_NS, Lateness
 from controller.core.settings import Timeouts
 from digitalgrid.model import Operation

@@ -6,13 +6,11 @@ The decision is durable before the first Commit. Nothing is freed before the rou
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 
-from controller.core.circuits.circuit import (
+from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState
+from controller.core.circuits.generation import (
     COMMITTED_PHASES,
     IN_FLIGHT_PHASES,
     PHASES,
-    Circuit,
-    CircuitEvent,
-    CircuitState,
     Generation,
     Phase,
     PhaseEvent,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from controller.core.circuits.circuit import Generation
+from controller.core.circuits.generation import Generation
 from controller.core.effects import Effect, Send
 from controller.core.messages import Promote
 from controller.core.programming.transactions import Transactions

@@ -12,15 +12,8 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Protocol
 
-from controller.core.circuits.circuit import (
-    Circuit,
-    CircuitEvent,
-    CircuitState,
-    Generation,
-    Phase,
-    PhaseEvent,
-    Role,
-)
+from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState
+from controller.core.circuits.generation import Generation, Phase, PhaseEvent, Role
 from controller.core.messages import Abort, Stage, TransactionResult
 from controller.core.network.lateness import Lateness
 from controller.core.programming.agenda import Agenda

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from controller.core.circuits.circuit import Generation
+from controller.core.circuits.generation import Generation
 from digitalgrid.model import CircuitGeneration
 
 

@@ -1,6 +1,6 @@
 """Window (backpressure): how many generations are staged or committed at a time, in all and at whoever is late."""
 
-from controller.core.circuits.circuit import Generation
+from controller.core.circuits.generation import Generation
 from controller.core.network.lateness import Lateness
 from digitalgrid.model import CircuitGeneration
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
-from controller.core.circuits.circuit import Circuit, Generation
+from controller.core.circuits.circuit import Circuit
+from controller.core.circuits.generation import Generation
 from controller.core.messages import Withdraw
 from controller.core.programming.staging import MAX_GROUP
 from controller.core.programming.transactions import Transactions

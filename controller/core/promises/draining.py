@@ -11,15 +11,8 @@ from dataclasses import dataclass
 
 from controller.core.admission.admission import Admission
 from controller.core.book.audit import AuditTrail
-from controller.core.circuits.circuit import (
-    RETIRING_PHASES,
-    Circuit,
-    CircuitEvent,
-    CircuitState,
-    Generation,
-    Phase,
-    Role,
-)
+from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState
+from controller.core.circuits.generation import RETIRING_PHASES, Generation, Phase, Role
 from controller.core.circuits.reservations import Reservations
 from controller.core.effects import Effect, TopologyChanged
 from controller.core.errors import Refusal

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from controller.core.book.book import CircuitBook
-from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState, Generation, Role
+from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState
+from controller.core.circuits.generation import Generation, Role
 from controller.core.circuits.reservations import Reservations
 from controller.core.effects import CircuitChanged, Effect
 from controller.core.messages import CircuitStatus

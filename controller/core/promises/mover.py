@@ -5,16 +5,9 @@ from collections.abc import Callable, Collection, Mapping
 
 from controller.core.admission.admission import Admission
 from controller.core.admission.trickle import with_trickle
-from controller.core.circuits.circuit import (
-    RETIRING_PHASES,
-    Circuit,
-    CircuitEvent,
-    CircuitState,
-    Generation,
-    Phase,
-    Role,
-)
+from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState
 from controller.core.circuits.disjointness import kept_off
+from controller.core.circuits.generation import RETIRING_PHASES, Generation, Phase, Role
 from controller.core.circuits.path_state import other_physics, path_down
 from controller.core.circuits.reservations import Reservations
 from controller.core.circuits.resources import load, source

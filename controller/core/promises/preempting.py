@@ -13,12 +13,8 @@ from dataclasses import dataclass
 from controller.core.admission.admission import Admission
 from controller.core.admission.preemption import Displacement, Preemption
 from controller.core.book.book import CircuitBook
-from controller.core.circuits.circuit import (
-    Circuit,
-    CircuitEvent,
-    CircuitState,
-    Phase,
-)
+from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState
+from controller.core.circuits.generation import Phase
 from controller.core.circuits.path_state import other_physics, path_down
 from controller.core.circuits.request import PowerRequest
 from controller.core.promises.mover import RETRY_LATER_NS, Mover, urgency

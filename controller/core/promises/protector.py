@@ -9,15 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 
 from controller.core.admission.admission import Admission
 from controller.core.admission.standby_search import StandbySearch
-from controller.core.circuits.circuit import (
-    Circuit,
-    CircuitEvent,
-    CircuitState,
-    Generation,
-    Phase,
-    Role,
-)
+from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState
 from controller.core.circuits.disjointness import in_common
+from controller.core.circuits.generation import Generation, Phase, Role
 from controller.core.circuits.guarding import SEARCHING, ready_standby, show_protection
 from controller.core.circuits.path_state import other_physics, path_down
 from controller.core.circuits.protection import Protection, ProtectionEvent
@@ -354,7 +348,7 @@ class Protector:
         self._held_back.discard(standby.key)
         circuit.guard.apply_if_possible(ProtectionEvent.SWITCHED, why)
         left = self._left(circuit, standby)
-        circuit.promote(standby)
+        standby.promote()
         self._reservations.demanded(standby.key)
         self._programmer.take_over(standby, now_ns, delivers=reported)
         for generation in left:

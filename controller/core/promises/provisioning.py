@@ -10,7 +10,8 @@ from controller.core.admission.batch import route_batch
 from controller.core.admission.preemption import Displacement
 from controller.core.admission.protected import ProtectedAdmission, Served
 from controller.core.book.book import CircuitBook
-from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState, Phase
+from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState
+from controller.core.circuits.generation import Phase
 from controller.core.circuits.protection import Guard
 from controller.core.circuits.request import PowerRequest, check_power, check_request
 from controller.core.circuits.reservations import Reservations

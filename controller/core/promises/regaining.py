@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 from controller.core.admission.admission import Admission
 from controller.core.circuits import resources as resource
-from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState, Phase
+from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState
+from controller.core.circuits.generation import Phase
 from controller.core.circuits.reservations import Reservations
 from controller.core.circuits.route import Route
 from controller.core.promises.curtailing import Curtailer

@@ -8,7 +8,8 @@ advertise.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from controller.core.circuits.circuit import Circuit, CircuitState, Generation, Role
+from controller.core.circuits.circuit import Circuit, CircuitState
+from controller.core.circuits.generation import Generation, Role
 from controller.core.circuits.route import Route
 from controller.core.controller import Controller
 from controller.core.effects import CircuitChanged, Persist, RoomWanted, Send

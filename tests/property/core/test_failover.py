@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from controller.core.circuits.circuit import CircuitState, Phase
+from controller.core.circuits.circuit import CircuitState
+from controller.core.circuits.generation import Phase
 from controller.core.circuits.protection import Against
 from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal

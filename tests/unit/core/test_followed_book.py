@@ -4,7 +4,8 @@ import pytest
 
 from controller.core.book import book as circuit_book
 from controller.core.book.book import CircuitBook
-from controller.core.circuits.circuit import CircuitState, Phase
+from controller.core.circuits.circuit import CircuitState
+from controller.core.circuits.generation import Phase
 from controller.core.circuits.records import StoredState
 from controller.core.circuits.request import PowerRequest
 from controller.core.replica import Replica

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from controller.core.circuits.circuit import Circuit, CircuitState, Phase
+from controller.core.circuits.circuit import Circuit, CircuitState
+from controller.core.circuits.generation import Phase
 from controller.core.circuits.request import PowerRequest
 from controller.core.messages import (
     Abort,

@@ -2,7 +2,8 @@
 
 import pytest
 
-from controller.core.circuits.circuit import Circuit, CircuitState, Role
+from controller.core.circuits.circuit import Circuit, CircuitState
+from controller.core.circuits.generation import Role
 from controller.core.circuits.protection import Against, Protection
 from controller.core.circuits.request import PowerRequest
 from controller.core.effects import Effect

@@ -4,14 +4,8 @@ from pathlib import Path
 
 import msgspec
 
-from controller.core.circuits.circuit import (
-    Circuit,
-    CircuitState,
-    Constraints,
-    Generation,
-    Phase,
-    Role,
-)
+from controller.core.circuits.circuit import Circuit, CircuitState, Constraints
+from controller.core.circuits.generation import Generation, Phase, Role
 from controller.core.circuits.records import (
     CircuitRecord,
     GenerationRecord,

@@ -5,14 +5,16 @@ from itertools import product
 import pytest
 
 from controller.core.circuits.circuit import (
-    FIRST_PHASES,
-    LAST_PHASES,
-    PHASES,
     TRANSITIONS,
     Circuit,
     CircuitEvent,
     CircuitState,
     Constraints,
+)
+from controller.core.circuits.generation import (
+    FIRST_PHASES,
+    LAST_PHASES,
+    PHASES,
     Generation,
     Phase,
     PhaseEvent,
