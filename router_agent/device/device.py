@@ -22,7 +22,6 @@ from router_agent.config import RouterConfig
 from router_agent.device.advertisement import advertisement
 from router_agent.device.circuit_table import CircuitTable
 from router_agent.device.conversion import Conversion
-from router_agent.device.cushion import Cushion
 from router_agent.device.effects import (
     Advertise,
     Answer,
@@ -33,12 +32,13 @@ from router_agent.device.effects import (
 )
 from router_agent.device.energy import Converter
 from router_agent.device.flow import Flow
+from router_agent.device.flow_changes import change_flows
 from router_agent.device.flow_index import FlowIndex
 from router_agent.device.flow_states import Playout
-from router_agent.device.lateness import Lateness
 from router_agent.device.line import Energy, Line
 from router_agent.device.meters import RouterBooks
 from router_agent.device.mutation import Mutation, Outcome
+from router_agent.device.punctuality import Punctuality
 from router_agent.device.quick_packets import QuickPackets
 from router_agent.device.rates import settle
 from router_agent.device.remark import Remark
@@ -52,9 +52,6 @@ FIRST_ENERGY_NS = 2 * NS_PER_MS
 # Flows whose rates are found anew with every event; beyond, so much more time passes for each before it is done again:
 # a settlement takes up to 10 us a flow, and then takes up to half of the router's time.
 FLOWS_SETTLED_AT_ONCE = 250
-# A machine on which a router was held up for half of the time after which it counts as dead is a crowded one: that is
-# remembered for so long, for where it happened once it happens again.
-STALLS_REMEMBERED_NS = 10 * NS_PER_S
 SETTLING_NS_A_FLOW = 20_000
 
 
@@ -103,8 +100,7 @@ class RouterDevice:
         self._first_energy_ns: int | None = None
         self._lsa_seq = 1
         self._next_refresh_ns = now_ns + self._refresh_ns
-        self._lateness = Lateness(config.dead_ns, now_ns)
-        self._stalls = Lateness(STALLS_REMEMBERED_NS, now_ns)
+        self._punctuality = Punctuality(config, now_ns)
         # What lines must hear of, and whether the rates must be found anew before that.
         self._statements = Statements()
         self._unsettled = False
@@ -118,7 +114,7 @@ class RouterDevice:
         if line.set_carrier(carrier):
             self._link_state_changed(now_ns)
         elif carrier:
-            self._send(line, [line.hello(now_ns, self._late_again_ns)])
+            self._send(line, [line.hello(now_ns, self._punctuality.late_again_ns)])
         self._wake_by(now_ns)
         return self._take_effects()
 
@@ -138,7 +134,7 @@ class RouterDevice:
         if arrival.went_up:
             self._statements.whole.add(link_id)
         elif arrival.owes_hello:
-            self._send(line, [line.hello(now_ns, self._late_again_ns)])
+            self._send(line, [line.hello(now_ns, self._punctuality.late_again_ns)])
         return self._take_effects()
 
     def mutate(self, mutation: Mutation, now_ns: int) -> list[Effect]:
@@ -170,9 +166,7 @@ class RouterDevice:
         return self._take_effects()
 
     def timer(self, now_ns: int) -> list[Effect]:
-        self._lateness.note(self._wake_ns, now_ns)
-        stalled = now_ns - self._wake_ns > self.config.dead_ns // 2
-        self._stalls.note(self._wake_ns if stalled else now_ns, now_ns)
+        self._punctuality.note(self._wake_ns, now_ns)
         self.table.expire(now_ns)
         self._expire_lines(now_ns)
         self._begin_at_sources(now_ns)
@@ -187,7 +181,7 @@ class RouterDevice:
         self._send_states(now_ns)
         for line in self.lines.values():
             if line.next_hello_ns is not None and now_ns >= line.next_hello_ns:
-                self._send(line, [line.hello(now_ns, self._late_again_ns)])
+                self._send(line, [line.hello(now_ns, self._punctuality.late_again_ns)])
         self._wake_ns = self._find_deadline_ns()
         return self._take_effects()
 
@@ -201,7 +195,7 @@ class RouterDevice:
                     line, self._statements.state_frames(line, self._index, now_ns, at_rest=False)
                 )
                 line.restart()
-                self._send(line, [line.hello(now_ns, self._late_again_ns)])
+                self._send(line, [line.hello(now_ns, self._punctuality.late_again_ns)])
         return self._take_effects()
 
     def next_deadline_ns(self) -> int:
@@ -259,7 +253,7 @@ class RouterDevice:
 
     def _find_deadline_ns(self) -> int:
         deadlines = [self._next_tick_ns, self._next_refresh_ns]
-        leeway_ns = self._leeway_ns
+        leeway_ns = self._punctuality.leeway_ns
         others = [self._first_energy_ns, self.table.next_expiry_ns()]
         if self._unsettled:
             others.append(self._settles_from_ns)
@@ -271,42 +265,19 @@ class RouterDevice:
     @property
     def late_ns(self) -> int:
         """How late it was woken lately, at the worst."""
-        return self._lateness.recent_ns
-
-    @property
-    def _late_again_ns(self) -> int:
-        """How late it may be again: what nearly was too late for its neighbours counts for longer."""
-        return max(self._lateness.recent_ns, self._stalls.recent_ns)
+        return self._punctuality.late_ns
 
     @property
     def ticks_late_p99_ns(self) -> int:
-        return self._lateness.ticks_p99_ns
-
-    @property
-    def _lag_ns(self) -> int:
-        """A neighbour may be as late in sending as this router is, and this router was late in listening."""
-        return 2 * self._lateness.recent_ns
-
-    @property
-    def _leeway_ns(self) -> int:
-        """What a silent neighbour is given beyond the slack, which is for the usual."""
-        return max(0, 2 * self._late_again_ns - self.config.hello_slack_ns)
-
-    @property
-    def _cushion(self) -> Cushion:
-        """What streams that begin now are given."""
-        tick_ns, late_ns = self.config.tick_ns, self.config.cushion_ns
-        return Cushion(
-            tick_ns, self.config.prime_ns, max(late_ns, min(self._lag_ns, tick_ns)), late_ns
-        )
+        return self._punctuality.ticks_late_p99_ns
 
     def _expire_lines(self, now_ns: int) -> None:
-        leeway_ns = self._leeway_ns
+        leeway_ns = self._punctuality.leeway_ns
         expired = [line for line in self.lines.values() if line.expire(now_ns, leeway_ns)]
         if expired:
             self._link_state_changed(now_ns)
         for line in expired:
-            self._send(line, [line.hello(now_ns, self._late_again_ns)])
+            self._send(line, [line.hello(now_ns, self._punctuality.late_again_ns)])
 
     def _begin_at_sources(self, now_ns: int) -> None:
         """Send what sources that were granted power have put on the lines by now."""
@@ -324,7 +295,7 @@ class RouterDevice:
         else:
             self._advance(now_ns)
         self._report(self._sink_watch.ticked(self._sinks(), self._tick_began_ns, now_ns))
-        self._lateness.note_tick(self._next_tick_ns, now_ns)
+        self._punctuality.note_tick(self._next_tick_ns, now_ns)
         self._tick_began_ns = now_ns
         missed_ticks = (now_ns - self._next_tick_ns) // self.config.tick_ns
         self._next_tick_ns += (missed_ticks + 1) * self.config.tick_ns
@@ -379,7 +350,7 @@ class RouterDevice:
         It flowed before its frame arrived, so it counts as there since the books were last advanced.
         """
         first = []
-        cushion = self._cushion
+        cushion = self._punctuality.cushion
         flows = self._index.by_key
         for key, received_mj in energy:
             self._unsaved = True
@@ -421,7 +392,7 @@ class RouterDevice:
         )
         if clamped:
             self.books.through_power_clamped_instants += 1
-        cushion = self._cushion
+        cushion = self._punctuality.cushion
         for flow in self._flows:
             flow.watch_cushion(cushion, now_ns)
         self._quick.choose(self._flows, now_ns)
@@ -447,38 +418,14 @@ class RouterDevice:
     def _change_flows(self, outcome: Outcome, now_ns: int) -> None:
         self._advance(now_ns)
         self._unsaved = True
-        for key in outcome.removed:
-            flow = next(flow for flow in self._flows if flow.key == key)
-            self._flows.remove(flow)
-            for other in self._flows:
-                if flow in (other.lender, other.heir):
-                    other.lender = other.heir = None
-            self.books.buffered_mj -= flow.buffer_mj
-            self.books.dissipated_mj += flow.buffer_mj
-            self.books.end_circuit(key)
-            # Both neighbours must hear that nothing is wanted or granted any more.
-            lines = (flow.ingress, flow.egress)
-            self._statements.whole.update(line.link.id for line in lines if line)
-        for hop in outcome.added:
-            ingress = self.lines[hop.ingress_link_id] if hop.ingress_link_id else None
-            egress = self.lines[hop.egress_link_id] if hop.egress_link_id else None
-            books = self.books.begin_circuit(hop.key)
-            flow = Flow(hop, ingress, egress, books, committed_ns=now_ns)
-            flow.lender = self._lender(flow)
-            self._flows.append(flow)
-            if egress is None:
+        ended, begun = change_flows(self._flows, outcome, self.lines, self.books, now_ns)
+        # Both neighbours of what ended must hear that nothing is wanted or granted any more.
+        self._statements.whole.update(
+            line.link.id for flow in ended for line in (flow.ingress, flow.egress) if line
+        )
+        for flow in begun:
+            if flow.egress is None:
                 self._sink_watch.promises.begin(flow)
-        promoted = {hop.key: hop for hop in outcome.promoted}
-        for flow in self._flows:
-            if flow.key in promoted:
-                flow.hop = promoted[flow.key]
-                newest, _ = max(
-                    each.precedence
-                    for each in self._flows
-                    if each.key.circuit_id == flow.key.circuit_id
-                )
-                flow.precedence = (newest, 1)
-        self._flows.sort(key=lambda flow: (flow.hop.admission_seq, flow.key))
         self._index = FlowIndex(self._flows)
         self._unsettle(now_ns)
 
@@ -492,20 +439,6 @@ class RouterDevice:
         self._advance(now_ns)
         over = [key for key in mutation.circuits if key.circuit_id not in mutation.standing_ids]
         self._sink_watch.promises.end_up_to(over, self._sinks())
-
-    def _lender(self, new: Flow) -> Flow | None:
-        """The working generation of its circuit whose buffer a new one gets here: it has the same ingress."""
-        older = [
-            flow
-            for flow in self._flows
-            if flow.key.circuit_id == new.key.circuit_id
-            and flow.ingress is new.ingress is not None
-            and not flow.hop.standby
-            and not flow.draining
-        ]
-        return (
-            None if new.hop.standby else max(older, key=lambda flow: flow.precedence, default=None)
-        )
 
     def _drain(self, keys: Iterable[CircuitGeneration], now_ns: int) -> None:
         """Want nothing any more; what is not here, or has drained before, is drained."""

@@ -1,0 +1,54 @@
+"""Punctuality: how late this router was woken lately, and what it therefore allows its neighbours and new streams."""
+
+from digitalgrid.units import NS_PER_S
+from router_agent.config import RouterConfig
+from router_agent.device.cushion import Cushion
+from router_agent.device.lateness import Lateness
+
+# A machine on which a router was held up for half of the time after which it counts as dead is a crowded one: that is
+# remembered for so long, for where it happened once it happens again.
+STALLS_REMEMBERED_NS = 10 * NS_PER_S
+
+
+class Punctuality:
+    def __init__(self, config: RouterConfig, now_ns: int) -> None:
+        self._config = config
+        self._lateness = Lateness(config.dead_ns, now_ns)
+        self._stalls = Lateness(STALLS_REMEMBERED_NS, now_ns)
+
+    def note(self, due_ns: int, now_ns: int) -> None:
+        """It was to be woken at ``due_ns``, and is awake now."""
+        self._lateness.note(due_ns, now_ns)
+        stalled = now_ns - due_ns > self._config.dead_ns // 2
+        self._stalls.note(due_ns if stalled else now_ns, now_ns)
+
+    def note_tick(self, due_ns: int, now_ns: int) -> None:
+        """A tick was to begin at ``due_ns``, and begins now."""
+        self._lateness.note_tick(due_ns, now_ns)
+
+    @property
+    def late_ns(self) -> int:
+        """How late it was woken lately, at the worst."""
+        return self._lateness.recent_ns
+
+    @property
+    def ticks_late_p99_ns(self) -> int:
+        return self._lateness.ticks_p99_ns
+
+    @property
+    def late_again_ns(self) -> int:
+        """How late it may be again: what nearly was too late for its neighbours counts for longer."""
+        return max(self._lateness.recent_ns, self._stalls.recent_ns)
+
+    @property
+    def leeway_ns(self) -> int:
+        """What a silent neighbour is given beyond the slack, which is for the usual."""
+        return max(0, 2 * self.late_again_ns - self._config.hello_slack_ns)
+
+    @property
+    def cushion(self) -> Cushion:
+        """What streams that begin now are given."""
+        tick_ns, late_ns = self._config.tick_ns, self._config.cushion_ns
+        # A neighbour may be as late in sending as this router is, and this router was late in listening.
+        lag_ns = 2 * self._lateness.recent_ns
+        return Cushion(tick_ns, self._config.prime_ns, max(late_ns, min(lag_ns, tick_ns)), late_ns)
