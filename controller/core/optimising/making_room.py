@@ -81,7 +81,7 @@ class RoomMaker:
         """See whether there is anything new to ask about."""
         if self._asked_ns is not None and now_ns - self._asked_ns < _LOST_NS:
             return
-        if not self._mover.in_vain:
+        if not self._mover.waiting.any_in_vain:
             self._due_ns, self._pause_ns = None, _MIN_PAUSE_NS
             return
         if self._mover.room_version != self._room_version:
@@ -118,7 +118,7 @@ class RoomMaker:
 
     def _next_in_turn(self) -> list[Circuit]:
         """Of those that wait and could be served, the most urgent that had no turn yet."""
-        waiting = self._mover.waiting()
+        waiting = self._mover.waiting.in_turn()
         left = [each for each in waiting if each.circuit_id not in self._had_turn]
         found: list[Circuit] = []
         looked_at = 0
@@ -183,7 +183,7 @@ class RoomMaker:
         Who waits takes the room once the old paths are gone. What does not fit beside paths that others are about to
         leave is moved in the next round.
         """
-        still = {each.circuit_id: each for each in self._mover.waiting()}
+        still = {each.circuit_id: each for each in self._mover.waiting.in_turn()}
         served = [
             still[key] for each in plan.served if (key := question.waiting_ids[each]) in still
         ]
@@ -198,7 +198,7 @@ class RoomMaker:
         self._mover.making_room |= moved
         self._end_round(now_ns, helped=bool(moved))
         if plan.served:
-            self._mover.retry_soon(now_ns)
+            self._mover.waiting.retry_soon(now_ns)
         return moves
 
     def _any_fits(self, circuits: list[Circuit]) -> bool:

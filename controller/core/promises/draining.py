@@ -28,7 +28,8 @@ from controller.core.network.admin import (
 from controller.core.network.network import Network
 from controller.core.programming.read_back import ReadBack
 from controller.core.promises.hindrances import Hindrances
-from controller.core.promises.mover import MAX_AT_ONCE, MAX_EXPLAINED, Mover, urgency
+from controller.core.promises.mover import Mover
+from controller.core.promises.pacing import MAX_AT_ONCE, MAX_EXPLAINED, urgency
 from controller.core.promises.protector import Protector
 from controller.core.promises.vacancy import Vacancy
 from digitalgrid.model import CircuitGeneration

@@ -1,4 +1,4 @@
-"""Rerouting and restoration: which circuits a change of the network moves, where to, and retries of those that wait."""
+"""Rerouting and restoration: which circuits a change of the network moves, where to, and what they leave behind."""
 
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
@@ -15,32 +15,22 @@ from controller.core.circuits.route import Route
 from controller.core.effects import CircuitChanged, Effect
 from controller.core.network.view import GridView, change_of, figures_of
 from controller.core.programming.programming import Programmer, new_generation
+from controller.core.promises.pacing import MAX_AT_ONCE, RETRY_LATER_NS, RETRY_SOON_NS, urgency
 from controller.core.promises.protector import Protector
+from controller.core.promises.waiting import WaitingCircuits
 from digitalgrid.model import CircuitGeneration
-from digitalgrid.units import NS_PER_S
 
 # Attempts in a row to program a circuit that routers refuse; then it waits before it is tried again (backoff).
 MAX_ATTEMPTS = 5
-# Circuits moved in one event of those that a change of the network concerns; others have their turn between.
-MAX_AT_ONCE = 16
 # Generations that wait to be programmed at which mass rerouting brakes, and for how long: as many as are under way when
 # routers are quick, and a fraction of the time in which those are done.
 MAX_QUEUED_MOVES = 256
 BRAKED_NS = 2_000_000
-# For how many of those that are searched for in one event it is worked out what binds: up to 30 searches each.
-MAX_EXPLAINED = 1
-# What binds is worked out again after this, where anything has changed since.
-EXPLAIN_AGAIN_NS = 2 * NS_PER_S
-RETRY_SOON_NS = 10_000_000
-# Pause (ns) between two searches for all circuits that wait, for each of them: a search takes some 0.1 ms, so they
-# take a fiftieth of the loop's time.
-RETRY_SPACING_NS = 5_000_000
-RETRY_LATER_NS = NS_PER_S
 _PATH_DOWN = "its path is down"
 
 
 class Mover:
-    """Reroutes circuits make-before-break where they still carry power, and retries those that wait (backoff).
+    """Reroutes circuits make-before-break where they still carry power; those without a path wait (backoff).
 
     ``persist`` writes a circuit and the decision just made for it; ``cut`` is told of one whose route has less power
     than was asked for, and who displaced the rest.
@@ -70,23 +60,20 @@ class Mover:
         self._cut = cut
         self._last_resort = last_resort
         self._emit = emit
-        # When the next round of searches for those that wait begins; the rest of the present one, in this order.
-        self._retry_at_ns: int | None = None
-        self._searched_ns = 0
-        self._to_search: deque[int] = deque()
-        self._again_ns: int | None = None
         # Version of the room that those who wait could use; what moves made for them free does not count.
         self.room_version = 0
-        # Those that the last round found no path for, with the state of which their reason tells and when it was found.
-        self._in_vain: dict[int, tuple[int, int]] = {}
         # Circuits that are being moved to make room.
         self.making_room: set[int] = set()
         # Generations that were displaced, and by whom: room is made by their going.
         self.displaced: dict[CircuitGeneration, str] = {}
-        # Circuits that wait for that.
-        self.claiming: set[int] = set()
-        # Circuits that wait, and some that did; and those that stayed on a route which no longer fits.
-        self._waiting = {key for key, each in circuits.items() if _waits(each)}
+        self.waiting = WaitingCircuits(
+            circuits=circuits,
+            admission=admission,
+            resume=self._resume,
+            stands=lambda: self.stands,
+            emit=emit,
+        )
+        # Circuits that stayed on a route which no longer fits.
         self._unfit: set[int] = set()
         # Counts the views that were adopted.
         self._views = 0
@@ -96,9 +83,8 @@ class Mover:
         self._go_on_ns: int | None = None
 
     def next_deadline_ns(self) -> int | None:
-        go_on_ns = self._searched_ns if self._to_search else self._go_on_ns
-        due = [each for each in (self._retry_at_ns, go_on_ns, self._go_on_ns) if each is not None]
-        return min(due, default=None)
+        due = (self.waiting.next_deadline_ns(), self._go_on_ns)
+        return min((each for each in due if each is not None), default=None)
 
     # Starting
 
@@ -246,7 +232,7 @@ class Mover:
         self._go_on_ns = now_ns if self._leaving or self._readmitting else None
         if self._go_on_ns is None:
             self.room_version += 1
-            self.retry_soon(now_ns)
+            self.waiting.retry_soon(now_ns)
 
     def _is_down(self, circuit: Circuit) -> bool:
         newest = circuit.newest()
@@ -347,36 +333,9 @@ class Mover:
             circuit.apply(CircuitEvent.NO_PATH, f"no path now: {reason}")
             self._persist(circuit)
         self._protector.tend(circuit, now_ns)
-        self._waiting.add(circuit.circuit_id)
+        self.waiting.add(circuit)
         self.room_version += 1
-        self.retry_soon(now_ns)
-
-    # Waiting
-
-    def begins_to_wait(self, circuit: Circuit) -> None:
-        """A circuit waits for what it was told; look for a path for it as for all that wait."""
-        self._waiting.add(circuit.circuit_id)
-        self.claiming.add(circuit.circuit_id)
-
-    def waiting_in_vain(self) -> list[Circuit]:
-        """Circuits that the last search found no path for, the most urgent first."""
-        return [each for each in self.waiting() if each.circuit_id in self._in_vain]
-
-    @property
-    def in_vain(self) -> bool:
-        """Whether circuits wait that the last search found no path for."""
-        return bool(self._in_vain)
-
-    def waiting(self) -> list[Circuit]:
-        """Circuits that wait, the most urgent first."""
-        return sorted(self._those_that_wait(), key=urgency)
-
-    def retry_soon(self, now_ns: int) -> None:
-        """Schedule a retry of those that wait; changes that come together are answered once."""
-        waiting = len(self._those_that_wait())
-        if waiting:
-            due_ns = max(now_ns + RETRY_SOON_NS, self._searched_ns + waiting * RETRY_SPACING_NS)
-            self._retry_at_ns = min(self._retry_at_ns or due_ns, due_ns)
+        self.waiting.retry_soon(now_ns)
 
     def freed(self, circuit: Circuit, now_ns: int) -> None:
         """All routers have released one of its generations."""
@@ -385,76 +344,24 @@ class Mover:
                 self.making_room.discard(circuit.circuit_id)
         else:
             self.room_version += 1
-        self.retry_soon(now_ns)
-
-    def _those_that_wait(self) -> list[Circuit]:
-        found = [self._circuits[each] for each in self._waiting if each in self._circuits]
-        waiting = [each for each in found if _waits(each)]
-        self._waiting = {each.circuit_id for each in waiting}
-        return waiting
+        self.waiting.retry_soon(now_ns)
 
     def on_timer(self, now_ns: int) -> None:
         """Go on with what a change concerns; try the circuits that wait, most urgent first, some in each event."""
         if self._go_on_ns is not None:
             self._go_on_moving(now_ns)
-        if not self._to_search and self._retry_at_ns is not None and now_ns >= self._retry_at_ns:
-            self._retry_at_ns, self._again_ns = None, None
-            self._searched_ns = now_ns
-            self._to_search.extend(each.circuit_id for each in self.waiting())
-            still = set(self._to_search)
-            self._in_vain = {key: each for key, each in self._in_vain.items() if key in still}
-        self._search_some(now_ns)
+        self.waiting.on_timer(now_ns)
 
-    def _search_some(self, now_ns: int) -> None:
-        if not self._to_search:
-            return
-        explained = 0
-        for _ in range(min(MAX_AT_ONCE, len(self._to_search))):
-            circuit = self._circuits.get(self._to_search.popleft())
-            if circuit is None or not _waits(circuit):
-                continue
-            if now_ns < circuit.retry_after_ns:
-                self._try_again(circuit.retry_after_ns)
-            elif not self._search(circuit):
-                self._try_again(now_ns + RETRY_LATER_NS)
-                if explained < MAX_EXPLAINED and circuit.circuit_id not in self.claiming:
-                    explained += self._explain(circuit, now_ns)
-        if not self._to_search and self._again_ns is not None:
-            spaced_ns = self._searched_ns + len(self._waiting) * RETRY_SPACING_NS
-            due_ns = max(self._again_ns, spaced_ns)
-            self._retry_at_ns = min(self._retry_at_ns or due_ns, due_ns)
-
-    def _try_again(self, at_ns: int) -> None:
-        self._again_ns = min(self._again_ns or at_ns, at_ns)
-
-    def _search(self, circuit: Circuit) -> bool:
-        """Whether there is a path, which is then taken."""
+    def _resume(self, circuit: Circuit) -> bool:
+        """Whether there is a path for a circuit that waits, which is then taken."""
         circuit.attempts = 0
         circuit.excluded_ids.clear()
         route = self._find_any_route(circuit, circuit.power_w)
         if route is None:
-            self._in_vain.setdefault(circuit.circuit_id, (-1, 0))
             return False
-        self._in_vain.pop(circuit.circuit_id, None)
         circuit.apply(CircuitEvent.MOVING, "a path is free again")
         self.begin(circuit, route, seamless=False)
         return True
-
-    def _explain(self, circuit: Circuit, now_ns: int) -> bool:
-        """Say what keeps a circuit waiting as things stand, if they stand otherwise than when that was last said."""
-        stands = self.stands
-        said, said_ns = self._in_vain[circuit.circuit_id]
-        if said == stands or (said >= 0 and now_ns - said_ns < EXPLAIN_AGAIN_NS):
-            return False
-        self._in_vain[circuit.circuit_id] = (stands, now_ns)
-        if circuit.explain(self._why_waiting(circuit)):
-            self._emit(CircuitChanged(circuit.circuit_id))
-        return True
-
-    def _why_waiting(self, circuit: Circuit) -> str:
-        if circuit.sink_id not in self._admission.view.loads:
-            return f"waits for load {circuit.sink_id!r}, which no router has just now"
-        return f"waits: {self._admission.explain_change(circuit, circuit.power_w)}"
 
     def retire_older(self, circuit: Circuit, newest: Generation, now_ns: int) -> None:
         """The newest delivers: drain what came before it, or withdraw it where its path is down."""
@@ -465,14 +372,5 @@ class Mover:
                 self._programmer.retire(older, now_ns, drain=not self.path_down(older.route))
 
 
-def urgency(circuit: Circuit) -> tuple[int, int]:
-    """Higher priority first, then the older promise."""
-    return (-circuit.priority, circuit.circuit_id)
-
-
 def _stands(circuit: Circuit) -> bool:
     return circuit.admin_up and not circuit.state.ended
-
-
-def _waits(circuit: Circuit) -> bool:
-    return circuit.state is CircuitState.WAITING

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from controller.core.admission.admission import Admission
 from controller.core.admission.preemption import Displacement, Preemption
 from controller.core.book.book import CircuitBook
-from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState
+from controller.core.circuits.circuit import Circuit, CircuitEvent
 from controller.core.circuits.generation import Phase
 from controller.core.circuits.path_state import other_physics, path_down
 from controller.core.circuits.request import PowerRequest
-from controller.core.promises.mover import RETRY_LATER_NS, Mover, urgency
+from controller.core.promises.mover import Mover
+from controller.core.promises.pacing import RETRY_LATER_NS, urgency
 from controller.core.promises.protector import Protector
+from controller.core.promises.waiting import waits
 from digitalgrid.model import CircuitGeneration
 
 # Circuits that wait and are searched for in one event, and the pause (ns) before the next: a search among ten thousand
@@ -86,10 +88,10 @@ class Preempter:
         )
         ids = ", ".join(str(each.circuit_id) for each in displacement.victims)
         reason = f"waits until {ids} gave way to it"
-        if not _waits(circuit):
+        if not waits(circuit):
             circuit.apply(CircuitEvent.NO_PATH, reason)
         circuit.explain(reason)
-        self._mover.begins_to_wait(circuit)
+        self._mover.waiting.add_claiming(circuit)
         self._book.persist(circuit)
 
     def displace(self, now_ns: int) -> None:
@@ -110,7 +112,7 @@ class Preempter:
         newest = victim.newest()
         if newest is not None and newest.phase is Phase.CARRYING:
             self._mover.move(victim, reason, now_ns)
-        elif victim.admin_up and not victim.state.ended and not _waits(victim):
+        elif victim.admin_up and not victim.state.ended and not waits(victim):
             self._mover.wait(victim, reason, now_ns)
 
     def gone(self, key: CircuitGeneration) -> None:
@@ -126,7 +128,7 @@ class Preempter:
         """All victims have gone: the route is taken as it was worked out, or another is looked for."""
         claim = self._give_up(circuit_id)
         circuit = self._book.live.get(circuit_id)
-        if circuit is None or not _waits(circuit):
+        if circuit is None or not waits(circuit):
             return
         route, view = claim.displacement.route, self._admission.view
         stands = not path_down(view, route) and not other_physics(view, route)
@@ -138,7 +140,7 @@ class Preempter:
         """Nobody has to go for this circuit any more."""
         claim = self._claims.pop(circuit_id)
         self._admission.claims.release(_claim_key(circuit_id))
-        self._mover.claiming.discard(circuit_id)
+        self._mover.waiting.claiming.discard(circuit_id)
         others = {key for each in self._claims.values() for key in each.left}
         for key in claim.left - others:
             self._mover.displaced.pop(key, None)
@@ -150,9 +152,9 @@ class Preempter:
         """Give up claims of those that wait no more; look again for those that wait in vain, when anything changed."""
         for circuit_id in list(self._claims):
             circuit = self._book.live.get(circuit_id)
-            if circuit is None or not _waits(circuit):
+            if circuit is None or not waits(circuit):
                 self._give_up(circuit_id)
-        if not self._mover.in_vain:
+        if not self._mover.waiting.any_in_vain:
             self._due_ns = None
             self._tried.clear()
         elif self._due_ns is None:
@@ -168,7 +170,7 @@ class Preempter:
         )
         left = _AT_ONCE
         with self._book.together():
-            for circuit in self._mover.waiting_in_vain():
+            for circuit in self._mover.waiting.in_vain():
                 stands, circuit_id = self._mover.stands, circuit.circuit_id
                 if circuit.setup_priority <= lowest or circuit_id in self._claims:
                     continue
@@ -185,10 +187,6 @@ class Preempter:
                 if found is not None:
                     self.claim(circuit, found)
                     self.displace(now_ns)
-
-
-def _waits(circuit: Circuit) -> bool:
-    return circuit.state is CircuitState.WAITING
 
 
 def _claim_key(circuit_id: int) -> CircuitGeneration:

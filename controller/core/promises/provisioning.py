@@ -280,7 +280,7 @@ class Provisioner:
             circuit.power_w = power_w
             self._book.persist(circuit)
             self._mover.room_version += 1
-            self._mover.retry_soon(now_ns)
+            self._mover.waiting.retry_soon(now_ns)
             return circuit
         if carrying is None or carrying.phase is not Phase.CARRYING:
             raise Refusal(

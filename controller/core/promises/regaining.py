@@ -14,13 +14,8 @@ from controller.core.circuits.generation import Phase
 from controller.core.circuits.reservations import Reservations
 from controller.core.circuits.route import Route
 from controller.core.promises.curtailing import Curtailer
-from controller.core.promises.mover import (
-    MAX_AT_ONCE,
-    RETRY_LATER_NS,
-    RETRY_SOON_NS,
-    Mover,
-    urgency,
-)
+from controller.core.promises.mover import Mover
+from controller.core.promises.pacing import MAX_AT_ONCE, RETRY_LATER_NS, RETRY_SOON_NS, urgency
 
 # The longest pause (ns) between two rounds in vain; what is known to make room begins another at once.
 _MAX_PAUSE_NS = 16 * RETRY_LATER_NS

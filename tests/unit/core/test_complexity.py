@@ -9,7 +9,7 @@ from controller.core.circuits.records import Counters, StoredState
 from controller.core.circuits.request import PowerRequest
 from controller.core.effects import Effect
 from controller.core.programming.agenda import Agenda
-from controller.core.promises.mover import MAX_AT_ONCE
+from controller.core.promises.pacing import MAX_AT_ONCE
 from digitalgrid.units import NS_PER_S
 from tests.support.counted import CountedDict
 from tests.support.grids import diamond

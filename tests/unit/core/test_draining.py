@@ -12,7 +12,7 @@ from controller.core.circuits.route import Route
 from controller.core.errors import Refusal
 from controller.core.messages import Commit, Stage, Withdraw
 from controller.core.network.admin import GIVE_UP_AFTER_NS, AdminState, Block, DrainOrder, Hindrance
-from controller.core.promises.mover import MAX_AT_ONCE
+from controller.core.promises.pacing import MAX_AT_ONCE
 from controller.core.replica import Replica
 from controller.core.settings import CoreSettings
 from digitalgrid.gridfile import Grid, loads_grid

@@ -8,7 +8,7 @@ import pytest
 from controller.core.circuits.circuit import Circuit, CircuitState, Constraints
 from controller.core.circuits.request import PowerRequest
 from controller.core.messages import Stage, TransactionResult
-from controller.core.promises.mover import MAX_AT_ONCE
+from controller.core.promises.pacing import MAX_AT_ONCE
 from digitalgrid.gridfile import loads_grid
 from digitalgrid.model import Operation, ResultCode
 from digitalgrid.units import NS_PER_MS, NS_PER_S
