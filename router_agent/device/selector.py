@@ -3,8 +3,9 @@
 Only the sink knows whether its load is served, and demand travels upstream by itself: so it alone switches, with no
 signal and no controller. It leaves what it demands when that is granted nothing any more, or when power is missed:
 granted, but its buffer has all but run dry. Never on a partial grant, which is a shortage and would be one elsewhere. A
-switch is sticky, and none follows another within three dead intervals. The same makes moves seamless: a newer working
-generation waits, charging, while an older one serves the load, and is demanded once it is charged.
+switch is sticky, and none follows another within three dead intervals; nor back to what was left for missed power alone
+within 20 s. The same makes moves seamless: a newer working generation waits, charging, while an older one serves the
+load, and is demanded once it is charged.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +23,8 @@ from router_agent.device.sink import FlowStatus, status_of
 CHARGES_AT_MOST_NS = 10 * NS_PER_S
 # Power is missed when the buffer holds less than so much of the need: packets that are late come in before.
 MISSED_AT_NS = NS_PER_MS
-# After a switch, missed power is a reason again only then: weak evidence, which routers that are late give too.
+# Missed power is a reason to go back to the generation that was left only so long after: weak evidence, which routers
+# that are late give too, and two generations would take turns. Another one, set up and charged since, is no way back.
 _MISSED_APART_NS = 20 * NS_PER_S
 # What is taken of a buffer is rounded down.
 _ROUNDING_MJ = 1
@@ -55,12 +57,13 @@ del R, S
 
 @dataclass(slots=True)
 class _Selection:
-    """Of one circuit; ``switched_ns`` is when it last left a generation that was lost."""
+    """Of one circuit; ``switched_ns`` is when it last left a generation that was lost, ``left`` which."""
 
     role: Role = Role.WORKING
     standby: CircuitGeneration | None = None
     cause: SwitchCause = SwitchCause.UNSPECIFIED
     switched_ns: int | None = None
+    left: CircuitGeneration | None = None
 
     def apply(self, event: Selecting) -> None:
         self.role = SELECTIONS[self.role, event]
@@ -154,8 +157,11 @@ class Selector:
                 self._watched.append(current)
             return
         missed = cause is SwitchCause.POWER_MISSED
-        apart_ns = max(self._apart_ns, _MISSED_APART_NS) if missed else self._apart_ns
+        apart_ns = self._apart_ns
+        if missed and other.key == selection.left:
+            apart_ns = max(apart_ns, _MISSED_APART_NS)
         if selection.switched_ns is None or now_ns >= selection.switched_ns + apart_ns:
+            selection.left = current.key
             self._switch(selection, other, cause, now_ns)
         elif not missed:
             self._look_again(selection.switched_ns + apart_ns)

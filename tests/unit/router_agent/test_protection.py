@@ -157,6 +157,44 @@ class TestLateRouters:
         assert all(b - a >= 20 * 10**9 for a, b in itertools.pairwise(at_ns))
         ways.assert_sound()
 
+    @pytest.mark.parametrize("fault", ["silence", "kill"])
+    def test_a_second_fault_within_seconds_finds_the_next_standby_while_a_line_has_leeway(
+        self, fault: str
+    ) -> None:
+        """A router that was late is given longer than buffers last: only missed power tells of its death in time."""
+        ways = protected()
+        ways.network.cut(ways.link(0, 1))
+        ways.run_ms(1000)
+        for name in ways.ways[1]:
+            ways.network.promote(name, STANDBY)
+        for name in ways.ways[0]:
+            ways.network.withdraw(name, WORKING)
+        ways.network.restore(ways.link(0, 1))
+        ways.run_ms(500)
+        ways.program(3, 0, standby=True, trickle=TRICKLE)
+        ways.run_ms(4000)
+        late = ways.ways[1][1]
+        ways.network.delay_to[late] = ways.network.now_ns + 140 * 10**6
+        ways.run_ms(1000)
+        assert demanded(ways) == {2}
+        match fault:
+            case "silence":
+                ways.network.silence(ways.link(1, 1))
+            case "kill":
+                ways.network.kill(late)
+        assert ways.missing_ms(3000) == [pytest.approx(0.0, abs=1.0)]
+        assert demanded(ways) == {3}
+        ways.assert_sound()
+
+    def test_two_generations_do_not_take_turns_for_missed_power(self) -> None:
+        ways = protected()
+        for _ in range(9):
+            for name in ways.network.nodes:
+                ways.network.delay_to[name] = ways.network.now_ns + 150 * 10**6
+            ways.run_ms(2000)
+        assert [each.switch_cause for _, each in switches(ways)] == [SwitchCause.POWER_MISSED]
+        ways.assert_sound()
+
 
 class TestCharging:
     def test_charged_is_told_within_ten_seconds_and_again_when_it_is_no_more(self) -> None:
