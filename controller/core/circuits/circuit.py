@@ -9,8 +9,9 @@ import msgspec
 from controller.core.circuits.curtailed import Curtailed, by_source
 from controller.core.circuits.generation import RETIRING_PHASES, Generation, Phase, Role
 from controller.core.circuits.protection import Guard
+from controller.core.circuits.route import Route
 from controller.core.errors import Refusal
-from digitalgrid.model import MissingEnergy
+from digitalgrid.model import CircuitGeneration, MissingEnergy
 from digitalgrid.reasons import Reason
 
 
@@ -257,6 +258,29 @@ class Circuit(msgspec.Struct):
 
     def _why_short(self) -> str:
         return _STARVED if self.curtailed is None else str(self.curtailed)
+
+    def next_generation(
+        self,
+        admission_seq: int,
+        route: Route,
+        view_version: int,
+        *,
+        seamless: bool = False,
+        role: Role = Role.WORKING,
+    ) -> Generation:
+        """Its next version, with a number that none before it had, admitted on this grid view."""
+        self.last_generation += 1
+        return Generation(
+            CircuitGeneration(self.circuit_id, self.last_generation),
+            admission_seq,
+            route,
+            seamless=seamless,
+            view_version=view_version,
+            priority=self.priority,
+            floor_w=min(self.floor_w, route.power_w),
+            asked_w=self.power_w,
+            role=role,
+        )
 
     def newest(self) -> Generation | None:
         """The working generation that carries, or is to carry, the circuit; None while it waits or ends."""

@@ -3,13 +3,11 @@
 The decision is durable before the first Commit. Nothing is freed before the router that holds it has let go.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Mapping
 
 from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState
 from controller.core.circuits.generation import (
     COMMITTED_PHASES,
-    IN_FLIGHT_PHASES,
     PHASES,
     Generation,
     Phase,
@@ -17,7 +15,6 @@ from controller.core.circuits.generation import (
     Role,
 )
 from controller.core.circuits.reservations import Reservations
-from controller.core.circuits.route import Route
 from controller.core.effects import Effect, Send
 from controller.core.messages import (
     Abort,
@@ -29,7 +26,6 @@ from controller.core.messages import (
     Withdraw,
 )
 from controller.core.network.lateness import Lateness
-from controller.core.programming.agenda import Agenda
 from controller.core.programming.outcomes import (
     Actuated,
     Failed,
@@ -43,18 +39,15 @@ from controller.core.programming.outcomes import (
 )
 from controller.core.programming.overdue import is_only_late
 from controller.core.programming.promotion import Promotions
-from controller.core.programming.staging import MAX_GROUP, Staging
+from controller.core.programming.repairs import Repairs
+from controller.core.programming.staging import Staging
 from controller.core.programming.transactions import Transactions
+from controller.core.programming.under_way import UnderWay
 from controller.core.programming.window import Window
 from controller.core.programming.withdrawals import Withdrawals
 from controller.core.settings import Timeouts
 from digitalgrid.model import CircuitGeneration, FlowState, Operation, ResultCode
-from digitalgrid.units import NS_PER_MS
 
-# Stages of one router that are aborted after one reading of its table; the next finds the rest.
-_MAX_ABORTS = 64
-# How often it is looked whether a late router has done what is overdue.
-_LOOK_AGAIN_NS = 500 * NS_PER_MS
 # Phases in which a Commit is waited for.
 _COMMITS = frozenset({Phase.COMMITTING, Phase.SWITCHING})
 
@@ -78,15 +71,15 @@ class Programmer:
         self._emit = emit
         self._transactions = Transactions(first_txn_id)
         self._promotions = Promotions(self._transactions, emit)
-        self._busy: dict[CircuitGeneration, Generation] = {}
-        self._deadlines: Agenda[CircuitGeneration] = Agenda()
+        self.repairs = Repairs(self._transactions, timeouts, self.send)
         self._lateness = lateness
-        self._window = Window(lateness)
+        window = Window(lateness)
+        self._under_way = UnderWay(lateness, window)
         self._staging = Staging(
             circuits=circuits,
             timeouts=timeouts,
             transactions=self._transactions,
-            window=self._window,
+            window=window,
             lateness=lateness,
             programming=self,
         )
@@ -100,7 +93,7 @@ class Programmer:
         return outcomes
 
     def next_deadline_ns(self) -> int | None:
-        deadlines = (self._deadlines.next_ns(), self._staging.next_deadline_ns())
+        deadlines = (self._under_way.next_deadline_ns(), self._staging.next_deadline_ns())
         return min((each for each in deadlines if each is not None), default=None)
 
     @property
@@ -183,7 +176,7 @@ class Programmer:
         self._circuits[generation.key.circuit_id].mark("committed_after_ns", now_ns)
         charge_ms = self._timeouts.charge_ms if generation.charges_first else 0
         timeout_ms = charge_ms + self._timeouts.actuate_ms
-        self._enter(generation, PhaseEvent.COMMITTED, now_ns, timeout_ms)
+        self._under_way.enter(generation, PhaseEvent.COMMITTED, now_ns, timeout_ms)
         if generation.starved:
             self._on_starved(generation)
 
@@ -199,7 +192,7 @@ class Programmer:
             route = generation.route
             routers = route.router_ids[:-1] if generation.seamless else route.router_ids
             generation.waiting_for = set(routers)
-            self._enter(generation, PhaseEvent.STAGED, now_ns, self._timeouts.commit_ms)
+            self._under_way.enter(generation, PhaseEvent.STAGED, now_ns, self._timeouts.commit_ms)
             # From the sink towards the source: demand goes up as grants come down.
             told.update(dict.fromkeys(reversed(routers)))
             if not routers:
@@ -212,7 +205,7 @@ class Programmer:
     def _switch(self, generation: Generation, now_ns: int) -> None:
         sink_router_id = generation.route.sink_router_id
         generation.waiting_for = {sink_router_id}
-        self._enter(generation, PhaseEvent.SINK_LEFT, now_ns, self._timeouts.commit_ms)
+        self._under_way.enter(generation, PhaseEvent.SINK_LEFT, now_ns, self._timeouts.commit_ms)
         self.send(sink_router_id, Commit(generation.txn_id))
 
     # Taking a generation away
@@ -225,7 +218,7 @@ class Programmer:
             self._forget(generation)
         elif drain:
             generation.waiting_for = set()
-            self._enter(generation, PhaseEvent.DRAIN, now_ns, self._timeouts.drain_ms)
+            self._under_way.enter(generation, PhaseEvent.DRAIN, now_ns, self._timeouts.drain_ms)
             txn_id = self._transactions.new(generation)
             self.send(generation.route.sink_router_id, Drain(txn_id, (generation.key,)))
         else:
@@ -234,15 +227,13 @@ class Programmer:
     def withdraw(self, generation: Generation, now_ns: int) -> None:
         """Remove from every router that may hold it; each frees its part by its answer, or by read-back."""
         generation.waiting_for = set(self._reservations.routers_holding(generation.key))
-        self._enter(generation, PhaseEvent.WITHDRAW, now_ns, self._timeouts.withdraw_ms)
+        self._under_way.enter(generation, PhaseEvent.WITHDRAW, now_ns, self._timeouts.withdraw_ms)
         self._withdrawals.add(generation)
         self._advance(generation, now_ns)
 
     def _forget(self, generation: Generation) -> None:
         key = generation.key
-        self._busy.pop(key, None)
-        self._deadlines.drop(key)
-        self._window.discard(key)
+        self._under_way.drop(key)
         self._withdrawals.drop(key)
         self._transactions.forget(generation)
         self._promotions.forget(key)
@@ -305,7 +296,7 @@ class Programmer:
         if len(concerned) > 1:
             self._transactions.close(result.txn_id, router_id)
             for generation in concerned:
-                self.repair(router_id, [generation])
+                self.repairs.program(router_id, [generation])
         for generation in concerned if len(concerned) == 1 else ():
             reason = f"router {router_id} refused {result.operation.name.lower()}: {result.message}"
             permanent = result.code is ResultCode.INVALID_HOP
@@ -373,9 +364,7 @@ class Programmer:
     def _rest(self, generation: Generation) -> None:
         """Nothing is waited for."""
         generation.waiting_for = set()
-        self._busy.pop(generation.key, None)
-        self._deadlines.drop(generation.key)
-        self._window.discard(generation.key)
+        self._under_way.drop(generation.key)
         if len(self._circuits[generation.key.circuit_id].generations) == 1:
             self._unsettled.discard(generation.key.circuit_id)
 
@@ -391,9 +380,11 @@ class Programmer:
         if delivers and (generation.phase, PhaseEvent.MEASURED) in PHASES:
             self._carries(generation)
         elif generation.phase is Phase.COMMITTING:
-            self._enter(generation, PhaseEvent.COMMITTED, now_ns, self._timeouts.actuate_ms)
+            self._under_way.enter(
+                generation, PhaseEvent.COMMITTED, now_ns, self._timeouts.actuate_ms
+            )
         elif generation.phase is Phase.COMMITTED:
-            self._wait(generation, now_ns, self._timeouts.actuate_ms)
+            self._under_way.wait(generation, now_ns, self._timeouts.actuate_ms)
 
     def align_role(self, router_id: str, generation: Generation) -> None:
         """The router's table has this hop with another role."""
@@ -413,15 +404,6 @@ class Programmer:
         if generation.phase in (Phase.COMMITTING, Phase.SWITCHING):
             self._answered(router_id, generation, now_ns)
 
-    def repair(self, router_id: str, generations: Sequence[Generation]) -> None:
-        """Read-back misses these hops: program them again, by themselves."""
-        for first in range(0, len(generations), MAX_GROUP):
-            group = list(generations[first : first + MAX_GROUP])
-            txn_id = self._transactions.open(group, {router_id: group}).txn_id
-            hops = tuple(each.hop_at(router_id) for each in group)
-            self.send(router_id, Stage(txn_id, self._timeouts.lease_ms, hops))
-            self.send(router_id, Commit(txn_id))
-
     def absent(self, router_id: str, generation: Generation, now_ns: int) -> None:
         """Read-back shows that this hop, which should not be there, is not: its part is free."""
         self._free(router_id, generation)
@@ -433,17 +415,6 @@ class Programmer:
             self._reservations.release_hop(generation.key, router_id)
             self._outcomes.append(Freed(generation.key))
 
-    def remove(self, router_id: str, keys: tuple[CircuitGeneration, ...]) -> None:
-        """Withdraw what read-back found and should not be there."""
-        self.send(router_id, Withdraw(self._transactions.new_id(), keys))
-
-    def abort_unknown(self, router_id: str, staged_txn_ids: Iterable[int]) -> None:
-        """Abort stages that a router holds and nobody will commit, such as those of a leader that is gone, before their
-        leases end.
-        """
-        for txn_id in islice(self._transactions.unknown(staged_txn_ids), _MAX_ABORTS):
-            self.send(router_id, Abort(txn_id))
-
     def resume(self, generation: Generation, now_ns: int) -> None:
         """Take up a generation from the store: its outcome is unknown until its routers are read back."""
         generation.waiting_for = set(generation.route.router_ids)
@@ -451,21 +422,25 @@ class Programmer:
         self._unsettled.add(generation.key.circuit_id)
         if generation.phase is Phase.WITHDRAWING:
             generation.txn_id = self._transactions.new(generation)
-            self._enter(generation, PhaseEvent.WITHDRAW, now_ns, self._timeouts.withdraw_ms)
+            self._under_way.enter(
+                generation, PhaseEvent.WITHDRAW, now_ns, self._timeouts.withdraw_ms
+            )
             self._advance(generation, now_ns)
 
     # Time
 
     def on_timer(self, now_ns: int) -> None:
         self._staging.on_timer(now_ns)
-        for generation in [self._busy[key] for key in self._deadlines.due(now_ns)]:
+        for generation in self._under_way.due(now_ns):
             if generation.phase is Phase.DRAINING:
                 self.withdraw(generation, now_ns)
             elif is_only_late(generation, self._lateness, self._timeouts, now_ns):
                 # No fault, and nothing that asking again, or another way, would make better.
-                self._deadlines.set(generation.key, now_ns + _LOOK_AGAIN_NS)
+                self._under_way.look_again(generation, now_ns)
             elif generation.phase is Phase.WITHDRAWING:
-                self._enter(generation, PhaseEvent.WITHDRAW, now_ns, self._timeouts.withdraw_ms)
+                self._under_way.enter(
+                    generation, PhaseEvent.WITHDRAW, now_ns, self._timeouts.withdraw_ms
+                )
                 self._withdrawals.add(generation)
             elif self._is_left_short(generation):
                 # Its source has nothing for it, and its sink nothing to tell.
@@ -475,47 +450,5 @@ class Programmer:
                 reason = f"{generation.phase.value} took too long at {late or 'the sink'}"
                 self.give_up(generation, now_ns, reason, late)
 
-    def _enter(
-        self, generation: Generation, event: PhaseEvent, now_ns: int, timeout_ms: int
-    ) -> None:
-        generation.apply(event)
-        generation.touched_ns = now_ns
-        self._wait(generation, now_ns, timeout_ms)
-        if generation.phase in IN_FLIGHT_PHASES:
-            self._window.add(generation)
-        else:
-            self._window.discard(generation.key)
-
-    def _wait(self, generation: Generation, now_ns: int, timeout_ms: int) -> None:
-        patience_ns = self._lateness.patience_ns(generation.route.router_ids, now_ns)
-        generation.deadline_ns = now_ns + timeout_ms * NS_PER_MS + patience_ns
-        self._busy[generation.key] = generation
-        self._deadlines.set(generation.key, generation.deadline_ns)
-
     def send(self, router_id: str, message: Stage | Commit | Abort | Drain | Withdraw) -> None:
         self._emit(Send(router_id, message))
-
-
-def new_generation(
-    circuit: Circuit,
-    admission_seq: int,
-    route: Route,
-    view_version: int,
-    *,
-    seamless: bool = False,
-    role: Role = Role.WORKING,
-) -> Generation:
-    """The next version of a circuit, with a number that none before it had, admitted on this grid view."""
-    circuit.last_generation += 1
-    key = CircuitGeneration(circuit.circuit_id, circuit.last_generation)
-    return Generation(
-        key,
-        admission_seq,
-        route,
-        seamless=seamless,
-        view_version=view_version,
-        priority=circuit.priority,
-        floor_w=min(circuit.floor_w, route.power_w),
-        asked_w=circuit.power_w,
-        role=role,
-    )

@@ -139,7 +139,7 @@ class ReadBack:
             self._emit(TableRead(router_id, table.read_id, found))
         if not read.dry_run:
             self._repair(router_id, found, now_ns)
-            self._programmer.abort_unknown(router_id, table.staged_txn_ids)
+            self._programmer.repairs.abort_unknown(router_id, table.staged_txn_ids)
         return found
 
     def _repair(self, router_id: str, found: Differences, now_ns: int) -> None:
@@ -155,14 +155,14 @@ class ReadBack:
             self._programmer.align_role(router_id, generation)
         for generation in found.absent:
             self._programmer.absent(router_id, generation, now_ns)
-        self._programmer.repair(router_id, found.missing)
+        self._programmer.repairs.program(router_id, found.missing)
         for generation in found.different:
             reason = f"router {router_id} runs another route for it"
             self._programmer.fail(generation, now_ns, reason)
         for generation in found.lingering:
             self._programmer.withdraw(generation, now_ns)
         if found.excess:
-            self._programmer.remove(router_id, tuple(found.excess))
+            self._programmer.repairs.remove(router_id, tuple(found.excess))
 
 
 def _seen(read: _Read, table: CircuitTable) -> Seen:

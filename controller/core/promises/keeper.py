@@ -120,7 +120,7 @@ class Keeper:
         """A sink's router that counts what is missing of a circuit which is over has not heard so."""
         starved = status.state is FlowState.STARVED
         if starved and is_over(self._network, circuit, router_id):
-            self._programmer.remove(router_id, (status.key,))
+            self._programmer.repairs.remove(router_id, (status.key,))
 
     # What became of generations
 

@@ -14,7 +14,7 @@ from controller.core.circuits.resources import load, source
 from controller.core.circuits.route import Route
 from controller.core.effects import CircuitChanged, Effect
 from controller.core.network.view import GridView, change_of, figures_of
-from controller.core.programming.programming import Programmer, new_generation
+from controller.core.programming.programming import Programmer
 from controller.core.promises.pacing import MAX_AT_ONCE, RETRY_LATER_NS, RETRY_SOON_NS, urgency
 from controller.core.promises.protector import Protector
 from controller.core.promises.waiting import WaitingCircuits
@@ -106,7 +106,7 @@ class Mover:
             self._cut(circuit, route, displaced_by)
         if seamless:
             route = with_trickle(self._admission, route, circuit.circuit_id)
-        generation = new_generation(circuit, seq, route, view.version, seamless=seamless)
+        generation = circuit.next_generation(seq, route, view.version, seamless=seamless)
         generation.charges_first = seamless and view.routers[route.sink_router_id].stands_by
         self._reservations.reserve(generation.key, route, idle=seamless)
         self.launch(circuit, generation)

@@ -21,7 +21,7 @@ from controller.core.circuits.route import Route
 from controller.core.effects import CircuitChanged, Effect
 from controller.core.messages import CircuitStatus
 from controller.core.programming.agenda import Agenda
-from controller.core.programming.programming import Programmer, new_generation
+from controller.core.programming.programming import Programmer
 from digitalgrid.model import CircuitGeneration, FlowState, SwitchCause
 from digitalgrid.units import NS_PER_S
 
@@ -94,7 +94,7 @@ class Protector:
     def _hold(self, circuit: Circuit, route: Route) -> Generation:
         """The generation of a standby that is reserved; its routers hear of it when the circuit delivers."""
         seq, version = self._next_admission_seq(), self._admission.view.version
-        generation = new_generation(circuit, seq, route, version, role=Role.STANDBY)
+        generation = circuit.next_generation(seq, route, version, role=Role.STANDBY)
         circuit.generations[generation.key.generation] = generation
         self._held_back.add(generation.key)
         return generation

@@ -17,7 +17,7 @@ from controller.core.circuits.request import PowerRequest, check_power, check_re
 from controller.core.circuits.reservations import Reservations
 from controller.core.circuits.route import Route
 from controller.core.errors import Refusal
-from controller.core.programming.programming import Programmer, new_generation
+from controller.core.programming.programming import Programmer
 from controller.core.promises.mover import Mover
 from controller.core.promises.preempting import Preempter
 from controller.core.promises.protector import Protector
@@ -236,7 +236,7 @@ class Provisioner:
         circuit = self._new_circuit(request, key, route, now_ns)
         seq = self._book.next_admission_seq()
         version = self._admission.view.version
-        generation = new_generation(circuit, seq, route, version, seamless=False)
+        generation = circuit.next_generation(seq, route, version, seamless=False)
         circuit.apply(CircuitEvent.ADMITTED)
         self._want(circuit, protected or Served(key, route))
         self._mover.launch(circuit, generation)
@@ -324,7 +324,7 @@ class Provisioner:
         owner_id, _ = self._admission.view.loads.get(circuit.sink_id, ("", None))
         if owner_id:
             last = CircuitGeneration(circuit.circuit_id, circuit.last_generation)
-            self._programmer.remove(owner_id, (last,))
+            self._programmer.repairs.remove(owner_id, (last,))
 
     def take_down(self, circuit: Circuit, now_ns: int) -> None:
         """Drain and withdraw all that routers hold of a circuit."""
