@@ -100,7 +100,7 @@ class SinkWatch:
                 news.append(status_of(flow))
             elif flow.state is FlowState.ACTUATED and steady:
                 flow.books.missed_ticks += flow.key.circuit_id not in reached
-            elif flow.state is FlowState.SILENT and flow.playout is not Playout.WAITING:
+            elif flow.state is FlowState.SILENT and _heard(flow):
                 if not _granted(flow):
                     flow.apply(FlowEvent.SHORTAGE)
                     news.append(status_of(flow))
@@ -179,6 +179,11 @@ def _note(since_ns: dict[int, int], circuit_id: int, now_ns: int) -> None:
 
 def _granted(flow: Flow) -> bool:
     return flow.granted_w >= ACTUATED_FRACTION * flow.demand_w
+
+
+def _heard(flow: Flow) -> bool:
+    """Power has come, or word from above that the source, or a line, has less than is needed."""
+    return flow.playout is not Playout.WAITING or (flow.demand_w > 0.0 and flow.limited)
 
 
 def _arrives(flow: Flow) -> bool:

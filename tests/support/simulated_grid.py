@@ -236,7 +236,7 @@ class SimulatedRouter:
         share = self.grid.share(hop.key) if complete else 0.0
         if share >= ACTUATED_FRACTION:
             return FlowState.ACTUATED
-        return FlowState.STARVED if share or hop.key in self.told else None
+        return FlowState.STARVED if complete or hop.key in self.told else None
 
 
 class SimulatedGrid:

@@ -124,3 +124,18 @@ def test_books_balance_and_no_limit_is_exceeded_however_the_clouds_pass(chain: C
         assert books.imbalance_mj() == 0
         assert books.oversubscribed_instants == 0
         assert all(link.oversubscribed_instants == 0 for link in books.links.values())
+
+
+def test_a_circuit_that_begins_while_its_source_has_nothing_is_told_of_as_starved(
+    chain: Chain,
+) -> None:
+    chain.limit(0.0)
+    key = CircuitGeneration(CIRCUITS + 1, 1)
+    configs = [node.device.config for node in chain.network.nodes.values()]
+    began_ns = chain.network.now_ns
+    assert chain.network.program(circuit_hops(key, 99, configs, POWER_W, {}), txn_id=99)
+    chain.network.run(1000 * NS_PER_MS)
+    told = [each.state for _, each in chain.news(began_ns) if each.key == key]
+    assert told == [FlowState.STARVED]
+    device = chain.network.nodes["d"].device
+    assert FlowState.STARVED in [each.state for each in device.statuses() if each.key == key]
