@@ -98,7 +98,23 @@ class Replica(Core):
                 generation.key, generation.route.sink_router_id
             ):
                 self._measure(circuit, status)
+        self._show_without_supply(circuit)
         show_protection(self._view, circuit)
+
+    def _show_without_supply(self, circuit: Circuit) -> None:
+        """A sink that never had power says nothing; where the source has nothing for it, that is all it will get.
+
+        The leader, which waits until its hops are committed, shows the circuit so from then on.
+        """
+        newest, curtailed = circuit.newest(), circuit.curtailed
+        if newest is None or curtailed is None or curtailed.granted_w > 0.0:
+            return
+        if not circuit.left_short_by(newest.route.source_id):
+            return
+        if (newest.phase, PhaseEvent.MEASURED) in PHASES:
+            newest.apply(PhaseEvent.MEASURED)
+            newest.starved = True
+            circuit.show_measured()
 
     def _drop(self, circuit: Circuit | None) -> set[CircuitGeneration]:
         """Release what a circuit holds; the generations that it had."""

@@ -29,7 +29,9 @@ from digitalgrid.v1.power_link_pb2 import RouterMeters
 from tests.support.attached_grid import AttachedGrid, MemoryStore
 from tests.support.grids import diamond
 
-TIMEOUT_S = 20
+# For a test, and for one call of its client, in seconds. On a busy machine a cold worker process, which gives way to
+# all others, takes more than ten to begin.
+TIMEOUT_S = 50
 
 
 def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
@@ -111,7 +113,7 @@ async def northbound(*, connected: bool = True) -> AsyncIterator[Northbound]:
     solver = Solver()
     optimiser = Optimiser(runtime, solver, ReoptimiseLimits(least_gain_fraction=0.0))
     server = await start_server(runtime, optimiser, address, read_meters)
-    client = AsyncPowerClient(address)
+    client = AsyncPowerClient(address, timeout_s=TIMEOUT_S)
     try:
         async with asyncio_channel(address) as channel:
             yield Northbound(runtime, store, grid, client, channel, address, server, optimiser)

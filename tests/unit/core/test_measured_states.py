@@ -90,6 +90,45 @@ def test_a_standby_and_whoever_takes_over_show_what_is_starved() -> None:
     assert cluster.core.questions.circuit(1).state is CircuitState.ACTIVE
 
 
+@pytest.mark.parametrize("cloud_first", [True, False])
+def test_a_standby_shows_whom_a_source_without_power_leaves_dark_though_its_sink_has_never_spoken(
+    *, cloud_first: bool
+) -> None:
+    """Its router has restarted: it has nothing to say of what has had no power since."""
+    cluster = SimulatedCluster.running(diamond())
+    (circuit,) = cluster.request(PowerRequest("r", "town", 2e6, ("solar",)))
+    cluster.deliver_all()
+    if cloud_first:
+        cluster.dim("solar", 0.0)
+    restart(cluster, "r4")
+    cluster.dim("solar", 0.0)
+    cluster.heal()
+    assert circuit.state is CircuitState.DEGRADED
+    # As it has followed, and as one shows it that begins only now.
+    for _ in range(2):
+        standby = there(cluster.standby).questions.circuit(1)
+        assert (standby.state, standby.reason) == (circuit.state, circuit.reason)
+        cluster.start_standby()
+        cluster.deliver_all()
+    cluster.fail_over(written=0)
+    cluster.heal()
+    taken_over, standby = (
+        each.questions.circuit(1) for each in (cluster.core, there(cluster.standby))
+    )
+    assert (taken_over.state, taken_over.reason) == (CircuitState.DEGRADED, circuit.reason)
+    assert (standby.state, standby.reason) == (CircuitState.DEGRADED, circuit.reason)
+    cluster.dim("solar", 9e6)
+    cluster.heal()
+    assert taken_over.state is there(cluster.standby).questions.circuit(1).state
+    assert taken_over.state is CircuitState.ACTIVE
+
+
+def restart(cluster: SimulatedCluster, router_id: str) -> None:
+    """So soon that nobody takes its lines for down."""
+    cluster.restart_router(router_id)
+    cluster.connect(router_id)
+
+
 def test_a_cut_that_no_sink_noticed_leaves_no_circuit_degraded(network: SimulatedNetwork) -> None:
     """More circuits than are moved at once: the line is up again before it is the last one's turn to leave."""
     circuits = [
