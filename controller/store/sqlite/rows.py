@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from controller.core.circuits.records import AuditEntry, CircuitRecord
 from controller.core.network.admin import DrainRecord
@@ -12,6 +12,8 @@ from controller.store.protocol import StoreError
 from controller.store.records_codec import checksum, decode
 from controller.store.sqlite.faults import damaged
 from controller.store.sqlite.schema import Meta, read_meta, schema_version
+
+_R = TypeVar("_R", CircuitRecord, RouterRecord, DrainRecord)
 
 # The first schema versions with a table of routers, and of drains.
 _WITH_ROUTERS, _WITH_DRAINS = 4, 5
@@ -28,13 +30,7 @@ def meta_of(connection: sqlite3.Connection, path: Path) -> Meta:
 
 
 def read_circuit(path: Path, circuit_id: int, data: object) -> CircuitRecord:
-    # On a damaged page there may be anything.
-    if not isinstance(data, bytes):
-        raise damaged(path, f"circuit {circuit_id}: has no record")
-    try:
-        record = decode(data, CircuitRecord)
-    except StoreError as error:
-        raise damaged(path, f"circuit {circuit_id}: {error}") from error
+    record = _decoded(path, f"circuit {circuit_id}", data, CircuitRecord)
     if record.circuit_id != circuit_id:
         raise damaged(path, f"circuit {record.circuit_id} is in the place of {circuit_id}")
     return record
@@ -47,12 +43,7 @@ def router_rows(connection: sqlite3.Connection) -> Iterator[tuple[str, object]]:
 
 
 def read_router(path: Path, router_id: str, data: object) -> RouterRecord:
-    if not isinstance(data, bytes):
-        raise damaged(path, f"router {router_id!r}: has no record")
-    try:
-        record = decode(data, RouterRecord)
-    except StoreError as error:
-        raise damaged(path, f"router {router_id!r}: {error}") from error
+    record = _decoded(path, f"router {router_id!r}", data, RouterRecord)
     if record.router_id != router_id:
         raise damaged(path, f"router {record.router_id!r} is in the place of {router_id!r}")
     return record
@@ -65,15 +56,20 @@ def drain_rows(connection: sqlite3.Connection) -> Iterator[tuple[str, object]]:
 
 
 def read_drain(path: Path, id_: str, data: object) -> DrainRecord:
-    if not isinstance(data, bytes):
-        raise damaged(path, f"drain of {id_!r}: has no record")
-    try:
-        record = decode(data, DrainRecord)
-    except StoreError as error:
-        raise damaged(path, f"drain of {id_!r}: {error}") from error
+    record = _decoded(path, f"drain of {id_!r}", data, DrainRecord)
     if record.id != id_:
         raise damaged(path, f"drain of {record.id!r} is in the place of {id_!r}")
     return record
+
+
+def _decoded(path: Path, what: str, data: object, record_type: type[_R]) -> _R:
+    # On a damaged page there may be anything.
+    if not isinstance(data, bytes):
+        raise damaged(path, f"{what}: has no record")
+    try:
+        return decode(data, record_type)
+    except StoreError as error:
+        raise damaged(path, f"{what}: {error}") from error
 
 
 def read_entry(path: Path, row: tuple[Any, ...]) -> AuditEntry:
