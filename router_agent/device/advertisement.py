@@ -1,4 +1,4 @@
-"""What a router advertises of itself, its lines and its cell."""
+"""Link-state advertisements: what a router says of itself, its lines and its cell, when, and in which order."""
 
 from collections.abc import Callable, Mapping
 
@@ -8,7 +8,41 @@ from digitalgrid.model import (
     RouterLsa,
     SourceAdvertisement,
 )
+from digitalgrid.units import NS_PER_S
 from router_agent.config import RouterConfig
+
+
+class Advertiser:
+    """Numbers the advertisements of one boot, and knows when the next is due though nothing has changed.
+
+    ``link_up`` tells each link's state as it is now, ``source_w`` maps each source to what it can give now.
+    """
+
+    def __init__(
+        self,
+        config: RouterConfig,
+        boot_id: int,
+        link_up: Callable[[str], bool | None],
+        source_w: Mapping[str, float],
+        now_ns: int,
+    ) -> None:
+        self._config = config
+        self._boot_id = boot_id
+        self._link_up = link_up
+        self._source_w = source_w
+        self._seq = 1
+        self._refresh_ns = round(config.lsa_refresh_s * NS_PER_S)
+        self.next_ns = now_ns + self._refresh_ns
+
+    def lsa(self) -> RouterLsa:
+        """The advertisement of now, under the latest number."""
+        return advertisement(self._config, self._boot_id, self._seq, self._link_up, self._source_w)
+
+    def next_lsa(self, now_ns: int) -> RouterLsa:
+        """One that takes the place of all before."""
+        self._seq += 1
+        self.next_ns = now_ns + self._refresh_ns
+        return self.lsa()
 
 
 def advertisement(

@@ -16,10 +16,11 @@ from digitalgrid.model import (
     ResultCode,
     RouterLsa,
 )
-from digitalgrid.units import MILLIWATTS_PER_W, NS_PER_MS, NS_PER_S
+from digitalgrid.units import MILLIWATTS_PER_W, NS_PER_MS
 from digitalgrid.wire import name_hash
 from router_agent.config import RouterConfig
-from router_agent.device.advertisement import advertisement
+from router_agent.device.advertisement import Advertiser
+from router_agent.device.arrivals import take
 from router_agent.device.circuit_table import CircuitTable
 from router_agent.device.conversion import Conversion
 from router_agent.device.effects import (
@@ -43,16 +44,12 @@ from router_agent.device.quick_packets import QuickPackets
 from router_agent.device.rates import settle
 from router_agent.device.remark import Remark
 from router_agent.device.selector import Selector
+from router_agent.device.settling import Settling
 from router_agent.device.sink import FlowStatus, SinkWatch
 from router_agent.device.statements import Statements
 
 # After a source is granted power, its first energy leaves so soon with a frame of its own, ahead of the tick.
 FIRST_ENERGY_NS = 2 * NS_PER_MS
-
-# Flows whose rates are found anew with every event; beyond, so much more time passes for each before it is done again:
-# a settlement takes up to 10 us a flow, and then takes up to half of the router's time.
-FLOWS_SETTLED_AT_ONCE = 250
-SETTLING_NS_A_FLOW = 20_000
 
 
 class RouterDevice:
@@ -98,13 +95,11 @@ class RouterDevice:
         phase_ns = name_hash(config.router_id) % config.tick_ns
         self._next_tick_ns = now_ns + config.tick_ns - (now_ns - phase_ns) % config.tick_ns
         self._first_energy_ns: int | None = None
-        self._lsa_seq = 1
-        self._next_refresh_ns = now_ns + self._refresh_ns
+        self._advertiser = Advertiser(config, boot_id, self._link_up, source_w, now_ns)
         self._punctuality = Punctuality(config, now_ns)
         # What lines must hear of, and whether the rates must be found anew before that.
         self._statements = Statements()
-        self._unsettled = False
-        self._settles_from_ns = now_ns
+        self._settling = Settling(now_ns)
         self._wake_ns = now_ns
         # Energy has moved since the books were last saved.
         self._unsaved = False
@@ -172,11 +167,11 @@ class RouterDevice:
         self._begin_at_sources(now_ns)
         if now_ns >= self._next_tick_ns:
             self._tick(now_ns)
-        elif self._must_select(now_ns) or (self._unsettled and now_ns >= self._settles_from_ns):
+        elif self._must_select(now_ns) or self._settling.is_due(now_ns):
             self._rates_changed(now_ns)
         self._play(now_ns)
         self._send_quick_packets(now_ns)
-        if now_ns >= self._next_refresh_ns:
+        if now_ns >= self._advertiser.next_ns:
             self._advertise(now_ns)
         self._send_states(now_ns)
         for line in self.lines.values():
@@ -232,13 +227,7 @@ class RouterDevice:
         return [*self._sink_watch.statuses(sinks), *self._selector.statuses(sinks)]
 
     def lsa(self) -> RouterLsa:
-        return advertisement(
-            self.config, self.boot_id, self._lsa_seq, self._link_up, self._source_w
-        )
-
-    @property
-    def _refresh_ns(self) -> int:
-        return round(self.config.lsa_refresh_s * NS_PER_S)
+        return self._advertiser.lsa()
 
     def _link_up(self, link_id: str) -> bool | None:
         line = self.lines.get(link_id)
@@ -252,11 +241,9 @@ class RouterDevice:
         self._wake_ns = min(self._wake_ns, deadline_ns)
 
     def _find_deadline_ns(self) -> int:
-        deadlines = [self._next_tick_ns, self._next_refresh_ns]
+        deadlines = [self._next_tick_ns, self._advertiser.next_ns]
         leeway_ns = self._punctuality.leeway_ns
-        others = [self._first_energy_ns, self.table.next_expiry_ns()]
-        if self._unsettled:
-            others.append(self._settles_from_ns)
+        others = [self._first_energy_ns, self.table.next_expiry_ns(), self._settling.next_ns]
         others += (line.next_deadline_ns(leeway_ns) for line in self.lines.values())
         others += (self._quick.next_ns, self._selector.next_ns(self._advanced_ns))
         others += (flow.play_ns for flow in self._flows if flow.playout is Playout.HOLDING)
@@ -290,7 +277,7 @@ class RouterDevice:
                     self._statements.tell(flow.egress, flow)
 
     def _tick(self, now_ns: int) -> None:
-        if self._unsettled or not self._at_rest:
+        if self._settling.next_ns is not None or not self._at_rest:
             self._rates_changed(now_ns)
         else:
             self._advance(now_ns)
@@ -340,48 +327,26 @@ class RouterDevice:
         self._unsettle(now_ns)
 
     def _advertise(self, now_ns: int) -> None:
-        self._lsa_seq += 1
-        self._next_refresh_ns = now_ns + self._refresh_ns
-        self._effects.append(Advertise(self.lsa()))
+        self._effects.append(Advertise(self._advertiser.next_lsa(now_ns)))
 
     def _take(self, line: Line, energy: Sequence[Energy], now_ns: int) -> list[Flow]:
-        """Put what arrived into its flows' buffers. Returns the flows for which it is the first energy.
-
-        It flowed before its frame arrived, so it counts as there since the books were last advanced.
-        """
-        first = []
+        """Put what arrived into its flows' buffers. Returns the flows for which it is the first energy."""
+        self._unsaved = True
         cushion = self._punctuality.cushion
-        flows = self._index.by_key
-        for key, received_mj in energy:
-            self._unsaved = True
-            flow = flows.get(key)
-            if flow is None or flow.ingress is not line:
-                self.books.dissipated_mj += received_mj
-                continue
-            if flow.heir is not None:
-                flow = flow.heir
-            if flow.playout is Playout.WAITING and not flow.idle:
-                first.append(flow)
-            if flow.refilled(received_mj, self._advanced_ns, now_ns, cushion):
-                self._unsettle(now_ns)
-            if flow.playout is Playout.HOLDING:
-                self._wake_by(flow.play_ns)
-            self.books.buffered_mj += received_mj
-        return first
+        arrivals = take(energy, line, self._index, self.books, cushion, self._advanced_ns, now_ns)
+        if arrivals.filled:
+            self._unsettle(now_ns)
+        if arrivals.plays_ns is not None:
+            self._wake_by(arrivals.plays_ns)
+        return arrivals.first
 
     def _unsettle(self, now_ns: int) -> None:
-        """Have the rates found anew as soon as no other event is waiting (coalescing): they are out of date.
-
-        Where there are very many flows that takes so long that what comes in quick succession waits for one another.
-        """
-        self._unsettled = True
-        self._wake_by(max(now_ns, self._settles_from_ns))
+        """Have the rates found anew: they are out of date."""
+        self._wake_by(self._settling.want(now_ns))
 
     def _rates_changed(self, now_ns: int) -> None:
         """Close the books of the old rates, find the new ones, and see which lines must hear of them."""
-        self._unsettled = False
-        beyond = max(0, len(self._flows) - FLOWS_SETTLED_AT_ONCE)
-        self._settles_from_ns = now_ns + beyond * SETTLING_NS_A_FLOW
+        self._settling.done(len(self._flows), now_ns)
         self._statements.changed()
         self._advance(now_ns)
         clamped = settle(
