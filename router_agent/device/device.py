@@ -378,6 +378,9 @@ class RouterDevice:
         self._unsaved = self._unsaved or bool(self._flows) or self._sink_watch.promises.stand
         deliveries = self._converter.advance(self._flows, self.lines, self._advanced_ns, now_ns)
         self._sink_watch.delivered(self._sinks(), deliveries, self._advanced_ns, now_ns)
+        if any(delivery.flow.idle for delivery in deliveries):
+            # What it lent it asks for again.
+            self._at_rest = False
         self._advanced_ns = now_ns
 
     def _change_flows(self, outcome: Outcome, now_ns: int) -> None:

@@ -34,6 +34,8 @@ class _Allowance:
     received_w: dict[str, float] = field(default_factory=dict)
     kept_mj: dict[CircuitGeneration, int] = field(default_factory=dict)
     kept_w: dict[str, dict[CircuitGeneration, float]] = field(default_factory=dict)
+    # At their load, and kept for later: their energy is the load's before it goes dark.
+    idle: list[Flow] = field(default_factory=list)
 
     def keep(self, flow: Flow, efficiency: float, seconds: float) -> None:
         whole_w = flow.buffer_mj / (MILLIJOULES_PER_J * seconds)
@@ -63,7 +65,7 @@ class _OnLine:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A load's share of a stretch; it had power for ``powered`` of it, from its beginning."""
+    """A load's share of a stretch; its circuit had power for ``powered`` of it, from its beginning."""
 
     flow: Flow
     energy_mj: int
@@ -94,6 +96,7 @@ class Converter:
         on_line = {link_id: _OnLine() for link_id in lines}
         deliveries: list[Delivery] = []
         drawn_mj: Counter[str] = Counter()
+        borrowing: list[tuple[Flow, list[Flow]]] = []
         converts_mj = self._converts_mj(flows, seconds)
         for flow in flows:
             allowance = allowances.get(flow.key.circuit_id)
@@ -119,6 +122,10 @@ class Converter:
                 delivered_mj = sent_mj if taken_mj else 0
                 self._deliver(flow, delivered_mj)
                 deliveries.append(Delivery(flow, delivered_mj, taken_mj / wanted_mj))
+            if line is None and allowance is not None and _may_borrow(flow, taken_mj < wanted_mj):
+                borrowing.append((flow, allowance.idle))
+        if borrowing:
+            converts_mj -= self._lend(borrowing, deliveries, converts_mj, seconds)
         for flow in flows:
             line = flow.egress
             if flow.surplus_w == 0.0 or line is None or not line.up or flow.held:
@@ -246,6 +253,37 @@ class Converter:
         flow.delivered_in_tick_mj += energy_mj
         self._books.delivered_mj[flow.hop.load_id] += energy_mj
 
+    def _lend(
+        self,
+        borrowing: Sequence[tuple[Flow, Sequence[Flow]]],
+        deliveries: list[Delivery],
+        converts_mj: int,
+        seconds: float,
+    ) -> int:
+        """No load is dark while its router holds energy of its circuit: what the generations that are demanded fall
+        short of comes from those that are kept for later. Adds to ``deliveries``; returns what was taken.
+        """
+        brought_mj: Counter[int] = Counter()
+        for delivery in deliveries:
+            brought_mj[delivery.flow.key.circuit_id] += delivery.energy_mj
+        left_mj = converts_mj
+        for flow, idle in borrowing:
+            circuit_id = flow.key.circuit_id
+            whole_mj = math.floor(flow.accepted_w * seconds * MILLIJOULES_PER_J)
+            for lender in idle:
+                short_mj = whole_mj - brought_mj[circuit_id]
+                taken_mj = math.floor(short_mj / self._conversion.efficiency)
+                taken_mj = min(taken_mj, lender.buffer_mj, left_mj)
+                if taken_mj <= 0:
+                    continue
+                left_mj -= taken_mj
+                lent_mj = self._convert(lender, taken_mj)
+                self._deliver(lender, lent_mj)
+                brought_mj[circuit_id] += lent_mj
+                powered = min(1.0, (brought_mj[circuit_id] + 1) / whole_mj)
+                deliveries.append(Delivery(lender, lent_mj, powered))
+        return converts_mj - left_mj
+
     def _watch_cell(
         self, drawn_mj: Mapping[str, int], deliveries: Sequence[Delivery], seconds: float
     ) -> None:
@@ -262,6 +300,13 @@ class Converter:
                 # Carries of all its flows may come due in one stretch.
                 if energy_mj > limit_mj * (1.0 + 1e-6) + 64:
                     self._books.oversubscribed_instants += 1
+
+
+def _may_borrow(flow: Flow, short: bool) -> bool:
+    """Whether a load that this flow serves may lack power; what a source or a line has not is no reason."""
+    if flow.accepted_w <= 0.0 or flow.limited:
+        return False
+    return short or flow.held or flow.curtailed
 
 
 def _egress(flow: Flow) -> str:
@@ -282,6 +327,8 @@ def _allowances(flows: Sequence[Flow], efficiency: float, seconds: float) -> dic
         allowance.ingress_mj = max(allowance.ingress_mj, ingress_mj)
         reserved_w = allowance.received_w.get(_egress(flow), 0.0)
         allowance.received_w[_egress(flow)] = max(reserved_w, flow.hop.received_power_w)
+        if flow.idle and flow.egress is None and flow.buffer_mj:
+            allowance.idle.append(flow)
         # Over a line that is down nothing drains, and nothing must wait for that.
         if flow.drains and (flow.egress is None or flow.egress.up):
             allowance.keep(flow, efficiency, seconds)

@@ -50,8 +50,9 @@ class SinkWatch:
         powered: dict[int, float] = {}
         for delivery in deliveries:
             flow = delivery.flow
-            flow.delivered_w = delivery.energy_mj / (end_ns - start_ns) * NS_PER_MS
-            if flow.state is not FlowState.SILENT and not flow.draining:
+            if not flow.idle:
+                flow.delivered_w = delivery.energy_mj / (end_ns - start_ns) * NS_PER_MS
+            if flow.idle or (flow.state is not FlowState.SILENT and not flow.draining):
                 circuit_id = flow.key.circuit_id
                 powered[circuit_id] = max(powered.get(circuit_id, 0.0), delivery.powered)
         for circuit_id, fraction in powered.items():

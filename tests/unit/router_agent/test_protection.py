@@ -113,6 +113,20 @@ class TestFaults:
         ]
         ways.assert_sound()
 
+    @pytest.mark.parametrize("late_ms", [130, 150])
+    def test_a_standby_whose_routers_are_late_is_helped_out_by_what_is_left_of_the_other(
+        self, late_ms: int
+    ) -> None:
+        """No load is dark while its router holds energy of its circuit."""
+        ways = protected()
+        ways.network.cut(ways.link(0, 1))
+        ways.run_ms(5)
+        late = ways.ways[1][-2]
+        ways.network.delay_to[late] = ways.network.now_ns + late_ms * 10**6
+        assert ways.missing_ms(3000) == [pytest.approx(0.0, abs=0.01)]
+        assert demanded(ways) == {2} and len(switches(ways)) == 1
+        ways.assert_sound()
+
     def test_with_both_ways_gone_it_tries_each_no_faster_than_three_dead_intervals(self) -> None:
         ways = protected()
         ways.network.cut(ways.link(0, 0))
