@@ -230,8 +230,10 @@ class Agent:
     def _carry_out(
         self, effects: Sequence[Effect], answer: Callable[[Outcome], None] | None = None
     ) -> None:
-        """One that fails keeps none of the others from being carried out."""
-        for effect in effects:
+        """Lines go before controllers, whose news cost more and are less urgent. One that fails keeps none of the others
+        from being carried out.
+        """
+        for effect in sorted(effects, key=_is_for_controllers):
             try:
                 self._do(effect, answer)
             except Exception as error:  # noqa: BLE001 - the rule for all of them is in failures.py
@@ -288,6 +290,10 @@ class Agent:
                 step()
             except Exception as error:  # noqa: BLE001 - the rule for all of them is in failures.py
                 self._failures.outside("leaving", error)
+
+
+def _is_for_controllers(effect: Effect) -> bool:
+    return isinstance(effect, Report | Advertise | Answer)
 
 
 async def _until(stop: asyncio.Event) -> None:

@@ -52,6 +52,7 @@ _CHANNEL_OPTIONS = (
 )
 
 _Stream: TypeAlias = grpc.aio.StreamStreamCall
+_Outbox: TypeAlias = "asyncio.Queue[pb.RouterMessage | FlowStatus]"
 
 
 class SessionEnded(Exception):
@@ -81,15 +82,15 @@ class ControllerSession:
         # Only while the controller knows all that came before.
         self._begun = False
         self._outbox_limit = _OUTBOX_MESSAGES
-        self._outbox: asyncio.Queue[pb.RouterMessage] | None = None
+        self._outbox: _Outbox | None = None
         self._overflowed = asyncio.Event()
 
     def advertise(self, lsa: RouterLsa) -> None:
         self._say(pb.RouterMessage(lsa=lsa_to_pb(lsa)))
 
     def report(self, status: FlowStatus) -> None:
-        status_pb = status_to_pb(status, self._router.device.late_ns)
-        self._say(pb.RouterMessage(status=status_pb))
+        """It becomes a message when its turn has come: a hundred at once would keep the lines waiting."""
+        self._say(status)
 
     async def run(self) -> None:
         """Dial, and dial again with backoff when the session ends, for ever."""
@@ -144,16 +145,16 @@ class ControllerSession:
             )
         )
 
-    def _first_messages(self) -> asyncio.Queue[pb.RouterMessage]:
+    def _first_messages(self) -> _Outbox:
         device = self._router.device
-        outbox: asyncio.Queue[pb.RouterMessage] = asyncio.Queue()
+        outbox: _Outbox = asyncio.Queue()
         outbox.put_nowait(pb.RouterMessage(lsa=lsa_to_pb(device.lsa())))
         for status in device.statuses():
-            outbox.put_nowait(pb.RouterMessage(status=status_to_pb(status, device.late_ns)))
+            outbox.put_nowait(status)
         outbox.put_nowait(pb.RouterMessage(sync_done=pb.SyncDone()))
         return outbox
 
-    def _say(self, message: pb.RouterMessage) -> None:
+    def _say(self, message: pb.RouterMessage | FlowStatus) -> None:
         """Queue a message; backpressure ends the session. Nothing is kept for a controller that is away: it hears the
         state when it is back.
         """
@@ -164,9 +165,13 @@ class ControllerSession:
             return
         self._outbox.put_nowait(message)
 
-    async def _write(self, stream: _Stream, outbox: asyncio.Queue[pb.RouterMessage]) -> None:
+    async def _write(self, stream: _Stream, outbox: _Outbox) -> None:
         while True:
-            await _send(stream, await outbox.get())
+            message = await outbox.get()
+            if isinstance(message, FlowStatus):
+                status_pb = status_to_pb(message, self._router.device.late_ns)
+                message = pb.RouterMessage(status=status_pb)
+            await _send(stream, message)
 
     async def _until_overflow(self) -> None:
         await self._overflowed.wait()

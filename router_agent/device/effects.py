@@ -1,4 +1,4 @@
-"""What the device asks of the world around it; carried out in the order given."""
+"""What the device asks of the world around it; carried out in the order given, those for lines first."""
 
 from dataclasses import dataclass
 
