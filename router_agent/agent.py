@@ -230,8 +230,8 @@ class Agent:
     def _carry_out(
         self, effects: Sequence[Effect], answer: Callable[[Outcome], None] | None = None
     ) -> None:
-        """Lines go before controllers, whose news cost more and are less urgent. One that fails keeps no other from being
-        carried out.
+        """Lines go before controllers, whose news cost more and are less urgent. One that fails keeps no other from
+        being carried out.
         """
         for effect in sorted(effects, key=_is_for_controllers):
             try:
