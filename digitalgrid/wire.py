@@ -30,9 +30,11 @@ _FLAG_DRAINED = 0x01
 _FLAG_CHARGED = 0x02
 _FLAG_QUICK = 0x04
 _FLAG_CURTAILED = 0x08
-# Of a demand record: idle, wanted only to fill buffers; the sender primes, and wants packets at short intervals.
+# Of a demand record: idle, wanted only to fill buffers; the sender primes, and wants packets at short intervals; more
+# is wanted than what is demanded, for a buffer there or below that holds less than routers are late.
 MARK_IDLE = 0x01
 MARK_PRIMES = 0x02
+MARK_FILLS = 0x04
 # magic, version, flags, part, parts, link, sender, mine, yours, seq, origin, interval, total, power and demand records
 _HEADER = struct.Struct("!2sBBHHQQQQQqqqHH")
 _POWER = struct.Struct("!QQBqqq")
@@ -73,7 +75,7 @@ class DemandRecord(NamedTuple):
 
     key: CircuitGeneration
     demand_mw: int
-    # MARK_IDLE, MARK_PRIMES.
+    # MARK_IDLE, MARK_PRIMES, MARK_FILLS.
     marks: int = 0
 
 

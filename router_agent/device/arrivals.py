@@ -19,6 +19,8 @@ class Arrivals:
     first: list[Flow] = field(default_factory=list)
     # A buffer is full now, so less is wanted than before.
     filled: bool = False
+    # A buffer has become too small, or large enough, for how late routers are.
+    weighed: bool = False
     # When the first of those begins that hold energy back for now.
     plays_ns: int | None = None
 
@@ -43,8 +45,10 @@ def take(
             flow = flow.heir
         if flow.playout is Playout.WAITING and not flow.idle:
             arrivals.first.append(flow)
+        lean = flow.lean
         if flow.refilled(received_mj, advanced_ns, now_ns, cushion):
             arrivals.filled = True
+        arrivals.weighed = arrivals.weighed or flow.lean != lean
         if flow.playout is Playout.HOLDING:
             arrivals.plays_ns = min(arrivals.plays_ns or flow.play_ns, flow.play_ns)
         books.buffered_mj += received_mj

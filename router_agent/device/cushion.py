@@ -2,10 +2,16 @@
 
 from typing import NamedTuple
 
+from digitalgrid.units import NS_PER_MS
+
+# Kept however short ticks are: a router that was punctual may be held up by so much all of a sudden.
+KEPT_AT_LEAST_NS = 100 * NS_PER_MS
+
 
 class Cushion(NamedTuple):
     """Packets come every ``tick_ns``, or every ``quick_ns`` while the hop primes; each may be ``late_ns`` late.
 
+    ``usual_ns`` is the lateness of the last while, ``least_ns`` what is always allowed for.
     A hop that was filled before power was wanted of it begins before its upstream neighbour hears of that: the way
     there and back must be in its buffer too, and counts as one ``round_trip_ns``.
     """
@@ -13,6 +19,8 @@ class Cushion(NamedTuple):
     tick_ns: int
     quick_ns: int
     late_ns: int
+    usual_ns: int
+    least_ns: int
     round_trip_ns: int
 
     @property
@@ -24,3 +32,13 @@ class Cushion(NamedTuple):
     def full_ns(self) -> int:
         """Enough once packets come by ticks."""
         return self.tick_ns + self.late_ns + self.round_trip_ns
+
+    @property
+    def charged_ns(self) -> int:
+        """Enough to be called charged, whatever happens just now."""
+        return self.tick_ns + self.least_ns + self.round_trip_ns
+
+    @property
+    def kept_ns(self) -> int:
+        """Worth having: what a stream is filled up to while it runs, where nobody needs the room."""
+        return max(KEPT_AT_LEAST_NS, self.tick_ns + self.usual_ns) + self.round_trip_ns

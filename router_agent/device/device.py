@@ -336,6 +336,9 @@ class RouterDevice:
         arrivals = take(energy, line, self._index, self.books, cushion, self._advanced_ns, now_ns)
         if arrivals.filled:
             self._unsettle(now_ns)
+        if arrivals.weighed:
+            # With the next tick: it is not urgent.
+            self._at_rest = False
         if arrivals.plays_ns is not None:
             self._wake_by(arrivals.plays_ns)
         return arrivals.first

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from digitalgrid.model import CircuitGeneration, FlowState, HopSnapshot
 from digitalgrid.units import MILLIWATTS_PER_W, NS_PER_MS, NS_PER_S
-from digitalgrid.wire import MARK_IDLE, MARK_PRIMES
+from digitalgrid.wire import MARK_FILLS, MARK_IDLE, MARK_PRIMES, DemandRecord
 from router_agent.device.cushion import Cushion
 from router_agent.device.flow_states import FLOW_STATES, PLAYOUTS, FlowEvent, Playout, PlayoutEvent
 from router_agent.device.line import Line
@@ -24,6 +24,8 @@ _FILLS_AT_MOST_NS = 10 * NS_PER_S
 KEPT_BACK = 1e-3
 # Of a full buffer: what an idle hop may be short of and still be called full; more than passes through within a tick.
 _CHARGED_FRACTION = 0.8
+# Of what is worth having in a buffer: with less it is filled up again.
+_LEAN_FRACTION = 0.9
 
 
 @dataclass(slots=True, eq=False)
@@ -72,6 +74,9 @@ class Flow:
     # As much is enough to play on with while packets come at short intervals, and once a tick.
     ready_mj: int = 0
     full_mj: int = 0
+    # Worth having while routers are as late as they were lately; it has less than that, and asks for more.
+    kept_mj: int = 0
+    lean: bool = False
     # Parts of a millijoule that rounding owes.
     draw_carry_mj: float = 0.0
     take_carry_mj: float = 0.0
@@ -92,9 +97,12 @@ class Flow:
     # It has been for long, and keeps back a little of what it passes on.
     keeps_back: bool = False
 
+    # As it was stated last: with surplus, and what of it is demanded.
     stated_need_mw: int = 0
+    stated_asked_mw: int = 0
     stated_marks: int = 0
     stated_grant: Grant = NO_GRANT
+    stated_granted_mw: int = 0
 
     state: FlowState = FlowState.SILENT
     interruption_ns: int = 0
@@ -114,12 +122,23 @@ class Flow:
         return math.ceil((self.asked_w + self.surplus_need_w) * MILLIWATTS_PER_W)
 
     @property
+    def asked_mw(self) -> int:
+        """Of the need, what is demanded."""
+        return math.ceil(self.asked_w * MILLIWATTS_PER_W)
+
+    @property
+    def granted_mw(self) -> int:
+        """Of the grant, what is demanded."""
+        return int(self.granted_w * MILLIWATTS_PER_W)
+
+    @property
     def marks(self) -> int:
         """What is stated upstream beside the demand."""
         if self.idle:
             return MARK_IDLE
-        primes = self.demand_w > 0.0 and self.playout is not Playout.STEADY
-        return MARK_PRIMES if primes else 0
+        if self.demand_w > 0.0 and self.playout is not Playout.STEADY:
+            return MARK_PRIMES
+        return MARK_FILLS if self.surplus_need_w else 0
 
     @property
     def primes_below(self) -> bool:
@@ -127,11 +146,17 @@ class Flow:
         return bool(self._stated_by_downstream().marks & MARK_PRIMES)
 
     @property
+    def fills_below(self) -> bool:
+        """A downstream hop wants more than is demanded, for its buffer."""
+        return bool(self._stated_by_downstream().marks & (MARK_PRIMES | MARK_FILLS))
+
+    @property
     def fills(self) -> bool:
         """It has less than a full buffer, and takes more than it passes on."""
         if self.idle:
-            return not self.full
-        return self.playout is Playout.FILLING
+            return not self.full or (self.lean and self.charged)
+        steady = self.playout is Playout.STEADY
+        return self.playout is Playout.FILLING or (steady and self.lean and not self.limited)
 
     @property
     def full(self) -> bool:
@@ -198,7 +223,7 @@ class Flow:
         return (
             self.playout is Playout.STEADY
             and self.demand_w > 0.0
-            and not (self.quick or self.draining or self.primes_below or self.surplus_need_w)
+            and not (self.quick or self.draining or self.fills_below or self.surplus_need_w)
             and (self.egress is not None or self.state is FlowState.ACTUATED)
             and covers(self.ingress_w, self.need_w)
         )
@@ -274,8 +299,11 @@ class Flow:
         if self.idle:
             goes_on_w = self.hop.ingress_power_w
         self.ready_mj = round(goes_on_w * cushion.ready_ns / NS_PER_MS)
-        self.full_mj = round(goes_on_w * cushion.full_ns / NS_PER_MS)
+        full_ns = cushion.charged_ns if self.idle else cushion.full_ns
+        self.full_mj = round(goes_on_w * full_ns / NS_PER_MS)
+        self.kept_mj = round(goes_on_w * cushion.kept_ns / NS_PER_MS)
         if self.idle:
+            self._watch_lean(self.buffer_mj)
             # Once full it stays so while it passes on what others above and below need to be.
             level_mj = _CHARGED_FRACTION * self.full_mj if self.has_charge else self.full_mj
             self.has_charge = self.buffer_mj >= level_mj
@@ -296,6 +324,10 @@ class Flow:
         What goes on since the books were last advanced is in the buffer still.
         """
         self.buffer_mj += received_mj
+        if self.playout is Playout.STEADY:
+            self._watch_lean(
+                self.buffer_mj - round(self.need_w * (now_ns - advanced_ns) / NS_PER_MS)
+            )
         if self.idle:
             return not self.has_charge and self.buffer_mj >= self.full_mj
         goes_on_mj = self.need_w * (now_ns - advanced_ns) / NS_PER_MS
@@ -312,6 +344,13 @@ class Flow:
             hold_ns = max(cushion.quick_ns, now_ns - began_ns) if quick else cushion.tick_ns
             self.play_ns = began_ns + hold_ns + cushion.late_ns
         return False
+
+    def _watch_lean(self, level_mj: int) -> None:
+        """``level_mj`` is what it has when a packet has come: no less than that until the next."""
+        if level_mj >= self.kept_mj or self.ingress is None:
+            self.lean = False
+        elif level_mj < _LEAN_FRACTION * self.kept_mj:
+            self.lean = True
 
     def stated_by_upstream(self) -> Grant:
         """What the ingress line's far end grants; nothing while that line is down."""
@@ -340,15 +379,35 @@ class Flow:
 
     def news_upstream(self) -> bool:
         """Whether the need must be told upstream at once."""
-        return self.stated_marks != self.marks or is_news(
-            self.stated_need_mw, self.need_mw, self.hop.ingress_power_w
-        )
+        marks = self.marks
+        if (marks ^ self.stated_marks) & ~MARK_FILLS:
+            return True
+        stated_mw, need_mw = self.stated_need_mw, self.need_mw
+        if (marks | self.stated_marks) & MARK_FILLS:
+            # What fills the buffer of a stream that runs is not urgent.
+            stated_mw, need_mw = self.stated_asked_mw, self.asked_mw
+        return is_news(stated_mw, need_mw, self.hop.ingress_power_w)
 
     def news_downstream(self) -> bool:
         grant = self.grant
-        return grant[1:] != self.stated_grant[1:] or is_news(
-            self.stated_grant.power_mw, grant.power_mw, self.hop.received_power_w
-        )
+        if grant[1:] != self.stated_grant[1:]:
+            return True
+        stated_mw, granted_mw = self.stated_grant.power_mw, grant.power_mw
+        if not self.idle and not self.primes_below:
+            stated_mw, granted_mw = self.stated_granted_mw, self.granted_mw
+        return is_news(stated_mw, granted_mw, self.hop.received_power_w)
+
+    def state_demand(self) -> DemandRecord:
+        """What the upstream neighbour is told now."""
+        self.stated_asked_mw = self.asked_mw
+        self.stated_need_mw, self.stated_marks = self.need_mw, self.marks
+        return DemandRecord(self.key, self.stated_need_mw, self.stated_marks)
+
+    def state_grant(self) -> Grant:
+        """What the downstream neighbour is told now."""
+        self.stated_granted_mw = self.granted_mw
+        self.stated_grant = self.grant
+        return self.stated_grant
 
     def _drained_above(self) -> bool:
         if self.ingress is None:

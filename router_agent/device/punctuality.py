@@ -1,6 +1,6 @@
 """Punctuality: how late this router was woken lately, and what it therefore allows its neighbours and new streams."""
 
-from digitalgrid.units import NS_PER_S
+from digitalgrid.units import NS_PER_MS, NS_PER_S
 from router_agent.config import RouterConfig
 from router_agent.device.cushion import Cushion
 from router_agent.device.lateness import Lateness
@@ -8,6 +8,10 @@ from router_agent.device.lateness import Lateness
 # A machine on which a router was held up for half of the time after which it counts as dead is a crowded one: that is
 # remembered for so long, for where it happened once it happens again.
 STALLS_REMEMBERED_NS = 10 * NS_PER_S
+# How late routers are, beyond one busy moment, is the worst of so long: buffers are kept as large as it.
+USUAL_OVER_NS = 10 * NS_PER_S
+# No more than this or a tick, whichever is longer: a buffer is a capacitor, and has to be paid for.
+USUAL_AT_MOST_NS = 100 * NS_PER_MS
 
 
 class Punctuality:
@@ -15,10 +19,12 @@ class Punctuality:
         self._config = config
         self._lateness = Lateness(config.dead_ns, now_ns)
         self._stalls = Lateness(STALLS_REMEMBERED_NS, now_ns)
+        self._usual = Lateness(USUAL_OVER_NS, now_ns)
 
     def note(self, due_ns: int, now_ns: int) -> None:
         """It was to be woken at ``due_ns``, and is awake now."""
         self._lateness.note(due_ns, now_ns)
+        self._usual.note(due_ns, now_ns)
         stalled = now_ns - due_ns > self._config.dead_ns // 2
         self._stalls.note(due_ns if stalled else now_ns, now_ns)
 
@@ -47,8 +53,16 @@ class Punctuality:
 
     @property
     def cushion(self) -> Cushion:
-        """What streams that begin now are given."""
-        tick_ns, late_ns = self._config.tick_ns, self._config.cushion_ns
+        """What streams are given that begin now, and those that run."""
+        tick_ns, least_ns = self._config.tick_ns, self._config.cushion_ns
         # A neighbour may be as late in sending as this router is, and this router was late in listening.
-        lag_ns = 2 * self._lateness.recent_ns
-        return Cushion(tick_ns, self._config.prime_ns, max(late_ns, min(lag_ns, tick_ns)), late_ns)
+        late_ns = min(2 * self._lateness.recent_ns, tick_ns)
+        usual_ns = min(2 * self._usual.recent_ns, max(tick_ns, USUAL_AT_MOST_NS))
+        return Cushion(
+            tick_ns=tick_ns,
+            quick_ns=self._config.prime_ns,
+            late_ns=max(least_ns, late_ns),
+            usual_ns=max(least_ns, usual_ns),
+            least_ns=least_ns,
+            round_trip_ns=least_ns,
+        )

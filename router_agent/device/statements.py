@@ -72,10 +72,8 @@ def _state(line: Line, leaving: Iterable[Flow], entering: Iterable[Flow]) -> _St
     demands = []
     for flow in leaving:
         if flow.egress is line:
-            flow.stated_grant = flow.grant
-            grants.append((flow.key, flow.stated_grant))
+            grants.append((flow.key, flow.state_grant()))
     for flow in entering:
         if flow.ingress is line:
-            flow.stated_need_mw, flow.stated_marks = flow.need_mw, flow.marks
-            demands.append(DemandRecord(flow.key, flow.stated_need_mw, flow.stated_marks))
+            demands.append(flow.state_demand())
     return _Stated(grants, demands)

@@ -1,10 +1,11 @@
 """Surplus: power beyond what is demanded, by which hops fill their buffers. It comes after everybody else's power.
 
 An idle generation charges by a trickle, which the controller has reserved for it on lines. It comes last at sources.
-While a flow primes, each hop asks for a tenth more than it passes on. It is given what nobody has reserved on the line,
-and what is physically left at the source. A hop passes on what those below want first and takes for itself what is
-left, so buffers fill from the sink upward and the stagger needs no more than one hop does. Losses of all demanded power
-are charged before those of surplus, so nobody loses more because another fills.
+While a flow primes, or a hop on its way holds less than routers are late, each hop asks for a tenth more than it passes
+on. It is given what nobody has reserved on the line, and what is physically left at the source. A hop passes on what
+those below want first and takes for itself what is left, so buffers fill from the sink upward and the stagger needs no
+more than one hop does. Losses of all demanded power are charged before those of surplus, so nobody loses more because
+another fills.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +23,7 @@ def ask(flows: Sequence[Flow], efficiency: float) -> None:
     filling = []
     for flow in flows:
         flow.surplus_w = flow.surplus_through_w = flow.surplus_need_w = 0.0
-        if flow.idle or flow.fills or flow.primes_below:
+        if flow.idle or flow.fills or flow.fills_below:
             filling.append(flow)
     if not filling:
         return
@@ -39,7 +40,7 @@ def ask(flows: Sequence[Flow], efficiency: float) -> None:
         most_w = FILL_FRACTION * flow.hop.ingress_power_w
         if flow.ingress is not None:
             most_w = min(most_w, room.left_w(flow.ingress, sends=False))
-        if flow.egress is not None and flow.primes_below:
+        if flow.egress is not None and flow.fills_below:
             room_w = room.left_w(flow.egress, sends=True)
             below_w = min(FILL_FRACTION * flow.hop.received_power_w, room_w)
             _ask_below(flow, most_w, efficiency, below_w, currents_a)

@@ -4,12 +4,15 @@ import ctypes
 import os
 import signal
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 _POLL_S = 0.02
+# Of routers: their controller, which has the machine's same cores, is at 0. Each step is a quarter more of the time.
+_ROUTERS_NICENESS = -5
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,15 @@ def enter_network_namespace(pid: int) -> None:
         _check(_libc.setns(descriptor, _CLONE_NEWNET), "setns")
     finally:
         os.close(descriptor)
+
+
+def go_before_controllers() -> None:
+    """Give this process, a router's, precedence: a real one shares its processor with nobody who computes for long.
+
+    Whoever is not root may not, and goes with the others.
+    """
+    with suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, _ROUTERS_NICENESS)
 
 
 def end_process(process: ProcessId, grace_s: float) -> None:

@@ -20,7 +20,7 @@ from digitalgrid.rate_limit import TokenBucket
 from router_agent.config import load_config
 from router_agent.failures import RESTART_STATUS
 from router_agent.run import run_router
-from topologies.emulator.processes import enter_network_namespace
+from topologies.emulator.processes import enter_network_namespace, go_before_controllers
 from topologies.emulator.spawner import MAX_MESSAGE_BYTES
 
 _log = logging.getLogger(__name__)
@@ -111,6 +111,7 @@ class SpawnerProcess:
             os.dup2(output, 1)
             os.dup2(output, 2)
             os.close(output)
+            go_before_controllers()
             if request["namespace_pid"] is not None:
                 enter_network_namespace(request["namespace_pid"])
             status = self._run_agent(Path(request["config"]))

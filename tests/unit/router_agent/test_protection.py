@@ -200,6 +200,27 @@ class TestLateRouters:
         assert demanded(ways) == {3}
         ways.assert_sound()
 
+    @pytest.mark.parametrize("tick_ms", [20, 100])
+    def test_sudden_lateness_costs_nothing_and_buffers_grow_with_it(self, tick_ms: int) -> None:
+        draw = random.Random(tick_ms)
+        ways = protected(3, tick_ms=tick_ms)
+        (before,) = (each for each in ways.network.nodes[LOAD].device.flows if each.demand_w > 0.0)
+        punctual_mj = before.kept_mj
+        for name in ways.network.nodes:
+            ways.network.late_by[name] = lambda: round(draw.expovariate(1 / 20e6))
+        assert ways.missing_ms(1000) == [pytest.approx(0.0, abs=1.0)]
+        (after,) = (each for each in ways.network.nodes[LOAD].device.flows if each.demand_w > 0.0)
+        assert after.kept_mj > punctual_mj
+        ways.network.late_by.clear()
+        ways.run_ms(2000)
+        # As much is there when a packet has come; until the next it goes down by a tick.
+        levels_mj = []
+        for _ in range(2 * tick_ms):
+            ways.run_ms(1)
+            levels_mj.append(after.buffer_mj)
+        assert max(levels_mj) >= 0.9 * after.kept_mj
+        ways.assert_sound()
+
     def test_two_generations_do_not_take_turns_for_missed_power(self) -> None:
         ways = protected()
         for _ in range(9):
