@@ -29,7 +29,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || { sudo -n true 2>/dev/null && \
 # Steps that have nothing to do with each other run side by side.
 STEPS := $(MAKE) --no-print-directory --jobs=2
 
-.PHONY: help setup ready python debian proto run stop demo protect mesh bench chaos first-minutes test lint clean
+.PHONY: help setup ready python debian proto run stop demo protect mesh bench chaos first-minutes test explore lint style types arrows clean
 
 help: ## Says what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -99,16 +99,25 @@ first-minutes: ## Measures a first `make run`: from a fresh clone, with nothing 
 
 test: ## Lint, types, arrows of the house, then all tests (as root also those with Mininet)
 	@$(STEPS) ready $(STAMPS)/measured
-	@$(STEPS) lint $(STAMPS)/compiled
-	$(BIN)/pytest
-	$(BIN)/pytest --engine checked --timeout 300 tests/unit/routing
+	@$(STEPS) $(STAMPS)/compiled types arrows style
+	@tools/test
+
+explore: setup $(STAMPS)/measured ## Tries other random cases of all properties than `make test` always has
+	$(BIN)/pytest -n $$(nproc) --dist loadscope -m 'hypothesis and not alone' --hypothesis-profile=explore
 
 lint: $(STUBS) $(STAMPS)/measured ## Style (ruff), types (mypy), who may import whom (import-linter), what is declared and used
+	@$(STEPS) types arrows style
+	$(BIN)/pytest -q tests/unit/test_dependencies.py
+
+style:
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
+
+types: $(STUBS)
 	$(BIN)/mypy
+
+arrows: $(STUBS)
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q tests/unit/test_dependencies.py
 
 clean: stop ## Removes .venv and all that is generated
 	$(SUDO) rm -rf $(VENV) $(ORTOOLS) .run build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

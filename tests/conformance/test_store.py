@@ -311,10 +311,8 @@ STEPS = st.lists(
 
 
 @settings(
-    derandomize=True,
-    deadline=None,
     max_examples=25,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(steps=STEPS)
 def test_any_sequence_of_changes_is_kept_as_a_dict_would(

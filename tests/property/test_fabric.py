@@ -68,7 +68,7 @@ def check_everybody(network: ModelNetwork) -> None:
             asked_before = network.to_controller
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(networks())
 def test_everybody_reaches_everybody(given_network: tuple[ModelNetwork, random.Random]) -> None:
     network, rng = given_network
@@ -84,7 +84,7 @@ def test_everybody_reaches_everybody(given_network: tuple[ModelNetwork, random.R
     check_everybody(network)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(networks())
 def test_whatever_breaks_nothing_loops(given_network: tuple[ModelNetwork, random.Random]) -> None:
     network, rng = given_network
@@ -102,7 +102,7 @@ def test_whatever_breaks_nothing_loops(given_network: tuple[ModelNetwork, random
     check_everybody(network)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(networks())
 def test_trunks_and_edges_are_told_apart(given_network: tuple[ModelNetwork, random.Random]) -> None:
     network, _ = given_network

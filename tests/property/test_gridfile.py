@@ -2,7 +2,7 @@
 
 import string
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from digitalgrid.gridfile import (
@@ -75,7 +75,6 @@ def grids(draw: st.DrawFn) -> Grid:
     )
 
 
-@settings(deadline=None)
 @given(grids())
 def test_dumped_grids_read_back_equal(grid: Grid) -> None:
     assert loads_grid(dump_grid(grid)) == grid

@@ -377,8 +377,6 @@ class DeviceMachine(RuleBasedStateMachine):
 DeviceMachine.TestCase.settings = settings(
     max_examples=40,
     stateful_step_count=40,
-    deadline=None,
-    derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
 TestDevices = pytest.mark.timeout(240)(DeviceMachine.TestCase)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -95,7 +95,6 @@ def test_words_are_read_alike(words: list[str], style: str) -> None:
     assert same(ours, theirs) or ("." in text and "e" in text.lower()) or "=" in text or "_" in text
 
 
-@settings(deadline=None)
 @given(values, st.booleans(), st.sampled_from([None, True, False]))
 def test_documents_that_ruamel_writes_are_read_as_they_were(
     value: Any, wide: bool, flow: bool | None

@@ -63,7 +63,7 @@ def told(decisions: list[Decision]) -> list[object]:
     ]
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=50)
 @given(batches())
 def test_a_batch_is_decided_as_one_after_another(case: tuple[Grid, list[PowerRequest]]) -> None:
     grid, requests = case

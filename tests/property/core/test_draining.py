@@ -3,7 +3,7 @@
 import hypothesis.strategies as st
 import networkx as nx
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis.stateful import invariant, precondition, rule
 
 from controller.core.circuits.circuit import Circuit, CircuitState
@@ -106,11 +106,5 @@ class DrainsAmongProtected(Drains):
 TestDrains = Drains.TestCase
 TestDrainsAmongProtected = DrainsAmongProtected.TestCase
 for case in (TestDrains, TestDrainsAmongProtected):
-    case.settings = settings(
-        max_examples=80,
-        stateful_step_count=50,
-        deadline=None,
-        derandomize=True,
-        suppress_health_check=[HealthCheck.too_slow],
-    )
+    case.settings = settings(max_examples=80, stateful_step_count=50)
 del case, Drains, DrainsAmongProtected

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from controller.core.circuits.circuit import CircuitState
@@ -258,11 +258,5 @@ TestFailover = Failover.TestCase
 TestFailoverOfProtected = FailoverOfProtected.TestCase
 TestFailoverInMesh = FailoverInMesh.TestCase
 for case in (TestFailover, TestFailoverInMesh, TestFailoverOfProtected):
-    case.settings = settings(
-        max_examples=60,
-        stateful_step_count=40,
-        deadline=None,
-        derandomize=True,
-        suppress_health_check=[HealthCheck.too_slow],
-    )
+    case.settings = settings(max_examples=60, stateful_step_count=40)
 del case

@@ -8,7 +8,7 @@ import random
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from controller.core.circuits.circuit import CircuitState
 from controller.core.circuits.request import PowerRequest
@@ -51,12 +51,7 @@ WORDS = st.lists(
     st.tuples(ROUTERS, RESULTS | STATUSES | TABLES, st.sampled_from([0, 0, 20, 1100, 4000])),
     max_size=12,
 )
-MANY = settings(
-    max_examples=150,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+MANY = settings(max_examples=150)
 pytestmark = pytest.mark.timeout(300)
 
 

@@ -62,8 +62,6 @@ LSAS = st.builds(
 @pytest.mark.timeout(300)
 @settings(
     max_examples=150,
-    deadline=None,
-    derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 @given(lsas=st.lists(LSAS, min_size=1, max_size=4), power_w=st.sampled_from([1.0, 1e6, 9e11]))

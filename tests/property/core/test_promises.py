@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from controller.core.circuits.circuit import Circuit, Constraints
@@ -423,11 +423,5 @@ for case in (
     TestPromisesUnderCloudsInMesh,
     TestPromisesOnNarrowConverters,
 ):
-    case.settings = settings(
-        max_examples=100,
-        stateful_step_count=50,
-        deadline=None,
-        derandomize=True,
-        suppress_health_check=[HealthCheck.too_slow],
-    )
+    case.settings = settings(max_examples=100, stateful_step_count=50)
 del case

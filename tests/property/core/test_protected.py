@@ -6,7 +6,7 @@ and its routers agree in the end, also in the role of each generation.
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis.stateful import precondition, rule
 
 from controller.core.circuits.protection import Against, Protection
@@ -108,11 +108,5 @@ for case in (
     TestProtectedUnderClouds,
     TestProtectedOverOldRouters,
 ):
-    case.settings = settings(
-        max_examples=30,
-        stateful_step_count=50,
-        deadline=None,
-        derandomize=True,
-        suppress_health_check=[HealthCheck.too_slow],
-    )
+    case.settings = settings(max_examples=30, stateful_step_count=50)
 del case

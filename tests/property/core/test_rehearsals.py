@@ -75,7 +75,7 @@ def routes_of(circuits: Sequence[Circuit]) -> list[Route]:
     return [newest(each).route for each in circuits]
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(st.data())
 def test_what_is_computed_is_what_is_admitted(data: st.DataObject) -> None:
     grid = data.draw(grids())
@@ -119,7 +119,7 @@ def _outcome(outcome: LoadOutcome) -> tuple[object, ...]:
     return outcome.load_id, outcome.routes
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(st.data())
 def test_the_dry_run_of_a_dispatch_is_told_what_the_dispatch_is_told(data: st.DataObject) -> None:
     grid = data.draw(grids())
@@ -149,7 +149,7 @@ def circuits_of(network: SimulatedNetwork, order: DispatchOrder) -> list[Circuit
     return [each for each in circuits if each.request_id.startswith(prefix)]
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 @given(st.data())
 def test_the_dry_run_of_a_reoptimisation_shows_the_moves_that_are_made(data: st.DataObject) -> None:
     grid = data.draw(grids())

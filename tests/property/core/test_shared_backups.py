@@ -90,7 +90,7 @@ def fill(books: Books, rng: np.random.Generator, circuits: int) -> None:
             books.admit(sink_id, float(rng.uniform(1e4, 1e6)))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     n=st.integers(8, 14),
     seed=st.integers(0, 10_000),

@@ -32,8 +32,6 @@ AGENTS = {
 algorithm = pytest.mark.parametrize("agent", AGENTS.values(), ids=list(AGENTS))
 exhaustive = settings(
     max_examples=60,
-    derandomize=True,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     phases=[Phase.explicit, Phase.generate],
 )

@@ -175,8 +175,6 @@ class PromiseMachine(DeviceMachine):
 PromiseMachine.TestCase.settings = settings(
     max_examples=40,
     stateful_step_count=40,
-    deadline=None,
-    derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
 TestMissingEnergy = pytest.mark.timeout(240)(PromiseMachine.TestCase)

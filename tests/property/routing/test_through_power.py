@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from scipy.optimize import linprog
 
 from controller.routing.assignments.split import split
@@ -16,12 +16,7 @@ from controller.routing.graph import PowerGraph, graph_of_links
 from controller.routing.paths.cspf import PathSearch
 from controller.routing.paths.given_path import along
 
-MOST = settings(
-    max_examples=100,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+MOST = settings(max_examples=100)
 U = 1000.0
 
 

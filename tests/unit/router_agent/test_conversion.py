@@ -121,7 +121,7 @@ def test_energy_is_converted_along_the_curve_and_less_is_drawn_than_was_reserved
     assert drawn["curve"] < 0.95 * drawn["constant"]
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(st.floats(0.0, 2e6))
 def test_what_enters_at_the_efficiency_found_leaves_as_was_asked(leaving_w: float) -> None:
     profile = DeviceProfile("curved", max_through_w=2e6, efficiency_curve=CURVE)

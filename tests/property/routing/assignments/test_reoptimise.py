@@ -2,7 +2,7 @@
 
 import hypothesis.strategies as st
 import numpy as np
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from scipy.optimize import linprog
 
 from controller.routing.assignments.columns import Problem, problem_of
@@ -19,12 +19,7 @@ from controller.routing.assignments.standing import (
 from controller.routing.graph import Ints
 from tests.support.standing_circuits import held_by, make_move, random_standing
 
-MOST = settings(
-    max_examples=100,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+MOST = settings(max_examples=100)
 
 
 def edge_flow_bound_w(problem: Problem, linear: Linear) -> float:

@@ -6,19 +6,14 @@ from typing import Any
 
 import hypothesis.strategies as st
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from controller.routing.assignments.split import SplitPlan, split
 from controller.routing.assignments.split_greedily import MAX_PARTS, MIN_PART_W
 from controller.routing.graph import PowerGraph, graph_of_links
 from tests.support.convex_split import least_injected_w
 
-MOST = settings(
-    max_examples=150,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+MOST = settings(max_examples=150)
 
 
 @dataclass

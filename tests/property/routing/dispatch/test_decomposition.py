@@ -2,7 +2,7 @@
 
 import hypothesis.strategies as st
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from controller.routing.dispatch import (
     Dispatch,
@@ -13,12 +13,7 @@ from controller.routing.dispatch import (
 )
 from tests.support.dispatch_cases import random_problem
 
-MOST = settings(
-    max_examples=150,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+MOST = settings(max_examples=150)
 
 
 def admit_all(

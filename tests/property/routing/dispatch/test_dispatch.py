@@ -6,7 +6,7 @@ import cvxpy as cp
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 
 from controller.routing.dispatch import DispatchProblem, dispatch
 from tests.support.convex_dispatch import ConvexDispatch
@@ -15,12 +15,7 @@ from tests.support.dispatch_cases import assert_physical, money, random_problem,
 # CVXPY tells of digits that Clarabel could not reach; what it did reach is compared with a tolerance.
 pytestmark = pytest.mark.filterwarnings("ignore:Solution may be inaccurate:UserWarning")
 
-MOST = settings(
-    max_examples=150,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+MOST = settings(max_examples=150)
 
 
 @MOST

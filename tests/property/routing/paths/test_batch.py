@@ -5,7 +5,7 @@ from math import inf
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.routing.graph import PowerGraph, graph_of_links
@@ -24,9 +24,7 @@ from controller.routing.paths.batch import (
 from controller.routing.paths.cspf import RELATIVE_TOLERANCE, PathSearch
 from controller.routing.paths.landmarks import Landmarks
 
-MOST = settings(
-    max_examples=80, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
-)
+MOST = settings(max_examples=80)
 
 
 @dataclass

@@ -6,7 +6,7 @@ from typing import Any
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from controller.routing.alternatives.pair_bounds import (
     begin_to_sink,
@@ -23,9 +23,7 @@ from controller.routing.paths.hierarchy import Hierarchy, TooEntangled
 from controller.routing.paths.shortest_path_tree import ShortestPathTree, downstream, upstream
 from tests.support.there import there
 
-MOST = settings(
-    max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
-)
+MOST = settings(max_examples=100)
 
 
 def random_graph(seed: int, nodes: int, links: int) -> PowerGraph:

@@ -6,7 +6,7 @@ from typing import Any
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from controller.routing.graph import PowerGraph, graph_of_links
 from controller.routing.paths.bounds import MAX_ACTIVE, begin, bounds_of, least_growth
@@ -14,9 +14,7 @@ from controller.routing.paths.cspf import PathSearch
 from controller.routing.paths.landmarks import Landmarks
 from tests.support.there import there
 
-MOST = settings(
-    max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
-)
+MOST = settings(max_examples=100)
 
 
 def random_graph(seed: int, nodes: int, links: int) -> PowerGraph:

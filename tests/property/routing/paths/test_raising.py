@@ -5,16 +5,14 @@ from math import inf
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from controller.routing.graph import PowerGraph, graph_of_links
 from controller.routing.paths.cspf import RELATIVE_TOLERANCE, PathSearch, best_path_raising
 from controller.routing.paths.hierarchy import Hierarchy
 from controller.routing.paths.search_arrays import NOTHING_AVAILABLE_W, Ask
 
-MOST = settings(
-    max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
-)
+MOST = settings(max_examples=100)
 _VOLTAGE_V = 1000.0
 
 

@@ -15,7 +15,7 @@ from tests.support.graphs import graph_of_arcs
 GRAPHS = st.builds(tight_lattice, st.integers(0, 100_000), st.integers(2, 9), st.integers(2, 9))
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 @given(GRAPHS, st.integers(0, 100_000))
 def test_what_the_widest_path_delivers_fits_and_a_thousandth_more_does_not(
     graph: PowerGraph, seed: int

@@ -10,7 +10,7 @@ import hypothesis.strategies as st
 import networkx as nx
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from controller.routing.alternatives.disjoint import Disjointness, DisjointPair, PairSearch
 from controller.routing.alternatives.risk_groups import RiskGroups
@@ -22,12 +22,7 @@ from controller.routing.paths.landmarks import Landmarks
 from tests.support.there import there
 
 GUIDES = ("", "landmarks", "hierarchy", "hierarchy for standing loads")
-MOST = settings(
-    max_examples=400,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+MOST = settings(max_examples=400)
 
 
 @dataclass

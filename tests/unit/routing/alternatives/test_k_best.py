@@ -8,7 +8,7 @@ import hypothesis.strategies as st
 import networkx as nx
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from controller.routing.alternatives.k_best import PathRanking, k_best
 from controller.routing.graph import PowerGraph, graph_of_links
@@ -16,12 +16,7 @@ from controller.routing.paths.cspf import RELATIVE_TOLERANCE, PathSearch
 from controller.routing.paths.given_path import along
 from tests.support.there import there
 
-MOST = settings(
-    max_examples=200,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+MOST = settings(max_examples=200)
 
 
 @dataclass

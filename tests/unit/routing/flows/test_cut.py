@@ -4,7 +4,7 @@ import hypothesis.strategies as st
 import networkx as nx
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from controller.routing.flows.cut import Cut, minimum_cut, minimum_cut_to_sinks
 from controller.routing.graph import OUT_OF_SERVICE_A, PowerGraph, graph_of_links
@@ -12,12 +12,7 @@ from controller.routing.paths.cspf import PathSearch
 from tests.support.graphs import graph_of_arcs
 
 U = 1000.0
-MOST = settings(
-    max_examples=150,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+MOST = settings(max_examples=150)
 
 
 @st.composite

@@ -7,19 +7,14 @@ import hypothesis.strategies as st
 import networkx as nx
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from scipy.optimize import linprog
 from scipy.sparse import coo_matrix, hstack, identity
 
 from controller.routing.flows.linear_flow import LinearFlow, Status, linear_min_cost_flow
 
 HIGHS_SLIP = 1e-9
-MOST = settings(
-    max_examples=150,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+MOST = settings(max_examples=150)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 import hypothesis.strategies as st
 import networkx as nx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from controller.routing.graph import PowerGraph
 from controller.routing.paths.cspf import RELATIVE_TOLERANCE, Path, PathSearch
@@ -15,12 +15,7 @@ from digitalgrid.physics import sent_w
 from tests.support.graphs import graph_of_arcs
 from tests.support.there import there
 
-MOST = settings(
-    max_examples=200,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+MOST = settings(max_examples=200)
 
 
 @dataclass

@@ -35,7 +35,7 @@ def test_the_same_name_gets_a_number() -> None:
     assert names.unique("a_b.2", "x") == "a_b.2.2"
 
 
-@settings(derandomize=True, deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(st.text(max_size=80) | st.none(), max_size=20))
 def test_ids_are_legal_and_unique_whatever_the_names(wanted: list[str | None]) -> None:
     names = Identifiers()

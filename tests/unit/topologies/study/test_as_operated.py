@@ -54,7 +54,7 @@ def trees(draw: st.DrawFn) -> tuple[StudyCase, list[float]]:
     return study_case(links, [0]), draw(st.lists(powers, min_size=nodes, max_size=nodes))
 
 
-@settings(derandomize=True, deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(trees())
 def test_the_sweep_is_exact_on_trees_whichever_way_power_flows(
     example: tuple[StudyCase, list[float]],
@@ -68,7 +68,7 @@ def test_the_sweep_is_exact_on_trees_whichever_way_power_flows(
     assert operation.converged.all() and not operation.overloaded.any()
 
 
-@settings(derandomize=True, deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(trees())
 def test_shares_by_impedance_leave_one_flow_on_a_tree(
     example: tuple[StudyCase, list[float]],

@@ -1,0 +1,34 @@
+"""Random cases of the properties: the same in every run of the tests, and others by ``--hypothesis-profile=explore``.
+
+A run that fails by chance stops whoever changed something else, so `make test` searches nowhere new; `make explore`
+does. No test has a deadline of its own: a busy machine is slow, and what hangs is ended by pytest's `timeout`.
+"""
+
+from contextlib import AbstractContextManager
+from unittest.mock import patch
+
+from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
+
+KEPT = "kept"
+EXPLORE = "explore"
+
+
+def register_profiles() -> None:
+    """Properties say how many cases they have; all else of Hypothesis is said here. ``KEPT`` is in use from now on."""
+    settings.register_profile(
+        EXPLORE, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+    )
+    settings.register_profile(KEPT, settings.get_profile(EXPLORE), derandomize=True, database=None)
+    settings.load_profile(KEPT)
+
+
+def without_figures_of_ours() -> AbstractContextManager[object]:
+    """Makes the cases of a test independent of what else was run before it.
+
+    Hypothesis also tries figures that it finds in the modules of ours that are imported by then: after other tests
+    there are more of them, and a case that failed would not come up again where its test is run by itself.
+    """
+    none = Constants()
+    return patch.object(providers, "_get_local_constants", lambda: none)
