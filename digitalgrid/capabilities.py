@@ -13,6 +13,8 @@ class Capability(StrEnum):
     CLAIMS = "claims"
     # Charges idle generations, selects them at its sinks, and takes Promote.
     STANDBY = "standby"
+    # Holds shared standbys to the pools of its lines.
+    POOLS = "pools"
 
 
 # Of routers that say nothing: what all of protocol version 1 can.

@@ -32,6 +32,7 @@ from digitalgrid.model import (
     MissingEnergy,
     RouterLsa,
     SourceAdvertisement,
+    StandbyPool,
 )
 from digitalgrid.physics import line_fault
 from digitalgrid.printable import quoted, shortened
@@ -92,6 +93,7 @@ def hop_to_pb(hop: HopSnapshot) -> southbound_pb.HopSnapshot:
         floor_w=hop.floor_w,
         trickle_w=hop.trickle_w,
         asked_w=hop.asked_w,
+        shared_standby=hop.shared_standby,
     )
     if hop.source_id:
         message.source_id = hop.source_id
@@ -123,6 +125,8 @@ def hop_from_pb(message: southbound_pb.HopSnapshot) -> HopSnapshot:
         _require(where, field, getattr(message, field), above=0.0)
     for field in ("floor_w", "trickle_w", "asked_w"):
         _require(where, field, getattr(message, field), at_least=0.0)
+    if message.shared_standby and not message.standby:
+        raise ValueError(f"{where}: shared_standby, and no standby")
     return hop_from_pb_unchecked(message)
 
 
@@ -145,7 +149,31 @@ def hop_from_pb_unchecked(message: southbound_pb.HopSnapshot) -> HopSnapshot:
         floor_w=message.floor_w,
         trickle_w=message.trickle_w,
         asked_w=message.asked_w,
+        shared_standby=message.shared_standby,
     )
+
+
+def pool_to_pb(pool: StandbyPool) -> southbound_pb.StandbyPool:
+    return southbound_pb.StandbyPool(link_id=pool.link_id, received_power_w=pool.received_power_w)
+
+
+def pools_from_pb(
+    where: str, messages: Iterable[southbound_pb.StandbyPool]
+) -> tuple[StandbyPool, ...]:
+    """Raises ValueError, which begins with ``where``, unless each is of another link, and a power that can be."""
+    pools = pools_from_pb_unchecked(messages)
+    check_ids(where, "link_id of a pool", [pool.link_id for pool in pools])
+    for pool in pools:
+        field = f"received_power_w of the pool of link {quoted(pool.link_id)}"
+        _require(where, field, pool.received_power_w, at_least=0.0, at_most=MAX_POWER_W)
+    return pools
+
+
+def pools_from_pb_unchecked(
+    messages: Iterable[southbound_pb.StandbyPool],
+) -> tuple[StandbyPool, ...]:
+    """For a receiver that checks each pool itself, to say which is wrong."""
+    return tuple(StandbyPool(each.link_id, each.received_power_w) for each in messages)
 
 
 # Of what a router claims and others own: enough to see what is wrong.

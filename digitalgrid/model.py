@@ -160,6 +160,7 @@ class HopSnapshot(msgspec.Struct, frozen=True):
     A ``standby`` is idle until the sink selects it. ``trickle_w`` may enter here while the generation is idle, for this
     hop and those below it. Higher priorities are served first, and ``floor_w`` of each before the rest of any.
     ``asked_w`` is what the load was promised where others displaced a part of that; else 0.
+    A ``shared_standby`` has no room of its own on its egress link: it shares that link's pool.
     """
 
     circuit_id: int
@@ -178,7 +179,19 @@ class HopSnapshot(msgspec.Struct, frozen=True):
     floor_w: float = 0.0
     trickle_w: float = 0.0
     asked_w: float = 0.0
+    shared_standby: bool = False
 
     @property
     def key(self) -> CircuitGeneration:
         return CircuitGeneration(self.circuit_id, self.generation)
+
+    def promoted(self) -> "HopSnapshot":
+        """As it is once its generation's role is working: what it takes is its own."""
+        return msgspec.structs.replace(self, standby=False, shared_standby=False)
+
+
+class StandbyPool(msgspec.Struct, frozen=True):
+    """What a router's shared standbys may put on one of its links, all together; as it arrives at the far end."""
+
+    link_id: str
+    received_power_w: float

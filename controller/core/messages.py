@@ -9,16 +9,18 @@ from digitalgrid.model import (
     MissingEnergy,
     Operation,
     ResultCode,
+    StandbyPool,
     SwitchCause,
 )
 
 
 class Stage(msgspec.Struct, frozen=True):
-    """Prepare hops under a lease; nothing flows before the Commit."""
+    """Prepare hops and pools under a lease; nothing flows, and no pool changes, before the Commit."""
 
     txn_id: int
     lease_ms: int
     hops: tuple[HopSnapshot, ...]
+    pools: tuple[StandbyPool, ...] = ()
 
 
 class Commit(msgspec.Struct, frozen=True):
@@ -76,6 +78,7 @@ class CircuitTable(msgspec.Struct, frozen=True):
     table_version: int
     hops: tuple[HopSnapshot, ...]
     staged_txn_ids: frozenset[int] = frozenset()
+    pools: tuple[StandbyPool, ...] = ()
 
 
 class CircuitStatus(msgspec.Struct, frozen=True):

@@ -23,6 +23,8 @@ from digitalgrid.convert import (
     hop_from_pb,
     hop_to_pb,
     missing_from_pb,
+    pool_to_pb,
+    pools_from_pb,
 )
 from digitalgrid.model import (
     CircuitGeneration,
@@ -43,12 +45,13 @@ def to_pb(message: ToRouter, election_id: ElectionId) -> pb.ControllerMessage:
     """Every mutation carries the election id."""
     elected = election_id_to_pb(election_id)
     match message:
-        case Stage(txn_id, lease_ms, hops):
+        case Stage(txn_id, lease_ms, hops, pools):
             stage = pb.Stage(
                 election_id=elected,
                 txn_id=txn_id,
                 lease_ms=lease_ms,
                 hops=[hop_to_pb(hop) for hop in hops],
+                pools=[pool_to_pb(pool) for pool in pools],
             )
             return pb.ControllerMessage(stage=stage)
         case Commit(txn_id):
@@ -106,7 +109,7 @@ def result_from_pb(result: pb.TransactionResult) -> TransactionResult:
 
 
 def table_from_pb(table: pb.CircuitTable) -> CircuitTable:
-    """ValueError where a hop makes no sense, or stands there twice."""
+    """ValueError where a hop or a pool makes no sense, or stands there twice."""
     hops = tuple(hop_from_pb(hop) for hop in table.hops)
     seen = set()
     for hop in hops:
@@ -115,7 +118,13 @@ def table_from_pb(table: pb.CircuitTable) -> CircuitTable:
                 f"table: circuit {hop.circuit_id} generation {hop.generation} stands there twice"
             )
         seen.add(hop.key)
-    return CircuitTable(table.read_id, table.table_version, hops, frozenset(table.staged_txn_ids))
+    return CircuitTable(
+        table.read_id,
+        table.table_version,
+        hops,
+        frozenset(table.staged_txn_ids),
+        pools_from_pb("table", table.pools),
+    )
 
 
 def status_from_pb(status: pb.CircuitStatus) -> CircuitStatus:

@@ -158,7 +158,7 @@ class SessionInbox:
         if not self._runtime.tell(lambda core, _: core.awaits_table(self._router_id, read_id)):
             codec.table_from_pb(pb.CircuitTable(hops=message.hops[:_HOPS_LOOKED_AT]))
             return
-        whole = self._tables.add(message, len(message.hops))
+        whole = self._tables.add(message, len(message.hops) + len(message.pools))
         if whole is None:
             return
         table = codec.table_from_pb(whole)

@@ -7,8 +7,6 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from msgspec.structs import replace as replace_in
-
 from digitalgrid.model import (
     NO_ELECTION_ID,
     CircuitGeneration,
@@ -292,7 +290,7 @@ class CircuitTable:
         if any(problems):
             return all_or_nothing(circuits, problems)
         standbys = {hop.key: hop for hop in hops if hop is not None and hop.standby}
-        promoted = tuple(replace_in(hop, standby=False) for hop in standbys.values())
+        promoted = tuple(hop.promoted() for hop in standbys.values())
         self._committed.update((hop.key, hop) for hop in promoted)
         entries = tuple(Entry(key, ResultCode.OK) for key in circuits)
         return Answer(entries=entries, promoted=promoted)

@@ -43,6 +43,8 @@ class HopCheck:
             return ResultCode.INVALID_HOP, "asked_w is below power_w, or beyond reason"
         if not 0.0 <= hop.trickle_w <= hop.ingress_power_w * _SLACK:
             return ResultCode.INVALID_HOP, "trickle_w is below 0 or above ingress_power_w"
+        if hop.shared_standby and not hop.standby:
+            return ResultCode.INVALID_HOP, "shared_standby, and no standby"
         if hop.source_id and hop.source_id not in self.source_ids:
             return ResultCode.INVALID_HOP, f"this router has no source {hop.source_id!r}"
         if hop.load_id and hop.load_id not in self.load_ids:

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass, field
 
-from msgspec.structs import replace
-
 from controller.core.messages import (
     Abort,
     CircuitTable,
@@ -16,7 +14,7 @@ from controller.core.messages import (
     TransactionResult,
     Withdraw,
 )
-from digitalgrid.model import CircuitGeneration, HopSnapshot, Operation, ResultCode
+from digitalgrid.model import CircuitGeneration, HopSnapshot, Operation, ResultCode, StandbyPool
 
 _OPERATIONS: dict[type[ToRouter], Operation] = {
     Commit: Operation.COMMIT,
@@ -33,7 +31,8 @@ class PromptRouter:
     """``held`` is what it runs, by generation."""
 
     held: dict[CircuitGeneration, HopSnapshot] = field(default_factory=dict)
-    staged: dict[int, tuple[HopSnapshot, ...]] = field(default_factory=dict)
+    staged: dict[int, Stage] = field(default_factory=dict)
+    pools: dict[str, StandbyPool] = field(default_factory=dict)
     version: int = 0
 
     def apply(self, message: ToRouter) -> tuple[TransactionResult | CircuitTable, set[int]]:
@@ -42,13 +41,15 @@ class PromptRouter:
         concerned: set[int] = set()
         match message:
             case ReadTable(read_id):
-                return CircuitTable(read_id, self.version, tuple(self.held.values())), concerned
-            case Stage(txn_id, _, hops):
-                self.staged[txn_id] = hops
+                return self._table(read_id), concerned
+            case Stage(txn_id):
+                self.staged[txn_id] = message
             case Commit(txn_id):
-                for hop in self.staged.pop(txn_id, ()):
-                    self.held[hop.key] = hop
-                    concerned.add(hop.circuit_id)
+                staged = self.staged.pop(txn_id, None)
+                if staged is not None:
+                    self.held.update((hop.key, hop) for hop in staged.hops)
+                    self.pools.update((pool.link_id, pool) for pool in staged.pools)
+                    concerned |= {hop.circuit_id for hop in staged.hops}
             case Abort(txn_id):
                 self.staged.pop(txn_id, None)
             case Withdraw(_, keys):
@@ -58,9 +59,13 @@ class PromptRouter:
             case Promote(_, keys):
                 for key in keys:
                     if key in self.held:
-                        self.held[key] = replace(self.held[key], standby=False)
+                        self.held[key] = self.held[key].promoted()
             case Drain(_, keys):
                 concerned |= {key.circuit_id for key in keys}
         return TransactionResult(
             message.txn_id, _OPERATIONS[type(message)], ResultCode.OK
         ), concerned
+
+    def _table(self, read_id: int) -> CircuitTable:
+        pools = tuple(pool for pool in self.pools.values() if pool.received_power_w > 0.0)
+        return CircuitTable(read_id, self.version, tuple(self.held.values()), pools=pools)

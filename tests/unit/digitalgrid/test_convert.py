@@ -14,6 +14,8 @@ from digitalgrid.convert import (
     hop_to_pb,
     lsa_from_pb,
     lsa_to_pb,
+    pool_to_pb,
+    pools_from_pb,
 )
 from digitalgrid.model import (
     ElectionId,
@@ -25,6 +27,7 @@ from digitalgrid.model import (
     ResultCode,
     RouterLsa,
     SourceAdvertisement,
+    StandbyPool,
     SwitchCause,
 )
 from digitalgrid.v1 import southbound_pb2 as southbound_pb
@@ -58,10 +61,33 @@ def test_an_lsa_comes_back_as_it_was() -> None:
         msgspec.structs.replace(HOP, egress_link_id="", load_id="town"),
         msgspec.structs.replace(HOP, standby=True, priority=-3, floor_w=1e6, trickle_w=2e5),
         msgspec.structs.replace(HOP, asked_w=3e6),
+        msgspec.structs.replace(HOP, standby=True, shared_standby=True),
     ],
 )
 def test_a_hop_comes_back_as_it_was(hop: HopSnapshot) -> None:
     assert hop_from_pb(hop_to_pb(hop)) == hop
+
+
+def test_pools_come_back_as_they_were() -> None:
+    pools = (StandbyPool("r1-r3", 2e6), StandbyPool("r1-r8", 0.0))
+    assert pools_from_pb("table", [pool_to_pb(pool) for pool in pools]) == pools
+
+
+@pytest.mark.parametrize(
+    ("link_id", "power_w", "message"),
+    [
+        ("", 1.0, "link_id of a pool must not be empty"),
+        ("r1 r3", 1.0, "'r1 r3' must match"),
+        ("r1-r8", 1.0, "'r1-r8' stands there twice"),
+        ("r1-r3", -1.0, "pool of link 'r1-r3' must be 0 or more"),
+        ("r1-r3", math.nan, "must be a finite number"),
+        ("r1-r3", 1e300, "or less"),
+    ],
+)
+def test_a_pool_that_makes_no_sense_is_named(link_id: str, power_w: float, message: str) -> None:
+    pools = [StandbyPool("r1-r8", 1.0), StandbyPool(link_id, power_w)]
+    with pytest.raises(ValueError, match=f"table: .*{message}"):
+        pools_from_pb("table", [pool_to_pb(pool) for pool in pools])
 
 
 def test_an_election_id_keeps_its_128_bits() -> None:
@@ -83,6 +109,7 @@ def test_an_election_id_keeps_its_128_bits() -> None:
         ({"received_power_w": math.inf}, "received_power_w must be a finite number"),
         ({"floor_w": -1.0}, "floor_w must be 0 or more"),
         ({"trickle_w": math.nan}, "trickle_w must be a finite number"),
+        ({"shared_standby": True}, "shared_standby, and no standby"),
     ],
 )
 def test_a_hop_that_makes_no_sense_is_named(changes: dict[str, float], message: str) -> None:
