@@ -46,6 +46,8 @@ from controller.northbound.server import start_server
 from controller.runtime.garbage_collector import freeze_loaded
 from controller.runtime.runtime import Runtime
 from controller.store.sqlite import SqliteAccess, SqliteStore
+from controller.watching.budget import Budget
+from controller.watching.gate import Gate
 from digitalgrid.channels import asyncio_channel
 from digitalgrid.model import RouterLsa
 from digitalgrid.v1 import northbound_pb2 as pb
@@ -60,7 +62,7 @@ _FLUSHES = 200
 
 
 @dataclass(frozen=True, slots=True)
-class _Ask:
+class Ask:
     """What a client does in one round: so many admissions in calls of ``batch`` requests."""
 
     batch: int
@@ -74,20 +76,20 @@ class _Ask:
 
 
 _ASKS = {
-    "batch": _Ask(_BATCH, _BATCHES_IN_FLIGHT, 7_680, "bare-sqlite", 5),
-    "one": _Ask(1, _ONES_IN_FLIGHT, 1_500, "bare-grpc", 9),
-    "alone": _Ask(1, 1, 100, "bare-grpc", 15),
+    "batch": Ask(_BATCH, _BATCHES_IN_FLIGHT, 7_680, "bare-sqlite", 5),
+    "one": Ask(1, _ONES_IN_FLIGHT, 1_500, "bare-grpc", 9),
+    "alone": Ask(1, 1, 100, "bare-grpc", 15),
 }
 _REFUSED = {
-    "batch": _Ask(_BATCH, _BATCHES_IN_FLIGHT, 2_560, "admitted", 5, refused=True),
-    "one": _Ask(1, _ONES_IN_FLIGHT, 900, "admitted", 5, refused=True),
+    "batch": Ask(_BATCH, _BATCHES_IN_FLIGHT, 2_560, "admitted", 5, refused=True),
+    "one": Ask(1, _ONES_IN_FLIGHT, 900, "admitted", 5, refused=True),
 }
 # Power (W) and limit of losses of what is refused, by turns.
 _TOO_MUCH: tuple[tuple[float, float | None], ...] = ((1e11, 1e-9), (_POWER_W, 1e-9), (1.5e7, 1e-9))
 
 
 @dataclass(frozen=True, slots=True)
-class _Answered:
+class Answered:
     """How long a client waited for all its answers; how many were admissions."""
 
     all_s: float
@@ -98,8 +100,8 @@ class _Answered:
 class _Rounds:
     """What the client saw in each round, of ours and of the peer."""
 
-    ours: list[_Answered] = field(default_factory=list)
-    bare: list[_Answered] = field(default_factory=list)
+    ours: list[Answered] = field(default_factory=list)
+    bare: list[Answered] = field(default_factory=list)
     # Seconds until all circuits of a round had their power.
     active_s: list[float] = field(default_factory=list)
     all_active: bool = True
@@ -122,11 +124,11 @@ async def _rows(name: str, size: int, lsas: Sequence[RouterLsa], directory: Path
     disk_per_s = flushes_per_s(directory)
     rounds = {way: _Rounds() for way in _ASKS}
     refused = {way: _Rounds() for way in _REFUSED}
-    async with _controller(lsas, directory) as (runtime, address):
-        client = _Client(load_ids(lsas))
+    async with controller_on(lsas, directory) as (runtime, _, address):
+        client = Client(load_ids(lsas))
         try:
             # Of the first call everything is made that later ones share.
-            await _round(runtime, client, address, _Ask(1, 1, 1, "", 1), _Rounds())
+            await _round(runtime, client, address, Ask(1, 1, 1, "", 1), _Rounds())
             async with bare_server(directory, *await _likeness(address, directory)) as bare:
                 turns = ((way, ask) for way, ask in _ASKS.items() for _ in range(ask.rounds))
                 for way, ask in turns:
@@ -159,7 +161,7 @@ async def _likeness(address: str, directory: Path) -> tuple[pb.Circuit, CircuitR
     return answer.circuit, next(iter(contents.circuits)), next(iter(contents.audit))
 
 
-def _row(way: str, ask: _Ask, name: str, size: int, rounds: _Rounds, disk_per_s: float) -> Row:
+def _row(way: str, ask: Ask, name: str, size: int, rounds: _Rounds, disk_per_s: float) -> Row:
     expected = 0 if ask.refused else ask.admissions
     best_s = min(each.all_s for each in rounds.ours)
     return Row(
@@ -178,7 +180,7 @@ def _row(way: str, ask: _Ask, name: str, size: int, rounds: _Rounds, disk_per_s:
 
 
 async def _round(
-    runtime: Runtime, client: "_Client", address: str, ask: _Ask, rounds: _Rounds
+    runtime: Runtime, client: "Client", address: str, ask: Ask, rounds: _Rounds
 ) -> None:
     begin_s = perf_counter()
     rounds.ours.append(await client.ask(address, ask))
@@ -193,20 +195,25 @@ async def _round(
 
 
 @asynccontextmanager
-async def _controller(
-    lsas: Sequence[RouterLsa], directory: Path
-) -> AsyncIterator[tuple[Runtime, str]]:
+async def controller_on(
+    lsas: Sequence[RouterLsa], directory: Path, gate: Gate | None = None
+) -> AsyncIterator[tuple[Runtime, NullRouters, str]]:
     runtime = Runtime(CoreSettings())
     solver = Solver()
     address = f"unix:{directory}/northbound"
     try:
         runtime.lead(SqliteStore(directory / "store.sqlite"))
-        NullRouters(runtime, lsas).attach()
+        routers = NullRouters(runtime, lsas)
+        routers.attach()
         server = await start_server(
-            runtime, Optimiser(runtime, solver, ReoptimiseLimits()), address, _read_meters
+            runtime,
+            Optimiser(runtime, solver, ReoptimiseLimits()),
+            address,
+            _read_meters,
+            gate or Gate(Budget()),
         )
         try:
-            yield runtime, address
+            yield runtime, routers, address
         finally:
             await server.stop(None)
     finally:
@@ -228,7 +235,7 @@ def flushes_per_s(directory: Path) -> float:
         return _FLUSHES / (perf_counter() - begin_s)
 
 
-class _Client:
+class Client:
     """A process that asks when it is told to."""
 
     def __init__(self, sinks: list[str]) -> None:
@@ -238,9 +245,9 @@ class _Client:
         self._process.start()
         theirs.close()
 
-    async def ask(self, address: str, ask: _Ask) -> _Answered:
+    async def ask(self, address: str, ask: Ask) -> Answered:
         self._pipe.send((address, ask))
-        answered: _Answered = await asyncio.to_thread(self._pipe.recv)
+        answered: Answered = await asyncio.to_thread(self._pipe.recv)
         return answered
 
     def close(self) -> None:
@@ -272,7 +279,7 @@ def _refused(request_id: str, sink_id: str, number: int) -> pb.PowerRequest:
     )
 
 
-async def _ask(stub: PowerServiceStub, sinks: list[str], ask: _Ask) -> _Answered:
+async def _ask(stub: PowerServiceStub, sinks: list[str], ask: Ask) -> Answered:
     began = time.time_ns()
     requests = [
         pb.PowerRequest(
@@ -306,4 +313,4 @@ async def _ask(stub: PowerServiceStub, sinks: list[str], ask: _Ask) -> _Answered
 
     begin_s = perf_counter()
     await asyncio.gather(*(ask_on() for _ in range(ask.in_flight)))
-    return _Answered(perf_counter() - begin_s, admitted)
+    return Answered(perf_counter() - begin_s, admitted)

@@ -83,9 +83,14 @@ class NullRouters:
 
     def cut(self, link_id: str) -> None:
         """Both ends of a line say that it is down."""
+        self.set_link(link_id, up=False)
+
+    def set_link(self, link_id: str, *, up: bool) -> None:
+        """Both ends of a line say how it is."""
         for router in self._routers.values():
             links = tuple(
-                replace(link, up=link.up and link.link_id != link_id) for link in router.lsa.links
+                replace(link, up=up if link.link_id == link_id else link.up)
+                for link in router.lsa.links
             )
             if links != router.lsa.links:
                 router.lsa = replace(router.lsa, links=links, seq=router.lsa.seq + 1)

@@ -37,6 +37,13 @@ TARGETS = {
     ("shared-backup", 118, "dedicated"): 1 / 0.70,
     ("shared-backup-fit", 14, "dedicated"): 1.5,
     ("shared-backup-fit", 118, "dedicated"): 1.15,
+    # Whoever asks for power keeps so much of the admissions a second, however many watch.
+    ("watching-1", 9, "unwatched"): 0.95,
+    ("watching-1", 1_000, "unwatched"): 0.95,
+    ("watching-100", 9, "unwatched"): 0.95,
+    ("watching-100", 1_000, "unwatched"): 0.95,
+    ("watching-cut", 9, "allowed"): 1.0,
+    ("watching-cut", 1_000, "allowed"): 1.0,
 }
 
 # Promises that are not kept yet, and what is had all the same: less than that fails. A batch is decided and noted one

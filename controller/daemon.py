@@ -26,6 +26,8 @@ from controller.southbound.service import start_server as start_southbound
 from controller.store.etcd.membership import EtcdMembership
 from controller.store.protocol import StoreError
 from controller.store.sqlite import SqliteStore
+from controller.watching.budget import Budget
+from controller.watching.gate import Gate
 from digitalgrid.addresses import Address
 from digitalgrid.logs import log_to_standard_error
 from digitalgrid.supervision import start_task, watch_loop
@@ -97,7 +99,8 @@ async def serve(config: ControllerConfig) -> int:
         )
         stack.push_async_callback(southbound.stop, _GRACE_S)
         northbound = await start_northbound(
-            runtime, optimiser, config.northbound.listen, service.read_meters, north
+            *(runtime, optimiser, config.northbound.listen, service.read_meters),
+            *(Gate(Budget()), north),
         )
         stack.push_async_callback(northbound.stop, _GRACE_S)
         _log.info(

@@ -1,46 +1,245 @@
-"""The stream of circuits, with conflation: of each watcher only the ids are kept that changed since it was last sent
-something, so a slow one gets the newest state of each, in bounded memory.
+"""The stream of circuits, with conflation: each change is looked at once for all who watch, as the budget allows, and a
+watcher is owed the newest state of each circuit that changed since it last read.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import contextmanager
+from itertools import islice
 
+from controller.core.circuits.circuit import Circuit, CircuitState
+from controller.core.circuits.protection import Protection
 from controller.core.errors import Refusal
 from controller.northbound.codec import circuit_to_pb
+from controller.northbound.turns import in_turns
+from controller.rpc.encoding import varint
 from controller.runtime.runtime import Runtime
+from controller.watching.gate import Gate
+from controller.watching.journal import Journal, Place
 from digitalgrid.reasons import Reason
+from digitalgrid.supervision import start_task
 from digitalgrid.v1 import northbound_pb2 as pb
 
+# Circuits that are looked at in one turn of the loop, at some 16 us each.
+_AT_ONCE = 256
+# Of an answer with several circuits: well below the 4 MiB that gRPC's clients take if nobody says otherwise.
+_MOST_BYTES = 256 * 1024
+# Tags of WatchCircuitsResponse.circuit and .circuits: what follows, length and circuit, is the same.
+_ONE, _SEVERAL = b"\x0a", b"\x1a"
+_DONE = pb.WatchCircuitsResponse(snapshot_done=pb.SnapshotDone()).SerializeToString()
 
-async def circuit_events(runtime: Runtime) -> AsyncGenerator[pb.WatchCircuitsResponse]:
-    """All circuits that have not ended, a marker, then each that changes, as it stands when it is sent."""
-    questions = runtime.questions
-    circuits = questions.circuits
-    changed: dict[int, None] = {}
-    wake = asyncio.Event()
 
-    def note(circuit_id: int) -> None:
-        changed[circuit_id] = None
-        wake.set()
+class CircuitFeed:
+    """Serialised WatchCircuitsResponses for all who watch; nothing is done while nobody does."""
 
-    with runtime.feeds.circuits.subscribed(note), runtime.feeds.roles.subscribed(wake.set):
-        # Each is sent by itself, and others have their turn meanwhile; so only the ids are taken at once.
-        for circuit_id in list(circuits):
-            circuit = circuits.get(circuit_id)
-            if circuit is not None and not circuit.state.ended:
-                changed.pop(circuit_id, None)
-                yield pb.WatchCircuitsResponse(circuit=circuit_to_pb(circuit))
-        yield pb.WatchCircuitsResponse(snapshot_done=pb.SnapshotDone())
+    def __init__(self, runtime: Runtime, gate: Gate) -> None:
+        self._runtime = runtime
+        self._gate = gate
+        self._told: _Told | None = None
+
+    async def watch(self, *, together: bool) -> AsyncGenerator[bytes]:
+        """All circuits that have not ended, a marker, then each that changes, as it stands when it is told.
+
+        What is there at first is an answer like any other, and not charged to those who watch.
+        """
+        with self._watched() as told:
+            place, seen = told.journal.end(), dict[int, bytes]()
+            async for answer in told.snapshot(seen, together=together):
+                yield answer
+            yield _DONE
+            most_bytes = _MOST_BYTES if together else 0
+            while True:
+                await told.news_after(place)
+                await self._gate.enter(lambda: told.journal.has_urgent(place))  # noqa: B023
+                answer, place = told.answer(place, most_bytes, seen)
+                if answer:
+                    yield self._gate.send(answer)
+
+    @contextmanager
+    def _watched(self) -> Iterator["_Told"]:
+        if self._told is None or not self._told.is_current:
+            self._told = _Told(self._runtime, self._gate)
+        told = self._told
+        told.watchers += 1
+        try:
+            yield told
+        finally:
+            told.watchers -= 1
+            if not told.watchers:
+                told.close()
+                if told is self._told:
+                    self._told = None
+
+
+class _Told:
+    """What is told of the circuits of one state, from the first watcher to the last; another state has another."""
+
+    def __init__(self, runtime: Runtime, gate: Gate) -> None:
+        self._runtime = runtime
+        self._gate = gate
+        self._questions = runtime.questions
+        self._circuits = self._questions.circuits
+        self.journal: Journal[int] = Journal()
+        self.watchers = 0
+        # Changed, and not told yet; those that are urgent are in both.
+        self._changed: dict[int, None] = {}
+        self._urgent: dict[int, None] = {}
+        # What was told last of those whose word is urgent: it is so once.
+        self._words: dict[int, tuple[CircuitState, Protection]] = {}
+        # Answers to all who are at one place.
+        self._answers: dict[Place, tuple[bytes, Place]] = {}
+        self._noted, self._news = asyncio.Event(), asyncio.Event()
+        runtime.feeds.circuits.subscribe(self._note)
+        runtime.feeds.roles.subscribe(self._wake)
+        self._task = start_task("circuit-feed", self._run)
+
+    @property
+    def is_current(self) -> bool:
+        return self._runtime.is_current(self._questions)
+
+    def close(self) -> None:
+        self._runtime.feeds.circuits.unsubscribe(self._note)
+        self._runtime.feeds.roles.unsubscribe(self._wake)
+        self._task.cancel()
+
+    async def snapshot(self, seen: dict[int, bytes], *, together: bool) -> AsyncIterator[bytes]:
+        """Made in turns; what changes meanwhile is told afterwards, but for what is noted in ``seen``."""
+        begun = self.journal.newest
+
+        def tell(circuit_id: int) -> bytes:
+            circuit = self._circuits.get(circuit_id)
+            if circuit is None or circuit.state.ended:
+                return b""
+            if circuit_id in self._changed:
+                self._say(circuit_id, circuit)
+                self._wake()
+            said = self.journal.said(circuit_id)
+            if said is not None and self.journal.newest > begun:
+                seen[circuit_id] = said
+            return said or _encoded(circuit)
+
+        async for some in in_turns(list(self._circuits), tell):
+            said = [each for each in some if each]
+            if together and said:
+                yield _several(said)
+            elif not together:
+                for each in said:
+                    yield _ONE + each
+
+    async def news_after(self, place: Place) -> None:
+        """Refusal once this state is no longer what is true."""
         while True:
-            await wake.wait()
-            wake.clear()
-            if not runtime.is_current(questions):
+            if not self.is_current:
                 raise _role_changed()
-            while changed:
-                circuit_id = next(iter(changed))
-                del changed[circuit_id]
-                if circuit_id in circuits:
-                    yield pb.WatchCircuitsResponse(circuit=circuit_to_pb(circuits[circuit_id]))
+            if self.journal.newest > place.number:
+                return
+            await self._news.wait()
+
+    def answer(self, place: Place, most_bytes: int, seen: dict[int, bytes]) -> tuple[bytes, Place]:
+        """What follows a place, the same bytes for all who are there; one circuit where no bytes are allowed for.
+
+        What was ``seen`` already is left out, which leaves nothing to tell at times.
+        """
+        shared = most_bytes > 0 and not seen
+        if shared and place in self._answers:
+            return self._answers[place]
+        words, following = self.journal.after(place, most_bytes)
+        said = [
+            word.said
+            for word in words
+            if word.said is not None and seen.get(word.key) is not word.said
+        ]
+        if following.number == self.journal.newest:
+            seen.clear()
+        if not said:
+            return b"", following
+        if not most_bytes:
+            return _ONE + said[0], following
+        answer = _several(said), following
+        if shared:
+            self._answers[place] = answer
+        return answer
+
+    def _note(self, circuit_id: int) -> None:
+        self._changed[circuit_id] = None
+        circuit = self._circuits.get(circuit_id)
+        if (
+            circuit is not None
+            and _is_urgent(circuit)
+            and self._words.get(circuit_id) != (circuit.state, circuit.guard.word)
+        ):
+            self._urgent[circuit_id] = None
+            self._gate.look_again()
+        self._noted.set()
+
+    async def _run(self) -> None:
+        while True:
+            await self._noted.wait()
+            await self._gate.enter(lambda: bool(self._urgent))
+            with self._gate.working():
+                self._look()
+            # The next turn is for others.
+            await asyncio.sleep(0)
+
+    def _look(self) -> None:
+        """At some circuits that have changed, in that order; at urgent ones alone while there are some."""
+        for circuit_id in list(islice(self._urgent or self._changed, _AT_ONCE)):
+            circuit = self._circuits.get(circuit_id)
+            if circuit is not None:
+                self._say(circuit_id, circuit)
+            else:
+                self._forget(circuit_id)
+        if not self._changed:
+            self._noted.clear()
+        if len(self.journal) > 2 * len(self._circuits) + _AT_ONCE:
+            for circuit_id in [
+                each for each in self.journal.present() if each not in self._circuits
+            ]:
+                self._forget(circuit_id)
+        self._wake()
+
+    def _say(self, circuit_id: int, circuit: Circuit) -> None:
+        self._changed.pop(circuit_id, None)
+        urgent = circuit_id in self._urgent
+        self._urgent.pop(circuit_id, None)
+        if _is_urgent(circuit):
+            self._words[circuit_id] = (circuit.state, circuit.guard.word)
+        else:
+            self._words.pop(circuit_id, None)
+        self.journal.say(circuit_id, _encoded(circuit), urgent=urgent)
+        self._answers.clear()
+
+    def _forget(self, circuit_id: int) -> None:
+        """It is not remembered any more."""
+        self._changed.pop(circuit_id, None)
+        self._urgent.pop(circuit_id, None)
+        self._words.pop(circuit_id, None)
+        self.journal.forget(circuit_id)
+
+    def _wake(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+
+
+def _is_urgent(circuit: Circuit) -> bool:
+    """Whether somebody must know at once: it waits, has ended, or is not protected any more."""
+    state = circuit.state
+    return (
+        state is CircuitState.WAITING
+        or state is CircuitState.FAILED
+        or state is CircuitState.WITHDRAWN
+        or circuit.guard.word is Protection.LOST
+    )
+
+
+def _encoded(circuit: Circuit) -> bytes:
+    """The circuit behind its length."""
+    body = circuit_to_pb(circuit).SerializeToString()
+    return varint(len(body)) + body
+
+
+def _several(said: list[bytes]) -> bytes:
+    return _SEVERAL + _SEVERAL.join(said)
 
 
 def _role_changed() -> Refusal:

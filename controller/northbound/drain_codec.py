@@ -6,6 +6,7 @@ from controller.core.network.admin import (
     AdminState,
     Block,
     DrainOrder,
+    DrainRecord,
     Hindrance,
 )
 from controller.core.questions import Questions
@@ -26,6 +27,9 @@ _STATES = {
 }
 _OUTCOMES = {each: pb.Outcome.Value(f"OUTCOME_{each.name}") for each in Outcome}
 _HINDRANCES = {each: pb.DrainHindrance.Value(f"DRAIN_HINDRANCE_{each.name}") for each in Hindrance}
+
+# An operator's word on a link or router, and what keeps a drain from its end; None for what is in service.
+Word = tuple[DrainRecord, tuple[Block, ...]] | None
 
 
 def drain_order(message: pb.DrainRequest) -> DrainOrder:
@@ -49,12 +53,16 @@ def drain_order(message: pb.DrainRequest) -> DrainOrder:
     )
 
 
-def word_to_pb(known: Questions, id_: str) -> pb.AdminWord | None:
-    """None for what is in service."""
+def word_on(known: Questions, id_: str) -> Word:
     word = known.drains.get(id_)
-    if word is None:
+    return (word, known.drain_blocks(id_)) if word is not None else None
+
+
+def word_to_pb(found: Word) -> pb.AdminWord | None:
+    """None for what is in service."""
+    if found is None:
         return None
-    blocks = known.drain_blocks(id_)
+    word, blocks = found
     return pb.AdminWord(
         state=_STATES[word.state],
         since_unix_ns=word.since_unix_ns,

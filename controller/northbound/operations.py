@@ -15,7 +15,7 @@ from controller.core.controller import Reconciliation
 from controller.core.effects import TableRead
 from controller.core.rehearsing.scenario import Scenario
 from controller.northbound.codec import check_ids
-from controller.northbound.drain_codec import consequences_to_pb, drain_order, word_to_pb
+from controller.northbound.drain_codec import consequences_to_pb, drain_order, word_on, word_to_pb
 from controller.northbound.principals import call_of
 from controller.runtime.durability import StoreFailed
 from controller.runtime.runtime import Runtime
@@ -72,7 +72,7 @@ class OperationsService(OperationsServiceServicer):
         order = drain_order(request)
         call = call_of(context, Action.DRAIN, order.id, str(order))
         changed = self._runtime.handle(call, lambda core, now_ns: core.drain(order, now_ns))
-        word = word_to_pb(self._runtime.questions, order.id)
+        word = word_to_pb(word_on(self._runtime.questions, order.id))
         await self._runtime.durable()
         return pb.DrainResponse(changed=changed, word=word)
 

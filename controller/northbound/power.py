@@ -10,7 +10,7 @@ from controller.core.access import Action, Call, Principal
 from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.request import asked_for
 from controller.core.errors import Refusal, invalid
-from controller.northbound.circuit_feed import circuit_events
+from controller.northbound.circuit_feed import CircuitFeed
 from controller.northbound.circuit_list import all_circuits, circuit_page
 from controller.northbound.codec import (
     circuit_to_pb,
@@ -23,6 +23,7 @@ from controller.northbound.codec import (
 from controller.northbound.gathering import Gathering, Slice
 from controller.northbound.principals import call_of, principal_of
 from controller.runtime.runtime import Runtime
+from controller.watching.gate import Gate
 from digitalgrid.reasons import Reason
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import PowerServiceServicer
@@ -39,8 +40,9 @@ def _is_plain(request: pb.PowerRequest) -> bool:
 class PowerService(PowerServiceServicer):
     """Translates; all decisions are the core's."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, gate: Gate) -> None:
         self._runtime = runtime
+        self._feed = CircuitFeed(runtime, gate)
         self._gathering = Gathering(runtime)
 
     async def RequestPower(
@@ -168,8 +170,8 @@ class PowerService(PowerServiceServicer):
 
     def WatchCircuits(
         self, request: pb.WatchCircuitsRequest, context: grpc.aio.ServicerContext
-    ) -> AsyncIterator[pb.WatchCircuitsResponse]:
-        return circuit_events(self._runtime)
+    ) -> AsyncIterator[bytes]:
+        return self._feed.watch(together=request.together)
 
     def _admit_some(
         self, principal: Principal, messages: Sequence[pb.PowerRequest]

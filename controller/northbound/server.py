@@ -16,6 +16,7 @@ from controller.northbound.power import PowerService
 from controller.northbound.topology import ReadMeters, TopologyService
 from controller.rpc.limits import ServerLimits
 from controller.runtime.runtime import Runtime
+from controller.watching.gate import Gate
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import (
     add_OperationsServiceServicer_to_server,
@@ -53,13 +54,17 @@ async def start_server(
     optimiser: Optimiser,
     listen: str,
     read_meters: ReadMeters,
+    gate: Gate,
     limits: ServerLimits = LIMITS,
 ) -> grpc.aio.Server:
-    """Serve clients on ``listen`` (host:port). Raises OSError, which says what to do, where that is taken."""
+    """Serve clients on ``listen`` (host:port); ``gate`` bounds what watching costs.
+
+    Raises OSError, which says what to do, where the address is taken.
+    """
     options = (*_OPTIONS, *limits.options())
     server = grpc.aio.server(interceptors=[Guard(runtime)], options=options)
-    add_PowerServiceServicer_to_server(PowerService(runtime), server)
-    add_TopologyServiceServicer_to_server(TopologyService(runtime, read_meters), server)
+    add_PowerServiceServicer_to_server(PowerService(runtime, gate), server)
+    add_TopologyServiceServicer_to_server(TopologyService(runtime, gate, read_meters), server)
     add_OptimisationServiceServicer_to_server(OptimisationService(optimiser), server)
     add_OperationsServiceServicer_to_server(OperationsService(runtime, optimiser), server)
     services = [each.full_name for each in pb.DESCRIPTOR.services_by_name.values()]

@@ -1,7 +1,6 @@
 """TopologyService: the network as the controller sees it, and the energy books of its routers."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
 
 import grpc
 
@@ -10,6 +9,7 @@ from controller.northbound.topology_feed import TopologyFeed
 from controller.northbound.turns import in_turns
 from controller.routing.compiled import engine_in_use
 from controller.runtime.runtime import Runtime
+from controller.watching.gate import Gate
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import TopologyServiceServicer
 from digitalgrid.v1.power_link_pb2 import RouterMeters
@@ -19,9 +19,9 @@ ReadMeters = Callable[[], Awaitable[tuple[list[RouterMeters], list[str]]]]
 
 
 class TopologyService(TopologyServiceServicer):
-    def __init__(self, runtime: Runtime, read_meters: ReadMeters) -> None:
+    def __init__(self, runtime: Runtime, gate: Gate, read_meters: ReadMeters) -> None:
         self._runtime = runtime
-        self._feed = TopologyFeed(runtime)
+        self._feed = TopologyFeed(runtime, gate)
         self._read_meters = read_meters
 
     async def GetTopology(
@@ -37,12 +37,10 @@ class TopologyService(TopologyServiceServicer):
         engine = pb.GetTopologyResponse(topology=pb.Topology(engine=engine_in_use()))
         return b"".join([*pieces, engine.SerializeToString()])
 
-    async def WatchTopology(
+    def WatchTopology(
         self, request: pb.WatchTopologyRequest, context: grpc.aio.ServicerContext
-    ) -> AsyncIterator[pb.WatchTopologyResponse]:
-        async with aclosing(self._feed.watch(changes_only=request.changes_only)) as views:
-            async for view in views:
-                yield view
+    ) -> AsyncIterator[bytes]:
+        return self._feed.watch(changes_only=request.changes_only)
 
     async def ReadMeters(
         self, request: pb.ReadAllMetersRequest, context: grpc.aio.ServicerContext

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,6 +17,7 @@ from digitalgrid.client.calls import (
     DrainWait,
     Method,
     channel_options,
+    one_by_one,
     who_asks,
     with_request_id,
 )
@@ -123,10 +125,16 @@ class AsyncPowerClient:
                 return listed
             request.page_token = page.next_page_token
 
-    def watch_circuits(
+    async def watch_circuits(
         self, *, timeout_s: float | None = None
     ) -> AsyncIterator[pb.WatchCircuitsResponse]:
-        return self._stream(lambda to: to.power.WatchCircuits, pb.WatchCircuitsRequest(), timeout_s)
+        request = pb.WatchCircuitsRequest(together=True)
+        async with aclosing(
+            self._stream(lambda to: to.power.WatchCircuits, request, timeout_s)
+        ) as answers:
+            async for answer in answers:
+                for event in one_by_one(answer):
+                    yield event
 
     async def wait_until_active(
         self, circuit_ids: Iterable[int], *, timeout_s: float = DEFAULT_TIMEOUT_S
@@ -228,7 +236,7 @@ class AsyncPowerClient:
 
     async def _stream(
         self, method: Method, request: Any, timeout_s: float | None
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncGenerator[Any]:
         call = method(self._to(self._servers.current))(
             request, timeout=timeout_s, metadata=self._metadata
         )

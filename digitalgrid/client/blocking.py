@@ -15,6 +15,7 @@ from digitalgrid.client.calls import (
     DrainWait,
     Method,
     channel_options,
+    one_by_one,
     who_asks,
     with_request_id,
 )
@@ -132,8 +133,10 @@ class PowerClient:
     def watch_circuits(
         self, *, timeout_s: float | None = None
     ) -> Iterator[pb.WatchCircuitsResponse]:
-        """A snapshot, a marker, then every change, for as long as the caller iterates."""
-        return self._stream(lambda to: to.power.WatchCircuits, pb.WatchCircuitsRequest(), timeout_s)
+        """A snapshot, a marker, then what changes, for as long as the caller iterates."""
+        request = pb.WatchCircuitsRequest(together=True)
+        for answer in self._stream(lambda to: to.power.WatchCircuits, request, timeout_s):
+            yield from one_by_one(answer)
 
     def wait_until_active(
         self, circuit_ids: Iterable[int], *, timeout_s: float = DEFAULT_TIMEOUT_S

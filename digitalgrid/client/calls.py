@@ -199,6 +199,13 @@ def dispatch_request(
     )
 
 
+def one_by_one(answer: pb.WatchCircuitsResponse) -> Iterable[pb.WatchCircuitsResponse]:
+    """The same with a circuit each, where several were told together."""
+    if not answer.circuits:
+        return (answer,)
+    return (pb.WatchCircuitsResponse(circuit=each) for each in answer.circuits)
+
+
 class ActivationWait:
     """Watches events until the circuits that it was given are all ACTIVE."""
 

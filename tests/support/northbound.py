@@ -18,6 +18,8 @@ from controller.core.optimising.moves import ReoptimiseLimits
 from controller.core.settings import CoreSettings
 from controller.northbound.server import start_server
 from controller.runtime.runtime import Runtime
+from controller.watching.budget import Budget
+from controller.watching.gate import Gate
 from digitalgrid.channels import asyncio_channel
 from digitalgrid.client import AsyncPowerClient
 from digitalgrid.v1.northbound_pb2_grpc import (
@@ -78,6 +80,7 @@ class Northbound:
     address: str
     server: grpc.aio.Server
     optimiser: Optimiser
+    gate: Gate
 
     @property
     def power(self) -> PowerServiceStub:
@@ -110,13 +113,15 @@ async def northbound(*, connected: bool = True) -> AsyncIterator[Northbound]:
     if connected:
         grid.connect()
     address = f"127.0.0.1:{free_port()}"
-    solver = Solver()
+    solver, gate = Solver(), Gate(Budget())
     optimiser = Optimiser(runtime, solver, ReoptimiseLimits(least_gain_fraction=0.0))
-    server = await start_server(runtime, optimiser, address, read_meters)
+    server = await start_server(runtime, optimiser, address, read_meters, gate)
     client = AsyncPowerClient(address, timeout_s=TIMEOUT_S)
     try:
         async with asyncio_channel(address) as channel:
-            yield Northbound(runtime, store, grid, client, channel, address, server, optimiser)
+            yield Northbound(
+                runtime, store, grid, client, channel, address, server, optimiser, gate
+            )
     finally:
         await client.close()
         await server.stop(None)

@@ -63,7 +63,7 @@ SENT = [
     pb.ListCircuitsRequest(request_id="req-1", include_ended=True),
     pb.GetTopologyRequest(),
     pb.ReadAllMetersRequest(),
-    pb.WatchCircuitsRequest(),
+    pb.WatchCircuitsRequest(together=True),
     pb.WatchTopologyRequest(changes_only=True),
 ]
 

@@ -12,6 +12,8 @@ from controller.core.settings import CoreSettings
 from controller.northbound.server import start_server
 from controller.rpc.limits import ServerLimits
 from controller.runtime.runtime import Runtime
+from controller.watching.budget import Budget
+from controller.watching.gate import Gate
 from digitalgrid.client import AsyncPowerClient
 from tests.support.attached_grid import MemoryStore
 from tests.support.northbound import free_port, in_loop, read_meters
@@ -29,7 +31,9 @@ def test_whoever_connects_and_makes_no_call_is_closed(said: bytes) -> None:
         port = free_port()
         address = f"127.0.0.1:{port}"
         optimiser = Optimiser(runtime, solver, ReoptimiseLimits())
-        server = await start_server(runtime, optimiser, address, read_meters, _LIMITS)
+        server = await start_server(
+            runtime, optimiser, address, read_meters, Gate(Budget()), _LIMITS
+        )
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(said)

@@ -16,10 +16,12 @@ from controller.core.circuits.route import Route, RouteLink
 from controller.core.questions import Questions
 from controller.core.settings import CoreSettings
 from controller.northbound import power
-from controller.northbound.circuit_feed import circuit_events
+from controller.northbound.circuit_feed import CircuitFeed
 from controller.northbound.circuit_list import MAX_PAGE, all_circuits, circuit_page
 from controller.northbound.topology import TopologyService
 from controller.runtime.runtime import Runtime
+from controller.watching.budget import Budget
+from controller.watching.gate import Gate
 from digitalgrid.client import PowerClient
 from digitalgrid.model import LinkAdvertisement, RouterLsa
 from digitalgrid.v1 import northbound_pb2 as pb
@@ -177,7 +179,8 @@ async def longest_turn_s(work: Coroutine[Any, Any, T]) -> tuple[float, T]:
 async def snapshot(runtime: Runtime) -> int:
     """As a stream is written: each message is sent before the next is asked for."""
     count = 0
-    async for event in circuit_events(runtime):
+    async for answer in CircuitFeed(runtime, Gate(Budget())).watch(together=False):
+        event = pb.WatchCircuitsResponse.FromString(answer)
         if event.HasField("snapshot_done"):
             return count
         count += 1
@@ -231,7 +234,7 @@ def test_the_topology_of_a_large_network_stalls_nobody() -> None:
             gc.collect()
             gc.freeze()
             try:
-                service = TopologyService(runtime, read_meters)
+                service = TopologyService(runtime, Gate(Budget()), read_meters)
                 turn_s, answer = await longest_turn_s(
                     service.GetTopology(pb.GetTopologyRequest(), None)
                 )

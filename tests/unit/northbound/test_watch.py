@@ -1,22 +1,47 @@
 """Streams: a snapshot, a marker, then what changes, in bounded memory, until the client goes."""
 
 import asyncio
+import time
 from typing import Any
 
 import grpc
 import pytest
 
+from controller.core.circuits.circuit import CircuitState
 from controller.core.circuits.records import Counters, StoredState
 from controller.core.errors import Refusal
-from controller.northbound.circuit_feed import circuit_events
+from controller.northbound.circuit_feed import CircuitFeed
 from controller.northbound.topology_codec import topology_to_pb
 from controller.northbound.topology_feed import TopologyFeed
 from controller.store.protocol import LeadershipLost
+from controller.watching.budget import Budget
+from controller.watching.gate import Gate
+from controller.watching.thread_times import ThreadTimes
 from digitalgrid.client import power_request
 from digitalgrid.client.topology_view import TopologyView
 from digitalgrid.v1 import northbound_pb2 as pb
 from tests.support.attached_grid import MemoryStore
 from tests.support.northbound import Northbound, in_loop, northbound, until
+
+
+def always_busy() -> ThreadTimes:
+    return ThreadTimes(time.monotonic(), 0.0)
+
+
+def circuit_feed(api: Northbound) -> CircuitFeed:
+    return CircuitFeed(api.runtime, api.gate)
+
+
+def topology_feed(api: Northbound) -> TopologyFeed:
+    return TopologyFeed(api.runtime, api.gate)
+
+
+def circuits_of(answer: bytes) -> pb.WatchCircuitsResponse:
+    return pb.WatchCircuitsResponse.FromString(answer)
+
+
+def view_of(answer: bytes) -> pb.WatchTopologyResponse:
+    return pb.WatchTopologyResponse.FromString(answer)
 
 
 async def active(api: Northbound, sink_id: str, power_w: float, **more: Any) -> pb.Circuit:
@@ -45,8 +70,8 @@ async def test_a_watch_begins_with_what_is_and_goes_on_with_what_changes() -> No
 @in_loop
 async def test_a_slow_watcher_gets_the_newest_state_of_each_circuit_once() -> None:
     async with northbound() as api:
-        events = circuit_events(api.runtime)
-        assert (await anext(events)).HasField("snapshot_done")
+        events = circuit_feed(api).watch(together=False)
+        assert circuits_of(await anext(events)).HasField("snapshot_done")
         pending = asyncio.ensure_future(anext(events))
         town = await active(api, "town", 1e6)
         works = await active(api, "works", 1e6)
@@ -55,7 +80,7 @@ async def test_a_slow_watcher_gets_the_newest_state_of_each_circuit_once() -> No
             api.runtime.feeds.circuits.publish(town.circuit_id)
         received = {}
         for _ in range(2):
-            circuit = (await anext(events)).circuit
+            circuit = circuits_of(await anext(events)).circuit
             received[circuit.circuit_id] = circuit
         assert received == {town.circuit_id: town, works.circuit_id: works}
         await events.aclose()
@@ -79,17 +104,17 @@ async def test_a_watcher_that_goes_leaves_nothing_behind() -> None:
 @in_loop
 async def test_watching_the_topology_shows_link_state_and_reservations() -> None:
     async with northbound() as api:
-        views = TopologyFeed(api.runtime).watch(changes_only=False)
-        view = (await anext(views)).topology
+        views = topology_feed(api).watch(changes_only=False)
+        view = view_of(await anext(views)).topology
         assert all(link.up for link in view.links)
         circuit = await active(api, "town", 1e6, source_ids=["gas"])
-        while not (link := _link((await anext(views)).topology, "r3-r4")).circuit_ids:
+        while not (link := _link(view_of(await anext(views)).topology, "r3-r4")).circuit_ids:
             pass
         assert link.circuit_ids == [circuit.circuit_id]
         assert link.reserved_a_to_b_a == circuit.links[0].current_a
         assert link.reserved_b_to_a_a == 0.0
         api.grid.cut("r1-r2")
-        while _link((await anext(views)).topology, "r1-r2").up:
+        while _link(view_of(await anext(views)).topology, "r1-r2").up:
             pass
         await views.aclose()
 
@@ -97,37 +122,71 @@ async def test_watching_the_topology_shows_link_state_and_reservations() -> None
 @in_loop
 async def test_all_who_watch_the_topology_get_the_same_message() -> None:
     async with northbound() as api:
-        feed = TopologyFeed(api.runtime)
+        feed = topology_feed(api)
         watches = [feed.watch(changes_only=True), feed.watch(changes_only=True)]
         first, second = [await anext(each) for each in watches]
         assert first is second
         api.grid.cut("r1-r2")
         first, second = [await anext(each) for each in watches]
         assert first is second
-        assert not _link(first.topology, "r1-r2").up
+        assert not _link(view_of(first).topology, "r1-r2").up
         for each in watches:
             await each.aclose()
 
 
 @in_loop
-async def test_changes_alone_add_up_to_the_whole_and_a_slow_watcher_gets_it_anew() -> None:
+async def test_changes_alone_add_up_to_the_whole_and_a_slow_watcher_gets_what_changed_meanwhile() -> (
+    None
+):
     async with northbound() as api:
-        feed = TopologyFeed(api.runtime)
+        feed = topology_feed(api)
         quick, slow = feed.watch(changes_only=True), feed.watch(changes_only=True)
         view = TopologyView()
-        view.take(await anext(quick))
-        await anext(slow)
+        view.take(view_of(await anext(quick)))
+        slow_view = TopologyView()
+        slow_view.take(view_of(await anext(slow)))
         for cut in (True, False, True):
             (api.grid.cut if cut else api.grid.mend)("r1-r2")
-            answer = await anext(quick)
+            answer = view_of(await anext(quick))
             assert answer.partial
             assert [link.link_id for link in answer.topology.links] == ["r1-r2"]
             assert view.take(answer) == api.runtime.look(topology_to_pb)
-        answer = await anext(slow)
-        assert not answer.partial
-        assert answer.topology == api.runtime.look(topology_to_pb)
+        answer = view_of(await anext(slow))
+        assert [link.link_id for link in answer.topology.links] == ["r1-r2"]
+        assert slow_view.take(answer) == api.runtime.look(topology_to_pb)
         await quick.aclose()
         await slow.aclose()
+
+
+@in_loop
+async def test_a_cut_line_and_a_circuit_that_waits_are_told_at_once_where_all_else_has_to_wait() -> (
+    None
+):
+    async with northbound() as api:
+        # A busy loop, of which watchers had more than their share for some seconds to come.
+        budget = Budget(times=always_busy)
+        gate = Gate(budget)
+        town = await active(api, "town", 4e6)
+        views = TopologyFeed(api.runtime, gate).watch(changes_only=True)
+        circuits = CircuitFeed(api.runtime, gate).watch(together=True)
+        await anext(views)
+        for _ in range(2):
+            await anext(circuits)
+        budget.charge(0.09)
+        works = await active(api, "works", 1e4)
+        for link_id in ("r2-r4", "r3-r4"):
+            api.grid.cut(link_id)
+        down: set[str] = set()
+        while not down >= {"r2-r4", "r3-r4"}:
+            answer = view_of(await anext(views))
+            down |= {each.link_id for each in answer.topology.links if not each.up}
+        told = [each.circuit_id for each in circuits_of(await anext(circuits)).circuits]
+        assert told == [town.circuit_id]
+        assert api.runtime.questions.circuit(town.circuit_id).state is CircuitState.WAITING
+        assert budget.wait_s(urgent=False) > 0.0
+        await views.aclose()
+        await circuits.aclose()
+        assert works.state == pb.CIRCUIT_STATE_ACTIVE
 
 
 @in_loop
@@ -144,10 +203,10 @@ async def test_a_watch_of_a_controller_that_knows_nothing_any_more_ends() -> Non
 @in_loop
 async def test_a_new_watch_is_not_refused_for_what_a_slow_watcher_has_not_heard_of() -> None:
     async with northbound() as api:
-        feed = TopologyFeed(api.runtime)
+        feed = topology_feed(api)
         # It reads nothing more over both changes of the role.
         slow, view = feed.watch(changes_only=True), TopologyView()
-        view.take(await anext(slow))
+        view.take(view_of(await anext(slow)))
         api.store.fail(LeadershipLost("another leads"))
         await until(lambda: feed._refusal is not None)
         with pytest.raises(Refusal) as refused:
@@ -155,11 +214,11 @@ async def test_a_new_watch_is_not_refused_for_what_a_slow_watcher_has_not_heard_
         assert refused.value.reason == "STARTING"
         api.runtime.lead(MemoryStore(StoredState(2, (), Counters())))
         watch = feed.watch(changes_only=True)
-        assert (await anext(watch)).topology == api.runtime.look(topology_to_pb)
+        assert view_of(await anext(watch)).topology == api.runtime.look(topology_to_pb)
         api.grid.cut("r1-r2")
-        assert [link.link_id for link in (await anext(watch)).topology.links] == ["r1-r2"]
+        assert [link.link_id for link in view_of(await anext(watch)).topology.links] == ["r1-r2"]
         await watch.aclose()
-        assert view.take(await anext(slow)) == api.runtime.look(topology_to_pb)
+        assert view.take(view_of(await anext(slow))) == api.runtime.look(topology_to_pb)
         await slow.aclose()
 
 

@@ -1,0 +1,209 @@
+"""What watching costs those who ask for power, and how soon all who watch hear of a cut line.
+
+The load is that of ``durable-admit-batch``, by turns while nobody watches, one does, and a hundred do; each watches
+circuits and topology over a connection of its own. ``watching-1`` and ``watching-100`` are seconds an admission then;
+their peer ``unwatched`` is what the same controller needs while nobody watches, by the median over rounds of one to the
+other. All circuits are released after each round. ``cpu`` is the same ratio of what the controller's process computes,
+which other programs on the machine disturb less; ``share`` is what of the time of a round was worked for watchers, by
+the controller's own clock. ``caught_up_s`` is how long after the last answer the first and the last watcher know the
+state of every circuit; ``agree``: they get there, and every request was admitted.
+
+``watching-cut`` has a hundred watchers and no other load: a line is cut and mended, and the p99 over cuts is taken of
+the time until the last of them knows. Its peer ``allowed`` is 50 ms.
+"""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+from benchmarks.durable_admit import Ask, Client, controller_on
+from benchmarks.harness import Row
+from benchmarks.null_routers import NullRouters, load_ids, networks
+from benchmarks.watchers import Seen, Watchers
+from controller.computing.warm_up import warm_up_search
+from controller.core.access import Action, Call, Principal
+from controller.core.circuits.circuit import CircuitState
+from controller.runtime.garbage_collector import freeze_loaded
+from controller.runtime.runtime import Runtime
+from controller.watching.budget import Budget
+from controller.watching.gate import Gate
+from digitalgrid.model import RouterLsa
+from digitalgrid.v1 import northbound_pb2 as pb
+
+_ROUNDS = 9
+_ASK = Ask(64, 4, 3_840, "unwatched", _ROUNDS)
+_WATCHERS = (0, 1, 100)
+_CUTS = 50
+_ALLOWED_S = 0.05
+# A circuit that is not where it should be by then (s) never will be.
+_LONGEST_S = 120.0
+_AT_ONCE = 64
+
+
+@dataclass(slots=True)
+class _Rounds:
+    """By how many watch: seconds of each round, and until the watchers knew everything after it."""
+
+    all_s: dict[int, list[float]] = field(default_factory=lambda: {each: [] for each in _WATCHERS})
+    caught_up_s: dict[int, list[float]] = field(
+        default_factory=lambda: {each: [] for each in _WATCHERS}
+    )
+    shares: dict[int, list[float]] = field(default_factory=lambda: {each: [] for each in _WATCHERS})
+    cpu_s: dict[int, list[float]] = field(default_factory=lambda: {each: [] for each in _WATCHERS})
+    answers: dict[int, int] = field(default_factory=lambda: dict.fromkeys(_WATCHERS, 0))
+    all_admitted: bool = True
+
+    def unwatched_to(self, watchers: int) -> float:
+        return _ratio(self.all_s[0], self.all_s[watchers])
+
+
+def _ratio(unwatched: list[float], watched: list[float]) -> float:
+    return median(a / b for a, b in zip(unwatched, watched, strict=True))
+
+
+def rows(full: bool) -> Iterator[Row]:
+    warm_up_search()
+    freeze_loaded()
+    for name, (size, lsas) in networks(full).items():
+        with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".watching-") as directory:
+            yield from asyncio.run(_rows(name, size, lsas, Path(directory)))
+
+
+async def _rows(name: str, size: int, lsas: Sequence[RouterLsa], directory: Path) -> list[Row]:
+    rounds = _Rounds()
+    gate = Gate(Budget())
+    async with controller_on(lsas, directory, gate) as (runtime, routers, address):
+        client, watchers = Client(load_ids(lsas)), Watchers()
+        try:
+            await _round(runtime, gate, client, watchers, address, 0, _Rounds())
+            for number in range(_ROUNDS * len(_WATCHERS)):
+                how_many = _WATCHERS[number % len(_WATCHERS)]
+                await _round(runtime, gate, client, watchers, address, how_many, rounds)
+            cuts_s = await _cuts(routers, watchers, address, lsas[0].links[0].link_id)
+        finally:
+            client.close()
+            watchers.end()
+    return [
+        *(_load_row(name, size, each, rounds) for each in _WATCHERS if each),
+        _cut_row(name, size, cuts_s),
+    ]
+
+
+def _load_row(name: str, size: int, watchers: int, rounds: _Rounds) -> Row:
+    best_s = min(rounds.all_s[watchers])
+    return Row(
+        f"watching-{watchers}",
+        size,
+        f"{name}, {watchers} watching",
+        best_s / _ASK.admissions,
+        {"unwatched": rounds.unwatched_to(watchers) * best_s / _ASK.admissions},
+        rounds.all_admitted,
+        {
+            "ours_per_s": _ASK.admissions / best_s,
+            "unwatched_per_s": _ASK.admissions / min(rounds.all_s[0]),
+            "cpu": _ratio(rounds.cpu_s[0], rounds.cpu_s[watchers]),
+            "share": median(rounds.shares[watchers]),
+            "caught_up_s": median(rounds.caught_up_s[watchers]),
+            "answers_a_watcher": rounds.answers[watchers] / watchers / _ROUNDS,
+        },
+    )
+
+
+def _cut_row(name: str, size: int, cuts_s: list[float]) -> Row:
+    p99_s = sorted(cuts_s)[int(len(cuts_s) * 0.99) - 1]
+    return Row(
+        "watching-cut",
+        size,
+        f"{name}, the last of {_WATCHERS[-1]} hears of a cut, p99",
+        p99_s,
+        {"allowed": _ALLOWED_S},
+        True,
+        {"p50_s": median(cuts_s)},
+    )
+
+
+async def _round(
+    runtime: Runtime,
+    gate: Gate,
+    client: Client,
+    watchers: Watchers,
+    address: str,
+    how_many: int,
+    rounds: _Rounds,
+) -> None:
+    """All circuits are active at its end, and then released."""
+    if how_many:
+        await watchers.open(address, how_many)
+    worked_s, cpu_s = gate.worked_s, time.process_time()
+    answered = await client.ask(address, _ASK)
+    begin_s = perf_counter()
+    rounds.cpu_s[how_many].append(time.process_time() - cpu_s)
+    rounds.shares[how_many].append((gate.worked_s - worked_s) / answered.all_s)
+    rounds.all_s[how_many].append(answered.all_s)
+    rounds.all_admitted &= answered.admitted == _ASK.admissions
+    circuits = runtime.questions.circuits
+    await _until(
+        lambda: all(each.state is CircuitState.ACTIVE for each in runtime.questions.standing)
+    )
+    if how_many:
+        wanted: Seen = {
+            circuit.circuit_id: (circuit.last_generation, pb.CIRCUIT_STATE_ACTIVE)
+            for circuit in circuits.values()
+            if not circuit.state.ended
+        }
+        while not all(_knows(seen, wanted) for seen in await watchers.seen()):
+            if perf_counter() - begin_s > _LONGEST_S:
+                raise TimeoutError("watchers do not end in the state of the controller")
+            await asyncio.sleep(0.05)
+        rounds.caught_up_s[how_many].append(perf_counter() - begin_s)
+        rounds.answers[how_many] += await watchers.close_all()
+    await _release_all(runtime)
+
+
+def _knows(seen: Seen, wanted: Seen) -> bool:
+    return all(seen.get(circuit_id) == each for circuit_id, each in wanted.items())
+
+
+async def _release_all(runtime: Runtime) -> None:
+    operator = Principal("benchmark", "here")
+    standing = iter([each.circuit_id for each in runtime.questions.standing])
+    while some := list(islice(standing, _AT_ONCE)):
+        for circuit_id in some:
+            call = Call(operator, Action.RELEASE, str(circuit_id), "release")
+            runtime.handle(call, lambda core, now_ns, id_=circuit_id: core.release(id_, now_ns))  # type: ignore[misc]
+        await runtime.durable()
+    await _until(lambda: not runtime.questions.standing)
+
+
+async def _cuts(
+    routers: NullRouters, watchers: Watchers, address: str, link_id: str
+) -> list[float]:
+    """Seconds from a cut until the last watcher knows, of each."""
+    await watchers.open(address, _WATCHERS[-1])
+    taken: list[float] = []
+    for number in range(2 * _CUTS):
+        up = number % 2 == 1
+        await watchers.expect(link_id, up=up)
+        begin_s = time.monotonic()
+        routers.set_link(link_id, up=up)
+        told_s = await watchers.told_s()
+        if not up:
+            taken.append(told_s - begin_s)
+        # Faults are rare: whoever watches has been told of the one before.
+        await asyncio.sleep(0.2)
+    await watchers.close_all()
+    return taken
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    deadline_s = perf_counter() + _LONGEST_S
+    while not condition():
+        if perf_counter() > deadline_s:
+            raise TimeoutError("circuits are not where they should be")
+        await asyncio.sleep(0.005)
