@@ -26,9 +26,11 @@ def change_flows(
 
 
 def _end(flows: list[Flow], key: CircuitGeneration, books: RouterBooks) -> Flow:
-    """Take a flow out; what its buffer holds is lost."""
+    """Take a flow out; what its buffer holds is lost, but for what others at its load have a use for."""
     ended = next(flow for flow in flows if flow.key == key)
     flows.remove(ended)
+    if ended.egress is None:
+        _bequeath(ended, flows)
     for other in flows:
         if ended in (other.lender, other.heir):
             other.lender = other.heir = None
@@ -36,6 +38,15 @@ def _end(flows: list[Flow], key: CircuitGeneration, books: RouterBooks) -> Flow:
     books.dissipated_mj += ended.buffer_mj
     books.end_circuit(key)
     return ended
+
+
+def _bequeath(ended: Flow, flows: Iterable[Flow]) -> None:
+    """To the generation that serves its load, and no more than that one keeps."""
+    for other in flows:
+        if other.key.circuit_id == ended.key.circuit_id and other.demand_w > 0.0:
+            given_mj = min(ended.buffer_mj, max(0, other.kept_mj - other.buffer_mj))
+            ended.buffer_mj -= given_mj
+            other.buffer_mj += given_mj
 
 
 def _begin(

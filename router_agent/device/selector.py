@@ -57,12 +57,15 @@ del R, S
 
 @dataclass(slots=True)
 class _Selection:
-    """Of one circuit; ``switched_ns`` is when it last left a generation that was lost, ``left`` which."""
+    """Of one circuit; ``switched_ns`` is when it last left a generation that was lost, ``left`` which; ``taken_ns`` is
+    when it last took a newer one.
+    """
 
     role: Role = Role.WORKING
     standby: CircuitGeneration | None = None
     cause: SwitchCause = SwitchCause.UNSPECIFIED
     switched_ns: int | None = None
+    taken_ns: int = 0
     left: CircuitGeneration | None = None
 
     def apply(self, event: Selecting) -> None:
@@ -151,7 +154,7 @@ class Selector:
         other = _other(selection, choice)
         if current is None or other is None:
             return
-        cause = self._lost(current, other, now_ns)
+        cause = self._lost(selection, current, other, now_ns)
         if cause is None:
             if other.charged and not _is_missed(current):
                 self._watched.append(current)
@@ -193,20 +196,23 @@ class Selector:
                 return
             newest.seamless = newest.charged or not short
         newest.taken = True
+        selection.taken_ns = now_ns
         if selection.role is Role.STANDBY:
             selection.apply(Selecting.TAKEN_OVER)
             selection.standby = None
 
-    def _lost(self, current: Flow, other: Flow, now_ns: int) -> SwitchCause | None:
+    def _lost(
+        self, selection: _Selection, current: Flow, other: Flow, now_ns: int
+    ) -> SwitchCause | None:
         """Why the generation that is demanded must be left for the other; None where it need not."""
         if current.ingress is None or not other.reachable:
             return None
         if current.stated_by_upstream().power_mw == 0:
             if current.state is FlowState.SILENT:
-                # It was selected, and nothing has come of it so far.
-                selected_ns = self._selections[current.key.circuit_id].switched_ns
-                if selected_ns is None:
+                # It was selected or taken, and nothing has come of it so far.
+                if selection.switched_ns is None:
                     return None
+                selected_ns = max(selection.switched_ns, selection.taken_ns)
                 if now_ns < selected_ns + self._apart_ns:
                     self._look_again(selected_ns + self._apart_ns)
                     return None

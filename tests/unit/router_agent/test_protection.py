@@ -127,6 +127,16 @@ class TestFaults:
         assert demanded(ways) == {2} and len(switches(ways)) == 1
         ways.assert_sound()
 
+    def test_what_a_generation_holds_that_is_withdrawn_helps_whoever_serves_its_load(self) -> None:
+        """A controller that is quick takes the dead way down while the standby's stream is late still."""
+        ways = protected()
+        ways.network.cut(ways.link(0, 1))
+        ways.run_ms(130)
+        ways.network.delay_to[ways.ways[1][-2]] = ways.network.now_ns + 110 * 10**6
+        ways.network.withdraw(LOAD, WORKING, promise_stands=True)
+        assert ways.missing_ms(3000) == [pytest.approx(0.0, abs=0.01)]
+        ways.assert_sound()
+
     def test_with_both_ways_gone_it_tries_each_no_faster_than_three_dead_intervals(self) -> None:
         ways = protected()
         ways.network.cut(ways.link(0, 0))
@@ -228,6 +238,27 @@ class TestLateRouters:
                 ways.network.delay_to[name] = ways.network.now_ns + 150 * 10**6
             ways.run_ms(2000)
         assert [each.switch_cause for _, each in switches(ways)] == [SwitchCause.POWER_MISSED]
+        ways.assert_sound()
+
+
+class TestMovesAfterASwitch:
+    @pytest.mark.parametrize("way", [0, 1])
+    def test_a_circuit_that_was_switched_long_ago_moves_without_its_standby(self, way: int) -> None:
+        """What takes over is not granted yet in the instant in which it does, and is not lost for that."""
+        ways = protected()
+        ways.network.cut(ways.link(0, 1))
+        ways.run_ms(1000)
+        for name in ways.ways[1]:
+            ways.network.promote(name, STANDBY)
+        for name in ways.ways[0]:
+            ways.network.withdraw(name, WORKING)
+        ways.network.restore(ways.link(0, 1))
+        ways.run_ms(500)
+        ways.program(3, 0, standby=True, trickle=TRICKLE)
+        ways.run_ms(2000)
+        ways.program(4, way, trickle=TRICKLE)
+        assert ways.missing_ms(5000) == [pytest.approx(0.0, abs=0.01)]
+        assert demanded(ways) == {4} and len(switches(ways)) == 1
         ways.assert_sound()
 
 
