@@ -168,6 +168,8 @@ class Replica(Core):
             self._effects.append(CircuitChanged(status.key.circuit_id))
         generation = circuit.generations.get(status.key.generation) if circuit else None
         if circuit is None or generation is None:
+            if status.state is FlowState.DRAINED:
+                self._network.forget(status.key)
             return
         if generation.route.sink_router_id == router_id:
             self._measure(circuit, status)

@@ -222,6 +222,9 @@ class Circuit(msgspec.Struct):
             )
         self.state = following
         self.reason = reason
+        if following in (CircuitState.WITHDRAWING, CircuitState.FAILED):
+            # Nothing is asked for any more, so nothing of it is withheld.
+            self.curtailed = None
 
     def explain(self, reason: str) -> bool:
         """Say why it is in its state, as that is known by now; whether that is another reason than before."""
@@ -248,7 +251,7 @@ class Circuit(msgspec.Struct):
 
     def curtail(self, curtailed: Curtailed | None) -> None:
         """Less than was asked for is what it gets from now on, or None: all of it again, once its sink says so."""
-        self.curtailed = curtailed
+        self.curtailed = curtailed if self.admin_up else None
         if not self.show_measured() and self.state is CircuitState.DEGRADED:
             self.explain(self._why_short())
 

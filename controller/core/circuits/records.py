@@ -169,7 +169,7 @@ def from_record(record: CircuitRecord) -> Circuit:
             record.priority if record.setup_priority is None else record.setup_priority
         ),
         floor_w=record.floor_w,
-        curtailed=record.curtailed,
+        curtailed=record.curtailed if record.admin_up else None,
         missing=dict(record.missing),
         admin_up=record.admin_up,
         last_generation=record.last_generation,

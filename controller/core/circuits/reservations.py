@@ -24,7 +24,6 @@ from controller.core.circuits.resources import (
     held_by_route,
     link_direction,
     load,
-    source,
     through,
     trickles,
 )
@@ -55,6 +54,8 @@ class Reservations:
         self._room: StandbyRoom[Resource] = StandbyRoom()
         # Generations that stand by, shared or not.
         self._standbys: set[CircuitGeneration] = set()
+        # Generations that are not demanded yet.
+        self._idle: set[CircuitGeneration] = set()
         # Counts what was reserved and freed.
         self.changes = 0
 
@@ -80,6 +81,8 @@ class Reservations:
             self._covers[key] = covers
         if standby:
             self._standbys.add(key)
+        if idle or standby:
+            self._idle.add(key)
         trickle = dict(trickles(route, self._limited)) if idle or standby else {}
         sharing = self._is_sharing(key.circuit_id)
         for resource, amount in held_by_route(route, self._limited):
@@ -105,6 +108,7 @@ class Reservations:
         """A generation carries its circuit by now: it stands by no more, shares nothing, nor fills by a trickle."""
         self.cover(key, None)
         self._standbys.discard(key)
+        self._idle.discard(key)
         route = self._routes.get(key)
         for resource, _ in trickles(route, self._limited) if route else ():
             account = self._accounts.get(resource)
@@ -128,7 +132,7 @@ class Reservations:
                     account = self._accounts.get(resource) or self._open(resource)
                     with self._sharing(resource, key.circuit_id):
                         account.held[key] = route.entering_w[index]
-                        if key in self._accounts[source(route.source_id)].trickles:
+                        if key in self._idle and route.trickle_w:
                             account.trickle(key, route.trickle_w[index])
 
     def _note_changed(self, resource: Resource) -> None:
@@ -402,6 +406,7 @@ class Reservations:
         self._freed.pop(key, None)
         self._covers.pop(key, None)
         self._standbys.discard(key)
+        self._idle.discard(key)
         others = tuple(each for each in self._generations[key.circuit_id] if each != key.generation)
         if others:
             self._generations[key.circuit_id] = others

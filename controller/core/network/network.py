@@ -192,11 +192,7 @@ class Network:
         if session is None:
             return
         if status.state is FlowState.DRAINED:
-            if status.key in session.measured:
-                session.measured.discard(status.key)
-                session.forget_selected(status.key)
-                self._drop(status.key, router_id)
-            return
+            session.forget_selected(status.key)
         if status.key not in session.measured and len(session.measured) >= MAX_MEASURED:
             return
         session.measured.add(status.key)

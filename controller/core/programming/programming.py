@@ -316,8 +316,8 @@ class Programmer:
         generation = self.find(status.key)
         if generation is None:
             return
-        if status.state is FlowState.DRAINED and generation.phase is Phase.DRAINING:
-            self.withdraw(generation, now_ns)
+        if status.state is FlowState.DRAINED:
+            self._on_drained(generation, now_ns)
         elif generation.role is Role.STANDBY:
             # What its sink does with it is told by SWITCHED, and makes it a working one.
             return
@@ -325,6 +325,15 @@ class Programmer:
             self._on_actuated(generation, now_ns)
         elif status.state is FlowState.STARVED:
             self._on_starved(generation)
+
+    def _on_drained(self, generation: Generation, now_ns: int) -> None:
+        """Its sink wants nothing of it any more, whoever told it so: of one that was to carry another is made."""
+        if generation.phase is Phase.DRAINING:
+            self.withdraw(generation, now_ns)
+        elif generation.phase in COMMITTED_PHASES:
+            self.give_up(
+                generation, now_ns, "its sink was told to let go of it by a former controller"
+            )
 
     def _on_actuated(self, generation: Generation, now_ns: int) -> None:
         """Power at the sink proves every hop committed, whatever acknowledgement is still under way."""

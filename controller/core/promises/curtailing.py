@@ -81,8 +81,6 @@ class Curtailer:
             circuit = self._book.live.get(circuit_id)
             if circuit is None or not circuit.admin_up:
                 self.circuit_ids.discard(circuit_id)
-                if known := self._book.circuits.get(circuit_id):
-                    known.curtailed = None
 
     def look(self) -> None:
         """Circuits may have come to sources that are short, or left them."""
@@ -132,6 +130,9 @@ class Curtailer:
         if circuit is None:
             return
         carrying = circuit.carrying() or circuit.newest()
+        # Where it has no more than a standby, or is about to leave, a shortage is none of its power.
+        if carrying is None or carrying.route.source_id != source_id:
+            share = None
         if share is None and not circuit.left_short_by(source_id):
             return
         curtailed = None
@@ -139,7 +140,7 @@ class Curtailer:
             granted_w = carrying.route.power_w
             at_unix_ns = self._book.audit.at_unix_ns
             curtailed = Curtailed(_OTHERS, at_unix_ns, circuit.power_w, granted_w)
-        if share is not None and carrying is not None and carrying.route.source_id == source_id:
+        if share is not None and carrying is not None:
             by = by_source(source_id)
             before = circuit.curtailed
             since_unix_ns = self._book.audit.at_unix_ns
@@ -147,7 +148,7 @@ class Curtailer:
                 since_unix_ns = before.since_unix_ns
             granted_w = share * carrying.route.power_w
             curtailed = Curtailed(by, since_unix_ns, circuit.power_w, granted_w)
-        if curtailed != circuit.curtailed:
+        if circuit.admin_up and curtailed != circuit.curtailed:
             self._set(circuit, curtailed)
             if circuit_id in self._book.live:
                 self._book.persist(circuit)
@@ -155,7 +156,7 @@ class Curtailer:
     def _set(self, circuit: Circuit, curtailed: Curtailed | None) -> None:
         self.changes += 1
         circuit.curtail(curtailed)
-        if curtailed is None:
+        if circuit.curtailed is None:
             self.circuit_ids.discard(circuit.circuit_id)
         else:
             self.circuit_ids.add(circuit.circuit_id)

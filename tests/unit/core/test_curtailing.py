@@ -173,3 +173,17 @@ def test_a_change_of_power_stands_though_the_source_has_nothing_for_it(
     network.dim("solar", SOLAR_W)
     network.deliver_all()
     assert (circuit.state, newest(circuit).route.power_w) == (CircuitState.ACTIVE, 1e6)
+
+
+def test_who_is_released_is_not_curtailed_any_more(network: SimulatedNetwork) -> None:
+    circuit = active(network, "only")
+    network.dim("solar", 1e6)
+    network.deliver_all()
+    assert circuit.curtailed is not None
+    network.release(circuit.circuit_id)
+    # The source's router still shares with what drains.
+    network.dim("solar", 0.5e6)
+    network.deliver_to_controller("r1")
+    assert (circuit.state, circuit.curtailed) == (CircuitState.WITHDRAWING, None)
+    network.heal(5 * NS_PER_S)
+    assert (circuit.state, circuit.curtailed) == (CircuitState.WITHDRAWN, None)

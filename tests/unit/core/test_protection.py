@@ -440,3 +440,17 @@ def test_a_source_that_gives_less_is_no_reason_to_make_standbys_anew() -> None:
     settle(network, 4 * NS_PER_S)
     assert circuit.last_generation == 2
     assert circuit.guard.word is Protection.PROTECTED
+
+
+def test_a_standby_at_a_source_without_power_does_not_hide_that_its_own_is_short() -> None:
+    network = SimulatedNetwork.running(diamond())
+    circuit = protected(network, 2e6, protect=Against.ROUTER)
+    source_id = newest(circuit).route.source_id
+    other_id = there(circuit.standby()).route.source_id
+    assert other_id != source_id
+    network.dim(source_id, 1e6)
+    network.deliver_all()
+    network.dim(other_id, 0.0)
+    settle(network, NS_PER_S)
+    assert there(circuit.curtailed).by == f"source {source_id}"
+    assert circuit.state is CircuitState.DEGRADED

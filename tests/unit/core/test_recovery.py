@@ -9,7 +9,7 @@ from controller.core.controller import Controller
 from controller.core.errors import Refusal
 from controller.core.messages import Abort, Commit, Drain, Stage, ToRouter, Withdraw
 from controller.core.settings import CoreSettings
-from digitalgrid.model import CircuitGeneration
+from digitalgrid.model import CircuitGeneration, FlowState
 from digitalgrid.reasons import Reason
 from digitalgrid.units import NS_PER_MS, NS_PER_S
 from tests.support.calls import call
@@ -315,3 +315,26 @@ def test_the_same_arrival_told_twice_is_one_interruption(network: SimulatedNetwo
     for arrived_at_ns in (5 * NS_PER_MS, 5 * NS_PER_MS, 9 * NS_PER_MS):
         circuit.note_arrival(arrived_at_ns, 7 * NS_PER_MS)
     assert circuit.interruptions == 2
+
+
+@pytest.mark.parametrize("drained", [False, True], ids=["before", "after"])
+def test_a_circuit_whose_release_was_lost_delivers_again_though_its_sink_was_told(
+    network: SimulatedNetwork, drained: bool
+) -> None:
+    """The leader dies before the release is durable; its sink hears of it before or after the next one begins."""
+    circuit = active(network)
+    network.release(circuit.circuit_id)
+    if drained:
+        network.deliver_to_router("r4")
+    orders = [*network.sessions["r4"].to_router]
+    network.kill_controller(written=0)
+    network.start_controller()
+    for router_id in network.grid.routers:
+        network.connect(router_id)
+    network.sessions["r4"].to_router.extend(orders)
+    network.heal(5 * NS_PER_S)
+    (restored,) = network.core.questions.circuits.values()
+    assert restored.admin_up and restored.state is CircuitState.ACTIVE
+    network.check_rest()
+    key = newest(restored).key
+    assert network.grid.routers["r4"].told[key] is FlowState.ACTUATED

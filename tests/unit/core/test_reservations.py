@@ -1,9 +1,10 @@
 """Reservations: sums over circuits, the larger of a circuit's generations, and hops freed one by one."""
 
 import pytest
+from msgspec.structs import replace
 
 from controller.core.circuits.reservations import Reservations
-from controller.core.circuits.resources import link_direction, load, source
+from controller.core.circuits.resources import link_direction, load, source, through
 from digitalgrid.model import CircuitGeneration
 from tests.support.routes import route
 
@@ -87,3 +88,18 @@ def test_totals_do_not_drift() -> None:
         reservations.release(CircuitGeneration(number, 1))
     assert reservations.total(OUT) == pytest.approx(0.199, rel=1e-15)
     assert reservations.total(OUT) == reservations.recomputed(OUT)
+
+
+def test_a_limit_is_reckoned_also_where_the_source_has_let_go_and_others_have_not() -> None:
+    reservations = Reservations()
+    key = CircuitGeneration(1, 2)
+    filling = replace(route(1000.0), trickle_w=(103.0,) * 3)
+    reservations.reserve(CircuitGeneration(1, 1), route(1000.0))
+    reservations.reserve(key, filling, standby=True)
+    reservations.release_hop(key, "r1")
+    reservations.release_hop(CircuitGeneration(1, 1), "r1")
+    reservations.limit(frozenset({"r1", "r2"}))
+    assert reservations.total(through("r1")) == 0.0
+    assert reservations.total(through("r2")) == 1030.0 + 103.0
+    reservations.demanded(key)
+    assert reservations.total(through("r2")) == 1030.0
