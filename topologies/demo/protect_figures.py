@@ -30,6 +30,8 @@ class Trial:
     limit: Limit
     controlled: bool = True
     missing_ms: list[float] = field(default_factory=list)
+    # Of those whose standby was not ready, or needed it too (the only source that there was a way to).
+    unguarded_ms: list[float] = field(default_factory=list)
     # Until those that were hit were protected again; None where they were not within the time there was.
     ready_s: float | None = None
 
@@ -59,6 +61,10 @@ class Trial:
             },
             "at_most_ms": {"p50": self.limit.p50_ms, "max": self.limit.max_ms},
             "kept": self.kept,
+            "unguarded": {
+                "circuits": len(self.unguarded_ms),
+                "missing_ms": max(self.unguarded_ms, default=None),
+            },
             "protected_again_s": self.ready_s,
         }
 
@@ -97,6 +103,11 @@ class ProtectFigures:
                 yield (
                     f"{trial.name}: {figures}, more than p50 {trial.limit.p50_ms:g},"
                     f" max {trial.limit.max_ms:g} ms"
+                )
+            if trial.unguarded_ms:
+                yield (
+                    f"{trial.name}: {len(trial.unguarded_ms)} more circuits had no standby ready that does"
+                    f" without it, and lacked up to {max(trial.unguarded_ms):.1f} ms"
                 )
             if trial.ready_s is None or trial.ready_s > READY_WITHIN_S:
                 yield f"{trial.name}: not protected again within {READY_WITHIN_S:g} s"

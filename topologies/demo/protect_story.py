@@ -86,7 +86,8 @@ class ProtectStory(Stage):
             f"{what}: {id_}, under {len(hit)} circuits"
             + ("" if controlled else ", while no controller runs")
         )
-        before = await self._lacking()
+        guarded = {key for key in hit if _outlives(self._observer.circuits[key], id_)}
+        before = await self._lacking(hit)
         if not controlled:
             self._emulation.kill_controller()
         broken_s = time.monotonic()
@@ -102,7 +103,9 @@ class ProtectStory(Stage):
 
         await self._observer.until(carried, PATIENCE_S, f"circuits carried around {id_}")
         lacking = await self._lacking_no_more(hit)
-        trial.missing_ms = [lacking.since(before, key, circuits[key].power_w) for key in hit]
+        for key in hit:
+            lacked = trial.missing_ms if key in guarded else trial.unguarded_ms
+            lacked.append(lacking.since(before, key, circuits[key].power_w))
         self._say(f"  the one that lacked most lacked {max(trial.missing_ms, default=0.0):.1f} ms")
         if not controlled:
             await self._compare()
@@ -192,5 +195,10 @@ class ProtectStory(Stage):
         self._figures.books = await self._until_quiet()
 
 
-def _uses(circuit: pb.Circuit, id_: str) -> bool:
+def _outlives(circuit: pb.Circuit, id_: str) -> bool:
+    """Whether it is protected by a standby that does without this link or router."""
+    return circuit.protection == pb.PROTECTION_PROTECTED and not _uses(circuit.standby, id_)
+
+
+def _uses(circuit: pb.Circuit | pb.Standby, id_: str) -> bool:
     return id_ in circuit.router_ids or any(link.link_id == id_ for link in circuit.links)

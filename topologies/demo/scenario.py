@@ -137,7 +137,7 @@ class Scenario(Stage):
     ) -> None:
         circuits = self._observer.circuits
         affected = self._observer.using(link_id, self._served)
-        before = await self._lacking()
+        before = await self._lacking(self._served)
         # Routers count on this machine's monotonic clock too.
         broken_at_ns = time.monotonic_ns()
         break_line(link_id)
@@ -173,7 +173,7 @@ class Scenario(Stage):
 
     async def _note_disturbances(self, circuit_ids: set[int], before: Lacking, when: str) -> None:
         """These circuits must not feel what happens to others."""
-        lacking = await self._lacking()
+        lacking = await self._lacking(circuit_ids)
         for key in sorted(circuit_ids):
             missing_ms = lacking.since(before, key, self._observer.circuits[key].power_w)
             self._figures.disturbed_ms.append(missing_ms)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import TypeVar
 
 from digitalgrid.client import AsyncPowerClient, PowerError
@@ -52,16 +52,23 @@ class Stage:
     async def _meters(self) -> Meters:
         return list((await self._client.read_meters()).meters)
 
-    async def _lacking(self) -> Lacking:
-        return Lacking.of(await self._meters())
+    async def _lacking(self, circuit_ids: Collection[int]) -> Lacking:
+        """A reading with the books of all these circuits; without those of a late router it would flatter."""
+        deadline_s = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline_s:
+            lacking = Lacking.of(await self._meters())
+            if lacking.energy_mj.keys() >= set(circuit_ids):
+                return lacking
+            await asyncio.sleep(POLL_S)
+        raise TimeoutError(f"after {PATIENCE_S:g} s the books of some circuits cannot be read")
 
     async def _lacking_no_more(self, circuit_ids: set[int]) -> Lacking:
         """Once nothing more is missing of these circuits."""
         deadline_s = time.monotonic() + PATIENCE_S
-        lacking = await self._lacking()
+        lacking = await self._lacking(circuit_ids)
         while time.monotonic() < deadline_s:
             await asyncio.sleep(POLL_S)
-            before, lacking = lacking, await self._lacking()
+            before, lacking = lacking, await self._lacking(circuit_ids)
             if all(lacking.since(before, key, 1.0) == 0.0 for key in circuit_ids):
                 return lacking
         raise TimeoutError(
@@ -74,7 +81,7 @@ class Stage:
         """Move circuits, and wait until they have; what each of them lacked, in milliseconds of its power."""
         circuits = self._observer.circuits
         generations = {key: circuits[key].generation for key in circuit_ids}
-        before = await self._lacking()
+        before = await self._lacking(circuit_ids)
         await begin()
 
         def moved() -> bool:

@@ -16,10 +16,13 @@ def test_a_trial_is_kept_where_the_median_and_the_worst_are() -> None:
 
 def test_what_is_missed_is_said_and_only_what_breaks_a_law_fails() -> None:
     moved = Trial("planned move", MOVE, missing_ms=[0.0, 0.0, 26.2], ready_s=2.0)
-    away = Trial("line cut", CARRIER, controlled=False, missing_ms=[1.0])
+    away = Trial(
+        "line cut", CARRIER, controlled=False, missing_ms=[1.0], unguarded_ms=[40.0, 500.0]
+    )
     figures = ProtectFigures("local", 9, 2, 4.0, [moved, away], [0, 3], 1, SOUND)
     assert list(figures.missed()) == [
         "planned move: p50 0.0, max 26.2 ms, more than p50 0, max 2 ms",
+        "line cut, no controller: 2 more circuits had no standby ready that does without it, and lacked up to 500.0 ms",
         "line cut, no controller: not protected again within 10 s",
         "a controller that returned saw 3 hops otherwise than routers run",
         "circuits_lost: 1",
