@@ -41,6 +41,10 @@ _CAPABILITIES = (
 _FIRST_BACKOFF_S = 0.1
 _BACKOFF_FACTOR = 1.5
 _MAX_BACKOFF_S = 1.0
+# A controller that is lost is most often started again at once, and needs a second or two. Its first admission waits
+# for the routers, so for some seconds they pause no longer than this; a dial in vain costs a millisecond of CPU.
+_RESTART_S = 5.0
+_MAX_RESTART_BACKOFF_S = 0.25
 # A controller that accepts and says nothing is as good as none.
 _HELLO_TIMEOUT_S = 5.0
 # A controller that lets so many messages wait, or twice those that the session begins with where that is more, is given
@@ -80,6 +84,22 @@ class Router(Protocol):
         """The controller of that address says that it leads. OSError where that cannot be kept durably."""
 
 
+class Backoff:
+    """Exponential backoff between dials, from when the controller was lost, or first looked for."""
+
+    def __init__(self, lost_s: float) -> None:
+        self._lost_s = lost_s
+        self._next_s = _FIRST_BACKOFF_S
+
+    def pause_s(self, now_s: float) -> float:
+        """How long to wait before the next dial, without jitter."""
+        restarting = now_s < self._lost_s + _RESTART_S
+        longest_s = _MAX_RESTART_BACKOFF_S if restarting else _MAX_BACKOFF_S
+        pause_s = self._next_s = min(self._next_s, longest_s)
+        self._next_s *= _BACKOFF_FACTOR
+        return pause_s
+
+
 class ControllerSession:
     """Keeps one controller's address dialled until it is cancelled."""
 
@@ -101,7 +121,7 @@ class ControllerSession:
 
     async def run(self) -> None:
         """Dial, and dial again with backoff when the session ends, for ever."""
-        backoff_s, last_reason = _FIRST_BACKOFF_S, ""
+        backoff, last_reason = Backoff(time.monotonic()), ""
         while True:
             try:
                 await self._session()
@@ -114,9 +134,8 @@ class ControllerSession:
             if self._begun:
                 # The next attempt is a first one.
                 self._begun = False
-                backoff_s, last_reason = _FIRST_BACKOFF_S, ""
-            await asyncio.sleep(backoff_s * random.uniform(0.8, 1.2))
-            backoff_s = min(backoff_s * _BACKOFF_FACTOR, _MAX_BACKOFF_S)
+                backoff, last_reason = Backoff(time.monotonic()), ""
+            await asyncio.sleep(backoff.pause_s(time.monotonic()) * random.uniform(0.8, 1.2))
 
     async def _session(self) -> None:
         async with asyncio_channel(self.address, _CHANNEL_OPTIONS) as channel:

@@ -189,9 +189,7 @@ class ProtectStory(Stage):
     async def release_all(self) -> None:
         self._say("releasing everything, waiting until the network is quiet")
         self._figures.circuits_lost = sum(not self._observer.all_active([key]) for key in self._ids)
-        for key in self._ids:
-            await self._client.release_circuit(key)
-        await self._until_withdrawn(self._ids)
+        await self._release(self._ids)
         self._figures.books = await self._until_quiet()
 
 

@@ -236,10 +236,12 @@ class Scenario(Stage):
         died_s = time.monotonic()
         self._emulation.restart_controller()
         self._say("restarting the controller")
-        await self._first_answers(died_s)
+        probes = await self._first_answers(died_s)
+        # A watch that begins after they have ended would never tell of them.
         await self._observer.until(
             lambda: self._observer.snapshots > snapshots, PATIENCE_S, "the controller is back"
         )
+        await self._release(probes)
         await self._all_links_up()
         await self._all_active("after the controller came back")
         after = await self._meters()
@@ -253,8 +255,8 @@ class Scenario(Stage):
         served = set(self._served)
         await self._note_disturbances(served, Lacking.of(before), "while the controller was away")
 
-    async def _first_answers(self, died_s: float) -> None:
-        """How long after its death the controller answered a read again, and served a request."""
+    async def _first_answers(self, died_s: float) -> list[int]:
+        """How long after its death the controller answered a read again, and served a request; its circuits."""
         one, other = self._random.sample([router.id for router in self._grid.routers], 2)
         await self._until_answered(self._client.get_topology)
         self._figures.read_again_s = time.monotonic() - died_s
@@ -263,10 +265,7 @@ class Scenario(Stage):
         )
         answer = await self._until_answered(partial(self._client.request_power, request))
         self._figures.admits_again_s = time.monotonic() - died_s
-        ids = [each.circuit_id for each in answer.circuits]
-        for key in ids:
-            await self._client.release_circuit(key)
-        await self._until_withdrawn(ids)
+        return [each.circuit_id for each in answer.circuits]
 
     def count_lost(self) -> None:
         """Circuits that are not back although everything is repaired."""
@@ -305,16 +304,12 @@ class Scenario(Stage):
         await self._observer.until(lambda: self._observer.all_active(ids), PATIENCE_S, what)
         self._figures.setup_ms.append((time.monotonic() - asked_at_s) * 1e3)
         self._note_controller_times(ids)
-        for key in ids:
-            await self._client.release_circuit(key)
-        await self._until_withdrawn(ids)
+        await self._release(ids)
         self._figures.cycles += 1
 
     async def release_all(self) -> None:
         self._say("releasing everything, waiting until the network is quiet")
-        for key in self._served:
-            await self._client.release_circuit(key)
-        await self._until_withdrawn(self._served)
+        await self._release(self._served)
         self._figures.books = await self._until_quiet()
 
     async def _all_active(self, when: str) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection
 from typing import TypeVar
 
 from digitalgrid.client import AsyncPowerClient, PowerError
@@ -107,7 +107,10 @@ class Stage:
                     raise
             await asyncio.sleep(_RETRY_S)
 
-    async def _until_withdrawn(self, circuit_ids: Iterable[int]) -> None:
+    async def _release(self, circuit_ids: Collection[int]) -> None:
+        """Release circuits, and wait until routers have let go of them."""
+        for key in circuit_ids:
+            await self._client.release_circuit(key)
         withdrawn = {pb.CIRCUIT_STATE_WITHDRAWN}
         await self._observer.until(
             lambda: self._observer.states(circuit_ids) <= withdrawn,
