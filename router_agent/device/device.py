@@ -222,9 +222,12 @@ class RouterDevice:
         return ""
 
     def statuses(self) -> list[FlowStatus]:
-        """The statuses of all flows at loads that have had power or were told to drain, and of promises without one."""
+        """The statuses of all flows at loads that have had power or were told to drain, and of promises without one.
+
+        What was selected comes first: what is said of a standby counts once it is known to be one no more.
+        """
         sinks = self._sinks()
-        return [*self._sink_watch.statuses(sinks), *self._selector.statuses(sinks)]
+        return [*self._selector.statuses(sinks), *self._sink_watch.statuses(sinks)]
 
     def lsa(self) -> RouterLsa:
         return self._advertiser.lsa()

@@ -321,10 +321,15 @@ class Programmer:
         elif generation.role is Role.STANDBY:
             # What its sink does with it is told by SWITCHED, and makes it a working one.
             return
-        elif status.state is FlowState.ACTUATED:
+        elif status.state is FlowState.ACTUATED or self._is_late_word(generation, status):
             self._on_actuated(generation, now_ns)
         elif status.state is FlowState.STARVED:
             self._on_starved(generation)
+
+    def _is_late_word(self, generation: Generation, status: CircuitStatus) -> bool:
+        """Its sink says that it runs what was adopted without its word; what else it had to say came before that."""
+        runs = status.state is FlowState.SWITCHED
+        return runs and generation.phase is Phase.COMMITTED
 
     def _on_drained(self, generation: Generation, now_ns: int) -> None:
         """Its sink wants nothing of it any more, whoever told it so: of one that was to carry another is made."""

@@ -153,6 +153,29 @@ def test_a_sink_that_says_nothing_has_its_standby_adopted_after_a_second() -> No
     assert circuit.guard.word is Protection.PROTECTED
 
 
+def test_a_sink_whose_word_comes_after_the_adoption_is_not_asked_for_more() -> None:
+    """What it had said of its power before was of a standby, and did not count."""
+    network = three_ways()
+    circuit = protected(network)
+    network.loses = lambda router_id, message: isinstance(message, CircuitStatus)
+    network.cut("r1-r2")
+    network.deliver_all()
+    network.advance(1100 * NS_PER_MS)
+    assert path(circuit) == ("r1", "r3", "r5")
+    network.loses = lambda router_id, message: (
+        isinstance(message, CircuitStatus) and message.state is not FlowState.SWITCHED
+    )
+    network.disconnect("r5")
+    network.connect("r5")
+    network.deliver_all()
+    assert circuit.state is CircuitState.ACTIVE
+    network.loses = lambda router_id, message: False
+    settle(network, 15 * NS_PER_S)
+    assert path(circuit) == ("r1", "r3", "r5") and circuit.guard.word is Protection.PROTECTED
+    states = [entry.decided for entry in network.store.audit if entry.action == "circuit"]
+    assert not any("waiting" in each or "rerouting" in each for each in states)
+
+
 def test_a_line_that_is_up_again_before_anybody_left_it_changes_nothing() -> None:
     network = three_ways()
     circuit = protected(network)

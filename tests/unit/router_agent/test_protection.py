@@ -282,7 +282,7 @@ class TestCharging:
         ways.network.cut(ways.link(0, 1))
         ways.run_ms(1000)
         told = [(each.key.generation, each.state) for each in device.statuses()]
-        assert told == [(2, FlowState.ACTUATED), (2, FlowState.SWITCHED)]
+        assert told == [(2, FlowState.SWITCHED), (2, FlowState.ACTUATED)]
 
     def test_an_idle_generation_takes_no_more_than_its_trickle(self) -> None:
         ways = TwoWays(3)
