@@ -29,8 +29,8 @@ class Daemon:
 
     def __init__(self, name: str, directory: Path, store: dict[str, Any]) -> None:
         self.name = name
-        self.northbound = f"127.0.0.1:{_free_port()}"
-        self.southbound = f"127.0.0.1:{_free_port()}"
+        self.northbound = f"127.0.0.1:{free_port()}"
+        self.southbound = f"127.0.0.1:{free_port()}"
         self._config = directory / f"{name}.yaml"
         self._log = directory / f"{name}.log"
         self._process: asyncio.subprocess.Process | None = None
@@ -168,7 +168,7 @@ async def _knows_the_state(client: AsyncPowerClient) -> bool:
     return True
 
 
-def _free_port() -> int:
+def free_port() -> int:
     while True:
         port = random.choice(_PORTS)
         with socket.socket() as probe:

@@ -14,6 +14,7 @@ from tests.chaos.failover import (
 from tests.chaos.kill9 import kill9
 from tests.chaos.report import Progress, Report
 from tests.chaos.sigstop import sigstop
+from tests.chaos.switchover import switchover
 from tests.chaos.thousand_routers import thousand_routers
 
 Run = Callable[[int, int, Progress], Awaitable[Report]]
@@ -42,6 +43,7 @@ SCENARIOS = {
     each.name: each
     for each in (
         Scenario("kill9", 100, kill9),
+        Scenario("switchover", 20, switchover),
         Scenario("sigstop", 100, _in_cluster(TUNED, sigstop)),
         Scenario("leader-failover", 20, _in_cluster(DEFAULT, leader_failover)),
         Scenario("leader-failover-tuned", 20, _in_cluster(TUNED, leader_failover_tuned)),
