@@ -14,12 +14,17 @@ def render(topology: pb.Topology) -> list[Part]:
     # Nothing said, or nothing special: no columns for it.
     special = any(each.profile.profile_id not in ("", DGR.id) for each in topology.routers)
     names = ("profile", ">through", ">of", "limits") if special else ()
-    routers = Columns("id", "connected", ">efficiency", ">boot", ">late", *names, title="routers")
+    placed = any(each.HasField("at") for each in topology.routers)
+    where = ("place",) if placed else ()
+    routers = Columns(
+        "id", "connected", ">efficiency", ">boot", ">late", *where, *names, title="routers"
+    )
     for router in topology.routers:
         connected = word("yes" if router.connected else "no", router.connected, router.admin)
         efficiency = format_fraction(router.efficiency)
         late = Styled(f"{router.late_ms / 1000:.1f} s", "yellow") if router.late_ms else ""
-        more = _profile(router) if special else ()
+        at = (_place(router),) if placed else ()
+        more = (*at, *(_profile(router) if special else ()))
         routers.add_row(router.router_id, connected, efficiency, str(router.boot_id), late, *more)
     sources = Columns("id", "router", ">reserved", ">of", ">cost/MWh", "renewable", title="sources")
     for source in topology.sources:
@@ -43,6 +48,10 @@ def render(topology: pb.Topology) -> list[Part]:
         )
     tables = (routers, "", _links(topology), "", sources, "", loads)
     return [*tables, *drains(topology), *_refused_claims(topology), *_engine(topology)]
+
+
+def _place(router: pb.RouterState) -> str:
+    return f"{router.at.x:g}, {router.at.y:g}" if router.HasField("at") else "-"
 
 
 def _profile(router: pb.RouterState) -> Iterator[str]:

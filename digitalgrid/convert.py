@@ -5,7 +5,7 @@ Each ``*_from_pb`` raises :class:`ValueError` naming the message, its id and the
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -35,6 +35,7 @@ from digitalgrid.model import (
     StandbyPool,
 )
 from digitalgrid.physics import line_fault
+from digitalgrid.places import MAX_VIA, Place, place_problem
 from digitalgrid.printable import quoted, shortened
 from digitalgrid.profiles import DGR, MAX_CURVE_POINTS, DeviceProfile
 from digitalgrid.v1 import power_link_pb2 as power_link_pb
@@ -208,6 +209,7 @@ def lsa_to_pb(lsa: RouterLsa) -> power_link_pb.RouterLsa:
                 cost_per_mwh=link.cost_per_mwh,
                 up=link.up,
                 risk_groups=link.risk_groups,
+                via=places_to_pb(link.via),
             )
             for link in lsa.links
         ],
@@ -231,6 +233,7 @@ def lsa_to_pb(lsa: RouterLsa) -> power_link_pb.RouterLsa:
             for load in lsa.loads
         ],
         profile=profile_to_pb(lsa.profile) if lsa.profile != DGR else None,
+        at=place_to_pb(lsa.at),
     )
 
 
@@ -260,7 +263,29 @@ def lsa_from_pb(message: power_link_pb.RouterLsa) -> RouterLsa:
         sources=tuple(_source_from_pb(where, source) for source in message.sources),
         loads=tuple(_load_from_pb(where, load) for load in message.loads),
         profile=profile,
+        at=_place_from_pb(where, "at", message.at) if message.HasField("at") else None,
     )
+
+
+def place_to_pb(at: Place | None) -> power_link_pb.Place | None:
+    return None if at is None else power_link_pb.Place(x=at[0], y=at[1])
+
+
+def places_to_pb(via: Iterable[Place]) -> list[power_link_pb.Place]:
+    return [power_link_pb.Place(x=x, y=y) for x, y in via]
+
+
+def _place_from_pb(where: str, field: str, message: power_link_pb.Place) -> Place:
+    at = (message.x, message.y)
+    if problem := place_problem(at):
+        raise ValueError(f"{where}: {field} {problem}")
+    return at
+
+
+def _via_from_pb(where: str, message: Sequence[power_link_pb.Place]) -> tuple[Place, ...]:
+    if len(message) > MAX_VIA:
+        raise ValueError(f"{where}: via has {len(message)} corners; {MAX_VIA} is the most")
+    return tuple(_place_from_pb(where, "via", each) for each in message)
 
 
 def profile_to_pb(profile: DeviceProfile) -> power_link_pb.DeviceProfile:
@@ -345,6 +370,7 @@ def _link_from_pb(
         cost_per_mwh=message.cost_per_mwh,
         up=message.up,
         risk_groups=tuple(message.risk_groups),
+        via=_via_from_pb(where, message.via),
     )
 
 

@@ -21,6 +21,7 @@ from digitalgrid.limits import (
     MAX_VOLTAGE_V,
 )
 from digitalgrid.physics import line_fault
+from digitalgrid.places import Place, check_place, check_via
 from digitalgrid.profiles import BUILT_IN, DGR, DeviceProfile
 from digitalgrid.yaml_schema import load, loads
 from digitalgrid.yaml_text import to_yaml
@@ -42,9 +43,12 @@ class Router:
     efficiency: float = field(metadata=bounds(exclusive_minimum=0, maximum=1))
     # What kind of device it is: built in, or one of the file's `profiles`.
     profile: str = DGR.id
+    # Where it stands on a map: [x, y], x to the east and y to the north, in any unit.
+    at: Place | None = None
 
     def __post_init__(self) -> None:
         check_bounds(self)
+        check_place(self.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +64,12 @@ class Link:
     cost_per_mwh: float = field(default=0.0, metadata=_PRICE_NOT_NEGATIVE)
     # What may fail together with other links of the group: a duct, a mast, a transformer.
     risk_groups: tuple[str, ...] = field(default=(), metadata=_ID)
+    # Its corners on a map, from `a` to `b`; none: a straight line.
+    via: tuple[Place, ...] = ()
 
     def __post_init__(self) -> None:
         check_bounds(self)
+        check_via(self.via)
         if self.a == self.b:
             raise InvalidValue("b", message=f"is {self.b!r} as 'a' is; join two routers")
         if fault := line_fault(self.resistance_ohm, self.voltage_v, self.ampacity_a):
@@ -198,6 +205,8 @@ def _entry(thing: Router | Link | Source | Load | Standing | DeviceProfile) -> d
     values = {key_of(spec): getattr(thing, spec.name) for spec in fields(thing)}
     if values.get("profile") == DGR.id:
         del values["profile"]
+    if values.get("via") == ():
+        del values["via"]
     return {name: _plain(value) for name, value in values.items() if value is not None}
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from digitalgrid.places import Place
 from digitalgrid.profiles import DGR, DeviceProfile
 
 PROTOCOL_VERSION = 1
@@ -119,6 +120,8 @@ class LinkAdvertisement:
     cost_per_mwh: float = 0.0
     up: bool = True
     risk_groups: tuple[str, ...] = ()
+    # Its corners on a map, from this end to the other.
+    via: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,7 @@ class RouterLsa:
     sources: tuple[SourceAdvertisement, ...] = ()
     loads: tuple[LoadAdvertisement, ...] = ()
     profile: DeviceProfile = DGR
+    at: Place | None = None
 
 
 class HopSnapshot(msgspec.Struct, frozen=True):

@@ -21,6 +21,7 @@ from digitalgrid.limits import (
     MIN_VOLTAGE_V,
 )
 from digitalgrid.physics import line_fault
+from digitalgrid.places import Place, check_place, check_via
 from digitalgrid.profiles import DGR, DeviceProfile
 from digitalgrid.units import NS_PER_MS
 from digitalgrid.wire import DEFAULT_FRAME_BYTES, MAX_FRAME_BYTES, MIN_FRAME_BYTES
@@ -55,9 +56,12 @@ class LinkConfig:
     remote: str = ""
     # Whoever on this machine knows it can take a loopback line's carrier away; empty: nobody can. Emulations set it.
     carrier_key: str = field(default="", metadata=_KEY)
+    # Its corners on a map, from here to the neighbour.
+    via: tuple[Place, ...] = ()
 
     def __post_init__(self) -> None:
         check_bounds(self)
+        check_via(self.via)
         if fault := line_fault(self.resistance_ohm, self.voltage_v, self.ampacity_a):
             raise InvalidValue(
                 "voltage_v", message=f"makes no line with the other figures: {fault}"
@@ -114,12 +118,15 @@ class RouterConfig:
     efficiency: float = field(default=0.97, metadata=bounds(minimum=MIN_EFFICIENCY, maximum=1))
     # What kind of device it is; nothing said: a digital grid router without limits.
     profile: DeviceProfile = DGR
+    # Where it stands on a map: [x, y].
+    at: Place | None = None
     links: tuple[LinkConfig, ...] = ()
     sources: tuple[SourceConfig, ...] = ()
     loads: tuple[LoadConfig, ...] = ()
 
     def __post_init__(self) -> None:
         check_bounds(self)
+        check_place(self.at)
         for name in ("links", "sources", "loads"):
             if len(getattr(self, name)) > MAX_ADVERTISED:
                 message = f"is one of more than {MAX_ADVERTISED}, the most that a router advertises"

@@ -19,7 +19,9 @@ def ring_grid(n: int = 6) -> Grid:
     if n < 3:
         raise ValueError(f"a ring has at least 3 routers, not {n}")
     pairs = [(index, (index + 1) % n) for index in range(n)]
-    return _grid(f"ring{n}", n, pairs, random.Random(n))
+    turns = [math.tau * index / n for index in range(n)]
+    places = [(n / 6 * math.sin(turn), n / 6 * math.cos(turn)) for turn in turns]
+    return _grid(f"ring{n}", places, pairs, random.Random(n))
 
 
 def mesh_grid(n: int = 100, seed: int = 1) -> Grid:
@@ -46,7 +48,8 @@ def mesh_grid(n: int = 100, seed: int = 1) -> Grid:
                 pairs.add((a, b))
                 degrees[a] += 1
                 degrees[b] += 1
-    return _grid(f"mesh{n}-{seed}", n, sorted(pairs), rng)
+    side = math.sqrt(n)
+    return _grid(f"mesh{n}-{seed}", [(side * x, side * y) for x, y in places], sorted(pairs), rng)
 
 
 def _tour(places: list[tuple[float, float]]) -> list[int]:
@@ -64,11 +67,17 @@ def _pair(a: int, b: int) -> tuple[int, int]:
     return (a, b) if a < b else (b, a)
 
 
-def _grid(name: str, n: int, pairs: list[tuple[int, int]], rng: random.Random) -> Grid:
+def _grid(
+    name: str, places: list[tuple[float, float]], pairs: list[tuple[int, int]], rng: random.Random
+) -> Grid:
+    n = len(places)
     ids = [f"r{index + 1}" for index in range(n)]
     return Grid(
         name=name,
-        routers=tuple(Router(router_id, _EFFICIENCY) for router_id in ids),
+        routers=tuple(
+            Router(router_id, _EFFICIENCY, at=(round(x, 3), round(y, 3)))
+            for router_id, (x, y) in zip(ids, places, strict=True)
+        ),
         links=tuple(
             Link(
                 id=f"{ids[a]}-{ids[b]}",

@@ -13,7 +13,7 @@ from controller.core.network.owners import RefusedClaim
 from controller.core.network.view import GridView, RouterView
 from controller.core.questions import Questions
 from controller.northbound.drain_codec import Word, word_on, word_to_pb
-from digitalgrid.convert import claims_to_pb, profile_to_pb
+from digitalgrid.convert import claims_to_pb, place_to_pb, places_to_pb, profile_to_pb
 from digitalgrid.model import LoadAdvertisement, SourceAdvertisement
 from digitalgrid.v1 import northbound_pb2 as pb
 
@@ -56,6 +56,7 @@ class RouterPicture(NamedTuple):
             profile=profile_to_pb(router.profile),
             reserved_through_w=self.reserved_through_w,
             admin=word_to_pb(self.word),
+            at=place_to_pb(router.at),
         )
 
 
@@ -83,6 +84,7 @@ class LinkPicture(NamedTuple):
             circuit_ids=self.circuit_ids,
             risk_groups=sorted(link.risk_groups),
             admin=word_to_pb(self.word),
+            via=places_to_pb(link.via),
         )
 
 

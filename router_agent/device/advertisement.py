@@ -68,6 +68,7 @@ def advertisement(
                 cost_per_mwh=link.cost_per_mwh,
                 up=bool(link_up(link.id)),
                 risk_groups=link.risk_groups,
+                via=link.via,
             )
             for link in config.links
         ),
@@ -86,4 +87,5 @@ def advertisement(
             for load in config.loads
         ),
         profile=config.profile,
+        at=config.at,
     )

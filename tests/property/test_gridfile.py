@@ -17,6 +17,7 @@ from digitalgrid.gridfile import (
 )
 from digitalgrid.limits import MAX_POWER_W
 from digitalgrid.physics import line_fault
+from digitalgrid.places import MAX_COORDINATE
 
 ids = st.text(string.ascii_letters + string.digits + "_.-", min_size=1, max_size=8).filter(
     lambda text: text[0] not in "_.-"
@@ -31,6 +32,10 @@ line_figures = st.tuples(not_negative, positive, positive, not_negative).filter(
 )
 
 
+coordinates = st.floats(min_value=-MAX_COORDINATE, max_value=MAX_COORDINATE)
+places = st.tuples(coordinates, coordinates)
+
+
 @st.composite
 def grids(draw: st.DrawFn) -> Grid:
     names = draw(st.lists(ids, min_size=2, max_size=12, unique=True))
@@ -43,7 +48,8 @@ def grids(draw: st.DrawFn) -> Grid:
         a, b = draw(pairs)[:2]
         values = draw(line_figures)
         risk_groups = tuple(draw(st.lists(ids, max_size=2)))
-        links.append(Link(link_id, a, b, *values, risk_groups=risk_groups))
+        via = tuple(draw(st.lists(places, max_size=3)))
+        links.append(Link(link_id, a, b, *values, risk_groups=risk_groups, via=via))
     standing = []
     for link in draw(st.lists(st.sampled_from(links), max_size=3)) if links else ():
         ends = draw(st.permutations([link.a, link.b]))
@@ -54,7 +60,8 @@ def grids(draw: st.DrawFn) -> Grid:
     return Grid(
         name=draw(st.text(st.characters(codec="utf-8", categories=["L", "N", "P"]) | st.just(" "))),
         routers=tuple(
-            Router(id_, draw(st.floats(min_value=0.001, max_value=1))) for id_ in router_ids
+            Router(id_, draw(st.floats(min_value=0.001, max_value=1)), at=draw(st.none() | places))
+            for id_ in router_ids
         ),
         links=tuple(links),
         sources=tuple(

@@ -154,6 +154,7 @@ class SimulatedRouter:
                 for each in self.grid.loads_at(router_id)
             ),
             profile=self.grid.grid.profile_of(self.config),
+            at=self.config.at,
         )
 
     def _advertise(self, link: Link) -> LinkAdvertisement:
@@ -166,6 +167,7 @@ class SimulatedRouter:
             link.cost_per_mwh,
             self.grid.line_is_up(link.id),
             link.risk_groups,
+            link.via if link.a == self.config.id else link.via[::-1],
         )
 
     def statuses(self) -> Iterator[CircuitStatus]:

@@ -170,6 +170,7 @@ def router_config(
         "cushion_ms": 5 if small else 50,
         "efficiency": router.efficiency,
         **_profile(grid.profile_of(router)),
+        **({} if router.at is None else {"at": list(router.at)}),
         "links": [
             _line(link, router.id) | dict(ends[link.id, router.id])
             for link in grid.links
@@ -204,6 +205,12 @@ def _profile(profile: DeviceProfile) -> dict[str, Any]:
     return {} if profile == DGR else {"profile": profile.to_plain()}
 
 
+def _course(link: Link, router_id: str) -> dict[str, Any]:
+    """The corners of a line, from this end to the other; nothing for a straight one."""
+    corners = [list(each) for each in link.via]
+    return {"via": corners if router_id == link.a else corners[::-1]} if corners else {}
+
+
 def _line(link: Link, router_id: str) -> dict[str, Any]:
     return {
         "id": link.id,
@@ -213,4 +220,5 @@ def _line(link: Link, router_id: str) -> dict[str, Any]:
         "ampacity_a": link.ampacity_a,
         "cost_per_mwh": link.cost_per_mwh,
         "risk_groups": list(link.risk_groups),
+        **_course(link, router_id),
     }

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from digitalgrid.limits import MAX_AMPACITY_A
+from digitalgrid.places import Place
 from topologies.importers.reading import Reading, Row
 
 SQRT_3 = math.sqrt(3.0)
@@ -27,6 +28,8 @@ class Branch:
     reactance_ohm: float
     voltage_v: float
     ampacity_a: float
+    # Its corners on a map, from a to b.
+    via: tuple[Place, ...] = ()
 
 
 def three_phase(

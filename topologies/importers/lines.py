@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from topologies.importers.branch import Branch, joined_routers, three_phase
 from topologies.importers.bus_groups import SWITCH_R_TO_X
+from topologies.importers.places import course
 from topologies.importers.reading import Reading, Row
 from topologies.importers.switches import OpenEnds, switches
 
@@ -52,7 +53,8 @@ def line_branch(reading: Reading, row: Row, routers: tuple[str, str]) -> Branch:
     ampacity_ka = math.inf if rating_ka is None else rating_ka * row.figure("df") * parallel
     nominal_kv = reading.nominal_kv[row.bus("from_bus")]
     otherwise = f"line{row.index}"
-    return three_phase(reading, row.name, otherwise, routers, phase_ohm, nominal_kv, ampacity_ka)
+    line = three_phase(reading, row.name, otherwise, routers, phase_ohm, nominal_kv, ampacity_ka)
+    return replace(line, via=course(row))
 
 
 def read_impedances(reading: Reading) -> Iterator[Branch]:

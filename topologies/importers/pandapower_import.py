@@ -22,6 +22,7 @@ from topologies.importers.lines import (
     read_series_compensators,
     read_switches_with_impedance,
 )
+from topologies.importers.places import placed
 from topologies.importers.reading import Reading, named
 from topologies.importers.ties import read_ties
 from topologies.importers.transformers import (
@@ -76,7 +77,7 @@ def import_pandapower(net: Any, options: Options = Options(), name: str = "") ->
     routers = [Router(router_id, efficiency) for router_id in passive] + list(converters.values())
     grid = Grid(
         name=name or str(getattr(net, "name", "") or "network"),
-        routers=tuple(router for router in routers if router.id in useful),
+        routers=tuple(placed(reading, (each for each in routers if each.id in useful), links)),
         links=tuple(links),
         sources=tuple(injections.sources),
         loads=tuple(injections.loads),
@@ -113,7 +114,8 @@ def _links(
             unrated.append(branch.otherwise)
         ampacity_a = branch.ampacity_a if rated else min(endless_w / voltage_v, MAX_AMPACITY_A)
         link_id = reading.names.unique(branch.name, branch.otherwise)
-        link = Link(link_id, branch.a, branch.b, branch.resistance_ohm, voltage_v, ampacity_a)
+        figures = branch.resistance_ohm, voltage_v, ampacity_a
+        link = Link(link_id, branch.a, branch.b, *figures, via=branch.via)
         links.append(link)
         reactance_ohm[link_id] = branch.reactance_ohm
     reading.warn_of(

@@ -97,5 +97,6 @@ def _build(reading: Reading, branch: Branch, open_at_a: bool, ties: Ties) -> Non
         b=near,
         resistance_ohm=0.0,
         reactance_ohm=0.0,
+        via=(),
     )
-    ties.branches.extend((replace(branch, a=far, b=router_id), busbar))
+    ties.branches.extend((replace(branch, a=far, b=router_id, via=()), busbar))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from controller.core.network.admin import AdminState
+from digitalgrid.places import Place
 
 
 class LinkState(Enum):
@@ -28,6 +29,8 @@ class LinkView:
     state: LinkState
     risk_groups: frozenset[str] = frozenset()
     admin: AdminState = AdminState.IN_SERVICE
+    # Its corners on a map, from a to b.
+    via: tuple[Place, ...] = ()
 
     def far_end(self, router_id: str) -> str:
         return self.b if router_id == self.a else self.a

@@ -1,7 +1,7 @@
 """Link-state database: the newest advertisement of every router, and what two ends together say of a link."""
 
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from controller.core.network.link import LinkState, LinkView
 from controller.core.network.owners import Owners, RouterRecord, Thing
@@ -217,6 +217,7 @@ class LinkStateDatabase:
             cost_per_mwh=max(end.cost_per_mwh for end in advertised),
             state=self._state(ends),
             risk_groups=frozenset(group for end in advertised for group in end.risk_groups),
+            via=link.via,
         )
 
     def _state(self, ends: list[tuple[str, LinkAdvertisement]]) -> LinkState:
@@ -234,5 +235,6 @@ def _order(lsa: RouterLsa) -> tuple[int, int]:
     return (lsa.boot_id, lsa.seq)
 
 
-def _content(lsa: RouterLsa) -> tuple[object, ...]:
-    return (lsa.boot_id, lsa.efficiency, lsa.links, lsa.sources, lsa.loads, lsa.profile)
+def _content(lsa: RouterLsa) -> RouterLsa:
+    """All that it says, whatever that is by now: everything but its number."""
+    return replace(lsa, seq=0)

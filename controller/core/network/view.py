@@ -7,6 +7,7 @@ from typing import TypeVar
 from controller.core.network.admin import AdminState
 from controller.core.network.link import LinkState, LinkView
 from digitalgrid.model import LoadAdvertisement, SourceAdvertisement
+from digitalgrid.places import Place
 from digitalgrid.profiles import DGR, DeviceProfile
 
 V = TypeVar("V")
@@ -26,6 +27,7 @@ class RouterView:
     stands_by: bool = False
     profile: DeviceProfile = DGR
     admin: AdminState = AdminState.IN_SERVICE
+    at: Place | None = None
 
     @property
     def usable(self) -> bool:

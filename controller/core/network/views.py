@@ -85,6 +85,7 @@ class GridViews:
             stands_by=router_id in self._standing_by,
             profile=lsa.profile,
             admin=self._admin.state(router_id),
+            at=lsa.at,
         )
 
     def _link(self, link_id: str) -> LinkView | None:

@@ -50,7 +50,10 @@ LSA = RouterLsa("r1", 4, 9, 0.97, (LINK,), (SOURCE,), (LOAD,))
 
 
 def test_an_lsa_comes_back_as_it_was() -> None:
-    assert lsa_from_pb(lsa_to_pb(LSA)) == LSA
+    link = dataclasses.replace(LINK, via=((1.0, 2.5), (3.0, -4.0)))
+    placed = dataclasses.replace(LSA, links=(link,), at=(7.5, 48.25))
+    for lsa in (LSA, placed):
+        assert lsa_from_pb(lsa_to_pb(lsa)) == lsa
 
 
 @pytest.mark.parametrize(
@@ -126,6 +129,7 @@ def test_a_hop_that_makes_no_sense_is_named(changes: dict[str, float], message: 
         (dataclasses.replace(LSA, efficiency=0.0), "efficiency must be above 0"),
         (dataclasses.replace(LSA, efficiency=1.01), "efficiency must be 1 or less"),
         (dataclasses.replace(LSA, efficiency=math.nan), "efficiency must be a finite number"),
+        (dataclasses.replace(LSA, at=(math.nan, 0.0)), "router 'r1': at is .*; x and y lie"),
         (dataclasses.replace(LSA, links=(LINK, LINK)), "'r1-r3' stands there twice"),
         (dataclasses.replace(LSA, sources=(SOURCE, SOURCE)), "'pv1' stands there twice"),
         (dataclasses.replace(LSA, loads=(LOAD, LOAD)), "'town' stands there twice"),
@@ -152,6 +156,8 @@ def test_an_lsa_that_makes_no_sense_is_named(lsa: RouterLsa, message: str) -> No
         ({"cost_per_mwh": math.inf}, "cost_per_mwh"),
         ({"risk_groups": ("a b",)}, "risk_groups 'a b' must match"),
         ({"risk_groups": ("a", "a")}, "risk_groups 'a' stands there twice"),
+        ({"via": ((0.0, 1e10),)}, "via is .*; x and y lie"),
+        ({"via": ((0.0, 0.0),) * 65}, "via has 65 corners; 64 is the most"),
         ({"cost_per_mwh": -1.1e12}, "cost_per_mwh must be -1e\\+12 or more"),
     ],
 )

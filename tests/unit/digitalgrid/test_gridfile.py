@@ -127,6 +127,12 @@ def test_more_than_a_router_can_advertise_is_refused_with_the_first_beyond(kind:
         ("cost_per_mwh: -1", "cost_per_mwh: -1.1e12", 9, "at least -1e+12"),
         ("power_w: 5e6", "power_w: 1.1e12", 11, "at most 1e+12"),
         ("value_per_mwh: 1000", "value_per_mwh: 1.1e12", 11, "at most 1e+12"),
+        ("{id: r3}", "{id: r3, at: [1]}", 5, "'at' has 1 figures; write [x, y]"),
+        ("{id: r3}", "{id: r3, at: [1, .inf]}", 5, "finite"),
+        ("{id: r3}", "{id: r3, at: [1, 2e9]}", 5, "x and y lie between -1e+09 and 1e+09"),
+        ("{id: r3}", "{id: r3, at: town}", 5, "at"),
+        ("cost_per_mwh: 2", "via: [[1, 2], [3]]", 7, "'via[1]' has 1 figures"),
+        ("cost_per_mwh: 2", f"via: {[[0, 0]] * 65}", 7, "has 65 corners; 64 is the most"),
         ("max_power_w: 15e6", "max_power_w: 15MW", 9, "plain number of watts"),
         ("power_w: 5e6", "power_w: .inf", 11, "finite"),
         ("voltage_v: 20000", "volts: 20000", 2, "unknown key 'volts'"),
@@ -139,6 +145,17 @@ def test_refuses_with_the_line(old: str, new: str, line: int, words: str) -> Non
         loads_grid(EXAMPLE.replace(old, new, 1), "x.grid.yaml")
     assert str(caught.value).startswith(f"x.grid.yaml:{line}: ")
     assert words in str(caught.value)
+
+
+def test_places_and_corners_are_kept_and_left_out_where_nobody_gave_any() -> None:
+    text = EXAMPLE.replace("{id: r3}", "{id: r3, at: [7.5, -48]}")
+    grid = loads_grid(text.replace("cost_per_mwh: 2", "via: [[1, 2], [3, 4.5]]"))
+    assert [router.at for router in grid.routers] == [None, (7.5, -48.0)]
+    assert grid.links[0].via == ((1.0, 2.0), (3.0, 4.5))
+    assert loads_grid(dump_grid(grid)) == grid
+    plain = dump_grid(loads_grid(EXAMPLE))
+    assert "at:" not in plain
+    assert "via" not in plain
 
 
 def test_a_source_and_a_load_may_rest() -> None:

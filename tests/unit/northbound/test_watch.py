@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -117,6 +118,19 @@ async def test_watching_the_topology_shows_link_state_and_reservations() -> None
         while _link(view_of(await anext(views)).topology, "r1-r2").up:
             pass
         await views.aclose()
+
+
+@in_loop
+async def test_places_are_told_where_routers_say_them() -> None:
+    async with northbound() as api:
+        known = {router.router_id: router for router in (await api.client.get_topology()).routers}
+        assert not known["r1"].HasField("at")
+        api.grid.simulated.routers["r1"].config = replace(
+            api.grid.simulated.routers["r1"].config, at=(1.5, -2.0)
+        )
+        api.grid.connect("r1")
+        at = {each.router_id: each.at for each in (await api.client.get_topology()).routers}["r1"]
+        assert (at.x, at.y) == (1.5, -2.0)
 
 
 @in_loop

@@ -1,3 +1,4 @@
+import math
 from collections import Counter
 from pathlib import Path
 
@@ -54,3 +55,18 @@ def test_too_small_is_refused(make: object, n: int) -> None:
 def test_the_bundled_grid_files_are_good(name: str, routers: int, links: int) -> None:
     grid = load_grid(TOPOLOGIES / f"{name}.grid.yaml")
     assert (grid.name, len(grid.routers), len(grid.links)) == (name, routers, links)
+
+
+@pytest.mark.parametrize("grid", [ring_grid(12), mesh_grid(50)], ids=lambda grid: grid.name)
+def test_routers_of_generated_grids_have_places_apart(grid: Grid) -> None:
+    assert len({router.at for router in grid.routers}) == len(grid.routers)
+
+
+@pytest.mark.parametrize("path", sorted(TOPOLOGIES.glob("*.grid.yaml")), ids=lambda path: path.name)
+def test_routers_of_the_grids_that_are_shipped_have_places_apart(path: Path) -> None:
+    places = [router.at for router in load_grid(path).routers]
+    for index, here in enumerate(places):
+        assert here is not None
+        for there in places[:index]:
+            assert there is not None
+            assert math.dist(here, there) > 0.9

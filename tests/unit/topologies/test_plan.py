@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -140,3 +141,19 @@ def test_a_network_without_sources_is_a_network() -> None:
     ends = plan.mininet_line_ends(grid)
     document = plan.router_config(grid, grid.routers[0], files, EmulationOptions(), "h:1", ends)
     assert (document["sources"], document["loads"]) == ([], [])
+
+
+def test_routers_are_told_their_places_and_each_end_the_corners_of_its_line() -> None:
+    a, b = (replace(each, at=None) for each in ELAN9.routers[:2])
+    link = Link("k", a.id, b.id, 0.1, 20e3, 10.0, via=((1.0, 2.0), (3.0, 4.0)))
+    grid = Grid("bent", (replace(a, at=(0.5, 1.0)), b), (link,))
+    files = RunFiles.under(Path("x"))
+    ends = plan.mininet_line_ends(grid)
+    at_a, at_b = (
+        plan.router_config(grid, each, files, EmulationOptions(), "h:1", ends)
+        for each in grid.routers
+    )
+    assert at_a["at"] == [0.5, 1.0]
+    assert "at" not in at_b
+    assert at_a["links"][0]["via"] == [[1.0, 2.0], [3.0, 4.0]]
+    assert at_b["links"][0]["via"] == [[3.0, 4.0], [1.0, 2.0]]
