@@ -12,13 +12,22 @@ from controller.core.circuits.resources import (
 )
 from controller.core.circuits.route import Route
 
-# Share of its reservation by which a generation fills: what a hop holds, a tick and its cushion, is 0.2 s of its power
-# at ticks of 100 ms, and is there after 2 s.
+# Share of its reservation by which a generation fills: a hop at ticks of 200 ms holds 0.21 s of its power, and has that
+# after 2.1 s. Hops fill one after the other, so that longer paths take more, as if they were of so many lines: all of
+# it is there within ten seconds.
 TRICKLE_FRACTION = 0.1
+_LINES_AT_THAT = 3
+# More of a source or a line is not held for what is needed now and then, however long the path is.
+_MOST_FRACTION = 0.25
 # With less it would take minutes, and is left alone.
 _LEAST_FRACTION = 0.005
 # Sums of floats are not held against it.
 _BELOW_ONE = 1.0 - 1e-9
+
+
+def fraction_over(lines: int) -> float:
+    """Share of its reservation by which a generation over so many lines fills, where there is room."""
+    return min(_MOST_FRACTION, TRICKLE_FRACTION * max(1.0, lines / _LINES_AT_THAT))
 
 
 def with_trickle(finder: RouteFinder, route: Route, circuit_id: int) -> Route:
@@ -28,7 +37,7 @@ def with_trickle(finder: RouteFinder, route: Route, circuit_id: int) -> Route:
     view = finder.view
     if not all(view.routers[each].stands_by for each in route.router_ids):
         return route
-    fraction = TRICKLE_FRACTION
+    fraction = fraction_over(len(route.links))
     amounts = [*trickles(replace(route, trickle_w=route.entering_w))]
     amounts += [
         (through(router_id), entering_w)

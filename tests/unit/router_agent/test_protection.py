@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from controller.core.admission.trickle import fraction_over
 from digitalgrid.model import CircuitGeneration, FlowState, ResultCode, SwitchCause
 from router_agent.device.sink import FlowStatus
 from tests.support.missing_energy import LOAD, SOURCE, TwoWays
@@ -263,6 +264,15 @@ class TestMovesAfterASwitch:
 
 
 class TestCharging:
+    @pytest.mark.parametrize("lines", [3, 5, 6])
+    def test_a_path_at_slow_ticks_is_charged_within_ten_seconds(self, lines: int) -> None:
+        ways = TwoWays(lines, tick_ms=200)
+        ways.program(1, 0)
+        ways.run_ms(1000)
+        ways.program(2, 1, standby=True, trickle=fraction_over(lines))
+        ways.run_ms(9500)
+        assert (2, FlowState.CHARGED, SwitchCause.UNSPECIFIED) in news(ways)
+
     def test_charged_is_told_within_ten_seconds_and_again_when_it_is_no_more(self) -> None:
         ways = protected(4)
         assert (2, FlowState.CHARGED, SwitchCause.UNSPECIFIED) in news(ways)
