@@ -103,7 +103,7 @@ test: ## Lint, types, arrows of the house, then all tests (as root also those wi
 	@tools/test
 
 explore: setup $(STAMPS)/measured ## Tries other random cases of all properties than `make test` always has
-	$(BIN)/pytest -n $$(nproc) --dist loadscope -m 'hypothesis and not alone' --hypothesis-profile=explore
+	$(BIN)/pytest -n $$(nproc) --no-loadscope-reorder -m 'hypothesis and not networks' --hypothesis-profile=explore
 
 lint: $(STUBS) $(STAMPS)/measured ## Style (ruff), types (mypy), who may import whom (import-linter), what is declared and used
 	@$(STEPS) types arrows style

@@ -1,39 +1,15 @@
-"""Options of the tests, and which of them need the machine for themselves.
-
-Which engine runs the kernels: ``pytest --engine checked tests/unit/routing``. On several cores at once:
-``pytest -n 2 --dist loadscope -m "not alone"``, and ``pytest -m alone`` afterwards, as ``make test`` does.
-"""
+"""Options of the tests. Which engine runs the kernels: ``pytest --engine checked tests/unit/routing``."""
 
 from collections.abc import Iterator
 from contextlib import nullcontext
-from pathlib import Path
 
 import pytest
 
 from controller.routing.compiled import Engine, use_engine
-from tests.support import random_cases
+from tests.support import lanes, random_cases
 from tests.support.checked_kernels import check_kernels
 
 _CHECKED = "checked"
-_TESTS = Path(__file__).parent
-# Files and folders whose tests have the marker `alone`: they own what a machine has once (Open vSwitch, the network of
-# Mininet), start whole networks and clusters whose members must hear of each other in time, or measure how long
-# something takes. All others run beside each other.
-ALONE = (
-    "chaos/test_accidents.py",
-    "conformance",
-    "emulation",
-    "integration/dgc/test_serve.py",
-    "integration/digitalgrid",
-    "integration/recovery",
-    "integration/router_agent",
-    "integration/southbound",
-    "integration/store",
-    "integration/test_making_room.py",
-    "integration/test_start_up.py",
-    "integration/topologies",
-    "unit/northbound/test_listing.py",
-)
 
 random_cases.register_profiles()
 
@@ -63,8 +39,12 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if any(item.path.is_relative_to(_TESTS / place) for place in ALONE):
-            item.add_marker(pytest.mark.alone)
+        lanes.mark(item)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> lanes.Lanes:
+    return lanes.Lanes(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -37,7 +37,7 @@ def test_the_command_starts_everything_and_cuts_lines(options: EmulationOptions)
     log = options.run_dir / "routers" / "r3" / "router.log"
     script = "\n".join(
         (
-            f"sh timeout 20 sh -c 'until grep -q session {log}; do sleep 0.05; done'",
+            f"sh timeout 20 sh -c 'until grep -q leads {log}; do sleep 0.05; done' || echo TOO LATE",
             "r1 ping -c1 -W2 r3",
             "r1 ping -c1 -W2 dgc",
             "link r1 r2 down",
@@ -47,6 +47,7 @@ def test_the_command_starts_everything_and_cuts_lines(options: EmulationOptions)
         )
     )
     output = mininet(script, "line3", "line3", options)
+    assert "TOO LATE" not in output
     assert output.count("1 received, 0% packet loss") == 2
     assert output.count("state DOWN") == 1
     assert output.count("state UP") == 1

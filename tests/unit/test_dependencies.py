@@ -25,7 +25,7 @@ IN_EXTRAS = {
 NOT_IMPORTED = {
     "emulation": {"setuptools"},
     "proto": {"grpcio-tools", "mypy-protobuf"},
-    "test": {"import-linter", "mypy", "pytest-timeout", "pytest-xdist", "ruff", "types-protobuf"},
+    "test": {"import-linter", "mypy", "pytest-timeout", "ruff", "types-protobuf"},
 }
 # Installed by `make` into an environment of its own.
 OF_OTHERS = {"ortools"}

@@ -1,0 +1,47 @@
+"""Which tests can run beside which: marks for ``-m``, and lanes for ``-n`` (pytest-xdist); ``tools/test`` uses both.
+
+A lane is what one worker runs from its beginning to its end: a class, the functions of a module, or all tests of what a
+machine has only once.
+"""
+
+from pathlib import Path
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+_TESTS = Path(__file__).parents[1]
+# Files and folders of tests that start daemons, networks and clusters, and mostly wait for them: these have the marker
+# `networks`, and run after the others, several lanes at a time.
+NETWORKS = (
+    "chaos/test_accidents.py",
+    "conformance",
+    "emulation",
+    "integration/dgc/test_serve.py",
+    "integration/digitalgrid",
+    "integration/recovery",
+    "integration/router_agent",
+    "integration/southbound",
+    "integration/store",
+    "integration/test_making_room.py",
+    "integration/topologies",
+)
+# Mininet's network and Open vSwitch, which a machine has once.
+ONCE = "emulation"
+# Those that hold times against each other have the marker `alone`, and run last, one at a time.
+ALONE = ("integration/test_start_up.py", "unit/northbound/test_listing.py")
+
+
+def mark(item: pytest.Item) -> None:
+    for marker, places in ((pytest.mark.networks, NETWORKS), (pytest.mark.alone, ALONE)):
+        if any(item.path.is_relative_to(_TESTS / place) for place in places):
+            item.add_marker(marker)
+
+
+class Lanes(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives each worker a lane at a time."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith(f"tests/{ONCE}/"):
+            return ONCE
+        # Classes of a module apart; a parameter may have a "::" of its own.
+        return nodeid.partition("[")[0].rpartition("::")[0]
