@@ -22,6 +22,7 @@ from controller.core.circuits.resources import (
     through,
 )
 from controller.core.circuits.route import Route
+from controller.core.network.view import limited_converters
 from digitalgrid.physics import current_a, sent_w
 
 # Of so many that are in the way, all pairs are tried before more are taken: some thousand sums.
@@ -76,6 +77,8 @@ class Preemption:
         if not weaker or not known or not self._takes(request, circuit_id):
             return None
         self._finder.adopt(self._admission.view)
+        # The arrays tell it only when they are next used, and what the weaker hold there is counted before.
+        self._remainder.limit(frozenset(limited_converters(self._admission.view)))
         self._remainder.leave_out(weaker)
         route = self._finder.route_for(request, circuit_id=circuit_id)
         if route is None:
@@ -92,7 +95,7 @@ class Preemption:
 
     def _takes(self, request: PowerRequest, circuit_id: int) -> bool:
         """Whether the load takes it beside its other circuits, which are not displaced for that."""
-        return self._admission.sink_takes(request.sink_id, request.power_w, circuit_id)
+        return self._admission.load_takes(request.sink_id, request.power_w, circuit_id)
 
     def _along(
         self, request: PowerRequest, wanted: Route, weaker: Iterable[Circuit], circuit_id: int

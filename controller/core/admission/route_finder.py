@@ -169,18 +169,23 @@ class RouteFinder:
         return at == self.arrays.node(self.view.loads[sink_id][0])
 
     def sink_takes(self, sink_id: str, power_w: float, circuit_id: int = 0) -> bool:
+        """Whether a load is connected, and it and its router's converter take this power beside what they have."""
+        if not self.load_takes(sink_id, power_w, circuit_id):
+            return False
+        router_id, _ = self.view.loads[sink_id]
+        free_w = self.arrays.free_through_w(router_id, circuit_id)
+        needed_w = power_w / self.view.routers[router_id].efficiency
+        return needed_w <= free_w * (1 + RELATIVE_TOLERANCE)
+
+    def load_takes(self, sink_id: str, power_w: float, circuit_id: int = 0) -> bool:
         """Whether a load is connected, and takes this power beside what it has."""
         router_id, load = self.view.loads[sink_id]
-        router = self.view.routers[router_id]
-        if not router.serves:
+        if not self.view.routers[router_id].serves:
             return False
         key = resource.load(sink_id)
         own_w = self.reservations.of_circuit(key, circuit_id)
         others_w = self.taken_by_others(key, circuit_id)
-        if others_w + max(own_w, power_w) > load.max_power_w * (1 + RELATIVE_TOLERANCE):
-            return False
-        free_w = self.arrays.free_through_w(router_id, circuit_id)
-        return power_w / router.efficiency <= free_w * (1 + RELATIVE_TOLERANCE)
+        return others_w + max(own_w, power_w) <= load.max_power_w * (1 + RELATIVE_TOLERANCE)
 
     def available_w(self, source_ids: Collection[str], circuit_id: int = 0) -> dict[str, float]:
         """What each candidate source that is connected could inject for this circuit; no ids mean any source."""

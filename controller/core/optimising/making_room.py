@@ -146,7 +146,7 @@ class RoomMaker:
         return (
             circuit.sink_id in view.loads
             and view.loads[circuit.sink_id][0] not in circuit.constraints.avoid_ids
-            and self._admission.sink_takes(circuit.sink_id, circuit.power_w, circuit.circuit_id)
+            and self._admission.load_takes(circuit.sink_id, circuit.power_w, circuit.circuit_id)
         )
 
     def _wanted(self, waiting: list[Circuit], source_ids: tuple[str, ...]) -> Wanted:

@@ -96,6 +96,7 @@ class Reoptimiser:
                     else min(circuit.constraints.max_hops, graph.node_count)
                     for circuit in circuits
                 ],
+                held_w=[route.injected_w for route in routes],
             ),
             tuple(circuit.circuit_id for circuit in circuits),
             tuple(source_ids),
@@ -219,13 +220,14 @@ class Reoptimiser:
         """Both paths as newcomers beside all others: the difference is what the whole network gains."""
         old = _route(circuit)
         hops = [(link.link_id, link.from_router_id) for link in old.links]
-        now = self._along(circuit, old.source_id, hops)
+        # Admitted anew it would have to bear more of the losses, for which there may be no room where all is taken.
+        now = self._along(circuit, old.source_id, hops) or old
         new = self._along(
             circuit,
             question.source_ids[proposal.source],
             [question.hops[arc] for arc in proposal.arcs],
         )
-        if new is None or now is None:
+        if new is None:
             return Move(circuit.circuit_id, old, new, reason="does not fit beside what stands now")
         gain_w = now.injected_w - new.injected_w
         constraints = circuit.constraints

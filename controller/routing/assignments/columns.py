@@ -19,7 +19,7 @@ from controller.routing.assignments.priced_trees import (
     leaving_of,
     price_circuits,
 )
-from controller.routing.assignments.standing import Circuits, Paths, injected_w, load_of_others_a
+from controller.routing.assignments.standing import Circuits, Paths, load_of_others_a
 from controller.routing.graph import Floats, Ints, PowerGraph
 
 # The gap tells what is left if these rounds of pricing do not do.
@@ -37,7 +37,7 @@ class Problem:
 
     ``limit`` has an entry a link, the current for both directions together (A), then one a source, what all circuits
     together may inject there (W). None is less than what stands needs. ``typical`` is what a circuit needs of each
-    on the whole. ``entering_w`` must enter each sink's router.
+    on the whole. ``entering_w`` must enter each sink's router. ``is_hop`` is 0 for an arc within a router, else 1.
     """
 
     graph: PowerGraph
@@ -50,18 +50,18 @@ class Problem:
     typical: Floats
     out_of_service: Ints
     entering_w: Floats
+    is_hop: Ints
 
 
-def problem_of(graph: PowerGraph, circuits: Circuits) -> Problem:
+def problem_of(graph: PowerGraph, circuits: Circuits, is_hop: Ints | None = None) -> Problem:
+    """Without ``is_hop`` every arc is one."""
     own_a = np.bincount(circuits.paths.arcs, circuits.current_a, minlength=graph.arc_count)
     link_count = int(graph.link.max(initial=-1)) + 1
     free_a = np.full(link_count, -np.inf)
     np.maximum.at(free_a, graph.link, graph.headroom_a)
     own_of_link_a = np.bincount(graph.link, own_a, minlength=link_count)
     drawn_w = np.bincount(
-        circuits.paths.source,
-        injected_w(graph, circuits, circuits.paths),
-        minlength=len(circuits.source_node),
+        circuits.paths.source, circuits.held_w, minlength=len(circuits.source_node)
     )
     limits = (
         np.maximum(free_a, 0.0) + own_of_link_a,
@@ -81,6 +81,7 @@ def problem_of(graph: PowerGraph, circuits: Circuits) -> Problem:
         typical,
         np.flatnonzero(np.isneginf(graph.headroom_a)).astype(np.int32),
         entering_w,
+        np.ones(graph.arc_count, dtype=np.int32) if is_hop is None else is_hop,
     )
 
 

@@ -6,7 +6,7 @@ shared in proportion to current, so that currents add up to what flows, whoever 
 
 import numpy as np
 
-from controller.routing.assignments.moves import Demands, Network
+from controller.routing.assignments.moves import Demands, Network, hops_of
 from controller.routing.assignments.standing import Paths
 from controller.routing.compiled import compiled
 from controller.routing.graph import Floats, Ints
@@ -108,7 +108,7 @@ def _fits(
     injected_w: Floats,
 ) -> bool:
     tolerance = 1.0 + RELATIVE_TOLERANCE
-    if paths.start[path + 1] - paths.start[path] > demands.max_hops[circuit]:
+    if hops_of(network, paths, path) > demands.max_hops[circuit]:
         return False
     for at in range(paths.start[path], paths.start[path + 1]):
         if not current_a[at] <= left[network.link[paths.arcs[at]]] * tolerance:

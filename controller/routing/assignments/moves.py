@@ -24,6 +24,7 @@ class Network(NamedTuple):
     voltage_v: Floats
     efficiency: Floats
     source_limit_w: Floats
+    is_hop: Ints
 
 
 class Demands(NamedTuple):
@@ -49,6 +50,14 @@ class Reserved(NamedTuple):
 
 
 @compiled
+def hops_of(network: Network, paths: Paths, path: int) -> int:
+    hops = 0
+    for at in range(paths.start[path], paths.start[path + 1]):
+        hops += network.is_hop[paths.arcs[at]]
+    return hops
+
+
+@compiled
 def _sent_w(
     network: Network, arc: int, added_a: float, power_w: float, reserved: Reserved
 ) -> float:
@@ -66,7 +75,7 @@ def enter(
     Leaves its currents in the places of the path in ``reserved.current_a``, and takes nothing yet.
     """
     first, last = paths.start[path], paths.start[path + 1]
-    if last - first > demands.max_hops[circuit]:
+    if hops_of(network, paths, path) > demands.max_hops[circuit]:
         return np.inf
     power_w = demands.power_w[circuit] / network.efficiency[demands.sink[circuit]]
     for at in range(last - 1, first - 1, -1):

@@ -7,20 +7,20 @@ takes one path: the heaviest, made to fit, and improved one by one under exact l
 order in which each fits, most gain first.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 import numpy as np
 
 from controller.routing.assignments.assignment import assign, columns_of, heaviest
 from controller.routing.assignments.columns import Pool, Problem, Solution, problem_of, solve
+from controller.routing.assignments.converters import converted
 from controller.routing.assignments.improvement import improve
 from controller.routing.assignments.linear_losses import Linear, linear_at
 from controller.routing.assignments.moves import Demands, Network, Reserved, in_order_of_gain
 from controller.routing.assignments.standing import (
     Circuits,
     Paths,
-    injected_w,
     picked,
     total_injected_w,
 )
@@ -82,10 +82,13 @@ def reoptimise(graph: PowerGraph, circuits: Circuits) -> Plan:
     """
     if circuits.count == 0:
         return Plan((), 0.0, 0.0, 0.0, 0.0, 0)
-    problem = problem_of(graph, circuits)
-    pool = Pool(circuits)
+    anew = converted(graph, circuits)
+    problem = problem_of(anew.graph, anew.circuits, anew.is_hop)
+    pool = Pool(anew.circuits)
     there, bound_w, rounds = best_paths(problem, pool)
-    return _plan(problem, pool, there, bound_w, rounds)
+    plan = _plan(problem, pool, there, bound_w, rounds)
+    moves = (replace(each, arcs=anew.arcs_before(each.arcs)) for each in plan.moves)
+    return replace(plan, moves=tuple(moves))
 
 
 def best_paths(problem: Problem, pool: Pool) -> tuple[Ints, float, int]:
@@ -97,7 +100,8 @@ def best_paths(problem: Problem, pool: Pool) -> tuple[Ints, float, int]:
 def reoptimise_linear(graph: PowerGraph, circuits: Circuits) -> LinearPlan:
     """One round: the best paths at losses linear around what stands; what is gained by that may not be real.
 
-    Raises ValueError where there are no circuits, and RuntimeError where HiGHS ends without an optimum.
+    Limits of converters are not asked for. Raises ValueError where there are no circuits, and RuntimeError where HiGHS
+    ends without an optimum.
     """
     if circuits.count == 0:
         raise ValueError(
@@ -241,6 +245,7 @@ def network_of(problem: Problem) -> Network:
         graph.voltage_v,
         graph.efficiency,
         problem.limit[problem.link_count :],
+        problem.is_hop,
     )
 
 
@@ -255,7 +260,6 @@ def standing_of(problem: Problem, pool: Pool) -> Reserved:
     current_a[: len(circuits.current_a)] = circuits.current_a
     room_a = np.full(problem.link_count, -inf)
     np.maximum.at(room_a, graph.link, graph.headroom_a)
-    held_w = injected_w(graph, circuits, circuits.paths)
     drawn_w: Floats = np.zeros(len(circuits.source_node))
-    np.add.at(drawn_w, circuits.paths.source, held_w)
-    return Reserved(graph.load_a.copy(), current_a, room_a, held_w, drawn_w)
+    np.add.at(drawn_w, circuits.paths.source, circuits.held_w)
+    return Reserved(graph.load_a.copy(), current_a, room_a, circuits.held_w.copy(), drawn_w)

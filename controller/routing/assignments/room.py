@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from controller.routing.assignments.columns import Pool, Problem, problem_of
+from controller.routing.assignments.converters import Converted, converted
 from controller.routing.assignments.moves import in_order_of_gain
 from controller.routing.assignments.reoptimise import (
     Move,
@@ -58,6 +59,7 @@ class _Extended(NamedTuple):
     graph: PowerGraph
     circuits: Circuits
     arc_before: Ints
+    is_hop: Ints
 
 
 class _LastResort(NamedTuple):
@@ -80,8 +82,9 @@ def make_room(graph: PowerGraph, circuits: Circuits, wanted: Wanted) -> RoomPlan
     """
     if not len(wanted.sink):
         return RoomPlan()
-    extended = _extended(graph, circuits, wanted)
-    problem = problem_of(extended.graph, extended.circuits)
+    anew = converted(graph, circuits)
+    extended = _extended(anew, wanted)
+    problem = problem_of(extended.graph, extended.circuits, extended.is_hop)
     pool = Pool(extended.circuits)
     there, _, _ = best_paths(problem, pool)
     order, gains_w = _in_order(problem, pool, there)
@@ -100,7 +103,9 @@ def make_room(graph: PowerGraph, circuits: Circuits, wanted: Wanted) -> RoomPlan
         Move(
             int(circuit),
             int(pool.paths.source[there[circuit]]),
-            tuple(extended.arc_before[pool.paths.of(int(there[circuit]))].tolist()),
+            anew.arcs_before(
+                tuple(extended.arc_before[pool.paths.of(int(there[circuit]))].tolist())
+            ),
             float(gain_w),
         )
         for circuit, gain_w in zip(order[:last], gains_w[:last], strict=True)
@@ -122,17 +127,18 @@ def _in_order(problem: Problem, pool: Pool, there: Ints) -> tuple[Ints, Floats]:
     )
 
 
-def _extended(graph: PowerGraph, circuits: Circuits, wanted: Wanted) -> _Extended:
-    more = _with_last_resort(graph, wanted)
+def _extended(anew: Converted, wanted: Wanted) -> _Extended:
+    graph, circuits = anew.graph, anew.circuits
+    sinks = anew.outlets(np.array(wanted.sink, dtype=np.int32))
+    more = _with_last_resort(graph, sinks, wanted)
     lines = more.place[graph.arc_count :]
     source_nodes = graph.node_count + np.arange(more.ranks)
-    wasted_w = 2.0 * float(
-        (more.entering_w / more.graph.efficiency[graph.node_count + more.rank]).sum()
-    )
+    drawn_w = more.entering_w / more.graph.efficiency[graph.node_count + more.rank]
+    wasted_w = 2.0 * float(drawn_w.sum())
     sources = (len(circuits.source_node) + more.rank).astype(np.int32)
     extended = circuits_of(
         more.graph,
-        sink=[*circuits.sink.tolist(), *wanted.sink],
+        sink=[*circuits.sink.tolist(), *sinks.tolist()],
         power_w=[*circuits.power_w.tolist(), *wanted.power_w],
         choice=[
             *circuits.choice.tolist(),
@@ -140,7 +146,7 @@ def _extended(graph: PowerGraph, circuits: Circuits, wanted: Wanted) -> _Extende
         ],
         choices=[
             _renumbered(each, circuits.source_node, more.place)
-            for each in (*circuits.choices, *wanted.choices)
+            for each in (*circuits.choices, *map(anew.choice, wanted.choices))
         ],
         source_node=[*circuits.source_node.tolist(), *source_nodes.tolist()],
         source_limit_w=[*circuits.source_limit_w.tolist(), *([wasted_w] * more.ranks)],
@@ -148,16 +154,18 @@ def _extended(graph: PowerGraph, circuits: Circuits, wanted: Wanted) -> _Extende
         current_a=np.concatenate([circuits.current_a, more.entering_w]),
         max_injected_w=[*circuits.max_injected_w.tolist(), *wanted.max_injected_w],
         max_hops=[*circuits.max_hops.tolist(), *wanted.max_hops],
+        held_w=[*circuits.held_w.tolist(), *drawn_w.tolist()],
     )
-    return _Extended(more.graph, extended, np.argsort(more.place).astype(np.int32))
+    arc_before = np.argsort(more.place).astype(np.int32)
+    is_hop = np.concatenate([anew.is_hop, np.ones(len(lines), dtype=np.int32)])
+    return _Extended(more.graph, extended, arc_before, is_hop[arc_before])
 
 
-def _with_last_resort(graph: PowerGraph, wanted: Wanted) -> _LastResort:
+def _with_last_resort(graph: PowerGraph, sink: Ints, wanted: Wanted) -> _LastResort:
     """The graph with the lines and sources that those who wait are taken to stand on, loaded with them."""
-    count = len(wanted.sink)
+    count = len(sink)
     ranks, inverse = np.unique(np.array(wanted.rank), return_inverse=True)
     rank = inverse.astype(np.int32)
-    sink = np.array(wanted.sink, dtype=np.int32)
     waste = 1.0 / (_WASTE * _PER_RANK ** np.arange(len(ranks)))
     entering_w = np.array(wanted.power_w) / graph.efficiency[sink]
     tail = np.concatenate([graph.tail, graph.node_count + rank]).astype(np.int32)

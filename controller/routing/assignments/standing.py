@@ -1,7 +1,7 @@
 """Circuits that stand, as arrays, and what they inject together under any assignment of paths."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import NamedTuple
 
@@ -51,7 +51,8 @@ class Circuits:
 
     ``sink``, ``power_w``, ``choice`` (an index into ``choices``), ``max_injected_w`` and ``max_hops`` have length c.
     ``source_node`` and ``source_limit_w``, the most that all these circuits together may draw there, have length s.
-    ``current_a`` is what each holds on each arc of its path in ``paths``; the graph's loads contain it.
+    ``current_a`` is what each holds on each arc of its path in ``paths``, ``held_w`` (length c) what it holds of its
+    source; the graph's loads contain it.
     """
 
     sink: Ints
@@ -64,6 +65,7 @@ class Circuits:
     current_a: Floats
     max_injected_w: Floats
     max_hops: Ints
+    held_w: Floats
 
     @property
     def count(self) -> int:
@@ -83,8 +85,9 @@ def circuits_of(
     current_a: Floats,
     max_injected_w: Collection[float] | None = None,
     max_hops: Collection[int] | None = None,
+    held_w: Collection[float] | None = None,
 ) -> Circuits:
-    """Circuits with their figures checked.
+    """Circuits with their figures checked; without ``held_w`` as :func:`injected_w` has it.
 
     Raises ValueError where a path does not lead from its source to its sink, a power is not above 0, or lengths differ.
     """
@@ -102,8 +105,11 @@ def circuits_of(
         np.full(count, graph.node_count, dtype=np.int32)
         if max_hops is None
         else np.array(max_hops, dtype=np.int32),
+        np.zeros(count) if held_w is None else np.array(held_w, np.float64),
     )
     _check(graph, circuits)
+    if held_w is None:
+        return replace(circuits, held_w=injected_w(graph, circuits, circuits.paths))
     return circuits
 
 
@@ -116,6 +122,7 @@ def _check(graph: PowerGraph, circuits: Circuits) -> None:
         len(circuits.paths.start) - 1,
         len(circuits.max_injected_w),
         len(circuits.max_hops),
+        len(circuits.held_w),
     }
     if lengths != {count}:
         raise ValueError(f"every figure of the {count} circuits must be given once a circuit")

@@ -13,6 +13,7 @@ from controller.core.optimising.question import Demand, DispatchOrder, answer
 from digitalgrid.gridfile import Grid
 from digitalgrid.profiles import BUILT_IN, DeviceProfile
 from digitalgrid.reasons import Reason
+from digitalgrid.units import NS_PER_MS
 from tests.support.grids import diamond
 from tests.support.simulated_network import SimulatedNetwork
 from tests.support.there import newest
@@ -164,3 +165,38 @@ def test_a_router_that_is_left_to_its_agents_takes_no_circuits() -> None:
     refusal = refused(network, request(9e6, source_ids=("solar",)))
     assert "r2 being left to agents" in str(refusal)
     assert refusal.metadata["bottleneck_routers"] == "r2"
+
+
+def test_room_is_made_in_a_converter_that_is_full() -> None:
+    """What r2 converts is taken by a circuit that could go over r3: it does, for the works at r2."""
+    network = SimulatedNetwork.running(with_profile(narrow(5.2e6), "r2"))
+    (works,) = network.request(request(3.3e6, "works", constraints=Constraints(max_hops=1)))
+    network.deliver_all()
+    network.derate("r1-r2", 110.0)
+    settle(network)
+    assert works.state is CircuitState.WAITING
+    (passing,) = network.request(request(2e6, source_ids=("solar",)))
+    network.deliver_all()
+    assert newest(passing).route.router_ids == ("r1", "r2", "r4")
+    network.derate("r1-r2", 300.0)
+    settle(network, 4)
+    assert (works.state, passing.state) == (CircuitState.ACTIVE, CircuitState.ACTIVE)
+    assert newest(passing).route.router_ids == ("r1", "r3", "r4")
+    assert broken_invariants(network.core.questions) == []
+
+
+def test_who_holds_a_converter_gives_way_to_the_first_that_may_displace_it() -> None:
+    network = SimulatedNetwork.running(with_profile(narrow(2.5e6), "r1", "r2"))
+    (weak,) = network.request(request(1e6, "works", source_ids=("solar",)))
+    (firm,) = network.request(
+        request(1.8e6, "works", source_ids=("solar",), setup_priority=5, hold_priority=5)
+    )
+    settle(network)
+    assert (weak.state, firm.state) == (CircuitState.WAITING, CircuitState.ACTIVE)
+
+
+def settle(network: SimulatedNetwork, seconds: int = 1) -> None:
+    for _ in range(20 * seconds):
+        network.deliver_all()
+        network.advance(50 * NS_PER_MS)
+    network.deliver_all()

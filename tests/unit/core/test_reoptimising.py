@@ -1,6 +1,7 @@
 """Circuits that stand badly are moved, make before break, and only where that pays."""
 
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from controller.core.circuits.reservations import Reservations
 from controller.core.controller import Controller
 from controller.core.invariants import broken_invariants
 from controller.core.optimising.moves import Move, ReoptimiseLimits
-from controller.routing.assignments.reoptimise import reoptimise
+from controller.routing.assignments.reoptimise import Move as Proposal
+from controller.routing.assignments.reoptimise import Plan, reoptimise
 from tests.support.grids import diamond
 from tests.support.simulated_network import SimulatedNetwork
 from tests.support.there import newest, there
@@ -150,3 +152,25 @@ def test_a_path_that_no_longer_begins_or_ends_where_it_should_is_none(
     assert along("town", 1e6, "solar", hops[::-1]) is None
     assert along("town", 1e6, "solar", []) is None
     assert along("pump", 0.5e6, "solar", []) is not None
+
+
+def test_a_circuit_that_would_not_fit_anew_where_it_is_can_still_leave(
+    network: SimulatedNetwork,
+) -> None:
+    """The source is taken to the last watt, and as a newcomer to its own path it would have to bear more losses."""
+    for name in ("one", "two"):
+        network.request(PowerRequest(name, "town", 1.5e6, ("gas",)))
+    network.request(PowerRequest("rest", "town", 1.5e6, allow_split=True))
+    network.deliver_all()
+    question = there(network.core.ask_reoptimise())
+    ways = {hop: arc for arc, hop in enumerate(question.hops)}
+    arcs = (ways["r1-r2", "r1"], ways["r2-r4", "r2"])
+    proposal = Proposal(
+        question.circuit_ids.index(1), question.source_ids.index("solar"), arcs, 0.0
+    )
+    plan = Plan((proposal,), 0.0, 0.0, 0.0, 0.0, 1)
+    whatever = ReoptimiseLimits(most_moves=1, least_gain_fraction=-inf)
+    (move,) = network.event(
+        lambda core, now_ns: core.reoptimise(whatever, question, plan, now_ns, dry_run=True)
+    )
+    assert (move.reason, there(move.new).source_id) == ("", "solar")

@@ -72,3 +72,27 @@ def test_with_nobody_waiting_there_is_nothing_to_do() -> None:
     graph, circuits = crowded()
     nobody = Wanted([], [], [], [], [], [], [])
     assert make_room(graph, circuits, nobody) == RoomPlan()
+
+
+def test_what_a_converter_lets_through_is_nobodys_room() -> None:
+    """Over 2 there are lines, but 2 converts no more than 1 kW."""
+    graph, circuits = crowded()
+    graph.through_w = {2: 1000.0}
+    over_2 = Choice((0,), avoid_nodes=frozenset({1}))
+    assert make_room(graph, circuits, wanted(2000.0, over_2)) == RoomPlan()
+    assert make_room(graph, circuits, wanted(700.0, over_2)) == RoomPlan((), (0,))
+    # Nor can anybody go there to make room over 1.
+    assert make_room(graph, circuits, wanted(1200.0)) == RoomPlan()
+    graph.through_w = {2: 2300.0}
+    (move,) = make_room(graph, circuits, wanted(1200.0)).moves
+    assert (move.circuit, move.arcs) == (1, (1, 3))
+
+
+def test_who_leaves_a_converter_makes_room_in_it_and_its_passage_is_no_hop() -> None:
+    """Node 1 is full with what stands there, and lets through no more."""
+    graph, circuits = crowded()
+    graph.through_w = {1: 0.0, 2: 9000.0, 3: 9000.0}
+    plan = make_room(graph, circuits, wanted(1200.0, max_hops=2))
+    assert plan.served == (0,)
+    assert [move.arcs for move in plan.moves] == [(1, 3)]
+    assert make_room(graph, circuits, wanted(1200.0, max_hops=1)) == RoomPlan()
