@@ -9,6 +9,8 @@ from digitalgrid.convert import (
     hop_from_pb_unchecked,
     hop_to_pb,
     missing_to_pb,
+    pool_to_pb,
+    pools_from_pb_unchecked,
 )
 from digitalgrid.limits import MAX_INT64
 from digitalgrid.model import CircuitGeneration, Operation
@@ -26,7 +28,7 @@ _CIRCUITS_A_MESSAGE = 20_000
 
 
 def mutation_from_pb(message: pb.ControllerMessage, controller: str) -> Mutation | None:
-    """None when the message is not a mutation. Hops are checked by the circuit table, which answers for each."""
+    """None when the message is not a mutation. The circuit table checks hops and pools, and answers for them."""
     match message.WhichOneof("message"):
         case "stage":
             stage = message.stage
@@ -36,6 +38,7 @@ def mutation_from_pb(message: pb.ControllerMessage, controller: str) -> Mutation
                 election_id_from_pb(stage.election_id),
                 stage.txn_id,
                 hops=tuple(hop_from_pb_unchecked(hop) for hop in stage.hops),
+                pools=pools_from_pb_unchecked(stage.pools),
                 lease_ns=stage.lease_ms * NS_PER_MS,
             )
         case "commit":
@@ -91,6 +94,7 @@ def table_to_pb(table: CircuitTable, asked: pb.ReadTable) -> Iterator[pb.Circuit
             hops=[hop_to_pb(hop) for hop in hops[start:stop]],
             staged_txn_ids=() if start else table.staged_txn_ids,
             more=more,
+            pools=() if start else map(pool_to_pb, table.pools.told),
         )
 
 

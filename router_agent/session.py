@@ -30,13 +30,6 @@ from router_agent.device.sink import FlowStatus
 
 _log = logging.getLogger(__name__)
 
-# What this router says that it can.
-_CAPABILITIES = (
-    Capability.CIRCUITS,
-    Capability.METERS,
-    Capability.CLAIMS,
-    Capability.STANDBY,
-)
 # Redialling, with jitter: routers are back within a second of their controller, and not all at once.
 _FIRST_BACKOFF_S = 0.1
 _BACKOFF_FACTOR = 1.5
@@ -165,7 +158,7 @@ class ControllerSession:
                 instance_id=self._router.instance_id,
                 boot_id=device.boot_id,
                 session_no=self._router.next_session_no(),
-                capabilities=_CAPABILITIES,
+                capabilities=list(Capability),
                 table_version=device.table.version,
                 highest_election_id=election_id_to_pb(device.table.highest_election_id),
             )

@@ -14,6 +14,7 @@ from digitalgrid.model import (
     HopSnapshot,
     Operation,
     ResultCode,
+    StandbyPool,
 )
 from router_agent.device.hop_check import MAX_GENERATIONS, HopCheck, Problem, are_sane
 from router_agent.device.mutation import (
@@ -25,6 +26,7 @@ from router_agent.device.mutation import (
     all_or_nothing,
     refusal,
 )
+from router_agent.device.pools import Pools
 from router_agent.device.promise import Promise, keep_newest
 
 # Of one circuit at a time: one that works, one that stands by, and the next of either (make-before-break).
@@ -39,8 +41,12 @@ MAX_HOPS = 200_000
 
 @dataclass(frozen=True, slots=True)
 class _Staged:
+    """``number`` orders what was staged; see :class:`Pools`."""
+
     hops: tuple[HopSnapshot, ...]
+    pools: tuple[StandbyPool, ...]
     expires_ns: int
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,7 @@ class _Finished:
     """A transaction that was committed, or whose lease has expired: what it staged, and its answer."""
 
     hops: tuple[HopSnapshot, ...]
+    pools: tuple[StandbyPool, ...]
     answer: Answer
 
 
@@ -66,6 +73,7 @@ class CircuitTable:
         floors: Mapping[int, int] | None = None,
     ) -> None:
         self._hops = HopCheck(link_up, frozenset(sources), frozenset(loads))
+        self.pools = Pools(link_up)
         self._floors = dict(floors or {})
         self._holder = ""
         self._staged: dict[int, _Staged] = {}
@@ -94,7 +102,7 @@ class CircuitTable:
                 del self._staged[txn_id]
                 message = f"the lease of transaction {txn_id} has expired; stage it again"
                 answer = refusal(ResultCode.LEASE_EXPIRED, message, staged.hops)
-                self._finish(txn_id, _Finished(staged.hops, answer))
+                self._finish(txn_id, _Finished(staged.hops, staged.pools, answer))
 
     def greet(self, controller: str, election_id: ElectionId) -> None:
         """A controller says that it leads: where no election id was as high, what had led before is refused from now on
@@ -119,7 +127,9 @@ class CircuitTable:
         if answer is None:
             self._obey(mutation.controller, mutation.election_id)
             answer = self._perform(mutation, now_ns)
-        self.version += bool(answer.added or answer.removed or answer.promoted)
+        self.version += bool(
+            answer.added or answer.removed or answer.promoted or answer.pools_changed
+        )
         return self._outcome(mutation, answer, promise)
 
     def promised_by(self, mutation: Mutation) -> Promise:
@@ -153,6 +163,7 @@ class CircuitTable:
             added=answer.added,
             removed=answer.removed,
             promoted=answer.promoted,
+            pools_changed=answer.pools_changed,
         )
 
     def _election_refusal(self, mutation: Mutation) -> Answer | None:
@@ -195,13 +206,16 @@ class CircuitTable:
         txn_id, hops = mutation.txn_id, mutation.hops
         finished = self._finished.get(txn_id)
         committed = finished and finished.answer.code is ResultCode.OK
-        known = finished.hops if finished and committed else self._staged_hops(txn_id)
-        if known is not None and known != hops:
+        staged = self._staged.get(txn_id)
+        known = finished if finished and committed else staged
+        if known is not None and (known.hops, known.pools) != (hops, mutation.pools):
             word = "committed" if committed else "staged"
-            message = f"transaction {txn_id} is {word} with other hops; use a new id"
+            message = f"transaction {txn_id} is {word} with other hops or pools; use a new id"
             return refusal(ResultCode.INVALID_HOP, message, hops)
         if committed:
             return Answer(entries=all_ok(hops))
+        if problem := self.pools.problem(mutation.pools):
+            return refusal(ResultCode.INVALID_HOP, problem, hops)
         room = self._room_problems(hops)
         problems = [
             self._hops.problem(hop) or self._floor_problem(hop) or room.get(hop.key) for hop in hops
@@ -212,7 +226,9 @@ class CircuitTable:
             return refusal(ResultCode.NOT_ATTEMPTED, problem, hops)
         # Of a lease that had expired nothing is left.
         self._finished.pop(txn_id, None)
-        self._staged[txn_id] = _Staged(hops, now_ns + mutation.lease_ns)
+        number = staged.number if staged else self.pools.number()
+        expires_ns = now_ns + mutation.lease_ns
+        self._staged[txn_id] = _Staged(hops, mutation.pools, expires_ns, number)
         return Answer(entries=all_ok(hops))
 
     def _size_problem(self, txn_id: int, hops: int) -> str:
@@ -223,14 +239,10 @@ class CircuitTable:
             return f"a router holds at most {MAX_HOPS} hops; withdraw some first"
         return ""
 
-    def _staged_hops(self, txn_id: int) -> tuple[HopSnapshot, ...] | None:
-        staged = self._staged.get(txn_id)
-        return None if staged is None else staged.hops
-
     def _commit(self, txn_id: int) -> Answer:
         finished = self._finished.get(txn_id)
         if finished:
-            return replace(finished.answer, added=())
+            return replace(finished.answer, added=(), pools_changed=False)
         staged = self._staged.get(txn_id)
         if staged is None:
             message = f"transaction {txn_id} was never staged here; stage it first"
@@ -244,8 +256,9 @@ class CircuitTable:
         for hop in added:
             self._committed[hop.key] = hop
             self._held.setdefault(hop.circuit_id, set()).add(hop.key)
-        answer = Answer(entries=all_ok(staged.hops), added=added)
-        self._finish(txn_id, _Finished(staged.hops, answer))
+        changed = self.pools.commit(staged.pools, staged.number)
+        answer = Answer(entries=all_ok(staged.hops), added=added, pools_changed=changed)
+        self._finish(txn_id, _Finished(staged.hops, staged.pools, answer))
         return answer
 
     def _abort(self, txn_id: int) -> Answer:

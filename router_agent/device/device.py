@@ -45,6 +45,7 @@ from router_agent.device.rates import settle
 from router_agent.device.remark import Remark
 from router_agent.device.selector import Selector
 from router_agent.device.settling import Settling
+from router_agent.device.shared_standbys import Limits
 from router_agent.device.sink import FlowStatus, SinkWatch
 from router_agent.device.statements import Statements
 
@@ -80,6 +81,7 @@ class RouterDevice:
         )
         # What each source can give now; the converter looks at the same.
         self._source_w = source_w
+        self._limits = Limits(source_w, dict(source_w), self.table.pools.received_w)
         self._conversion = Conversion(config.efficiency, config.profile)
         self._converter = Converter(self._conversion, books, source_w, load_w, config.tick_ns)
         self._sink_watch = SinkWatch(books, config.tick_ns, away_ns)
@@ -137,6 +139,8 @@ class RouterDevice:
         outcome = self.table.apply(mutation, now_ns)
         if outcome.added or outcome.removed or outcome.promoted:
             self._change_flows(outcome, now_ns)
+        elif outcome.pools_changed:
+            self._unsettle(now_ns)
         self._effects.append(Answer(outcome))
         if outcome.code is ResultCode.OK:
             self._end(mutation, now_ns)
@@ -357,7 +361,7 @@ class RouterDevice:
         self._advance(now_ns)
         clamped = settle(
             self._flows,
-            self._source_w,
+            self._limits,
             self._conversion,
             lambda sinks: self._selector.demand(sinks, self._conversion.efficiency, now_ns),
         )

@@ -63,6 +63,9 @@ class Flow:
     # Its source, or a line from there to here, gives less than it needs: no fault, but a decision.
     limited: bool = False
 
+    # Of a shared standby: what its line's pool leaves for trickles, and for what drains.
+    trickle_room_w: float = math.inf
+
     # Beyond that, see surplus.py: what goes on to the far end, what must enter for that, what is stated upstream for it
     # and for this hop's own buffer, and what enters.
     surplus_w: float = 0.0
@@ -207,7 +210,7 @@ class Flow:
     @property
     def drain_w(self) -> float:
         """How quickly. Room on lines that others share in a standby's place is its own only for a trickle."""
-        received_w = self.hop.received_power_w
+        received_w = min(self.hop.received_power_w, self.trickle_room_w)
         return min(received_w, self.hop.trickle_w or received_w) if self.hop.standby else received_w
 
     @property

@@ -3,7 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from digitalgrid.model import CircuitGeneration, ElectionId, HopSnapshot, Operation, ResultCode
+from digitalgrid.model import (
+    CircuitGeneration,
+    ElectionId,
+    HopSnapshot,
+    Operation,
+    ResultCode,
+    StandbyPool,
+)
 from router_agent.device.hop_check import Problem
 
 
@@ -20,6 +27,8 @@ class Mutation:
     circuits: tuple[CircuitGeneration, ...] = ()
     # With a Withdraw: circuits whose promise to their load stands, and goes on missing.
     standing_ids: frozenset[int] = frozenset()
+    # With a Stage.
+    pools: tuple[StandbyPool, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +54,7 @@ class Outcome:
     added: tuple[HopSnapshot, ...] = ()
     removed: tuple[CircuitGeneration, ...] = ()
     promoted: tuple[HopSnapshot, ...] = ()
+    pools_changed: bool = False
 
 
 @dataclass(slots=True)
@@ -57,6 +67,7 @@ class Answer:
     added: tuple[HopSnapshot, ...] = ()
     removed: tuple[CircuitGeneration, ...] = ()
     promoted: tuple[HopSnapshot, ...] = ()
+    pools_changed: bool = False
 
 
 def all_ok(hops: Sequence[HopSnapshot]) -> tuple[Entry, ...]:

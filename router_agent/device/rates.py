@@ -16,11 +16,16 @@ from router_agent.device import surplus
 from router_agent.device.conversion import Conversion
 from router_agent.device.flow import RATE_SLACK_W, RELATIVE_SLACK, Flow, by_precedence, covers
 from router_agent.device.line import Line
+from router_agent.device.shared_standbys import (
+    Limits,
+    hold_to_pools,
+    hold_to_what_is_unreserved,
+)
 
 
 def settle(
     flows: Sequence[Flow],
-    max_power_w: Mapping[str, float],
+    limits: Limits,
     conversion: Conversion,
     demand_at_loads: Callable[[Sequence[Flow]], None],
 ) -> bool:
@@ -33,12 +38,16 @@ def settle(
             flow.demanded_below()
     demand_at_loads([flow for flow in flows if flow.egress is None])
     _accept(flows)
+    hold_to_pools(flows, limits.pool_w)
     _need(flows, conversion)
+    hold_to_what_is_unreserved(flows, limits, conversion)
     efficiency = conversion.efficiency
     clamped = _clamp_to_converter(flows, conversion.limit_w)
     _ask(flows)
     surplus.ask(flows, efficiency)
-    source_left_w = _grant_at_sources([flow for flow in flows if flow.ingress is None], max_power_w)
+    source_left_w = _grant_at_sources(
+        [flow for flow in flows if flow.ingress is None], limits.source_w
+    )
     for flow in flows:
         if flow.ingress is not None:
             granted = flow.stated_by_upstream()

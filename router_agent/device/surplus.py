@@ -28,12 +28,19 @@ def ask(flows: Sequence[Flow], efficiency: float) -> None:
     if not filling:
         return
     room = _Room(flows)
+    pool_left_w: dict[str, float] = {}
     currents_a = _currents_a(flows)
     filling.sort(key=lambda flow: flow.idle)
     for flow in filling:
         if flow.idle:
             most_w = flow.hop.trickle_w
-            _ask_below(flow, most_w, efficiency, most_w, currents_a)
+            if flow.hop.shared_standby:
+                below_w = pool_left_w.setdefault(flow.hop.egress_link_id, flow.trickle_room_w)
+            else:
+                below_w = most_w
+            _ask_below(flow, most_w, efficiency, min(most_w, below_w), currents_a)
+            if flow.hop.shared_standby:
+                pool_left_w[flow.hop.egress_link_id] -= flow.surplus_w
             own_w = most_w - flow.surplus_through_w if flow.fills else 0.0
             flow.surplus_need_w = flow.surplus_through_w + own_w
             continue

@@ -127,6 +127,7 @@ class SimulatedRouter:
             self.table.version,
             tuple(self.table.hops),
             frozenset(self.table.staged_txn_ids),
+            tuple(self.table.pools.told),
         )
 
     def lsa(self) -> RouterLsa:
@@ -387,7 +388,7 @@ class SimulatedGrid:
 
 def _mutation(message: ToRouter, election_id: ElectionId) -> Mutation:
     match message:
-        case messages.Stage(txn_id, lease_ms, hops):
+        case messages.Stage(txn_id, lease_ms, hops, pools):
             return Mutation(
                 Operation.STAGE,
                 "dgc",
@@ -395,6 +396,7 @@ def _mutation(message: ToRouter, election_id: ElectionId) -> Mutation:
                 txn_id,
                 hops=hops,
                 lease_ns=lease_ms * NS_PER_MS,
+                pools=pools,
             )
         case (
             messages.Drain(txn_id, circuits)

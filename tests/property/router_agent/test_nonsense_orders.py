@@ -4,10 +4,12 @@ import random
 
 import pytest
 
+from controller.southbound.codec import table_from_pb
 from digitalgrid.limits import MAX_POWER_W
-from digitalgrid.model import CircuitGeneration, ElectionId, HopSnapshot, Operation
+from digitalgrid.model import CircuitGeneration, ElectionId, HopSnapshot, Operation, StandbyPool
 from digitalgrid.units import NS_PER_MS
-from router_agent.codec import meters_to_pb, outcome_to_pb, status_to_pb
+from digitalgrid.v1 import southbound_pb2 as pb
+from router_agent.codec import meters_to_pb, outcome_to_pb, status_to_pb, table_to_pb
 from router_agent.device.meters import ImageCodec
 from router_agent.device.mutation import Mutation
 from tests.support.device_network import DeviceNetwork, circuit_hops, router
@@ -41,7 +43,14 @@ class Orders:
             ingress_link_id="" if begins else draw.choice(["ab", "bc", "nowhere", ""]),
             load_id="town-b" if ends else "",
             egress_link_id="" if ends else draw.choice(["ab", "bc", "nowhere", ""]),
+            standby=draw.random() < 0.4,
+            shared_standby=draw.random() < 0.3,
         )
+
+    def pool(self) -> StandbyPool:
+        draw = self._draw
+        link_id = draw.choice(["ab", "ab", "bc", "bc", "nowhere", "", "pool of a b c"])
+        return StandbyPool(link_id, draw.choice(ODD_POWERS_W))
 
     def key(self) -> CircuitGeneration:
         draw = self._draw
@@ -58,6 +67,7 @@ class Orders:
             hops=tuple(self.hop() for _ in range(draw.randrange(4))),
             lease_ns=draw.choice([0, 10, 10_000, 2**32 - 1]) * NS_PER_MS,
             circuits=tuple(self.key() for _ in range(draw.randrange(3))),
+            pools=tuple(self.pool() for _ in range(draw.choice([0, 0, 1, 1, 2]))),
         )
 
 
@@ -84,6 +94,8 @@ def test_nonsense_is_answered_and_harms_nothing(seed: int) -> None:
             assert each.device.fault() == ""
         ImageCodec(node.device.books).pack()
         meters_to_pb(node.device, network.now_ns).SerializeToString()
+        for part in table_to_pb(node.device.table, pb.ReadTable()):
+            table_from_pb(part)
         for _, status in node.statuses:
             status_to_pb(status).SerializeToString()
         node.statuses.clear()

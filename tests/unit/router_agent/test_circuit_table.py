@@ -1,5 +1,6 @@
 """What a router promises, and what it refuses."""
 
+import itertools
 import math
 
 import msgspec
@@ -12,6 +13,7 @@ from digitalgrid.model import (
     HopSnapshot,
     Operation,
     ResultCode,
+    StandbyPool,
 )
 from router_agent.device import circuit_table
 from router_agent.device.circuit_table import CircuitTable
@@ -44,8 +46,9 @@ class Bench:
     def fresh(self, floors: dict[int, int] | None = None) -> CircuitTable:
         return CircuitTable(self.up.get, ["pv"], ["town"], floors=floors)
 
-    def stage(self, txn_id: int, *hops: HopSnapshot) -> Outcome:
-        return self._apply(Operation.STAGE, txn_id, hops=hops, lease_ns=LEASE_NS)
+    def stage(self, txn_id: int, *hops: HopSnapshot, **pools_w: float) -> Outcome:
+        pools = tuple(itertools.starmap(StandbyPool, pools_w.items()))
+        return self._apply(Operation.STAGE, txn_id, hops=hops, lease_ns=LEASE_NS, pools=pools)
 
     def commit(self, txn_id: int) -> Outcome:
         return self._apply(Operation.COMMIT, txn_id)
@@ -69,9 +72,17 @@ class Bench:
         hops: tuple[HopSnapshot, ...] = (),
         lease_ns: int = 0,
         circuits: tuple[CircuitGeneration, ...] = (),
+        pools: tuple[StandbyPool, ...] = (),
     ) -> Outcome:
         mutation = Mutation(
-            operation, self.controller, self.election_id, txn_id, hops, lease_ns, circuits
+            operation,
+            self.controller,
+            self.election_id,
+            txn_id,
+            hops,
+            lease_ns,
+            circuits,
+            pools=pools,
         )
         return self.table.apply(mutation, self.now_ns)
 
@@ -87,6 +98,94 @@ def hop(generation: int = 1, circuit_id: int = 7, **changes: object) -> HopSnaps
 
 def codes(outcome: Outcome) -> list[ResultCode]:
     return [entry.code for entry in outcome.entries]
+
+
+class TestPools:
+    def test_they_hold_from_the_commit_on_together_with_the_hops(self, bench: Bench) -> None:
+        bench.stage(1, hop(), out=2e6)
+        assert not bench.table.pools.received_w
+        outcome = bench.commit(1)
+        assert outcome.pools_changed and outcome.added == (hop(),) and outcome.table_version == 1
+        assert bench.table.pools.told == [StandbyPool("out", 2e6)]
+
+    def test_one_replaces_what_held_for_its_link_and_leaves_the_others(self, bench: Bench) -> None:
+        for txn_id, pools_w in enumerate(({"out": 2e6, "in": 1e6}, {"out": 1e6}, {"in": 0.0}), 1):
+            bench.stage(txn_id, **pools_w)
+            assert bench.commit(txn_id).pools_changed
+        assert bench.table.pools.told == [StandbyPool("out", 1e6)]
+
+    def test_of_two_the_one_that_was_staged_later_counts(self, bench: Bench) -> None:
+        """It reckons with the other, whichever of them is done first."""
+        bench.stage(1, hop(circuit_id=1), out=1e6)
+        bench.stage(2, hop(circuit_id=2), out=3e6)
+        for txn_id in (2, 1):
+            assert bench.commit(txn_id).code is ResultCode.OK
+        assert bench.table.pools.told == [StandbyPool("out", 3e6)]
+        assert len(bench.table.hops) == 2
+
+    def test_what_is_aborted_or_expires_changes_none(self, bench: Bench) -> None:
+        bench.stage(1, out=1e6)
+        bench.commit(1)
+        bench.stage(2, out=5e6)
+        bench.abort(2)
+        bench.stage(3, out=5e6)
+        bench.now_ns += LEASE_NS
+        assert bench.commit(3).code is ResultCode.LEASE_EXPIRED
+        assert bench.table.pools.told == [StandbyPool("out", 1e6)]
+
+    def test_repeats_change_nothing(self, bench: Bench) -> None:
+        bench.stage(1, out=1e6)
+        bench.stage(1, out=1e6)
+        bench.commit(1)
+        bench.stage(2, out=2e6)
+        bench.commit(2)
+        again = bench.commit(1)
+        assert again.code is ResultCode.OK and not again.pools_changed
+        assert bench.table.pools.told == [StandbyPool("out", 2e6)]
+        assert bench.stage(1, out=4e6).code is ResultCode.INVALID_HOP
+
+    @pytest.mark.parametrize(
+        ("pools_w", "message"),
+        [
+            ({"nowhere": 1e6}, "no link 'nowhere'"),
+            ({"out": -1.0}, "pool of link 'out' must lie between 0"),
+            ({"out": math.nan}, "must lie between 0"),
+            ({"in": 1e6, "out": math.inf}, "pool of link 'out' must lie between 0"),
+        ],
+    )
+    def test_what_makes_no_sense_is_refused_with_all_that_comes_with_it(
+        self, bench: Bench, pools_w: dict[str, float], message: str
+    ) -> None:
+        outcome = bench.stage(1, hop(), **pools_w)
+        assert outcome.code is ResultCode.INVALID_HOP and message in outcome.message
+        assert bench.commit(1).code is ResultCode.UNKNOWN_TRANSACTION
+
+    def test_an_older_leader_says_none(self, bench: Bench) -> None:
+        bench.stage(1, out=1e6)
+        bench.commit(1)
+        bench.election_id = ElectionId(0, 4)
+        assert bench.stage(2, out=9e6).code is ResultCode.STALE_ELECTION_ID
+        # A newer one finds what held, and nothing that the older had only staged.
+        bench.election_id = ElectionId(0, 6)
+        bench.stage(2, out=3e6)
+        bench.election_id = ElectionId(0, 7)
+        assert bench.commit(2).code is ResultCode.UNKNOWN_TRANSACTION
+        assert bench.table.pools.told == [StandbyPool("out", 1e6)]
+
+    def test_a_line_that_is_down_can_have_one(self, bench: Bench) -> None:
+        bench.up["out"] = False
+        bench.stage(1, out=1e6)
+        assert bench.commit(1).pools_changed
+
+    def test_a_promoted_generation_shares_no_more(self, bench: Bench) -> None:
+        shared = hop(standby=True, shared_standby=True)
+        bench.stage(1, shared, out=1e6)
+        bench.commit(1)
+        bench.promote(shared.key)
+        assert bench.table.hops == [hop()]
+
+    def test_a_shared_standby_is_a_standby(self, bench: Bench) -> None:
+        assert bench.stage(1, hop(shared_standby=True)).code is ResultCode.INVALID_HOP
 
 
 class TestTwoPhases:

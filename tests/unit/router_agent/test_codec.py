@@ -7,7 +7,7 @@ import pytest
 from controller.southbound import parts
 from controller.southbound.parts import Parts
 from controller.southbound.violation import Violation
-from digitalgrid.model import ElectionId, HopSnapshot, Operation
+from digitalgrid.model import ElectionId, HopSnapshot, Operation, StandbyPool
 from digitalgrid.v1 import power_link_pb2 as power_link_pb
 from digitalgrid.v1 import southbound_pb2 as pb
 from router_agent.codec import meters_reply, table_to_pb
@@ -25,8 +25,10 @@ def table_of(circuits: int) -> CircuitTable:
         )
         for number in range(circuits)
     )
+    pools = tuple(StandbyPool(f"line{number}", 1e6) for number in range(3))
     for operation in (Operation.STAGE, Operation.COMMIT):
-        table.apply(Mutation(operation, "c", ElectionId(0, 1), 1, hops, lease_ns=10**9), 0)
+        order = Mutation(operation, "c", ElectionId(0, 1), 1, hops, 10**9, pools=pools)
+        table.apply(order, 0)
     return table
 
 
@@ -69,6 +71,7 @@ def test_a_table_of_any_size_comes_in_messages_that_grpc_takes(
     whole = joined("table", parts_of, lambda each: len(each.hops))
     assert whole.hops == alone.hops and whole.table_version == alone.table_version
     assert whole.read_id == 4
+    assert whole.pools == alone.pools and len(whole.pools) == 3
 
 
 @pytest.mark.parametrize(("circuits", "messages"), [(0, 1), (20_000, 1), (50_000, 3)])
