@@ -14,7 +14,7 @@ from controller.core.admission.route_finder import injection_limit_w
 from controller.core.book.book import CircuitBook
 from controller.core.circuits import resources as resource
 from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState
-from controller.core.circuits.disjointness import in_common
+from controller.core.circuits.disjointness import in_common, kept_off
 from controller.core.circuits.generation import Phase
 from controller.core.circuits.reservations import Reservations
 from controller.core.circuits.route import Route
@@ -64,6 +64,10 @@ class Reoptimiser:
         for circuit, route in zip(circuits, routes, strict=True):
             limits = circuit.constraints
             alike = (circuit.source_ids, route.source_id, limits.avoid_ids, limits.packets)
+            if circuit.standby() is not None:
+                found = self._beside_standby(circuit, route, index)
+                choice.append(choices.setdefault(found, len(choices)))
+                continue
             if alike not in known:
                 found = self._choice(circuit, route, index)
                 known[alike] = choices.setdefault(found, len(choices))
@@ -136,6 +140,30 @@ class Reoptimiser:
             tuple(sorted(index[each] for each in candidates | {route.source_id})),
             frozenset(self._admission.avoided_nodes(circuit.constraints)),
             frozenset(arrays.arcs(circuit.constraints.avoid_ids)),
+        )
+
+    def _beside_standby(self, circuit: Circuit, route: Route, index: dict[str, int]) -> Choice:
+        """The same for a circuit that keeps its standby: off what that needs, and where both have one source, at it,
+        for leaving it would free nothing there.
+        """
+        choice = self._choice(circuit, route, index)
+        standby, against = circuit.standby(), circuit.guard.against
+        if standby is None or against is None:
+            return choice
+        sources, arrays = self._admission.view.sources, self._admission.arrays
+        start = standby.route.router_ids[0]
+        same_start = route.router_ids[0] == start
+        off = kept_off(self._admission.view, standby.route, against, same_start=same_start)
+        if standby.route.source_id == route.source_id:
+            left: tuple[int, ...] = (index[route.source_id],)
+        else:
+            ids = {number: source_id for source_id, number in index.items()}
+            here = [each for each in choice.sources if sources[ids[each]][0] == start]
+            left = tuple(each for each in choice.sources if (each in here) is same_start)
+        return Choice(
+            left,
+            choice.avoid_nodes | arrays.nodes(off),
+            choice.avoid_arcs | arrays.arcs(off),
         )
 
     def _limit_w(self, source_id: str, own_w: float) -> float:

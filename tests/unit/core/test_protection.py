@@ -477,3 +477,15 @@ def test_a_standby_at_a_source_without_power_does_not_hide_that_its_own_is_short
     settle(network, NS_PER_S)
     assert there(circuit.curtailed).by == f"source {source_id}"
     assert circuit.state is CircuitState.DEGRADED
+
+
+def test_nobody_is_asked_to_move_onto_what_its_own_standby_needs() -> None:
+    network = three_ways()
+    protected(network, protect=Against.ROUTER)
+    question = there(network.core.ask_reoptimise())
+    (choice,) = question.circuits.choices
+    arcs = {question.hops[arc] for arc in choice.avoid_arcs}
+    assert arcs == {("r1-r3", "r1"), ("r1-r3", "r3"), ("r3-r5", "r3"), ("r3-r5", "r5")}
+    nodes = {network.core._parts.admission.arrays.router_ids[each] for each in choice.avoid_nodes}
+    assert nodes == {"r3"}
+    assert [question.source_ids[each] for each in choice.sources] == ["plant"]
