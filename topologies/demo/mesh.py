@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from topologies.demo.books import add_up, powers_w
 from topologies.demo.figures import LoadFigure
 from topologies.demo.missing import Lacking
 from topologies.demo.observer import Observer
+from topologies.demo.performance import chosen, narrator
 from topologies.emulator import cleanup
 from topologies.emulator.addresses import ControlNetwork
 from topologies.emulator.backends import make_emulation
@@ -98,15 +98,12 @@ class MeshFigures:
 def main(routers: int, circuits: int, seed: int, backend: str | None, output: Path) -> None:
     """Brings up a generated mesh, serves circuits on it, and takes it down again."""
     console = Console(stderr=True)
+    say = narrator(console)
     grid = mesh_grid(routers, seed)
-    backend = backend or ("mininet" if os.geteuid() == 0 else "local")
+    backend = chosen(backend, say)
     figures = MeshFigures(backend, len(grid.routers), len(grid.links))
     options = EmulationOptions(run_dir=Path(".run/mesh"))
     began_s = time.monotonic()
-
-    def say(text: str) -> None:
-        console.print(f"[dim]{time.monotonic() - began_s:7.1f} s[/dim]  {text}")
-
     say(f"starting {len(grid.routers)} routers and {len(grid.links)} lines ({backend})")
     emulation = make_emulation(grid, backend, options)
     failure, pids = "", list[int]()

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 
 from digitalgrid.client import AsyncPowerClient, power_request
@@ -29,6 +29,9 @@ _SINK_ID = "load5"
 _AWAY_S = 2.0
 _PROTECTION_PATIENCE_S = 3 * READY_WITHIN_S
 _MOVED_CIRCUITS = 10
+# A line cut, a line silent, a router on the way lost, and the source's.
+FAULTS = ("line cut", "line silent", "router killed", "source lost")
+Break = Callable[[str], None]
 _MOVED_TO = 0.95
 
 
@@ -60,24 +63,26 @@ class ProtectStory(Stage):
             self._figures.protected_after_s = time.monotonic() - began_s
             self._say(f"  protected after {self._figures.protected_after_s:.1f} s")
 
-    async def break_all(self, *, controlled: bool) -> None:
-        """A line cut, a line silent, a router on the way lost, and the source's; mended before the next."""
-        line = self._busiest(lambda each: (link.link_id for link in each.links))
-        await self._try("line cut", CARRIER, controlled, line, self._emulation.cut)
-        line = self._busiest(lambda each: (link.link_id for link in each.links))
-        await self._try("line silent", SILENCE, controlled, line, self._emulation.silence)
-        router = self._busiest(lambda each: each.router_ids[1:-1])
-        kill = self._emulation.kill_router
-        await self._try("router killed", SILENCE, controlled, router, kill)
-        router = self._busiest(lambda each: each.router_ids[:1])
-        await self._try("source lost", SILENCE, controlled, router, kill)
+    async def break_all(self, faults: Collection[str], *, controlled: bool) -> None:
+        """Those of FAULTS that are wanted, each mended before the next."""
+        emulation = self._emulation
+        trials: dict[str, tuple[Limit, Callable[[pb.Circuit], Iterable[str]], Break]] = {
+            "line cut": (CARRIER, _link_ids, emulation.cut),
+            "line silent": (SILENCE, _link_ids, emulation.silence),
+            "router killed": (SILENCE, lambda each: each.router_ids[1:-1], emulation.kill_router),
+            "source lost": (SILENCE, lambda each: each.router_ids[:1], emulation.kill_router),
+        }
+        for what in FAULTS:
+            if what in faults:
+                limit, ids_of, break_it = trials[what]
+                await self._try(what, limit, controlled, self._busiest(ids_of), break_it)
 
     def _busiest(self, ids_of: Callable[[pb.Circuit], Iterable[str]]) -> str:
         uses = Counter(id_ for key in self._ids for id_ in ids_of(self._observer.circuits[key]))
         return max(sorted(uses), key=uses.__getitem__)
 
     async def _try(
-        self, what: str, limit: Limit, controlled: bool, id_: str, break_it: Callable[[str], None]
+        self, what: str, limit: Limit, controlled: bool, id_: str, break_it: Break
     ) -> None:
         trial = Trial(what, limit, controlled)
         self._figures.trials.append(trial)
@@ -200,3 +205,7 @@ def _outlives(circuit: pb.Circuit, id_: str) -> bool:
 
 def _uses(circuit: pb.Circuit | pb.Standby, id_: str) -> bool:
     return id_ in circuit.router_ids or any(link.link_id == id_ for link in circuit.links)
+
+
+def _link_ids(circuit: pb.Circuit) -> Iterable[str]:
+    return (link.link_id for link in circuit.links)
