@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from digitalgrid.client import missing_mj
 from digitalgrid.columns import Columns, Part, Styled
 from digitalgrid.model import MissingCause
-from digitalgrid.units import format_energy_mj
+from digitalgrid.units import MILLIWATTS_PER_W, format_energy_mj, format_power
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1 import power_link_pb2
 
@@ -21,6 +21,8 @@ _BOOKS: tuple[tuple[str, Callable[[power_link_pb2.RouterMeters], int]], ...] = (
 )
 # Circuits of which it is shown what is missing: those that lack most, as many as a screen has lines.
 _MOST_MISSING = 20
+# Milliwatts: demands are rounded up on their way, those of a hundred circuits by so much.
+_ROUNDED_MW = 1000
 
 
 def render(answer: pb.ReadAllMetersResponse) -> list[Part]:
@@ -35,7 +37,7 @@ def render(answer: pb.ReadAllMetersResponse) -> list[Part]:
     )
     oversubscribed = sum(meters.oversubscribed_instants for meters in answer.meters)
     table.add_row("all", *sums, str(oversubscribed), style="bold")
-    parts: list[Part] = [table, *_promises(answer.meters)]
+    parts: list[Part] = [table, *_promises(answer.meters), *_pools(answer.meters)]
     if answer.missing_router_ids:
         silent = ", ".join(answer.missing_router_ids)
         parts.append(Styled(f"did not answer in time: {silent}", "red"))
@@ -63,6 +65,25 @@ def _promises(meters: Iterable[power_link_pb2.RouterMeters]) -> list[Part]:
         figures = (promise.missing.promised_mj, total_mj, *lacked.values())
         table.add_row(str(promise.circuit_id), router_id, *map(format_energy_mj, figures))
     return ["", table]
+
+
+def _pools(meters: Iterable[power_link_pb2.RouterMeters]) -> list[Part]:
+    """What shared standbys may put on lines, and do."""
+    table = Columns(
+        "link", "from", ">pool", ">used", ">wanted", title="pools of shared standbys, now"
+    )
+    pooled = [
+        (link.link_id, router.router_id, link)
+        for router in meters
+        for link in router.links
+        if link.pool_mw or link.pool_wanted_mw
+    ]
+    for link_id, router_id, link in sorted(pooled, key=lambda each: each[:2]):
+        figures_mw = (link.pool_mw, link.pool_used_mw, link.pool_wanted_mw)
+        figures = (format_power(power_mw / MILLIWATTS_PER_W) for power_mw in figures_mw)
+        short = link.pool_wanted_mw - link.pool_used_mw > _ROUNDED_MW
+        table.add_row(link_id, router_id, *figures, style="yellow" if short else "")
+    return ["", table] if pooled else []
 
 
 def _former_meters(meters: Iterable[power_link_pb2.RouterMeters]) -> Iterator[str]:

@@ -14,12 +14,14 @@ from digitalgrid.convert import (
 )
 from digitalgrid.limits import MAX_INT64
 from digitalgrid.model import CircuitGeneration, Operation
-from digitalgrid.units import NS_PER_MS
+from digitalgrid.units import MILLIWATTS_PER_W, NS_PER_MS
 from digitalgrid.v1 import power_link_pb2 as power_link_pb
 from digitalgrid.v1 import southbound_pb2 as pb
 from router_agent.device.circuit_table import CircuitTable
 from router_agent.device.device import RouterDevice
+from router_agent.device.meters import LinkBooks
 from router_agent.device.mutation import Entry, Mutation, Outcome
+from router_agent.device.shared_standbys import PoolUse
 from router_agent.device.sink import FlowStatus
 
 # Of 4 MiB, which gRPC takes: a hop is up to 260 bytes, a circuit's meter up to 60, with its promise 140.
@@ -132,6 +134,7 @@ def meters_to_pb(device: RouterDevice, now_ns: int) -> power_link_pb.RouterMeter
     saturated = books.saturated
     if saturated:
         books = books.capped()
+    pools = device.pool_uses
     return power_link_pb.RouterMeters(
         router_id=device.config.router_id,
         boot_id=device.boot_id,
@@ -143,20 +146,7 @@ def meters_to_pb(device: RouterDevice, now_ns: int) -> power_link_pb.RouterMeter
         demand_mw=min(device.demand_mw, MAX_INT64),
         ticks_late_p99_ns=device.ticks_late_p99_ns,
         links=[
-            power_link_pb.LinkMeter(
-                link_id=link_id,
-                sent_mj=link.sent_mj,
-                line_loss_mj=link.line_loss_mj,
-                received_mj=link.received_mj,
-                lost_to_faults_mj=link.lost_to_faults_mj,
-                lost_in_transit_mj=link.lost_in_transit_mj,
-                frames_sent=link.frames_sent,
-                frames_received=link.frames_received,
-                frames_dropped=link.frames_dropped,
-                oversubscribed_instants=link.oversubscribed_instants,
-                frames_refused=link.frames_refused,
-                frames_clamped=link.frames_clamped,
-            )
+            _link_meter(link_id, link, pools.get(link_id, PoolUse()))
             for link_id, link in books.links.items()
         ],
         sources=[
@@ -189,6 +179,30 @@ def meters_to_pb(device: RouterDevice, now_ns: int) -> power_link_pb.RouterMeter
             for circuit_id, promise in books.promises.items()
         ],
     )
+
+
+def _link_meter(link_id: str, link: LinkBooks, use: PoolUse) -> power_link_pb.LinkMeter:
+    return power_link_pb.LinkMeter(
+        link_id=link_id,
+        sent_mj=link.sent_mj,
+        line_loss_mj=link.line_loss_mj,
+        received_mj=link.received_mj,
+        lost_to_faults_mj=link.lost_to_faults_mj,
+        lost_in_transit_mj=link.lost_in_transit_mj,
+        frames_sent=link.frames_sent,
+        frames_received=link.frames_received,
+        frames_dropped=link.frames_dropped,
+        oversubscribed_instants=link.oversubscribed_instants,
+        frames_refused=link.frames_refused,
+        frames_clamped=link.frames_clamped,
+        pool_mw=_milliwatts(use.pool_w),
+        pool_used_mw=_milliwatts(use.used_w),
+        pool_wanted_mw=_milliwatts(use.wanted_w),
+    )
+
+
+def _milliwatts(power_w: float) -> int:
+    return min(round(power_w * MILLIWATTS_PER_W), MAX_INT64)
 
 
 def _of_transaction(operation: Operation, body: pb.Commit | pb.Abort, controller: str) -> Mutation:

@@ -45,7 +45,7 @@ from router_agent.device.rates import settle
 from router_agent.device.remark import Remark
 from router_agent.device.selector import Selector
 from router_agent.device.settling import Settling
-from router_agent.device.shared_standbys import Limits
+from router_agent.device.shared_standbys import Limits, PoolUse, pool_uses
 from router_agent.device.sink import FlowStatus, SinkWatch
 from router_agent.device.statements import Statements
 
@@ -208,6 +208,10 @@ class RouterDevice:
     @property
     def demand_mw(self) -> int:
         return sum(round(flow.demand_w * MILLIWATTS_PER_W) for flow in self._flows)
+
+    @property
+    def pool_uses(self) -> dict[str, PoolUse]:
+        return pool_uses(self._flows, self._limits.pool_w)
 
     def read_books(self, now_ns: int) -> RouterBooks:
         """The books as of now, not of the last tick."""

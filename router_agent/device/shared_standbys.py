@@ -42,6 +42,26 @@ def hold_to_pools(flows: Sequence[Flow], pool_w: Mapping[str, float]) -> None:
                 left_w -= flow.drain_w
 
 
+class PoolUse(NamedTuple):
+    """Of a line's pool: what it is, what is accepted of the standbys that share it, and what is demanded of them."""
+
+    pool_w: float = 0.0
+    used_w: float = 0.0
+    wanted_w: float = 0.0
+
+
+def pool_uses(flows: Iterable[Flow], pool_w: Mapping[str, float]) -> dict[str, PoolUse]:
+    """By link, where there is a pool or anybody who would need one."""
+    uses = {link_id: PoolUse(power_w) for link_id, power_w in pool_w.items()}
+    for flow in flows:
+        if flow.hop.shared_standby and flow.egress is not None:
+            link_id = flow.hop.egress_link_id
+            power_w, used_w, wanted_w = uses.get(link_id, PoolUse())
+            demanded_w = min(flow.demand_w, flow.hop.received_power_w)
+            uses[link_id] = PoolUse(power_w, used_w + flow.accepted_w, wanted_w + demanded_w)
+    return uses
+
+
 def hold_to_what_is_unreserved(
     flows: Sequence[Flow], limits: Limits, conversion: Conversion
 ) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from digitalgrid.model import CircuitGeneration, FlowState
 from digitalgrid.units import NS_PER_MS
+from router_agent.codec import meters_to_pb
 from tests.support.shared_ways import BESIDE, SINK, SharedWays, Wish
 
 MEGAWATT = Wish(1e6)
@@ -55,6 +56,24 @@ def test_of_two_failures_at_once_the_higher_priority_is_served_and_the_other_get
     assert missing[1] == pytest.approx(2000, rel=0.1)
     assert switches(ways) == 2
     ways.assert_sound()
+
+
+def test_meters_tell_the_pool_what_is_used_of_it_and_what_is_wanted() -> None:
+    """At the line where the shortage begins; before it nobody asks for more than comes through."""
+    ways = charged([Wish(0.8e6), Wish(0.8e6), Wish(1e6)], [3])
+    pool_mw = round(ways.pools["n"].received_power_w * 1000)
+    told = []
+    for failures in ((), (1,), (2,)):
+        ways.cut(*failures)
+        ways.run_ms(500)
+        books = meters_to_pb(ways.network.nodes["n"].device, ways.network.now_ns)
+        lines = {link.link_id: link for link in books.links}
+        assert not lines["m-n"].pool_mw and lines["n-t"].pool_mw == pool_mw
+        told.append((lines["n-t"].pool_used_mw, lines["n-t"].pool_wanted_mw))
+    (nothing, one, two) = told
+    assert nothing == (0, 0)
+    assert one == pytest.approx((0.8 * pool_mw, 0.8 * pool_mw), rel=0.01)
+    assert two == pytest.approx((pool_mw, 1.6 * pool_mw), rel=0.01)
 
 
 def test_what_does_not_fit_is_missing_for_a_fault_and_makes_no_sink_swing() -> None:
