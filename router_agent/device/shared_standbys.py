@@ -43,7 +43,9 @@ def hold_to_pools(flows: Sequence[Flow], pool_w: Mapping[str, float]) -> None:
 
 
 class PoolUse(NamedTuple):
-    """Of a line's pool: what it is, what is accepted of the standbys that share it, and what is demanded of them."""
+    """Of a line's pool: what it is, what is accepted of the standbys that share it, and what those that are not idle
+    were made for.
+    """
 
     pool_w: float = 0.0
     used_w: float = 0.0
@@ -57,8 +59,9 @@ def pool_uses(flows: Iterable[Flow], pool_w: Mapping[str, float]) -> dict[str, P
         if flow.hop.shared_standby and flow.egress is not None:
             link_id = flow.hop.egress_link_id
             power_w, used_w, wanted_w = uses.get(link_id, PoolUse())
-            demanded_w = min(flow.demand_w, flow.hop.received_power_w)
-            uses[link_id] = PoolUse(power_w, used_w + flow.accepted_w, wanted_w + demanded_w)
+            # Also where routers below ask for less, because they hold it to their room.
+            wanted_w += 0.0 if flow.idle else flow.hop.received_power_w
+            uses[link_id] = PoolUse(power_w, used_w + flow.accepted_w, wanted_w)
     return uses
 
 

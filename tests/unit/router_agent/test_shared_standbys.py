@@ -59,7 +59,6 @@ def test_of_two_failures_at_once_the_higher_priority_is_served_and_the_other_get
 
 
 def test_meters_tell_the_pool_what_is_used_of_it_and_what_is_wanted() -> None:
-    """At the line where the shortage begins; before it nobody asks for more than comes through."""
     ways = charged([Wish(0.8e6), Wish(0.8e6), Wish(1e6)], [3])
     pool_mw = round(ways.pools["n"].received_power_w * 1000)
     told = []
