@@ -7,6 +7,11 @@ A frame without the state is a hello and changes nothing.
 
 Records are marked (a hop that only charges, a hop that primes) for neighbours that say in their header that they read
 marks; those that do not are of an earlier release, and are sent frames as it knows them.
+
+A *standing* frame is a hello that says: all is as in the state that ended with a certain frame of mine, and its grants
+have flowed at these rates since a certain instant. So both ends know every flow's energy by the time alone, to the
+millijoule, and a frame of 104 bytes stands for any number of records. It stands only on a state of which the receiver
+has said that it has it.
 """
 
 import hashlib
@@ -25,6 +30,9 @@ _MAGIC = b"DG"
 _FLAG_STATE = 0x01
 _FLAG_READS_MARKS = 0x02
 _FLAG_MARKED = 0x04
+# It says which state of its receiver its sender has, and on which of its own it stands; its sender reads that.
+_FLAG_STANDING = 0x08
+_FLAG_READS_STANDING = 0x10
 # Of a power record.
 _FLAG_DRAINED = 0x01
 _FLAG_CHARGED = 0x02
@@ -40,11 +48,13 @@ _HEADER = struct.Struct("!2sBBHHQQQQQqqqHH")
 _POWER = struct.Struct("!QQBqqq")
 _DEMAND = struct.Struct("!QQq")
 _MARKED_DEMAND = struct.Struct("!QQqB")
+# The receiver's state that the sender has, the sender's that stands, and since when.
+_STANDING = struct.Struct("!QQq")
 _CRC = struct.Struct("!I")
 _SMALLEST_BYTES = _HEADER.size + _CRC.size
 # Room for jumbo frames; what is longer is no frame, however well-formed.
 MAX_FRAME_BYTES = 9000
-MIN_FRAME_BYTES = _SMALLEST_BYTES + _POWER.size + _MARKED_DEMAND.size
+MIN_FRAME_BYTES = _SMALLEST_BYTES + _STANDING.size + _POWER.size + _MARKED_DEMAND.size
 
 
 class FrameError(ValueError):
@@ -100,6 +110,13 @@ class Frame(NamedTuple):
     # Its sender understands marks; its own records carry them.
     reads_marks: bool = False
     marked: bool = False
+    # Its sender understands standing frames, and says so of itself: states are named by the sequence number of their
+    # last frame, of which the sender has ``heard_state`` (0: none), and stands on its own ``stands_on`` (0: on none).
+    reads_standing: bool = False
+    tells_standing: bool = False
+    heard_state: int = 0
+    stands_on: int = 0
+    stands_since_ns: int = 0
 
     @property
     def received_mj(self) -> int:
@@ -119,7 +136,7 @@ def split_records(
     marked: bool = False,
 ) -> Iterator[tuple[tuple[PowerRecord, ...], tuple[DemandRecord, ...]]]:
     """Share records out over frames of at most ``frame_bytes``; at least one share, even if it is empty."""
-    room = frame_bytes - _SMALLEST_BYTES
+    room = frame_bytes - _SMALLEST_BYTES - _STANDING.size
     demand_bytes = _MARKED_DEMAND.size if marked else _DEMAND.size
     whole = len(power) * _POWER.size + len(demands) * demand_bytes
     if whole <= room:
@@ -164,6 +181,8 @@ def encode(frame: Frame) -> bytes:
         pieces += [_MARKED_DEMAND.pack(*key, mw, marks) for key, mw, marks in frame.demands]
     else:
         pieces += [_DEMAND.pack(*key, mw) for key, mw, _ in frame.demands]
+    if frame.tells_standing:
+        pieces.append(_STANDING.pack(frame.heard_state, frame.stands_on, frame.stands_since_ns))
     body = b"".join(pieces)
     return body + _CRC.pack(zlib.crc32(body))
 
@@ -172,6 +191,10 @@ def _flags_of(frame: Frame) -> int:
     flags = _FLAG_STATE if frame.parts else 0
     if frame.reads_marks:
         flags |= _FLAG_READS_MARKS
+    if frame.reads_standing:
+        flags |= _FLAG_READS_STANDING
+    if frame.tells_standing:
+        flags |= _FLAG_STANDING
     return flags | _FLAG_MARKED if frame.marked else flags
 
 
@@ -205,7 +228,9 @@ def decode(datagram: bytes) -> Frame:
         raise FrameError(f"frame of version {version}, this router speaks {WIRE_VERSION}")
     marked = bool(flags & _FLAG_MARKED)
     demands_at = _HEADER.size + power_count * _POWER.size
-    end = demands_at + demand_count * (_MARKED_DEMAND if marked else _DEMAND).size
+    standing_at = demands_at + demand_count * (_MARKED_DEMAND if marked else _DEMAND).size
+    tells_standing = bool(flags & _FLAG_STANDING)
+    end = standing_at + (_STANDING.size if tells_standing else 0)
     if end + _CRC.size > MAX_FRAME_BYTES:
         raise FrameError(f"a frame of {end + _CRC.size} bytes; {MAX_FRAME_BYTES} is the most")
     if len(datagram) < end + _CRC.size:
@@ -217,7 +242,8 @@ def decode(datagram: bytes) -> Frame:
     if not parts and (power_count or demand_count):
         raise FrameError("a hello carries records")
     power = _power_of(datagram[_HEADER.size : demands_at], marked) if power_count else ()
-    demands = _demands_of(datagram[demands_at:end], marked) if demand_count else ()
+    demands = _demands_of(datagram[demands_at:standing_at], marked) if demand_count else ()
+    standing = _STANDING.unpack_from(datagram, standing_at) if tells_standing else (0, 0, 0)
     frame = Frame(
         link_hash=link_hash,
         sender_hash=sender_hash,
@@ -233,6 +259,11 @@ def decode(datagram: bytes) -> Frame:
         demands=demands,
         reads_marks=bool(flags & _FLAG_READS_MARKS),
         marked=marked,
+        reads_standing=bool(flags & _FLAG_READS_STANDING),
+        tells_standing=tells_standing,
+        heard_state=standing[0],
+        stands_on=standing[1],
+        stands_since_ns=standing[2],
     )
     _require_sense(frame)
     return frame
@@ -280,5 +311,12 @@ def _require_sense(frame: Frame) -> None:
     for _, demand_mw, _ in frame.demands:
         if demand_mw < 0:
             raise FrameError("a demand record with a negative number")
+    if frame.stands_on and (frame.parts or not _stands_in_order(frame)):
+        raise FrameError("a standing frame that is none")
     if frame.interval_ns < 0 or frame.total_mj < received_mj:
         raise FrameError("interval or total energy makes no sense")
+
+
+def _stands_in_order(frame: Frame) -> bool:
+    """Its energy flowed after it began to stand."""
+    return frame.stands_since_ns <= frame.origin_ns - frame.interval_ns

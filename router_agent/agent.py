@@ -223,7 +223,7 @@ class Agent:
         """Save the meters. Where the disk fails power goes on: a crash would then cost figures, and a load in the dark
         is worse.
         """
-        self.device.books.saved_unix_ns = time.time_ns()
+        self.device.books_to_save.saved_unix_ns = time.time_ns()
         with suppress(OSError), self._meters_trouble:
             self._meters.save()
 

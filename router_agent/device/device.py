@@ -47,10 +47,15 @@ from router_agent.device.selector import Selector
 from router_agent.device.settling import Settling
 from router_agent.device.shared_standbys import Limits, PoolUse, pool_uses
 from router_agent.device.sink import FlowStatus, SinkWatch
+from router_agent.device.standing import Standing, begin_to_stand
 from router_agent.device.statements import Statements
 
 # After a source is granted power, its first energy leaves so soon with a frame of its own, ahead of the tick.
 FIRST_ENERGY_NS = 2 * NS_PER_MS
+# Where a flow keeps the router from standing, it is looked at again after so many ticks: that costs a turn over all.
+_TRIED_AGAIN_TICKS = 10
+# Of what is worth having in a buffer: when routers have become later by that, it is seen whether buffers have it.
+_LATER_FRACTION = 0.02
 
 
 class RouterDevice:
@@ -67,7 +72,7 @@ class RouterDevice:
         """``away_ns``: how long the router was dead since ``books`` were saved."""
         self.config = config
         self.boot_id = boot_id
-        self.books = books
+        self._books = books
         self._effects: list[Effect] = []
         source_w = {source.id: source.max_power_w for source in config.sources}
         load_w = {load.id: load.power_w for load in config.loads}
@@ -92,6 +97,11 @@ class RouterDevice:
         self._index = FlowIndex()
         # No flow changes its rates by time alone: they need not be found again with each tick.
         self._at_rest = False
+        # While nothing changes at all; and when that is looked at next.
+        self._standing: Standing | None = None
+        self._stands_from_ns = now_ns
+        # As buffers were looked at for it: worth having with routers that are as late as they were by then.
+        self._stands_kept_ns = 0
         self._advanced_ns = now_ns
         self._tick_began_ns = now_ns
         phase_ns = name_hash(config.router_id) % config.tick_ns
@@ -120,7 +130,15 @@ class RouterDevice:
         arrival = line.receive(datagram, now_ns)
         if not any(arrival):
             return self._take_effects()
-        first = self._take(line, arrival.energy, now_ns) if arrival.energy else []
+        if arrival.lost or arrival.restated or arrival.went_down:
+            self._stop_standing(now_ns)
+        energy = arrival.energy
+        if self._standing is not None:
+            self._standing.heard(line, energy)
+            energy = ()
+        elif arrival.stands:
+            energy = tuple(Energy(*each) for each in line.into.take_arrived())
+        first = self._take(line, energy, now_ns) if energy else []
         if arrival.went_up or arrival.went_down:
             self._link_state_changed(now_ns)
         elif first or arrival.restated:
@@ -169,7 +187,10 @@ class RouterDevice:
         self.table.expire(now_ns)
         self._expire_lines(now_ns)
         self._begin_at_sources(now_ns)
-        if now_ns >= self._next_tick_ns:
+        if self._standing is not None and now_ns >= self._standing.until_ns:
+            self._stands_on(now_ns)
+        ticks = now_ns >= self._next_tick_ns
+        if ticks:
             self._tick(now_ns)
         elif self._must_select(now_ns) or self._settling.is_due(now_ns):
             self._rates_changed(now_ns)
@@ -178,6 +199,8 @@ class RouterDevice:
         if now_ns >= self._advertiser.next_ns:
             self._advertise(now_ns)
         self._send_states(now_ns)
+        if ticks:
+            self._stand_where_it_may(now_ns)
         for line in self.lines.values():
             if line.next_hello_ns is not None and now_ns >= line.next_hello_ns:
                 self._send(line, [line.hello(now_ns, self._punctuality.late_again_ns)])
@@ -187,6 +210,7 @@ class RouterDevice:
     def stop(self, now_ns: int) -> list[Effect]:
         """The router leaves: its neighbours are told at once instead of finding out."""
         self._advance(now_ns)
+        self._stop_standing(now_ns)
         self._save_books()
         for line in self.lines.values():
             if line.up:
@@ -203,7 +227,19 @@ class RouterDevice:
 
     @property
     def flows(self) -> tuple[Flow, ...]:
+        self._settle_standing()
         return tuple(self._flows)
+
+    @property
+    def books(self) -> RouterBooks:
+        """As of the last tick, or of what changed rates since."""
+        self._settle_standing()
+        return self._books
+
+    @property
+    def books_to_save(self) -> RouterBooks:
+        """The same, of which the time tells a part."""
+        return self._books
 
     @property
     def demand_mw(self) -> int:
@@ -220,11 +256,12 @@ class RouterDevice:
 
     def fault(self) -> str:
         """What is not as it must be between events; empty where all is whole."""
-        if imbalance_mj := self.books.imbalance_mj():
+        self._settle_standing()
+        if imbalance_mj := self._books.imbalance_mj():
             return f"its energy books are {imbalance_mj} mJ out of balance"
         held_mj = sum(flow.buffer_mj for flow in self._flows)
-        if held_mj != self.books.buffered_mj:
-            return f"its circuits hold {held_mj} mJ, and its books say {self.books.buffered_mj} mJ"
+        if held_mj != self._books.buffered_mj:
+            return f"its circuits hold {held_mj} mJ, and its books say {self._books.buffered_mj} mJ"
         if sorted(flow.key for flow in self._flows) != [hop.key for hop in self.table.hops]:
             return "its flows are not those of its circuit table"
         return ""
@@ -256,8 +293,11 @@ class RouterDevice:
         leeway_ns = self._punctuality.leeway_ns
         others = [self._first_energy_ns, self.table.next_expiry_ns(), self._settling.next_ns]
         others += (line.next_deadline_ns(leeway_ns) for line in self.lines.values())
-        others += (self._quick.next_ns, self._selector.next_ns(self._advanced_ns))
-        others += (flow.play_ns for flow in self._flows if flow.playout is Playout.HOLDING)
+        others += (self._quick.next_ns, self._next_selection_ns())
+        if self._standing is not None:
+            others.append(self._standing.until_ns)
+        if not self._at_rest:
+            others += (flow.play_ns for flow in self._flows if flow.playout is Playout.HOLDING)
         return min(deadlines + [deadline for deadline in others if deadline is not None])
 
     @property
@@ -273,6 +313,7 @@ class RouterDevice:
         leeway_ns = self._punctuality.leeway_ns
         expired = [line for line in self.lines.values() if line.expire(now_ns, leeway_ns)]
         if expired:
+            self._stop_standing(now_ns)
             self._link_state_changed(now_ns)
         for line in expired:
             self._send(line, [line.hello(now_ns, self._punctuality.late_again_ns)])
@@ -288,11 +329,16 @@ class RouterDevice:
                     self._statements.tell(flow.egress, flow)
 
     def _tick(self, now_ns: int) -> None:
+        if self._punctuality.cushion.kept_ns > self._stands_kept_ns * (1.0 + _LATER_FRACTION):
+            self._stop_standing(now_ns)
         if self._settling.next_ns is not None or not self._at_rest:
             self._rates_changed(now_ns)
         else:
             self._advance(now_ns)
-        self._report(self._sink_watch.ticked(self._sinks(), self._tick_began_ns, now_ns))
+        if self._standing is None:
+            self._report(self._sink_watch.ticked(self._sinks(), self._tick_began_ns, now_ns))
+        else:
+            self._report(self._sink_watch.missing(self._sinks(), now_ns))
         self._punctuality.note_tick(self._next_tick_ns, now_ns)
         self._tick_began_ns = now_ns
         missed_ticks = (now_ns - self._next_tick_ns) // self.config.tick_ns
@@ -300,8 +346,11 @@ class RouterDevice:
         self._statements.whole.update(self.lines)
 
     def _must_select(self, now_ns: int) -> bool:
-        at_ns = self._selector.next_ns(self._advanced_ns)
+        at_ns = self._next_selection_ns()
         return at_ns is not None and now_ns >= at_ns
+
+    def _next_selection_ns(self) -> int | None:
+        return self._selector.next_ns(self._advanced_ns, stands=self._standing is not None)
 
     def _send_quick_packets(self, now_ns: int) -> None:
         """Send the energy of flows that prime below, where no frame with it is due anyway."""
@@ -321,6 +370,8 @@ class RouterDevice:
 
     def _play(self, now_ns: int) -> None:
         """Begin to spend what was held, where the cushion is there."""
+        if self._at_rest:
+            return
         ready = [
             flow
             for flow in self._flows
@@ -344,7 +395,7 @@ class RouterDevice:
         """Put what arrived into its flows' buffers. Returns the flows for which it is the first energy."""
         self._unsaved = True
         cushion = self._punctuality.cushion
-        arrivals = take(energy, line, self._index, self.books, cushion, self._advanced_ns, now_ns)
+        arrivals = take(energy, line, self._index, self._books, cushion, self._advanced_ns, now_ns)
         if arrivals.filled:
             self._unsettle(now_ns)
         if arrivals.weighed:
@@ -362,6 +413,7 @@ class RouterDevice:
         """Close the books of the old rates, find the new ones, and see which lines must hear of them."""
         self._settling.done(len(self._flows), now_ns)
         self._statements.changed()
+        self._stop_standing(now_ns)
         self._advance(now_ns)
         clamped = settle(
             self._flows,
@@ -370,7 +422,7 @@ class RouterDevice:
             lambda sinks: self._selector.demand(sinks, self._conversion.efficiency, now_ns),
         )
         if clamped:
-            self.books.through_power_clamped_instants += 1
+            self._books.through_power_clamped_instants += 1
         cushion = self._punctuality.cushion
         for flow in self._flows:
             flow.watch_cushion(cushion, now_ns)
@@ -387,7 +439,7 @@ class RouterDevice:
         self._at_rest = all(flow.at_rest for flow in self._flows)
 
     def _advance(self, now_ns: int) -> None:
-        if now_ns <= self._advanced_ns:
+        if self._stands_on(now_ns) or now_ns <= self._advanced_ns:
             return
         self._unsaved = self._unsaved or bool(self._flows) or self._sink_watch.promises.stand
         deliveries = self._converter.advance(self._flows, self.lines, self._advanced_ns, now_ns)
@@ -397,10 +449,60 @@ class RouterDevice:
             self._at_rest = False
         self._advanced_ns = now_ns
 
+    def _stand_where_it_may(self, now_ns: int) -> None:
+        """Nothing is to be said and nothing changes by time alone: go on without counting."""
+        if self._standing is not None or not self._at_rest or now_ns < self._stands_from_ns:
+            return
+        if self._settling.next_ns is not None or any(
+            line.up and self._index.leaving(line) and not line.out.may_stand
+            for line in self.lines.values()
+        ):
+            return
+        self._stands_kept_ns = self._punctuality.cushion.kept_ns
+        self._standing = begin_to_stand(
+            self._flows,
+            self._index,
+            self.lines,
+            self._conversion,
+            self._sink_watch,
+            self._books,
+            now_ns,
+        )
+        if not self._stands_on(now_ns):
+            self._stands_from_ns = now_ns + _TRIED_AGAIN_TICKS * self.config.tick_ns
+
+    def _stands_on(self, now_ns: int) -> bool:
+        """Let time pass while nothing changes; False where that is over."""
+        if self._standing is None:
+            return False
+        self._unsaved = True
+        stands = self._standing.go_on(now_ns)
+        self._advanced_ns = self._standing.advanced_ns
+        if not stands:
+            self._end_standing()
+        return stands
+
+    def _stop_standing(self, now_ns: int) -> None:
+        """Something changes: count as of now, and from now on with each tick."""
+        if self._standing is not None:
+            self._advance(now_ns)
+        if self._standing is not None:
+            self._end_standing()
+
+    def _end_standing(self) -> None:
+        standing, self._standing = self._standing, None
+        if standing is not None:
+            standing.end()
+
+    def _settle_standing(self) -> None:
+        if self._standing is not None:
+            self._standing.settle()
+
     def _change_flows(self, outcome: Outcome, now_ns: int) -> None:
+        self._stop_standing(now_ns)
         self._advance(now_ns)
         self._unsaved = True
-        ended, begun = change_flows(self._flows, outcome, self.lines, self.books, now_ns)
+        ended, begun = change_flows(self._flows, outcome, self.lines, self._books, now_ns)
         # Both neighbours of what ended must hear that nothing is wanted or granted any more.
         self._statements.whole.update(
             line.link.id for flow in ended for line in (flow.ingress, flow.egress) if line
@@ -413,6 +515,7 @@ class RouterDevice:
 
     def _end(self, mutation: Mutation, now_ns: int) -> None:
         """Take down what a controller ends, and with its last generation what its load was promised."""
+        self._stop_standing(now_ns)
         if mutation.operation is Operation.DRAIN:
             self._advance(now_ns)
             self._drain(mutation.circuits, now_ns)
@@ -448,10 +551,16 @@ class RouterDevice:
             line = self.lines[link_id]
             if line.up:
                 self._save_books()
-                at_rest = self._at_rest
-                frames = self._statements.frames(line, self._index, now_ns, at_rest=at_rest)
-                self._send(line, frames)
+                self._send(line, self._frames(line, now_ns))
         self._statements.done()
+
+    def _frames(self, line: Line, now_ns: int) -> list[bytes]:
+        if self._standing is not None and line.out.stream is None and line.out.may_stand:
+            # No power leaves by it: it need not have stood from the beginning.
+            line.stand({}, now_ns)
+        if line.out.stream is not None:
+            return [line.standing_frame(now_ns, self._punctuality.late_again_ns)]
+        return self._statements.frames(line, self._index, now_ns, at_rest=self._at_rest)
 
     def _save_books(self) -> None:
         """Before energy is sent. What is received and not saved when the router dies is lost to that fault."""

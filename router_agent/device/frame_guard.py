@@ -61,6 +61,11 @@ class FrameGuard:
         self._draw(received_mj + lost_mj)
         return lost_mj
 
+    def draw(self, claimed_mj: int, now_ns: int) -> None:
+        """So much is said to have been sent. Raises ImplausibleFrameError where the line cannot have carried it."""
+        self._fill(now_ns)
+        self._draw(claimed_mj)
+
     def clamped(self, frame: Frame) -> Frame:
         """The frame with no demand or grant above what the line carries; itself where there is none."""
         most_mw = self._most_mw

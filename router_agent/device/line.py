@@ -1,7 +1,7 @@
 """One end of a power link: its adjacency, its books, and what its two ends have stated to each other."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from digitalgrid.limits import MAX_INT64
@@ -21,9 +21,11 @@ from router_agent.config import LinkConfig, RouterConfig
 from router_agent.device.adjacency import Adjacency, Verdict
 from router_agent.device.frame_guard import FrameGuard, ImplausibleFrameError
 from router_agent.device.line_load import LineLoad
+from router_agent.device.line_streams import InStream, OutStream
 from router_agent.device.meters import LinkBooks
 from router_agent.device.neighbor_state import NO_GRANT, Grant, NeighborState, TooManyRecordsError
 from router_agent.device.remark import Remark
+from router_agent.device.stream import Stream
 
 # Milliseconds: a neighbour that says it is later than that is waited for no longer.
 MAX_LATE_MS = 5_000
@@ -44,6 +46,10 @@ class Arrival(NamedTuple):
     went_down: bool = False
     # The neighbour does not know yet that this end has heard it.
     owes_hello: bool = False
+    # The neighbour's standing stream has gone on; what it brought is taken from the line when it is needed.
+    stands: bool = False
+    # Of that stream something was lost.
+    lost: bool = False
 
 
 NOTHING = Arrival()
@@ -71,6 +77,10 @@ class Line:
         self._guard = FrameGuard(link, router, start_ns)
         self._tell = tell
         self.stated = NeighborState(router.dead_ns)
+        self.out = OutStream()
+        self.into = InStream(books, self.load, self._guard, self.stated)
+        # The neighbour's figures of this line are others than this end's.
+        self._ends_differ = False
         # Sent since the last frame: received and loss.
         self.pending: dict[CircuitGeneration, tuple[int, int]] = {}
         self._pending_since_ns = start_ns
@@ -144,8 +154,13 @@ class Line:
         grants: Iterable[tuple[CircuitGeneration, Grant]],
         demands: Iterable[DemandRecord],
         now_ns: int,
+        *,
+        anew: bool = True,
     ) -> list[bytes]:
-        """The whole state of this end, with the pending energy. Grants and demands of nothing are left out."""
+        """The whole state of this end, with the pending energy. Grants and demands of nothing are left out.
+
+        ``anew``: it is not, or may not be, what was stated before.
+        """
         pending, self.pending = self.pending, {}
         power = []
         for key, grant in grants:
@@ -164,6 +179,7 @@ class Line:
         self._pending_since_ns = self._pending_until_ns
         self._waits_since_ns.clear()
         self._last_sent_ns = now_ns
+        self.out.stated(self._seq, anew=anew)
         return datagrams
 
     def part_frames(
@@ -175,6 +191,7 @@ class Line:
         """What is stated of some flows, with their pending energy, ahead of the state: the first part of one of which
         the others never come, so that it says nothing of what it does not name.
         """
+        self.out.changed()
         total_mj = self._sent_total_mj
         power = []
         since_ns = self._pending_until_ns
@@ -197,13 +214,53 @@ class Line:
         """``late_ns``: how late this router is, so that its neighbour does not take that for a fault of the line."""
         self._last_sent_ns = now_ns
         late_ms = min(late_ns // NS_PER_MS, MAX_LATE_MS)
-        return self._datagram(self._sent_total_mj, late_ms, 0, (), ())
+        stream = self.out.stream
+        if stream is None:
+            return self._datagram(self._sent_total_mj, late_ms, 0, (), ())
+        return self._datagram(self.out.total_mj, late_ms, 0, (), (), self._pending_until_ns)
+
+    def standing_frame(self, now_ns: int, late_ns: int = 0) -> bytes:
+        """All is as it was stated, and has flowed until now."""
+        stream = self.out.stream
+        if stream is None:
+            raise RuntimeError(f"line {self.link.id} does not stand")
+        began_ns = self._pending_until_ns
+        self._stream_until(stream, now_ns)
+        late_ms = min(late_ns // NS_PER_MS, MAX_LATE_MS)
+        self._last_sent_ns = now_ns
+        return self._datagram(self.out.total_mj, late_ms, 0, (), (), began_ns)
+
+    def stand(self, rates_mw: Mapping[CircuitGeneration, int], now_ns: int) -> None:
+        """From now on the grants that were stated flow as a stream; nothing waits to be sent."""
+        self._pending_since_ns = self._pending_until_ns = now_ns
+        self.out.begin(rates_mw, now_ns, self.books.total_mj)
+
+    def end_stream(
+        self, stream: Stream, moved: Mapping[CircuitGeneration, tuple[int, int]], now_ns: int
+    ) -> None:
+        """What has ``moved`` since the last standing frame goes with the next frame; it is in the books by now."""
+        self._pending_since_ns = stream.until_ns
+        self._waits_since_ns = dict.fromkeys(moved, stream.until_ns)
+        self.pending = dict(moved)
+        self._stream_until(stream, now_ns)
+        self.out.stream = None
+
+    def _stream_until(self, stream: Stream, now_ns: int) -> None:
+        about_mj = stream.about_mj(now_ns)
+        self.close_segment(stream.until_ns, now_ns, about_mj, stream.circuits)
+        stream.until_ns = now_ns
 
     @property
     def _sent_total_mj(self) -> int:
         """All that was told of by now: what waits for the next frame is not."""
-        waits_mj = sum(received_mj for received_mj, _ in self.pending.values())
-        return self.books.total_mj - waits_mj
+        return self.books.total_mj - self.waits_mj
+
+    @property
+    def waits_mj(self) -> int:
+        """Energy that is in the books and goes with the next frame."""
+        if self.out.stream is not None:
+            return self.books.total_mj - self.out.total_mj - self.out.stream.told_mj
+        return sum(received_mj for received_mj, _ in self.pending.values())
 
     def receive(self, datagram: bytes, now_ns: int) -> Arrival:
         frame = self._frame_of(datagram)
@@ -217,24 +274,32 @@ class Line:
         if verdict is Verdict.STALE:
             self.books.frames_dropped += 1
             return NOTHING
-        lost_mj = None
-        if verdict is Verdict.TAKEN:
-            try:
+        lost_mj: int | None = None
+        stream_broke = False
+        try:
+            if verdict is Verdict.TAKEN and frame.stands_on:
+                stream_broke = self.into.take(frame, self._first_of_adjacency, now_ns)
+            elif verdict is Verdict.TAKEN:
+                self.into.end()
                 lost_mj = self._guard.lost_mj(
                     frame, self.books.heard_total_mj, self._first_of_adjacency, now_ns
                 )
-            except ImplausibleFrameError as error:
-                self._refuse(str(error))
-                return NOTHING
+        except ImplausibleFrameError as error:
+            self._refuse(str(error))
+            return NOTHING
         self.adjacency.hear(verdict, frame.discriminator, frame.seq, now_ns)
         went_down = self._note_down(was_up, "its far end says so")
         self.books.frames_received += 1
         self.neighbor_reads_marks = frame.reads_marks
+        self.out.neighbor_reads = frame.reads_standing
         if not frame.parts:
             self._neighbor_late_ns = min(frame.part, MAX_LATE_MS) * NS_PER_MS
         owes_hello = went_down or knew != frame.discriminator
         if verdict is Verdict.HEARD:
             return Arrival(went_down=went_down, owes_hello=owes_hello)
+        self.out.neighbor_has = frame.heard_state
+        if frame.stands_on:
+            return Arrival(stands=True, lost=stream_broke, owes_hello=owes_hello)
         energy = self._book(frame, lost_mj)
         restated = bool(frame.parts) and self._restate(self._clamped(frame), now_ns)
         return Arrival(energy, restated, went_up=not was_up, owes_hello=owes_hello)
@@ -259,6 +324,7 @@ class Line:
         """Rates that the line does not carry are taken as the most that it does: the far end may have other figures."""
         within = self._guard.clamped(frame)
         if within is not frame:
+            self._ends_differ = True
             self.books.frames_clamped += 1
             self._remark(
                 logging.WARNING,
@@ -307,7 +373,10 @@ class Line:
             return False
         self._remark(logging.INFO, "down", f"is down: {why}")
         self.pending = {}
+        self.into.end()
+        self.out.forget()
         self.stated.forget()
+        self._ends_differ = False
         self._neighbor_late_ns = 0
         self._pending_since_ns = self._pending_until_ns
         self._first_of_adjacency = True
@@ -325,6 +394,8 @@ class Line:
         self._seq += 1
         self.books.frames_sent += 1
         began_ns = self._pending_since_ns if since_ns is None else since_ns
+        stream = self.out.stream
+        stands_on = 0 if stream is None else self.out.stands_on
         frame = Frame(
             link_hash=self._link_hash,
             sender_hash=self._router_hash,
@@ -340,6 +411,11 @@ class Line:
             demands=demands,
             reads_marks=True,
             marked=self.neighbor_reads_marks,
+            reads_standing=True,
+            tells_standing=self.out.neighbor_reads,
+            heard_state=0 if self._ends_differ else self.stated.whole_seq,
+            stands_on=stands_on,
+            stands_since_ns=0 if stream is None else stream.since_ns,
         )
         return encode(frame)
 

@@ -1,27 +1,21 @@
-"""The energy books of one router: integers in millijoules, and their image that outlives a crash.
+"""The energy books of one router: integers in millijoules.
 
 At any instant ``received + injected == sent + delivered + converter loss + dissipated + buffered``; line loss is
 inside what was sent. The books themselves never overflow: where they are written as 64-bit integers, in the image and
 on the wire, a meter that is full stays at the largest, and the books say that they are saturated.
 """
 
-import json
-import struct
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, field, fields
-from typing import Any
+from dataclasses import astuple, dataclass, field
 
 from digitalgrid.limits import MAX_INT64
 from digitalgrid.model import CircuitGeneration
-from router_agent.device.promise_books import PromiseBooks, pack_promises, unpack_promises
+from router_agent.device.promise_books import PromiseBooks
+from router_agent.device.standing_books import Moved, StandingBooks, StandingFlow
 
 # Ended circuit generations whose meters can still be read.
 ENDED_KEPT = 64
-
-
-class ImageError(ValueError):
-    """Bytes that are no image of a router's books."""
 
 
 @dataclass(slots=True)
@@ -76,6 +70,8 @@ class RouterBooks:
     saved_unix_ns: int = 0
     # At which more was wanted than the converter takes, since the router was started.
     through_power_clamped_instants: int = 0
+    # While nothing changes: what the time has moved beyond what stands here.
+    standing: StandingBooks | None = field(default=None, compare=False)
     _ended: deque[CircuitGeneration] = field(default_factory=deque)
     _ended_promises: deque[int] = field(default_factory=deque)
 
@@ -111,6 +107,7 @@ class RouterBooks:
 
     def dissipate_buffers(self) -> None:
         """What the converters held when the router died is heat now, and no circuit is known any more."""
+        self._end_standing()
         self.dissipated_mj += self.buffered_mj
         self.buffered_mj = 0
         for key in self.circuits:
@@ -120,6 +117,52 @@ class RouterBooks:
         for circuit_id, promise in self.promises.items():
             if not promise.stands and circuit_id not in self._ended_promises:
                 self._ended_promises.append(circuit_id)
+
+    def settle_standing(self) -> list[Moved]:
+        """Book what flows that stand have moved by now, and return it for each; what came for them is booked."""
+        if self.standing is None:
+            return []
+        moves = self.standing.settle()
+        for flow, moved in zip(self.standing.flows, moves, strict=True):
+            self._book(flow, moved)
+        self.max_formula_deviation_mj = max(
+            self.max_formula_deviation_mj, self.standing.deviation_mj()
+        )
+        return moves
+
+    def _book(self, flow: StandingFlow, moved: Moved) -> None:
+        """A source gives as much as is taken; everything else comes out of the buffer."""
+        taken_mj = moved.taken_mj
+        circuit = self.circuits[flow.key]
+        if flow.source_id:
+            self.injected_mj[flow.source_id] += taken_mj
+            circuit.injected_mj += taken_mj
+        else:
+            self.buffered_mj -= taken_mj
+        self.converter_loss_mj += moved.converter_loss_mj
+        if flow.egress_id:
+            link = self.links[flow.egress_id]
+            link.sent_mj += moved.arrives_mj + moved.line_loss_mj
+            link.line_loss_mj += moved.line_loss_mj
+        else:
+            self.delivered_mj[flow.load_id] += moved.arrives_mj
+            circuit.delivered_mj += moved.arrives_mj
+
+    def _end_standing(self) -> None:
+        """Of a router that died: book all that the time tells, also what came."""
+        if self.standing is None:
+            return
+        for link_id, stream in self.standing.streams.items():
+            received_mj = sum(energy_mj for _, energy_mj in stream.settle())
+            self.links[link_id].received_mj += received_mj
+            self.links[link_id].heard_total_mj += received_mj
+            self.buffered_mj += received_mj
+        for flow, moved in zip(self.standing.flows, self.settle_standing(), strict=True):
+            promise = self.promises.get(flow.key.circuit_id)
+            if flow.load_id and promise is not None:
+                # It was kept, else the flow had not stood.
+                promise.promised_mj += moved.arrives_mj
+        self.standing = None
 
     @property
     def saturated(self) -> bool:
@@ -159,122 +202,3 @@ class RouterBooks:
 
 def _cap(count: int) -> int:
     return min(count, MAX_INT64)
-
-
-# How many counts of a link and of a circuit follow is in the image: later versions add theirs at the end.
-_HEADER = struct.Struct("!4sHHIIqqqqd")
-_MAGIC = b"DGM2"
-_LINK_COUNTS, _CIRCUIT_COUNTS = len(fields(LinkBooks)), len(fields(CircuitBooks))
-_LINK = struct.Struct(f"!{_LINK_COUNTS}q")
-_ENERGY = struct.Struct("!q")
-_CIRCUIT = struct.Struct(f"!QQ{_CIRCUIT_COUNTS}q")
-# The first version, which had neither: it began with the length of the ids.
-_HEADER_1 = struct.Struct("!IIqqqqd")
-_LINK_COUNTS_1, _CIRCUIT_COUNTS_1 = 10, 3
-
-
-class ImageCodec:
-    """Packs one router's books into bytes; the ids, which never change while it runs, are packed once."""
-
-    def __init__(self, books: RouterBooks) -> None:
-        self._books = books
-        self._ids = json.dumps(
-            [list(books.links), list(books.injected_mj), list(books.delivered_mj)]
-        ).encode()
-
-    def pack(self) -> bytes:
-        try:
-            return self._pack(self._books)
-        except struct.error:
-            return self._pack(self._books.capped())
-
-    def _pack(self, books: RouterBooks) -> bytes:
-        pieces = [
-            _HEADER.pack(
-                _MAGIC,
-                _LINK_COUNTS,
-                _CIRCUIT_COUNTS,
-                len(self._ids),
-                len(books.circuits),
-                books.converter_loss_mj,
-                books.dissipated_mj,
-                books.buffered_mj,
-                books.oversubscribed_instants,
-                books.max_formula_deviation_mj,
-            ),
-            self._ids,
-        ]
-        for link in books.links.values():
-            pieces.append(
-                _LINK.pack(
-                    link.sent_mj,
-                    link.line_loss_mj,
-                    link.received_mj,
-                    link.lost_to_faults_mj,
-                    link.lost_in_transit_mj,
-                    link.frames_sent,
-                    link.frames_received,
-                    link.frames_dropped,
-                    link.oversubscribed_instants,
-                    link.heard_total_mj,
-                    link.frames_refused,
-                    link.frames_clamped,
-                )
-            )
-        for energy_mj in (*books.injected_mj.values(), *books.delivered_mj.values()):
-            pieces.append(_ENERGY.pack(energy_mj))
-        for key, circuit in books.circuits.items():
-            pieces.append(
-                _CIRCUIT.pack(
-                    key.circuit_id,
-                    key.generation,
-                    circuit.injected_mj,
-                    circuit.delivered_mj,
-                    circuit.missed_ticks,
-                )
-            )
-        pieces.append(pack_promises(books.promises, books.saved_unix_ns))
-        return b"".join(pieces)
-
-
-def unpack_image(image: bytes) -> RouterBooks:
-    """The books that :meth:`ImageCodec.pack` wrote, of this version or an earlier one. Raises :class:`ImageError`."""
-    try:
-        if image.startswith(_MAGIC):
-            _, link_counts, circuit_counts, *header = _HEADER.unpack_from(image)
-            return _unpack(image, _HEADER.size, link_counts, circuit_counts, *header)
-        first = _HEADER_1.unpack_from(image)
-        return _unpack(image, _HEADER_1.size, _LINK_COUNTS_1, _CIRCUIT_COUNTS_1, *first)
-    except (struct.error, ValueError, TypeError) as error:
-        raise ImageError(f"no image of a router's books: {error}") from error
-
-
-def _unpack(
-    image: bytes,
-    at: int,
-    link_counts: int,
-    circuit_counts: int,
-    ids_bytes: int,
-    circuit_count: int,
-    *figures: Any,
-) -> RouterBooks:
-    """Counts that a later version has added are left out; those that an earlier one has not are 0."""
-    books = RouterBooks(*figures)
-    link = struct.Struct(f"!{link_counts}q")
-    circuit = struct.Struct(f"!QQ{circuit_counts}q")
-    link_ids, source_ids, load_ids = json.loads(image[at : at + ids_bytes])
-    at += ids_bytes
-    for link_id in link_ids:
-        books.links[link_id] = LinkBooks(*link.unpack_from(image, at)[:_LINK_COUNTS])
-        at += link.size
-    for meters, meter_ids in ((books.injected_mj, source_ids), (books.delivered_mj, load_ids)):
-        for meter_id in meter_ids:
-            (meters[meter_id],) = _ENERGY.unpack_from(image, at)
-            at += _ENERGY.size
-    for _ in range(circuit_count):
-        circuit_id, generation, *counts = circuit.unpack_from(image, at)
-        key = CircuitGeneration(circuit_id, generation)
-        books.circuits[key] = CircuitBooks(*counts[:_CIRCUIT_COUNTS])
-        at += circuit.size
-    books.promises, books.saved_unix_ns = unpack_promises(image, at)
-    return books

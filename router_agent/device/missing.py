@@ -162,6 +162,24 @@ class _Promise:
         self._tell_after_ns = min(2 * self._tell_after_ns, _TELL_MOST_NS)
         return True
 
+    def is_kept_by(self, flow: Flow, power_uw: int) -> bool:
+        """That flow delivers what is promised, nothing is missing, and nothing is to be told."""
+        return (
+            self._before is None
+            and self.books.power_uw == power_uw
+            and self.books.seated_generation == flow.key.generation
+            and self.books.missing_mj == self._told_mj
+        )
+
+    def ahead(self) -> int:
+        """In parts of a millijoule. What rounding owes may grow by less than a millijoule before it is paid."""
+        return _UNITS_PER_MJ - 1 if self._carry > (ROUNDING_MJ - 1) * _UNITS_PER_MJ else 0
+
+    def quiet_until(self, now_ns: int) -> None:
+        """It was kept until now, and all was told."""
+        if self.books.missing_mj == self._told_mj:
+            self._told_ns, self._tell_after_ns = now_ns, _TELL_FIRST_NS
+
     def told(self) -> None:
         self._told_mj = self.books.missing_mj
 
@@ -174,6 +192,8 @@ class Promises:
         self._books = books
         self._tick_ns = tick_ns
         self._standing: dict[int, _Promise] = {}
+        # Those without a generation, while all others are kept by flows that stand.
+        self._lone: dict[int, _Promise] | None = None
         for circuit_id, each in books.promises.items():
             if each.stands:
                 self._standing[circuit_id] = promise = _Promise(each, restored=True)
@@ -208,6 +228,37 @@ class Promises:
             if last and circuit_id not in wanted:
                 self.end(circuit_id)
 
+    def ahead_of(self, flow: Flow, power_uw: int) -> int | None:
+        """So much of a millijoule a flow that begins to stand has ahead; None where its promise is not kept by it."""
+        promise = self._standing.get(flow.key.circuit_id)
+        if promise is None:
+            return 0
+        return promise.ahead() if promise.is_kept_by(flow, power_uw) else None
+
+    def hold(self, held: frozenset[int], sinks: Sequence[Flow]) -> bool:
+        """From now on these are kept, and counted when anybody asks; False where others have generations too.
+
+        Of those that have none the lack goes on, and is counted as ever.
+        """
+        lone = {key: promise for key, promise in self._standing.items() if key not in held}
+        if any(flow.key.circuit_id in lone for flow in sinks):
+            return False
+        self._lone = lone
+        return True
+
+    def stop_standing(self, now_ns: int) -> None:
+        """All are counted as time goes on, as of now."""
+        self._lone = None
+        for promise in self._standing.values():
+            promise.quiet_until(now_ns)
+
+    def count_lone(self, start_ns: int, end_ns: int) -> bool:
+        """While the others stand: count those without a generation; False where there is none."""
+        lone = self._lone or {}
+        for promise in lone.values():
+            promise.count(_Stretch(), start_ns, end_ns, self._tick_ns)
+        return bool(lone)
+
     def count(
         self,
         sinks: Sequence[Flow],
@@ -216,14 +267,17 @@ class Promises:
         end_ns: int,
     ) -> None:
         """Count a stretch of time in which the rates stood still."""
-        if not self._standing:
+        counted = {
+            key: promise for key, promise in self._standing.items() if key not in (self._lone or {})
+        }
+        if not counted:
             return
-        stretches = {circuit_id: _Stretch() for circuit_id in self._standing}
+        stretches = {circuit_id: _Stretch() for circuit_id in counted}
         for flow in sinks:
             stretch = stretches.get(flow.key.circuit_id)
             if stretch is None or flow.draining:
                 continue
-            seated = self._standing[flow.key.circuit_id].books.seated_generation
+            seated = counted[flow.key.circuit_id].books.seated_generation
             stretch.granted_w += _granted_w(flow, flow.key.generation == seated)
             stretch.limited = stretch.limited or flow.limited
             if flow.demand_w > 0.0 and (stretch.newest is None or _newer(flow, stretch.newest)):
@@ -234,7 +288,7 @@ class Promises:
                 stretch.delivered_mj += delivery.energy_mj
                 if delivery.flow is stretch.newest:
                     stretch.newest_delivered = delivery.energy_mj > 0
-        for circuit_id, promise in self._standing.items():
+        for circuit_id, promise in counted.items():
             promise.count(stretches[circuit_id], start_ns, end_ns, self._tick_ns)
 
     def follow(self, sinks: Sequence[Flow]) -> None:
@@ -253,9 +307,8 @@ class Promises:
 
     def news(self, now_ns: int) -> list[int]:
         """Circuits whose missing energy is to be told, though nothing else of them is."""
-        return [
-            key for key, promise in self._standing.items() if promise.is_news(now_ns, self._tick_ns)
-        ]
+        watched = self._standing if self._lone is None else self._lone
+        return [key for key, promise in watched.items() if promise.is_news(now_ns, self._tick_ns)]
 
     def told(self, circuit_id: int) -> MissingEnergy | None:
         """What to say of a circuit now."""

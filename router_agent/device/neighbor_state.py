@@ -57,7 +57,14 @@ class NeighborState:
         # What the neighbour wants of this end, and what it grants to this end.
         self.demands: _Demands = {}
         self.grants: _Grants = {}
+        # The whole states of the neighbour that were as all stands now, by the sequence numbers of their last frames:
+        # the first of them, and the latest; 0 where there is none.
+        self._whole_from = self.whole_seq = 0
         self._drop_parts()
+
+    def is_as_in(self, state_seq: int) -> bool:
+        """Whether what stands now is the whole of that state of the neighbour."""
+        return 0 < self._whole_from <= state_seq <= self.whole_seq
 
     def expire(self, now_ns: int) -> None:
         if self._next_part > 0 and now_ns - self._began_ns > self._deadline_ns:
@@ -72,12 +79,17 @@ class NeighborState:
         }
         if frame.parts == 1:
             self._drop_parts()
-            return self._replace(demands, grants)
+            return self._replace(demands, grants, frame.seq)
         changed = self._merge(demands, grants)
+        if changed:
+            self._whole_from = self.whole_seq = 0
         return self._add_part(frame, demands, grants, now_ns) or changed
 
-    def _replace(self, demands: _Demands, grants: _Grants) -> bool:
+    def _replace(self, demands: _Demands, grants: _Grants, state_seq: int) -> bool:
         changed = demands != self.demands or grants != self.grants
+        if changed or not self._whole_from:
+            self._whole_from = state_seq
+        self.whole_seq = state_seq
         self.demands, self.grants = demands, grants
         return changed
 
@@ -120,7 +132,7 @@ class NeighborState:
             return False
         whole_demands, whole_grants = self._part_demands, self._part_grants
         self._drop_parts()
-        return self._replace(whole_demands, whole_grants)
+        return self._replace(whole_demands, whole_grants, frame.seq)
 
     def _drop_parts(self) -> None:
         """Whatever part comes next, only the first begins a state."""

@@ -83,10 +83,12 @@ def pack_promises(promises: Mapping[int, PromiseBooks], saved_unix_ns: int) -> b
     return b"".join(pieces)
 
 
-def unpack_promises(image: bytes, at: int) -> tuple[dict[int, PromiseBooks], int]:
-    """What an image says from ``at`` on, and when (Unix time, ns) it was saved; nothing and 0 in an older one."""
+def unpack_promises(image: bytes, at: int) -> tuple[dict[int, PromiseBooks], int, int]:
+    """What an image says from ``at`` on, when (Unix time, ns) it was saved, and where that ends; nothing and 0 in an
+    older one.
+    """
     if at == len(image):
-        return {}, 0
+        return {}, 0, at
     saved_unix_ns, count, counts = _HEADER.unpack_from(image, at)
     at += _HEADER.size
     promise = struct.Struct(f"!Q{counts}q")
@@ -95,4 +97,4 @@ def unpack_promises(image: bytes, at: int) -> tuple[dict[int, PromiseBooks], int
         circuit_id, *figures = promise.unpack_from(image, at)
         promises[circuit_id] = PromiseBooks(*figures[:_COUNTS])
         at += promise.size
-    return promises, saved_unix_ns
+    return promises, saved_unix_ns, at

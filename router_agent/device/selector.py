@@ -139,8 +139,13 @@ class Selector:
                 statuses.append(FlowStatus(flow.key, FlowState.CHARGED))
         return statuses
 
-    def next_ns(self, advanced_ns: int) -> int | None:
-        """When there may be something to choose though nothing happens before."""
+    def next_ns(self, advanced_ns: int, *, stands: bool = False) -> int | None:
+        """When there may be something to choose though nothing happens before.
+
+        ``stands``: somebody else sees to it that no buffer runs dry unnoticed.
+        """
+        if stands:
+            return self._next_ns
         dry = (_missed_ns(flow, advanced_ns) for flow in self._watched)
         deadlines = [at_ns for at_ns in (self._next_ns, *dry) if at_ns is not None]
         return min(deadlines, default=None)

@@ -1,6 +1,6 @@
 """What a sink's router tells of its circuits: power arrived, is steady, is missing, has all drained."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 
 from digitalgrid.model import CircuitGeneration, FlowState, MissingEnergy, SwitchCause
@@ -110,8 +110,14 @@ class SinkWatch:
             flow.delivered_in_tick_mj = 0
             flow.granted_all_tick = _granted(flow)
         told = {status.key.circuit_id for status in news}
-        more = [key for key in self.promises.news(end_ns) if key not in told]
-        return news + (self._of_circuits(more, sinks) if more else [])
+        return news + self.missing(sinks, end_ns, told)
+
+    def missing(
+        self, sinks: Sequence[Flow], now_ns: int, told: Container[int] = ()
+    ) -> list[FlowStatus]:
+        """Of circuits that are not ``told`` of: what goes on being missing, now and then."""
+        more = [key for key in self.promises.news(now_ns) if key not in told]
+        return self._of_circuits(more, sinks) if more else []
 
     def statuses(self, sinks: Sequence[Flow]) -> list[FlowStatus]:
         """All that there is to say to whoever knows nothing yet."""

@@ -28,6 +28,8 @@ class Statements:
         self._news: dict[str, dict[CircuitGeneration, Flow]] = {}
         # As it was stated last, where nothing has changed since.
         self._standing: dict[str, _Stated] = {}
+        # Of each line, as it was stated last as a whole.
+        self._last: dict[str, _Stated] = {}
 
     def changed(self) -> None:
         """Rates, flows or marks are others than they were."""
@@ -59,12 +61,16 @@ class Statements:
     def state_frames(
         self, line: Line, index: FlowIndex, now_ns: int, *, at_rest: bool
     ) -> list[bytes]:
-        stated = self._standing.get(line.link.id) if at_rest else None
+        link_id = line.link.id
+        stated = self._standing.get(link_id) if at_rest else None
+        anew = False
         if stated is None:
             stated = _state(line, index.leaving(line), index.entering(line))
+            anew = stated != self._last.get(link_id)
+            self._last[link_id] = stated
             if at_rest:
-                self._standing[line.link.id] = stated
-        return line.state_frames(stated.grants, stated.demands, now_ns)
+                self._standing[link_id] = stated
+        return line.state_frames(stated.grants, stated.demands, now_ns, anew=anew)
 
 
 def _state(line: Line, leaving: Iterable[Flow], entering: Iterable[Flow]) -> _Stated:

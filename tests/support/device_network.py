@@ -4,7 +4,6 @@ Lines deliver every datagram after a fixed delay, or lose it: while cut (both en
 both, silent.
 """
 
-import copy
 import heapq
 import itertools
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from digitalgrid.wire import decode, encode
 from router_agent.config import LinkConfig, LoadConfig, RouterConfig, SourceConfig
 from router_agent.device.device import RouterDevice
 from router_agent.device.effects import Advertise, Answer, Effect, Report, SaveBooks, SendDatagram
+from router_agent.device.meter_image import ImageCodec, apply_progress, unpack_image
 from router_agent.device.meters import RouterBooks
 from router_agent.device.mutation import Mutation, Outcome
 from router_agent.device.sink import FlowStatus
@@ -35,8 +35,30 @@ class Node:
     answers: list[Outcome] = field(default_factory=list)
     statuses: list[tuple[int, FlowStatus]] = field(default_factory=list)
     adverts: int = 0
-    saved: RouterBooks = field(default_factory=RouterBooks)
+    # The image of its books that was saved last, and the image's progress.
+    image: bytes = b""
+    progress: bytes = b""
+    codec: ImageCodec = field(init=False)
     saved_ns: int | None = None
+
+    def __post_init__(self) -> None:
+        self.codec = ImageCodec(self.device.books_to_save)
+
+    def save(self) -> None:
+        """As a router does to its disk."""
+        progress = self.codec.progress()
+        if progress is None:
+            self.image, self.progress = self.codec.pack(), b""
+        else:
+            self.progress = progress
+
+    @property
+    def saved(self) -> RouterBooks:
+        """What a router that begins anew finds."""
+        books = unpack_image(self.image) if self.image else RouterBooks()
+        if self.progress:
+            apply_progress(books, self.progress)
+        return books
 
 
 class DeviceNetwork:
@@ -58,7 +80,7 @@ class DeviceNetwork:
         self.delay_to: dict[str, int] = {}
         # Routers that come to what is due so much later, drawn anew each time they have slept.
         self.late_by: dict[str, Callable[[], int]] = {}
-        # Routers of an earlier release, which know no marks; what they are sent must be as they know it.
+        # Routers of an earlier release, which know no marks and never stand; they must be sent what they know.
         self.without_marks = without_marks
         self.nodes: dict[str, Node] = {}
         for config in configs:
@@ -132,12 +154,13 @@ class DeviceNetwork:
         node = self.nodes[router_id]
         node.boot_id += 1
         node.alive = True
-        books = copy.deepcopy(node.saved)
+        books = node.saved
         books.dissipate_buffers()
         away_ns = 0 if node.saved_ns is None else self.now_ns - node.saved_ns
         node.device = RouterDevice(
             node.config, node.boot_id, books, self.now_ns, node.election_id, node.floors, away_ns
         )
+        node.codec = ImageCodec(books)
         for link in node.config.links:
             up = link.id not in self.cut_links
             self.carry_out(router_id, node.device.carrier_changed(link.id, up, self.now_ns))
@@ -162,7 +185,8 @@ class DeviceNetwork:
                 case Advertise():
                     node.adverts += 1
                 case SaveBooks():
-                    node.saved, node.saved_ns = copy.deepcopy(node.device.books), self.now_ns
+                    node.save()
+                    node.saved_ns = self.now_ns
 
     def _send(self, router_id: str, link_id: str, datagram: bytes) -> None:
         if link_id in self.cut_links or (link_id, router_id) in self.silent:
@@ -170,8 +194,10 @@ class DeviceNetwork:
         (receiver,) = (end for end in self.ends[link_id] if end != router_id)
         if receiver in self.without_marks:
             assert not decode(datagram).marked
+            assert not decode(datagram).tells_standing
         if router_id in self.without_marks:
-            datagram = encode(decode(datagram)._replace(reads_marks=False, marked=False))
+            frame = decode(datagram)._replace(reads_marks=False, marked=False)
+            datagram = encode(frame._replace(reads_standing=False, tells_standing=False))
         arrives_ns = self._awake_ns(receiver, self.now_ns + self.delay_ns)
         item = (arrives_ns, next(self._order), link_id, receiver, datagram)
         heapq.heappush(self._in_flight, item)

@@ -10,7 +10,7 @@ from digitalgrid.model import CircuitGeneration, ElectionId, HopSnapshot, Operat
 from digitalgrid.units import NS_PER_MS
 from digitalgrid.v1 import southbound_pb2 as pb
 from router_agent.codec import meters_to_pb, outcome_to_pb, status_to_pb, table_to_pb
-from router_agent.device.meters import ImageCodec
+from router_agent.device.meter_image import ImageCodec
 from router_agent.device.mutation import Mutation
 from tests.support.device_network import DeviceNetwork, circuit_hops, router
 

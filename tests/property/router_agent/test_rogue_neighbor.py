@@ -18,7 +18,7 @@ from digitalgrid.wire import (
 )
 from router_agent.codec import meters_to_pb, status_to_pb
 from router_agent.config import RouterConfig
-from router_agent.device.meters import ImageCodec, unpack_image
+from router_agent.device.meter_image import ImageCodec, unpack_image
 from tests.support.device_network import DeviceNetwork, circuit_hops, router
 
 U64 = (0, 1, 2**31, 2**32, 2**62, 2**63 - 1, 2**63, 2**64 - 1)

@@ -35,14 +35,18 @@ def frames(draw: st.DrawFn) -> Frame:
     power_records = MARKED_POWER if marked else POWER
     demand_records = MARKED_DEMANDS if marked else DEMANDS
     power = tuple(draw(st.lists(power_records, max_size=6))) if parts else ()
+    tells = draw(st.booleans())
+    stands_on = draw(st.integers(0, 2**64 - 1)) if tells and not parts else 0
+    interval_ns = draw(st.integers(0, 2**62))
+    since_ns = draw(st.integers(0, 2**62))
     return Frame(
         link_hash=draw(st.integers(0, 2**64 - 1)),
         sender_hash=draw(st.integers(0, 2**64 - 1)),
         discriminator=draw(st.integers(0, 2**64 - 1)),
         heard_discriminator=draw(st.integers(0, 2**64 - 1)),
         seq=draw(st.integers(0, 2**64 - 1)),
-        origin_ns=draw(st.integers(0, 2**62)),
-        interval_ns=draw(st.integers(0, 2**62)),
+        origin_ns=since_ns + interval_ns,
+        interval_ns=interval_ns,
         total_mj=sum(record.received_mj for record in power) + draw(AMOUNTS),
         part=draw(st.integers(0, parts - 1)) if parts else 0,
         parts=parts,
@@ -50,6 +54,11 @@ def frames(draw: st.DrawFn) -> Frame:
         demands=tuple(draw(st.lists(demand_records, max_size=6))) if parts else (),
         reads_marks=draw(st.booleans()),
         marked=marked,
+        reads_standing=draw(st.booleans()),
+        tells_standing=tells,
+        heard_state=draw(st.integers(0, 2**64 - 1)) if tells else 0,
+        stands_on=stands_on,
+        stands_since_ns=since_ns if stands_on else 0,
     )
 
 
@@ -95,6 +104,9 @@ def test_another_version_is_refused_by_name() -> None:
     [
         Frame(1, 2, 3, 4, 5, 6, -1, 8),
         Frame(1, 2, 3, 4, 5, 6, 7, 8, part=2, parts=2),
+        # It stands, and carries a state; its energy flowed before it began to stand.
+        Frame(1, 2, 3, 4, 5, 6, 7, 8, parts=1, tells_standing=True, stands_on=1),
+        Frame(1, 2, 3, 4, 5, 60, 7, 8, tells_standing=True, stands_on=1, stands_since_ns=54),
         Frame(1, 2, 3, 4, 5, 6, 7, -8),
         Frame(
             1, 2, 3, 4, 5, 6, 7, 8, 0, 1, (PowerRecord(CircuitGeneration(1, 1), -1, 0, 0, False),)

@@ -73,7 +73,7 @@ class Pair:
             assert books.frames_refused == books.lost_in_transit_mj == 0
             assert books.oversubscribed_instants == 0
         # Both ends: what left a, arrived or was lost to a fault, or is to go with the next frame.
-        under_way_mj = sum(received_mj for received_mj, _ in self.line("a").pending.values())
+        under_way_mj = self.line("a").waits_mj
         arrived_mj = self.books("b").received_mj + self.books("b").lost_to_faults_mj
         assert self.books("a").total_mj - under_way_mj == arrived_mj
 

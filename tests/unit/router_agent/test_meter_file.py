@@ -9,15 +9,8 @@ from pathlib import Path
 import pytest
 
 from digitalgrid.model import CircuitGeneration
-from router_agent.device.meters import (
-    ENDED_KEPT,
-    CircuitBooks,
-    ImageCodec,
-    ImageError,
-    LinkBooks,
-    RouterBooks,
-    unpack_image,
-)
+from router_agent.device.meter_image import ImageCodec, ImageError, unpack_image
+from router_agent.device.meters import ENDED_KEPT, CircuitBooks, LinkBooks, RouterBooks
 from router_agent.meter_file import MeterFile
 
 

@@ -7,7 +7,8 @@ from msgspec.structs import replace
 
 from digitalgrid.model import CircuitGeneration, MissingCause
 from digitalgrid.units import NS_PER_MS, NS_PER_S
-from router_agent.device.meters import ImageCodec, RouterBooks, unpack_image
+from router_agent.device.meter_image import ImageCodec, unpack_image
+from router_agent.device.meters import RouterBooks
 from router_agent.device.missing import CAUSES, Granted
 from router_agent.device.promise_books import PromiseBooks
 from tests.support.device_network import DeviceNetwork, circuit_hops, router

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from digitalgrid.model import CircuitGeneration, FlowState
-from digitalgrid.units import NS_PER_MS
+from digitalgrid.units import NS_PER_MS, NS_PER_S
 from digitalgrid.wire import Frame, decode
-from router_agent.device import rates
+from router_agent.device import device, rates
 from router_agent.device.effects import Effect, SendDatagram
 from router_agent.device.flow import Flow
 from router_agent.device.meters import RouterBooks
@@ -92,8 +92,8 @@ def test_where_nothing_changes_no_rates_are_found_anew(settled: list[int]) -> No
 
 def test_a_circuit_that_falls_short_is_looked_at_with_every_tick(settled: list[int]) -> None:
     network = running()
-    device = network.nodes["a"].device
-    network.carry_out("a", device.source_limit("pv-a", SMALL_W, network.now_ns))
+    held = network.nodes["a"].device
+    network.carry_out("a", held.source_limit("pv-a", SMALL_W, network.now_ns))
     network.run(500 * NS_PER_MS)
     settled.clear()
     network.run(1000 * NS_PER_MS)
@@ -104,6 +104,7 @@ def test_a_circuit_that_falls_short_is_looked_at_with_every_tick(settled: list[i
 def test_energies_are_those_of_rates_that_are_found_with_every_tick(
     power_w: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(device, "begin_to_stand", lambda *_: None)
     restful = running(power_w)
     monkeypatch.setattr(Flow, "at_rest", property(lambda _: False))
     restless = running(power_w)
@@ -113,11 +114,33 @@ def test_energies_are_those_of_rates_that_are_found_with_every_tick(
     assert [books.imbalance_mj() for books in restful.books()] == [0, 0, 0]
 
 
+@pytest.mark.parametrize("power_w", [SMALL_W, 37e3, 98_765.4321])
+def test_energies_of_what_stands_are_those_that_are_counted_with_every_tick(
+    power_w: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standing = running(power_w)
+    monkeypatch.setattr(device, "begin_to_stand", lambda *_: None)
+    counting = running(power_w)
+    for network in (standing, counting):
+        network.run(60 * NS_PER_S)
+    for lazy, counted in zip(standing.books(), counting.books(), strict=True):
+        assert lazy.imbalance_mj() == 0
+        assert lazy.max_formula_deviation_mj <= 1.0
+        assert {key: each.missing_mj for key, each in lazy.promises.items()} == {
+            key: each.missing_mj for key, each in counted.promises.items()
+        }
+        for key, circuit in lazy.circuits.items():
+            # A demand is stated in whole milliwatts, and rounded up: a source gives that.
+            most_mj = 3 + 3 * 66
+            assert abs(circuit.injected_mj - counted.circuits[key].injected_mj) <= most_mj
+            assert abs(circuit.delivered_mj - counted.circuits[key].delivered_mj) <= 3
+
+
 def test_news_of_one_circuit_name_no_other() -> None:
     network = running()
     # Between two ticks of all three.
     ticks = sorted(
-        at_ns % (100 * NS_PER_MS) for at_ns, _, f in network.frames[-60:] if f.parts == 1
+        at_ns % (100 * NS_PER_MS) for at_ns, _, f in network.frames[-60:] if f.interval_ns
     )
     assert ticks
     network.frames.clear()
