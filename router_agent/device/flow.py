@@ -47,6 +47,8 @@ class Flow:
     # At a sink, by its selector: it was demanded before; another served the load until then.
     taken: bool = False
     seamless: bool = False
+    # It was granted no more than its trickle since it has been demanded.
+    awaited: bool = True
     told_charged: bool = False
 
     # Rates that hold since the last event. Accepted and granted are at the far end of the egress; need and
@@ -240,6 +242,7 @@ class Flow:
 
     def want(self, power_w: float) -> None:
         """So much of it is demanded."""
+        self.awaited = self.awaited or self.demand_w == 0.0
         self.demand_w = power_w
         if not self.idle:
             return
@@ -275,6 +278,8 @@ class Flow:
         if self.bridges and self.playout is Playout.WAITING and self.buffer_mj:
             self._play(PlayoutEvent.FULL if self.full else PlayoutEvent.READY)
         self.bridges = self.bridges and self.ingress_w == 0.0 and self.buffer_mj > 0
+        if self.ingress_w > self.hop.trickle_w + RATE_SLACK_W:
+            self.awaited = False
         if self.accepted_w == 0.0 or (self.ingress_w == 0.0 and not self.bridges):
             self._without_power()
 

@@ -58,14 +58,14 @@ del R, S
 @dataclass(slots=True)
 class _Selection:
     """Of one circuit; ``switched_ns`` is when it last left a generation that was lost, ``left`` which; ``taken_ns`` is
-    when it last took a newer one.
+    when it last took a newer one while another served the load.
     """
 
     role: Role = Role.WORKING
     standby: CircuitGeneration | None = None
     cause: SwitchCause = SwitchCause.UNSPECIFIED
     switched_ns: int | None = None
-    taken_ns: int = 0
+    taken_ns: int | None = None
     left: CircuitGeneration | None = None
 
     def apply(self, event: Selecting) -> None:
@@ -201,7 +201,8 @@ class Selector:
                 return
             newest.seamless = newest.charged or not short
         newest.taken = True
-        selection.taken_ns = now_ns
+        if serves:
+            selection.taken_ns = now_ns
         if selection.role is Role.STANDBY:
             selection.apply(Selecting.TAKEN_OVER)
             selection.standby = None
@@ -213,11 +214,12 @@ class Selector:
         if current.ingress is None or not other.reachable:
             return None
         if current.stated_by_upstream().power_mw == 0:
-            if current.state is FlowState.SILENT:
+            if current.awaited:
                 # It was selected or taken, and nothing has come of it so far.
-                if selection.switched_ns is None:
+                chosen_ns = (selection.switched_ns, selection.taken_ns)
+                selected_ns = max((each for each in chosen_ns if each is not None), default=None)
+                if selected_ns is None:
                     return None
-                selected_ns = max(selection.switched_ns, selection.taken_ns)
                 if now_ns < selected_ns + self._apart_ns:
                     self._look_again(selected_ns + self._apart_ns)
                     return None

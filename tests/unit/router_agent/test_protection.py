@@ -262,6 +262,36 @@ class TestMovesAfterASwitch:
         assert demanded(ways) == {4} and len(switches(ways)) == 1
         ways.assert_sound()
 
+    def test_what_took_over_and_is_cut_off_before_it_was_granted_is_left_in_the_end(self) -> None:
+        ways = protected()
+        ways.program(3, 0, trickle=TRICKLE)
+        ways.network.cut(ways.link(0, 1))
+        ways.run_ms(2000)
+        assert demanded(ways) == {2}
+        assert ways.missing_ms(1000) == [pytest.approx(0.0, abs=0.01)]
+        ways.assert_sound()
+
+    def test_what_takes_over_is_not_left_for_a_grant_that_comes_late(self) -> None:
+        """It plays what it inherited meanwhile, and its sink reports that it is granted nothing yet."""
+        ways = protected()
+        ways.network.cut(ways.link(0, 1))
+        ways.run_ms(1000)
+        for name in ways.ways[1]:
+            ways.network.promote(name, STANDBY)
+        for name in ways.ways[0]:
+            ways.network.withdraw(name, WORKING)
+        ways.network.restore(ways.link(0, 1))
+        ways.run_ms(500)
+        ways.program(3, 0, standby=True, trickle=TRICKLE)
+        ways.run_ms(2000)
+        ways.program(4, 1, trickle=TRICKLE)
+        ways.run_ms(1)
+        for name in ways.ways[1][1:-1]:
+            ways.network.delay_to[name] = ways.network.now_ns + 60 * 10**6
+        assert ways.missing_ms(3000) == [pytest.approx(0.0, abs=1.0)]
+        assert demanded(ways) == {4} and len(switches(ways)) == 1
+        ways.assert_sound()
+
 
 class TestCharging:
     @pytest.mark.parametrize("lines", [3, 5, 6])
