@@ -115,7 +115,7 @@ def _differences(answer: "pb.ReconcileResponse") -> list[tuple[str, str, "pb.Hop
 def _show(answer: "pb.ReconcileResponse", dry_run: bool) -> None:
     from digitalgrid.columns import Columns, Part, parts_text
 
-    routers = Columns("router", "as it should be", *_KINDS)
+    routers = Columns("router", "as it should be", *(kind.replace("_", " ") for kind in _KINDS))
     for router in answer.routers:
         counts = [len(getattr(router, kind)) for kind in _KINDS]
         routers.add_row(router.router_id, *map(str, (router.confirmed, *counts)))

@@ -84,7 +84,7 @@ def obey(
     _check(verb, target, share, for_s)
     if target and share is not None:
         emulation.cloud(target, share, for_s)
-        return f"cloud {target}: {share:.4g} of its rating is left"
+        return f"cloud {target}: {100 * share:.4g} % of its rating is left"
     if target:
         _ON_ONE[verb](emulation, target)
         return f"{verb} {target}: done"

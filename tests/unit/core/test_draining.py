@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from controller.core.circuits.circuit import Circuit, CircuitState, Constraints
+from controller.core.circuits.circuit import CircuitState, Constraints
 from controller.core.circuits.protection import Against, Protection
 from controller.core.circuits.records import Counters, StateChange
 from controller.core.circuits.request import PowerRequest
@@ -19,6 +19,7 @@ from digitalgrid.gridfile import Grid, loads_grid
 from digitalgrid.model import CircuitGeneration, ElectionId, HopSnapshot
 from digitalgrid.reasons import Reason
 from digitalgrid.units import NS_PER_MS, NS_PER_S
+from tests.support.active import active, path
 from tests.support.grids import diamond, ladder
 from tests.support.simulated_network import SimulatedNetwork
 from tests.support.there import newest, there
@@ -41,20 +42,6 @@ loads:
 @pytest.fixture
 def network() -> SimulatedNetwork:
     return SimulatedNetwork.running(diamond())
-
-
-def active(
-    network: SimulatedNetwork, power_w: float = 2e6, sink: str = "town", **more: Any
-) -> Circuit:
-    name = f"{sink} {power_w} {len(network.core.questions.circuits)}"
-    (circuit,) = network.request(PowerRequest(name, sink, power_w, ("solar",), **more))
-    network.deliver_all()
-    assert circuit.state is CircuitState.ACTIVE
-    return circuit
-
-
-def path(circuit: Circuit) -> tuple[str, ...]:
-    return newest(circuit).route.router_ids
 
 
 def drain(network: SimulatedNetwork, id_: str, **how: Any) -> bool:

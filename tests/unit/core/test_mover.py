@@ -1,17 +1,17 @@
 """Reroutes: who moves, in which order, onto what, and who stays where he is."""
 
 from itertools import pairwise
-from typing import Any
 
 import pytest
 
-from controller.core.circuits.circuit import Circuit, CircuitState, Constraints
+from controller.core.circuits.circuit import CircuitState, Constraints
 from controller.core.circuits.request import PowerRequest
 from controller.core.messages import Stage, TransactionResult
 from controller.core.promises.pacing import MAX_AT_ONCE
 from digitalgrid.gridfile import loads_grid
 from digitalgrid.model import Operation, ResultCode
 from digitalgrid.units import NS_PER_MS, NS_PER_S
+from tests.support.active import active, path
 from tests.support.grids import diamond
 from tests.support.simulated_network import SimulatedNetwork
 from tests.support.there import newest, there
@@ -20,20 +20,6 @@ from tests.support.there import newest, there
 @pytest.fixture
 def network() -> SimulatedNetwork:
     return SimulatedNetwork.running(diamond())
-
-
-def active(
-    network: SimulatedNetwork, power_w: float = 2e6, sink: str = "town", **more: Any
-) -> Circuit:
-    name = f"{sink} {power_w} {len(network.core.questions.circuits)}"
-    (circuit,) = network.request(PowerRequest(name, sink, power_w, ("solar",), **more))
-    network.deliver_all()
-    assert circuit.state is CircuitState.ACTIVE
-    return circuit
-
-
-def path(circuit: Circuit) -> tuple[str, ...]:
-    return newest(circuit).route.router_ids
 
 
 def test_a_cut_line_moves_what_crosses_it_and_nothing_else(network: SimulatedNetwork) -> None:

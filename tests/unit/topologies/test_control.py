@@ -110,7 +110,7 @@ def test_a_cloud_stays_until_it_is_cleared(tmp_path: Path) -> None:
         assert json.loads(send_command(tmp_path, "status"))["clouds"] == {source.id: 0.6}
         assert emulation.let_clouds_pass() is None
         send_command(tmp_path, "clear", source.id)
-    assert said == f"cloud {source.id}: 0.6 of its rating is left"
+    assert said == f"cloud {source.id}: 60 % of its rating is left"
     assert emulation.done == [
         f"{source.router} { ({source.id: 0.6 * source.max_power_w}) }",
         f"{source.router} {{}}",
