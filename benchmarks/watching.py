@@ -163,14 +163,14 @@ async def _round(
             await asyncio.sleep(0.05)
         rounds.caught_up_s[how_many].append(perf_counter() - begin_s)
         rounds.answers[how_many] += await watchers.close_all()
-    await _release_all(runtime)
+    await release_all(runtime)
 
 
 def _knows(seen: Seen, wanted: Seen) -> bool:
     return all(seen.get(circuit_id) == each for circuit_id, each in wanted.items())
 
 
-async def _release_all(runtime: Runtime) -> None:
+async def release_all(runtime: Runtime) -> None:
     operator = Principal("benchmark", "here")
     standing = iter([each.circuit_id for each in runtime.questions.standing])
     while some := list(islice(standing, _AT_ONCE)):

@@ -58,6 +58,16 @@ class SouthboundConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsConfig:
+    """Where Prometheus reads ``/metrics``; nowhere where it is empty. Whoever reaches it may read it."""
+
+    listen: str = field(default="", metadata=bounds(pattern=f"({_HOST_AND_PORT})?"))
+
+    def __post_init__(self) -> None:
+        check(self, _bad_ports(*[("listen", self.listen)] * bool(self.listen)))
+
+
+@dataclass(frozen=True, slots=True)
 class OpenFlowConfig:
     """Whether the daemon also runs the communication network that joins the routers."""
 
@@ -153,6 +163,7 @@ class ControllerConfig:
     northbound: NorthboundConfig = field(default_factory=NorthboundConfig)
     southbound: SouthboundConfig = field(default_factory=SouthboundConfig)
     openflow: OpenFlowConfig = field(default_factory=OpenFlowConfig)
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
     timeouts: TimeoutsConfig = field(default_factory=TimeoutsConfig)
     reoptimisation: ReoptimisationConfig = field(default_factory=ReoptimisationConfig)
@@ -202,6 +213,8 @@ class ControllerConfig:
             yield ("southbound", "listen", index), Address.of(address)
         if self.openflow.enabled:
             yield ("openflow", "listen"), Address.of(self.openflow.listen)
+        if self.metrics.listen:
+            yield ("metrics", "listen"), Address.of(self.metrics.listen)
 
     def _clashes(self) -> Iterator[InvalidValue]:
         """Two listeners on one address, or on one port of which one takes all addresses."""

@@ -98,11 +98,13 @@ async def serve(config: ControllerConfig) -> int:
             runtime, config.southbound.listen, sessions, south
         )
         stack.push_async_callback(southbound.stop, _GRACE_S)
+        gate = Gate(Budget())
         northbound = await start_northbound(
             *(runtime, optimiser, config.northbound.listen, service.read_meters),
-            *(Gate(Budget()), north),
+            *(gate, north),
         )
         stack.push_async_callback(northbound.stop, _GRACE_S)
+        await _serve_metrics(config, runtime, gate, stack)
         _log.info(
             "serving: northbound %s, southbound %s",
             config.northbound.listen,
@@ -150,6 +152,18 @@ def _start_optimiser(
         )
         stack.callback(rounds.cancel)
     return optimiser
+
+
+async def _serve_metrics(
+    config: ControllerConfig, runtime: Runtime, gate: Gate, stack: AsyncExitStack
+) -> None:
+    if not config.metrics.listen:
+        return
+    # prometheus_client is loaded only where somebody asks for it.
+    from controller.metrics.server import serving_metrics
+
+    port = await stack.enter_async_context(serving_metrics(runtime, gate, config.metrics.listen))
+    _log.info("metrics: http://%s:%d/metrics", Address.of(config.metrics.listen).host, port)
 
 
 def _start_openflow(config: ControllerConfig, stack: AsyncExitStack) -> None:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from inspect import isasyncgen
+from time import perf_counter
 from typing import Any
 
 import grpc
@@ -21,6 +22,7 @@ from controller.rpc.decoding import MalformedMessage, check_decoded, decoded
 from controller.rpc.encoding import encoded
 from controller.runtime.durability import StoreFailed
 from controller.runtime.runtime import Runtime
+from controller.tallies import Tallies
 from digitalgrid.reasons import Reason
 
 _log = logging.getLogger(__name__)
@@ -41,6 +43,26 @@ def _check_request(request: Any) -> None:
         check_decoded(request)
     except MalformedMessage as error:
         raise invalid("", Reason.MALFORMED_MESSAGE, str(error)) from error
+
+
+@contextmanager
+def _counted(tallies: Tallies, method: str, kind: str, context: Any) -> Iterator[None]:
+    """Counts the call, with its status, and while it is under way."""
+    tallies.in_flight[kind] += 1
+    begun_s, status = perf_counter(), grpc.StatusCode.CANCELLED
+    try:
+        yield
+        status = grpc.StatusCode.OK
+    except grpc.aio.AbortError:
+        status = context.code()
+        raise
+    finally:
+        tallies.in_flight[kind] -= 1
+        name = method.rpartition(".")[2]
+        if kind == "calls":
+            tallies.note_call(name, status.name, perf_counter() - begun_s)
+        else:
+            tallies.calls[name, status.name] += 1
 
 
 @asynccontextmanager
@@ -92,6 +114,10 @@ def _guarded_call(handler: Handler, method: str, gate: LoadGate, runtime: Runtim
     rpc = RPCS[method]
 
     async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
+        with _counted(runtime.tallies, method, "calls", context):
+            return await answered(request, context)
+
+    async def answered(request: Any, context: grpc.aio.ServicerContext) -> Any:
         async with _answering(context, method):
             with gate.call(context.peer()), _allowed(rpc, request, context, runtime):
                 _check_request(request)
@@ -111,6 +137,10 @@ def _guarded_stream(handler: Handler, method: str, gate: LoadGate, runtime: Runt
     rpc = RPCS[method]
 
     async def stream(request: Any, context: grpc.aio.ServicerContext) -> None:
+        with _counted(runtime.tallies, method, "watches", context):
+            await streamed(request, context)
+
+    async def streamed(request: Any, context: grpc.aio.ServicerContext) -> None:
         async with _answering(context, method):
             with gate.watch(context.peer()), _allowed(rpc, request, context, runtime):
                 _check_request(request)

@@ -1,11 +1,14 @@
 """Durability of one term's decisions: which tickets the store has written, and the calls that wait for theirs."""
 
 import asyncio
+from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
 from typing import NamedTuple
 
 from controller.store.protocol import Store
+from controller.tallies import Histogram
+from digitalgrid.units import NS_PER_S
 
 
 class StoreFailed(Exception):
@@ -22,7 +25,10 @@ class Decided(NamedTuple):
 class Durability:
     """Tickets ascend within a term, and become durable in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, commits_s: Histogram) -> None:
+        self._commits_s = commits_s
+        # The change that is timed on its way to the store, and since when (ns): one at a time, so that it costs little.
+        self._timed: tuple[int, int] | None = None
         self._last_ticket = self._durable_ticket = 0
         self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []
         self._order = count()
@@ -38,13 +44,19 @@ class Durability:
 
     def begin_term(self) -> None:
         self._last_ticket = self._durable_ticket = 0
+        self._timed = None
 
-    def submitted(self, ticket: int) -> None:
+    def submitted(self, ticket: int, clock_ns: Callable[[], int]) -> None:
         self._last_ticket = ticket
+        if self._timed is None:
+            self._timed = ticket, clock_ns()
 
-    def made_durable(self, ticket: int) -> None:
+    def made_durable(self, ticket: int, clock_ns: Callable[[], int]) -> None:
         """This and every ticket before it."""
         self._durable_ticket = ticket
+        if self._timed is not None and self._timed[0] <= ticket:
+            self._commits_s.observe((clock_ns() - self._timed[1]) / NS_PER_S)
+            self._timed = None
         while self._waiters and self._waiters[0][0] <= ticket:
             _, _, waiter = heappop(self._waiters)
             if not waiter.done():

@@ -31,6 +31,7 @@ from controller.runtime.garbage_collector import freeze_term
 from controller.runtime.leadership import Leadership, unavailable
 from controller.store.protocol import Leader, LeadershipLost, Store, StoreError
 from controller.store.records_codec import garbage_collection_paused
+from controller.tallies import Tallies
 from digitalgrid.capabilities import UNSAID, Capability
 from digitalgrid.model import NO_ELECTION_ID, ElectionId
 from digitalgrid.reasons import Reason
@@ -69,7 +70,8 @@ class Runtime:
         self._core: Core = Replica.new(settings, clock_ns())
         # Whether all that is durable is known.
         self._warm = False
-        self._durability = Durability()
+        self.tallies = Tallies()
+        self._durability = Durability(self.tallies.commits_s)
         self._leadership = Leadership()
         self._timer = CoreTimer(clock_ns, lambda: self._core.next_deadline_ns(), self._on_timer)
         self._routers: dict[str, Callable[[ToRouter], None]] = {}
@@ -101,6 +103,7 @@ class Runtime:
             self._store = store
             self.set_leader(None)
             self._durability.begin_term()
+            self.tallies.began_to_lead += 1
             self._core = Controller.succeeding(
                 self._core,
                 stored,
@@ -164,6 +167,7 @@ class Runtime:
         self._leadership.leave()
 
     def _stand_by(self) -> None:
+        self.tallies.ceased_to_lead += 1
         self._core = Replica.succeeding(self._core, self._clock_ns())
         self._warm = False
         self._role_changed()
@@ -336,9 +340,14 @@ class Runtime:
         if self._store is None:
             raise StoreFailed("there is no store to write to")
         self._store.submit(ticket, change)
-        self._durability.submitted(ticket)
+        self._durability.submitted(ticket, self._clock_ns)
 
     # Durability
+
+    @property
+    def unwritten(self) -> int:
+        """How many changes are on their way to the store."""
+        return self._durability.unwritten
 
     def decided(self) -> Decided:
         """Everything that was decided until now."""
@@ -357,7 +366,7 @@ class Runtime:
     def _on_durable(self, store: Store, ticket: int) -> None:
         if store is not self._store:
             return
-        self._durability.made_durable(ticket)
+        self._durability.made_durable(ticket, self._clock_ns)
         # Who resigns waits for the last tickets, and decides nothing more.
         if isinstance(self._core, Controller):
             self._begin_turn()

@@ -1,0 +1,112 @@
+"""What it takes to tell Prometheus all metrics, and what metrics cost those who ask for power.
+
+``scrape`` is the processor time of the loop for one answer, with 5,000 circuits; its peer ``allowed`` is 5 ms.
+``metered`` is seconds of the controller's processor time an admission while metrics are served and read each second;
+its peer ``unmetered`` is the same without them, by turns in changing order, as the median over rounds of one to the
+other. Circuits are released after each round.
+"""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from statistics import median
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import generate_latest
+
+from benchmarks.durable_admit import Ask, Client, controller_on
+from benchmarks.harness import Row
+from benchmarks.null_routers import load_ids, networks
+from benchmarks.watching import release_all
+from controller.computing.warm_up import warm_up_search
+from controller.metrics.circuit_times import CircuitTimes
+from controller.metrics.collecting import Metrics
+from controller.metrics.server import serving_metrics
+from controller.runtime.garbage_collector import freeze_loaded
+from controller.runtime.runtime import Runtime
+from controller.tallies import LATENESS_BOUNDS_S, Histogram
+from controller.watching.budget import Budget
+from controller.watching.gate import Gate
+from digitalgrid.model import RouterLsa
+
+_ROUNDS = 10
+_ASK = Ask(64, 4, 3_840, "unmetered", _ROUNDS)
+_CIRCUITS = Ask(64, 4, 5_056, "", 1)
+_SCRAPES = 50
+_ALLOWED_S = 0.005
+
+
+def rows(full: bool) -> Iterator[Row]:
+    warm_up_search()
+    freeze_loaded()
+    for name, (size, lsas) in networks(full).items():
+        with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".scraping-") as directory:
+            yield from asyncio.run(_rows(name, size, lsas, Path(directory)))
+
+
+async def _rows(name: str, size: int, lsas: Sequence[RouterLsa], directory: Path) -> list[Row]:
+    gate = Gate(Budget())
+    metered_s: list[float] = []
+    unmetered_s: list[float] = []
+    admitted = True
+    async with controller_on(lsas, directory, gate) as (runtime, _, address):
+        client = Client(load_ids(lsas))
+        try:
+            answered = await client.ask(address, _CIRCUITS)
+            admitted &= answered.admitted == _CIRCUITS.admissions
+            scrape_s, bytes_ = _scrapes(runtime, gate)
+            await release_all(runtime)
+            for number in range(2 * _ROUNDS):
+                metered = number % 4 in (1, 2)
+                serving = (
+                    serving_metrics(runtime, gate, "127.0.0.1:0") if metered else nullcontext(0)
+                )
+                async with serving as port:
+                    reading = asyncio.ensure_future(_read_each_second(port))
+                    begun_s = time.process_time()
+                    answered = await client.ask(address, _ASK)
+                    taken_s = time.process_time() - begun_s
+                    reading.cancel()
+                (metered_s if metered else unmetered_s).append(taken_s / _ASK.admissions)
+                admitted &= answered.admitted == _ASK.admissions
+                await release_all(runtime)
+        finally:
+            client.close()
+    ratio = median(a / b for a, b in zip(unmetered_s, metered_s, strict=True))
+    least_s = min(metered_s)
+    return [
+        Row(
+            "scrape",
+            size,
+            f"{name}, {_CIRCUITS.admissions} circuits",
+            scrape_s,
+            {"allowed": _ALLOWED_S},
+            True,
+            {"bytes": bytes_},
+        ),
+        Row("metered", size, name, least_s, {"unmetered": ratio * least_s}, admitted),
+    ]
+
+
+def _scrapes(runtime: Runtime, gate: Gate) -> tuple[float, int]:
+    """The median of some, and the size of the answer."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Metrics(runtime, gate, CircuitTimes(runtime), Histogram(LATENESS_BOUNDS_S)))
+    taken_s = []
+    for _ in range(_SCRAPES):
+        begun_s = time.thread_time()
+        answer = generate_latest(registry)
+        taken_s.append(time.thread_time() - begun_s)
+    return median(taken_s), len(answer)
+
+
+async def _read_each_second(port: int) -> None:
+    while port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /metrics HTTP/1.1\r\n\r\n")
+        await reader.read()
+        writer.close()
+        await asyncio.sleep(1.0)

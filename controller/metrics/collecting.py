@@ -1,0 +1,175 @@
+"""Collector of all metrics: reads tallies and the core when it is asked, and turns them into Prometheus' families."""
+
+import platform
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.metadata import version
+from operator import attrgetter
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from controller.core.circuits.protection import Protection
+from controller.core.errors import Refusal
+from controller.core.network.link import LinkState
+from controller.core.questions import Questions
+from controller.metrics.circuit_times import CircuitTimes
+from controller.metrics.reference import BY_NAME, PREFIX, Kind
+from controller.routing.compiled import engine_in_use
+from controller.runtime.runtime import Runtime
+from controller.tallies import Histogram
+from controller.watching.gate import Gate
+from digitalgrid.counters import COUNTERS
+
+# Read of each circuit: an enumeration's property would take longer than all else.
+_STATE, _PROTECTION = attrgetter("state._value_"), attrgetter("guard.word._value_")
+_BUILD = version("digitalgrid"), platform.python_version()
+# Values of labels, and a figure.
+Sample = tuple[tuple[str, ...], float]
+
+
+class Metrics(Collector):
+    """Of one daemon; to be asked in the loop's own thread, as all that reads the core."""
+
+    def __init__(
+        self, runtime: Runtime, gate: Gate, times: CircuitTimes, lateness_s: Histogram
+    ) -> None:
+        self._runtime = runtime
+        self._gate = gate
+        self._times = times
+        self._lateness_s = lateness_s
+
+    def describe(self) -> list[Metric]:
+        """None: a registry would otherwise collect once to learn the names."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        self._times.sweep()
+        yield from self._of_process()
+        yield from self._of_calls()
+        yield from self._of_watching()
+        yield from _of_counters(COUNTERS.snapshot())
+        try:
+            known = self._runtime.questions
+        except Refusal:
+            # A controller that does not know the state yet has nothing to say of it.
+            return
+        yield from _of_circuits(known)
+        yield from self._runtime.look(_of_network)
+        decided = Counter[tuple[str, ...]]()
+        for (action, reason), count in known.answered.items():
+            decided[str(action), str(reason)] += count
+        yield _family("decisions_total", decided.items())
+
+    def _of_process(self) -> Iterator[Metric]:
+        runtime = self._runtime
+        engine = str(engine_in_use())
+        built = (*_BUILD, engine)
+        yield _family("build_info", [(built, 1)])
+        yield _family("leader", [((), runtime.leads)])
+        yield _family("term", [((), runtime.election_id.low)])
+        changes = {
+            ("began",): runtime.tallies.began_to_lead,
+            ("ceased",): runtime.tallies.ceased_to_lead,
+        }
+        yield _family("leadership_changes_total", changes.items())
+        yield _family("store_unwritten", [((), runtime.unwritten)])
+        yield _histogram("store_commit_duration_seconds", [((), runtime.tallies.commits_s)])
+        yield _histogram("loop_lateness_seconds", [((), self._lateness_s)])
+
+    def _of_calls(self) -> Iterator[Metric]:
+        tallies = self._runtime.tallies
+        yield _family("rpc_requests_total", tallies.calls.items())
+        durations = (((name,), each) for name, each in tallies.call_durations_s.items())
+        yield _histogram("rpc_duration_seconds", durations)
+        yield _family(
+            "rpc_in_flight", (((kind,), count) for kind, count in tallies.in_flight.items())
+        )
+
+    def _of_watching(self) -> Iterator[Metric]:
+        yield _family("watch_messages_total", [((), self._gate.messages)])
+        yield _family("watch_work_seconds_total", [((), self._gate.worked_s)])
+        steps = (((step,), each) for step, each in self._times.setup_s.items())
+        yield _histogram("circuit_setup_duration_seconds", steps)
+        yield _family("circuit_interruptions_total", [((), self._times.interruptions)])
+
+
+def _of_circuits(known: Questions) -> Iterator[Metric]:
+    circuits = known.circuits.values()
+    power_w: defaultdict[str, float] = defaultdict(float)
+    for circuit in circuits:
+        power_w[circuit.state._value_] += circuit.power_w
+    states = Counter(map(_STATE, circuits))
+    protected = Counter(map(_PROTECTION, circuits))
+    del protected[Protection.NONE.value]
+    yield _family("circuits", _one_label(states))
+    yield _family("circuit_power_watts", _one_label(power_w))
+    yield _family("circuits_protected", _one_label(protected))
+
+
+def _of_network(known: Questions, now_ns: int) -> list[Metric]:
+    view = known.view
+    fresh = known.fresh_router_ids(now_ns)
+    routers = {
+        "known": len(view.routers),
+        "connected": sum(map(known.is_connected, view.routers)),
+        "stale": len(view.routers.keys() - fresh),
+    }
+    links = {each.value: 0 for each in LinkState}
+    for link in view.links.values():
+        links[link.state.value] += 1
+    drains = Counter(each.state.value for each in known.drains.values())
+    return [
+        _family("routers", _one_label(routers)),
+        _family("links", _one_label(links)),
+        _family("drains", _one_label(drains)),
+        _family("lsdb_version", [((), known.lsdb_version)]),
+    ]
+
+
+def _of_counters(counts: Mapping[tuple[str, str], int]) -> Iterator[Metric]:
+    """What happens seldom; of it only what has happened."""
+    by_name: dict[str, list[Sample]] = {}
+    for (name, label), count in counts.items():
+        by_name.setdefault(f"{name}_total", []).append(((label,), count))
+    for name, samples in sorted(by_name.items()):
+        # Those of routers that run in this process are theirs.
+        if name in BY_NAME:
+            yield _family(name, samples)
+
+
+def _one_label(counts: Mapping[str, float]) -> Iterator[Sample]:
+    return (((label,), count) for label, count in counts.items())
+
+
+_FAMILIES: dict[Kind, Callable[..., GaugeMetricFamily | CounterMetricFamily]] = {
+    Kind.GAUGE: GaugeMetricFamily,
+    Kind.COUNTER: CounterMetricFamily,
+}
+
+
+def _family(name: str, samples: Iterable[Sample]) -> Metric:
+    known = BY_NAME[name]
+    family = _FAMILIES[known.kind](PREFIX + name, known.meaning, labels=known.labels)
+    for labels, figure in samples:
+        family.add_metric(labels, figure)
+    return family
+
+
+def _histogram(name: str, samples: Iterable[tuple[tuple[str, ...], Histogram]]) -> Metric:
+    known = BY_NAME[name]
+    family = HistogramMetricFamily(PREFIX + name, known.meaning, labels=known.labels)
+    for labels, histogram in samples:
+        buckets, below = [], 0
+        for bound, count in zip(
+            (*map(str, histogram.bounds), "+Inf"), histogram.counts, strict=True
+        ):
+            below += count
+            buckets.append((bound, below))
+        family.add_metric(labels, buckets, histogram.total)
+    return family

@@ -1,0 +1,77 @@
+"""Every metric that the daemon exports: name, kind, labels and meaning. Nothing else is exported.
+
+``python -m controller.metrics.reference`` prints them as the table in docs/metrics.md.
+"""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+# Of every name.
+PREFIX = "dgc_"
+
+
+class Kind(StrEnum):
+    GAUGE = "gauge"
+    COUNTER = "counter"
+    HISTOGRAM = "histogram"
+
+
+class Metric(NamedTuple):
+    """``labels`` have few values each: words of the program, never ids of requests, circuits, routers or lines."""
+
+    name: str
+    kind: Kind
+    labels: tuple[str, ...]
+    meaning: str
+
+
+_G, _C, _H = Kind.GAUGE, Kind.COUNTER, Kind.HISTOGRAM
+METRICS = (
+    Metric("build_info", _G, ("version", "python", "engine"), "1; what runs, and which engine computes routes"),
+    Metric("leader", _G, (), "1 while this controller leads, else 0"),
+    Metric("term", _G, (), "the lower half of the election id of its term; 0 for a standby"),
+    Metric("leadership_changes_total", _C, ("event",), "how often it began to lead (began), or ceased (ceased)"),
+    Metric("rpc_requests_total", _C, ("method", "code"), "calls and watches of clients that have ended, by status"),
+    Metric("rpc_duration_seconds", _H, ("method",), "how long calls took, waits for the store included"),
+    Metric("rpc_in_flight", _G, ("kind",), "calls and watches that are under way"),
+    Metric("decisions_total", _C, ("kind", "reason"), "answered calls of this term; DONE, or why it was refused"),
+    Metric("circuits", _G, ("state",), "circuits that are promised or remembered"),
+    Metric("circuits_protected", _G, ("protection",), "circuits that ask for a standby, by where that is"),
+    Metric("circuit_power_watts", _G, ("state",), "what the circuits were promised at their loads"),
+    Metric("circuit_setup_duration_seconds", _H, ("step",), "from a request until that step of it is reached"),
+    Metric("circuit_interruptions_total", _C, (), "interruptions that sinks measured, since this process began"),
+    Metric("routers", _G, ("state",), "routers that are known, of them with a session in step, and aged out"),
+    Metric("links", _G, ("state",), "links, by what their ends say: up, down, unknown"),
+    Metric("drains", _G, ("state",), "links and routers that operators take out of service"),
+    Metric("lsdb_version", _G, (), "one higher at every change of the link-state database"),
+    Metric("store_commit_duration_seconds", _H, (), "from a decision until it is durable, of one change at a time"),
+    Metric("store_unwritten", _G, (), "changes on their way to the store; 4,096 turn requests away"),
+    Metric("loop_lateness_seconds", _H, (), "by how much a timer of the loop comes late, ten times a second"),
+    Metric("watch_messages_total", _C, (), "messages to watchers, what each sees first left out"),
+    Metric("watch_work_seconds_total", _C, (), "time of the loop that was spent on all watchers"),
+    Metric("southbound_sessions_ended_total", _C, ("cause",), "sessions that the controller ended"),
+    Metric("southbound_sessions_refused_total", _C, ("cause",), "routers that were refused a session"),
+    Metric("southbound_violations_total", _C, ("cause",), "messages that ended a session, by what was wrong"),
+    Metric("southbound_claims_refused_total", _C, ("cause",), "claims to what other routers own"),
+    Metric("southbound_meters_former_total", _C, ("cause",), "meters of what a router had formerly"),
+    Metric("southbound_meters_left_out_total", _C, ("cause",), "meters of what a router has not"),
+    Metric("southbound_lsas_held_back_total", _C, ("cause",), "advertisements beyond limits.lsa_per_s, taken later"),
+    Metric("openflow_accept_failures_total", _C, ("cause",), "switches' connections that could not be taken"),
+    Metric("openflow_connections_refused_total", _C, ("cause",), "switches' connections beyond the limit"),
+    Metric("supervised_failures_total", _C, ("cause",), "tasks and threads that failed: mistakes in the program"),
+    Metric("unhandled_exceptions_total", _C, ("cause",), "exceptions that nobody took: mistakes in the program"),
+)  # fmt: skip
+BY_NAME = {each.name: each for each in METRICS}
+
+
+def metrics_table() -> str:
+    """In Markdown."""
+    lines = ["| metric | kind | labels | meaning |", "|---|---|---|---|"]
+    for each in METRICS:
+        labels = ", ".join(f"`{label}`" for label in each.labels)
+        lines.append(f"| `{PREFIX}{each.name}` | {each.kind} | {labels} | {each.meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(metrics_table(), end="")  # noqa: T201

@@ -1,0 +1,178 @@
+"""What Prometheus reads of a controller with routers and clients."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from controller.metrics.reference import BY_NAME, PREFIX, Kind
+from controller.metrics.server import serving_metrics
+from controller.store.protocol import LeadershipLost
+from digitalgrid.client import power_request
+from digitalgrid.client.errors import RequestRefused
+from digitalgrid.v1 import northbound_pb2 as pb
+from tests.support.northbound import Northbound, in_loop, northbound, until
+
+Labels = tuple[tuple[str, str], ...]
+
+
+@asynccontextmanager
+async def metered() -> AsyncIterator[tuple[Northbound, int]]:
+    async with (
+        northbound() as api,
+        serving_metrics(api.runtime, api.gate, "127.0.0.1:0") as port,
+    ):
+        yield api, port
+
+
+async def ask(port: int, said: bytes) -> tuple[str, str]:
+    """The status line, and the body."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(said)
+    answer = (await reader.read()).decode()
+    writer.close()
+    head, _, body = answer.partition("\r\n\r\n")
+    return head.partition("\r\n")[0], body
+
+
+async def scraped(port: int) -> dict[tuple[str, Labels], float]:
+    status, body = await ask(port, b"GET /metrics HTTP/1.1\r\nHost: dgc\r\n\r\n")
+    assert status == "HTTP/1.1 200 OK"
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(body)
+        for sample in family.samples
+    }
+
+
+async def fresh(port: int) -> dict[tuple[str, Labels], float]:
+    """Not what was told half a second ago."""
+    await asyncio.sleep(0.6)
+    return await scraped(port)
+
+
+def of(figures: dict[tuple[str, Labels], float], name: str, **labels: str) -> float:
+    return figures[PREFIX + name, tuple(sorted(labels.items()))]
+
+
+@in_loop
+async def test_what_a_controller_does_is_told_in_figures() -> None:
+    async with metered() as (api, port):
+        answer = await api.client.request_power(power_request("town", 1e6))
+        await api.client.wait_until_active([answer.circuits[0].circuit_id])
+        with pytest.raises(RequestRefused):
+            await api.client.request_power(power_request("town", 1e9))
+        await api.client.drain(pb.DrainRequest(id="r1-r3", keep=True))
+        api.grid.cut("r3-r4")
+        figures = await scraped(port)
+        assert of(figures, "leader") == 1
+        assert of(figures, "leadership_changes_total", event="began") == 1
+        assert of(figures, "circuits", state="active") == 1
+        assert of(figures, "circuit_power_watts", state="active") == 1e6
+        assert of(figures, "decisions_total", kind="request", reason="DONE") == 1
+        refused = [
+            value
+            for (name, labels), value in figures.items()
+            if name == "dgc_decisions_total" and dict(labels)["kind"] == "request"
+        ]
+        assert sorted(refused) == [1, 1]
+        asked = "PowerService/RequestPower"
+        assert of(figures, "rpc_requests_total", method=asked, code="OK") == 1
+        assert of(figures, "rpc_requests_total", method=asked, code="FAILED_PRECONDITION") == 1
+        assert of(figures, "rpc_duration_seconds_count", method=asked) == 2
+        assert of(figures, "routers", state="connected") == 4
+        assert of(figures, "links", state="down") == 1
+        assert of(figures, "links", state="up") == 3
+        assert sum(v for (name, _), v in figures.items() if name == "dgc_drains") == 1
+        for step in ("stored", "staged", "committed", "actuated"):
+            assert of(figures, "circuit_setup_duration_seconds_count", step=step) == 1
+        assert of(figures, "store_commit_duration_seconds_count") > 0
+        assert of(figures, "store_unwritten") == 0
+        assert figures["process_resident_memory_bytes", ()] > 0
+
+
+@in_loop
+async def test_all_that_is_told_is_documented_and_more_of_everything_adds_no_series() -> None:
+    async with metered() as (api, port):
+        await api.client.request_power(power_request("town", 1e3))
+        await api.client.get_topology()
+        before = await scraped(port)
+        for _ in range(30):
+            answer = await api.client.request_power(power_request("town", 1e3))
+        await api.client.wait_until_active([answer.circuits[0].circuit_id])
+        await api.client.get_topology()
+        after = await fresh(port)
+        watched = {"PowerService/WatchCircuits", "watches", "active"}
+        more = set(after.keys() - before.keys())
+        assert not {key for key in more if not watched & set(dict(key[1]).values())}
+        for (name, labels), _ in after.items():
+            if name.startswith("process_"):
+                continue
+            plain = name.removeprefix(PREFIX)
+            known = BY_NAME.get(plain)
+            if known is None:
+                # Of a histogram, or when a counter began.
+                plain = plain.rpartition("_")[0]
+                known = BY_NAME.get(plain) or BY_NAME[f"{plain}_total"]
+            extra = {"le"} if known.kind is Kind.HISTOGRAM else set()
+            assert dict(labels).keys() - extra == set(known.labels)
+
+
+@in_loop
+async def test_a_controller_that_does_not_know_the_state_tells_what_it_can() -> None:
+    async with metered() as (api, port):
+        api.store.fail(LeadershipLost("another leads"))
+        await until(lambda: not api.runtime.leads)
+        figures = await scraped(port)
+        assert of(figures, "leader") == 0
+        assert of(figures, "leadership_changes_total", event="ceased") == 1
+        assert not [name for name, _ in figures if name == "dgc_circuits"]
+
+
+@in_loop
+async def test_interruptions_are_counted_once_and_not_those_of_before() -> None:
+    async with northbound() as api:
+        answer = await api.client.request_power(power_request("town", 1e6))
+        await api.client.wait_until_active([answer.circuits[0].circuit_id])
+        circuit = api.runtime.questions.circuit(answer.circuits[0].circuit_id)
+        circuit.interruptions = 3
+        async with serving_metrics(api.runtime, api.gate, "127.0.0.1:0") as port:
+            circuit.interruptions = 5
+            for _ in range(2):
+                api.runtime.feeds.circuits.publish(circuit.circuit_id)
+            assert of(await scraped(port), "circuit_interruptions_total") == 2
+            api.runtime.feeds.circuits.publish(circuit.circuit_id)
+            assert of(await fresh(port), "circuit_interruptions_total") == 2
+        assert not api.runtime.feeds.circuits
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", "404 Not Found"),
+        (b"POST /metrics HTTP/1.1\r\n\r\n", "405 Method Not Allowed"),
+        (b"\x16\x03\x01\x00\r\n\r\n", "404 Not Found"),
+        (b"\r\n\r\n", "404 Not Found"),
+        (b"GET /metrics?name[]=x HTTP/1.0\r\nAccept: \xff\r\n\r\n", "200 OK"),
+        (b"GET /metrics HTTP/1.1\r\nX: " + 40_000 * b"x", "431 Request Header Fields Too Large"),
+    ],
+)
+def test_odd_requests_get_an_answer_and_nobody_is_disturbed(said: bytes, status: str) -> None:
+    @in_loop
+    async def story() -> None:
+        async with metered() as (_, port):
+            line, _ = await ask(port, said)
+            assert line == f"HTTP/1.1 {status}"
+            assert of(await scraped(port), "leader") == 1
+
+    story()
+
+
+@in_loop
+async def test_an_address_that_is_taken_is_named_with_what_to_do() -> None:
+    async with metered() as (api, port):
+        with pytest.raises(OSError, match=r"for metrics: .*in use.*metrics\.listen"):
+            async with serving_metrics(api.runtime, api.gate, f"127.0.0.1:{port}"):
+                pass
