@@ -159,6 +159,8 @@ class Keeper:
             case Freed():
                 # Before anybody is given what was held there.
                 self._book.persist(circuit)
+                # A standby may have waited for this router to let go, and others never may.
+                self._protector.tend(circuit, now_ns)
             case Gone():
                 self._network.forget(outcome.key)
                 self._book.persist(circuit)

@@ -1,5 +1,7 @@
 """A standby beside a circuit: made, filled, switched to by the sink alone, adopted, and made anew."""
 
+from pathlib import Path
+
 import pytest
 
 from controller.core.circuits.circuit import Circuit, CircuitState
@@ -11,7 +13,7 @@ from controller.core.errors import Refusal
 from controller.core.messages import CircuitStatus, Promote, Stage
 from controller.core.programming.promotion import Promotions
 from controller.core.programming.transactions import Transactions
-from digitalgrid.gridfile import loads_grid
+from digitalgrid.gridfile import load_grid, loads_grid
 from digitalgrid.model import CircuitGeneration, FlowState
 from digitalgrid.reasons import Reason
 from digitalgrid.units import NS_PER_MS, NS_PER_S
@@ -19,6 +21,7 @@ from tests.support.grids import diamond
 from tests.support.simulated_network import SimulatedNetwork
 from tests.support.there import newest, there
 
+ELAN9 = Path(__file__).parents[3] / "topologies" / "elan9.grid.yaml"
 # Three ways from the plant to town, one of which shares a duct with another; and a house at the end of a stub.
 THREE_WAYS = """
 name: three-ways
@@ -489,3 +492,19 @@ def test_nobody_is_asked_to_move_onto_what_its_own_standby_needs() -> None:
     nodes = {network.core._parts.admission.arrays.router_ids[each] for each in choice.avoid_nodes}
     assert nodes == {"r3"}
     assert [question.source_ids[each] for each in choice.sources] == ["plant"]
+
+
+def test_all_are_protected_again_though_the_lost_source_never_lets_go() -> None:
+    """Its router holds its hops of what switched away; a standby waits for those routers only that it needs."""
+    network = SimulatedNetwork.running(load_grid(ELAN9))
+    loads = [each.id for each in network.grid.grid.loads]
+    for number in range(14):
+        load_id = loads[number % len(loads)]
+        network.request(PowerRequest(f"c{number}", load_id, 1e4, protect=Against.ROUTER))
+    settle(network)
+    circuits = network.core.questions.circuits.values()
+    assert {each.guard.word for each in circuits} == {Protection.PROTECTED}
+    network.kill_router("r2")
+    settle(network, 5 * NS_PER_S)
+    assert {each.guard.word for each in circuits} == {Protection.PROTECTED}
+    assert {newest(each).route.source_id for each in circuits} == {"source1"}
