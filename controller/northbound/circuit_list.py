@@ -7,6 +7,7 @@ once, whatever comes and goes between them.
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterator
+from io import BytesIO
 from itertools import islice
 
 from controller.core.circuits.circuit import Circuit
@@ -41,10 +42,11 @@ async def circuit_page(
 
 async def all_circuits(known: Questions, request: pb.ListCircuitsRequest) -> bytes:
     """All of them, for clients that know of no pages: the answer as bytes, made in turns."""
-    parts: list[bytes] = []
+    # Grows with each turn: to join all parts at its end would be the longest turn of all.
+    answer = BytesIO()
     async for circuits in in_turns(_wanted(known, request), circuit_to_pb):
-        parts.append(pb.ListCircuitsResponse(circuits=circuits).SerializeToString())
-    return b"".join(parts)
+        answer.write(pb.ListCircuitsResponse(circuits=circuits).SerializeToString())
+    return answer.getvalue()
 
 
 def _wanted(known: Questions, request: pb.ListCircuitsRequest) -> Iterator[Circuit]:

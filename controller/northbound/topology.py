@@ -1,6 +1,7 @@
 """TopologyService: the network as the controller sees it, and the energy books of its routers."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from io import BytesIO
 
 import grpc
 
@@ -29,13 +30,14 @@ class TopologyService(TopologyServiceServicer):
     ) -> bytes:
         """A serialised GetTopologyResponse: of a large network it is made in turns."""
         parts = self._runtime.look(topology_parts)
-        pieces = [
-            pb.GetTopologyResponse(topology=part).SerializeToString()
-            async for built in in_turns(parts, lambda part: part)
-            for part in built
-        ]
+        # Grows with each turn: to join all parts at its end would be the longest turn of all.
+        answer = BytesIO()
+        async for built in in_turns(parts, lambda part: part):
+            for part in built:
+                answer.write(pb.GetTopologyResponse(topology=part).SerializeToString())
         engine = pb.GetTopologyResponse(topology=pb.Topology(engine=engine_in_use()))
-        return b"".join([*pieces, engine.SerializeToString()])
+        answer.write(engine.SerializeToString())
+        return answer.getvalue()
 
     def WatchTopology(
         self, request: pb.WatchTopologyRequest, context: grpc.aio.ServicerContext
