@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 # Reading back what a repair did not reach takes one interval of it.
 _SETTLED_WITHIN_S = 40.0
-_CONNECTED_WITHIN_S = 30.0
+_CONNECTED_WITHIN_S = 120.0
 _POLL_S = 0.05
 
 _ENDED = {

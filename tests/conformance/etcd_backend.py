@@ -16,9 +16,9 @@ from controller.store.etcd.membership import EtcdMembership
 from controller.store.etcd.v3 import etcd_pb2 as pb
 from controller.store.protocol import Leader, Store
 from tests.support.etcd_cluster import EtcdCluster, require_etcd
+from tests.support.patience import PATIENCE_S
 
 _LEASE_TTL_S = 2
-_ELECTED_WITHIN_S = 20
 _prefixes = count(1)
 
 
@@ -78,7 +78,7 @@ class EtcdBackend:
         )
         elected = _Elected()
         self._member.join(elected)
-        return elected.stores.get(timeout=_ELECTED_WITHIN_S)
+        return elected.stores.get(timeout=PATIENCE_S)
 
     def access(self) -> EtcdAccess:
         return EtcdAccess(self._endpoints, self._prefix)

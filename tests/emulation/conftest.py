@@ -4,8 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -83,19 +82,6 @@ def options(tmp_path: Path) -> EmulationOptions:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     return EmulationOptions(run_dir=tmp_path / "run", northbound=f"127.0.0.1:{port}")
-
-
-@pytest.fixture
-def wait_for() -> Callable[[Callable[[], bool]], None]:
-    """For what tells nobody that it has happened."""
-
-    def wait(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
-        deadline = time.monotonic() + timeout_s
-        while not condition():
-            assert time.monotonic() < deadline, "it never came true"
-            time.sleep(0.02)
-
-    return wait
 
 
 def _output(*command: str) -> str:

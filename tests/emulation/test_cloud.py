@@ -1,18 +1,16 @@
 """A source that drops, in Mininet: ten circuits over three hops, shared by floors and priorities at once."""
 
-from collections.abc import Callable
-
 import pytest
 
 from digitalgrid.client import PowerClient, power_request
 from digitalgrid.gridfile import Grid, loads_grid
 from digitalgrid.v1 import northbound_pb2 as pb
+from tests.support.patience import wait_for
 from topologies.emulator.health import wait_healthy
 from topologies.emulator.mininet_backend import MininetEmulation
 from topologies.emulator.plan import EmulationOptions
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("nothing_left")]
-Wait = Callable[[Callable[[], bool]], None]
+pytestmark = pytest.mark.usefixtures("nothing_left")
 POWER_W = 1e6
 FLOOR_W = 0.3e6
 # By circuit, in the order of admission; those of the lowest class have a floor.
@@ -45,9 +43,7 @@ def delivered_mj(client: PowerClient, ids: list[int]) -> list[int]:
     return [by_circuit[each] for each in ids]
 
 
-def test_floors_and_priorities_are_what_loads_feel(
-    options: EmulationOptions, wait_for: Wait
-) -> None:
+def test_floors_and_priorities_are_what_loads_feel(options: EmulationOptions) -> None:
     emulation = MininetEmulation(chain(), options)
     try:
         emulation.start()
@@ -67,8 +63,8 @@ def test_floors_and_priorities_are_what_loads_feel(
             short = [each for each, share in zip(ids, SHARES, strict=True) if share < 1.0]
             wait_for(lambda: degraded(client) == short)
             # What was on its way arrives first.
-            let_pass(client, ids, wait_for)
-            got = let_pass(client, ids, wait_for)
+            let_pass(client, ids)
+            got = let_pass(client, ids)
             assert got == pytest.approx(SHARES, abs=0.05)
             meters = client.read_meters().meters
             assert sum(each.oversubscribed_instants for each in meters) == 0
@@ -78,7 +74,7 @@ def test_floors_and_priorities_are_what_loads_feel(
         emulation.stop()
 
 
-def let_pass(client: PowerClient, ids: list[int], wait_for: Wait) -> list[float]:
+def let_pass(client: PowerClient, ids: list[int]) -> list[float]:
     """For as long as a circuit that has all its power takes for 2 MJ: what the others get beside it."""
     before = delivered_mj(client, ids)
     full = SHARES.index(1.0)

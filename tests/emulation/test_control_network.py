@@ -1,12 +1,13 @@
 """The control network on Open vSwitch: three switches in a ring, four routers on them."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import permutations
 
 import pytest
 
+from tests.support.patience import wait_for
 from topologies.emulator.errors import CommandError
 from topologies.emulator.health import wait_healthy
 from topologies.emulator.mininet_backend import MininetEmulation
@@ -14,8 +15,6 @@ from topologies.emulator.plan import EmulationOptions
 from topologies.emulator.shell import in_namespace, run
 from topologies.generated import ring_grid
 
-pytestmark = pytest.mark.timeout(120)
-Wait = Callable[[Callable[[], bool]], None]
 TRUNKS = [("dgs1", "dgs2"), ("dgs2", "dgs3"), ("dgs3", "dgs1")]
 
 
@@ -52,7 +51,7 @@ def packets_to_controller(switch: str) -> int:
     return sum(int(count) for line in lines for count in re.findall(r"n_packets=(\d+)", line))
 
 
-def test_any_trunk_may_break(emulation: MininetEmulation, wait_for: Wait) -> None:
+def test_any_trunk_may_break(emulation: MininetEmulation) -> None:
     assert emulation.net is not None
     assert everybody_reaches_everybody(emulation)
     for a, b in TRUNKS:

@@ -1,7 +1,6 @@
 import os
 import signal
 import socket
-from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 from digitalgrid.client import PowerClient, power_request
 from digitalgrid.gridfile import load_grid
 from digitalgrid.v1 import northbound_pb2 as pb
+from tests.support.patience import wait_for
 from topologies import emulator
 from topologies.emulator import addresses, cleanup, ovs, workspace
 from topologies.emulator.errors import AlreadyRunning, EmulationError
@@ -20,8 +20,7 @@ from topologies.emulator.plan import EmulationOptions, RunFiles
 from topologies.emulator.shell import in_namespace, run
 from topologies.generated import ring_grid
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("nothing_left")]
-Wait = Callable[[Callable[[], bool]], None]
+pytestmark = pytest.mark.usefixtures("nothing_left")
 LINE3 = Path(__file__).parents[2] / "topologies" / "line3.grid.yaml"
 
 
@@ -33,7 +32,7 @@ def connected(client: PowerClient) -> set[str]:
     return {router.router_id for router in client.get_topology().routers if router.connected}
 
 
-def test_lines_and_routers_break_and_are_mended(options: EmulationOptions, wait_for: Wait) -> None:
+def test_lines_and_routers_break_and_are_mended(options: EmulationOptions) -> None:
     emulation = MininetEmulation(load_grid(LINE3), options)
     try:
         emulation.start()
@@ -205,7 +204,7 @@ def serve_load3(options: EmulationOptions) -> None:
         client.wait_until_active([circuit.circuit_id for circuit in circuits], timeout_s=20.0)
 
 
-def test_stop_removes_what_a_crash_left(options: EmulationOptions, wait_for: Wait) -> None:
+def test_stop_removes_what_a_crash_left(options: EmulationOptions) -> None:
     run_dir = options.run_dir
     emulator.start_in_background(str(LINE3), "mininet", options)
     record = workspace.read_record(RunFiles.under(run_dir))

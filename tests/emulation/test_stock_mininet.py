@@ -8,7 +8,7 @@ import pytest
 
 from topologies.emulator.plan import EmulationOptions
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("nothing_left")]
+pytestmark = pytest.mark.usefixtures("nothing_left")
 ROOT = Path(__file__).parents[2]
 CLASSES = ("--host", "dgr", "--switch", "dgs", "--controller", "dgc")
 

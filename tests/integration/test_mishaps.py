@@ -23,12 +23,11 @@ import topologies.demo.__main__
 import topologies.demo.mesh
 from controller.store.sqlite import SqliteStore
 from digitalgrid.v1 import northbound_pb2 as pb
+from tests.support.patience import PATIENCE_S
 
 BIN = Path(sys.executable).parent
 GRID = Path(topologies.__path__[0]) / "line3.grid.yaml"
-# Long enough for numba and pandapower to be imported on a busy machine.
 ROOT = str(Path(__file__).parents[2])
-TIMEOUT_S = 50
 MAX_LINES = 12
 
 PROGRAMS: dict[str, tuple[click.Command, list[str]]] = {
@@ -158,7 +157,7 @@ class Shell:
             cwd=self.places["scratch"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=TIMEOUT_S,
+            timeout=PATIENCE_S,
             check=False,
         )
 

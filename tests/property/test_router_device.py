@@ -3,7 +3,6 @@
 import itertools
 from typing import ClassVar
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -379,4 +378,4 @@ DeviceMachine.TestCase.settings = settings(
     stateful_step_count=40,
     suppress_health_check=list(HealthCheck),
 )
-TestDevices = pytest.mark.timeout(240)(DeviceMachine.TestCase)
+TestDevices = DeviceMachine.TestCase

@@ -19,8 +19,8 @@ from digitalgrid.v1 import southbound_pb2 as pb
 from digitalgrid.v1 import southbound_pb2_grpc as pb_grpc
 from router_agent.config import LinkConfig, RouterConfig
 from router_agent.transport import LineCarrier, carrier_command
+from tests.support.patience import PATIENCE_S
 
-WAIT_S = 10.0
 _ELECTION_ID = power_link_pb.ElectionId(high=0, low=1)
 
 Message = pb.RouterMessage
@@ -73,7 +73,7 @@ class TinyController(pb_grpc.SouthboundServiceServicer):
 
     async def until(self, what: Callable[[], bool]) -> None:
         """Raises TimeoutError when it never becomes true."""
-        async with asyncio.timeout(WAIT_S), self._news:
+        async with asyncio.timeout(PATIENCE_S), self._news:
             await self._news.wait_for(what)
 
     async def say(self, router_id: str, **message: object) -> None:
@@ -155,7 +155,7 @@ class AgentProcess:
         if process is None or process.returncode is not None:
             return 0
         process.send_signal(number)
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             return await process.wait()
 
     @property

@@ -3,8 +3,7 @@
 import threading
 
 from controller.store.protocol import Store, StoreError
-
-_TIMEOUT_S = 30
+from tests.support.patience import PATIENCE_S
 
 
 class Durability:
@@ -30,11 +29,11 @@ class Durability:
         """Return when this is durable."""
         with self._changed:
             assert self._changed.wait_for(
-                lambda: self.failures or (self.tickets and self.tickets[-1] >= ticket), _TIMEOUT_S
-            ), f"ticket {ticket} was not reported within {_TIMEOUT_S} s"
+                lambda: self.failures or (self.tickets and self.tickets[-1] >= ticket), PATIENCE_S
+            ), f"ticket {ticket} was not reported within {PATIENCE_S} s"
             assert not self.failures, self.failures[0]
 
     def wait_for_failure(self) -> StoreError:
         with self._changed:
-            assert self._changed.wait_for(lambda: self.failures, _TIMEOUT_S), "nothing failed"
+            assert self._changed.wait_for(lambda: self.failures, PATIENCE_S), "nothing failed"
             return self.failures[0]

@@ -18,10 +18,10 @@ import pytest
 
 from controller.store.etcd.client import EtcdClient
 from controller.store.protocol import StoreError
+from tests.support.patience import PATIENCE_S
 
 # Not by a preexec_fn: a fork without an exec of its own does not survive gRPC's threads.
 _DIES_WITH_PARENT = ("setpriv", "--pdeathsig=KILL")
-_HEALTHY_WITHIN_S = 30.0
 _POLL_S = 0.02
 T = TypeVar("T")
 
@@ -220,14 +220,14 @@ class EtcdCluster:
         return len(status) == len(self._running()) and len(leaders) == 1 and 0 not in leaders
 
     def _await(self, look: Callable[[], T | None], what: str) -> T:
-        deadline_s = time.monotonic() + _HEALTHY_WITHIN_S
+        deadline_s = time.monotonic() + PATIENCE_S
         while (found := look()) is None:
             if time.monotonic() > deadline_s:
                 logs = "\n".join(
                     path.read_text(errors="replace")[-2000:]
                     for path in sorted(self._directory.glob("*.log"))
                 )
-                raise AssertionError(f"no {what} within {_HEALTHY_WITHIN_S} s:\n{logs}")
+                raise AssertionError(f"no {what} within {PATIENCE_S} s:\n{logs}")
             time.sleep(_POLL_S)
         return found
 

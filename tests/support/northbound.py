@@ -30,10 +30,7 @@ from digitalgrid.v1.northbound_pb2_grpc import (
 from digitalgrid.v1.power_link_pb2 import RouterMeters
 from tests.support.attached_grid import AttachedGrid, MemoryStore
 from tests.support.grids import diamond
-
-# For a test, and for one call of its client, in seconds. On a busy machine a cold worker process, which gives way to
-# all others, takes more than ten to begin.
-TIMEOUT_S = 50
+from tests.support.patience import PATIENCE_S
 
 
 def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
@@ -50,7 +47,7 @@ def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Non
 
         async def guarded() -> None:
             asyncio.get_running_loop().set_exception_handler(note)
-            await asyncio.wait_for(test(**fixtures), TIMEOUT_S)
+            await asyncio.wait_for(test(**fixtures), PATIENCE_S)
 
         asyncio.run(guarded())
         assert not unhandled, unhandled
@@ -116,7 +113,7 @@ async def northbound(*, connected: bool = True) -> AsyncIterator[Northbound]:
     solver, gate = Solver(), Gate(Budget())
     optimiser = Optimiser(runtime, solver, ReoptimiseLimits(least_gain_fraction=0.0))
     server = await start_server(runtime, optimiser, address, read_meters, gate)
-    client = AsyncPowerClient(address, timeout_s=TIMEOUT_S)
+    client = AsyncPowerClient(address, timeout_s=PATIENCE_S)
     try:
         async with asyncio_channel(address) as channel:
             yield Northbound(

@@ -19,8 +19,7 @@ from digitalgrid.model import LinkAdvertisement, RouterLsa
 from digitalgrid.v1 import southbound_pb2 as pb
 from digitalgrid.v1.southbound_pb2_grpc import SouthboundServiceStub
 from tests.support.northbound import free_port
-
-TIMEOUT_S = 5.0
+from tests.support.patience import PATIENCE_S
 
 
 @dataclass
@@ -36,7 +35,7 @@ class House:
         changed = asyncio.Event()
         self.runtime.feeds.topology.subscribe(changed.set)
         try:
-            async with asyncio.timeout(TIMEOUT_S):
+            async with asyncio.timeout(PATIENCE_S):
                 while not condition():
                     changed.clear()
                     await changed.wait()
@@ -59,13 +58,13 @@ class ScriptedRouter:
         await self.call.write(pb.RouterMessage(**message))
 
     async def hear(self) -> pb.ControllerMessage:
-        async with asyncio.timeout(TIMEOUT_S):
+        async with asyncio.timeout(PATIENCE_S):
             message: pb.ControllerMessage = await self.call.read()
             return message
 
     async def end(self) -> tuple[grpc.StatusCode, str]:
         """The status, which comes after all that was said before it."""
-        async with asyncio.timeout(TIMEOUT_S):
+        async with asyncio.timeout(PATIENCE_S):
             with suppress(grpc.aio.AioRpcError):
                 while isinstance(await self.call.read(), pb.ControllerMessage):
                     pass

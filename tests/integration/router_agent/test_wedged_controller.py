@@ -14,6 +14,7 @@ from digitalgrid.v1 import southbound_pb2_grpc as pb_grpc
 from router_agent import session
 from router_agent.agent import Agent
 from router_agent.config import RouterConfig
+from tests.support.patience import PATIENCE_S
 from tests.support.wire import Wire, noticed_within_a_second
 
 MOST = 50
@@ -34,7 +35,7 @@ class Wedged(pb_grpc.SouthboundServiceServicer):
 
 
 async def reached(controller: Wedged, sessions: int) -> None:
-    async with asyncio.timeout(10.0):
+    async with asyncio.timeout(PATIENCE_S):
         while controller.sessions < sessions:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 

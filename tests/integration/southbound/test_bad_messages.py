@@ -12,8 +12,8 @@ from controller.southbound.codec import result_from_pb
 from digitalgrid.channels import asyncio_channel
 from digitalgrid.v1 import power_link_pb2
 from digitalgrid.v1 import southbound_pb2 as pb
+from tests.support.patience import PATIENCE_S
 from tests.support.southbound import (
-    TIMEOUT_S,
     House,
     connect,
     hello,
@@ -136,7 +136,7 @@ def test_bytes_that_are_no_message_end_the_session_and_nothing_else(
                 await call.write(pb.RouterMessage(hello=hello()["hello"]).SerializeToString())
                 await call.read()
             await call.write(data)
-            async with asyncio.timeout(TIMEOUT_S):
+            async with asyncio.timeout(PATIENCE_S):
                 assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
                 assert "are no message of the API" in await call.details()
         # Not asyncio's: grpc has one poller for the process, which at times still wakes an earlier test's loop.

@@ -18,11 +18,13 @@ from controller.store.etcd.reading import present, read_mirror
 from controller.store.etcd.term import Term, stand
 from controller.store.etcd.v3 import etcd_pb2 as pb
 from controller.store.protocol import Leader, Store, StoreError
+from tests.support.patience import PATIENCE_S
 from tests.support.records import circuit_record
 
 # Others may use the same processors: a second would not always do.
 TTL_S = 2
-WAIT_S = 20.0
+# Where the lead is handed over, nobody waits for a lease to run out: that would take twenty times as long.
+LONG_TTL_S = 40
 
 
 class Recorder:
@@ -66,7 +68,7 @@ class Recorder:
     def is_responsive(self) -> bool:
         return not self.hangs
 
-    def wait(self, true: Callable[[], bool], what: str, within_s: float = WAIT_S) -> None:
+    def wait(self, true: Callable[[], bool], what: str, within_s: float = PATIENCE_S) -> None:
         with self._changed:
             assert self._changed.wait_for(true, within_s), f"not within {within_s} s: {what}"
 
@@ -107,13 +109,13 @@ class Writer:
     def wait_durable(self, ticket: int) -> None:
         with self._changed:
             assert self._changed.wait_for(
-                lambda: self.durable >= ticket or bool(self.failures), WAIT_S
+                lambda: self.durable >= ticket or bool(self.failures), PATIENCE_S
             ), f"ticket {ticket} is neither durable nor failed"
             assert not self.failures, self.failures
 
     def wait_failure(self) -> StoreError:
         with self._changed:
-            assert self._changed.wait_for(lambda: bool(self.failures), WAIT_S), "no failure"
+            assert self._changed.wait_for(lambda: bool(self.failures), PATIENCE_S), "no failure"
             return self.failures[0]
 
     def _on_durable(self, ticket: int) -> None:
@@ -215,7 +217,7 @@ def wait_logged(caplog: pytest.LogCaptureFixture, text: str) -> None:
 
 
 def wait_until(true: Callable[[], bool], what: str) -> None:
-    deadline_s = time.monotonic() + WAIT_S
+    deadline_s = time.monotonic() + PATIENCE_S
     while not true():
-        assert time.monotonic() < deadline_s, f"not within {WAIT_S} s: {what}"
+        assert time.monotonic() < deadline_s, f"not within {PATIENCE_S} s: {what}"
         time.sleep(0.02)

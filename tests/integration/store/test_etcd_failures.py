@@ -8,8 +8,9 @@ from contextlib import contextmanager
 import pytest
 
 from controller.store.protocol import LeadershipLost, Store
-from tests.integration.store.members import WAIT_S, Cluster, Writer, change
+from tests.integration.store.members import Cluster, Writer, change
 from tests.support.etcd_cluster import EtcdCluster
+from tests.support.patience import PATIENCE_S
 
 # Above the time that etcd takes to elect another leader of its own.
 TTL_S = 3
@@ -31,7 +32,7 @@ def writing(writer: Writer) -> Iterator[Callable[[int], None]]:
 
     def go_on(more: int) -> None:
         goal = writer.durable + more
-        deadline_s = time.monotonic() + WAIT_S
+        deadline_s = time.monotonic() + PATIENCE_S
         while writer.durable < goal:
             assert not writer.failures, writer.failures
             assert time.monotonic() < deadline_s, f"stopped at {writer.durable}"

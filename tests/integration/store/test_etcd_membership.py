@@ -11,8 +11,8 @@ from controller.core.circuits.records import Counters, StateChange, StoredState
 from controller.store.etcd.parts import Limits
 from controller.store.protocol import Leader, LeadershipLost, StoreError
 from tests.integration.store.members import (
+    LONG_TTL_S,
     TTL_S,
-    WAIT_S,
     Cluster,
     Recorder,
     Writer,
@@ -21,6 +21,7 @@ from tests.integration.store.members import (
     wait_until,
 )
 from tests.support.etcd_cluster import EtcdCluster
+from tests.support.patience import PATIENCE_S
 from tests.support.records import audit_entry
 
 LIMITS = Limits(ops=8, size_bytes=300)
@@ -66,7 +67,7 @@ def test_a_follower_is_told_everything_in_order(cluster: Cluster) -> None:
 
 
 def test_a_leader_that_closes_hands_over_at_once_and_loses_nothing(cluster: Cluster) -> None:
-    _, first = cluster.join("a")
+    _, first = cluster.join("a", ttl_s=LONG_TTL_S)
     writer = Writer(first.term())
     _, second = cluster.join("b")
     second.wait(lambda: second.leader is not None, "who leads")
@@ -78,7 +79,7 @@ def test_a_leader_that_closes_hands_over_at_once_and_loses_nothing(cluster: Clus
     written_at_s = time.monotonic()
     taken = second.term()
 
-    assert second.elected_at_s - written_at_s < 0.5
+    assert second.elected_at_s - written_at_s < LONG_TTL_S / 4
     assert closed_at_s <= written_at_s
     assert writer.durable == ticket
     assert writer.failures == []
@@ -116,7 +117,7 @@ def test_a_leader_that_dies_is_succeeded_when_its_lease_has_run_out(cluster: Clu
     successor.term()
     took_s = successor.elected_at_s - died_at_s
     # etcd looks for leases that have run out every half second.
-    assert took_s < TTL_S + 1.5
+    assert took_s < TTL_S + PATIENCE_S / 4
     assert dead.lease.left_s() <= 0, "the dead one must not have thought that it leads"
 
 
@@ -235,7 +236,7 @@ def test_leaving_ends_all_threads_also_when_etcd_is_gone(
     left_at_s = time.monotonic()
     leaving.leave()
 
-    assert time.monotonic() - left_at_s < WAIT_S / 2
+    assert time.monotonic() - left_at_s < PATIENCE_S / 2
     ours = [each.name for each in threading.enumerate() if each.name.startswith("etcd-")]
     assert ours == []
 

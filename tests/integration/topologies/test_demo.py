@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 _SHORT = ("--cuts", "1", "--cycles", "8")
 
 
@@ -16,7 +14,6 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-@pytest.mark.timeout(180)
 def test_faults_cost_no_promise_and_no_millijoule(tmp_path: Path) -> None:
     told = subprocess.run(
         [

@@ -1,6 +1,5 @@
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from digitalgrid.client import PowerClient, power_request
 from digitalgrid.gridfile import load_grid
 from digitalgrid.v1 import northbound_pb2 as pb
+from tests.support.patience import wait_for
 from topologies import emulator
 from topologies.emulator.backends import make_emulation
 from topologies.emulator.errors import AlreadyRunning, EmulationError, SpawnError, Unhealthy
@@ -57,13 +57,6 @@ def client(emulation: LocalEmulation, options: EmulationOptions) -> Iterator[Pow
 
 def links_up(client: PowerClient) -> set[str]:
     return {link.link_id for link in client.get_topology().links if link.up}
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 15.0
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.02)
 
 
 def test_lines_are_cut_silenced_and_mended(emulation: LocalEmulation, client: PowerClient) -> None:

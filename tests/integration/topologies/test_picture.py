@@ -11,8 +11,7 @@ import shlex
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,12 +21,12 @@ from rich.text import Text
 
 from digitalgrid.client import PowerClient
 from digitalgrid.v1 import northbound_pb2 as pb
+from tests.support.patience import PATIENCE_S, wait_for
 from topologies import emulator
 
 ROOT = Path(__file__).parents[3]
 PICTURE = ROOT / "docs" / "images" / "terminal.svg"
 COLUMNS = 92
-PATIENCE_S = 30.0
 # Without the fonts that rich would have browsers fetch from elsewhere.
 FRAME = """\
 <svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
@@ -92,19 +91,11 @@ def on_a_terminal(words: list[str], server: str) -> str:
     return written.decode().replace("\r\n", "\n")
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)
-
-
 def timeless(drawn: str) -> str:
     """What loads lacked, in columns of one width, is another figure in every run."""
     return re.sub(r"(&#160;)+[0-9.]+&#160;m?s\b", " T", drawn)
 
 
-@pytest.mark.timeout(120)
 def test_the_picture_shows_what_the_programs_print(
     running: emulator.EmulationOptions, pytestconfig: pytest.Config
 ) -> None:
@@ -122,7 +113,7 @@ def test_the_picture_shows_what_the_programs_print(
         (before,) = client.list_circuits().circuits
         cut = before.links[-1].link_id
         show(f"dgc fault cut {cut}", "--run-dir", str(running.run_dir))
-        until(
+        wait_for(
             lambda: all(
                 circuit.state == pb.CIRCUIT_STATE_ACTIVE and circuit.generation > before.generation
                 for circuit in client.list_circuits().circuits

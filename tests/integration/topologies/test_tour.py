@@ -16,7 +16,6 @@ from topologies import emulator
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.mark.timeout(120)
 def test_every_line_of_the_tour_works(tmp_path: Path) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as north,

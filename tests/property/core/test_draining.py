@@ -2,7 +2,6 @@
 
 import hypothesis.strategies as st
 import networkx as nx
-import pytest
 from hypothesis import settings
 from hypothesis.stateful import invariant, precondition, rule
 
@@ -19,7 +18,6 @@ from tests.support.simulated_network import SimulatedNetwork
 # Seconds until a drain is given up; 0: never.
 GIVE_UP_AFTER_S = st.sampled_from([0, 0, 1, 30])
 # A busy machine is no fault of ours.
-pytestmark = pytest.mark.timeout(300)
 
 
 def hops_at(network: SimulatedNetwork, id_: str) -> list[tuple[str, int]]:

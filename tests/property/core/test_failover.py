@@ -5,7 +5,6 @@ from contextlib import suppress
 from typing import TypeVar
 
 import hypothesis.strategies as st
-import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -30,7 +29,6 @@ POWERS_W = st.sampled_from([0.2e6, 0.5e6, 1e6, 1.5e6, 2.5e6, 4e6])
 DURATIONS_MS = st.sampled_from([1, 20, 300, 1000, 3000, 11_000])
 MAX_FAULTS = 2
 # A busy machine is no fault of ours.
-pytestmark = pytest.mark.timeout(300)
 
 
 class Failover(RuleBasedStateMachine):

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 from controller.core.circuits.circuit import CircuitState
 from controller.core.circuits.request import PowerRequest
 from controller.core.invariants import broken_invariants
@@ -11,8 +9,6 @@ from controller.routing.assignments.room import RoomPlan
 from digitalgrid.gridfile import load_grid
 from digitalgrid.units import NS_PER_MS
 from tests.support.simulated_network import SimulatedNetwork
-
-pytestmark = pytest.mark.timeout(300)
 
 ELAN9 = load_grid(Path(__file__).parents[3] / "topologies" / "elan9.grid.yaml")
 

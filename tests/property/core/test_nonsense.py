@@ -7,7 +7,6 @@ import math
 import random
 
 import hypothesis.strategies as st
-import pytest
 from hypothesis import given, settings
 
 from controller.core.circuits.circuit import CircuitState
@@ -52,7 +51,6 @@ WORDS = st.lists(
     max_size=12,
 )
 MANY = settings(max_examples=150)
-pytestmark = pytest.mark.timeout(300)
 
 
 def with_circuits() -> SimulatedNetwork:

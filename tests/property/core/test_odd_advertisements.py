@@ -1,7 +1,6 @@
 """Advertisements at the limits of what the edge lets in: the core routes on them, or does not, and never fails."""
 
 import hypothesis.strategies as st
-import pytest
 from hypothesis import HealthCheck, given, settings
 
 from controller.core.circuits.request import PowerRequest
@@ -59,7 +58,6 @@ LSAS = st.builds(
 ).filter(lambda lsa: all(link.neighbor_id != lsa.router_id for link in lsa.links))
 
 
-@pytest.mark.timeout(300)
 @settings(
     max_examples=150,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

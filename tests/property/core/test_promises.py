@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 import hypothesis.strategies as st
-import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -28,7 +27,6 @@ INDEX = st.integers(0, 60)
 DURATIONS_MS = st.sampled_from([1, 20, 100, 300, 1000, 1600, 3000, 11_000, 100_000])
 MAX_FAULTS = 2
 # A busy machine is no fault of ours.
-pytestmark = pytest.mark.timeout(300)
 
 
 @dataclass

@@ -5,7 +5,6 @@ and its routers agree in the end, also in the role of each generation.
 """
 
 import hypothesis.strategies as st
-import pytest
 from hypothesis import settings
 from hypothesis.stateful import precondition, rule
 
@@ -22,7 +21,6 @@ from tests.property.core.test_promises import (
 from tests.support.grids import mesh, roomy_mesh
 
 # A busy machine is no fault of ours.
-pytestmark = pytest.mark.timeout(300)
 
 
 class Protected(Promises):

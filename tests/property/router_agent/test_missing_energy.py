@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
@@ -177,4 +176,4 @@ PromiseMachine.TestCase.settings = settings(
     stateful_step_count=40,
     suppress_health_check=list(HealthCheck),
 )
-TestMissingEnergy = pytest.mark.timeout(240)(PromiseMachine.TestCase)
+TestMissingEnergy = PromiseMachine.TestCase

@@ -19,6 +19,7 @@ from digitalgrid.supervision import (
     start_thread_once,
     watch_loop,
 )
+from tests.support.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[3]
 # Whatever makes a task, a thread or a call in another thread, by the name that is called.
@@ -119,7 +120,7 @@ def test_a_task_that_fails_is_started_again_and_can_be_cancelled() -> None:
             await asyncio.Event().wait()
 
         task = start_task("rounds", work)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await begun_again.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

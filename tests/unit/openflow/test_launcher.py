@@ -6,8 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -17,14 +16,7 @@ from controller.openflow.fabric import Fabric, FrameReceived
 from controller.openflow.launcher import OpenFlowController
 from tests.support.openflow_model import who_has
 from tests.support.openflow_switch import ECHO_REQUEST, PACKET_OUT, BareSwitch
-
-
-def wait_for(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
-    """os-ken's threads tell nobody when they are done."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.005)
+from tests.support.patience import wait_for
 
 
 @pytest.fixture
@@ -45,8 +37,8 @@ def test_a_switch_connects_and_its_end_is_known_at_once(controller: OpenFlowCont
     with BareSwitch(controller.listen_port) as switch:
         switch.shake_hands()
         wait_for(lambda: switches(controller) == {1})
-    # As os-ken comes, it would count as connected until something is sent to it.
-    wait_for(lambda: switches(controller) == set(), timeout_s=2.0)
+    # As os-ken comes, it would count as connected until something is sent to it, which nobody does here.
+    wait_for(lambda: switches(controller) == set())
 
 
 def test_a_switch_that_reconnects_replaces_its_older_connection(

@@ -17,6 +17,7 @@ from router_agent.device.effects import SaveBooks, SendDatagram
 from router_agent.device.mutation import Mutation
 from router_agent.failures import DeviceFailedError
 from router_agent.source_limits import FILE_NAME
+from tests.support.patience import PATIENCE_S
 
 WAIT_S = 10.0
 
@@ -38,7 +39,7 @@ def run(directory: Path, story: Callable[[Agent, asyncio.Event], Awaitable[None]
     async def both() -> None:
         stop = asyncio.Event()
         agent = Agent(config(directory), asyncio.get_running_loop())
-        async with asyncio.timeout(WAIT_S), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
             group.create_task(agent.run(stop))
             await story(agent, stop)
 

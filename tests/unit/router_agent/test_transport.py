@@ -14,9 +14,9 @@ from router_agent.device.meters import LinkBooks
 from router_agent.device.remark import Remark
 from router_agent.transport import LineCarrier, LoopbackTransport, carrier_command
 from tests.support.agents import free_ports
+from tests.support.patience import PATIENCE_S
 
 KEY = "0123456789abcdef"
-WAIT_S = 5.0
 
 
 class Heard:
@@ -56,7 +56,7 @@ def play(key: str, story: Callable[[Heard, Say, Say], Awaitable[None]]) -> None:
             far_end.bind(("127.0.0.1", far))
             for each in (far_end, stranger):
                 each.connect(("127.0.0.1", mine))
-            async with asyncio.timeout(WAIT_S):
+            async with asyncio.timeout(PATIENCE_S):
                 await heard.news.wait()
                 await story(
                     heard,

@@ -8,8 +8,7 @@ import pytest
 from controller.core.circuits.records import Counters, StateChange
 from controller.store.group_commit import MAX_CHANGES_PER_COMMIT, GroupCommit
 from controller.store.protocol import LeadershipLost, StoreError
-
-_TIMEOUT_S = 10
+from tests.support.patience import PATIENCE_S
 
 
 def change(number: int) -> StateChange:
@@ -33,7 +32,7 @@ class Recorded:
 
     def _commit(self, changes: Sequence[StateChange]) -> None:
         self.committing.set()
-        assert self.may_commit.wait(_TIMEOUT_S)
+        assert self.may_commit.wait(PATIENCE_S)
         if self.error is not None:
             raise self.error
         self.commits.append([each.counters.next_circuit_id for each in changes])
@@ -47,7 +46,7 @@ def test_what_comes_during_a_commit_shares_the_next() -> None:
     recorded = Recorded()
     recorded.may_commit.clear()
     recorded.writer.submit(1, change(1))
-    assert recorded.committing.wait(_TIMEOUT_S)
+    assert recorded.committing.wait(PATIENCE_S)
     last = 2 + 2 * MAX_CHANGES_PER_COMMIT
     for ticket in range(2, last + 1):
         recorded.writer.submit(ticket, change(ticket))
@@ -68,7 +67,7 @@ def test_any_exception_is_told_once_and_ends_the_writing(error: BaseException) -
     recorded = Recorded()
     recorded.error = error
     recorded.writer.submit(1, change(1))
-    assert recorded.failed.wait(_TIMEOUT_S)
+    assert recorded.failed.wait(PATIENCE_S)
     recorded.error = None
     recorded.writer.submit(2, change(2))
     recorded.writer.close()
@@ -91,7 +90,7 @@ def test_a_listener_that_fails_is_a_failure_too() -> None:
     writer = GroupCommit(lambda changes: None)
     writer.start(on_durable, on_failure)
     writer.submit(1, change(1))
-    assert failed.wait(_TIMEOUT_S)
+    assert failed.wait(PATIENCE_S)
     writer.close()
     assert "nobody listens any more" in str(failures[0])
 
@@ -100,7 +99,7 @@ def test_what_fails_while_it_is_closed_is_told_before_close_returns() -> None:
     recorded = Recorded()
     recorded.may_commit.clear()
     recorded.writer.submit(1, change(1))
-    assert recorded.committing.wait(_TIMEOUT_S)
+    assert recorded.committing.wait(PATIENCE_S)
     recorded.error = StoreError("full")
     recorded.may_commit.set()
     recorded.writer.close()

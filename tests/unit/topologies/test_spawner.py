@@ -2,12 +2,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.patience import wait_for
 from topologies.emulator.errors import SpawnError
 from topologies.emulator.processes import ProcessId
 from topologies.emulator.spawner import AgentSpec, Spawner
@@ -28,13 +28,6 @@ def spec(folder: Path, name: str = "r1", kind: str = "") -> AgentSpec:
     config = folder / f"{name}.yaml"
     config.write_text(kind)
     return AgentSpec(name, config, folder / f"{name}.log")
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10.0
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.005)
 
 
 def start(spawner: Spawner, agent: AgentSpec) -> ProcessId:

@@ -8,9 +8,9 @@ import pytest
 from controller.store.etcd.client import EtcdUnavailable
 from controller.store.etcd.lease import Lease
 from controller.store.etcd.v3 import etcd_pb2 as pb
+from tests.support.patience import PATIENCE_S
 
 TTL_S = 1
-WAIT_S = 10.0
 
 
 class Clock:
@@ -41,7 +41,7 @@ class PlayedEtcd:
         assert lease_id == 7
         assert timeout_s <= TTL_S
         self.asked.release()
-        return self.answers.get(timeout=WAIT_S)()
+        return self.answers.get(timeout=PATIENCE_S)()
 
     def revoke(self, lease_id: int, timeout_s: float) -> None:
         self.revoked.append(lease_id)
@@ -93,9 +93,9 @@ def test_a_keepalive_counts_from_its_sending_too(
         return TTL_S
 
     etcd.answers.put(late)
-    assert etcd.asked.acquire(timeout=WAIT_S)
+    assert etcd.asked.acquire(timeout=PATIENCE_S)
     # The second is asked for when the first has been taken in.
-    assert etcd.asked.acquire(timeout=WAIT_S)
+    assert etcd.asked.acquire(timeout=PATIENCE_S)
 
     # Sent at 100.3, answered at 100.8.
     assert lease.left_s() == pytest.approx(0.4)
@@ -108,7 +108,7 @@ def test_a_lease_that_is_gone_at_etcd_is_lost_at_once_and_told_once(
 
     etcd.answers.put(lambda: 0)
 
-    assert reasons.get(timeout=WAIT_S) == "the lease has expired at etcd"
+    assert reasons.get(timeout=PATIENCE_S) == "the lease has expired at etcd"
     assert lease.left_s() <= 0
     lease.stop()
     assert reasons.empty()
@@ -120,13 +120,13 @@ def test_a_lease_that_cannot_be_renewed_is_lost_at_its_deadline(
     reasons = lost(lease)
 
     etcd.answers.put(unavailable)
-    assert etcd.asked.acquire(timeout=WAIT_S)
-    assert etcd.asked.acquire(timeout=WAIT_S), "it is tried again"
+    assert etcd.asked.acquire(timeout=PATIENCE_S)
+    assert etcd.asked.acquire(timeout=PATIENCE_S), "it is tried again"
     assert reasons.empty()
     clock.now_s += TTL_S
     etcd.answers.put(unavailable)
 
-    reason = reasons.get(timeout=WAIT_S)
+    reason = reasons.get(timeout=PATIENCE_S)
     assert "could not be renewed within 1 s: out of reach" in reason
 
 
@@ -135,7 +135,7 @@ def test_a_key_that_is_not_ours_any_more_ends_it(lease: Lease, etcd: PlayedEtcd)
 
     etcd.answers.put(lambda: TTL_S)
 
-    assert "another leads" in reasons.get(timeout=WAIT_S)
+    assert "another leads" in reasons.get(timeout=PATIENCE_S)
     assert lease.left_s() <= 0
 
 
@@ -146,7 +146,7 @@ def test_a_mistake_in_the_thread_ends_the_term_and_is_said(
 
     etcd.answers.put(lambda: 1 // 0)
 
-    assert "ZeroDivisionError" in reasons.get(timeout=WAIT_S)
+    assert "ZeroDivisionError" in reasons.get(timeout=PATIENCE_S)
     assert any(record.levelname == "CRITICAL" for record in caplog.records)
     assert lease.left_s() <= 0
 

@@ -27,7 +27,6 @@ def evaluated(steps: Sequence[int], count: int) -> list[StepResult]:
 
 
 # Where kernels are not compiled yet, each process may have to.
-@pytest.mark.timeout(180)
 def test_worker_processes_give_what_one_process_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = range(0, 300, 7)
     alone = evaluated(steps, 1)
@@ -47,7 +46,6 @@ def _die(*_: object) -> list[StepResult]:
     return []
 
 
-@pytest.mark.timeout(180)
 def test_a_killed_worker_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "_WORTH_WORKERS_S", 0.0)
     monkeypatch.setattr(workers, "_evaluate", _die)
