@@ -41,21 +41,17 @@ from router_agent.device.meters import RouterBooks
 from router_agent.device.mutation import Mutation, Outcome
 from router_agent.device.punctuality import Punctuality
 from router_agent.device.quick_packets import QuickPackets
+from router_agent.device.quiet import Quiet
 from router_agent.device.rates import settle
 from router_agent.device.remark import Remark
 from router_agent.device.selector import Selector
 from router_agent.device.settling import Settling
 from router_agent.device.shared_standbys import Limits, PoolUse, pool_uses
 from router_agent.device.sink import FlowStatus, SinkWatch
-from router_agent.device.standing import Standing, begin_to_stand
 from router_agent.device.statements import Statements
 
 # After a source is granted power, its first energy leaves so soon with a frame of its own, ahead of the tick.
 FIRST_ENERGY_NS = 2 * NS_PER_MS
-# Where a flow keeps the router from standing, it is looked at again after so many ticks: that costs a turn over all.
-_TRIED_AGAIN_TICKS = 10
-# Of what is worth having in a buffer: when routers have become later by that, it is seen whether buffers have it.
-_LATER_FRACTION = 0.02
 
 
 class RouterDevice:
@@ -97,11 +93,7 @@ class RouterDevice:
         self._index = FlowIndex()
         # No flow changes its rates by time alone: they need not be found again with each tick.
         self._at_rest = False
-        # While nothing changes at all; and when that is looked at next.
-        self._standing: Standing | None = None
-        self._stands_from_ns = now_ns
-        # As buffers were looked at for it: worth having with routers that are as late as they were by then.
-        self._stands_kept_ns = 0
+        self._quiet = Quiet(config, self.lines, self._conversion, self._sink_watch, books)
         self._advanced_ns = now_ns
         self._tick_began_ns = now_ns
         phase_ns = name_hash(config.router_id) % config.tick_ns
@@ -133,8 +125,8 @@ class RouterDevice:
         if arrival.lost or arrival.restated or arrival.went_down:
             self._stop_standing(now_ns)
         energy = arrival.energy
-        if self._standing is not None:
-            self._standing.heard(line, energy)
+        if self._quiet.stands:
+            self._quiet.heard(line, energy)
             energy = ()
         elif arrival.stands:
             energy = tuple(Energy(*each) for each in line.into.take_arrived())
@@ -187,7 +179,7 @@ class RouterDevice:
         self.table.expire(now_ns)
         self._expire_lines(now_ns)
         self._begin_at_sources(now_ns)
-        if self._standing is not None and now_ns >= self._standing.until_ns:
+        if now_ns >= self._quiet.until_ns:
             self._stands_on(now_ns)
         ticks = now_ns >= self._next_tick_ns
         if ticks:
@@ -199,8 +191,8 @@ class RouterDevice:
         if now_ns >= self._advertiser.next_ns:
             self._advertise(now_ns)
         self._send_states(now_ns)
-        if ticks:
-            self._stand_where_it_may(now_ns)
+        if ticks and self._at_rest and self._settling.next_ns is None:
+            self._quiet.begin(self._flows, self._index, self._punctuality.cushion, now_ns)
         for line in self.lines.values():
             if line.next_hello_ns is not None and now_ns >= line.next_hello_ns:
                 self._send(line, [line.hello(now_ns, self._punctuality.late_again_ns)])
@@ -227,13 +219,13 @@ class RouterDevice:
 
     @property
     def flows(self) -> tuple[Flow, ...]:
-        self._settle_standing()
+        self._quiet.settle()
         return tuple(self._flows)
 
     @property
     def books(self) -> RouterBooks:
         """As of the last tick, or of what changed rates since."""
-        self._settle_standing()
+        self._quiet.settle()
         return self._books
 
     @property
@@ -256,7 +248,7 @@ class RouterDevice:
 
     def fault(self) -> str:
         """What is not as it must be between events; empty where all is whole."""
-        self._settle_standing()
+        self._quiet.settle()
         if imbalance_mj := self._books.imbalance_mj():
             return f"its energy books are {imbalance_mj} mJ out of balance"
         held_mj = sum(flow.buffer_mj for flow in self._flows)
@@ -294,8 +286,7 @@ class RouterDevice:
         others = [self._first_energy_ns, self.table.next_expiry_ns(), self._settling.next_ns]
         others += (line.next_deadline_ns(leeway_ns) for line in self.lines.values())
         others += (self._quick.next_ns, self._next_selection_ns())
-        if self._standing is not None:
-            others.append(self._standing.until_ns)
+        others.append(self._quiet.until_ns)
         if not self._at_rest:
             others += (flow.play_ns for flow in self._flows if flow.playout is Playout.HOLDING)
         return min(deadlines + [deadline for deadline in others if deadline is not None])
@@ -329,13 +320,13 @@ class RouterDevice:
                     self._statements.tell(flow.egress, flow)
 
     def _tick(self, now_ns: int) -> None:
-        if self._punctuality.cushion.kept_ns > self._stands_kept_ns * (1.0 + _LATER_FRACTION):
+        if self._quiet.outgrown(self._punctuality.cushion):
             self._stop_standing(now_ns)
         if self._settling.next_ns is not None or not self._at_rest:
             self._rates_changed(now_ns)
         else:
             self._advance(now_ns)
-        if self._standing is None:
+        if not self._quiet.stands:
             self._report(self._sink_watch.ticked(self._sinks(), self._tick_began_ns, now_ns))
         else:
             self._report(self._sink_watch.missing(self._sinks(), now_ns))
@@ -350,7 +341,7 @@ class RouterDevice:
         return at_ns is not None and now_ns >= at_ns
 
     def _next_selection_ns(self) -> int | None:
-        return self._selector.next_ns(self._advanced_ns, stands=self._standing is not None)
+        return self._selector.next_ns(self._advanced_ns, stands=self._quiet.stands)
 
     def _send_quick_packets(self, now_ns: int) -> None:
         """Send the energy of flows that prime below, where no frame with it is due anyway."""
@@ -449,54 +440,20 @@ class RouterDevice:
             self._at_rest = False
         self._advanced_ns = now_ns
 
-    def _stand_where_it_may(self, now_ns: int) -> None:
-        """Nothing is to be said and nothing changes by time alone: go on without counting."""
-        if self._standing is not None or not self._at_rest or now_ns < self._stands_from_ns:
-            return
-        if self._settling.next_ns is not None or any(
-            line.up and self._index.leaving(line) and not line.out.may_stand
-            for line in self.lines.values()
-        ):
-            return
-        self._stands_kept_ns = self._punctuality.cushion.kept_ns
-        self._standing = begin_to_stand(
-            self._flows,
-            self._index,
-            self.lines,
-            self._conversion,
-            self._sink_watch,
-            self._books,
-            now_ns,
-        )
-        if not self._stands_on(now_ns):
-            self._stands_from_ns = now_ns + _TRIED_AGAIN_TICKS * self.config.tick_ns
-
     def _stands_on(self, now_ns: int) -> bool:
-        """Let time pass while nothing changes; False where that is over."""
-        if self._standing is None:
+        """Let time pass while nothing changes; False where that is over, or has not begun."""
+        if not self._quiet.stands:
             return False
         self._unsaved = True
-        stands = self._standing.go_on(now_ns)
-        self._advanced_ns = self._standing.advanced_ns
-        if not stands:
-            self._end_standing()
-        return stands
+        until_ns = self._quiet.go_on(now_ns)
+        self._advanced_ns = now_ns if until_ns is None else until_ns
+        return until_ns is None
 
     def _stop_standing(self, now_ns: int) -> None:
         """Something changes: count as of now, and from now on with each tick."""
-        if self._standing is not None:
+        if self._quiet.stands:
             self._advance(now_ns)
-        if self._standing is not None:
-            self._end_standing()
-
-    def _end_standing(self) -> None:
-        standing, self._standing = self._standing, None
-        if standing is not None:
-            standing.end()
-
-    def _settle_standing(self) -> None:
-        if self._standing is not None:
-            self._standing.settle()
+            self._quiet.end()
 
     def _change_flows(self, outcome: Outcome, now_ns: int) -> None:
         self._stop_standing(now_ns)
@@ -555,7 +512,7 @@ class RouterDevice:
         self._statements.done()
 
     def _frames(self, line: Line, now_ns: int) -> list[bytes]:
-        if self._standing is not None and line.out.stream is None and line.out.may_stand:
+        if self._quiet.stands and line.out.stream is None and line.out.may_stand:
             # No power leaves by it: it need not have stood from the beginning.
             line.stand({}, now_ns)
         if line.out.stream is not None:

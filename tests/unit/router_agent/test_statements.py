@@ -7,7 +7,7 @@ import pytest
 from digitalgrid.model import CircuitGeneration, FlowState
 from digitalgrid.units import NS_PER_MS, NS_PER_S
 from digitalgrid.wire import Frame, decode
-from router_agent.device import device, rates
+from router_agent.device import quiet, rates
 from router_agent.device.effects import Effect, SendDatagram
 from router_agent.device.flow import Flow
 from router_agent.device.meters import RouterBooks
@@ -104,7 +104,7 @@ def test_a_circuit_that_falls_short_is_looked_at_with_every_tick(settled: list[i
 def test_energies_are_those_of_rates_that_are_found_with_every_tick(
     power_w: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(device, "begin_to_stand", lambda *_: None)
+    monkeypatch.setattr(quiet, "begin_to_stand", lambda *_: None)
     restful = running(power_w)
     monkeypatch.setattr(Flow, "at_rest", property(lambda _: False))
     restless = running(power_w)
@@ -119,7 +119,7 @@ def test_energies_of_what_stands_are_those_that_are_counted_with_every_tick(
     power_w: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     standing = running(power_w)
-    monkeypatch.setattr(device, "begin_to_stand", lambda *_: None)
+    monkeypatch.setattr(quiet, "begin_to_stand", lambda *_: None)
     counting = running(power_w)
     for network in (standing, counting):
         network.run(60 * NS_PER_S)
