@@ -244,3 +244,21 @@ def test_the_more_circuits_wait_the_rarer_are_the_searches_for_all_of_them(
     network.advance(NS_PER_S)
     network.deliver_all()
     assert {each.state for each in circuits} == {CircuitState.ACTIVE}
+
+
+def test_two_that_are_rerouted_at_once_do_not_take_the_same_room(network: SimulatedNetwork) -> None:
+    """Over r3 there is room for one of them beside who stands there."""
+    for name, power_w, avoided in (("there", 2.5e6, ("r2",)), ("a", 2.7e6, ()), ("b", 2.7e6, ())):
+        limits = Constraints(avoid_ids=avoided)
+        network.request(PowerRequest(name, "town", power_w, ("solar",), limits))
+        network.deliver_all()
+    stays, first, second = network.core.questions.circuits.values()
+    paths = {newest(each).route.router_ids for each in (first, second)}
+    assert paths == {("r1", "r2", "r4")}
+    network.cut("r2-r4")
+    for _ in range(20):
+        network.deliver_all()
+        network.advance(100 * NS_PER_MS)
+        network.check()
+    assert stays.state is CircuitState.ACTIVE
+    assert sorted((first.state, second.state)) == [CircuitState.ACTIVE, CircuitState.WAITING]
