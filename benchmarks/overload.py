@@ -7,6 +7,7 @@ the first request until the last of them is ACTIVE. ``moved`` counts new generat
 times that a line was not up, though nothing was ever cut: ``agree`` where both are 0 and every circuit has its power.
 ``standing`` has 5,000 circuits on nine routers. ``ticks_late_p99_ms`` is how late ticks began, of the router where that
 was most, over the last 100 s or since it started: 99 of 100 were no later.
+``tick`` is what a tick of a router costs in which nothing changes, in seconds of CPU: pure devices in simulated time.
 """
 
 import multiprocessing
@@ -23,8 +24,10 @@ from pathlib import Path
 from benchmarks.harness import Row
 from digitalgrid.client import PowerClient, power_request
 from digitalgrid.gridfile import Grid, load_grid, loads_grid
-from digitalgrid.units import NS_PER_MS
+from digitalgrid.model import CircuitGeneration
+from digitalgrid.units import NS_PER_MS, NS_PER_S
 from digitalgrid.v1 import northbound_pb2 as pb
+from tests.support.device_network import DeviceNetwork, circuit_hops, router
 from topologies.emulator.health import wait_healthy
 from topologies.emulator.local_backend import LocalEmulation
 from topologies.emulator.plan import EmulationOptions
@@ -55,12 +58,35 @@ _POLL_S = 0.1
 
 
 def rows(full: bool) -> Iterator[Row]:
+    yield from (_tick(circuits) for circuits in (1, 1_000))
     four = loads_grid(_FOUR_ROUTERS, "four")
     yield _measured("overload", four, _Crowd(1_000, ("lb",), beside="lc"))
     yield _measured("overload-busy", four, _Crowd(1_000, ("lb",), beside="lc", busy=True))
     nine = load_grid("topologies/elan9.grid.yaml")
     loads = tuple(load.id for load in nine.loads)
     yield _measured("standing", nine, _Crowd(5_000, loads))
+
+
+def _tick(circuits: int) -> Row:
+    """Of three routers in a row, each with all circuits, once all are at rest."""
+    configs = [
+        router("a", ("ab", "b")),
+        router("b", ("ab", "a"), ("bc", "c")),
+        router("c", ("bc", "b")),
+    ]
+    network = DeviceNetwork(configs)
+    network.run(NS_PER_S)
+    reserved_a: dict[tuple[str, str], float] = {}
+    for number in range(1, circuits + 1):
+        key = CircuitGeneration(number, 1)
+        network.program(circuit_hops(key, number, configs, _SMALL_W, reserved_a), number)
+    network.run(5 * NS_PER_S)
+    began_s = time.thread_time()
+    network.run(10 * NS_PER_S)
+    ticks = len(configs) * 10 * NS_PER_S // configs[0].tick_ns
+    cpu_s = (time.thread_time() - began_s) / ticks
+    whole = not any(node.device.fault() for node in network.nodes.values())
+    return Row("tick", circuits, "a router of three in a row, at rest", cpu_s, {}, whole)
 
 
 @dataclass(frozen=True, slots=True)
