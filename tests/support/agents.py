@@ -6,14 +6,14 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
 
-from digitalgrid.convert import hop_to_pb
-from digitalgrid.model import PROTOCOL_VERSION, CircuitGeneration, HopSnapshot
+from digitalgrid.convert import hop_to_pb, pool_to_pb
+from digitalgrid.model import PROTOCOL_VERSION, CircuitGeneration, HopSnapshot, StandbyPool
 from digitalgrid.v1 import power_link_pb2 as power_link_pb
 from digitalgrid.v1 import southbound_pb2 as pb
 from digitalgrid.v1 import southbound_pb2_grpc as pb_grpc
@@ -105,13 +105,19 @@ class TinyController(pb_grpc.SouthboundServiceServicer):
         await self.until(lambda: len(self.heard(router_id, "result")) > known)
         return self.heard(router_id, "result")[known].result
 
-    async def program(self, hops: Mapping[str, HopSnapshot], txn_id: int) -> None:
+    async def program(
+        self,
+        hops: Mapping[str, HopSnapshot],
+        txn_id: int,
+        pools: Callable[[str, HopSnapshot], Sequence[StandbyPool]] = lambda _, hop: (),
+    ) -> None:
         for router_id in reversed(list(hops)):
             stage = pb.Stage(
                 election_id=_ELECTION_ID,
                 txn_id=txn_id,
                 lease_ms=2000,
                 hops=[hop_to_pb(hops[router_id])],
+                pools=map(pool_to_pb, pools(router_id, hops[router_id])),
             )
             assert (await self.result(router_id, stage=stage)).code == pb.RESULT_CODE_OK
         for router_id in reversed(list(hops)):

@@ -32,15 +32,17 @@ class Wish:
     priority: int = 0
 
 
-class SharedWays:
-    """``pooled`` circuits can be served at once: theirs is the largest need of any failure that is foreseen."""
+class SharedPlan:
+    """What there is, and what is told to whom.
+
+    ``pooled`` circuits can be served at once: theirs is the largest need of any failure that is foreseen.
+    """
 
     def __init__(
         self, wishes: Sequence[Wish], pooled: Sequence[int], beside_w: float = 1e6
     ) -> None:
         self.wishes = dict(enumerate(wishes, start=1))
         self.beside_w = beside_w
-        self._txn_ids = itertools.count(1)
         self._seqs = itertools.count(1)
         configs = self._configs(1e9, {})
         common = [configs[name] for name in COMMON]
@@ -80,10 +82,11 @@ class SharedWays:
             pool.link_id: (pool.received_power_w + beside[name].received_power_w) / VOLTAGE_V
             for name, pool in self.pools.items()
         }
-        self.network = DeviceNetwork(list(self._configs(source_w, ampacity_a).values()))
-        self.run_ms(400)
-        for key, hops in self.hops.items():
-            self.program(key, hops)
+        self.configs = self._configs(source_w, ampacity_a)
+
+    def pools_at(self, name: str, hop: HopSnapshot) -> list[StandbyPool]:
+        """Those that come with a hop."""
+        return [self.pools[name]] if hop.shared_standby and name in self.pools else []
 
     def _worst_a(
         self,
@@ -118,12 +121,25 @@ class SharedWays:
             )
         }
 
+
+class SharedWays(SharedPlan):
+    """The same, running."""
+
+    def __init__(
+        self, wishes: Sequence[Wish], pooled: Sequence[int], beside_w: float = 1e6
+    ) -> None:
+        super().__init__(wishes, pooled, beside_w)
+        self._txn_ids = itertools.count(1)
+        self.network = DeviceNetwork(list(self.configs.values()))
+        self.run_ms(400)
+        for key, hops in self.hops.items():
+            self.program(key, hops)
+
     def program(self, key: CircuitGeneration, hops: dict[str, HopSnapshot]) -> None:
         """From the load towards the source, with the pools that it needs."""
         txn_id = next(self._txn_ids)
         for name in reversed(hops):
-            shared = hops[name].shared_standby and name in self.pools
-            self.stage(name, txn_id, [hops[name]], [self.pools[name]] if shared else [])
+            self.stage(name, txn_id, [hops[name]], self.pools_at(name, hops[name]))
         for name in reversed(hops):
             assert self.network.commit(name, txn_id).code == 1, key
 
