@@ -2,9 +2,9 @@
 
 ``shared-backup``: what standbys reserve of lines without limits. The real power of each load is dealt into 3 or 4
 circuits from any source, in random order; sources have their real limits. What crosses no line has no standby.
-Ours are pairs that share (``ProtectedRouteFinder``), the peer is what ``dedicated`` gives: the path of
-least injection, and of the standbys beside it the one that reserves least. Both serve the same circuits: what one of
-them has no room or no second way for, the other does not get either (``skipped``).
+Ours is what a controller reserves for requests with ``protect``, the peer what it reserves for those with ``dedicated``
+too: the path of least injection, and of the standbys beside it the one that reserves least. Both serve the same
+circuits: what one of them has no room or no second way for, the other does not get either (``skipped``).
 
 ``shared-backup-fit``: how many circuits fit into lines of 60 MW, all of one size, for loads drawn by their real power,
 until hardly one more does. Sources do not bind. The figure is what the network's lines carry, for each that fits.
@@ -18,6 +18,7 @@ carries more than it may, no hop needs more than was reserved for it, nobody who
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from statistics import median
 from time import perf_counter
 
@@ -25,16 +26,18 @@ import click
 import numpy as np
 
 from benchmarks.harness import Row
-from controller.core.admission.cheapest_routes import Asked
-from controller.core.admission.protected_routes import ProtectedRouteFinder, ProtectedRoutes
-from controller.core.admission.route_finder import RouteFinder
-from controller.core.circuits.circuit import Constraints
+from controller.core.admission.admission import Admission
+from controller.core.admission.alternatives import Alternatives
+from controller.core.admission.protected import ProtectedAdmission, Served
+from controller.core.admission.standby_search import StandbySearch
 from controller.core.circuits.disjointness import kept_off, risk_groups
 from controller.core.circuits.failures import Failure, FailureKind, stopping
 from controller.core.circuits.protection import Against
+from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.reservations import Reservations
 from controller.core.circuits.resources import ResourceKind
 from controller.core.circuits.route import Route
+from controller.core.errors import Refusal
 from controller.core.network.link import LinkState, LinkView
 from controller.core.network.view import GridView, RouterView
 from controller.routing.warm_up import compile_kernels
@@ -82,45 +85,54 @@ class Ledger:
 
     view: GridView
     dedicated: bool
-    admitted: list[tuple[Route, ProtectedRoutes | None]] = field(default_factory=list)
+    admitted: list[Served] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.reservations = Reservations()
-        self.routes = RouteFinder(self.reservations)
-        self.routes.adopt(self.view)
-        self.pairs = ProtectedRouteFinder(self.routes)
+        admission = Admission(self.reservations)
+        admission.adopt(self.view)
+        self._ids = count(1)
+        self._admission = ProtectedAdmission(
+            admission, Alternatives(admission), StandbySearch(admission)
+        )
 
-    def pair(self, sink_id: str, power_w: float) -> ProtectedRoutes | None:
-        asked = Asked(sink_id, power_w, (), Constraints())
-        route = self.routes.route(sink_id, power_w, (), asked.constraints)
-        if route is not None and not route.links:
+    def admit(self, sink_id: str, power_w: float) -> Served | None:
+        """A protected circuit; one without a standby where it crosses no line; None where there is no room for both."""
+        found = self._ask(sink_id, power_w, None)
+        if found is not None and found.route.links:
             # What crosses no line needs no second way.
-            return ProtectedRoutes(route, None)
-        begin_s = perf_counter()
-        found = self.pairs.best(asked, Against.ROUTER, dedicated=self.dedicated)
-        self.seconds.append(perf_counter() - begin_s)
+            self._admission.give_back([found])
+            begin_s = perf_counter()
+            found = self._ask(sink_id, power_w, Against.ROUTER)
+            self.seconds.append(perf_counter() - begin_s)
+        if found is not None:
+            self.admitted.append(found)
         return found
 
-    def reserve(self, working: Route, pair: ProtectedRoutes | None) -> None:
-        circuit_id = len(self.admitted) + 1
-        self.admitted.append((working, pair))
-        self.reservations.reserve(CircuitGeneration(circuit_id, 1), working)
-        if pair is not None and pair.backup is not None:
-            self.reservations.reserve(
-                CircuitGeneration(circuit_id, 2),
-                pair.backup.route,
-                None if self.dedicated else pair.backup.covers,
-                standby=True,
-            )
+    def _ask(self, sink_id: str, power_w: float, against: Against | None) -> Served | None:
+        dedicated = self.dedicated and against is not None
+        request = PowerRequest("", sink_id, power_w, protect=against, dedicated=dedicated)
+        try:
+            (served,) = self._admission.admit(request, self._new_key)
+        except Refusal:
+            return None
+        return served
+
+    def _new_key(self) -> CircuitGeneration:
+        return CircuitGeneration(next(self._ids), 1)
+
+    def take_back(self) -> None:
+        """The last one is not served after all."""
+        self._admission.give_back([self.admitted.pop()])
 
     @property
     def protected(self) -> int:
-        return sum(pair is not None and pair.backup is not None for _, pair in self.admitted)
+        return sum(each.standby is not None for each in self.admitted)
 
     def working_w(self) -> float:
         """Power times lines, of working routes; it is the same unit for all voltages."""
-        return sum(link.received_w for working, _ in self.admitted for link in working.links)
+        return sum(link.received_w for each in self.admitted for link in each.route.links)
 
     def backup_w(self) -> float:
         """What is reserved of lines beyond that."""
@@ -133,18 +145,18 @@ class Ledger:
         return sum(reserved_w) - self.working_w()
 
     def lost_w(self) -> float:
-        return sum(working.injected_w - working.power_w for working, _ in self.admitted)
+        return sum(each.route.injected_w - each.route.power_w for each in self.admitted)
 
 
 def _reserve(grid: Grid, seed: int) -> tuple[Ledger, Ledger, int]:
     shared, dedicated = (Ledger(_view(grid), each) for each in (False, True))
     skipped = 0
     for sink_id, power_w in _dealt(grid, seed):
-        pairs = [ledger.pair(sink_id, power_w) for ledger in (shared, dedicated)]
-        skipped += None in pairs
-        for ledger, pair in zip((shared, dedicated), pairs, strict=True):
-            if pair is not None and None not in pairs:
-                ledger.reserve(pair.working, pair)
+        served = [ledger.admit(sink_id, power_w) for ledger in (shared, dedicated)]
+        skipped += None in served
+        for ledger, each in zip((shared, dedicated), served, strict=True):
+            if each is not None and None in served:
+                ledger.take_back()
     return shared, dedicated, skipped
 
 
@@ -173,16 +185,17 @@ def _fit(grid: Grid, seed: int) -> tuple[Ledger, Ledger]:
     both = tuple(Ledger(_view(grid, _LINE_W, _PLENTY), each) for each in (False, True))
     for index in drawn:
         for ledger in both:
-            pair = ledger.pair(loads[index].id, power_w)
-            if pair is not None:
-                ledger.reserve(pair.working, pair)
+            ledger.admit(loads[index].id, power_w)
     return both[0], both[1]
 
 
 def _view(grid: Grid, line_w: float | None = None, times: float = 1.0) -> GridView:
     return GridView(
         1,
-        {each.id: RouterView(each.id, each.efficiency, 1, True, True) for each in grid.routers},
+        {
+            each.id: RouterView(each.id, each.efficiency, 1, True, True, holds_pools=True)
+            for each in grid.routers
+        },
         {
             each.id: LinkView(
                 each.id,
@@ -221,7 +234,7 @@ class Trial:
 
 
 def tried(
-    view: GridView, admitted: Sequence[tuple[Route, ProtectedRoutes | None]], against: Against
+    view: GridView, admitted: Sequence[tuple[Route, Route | None]], against: Against
 ) -> Trial:
     """Let each link, router, risk group and source fail by itself, with circuits in the order of their admission.
 
@@ -237,21 +250,26 @@ def tried(
     over = unserved = 0
     stops = {
         id(route): stopping(route, lambda link_id: view.links[link_id].risk_groups)
-        for working, pair in admitted
-        for route in (working, *((pair.backup.route,) if pair and pair.backup else ()))
+        for pair in admitted
+        for route in pair
+        if route is not None
     }
     for failure in failures:
         active: list[tuple[int, Route]] = []
-        for number, (working, pair) in enumerate(admitted):
+        for number, (working, standby) in enumerate(admitted):
             active.append((number, working))
-            if pair is None or pair.backup is None or failure not in stops[id(working)]:
+            if standby is None or failure not in stops[id(working)]:
                 continue
-            if failure not in stops[id(pair.backup.route)]:
-                active.append((number, pair.backup.route))
+            if failure not in stops[id(standby)]:
+                active.append((number, standby))
             elif failure in _promised(view, working, against):
                 unserved += 1
         over += _over_subscriptions(view, active)
     return Trial(len(failures), over, unserved)
+
+
+def _pairs(admitted: Sequence[Served]) -> list[tuple[Route, Route | None]]:
+    return [(each.route, each.standby_route) for each in admitted]
 
 
 def _promised(view: GridView, working: Route, against: Against) -> set[Failure]:
@@ -345,7 +363,7 @@ def _row(
     peer: float,
     extra: dict[str, float | int | str],
 ) -> Row:
-    trials = [tried(each.view, each.admitted, Against.ROUTER) for each in ours]
+    trials = [tried(each.view, _pairs(each.admitted), Against.ROUTER) for each in ours]
     extra |= {
         "failures_tried": sum(each.tried for each in trials),
         "over_subscriptions": sum(each.over_subscribed for each in trials),

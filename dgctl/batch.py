@@ -37,6 +37,7 @@ class BatchEntry:
     hold_priority: int | None = field(default=None, metadata=_PRIORITY)
     floor_w: float = 0.0
     protect: Literal["link", "router", "risk"] | None = None
+    dedicated: bool = False
     request_id: str = ""
 
 
@@ -61,6 +62,7 @@ def load_batch(path: str) -> list[pb.PowerRequest]:
             hold_priority=entry.hold_priority,
             floor_w=entry.floor_w,
             protect=entry.protect,
+            dedicated=entry.dedicated,
             request_id=entry.request_id,
         )
         for entry in loads(BatchFile, read_text(path), "<stdin>" if path == "-" else path).requests

@@ -58,6 +58,11 @@ def _request_options(command: F) -> F:
             help="Keeps a standby that outlives the loss of any link, router or risk group of the path.",
         ),
         click.option(
+            "--dedicated",
+            is_flag=True,
+            help="The standby has room of its own.  [default: shared with what no single failure needs as well]",
+        ),
+        click.option(
             "--hold",
             "hold_priority",
             type=PRIORITY,

@@ -1,6 +1,6 @@
 """Answers as tables for people. One function for each message that `dgctl` shows."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -173,17 +173,28 @@ def _listed(answer: pb.ListCircuitsResponse | pb.ComputePowerResponse) -> Parts:
 
 
 def _circuit(circuit: pb.Circuit) -> Parts:
-    links = Columns("link", "from", "to", ">sent", ">received", ">current", title="links")
-    for link in circuit.links:
-        links.add_row(
+    parts: list[Part] = [_circuits([circuit]), "", _facts_table(_facts(circuit)), ""]
+    parts.append(_links(circuit.links, "links"))
+    if circuit.standby.links:
+        parts += ["", _links(circuit.standby.links, "links of its standby")]
+    return parts
+
+
+def _links(links: Sequence[pb.PathLink], title: str) -> Columns:
+    shares = any(link.pool_circuits for link in links)
+    more = (">pool", ">shared by") if shares else ()
+    table = Columns("link", "from", "to", ">sent", ">received", ">current", *more, title=title)
+    for link in links:
+        table.add_row(
             link.link_id,
             link.from_router_id,
             link.to_router_id,
             format_power(link.sent_w),
             format_power(link.received_w),
             format_current(link.current_a),
+            *((format_current(link.pool_a), str(link.pool_circuits)) if shares else ()),
         )
-    return [_circuits([circuit]), "", _facts_table(_facts(circuit)), "", links]
+    return table
 
 
 def _facts_table(facts: Iterable[tuple[str, str]]) -> Columns:
@@ -215,10 +226,13 @@ def _facts(circuit: pb.Circuit) -> Iterable[tuple[str, str]]:
         yield "curtailed", f"by {curtailed.by} since {since}: {left} of {asked}"
     if circuit.protect:
         against = pb.Protect.Name(circuit.protect).removeprefix("PROTECT_").lower()
-        yield "protected against", f"the loss of a {_AGAINST.get(against, against)}"
+        own = ", with room of its own" if circuit.dedicated else ""
+        yield "protected against", f"the loss of a {_AGAINST.get(against, against)}{own}"
     if circuit.HasField("standby"):
         standby = circuit.standby
         yield "standby", f"generation {standby.generation}, {standby.source_id}, {path_of(standby)}"
+        if standby.dedicated and not circuit.dedicated:
+            yield "", "with room of its own: a router of any other way holds no pools"
     if circuit.timings.committed_after_ns:
         yield "committed after", format_duration_ns(circuit.timings.committed_after_ns)
     if circuit.timings.actuated_after_ns:

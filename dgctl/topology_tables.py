@@ -98,7 +98,10 @@ def _refused_claims(topology: pb.Topology) -> list[Part]:
 
 def _links(topology: pb.Topology) -> Columns:
     columns = (">a to b", ">b to a", ">ampacity", ">used", ">voltage", ">ohm", "circuits")
-    table = Columns("id", "a", "b", "state", *columns, title="links")
+    # Nobody shares: no column for it.
+    shared = any(each.pool_a_to_b_a or each.pool_b_to_a_a for each in topology.links)
+    more = (">pools",) if shared else ()
+    table = Columns("id", "a", "b", "state", *columns[:2], *more, *columns[2:], title="links")
     for link in topology.links:
         used_a = link.reserved_a_to_b_a + link.reserved_b_to_a_a
         table.add_row(
@@ -108,6 +111,7 @@ def _links(topology: pb.Topology) -> Columns:
             word("up" if link.up else "down", link.up, link.admin),
             format_current(link.reserved_a_to_b_a),
             format_current(link.reserved_b_to_a_a),
+            *((format_current(link.pool_a_to_b_a + link.pool_b_to_a_a),) if shared else ()),
             format_current(link.ampacity_a),
             format_fraction(used_a / link.ampacity_a) if link.ampacity_a else "-",
             format_voltage(link.voltage_v),

@@ -163,6 +163,12 @@ class Reason(StrEnum):
         "this controller knows no such kind of protection",
         "use one that it knows, or a newer controller",
     )
+    DEDICATED_UNPROTECTED = (
+        "DEDICATED_UNPROTECTED",
+        _INVALID,
+        "room of its own is asked for a standby, and no standby",
+        "say against what the circuit is to be protected too, or leave that out",
+    )
     ADMISSION_MODE_UNKNOWN = (
         "ADMISSION_MODE_UNKNOWN",
         _INVALID,

@@ -145,6 +145,14 @@ class Questions:
         """Reserved in one direction of a link (A)."""
         return self._reservations.total(link_direction(link_id, from_router_id))
 
+    def pool_on_link_a(self, link_id: str, from_router_id: str) -> float:
+        """Of that, what shared standbys have together (A)."""
+        return self._reservations.pool(link_direction(link_id, from_router_id))
+
+    def sharing_pool(self, link_id: str, from_router_id: str) -> list[int]:
+        """Ids of the circuits whose standbys share it."""
+        return self._reservations.sharing(link_direction(link_id, from_router_id))
+
     def reserved_at_source_w(self, source_id: str) -> float:
         return self._reservations.total(resource.source(source_id))
 

@@ -89,6 +89,7 @@ class Replica(Core):
             self._reservations.reserve(
                 generation.key,
                 generation.route,
+                generation.covers,
                 standby=generation.role is Role.STANDBY,
                 idle=circuit.fills_first(generation),
             )

@@ -73,6 +73,7 @@ def wire(
         timeouts=settings.timeouts,
         emit=emit,
         first_txn_id=first_id,
+        holds_pools=network.holds_pools,
     )
     read_back = ReadBack(
         live=book.live,

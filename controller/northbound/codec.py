@@ -11,6 +11,7 @@ from controller.core.circuits.protection import Against, Protection
 from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.route import Route
 from controller.core.errors import Refusal, invalid
+from controller.core.questions import Questions
 from controller.routing.alternatives.disjoint import Disjointness
 from digitalgrid.convert import missing_to_pb
 from digitalgrid.printable import quoted
@@ -60,6 +61,7 @@ def request_from_pb(message: pb.PowerRequest) -> PowerRequest:
         hold_priority=message.hold_priority if message.HasField("hold_priority") else None,
         floor_w=message.floor_w,
         protect=_protect_from_pb(message.protect),
+        dedicated=message.dedicated,
     )
 
 
@@ -149,6 +151,7 @@ def circuit_to_pb(circuit: Circuit) -> pb.Circuit:
         protect=_protect_to_pb(circuit.guard.against),
         protection=_PROTECTIONS[circuit.guard.word],
         protection_reason=circuit.guard.reason,
+        dedicated=circuit.guard.dedicated,
     )
     if (curtailed := circuit.curtailed) is not None:
         message.curtailed.by = curtailed.by
@@ -162,7 +165,17 @@ def circuit_to_pb(circuit: Circuit) -> pb.Circuit:
         _add_route(message, generation.route)
     standby = circuit.standby()
     if standby is not None:
-        _add_standby(message, standby.route, standby.key.generation)
+        _add_standby(message, standby.route, standby.key.generation, dedicated=not standby.shares)
+    return message
+
+
+def shown_to_pb(circuit: Circuit, known: Questions) -> pb.Circuit:
+    """The same, with what is known of the pools of its standby."""
+    message = circuit_to_pb(circuit)
+    if message.HasField("standby") and not message.standby.dedicated:
+        for link in message.standby.links:
+            link.pool_circuits = len(known.sharing_pool(link.link_id, link.from_router_id))
+            link.pool_a = known.pool_on_link_a(link.link_id, link.from_router_id)
     return message
 
 
@@ -172,6 +185,8 @@ def computed_to_pb(
     reason: str = "",
     standby: Route | None = None,
     unprotected_because: str = "",
+    *,
+    shares: bool = False,
 ) -> pb.Circuit:
     """What would be made of a request: a circuit without a number."""
     message = pb.Circuit(
@@ -185,10 +200,11 @@ def computed_to_pb(
         admin_up=True,
         protect=_protect_to_pb(request.protect),
         protection_reason=unprotected_because,
+        dedicated=request.dedicated,
     )
     _add_route(message, route)
     if standby is not None:
-        _add_standby(message, standby, 0)
+        _add_standby(message, standby, 0, dedicated=not shares)
     return message
 
 
@@ -216,7 +232,7 @@ def _add_route(message: pb.Circuit, route: Route) -> None:
     message.links.extend(_links(route))
 
 
-def _add_standby(message: pb.Circuit, route: Route, generation: int) -> None:
+def _add_standby(message: pb.Circuit, route: Route, generation: int, *, dedicated: bool) -> None:
     message.standby.CopyFrom(
         pb.Standby(
             generation=generation,
@@ -225,6 +241,7 @@ def _add_standby(message: pb.Circuit, route: Route, generation: int) -> None:
             links=_links(route),
             injected_w=route.injected_w,
             loss_fraction=route.loss_fraction,
+            dedicated=dedicated,
         )
     )
 

@@ -19,6 +19,7 @@ from controller.northbound.codec import (
     give_id,
     refused_to_pb,
     request_from_pb,
+    shown_to_pb,
 )
 from controller.northbound.gathering import Gathering, Slice
 from controller.northbound.principals import call_of, principal_of
@@ -105,7 +106,12 @@ class PowerService(PowerServiceServicer):
         return pb.ComputePowerResponse(
             circuits=[
                 computed_to_pb(
-                    asked, each.route, found.reason, each.standby, each.unprotected_because
+                    asked,
+                    each.route,
+                    found.reason,
+                    each.standby_route,
+                    each.unprotected_because,
+                    shares=each.shares,
                 )
                 for each in found.served
             ]
@@ -158,7 +164,7 @@ class PowerService(PowerServiceServicer):
         self, request: pb.GetCircuitRequest, context: grpc.aio.ServicerContext
     ) -> pb.GetCircuitResponse:
         circuit = self._runtime.questions.circuit(_circuit_id(request))
-        return pb.GetCircuitResponse(circuit=circuit_to_pb(circuit))
+        return pb.GetCircuitResponse(circuit=shown_to_pb(circuit, self._runtime.questions))
 
     async def ListCircuits(
         self, request: pb.ListCircuitsRequest, context: grpc.aio.ServicerContext

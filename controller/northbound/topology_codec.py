@@ -65,6 +65,8 @@ class LinkPicture(NamedTuple):
     up: bool
     reserved_a_to_b_a: float
     reserved_b_to_a_a: float
+    pool_a_to_b_a: float
+    pool_b_to_a_a: float
     circuit_ids: list[int]
     word: Word
 
@@ -81,6 +83,8 @@ class LinkPicture(NamedTuple):
             cost_per_mwh=link.cost_per_mwh,
             reserved_a_to_b_a=self.reserved_a_to_b_a,
             reserved_b_to_a_a=self.reserved_b_to_a_a,
+            pool_a_to_b_a=self.pool_a_to_b_a,
+            pool_b_to_a_a=self.pool_b_to_a_a,
             circuit_ids=self.circuit_ids,
             risk_groups=sorted(link.risk_groups),
             admin=word_to_pb(self.word),
@@ -214,6 +218,8 @@ def _link(known: Questions, link_id: str, fresh: frozenset[str]) -> LinkPicture 
         link.state is LinkState.UP and link.a in fresh and link.b in fresh,
         known.reserved_on_link_a(link_id, link.a),
         known.reserved_on_link_a(link_id, link.b),
+        known.pool_on_link_a(link_id, link.a),
+        known.pool_on_link_a(link_id, link.b),
         known.circuits_on_link(link_id, link.a, link.b),
         word_on(known, link_id),
     )

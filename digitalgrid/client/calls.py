@@ -144,13 +144,15 @@ def power_request(
     hold_priority: int | None = None,
     floor_w: float = 0.0,
     protect: Protect | None = None,
+    dedicated: bool = False,
     request_id: str = "",
 ) -> pb.PowerRequest:
     """A request for ``power_w`` delivered to the load ``sink_id``, of which ``floor_w`` is kept when power is short.
 
     Without ``source_ids``, any source with spare power may serve it. Without a ``request_id`` it gets one of its
     own, so that a retry after a lost answer reserves nothing twice. With ``protect`` a standby is kept beside it, on a
-    path that the loss of a link, of a router, or of a shared risk group of the first one leaves alone.
+    path that the loss of a link, of a router, or of a shared risk group of the first one leaves alone; ``dedicated``
+    ones have room of their own.
     """
     return pb.PowerRequest(
         request_id=request_id or str(uuid.uuid4()),
@@ -170,6 +172,7 @@ def power_request(
         protect=pb.Protect.Value(
             f"PROTECT_{protect.upper()}" if protect else "PROTECT_UNSPECIFIED"
         ),
+        dedicated=dedicated,
     )
 
 

@@ -5,7 +5,7 @@ committed, every line on its path is up and every router alive. A standby is ful
 fill at all; its sink selects it when what it had selected is complete no more. Nothing here knows a controller.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from controller.core import messages
@@ -58,6 +58,8 @@ class SimulatedRouter:
     selected: dict[int, CircuitGeneration] = field(default_factory=dict)
     # Whether it knows of standbys at all.
     stands_by: bool = True
+    # Whether it holds shared standbys to the pools of its lines.
+    holds_pools: bool = True
     floors: dict[int, int] = field(default_factory=dict)
     election_id: ElectionId = NO_ELECTION_ID
 
@@ -96,7 +98,9 @@ class SimulatedRouter:
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        return frozenset(Capability) if self.stands_by else UNSAID
+        if not self.stands_by:
+            return UNSAID
+        return frozenset(Capability) - (set() if self.holds_pools else {Capability.POOLS})
 
     def hop(self, key: CircuitGeneration) -> HopSnapshot | None:
         return next((hop for hop in self.table.hops if hop.key == key), None)
@@ -109,6 +113,8 @@ class SimulatedRouter:
             return self.read(message.read_id, now_ns)
         if isinstance(message, messages.Stage) and not self.stands_by:
             assert not any(hop.standby or hop.trickle_w for hop in message.hops), message
+        if isinstance(message, messages.Stage) and not self.holds_pools:
+            assert not message.pools and not any(hop.shared_standby for hop in message.hops)
         outcome = self.table.apply(_mutation(message, election_id), now_ns)
         self.floors.update(outcome.new_floors)
         self.election_id = outcome.highest_election_id
@@ -119,6 +125,11 @@ class SimulatedRouter:
             self.told.pop(key, None)
             self.full.pop(key, None)
         return TransactionResult(outcome.txn_id, outcome.operation, outcome.code, outcome.message)
+
+    @property
+    def pools(self) -> Mapping[str, float]:
+        """By link, what its shared standbys may put on it together (W)."""
+        return self.table.pools.received_w
 
     def read(self, read_id: int, now_ns: int) -> messages.CircuitTable:
         self.table.expire(now_ns)
@@ -290,7 +301,11 @@ class SimulatedGrid:
 
     def shares(self, router_id: str, source_id: str) -> dict[int, float]:
         """What part of its power each circuit at a source gets, by the rule for shortages."""
-        hops = [each for each in self.routers[router_id].table.hops if each.source_id == source_id]
+        hops = [
+            each
+            for each in self.routers[router_id].table.hops
+            if each.source_id == source_id and not self._idles_in_a_pool(each)
+        ]
         largest: dict[int, HopSnapshot] = {}
         for hop in hops:
             so_far = largest.setdefault(hop.circuit_id, hop)
@@ -304,6 +319,11 @@ class SimulatedGrid:
         (limit_w,) = (each.max_power_w for each in self.grid.sources if each.id == source_id)
         granted = zip(ranked, share_out(limit_w * SLACK, claims), strict=True)
         return {hop.circuit_id: granted_w / hop.ingress_power_w for hop, granted_w in granted}
+
+    def _idles_in_a_pool(self, hop: HopSnapshot) -> bool:
+        """Whether it is a shared standby that its sink has not selected: it draws nothing, nor was that reserved."""
+        selected = (each.selected.get(hop.circuit_id) for each in self.routers.values())
+        return hop.standby and self._shares(hop.key) and hop.key not in selected
 
     def dim(self, source_id: str, power_w: float) -> None:
         """A source gives this much from now on."""
@@ -322,7 +342,10 @@ class SimulatedGrid:
             carried[link.id] = sum(
                 current_a(power_w, link.voltage_v)
                 for end in (link.a, link.b)
-                for power_w in self._largest(end, "egress_link_id", link.id, "received_power_w")
+                for power_w in (
+                    *self._largest(end, "egress_link_id", link.id, "received_power_w"),
+                    self._shared_w(end, link.id),
+                )
             )
         for source in self.grid.sources:
             limits[source.id] = source.max_power_w
@@ -343,13 +366,25 @@ class SimulatedGrid:
             if carried[name] > limit * SLACK
         ]
 
+    def _shared_w(self, router_id: str, link_id: str) -> float:
+        """What shared standbys may put on a line together."""
+        router = self.routers[router_id]
+        shared_w = sum(
+            hop.received_power_w
+            for hop in router.table.hops
+            if hop.shared_standby and hop.egress_link_id == link_id
+        )
+        return min(shared_w, router.pools.get(link_id, 0.0))
+
     def _largest(self, router_id: str, field_name: str, id_: str, amount: str) -> list[float]:
         """Of each circuit that uses something at a router (or it at all), the larger of its generations; or what
-        standbys fill with, beside the largest other one.
+        standbys fill with, beside the largest other one. Those that share their room do so by the account.
         """
         held: dict[int, dict[CircuitGeneration, float]] = {}
         filling: dict[CircuitGeneration, float] = {}
         for hop in self.routers[router_id].table.hops:
+            if hop.shared_standby or (hop.standby and self._shares(hop.key)):
+                continue
             if not field_name or getattr(hop, field_name) == id_:
                 held.setdefault(hop.circuit_id, {})[hop.key] = getattr(hop, amount)
                 if hop.standby:
@@ -368,6 +403,13 @@ class SimulatedGrid:
             )
             for of in held.values()
         ]
+
+    def _shares(self, key: CircuitGeneration) -> bool:
+        return any(
+            hop is not None and hop.shared_standby
+            for router in self.routers.values()
+            for hop in [router.hop(key)]
+        )
 
     def _trickle_w(self, router_id: str, hop: HopSnapshot) -> float:
         """What of a standby that only fills arrives beyond the line; nothing at a load."""

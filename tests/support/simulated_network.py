@@ -42,6 +42,7 @@ from digitalgrid.gridfile import Grid
 from digitalgrid.model import ElectionId, RouterLsa
 from digitalgrid.units import NS_PER_MS, NS_PER_S
 from tests.support.simulated_grid import SimulatedGrid
+from tests.support.single_failures import overrun
 
 T = TypeVar("T")
 
@@ -429,6 +430,7 @@ class SimulatedNetwork:
                 assert not circuit.generations, f"{circuit.circuit_id} holds on as {circuit.state}"
             if circuit.state is CircuitState.WAITING:
                 assert self.way_for(circuit) is None, f"{circuit.circuit_id} waits beside a way"
+        self._check_pools()
         assert not self.make_room().served, "circuits wait that moves of others would serve"
         assert self.grid.held() == expected
         assert set(self.core.questions.generations()) == {key for _, key in expected}
@@ -450,6 +452,18 @@ class SimulatedNetwork:
         for router_id in generation.route.router_ids:
             hop = self.grid.routers[router_id].hop(generation.key)
             assert hop is not None and hop.standby == (generation.role is Role.STANDBY)
+            assert hop.shared_standby == (generation.shares and bool(hop.egress_link_id))
+
+    def _check_pools(self) -> None:
+        """Routers know the pools as they are booked, and no single failure asks for more than there is."""
+        view = self.core.questions.view
+        for link in view.links.values():
+            for end in (link.a, link.b):
+                booked_w = self.core.questions.pool_on_link_a(link.link_id, end) * link.voltage_v
+                told_w = self.grid.routers[end].pools.get(link.link_id, 0.0)
+                assert abs(told_w - booked_w) <= 1e-6 * booked_w, (link.link_id, end)
+        found = overrun(self.core.questions, self.dimmed)
+        assert found == [], found
 
     def way_for(self, circuit: Circuit) -> Route | None:
         """The route that the circuit could take as all others stand."""

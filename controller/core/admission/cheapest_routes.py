@@ -12,6 +12,7 @@ from controller.routing.graph import Floats, PowerGraph
 from controller.routing.paths.cspf import Path, PathSearch
 from controller.routing.paths.given_path import along
 from controller.routing.paths.shortest_path_tree import ShortestPathTree, upstream
+from digitalgrid.model import CircuitGeneration
 
 # What a watt of loss costs, where reserving a watt on one more line costs 1: it tells apart what is equal in lines.
 LOSS = 0.1
@@ -29,6 +30,8 @@ class Asked:
     constraints: Constraints
     circuit_id: int = 0
     excluded_ids: frozenset[str] = frozenset()
+    # A standby of the circuit that is to go.
+    instead_of: CircuitGeneration | None = None
 
     def sink(self, finder: RouteFinder) -> int:
         return finder.arrays.node(finder.view.loads[self.sink_id][0])

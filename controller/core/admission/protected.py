@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from controller.core.admission.admission import Admission
 from controller.core.admission.alternatives import Alternatives
-from controller.core.admission.standby_search import StandbySearch
+from controller.core.admission.standby_search import Standby, StandbySearch
 from controller.core.admission.trickle import with_trickle
 from controller.core.circuits.disjointness import in_common
 from controller.core.circuits.protection import Against
@@ -31,12 +31,21 @@ class Served:
 
     key: CircuitGeneration
     route: Route
-    standby: Route | None = None
+    standby: Standby | None = None
     unprotected_because: str = ""
 
     @property
     def standby_key(self) -> CircuitGeneration:
         return standby_key(self.key)
+
+    @property
+    def standby_route(self) -> Route | None:
+        return self.standby.route if self.standby is not None else None
+
+    @property
+    def shares(self) -> bool:
+        """Whether there is a standby that shares its room."""
+        return self.standby is not None and self.standby.covers is not None
 
     @property
     def keys(self) -> tuple[CircuitGeneration, ...]:
@@ -65,6 +74,10 @@ class ProtectedAdmission:
         """Reserve the request, and standbys where they are asked for; Refusal, with nothing reserved, where it cannot
         be served so. Where only routers that take no standby stand in its way, it is served without.
         """
+        if request.protect is not None and not request.allow_split:
+            sharing = self._sharing(request, new_key)
+            if sharing is not None:
+                return [sharing]
         admitted = self._admission.admit(request, new_key)
         if request.protect is None:
             return [Served(key, route) for key, route in admitted]
@@ -75,6 +88,25 @@ class ProtectedAdmission:
             except Refusal:
                 self.give_back([*served, *(Served(*each) for each in admitted)])
                 raise
+        return served
+
+    def _sharing(
+        self, request: PowerRequest, new_key: Callable[[], CircuitGeneration]
+    ) -> Served | None:
+        """Both paths chosen together, for a standby that shares its room; None where that is not possible."""
+        pair = self._search.pair(request)
+        if pair is None or pair.backup is None:
+            return None
+        key = new_key()
+        self._reservations.reserve(key, pair.working)
+        standby = self._search.sharing(pair.backup, key.circuit_id)
+        return self._reserved(Served(key, pair.working, standby))
+
+    def _reserved(self, served: Served) -> Served:
+        """Its standby too."""
+        if served.standby is not None:
+            route, covers = served.standby
+            self._reservations.reserve(served.standby_key, route, covers, standby=True)
         return served
 
     def give_back(self, served: list[Served]) -> None:
@@ -96,10 +128,9 @@ class ProtectedAdmission:
             if pair is None:
                 raise self._search.why_not(route, part, key.circuit_id)
             route, standby = pair
-        self._reservations.reserve(standby_key(key), standby, standby=True)
-        return Served(key, route, standby)
+        return self._reserved(Served(key, route, standby))
 
-    def _pair(self, request: PowerRequest, key: CircuitGeneration) -> tuple[Route, Route] | None:
+    def _pair(self, request: PowerRequest, key: CircuitGeneration) -> tuple[Route, Standby] | None:
         """Another first path, which has a partner, in place of the best one that has none; reserved like that."""
         if request.protect is None:
             return None
@@ -115,7 +146,7 @@ class ProtectedAdmission:
             off = self._search.incapable_ids().intersection(standby.router_ids)
             apart = not in_common(self._admission.view, working, standby, request.protect)
             if apart and not off:
-                return working, with_trickle(self._admission, standby, key.circuit_id)
+                return working, Standby(with_trickle(self._admission, standby, key.circuit_id))
             self._reservations.release(key)
         if best is not None:
             self._reservations.reserve(key, best)

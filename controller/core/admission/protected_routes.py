@@ -35,24 +35,23 @@ from controller.core.circuits.disjointness import kept_off
 from controller.core.circuits.failures import Failure, FailureKind, covered, failure, stopping
 from controller.core.circuits.protection import Against
 from controller.core.circuits.route import Route
+from controller.core.network.view import GridView
 from controller.routing.compiled import Engine, engine_in_use
 from controller.routing.graph import Floats
 
 # Trees of random costs that working routes are taken from, and from how many of the nearest sources in each: twice as
-# many share no more.
-_TREES = 12
-_STARTS = 3
+# many share no more, a third of them 2 % less (case14).
+_TREES = 30
+_STARTS = 4
 # Of random costs: those of a line are drawn between its own and so many times that.
 _DEAREST = 4.0
 # Arcs of all working routes' standby searches together (a search takes 0.1 us an arc): the loop waits for them.
-_MOST_ARCS = 100_000
-# What a watt on a line costs a working route, where it costs a standby 1. What is added to pools early serves those
-# that come later: so priced, as much is reserved in all (0.78 of dedicated on case14), and less of it for standbys.
-_WORKING = 0.25
+_MOST_ARCS = 25_000
+# What a watt costs that a working route loses, for as long as it carries, where reserving one on a line costs 1.
+_WORKING_LOSS = 1.0
 # A working route may lose so many times what the best one loses, and a standby what the best standby loses: costs are
 # of lines first, and do not see how losses grow. Or this share of its power, if that is more: a standby carries it for
-# minutes, a working route for good. (With 1.5 for working routes standbys reserve 0.59 instead of
-# 0.57 of dedicated ones on case14, and working routes lose 1.04 instead of 1.17 times as much.)
+# minutes, a working route for good.
 _MOST_WORKING_LOSS, _WORKING_LOSS_SHARE = 2.0, 0.01
 _MOST_STANDBY_LOSS, _STANDBY_LOSS_SHARE = 2.0, 0.05
 
@@ -79,6 +78,8 @@ class ProtectedRouteFinder:
 
     def __init__(self, finder: RouteFinder) -> None:
         self._finder = finder
+        # Arcs that no standby may use, and none that shares, in this view.
+        self._incapable: tuple[GridView, set[int], set[int]] | None = None
 
     def best(
         self, asked: Asked, against: Against, *, dedicated: bool = False
@@ -122,13 +123,19 @@ class ProtectedRouteFinder:
             arrays = (
                 as_it_stands(finder, source_ids, asked.circuit_id)
                 if dedicated
-                else under_failures(finder, failures, source_ids, asked.circuit_id)
+                else under_failures(
+                    finder, failures, source_ids, asked.circuit_id, asked.instead_of
+                )
             )
             same_start = source_ids == [working.source_id]
             off = self._kept_off(working, against, same_start=same_start)
+            off |= self._incapable_arcs(dedicated=dedicated)
             backup = self._backup(working, asked, arrays, off)
             if backup is not None:
                 found.append(backup)
+                if against is Against.ROUTER:
+                    # Where it begins at another router, it outlives that of the working route's source too.
+                    break
         return min(found, key=lambda each: each.added_w, default=None)
 
     def risk_groups_of(self, link_id: str) -> Collection[str]:
@@ -160,7 +167,7 @@ class ProtectedRouteFinder:
         if several and best.links:
             routes |= {route.links: route for route in self._others(asked, best)}
         return sorted(
-            ((_WORKING * reserved_w(each) + LOSS * lost_w(each), each) for each in routes.values()),
+            ((reserved_w(each) + _WORKING_LOSS * lost_w(each), each) for each in routes.values()),
             key=lambda each: each[0],
         )
 
@@ -174,7 +181,7 @@ class ProtectedRouteFinder:
         costs = costs_of(finder, asked, arrays, 1.0)
         # The same question on the same network has the same answer.
         rng = np.random.default_rng(finder.arrays.node(best.sink_router_id))
-        trees = min(_TREES, self._most_candidates())
+        trees = min(_TREES, max(1, self._most_candidates() // _STARTS))
         for number in range(trees):
             factor = rng.uniform(1.0, _DEAREST, len(costs)) if number else 1.0
             yield from cheapest(finder, asked, arrays, costs * factor, limit_w, _STARTS)
@@ -205,6 +212,19 @@ class ProtectedRouteFinder:
             spare_a = float(arrays.spare_a[arc]) if arc is not None else 0.0
             added_w += link.voltage_v * max(0.0, link.current_a - spare_a)
         return added_w
+
+    def _incapable_arcs(self, *, dedicated: bool) -> set[int]:
+        """Arcs at routers that take no standby, and for one that shares those whose senders hold no pools."""
+        view, arrays = self._finder.view, self._finder.arrays
+        if self._incapable is None or self._incapable[0] is not view:
+            take_none = [key for key, each in view.routers.items() if not each.stands_by]
+            no_pools = [key for key, each in view.routers.items() if not each.holds_pools]
+            off = arrays.arcs_at(arrays.nodes(take_none)) if take_none else set[int]()
+            senders = arrays.nodes(no_pools)
+            unpooled = np.flatnonzero(np.isin(arrays.graph.tail, list(senders))).tolist()
+            self._incapable = view, off, off.union(unpooled)
+        _, for_all, for_sharing = self._incapable
+        return for_all if dedicated else for_sharing
 
     def _kept_off(self, working: Route, against: Against, *, same_start: bool) -> set[int]:
         """Arcs that a standby may not use beside this working route."""

@@ -10,6 +10,7 @@ from controller.core.circuits.failures import Failure
 from controller.core.circuits.resources import ResourceKind
 from controller.core.circuits.resources import source as source_of
 from controller.routing.graph import Floats, PowerGraph
+from digitalgrid.model import CircuitGeneration
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,10 @@ def under_failures(
     failures: Collection[Failure],
     source_ids: Collection[str],
     circuit_id: int = 0,
+    instead_of: CircuitGeneration | None = None,
 ) -> StandbyArrays:
-    """What a shared standby meets that covers these failures, of arrays that are in step with the reservations.
+    """What a shared standby meets that covers these failures, of arrays that are in step with the reservations, where
+    another of its circuit goes.
 
     Under each of them it finds only those standbys active that cover it too, so what it must bear is the worst of
     these, and not the pool: that is the worst of all failures.
@@ -39,7 +42,7 @@ def under_failures(
     pool_a = arrays.pool_a
     active_a = np.zeros(graph.arc_count)
     active_w: dict[str, float] = {}
-    for resource, amount in reservations.needed_under_any(failures).items():
+    for resource, amount in reservations.needed_under_any(failures, instead_of).items():
         if resource.kind is ResourceKind.SOURCE:
             active_w[resource.id] = amount
         elif resource.kind is ResourceKind.LINK_DIRECTION:

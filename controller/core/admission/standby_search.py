@@ -1,18 +1,39 @@
 """A path for a standby: one that does not fail together with the working path, or what makes that impossible."""
 
 from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
 from controller.core.admission.admission import Admission
 from controller.core.admission.bridges import Bridges
+from controller.core.admission.cheapest_routes import Asked
+from controller.core.admission.protected_routes import (
+    Backup,
+    ProtectedRouteFinder,
+    ProtectedRoutes,
+)
+from controller.core.admission.standby_arrays import (
+    StandbyArrays,
+    as_it_stands,
+    under_failures,
+)
 from controller.core.admission.trickle import with_trickle
 from controller.core.circuits.disjointness import kept_off
+from controller.core.circuits.failures import Failure, stopping
 from controller.core.circuits.protection import Against
 from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.route import Route
 from controller.core.errors import Refusal
 from controller.routing.flows.cut import minimum_cut
+from digitalgrid.model import CircuitGeneration
 from digitalgrid.reasons import Reason
 from digitalgrid.units import W_PER_MEGAWATT
+
+
+class Standby(NamedTuple):
+    """A route for a standby, with its trickle; and what it covers, where it shares its room with others."""
+
+    route: Route
+    covers: frozenset[Failure] | None = None
 
 
 class StandbySearch:
@@ -20,6 +41,7 @@ class StandbySearch:
 
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
+        self._pairs = ProtectedRouteFinder(admission)
 
     def beside(
         self,
@@ -28,15 +50,55 @@ class StandbySearch:
         *,
         circuit_id: int = 0,
         excluded_ids: Collection[str] = (),
-    ) -> Route | None:
-        """The best standby for a working path, with its trickle; None where there is none now."""
+        instead_of: CircuitGeneration | None = None,
+    ) -> Standby | None:
+        """The best standby for a working path, where another of its circuit goes; None where there is none now.
+
+        It shares its room where that is not to be its own, unless only a way over routers that hold no pools is left.
+        """
+        if request.protect is not None and not request.dedicated:
+            asked = _asked(request, circuit_id, excluded_ids, instead_of)
+            backup = self._pairs.backup_of(working, asked, request.protect)
+            if backup is not None:
+                return self.sharing(backup, circuit_id)
+            if all(each.holds_pools for each in self._admission.view.routers.values()):
+                # What has no room among others has none of its own.
+                return None
+        return self._dedicated(working, request, circuit_id, excluded_ids)
+
+    def pair(self, request: PowerRequest) -> ProtectedRoutes | None:
+        """A working route and a standby that shares its room, chosen together; None where there is none."""
+        if request.protect is None or request.dedicated:
+            return None
+        if not self._admission.sink_takes(request.sink_id, request.power_w):
+            return None
+        return self._pairs.best(_asked(request), request.protect)
+
+    def sharing(self, backup: Backup, circuit_id: int) -> Standby:
+        """With its trickle, beside a working route that is reserved."""
+        route = with_trickle(self._admission, backup.route, circuit_id, backup.covers)
+        return Standby(route, backup.covers)
+
+    def _dedicated(
+        self,
+        working: Route,
+        request: PowerRequest,
+        circuit_id: int,
+        excluded_ids: Collection[str],
+    ) -> Standby | None:
+        if request.protect is not None:
+            asked = _asked(request, circuit_id, excluded_ids)
+            backup = self._pairs.backup_of(working, asked, request.protect, dedicated=True)
+            if backup is not None:
+                return Standby(with_trickle(self._admission, backup.route, circuit_id))
+        # In what its circuit holds already, of which that knows nothing.
         incapable = self.incapable_ids()
         for source_ids, off in self._choices(working, request):
             route = self._route(
                 request, source_ids, {*off, *incapable, *excluded_ids}, circuit_id=circuit_id
             )
             if route is not None:
-                return with_trickle(self._admission, route, circuit_id)
+                return Standby(with_trickle(self._admission, route, circuit_id))
         return None
 
     def incapable_ids(self) -> set[str]:
@@ -123,30 +185,58 @@ class StandbySearch:
         """Beside the first path; the cut is that of what the standby may use, as things are reserved."""
         admission, arrays = self._admission, self._admission.arrays
         arrays.sync()
-        graph = arrays.graph.snapshot()
+        met = self._met(working, request, circuit_id)
+        graph = met.graph.snapshot()
         view = admission.view
         off = kept_off(view, working, request.protect or Against.LINK, same_start=True)
         at_routers = (key for key, link in view.links.items() if {link.a, link.b} & off)
         for arc in arrays.arcs({*off, *at_routers}):
             graph.take_out_of_service(arc)
-        available = admission.available_w(request.source_ids, circuit_id)
         sink = arrays.node(view.loads[request.sink_id][0])
-        cut = minimum_cut(graph, sink, admission.most_by_node(available))
+        cut = minimum_cut(graph, sink, admission.most_by_node(met.available_w))
         links = sorted({arrays.link_id(arc) for arc in cut.arcs})
         least_w = min(cut.deliverable_w, request.power_w)
         held_up = f"the capacity of {', '.join(links)}" if links else "the lack of lines or sources"
         fits = f"at most {least_w / W_PER_MEGAWATT:.9g} MW fit, held up by {held_up}"
         if least_w >= request.power_w:
             fits = "what others leave would do in parts, or with other limits"
+        instead = "protection against less"
+        if request.dedicated:
+            instead = "a standby that shares its room with others"
         return Refusal(
             Reason.PROTECTION_NO_ROOM,
             f"beside the way over {', '.join(each.link_id for each in working.links)} no second one carries"
             f" {request.power_w / W_PER_MEGAWATT:.9g} MW to load {request.sink_id!r}, as was asked for: {fits};"
-            " ask for less, or for protection against less",
-            field="protect",
+            f" ask for less, or for {instead}",
+            field="dedicated" if request.dedicated else "protect",
             metadata={
                 "bottleneck_links": ",".join(links),
                 "deliverable_w": repr(least_w),
                 "missing_w": repr(request.power_w - least_w),
             },
         )
+
+    def _met(self, working: Route, request: PowerRequest, circuit_id: int) -> StandbyArrays:
+        """What a standby meets on its way: others' room too, where it shares it."""
+        finder, source_ids = self._admission, request.source_ids
+        if request.dedicated:
+            return as_it_stands(finder, source_ids, circuit_id)
+        failures = stopping(working, self._pairs.risk_groups_of)
+        return under_failures(finder, failures, source_ids, circuit_id)
+
+
+def _asked(
+    request: PowerRequest,
+    circuit_id: int = 0,
+    excluded_ids: Collection[str] = (),
+    instead_of: CircuitGeneration | None = None,
+) -> Asked:
+    return Asked(
+        request.sink_id,
+        request.power_w,
+        request.source_ids,
+        request.constraints,
+        circuit_id,
+        frozenset(excluded_ids),
+        instead_of,
+    )

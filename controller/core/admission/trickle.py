@@ -1,8 +1,11 @@
 """Trickles: by how much a generation that is not demanded fills its buffers, as far as there is room for it."""
 
+from collections.abc import Collection
+
 from msgspec.structs import replace
 
 from controller.core.admission.route_finder import RouteFinder
+from controller.core.circuits.failures import Failure
 from controller.core.circuits.resources import (
     Resource,
     ResourceKind,
@@ -30,9 +33,14 @@ def fraction_over(lines: int) -> float:
     return min(_MOST_FRACTION, TRICKLE_FRACTION * max(1.0, lines / _LINES_AT_THAT))
 
 
-def with_trickle(finder: RouteFinder, route: Route, circuit_id: int) -> Route:
+def with_trickle(
+    finder: RouteFinder,
+    route: Route,
+    circuit_id: int,
+    covers: Collection[Failure] | None = None,
+) -> Route:
     """The route with what may trickle into each hop beside what its circuit holds already; none where a router of it
-    does not know of trickles, or there is no room.
+    does not know of trickles, or there is no room. A standby that ``covers`` failures fills from pools.
     """
     view = finder.view
     if not all(view.routers[each].stands_by for each in route.router_ids):
@@ -45,10 +53,20 @@ def with_trickle(finder: RouteFinder, route: Route, circuit_id: int) -> Route:
         if view.routers[router_id].profile.max_through_w is not None
     ]
     for resource, amount in amounts:
-        fraction = min(fraction, _room(finder, resource, circuit_id) / amount)
+        room = _room(finder, resource, circuit_id)
+        if covers is not None:
+            room += _spare(finder, resource, covers)
+        fraction = min(fraction, room / amount)
     if fraction < _LEAST_FRACTION:
         return route
     return replace(route, trickle_w=tuple(fraction * each for each in route.entering_w))
+
+
+def _spare(finder: RouteFinder, resource: Resource, covers: Collection[Failure]) -> float:
+    """What of the pool nobody needs under the failures that a standby covers."""
+    held = finder.reservations
+    active = max((held.needed(resource, each) for each in covers), default=0.0)
+    return held.pool(resource) - active
 
 
 def _room(finder: RouteFinder, resource: Resource, circuit_id: int) -> float:

@@ -18,7 +18,7 @@ def quanta_of(amount: float) -> int:
 
 class Share(NamedTuple):
     """A circuit's part of an account: what it holds firmly, and what each of its shared standbys would take besides,
-    with the failures that it covers.
+    with the failures that it covers. While nothing has failed, that is room for its trickle.
     """
 
     firm: int
@@ -33,16 +33,26 @@ _NO_COVERS: Mapping[CircuitGeneration, frozenset[Failure]] = {}
 class Account:
     """What of one resource each generation holds, and all circuits together: firmly, and in the pool of standbys.
 
-    ``trickles`` are what generations take, of those that hold any part, while they only fill their buffers.
+    ``trickles`` are what generations take, of those that hold any part, while they only fill their buffers. Of what is
+    ``clamped``, a router holds shared standbys to their pool: that has room for all of each, whatever its circuit
+    holds there besides. Elsewhere the router shares a circuit's room among its generations. ``floor`` is what standbys
+    may take until the router has said that it knows of a smaller pool.
     """
 
-    __slots__ = ("held", "pool", "quanta", "trickles")
+    __slots__ = ("clamped", "floor", "held", "needed", "quanta", "trickles")
 
-    def __init__(self) -> None:
+    def __init__(self, *, clamped: bool = False) -> None:
+        self.clamped = clamped
         self.held: dict[CircuitGeneration, float] = {}
         self.trickles = _NO_TRICKLES
         self.quanta = 0
-        self.pool = 0
+        self.needed = 0
+        self.floor = 0
+
+    @property
+    def pool(self) -> int:
+        """What shared standbys have together, in quanta: the most that a single failure needs, at least."""
+        return max(self.needed, self.floor)
 
     def trickle(self, key: CircuitGeneration, amount: float) -> None:
         """A generation takes so much beside the others of its circuit, until it is demanded."""
@@ -67,7 +77,7 @@ class Account:
         covers: Mapping[CircuitGeneration, frozenset[Failure]] = _NO_COVERS,
     ) -> int:
         """What some generations of a circuit hold firmly together, in quanta: the largest, or the largest of the others
-        beside what one that is not demanded trickles.
+        beside what one that is not demanded trickles, but for those that share their room.
         """
         if not self.trickles and not covers:
             return quanta_of(self.largest(circuit_id, numbers))
@@ -76,7 +86,7 @@ class Account:
         firm = max(held.values(), default=0)
         for key in keys:
             trickle = self.trickles.get(key)
-            if trickle is not None:
+            if trickle is not None and key not in covers:
                 others = max((quanta for other, quanta in held.items() if other != key), default=0)
                 firm = max(firm, others + quanta_of(trickle))
         return firm
@@ -93,20 +103,28 @@ class Account:
         for number in numbers:
             key = CircuitGeneration(circuit_id, number)
             if key in covers:
-                held = quanta_of(self.held.get(key, 0.0))
-                besides[key] = (covers[key], max(0, held - firm))
+                besides[key] = (covers[key], self._besides(key, firm))
         return Share(firm, besides)
+
+    def _besides(self, key: CircuitGeneration, firm: int) -> int:
+        """What a shared standby takes of the pool, beside what its circuit holds firmly."""
+        held = quanta_of(self.held.get(key, 0.0))
+        if self.clamped:
+            return held
+        return max(0, held - firm, quanta_of(self.trickles.get(key, 0.0)))
 
     def recomputed(self, covers: Mapping[CircuitGeneration, frozenset[Failure]]) -> int:
         """Firm part and pool as the sums of what circuits hold, for those who check the books."""
         firm: defaultdict[int, int] = defaultdict(int)
-        shared: dict[CircuitGeneration, int] = {}
+        shared: set[CircuitGeneration] = set()
         for key, amount in self.held.items():
             if key in covers:
-                shared[key] = quanta_of(amount)
+                shared.add(key)
             else:
                 firm[key.circuit_id] = max(firm[key.circuit_id], quanta_of(amount))
         for key, trickle in self.trickles.items():
+            if key in shared:
+                continue
             others = (
                 quanta_of(amount)
                 for other, amount in self.held.items()
@@ -115,7 +133,7 @@ class Account:
             together = max(others, default=0) + quanta_of(trickle)
             firm[key.circuit_id] = max(firm[key.circuit_id], together)
         needed: defaultdict[Failure, int] = defaultdict(int)
-        for key, quanta in shared.items():
+        for key in shared:
             for each in covers[key]:
-                needed[each] += max(0, quanta - firm[key.circuit_id])
-        return sum(firm.values()) + max(needed.values(), default=0)
+                needed[each] += self._besides(key, firm[key.circuit_id])
+        return sum(firm.values()) + max(self.floor, *needed.values(), 0)

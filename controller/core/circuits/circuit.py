@@ -7,6 +7,7 @@ from itertools import islice
 import msgspec
 
 from controller.core.circuits.curtailed import Curtailed, by_source
+from controller.core.circuits.failures import Failure
 from controller.core.circuits.generation import RETIRING_PHASES, Generation, Phase, Role
 from controller.core.circuits.protection import Guard
 from controller.core.circuits.route import Route
@@ -270,6 +271,7 @@ class Circuit(msgspec.Struct):
         *,
         seamless: bool = False,
         role: Role = Role.WORKING,
+        covers: frozenset[Failure] | None = None,
     ) -> Generation:
         """Its next version, with a number that none before it had, admitted on this grid view."""
         self.last_generation += 1
@@ -283,6 +285,7 @@ class Circuit(msgspec.Struct):
             floor_w=min(self.floor_w, route.power_w),
             asked_w=self.power_w,
             role=role,
+            covers=covers,
         )
 
     def newest(self) -> Generation | None:

@@ -93,12 +93,17 @@ def _compare_hop(
         result.confirmed.append(generation)
     elif hop is None:
         result.missing.append(generation)
-    elif replace(hop, standby=expected.standby) == expected:
+    elif hop.standby is not expected.standby and _as_role_of(hop, expected) == expected:
         result.other_role.append(generation)
         result.contrasts[generation.key] = _contrast(hop, expected)
     else:
         result.different.append(generation)
         result.contrasts[generation.key] = _contrast(hop, expected)
+
+
+def _as_role_of(hop: HopSnapshot, expected: HopSnapshot) -> HopSnapshot:
+    """A standby that is promoted shares no room."""
+    return replace(hop, standby=expected.standby, shared_standby=expected.shared_standby)
 
 
 def _contrast(hop: HopSnapshot, expected: HopSnapshot) -> str:

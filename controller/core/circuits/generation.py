@@ -4,6 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
+from controller.core.circuits.failures import Failure
 from controller.core.circuits.route import Route, hop_snapshot, hop_snapshots
 from digitalgrid.model import CircuitGeneration, HopSnapshot
 
@@ -109,6 +110,13 @@ class Generation(msgspec.Struct):
     charged: bool = False
     # Its sink's router fills it by its trickle before it demands it.
     charges_first: bool = False
+    # Of a standby that shares its room: the failures under which it would carry. None: it has its own.
+    covers: frozenset[Failure] | None = None
+
+    @property
+    def shares(self) -> bool:
+        """Whether it is a standby that shares its room with others."""
+        return self.role is Role.STANDBY and self.covers is not None
 
     def hop_at(self, router_id: str) -> HopSnapshot:
         """What one of its routers must be told."""
@@ -118,6 +126,7 @@ class Generation(msgspec.Struct):
             self.key,
             self.admission_seq,
             standby=self.role is Role.STANDBY,
+            shared_standby=self.shares,
             priority=self.priority,
             floor_w=self.floor_w,
             asked_w=self.asked_w,
@@ -130,6 +139,7 @@ class Generation(msgspec.Struct):
             self.key,
             self.admission_seq,
             standby=self.role is Role.STANDBY,
+            shared_standby=self.shares,
             priority=self.priority,
             floor_w=self.floor_w,
             asked_w=self.asked_w,
@@ -152,6 +162,7 @@ class Generation(msgspec.Struct):
     def promote(self) -> None:
         """A standby is a working generation from now on."""
         self.role = Role.WORKING
+        self.covers = None
         self.charged = False
         # What routers may be told of it must be written first.
         self.durable = False

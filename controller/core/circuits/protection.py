@@ -59,9 +59,13 @@ del P, E
 
 
 class Guard(msgspec.Struct):
-    """How a circuit is protected: against what, if anything, and where that stands. ``reason`` says why it is not."""
+    """How a circuit is protected: against what, if anything, and where that stands. ``reason`` says why it is not.
+
+    A ``dedicated`` standby has room of its own; others share theirs with standbys that no single failure needs as well.
+    """
 
     against: Against | None = None
+    dedicated: bool = False
     word: Protection = Protection.NONE
     reason: str = ""
     # Routers that refused its standby; not asked again until something changes.

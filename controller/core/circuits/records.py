@@ -9,6 +9,7 @@ import msgspec
 
 from controller.core.circuits.circuit import Circuit, CircuitState, Constraints, RefusedLoad
 from controller.core.circuits.curtailed import Curtailed
+from controller.core.circuits.failures import Failure
 from controller.core.circuits.generation import RETIRING_PHASES, Generation, Phase, Role
 from controller.core.circuits.protection import Against, Guard, Protection, ProtectionEvent
 from controller.core.circuits.route import Route
@@ -33,6 +34,8 @@ class GenerationRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     priority: int = 0
     floor_w: float = 0.0
     asked_w: float = 0.0
+    # Of a standby that shares its room: the failures that it covers. None: it has its own.
+    covers: tuple[Failure, ...] | None = None
 
 
 class CircuitRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -60,6 +63,8 @@ class CircuitRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     # Against what it is protected, if it is to be; and why there was no way for a standby, if there was none.
     protect: str = ""
     unprotected_because: str = ""
+    # Whether its standby has room of its own, as all had before this field.
+    dedicated: bool = True
 
 
 class Counters(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -141,6 +146,7 @@ def to_record(circuit: Circuit, request_fingerprint: str) -> CircuitRecord:
                 each.priority,
                 each.floor_w,
                 each.asked_w,
+                tuple(sorted(each.covers)) if each.covers is not None else None,
             )
             for each in circuit.generations.values()
         ),
@@ -151,6 +157,7 @@ def to_record(circuit: Circuit, request_fingerprint: str) -> CircuitRecord:
         missing=tuple(sorted(circuit.missing.items())),
         protect=circuit.guard.against or "",
         unprotected_because=circuit.guard.reason if circuit.guard.word is Protection.LOST else "",
+        dedicated=circuit.guard.dedicated,
     )
 
 
@@ -192,6 +199,7 @@ def from_record(record: CircuitRecord) -> Circuit:
             priority=each.priority,
             floor_w=each.floor_w,
             asked_w=each.asked_w,
+            covers=None if each.covers is None else frozenset(each.covers),
         )
     return circuit
 
@@ -201,7 +209,7 @@ def _restored_guard(record: CircuitRecord) -> Guard:
     # A newer program may have stored a kind that this one does not know.
     if record.protect not in list(Against):
         return Guard()
-    guard = Guard(Against(record.protect))
+    guard = Guard(Against(record.protect), record.dedicated)
     if record.admin_up and not record.ended_as:
         guard.apply(ProtectionEvent.WANTED, "restored from the store; its sink was not heard yet")
         if record.unprotected_because:

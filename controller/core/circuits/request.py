@@ -33,8 +33,9 @@ class PowerRequest:
     setup_priority: int | None = None
     hold_priority: int | None = None
     floor_w: float = 0.0
-    # Against the loss of what a standby is wanted, if at all.
+    # Against the loss of what a standby is wanted, if at all; and whether with room of its own, not a part of a pool.
     protect: Against | None = None
+    dedicated: bool = False
 
     def priorities(self, load_priority: int) -> tuple[int, int]:
         """Setup and hold (RFC 3209, 4.7): as given, or as the load's, with setup no higher than hold."""
@@ -70,6 +71,7 @@ class PowerRequest:
         }
         # Left out where they are not given: programs that did not know them left them out.
         given = {
+            "dedicated": self.dedicated or None,
             "floor_w": self.floor_w or None,
             "hold_priority": self.hold_priority,
             "protect": self.protect,
@@ -97,6 +99,7 @@ def asked_for(request: PowerRequest) -> str:
         "hold_priority": request.hold_priority,
         "floor_w": request.floor_w or None,
         "protect": request.protect,
+        "dedicated": request.dedicated or None,
     }
     return ", ".join(f"{key}={value}" for key, value in said.items() if value not in (None, ""))
 
@@ -117,6 +120,16 @@ def check_power(power_w: float, field: str) -> None:
             field,
             Reason.POWER_TOO_LARGE,
             f"{field} is {power_w} W; no more than {MAX_POWER_W:g} W",
+        )
+
+
+def check_protection(request: PowerRequest) -> None:
+    if request.dedicated and request.protect is None:
+        raise invalid(
+            "dedicated",
+            Reason.DEDICATED_UNPROTECTED,
+            "dedicated says how a standby is reserved, and none is asked for: say against what the circuit is to be"
+            " protected too (`--protect link`, `router` or `risk`)",
         )
 
 
@@ -190,6 +203,7 @@ def check_request(request: PowerRequest, view: GridView) -> None:
             raise unknown("source_ids", "source", source_id)
     check_constraints(request.constraints, view)
     check_precedence(request, view)
+    check_protection(request)
 
 
 def unknown(field: str, kind: str, missing_id: str) -> Refusal:

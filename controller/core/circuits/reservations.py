@@ -10,7 +10,7 @@ of the resource: the largest sum that any single failure asks for (``standby_roo
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from math import fsum
 
@@ -52,6 +52,8 @@ class Reservations:
         # Of each shared standby the failures under which it would carry power, and what all of them then need.
         self._covers: dict[CircuitGeneration, frozenset[Failure]] = {}
         self._room: StandbyRoom[Resource] = StandbyRoom()
+        # Directions of lines of which shared standbys need more or less than before.
+        self._changed_pools: set[Resource] = set()
         # Generations that stand by, shared or not.
         self._standbys: set[CircuitGeneration] = set()
         # Generations that are not demanded yet.
@@ -178,6 +180,45 @@ class Reservations:
             else:
                 self._covers[key] = failures
 
+    def keep_pool(self, resource: Resource, quanta: int) -> None:
+        """Standbys may take so much of it, even if fewer need less, until their router knows of the smaller pool."""
+        account = self._accounts.get(resource)
+        if account is None:
+            if not quanta:
+                return
+            account = self._open(resource)
+        before, account.floor = account.pool, quanta
+        if account.pool != before:
+            self.changes += 1
+            self._note_changed(resource)
+        self._close_if_empty(resource)
+
+    def needed_pool(self, resource: Resource) -> int:
+        """The pool as its standbys need it by now, in quanta."""
+        return self._room.pool(resource)
+
+    def pools_from(self, router_id: str) -> list[Resource]:
+        """Directions of lines by which a router sends, and where shared standbys need a pool."""
+        ways = self._resources_at.get(router_id, ())
+        return [way for way in ways if way.from_router_id == router_id and self._room.pool(way)]
+
+    def voltage_v(self, way: Resource) -> float:
+        """At which those who hold a direction of a line were admitted; 0 where nobody does."""
+        for key in self._held_of(way):
+            for link in self._routes[key].links:
+                if link.link_id == way.id and link.from_router_id == way.from_router_id:
+                    return link.voltage_v
+        return 0.0
+
+    def sharing(self, way: Resource) -> list[int]:
+        """Ids of the circuits whose standbys share the pool of a direction of a line."""
+        return sorted(key.circuit_id for key in self._held_of(way) if key in self._covers)
+
+    def take_changed_pools(self) -> set[Resource]:
+        """Directions of lines whose standbys need another pool since this was last asked."""
+        changed, self._changed_pools = self._changed_pools, set()
+        return changed
+
     def covers(self, key: CircuitGeneration) -> frozenset[Failure] | None:
         """The failures that a shared standby covers; None for what is held firmly."""
         return self._covers.get(key)
@@ -209,9 +250,24 @@ class Reservations:
         account = self._accounts.get(resource)
         return account.quanta / QUANTA if account else 0.0
 
-    def needed_under_any(self, failures: Collection[Failure]) -> dict[Resource, float]:
-        """The most that one of these failures lets standbys take besides, of each resource of which they take any."""
+    def needed_under_any(
+        self, failures: Collection[Failure], but: CircuitGeneration | None = None
+    ) -> dict[Resource, float]:
+        """The most that one of these failures lets standbys take besides, of each resource of which they take any; of
+        all but one of them, where that is to go.
+        """
         needed = self._room.needed_under_any(failures)
+        covers = self._covers.get(but) if but is not None else None
+        if but is not None and covers:
+            for resource in self._held_by(but):
+                share = self._accounts[resource].share(
+                    but.circuit_id, self._generations[but.circuit_id], self._covers
+                )
+                _, own = share.besides[but]
+                needed[resource] = max(
+                    (self._room.needed(resource, f) - own * (f in covers) for f in failures),
+                    default=0,
+                )
         return {resource: quanta / QUANTA for resource, quanta in needed.items()}
 
     def needed(self, resource: Resource, failure: Failure) -> float:
@@ -238,7 +294,8 @@ class Reservations:
         if account is None or not account.trickles:
             return held
         keys = (CircuitGeneration(circuit_id, each) for each in self._generations[circuit_id])
-        return max(0.0, held - max(account.trickles.get(key, 0.0) for key in keys))
+        filling = (account.trickles.get(key, 0.0) for key in keys if key not in self._covers)
+        return max(0.0, held - max(filling, default=0.0))
 
     def largest_of(self, resource: Resource, circuit_id: int) -> float:
         """What the largest generation of a circuit holds of a resource."""
@@ -320,6 +377,15 @@ class Reservations:
             for resource in self._held_by(CircuitGeneration(circuit_id, number))
         }
 
+    def held_by(self, key: CircuitGeneration) -> Iterator[Resource]:
+        """Everything that a generation holds still."""
+        return self._held_by(key) if key in self._routes else iter(())
+
+    def held_of(self, resource: Resource) -> Mapping[CircuitGeneration, float]:
+        """What each generation holds of it (A or W)."""
+        account = self._accounts.get(resource)
+        return account.held if account else {}
+
     def _held_by(self, key: CircuitGeneration) -> Iterator[Resource]:
         route, freed = self._routes[key], self._freed.get(key, ())
         for index, router_id in enumerate(route.router_ids):
@@ -342,7 +408,8 @@ class Reservations:
 
     def _open(self, resource: Resource) -> Account:
         """Somebody holds a part of it from now on."""
-        account = self._accounts[resource] = Account()
+        clamped = resource.kind is ResourceKind.LINK_DIRECTION
+        account = self._accounts[resource] = Account(clamped=clamped)
         if resource.kind is ResourceKind.LINK_DIRECTION:
             self._used_from.setdefault(resource.id, set()).add(resource.from_router_id)
             self._resources_at[resource.from_router_id].add(resource)
@@ -364,8 +431,7 @@ class Reservations:
                 account.stop_trickle(key)
                 account.quanta += account.firm(key.circuit_id, numbers) - before
             self._note_changed(resource)
-            if not account.held:
-                self._close(resource)
+            self._close_if_empty(resource)
 
     def _is_sharing(self, circuit_id: int) -> bool:
         """Whether any generation of a circuit is a shared standby."""
@@ -389,10 +455,16 @@ class Reservations:
                     self._room.remove(resource, *was)
                 if becomes:
                     self._room.add(resource, *becomes)
-        account.pool = self._room.pool(resource)
+        needed = self._room.pool(resource)
+        if needed != account.needed and account.clamped:
+            self._changed_pools.add(resource)
+        account.needed = needed
 
-    def _close(self, resource: Resource) -> None:
-        """Nobody holds any part of it any more."""
+    def _close_if_empty(self, resource: Resource) -> None:
+        """Where nobody holds any part of it any more."""
+        account = self._accounts[resource]
+        if account.held or account.floor:
+            return
         del self._accounts[resource]
         if resource.kind is ResourceKind.LINK_DIRECTION:
             ends = self._used_from[resource.id]

@@ -56,6 +56,7 @@ def hop_snapshots(
     floor_w: float = 0.0,
     asked_w: float = 0.0,
     standby: bool = False,
+    shared_standby: bool = False,
 ) -> dict[str, HopSnapshot]:
     """What each router on the route must be told, by router id."""
     return {
@@ -68,6 +69,7 @@ def hop_snapshots(
             floor_w=floor_w,
             asked_w=asked_w,
             standby=standby,
+            shared_standby=shared_standby,
         )
         for index, router_id in enumerate(route.router_ids)
     }
@@ -83,6 +85,7 @@ def hop_snapshot(
     floor_w: float = 0.0,
     asked_w: float = 0.0,
     standby: bool = False,
+    shared_standby: bool = False,
 ) -> HopSnapshot:
     """What the router at ``index`` must be told."""
     egress = route.links[index] if index < len(route.links) else None
@@ -102,5 +105,6 @@ def hop_snapshot(
         floor_w=floor_w,
         asked_w=asked_w if asked_w > route.power_w else 0.0,
         standby=standby,
+        shared_standby=shared_standby and egress is not None,
         trickle_w=route.trickle_w[index] if route.trickle_w else 0.0,
     )

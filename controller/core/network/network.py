@@ -84,9 +84,13 @@ class Network:
         capabilities: Collection[Capability] = UNSAID,
     ) -> None:
         self.disconnect(router_id)
-        self._views.set_stands_by(router_id, Capability.STANDBY in capabilities)
+        self._views.set_capabilities(router_id, capabilities)
         self._sessions[router_id] = _Session(instance_id)
         self.lsdb.reset_sequence(router_id)
+
+    def holds_pools(self, router_id: str) -> bool:
+        """Whether it said in its last session that it holds shared standbys to pools."""
+        return self._views.holds_pools(router_id)
 
     def disconnect(self, router_id: str) -> None:
         session = self._sessions.pop(router_id, None)

@@ -17,7 +17,8 @@ V = TypeVar("V")
 class RouterView:
     """``heard``: connected, in step, and its advertisement not aged out.
 
-    ``stands_by``: said in its last session that it takes generations that stand by, or fill before they are demanded.
+    ``stands_by``: said in its last session that it takes generations that stand by, or fill before they are demanded;
+    ``holds_pools``: that it holds shared standbys to the pools of its lines.
     """
 
     router_id: str
@@ -28,6 +29,7 @@ class RouterView:
     profile: DeviceProfile = DGR
     admin: AdminState = AdminState.IN_SERVICE
     at: Place | None = None
+    holds_pools: bool = False
 
     @property
     def usable(self) -> bool:

@@ -2,7 +2,7 @@
 incrementally.
 """
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import replace
 from typing import TypeVar
 
@@ -10,6 +10,7 @@ from controller.core.network.admin import AdminState, AdminWords
 from controller.core.network.link import LinkView
 from controller.core.network.lsdb import LinkStateDatabase
 from controller.core.network.view import GridView, RouterView
+from digitalgrid.capabilities import Capability
 from digitalgrid.model import LoadAdvertisement, RouterLsa, SourceAdvertisement
 
 V = TypeVar("V")
@@ -27,6 +28,7 @@ class GridViews:
         self._view = GridView(version=lsdb.version)
         self._connected: set[str] = set()
         self._standing_by: set[str] = set()
+        self._holding_pools: set[str] = set()
         self._stale: set[str] = set()
         self._changed: set[str] = set()
         # What the view stands for, and of each source and load who has it.
@@ -40,11 +42,18 @@ class GridViews:
             (self._connected.add if connected else self._connected.discard)(router_id)
             self._changed.add(router_id)
 
-    def set_stands_by(self, router_id: str, stands_by: bool) -> None:
-        """Whether the router takes generations that stand by; remembered while it is away."""
-        if stands_by != (router_id in self._standing_by):
-            (self._standing_by.add if stands_by else self._standing_by.discard)(router_id)
-            self._changed.add(router_id)
+    def set_capabilities(self, router_id: str, capabilities: Collection[Capability]) -> None:
+        """Whether the router takes generations that stand by, and holds pools of them; remembered while it is away."""
+        for ids, needed in (
+            (self._standing_by, Capability.STANDBY),
+            (self._holding_pools, Capability.POOLS),
+        ):
+            if (needed in capabilities) != (router_id in ids):
+                (ids.add if needed in capabilities else ids.discard)(router_id)
+                self._changed.add(router_id)
+
+    def holds_pools(self, router_id: str) -> bool:
+        return router_id in self._holding_pools
 
     @property
     def last(self) -> GridView:
@@ -83,6 +92,7 @@ class GridViews:
             lsa.boot_id,
             heard=router_id in self._connected and router_id not in self._stale,
             stands_by=router_id in self._standing_by,
+            holds_pools=router_id in self._holding_pools,
             profile=lsa.profile,
             admin=self._admin.state(router_id),
             at=lsa.at,

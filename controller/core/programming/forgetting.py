@@ -94,6 +94,7 @@ class Forgetter:
             # One that had not been committed is gone by now.
             if generation.phase is Phase.WITHDRAWING:
                 self._programmer.absent(router_id, generation, now_ns)
+        self._programmer.pools.forget(router_id)
 
 
 def _refused(reason: Reason, router_id: str, message: str) -> Refusal:

@@ -38,6 +38,7 @@ from controller.core.programming.outcomes import (
     Starved,
 )
 from controller.core.programming.overdue import is_only_late
+from controller.core.programming.pools import Pools
 from controller.core.programming.promotion import Promotions
 from controller.core.programming.repairs import Repairs
 from controller.core.programming.staging import Staging
@@ -64,6 +65,7 @@ class Programmer:
         timeouts: Timeouts,
         emit: Callable[[Effect], None],
         first_txn_id: int,
+        holds_pools: Callable[[str], bool],
     ) -> None:
         self._circuits = circuits
         self._reservations = reservations
@@ -71,6 +73,9 @@ class Programmer:
         self._emit = emit
         self._transactions = Transactions(first_txn_id)
         self._promotions = Promotions(self._transactions, emit)
+        self.pools = Pools(
+            reservations, self._transactions, self._tell, timeouts.lease_ms, holds_pools
+        )
         self.repairs = Repairs(self._transactions, timeouts, self.send)
         self._lateness = lateness
         window = Window(lateness)
@@ -135,6 +140,7 @@ class Programmer:
         """Tell routers what was decided since, as far as there is room for it (backpressure)."""
         self._withdrawals.tell()
         self._staging.go_ahead(now_ns)
+        self.pools.tell()
 
     def make_room(self, circuit: Circuit, now_ns: int) -> None:
         """A router holds few generations of a circuit; the withdrawal reaches it before the next stage does."""
@@ -145,7 +151,9 @@ class Programmer:
 
     def made_durable(self, keys: Iterable[CircuitGeneration], now_ns: int) -> None:
         keys = list(keys)
-        self._outcomes += [Promoted(key) for key in self._promotions.made_durable(keys)]
+        for key in self._promotions.made_durable(keys):
+            self.pools.promoted(key)
+            self._outcomes.append(Promoted(key))
         for key in keys:
             generation = self.find(key)
             if generation is not None and not generation.durable:
@@ -237,6 +245,7 @@ class Programmer:
         self._withdrawals.drop(key)
         self._transactions.forget(generation)
         self._promotions.forget(key)
+        self.pools.promoted(key)
         circuit = self._circuits[key.circuit_id]
         circuit.generations.pop(key.generation, None)
         if not circuit.under_way:
@@ -263,6 +272,8 @@ class Programmer:
 
     def on_result(self, router_id: str, result: TransactionResult, now_ns: int) -> None:
         operation = result.operation
+        if result.code is not ResultCode.OK and operation in (Operation.STAGE, Operation.COMMIT):
+            self.pools.came_to_nothing(router_id, result.txn_id)
         if result.code is ResultCode.OK:
             self._on_done(router_id, result, now_ns)
         elif operation is Operation.DRAIN:
@@ -279,6 +290,8 @@ class Programmer:
         if result.operation is Operation.STAGE:
             self._staging.on_staged(router_id, result.txn_id, now_ns)
             return
+        if result.operation is Operation.COMMIT:
+            self.pools.on_committed(router_id, result.txn_id)
         for generation in self._transactions.about(result.txn_id, router_id):
             if result.operation is Operation.COMMIT and generation.phase in _COMMITS:
                 self._answered(router_id, generation, now_ns)
@@ -384,12 +397,16 @@ class Programmer:
 
     # A standby takes over
 
-    def take_over(self, generation: Generation, now_ns: int, *, delivers: bool) -> None:
-        """A standby was made the working generation: tell its routers once that is durable.
+    def take_over(
+        self, generation: Generation, now_ns: int, *, delivers: bool, shared: bool
+    ) -> None:
+        """A standby was made the working generation: tell its routers once that is durable. It ``shared`` its room.
 
         Where its sink has not said that it ``delivers`` it has as long for that as any other.
         """
         generation.touched_ns = now_ns
+        if shared:
+            self.pools.promoting(generation.key, generation.route)
         self._promotions.begin(generation)
         if delivers and (generation.phase, PhaseEvent.MEASURED) in PHASES:
             self._carries(generation)
@@ -410,6 +427,7 @@ class Programmer:
     def on_disconnected(self, router_id: str, now_ns: int) -> None:
         """Fail the stages that wait for this router; everything later waits for read-back."""
         self._staging.on_disconnected(router_id, now_ns)
+        self.pools.on_disconnected(router_id)
 
     # Read-back
 
@@ -465,4 +483,11 @@ class Programmer:
                 self.give_up(generation, now_ns, reason, late)
 
     def send(self, router_id: str, message: Stage | Commit | Abort | Drain | Withdraw) -> None:
+        if isinstance(message, Stage):
+            message = self.pools.with_pools(router_id, message)
+        elif isinstance(message, Abort):
+            self.pools.came_to_nothing(router_id, message.txn_id)
+        self._tell(router_id, message)
+
+    def _tell(self, router_id: str, message: Stage | Commit | Abort | Drain | Withdraw) -> None:
         self._emit(Send(router_id, message))

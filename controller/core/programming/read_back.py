@@ -93,6 +93,7 @@ class ReadBack:
     def _send(self, read: _Read) -> int:
         read_id = next(self._read_ids)
         self._under_way[read_id] = read
+        self._programmer.pools.reading(read.router_id, read_id)
         self._emit(Send(read.router_id, ReadTable(read_id)))
         return read_id
 
@@ -140,15 +141,12 @@ class ReadBack:
         if not read.dry_run:
             self._repair(router_id, found, now_ns)
             self._programmer.repairs.abort_unknown(router_id, table.staged_txn_ids)
+            self._programmer.pools.on_table(router_id, table)
         return found
 
     def _repair(self, router_id: str, found: Differences, now_ns: int) -> None:
         for generation in found.confirmed:
             self._programmer.confirm(router_id, generation, now_ns)
-        for generation in found.other_role:
-            # It is there, whatever its role.
-            self._programmer.confirm(router_id, generation, now_ns)
-            self._programmer.align_role(router_id, generation)
         for generation in found.other_role:
             # It is there, whatever its role.
             self._programmer.confirm(router_id, generation, now_ns)

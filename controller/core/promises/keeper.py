@@ -1,6 +1,6 @@
 """Keeper of promises: follows what became of generations until nothing is left to follow, also over a restart."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from controller.core.book.book import CircuitBook
 from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState
@@ -70,6 +70,7 @@ class Keeper:
                 self._reservations.reserve(
                     generation.key,
                     generation.route,
+                    generation.covers,
                     standby=generation.role is Role.STANDBY,
                     idle=circuit.fills_first(generation),
                 )
@@ -127,16 +128,24 @@ class Keeper:
     def settle(self, now_ns: int) -> None:
         """Follow outcomes until none is left."""
         while outcomes := self._programmer.take_outcomes():
-            for outcome in outcomes:
-                self._follow(outcome, now_ns)
+            self._follow_all(outcomes, now_ns)
 
     def go_ahead(self, now_ns: int) -> None:
         """Program what was decided, and what waited for its turn; then follow what comes of it."""
         self._programmer.go_ahead(now_ns)
         while outcomes := self._programmer.take_outcomes():
-            for outcome in outcomes:
-                self._follow(outcome, now_ns)
+            self._follow_all(outcomes, now_ns)
             self._programmer.go_ahead(now_ns)
+
+    def _follow_all(self, outcomes: Sequence[Outcome], now_ns: int) -> None:
+        """What was let go of is written before anybody is given it, by what is decided for another of these too."""
+        for outcome in outcomes:
+            if isinstance(outcome, Freed | Gone):
+                circuit = self._book.circuits.get(outcome.key.circuit_id)
+                if circuit is not None:
+                    self._book.persist(circuit)
+        for outcome in outcomes:
+            self._follow(outcome, now_ns)
 
     def _follow(self, outcome: Outcome, now_ns: int) -> None:
         circuit = self._book.circuits.get(outcome.key.circuit_id)
@@ -157,13 +166,10 @@ class Keeper:
             case RunsAsWorking():
                 self._on_runs_as_working(circuit, outcome, now_ns)
             case Freed():
-                # Before anybody is given what was held there.
-                self._book.persist(circuit)
                 # A standby may have waited for this router to let go, and others never may.
                 self._protector.tend(circuit, now_ns)
             case Gone():
                 self._network.forget(outcome.key)
-                self._book.persist(circuit)
                 self._provisioner.finish_if_gone(circuit)
                 self._mover.freed(circuit, now_ns)
                 self._preempter.gone(outcome.key)

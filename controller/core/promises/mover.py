@@ -110,6 +110,7 @@ class Mover:
         generation.charges_first = seamless and view.routers[route.sink_router_id].stands_by
         self._reservations.reserve(generation.key, route, idle=seamless)
         self.launch(circuit, generation)
+        self._protector.working_moves(circuit)
 
     def launch(self, circuit: Circuit, generation: Generation) -> None:
         """Program a generation that is reserved already."""

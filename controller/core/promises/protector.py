@@ -8,12 +8,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
 from controller.core.admission.admission import Admission
-from controller.core.admission.standby_search import StandbySearch
+from controller.core.admission.standby_search import Standby, StandbySearch
 from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState
-from controller.core.circuits.disjointness import in_common
 from controller.core.circuits.generation import Generation, Phase, Role
 from controller.core.circuits.guarding import SEARCHING, ready_standby, show_protection
-from controller.core.circuits.path_state import other_physics, path_down
+from controller.core.circuits.path_state import path_down
 from controller.core.circuits.protection import Protection, ProtectionEvent
 from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.reservations import Reservations
@@ -22,6 +21,7 @@ from controller.core.effects import CircuitChanged, Effect
 from controller.core.messages import CircuitStatus
 from controller.core.programming.agenda import Agenda
 from controller.core.programming.programming import Programmer
+from controller.core.promises.fitness import Fitness
 from digitalgrid.model import CircuitGeneration, FlowState, SwitchCause
 from digitalgrid.units import NS_PER_S
 
@@ -61,6 +61,7 @@ class Protector:
         self._reservations = reservations
         self._admission = admission
         self._search = search
+        self._fitness = Fitness(circuits, reservations, admission)
         self._programmer = programmer
         self._next_admission_seq = next_admission_seq
         self._persist = persist
@@ -68,6 +69,8 @@ class Protector:
         self._emit = emit
         # Circuits whose sinks are to say that they have switched, and until when.
         self._expected: Agenda[int] = Agenda()
+        # Circuits that are moved, and whose standbys are to cover more by now.
+        self._to_follow: set[int] = set()
         # Reserved, and not told to routers yet.
         self._held_back: set[CircuitGeneration] = set()
         # Circuits that want a standby, in this order; and those for which there was no way, with what stood then.
@@ -78,12 +81,13 @@ class Protector:
 
     def next_deadline_ns(self) -> int | None:
         search_at_ns = self._search_at_ns if self._to_search else None
-        due = (self._expected.next_ns(), search_at_ns, self._retry_at_ns)
+        follow_at_ns = 0 if self._to_follow else None
+        due = (self._expected.next_ns(), search_at_ns, self._retry_at_ns, follow_at_ns)
         return min((each for each in due if each is not None), default=None)
 
     # Wanted
 
-    def want(self, circuit: Circuit, standby: Route | None, unprotected_because: str) -> None:
+    def want(self, circuit: Circuit, standby: Standby | None, unprotected_because: str) -> None:
         """A circuit was admitted with a standby, which is reserved under its next number, or without because."""
         circuit.guard.apply(ProtectionEvent.WANTED, "power must arrive first")
         if standby is not None:
@@ -91,10 +95,12 @@ class Protector:
         elif unprotected_because:
             circuit.guard.apply(ProtectionEvent.NO_WAY, unprotected_because)
 
-    def _hold(self, circuit: Circuit, route: Route) -> Generation:
+    def _hold(self, circuit: Circuit, standby: Standby) -> Generation:
         """The generation of a standby that is reserved; its routers hear of it when the circuit delivers."""
         seq, version = self._next_admission_seq(), self._admission.view.version
-        generation = circuit.next_generation(seq, route, version, role=Role.STANDBY)
+        generation = circuit.next_generation(
+            seq, standby.route, version, role=Role.STANDBY, covers=standby.covers
+        )
         circuit.generations[generation.key.generation] = generation
         self._held_back.add(generation.key)
         return generation
@@ -102,7 +108,14 @@ class Protector:
     def check(self, circuit: Circuit, working: Route) -> None:
         """Raise Refusal where a circuit that is reserved on this path could have no standby."""
         request = _request(circuit, working.power_w)
-        if self._search.beside(working, request, circuit_id=circuit.circuit_id) is None:
+        standby = circuit.standby()
+        found = self._search.beside(
+            working,
+            request,
+            circuit_id=circuit.circuit_id,
+            instead_of=standby.key if standby is not None else None,
+        )
+        if found is None:
             raise self._search.why_not(working, request, circuit.circuit_id)
 
     # Looking after a circuit
@@ -135,9 +148,15 @@ class Protector:
         """Let go of standbys that do not protect the circuit as it is now, and of all but the newest."""
         newest = circuit.standby()
         for standby in circuit.standbys():
-            reason = self._unfit(circuit, standby) if standby is newest else "another replaces it"
+            reason = (
+                self._fitness.unfit(circuit, standby)
+                if standby is newest
+                else "another replaces it"
+            )
             if reason:
                 self._retire(circuit, standby, reason, now_ns)
+            else:
+                self._follow(circuit, standby, now_ns)
 
     def give_way(self, circuit: Circuit, reason: str, now_ns: int) -> None:
         """What its standby holds is for others; another is looked for beside them."""
@@ -154,22 +173,24 @@ class Protector:
             circuit.guard.explain(reason)
         self._emit(CircuitChanged(circuit.circuit_id))
 
-    def _unfit(self, circuit: Circuit, standby: Generation) -> str:
-        """Why a standby is to be replaced; empty where it is not."""
-        view, guard = self._admission.view, circuit.guard
-        if path_down(view, standby.route):
-            return "the path of its standby is down"
-        if other_physics(view, standby.route):
-            return "the path of its standby has other figures than it was admitted with"
-        if self._admission.crowded(standby.route):
-            return "the path of its standby can carry less than before"
-        newest = circuit.newest()
-        if newest is None or newest.phase is not Phase.CARRYING or guard.against is None:
-            return ""
-        if standby.route.power_w != newest.route.power_w:
-            return "its standby was for another power"
-        shared = in_common(view, newest.route, standby.route, guard.against)
-        return f"its standby needs {', '.join(shared)} too" if shared else ""
+    def _follow(self, circuit: Circuit, standby: Generation, now_ns: int) -> None:
+        """Let a shared standby cover what stops its circuit by now; where others need its room then, it goes."""
+        covers = self._fitness.covers_anew(circuit, standby)
+        if covers is None:
+            return
+        if not self._fitness.can_cover(standby, covers):
+            why = "others need the room of its standby for what that has to cover now"
+            self._retire(circuit, standby, why, now_ns)
+            return
+        self._reservations.cover(standby.key, covers)
+        standby.covers = covers
+        self._persist(circuit)
+
+    def working_moves(self, circuit: Circuit) -> None:
+        """It is to have another path beside the present one, which its standby has to cover too."""
+        standby = circuit.standby()
+        if standby is not None and standby.shares:
+            self._to_follow.add(circuit.circuit_id)
 
     def _see_return(self, circuit: Circuit) -> None:
         """Nobody has left the working path, and it is up again."""
@@ -216,6 +237,10 @@ class Protector:
             for circuit_id in self._expected.due(now_ns)
             if (circuit := self._not_reported(circuit_id, now_ns)) is not None
         ]
+        for circuit_id in sorted(self._to_follow):
+            if (moved := self._circuits.get(circuit_id)) is not None:
+                self.tend(moved, now_ns)
+        self._to_follow.clear()
         if self._retry_at_ns is not None and now_ns >= self._retry_at_ns:
             self._retry_at_ns = None
             self._to_search.extend(self._worth_another_search())
@@ -250,25 +275,28 @@ class Protector:
         if circuit.sink_id not in self._admission.view.loads:
             return True
         request = _request(circuit, newest.route.power_w)
-        route = self._search.beside(
+        standby = self._search.beside(
             newest.route,
             request,
             circuit_id=circuit.circuit_id,
             excluded_ids=guard.excluded_ids,
         )
-        if route is None:
+        if standby is None and any(each.role is Role.STANDBY for each in circuit.retiring()):
+            # What the last one holds may be just what is lacking; it is searched again when that is gone.
+            return True
+        if standby is None:
             self._no_way(circuit, newest.route, request, now_ns)
             return False
-        self._make(circuit, route, now_ns)
+        self._make(circuit, standby, now_ns)
         return True
 
-    def _make(self, circuit: Circuit, route: Route, now_ns: int) -> None:
+    def _make(self, circuit: Circuit, standby: Standby, now_ns: int) -> None:
         guard = circuit.guard
         why = guard.reason
         guard.apply_if_possible(ProtectionEvent.FOUND)
-        generation = self._hold(circuit, route)
-        self._reservations.reserve(generation.key, route, standby=True)
-        over = " ".join(route.router_ids)
+        generation = self._hold(circuit, standby)
+        self._reservations.reserve(generation.key, standby.route, standby.covers, standby=True)
+        over = " ".join(standby.route.router_ids)
         self._note(
             "protect",
             str(circuit.circuit_id),
@@ -347,10 +375,10 @@ class Protector:
         self._expected.drop(circuit.circuit_id)
         self._held_back.discard(standby.key)
         circuit.guard.apply_if_possible(ProtectionEvent.SWITCHED, why)
-        left = self._left(circuit, standby)
+        left, shared = self._left(circuit, standby), standby.shares
         standby.promote()
         self._reservations.demanded(standby.key)
-        self._programmer.take_over(standby, now_ns, delivers=reported)
+        self._programmer.take_over(standby, now_ns, delivers=reported, shared=shared)
         for generation in left:
             drain = not path_down(self._admission.view, generation.route)
             self._programmer.retire(generation, now_ns, drain=drain)
@@ -360,6 +388,25 @@ class Protector:
             circuit.power_w = standby.asked_w or standby.route.power_w
             self._show_adopted(circuit, f"switched to its standby: {why}", reported=reported)
         self._persist(circuit)
+        if shared:
+            self._make_room_beside(standby, now_ns)
+
+    def _make_room_beside(self, promoted: Generation, now_ns: int) -> None:
+        """What it carries is not shared any more; standbys that no longer fit beside it are made anew elsewhere."""
+        by = promoted.key.circuit_id
+        why = f"circuit {by} runs over its standby now, and the rest of their room is too small"
+        for circuit, standby in list(self._fitness.crowded_out(promoted.route)):
+            if standby.shares:
+                # Its routers are to hold back now, and not only when they have let go of it.
+                standby.covers = frozenset()
+                self._reservations.cover(standby.key, standby.covers)
+            self._retire(circuit, standby, why, now_ns)
+            if circuit.circuit_id in self._expected:
+                # Nothing is left to which its sink could switch.
+                self._expected.set(circuit.circuit_id, now_ns)
+            self._note("protect", str(circuit.circuit_id), "no room for its standby", why)
+            self.tend(circuit, now_ns)
+            self._persist(circuit)
 
     def _left(self, circuit: Circuit, standby: Generation) -> list[Generation]:
         """The working generations that do not go on: all but a newer one that is on its way and whose path is up."""
@@ -409,4 +456,5 @@ def _request(circuit: Circuit, power_w: float) -> PowerRequest:
         circuit.source_ids,
         circuit.constraints,
         protect=circuit.guard.against,
+        dedicated=circuit.guard.dedicated,
     )

@@ -9,6 +9,7 @@ from controller.core.admission.admission import Admission
 from controller.core.admission.batch import route_batch
 from controller.core.admission.preemption import Displacement
 from controller.core.admission.protected import ProtectedAdmission, Served
+from controller.core.admission.standby_search import Standby
 from controller.core.book.book import CircuitBook
 from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState
 from controller.core.circuits.generation import Phase
@@ -106,10 +107,12 @@ class Provisioner:
             served = self._protected.admit(request, self.draw_key)
         except Refusal as refusal:
             return [self._displacing(request, refusal, now_ns)]
+        # In the order in which they were reserved, by which losses are charged: standbys come after all that carries.
+        seqs = [self._book.next_admission_seq() for _ in served]
         with self._book.together():
             return [
-                self.launch(request, each.key, each.route, now_ns, protected=each)
-                for each in served
+                self.launch(request, each.key, each.route, now_ns, protected=each, seq=seq)
+                for each, seq in zip(served, seqs, strict=True)
             ]
 
     def _displacing(self, request: PowerRequest, refusal: Refusal, now_ns: int) -> Circuit:
@@ -231,10 +234,11 @@ class Provisioner:
         now_ns: int,
         *,
         protected: Served | None = None,
+        seq: int = 0,
     ) -> Circuit:
-        """Make the circuit of a route that is reserved, and program it."""
+        """Make the circuit of a route that is reserved, and program it. It is the last of all, or has place ``seq``."""
         circuit = self._new_circuit(request, key, route, now_ns)
-        seq = self._book.next_admission_seq()
+        seq = seq or self._book.next_admission_seq()
         version = self._admission.view.version
         generation = circuit.next_generation(seq, route, version, seamless=False)
         circuit.apply(CircuitEvent.ADMITTED)
@@ -263,7 +267,7 @@ class Provisioner:
             # Each part of a split keeps its part of the floor.
             floor_w=request.floor_w * (route.power_w / request.power_w),
             requested_at_ns=now_ns,
-            guard=Guard(request.protect),
+            guard=Guard(request.protect, request.dedicated),
         )
         self._book.add(circuit, request)
         return circuit
@@ -346,7 +350,8 @@ def _as_served(circuit: Circuit) -> Served | None:
     newest, standby = circuit.newest(), circuit.standby()
     if newest is None:
         return None
-    return Served(newest.key, newest.route, standby.route if standby else None)
+    stands_by = Standby(standby.route, standby.covers) if standby is not None else None
+    return Served(newest.key, newest.route, stands_by)
 
 
 def rehearsal_keys() -> Callable[[], CircuitGeneration]:

@@ -72,7 +72,6 @@ class _Stage:
         settings = CoreSettings(reconcile_interval_ns=_NEVER_NS, lsa_max_age_ns=_NEVER_NS)
         self._core = Controller(situation.stored, settings, self._now_ns)
         self._lsas = {each.router_id: each for each in situation.lsas}
-        self._standing_by = situation.standing_by_ids
         self._routers = {each: PromptRouter() for each in self._lsas}
         self._gone: frozenset[str] = frozenset()
         # What sinks have said last, and what they have selected in place of what they had.
@@ -95,9 +94,8 @@ class _Stage:
                 for router_id, hop in generation.hops().items():
                     if router_id in self._routers and router_id not in generation.freed:
                         self._routers[router_id].held[generation.key] = hop
-        capabilities = frozenset({Capability.STANDBY})
         for router_id, lsa in self._lsas.items():
-            known = capabilities if router_id in self._standing_by else frozenset[Capability]()
+            known = situation.capabilities.get(router_id, frozenset[Capability]())
             self._core.on_connected(router_id, self._tick(), b"", known)
             self._core.on_lsa(lsa, self._tick())
         for router_id in self._lsas:

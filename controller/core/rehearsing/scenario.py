@@ -1,12 +1,15 @@
 """A rehearsal as values: what the copy is made of, what happens to it, and what becomes of circuits."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 from controller.core.circuits.records import StoredState
 from controller.core.circuits.route import Route
 from controller.core.errors import Refusal
+from controller.core.network.view import RouterView
 from controller.core.questions import Questions
+from digitalgrid.capabilities import Capability
 from digitalgrid.model import RouterLsa
 from digitalgrid.reasons import Reason
 
@@ -17,7 +20,8 @@ class Situation:
 
     stored: StoredState
     lsas: tuple[RouterLsa, ...]
-    standing_by_ids: frozenset[str]
+    # What of routers is more than the least: whether they take standbys, and hold pools of them.
+    capabilities: dict[str, frozenset[Capability]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,5 +81,12 @@ def situation_of(known: Questions, scenario: Scenario) -> Situation:
     return Situation(
         known.stored(),
         tuple(known.advertisements()),
-        frozenset(each.router_id for each in view.routers.values() if each.stands_by),
+        {each.router_id: frozenset(_capabilities(each)) for each in view.routers.values()},
     )
+
+
+def _capabilities(router: RouterView) -> Iterator[Capability]:
+    if router.stands_by:
+        yield Capability.STANDBY
+    if router.holds_pools:
+        yield Capability.POOLS

@@ -60,6 +60,8 @@ class Promises(RuleBasedStateMachine):
     grid = diamond()
     # By turns, what requests are to be protected against.
     protects: tuple[Against | None, ...] = (None,)
+    # And whether their standbys are to have room of their own.
+    dedicated: tuple[bool, ...] = (False,)
 
     def __init__(self) -> None:
         super().__init__()
@@ -100,7 +102,8 @@ class Promises(RuleBasedStateMachine):
             sources,
             Constraints(max_hops=hops),
             allow_split=split,
-            protect=self.protects[len(self.sent) % len(self.protects)],
+            protect=(against := self.protects[len(self.sent) % len(self.protects)]),
+            dedicated=against is not None and self.dedicated[len(self.sent) % len(self.dedicated)],
         )
         self.sent.append(request)
         self._ask(request)

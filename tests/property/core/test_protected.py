@@ -28,6 +28,7 @@ class Protected(Promises):
 
     grid = roomy_mesh()
     protects = (Against.LINK, Against.ROUTER, Against.RISK, None)
+    dedicated = (False, False, True, False, False)
 
     @precondition(lambda self: self._standbys())
     @rule(index=INDEX)

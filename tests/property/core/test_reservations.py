@@ -110,12 +110,15 @@ class Books(RuleBasedStateMachine):
         return parts
 
     def needed(self) -> dict[Failure, dict[Resource, Fraction]]:
-        """What standbys take under each failure, beyond what their circuits hold firmly."""
+        """What standbys take under each failure: of lines all of it, for routers keep to their pools; elsewhere what is
+        beyond what their circuits hold firmly.
+        """
         firm = self.parts()
         needed: dict[Failure, dict[Resource, Fraction]] = {each: {} for each in FAILURES}
         for (key, _), held in self.hops.items():
             for resource, amount in held if self.covers[key] else ():
-                own = firm[resource].get(key.circuit_id, 0.0)
+                of_line = resource.kind is ResourceKind.LINK_DIRECTION
+                own = 0.0 if of_line else firm[resource].get(key.circuit_id, 0.0)
                 if amount > own:
                     besides = Fraction(amount) - Fraction(own)
                     for each in self.covers[key] or ():

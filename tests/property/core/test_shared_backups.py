@@ -27,7 +27,10 @@ def grid(n: int, seed: int) -> GridView:
     lines = zip(made.a, made.b, made.resistance_ohm, made.ampacity_a, strict=True)
     return GridView(
         1,
-        {f"r{k}": RouterView(f"r{k}", float(made.efficiency[k]), 1, True, True) for k in range(n)},
+        {
+            f"r{k}": RouterView(f"r{k}", float(made.efficiency[k]), 1, True, True, holds_pools=True)
+            for k in range(n)
+        },
         {
             f"l{k}": LinkView(
                 f"l{k}", f"r{a}", f"r{b}", float(ohm), VOLTAGE_V, float(most_a), 0.0, LinkState.UP,
@@ -74,7 +77,8 @@ class Books:
 
     def tried(self) -> Trial:
         pairs = self.admitted.values()
-        return tried(self.view, [(pair.working, pair) for pair in pairs], self.against)
+        routes = [(each.working, each.backup.route if each.backup else None) for each in pairs]
+        return tried(self.view, routes, self.against)
 
     def failures(self) -> set[Failure]:
         pairs = self.admitted.values()

@@ -99,6 +99,8 @@ class Trickles(RuleBasedStateMachine):
         for (resource, circuit_id), of in by_circuit.items():
             claims = [Fraction(0), *(of[key] for key in of if key not in self.shared)]
             for key in of:
+                if key in self.shared:
+                    continue
                 trickle = exact(self.trickles.get(key, {}).get(resource, 0.0))
                 others = [of[each] for each in of if each not in self.shared and each != key]
                 claims.append(max(others, default=Fraction(0)) + trickle)
@@ -114,6 +116,13 @@ class Trickles(RuleBasedStateMachine):
             for circuit_id, amount in of.items():
                 assert self.reservations.of_circuit(resource, circuit_id) == float(amount)
                 assert self.reservations.open_to(resource, circuit_id) <= float(amount)
+
+    @invariant()
+    def a_shared_standby_fills_from_the_pool(self) -> None:
+        for key in self.shared:
+            for resource, trickle in self.trickles.get(key, {}).items():
+                if any(resource in held for (each, _), held in self.held.items() if each == key):
+                    assert self.reservations.pool(resource) >= float(exact(trickle))
 
     @invariant()
     def standbys_count_for_nothing_among_those_that_carry(self) -> None:

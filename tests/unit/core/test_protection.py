@@ -422,7 +422,7 @@ def test_what_would_be_reserved_is_shown_with_its_standby_and_given_back() -> No
     network = three_ways()
     wanted = PowerRequest("a", "town", 1e6, protect=Against.LINK)
     (served,) = network.event(lambda core, now_ns: core.rehearse(wanted, now_ns)).served
-    assert there(served.standby).router_ids == ("r1", "r3", "r5")
+    assert there(served.standby).route.router_ids == ("r1", "r3", "r5")
     assert network.core.questions.reserved() == {}
 
 

@@ -27,7 +27,13 @@ def test_it_is_that_of_all_fields_that_were_given_as_sorted_json(request_: Power
     if not constraints["packets"]:
         del constraints["packets"]
     fields = asdict(request_) | {"constraints": constraints}
-    absent = {"setup_priority": None, "hold_priority": None, "floor_w": 0.0, "protect": None}
+    absent = {
+        "setup_priority": None,
+        "hold_priority": None,
+        "floor_w": 0.0,
+        "protect": None,
+        "dedicated": False,
+    }
     fields = {key: value for key, value in fields.items() if (key, value) not in absent.items()}
     content = json.dumps(fields, sort_keys=True).encode()
     assert request_.fingerprint() == sha256(content).hexdigest()

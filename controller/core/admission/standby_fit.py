@@ -1,0 +1,187 @@
+"""Which standbys no longer fit, where more is reserved though nobody was admitted (one was promoted), or less may be.
+
+Each hop's need is worked out anew, in order of admission, beside what carries and what the standbys before it would
+take under the worst failure; it must not be more than was reserved for it. Standbys that would keep others from what
+they were promised go, the least urgent and youngest first.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from controller.core.admission.route_finder import LEDGER_TOLERANCE
+from controller.core.circuits.failures import Failure
+from controller.core.circuits.generation import RETIRING_PHASES, Generation, Role
+from controller.core.circuits.reservations import Reservations
+from controller.core.circuits.resources import Resource, link_direction, source, through
+from controller.core.circuits.route import Route
+from controller.core.network.view import GridView
+from digitalgrid.model import CircuitGeneration
+from digitalgrid.physics import added_line_loss_w
+
+_SLACK = 1.0 + LEDGER_TOLERANCE
+
+
+@dataclass(slots=True)
+class _Claim:
+    """What one generation takes of a resource (A or W); on a line also what it was promised for its losses there."""
+
+    generation: Generation
+    amount: float
+    received_w: float = 0.0
+    sent_w: float = 0.0
+    resistance_ohm: float = 0.0
+
+    @property
+    def gives_way(self) -> bool:
+        return self.generation.role is Role.STANDBY
+
+    @property
+    def covers(self) -> frozenset[Failure]:
+        """Failures under which it shares its room; none where it has its own."""
+        return self.generation.covers or frozenset()
+
+
+class _Claims:
+    """Claims on one resource, in the order of their admission, but for those that go."""
+
+    def __init__(self, claims: Iterable[_Claim], *, shares_with_own: bool = False) -> None:
+        self.claims = sorted(claims, key=lambda each: each.generation.admission_seq)
+        # Of a source or converter a circuit takes no more than its largest generation.
+        self._shares_with_own = shares_with_own
+        self._begin()
+
+    def _begin(self) -> None:
+        self.firm: defaultdict[int, float] = defaultdict(float)
+        self.needed: defaultdict[Failure, float] = defaultdict(float)
+
+    def add(self, claim: _Claim) -> None:
+        circuit_id = claim.generation.key.circuit_id
+        if claim.generation.shares:
+            own = self.firm[circuit_id] if self._shares_with_own else 0.0
+            for each in claim.covers:
+                self.needed[each] += max(0.0, claim.amount - own)
+        else:
+            self.firm[circuit_id] = max(self.firm[circuit_id], claim.amount)
+
+    def total(self) -> float:
+        return sum(self.firm.values()) + max(self.needed.values(), default=0.0)
+
+    def leave_out(self, goes: set[CircuitGeneration]) -> None:
+        """Add up anew, firm claims first."""
+        self.claims = [each for each in self.claims if each.generation.key not in goes]
+        self._begin()
+        for claim in sorted(self.claims, key=lambda each: each.generation.shares):
+            self.add(claim)
+
+    def candidates(self) -> list[_Claim]:
+        """Standbys of which the total would be less without: those with their own room, and the worst failure's."""
+        worst = max(self.needed, key=self.needed.__getitem__, default=None)
+        return [
+            each
+            for each in self.claims
+            if each.gives_way and (not each.generation.shares or worst in each.covers)
+        ]
+
+
+class StandbyFit:
+    """``find`` knows a generation by its name."""
+
+    def __init__(
+        self,
+        reservations: Reservations,
+        view: Callable[[], GridView],
+        find: Callable[[CircuitGeneration], Generation | None],
+    ) -> None:
+        self._reservations = reservations
+        self._view = view
+        self._find = find
+
+    def misfits(self, route: Route, *, at_source: bool = False) -> set[CircuitGeneration]:
+        """Standbys that do not fit any more on the lines and converters that a route uses, or at its source."""
+        goes: set[CircuitGeneration] = set()
+        view = self._view()
+        for hop in route.links:
+            if (link := view.links.get(hop.link_id)) is not None:
+                both = [self._on_line(link_direction(hop.link_id, end)) for end in (link.a, link.b)]
+                for claims in both:
+                    _let_go_for_losses(claims, goes)
+                _let_go(both, link.ampacity_a, goes)
+        for router_id in route.router_ids:
+            router = view.routers.get(router_id)
+            if router is not None and (most_w := router.profile.max_through_w) is not None:
+                _let_go([self._at(through(router_id))], most_w, goes)
+        if at_source and (found := view.sources.get(route.source_id)) is not None:
+            _let_go([self._at(source(route.source_id))], found[1].max_power_w, goes)
+        return goes
+
+    def _standing(self, resource: Resource) -> Iterable[tuple[Generation, float]]:
+        """All that count: standbys that are on their way out do not."""
+        for key, amount in self._reservations.held_of(resource).items():
+            generation = self._find(key)
+            if generation is not None and not (
+                generation.role is Role.STANDBY and generation.phase in RETIRING_PHASES
+            ):
+                yield generation, amount
+
+    def _on_line(self, way: Resource) -> _Claims:
+        claims = []
+        for generation, amount in self._standing(way):
+            for link in generation.route.links:
+                if (link.link_id, link.from_router_id) == (way.id, way.from_router_id):
+                    claim = _Claim(
+                        generation, amount, link.received_w, link.sent_w, link.resistance_ohm
+                    )
+                    claims.append(claim)
+        return _Claims(claims)
+
+    def _at(self, resource: Resource) -> _Claims:
+        claims = (_Claim(*each) for each in self._standing(resource))
+        return _Claims(claims, shares_with_own=True)
+
+
+def _let_go_for_losses(claims: _Claims, goes: set[CircuitGeneration]) -> None:
+    """Those without which nobody needs more than was reserved for it."""
+    claims.leave_out(goes)
+    while (gone := _first_short(claims)) is not None:
+        goes.add(gone.generation.key)
+        claims.leave_out(goes)
+
+
+def _first_short(claims: _Claims) -> _Claim | None:
+    """Who is to go for the first, in order, that needs more than was reserved: itself, or a standby before it."""
+    before = _Claims(())
+    for claim in claims.claims:
+        own = before.firm.get(claim.generation.key.circuit_id, 0.0)
+        under = (before.needed[each] for each in claim.covers)
+        worst = max(under if claim.generation.shares else before.needed.values(), default=0.0)
+        load = sum(before.firm.values()) - own + worst
+        need_w = claim.received_w + added_line_loss_w(claim.resistance_ohm, load, claim.amount)
+        if need_w > claim.sent_w * _SLACK:
+            if claim.gives_way:
+                return claim
+            before.leave_out(set())
+            candidates = before.candidates()
+            if candidates:
+                return min(candidates, key=_firmness)
+        before.claims.append(claim)
+        before.add(claim)
+    return None
+
+
+def _let_go(sides: list[_Claims], limit: float, goes: set[CircuitGeneration]) -> None:
+    """Those without which no more is reserved on both directions together than may be."""
+    for claims in sides:
+        claims.leave_out(goes)
+    while sum(each.total() for each in sides) > limit * _SLACK:
+        candidates = [claim for each in sides for claim in each.candidates()]
+        if not candidates:
+            return
+        goes.add(min(candidates, key=_firmness).generation.key)
+        for claims in sides:
+            claims.leave_out(goes)
+
+
+def _firmness(claim: _Claim) -> tuple[int, int]:
+    """Who goes first: the least urgent, then who came last."""
+    return claim.generation.priority, -claim.generation.admission_seq

@@ -1,0 +1,100 @@
+"""Fitness of standbys: whether each still protects its circuit as that is now, and covers what it is to cover."""
+
+from collections.abc import Iterable, Mapping
+
+from controller.core.admission.admission import Admission
+from controller.core.admission.standby_fit import StandbyFit
+from controller.core.circuits.circuit import Circuit
+from controller.core.circuits.disjointness import in_common
+from controller.core.circuits.failures import Failure, covered
+from controller.core.circuits.generation import RETIRING_PHASES, Generation, Phase, Role
+from controller.core.circuits.path_state import other_physics, path_down
+from controller.core.circuits.reservations import Reservations
+from controller.core.circuits.route import Route
+from digitalgrid.model import CircuitGeneration
+
+
+class Fitness:
+    def __init__(
+        self, circuits: Mapping[int, Circuit], reservations: Reservations, admission: Admission
+    ) -> None:
+        self._circuits = circuits
+        self._reservations = reservations
+        self._admission = admission
+        self._fit = StandbyFit(reservations, lambda: admission.view, self._find)
+
+    def _find(self, key: CircuitGeneration) -> Generation | None:
+        circuit = self._circuits.get(key.circuit_id)
+        return circuit.generations.get(key.generation) if circuit is not None else None
+
+    def unfit(self, circuit: Circuit, standby: Generation) -> str:
+        """Why a standby is to be replaced; empty where it is not."""
+        view, guard = self._admission.view, circuit.guard
+        if path_down(view, standby.route):
+            return "the path of its standby is down"
+        if other_physics(view, standby.route):
+            return "the path of its standby has other figures than it was admitted with"
+        if standby.shares and (without := self._without_pools(standby.route)):
+            return f"its standby shares its room, and {', '.join(without)} holds no pools"
+        if self._is_crowded_out(standby):
+            return "the path of its standby can carry less than before"
+        newest = circuit.newest()
+        if newest is None or newest.phase is not Phase.CARRYING or guard.against is None:
+            return ""
+        if standby.route.power_w != newest.route.power_w:
+            return "its standby was for another power"
+        shared = in_common(view, newest.route, standby.route, guard.against)
+        if shared:
+            return f"its standby needs {', '.join(shared)} too"
+        return ""
+
+    def _without_pools(self, route: Route) -> list[str]:
+        routers = self._admission.view.routers
+        senders = (link.from_router_id for link in route.links)
+        return [each for each in senders if each in routers and not routers[each].holds_pools]
+
+    def _is_crowded_out(self, standby: Generation) -> bool:
+        """Whether more is reserved on its path than that may carry, and it is among those that give way."""
+        if not self._admission.crowded(standby.route):
+            return False
+        return standby.key in self._fit.misfits(standby.route)
+
+    def crowded_out(self, route: Route) -> Iterable[tuple[Circuit, Generation]]:
+        """Standbys that have no room beside one that was promoted on this route, or not what they lose."""
+        for key in sorted(self._fit.misfits(route, at_source=True)):
+            standby = self._find(key)
+            if standby is not None:
+                yield self._circuits[key.circuit_id], standby
+
+    # What is covered
+
+    def covers_anew(self, circuit: Circuit, standby: Generation) -> frozenset[Failure] | None:
+        """What a shared standby is to cover by now, if that is something else than before."""
+        view = self._admission.view
+        working = [
+            each.route
+            for each in circuit.generations.values()
+            if each.role is Role.WORKING and each.phase not in RETIRING_PHASES
+        ]
+        routes = [*working, standby.route]
+        known = all(link.link_id in view.links for route in routes for link in route.links)
+        if not standby.shares or not working or not known:
+            return None
+        groups = self._risk_groups_of
+        wanted = frozenset[Failure]().union(
+            *(covered(each, standby.route, groups) for each in working)
+        )
+        return wanted if wanted != standby.covers else None
+
+    def _risk_groups_of(self, link_id: str) -> frozenset[str]:
+        return self._admission.view.links[link_id].risk_groups
+
+    def can_cover(self, standby: Generation, failures: frozenset[Failure]) -> bool:
+        """Whether nobody else would take anything where it does, under what it did not cover before: then neither pools
+        grow, nor what anybody loses.
+        """
+        added = failures - (standby.covers or frozenset())
+        held = self._reservations
+        return not any(
+            held.needed(resource, each) for resource in held.held_by(standby.key) for each in added
+        )
