@@ -15,6 +15,7 @@ from itertools import count
 import numpy as np
 
 from controller.core.circuits.circuit import Constraints
+from controller.core.circuits.protection import Against
 from controller.core.circuits.records import Counters, StoredState
 from controller.core.circuits.request import PowerRequest
 from controller.core.controller import Controller
@@ -41,6 +42,7 @@ from controller.routing.flows.linear_flow import linear_min_cost_flow
 from controller.routing.graph import graph_of_links
 from controller.routing.kernel_cache import HALF_NAMES, cache_dir
 from controller.routing.warm_up import compile_kernels
+from digitalgrid.capabilities import Capability
 from digitalgrid.model import (
     LinkAdvertisement,
     LoadAdvertisement,
@@ -73,6 +75,8 @@ def warm_up_search() -> None:
     few_hops = Constraints(max_hops=1)
     core.request(request(1e3), 0)
     core.request(request(1e3, constraints=few_hops), 0)
+    core.request(request(1e3, protect=Against.LINK), 0)
+    core.request(request(1e3, protect=Against.LINK, dedicated=True), 0)
     core.request_batch([request(1e3), request(1e3)], 0)
     core.best_routes(request(1e3), 2, 0)
     core.disjoint(request(1e3), Disjointness.ROUTER, 0)
@@ -139,7 +143,7 @@ def _small_network() -> Controller:
     """Three routers in a ring, a source at one of them and a load at another, all connected; one line is double."""
     core = Controller(StoredState(1, (), Counters()), CoreSettings(), 0)
     for name in _RING:
-        core.on_connected(name, 0)
+        core.on_connected(name, 0, capabilities=frozenset(Capability))
         core.on_lsa(_advertisement(name), 0)
         core.on_sync_done(name, 0)
     return core
