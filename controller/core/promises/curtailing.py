@@ -24,10 +24,14 @@ _OTHERS = "circuits of a higher priority"
 
 @dataclass(slots=True)
 class _Short:
-    """A source that gives less than is reserved; ``stands`` is what it gives and what is reserved."""
+    """A source that gives less than is reserved; ``stands`` is what it gives and what is reserved.
+
+    ``elsewhere`` are those of its circuits that another source carries, until they switch to their standby here.
+    """
 
     stands: tuple[float, float]
     circuit_ids: set[int] = field(default_factory=set)
+    elsewhere: set[int] = field(default_factory=set)
 
 
 class Curtailer:
@@ -93,7 +97,11 @@ class Curtailer:
         limit_w = found[1].max_power_w if found is not None else 0.0
         before = self._short.get(source_id)
         stands = (limit_w, reserved_w)
-        if found is None or (before is not None and before.stands == stands):
+        if found is None or (
+            before is not None
+            and before.stands == stands
+            and not any(self._carries(source_id, each) for each in before.elsewhere)
+        ):
             return
         shares = self._shares(source_id, limit_w) if limit_w < reserved_w else {}
         short = {
@@ -102,10 +110,16 @@ class Curtailer:
         for circuit_id in sorted((before.circuit_ids if before else set()) | short.keys()):
             self._mark(circuit_id, source_id, short.get(circuit_id))
         if short:
-            self._short[source_id] = _Short(stands, set(short))
+            elsewhere = {each for each in short if not self._carries(source_id, each)}
+            self._short[source_id] = _Short(stands, set(short), elsewhere)
             self._note(source_id, f"{len(short)} circuits curtailed", limit_w, reserved_w)
         elif self._short.pop(source_id, None) is not None:
             self._note(source_id, "nobody is curtailed any more", limit_w, reserved_w)
+
+    def _carries(self, source_id: str, circuit_id: int) -> bool:
+        circuit = self._book.live.get(circuit_id)
+        carrying = (circuit.carrying() or circuit.newest()) if circuit is not None else None
+        return carrying is not None and carrying.route.source_id == source_id
 
     def _shares(self, source_id: str, limit_w: float) -> Mapping[int, float]:
         """What part of its power each circuit at a source gets."""

@@ -508,3 +508,20 @@ def test_all_are_protected_again_though_the_lost_source_never_lets_go() -> None:
     settle(network, 5 * NS_PER_S)
     assert {each.guard.word for each in circuits} == {Protection.PROTECTED}
     assert {newest(each).route.source_id for each in circuits} == {"source1"}
+
+
+def test_who_switches_to_a_source_that_is_short_is_curtailed_by_it() -> None:
+    network = SimulatedNetwork.running(diamond())
+    request = PowerRequest("r", "town", 2e6, protect=Against.ROUTER, dedicated=True)
+    (circuit,) = network.request(request)
+    settle(network, NS_PER_S)
+    router_id = newest(circuit).route.router_ids[0]
+    other_id = there(circuit.standby()).route.source_id
+    network.dim(other_id, 1e6)
+    settle(network, NS_PER_S)
+    assert (circuit.state, circuit.curtailed) == (CircuitState.ACTIVE, None)
+    network.kill_router(router_id)
+    settle(network)
+    assert newest(circuit).route.source_id == other_id
+    assert there(circuit.curtailed).by == f"source {other_id}"
+    assert circuit.state is CircuitState.DEGRADED
