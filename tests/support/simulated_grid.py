@@ -321,9 +321,20 @@ class SimulatedGrid:
         return {hop.circuit_id: granted_w / hop.ingress_power_w for hop, granted_w in granted}
 
     def _idles_in_a_pool(self, hop: HopSnapshot) -> bool:
-        """Whether it is a shared standby that its sink has not selected: it draws nothing, nor was that reserved."""
-        selected = (each.selected.get(hop.circuit_id) for each in self.routers.values())
-        return hop.standby and self._shares(hop.key) and hop.key not in selected
+        """Whether it is a shared standby that its sink does not demand: it draws nothing, nor was that reserved.
+
+        A sink that was promoted demands it, also while other routers have not heard of that.
+        """
+        sinks = [
+            (router, at_sink)
+            for router in self.routers.values()
+            if (at_sink := router.hop(hop.key)) is not None and at_sink.load_id
+        ]
+        demanded = any(
+            not at_sink.standby or router.selected.get(hop.circuit_id) == hop.key
+            for router, at_sink in sinks
+        )
+        return hop.standby and self._shares(hop.key) and not demanded
 
     def dim(self, source_id: str, power_w: float) -> None:
         """A source gives this much from now on."""
