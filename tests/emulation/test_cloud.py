@@ -5,6 +5,7 @@ import pytest
 from digitalgrid.client import PowerClient, power_request
 from digitalgrid.gridfile import Grid, loads_grid
 from digitalgrid.v1 import northbound_pb2 as pb
+from digitalgrid.v1.power_link_pb2 import RouterMeters
 from tests.support.patience import wait_for
 from topologies.emulator.health import wait_healthy
 from topologies.emulator.mininet_backend import MininetEmulation
@@ -36,7 +37,15 @@ loads: [{id: town, router: d, power_w: 12e6}]
 
 def delivered_mj(client: PowerClient, ids: list[int]) -> list[int]:
     """What each circuit has brought to its load by now."""
-    (sink,) = (each for each in client.read_meters().meters if each.router_id == "d")
+    sinks: list[RouterMeters] = []
+
+    def answered() -> bool:
+        # A router that is late is left out of an answer.
+        sinks[:] = [each for each in client.read_meters().meters if each.router_id == "d"]
+        return bool(sinks)
+
+    wait_for(answered)
+    (sink,) = sinks
     by_circuit = dict.fromkeys(ids, 0) | {
         each.circuit_id: each.delivered_mj for each in sink.circuits
     }

@@ -28,7 +28,12 @@ NETWORKS = (
 # Mininet's network and Open vSwitch, which a machine has once.
 ONCE = "emulation"
 # Those that hold times against each other have the marker `alone`, and run last, one at a time.
-ALONE = ("integration/test_start_up.py", "unit/northbound/test_listing.py")
+ALONE = (
+    "integration/test_start_up.py",
+    "integration/topologies/test_protect.py",
+    "integration/topologies/test_tour.py",
+    "unit/northbound/test_listing.py",
+)
 
 
 def mark(item: pytest.Item) -> None:

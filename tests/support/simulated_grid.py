@@ -325,16 +325,13 @@ class SimulatedGrid:
 
         A sink that was promoted demands it, also while other routers have not heard of that.
         """
-        sinks = [
-            (router, at_sink)
-            for router in self.routers.values()
-            if (at_sink := router.hop(hop.key)) is not None and at_sink.load_id
-        ]
-        demanded = any(
-            not at_sink.standby or router.selected.get(hop.circuit_id) == hop.key
-            for router, at_sink in sinks
-        )
-        return hop.standby and self._shares(hop.key) and not demanded
+        if not hop.standby or not self._shares(hop.key):
+            return False
+        for router in self.routers.values():
+            at_sink = router.hop(hop.key)
+            if at_sink is not None and at_sink.load_id:
+                return at_sink.standby and router.selected.get(hop.circuit_id) != hop.key
+        return True
 
     def dim(self, source_id: str, power_w: float) -> None:
         """A source gives this much from now on."""

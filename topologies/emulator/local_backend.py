@@ -4,10 +4,11 @@ Power links are pairs of UDP ports; what breaks them is told to both ends' agent
 that lost its carrier, or all that it carries.
 """
 
+import random
 import secrets
 import socket
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from digitalgrid.gridfile import Grid, Link
 from router_agent.transport import LineCarrier, carrier_command
@@ -21,6 +22,8 @@ from topologies.emulator.ports import require_free
 from topologies.emulator.processes import ProcessId
 from topologies.emulator.workspace import RunRecord
 
+# Below those that Linux hands out (net.ipv4.ip_local_port_range begins at 32,768).
+_PORTS = range(20_000, 32_000)
 _AGENT_LISTENS_WITHIN_S = 10.0
 _POLL_S = 0.01
 
@@ -76,12 +79,17 @@ class LocalEmulation(Emulation):
 
 
 def _free_ports(count: int) -> list[int]:
-    """UDP ports of loopback that nobody uses now."""
+    """UDP ports of loopback that nobody uses now, of those that the system gives to nobody of its own accord."""
+    ports: list[int] = []
     with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        for port in random.sample(_PORTS, len(_PORTS)):
+            if len(ports) == count:
+                break
+            probe = held.enter_context(socket.socket(type=socket.SOCK_DGRAM))
+            with suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                ports.append(port)
+    return ports
 
 
 def _tell(address: str, command: bytes) -> None:

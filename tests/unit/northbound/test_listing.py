@@ -30,7 +30,7 @@ from tests.support.northbound import Northbound, in_loop, northbound, read_meter
 
 LINK = RouteLink("r1-r2", "r1", "r2", 1040.0, 1030.0, 0.05, 0.5, 20_000.0)
 ROUTE = Route("pv", "town", ("r1", "r2"), (LINK,), (1100.0, 1030.0), 1000.0, (0.97, 0.97))
-# What issue 11 asks: 100,000 circuits stall nobody for more than 20 ms.
+# 100,000 circuits stall nobody for more than 20 ms.
 CIRCUITS = 100_000
 MAX_TURN_S = 0.020
 T = TypeVar("T")
