@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 EXIT_DIFFERS = 1
 
-_KINDS = ("missing", "excess", "different", "lingering", "other_role")
 _SERVER = click.option(
     "--server",
     type=AddressType(several=True),
@@ -104,20 +103,23 @@ def _ask(server: str, output: str, call: "Callable[[PowerClient], T]") -> T:
 
 def _differences(answer: "pb.ReconcileResponse") -> list[tuple[str, str, "pb.HopDifference"]]:
     """Router, kind and hop of each."""
+    from digitalgrid.client.differences import KINDS
+
     return [
         (router.router_id, kind, hop)
         for router in answer.routers
-        for kind in _KINDS
+        for kind in KINDS
         for hop in getattr(router, kind)
     ]
 
 
 def _show(answer: "pb.ReconcileResponse", dry_run: bool) -> None:
+    from digitalgrid.client.differences import KINDS
     from digitalgrid.columns import Columns, Part, parts_text
 
-    routers = Columns("router", "as it should be", *(kind.replace("_", " ") for kind in _KINDS))
+    routers = Columns("router", "as it should be", *(kind.replace("_", " ") for kind in KINDS))
     for router in answer.routers:
-        counts = [len(getattr(router, kind)) for kind in _KINDS]
+        counts = [len(getattr(router, kind)) for kind in KINDS]
         routers.add_row(router.router_id, *map(str, (router.confirmed, *counts)))
     for router_id in answer.disconnected_router_ids:
         routers.add_row(router_id, "not connected")

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from digitalgrid.client import AsyncPowerClient, power_request
+from digitalgrid.client.differences import count_differences
 from digitalgrid.gridfile import load_grid
 from digitalgrid.v1 import northbound_pb2 as pb
 from tests.chaos.checks import Findings
@@ -154,10 +155,6 @@ class _Switchover(Stage):
             + [
                 f"router {each.router_id} runs what it should not, or lacks what it should run: {each}"
                 for each in answer.routers
-                if each.missing
-                or each.excess
-                or each.different
-                or each.lingering
-                or each.other_role
+                if count_differences(each)
             ]
         )

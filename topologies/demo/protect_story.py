@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable
 from functools import partial
 
 from digitalgrid.client import AsyncPowerClient, power_request
+from digitalgrid.client.differences import count_differences
 from digitalgrid.units import format_power
 from digitalgrid.v1 import northbound_pb2 as pb
 from topologies.demo.observer import Observer
@@ -129,12 +130,7 @@ class ProtectStory(Stage):
     async def _compare(self) -> None:
         """What the controller that has returned takes routers to run, and what they do."""
         answer = await self._client.reconcile(pb.ReconcileRequest(dry_run=True))
-        self._figures.differences.append(
-            sum(
-                len(each.missing) + len(each.excess) + len(each.different) + len(each.lingering)
-                for each in answer.routers
-            )
-        )
+        self._figures.differences.append(sum(count_differences(each) for each in answer.routers))
 
     async def _mend(self, id_: str) -> None:
         if id_ in {link.id for link in self._grid.links}:
