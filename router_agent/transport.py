@@ -97,13 +97,15 @@ class LoopbackTransport:
                 error.errno, f"link {link.id}: cannot bind {link.local}: {error.strerror}"
             ) from error
         loop.add_reader(self._socket, self._readable)
-        loop.call_soon(events.carrier_changed, link.id, True)
+        self._beginning = loop.call_soon(events.carrier_changed, link.id, True)
 
     def send(self, datagram: bytes) -> None:
         if self._carrier is LineCarrier.UP:
             _send(self._socket, datagram, self._remote, self._link_id)
 
     def close(self) -> None:
+        """Nothing is told of it any more: who was to be told may never have come to be."""
+        self._beginning.cancel()
         self._loop.remove_reader(self._socket)
         self._socket.close()
 

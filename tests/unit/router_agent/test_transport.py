@@ -12,7 +12,7 @@ from router_agent.config import LinkConfig, RouterConfig
 from router_agent.device.line import Line
 from router_agent.device.meters import LinkBooks
 from router_agent.device.remark import Remark
-from router_agent.transport import LineCarrier, LoopbackTransport, carrier_command
+from router_agent.transport import LineCarrier, Lines, LoopbackTransport, carrier_command
 from tests.support.agents import free_ports
 from tests.support.patience import PATIENCE_S
 
@@ -118,3 +118,22 @@ def test_a_flood_of_junk_makes_one_line_in_the_log(caplog: pytest.LogCaptureFixt
     assert [each.getMessage() for each in caplog.records] == [
         "link ab dropped a datagram: 6 bytes are too short for a frame"
     ]
+
+
+def test_where_one_line_cannot_be_opened_the_others_tell_nothing() -> None:
+    free, taken, far = free_ports(3)
+
+    async def run() -> None:
+        heard = Heard()
+        with socket.socket(type=socket.SOCK_DGRAM) as other:
+            other.bind(("127.0.0.1", taken))
+            links = tuple(
+                LinkConfig(name, "b", local=f"127.0.0.1:{port}", remote=f"127.0.0.1:{far}")
+                for name, port in (("ab", free), ("ac", taken))
+            )
+            with pytest.raises(OSError, match="link ac: cannot bind"):
+                Lines(asyncio.get_running_loop(), links, heard)
+        await asyncio.sleep(0)
+        assert heard.carriers == []
+
+    asyncio.run(run())
