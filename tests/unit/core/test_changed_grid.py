@@ -12,9 +12,14 @@ from controller.core.invariants import broken_invariants
 from controller.core.messages import Commit
 from digitalgrid.reasons import RefusalCode
 from digitalgrid.units import NS_PER_MS, NS_PER_S
+from tests.support import settling
 from tests.support.grids import diamond
 from tests.support.simulated_network import SimulatedNetwork
 from tests.support.there import newest
+
+
+def settle(network: SimulatedNetwork, duration_ns: int = 20 * NS_PER_S) -> None:
+    settling.settle(network, duration_ns)
 
 
 @pytest.fixture
@@ -41,14 +46,6 @@ def change_cells(network: SimulatedNetwork, kind: str, id_: str, **figures: Any)
     changed = tuple(replace(each, **figures) if each.id == id_ else each for each in cells)
     network.grid.grid = replace(network.grid.grid, **{kind: changed})  # type: ignore[arg-type]
     network.advertise(*{each.router for each in changed if each.id == id_})
-
-
-def settle(network: SimulatedNetwork, duration_ns: int = 20 * NS_PER_S) -> None:
-    end_ns = network.now_ns + duration_ns
-    while network.now_ns < end_ns:
-        network.deliver_all()
-        network.advance(100 * NS_PER_MS)
-    network.deliver_all()
 
 
 def assert_nothing_is_over_subscribed(network: SimulatedNetwork) -> None:

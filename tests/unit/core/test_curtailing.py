@@ -6,8 +6,9 @@ from controller.core.circuits.circuit import Circuit, CircuitState
 from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal
 from digitalgrid.reasons import Reason
-from digitalgrid.units import NS_PER_MS, NS_PER_S
+from digitalgrid.units import NS_PER_S
 from tests.support.grids import diamond
+from tests.support.settling import settle
 from tests.support.simulated_network import SimulatedNetwork
 from tests.support.there import newest, there
 
@@ -27,15 +28,6 @@ def active(network: SimulatedNetwork, name: str, hold: int = 0, floor_w: float =
     network.deliver_all()
     assert circuit.state is CircuitState.ACTIVE
     return circuit
-
-
-def settle(network: SimulatedNetwork, duration_ns: int = 5 * NS_PER_S) -> None:
-    end_ns = network.now_ns + duration_ns
-    while network.now_ns < end_ns:
-        network.deliver_all()
-        network.advance(100 * NS_PER_MS)
-        network.check()
-    network.deliver_all()
 
 
 def share(circuit: Circuit) -> float:

@@ -9,8 +9,9 @@ from controller.core.errors import Refusal
 from controller.core.messages import Withdraw
 from digitalgrid.gridfile import Grid, loads_grid
 from digitalgrid.reasons import Reason
-from digitalgrid.units import NS_PER_MS, NS_PER_S
+from digitalgrid.units import NS_PER_S
 from tests.support.calls import call
+from tests.support.settling import settle
 from tests.support.simulated_network import SimulatedNetwork
 from tests.support.there import newest, there
 
@@ -50,15 +51,6 @@ def active(network: SimulatedNetwork, request: PowerRequest) -> Circuit:
     network.deliver_all()
     assert circuit.state is CircuitState.ACTIVE
     return circuit
-
-
-def settle(network: SimulatedNetwork, duration_ns: int = 5 * NS_PER_S) -> None:
-    end_ns = network.now_ns + duration_ns
-    while network.now_ns < end_ns:
-        network.deliver_all()
-        network.advance(50 * NS_PER_MS)
-        network.check()
-    network.deliver_all()
 
 
 def urgent(network: SimulatedNetwork, power_w: float = 4e6, setup: int = 5) -> Circuit:

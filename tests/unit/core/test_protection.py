@@ -17,6 +17,7 @@ from digitalgrid.gridfile import load_grid, loads_grid
 from digitalgrid.model import CircuitGeneration, FlowState
 from digitalgrid.reasons import Reason
 from digitalgrid.units import NS_PER_MS, NS_PER_S
+from tests.support import settling
 from tests.support.grids import diamond
 from tests.support.simulated_network import SimulatedNetwork
 from tests.support.there import newest, there
@@ -43,6 +44,10 @@ loads:
 """
 
 
+def settle(network: SimulatedNetwork, duration_ns: int = 2 * NS_PER_S) -> None:
+    settling.settle(network, duration_ns)
+
+
 def three_ways() -> SimulatedNetwork:
     return SimulatedNetwork.running(loads_grid(THREE_WAYS, "three-ways"))
 
@@ -67,16 +72,6 @@ def path(circuit: Circuit) -> tuple[str, ...]:
 
 def standby_path(circuit: Circuit) -> tuple[str, ...]:
     return there(circuit.standby()).route.router_ids
-
-
-def settle(network: SimulatedNetwork, duration_ns: int = 2 * NS_PER_S) -> None:
-    """What is under way arrives, and what follows from it."""
-    end_ns = network.now_ns + duration_ns
-    while network.now_ns < end_ns:
-        network.deliver_all()
-        network.advance(50 * NS_PER_MS)
-        network.check()
-    network.deliver_all()
 
 
 def roles_at(network: SimulatedNetwork, router_id: str) -> dict[int, bool]:

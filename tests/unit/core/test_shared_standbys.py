@@ -18,6 +18,7 @@ from digitalgrid.gridfile import loads_grid
 from digitalgrid.model import StandbyPool
 from digitalgrid.reasons import Reason
 from digitalgrid.units import NS_PER_MS, NS_PER_S
+from tests.support import settling
 from tests.support.simulated_network import SimulatedNetwork
 from tests.support.there import newest, there
 
@@ -41,6 +42,10 @@ loads:
 MW = 1e6
 
 
+def settle(network: SimulatedNetwork, duration_ns: int = 200 * NS_PER_MS) -> None:
+    settling.settle(network, duration_ns)
+
+
 def spare_way() -> SimulatedNetwork:
     return SimulatedNetwork.running(loads_grid(SPARE_WAY, "spare-way"))
 
@@ -61,15 +66,6 @@ def both(network: SimulatedNetwork) -> tuple[Circuit, Circuit]:
     circuits = ask(network, "plant-a", 0.8 * MW), ask(network, "plant-b", MW)
     assert [each.guard.word for each in circuits] == [Protection.PROTECTED] * 2
     return circuits
-
-
-def settle(network: SimulatedNetwork, duration_ns: int = 200 * NS_PER_MS) -> None:
-    end_ns = network.now_ns + duration_ns
-    while network.now_ns < end_ns:
-        network.deliver_all()
-        network.advance(50 * NS_PER_MS)
-        network.check()
-    network.deliver_all()
 
 
 def told_w(network: SimulatedNetwork, router_id: str, link_id: str) -> float:
