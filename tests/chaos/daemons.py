@@ -2,10 +2,8 @@
 
 import asyncio
 import json
-import random
 import resource
 import signal
-import socket
 import sys
 import time
 from collections.abc import Iterable
@@ -13,15 +11,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from digitalgrid.client import AsyncPowerClient, ControllerUnreachable
+from topologies.emulator.ports import free_ports
 
 _STARTED_WITHIN_S = 120.0
 _ENDED_WITHIN_S = 20.0
 _POLL_S = 0.01
 _LAST_WORDS = 4000
 _WARM = b"the solver is warm"
-# Below those that the kernel gives to who connects: whoever dials a port of theirs that is closed may be given that
-# very port, and keeps its owner from coming back.
-_PORTS = range(20_000, 32_000)
 
 
 class Daemon:
@@ -169,11 +165,5 @@ async def _knows_the_state(client: AsyncPowerClient) -> bool:
 
 
 def free_port() -> int:
-    while True:
-        port = random.choice(_PORTS)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
+    (port,) = free_ports(1)
+    return port

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from topologies.emulator import cleanup, ovs
 from topologies.emulator.addresses import MAX_NETWORKS, ControlNetwork
 from topologies.emulator.plan import EmulationOptions
+from topologies.emulator.ports import free_ports
 
 
 def _what_is_missing() -> str:
@@ -79,8 +79,7 @@ def open_vswitch_by_need(nothing_left: None) -> Iterator[None]:
 @pytest.fixture
 def options(tmp_path: Path) -> EmulationOptions:
     """A run directory and northbound address of the test's own."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     return EmulationOptions(run_dir=tmp_path / "run", northbound=f"127.0.0.1:{port}")
 
 

@@ -17,6 +17,7 @@ from topologies.emulator.errors import AlreadyRunning, EmulationError
 from topologies.emulator.health import wait_healthy
 from topologies.emulator.mininet_backend import MininetEmulation
 from topologies.emulator.plan import EmulationOptions, RunFiles
+from topologies.emulator.ports import free_ports
 from topologies.emulator.shell import in_namespace, run
 from topologies.generated import ring_grid
 
@@ -163,17 +164,14 @@ def test_two_networks_run_side_by_side_and_each_is_stopped_alone(
 
 def beside(options: EmulationOptions, run_dir: Path) -> EmulationOptions:
     """Of a second network in Mininet."""
-    with (
-        socket.create_server(("127.0.0.1", 0)) as north,
-        socket.create_server(("127.0.0.1", 0)) as of,
-    ):
-        return replace(
-            options,
-            run_dir=run_dir,
-            northbound=f"127.0.0.1:{north.getsockname()[1]}",
-            openflow_port=of.getsockname()[1],
-            subnet=IPv4Network("10.214.0.0/16"),
-        )
+    north, openflow = free_ports(2)
+    return replace(
+        options,
+        run_dir=run_dir,
+        northbound=f"127.0.0.1:{north}",
+        openflow_port=openflow,
+        subnet=IPv4Network("10.214.0.0/16"),
+    )
 
 
 def test_a_network_that_stops_leaves_open_vswitch_to_one_that_starts(

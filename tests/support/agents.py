@@ -176,17 +176,6 @@ def set_carrier(link: LinkConfig, carrier: LineCarrier) -> None:
         sender.sendto(carrier_command(carrier, link.carrier_key), (host, int(port)))
 
 
-def free_ports(count: int) -> list[int]:
-    """UDP ports of loopback that nobody uses now."""
-    sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
 @contextlib.asynccontextmanager
 async def running(
     configs: list[RouterConfig], directory: Path

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -19,6 +18,7 @@ import pytest
 from controller.store.etcd.client import EtcdClient
 from controller.store.protocol import StoreError
 from tests.support.patience import PATIENCE_S
+from topologies.emulator.ports import free_ports
 
 # Not by a preexec_fn: a fork without an exec of its own does not survive gRPC's threads.
 _DIES_WITH_PARENT = ("setpriv", "--pdeathsig=KILL")
@@ -53,7 +53,7 @@ class EtcdCluster:
             f"--heartbeat-interval={heartbeat_ms}",
             f"--election-timeout={election_ms}",
         )
-        ports = _free_ports(2 * members)
+        ports = free_ports(2 * members)
         self.endpoints = tuple(f"127.0.0.1:{port}" for port in ports[:members])
         self._peers = tuple(f"http://127.0.0.1:{port}" for port in ports[members:])
         self._processes: list[subprocess.Popen[bytes] | None] = [None] * members
@@ -241,14 +241,3 @@ def post(endpoint: str, path: str, **request: object) -> Any:
 
 def _etcdctl(*arguments: str) -> None:
     subprocess.run(["etcdctl", *arguments], check=True, capture_output=True, timeout=30)
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()

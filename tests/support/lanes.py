@@ -1,7 +1,6 @@
 """Which tests can run beside which: marks for ``-m``, and lanes for ``-n`` (pytest-xdist); ``tools/test`` uses both.
 
-A lane is what one worker runs from its beginning to its end: a class, the functions of a module, or all tests of what a
-machine has only once.
+A lane is what one worker runs from its beginning to its end: a class, or the functions of a module.
 """
 
 from pathlib import Path
@@ -25,10 +24,10 @@ NETWORKS = (
     "integration/test_making_room.py",
     "integration/topologies",
 )
-# Mininet's network and Open vSwitch, which a machine has once.
-ONCE = "emulation"
 # Those that hold times against each other have the marker `alone`, and run last, one at a time.
+# Mininet and Open vSwitch, which a machine has once, are among them.
 ALONE = (
+    "emulation",
     "integration/test_start_up.py",
     "integration/topologies/test_protect.py",
     "integration/topologies/test_tour.py",
@@ -46,7 +45,5 @@ class Lanes(LoadScopeScheduling):  # type: ignore[misc]
     """Gives each worker a lane at a time."""
 
     def _split_scope(self, nodeid: str) -> str:
-        if nodeid.startswith(f"tests/{ONCE}/"):
-            return ONCE
         # Classes of a module apart; a parameter may have a "::" of its own.
         return nodeid.partition("[")[0].rpartition("::")[0]

@@ -1,7 +1,6 @@
 """A northbound server on loopback, over a real core and simulated routers."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from digitalgrid.v1.power_link_pb2 import RouterMeters
 from tests.support.attached_grid import AttachedGrid, MemoryStore
 from tests.support.grids import diamond
 from tests.support.patience import PATIENCE_S
+from topologies.emulator.ports import free_ports
 
 
 def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
@@ -62,9 +62,8 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    (port,) = free_ports(1)
+    return port
 
 
 @dataclass

@@ -4,11 +4,10 @@ Power links are pairs of UDP ports; what breaks them is told to both ends' agent
 that lost its carrier, or all that it carries.
 """
 
-import random
 import secrets
 import socket
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 
 from digitalgrid.gridfile import Grid, Link
 from router_agent.transport import LineCarrier, carrier_command
@@ -18,12 +17,10 @@ from topologies.emulator.controller_process import ControllerProcess, serve_comm
 from topologies.emulator.emulation import Emulation
 from topologies.emulator.errors import EmulationError
 from topologies.emulator.plan import EmulationOptions, LineEnd, RunFiles
-from topologies.emulator.ports import require_free
+from topologies.emulator.ports import free_ports, require_free
 from topologies.emulator.processes import ProcessId
 from topologies.emulator.workspace import RunRecord
 
-# Below those that Linux hands out (net.ipv4.ip_local_port_range begins at 32,768).
-_PORTS = range(20_000, 32_000)
 _AGENT_LISTENS_WITHIN_S = 10.0
 _POLL_S = 0.01
 
@@ -43,7 +40,7 @@ class LocalEmulation(Emulation):
             undo.callback(workspace.erase_record, files)
             workspace.write_record(files, RunRecord(self.backend, ProcessId.current()))
             self._carrier_key = secrets.token_hex(16)
-            ports = _free_ports(2 * len(grid.links))
+            ports = free_ports(2 * len(grid.links), socket.SOCK_DGRAM)
             self._ends = plan.local_line_ends(grid, ports, self._carrier_key)
             _write_configs(grid, options, files, self._ends)
             self.controller = ControllerProcess(serve_command(files), files.controller_log)
@@ -76,20 +73,6 @@ class LocalEmulation(Emulation):
             # An agent that does not run is told when it is started again.
             if router_id in running:
                 _tell(self._ends[link.id, router_id]["local"], command)
-
-
-def _free_ports(count: int) -> list[int]:
-    """UDP ports of loopback that nobody uses now, of those that the system gives to nobody of its own accord."""
-    ports: list[int] = []
-    with ExitStack() as held:
-        for port in random.sample(_PORTS, len(_PORTS)):
-            if len(ports) == count:
-                break
-            probe = held.enter_context(socket.socket(type=socket.SOCK_DGRAM))
-            with suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                ports.append(port)
-    return ports
 
 
 def _tell(address: str, command: bytes) -> None:

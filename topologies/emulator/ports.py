@@ -1,10 +1,17 @@
-"""Addresses that a controller is to listen on, looked at before anything is started."""
+"""Addresses that a controller is to listen on, looked at before anything is started; ports that are free."""
 
+import random
 import socket
+from contextlib import ExitStack, suppress
 
 from topologies.emulator.errors import AlreadyRunning
 
 _PATIENCE_S = 1.0
+# Below those that Linux hands out by itself (net.ipv4.ip_local_port_range begins at 32,768): whoever dials a port of
+# theirs that is closed may be given that very port, and keeps its owner from coming back.
+_PORTS = range(20_000, 32_000)
+# Never seeded: two processes do not draw the same.
+_draw = random.SystemRandom()
 
 
 def require_free(address: str, option: str) -> None:
@@ -21,3 +28,17 @@ def require_free(address: str, option: str) -> None:
     raise AlreadyRunning(
         f"somebody listens on {address} already: stop that first, or give another with {option}"
     )
+
+
+def free_ports(count: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> list[int]:
+    """Ports of loopback that nobody uses now, and that nobody who asks for any port is given meanwhile."""
+    ports: list[int] = []
+    with ExitStack() as held:
+        for port in _draw.sample(_PORTS, len(_PORTS)):
+            if len(ports) == count:
+                break
+            probe = held.enter_context(socket.socket(type=kind))
+            with suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                ports.append(port)
+    return ports

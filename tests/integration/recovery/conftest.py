@@ -1,6 +1,5 @@
 """A network of real processes on loopback: a daemon with its store, and agents with theirs."""
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,19 +11,17 @@ from tests.support.grids import DIAMOND
 from topologies.emulator.health import wait_healthy
 from topologies.emulator.local_backend import LocalEmulation
 from topologies.emulator.plan import EmulationOptions
+from topologies.emulator.ports import free_ports
 
 
 @pytest.fixture
 def options(tmp_path: Path) -> EmulationOptions:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as north,
-        socket.create_server(("127.0.0.1", 0)) as south,
-    ):
-        return EmulationOptions(
-            run_dir=tmp_path / "run",
-            northbound=f"127.0.0.1:{north.getsockname()[1]}",
-            southbound_port=south.getsockname()[1],
-        )
+    north, south = free_ports(2)
+    return EmulationOptions(
+        run_dir=tmp_path / "run",
+        northbound=f"127.0.0.1:{north}",
+        southbound_port=south,
+    )
 
 
 @pytest.fixture

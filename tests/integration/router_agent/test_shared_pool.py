@@ -11,8 +11,9 @@ from digitalgrid.units import NS_PER_S
 from digitalgrid.v1 import power_link_pb2 as power_link_pb
 from router_agent.config import RouterConfig
 from router_agent.transport import LineCarrier
-from tests.support.agents import TinyController, free_ports, running, set_carrier
+from tests.support.agents import TinyController, running, set_carrier
 from tests.support.shared_ways import BESIDE, SINK, SharedPlan, Wish
+from topologies.emulator.ports import free_ports
 
 FIRST, SECOND = 1, 2
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from digitalgrid.v1 import power_link_pb2 as power_link_pb
 from digitalgrid.v1 import southbound_pb2 as pb
 from router_agent.config import LinkConfig, LoadConfig, RouterConfig, SourceConfig
 from router_agent.transport import LineCarrier
-from tests.support.agents import AgentProcess, TinyController, free_ports, running, set_carrier
+from tests.support.agents import AgentProcess, TinyController, running, set_carrier
 from tests.support.device_network import circuit_hops
+from topologies.emulator.ports import free_ports
 
 KEY = CircuitGeneration(1, 1)
 POWER_W = 2e6
@@ -47,7 +49,7 @@ class Chain:
             assert "Traceback" not in agent.output, agent.output
 
     def _configs(self, port: int) -> list[RouterConfig]:
-        ports = free_ports(4)
+        ports = free_ports(4, socket.SOCK_DGRAM)
         lines = {("a", "b"): ports[:2], ("b", "c"): ports[2:]}
         configs = []
         for name in "abc":

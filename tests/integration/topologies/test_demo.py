@@ -1,17 +1,13 @@
 """The demonstration on the local backend, shortened: what it says must be exact; how fast is not judged here."""
 
 import json
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.northbound import free_port
+
 _SHORT = ("--cuts", "1", "--cycles", "8")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 def test_faults_cost_no_promise_and_no_millijoule(tmp_path: Path) -> None:

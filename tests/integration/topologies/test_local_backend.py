@@ -15,6 +15,7 @@ from topologies.emulator.errors import AlreadyRunning, EmulationError, SpawnErro
 from topologies.emulator.health import wait_healthy
 from topologies.emulator.local_backend import LocalEmulation
 from topologies.emulator.plan import EmulationOptions
+from topologies.emulator.ports import free_ports
 
 LINE3 = Path(__file__).parents[3] / "topologies" / "line3.grid.yaml"
 BOTH = {"r1-r2", "r2-r3"}
@@ -27,15 +28,12 @@ def options(tmp_path: Path) -> EmulationOptions:
 
 
 def free_options(run_dir: Path) -> EmulationOptions:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as north,
-        socket.create_server(("127.0.0.1", 0)) as south,
-    ):
-        return EmulationOptions(
-            run_dir=run_dir,
-            northbound=f"127.0.0.1:{north.getsockname()[1]}",
-            southbound_port=south.getsockname()[1],
-        )
+    north, south = free_ports(2)
+    return EmulationOptions(
+        run_dir=run_dir,
+        northbound=f"127.0.0.1:{north}",
+        southbound_port=south,
+    )
 
 
 @pytest.fixture

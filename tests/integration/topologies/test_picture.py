@@ -8,7 +8,6 @@ import os
 import pty
 import re
 import shlex
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from digitalgrid.client import PowerClient
 from digitalgrid.v1 import northbound_pb2 as pb
 from tests.support.patience import PATIENCE_S, wait_for
 from topologies import emulator
+from topologies.emulator.ports import free_ports
 
 ROOT = Path(__file__).parents[3]
 PICTURE = ROOT / "docs" / "images" / "terminal.svg"
@@ -54,15 +54,12 @@ line-height: {line_height}px; font-variant-east-asian: full-width; }}
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[emulator.EmulationOptions]:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as north,
-        socket.create_server(("127.0.0.1", 0)) as south,
-    ):
-        options = emulator.EmulationOptions(
-            tmp_path / "run",
-            northbound=f"127.0.0.1:{north.getsockname()[1]}",
-            southbound_port=south.getsockname()[1],
-        )
+    north, south = free_ports(2)
+    options = emulator.EmulationOptions(
+        tmp_path / "run",
+        northbound=f"127.0.0.1:{north}",
+        southbound_port=south,
+    )
     emulator.start_in_background(str(ROOT / "topologies" / "elan9.grid.yaml"), "local", options)
     try:
         yield options

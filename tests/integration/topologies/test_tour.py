@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from contextlib import suppress
@@ -12,17 +11,14 @@ from pathlib import Path
 import pytest
 
 from topologies import emulator
+from topologies.emulator.ports import free_ports
 
 ROOT = Path(__file__).parents[3]
 
 
 def test_every_line_of_the_tour_works(tmp_path: Path) -> None:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as north,
-        socket.create_server(("127.0.0.1", 0)) as south,
-    ):
-        northbound = f"127.0.0.1:{north.getsockname()[1]}"
-        southbound_port = south.getsockname()[1]
+    north, southbound_port = free_ports(2)
+    northbound = f"127.0.0.1:{north}"
     tour = re.search(r"## A tour\s+```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert tour is not None
     # Where the tour is taken, programs and the run directory are where it expects them.

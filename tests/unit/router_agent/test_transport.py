@@ -13,8 +13,8 @@ from router_agent.device.line import Line
 from router_agent.device.meters import LinkBooks
 from router_agent.device.remark import Remark
 from router_agent.transport import LineCarrier, Lines, LoopbackTransport, carrier_command
-from tests.support.agents import free_ports
 from tests.support.patience import PATIENCE_S
+from topologies.emulator.ports import free_ports
 
 KEY = "0123456789abcdef"
 
@@ -41,7 +41,7 @@ Say = Callable[[bytes], None]
 
 def play(key: str, story: Callable[[Heard, Say, Say], Awaitable[None]]) -> None:
     """A line with that key, and how its far end and a stranger on this machine say something to it."""
-    mine, far = free_ports(2)
+    mine, far = free_ports(2, socket.SOCK_DGRAM)
 
     async def run() -> None:
         heard = Heard()
@@ -121,7 +121,7 @@ def test_a_flood_of_junk_makes_one_line_in_the_log(caplog: pytest.LogCaptureFixt
 
 
 def test_where_one_line_cannot_be_opened_the_others_tell_nothing() -> None:
-    free, taken, far = free_ports(3)
+    free, taken, far = free_ports(3, socket.SOCK_DGRAM)
 
     async def run() -> None:
         heard = Heard()
