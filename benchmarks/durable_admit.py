@@ -196,11 +196,11 @@ async def _round(
 
 @asynccontextmanager
 async def controller_on(
-    lsas: Sequence[RouterLsa], directory: Path, gate: Gate | None = None
+    lsas: Sequence[RouterLsa], directory: Path, gate: Gate | None = None, address: str = ""
 ) -> AsyncIterator[tuple[Runtime, NullRouters, str]]:
     runtime = Runtime(CoreSettings())
     solver = Solver()
-    address = f"unix:{directory}/northbound"
+    address = address or f"unix:{directory}/northbound"
     try:
         runtime.lead(SqliteStore(directory / "store.sqlite"))
         routers = NullRouters(runtime, lsas)

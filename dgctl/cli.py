@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
+from dgctl.listings import list_, meters, topology
 from dgctl.maintenance import drain, undrain, what_if
 from dgctl.optimisation import dispatch, paths, reoptimise
 from dgctl.options import (
@@ -17,7 +18,7 @@ from dgctl.options import (
     retry_option,
     route_options,
 )
-from digitalgrid.command_line import IdType, Program
+from digitalgrid.command_line import Program
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -182,22 +183,6 @@ def get(settings: Settings, circuit_id: int) -> None:
     show(circuit, settings.output)
 
 
-@main.command("list")
-@click.option(
-    "--request-id", type=IdType(optional=True), default="", help="Only circuits of this request."
-)
-@click.option("--all", "include_ended", is_flag=True, help="Also those that have ended.")
-@common
-@pass_settings
-def list_(settings: Settings, request_id: str, include_ended: bool) -> None:
-    """Lists circuits."""
-    from dgctl.output import show
-
-    with settings.client() as client:
-        answer = client.list_circuits(request_id, include_ended=include_ended)
-    show(answer, settings.output)
-
-
 @main.command()
 @common
 @pass_settings
@@ -214,34 +199,6 @@ def watch(settings: Settings) -> None:
 
 
 @main.command()
-@click.option("--watch", "watching", is_flag=True, help="Shows it again when it has changed.")
-@common
-@pass_settings
-def topology(settings: Settings, watching: bool) -> None:
-    """Shows routers, links, sources and loads with what is reserved on them."""
-    from dgctl.output import news, say, show, show_events
-    from dgctl.watching import watched
-
-    with settings.client() as client:
-        if watching:
-            show_events(watched(lambda: news(client.watch_topology(), settings.output), say))
-        else:
-            show(client.get_topology(), settings.output)
-
-
-@main.command()
-@common
-@pass_settings
-def meters(settings: Settings) -> None:
-    """Reads the energy books of all routers."""
-    from dgctl.output import show
-
-    with settings.client() as client:
-        answer = client.read_meters()
-    show(answer, settings.output)
-
-
-@main.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Prints a completion script: eval "$(dgctl completion bash)"."""
@@ -253,5 +210,9 @@ def completion(shell: str) -> None:
     click.echo(completer(main, {}, "dgctl", "_DGCTL_COMPLETE").source())
 
 
-for _verb in (dispatch, paths, reoptimise, drain, undrain, what_if):
+for _verb in (
+    *(list_, topology, meters),
+    *(dispatch, paths, reoptimise),
+    *(drain, undrain, what_if),
+):
     main.add_command(_verb)

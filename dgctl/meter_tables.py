@@ -1,42 +1,88 @@
 """Meters as tables for people."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
+from dgctl.listing import Column, Listing, View, natural
 from digitalgrid.client import missing_mj
 from digitalgrid.columns import Columns, Part, Styled
 from digitalgrid.model import MissingCause
-from digitalgrid.units import MILLIWATTS_PER_W, format_energy_mj, format_power
+from digitalgrid.units import (
+    MILLIJOULES_PER_J,
+    MILLIWATTS_PER_W,
+    format_energy_mj,
+    format_power,
+    parse_si,
+)
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1 import power_link_pb2
 
-_BOOKS: tuple[tuple[str, Callable[[power_link_pb2.RouterMeters], int]], ...] = (
-    (">injected", lambda m: sum(source.injected_mj for source in m.sources)),
-    (">delivered", lambda m: sum(load.delivered_mj for load in m.loads)),
-    (">line loss", lambda m: sum(link.line_loss_mj for link in m.links)),
-    (">converter loss", lambda m: m.converter_loss_mj),
-    (">dissipated", lambda m: m.dissipated_mj),
-    (">buffered", lambda m: m.buffered_mj),
-    (">lost to faults", lambda m: sum(link.lost_to_faults_mj for link in m.links)),
-    (">lost in transit", lambda m: sum(link.lost_in_transit_mj for link in m.links)),
+_FIGURES: tuple[tuple[str, Callable[[power_link_pb2.RouterMeters], int]], ...] = (
+    ("injected", lambda m: sum(source.injected_mj for source in m.sources)),
+    ("delivered", lambda m: sum(load.delivered_mj for load in m.loads)),
+    ("line-loss", lambda m: sum(link.line_loss_mj for link in m.links)),
+    ("converter-loss", lambda m: m.converter_loss_mj),
+    ("dissipated", lambda m: m.dissipated_mj),
+    ("buffered", lambda m: m.buffered_mj),
+    ("lost-to-faults", lambda m: sum(link.lost_to_faults_mj for link in m.links)),
+    ("lost-in-transit", lambda m: sum(link.lost_in_transit_mj for link in m.links)),
 )
+_LOST = ("lost-to-faults", "lost-in-transit", "dissipated")
 # Circuits of which it is shown what is missing: those that lack most, as many as a screen has lines.
 _MOST_MISSING = 20
+# What the row of sums is called.
+_ALL = "all"
 # Milliwatts: demands are rounded up on their way, those of a hundred circuits by so much.
 _ROUNDED_MW = 1000
 
 
-def render(answer: pb.ReadAllMetersResponse) -> list[Part]:
-    """The books of all routers, what loads lacked, and what is odd about any of it."""
-    table = Columns("router", *(name for name, _ in _BOOKS), ">oversubscribed")
-    for meters in answer.meters:
-        figures = (format_energy_mj(total_mj(meters)) for _, total_mj in _BOOKS)
-        table.add_row(meters.router_id, *figures, str(meters.oversubscribed_instants))
-    sums = (
-        format_energy_mj(sum(total_mj(meters) for meters in answer.meters))
-        for _, total_mj in _BOOKS
+def _joules(text: str) -> float:
+    return parse_si(text, "J") * MILLIJOULES_PER_J
+
+
+def _energy(
+    name: str, energy_mj: Callable[[power_link_pb2.RouterMeters], int]
+) -> Column[power_link_pb2.RouterMeters]:
+    return Column(
+        name,
+        lambda meters: format_energy_mj(energy_mj(meters)),
+        energy_mj,
+        _joules,
+        head=name.replace("-", " "),
+        right=True,
     )
-    oversubscribed = sum(meters.oversubscribed_instants for meters in answer.meters)
-    table.add_row("all", *sums, str(oversubscribed), style="bold")
+
+
+def _most_lost(meters: power_link_pb2.RouterMeters) -> tuple[Any, ...]:
+    """More often over-subscribed before less, then by what went neither to a load nor into heat as it should."""
+    lost_mj = sum(energy_mj(meters) for name, energy_mj in _FIGURES if name in _LOST)
+    return (-meters.oversubscribed_instants, -lost_mj, natural(meters.router_id))
+
+
+BOOKS: Listing[power_link_pb2.RouterMeters] = Listing(
+    "meters",
+    (
+        Column("router", lambda meters: meters.router_id),
+        *(_energy(name, energy_mj) for name, energy_mj in _FIGURES),
+        Column(
+            "oversubscribed",
+            lambda meters: str(meters.oversubscribed_instants),
+            lambda meters: meters.oversubscribed_instants,
+            right=True,
+        ),
+    ),
+    _most_lost,
+    lambda meters: "bold" if meters.router_id == _ALL else "",
+)
+
+
+def render(
+    answer: pb.ReadAllMetersResponse, view: View[power_link_pb2.RouterMeters] | None = None
+) -> list[Part]:
+    """The books of all routers, what loads lacked, and what is odd about any of it."""
+    view = view or View(BOOKS)
+    rows = view.rows(answer.meters)
+    table = view.table([*rows, _sum(rows)])
     parts: list[Part] = [table, *_promises(answer.meters), *_pools(answer.meters)]
     if answer.missing_router_ids:
         silent = ", ".join(answer.missing_router_ids)
@@ -44,6 +90,20 @@ def render(answer: pb.ReadAllMetersResponse) -> list[Part]:
     parts += [Styled(each, "red") for each in _meter_faults(answer.meters)]
     parts += [Styled(each, "dim") for each in _former_meters(answer.meters)]
     return parts
+
+
+def _sum(meters: Sequence[power_link_pb2.RouterMeters]) -> power_link_pb2.RouterMeters:
+    """Of those that are shown."""
+    return power_link_pb2.RouterMeters(
+        router_id=_ALL,
+        sources=[source for each in meters for source in each.sources],
+        loads=[load for each in meters for load in each.loads],
+        links=[link for each in meters for link in each.links],
+        converter_loss_mj=sum(each.converter_loss_mj for each in meters),
+        dissipated_mj=sum(each.dissipated_mj for each in meters),
+        buffered_mj=sum(each.buffered_mj for each in meters),
+        oversubscribed_instants=sum(each.oversubscribed_instants for each in meters),
+    )
 
 
 def _promises(meters: Iterable[power_link_pb2.RouterMeters]) -> list[Part]:

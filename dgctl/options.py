@@ -1,6 +1,5 @@
 """Options that every verb takes, and values as people write them."""
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ import click
 from dgctl.formats import Format
 from digitalgrid.client.defaults import DEFAULT_SERVER
 from digitalgrid.command_line import AddressType, IdType
-from digitalgrid.units import parse_power_w
+from digitalgrid.units import parse_fraction, parse_power_w
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -65,17 +64,14 @@ class FractionType(click.ParamType[float]):
     """``0.05`` or ``5%``."""
 
     name = "fraction"
-    _NUMBER = re.compile(
-        r"(?P<number>[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*(?P<percent>%?)"
-    )
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        match = self._NUMBER.fullmatch(str(value).strip())
-        if match is None:
-            self.fail(f"{value!r} is not a fraction; write it like 0.05 or 5%", param, ctx)
-        return float(match["number"]) / (100 if match["percent"] else 1)
+        try:
+            return parse_fraction(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 # As wide as the API's.

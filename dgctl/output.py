@@ -36,34 +36,37 @@ def show_events(texts: Iterable[str]) -> None:
             sys.stdout.flush()
 
 
-def news(messages: Iterable[Message], output: Format) -> Iterator[str]:
-    """What of a stream is to be written: lines of a table, a line of JSON, or a YAML document.
+def news(messages: Iterable[pb.WatchCircuitsResponse], output: Format) -> Iterator[str]:
+    """What of a watch is to be written: a line for people, a line of JSON, or a YAML document.
 
-    What says of a circuit (or of the whole network) what was written of it last is left out.
+    What says of a circuit what was written of it last is left out.
     """
     last: dict[int, str] = {}
     for message in messages:
-        text = _event(message, output)
-        if isinstance(message, pb.WatchCircuitsResponse) and message.HasField("snapshot_done"):
+        table = output is Format.TABLE
+        text = (
+            parts_text(tables.render_event(message), sys.stdout)
+            if table
+            else document(message, output)
+        )
+        if message.HasField("snapshot_done"):
             yield text
             continue
-        circuit = message.circuit if isinstance(message, pb.WatchCircuitsResponse) else None
-        subject = circuit.circuit_id if circuit else 0
+        subject = message.circuit.circuit_id
         if last.get(subject) == text:
             continue
         last[subject] = text
-        if circuit and circuit.state == pb.CIRCUIT_STATE_WITHDRAWN:
+        if message.circuit.state == pb.CIRCUIT_STATE_WITHDRAWN:
             # It is never heard of again.
             del last[subject]
         yield text
 
 
-def _event(message: Message, output: Format) -> str:
+def document(message: Message, output: Format) -> str:
+    """One of several: a line of JSON, or a YAML document."""
     if output is Format.JSON:
         return json.dumps(_as_dict(message)) + "\n"
-    if output is Format.YAML:
-        return "---\n" + _encode(_as_dict(message), output)
-    return parts_text(tables.render_event(message), sys.stdout)
+    return "---\n" + _encode(_as_dict(message), output)
 
 
 def say(text: str) -> None:

@@ -1,17 +1,15 @@
 """Answers as tables for people. One function for each message that `dgctl` shows."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
 from typing import Any
 
 from google.protobuf.message import Message
 
-from dgctl import drain_tables, meter_tables, topology_tables
+from dgctl import circuit_tables, drain_tables, meter_tables, topology_tables
 from dgctl.requests import ended
-from digitalgrid.client import missing_mj, missing_ms
-from digitalgrid.columns import Columns, Line, Part, Styled
+from digitalgrid.client import missing_mj
+from digitalgrid.columns import Columns, Part, Styled
 from digitalgrid.units import (
-    NS_PER_MS,
     format_current,
     format_duration_ns,
     format_energy_mj,
@@ -20,24 +18,6 @@ from digitalgrid.units import (
     format_unix_ns,
 )
 from digitalgrid.v1 import northbound_pb2 as pb
-
-_STATE_STYLES = {
-    pb.CIRCUIT_STATE_ACTIVE: "green",
-    pb.CIRCUIT_STATE_DEGRADED: "yellow",
-    pb.CIRCUIT_STATE_REROUTING: "yellow",
-    pb.CIRCUIT_STATE_WAITING: "yellow",
-    pb.CIRCUIT_STATE_FAILED: "red",
-}
-
-
-_AGAINST = {"risk": "risk group"}
-_PROTECTION_STYLES = {
-    pb.PROTECTION_PROTECTED: "green",
-    pb.PROTECTION_PENDING: "yellow",
-    pb.PROTECTION_SWITCHED: "yellow",
-    pb.PROTECTION_LOST: "red",
-}
-
 
 Parts = Iterable[Part]
 
@@ -48,22 +28,11 @@ def render(message: Message) -> Parts:
     return parts
 
 
-def render_event(message: Message) -> Parts:
-    """One line (or all tables) of a stream."""
-    if isinstance(message, pb.WatchCircuitsResponse):
-        if message.HasField("snapshot_done"):
-            return [Styled("-- these were all circuits; changes follow --", "dim")]
-        return [_circuit_line(message.circuit)]
-    return render(message)
-
-
-@cache
-def state_name(state: int) -> str:
-    return pb.CircuitState.Name(state).removeprefix("CIRCUIT_STATE_")  # type: ignore[arg-type]
-
-
-def path_of(circuit: pb.Circuit | pb.Standby) -> str:
-    return " > ".join(circuit.router_ids)
+def render_event(event: pb.WatchCircuitsResponse) -> Parts:
+    """One line of a watch."""
+    if event.HasField("snapshot_done"):
+        return [Styled("-- these were all circuits; changes follow --", "dim")]
+    return [circuit_tables.line(event.circuit)]
 
 
 def detail_lines(metadata: Mapping[str, str]) -> list[str]:
@@ -83,97 +52,16 @@ def _readable(key: str, value: str) -> str:
     return value
 
 
-def _circuit_line(circuit: pb.Circuit) -> Line:
-    words = f"  {circuit.source_id} -> {circuit.sink_id}  {format_power(circuit.power_w)}"
-    missing = _missing_by_cause(circuit)
-    return Line(
-        (
-            f"circuit {circuit.circuit_id} ",
-            _state(circuit),
-            *_second_word(circuit),
-            f"{words}  {path_of(circuit)}",
-            Styled(f"  missing: {missing}" if missing else "", "dim"),
-            Styled(f"  ({circuit.reason})" if circuit.reason else "", "dim"),
-            Styled(f"  ({circuit.protection_reason})" if circuit.protection_reason else "", "dim"),
-        )
-    )
-
-
-def _missing_by_cause(circuit: pb.Circuit) -> str:
-    """What its load lacked, in time of its full power: ``fault 225 ms, move 3 ms``."""
-    lacked = {} if (found := missing_ms(circuit)) is None else found
-    return ", ".join(f"{cause} {_of_power(each)}" for cause, each in lacked.items() if each)
-
-
-def _missing(circuit: pb.Circuit) -> str:
-    """The sum; nothing is known where no router counts it, which is not the same as 0."""
-    found = missing_ms(circuit)
-    return "-" if found is None else _of_power(sum(found.values()))
-
-
-def _of_power(milliseconds: float) -> str:
-    """To three digits: nobody reads more, and columns stay as wide as they are."""
-    return (
-        format_duration_ns(round(float(f"{milliseconds:.3g}") * NS_PER_MS)) if milliseconds else "0"
-    )
-
-
-def _state(circuit: pb.Circuit) -> Styled:
-    return Styled(state_name(circuit.state), _STATE_STYLES.get(circuit.state, ""))
-
-
-def _second_word(circuit: pb.Circuit) -> list[str | Styled]:
-    return [", ", _protection(circuit)] if circuit.protection else []
-
-
-def _protection(circuit: pb.Circuit) -> Styled:
-    """The second word of a circuit that is to be protected; empty for others."""
-    if not circuit.protection:
-        return Styled("", "")
-    word = pb.Protection.Name(circuit.protection).removeprefix("PROTECTION_").lower()
-    return Styled(word, _PROTECTION_STYLES.get(circuit.protection, ""))
-
-
-def _circuits(circuits: Iterable[pb.Circuit], title: str = "") -> Columns:
-    names = [">id", "state", "source", "sink", ">power", ">injected", ">loss", ">missing", "path"]
-    names.append("reason")
-    circuits = list(circuits)
-    protected = any(circuit.protect for circuit in circuits)
-    # Who asks for no protection anywhere is not told of it.
-    if protected:
-        names[2:2] = ["protection"]
-        names[-1:-1] = ["standby"]
-    table = Columns(*names, title=title)
-    for circuit in circuits:
-        row: list[str | Styled] = [
-            str(circuit.circuit_id) if circuit.circuit_id else "-",
-            _state(circuit),
-            circuit.source_id,
-            circuit.sink_id,
-            format_power(circuit.power_w),
-            format_power(circuit.injected_w),
-            format_fraction(circuit.loss_fraction),
-            _missing(circuit),
-            path_of(circuit),
-            "; ".join(each for each in (circuit.reason, circuit.protection_reason) if each),
-        ]
-        if protected:
-            row[2:2] = [_protection(circuit)]
-            row[-1:-1] = [path_of(circuit.standby)]
-        table.add_row(*row)
-    return table
-
-
 def _answered(answer: pb.RequestPowerResponse) -> Parts:
-    return [_circuits(answer.circuits, f"request {answer.request_id}")]
+    return [circuit_tables.table(answer.circuits, f"request {answer.request_id}")]
 
 
 def _listed(answer: pb.ListCircuitsResponse | pb.ComputePowerResponse) -> Parts:
-    return [_circuits(answer.circuits) if answer.circuits else "no circuits"]
+    return [circuit_tables.table(answer.circuits) if answer.circuits else "no circuits"]
 
 
 def _circuit(circuit: pb.Circuit) -> Parts:
-    parts: list[Part] = [_circuits([circuit]), "", _facts_table(_facts(circuit)), ""]
+    parts: list[Part] = [circuit_tables.table([circuit]), "", _facts_table(_facts(circuit)), ""]
     parts.append(_links(circuit.links, "links"))
     if circuit.standby.links:
         parts += ["", _links(circuit.standby.links, "links of its standby")]
@@ -225,12 +113,14 @@ def _facts(circuit: pb.Circuit) -> Iterable[tuple[str, str]]:
         since = format_unix_ns(curtailed.since_unix_ns)
         yield "curtailed", f"by {curtailed.by} since {since}: {left} of {asked}"
     if circuit.protect:
-        against = pb.Protect.Name(circuit.protect).removeprefix("PROTECT_").lower()
         own = ", with room of its own" if circuit.dedicated else ""
-        yield "protected against", f"the loss of a {_AGAINST.get(against, against)}{own}"
+        yield "protected against", f"the loss of a {circuit_tables.against(circuit)}{own}"
     if circuit.HasField("standby"):
         standby = circuit.standby
-        yield "standby", f"generation {standby.generation}, {standby.source_id}, {path_of(standby)}"
+        yield (
+            "standby",
+            f"generation {standby.generation}, {standby.source_id}, {circuit_tables.path_of(standby)}",
+        )
         if standby.dedicated and not circuit.dedicated:
             yield "", "with room of its own: a router of any other way holds no pools"
     if circuit.timings.committed_after_ns:
@@ -249,7 +139,7 @@ def _facts(circuit: pb.Circuit) -> Iterable[tuple[str, str]]:
     promised = format_energy_mj(circuit.missing.promised_mj)
     lacked = format_energy_mj(sum(missing_mj(circuit.missing).values()))
     yield "missing", f"{lacked} of {promised} promised"
-    by_cause = _missing_by_cause(circuit)
+    by_cause = circuit_tables.missing_by_cause(circuit)
     if by_cause:
         yield "  of its power", by_cause
 
@@ -274,7 +164,7 @@ def _outcomes(answer: pb.BatchRequestPowerResponse) -> Parts:
 
 
 def _paths(answer: pb.ComputePathsResponse) -> Parts:
-    parts: list[Part] = [_circuits(answer.circuits)]
+    parts: list[Part] = [circuit_tables.table(answer.circuits)]
     if answer.shared_ids:
         parts.append(Styled(f"both need {', '.join(answer.shared_ids)}", "yellow"))
     if not answer.proven:
@@ -286,7 +176,9 @@ def _dispatched(answer: pb.DispatchResponse) -> Parts:
     if not answer.outcomes:
         return ["nothing is to be served: all loads have what they take"]
     parts: list[Part] = [_facts_table(_figures(answer)), ""]
-    parts.append(_circuits(circuit for each in answer.outcomes for circuit in each.circuits))
+    parts.append(
+        circuit_tables.table(circuit for each in answer.outcomes for circuit in each.circuits)
+    )
     for outcome in answer.outcomes:
         if outcome.code:
             first, *details = _refusal(outcome)

@@ -2,10 +2,12 @@
 
 import math
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
+MS_PER_S = 1000
 # Meters count millijoules and rates on the wire are milliwatts, both whole numbers.
 MILLIJOULES_PER_J = 1000
 MILLIWATTS_PER_W = 1000
@@ -20,8 +22,13 @@ _QUANTITY = re.compile(
 )
 _POWER_UNITS_W = {"": 1.0, "W": 1.0, "kW": 1e3, "MW": 1e6, "GW": 1e9}
 
+_FRACTION = re.compile(
+    r"(?P<number>[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*(?P<percent>%?)"
+)
 _DURATION_UNITS_S = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 
+# Of the last of four digits.
+_AS_GOOD_AS = 1e-5
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"))
 
 
@@ -66,9 +73,37 @@ def parse_duration_s(text: str) -> float:
     return duration_s
 
 
+def parse_fraction(text: str) -> float:
+    """0.05 of ``0.05`` or ``5%``; ValueError for anything else."""
+    match = _FRACTION.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not a fraction; write it like 0.05 or 5%")
+    return float(match["number"]) / (100 if match["percent"] else 1)
+
+
+def parse_si(text: str, unit: str) -> float:
+    """``20 kV`` or ``20e3``, of volts; ValueError for anything else."""
+    match = _QUANTITY.fullmatch(text)
+    scales = {prefix: scale for scale, prefix in _PREFIXES}
+    prefix = match["unit"].removesuffix(unit) if match else ""
+    if match is None or prefix not in scales or match["unit"] not in ("", prefix + unit):
+        raise ValueError(f"{text!r} is not understood; write it like 2{unit} or 2k{unit}")
+    return float(match["number"]) * scales[prefix]
+
+
 def format_power(power_w: float) -> str:
     """``2 MW``, ``350 kW``: four significant digits."""
     return format_si(power_w, "W")
+
+
+def format_power_below(power_w: float) -> str:
+    """Likewise, but never more than it is: who asks for as much as he reads gets it."""
+    return format_power(_four_digits(power_w, math.floor))
+
+
+def format_power_above(power_w: float) -> str:
+    """Likewise, but never less than it is: who gives up as much as he reads gives up enough."""
+    return format_power(_four_digits(power_w, math.ceil))
 
 
 def format_voltage(voltage_v: float) -> str:
@@ -119,6 +154,15 @@ def format_si(value: float, unit: str) -> str:
     fitting = (p for p in _PREFIXES if abs(float(_digits(value / p[0]))) >= 1)
     scale, prefix = next(fitting, _PREFIXES[-1])
     return f"{_digits(value / scale)} {prefix}{unit}"
+
+
+def _four_digits(value: float, whole: Callable[[float], int]) -> float:
+    """Rounded in one direction, but for what is as good as there: sums of powers are off by as little."""
+    if not 0.0 < value < math.inf:
+        return value
+    step: float = 10.0 ** (math.floor(math.log10(value)) - 3)
+    nearest = round(value / step)
+    return (nearest if abs(value / step - nearest) < _AS_GOOD_AS else whole(value / step)) * step
 
 
 def _digits(value: float) -> str:

@@ -18,7 +18,7 @@ from controller.routing.compiled import Engine, engine_in_use
 from controller.routing.paths.cspf import Path
 from controller.routing.paths.given_path import along
 from digitalgrid.reasons import Reason
-from digitalgrid.units import W_PER_MEGAWATT
+from digitalgrid.units import format_power
 
 # Paths ranked for one request: each costs a search inside the loop.
 MAX_PATHS = 64
@@ -105,7 +105,7 @@ class Alternatives:
             candidates.discard(self._begins_at(answer.pair, request))
         raise Refusal(
             Reason.NO_PAIR,
-            f"one path carries {request.power_w / W_PER_MEGAWATT:.9g} MW to load {request.sink_id!r}, but no second"
+            f"one path carries {format_power(request.power_w)} to load {request.sink_id!r}, but no second"
             " one from the same router meets all that was asked",
         )
 

@@ -11,14 +11,19 @@ from controller.core.network.admin import AdminState
 from controller.core.network.view import GridView, RouterView
 from controller.routing.flows.cut import minimum_cut
 from digitalgrid.reasons import Reason
-from digitalgrid.units import W_PER_MEGAWATT
+from digitalgrid.units import (
+    format_fraction,
+    format_power,
+    format_power_above,
+    format_power_below,
+)
 
 
 def load_limit_exceeded(sink_id: str, power_w: float, reserved_w: float, limit_w: float) -> Refusal:
-    promised = f", of which {_power(reserved_w)} are promised already" if reserved_w else ""
+    promised = f", of which {format_power(reserved_w)} are promised already" if reserved_w else ""
     return Refusal(
         Reason.LOAD_LIMIT_EXCEEDED,
-        f"load {sink_id!r} takes at most {_power(limit_w)}{promised}; {_power(power_w)} more are"
+        f"load {sink_id!r} takes at most {format_power_below(limit_w)}{promised}; {format_power(power_w)} more are"
         " too much",
         field="power_w",
         metadata={
@@ -103,8 +108,8 @@ def explain_no_route(
     single_w = largest_w(min(request.power_w, cut.deliverable_w))
     return Refusal(
         Reason.NO_SINGLE_PATH,
-        f"no single path carries {_power(request.power_w)} to load {request.sink_id!r}: the largest"
-        f" carries {_power(single_w)}; allow a split, or ask for less",
+        f"no single path carries {format_power(request.power_w)} to load {request.sink_id!r}: the largest"
+        f" carries {format_power_below(single_w)}; allow a split, or ask for less",
         field="power_w",
         metadata={
             "bottleneck_links": ",".join(links),
@@ -152,8 +157,8 @@ def _insufficient_capacity(request: PowerRequest, deliverable_w: float, bounds: 
     missing_w = request.power_w - deliverable_w
     return Refusal(
         Reason.INSUFFICIENT_CAPACITY,
-        f"at most {_power(deliverable_w)} can still reach load {request.sink_id!r}:"
-        f" {_power(missing_w)} are missing; it is held up by {bounds}",
+        f"at most {format_power_below(deliverable_w)} can still reach load {request.sink_id!r}:"
+        f" {format_power_above(missing_w)} are missing; it is held up by {bounds}",
         field="power_w",
         metadata={
             "bottleneck_links": ",".join(bounds.links or [*bounds.down, *bounds.drained]),
@@ -195,8 +200,8 @@ def _converts_too_little(router: RouterView, request: PowerRequest, converts_w: 
     most_w = router.profile.max_through_w or 0.0
     return Refusal(
         Reason.THROUGH_POWER_EXCEEDED,
-        f"router {router.router_id!r} of load {request.sink_id!r} converts at most {_power(most_w)}"
-        f" (profile {router.profile.id!r}), for all circuits together; {_power(max(0.0, converts_w))}"
+        f"router {router.router_id!r} of load {request.sink_id!r} converts at most {format_power_below(most_w)}"
+        f" (profile {router.profile.id!r}), for all circuits together; {format_power_below(max(0.0, converts_w))}"
         " more can be delivered there; ask for less",
         field="power_w",
         metadata={
@@ -225,15 +230,10 @@ def _constraint_binds(request: PowerRequest, unconstrained: Route) -> Refusal:
     return Refusal(
         Reason.CONSTRAINTS_UNSATISFIABLE,
         f"no route meets {' and '.join(asked)}; the best without loses"
-        f" {unconstrained.loss_fraction:.4f} over {len(unconstrained.links)} links",
+        f" {format_fraction(unconstrained.loss_fraction)} over {len(unconstrained.links)} links",
         field=field,
         metadata={
             "loss_fraction": repr(unconstrained.loss_fraction),
             "hops": str(len(unconstrained.links)),
         },
     )
-
-
-def _power(power_w: float) -> str:
-    """With digits enough to tell just too much from just right."""
-    return f"{power_w / W_PER_MEGAWATT:.9g} MW"

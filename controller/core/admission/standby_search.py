@@ -26,7 +26,7 @@ from controller.core.errors import Refusal
 from controller.routing.flows.cut import minimum_cut
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.reasons import Reason
-from digitalgrid.units import W_PER_MEGAWATT
+from digitalgrid.units import format_power, format_power_below
 
 
 class Standby(NamedTuple):
@@ -197,7 +197,7 @@ class StandbySearch:
         links = sorted({arrays.link_id(arc) for arc in cut.arcs})
         least_w = min(cut.deliverable_w, request.power_w)
         held_up = f"the capacity of {', '.join(links)}" if links else "the lack of lines or sources"
-        fits = f"at most {least_w / W_PER_MEGAWATT:.9g} MW fit, held up by {held_up}"
+        fits = f"at most {format_power_below(least_w)} fit, held up by {held_up}"
         if least_w >= request.power_w:
             fits = "what others leave would do in parts, or with other limits"
         instead = "protection against less"
@@ -206,7 +206,7 @@ class StandbySearch:
         return Refusal(
             Reason.PROTECTION_NO_ROOM,
             f"beside the way over {', '.join(each.link_id for each in working.links)} no second one carries"
-            f" {request.power_w / W_PER_MEGAWATT:.9g} MW to load {request.sink_id!r}, as was asked for: {fits};"
+            f" {format_power(request.power_w)} to load {request.sink_id!r}, as was asked for: {fits};"
             f" ask for less, or for {instead}",
             field="dedicated" if request.dedicated else "protect",
             metadata={

@@ -11,6 +11,7 @@ from controller.core.errors import Refusal, invalid
 from controller.core.network.view import GridView
 from digitalgrid.limits import MAX_POWER_W
 from digitalgrid.reasons import Reason
+from digitalgrid.units import format_power, format_power_below
 
 # Meters count millijoules and rates are milliwatts; below this, rounding would rule.
 MIN_POWER_W = 1.0
@@ -113,13 +114,13 @@ def check_power(power_w: float, field: str) -> None:
         raise invalid(
             field,
             Reason.POWER_TOO_SMALL,
-            f"{field} is {power_w} W; ask for at least {MIN_POWER_W} W",
+            f"{field} is {format_power_below(power_w)}; ask for at least {format_power(MIN_POWER_W)}",
         )
     if power_w > MAX_POWER_W:
         raise invalid(
             field,
             Reason.POWER_TOO_LARGE,
-            f"{field} is {power_w} W; no more than {MAX_POWER_W:g} W",
+            f"{field} is {format_power(power_w)}; no more than {format_power(MAX_POWER_W)}",
         )
 
 
@@ -163,21 +164,22 @@ def check_precedence(request: PowerRequest, view: GridView) -> None:
         raise invalid(
             "floor_w",
             Reason.FLOOR_OUT_OF_RANGE,
-            f"floor_w must be 0, or {MIN_POWER_W} W at least and finite, not {floor_w}",
+            f"floor_w must be 0, or {format_power(MIN_POWER_W)} at least and finite, not {floor_w}",
         )
     if floor_w > request.power_w:
         raise invalid(
             "floor_w",
             Reason.FLOOR_ABOVE_POWER,
-            f"floor_w is {floor_w} W, and power_w only {request.power_w} W; ask for a lower floor",
+            f"floor_w is {format_power(floor_w)}, and power_w only {format_power(request.power_w)};"
+            " ask for a lower floor",
         )
     limits_w = [view.sources[each][1].max_power_w for each in request.source_ids or view.sources]
     most_w = sum(limits_w) if request.allow_split else max(limits_w, default=0.0)
     if floor_w > most_w:
         raise Refusal(
             Reason.FLOOR_ABOVE_SOURCE,
-            f"floor_w is {floor_w} W, and {most_w} W is all that its sources have; ask for a lower"
-            " floor, or name others",
+            f"floor_w is {format_power(floor_w)}, and {format_power_below(most_w)} is all that its"
+            " sources have; ask for a lower floor, or name others",
             field="floor_w",
             metadata={"available_w": repr(most_w)},
         )

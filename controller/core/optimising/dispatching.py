@@ -31,7 +31,7 @@ from controller.routing.dispatch import DispatchProblem, PlannedCircuit
 from controller.routing.paths.cspf import RELATIVE_TOLERANCE
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.reasons import Reason
-from digitalgrid.units import W_PER_MEGAWATT
+from digitalgrid.units import format_power, format_power_above
 
 
 class Dispatcher:
@@ -304,7 +304,7 @@ def _not_all_served(answer: DispatchAnswer) -> Refusal:
     missing_w = sum(answer.unserved_w.values())
     return Refusal(
         Reason.NOT_ALL_SERVED,
-        f"{missing_w / W_PER_MEGAWATT:.9g} MW of what was asked for cannot be served, at"
+        f"{format_power_above(missing_w)} of what was asked for cannot be served, at"
         f" {', '.join(sorted(answer.unserved_w))}; {_held_up(answer)}; ask for less, or load by load",
         metadata=_cut_metadata(answer) | {"unserved_w": repr(missing_w)},
     )
@@ -339,7 +339,7 @@ def _cut_metadata(answer: DispatchAnswer) -> dict[str, str]:
 def _outdated(load_id: str, power_w: float) -> Refusal:
     return Refusal(
         Reason.PLAN_OUTDATED,
-        f"the network changed while the dispatch was computed: {power_w / W_PER_MEGAWATT:.9g} MW for load"
+        f"the network changed while the dispatch was computed: {format_power(power_w)} for load"
         f" {load_id!r} no longer fit; try again",
         metadata={"load_id": load_id},
     )

@@ -25,6 +25,7 @@ from controller.routing.assignments.reoptimise import Plan
 from controller.routing.assignments.room import RoomPlan
 from controller.routing.assignments.standing import Choice, circuits_of, paths_of
 from digitalgrid.model import CircuitGeneration
+from digitalgrid.units import format_power
 
 
 class Reoptimiser:
@@ -288,7 +289,9 @@ class Reoptimiser:
         circuit = self._book.live[move.circuit_id]
         if move.new is None:
             raise ValueError(f"circuit {circuit.circuit_id} has no new path to be moved to")
-        circuit.apply(CircuitEvent.MOVING, why or f"re-optimised, {move.gain_w:.0f} W are saved")
+        circuit.apply(
+            CircuitEvent.MOVING, why or f"re-optimised, {format_power(move.gain_w)} are saved"
+        )
         self._mover.begin(circuit, move.new, seamless=True)
         return Move(move.circuit_id, move.old, move.new, move.gain_w, moving=True)
 

@@ -40,9 +40,3 @@ def test_for_programs_a_circuit_is_written_when_any_field_of_it_is_another() -> 
 def test_what_has_ended_is_forgotten() -> None:
     gone = event(state=pb.CIRCUIT_STATE_WITHDRAWN)
     assert len(list(news([ACTIVE, gone], Format.TABLE))) == 2
-
-
-def test_a_network_is_shown_again_when_its_tables_are_others() -> None:
-    networks = [pb.Topology(lsdb_version=1), pb.Topology(lsdb_version=2)]
-    assert len(list(news(networks, Format.TABLE))) == 1
-    assert len(list(news(networks, Format.JSON))) == 2

@@ -10,8 +10,11 @@ from digitalgrid.units import (
     format_energy_mj,
     format_fraction,
     format_power,
+    format_power_above,
+    format_power_below,
     format_voltage,
     parse_power_w,
+    parse_si,
 )
 
 
@@ -74,11 +77,42 @@ def test_formatted_power_reads_back_within_its_digits(power_w: float) -> None:
     assert 1 <= float(number) < 1000
 
 
+@given(st.floats(min_value=1e-3, max_value=9.9e14))
+def test_what_fits_is_never_read_as_more_and_what_is_missing_never_as_less(power_w: float) -> None:
+    def read(text: str) -> float:
+        return parse_si(text, "W")
+
+    below_w, above_w = read(format_power_below(power_w)), read(format_power_above(power_w))
+    # Sums of powers are off by so little, and are told as what they were meant to be.
+    assert below_w <= power_w * (1 + 1e-7) and above_w >= power_w * (1 - 1e-7)
+    assert above_w - below_w <= 1.001e-3 * power_w
+    assert read(format_power(power_w)) in (pytest.approx(below_w), pytest.approx(above_w))
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "value"),
+    [("20kV", "V", 20e3), ("20 kV", "V", 20e3), ("300", "A", 300.0), ("1.5 MJ", "J", 1.5e6)],
+)
+def test_quantities_are_read_with_their_unit(text: str, unit: str, value: float) -> None:
+    assert parse_si(text, unit) == value
+
+
+@pytest.mark.parametrize("text", ["20kA", "k", "20 kV V", "", "20k"])
+def test_quantities_of_another_unit_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not understood; write it like 2V or 2kV"):
+        parse_si(text, "V")
+
+
 @pytest.mark.parametrize(
     ("formatted", "text"),
     [
         (format_power(2e6), "2 MW"),
         (format_power(999.96), "1 kW"),
+        (format_power_below(1_134_912.38), "1.134 MW"),
+        (format_power_above(1_134_912.38), "1.135 MW"),
+        (format_power_below(6_999_999.9999), "7 MW"),
+        (format_power_below(6_999_999.0), "6.999 MW"),
+        (format_power_below(0), "0 W"),
         (format_power(-5e3), "-5 kW"),
         (format_power(0), "0 W"),
         (format_power(math.inf), "inf W"),

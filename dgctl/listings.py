@@ -1,0 +1,286 @@
+"""The verbs of ``dgctl`` that list: circuits, the topology or a part of it, and meters; once, or live."""
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from dgctl.formats import Format
+from dgctl.options import Settings, common, pass_settings
+from digitalgrid.command_line import IdType
+
+if TYPE_CHECKING:
+    from dgctl.listing import Listing, View
+    from digitalgrid.columns import Part
+    from digitalgrid.v1 import northbound_pb2 as pb
+
+F = TypeVar("F", bound=Callable[..., Any])
+E = TypeVar("E")
+
+# Meters are asked for, and no feed tells of them: each asks every router (s).
+_METERS_S = 2.0
+# Lines that are not rows: a head, and how many rows there is no room for.
+_NO_ROWS = 2
+
+
+def _listing_options(command: F) -> F:
+    for option in (
+        click.option("--watch", is_flag=True, help="Shows it again when it has changed."),
+        click.option(
+            "--filter",
+            "filters",
+            metavar="WORD",
+            multiple=True,
+            help="Only rows with it: a text, state=waiting,failed, power>=2MW, sink~mill, id=7; may be repeated.",
+        ),
+        click.option(
+            "--sort",
+            metavar="COLUMN",
+            multiple=True,
+            help="By a column, -COLUMN from the other end; several with commas.  [default: worst first]",
+        ),
+        click.option(
+            "--columns", metavar="NAMES", default="", help="Which, with commas between; '?' says."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _view(
+    listing: "Listing[E]",
+    output: Format,
+    columns: str,
+    sort: tuple[str, ...],
+    filters: tuple[str, ...],
+) -> "View[E]":
+    from dgctl.listing import ListingError, View
+
+    if columns == "?":
+        raise click.UsageError(f"columns of {listing.kind}: {listing.names()}")
+    if columns and output is not Format.TABLE:
+        raise click.UsageError("--columns is for tables; -o json and yaml have all fields")
+    try:
+        return View(listing, columns, sort, filters)
+    except ListingError as error:
+        raise click.UsageError(str(error)) from error
+
+
+@click.command("list")
+@click.option(
+    "--request-id", type=IdType(optional=True), default="", help="Only circuits of this request."
+)
+@click.option("--all", "include_ended", is_flag=True, help="Also those that have ended.")
+@_listing_options
+@common
+@pass_settings
+def list_(
+    settings: Settings,
+    request_id: str,
+    include_ended: bool,
+    columns: str,
+    sort: tuple[str, ...],
+    filters: tuple[str, ...],
+    watch: bool,
+) -> None:
+    """Lists circuits, those that need somebody first."""
+    from dgctl.circuit_tables import CIRCUITS, ENDED
+    from digitalgrid.v1 import northbound_pb2 as pb
+
+    view = _view(CIRCUITS, settings.output, columns, sort, filters)
+    known: dict[int, pb.Circuit] = {}
+    is_whole = False
+
+    def take(told: tuple[bool, pb.WatchCircuitsResponse]) -> bool:
+        nonlocal is_whole
+        is_first, event = told
+        if is_first:
+            known.clear()
+        is_whole = event.HasField("snapshot_done") or (is_whole and not is_first)
+        circuit = event.circuit
+        if circuit.state in ENDED and not include_ended:
+            known.pop(circuit.circuit_id, None)
+        elif circuit.circuit_id and request_id in ("", circuit.request_id):
+            known[circuit.circuit_id] = circuit
+        return is_whole
+
+    with settings.client() as client:
+        if watch:
+            live = _Live(settings, lambda: client.watch_circuits(), take)
+            live.show(
+                lambda room: _rows(view, known.values(), room, "no circuits"),
+                lambda: pb.ListCircuitsResponse(circuits=_as_listed(view, known)),
+            )
+            return
+        answer = client.list_circuits(request_id, include_ended=include_ended)
+    if settings.output is Format.TABLE:
+        _write(_rows(view, answer.circuits, None, "no circuits"))
+    else:
+        _show(pb.ListCircuitsResponse(circuits=view.rows(answer.circuits, as_given=True)), settings)
+
+
+def _as_listed(view: "View[pb.Circuit]", known: "dict[int, pb.Circuit]") -> "list[pb.Circuit]":
+    return view.rows([known[each] for each in sorted(known)], as_given=True)
+
+
+@click.command()
+@click.argument("kind", required=False, type=click.Choice(["routers", "links", "sources", "loads"]))
+@_listing_options
+@common
+@pass_settings
+def topology(
+    settings: Settings,
+    kind: str | None,
+    columns: str,
+    sort: tuple[str, ...],
+    filters: tuple[str, ...],
+    watch: bool,
+) -> None:
+    """Shows routers, links, sources and loads with what is reserved on them; or only those of one kind.
+
+    Columns are chosen, sorted and filtered of one kind: dgctl topology links --sort -used
+    """
+    from dgctl import topology_tables
+    from digitalgrid.v1 import northbound_pb2 as pb
+
+    if kind is None and (columns or sort or filters):
+        raise click.UsageError(
+            "each kind has columns of its own; say which, as in: dgctl topology links --sort -used"
+        )
+    view = (
+        _view(topology_tables.LISTINGS[kind], settings.output, columns, sort, filters)
+        if kind
+        else None
+    )
+    latest = pb.Topology()
+
+    def part(whole: pb.Topology) -> pb.Topology:
+        if view is None:
+            return whole
+        rows = view.rows(getattr(whole, view.listing.kind), as_given=True)
+        some = pb.Topology(lsdb_version=whole.lsdb_version, engine=whole.engine)
+        getattr(some, view.listing.kind).extend(rows)
+        return some
+
+    def parts(whole: pb.Topology, room: int | None) -> "Iterable[Part]":
+        if view is None:
+            return topology_tables.render(whole)
+        return _rows(view, getattr(whole, view.listing.kind), room, f"no {view.listing.kind}")
+
+    def take(told: tuple[bool, pb.Topology]) -> bool:
+        nonlocal latest
+        latest = told[1]
+        return True
+
+    with settings.client() as client:
+        if watch:
+            live = _Live(settings, lambda: client.watch_topology(), take)
+            live.show(lambda room: parts(latest, room), lambda: part(latest))
+            return
+        whole = client.get_topology()
+    if settings.output is Format.TABLE:
+        _write(parts(whole, None))
+    else:
+        _show(part(whole), settings)
+
+
+@click.command()
+@_listing_options
+@common
+@pass_settings
+def meters(
+    settings: Settings,
+    columns: str,
+    sort: tuple[str, ...],
+    filters: tuple[str, ...],
+    watch: bool,
+) -> None:
+    """Reads the energy books of all routers; with --watch every two seconds."""
+    from dgctl import meter_tables
+    from digitalgrid.v1 import northbound_pb2 as pb
+
+    view = _view(meter_tables.BOOKS, settings.output, columns, sort, filters)
+    latest = pb.ReadAllMetersResponse()
+
+    def part(answer: pb.ReadAllMetersResponse) -> pb.ReadAllMetersResponse:
+        some = pb.ReadAllMetersResponse(missing_router_ids=answer.missing_router_ids)
+        some.meters.extend(view.rows(answer.meters, as_given=True))
+        return some
+
+    def readings() -> Iterator[pb.ReadAllMetersResponse]:
+        while True:
+            yield client.read_meters()
+            time.sleep(_METERS_S)
+
+    def take(told: tuple[bool, pb.ReadAllMetersResponse]) -> bool:
+        nonlocal latest
+        latest = told[1]
+        return True
+
+    with settings.client() as client:
+        if watch:
+            live = _Live(settings, readings, take)
+            live.show(lambda _: meter_tables.render(latest, view), lambda: part(latest))
+            return
+        answer = client.read_meters()
+    if settings.output is Format.TABLE:
+        _write(meter_tables.render(answer, view))
+    else:
+        _show(part(answer), settings)
+
+
+def _rows(view: "View[E]", rows: Iterable[E], room: int | None, none: str) -> "list[Part]":
+    """A table, as far as there is room."""
+    wanted = view.rows(rows)
+    if not wanted:
+        return [none]
+    if room is None or len(wanted) <= room - 1:
+        return [view.table(wanted)]
+    shown = wanted[: max(1, room - _NO_ROWS)]
+    return [view.table(shown), f"... and {len(wanted) - len(shown)} more; --filter narrows"]
+
+
+class _Live:
+    """A watch whose latest is shown, again and again; each of its events is told with whether it is the first."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        watch: Callable[[], Iterator[E]],
+        take: Callable[[tuple[bool, E]], bool],
+    ) -> None:
+        from dgctl.live import Feeder, Remark
+        from dgctl.output import say
+        from dgctl.watching import watched
+
+        self._output = settings.output
+        self._remark = Remark(say)
+        events = watched(
+            lambda: ((number == 0, event) for number, event in enumerate(watch())), self._remark
+        )
+        self._feeder = Feeder(events, take)
+
+    def show(
+        self, parts: "Callable[[int | None], Iterable[Part]]", message: Callable[[], Any]
+    ) -> None:
+        from dgctl.live import show_tables, show_texts
+        from dgctl.output import document
+
+        if self._output is Format.TABLE:
+            show_tables(self._feeder, parts, self._remark)
+        else:
+            show_texts(self._feeder, lambda: document(message(), self._output))
+
+
+def _write(parts: "Iterable[Part]") -> None:
+    from digitalgrid.columns import parts_text
+
+    sys.stdout.write(parts_text(parts, sys.stdout))
+
+
+def _show(message: Any, settings: Settings) -> None:
+    from dgctl.output import show
+
+    show(message, settings.output)

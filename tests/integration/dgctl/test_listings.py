@@ -1,0 +1,190 @@
+"""Listings as people ask for them, once and live, over real gRPC."""
+
+import fcntl
+import json
+import os
+import pty
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from google.protobuf.json_format import Parse
+
+from dgctl import main
+from digitalgrid.v1 import northbound_pb2 as pb
+from digitalgrid.v1 import power_link_pb2
+from tests.support.patience import PATIENCE_S
+
+LINKS = [
+    pb.LinkState(link_id="l1", up=True, ampacity_a=100, reserved_a_to_b_a=90),
+    pb.LinkState(link_id="l2", up=True, ampacity_a=100, reserved_a_to_b_a=10, circuit_ids=[7, 8]),
+    pb.LinkState(link_id="l3", ampacity_a=100),
+]
+DONE = pb.WatchCircuitsResponse(snapshot_done=pb.SnapshotDone())
+
+
+@pytest.fixture
+def circuits(make_circuit: Any) -> list[pb.Circuit]:
+    waiting = make_circuit(9, pb.CIRCUIT_STATE_WAITING, reason="held up by r1-r3")
+    return [make_circuit(7), make_circuit(8, floor_w=5e5), waiting]
+
+
+@pytest.fixture
+def dgctl(controller: Any, circuits: list[pb.Circuit]) -> Callable[..., Result]:
+    meters = [
+        power_link_pb2.RouterMeters(router_id=each, converter_loss_mj=lost_mj)
+        for each, lost_mj in (("r1", 1_000), ("r10", 3_000), ("r2", 2_000))
+    ]
+    controller.answers = {
+        "ListCircuits": pb.ListCircuitsResponse(circuits=circuits),
+        "GetTopology": pb.GetTopologyResponse(topology=pb.Topology(links=LINKS)),
+        "ReadMeters": pb.ReadAllMetersResponse(meters=meters),
+        "WatchCircuits": [*(pb.WatchCircuitsResponse(circuit=each) for each in circuits), DONE],
+        "WatchTopology": [pb.WatchTopologyResponse(topology=pb.Topology(links=LINKS))],
+    }
+
+    def run(*words: str) -> Result:
+        runner = CliRunner(env={"DGCTL_SERVER": controller.server})
+        return runner.invoke(main, words, catch_exceptions=False)
+
+    return run
+
+
+def rows(table: str) -> list[str]:
+    return [" ".join(line.split()) for line in table.splitlines()]
+
+
+def test_circuits_are_listed_worst_first_and_as_asked_for(dgctl: Any) -> None:
+    assert [row.split()[0] for row in rows(dgctl("list").stdout)[1:]] == ["9", "7", "8"]
+    asked = dgctl("list", "--columns", "id,floor", "--sort", "-floor", "--filter", "state=active")
+    assert rows(asked.stdout) == ["id floor", "8 500 kW", "7 0 W"]
+    assert dgctl("list", "--filter", "sink=nobody").stdout == "no circuits\n"
+
+
+def test_for_programs_the_order_is_that_of_ids_unless_they_ask_for_another(dgctl: Any) -> None:
+    def ids(*words: str) -> list[int]:
+        answer = Parse(dgctl("list", "-o", "json", *words).stdout, pb.ListCircuitsResponse())
+        return [each.circuit_id for each in answer.circuits]
+
+    assert ids() == [7, 8, 9]
+    assert ids("--sort", "-id") == [9, 8, 7]
+    assert ids("--filter", "state=waiting") == [9]
+
+
+def test_one_kind_of_the_topology_is_listed_by_itself(dgctl: Any) -> None:
+    asked = dgctl("topology", "links", "--columns", "id,used,count", "--sort", "-used")
+    assert rows(asked.stdout) == ["id used count", "l1 90.00 % 0", "l2 10.00 % 2", "l3 0.00 % 0"]
+    assert [row.split()[0] for row in rows(dgctl("topology", "links").stdout)[1:]] == [
+        *("l3", "l1", "l2")
+    ]
+    told = json.loads(dgctl("topology", "links", "-o", "json", "--filter", "state=down").stdout)
+    assert [each["linkId"] for each in told["links"]] == ["l3"]
+    assert told["routers"] == []
+
+
+def test_meters_are_sorted_and_their_sum_is_of_those_that_are_shown(dgctl: Any) -> None:
+    asked = dgctl("meters", "--columns", "router,converter-loss", "--sort", "-converter-loss")
+    assert rows(asked.stdout) == ["router converter loss", "r10 3 J", "r2 2 J", "r1 1 J", "all 6 J"]
+    some = dgctl("meters", "--columns", "router,converter-loss", "--filter", "converter-loss>=2J")
+    assert rows(some.stdout)[1:] == ["r2 2 J", "r10 3 J", "all 5 J"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("list --columns id,colour", "circuits have no column 'colour'"),
+        ("list --columns ?", "columns of circuits: id, state, protection, "),
+        ("list -o json --columns id", "--columns is for tables"),
+        ("list --sort=-size", "circuits have no column 'size'"),
+        ("topology --sort used", "say which, as in: dgctl topology links"),
+        ("meters --filter router>3", "has texts; compare by = or ~"),
+    ],
+)
+def test_what_cannot_be_listed_is_a_usage_error_that_says_what_can(
+    dgctl: Any, controller: Any, words: str, said: str
+) -> None:
+    result = dgctl(*words.split())
+    assert (result.exit_code, controller.requests) == (2, [])
+    assert said in result.stderr
+
+
+def test_a_listing_is_watched_as_it_is_listed(dgctl: Any) -> None:
+    words = ("--columns", "id,state", "--filter", "power=2MW", "--sort", "-id")
+    assert dgctl("list", "--watch", *words).stdout == dgctl("list", *words).stdout
+    assert dgctl("topology", "links", "--watch").stdout == dgctl("topology", "links").stdout
+    told = dgctl("list", "--watch", "-o", "json").stdout
+    assert told.count("\n") == 1
+    assert json.loads(told) == json.loads(dgctl("list", "-o", "json").stdout)
+
+
+def test_in_a_pipe_a_watch_writes_again_what_has_changed_and_only_that(
+    dgctl: Any, controller: Any, make_circuit: Any
+) -> None:
+    def told() -> Iterator[pb.WatchCircuitsResponse]:
+        yield pb.WatchCircuitsResponse(circuit=make_circuit(7))
+        yield DONE
+        yield pb.WatchCircuitsResponse(circuit=make_circuit(8))
+        # One that ends is listed no more.
+        yield pb.WatchCircuitsResponse(circuit=make_circuit(7, pb.CIRCUIT_STATE_WITHDRAWN))
+        controller.answers["WatchCircuits"] = [
+            *[pb.WatchCircuitsResponse(circuit=make_circuit(9)), DONE]
+        ]
+        raise ConnectionError("restarting")
+
+    controller.answers["WatchCircuits"] = told()
+    result = dgctl("list", "--watch", "--columns", "id")
+    # What was known is forgotten where the watch begins anew.
+    assert result.stdout.split()[-2:] == ["id", "9"]
+    assert result.stdout.count("id") <= 3
+    assert "connection lost" in result.stderr
+
+
+def test_on_a_terminal_a_watch_is_a_screen_of_its_own_that_is_drawn_anew(
+    controller: Any, make_circuit: Any
+) -> None:
+    changed = threading.Event()
+
+    def told() -> Iterator[pb.WatchCircuitsResponse]:
+        for circuit_id in range(1, 41):
+            yield pb.WatchCircuitsResponse(circuit=make_circuit(circuit_id))
+        yield DONE
+        changed.wait(PATIENCE_S)
+        waiting = make_circuit(40, pb.CIRCUIT_STATE_WAITING, reason="held up by r1-r3")
+        yield pb.WatchCircuitsResponse(circuit=waiting)
+        changed.clear()
+        changed.wait(PATIENCE_S)
+
+    controller.answers["WatchCircuits"] = told()
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 12, 100, 0, 0))
+    program = "from dgctl import main; main()"
+    command = [sys.executable, "-c", program, "list", "--watch", "--server", controller.server]
+    environment = {**os.environ, "TERM": "xterm"}
+    environment.pop("COLUMNS", None)
+    environment.pop("LINES", None)
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, env=environment) as watch:
+        os.close(theirs)
+        shown = read_until(ours, b"31 more")
+        assert b"\x1b[?1049h" in shown and b"WAITING" not in shown
+        changed.set()
+        shown = read_until(ours, b"31 more")
+        assert shown.index(b"WAITING") < shown.index(b"ACTIVE")
+        watch.send_signal(signal.SIGINT)
+        read_until(ours, b"\x1b[?1049l")
+        assert watch.wait(PATIENCE_S) == 0
+    changed.set()
+    os.close(ours)
+
+
+def read_until(terminal: int, wanted: bytes) -> bytes:
+    shown = b""
+    while wanted not in shown:
+        shown += os.read(terminal, 65536)
+    return shown
