@@ -12,6 +12,8 @@ STAMPS := $(VENV)/.stamps
 TOPOLOGY ?= topologies/elan9.grid.yaml
 
 DEBIAN_PACKAGES := mininet openvswitch-switch ethtool iputils-ping iproute2 etcd-server etcd-client
+# Programs that only tests use.
+TEST_PACKAGES := prometheus
 KERNELS := $(shell find controller/routing -name '*.py')
 PROTOS := $(shell find proto -name '*.proto')
 STUBS := $(PROTOS:proto/%.proto=%_pb2.py)
@@ -99,6 +101,7 @@ first-minutes: ## Measures a first `make run`: from a fresh clone, with nothing 
 
 test: ## Lint, types, arrows of the house, then all tests (as root also those with Mininet)
 	@$(STEPS) ready $(STAMPS)/measured
+	@tools/debian-packages $(TEST_PACKAGES)
 	@$(STEPS) $(STAMPS)/compiled types arrows style
 	@tools/test
 

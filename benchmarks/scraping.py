@@ -22,7 +22,7 @@ from benchmarks.harness import Row
 from benchmarks.null_routers import load_ids, networks
 from benchmarks.watching import release_all
 from controller.computing.warm_up import warm_up_search
-from controller.metrics.circuit_times import CircuitTimes
+from controller.metrics.circuit_tallies import CircuitTallies
 from controller.metrics.collecting import Metrics
 from controller.metrics.server import serving_metrics
 from controller.runtime.garbage_collector import freeze_loaded
@@ -94,7 +94,7 @@ async def _rows(name: str, size: int, lsas: Sequence[RouterLsa], directory: Path
 def _scrapes(runtime: Runtime, gate: Gate) -> tuple[float, int]:
     """The median of some, and the size of the answer."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Metrics(runtime, gate, CircuitTimes(runtime), Histogram(LATENESS_BOUNDS_S)))
+    registry.register(Metrics(runtime, gate, CircuitTallies(runtime), Histogram(LATENESS_BOUNDS_S)))
     taken_s = []
     for _ in range(_SCRAPES):
         begun_s = time.thread_time()

@@ -1,10 +1,12 @@
 """Collector of all metrics: reads tallies and the core when it is asked, and turns them into Prometheus' families."""
 
 import platform
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import Enum
 from importlib.metadata import version
 from operator import attrgetter
+from typing import TypeVar
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -14,34 +16,38 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from controller.core.circuits.circuit import CircuitState
 from controller.core.circuits.protection import Protection
 from controller.core.errors import Refusal
+from controller.core.network.admin import AdminState
 from controller.core.network.link import LinkState
 from controller.core.questions import Questions
-from controller.metrics.circuit_times import CircuitTimes
+from controller.metrics.circuit_tallies import CircuitTallies
 from controller.metrics.reference import BY_NAME, PREFIX, Kind
 from controller.routing.compiled import engine_in_use
 from controller.runtime.runtime import Runtime
 from controller.tallies import Histogram
 from controller.watching.gate import Gate
 from digitalgrid.counters import COUNTERS
+from digitalgrid.units import MILLIJOULES_PER_J
 
 # Read of each circuit: an enumeration's property would take longer than all else.
 _STATE, _PROTECTION = attrgetter("state._value_"), attrgetter("guard.word._value_")
 _BUILD = version("digitalgrid"), platform.python_version()
 # Values of labels, and a figure.
 Sample = tuple[tuple[str, ...], float]
+T = TypeVar("T")
 
 
 class Metrics(Collector):
     """Of one daemon; to be asked in the loop's own thread, as all that reads the core."""
 
     def __init__(
-        self, runtime: Runtime, gate: Gate, times: CircuitTimes, lateness_s: Histogram
+        self, runtime: Runtime, gate: Gate, circuits: CircuitTallies, lateness_s: Histogram
     ) -> None:
         self._runtime = runtime
         self._gate = gate
-        self._times = times
+        self._circuits = circuits
         self._lateness_s = lateness_s
 
     def describe(self) -> list[Metric]:
@@ -49,10 +55,11 @@ class Metrics(Collector):
         return []
 
     def collect(self) -> Iterator[Metric]:
-        self._times.sweep()
+        self._circuits.sweep()
         yield from self._of_process()
         yield from self._of_calls()
         yield from self._of_watching()
+        yield from self._of_loads()
         yield from _of_counters(COUNTERS.snapshot())
         try:
             known = self._runtime.questions
@@ -85,27 +92,39 @@ class Metrics(Collector):
     def _of_calls(self) -> Iterator[Metric]:
         tallies = self._runtime.tallies
         yield _family("rpc_requests_total", tallies.calls.items())
-        durations = (((name,), each) for name, each in tallies.call_durations_s.items())
-        yield _histogram("rpc_duration_seconds", durations)
-        yield _family(
-            "rpc_in_flight", (((kind,), count) for kind, count in tallies.in_flight.items())
-        )
+        yield _histogram("rpc_duration_seconds", _one_label(tallies.call_durations_s))
+        yield _family("rpc_in_flight", _one_label(tallies.in_flight))
 
     def _of_watching(self) -> Iterator[Metric]:
         yield _family("watch_messages_total", [((), self._gate.messages)])
         yield _family("watch_work_seconds_total", [((), self._gate.worked_s)])
-        steps = (((step,), each) for step, each in self._times.setup_s.items())
-        yield _histogram("circuit_setup_duration_seconds", steps)
-        yield _family("circuit_interruptions_total", [((), self._times.interruptions)])
+
+    def _of_loads(self) -> Iterator[Metric]:
+        """What circuits' loads felt."""
+        known = self._circuits
+        yield _histogram("circuit_setup_duration_seconds", _one_label(known.setup_s))
+        yield _family("circuit_interruptions_total", [((), known.interruptions)])
+        yield _histogram("circuit_first_packet_seconds", [((), known.first_packet_s)])
+        promised_j = known.promised_mj / MILLIJOULES_PER_J
+        yield _family("circuit_promised_energy_joules_total", [((), promised_j)])
+        missing_j = {cause: mj / MILLIJOULES_PER_J for cause, mj in known.missing_mj.items()}
+        yield _family("circuit_missing_energy_joules_total", _one_label(missing_j))
+        yield _histogram("circuit_missing_power_seconds", _one_label(known.gaps_s))
+        yield _family("circuits_waiting_seconds", [((), known.longest_wait_s)])
+
+
+def _none_of(words: type[Enum]) -> dict[str, float]:
+    """A series for each word that there can be: one that is missing would be no answer."""
+    return dict.fromkeys((each.value for each in words), 0)
 
 
 def _of_circuits(known: Questions) -> Iterator[Metric]:
     circuits = known.circuits.values()
-    power_w: defaultdict[str, float] = defaultdict(float)
+    power_w = _none_of(CircuitState)
     for circuit in circuits:
         power_w[circuit.state._value_] += circuit.power_w
-    states = Counter(map(_STATE, circuits))
-    protected = Counter(map(_PROTECTION, circuits))
+    states = _none_of(CircuitState) | Counter(map(_STATE, circuits))
+    protected = _none_of(Protection) | Counter(map(_PROTECTION, circuits))
     del protected[Protection.NONE.value]
     yield _family("circuits", _one_label(states))
     yield _family("circuit_power_watts", _one_label(power_w))
@@ -120,10 +139,11 @@ def _of_network(known: Questions, now_ns: int) -> list[Metric]:
         "connected": sum(map(known.is_connected, view.routers)),
         "stale": len(view.routers.keys() - fresh),
     }
-    links = {each.value: 0 for each in LinkState}
+    links = _none_of(LinkState)
     for link in view.links.values():
         links[link.state.value] += 1
-    drains = Counter(each.state.value for each in known.drains.values())
+    drains = _none_of(AdminState) | Counter(each.state.value for each in known.drains.values())
+    del drains[AdminState.IN_SERVICE.value]
     return [
         _family("routers", _one_label(routers)),
         _family("links", _one_label(links)),
@@ -143,8 +163,8 @@ def _of_counters(counts: Mapping[tuple[str, str], int]) -> Iterator[Metric]:
             yield _family(name, samples)
 
 
-def _one_label(counts: Mapping[str, float]) -> Iterator[Sample]:
-    return (((label,), count) for label, count in counts.items())
+def _one_label(by_label: Mapping[str, T]) -> Iterator[tuple[tuple[str, ...], T]]:
+    return (((label,), each) for label, each in by_label.items())
 
 
 _FAMILIES: dict[Kind, Callable[..., GaugeMetricFamily | CounterMetricFamily]] = {

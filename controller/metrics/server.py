@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
-from controller.metrics.circuit_times import CircuitTimes
+from controller.metrics.circuit_tallies import CircuitTallies
 from controller.metrics.collecting import Metrics
 from controller.runtime.runtime import Runtime
 from controller.tallies import LATENESS_BOUNDS_S, Histogram
@@ -96,8 +96,8 @@ def _response(status: str, body: bytes, type_: str = "text/plain; charset=utf-8"
 async def serving_metrics(runtime: Runtime, gate: Gate, listen: str) -> AsyncIterator[int]:
     """Serve on ``listen`` (host:port); yields the port. OSError, which says what to do, where that is taken."""
     address, lateness_s = Address.of(listen), Histogram(LATENESS_BOUNDS_S)
-    times = CircuitTimes(runtime)
-    server = MetricsServer(Metrics(runtime, gate, times, lateness_s))
+    circuits = CircuitTallies(runtime)
+    server = MetricsServer(Metrics(runtime, gate, circuits, lateness_s))
     try:
         listening = await asyncio.start_server(
             server.answer, address.host, address.port, limit=_MOST_BYTES
@@ -108,10 +108,10 @@ async def serving_metrics(runtime: Runtime, gate: Gate, listen: str) -> AsyncIte
             " stop what uses it, or set metrics.listen to another"
         )
         raise OSError(error.errno, message) from error
-    unsubscribe = times.subscribed()
+    unsubscribe = circuits.subscribed()
     tasks = [
         start_task("loop-lateness", lambda: _look_at_lateness(lateness_s)),
-        start_task("circuit-times", lambda: _sweep(times)),
+        start_task("circuit-tallies", lambda: _sweep(circuits)),
     ]
     try:
         yield listening.sockets[0].getsockname()[1]
@@ -130,7 +130,7 @@ async def _look_at_lateness(lateness_s: Histogram) -> None:
         lateness_s.observe(max(0.0, loop.time() - due_s))
 
 
-async def _sweep(times: CircuitTimes) -> None:
+async def _sweep(circuits: CircuitTallies) -> None:
     while True:
         await asyncio.sleep(_SWEEP_S)
-        times.sweep()
+        circuits.sweep()

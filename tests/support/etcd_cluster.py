@@ -13,11 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-import pytest
-
 from controller.store.etcd.client import EtcdClient
 from controller.store.protocol import StoreError
 from tests.support.patience import PATIENCE_S
+from tests.support.programs import require_program
 from topologies.emulator.ports import free_ports
 
 # Not by a preexec_fn: a fork without an exec of its own does not survive gRPC's threads.
@@ -28,11 +27,7 @@ T = TypeVar("T")
 
 def require_etcd(program: str = "etcd", package: str = "etcd-server") -> None:
     """Skip where etcd is not installed, unless it must be."""
-    if shutil.which(program) is None:
-        reason = f"{program} is not installed (Debian: {package})"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    require_program(program, package)
 
 
 class EtcdCluster:

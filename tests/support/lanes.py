@@ -17,6 +17,7 @@ NETWORKS = (
     "emulation",
     "integration/dgc/test_serve.py",
     "integration/digitalgrid",
+    "integration/metrics",
     "integration/recovery",
     "integration/router_agent",
     "integration/southbound",

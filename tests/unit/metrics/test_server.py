@@ -7,11 +7,13 @@ from contextlib import asynccontextmanager
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from controller.core.circuits.circuit import CircuitEvent, CircuitState
 from controller.metrics.reference import BY_NAME, PREFIX, Kind
 from controller.metrics.server import serving_metrics
 from controller.store.protocol import LeadershipLost
 from digitalgrid.client import power_request
 from digitalgrid.client.errors import RequestRefused
+from digitalgrid.model import MissingEnergy
 from digitalgrid.v1 import northbound_pb2 as pb
 from tests.support.northbound import Northbound, in_loop, northbound, until
 
@@ -146,6 +148,58 @@ async def test_interruptions_are_counted_once_and_not_those_of_before() -> None:
             api.runtime.feeds.circuits.publish(circuit.circuit_id)
             assert of(await fresh(port), "circuit_interruptions_total") == 2
         assert not api.runtime.feeds.circuits
+
+
+@in_loop
+async def test_what_a_load_lacked_is_one_gap_until_its_circuit_is_active_again() -> None:
+    async with metered() as (api, port):
+        answer = await api.client.request_power(power_request("town", 1e3))
+        circuit_id = answer.circuits[0].circuit_id
+        await api.client.wait_until_active([circuit_id])
+        circuit, publish = (
+            api.runtime.questions.circuit(circuit_id),
+            api.runtime.feeds.circuits.publish,
+        )
+        publish(circuit_id)
+        before = await scraped(port)
+        circuit.apply(CircuitEvent.STARVED)
+        for promised_mj, fault_mj in ((10_000_000, 20_000), (20_000_000, 50_000)):
+            circuit.note_missing("r4", MissingEnergy(promised_mj, fault_mj=fault_mj))
+            publish(circuit_id)
+            figures = await fresh(port)
+            assert (
+                of(figures, "circuit_missing_energy_joules_total", cause="fault") == fault_mj / 1e3
+            )
+            assert of(figures, "circuit_missing_power_seconds_count", cause="fault") == 0
+        circuit.apply(CircuitEvent.ACTUATED)
+        publish(circuit_id)
+        figures = await fresh(port)
+        assert of(figures, "circuit_missing_power_seconds_count", cause="fault") == 1
+        assert of(figures, "circuit_missing_power_seconds_sum", cause="fault") == pytest.approx(
+            0.05
+        )
+        assert of(figures, "circuit_missing_energy_joules_total", cause="move") == 0
+        name = "circuit_promised_energy_joules_total"
+        assert of(figures, name) - of(before, name) == pytest.approx(20_000, rel=0.01)
+
+
+@in_loop
+async def test_how_long_a_circuit_waits_is_told_until_it_waits_no_more() -> None:
+    async with metered() as (api, port):
+        answer = await api.client.request_power(power_request("town", 1e3))
+        circuit_id = answer.circuits[0].circuit_id
+        await api.client.wait_until_active([circuit_id])
+        assert of(await fresh(port), "circuits_waiting_seconds") == 0
+        for link_id in ("r3-r4", "r2-r4"):
+            api.grid.cut(link_id)
+        circuit = api.runtime.questions.circuit(circuit_id)
+        await until(lambda: circuit.state is CircuitState.WAITING)
+        await fresh(port)
+        assert 0.5 < of(await fresh(port), "circuits_waiting_seconds") < 30
+        for link_id in ("r3-r4", "r2-r4"):
+            api.grid.mend(link_id)
+        await api.client.wait_until_active([circuit_id])
+        assert of(await fresh(port), "circuits_waiting_seconds") == 0
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,226 @@
+"""Panels of the dashboard, as data: each query (PromQL) is written here once, and a test asks it of a controller."""
+
+from dataclasses import dataclass
+
+# What is chosen at the head of the dashboard; "All" is every controller of a cluster.
+_CHOSEN = 'job=~"$job", instance=~"$instance"'
+_RATE = "[$__rate_interval]"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    expression: str
+    legend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """``alarm_from`` is the value from which on it is shown as something to act on."""
+
+    title: str
+    unit: str
+    queries: tuple[Query, ...]
+    what: str = ""
+    stacked: bool = False
+    alarm_from: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """``figures`` are single values, side by side; else each panel is a time series."""
+
+    title: str
+    panels: tuple[Panel, ...]
+    figures: bool = False
+
+
+def of(metric: str, only: str = "") -> str:
+    """The series of a metric, with these labels only."""
+    return f"{metric}{{{only}{', ' if only else ''}{_CHOSEN}}}"
+
+
+def rate(series: str) -> str:
+    return f"rate({series}{_RATE})"
+
+
+def over(function: str, series: str, by: str = "") -> str:
+    """``function``, such as max, over all series, of each value of a label by itself where one is given."""
+    return f"{function}{f' by ({by})' if by else ''} ({series})"
+
+
+def _by(label: str, function: str, series: str) -> tuple[Query, ...]:
+    return (Query(over(function, series, label), f"{{{{{label}}}}}"),)
+
+
+def _quantiles(
+    histogram: str, by: str = "", shares: tuple[float, ...] = (0.5, 0.99)
+) -> tuple[Query, ...]:
+    buckets = over("sum", rate(of(f"{histogram}_bucket")), f"le, {by}" if by else "le")
+    legend = f"{{{{{by}}}}} " if by else ""
+    return tuple(
+        Query(f"histogram_quantile({share}, {buckets})", f"{legend}p{round(100 * share)}")
+        for share in shares
+    )
+
+
+def _one(
+    title: str, unit: str, expression: str, what: str, alarm_from: float | None = None
+) -> Panel:
+    return Panel(title, unit, (Query(expression),), what, alarm_from=alarm_from)
+
+
+_MISSING = over("sum", rate(of("dgc_circuit_missing_energy_joules_total")))
+_PROMISED = over("sum", rate(of("dgc_circuit_promised_energy_joules_total")))
+_KNOWN = over("max", of("dgc_routers", 'state="known"'))
+_CONNECTED = over("max", of("dgc_routers", 'state="connected"'))
+_NOW = (
+    _one(
+        "Promised to active circuits",
+        "watt",
+        over("max", of("dgc_circuit_power_watts", 'state="active"')),
+        "What loads were promised, of circuits whose power is there.",
+    ),
+    _one(
+        "Missing of it",
+        "percentunit",
+        f"{_MISSING} / {_PROMISED}",
+        "Energy that loads were promised and did not get, over what they were promised.",
+        0.001,
+    ),
+    _one(
+        "Longest wait",
+        "s",
+        over("max", of("dgc_circuits_waiting_seconds")),
+        "Of a circuit that waits for a way with room; 0: none waits.",
+        1.0,
+    ),
+    _one(
+        "Lines down",
+        "none",
+        over("max", of("dgc_links", 'state="down"')),
+        "By what their ends say.",
+        1.0,
+    ),
+    _one(
+        "Routers away",
+        "none",
+        f"{_KNOWN} - {_CONNECTED}",
+        "Known, and without a session in step.",
+        1.0,
+    ),
+    _one(
+        "Leaders",
+        "none",
+        over("sum", of("dgc_leader")),
+        "One, of a cluster too.",
+        2.0,
+    ),
+)
+_POWER = (
+    Panel(
+        "Promised power by state",
+        "watt",
+        _by("state", "max", of("dgc_circuit_power_watts")),
+        stacked=True,
+    ),
+    Panel(
+        "Missing power by cause",
+        "watt",
+        _by("cause", "sum", rate(of("dgc_circuit_missing_energy_joules_total"))),
+        "Energy that loads were promised and did not get, a second.",
+        stacked=True,
+    ),
+    Panel(
+        "Missing in a gap, in seconds of the promised power",
+        "s",
+        _quantiles("dgc_circuit_missing_power_seconds", "cause"),
+        "A gap is over when its circuit is active again: what its load lacked, over its power.",
+    ),
+    Panel(
+        "From an interruption to the first packet",
+        "s",
+        _quantiles("dgc_circuit_first_packet_seconds"),
+        "Not what a load feels: routers have some energy in store, and fill it again.",
+    ),
+    Panel(
+        "Interruptions", "cps", (Query(over("sum", rate(of("dgc_circuit_interruptions_total")))),)
+    ),
+    Panel(
+        "Protection",
+        "none",
+        _by("protection", "max", of("dgc_circuits_protected")),
+        "Circuits that ask for a standby, by where that is.",
+        stacked=True,
+    ),
+)
+_REQUESTS = (
+    Panel("Decisions", "reqps", _by("kind", "sum", rate(of("dgc_decisions_total"))), stacked=True),
+    Panel(
+        "Refusals by reason",
+        "reqps",
+        _by("reason", "sum", rate(of("dgc_decisions_total", 'reason!="DONE"'))),
+        stacked=True,
+    ),
+    Panel(
+        "From a request until a step is reached",
+        "s",
+        _quantiles("dgc_circuit_setup_duration_seconds", "step"),
+        "stored: durable; staged: accepted on the whole way; committed: told; actuated: power at the load.",
+    ),
+    Panel("Calls", "s", _quantiles("dgc_rpc_duration_seconds", "method", (0.99,))),
+    Panel(
+        "Calls by status",
+        "reqps",
+        _by("code", "sum", rate(of("dgc_rpc_requests_total"))),
+        stacked=True,
+    ),
+    Panel("Circuits by state", "none", _by("state", "max", of("dgc_circuits")), stacked=True),
+)
+_NETWORK = (
+    Panel("Routers", "none", _by("state", "max", of("dgc_routers"))),
+    Panel("Lines", "none", _by("state", "max", of("dgc_links")), stacked=True),
+    Panel(
+        "Changes of the link-state database",
+        "cps",
+        (Query(over("max", rate(of("dgc_lsdb_version")))),),
+    ),
+    Panel("Taken out of service", "none", _by("state", "max", of("dgc_drains"))),
+)
+_INSIDE = (
+    Panel(
+        "Lateness of the loop",
+        "s",
+        _quantiles("dgc_loop_lateness_seconds"),
+        "By how much a timer comes late; nothing can be quicker.",
+    ),
+    Panel("Commits of the store", "s", _quantiles("dgc_store_commit_duration_seconds")),
+    Panel(
+        "Changes that wait for the store",
+        "none",
+        (Query(over("max", of("dgc_store_unwritten"))),),
+        "4,096 turn requests away.",
+        alarm_from=4096.0,
+    ),
+    Panel(
+        "Processor",
+        "percentunit",
+        (
+            Query(rate(of("process_cpu_seconds_total")), "{{instance}}"),
+            Query(rate(of("dgc_watch_work_seconds_total")), "{{instance}}, of that for watchers"),
+        ),
+    ),
+    Panel("Memory", "bytes", (Query(of("process_resident_memory_bytes"), "{{instance}}"),)),
+    Panel("Calls and watches under way", "none", _by("kind", "sum", of("dgc_rpc_in_flight"))),
+)
+ROWS = (
+    Row("Now", _NOW, figures=True),
+    Row("Power at loads", _POWER),
+    Row("Requests", _REQUESTS),
+    Row("Routers and lines", _NETWORK),
+    Row("Inside the controller", _INSIDE),
+)
+
+
+def expressions() -> list[str]:
+    """Every query of the dashboard."""
+    return [query.expression for row in ROWS for panel in row.panels for query in panel.queries]

@@ -1,0 +1,98 @@
+"""A Prometheus of a test's own, on loopback, which reads one controller and judges the shipped alerts."""
+
+import json
+import subprocess
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.support.patience import PATIENCE_S
+from tests.support.programs import require_program
+from topologies.emulator.ports import free_ports
+
+# Not by a preexec_fn: a fork without an exec of its own does not survive gRPC's threads.
+_DIES_WITH_PARENT = ("setpriv", "--pdeathsig=KILL")
+_EACH_S = 0.2
+
+
+class Prometheus:
+    """Answers in the thread that asks; a test's loop asks in another."""
+
+    def __init__(self, port: int) -> None:
+        self._url = f"http://127.0.0.1:{port}/api/v1/query?"
+
+    def ask(self, expression: str) -> list[dict[str, Any]]:
+        """The series that a query has at this moment."""
+        url = self._url + urllib.parse.urlencode({"query": expression})
+        with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
+            return list(json.load(answer)["data"]["result"])
+
+    def wait_for(self, expression: str) -> list[dict[str, Any]]:
+        """As soon as there are any."""
+        until_s = time.monotonic() + PATIENCE_S
+        while not (found := self.ask(expression)):
+            if time.monotonic() > until_s:
+                raise TimeoutError(f"no answer to {expression}")
+            time.sleep(_EACH_S)
+        return found
+
+    def wait_until_it_serves(self) -> None:
+        until_s = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                self.ask("vector(1)")
+            except OSError:
+                if time.monotonic() > until_s:
+                    raise
+                time.sleep(_EACH_S)
+            else:
+                return
+
+
+@contextmanager
+def prometheus(directory: Path, target: str, alerts: Path) -> Iterator[Prometheus]:
+    """Reads ``target`` (host:port) five times a second; alerts fire at once, without the time that they wait for."""
+    program = require_program("prometheus", "prometheus")
+    (port,) = free_ports(1)
+    config = _config(directory, target, alerts)
+    with (directory / "prometheus.log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                *(*_DIES_WITH_PARENT, program),
+                f"--config.file={config}",
+                f"--storage.tsdb.path={directory / 'data'}",
+                f"--web.listen-address=127.0.0.1:{port}",
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+        )
+        try:
+            server = Prometheus(port)
+            server.wait_until_it_serves()
+            yield server
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _config(directory: Path, target: str, alerts: Path) -> Path:
+    rules = yaml.safe_load(alerts.read_text())
+    for group in rules["groups"]:
+        for rule in group["rules"]:
+            rule.pop("for", None)
+    (directory / "alerts.yaml").write_text(yaml.safe_dump(rules))
+    interval = f"{round(_EACH_S * 1000)}ms"
+    config = {
+        "global": {"scrape_interval": interval, "evaluation_interval": interval},
+        "rule_files": ["alerts.yaml"],
+        "scrape_configs": [{"job_name": "dgc", "static_configs": [{"targets": [target]}]}],
+    }
+    path = directory / "prometheus.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
