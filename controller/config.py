@@ -175,6 +175,8 @@ class ControllerConfig:
     # which serves interpreted at once and goes on compiled as soon as kernels are loaded, or compiled.
     engine: Literal["auto", "compiled", "interpreted"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    # Lines for people, or an object of JSON a line.
+    log_format: Literal["text", "json"] = "text"
 
     def __post_init__(self) -> None:
         check(self, self._problems())

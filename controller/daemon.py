@@ -29,7 +29,7 @@ from controller.store.sqlite import SqliteStore
 from controller.watching.budget import Budget
 from controller.watching.gate import Gate
 from digitalgrid.addresses import Address
-from digitalgrid.logs import log_to_standard_error
+from digitalgrid.logs import LogFormat, log_to_standard_error
 from digitalgrid.supervision import start_task, watch_loop
 from digitalgrid.units import NS_PER_S
 
@@ -65,7 +65,7 @@ def server_limits(limits: LimitsConfig) -> tuple[ServerLimits, ServerLimits]:
 
 def run(config: ControllerConfig) -> int:
     """Run the daemon in this thread; its exit code: 0 when told to stop, 1 when it cannot go on."""
-    log_to_standard_error(config.log_level.upper())
+    log_to_standard_error(config.log_level.upper(), log_format=LogFormat(config.log_format))
     begin_with(config.engine)
     try:
         return asyncio.run(serve(config))

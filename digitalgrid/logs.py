@@ -1,21 +1,48 @@
-"""Logs of our programs: to standard error, with what others have named escaped, so that no line can be forged."""
+"""Logs of our programs: to standard error, as lines for people or as JSON for what collects them."""
 
 import logging
 import sys
+from enum import StrEnum
 
 from digitalgrid.printable import printable_lines
 
 FULL_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
+class LogFormat(StrEnum):
+    """``JSON`` is an object a line: ``time`` (UTC), ``level``, ``logger``, ``message``, and ``exception`` of a failure."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 class _PrintableFormatter(logging.Formatter):
+    """Escapes what others have named, so that no line can be forged."""
+
     def formatMessage(self, record: logging.LogRecord) -> str:
         record.message = printable_lines(record.message)
         return super().formatMessage(record)
 
 
-def log_to_standard_error(level: int | str = logging.INFO, style: str = FULL_FORMAT) -> None:
-    """For programs, once: everything of this level or above, a line each; later lines of one are indented."""
+def log_to_standard_error(
+    level: int | str = logging.INFO,
+    style: str = FULL_FORMAT,
+    log_format: LogFormat = LogFormat.TEXT,
+) -> None:
+    """For programs, once: everything of this level or above. Of text, later lines of one are indented."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_PrintableFormatter(style))
+    json_lines = log_format is LogFormat.JSON
+    handler.setFormatter(_json_formatter() if json_lines else _PrintableFormatter(style))
     logging.basicConfig(level=level, handlers=[handler])
+
+
+def _json_formatter() -> logging.Formatter:
+    # Here, since few need it.
+    from pythonjsonlogger.json import JsonFormatter
+
+    return JsonFormatter(
+        "{levelname}{name}{message}",
+        style="{",
+        rename_fields={"levelname": "level", "name": "logger", "exc_info": "exception"},
+        timestamp="time",
+    )

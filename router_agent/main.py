@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from digitalgrid.command_line import Program
+from digitalgrid.logs import LogFormat, log_to_standard_error
 
 if TYPE_CHECKING:
     from router_agent.config import RouterConfig
@@ -24,15 +25,21 @@ def dgr() -> None:
 @dgr.command()
 @click.argument("config", type=click.Path(dir_okay=False))
 @click.option("-v", "--verbose", is_flag=True, help="Also log what is dropped and why.")
-def run(config: str, verbose: bool) -> None:
+@click.option(
+    "--log-format",
+    type=click.Choice([each.value for each in LogFormat]),
+    default=LogFormat.TEXT.value,
+    show_default=True,
+    help="Lines for people, or an object of JSON a line.",
+)
+def run(config: str, verbose: bool, log_format: str) -> None:
     """Run the router that the file CONFIG describes, until SIGTERM."""
     import logging
 
-    from digitalgrid.logs import log_to_standard_error
     from router_agent.run import run_router
 
     checked = _checked(config)
-    log_to_standard_error()
+    log_to_standard_error(log_format=LogFormat(log_format))
     if verbose:
         logging.getLogger("router_agent").setLevel(logging.DEBUG)
     sys.exit(run_router(checked))

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 
@@ -50,3 +51,30 @@ def test_no_line_of_a_log_can_be_forged() -> None:
     lines = done.stderr.splitlines()
     assert lines[:3] == [r"INFO request a\x1b[2J", "  ERROR the sky falls", "ERROR a defect"]
     assert lines[3] == "Traceback (most recent call last):"
+
+
+def test_logs_of_json_are_an_object_a_line_whatever_is_said() -> None:
+    program = (
+        "import logging\n"
+        "from digitalgrid.logs import LogFormat, log_to_standard_error\n"
+        "log_to_standard_error(log_format=LogFormat.JSON)\n"
+        r"logging.getLogger('dgc').warning('request %s', 'a\x1b[2J\n{', extra={'circuit_id': 7})"
+        + "\n"
+        "try:\n"
+        "    1 / 0\n"
+        "except ZeroDivisionError:\n"
+        "    logging.exception('a defect')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    warned, failed = map(json.loads, done.stderr.splitlines())
+    assert "\x1b" not in done.stderr
+    assert warned.pop("time").endswith("+00:00")
+    assert warned == {
+        "level": "WARNING",
+        "logger": "dgc",
+        "message": "request a\x1b[2J\n{",
+        "circuit_id": 7,
+    }
+    assert "ZeroDivisionError" in failed["exception"]
