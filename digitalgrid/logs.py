@@ -10,7 +10,7 @@ FULL_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 class LogFormat(StrEnum):
-    """``JSON`` is an object a line: ``time`` (UTC), ``level``, ``logger``, ``message``, and ``exception`` of a failure."""
+    """``JSON`` is an object a line: ``time`` (UTC), ``level``, ``logger``, ``message``, ``exception`` of a failure."""
 
     TEXT = "text"
     JSON = "json"
