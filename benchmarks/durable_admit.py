@@ -43,6 +43,7 @@ from controller.core.circuits.records import AuditEntry, CircuitRecord
 from controller.core.optimising.moves import ReoptimiseLimits
 from controller.core.settings import CoreSettings
 from controller.northbound.server import start_server
+from controller.northbound.services import Services
 from controller.runtime.garbage_collector import freeze_loaded
 from controller.runtime.runtime import Runtime
 from controller.store.sqlite import SqliteAccess, SqliteStore
@@ -205,13 +206,9 @@ async def controller_on(
         runtime.lead(SqliteStore(directory / "store.sqlite"))
         routers = NullRouters(runtime, lsas)
         routers.attach()
-        server = await start_server(
-            runtime,
-            Optimiser(runtime, solver, ReoptimiseLimits()),
-            address,
-            _read_meters,
-            gate or Gate(Budget()),
-        )
+        optimiser = Optimiser(runtime, solver, ReoptimiseLimits())
+        services = Services(runtime, optimiser, gate or Gate(Budget()), _read_meters)
+        server = await start_server(services, address)
         try:
             yield runtime, routers, address
         finally:

@@ -16,6 +16,7 @@ from controller.core.optimising.moves import ReoptimiseLimits
 from controller.core.settings import CoreSettings
 from controller.northbound.server import LIMITS as NORTHBOUND_LIMITS
 from controller.northbound.server import start_server as start_northbound
+from controller.northbound.services import Services
 from controller.rpc.limits import ServerLimits
 from controller.runtime.descriptors import raise_limit, southbound_connections
 from controller.runtime.member import Member
@@ -99,10 +100,8 @@ async def serve(config: ControllerConfig) -> int:
         )
         stack.push_async_callback(southbound.stop, _GRACE_S)
         gate = Gate(Budget())
-        northbound = await start_northbound(
-            *(runtime, optimiser, config.northbound.listen, service.read_meters),
-            *(gate, north),
-        )
+        services = Services(runtime, optimiser, gate, service.read_meters)
+        northbound = await start_northbound(services, config.northbound.listen, north)
         stack.push_async_callback(northbound.stop, _GRACE_S)
         await _serve_metrics(config, runtime, gate, stack)
         _log.info(

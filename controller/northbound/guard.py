@@ -1,25 +1,23 @@
-"""Guard of every northbound call: load limits, decoding, access, and the status of whatever is raised.
+"""Guard of every northbound call: load limits, access, and the status of whatever is raised.
 
-Every handler of the server is wrapped by an interceptor, so that services just raise.
+Every handler is wrapped by it, whatever way its call comes (by gRPC, or from the page), so that services just raise.
 """
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
-from inspect import isasyncgen
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from time import perf_counter
 from typing import Any
 
-import grpc
-from grpc_status import rpc_status
+from google.rpc.code_pb2 import Code
+from google.rpc.status_pb2 import Status
 
 from controller.core.access import Action, judge
 from controller.core.errors import Refusal, invalid
 from controller.northbound.errors import status_of
 from controller.northbound.load_gate import LoadGate
-from controller.northbound.principals import RPCS, Rpc, principal_of
-from controller.rpc.decoding import MalformedMessage, check_decoded, decoded
-from controller.rpc.encoding import encoded
+from controller.northbound.principals import RPCS, Caller, Rpc, principal_of
+from controller.rpc.decoding import MalformedMessage, check_decoded
 from controller.runtime.durability import StoreFailed
 from controller.runtime.runtime import Runtime
 from controller.tallies import Tallies
@@ -27,14 +25,21 @@ from digitalgrid.reasons import Reason
 
 _log = logging.getLogger(__name__)
 
-# Health checking and reflection, served beside our own services, say nothing of the grid: nobody is judged for them.
-_OURS = "/digitalgrid."
 # Not logged above DEBUG: a client that looks for the leader asks again and again.
 _NOT_HERE = (Reason.NO_LEADER, Reason.NOT_LEADER)
 # How long a call waits for an election that goes on, in seconds: sooner than its client could ask again.
 _ELECTION_S = 0.5
 
-Handler = Callable[[Any, grpc.aio.ServicerContext], Any]
+Handler = Callable[[Any, Caller], Awaitable[Any]]
+StreamHandler = Callable[[Any, Caller], AsyncGenerator[Any]]
+
+
+class CallFailed(Exception):
+    """How a call ended that was not answered: the status that its client is told."""
+
+    def __init__(self, status: Status) -> None:
+        super().__init__(status.message)
+        self.status = status
 
 
 def _check_request(request: Any) -> None:
@@ -46,47 +51,44 @@ def _check_request(request: Any) -> None:
 
 
 @contextmanager
-def _counted(tallies: Tallies, method: str, kind: str, context: Any) -> Iterator[None]:
+def _counted(tallies: Tallies, method: str, kind: str) -> Iterator[None]:
     """Counts the call, with its status, and while it is under way."""
     tallies.in_flight[kind] += 1
-    begun_s, status = perf_counter(), grpc.StatusCode.CANCELLED
+    begun_s, code = perf_counter(), Code.CANCELLED
     try:
         yield
-        status = grpc.StatusCode.OK
-    except grpc.aio.AbortError:
-        status = context.code()
+        code = Code.OK
+    except CallFailed as failed:
+        code = failed.status.code
         raise
     finally:
         tallies.in_flight[kind] -= 1
         name = method.rpartition(".")[2]
         if kind == "calls":
-            tallies.note_call(name, status.name, perf_counter() - begun_s)
+            tallies.note_call(name, Code.Name(code), perf_counter() - begun_s)
         else:
-            tallies.calls[name, status.name] += 1
+            tallies.calls[name, Code.Name(code)] += 1
 
 
-@asynccontextmanager
-async def _answering(context: grpc.aio.ServicerContext, method: str) -> AsyncIterator[None]:
-    """Ends the call with the status of whatever is raised."""
+@contextmanager
+def failing(method: str, passing: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Whatever is raised inside becomes a CallFailed, but for what is ``passing``; what is not foreseen is logged."""
     try:
         yield
-    except grpc.aio.AbortError:
+    except CallFailed:
+        raise
+    except passing:
         raise
     except Refusal as refusal:
         level = logging.DEBUG if refusal.reason in _NOT_HERE else logging.INFO
         _log.log(level, "%s refused: %s: %s", method, refusal.reason, refusal)
-        await _refuse(context, refusal)
+        raise CallFailed(status_of(refusal)) from refusal
     except StoreFailed as error:
-        await _refuse(context, _undecided(error))
-    except Exception:  # noqa: BLE001 - the last resort of every call
+        raise CallFailed(status_of(_undecided(error))) from error
+    except Exception as error:
         _log.exception("%s failed", method)
         message = "a fault of the controller; its log says more"
-        await context.abort(grpc.StatusCode.INTERNAL, message)
-
-
-async def _refuse(context: grpc.aio.ServicerContext, refusal: Refusal) -> None:
-    status = rpc_status.to_status(status_of(refusal))
-    await context.abort(status.code, status.details, status.trailing_metadata)
+        raise CallFailed(Status(code=Code.INTERNAL, message=message)) from error
 
 
 def _undecided(error: StoreFailed) -> Refusal:
@@ -95,13 +97,11 @@ def _undecided(error: StoreFailed) -> Refusal:
 
 
 @contextmanager
-def _allowed(
-    rpc: Rpc, message: Any, context: grpc.aio.ServicerContext, runtime: Runtime
-) -> Iterator[None]:
+def _allowed(rpc: Rpc, message: Any, caller: Caller, runtime: Runtime) -> Iterator[None]:
     """Judges calls that only read; those that decide are judged by the core, and what is refused before they come
     that far is noted here.
     """
-    principal = principal_of(context)
+    principal = principal_of(caller)
     if rpc.action is Action.READ:
         judge(principal, rpc.action)
         yield
@@ -110,116 +110,50 @@ def _allowed(
         yield
 
 
-def _guarded_call(handler: Handler, method: str, gate: LoadGate, runtime: Runtime) -> Handler:
-    rpc = RPCS[method]
+class Guard:
+    """One for all ways in: what is under way is bounded in all of them together."""
 
-    async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
-        with _counted(runtime.tallies, method, "calls", context):
-            return await answered(request, context)
+    def __init__(self, runtime: Runtime) -> None:
+        self.gate = LoadGate()
+        self._runtime = runtime
 
-    async def answered(request: Any, context: grpc.aio.ServicerContext) -> Any:
-        async with _answering(context, method):
-            with gate.call(context.peer()), _allowed(rpc, request, context, runtime):
+    def call(self, handler: Handler, method: str) -> Handler:
+        """The handler, guarded: it raises CallFailed and nothing else."""
+        rpc, runtime, gate = RPCS[method], self._runtime, self.gate
+
+        async def call(request: Any, caller: Caller) -> Any:
+            with (
+                _counted(runtime.tallies, method, "calls"),
+                failing(method),
+                gate.call(caller.peer()),
+                _allowed(rpc, request, caller, runtime),
+            ):
                 _check_request(request)
                 try:
-                    return await handler(request, context)
+                    return await handler(request, caller)
                 except Refusal as refusal:
                     if refusal.reason is not Reason.NO_LEADER:
                         raise
                 # Nothing was decided, and an election takes a moment: sooner than the client could ask again.
                 await runtime.somebody_leads(_ELECTION_S)
-                return await handler(request, context)
+                return await handler(request, caller)
 
-    return call
+        return call
 
+    def stream(self, handler: StreamHandler, method: str) -> StreamHandler:
+        """Likewise of one that answers again and again."""
+        rpc, runtime, gate = RPCS[method], self._runtime, self.gate
 
-def _guarded_stream(handler: Handler, method: str, gate: LoadGate, runtime: Runtime) -> Handler:
-    rpc = RPCS[method]
-
-    async def stream(request: Any, context: grpc.aio.ServicerContext) -> None:
-        with _counted(runtime.tallies, method, "watches", context):
-            await streamed(request, context)
-
-    async def streamed(request: Any, context: grpc.aio.ServicerContext) -> None:
-        async with _answering(context, method):
-            with gate.watch(context.peer()), _allowed(rpc, request, context, runtime):
+        async def stream(request: Any, caller: Caller) -> AsyncGenerator[Any]:
+            with (
+                _counted(runtime.tallies, method, "watches"),
+                failing(method),
+                gate.watch(caller.peer()),
+                _allowed(rpc, request, caller, runtime),
+            ):
                 _check_request(request)
-                async with aclosing(handler(request, context)) as responses:
+                async with aclosing(handler(request, caller)) as responses:
                     async for response in responses:
-                        await context.write(response)
+                        yield response
 
-    return stream
-
-
-def _checked_call(handler: Handler, method: str, gate: LoadGate) -> Handler:
-    async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
-        async with _answering(context, method):
-            with gate.call(context.peer(), is_check=True):
-                return await handler(request, context)
-
-    return call
-
-
-def _checked_stream(handler: Handler, method: str, gate: LoadGate) -> Handler:
-    """``handler`` yields its answers, or writes them."""
-
-    async def stream(request: Any, context: grpc.aio.ServicerContext) -> None:
-        async with _answering(context, method):
-            with gate.watch(context.peer(), is_check=True):
-                answers = handler(request, context)
-                if not isasyncgen(answers):
-                    await answers
-                    return
-                async with aclosing(answers):
-                    async for answer in answers:
-                        await context.write(answer)
-
-    return stream
-
-
-class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
-    """Turns what handlers raise into statuses; what is not foreseen is logged and answered INTERNAL."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._gate = LoadGate()
-        self._runtime = runtime
-        # By the method's name; what guards one call guards all of them.
-        self._guarded: dict[str, grpc.RpcMethodHandler] = {}
-
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
-        call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler:
-        method = call_details.method
-        if method in self._guarded:
-            return self._guarded[method]
-        handler = await continuation(call_details)
-        if handler is None:
-            return handler
-        guard = self._guard if method.startswith(_OURS) else self._guard_check
-        guarded = self._guarded[method] = guard(handler, method)
-        return guarded
-
-    def _guard(self, handler: grpc.RpcMethodHandler, method: str) -> grpc.RpcMethodHandler:
-        decode = decoded(handler.request_deserializer)
-        encode = encoded(handler.response_serializer)
-        if handler.unary_unary:
-            call = _guarded_call(handler.unary_unary, method, self._gate, self._runtime)
-            return grpc.unary_unary_rpc_method_handler(call, decode, encode)
-        if handler.unary_stream:
-            stream = _guarded_stream(handler.unary_stream, method, self._gate, self._runtime)
-            return grpc.unary_stream_rpc_method_handler(stream, decode, encode)
-        return handler
-
-    def _guard_check(self, handler: grpc.RpcMethodHandler, method: str) -> grpc.RpcMethodHandler:
-        """A method of health checking or reflection, which answers for itself."""
-        decode, encode = handler.request_deserializer, handler.response_serializer
-        if handler.unary_unary:
-            call = _checked_call(handler.unary_unary, method, self._gate)
-            return grpc.unary_unary_rpc_method_handler(call, decode, encode)
-        if handler.unary_stream:
-            stream = _checked_stream(handler.unary_stream, method, self._gate)
-            return grpc.unary_stream_rpc_method_handler(stream, decode, encode)
-        both_ways = _checked_stream(handler.stream_stream, method, self._gate)
-        return grpc.stream_stream_rpc_method_handler(both_ways, decode, encode)
+        return stream

@@ -5,8 +5,6 @@ service.
 import asyncio
 from collections.abc import Iterable, Mapping
 
-import grpc
-
 from controller.computing.optimiser import Optimiser
 from controller.core.access import Action
 from controller.core.circuits.differences import Differences
@@ -16,7 +14,7 @@ from controller.core.effects import TableRead
 from controller.core.rehearsing.scenario import Scenario
 from controller.northbound.codec import check_ids
 from controller.northbound.drain_codec import consequences_to_pb, drain_order, word_on, word_to_pb
-from controller.northbound.principals import call_of
+from controller.northbound.principals import Caller, call_of
 from controller.runtime.durability import StoreFailed
 from controller.runtime.runtime import Runtime
 from digitalgrid.model import CircuitGeneration
@@ -36,7 +34,7 @@ class OperationsService(OperationsServiceServicer):
         self._reading = asyncio.Lock()
 
     async def Reconcile(
-        self, request: pb.ReconcileRequest, context: grpc.aio.ServicerContext
+        self, request: pb.ReconcileRequest, context: Caller
     ) -> pb.ReconcileResponse:
         check_ids("router_ids", request.router_ids)
         subject = " ".join(sorted(request.router_ids)) or "all routers"
@@ -55,7 +53,7 @@ class OperationsService(OperationsServiceServicer):
         return _answer(asked, answers.found)
 
     async def ForgetRouter(
-        self, request: pb.ForgetRouterRequest, context: grpc.aio.ServicerContext
+        self, request: pb.ForgetRouterRequest, context: Caller
     ) -> pb.ForgetRouterResponse:
         check_ids("router_id", [request.router_id])
         router_id = request.router_id
@@ -66,9 +64,7 @@ class OperationsService(OperationsServiceServicer):
         await self._runtime.durable()
         return pb.ForgetRouterResponse(freed_hops=freed)
 
-    async def Drain(
-        self, request: pb.DrainRequest, context: grpc.aio.ServicerContext
-    ) -> pb.DrainResponse:
+    async def Drain(self, request: pb.DrainRequest, context: Caller) -> pb.DrainResponse:
         order = drain_order(request)
         call = call_of(context, Action.DRAIN, order.id, str(order))
         changed = self._runtime.handle(call, lambda core, now_ns: core.drain(order, now_ns))
@@ -76,18 +72,14 @@ class OperationsService(OperationsServiceServicer):
         await self._runtime.durable()
         return pb.DrainResponse(changed=changed, word=word)
 
-    async def Undrain(
-        self, request: pb.UndrainRequest, context: grpc.aio.ServicerContext
-    ) -> pb.UndrainResponse:
+    async def Undrain(self, request: pb.UndrainRequest, context: Caller) -> pb.UndrainResponse:
         check_ids("id", [request.id])
         call = call_of(context, Action.UNDRAIN, request.id, "undrain")
         self._runtime.handle(call, lambda core, now_ns: core.undrain(request.id, now_ns))
         await self._runtime.durable()
         return pb.UndrainResponse()
 
-    async def WhatIf(
-        self, request: pb.WhatIfRequest, context: grpc.aio.ServicerContext
-    ) -> pb.WhatIfResponse:
+    async def WhatIf(self, request: pb.WhatIfRequest, context: Caller) -> pb.WhatIfResponse:
         check_ids("cut_ids", request.cut_ids)
         check_ids("drain_ids", request.drain_ids)
         scenario = Scenario(

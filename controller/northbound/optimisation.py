@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import grpc
 from google.rpc.code_pb2 import Code
 
 from controller.computing.optimiser import Dispatched, Optimiser, Reoptimised
@@ -18,7 +17,7 @@ from controller.northbound.codec import (
     give_id,
     refused_to_pb,
 )
-from controller.northbound.principals import call_of
+from controller.northbound.principals import Caller, call_of
 from controller.routing.dispatch import Prices
 from digitalgrid.reasons import Reason
 from digitalgrid.v1 import northbound_pb2 as pb
@@ -31,9 +30,7 @@ class OptimisationService(OptimisationServiceServicer):
     def __init__(self, optimiser: Optimiser) -> None:
         self._optimiser = optimiser
 
-    async def Dispatch(
-        self, request: pb.DispatchRequest, context: grpc.aio.ServicerContext
-    ) -> pb.DispatchResponse:
+    async def Dispatch(self, request: pb.DispatchRequest, context: Caller) -> pb.DispatchResponse:
         give_id(request)
         order = _order(request)
         call = call_of(
@@ -47,7 +44,7 @@ class OptimisationService(OptimisationServiceServicer):
         return _dispatched_to_pb(order, done)
 
     async def Reoptimise(
-        self, request: pb.ReoptimiseRequest, context: grpc.aio.ServicerContext
+        self, request: pb.ReoptimiseRequest, context: Caller
     ) -> pb.ReoptimiseResponse:
         limits = _limits(request, self._optimiser.limits)
         asked = f"most_moves={limits.most_moves}, least_gain_fraction={limits.least_gain_fraction}"

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
-import grpc
 from google.rpc.code_pb2 import Code
 
 from controller.core.access import Action, Call, Principal
@@ -22,7 +21,7 @@ from controller.northbound.codec import (
     shown_to_pb,
 )
 from controller.northbound.gathering import Gathering, Slice
-from controller.northbound.principals import call_of, principal_of
+from controller.northbound.principals import Caller, call_of, principal_of
 from controller.runtime.runtime import Runtime
 from controller.watching.gate import Gate
 from digitalgrid.reasons import Reason
@@ -47,7 +46,7 @@ class PowerService(PowerServiceServicer):
         self._gathering = Gathering(runtime)
 
     async def RequestPower(
-        self, request: pb.RequestPowerRequest, context: grpc.aio.ServicerContext
+        self, request: pb.RequestPowerRequest, context: Caller
     ) -> pb.RequestPowerResponse:
         message = _power_request(request)
         give_id(message)
@@ -59,7 +58,7 @@ class PowerService(PowerServiceServicer):
         )
 
     async def BatchRequestPower(
-        self, request: pb.BatchRequestPowerRequest, context: grpc.aio.ServicerContext
+        self, request: pb.BatchRequestPowerRequest, context: Caller
     ) -> pb.BatchRequestPowerResponse:
         if len(request.requests) > MAX_REQUESTS:
             raise invalid(
@@ -98,7 +97,7 @@ class PowerService(PowerServiceServicer):
         )
 
     async def ComputePower(
-        self, request: pb.ComputePowerRequest, context: grpc.aio.ServicerContext
+        self, request: pb.ComputePowerRequest, context: Caller
     ) -> pb.ComputePowerResponse:
         asked = request_from_pb(_power_request(request))
         call = call_of(context, Action.COMPUTE)
@@ -118,7 +117,7 @@ class PowerService(PowerServiceServicer):
         )
 
     async def ComputePaths(
-        self, request: pb.ComputePathsRequest, context: grpc.aio.ServicerContext
+        self, request: pb.ComputePathsRequest, context: Caller
     ) -> pb.ComputePathsResponse:
         asked = request_from_pb(_power_request(request))
         call = call_of(context, Action.COMPUTE)
@@ -141,7 +140,7 @@ class PowerService(PowerServiceServicer):
         )
 
     async def ChangeCircuit(
-        self, request: pb.ChangeCircuitRequest, context: grpc.aio.ServicerContext
+        self, request: pb.ChangeCircuitRequest, context: Caller
     ) -> pb.ChangeCircuitResponse:
         circuit_id = _circuit_id(request)
         call = call_of(context, Action.CHANGE, circuit_id, f"power_w={request.power_w}")
@@ -152,7 +151,7 @@ class PowerService(PowerServiceServicer):
         return pb.ChangeCircuitResponse(circuit=circuit_to_pb(circuit))
 
     async def ReleaseCircuit(
-        self, request: pb.ReleaseCircuitRequest, context: grpc.aio.ServicerContext
+        self, request: pb.ReleaseCircuitRequest, context: Caller
     ) -> pb.ReleaseCircuitResponse:
         circuit_id = _circuit_id(request)
         call = call_of(context, Action.RELEASE, circuit_id, "release")
@@ -161,13 +160,13 @@ class PowerService(PowerServiceServicer):
         return pb.ReleaseCircuitResponse(circuit=circuit_to_pb(circuit))
 
     async def GetCircuit(
-        self, request: pb.GetCircuitRequest, context: grpc.aio.ServicerContext
+        self, request: pb.GetCircuitRequest, context: Caller
     ) -> pb.GetCircuitResponse:
         circuit = self._runtime.questions.circuit(_circuit_id(request))
         return pb.GetCircuitResponse(circuit=shown_to_pb(circuit, self._runtime.questions))
 
     async def ListCircuits(
-        self, request: pb.ListCircuitsRequest, context: grpc.aio.ServicerContext
+        self, request: pb.ListCircuitsRequest, context: Caller
     ) -> pb.ListCircuitsResponse | bytes:
         known = self._runtime.questions
         if request.page_size or request.page_token:
@@ -175,7 +174,7 @@ class PowerService(PowerServiceServicer):
         return await all_circuits(known, request)
 
     def WatchCircuits(
-        self, request: pb.WatchCircuitsRequest, context: grpc.aio.ServicerContext
+        self, request: pb.WatchCircuitsRequest, context: Caller
     ) -> AsyncIterator[bytes]:
         return self._feed.watch(together=request.together)
 

@@ -2,19 +2,41 @@
 is in the words of access control.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-import grpc
 from google.protobuf.message import Message
 
 from controller.core.access import Action, Call, Principal
 from digitalgrid.printable import printable
 
-_CLIENT_KEY = "digitalgrid-client"
+CLIENT_KEY = "digitalgrid-client"
 # Characters of a name. Longer ones would fill the audit log.
 MAX_NAME_CHARACTERS = 128
+
+
+class Caller(Protocol):
+    """What is known of whoever calls: gRPC's context of the call, or what another way in says of its own."""
+
+    def peer(self) -> str:
+        """Its connection."""
+
+    def invocation_metadata(self) -> Sequence[tuple[str, str | bytes]] | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class NamedCaller:
+    """A caller that another way in than gRPC knows by a name and an address."""
+
+    name: str
+    address: str
+
+    def peer(self) -> str:
+        return self.address
+
+    def invocation_metadata(self) -> Sequence[tuple[str, str | bytes]]:
+        return ((CLIENT_KEY, self.name),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +84,9 @@ RPCS: dict[str, Rpc] = {
 }
 
 
-def principal_of(context: grpc.aio.ServicerContext) -> Principal:
+def principal_of(context: Caller) -> Principal:
     """As the client names itself, and its address."""
-    named = [value for key, value in context.invocation_metadata() or () if key == _CLIENT_KEY]
+    named = [value for key, value in context.invocation_metadata() or () if key == CLIENT_KEY]
     return Principal(_name(named[0]) if named else "", context.peer())
 
 
@@ -75,7 +97,7 @@ def _name(said: str | bytes) -> str:
 
 
 def call_of(
-    context: grpc.aio.ServicerContext,
+    context: Caller,
     action: Action,
     subject: object = "",
     asked: str = "",

@@ -7,23 +7,11 @@ import grpc
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from controller.computing.optimiser import Optimiser
-from controller.northbound.guard import Guard
 from controller.northbound.health import Health
-from controller.northbound.operations import OperationsService
-from controller.northbound.optimisation import OptimisationService
-from controller.northbound.power import PowerService
-from controller.northbound.topology import ReadMeters, TopologyService
+from controller.northbound.interceptor import Interceptor
+from controller.northbound.services import Services
 from controller.rpc.limits import ServerLimits
-from controller.runtime.runtime import Runtime
-from controller.watching.gate import Gate
 from digitalgrid.v1 import northbound_pb2 as pb
-from digitalgrid.v1.northbound_pb2_grpc import (
-    add_OperationsServiceServicer_to_server,
-    add_OptimisationServiceServicer_to_server,
-    add_PowerServiceServicer_to_server,
-    add_TopologyServiceServicer_to_server,
-)
 
 _log = logging.getLogger(__name__)
 
@@ -50,29 +38,18 @@ LIMITS = ServerLimits(connections=2000, streams=8192, handshake_s=5.0, idle_s=60
 
 
 async def start_server(
-    runtime: Runtime,
-    optimiser: Optimiser,
-    listen: str,
-    read_meters: ReadMeters,
-    gate: Gate,
-    limits: ServerLimits = LIMITS,
+    services: Services, listen: str, limits: ServerLimits = LIMITS
 ) -> grpc.aio.Server:
-    """Serve clients on ``listen`` (host:port); ``gate`` bounds what watching costs.
-
-    Raises OSError, which says what to do, where the address is taken.
-    """
+    """Serve clients on ``listen`` (host:port). Raises OSError, which says what to do, where the address is taken."""
     options = (*_OPTIONS, *limits.options())
-    server = grpc.aio.server(interceptors=[Guard(runtime)], options=options)
-    add_PowerServiceServicer_to_server(PowerService(runtime, gate), server)
-    add_TopologyServiceServicer_to_server(TopologyService(runtime, gate, read_meters), server)
-    add_OptimisationServiceServicer_to_server(OptimisationService(optimiser), server)
-    add_OperationsServiceServicer_to_server(OperationsService(runtime, optimiser), server)
-    services = [each.full_name for each in pb.DESCRIPTOR.services_by_name.values()]
-    checks = Health(runtime)
+    server = grpc.aio.server(interceptors=[Interceptor(services.guard)], options=options)
+    services.add_to(server)
+    names = [each.full_name for each in pb.DESCRIPTOR.services_by_name.values()]
+    checks = Health(services.runtime)
     await checks.tell()
     health_pb2_grpc.add_HealthServicer_to_server(checks.servicer, server)
     reflection.enable_server_reflection(
-        [*services, health.SERVICE_NAME, reflection.SERVICE_NAME], server
+        [*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server
     )
     _bind(server, listen)
     await server.start()

@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from io import BytesIO
 
-import grpc
-
+from controller.northbound.principals import Caller
 from controller.northbound.topology_codec import topology_parts
 from controller.northbound.topology_feed import TopologyFeed
+from controller.northbound.topology_looks import TopologyLooks
 from controller.northbound.turns import in_turns
 from controller.routing.compiled import engine_in_use
 from controller.runtime.runtime import Runtime
@@ -20,14 +20,14 @@ ReadMeters = Callable[[], Awaitable[tuple[list[RouterMeters], list[str]]]]
 
 
 class TopologyService(TopologyServiceServicer):
-    def __init__(self, runtime: Runtime, gate: Gate, read_meters: ReadMeters) -> None:
+    def __init__(
+        self, runtime: Runtime, gate: Gate, looks: TopologyLooks, read_meters: ReadMeters
+    ) -> None:
         self._runtime = runtime
-        self._feed = TopologyFeed(runtime, gate)
+        self._feed = TopologyFeed(looks, gate)
         self._read_meters = read_meters
 
-    async def GetTopology(
-        self, request: pb.GetTopologyRequest, context: grpc.aio.ServicerContext
-    ) -> bytes:
+    async def GetTopology(self, request: pb.GetTopologyRequest, context: Caller) -> bytes:
         """A serialised GetTopologyResponse: of a large network it is made in turns."""
         parts = self._runtime.look(topology_parts)
         # Grows with each turn: to join all parts at its end would be the longest turn of all.
@@ -40,12 +40,12 @@ class TopologyService(TopologyServiceServicer):
         return answer.getvalue()
 
     def WatchTopology(
-        self, request: pb.WatchTopologyRequest, context: grpc.aio.ServicerContext
+        self, request: pb.WatchTopologyRequest, context: Caller
     ) -> AsyncIterator[bytes]:
         return self._feed.watch(changes_only=request.changes_only)
 
     async def ReadMeters(
-        self, request: pb.ReadAllMetersRequest, context: grpc.aio.ServicerContext
+        self, request: pb.ReadAllMetersRequest, context: Caller
     ) -> pb.ReadAllMetersResponse:
         meters, missing = await self._read_meters()
         return pb.ReadAllMetersResponse(meters=meters, missing_router_ids=missing)

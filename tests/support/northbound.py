@@ -16,6 +16,7 @@ from controller.core.invariants import broken_invariants
 from controller.core.optimising.moves import ReoptimiseLimits
 from controller.core.settings import CoreSettings
 from controller.northbound.server import start_server
+from controller.northbound.services import Services
 from controller.runtime.runtime import Runtime
 from controller.watching.budget import Budget
 from controller.watching.gate import Gate
@@ -77,6 +78,7 @@ class Northbound:
     server: grpc.aio.Server
     optimiser: Optimiser
     gate: Gate
+    services: Services
 
     @property
     def power(self) -> PowerServiceStub:
@@ -111,12 +113,14 @@ async def northbound(*, connected: bool = True) -> AsyncIterator[Northbound]:
     address = f"127.0.0.1:{free_port()}"
     solver, gate = Solver(), Gate(Budget())
     optimiser = Optimiser(runtime, solver, ReoptimiseLimits(least_gain_fraction=0.0))
-    server = await start_server(runtime, optimiser, address, read_meters, gate)
+    services = Services(runtime, optimiser, gate, read_meters)
+    server = await start_server(services, address)
     client = AsyncPowerClient(address, timeout_s=PATIENCE_S)
     try:
         async with asyncio_channel(address) as channel:
             yield Northbound(
-                runtime, store, grid, client, channel, address, server, optimiser, gate
+                *(runtime, store, grid, client, channel, address, server, optimiser, gate),
+                services,
             )
     finally:
         await client.close()

@@ -19,6 +19,7 @@ from controller.northbound.circuit_feed import CircuitFeed
 from controller.northbound.codec import circuit_to_pb
 from controller.northbound.topology_codec import topology_to_pb
 from controller.northbound.topology_feed import TopologyFeed
+from controller.northbound.topology_looks import TopologyLooks
 from controller.runtime.runtime import Runtime
 from controller.watching.budget import Budget
 from controller.watching.gate import Gate
@@ -107,7 +108,7 @@ class Story:
         # A busy loop, as far as watchers know: they get their share, and no more.
         self.gate = Gate(Budget(times=lambda: ThreadTimes(time.monotonic(), 0.0)))
         self.circuits = CircuitFeed(self.runtime, self.gate)
-        self.topology = TopologyFeed(self.runtime, self.gate)
+        self.topology = TopologyFeed(TopologyLooks(self.runtime, self.gate), self.gate)
         self.cut: set[str] = set()
         self.requests = 0
 

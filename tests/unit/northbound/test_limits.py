@@ -10,6 +10,7 @@ from controller.computing.solver import Solver
 from controller.core.optimising.moves import ReoptimiseLimits
 from controller.core.settings import CoreSettings
 from controller.northbound.server import start_server
+from controller.northbound.services import Services
 from controller.rpc.limits import ServerLimits
 from controller.runtime.runtime import Runtime
 from controller.watching.budget import Budget
@@ -31,9 +32,8 @@ def test_whoever_connects_and_makes_no_call_is_closed(said: bytes) -> None:
         port = free_port()
         address = f"127.0.0.1:{port}"
         optimiser = Optimiser(runtime, solver, ReoptimiseLimits())
-        server = await start_server(
-            runtime, optimiser, address, read_meters, Gate(Budget()), _LIMITS
-        )
+        services = Services(runtime, optimiser, Gate(Budget()), read_meters)
+        server = await start_server(services, address, _LIMITS)
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(said)

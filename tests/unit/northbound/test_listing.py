@@ -18,7 +18,9 @@ from controller.core.settings import CoreSettings
 from controller.northbound import power
 from controller.northbound.circuit_feed import CircuitFeed
 from controller.northbound.circuit_list import MAX_PAGE, all_circuits, circuit_page
+from controller.northbound.principals import NamedCaller
 from controller.northbound.topology import TopologyService
+from controller.northbound.topology_looks import TopologyLooks
 from controller.runtime.garbage_collector import freeze_loaded
 from controller.runtime.runtime import Runtime
 from controller.watching.budget import Budget
@@ -242,9 +244,11 @@ async def test_the_topology_of_a_large_network_stalls_nobody() -> None:
             runtime._core._network.lsdb.install(lsa, time.monotonic_ns())
         runtime._core._network.view(time.monotonic_ns())
         with collecting_garbage_as_the_daemon():
-            service = TopologyService(runtime, Gate(Budget()), read_meters)
+            gate = Gate(Budget())
+            service = TopologyService(runtime, gate, TopologyLooks(runtime, gate), read_meters)
             answer = await in_short_turns(
-                lambda: service.GetTopology(pb.GetTopologyRequest(), None), 2 * MAX_TURN_S
+                lambda: service.GetTopology(pb.GetTopologyRequest(), NamedCaller("", "")),
+                2 * MAX_TURN_S,
             )
         topology = pb.GetTopologyResponse.FromString(answer).topology
         assert (len(topology.routers), len(topology.links)) == (2000, 40_000)

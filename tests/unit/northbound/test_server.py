@@ -16,7 +16,7 @@ from digitalgrid.client import power_request
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import PowerServiceStub
 from tests.support.attached_grid import MemoryStore
-from tests.support.northbound import in_loop, northbound, read_meters, until
+from tests.support.northbound import in_loop, northbound, until
 from tests.support.wire import Wire, noticed_within_a_second
 
 
@@ -131,7 +131,7 @@ async def test_reflection_lists_the_services_and_describes_them() -> None:
 async def test_an_address_that_is_taken_is_an_error_that_says_what_to_do() -> None:
     async with northbound() as api:
         with pytest.raises(OSError, match=r"northbound\.listen") as error:
-            await start_server(api.runtime, api.optimiser, api.address, read_meters, api.gate)
+            await start_server(api.services, api.address)
         assert api.address in str(error.value)
 
 
@@ -139,7 +139,7 @@ async def test_an_address_that_is_taken_is_an_error_that_says_what_to_do() -> No
 async def test_an_address_that_is_not_ours_is_an_error() -> None:
     async with northbound() as api:
         with pytest.raises(OSError, match=r"cannot listen on 192\.0\.2\.1"):
-            await start_server(api.runtime, api.optimiser, "192.0.2.1:50051", read_meters, api.gate)
+            await start_server(api.services, "192.0.2.1:50051")
 
 
 @in_loop

@@ -14,6 +14,7 @@ from controller.core.errors import Refusal
 from controller.northbound.circuit_feed import CircuitFeed
 from controller.northbound.topology_codec import topology_to_pb
 from controller.northbound.topology_feed import TopologyFeed
+from controller.northbound.topology_looks import TopologyLooks
 from controller.store.protocol import LeadershipLost
 from controller.watching.budget import Budget
 from controller.watching.gate import Gate
@@ -34,7 +35,7 @@ def circuit_feed(api: Northbound) -> CircuitFeed:
 
 
 def topology_feed(api: Northbound) -> TopologyFeed:
-    return TopologyFeed(api.runtime, api.gate)
+    return TopologyFeed(TopologyLooks(api.runtime, api.gate), api.gate)
 
 
 def circuits_of(answer: bytes) -> pb.WatchCircuitsResponse:
@@ -181,7 +182,7 @@ async def test_a_cut_line_and_a_circuit_that_waits_are_told_at_once_where_all_el
         budget = Budget(times=always_busy)
         gate = Gate(budget)
         town = await active(api, "town", 4e6)
-        views = TopologyFeed(api.runtime, gate).watch(changes_only=True)
+        views = TopologyFeed(TopologyLooks(api.runtime, gate), gate).watch(changes_only=True)
         circuits = CircuitFeed(api.runtime, gate).watch(together=True)
         await anext(views)
         for _ in range(2):
