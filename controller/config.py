@@ -18,6 +18,8 @@ _log = logging.getLogger(__name__)
 _MAX_PORT = 65_535
 _HOST_AND_PORT = r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+):[0-9]{1,5}"
 _ADDRESS = bounds(pattern=_HOST_AND_PORT)
+# Of the operator's page, where nothing else is said.
+DEFAULT_PAGE = "127.0.0.1:50080"
 _MILLISECONDS = bounds(minimum=10, maximum=600_000)
 # The one place where defaults stand.
 _TIMEOUTS = Timeouts()
@@ -65,6 +67,23 @@ class MetricsConfig:
 
     def __post_init__(self) -> None:
         check(self, _bad_ports(*[("listen", self.listen)] * bool(self.listen)))
+
+
+@dataclass(frozen=True, slots=True)
+class WebConfig:
+    """Where the operator's page is served; nowhere where it is empty. Where nothing is said it is at loopback's port
+    50080, if that is free. Beyond loopback it asks for a token, which is printed when the daemon starts.
+    """
+
+    listen: str | None = field(default=None, metadata=bounds(pattern=f"({_HOST_AND_PORT})?"))
+
+    def __post_init__(self) -> None:
+        check(self, _bad_ports(*[("listen", self.listen or "")] * bool(self.listen)))
+
+    @property
+    def address(self) -> str:
+        """Where it is served; empty: nowhere."""
+        return DEFAULT_PAGE if self.listen is None else self.listen
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +183,7 @@ class ControllerConfig:
     southbound: SouthboundConfig = field(default_factory=SouthboundConfig)
     openflow: OpenFlowConfig = field(default_factory=OpenFlowConfig)
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
+    web: WebConfig = field(default_factory=WebConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
     timeouts: TimeoutsConfig = field(default_factory=TimeoutsConfig)
     reoptimisation: ReoptimisationConfig = field(default_factory=ReoptimisationConfig)
@@ -217,6 +237,8 @@ class ControllerConfig:
             yield ("openflow", "listen"), Address.of(self.openflow.listen)
         if self.metrics.listen:
             yield ("metrics", "listen"), Address.of(self.metrics.listen)
+        if self.web.listen:
+            yield ("web", "listen"), Address.of(self.web.listen)
 
     def _clashes(self) -> Iterator[InvalidValue]:
         """Two listeners on one address, or on one port of which one takes all addresses."""

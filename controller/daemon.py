@@ -6,6 +6,7 @@ import signal
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 from controller.computing.engines import Engines, begin_with
@@ -104,6 +105,7 @@ async def serve(config: ControllerConfig) -> int:
         northbound = await start_northbound(services, config.northbound.listen, north)
         stack.push_async_callback(northbound.stop, _GRACE_S)
         await _serve_metrics(config, runtime, gate, stack)
+        await _serve_page(config, services, gate, stack)
         _log.info(
             "serving: northbound %s, southbound %s",
             config.northbound.listen,
@@ -163,6 +165,35 @@ async def _serve_metrics(
 
     port = await stack.enter_async_context(serving_metrics(runtime, gate, config.metrics.listen))
     _log.info("metrics: http://%s:%d/metrics", Address.of(config.metrics.listen).host, port)
+
+
+async def _serve_page(
+    config: ControllerConfig, services: Services, gate: Gate, stack: AsyncExitStack
+) -> None:
+    if not config.web.address:
+        return
+    # aiohttp is loaded only where somebody asks for it.
+    from controller.web.about import About
+    from controller.web.server import serving_page
+
+    etcd = config.store.etcd
+    about = About(
+        services.runtime,
+        version=version("digitalgrid"),
+        store=f"etcd {', '.join(etcd.endpoints)}" if etcd.endpoints else config.store.path,
+        name=config.name,
+        emulation=False,
+    )
+    page = serving_page(services, gate, about, config.web.address)
+    try:
+        address = await stack.enter_async_context(page)
+    except OSError as error:
+        if config.web.listen is not None:
+            raise
+        # Nobody has asked for it there; the grid does not wait for a port.
+        _log.warning("no page: %s", error)
+    else:
+        _log.info("page: %s", address)
 
 
 def _start_openflow(config: ControllerConfig, stack: AsyncExitStack) -> None:

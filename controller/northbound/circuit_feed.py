@@ -5,11 +5,10 @@ watcher is owed the newest state of each circuit that changed since it last read
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import contextmanager
-from itertools import islice
 
-from controller.core.circuits.circuit import Circuit, CircuitState
-from controller.core.circuits.protection import Protection
+from controller.core.circuits.circuit import Circuit
 from controller.core.errors import Refusal
+from controller.northbound.circuit_looks import AT_ONCE, CircuitLooks
 from controller.northbound.codec import circuit_to_pb
 from controller.northbound.turns import in_turns
 from controller.rpc.encoding import varint
@@ -17,11 +16,8 @@ from controller.runtime.runtime import Runtime
 from controller.watching.gate import Gate
 from controller.watching.journal import Journal, Place
 from digitalgrid.reasons import Reason
-from digitalgrid.supervision import start_task
 from digitalgrid.v1 import northbound_pb2 as pb
 
-# Circuits that are looked at in one turn of the loop, at some 16 us each.
-_AT_ONCE = 256
 # Of an answer with several circuits: well below the 4 MiB that gRPC's clients take if nobody says otherwise.
 _MOST_BYTES = 256 * 1024
 # Tags of WatchCircuitsResponse.circuit and .circuits: what follows, length and circuit, is the same.
@@ -81,26 +77,19 @@ class _Told:
         self._circuits = self._questions.circuits
         self.journal: Journal[int] = Journal()
         self.watchers = 0
-        # Changed, and not told yet; those that are urgent are in both.
-        self._changed: dict[int, None] = {}
-        self._urgent: dict[int, None] = {}
-        # What was told last of those whose word is urgent: it is so once.
-        self._words: dict[int, tuple[CircuitState, Protection]] = {}
         # Answers to all who are at one place.
         self._answers: dict[Place, tuple[bytes, Place]] = {}
-        self._noted, self._news = asyncio.Event(), asyncio.Event()
-        runtime.feeds.circuits.subscribe(self._note)
+        self._news = asyncio.Event()
+        self._looks = CircuitLooks(runtime, gate, self)
         runtime.feeds.roles.subscribe(self._wake)
-        self._task = start_task("circuit-feed", self._run)
 
     @property
     def is_current(self) -> bool:
         return self._runtime.is_current(self._questions)
 
     def close(self) -> None:
-        self._runtime.feeds.circuits.unsubscribe(self._note)
+        self._looks.close()
         self._runtime.feeds.roles.unsubscribe(self._wake)
-        self._task.cancel()
 
     async def snapshot(self, seen: dict[int, bytes], *, together: bool) -> AsyncIterator[bytes]:
         """Made in turns; what changes meanwhile is told afterwards, but for what is noted in ``seen``."""
@@ -110,8 +99,8 @@ class _Told:
             circuit = self._circuits.get(circuit_id)
             if circuit is None or circuit.state.ended:
                 return b""
-            if circuit_id in self._changed:
-                self._say(circuit_id, circuit)
+            if self._looks.has_changed(circuit_id):
+                self._looks.look_at(circuit_id)
                 self._wake()
             said = self.journal.said(circuit_id)
             if said is not None and self.journal.newest > begun:
@@ -160,76 +149,25 @@ class _Told:
             self._answers[place] = answer
         return answer
 
-    def _note(self, circuit_id: int) -> None:
-        self._changed[circuit_id] = None
-        circuit = self._circuits.get(circuit_id)
-        if (
-            circuit is not None
-            and _is_urgent(circuit)
-            and self._words.get(circuit_id) != (circuit.state, circuit.guard.word)
-        ):
-            self._urgent[circuit_id] = None
-            self._gate.look_again()
-        self._noted.set()
-
-    async def _run(self) -> None:
-        while True:
-            await self._noted.wait()
-            await self._gate.enter(lambda: bool(self._urgent))
-            with self._gate.working():
-                self._look()
-            # The next turn is for others.
-            await asyncio.sleep(0)
-
-    def _look(self) -> None:
-        """At some circuits that have changed, in that order; at urgent ones alone while there are some."""
-        for circuit_id in list(islice(self._urgent or self._changed, _AT_ONCE)):
-            circuit = self._circuits.get(circuit_id)
-            if circuit is not None:
-                self._say(circuit_id, circuit)
-            else:
-                self._forget(circuit_id)
-        if not self._changed:
-            self._noted.clear()
-        if len(self.journal) > 2 * len(self._circuits) + _AT_ONCE:
-            for circuit_id in [
-                each for each in self.journal.present() if each not in self._circuits
-            ]:
-                self._forget(circuit_id)
-        self._wake()
-
-    def _say(self, circuit_id: int, circuit: Circuit) -> None:
-        self._changed.pop(circuit_id, None)
-        urgent = circuit_id in self._urgent
-        self._urgent.pop(circuit_id, None)
-        if _is_urgent(circuit):
-            self._words[circuit_id] = (circuit.state, circuit.guard.word)
-        else:
-            self._words.pop(circuit_id, None)
+    def see_circuit(self, circuit_id: int, circuit: Circuit | None, *, urgent: bool) -> None:
+        if circuit is None:
+            self.journal.forget(circuit_id)
+            return
         self.journal.say(circuit_id, _encoded(circuit), urgent=urgent)
         self._answers.clear()
 
-    def _forget(self, circuit_id: int) -> None:
-        """It is not remembered any more."""
-        self._changed.pop(circuit_id, None)
-        self._urgent.pop(circuit_id, None)
-        self._words.pop(circuit_id, None)
-        self.journal.forget(circuit_id)
+    def seen(self) -> None:
+        if len(self.journal) > 2 * len(self._circuits) + AT_ONCE:
+            for circuit_id in [
+                each for each in self.journal.present() if each not in self._circuits
+            ]:
+                self._looks.forget(circuit_id)
+                self.journal.forget(circuit_id)
+        self._wake()
 
     def _wake(self) -> None:
         self._news.set()
         self._news = asyncio.Event()
-
-
-def _is_urgent(circuit: Circuit) -> bool:
-    """Whether somebody must know at once: it waits, has ended, or is not protected any more."""
-    state = circuit.state
-    return (
-        state is CircuitState.WAITING
-        or state is CircuitState.FAILED
-        or state is CircuitState.WITHDRAWN
-        or circuit.guard.word is Protection.LOST
-    )
 
 
 def _encoded(circuit: Circuit) -> bytes:

@@ -158,7 +158,7 @@ def circuit_to_pb(circuit: Circuit) -> pb.Circuit:
         message.curtailed.since_unix_ns = curtailed.since_unix_ns
         message.curtailed.asked_w = curtailed.asked_w
         message.curtailed.granted_w = curtailed.granted_w
-    generation = circuit.newest() or _last_generation(circuit)
+    generation = shown_generation(circuit)
     if generation is not None:
         message.generation = generation.key.generation
         message.admission_seq = generation.admission_seq
@@ -220,8 +220,11 @@ def refused_to_pb(request_id: str, refusal: Refusal) -> pb.BatchOutcome:
     )
 
 
-def _last_generation(circuit: Circuit) -> Generation | None:
-    return max(circuit.generations.values(), key=lambda each: each.key.generation, default=None)
+def shown_generation(circuit: Circuit) -> Generation | None:
+    """The one on whose route a circuit is shown: the newest that works, or the last while that is being taken down."""
+    return circuit.newest() or max(
+        circuit.generations.values(), key=lambda each: each.key.generation, default=None
+    )
 
 
 def _add_route(message: pb.Circuit, route: Route) -> None:

@@ -1,0 +1,46 @@
+"""What the page says of the daemon that serves it: its version and role, who leads, and what it is."""
+
+import time
+from dataclasses import dataclass, field
+
+from controller.core.errors import Refusal
+from controller.routing.compiled import engine_in_use
+from controller.runtime.runtime import Runtime
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """``name`` is what the daemon is called in its cluster, ``store`` where it keeps what is promised; ``emulation``:
+    faults can be made here.
+    """
+
+    runtime: Runtime
+    version: str
+    store: str
+    name: str
+    emulation: bool
+    started_unix_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
+
+    def daemon(self) -> dict[str, object]:
+        leader = self.runtime.leader
+        return {
+            "version": self.version,
+            "role": self._role(),
+            "leader": leader.northbound if leader is not None else None,
+            "leader_name": leader.name if leader is not None else None,
+            "term": self.runtime.election_id.low,
+            "store": self.store,
+            "name": self.name,
+            "emulation": self.emulation,
+            "started_unix_ms": self.started_unix_ms,
+            "engine": str(engine_in_use()),
+        }
+
+    def _role(self) -> str:
+        if self.runtime.leads:
+            return "leader"
+        try:
+            self.runtime.look(lambda known, now_ns: known)
+        except Refusal:
+            return "starting"
+        return "standby"

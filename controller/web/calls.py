@@ -1,0 +1,109 @@
+"""Calls from the page: unary methods of the northbound API as JSON over POST, by the same handlers as gRPC's."""
+
+import asyncio
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.json_format import MessageToJson, Parse, ParseError
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+from google.rpc import error_details_pb2 as details
+from google.rpc.code_pb2 import Code
+from google.rpc.status_pb2 import Status
+
+from controller.northbound.guard import CallFailed
+from controller.northbound.principals import NamedCaller
+from controller.northbound.services import Services, unary_methods
+
+# Larger messages are read and written in a thread: 1 KB takes some 100 us.
+_LARGE_BYTES = 8 * 1024
+# As google.rpc's codes say of themselves.
+_HTTP = {
+    Code.INVALID_ARGUMENT: HTTPStatus.BAD_REQUEST,
+    Code.FAILED_PRECONDITION: HTTPStatus.BAD_REQUEST,
+    Code.OUT_OF_RANGE: HTTPStatus.BAD_REQUEST,
+    Code.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
+    Code.PERMISSION_DENIED: HTTPStatus.FORBIDDEN,
+    Code.NOT_FOUND: HTTPStatus.NOT_FOUND,
+    Code.ABORTED: HTTPStatus.CONFLICT,
+    Code.ALREADY_EXISTS: HTTPStatus.CONFLICT,
+    Code.RESOURCE_EXHAUSTED: HTTPStatus.TOO_MANY_REQUESTS,
+    Code.UNIMPLEMENTED: HTTPStatus.NOT_IMPLEMENTED,
+    Code.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+    Code.DEADLINE_EXCEEDED: HTTPStatus.GATEWAY_TIMEOUT,
+}
+# How the page is called among clients, in the audit log too.
+_NAME = "page"
+
+
+class Calls:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._methods = {
+            (each.containing_service.name, each.name): each for each in unary_methods()
+        }
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """POST ``/api/v1/call/<Service>/<Method>``."""
+        method = self._methods.get((request.match_info["service"], request.match_info["method"]))
+        if method is None:
+            raise web.HTTPNotFound(text="no such call; it is /api/v1/call/<Service>/<Method>\n")
+        body = await request.read()
+        asked = await _perhaps_in_thread(len(body), partial(_message, method, body))
+        try:
+            answer = await self._services.call(method, asked, caller(request))
+        except CallFailed as failed:
+            return failure(failed.status)
+        text = await _perhaps_in_thread(answer.ByteSize(), partial(_json, answer))
+        return web.Response(text=text, content_type="application/json")
+
+
+def caller(request: web.Request) -> NamedCaller:
+    """Known by its connection, as gRPC's callers are."""
+    peer = request.transport.get_extra_info("peername") if request.transport else None
+    return NamedCaller(_NAME, f"http:{peer[0]}:{peer[1]}" if peer else "http")
+
+
+def failure(status: Status) -> web.Response:
+    """Why a call was not answered, as JSON."""
+    said: dict[str, Any] = {
+        "code": Code.Name(status.code),
+        "reason": "",
+        "message": status.message,
+        "field": "",
+        "metadata": {},
+    }
+    info, bad = details.ErrorInfo(), details.BadRequest()
+    for detail in status.details:
+        if detail.Unpack(info):
+            said |= {"reason": info.reason, "metadata": dict(info.metadata)}
+        elif detail.Unpack(bad) and bad.field_violations:
+            said["field"] = bad.field_violations[0].field
+    http = _HTTP.get(status.code, HTTPStatus.INTERNAL_SERVER_ERROR)
+    return web.json_response(said, status=http)
+
+
+def _message(method: MethodDescriptor, body: bytes) -> Message | DecodeError:
+    """What was sent, or what is wrong with it, which the guard answers as it does gRPC's."""
+    try:
+        return Parse(body, GetMessageClass(method.input_type)())
+    except (ParseError, UnicodeDecodeError) as error:
+        return DecodeError(str(error)[:500])
+
+
+def _json(answer: Message) -> str:
+    return MessageToJson(
+        answer,
+        preserving_proto_field_name=True,
+        always_print_fields_with_no_presence=True,
+        indent=None,
+    )
+
+
+async def _perhaps_in_thread(size: int, work: "partial[Any]") -> Any:
+    if size <= _LARGE_BYTES:
+        return work()
+    return await asyncio.get_running_loop().run_in_executor(None, work)

@@ -1,0 +1,74 @@
+"""The HTTP server of the operator's page, in the daemon's loop."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from controller.http import serving
+from controller.northbound.services import Services
+from controller.watching.gate import Gate
+from controller.web.about import About
+from controller.web.assets import Assets
+from controller.web.calls import Calls
+from controller.web.feed import PageFeed
+from controller.web.stream import Streams
+from controller.web.trust import Trust
+from digitalgrid.addresses import Address
+
+# Of what a call may ask at once: some thousand requests.
+_MOST_BODY_BYTES = 512 * 1024
+# Nothing is fetched from elsewhere, and nothing in a file or an id becomes a script.
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
+        " font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+@asynccontextmanager
+async def serving_page(
+    services: Services, gate: Gate, about: About, listen: str
+) -> AsyncIterator[str]:
+    """Serve it on ``listen`` (host:port); yields its address for a browser. OSError, which says what to do, where that
+    is taken.
+    """
+    trust = Trust(listen)
+    feed = PageFeed(services.runtime, services.looks, gate, about)
+    app = _application(services, feed, trust)
+    async with serving(app, listen, "web.listen") as port:
+        address = Address(Address.of(listen).host, port)
+        yield f"http://{address}/" + (f"#token={trust.token}" if trust.token else "")
+
+
+def _application(services: Services, feed: PageFeed, trust: Trust) -> web.Application:
+    assets, calls = Assets(), Calls(services)
+    streams = Streams(feed, services.guard.gate)
+
+    @web.middleware
+    async def trusted(request: web.Request, handler: Handler) -> web.StreamResponse:
+        trust.check_host(request)
+        if request.path.startswith("/api/"):
+            check = trust.check_reader if request.method == "GET" else trust.check_writer
+            check(request)
+        return await handler(request)
+
+    app = web.Application(middlewares=[trusted], client_max_size=_MOST_BODY_BYTES)
+    app.router.add_get("/", assets.index)
+    app.router.add_get("/page/{name:.+}", assets.file)
+    app.router.add_get("/api/v1/stream", streams.answer)
+    app.router.add_post("/api/v1/call/{service}/{method}", calls.answer)
+    app.on_response_prepare.append(_add_headers)
+    app.on_shutdown.append(streams.close)
+    return app
+
+
+async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(_HEADERS)

@@ -1,0 +1,56 @@
+"""Files of the page: whole, compressed where asked, cached by what is in them, and few bytes."""
+
+import gzip
+from importlib.resources import files
+
+import pytest
+
+from controller.web.assets import Assets
+from tests.support.northbound import in_loop
+from tests.support.page import page
+
+# All of them together, as a browser loads them: a second on a slow line.
+MOST_BYTES = 120 * 1024
+
+
+def test_all_files_of_the_page_weigh_little() -> None:
+    assert sum(len(each.gzipped or each.plain) for each in Assets()) <= MOST_BYTES
+
+
+@in_loop
+async def test_the_page_is_served_and_asked_for_again_only_when_it_is_another() -> None:
+    async with page() as served:
+        index = (files("controller.web") / "page" / "index.html").read_bytes()
+        async with served.http.get(served.address) as answer:
+            assert answer.content_type == "text/html"
+            assert await answer.read() == index
+            etag = answer.headers["ETag"]
+        async with served.http.get(served.address, headers={"If-None-Match": etag}) as answer:
+            assert (answer.status, await answer.read()) == (304, b"")
+        async with served.http.get(
+            f"{served.address}page/index.html",
+            headers={"Accept-Encoding": "gzip"},
+            auto_decompress=False,
+        ) as answer:
+            assert answer.headers["Content-Encoding"] == "gzip"
+            assert gzip.decompress(await answer.read()) == index
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "page/nothing.js",
+        "page/../server.py",
+        "page/%2e%2e/server.py",
+        "page//etc/passwd",
+        "page/..%2fserver.py",
+        "nothing",
+    ],
+)
+def test_what_is_no_file_of_the_page_is_not_found(path: str) -> None:
+    @in_loop
+    async def story() -> None:
+        async with page() as served, served.http.get(f"{served.address}{path}") as answer:
+            assert answer.status == 404
+
+    story()

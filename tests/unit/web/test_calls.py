@@ -1,0 +1,99 @@
+"""Calls from the page: the same handlers, refusals and audit as gRPC's, in JSON."""
+
+import json
+
+from controller.northbound.services import unary_methods
+from digitalgrid.v1 import northbound_pb2 as pb
+from tests.support.northbound import in_loop
+from tests.support.page import page
+
+
+@in_loop
+async def test_power_is_requested_and_released_and_the_audit_log_names_the_page() -> None:
+    async with page() as served:
+        asked = {"request_id": "lunch", "sink_id": "town", "power_w": 1e5}
+        status, answer = await served.call("PowerService/RequestPower", request=asked)
+        assert (status, answer["request_id"]) == (200, "lunch")
+        (circuit,) = answer["circuits"]
+        assert circuit["sink_id"] == "town"
+        status, answer = await served.call(
+            "PowerService/ReleaseCircuit", circuit_id=circuit["circuit_id"]
+        )
+        assert status == 200
+        noted = [entry for change in served.api.store.changes for entry in change.audit]
+        who = {entry.action: entry.who for entry in noted if entry.who != "controller"}
+        assert set(who) == {"request", "release"}
+        assert all(each.startswith("page (http:127.0.0.1:") for each in who.values())
+
+
+@in_loop
+async def test_a_refusal_says_what_where_and_why() -> None:
+    async with page() as served:
+        status, answer = await served.call(
+            "PowerService/RequestPower", request={"sink_id": "nowhere", "power_w": 1e5}
+        )
+        assert status == 404
+        assert answer["code"] == "NOT_FOUND"
+        assert answer["reason"] == "UNKNOWN_ID"
+        assert answer["field"] == "sink_id"
+        assert answer["metadata"] == {"id": "nowhere"}
+        assert "nowhere" in answer["message"]
+
+
+@in_loop
+async def test_two_tabs_that_release_the_same_circuit_are_both_answered() -> None:
+    async with page() as served:
+        asked = {"sink_id": "town", "power_w": 1e5}
+        _, answer = await served.call("PowerService/RequestPower", request=asked)
+        circuit_id = answer["circuits"][0]["circuit_id"]
+        answers = [
+            await served.call("PowerService/ReleaseCircuit", circuit_id=circuit_id)
+            for _ in range(2)
+        ]
+        assert [status for status, _ in answers] == [200, 200]
+
+
+@in_loop
+async def test_what_is_no_message_is_refused_like_any_other() -> None:
+    async with page() as served:
+        where = f"{served.address}api/v1/call/PowerService/RequestPower"
+        for body in (b"", b"{", b'{"no_such_field": 1}', b"\xff", b"[" * 5000):
+            async with served.http.post(
+                where, data=body, headers={"Content-Type": "application/json"}
+            ) as answer:
+                assert answer.status == 400, (body[:20], await answer.text())
+                assert (await answer.json())["reason"] == "MALFORMED_MESSAGE"
+
+
+@in_loop
+async def test_each_unary_method_can_be_called() -> None:
+    async with page() as served:
+        for method in unary_methods():
+            name = f"{method.containing_service.name}/{method.name}"
+            status, answer = await served.call(name)
+            assert status in (200, 400, 404, 429), (name, answer)
+        for name in ("PowerService/WatchCircuits", "PowerService/Nothing", "Nobody/Nothing"):
+            async with served.http.post(f"{served.address}api/v1/call/{name}", json={}) as answer:
+                assert answer.status == 404
+
+
+@in_loop
+async def test_answers_are_protobufs_json_by_the_names_of_the_protos() -> None:
+    async with page() as served:
+        _, answer = await served.call("TopologyService/GetTopology")
+        link = answer["topology"]["links"][0]
+        assert set(link) >= {"link_id", "a_router_id", "reserved_a_to_b_a", "up"}
+        _, meters = await served.call("TopologyService/ReadMeters")
+        assert meters["missing_router_ids"] == ["r2"]
+        assert json.loads(json.dumps(answer)) == answer
+        assert pb.DESCRIPTOR.services_by_name
+
+
+@in_loop
+async def test_a_body_that_is_too_large_is_refused() -> None:
+    async with page() as served:
+        where = f"{served.address}api/v1/call/PowerService/RequestPower"
+        async with served.http.post(
+            where, data=b" " * (1 << 20), headers={"Content-Type": "application/json"}
+        ) as answer:
+            assert answer.status == 413

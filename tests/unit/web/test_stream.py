@@ -1,0 +1,174 @@
+"""The page's stream: whole at first, then what changes, resumable, and the same for all."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+from controller.core.circuits.records import Counters, StoredState
+from controller.store.protocol import LeadershipLost
+from digitalgrid.client import power_request
+from tests.support.attached_grid import MemoryStore
+from tests.support.northbound import in_loop
+from tests.support.page import Event, Mirror, Page, mirrored, page
+
+
+async def until_shown(
+    events: AsyncIterator[Event], mirror: Mirror, condition: Callable[[Mirror], bool]
+) -> None:
+    while not condition(mirror):
+        mirror.take(await anext(events))
+
+
+async def asked(served: Page, sink_id: str, power_w: float) -> int:
+    answer = await served.api.client.request_power(power_request(sink_id, power_w))
+    circuit_id: int = answer.circuits[0].circuit_id
+    await served.api.client.wait_until_active([circuit_id])
+    return circuit_id
+
+
+@in_loop
+async def test_a_page_sees_the_network_and_its_circuits_whole_at_first() -> None:
+    async with page() as served:
+        circuit_id = await asked(served, "town", 1e5)
+        async with served.stream() as events:
+            mirror = await mirrored(events)
+        view = served.api.runtime.questions.view
+        assert mirror.tables["routers"].keys() == view.routers.keys()
+        assert mirror.tables["links"].keys() == view.links.keys()
+        assert mirror.tables["sources"].keys() == view.sources.keys()
+        assert mirror.tables["loads"].keys() == view.loads.keys()
+        shown = mirror.tables["circuits"][circuit_id]
+        told = await served.api.client.get_circuit(circuit_id)
+        assert shown["link_ids"] == [each.link_id for each in told.links]
+        assert (shown["state"], shown["sink_id"], shown["power_w"]) == ("active", "town", 1e5)
+        assert (shown["injected_w"], shown["loss_fraction"]) == (
+            told.injected_w,
+            told.loss_fraction,
+        )
+        assert mirror.daemon["role"] == "leader"
+        assert mirror.daemon["version"] == "1.2.3"
+
+
+@in_loop
+async def test_what_changes_is_told_and_what_is_released_is_gone() -> None:
+    async with page() as served, served.stream() as events:
+        mirror = await mirrored(events)
+        circuit_id = await asked(served, "town", 1e5)
+        await until_shown(
+            events,
+            mirror,
+            lambda seen: seen.tables["circuits"].get(circuit_id, {}).get("state") == "active",
+        )
+        path = mirror.tables["circuits"][circuit_id]["link_ids"]
+        served.api.grid.cut(path[0])
+        await until_shown(events, mirror, lambda seen: not seen.tables["links"][path[0]]["up"])
+        await until_shown(
+            events,
+            mirror,
+            lambda seen: path[0] not in seen.tables["circuits"][circuit_id]["link_ids"],
+        )
+        await served.api.client.release_circuit(circuit_id)
+        await until_shown(events, mirror, lambda seen: circuit_id not in seen.tables["circuits"])
+
+
+@in_loop
+async def test_figures_of_the_network_come_at_first_and_each_second() -> None:
+    async with page() as served:
+        circuit_id = await asked(served, "town", 1e5)
+        async with served.stream() as events:
+            assert (await anext(events)).name == "hello"
+            assert (await anext(events)).name == "now"
+            mirror = Mirror()
+            while mirror.now.get("circuits") != {"active": 1}:
+                mirror.take(await anext(events))
+            told = await served.api.client.get_circuit(circuit_id)
+            assert mirror.now["delivered_w"] == 1e5
+            assert mirror.now["injected_w"] == told.injected_w
+            assert mirror.now["loss_w"] == told.injected_w - 1e5
+            assert mirror.now["watchers"] == 1
+
+
+@in_loop
+async def test_a_page_that_comes_back_goes_on_where_it_was() -> None:
+    async with page() as served:
+        async with served.stream() as events:
+            mirror = await mirrored(events)
+            await until_shown(events, mirror, lambda seen: seen.last_id != "")
+        circuit_id = await asked(served, "town", 1e5)
+        async with served.stream(mirror.last_id) as events:
+            mirror = await mirrored(events, mirror)
+            assert mirror.resumed
+            await until_shown(events, mirror, lambda seen: circuit_id in seen.tables["circuits"])
+        assert len(mirror.tables["routers"]) == len(served.api.runtime.questions.view.routers)
+
+
+@in_loop
+async def test_a_page_with_a_word_of_another_daemon_or_nonsense_begins_anew() -> None:
+    async with page() as served:
+        for last_id in ("01234567.5.5", "nonsense", "1.2.3.4", "x.-1.9", "x.1.99999999999999999"):
+            async with served.stream(last_id) as events:
+                mirror = await mirrored(events)
+            assert not mirror.resumed
+            assert mirror.tables["routers"]
+
+
+@in_loop
+async def test_a_page_begins_anew_when_the_state_is_taken_over_by_another() -> None:
+    async with page() as served, served.stream() as events:
+        mirror = await mirrored(events)
+        served.api.store.fail(LeadershipLost("another leads"))
+        await until_shown(events, mirror, lambda seen: seen.daemon["role"] == "starting")
+        served.api.runtime.follow(StoredState(1, (), Counters()))
+        await until_shown(events, mirror, lambda seen: seen.daemon["role"] == "standby")
+        served.api.runtime.lead(MemoryStore())
+        await until_shown(events, mirror, lambda seen: seen.daemon["role"] == "leader")
+        mirror = await mirrored(events, mirror)
+        assert mirror.tables["routers"].keys() == served.api.runtime.questions.view.routers.keys()
+
+
+@in_loop
+async def test_all_pages_are_told_the_same_bytes_and_leave_nothing_behind() -> None:
+    async with page() as served:
+        feeds = served.api.runtime.feeds
+        listeners = len(feeds.circuits)
+        async with served.stream() as one, served.stream() as other:
+            mirrors = [await mirrored(each) for each in (one, other)]
+            circuit_id = await asked(served, "town", 1e5)
+            for events, mirror in zip((one, other), mirrors, strict=True):
+                await until_shown(
+                    events, mirror, lambda seen: circuit_id in seen.tables["circuits"]
+                )
+            assert len(feeds.circuits) > listeners
+    assert not feeds.circuits
+    assert not feeds.topology
+
+
+@in_loop
+async def test_ids_with_markup_are_told_as_they_are() -> None:
+    async with page() as served, served.stream() as events:
+        mirror = await mirrored(events)
+        request_id = "</script><img src=x onerror=alert(1)>\u2028'\""
+        answer = await served.api.client.request_power(
+            power_request("town", 1e5, request_id=request_id.replace("\u2028", ""))
+        )
+        circuit_id = answer.circuits[0].circuit_id
+        await until_shown(events, mirror, lambda seen: circuit_id in seen.tables["circuits"])
+        assert mirror.tables["circuits"][circuit_id]["request_id"] == answer.request_id
+
+
+@in_loop
+async def test_a_page_that_does_not_read_is_owed_only_the_newest_of_each_thing() -> None:
+    async with page() as served, served.stream() as events:
+        mirror = await mirrored(events)
+        circuit_id = await asked(served, "town", 1e5)
+        for _ in range(50):
+            served.api.grid.cut("r1-r2")
+            await asyncio.sleep(0)
+            served.api.grid.mend("r1-r2")
+            await asyncio.sleep(0)
+        await until_shown(
+            events,
+            mirror,
+            lambda seen: (
+                seen.tables["links"]["r1-r2"]["up"] and circuit_id in seen.tables["circuits"]
+            ),
+        )

@@ -1,0 +1,123 @@
+"""Strangers' pages, names that are pointed here, and who has no token are turned away, and told what to do."""
+
+import pytest
+
+from tests.support.northbound import free_port, in_loop, northbound
+from tests.support.page import Page, page, page_over
+
+_JSON = {"Content-Type": "application/json"}
+_CALL = "api/v1/call/PowerService/ListCircuits"
+
+
+async def post(served: Page, headers: dict[str, str], where: str = _CALL) -> tuple[int, str]:
+    async with served.http.post(
+        f"{served.address.partition('#')[0]}{where}", data=b"{}", headers=headers
+    ) as answer:
+        return answer.status, await answer.text()
+
+
+@in_loop
+async def test_a_program_and_the_page_itself_may_call() -> None:
+    async with page() as served:
+        own = served.address.rstrip("/")
+        assert (await post(served, _JSON))[0] == 200
+        assert (await post(served, {**_JSON, "Origin": own}))[0] == 200
+        assert (await post(served, {**_JSON, "Origin": own, "Sec-Fetch-Site": "same-origin"}))[
+            0
+        ] == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {**_JSON, "Origin": "http://evil.example"},
+        {**_JSON, "Origin": "null"},
+        {**_JSON, "Origin": "http://localhost:1"},
+        {**_JSON, "Sec-Fetch-Site": "cross-site"},
+        {**_JSON, "Sec-Fetch-Site": "same-site"},
+        # What a form of a stranger's page can send without being asked.
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "application/x-www-form-urlencoded"},
+    ],
+)
+def test_a_strangers_page_may_not_call(headers: dict[str, str]) -> None:
+    @in_loop
+    async def story() -> None:
+        async with page() as served:
+            status, text = await post(served, headers)
+            assert status == 403
+            assert text
+
+    story()
+
+
+@in_loop
+async def test_a_strangers_page_may_not_read_the_stream() -> None:
+    async with page() as served:
+        for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.example"}):
+            async with served.http.get(f"{served.address}api/v1/stream", headers=headers) as answer:
+                assert answer.status == 403
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:50080", "10.0.0.1", "", "["])
+def test_a_name_that_is_pointed_at_loopback_is_not_ours(host: str) -> None:
+    @in_loop
+    async def story() -> None:
+        async with page() as served:
+            for path in ("", "page/index.html", "api/v1/stream"):
+                async with served.http.get(
+                    f"{served.address}{path}", headers={"Host": host}
+                ) as answer:
+                    assert answer.status in (400, 403)
+            assert (await post(served, {**_JSON, "Host": host}))[0] in (400, 403)
+
+    story()
+
+
+@in_loop
+async def test_loopback_may_be_called_by_any_of_its_names() -> None:
+    async with page() as served:
+        for host in ("localhost:8080", "127.0.0.1", "[::1]:50080", "grid.localhost"):
+            async with served.http.get(served.address, headers={"Host": host}) as answer:
+                assert answer.status == 200
+
+
+@in_loop
+async def test_beyond_loopback_a_token_is_needed() -> None:
+    async with northbound() as api, page_over(api, f"0.0.0.0:{free_port()}") as served:
+        address, _, token = served.address.partition("#token=")
+        here = address.replace("0.0.0.0", "127.0.0.1")
+        served.address = here
+        assert len(token) >= 20
+        async with served.http.get(here) as answer:
+            assert answer.status == 200
+        for headers in (_JSON, {**_JSON, "Authorization": "Bearer nonsense"}):
+            status, text = await post(served, headers)
+            assert status == 401
+            assert "token" in text
+        assert (await post(served, {**_JSON, "Authorization": f"Bearer {token}"}))[0] == 200
+        async with served.http.get(f"{here}api/v1/stream") as answer:
+            assert answer.status == 401
+        async with served.http.get(f"{here}api/v1/stream?token={token}") as answer:
+            assert answer.status == 200
+
+
+@in_loop
+async def test_nothing_is_run_that_is_not_a_file_of_the_page() -> None:
+    async with page() as served:
+        for path in ("", "page/nothing.js", _CALL):
+            async with served.http.get(f"{served.address}{path}") as answer:
+                policy = answer.headers["Content-Security-Policy"]
+                assert "default-src 'none'" in policy
+                assert "script-src 'self'" in policy
+                assert "unsafe" not in policy
+                assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@in_loop
+async def test_an_address_that_is_taken_is_an_error_that_says_what_to_do() -> None:
+    async with page() as served:
+        port = served.address.rstrip("/").rpartition(":")[2]
+        with pytest.raises(OSError, match=r"web\.listen"):
+            async with page_over(served.api, f"127.0.0.1:{port}"):
+                pass
