@@ -30,6 +30,7 @@ from controller.store.protocol import StoreError
 from controller.store.sqlite import SqliteStore
 from controller.watching.budget import Budget
 from controller.watching.gate import Gate
+from controller.watching.meter_look import MeterLook
 from digitalgrid.addresses import Address
 from digitalgrid.logs import LogFormat, log_to_standard_error
 from digitalgrid.supervision import start_task, watch_loop
@@ -105,7 +106,8 @@ async def serve(config: ControllerConfig) -> int:
         northbound = await start_northbound(services, config.northbound.listen, north)
         stack.push_async_callback(northbound.stop, _GRACE_S)
         await _serve_metrics(config, runtime, gate, stack)
-        await _serve_page(config, services, gate, stack)
+        meters = MeterLook(service.read_meters, lambda: runtime.view)
+        await _serve_page(config, services, gate, meters, stack)
         _log.info(
             "serving: northbound %s, southbound %s",
             config.northbound.listen,
@@ -168,7 +170,11 @@ async def _serve_metrics(
 
 
 async def _serve_page(
-    config: ControllerConfig, services: Services, gate: Gate, stack: AsyncExitStack
+    config: ControllerConfig,
+    services: Services,
+    gate: Gate,
+    meters: MeterLook,
+    stack: AsyncExitStack,
 ) -> None:
     if not config.web.address:
         return
@@ -184,7 +190,7 @@ async def _serve_page(
         name=config.name,
         emulation=False,
     )
-    page = serving_page(services, gate, about, config.web.address)
+    page = serving_page(services, gate, meters, about, config.web.address)
     try:
         address = await stack.enter_async_context(page)
     except OSError as error:

@@ -9,8 +9,8 @@ from controller.watching.journal import Place, Word
 
 # Of one answer: some thousand rows, which a browser takes in at once.
 MOST_BYTES = 64 * 1024
-NOW, MARKS = "now", "marks"
-# What a word is about: a table of rows and an id in it, or one of the two above.
+NOW, MARKS, MEASURED = "now", "marks", "measured"
+# What a word is about: a table of rows and an id in it, or one of the three above.
 Key = tuple[str, int | str]
 
 
@@ -44,7 +44,7 @@ def event(name: str, data: Mapping[str, Any] | bytes, id_: EventId | None = None
 
 
 def told(words: Iterable[Word[Key]], at_unix_ms: int, id_: EventId) -> bytes:
-    """All that some words say: rows first, then marks, then figures; ``id_`` is that of the place behind them."""
+    """All that some words say: rows, marks, then figures; ``id_`` is that of the place behind them."""
     tables: dict[str, list[bytes]] = {}
     gone: dict[str, list[int | str]] = {}
     for word in words:
@@ -53,7 +53,8 @@ def told(words: Iterable[Word[Key]], at_unix_ms: int, id_: EventId) -> bytes:
             gone.setdefault(table, []).append(key)
         else:
             tables.setdefault(table, []).append(word.said)
-    now, marks = tables.pop(NOW, []), tables.pop(MARKS, [])
+    single = [(each, tables.pop(each, [])) for each in (NOW, MEASURED)]
+    marks = tables.pop(MARKS, [])
     answer = []
     if tables or gone:
         parts = [b'"at_unix_ms":%d' % at_unix_ms]
@@ -63,5 +64,5 @@ def told(words: Iterable[Word[Key]], at_unix_ms: int, id_: EventId) -> bytes:
         answer.append(event("rows", b"{%s}" % b",".join(parts), id_))
     if marks:
         answer.append(event(MARKS, b'{"marks":[%s]}' % b",".join(marks), id_))
-    answer += [event(NOW, each, id_) for each in now]
+    answer += [event(name, each, id_) for name, said in single for each in said]
     return b"".join(answer)

@@ -8,7 +8,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import msgspec
 
@@ -22,14 +22,17 @@ from controller.northbound.turns import in_turns
 from controller.runtime.runtime import Runtime
 from controller.watching.gate import Gate
 from controller.watching.journal import Journal, Place
+from controller.watching.meter_look import MeterLook
 from controller.web.about import About
-from controller.web.events import MOST_BYTES, NOW, EventId, Key, event, told
-from controller.web.figures import Figures
+from controller.web.events import MEASURED, MOST_BYTES, NOW, EventId, Key, event, told
+from controller.web.figures import Figures, books, measured
 from controller.web.rows import COLUMNS, TABLES, circuit_row, picture_row
 from digitalgrid.supervision import start_task
 
 # How long (s) what was told is kept when nobody is left who watches: browsers come back within seconds.
 LINGER_S = 15.0
+# How often (s) routers are asked for their meters while somebody watches, if the loop can afford it.
+_METERS_S = 2.0
 # How often (s) figures are told, by which a page knows that it is up to date.
 _TICK_S = 1.0
 _CIRCUITS = "circuits"
@@ -40,11 +43,20 @@ _encode = msgspec.json.Encoder().encode
 class PageFeed:
     """Server-sent events for all who watch; nothing is done while nobody does."""
 
-    def __init__(self, runtime: Runtime, looks: TopologyLooks, gate: Gate, about: About) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        looks: TopologyLooks,
+        gate: Gate,
+        meters: MeterLook,
+        about: About,
+    ) -> None:
         self._runtime = runtime
         self._looks = looks
         self._gate = gate
         self._about = about
+        self._meters = meters
+        self._looking = ExitStack()
         self._told: _Told | None = None
         self._ending: asyncio.TimerHandle | None = None
         self.watchers = 0
@@ -100,11 +112,20 @@ class PageFeed:
         return {"columns": COLUMNS, "daemon": self._about.daemon(), "resumed": resumed}
 
     def _now(self, figures: Figures) -> bytes:
-        return _encode({**figures.now(), "daemon": self._about.daemon(), "watchers": self.watchers})
+        return _encode(
+            {
+                **figures.now(),
+                "books": books(self._meters.reading),
+                "daemon": self._about.daemon(),
+                "watchers": self.watchers,
+            }
+        )
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
         self.watchers += 1
+        if self.watchers == 1:
+            self._looking.enter_context(self._meters.wanted(_METERS_S))
         if self._ending is not None:
             self._ending.cancel()
         try:
@@ -112,6 +133,7 @@ class PageFeed:
         finally:
             self.watchers -= 1
             if not self.watchers:
+                self._looking.close()
                 loop = asyncio.get_running_loop()
                 self._ending = loop.call_later(LINGER_S, self._end)
 
@@ -129,7 +151,7 @@ class PageFeed:
                 self._told.close()
                 self._told = None
             try:
-                self._told = _Told(self._runtime, self._looks, self._gate, self._now)
+                self._told = _Told(self._runtime, self._looks, self._gate, self._meters, self._now)
             except Refusal:
                 return None
         return self._told
@@ -145,17 +167,24 @@ class _Told:
     """
 
     def __init__(
-        self, runtime: Runtime, looks: TopologyLooks, gate: Gate, now: Callable[[Figures], bytes]
+        self,
+        runtime: Runtime,
+        looks: TopologyLooks,
+        gate: Gate,
+        meters: MeterLook,
+        now: Callable[[Figures], bytes],
     ) -> None:
         self._runtime = runtime
         self._gate = gate
         self._questions = runtime.questions
         self._now = now
+        self._meters = meters
         self.epoch = secrets.token_hex(4)
         self.journal: Journal[Key] = Journal()
         self.figures = Figures()
         self.filled = asyncio.Event()
         self._failed: set[int] = set()
+        self._measured_unix_ms = 0
         # Answers to all who are at one place.
         self._answers: dict[Place, tuple[bytes, Place]] = {}
         self._news = asyncio.Event()
@@ -215,6 +244,10 @@ class _Told:
             self._circuits.forget(circuit_id)
             self.see_circuit(circuit_id, None, urgent=False)
         self._say((NOW, ""), self._now(self.figures))
+        reading = self._meters.reading
+        if reading is not None and reading.at_unix_ms != self._measured_unix_ms:
+            self._measured_unix_ms = reading.at_unix_ms
+            self._say((MEASURED, ""), _encode(measured(reading)))
         self._wake()
 
     def see(self, key: PictureKey, before: Picture | None, now: Picture | None) -> None:

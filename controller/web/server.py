@@ -9,6 +9,7 @@ from aiohttp.typedefs import Handler
 from controller.http import serving
 from controller.northbound.services import Services
 from controller.watching.gate import Gate
+from controller.watching.meter_look import MeterLook
 from controller.web.about import About
 from controller.web.assets import Assets
 from controller.web.calls import Calls
@@ -35,13 +36,13 @@ _HEADERS = {
 
 @asynccontextmanager
 async def serving_page(
-    services: Services, gate: Gate, about: About, listen: str
+    services: Services, gate: Gate, meters: MeterLook, about: About, listen: str
 ) -> AsyncIterator[str]:
     """Serve it on ``listen`` (host:port); yields its address for a browser. OSError, which says what to do, where that
     is taken.
     """
     trust = Trust(listen)
-    feed = PageFeed(services.runtime, services.looks, gate, about)
+    feed = PageFeed(services.runtime, services.looks, gate, meters, about)
     app = _application(services, feed, trust)
     async with serving(app, listen, "web.listen") as port:
         address = Address(Address.of(listen).host, port)

@@ -8,9 +8,10 @@ from typing import Any
 
 import aiohttp
 
+from controller.watching.meter_look import MeterLook
 from controller.web.about import About
 from controller.web.server import serving_page
-from tests.support.northbound import Northbound, northbound
+from tests.support.northbound import Northbound, northbound, read_meters
 from tests.support.patience import PATIENCE_S
 
 
@@ -105,9 +106,10 @@ async def mirrored(events: AsyncIterator[Event], mirror: Mirror | None = None) -
 @asynccontextmanager
 async def page_over(api: Northbound, listen: str = "127.0.0.1:0") -> AsyncIterator[Page]:
     about = About(api.runtime, version="1.2.3", name="dgc", store="memory", emulation=False)
+    meters = MeterLook(read_meters, lambda: api.runtime.view)
     timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
     async with (
-        serving_page(api.services, api.gate, about, listen) as address,
+        serving_page(api.services, api.gate, meters, about, listen) as address,
         aiohttp.ClientSession(timeout=timeout, read_bufsize=1 << 22) as http,
     ):
         yield Page(api, address, http)

@@ -1,0 +1,227 @@
+"""The slow look at meters: routers are asked for their books now and then, once for all who want to know, and only
+while somebody does.
+
+What is measured is kept apart from what is reserved: energies of the whole network since routers were made, which never
+run backwards though routers restart, and the power between two looks.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from controller.core.network.view import GridView
+from digitalgrid.supervision import start_task
+from digitalgrid.units import MILLIJOULES_PER_J, NS_PER_S
+from digitalgrid.v1.power_link_pb2 import RouterMeters
+
+# The meters of the routers that answered, and the ids of those that did not.
+ReadMeters = Callable[[], Awaitable[tuple[list[RouterMeters], list[str]]]]
+
+# What the books of one router take of the loop (s): to be asked for, read, checked and added up.
+_ROUTER_S = 400e-6
+# Of the loop's time: apart from the budget of watching, which must not be owed for seconds by one large look.
+_SHARE = 0.01
+
+
+class Energies(NamedTuple):
+    """Of a router, or of all of them, in millijoules; each only grows."""
+
+    injected_mj: int = 0
+    delivered_mj: int = 0
+    line_loss_mj: int = 0
+    converter_loss_mj: int = 0
+    dissipated_mj: int = 0
+    lost_to_faults_mj: int = 0
+    lost_in_transit_mj: int = 0
+
+    @classmethod
+    def of(cls, meters: RouterMeters) -> "Energies":
+        return cls(
+            sum(each.injected_mj for each in meters.sources),
+            sum(each.delivered_mj for each in meters.loads),
+            sum(each.line_loss_mj for each in meters.links),
+            meters.converter_loss_mj,
+            meters.dissipated_mj,
+            sum(each.lost_to_faults_mj for each in meters.links),
+            sum(each.lost_in_transit_mj for each in meters.links),
+        )
+
+    def plus(self, other: "Energies") -> "Energies":
+        return Energies(*(a + b for a, b in zip(self, other, strict=True)))
+
+    def minus(self, other: "Energies") -> "Energies":
+        return Energies(*(a - b for a, b in zip(self, other, strict=True)))
+
+
+class Flow(NamedTuple):
+    """What a link carried between two looks, as its ends measured what left them (A)."""
+
+    a_to_b_a: float
+    b_to_a_a: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What all routers together have measured, by the last books of each. ``powers_w`` are of the kinds of Energies, of
+    those routers that were read twice; ``imbalance_mj`` is zero, or a bug; ``missing_ids`` did not answer.
+    """
+
+    at_unix_ms: int
+    totals: Energies
+    buffered_mj: int
+    imbalance_mj: int
+    powers_w: tuple[float, ...]
+    flows: dict[str, Flow]
+    missing_ids: tuple[str, ...]
+
+
+class _Books(NamedTuple):
+    """What was last read of a router; ``former`` is what it had counted before it lost its books."""
+
+    boot_id: int
+    time_ns: int
+    energies: Energies
+    buffered_mj: int
+    imbalance_mj: int
+    sent_mj: dict[str, int]
+    former: Energies
+
+
+class MeterBooks:
+    """Adds up what routers say of their meters, look by look."""
+
+    def __init__(self) -> None:
+        self._books: dict[str, _Books] = {}
+
+    def take(
+        self, meters: Iterable[RouterMeters], missing_ids: Iterable[str], view: GridView
+    ) -> Reading:
+        """Routers that did not answer count as they last did."""
+        powers_w = [0.0] * len(Energies._fields)
+        sent_a: dict[tuple[str, str], float] = {}
+        for each in meters:
+            before = self._books.get(each.router_id)
+            now = self._books[each.router_id] = _books(each, before)
+            if before is None or before.boot_id != now.boot_id or now.time_ns <= before.time_ns:
+                continue
+            elapsed_s = (now.time_ns - before.time_ns) / NS_PER_S
+            grown = now.energies.minus(before.energies)
+            for index, grown_mj in enumerate(grown):
+                powers_w[index] += grown_mj / MILLIJOULES_PER_J / elapsed_s
+            for link_id, sent_mj in now.sent_mj.items():
+                link = view.links.get(link_id)
+                if link is not None and link.voltage_v:
+                    sent_w = (
+                        (sent_mj - before.sent_mj.get(link_id, 0)) / MILLIJOULES_PER_J / elapsed_s
+                    )
+                    sent_a[link_id, each.router_id] = sent_w / link.voltage_v
+        # What a router measured was measured, though it may be forgotten by now.
+        known = self._books.values()
+        totals = Energies()
+        for books in known:
+            totals = totals.plus(books.energies).plus(books.former)
+        return Reading(
+            at_unix_ms=time.time_ns() // 1_000_000,
+            totals=totals,
+            buffered_mj=sum(books.buffered_mj for books in known),
+            imbalance_mj=sum(abs(books.imbalance_mj) for books in known),
+            powers_w=tuple(powers_w),
+            flows=_flows(sent_a, view),
+            missing_ids=tuple(missing_ids),
+        )
+
+
+def _books(meters: RouterMeters, before: _Books | None) -> _Books:
+    energies, former = Energies.of(meters), Energies()
+    if before is not None:
+        former = before.former
+        if any(now < then for now, then in zip(energies, before.energies, strict=True)):
+            # It was made anew, without its books.
+            former = former.plus(before.energies)
+    received_mj = sum(each.received_mj for each in meters.links)
+    sent_mj = {each.link_id: each.sent_mj for each in meters.links if not each.former}
+    into_mj = received_mj + energies.injected_mj
+    out_mj = sum(each.sent_mj for each in meters.links) + energies.delivered_mj
+    kept_mj = energies.converter_loss_mj + energies.dissipated_mj + meters.buffered_mj
+    return _Books(
+        meters.boot_id,
+        meters.time_ns,
+        energies,
+        meters.buffered_mj,
+        # A full meter shows too little, and says so.
+        0 if meters.saturated else into_mj - out_mj - kept_mj,
+        sent_mj,
+        former,
+    )
+
+
+def _flows(sent_a: dict[tuple[str, str], float], view: GridView) -> dict[str, Flow]:
+    flows = {}
+    for link_id in {link_id for link_id, _ in sent_a}:
+        link = view.links[link_id]
+        flows[link_id] = Flow(
+            sent_a.get((link_id, link.a), 0.0), sent_a.get((link_id, link.b), 0.0)
+        )
+    return flows
+
+
+class MeterLook:
+    """One for a daemon. Who wants readings says how often by :meth:`wanted`; they come no oftener than the loop can
+    afford.
+    """
+
+    def __init__(self, read: ReadMeters, view: Callable[[], GridView]) -> None:
+        self._read = read
+        self._view = view
+        self._books = MeterBooks()
+        # The newest; None before the first, and once nobody has wanted any for a while.
+        self.reading: Reading | None = None
+        self._wanted: list[float] = []
+        self._change = asyncio.Event()
+        self._news = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @contextmanager
+    def wanted(self, interval_s: float) -> Iterator[None]:
+        """Look as often while this lasts; the first look is at once."""
+        self._wanted.append(interval_s)
+        self._change.set()
+        if self._task is None:
+            self._task = start_task("meter-look", self._run)
+        try:
+            yield
+        finally:
+            self._wanted.remove(interval_s)
+            if not self._wanted and self._task is not None:
+                self._task.cancel()
+                self._task = None
+
+    async def news(self) -> Reading:
+        """The next reading."""
+        await self._news.wait()
+        if self.reading is None:
+            raise RuntimeError("a look was told without a reading")
+        return self.reading
+
+    async def _run(self) -> None:
+        while True:
+            begun_s = time.monotonic()
+            meters, missing_ids = await self._read()
+            self.reading = self._books.take(meters, missing_ids, self._view())
+            self._news.set()
+            self._news = asyncio.Event()
+            await self._pause(begun_s, _ROUTER_S * len(meters) / _SHARE)
+
+    async def _pause(self, begun_s: float, least_s: float) -> None:
+        """Until the next look is due, for who wants most of them; who comes meanwhile may want more."""
+        while True:
+            self._change.clear()
+            due_s = begun_s + max(least_s, min(self._wanted, default=0.0))
+            try:
+                async with asyncio.timeout(due_s - time.monotonic()):
+                    await self._change.wait()
+            except TimeoutError:
+                return
