@@ -2,7 +2,7 @@
 
 import resource
 
-# What the daemon opens itself: stores, logs, listeners, its worker, connections to etcd, switches.
+# What the daemon opens itself: stores, logs, listeners, its worker, connections to etcd, switches; and some browsers.
 _OWN = 200
 # Routers that reconnect stand there twice for a while.
 _PER_ROUTER = 2

@@ -14,6 +14,7 @@ from google.rpc import error_details_pb2 as details
 from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 
+from controller.http import IDLE_S
 from controller.northbound.guard import CallFailed
 from controller.northbound.principals import NamedCaller
 from controller.northbound.services import Services, unary_methods
@@ -51,7 +52,11 @@ class Calls:
         method = self._methods.get((request.match_info["service"], request.match_info["method"]))
         if method is None:
             raise web.HTTPNotFound(text="no such call; it is /api/v1/call/<Service>/<Method>\n")
-        body = await request.read()
+        try:
+            async with asyncio.timeout(IDLE_S):
+                body = await request.read()
+        except TimeoutError as error:
+            raise web.HTTPRequestTimeout(text="the message did not come to its end\n") from error
         asked = await _perhaps_in_thread(len(body), partial(_message, method, body))
         try:
             answer = await self._services.call(method, asked, caller(request))

@@ -18,6 +18,8 @@ from controller.web.stream import Streams
 from controller.web.trust import Trust
 from digitalgrid.addresses import Address
 
+# A browser has one for its stream, and some for what it asks.
+_MOST_CONNECTIONS = 1024
 # Of what a call may ask at once: some thousand requests.
 _MOST_BODY_BYTES = 512 * 1024
 # Nothing is fetched from elsewhere, and nothing in a file or an id becomes a script.
@@ -44,7 +46,7 @@ async def serving_page(
     trust = Trust(listen)
     feed = PageFeed(services.runtime, services.looks, gate, meters, about)
     app = _application(services, feed, trust)
-    async with serving(app, listen, "web.listen") as port:
+    async with serving(app, listen, "web", _MOST_CONNECTIONS) as port:
         address = Address(Address.of(listen).host, port)
         yield f"http://{address}/" + (f"#token={trust.token}" if trust.token else "")
 

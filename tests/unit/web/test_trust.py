@@ -1,5 +1,7 @@
 """Strangers' pages, names that are pointed here, and who has no token are turned away, and told what to do."""
 
+import asyncio
+
 import pytest
 
 from tests.support.northbound import free_port, in_loop, northbound
@@ -118,6 +120,40 @@ async def test_nothing_is_run_that_is_not_a_file_of_the_page() -> None:
 async def test_an_address_that_is_taken_is_an_error_that_says_what_to_do() -> None:
     async with page() as served:
         port = served.address.rstrip("/").rpartition(":")[2]
-        with pytest.raises(OSError, match=r"web\.listen"):
+        with pytest.raises(OSError, match=r"for web: .*web\.listen"):
             async with page_over(served.api, f"127.0.0.1:{port}"):
                 pass
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"GET / HT", b"POST /api/v1/call/A/B HTTP/1.1\r\nHost: x\r\n"]
+)
+def test_who_connects_and_asks_for_nothing_is_closed(
+    said: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controller.http.IDLE_S", 0.2)
+
+    @in_loop
+    async def story() -> None:
+        async with page() as served:
+            port = int(served.address.rstrip("/").rpartition(":")[2])
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(said)
+            assert await reader.read() == b""
+            writer.close()
+
+    story()
+
+
+@in_loop
+async def test_a_message_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("controller.web.calls.IDLE_S", 0.2)
+    async with page() as served:
+        port = int(served.address.rstrip("/").rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(
+            b"POST /api/v1/call/PowerService/ListCircuits HTTP/1.1\r\nHost: localhost\r\n"
+            b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+        )
+        assert (await reader.readline()).startswith(b"HTTP/1.1 408")
+        writer.close()
