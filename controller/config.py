@@ -18,8 +18,8 @@ _log = logging.getLogger(__name__)
 _MAX_PORT = 65_535
 _HOST_AND_PORT = r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+):[0-9]{1,5}"
 _ADDRESS = bounds(pattern=_HOST_AND_PORT)
-# Of the operator's page, where nothing else is said.
-DEFAULT_PAGE = "127.0.0.1:50080"
+# Of the operator's page, where nothing else is said; and where that is taken.
+DEFAULT_PAGE, ANY_PAGE = "127.0.0.1:50080", "127.0.0.1:0"
 _MILLISECONDS = bounds(minimum=10, maximum=600_000)
 # The one place where defaults stand.
 _TIMEOUTS = Timeouts()
@@ -72,10 +72,14 @@ class MetricsConfig:
 @dataclass(frozen=True, slots=True)
 class WebConfig:
     """Where the operator's page is served; nowhere where it is empty. Where nothing is said it is at loopback's port
-    50080, if that is free. Beyond loopback it asks for a token, which is printed when the daemon starts.
+    50080, or another where that is taken. Beyond loopback it asks for a token, which is printed when the daemon starts.
+
+    ``emulation`` is the control socket of the emulation that this daemon is part of, if it is: faults can be made from
+    the page then.
     """
 
     listen: str | None = field(default=None, metadata=bounds(pattern=f"({_HOST_AND_PORT})?"))
+    emulation: str = ""
 
     def __post_init__(self) -> None:
         check(self, _bad_ports(*[("listen", self.listen or "")] * bool(self.listen)))

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import signal
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -12,7 +12,7 @@ from pathlib import Path
 from controller.computing.engines import Engines, begin_with
 from controller.computing.optimiser import Optimiser
 from controller.computing.solver import Solver
-from controller.config import ControllerConfig, LimitsConfig
+from controller.config import ANY_PAGE, ControllerConfig, LimitsConfig
 from controller.core.optimising.moves import ReoptimiseLimits
 from controller.core.settings import CoreSettings
 from controller.northbound.server import LIMITS as NORTHBOUND_LIMITS
@@ -188,18 +188,20 @@ async def _serve_page(
         version=version("digitalgrid"),
         store=f"etcd {', '.join(etcd.endpoints)}" if etcd.endpoints else config.store.path,
         name=config.name,
-        emulation=False,
+        emulation=Path(config.web.emulation) if config.web.emulation else None,
     )
-    page = serving_page(services, gate, meters, about, config.web.address)
+
+    def serving(listen: str) -> AbstractAsyncContextManager[str]:
+        return serving_page(services, gate, meters, about, listen)
+
     try:
-        address = await stack.enter_async_context(page)
-    except OSError as error:
+        address = await stack.enter_async_context(serving(config.web.address))
+    except OSError:
         if config.web.listen is not None:
             raise
-        # Nobody has asked for it there; the grid does not wait for a port.
-        _log.warning("no page: %s", error)
-    else:
-        _log.info("page: %s", address)
+        # Nobody has asked for it there: another daemon of this machine has that port.
+        address = await stack.enter_async_context(serving(ANY_PAGE))
+    _log.info("page: %s", address)
 
 
 def _start_openflow(config: ControllerConfig, stack: AsyncExitStack) -> None:

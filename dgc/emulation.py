@@ -94,6 +94,12 @@ class DurationType(click.ParamType[float]):
     help="Where the controller answers `dgctl --server`; a second network needs another.",
 )
 @click.option(
+    "--page",
+    type=AddressType(),
+    metavar="HOST:PORT",
+    help="Where the operator's page is.  [default: 127.0.0.1:50080, or a port that is free]",
+)
+@click.option(
     "--southbound-port",
     type=_PORT,
     default=50052,
@@ -148,7 +154,8 @@ def emulate(
         return
     emulator.start_in_background(file, backend, options)
     if not quiet:
-        click.echo(_what_to_try(options.run_dir, options.northbound))
+        page = emulator.page_address(options.run_dir)
+        click.echo(_what_to_try(options.run_dir, options.northbound, page))
 
 
 @click.command()
@@ -197,7 +204,7 @@ def stop(run_dir: Path) -> None:
     emulator.stop(run_dir)
 
 
-def _what_to_try(run_dir: Path, server: str) -> str:
+def _what_to_try(run_dir: Path, server: str, page: str) -> str:
     """The first steps in the network that has just come up, with ids that it has; each can be typed as it stands."""
     from digitalgrid.client import PowerClient
     from digitalgrid.units import format_power
@@ -220,4 +227,5 @@ def _what_to_try(run_dir: Path, server: str) -> str:
         steps += [f"{dgc} fault {verb} {link.link_id}{where}" for verb in ("cut", "restore")]
     steps += [f"{dgctl} meters", f"{dgc} stop{where}"]
     count = f"{len(network.routers)} routers and a controller are running"
-    return "\n  ".join([f"{count}. Try:\n", *steps])
+    look = f"Look at them at {page}, and try" if page else "Try"
+    return "\n  ".join([f"{count}. {look}:\n", *steps])

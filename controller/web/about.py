@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from controller.core.errors import Refusal
 from controller.routing.compiled import engine_in_use
@@ -10,15 +11,15 @@ from controller.runtime.runtime import Runtime
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """``name`` is what the daemon is called in its cluster, ``store`` where it keeps what is promised; ``emulation``:
-    faults can be made here.
+    """``name`` is what the daemon is called in its cluster, ``store`` where it keeps what is promised, and
+    ``emulation`` the socket of the emulation that it is part of; None: routers are real.
     """
 
     runtime: Runtime
     version: str
     store: str
     name: str
-    emulation: bool
+    emulation: Path | None = None
     started_unix_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
 
     def daemon(self) -> dict[str, object]:
@@ -31,7 +32,7 @@ class About:
             "term": self.runtime.election_id.low,
             "store": self.store,
             "name": self.name,
-            "emulation": self.emulation,
+            "emulation": self.emulation is not None,
             "started_unix_ms": self.started_unix_ms,
             "engine": str(engine_in_use()),
         }

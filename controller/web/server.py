@@ -13,6 +13,7 @@ from controller.watching.meter_look import MeterLook
 from controller.web.about import About
 from controller.web.assets import Assets
 from controller.web.calls import Calls
+from controller.web.emulation import EmulationFaults
 from controller.web.feed import PageFeed
 from controller.web.stream import Streams
 from controller.web.trust import Trust
@@ -46,6 +47,9 @@ async def serving_page(
     trust = Trust(listen)
     feed = PageFeed(services.runtime, services.looks, gate, meters, about)
     app = _application(services, feed, trust)
+    if about.emulation is not None:
+        faults = EmulationFaults(about.emulation)
+        app.router.add_post("/api/v1/emulation/{verb}", faults.answer)
     async with serving(app, listen, "web", _MOST_CONNECTIONS) as port:
         address = Address(Address.of(listen).host, port)
         yield f"http://{address}/" + (f"#token={trust.token}" if trust.token else "")

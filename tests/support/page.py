@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -104,8 +105,10 @@ async def mirrored(events: AsyncIterator[Event], mirror: Mirror | None = None) -
 
 
 @asynccontextmanager
-async def page_over(api: Northbound, listen: str = "127.0.0.1:0") -> AsyncIterator[Page]:
-    about = About(api.runtime, version="1.2.3", name="dgc", store="memory", emulation=False)
+async def page_over(
+    api: Northbound, listen: str = "127.0.0.1:0", emulation: Path | None = None
+) -> AsyncIterator[Page]:
+    about = About(api.runtime, version="1.2.3", name="dgc", store="memory", emulation=emulation)
     meters = MeterLook(read_meters, lambda: api.runtime.view)
     timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
     async with (

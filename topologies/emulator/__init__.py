@@ -6,6 +6,7 @@
 
 from topologies.emulator.control import send_command
 from topologies.emulator.errors import BadCommand, EmulationError
+from topologies.emulator.page import page_address
 from topologies.emulator.plan import EmulationOptions
 from topologies.emulator.runtime import run, start_in_background, stop
 
@@ -13,6 +14,7 @@ __all__ = [
     "BadCommand",
     "EmulationError",
     "EmulationOptions",
+    "page_address",
     "run",
     "send_command",
     "start_in_background",

@@ -31,12 +31,14 @@ class EmulationOptions:
     # Of the control network (Mininet only).
     openflow_port: int = addresses.OPENFLOW_PORT
     subnet: IPv4Network = addresses.DEFAULT_SUBNET
+    # Of the operator's page; None: its usual address, or another where that is taken.
+    page: str | None = None
 
     def __post_init__(self) -> None:
         if self.control_switches < 0:
             raise ValueError(f"control_switches is {self.control_switches}; give 0 or more")
 
-    def to_plain(self) -> dict[str, str | int]:
+    def to_plain(self) -> dict[str, str | int | None]:
         """As JSON can say it, with the run directory absolute."""
         return asdict(self) | {"run_dir": str(self.run_dir.absolute()), "subnet": str(self.subnet)}
 
@@ -119,7 +121,10 @@ def controller_config(files: RunFiles, options: EmulationOptions, mininet: bool)
         "northbound": {"listen": options.northbound},
         "southbound": {"listen": [f"{host}:{options.southbound_port}"]},
         "store": {"path": str(files.controller_store)},
+        "web": {"emulation": str(files.control_socket)},
     }
+    if options.page is not None:
+        config["web"]["listen"] = options.page
     if mininet:
         listen = f"{addresses.OPENFLOW_HOST}:{options.openflow_port}"
         config["openflow"] = {"enabled": True, "listen": listen}

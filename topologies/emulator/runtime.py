@@ -19,6 +19,7 @@ from topologies.emulator.control import ControlServer
 from topologies.emulator.errors import AlreadyRunning
 from topologies.emulator.health import wait_healthy
 from topologies.emulator.network_file import load_network
+from topologies.emulator.page import page_address
 from topologies.emulator.plan import EmulationOptions, RunFiles
 from topologies.emulator.processes import end_process
 
@@ -127,6 +128,8 @@ def emulate(
                     grid.name,
                     time.monotonic() - started_s,
                 )
+                if page := page_address(options.run_dir):
+                    _log.info("the operator's page: %s", page)
                 on_healthy()
                 while True:
                     control.serve(emulation.let_clouds_pass())
