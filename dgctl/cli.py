@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
+from dgctl.explaining import explain
 from dgctl.listings import list_, meters, topology
 from dgctl.maintenance import drain, undrain, what_if
 from dgctl.optimisation import dispatch, paths, reoptimise
@@ -211,7 +212,7 @@ def completion(shell: str) -> None:
 
 
 for _verb in (
-    *(list_, topology, meters),
+    *(list_, topology, meters, explain),
     *(dispatch, paths, reoptimise),
     *(drain, undrain, what_if),
 ):

@@ -25,7 +25,7 @@ def show(message: Message, output: Format) -> None:
     if output is Format.TABLE:
         sys.stdout.write(parts_text(tables.render(message), sys.stdout))
     else:
-        sys.stdout.write(_encode(_as_dict(message), output))
+        sys.stdout.write(_encode(as_dict(message), output))
 
 
 def show_events(texts: Iterable[str]) -> None:
@@ -65,8 +65,8 @@ def news(messages: Iterable[pb.WatchCircuitsResponse], output: Format) -> Iterat
 def document(message: Message, output: Format) -> str:
     """One of several: a line of JSON, or a YAML document."""
     if output is Format.JSON:
-        return json.dumps(_as_dict(message)) + "\n"
-    return "---\n" + _encode(_as_dict(message), output)
+        return json.dumps(as_dict(message)) + "\n"
+    return "---\n" + _encode(as_dict(message), output)
 
 
 def say(text: str) -> None:
@@ -82,18 +82,22 @@ def show_error(error: PowerError, output: Format, program: str = "dgctl") -> int
             f"{printable(line)}\n" for line in _error_lines(error, unreachable, program)
         )
     else:
-        details = {
-            "code": error.code.name,
-            "message": error.message,
-            "reason": error.reason,
-            "violations": [
-                {"field": violation.field, "description": violation.description}
-                for violation in error.violations
-            ],
-            "metadata": error.metadata,
-        }
-        sys.stderr.write(_encode(details, output))
+        sys.stderr.write(_encode(error_dict(error), output))
     return EXIT_UNREACHABLE if unreachable else EXIT_REFUSED
+
+
+def error_dict(error: PowerError) -> dict[str, Any]:
+    """As programs read it."""
+    return {
+        "code": error.code.name,
+        "message": error.message,
+        "reason": error.reason,
+        "violations": [
+            {"field": violation.field, "description": violation.description}
+            for violation in error.violations
+        ],
+        "metadata": error.metadata,
+    }
 
 
 def _error_lines(error: PowerError, unreachable: bool, program: str) -> list[str]:
@@ -109,7 +113,12 @@ def _error_lines(error: PowerError, unreachable: bool, program: str) -> list[str
     return lines
 
 
-def _as_dict(message: Message) -> dict[str, Any]:
+def write_document(document: dict[str, Any], output: Format) -> None:
+    """What is put together of several answers, to standard output, for programs."""
+    sys.stdout.write(_encode(document, output))
+
+
+def as_dict(message: Message) -> dict[str, Any]:
     document: dict[str, Any] = MessageToDict(message, always_print_fields_with_no_presence=True)
     return document
 

@@ -15,10 +15,14 @@ from digitalgrid.units import (
     format_energy_mj,
     format_fraction,
     format_power,
+    format_power_above,
+    format_power_below,
     format_unix_ns,
 )
 from digitalgrid.v1 import northbound_pb2 as pb
 
+# Of the figures of a refusal, what there is too little of; the others are what there is.
+_LACKING = ("missing_w", "unserved_w")
 Parts = Iterable[Part]
 
 
@@ -43,8 +47,10 @@ def detail_lines(metadata: Mapping[str, str]) -> list[str]:
 def _readable(key: str, value: str) -> str:
     """Figures of error details are SI numbers whose key names the unit."""
     try:
+        if key in _LACKING:
+            return format_power_above(float(value))
         if key.endswith("_w"):
-            return format_power(float(value))
+            return format_power_below(float(value))
         if key.endswith("_mj"):
             return format_energy_mj(int(value))
     except ValueError:

@@ -418,6 +418,12 @@ class Reason(StrEnum):
         "the controller has more to do than it answers in time; nothing is decided",
         "try again after `retry_delay`",
     )
+    AUDIT_UNREADABLE = (
+        "AUDIT_UNREADABLE",
+        _UNAVAILABLE,
+        "the audit log cannot be read where it is stored",
+        "see what the message says of the store; `dgc store verify` looks through a file",
+    )
     OUTCOME_UNKNOWN = (
         "OUTCOME_UNKNOWN",
         _UNAVAILABLE,

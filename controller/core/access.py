@@ -36,6 +36,7 @@ class Action(StrEnum):
     FORGET_ROUTER = "forget-router"
     DRAIN = "drain"
     UNDRAIN = "undrain"
+    AUDIT = "audit"
 
 
 MAY: dict[Action, frozenset[Role]] = {
@@ -50,9 +51,10 @@ MAY: dict[Action, frozenset[Role]] = {
     Action.FORGET_ROUTER: frozenset({Role.ANYONE, Role.ADMIN}),
     Action.DRAIN: frozenset({Role.ANYONE, Role.OPERATOR}),
     Action.UNDRAIN: frozenset({Role.ANYONE, Role.OPERATOR}),
+    Action.AUDIT: frozenset({Role.ANYONE, Role.OPERATOR, Role.AUDITOR, Role.ADMIN}),
 }
 # They decide nothing that lasts, and leave no entry in the audit log.
-_LOOKS = frozenset({Action.READ, Action.COMPUTE})
+_LOOKS = frozenset({Action.READ, Action.COMPUTE, Action.AUDIT})
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,13 @@ service.
 import asyncio
 from collections.abc import Iterable, Mapping
 
+import msgspec
+
 from controller.computing.optimiser import Optimiser
 from controller.core.access import Action
 from controller.core.circuits.differences import Differences
 from controller.core.circuits.generation import Generation
+from controller.core.circuits.records import AuditEntry
 from controller.core.controller import Reconciliation
 from controller.core.effects import TableRead
 from controller.core.rehearsing.scenario import Scenario
@@ -17,11 +20,14 @@ from controller.northbound.drain_codec import consequences_to_pb, drain_order, w
 from controller.northbound.principals import Caller, call_of
 from controller.runtime.durability import StoreFailed
 from controller.runtime.runtime import Runtime
+from controller.store.protocol import AuditQuestion
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import OperationsServiceServicer
 
 ANSWERS_WITHIN_S = 2.0
+# Entries of the audit log in an answer: where nobody says how many, and at most, which is 3 MB of gRPC's 4.
+USUAL_ENTRIES, MOST_ENTRIES = 100, 10_000
 
 
 class OperationsService(OperationsServiceServicer):
@@ -88,6 +94,18 @@ class OperationsService(OperationsServiceServicer):
         call = call_of(context, Action.COMPUTE, "", "what if")
         return consequences_to_pb(await self._optimiser.rehearse(call, scenario))
 
+    async def ReadAudit(
+        self, request: pb.ReadAuditRequest, context: Caller
+    ) -> pb.ReadAuditResponse:
+        check_ids("subjects", request.subjects)
+        question = AuditQuestion(
+            min(request.newest or USUAL_ENTRIES, MOST_ENTRIES),
+            frozenset(request.subjects),
+            request.since_unix_ns,
+        )
+        entries = await self._runtime.audit(question)
+        return pb.ReadAuditResponse(entries=map(_entry_to_pb, entries))
+
 
 class _Answers:
     """Gathers the tables that this call has asked for; nobody waits for the others when it is left."""
@@ -152,6 +170,10 @@ def _router_to_pb(router_id: str, found: Differences) -> pb.RouterDifferences:
         lingering=_hops(found.lingering),
         other_role=[_hop(each.key, found.contrasts[each.key]) for each in found.other_role],
     )
+
+
+def _entry_to_pb(entry: AuditEntry) -> pb.AuditEntry:
+    return pb.AuditEntry(**msgspec.structs.asdict(entry))
 
 
 def _hops(generations: Iterable[Generation]) -> list[pb.HopDifference]:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from controller.core.access import Call
 from controller.core.circuits.circuit import Circuit
-from controller.core.circuits.records import StateChange, StoredState
+from controller.core.circuits.records import AuditEntry, StateChange, StoredState
 from controller.core.circuits.request import PowerRequest
 from controller.core.controller import Controller
 from controller.core.effects import Effect, Persist, Send
@@ -29,7 +29,7 @@ from controller.runtime.durability import Decided, Durability, StoreFailed
 from controller.runtime.feeds import Feeds
 from controller.runtime.garbage_collector import freeze_term
 from controller.runtime.leadership import Leadership, unavailable
-from controller.store.protocol import Leader, LeadershipLost, Store, StoreError
+from controller.store.protocol import AuditQuestion, Leader, LeadershipLost, Store, StoreError
 from controller.store.records_codec import garbage_collection_paused
 from controller.tallies import Tallies
 from digitalgrid.capabilities import UNSAID, Capability
@@ -215,6 +215,16 @@ class Runtime:
     def is_current(self, questions: Questions) -> bool:
         """Whether they are still answered from what is true: not after another state was taken over."""
         return self._core.questions is questions
+
+    async def audit(self, question: AuditQuestion) -> list[AuditEntry]:
+        """Of what is durable, for whoever leads: only its store has it. Refusal by others."""
+        store = self._store
+        if store is None or not self.leads:
+            raise self._leadership.refusal()
+        try:
+            return await self._loop.run_in_executor(None, store.audit, question)
+        except StoreError as error:
+            raise unavailable(Reason.AUDIT_UNREADABLE, f"the audit log: {error}") from error
 
     # Events
 

@@ -20,6 +20,9 @@ from controller.core.network.owners import RouterRecord
 from digitalgrid.errors import ExplainedError
 from digitalgrid.model import ElectionId
 
+# Of an audit log that grows for years, an answer looks at so many at most: a second of reading, or two.
+AUDIT_ENTRIES_SEARCHED = 200_000
+
 
 class StoreError(ExplainedError):
     """The store cannot be opened, read or written; the message says which, where, and what to do."""
@@ -29,6 +32,20 @@ class LeadershipLost(StoreError):
     """Another controller leads, or may lead by now: what was not reported durable may or may not have been written,
     and only the store knows.
     """
+
+
+@dataclass(frozen=True, slots=True)
+class AuditQuestion:
+    """Which entries of the audit log: of these ``subjects`` (none: of any), since then, the ``newest`` of them."""
+
+    newest: int
+    subjects: frozenset[str] = frozenset()
+    since_unix_ns: int = 0
+
+    def wants(self, entry: AuditEntry) -> bool:
+        return entry.at_unix_ns >= self.since_unix_ns and (
+            not self.subjects or entry.subject in self.subjects
+        )
 
 
 class Store(Protocol):
@@ -54,6 +71,12 @@ class Store(Protocol):
 
     def submit(self, ticket: int, change: StateChange) -> None:
         """Write this soon; returns at once."""
+
+    def audit(self, question: AuditQuestion) -> list[AuditEntry]:
+        """What is durable of the audit log, of its last :data:`AUDIT_ENTRIES_SEARCHED`, oldest first.
+
+        From any thread, beside all that is written; returns once it is read. StoreError where that fails.
+        """
 
     def close(self) -> None:
         """Write what was submitted, and let go of the store and of the lead."""

@@ -193,6 +193,13 @@ class AsyncPowerClient:
         answer: pb.WhatIfResponse = await self._call(lambda to: to.operations.WhatIf, request)
         return answer
 
+    async def read_audit(
+        self, subjects: Iterable[str] = (), *, since_unix_ns: int = 0, newest: int = 0
+    ) -> list[pb.AuditEntry]:
+        request = pb.ReadAuditRequest(subjects=subjects, since_unix_ns=since_unix_ns, newest=newest)
+        answer: pb.ReadAuditResponse = await self._call(lambda to: to.operations.ReadAudit, request)
+        return list(answer.entries)
+
     async def wait_until_drained(self, id_: str, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
         wait = DrainWait(id_)
         deadline_s = time.monotonic() + timeout_s

@@ -203,6 +203,14 @@ class PowerClient:
         answer: pb.WhatIfResponse = self._call(lambda to: to.operations.WhatIf, request)
         return answer
 
+    def read_audit(
+        self, subjects: Iterable[str] = (), *, since_unix_ns: int = 0, newest: int = 0
+    ) -> list[pb.AuditEntry]:
+        """The newest entries of the audit log, about these ids or any, oldest first."""
+        request = pb.ReadAuditRequest(subjects=subjects, since_unix_ns=since_unix_ns, newest=newest)
+        answer: pb.ReadAuditResponse = self._call(lambda to: to.operations.ReadAudit, request)
+        return list(answer.entries)
+
     def wait_until_drained(self, id_: str, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
         """Returns once no router holds a hop at a link or router. Raises NotDrained where that does not come."""
         wait = DrainWait(id_)

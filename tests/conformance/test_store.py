@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ from controller.core.circuits.records import (
 from controller.core.network.admin import AdminState, DrainRecord
 from controller.core.network.owners import RouterRecord
 from controller.store.archive import read_archive, write_archive
-from controller.store.protocol import Store, StoreContents, StoreError
+from controller.store.protocol import AuditQuestion, Store, StoreContents, StoreError
 from tests.conformance.backends import Backend
 from tests.support.durability import Durability
 from tests.support.records import audit_entry, circuit_record, drain_record, router_record
@@ -91,6 +92,30 @@ def test_audit_entries_are_kept_in_order(backend: Backend) -> None:
     entries = tuple(audit_entry(seq) for seq in range(1, 41))
     write(backend, *(change(audit=entries[start : start + 4]) for start in range(0, 40, 4)))
     assert tuple(backend.access().read().audit) == entries
+
+
+def test_the_newest_entries_of_those_that_are_asked_for_are_read_beside_the_leader(
+    backend: Backend,
+) -> None:
+    entries = [
+        msgspec.structs.replace(audit_entry(seq), subject=f"s{seq % 3}", at_unix_ns=1_000 + seq)
+        for seq in range(1, 31)
+    ]
+    store = backend.open()
+    store.load()
+    assert store.audit(AuditQuestion(5)) == []
+    durability = Durability(store)
+    store.submit(1, change(audit=tuple(entries)))
+    durability.wait(1)
+    for question in (
+        AuditQuestion(5),
+        AuditQuestion(100),
+        AuditQuestion(4, frozenset({"s1"})),
+        AuditQuestion(100, frozenset({"s1", "s2", "nobody"}), 1_010),
+    ):
+        wanted = [each for each in entries if question.wants(each)]
+        assert store.audit(question) == wanted[-question.newest :]
+    store.close()
 
 
 def routers_of(records: Iterable[RouterRecord]) -> list[RouterRecord]:

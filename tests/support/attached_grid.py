@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Callable
 
-from controller.core.circuits.records import Counters, StateChange, StoredState
+from controller.core.circuits.records import AuditEntry, Counters, StateChange, StoredState
 from controller.core.messages import CircuitStatus, CircuitTable, ToRouter
 from controller.runtime.runtime import Runtime
-from controller.store.protocol import StoreError
+from controller.store.protocol import AuditQuestion, StoreError
 from digitalgrid.gridfile import Grid
 from digitalgrid.model import ElectionId
 from tests.support.simulated_grid import SimulatedGrid
@@ -52,6 +52,10 @@ class MemoryStore:
 
     def fail(self, error: StoreError | None = None) -> None:
         self._on_failure(error or StoreError("the disk is full"))
+
+    def audit(self, question: AuditQuestion) -> list[AuditEntry]:
+        entries = [entry for change in self.changes for entry in change.audit]
+        return list(filter(question.wants, entries))[-question.newest :]
 
     def close(self) -> None:
         self.flush()

@@ -2,10 +2,11 @@
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from controller.core.circuits.records import StateChange, StoredState
+from controller.core.circuits.records import AuditEntry, StateChange, StoredState
 from controller.store.etcd.client import EtcdRefused, EtcdUnavailable
 from controller.store.etcd.layout import Layout
 from controller.store.etcd.mirror import Mirror
@@ -14,7 +15,7 @@ from controller.store.etcd.parts import Limits
 from controller.store.etcd.term import Term
 from controller.store.etcd.v3 import etcd_pb2 as pb
 from controller.store.group_commit import GroupCommit
-from controller.store.protocol import Leader, LeadershipLost, StoreError
+from controller.store.protocol import AuditQuestion, Leader, LeadershipLost, StoreError
 from digitalgrid.model import ElectionId
 
 _log = logging.getLogger(__name__)
@@ -82,6 +83,11 @@ class EtcdStore:
 
     def submit(self, ticket: int, change: StateChange) -> None:
         self._writer.submit(ticket, change)
+
+    def audit(self, question: AuditQuestion) -> list[AuditEntry]:
+        # Never more than etcd keeps.
+        entries = deque(filter(question.wants, self._term.audit()), maxlen=question.newest)
+        return list(entries)
 
     def close(self) -> None:
         """Also where the term has failed, and any number of times."""

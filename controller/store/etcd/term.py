@@ -1,11 +1,11 @@
 """One term of leadership, as etcd sees it: transactions that only this leader can make, each after its predecessor."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from controller.core.circuits.records import Counters
+from controller.core.circuits.records import AuditEntry, Counters
 from controller.store.etcd.client import EtcdClient, EtcdFull, EtcdUnavailable
 from controller.store.etcd.layout import (
     ABSENT,
@@ -24,6 +24,7 @@ from controller.store.etcd.layout import (
     put_at,
     read_json,
     read_meta,
+    read_record,
     to_pb,
 )
 from controller.store.etcd.lease import Lease
@@ -64,6 +65,13 @@ class Term:
     @property
     def election_id(self) -> ElectionId:
         return ElectionId(self._generation, self._token)
+
+    def audit(self) -> Iterator[AuditEntry]:
+        """All of the log that is there, in order. Used by any thread."""
+        layout = self._layout
+        header = self._client.range(pb.RangeRequest(key=layout.meta)).header
+        for kv in self._client.pages(layout.audit, after(layout.audit), header.revision):
+            yield read_record(kv.key, kv.value, AuditEntry)
 
     def succeed(self, followed: Mirror, etcd: pb.ResponseHeader, seen: ElectionId) -> bool:
         """:meth:`claim` with nothing read and nothing written yet, where all is as it was followed. Whether it is.

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from controller.core.circuits.records import AuditEntry, CircuitRecord
 from controller.core.network.admin import DrainRecord
 from controller.core.network.owners import RouterRecord
-from controller.store.protocol import StoreError
+from controller.store.protocol import AUDIT_ENTRIES_SEARCHED, AuditQuestion, StoreError
 from controller.store.records_codec import checksum, decode
 from controller.store.sqlite.faults import damaged
 from controller.store.sqlite.schema import Meta, read_meta, schema_version
@@ -85,3 +85,17 @@ def read_entry(path: Path, row: tuple[Any, ...]) -> AuditEntry:
     if checksum(entry) != crc32:
         raise damaged(path, f"audit entry {entry.seq}: its checksum is another")
     return entry
+
+
+def newest_entries(
+    path: Path, connection: sqlite3.Connection, question: AuditQuestion
+) -> list[AuditEntry]:
+    """Those that are asked for, oldest first."""
+    subjects = sorted(question.subjects)
+    of_these = f" AND subject IN ({', '.join('?' * len(subjects))})" if subjects else ""
+    rows = connection.execute(
+        "SELECT * FROM audit WHERE seq > (SELECT coalesce(max(seq), 0) FROM audit) - ?"
+        f" AND at_unix_ns >= ?{of_these} ORDER BY seq DESC LIMIT ?",
+        (AUDIT_ENTRIES_SEARCHED, question.since_unix_ns, *subjects, question.newest),
+    ).fetchall()
+    return [read_entry(path, row) for row in reversed(rows)]

@@ -3,22 +3,30 @@
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from controller.core.circuits.records import CircuitRecord, Counters, StateChange, StoredState
+from controller.core.circuits.records import (
+    AuditEntry,
+    CircuitRecord,
+    Counters,
+    StateChange,
+    StoredState,
+)
 from controller.core.network.admin import DrainRecord
 from controller.core.network.owners import RouterRecord
 from controller.store.group_commit import GroupCommit
-from controller.store.protocol import StoreError
+from controller.store.protocol import AuditQuestion, StoreError
 from controller.store.records_codec import garbage_collection_paused
 from controller.store.restored import beyond_lost, epoch_beyond_lost
 from controller.store.sqlite.faults import explained
-from controller.store.sqlite.file import Identity, open_to_write, transaction
+from controller.store.sqlite.file import Identity, open_to_read, open_to_write, transaction
 from controller.store.sqlite.lock import Lock, resolved
 from controller.store.sqlite.rows import (
     drain_rows,
     meta_of,
+    newest_entries,
     read_circuit,
     read_drain,
     read_router,
@@ -85,6 +93,10 @@ class SqliteStore:
 
     def submit(self, ticket: int, change: StateChange) -> None:
         self._writer.submit(ticket, change)
+
+    def audit(self, question: AuditQuestion) -> list[AuditEntry]:
+        with closing(open_to_read(self._path)) as connection, explained(self._path):
+            return newest_entries(self._path, connection, question)
 
     def close(self) -> None:
         """Any number of times."""

@@ -3,9 +3,11 @@
 import grpc
 import pytest
 
+from controller.core.circuits.records import AuditEntry
 from controller.core.messages import CircuitTable, Commit, Stage
 from controller.northbound import operations
-from digitalgrid.client import NotDrained, RequestRefused, power_request
+from controller.store.protocol import AuditQuestion, StoreError
+from digitalgrid.client import ControllerUnreachable, NotDrained, RequestRefused, power_request
 from digitalgrid.model import CircuitGeneration, ElectionId, HopSnapshot
 from digitalgrid.units import NS_PER_S
 from digitalgrid.v1 import northbound_pb2 as pb
@@ -250,3 +252,36 @@ async def test_what_if_is_answered_by_the_worker_and_changes_nothing() -> None:
         with pytest.raises(RequestRefused, match="'r9'") as refused:
             await api.client.what_if(pb.WhatIfRequest(cut_ids=["r9"]))
         assert refused.value.reason == "UNKNOWN_ELEMENT"
+
+
+@in_loop
+async def test_the_audit_log_is_read_by_subject_and_time_oldest_first() -> None:
+    async with northbound() as api:
+        await make_circuit(api)
+        await api.client.release_circuit(1)
+        everything = await api.client.read_audit()
+        assert [each.action for each in everything[:2]] == ["request", "release"]
+        about = await api.client.read_audit(["1"])
+        assert about and {each.subject for each in about} == {"1"}
+        assert await api.client.read_audit(newest=1) == everything[-1:]
+        later = everything[1].at_unix_ns
+        assert await api.client.read_audit(since_unix_ns=later) == [
+            each for each in everything if each.at_unix_ns >= later
+        ]
+        # To look leaves no trace.
+        assert await api.client.read_audit() == everything
+
+
+@in_loop
+async def test_an_audit_log_that_cannot_be_read_is_said_to_be_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with northbound() as api:
+
+        def damaged(question: AuditQuestion) -> list[AuditEntry]:
+            raise StoreError("c.sqlite: audit entry 7: its checksum is another")
+
+        monkeypatch.setattr(api.store, "audit", damaged)
+        with pytest.raises(ControllerUnreachable, match="audit entry 7") as error:
+            await api.client.read_audit()
+        assert error.value.reason == "AUDIT_UNREADABLE"
