@@ -213,6 +213,7 @@ async def controller_on(
             yield runtime, routers, address
         finally:
             await server.stop(None)
+            services.close()
     finally:
         solver.close()
         runtime.close()

@@ -103,6 +103,7 @@ async def serve(config: ControllerConfig) -> int:
         stack.push_async_callback(southbound.stop, _GRACE_S)
         gate = Gate(Budget())
         services = Services(runtime, optimiser, gate, service.read_meters)
+        stack.callback(services.close)
         northbound = await start_northbound(services, config.northbound.listen, north)
         stack.push_async_callback(northbound.stop, _GRACE_S)
         await _serve_metrics(config, runtime, gate, stack)

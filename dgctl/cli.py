@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import click
 
 from dgctl.explaining import explain
+from dgctl.happenings import events
 from dgctl.listings import list_, meters, topology
 from dgctl.maintenance import drain, undrain, what_if
 from dgctl.optimisation import dispatch, paths, reoptimise
@@ -212,7 +213,7 @@ def completion(shell: str) -> None:
 
 
 for _verb in (
-    *(list_, topology, meters, explain),
+    *(list_, topology, meters, explain, events),
     *(dispatch, paths, reoptimise),
     *(drain, undrain, what_if),
 ):

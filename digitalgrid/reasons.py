@@ -175,6 +175,12 @@ class Reason(StrEnum):
         "this controller knows no such mode of admission",
         "use one that it knows, or a newer controller",
     )
+    EVENT_KIND_UNKNOWN = (
+        "EVENT_KIND_UNKNOWN",
+        _INVALID,
+        "events of a kind are asked for that there is not",
+        "use one of those that the message names",
+    )
     FLOOR_ABOVE_SOURCE = (
         "FLOOR_ABOVE_SOURCE",
         _PRECONDITION,

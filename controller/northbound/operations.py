@@ -3,7 +3,7 @@ service.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 
 import msgspec
 
@@ -17,10 +17,13 @@ from controller.core.effects import TableRead
 from controller.core.rehearsing.scenario import Scenario
 from controller.northbound.codec import check_ids
 from controller.northbound.drain_codec import consequences_to_pb, drain_order, word_on, word_to_pb
+from controller.northbound.event_codec import EventQuestion
+from controller.northbound.mark_feed import MarkFeed
 from controller.northbound.principals import Caller, call_of
 from controller.runtime.durability import StoreFailed
 from controller.runtime.runtime import Runtime
 from controller.store.protocol import AuditQuestion
+from controller.watching.gate import Gate
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import OperationsServiceServicer
@@ -33,8 +36,10 @@ USUAL_ENTRIES, MOST_ENTRIES = 100, 10_000
 class OperationsService(OperationsServiceServicer):
     """Translates; all decisions are the core's."""
 
-    def __init__(self, runtime: Runtime, optimiser: Optimiser) -> None:
+    def __init__(self, runtime: Runtime, optimiser: Optimiser, gate: Gate, marks: MarkFeed) -> None:
         self._runtime = runtime
+        self._gate = gate
+        self._marks = marks
         self._optimiser = optimiser
         # Reading everything twice at a time would tell nobody more.
         self._reading = asyncio.Lock()
@@ -93,6 +98,23 @@ class OperationsService(OperationsServiceServicer):
         )
         call = call_of(context, Action.COMPUTE, "", "what if")
         return consequences_to_pb(await self._optimiser.rehearse(call, scenario))
+
+    async def WatchEvents(
+        self, request: pb.WatchEventsRequest, context: Caller
+    ) -> AsyncIterator[bytes]:
+        asked = EventQuestion.of(request)
+        after = max(request.after_n, self._marks.since(request.since_unix_ms))
+        after = asked.last_of(self._marks.after(after), request.last) if request.last else after
+        known, after = self._marks.after(after), self._marks.newest
+        yield asked.answer(known, is_known=True)
+        if request.only_known:
+            return
+        while True:
+            await self._marks.news_after(after)
+            await self._gate.enter(lambda: True)
+            news, after = self._marks.after(after), self._marks.newest
+            if answer := asked.answer(news):
+                yield self._gate.send(answer)
 
     async def ReadAudit(
         self, request: pb.ReadAuditRequest, context: Caller

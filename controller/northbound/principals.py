@@ -80,6 +80,7 @@ RPCS: dict[str, Rpc] = {
     f"{_OPERATIONS}ForgetRouter": Rpc(Action.FORGET_ROUTER, lambda message: message.router_id),
     f"{_OPERATIONS}Drain": Rpc(Action.DRAIN, lambda message: message.id),
     f"{_OPERATIONS}WhatIf": Rpc(Action.COMPUTE),
+    f"{_OPERATIONS}WatchEvents": Rpc(Action.READ),
     f"{_OPERATIONS}ReadAudit": Rpc(Action.AUDIT),
     f"{_OPERATIONS}Undrain": Rpc(Action.UNDRAIN, lambda message: message.id),
 }

@@ -9,6 +9,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from controller.computing.optimiser import Optimiser
 from controller.northbound.guard import Guard, Handler
+from controller.northbound.mark_feed import MarkFeed
 from controller.northbound.operations import OperationsService
 from controller.northbound.optimisation import OptimisationService
 from controller.northbound.power import PowerService
@@ -38,9 +39,14 @@ class Services:
         self.looks = TopologyLooks(runtime, gate)
         self._topology = TopologyService(runtime, gate, self.looks, read_meters)
         self._optimisation = OptimisationService(optimiser)
-        self._operations = OperationsService(runtime, optimiser)
+        self.marks = MarkFeed(runtime)
+        self._operations = OperationsService(runtime, optimiser, gate, self.marks)
         # Of calls that come by no gRPC: by their names, as they are asked for.
         self._calls: dict[str, Handler] = {}
+
+    def close(self) -> None:
+        """Nothing is noted any more; after the servers have stopped."""
+        self.marks.close()
 
     def add_to(self, server: grpc.aio.Server) -> None:
         add_PowerServiceServicer_to_server(self._power, server)

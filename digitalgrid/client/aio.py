@@ -193,6 +193,15 @@ class AsyncPowerClient:
         answer: pb.WhatIfResponse = await self._call(lambda to: to.operations.WhatIf, request)
         return answer
 
+    async def watch_events(
+        self, request: pb.WatchEventsRequest, *, timeout_s: float | None = None
+    ) -> AsyncIterator[pb.WatchEventsResponse]:
+        async with aclosing(
+            self._stream(lambda to: to.operations.WatchEvents, request, timeout_s)
+        ) as answers:
+            async for answer in answers:
+                yield answer
+
     async def read_audit(
         self, subjects: Iterable[str] = (), *, since_unix_ns: int = 0, newest: int = 0
     ) -> list[pb.AuditEntry]:

@@ -203,6 +203,12 @@ class PowerClient:
         answer: pb.WhatIfResponse = self._call(lambda to: to.operations.WhatIf, request)
         return answer
 
+    def watch_events(
+        self, request: pb.WatchEventsRequest, *, timeout_s: float | None = None
+    ) -> Iterator[pb.WatchEventsResponse]:
+        """What is known of the last quarter of an hour, in the first answer, then what comes."""
+        yield from self._stream(lambda to: to.operations.WatchEvents, request, timeout_s)
+
     def read_audit(
         self, subjects: Iterable[str] = (), *, since_unix_ns: int = 0, newest: int = 0
     ) -> list[pb.AuditEntry]:

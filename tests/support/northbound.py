@@ -79,6 +79,13 @@ class Northbound:
     optimiser: Optimiser
     gate: Gate
     services: Services
+    # Listeners that the server has from its start to its end.
+    standing: tuple[int, int]
+
+    @property
+    def watched(self) -> bool:
+        """Whether anybody listens to circuits or the topology for a client."""
+        return _listeners(self.runtime) != self.standing
 
     @property
     def power(self) -> PowerServiceStub:
@@ -96,6 +103,10 @@ class Northbound:
         """Everything that is held for anybody; checks the sums on the way."""
         assert broken_invariants(self.runtime.questions) == []
         return self.runtime.questions.reserved()
+
+
+def _listeners(runtime: Runtime) -> tuple[int, int]:
+    return len(runtime.feeds.circuits), len(runtime.feeds.topology)
 
 
 async def read_meters() -> tuple[list[RouterMeters], list[str]]:
@@ -121,9 +132,11 @@ async def northbound(*, connected: bool = True) -> AsyncIterator[Northbound]:
             yield Northbound(
                 *(runtime, store, grid, client, channel, address, server, optimiser, gate),
                 services,
+                _listeners(runtime),
             )
     finally:
         await client.close()
         await server.stop(None)
+        services.close()
         solver.close()
         runtime.close()

@@ -149,7 +149,7 @@ async def test_interruptions_are_counted_once_and_not_those_of_before() -> None:
             assert of(await scraped(port), "circuit_interruptions_total") == 2
             api.runtime.feeds.circuits.publish(circuit.circuit_id)
             assert of(await fresh(port), "circuit_interruptions_total") == 2
-        assert not api.runtime.feeds.circuits
+        assert not api.watched
 
 
 @in_loop

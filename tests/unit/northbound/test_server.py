@@ -165,9 +165,9 @@ async def test_a_watcher_that_has_vanished_gives_its_place_back(
         await watch.read()
         # Idle for longer than it takes to be given up, and still there.
         await asyncio.sleep(1.0)
-        assert api.runtime.feeds.circuits
+        assert api.watched
         wire.cut()
-        await until(lambda: not api.runtime.feeds.circuits)
+        await until(lambda: not api.watched)
         watch.cancel()
 
 

@@ -1,0 +1,105 @@
+"""The feed of marks: notes them as they happen, whoever watches, and wakes those who wait for more."""
+
+import asyncio
+import time
+
+from controller.core.errors import Refusal
+from controller.core.network.view import GridView
+from controller.core.questions import Questions
+from controller.runtime.runtime import Runtime
+from controller.watching.marks import CircuitWatch, Mark, Marks, ViewWatch, note_role
+
+# Seconds of pause for each second that a look at the network took: comparing takes a millisecond with a thousand
+# routers, and a storm of advertisements must not make it a part of the loop's time that anybody notices.
+_PAUSES = 50.0
+
+
+class MarkFeed:
+    """One for a daemon, from its start to its end."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._marks = Marks()
+        self._circuits = CircuitWatch(self._marks)
+        self._views = ViewWatch(self._marks)
+        self._questions: Questions | None = None
+        self._view: GridView | None = None
+        self._next_look: asyncio.TimerHandle | None = None
+        self._news = asyncio.Event()
+        # Whether it led when that was last told; a daemon that begins has told nothing.
+        self._led: bool | None = None
+        runtime.feeds.roles.subscribe(self._note_role)
+        runtime.feeds.circuits.subscribe(self._note_circuit)
+        runtime.feeds.topology.subscribe(self._note_topology)
+        self._note_role()
+        self._note_topology()
+
+    def close(self) -> None:
+        self._runtime.feeds.roles.unsubscribe(self._note_role)
+        self._runtime.feeds.circuits.unsubscribe(self._note_circuit)
+        self._runtime.feeds.topology.unsubscribe(self._note_topology)
+        if self._next_look is not None:
+            self._next_look.cancel()
+
+    @property
+    def newest(self) -> int:
+        return self._marks.newest
+
+    def after(self, n: int) -> list[Mark]:
+        """All that are kept and have a higher number, oldest first."""
+        return self._marks.after(n)
+
+    def since(self, at_unix_ms: int) -> int:
+        """The number behind which all is that was noted since then."""
+        return self._marks.since(at_unix_ms)
+
+    async def news_after(self, n: int) -> None:
+        """Returns once there is a mark with a higher number."""
+        while self._marks.newest <= n:
+            await self._news.wait()
+
+    def _note_role(self) -> None:
+        try:
+            self._questions = self._runtime.questions
+        except Refusal:
+            self._questions = None
+        else:
+            self._circuits.begin(self._questions.standing)
+        leads = self._runtime.leads
+        if leads is not self._led:
+            self._led = leads
+            election_id = self._runtime.election_id
+            note_role(self._marks, _now(), leads=leads, election_id=election_id)
+            self._wake()
+
+    def _note_circuit(self, circuit_id: int) -> None:
+        known = self._questions
+        circuit = known.circuits.get(circuit_id) if known is not None else None
+        if circuit is not None and self._circuits.look(circuit, _now):
+            self._wake()
+
+    def _note_topology(self) -> None:
+        """At once, unless that was a moment ago."""
+        if self._next_look is None and self._runtime.view is not self._view:
+            self._look()
+
+    def _look(self) -> None:
+        self._next_look = None
+        view = self._runtime.view
+        if view is self._view:
+            return
+        self._view, newest = view, self._marks.newest
+        begun_s = time.thread_time()
+        self._views.look(view, _now())
+        pause_s = _PAUSES * (time.thread_time() - begun_s)
+        self._next_look = asyncio.get_running_loop().call_later(pause_s, self._look)
+        if self._marks.newest > newest:
+            self._wake()
+
+    def _wake(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

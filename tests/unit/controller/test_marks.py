@@ -1,0 +1,128 @@
+"""Marks: what makes one, what does not, and how many are kept."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.core.circuits.circuit import Circuit, CircuitState, Constraints
+from controller.core.circuits.curtailed import Curtailed
+from controller.core.network.link import LinkState, LinkView
+from controller.core.network.view import GridView, RouterView
+from controller.watching.marks import (
+    KEPT_MS,
+    MOST_KEPT,
+    CircuitWatch,
+    Kind,
+    Marks,
+    ViewWatch,
+    chosen,
+)
+
+CURTAILED = Curtailed("source solar", 0, 2e6, 1e6)
+
+
+def circuit(circuit_id: int = 7, state: CircuitState = CircuitState.ACTIVE) -> Circuit:
+    made = Circuit(circuit_id, "lunch", "town", (), Constraints(), power_w=2e6, priority=0)
+    made.state = state
+    return made
+
+
+def kinds(marks: Marks) -> list[str]:
+    return [mark.kind.word for mark in marks.after(0)]
+
+
+def no_clock() -> int:
+    raise AssertionError("nobody asks for the time where there is nothing to note")
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        each
+        for each in CircuitState
+        if each.name not in ("WAITING", "REROUTING", "DEGRADED", "FAILED")
+    ],
+)
+def test_a_circuit_that_is_as_it_should_be_makes_no_mark(state: CircuitState) -> None:
+    assert not CircuitWatch(Marks()).look(circuit(state=state), no_clock)
+
+
+def test_a_circuit_makes_one_mark_of_what_it_is_however_often_it_is_shown() -> None:
+    marks = Marks()
+    watch = CircuitWatch(marks)
+    shown = circuit(state=CircuitState.WAITING)
+    shown.reason = "waits: held up by r1-r2"
+    for _ in range(3):
+        watch.look(shown, lambda: 5)
+    shown.curtailed = CURTAILED
+    shown.state, shown.reason = CircuitState.DEGRADED, str(CURTAILED)
+    for _ in range(3):
+        watch.look(shown, lambda: 6)
+    shown.state, shown.curtailed = CircuitState.ACTIVE, None
+    watch.look(shown, lambda: 7)
+    assert kinds(marks) == ["circuit_waiting", "circuit_curtailed", "circuit_whole"]
+    assert marks.after(0)[0].text == "circuit 7 to town waits: held up by r1-r2"
+    assert not watch.look(shown, no_clock)
+
+
+def test_how_it_is_when_another_state_becomes_true_is_no_news() -> None:
+    marks = Marks()
+    watch = CircuitWatch(marks)
+    waiting = circuit(state=CircuitState.WAITING)
+    watch.begin([waiting, circuit(8)])
+    assert not watch.look(waiting, lambda: 5)
+    waiting.state = CircuitState.REROUTING
+    watch.look(waiting, lambda: 6)
+    waiting.state = CircuitState.FAILED
+    watch.look(waiting, lambda: 7)
+    assert kinds(marks) == ["circuit_failed"]
+
+
+def view(state: LinkState, *, heard: bool = True, version: int = 1) -> GridView:
+    link = LinkView("r1-r2", "r1", "r2", 0.4, 20e3, 300.0, 0.0, state)
+    return GridView(version, {"r1": RouterView("r1", 0.97, 1, heard)}, {"r1-r2": link})
+
+
+def test_what_comes_up_for_the_first_time_is_no_news_and_what_comes_back_is() -> None:
+    marks = Marks()
+    watch = ViewWatch(marks)
+    for state, heard in (
+        (LinkState.UNKNOWN, False),
+        (LinkState.UP, True),
+        (LinkState.DOWN, True),
+        (LinkState.UNKNOWN, False),
+        (LinkState.UP, True),
+    ):
+        watch.look(view(state, heard=heard), 5)
+    assert kinds(marks) == ["link_down", "router_gone", "link_up", "router_back"]
+    # The same view again costs nothing, and one that only says other figures says nothing.
+    same = view(LinkState.UP)
+    watch.look(same, 6)
+    watch.look(same, 6)
+    watch.look(replace(same, version=9), 6)
+    assert len(kinds(marks)) == 4
+
+
+@given(st.lists(st.integers(0, 2 * KEPT_MS), max_size=40), st.integers(0, 40))
+def test_marks_are_kept_for_so_long_in_order(times: list[int], after: int) -> None:
+    marks = Marks()
+    for at_unix_ms in sorted(times):
+        marks.add(at_unix_ms, Kind.LINK_DOWN, "l", "line l is down")
+    kept = marks.after(0)
+    assert [mark.n for mark in kept] == list(range(marks.newest - len(kept) + 1, marks.newest + 1))
+    assert all(mark.at_unix_ms >= max(times) - KEPT_MS for mark in kept)
+    assert marks.after(after) == [mark for mark in kept if mark.n > after]
+    for at_unix_ms in times:
+        since = marks.after(marks.since(at_unix_ms))
+        assert since == [mark for mark in kept if mark.at_unix_ms >= at_unix_ms]
+
+
+def test_no_more_are_kept_than_there_is_room_for() -> None:
+    marks = Marks()
+    for number in range(MOST_KEPT + 10):
+        marks.add(1, Kind.CIRCUIT_WAITING, str(number), "")
+    assert len(marks.after(0)) == MOST_KEPT
+    assert marks.after(marks.newest) == []
+    assert [mark.id for mark in chosen(marks.after(0), {"circuit_waiting"}, {"20"})] == ["20"]
