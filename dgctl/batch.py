@@ -40,6 +40,25 @@ class BatchEntry:
     dedicated: bool = False
     request_id: str = ""
 
+    def as_request(self, request_id: str = "") -> pb.PowerRequest:
+        """Under another id than its own, where one is given."""
+        return power_request(
+            self.sink_id,
+            self.power_w,
+            source_ids=self.source_ids,
+            max_loss_fraction=self.max_loss_fraction,
+            max_hops=self.max_hops,
+            avoid_ids=self.avoid_ids,
+            packets=self.packets,
+            allow_split=self.allow_split,
+            setup_priority=self.setup_priority,
+            hold_priority=self.hold_priority,
+            floor_w=self.floor_w,
+            protect=self.protect,
+            dedicated=self.dedicated,
+            request_id=request_id or self.request_id,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class BatchFile:
@@ -48,22 +67,5 @@ class BatchFile:
 
 def load_batch(path: str) -> list[pb.PowerRequest]:
     """The requests of a batch file, or of standard input (``-``). Raises ConfigError, which names the line."""
-    return [
-        power_request(
-            entry.sink_id,
-            entry.power_w,
-            source_ids=entry.source_ids,
-            max_loss_fraction=entry.max_loss_fraction,
-            max_hops=entry.max_hops,
-            avoid_ids=entry.avoid_ids,
-            packets=entry.packets,
-            allow_split=entry.allow_split,
-            setup_priority=entry.setup_priority,
-            hold_priority=entry.hold_priority,
-            floor_w=entry.floor_w,
-            protect=entry.protect,
-            dedicated=entry.dedicated,
-            request_id=entry.request_id,
-        )
-        for entry in loads(BatchFile, read_text(path), "<stdin>" if path == "-" else path).requests
-    ]
+    entries = loads(BatchFile, read_text(path), "<stdin>" if path == "-" else path).requests
+    return [entry.as_request() for entry in entries]

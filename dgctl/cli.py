@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
+from dgctl.applying import apply, diff
 from dgctl.explaining import explain
 from dgctl.happenings import events
 from dgctl.listings import list_, meters, topology
@@ -214,7 +215,7 @@ def completion(shell: str) -> None:
 
 for _verb in (
     *(list_, topology, meters, explain, events),
-    *(dispatch, paths, reoptimise),
+    *(dispatch, paths, reoptimise, diff, apply),
     *(drain, undrain, what_if),
 ):
     main.add_command(_verb)
