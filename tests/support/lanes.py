@@ -12,6 +12,7 @@ _TESTS = Path(__file__).parents[1]
 # Files and folders of tests that start daemons, networks and clusters, and mostly wait for them: these have the marker
 # `networks`, and run after the others, several lanes at a time.
 NETWORKS = (
+    "browser",
     "chaos/test_accidents.py",
     "conformance",
     "emulation",

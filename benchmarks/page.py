@@ -1,0 +1,219 @@
+"""What the operator's page costs a browser: frames, processor time, memory, first paint, and how soon a cut is drawn.
+
+``python -m benchmarks.page`` opens it in headless Chromium without WebGL, over a played controller: 1,000 routers,
+2,000 lines, 5,000 circuits; 200 lines change ten times a second. Processor time is that of all of Chromium's processes,
+by its own count, and so hardly depends on what else the machine does; frames and latencies do. Exits with 1 where
+anything is missed of what is asked for.
+"""
+
+import asyncio
+import math
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, pairwise
+from pathlib import Path
+
+from playwright.async_api import Browser, CDPSession, Page, ViewportSize, async_playwright
+
+from benchmarks.page_feed import PlayedNetwork
+from benchmarks.page_server import PlayedServer
+from controller.web.assets import Assets
+from digitalgrid.gridfile import Grid
+from topologies.generated import mesh_grid
+
+_ROUTERS, _LINES, _CIRCUITS = 1_000, 2_000, 5_000
+# Lines that change, ten times a second.
+_CHANGES = 200
+# How long each thing is looked at (s).
+_LOOK_S = 8.0
+_CUTS = 20
+_CHROMIUM = "/usr/bin/chromium"
+_VIEW: ViewportSize = {"width": 1440, "height": 900}
+# Records when each frame was drawn, and when a line was drawn as down.
+_PROBE = """() => {
+    const { painter, states } = digitalgrid.mapper.current;
+    const probe = (globalThis.probe = { frames: [], drawn: new Map() });
+    const frame = painter.frame.bind(painter);
+    painter.frame = (now) => {
+        frame(now);
+        probe.frames.push(performance.now());
+        for (const { id } of painter.scene?.badges ?? []) if (!probe.drawn.has(id)) probe.drawn.set(id, Date.now());
+    };
+}"""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    name: str
+    got: float
+    asked: float
+    unit: str
+    at_least: bool = False
+
+    @property
+    def kept(self) -> bool:
+        return self.got >= self.asked if self.at_least else self.got <= self.asked
+
+    def __str__(self) -> str:
+        bound = "≥" if self.at_least else "≤"
+        verdict = "" if self.kept else "  MISSED"
+        return f"{self.name:46} {self.got:8.3g} {self.unit:5} {bound} {self.asked:g}{verdict}"
+
+
+async def _processor_s(session: CDPSession) -> float:
+    """Of all of Chromium's processes."""
+    told = await session.send("SystemInfo.getProcessInfo")
+    return sum(float(each["cpuTime"]) for each in told["processInfo"])
+
+
+async def _renderer_pss_mb(session: CDPSession) -> float:
+    told = await session.send("SystemInfo.getProcessInfo")
+    renderers = [each["id"] for each in told["processInfo"] if each["type"] == "renderer"]
+    return max(_pss_kb(int(pid)) for pid in renderers) / 1024
+
+
+def _pss_kb(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A few seconds of the page: frames, and processor time of all of Chromium."""
+
+    frames: Sequence[float]
+    cores: float
+    lasted_s: float
+
+    @property
+    def per_s(self) -> float:
+        return len(self.frames) / self.lasted_s
+
+    @property
+    def p95_ms(self) -> float:
+        gaps = [after - before for before, after in pairwise(self.frames)]
+        return statistics.quantiles(gaps, n=20)[-1]
+
+
+async def _looked(page: Page, session: CDPSession, *, panning: bool = False) -> Look:
+    await page.evaluate("() => { probe.frames.length = 0; }")
+    began_s, used_s = time.monotonic(), await _processor_s(session)
+    if panning:
+        await _pan(page, began_s + _LOOK_S)
+    else:
+        await asyncio.sleep(_LOOK_S)
+    lasted_s = time.monotonic() - began_s
+    used_s = await _processor_s(session) - used_s
+    return Look(await page.evaluate("() => probe.frames"), used_s / lasted_s, lasted_s)
+
+
+async def _pan(page: Page, until_s: float) -> None:
+    """Drags the map to and fro, as a hand does."""
+    await page.mouse.move(500, 450)
+    await page.mouse.down()
+    at = 0
+    while time.monotonic() < until_s:
+        at += 1
+        swing = at % 60 if at % 120 < 60 else 60 - at % 60
+        await page.mouse.move(500 + 6 * swing, 450 + 2 * swing)
+        await asyncio.sleep(0.016)
+    await page.mouse.up()
+
+
+async def _cuts_ms(page: Page, server: PlayedServer, network: PlayedNetwork) -> list[float]:
+    """From the event to the pixel."""
+    latencies = []
+    for link_id in sorted(network.flows)[:_CUTS]:
+        began_ms = time.time() * 1000
+        server.tell(network.cut(link_id))
+        drawn = f"() => probe.drawn.get({link_id!r})"
+        await page.wait_for_function(drawn)
+        latencies.append(await page.evaluate(drawn) - began_ms)
+        server.tell(network.heal(link_id))
+    return latencies
+
+
+async def _first_paint_s(browser: Browser, address: str) -> float:
+    """From the navigation to the first picture of the whole network; the best of three, without a cache."""
+    took: list[float] = []
+    for _ in range(3):
+        context = await browser.new_context(viewport=_VIEW)
+        page = await context.new_page()
+        await page.goto(address)
+        await page.wait_for_function("() => digitalgrid.mapper.current?.painter.stills > 0")
+        took.append(await page.evaluate("() => digitalgrid.mapper.current.painter.firstMs"))
+        await context.close()
+    return min(took) / 1000
+
+
+def _grid() -> Grid:
+    """A mesh, with as many lines more as are asked for, the shortest there are."""
+    grid = mesh_grid(_ROUTERS)
+    places = {each.id: each.at or (0.0, 0.0) for each in grid.routers}
+    joined = {frozenset((each.a, each.b)) for each in grid.links}
+    pairs = sorted(
+        (math.dist(places[a], places[b]), a, b)
+        for a, b in combinations(sorted(places), 2)
+        if abs(places[a][0] - places[b][0]) < 2 and frozenset((a, b)) not in joined
+    )
+    like = grid.links[0]
+    more = [replace(like, id=f"{a}-{b}", a=a, b=b) for _, a, b in pairs[: _LINES - len(grid.links)]]
+    return replace(grid, links=(*grid.links, *more))
+
+
+async def _figures() -> list[Figure]:
+    network = PlayedNetwork(_grid(), _CIRCUITS)
+    server = PlayedServer(network, drift=_CHANGES)
+    async with server.serving() as address, async_playwright() as playwright:
+        arguments = ["--disable-3d-apis", "--no-sandbox"]
+        browser = await playwright.chromium.launch(executable_path=_CHROMIUM, args=arguments)
+        session = await browser.new_browser_cdp_session()
+        first_s = await _first_paint_s(browser, address)
+        page = await browser.new_page(viewport=_VIEW)
+        await page.goto(address)
+        await page.wait_for_function("() => digitalgrid.mapper.current?.painter.stills > 0")
+        await page.evaluate(_PROBE)
+        await asyncio.sleep(2)
+        moving = await _looked(page, session)
+        panning = await _looked(page, session, panning=True)
+        cuts = await _cuts_ms(page, server, network)
+        pss_mb = await _renderer_pss_mb(session)
+        heap_mb = await page.evaluate("() => performance.memory.usedJSHeapSize / 2 ** 20")
+        server.drift = 0
+        await page.keyboard.press("s")
+        await asyncio.sleep(3)
+        still = await _looked(page, session)
+        await browser.close()
+    weight = sum(
+        len(each.gzipped or each.plain)
+        for each in Assets()
+        if not each.type.startswith("text/plain")
+    )
+    return [
+        Figure("frames, dashes moving", moving.per_s, 29, "/s", at_least=True),
+        Figure("p95 of a frame", moving.p95_ms, 40, "ms"),
+        Figure("cores, dashes moving", moving.cores, 0.6, ""),
+        Figure("frames, panning", panning.per_s, 29, "/s", at_least=True),
+        Figure("p95 of a frame, panning", panning.p95_ms, 40, "ms"),
+        Figure("cores, still map", still.cores, 0.02, ""),
+        Figure("renderer, PSS", pss_mb, 260, "MB"),
+        Figure("heap of JavaScript", heap_mb, 48, "MB"),
+        Figure("first picture", first_s, 1, "s"),
+        Figure("event of a cut to its pixel, p95", statistics.quantiles(cuts, n=20)[-1], 100, "ms"),
+        Figure("all files, gzip", weight / 1024, 120, "KB"),
+    ]
+
+
+def main() -> int:
+    """The exit status: 0 where all is kept."""
+    figures = asyncio.run(_figures())
+    for each in figures:
+        sys.stdout.write(f"{each}\n")
+    return 0 if all(each.kept for each in figures) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,155 @@
+// A circuit's card: where its power goes hop by hop and what each loses, why this way, how it has lived, and what to do.
+
+import { html, useEffect, useState } from "../vendor/ui.js";
+import { call } from "../api.js";
+import { linkTo, open } from "../route.js";
+import { store } from "../store.js";
+import { ago, counted, digits, duration, energy, enumWord, fateOf, percent, power, stateOf } from "../words.js";
+import { Facts, Figures, Share } from "./bars.js";
+import { Glyph, State } from "./glyph.js";
+import { shareOf } from "./lists.js";
+import { OtherWays } from "./ways.js";
+
+// Longer paths are folded in the middle, until somebody opens them.
+const FOLDED_FROM = 10;
+// While a circuit changes, the whole of it is asked for no more often.
+const ASK_MS = 1500;
+
+/** @param {{row: any}} props */
+export function CircuitCard({ row }) {
+  const whole = useWhole(row);
+  const of = stateOf(row.state);
+  const released = row.state === "WITHDRAWING" || row.state === "WITHDRAWN" || row.admin_up === false;
+  return html`
+    <header><${State} of=${of} /><h2>Circuit ${row.circuit_id}</h2>${whole && html`<small>generation ${String(whole.generation ?? "")}</small>`}</header>
+    ${row.reason && html`<p class=${`reason tone-${of.tone}`}>${row.reason}</p>`}
+    <${Figures} of=${[
+      ["Power", power(row.power_w)], ["Injected", power(row.injected_w)], ["Loss", percent(row.loss_fraction), power((row.injected_w ?? 0) - (row.power_w ?? 0))],
+      ["Lines", row.link_ids?.length ?? "–"],
+    ]} />
+    <${Path} row=${row} whole=${whole} />
+    <${Guard} row=${row} whole=${whole} />
+    <${Curtailed} of=${whole?.curtailed} />
+    <${Why} row=${row} />
+    <${OtherWays} row=${row} whole=${whole} />
+    <${Life} whole=${whole} />
+    <${Missing} row=${row} whole=${whole} />
+    <${Facts} of=${[["Request", row.request_id], ["Hold priority", whole?.hold_priority], ["Kept when short", row.floor_w ? power(row.floor_w) : ""], ["Asked for", asked(whole?.constraints)]]} />
+    <div class="actions">
+      <button disabled=${released} onClick=${() => open("change", { id: String(row.circuit_id) })}>Change…</button>
+      <button class="danger" disabled=${released} onClick=${() => open("release", { id: String(row.circuit_id) })}>Release…</button>
+    </div>`;
+}
+
+/** The circuit as GetCircuit has it: rows of the stream are short. */
+function useWhole(row) {
+  const [whole, setWhole] = useState(null);
+  useEffect(() => {
+    const aborter = new AbortController();
+    const timer = setTimeout(() => {
+      call("PowerService/GetCircuit", { circuit_id: String(row.circuit_id) }, aborter.signal)
+        .then((told) => setWhole(told.circuit ?? null), (error) => { if (error.name !== "AbortError") setWhole(null); });
+    }, whole ? ASK_MS : 0);
+    return () => {
+      clearTimeout(timer);
+      aborter.abort();
+    };
+  }, [row]);
+  return whole;
+}
+
+/** From its source to its sink: each line with how full it is, and what this circuit loses there. */
+function Path({ row, whole }) {
+  const [unfolded, setUnfolded] = useState(false);
+  const ids = row.link_ids ?? [];
+  const hops = new Map((whole?.links ?? []).map((hop) => [hop.link_id, hop]));
+  const folded = ids.length >= FOLDED_FROM && !unfolded;
+  const shown = folded ? [...ids.slice(0, 4), null, ...ids.slice(-3)] : ids;
+  return html`<ol class="path" aria-label="Path">
+    <li class="end"><${Glyph} name="triangle" tone="source" /><a href=${linkTo("source", row.source_id)}>${row.source_id}</a>
+      ${row.router_ids?.length > 0 && html`<small>at ${row.router_ids[0]}</small>`}</li>
+    ${shown.map((id) => (id === null
+      ? html`<li class="fold"><button class="link" onClick=${() => setUnfolded(true)}>${ids.length - 7} more lines</button></li>`
+      : html`<${Hop} key=${id} id=${id} hop=${hops.get(id)} />`))}
+    <li class="end"><${Glyph} name="dot" tone="load" /><a href=${linkTo("load", row.sink_id)}>${row.sink_id}</a>
+      ${row.router_ids?.length > 0 && html`<small>at ${row.router_ids.at(-1)}</small>`}</li>
+  </ol>`;
+}
+
+function Hop({ id, hop }) {
+  const link = store.tables.links.get(id);
+  const lost = hop ? hop.sent_w - hop.received_w : null;
+  return html`<li class="hop"><span class="stretch" aria-hidden="true" /><a href=${linkTo("line", id)}>${id}</a>
+    ${lost !== null && html`<small title="What this circuit loses on this line">−${power(lost)}</small>`}
+    ${link ? html`<${Share} share=${shareOf(link)} />` : html`<small>not known</small>`}</li>`;
+}
+
+/** Its standby, if it has or wants one. */
+function Guard({ row, whole }) {
+  const word = enumWord(row.protection ?? whole?.protection, "PROTECTION");
+  if (!word) return null;
+  const tone = { protected: "ok", lost: "alarm", pending: "muted", switched: "warn" }[word] ?? "muted";
+  const standby = whole?.standby;
+  return html`<div class="guard"><h3>Protection <span class=${`tone-${tone}`}>${word}</span></h3>
+    ${whole?.protection_reason && html`<p>${whole.protection_reason}</p>`}
+    ${standby && html`<p>Standby from ${standby.source_id} over ${(standby.router_ids ?? []).join(" → ")}, loses ${percent(standby.loss_fraction)}${standby.dedicated ? ", with room of its own" : ""}.</p>`}
+  </div>`;
+}
+
+function Curtailed({ of }) {
+  if (!of) return null;
+  return html`<p class="reason tone-warn">Gets ${power(of.granted_w)} of ${power(of.asked_w)} since ${ago(Number(of.since_unix_ns) / 1e6)}: ${of.by} has no more for it.</p>`;
+}
+
+/** What is known of the choice without asking: it loses least, and what is fullest on it. */
+function Why({ row }) {
+  if (fateOf(row.state) !== "served") return null;
+  const links = (row.link_ids ?? []).map((id) => store.tables.links.get(id)).filter(Boolean);
+  const full = links.reduce((most, link) => (!most || shareOf(link) > shareOf(most) ? link : most), null);
+  if (!full) return null;
+  return html`<p class="why"><b>Why this way?</b> Of all that had room when it was routed, the least is injected over this one.
+    Fullest line: <a href=${linkTo("line", full.link_id)}>${full.link_id}</a>, ${percent(shareOf(full))}.</p>`;
+}
+
+const STEPS = [["stored", "stored_after_ns"], ["staged", "staged_after_ns"], ["committed", "committed_after_ns"], ["power at the sink", "actuated_after_ns"]];
+
+/** From its request to power at its sink. */
+function Life({ whole }) {
+  const timings = whole?.timings;
+  const steps = STEPS.map(([name, key]) => [name, Number(timings?.[key] ?? 0) / 1e6]).filter(([, ms]) => ms > 0);
+  if (!steps.length) return null;
+  const all = steps.at(-1)[1];
+  let before = 0;
+  const parts = steps.map(([name, ms], at) => {
+    const part = { name, ms, grow: Math.max(0.04, Math.sqrt((ms - before) / all)), at };
+    before = ms;
+    return part;
+  });
+  return html`<div class="life"><div class="life-bar" aria-hidden="true">${parts.map(({ name, grow, at }) => html`<span key=${name} class=${`step-${at}`} style=${{ "flex-grow": String(grow) }} />`)}</div>
+    <p>${parts.map(({ name, ms, at }) => html`<span key=${name} class=${at === STEPS.length - 1 ? "tone-ok" : ""}>${name} ${at === STEPS.length - 1 ? "after " : ""}${duration(ms)}</span>`)}</p></div>`;
+}
+
+const CAUSES = [["start_mj", "before its first power"], ["fault_mj", "by faults"], ["move_mj", "by moves"], ["curtailment_mj", "by curtailment"]];
+
+/** What its load was promised and did not get. */
+function Missing({ row, whole }) {
+  const missing = whole?.missing;
+  if (!missing) return null;
+  const promised = Number(missing.promised_mj ?? 0);
+  const parts = CAUSES.map(([key, words]) => [Number(missing[key] ?? 0), words]).filter(([mj]) => mj > 0);
+  const lacked = parts.reduce((sum, [mj]) => sum + mj, 0);
+  return html`<p class="missing"><b>${lacked ? `${energy(lacked)} missing` : "Nothing missing"}</b> of ${energy(promised)} promised${promised > 0 && lacked > 0 ? ` (${digits((lacked / promised) * 1e6)} millionths)` : ""}.
+    ${parts.length > 0 && ` ${parts.map(([mj, words]) => `${energy(mj)} ${words}`).join(", ")}.`}
+    ${whole.interruptions > 0 && ` ${counted(Number(whole.interruptions), "interruption")}, the last of ${duration(Number(whole.last_interruption_ns ?? 0) / 1e6)}.`}
+    ${row.missing_ms > 0 && ` As much as ${duration(row.missing_ms)} of its power.`}</p>`;
+}
+
+function asked(constraints) {
+  if (!constraints) return "";
+  return [
+    constraints.max_loss_fraction !== undefined && `loss up to ${percent(constraints.max_loss_fraction)}`,
+    constraints.max_hops !== undefined && `up to ${counted(constraints.max_hops, "line")}`,
+    constraints.avoid_ids?.length && `not over ${constraints.avoid_ids.join(", ")}`,
+    constraints.packets && "power packets",
+  ].filter(Boolean).join("; ");
+}

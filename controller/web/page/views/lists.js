@@ -1,0 +1,147 @@
+// The lists beside the map: columns of circuits, lines, routers, loads and sources. The worst comes first.
+
+import { html } from "../vendor/ui.js";
+import { adminWord, currentsOf, lineState, lossShare } from "../scene.js";
+import { route, go, LISTS } from "../route.js";
+import { store } from "../store.js";
+import { Share } from "./bars.js";
+import { Events } from "./events.js";
+import { State } from "./glyph.js";
+import { System } from "./system.js";
+import { Table } from "./table.js";
+import { current, duration, energy, enumWord, LINE_STATES, percent, power, ROUTER_STATES, stateOf } from "../words.js";
+
+/** A column that shows a state: sorted by what needs somebody first. */
+const stateColumn = (of, width = "minmax(96px, 1fr)") => ({
+  key: "state", title: "state", width, plain: true,
+  value: (row) => of(row).word, sort: (row) => of(row).rank, show: (row) => html`<${State} of=${of(row)} />`,
+});
+const number = (key, title, value, text, more = {}) => ({ key, title, value, text: (row) => text(value(row)), right: true, width: "minmax(66px, 0.8fr)", ...more });
+const word = (key, title, value, more = {}) => ({ key, title, value, width: "minmax(76px, 1.3fr)", ...more });
+
+export const lineStateOf = (row) => LINE_STATES[lineState(row)];
+export const shareOf = (row) => {
+  const [ab, ba] = currentsOf(row, null);
+  return row.ampacity_a ? (ab + ba) / row.ampacity_a : 0;
+};
+
+/** @param {any} row of a router */
+export function routerStateOf(row) {
+  if (!row.connected) return ROUTER_STATES.gone;
+  const admin = adminWord(row.admin);
+  return ROUTER_STATES[admin || (row.late_ms > 0 ? "late" : "connected")];
+}
+
+const protectionWord = (row) => enumWord(row.protection, "PROTECTION");
+
+/** Energy that its load was promised and did not get, by all causes. */
+const missingMj = (row) => row.missing_mj && Object.values(row.missing_mj).reduce((sum, mj) => sum + mj, 0);
+
+const CIRCUITS = [
+  number("id", "id", (row) => Number(row.circuit_id), String, { width: "48px", right: false }),
+  stateColumn((row) => stateOf(row.state)),
+  word("sink", "sink", (row) => row.sink_id),
+  word("source", "source", (row) => row.source_id, { wide: true }),
+  number("power", "power", (row) => row.power_w, power),
+  number("injected", "injected", (row) => row.injected_w, power, { wide: true }),
+  number("loss", "loss", (row) => row.loss_fraction, percent, { width: "minmax(52px, 0.6fr)" }),
+  number("hops", "hops", (row) => row.link_ids?.length, String, { wide: true }),
+  number("hold", "hold", (row) => row.hold_priority, String, { wide: true }),
+  word("protection", "protection", protectionWord, { wide: true }),
+  number("missing", "missing", missingMj, energy, { wide: true }),
+  number("breaks", "breaks", (row) => row.interruptions, String, { wide: true }),
+  word("request", "request", (row) => row.request_id, { wide: true }),
+  word("reason", "reason", (row) => row.reason, { wide: true, width: "minmax(140px, 2.5fr)" }),
+];
+const LINES = [
+  word("id", "line", (row) => row.link_id),
+  word("ends", "between", (row) => `${row.a_router_id} – ${row.b_router_id}`, { wide: true }),
+  stateColumn(lineStateOf, "minmax(84px, 0.9fr)"),
+  { key: "load", title: "load", value: shareOf, text: (row) => percent(shareOf(row)), width: "minmax(104px, 1.1fr)", right: true, plain: true, show: (row) => html`<${Share} share=${shareOf(row)} />` },
+  number("loss", "loss", (row) => lossShare(row, currentsOf(row, null)), percent, { width: "minmax(52px, 0.6fr)" }),
+  number("ampacity", "ampacity", (row) => row.ampacity_a, current, { wide: true }),
+  number("ohm", "Ω", (row) => row.resistance_ohm, (ohm) => Number(ohm).toPrecision(3), { wide: true }),
+  number("price", "toll/MWh", (row) => row.cost_per_mwh, String, { wide: true }),
+  word("risk", "risk groups", (row) => (row.risk_groups ?? []).join(", "), { wide: true }),
+];
+const ROUTERS = [
+  word("id", "router", (row) => row.router_id),
+  stateColumn(routerStateOf),
+  number("late", "late", (row) => row.late_ms || undefined, (ms) => (ms ? duration(ms) : "")),
+  number("efficiency", "efficiency", (row) => row.efficiency, percent),
+  word("profile", "kind", (row) => row.profile ?? "", { wide: true }),
+  number("through", "through", (row) => row.through_w, power, { wide: true }),
+];
+/** What a load lacks, in a word. */
+export function loadStateOf(row) {
+  const fates = store.tables.sinks.get(row.load_id);
+  if (fates?.waiting) return stateOf("WAITING");
+  if (fates?.moving) return stateOf("REROUTING");
+  return fates?.served ? { glyph: "dot", word: "served", tone: "ok", rank: 8 } : { glyph: "ring", word: "idle", tone: "muted", rank: 9 };
+}
+const LOADS = [
+  word("id", "load", (row) => row.load_id),
+  stateColumn(loadStateOf, "minmax(84px, 0.9fr)"),
+  number("power", "reserved", (row) => row.reserved_w, power),
+  number("most", "of", (row) => row.max_power_w, power),
+  number("priority", "priority", (row) => row.priority, String, { wide: true }),
+  word("router", "router", (row) => row.router_id, { wide: true }),
+];
+const SOURCES = [
+  word("id", "source", (row) => row.source_id),
+  number("power", "reserved", (row) => row.reserved_w, power),
+  number("most", "of", (row) => row.max_power_w, power),
+  { key: "share", title: "used", value: (row) => row.reserved_w / row.max_power_w, text: (row) => percent(row.reserved_w / row.max_power_w), width: "minmax(104px, 1.1fr)", right: true, plain: true, show: (row) => html`<${Share} share=${row.reserved_w / row.max_power_w} />` },
+  number("cost", "per MWh", (row) => row.cost_per_mwh, String, { wide: true }),
+  number("carbon", "kg CO₂/MWh", (row) => row.carbon_kg_per_mwh, String, { wide: true }),
+  word("kind", "kind", (row) => (row.renewable ? "renewable" : "other"), { wide: true }),
+  word("router", "router", (row) => row.router_id, { wide: true }),
+];
+
+const TABLES = {
+  circuits: { table: "circuits", kind: "circuit", columns: CIRCUITS, sort: "state", hint: "load5  state:waiting  loss>5%  power>2MW", empty: "No circuit stands. Request power, and the first one appears here." },
+  lines: { table: "links", kind: "line", columns: LINES, sort: "state", hint: "r1-r3  state:down  load>80%", empty: "No line is known yet: no router has advertised any." },
+  routers: { table: "routers", kind: "router", columns: ROUTERS, sort: "state", hint: "r7  state:gone", empty: "No router has connected yet." },
+  loads: { table: "loads", kind: "load", columns: LOADS, sort: "state", hint: "town  state:waiting  most>1MW", empty: "No load is known." },
+  sources: { table: "sources", kind: "source", columns: SOURCES, sort: "-share", hint: "pv  used>80%", empty: "No source is known." },
+};
+const TITLES = { circuits: "Circuits", lines: "Lines", routers: "Routers", loads: "Loads", sources: "Sources", events: "Events", system: "System" };
+
+export const listName = () => (LISTS.includes(route.value.params.list) ? route.value.params.list : "circuits");
+
+/** @param {string} list */
+export function showList(list) {
+  go({ params: { list: list === "circuits" ? "" : list, q: "", sort: "" } });
+}
+
+export function Lists() {
+  const name = listName();
+  return html`<section class="lists" aria-label="Lists">
+    <div class="tabs" role="tablist" aria-label="Lists" onKeyDown=${walkTabs}>
+      ${LISTS.map((list) => html`<${Tab} key=${list} list=${list} selected=${list === name} />`)}
+    </div>
+    <div class="tabpanel" role="tabpanel" id="list" aria-labelledby=${`tab-${name}`}>
+      ${name === "events" ? html`<${Events} />` : name === "system" ? html`<${System} />` : html`<${List} key=${name} name=${name} />`}
+    </div>
+  </section>`;
+}
+
+function Tab({ list, selected }) {
+  return html`<button role="tab" id=${`tab-${list}`} aria-selected=${selected} aria-controls="list" tabindex=${selected ? 0 : -1}
+    onClick=${() => showList(list)}>${TITLES[list]}</button>`;
+}
+
+function walkTabs(event) {
+  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+  if (!step) return;
+  event.preventDefault();
+  event.stopPropagation();
+  const to = LISTS[(LISTS.indexOf(listName()) + step + LISTS.length) % LISTS.length];
+  showList(to);
+  requestAnimationFrame(() => document.getElementById(`tab-${to}`)?.focus());
+}
+
+function List({ name }) {
+  const { table, ...rest } = TABLES[name];
+  return html`<${Table} name=${name} rows=${() => store.tables[table].values()} version=${store.versions[table].value} ...${rest} />`;
+}

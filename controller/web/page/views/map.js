@@ -1,0 +1,112 @@
+// The map with what stands around it: how it is coloured, its legend, what the pointer is on.
+
+import { effect, html, useEffect, useRef, useState } from "../vendor/ui.js";
+import { keepPlaces } from "../api.js";
+import { listen } from "../gestures.js";
+import { Mapper } from "../mapper.js";
+import { go } from "../route.js";
+import { store } from "../store.js";
+import { arranging, choices, colour, COLOURS, cursorMs, flow, labels, motion } from "../view_state.js";
+import { ago, clock, counted } from "../words.js";
+import { Alarm } from "./alarm.js";
+import { Glyph } from "./glyph.js";
+import { Legend } from "./legend.js";
+import { say } from "./notices.js";
+import { Tip } from "./tip.js";
+
+/** @param {{mapper: {current: Mapper | null}}} props */
+export function MapView({ mapper }) {
+  const host = useRef(null);
+  const [tip, setTip] = useState(null);
+  useEffect(() => {
+    mapper.current = new Mapper(host.current, insets);
+    listen(mapper.current, setTip);
+    return effect(() => {
+      const now = mapper.current.isFitted.value;
+      host.current.dataset.fitted = String(now);
+    });
+  }, []);
+  return html`<section class="map-place" aria-label="Map">
+    <${Alarm} mapper=${mapper} />
+    <div class="map">
+      <div class="canvas-host" ref=${host} tabindex="0" role="application" aria-roledescription="map" aria-label=${summary()}></div>
+      <${Toolbar} />
+      <${Then} />
+      <${Legend} />
+      <div class="zoom" role="group" aria-label="Zoom">
+        <button aria-label="Nearer" title="Nearer: +" onClick=${() => press(host.current, "+")}><${Glyph} name="plus" /></button>
+        <button aria-label="Farther" title="Farther: -" onClick=${() => press(host.current, "-")}><${Glyph} name="minus" /></button>
+        <button aria-label="Whole network" title="Whole network: 0" onClick=${() => press(host.current, "0")}><${Glyph} name="fit" /></button>
+      </div>
+      ${tip && html`<${Tip} at=${tip} />`}
+      ${!store.ready.value && html`<p class="map-wait" role="status">Waiting for the controller…</p>`}
+      ${store.ready.value && store.versions.routers.value >= 0 && !store.tables.routers.size && html`<p class="map-wait">No router has connected yet.</p>`}
+    </div>
+  </section>`;
+}
+
+/** What covers the map at its edges. */
+function insets() {
+  const small = innerWidth < 760;
+  const legend = document.querySelector(".legend.open");
+  // Names of sources stand outside of a small network.
+  const side = small ? 44 : store.tables.routers.size < 40 ? 132 : 84;
+  return { top: small ? 92 : 104, right: side, bottom: legend ? legend.clientHeight + 54 : 78, left: side };
+}
+
+function summary() {
+  if (store.versions.routers.value < 0) return "";
+  const { routers, links, loads } = store.tables;
+  const down = [...links.values()].filter((link) => !link.up).length;
+  return `Network of ${counted(routers.size, "router")}, ${counted(links.size, "line")} (${down} not up) and ${counted(loads.size, "load")}. Arrows move, plus and minus zoom, 0 shows all; the lists have the same in words.`;
+}
+
+function press(host, key) {
+  host.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: false }));
+}
+
+function Toolbar() {
+  const measured = store.measured.value;
+  const choose = (params) => go({ params });
+  return html`<div class="toolbar" role="toolbar" aria-label="Map">
+    <div class="choices" role="group" aria-label="Colour of lines">
+      ${Object.entries(COLOURS).map(([key, title]) => html`<button key=${key} aria-pressed=${colour.value === key}
+        onClick=${() => choose({ colour: key === "load" ? "" : key })}>${title}</button>`)}
+    </div>
+    <div class="choices" role="group" aria-label="Currents">
+      <button aria-pressed=${flow.value === "reserved"} onClick=${() => choose({ flow: "" })} title="What circuits have reserved">Reserved</button>
+      <button aria-pressed=${flow.value === "measured"} disabled=${!measured && flow.value !== "measured"} onClick=${() => choose({ flow: "measured" })}
+        title=${measured ? `What meters saw, ${ago(measured.at_unix_ms)}` : "No meter has been read yet"}>Measured</button>
+    </div>
+    <div class="choices">
+      <button aria-pressed=${labels.value} onClick=${() => choose({ labels: labels.value ? "off" : "" })}>Labels</button>
+      <button aria-pressed=${motion.value} onClick=${() => { choices.motion.value = motion.value ? "off" : "on"; }}>Motion</button>
+      <${Arrange} />
+    </div>
+  </div>`;
+}
+
+/** Routers are dragged, and where they stand is kept. */
+function Arrange() {
+  const places = arranging.value;
+  if (!places) return html`<button aria-pressed="false" title="Drag routers to where they belong" onClick=${() => { arranging.value = new Map(); }}>Arrange</button>`;
+  const save = async () => {
+    try {
+      await keepPlaces(Object.fromEntries(places));
+      say(`${counted(places.size, "place")} kept.`);
+      arranging.value = null;
+    } catch (error) {
+      say(error.message, "alarm");
+    }
+  };
+  return html`<button aria-pressed="true" onClick=${() => { arranging.value = null; }}>Cancel</button>
+    <button class="primary" disabled=${!places.size} onClick=${save}>Save ${counted(places.size, "place")}</button>`;
+}
+
+/** Says that the map shows what was. */
+function Then() {
+  if (!cursorMs.value) return null;
+  return html`<p class="then-note" role="status">The map as it was at ${clock(cursorMs.value)}
+    <button onClick=${() => go({ params: { at: "" } })}>Back to now</button></p>`;
+}
+

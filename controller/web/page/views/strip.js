@@ -1,0 +1,99 @@
+// The strip of figures that is always in sight: power, loss, circuits by state, books, who leads, and how old all of it is.
+
+import { html, signal, useEffect } from "../vendor/ui.js";
+import { go, open } from "../route.js";
+import { store } from "../store.js";
+import { choices, themeName } from "../view_state.js";
+import { duration, energy, percent, power, stateName, stateOf } from "../words.js";
+import { Glyph } from "./glyph.js";
+import { showList } from "./lists.js";
+
+// What is older than this is said to be old: the daemon says something every second.
+const OLD_MS = 2500;
+
+export function Strip() {
+  const now = store.now.value ?? {};
+  const books = booksOf(now.books);
+  return html`<header class="strip">
+    <div class="brand"><${Logo} /><h1>Digital Grid</h1><${Network} /></div>
+    <div class="key-figures">
+      <${Figure} name="Delivered" tip="Reserved at sinks of circuits that are active">${power(now.delivered_w)}<//>
+      <${Figure} name="Injected">${power(now.injected_w)}<//>
+      <${Figure} name="Loss" aside=${power(now.loss_w)}>${now.injected_w ? percent(now.loss_w / now.injected_w) : "–"}<//>
+      <${Circuits} />
+      <${Figure} name="Books"><span class=${`tone-${books.tone}`}>${books.word}</span>${books.aside && html` <small class="books-aside">${books.aside}</small>`}<//>
+      <${Leader} />
+    </div>
+    <div class="strip-actions">
+      <button class="find" aria-keyshortcuts="Control+K" onClick=${() => open("find")}><${Glyph} name="search" /><span>Find anything</span><kbd aria-hidden="true">Ctrl K</kbd></button>
+      <button class="primary" onClick=${() => open("request")}>Request<span class="rest"> power</span></button>
+      <button class="quiet icon" onClick=${() => { choices.theme.value = themeName.value === "dark" ? "light" : "dark"; }}
+        aria-label=${themeName.value === "dark" ? "Light colours" : "Dark colours"} title="Light or dark"><${Glyph} name=${themeName.value === "dark" ? "sun" : "moon"} size=${15} /></button>
+      <${Age} />
+    </div>
+  </header>`;
+}
+
+function Logo() {
+  return html`<svg class="logo" width="22" height="22" viewBox="0 0 22 22" aria-hidden="true"><path d="M1.5 11H6l2.6-6.5 4.4 13L15.6 11h4.9"
+    fill="none" stroke="currentColor" stroke-width="2.1" stroke-linecap="round" stroke-linejoin="round" /></svg>`;
+}
+
+function Network() {
+  const daemon = store.daemon.value;
+  if (!daemon?.network) return null;
+  return html`<span class="network" title=${daemon.network}>${daemon.network}</span>${daemon.emulation && html`<span class="chip" title="Routers and lines are emulated">emulation</span>`}`;
+}
+
+function Figure({ name, aside, tip, children }) {
+  return html`<div class="key-figure" title=${tip}><span class="name">${name}</span><span class="value">${children}${aside && html` <small>${aside}</small>`}</span></div>`;
+}
+
+const SHOWN = ["FAILED", "WAITING", "DEGRADED", "REROUTING", "STAGING"];
+
+/** How many stand, and of those that do not deliver how many in which state. */
+function Circuits() {
+  const counts = {};
+  for (const [state, count] of Object.entries(store.now.value?.circuits ?? {})) counts[stateName(state)] = count;
+  const shown = SHOWN.filter((state) => counts[state] || state === "WAITING" || state === "REROUTING");
+  return html`<div class="key-figure"><span class="name">Circuits</span><span class="value">${(counts.ACTIVE ?? 0).toLocaleString("en")}
+    ${shown.map((state) => {
+      const { glyph, word, tone } = stateOf(state);
+      const count = counts[state] ?? 0;
+      return html`<button class=${`count-of ${count ? `tone-${tone}` : "none"}`} key=${state} title=${`${count} ${word}`} aria-label=${`${count} circuits ${word}`}
+        onClick=${() => { showList("circuits"); go({ params: { q: `state:${word}` } }, true); }}><${Glyph} name=${glyph} />${count}</button>`;
+    })}</span></div>`;
+}
+
+/** What the energy books say. @param {any} books */
+export function booksOf(books) {
+  if (!books) return { word: "not read", tone: "muted", aside: "" };
+  const off = books.imbalance_mj ?? 0;
+  const lost = books.lost_in_transit_mj ?? 0;
+  if (off || lost) return { word: "off", tone: "alarm", aside: energy(off || lost) };
+  return { word: "balanced", tone: "ok", aside: "to the mJ" };
+}
+
+function Leader() {
+  const daemon = store.daemon.value;
+  if (!daemon) return html`<${Figure} name="Leader">–<//>`;
+  const standby = daemon.role === "standby";
+  return html`<${Figure} name="Leader" aside=${[daemon.term && `term ${daemon.term}`, standby && "this one stands by"].filter(Boolean).join(" · ")}>
+    ${standby ? (daemon.leader_name ?? daemon.leader ?? "being elected") : (daemon.leader_name ?? daemon.name ?? "this controller")}<//>`;
+}
+
+const ticking = signal(0);
+
+/** How old all that is shown is. */
+function Age() {
+  useEffect(() => {
+    const timer = setInterval(() => { ticking.value += 1; }, 500);
+    return () => clearInterval(timer);
+  }, []);
+  const { state } = store.connection.value;
+  const ageMs = ticking.value >= 0 && store.heardMs ? Date.now() - store.heardMs : Infinity;
+  const old = state !== "live" || ageMs > OLD_MS;
+  const text = !store.heardMs ? "connecting" : old ? `${duration(ageMs)} old` : "live";
+  return html`<span class=${`age ${old ? "tone-alarm" : "tone-ok"}`} title="How old what is shown is">
+    <${Glyph} name=${old ? "dashed" : "dot"} /><span>${text}</span></span>`;
+}

@@ -1,0 +1,49 @@
+// The controller itself: who leads, since when, its store, its engine, its books, and the routers that it has.
+
+import { html } from "../vendor/ui.js";
+import { open } from "../route.js";
+import { store } from "../store.js";
+import { ago, duration, energy, percent } from "../words.js";
+import { Facts } from "./bars.js";
+import { booksOf } from "./strip.js";
+
+export function System() {
+  const daemon = store.daemon.value ?? {};
+  const now = store.now.value ?? {};
+  const books = booksOf(now.books);
+  return html`<div class="system" tabindex="0">
+    <h3>Controller</h3>
+    <${Facts} of=${[
+      ["Role", daemon.role === "standby" ? html`stands by for ${daemon.leader ?? "a leader that is being elected"}` : "leads"],
+      ["Term", daemon.term], ["Name", daemon.name], ["Version", daemon.version],
+      ["Runs since", daemon.started_unix_ms ? ago(daemon.started_unix_ms) : ""],
+      ["Network", daemon.network], ["Store", daemon.store], ["Routing engine", daemon.engine],
+      ["Loop late by", now.loop_late_ms === undefined ? "" : duration(now.loop_late_ms)],
+      ["Watchers", now.watchers],
+      ["Emulation", daemon.emulation ? "yes: what is cut or killed here is not real" : ""],
+    ]} />
+    <h3>Books</h3>
+    <p class=${`tone-${books.tone}`}>${books.word}</p>
+    <${Facts} of=${Object.entries(now.books ?? {}).filter(([key]) => key.endsWith("_mj")).map(([key, mj]) => [key.replace(/_mj$/, "").replace(/_/g, " "), energy(mj)])} />
+    <h3>Network</h3>
+    <${Routers} />
+    <div class="actions">
+      <button onClick=${() => open("dispatch")}>Dispatch…</button>
+      <button onClick=${() => open("reoptimise")}>Reoptimise…</button>
+      <button onClick=${() => open("whatif")}>What if…</button>
+    </div>
+  </div>`;
+}
+
+function Routers() {
+  if (store.versions.routers.value < 0) return null;
+  const routers = [...store.tables.routers.values()];
+  const links = [...store.tables.links.values()];
+  const connected = routers.filter((router) => router.connected).length;
+  const up = links.filter((link) => link.up).length;
+  const late = routers.filter((router) => router.late_ms > 0).length;
+  return html`<${Facts} of=${[
+    ["Routers connected", `${connected} of ${routers.length}`], ["Lines up", `${up} of ${links.length}`],
+    ["Routers late", late ? `${late} (${percent(late / routers.length)})` : ""],
+  ]} />`;
+}

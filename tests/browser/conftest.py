@@ -1,0 +1,84 @@
+"""A browser as operators have it: Debian's Chromium, without WebGL, as browsers without a GPU are."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.support.patience import PATIENCE_S
+
+_CHROMIUM = shutil.which("chromium")
+_AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text(encoding="utf-8")
+DESK = (1440, 900)
+PHONE = (390, 844)
+
+Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if _CHROMIUM is None:
+        assert "CI" not in os.environ, "chromium is missing: apt-get install chromium"
+        pytest.skip("chromium is missing: apt-get install chromium")
+    with sync_playwright() as playwright:
+        # Everything runs as root in a container, where Chromium has no sandbox.
+        arguments = ["--disable-3d-apis", "--no-sandbox"]
+        launched = playwright.chromium.launch(executable_path=_CHROMIUM, args=arguments)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Open]:
+    """Opens pages; whatever a page logs as an error, or throws, fails the test when it ends."""
+    wrong: list[str] = []
+    with ExitStack() as stack:
+
+        def opened(
+            address: str, size: tuple[int, int] = DESK, scheme: str = "dark", **more: Any
+        ) -> Page:
+            context: BrowserContext = browser.new_context(
+                viewport={"width": size[0], "height": size[1]},
+                color_scheme="light" if scheme == "light" else "dark",
+                **more,
+            )
+            stack.callback(context.close)
+            context.set_default_timeout(PATIENCE_S * 1000)
+            page = context.new_page()
+            page.on("pageerror", lambda error: wrong.append(str(error)))
+            page.on(
+                "console",
+                lambda said: wrong.append(said.text) if said.type == "error" else None,
+            )
+            page.goto(address)
+            return page
+
+        yield opened
+    # Refusals and a daemon that is away are part of some tests, and are no faults of the page.
+    assert [each for each in wrong if "Failed to load resource" not in each] == []
+
+
+def wait_until_drawn(page: Page) -> None:
+    """The whole network has been told and painted."""
+    page.wait_for_function("() => digitalgrid.mapper.current?.painter.stills > 0")
+
+
+def violations(page: Page) -> list[str]:
+    """What axe-core finds against WCAG 2.2 A and AA, and its best practices for landmarks and names."""
+    # Beside the page's own scripts, which its content security policy holds to its own files.
+    if not page.evaluate("() => 'axe' in globalThis"):
+        page.evaluate(_AXE)
+    rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+    found = page.evaluate("(tags) => axe.run({ runOnly: { type: 'tag', values: tags } })", rules)[
+        "violations"
+    ]
+    return [
+        f"{each['id']}: {each['help']}: {json.dumps([node['html'][:160] for node in each['nodes'][:3]])}"
+        for each in found
+    ]

@@ -1,0 +1,37 @@
+"""A played controller beside a browser: in a thread with a loop of its own, as who drives a browser waits for it."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from threading import Thread
+from typing import Self
+
+from benchmarks.page_feed import PlayedNetwork
+from benchmarks.page_server import PlayedServer
+
+
+class PlayedController:
+    def __init__(self, network: PlayedNetwork) -> None:
+        self._server = PlayedServer(network)
+        self._loop = asyncio.new_event_loop()
+        self._thread = Thread(target=self._loop.run_forever, daemon=True)
+        self._stack = AsyncExitStack()
+        self.address = ""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        serving = self._stack.enter_async_context(self._server.serving())
+        self.address = asyncio.run_coroutine_threadsafe(serving, self._loop).result()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._stack.aclose(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def tell(self, told: str) -> None:
+        self._loop.call_soon_threadsafe(self._server.tell, told)
+
+    def stall(self, *, stalled: bool) -> None:
+        """Says nothing any more, and closes nothing; or goes on."""
+        self._server.stalled = stalled

@@ -1,0 +1,152 @@
+"""The page over a played controller: hostile names, a stream that stalls, and what is read by everybody everywhere."""
+
+from collections.abc import Iterator
+from time import time_ns
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from benchmarks.page_feed import COLUMNS, PlayedNetwork, event
+from digitalgrid.gridfile import Grid, Link, Load, Router, Source
+from tests.browser.conftest import DESK, PHONE, Open, violations, wait_until_drawn
+from tests.browser.played import PlayedController
+
+MARKUP = "<img src=x onerror=alert(1)>"
+VIEWS = {
+    "circuits": "#/",
+    "circuit": "#/circuit/1",
+    "lines, with a line": "#/line/a-b?list=lines",
+    "routers, with a router": "#/router/a?list=routers",
+    "loads, with a load": "#/load/town?list=loads",
+    "sources, with a source": "#/source/pv?list=sources&colour=risk",
+    "events": "#/?list=events&colour=loss",
+    "system": "#/?list=system",
+    "wide table": "#/?wide=on",
+    "find": "#/?do=find",
+    "keys": "#/?do=help",
+    "request": "#/?do=request&sink=town",
+    "change": "#/?do=change&id=1",
+    "dispatch": "#/?do=dispatch",
+}
+
+
+def small_grid() -> Grid:
+    return Grid(
+        name="small",
+        routers=tuple(Router(each, 0.97) for each in "abc"),
+        links=(
+            Link("a-b", "a", "b", 0.5, 20_000.0, 300.0),
+            Link("b-c", "b", "c", 0.5, 20_000.0, 300.0),
+            Link("a-c", "a", "c", 0.5, 20_000.0, 300.0),
+        ),
+        sources=(Source("pv", "a", 4e6),),
+        loads=(Load("town", "b", 2e6), Load("mill", "c", 1e6)),
+    )
+
+
+@pytest.fixture(scope="module")
+def controller() -> Iterator[PlayedController]:
+    with PlayedController(PlayedNetwork(small_grid(), 2)) as played:
+        yield played
+
+
+@pytest.mark.parametrize(
+    ("scheme", "size"), [("dark", DESK), ("light", DESK), ("light", PHONE), ("dark", PHONE)]
+)
+def test_every_view_keeps_to_wcag(
+    controller: PlayedController, open_page: Open, scheme: str, size: tuple[int, int]
+) -> None:
+    page = open_page(controller.address, size, scheme)
+    wait_until_drawn(page)
+    found = {}
+    for name, path in VIEWS.items():
+        page.evaluate("(path) => { location.hash = path; }", path)
+        page.wait_for_function("(path) => location.hash === path", arg=path)
+        page.evaluate("() => new Promise(requestAnimationFrame)")
+        wrong = violations(page)
+        if wrong:
+            found[name] = wrong
+    assert found == {}
+
+
+def test_the_page_fits_a_phone(controller: PlayedController, open_page: Open) -> None:
+    page = open_page(controller.address, PHONE)
+    wait_until_drawn(page)
+    for path in VIEWS.values():
+        page.evaluate("(path) => { location.hash = path; }", path)
+        page.evaluate("() => new Promise(requestAnimationFrame)")
+        assert page.evaluate("() => document.documentElement.scrollWidth") <= PHONE[0], path
+
+
+def test_names_with_markup_are_shown_and_never_interpreted(open_page: Open) -> None:
+    with PlayedController(PlayedNetwork(small_grid(), 2)) as played:
+        page = open_page(f"{played.address}#/?list=routers")
+        wait_until_drawn(page)
+        named = dict.fromkeys(("router_id", "profile", "a_router_id", "link_id", "reason"), MARKUP)
+        rows = {
+            table: [[{**named, "circuit_id": 9, "state": MARKUP}.get(name) for name in names]]
+            for table, names in COLUMNS.items()
+            if table in ("routers", "links", "circuits")
+        }
+        played.tell(event("rows", rows))
+        mark = {
+            "n": 1,
+            "at_unix_ms": 0,
+            "kind": MARKUP,
+            "id": MARKUP,
+            "severity": "alarm",
+            "text": MARKUP,
+        }
+        played.tell(event("marks", {"marks": [mark | {"at_unix_ms": time_ns() // 1_000_000}]}))
+        page.get_by_role("gridcell", name=MARKUP).first.click()
+        expect(page.get_by_role("heading", name=MARKUP)).to_be_visible()
+        for path in ("#/circuit/9?list=events", "#/line/x?list=lines", "#/?do=find"):
+            page.evaluate("(path) => { location.hash = path; }", path)
+        assert page.locator("img, script:not([src='/page/main.js'])").count() == 0
+
+
+def test_a_stream_that_stalls_is_given_up_and_what_is_shown_is_said_to_be_old(
+    open_page: Open,
+) -> None:
+    with PlayedController(PlayedNetwork(small_grid(), 2)) as played:
+        page = open_page(played.address)
+        wait_until_drawn(page)
+        expect(page.locator(".age")).to_contain_text("live")
+        played.stall(stalled=True)
+        expect(page.locator(".age")).to_contain_text("old")
+        # What was known stays in sight.
+        expect(page.get_by_role("gridcell", name="town")).to_be_visible()
+        played.stall(stalled=False)
+        expect(page.locator(".age")).to_contain_text("live")
+
+
+def test_a_hundred_circuits_appear_and_the_selected_one_stays_where_it_is(open_page: Open) -> None:
+    network = PlayedNetwork(small_grid(), 2)
+    with PlayedController(network) as played:
+        page = open_page(f"{played.address}#/circuit/2")
+        expect(page.get_by_role("heading", name="Circuit 2")).to_be_visible()
+        played.tell(network.more(100))
+        expect(page.get_by_role("status").filter(has_text="102")).to_be_visible()
+        expect(page.get_by_role("heading", name="Circuit 2")).to_be_visible()
+        assert selected_id(page) == "2"
+
+
+def test_the_map_is_still_while_nothing_moves(open_page: Open) -> None:
+    with PlayedController(PlayedNetwork(small_grid(), 2)) as played:
+        page = open_page(played.address, reduced_motion="reduce")
+        wait_until_drawn(page)
+        frames = "() => digitalgrid.mapper.current.painter.frames"
+        # Fonts and sizes have come.
+        page.wait_for_function("() => document.fonts.status === 'loaded'")
+        page.wait_for_function("() => performance.now() > 1500")
+        before = page.evaluate(frames)
+        seconds = page.evaluate("() => digitalgrid.store.history.seconds.length")
+        page.wait_for_function(
+            "(had) => digitalgrid.store.history.seconds.length > had + 1", arg=seconds
+        )
+        assert page.evaluate(frames) == before
+
+
+def selected_id(page: Page) -> str:
+    row = page.locator("[role=row][aria-selected=true] [role=gridcell]").first
+    return row.inner_text()
