@@ -4,13 +4,21 @@ The controller is whole (see `benchmarks.durable_admit`), and has nothing else t
 by the clock on the wall, interpreter and imports included; its peer ``allowed`` is what is promised. ``cpu_s`` is the
 processor time of the client, ``served_s`` that of the controller. ``listing-sorted`` chooses columns and sorts by one,
 ``listing-json`` is what programs read. ``agree``: each circuit has its line.
+
+``top`` is the share of a core that ``dgctl top`` takes at a terminal of 50 lines, with as many circuits, of which 20
+change in each second; its peer ``allowed`` is 5 %. ``agree``: it shows all of them.
 """
 
 import asyncio
+import fcntl
 import os
+import pty
+import struct
 import tempfile
+import termios
 import time
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 from benchmarks.durable_admit import Ask, Client, controller_on
@@ -18,6 +26,7 @@ from benchmarks.harness import Row
 from benchmarks.null_routers import load_ids, mesh_lsas
 from controller.computing.warm_up import warm_up_search
 from controller.runtime.garbage_collector import freeze_loaded
+from controller.runtime.runtime import Runtime
 from topologies.emulator.ports import free_ports
 
 _SIZE = 1_000
@@ -26,6 +35,10 @@ _ASK = Ask(64, 4, 10_240, "", 1)
 _CIRCUITS = 10_000
 _TIMES = 3
 _ALLOWED_S = 3.0
+# Seconds until ``top`` has all that is there at first, and during which it is looked at.
+_TOP_BEGINS_S, _TOP_S = 5.0, 15.0
+_CHANGES_PER_S = 20
+_ALLOWED_SHARE = 0.05
 _WAYS = {
     "listing": (),
     "listing-sorted": ("--columns", "id,state,sink,loss", "--sort", "-loss"),
@@ -50,7 +63,8 @@ async def _rows(directory: Path) -> list[Row]:
         finally:
             client.close()
         standing = len(runtime.questions.standing)
-        return [await _row(way, options, address, standing) for way, options in _WAYS.items()]
+        rows = [await _row(way, options, address, standing) for way, options in _WAYS.items()]
+        return [*rows, await _top(runtime, address, standing)]
 
 
 async def _row(way: str, options: tuple[str, ...], address: str, standing: int) -> Row:
@@ -67,6 +81,49 @@ async def _row(way: str, options: tuple[str, ...], address: str, standing: int) 
         standing >= _CIRCUITS and lines == {standing},
         {"cpu_s": cpu_s, "served_s": served_s, "bytes": len(written)},
     )
+
+
+async def _top(runtime: Runtime, address: str, standing: int) -> Row:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 160, 0, 0))
+    program = await asyncio.create_subprocess_exec(
+        *("dgctl", "--server", address, "top"), stdin=theirs, stdout=theirs
+    )
+    os.close(theirs)
+    os.set_blocking(ours, False)
+    shown = bytearray()
+    asyncio.get_running_loop().add_reader(ours, lambda: shown.extend(os.read(ours, 1 << 16)))
+    changing = asyncio.ensure_future(_change_some(runtime))
+    await asyncio.sleep(_TOP_BEGINS_S)
+    before_s, begin_s = _processor_s(program.pid), time.monotonic()
+    await asyncio.sleep(_TOP_S)
+    share = (_processor_s(program.pid) - before_s) / (time.monotonic() - begin_s)
+    changing.cancel()
+    os.write(ours, b"q")
+    await program.wait()
+    asyncio.get_running_loop().remove_reader(ours)
+    os.close(ours)
+    return Row(
+        "top",
+        _CIRCUITS,
+        f"mesh n={_SIZE} seed=1, {standing} circuits",
+        share,
+        {"allowed": _ALLOWED_SHARE},
+        f"circuits {standing}:".encode() in shown,
+        {"unit": "of a core"},
+    )
+
+
+async def _change_some(runtime: Runtime) -> None:
+    ids = sorted(each.circuit_id for each in runtime.questions.standing)
+    for number in count():
+        runtime.feeds.circuits.publish(ids[number * 7919 % len(ids)])
+        await asyncio.sleep(1 / _CHANGES_PER_S)
+
+
+def _processor_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def _list(address: str, options: tuple[str, ...]) -> tuple[float, float, float, bytes]:

@@ -21,6 +21,7 @@ from dgctl.options import (
     retry_option,
     route_options,
 )
+from dgctl.top import top
 from digitalgrid.command_line import Program
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -214,7 +215,7 @@ def completion(shell: str) -> None:
 
 
 for _verb in (
-    *(list_, topology, meters, explain, events),
+    *(list_, topology, meters, top, explain, events),
     *(dispatch, paths, reoptimise, diff, apply),
     *(drain, undrain, what_if),
 ):

@@ -26,11 +26,20 @@ _LOOK_S = 1.0
 
 
 class Feeder(Generic[E]):
-    """Takes events in a thread, under ``lock``; ``take`` says whether what is known can be shown by now."""
+    """Takes events in a thread, under ``lock``; ``take`` says whether what is known can be shown by now.
 
-    def __init__(self, events: Iterable[E], take: Callable[[E], bool]) -> None:
-        self.lock = threading.Lock()
-        self.news = threading.Event()
+    Several may share what they take to, and so the lock, and the event that is set by news.
+    """
+
+    def __init__(
+        self,
+        events: Iterable[E],
+        take: Callable[[E], bool],
+        lock: "threading.Lock | None" = None,
+        news: threading.Event | None = None,
+    ) -> None:
+        self.lock = lock or threading.Lock()
+        self.news = news or threading.Event()
         self.ready = False
         # Set once there are no more events, because they ended or failed.
         self.ended = threading.Event()

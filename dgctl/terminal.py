@@ -11,6 +11,8 @@ from shutil import get_terminal_size
 from types import TracebackType
 from typing import Self, TextIO
 
+from digitalgrid.printable import printable
+
 # Of xterm and all who follow it: another screen without cursor and line wrap, and back.
 _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l\x1b[?7l", "\x1b[?7h\x1b[?25h\x1b[?1049l"
 _HOME, _REST_OF_LINE, _REST = "\x1b[H", "\x1b[K", "\x1b[J"
@@ -45,7 +47,7 @@ class Screen:
         """As many lines as there is room for, without flicker; the last is for the status, where there is one."""
         room = max(1, self.size().lines - (1 if status else 0))
         lines = text.splitlines()[:room]
-        lines += [status] if status else []
+        lines += [printable(status)] if status else []
         self._write(_HOME + f"{_REST_OF_LINE}\r\n".join(lines) + _REST_OF_LINE + _REST)
 
     def _write(self, text: str) -> None:

@@ -11,6 +11,7 @@ import sys
 import termios
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -146,41 +147,82 @@ def test_in_a_pipe_a_watch_writes_again_what_has_changed_and_only_that(
     assert "connection lost" in result.stderr
 
 
+@contextmanager
+def on_terminal(controller: Any, *words: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """``dgctl`` at a terminal of twelve lines: what it writes there can be read, and keys be struck."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 12, 100, 0, 0))
+    program = "from dgctl import main; main()"
+    command = [sys.executable, "-c", program, *words, "--server", controller.server]
+    environment = {**os.environ, "TERM": "xterm"}
+    environment.pop("COLUMNS", None)
+    environment.pop("LINES", None)
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, env=environment) as process:
+        os.close(theirs)
+        try:
+            yield ours, process
+        finally:
+            process.kill()
+            os.close(ours)
+
+
+def forty_circuits(make_circuit: Any, changed: threading.Event) -> Iterator[Any]:
+    """Of which the last waits once ``changed`` is set; then nothing more happens until it is set again."""
+    for circuit_id in range(1, 41):
+        yield pb.WatchCircuitsResponse(circuit=make_circuit(circuit_id))
+    yield DONE
+    changed.wait(PATIENCE_S)
+    changed.clear()
+    waiting = make_circuit(40, pb.CIRCUIT_STATE_WAITING, reason="held up by r1-r3")
+    yield pb.WatchCircuitsResponse(circuit=waiting)
+    changed.wait(PATIENCE_S)
+
+
 def test_on_a_terminal_a_watch_is_a_screen_of_its_own_that_is_drawn_anew(
     controller: Any, make_circuit: Any
 ) -> None:
     changed = threading.Event()
-
-    def told() -> Iterator[pb.WatchCircuitsResponse]:
-        for circuit_id in range(1, 41):
-            yield pb.WatchCircuitsResponse(circuit=make_circuit(circuit_id))
-        yield DONE
-        changed.wait(PATIENCE_S)
-        waiting = make_circuit(40, pb.CIRCUIT_STATE_WAITING, reason="held up by r1-r3")
-        yield pb.WatchCircuitsResponse(circuit=waiting)
-        changed.clear()
-        changed.wait(PATIENCE_S)
-
-    controller.answers["WatchCircuits"] = told()
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 12, 100, 0, 0))
-    program = "from dgctl import main; main()"
-    command = [sys.executable, "-c", program, "list", "--watch", "--server", controller.server]
-    environment = {**os.environ, "TERM": "xterm"}
-    environment.pop("COLUMNS", None)
-    environment.pop("LINES", None)
-    with subprocess.Popen(command, stdin=theirs, stdout=theirs, env=environment) as watch:
-        os.close(theirs)
-        shown = read_until(ours, b"31 more")
+    controller.answers["WatchCircuits"] = forty_circuits(make_circuit, changed)
+    with on_terminal(controller, "list", "--watch") as (terminal, watch):
+        shown = read_until(terminal, b"31 more")
         assert b"\x1b[?1049h" in shown and b"WAITING" not in shown
         changed.set()
-        shown = read_until(ours, b"31 more")
+        shown = read_until(terminal, b"31 more")
         assert shown.index(b"WAITING") < shown.index(b"ACTIVE")
         watch.send_signal(signal.SIGINT)
-        read_until(ours, b"\x1b[?1049l")
+        read_until(terminal, b"\x1b[?1049l")
         assert watch.wait(PATIENCE_S) == 0
-    changed.set()
-    os.close(ours)
+        changed.set()
+
+
+def test_top_shows_what_the_feeds_tell_and_obeys_keys(controller: Any, make_circuit: Any) -> None:
+    changed, left = threading.Event(), threading.Event()
+
+    def topologies() -> Iterator[pb.WatchTopologyResponse]:
+        yield pb.WatchTopologyResponse(topology=pb.Topology(links=LINKS))
+        left.wait(PATIENCE_S)
+
+    controller.answers["WatchCircuits"] = forty_circuits(make_circuit, changed)
+    controller.answers["WatchTopology"] = topologies()
+    with on_terminal(controller, "top") as (terminal, top):
+        shown = read_until(terminal, b"? keys")
+        assert b"circuits 40:" in shown and b"lines 3: " in shown
+        os.write(terminal, b"/id=40\n")
+        read_until(terminal, b"1 circuits of 40 with id=40")
+        changed.set()
+        read_until(terminal, b"WAITING")
+        os.write(terminal, b"q")
+        read_until(terminal, b"\x1b[?1049l")
+        assert top.wait(PATIENCE_S) == 0
+        changed.set()
+        left.set()
+
+
+def test_top_needs_a_terminal(dgctl: Any, controller: Any) -> None:
+    for words in (["top"], ["top", "-o", "json"]):
+        result = dgctl(*words)
+        assert (result.exit_code, controller.requests) == (2, [])
+        assert "dgctl watch" in result.stderr
 
 
 def read_until(terminal: int, wanted: bytes) -> bytes:
