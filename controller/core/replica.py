@@ -192,10 +192,11 @@ class Replica(Core):
             circuit.show_measured()
 
     def _measure_standby(self, circuit: Circuit, status: CircuitStatus) -> None:
-        standby, newest = circuit.standby(), circuit.newest()
+        newest, standbys = circuit.newest(), circuit.standbys()
         if status.state is FlowState.SWITCHED and newest is not None and newest.key == status.key:
             circuit.guard.apply_if_possible(ProtectionEvent.RETURNED)
-        if standby is None or standby.key != status.key:
+        standby = next((each for each in standbys if each.key == status.key), None)
+        if standby is None:
             return
         if status.state is FlowState.SWITCHED:
             why = "its sink selected the standby"

@@ -256,7 +256,11 @@ def _other(selection: _Selection, choice: _Choice) -> Flow | None:
     """What can be demanded instead."""
     if selection.role is Role.STANDBY:
         return next(iter(choice.taken), None)
-    return next(iter(choice.standbys), None)
+    standbys = choice.standbys
+    if len(standbys) > 1:
+        # One that is to replace another may not be there on every hop yet.
+        standbys = sorted(standbys, key=lambda flow: not (flow.charged and flow.reachable))
+    return next(iter(standbys), None)
 
 
 def _demand(selection: _Selection, choice: _Choice, efficiency: float) -> None:

@@ -419,6 +419,7 @@ class SimulatedNetwork:
                 self._check_protection(circuit)
                 working = {each.key for each in (circuit.newest(),) if each}
                 standing = {each.key for each in circuit.standbys()}
+                assert len(standing) < 2, f"{circuit.circuit_id} keeps one that was replaced"
                 assert {each.key for each in circuit.generations.values()} == working | standing
                 for generation in circuit.generations.values():
                     hops = generation.route.router_ids

@@ -54,13 +54,19 @@ class _Claims:
     def _begin(self) -> None:
         self.firm: defaultdict[int, float] = defaultdict(float)
         self.needed: defaultdict[Failure, float] = defaultdict(float)
+        # What of it one circuit needs, whose sink selects one of its standbys.
+        self.of_circuit: dict[tuple[Failure, int], float] = {}
 
     def add(self, claim: _Claim) -> None:
         circuit_id = claim.generation.key.circuit_id
         if claim.generation.shares:
             own = self.firm[circuit_id] if self._shares_with_own else 0.0
+            besides = max(0.0, claim.amount - own)
             for each in claim.covers:
-                self.needed[each] += max(0.0, claim.amount - own)
+                counted = self.of_circuit.get((each, circuit_id), 0.0)
+                if besides > counted:
+                    self.needed[each] += besides - counted
+                    self.of_circuit[each, circuit_id] = besides
         else:
             self.firm[circuit_id] = max(self.firm[circuit_id], claim.amount)
 
@@ -152,8 +158,12 @@ def _first_short(claims: _Claims) -> _Claim | None:
     """Who is to go for the first, in order, that needs more than was reserved: itself, or a standby before it."""
     before = _Claims(())
     for claim in claims.claims:
-        own = before.firm.get(claim.generation.key.circuit_id, 0.0)
-        under = (before.needed[each] for each in claim.covers)
+        circuit_id = claim.generation.key.circuit_id
+        own = before.firm.get(circuit_id, 0.0)
+        under = (
+            before.needed[each] - before.of_circuit.get((each, circuit_id), 0.0)
+            for each in claim.covers
+        )
         worst = max(under if claim.generation.shares else before.needed.values(), default=0.0)
         load = sum(before.firm.values()) - own + worst
         need_w = claim.received_w + added_line_loss_w(claim.resistance_ohm, load, claim.amount)

@@ -60,7 +60,7 @@ class StandbySearch:
             asked = _asked(request, circuit_id, excluded_ids, instead_of)
             backup = self._pairs.backup_of(working, asked, request.protect)
             if backup is not None:
-                return self.sharing(backup, circuit_id)
+                return self.sharing(backup, circuit_id, instead_of)
             if all(each.holds_pools for each in self._admission.view.routers.values()):
                 # What has no room among others has none of its own.
                 return None
@@ -74,10 +74,19 @@ class StandbySearch:
             return None
         return self._pairs.best(_asked(request), request.protect)
 
-    def sharing(self, backup: Backup, circuit_id: int) -> Standby:
+    def sharing(
+        self, backup: Backup, circuit_id: int, instead_of: CircuitGeneration | None = None
+    ) -> Standby:
         """With its trickle, beside a working route that is reserved."""
-        route = with_trickle(self._admission, backup.route, circuit_id, backup.covers)
-        return Standby(route, backup.covers)
+        return self.filled(Standby(backup.route, backup.covers), circuit_id, instead_of)
+
+    def filled(
+        self, standby: Standby, circuit_id: int, instead_of: CircuitGeneration | None = None
+    ) -> Standby:
+        """With the trickle that there is room for now."""
+        route, covers = standby
+        route = with_trickle(self._admission, route, circuit_id, covers, instead_of)
+        return Standby(route, covers)
 
     def _dedicated(
         self,

@@ -14,6 +14,7 @@ from controller.core.circuits.resources import (
     trickles,
 )
 from controller.core.circuits.route import Route
+from digitalgrid.model import CircuitGeneration
 
 # Share of its reservation by which a generation fills: a hop at ticks of 200 ms holds 0.21 s of its power, and has that
 # after 2.1 s. Hops fill one after the other, so that longer paths take more, as if they were of so many lines: all of
@@ -38,9 +39,11 @@ def with_trickle(
     route: Route,
     circuit_id: int,
     covers: Collection[Failure] | None = None,
+    instead_of: CircuitGeneration | None = None,
 ) -> Route:
     """The route with what may trickle into each hop beside what its circuit holds already; none where a router of it
-    does not know of trickles, or there is no room. A standby that ``covers`` failures fills from pools.
+    does not know of trickles, or there is no room. A standby that ``covers`` failures fills from pools, where that one
+    goes which it is made ``instead_of``.
     """
     view = finder.view
     if not all(view.routers[each].stands_by for each in route.router_ids):
@@ -55,17 +58,22 @@ def with_trickle(
     for resource, amount in amounts:
         room = _room(finder, resource, circuit_id)
         if covers is not None:
-            room += _spare(finder, resource, covers)
+            room += _spare(finder, resource, covers, instead_of)
         fraction = min(fraction, room / amount)
     if fraction < _LEAST_FRACTION:
         return route
     return replace(route, trickle_w=tuple(fraction * each for each in route.entering_w))
 
 
-def _spare(finder: RouteFinder, resource: Resource, covers: Collection[Failure]) -> float:
-    """What of the pool nobody needs under the failures that a standby covers."""
+def _spare(
+    finder: RouteFinder,
+    resource: Resource,
+    covers: Collection[Failure],
+    instead_of: CircuitGeneration | None,
+) -> float:
+    """What of the pool nobody else needs under the failures that a standby covers."""
     held = finder.reservations
-    active = max((held.needed(resource, each) for each in covers), default=0.0)
+    active = max((held.needed(resource, each, instead_of) for each in covers), default=0.0)
     return held.pool(resource) - active
 
 

@@ -17,12 +17,17 @@ def quanta_of(amount: float) -> int:
 
 
 class Share(NamedTuple):
-    """A circuit's part of an account: what it holds firmly, and what each of its shared standbys would take besides,
-    with the failures that it covers. While nothing has failed, that is room for its trickle.
+    """A circuit's part of an account: what it holds firmly, and what its shared standbys would take besides, by the
+    failures under which they take it; one at a time, while another replaces it. While nothing has failed, that is room
+    for a trickle.
     """
 
     firm: int
-    besides: dict[CircuitGeneration, tuple[frozenset[Failure], int]]
+    besides: dict[frozenset[Failure], int]
+
+    def under(self, failure: Failure) -> int:
+        """What is taken besides under a failure."""
+        return next((taken for covers, taken in self.besides.items() if failure in covers), 0)
 
 
 # Shared by all accounts in which nobody trickles, which are most.
@@ -99,12 +104,9 @@ class Account:
     ) -> Share:
         """The part of a circuit with these generations, of which those with failures to cover share their room."""
         firm = self.firm(circuit_id, numbers, covers)
-        besides = {}
-        for number in numbers:
-            key = CircuitGeneration(circuit_id, number)
-            if key in covers:
-                besides[key] = (covers[key], self._besides(key, firm))
-        return Share(firm, besides)
+        keys = (CircuitGeneration(circuit_id, each) for each in numbers)
+        besides = [(covers[key], self._besides(key, firm)) for key in keys if key in covers]
+        return Share(firm, dict(besides) if len(besides) < 2 else _largest_of(besides))
 
     def _besides(self, key: CircuitGeneration, firm: int) -> int:
         """What a shared standby takes of the pool, beside what its circuit holds firmly."""
@@ -132,8 +134,25 @@ class Account:
             )
             together = max(others, default=0) + quanta_of(trickle)
             firm[key.circuit_id] = max(firm[key.circuit_id], together)
-        needed: defaultdict[Failure, int] = defaultdict(int)
+        of_circuit: defaultdict[Failure, dict[int, int]] = defaultdict(dict)
         for key in shared:
+            besides = self._besides(key, firm[key.circuit_id])
             for each in covers[key]:
-                needed[each] += self._besides(key, firm[key.circuit_id])
-        return sum(firm.values()) + max(self.floor, *needed.values(), 0)
+                taken = of_circuit[each].get(key.circuit_id, 0)
+                of_circuit[each][key.circuit_id] = max(taken, besides)
+        needed = (sum(each.values()) for each in of_circuit.values())
+        return sum(firm.values()) + max(self.floor, *needed, 0)
+
+
+def _largest_of(
+    besides: Iterable[tuple[frozenset[Failure], int]],
+) -> dict[frozenset[Failure], int]:
+    """Of several standbys of one circuit the largest under each failure: its sink selects one of them."""
+    largest: dict[Failure, int] = {}
+    for covers, taken in besides:
+        for each in covers:
+            largest[each] = max(largest.get(each, 0), taken)
+    alike: defaultdict[int, set[Failure]] = defaultdict(set)
+    for failure, taken in largest.items():
+        alike[taken].add(failure)
+    return {frozenset(failures): taken for taken, failures in alike.items()}

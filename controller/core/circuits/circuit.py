@@ -317,10 +317,17 @@ class Circuit(msgspec.Struct):
         return max(live, key=lambda each: each.key.generation, default=None)
 
     def standby(self) -> Generation | None:
-        """The newest generation that is to take over when the working one fails, and is not being retired."""
-        return max(self.standbys(), key=lambda each: each.key.generation, default=None)
+        """The generation that is to take over when the working one fails, and is not being retired: while another
+        replaces it, the one that is charged, or that is there at least.
+        """
+        return max(
+            self.standbys(),
+            key=lambda each: (each.charged, each.phase is Phase.COMMITTED, each.key.generation),
+            default=None,
+        )
 
     def standbys(self) -> list[Generation]:
+        """One, or two while the newer replaces the older."""
         return [
             each
             for each in self.generations.values()

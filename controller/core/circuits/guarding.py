@@ -12,14 +12,16 @@ SEARCHING = "a way for a standby is looked for"
 
 def ready_standby(view: GridView, circuit: Circuit) -> Generation | None:
     """The standby that its sink can select: on every hop, as far as is known, and its path is up."""
-    standby = circuit.standby()
-    if standby is None or path_down(view, standby.route):
-        return None
+    ready = [each for each in circuit.standbys() if _is_there(each)]
+    up = [each for each in ready if not path_down(view, each.route)]
+    return max(up, key=lambda each: (each.charged, each.key.generation), default=None)
+
+
+def _is_there(standby: Generation) -> bool:
     # One from the store was committed, or is programmed again where its routers lack it.
-    there = standby.phase is Phase.COMMITTED or (
+    return standby.phase is Phase.COMMITTED or (
         standby.restored and standby.phase is Phase.COMMITTING
     )
-    return standby if there else None
 
 
 def show_protection(view: GridView, circuit: Circuit) -> bool:

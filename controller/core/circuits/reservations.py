@@ -6,7 +6,8 @@ demanded yet fills its buffers, its trickle beside the largest of the others. A 
 have let go of it.
 
 A shared standby holds nothing for itself. What it would take beyond what its circuit holds already counts in the pool
-of the resource: the largest sum that any single failure asks for (``standby_room``).
+of the resource: the largest sum that any single failure asks for (``standby_room``). Of two standbys of one circuit,
+while one replaces the other, the larger counts.
 """
 
 from collections import defaultdict
@@ -257,22 +258,33 @@ class Reservations:
         all but one of them, where that is to go.
         """
         needed = self._room.needed_under_any(failures)
-        covers = self._covers.get(but) if but is not None else None
-        if but is not None and covers:
+        if but is not None and self._covers.get(but):
             for resource in self._held_by(but):
-                share = self._accounts[resource].share(
-                    but.circuit_id, self._generations[but.circuit_id], self._covers
-                )
-                _, own = share.besides[but]
+                own = self._own(resource, but)
                 needed[resource] = max(
-                    (self._room.needed(resource, f) - own * (f in covers) for f in failures),
+                    (self._room.needed(resource, each) - own.get(each, 0) for each in failures),
                     default=0,
                 )
         return {resource: quanta / QUANTA for resource, quanta in needed.items()}
 
-    def needed(self, resource: Resource, failure: Failure) -> float:
-        """What standbys take besides under a failure."""
-        return self._room.needed(resource, failure) / QUANTA
+    def needed(
+        self, resource: Resource, failure: Failure, but: CircuitGeneration | None = None
+    ) -> float:
+        """What standbys take besides under a failure; all but one of them, where that is to go."""
+        quanta = self._room.needed(resource, failure)
+        if but is not None and self._covers.get(but):
+            quanta -= self._own(resource, but).get(failure, 0)
+        return quanta / QUANTA
+
+    def _own(self, resource: Resource, key: CircuitGeneration) -> dict[Failure, int]:
+        """How much less of a resource its circuit's standbys would take under each failure without a shared one."""
+        account, numbers = self._accounts.get(resource), self._generations[key.circuit_id]
+        if account is None or key not in account.held:
+            return {}
+        others = tuple(each for each in numbers if each != key.generation)
+        with_it = account.share(key.circuit_id, numbers, self._covers)
+        without = account.share(key.circuit_id, others, self._covers)
+        return {each: with_it.under(each) - without.under(each) for each in self._covers[key]}
 
     def of_circuit(self, resource: Resource, circuit_id: int) -> float:
         """The part of the total that one circuit holds firmly."""
@@ -298,11 +310,15 @@ class Reservations:
         return max(0.0, held - max(filling, default=0.0))
 
     def largest_of(self, resource: Resource, circuit_id: int) -> float:
-        """What the largest generation of a circuit holds of a resource."""
+        """What the largest generation of a circuit holds of a resource, those left out that share their room."""
         account = self._accounts.get(resource)
-        return (
-            account.largest(circuit_id, self._generations.get(circuit_id, ())) if account else 0.0
+        if account is None:
+            return 0.0
+        keys = (
+            CircuitGeneration(circuit_id, each) for each in self._generations.get(circuit_id, ())
         )
+        firm = (account.held.get(key, 0.0) for key in keys if key not in self._covers)
+        return max(firm, default=0.0)
 
     def working(self, resource: Resource) -> float:
         """What is reserved for all that carry or are to carry, standbys left out."""
@@ -448,13 +464,11 @@ class Reservations:
         yield
         after = account.share(circuit_id, numbers, self._covers)
         account.quanta += after.firm - before.firm
-        for key in before.besides.keys() | after.besides.keys():
-            was, becomes = before.besides.get(key), after.besides.get(key)
+        for covers in before.besides.keys() | after.besides.keys():
+            was, becomes = before.besides.get(covers, 0), after.besides.get(covers, 0)
             if was != becomes:
-                if was:
-                    self._room.remove(resource, *was)
-                if becomes:
-                    self._room.add(resource, *becomes)
+                self._room.remove(resource, covers, was)
+                self._room.add(resource, covers, becomes)
         needed = self._room.pool(resource)
         if needed != account.needed and account.clamped:
             self._changed_pools.add(resource)

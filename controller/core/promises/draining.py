@@ -175,7 +175,6 @@ class Drainer:
                 continue
             self._vacancy.forget(word.id)
             if self._free_of_standbys(word.id, held, now_ns):
-                decided = True
                 continue
             for circuit in self._over(held):
                 newest = circuit.newest()
@@ -253,19 +252,15 @@ class Drainer:
         return begun
 
     def _free_of_standbys(self, id_: str, held: set[CircuitGeneration], now_ns: int) -> bool:
-        """Have standbys made anew elsewhere, some at a time; whether there were any. Working paths move after them."""
-        there = [
-            circuit
-            for circuit in self._over(held)
-            if any(each.key in held for each in circuit.standbys())
-        ]
-        for circuit in sorted(there, key=urgency, reverse=True)[:MAX_AT_ONCE]:
-            reason = f"its standby uses {id_}, which is being drained"
-            self._protector.give_way(circuit, reason, now_ns)
-            self._protector.tend(circuit, now_ns)
-        if there:
-            self._look_at(now_ns + _GO_ON_NS)
-        return bool(there)
+        """Have standbys replaced by others elsewhere; whether there were any. Working paths move after them."""
+        reason = f"its standby uses {id_}, which is being drained"
+        any_there = False
+        for circuit in sorted(self._over(held), key=urgency, reverse=True):
+            for standby in circuit.standbys():
+                if standby.key in held:
+                    any_there = True
+                    self._protector.replace(circuit, standby, reason, now_ns)
+        return any_there
 
     def _is_to_try(self, circuit: Circuit, now_ns: int) -> bool:
         tried = self._tried.get(circuit.circuit_id)

@@ -179,8 +179,8 @@ class Keeper:
 
     def _on_runs_as_working(self, circuit: Circuit, outcome: RunsAsWorking, now_ns: int) -> None:
         """Somebody has promoted it before that was known here."""
-        standby = circuit.standby()
-        if standby is not None and standby.key == outcome.key and circuit.admin_up:
+        standby = circuit.generations.get(outcome.key.generation)
+        if standby in circuit.standbys() and standby is not None and circuit.admin_up:
             why = "routers run it as the working one"
             self._protector.adopt(circuit, standby, why, now_ns, reported=False)
 

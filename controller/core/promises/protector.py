@@ -4,17 +4,16 @@ The sink alone decides by which generation a circuit is served. What it did is m
 other routers (``Promote``); a standby is never rerouted to, and nobody is moved back.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
 from controller.core.admission.admission import Admission
 from controller.core.admission.standby_search import Standby, StandbySearch
 from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState
+from controller.core.circuits.disjointness import in_common
 from controller.core.circuits.generation import Generation, Phase, Role
 from controller.core.circuits.guarding import SEARCHING, ready_standby, show_protection
 from controller.core.circuits.path_state import path_down
-from controller.core.circuits.protection import Protection, ProtectionEvent
-from controller.core.circuits.request import PowerRequest
+from controller.core.circuits.protection import Against, Protection, ProtectionEvent
 from controller.core.circuits.reservations import Reservations
 from controller.core.circuits.route import Route
 from controller.core.effects import CircuitChanged, Effect
@@ -22,16 +21,14 @@ from controller.core.messages import CircuitStatus
 from controller.core.programming.agenda import Agenda
 from controller.core.programming.programming import Programmer
 from controller.core.promises.fitness import Fitness
-from digitalgrid.model import CircuitGeneration, FlowState, SwitchCause
+from controller.core.promises.standby_making import StandbyMaker, standby_request
+from digitalgrid.model import FlowState, SwitchCause
 from digitalgrid.units import NS_PER_S
 
 # A sink that leaves a path which is down says so within this; later its standby is adopted without its word.
 REPORTED_WITHIN_NS = NS_PER_S
-# Searches for standbys in one event, and the pause to the next: a tenth of the loop's time at most.
-_MAX_SEARCHES = 4
-_PAUSE_NS = 20_000_000
-# Those for which there was no way are searched for again after this at the earliest, once anything has changed.
-_RETRY_NS = NS_PER_S
+# A standby that replaces another fills its buffers first, for so long at most: as long as it takes where there is room.
+_REPLACES_WITHIN_NS = 12 * NS_PER_S
 # Generations of a circuit that its routers hold beside a standby that is being set up.
 _MOST_BESIDE = 2
 _CAUSES = {
@@ -63,7 +60,6 @@ class Protector:
         self._search = search
         self._fitness = Fitness(circuits, reservations, admission)
         self._programmer = programmer
-        self._next_admission_seq = next_admission_seq
         self._persist = persist
         self._note = note
         self._emit = emit
@@ -71,18 +67,28 @@ class Protector:
         self._expected: Agenda[int] = Agenda()
         # Circuits that are moved, and whose standbys are to cover more by now.
         self._to_follow: set[int] = set()
-        # Reserved, and not told to routers yet.
-        self._held_back: set[CircuitGeneration] = set()
-        # Circuits that want a standby, in this order; and those for which there was no way, with what stood then.
-        self._to_search: deque[int] = deque()
-        self._in_vain: dict[int, tuple[int, int]] = {}
-        self._search_at_ns: int | None = None
-        self._retry_at_ns: int | None = None
+        # Circuits with two standbys, and until when the older is kept for the newer to fill.
+        self._replacing: Agenda[int] = Agenda()
+        self.maker = StandbyMaker(
+            circuits=circuits,
+            reservations=reservations,
+            admission=admission,
+            search=search,
+            next_admission_seq=next_admission_seq,
+            persist=persist,
+            note=note,
+            tend=self.tend,
+            retire=self._retire,
+        )
 
     def next_deadline_ns(self) -> int | None:
-        search_at_ns = self._search_at_ns if self._to_search else None
         follow_at_ns = 0 if self._to_follow else None
-        due = (self._expected.next_ns(), search_at_ns, self._retry_at_ns, follow_at_ns)
+        due = (
+            self._expected.next_ns(),
+            self._replacing.next_ns(),
+            self.maker.next_deadline_ns(),
+            follow_at_ns,
+        )
         return min((each for each in due if each is not None), default=None)
 
     # Wanted
@@ -91,23 +97,13 @@ class Protector:
         """A circuit was admitted with a standby, which is reserved under its next number, or without because."""
         circuit.guard.apply(ProtectionEvent.WANTED, "power must arrive first")
         if standby is not None:
-            self._hold(circuit, standby)
+            self.maker.hold(circuit, standby)
         elif unprotected_because:
             circuit.guard.apply(ProtectionEvent.NO_WAY, unprotected_because)
 
-    def _hold(self, circuit: Circuit, standby: Standby) -> Generation:
-        """The generation of a standby that is reserved; its routers hear of it when the circuit delivers."""
-        seq, version = self._next_admission_seq(), self._admission.view.version
-        generation = circuit.next_generation(
-            seq, standby.route, version, role=Role.STANDBY, covers=standby.covers
-        )
-        circuit.generations[generation.key.generation] = generation
-        self._held_back.add(generation.key)
-        return generation
-
     def check(self, circuit: Circuit, working: Route) -> None:
         """Raise Refusal where a circuit that is reserved on this path could have no standby."""
-        request = _request(circuit, working.power_w)
+        request = standby_request(circuit, working.power_w)
         standby = circuit.standby()
         found = self._search.beside(
             working,
@@ -129,34 +125,54 @@ class Protector:
             return
         self._retire_unfit(circuit, now_ns)
         self._see_return(circuit)
-        newest, standby = circuit.newest(), circuit.standby()
+        newest, standbys = circuit.newest(), circuit.standbys()
         if newest is not None and newest.phase is Phase.CARRYING:
-            if standby is None:
-                self._want_search(circuit, now_ns)
-            elif standby.key in self._held_back and self._has_room(circuit, standby):
-                self._held_back.discard(standby.key)
-                self._programmer.start(standby)
+            for standby in standbys:
+                if standby.key in self.maker.held_back and self._has_room(circuit, standby):
+                    self.maker.held_back.discard(standby.key)
+                    self._programmer.start(standby)
+            self.maker.look_at(circuit, now_ns)
         if show_protection(self._admission.view, circuit):
             self._emit(CircuitChanged(circuit.circuit_id))
 
     def _end(self, circuit: Circuit) -> None:
         circuit.guard.apply_if_possible(ProtectionEvent.ENDED)
         self._expected.drop(circuit.circuit_id)
-        self._in_vain.pop(circuit.circuit_id, None)
+        self._replacing.drop(circuit.circuit_id)
+        self.maker.forget(circuit)
 
     def _retire_unfit(self, circuit: Circuit, now_ns: int) -> None:
-        """Let go of standbys that do not protect the circuit as it is now, and of all but the newest."""
-        newest = circuit.standby()
-        for standby in circuit.standbys():
-            reason = (
-                self._fitness.unfit(circuit, standby)
-                if standby is newest
-                else "another replaces it"
-            )
+        """Let go of standbys that do not protect the circuit as it is now, and of one that is replaced."""
+        for standby in sorted(circuit.standbys(), key=lambda each: each.key, reverse=True):
+            reason = self._fitness.unfit(circuit, standby)
+            if not reason and self._is_replaced(circuit, standby, now_ns):
+                reason = "another replaces it"
             if reason:
                 self._retire(circuit, standby, reason, now_ns)
             else:
                 self._follow(circuit, standby, now_ns)
+        if len(circuit.standbys()) < 2:
+            self._replacing.drop(circuit.circuit_id)
+
+    def _is_replaced(self, circuit: Circuit, standby: Generation, now_ns: int) -> bool:
+        """Whether a newer standby stands in its place: one that is charged, unless this one is not so either."""
+        newer = max(circuit.standbys(), key=lambda each: each.key)
+        if newer is standby:
+            return False
+        if circuit.circuit_id not in self._replacing:
+            self._replacing.set(circuit.circuit_id, now_ns + _REPLACES_WITHIN_NS)
+        if newer.phase is not Phase.COMMITTED:
+            return False
+        late = circuit.circuit_id in self._replacing.due(now_ns)
+        return newer.charged or not standby.charged or late
+
+    def replace(self, circuit: Circuit, standby: Generation, reason: str, now_ns: int) -> None:
+        """This one is to go, but stays until another stands in its place, if there is a way for one."""
+        if standby.phase in (Phase.QUEUED, Phase.STAGING):
+            self._retire(circuit, standby, reason, now_ns)
+            self.tend(circuit, now_ns)
+        else:
+            self.maker.replace(circuit, reason, now_ns)
 
     def give_way(self, circuit: Circuit, reason: str, now_ns: int) -> None:
         """What its standby holds is for others; another is looked for beside them."""
@@ -164,13 +180,15 @@ class Protector:
             self._retire(circuit, standby, reason, now_ns)
 
     def _retire(self, circuit: Circuit, standby: Generation, reason: str, now_ns: int) -> None:
-        self._held_back.discard(standby.key)
+        self.maker.held_back.discard(standby.key)
         standby.charged = False
         drain = not path_down(self._admission.view, standby.route)
         self._programmer.retire(standby, now_ns, drain=drain)
-        circuit.guard.apply_if_possible(ProtectionEvent.STANDBY_LOST, reason)
-        if circuit.guard.word is Protection.PENDING:
-            circuit.guard.explain(reason)
+        left = circuit.standby()
+        if left is None or not left.charged:
+            circuit.guard.apply_if_possible(ProtectionEvent.STANDBY_LOST, reason)
+            if circuit.guard.word is Protection.PENDING:
+                circuit.guard.explain(reason)
         self._emit(CircuitChanged(circuit.circuit_id))
 
     def _follow(self, circuit: Circuit, standby: Generation, now_ns: int) -> None:
@@ -188,8 +206,7 @@ class Protector:
 
     def working_moves(self, circuit: Circuit) -> None:
         """It is to have another path beside the present one, which its standby has to cover too."""
-        standby = circuit.standby()
-        if standby is not None and standby.shares:
+        if any(each.shares for each in circuit.standbys()):
             self._to_follow.add(circuit.circuit_id)
 
     def _see_return(self, circuit: Circuit) -> None:
@@ -218,17 +235,9 @@ class Protector:
             self.tend(circuit, now_ns)
         self.retry_soon(now_ns)
 
-    # Searching
-
-    def _want_search(self, circuit: Circuit, now_ns: int) -> None:
-        if circuit.circuit_id not in self._in_vain and circuit.circuit_id not in self._to_search:
-            self._to_search.append(circuit.circuit_id)
-            self._search_at_ns = max(now_ns, self._search_at_ns or 0)
-
     def retry_soon(self, now_ns: int) -> None:
-        """Something has changed for those that there was no way for; changes that come together are answered once."""
-        if self._in_vain and self._retry_at_ns is None:
-            self._retry_at_ns = now_ns + _RETRY_NS
+        """Something has changed for those that there was no way for, or no room."""
+        self.maker.retry_soon(now_ns)
 
     def on_timer(self, now_ns: int) -> list[Circuit]:
         """Circuits that are to leave a path which is down, and whose standby is not there any more."""
@@ -237,88 +246,15 @@ class Protector:
             for circuit_id in self._expected.due(now_ns)
             if (circuit := self._not_reported(circuit_id, now_ns)) is not None
         ]
-        for circuit_id in sorted(self._to_follow):
+        for circuit_id in sorted({*self._to_follow, *self._replacing.due(now_ns)}):
             if (moved := self._circuits.get(circuit_id)) is not None:
                 self.tend(moved, now_ns)
+            if circuit_id in self._replacing.due(now_ns):
+                # The newer is not there yet, or its circuit has gone.
+                self._replacing.drop(circuit_id)
         self._to_follow.clear()
-        if self._retry_at_ns is not None and now_ns >= self._retry_at_ns:
-            self._retry_at_ns = None
-            self._to_search.extend(self._worth_another_search())
-        if self._to_search and now_ns >= (self._search_at_ns or 0):
-            self._search_some(now_ns)
+        self.maker.on_timer(now_ns)
         return left
-
-    def _worth_another_search(self) -> list[int]:
-        stands = self._stands()
-        wanting = [key for key, before in self._in_vain.items() if before != stands]
-        for key in wanting:
-            del self._in_vain[key]
-        return wanting
-
-    def _stands(self) -> tuple[int, int]:
-        return self._reservations.changes, self._admission.view.version
-
-    def _search_some(self, now_ns: int) -> None:
-        """A few searches; one in vain is followed by others that say why, so it is the last of its event."""
-        for _ in range(_MAX_SEARCHES):
-            circuit = self._circuits.get(self._to_search.popleft()) if self._to_search else None
-            if circuit is not None and not self._searched(circuit, now_ns):
-                break
-        self._search_at_ns = now_ns + _PAUSE_NS
-
-    def _searched(self, circuit: Circuit, now_ns: int) -> bool:
-        """Whether the circuit has a standby by now, or does not want one."""
-        newest, guard = circuit.newest(), circuit.guard
-        wants = guard.against is not None and circuit.admin_up and circuit.standby() is None
-        if not wants or newest is None or newest.phase is not Phase.CARRYING:
-            return True
-        if circuit.sink_id not in self._admission.view.loads:
-            return True
-        request = _request(circuit, newest.route.power_w)
-        standby = self._search.beside(
-            newest.route,
-            request,
-            circuit_id=circuit.circuit_id,
-            excluded_ids=guard.excluded_ids,
-        )
-        if standby is None and any(each.role is Role.STANDBY for each in circuit.retiring()):
-            # What the last one holds may be just what is lacking; it is searched again when that is gone.
-            return True
-        if standby is None:
-            self._no_way(circuit, newest.route, request, now_ns)
-            return False
-        self._make(circuit, standby, now_ns)
-        return True
-
-    def _make(self, circuit: Circuit, standby: Standby, now_ns: int) -> None:
-        guard = circuit.guard
-        why = guard.reason
-        guard.apply_if_possible(ProtectionEvent.FOUND)
-        generation = self._hold(circuit, standby)
-        self._reservations.reserve(generation.key, standby.route, standby.covers, standby=True)
-        over = " ".join(standby.route.router_ids)
-        self._note(
-            "protect",
-            str(circuit.circuit_id),
-            f"standby, generation {generation.key.generation} over {over}",
-            "" if why == SEARCHING else why,
-        )
-        self._persist(circuit)
-        self.tend(circuit, now_ns)
-
-    def _no_way(self, circuit: Circuit, working: Route, request: PowerRequest, now_ns: int) -> None:
-        """Say what binds; search again once anything has changed."""
-        guard = circuit.guard
-        guard.excluded_ids.clear()
-        self._in_vain[circuit.circuit_id] = self._stands()
-        reason = self._search.unsupported(working, request, circuit.circuit_id)
-        reason = reason or str(self._search.why_not(working, request, circuit.circuit_id))
-        known = guard.word is Protection.LOST and guard.reason == reason
-        if not known:
-            if not guard.apply_if_possible(ProtectionEvent.NO_WAY, reason):
-                guard.explain(reason)
-            self._note("protect", str(circuit.circuit_id), "no standby", reason)
-            self._persist(circuit)
 
     # Switching
 
@@ -373,9 +309,10 @@ class Protector:
     ) -> None:
         """Its sink runs the standby: that is the working generation from now on, and what it left goes."""
         self._expected.drop(circuit.circuit_id)
-        self._held_back.discard(standby.key)
+        self.maker.held_back.discard(standby.key)
         circuit.guard.apply_if_possible(ProtectionEvent.SWITCHED, why)
         left, shared = self._left(circuit, standby), standby.shares
+        self._let_go_of_others(circuit, standby, now_ns)
         standby.promote()
         self._reservations.demanded(standby.key)
         self._programmer.take_over(standby, now_ns, delivers=reported, shared=shared)
@@ -391,15 +328,27 @@ class Protector:
         if shared:
             self._make_room_beside(standby, now_ns)
 
+    def _let_go_of_others(self, circuit: Circuit, selected: Generation, now_ns: int) -> None:
+        """What was to replace a standby, and has a line in common with it, is no standby of it; nor is there room."""
+        for other in circuit.standbys():
+            if other is not selected and in_common(
+                self._admission.view, selected.route, other.route, Against.LINK
+            ):
+                self._free_at_once(other)
+                self._retire(circuit, other, "the one that it was to replace is selected", now_ns)
+
+    def _free_at_once(self, standby: Generation) -> None:
+        """Its routers are to hold back now, and not only when they have let go of it."""
+        if standby.shares:
+            standby.covers = frozenset()
+            self._reservations.cover(standby.key, standby.covers)
+
     def _make_room_beside(self, promoted: Generation, now_ns: int) -> None:
         """What it carries is not shared any more; standbys that no longer fit beside it are made anew elsewhere."""
         by = promoted.key.circuit_id
         why = f"circuit {by} runs over its standby now, and the rest of their room is too small"
         for circuit, standby in list(self._fitness.crowded_out(promoted.route)):
-            if standby.shares:
-                # Its routers are to hold back now, and not only when they have let go of it.
-                standby.covers = frozenset()
-                self._reservations.cover(standby.key, standby.covers)
+            self._free_at_once(standby)
             self._retire(circuit, standby, why, now_ns)
             if circuit.circuit_id in self._expected:
                 # Nothing is left to which its sink could switch.
@@ -442,19 +391,7 @@ class Protector:
         """It was given up, or a router would not take it."""
         if router_id:
             circuit.guard.excluded_ids.add(router_id)
-        circuit.guard.apply_if_possible(ProtectionEvent.STANDBY_LOST, reason)
-        circuit.guard.explain(reason)
+        if circuit.standby() is None:
+            circuit.guard.apply_if_possible(ProtectionEvent.STANDBY_LOST, reason)
+            circuit.guard.explain(reason)
         self.tend(circuit, now_ns)
-
-
-def _request(circuit: Circuit, power_w: float) -> PowerRequest:
-    """What a standby of the circuit is searched for by."""
-    return PowerRequest(
-        circuit.request_id,
-        circuit.sink_id,
-        power_w,
-        circuit.source_ids,
-        circuit.constraints,
-        protect=circuit.guard.against,
-        dedicated=circuit.guard.dedicated,
-    )

@@ -111,19 +111,30 @@ class Books(RuleBasedStateMachine):
 
     def needed(self) -> dict[Failure, dict[Resource, Fraction]]:
         """What standbys take under each failure: of lines all of it, for routers keep to their pools; elsewhere what is
-        beyond what their circuits hold firmly.
+        beyond what their circuits hold firmly. Of two of one circuit, the larger.
         """
-        firm = self.parts()
         needed: dict[Failure, dict[Resource, Fraction]] = {each: {} for each in FAILURES}
+        for (failure, resource, _), besides in self.of_circuits().items():
+            needed[failure][resource] = needed[failure].get(resource, 0) + besides
+        return needed
+
+    def of_circuits(
+        self, but: CircuitGeneration | None = None
+    ) -> dict[tuple[Failure, Resource, int], Fraction]:
+        firm = self.parts()
+        largest: dict[tuple[Failure, Resource, int], Fraction] = {}
         for (key, _), held in self.hops.items():
+            if key == but:
+                continue
             for resource, amount in held if self.covers[key] else ():
                 of_line = resource.kind is ResourceKind.LINK_DIRECTION
                 own = 0.0 if of_line else firm[resource].get(key.circuit_id, 0.0)
                 if amount > own:
                     besides = Fraction(amount) - Fraction(own)
                     for each in self.covers[key] or ():
-                        needed[each][resource] = needed[each].get(resource, 0) + besides
-        return needed
+                        name = (each, resource, key.circuit_id)
+                        largest[name] = max(largest.get(name, Fraction(0)), besides)
+        return largest
 
     @invariant()
     def totals_are_the_exact_sums(self) -> None:
@@ -155,6 +166,23 @@ class Books(RuleBasedStateMachine):
                 most[resource] = max(most.get(resource, Fraction(0)), amount)
         known = self.reservations.needed_under_any(FAILURES)
         assert known == {resource: float(amount) for resource, amount in most.items()}
+
+    @invariant()
+    def what_is_needed_without_one_that_is_replaced_is_known(self) -> None:
+        for key in [each for each in self.keys() if self.covers[each]][:2]:
+            without = self.of_circuits(but=key)
+            for resource in self.reservations.held_by(key):
+                for failure in FAILURES:
+                    left = sum(
+                        amount
+                        for (each, of, _), amount in without.items()
+                        if (each, of) == (failure, resource)
+                    )
+                    assert self.reservations.needed(resource, failure, key) == float(left)
+                most = self.reservations.needed_under_any(FAILURES, key).get(resource, 0.0)
+                assert most == max(
+                    self.reservations.needed(resource, each, key) for each in FAILURES
+                )
 
     @invariant()
     def sharing_takes_no_more_than_dedicated_standbys(self) -> None:

@@ -223,6 +223,55 @@ def test_two_swaps_never_lead_back_to_a_dead_path() -> None:
     assert path(circuit) == ("r1", "r4", "r5"), "nobody is moved back"
 
 
+def watched(network: SimulatedNetwork, circuit: Circuit) -> list[tuple[Protection, int]]:
+    """After each event: the word, and how many standbys are on every hop at the sink."""
+    seen: list[tuple[Protection, int]] = []
+    check = network.check
+
+    def note() -> None:
+        check()
+        seen.append((circuit.guard.word, sum(roles_at(network, "r5").values())))
+
+    network.check = note  # type: ignore[method-assign]
+    return seen
+
+
+@pytest.mark.parametrize("dedicated", [False, True])
+def test_a_standby_without_room_to_fill_is_replaced_once_there_is_some(*, dedicated: bool) -> None:
+    network = three_ways()
+    (other,) = network.request(PowerRequest("other", "town", 4.85e6))
+    settle(network)
+    request = PowerRequest("a", "town", 0.943e6, protect=Against.LINK, dedicated=dedicated)
+    (circuit,) = network.request(request)
+    settle(network)
+    assert (circuit.guard.word, circuit.guard.reason) == (
+        *(Protection.PENDING, "its standby has no room to fill its buffers"),
+    )
+    way = standby_path(circuit)
+    seen = watched(network, circuit)
+    network.release(other.circuit_id)
+    settle(network, 4 * NS_PER_S)
+    assert circuit.guard.word is Protection.PROTECTED
+    assert standby_path(circuit) == way
+    assert roles_at(network, "r5") == {1: False, 3: True}
+    assert all(there_are for _, there_are in seen), "one stood by at any time"
+    why = [each.why for each in network.store.audit if each.decided.startswith("standby")]
+    assert why == ["there is room by now to fill the buffers of another"]
+
+
+def test_a_standby_for_which_there_is_still_no_room_to_fill_is_left_where_it_is() -> None:
+    network = three_ways()
+    network.request(PowerRequest("other", "town", 4.85e6))
+    (little,) = network.request(PowerRequest("little", "town", 100.0))
+    settle(network)
+    (circuit,) = network.request(PowerRequest("a", "town", 0.943e6, protect=Against.LINK))
+    settle(network)
+    network.release(little.circuit_id)
+    settle(network, 8 * NS_PER_S)
+    assert circuit.guard.word is Protection.PENDING
+    assert roles_at(network, "r5")[2] and circuit.last_generation == 2
+
+
 def test_both_paths_down_is_a_reroute_like_any_other() -> None:
     network = three_ways()
     circuit = protected(network)

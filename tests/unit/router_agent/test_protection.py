@@ -114,6 +114,15 @@ class TestFaults:
         ]
         ways.assert_sound()
 
+    def test_while_a_standby_is_replaced_the_one_that_is_full_is_selected(self) -> None:
+        ways = protected()
+        ways.program(3, 1, standby=True, trickle=TRICKLE)
+        ways.run_ms(20)
+        ways.network.cut(ways.link(0, 1))
+        assert ways.missing_ms(3000) == [pytest.approx(0.0, abs=1.0)]
+        assert demanded(ways) == {2} and len(switches(ways)) == 1
+        ways.assert_sound()
+
     @pytest.mark.parametrize("late_ms", [130, 150])
     def test_a_standby_whose_routers_are_late_is_helped_out_by_what_is_left_of_the_other(
         self, late_ms: int

@@ -1,0 +1,245 @@
+"""Making standbys: a way is found for those that circuits lack, and for those that are to stand in another's place.
+
+A few are searched for in one event. What was in vain is tried again once anything has changed.
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+
+from controller.core.admission.admission import Admission
+from controller.core.admission.standby_search import Standby, StandbySearch
+from controller.core.circuits.circuit import Circuit
+from controller.core.circuits.generation import Generation, Phase, Role
+from controller.core.circuits.guarding import SEARCHING
+from controller.core.circuits.protection import Protection, ProtectionEvent
+from controller.core.circuits.request import PowerRequest
+from controller.core.circuits.reservations import Reservations
+from controller.core.circuits.route import Route
+from digitalgrid.model import CircuitGeneration
+from digitalgrid.units import NS_PER_S
+
+# Searches for standbys in one event, and the pause to the next: a tenth of the loop's time at most.
+_MAX_SEARCHES = 4
+_PAUSE_NS = 20_000_000
+# What was in vain is tried again after this at the earliest, once anything has changed.
+_RETRY_NS = NS_PER_S
+_ROOM_TO_FILL = "there is room by now to fill the buffers of another"
+
+
+class StandbyMaker:
+    """``retire`` lets go of a standby, and ``tend`` looks after a circuit that has got one."""
+
+    def __init__(
+        self,
+        *,
+        circuits: Mapping[int, Circuit],
+        reservations: Reservations,
+        admission: Admission,
+        search: StandbySearch,
+        next_admission_seq: Callable[[], int],
+        persist: Callable[[Circuit], None],
+        note: Callable[[str, str, str, str], None],
+        retire: Callable[[Circuit, Generation, str, int], None],
+        tend: Callable[[Circuit, int], None],
+    ) -> None:
+        self._circuits = circuits
+        self._reservations = reservations
+        self._admission = admission
+        self._search = search
+        self._next_admission_seq = next_admission_seq
+        self._persist = persist
+        self._note = note
+        self._retire = retire
+        self._tend = tend
+        # Reserved, and not told to routers yet.
+        self.held_back: set[CircuitGeneration] = set()
+        # Circuits that want a standby, in this order; and why those want another that have one.
+        self._to_search: deque[int] = deque()
+        self._to_replace: dict[int, str] = {}
+        # With what stood then: circuits for which there was no way, and those whose standby has no room to fill.
+        self._in_vain: dict[int, tuple[int, int]] = {}
+        self._unfilled: dict[int, tuple[int, int]] = {}
+        self._to_fill: deque[int] = deque()
+        self._search_at_ns: int | None = None
+        self._retry_at_ns: int | None = None
+
+    def next_deadline_ns(self) -> int | None:
+        search_at_ns = self._search_at_ns if self._to_search or self._to_fill else None
+        due = (search_at_ns, self._retry_at_ns)
+        return min((each for each in due if each is not None), default=None)
+
+    # Wanted
+
+    def look_at(self, circuit: Circuit, now_ns: int) -> None:
+        """See whether a circuit that carries lacks a standby, or room to fill it."""
+        circuit_id, standbys = circuit.circuit_id, circuit.standbys()
+        if not standbys and circuit_id not in self._in_vain:
+            self._want(circuit_id, now_ns)
+        unfilled = len(standbys) == 1 and _is_unfilled(standbys[0])
+        if unfilled and circuit_id not in self._unfilled:
+            self._unfilled[circuit_id] = self._stands()
+        elif not unfilled:
+            self._unfilled.pop(circuit_id, None)
+
+    def replace(self, circuit: Circuit, reason: str, now_ns: int) -> None:
+        """Its only standby is to go once another stands in its place, or at once where there is no way for another."""
+        if len(circuit.standbys()) == 1:
+            self._to_replace[circuit.circuit_id] = reason
+            self._want(circuit.circuit_id, now_ns)
+
+    def _want(self, circuit_id: int, now_ns: int) -> None:
+        if circuit_id not in self._to_search:
+            self._to_search.append(circuit_id)
+            self._search_at_ns = max(now_ns, self._search_at_ns or 0)
+
+    def forget(self, circuit: Circuit) -> None:
+        """It wants no standby any more."""
+        for of in (self._in_vain, self._unfilled, self._to_replace):
+            of.pop(circuit.circuit_id, None)
+
+    def retry_soon(self, now_ns: int) -> None:
+        """Something has changed for those that there was no way or no room for; changes that come together are answered
+        once.
+        """
+        if (self._in_vain or self._unfilled) and self._retry_at_ns is None:
+            self._retry_at_ns = now_ns + _RETRY_NS
+
+    # In turn
+
+    def on_timer(self, now_ns: int) -> None:
+        if self._retry_at_ns is not None and now_ns >= self._retry_at_ns:
+            self._retry_at_ns = None
+            self._to_search.extend(self._worth_another_try(self._in_vain))
+            self._to_fill.extend(self._worth_another_try(self._unfilled))
+        if (self._to_search or self._to_fill) and now_ns >= (self._search_at_ns or 0):
+            self._search_some(now_ns)
+
+    def _worth_another_try(self, tried: dict[int, tuple[int, int]]) -> list[int]:
+        stands = self._stands()
+        again = [key for key, before in tried.items() if before != stands]
+        for key in again:
+            del tried[key]
+        return again
+
+    def _stands(self) -> tuple[int, int]:
+        return self._reservations.changes, self._admission.view.version
+
+    def _search_some(self, now_ns: int) -> None:
+        """A few searches; one in vain is followed by others that say why, so it is the last of its event."""
+        for _ in range(_MAX_SEARCHES):
+            circuit = self._circuits.get(self._to_search.popleft()) if self._to_search else None
+            if circuit is not None and not self._searched(circuit, now_ns):
+                break
+        for _ in range(min(_MAX_SEARCHES, len(self._to_fill))):
+            if (circuit := self._circuits.get(self._to_fill.popleft())) is not None:
+                self._refill(circuit, now_ns)
+        self._search_at_ns = now_ns + _PAUSE_NS
+
+    def _searched(self, circuit: Circuit, now_ns: int) -> bool:
+        """Whether the circuit has a standby by now, or does not want one."""
+        newest, guard = circuit.newest(), circuit.guard
+        why = self._to_replace.pop(circuit.circuit_id, "")
+        old = circuit.standby()
+        wants = guard.against is not None and circuit.admin_up and _lacks(circuit, replaced=why)
+        if not wants or newest is None or newest.phase is not Phase.CARRYING:
+            return True
+        if circuit.sink_id not in self._admission.view.loads:
+            return True
+        request = standby_request(circuit, newest.route.power_w)
+        standby = self._search.beside(
+            newest.route,
+            request,
+            circuit_id=circuit.circuit_id,
+            excluded_ids=guard.excluded_ids,
+            instead_of=old.key if old is not None else None,
+        )
+        if standby is not None:
+            self._make(circuit, standby, why or guard.reason, now_ns)
+            return True
+        if old is not None:
+            self._retire(circuit, old, why, now_ns)
+            self._tend(circuit, now_ns)
+            return False
+        if any(each.role is Role.STANDBY for each in circuit.retiring()):
+            # What the last one holds may be just what is lacking; it is searched again when that is gone.
+            return True
+        self._no_way(circuit, newest.route, request, now_ns)
+        return False
+
+    def _refill(self, circuit: Circuit, now_ns: int) -> None:
+        """Have a standby that cannot fill its buffers replaced by one on its path that can, if there is room by now."""
+        newest, standbys = circuit.newest(), circuit.standbys()
+        carries = newest is not None and newest.phase is Phase.CARRYING
+        pending = circuit.guard.word is Protection.PENDING and circuit.admin_up
+        if not carries or not pending or len(standbys) != 1 or not _is_unfilled(standbys[0]):
+            return
+        (old,) = standbys
+        filled = self._search.filled(
+            Standby(old.route, old.covers), circuit.circuit_id, instead_of=old.key
+        )
+        if filled.route.trickle_w:
+            self._make(circuit, filled, _ROOM_TO_FILL, now_ns)
+        else:
+            self._unfilled[circuit.circuit_id] = self._stands()
+
+    # Made, or not
+
+    def hold(self, circuit: Circuit, standby: Standby) -> Generation:
+        """The generation of a standby that is reserved; its routers hear of it when the circuit delivers."""
+        seq, version = self._next_admission_seq(), self._admission.view.version
+        generation = circuit.next_generation(
+            seq, standby.route, version, role=Role.STANDBY, covers=standby.covers
+        )
+        circuit.generations[generation.key.generation] = generation
+        self.held_back.add(generation.key)
+        return generation
+
+    def _make(self, circuit: Circuit, standby: Standby, why: str, now_ns: int) -> None:
+        circuit.guard.apply_if_possible(ProtectionEvent.FOUND)
+        generation = self.hold(circuit, standby)
+        self._reservations.reserve(generation.key, standby.route, standby.covers, standby=True)
+        over = " ".join(standby.route.router_ids)
+        self._note(
+            "protect",
+            str(circuit.circuit_id),
+            f"standby, generation {generation.key.generation} over {over}",
+            "" if why == SEARCHING else why,
+        )
+        self._persist(circuit)
+        self._tend(circuit, now_ns)
+
+    def _no_way(self, circuit: Circuit, working: Route, request: PowerRequest, now_ns: int) -> None:
+        """Say what binds; search again once anything has changed."""
+        guard = circuit.guard
+        guard.excluded_ids.clear()
+        self._in_vain[circuit.circuit_id] = self._stands()
+        reason = self._search.unsupported(working, request, circuit.circuit_id)
+        reason = reason or str(self._search.why_not(working, request, circuit.circuit_id))
+        known = guard.word is Protection.LOST and guard.reason == reason
+        if not known:
+            if not guard.apply_if_possible(ProtectionEvent.NO_WAY, reason):
+                guard.explain(reason)
+            self._note("protect", str(circuit.circuit_id), "no standby", reason)
+            self._persist(circuit)
+
+
+def _lacks(circuit: Circuit, *, replaced: str) -> bool:
+    """Whether it has no standby, or a single one that is to be replaced."""
+    return len(circuit.standbys()) < (2 if replaced else 1)
+
+
+def _is_unfilled(standby: Generation) -> bool:
+    return standby.phase is Phase.COMMITTED and not standby.route.trickle_w
+
+
+def standby_request(circuit: Circuit, power_w: float) -> PowerRequest:
+    """What a standby of the circuit is searched for by."""
+    return PowerRequest(
+        circuit.request_id,
+        circuit.sink_id,
+        power_w,
+        circuit.source_ids,
+        circuit.constraints,
+        protect=circuit.guard.against,
+        dedicated=circuit.guard.dedicated,
+    )
