@@ -138,6 +138,7 @@ class Leader(Core):
                 parts.regainer,
                 parts.preempter,
                 parts.protector,
+                parts.pairer,
                 parts.read_back,
                 parts.room_maker,
                 parts.drainer,
@@ -153,6 +154,7 @@ class Leader(Core):
         self._parts.regainer.on_timer(now_ns)
         self._parts.preempter.on_timer(now_ns)
         self._parts.keeper.on_timer(now_ns)
+        self._parts.pairer.on_timer(now_ns)
         self._parts.read_back.on_timer(now_ns)
         self._forget_long_absent(now_ns)
         self._parts.room_maker.look(now_ns)
@@ -273,6 +275,7 @@ class Leader(Core):
         self._parts.curtailer.look()
         self._parts.regainer.look(now_ns)
         self._parts.preempter.look(now_ns)
+        self._parts.pairer.look(now_ns)
         if self._parts.drainer.look(now_ns):
             self._adopt_view(now_ns)
             self._parts.keeper.settle(now_ns)

@@ -22,6 +22,7 @@ from controller.core.promises.curtailing import Curtailer
 from controller.core.promises.draining import Drainer
 from controller.core.promises.keeper import Keeper
 from controller.core.promises.mover import Mover
+from controller.core.promises.pairing import Pairer
 from controller.core.promises.preempting import Preempter
 from controller.core.promises.protector import Protector
 from controller.core.promises.provisioning import Provisioner
@@ -43,6 +44,7 @@ class Parts:
     regainer: Regainer
     preempter: Preempter
     protector: Protector
+    pairer: Pairer
     provisioner: Provisioner
     keeper: Keeper
     drainer: Drainer
@@ -115,13 +117,14 @@ def wire(
         mover=mover,
         protector=protector,
     )
+    protected = ProtectedAdmission(admission, alternatives, search)
     provisioner = Provisioner(
         book=book,
         reservations=reservations,
         admission=admission,
         mover=mover,
         preempter=preempter,
-        protected=ProtectedAdmission(admission, alternatives, search),
+        protected=protected,
         protector=protector,
         programmer=programmer,
         known_by_ns=now_ns + settings.starting_ns,
@@ -136,6 +139,15 @@ def wire(
         mover=mover,
         curtailer=curtailer,
     )
+    pairer = Pairer(
+        circuits=book.live,
+        reservations=reservations,
+        admission=admission,
+        protected=protected,
+        mover=mover,
+        protector=protector,
+        note=book.audit.note,
+    )
     return Parts(
         admission=admission,
         alternatives=alternatives,
@@ -149,6 +161,7 @@ def wire(
         regainer=regainer,
         preempter=preempter,
         protector=protector,
+        pairer=pairer,
         provisioner=provisioner,
         keeper=Keeper(
             network=network,

@@ -443,6 +443,7 @@ class SimulatedNetwork:
             assert (guard.word, standby) == (Protection.NONE, None)
         elif guard.word is Protection.LOST:
             assert standby is None and guard.reason
+            assert not self._has_pair_for(circuit), f"{circuit.circuit_id}: {guard}"
         elif standby is None or standby.route.trickle_w:
             assert guard.word is Protection.PROTECTED, f"{circuit.circuit_id}: {guard}"
         else:
@@ -465,6 +466,20 @@ class SimulatedNetwork:
                 assert abs(told_w - booked_w) <= 1e-6 * booked_w, (link.link_id, end)
         found = overrun(self.core.questions, self.dimmed)
         assert found == [], found
+
+    def _has_pair_for(self, circuit: Circuit) -> bool:
+        """Whether another circuit like it, which displaces nobody, would be protected beside it."""
+        wanted = PowerRequest(
+            *("", circuit.sink_id, circuit.power_w, circuit.source_ids, circuit.constraints),
+            setup_priority=0,
+            hold_priority=circuit.priority,
+            protect=circuit.guard.against,
+            dedicated=circuit.guard.dedicated,
+        )
+        with suppress(Refusal):
+            (served,) = self.core.rehearse(wanted, self.now_ns).served
+            return served.standby is not None
+        return False
 
     def way_for(self, circuit: Circuit) -> Route | None:
         """The route that the circuit could take as all others stand."""

@@ -71,6 +71,7 @@ def _report(console: Console, figures: ProtectFigures, failure: str, output: Pat
     document = figures.to_json()
     output.write_text(json.dumps(document, indent=2) + "\n")
     names = ("what", "controller", "circuits", "p50 ms", "at most", "max ms", "at most", "ready s")
+    names += ("no pair",)
     table = Table(*names, title="missing, in milliseconds of promised power")
     for trial in document["trials"]:
         missing, most = trial["missing_ms"], trial["at_most_ms"]
@@ -83,6 +84,7 @@ def _report(console: Console, figures: ProtectFigures, failure: str, output: Pat
             _figure(missing["max"]),
             _figure(most["max"]),
             _figure(trial["protected_again_s"]),
+            str(trial["without_two_paths"]),
             style="" if trial["kept"] else "yellow",
         )
     console.print(table)

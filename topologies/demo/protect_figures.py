@@ -32,8 +32,10 @@ class Trial:
     missing_ms: list[float] = field(default_factory=list)
     # Of those whose standby was not ready, or needed it too (the only source that there was a way to).
     unguarded_ms: list[float] = field(default_factory=list)
-    # Until those that were hit were protected again; None where they were not within the time there was.
+    # Until all were protected again for which the network has two paths; None where they were not in time.
     ready_s: float | None = None
+    # For how many it had none then.
+    without_pair: int = 0
 
     @property
     def name(self) -> str:
@@ -66,6 +68,7 @@ class Trial:
                 "missing_ms": max(self.unguarded_ms, default=None),
             },
             "protected_again_s": self.ready_s,
+            "without_two_paths": self.without_pair,
         }
 
 

@@ -11,6 +11,7 @@ from digitalgrid.client.differences import count_differences
 from digitalgrid.units import format_power
 from digitalgrid.v1 import northbound_pb2 as pb
 from topologies.demo.observer import Observer
+from topologies.demo.pairs import Pairs
 from topologies.demo.protect_figures import (
     CARRIER,
     MOVE,
@@ -29,6 +30,8 @@ _SINK_ID = "load5"
 # Without a controller, until it is started again: much longer than a silent line takes to be noticed.
 _AWAY_S = 2.0
 _PROTECTION_PATIENCE_S = 3 * READY_WITHIN_S
+# From one look to the next at whether there are two paths at all.
+_LOOK_S = 1.0
 _MOVED_CIRCUITS = 10
 # A line cut, a line silent, a router on the way lost, and the source's.
 FAULTS = ("line cut", "line silent", "router killed", "source lost")
@@ -60,7 +63,7 @@ class ProtectStory(Stage):
         answer = await self._client.batch_request_power(requests)
         self._ids = {each.circuit_id for one in answer.outcomes for each in one.circuits}
         self._figures.circuits = len(self._ids)
-        if await self._protected_within(_PROTECTION_PATIENCE_S):
+        if await self._protected_within(_PROTECTION_PATIENCE_S) is not None:
             self._figures.protected_after_s = time.monotonic() - began_s
             self._say(f"  protected after {self._figures.protected_after_s:.1f} s")
 
@@ -115,9 +118,16 @@ class ProtectStory(Stage):
         self._say(f"  the one that lacked most lacked {max(trial.missing_ms, default=0.0):.1f} ms")
         if not controlled:
             await self._compare()
-        if await self._protected_within(READY_WITHIN_S - (time.monotonic() - broken_s)):
-            trial.ready_s = time.monotonic() - broken_s
+        await self._note_ready(trial, broken_s)
         await self._mend(id_)
+
+    async def _note_ready(self, trial: Trial, since_s: float) -> None:
+        """When all are protected again, but for those that cannot be."""
+        left_s = READY_WITHIN_S - (time.monotonic() - since_s)
+        without_pair = await self._protected_within(left_s)
+        if without_pair is not None:
+            trial.ready_s = time.monotonic() - since_s
+            trial.without_pair = without_pair
 
     async def _return_of_the_controller(self) -> None:
         await asyncio.sleep(_AWAY_S)
@@ -141,14 +151,31 @@ class ProtectStory(Stage):
         await self._all_links_up()
         await self._protected_within(_PROTECTION_PATIENCE_S)
 
-    async def _protected_within(self, timeout_s: float) -> bool:
-        try:
-            await self._observer.until(self._all_protected, max(0.0, timeout_s), "all protected")
-        except TimeoutError:
-            for reason, count in self._unprotected().most_common(3):
-                self._say(f"  {count} circuits are not protected: {reason}")
-            return False
-        return True
+    async def _protected_within(self, timeout_s: float) -> int | None:
+        """For how many the network has no two paths, once all others are protected; None where they are not in time."""
+        deadline_s = time.monotonic() + timeout_s
+        without_pair: set[int] = set()
+        while (left_s := deadline_s - time.monotonic()) > 0.0:
+            try:
+                ready = partial(self._are_ready, without_pair)
+                await self._observer.until(ready, min(left_s, _LOOK_S), "all protected")
+            except TimeoutError:
+                without_pair = await self._without_pair()
+            else:
+                return len(self._unready())
+        for reason, count in self._unprotected().most_common(3):
+            self._say(f"  {count} circuits are not protected: {reason}")
+        return None
+
+    async def _without_pair(self) -> set[int]:
+        """Circuits that carry and are not protected, and for which there are no two paths now."""
+        pairs = Pairs(await self._client.get_topology())
+        circuits = self._observer.circuits
+        return {
+            key
+            for key in self._unready()
+            if self._observer.all_active([key]) and not pairs.has_pair(circuits[key])
+        }
 
     def _unprotected(self) -> Counter[str]:
         """Why circuits are not protected, as the controller says."""
@@ -161,14 +188,19 @@ class ProtectStory(Stage):
             if each.protection != pb.PROTECTION_PROTECTED
         )
 
-    def _all_protected(self) -> bool:
-        known = [self._observer.circuits.get(key) for key in self._ids]
-        return all(
-            each is not None
-            and each.state == pb.CIRCUIT_STATE_ACTIVE
-            and each.protection == pb.PROTECTION_PROTECTED
-            for each in known
-        )
+    def _are_ready(self, but: set[int]) -> bool:
+        return self._unready() <= but
+
+    def _unready(self) -> set[int]:
+        """Circuits that do not carry, or are not protected."""
+        circuits = self._observer.circuits
+        return {
+            key
+            for key in self._ids
+            if key not in circuits
+            or circuits[key].state != pb.CIRCUIT_STATE_ACTIVE
+            or circuits[key].protection != pb.PROTECTION_PROTECTED
+        }
 
     async def move(self) -> None:
         """Planned moves, with all lines up: to a little less power and back."""
@@ -179,9 +211,7 @@ class ProtectStory(Stage):
         for power_w in (_MOVED_TO * _POWER_W, _POWER_W):
             change = partial(self._change, moved, power_w)
             trial.missing_ms += (await self._missing_in_move(change, moved)).values()
-        moved_s = time.monotonic()
-        if await self._protected_within(READY_WITHIN_S):
-            trial.ready_s = time.monotonic() - moved_s
+        await self._note_ready(trial, time.monotonic())
 
     async def _change(self, circuit_ids: Iterable[int], power_w: float) -> None:
         changes = [self._client.change_circuit(key, power_w) for key in circuit_ids]

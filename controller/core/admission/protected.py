@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from controller.core.admission.admission import Admission
 from controller.core.admission.alternatives import Alternatives
 from controller.core.admission.standby_search import Standby, StandbySearch
-from controller.core.admission.trickle import with_trickle
 from controller.core.circuits.disjointness import in_common
 from controller.core.circuits.protection import Against
 from controller.core.circuits.request import PowerRequest
@@ -124,30 +123,49 @@ class ProtectedAdmission:
             unsupported = self._search.unsupported(route, part, key.circuit_id)
             if unsupported:
                 return Served(key, route, unprotected_because=unsupported)
-            pair = self._pair(part, key) if alone else None
+            pair = self._pair_instead(part, key) if alone else None
             if pair is None:
                 raise self._search.why_not(route, part, key.circuit_id)
             route, standby = pair
         return self._reserved(Served(key, route, standby))
 
-    def _pair(self, request: PowerRequest, key: CircuitGeneration) -> tuple[Route, Standby] | None:
+    def _pair_instead(
+        self, request: PowerRequest, key: CircuitGeneration
+    ) -> tuple[Route, Standby] | None:
         """Another first path, which has a partner, in place of the best one that has none; reserved like that."""
-        if request.protect is None:
-            return None
-        best = self._admission.reservations.route_of(key)
+        best = self._reservations.route_of(key)
         self._reservations.release(key)
-        try:
-            found = self._alternatives.pair(request, _KINDS[request.protect])
-        except Refusal:
-            found = None
-        if found is not None and not found.shared_ids:
-            working, standby = found.routes
+        found = self._apart(request)
+        if found is not None:
+            working, standby = found
             self._reservations.reserve(key, working)
-            off = self._search.incapable_ids().intersection(standby.router_ids)
-            apart = not in_common(self._admission.view, working, standby, request.protect)
-            if apart and not off:
-                return working, Standby(with_trickle(self._admission, standby, key.circuit_id))
-            self._reservations.release(key)
+            return working, self._search.filled(Standby(standby), key.circuit_id)
         if best is not None:
             self._reservations.reserve(key, best)
         return None
+
+    def pair(self, request: PowerRequest) -> tuple[Route, Route] | None:
+        """Two paths that do not fail together, as things are reserved; None where none are found."""
+        apart = self._apart(request)
+        if apart is not None:
+            return apart
+        # Dearer, and finds what begins at different sources, and where there is only room that others share.
+        pair = self._search.pair(request)
+        return (pair.working, pair.backup.route) if pair and pair.backup else None
+
+    def _apart(self, request: PowerRequest) -> tuple[Route, Route] | None:
+        """Likewise, with room of its own for each."""
+        against = request.protect
+        if against is None:
+            return None
+        try:
+            found = self._alternatives.pair(request, _KINDS[against])
+        except Refusal:
+            return None
+        if found.shared_ids:
+            return None
+        working, standby = found.routes
+        off = self._search.incapable_ids().intersection(standby.router_ids)
+        if off or in_common(self._admission.view, working, standby, against):
+            return None
+        return working, standby

@@ -166,6 +166,20 @@ class Reservations:
                 self._free_hop(key, route, router_id)
         self._forget(key)
 
+    @contextmanager
+    def without(self, key: CircuitGeneration) -> Iterator[None]:
+        """As if a generation that no router has let go of yet held nothing, within. Nothing has changed after it."""
+        route, covers, changes = self._routes[key], self._covers.get(key), self.changes
+        standby, idle = key in self._standbys, key in self._idle
+        if key in self._freed:
+            raise ValueError(f"{key} is on its way out: some of its routers hold nothing")
+        self.release(key)
+        try:
+            yield
+        finally:
+            self.reserve(key, route, covers, standby=standby, idle=idle)
+            self.changes = changes
+
     def cover(self, key: CircuitGeneration, failures: frozenset[Failure] | None) -> None:
         """What a standby covers is something else from now on; None for one that is held firmly, as when promoted."""
         route = self._routes.get(key)

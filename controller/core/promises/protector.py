@@ -204,6 +204,16 @@ class Protector:
         standby.covers = covers
         self._persist(circuit)
 
+    def unprotectable(self) -> Iterable[Circuit]:
+        """Circuits without a way for a standby beside their path, where another path may have one."""
+        found = map(self._circuits.get, self.maker.without_way())
+        return [each for each in found if each is not None]
+
+    def is_paired(self, circuit: Circuit, reason: str) -> None:
+        """It is about to move to where there is a way for a standby, which is searched for once it delivers."""
+        self.maker.forget(circuit)
+        circuit.guard.explain(reason)
+
     def working_moves(self, circuit: Circuit) -> None:
         """It is to have another path beside the present one, which its standby has to cover too."""
         if any(each.shares for each in circuit.standbys()):

@@ -16,6 +16,7 @@ from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.reservations import Reservations
 from controller.core.circuits.route import Route
 from digitalgrid.model import CircuitGeneration
+from digitalgrid.reasons import Reason
 from digitalgrid.units import NS_PER_S
 
 # Searches for standbys in one event, and the pause to the next: a tenth of the loop's time at most.
@@ -58,6 +59,8 @@ class StandbyMaker:
         self._to_replace: dict[int, str] = {}
         # With what stood then: circuits for which there was no way, and those whose standby has no room to fill.
         self._in_vain: dict[int, tuple[int, int]] = {}
+        # Of the former those that no other path would help: every way needs one and the same link or router.
+        self._bridged: set[int] = set()
         self._unfilled: dict[int, tuple[int, int]] = {}
         self._to_fill: deque[int] = deque()
         self._search_at_ns: int | None = None
@@ -87,6 +90,14 @@ class StandbyMaker:
             self._to_replace[circuit.circuit_id] = reason
             self._want(circuit.circuit_id, now_ns)
 
+    def without_way(self) -> list[int]:
+        """Ids of circuits that there is no standby for beside their path, and might be beside another."""
+        return [each for each in self._in_vain if each not in self._bridged]
+
+    @property
+    def any_without_way(self) -> bool:
+        return len(self._in_vain) > len(self._bridged)
+
     def _want(self, circuit_id: int, now_ns: int) -> None:
         if circuit_id not in self._to_search:
             self._to_search.append(circuit_id)
@@ -96,6 +107,7 @@ class StandbyMaker:
         """It wants no standby any more."""
         for of in (self._in_vain, self._unfilled, self._to_replace):
             of.pop(circuit.circuit_id, None)
+        self._bridged.discard(circuit.circuit_id)
 
     def retry_soon(self, now_ns: int) -> None:
         """Something has changed for those that there was no way or no room for; changes that come together are answered
@@ -160,8 +172,8 @@ class StandbyMaker:
             self._retire(circuit, old, why, now_ns)
             self._tend(circuit, now_ns)
             return False
-        if any(each.role is Role.STANDBY for each in circuit.retiring()):
-            # What the last one holds may be just what is lacking; it is searched again when that is gone.
+        if any(_holds_on(each) for each in circuit.retiring()):
+            # What that holds may be just what is lacking; it is searched again when it is gone.
             return True
         self._no_way(circuit, newest.route, request, now_ns)
         return False
@@ -213,8 +225,13 @@ class StandbyMaker:
         guard = circuit.guard
         guard.excluded_ids.clear()
         self._in_vain[circuit.circuit_id] = self._stands()
+        self._bridged.discard(circuit.circuit_id)
         reason = self._search.unsupported(working, request, circuit.circuit_id)
-        reason = reason or str(self._search.why_not(working, request, circuit.circuit_id))
+        if not reason:
+            refusal = self._search.why_not(working, request, circuit.circuit_id)
+            reason = str(refusal)
+            if refusal.reason is Reason.PROTECTION_IMPOSSIBLE:
+                self._bridged.add(circuit.circuit_id)
         known = guard.word is Protection.LOST and guard.reason == reason
         if not known:
             if not guard.apply_if_possible(ProtectionEvent.NO_WAY, reason):
@@ -226,6 +243,11 @@ class StandbyMaker:
 def _lacks(circuit: Circuit, *, replaced: str) -> bool:
     """Whether it has no standby, or a single one that is to be replaced."""
     return len(circuit.standbys()) < (2 if replaced else 1)
+
+
+def _holds_on(retiring: Generation) -> bool:
+    """Whether what is on its way out is about to be gone: a dead path, which was left, may hold on for long."""
+    return retiring.role is Role.STANDBY or retiring.phase is Phase.DRAINING
 
 
 def _is_unfilled(standby: Generation) -> bool:

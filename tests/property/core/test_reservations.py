@@ -15,6 +15,7 @@ from controller.core.circuits.reservations import Reservations
 from controller.core.circuits.resources import Resource, ResourceKind, held_by_hop
 from controller.core.circuits.route import Route, RouteLink
 from digitalgrid.model import CircuitGeneration
+from tests.support.there import there
 
 ROUTERS = ("a", "b", "c", "d", "e")
 CIRCUITS = st.integers(1, 4)
@@ -90,6 +91,20 @@ class Books(RuleBasedStateMachine):
                 for router_id in ROUTERS:
                     self._note(self.hops.get((key, router_id), []))
             self.covers[key] = covers
+
+    @rule(index=st.integers(0, 50))
+    def look_without(self, index: int) -> None:
+        """As if one held nothing: it leaves no trace, but that lines are to be looked at again."""
+        for key in self.keys()[index : index + 1]:
+            holding = {router_id for each, router_id in self.hops if each == key}
+            if holding != set(there(self.reservations.route_of(key)).router_ids):
+                continue
+            changes = self.reservations.changes
+            with self.reservations.without(key):
+                assert self.reservations.routers_holding(key) == ()
+            assert self.reservations.changes == changes
+            for router_id in ROUTERS:
+                self._note(self.hops.get((key, router_id), []))
 
     @rule()
     def take_changed(self) -> None:
