@@ -11,6 +11,11 @@ from digitalgrid.command_line import IdType
 from digitalgrid.units import NS_PER_S
 
 F = TypeVar("F", bound=Callable[..., Any])
+_CURTAIL = click.option(
+    "--curtail",
+    is_flag=True,
+    help="Lets circuits go down to their floors that cannot leave otherwise, until there is room again.",
+)
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -54,6 +59,7 @@ _ID_ARGUMENT = click.argument(
     is_flag=True,
     help="Lets circuits use it that lost their path to a fault and have no other.",
 )
+@_CURTAIL
 @common
 @pass_settings
 def drain(
@@ -64,6 +70,7 @@ def drain(
     give_up_after_ns: int | None,
     keep: bool,
     emergency_use: bool,
+    curtail: bool,
 ) -> None:
     """Takes a link or router out of service without a loss of power.
 
@@ -77,7 +84,7 @@ def drain(
         raise click.UsageError("--keep never gives up; leave out --give-up")
     if dry_run:
         with settings.client() as client:
-            plan = client.what_if(pb.WhatIfRequest(drain_ids=[id_]))
+            plan = client.what_if(pb.WhatIfRequest(drain_ids=[id_], curtail=curtail))
         show(plan, settings.output)
         return
     asked = pb.DrainRequest(
@@ -85,13 +92,16 @@ def drain(
         give_up_after_ns=give_up_after_ns or 0,
         keep=keep,
         emergency_use=emergency_use,
+        curtail=curtail,
     )
     with settings.client() as client:
         answer = client.drain(asked)
         if wait:
             client.wait_until_drained(id_, timeout_s=settings.timeout_s)
             word = pb.AdminWord(
-                state=pb.ADMIN_STATE_DRAINED, emergency_use=answer.word.emergency_use
+                state=pb.ADMIN_STATE_DRAINED,
+                emergency_use=answer.word.emergency_use,
+                curtail=answer.word.curtail,
             )
             answer = pb.DrainResponse(changed=answer.changed, word=word)
     if not answer.changed:
@@ -148,13 +158,14 @@ def _cut(settings: Settings, ids: tuple[str, ...]) -> None:
 
 @what_if.command("drain")
 @_ids_argument("LINK|ROUTER...")
+@_CURTAIL
 @common
 @pass_settings
-def _drain(settings: Settings, ids: tuple[str, ...]) -> None:
+def _drain(settings: Settings, ids: tuple[str, ...], curtail: bool) -> None:
     """If these were drained, one after another."""
     from dgctl.output import show
     from digitalgrid.v1 import northbound_pb2 as pb
 
     with settings.client() as client:
-        answer = client.what_if(pb.WhatIfRequest(drain_ids=ids))
+        answer = client.what_if(pb.WhatIfRequest(drain_ids=ids, curtail=curtail))
     show(answer, settings.output)

@@ -49,7 +49,10 @@ def drain_order(message: pb.DrainRequest) -> DrainOrder:
             "keep never gives up: leave out either keep or give_up_after_ns",
         )
     return DrainOrder(
-        message.id, 0 if message.keep else after_ns or GIVE_UP_AFTER_NS, message.emergency_use
+        message.id,
+        0 if message.keep else after_ns or GIVE_UP_AFTER_NS,
+        message.emergency_use,
+        message.curtail,
     )
 
 
@@ -68,6 +71,7 @@ def word_to_pb(found: Word) -> pb.AdminWord | None:
         since_unix_ns=word.since_unix_ns,
         give_up_unix_ns=word.give_up_unix_ns,
         emergency_use=word.emergency_use,
+        curtail=word.curtail,
         blocks=[_block_to_pb(each) for each in blocks[:MAX_BLOCKS]],
         block_count=len(blocks),
     )

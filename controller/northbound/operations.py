@@ -94,7 +94,9 @@ class OperationsService(OperationsServiceServicer):
         check_ids("cut_ids", request.cut_ids)
         check_ids("drain_ids", request.drain_ids)
         scenario = Scenario(
-            tuple(dict.fromkeys(request.cut_ids)), tuple(dict.fromkeys(request.drain_ids))
+            tuple(dict.fromkeys(request.cut_ids)),
+            tuple(dict.fromkeys(request.drain_ids)),
+            request.curtail,
         )
         call = call_of(context, Action.COMPUTE, "", "what if")
         return consequences_to_pb(await self._optimiser.rehearse(call, scenario))

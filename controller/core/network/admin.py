@@ -45,24 +45,30 @@ del _S, _E
 
 @dataclass(frozen=True, slots=True)
 class DrainOrder:
-    """What an operator asks: an id of a link or router, and how; with ``give_up_after_ns`` of 0 it is kept."""
+    """What an operator asks: an id of a link or router, and how; with ``give_up_after_ns`` of 0 it is kept.
+
+    ``curtail``: circuits go down to their floors where they cannot leave otherwise.
+    """
 
     id: str
     give_up_after_ns: int = GIVE_UP_AFTER_NS
     emergency_use: bool = False
+    curtail: bool = False
 
     def __str__(self) -> str:
         """For the audit log."""
         after_s = self.give_up_after_ns / NS_PER_S
         until = f"give up after {after_s:g} s" if self.give_up_after_ns else "keep"
-        return f"drain, {until}{', emergency use' if self.emergency_use else ''}"
+        emergency = ", emergency use" if self.emergency_use else ""
+        return f"drain, {until}{emergency}{', curtail' if self.curtail else ''}"
 
 
 class DrainRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Durable: one word. What is in service has none.
 
     ``give_up_unix_ns`` is when the drain is given up if it has not come to its end, by the calendar; 0: never.
-    ``emergency_use``: what lost its path to a fault elsewhere, and has no other, may use it.
+    ``emergency_use``: what lost its path to a fault elsewhere, and has no other, may use it. ``curtail``: what cannot
+    leave otherwise goes down to its floor.
     """
 
     id: str
@@ -70,6 +76,7 @@ class DrainRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     since_unix_ns: int = 0
     give_up_unix_ns: int = 0
     emergency_use: bool = False
+    curtail: bool = False
 
 
 class Hindrance(StrEnum):

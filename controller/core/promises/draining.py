@@ -6,7 +6,7 @@ urgent first and a few at a time; whoever lost its path to a fault goes before. 
 a drain that does not come to its end in time is given up, unless it is to be kept.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from controller.core.admission.admission import Admission
@@ -32,6 +32,7 @@ from controller.core.promises.mover import Mover
 from controller.core.promises.pacing import MAX_AT_ONCE, MAX_EXPLAINED, urgency
 from controller.core.promises.protector import Protector
 from controller.core.promises.vacancy import Vacancy
+from controller.core.promises.ways_out import WaysOut
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.reasons import Reason
 from digitalgrid.units import NS_PER_MS, NS_PER_S
@@ -77,10 +78,10 @@ class Drainer:
         self._circuits = circuits
         self._network = network
         self._reservations = reservations
-        self._admission = admission
         self._mover = mover
         self._protector = protector
         self._read_back = read_back
+        self._ways_out = WaysOut(admission, mover, network.admin)
         self._vacancy = Vacancy(network, reservations, read_back)
         self._audit = audit
         self._persist = persist
@@ -108,7 +109,9 @@ class Drainer:
         at_unix_ns = self._calendar_ns(now_ns)
         give_up_unix_ns = at_unix_ns + order.give_up_after_ns if order.give_up_after_ns else 0
         word = DrainRecord(
-            order.id, AdminState.DRAINING, at_unix_ns, give_up_unix_ns, order.emergency_use
+            *(order.id, AdminState.DRAINING, at_unix_ns, give_up_unix_ns),
+            emergency_use=order.emergency_use,
+            curtail=order.curtail,
         )
         self._words.drain(word)
         self._persist(order.id, word)
@@ -183,7 +186,7 @@ class Drainer:
                     at.setdefault(circuit.circuit_id, []).append(word.id)
         self._tried = {key: each for key, each in self._tried.items() if key in leaving}
         decided |= self._move(leaving, at, now_ns)
-        self._explain_some(now_ns)
+        self._explain_some(at, now_ns)
         for word in draining:
             if self._words.state(word.id) is AdminState.DRAINING:
                 self._tell_blocks(word.id)
@@ -269,12 +272,14 @@ class Drainer:
         return tried.stands != self._mover.stands and now_ns >= tried.at_ns + _TRY_AGAIN_NS
 
     def _leave(self, circuit: Circuit, ids: Iterable[str]) -> bool:
-        """Whether there is another way, which is then taken beside the old one."""
-        route = self._mover.find_route(circuit, circuit.power_w)
+        """Whether there is another way, which is then taken beside the old one; with less power, if it must be."""
+        route = self._ways_out.route(circuit, ids)
         if route is None:
             return False
-        circuit.apply(CircuitEvent.MOVING, f"{' and '.join(ids)} is being drained")
-        self._mover.begin(circuit, route, seamless=True)
+        drained = " and ".join(ids)
+        circuit.apply(CircuitEvent.MOVING, f"{drained} is being drained")
+        by = f"the drain of {drained}" if circuit.curtailed is None else ""
+        self._mover.begin(circuit, route, seamless=True, displaced_by=by)
         self._moving.add(circuit.circuit_id)
         return True
 
@@ -288,23 +293,16 @@ class Drainer:
             block = before.block if before is not None else no_room
         self._tried[circuit.circuit_id] = _Tried(now_ns, self._mover.stands, block, lasting)
 
-    def _explain_some(self, now_ns: int) -> None:
+    def _explain_some(self, at: Mapping[int, list[str]], now_ns: int) -> None:
         """Work out what binds those that stay; others have their turn between."""
         unexplained = [key for key, each in self._tried.items() if not each.explained]
         for circuit_id in unexplained[:MAX_EXPLAINED]:
             tried = self._tried[circuit_id]
-            tried.block, tried.explained = self._explained(self._circuits[circuit_id]), True
+            ids = at[circuit_id]
+            tried.block = self._ways_out.why_not(self._circuits[circuit_id], ids)
+            tried.explained = True
         if len(unexplained) > MAX_EXPLAINED:
             self._look_at(now_ns + _GO_ON_NS)
-
-    def _explained(self, circuit: Circuit) -> Block:
-        if circuit.sink_id not in self._admission.view.loads:
-            text = f"no router has its load {circuit.sink_id!r} just now"
-            return Block(circuit.circuit_id, Hindrance.ROUTER_AWAY, text)
-        refusal = self._admission.explain_change(circuit, circuit.power_w)
-        constrained = refusal.reason is Reason.CONSTRAINTS_UNSATISFIABLE
-        why = Hindrance.CONSTRAINTS if constrained else Hindrance.NO_ROOM
-        return Block(circuit.circuit_id, why, str(refusal))
 
     def _over(self, keys: Iterable[CircuitGeneration]) -> list[Circuit]:
         ids = {key.circuit_id for key in keys}

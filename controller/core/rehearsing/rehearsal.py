@@ -55,7 +55,7 @@ def rehearse(situation: Situation, scenario: Scenario) -> Consequences:
     before = {each.circuit_id: _carried(each) for each in stage.circuits()}
     stage.cut(frozenset(scenario.cut_ids))
     for id_ in scenario.drain_ids:
-        stage.drain(id_)
+        stage.drain(id_, curtail=scenario.curtail)
     stage.run()
     return Consequences(tuple(stage.consequences(before, scenario)), len(before))
 
@@ -127,9 +127,9 @@ class _Stage:
                 self._core.on_lsa(lsa, self._tick())
         self._pump()
 
-    def drain(self, id_: str) -> None:
+    def drain(self, id_: str, *, curtail: bool) -> None:
         """Kept, so that all who are in the way are named."""
-        self._core.drain(DrainOrder(id_, give_up_after_ns=0), self._tick())
+        self._core.drain(DrainOrder(id_, give_up_after_ns=0, curtail=curtail), self._tick())
         self._pump()
 
     def run(self) -> None:
@@ -303,7 +303,8 @@ class _Stage:
         if stays:
             return self._told(circuit, Outcome.STAYS, old, new, stays)
         if new is not None and (old is None or new.links != old.links):
-            return self._told(circuit, Outcome.MOVES, old, new, "")
+            text = str(circuit.curtailed) if circuit.curtailed is not None else ""
+            return self._told(circuit, Outcome.MOVES, old, new, text)
         return None
 
     def _lasting(self, circuit: Circuit, old: Route, hindrances: Hindrances) -> str:

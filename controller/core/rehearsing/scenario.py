@@ -26,10 +26,13 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What happens: these links, routers and sources are lost, and these links and routers drained."""
+    """What happens: these links, routers and sources are lost, and these links and routers drained, with or without
+    leave to ``curtail`` circuits for that.
+    """
 
     cut_ids: tuple[str, ...] = ()
     drain_ids: tuple[str, ...] = ()
+    curtail: bool = False
 
 
 class Outcome(StrEnum):

@@ -511,8 +511,8 @@ def test_drain_sends_what_was_asked_for_and_shows_who_is_in_the_way(
     assert "7 no other path has room now" in rows(result.stdout)
     assert "and 2 more" in rows(result.stdout)
     controller.answers["Drain"] = pb.DrainResponse(word=pb.AdminWord(state=pb.ADMIN_STATE_DRAINED))
-    result = dgctl("drain", "r1-r3", "--keep")
-    assert controller.requests[-1] == pb.DrainRequest(id="r1-r3", keep=True)
+    result = dgctl("drain", "r1-r3", "--keep", "--curtail")
+    assert controller.requests[-1] == pb.DrainRequest(id="r1-r3", keep=True, curtail=True)
     assert result.stdout == "drained: no router holds a hop there\n"
     assert "r1-r3 was taken out of service before; this changes nothing" in result.stderr
     result = dgctl("undrain", "r1-r3")

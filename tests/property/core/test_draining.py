@@ -7,11 +7,12 @@ from hypothesis.stateful import invariant, precondition, rule
 
 from controller.core.circuits.circuit import Circuit, CircuitState
 from controller.core.circuits.protection import Against
+from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal
 from controller.core.network.admin import AdminState, DrainOrder, Hindrance
 from digitalgrid.units import NS_PER_S
 from tests.property.core import test_promises
-from tests.property.core.test_promises import INDEX
+from tests.property.core.test_promises import INDEX, POWERS_W
 from tests.support.grids import mesh
 from tests.support.simulated_network import SimulatedNetwork
 
@@ -54,10 +55,15 @@ class Drains(test_promises.Promises):
         return links + [each.id for each in self.grid.routers]
 
     @precondition(lambda self: self.up and len(self.network.core.questions.drains) < 3)
-    @rule(index=INDEX, give_up_after_s=GIVE_UP_AFTER_S, emergency_use=st.booleans())
-    def drain(self, index: int, give_up_after_s: int, emergency_use: bool) -> None:
+    @rule(
+        index=INDEX,
+        give_up_after_s=GIVE_UP_AFTER_S,
+        emergency_use=st.booleans(),
+        curtail=st.booleans(),
+    )
+    def drain(self, index: int, give_up_after_s: int, emergency_use: bool, curtail: bool) -> None:
         id_ = self._pick(self.elements, index)
-        order = DrainOrder(id_, give_up_after_s * NS_PER_S, emergency_use)
+        order = DrainOrder(id_, give_up_after_s * NS_PER_S, emergency_use, curtail)
         try:
             self.network.event(lambda core, now_ns: core.drain(order, now_ns))
         except Refusal:
@@ -68,6 +74,15 @@ class Drains(test_promises.Promises):
     def undrain(self, index: int) -> None:
         id_ = self._pick(sorted(self.network.core.questions.drains), index)
         self.network.event(lambda core, now_ns: core.undrain(id_, now_ns))
+
+    @precondition(lambda self: self.up)
+    @rule(sink=INDEX, power_w=POWERS_W)
+    def request_with_a_floor(self, sink: int, power_w: float) -> None:
+        load_id = self._pick(self.grid.loads, sink).id
+        name = f"request-{len(self.sent)}"
+        request = PowerRequest(name, load_id, power_w, floor_w=power_w / 2)
+        self.sent.append(request)
+        self._ask(request)
 
     @invariant()
     def what_is_drained_is_empty(self) -> None:
@@ -90,7 +105,9 @@ class Drains(test_promises.Promises):
             assert {each.circuit_id for each in blocks} == held
             for block in blocks:
                 circuit = self.network.core.questions.circuits[block.circuit_id]
-                assert circuit.state is CircuitState.ACTIVE
+                assert circuit.state in (CircuitState.ACTIVE, CircuitState.DEGRADED)
+                if block.why is Hindrance.NO_ROOM:
+                    assert self.network.way_for(circuit) is None, block
                 assert block.why not in (Hindrance.UNDER_WAY, Hindrance.ROUTER_AWAY)
                 assert block.why.lasts is not has_a_way(self.network, circuit), block
 

@@ -216,6 +216,58 @@ def test_the_most_urgent_leave_last_and_who_has_no_room_stays_and_is_told_why() 
     assert ("r1-r3", "given up, and back in service") in decided(network, "drain")
 
 
+def test_who_cannot_leave_otherwise_goes_down_to_its_floor_where_that_is_allowed() -> None:
+    network = SimulatedNetwork.running(narrow())
+    (town,) = network.request(PowerRequest("a", "town", 4e6, floor_w=2e6))
+    run(network)
+    drain(network, "r1-r3")
+    run(network)
+    (block,) = network.core.questions.drain_blocks("r1-r3")
+    assert block.why is Hindrance.NO_ROOM
+    assert block.text.endswith("; with its floor of 2 MW it could, by --curtail")
+    undrain(network, "r1-r3")
+    drain(network, "r1-r3", curtail=True)
+    run(network)
+    assert state(network, "r1-r3") is AdminState.DRAINED
+    assert (town.state, path(town)) == (CircuitState.DEGRADED, ("r1", "r2", "r3"))
+    assert (newest(town).route.power_w, town.power_w) == (2e6, 4e6)
+    assert str(town.curtailed) == "curtailed by the drain of r1-r3: 2 MW of 4 MW"
+    undrain(network, "r1-r3")
+    run(network)
+    assert (town.state, town.curtailed, town.interruptions) == (CircuitState.ACTIVE, None, 0)
+    assert newest(town).route.power_w == 4e6
+
+
+def test_who_has_less_than_was_asked_for_leaves_with_that() -> None:
+    """Without leave to curtail: nobody has less than before."""
+    network = SimulatedNetwork.running(narrow())
+    (town,) = network.request(PowerRequest("a", "town", 4e6, floor_w=2e6))
+    run(network)
+    drain(network, "r1-r3", curtail=True)
+    run(network)
+    assert newest(town).route.power_w == 2e6
+    # Another keeps it there, when the line is back.
+    network.derate("r1-r3", 120.0)
+    undrain(network, "r1-r3")
+    run(network)
+    drain(network, "r1-r2")
+    run(network)
+    assert state(network, "r1-r2") is AdminState.DRAINED
+    assert (path(town), newest(town).route.power_w) == (("r1", "r3"), 2e6)
+    assert there(town.curtailed).by == "the drain of r1-r3"
+
+
+def test_whose_floor_has_no_room_either_stays_and_is_told_so() -> None:
+    network = SimulatedNetwork.running(narrow())
+    (town,) = network.request(PowerRequest("a", "town", 4e6, floor_w=3e6))
+    run(network)
+    drain(network, "r1-r3", curtail=True)
+    run(network)
+    (block,) = network.core.questions.drain_blocks("r1-r3")
+    assert block.text.startswith("not even with 3 MW of its power: ")
+    assert (town.state, town.curtailed) == (CircuitState.ACTIVE, None)
+
+
 def test_a_drain_goes_on_by_itself_once_there_is_room() -> None:
     network = SimulatedNetwork.running(narrow())
     clinic, town = active(network, sink="clinic"), active(network)

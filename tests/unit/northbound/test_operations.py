@@ -192,8 +192,10 @@ async def test_a_router_is_forgotten_once_it_is_gone_and_that_is_noted() -> None
 async def test_a_drained_link_is_shown_is_free_and_is_put_into_service_again() -> None:
     async with northbound() as api:
         await make_circuit(api)
-        answer = await api.client.drain(pb.DrainRequest(id="r2-r4", emergency_use=True))
-        assert answer.changed and answer.word.emergency_use
+        answer = await api.client.drain(
+            pb.DrainRequest(id="r2-r4", emergency_use=True, curtail=True)
+        )
+        assert answer.changed and answer.word.emergency_use and answer.word.curtail
         assert answer.word.state == pb.ADMIN_STATE_DRAINING
         assert answer.word.give_up_unix_ns - answer.word.since_unix_ns == 600 * NS_PER_S
         await api.client.wait_until_drained("r2-r4")
