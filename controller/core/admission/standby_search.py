@@ -61,7 +61,8 @@ class StandbySearch:
             backup = self._pairs.backup_of(working, asked, request.protect)
             if backup is not None:
                 return self.sharing(backup, circuit_id, instead_of)
-            if all(each.holds_pools for each in self._admission.view.routers.values()):
+            pooled = all(each.holds_pools for each in self._admission.view.routers.values())
+            if pooled and working.links:
                 # What has no room among others has none of its own.
                 return None
         return self._dedicated(working, request, circuit_id, excluded_ids)
@@ -151,7 +152,7 @@ class StandbySearch:
         """Candidate sources, and what to keep off with them, in the order in which they are tried.
 
         The source that is used already costs no further reservation; against the loss of a router another one's is
-        better, for it outlives the first router too.
+        better, for it outlives the first router too. So it is beside a way without lines, on which nothing can fail.
         """
         view, against = self._admission.view, request.protect
         if against is None:
@@ -166,12 +167,9 @@ class StandbySearch:
             (here, True),
             (elsewhere, False),
         ]
-        if against is Against.ROUTER:
+        if against is Against.ROUTER or not working.links:
             choices = choices[2:] + choices[:2]
         for source_ids, same_start in choices:
-            if same_start and not working.links:
-                # Nothing of the way there can fail.
-                continue
             yield source_ids, kept_off(view, working, against, same_start=same_start)
 
     # Why there is none

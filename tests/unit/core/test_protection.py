@@ -272,6 +272,19 @@ def test_a_standby_for_which_there_is_still_no_room_to_fill_is_left_where_it_is(
     assert roles_at(network, "r5")[2] and circuit.last_generation == 2
 
 
+def test_a_circuit_without_lines_is_protected_after_a_change_as_before() -> None:
+    """Where no other source can serve its load: nothing on its way can fail."""
+    network = SimulatedNetwork.running(
+        loads_grid(THREE_WAYS.replace("plant, router: r1", "plant, router: r5"), "at the load")
+    )
+    circuit = protected(network)
+    assert path(circuit) == ("r5",)
+    network.event(lambda core, now_ns: core.change(circuit.circuit_id, 2e6, now_ns))
+    settle(network)
+    assert circuit.guard.word is Protection.PROTECTED
+    assert there(circuit.standby()).route.power_w == 2e6
+
+
 def test_both_paths_down_is_a_reroute_like_any_other() -> None:
     network = three_ways()
     circuit = protected(network)
