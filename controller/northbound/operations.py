@@ -193,6 +193,10 @@ def _router_to_pb(router_id: str, found: Differences) -> pb.RouterDifferences:
         different=[_hop(each.key, found.contrasts[each.key]) for each in found.different],
         lingering=_hops(found.lingering),
         other_role=[_hop(each.key, found.contrasts[each.key]) for each in found.other_role],
+        pools=[
+            pb.PoolDifference(link_id=each.link_id, power_w=each.has_w, needed_w=each.needed_w)
+            for each in found.pools
+        ],
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -12,6 +13,14 @@ from digitalgrid.model import CircuitGeneration, HopSnapshot
 
 # Of a hop: what routers of earlier versions do not know.
 _LATER = ("priority", "floor_w", "asked_w")
+
+
+class PoolContrast(NamedTuple):
+    """A pool of another size than the shared standbys on a link need."""
+
+    link_id: str
+    has_w: float
+    needed_w: float
 
 
 @dataclass(slots=True)
@@ -30,11 +39,12 @@ class Differences:
     excess: list[CircuitGeneration]
     other_role: list[Generation] = field(default_factory=list)
     contrasts: dict[CircuitGeneration, str] = field(default_factory=dict)
+    pools: list[PoolContrast] = field(default_factory=list)
 
     @property
     def none(self) -> bool:
         repaired = (self.missing, self.different, self.lingering, self.excess, self.other_role)
-        return not any(repaired)
+        return not any(repaired) and not self.pools
 
     def summary(self) -> str:
         """For the log."""
@@ -44,6 +54,7 @@ class Differences:
             "lingering": len(self.lingering),
             "excess": len(self.excess),
             "with another role": len(self.other_role),
+            "pools of another size": len(self.pools),
         }
         return ", ".join(f"{number} {kind}" for kind, number in counts.items() if number)
 

@@ -5,12 +5,13 @@ may still allow stays reserved until it says that it knows of less: nobody else 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from msgspec.structs import replace
 
 from controller.core.circuits.account import QUANTA, quanta_of
+from controller.core.circuits.differences import PoolContrast
 from controller.core.circuits.reservations import Reservations
 from controller.core.circuits.resources import Resource, link_direction
 from controller.core.circuits.route import Route
@@ -188,17 +189,9 @@ class Pools:
         for txn_id in before.get(table.read_id, ()):
             self._under_way[router_id].pop(txn_id, None)
         self._before[router_id] = {key: some for key, some in before.items() if key > table.read_id}
-        has_w = {
-            link_direction(each.link_id, router_id): each.received_power_w for each in table.pools
-        }
-        ways = {each for each in self._told if each.from_router_id == router_id}
-        ways |= has_w.keys() | set(self._reservations.pools_from(router_id))
-        ways -= {way for some in self._under_way[router_id].values() for way in some}
         wrong = []
-        for way in sorted(ways):
-            power_w, needed = has_w.get(way, 0.0), self._needed(way)
-            needed_w = self._received_w(way, needed)
-            if abs(power_w - needed_w) <= _ROUNDING * needed_w:
+        for way, power_w, needed in list(self._said(router_id, table)):
+            if self._is_as_needed(way, power_w, needed):
                 self._told[way] = _Told(0, needed, needed)
                 if not needed:
                     del self._told[way]
@@ -209,6 +202,36 @@ class Pools:
                 wrong.append(way)
             self._keep(way)
         self._tell_alone(wrong)
+
+    def _said(self, router_id: str, table: CircuitTable) -> Iterator[tuple[Resource, float, int]]:
+        """Of each direction that a router may have a pool for: what it has (W), and what is needed. What it was told of
+        since its table was asked for is left out.
+        """
+        has_w = {
+            link_direction(each.link_id, router_id): each.received_power_w for each in table.pools
+        }
+        ways = {each for each in self._told if each.from_router_id == router_id}
+        ways |= has_w.keys() | set(self._reservations.pools_from(router_id))
+        answered = self._before[router_id].get(table.read_id, ())
+        for txn_id, some in self._under_way[router_id].items():
+            if txn_id not in answered:
+                ways -= set(some)
+        for way in sorted(ways):
+            yield way, has_w.get(way, 0.0), self._needed(way)
+
+    def _is_as_needed(self, way: Resource, power_w: float, needed: int) -> bool:
+        needed_w = self._received_w(way, needed)
+        return abs(power_w - needed_w) <= _ROUNDING * needed_w
+
+    def compare(self, router_id: str, table: CircuitTable) -> list[PoolContrast]:
+        """Pools that a router has otherwise than they are needed; nothing is changed by this."""
+        if not self._holds_pools(router_id):
+            return []
+        return [
+            PoolContrast(way.id, power_w, self._received_w(way, needed))
+            for way, power_w, needed in self._said(router_id, table)
+            if not self._is_as_needed(way, power_w, needed)
+        ]
 
     def forget(self, router_id: str) -> None:
         """The router never returns, or has come back as one that knows of no pools."""

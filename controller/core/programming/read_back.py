@@ -134,6 +134,7 @@ class ReadBack:
         ids = sorted(self._programmer.circuit_ids_at(router_id))
         circuits = [self._live[each] for each in ids if each in self._live]
         found = compare(router_id, circuits, table, read.sent_ns)
+        found.pools = self._programmer.pools.compare(router_id, table)
         self._seen[router_id] = _seen(read, table)
         self.tables += 1
         if read.asked:

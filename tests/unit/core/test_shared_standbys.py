@@ -271,3 +271,26 @@ def test_records_of_before_keep_the_room_of_their_own_and_new_ones_what_they_cov
     restored = from_record(msgspec.convert(older, CircuitRecord))
     assert restored.guard.dedicated and restored.guard.against is Against.LINK
     assert restored.generations[2].covers is None and not restored.generations[2].shares
+
+
+def test_a_pool_of_another_size_is_told_to_whoever_asks_and_then_told_again() -> None:
+    network = spare_way()
+    both(network)
+    needed_w = told_w(network, "x", "x-t")
+    held = network.grid.routers["x"].table.pools
+    held.commit([StandbyPool("x-t", needed_w / 2)], held.number())
+    (read_id,) = ask_to_read(network, "x", dry_run=True)
+    found = there(network.tell_table("x", network.grid.routers["x"].read(read_id, network.now_ns)))
+    (pool,) = found.pools
+    assert pool.link_id == "x-t" and not found.none
+    assert (pool.has_w, pool.needed_w) == (pytest.approx(needed_w / 2), pytest.approx(needed_w))
+    network.deliver_all()
+    assert told_w(network, "x", "x-t") == pytest.approx(needed_w / 2), "a dry run repairs nothing"
+    ask_to_read(network, "x", dry_run=False)
+    settle(network)
+    assert told_w(network, "x", "x-t") == pytest.approx(needed_w)
+
+
+def ask_to_read(network: SimulatedNetwork, router_id: str, *, dry_run: bool) -> list[int]:
+    asked = network.event(lambda core, now_ns: core.reconcile([router_id], now_ns, dry_run=dry_run))
+    return list(asked.reads)
