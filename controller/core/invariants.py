@@ -1,12 +1,18 @@
 """What must hold after every event. Tests ask after each step; nothing in the daemon depends on it."""
 
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from functools import partial
+
 from controller.core.admission.route_finder import LEDGER_TOLERANCE
 from controller.core.circuits.circuit import CircuitState
 from controller.core.circuits.curtailed import by_source
 from controller.core.circuits.disjointness import in_common
+from controller.core.circuits.failures import Failure, covered
 from controller.core.circuits.path_state import path_down
 from controller.core.circuits.protection import Protection
 from controller.core.network.admin import AdminState
+from controller.core.network.link import LinkView
 from controller.core.network.view import limited_converters
 from controller.core.questions import Questions
 
@@ -19,6 +25,8 @@ def broken_invariants(questions: Questions) -> list[str]:
         *_over_subscriptions(questions),
         *_active_on_dead_paths(questions),
         *_protected_by_nothing(questions),
+        *_covered_by_less(questions),
+        *_pools_too_small(questions),
         *_held_where_drained(questions),
     ]
 
@@ -89,6 +97,49 @@ def _protected_by_nothing(questions: Questions) -> list[str]:
                 f"circuit {circuit.circuit_id} is protected with {len(down)} paths down, sharing {shared}"
             )
     return faults
+
+
+def _covered_by_less(questions: Questions) -> list[str]:
+    """Shared standbys must have room under whatever stops the path that they protect, and not theirs."""
+    faults = []
+    links = questions.view.links
+    for circuit in questions.circuits.values():
+        standby, working = circuit.standby(), circuit.carrying()
+        if circuit.guard.word is not Protection.PROTECTED or standby is None or working is None:
+            continue
+        if standby.covers is not None:
+            groups = partial(_risk_groups_of, links)
+            left_out = covered(working.route, standby.route, groups) - standby.covers
+            faults += [
+                f"circuit {circuit.circuit_id} has no room under {each}" for each in left_out
+            ]
+    return faults
+
+
+def _risk_groups_of(links: Mapping[str, LinkView], link_id: str) -> Collection[str]:
+    return links[link_id].risk_groups if link_id in links else ()
+
+
+def _pools_too_small(questions: Questions) -> list[str]:
+    """Of each direction of a line what standbys take together under any single failure, one of each circuit."""
+    taken: defaultdict[tuple[str, str], defaultdict[Failure, dict[int, float]]]
+    taken = defaultdict(lambda: defaultdict(dict))
+    for circuit in questions.circuits.values():
+        for standby in circuit.generations.values():
+            holding = questions.routers_holding(standby.key) if standby.covers else ()
+            for link in standby.route.links:
+                if link.from_router_id not in holding:
+                    continue
+                for each in standby.covers or ():
+                    of = taken[link.link_id, link.from_router_id][each]
+                    of[circuit.circuit_id] = max(of.get(circuit.circuit_id, 0.0), link.current_a)
+    return [
+        f"{link_id}: the pool from {end} has {pool_a} A, and {failure} asks for {sum(of.values())}"
+        for (link_id, end), under in taken.items()
+        for pool_a in [questions.pool_on_link_a(link_id, end)]
+        for failure, of in under.items()
+        if sum(of.values()) > pool_a * (1 + LEDGER_TOLERANCE)
+    ]
 
 
 def _active_on_dead_paths(questions: Questions) -> list[str]:
