@@ -24,6 +24,47 @@ loads:
   - {id: works, router: r2, power_w: 5e6}
 """
 
+# A detour that carries less than the way itself.
+NARROW = """
+name: narrow
+defaults: {voltage_v: 20000, efficiency: 1.0, resistance_ohm: 0.1}
+routers: [{id: r1}, {id: r2}, {id: r3}]
+links:
+  - {id: r1-r3, a: r1, b: r3, ampacity_a: 300}
+  - {id: r1-r2, a: r1, b: r2, ampacity_a: 120, resistance_ohm: 1}
+  - {id: r2-r3, a: r2, b: r3, ampacity_a: 120, resistance_ohm: 1}
+sources: [{id: solar, router: r1, max_power_w: 9e6}]
+loads:
+  - {id: town, router: r3, power_w: 5e6}
+  - {id: clinic, router: r3, power_w: 2e6, priority: 5}
+"""
+
+# Two plants with a line to town each, and a spare way that carries what one of them sends.
+SPARE_WAY = """
+name: spare-way
+defaults: {voltage_v: 20000, efficiency: 0.99, ampacity_a: 80, resistance_ohm: 0.2}
+routers: [{id: a}, {id: b}, {id: t}, {id: x}]
+links:
+  - {id: a-t, a: a, b: t}
+  - {id: b-t, a: b, b: t}
+  - {id: a-x, a: a, b: x, ampacity_a: 200}
+  - {id: b-x, a: b, b: x, ampacity_a: 200}
+  - {id: x-t, a: x, b: t}
+sources:
+  - {id: plant-a, router: a, max_power_w: 6e6}
+  - {id: plant-b, router: b, max_power_w: 6e6}
+loads:
+  - {id: town, router: t, power_w: 6e6}
+"""
+
+
+def narrow() -> Grid:
+    return loads_grid(NARROW, "narrow")
+
+
+def spare_way() -> Grid:
+    return loads_grid(SPARE_WAY, "spare-way")
+
 
 def diamond() -> Grid:
     return loads_grid(DIAMOND, "diamond")

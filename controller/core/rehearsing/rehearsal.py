@@ -22,6 +22,7 @@ from controller.core.messages import (
 from controller.core.network.admin import AdminState, DrainOrder, Hindrance
 from controller.core.network.view import GridView
 from controller.core.promises.hindrances import Hindrances
+from controller.core.promises.pacing import urgency
 from controller.core.rehearsing.prompt_router import PromptRouter
 from controller.core.rehearsing.scenario import (
     Consequence,
@@ -199,14 +200,19 @@ class _Stage:
     # Sinks
 
     def _report(self) -> None:
-        dirty, self._dirty = sorted(self._dirty), set()
-        for circuit_id in dirty:
-            circuit = self._core.questions.circuits.get(circuit_id)
-            for status in list(self._statuses(circuit)) if circuit is not None else ():
-                generation = circuit.generations.get(status.key.generation) if circuit else None
-                if generation is not None:
-                    router_id = generation.route.sink_router_id
-                    self._core.on_status(router_id, status, self._tick())
+        known = self._core.questions.circuits
+        dirty, self._dirty = [known[each] for each in self._dirty if each in known], set()
+        # Pools let the most urgent through, where more has failed than they are for.
+        for circuit in sorted(dirty, key=urgency):
+            for status in list(self._statuses(circuit)):
+                generation = circuit.generations.get(status.key.generation)
+                if generation is None:
+                    continue
+                router_id = generation.route.sink_router_id
+                self._core.on_status(router_id, status, self._tick())
+                if status.state is FlowState.SWITCHED and generation.role is Role.WORKING:
+                    # Others had no room any more for what their sinks selected.
+                    self.switched.add(circuit.circuit_id)
 
     def _statuses(self, circuit: Circuit) -> Iterator[CircuitStatus]:
         """What the sink says that it has not said: a drained path, power or its want, standbys and a switch to one."""
@@ -231,7 +237,6 @@ class _Stage:
         if lost and not complete.intersection(working) and complete.intersection(ready):
             key = max(complete.intersection(ready))
             self._selected[circuit.circuit_id] = key
-            self.switched.add(circuit.circuit_id)
             standbys.remove(key)
             working.append(key)
             yield CircuitStatus(key, FlowState.SWITCHED, switch_cause=SwitchCause.GRANT_LOST)

@@ -16,28 +16,13 @@ from controller.core.network.admin import GIVE_UP_AFTER_NS, AdminState, Block, D
 from controller.core.promises.pacing import MAX_AT_ONCE
 from controller.core.replica import Replica
 from controller.core.settings import CoreSettings
-from digitalgrid.gridfile import Grid, loads_grid
 from digitalgrid.model import CircuitGeneration, ElectionId, FlowState, HopSnapshot
 from digitalgrid.reasons import Reason
 from digitalgrid.units import NS_PER_MS, NS_PER_S
 from tests.support.active import active, path
-from tests.support.grids import diamond, ladder
+from tests.support.grids import diamond, ladder, narrow
 from tests.support.simulated_network import SimulatedNetwork
 from tests.support.there import newest, there
-
-NARROW = """
-name: narrow
-defaults: {voltage_v: 20000, efficiency: 1.0, resistance_ohm: 0.1}
-routers: [{id: r1}, {id: r2}, {id: r3}]
-links:
-  - {id: r1-r3, a: r1, b: r3, ampacity_a: 300}
-  - {id: r1-r2, a: r1, b: r2, ampacity_a: 120, resistance_ohm: 1}
-  - {id: r2-r3, a: r2, b: r3, ampacity_a: 120, resistance_ohm: 1}
-sources: [{id: solar, router: r1, max_power_w: 9e6}]
-loads:
-  - {id: town, router: r3, power_w: 5e6}
-  - {id: clinic, router: r3, power_w: 2e6, priority: 5}
-"""
 
 
 @pytest.fixture
@@ -191,10 +176,6 @@ def test_what_nobody_knows_is_not_drained(network: SimulatedNetwork) -> None:
         assert refused.value.reason is Reason.UNKNOWN_ELEMENT
     with pytest.raises(Refusal):
         undrain(network, "r9")
-
-
-def narrow() -> Grid:
-    return loads_grid(NARROW, "narrow")
 
 
 def test_the_most_urgent_leave_last_and_who_has_no_room_stays_and_is_told_why() -> None:

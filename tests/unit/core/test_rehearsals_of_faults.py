@@ -20,7 +20,7 @@ from controller.core.rehearsing.scenario import (
 )
 from digitalgrid.reasons import Reason
 from digitalgrid.units import NS_PER_MS, NS_PER_S
-from tests.support.grids import diamond, ladder, mesh
+from tests.support.grids import diamond, ladder, mesh, narrow, spare_way
 from tests.support.simulated_network import SimulatedNetwork
 
 
@@ -40,8 +40,10 @@ def run(network: SimulatedNetwork, duration_ns: int = 12 * NS_PER_S) -> None:
     network.deliver_all()
 
 
-def foretold(network: SimulatedNetwork, *cut_ids: str, drain: tuple[str, ...] = ()) -> Consequences:
-    scenario = Scenario(cut_ids, drain)
+def foretold(
+    network: SimulatedNetwork, *cut_ids: str, drain: tuple[str, ...] = (), curtail: bool = False
+) -> Consequences:
+    scenario = Scenario(cut_ids, drain, curtail)
     situation = situation_of(network.core.questions, scenario)
     # As it is on its way to the worker process, and back.
     found = rehearse(pickle.loads(pickle.dumps(situation)), scenario)
@@ -152,6 +154,35 @@ def test_a_protected_circuit_switches_and_what_nobody_has_is_refused() -> None:
     assert (refused.value.reason, refused.value.field) == (Reason.UNKNOWN_ELEMENT, "cut_ids")
     with pytest.raises(Refusal):
         foretold(network, drain=("solar",))
+
+
+def test_of_standbys_that_share_their_room_the_most_urgent_switches_where_several_fail() -> None:
+    network = SimulatedNetwork.running(spare_way())
+    ids = []
+    for plant, priority in (("plant-a", 0), ("plant-b", 5)):
+        request = PowerRequest(
+            plant, "town", 0.9e6, (plant,), protect=Against.LINK, hold_priority=priority
+        )
+        (circuit,) = network.request(request)
+        run(network, NS_PER_S)
+        assert circuit.guard.word is Protection.PROTECTED
+        ids.append(circuit.circuit_id)
+    less, more = ids
+    assert outcomes(foretold(network, "a-t")) == {less: Outcome.SWITCHES}
+    assert outcomes(foretold(network, "a-t", "b-t")) == {
+        more: Outcome.SWITCHES,
+        less: Outcome.WAITS,
+    }
+
+
+def test_who_would_go_down_to_its_floor_for_a_drain_is_told_so() -> None:
+    network = SimulatedNetwork.running(narrow())
+    circuit_id = asked(network, "town", 4e6, floor_w=2e6)
+    stays = foretold(network, drain=("r1-r3",))
+    assert outcomes(stays) == {circuit_id: Outcome.STAYS}
+    (moves,) = foretold(network, drain=("r1-r3",), curtail=True).concerned
+    assert moves.outcome is Outcome.MOVES
+    assert moves.text == "curtailed by the drain of r1-r3: 2 MW of 4 MW"
 
 
 @pytest.mark.parametrize("link_id", [each.id for each in mesh().links])

@@ -14,31 +14,13 @@ from controller.core.circuits.records import CircuitRecord, from_record, to_reco
 from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal
 from controller.core.messages import Commit, Stage
-from digitalgrid.gridfile import loads_grid
 from digitalgrid.model import StandbyPool
 from digitalgrid.reasons import Reason
 from digitalgrid.units import NS_PER_MS, NS_PER_S
-from tests.support import settling
+from tests.support import grids, settling
 from tests.support.simulated_network import SimulatedNetwork
 from tests.support.there import newest, there
 
-# Two plants with a line to town each, and a spare way that carries what one of them sends.
-SPARE_WAY = """
-name: spare-way
-defaults: {voltage_v: 20000, efficiency: 0.99, ampacity_a: 80, resistance_ohm: 0.2}
-routers: [{id: a}, {id: b}, {id: t}, {id: x}]
-links:
-  - {id: a-t, a: a, b: t}
-  - {id: b-t, a: b, b: t}
-  - {id: a-x, a: a, b: x, ampacity_a: 200}
-  - {id: b-x, a: b, b: x, ampacity_a: 200}
-  - {id: x-t, a: x, b: t}
-sources:
-  - {id: plant-a, router: a, max_power_w: 6e6}
-  - {id: plant-b, router: b, max_power_w: 6e6}
-loads:
-  - {id: town, router: t, power_w: 6e6}
-"""
 MW = 1e6
 
 
@@ -47,7 +29,7 @@ def settle(network: SimulatedNetwork, duration_ns: int = 200 * NS_PER_MS) -> Non
 
 
 def spare_way() -> SimulatedNetwork:
-    return SimulatedNetwork.running(loads_grid(SPARE_WAY, "spare-way"))
+    return SimulatedNetwork.running(grids.spare_way())
 
 
 def wanted(plant: str, power_w: float = MW, *, dedicated: bool = False) -> PowerRequest:
