@@ -304,7 +304,7 @@ class SimulatedGrid:
         hops = [
             each
             for each in self.routers[router_id].table.hops
-            if each.source_id == source_id and not self._idles_in_a_pool(each)
+            if each.source_id == source_id and not self._idles(each)
         ]
         largest: dict[int, HopSnapshot] = {}
         for hop in hops:
@@ -320,12 +320,12 @@ class SimulatedGrid:
         granted = zip(ranked, share_out(limit_w * SLACK, claims), strict=True)
         return {hop.circuit_id: granted_w / hop.ingress_power_w for hop, granted_w in granted}
 
-    def _idles_in_a_pool(self, hop: HopSnapshot) -> bool:
-        """Whether it is a shared standby that its sink does not demand: it draws nothing, nor was that reserved.
+    def _idles(self, hop: HopSnapshot) -> bool:
+        """Whether it is a standby that its sink does not demand: it draws nothing.
 
         A sink that was promoted demands it, also while other routers have not heard of that.
         """
-        if not hop.standby or not self._shares(hop.key):
+        if not hop.standby:
             return False
         for router in self.routers.values():
             at_sink = router.hop(hop.key)

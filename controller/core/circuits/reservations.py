@@ -59,8 +59,9 @@ class Reservations:
         self._standbys: set[CircuitGeneration] = set()
         # Generations that are not demanded yet.
         self._idle: set[CircuitGeneration] = set()
-        # Counts what was reserved and freed.
+        # Counts what was reserved and freed, and standbys that carry by now.
         self.changes = 0
+        self.promotions = 0
 
     def reserve(
         self,
@@ -110,6 +111,7 @@ class Reservations:
     def demanded(self, key: CircuitGeneration) -> None:
         """A generation carries its circuit by now: it stands by no more, shares nothing, nor fills by a trickle."""
         self.cover(key, None)
+        self.promotions += key in self._standbys
         self._standbys.discard(key)
         self._idle.discard(key)
         route = self._routes.get(key)
@@ -336,12 +338,16 @@ class Reservations:
 
     def working(self, resource: Resource) -> float:
         """What is reserved for all that carry or are to carry, standbys left out."""
+        return fsum(self.working_by_circuit(resource).values())
+
+    def working_by_circuit(self, resource: Resource) -> dict[int, float]:
+        """The same, of each circuit that holds any."""
         largest: dict[int, float] = {}
         for key in self._held_of(resource):
             if key not in self._standbys:
                 amount = self._accounts[resource].held[key]
                 largest[key.circuit_id] = max(largest.get(key.circuit_id, 0.0), amount)
-        return fsum(largest.values())
+        return largest
 
     def circuits_on_link(self, link_id: str, *ends: str) -> list[int]:
         """Ids of the circuits that hold the link in either direction."""

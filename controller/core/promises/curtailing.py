@@ -24,12 +24,13 @@ _OTHERS = "circuits of a higher priority"
 
 @dataclass(slots=True)
 class _Short:
-    """A source that gives less than is reserved; ``stands`` is what it gives and what is reserved.
+    """A source that gives less than is reserved; ``stands`` is what it gives, what is reserved, and how many standbys
+    have come to carry. Nobody is short while only standbys lack it.
 
-    ``elsewhere`` are those of its circuits that another source carries, until they switch to their standby here.
+    ``elsewhere`` are those of its circuits that another source carries, until they have moved here.
     """
 
-    stands: tuple[float, float]
+    stands: tuple[float, float, int]
     circuit_ids: set[int] = field(default_factory=set)
     elsewhere: set[int] = field(default_factory=set)
 
@@ -56,7 +57,7 @@ class Curtailer:
             carrying = circuit.carrying() or circuit.newest()
             if circuit.curtailed is not None and carrying is not None:
                 # As it was stored; it is looked at when its source is known again.
-                known = self._short.setdefault(carrying.route.source_id, _Short((0.0, 0.0)))
+                known = self._short.setdefault(carrying.route.source_id, _Short((0.0, 0.0, 0)))
                 known.circuit_ids.add(circuit.circuit_id)
                 self.circuit_ids.add(circuit.circuit_id)
 
@@ -91,12 +92,17 @@ class Curtailer:
         if self._short:
             self.on_view(())
 
+    def leaves_short(self, source_id: str) -> bool:
+        """Whether a source gives less than its circuits want of it."""
+        short = self._short.get(source_id)
+        return short is not None and bool(short.circuit_ids)
+
     def _look_at(self, source_id: str) -> None:
         found = self._view().sources.get(source_id)
         reserved_w = self._reservations.total(source(source_id))
         limit_w = found[1].max_power_w if found is not None else 0.0
         before = self._short.get(source_id)
-        stands = (limit_w, reserved_w)
+        stands = (limit_w, reserved_w, self._reservations.promotions)
         if found is None or (
             before is not None
             and before.stands == stands
@@ -107,13 +113,17 @@ class Curtailer:
         short = {
             circuit_id: share for circuit_id, share in shares.items() if share < ACTUATED_FRACTION
         }
-        for circuit_id in sorted((before.circuit_ids if before else set()) | short.keys()):
+        were_short = before.circuit_ids if before else set()
+        for circuit_id in sorted(were_short | short.keys()):
             self._mark(circuit_id, source_id, short.get(circuit_id))
-        if short:
+        if limit_w < reserved_w:
             elsewhere = {each for each in short if not self._carries(source_id, each)}
             self._short[source_id] = _Short(stands, set(short), elsewhere)
+        else:
+            self._short.pop(source_id, None)
+        if short:
             self._note(source_id, f"{len(short)} circuits curtailed", limit_w, reserved_w)
-        elif self._short.pop(source_id, None) is not None:
+        elif were_short:
             self._note(source_id, "nobody is curtailed any more", limit_w, reserved_w)
 
     def _carries(self, source_id: str, circuit_id: int) -> bool:
@@ -122,13 +132,11 @@ class Curtailer:
         return carrying is not None and carrying.route.source_id == source_id
 
     def _shares(self, source_id: str, limit_w: float) -> Mapping[int, float]:
-        """What part of its power each circuit at a source gets."""
-        live, resource = self._book.live, source(source_id)
-        circuits = [
-            live[each] for each in self._reservations.circuits_with([resource]) if each in live
-        ]
-        circuits.sort(key=_rank)
-        held_w = [self._reservations.of_circuit(resource, each.circuit_id) for each in circuits]
+        """What part of its power each circuit at a source gets; standbys, which nobody demands, want nothing."""
+        live = self._book.live
+        wanted_w = self._reservations.working_by_circuit(source(source_id))
+        circuits = sorted((live[each] for each in wanted_w if each in live), key=_rank)
+        held_w = [wanted_w[each.circuit_id] for each in circuits]
         claims = [
             Claim(each_w, each_w * min(1.0, circuit.floor_w / circuit.power_w))
             for circuit, each_w in zip(circuits, held_w, strict=True)

@@ -90,7 +90,7 @@ class Regainer:
             or len(circuit.generations) > 1 + len(circuit.standbys())
         ):
             return False
-        short = self._admission.is_short(newest.route.source_id)
+        short = self._curtailer.leaves_short(newest.route.source_id)
         route = (
             self._elsewhere(circuit, newest.route)
             if short
@@ -129,11 +129,11 @@ class Regainer:
 
     def _too_many_at(self, source_id: str) -> bool:
         """Whether a source is short even without those that are on their way to others."""
-        key = resource.source(source_id)
-        left_w = self._reservations.total(key)
-        for circuit_id in self._reservations.circuits_with([key]):
+        left_w = 0.0
+        wanted_w = self._reservations.working_by_circuit(resource.source(source_id))
+        for circuit_id, each_w in wanted_w.items():
             circuit = self._circuits.get(circuit_id)
             newest = circuit.newest() if circuit is not None else None
-            if newest is None or newest.route.source_id != source_id:
-                left_w -= self._reservations.of_circuit(key, circuit_id)
+            if newest is not None and newest.route.source_id == source_id:
+                left_w += each_w
         return left_w > self._admission.view.sources[source_id][1].max_power_w

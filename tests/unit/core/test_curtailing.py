@@ -3,11 +3,12 @@
 import pytest
 
 from controller.core.circuits.circuit import Circuit, CircuitState
+from controller.core.circuits.protection import Against
 from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal
 from digitalgrid.reasons import Reason
 from digitalgrid.units import NS_PER_S
-from tests.support.grids import diamond
+from tests.support.grids import diamond, spare_way
 from tests.support.settling import settle
 from tests.support.simulated_network import SimulatedNetwork
 from tests.support.there import newest, there
@@ -179,3 +180,25 @@ def test_who_is_released_is_not_curtailed_any_more(network: SimulatedNetwork) ->
     assert (circuit.state, circuit.curtailed) == (CircuitState.WITHDRAWING, None)
     network.heal(5 * NS_PER_S)
     assert (circuit.state, circuit.curtailed) == (CircuitState.WITHDRAWN, None)
+
+
+@pytest.mark.parametrize("dedicated", [False, True])
+def test_a_standby_that_nobody_demands_leaves_nobody_short(*, dedicated: bool) -> None:
+    network = SimulatedNetwork.running(spare_way())
+    request = PowerRequest("a", "town", 0.8e6, protect=Against.ROUTER, dedicated=dedicated)
+    (circuit,) = network.request(request)
+    settle(network)
+    carries, stands_by = newest(circuit).route, there(circuit.standby()).route
+    assert carries.source_id != stands_by.source_id
+    (other,) = network.request(PowerRequest("b", "town", 0.5e6, (stands_by.source_id,)))
+    settle(network)
+    network.dim(stands_by.source_id, newest(other).route.injected_w * 1.01)
+    settle(network)
+    assert (circuit.curtailed, other.curtailed) == (None, None)
+    assert circuit.state is other.state is CircuitState.ACTIVE
+    # Once its sink selects it, there is too little for both.
+    network.cut(carries.links[-1].link_id)
+    network.deliver_all()
+    assert newest(circuit).route.source_id == stands_by.source_id
+    assert there(circuit.curtailed).by == f"source {stands_by.source_id}"
+    assert share(other) == 0.0, "the younger"
