@@ -1,7 +1,8 @@
 """Regaining: circuits that are curtailed are given another source, or their power back, as soon as there is room.
 
 Of those that a source leaves short the least urgent go first, and no more of them than must go: what they leave serves
-the others. Moves are made before the old path is broken, so what a circuit has left it keeps meanwhile.
+the others. Where no other source has all of a circuit's power, one that has clearly more than is left of it will do.
+Moves are made before the old path is broken, so what a circuit has left it keeps meanwhile.
 """
 
 from collections import deque
@@ -19,6 +20,11 @@ from controller.core.promises.pacing import MAX_AT_ONCE, RETRY_LATER_NS, RETRY_S
 
 # The longest pause (ns) between two rounds in vain; what is known to make room begins another at once.
 _MAX_PAUSE_NS = 16 * RETRY_LATER_NS
+# Of its power, what another source is asked for: each costs a search.
+_PARTS = (1.0, 0.75, 0.5, 0.25)
+# What a part must be more than is left, of the circuit's power: a move wears converters.
+_WORTH_A_MOVE = 0.125
+_LEFT_ELSEWHERE = "what other sources have left"
 
 
 class Regainer:
@@ -99,7 +105,7 @@ class Regainer:
         if route is None:
             return False
         circuit.apply(CircuitEvent.MOVING, f"was {circuit.curtailed}")
-        self._mover.begin(circuit, route, seamless=True)
+        self._mover.begin(circuit, route, seamless=True, displaced_by=_LEFT_ELSEWHERE)
         return True
 
     def _in_full(self, circuit: Circuit, present: Route) -> Route | None:
@@ -119,13 +125,21 @@ class Regainer:
         ]
         if not candidates or circuit.sink_id not in view.loads:
             return None
-        return self._admission.route(
-            circuit.sink_id,
-            circuit.power_w,
-            candidates,
-            circuit.constraints,
-            circuit_id=circuit.circuit_id,
-        )
+        left_w = circuit.curtailed.granted_w if circuit.curtailed is not None else 0.0
+        least_w = max(circuit.floor_w, left_w + _WORTH_A_MOVE * circuit.power_w)
+        for power_w in (part * circuit.power_w for part in _PARTS):
+            if power_w < circuit.power_w and power_w < least_w:
+                break
+            route = self._admission.route(
+                circuit.sink_id,
+                power_w,
+                candidates,
+                circuit.constraints,
+                circuit_id=circuit.circuit_id,
+            )
+            if route is not None:
+                return route
+        return None
 
     def _too_many_at(self, source_id: str) -> bool:
         """Whether a source is short even without those that are on their way to others."""

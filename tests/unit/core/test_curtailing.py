@@ -114,6 +114,27 @@ def test_another_source_is_found_for_those_who_must_go_and_for_nobody_else(
     assert [each.curtailed for each in circuits] == [None, None, None]
 
 
+def test_another_source_that_has_a_part_of_it_will_do_where_that_is_clearly_more(
+    network: SimulatedNetwork,
+) -> None:
+    (circuit,) = network.request(PowerRequest("a", "town", 5e6))
+    network.deliver_all()
+    assert newest(circuit).route.source_id == "solar"
+    network.dim("solar", 0.5 * SOLAR_W)
+    settle(network)
+    # Half of its power is not clearly more than what is left of it.
+    assert newest(circuit).route.source_id == "solar" and share(circuit) > 0.6
+    network.dim("solar", 0.1 * SOLAR_W)
+    settle(network)
+    assert (newest(circuit).route.source_id, share(circuit)) == ("gas", 0.5)
+    assert circuit.reason == "curtailed by what other sources have left: 2.5 MW of 5 MW"
+    assert circuit.state is CircuitState.DEGRADED
+    network.dim("solar", SOLAR_W)
+    settle(network)
+    assert (circuit.state, circuit.curtailed) == (CircuitState.ACTIVE, None)
+    assert newest(circuit).route.power_w == 5e6
+
+
 def test_a_curtailed_circuit_that_a_fault_moves_keeps_its_place_at_the_source(
     network: SimulatedNetwork,
 ) -> None:
