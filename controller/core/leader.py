@@ -275,6 +275,7 @@ class Leader(Core):
         self._parts.curtailer.look()
         self._parts.regainer.look(now_ns)
         self._parts.preempter.look(now_ns)
+        self._parts.protector.look(now_ns)
         self._parts.pairer.look(now_ns)
         if self._parts.drainer.look(now_ns):
             self._adopt_view(now_ns)

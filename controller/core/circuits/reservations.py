@@ -59,8 +59,9 @@ class Reservations:
         self._standbys: set[CircuitGeneration] = set()
         # Generations that are not demanded yet.
         self._idle: set[CircuitGeneration] = set()
-        # Counts what was reserved and freed, and standbys that carry by now.
+        # Counts what was reserved and freed, what was freed alone, and standbys that carry by now.
         self.changes = 0
+        self.freed = 0
         self.promotions = 0
 
     def reserve(
@@ -118,7 +119,7 @@ class Reservations:
         for resource, _ in trickles(route, self._limited) if route else ():
             account = self._accounts.get(resource)
             if account is not None and key in account.trickles:
-                self.changes += 1
+                self._note_freed()
                 with self._sharing(resource, key.circuit_id):
                     account.stop_trickle(key)
                 self._note_changed(resource)
@@ -139,6 +140,10 @@ class Reservations:
                         account.held[key] = route.entering_w[index]
                         if key in self._idle and route.trickle_w:
                             account.trickle(key, route.trickle_w[index])
+
+    def _note_freed(self) -> None:
+        self.changes += 1
+        self.freed += 1
 
     def _note_changed(self, resource: Resource) -> None:
         if resource.kind is ResourceKind.LINK_DIRECTION:
@@ -171,7 +176,8 @@ class Reservations:
     @contextmanager
     def without(self, key: CircuitGeneration) -> Iterator[None]:
         """As if a generation that no router has let go of yet held nothing, within. Nothing has changed after it."""
-        route, covers, changes = self._routes[key], self._covers.get(key), self.changes
+        route, covers = self._routes[key], self._covers.get(key)
+        counted = self.changes, self.freed
         standby, idle = key in self._standbys, key in self._idle
         if key in self._freed:
             raise ValueError(f"{key} is on its way out: some of its routers hold nothing")
@@ -180,14 +186,14 @@ class Reservations:
             yield
         finally:
             self.reserve(key, route, covers, standby=standby, idle=idle)
-            self.changes = changes
+            self.changes, self.freed = counted
 
     def cover(self, key: CircuitGeneration, failures: frozenset[Failure] | None) -> None:
         """What a standby covers is something else from now on; None for one that is held firmly, as when promoted."""
         route = self._routes.get(key)
         if route is None or self._covers.get(key) == failures:
             return
-        self.changes += 1
+        self._note_freed()
         with ExitStack() as all_of_them:
             for resource in self._held_by(key):
                 all_of_them.enter_context(self._sharing(resource, key.circuit_id))
@@ -207,6 +213,7 @@ class Reservations:
         before, account.floor = account.pool, quanta
         if account.pool != before:
             self.changes += 1
+            self.freed += account.pool < before
             self._note_changed(resource)
         self._close_if_empty(resource)
 
@@ -452,7 +459,7 @@ class Reservations:
         return account
 
     def _free_hop(self, key: CircuitGeneration, route: Route, router_id: str) -> None:
-        self.changes += 1
+        self._note_freed()
         index = route.router_ids.index(router_id)
         for resource, _ in held_by_hop(route, index, self._limited):
             account = self._accounts[resource]

@@ -10,6 +10,7 @@ from controller.core.circuits.failures import Failure, covered
 from controller.core.circuits.generation import RETIRING_PHASES, Generation, Phase, Role
 from controller.core.circuits.path_state import other_physics, path_down
 from controller.core.circuits.reservations import Reservations
+from controller.core.circuits.resources import link_direction, source, through
 from controller.core.circuits.route import Route
 from digitalgrid.model import CircuitGeneration
 
@@ -65,6 +66,17 @@ class Fitness:
             standby = self._find(key)
             if standby is not None:
                 yield self._circuits[key.circuit_id], standby
+
+    def crowding(self, route: Route) -> list[Generation]:
+        """Shared standbys that are on their way out, and still hold room where a promoted one leaves too little."""
+        if not self._admission.crowded(route) and not self._admission.is_short(route.source_id):
+            return []
+        held = self._reservations
+        there = [link_direction(link.link_id, link.from_router_id) for link in route.links]
+        there += [source(route.source_id), *map(through, route.router_ids)]
+        keys = {key for resource in there for key in held.held_of(resource)}
+        found = [standby for key in sorted(keys) if (standby := self._find(key)) is not None]
+        return [each for each in found if each.shares and each.phase in RETIRING_PHASES]
 
     # What is covered
 

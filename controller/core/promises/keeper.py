@@ -174,7 +174,6 @@ class Keeper:
                 self._mover.freed(circuit, now_ns)
                 self._preempter.gone(outcome.key)
                 self._protector.tend(circuit, now_ns)
-                self._protector.retry_soon(now_ns)
         self._emit(CircuitChanged(circuit.circuit_id))
 
     def _on_runs_as_working(self, circuit: Circuit, outcome: RunsAsWorking, now_ns: int) -> None:

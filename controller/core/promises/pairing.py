@@ -95,7 +95,7 @@ class Pairer:
             self._due_ns = due_ns if self._due_ns is None else min(self._due_ns, due_ns)
 
     def _stands(self) -> tuple[int, int]:
-        return self._reservations.changes, self._admission.view.version
+        return self._reservations.freed, self._admission.view.version
 
     def on_timer(self, now_ns: int) -> None:
         """Search for one of them, the most urgent first; for the others in other events."""
@@ -156,12 +156,15 @@ class Pairer:
         request = standby_request(circuit, newest.route.power_w)
         with self._reservations.without(newest.key):
             pair = self._protected.pair(request) or ()
+        if _hops(newest.route) in map(_hops, pair):
+            # There is a way beside it, which is not found now.
+            return None
         for each in pair:
             route = self._admission.route_along(
                 circuit.sink_id,
                 each.power_w,
                 each.source_id,
-                [(link.link_id, link.from_router_id) for link in each.links],
+                _hops(each),
                 circuit_id=circuit.circuit_id,
             )
             limit_w = injection_limit_w(each.power_w, circuit.constraints)
@@ -181,6 +184,10 @@ class Pairer:
         circuit.apply(CircuitEvent.MOVING, _WHY)
         self._protector.is_paired(circuit, _WHY)
         self._mover.begin(circuit, route, seamless=True)
+
+
+def _hops(route: Route) -> list[tuple[str, str]]:
+    return [(link.link_id, link.from_router_id) for link in route.links]
 
 
 def _rests(circuit: Circuit, newest: Generation) -> bool:

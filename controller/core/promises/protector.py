@@ -243,11 +243,10 @@ class Protector:
         """The network has changed, and these may be concerned."""
         for circuit in circuits:
             self.tend(circuit, now_ns)
-        self.retry_soon(now_ns)
 
-    def retry_soon(self, now_ns: int) -> None:
-        """Something has changed for those that there was no way for, or no room."""
-        self.maker.retry_soon(now_ns)
+    def look(self, now_ns: int) -> None:
+        """See whether anything has changed for those that there was no way for, or no room."""
+        self.maker.look(now_ns)
 
     def on_timer(self, now_ns: int) -> list[Circuit]:
         """Circuits that are to leave a path which is down, and whose standby is not there any more."""
@@ -357,6 +356,8 @@ class Protector:
         """What it carries is not shared any more; standbys that no longer fit beside it are made anew elsewhere."""
         by = promoted.key.circuit_id
         why = f"circuit {by} runs over its standby now, and the rest of their room is too small"
+        for standby in self._fitness.crowding(promoted.route):
+            self._free_at_once(standby)
         for circuit, standby in list(self._fitness.crowded_out(promoted.route)):
             self._free_at_once(standby)
             self._retire(circuit, standby, why, now_ns)

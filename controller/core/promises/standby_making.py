@@ -15,6 +15,7 @@ from controller.core.circuits.protection import Protection, ProtectionEvent
 from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.reservations import Reservations
 from controller.core.circuits.route import Route
+from controller.core.programming.agenda import Agenda
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.reasons import Reason
 from digitalgrid.units import NS_PER_S
@@ -24,6 +25,8 @@ _MAX_SEARCHES = 4
 _PAUSE_NS = 20_000_000
 # What was in vain is tried again after this at the earliest, once anything has changed.
 _RETRY_NS = NS_PER_S
+# Where the only ways lead over routers that would not take a standby, they are asked again after this.
+_ASK_AGAIN_NS = 10 * NS_PER_S
 _ROOM_TO_FILL = "there is room by now to fill the buffers of another"
 
 
@@ -59,16 +62,20 @@ class StandbyMaker:
         self._to_replace: dict[int, str] = {}
         # With what stood then: circuits for which there was no way, and those whose standby has no room to fill.
         self._in_vain: dict[int, tuple[int, int]] = {}
-        # Of the former those that no other path would help: every way needs one and the same link or router.
+        # Of the former those that no other path would help: every way needs one and the same link or router, or leads
+        # over routers that would not take a standby, which are asked again then.
         self._bridged: set[int] = set()
         self._unfilled: dict[int, tuple[int, int]] = {}
+        self._ask_again: Agenda[int] = Agenda()
         self._to_fill: deque[int] = deque()
         self._search_at_ns: int | None = None
         self._retry_at_ns: int | None = None
+        # How things stood when somebody was last to be tried again.
+        self._known: tuple[int, int] | None = None
 
     def next_deadline_ns(self) -> int | None:
         search_at_ns = self._search_at_ns if self._to_search or self._to_fill else None
-        due = (search_at_ns, self._retry_at_ns)
+        due = (search_at_ns, self._retry_at_ns, self._ask_again.next_ns())
         return min((each for each in due if each is not None), default=None)
 
     # Wanted
@@ -108,21 +115,31 @@ class StandbyMaker:
         for of in (self._in_vain, self._unfilled, self._to_replace):
             of.pop(circuit.circuit_id, None)
         self._bridged.discard(circuit.circuit_id)
+        self._ask_again.drop(circuit.circuit_id)
 
-    def retry_soon(self, now_ns: int) -> None:
-        """Something has changed for those that there was no way or no room for; changes that come together are answered
-        once.
+    def look(self, now_ns: int) -> None:
+        """See whether there may be a way or room by now for those that there was none for; changes that come together
+        are answered once.
         """
-        if (self._in_vain or self._unfilled) and self._retry_at_ns is None:
-            self._retry_at_ns = now_ns + _RETRY_NS
+        stands = self._stands()
+        if (self._in_vain or self._unfilled) and stands != self._known:
+            self._known = stands
+            self._retry_at_ns = self._retry_at_ns or now_ns + _RETRY_NS
 
     # In turn
 
     def on_timer(self, now_ns: int) -> None:
         if self._retry_at_ns is not None and now_ns >= self._retry_at_ns:
             self._retry_at_ns = None
-            self._to_search.extend(self._worth_another_try(self._in_vain))
+            again = self._worth_another_try(self._in_vain)
+            self._bridged.difference_update(again)
+            self._to_search.extend(again)
             self._to_fill.extend(self._worth_another_try(self._unfilled))
+        for circuit_id in self._ask_again.due(now_ns):
+            self._ask_again.drop(circuit_id)
+            if self._in_vain.pop(circuit_id, None) is not None:
+                self._bridged.discard(circuit_id)
+                self._want(circuit_id, now_ns)
         if (self._to_search or self._to_fill) and now_ns >= (self._search_at_ns or 0):
             self._search_some(now_ns)
 
@@ -134,7 +151,7 @@ class StandbyMaker:
         return again
 
     def _stands(self) -> tuple[int, int]:
-        return self._reservations.changes, self._admission.view.version
+        return self._reservations.freed, self._admission.view.version
 
     def _search_some(self, now_ns: int) -> None:
         """A few searches; one in vain is followed by others that say why, so it is the last of its event."""
@@ -222,22 +239,32 @@ class StandbyMaker:
 
     def _no_way(self, circuit: Circuit, working: Route, request: PowerRequest, now_ns: int) -> None:
         """Say what binds; search again once anything has changed."""
-        guard = circuit.guard
-        guard.excluded_ids.clear()
-        self._in_vain[circuit.circuit_id] = self._stands()
-        self._bridged.discard(circuit.circuit_id)
-        reason = self._search.unsupported(working, request, circuit.circuit_id)
-        if not reason:
-            refusal = self._search.why_not(working, request, circuit.circuit_id)
-            reason = str(refusal)
-            if refusal.reason is Reason.PROTECTION_IMPOSSIBLE:
-                self._bridged.add(circuit.circuit_id)
+        guard, circuit_id = circuit.guard, circuit.circuit_id
+        self._in_vain[circuit_id] = self._stands()
+        reason, lasts = self._why_not(circuit, working, request)
+        if guard.excluded_ids:
+            self._ask_again.set(circuit_id, now_ns + _ASK_AGAIN_NS)
+            guard.excluded_ids.clear()
+        (self._bridged.add if lasts else self._bridged.discard)(circuit_id)
         known = guard.word is Protection.LOST and guard.reason == reason
         if not known:
             if not guard.apply_if_possible(ProtectionEvent.NO_WAY, reason):
                 guard.explain(reason)
             self._note("protect", str(circuit.circuit_id), "no standby", reason)
             self._persist(circuit)
+
+    def _why_not(self, circuit: Circuit, working: Route, request: PowerRequest) -> tuple[str, bool]:
+        """What binds, and whether it would beside any other path as well."""
+        if refused := sorted(circuit.guard.excluded_ids):
+            return (
+                f"no way for its standby avoids {', '.join(refused)}, which did not take it",
+                True,
+            )
+        unsupported = self._search.unsupported(working, request, circuit.circuit_id)
+        if unsupported:
+            return unsupported, False
+        refusal = self._search.why_not(working, request, circuit.circuit_id)
+        return str(refusal), refusal.reason is Reason.PROTECTION_IMPOSSIBLE
 
 
 def _lacks(circuit: Circuit, *, replaced: str) -> bool:

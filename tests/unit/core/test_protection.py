@@ -272,6 +272,22 @@ def test_a_standby_for_which_there_is_still_no_room_to_fill_is_left_where_it_is(
     assert roles_at(network, "r5")[2] and circuit.last_generation == 2
 
 
+def test_routers_that_did_not_take_a_standby_are_asked_again_where_no_way_avoids_them() -> None:
+    network = three_ways()
+    network.loses = lambda router_id, message: (
+        router_id in ("r3", "r4")
+        and isinstance(message, Stage)
+        and any(hop.standby for hop in message.hops)
+    )
+    (circuit,) = network.request(PowerRequest("a", "town", 1e6, protect=Against.LINK))
+    settle(network, 8 * NS_PER_S)
+    assert (circuit.state, circuit.guard.word) == (CircuitState.ACTIVE, Protection.LOST)
+    assert circuit.guard.reason == ("no way for its standby avoids r3, r4, which did not take it")
+    network.loses = lambda router_id, message: False
+    settle(network, 12 * NS_PER_S)
+    assert circuit.guard.word is Protection.PROTECTED
+
+
 def test_a_circuit_without_lines_is_protected_after_a_change_as_before() -> None:
     """Where no other source can serve its load: nothing on its way can fail."""
     network = SimulatedNetwork.running(

@@ -212,7 +212,7 @@ async def test_a_drained_link_is_shown_is_free_and_is_put_into_service_again() -
         assert not link.HasField("admin")
         entries = [entry for change in api.store.changes for entry in change.audit]
         assert [(e.action, e.asked, e.decided) for e in entries if e.subject == "r2-r4"] == [
-            ("drain", "drain, give up after 600 s, emergency use", "draining"),
+            ("drain", "drain, give up after 600 s, emergency use, curtail", "draining"),
             ("drain", "", "drained"),
             ("drain", "drain, keep", "drained already"),
             ("undrain", "undrain", "in service"),
