@@ -85,6 +85,13 @@ class AttachedGrid:
         self.simulated.cut.discard(link_id)
         self._advertise(link_id)
 
+    def dim(self, source_id: str, power_w: float) -> None:
+        """A source gives this much from now on, and its router says so."""
+        self.simulated.dim(source_id, power_w)
+        (router_id,) = [each.router for each in self.simulated.grid.sources if each.id == source_id]
+        self._tell_lsa(router_id)
+        self._report()
+
     def _advertise(self, link_id: str) -> None:
         link = self.simulated.links[link_id]
         for end in (link.a, link.b):
