@@ -2,10 +2,11 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 
+from controller.core.circuits.circuit import Circuit
 from controller.core.errors import Refusal
 from controller.core.network.view import GridView
-from controller.core.questions import Questions
 from controller.runtime.runtime import Runtime
 from controller.watching.marks import CircuitWatch, Mark, Marks, ViewWatch, note_role
 
@@ -22,7 +23,8 @@ class MarkFeed:
         self._marks = Marks()
         self._circuits = CircuitWatch(self._marks)
         self._views = ViewWatch(self._marks)
-        self._questions: Questions | None = None
+        # Of the state that is true, while any is known.
+        self._known: Mapping[int, Circuit] = {}
         self._view: GridView | None = None
         self._next_look: asyncio.TimerHandle | None = None
         self._news = asyncio.Event()
@@ -45,6 +47,10 @@ class MarkFeed:
     def newest(self) -> int:
         return self._marks.newest
 
+    def has_alarm(self, n: int) -> bool:
+        """Whether any with a higher number is one that somebody must know of at once."""
+        return self._marks.newest_alarm > n
+
     def after(self, n: int) -> list[Mark]:
         """All that are kept and have a higher number, oldest first."""
         return self._marks.after(n)
@@ -60,11 +66,12 @@ class MarkFeed:
 
     def _note_role(self) -> None:
         try:
-            self._questions = self._runtime.questions
+            questions = self._runtime.questions
         except Refusal:
-            self._questions = None
+            self._known = {}
         else:
-            self._circuits.begin(self._questions.standing)
+            self._known = questions.circuits
+            self._circuits.begin(questions.standing)
         leads = self._runtime.leads
         if leads is not self._led:
             self._led = leads
@@ -73,8 +80,7 @@ class MarkFeed:
             self._wake()
 
     def _note_circuit(self, circuit_id: int) -> None:
-        known = self._questions
-        circuit = known.circuits.get(circuit_id) if known is not None else None
+        circuit = self._known.get(circuit_id)
         if circuit is not None and self._circuits.look(circuit, _now):
             self._wake()
 

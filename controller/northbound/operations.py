@@ -113,7 +113,7 @@ class OperationsService(OperationsServiceServicer):
             return
         while True:
             await self._marks.news_after(after)
-            await self._gate.enter(lambda: True)
+            await self._gate.enter(lambda: self._marks.has_alarm(after))  # noqa: B023
             news, after = self._marks.after(after), self._marks.newest
             if answer := asked.answer(news):
                 yield self._gate.send(answer)

@@ -75,9 +75,13 @@ class Marks:
     def __init__(self) -> None:
         self._kept: deque[Mark] = deque(maxlen=MOST_KEPT)
         self.newest = 0
+        # The newest of those that somebody must know of at once.
+        self.newest_alarm = 0
 
     def add(self, at_unix_ms: int, kind: Kind, id_: str, text: str) -> None:
         self.newest += 1
+        if kind.severity is Severity.ALARM:
+            self.newest_alarm = self.newest
         self._kept.append(Mark(self.newest, at_unix_ms, kind, id_, text))
         while self._kept[0].at_unix_ms < at_unix_ms - KEPT_MS:
             self._kept.popleft()
@@ -98,9 +102,13 @@ class Marks:
         return next(earlier, self._kept[0].n - 1 if self._kept else self.newest)
 
 
+_WAITING, _FAILED = CircuitState.WAITING, CircuitState.FAILED
+_REROUTING, _DEGRADED = CircuitState.REROUTING, CircuitState.DEGRADED
+_ODD = (_WAITING, _FAILED, _REROUTING, _DEGRADED)
+_SWITCHED, _LOST = Protection.SWITCHED, Protection.LOST
 _UNGUARDED = {
-    Protection.SWITCHED: (Kind.CIRCUIT_SWITCHED, "has switched to its standby"),
-    Protection.LOST: (Kind.CIRCUIT_UNPROTECTED, "is unprotected"),
+    _SWITCHED: (Kind.CIRCUIT_SWITCHED, "has switched to its standby"),
+    _LOST: (Kind.CIRCUIT_UNPROTECTED, "is unprotected"),
 }
 
 
@@ -138,15 +146,15 @@ class CircuitWatch:
     def look(self, circuit: Circuit, at_unix_ms: Callable[[], int]) -> bool:
         """Whether there is a mark more."""
         state, word = circuit.state, circuit.guard.word
-        # By identity: members of enumerations are slow to look up in a set.
+        # Each change of each circuit comes here, and members of enumerations are slow to look up.
         if (
-            circuit.curtailed is None
-            and word is not Protection.LOST
-            and word is not Protection.SWITCHED
-            and state is not CircuitState.WAITING
-            and state is not CircuitState.REROUTING
-            and state is not CircuitState.DEGRADED
-            and state is not CircuitState.FAILED
+            state is not _REROUTING
+            and state is not _WAITING
+            and state is not _DEGRADED
+            and state is not _FAILED
+            and word is not _LOST
+            and word is not _SWITCHED
+            and circuit.curtailed is None
             and circuit.circuit_id not in self._seen
         ):
             return False
@@ -243,12 +251,6 @@ def _path(generation: Generation) -> tuple[str, ...]:
     return tuple(each.link_id for each in generation.route.links)
 
 
-_ODD = (
-    CircuitState.WAITING,
-    CircuitState.REROUTING,
-    CircuitState.DEGRADED,
-    CircuitState.FAILED,
-)
 _ADMIN = {
     AdminState.DRAINING: (Kind.DRAINING, "is being drained"),
     AdminState.DRAINED: (Kind.DRAINED, "is drained: free to work on"),
