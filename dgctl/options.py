@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from dgctl.formats import Format
 from digitalgrid.client.defaults import DEFAULT_SERVER
@@ -86,7 +87,11 @@ def common(command: F) -> F:
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
-    if value is not None and param.name is not None:
+    if param.name is None:
+        return
+    # The program has looked there; what was said to it goes before that.
+    again = ctx.get_parameter_source(param.name) is ParameterSource.ENVIRONMENT and ctx.parent
+    if value is not None and not again:
         setattr(ctx.ensure_object(Settings), param.name, value)
 
 

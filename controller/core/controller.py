@@ -274,7 +274,7 @@ class Controller(Leader):
             self._require_known(order.id, now_ns)
             changed = order.id not in self._network.admin.all
             if changed:
-                self._parts.drainer.begin(order, now_ns)
+                self._begin_drain(order, now_ns)
             state = self._network.admin.state(order.id)
             self._book.audit.conclude(state.value if changed else f"{state.value} already")
             self._adopt_view(now_ns)
@@ -297,16 +297,26 @@ class Controller(Leader):
             self._adopt_view(now_ns)
             self._settle(now_ns)
 
+    def _begin_drain(self, order: DrainOrder, now_ns: int) -> None:
+        try:
+            self._parts.drainer.begin(order, now_ns)
+        except Refusal as refusal:
+            # The way that circuits lack may yet come, while routers are connecting.
+            if self._parts.provisioner.is_starting(now_ns):
+                raise starting(f"{refusal}; ", refusal) from refusal
+            raise
+
     def _require_known(self, id_: str, now_ns: int) -> None:
+        if self._network.knows_element(id_):
+            return
         if self._parts.provisioner.is_starting(now_ns):
             raise starting()
-        if not self._network.knows_element(id_):
-            raise Refusal(
-                Reason.UNKNOWN_ELEMENT,
-                f"no link and no router {id_!r} is known; `dgctl topology` shows those that are",
-                field="id",
-                metadata={"id": id_},
-            )
+        raise Refusal(
+            Reason.UNKNOWN_ELEMENT,
+            f"no link and no router {id_!r} is known; `dgctl topology` shows those that are",
+            field="id",
+            metadata={"id": id_},
+        )
 
 
 def _verdict(call: Call) -> Refusal | None:

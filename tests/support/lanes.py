@@ -15,6 +15,7 @@ NETWORKS = (
     "browser",
     "chaos/test_accidents.py",
     "conformance",
+    "documentation/test_commands.py",
     "emulation",
     "integration/dgc/test_serve.py",
     "integration/digitalgrid",
@@ -30,9 +31,9 @@ NETWORKS = (
 # Mininet and Open vSwitch, which a machine has once, are among them.
 ALONE = (
     "emulation",
+    "documentation/test_commands.py",
     "integration/test_start_up.py",
     "integration/topologies/test_protect.py",
-    "integration/topologies/test_tour.py",
     "unit/northbound/test_listing.py",
 )
 
