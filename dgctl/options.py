@@ -87,12 +87,11 @@ def common(command: F) -> F:
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
-    if param.name is None:
-        return
+    name = str(param.name)
     # The program has looked there; what was said to it goes before that.
-    again = ctx.get_parameter_source(param.name) is ParameterSource.ENVIRONMENT and ctx.parent
+    again = ctx.get_parameter_source(name) is ParameterSource.ENVIRONMENT and ctx.parent
     if value is not None and not again:
-        setattr(ctx.ensure_object(Settings), param.name, value)
+        setattr(ctx.ensure_object(Settings), name, value)
 
 
 _SERVER = click.option(
