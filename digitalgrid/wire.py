@@ -12,6 +12,9 @@ A *standing* frame is a hello that says: all is as in the state that ended with 
 have flowed at these rates since a certain instant. So both ends know every flow's energy by the time alone, to the
 millijoule, and a frame of 104 bytes stands for any number of records. It stands only on a state of which the receiver
 has said that it has it.
+
+A *pulse* is a hello under the number of the sender's last frame, from beside its work: it lives, and is late with what
+comes next. It says nothing else; routers of an earlier release drop it as one that they have had.
 """
 
 import hashlib
@@ -33,6 +36,8 @@ _FLAG_MARKED = 0x04
 # It says which state of its receiver its sender has, and on which of its own it stands; its sender reads that.
 _FLAG_STANDING = 0x08
 _FLAG_READS_STANDING = 0x10
+# It says once more that its sender lives, with the number of the frame before.
+_FLAG_PULSE = 0x20
 # Of a power record.
 _FLAG_DRAINED = 0x01
 _FLAG_CHARGED = 0x02
@@ -117,6 +122,7 @@ class Frame(NamedTuple):
     heard_state: int = 0
     stands_on: int = 0
     stands_since_ns: int = 0
+    pulse: bool = False
 
     @property
     def received_mj(self) -> int:
@@ -195,6 +201,8 @@ def _flags_of(frame: Frame) -> int:
         flags |= _FLAG_READS_STANDING
     if frame.tells_standing:
         flags |= _FLAG_STANDING
+    if frame.pulse:
+        flags |= _FLAG_PULSE
     return flags | _FLAG_MARKED if frame.marked else flags
 
 
@@ -264,6 +272,7 @@ def decode(datagram: bytes) -> Frame:
         heard_state=standing[0],
         stands_on=standing[1],
         stands_since_ns=standing[2],
+        pulse=bool(flags & _FLAG_PULSE),
     )
     _require_sense(frame)
     return frame
@@ -311,6 +320,8 @@ def _require_sense(frame: Frame) -> None:
     for _, demand_mw, _ in frame.demands:
         if demand_mw < 0:
             raise FrameError("a demand record with a negative number")
+    if frame.pulse and (frame.parts or frame.stands_on):
+        raise FrameError("a pulse that says more than that its sender lives")
     if frame.stands_on and (frame.parts or not _stands_in_order(frame)):
         raise FrameError("a standing frame that is none")
     if frame.interval_ns < 0 or frame.total_mj < received_mj:

@@ -28,6 +28,7 @@ from router_agent.device.promise import Promise
 from router_agent.device.remark import Remark
 from router_agent.failures import DeviceFailedError, Failures
 from router_agent.meter_file import MeterFile
+from router_agent.pulse import Pulse
 from router_agent.session import ControllerSession
 from router_agent.source_limits import read_limits
 from router_agent.state import PromiseJournal
@@ -98,6 +99,7 @@ class Agent:
         self._timer: asyncio.TimerHandle | None = None
         self._failed: asyncio.Future[None] = loop.create_future()
         self._lines = Lines(loop, config.links, self)
+        self._pulse = Pulse(self.device.lines, self._lines.send, config.hello_ns)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Live until ``stop`` is set, then leave in order: neighbours are told, the books are saved.
@@ -109,6 +111,7 @@ class Agent:
             start_task(f"the session with {session.address}", session.run)
             for session in self._sessions
         ]
+        self._pulse.start()
         _log.info("router %s runs, boot %d", self.device.config.router_id, self.device.boot_id)
         self.read_source_limits()
         self._arm()
@@ -276,13 +279,14 @@ class Agent:
     def _leave(self) -> None:
         """Whatever fails here hides no cause, and keeps nothing else from being closed."""
         steps: list[Callable[[], None]] = [
+            self._pulse.close,
             self._lines.close,
             self._meters.close,
             self._journal.close,
         ]
         if not self._failed.done():
-            steps[1:1] = [self._save_books]
-            steps[:0] = [lambda: self._carry_out(self.device.stop(time.monotonic_ns()))]
+            steps[2:2] = [self._save_books]
+            steps[1:1] = [lambda: self._carry_out(self.device.stop(time.monotonic_ns()))]
         if self._timer is not None:
             self._timer.cancel()
         for step in steps:

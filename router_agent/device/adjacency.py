@@ -95,6 +95,17 @@ class Adjacency:
             return Verdict.STALE
         return Verdict.TAKEN if echoed == self.discriminator else Verdict.HEARD
 
+    def pulsed(self, discriminator: int, echoed: int, seq: int, now_ns: int) -> bool:
+        """The neighbour says under the number of its last frame that it lives; True where it is that one that is heard.
+
+        It changes no state: one that is late in coming says nothing.
+        """
+        mine = discriminator == self.neighbor_discriminator and echoed == self.discriminator
+        if not self.up or not mine or seq < self._last_seq:
+            return False
+        self._last_heard_ns = now_ns
+        return True
+
     def hear(self, verdict: Verdict, discriminator: int, seq: int, now_ns: int) -> None:
         """Take up a frame that was judged as HEARD or TAKEN."""
         self.neighbor_discriminator = discriminator

@@ -134,7 +134,7 @@ class RouterDevice:
         if arrival.went_up or arrival.went_down:
             self._link_state_changed(now_ns)
         elif first or arrival.restated:
-            self._unsettle(now_ns)
+            self._unsettle(now_ns, urgent=arrival.urgent)
         for flow in first:
             if flow.egress is not None:
                 self._statements.tell(flow.egress, flow)
@@ -288,7 +288,8 @@ class RouterDevice:
         others += (self._quick.next_ns, self._next_selection_ns())
         others.append(self._quiet.until_ns)
         if not self._at_rest:
-            others += (flow.play_ns for flow in self._flows if flow.playout is Playout.HOLDING)
+            holding = [flow.play_ns for flow in self._flows if flow.playout is Playout.HOLDING]
+            others += [max(min(holding), self._settling.patient_from_ns)] if holding else []
         return min(deadlines + [deadline for deadline in others if deadline is not None])
 
     @property
@@ -361,7 +362,7 @@ class RouterDevice:
 
     def _play(self, now_ns: int) -> None:
         """Begin to spend what was held, where the cushion is there."""
-        if self._at_rest:
+        if self._at_rest or now_ns < self._settling.patient_from_ns:
             return
         ready = [
             flow
@@ -373,7 +374,7 @@ class RouterDevice:
         for flow in ready:
             flow.cushioned()
         if ready:
-            self._unsettle(now_ns)
+            self._unsettle(now_ns, urgent=False)
 
     def _link_state_changed(self, now_ns: int) -> None:
         self._advertise(now_ns)
@@ -388,17 +389,17 @@ class RouterDevice:
         cushion = self._punctuality.cushion
         arrivals = take(energy, line, self._index, self._books, cushion, self._advanced_ns, now_ns)
         if arrivals.filled:
-            self._unsettle(now_ns)
+            self._unsettle(now_ns, urgent=False)
         if arrivals.weighed:
             # With the next tick: it is not urgent.
             self._at_rest = False
         if arrivals.plays_ns is not None:
-            self._wake_by(arrivals.plays_ns)
+            self._wake_by(max(arrivals.plays_ns, self._settling.patient_from_ns))
         return arrivals.first
 
-    def _unsettle(self, now_ns: int) -> None:
-        """Have the rates found anew: they are out of date."""
-        self._wake_by(self._settling.want(now_ns))
+    def _unsettle(self, now_ns: int, *, urgent: bool = True) -> None:
+        """Have the rates found anew: they are out of date. ``urgent``: a load may be in the dark until then."""
+        self._wake_by(self._settling.want(now_ns, urgent=urgent))
 
     def _rates_changed(self, now_ns: int) -> None:
         """Close the books of the old rates, find the new ones, and see which lines must hear of them."""
@@ -468,7 +469,7 @@ class RouterDevice:
             if flow.egress is None:
                 self._sink_watch.promises.begin(flow)
         self._index = FlowIndex(self._flows)
-        self._unsettle(now_ns)
+        self._unsettle(now_ns, urgent=bool(ended or outcome.promoted))
 
     def _end(self, mutation: Mutation, now_ns: int) -> None:
         """Take down what a controller ends, and with its last generation what its load was promised."""

@@ -40,8 +40,9 @@ class Arrival(NamedTuple):
     """What one datagram brought; a dropped one brought nothing."""
 
     energy: tuple[Energy, ...] = ()
-    # Demands or grants of the neighbour are not what they were.
+    # Demands or grants of the neighbour are not what they were; a load may be in the dark until they are followed.
     restated: bool = False
+    urgent: bool = False
     went_up: bool = False
     went_down: bool = False
     # The neighbour does not know yet that this end has heard it.
@@ -219,6 +220,33 @@ class Line:
             return self._datagram(self._sent_total_mj, late_ms, 0, (), ())
         return self._datagram(self.out.total_mj, late_ms, 0, (), (), self._pending_until_ns)
 
+    def pulse(self, now_ns: int) -> bytes | None:
+        """That this end lives, and is late with its next frame; None where it is not late, or later than any router is.
+
+        The one method that may be called beside the router's work, from a thread of its own: it changes nothing, and
+        where it meets a change half-way the far end takes no notice of what it says.
+        """
+        due_ns = self.next_hello_ns
+        late_ns = 0 if due_ns is None else now_ns - due_ns
+        if late_ns <= 0 or late_ns > MAX_LATE_MS * NS_PER_MS:
+            return None
+        return encode(
+            Frame(
+                link_hash=self._link_hash,
+                sender_hash=self._router_hash,
+                discriminator=self.adjacency.discriminator,
+                heard_discriminator=self.adjacency.neighbor_discriminator,
+                seq=self._seq,
+                origin_ns=now_ns,
+                interval_ns=0,
+                total_mj=0,
+                part=late_ns // NS_PER_MS,
+                reads_marks=True,
+                reads_standing=True,
+                pulse=True,
+            )
+        )
+
     def standing_frame(self, now_ns: int, late_ns: int = 0) -> bytes:
         """All is as it was stated, and has flowed until now."""
         stream = self.out.stream
@@ -267,6 +295,8 @@ class Line:
         if frame is None:
             self.books.frames_dropped += 1
             return NOTHING
+        if frame.pulse:
+            return self._pulsed(frame, now_ns)
         was_up, knew = self.up, self.adjacency.neighbor_discriminator
         verdict = self.adjacency.judge(
             frame.discriminator, frame.heard_discriminator, frame.seq, now_ns
@@ -293,7 +323,7 @@ class Line:
         self.neighbor_reads_marks = frame.reads_marks
         self.out.neighbor_reads = frame.reads_standing
         if not frame.parts:
-            self._neighbor_late_ns = min(frame.part, MAX_LATE_MS) * NS_PER_MS
+            self._neighbor_late_ns = _late_ns(frame)
         owes_hello = went_down or knew != frame.discriminator
         if verdict is Verdict.HEARD:
             return Arrival(went_down=went_down, owes_hello=owes_hello)
@@ -302,7 +332,15 @@ class Line:
             return Arrival(stands=True, lost=stream_broke, owes_hello=owes_hello)
         energy = self._book(frame, lost_mj)
         restated = bool(frame.parts) and self._restate(self._clamped(frame), now_ns)
-        return Arrival(energy, restated, went_up=not was_up, owes_hello=owes_hello)
+        urgent = restated and self.stated.urgent
+        return Arrival(energy, restated, urgent, went_up=not was_up, owes_hello=owes_hello)
+
+    def _pulsed(self, frame: Frame, now_ns: int) -> Arrival:
+        """Its sender is late: it is waited for by so much longer."""
+        header = (frame.discriminator, frame.heard_discriminator, frame.seq)
+        if self.adjacency.pulsed(*header, now_ns):
+            self._neighbor_late_ns = max(self._neighbor_late_ns, _late_ns(frame))
+        return NOTHING
 
     def _frame_of(self, datagram: bytes) -> Frame | None:
         try:
@@ -418,6 +456,11 @@ class Line:
             stands_since_ns=0 if stream is None else stream.since_ns,
         )
         return encode(frame)
+
+
+def _late_ns(frame: Frame) -> int:
+    """What a frame without records says of its sender."""
+    return min(frame.part, MAX_LATE_MS) * NS_PER_MS
 
 
 def _power_record(key: CircuitGeneration, energy: tuple[int, int], grant: Grant) -> PowerRecord:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from digitalgrid.limits import MAX_STATED_RECORDS
 from digitalgrid.model import CircuitGeneration
-from digitalgrid.wire import Frame
+from digitalgrid.wire import MARK_IDLE, Frame
 
 
 class Grant(NamedTuple):
@@ -57,6 +57,8 @@ class NeighborState:
         # What the neighbour wants of this end, and what it grants to this end.
         self.demands: _Demands = {}
         self.grants: _Grants = {}
+        # Of what was taken up last: a load may be in the dark until it is followed.
+        self.urgent = False
         # The whole states of the neighbour that were as all stands now, by the sequence numbers of their last frames:
         # the first of them, and the latest; 0 where there is none.
         self._whole_from = self.whole_seq = 0
@@ -77,6 +79,7 @@ class NeighborState:
             r.key: Grant(r.grant_mw, r.drained, r.charged, r.quick, r.curtailed)
             for r in frame.power
         }
+        self.urgent = False
         if frame.parts == 1:
             self._drop_parts()
             return self._replace(demands, grants, frame.seq)
@@ -87,6 +90,9 @@ class NeighborState:
 
     def _replace(self, demands: _Demands, grants: _Grants, state_seq: int) -> bool:
         changed = demands != self.demands or grants != self.grants
+        if changed:
+            gone = dict.fromkeys(self.grants.keys() - grants.keys(), NO_GRANT)
+            self._note_urgent(demands, {**grants, **gone})
         if changed or not self._whole_from:
             self._whole_from = state_seq
         self.whole_seq = state_seq
@@ -101,9 +107,25 @@ class NeighborState:
             grants = {key: grants[key] for key in grants.keys() & self.grants.keys()}
         changed = any(self.demands.get(key) != demand for key, demand in demands.items())
         changed = changed or any(self.grants.get(key) != grant for key, grant in grants.items())
+        if changed:
+            self._note_urgent(demands, grants)
         self.demands.update(demands)
         self.grants.update(grants)
         return changed
+
+    def _note_urgent(self, demands: _Demands, grants: _Grants) -> None:
+        """Grants that vanish, and demands on what has stood by."""
+        self.urgent = (
+            self.urgent
+            or any(
+                not grant.power_mw and self.grants.get(key, NO_GRANT).power_mw
+                for key, grant in grants.items()
+            )
+            or any(
+                self.demands.get(key, NO_DEMAND).marks & MARK_IDLE and not demand.marks & MARK_IDLE
+                for key, demand in demands.items()
+            )
+        )
 
     def _add_part(
         self,

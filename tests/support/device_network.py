@@ -22,6 +22,8 @@ from router_agent.device.mutation import Mutation, Outcome
 from router_agent.device.sink import FlowStatus
 
 ELECTION_ID = ElectionId(0, 1)
+# How often a router that gets no time says that it lives.
+_BEAT_NS = 75 * NS_PER_MS
 
 
 @dataclass
@@ -80,6 +82,7 @@ class DeviceNetwork:
         self.delay_to: dict[str, int] = {}
         # Routers that come to what is due so much later, drawn anew each time they have slept.
         self.late_by: dict[str, Callable[[], int]] = {}
+        self._beats_ns: dict[str, int] = {}
         # Routers of an earlier release, which know no marks and never stand; they must be sent what they know.
         self.without_marks = without_marks
         self.nodes: dict[str, Node] = {}
@@ -96,6 +99,7 @@ class DeviceNetwork:
         """Let time pass, event by event."""
         until_ns = self.now_ns + duration_ns
         while True:
+            self._beat()
             timers = [
                 (self._awake_ns(router_id, node.device.next_deadline_ns()), router_id)
                 for router_id, node in self.nodes.items()
@@ -129,6 +133,21 @@ class DeviceNetwork:
         """Until an instant at which no frame is under way."""
         while self._in_flight:
             self.run(self.delay_ns)
+
+    def _beat(self) -> None:
+        """Those that get no time, and live, say so as a thread of their own would: see router_agent.pulse."""
+        if not self.delay_to:
+            return
+        for router_id, node in self.nodes.items():
+            if not node.alive or self.delay_to.get(router_id, 0) <= self.now_ns:
+                continue
+            if self.now_ns < self._beats_ns.get(router_id, 0):
+                continue
+            self._beats_ns[router_id] = self.now_ns + _BEAT_NS
+            for link_id, line in node.device.lines.items():
+                datagram = line.pulse(self.now_ns)
+                if datagram is not None:
+                    self._send(router_id, link_id, datagram)
 
     def cut(self, link_id: str) -> None:
         self.cut_links.add(link_id)

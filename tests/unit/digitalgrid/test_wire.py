@@ -59,6 +59,7 @@ def frames(draw: st.DrawFn) -> Frame:
         heard_state=draw(st.integers(0, 2**64 - 1)) if tells else 0,
         stands_on=stands_on,
         stands_since_ns=since_ns if stands_on else 0,
+        pulse=draw(st.booleans()) if not parts and not stands_on else False,
     )
 
 
@@ -107,6 +108,9 @@ def test_another_version_is_refused_by_name() -> None:
         # It stands, and carries a state; its energy flowed before it began to stand.
         Frame(1, 2, 3, 4, 5, 6, 7, 8, parts=1, tells_standing=True, stands_on=1),
         Frame(1, 2, 3, 4, 5, 60, 7, 8, tells_standing=True, stands_on=1, stands_since_ns=54),
+        # A pulse says nothing else.
+        Frame(1, 2, 3, 4, 5, 6, 7, 8, parts=1, pulse=True),
+        Frame(1, 2, 3, 4, 5, 6, 7, 8, tells_standing=True, stands_on=1, pulse=True),
         Frame(1, 2, 3, 4, 5, 6, 7, -8),
         Frame(
             1, 2, 3, 4, 5, 6, 7, 8, 0, 1, (PowerRecord(CircuitGeneration(1, 1), -1, 0, 0, False),)

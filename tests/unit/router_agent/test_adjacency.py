@@ -126,3 +126,25 @@ def test_a_neighbour_that_lost_its_state_is_heard_again_after_a_silence() -> Non
     assert a.hears(wiped.says(), 10 + DEAD_NS) is Verdict.HEARD
     assert wiped.hears(a.says()) is Verdict.TAKEN
     assert a.hears(wiped.says(), 200) is Verdict.TAKEN
+
+
+def test_a_pulse_under_the_number_of_the_last_frame_says_that_its_sender_lives() -> None:
+    a, b = joined()
+    a.hears(b.says(), now_ns=1000)
+    discriminator, echoed = b.adjacency.discriminator, b.adjacency.neighbor_discriminator
+    assert not a.adjacency.pulsed(discriminator, echoed, b.seq - 1, now_ns=1050)
+    assert not a.adjacency.pulsed(discriminator + 1, echoed, b.seq, now_ns=1050)
+    assert not a.adjacency.pulsed(discriminator, echoed - 1, b.seq, now_ns=1050)
+    assert a.adjacency.deadline_ns() == 1000 + DEAD_NS
+    assert a.adjacency.pulsed(discriminator, echoed, b.seq, now_ns=1100)
+    assert a.adjacency.deadline_ns() == 1100 + DEAD_NS
+    # It is no frame: the next one counts as ever.
+    assert a.hears(b.says(), now_ns=1200) is Verdict.TAKEN
+
+
+def test_a_pulse_brings_no_line_up_that_is_down() -> None:
+    a, b = joined()
+    a.adjacency.expire(DEAD_NS)
+    echoed = b.adjacency.neighbor_discriminator
+    assert not a.adjacency.pulsed(b.adjacency.discriminator, echoed, b.seq, now_ns=DEAD_NS)
+    assert not a.adjacency.up

@@ -1,12 +1,14 @@
 """The books of a line by running totals, and what its ends state to each other."""
 
+from dataclasses import replace
+
 import pytest
 
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.units import NS_PER_MS
 from digitalgrid.wire import DemandRecord, Frame, PowerRecord, decode, encode
 from router_agent.config import LinkConfig, RouterConfig
-from router_agent.device.line import NOTHING, Line
+from router_agent.device.line import MAX_LATE_MS, NOTHING, Line
 from router_agent.device.meters import LinkBooks
 from router_agent.device.neighbor_state import NO_GRANT, Demand, Grant
 from router_agent.device.remark import Remark
@@ -217,3 +219,25 @@ class TestOversubscription:
         a, _ = pair
         send(a, self.FULL_MJ + 10)
         assert a.books.oversubscribed_instants == 1
+
+
+def test_a_router_that_lives_and_is_late_keeps_its_line_and_is_waited_for(
+    pair: tuple[Line, Line],
+) -> None:
+    a, b = pair
+    assert a.pulse(49 * NS_PER_MS) is None
+    pulse = a.pulse(160 * NS_PER_MS)
+    assert pulse is not None
+    heard = replace(b.books)
+    assert b.receive(pulse, 160 * NS_PER_MS) == NOTHING
+    assert b.books == heard
+    # It is dead after three hellos and some more (170 ms), and as it is late by 110 ms already, after so much more.
+    assert not b.expire(439 * NS_PER_MS, 0) and b.expire(440 * NS_PER_MS, 0)
+
+
+def test_a_router_whose_work_has_stood_still_for_seconds_says_nothing_any_more(
+    pair: tuple[Line, Line],
+) -> None:
+    a, _ = pair
+    assert a.pulse((50 + MAX_LATE_MS) * NS_PER_MS) is not None
+    assert a.pulse((51 + MAX_LATE_MS) * NS_PER_MS) is None
