@@ -48,7 +48,8 @@ def take(
         lean = flow.lean
         if flow.refilled(received_mj, advanced_ns, now_ns, cushion):
             arrivals.filled = True
-        arrivals.weighed = arrivals.weighed or flow.lean != lean
+        if flow.lean != lean:
+            arrivals.weighed, flow.settled = True, False
         if flow.playout is Playout.HOLDING:
             arrivals.plays_ns = min(arrivals.plays_ns or flow.play_ns, flow.play_ns)
         books.buffered_mj += received_mj

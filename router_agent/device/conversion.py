@@ -16,6 +16,11 @@ class Conversion:
         self._profile = profile
 
     @property
+    def is_constant(self) -> bool:
+        """Whatever passes through: what one circuit needs is none of the others' affair."""
+        return self._profile.max_through_w is None and not self._profile.efficiency_curve
+
+    @property
     def limit_w(self) -> float | None:
         """The most that may enter, for all circuits together; None where nothing limits it."""
         return self._profile.max_through_w

@@ -5,7 +5,7 @@ until :meth:`RouterDevice.next_deadline_ns`. What an event changes in the rates 
 at once then: events that come together, as they do at a router that is late, are answered together.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from digitalgrid.model import (
     NO_ELECTION_ID,
@@ -101,6 +101,8 @@ class RouterDevice:
         self._first_energy_ns: int | None = None
         self._advertiser = Advertiser(config, boot_id, self._link_up, source_w, now_ns)
         self._punctuality = Punctuality(config, now_ns)
+        # As buffers were looked at last.
+        self._kept_ns = 0
         # What lines must hear of, and whether the rates must be found anew before that.
         self._statements = Statements()
         self._settling = Settling(now_ns)
@@ -150,6 +152,7 @@ class RouterDevice:
         if outcome.added or outcome.removed or outcome.promoted:
             self._change_flows(outcome, now_ns)
         elif outcome.pools_changed:
+            self._forget_rates()
             self._unsettle(now_ns)
         self._effects.append(Answer(outcome))
         if outcome.code is ResultCode.OK:
@@ -407,28 +410,43 @@ class RouterDevice:
         self._statements.changed()
         self._stop_standing(now_ns)
         self._advance(now_ns)
-        clamped = settle(
-            self._flows,
-            self._limits,
-            self._conversion,
-            lambda sinks: self._selector.demand(sinks, self._conversion.efficiency, now_ns),
-        )
+        found, clamped = settle(self._flows, self._limits, self._conversion, self._demand(now_ns))
         if clamped:
             self._books.through_power_clamped_instants += 1
-        cushion = self._punctuality.cushion
-        for flow in self._flows:
-            flow.watch_cushion(cushion, now_ns)
-        self._quick.choose(self._flows, now_ns)
-        self._report(self._selector.news(self._sinks()))
-        self._report(self._sink_watch.settled(self._sinks(), now_ns))
-        for flow in self._flows:
+        self._watch_cushions(found, now_ns)
+        sinks = [flow for flow in found if flow.egress is None]
+        self._quick.choose(found, len(self._flows), now_ns)
+        self._report(self._selector.news(sinks))
+        self._report(self._sink_watch.settled(sinks, now_ns))
+        independent = self._conversion.is_constant and not self._index.shares_standbys
+        self._at_rest = True
+        for flow in found:
             if flow.ingress is not None and flow.news_upstream():
                 self._statements.tell(flow.ingress, flow)
             if flow.egress is not None and flow.news_downstream():
                 self._statements.tell(flow.egress, flow)
             if self._first_energy_ns is None and _waits_at_source(flow):
                 self._first_energy_ns = now_ns + FIRST_ENERGY_NS
-        self._at_rest = all(flow.at_rest for flow in self._flows)
+            alone = independent and len(self._index.of_circuit[flow.key.circuit_id]) == 1
+            rests = flow.at_rest
+            flow.settle(lone=alone and rests)
+            self._at_rest = self._at_rest and rests
+
+    def _demand(self, now_ns: int) -> Callable[[Sequence[Flow]], None]:
+        here, efficiency = self._index.sink_circuits, self._conversion.efficiency
+        return lambda sinks: self._selector.demand(sinks, here, efficiency, now_ns)
+
+    def _watch_cushions(self, found: Iterable[Flow], now_ns: int) -> None:
+        """Of flows that stay as they are only what is worth having may be another than it was."""
+        cushion = self._punctuality.cushion
+        kept_ns, self._kept_ns = self._kept_ns, cushion.kept_ns
+        for flow in found if cushion.kept_ns == kept_ns else self._flows:
+            flow.watch_cushion(cushion, now_ns)
+
+    def _forget_rates(self) -> None:
+        """Something bears on every flow that is not told by what its neighbours state of it."""
+        for flow in self._flows:
+            flow.settled = False
 
     def _advance(self, now_ns: int) -> None:
         if self._stands_on(now_ns) or now_ns <= self._advanced_ns:
@@ -469,6 +487,11 @@ class RouterDevice:
             if flow.egress is None:
                 self._sink_watch.promises.begin(flow)
         self._index = FlowIndex(self._flows)
+        if self._index.shares_standbys:
+            self._forget_rates()
+        for hop in (*outcome.added, *outcome.promoted):
+            for flow in self._index.of_circuit[hop.circuit_id]:
+                flow.settled = False
         self._unsettle(now_ns, urgent=bool(ended or outcome.promoted))
 
     def _end(self, mutation: Mutation, now_ns: int) -> None:
@@ -491,7 +514,7 @@ class RouterDevice:
             if flow is None or flow.state is FlowState.DRAINED:
                 self._report([FlowStatus(key, FlowState.DRAINED)])
             else:
-                flow.draining = True
+                flow.draining, flow.settled = True, False
         self._unsettle(now_ns)
 
     def _report(self, statuses: Iterable[FlowStatus]) -> None:

@@ -51,6 +51,13 @@ class Flow:
     awaited: bool = True
     told_charged: bool = False
 
+    # Nothing changes its rates but what its neighbours state, which was this: see rates.py.
+    settled: bool = False
+    seen_demand: Demand = NO_DEMAND
+    seen_grant: Grant = NO_GRANT
+    # What flows before it in order put on the line that it leaves by.
+    before_a: float = 0.0
+
     # Rates that hold since the last event. Accepted and granted are at the far end of the egress; need and
     # ingress at this router's entrance.
     demand_w: float = 0.0
@@ -232,6 +239,30 @@ class Flow:
             and (self.egress is not None or self.state is FlowState.ACTUATED)
             and covers(self.ingress_w, self.need_w)
         )
+
+    @property
+    def stays(self) -> bool:
+        """It is settled, and nothing is stated of it that was not: its rates are as they were found."""
+        if not self.settled:
+            return False
+        egress, ingress = self.egress, self.ingress
+        if egress is not None and (
+            not egress.adjacency.up or egress.stated.demands.get(self.key) != self.seen_demand
+        ):
+            return False
+        return ingress is None or (
+            ingress.adjacency.up and ingress.stated.grants.get(self.key) == self.seen_grant
+        )
+
+    def settle(self, *, lone: bool) -> None:
+        """Its rates are found. ``lone``: it is at rest, and no other flow bears on its rates but by the current before
+        it on its line.
+        """
+        steady = lone and not (self.idle or self.lean)
+        self.settled = steady and self.lender is None and self.heir is None
+        if self.settled:
+            self.seen_demand = self._stated_by_downstream()
+            self.seen_grant = self.stated_by_upstream()
 
     def apply(self, event: FlowEvent) -> None:
         """What its sink reports moves along the table; an event that the state does not know is a bug, and raised."""

@@ -25,10 +25,13 @@ class QuickPackets:
         self._longest_ns = config.tick_ns // 2
         self.next_ns: int | None = None
 
-    def choose(self, flows: Sequence[Flow], now_ns: int) -> None:
-        """After the rates are settled. Who has short intervals keeps them for as long as the hop below primes."""
+    def choose(self, flows: Sequence[Flow], of: int, now_ns: int) -> None:
+        """After the rates are settled of these flows, ``of`` all that the router has; no other has short intervals.
+
+        Who has them keeps them for as long as the hop below primes.
+        """
         wanting = [flow for flow in flows if flow.primes_below and flow.granted_w > 0.0]
-        interval_ns = self._interval_ns(len(flows))
+        interval_ns = self._interval_ns(of)
         if interval_ns > self._longest_ns:
             wanting = []
         wanting.sort(key=lambda flow: not flow.quick)

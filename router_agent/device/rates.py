@@ -23,42 +23,91 @@ from router_agent.device.shared_standbys import (
 )
 
 
+class Settlement(NamedTuple):
+    """``found``: the flows whose rates were found anew, in order of admission. ``clamped``: more was wanted than the
+    converter takes.
+    """
+
+    found: Sequence[Flow]
+    clamped: bool = False
+
+
 def settle(
     flows: Sequence[Flow],
     limits: Limits,
     conversion: Conversion,
     demand_at_loads: Callable[[Sequence[Flow]], None],
-) -> bool:
+) -> Settlement:
     """Set every flow's rates from what the neighbours state. ``flows`` are in order of admission, in which losses are
-    charged; where there is less than is wanted, priorities and floors decide who gives way. Returns whether more was
-    wanted than the converter takes.
+    charged; where there is less than is wanted, priorities and floors decide who gives way.
+
+    Whoever is settled and of whom nothing else is stated stays as it is, unless the current before it has changed: so a
+    change costs what it changes, and a look at the others.
     """
-    for flow in flows:
+    changed = [flow for flow in flows if not flow.stays]
+    for flow in changed:
+        flow.settled = False
         if flow.egress is not None:
             flow.demanded_below()
-    demand_at_loads([flow for flow in flows if flow.egress is None])
+    demand_at_loads([flow for flow in changed if flow.egress is None])
+    if len(changed) < len(flows):
+        found = _settle_some(flows, changed, limits, conversion)
+        if found is not None:
+            return Settlement(found)
+    return Settlement(flows, _settle_all(flows, limits, conversion))
+
+
+def _settle_some(
+    flows: Sequence[Flow], changed: Sequence[Flow], limits: Limits, conversion: Conversion
+) -> Sequence[Flow] | None:
+    """Of circuits that share nothing but room that suffices for all; None where it does not suffice."""
+    _accept(changed)
+    found = _need_of_some(flows, conversion.efficiency)
+    if not _ask_without_shortage(found, flows):
+        return None
+    surplus.ask(found, flows, conversion.efficiency)
+    source_left_w = _grant_without_shortage(found, flows, limits.source_w)
+    if source_left_w is None:
+        return None
+    _grant(found, flows, source_left_w, conversion.efficiency)
+    return found
+
+
+def _settle_all(flows: Sequence[Flow], limits: Limits, conversion: Conversion) -> bool:
+    """Whether more was wanted than the converter takes."""
+    for flow in flows:
+        flow.settled = False
     _accept(flows)
     hold_to_pools(flows, limits.pool_w)
     _need(flows, conversion)
     hold_to_what_is_unreserved(flows, limits, conversion)
-    efficiency = conversion.efficiency
     clamped = _clamp_to_converter(flows, conversion.limit_w)
     _ask(flows)
-    surplus.ask(flows, efficiency)
+    surplus.ask(flows, flows, conversion.efficiency)
     source_left_w = _grant_at_sources(
         [flow for flow in flows if flow.ingress is None], limits.source_w
     )
-    for flow in flows:
+    _grant(flows, flows, source_left_w, conversion.efficiency)
+    return clamped
+
+
+def _grant(
+    found: Sequence[Flow],
+    flows: Sequence[Flow],
+    source_left_w: Mapping[str, float],
+    efficiency: float,
+) -> None:
+    """What sources grant is known: pass it on."""
+    for flow in found:
         if flow.ingress is not None:
             granted = flow.stated_by_upstream()
             flow.ingress_w = min(granted.power_mw / MILLIWATTS_PER_W, flow.through_w)
             flow.limited = granted.curtailed or not covers(flow.asked_w, flow.need_w)
     _grant_on(flows, efficiency)
-    surplus.grant(flows, source_left_w, efficiency)
-    for flow in flows:
+    surplus.grant(found, flows, source_left_w, efficiency)
+    for flow in found:
         flow.inherit()
         flow.watch_power()
-    return clamped
 
 
 def _by_circuit(flows: Iterable[Flow]) -> Iterable[list[Flow]]:
@@ -119,6 +168,13 @@ class _Currents:
         own_a = self._circuit_a.get((link_id, flow.key.circuit_id), 0.0)
         return max(0.0, self._total_a.get(link_id, 0.0) - own_a)
 
+    def add_lone(self, link_id: str, current_a: float) -> None:
+        """Of a flow whose circuit has no other generation here."""
+        self._total_a[link_id] = self._total_a.get(link_id, 0.0) + current_a
+
+    def total_a(self, link_id: str) -> float:
+        return self._total_a.get(link_id, 0.0)
+
     def add(self, flow: Flow, link_id: str, current_a: float) -> None:
         place = (link_id, flow.key.circuit_id)
         self._total_a[link_id] = self._total_a.get(link_id, 0.0) + current_a
@@ -130,18 +186,41 @@ def _need(flows: Sequence[Flow], conversion: Conversion) -> None:
     currents = _Currents()
     leaving_w = 0.0
     for flow in flows:
-        sent_w = flow.accepted_w
-        if flow.egress is not None:
-            link = flow.egress.link
-            before_a = currents.before_a(flow, link.id)
-            added_a = flow.accepted_w / link.voltage_v
-            sent_w += added_line_loss_w(link.resistance_ohm, before_a, added_a)
-            currents.add(flow, link.id, added_a)
-        flow.need_w = sent_w
-        leaving_w += sent_w
+        flow.need_w = _sent_w(flow, currents)
+        leaving_w += flow.need_w
     conversion.carry(leaving_w)
     for flow in flows:
         flow.need_w /= conversion.efficiency
+
+
+def _need_of_some(flows: Sequence[Flow], efficiency: float) -> list[Flow]:
+    """Likewise, of those whose need may have changed; returns them."""
+    currents = _Currents()
+    found = []
+    for flow in flows:
+        line = flow.egress
+        if flow.settled:
+            if line is None:
+                continue
+            link = line.link
+            if flow.before_a == currents.total_a(link.id):
+                currents.add_lone(link.id, flow.accepted_w / link.voltage_v)
+                continue
+            flow.settled = False
+        flow.need_w = _sent_w(flow, currents) / efficiency
+        found.append(flow)
+    return found
+
+
+def _sent_w(flow: Flow, currents: _Currents) -> float:
+    """What is sent for what is accepted."""
+    if flow.egress is None:
+        return flow.accepted_w
+    link = flow.egress.link
+    flow.before_a = currents.before_a(flow, link.id)
+    added_a = flow.accepted_w / link.voltage_v
+    currents.add(flow, link.id, added_a)
+    return flow.accepted_w + added_line_loss_w(link.resistance_ohm, flow.before_a, added_a)
 
 
 def _clamp_to_converter(flows: Sequence[Flow], limit_w: float | None) -> bool:
@@ -186,6 +265,18 @@ def _ask(flows: Sequence[Flow]) -> None:
                 flow.asked_w = _clamp(min(flow.need_w, flow.through_w), share_w)
 
 
+def _ask_without_shortage(found: Sequence[Flow], flows: Sequence[Flow]) -> bool:
+    """Likewise, where all that is needed can be asked for; False where a line carries less."""
+    for flow in found:
+        flow.asked_w = flow.need_w
+    lines = {flow.ingress for flow in found if flow.ingress is not None}
+    needed_w = dict.fromkeys(lines, 0.0)
+    for flow in flows:
+        if flow.ingress in needed_w:
+            needed_w[flow.ingress] += flow.need_w
+    return all(needed_w[line] <= line.load.limit_w for line in lines)
+
+
 def _grant_at_sources(flows: Sequence[Flow], max_power_w: Mapping[str, float]) -> dict[str, float]:
     """Grant what is needed, within the reservation, and by the rule for shortages where a source has less.
 
@@ -216,6 +307,24 @@ def _grant_at_sources(flows: Sequence[Flow], max_power_w: Mapping[str, float]) -
     for flow in flows:
         left[flow.hop.source_id] -= flow.ingress_w
     return left
+
+
+def _grant_without_shortage(
+    found: Sequence[Flow], flows: Sequence[Flow], max_power_w: Mapping[str, float]
+) -> dict[str, float] | None:
+    """Likewise, where each source has all that is needed of it; None where one has less."""
+    for generations in _by_circuit(flow for flow in found if flow.ingress is None):
+        left_w = max(flow.hop.ingress_power_w for flow in generations)
+        for flow in generations:
+            flow.ingress_w = _clamp(flow.need_w, left_w)
+            flow.limited = False
+            left_w = max(0.0, left_w - flow.ingress_w)
+    given_w: dict[str, list[float]] = {source_id: [] for source_id in max_power_w}
+    for flow in flows:
+        if flow.ingress is None:
+            given_w[flow.hop.source_id].append(flow.ingress_w)
+    left = {each: most_w - math.fsum(given_w[each]) for each, most_w in max_power_w.items()}
+    return left if all(left_w >= 0.0 for left_w in left.values()) else None
 
 
 class _Wish(NamedTuple):
@@ -252,6 +361,11 @@ def _grant_on(flows: Sequence[Flow], efficiency: float) -> None:
     """What will arrive at the far end: all that is accepted, or what the ingress grant suffices for."""
     currents = _Currents()
     for flow in flows:
+        if flow.settled:
+            if flow.egress is not None:
+                link = flow.egress.link
+                currents.add_lone(link.id, flow.granted_w / link.voltage_v)
+            continue
         covered = covers(flow.ingress_w, flow.need_w)
         sent_w = efficiency * flow.ingress_w
         if flow.egress is None:

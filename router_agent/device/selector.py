@@ -8,7 +8,7 @@ within 20 s. The same makes moves seamless: a newer working generation waits, ch
 load, and is demanded once it is charged.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
@@ -96,12 +96,12 @@ class Selector:
         # Flows that are demanded and can be left for another.
         self._watched: list[Flow] = []
 
-    def demand(self, sinks: Sequence[Flow], efficiency: float, now_ns: int) -> None:
-        """Choose, for every circuit, and say how much is wanted of each generation."""
+    def demand(self, sinks: Sequence[Flow], here: Set[int], efficiency: float, now_ns: int) -> None:
+        """Choose, for the circuits of these flows, and say how much is wanted of each generation; of other circuits
+        that are ``here`` nothing has changed, and there is nothing to choose.
+        """
         self._next_ns, self._watched = None, []
-        circuits = set()
         for circuit_id, generations in _by_circuit(sinks):
-            circuits.add(circuit_id)
             live = [flow for flow in generations if not flow.draining]
             for flow in generations:
                 if flow.draining:
@@ -113,7 +113,7 @@ class Selector:
             selection = self._selections.setdefault(circuit_id, _Selection())
             self._select(selection, choice, now_ns)
             _demand(selection, choice, efficiency)
-        for circuit_id in self._selections.keys() - circuits:
+        for circuit_id in self._selections.keys() - here:
             del self._selections[circuit_id]
 
     def news(self, sinks: Sequence[Flow]) -> list[FlowStatus]:

@@ -18,8 +18,10 @@ from router_agent.device.line import Line
 FILL_FRACTION = 0.1
 
 
-def ask(flows: Sequence[Flow], efficiency: float) -> None:
-    """Find what each flow wants beyond its need: for the hops below it, and for its own buffer."""
+def ask(flows: Sequence[Flow], among: Sequence[Flow], efficiency: float) -> None:
+    """Find what each flow wants beyond its need: for the hops below it, and for its own buffer. The others of those
+    ``among`` which they are want nothing.
+    """
     filling = []
     for flow in flows:
         flow.surplus_w = flow.surplus_through_w = flow.surplus_need_w = 0.0
@@ -27,9 +29,9 @@ def ask(flows: Sequence[Flow], efficiency: float) -> None:
             filling.append(flow)
     if not filling:
         return
-    room = _Room(flows)
+    room = _Room(among)
     pool_left_w: dict[str, float] = {}
-    currents_a = _currents_a(flows)
+    currents_a = _currents_a(among)
     filling.sort(key=lambda flow: flow.idle)
     for flow in filling:
         if flow.idle:
@@ -58,7 +60,12 @@ def ask(flows: Sequence[Flow], efficiency: float) -> None:
             room.take(flow.ingress, flow.surplus_need_w, sends=False)
 
 
-def grant(flows: Sequence[Flow], source_left_w: Mapping[str, float], efficiency: float) -> None:
+def grant(
+    flows: Sequence[Flow],
+    among: Sequence[Flow],
+    source_left_w: Mapping[str, float],
+    efficiency: float,
+) -> None:
     """Share out what is left once all that is demanded is granted; ``source_left_w`` is that of each source."""
     left_w = dict(source_left_w)
     currents_a: dict[str, float] | None = None
@@ -75,7 +82,7 @@ def grant(flows: Sequence[Flow], source_left_w: Mapping[str, float], efficiency:
         if flow.surplus_ingress_w >= flow.surplus_through_w:
             continue
         if currents_a is None:
-            currents_a = _currents_a(flows)
+            currents_a = _currents_a(among)
         flow.surplus_w = _arrives_w(flow, efficiency, currents_a)
 
 

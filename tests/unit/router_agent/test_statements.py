@@ -72,9 +72,9 @@ def settled(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     times: list[int] = []
     settle = rates.settle
 
-    def counted(flows: list[Flow], *others: object) -> None:
+    def counted(flows: list[Flow], *others: object) -> rates.Settlement:
         times.append(len(flows))
-        settle(flows, *others)  # type: ignore[arg-type]
+        return settle(flows, *others)  # type: ignore[arg-type]
 
     monkeypatch.setattr("router_agent.device.device.settle", counted)
     yield times
