@@ -4,7 +4,7 @@ A router answers what it is told in order. So what it was told and has not answe
 heard of again. Being late is no fault: a late router is told less, and given more time, and stays in use.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from digitalgrid.model import Operation
@@ -12,8 +12,9 @@ from digitalgrid.units import NS_PER_MS, NS_PER_S
 
 # A router that is later than this has more to do than it gets done between two ticks.
 LATE_NS = 200 * NS_PER_MS
-# Nobody is waited for longer than this on top of what is usual: what is later has stopped.
-MAX_PATIENCE_NS = 10 * NS_PER_S
+# Nobody is waited for longer than this on top of what is usual: what is later has stopped. With nine routers and their
+# controller on a machine that has a tenth of a core for each, routers were up to 10 s late with what they were told.
+MAX_PATIENCE_NS = 30 * NS_PER_S
 _SHOWN_STEP_MS = 100
 _SHOWN_STEP_NS = _SHOWN_STEP_MS * NS_PER_MS
 # Answers are waited for four times as long as they take, and as that varies; as TCP does (RFC 6298).
@@ -47,10 +48,17 @@ class Late:
 
 
 class Lateness:
-    """Routers that have a session."""
+    """Routers that have a session; ``neighbors_hear`` tells of any whether a line of its is up.
 
-    def __init__(self) -> None:
+    Where routers or this controller are late, what is heard from a router may be on its way for long: whether it lives
+    is then its neighbours' word, which they gave while they were in time.
+    """
+
+    def __init__(self, neighbors_hear: Callable[[str], bool]) -> None:
+        self._neighbors_hear = neighbors_hear
         self._routers: dict[str, _Router] = {}
+        # When this controller was late itself.
+        self._late_here_at_ns: int | None = None
         # Those that were late with an answer, or said so, at some time in their session: of most there are none.
         self._were_late: set[str] = set()
 
@@ -83,6 +91,11 @@ class Lateness:
             router.says_ns, router.said_at_ns = late_ns, now_ns
         if late_ns > LATE_NS:
             self._were_late.add(router_id)
+
+    def note_here(self, due_ns: int | None, now_ns: int) -> None:
+        """The controller was to wake at ``due_ns``, and is awake now: what it has not heard may wait to be read."""
+        if due_ns is not None and now_ns - due_ns > LATE_NS:
+            self._late_here_at_ns = now_ns
 
     def forget(self, router_id: str) -> None:
         """Its session is over: what was under way is not answered any more."""
@@ -134,14 +147,28 @@ class Lateness:
         return min(longest_ns, MAX_PATIENCE_NS)
 
     def is_behind(self, router_id: str, asked: Asked, usual_ns: int, now_ns: int) -> bool:
-        """Whether a router that did not answer in time is at work, and only late: it was heard of meanwhile, and has
-        answered nothing that it was asked later.
+        """Whether a router that did not answer in time is at work, and only late: it has answered nothing that it was
+        asked later, and was heard of meanwhile.
         """
         router = self._routers.get(router_id)
         asked_ns = router.asked.get(asked) if router is not None else None
         if router is None or asked_ns is None or now_ns - asked_ns > usual_ns + MAX_PATIENCE_NS:
             return False
-        return now_ns - router.heard_at_ns < usual_ns
+        if now_ns - router.heard_at_ns < usual_ns:
+            return True
+        return self._is_crowded(now_ns) and self._neighbors_hear(router_id)
+
+    def is_late_here(self, now_ns: int) -> bool:
+        """Whether this controller was late lately."""
+        here_ns = self._late_here_at_ns
+        return here_ns is not None and now_ns - here_ns <= _REMEMBERED_NS
+
+    def _is_crowded(self, now_ns: int) -> bool:
+        """Whether anybody was late lately, here or at a router."""
+        if self.is_late_here(now_ns):
+            return True
+        late = (self._routers.get(each) for each in self._were_late)
+        return any(router is not None and _known_ns(router, now_ns) > LATE_NS for router in late)
 
 
 def _known_ns(router: _Router, now_ns: int) -> int:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from controller.core.messages import CircuitStatus
 from controller.core.network.admin import AdminState, AdminWords
 from controller.core.network.lateness import Lateness
+from controller.core.network.link import LinkState
 from controller.core.network.lsdb import LinkStateDatabase
 from controller.core.network.owners import RefusedClaim, RouterRecord
 from controller.core.network.view import GridView
@@ -70,7 +71,7 @@ class Network:
 
     def __init__(self, lsa_max_age_ns: int) -> None:
         self.lsdb = LinkStateDatabase(lsa_max_age_ns)
-        self.lateness = Lateness()
+        self.lateness = Lateness(self._has_line_up)
         self.admin = AdminWords()
         self._views = GridViews(self.lsdb, self.admin)
         self._sessions: dict[str, _Session] = {}
@@ -181,6 +182,11 @@ class Network:
 
     def set_table_version(self, router_id: str, version: int) -> None:
         self._sessions[router_id].table_version = version
+
+    def _has_line_up(self, router_id: str) -> bool:
+        lsa = self.lsdb.lsa(router_id)
+        links = (self.lsdb.link(each.link_id) for each in lsa.links) if lsa is not None else ()
+        return any(link is not None and link.state is LinkState.UP for link in links)
 
     def view(self, now_ns: int) -> GridView:
         return self._views.view(now_ns)

@@ -462,6 +462,7 @@ class Programmer:
     # Time
 
     def on_timer(self, now_ns: int) -> None:
+        self._lateness.note_here(self.next_deadline_ns(), now_ns)
         self._staging.on_timer(now_ns)
         for generation in self._under_way.due(now_ns):
             if generation.phase is Phase.DRAINING:

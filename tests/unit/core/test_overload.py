@@ -197,7 +197,7 @@ def test_mass_rerouting_brakes_while_many_wait_to_be_programmed(
 
 
 def test_the_time_for_answers_follows_how_long_they_take() -> None:
-    lateness = Lateness()
+    lateness = Lateness(lambda _: False)
     for number in range(50):
         lateness.note_asked("r", (number, STAGE), number * NS_PER_S)
         lateness.note_answer("r", (number, STAGE), number * NS_PER_S + 2 * NS_PER_MS)
@@ -212,7 +212,7 @@ def test_the_time_for_answers_follows_how_long_they_take() -> None:
 
 
 def test_an_answer_to_what_was_asked_later_shows_that_the_earlier_one_was_lost() -> None:
-    lateness = Lateness()
+    lateness = Lateness(lambda _: False)
     lateness.note_asked("r", (1, STAGE), 0)
     lateness.note_asked("r", (2, STAGE), NS_PER_S)
     lateness.note_heard("r", NS_PER_S)
@@ -223,7 +223,7 @@ def test_an_answer_to_what_was_asked_later_shows_that_the_earlier_one_was_lost()
 
 
 def test_nobody_is_waited_for_without_end() -> None:
-    lateness = Lateness()
+    lateness = Lateness(lambda _: False)
     lateness.note_asked("r", (1, STAGE), 0)
     for second in range(60):
         lateness.note_heard("r", second * NS_PER_S, late_ns=3_600 * NS_PER_S)
@@ -244,3 +244,34 @@ def test_commits_wait_for_a_late_router_too(network: SimulatedNetwork) -> None:
     network.deliver_all()
     assert {each.state for each in circuits} == {CircuitState.ACTIVE}
     assert generations(circuits) == {1}
+
+
+def test_a_crowded_controller_goes_by_what_neighbours_hear(network: SimulatedNetwork) -> None:
+    """Routers' answers wait to be read, all lines are up: nothing goes another way. One that is down is no lateness."""
+    circuits = batch(network, 40)
+    for _ in range(8):
+        # Three timeouts of a stage at a time, of which the controller sees the last.
+        network.make_durable(100)
+        network.now_ns += 3 * NS_PER_S
+        network.event(lambda core, now_ns: core.on_timer(now_ns))
+    assert CircuitState.ACTIVE not in {each.state for each in circuits}
+    for _ in range(5):
+        network.deliver_all()
+        network.advance(NS_PER_S)
+    assert {each.state for each in circuits} == {CircuitState.ACTIVE}
+    assert generations(circuits) == {1}
+    network.check_rest()
+
+
+def test_lateness_here_is_no_reason_to_wait_for_a_router_that_no_neighbour_hears() -> None:
+    heard = {"r1"}
+    lateness = Lateness(heard.__contains__)
+    now_ns = 100 * NS_PER_S
+    for router_id in ("r1", "r2"):
+        lateness.note_asked(router_id, (1, STAGE), now_ns)
+    now_ns += 3 * NS_PER_S
+    assert not lateness.is_behind("r1", (1, STAGE), NS_PER_S, now_ns)
+    lateness.note_here(now_ns - 2 * LATE_NS, now_ns)
+    assert lateness.is_behind("r1", (1, STAGE), NS_PER_S, now_ns)
+    assert not lateness.is_behind("r2", (1, STAGE), NS_PER_S, now_ns)
+    assert not lateness.is_behind("r1", (1, STAGE), NS_PER_S, now_ns + 6 * NS_PER_S)
