@@ -5,14 +5,18 @@ The network is whole: a daemon, and each router a process of its own, on this ma
 stand; ``overload-busy`` does so beside a process that spins on each core. ``ours_per_s`` are circuits a second, from
 the first request until the last of them is ACTIVE. ``moved`` counts new generations of circuits, and ``lines_down`` the
 times that a line was not up, though nothing was ever cut: ``agree`` where both are 0 and every circuit has its power.
-``standing`` has 5,000 circuits on nine routers. ``ticks_late_p99_ms`` is how late ticks began, of the router where that
-was most, over the last 100 s or since it started: 99 of 100 were no later.
+``standing`` has 5,000 circuits on nine routers, which then stand for longer than ticks are remembered.
+``ticks_late_p99_ms`` is how late ticks began, of the router where that was most, over the last 100 s or since it
+started: 99 of 100 were no later.
+``cut`` and ``cut-protected`` cut the one line that 100 of 5,000 circuits cross: ``missing_ms_p50`` and ``_max`` are the
+energy that those lack afterwards, in milliseconds of their power, and ``moved`` counts the others.
 ``tick`` is what a tick of a router costs in which nothing changes, in seconds of CPU: pure devices in simulated time.
 """
 
 import multiprocessing
 import os
 import socket
+import statistics
 import tempfile
 import threading
 import time
@@ -23,6 +27,7 @@ from pathlib import Path
 
 from benchmarks.harness import Row
 from digitalgrid.client import PowerClient, power_request
+from digitalgrid.client.calls import Protect
 from digitalgrid.gridfile import Grid, load_grid, loads_grid
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.units import NS_PER_MS, NS_PER_S
@@ -52,8 +57,15 @@ _SMALL_W = 10.0
 _BATCH = 250
 # However slow a machine is, being slow fails nothing.
 _LONGEST_S = 600.0
-# How long all must stand as they are, once they are there.
+# How long all must stand as they are, once they are there; and for as long as routers remember their ticks.
 _STANDS_S = 30.0
+_REMEMBERED_S = 110.0
+# Circuits, and those of a line besides that nobody else crosses: they may not go where the others come to that load.
+_AMONG = 4_900
+_CROSSING = 100
+_CROSSED, _AVOIDED, _SINK = "r4-r9", "r2-r4", "load4"
+# Within which the last of what is missing after a cut is told.
+_TOLD_S = 20.0
 _POLL_S = 0.1
 
 
@@ -64,7 +76,9 @@ def rows(full: bool) -> Iterator[Row]:
     yield _measured("overload-busy", four, _Crowd(1_000, ("lb",), beside="lc", busy=True))
     nine = load_grid("topologies/elan9.grid.yaml")
     loads = tuple(load.id for load in nine.loads)
-    yield _measured("standing", nine, _Crowd(5_000, loads))
+    yield _measured("standing", nine, _Crowd(5_000, loads, stands_s=_REMEMBERED_S))
+    yield _cut("cut", nine, _Crowd(_AMONG, loads), protect=None)
+    yield _cut("cut-protected", nine, _Crowd(_AMONG, loads), protect="link")
 
 
 def _tick(circuits: int) -> Row:
@@ -97,25 +111,20 @@ class _Crowd:
     sink_ids: tuple[str, ...]
     beside: str = ""
     busy: bool = False
+    stands_s: float = _STANDS_S
 
 
 def _measured(name: str, grid: Grid, crowd: _Crowd) -> Row:
     with ExitStack() as undo:
-        directory = undo.enter_context(tempfile.TemporaryDirectory(prefix="overload-"))
-        options = free_options(Path(directory) / "run")
-        emulation = LocalEmulation(grid, options)
-        undo.callback(emulation.stop)
-        emulation.start()
-        wait_healthy(emulation, options.northbound, 60.0)
-        client = undo.enter_context(PowerClient(options.northbound, timeout_s=_LONGEST_S))
+        _, address, client = _running(grid, undo)
         if crowd.beside:
             large = client.request_power(power_request(crowd.beside, 1e6)).circuits[0]
             client.wait_until_active([large.circuit_id], timeout_s=_LONGEST_S)
-        watch = undo.enter_context(_watched(options.northbound))
+        watch = undo.enter_context(_watched(address))
         if crowd.busy:
             undo.enter_context(_spinning(os.cpu_count() or 1))
         active_s = _set_up(client, crowd)
-        time.sleep(_STANDS_S)
+        time.sleep(crowd.stands_s)
         circuits = client.list_circuits().circuits
         meters = client.read_meters().meters
     moved = sum(each.generation - 1 for each in circuits)
@@ -138,6 +147,85 @@ def _measured(name: str, grid: Grid, crowd: _Crowd) -> Row:
             "ticks_late_p99_ms": max(each.ticks_late_p99_ns for each in meters) / NS_PER_MS,
         },
     )
+
+
+def _cut(name: str, grid: Grid, crowd: _Crowd, protect: Protect | None) -> Row:
+    """Of many circuits that stand some lose their line."""
+    with ExitStack() as undo:
+        emulation, _, client = _running(grid, undo)
+        _set_up(client, crowd)
+        ids = _set_up_crossing(client, protect)
+        time.sleep(_STANDS_S)
+        before = {each.circuit_id: each for each in client.list_circuits().circuits}
+        emulation.cut(_CROSSED)
+        time.sleep(_TOLD_S)
+        after = {each.circuit_id: each for each in client.list_circuits().circuits}
+    crosses = {
+        each.circuit_id
+        for each in before.values()
+        if any(link.link_id == _CROSSED for link in each.links)
+    }
+    missing_ms = sorted(_lacks_ms(before[each], after[each]) for each in ids)
+    moved = sum(after[each].generation - before[each].generation for each in before.keys() - ids)
+    served = sum(each.state == pb.CIRCUIT_STATE_ACTIVE for each in after.values())
+    return Row(
+        name,
+        len(before),
+        f"{len(grid.routers)} routers, {len(before)} circuits of {_SMALL_W:g} W,"
+        f" {len(ids)} over the line that is cut",
+        statistics.median(missing_ms) / 1e3,
+        {},
+        crosses == ids and moved == 0 and served == len(after),
+        {
+            "missing_ms_p50": statistics.median(missing_ms),
+            "missing_ms_max": missing_ms[-1],
+            "moved": moved,
+            "active": served,
+        },
+    )
+
+
+def _running(grid: Grid, undo: ExitStack) -> tuple[LocalEmulation, str, PowerClient]:
+    """The network, where its daemon listens, and a client of it, until ``undo`` ends them."""
+    directory = undo.enter_context(tempfile.TemporaryDirectory(prefix="overload-"))
+    options = free_options(Path(directory) / "run")
+    emulation = LocalEmulation(grid, options)
+    undo.callback(emulation.stop)
+    emulation.start()
+    wait_healthy(emulation, options.northbound, 60.0)
+    client = undo.enter_context(PowerClient(options.northbound, timeout_s=_LONGEST_S))
+    return emulation, options.northbound, client
+
+
+def _set_up_crossing(client: PowerClient, protect: Protect | None) -> set[int]:
+    """Circuits over the line that is to be cut, which have their power, and their standbys where they are protected."""
+    answer = client.batch_request_power(
+        power_request(_SINK, _SMALL_W, avoid_ids=(_AVOIDED,), protect=protect)
+        for _ in range(_CROSSING)
+    )
+    ids = {each.circuit_id for outcome in answer.outcomes for each in outcome.circuits}
+    began_s = time.monotonic()
+    _wait_for_all(client, began_s)
+    while protect is not None and time.monotonic() - began_s < _LONGEST_S:
+        guarded = [each.protection == pb.PROTECTION_PROTECTED for each in _those(client, ids)]
+        if all(guarded):
+            break
+        time.sleep(_POLL_S)
+    return ids
+
+
+def _those(client: PowerClient, ids: set[int]) -> list[pb.Circuit]:
+    return [each for each in client.list_circuits().circuits if each.circuit_id in ids]
+
+
+def _lacks_ms(before: pb.Circuit, after: pb.Circuit) -> float:
+    """Milliseconds of its power that a circuit has lacked between two looks, for whatever cause."""
+    return (_missing_mj(after) - _missing_mj(before)) / _SMALL_W
+
+
+def _missing_mj(circuit: pb.Circuit) -> int:
+    missing = circuit.missing
+    return missing.fault_mj + missing.move_mj + missing.curtailment_mj + missing.start_mj
 
 
 def _set_up(client: PowerClient, crowd: _Crowd) -> float:
