@@ -37,19 +37,27 @@ def circuit(
     parts: list[Part] = [_headline(circuit)]
     if circuit.router_ids:
         parts += ["", _hops(circuit, links), *_why(circuit, links, other, why_none)]
+    elif circuit.state == pb.CIRCUIT_STATE_WAITING:
+        parts += ["", _waiting(other, why_none)]
     parts += ["", *_protection(circuit), *_less(circuit)]
     return [*parts, "", _timeline(entries)]
 
 
 def _headline(circuit: pb.Circuit) -> Line:
-    words = (
-        f" {format_power(circuit.power_w)} from {circuit.source_id} to {circuit.sink_id}, request"
-        f" {circuit.request_id}"
-    )
+    source = f" from {circuit.source_id}" if circuit.source_id else ""
+    words = f" {format_power(circuit.power_w)}{source} to {circuit.sink_id}, request {circuit.request_id}"
     because = Styled(f" ({circuit.reason})" if circuit.reason else "", "dim")
     return Line(
         (f"circuit {circuit.circuit_id}, ", circuit_tables.state(circuit), because, ":", words)
     )
+
+
+def _waiting(other: pb.Circuit | None, why_none: str) -> Part:
+    """What keeps a circuit without a path from having one now."""
+    if other is None:
+        return Styled(f"what binds now: {why_none}", "red")
+    path = circuit_tables.path_of(other)
+    return f"a path is free now, over {path}: it is about to be taken, or others come first"
 
 
 def _hops(circuit: pb.Circuit, links: dict[str, pb.LinkState]) -> Columns:

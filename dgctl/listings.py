@@ -59,7 +59,8 @@ def _view(
     from dgctl.listing import ListingError, View
 
     if columns == "?":
-        raise click.UsageError(f"columns of {listing.kind}: {listing.names()}")
+        click.echo(f"columns of {listing.kind}: {listing.names()}")
+        raise click.exceptions.Exit(0)
     if columns and output is not Format.TABLE:
         raise click.UsageError("--columns is for tables; -o json and yaml have all fields")
     try:

@@ -123,9 +123,10 @@ for _method in (
     "Drain",
     "Undrain",
     "WhatIf",
+    "ReadAudit",
 ):
     setattr(FakeController, _method, _unary(_method))
-for _method in ("WatchCircuits", "WatchTopology"):
+for _method in ("WatchCircuits", "WatchTopology", "WatchEvents"):
     setattr(FakeController, _method, _stream(_method))
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import grpc
 import pytest
@@ -113,3 +114,33 @@ async def test_a_kind_that_there_is_not_is_refused_with_those_that_there_are() -
         assert refused.value.code is grpc.StatusCode.INVALID_ARGUMENT
         assert refused.value.reason == "EVENT_KIND_UNKNOWN"
         assert (await dgctl(api, "events", "--kind", "link_broken")).exit_code == 3
+
+
+def event(n: int, at_unix_ms: int, text: str) -> pb.Event:
+    return pb.Event(n=n, at_unix_ms=at_unix_ms, kind="link_down", id=text[5:7], text=text)
+
+
+def test_a_watch_goes_on_where_it_broke_off_and_tells_nothing_twice(controller: Any) -> None:
+    first = [event(1, 1000, "line l1 is down"), event(2, 2000, "line l2 is down")]
+
+    def broken() -> Iterator[pb.WatchEventsResponse]:
+        yield pb.WatchEventsResponse(events=first, caught_up=True)
+        # Another daemon: it counts anew, and has what came in the same instant.
+        again = [event(1, 2000, "line l2 is down"), event(2, 2000, "line l3 is down")]
+        controller.answers["WatchEvents"] = [
+            pb.WatchEventsResponse(events=again, caught_up=True),
+            pb.WatchEventsResponse(events=[event(3, 3000, "line l4 is down")]),
+        ]
+        raise ConnectionError("restarting")
+
+    controller.answers["WatchEvents"] = broken()
+    runner = CliRunner(env={"DGCTL_SERVER": controller.server})
+    result = runner.invoke(main, ["events", "--watch", "--last", "2"], catch_exceptions=False)
+    assert [line.split("  ")[-1].strip() for line in result.stdout.splitlines()] == [
+        *("line l1 is down", "line l2 is down", "line l3 is down", "line l4 is down")
+    ]
+    assert result.stdout.startswith("1970-01-01 00:00:01.000 UTC  link_down")
+    assert "connection lost" in result.stderr
+    asked, again = controller.requests
+    assert (asked.since_unix_ms, asked.last) == (0, 2)
+    assert (again.since_unix_ms, again.last) == (2000, 0)

@@ -5,6 +5,7 @@ import json
 
 from click.testing import CliRunner, Result
 
+from controller.core.circuits.circuit import CircuitState
 from dgctl import main
 from digitalgrid.client import RequestRefused, power_request
 from tests.support.northbound import Northbound, in_loop, northbound, until
@@ -64,6 +65,19 @@ async def test_a_circuit_is_explained_hop_by_hop_with_the_next_best_and_its_life
         assert document["circuit"]["circuitId"] == str(circuit_id)
         assert document["nextBest"]["sinkId"] == "town"
         assert document["audit"][0]["subject"] == "lunch"
+
+
+@in_loop
+async def test_a_circuit_that_waits_is_explained_by_what_binds_now() -> None:
+    async with northbound() as api:
+        circuit_id = await admit(api, "lunch")
+        for link_id in ("r2-r4", "r3-r4"):
+            api.grid.cut(link_id)
+        await until(lambda: api.runtime.questions.circuit(circuit_id).state is CircuitState.WAITING)
+        shown = lines(await explain(api, str(circuit_id)))
+        assert shown[0].startswith(f"circuit {circuit_id}, WAITING (")
+        assert "2 MW to town, request lunch" in shown[0]
+        assert shown[2].startswith("what binds now: ") and "r2-r4, r3-r4 being down" in shown[2]
 
 
 @in_loop

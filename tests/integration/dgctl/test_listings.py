@@ -101,7 +101,6 @@ def test_meters_are_sorted_and_their_sum_is_of_those_that_are_shown(dgctl: Any) 
     ("words", "said"),
     [
         ("list --columns id,colour", "circuits have no column 'colour'"),
-        ("list --columns ?", "columns of circuits: id, state, protection, "),
         ("list -o json --columns id", "--columns is for tables"),
         ("list --sort=-size", "circuits have no column 'size'"),
         ("topology --sort used", "say which, as in: dgctl topology links"),
@@ -114,6 +113,12 @@ def test_what_cannot_be_listed_is_a_usage_error_that_says_what_can(
     result = dgctl(*words.split())
     assert (result.exit_code, controller.requests) == (2, [])
     assert said in result.stderr
+
+
+def test_the_columns_that_there_are_can_be_asked_for(dgctl: Any, controller: Any) -> None:
+    told = dgctl("topology", "links", "--columns", "?")
+    assert (told.exit_code, controller.requests) == (0, [])
+    assert told.stdout.startswith("columns of links: id, a, b, state, a-to-b, ")
 
 
 def test_a_listing_is_watched_as_it_is_listed(dgctl: Any) -> None:
