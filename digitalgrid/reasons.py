@@ -355,6 +355,12 @@ class Reason(StrEnum):
         "a duration is negative, or longer than a year",
         "give one in nanoseconds that is meant",
     )
+    PLACE_OUT_OF_RANGE = (
+        "PLACE_OUT_OF_RANGE",
+        _INVALID,
+        "a place on a map is no pair of finite coordinates, or is farther away than any map goes",
+        "give x and y between -1e9 and 1e9",
+    )
     KEEP_OR_GIVE_UP = (
         "KEEP_OR_GIVE_UP",
         _INVALID,

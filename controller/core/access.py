@@ -37,6 +37,7 @@ class Action(StrEnum):
     DRAIN = "drain"
     UNDRAIN = "undrain"
     AUDIT = "audit"
+    PLACE = "place"
 
 
 MAY: dict[Action, frozenset[Role]] = {
@@ -52,6 +53,7 @@ MAY: dict[Action, frozenset[Role]] = {
     Action.DRAIN: frozenset({Role.ANYONE, Role.OPERATOR}),
     Action.UNDRAIN: frozenset({Role.ANYONE, Role.OPERATOR}),
     Action.AUDIT: frozenset({Role.ANYONE, Role.OPERATOR, Role.AUDITOR, Role.ADMIN}),
+    Action.PLACE: frozenset({Role.ANYONE, Role.OPERATOR}),
 }
 # They decide nothing that lasts, and leave no entry in the audit log.
 _LOOKS = frozenset({Action.READ, Action.COMPUTE, Action.AUDIT})

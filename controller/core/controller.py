@@ -4,7 +4,7 @@ It has one caller, who passes the time in and carries the effects out: first tho
 changes nothing is asked of :attr:`questions`.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -33,6 +33,7 @@ from controller.core.promises.provisioning import Rehearsal, starting
 from controller.routing.alternatives.disjoint import Disjointness
 from controller.routing.assignments.reoptimise import Plan
 from controller.routing.assignments.room import RoomPlan
+from digitalgrid.places import Place
 from digitalgrid.reasons import Reason
 
 T = TypeVar("T")
@@ -264,6 +265,19 @@ class Controller(Leader):
             self._parts.forgetter.forget(router_id, now_ns)
             self._settle(now_ns)
         return held
+
+    def place_routers(self, places: Mapping[str, Place | None], now_ns: int) -> None:
+        """Put routers on maps, over what they say of themselves; None: where they say. Refusal for an unknown one."""
+        with self._book.together():
+            for router_id in places:
+                if not self._network.knows(router_id):
+                    raise unknown_router("places", router_id)
+            for router_id, at in places.items():
+                self._network.lsdb.place(router_id, at)
+            self._store_owners()
+            self._book.audit.conclude(f"routers placed: {len(places)}")
+            self._adopt_view(now_ns)
+            self._settle(now_ns)
 
     def drain(self, order: DrainOrder, now_ns: int) -> bool:
         """Take a link or router out of service; False where it is already, which changes nothing.

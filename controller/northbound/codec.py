@@ -14,6 +14,7 @@ from controller.core.errors import Refusal, invalid
 from controller.core.questions import Questions
 from controller.routing.alternatives.disjoint import Disjointness
 from digitalgrid.convert import missing_to_pb
+from digitalgrid.places import Place, place_problem
 from digitalgrid.printable import quoted
 from digitalgrid.reasons import Reason
 from digitalgrid.v1 import northbound_pb2 as pb
@@ -125,6 +126,22 @@ def check_ids(field: str, ids: Sequence[str]) -> None:
                 Reason.ID_NOT_PRINTABLE,
                 f"an id in {field} has characters that cannot be shown: {quoted(each)}",
             )
+
+
+def places_from_pb(message: pb.PlaceRoutersRequest) -> dict[str, Place | None]:
+    """Raises Refusal for what is on no map."""
+    check_ids("places", [each.router_id for each in message.places])
+    places: dict[str, Place | None] = {}
+    for each in message.places:
+        at = (each.at.x, each.at.y) if each.HasField("at") else None
+        if at is not None and (problem := place_problem(at)):
+            raise invalid(
+                "places",
+                Reason.PLACE_OUT_OF_RANGE,
+                f"the place of router {quoted(each.router_id)} {problem}",
+            )
+        places[each.router_id] = at
+    return places
 
 
 def circuit_to_pb(circuit: Circuit) -> pb.Circuit:

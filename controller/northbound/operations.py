@@ -15,7 +15,7 @@ from controller.core.circuits.records import AuditEntry
 from controller.core.controller import Reconciliation
 from controller.core.effects import TableRead
 from controller.core.rehearsing.scenario import Scenario
-from controller.northbound.codec import check_ids
+from controller.northbound.codec import check_ids, places_from_pb
 from controller.northbound.drain_codec import consequences_to_pb, drain_order, word_on, word_to_pb
 from controller.northbound.event_codec import EventQuestion
 from controller.northbound.mark_feed import MarkFeed
@@ -89,6 +89,16 @@ class OperationsService(OperationsServiceServicer):
         self._runtime.handle(call, lambda core, now_ns: core.undrain(request.id, now_ns))
         await self._runtime.durable()
         return pb.UndrainResponse()
+
+    async def PlaceRouters(
+        self, request: pb.PlaceRoutersRequest, context: Caller
+    ) -> pb.PlaceRoutersResponse:
+        places = places_from_pb(request)
+        subject = next(iter(places)) if len(places) == 1 else f"{len(places)} routers"
+        call = call_of(context, Action.PLACE, subject, "place")
+        self._runtime.handle(call, lambda core, now_ns: core.place_routers(places, now_ns))
+        await self._runtime.durable()
+        return pb.PlaceRoutersResponse()
 
     async def WhatIf(self, request: pb.WhatIfRequest, context: Caller) -> pb.WhatIfResponse:
         check_ids("cut_ids", request.cut_ids)

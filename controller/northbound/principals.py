@@ -83,6 +83,7 @@ RPCS: dict[str, Rpc] = {
     f"{_OPERATIONS}WatchEvents": Rpc(Action.READ),
     f"{_OPERATIONS}ReadAudit": Rpc(Action.AUDIT),
     f"{_OPERATIONS}Undrain": Rpc(Action.UNDRAIN, lambda message: message.id),
+    f"{_OPERATIONS}PlaceRouters": Rpc(Action.PLACE),
 }
 
 

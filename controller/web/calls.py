@@ -1,6 +1,7 @@
 """Calls from the page: unary methods of the northbound API as JSON over POST, by the same handlers as gRPC's."""
 
 import asyncio
+import json
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -15,9 +16,12 @@ from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 
 from controller.http import IDLE_S
+from controller.northbound.codec import MAX_IDS
 from controller.northbound.guard import CallFailed
 from controller.northbound.principals import NamedCaller
 from controller.northbound.services import Services, unary_methods
+from digitalgrid.v1 import northbound_pb2 as pb
+from digitalgrid.v1.power_link_pb2 import Place
 
 # Larger messages are read and written in a thread: 1 KB takes some 100 us.
 _LARGE_BYTES = 8 * 1024
@@ -52,11 +56,7 @@ class Calls:
         method = self._methods.get((request.match_info["service"], request.match_info["method"]))
         if method is None:
             raise web.HTTPNotFound(text="no such call; it is /api/v1/call/<Service>/<Method>\n")
-        try:
-            async with asyncio.timeout(IDLE_S):
-                body = await request.read()
-        except TimeoutError as error:
-            raise web.HTTPRequestTimeout(text="the message did not come to its end\n") from error
+        body = await _body(request)
         asked = await _perhaps_in_thread(len(body), partial(_message, method, body))
         try:
             answer = await self._services.call(method, asked, caller(request))
@@ -64,6 +64,39 @@ class Calls:
             return failure(failed.status)
         text = await _perhaps_in_thread(answer.ByteSize(), partial(_json, answer))
         return web.Response(text=text, content_type="application/json")
+
+    async def place(self, request: web.Request) -> web.Response:
+        """POST ``/api/v1/places`` with ``{"routers": {id: [x, y] or null}}``: as many as there are, some at a time."""
+        try:
+            routers = json.loads(await _body(request))["routers"]
+            places = [_place(router_id, at) for router_id, at in routers.items()]
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            message = 'say where routers are, as in {"routers": {"r1": [0, 1.5]}}\n'
+            raise web.HTTPBadRequest(text=message) from None
+        method = self._methods["OperationsService", "PlaceRouters"]
+        for first in range(0, len(places), MAX_IDS):
+            asked = pb.PlaceRoutersRequest(places=places[first : first + MAX_IDS])
+            try:
+                await self._services.call(method, asked, caller(request))
+            except CallFailed as failed:
+                return failure(failed.status)
+        return web.json_response({})
+
+
+async def _body(request: web.Request) -> bytes:
+    try:
+        async with asyncio.timeout(IDLE_S):
+            return await request.read()
+    except TimeoutError as error:
+        raise web.HTTPRequestTimeout(text="the message did not come to its end\n") from error
+
+
+def _place(router_id: str, at: Any) -> pb.RouterPlace:
+    """ValueError or TypeError for what is no pair of numbers."""
+    if at is None:
+        return pb.RouterPlace(router_id=router_id)
+    x, y = at
+    return pb.RouterPlace(router_id=router_id, at=Place(x=x, y=y))
 
 
 def caller(request: web.Request) -> NamedCaller:

@@ -72,6 +72,7 @@ def _application(services: Services, feed: PageFeed, trust: Trust) -> web.Applic
     app.router.add_get("/page/{name:.+}", assets.file)
     app.router.add_get("/api/v1/stream", streams.answer)
     app.router.add_post("/api/v1/call/{service}/{method}", calls.answer)
+    app.router.add_post("/api/v1/places", calls.place)
     app.on_response_prepare.append(_add_headers)
     app.on_shutdown.append(streams.close)
     return app

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +18,7 @@ from digitalgrid.client.calls import (
     Method,
     channel_options,
     one_by_one,
+    place_routers_request,
     who_asks,
     with_request_id,
 )
@@ -25,6 +26,7 @@ from digitalgrid.client.defaults import DEFAULT_SERVER, DEFAULT_TIMEOUT_S
 from digitalgrid.client.errors import ControllerUnreachable, from_rpc_error
 from digitalgrid.client.servers import Attempts, Servers
 from digitalgrid.client.topology_view import TopologyView
+from digitalgrid.places import Place
 from digitalgrid.v1 import northbound_pb2 as pb
 
 
@@ -188,6 +190,9 @@ class AsyncPowerClient:
 
     async def undrain(self, id_: str) -> None:
         await self._call(lambda to: to.operations.Undrain, pb.UndrainRequest(id=id_))
+
+    async def place_routers(self, places: Mapping[str, Place | None]) -> None:
+        await self._call(lambda to: to.operations.PlaceRouters, place_routers_request(places))
 
     async def what_if(self, request: pb.WhatIfRequest) -> pb.WhatIfResponse:
         answer: pb.WhatIfResponse = await self._call(lambda to: to.operations.WhatIf, request)

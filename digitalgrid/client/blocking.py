@@ -1,7 +1,7 @@
 """The blocking client."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,6 +16,7 @@ from digitalgrid.client.calls import (
     Method,
     channel_options,
     one_by_one,
+    place_routers_request,
     who_asks,
     with_request_id,
 )
@@ -23,6 +24,7 @@ from digitalgrid.client.defaults import DEFAULT_SERVER, DEFAULT_TIMEOUT_S
 from digitalgrid.client.errors import ControllerUnreachable, from_rpc_error
 from digitalgrid.client.servers import Attempts, Servers
 from digitalgrid.client.topology_view import TopologyView
+from digitalgrid.places import Place
 from digitalgrid.v1 import northbound_pb2 as pb
 
 
@@ -197,6 +199,10 @@ class PowerClient:
     def undrain(self, id_: str) -> None:
         """Put a link or router into service again."""
         self._call(lambda to: to.operations.Undrain, pb.UndrainRequest(id=id_))
+
+    def place_routers(self, places: Mapping[str, Place | None]) -> None:
+        """Put routers on maps, durably; None: where they say themselves."""
+        self._call(lambda to: to.operations.PlaceRouters, place_routers_request(places))
 
     def what_if(self, request: pb.WhatIfRequest) -> pb.WhatIfResponse:
         """What would become of circuits; changes nothing."""

@@ -13,6 +13,8 @@ from typing import Any, Literal, TypeVar
 import grpc
 
 from digitalgrid.client.errors import NotActive, NotDrained
+from digitalgrid.convert import place_to_pb
+from digitalgrid.places import Place
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import (
     OperationsServiceStub,
@@ -107,6 +109,15 @@ def with_request_id(request: _Reserving) -> _Reserving:
     known = type(request)(request_id=str(uuid.uuid4()))
     known.MergeFrom(request)
     return known
+
+
+def place_routers_request(places: Mapping[str, Place | None]) -> pb.PlaceRoutersRequest:
+    return pb.PlaceRoutersRequest(
+        places=[
+            pb.RouterPlace(router_id=router_id, at=place_to_pb(at))
+            for router_id, at in places.items()
+        ]
+    )
 
 
 class Connection:

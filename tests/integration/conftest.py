@@ -122,6 +122,7 @@ for _method in (
     "ForgetRouter",
     "Drain",
     "Undrain",
+    "PlaceRouters",
     "WhatIf",
     "ReadAudit",
 ):

@@ -183,6 +183,7 @@ def shell(controller: Any, make_circuit: Callable[..., pb.Circuit], tmp_path: Pa
         "ForgetRouter": pb.ForgetRouterResponse(),
         "Drain": pb.DrainResponse(),
         "Undrain": pb.UndrainResponse(),
+        "PlaceRouters": pb.PlaceRoutersResponse(),
         "WhatIf": pb.WhatIfResponse(),
         "WatchCircuits": [pb.WatchCircuitsResponse(circuit=circuit)],
         "WatchTopology": [pb.WatchTopologyResponse()],

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from controller.core.network.link import LinkState, LinkView
 from controller.core.network.owners import Owners, RouterRecord, Thing
 from digitalgrid.model import LinkAdvertisement, RouterLsa
+from digitalgrid.places import Place
 
 
 @dataclass(slots=True)
@@ -101,7 +102,17 @@ class LinkStateDatabase:
             entry.lsa = counts
         return opened
 
-    # Ownership, as it is stored
+    # Operators' words, and ownership, as they are stored
+
+    def place(self, router_id: str, at: Place | None) -> None:
+        """An operator has put the router there on maps; None: where it says itself."""
+        if self.owners.place(router_id, at):
+            self.version += 1
+            self._changed_routers.add(router_id)
+
+    def placed(self, lsa: RouterLsa) -> Place | None:
+        """Where a router stands on maps: as an operator says, else as it says itself."""
+        return self.owners.placed(lsa.router_id) or lsa.at
 
     def adopt_owners(
         self, records: Iterable[RouterRecord], heard_ids: Container[str] = frozenset()
@@ -112,6 +123,7 @@ class LinkStateDatabase:
         records = tuple(records)
         if self.owners.is_stored(records):
             return
+        self._note_places(records)
         self.owners = Owners(records)
         opened = [
             thing
@@ -123,8 +135,17 @@ class LinkStateDatabase:
         ]
         self._hand_on(opened)
 
+    def _note_places(self, records: Iterable[RouterRecord]) -> None:
+        """Routers that stand elsewhere by what is stored than by what was said here."""
+        stored = {each.router_id: each.at for each in records}
+        for router_id in self._entries:
+            if stored.get(router_id) != self.owners.placed(router_id):
+                self.version += 1
+                self._changed_routers.add(router_id)
+
     def follow_owner(self, record: RouterRecord) -> None:
         """Whoever leads has stored this."""
+        self.place(record.router_id, record.at)
         if not self.owners.replicate(record):
             stored = {**self.owners.stored(), record.router_id: record}
             self.adopt_owners(stored.values())

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from digitalgrid.model import RouterLsa
+from digitalgrid.places import Place
 
 # A line has two ends.
 _ENDS = 2
@@ -32,7 +33,9 @@ class Thing(NamedTuple):
 
 
 class RouterRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Durable: what a router has registered, and the first device that did so under its id. Ids are sorted."""
+    """Durable: what a router has registered, and the first device that did so under its id. Ids are sorted.
+    Beside that, what operators have said of it.
+    """
 
     router_id: str
     instance_id: bytes = b""
@@ -40,6 +43,8 @@ class RouterRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     link_ends: tuple[tuple[str, str], ...] = ()
     source_ids: tuple[str, ...] = ()
     load_ids: tuple[str, ...] = ()
+    # Where an operator has put it on maps, over what it says of itself.
+    at: Place | None = None
 
     def things(self) -> Iterator[tuple[Thing, str]]:
         """All that it has, each line's end with the neighbour."""
@@ -105,6 +110,22 @@ class Owners:
     def is_stored(self, records: Iterable[RouterRecord]) -> bool:
         """Whether these are all records that are known to be stored."""
         return {each.router_id: each for each in records} == self._stored
+
+    # Operators' words
+
+    def placed(self, router_id: str) -> Place | None:
+        """Where an operator has put the router on maps; None: nowhere."""
+        record = self._records.get(router_id)
+        return record.at if record is not None else None
+
+    def place(self, router_id: str, at: Place | None) -> bool:
+        """Whether that is elsewhere than before."""
+        before = self._records.get(router_id) or RouterRecord(router_id)
+        if before.at == at:
+            return False
+        self._records[router_id] = msgspec.structs.replace(before, at=at)
+        self._changed[router_id] = None
+        return True
 
     # Claims
 
@@ -237,6 +258,7 @@ class Owners:
             tuple(sorted(by_kind[OwnedKind.LINK])),
             tuple(sorted(source_id for source_id, _ in by_kind[OwnedKind.SOURCE])),
             tuple(sorted(load_id for load_id, _ in by_kind[OwnedKind.LOAD])),
+            before.at if before is not None else None,
         )
         if record != before:
             self._records[router_id] = record

@@ -95,7 +95,7 @@ class GridViews:
             holds_pools=router_id in self._holding_pools,
             profile=lsa.profile,
             admin=self._admin.state(router_id),
-            at=lsa.at,
+            at=self._lsdb.placed(lsa),
         )
 
     def _link(self, link_id: str) -> LinkView | None:

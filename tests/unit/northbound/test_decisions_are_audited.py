@@ -14,6 +14,7 @@ from controller.northbound.principals import RPCS
 from digitalgrid.reasons import Reason
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import OperationsServiceStub
+from digitalgrid.v1.power_link_pb2 import Place
 from tests.support.northbound import Northbound, in_loop, northbound
 
 # Longer than any name that is kept.
@@ -68,6 +69,11 @@ def undrain(id_: str) -> Send:
     return lambda api: OperationsServiceStub(api.channel).Undrain(message, metadata=METADATA)
 
 
+def place(router_id: str, **at: float) -> Send:
+    message = pb.PlaceRoutersRequest(places=[pb.RouterPlace(router_id=router_id, at=Place(**at))])
+    return lambda api: OperationsServiceStub(api.channel).PlaceRouters(message, metadata=METADATA)
+
+
 @dataclass(frozen=True)
 class Refused:
     send: Send
@@ -116,6 +122,9 @@ REFUSED = [
     Refused(drain("r1", give_up_after_ns=1, keep=True), "drain", Reason.KEEP_OR_GIVE_UP, "r1"),
     Refused(undrain("r9"), "undrain", Reason.UNKNOWN_ELEMENT, "r9"),
     Refused(undrain("r1"), "undrain", Reason.NOT_DRAINED, "r1"),
+    Refused(place("r9"), "place", Reason.UNKNOWN_ROUTER, "r9"),
+    Refused(place("r1", x=2e9), "place", Reason.PLACE_OUT_OF_RANGE, ""),
+    Refused(place("r1", y=float("nan")), "place", Reason.PLACE_OUT_OF_RANGE, ""),
 ]
 
 

@@ -1,11 +1,12 @@
 """Calls from the page: the same handlers, refusals and audit as gRPC's, in JSON."""
 
 import json
+from typing import Any
 
 from controller.northbound.services import unary_methods
 from digitalgrid.v1 import northbound_pb2 as pb
 from tests.support.northbound import in_loop
-from tests.support.page import page
+from tests.support.page import mirrored, page
 
 
 @in_loop
@@ -87,6 +88,30 @@ async def test_answers_are_protobufs_json_by_the_names_of_the_protos() -> None:
         assert meters["missing_router_ids"] == ["r2"]
         assert json.loads(json.dumps(answer)) == answer
         assert pb.DESCRIPTOR.services_by_name
+
+
+@in_loop
+async def test_places_are_saved_and_shown_to_all() -> None:
+    async with page() as served, served.stream() as events:
+        where = f"{served.address}api/v1/places"
+        mirror = await mirrored(events)
+        async with served.http.post(where, json={"routers": {"r1": [1, 2.5]}}) as answer:
+            assert answer.status == 200
+        while mirror.tables["routers"]["r1"]["at"] != [1.0, 2.5]:
+            mirror.take(await anext(events))
+        nonsense: list[Any] = [
+            {},
+            {"routers": {"r1": "here"}},
+            {"routers": [1]},
+            {"routers": {"r1": [1]}},
+        ]
+        for said in nonsense:
+            async with served.http.post(where, json=said) as answer:
+                assert answer.status == 400, said
+        async with served.http.post(where, json={"routers": {"r9": [0, 0]}}) as answer:
+            assert (answer.status, (await answer.json())["reason"]) == (404, "UNKNOWN_ROUTER")
+        async with served.http.post(where, json={"routers": {"r1": [1e12, 0]}}) as answer:
+            assert (await answer.json())["reason"] == "PLACE_OUT_OF_RANGE"
 
 
 @in_loop
