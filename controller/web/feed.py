@@ -7,6 +7,7 @@ on where it was; who was away for longer, or finds another state of the grid her
 import asyncio
 import secrets
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -15,16 +16,16 @@ import msgspec
 from controller.core.circuits.circuit import Circuit, CircuitState
 from controller.core.errors import Refusal
 from controller.northbound.circuit_looks import CircuitLooks
+from controller.northbound.services import Services
 from controller.northbound.topology_codec import Key as PictureKey
 from controller.northbound.topology_codec import Picture, is_urgent
-from controller.northbound.topology_looks import TopologyLooks
 from controller.northbound.turns import in_turns
-from controller.runtime.runtime import Runtime
 from controller.watching.gate import Gate
 from controller.watching.journal import Journal, Place
+from controller.watching.marks import Mark
 from controller.watching.meter_look import MeterLook
 from controller.web.about import About
-from controller.web.events import MEASURED, MOST_BYTES, NOW, EventId, Key, event, told
+from controller.web.events import MARKS, MEASURED, MOST_BYTES, NOW, EventId, Key, event, told
 from controller.web.figures import Figures, books, measured
 from controller.web.rows import COLUMNS, TABLES, circuit_row, picture_row
 from digitalgrid.supervision import start_task
@@ -37,22 +38,17 @@ _METERS_S = 2.0
 _TICK_S = 1.0
 _CIRCUITS = "circuits"
 _READY = event("ready", {})
+# Of what happened before somebody looks.
+_MOST_MARKS = 2048
 _encode = msgspec.json.Encoder().encode
 
 
 class PageFeed:
     """Server-sent events for all who watch; nothing is done while nobody does."""
 
-    def __init__(
-        self,
-        runtime: Runtime,
-        looks: TopologyLooks,
-        gate: Gate,
-        meters: MeterLook,
-        about: About,
-    ) -> None:
-        self._runtime = runtime
-        self._looks = looks
+    def __init__(self, services: Services, gate: Gate, meters: MeterLook, about: About) -> None:
+        self._services = services
+        self._runtime = runtime = services.runtime
         self._gate = gate
         self._about = about
         self._meters = meters
@@ -151,7 +147,7 @@ class PageFeed:
                 self._told.close()
                 self._told = None
             try:
-                self._told = _Told(self._runtime, self._looks, self._gate, self._meters, self._now)
+                self._told = _Told(self._services, self._gate, self._meters, self._now)
             except Refusal:
                 return None
         return self._told
@@ -168,13 +164,12 @@ class _Told:
 
     def __init__(
         self,
-        runtime: Runtime,
-        looks: TopologyLooks,
+        services: Services,
         gate: Gate,
         meters: MeterLook,
         now: Callable[[Figures], bytes],
     ) -> None:
-        self._runtime = runtime
+        self._runtime = runtime = services.runtime
         self._gate = gate
         self._questions = runtime.questions
         self._now = now
@@ -188,18 +183,25 @@ class _Told:
         # Answers to all who are at one place.
         self._answers: dict[Place, tuple[bytes, Place]] = {}
         self._news = asyncio.Event()
-        self._topology = looks
-        looks.join(self)
+        # Numbers of the marks that are told, and what tells more.
+        self._marks = services.marks
+        self._told_marks: deque[int] = deque()
+        self._topology = services.looks
+        self._topology.join(self)
         self._circuits = CircuitLooks(runtime, gate, self)
         runtime.feeds.roles.subscribe(self._wake)
-        self._task = start_task("page-feed", self._run)
+        self._tasks = [
+            start_task("page-feed", self._run),
+            start_task("page-marks", self._tell_marks),
+        ]
 
     @property
     def is_current(self) -> bool:
         return self._runtime.is_current(self._questions)
 
     def close(self) -> None:
-        self._task.cancel()
+        for task in self._tasks:
+            task.cancel()
         self._circuits.close()
         self._topology.leave(self)
         self._runtime.feeds.roles.unsubscribe(self._wake)
@@ -250,6 +252,20 @@ class _Told:
             self._say((MEASURED, ""), _encode(measured(reading)))
         self._wake()
 
+    async def _tell_marks(self) -> None:
+        n = self._marks.newest - _MOST_MARKS
+        while True:
+            with self._gate.working():
+                for mark in self._marks.after(n):
+                    self._say((MARKS, mark.n), _mark(mark), urgent=True)
+                    self._told_marks.append(mark.n)
+                n = self._marks.newest
+                while len(self._told_marks) > _MOST_MARKS:
+                    self.journal.forget((MARKS, self._told_marks.popleft()))
+                self._wake()
+            await self._marks.news_after(n)
+            await self._gate.enter(lambda: True)
+
     def see(self, key: PictureKey, before: Picture | None, now: Picture | None) -> None:
         kind, id_ = key
         if now is None:
@@ -287,3 +303,16 @@ class _Told:
         self._answers.clear()
         self._news.set()
         self._news = asyncio.Event()
+
+
+def _mark(mark: Mark) -> bytes:
+    return _encode(
+        {
+            "n": mark.n,
+            "at_unix_ms": mark.at_unix_ms,
+            "kind": mark.kind.word,
+            "id": mark.id,
+            "severity": mark.kind.severity,
+            "text": mark.text,
+        }
+    )

@@ -45,7 +45,7 @@ async def serving_page(
     is taken.
     """
     trust = Trust(listen)
-    feed = PageFeed(services.runtime, services.looks, gate, meters, about)
+    feed = PageFeed(services, gate, meters, about)
     app = _application(services, feed, trust)
     if about.emulation is not None:
         faults = EmulationFaults(about.emulation)

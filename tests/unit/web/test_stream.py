@@ -71,6 +71,25 @@ async def test_what_changes_is_told_and_what_is_released_is_gone() -> None:
 
 
 @in_loop
+async def test_what_happened_before_is_told_at_first_and_what_happens_at_once() -> None:
+    async with page() as served:
+        served.api.grid.cut("r1-r2")
+        async with served.stream() as events:
+            mirror = await mirrored(events)
+            await until_shown(events, mirror, lambda seen: bool(seen.marks))
+            cut = [each for each in mirror.marks if each["id"] == "r1-r2"]
+            assert [(each["kind"], each["severity"]) for each in cut] == [("link_down", "alarm")]
+            served.api.grid.mend("r1-r2")
+            await until_shown(
+                events, mirror, lambda seen: any(m["kind"] == "link_up" for m in seen.marks)
+            )
+        async with served.stream(mirror.last_id) as events:
+            again = await mirrored(events, Mirror(mirror.columns, mirror.tables))
+        assert again.resumed
+        assert not again.marks
+
+
+@in_loop
 async def test_figures_of_the_network_come_at_first_and_each_second() -> None:
     async with page() as served:
         circuit_id = await asked(served, "town", 1e5)
