@@ -30,6 +30,7 @@ ALLOWED = {
     # Awaited where it is called.
     "controller/runtime/runtime.py": {"run_in_executor"},
     "controller/computing/solver.py": {"run_in_executor"},
+    "controller/web/calls.py": {"run_in_executor"},
     # Within start_once().
     "controller/runtime/member.py": {"to_thread"},
     "controller/computing/engines.py": {"to_thread"},
