@@ -158,7 +158,7 @@ class Look:
         by = SORTS[self._sort].lstrip("-") or "who needs somebody"
         way = ", the other way round" if self._reversed else ""
         of = f" of {all_of_them} with {self._filter}" if self._filter else ""
-        above = f", from the {self._first + 1}th" if self._first else ""
+        above = f", from row {self._first + 1}" if self._first else ""
         return f"{count} circuits{of}, by {by}{way}{above}"
 
     def _small_tables(self, known: Known, size: terminal_size) -> Iterator[tuple[Part, int]]:

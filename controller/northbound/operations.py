@@ -4,6 +4,7 @@ service.
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
+from io import BytesIO
 
 import msgspec
 
@@ -20,6 +21,7 @@ from controller.northbound.drain_codec import consequences_to_pb, drain_order, w
 from controller.northbound.event_codec import EventQuestion
 from controller.northbound.mark_feed import MarkFeed
 from controller.northbound.principals import Caller, call_of
+from controller.northbound.turns import in_turns
 from controller.runtime.durability import StoreFailed
 from controller.runtime.runtime import Runtime
 from controller.store.protocol import AuditQuestion
@@ -128,17 +130,18 @@ class OperationsService(OperationsServiceServicer):
             if answer := asked.answer(news):
                 yield self._gate.send(answer)
 
-    async def ReadAudit(
-        self, request: pb.ReadAuditRequest, context: Caller
-    ) -> pb.ReadAuditResponse:
+    async def ReadAudit(self, request: pb.ReadAuditRequest, context: Caller) -> bytes:
+        """A serialised ReadAuditResponse, made in turns: it may have thousands of entries."""
         check_ids("subjects", request.subjects)
         question = AuditQuestion(
             min(request.newest or USUAL_ENTRIES, MOST_ENTRIES),
             frozenset(request.subjects),
             request.since_unix_ns,
         )
-        entries = await self._runtime.audit(question)
-        return pb.ReadAuditResponse(entries=map(_entry_to_pb, entries))
+        answer = BytesIO()
+        async for some in in_turns(await self._runtime.audit(question), _entry_to_pb):
+            answer.write(pb.ReadAuditResponse(entries=some).SerializeToString())
+        return answer.getvalue()
 
 
 class _Answers:
