@@ -31,7 +31,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || { sudo -n true 2>/dev/null && \
 # Steps that have nothing to do with each other run side by side.
 STEPS := $(MAKE) --no-print-directory --jobs=2
 
-.PHONY: help setup ready python debian proto run stop demo protect mesh bench chaos first-minutes test explore lint style types arrows clean
+.PHONY: help setup ready python debian proto run stop demo protect mesh bench chaos docs docs-serve first-minutes test explore lint style types arrows clean
 
 help: ## Says what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,7 +63,7 @@ $(STAMPS)/compiled: $(STUBS) $(KERNELS)
 # What `make run` does not need: tests, peers of the benchmarks, and published networks.
 $(STAMPS)/measured: $(STAMPS)/installed
 	@tools/phase "packages of tests and benchmarks" 25 \
-		tools/install $(BIN)/python --editable '.[emulation,proto,test,bench,study]'
+		tools/install $(BIN)/python --editable '.[emulation,proto,test,docs,bench,study]'
 	@[ -x $(ORTOOLS)/bin/pip ] || tools/phase "environment of OR-Tools" 6 $(PYTHON) -m venv $(ORTOOLS)
 	@tools/phase "OR-Tools" 8 tools/install $(ORTOOLS)/bin/python 'ortools>=9.11,<10'
 	@touch $@
@@ -95,6 +95,12 @@ bench: setup $(STAMPS)/measured ## Measures the routing engine beside its peers 
 
 chaos: setup ## Kills, stops and cuts off controllers and etcd, checks that no promise is lost (chaos.json)
 	@$(BIN)/python -m tests.chaos
+
+docs: setup $(STAMPS)/measured ## Makes the documentation a site, in build/site
+	@tools/site build
+
+docs-serve: setup $(STAMPS)/measured ## The same, served on loopback, anew with each change
+	@tools/site serve
 
 first-minutes: ## Measures a first `make run`: from a fresh clone, with nothing kept, to power at a load
 	@$(PYTHON) benchmarks/first_minutes.py

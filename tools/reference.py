@@ -1,0 +1,135 @@
+"""Reference pages of the documentation: every command line and the API, from the programs and the protos themselves.
+
+``python tools/reference.py DIRECTORY`` writes ``dgctl.md``, ``dgc.md``, ``dgr.md`` and ``api.md`` there.
+"""
+
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import click
+from google.protobuf.descriptor_pb2 import (
+    DescriptorProto,
+    EnumDescriptorProto,
+    FieldDescriptorProto,
+    FileDescriptorProto,
+    FileDescriptorSet,
+)
+from grpc_tools import protoc
+
+from dgc.cli import main as dgc
+from dgctl.cli import main as dgctl
+from router_agent.main import dgr
+
+PROTOS = Path(__file__).resolve().parents[1] / "proto"
+API = ("northbound", "southbound", "power_link")
+_FIELD = FieldDescriptorProto
+# Numbers of fields in the paths by which descriptors name what a comment belongs to.
+_MESSAGES, _ENUMS, _SERVICES, _FIELDS, _METHODS, _VALUES, _NESTED = 4, 5, 6, 2, 2, 2, 3
+Comments = Mapping[tuple[int, ...], str]
+
+
+def command_line(program: click.Command, name: str) -> str:
+    """A page of Markdown with the help of a program and of all its verbs."""
+    parts = [f"# {name}\n"]
+    for context in _contexts(program, name):
+        parts.append(f"## {context.command_path}\n\n```text\n{context.get_help()}\n```\n")
+    return "\n".join(parts)
+
+
+def _contexts(
+    command: click.Command, name: str, parent: click.Context | None = None
+) -> Iterator[click.Context]:
+    context = click.Context(command, info_name=name, parent=parent, terminal_width=100)
+    yield context
+    if isinstance(command, click.Group):
+        for verb in command.list_commands(context):
+            found = command.get_command(context, verb)
+            if found is not None and not found.hidden:
+                yield from _contexts(found, verb, context)
+
+
+def api() -> str:
+    """A page of Markdown with all services, messages and enumerations, and what the protos say of them."""
+    parts = ["# API\n", "gRPC, package `digitalgrid.v1`; the files are in `proto/`.\n"]
+    for file in _described():
+        comments = {
+            tuple(each.path): (each.leading_comments or each.trailing_comments).strip()
+            for each in file.source_code_info.location
+        }
+        parts.append(f"## {Path(file.name).stem}\n")
+        for number, service in enumerate(file.service):
+            parts.append(f"### {service.name}\n\n{comments.get((_SERVICES, number), '')}\n")
+            for index, method in enumerate(service.method):
+                asked = _stream(method.input_type, method.client_streaming)
+                told = _stream(method.output_type, method.server_streaming)
+                meaning = _line(comments.get((_SERVICES, number, _METHODS, index), ""))
+                parts.append(f"- `{method.name}({asked})` → `{told}` {meaning}")
+            parts.append("")
+        for number, message in enumerate(file.message_type):
+            parts.extend(_message(message, (_MESSAGES, number), comments))
+        for number, each in enumerate(file.enum_type):
+            parts.extend(_enumeration(each, (_ENUMS, number), comments))
+    return "\n".join(parts)
+
+
+def _described() -> list[FileDescriptorProto]:
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "descriptors"
+        names = [f"digitalgrid/v1/{name}.proto" for name in API]
+        said = ["protoc", f"-I{PROTOS}", f"--descriptor_set_out={path}", "--include_source_info"]
+        if protoc.main([*said, *names]):
+            raise SystemExit("reference: protoc could not read the protos")
+        return list(FileDescriptorSet.FromString(path.read_bytes()).file)
+
+
+def _message(message: DescriptorProto, path: tuple[int, ...], comments: Comments) -> Iterator[str]:
+    if message.options.map_entry:
+        return
+    yield f"#### {message.name}\n\n{comments.get(path, '')}\n"
+    if message.field:
+        yield "| field | type | meaning |\n|---|---|---|"
+    for number, each in enumerate(message.field):
+        meaning = _line(comments.get((*path, _FIELDS, number), ""))
+        yield f"| `{each.name}` = {each.number} | `{_type(each)}` | {meaning} |"
+    yield ""
+    for number, nested in enumerate(message.nested_type):
+        yield from _message(nested, (*path, _NESTED, number), comments)
+
+
+def _enumeration(
+    each: EnumDescriptorProto, path: tuple[int, ...], comments: Comments
+) -> Iterator[str]:
+    yield f"#### {each.name}\n\n{comments.get(path, '')}\n"
+    for number, value in enumerate(each.value):
+        yield f"- `{value.name}` = {value.number} {_line(comments.get((*path, _VALUES, number), ''))}"
+    yield ""
+
+
+def _type(field: FieldDescriptorProto) -> str:
+    plain = _FIELD.Type.Name(field.type).removeprefix("TYPE_").lower()
+    name = field.type_name.rpartition(".")[2] or plain
+    return f"repeated {name}" if field.label == _FIELD.LABEL_REPEATED else name
+
+
+def _stream(type_: str, streaming: bool) -> str:
+    name = type_.rpartition(".")[2]
+    return f"stream {name}" if streaming else name
+
+
+def _line(comment: str) -> str:
+    """In a cell of a table."""
+    return " ".join(comment.split()).replace("|", "\\|")
+
+
+def main() -> None:
+    directory = Path(sys.argv[1])
+    directory.mkdir(parents=True, exist_ok=True)
+    for program, name in ((dgctl, "dgctl"), (dgc, "dgc"), (dgr, "dgr")):
+        (directory / f"{name}.md").write_text(command_line(program, name), encoding="utf-8")
+    (directory / "api.md").write_text(api(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
