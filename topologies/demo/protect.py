@@ -70,7 +70,7 @@ def main(
 def _report(console: Console, figures: ProtectFigures, failure: str, output: Path) -> None:
     document = figures.to_json()
     output.write_text(json.dumps(document, indent=2) + "\n")
-    names = ["what", "controller", "circuits", "p50 ms", "at most", "max ms", "at most", "ready s"]
+    names = ["what", "controller", "circuits", "p50 ms", "≤", "max ms", "≤", "ready s"]
     names += ["no pair"]
     table = Table(*names, title="missing, in milliseconds of promised power")
     for trial in document["trials"]:

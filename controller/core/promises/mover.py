@@ -193,6 +193,7 @@ class Mover:
         )
         self._leaving.clear()
         for circuit in circuits:
+            self._withdraw_dead(circuit, now_ns)
             if not self._is_down(circuit):
                 self._stays(circuit)
             elif not self._protector.takes_over(circuit, now_ns):
@@ -234,6 +235,12 @@ class Mover:
         if self._go_on_ns is None:
             self.room_version += 1
             self.waiting.retry_soon(now_ns)
+
+    def _withdraw_dead(self, circuit: Circuit, now_ns: int) -> None:
+        """What is being drained arrives no more over a path that is down, and standbys wait for its going."""
+        for generation in list(circuit.retiring()):
+            if generation.phase is Phase.DRAINING and self.path_down(generation.route):
+                self._programmer.withdraw(generation, now_ns)
 
     def _is_down(self, circuit: Circuit) -> bool:
         newest = circuit.newest()

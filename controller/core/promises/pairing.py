@@ -36,10 +36,10 @@ _WHY = "it moves to where there is a second path"
 
 @dataclass(frozen=True, slots=True)
 class _Moved:
-    """When a circuit was moved, on which view of the network, and how long it then stays where it is."""
+    """When a circuit was moved, on which view (as they are counted), and how long it then stays where it is."""
 
     at_ns: int
-    view_version: int
+    view: int
     apart_ns: int
 
 
@@ -70,7 +70,7 @@ class Pairer:
         self._known: tuple[int, int] | None = None
         # When the first may move again of those that it is too soon for.
         self._again_ns: int | None = None
-        self._view_version = -1
+        self._view = -1
         self._round_ns = _MIN_ROUND_NS
         self._due_ns: int | None = None
 
@@ -84,8 +84,8 @@ class Pairer:
             self._to_search.clear()
             return
         stands, due_ns = self._stands(), self._due_ns
-        if self._admission.view.version != self._view_version:
-            self._view_version = self._admission.view.version
+        if self._protector.maker.views != self._view:
+            self._view = self._protector.maker.views
             self._round_ns = _MIN_ROUND_NS
             due_ns = now_ns + _SETTLE_NS
         elif due_ns is None and stands != self._known:
@@ -95,7 +95,7 @@ class Pairer:
             self._due_ns = due_ns if self._due_ns is None else min(self._due_ns, due_ns)
 
     def _stands(self) -> tuple[int, int]:
-        return self._reservations.freed, self._admission.view.version
+        return self._reservations.freed, self._protector.maker.views
 
     def on_timer(self, now_ns: int) -> None:
         """Search for one of them, the most urgent first; for the others in other events."""
@@ -142,7 +142,7 @@ class Pairer:
         if moved is None:
             return True
         until_ns = moved.at_ns + moved.apart_ns
-        if moved.view_version == self._admission.view.version:
+        if moved.view == self._protector.maker.views:
             return False
         if now_ns < until_ns:
             self._again_ns = min(self._again_ns or until_ns, until_ns)
@@ -177,8 +177,8 @@ class Pairer:
         apart_ns = _MIN_APART_NS
         if before is not None and now_ns < before.at_ns + 2 * before.apart_ns:
             apart_ns = min(2 * before.apart_ns, _MAX_APART_NS)
-        view_version = self._admission.view.version
-        self._moved[circuit.circuit_id] = _Moved(now_ns, view_version, apart_ns)
+        view = self._protector.maker.views
+        self._moved[circuit.circuit_id] = _Moved(now_ns, view, apart_ns)
         over = " ".join(route.router_ids)
         self._note("protect", str(circuit.circuit_id), f"moves over {over}", circuit.guard.reason)
         circuit.apply(CircuitEvent.MOVING, _WHY)

@@ -241,6 +241,7 @@ class Protector:
 
     def on_view(self, circuits: Iterable[Circuit], now_ns: int) -> None:
         """The network has changed, and these may be concerned."""
+        self.maker.views += 1
         for circuit in circuits:
             self.tend(circuit, now_ns)
 

@@ -55,6 +55,8 @@ class StandbyMaker:
         self._note = note
         self._retire = retire
         self._tend = tend
+        # Counts the views that were adopted: what is drained changes one, and not its version.
+        self.views = 0
         # Reserved, and not told to routers yet.
         self.held_back: set[CircuitGeneration] = set()
         # Circuits that want a standby, in this order; and why those want another that have one.
@@ -151,7 +153,7 @@ class StandbyMaker:
         return again
 
     def _stands(self) -> tuple[int, int]:
-        return self._reservations.freed, self._admission.view.version
+        return self._reservations.freed, self.views
 
     def _search_some(self, now_ns: int) -> None:
         """A few searches; one in vain is followed by others that say why, so it is the last of its event."""

@@ -518,6 +518,22 @@ def test_a_standby_is_kept_until_another_stands_in_its_place() -> None:
     assert not _uses(there(circuit.standby()).route, link_id)
 
 
+def test_who_has_no_standby_for_a_drain_has_one_again_after_it() -> None:
+    """A drain changes the view of the network, and not the version of what routers advertise."""
+    network = SimulatedNetwork.running(diamond())
+    (circuit,) = network.request(PowerRequest("a", "town", 0.1e6, ("solar",), protect=Against.LINK))
+    run(network)
+    assert circuit.guard.word is Protection.PROTECTED
+    link_id = there(circuit.standby()).route.links[0].link_id
+    drain(network, link_id)
+    run(network)
+    assert state(network, link_id) is AdminState.DRAINED
+    assert circuit.guard.word is Protection.LOST
+    undrain(network, link_id)
+    run(network)
+    assert circuit.guard.word is Protection.PROTECTED
+
+
 def test_one_that_never_fills_takes_the_place_of_a_standby_after_a_while() -> None:
     network = SimulatedNetwork.running(ladder())
     (circuit,) = network.request(PowerRequest("a", "one", 0.1e6, protect=Against.LINK))

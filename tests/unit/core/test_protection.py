@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from controller.core.circuits.circuit import Circuit, CircuitState
-from controller.core.circuits.generation import Role
+from controller.core.circuits.generation import Phase, Role
 from controller.core.circuits.protection import Against, Protection
 from controller.core.circuits.request import PowerRequest
 from controller.core.effects import Effect
@@ -127,6 +127,20 @@ def test_it_is_adopted_whichever_news_come_first(first: str) -> None:
     assert path(circuit) == ("r1", "r3", "r5")
     assert circuit.guard.word is Protection.PROTECTED
     assert circuit.last_generation == 3
+
+
+def test_what_is_drained_is_withdrawn_once_its_path_is_known_to_be_down() -> None:
+    """The sink's word may come long before news of the line: nobody waits for what cannot be drained."""
+    network = three_ways()
+    circuit = protected(network)
+    network.cut("r1-r2")
+    sessions = network.sessions
+    while sessions["r5"].to_controller:
+        network.deliver_to_controller("r5")
+    assert circuit.generations[1].phase is Phase.DRAINING
+    settle(network, 500 * NS_PER_MS)
+    assert circuit.guard.word is Protection.PROTECTED
+    assert standby_path(circuit) == ("r1", "r4", "r5")
 
 
 def test_a_sink_that_says_nothing_has_its_standby_adopted_after_a_second() -> None:
