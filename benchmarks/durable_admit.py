@@ -199,6 +199,15 @@ async def _round(
 async def controller_on(
     lsas: Sequence[RouterLsa], directory: Path, gate: Gate | None = None, address: str = ""
 ) -> AsyncIterator[tuple[Runtime, NullRouters, str]]:
+    async with services_on(lsas, directory, gate or Gate(Budget()), address) as served:
+        services, routers, address = served
+        yield services.runtime, routers, address
+
+
+@asynccontextmanager
+async def services_on(
+    lsas: Sequence[RouterLsa], directory: Path, gate: Gate, address: str = ""
+) -> AsyncIterator[tuple[Services, NullRouters, str]]:
     runtime = Runtime(CoreSettings())
     solver = Solver()
     address = address or f"unix:{directory}/northbound"
@@ -207,10 +216,10 @@ async def controller_on(
         routers = NullRouters(runtime, lsas)
         routers.attach()
         optimiser = Optimiser(runtime, solver, ReoptimiseLimits())
-        services = Services(runtime, optimiser, gate or Gate(Budget()), _read_meters)
+        services = Services(runtime, optimiser, gate, read_meters)
         server = await start_server(services, address)
         try:
-            yield runtime, routers, address
+            yield services, routers, address
         finally:
             await server.stop(None)
             services.close()
@@ -219,7 +228,7 @@ async def controller_on(
         runtime.close()
 
 
-async def _read_meters() -> tuple[list[RouterMeters], list[str]]:
+async def read_meters() -> tuple[list[RouterMeters], list[str]]:
     return [], []
 
 

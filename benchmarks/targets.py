@@ -53,6 +53,10 @@ TARGETS = {
     ("watching-1", 1_000, "unwatched"): 0.95,
     ("watching-100", 9, "unwatched"): 0.95,
     ("watching-100", 1_000, "unwatched"): 0.95,
+    ("watching-pages", 9, "unwatched"): 0.95,
+    ("watching-pages", 1_000, "unwatched"): 0.95,
+    ("watching-pages-cut", 9, "allowed"): 1.0,
+    ("watching-pages-cut", 1_000, "allowed"): 1.0,
     ("watching-cut", 9, "allowed"): 1.0,
     ("watching-cut", 1_000, "allowed"): 1.0,
 }

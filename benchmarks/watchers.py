@@ -1,4 +1,5 @@
-"""A process full of watchers, each with a connection of its own, that reads and does hardly anything else.
+"""A process full of watchers, clients or browsers, each with a connection of its own, that reads and does hardly
+anything else.
 
 It gives way to all others: watchers are other machines, and what theirs do is nobody's loss here.
 """
@@ -7,12 +8,14 @@ import asyncio
 import multiprocessing
 import os
 import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
 import grpc
 
+from benchmarks.browsers import Browser
 from digitalgrid.channels import asyncio_channel
 from digitalgrid.v1 import northbound_pb2 as pb
 
@@ -58,7 +61,14 @@ class _Watcher:
         async for answer in call:
             self.answers += 1
             if downs.link_id:
-                downs.note(self, answer)
+                links = pb.WatchTopologyResponse.FromString(answer).topology.links
+                downs.note(self, ((each.link_id, each.up) for each in links))
+
+    async def watch(self, downs: "_Downs") -> None:
+        try:
+            await asyncio.gather(self.watch_circuits(), self.watch_topology(downs))
+        finally:
+            await self.channel.close()
 
 
 @dataclass(slots=True)
@@ -77,11 +87,8 @@ class _Downs:
         self.know.clear()
         self.all_know.clear()
 
-    def note(self, watcher: _Watcher, answer: bytes) -> None:
-        links = pb.WatchTopologyResponse.FromString(answer).topology.links
-        if id(watcher) in self.know or not any(
-            each.link_id == self.link_id and each.up == self.up for each in links
-        ):
+    def note(self, watcher: object, links: Iterable[tuple[str, bool]]) -> None:
+        if id(watcher) in self.know or (self.link_id, self.up) not in links:
             return
         self.know.add(id(watcher))
         self.missing -= 1
@@ -101,7 +108,7 @@ class Watchers:
         theirs.close()
 
     async def open(self, address: str, count: int) -> None:
-        """Return once all of them watch."""
+        """Return once all of them watch; at ``http://`` they are browsers."""
         await self._ask(("open", address, count))
 
     async def seen(self) -> list[Seen]:
@@ -132,13 +139,21 @@ class Watchers:
         return await asyncio.to_thread(self._pipe.recv)
 
 
+def _browser(address: str, looks: bool, downs: _Downs) -> Browser:
+    def note(browser: Browser, links: Sequence[dict[str, Any]]) -> None:
+        if downs.link_id:
+            downs.note(browser, ((each["link_id"], each["up"]) for each in links))
+
+    return Browser(address, looks=looks, note=note)
+
+
 def _serve(pipe: Connection) -> None:
     os.nice(19)
     asyncio.run(_answer(pipe))
 
 
 async def _answer(pipe: Connection) -> None:
-    watchers: list[_Watcher] = []
+    watchers: Sequence[_Watcher | Browser] = []
     tasks: list[asyncio.Task[None]] = []
     downs = _Downs()
     while (command := await asyncio.to_thread(pipe.recv)) is not None:
@@ -146,12 +161,14 @@ async def _answer(pipe: Connection) -> None:
         match command:
             case ("open", address, count):
                 looking = (0, count - 1)
-                watchers = [
-                    _Watcher(asyncio_channel(address, _OPTIONS), number in looking)
-                    for number in range(count)
-                ]
-                tasks = [asyncio.create_task(each.watch_circuits()) for each in watchers]
-                tasks += [asyncio.create_task(each.watch_topology(downs)) for each in watchers]
+                if address.startswith("http"):
+                    watchers = [_browser(address, each in looking, downs) for each in range(count)]
+                else:
+                    watchers = [
+                        _Watcher(asyncio_channel(address, _OPTIONS), each in looking)
+                        for each in range(count)
+                    ]
+                tasks = [asyncio.create_task(each.watch(downs)) for each in watchers]
                 await asyncio.gather(*(each.ready.wait() for each in watchers))
             case ("seen",):
                 answer = [each.circuits for each in watchers if each.looks]
@@ -165,7 +182,6 @@ async def _answer(pipe: Connection) -> None:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
-                await asyncio.gather(*(each.channel.close() for each in watchers))
                 watchers, tasks = [], []
                 downs.link_id = ""
         pipe.send(answer)

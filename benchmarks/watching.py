@@ -1,28 +1,31 @@
 """What watching costs those who ask for power, and how soon all who watch hear of a cut line.
 
 The load is that of ``durable-admit-batch``, by turns while nobody watches, one does, and a hundred do; each watches
-circuits and topology over a connection of its own. ``watching-1`` and ``watching-100`` are seconds an admission then;
-their peer ``unwatched`` is what the same controller needs while nobody watches, by the median over rounds of one to the
-other. All circuits are released after each round. ``cpu`` is the same ratio of what the controller's process computes,
-which other programs on the machine disturb less; ``share`` is what of the time of a round was worked for watchers, by
-the controller's own clock. ``caught_up_s`` is how long after the last answer the first and the last watcher know the
-state of every circuit; ``agree``: they get there, and every request was admitted.
+circuits and topology over a connection of its own. ``watching-1`` and ``watching-100`` are seconds an admission then,
+``watching-pages`` where a hundred browsers show the operator's page; their peer ``unwatched`` is what the same
+controller needs while nobody watches, by the median over rounds of one to the other. All circuits are released after
+each round. ``cpu`` is the same ratio of what the controller's process computes, which other programs on the machine
+disturb less; ``share`` is what of the time of a round was worked for watchers, by the controller's own clock.
+``caught_up_s`` is how long after the last answer the first and the last watcher know the state of every circuit;
+``agree``: they get there, and every request was admitted.
 
 ``watching-cut`` has a hundred watchers and no other load: a line is cut and mended, and the p99 over cuts is taken of
-the time until the last of them knows. Its peer ``allowed`` is 50 ms.
+the time until the last of them knows. Its peer ``allowed`` is 50 ms. ``watching-pages-cut`` is the same of browsers.
 """
 
 import asyncio
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from typing import NamedTuple
 
-from benchmarks.durable_admit import Ask, Client, controller_on
+from benchmarks.durable_admit import Ask, Client, read_meters, services_on
 from benchmarks.harness import Row
 from benchmarks.null_routers import NullRouters, load_ids, networks
 from benchmarks.watchers import Seen, Watchers
@@ -33,12 +36,28 @@ from controller.runtime.garbage_collector import freeze_loaded
 from controller.runtime.runtime import Runtime
 from controller.watching.budget import Budget
 from controller.watching.gate import Gate
+from controller.watching.meter_look import MeterLook
+from controller.web.about import About
+from controller.web.server import serving_page
 from digitalgrid.model import RouterLsa
 from digitalgrid.v1 import northbound_pb2 as pb
 
 _ROUNDS = 9
 _ASK = Ask(64, 4, 3_840, "unwatched", _ROUNDS)
-_WATCHERS = (0, 1, 100)
+
+
+class Audience(NamedTuple):
+    """How many watch, and whether they are browsers."""
+
+    name: str
+    size: int
+    browsers: bool = False
+
+
+_NOBODY = Audience("nobody", 0)
+_CLIENTS = Audience("100", 100)
+_BROWSERS = Audience("pages", 100, browsers=True)
+_AUDIENCES = (_NOBODY, Audience("1", 1), _CLIENTS, _BROWSERS)
 _CUTS = 50
 _ALLOWED_S = 0.05
 # A circuit that is not where it should be by then (s) never will be, however slow a machine is.
@@ -46,21 +65,23 @@ _LONGEST_S = 600.0
 _AT_ONCE = 64
 
 
+def _none() -> dict[Audience, list[float]]:
+    return {each: [] for each in _AUDIENCES}
+
+
 @dataclass(slots=True)
 class _Rounds:
     """By how many watch: seconds of each round, and until the watchers knew everything after it."""
 
-    all_s: dict[int, list[float]] = field(default_factory=lambda: {each: [] for each in _WATCHERS})
-    caught_up_s: dict[int, list[float]] = field(
-        default_factory=lambda: {each: [] for each in _WATCHERS}
-    )
-    shares: dict[int, list[float]] = field(default_factory=lambda: {each: [] for each in _WATCHERS})
-    cpu_s: dict[int, list[float]] = field(default_factory=lambda: {each: [] for each in _WATCHERS})
-    answers: dict[int, int] = field(default_factory=lambda: dict.fromkeys(_WATCHERS, 0))
+    all_s: dict[Audience, list[float]] = field(default_factory=_none)
+    caught_up_s: dict[Audience, list[float]] = field(default_factory=_none)
+    shares: dict[Audience, list[float]] = field(default_factory=_none)
+    cpu_s: dict[Audience, list[float]] = field(default_factory=_none)
+    answers: dict[Audience, int] = field(default_factory=lambda: dict.fromkeys(_AUDIENCES, 0))
     all_admitted: bool = True
 
-    def unwatched_to(self, watchers: int) -> float:
-        return _ratio(self.all_s[0], self.all_s[watchers])
+    def unwatched_to(self, audience: Audience) -> float:
+        return _ratio(self.all_s[_NOBODY], self.all_s[audience])
 
 
 def _ratio(unwatched: list[float], watched: list[float]) -> float:
@@ -78,49 +99,77 @@ def rows(full: bool) -> Iterator[Row]:
 async def _rows(name: str, size: int, lsas: Sequence[RouterLsa], directory: Path) -> list[Row]:
     rounds = _Rounds()
     gate = Gate(Budget())
-    async with controller_on(lsas, directory, gate) as (runtime, routers, address):
+    async with served(lsas, directory, gate) as (runtime, routers, where):
         client, watchers = Client(load_ids(lsas)), Watchers()
         try:
-            await _round(runtime, gate, client, watchers, address, 0, _Rounds())
-            for number in range(_ROUNDS * len(_WATCHERS)):
-                how_many = _WATCHERS[number % len(_WATCHERS)]
-                await _round(runtime, gate, client, watchers, address, how_many, rounds)
-            cuts_s = await _cuts(routers, watchers, address, lsas[0].links[0].link_id)
+            await _round(runtime, gate, client, watchers, where, _NOBODY, _Rounds())
+            for number in range(_ROUNDS * len(_AUDIENCES)):
+                audience = _AUDIENCES[number % len(_AUDIENCES)]
+                await _round(runtime, gate, client, watchers, where, audience, rounds)
+            link_id = lsas[0].links[0].link_id
+            cuts = [
+                (each, await _cuts(routers, watchers, where.of(each), each.size, link_id))
+                for each in (_CLIENTS, _BROWSERS)
+            ]
         finally:
             client.close()
             watchers.end()
     return [
-        *(_load_row(name, size, each, rounds) for each in _WATCHERS if each),
-        _cut_row(name, size, cuts_s),
+        *(_load_row(name, size, each, rounds) for each in _AUDIENCES if each.size),
+        *(_cut_row(name, size, audience, cuts_s) for audience, cuts_s in cuts),
     ]
 
 
-def _load_row(name: str, size: int, watchers: int, rounds: _Rounds) -> Row:
+class Where(NamedTuple):
+    """Of the API, and of the page."""
+
+    api: str
+    page: str
+
+    def of(self, audience: Audience) -> str:
+        return self.page if audience.browsers else self.api
+
+
+@asynccontextmanager
+async def served(
+    lsas: Sequence[RouterLsa], directory: Path, gate: Gate
+) -> AsyncIterator[tuple[Runtime, NullRouters, Where]]:
+    """A controller with its API and its page."""
+    async with services_on(lsas, directory, gate) as (services, routers, address):
+        runtime = services.runtime
+        meters = MeterLook(read_meters, lambda: runtime.view)
+        about = About(runtime, version="", name="benchmark", store=str(directory))
+        page = serving_page(services, gate, meters, about, "127.0.0.1:0")
+        async with page as url:
+            yield runtime, routers, Where(address, url)
+
+
+def _load_row(name: str, size: int, watchers: Audience, rounds: _Rounds) -> Row:
     best_s = min(rounds.all_s[watchers])
     return Row(
-        f"watching-{watchers}",
+        f"watching-{watchers.name}",
         size,
-        f"{name}, {watchers} watching",
+        f"{name}, {watchers.size} {'browsers ' * watchers.browsers}watching",
         best_s / _ASK.admissions,
         {"unwatched": rounds.unwatched_to(watchers) * best_s / _ASK.admissions},
         rounds.all_admitted,
         {
             "ours_per_s": _ASK.admissions / best_s,
-            "unwatched_per_s": _ASK.admissions / min(rounds.all_s[0]),
-            "cpu": _ratio(rounds.cpu_s[0], rounds.cpu_s[watchers]),
+            "unwatched_per_s": _ASK.admissions / min(rounds.all_s[_NOBODY]),
+            "cpu": _ratio(rounds.cpu_s[_NOBODY], rounds.cpu_s[watchers]),
             "share": median(rounds.shares[watchers]),
             "caught_up_s": median(rounds.caught_up_s[watchers]),
-            "answers_a_watcher": rounds.answers[watchers] / watchers / _ROUNDS,
+            "answers_a_watcher": rounds.answers[watchers] / watchers.size / _ROUNDS,
         },
     )
 
 
-def _cut_row(name: str, size: int, cuts_s: list[float]) -> Row:
+def _cut_row(name: str, size: int, watchers: Audience, cuts_s: list[float]) -> Row:
     p99_s = sorted(cuts_s)[int(len(cuts_s) * 0.99) - 1]
     return Row(
-        "watching-cut",
+        "watching-pages-cut" if watchers.browsers else "watching-cut",
         size,
-        f"{name}, the last of {_WATCHERS[-1]} hears of a cut, p99",
+        f"{name}, the last of {watchers.size}{' browsers' * watchers.browsers} hears of a cut, p99",
         p99_s,
         {"allowed": _ALLOWED_S},
         True,
@@ -133,25 +182,25 @@ async def _round(
     gate: Gate,
     client: Client,
     watchers: Watchers,
-    address: str,
-    how_many: int,
+    where: Where,
+    audience: Audience,
     rounds: _Rounds,
 ) -> None:
     """All circuits are active at its end, and then released."""
-    if how_many:
-        await watchers.open(address, how_many)
+    if audience.size:
+        await watchers.open(where.of(audience), audience.size)
     worked_s, cpu_s = gate.worked_s, time.process_time()
-    answered = await client.ask(address, _ASK)
+    answered = await client.ask(where.api, _ASK)
     begin_s = perf_counter()
-    rounds.cpu_s[how_many].append(time.process_time() - cpu_s)
-    rounds.shares[how_many].append((gate.worked_s - worked_s) / answered.all_s)
-    rounds.all_s[how_many].append(answered.all_s)
+    rounds.cpu_s[audience].append(time.process_time() - cpu_s)
+    rounds.shares[audience].append((gate.worked_s - worked_s) / answered.all_s)
+    rounds.all_s[audience].append(answered.all_s)
     rounds.all_admitted &= answered.admitted == _ASK.admissions
     circuits = runtime.questions.circuits
     await _until(
         lambda: all(each.state is CircuitState.ACTIVE for each in runtime.questions.standing)
     )
-    if how_many:
+    if audience.size:
         wanted: Seen = {
             circuit.circuit_id: (circuit.last_generation, pb.CIRCUIT_STATE_ACTIVE)
             for circuit in circuits.values()
@@ -161,8 +210,8 @@ async def _round(
             if perf_counter() - begin_s > _LONGEST_S:
                 raise TimeoutError("watchers do not end in the state of the controller")
             await asyncio.sleep(0.05)
-        rounds.caught_up_s[how_many].append(perf_counter() - begin_s)
-        rounds.answers[how_many] += await watchers.close_all()
+        rounds.caught_up_s[audience].append(perf_counter() - begin_s)
+        rounds.answers[audience] += await watchers.close_all()
     await release_all(runtime)
 
 
@@ -182,10 +231,10 @@ async def release_all(runtime: Runtime) -> None:
 
 
 async def _cuts(
-    routers: NullRouters, watchers: Watchers, address: str, link_id: str
+    routers: NullRouters, watchers: Watchers, address: str, count: int, link_id: str
 ) -> list[float]:
     """Seconds from a cut until the last watcher knows, of each."""
-    await watchers.open(address, _WATCHERS[-1])
+    await watchers.open(address, count)
     taken: list[float] = []
     for number in range(2 * _CUTS):
         up = number % 2 == 1

@@ -55,6 +55,10 @@ class Tallies:
     # How often this controller began to lead, or ceased.
     began_to_lead: int = 0
     ceased_to_lead: int = 0
+    # Browsers that show the page; those that came back and had to begin anew; and those that did not read.
+    web_clients: int = 0
+    web_resyncs: int = 0
+    web_stalls: int = 0
 
     def note_call(self, method: str, status: str, duration_s: float) -> None:
         self.calls[method, status] += 1

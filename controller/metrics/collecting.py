@@ -98,6 +98,10 @@ class Metrics(Collector):
     def _of_watching(self) -> Iterator[Metric]:
         yield _family("watch_messages_total", [((), self._gate.messages)])
         yield _family("watch_work_seconds_total", [((), self._gate.worked_s)])
+        tallies = self._runtime.tallies
+        yield _family("web_clients", [((), tallies.web_clients)])
+        yield _family("web_resyncs_total", [((), tallies.web_resyncs)])
+        yield _family("web_stalls_total", [((), tallies.web_stalls)])
 
     def _of_loads(self) -> Iterator[Metric]:
         """What circuits' loads felt."""

@@ -9,7 +9,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import msgspec
 
@@ -55,9 +55,7 @@ class PageFeed:
         self._looking = ExitStack()
         self._told: _Told | None = None
         self._ending: asyncio.TimerHandle | None = None
-        self.watchers = 0
-        # Streams that had been read before, and had to begin anew.
-        self.resyncs = 0
+        self._tallies = services.runtime.tallies
         self._roles = asyncio.Event()
         runtime.feeds.roles.subscribe(self._note_roles)
 
@@ -73,8 +71,11 @@ class PageFeed:
                 roles = self._roles
                 current = self._current()
                 if current is None:
+                    # Again and again, by which a page knows that somebody is there.
                     yield event("hello", self._hello(resumed=False))
-                    await roles.wait()
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(_TICK_S):
+                            await roles.wait()
                     continue
                 async for some in self._of(current, last):
                     yield some
@@ -85,7 +86,7 @@ class PageFeed:
         """What one state's journal has for one browser."""
         resumed = last is not None and current.goes_on_from(last)
         if last is not None and not resumed:
-            self.resyncs += 1
+            self._tallies.web_resyncs += 1
         yield event("hello", self._hello(resumed=resumed))
         yield event(NOW, self._now(current.figures))
         place = last.place if resumed and last is not None else Place(0, 0)
@@ -113,22 +114,22 @@ class PageFeed:
                 **figures.now(),
                 "books": books(self._meters.reading),
                 "daemon": self._about.daemon(),
-                "watchers": self.watchers,
+                "watchers": self._tallies.web_clients,
             }
         )
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
-        self.watchers += 1
-        if self.watchers == 1:
+        self._tallies.web_clients += 1
+        if self._tallies.web_clients == 1:
             self._looking.enter_context(self._meters.wanted(_METERS_S))
         if self._ending is not None:
             self._ending.cancel()
         try:
             yield
         finally:
-            self.watchers -= 1
-            if not self.watchers:
+            self._tallies.web_clients -= 1
+            if not self._tallies.web_clients:
                 self._looking.close()
                 loop = asyncio.get_running_loop()
                 self._ending = loop.call_later(LINGER_S, self._end)
@@ -205,6 +206,7 @@ class _Told:
         self._circuits.close()
         self._topology.leave(self)
         self._runtime.feeds.roles.unsubscribe(self._wake)
+        self.filled.set()
         self._wake()
 
     def goes_on_from(self, last: EventId) -> bool:

@@ -57,7 +57,7 @@ async def serving_page(
 
 def _application(services: Services, feed: PageFeed, trust: Trust) -> web.Application:
     assets, calls = Assets(), Calls(services)
-    streams = Streams(feed, services.guard.gate)
+    streams = Streams(feed, services.guard.gate, services.runtime.tallies)
 
     @web.middleware
     async def trusted(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -5,18 +5,20 @@ What it has not taken is not kept for it: it is a place in the journal, and goes
 
 import asyncio
 import logging
+import socket
 from contextlib import aclosing
 
 from aiohttp import web
 
 from controller.northbound.guard import CallFailed, failing
 from controller.northbound.load_gate import LoadGate
+from controller.tallies import Tallies
 from controller.web.calls import caller, failure
 from controller.web.feed import PageFeed
 
 _log = logging.getLogger(__name__)
 
-# What a browser may leave unread of what was written to it.
+# What a browser may leave unread of what was written to it, in this process and as much in the kernel.
 _MOST_UNREAD_BYTES = 256 * 1024
 # How long (s) it may leave it so: laptops sleep, and come back by themselves.
 STALL_S = 20.0
@@ -29,9 +31,10 @@ _HEADERS = {
 
 
 class Streams:
-    def __init__(self, feed: PageFeed, gate: LoadGate) -> None:
+    def __init__(self, feed: PageFeed, gate: LoadGate, tallies: Tallies) -> None:
         self._feed = feed
         self._gate = gate
+        self._tallies = tallies
         self._open: set[asyncio.Transport] = set()
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
@@ -50,6 +53,8 @@ class Streams:
         if transport is None or writer is None:
             return response
         transport.set_write_buffer_limits(high=_MOST_UNREAD_BYTES)
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _MOST_UNREAD_BYTES)
         self._open.add(transport)
         try:
             # The first write sends the headers along.
@@ -65,6 +70,7 @@ class Streams:
                         async with asyncio.timeout(STALL_S):
                             await writer.drain()
         except TimeoutError:
+            self._tallies.web_stalls += 1
             _log.info("%s does not read the page's stream; it is let go", caller(request).peer())
             transport.abort()
         except ConnectionError:

@@ -17,6 +17,7 @@ NETWORKS = (
     "conformance",
     "documentation/test_commands.py",
     "emulation",
+    "integration/dgc/test_page.py",
     "integration/dgc/test_serve.py",
     "integration/digitalgrid",
     "integration/metrics",

@@ -1,13 +1,20 @@
 """The page's stream: whole at first, then what changes, resumable, and the same for all."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
+from uuid import uuid4
+
+import pytest
 
 from controller.core.circuits.records import Counters, StoredState
 from controller.store.protocol import LeadershipLost
+from controller.watching.meter_look import MeterLook
+from controller.web.about import About
+from controller.web.feed import PageFeed
 from digitalgrid.client import power_request
 from tests.support.attached_grid import MemoryStore
-from tests.support.northbound import in_loop
+from tests.support.northbound import in_loop, northbound, read_meters, until
 from tests.support.page import Event, Mirror, Page, mirrored, page
 
 
@@ -175,19 +182,49 @@ async def test_ids_with_markup_are_told_as_they_are() -> None:
 
 
 @in_loop
-async def test_a_page_that_does_not_read_is_owed_only_the_newest_of_each_thing() -> None:
-    async with page() as served, served.stream() as events:
-        mirror = await mirrored(events)
-        circuit_id = await asked(served, "town", 1e5)
-        for _ in range(50):
-            served.api.grid.cut("r1-r2")
+async def test_a_page_that_reads_late_is_owed_only_the_newest_of_each_thing() -> None:
+    async with northbound() as api:
+        meters = MeterLook(read_meters, lambda: api.runtime.view)
+        about = About(api.runtime, version="", name="", store="")
+        feed = PageFeed(api.services, api.gate, meters, about)
+        events = feed.events()
+        while b"event: ready" not in await anext(events):
+            pass
+        for _ in range(500):
+            api.grid.cut("r1-r2")
             await asyncio.sleep(0)
-            served.api.grid.mend("r1-r2")
+            api.grid.mend("r1-r2")
             await asyncio.sleep(0)
-        await until_shown(
-            events,
-            mirror,
-            lambda seen: (
-                seen.tables["links"]["r1-r2"]["up"] and circuit_id in seen.tables["circuits"]
-            ),
-        )
+        answer = await api.client.request_power(power_request("town", 1e5, request_id="late"))
+        await api.client.wait_until_active([answer.circuits[0].circuit_id])
+        told = b""
+        while b'"late"' not in told:
+            told += await anext(events)
+        assert told.count(b'["r1-r2",') <= 2
+        await events.aclose()
+        feed.close()
+
+
+@in_loop
+async def test_a_page_that_never_reads_is_let_go_and_others_are_not_held_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("controller.web.stream._MOST_UNREAD_BYTES", 4096)
+    monkeypatch.setattr("controller.web.stream.STALL_S", 0.3)
+    async with page() as served:
+        tallies = served.api.runtime.tallies
+        for _ in range(40):
+            request = power_request("town", 1e3, request_id=f"{uuid4()}" * 6)
+            await served.api.client.request_power(request)
+        port = int(served.address.rstrip("/").rpartition(":")[2])
+        with socket.socket() as silent:
+            silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            silent.connect(("127.0.0.1", port))
+            silent.sendall(b"GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await until(lambda: tallies.web_clients == 1)
+            async with served.stream() as events:
+                mirror = await mirrored(events)
+                assert len(mirror.tables["circuits"]) == 40
+                await until(lambda: tallies.web_stalls == 1)
+                assert tallies.web_clients == 1
+        await until(lambda: tallies.web_clients == 0)
