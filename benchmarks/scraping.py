@@ -30,7 +30,9 @@ from controller.runtime.runtime import Runtime
 from controller.tallies import LATENESS_BOUNDS_S, Histogram
 from controller.watching.budget import Budget
 from controller.watching.gate import Gate
+from controller.watching.meter_look import MeterLook
 from digitalgrid.model import RouterLsa
+from digitalgrid.v1.power_link_pb2 import RouterMeters
 
 _ROUNDS = 10
 _ASK = Ask(64, 4, 3_840, "unmetered", _ROUNDS)
@@ -54,15 +56,18 @@ async def _rows(name: str, size: int, lsas: Sequence[RouterLsa], directory: Path
     admitted = True
     async with controller_on(lsas, directory, gate) as (runtime, _, address):
         client = Client(load_ids(lsas))
+        meters = MeterLook(_no_meters, lambda: runtime.view)
         try:
             answered = await client.ask(address, _CIRCUITS)
             admitted &= answered.admitted == _CIRCUITS.admissions
-            scrape_s, bytes_ = _scrapes(runtime, gate)
+            scrape_s, bytes_ = _scrapes(runtime, gate, meters)
             await release_all(runtime)
             for number in range(2 * _ROUNDS):
                 metered = number % 4 in (1, 2)
                 serving = (
-                    serving_metrics(runtime, gate, "127.0.0.1:0") if metered else nullcontext(0)
+                    serving_metrics(runtime, gate, meters, "127.0.0.1:0")
+                    if metered
+                    else nullcontext(0)
                 )
                 async with serving as port:
                     reading = asyncio.ensure_future(_read_each_second(port))
@@ -91,16 +96,22 @@ async def _rows(name: str, size: int, lsas: Sequence[RouterLsa], directory: Path
     ]
 
 
-def _scrapes(runtime: Runtime, gate: Gate) -> tuple[float, int]:
+def _scrapes(runtime: Runtime, gate: Gate, meters: MeterLook) -> tuple[float, int]:
     """The median of some, and the size of the answer."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Metrics(runtime, gate, CircuitTallies(runtime), Histogram(LATENESS_BOUNDS_S)))
+    lateness_s = Histogram(LATENESS_BOUNDS_S)
+    registry.register(Metrics(runtime, gate, meters, CircuitTallies(runtime), lateness_s))
     taken_s = []
     for _ in range(_SCRAPES):
         begun_s = time.thread_time()
         answer = generate_latest(registry)
         taken_s.append(time.thread_time() - begun_s)
     return median(taken_s), len(answer)
+
+
+async def _no_meters() -> tuple[list[RouterMeters], list[str]]:
+    """Routers of a benchmark have none."""
+    return [], []
 
 
 async def _read_each_second(port: int) -> None:

@@ -106,8 +106,8 @@ async def serve(config: ControllerConfig) -> int:
         stack.callback(services.close)
         northbound = await start_northbound(services, config.northbound.listen, north)
         stack.push_async_callback(northbound.stop, _GRACE_S)
-        await _serve_metrics(config, runtime, gate, stack)
         meters = MeterLook(service.read_meters, lambda: runtime.view)
+        await _serve_metrics(config, runtime, gate, meters, stack)
         await _serve_page(config, services, gate, meters, stack)
         _log.info(
             "serving: northbound %s, southbound %s",
@@ -159,14 +159,19 @@ def _start_optimiser(
 
 
 async def _serve_metrics(
-    config: ControllerConfig, runtime: Runtime, gate: Gate, stack: AsyncExitStack
+    config: ControllerConfig,
+    runtime: Runtime,
+    gate: Gate,
+    meters: MeterLook,
+    stack: AsyncExitStack,
 ) -> None:
     if not config.metrics.listen:
         return
     # prometheus_client is loaded only where somebody asks for it.
     from controller.metrics.server import serving_metrics
 
-    port = await stack.enter_async_context(serving_metrics(runtime, gate, config.metrics.listen))
+    serving = serving_metrics(runtime, gate, meters, config.metrics.listen)
+    port = await stack.enter_async_context(serving)
     _log.info("metrics: http://%s:%d/metrics", Address.of(config.metrics.listen).host, port)
 
 

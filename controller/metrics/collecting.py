@@ -28,12 +28,23 @@ from controller.routing.compiled import engine_in_use
 from controller.runtime.runtime import Runtime
 from controller.tallies import Histogram
 from controller.watching.gate import Gate
+from controller.watching.meter_look import MeterLook, Reading
 from digitalgrid.counters import COUNTERS
 from digitalgrid.units import MILLIJOULES_PER_J
 
 # Read of each circuit: an enumeration's property would take longer than all else.
 _STATE, _PROTECTION = attrgetter("state._value_"), attrgetter("guard.word._value_")
 _BUILD = version("digitalgrid"), platform.python_version()
+# Of what routers measure, in the order of its kinds.
+_ENERGIES = (
+    "injected_energy_joules_total",
+    "delivered_energy_joules_total",
+    "line_loss_energy_joules_total",
+    "converter_loss_energy_joules_total",
+    "dissipated_energy_joules_total",
+    "lost_to_faults_energy_joules_total",
+    "lost_in_transit_energy_joules_total",
+)
 # Values of labels, and a figure.
 Sample = tuple[tuple[str, ...], float]
 T = TypeVar("T")
@@ -43,10 +54,16 @@ class Metrics(Collector):
     """Of one daemon; to be asked in the loop's own thread, as all that reads the core."""
 
     def __init__(
-        self, runtime: Runtime, gate: Gate, circuits: CircuitTallies, lateness_s: Histogram
+        self,
+        runtime: Runtime,
+        gate: Gate,
+        meters: MeterLook,
+        circuits: CircuitTallies,
+        lateness_s: Histogram,
     ) -> None:
         self._runtime = runtime
         self._gate = gate
+        self._meters = meters
         self._circuits = circuits
         self._lateness_s = lateness_s
 
@@ -60,6 +77,8 @@ class Metrics(Collector):
         yield from self._of_calls()
         yield from self._of_watching()
         yield from self._of_loads()
+        if self._meters.reading is not None:
+            yield from _of_energies(self._meters.reading)
         yield from _of_counters(COUNTERS.snapshot())
         try:
             known = self._runtime.questions
@@ -115,6 +134,14 @@ class Metrics(Collector):
         yield _family("circuit_missing_energy_joules_total", _one_label(missing_j))
         yield _histogram("circuit_missing_power_seconds", _one_label(known.gaps_s))
         yield _family("circuits_waiting_seconds", [((), known.longest_wait_s)])
+
+
+def _of_energies(reading: Reading) -> Iterator[Metric]:
+    for name, energy_mj in zip(_ENERGIES, reading.totals, strict=True):
+        yield _family(name, [((), energy_mj / MILLIJOULES_PER_J)])
+    yield _family("buffered_energy_joules", [((), reading.buffered_mj / MILLIJOULES_PER_J)])
+    yield _family("books_imbalance_joules", [((), reading.imbalance_mj / MILLIJOULES_PER_J)])
+    yield _family("routers_unread", [((), len(reading.missing_ids))])
 
 
 def _none_of(words: type[Enum]) -> dict[str, float]:

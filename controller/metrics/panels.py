@@ -116,7 +116,28 @@ _NOW = (
         2.0,
     ),
 )
+_ENERGIES = ("delivered", "line_loss", "converter_loss", "dissipated", "lost_to_faults")
 _POWER = (
+    Panel(
+        "Power, as routers measure it",
+        "watt",
+        tuple(
+            Query(over("max", rate(of(f"dgc_{kind}_energy_joules_total"))), kind.replace("_", " "))
+            for kind in _ENERGIES
+        ),
+        "What sources inject, by where it goes.",
+        stacked=True,
+    ),
+    Panel(
+        "Energy without an account",
+        "joule",
+        (
+            Query(over("max", of("dgc_books_imbalance_joules")), "not in the books"),
+            Query(over("max", of("dgc_lost_in_transit_energy_joules_total")), "lost in transit"),
+        ),
+        "0, or a bug.",
+        alarm_from=0.001,
+    ),
     Panel(
         "Promised power by state",
         "watt",

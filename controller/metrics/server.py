@@ -17,6 +17,7 @@ from controller.metrics.collecting import Metrics
 from controller.runtime.runtime import Runtime
 from controller.tallies import LATENESS_BOUNDS_S, Histogram
 from controller.watching.gate import Gate
+from controller.watching.meter_look import MeterLook
 from digitalgrid.supervision import start_task
 
 # How long (s) what was told is told again: whoever asks in a loop costs no more than a few milliseconds each time.
@@ -24,6 +25,8 @@ _FRESH_S = 0.5
 _MOST_CONNECTIONS = 16
 # How often (s) the loop's lateness is looked at.
 _LOOK_S = 0.1
+# How often (s) routers are asked for their energies, if the loop can afford it.
+_METERS_S = 5.0
 # How often (s) circuits that changed are looked at, between scrapes too: they are forgotten some time after their end.
 _SWEEP_S = 1.0
 
@@ -60,11 +63,13 @@ class MetricsServer:
 
 
 @asynccontextmanager
-async def serving_metrics(runtime: Runtime, gate: Gate, listen: str) -> AsyncIterator[int]:
+async def serving_metrics(
+    runtime: Runtime, gate: Gate, meters: MeterLook, listen: str
+) -> AsyncIterator[int]:
     """Serve on ``listen`` (host:port); yields the port. OSError, which says what to do, where that is taken."""
     lateness_s = Histogram(LATENESS_BOUNDS_S)
     circuits = CircuitTallies(runtime)
-    server = MetricsServer(Metrics(runtime, gate, circuits, lateness_s))
+    server = MetricsServer(Metrics(runtime, gate, meters, circuits, lateness_s))
     unsubscribe = circuits.subscribed()
     tasks = [
         start_task("loop-lateness", lambda: _look_at_lateness(lateness_s)),
@@ -73,7 +78,8 @@ async def serving_metrics(runtime: Runtime, gate: Gate, listen: str) -> AsyncIte
     try:
         app = server.application()
         async with serving(app, listen, "metrics", _MOST_CONNECTIONS) as port:
-            yield port
+            with meters.wanted(_METERS_S):
+                yield port
     finally:
         for task in tasks:
             task.cancel()

@@ -20,6 +20,7 @@ from controller.northbound.services import Services
 from controller.runtime.runtime import Runtime
 from controller.watching.budget import Budget
 from controller.watching.gate import Gate
+from controller.watching.meter_look import MeterLook
 from digitalgrid.channels import asyncio_channel
 from digitalgrid.client import AsyncPowerClient
 from digitalgrid.v1.northbound_pb2_grpc import (
@@ -27,7 +28,7 @@ from digitalgrid.v1.northbound_pb2_grpc import (
     PowerServiceStub,
     TopologyServiceStub,
 )
-from digitalgrid.v1.power_link_pb2 import RouterMeters
+from digitalgrid.v1.power_link_pb2 import LoadMeter, RouterMeters, SourceMeter
 from tests.support.attached_grid import AttachedGrid, MemoryStore
 from tests.support.grids import diamond
 from tests.support.patience import PATIENCE_S
@@ -111,6 +112,20 @@ def _listeners(runtime: Runtime) -> tuple[int, int]:
 
 async def read_meters() -> tuple[list[RouterMeters], list[str]]:
     return [RouterMeters(router_id="r1", converter_loss_mj=7)], ["r2"]
+
+
+async def balanced_meters() -> tuple[list[RouterMeters], list[str]]:
+    """10 J were injected, 9 delivered, one lost."""
+    injected, delivered = SourceMeter(injected_mj=10_000), LoadMeter(delivered_mj=9_000)
+    meters = RouterMeters(
+        router_id="r1", converter_loss_mj=1_000, sources=[injected], loads=[delivered]
+    )
+    return [meters], []
+
+
+def balanced(api: Northbound) -> MeterLook:
+    """A look at meters whose books balance."""
+    return MeterLook(balanced_meters, lambda: api.runtime.view)
 
 
 @asynccontextmanager

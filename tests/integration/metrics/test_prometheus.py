@@ -12,7 +12,7 @@ from controller.store.protocol import LeadershipLost
 from digitalgrid.client import power_request
 from digitalgrid.client.errors import RequestRefused
 from digitalgrid.model import MissingEnergy
-from tests.support.northbound import Northbound, in_loop, northbound, until
+from tests.support.northbound import Northbound, balanced, in_loop, northbound, until
 from tests.support.prometheus import Prometheus, prometheus
 
 ALERTS = Path(__file__).resolve().parents[3] / "docs" / "monitoring" / "alerts.yaml"
@@ -92,7 +92,7 @@ def test_every_query_of_the_dashboard_has_an_answer_and_alerts_fire_when_they_sh
     async def story() -> None:
         async with (
             northbound() as api,
-            serving_metrics(api.runtime, api.gate, "127.0.0.1:0") as port,
+            serving_metrics(api.runtime, api.gate, balanced(api), "127.0.0.1:0") as port,
         ):
             with prometheus(tmp_path, f"127.0.0.1:{port}", ALERTS) as server:
                 await Asked(server).answers("dgc_leader == 1")

@@ -15,7 +15,7 @@ from digitalgrid.client import power_request
 from digitalgrid.client.errors import RequestRefused
 from digitalgrid.model import MissingEnergy
 from digitalgrid.v1 import northbound_pb2 as pb
-from tests.support.northbound import Northbound, in_loop, northbound, until
+from tests.support.northbound import Northbound, balanced, in_loop, northbound, until
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -24,7 +24,7 @@ Labels = tuple[tuple[str, str], ...]
 async def metered() -> AsyncIterator[tuple[Northbound, int]]:
     async with (
         northbound() as api,
-        serving_metrics(api.runtime, api.gate, "127.0.0.1:0") as port,
+        serving_metrics(api.runtime, api.gate, balanced(api), "127.0.0.1:0") as port,
     ):
         yield api, port
 
@@ -142,7 +142,7 @@ async def test_interruptions_are_counted_once_and_not_those_of_before() -> None:
         await api.client.wait_until_active([answer.circuits[0].circuit_id])
         circuit = api.runtime.questions.circuit(answer.circuits[0].circuit_id)
         circuit.interruptions = 3
-        async with serving_metrics(api.runtime, api.gate, "127.0.0.1:0") as port:
+        async with serving_metrics(api.runtime, api.gate, balanced(api), "127.0.0.1:0") as port:
             circuit.interruptions = 5
             for _ in range(2):
                 api.runtime.feeds.circuits.publish(circuit.circuit_id)
@@ -183,6 +183,18 @@ async def test_what_a_load_lacked_is_one_gap_until_its_circuit_is_active_again()
         assert of(figures, "circuit_missing_energy_joules_total", cause="move") == 0
         name = "circuit_promised_energy_joules_total"
         assert of(figures, name) - of(before, name) == pytest.approx(20_000, rel=0.01)
+
+
+@in_loop
+async def test_energies_are_told_as_routers_measure_them() -> None:
+    async with metered() as (_, port):
+        figures = await fresh(port)
+        assert of(figures, "injected_energy_joules_total") == 10
+        assert of(figures, "delivered_energy_joules_total") == 9
+        assert of(figures, "converter_loss_energy_joules_total") == 1
+        assert of(figures, "lost_in_transit_energy_joules_total") == 0
+        assert of(figures, "books_imbalance_joules") == 0
+        assert of(figures, "routers_unread") == 0
 
 
 @in_loop
@@ -230,5 +242,5 @@ def test_odd_requests_get_an_answer_and_nobody_is_disturbed(said: bytes, status:
 async def test_an_address_that_is_taken_is_named_with_what_to_do() -> None:
     async with metered() as (api, port):
         with pytest.raises(OSError, match=r"for metrics: .*in use.*metrics\.listen"):
-            async with serving_metrics(api.runtime, api.gate, f"127.0.0.1:{port}"):
+            async with serving_metrics(api.runtime, api.gate, balanced(api), f"127.0.0.1:{port}"):
                 pass
