@@ -43,9 +43,9 @@ def test_every_command_of_a_page_works(page: list[list[Block]], tmp_path: Path) 
     saved = [block for block in blocks(page[0][0].page) if block.file]
     there = [section for section in page if "alone" not in section[0].words]
     if there:
-        with elan9(_house(tmp_path / "there", saved)) as server:
+        with elan9(_house(tmp_path / "there", saved)) as known:
             for section in there:
-                _try(section, tmp_path / "there", {"DGCTL_SERVER": server})
+                _try(section, tmp_path / "there", known)
     for number, section in enumerate(page):
         if "alone" in section[0].words:
             house = _house(tmp_path / str(number), saved)
@@ -69,8 +69,8 @@ def _house(directory: Path, saved: list[Block]) -> Path:
 
 
 @contextmanager
-def elan9(directory: Path) -> Iterator[str]:
-    """Its controller's address."""
+def elan9(directory: Path) -> Iterator[dict[str, str]]:
+    """Where its controller and its page are, as variables of a shell."""
     north, southbound_port = free_ports(2)
     northbound, run_dir = f"127.0.0.1:{north}", directory / ".run"
     options = emulator.EmulationOptions(
@@ -78,7 +78,8 @@ def elan9(directory: Path) -> Iterator[str]:
     )
     emulator.start_in_background(str(ROOT / "topologies/elan9.grid.yaml"), "local", options)
     try:
-        yield northbound
+        page = emulator.page_address(run_dir).rstrip("/")
+        yield {"DGCTL_SERVER": northbound, "DGC_PAGE": page}
     finally:
         emulator.stop(run_dir)
 
