@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from digitalgrid.v1 import northbound_pb2 as pb
 
 # Paths that are asked for to find one beside that of a circuit, which is likely to be the best.
-_PATHS = 4
+_PATHS = 2
 # Entries of the audit log that are shown of one thing.
 _ENTRIES = 50
 # Refusals with one reason.
@@ -101,7 +101,7 @@ def _circuit(client: "PowerClient", circuit: "pb.Circuit") -> tuple[list[Any], d
 
 
 def _next_best(client: "PowerClient", circuit: "pb.Circuit") -> "tuple[pb.Circuit | None, str]":
-    """The best path that is another than its own, with the room that is free beside it; or why there is none."""
+    """The best path that is another than its own, as if it had none; or why there is none."""
     from dgctl.circuit_tables import ENDED
     from digitalgrid.client import RequestRefused
     from digitalgrid.v1 import northbound_pb2 as pb
@@ -115,12 +115,16 @@ def _next_best(client: "PowerClient", circuit: "pb.Circuit") -> "tuple[pb.Circui
         constraints=circuit.constraints,
     )
     try:
-        answer = client.compute_paths(pb.ComputePathsRequest(request=asked, most_paths=_PATHS))
+        answer = client.compute_paths(
+            pb.ComputePathsRequest(
+                request=asked, most_paths=_PATHS, as_circuit_id=circuit.circuit_id
+            )
+        )
     except RequestRefused as error:
         return None, error.message
     own = [each.link_id for each in circuit.links]
     others = [each for each in answer.circuits if [link.link_id for link in each.links] != own]
-    return (others[0], "") if others else (None, "no other path has room for it beside itself")
+    return (others[0], "") if others else (None, "no other path has room for it")
 
 
 def _refused(

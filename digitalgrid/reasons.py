@@ -181,6 +181,12 @@ class Reason(StrEnum):
         "events of a kind are asked for that there is not",
         "use one of those that the message names",
     )
+    PAIR_FOR_CIRCUIT = (
+        "PAIR_FOR_CIRCUIT",
+        _INVALID,
+        "a disjoint pair is asked for, as if for a circuit that stands",
+        "leave out `as_circuit_id`, or `disjointness`",
+    )
     FLOOR_ABOVE_SOURCE = (
         "FLOOR_ABOVE_SOURCE",
         _PRECONDITION,

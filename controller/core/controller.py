@@ -125,10 +125,14 @@ class Controller(Leader):
         """What :meth:`request` would do now, by the same code; nothing is reserved, and nobody displaced."""
         return self._parts.provisioner.rehearse(request, now_ns)
 
-    def best_routes(self, request: PowerRequest, count: int, now_ns: int) -> list[Route]:
-        """The best few routes for a request, each by itself; nothing is reserved."""
+    def best_routes(
+        self, request: PowerRequest, count: int, now_ns: int, circuit_id: int = 0
+    ) -> list[Route]:
+        """The best few routes for a request, each by itself; nothing is reserved. What a circuit holds is free."""
         self._parts.provisioner.check(request, now_ns)
-        return self._parts.alternatives.best(request, count)
+        if circuit_id:
+            self._book.get(circuit_id)
+        return self._parts.alternatives.best(request, count, circuit_id)
 
     def disjoint(self, request: PowerRequest, kind: Disjointness, now_ns: int) -> RoutePair:
         """Two routes for a request with as little in common as can be; nothing is reserved."""

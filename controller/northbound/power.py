@@ -122,6 +122,9 @@ class PowerService(PowerServiceServicer):
         asked = request_from_pb(_power_request(request))
         call = call_of(context, Action.COMPUTE)
         kind = disjointness_from_pb(request.disjointness)
+        if kind is not None and request.as_circuit_id:
+            message = "a pair is not sought for a circuit that stands; leave out as_circuit_id"
+            raise invalid("as_circuit_id", Reason.PAIR_FOR_CIRCUIT, message)
         if kind is not None:
             pair = self._runtime.handle(
                 call, lambda core, now_ns: core.disjoint(asked, kind, now_ns)
@@ -133,7 +136,8 @@ class PowerService(PowerServiceServicer):
             )
         count = request.most_paths or 1
         routes = self._runtime.handle(
-            call, lambda core, now_ns: core.best_routes(asked, count, now_ns)
+            call,
+            lambda core, now_ns: core.best_routes(asked, count, now_ns, request.as_circuit_id),
         )
         return pb.ComputePathsResponse(
             circuits=[computed_to_pb(asked, each) for each in routes], proven=True

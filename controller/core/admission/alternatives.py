@@ -15,6 +15,7 @@ from controller.routing.alternatives.disjoint import Disjointness, DisjointPair,
 from controller.routing.alternatives.k_best import PathRanking
 from controller.routing.alternatives.risk_groups import RiskGroups
 from controller.routing.compiled import Engine, engine_in_use
+from controller.routing.graph import PowerGraph
 from controller.routing.paths.cspf import Path
 from controller.routing.paths.given_path import along
 from digitalgrid.reasons import Reason
@@ -44,8 +45,10 @@ class Alternatives:
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
 
-    def best(self, request: PowerRequest, count: int) -> list[Route]:
-        """The ``count`` routes with the least injection, or all that there are; Refusal where there is none."""
+    def best(self, request: PowerRequest, count: int, circuit_id: int = 0) -> list[Route]:
+        """The ``count`` routes with the least injection, or all that there are; Refusal where there is none. What
+        ``circuit_id`` holds is free.
+        """
         if count > MAX_PATHS:
             raise invalid(
                 "most_paths",
@@ -54,19 +57,21 @@ class Alternatives:
             )
         admission, arrays = self._admission, self._admission.arrays
         arrays.sync()
-        available = admission.available_w(request.source_ids)
-        found = PathRanking(arrays.graph).best(
-            arrays.node(admission.view.loads[request.sink_id][0]),
-            request.power_w,
-            admission.most_by_node(available),
-            count,
-            max_injected_w=injection_limit_w(request.power_w, request.constraints),
-            max_hops=request.constraints.max_hops,
-            avoid_nodes=admission.avoided_nodes(request.constraints),
-            avoid_arcs=arrays.arcs(request.constraints.avoid_ids),
-        )
-        if not found or not admission.sink_takes(request.sink_id, request.power_w):
-            raise admission.explain(request)
+        available = admission.available_w(request.source_ids, circuit_id)
+        own_a = admission.credit_a(circuit_id)
+        with arrays.using_again(circuit_id, own_a):
+            found = PathRanking(_without(arrays.graph, own_a)).best(
+                arrays.node(admission.view.loads[request.sink_id][0]),
+                request.power_w,
+                admission.most_by_node(available),
+                count,
+                max_injected_w=injection_limit_w(request.power_w, request.constraints),
+                max_hops=request.constraints.max_hops,
+                avoid_nodes=admission.avoided_nodes(request.constraints),
+                avoid_arcs=arrays.arcs(request.constraints.avoid_ids),
+            )
+        if not found or not admission.sink_takes(request.sink_id, request.power_w, circuit_id):
+            raise admission.explain(request, circuit_id)
         return [self._route(path, request, available) for path in found]
 
     def pair(self, request: PowerRequest, disjointness: Disjointness) -> RoutePair:
@@ -157,6 +162,19 @@ class Alternatives:
             *(arrays.router_ids[node] for node in pair.shared_routers),
             *(group_ids[group] for group in pair.shared_groups),
         )
+
+
+def _without(graph: PowerGraph, own_a: Mapping[int, float]) -> PowerGraph:
+    """The same where so much (A) is not reserved on these arcs."""
+    if not own_a:
+        return graph
+    same = graph.snapshot()
+    for arc, each_a in own_a.items():
+        same.load_a[arc] = max(0.0, same.load_a[arc] - each_a)
+        same.headroom_a[arc] += each_a
+        if same.twin[arc] >= 0:
+            same.headroom_a[same.twin[arc]] += each_a
+    return same
 
 
 def _too_long(arcs: Sequence[int], constraints: Constraints) -> bool:

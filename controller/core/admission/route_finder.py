@@ -94,7 +94,7 @@ class RouteFinder:
         excluded_ids: Collection[str] = (),
     ) -> Path | None:
         """The best path from where sources could inject ``most``, by node."""
-        credit_a = self._credit_a(circuit_id)
+        credit_a = self.credit_a(circuit_id)
         with self.arrays.using_again(circuit_id, credit_a):
             path = self.arrays.search.best(
                 self.arrays.node(self.view.loads[sink_id][0]),
@@ -144,7 +144,7 @@ class RouteFinder:
         known = [arc for arc in arcs if arc is not None]
         if not available or len(known) < len(arcs) or not self._leads(source_id, known, sink_id):
             return None
-        credit_a = self._credit_a(circuit_id)
+        credit_a = self.credit_a(circuit_id)
         with self.arrays.using_again(circuit_id, credit_a):
             path = along(
                 self.arrays.graph,
@@ -225,7 +225,7 @@ class RouteFinder:
             most[node] = max(most.get(node, -inf), power_w)
         return most
 
-    def _credit_a(self, circuit_id: int) -> dict[int, float]:
+    def credit_a(self, circuit_id: int) -> dict[int, float]:
         """What the circuit holds already, by arc."""
         credit_a: dict[int, float] = {}
         for ledger in (self.reservations, self.claims):

@@ -8,6 +8,8 @@ from click.testing import CliRunner, Result
 from controller.core.circuits.circuit import CircuitState
 from dgctl import main
 from digitalgrid.client import RequestRefused, power_request
+from digitalgrid.units import format_power
+from digitalgrid.v1 import northbound_pb2 as pb
 from tests.support.northbound import Northbound, in_loop, northbound, until
 
 
@@ -16,8 +18,10 @@ async def explain(api: Northbound, *words: str) -> Result:
     return await asyncio.to_thread(runner.invoke, main, ["explain", *words])
 
 
-async def admit(api: Northbound, request_id: str, power_w: float = 2e6) -> int:
-    request = power_request("town", power_w, request_id=request_id)
+async def admit(
+    api: Northbound, request_id: str, power_w: float = 2e6, sink_id: str = "town"
+) -> int:
+    request = power_request(sink_id, power_w, request_id=request_id)
     (circuit,) = (await api.client.request_power(request)).circuits
     await api.client.wait_until_active([circuit.circuit_id])
     return circuit.circuit_id
@@ -65,6 +69,20 @@ async def test_a_circuit_is_explained_hop_by_hop_with_the_next_best_and_its_life
         assert document["circuit"]["circuitId"] == str(circuit_id)
         assert document["nextBest"]["sinkId"] == "town"
         assert document["audit"][0]["subject"] == "lunch"
+
+
+@in_loop
+async def test_the_next_best_is_told_also_where_a_circuit_has_all_that_its_load_takes() -> None:
+    async with northbound() as api:
+        asked = pb.ComputePathsRequest(request=power_request("works", 5e6), most_paths=2)
+        best, second = (await api.client.compute_paths(asked)).circuits
+        circuit_id = await admit(api, "all", 5e6, "works")
+        (why,) = [
+            line for line in lines(await explain(api, str(circuit_id))) if "next best" in line
+        ]
+        assert f"over {' > '.join(second.router_ids)}, would lose" in why
+        more_w = second.injected_w - best.injected_w
+        assert f"would lose {format_power(more_w)} more" in why
 
 
 @in_loop

@@ -322,3 +322,35 @@ def test_where_most_are_refused_fewer_are_decided_in_an_event() -> None:
     assert size.of([False]) == 1
     size.note([refusal] * 4 + [[]] * 4)
     assert size.of([True] * 100) == MAX_TOGETHER
+
+
+@in_loop
+async def test_paths_as_if_for_a_circuit_are_those_that_there_were_without_it() -> None:
+    async with northbound() as api:
+        # All that the load takes, and more than half of what a line carries.
+        wanted = power_request("works", 5e6)
+        asked = pb.ComputePathsRequest(request=wanted, most_paths=3)
+        before = (await api.client.compute_paths(asked)).circuits
+        (circuit,) = (await api.client.request_power(wanted)).circuits
+        await api.client.wait_until_active([circuit.circuit_id])
+        with pytest.raises(RequestRefused) as refused:
+            await api.client.compute_paths(asked)
+        assert refused.value.reason == "LOAD_LIMIT_EXCEEDED"
+        reserved = api.reserved()
+        asked.as_circuit_id = circuit.circuit_id
+        after = (await api.client.compute_paths(asked)).circuits
+        assert [each.router_ids for each in after] == [each.router_ids for each in before]
+        assert [each.injected_w for each in after] == pytest.approx(
+            [each.injected_w for each in before]
+        )
+        assert api.reserved() == reserved
+        # What others hold is not free for it.
+        with pytest.raises(RequestRefused):
+            await api.client.request_power(power_request("town", 11e6))
+        asked.disjointness = pb.DISJOINTNESS_LINK
+        with pytest.raises(RequestRefused) as refused:
+            await api.client.compute_paths(asked)
+        assert refused.value.reason == "PAIR_FOR_CIRCUIT"
+        with pytest.raises(RequestRefused) as refused:
+            await api.client.compute_paths(pb.ComputePathsRequest(request=wanted, as_circuit_id=99))
+        assert refused.value.reason == "UNKNOWN_CIRCUIT"
