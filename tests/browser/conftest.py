@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.support.patience import PATIENCE_S
 
@@ -30,6 +30,7 @@ def browser() -> Iterator[Browser]:
         # Everything runs as root in a container, where Chromium has no sandbox.
         arguments = ["--disable-3d-apis", "--no-sandbox"]
         launched = playwright.chromium.launch(executable_path=_CHROMIUM, args=arguments)
+        expect.set_options(timeout=PATIENCE_S * 1000)
         yield launched
         launched.close()
 

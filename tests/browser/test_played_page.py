@@ -150,3 +150,24 @@ def test_the_map_is_still_while_nothing_moves(open_page: Open) -> None:
 def selected_id(page: Page) -> str:
     row = page.locator("[role=row][aria-selected=true] [role=gridcell]").first
     return row.inner_text()
+
+
+def test_a_network_without_places_looks_the_same_everywhere_and_a_newcomer_moves_nobody(
+    controller: PlayedController, open_page: Open
+) -> None:
+    page = open_page(controller.address)
+    drawn = """async ([order, newcomer]) => {
+        const { placesOf } = await import('/page/layout.js');
+        const links = [['a', 'b'], ['b', 'c'], ['c', 'd'], ['d', 'a'], ['b', 'd']]
+            .map(([a_router_id, b_router_id]) => ({ a_router_id, b_router_id }));
+        const routers = [...order].map((router_id) => ({ router_id }));
+        const places = placesOf(routers, links, new Map(), new Map());
+        if (!newcomer) return Object.fromEntries(places);
+        links.push({ a_router_id: 'a', b_router_id: 'e' });
+        return Object.fromEntries(placesOf([...routers, { router_id: 'e' }], links, places, new Map()));
+    }"""
+    first = page.evaluate(drawn, ["abcd", False])
+    assert page.evaluate(drawn, ["dcba", False]) == first
+    later = page.evaluate(drawn, ["abcd", True])
+    assert {name: later[name] for name in first} == first
+    assert len({tuple(place) for place in later.values()}) == len(later)

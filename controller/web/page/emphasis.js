@@ -34,8 +34,8 @@ export function addCircuit(shown, circuit, tone = "path") {
 /** A line with its ends. @param {import("./scene.js").Emphasis} shown @param {any} link @param {string} tone */
 export function addLine(shown, link, tone) {
   shown.lines.set(link.link_id, tone);
-  shown.nodes.set(link.a_router_id, tone);
-  shown.nodes.set(link.b_router_id, tone);
+  shown.nodes.set(link.a_router_id, "on");
+  shown.nodes.set(link.b_router_id, "on");
 }
 
 function addRouter(shown, router) {

@@ -10,11 +10,14 @@ import { Painter } from "./painter.js";
 import { lineState, projected, sceneOf } from "./scene.js";
 import { store } from "./store.js";
 import { go, route } from "./route.js";
-import { arranging, colour, cursorMs, flow, labels, motion, pointed, preview, theme } from "./view_state.js";
+import { arranging, choices, colour, cursorMs, flow, labels, motion, pointed, preview, theme } from "./view_state.js";
 
-// How full lines are is drawn anew at most so often; a large network takes longer, and then less often.
-const CALM_MS = 200;
-const CALM_SHARE = 0.12;
+// How full lines are is drawn anew at most so often. A large network takes longer, and then less often: of what it costs,
+// this share of the time is the script, and several times that what the browser does afterwards.
+const CALM_MS = 250;
+const CALM_SHARE = 0.01;
+// Nor while somebody moves the map.
+const MOVING_MS = 500;
 // After the last turn of the wheel.
 const SETTLED_MS = 130;
 // Marks of faults that are drawn as a flash: older ones come with the first view.
@@ -42,6 +45,11 @@ export class Mapper {
     effect(() => this.follow());
     effect(() => this.painter.setMotion(motion.value));
     effect(() => this.point());
+    // An open legend covers a part of the map.
+    effect(() => {
+      const open = choices.legend.value;
+      requestAnimationFrame(() => { if (this.isFitted.peek() && open !== null) this.fit(); });
+    });
     for (const weight of [400, 600]) {
       document.fonts.load(`${weight} 12px Inter`).then(() => this.refresh());
     }
@@ -181,8 +189,13 @@ export class Mapper {
   /** Soon, and not often. */
   calm() {
     if (this.calmTimer) return;
-    const wait = Math.max(CALM_MS, this.costMs / CALM_SHARE);
-    this.calmTimer = setTimeout(() => this.refresh(), wait);
+    const wait = Math.max(CALM_MS, (this.costMs + this.painter.costMs) / CALM_SHARE);
+    this.calmTimer = setTimeout(() => this.calmed(), wait);
+  }
+
+  calmed() {
+    if (this.moving) this.calmTimer = setTimeout(() => this.calmed(), MOVING_MS);
+    else this.refresh();
   }
 
   /** In the next frame, with everything that changed meanwhile. */

@@ -58,7 +58,7 @@ export function sceneOf(geometry, look) {
     const points = projected(line.xy, look.zoom);
     const dress = dressOf(link, look, scale, ampacity);
     const into = tone ? buckets.lit : buckets.rest;
-    if (tone) buckets.halo.add(haloColour(tone, look.theme), dress.casing + 9, HALO_DASH[tone] ?? null, points);
+    if (tone) buckets.halo.add(haloColour(tone, look.theme), dress.casing + (HALO_DASH[tone] ? 6 : 9), HALO_DASH[tone] ?? null, points);
     into.add(look.theme.casing, dress.casing, null, points);
     drawState(dress, link, line, points, colours(link, dress), into, badges, Boolean(tone), look);
     if (dress.state === "up") {
@@ -74,7 +74,7 @@ export function sceneOf(geometry, look) {
   };
 }
 
-const HALO_DASH = { standby: [7, 7], preview: [2, 9] };
+const HALO_DASH = { standby: [10, 7], preview: [3, 5] };
 
 /** Lines are thinner where there are many of them on the screen. @param {import("./geometry.js").Geometry} geometry @param {number} zoom */
 export function scaleOf(geometry, zoom) {

@@ -193,7 +193,7 @@ function withStems(node, base, context) {
   const gaps = freeAngles(node.angles, around.length + 1);
   const hung = around.map(([kind, id], at) => {
     const [x, y] = [base.x + STEM_PX * context.scale * Math.cos(gaps[at]), base.y - STEM_PX * context.scale * Math.sin(gaps[at])];
-    const place = { ...base, x, y, named: gaps[at], stem: [base.x, base.y], lit: base.lit && isHung(context.look, node, id), main: base.main && isHung(context.look, node, id) };
+    const place = { ...base, x, y, gone: false, named: gaps[at], stem: [base.x, base.y], lit: base.lit && isHung(context.look, node, id), main: base.main && isHung(context.look, node, id) };
     return kind === "source" ? sourceSymbol([id], place, context) : loadSymbol([id], place, context, 1);
   });
   return [...hung, { ...routerSymbol(node, { ...base, main: (look.emphasis?.nodes.get(node.id) ?? "on") !== "on" }, context), named: gaps.at(-1) }];

@@ -38,13 +38,15 @@ export function Alarm({ mapper }) {
   </div>`;
 }
 
-/** Lines that are down or silent, and routers that are gone; not what was taken out of service first. */
+/** Routers that are gone, and lines between others that are down or silent; not what was taken out of service first. */
 function troublesNow() {
   const troubles = [];
+  const gone = (id) => store.tables.routers.get(id)?.connected === false;
   for (const router of store.tables.routers.values()) {
     if (!router.connected && !adminWord(router.admin)) troubles.push({ kind: "router", id: router.router_id, word: "gone" });
   }
   for (const link of store.tables.links.values()) {
+    if (gone(link.a_router_id) || gone(link.b_router_id)) continue;
     const state = lineState(link);
     if ((state === "down" || state === "silent") && !adminWord(link.admin)) troubles.push({ kind: "line", id: link.link_id, word: state });
   }
@@ -64,6 +66,7 @@ function headline(troubles, short) {
     const [{ kind, id, word }] = troubles;
     return `${kind === "line" ? "Line" : "Router"} ${id} is ${word}`.replace(/^Line (?=line)/i, "");
   }
+  if (troubles.length === 2) return troubles.map(({ id, word }) => `${id} is ${word}`).join(", ");
   const lines = troubles.filter(({ kind }) => kind === "line").length;
   const routers = troubles.length - lines;
   const parts = [lines && counted(lines, "line"), routers && counted(routers, "router")].filter(Boolean);

@@ -4,11 +4,12 @@ import { html, useEffect, useState } from "../vendor/ui.js";
 import { call } from "../api.js";
 import { linkTo, open } from "../route.js";
 import { store } from "../store.js";
-import { ago, counted, digits, duration, energy, enumWord, fateOf, percent, power, stateOf } from "../words.js";
+import { ago, counted, duration, energy, enumWord, fateOf, percent, power, stateOf } from "../words.js";
+import { Audit } from "./audit.js";
 import { Facts, Figures, Share } from "./bars.js";
 import { Glyph, State } from "./glyph.js";
 import { shareOf } from "./lists.js";
-import { OtherWays } from "./ways.js";
+import { fullest, OtherWays } from "./ways.js";
 
 // Longer paths are folded in the middle, until somebody opens them.
 const FOLDED_FROM = 10;
@@ -35,6 +36,7 @@ export function CircuitCard({ row }) {
     <${Life} whole=${whole} />
     <${Missing} row=${row} whole=${whole} />
     <${Facts} of=${[["Request", row.request_id], ["Hold priority", whole?.hold_priority], ["Kept when short", row.floor_w ? power(row.floor_w) : ""], ["Asked for", asked(whole?.constraints)]]} />
+    <${Audit} subjects=${[String(row.circuit_id), row.request_id]} />
     <div class="actions">
       <button disabled=${released} onClick=${() => open("change", { id: String(row.circuit_id) })}>Change…</button>
       <button class="danger" disabled=${released} onClick=${() => open("release", { id: String(row.circuit_id) })}>Release…</button>
@@ -87,12 +89,16 @@ function Hop({ id, hop }) {
 /** Its standby, if it has or wants one. */
 function Guard({ row, whole }) {
   const word = enumWord(row.protection ?? whole?.protection, "PROTECTION");
-  if (!word) return null;
+  if (!word || word === "none") return null;
   const tone = { protected: "ok", lost: "alarm", pending: "muted", switched: "warn" }[word] ?? "muted";
-  const standby = whole?.standby;
+  // The row is newer than the whole: what it carries power over by now is no standby.
+  const ids = row.standby_link_ids ?? [];
+  const routers = ids.join() === (row.link_ids ?? []).join() ? [] : (row.standby_router_ids ?? []);
+  const told = whole?.standby;
+  const standby = told && (told.links ?? []).map((link) => link.link_id).join() === ids.join() ? told : null;
   return html`<div class="guard"><h3>Protection <span class=${`tone-${tone}`}>${word}</span></h3>
-    ${whole?.protection_reason && html`<p>${whole.protection_reason}</p>`}
-    ${standby && html`<p>Standby from ${standby.source_id} over ${(standby.router_ids ?? []).join(" → ")}, loses ${percent(standby.loss_fraction)}${standby.dedicated ? ", with room of its own" : ""}.</p>`}
+    ${row.protection_reason && html`<p>${row.protection_reason}</p>`}
+    ${routers.length > 0 && html`<p>Standby ${standby ? `from ${standby.source_id} ` : ""}over ${routers.join(" → ")}${standby ? `, loses ${percent(standby.loss_fraction)}${standby.dedicated ? ", with room of its own" : ""}` : ""}.</p>`}
   </div>`;
 }
 
@@ -104,8 +110,7 @@ function Curtailed({ of }) {
 /** What is known of the choice without asking: it loses least, and what is fullest on it. */
 function Why({ row }) {
   if (fateOf(row.state) !== "served") return null;
-  const links = (row.link_ids ?? []).map((id) => store.tables.links.get(id)).filter(Boolean);
-  const full = links.reduce((most, link) => (!most || shareOf(link) > shareOf(most) ? link : most), null);
+  const full = fullest(row);
   if (!full) return null;
   return html`<p class="why"><b>Why this way?</b> Of all that had room when it was routed, the least is injected over this one.
     Fullest line: <a href=${linkTo("line", full.link_id)}>${full.link_id}</a>, ${percent(shareOf(full))}.</p>`;
@@ -138,11 +143,14 @@ function Missing({ row, whole }) {
   const promised = Number(missing.promised_mj ?? 0);
   const parts = CAUSES.map(([key, words]) => [Number(missing[key] ?? 0), words]).filter(([mj]) => mj > 0);
   const lacked = parts.reduce((sum, [mj]) => sum + mj, 0);
-  return html`<p class="missing"><b>${lacked ? `${energy(lacked)} missing` : "Nothing missing"}</b> of ${energy(promised)} promised${promised > 0 && lacked > 0 ? ` (${digits((lacked / promised) * 1e6)} millionths)` : ""}.
+  return html`<p class="missing"><b>${lacked ? `${energy(lacked)} missing` : "Nothing missing"}</b> of ${energy(promised)} promised${promised > 0 && lacked > 0 ? ` (${part(lacked / promised)})` : ""}.
     ${parts.length > 0 && ` ${parts.map(([mj, words]) => `${energy(mj)} ${words}`).join(", ")}.`}
     ${whole.interruptions > 0 && ` ${counted(Number(whole.interruptions), "interruption")}, the last of ${duration(Number(whole.last_interruption_ns ?? 0) / 1e6)}.`}
     ${row.missing_ms > 0 && ` As much as ${duration(row.missing_ms)} of its power.`}</p>`;
 }
+
+/** Of an hour's energy a fault takes very little. */
+const part = (share) => (share >= 1e-4 ? percent(share) : "less than 0.01 %");
 
 function asked(constraints) {
   if (!constraints) return "";

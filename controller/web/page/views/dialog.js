@@ -7,12 +7,15 @@ import { Glyph } from "./glyph.js";
 import { say } from "./notices.js";
 import { Refusal } from "./refusal.js";
 
+// After the last letter, until what was typed is tried.
+const SOON_MS = 500;
+
 /** @param {{title: string, children: any, plain?: boolean}} props */
 export function Dialog({ title, children, plain = false }) {
   const box = useRef(null);
   useEffect(() => {
     const before = document.activeElement;
-    const first = box.current.querySelector("[autofocus], input, select, button:not(.close)");
+    const first = ["[autofocus]", "input, select", "button:not(.close)"].map((kind) => box.current.querySelector(kind)).find(Boolean);
     (first ?? box.current).focus();
     return () => {
       preview.value = null;
@@ -40,36 +43,47 @@ function keepInside(event, box) {
  * The usual course: fields, a preview of exactly these fields, then the act. What was previewed is forgotten as soon as
  * a field changes, so that nobody does what was not shown. Without an act, it is only about the preview.
  * @param {{fields: any, request: (form: FormData) => any, dryRun: (request: any) => Promise<any>, shown: (told: any) => any,
- *   act?: (request: any) => Promise<string>, verb?: (request: any) => string, danger?: boolean, can?: (told: any) => boolean, at_once?: boolean}} props
+ *   act?: (request: any) => Promise<string>, verb?: (request: any) => string, danger?: boolean, can?: (told: any) => boolean, at_once?: boolean, by_itself?: boolean}} props
+ * `at_once`: the preview is there when it opens; `by_itself`: and soon after the last letter
  */
-export function Course({ fields, request, dryRun, shown, act, verb, danger = false, can = () => true, at_once = false }) {
+export function Course({ fields, request, dryRun, shown, act, verb, danger = false, can = () => true, at_once = false, by_itself = false }) {
   const form = useRef(null);
   const [told, setTold] = useState(null);
   const [error, setError] = useState(null);
   const [busy, setBusy] = useState("");
-  const attempt = async (what, work) => {
+  const attempt = async (what, work, wanted = () => true) => {
     setBusy(what);
     setError(null);
     try {
-      return await work();
+      const answer = await work();
+      if (wanted()) return answer;
+      preview.value = null;
+      return null;
     } catch (problem) {
-      setError(problem);
+      if (wanted()) setError(problem);
       return null;
     } finally {
       setBusy("");
     }
   };
+  // An answer to what was asked before a field changed is none.
+  const asks = useRef({ number: 0, timer: 0 });
   const look = async (event) => {
     event?.preventDefault();
+    clearTimeout(asks.current.timer);
     const asked = request(new FormData(form.current));
     if (typeof asked === "string") {
       setError({ message: asked });
       return;
     }
-    const answer = await attempt("preview", () => dryRun(asked));
+    const number = (asks.current.number += 1);
+    const answer = await attempt("preview", () => dryRun(asked), () => number === asks.current.number);
     if (answer) setTold({ asked, answer });
   };
   const forget = () => {
+    asks.current.number += 1;
+    clearTimeout(asks.current.timer);
+    if (by_itself) asks.current.timer = setTimeout(() => { if (form.current?.checkValidity()) look(); }, SOON_MS);
     setTold(null);
     setError(null);
     preview.value = null;
@@ -81,7 +95,11 @@ export function Course({ fields, request, dryRun, shown, act, verb, danger = fal
     close();
   };
   useEffect(() => {
-    if (at_once) look();
+    if (at_once || (by_itself && form.current.checkValidity())) look();
+    return () => {
+      asks.current.number += 1;
+      clearTimeout(asks.current.timer);
+    };
   }, []);
   const ready = told && can(told.answer);
   return html`<form ref=${form} onSubmit=${look} onInput=${forget} onChange=${forget}>
@@ -107,7 +125,7 @@ export function Field({ label, hint, children }) {
 
 /** Ids to choose from, while they are typed. @param {{name: string, list: string, ids: string[], value?: string, required?: boolean, placeholder?: string, focus?: boolean}} props */
 export function IdInput({ name, list, ids, value = "", required = false, placeholder = "", focus = false }) {
-  return html`<input name=${name} list=${list} defaultValue=${value} required=${required} placeholder=${placeholder} autocomplete="off" spellcheck="false" autofocus=${focus} />
+  return html`<input name=${name} list=${list} defaultValue=${value} required=${required} placeholder=${placeholder} autocomplete="off" spellcheck=${false} autofocus=${focus} />
     <datalist id=${list}>${ids.slice(0, 2000).map((id) => html`<option key=${id} value=${id} />`)}</datalist>`;
 }
 

@@ -27,7 +27,7 @@ export function Events() {
   return html`
     <div class="filter">
       <label class="field-search"><${Glyph} name="search" /><span class="unseen">Filter events</span>
-        <input type="search" id="filter" placeholder="down  r1-r3  rerouted" value=${query} autocomplete="off" spellcheck="false"
+        <input type="search" id="filter" placeholder="down  r1-r3  rerouted" value=${query} autocomplete="off" spellcheck=${false}
           onInput=${(event) => go({ params: { q: event.currentTarget.value } }, true)} /></label>
       <span class="count" role="status">${marks.length}</span>
     </div>

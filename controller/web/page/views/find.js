@@ -38,7 +38,7 @@ export function Find() {
   };
   return html`<${Dialog} title="Find anything" plain>
     <label class="field-search big"><${Glyph} name="search" /><span class="unseen">Find</span>
-      <input role="combobox" aria-expanded="true" aria-controls="found" aria-activedescendant=${found[at] ? `found-${at}` : undefined} autofocus autocomplete="off" spellcheck="false"
+      <input role="combobox" aria-expanded="true" aria-controls="found" aria-activedescendant=${found[at] ? `found-${at}` : undefined} autofocus autocomplete="off" spellcheck=${false}
         placeholder="A circuit, line, router, load, source, or what to do" value=${text} onInput=${(event) => { setText(event.currentTarget.value); setAt(0); }} onKeyDown=${keyed} /></label>
     <ul id="found" role="listbox" class="found" aria-label="Found">${found.map((entry, index) => html`<li role="option" id=${`found-${index}`} key=${entry.key} aria-selected=${index === at}
       onPointerEnter=${() => setAt(index)} onClick=${() => take(entry)}>${entry.kind ? html`<${KindGlyph} kind=${entry.kind} />` : html`<${Glyph} name="act" />`}<span>${entry.title}</span><small>${entry.aside}</small></li>`)}</ul>

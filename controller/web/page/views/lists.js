@@ -67,7 +67,7 @@ const LINES = [
 const ROUTERS = [
   word("id", "router", (row) => row.router_id),
   stateColumn(routerStateOf),
-  number("late", "late", (row) => row.late_ms || undefined, (ms) => (ms ? duration(ms) : "")),
+  number("late", "late", (row) => (row.connected && row.late_ms) || undefined, (ms) => (ms ? duration(ms) : "")),
   number("efficiency", "efficiency", (row) => row.efficiency, percent),
   word("profile", "kind", (row) => row.profile ?? "", { wide: true }),
   number("through", "through", (row) => row.through_w, power, { wide: true }),

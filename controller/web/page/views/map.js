@@ -50,7 +50,8 @@ function insets() {
   const small = innerWidth < 760;
   const legend = document.querySelector(".legend.open");
   // Names of sources stand outside of a small network.
-  const side = small ? 44 : store.tables.routers.size < 40 ? 132 : 84;
+  const few = store.tables.routers.size < 40;
+  const side = small ? (few ? 78 : 44) : few ? 132 : 84;
   return { top: small ? 92 : 104, right: side, bottom: legend ? legend.clientHeight + 54 : 78, left: side };
 }
 

@@ -86,8 +86,8 @@ export function FaultDialog() {
 export function WhatIfDialog() {
   const { cut = "", drain = "" } = route.value.params;
   const fields = html`<p>Decided by a copy of the controller; nothing is changed.</p>
-    <${Field} label="Lost, all in one instant" hint="lines, routers and sources"><input name="cut" defaultValue=${cut} placeholder="r3-r5 r7" autocomplete="off" spellcheck="false" autofocus /><//>
-    <${Field} label="Then drained, one after another" hint="lines and routers"><input name="drain" defaultValue=${drain} autocomplete="off" spellcheck="false" /><//>`;
+    <${Field} label="Lost, all in one instant" hint="lines, routers and sources"><input name="cut" defaultValue=${cut} placeholder="r3-r5 r7" autocomplete="off" spellcheck=${false} autofocus /><//>
+    <${Field} label="Then drained, one after another" hint="lines and routers"><input name="drain" defaultValue=${drain} autocomplete="off" spellcheck=${false} /><//>`;
   const read = (form) => {
     const asked = { cut_ids: idsOf(form.get("cut")), drain_ids: idsOf(form.get("drain")) };
     return asked.cut_ids.length + asked.drain_ids.length ? asked : "Name at least one line, router or source.";
@@ -98,7 +98,7 @@ export function WhatIfDialog() {
 
 export function DispatchDialog() {
   const fields = html`<p>Serves all loads from all sources at once: by priority, then by value, then at the least cost and loss.</p>
-    <${Field} label="Only these loads" hint="none: every load, for what it does not have yet"><input name="loads" autocomplete="off" spellcheck="false" /><//>
+    <${Field} label="Only these loads" hint="none: every load, for what it does not have yet"><input name="loads" autocomplete="off" spellcheck=${false} /><//>
     <label class="check"><input type="checkbox" name="all" /> every demand in full, or nothing</label>`;
   const read = (form) => ({
     demands: idsOf(form.get("loads")).map((load_id) => ({ load_id })),

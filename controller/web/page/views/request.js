@@ -1,6 +1,6 @@
 // Request power, change what a circuit has, release it; each shows what it would do before it does it.
 
-import { html } from "../vendor/ui.js";
+import { html, useRef } from "../vendor/ui.js";
 import { ApiError, call } from "../api.js";
 import { addCircuit, addIds, nothing } from "../emphasis.js";
 import { go, route } from "../route.js";
@@ -13,7 +13,8 @@ import { Facts, Figures } from "./bars.js";
 const PROTECT = [["", "none"], ["PROTECT_LINK", "against loss of a line"], ["PROTECT_ROUTER", "of a line or router"], ["PROTECT_RISK", "of a risk group"]];
 
 export function RequestDialog() {
-  const { sink = "", power: amount = "", source = "" } = route.value.params;
+  const { kind, id, params: { sink: given = "", power: amount = "", source = "" } } = route.value;
+  const sink = given || (kind === "load" ? id : "");
   const fields = html`
     <div class="fields two">
       <${Field} label="Load"><${IdInput} name="sink" list="loads" ids=${[...store.tables.loads.keys()]} value=${sink} required focus=${!sink} /><//>
@@ -24,14 +25,14 @@ export function RequestDialog() {
     <details><summary>More</summary><div class="fields two">
       <${Field} label="Loss at most"><input name="loss" placeholder="5 %" autocomplete="off" /><//>
       <${Field} label="Lines at most"><input name="hops" inputmode="numeric" autocomplete="off" /><//>
-      <${Field} label="Not over" hint="routers and lines"><input name="avoid" placeholder="r2 r3-r5" autocomplete="off" spellcheck="false" /><//>
+      <${Field} label="Not over" hint="routers and lines"><input name="avoid" placeholder="r2 r3-r5" autocomplete="off" spellcheck=${false} /><//>
       <${Field} label="Kept when power is short"><input name="floor" placeholder="500 kW" autocomplete="off" /><//>
       <${Field} label="Hold priority" hint="none: the load's"><input name="hold" inputmode="numeric" autocomplete="off" /><//>
       <${Field} label="Setup priority"><input name="setup" inputmode="numeric" autocomplete="off" /><//>
       <label class="check"><input type="checkbox" name="split" /> may be split over several circuits</label>
       <label class="check"><input type="checkbox" name="dedicated" /> standby with room of its own</label>
     </div></details>`;
-  return html`<${Dialog} title="Request power"><${Course} fields=${fields} request=${requestOf} dryRun=${computed} shown=${(told) => html`<${Planned} circuits=${told.circuits ?? []} />`}
+  return html`<${Dialog} title="Request power"><${Course} by_itself fields=${fields} request=${requestOf} dryRun=${computed} shown=${(told) => html`<${Planned} circuits=${told.circuits ?? []} />`}
     verb=${(asked) => (asked ? `Request ${power(asked.power_w)}` : "Request")} act=${requested} /><//>`;
 }
 
@@ -95,10 +96,21 @@ async function requested(request) {
   return `${power(request.power_w)} for ${request.sink_id}: ${counted(told.circuits?.length ?? 0, "circuit")}.`;
 }
 
+/** A circuit as it was last known while a dialog is open, even if it ends meanwhile. @param {string} id */
+function useCircuit(id) {
+  const last = useRef(null);
+  if (store.versions.circuits.value >= 0) last.current = store.find("circuit", id) ?? last.current;
+  return last.current;
+}
+
+function Ended({ id, title }) {
+  return html`<${Dialog} title=${title}><p class="empty">${store.ready.value ? `Circuit ${id} has ended.` : "Waiting for the controller…"}</p><//>`;
+}
+
 export function ChangeDialog() {
   const { id = "" } = route.value.params;
-  const row = store.find("circuit", id);
-  if (!row) return html`<${Dialog} title="Change"><p class="empty">Circuit ${id} has ended.</p><//>`;
+  const row = useCircuit(id);
+  if (!row) return html`<${Ended} id=${id} title="Change" />`;
   const fields = html`<p>Circuit ${id} brings ${power(row.power_w)} from ${row.source_id} to ${row.sink_id}.</p>
     <${Field} label="Power"><input name="power" placeholder=${power(row.power_w)} required autocomplete="off" autofocus /><//>`;
   const read = (form) => {
@@ -126,8 +138,8 @@ function Changed({ row, told, asked }) {
 
 export function ReleaseDialog() {
   const { id = "" } = route.value.params;
-  const row = store.find("circuit", id);
-  if (!row) return html`<${Dialog} title="Release"><p class="empty">Circuit ${id} has ended.</p><//>`;
+  const row = useCircuit(id);
+  if (!row) return html`<${Ended} id=${id} title="Release" />`;
   const others = [...store.tables.circuits.values()].filter((each) => each.sink_id === row.sink_id && each !== row && each.state === "ACTIVE");
   const left = others.reduce((sum, each) => sum + each.power_w, 0);
   const look = async () => {
@@ -144,7 +156,8 @@ export function ReleaseDialog() {
         await call("PowerService/ReleaseCircuit", asked);
       } catch (error) {
         // Somebody else was quicker: what was asked for is so.
-        if (store.find("circuit", id)?.state !== "WITHDRAWING" && error.code !== "NOT_FOUND") throw error;
+        const state = store.find("circuit", id)?.state;
+        if (state && state !== "WITHDRAWING") throw error;
       }
       return `Circuit ${id} is released.`;
     }} /><//>`;

@@ -40,9 +40,10 @@ function Logo() {
 }
 
 function Network() {
-  const daemon = store.daemon.value;
-  if (!daemon?.network) return null;
-  return html`<span class="network" title=${daemon.network}>${daemon.network}</span>${daemon.emulation && html`<span class="chip" title="Routers and lines are emulated">emulation</span>`}`;
+  const { network, name, emulation } = store.daemon.value ?? {};
+  const title = network || name;
+  return html`${title && html`<span class="network" title=${title}>${title}</span>`}
+    ${emulation && html`<span class="chip" title="Routers and lines are emulated: what is cut or killed here is not real">emulation</span>`}`;
 }
 
 function Figure({ name, aside, tip, children }) {

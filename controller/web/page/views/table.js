@@ -46,7 +46,7 @@ export function Table({ name, kind, rows, version, columns, sort: usual, hint, e
   return html`
     <div class="filter">
       <label class="field-search"><${Glyph} name="search" /><span class="unseen">Filter ${name}</span>
-        <input type="search" id="filter" placeholder=${hint} value=${query} autocomplete="off" spellcheck="false"
+        <input type="search" id="filter" placeholder=${hint} value=${query} autocomplete="off" spellcheck=${false}
           onInput=${(event) => go({ params: { q: event.currentTarget.value } }, true)} /></label>
       <span class="count" role="status">${order.length.toLocaleString("en")}</span>
       <button class="quiet" onClick=${() => download(`${name}.csv`, csvOf(order, columns))} title="Save these rows as CSV">CSV</button>

@@ -43,7 +43,7 @@ export function RouterCard({ row }) {
     <${Figures} of=${[["Lines", lines.length], ["Circuits", circuits.length], ["Efficiency", percent(row.efficiency)]]} />
     <${Drained} admin=${row.admin_word} />
     <${Facts} of=${[
-      ["Late by", row.late_ms ? duration(row.late_ms) : ""], ["Kind", row.profile],
+      ["Late by", row.connected && row.late_ms ? duration(row.late_ms) : ""], ["Kind", row.profile],
       ["Converts", row.through_w ? power(row.through_w) : ""],
       ["Sources", links("source", sources.map((source) => source.source_id))], ["Loads", links("load", loads.map((load) => load.load_id))],
     ]} />

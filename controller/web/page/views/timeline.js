@@ -9,6 +9,8 @@ import { subjectOf } from "./events.js";
 
 const SPANS = [["5", "5 min"], ["15", "15 min"]];
 const STEP_MS = 5000;
+// While nothing happens and nobody points: a second is three pixels.
+const REPAINT_MS = 3000;
 // Where the chart begins and ends within its canvas.
 const EDGE = { left: 8, right: 8, top: 16, bottom: 18 };
 
@@ -22,8 +24,12 @@ export function Timeline() {
   const range = { from: endMs - spanMs, to: endMs };
   const marks = store.marks.value.filter((mark) => mark.at_unix_ms >= range.from);
   const shownMs = pointedMs || cursorMs.value;
+  const painted = useRef({ key: "", atMs: 0 });
   useEffect(() => {
-    if (size.width) paint(canvas.current, size, range, marks, shownMs);
+    const key = [size.width, size.height, spanMs, marks.at(-1)?.n, shownMs, theme.value.ground].join();
+    if (!size.width || (key === painted.current.key && endMs - painted.current.atMs < REPAINT_MS)) return;
+    painted.current = { key, atMs: endMs };
+    paint(canvas.current, size, range, marks, shownMs);
   });
   const timeAt = (event) => {
     const box = canvas.current.getBoundingClientRect();
