@@ -23,7 +23,7 @@ from topologies.emulator.ports import free_ports
 # Of one section (s): however slow a machine is.
 _PATIENCE_S = 100.0
 # What is shown and cannot be tried here.
-_MOST_SKIPPED = 5
+_MOST_SKIPPED = 6
 BLOCKS = all_blocks("sh")
 TRIED = [block for block in BLOCKS if "skip" not in block.words]
 PAGES = [

@@ -21,6 +21,7 @@ NETWORKS = (
     "integration/dgc/test_serve.py",
     "integration/digitalgrid",
     "integration/metrics",
+    "integration/packaging",
     "integration/recovery",
     "integration/router_agent",
     "integration/southbound",

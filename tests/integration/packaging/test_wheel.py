@@ -1,0 +1,132 @@
+"""What is installed: a wheel built from this tree serves by itself, and what is shipped beside it fits."""
+
+import configparser
+import os
+import re
+import shutil
+import subprocess
+import sys
+import urllib.request
+import venv
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from controller.config import load_config
+from dgc.cli import main as dgc
+from digitalgrid.client import PowerClient
+from digitalgrid.client.errors import ControllerUnreachable
+from router_agent.main import dgr
+from tests.support.patience import PATIENCE_S, wait_for
+from topologies.emulator.ports import free_ports
+
+ROOT = Path(__file__).resolve().parents[3]
+PACKAGING = ROOT / "packaging"
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Programs of an environment that has the wheel, and what it needs from ours."""
+    directory = tmp_path_factory.mktemp("wheel")
+    source = _copied(directory / "source")
+    _pip(["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", directory, source])
+    (wheel,) = directory.glob("*.whl")
+    environment = directory / "environment"
+    venv.create(environment, symlinks=True)
+    (packages,) = environment.glob("lib/python*/site-packages")
+    _pip(["install", "--no-deps", "--no-index", "--target", packages, wheel])
+    # Behind its own: ours are seen where it has none.
+    others = [each for each in sys.path if each.endswith("site-packages")]
+    (packages / "others.pth").write_text("\n".join(others))
+    python = environment / "bin" / "python"
+    for name, program in (("dgc", "dgc.cli"), ("dgctl", "dgctl")):
+        script = environment / "bin" / name
+        script.write_text(f"#!{python}\nfrom {program} import main\nmain()\n")
+        script.chmod(0o755)
+    return environment / "bin"
+
+
+def _copied(to: Path) -> Path:
+    """The tree without what else lies there: setuptools builds where the source is, and takes along what it finds."""
+    rooms = {line.strip("* ") for line in _listed("options.packages.find", "include")}
+    for room in sorted(rooms):
+        shutil.copytree(ROOT / room, to / room, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, to / name)
+    return to
+
+
+def _listed(section: str, key: str) -> list[str]:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    return setup[section][key].split()
+
+
+def _pip(said: Sequence[str | Path]) -> None:
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    done = subprocess.run([*pip, *map(str, said)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_installed_controller_serves_clients_and_its_page(
+    installed: Path, tmp_path: Path
+) -> None:
+    north, south, page = free_ports(3)
+    config = tmp_path / "controller.yaml"
+    config.write_text(
+        f'northbound: {{listen: "127.0.0.1:{north}"}}\n'
+        f'southbound: {{listen: ["127.0.0.1:{south}"]}}\n'
+        f'web: {{listen: "127.0.0.1:{page}"}}\n'
+        "openflow: {enabled: false}\nengine: interpreted\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    daemon = subprocess.Popen(
+        [installed / "dgc", "serve", "--config", config], cwd=tmp_path, env=environment
+    )
+    try:
+        with PowerClient(f"127.0.0.1:{north}", timeout_s=PATIENCE_S) as client:
+            wait_for(lambda: _answers(client) or daemon.poll() is not None)
+        with urllib.request.urlopen(f"http://127.0.0.1:{page}/", timeout=PATIENCE_S) as answer:
+            shown = answer.read().decode()
+        for asset in re.findall(r'"(/page/[^"]+)"', shown):
+            urllib.request.urlopen(f"http://127.0.0.1:{page}{asset}", timeout=PATIENCE_S).close()
+        asked = [str(installed / "dgctl"), "--server", f"127.0.0.1:{north}", "--version"]
+        told = subprocess.run(asked, capture_output=True, text=True, check=True, cwd=tmp_path)
+        assert re.search(r"\d+\.\d+\.\d+", told.stdout)
+    finally:
+        daemon.terminate()
+        assert daemon.wait(PATIENCE_S) == 0
+
+
+def _answers(client: PowerClient) -> bool:
+    try:
+        client.get_topology()
+    except ControllerUnreachable:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    "unit", sorted((PACKAGING / "systemd").iterdir()), ids=lambda unit: unit.name
+)
+def test_units_start_verbs_that_there_are(unit: Path) -> None:
+    parsed = configparser.ConfigParser(interpolation=None, strict=False)
+    parsed.optionxform = str  # type: ignore[assignment, method-assign]
+    parsed.read(unit)
+    program, verb, *_ = parsed["Service"]["ExecStart"].split()
+    assert verb in {"dgc": dgc, "dgr": dgr}[Path(program).name].commands
+    assert parsed["Service"]["Restart"] == "always"
+
+
+def test_the_configuration_of_the_container_is_taken() -> None:
+    config = load_config(PACKAGING / "container.yaml")
+    text = (PACKAGING / "Containerfile").read_text()
+    for address in (config.northbound.listen, *config.southbound.listen, config.metrics.listen):
+        assert address.rpartition(":")[2] in text
+    assert "packaging/container.yaml" in text
+
+
+def test_the_changelog_begins_with_the_version_that_is_built() -> None:
+    (first, *_) = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert [first] == _listed("metadata", "version")
