@@ -124,7 +124,7 @@ class RouterDevice:
         arrival = line.receive(datagram, now_ns)
         if not any(arrival):
             return self._take_effects()
-        if arrival.lost or arrival.restated or arrival.went_down:
+        if arrival.lost or arrival.restated or arrival.went_down or arrival.unfounded:
             self._stop_standing(now_ns)
         energy = arrival.energy
         if self._quiet.stands:
@@ -325,7 +325,9 @@ class RouterDevice:
 
     def _tick(self, now_ns: int) -> None:
         if self._quiet.outgrown(self._punctuality.cushion):
+            # Found anew with the rates is what is worth having.
             self._stop_standing(now_ns)
+            self._at_rest = False
         if self._settling.next_ns is not None or not self._at_rest:
             self._rates_changed(now_ns)
         else:
@@ -413,13 +415,14 @@ class RouterDevice:
         found, clamped = settle(self._flows, self._limits, self._conversion, self._demand(now_ns))
         if clamped:
             self._books.through_power_clamped_instants += 1
-        self._watch_cushions(found, now_ns)
+        weighed = self._watch_cushions(found, now_ns)
         sinks = [flow for flow in found if flow.egress is None]
         self._quick.choose(found, len(self._flows), now_ns)
         self._report(self._selector.news(sinks))
         self._report(self._sink_watch.settled(sinks, now_ns))
         independent = self._conversion.is_constant and not self._index.shares_standbys
-        self._at_rest = True
+        # What is lean from now on asks for more with the next tick.
+        self._at_rest = not weighed
         for flow in found:
             if flow.ingress is not None and flow.news_upstream():
                 self._statements.tell(flow.ingress, flow)
@@ -436,12 +439,18 @@ class RouterDevice:
         here, efficiency = self._index.sink_circuits, self._conversion.efficiency
         return lambda sinks: self._selector.demand(sinks, here, efficiency, now_ns)
 
-    def _watch_cushions(self, found: Iterable[Flow], now_ns: int) -> None:
-        """Of flows that stay as they are only what is worth having may be another than it was."""
-        cushion = self._punctuality.cushion
+    def _watch_cushions(self, found: Iterable[Flow], now_ns: int) -> bool:
+        """Of flows that stay as they are only what is worth having may be another than it was. True where one has less
+        than that, or no more, which had it, or had not.
+        """
+        cushion, weighed = self._punctuality.cushion, False
         kept_ns, self._kept_ns = self._kept_ns, cushion.kept_ns
         for flow in found if cushion.kept_ns == kept_ns else self._flows:
+            lean = flow.lean
             flow.watch_cushion(cushion, now_ns)
+            if flow.lean != lean:
+                weighed, flow.settled = True, False
+        return weighed
 
     def _forget_rates(self) -> None:
         """Something bears on every flow that is not told by what its neighbours state of it."""

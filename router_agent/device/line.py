@@ -51,6 +51,8 @@ class Arrival(NamedTuple):
     stands: bool = False
     # Of that stream something was lost.
     lost: bool = False
+    # This end's standing stream stands on nothing any more: the neighbour takes none of it.
+    unfounded: bool = False
 
 
 NOTHING = Arrival()
@@ -328,12 +330,17 @@ class Line:
         if verdict is Verdict.HEARD:
             return Arrival(went_down=went_down, owes_hello=owes_hello)
         self.out.neighbor_has = frame.heard_state
+        unfounded = self.out.unfounded
         if frame.stands_on:
-            return Arrival(stands=True, lost=stream_broke, owes_hello=owes_hello)
+            return Arrival(
+                stands=True, lost=stream_broke, owes_hello=owes_hello, unfounded=unfounded
+            )
         energy = self._book(frame, lost_mj)
         restated = bool(frame.parts) and self._restate(self._clamped(frame), now_ns)
         urgent = restated and self.stated.urgent
-        return Arrival(energy, restated, urgent, went_up=not was_up, owes_hello=owes_hello)
+        return Arrival(
+            energy, restated, urgent, went_up=not was_up, owes_hello=owes_hello, unfounded=unfounded
+        )
 
     def _pulsed(self, frame: Frame, now_ns: int) -> Arrival:
         """Its sender is late: it is waited for by so much longer."""

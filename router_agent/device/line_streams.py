@@ -46,6 +46,11 @@ class OutStream:
         self._state_from = 0
 
     @property
+    def unfounded(self) -> bool:
+        """It stands, and the neighbour says that it has not got the state any more on which it does."""
+        return self.stream is not None and self.neighbor_has < self.stands_on
+
+    @property
     def may_stand(self) -> bool:
         """The neighbour has this end's state as it is now."""
         return 0 < self._state_from <= self.neighbor_has
@@ -73,6 +78,7 @@ class InStream:
     def take(self, frame: Frame, first: bool, now_ns: int) -> bool:
         """Take up a standing frame; True where energy was lost before it. Raises ImplausibleFrameError."""
         if not self._stated.is_as_in(frame.stands_on):
+            self._stated.mistrust()
             raise ImplausibleFrameError(f"it stands on state {frame.stands_on}, which is not here")
         if self.stream is None or self.stream.since_ns != frame.stands_since_ns:
             lost_mj = self._begin(frame, first, now_ns)

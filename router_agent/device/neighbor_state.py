@@ -1,10 +1,12 @@
 """What the neighbour has stated at its end of a line: demands, grants, and states that come in several frames."""
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from digitalgrid.limits import MAX_STATED_RECORDS
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.wire import MARK_IDLE, Frame
+
+T = TypeVar("T")
 
 
 class Grant(NamedTuple):
@@ -45,7 +47,8 @@ class NeighborState:
     """Bounded: at most ``MAX_STATED_RECORDS`` demands and as many grants, and again as many in an unfinished state.
 
     A part counts at once for the circuits that it names; what a whole state does not name is gone. The parts of a
-    state are sent together: what is not finished ``deadline_ns`` after it began never will be.
+    state are sent together: what is not finished ``deadline_ns`` after it began never will be. Nothing demanded, or
+    granted, is the same whether it is named or not: that hangs on whether the frame had energy of it besides.
     """
 
     def __init__(self, deadline_ns: int) -> None:
@@ -68,6 +71,10 @@ class NeighborState:
         """Whether what stands now is the whole of that state of the neighbour."""
         return 0 < self._whole_from <= state_seq <= self.whole_seq
 
+    def mistrust(self) -> None:
+        """The neighbour takes something else for the whole of its state than stands here: it is to state it again."""
+        self._whole_from = self.whole_seq = 0
+
     def expire(self, now_ns: int) -> None:
         if self._next_part > 0 and now_ns - self._began_ns > self._deadline_ns:
             self._drop_parts()
@@ -85,10 +92,12 @@ class NeighborState:
             return self._replace(demands, grants, frame.seq)
         changed = self._merge(demands, grants)
         if changed:
-            self._whole_from = self.whole_seq = 0
+            self.mistrust()
         return self._add_part(frame, demands, grants, now_ns) or changed
 
     def _replace(self, demands: _Demands, grants: _Grants, state_seq: int) -> bool:
+        demands = {key: each for key, each in demands.items() if each != NO_DEMAND}
+        grants = {key: each for key, each in grants.items() if each != NO_GRANT}
         changed = demands != self.demands or grants != self.grants
         if changed:
             gone = dict.fromkeys(self.grants.keys() - grants.keys(), NO_GRANT)
@@ -105,13 +114,13 @@ class NeighborState:
             demands = {key: demands[key] for key in demands.keys() & self.demands.keys()}
         if len(self.grants) + len(grants) > MAX_STATED_RECORDS:
             grants = {key: grants[key] for key in grants.keys() & self.grants.keys()}
-        changed = any(self.demands.get(key) != demand for key, demand in demands.items())
-        changed = changed or any(self.grants.get(key) != grant for key, grant in grants.items())
-        if changed:
-            self._note_urgent(demands, grants)
-        self.demands.update(demands)
-        self.grants.update(grants)
-        return changed
+        self._note_urgent(demands, grants)
+        return any(
+            [
+                *[_set(self.demands, key, each, NO_DEMAND) for key, each in demands.items()],
+                *[_set(self.grants, key, each, NO_GRANT) for key, each in grants.items()],
+            ]
+        )
 
     def _note_urgent(self, demands: _Demands, grants: _Grants) -> None:
         """Grants that vanish, and demands on what has stood by."""
@@ -162,3 +171,11 @@ class NeighborState:
         self._began_ns = 0
         self._part_demands: _Demands = {}
         self._part_grants: _Grants = {}
+
+
+def _set(stated: dict[CircuitGeneration, T], key: CircuitGeneration, value: T, nothing: T) -> bool:
+    """Whether it was another before."""
+    before = stated.pop(key, nothing)
+    if value != nothing:
+        stated[key] = value
+    return before != value

@@ -4,7 +4,7 @@ import pytest
 
 from digitalgrid.limits import MAX_STATED_RECORDS
 from digitalgrid.model import CircuitGeneration
-from digitalgrid.wire import DemandRecord, Frame
+from digitalgrid.wire import DemandRecord, Frame, PowerRecord
 from router_agent.device.neighbor_state import NeighborState, TooManyRecordsError
 
 DEADLINE_NS = 170
@@ -44,3 +44,21 @@ def test_what_is_not_finished_by_its_deadline_never_will_be() -> None:
     state.take(part_of(0, 2, 0, records=1), now_ns=500)
     state.take(part_of(1, 2, 1, records=1), now_ns=500 + DEADLINE_NS)
     assert len(state.demands) == 2
+
+
+def state_of(seq: int, *power: PowerRecord) -> Frame:
+    return Frame(1, 2, 3, 4, seq, 0, 0, 0, 0, 1, power, ())
+
+
+def test_energy_of_what_is_granted_nothing_does_not_make_it_another_state() -> None:
+    """Its sender, who takes it for the same, may stand on either."""
+    state = NeighborState(DEADLINE_NS)
+    runs, ended = CircuitGeneration(1, 1), CircuitGeneration(2, 1)
+    granted = PowerRecord(runs, 0, 0, 1000, False)
+    assert state.take(state_of(1, granted, PowerRecord(ended, 5, 0, 0, True)), now_ns=0)
+    assert not state.take(state_of(2, granted), now_ns=1)
+    assert state.is_as_in(1) and state.is_as_in(2)
+    state.mistrust()
+    assert state.whole_seq == 0 and not state.is_as_in(2)
+    assert not state.take(state_of(3, granted), now_ns=2)
+    assert state.is_as_in(3) and not state.is_as_in(2)

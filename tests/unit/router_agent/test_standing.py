@@ -31,7 +31,7 @@ class Line(DeviceNetwork):
         self.reserved_a: dict[tuple[str, str], float] = {}
         for number in range(1, CIRCUITS + 1):
             self.add(number)
-        self.run(4 * NS_PER_S)
+        self.run(7 * NS_PER_S)
         self.frames.clear()
 
     def add(self, number: int) -> None:
@@ -114,7 +114,7 @@ def test_what_a_load_was_promised_and_got_is_in_its_books_after_a_crash() -> Non
 def test_a_change_of_one_circuit_is_told_as_ever_and_costs_the_others_nothing() -> None:
     network = Line()
     network.add(CIRCUITS + 1)
-    network.run(4 * NS_PER_S)
+    network.run(7 * NS_PER_S)
     network.lacks_nothing()
     network.frames.clear()
     network.run(NS_PER_S)
@@ -135,6 +135,26 @@ def test_a_frame_that_stands_on_a_state_that_was_never_heard_is_refused() -> Non
         device.datagram_received("ab", encode(bad), network.now_ns)
     assert network.link("b", "ab").frames_refused == 3
     assert network.link("b", "ab").received_mj == before
+
+
+def test_whose_state_is_not_there_any_more_states_it_again_and_loses_no_more_than_a_round_trip() -> (
+    None
+):
+    network = Line()
+    network.run(NS_PER_S)
+    network.nodes["b"].device.lines["ab"].stated.mistrust()
+    network.run(NS_PER_S)
+    refused, lost_mj = (
+        network.link("b", "ab").frames_refused,
+        network.link("b", "ab").lost_in_transit_mj,
+    )
+    assert refused <= 3 and lost_mj <= CIRCUITS * POWER_W * 150
+    network.run(7 * NS_PER_S)
+    assert network.link("b", "ab").frames_refused == refused
+    assert network.link("b", "ab").lost_in_transit_mj == lost_mj
+    assert network.nodes["a"].device.lines["ab"].out.stream is not None
+    for node in network.nodes.values():
+        assert node.device.fault() == ""
 
 
 @pytest.mark.parametrize("old", ["a", "b", "c"])
