@@ -49,6 +49,8 @@ class Spawner:
             stdin=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
             env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+            # Whatever else its parent does has no part in the time of the routers' session.
+            start_new_session=True,
         )
         theirs.close()
         ours.settimeout(_ANSWER_TIMEOUT_S)

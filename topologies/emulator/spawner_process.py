@@ -20,7 +20,11 @@ from digitalgrid.rate_limit import TokenBucket
 from router_agent.config import load_config
 from router_agent.failures import RESTART_STATUS
 from router_agent.run import run_router
-from topologies.emulator.processes import enter_network_namespace, go_before_controllers
+from topologies.emulator.processes import (
+    enter_network_namespace,
+    go_before_controllers,
+    take_the_session_before_others,
+)
 from topologies.emulator.spawner import MAX_MESSAGE_BYTES
 
 _log = logging.getLogger(__name__)
@@ -169,7 +173,8 @@ def main() -> None:
     """``python -m topologies.emulator.spawner_process FD PARENT_PID MODULE:FUNCTION GRACE_S``."""
     descriptor, parent_pid, agent, end_grace_s = sys.argv[1:]
     die_with_parent(int(parent_pid))
-    # An interrupt at the terminal reaches the parent too, which then says what is to be done.
+    take_the_session_before_others()
+    # It is for the parent to say what is to be done when somebody interrupts it.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     log_to_standard_error(style=_LOG_FORMAT)

@@ -81,6 +81,18 @@ def test_agents_do_not_outlive_a_spawner_that_is_killed(spawner: Spawner, tmp_pa
     wait_for(lambda: not process.runs())
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may go before others")
+def test_agents_go_before_their_controller_also_where_sessions_share_the_processor(
+    spawner: Spawner, tmp_path: Path
+) -> None:
+    process = start(spawner, spec(tmp_path))
+    assert os.getsid(process.pid) == spawner.pid, "nobody else is in it"
+    assert os.getpriority(os.PRIO_PROCESS, process.pid) < 0
+    share = Path(f"/proc/{process.pid}/autogroup")
+    if share.exists() and share.read_text():
+        assert share.read_text().split()[-1].startswith("-")
+
+
 def test_a_stubborn_agent_is_ended_all_the_same(spawner: Spawner, tmp_path: Path) -> None:
     process = start(spawner, spec(tmp_path, kind="stubborn"))
     spawner.close()
