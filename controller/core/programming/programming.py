@@ -272,6 +272,9 @@ class Programmer:
 
     def on_result(self, router_id: str, result: TransactionResult, now_ns: int) -> None:
         operation = result.operation
+        if operation is Operation.PROMOTE:
+            self._promotions.on_result(router_id, result)
+            return
         if result.code is not ResultCode.OK and operation in (Operation.STAGE, Operation.COMMIT):
             self.pools.came_to_nothing(router_id, result.txn_id)
         if result.code is ResultCode.OK:
@@ -427,6 +430,7 @@ class Programmer:
     def on_disconnected(self, router_id: str, now_ns: int) -> None:
         """Fail the stages that wait for this router; everything later waits for read-back."""
         self._staging.on_disconnected(router_id, now_ns)
+        self._promotions.on_disconnected(router_id)
         self.pools.on_disconnected(router_id)
 
     # Read-back

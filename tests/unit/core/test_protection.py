@@ -8,13 +8,13 @@ from controller.core.circuits.circuit import Circuit, CircuitState
 from controller.core.circuits.generation import Phase, Role
 from controller.core.circuits.protection import Against, Protection
 from controller.core.circuits.request import PowerRequest
-from controller.core.effects import Effect
+from controller.core.effects import Effect, Send
 from controller.core.errors import Refusal
-from controller.core.messages import CircuitStatus, Promote, Stage
+from controller.core.messages import CircuitStatus, Promote, Stage, TransactionResult
 from controller.core.programming.promotion import Promotions
 from controller.core.programming.transactions import Transactions
 from digitalgrid.gridfile import load_grid, loads_grid
-from digitalgrid.model import CircuitGeneration, FlowState
+from digitalgrid.model import CircuitGeneration, FlowState, Operation, ResultCode
 from digitalgrid.reasons import Reason
 from digitalgrid.units import NS_PER_MS, NS_PER_S
 from tests.support import settling
@@ -544,6 +544,31 @@ def test_a_promotion_in_several_changes_that_become_durable_at_once_is_told_once
     assert promotions.made_durable([generation.key, generation.key]) == [generation.key]
     assert len(told) == len(generation.route.router_ids)
     assert promotions.made_durable([generation.key]) == []
+
+
+def test_many_promotions_are_one_message_a_router_and_one_that_lacks_any_hears_of_each() -> None:
+    network = three_ways()
+    circuits = [protected(network, 1e5, request_id=f"request {number}") for number in range(5)]
+    standbys = [there(circuit.standby()) for circuit in circuits]
+    effects: list[Effect] = []
+    promotions = Promotions(Transactions(1), effects.append)
+    for standby in standbys:
+        promotions.begin(standby)
+    promotions.made_durable([each.key for each in standbys])
+    assert len(effects) == len(standbys[0].route.router_ids)
+    first = effects[0]
+    assert isinstance(first, Send) and isinstance(first.message, Promote)
+    assert first.router_id == standbys[0].route.sink_router_id
+    refused = TransactionResult(first.message.txn_id, Operation.PROMOTE, ResultCode.INVALID_HOP)
+    effects.clear()
+    promotions.on_result(first.router_id, refused)
+    promotions.on_result(first.router_id, refused)
+    again = [
+        each.message.circuits
+        for each in effects
+        if isinstance(each, Send) and isinstance(each.message, Promote)
+    ]
+    assert again == [(each.key,) for each in standbys]
 
 
 def test_a_source_that_gives_less_is_no_reason_to_make_standbys_anew() -> None:
