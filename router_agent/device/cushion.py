@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 from digitalgrid.units import NS_PER_MS
 
-# Kept however short ticks are: a router that was punctual may be held up by so much all of a sudden.
-KEPT_AT_LEAST_NS = 100 * NS_PER_MS
+# Kept beyond a tick: a router that was punctual may be held up by so much all of a sudden, as by what a fault brings.
+SUDDEN_NS = 100 * NS_PER_MS
 
 
 class Cushion(NamedTuple):
@@ -41,4 +41,4 @@ class Cushion(NamedTuple):
     @property
     def kept_ns(self) -> int:
         """Worth having: what a stream is filled up to while it runs, where nobody needs the room."""
-        return max(KEPT_AT_LEAST_NS, self.tick_ns + self.usual_ns) + self.round_trip_ns
+        return self.tick_ns + max(SUDDEN_NS, self.usual_ns) + self.round_trip_ns

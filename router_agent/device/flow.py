@@ -340,12 +340,16 @@ class Flow:
         self.ready_mj = round(goes_on_w * cushion.ready_ns / NS_PER_MS)
         full_ns = cushion.charged_ns if self.idle else cushion.full_ns
         self.full_mj = round(goes_on_w * full_ns / NS_PER_MS)
+        kept_before_mj = self.kept_mj
         self.kept_mj = round(goes_on_w * cushion.kept_ns / NS_PER_MS)
         if self.idle:
             self._watch_lean(self.buffer_mj)
             # Once full it stays so while it passes on what others above and below need to be.
             level_mj = _CHARGED_FRACTION * self.full_mj if self.has_charge else self.full_mj
             self.has_charge = self.buffer_mj >= level_mj
+        elif self.ingress is not None and 0 < kept_before_mj < _LEAN_FRACTION * self.kept_mj:
+            # More is worth having than it was filled up to.
+            self.lean = self.buffer_mj < self.kept_mj
         if self.playout is not Playout.FILLING:
             self.fills_since_ns = None
         elif self.fills_since_ns is None:

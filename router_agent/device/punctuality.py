@@ -11,7 +11,7 @@ STALLS_REMEMBERED_NS = 10 * NS_PER_S
 # How late routers are, beyond one busy moment, is the worst of so long: buffers are kept as large as it.
 USUAL_OVER_NS = 10 * NS_PER_S
 # No more than this or a tick, whichever is longer: a buffer is a capacitor, and has to be paid for.
-USUAL_AT_MOST_NS = 100 * NS_PER_MS
+USUAL_AT_MOST_NS = 200 * NS_PER_MS
 
 
 class Punctuality:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from digitalgrid.physics import added_line_loss_w, received_w
 from router_agent.device.flow import Flow, covers
+from router_agent.device.flow_states import Playout
 from router_agent.device.line import Line
 
 # Of the reservation: fills a buffer of one tick in ten ticks, and is little to find on a line.
@@ -49,7 +50,9 @@ def ask(flows: Sequence[Flow], among: Sequence[Flow], efficiency: float) -> None
         most_w = FILL_FRACTION * flow.hop.ingress_power_w
         if flow.ingress is not None:
             most_w = min(most_w, room.left_w(flow.ingress, sends=False))
-        if flow.egress is not None and flow.fills_below:
+        # What begins to play is full before what plays below keeps more for bad days.
+        first = flow.playout is Playout.FILLING and not flow.primes_below
+        if flow.egress is not None and flow.fills_below and not first:
             room_w = room.left_w(flow.egress, sends=True)
             below_w = min(FILL_FRACTION * flow.hop.received_power_w, room_w)
             _ask_below(flow, most_w, efficiency, below_w, currents_a)

@@ -84,7 +84,7 @@ class TestPower:
     def test_is_exact_whenever_the_meters_are_read(self, ring: Ring) -> None:
         ring.program(KEY, "abc")
         # Until the buffers are full.
-        ring.network.run(4000 * NS_PER_MS)
+        ring.network.run(7000 * NS_PER_MS)
         before_mj, injected_mj = ring.delivered_mj(), ring.books("a").injected_mj["pv-a"]
         reserved_w = ring.network.nodes["a"].device.flows[0].hop.ingress_power_w
         for step_ms in (137, 1, 250, 33, 579):

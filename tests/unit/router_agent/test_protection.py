@@ -227,12 +227,12 @@ class TestLateRouters:
         (before,) = (each for each in ways.network.nodes[LOAD].device.flows if each.demand_w > 0.0)
         punctual_mj = before.kept_mj
         for name in ways.network.nodes:
-            ways.network.late_by[name] = lambda: round(draw.expovariate(1 / 20e6))
+            ways.network.late_by[name] = lambda: round(draw.expovariate(1 / 30e6))
         assert ways.missing_ms(1000) == [pytest.approx(0.0, abs=1.0)]
         (after,) = (each for each in ways.network.nodes[LOAD].device.flows if each.demand_w > 0.0)
         assert after.kept_mj > punctual_mj
         ways.network.late_by.clear()
-        ways.run_ms(2000)
+        ways.run_ms(5000)
         # As much is there when a packet has come; until the next it goes down by a tick.
         levels_mj = []
         for _ in range(2 * tick_ms):
@@ -245,8 +245,8 @@ class TestLateRouters:
         ways = protected()
         for _ in range(9):
             for name in ways.network.nodes:
-                ways.network.delay_to[name] = ways.network.now_ns + 150 * 10**6
-            ways.run_ms(2000)
+                ways.network.delay_to[name] = ways.network.now_ns + 300 * 10**6
+            ways.run_ms(3000)
         assert [each.switch_cause for _, each in switches(ways)] == [SwitchCause.POWER_MISSED]
         ways.assert_sound()
 
@@ -384,7 +384,7 @@ class TestPromote:
     def test_promoted_while_a_silent_line_is_not_found_out_it_goes_first_at_the_source(
         self,
     ) -> None:
-        ways = protected()
+        ways = protected(tick_ms=20)
         ways.network.silence(ways.link(0, 2))
         while demanded(ways) == {1}:
             ways.run_ms(1)

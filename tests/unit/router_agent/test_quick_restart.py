@@ -78,7 +78,7 @@ def test_a_router_of_an_earlier_release_is_told_what_it_knows(old: str) -> None:
 def test_frames_are_as_few_as_ever_once_buffers_are_full() -> None:
     ways = TwoWays(LINES)
     ways.program(1, 0)
-    ways.run_ms(6000)
+    ways.run_ms(10_000)
     before = frames_sent(ways)
     ways.run_ms(1000)
     # Each end of eight lines sends a packet every 100 ms and a hello between two.

@@ -61,7 +61,7 @@ def running(power_w: float = SMALL_W) -> _Listening:
     network = _Listening()
     network.run(300 * NS_PER_MS)
     network.add(STANDING, power_w)
-    network.run(3000 * NS_PER_MS)
+    network.run(6000 * NS_PER_MS)
     assert network.states() == {FlowState.ACTUATED}
     return network
 
