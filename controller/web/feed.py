@@ -96,7 +96,9 @@ class PageFeed:
         first = current.journal.end()
         while place.number < first.number:
             answer, place = current.answer(place)
-            yield answer
+            # What was to be told may have been forgotten meanwhile.
+            if answer:
+                yield answer
             # What is there at first is written in turns, and not charged to those who watch.
             await asyncio.sleep(0)
         yield _READY
@@ -105,7 +107,8 @@ class PageFeed:
             if not current.journal.reaches(place):
                 return
             answer, place = current.answer(place)
-            yield self._gate.send(answer, _MESSAGE_S)
+            if answer:
+                yield self._gate.send(answer, _MESSAGE_S)
 
     def _hello(self, *, resumed: bool) -> dict[str, object]:
         return {"columns": COLUMNS, "daemon": self._about.daemon(), "resumed": resumed}
@@ -186,6 +189,7 @@ class _Told:
         # Answers to all who are at one place.
         self._answers: dict[Place, tuple[bytes, Place]] = {}
         self._news = asyncio.Event()
+        self._woken_for = 0
         # Up to which marks are told, and which of them still are.
         self._marks = services.marks
         self._marked = self._marks.newest - _MOST_MARKS
@@ -252,7 +256,7 @@ class _Told:
         if reading is not None and reading.at_unix_ms != self._measured_unix_ms:
             self._measured_unix_ms = reading.at_unix_ms
             self._say((MEASURED, ""), _encode(measured(reading)))
-        self._wake()
+        self._tell_news()
 
     def _tell_marks(self) -> None:
         """Those that are new, with whatever else is told: a cut line and its mark are one message."""
@@ -272,7 +276,7 @@ class _Told:
 
     def told(self, _lsdb_version: int) -> None:
         self._tell_marks()
-        self._wake()
+        self._tell_news()
 
     def refuse(self, _refusal: Refusal) -> None:
         """Another state is about to be true; who watches begins anew with it."""
@@ -292,11 +296,17 @@ class _Told:
 
     def seen(self) -> None:
         self._tell_marks()
-        self._wake()
+        self._tell_news()
 
     def _say(self, key: Key, said: bytes, *, urgent: bool = False) -> None:
         if said != self.journal.said(key):
             self.journal.say(key, said, urgent=urgent)
+
+    def _tell_news(self) -> None:
+        """Nobody is woken for nothing: a hundred who look are half a millisecond."""
+        if self.journal.newest != self._woken_for:
+            self._woken_for = self.journal.newest
+            self._wake()
 
     def _wake(self) -> None:
         self._answers.clear()

@@ -228,3 +228,21 @@ async def test_a_page_that_never_reads_is_let_go_and_others_are_not_held_up(
                 await until(lambda: tallies.web_stalls == 1)
                 assert tallies.web_clients == 1
         await until(lambda: tallies.web_clients == 0)
+
+
+@in_loop
+async def test_what_is_forgotten_before_it_was_told_ends_no_stream() -> None:
+    async with northbound() as api:
+        meters = MeterLook(read_meters, lambda: api.runtime.view)
+        feed = PageFeed(api.services, api.gate, meters, About(api.runtime, "", "", ""))
+        events = feed.events()
+        while b"event: ready" not in await anext(events):
+            pass
+        told = feed._told
+        assert told is not None
+        told.journal.say(("marks", 1), b"{}")
+        told.journal.forget(("marks", 1))
+        told._tell_news()
+        assert b"event: now" in await anext(events)
+        await events.aclose()
+        feed.close()
