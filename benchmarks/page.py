@@ -2,14 +2,15 @@
 
 ``python -m benchmarks.page`` opens it in headless Chromium without WebGL, over a played controller: 1,000 routers,
 2,000 lines, 5,000 circuits; 200 lines change ten times a second. Processor time is that of all of Chromium's processes,
-by its own count, and so hardly depends on what else the machine does; frames and latencies do. Exits with 1 where
-anything is missed of what is asked for.
+by its own count, and so hardly depends on what else the machine does; frames and latencies do. Then lines of nine
+emulated routers are cut, until that is seen. Exits with 1 where anything is missed of what is asked for.
 """
 
 import asyncio
 import math
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,8 @@ from benchmarks.page_feed import PlayedNetwork
 from benchmarks.page_server import PlayedServer
 from controller.web.assets import Assets
 from digitalgrid.gridfile import Grid
+from topologies import emulator
+from topologies.emulator.ports import free_ports
 from topologies.generated import mesh_grid
 
 _ROUTERS, _LINES, _CIRCUITS = 1_000, 2_000, 5_000
@@ -30,6 +33,8 @@ _CHANGES = 200
 # How long each thing is looked at (s).
 _LOOK_S = 8.0
 _CUTS = 20
+_ELAN9 = str(Path(__file__).parents[1] / "topologies" / "elan9.grid.yaml")
+_LINE = "r3-r5"
 _CHROMIUM = "/usr/bin/chromium"
 _VIEW: ViewportSize = {"width": 1440, "height": 900}
 # Records when each frame was drawn, and when a line was drawn as down.
@@ -136,6 +141,41 @@ async def _cuts_ms(page: Page, server: PlayedServer, network: PlayedNetwork) -> 
     return latencies
 
 
+async def _faults_ms(browser: Browser) -> list[float]:
+    """From `dgc fault cut` to the pixel: nine routers and their daemon, as plain processes."""
+    north, south, at = free_ports(3)
+    with tempfile.TemporaryDirectory(prefix="page-") as directory:
+        options = emulator.EmulationOptions(
+            Path(directory),
+            northbound=f"127.0.0.1:{north}",
+            southbound_port=south,
+            page=f"127.0.0.1:{at}",
+        )
+        emulator.start_in_background(_ELAN9, "local", options)
+        try:
+            page = await browser.new_page(viewport=_VIEW)
+            await page.goto(f"http://127.0.0.1:{at}/")
+            await page.wait_for_function("() => digitalgrid.mapper.current?.painter.stills > 0")
+            await page.evaluate(_PROBE)
+            return [await _fault_ms(page, Path(directory)) for _ in range(_CUTS)]
+        finally:
+            emulator.stop(Path(directory))
+
+
+async def _fault_ms(page: Page, run_dir: Path) -> float:
+    await page.evaluate("() => probe.drawn.clear()")
+    began_ms = time.time() * 1000
+    await asyncio.to_thread(emulator.send_command, run_dir, "cut", _LINE)
+    drawn = f"() => probe.drawn.get({_LINE!r})"
+    await page.wait_for_function(drawn)
+    latency_ms = float(await page.evaluate(drawn)) - began_ms
+    await asyncio.to_thread(emulator.send_command, run_dir, "restore", _LINE)
+    await page.wait_for_function(
+        "() => digitalgrid.mapper.current.painter.scene.badges.length === 0"
+    )
+    return latency_ms
+
+
 async def _first_paint_s(browser: Browser, address: str) -> float:
     """From the navigation to the first picture of the whole network; the best of three, without a cache."""
     took: list[float] = []
@@ -188,6 +228,8 @@ async def _figures() -> list[Figure]:
         # Tables have found their order, and the timeline has drawn the last mark.
         await asyncio.sleep(6)
         still = await _looked(page, session)
+        await page.close()
+        faults = await _faults_ms(browser)
         await browser.close()
     weight = sum(
         len(each.gzipped or each.plain)
@@ -205,6 +247,7 @@ async def _figures() -> list[Figure]:
         Figure("heap of JavaScript", heap_mb, 48, "MB"),
         Figure("first picture", first_s, 1, "s"),
         Figure("event of a cut to its pixel, p95", statistics.quantiles(cuts, n=20)[-1], 100, "ms"),
+        Figure("fault cut to its pixel, p95", statistics.quantiles(faults, n=20)[-1], 250, "ms"),
         Figure("all files, gzip", weight / 1024, 120, "KB"),
     ]
 

@@ -214,6 +214,7 @@ function paintSign(context, sign, x, y, colour) {
 function paintLabels(context, labels, theme, dim, font) {
   context.textAlign = "left";
   context.textBaseline = "middle";
+  context.textRendering = "geometricPrecision";
   context.lineJoin = "round";
   context.lineWidth = 3.5;
   context.strokeStyle = theme.ground;

@@ -68,6 +68,8 @@ export class Store {
     /** When anything was last heard, by this page's clock. */
     this.heardMs = 0;
     this.ready = signal(false);
+    /** Whether the whole is being told anew: what is shown is from before. */
+    this.syncing = signal(false);
     /** Whom to tell of changes, for the map: kind of change, and ids. @type {((what: string, ids: any[]) => void)[]} */
     this.listeners = [];
   }
@@ -88,6 +90,7 @@ export class Store {
     this.daemon.value = daemon;
     if (resumed) return;
     this.coming = new Tables();
+    this.syncing.value = true;
     if (!this.ready.value) this.tables = this.coming;
     this.marks.value = [];
   }
@@ -125,6 +128,7 @@ export class Store {
     this.coming = null;
     batch(() => {
       this.ready.value = true;
+      this.syncing.value = false;
       for (const table of Object.keys(TABLES)) this.changed(table, null);
     });
   }

@@ -32,7 +32,7 @@ export function CircuitCard({ row }) {
     <${Guard} row=${row} whole=${whole} />
     <${Curtailed} of=${whole?.curtailed} />
     <${Why} row=${row} />
-    <${OtherWays} row=${row} whole=${whole} />
+    <${OtherWays} row=${row} />
     <${Life} whole=${whole} />
     <${Missing} row=${row} whole=${whole} />
     <${Facts} of=${[["Request", row.request_id], ["Hold priority", whole?.hold_priority], ["Kept when short", row.floor_w ? power(row.floor_w) : ""], ["Asked for", asked(whole?.constraints)]]} />

@@ -69,6 +69,7 @@ const FAULTS = {
   silence: { title: "Silence", word: "is silent", why: "The line stays up and carries nothing: its routers notice by what they miss." },
   heal: { title: "Heal", word: "is heard again", why: "The line works again. What moved away stays where it is.", mends: true },
   kill: { title: "Kill", word: "is killed", why: "The router's process ends at once, as if its power failed." },
+  clear: { title: "Clear", word: "has all its power back", why: "The cloud passes.", mends: true },
   restart: { title: "Restart", word: "starts again", why: "The router's process starts anew, and takes up what it held.", mends: true },
 };
 
@@ -81,6 +82,29 @@ export function FaultDialog() {
     request=${() => ({ id })} dryRun=${() => (fault.mends ? Promise.resolve({}) : whatIf({ cut_ids: [id] }))}
     shown=${(told) => (fault.mends ? "" : html`<${Consequences} told=${told} />`)} verb=${() => `${fault.title} ${id}`}
     act=${async (asked) => { await emulate(verb, asked); return `${id} ${fault.word}.`; }} /><//>`;
+}
+
+/** A cloud over a source of an emulation: what is short is told before, as the source's rating and what is reserved say. */
+export function CloudDialog() {
+  const { id = "" } = route.value.params;
+  const source = store.find("source", id);
+  const fields = html`<p><span class="chip">emulation</span> So much of its rating is left to ${id}; what is short is shared by floors, then by priorities.</p>
+    <div class="fields two"><${Field} label="Left"><input name="share" defaultValue="60 %" required autocomplete="off" autofocus /><//>
+      <${Field} label="Passes after" hint="seconds; none: stays"><input name="for" inputmode="numeric" autocomplete="off" /><//></div>`;
+  const read = (form) => {
+    const share = parsed(String(form.get("share")));
+    const for_s = String(form.get("for")).trim();
+    if (!(share >= 0 && share <= 1)) return "What is left is a share, such as 60 %.";
+    if (for_s && !(Number(for_s) > 0)) return "How long is no number of seconds.";
+    return { id, share, ...(for_s ? { for_s: Number(for_s) } : {}) };
+  };
+  const shown = (_, { share }) => {
+    const left = (source?.max_power_w ?? 0) * share;
+    const short = Math.max(0, (source?.reserved_w ?? 0) - left);
+    return html`<p>${power(left)} are left of ${power(source?.max_power_w)}, ${power(source?.reserved_w)} are reserved: ${short ? html`<b class="tone-alarm">${power(short)} are short</b>` : "nothing is short"}.</p>`;
+  };
+  return html`<${Dialog} title=${`Cloud over ${id}`}><${Course} by_itself danger fields=${fields} request=${read} dryRun=${async () => ({})} shown=${shown}
+    verb=${() => "Let it come"} act=${async (asked) => { await emulate("cloud", asked); return `A cloud is over ${id}.`; }} /><//>`;
 }
 
 export function WhatIfDialog() {

@@ -9,6 +9,7 @@ import { preview } from "../view_state.js";
 import { counted, parsed, percent, power } from "../words.js";
 import { Course, Dialog, Field, IdInput, idsOf } from "./dialog.js";
 import { Facts, Figures } from "./bars.js";
+import { waysFor } from "./ways.js";
 
 const PROTECT = [["", "none"], ["PROTECT_LINK", "against loss of a line"], ["PROTECT_ROUTER", "of a line or router"], ["PROTECT_RISK", "of a risk group"]];
 
@@ -58,15 +59,19 @@ function requestOf(form) {
 /** A dry run; a refusal shows on the map what binds. */
 async function computed(request) {
   try {
-    const told = await call("PowerService/ComputePower", { request });
-    const shown = nothing();
-    for (const circuit of told.circuits ?? []) addCircuit(shown, circuit, "preview");
-    preview.value = shown;
-    return told;
+    return previewed(await call("PowerService/ComputePower", { request }));
   } catch (error) {
     if (error instanceof ApiError) showBottleneck(error);
     throw error;
   }
+}
+
+/** Shows on the map what a dry run would make. @param {any} told */
+function previewed(told) {
+  const shown = nothing();
+  for (const circuit of told.circuits ?? []) addCircuit(shown, circuit, "preview");
+  preview.value = shown;
+  return told;
 }
 
 /** Lines, routers and sources that a refusal names. @param {ApiError} error */
@@ -117,23 +122,27 @@ export function ChangeDialog() {
     const power_w = parsed(String(form.get("power")));
     return power_w > 0 ? { circuit_id: String(id), power_w } : "That is no power. Write it as 2 MW, 350 kW or 1500.";
   };
-  return html`<${Dialog} title=${`Change circuit ${id}`}><${Course} fields=${fields} request=${read} dryRun=${(asked) => changed(row, asked)}
+  return html`<${Dialog} title=${`Change circuit ${id}`}><${Course} by_itself fields=${fields} request=${read} dryRun=${(asked) => changed(row, asked)}
     shown=${(told, asked) => html`<${Changed} row=${row} told=${told} asked=${asked} />`} verb=${(asked) => (asked ? `Change to ${power(asked.power_w)}` : "Change")}
     act=${async (asked) => { await call("PowerService/ChangeCircuit", asked); return `Circuit ${id} changes to ${power(asked.power_w)}.`; }} /><//>`;
 }
 
-/** Less always fits. For more, the difference is tried as a newcomer: an estimate, as the circuit's own room is not free for it. */
+/** The way that it would take with another power, as if what it holds were free. */
 async function changed(row, { power_w }) {
-  const more = power_w - row.power_w;
-  if (more <= 0) return { circuits: [] };
-  return computed({ sink_id: row.sink_id, power_w: more, source_ids: [], constraints: {} });
+  try {
+    return previewed(await waysFor(row, power_w, 1));
+  } catch (error) {
+    if (error instanceof ApiError) showBottleneck(error);
+    throw error;
+  }
 }
 
 function Changed({ row, told, asked }) {
   const more = asked.power_w - row.power_w;
-  if (more <= 0) return html`<p>${row.sink_id} gets ${power(-more)} less, and the path keeps its way where that is best. Less always fits.</p>`;
-  return html`<p>${row.sink_id} gets ${power(more)} more. There is room for that now, as a circuit of its own:</p><${Planned} circuits=${told.circuits ?? []} />
-    <p class="small">The change itself routes the whole anew and moves it, made before it is broken; where it does not fit, nothing changes.</p>`;
+  const [way] = told.circuits ?? [];
+  const same = way && (way.links ?? []).map((link) => link.link_id).join() === (row.link_ids ?? []).join();
+  return html`<p>${row.sink_id} gets ${power(Math.abs(more))} ${more < 0 ? "less" : "more"}${same ? ", the same way as now" : ""}. The change is made before anything is broken.</p>
+    <${Planned} circuits=${told.circuits ?? []} />`;
 }
 
 export function ReleaseDialog() {

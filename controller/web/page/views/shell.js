@@ -9,7 +9,7 @@ import { Help } from "./help.js";
 import { Lists } from "./lists.js";
 import { MapView } from "./map.js";
 import { Notices } from "./notices.js";
-import { DispatchDialog, DrainDialog, FaultDialog, ReoptimiseDialog, UndrainDialog, WhatIfDialog } from "./operate.js";
+import { CloudDialog, DispatchDialog, DrainDialog, FaultDialog, ReoptimiseDialog, UndrainDialog, WhatIfDialog } from "./operate.js";
 import { Token } from "./refusal.js";
 import { ChangeDialog, ReleaseDialog, RequestDialog } from "./request.js";
 import { Strip } from "./strip.js";
@@ -17,7 +17,7 @@ import { Timeline } from "./timeline.js";
 
 const DIALOGS = {
   find: Find, help: Help, request: RequestDialog, change: ChangeDialog, release: ReleaseDialog, drain: DrainDialog, undrain: UndrainDialog,
-  fault: FaultDialog, whatif: WhatIfDialog, dispatch: DispatchDialog, reoptimise: ReoptimiseDialog,
+  fault: FaultDialog, cloud: CloudDialog, whatif: WhatIfDialog, dispatch: DispatchDialog, reoptimise: ReoptimiseDialog,
 };
 /** The map's works, for whoever stands beside the map. @type {{current: import("../mapper.js").Mapper | null}} */
 export const mapper = { current: null };

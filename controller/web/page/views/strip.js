@@ -93,8 +93,9 @@ function Age() {
   }, []);
   const { state } = store.connection.value;
   const ageMs = ticking.value >= 0 && store.heardMs ? Date.now() - store.heardMs : Infinity;
-  const old = state !== "live" || ageMs > OLD_MS;
-  const text = !store.heardMs ? "connecting" : old ? `${duration(ageMs)} old` : "live";
+  const syncing = store.syncing.value;
+  const old = state !== "live" || ageMs > OLD_MS || syncing;
+  const text = !store.heardMs ? "connecting" : syncing && ageMs < OLD_MS ? "catching up" : old ? `${duration(ageMs)} old` : "live";
   return html`<span class=${`age ${old ? "tone-alarm" : "tone-ok"}`} title="How old what is shown is">
     <${Glyph} name=${old ? "dashed" : "dot"} /><span>${text}</span></span>`;
 }

@@ -80,7 +80,10 @@ export function SourceCard({ row }) {
       ["Carbon", row.carbon_kg_per_mwh ? `${row.carbon_kg_per_mwh} kg per MWh` : ""], ["Renewable", row.renewable ? "yes" : ""],
     ]} />
     <${Circuits} of=${circuits} />
-    <div class="actions"><button onClick=${() => open("whatif", { cut: row.source_id })}>What if it fails…</button></div>`;
+    <div class="actions"><button onClick=${() => open("whatif", { cut: row.source_id })}>What if it fails…</button>
+      ${store.daemon.value?.emulation && html`<span class="emulation-acts" role="group" aria-label="Emulation"><span class="chip">emulation</span>
+        <button class="danger" onClick=${() => open("cloud", { id: row.source_id })}>Cloud…</button>
+        <button onClick=${() => open("fault", { verb: "clear", id: row.source_id })}>Clear…</button></span>`}</div>`;
 }
 
 function circuitsOn(linkId) {

@@ -107,6 +107,7 @@ function niceTop(value) {
 
 function paintGrid({ context, x, bottom, colours, width }, range) {
   context.font = "11px Inter, system-ui, sans-serif";
+  context.textRendering = "geometricPrecision";
   context.textBaseline = "alphabetic";
   context.textAlign = "center";
   context.lineWidth = 1;
