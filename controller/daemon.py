@@ -53,7 +53,12 @@ def core_settings(config: ControllerConfig) -> CoreSettings:
     )
 
 
-def server_limits(limits: LimitsConfig) -> tuple[ServerLimits, ServerLimits]:
+def _browsers(config: ControllerConfig) -> int:
+    """How many of the clients' connections are browsers'."""
+    return config.limits.north_connections // 4 if config.web.address else 0
+
+
+def server_limits(limits: LimitsConfig, browsers: int = 0) -> tuple[ServerLimits, ServerLimits]:
     """Of the southbound and the northbound server. OSError where they need more file descriptors than there are."""
     connections = southbound_connections(
         limits.north_connections, limits.south_connections, limits.routers
@@ -61,7 +66,7 @@ def server_limits(limits: LimitsConfig) -> tuple[ServerLimits, ServerLimits]:
     south = replace(SOUTHBOUND_LIMITS, connections=connections, handshake_s=limits.handshake_s)
     return south, replace(
         NORTHBOUND_LIMITS,
-        connections=limits.north_connections,
+        connections=limits.north_connections - browsers,
         handshake_s=limits.handshake_s,
     )
 
@@ -81,7 +86,7 @@ async def serve(config: ControllerConfig) -> int:
     """Start everything, wait for SIGTERM, SIGINT or a failure, stop everything."""
     loop = asyncio.get_running_loop()
     watch_loop(loop)
-    south, north = server_limits(config.limits)
+    south, north = server_limits(config.limits, _browsers(config))
     raise_limit()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -198,7 +203,8 @@ async def _serve_page(
     )
 
     def serving(listen: str) -> AbstractAsyncContextManager[str]:
-        return serving_page(services, gate, meters, about, listen)
+        most = _browsers(config)
+        return serving_page(services, gate, meters, about, listen, most)
 
     try:
         address = await stack.enter_async_context(serving(config.web.address))

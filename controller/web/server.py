@@ -19,8 +19,8 @@ from controller.web.stream import Streams
 from controller.web.trust import Trust
 from digitalgrid.addresses import Address
 
-# A browser has one for its stream, and some for what it asks.
-_MOST_CONNECTIONS = 1024
+# A browser has one for its stream, and some more while it begins.
+MOST_CONNECTIONS = 500
 # Of what a call may ask at once: some thousand requests.
 _MOST_BODY_BYTES = 512 * 1024
 # Nothing is fetched from elsewhere, and nothing in a file or an id becomes a script.
@@ -39,7 +39,12 @@ _HEADERS = {
 
 @asynccontextmanager
 async def serving_page(
-    services: Services, gate: Gate, meters: MeterLook, about: About, listen: str
+    services: Services,
+    gate: Gate,
+    meters: MeterLook,
+    about: About,
+    listen: str,
+    most_connections: int = MOST_CONNECTIONS,
 ) -> AsyncIterator[str]:
     """Serve it on ``listen`` (host:port); yields its address for a browser. OSError, which says what to do, where that
     is taken.
@@ -50,7 +55,7 @@ async def serving_page(
     if about.emulation is not None:
         faults = EmulationFaults(about.emulation)
         app.router.add_post("/api/v1/emulation/{verb}", faults.answer)
-    async with serving(app, listen, "web", _MOST_CONNECTIONS) as port:
+    async with serving(app, listen, "web", most_connections) as port:
         address = Address(Address.of(listen).host, port)
         yield f"http://{address}/" + (f"#token={trust.token}" if trust.token else "")
 
