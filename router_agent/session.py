@@ -27,6 +27,7 @@ from router_agent.codec import (
 from router_agent.device.device import RouterDevice
 from router_agent.device.mutation import Mutation, Outcome
 from router_agent.device.sink import FlowStatus
+from router_agent.outbox import Outbox
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +57,6 @@ _CHANNEL_OPTIONS = (
 )
 
 _Stream: TypeAlias = grpc.aio.StreamStreamCall
-_Outbox: TypeAlias = "asyncio.Queue[pb.RouterMessage | FlowStatus]"
 
 
 class SessionEnded(Exception):
@@ -102,15 +102,15 @@ class ControllerSession:
         # Only while the controller knows all that came before.
         self._begun = False
         self._outbox_limit = _OUTBOX_MESSAGES
-        self._outbox: _Outbox | None = None
+        self._outbox: Outbox | None = None
         self._overflowed = asyncio.Event()
 
     def advertise(self, lsa: RouterLsa) -> None:
         self._say(pb.RouterMessage(lsa=lsa_to_pb(lsa)))
 
     def report(self, status: FlowStatus) -> None:
-        """It becomes a message when its turn has come: a hundred at once would keep the lines waiting."""
-        self._say(status)
+        if self._outbox is not None and self._has_room(self._outbox):
+            self._outbox.report(status)
 
     async def run(self) -> None:
         """Dial, and dial again with backoff when the session ends, for ever."""
@@ -140,7 +140,7 @@ class ControllerSession:
                 self._take_greeting(_hello_of(greeting))
                 self._overflowed.clear()
                 self._outbox = self._first_messages()
-                self._outbox_limit = max(_OUTBOX_MESSAGES, 2 * self._outbox.qsize())
+                self._outbox_limit = max(_OUTBOX_MESSAGES, 2 * len(self._outbox))
                 self._begun = True
                 await first_to_end(
                     self._write(stream, self._outbox), self._read(stream), self._until_overflow()
@@ -164,27 +164,26 @@ class ControllerSession:
             )
         )
 
-    def _first_messages(self) -> _Outbox:
-        device = self._router.device
-        outbox: _Outbox = asyncio.Queue()
-        outbox.put_nowait(pb.RouterMessage(lsa=lsa_to_pb(device.lsa())))
+    def _first_messages(self) -> Outbox:
+        device, outbox = self._router.device, Outbox()
+        outbox.put(pb.RouterMessage(lsa=lsa_to_pb(device.lsa())))
         for status in device.statuses():
-            outbox.put_nowait(status)
-        outbox.put_nowait(pb.RouterMessage(sync_done=pb.SyncDone()))
+            outbox.report(status)
+        outbox.put(pb.RouterMessage(sync_done=pb.SyncDone()))
         return outbox
 
-    def _say(self, message: pb.RouterMessage | FlowStatus) -> None:
-        """Queue a message; backpressure ends the session. Nothing is kept for a controller that is away: it hears the
-        state when it is back.
-        """
-        if self._outbox is None:
-            return
-        if self._outbox.qsize() >= self._outbox_limit:
-            self._overflowed.set()
-            return
-        self._outbox.put_nowait(message)
+    def _say(self, message: pb.RouterMessage) -> None:
+        """Queue a message. Nothing is kept for a controller that is away: it hears the state when it is back."""
+        if self._outbox is not None and self._has_room(self._outbox):
+            self._outbox.put(message)
 
-    async def _write(self, stream: _Stream, outbox: _Outbox) -> None:
+    def _has_room(self, outbox: Outbox) -> bool:
+        """Backpressure ends the session."""
+        if len(outbox) >= self._outbox_limit:
+            self._overflowed.set()
+        return not self._overflowed.is_set()
+
+    async def _write(self, stream: _Stream, outbox: Outbox) -> None:
         while True:
             message = await outbox.get()
             if isinstance(message, FlowStatus):

@@ -57,8 +57,8 @@ class Lateness:
     def __init__(self, neighbors_hear: Callable[[str], bool]) -> None:
         self._neighbors_hear = neighbors_hear
         self._routers: dict[str, _Router] = {}
-        # When this controller was late itself.
-        self._late_here_at_ns: int | None = None
+        # When anybody was late, a router or this controller.
+        self._late_at_ns: int | None = None
         # Those that were late with an answer, or said so, at some time in their session: of most there are none.
         self._were_late: set[str] = set()
 
@@ -82,6 +82,7 @@ class Lateness:
         router.answered_at_ns = now_ns
         if router.answer_ns > LATE_NS:
             self._were_late.add(router_id)
+            self._late_at_ns = now_ns
 
     def note_heard(self, router_id: str, now_ns: int, late_ns: int = 0) -> None:
         """It says anything, and with it, perhaps, how late its own timers are."""
@@ -91,11 +92,12 @@ class Lateness:
             router.says_ns, router.said_at_ns = late_ns, now_ns
         if late_ns > LATE_NS:
             self._were_late.add(router_id)
+            self._late_at_ns = now_ns
 
     def note_here(self, due_ns: int | None, now_ns: int) -> None:
         """The controller was to wake at ``due_ns``, and is awake now: what it has not heard may wait to be read."""
         if due_ns is not None and now_ns - due_ns > LATE_NS:
-            self._late_here_at_ns = now_ns
+            self._late_at_ns = now_ns
 
     def forget(self, router_id: str) -> None:
         """Its session is over: what was under way is not answered any more."""
@@ -156,19 +158,11 @@ class Lateness:
             return False
         if now_ns - router.heard_at_ns < usual_ns:
             return True
-        return self._is_crowded(now_ns) and self._neighbors_hear(router_id)
+        return self.is_crowded(now_ns) and self._neighbors_hear(router_id)
 
-    def is_late_here(self, now_ns: int) -> bool:
-        """Whether this controller was late lately."""
-        here_ns = self._late_here_at_ns
-        return here_ns is not None and now_ns - here_ns <= _REMEMBERED_NS
-
-    def _is_crowded(self, now_ns: int) -> bool:
-        """Whether anybody was late lately, here or at a router."""
-        if self.is_late_here(now_ns):
-            return True
-        late = (self._routers.get(each) for each in self._were_late)
-        return any(router is not None and _known_ns(router, now_ns) > LATE_NS for router in late)
+    def is_crowded(self, now_ns: int) -> bool:
+        """Whether anybody was late lately, here or at a router: then all takes longer, and nothing fails by it."""
+        return self._late_at_ns is not None and now_ns - self._late_at_ns <= MAX_PATIENCE_NS
 
 
 def _known_ns(router: _Router, now_ns: int) -> int:

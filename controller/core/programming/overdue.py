@@ -14,11 +14,8 @@ def is_only_late(
     if generation.phase is Phase.COMMITTED:
         # Power is measured by the sink, and passes through all.
         usual_ns = timeouts.actuate_ms * NS_PER_MS
-        routers = generation.route.router_ids
-        late = lateness.is_late_here(now_ns) or any(
-            lateness.is_late(each, now_ns) for each in routers
-        )
-        return late and now_ns - generation.touched_ns < usual_ns + MAX_PATIENCE_NS
+        waited_ns = now_ns - generation.touched_ns
+        return lateness.is_crowded(now_ns) and waited_ns < usual_ns + MAX_PATIENCE_NS
     withdrawing = generation.phase is Phase.WITHDRAWING
     operation = Operation.WITHDRAW if withdrawing else Operation.COMMIT
     usual_ns = (timeouts.withdraw_ms if withdrawing else timeouts.commit_ms) * NS_PER_MS
