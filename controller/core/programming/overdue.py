@@ -19,7 +19,9 @@ def is_only_late(
     withdrawing = generation.phase is Phase.WITHDRAWING
     operation = Operation.WITHDRAW if withdrawing else Operation.COMMIT
     usual_ns = (timeouts.withdraw_ms if withdrawing else timeouts.commit_ms) * NS_PER_MS
-    asked = (generation.txn_id, operation)
+    # Where a lease was over by then it was asked anew, in a transaction of its own.
+    asked = [(txn_id, operation) for txn_id in generation.txn_ids]
     return bool(generation.waiting_for) and all(
-        lateness.is_behind(each, asked, usual_ns, now_ns) for each in generation.waiting_for
+        any(lateness.is_behind(router_id, each, usual_ns, now_ns) for each in asked)
+        for router_id in generation.waiting_for
     )

@@ -76,7 +76,7 @@ class Programmer:
         self.pools = Pools(
             reservations, self._transactions, self._tell, timeouts.lease_ms, holds_pools
         )
-        self.repairs = Repairs(self._transactions, timeouts, self.send)
+        self.repairs = Repairs(self._transactions, timeouts, lateness, self.send)
         self._lateness = lateness
         window = Window(lateness)
         self._under_way = UnderWay(lateness, window)
@@ -309,11 +309,14 @@ class Programmer:
             for each in self._transactions.about(result.txn_id, router_id)
             if each.phase in COMMITTED_PHASES
         ]
-        if len(concerned) > 1:
+        # A lease that was over when the commit came to a late router is no word against the hop.
+        expired = result.code is ResultCode.LEASE_EXPIRED and self._lateness.is_crowded(now_ns)
+        if len(concerned) > 1 or expired:
             self._transactions.close(result.txn_id, router_id)
             for generation in concerned:
-                self.repairs.program(router_id, [generation])
-        for generation in concerned if len(concerned) == 1 else ():
+                self.repairs.program(router_id, [generation], now_ns)
+            return
+        for generation in concerned:
             reason = f"router {router_id} refused {result.operation.name.lower()}: {result.message}"
             permanent = result.code is ResultCode.INVALID_HOP
             self.give_up(generation, now_ns, reason, router_id, permanent)

@@ -154,7 +154,7 @@ class ReadBack:
             self._programmer.align_role(router_id, generation)
         for generation in found.absent:
             self._programmer.absent(router_id, generation, now_ns)
-        self._programmer.repairs.program(router_id, found.missing)
+        self._programmer.repairs.program(router_id, found.missing, now_ns)
         for generation in found.different:
             reason = f"router {router_id} runs another route for it"
             self._programmer.fail(generation, now_ns, reason)
