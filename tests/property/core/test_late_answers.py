@@ -1,4 +1,4 @@
-"""Lateness is no fault: what routers, the store and the controller do comes seconds late, and nothing moves for that."""
+"""Lateness is no fault: what routers, the store and the controller do may come seconds late, and nothing moves."""
 
 import random
 
@@ -25,6 +25,9 @@ class _Late:
         self.random = random.Random(seed)
         self.network = SimulatedNetwork.running(diamond())
         self._awake_ns = dict.fromkeys(self.network.sessions, 0)
+
+    def request(self, batch: list[PowerRequest]) -> None:
+        self.network.event(lambda core, now_ns: core.request_batch(batch, now_ns))
 
     def step(self) -> None:
         network = self.network
@@ -63,8 +66,7 @@ def test_nothing_moves_for_answers_that_come_late(seed: int) -> None:
         for sink_id in ("town", "pump")
     ]
     for first in range(0, len(requests), 20):
-        batch = requests[first : first + 20]
-        network.event(lambda core, now_ns, batch=batch: core.request_batch(batch, now_ns))
+        late.request(requests[first : first + 20])
         for _ in range(10):
             late.step()
     for _ in range(60):
