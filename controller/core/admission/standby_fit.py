@@ -24,10 +24,13 @@ _SLACK = 1.0 + LEDGER_TOLERANCE
 
 @dataclass(slots=True)
 class _Claim:
-    """What one generation takes of a resource (A or W); on a line also what it was promised for its losses there."""
+    """What one generation takes of a resource (A or W), also while it only fills its buffers; on a line also what it
+    was promised for its losses there.
+    """
 
     generation: Generation
     amount: float
+    trickle: float = 0.0
     received_w: float = 0.0
     sent_w: float = 0.0
     resistance_ohm: float = 0.0
@@ -53,6 +56,7 @@ class _Claims:
 
     def _begin(self) -> None:
         self.firm: defaultdict[int, float] = defaultdict(float)
+        self._firmly: defaultdict[int, list[_Claim]] = defaultdict(list)
         self.needed: defaultdict[Failure, float] = defaultdict(float)
         # What of it one circuit needs, whose sink selects one of its standbys.
         self.of_circuit: dict[tuple[Failure, int], float] = {}
@@ -61,14 +65,15 @@ class _Claims:
         circuit_id = claim.generation.key.circuit_id
         if claim.generation.shares:
             own = self.firm[circuit_id] if self._shares_with_own else 0.0
-            besides = max(0.0, claim.amount - own)
+            besides = max(0.0, claim.amount - own, claim.trickle)
             for each in claim.covers:
                 counted = self.of_circuit.get((each, circuit_id), 0.0)
                 if besides > counted:
                     self.needed[each] += besides - counted
                     self.of_circuit[each, circuit_id] = besides
         else:
-            self.firm[circuit_id] = max(self.firm[circuit_id], claim.amount)
+            self._firmly[circuit_id].append(claim)
+            self.firm[circuit_id] = _together(self._firmly[circuit_id])
 
     def total(self) -> float:
         return sum(self.firm.values()) + max(self.needed.values(), default=0.0)
@@ -88,6 +93,15 @@ class _Claims:
             for each in self.claims
             if each.gives_way and (not each.generation.shares or worst in each.covers)
         ]
+
+
+def _together(claims: list[_Claim]) -> float:
+    """What generations of one circuit take: the largest, or one that fills its buffers beside the largest other."""
+    most = max(each.amount for each in claims)
+    for claim in claims if len(claims) > 1 else ():
+        others = max(each.amount for each in claims if each is not claim)
+        most = max(most, others + claim.trickle)
+    return most
 
 
 class StandbyFit:
@@ -121,23 +135,22 @@ class StandbyFit:
             _let_go([self._at(source(route.source_id))], found[1].max_power_w, goes)
         return goes
 
-    def _standing(self, resource: Resource) -> Iterable[tuple[Generation, float]]:
+    def _standing(self, resource: Resource) -> Iterable[tuple[Generation, float, float]]:
         """All that count: standbys that are on their way out do not."""
         for key, amount in self._reservations.held_of(resource).items():
             generation = self._find(key)
             if generation is not None and not (
                 generation.role is Role.STANDBY and generation.phase in RETIRING_PHASES
             ):
-                yield generation, amount
+                yield generation, amount, self._reservations.trickle_of(resource, key)
 
     def _on_line(self, way: Resource) -> _Claims:
         claims = []
-        for generation, amount in self._standing(way):
+        for generation, amount, trickle in self._standing(way):
             for link in generation.route.links:
                 if (link.link_id, link.from_router_id) == (way.id, way.from_router_id):
-                    claim = _Claim(
-                        generation, amount, link.received_w, link.sent_w, link.resistance_ohm
-                    )
+                    losses = link.received_w, link.sent_w, link.resistance_ohm
+                    claim = _Claim(generation, amount, trickle, *losses)
                     claims.append(claim)
         return _Claims(claims)
 

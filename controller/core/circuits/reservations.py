@@ -429,6 +429,11 @@ class Reservations:
         account = self._accounts.get(resource)
         return account.held if account else {}
 
+    def trickle_of(self, resource: Resource, key: CircuitGeneration) -> float:
+        """What a generation takes of it while it only fills its buffers (A or W)."""
+        account = self._accounts.get(resource)
+        return account.trickles.get(key, 0.0) if account else 0.0
+
     def _held_by(self, key: CircuitGeneration) -> Iterator[Resource]:
         route, freed = self._routes[key], self._freed.get(key, ())
         for index, router_id in enumerate(route.router_ids):
