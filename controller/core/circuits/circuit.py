@@ -223,8 +223,8 @@ class Circuit(msgspec.Struct):
             )
         self.state = following
         self.reason = reason
-        if following in (CircuitState.WITHDRAWING, CircuitState.FAILED):
-            # Nothing is asked for any more, so nothing of it is withheld.
+        if following in (CircuitState.WAITING, CircuitState.WITHDRAWING, CircuitState.FAILED):
+            # Nothing of it is had, or asked for any more, so no part is withheld.
             self.curtailed = None
 
     def explain(self, reason: str) -> bool:

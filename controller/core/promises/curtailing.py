@@ -81,10 +81,10 @@ class Curtailer:
             self._set(circuit, None)
 
     def forget_ended(self) -> None:
-        """Whoever was released or has failed is not curtailed any more."""
+        """Whoever was released, has failed or waits is not curtailed any more."""
         for circuit_id in list(self.circuit_ids):
             circuit = self._book.live.get(circuit_id)
-            if circuit is None or not circuit.admin_up:
+            if circuit is None or not circuit.admin_up or circuit.curtailed is None:
                 self.circuit_ids.discard(circuit_id)
 
     def look(self) -> None:

@@ -303,10 +303,10 @@ class Mover:
         displaced_by = self.displaced.get(carrying.key, "") if carrying is not None else ""
         route = None
         if circuit.attempts < MAX_ATTEMPTS:
-            route = self._find_any_route(circuit, circuit.power_w, last_resort=not alive)
-            if route is None and (displaced_by or circuit.curtailed) and circuit.floor_w:
-                floor_w = min(circuit.floor_w, circuit.power_w)
-                route = self._find_any_route(circuit, floor_w, last_resort=not alive)
+            for power_w in (circuit.power_w, *_less_w(circuit, carrying, displaced_by)):
+                route = self._find_any_route(circuit, power_w, last_resort=not alive)
+                if route is not None:
+                    break
         if route is not None:
             circuit.apply(CircuitEvent.MOVING, reason)
             self.begin(circuit, route, seamless=alive, displaced_by=displaced_by)
@@ -378,6 +378,16 @@ class Mover:
             stays = older.role is Role.STANDBY or older.phase in RETIRING_PHASES
             if older.key.generation < newest.key.generation and not stays:
                 self._programmer.retire(older, now_ns, drain=not self.path_down(older.route))
+
+
+def _less_w(circuit: Circuit, carrying: Generation | None, displaced_by: str) -> list[float]:
+    """With what a circuit has to be content that has less already, or is displaced: what it has, or its floor."""
+    if not displaced_by and circuit.curtailed is None:
+        return []
+    less_w = [min(circuit.floor_w, circuit.power_w)]
+    if carrying is not None and not displaced_by and carrying.route.power_w < circuit.power_w:
+        less_w.append(carrying.route.power_w)
+    return sorted({each for each in less_w if each > 0.0}, reverse=True)
 
 
 def _stands(circuit: Circuit) -> bool:

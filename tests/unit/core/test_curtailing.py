@@ -135,6 +135,21 @@ def test_another_source_that_has_a_part_of_it_will_do_where_that_is_clearly_more
     assert newest(circuit).route.power_w == 5e6
 
 
+def test_who_has_a_part_moves_with_that_from_a_fault_and_waits_as_nobody_else() -> None:
+    network = SimulatedNetwork.running(diamond())
+    (circuit,) = network.request(PowerRequest("a", "town", 5e6))
+    network.deliver_all()
+    network.dim("solar", 0.0)
+    settle(network)
+    assert (newest(circuit).route.router_ids, share(circuit)) == (("r3", "r4"), 0.5)
+    network.cut("r3-r4")
+    settle(network)
+    assert (newest(circuit).route.router_ids, share(circuit)) == (("r3", "r1", "r2", "r4"), 0.5)
+    network.cut("r2-r4")
+    settle(network)
+    assert (circuit.state, circuit.curtailed) == (CircuitState.WAITING, None)
+
+
 def test_a_curtailed_circuit_that_a_fault_moves_keeps_its_place_at_the_source(
     network: SimulatedNetwork,
 ) -> None:
