@@ -20,8 +20,11 @@ from digitalgrid.v1.power_link_pb2 import RouterMeters
 # The meters of the routers that answered, and the ids of those that did not.
 ReadMeters = Callable[[], Awaitable[tuple[list[RouterMeters], list[str]]]]
 
-# What the books of one router take of the loop (s): to be asked for, read, checked and added up.
+# What the books of one router take of the loop (s): 50 us, or 190 us with a hundred circuits, to be read, checked and
+# added up, and as much again in gRPC, at most, for the question and the answer.
 _ROUTER_S = 400e-6
+# Routers whose books are added up in one turn of the loop, at 15 us each.
+_AT_ONCE = 128
 # Of the loop's time: apart from the budget of watching, which must not be owed for seconds by one large look.
 _SHARE = 0.01
 
@@ -95,43 +98,44 @@ class MeterBooks:
 
     def __init__(self) -> None:
         self._books: dict[str, _Books] = {}
+        self._begin()
 
-    def take(
-        self, meters: Iterable[RouterMeters], missing_ids: Iterable[str], view: GridView
-    ) -> Reading:
-        """Routers that did not answer count as they last did."""
-        powers_w = [0.0] * len(Energies._fields)
-        sent_a: dict[tuple[str, str], float] = {}
-        for each in meters:
-            before = self._books.get(each.router_id)
-            now = self._books[each.router_id] = _books(each, before)
-            if before is None or before.boot_id != now.boot_id or now.time_ns <= before.time_ns:
-                continue
-            elapsed_s = (now.time_ns - before.time_ns) / NS_PER_S
-            grown = now.energies.minus(before.energies)
-            for index, grown_mj in enumerate(grown):
-                powers_w[index] += grown_mj / MILLIJOULES_PER_J / elapsed_s
-            for link_id, sent_mj in now.sent_mj.items():
-                link = view.links.get(link_id)
-                if link is not None and link.voltage_v:
-                    sent_w = (
-                        (sent_mj - before.sent_mj.get(link_id, 0)) / MILLIJOULES_PER_J / elapsed_s
-                    )
-                    sent_a[link_id, each.router_id] = sent_w / link.voltage_v
-        # What a router measured was measured, though it may be forgotten by now.
+    def _begin(self) -> None:
+        self._powers_w = [0.0] * len(Energies._fields)
+        # By link and the router that sends.
+        self._sent_w: dict[tuple[str, str], float] = {}
+
+    def note(self, meters: RouterMeters) -> None:
+        """One router's books, of the look that goes on."""
+        before = self._books.get(meters.router_id)
+        now = self._books[meters.router_id] = _books(meters, before)
+        if before is None or before.boot_id != now.boot_id or now.time_ns <= before.time_ns:
+            return
+        # Millijoules in so many nanoseconds, as watts.
+        per_mj_w = NS_PER_S / (now.time_ns - before.time_ns) / MILLIJOULES_PER_J
+        for index, grown_mj in enumerate(now.energies.minus(before.energies)):
+            self._powers_w[index] += grown_mj * per_mj_w
+        for link_id, sent_mj in now.sent_mj.items():
+            grown_mj = sent_mj - before.sent_mj.get(link_id, 0)
+            self._sent_w[link_id, meters.router_id] = grown_mj * per_mj_w
+
+    def conclude(self, missing_ids: Iterable[str], view: GridView) -> Reading:
+        """The look is over; routers that did not answer count as they last did, those that are forgotten too."""
         known = self._books.values()
-        totals = Energies()
-        for books in known:
-            totals = totals.plus(books.energies).plus(books.former)
-        return Reading(
+        totals = Energies(
+            *(map(sum, zip(*(books.energies.plus(books.former) for books in known), strict=True)))
+        )
+        reading = Reading(
             at_unix_ms=time.time_ns() // 1_000_000,
             totals=totals,
             buffered_mj=sum(books.buffered_mj for books in known),
             imbalance_mj=sum(abs(books.imbalance_mj) for books in known),
-            powers_w=tuple(powers_w),
-            flows=_flows(sent_a, view),
+            powers_w=tuple(self._powers_w),
+            flows=_flows(self._sent_w, view),
             missing_ids=tuple(missing_ids),
         )
+        self._begin()
+        return reading
 
 
 def _books(meters: RouterMeters, before: _Books | None) -> _Books:
@@ -158,13 +162,13 @@ def _books(meters: RouterMeters, before: _Books | None) -> _Books:
     )
 
 
-def _flows(sent_a: dict[tuple[str, str], float], view: GridView) -> dict[str, Flow]:
+def _flows(sent_w: dict[tuple[str, str], float], view: GridView) -> dict[str, Flow]:
     flows = {}
-    for link_id in {link_id for link_id, _ in sent_a}:
-        link = view.links[link_id]
-        flows[link_id] = Flow(
-            sent_a.get((link_id, link.a), 0.0), sent_a.get((link_id, link.b), 0.0)
-        )
+    for link_id in {link_id for link_id, _ in sent_w}:
+        link = view.links.get(link_id)
+        if link is not None and link.voltage_v:
+            sent_a = (sent_w.get((link_id, end), 0.0) / link.voltage_v for end in (link.a, link.b))
+            flows[link_id] = Flow(*sent_a)
     return flows
 
 
@@ -210,7 +214,12 @@ class MeterLook:
         while True:
             begun_s = time.monotonic()
             meters, missing_ids = await self._read()
-            self.reading = self._books.take(meters, missing_ids, self._view())
+            for number, each in enumerate(meters, 1):
+                self._books.note(each)
+                if number % _AT_ONCE == 0:
+                    # The next turn is for others.
+                    await asyncio.sleep(0)
+            self.reading = self._books.conclude(missing_ids, self._view())
             self._news.set()
             self._news = asyncio.Event()
             await self._pause(begun_s, _ROUTER_S * len(meters) / _SHARE)

@@ -3,7 +3,7 @@
 import asyncio
 
 from controller.core.network.view import GridView
-from controller.watching.meter_look import MeterBooks, MeterLook
+from controller.watching.meter_look import MeterBooks, MeterLook, Reading
 from digitalgrid.v1.power_link_pb2 import LinkMeter, LoadMeter, RouterMeters, SourceMeter
 from tests.support.northbound import in_loop, northbound
 
@@ -21,21 +21,29 @@ def meters(at_s: int, injected_mj: int, delivered_mj: int, boot_id: int = 1) -> 
     )
 
 
+def look(
+    books: MeterBooks, said: list[RouterMeters], missing_ids: list[str], view: GridView
+) -> Reading:
+    for each in said:
+        books.note(each)
+    return books.conclude(missing_ids, view)
+
+
 def test_energies_never_run_backwards_though_a_router_loses_its_books() -> None:
     books = MeterBooks()
-    assert books.take([meters(1, 1000, 900)], [], _NOBODY).totals.injected_mj == 1000
-    assert books.take([meters(1, 50, 40, boot_id=2)], [], _NOBODY).totals.injected_mj == 1050
+    assert look(books, [meters(1, 1000, 900)], [], _NOBODY).totals.injected_mj == 1000
+    assert look(books, [meters(1, 50, 40, boot_id=2)], [], _NOBODY).totals.injected_mj == 1050
     # It is away, and what it measured stays.
-    reading = books.take([], ["r1"], _NOBODY)
+    reading = look(books, [], ["r1"], _NOBODY)
     assert (reading.totals.injected_mj, reading.totals.delivered_mj) == (1050, 940)
     assert reading.missing_ids == ("r1",)
-    assert books.take([meters(2, 60, 50, boot_id=2)], [], _NOBODY).totals.injected_mj == 1060
+    assert look(books, [meters(2, 60, 50, boot_id=2)], [], _NOBODY).totals.injected_mj == 1060
 
 
 def test_power_is_what_was_counted_between_two_looks_by_the_routers_own_clock() -> None:
     books = MeterBooks()
-    assert sum(books.take([meters(10, 1000, 900)], [], _NOBODY).powers_w) == 0.0
-    reading = books.take([meters(12, 9000, 8100)], [], _NOBODY)
+    assert sum(look(books, [meters(10, 1000, 900)], [], _NOBODY).powers_w) == 0.0
+    reading = look(books, [meters(12, 9000, 8100)], [], _NOBODY)
     injected_w, delivered_w, _, converter_loss_w, *_ = reading.powers_w
     assert (injected_w, delivered_w, converter_loss_w) == (4.0, 3.6, 0.4)
     assert reading.imbalance_mj == 0
@@ -44,9 +52,9 @@ def test_power_is_what_was_counted_between_two_looks_by_the_routers_own_clock() 
 def test_books_that_do_not_balance_are_told() -> None:
     wrong = meters(1, 1000, 900)
     wrong.converter_loss_mj = 99
-    assert MeterBooks().take([wrong], [], _NOBODY).imbalance_mj == 1
+    assert look(MeterBooks(), [wrong], [], _NOBODY).imbalance_mj == 1
     wrong.saturated = True
-    assert MeterBooks().take([wrong], [], _NOBODY).imbalance_mj == 0
+    assert look(MeterBooks(), [wrong], [], _NOBODY).imbalance_mj == 0
 
 
 @in_loop
@@ -57,7 +65,7 @@ async def test_what_a_link_carries_is_measured_at_the_end_that_sends() -> None:
         for at_s, sent_mj in ((1, 0), (2, 2 * int(link.voltage_v) * 1000)):
             end = RouterMeters(router_id=link.b, boot_id=1, time_ns=at_s * 1_000_000_000)
             end.links.append(LinkMeter(link_id="r1-r2", sent_mj=sent_mj))
-            reading = books.take([end], [], api.runtime.view)
+            reading = look(books, [end], [], api.runtime.view)
         assert reading.flows == {"r1-r2": (0.0, 2.0)}
 
 
