@@ -1,7 +1,7 @@
 """The operator's page on loopback over a real core, and a plain reader of its stream."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +37,14 @@ async def read_events(lines: aiohttp.StreamReader) -> AsyncIterator[Event]:
         elif not key and name:
             yield Event(name, json.loads(data), id_)
             name, data, id_ = "", "", ""
+
+
+def events_of(said: bytes) -> Iterator[Event]:
+    """Of some bytes in which events end."""
+    for one in said.decode().split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in one.splitlines())
+        if "event" in fields:
+            yield Event(fields["event"], json.loads(fields["data"]), fields.get("id", ""))
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """Whatever happens, and however slowly somebody reads: every watcher ends in the state of the core."""
 
 import asyncio
+import json
 import random
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -10,25 +11,33 @@ from typing import Any, Protocol
 
 import pytest
 
+from controller.computing.optimiser import Optimiser
+from controller.computing.solver import Solver
 from controller.core.access import Action, Call, Principal
-from controller.core.circuits.circuit import Circuit
+from controller.core.circuits.circuit import Circuit, CircuitState
 from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal
+from controller.core.optimising.moves import ReoptimiseLimits
 from controller.core.settings import CoreSettings
 from controller.northbound.circuit_feed import CircuitFeed
 from controller.northbound.codec import circuit_to_pb
-from controller.northbound.topology_codec import topology_to_pb
+from controller.northbound.services import Services
+from controller.northbound.topology_codec import keys_of, pictures, topology_to_pb
 from controller.northbound.topology_feed import TopologyFeed
-from controller.northbound.topology_looks import TopologyLooks
 from controller.runtime.runtime import Runtime
 from controller.watching.budget import Budget
 from controller.watching.gate import Gate
+from controller.watching.meter_look import MeterLook
 from controller.watching.thread_times import ThreadTimes
+from controller.web.about import About
+from controller.web.feed import PageFeed
+from controller.web.rows import COLUMNS, TABLES, circuit_row, picture_row
 from digitalgrid.client.topology_view import TopologyView
 from digitalgrid.v1 import northbound_pb2 as pb
 from tests.support.attached_grid import AttachedGrid, MemoryStore
 from tests.support.grids import mesh
-from tests.support.northbound import in_loop, until
+from tests.support.northbound import in_loop, read_meters, until
+from tests.support.page import Mirror, events_of
 
 STEPS = 120
 ANYBODY = Principal("anybody")
@@ -75,6 +84,32 @@ class Topology:
         return self.known == runtime.look(topology_to_pb)
 
 
+class Page:
+    """As a browser shows it."""
+
+    def __init__(self) -> None:
+        self.mirror = Mirror()
+
+    def take(self, answer: bytes) -> None:
+        for event in events_of(answer):
+            self.mirror.take(event)
+
+    def has(self, runtime: Runtime) -> bool:
+        known = runtime.questions
+        told: dict[str, dict[object, object]] = {table: {} for table in COLUMNS}
+        for (kind, id_), picture in runtime.look(partial(pictures, keys=keys_of(known.view))):
+            assert picture is not None
+            told[TABLES[kind]][id_] = json.loads(picture_row(picture))
+        for circuit_id, circuit in known.circuits.items():
+            if circuit.state is not CircuitState.WITHDRAWN:
+                told["circuits"][circuit_id] = json.loads(circuit_row(circuit))
+        shown = {
+            table: {id_: list(row.values()) for id_, row in rows.items()}
+            for table, rows in self.mirror.tables.items()
+        }
+        return shown == told
+
+
 class Reader:
     """Reads an answer at a time, with a rest after each that is its own."""
 
@@ -108,7 +143,12 @@ class Story:
         # A busy loop, as far as watchers know: they get their share, and no more.
         self.gate = Gate(Budget(times=lambda: ThreadTimes(time.monotonic(), 0.0)))
         self.circuits = CircuitFeed(self.runtime, self.gate)
-        self.topology = TopologyFeed(TopologyLooks(self.runtime, self.gate), self.gate)
+        self.solver = Solver()
+        optimiser = Optimiser(self.runtime, self.solver, ReoptimiseLimits())
+        self.services = Services(self.runtime, optimiser, self.gate, read_meters)
+        self.topology = TopologyFeed(self.services.looks, self.gate)
+        meters = MeterLook(read_meters, lambda: self.runtime.view)
+        self.page = PageFeed(self.services, self.gate, meters, About(self.runtime, "", "", ""))
         self.cut: set[str] = set()
         self.requests = 0
 
@@ -144,9 +184,12 @@ class Story:
 
     def reader(self) -> Reader:
         rest_s = self.random.choice((0.0, 0.0, 0.002, 0.05))
-        if self.random.random() < 0.5:
+        kind = self.random.random()
+        if kind < 0.4:
             answers = self.circuits.watch(together=self.random.random() < 0.6)
             return Reader(answers, Circuits(), rest_s)
+        if kind < 0.7:
+            return Reader(self.page.events(), Page(), rest_s)
         answers = self.topology.watch(changes_only=self.random.random() < 0.7)
         return Reader(answers, Topology(), rest_s)
 
@@ -157,6 +200,7 @@ def story(seed: int) -> Iterator[Story]:
     try:
         yield told
     finally:
+        told.solver.close()
         told.runtime.close()
 
 
@@ -180,5 +224,7 @@ async def _run(seed: int) -> None:
         await until(lambda: all(each.watcher.has(told.runtime) for each in readers))
         for each in readers:
             await each.end()
+        told.page.close()
+        told.services.close()
         feeds = told.runtime.feeds
         assert not any((feeds.circuits, feeds.topology))
