@@ -194,3 +194,31 @@ def test_the_picture_of_the_readme_is_of_this_page(
     time.sleep(8)
     page.screenshot(path=PICTURE)
     emulator.send_command(options.run_dir, "restore", line)
+
+
+def test_a_router_is_dragged_and_stands_there_for_everybody(open_page: Open, address: str) -> None:
+    page = open_page(address)
+    wait_until_drawn(page)
+    placed = "() => digitalgrid.store.tables.routers.get('r7').at.join()"
+    before = page.evaluate(placed)
+    page.get_by_role("button", name="Arrange").click()
+    x, y = page.evaluate(
+        """async () => {
+            const { toScreen } = await import('/page/camera.js');
+            const { camera, painter, geometry, host } = digitalgrid.mapper.current;
+            const { x, y } = geometry.nodes.get('r7');
+            const box = host.getBoundingClientRect();
+            const at = toScreen(camera, painter.size, x, y);
+            return [box.left + at[0], box.top + at[1]];
+        }"""
+    )
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 40, y + 30, steps=4)
+    page.mouse.up()
+    page.get_by_role("button", name="Save 1 place").click()
+    expect(page.get_by_role("button", name="Arrange")).to_be_visible()
+    page.wait_for_function(f"(before) => ({placed})() !== before", arg=before)
+    other = open_page(address)
+    wait_until_drawn(other)
+    assert other.evaluate(placed) == page.evaluate(placed)

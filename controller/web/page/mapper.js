@@ -15,7 +15,7 @@ import { arranging, choices, colour, cursorMs, flow, labels, motion, pointed, pr
 // How full lines are is drawn anew at most so often. A large network takes longer, and then less often: of what it costs,
 // this share of the time is the script, and several times that what the browser does afterwards.
 const CALM_MS = 250;
-const CALM_SHARE = 0.01;
+const CALM_SHARE = 0.006;
 // Nor while somebody moves the map.
 const MOVING_MS = 500;
 // After the last turn of the wheel.

@@ -4,7 +4,7 @@ import { html, signal, useEffect } from "../vendor/ui.js";
 import { go, open } from "../route.js";
 import { store } from "../store.js";
 import { choices, themeName } from "../view_state.js";
-import { duration, energy, percent, power, stateName, stateOf } from "../words.js";
+import { duration, energy, fateOf, percent, power, stateName, stateOf } from "../words.js";
 import { Glyph } from "./glyph.js";
 import { showList } from "./lists.js";
 
@@ -42,6 +42,11 @@ function Logo() {
 function Network() {
   const { network, name, emulation } = store.daemon.value ?? {};
   const title = network || name;
+  const waiting = Object.entries(store.now.value?.circuits ?? {}).reduce((sum, [state, count]) => sum + (fateOf(stateName(state)) === "waiting" ? count : 0), 0);
+  // What a tab in the background shows.
+  useEffect(() => {
+    document.title = [waiting && `▲ ${waiting} waiting`, title, "Digital Grid"].filter(Boolean).join(" · ");
+  }, [waiting, title]);
   return html`${title && html`<span class="network" title=${title}>${title}</span>`}
     ${emulation && html`<span class="chip" title="Routers and lines are emulated: what is cut or killed here is not real">emulation</span>`}`;
 }
