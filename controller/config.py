@@ -74,11 +74,12 @@ class WebConfig:
     """Where the operator's page is served; nowhere where it is empty. Where nothing is said it is at loopback's port
     50080, or another where that is taken. Beyond loopback it asks for a token, which is printed when the daemon starts.
 
-    ``emulation`` is the control socket of the emulation that this daemon is part of, if it is: faults can be made from
-    the page then.
+    ``names`` are what browsers call it beside loopback's own names, as behind a proxy that says who may. ``emulation``
+    is the control socket of the emulation that this daemon is part of, if it is: faults can be made from the page then.
     """
 
     listen: str | None = field(default=None, metadata=bounds(pattern=f"({_HOST_AND_PORT})?"))
+    names: tuple[str, ...] = field(default=(), metadata=bounds(pattern=r"[A-Za-z0-9.-]{1,253}"))
     emulation: str = ""
 
     def __post_init__(self) -> None:

@@ -203,8 +203,8 @@ async def _serve_page(
     )
 
     def serving(listen: str) -> AbstractAsyncContextManager[str]:
-        most = _browsers(config)
-        return serving_page(services, gate, meters, about, listen, most)
+        most, names = _browsers(config), config.web.names
+        return serving_page(services, gate, meters, about, listen, most, names)
 
     try:
         address = await stack.enter_async_context(serving(config.web.address))

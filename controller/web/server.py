@@ -1,6 +1,6 @@
 """The HTTP server of the operator's page, in the daemon's loop."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from aiohttp import web
@@ -45,11 +45,12 @@ async def serving_page(
     about: About,
     listen: str,
     most_connections: int = MOST_CONNECTIONS,
+    names: Iterable[str] = (),
 ) -> AsyncIterator[str]:
     """Serve it on ``listen`` (host:port); yields its address for a browser. OSError, which says what to do, where that
     is taken.
     """
-    trust = Trust(listen)
+    trust = Trust(listen, names)
     feed = PageFeed(services, gate, meters, about)
     app = _application(services, feed, trust)
     if about.emulation is not None:

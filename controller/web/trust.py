@@ -6,6 +6,7 @@ Beyond loopback a token is asked for, as there are no identities yet.
 """
 
 import secrets
+from collections.abc import Iterable
 from hmac import compare_digest
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -18,18 +19,20 @@ _JSON = "application/json"
 
 
 class Trust:
-    """``token`` is empty where none is asked for."""
+    """``token`` is empty where none is asked for. ``names`` are ours beside loopback's."""
 
-    def __init__(self, listen: str) -> None:
+    def __init__(self, listen: str, names: Iterable[str] = ()) -> None:
+        self._names = frozenset(each.lower() for each in names)
         self._on_loopback = Address.of(listen).is_loopback
         self.token = "" if self._on_loopback else secrets.token_urlsafe(18)
 
     def check_host(self, request: web.Request) -> None:
         """Of every request."""
-        if self._on_loopback and not _is_loopback(_hostname(request.host)):
+        name = _hostname(request.host)
+        if self._on_loopback and name not in self._names and not _is_loopback(name):
             raise web.HTTPForbidden(
                 text=f"this page is at loopback, and is not called {request.host[:100]!r}; open it as"
-                " http://localhost or http://127.0.0.1, with its port\n"
+                " http://localhost or http://127.0.0.1, with its port, or add the name to web.names\n"
             )
 
     def check_reader(self, request: web.Request) -> None:

@@ -114,13 +114,16 @@ async def mirrored(events: AsyncIterator[Event], mirror: Mirror | None = None) -
 
 @asynccontextmanager
 async def page_over(
-    api: Northbound, listen: str = "127.0.0.1:0", emulation: Path | None = None
+    api: Northbound,
+    listen: str = "127.0.0.1:0",
+    emulation: Path | None = None,
+    names: tuple[str, ...] = (),
 ) -> AsyncIterator[Page]:
     about = About(api.runtime, version="1.2.3", name="dgc", store="memory", emulation=emulation)
     meters = MeterLook(read_meters, lambda: api.runtime.view)
     timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
     async with (
-        serving_page(api.services, api.gate, meters, about, listen) as address,
+        serving_page(api.services, api.gate, meters, about, listen, names=names) as address,
         aiohttp.ClientSession(timeout=timeout, read_bufsize=1 << 22) as http,
     ):
         yield Page(api, address, http)

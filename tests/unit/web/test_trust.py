@@ -85,6 +85,15 @@ async def test_loopback_may_be_called_by_any_of_its_names() -> None:
 
 
 @in_loop
+async def test_behind_a_proxy_it_is_called_by_the_names_that_are_configured() -> None:
+    async with northbound() as api, page_over(api, names=("Grid.example",)) as served:
+        ours = {**_JSON, "Host": "grid.example", "Origin": "https://grid.example"}
+        assert (await post(served, ours))[0] == 200
+        assert (await post(served, {**ours, "Origin": "https://evil.example"}))[0] == 403
+        assert (await post(served, {**_JSON, "Host": "evil.example"}))[0] == 403
+
+
+@in_loop
 async def test_beyond_loopback_a_token_is_needed() -> None:
     async with northbound() as api, page_over(api, f"0.0.0.0:{free_port()}") as served:
         address, _, token = served.address.partition("#token=")
