@@ -3,7 +3,7 @@
 import { parsed } from "./words.js";
 
 /**
- * @typedef {{key: string, title: string, value: (row: any) => any, text?: (row: any) => string}} Column
+ * @typedef {{key: string, title: string, value: (row: any) => any, text?: (row: any) => string, sort?: (row: any) => any}} Column
  * @typedef {(row: any) => boolean} Test
  */
 

@@ -20,7 +20,11 @@ const TOLD_MS = 200;
 /** Rows by id, and by sink what its circuits get. */
 class Tables {
   constructor() {
-    for (const name of Object.keys(TABLES)) this[name] = new Map();
+    /** @type {Map<any, Row>} */ this.routers = new Map();
+    /** @type {Map<any, Row>} */ this.links = new Map();
+    /** @type {Map<any, Row>} */ this.sources = new Map();
+    /** @type {Map<any, Row>} */ this.loads = new Map();
+    /** @type {Map<any, Row>} */ this.circuits = new Map();
     /** @type {Map<string, {waiting: number, moving: number, served: number}>} */
     this.sinks = new Map();
   }

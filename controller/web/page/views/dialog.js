@@ -42,7 +42,7 @@ function keepInside(event, box) {
 /**
  * The usual course: fields, a preview of exactly these fields, then the act. What was previewed is forgotten as soon as
  * a field changes, so that nobody does what was not shown. Without an act, it is only about the preview.
- * @param {{fields: any, request: (form: FormData) => any, dryRun: (request: any) => Promise<any>, shown: (told: any) => any,
+ * @param {{fields: any, request: (form: FormData) => any, dryRun: (request: any) => Promise<any>, shown: (told: any, asked: any) => any,
  *   act?: (request: any) => Promise<string>, verb?: (request: any) => string, danger?: boolean, can?: (told: any) => boolean, at_once?: boolean, by_itself?: boolean}} props
  * `at_once`: the preview is there when it opens; `by_itself`: and soon after the last letter
  */

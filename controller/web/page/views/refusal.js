@@ -20,7 +20,7 @@ export function Refusal({ error }) {
 export function Token() {
   const keep = (event) => {
     event.preventDefault();
-    token.set(new FormData(event.currentTarget).get("token"));
+    token.set(String(new FormData(event.currentTarget).get("token")));
     stream.current?.restart();
   };
   return html`<form class="token" onSubmit=${keep}><label>Token<input name="token" type="password" autocomplete="off" required /></label><button>Use it</button></form>`;
