@@ -20,7 +20,8 @@ PHONE = (390, 844)
 Open = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+# Of a module: while it is driven, its thread has a loop that runs, beside which tests of others can have none.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if _CHROMIUM is None:
         assert "CI" not in os.environ, "chromium is missing: apt-get install chromium"
