@@ -24,6 +24,7 @@ import topologies.demo.mesh
 from controller.store.sqlite import SqliteStore
 from digitalgrid.v1 import northbound_pb2 as pb
 from tests.support.patience import PATIENCE_S
+from topologies.emulator.ports import free_ports
 
 BIN = Path(sys.executable).parent
 GRID = Path(topologies.__path__[0]) / "line3.grid.yaml"
@@ -56,12 +57,16 @@ EXAMPLES = {
     "dgc store import": "--help",
     "dgc store verify": "--path {store}",
     "dgc study": "--help",
+    "dgctl apply": "-f {declared} --yes",
     "dgctl batch": "{batch}",
     "dgctl change": "7 --power 1MW",
     "dgctl completion": "bash",
     "dgctl compute": "--sink town --power 1MW",
+    "dgctl diff": "-f {declared}",
     "dgctl dispatch": "",
     "dgctl drain": "r1-r3",
+    "dgctl events": "",
+    "dgctl explain": "7",
     "dgctl get": "7",
     "dgctl list": "",
     "dgctl meters": "",
@@ -69,6 +74,7 @@ EXAMPLES = {
     "dgctl release": "7",
     "dgctl reoptimise": "",
     "dgctl request": "--sink town --power 1MW",
+    "dgctl top": "--help",
     "dgctl topology": "",
     "dgctl undrain": "r1-r3",
     "dgctl what-if cut": "r1-r3 r1",
@@ -93,7 +99,9 @@ READS = {
     "dgc store import": "--path {scratch}/new.sqlite {}",
     "dgc store verify": "--path {}",
     "dgc study": "-o {scratch}/study {}.json",
+    "dgctl apply": "-f {} --yes",
     "dgctl batch": "{}",
+    "dgctl diff": "-f {}",
     "dgr check-config": "{}",
     "dgr run": "{}",
     "demo": "--grid {}",
@@ -184,14 +192,25 @@ def shell(controller: Any, make_circuit: Callable[..., pb.Circuit], tmp_path: Pa
         "Drain": pb.DrainResponse(),
         "Undrain": pb.UndrainResponse(),
         "PlaceRouters": pb.PlaceRoutersResponse(),
+        "ReadAudit": pb.ReadAuditResponse(),
+        "WatchEvents": [pb.WatchEventsResponse()],
         "WhatIf": pb.WhatIfResponse(),
         "WatchCircuits": [pb.WatchCircuitsResponse(circuit=circuit)],
         "WatchTopology": [pb.WatchTopologyResponse()],
     }
     store = tmp_path / "store.sqlite"
     SqliteStore(store).close()
-    (tmp_path / "dgc.yaml").write_text("lease_ms: 3000\n")
+    north, south, openflow, page = free_ports(4)
+    (tmp_path / "dgc.yaml").write_text(
+        f'northbound: {{listen: "127.0.0.1:{north}"}}\n'
+        f'southbound: {{listen: ["127.0.0.1:{south}"]}}\n'
+        f'openflow: {{listen: "127.0.0.1:{openflow}"}}\n'
+        f'web: {{listen: "127.0.0.1:{page}"}}\n'
+    )
     (tmp_path / "router.yaml").write_text("router_id: r1\n")
+    (tmp_path / "declared.yaml").write_text(
+        "circuits: [{request_id: a, sink_id: town, power_w: 1e6}]\n"
+    )
     (tmp_path / "batch.yaml").write_text("requests: [{sink_id: town, power_w: 1e6}]\n")
     return Shell(
         {
@@ -200,6 +219,7 @@ def shell(controller: Any, make_circuit: Callable[..., pb.Circuit], tmp_path: Pa
             "grid": str(GRID),
             "config": str(tmp_path / "dgc.yaml"),
             "router": str(tmp_path / "router.yaml"),
+            "declared": str(tmp_path / "declared.yaml"),
             "batch": str(tmp_path / "batch.yaml"),
             "scratch": str(tmp_path),
         }
