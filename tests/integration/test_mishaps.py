@@ -176,7 +176,9 @@ def shell(controller: Any, make_circuit: Callable[..., pb.Circuit], tmp_path: Pa
     circuits = [circuit]
     controller.answers = {
         "RequestPower": pb.RequestPowerResponse(request_id="req-1", circuits=circuits),
-        "BatchRequestPower": pb.BatchRequestPowerResponse(),
+        "BatchRequestPower": pb.BatchRequestPowerResponse(
+            outcomes=[pb.BatchOutcome(request_id="a", circuits=circuits)]
+        ),
         "ComputePower": pb.ComputePowerResponse(circuits=circuits),
         "ComputePaths": pb.ComputePathsResponse(circuits=circuits),
         "Dispatch": pb.DispatchResponse(request_id="req-1"),
