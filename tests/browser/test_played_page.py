@@ -171,3 +171,25 @@ def test_a_network_without_places_looks_the_same_everywhere_and_a_newcomer_moves
     later = page.evaluate(drawn, ["abcd", True])
     assert {name: later[name] for name in first} == first
     assert len({tuple(place) for place in later.values()}) == len(later)
+
+
+def test_routers_are_as_far_apart_as_they_stand_however_many_lines_join_them(
+    controller: PlayedController, open_page: Open
+) -> None:
+    """Symbols are as large as that leaves room for: a mesh's would cover its lines."""
+    page = open_page(controller.address)
+    spacing = page.evaluate(
+        """async () => {
+            const { geometryOf } = await import('/page/geometry.js');
+            const ids = Array.from({ length: 400 }, (_, at) => `r${at}`);
+            const places = new Map(ids.map((id, at) => [id, [at % 20, Math.floor(at / 20)]]));
+            const routers = new Map(ids.map((id) => [id, { router_id: id, efficiency: 0.97 }]));
+            const links = new Map(ids.flatMap((id, at) => [1, 20, 21].map((step) => {
+                const to = ids[(at + step) % 400];
+                return [`${id}-${to}`, { link_id: `${id}-${to}`, a_router_id: id, b_router_id: to }];
+            })));
+            const none = new Map();
+            return geometryOf({ routers, links, loads: none, sources: none }, places).spacing;
+        }"""
+    )
+    assert 0.9 < spacing <= 1

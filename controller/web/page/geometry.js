@@ -45,8 +45,9 @@ export function geometryOf(tables, places) {
   const lengths = lines.map(({ xy }) => lengthOf(xy)).sort((a, b) => a - b);
   const all = lengths.reduce((sum, length) => sum + length, 0);
   const box = boxOf(nodes, lines);
+  const [width, height] = [box.x1 - box.x0, box.y1 - box.y0];
   // A network that is one row of routers has no height.
-  const area = Math.max(box.x1 - box.x0, all * 0.1) * Math.max(box.y1 - box.y0, all * 0.1) || 1;
+  const area = Math.max(width, height * 0.1) * Math.max(height, width * 0.1) || 1;
   return {
     nodes, lines, byId: new Map(lines.map((line) => [line.id, line])), box, typical: lengths[lengths.length >> 1] || 1,
     apart: all ? area / all : 1, spacing: Math.sqrt(area / Math.max(1, nodes.size)),
