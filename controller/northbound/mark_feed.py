@@ -81,8 +81,16 @@ class MarkFeed:
 
     def _note_circuit(self, circuit_id: int) -> None:
         circuit = self._known.get(circuit_id)
-        if circuit is not None and self._circuits.look(circuit, _now):
+        if circuit is not None and self._circuits.look(circuit, self._causes_noted):
             self._wake()
+
+    def _causes_noted(self) -> int:
+        """The time; what became of lines and routers stands before what that did to circuits."""
+        if self._runtime.view is not self._view:
+            if self._next_look is not None:
+                self._next_look.cancel()
+            self._look()
+        return _now()
 
     def _note_topology(self) -> None:
         """At once, unless that was a moment ago."""

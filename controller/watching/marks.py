@@ -144,7 +144,7 @@ class CircuitWatch:
             self._remember(circuit, _CALM)
 
     def look(self, circuit: Circuit, at_unix_ms: Callable[[], int]) -> bool:
-        """Whether there is a mark more."""
+        """Whether there is a mark more; the time is asked for only of one that is not as it should be, and first."""
         state, word = circuit.state, circuit.guard.word
         # Each change of each circuit comes here, and members of enumerations are slow to look up.
         if (
