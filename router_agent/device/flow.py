@@ -22,6 +22,9 @@ KICK_FRACTION = 1e-3
 _FILLS_AT_MOST_NS = 10 * NS_PER_S
 # It then keeps back so much of its stream, which no load notices: a tick of 100 ms is full after 100 s.
 KEPT_BACK = 1e-3
+# A stream that runs and has less than is worth having asks for more for as long, at a time, and then not for a while:
+# where its source has nothing left it would ask for ever, and its routers would never stand.
+_ASKS_AGAIN_NS = 60 * NS_PER_S
 # Of a full buffer: what an idle hop may be short of and still be called full; more than passes through within a tick.
 _CHARGED_FRACTION = 0.8
 # Of what is worth having in a buffer: with less it is filled up again.
@@ -89,6 +92,9 @@ class Flow:
     # Worth having while routers are as late as they were lately; it has less than that, and asks for more.
     kept_mj: int = 0
     lean: bool = False
+    # Since when it asks for more, and whether it has done so for long enough.
+    asks_since_ns: int | None = None
+    in_vain: bool = False
     # Parts of a millijoule that rounding owes.
     draw_carry_mj: float = 0.0
     take_carry_mj: float = 0.0
@@ -168,7 +174,8 @@ class Flow:
         if self.idle:
             return not self.full or (self.lean and self.charged)
         steady = self.playout is Playout.STEADY
-        return self.playout is Playout.FILLING or (steady and self.lean and not self.limited)
+        asks = self.lean and not (self.limited or self.in_vain)
+        return self.playout is Playout.FILLING or (steady and asks)
 
     @property
     def full(self) -> bool:
@@ -258,7 +265,7 @@ class Flow:
         """Its rates are found. ``lone``: it is at rest, and no other flow bears on its rates but by the current before
         it on its line.
         """
-        steady = lone and not (self.idle or self.lean)
+        steady = lone and not (self.idle or self.fills)
         self.settled = steady and self.lender is None and self.heir is None
         if self.settled:
             self.seen_demand = self._stated_by_downstream()
@@ -350,12 +357,22 @@ class Flow:
         elif self.ingress is not None and 0 < kept_before_mj < _LEAN_FRACTION * self.kept_mj:
             # More is worth having than it was filled up to.
             self.lean = self.buffer_mj < self.kept_mj
+        self._watch_asking(now_ns)
         if self.playout is not Playout.FILLING:
             self.fills_since_ns = None
         elif self.fills_since_ns is None:
             self.fills_since_ns = now_ns
         since_ns = self.fills_since_ns
         self.keeps_back = since_ns is not None and now_ns - since_ns > _FILLS_AT_MOST_NS
+
+    def _watch_asking(self, now_ns: int) -> None:
+        if self.playout is not Playout.STEADY or not self.lean or self.idle:
+            self.asks_since_ns, self.in_vain = None, False
+            return
+        since_ns = self.asks_since_ns
+        if since_ns is None or now_ns - since_ns >= _ASKS_AGAIN_NS:
+            since_ns = self.asks_since_ns = now_ns
+        self.in_vain = now_ns - since_ns > _FILLS_AT_MOST_NS
 
     def _without_power(self) -> None:
         if self.playout is not Playout.WAITING:

@@ -157,6 +157,24 @@ def test_whose_state_is_not_there_any_more_states_it_again_and_loses_no_more_tha
         assert node.device.fault() == ""
 
 
+def test_streams_that_ask_in_vain_for_more_keep_no_router_from_standing() -> None:
+    network = Line()
+    first = network.nodes["a"].device
+    needs_w = sum(flow.need_w for flow in first.flows)
+    network.carry_out("a", first.source_limit("pv-a", needs_w, network.now_ns))
+    # For as long as buffers last: from now on they hold less than is worth having, and the source has nothing left.
+    network.delay_to["b"] = network.now_ns + 120 * NS_PER_MS
+    network.run(3 * NS_PER_S)
+    assert any(flow.lean for flow in network.nodes["b"].device.flows)
+    network.run(12 * NS_PER_S)
+    network.frames.clear()
+    network.run(NS_PER_S)
+    assert all(frame.stands_on for _, frame in network.frames)
+    assert any(flow.lean for flow in network.nodes["b"].device.flows)
+    for node in network.nodes.values():
+        assert node.device.fault() == ""
+
+
 @pytest.mark.parametrize("old", ["a", "b", "c"])
 def test_beside_a_router_of_an_earlier_release_energy_is_told_circuit_by_circuit(old: str) -> None:
     network = Line(without_marks=frozenset([old]))
