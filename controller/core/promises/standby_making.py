@@ -25,8 +25,9 @@ _MAX_SEARCHES = 4
 _PAUSE_NS = 20_000_000
 # What was in vain is tried again after this at the earliest, once anything has changed.
 _RETRY_NS = NS_PER_S
-# Where the only ways lead over routers that would not take a standby, they are asked again after this.
-_ASK_AGAIN_NS = 10 * NS_PER_S
+# Where the only ways lead over routers that did not take a standby, they are asked again after this, doubled each time
+# in a row up to the longest: one may have missed an order, or be full.
+_ASK_AGAIN_NS, _ASK_AGAIN_MOST_NS = NS_PER_S, 16 * NS_PER_S
 _ROOM_TO_FILL = "there is room by now to fill the buffers of another"
 
 
@@ -69,6 +70,7 @@ class StandbyMaker:
         self._bridged: set[int] = set()
         self._unfilled: dict[int, tuple[int, int]] = {}
         self._ask_again: Agenda[int] = Agenda()
+        self._asks_after_ns: dict[int, int] = {}
         self._to_fill: deque[int] = deque()
         self._search_at_ns: int | None = None
         self._retry_at_ns: int | None = None
@@ -87,6 +89,8 @@ class StandbyMaker:
         circuit_id, standbys = circuit.circuit_id, circuit.standbys()
         if not standbys and circuit_id not in self._in_vain:
             self._want(circuit_id, now_ns)
+        if any(each.phase is Phase.COMMITTED for each in standbys):
+            self._asks_after_ns.pop(circuit_id, None)
         unfilled = len(standbys) == 1 and _is_unfilled(standbys[0])
         if unfilled and circuit_id not in self._unfilled:
             self._unfilled[circuit_id] = self._stands()
@@ -114,7 +118,7 @@ class StandbyMaker:
 
     def forget(self, circuit: Circuit) -> None:
         """It wants no standby any more."""
-        for of in (self._in_vain, self._unfilled, self._to_replace):
+        for of in (self._in_vain, self._unfilled, self._to_replace, self._asks_after_ns):
             of.pop(circuit.circuit_id, None)
         self._bridged.discard(circuit.circuit_id)
         self._ask_again.drop(circuit.circuit_id)
@@ -245,7 +249,9 @@ class StandbyMaker:
         self._in_vain[circuit_id] = self._stands()
         reason, lasts = self._why_not(circuit, working, request)
         if guard.excluded_ids:
-            self._ask_again.set(circuit_id, now_ns + _ASK_AGAIN_NS)
+            after_ns = self._asks_after_ns.get(circuit_id, _ASK_AGAIN_NS)
+            self._asks_after_ns[circuit_id] = min(2 * after_ns, _ASK_AGAIN_MOST_NS)
+            self._ask_again.set(circuit_id, now_ns + after_ns)
             guard.excluded_ids.clear()
         (self._bridged.add if lasts else self._bridged.discard)(circuit_id)
         known = guard.word is Protection.LOST and guard.reason == reason
