@@ -292,7 +292,7 @@ class RouterDevice:
         others.append(self._quiet.until_ns)
         if not self._at_rest:
             holding = [flow.play_ns for flow in self._flows if flow.playout is Playout.HOLDING]
-            others += [max(min(holding), self._settling.patient_from_ns)] if holding else []
+            others += [max(min(holding), self._settling.plays_from_ns)] if holding else []
         return min(deadlines + [deadline for deadline in others if deadline is not None])
 
     @property
@@ -367,7 +367,7 @@ class RouterDevice:
 
     def _play(self, now_ns: int) -> None:
         """Begin to spend what was held, where the cushion is there."""
-        if self._at_rest or now_ns < self._settling.patient_from_ns:
+        if self._at_rest or now_ns < self._settling.plays_from_ns:
             return
         ready = [
             flow
@@ -379,6 +379,7 @@ class RouterDevice:
         for flow in ready:
             flow.cushioned()
         if ready:
+            self._settling.played(len(self._flows), now_ns)
             self._unsettle(now_ns, urgent=False)
 
     def _link_state_changed(self, now_ns: int) -> None:
@@ -399,7 +400,7 @@ class RouterDevice:
             # With the next tick: it is not urgent.
             self._at_rest = False
         if arrivals.plays_ns is not None:
-            self._wake_by(max(arrivals.plays_ns, self._settling.patient_from_ns))
+            self._wake_by(max(arrivals.plays_ns, self._settling.plays_from_ns))
         return arrivals.first
 
     def _unsettle(self, now_ns: int, *, urgent: bool = True) -> None:

@@ -15,8 +15,10 @@ class Settling:
     def __init__(self, now_ns: int) -> None:
         self.next_ns: int | None = None
         self._from_ns = now_ns
-        # Before that, nothing is begun that only has to be done some time.
-        self.patient_from_ns = now_ns
+        self._patient_from_ns = now_ns
+        # Before that, nothing begins to spend what it has held. Only who does begin puts it off for those that follow:
+        # of settlements there is one every tick, and with enough flows nobody's turn would ever come.
+        self.plays_from_ns = now_ns
 
     def want(self, now_ns: int, *, urgent: bool) -> int:
         """Have them found anew as soon as no other event is waiting; returns when.
@@ -24,7 +26,7 @@ class Settling:
         Where there are very many flows that takes so long that what comes in quick succession waits for one another,
         and for longer where it is not ``urgent``.
         """
-        at_ns = max(now_ns, self._from_ns if urgent else self.patient_from_ns)
+        at_ns = max(now_ns, self._from_ns if urgent else self._patient_from_ns)
         self.next_ns = at_ns if self.next_ns is None else min(self.next_ns, at_ns)
         return self.next_ns
 
@@ -36,4 +38,12 @@ class Settling:
         self.next_ns = None
         beyond = max(0, flows - FLOWS_SETTLED_AT_ONCE)
         self._from_ns = now_ns + beyond * SETTLING_NS_A_FLOW
-        self.patient_from_ns = now_ns + (flows * PATIENT_NS_A_FLOW if beyond else 0)
+        self._patient_from_ns = now_ns + _patience_ns(flows)
+
+    def played(self, flows: int, now_ns: int) -> None:
+        """Those that could have begun to spend what they held."""
+        self.plays_from_ns = now_ns + _patience_ns(flows)
+
+
+def _patience_ns(flows: int) -> int:
+    return flows * PATIENT_NS_A_FLOW if flows > FLOWS_SETTLED_AT_ONCE else 0
