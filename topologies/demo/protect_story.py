@@ -29,6 +29,8 @@ _POWER_W = 10e3
 _SINK_ID = "load5"
 # Without a controller, until it is started again: much longer than a silent line takes to be noticed.
 _AWAY_S = 2.0
+# How often (s) routers are compared with what the controller takes them to run, while orders are on their way.
+_ASK_AGAIN_S = 0.25
 _PROTECTION_PATIENCE_S = 3 * READY_WITHIN_S
 # From one look to the next at whether there are two paths at all.
 _LOOK_S = 1.0
@@ -138,9 +140,18 @@ class ProtectStory(Stage):
         )
 
     async def _compare(self) -> None:
-        """What the controller that has returned takes routers to run, and what they do."""
-        answer = await self._client.reconcile(pb.ReconcileRequest(dry_run=True))
-        self._figures.differences.append(sum(count_differences(each) for each in answer.routers))
+        """What the controller that has returned takes routers to run, and what they do.
+
+        It orders standbys meanwhile, and an order that is on its way is none: what is counted is what stays.
+        """
+        deadline_s = time.monotonic() + READY_WITHIN_S
+        while True:
+            answer = await self._client.reconcile(pb.ReconcileRequest(dry_run=True))
+            differences = sum(count_differences(each) for each in answer.routers)
+            if not differences or time.monotonic() > deadline_s:
+                break
+            await asyncio.sleep(_ASK_AGAIN_S)
+        self._figures.differences.append(differences)
 
     async def _mend(self, id_: str) -> None:
         if id_ in {link.id for link in self._grid.links}:
