@@ -237,10 +237,10 @@ async def _figures() -> list[Figure]:
         if not each.type.startswith("text/plain")
     )
     return [
-        Figure("frames, dashes moving", moving.per_s, 29, "/s", at_least=True),
+        Figure("frames, dashes moving", moving.per_s, 30, "/s", at_least=True),
         Figure("p95 of a frame", moving.p95_ms, 40, "ms"),
         Figure("cores, dashes moving", moving.cores, 0.6, ""),
-        Figure("frames, panning", panning.per_s, 29, "/s", at_least=True),
+        Figure("frames, panning", panning.per_s, 30, "/s", at_least=True),
         Figure("p95 of a frame, panning", panning.p95_ms, 40, "ms"),
         Figure("cores, still map", still.cores, 0.02, ""),
         Figure("renderer, PSS", pss_mb, 260, "MB"),

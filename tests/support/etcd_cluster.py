@@ -16,11 +16,9 @@ from typing import Any, TypeVar
 from controller.store.etcd.client import EtcdClient
 from controller.store.protocol import StoreError
 from tests.support.patience import PATIENCE_S
-from tests.support.programs import require_program
+from tests.support.programs import DIES_WITH_PARENT, require_program
 from topologies.emulator.ports import free_ports
 
-# Not by a preexec_fn: a fork without an exec of its own does not survive gRPC's threads.
-_DIES_WITH_PARENT = ("setpriv", "--pdeathsig=KILL")
 _POLL_S = 0.02
 T = TypeVar("T")
 
@@ -77,7 +75,7 @@ class EtcdCluster:
         with (self._directory / f"m{index}.log").open("ab") as log:
             self._processes[index] = subprocess.Popen(
                 [
-                    *_DIES_WITH_PARENT,
+                    *DIES_WITH_PARENT,
                     "etcd",
                     f"--name=m{index}",
                     f"--data-dir={self._directory / f'm{index}'}",

@@ -13,11 +13,9 @@ from typing import Any
 import yaml
 
 from tests.support.patience import PATIENCE_S
-from tests.support.programs import require_program
+from tests.support.programs import DIES_WITH_PARENT, require_program
 from topologies.emulator.ports import free_ports
 
-# Not by a preexec_fn: a fork without an exec of its own does not survive gRPC's threads.
-_DIES_WITH_PARENT = ("setpriv", "--pdeathsig=KILL")
 _EACH_S = 0.2
 
 
@@ -64,7 +62,7 @@ def prometheus(directory: Path, target: str, alerts: Path) -> Iterator[Prometheu
     with (directory / "prometheus.log").open("wb") as log:
         process = subprocess.Popen(
             [
-                *(*_DIES_WITH_PARENT, program),
+                *(*DIES_WITH_PARENT, program),
                 f"--config.file={config}",
                 f"--storage.tsdb.path={directory / 'data'}",
                 f"--web.listen-address=127.0.0.1:{port}",

@@ -85,6 +85,8 @@ class ProtectFigures:
     differences: list[int] = field(default_factory=list)
     circuits_lost: int | None = None
     books: Books | None = None
+    # The differences of the first look, when orders may be on their way.
+    differences_at_first: list[int] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -94,6 +96,7 @@ class ProtectFigures:
             "protected_after_s": self.protected_after_s,
             "trials": [trial.to_json() for trial in self.trials],
             "differences_after_return": self.differences,
+            "differences_at_first": self.differences_at_first,
             "circuits_lost": self.circuits_lost,
             **{name: value for name, value, _ in self._books()},
         }

@@ -145,13 +145,16 @@ class ProtectStory(Stage):
         It orders standbys meanwhile, and an order that is on its way is none: what is counted is what stays.
         """
         deadline_s = time.monotonic() + READY_WITHIN_S
-        while True:
-            answer = await self._client.reconcile(pb.ReconcileRequest(dry_run=True))
-            differences = sum(count_differences(each) for each in answer.routers)
-            if not differences or time.monotonic() > deadline_s:
-                break
+        differences = await self._differences()
+        self._figures.differences_at_first.append(differences)
+        while differences and time.monotonic() < deadline_s:
             await asyncio.sleep(_ASK_AGAIN_S)
+            differences = await self._differences()
         self._figures.differences.append(differences)
+
+    async def _differences(self) -> int:
+        answer = await self._client.reconcile(pb.ReconcileRequest(dry_run=True))
+        return sum(count_differences(each) for each in answer.routers)
 
     async def _mend(self, id_: str) -> None:
         if id_ in {link.id for link in self._grid.links}:

@@ -103,8 +103,9 @@ def test_what_a_planned_move_costs_is_a_move(ring: Ring) -> None:
     missing = missing_ms(ring)
     assert missing["start"] == start and "fault" not in missing
     ring.network.cut("ad")
-    ring.network.run(500 * NS_PER_MS)
-    assert missing_ms(ring)["fault"] > 150, "the move is over, and this is another thing"
+    # Buffers bridge the first of it.
+    ring.network.run(700 * NS_PER_MS)
+    assert missing_ms(ring)["fault"] > 300, "the move is over, and this is another thing"
 
 
 def test_what_is_granted_in_part_is_curtailed(ring: Ring) -> None:
