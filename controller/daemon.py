@@ -6,6 +6,7 @@ import signal
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
@@ -189,7 +190,8 @@ async def _serve_page(
 ) -> None:
     if not config.web.address:
         return
-    # aiohttp is loaded only where somebody asks for it.
+    # aiohttp is loaded only where somebody asks for it, and by a thread: calls are answered meanwhile.
+    await asyncio.to_thread(import_module, "controller.web.server")
     from controller.web.about import About
     from controller.web.server import serving_page
 

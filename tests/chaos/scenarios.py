@@ -13,6 +13,7 @@ from tests.chaos.failover import (
 )
 from tests.chaos.kill9 import kill9
 from tests.chaos.report import Progress, Report
+from tests.chaos.restart import restart
 from tests.chaos.sigstop import sigstop
 from tests.chaos.switchover import switchover
 from tests.chaos.thousand_routers import thousand_routers
@@ -43,6 +44,7 @@ SCENARIOS = {
     each.name: each
     for each in (
         Scenario("kill9", 100, kill9),
+        Scenario("restart", 20, restart),
         Scenario("switchover", 20, switchover),
         Scenario("sigstop", 100, _in_cluster(TUNED, sigstop)),
         Scenario("leader-failover", 20, _in_cluster(DEFAULT, leader_failover)),

@@ -9,6 +9,7 @@ from tests.chaos.etcd_outages import etcd_away, etcd_node_down
 from tests.chaos.failover import double_failure, handover, leader_failover_tuned
 from tests.chaos.kill9 import kill9
 from tests.chaos.report import Report
+from tests.chaos.restart import restart
 from tests.chaos.sigstop import sigstop
 from tests.chaos.thousand_routers import thousand_routers
 from tests.support.etcd_cluster import require_etcd
@@ -27,6 +28,12 @@ def test_a_controller_that_is_killed_forgets_nothing() -> None:
     report = asyncio.run(kill9(3, SEED, ignore))
     assert report.failures == []
     assert report.figures["kill9"] == {"rounds": 3, "lost": 0, "torn": 0, "oversubscribed": 0}
+
+
+def test_a_controller_that_is_started_again_answers_and_admits_with_all_its_circuits() -> None:
+    report = asyncio.run(restart(1, SEED, ignore, circuits=100))
+    assert report.failures == []
+    assert report.figures["restart"] == {"rounds": 1, "circuits": 100, "lost": 0}
 
 
 def test_a_cluster_keeps_its_promises_through_all_that_befalls_it() -> None:
