@@ -11,7 +11,8 @@ import grpc
 
 from digitalgrid.capabilities import Capability
 from digitalgrid.channels import asyncio_channel, proxy_note
-from digitalgrid.convert import election_id_from_pb, election_id_to_pb, lsa_to_pb
+from digitalgrid.convert import election_id_from_pb, election_id_to_pb
+from digitalgrid.convert_lsa import lsa_to_pb
 from digitalgrid.model import PROTOCOL_VERSION, ElectionId, RouterLsa
 from digitalgrid.supervision import first_to_end
 from digitalgrid.v1 import southbound_pb2 as pb

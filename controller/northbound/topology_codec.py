@@ -13,7 +13,8 @@ from controller.core.network.owners import RefusedClaim
 from controller.core.network.view import GridView, RouterView
 from controller.core.questions import Questions
 from controller.northbound.drain_codec import Word, word_on, word_to_pb
-from digitalgrid.convert import claims_to_pb, place_to_pb, places_to_pb, profile_to_pb
+from digitalgrid.convert import claims_to_pb
+from digitalgrid.convert_lsa import place_to_pb, places_to_pb, profile_to_pb
 from digitalgrid.model import LoadAdvertisement, SourceAdvertisement
 from digitalgrid.v1 import northbound_pb2 as pb
 

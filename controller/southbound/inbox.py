@@ -14,7 +14,7 @@ from controller.southbound.parts import Parts
 from controller.southbound.sessions import RouterSession, SessionOver
 from controller.southbound.violation import Violation
 from digitalgrid.capabilities import Capability
-from digitalgrid.convert import lsa_from_pb
+from digitalgrid.convert_lsa import lsa_from_pb
 from digitalgrid.counters import COUNTERS
 from digitalgrid.rate_limit import LimitedLog
 from digitalgrid.v1 import power_link_pb2

@@ -7,8 +7,8 @@ from itertools import chain
 
 from controller.core.network.view import GridView
 from controller.southbound.violation import Violation
-from digitalgrid.convert import check_ids
 from digitalgrid.limits import MAX_ADVERTISED
+from digitalgrid.message_checks import check_ids
 from digitalgrid.v1 import southbound_pb2 as pb
 from digitalgrid.v1.power_link_pb2 import LinkMeter, LoadMeter, RouterMeters, SourceMeter
 

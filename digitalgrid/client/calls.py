@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 import grpc
 
 from digitalgrid.client.errors import NotActive, NotDrained
-from digitalgrid.convert import place_to_pb
+from digitalgrid.convert_lsa import place_to_pb
 from digitalgrid.places import Place
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import (

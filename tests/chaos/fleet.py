@@ -11,7 +11,8 @@ import grpc
 from controller.southbound.service import LIMITS as SOUTHBOUND_LIMITS
 from digitalgrid.capabilities import Capability
 from digitalgrid.channels import asyncio_channel
-from digitalgrid.convert import election_id_from_pb, election_id_to_pb, lsa_to_pb
+from digitalgrid.convert import election_id_from_pb, election_id_to_pb
+from digitalgrid.convert_lsa import lsa_to_pb
 from digitalgrid.gridfile import Grid
 from digitalgrid.model import (
     PROTOCOL_VERSION,

@@ -14,7 +14,8 @@ from controller.runtime.runtime import Runtime
 from controller.southbound.service import SouthboundService, start_server
 from controller.store.sqlite import SqliteStore
 from digitalgrid.channels import asyncio_channel
-from digitalgrid.convert import election_id_from_pb, lsa_to_pb
+from digitalgrid.convert import election_id_from_pb
+from digitalgrid.convert_lsa import lsa_to_pb
 from digitalgrid.model import LinkAdvertisement, RouterLsa
 from digitalgrid.v1 import southbound_pb2 as pb
 from digitalgrid.v1.southbound_pb2_grpc import SouthboundServiceStub

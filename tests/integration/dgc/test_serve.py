@@ -17,7 +17,7 @@ from controller.core.circuits.records import Counters, StateChange
 from controller.store.sqlite import SqliteStore
 from digitalgrid.channels import asyncio_channel
 from digitalgrid.client import AsyncPowerClient, PowerError, power_request
-from digitalgrid.convert import lsa_to_pb
+from digitalgrid.convert_lsa import lsa_to_pb
 from digitalgrid.model import LinkAdvertisement, LoadAdvertisement, RouterLsa, SourceAdvertisement
 from digitalgrid.v1 import northbound_pb2 as pb_north
 from digitalgrid.v1 import southbound_pb2 as pb

@@ -16,7 +16,7 @@ from controller.runtime.runtime import Runtime
 from controller.southbound import service
 from controller.southbound.service import SessionLimits, start_server
 from controller.store.sqlite import SqliteStore
-from digitalgrid.convert import lsa_to_pb
+from digitalgrid.convert_lsa import lsa_to_pb
 from digitalgrid.limits import MAX_ADVERTISED
 from digitalgrid.model import LinkAdvertisement, RouterLsa
 from digitalgrid.v1 import southbound_pb2 as pb

@@ -12,7 +12,7 @@ from controller.core.network.link import LinkState
 from controller.northbound.topology_codec import topology_to_pb
 from controller.southbound import service, sessions
 from digitalgrid.capabilities import Capability
-from digitalgrid.convert import lsa_to_pb
+from digitalgrid.convert_lsa import lsa_to_pb
 from digitalgrid.counters import COUNTERS
 from digitalgrid.model import HopSnapshot, LinkAdvertisement, RouterLsa
 from digitalgrid.v1 import southbound_pb2 as pb

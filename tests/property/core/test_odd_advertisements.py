@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 
 from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal
-from digitalgrid.convert import lsa_from_pb, lsa_to_pb
+from digitalgrid.convert_lsa import lsa_from_pb, lsa_to_pb
 from digitalgrid.limits import (
     MAX_ADVERTISED,
     MAX_AMPACITY_A,

@@ -12,11 +12,10 @@ from digitalgrid.convert import (
     election_id_to_pb,
     hop_from_pb,
     hop_to_pb,
-    lsa_from_pb,
-    lsa_to_pb,
     pool_to_pb,
     pools_from_pb,
 )
+from digitalgrid.convert_lsa import lsa_from_pb, lsa_to_pb
 from digitalgrid.model import (
     ElectionId,
     FlowState,
