@@ -31,6 +31,7 @@ ALLOWED = {
     "controller/runtime/runtime.py": {"run_in_executor"},
     "controller/computing/solver.py": {"run_in_executor"},
     "controller/web/calls.py": {"run_in_executor"},
+    "controller/daemon.py": {"to_thread"},
     # Within start_once().
     "controller/runtime/member.py": {"to_thread"},
     "controller/computing/engines.py": {"to_thread"},
