@@ -1,12 +1,17 @@
-"""Reference pages of the documentation: every command line and the API, from the programs and the protos themselves.
+"""Reference pages of the documentation: command lines, API, files and metrics, from the programs themselves.
 
-``python tools/reference.py DIRECTORY`` writes ``dgctl.md``, ``dgc.md``, ``dgr.md`` and ``api.md`` there.
+``python tools/reference.py DIRECTORY`` writes ``dgctl.md``, ``dgc.md``, ``dgr.md``, ``api.md``, ``grid-file.md`` and
+``configuration.md`` there.
 """
 
+import inspect
+import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, fields
 from pathlib import Path
+from typing import get_args
 
 import click
 from google.protobuf.descriptor_pb2 import (
@@ -20,11 +25,17 @@ from grpc_tools import protoc
 
 from dgc.cli import main as dgc
 from dgctl.cli import main as dgctl
+from digitalgrid.bounds import key_of
+from digitalgrid.gridfile import Grid, Link, Load, Router, Source, Standing
+from digitalgrid.profiles import DeviceProfile
 from router_agent.main import dgr
 
-PROTOS = Path(__file__).resolve().parents[1] / "proto"
+ROOT = Path(__file__).resolve().parents[1]
+PROTOS = ROOT / "proto"
 API = ("northbound", "southbound", "power_link")
 _FIELD = FieldDescriptorProto
+_COMMENTED = re.compile(r"((?:    # .*\n)+)    (\w+): ")
+_BOUNDS = {"minimum": "≥", "exclusive_minimum": ">", "maximum": "≤"}
 # Numbers of fields in the paths by which descriptors name what a comment belongs to.
 _MESSAGES, _ENUMS, _SERVICES, _FIELDS, _METHODS, _VALUES, _NESTED = 4, 5, 6, 2, 2, 2, 3
 Comments = Mapping[tuple[int, ...], str]
@@ -123,12 +134,64 @@ def _line(comment: str) -> str:
     return " ".join(comment.split()).replace("|", "\\|")
 
 
+def grid_file() -> str:
+    """A page of Markdown with every key of a grid file, from the classes that it is read into."""
+    parts = [
+        "# Grid files\n",
+        "YAML 1.2; whoever leaves out a key without a default is told the line.\n",
+    ]
+    for each in (Grid, Router, Link, Source, Load, Standing, DeviceProfile):
+        comments = {
+            name: " ".join(re.findall(r"# (.*)", comment))
+            for comment, name in _COMMENTED.findall(inspect.getsource(each))
+        }
+        parts.append(f"## {each.__name__}\n\n{inspect.getdoc(each)}\n")
+        parts.append("| key | default | values | meaning |\n|---|---|---|---|")
+        parts += [_key(field, comments.get(field.name, "")) for field in fields(each)]
+        parts.append("")
+    return "\n".join(parts)
+
+
+def _key(field: "Field[object]", meaning: str) -> str:
+    default = "–" if field.default is MISSING else f"`{field.default!r}`"
+    limits = [
+        f"{sign} {field.metadata[name]:g}"
+        for name, sign in _BOUNDS.items()
+        if name in field.metadata
+    ]
+    type_ = (
+        re.sub(r"[\w.]+\.(?=\w)", "", str(field.type))
+        if get_args(field.type)
+        else _name(field.type)
+    )
+    values = ", ".join([f"`{_line(type_)}`", *limits])
+    return f"| `{key_of(field)}` | {default} | {values} | {_line(meaning)} |"
+
+
+def _name(type_: object) -> str:
+    return getattr(type_, "__name__", str(type_))
+
+
+def configuration() -> str:
+    """A page of Markdown with every key of both daemons' configuration; tests hold the files to the programs."""
+    parts = ["# Configuration\n"]
+    for title, name in (("The controller", "controller.yaml"), ("A router", "router.yaml")):
+        text = (ROOT / "docs" / "examples" / name).read_text(encoding="utf-8")
+        parts.append(f"## {title}\n\n```yaml\n{text}```\n")
+    return "\n".join(parts)
+
+
 def main() -> None:
     directory = Path(sys.argv[1])
     directory.mkdir(parents=True, exist_ok=True)
     for program, name in ((dgctl, "dgctl"), (dgc, "dgc"), (dgr, "dgr")):
         (directory / f"{name}.md").write_text(command_line(program, name), encoding="utf-8")
-    (directory / "api.md").write_text(api(), encoding="utf-8")
+    for name, page in (
+        ("api", api()),
+        ("grid-file", grid_file()),
+        ("configuration", configuration()),
+    ):
+        (directory / f"{name}.md").write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

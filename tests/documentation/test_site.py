@@ -10,6 +10,7 @@ from digitalgrid.v1 import northbound_pb2, southbound_pb2
 from tests.support.documents import ROOT
 
 TOOL = ROOT / "tools" / "site"
+REFERENCE = ("dgctl", "dgc", "dgr", "api", "grid-file", "configuration")
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def test_every_page_is_there_and_in_the_navigation(site: Path) -> None:
         page.relative_to(ROOT / "docs").with_suffix(".html")
         for page in (ROOT / "docs").rglob("*.md")
     }
-    pages |= {Path("reference") / f"{name}.html" for name in ("dgctl", "dgc", "dgr", "api")}
+    pages |= {Path("reference") / f"{name}.html" for name in REFERENCE}
     for page in pages:
         assert (site / page).exists(), page
         assert f'href="./{page}"' in home or page == Path("index.html"), page
