@@ -27,10 +27,10 @@ from controller.metrics.collecting import Metrics
 from controller.metrics.server import serving_metrics
 from controller.runtime.garbage_collector import freeze_loaded
 from controller.runtime.runtime import Runtime
-from controller.tallies import LATENESS_BOUNDS_S, Histogram
 from controller.watching.budget import Budget
 from controller.watching.gate import Gate
 from controller.watching.meter_look import MeterLook
+from digitalgrid.metrics.histogram import LATENESS_BOUNDS_S, Histogram
 from digitalgrid.model import RouterLsa
 from digitalgrid.v1.power_link_pb2 import RouterMeters
 

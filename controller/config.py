@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Literal
 
 from controller.core.settings import Timeouts
-from digitalgrid.addresses import Address
+from digitalgrid.addresses import HOST_AND_PORT, Address, bad_ports
 from digitalgrid.bounds import ID_PATTERN, InvalidValue, bounds, check, check_bounds
+from digitalgrid.metrics.config import MetricsConfig
 from digitalgrid.units import NS_PER_MS
 from digitalgrid.yaml_schema import load
 
 _log = logging.getLogger(__name__)
 
-_MAX_PORT = 65_535
-_HOST_AND_PORT = r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+):[0-9]{1,5}"
-_ADDRESS = bounds(pattern=_HOST_AND_PORT)
+_ADDRESS = bounds(pattern=HOST_AND_PORT)
 # Of the operator's page, where nothing else is said; and where that is taken.
 DEFAULT_PAGE, ANY_PAGE = "127.0.0.1:50080", "127.0.0.1:0"
 _MILLISECONDS = bounds(minimum=10, maximum=600_000)
@@ -32,11 +31,11 @@ class NorthboundConfig:
     """
 
     listen: str = field(default="127.0.0.1:50051", metadata=_ADDRESS)
-    advertise: str = field(default="", metadata=bounds(pattern=f"({_HOST_AND_PORT})?"))
+    advertise: str = field(default="", metadata=bounds(pattern=f"({HOST_AND_PORT})?"))
 
     def __post_init__(self) -> None:
         advertise = [("advertise", self.advertise)] * bool(self.advertise)
-        check(self, _bad_ports(("listen", self.listen), *advertise))
+        check(self, bad_ports(("listen", self.listen), *advertise))
 
     @property
     def address(self) -> str:
@@ -56,17 +55,7 @@ class SouthboundConfig:
     def _problems(self) -> Iterator[InvalidValue]:
         if not self.listen:
             yield InvalidValue("listen", message="is empty; routers need an address to dial")
-        yield from _bad_ports(*(("listen", index, each) for index, each in enumerate(self.listen)))
-
-
-@dataclass(frozen=True, slots=True)
-class MetricsConfig:
-    """Where Prometheus reads ``/metrics``; nowhere where it is empty. Whoever reaches it may read it."""
-
-    listen: str = field(default="", metadata=bounds(pattern=f"({_HOST_AND_PORT})?"))
-
-    def __post_init__(self) -> None:
-        check(self, _bad_ports(*[("listen", self.listen)] * bool(self.listen)))
+        yield from bad_ports(*(("listen", index, each) for index, each in enumerate(self.listen)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +67,12 @@ class WebConfig:
     is the control socket of the emulation that this daemon is part of, if it is: faults can be made from the page then.
     """
 
-    listen: str | None = field(default=None, metadata=bounds(pattern=f"({_HOST_AND_PORT})?"))
+    listen: str | None = field(default=None, metadata=bounds(pattern=f"({HOST_AND_PORT})?"))
     names: tuple[str, ...] = field(default=(), metadata=bounds(pattern=r"[A-Za-z0-9.-]{1,253}"))
     emulation: str = ""
 
     def __post_init__(self) -> None:
-        check(self, _bad_ports(*[("listen", self.listen or "")] * bool(self.listen)))
+        check(self, bad_ports(*[("listen", self.listen or "")] * bool(self.listen)))
 
     @property
     def address(self) -> str:
@@ -99,7 +88,7 @@ class OpenFlowConfig:
     listen: str = field(default="127.0.0.1:6653", metadata=_ADDRESS)
 
     def __post_init__(self) -> None:
-        check(self, _bad_ports(("listen", self.listen)))
+        check(self, bad_ports(("listen", self.listen)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +103,7 @@ class EtcdConfig:
 
     def __post_init__(self) -> None:
         endpoints = (("endpoints", index, each) for index, each in enumerate(self.endpoints))
-        check(self, _bad_ports(*endpoints, lowest=1))
+        check(self, bad_ports(*endpoints, lowest=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,15 +291,3 @@ def load_config(
     if config.advice:
         _log.warning("%s: %s", path, config.advice)
     return config
-
-
-def _bad_ports(*keyed: tuple[str | int, ...], lowest: int = 0) -> Iterator[InvalidValue]:
-    """Each is a key with an address at its end; what does not look like one is found by its pattern."""
-    for *path, text in keyed:
-        port = str(text).rpartition(":")[2]
-        if not port.isdecimal():
-            continue
-        if int(port) > _MAX_PORT:
-            yield InvalidValue(*path, message=f"is {text!r}; the highest port is {_MAX_PORT}")
-        elif int(port) < lowest:
-            yield InvalidValue(*path, message=f"is {text!r}; the lowest port to dial is {lowest}")

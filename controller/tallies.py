@@ -3,12 +3,10 @@
 A library's counter costs ten times as much, and an admission has no time for it.
 """
 
-from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
+from digitalgrid.metrics.histogram import Histogram
 
 # Upper bounds (s) of calls and the store; of what power does, with an edge at each promised figure.
 CALL_BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -16,30 +14,6 @@ POWER_BOUNDS_S = (
     *(0.001, 0.005, 0.01, 0.018, 0.025, 0.05, 0.1, 0.16),
     *(0.25, 0.4, 1.0, 2.5, 5.0, 10.0),
 )
-LATENESS_BOUNDS_S = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
-
-
-class Histogram:
-    """How often which of some ranges was met, and the sum of all."""
-
-    __slots__ = ("bounds", "counts", "total")
-
-    def __init__(self, bounds: tuple[float, ...]) -> None:
-        self.bounds = bounds
-        # One more, for what is beyond the last.
-        self.counts = [0] * (len(bounds) + 1)
-        self.total = 0.0
-
-    def observe(self, value: float) -> None:
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
-
-    def observe_all(self, values: Sequence[float]) -> None:
-        """Several at once, which takes a tenth of the time for each."""
-        found = np.searchsorted(self.bounds, values)
-        for index, count in enumerate(np.bincount(found, minlength=len(self.counts)).tolist()):
-            self.counts[index] += count
-        self.total += sum(values)
 
 
 @dataclass(slots=True)

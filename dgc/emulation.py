@@ -121,6 +121,11 @@ class DurationType(click.ParamType[float]):
     metavar="CIDR",
     help="Of the control network; a second network in Mininet needs another.",
 )
+@click.option(
+    "--router-metrics",
+    is_flag=True,
+    help="Routers tell Prometheus what they do; where, is in router-metrics.json of the run directory.",
+)
 @click.option("--detach", is_flag=True, help="Returns when the network is up and healthy.")
 @click.option("-q", "--quiet", is_flag=True, help="Says nothing but what is wrong.")
 @_RUN_DIR

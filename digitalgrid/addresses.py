@@ -1,7 +1,14 @@
 """Addresses as configurations write them: a host or an IPv6 address in brackets, a colon, and a port."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from digitalgrid.bounds import InvalidValue
+
+# What an address looks like; its port is for `bad_ports`.
+HOST_AND_PORT = r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+):[0-9]{1,5}"
+_MAX_PORT = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +51,15 @@ class Address:
             return ip_address(self.host)
         except ValueError:
             return None
+
+
+def bad_ports(*keyed: tuple[str | int, ...], lowest: int = 0) -> Iterator[InvalidValue]:
+    """Each is a key with an address at its end; what does not look like one is found by its pattern."""
+    for *path, text in keyed:
+        port = str(text).rpartition(":")[2]
+        if not port.isdecimal():
+            continue
+        if int(port) > _MAX_PORT:
+            yield InvalidValue(*path, message=f"is {text!r}; the highest port is {_MAX_PORT}")
+        elif int(port) < lowest:
+            yield InvalidValue(*path, message=f"is {text!r}; the lowest port to dial is {lowest}")

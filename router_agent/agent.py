@@ -3,13 +3,14 @@
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
 
 from digitalgrid.config_file import ConfigError
-from digitalgrid.model import ElectionId
+from digitalgrid.model import ElectionId, Operation, ResultCode
 from digitalgrid.rate_limit import LimitedLog
 from digitalgrid.supervision import start_task
 from digitalgrid.units import NS_PER_MS, NS_PER_S
@@ -96,6 +97,8 @@ class Agent:
         )
         self._sessions = [ControllerSession(address, self) for address in config.controllers]
         self._sessions_held = 0
+        # Answers to controllers' orders.
+        self.answered: Counter[tuple[Operation, ResultCode]] = Counter()
         self._timer: asyncio.TimerHandle | None = None
         self._failed: asyncio.Future[None] = loop.create_future()
         self._lines = Lines(loop, config.links, self)
@@ -124,6 +127,10 @@ class Agent:
         if self._failed.done():
             self._failed.result()
 
+    @property
+    def sessions_standing(self) -> int:
+        return sum(session.stands for session in self._sessions)
+
     # What the sessions need.
 
     def next_session_no(self) -> int:
@@ -134,16 +141,21 @@ class Agent:
         """Apply a controller's mutation, with a write-ahead log: what the answer promises is on disk before anything is
         done; where it cannot be, nothing is.
         """
+
+        def counted(outcome: Outcome) -> None:
+            self.answered[outcome.operation, outcome.code] += 1
+            answer(outcome)
+
         try:
             self._promise(self.device.table.promised_by(mutation))
         except OSError as error:
             message = f"cannot make this durable: {error.strerror}; nothing was done, ask again"
-            answer(self.device.table.not_durable(mutation, message))
+            counted(self.device.table.not_durable(mutation, message))
             return
         self._event(
             "a controller's order",
             lambda now_ns: self.device.mutate(mutation, now_ns),
-            answer=answer,
+            answer=counted,
         )
 
     def greeted(self, controller: str, election_id: ElectionId) -> None:

@@ -20,6 +20,7 @@ from digitalgrid.limits import (
     MIN_EFFICIENCY,
     MIN_VOLTAGE_V,
 )
+from digitalgrid.metrics.config import MetricsConfig
 from digitalgrid.physics import line_fault
 from digitalgrid.places import Place, check_place, check_via
 from digitalgrid.profiles import DGR, DeviceProfile
@@ -118,6 +119,7 @@ class RouterConfig:
     efficiency: float = field(default=0.97, metadata=bounds(minimum=MIN_EFFICIENCY, maximum=1))
     # What kind of device it is; nothing said: a digital grid router without limits.
     profile: DeviceProfile = DGR
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
     # Where it stands on a map: [x, y].
     at: Place | None = None
     links: tuple[LinkConfig, ...] = ()

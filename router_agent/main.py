@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from digitalgrid.command_line import Program
+from digitalgrid.command_line import AddressType, Program
 from digitalgrid.logs import LogFormat, log_to_standard_error
 
 if TYPE_CHECKING:
@@ -32,13 +32,23 @@ def dgr() -> None:
     show_default=True,
     help="Lines for people, or an object of JSON a line.",
 )
-def run(config: str, verbose: bool, log_format: str) -> None:
+@click.option(
+    "--metrics",
+    type=AddressType(),
+    metavar="HOST:PORT",
+    help="Where Prometheus reads /metrics, in place of metrics.listen of CONFIG.",
+)
+def run(config: str, verbose: bool, log_format: str, metrics: str | None) -> None:
     """Run the router that the file CONFIG describes, until SIGTERM."""
     import logging
+    from dataclasses import replace
 
+    from digitalgrid.metrics.config import MetricsConfig
     from router_agent.run import run_router
 
     checked = _checked(config)
+    if metrics is not None:
+        checked = replace(checked, metrics=MetricsConfig(metrics))
     log_to_standard_error(log_format=LogFormat(log_format))
     if verbose:
         logging.getLogger("router_agent").setLevel(logging.DEBUG)

@@ -7,7 +7,11 @@ import asyncio
 import gc
 import logging
 import signal
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from functools import partial
 
+from digitalgrid.addresses import Address
 from digitalgrid.processes import die_with_parent
 from router_agent.agent import Agent
 from router_agent.config import RouterConfig
@@ -15,6 +19,8 @@ from router_agent.failures import RESTART_STATUS, DeviceFailedError
 from router_agent.state import StateError
 
 _log = logging.getLogger(__name__)
+
+_Serving = Callable[[Agent], AbstractAsyncContextManager[int | None]]
 
 
 def run_router(config: RouterConfig, *, parent_pid: int | None = None) -> int:
@@ -27,10 +33,11 @@ def run_router(config: RouterConfig, *, parent_pid: int | None = None) -> int:
     """
     if parent_pid is not None:
         die_with_parent(parent_pid)
+    serving = _metrics(config.metrics.listen)
     # What was imported stays: looking through it for garbage takes time that neighbours wait.
     gc.freeze()
     try:
-        asyncio.run(_run(config))
+        asyncio.run(_run(config, serving))
     except (StateError, OSError) as error:
         _log.error("router %s ends: %s", config.router_id, error)
         return 1
@@ -42,11 +49,24 @@ def run_router(config: RouterConfig, *, parent_pid: int | None = None) -> int:
     return 0
 
 
-async def _run(config: RouterConfig) -> None:
+def _metrics(listen: str) -> _Serving:
+    """How metrics of an agent are served. What that needs is loaded only where somebody asks for it."""
+    if not listen:
+        return lambda _: nullcontext()
+    from router_agent.metrics.collecting import serving_metrics
+
+    return partial(serving_metrics, listen=listen)
+
+
+async def _run(config: RouterConfig, serving: _Serving) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     agent = Agent(config, loop)
     loop.add_signal_handler(signal.SIGHUP, agent.read_source_limits)
-    await agent.run(stop)
+    async with serving(agent) as port:
+        if port is not None:
+            host = Address.of(config.metrics.listen).host
+            _log.info("metrics: http://%s:%d/metrics", host, port)
+        await agent.run(stop)

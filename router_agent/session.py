@@ -106,6 +106,11 @@ class ControllerSession:
         self._outbox: Outbox | None = None
         self._overflowed = asyncio.Event()
 
+    @property
+    def stands(self) -> bool:
+        """Whether the controller knows the router's state, and is told what changes."""
+        return self._outbox is not None
+
     def advertise(self, lsa: RouterLsa) -> None:
         self._say(pb.RouterMessage(lsa=lsa_to_pb(lsa)))
 

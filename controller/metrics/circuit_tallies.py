@@ -9,7 +9,8 @@ from controller.core.circuits.circuit import Circuit, CircuitState, Timings
 from controller.core.errors import Refusal
 from controller.core.questions import Questions
 from controller.runtime.runtime import Runtime
-from controller.tallies import POWER_BOUNDS_S, Histogram
+from controller.tallies import POWER_BOUNDS_S
+from digitalgrid.metrics.histogram import Histogram
 from digitalgrid.model import MissingEnergy
 from digitalgrid.units import MILLIJOULES_PER_J, NS_PER_S
 

@@ -3,29 +3,12 @@
 ``python -m controller.metrics.reference`` prints them as the table in docs/metrics.md.
 """
 
-from enum import StrEnum
-from typing import NamedTuple
+from digitalgrid.metrics.reference import Kind, Metric, metrics_table
 
 # Of every name.
 PREFIX = "dgc_"
-
-
-class Kind(StrEnum):
-    GAUGE = "gauge"
-    COUNTER = "counter"
-    HISTOGRAM = "histogram"
-
-
-class Metric(NamedTuple):
-    """``labels`` have few values each: words of the program, never ids of requests, circuits, routers or lines."""
-
-    name: str
-    kind: Kind
-    labels: tuple[str, ...]
-    meaning: str
-
-
 _G, _C, _H = Kind.GAUGE, Kind.COUNTER, Kind.HISTOGRAM
+# Labels have few values each: words of the program, never ids of requests, circuits, routers or lines.
 METRICS = (
     Metric("build_info", _G, ("version", "python", "engine"), "1; what runs, and which engine computes routes"),
     Metric("leader", _G, (), "1 while this controller leads, else 0"),
@@ -82,14 +65,5 @@ METRICS = (
 BY_NAME = {each.name: each for each in METRICS}
 
 
-def metrics_table() -> str:
-    """In Markdown."""
-    lines = ["| metric | kind | labels | meaning |", "|---|---|---|---|"]
-    for each in METRICS:
-        labels = ", ".join(f"`{label}`" for label in each.labels)
-        lines.append(f"| `{PREFIX}{each.name}` | {each.kind} | {labels} | {each.meaning} |")
-    return "\n".join(lines) + "\n"
-
-
 if __name__ == "__main__":
-    print(metrics_table(), end="")  # noqa: T201
+    print(metrics_table(PREFIX, METRICS), end="")  # noqa: T201

@@ -7,7 +7,7 @@ from itertools import count
 from typing import NamedTuple
 
 from controller.store.protocol import Store
-from controller.tallies import Histogram
+from digitalgrid.metrics.histogram import Histogram
 from digitalgrid.units import NS_PER_S
 
 

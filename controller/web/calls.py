@@ -15,11 +15,11 @@ from google.rpc import error_details_pb2 as details
 from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 
-from controller.http import IDLE_S
 from controller.northbound.codec import MAX_IDS
 from controller.northbound.guard import CallFailed
 from controller.northbound.principals import NamedCaller
 from controller.northbound.services import Services, unary_methods
+from digitalgrid.http import IDLE_S
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.power_link_pb2 import Place
 

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from controller.http import serving
 from controller.northbound.services import Services
 from controller.watching.gate import Gate
 from controller.watching.meter_look import MeterLook
@@ -18,6 +17,7 @@ from controller.web.feed import PageFeed
 from controller.web.stream import Streams
 from controller.web.trust import Trust
 from digitalgrid.addresses import Address
+from digitalgrid.http import serving
 
 # A browser has one for its stream, and some more while it begins.
 MOST_CONNECTIONS = 500

@@ -7,6 +7,7 @@ at once then: events that come together, as they do at a router that is late, ar
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from digitalgrid.metrics.histogram import Histogram
 from digitalgrid.model import (
     NO_ELECTION_ID,
     CircuitGeneration,
@@ -303,6 +304,10 @@ class RouterDevice:
     @property
     def ticks_late_p99_ns(self) -> int:
         return self._punctuality.ticks_late_p99_ns
+
+    @property
+    def ticks_late_s(self) -> Histogram:
+        return self._punctuality.ticks_late_s
 
     def _expire_lines(self, now_ns: int) -> None:
         leeway_ns = self._punctuality.leeway_ns

@@ -2,6 +2,9 @@
 
 from collections import deque
 
+from digitalgrid.metrics.histogram import LATENESS_BOUNDS_S, Histogram
+from digitalgrid.units import NS_PER_S
+
 # Ticks of which it is known how late they began.
 _TICKS_KEPT = 1000
 
@@ -15,10 +18,14 @@ class Lateness:
         self._worst_ns = 0
         self._worst_before_ns = 0
         self._ticks_ns: deque[int] = deque(maxlen=_TICKS_KEPT)
+        # Of all ticks.
+        self.ticks_s = Histogram(LATENESS_BOUNDS_S)
 
     def note_tick(self, due_ns: int, now_ns: int) -> None:
         """A tick was to begin at ``due_ns``, and begins now."""
-        self._ticks_ns.append(max(0, now_ns - due_ns))
+        late_ns = max(0, now_ns - due_ns)
+        self._ticks_ns.append(late_ns)
+        self.ticks_s.observe(late_ns / NS_PER_S)
 
     @property
     def ticks_p99_ns(self) -> int:

@@ -1,5 +1,6 @@
 """Punctuality: how late this router was woken lately, and what it therefore allows its neighbours and new streams."""
 
+from digitalgrid.metrics.histogram import Histogram
 from digitalgrid.units import NS_PER_MS, NS_PER_S
 from router_agent.config import RouterConfig
 from router_agent.device.cushion import Cushion
@@ -40,6 +41,11 @@ class Punctuality:
     @property
     def ticks_late_p99_ns(self) -> int:
         return self._lateness.ticks_p99_ns
+
+    @property
+    def ticks_late_s(self) -> Histogram:
+        """By how much ticks began late, since the start."""
+        return self._lateness.ticks_s
 
     @property
     def late_again_ns(self) -> int:

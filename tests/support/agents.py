@@ -142,8 +142,10 @@ class TinyController(pb_grpc.SouthboundServiceServicer):
 class AgentProcess:
     """One ``dgr run``, whose output must stay free of tracebacks."""
 
-    def __init__(self, config: RouterConfig, directory: Path) -> None:
+    def __init__(self, config: RouterConfig, directory: Path, *options: str) -> None:
+        """``options`` are of the command line, as ``--verbose``."""
         self.config = config
+        self._options = options
         self._file = directory / f"{config.router_id}.yaml"
         self._log = directory / f"{config.router_id}.log"
         self._file.write_text(_as_yaml(config), encoding="utf-8")
@@ -152,7 +154,7 @@ class AgentProcess:
     async def start(self) -> None:
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "router_agent.main", "run", str(self._file),
+                sys.executable, "-m", "router_agent.main", "run", str(self._file), *self._options,
                 stdout=log, stderr=log,
             )  # fmt: skip
 

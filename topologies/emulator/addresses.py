@@ -9,6 +9,8 @@ DEFAULT_SUBNET = IPv4Network("10.213.0.0/16")
 SOUTHBOUND_PORT = 50052
 OPENFLOW_HOST, OPENFLOW_PORT = "127.0.0.1", 6653
 NORTHBOUND_ADDRESS = "127.0.0.1:50051"
+# Of each router's own address, in Mininet.
+ROUTER_METRICS_PORT = 50082
 
 # Nodes of Mininet that are ours; no other program names interfaces so.
 SWITCH_PREFIX = "dgs"

@@ -96,6 +96,12 @@ def _write_configs(
     config = plan.controller_config(files, options, mininet=False)
     workspace.write_yaml(files.controller_config, config)
     controller = f"127.0.0.1:{options.southbound_port}"
+    routers = grid.routers if options.router_metrics else ()
+    metrics = {
+        router.id: f"127.0.0.1:{port}"
+        for router, port in zip(routers, free_ports(len(routers)), strict=True)
+    }
+    workspace.write_targets(files, plan.metrics_targets(metrics))
     for router in grid.routers:
-        config = plan.router_config(grid, router, files, options, controller, ends)
+        config = plan.router_config(grid, router, files, controller, ends, metrics)
         workspace.write_yaml(files.router_config(router.id), config, secret=True)

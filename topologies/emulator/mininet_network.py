@@ -116,11 +116,20 @@ class GridNetwork:
         workspace.write_yaml(self.files.controller_config, config)
         controller = f"{self.control.controller_address}:{self.options.southbound_port}"
         ends = plan.mininet_line_ends(self.grid)
+        metrics = self._metrics()
+        workspace.write_targets(self.files, plan.metrics_targets(metrics))
         for router in self.grid.routers:
-            config = plan.router_config(
-                self.grid, router, self.files, self.options, controller, ends
-            )
+            config = plan.router_config(self.grid, router, self.files, controller, ends, metrics)
             workspace.write_yaml(self.files.router_config(router.id), config)
+
+    def _metrics(self) -> dict[str, str]:
+        """Where each router's metrics are read: on the control network, which this machine reaches."""
+        if not self.options.router_metrics:
+            return {}
+        return {
+            router.id: f"{self.control.router_address(index)}:{addresses.ROUTER_METRICS_PORT}"
+            for index, router in enumerate(self.grid.routers)
+        }
 
 
 def _first_free() -> tuple[int, Lock]:

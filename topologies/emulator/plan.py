@@ -33,6 +33,8 @@ class EmulationOptions:
     subnet: IPv4Network = addresses.DEFAULT_SUBNET
     # Of the operator's page; None: its usual address, or another where that is taken.
     page: str | None = None
+    # Each router tells Prometheus what it does.
+    router_metrics: bool = False
 
     def __post_init__(self) -> None:
         if self.control_switches < 0:
@@ -87,6 +89,11 @@ class RunFiles:
     @property
     def controller_store(self) -> Path:
         return self.root / "controller.sqlite"
+
+    @property
+    def router_metrics(self) -> Path:
+        """For Prometheus' ``file_sd_configs``: where each router's metrics are."""
+        return self.root / "router-metrics.json"
 
     @property
     def routers(self) -> Path:
@@ -154,15 +161,23 @@ def local_line_ends(
     return ends
 
 
+def metrics_targets(metrics: Mapping[str, str]) -> list[dict[str, Any]]:
+    """As Prometheus reads them from a file; series of a router bear its id as their instance."""
+    return [
+        {"targets": [address], "labels": {"job": "dgr", "instance": router_id}}
+        for router_id, address in metrics.items()
+    ]
+
+
 def router_config(
     grid: Grid,
     router: Router,
     files: RunFiles,
-    options: EmulationOptions,
     controller: str,
     ends: Mapping[LineEnd, Mapping[str, str]],
+    metrics: Mapping[str, str],
 ) -> dict[str, Any]:
-    """The configuration of one router's agent, as it stands in its file."""
+    """The configuration of one router's agent, as it stands in its file. ``metrics``: where those of each are read."""
     small = len(grid.routers) <= _SMALL_NETWORK
     return {
         "router_id": router.id,
@@ -176,6 +191,7 @@ def router_config(
         "efficiency": router.efficiency,
         **_profile(grid.profile_of(router)),
         **({} if router.at is None else {"at": list(router.at)}),
+        **({"metrics": {"listen": metrics[router.id]}} if router.id in metrics else {}),
         "links": [
             _line(link, router.id) | dict(ends[link.id, router.id])
             for link in grid.links

@@ -63,6 +63,13 @@ def write_yaml(path: Path, document: dict[str, Any], *, secret: bool = False) ->
     path.write_text(to_yaml(document, lines=True), encoding="utf-8")
 
 
+def write_targets(files: RunFiles, targets: list[dict[str, Any]]) -> None:
+    """Write where Prometheus finds the routers; no file where it finds none."""
+    files.router_metrics.unlink(True)
+    if targets:
+        files.router_metrics.write_text(json.dumps(targets, indent=1) + "\n")
+
+
 def write_record(files: RunFiles, record: RunRecord) -> None:
     """Replace the record as a whole: a reader sees the old one or the new one."""
     draft = files.state.with_suffix(".new")

@@ -4,7 +4,7 @@ import asyncio
 
 from aiohttp import web
 
-from controller.http import serving
+from digitalgrid.http import serving
 from tests.support.northbound import in_loop
 
 _ASK = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"

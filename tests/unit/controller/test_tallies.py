@@ -1,6 +1,7 @@
 import random
 
-from controller.tallies import POWER_BOUNDS_S, Histogram
+from controller.tallies import POWER_BOUNDS_S
+from digitalgrid.metrics.histogram import Histogram
 
 
 def test_many_observations_at_once_are_those_of_each() -> None:

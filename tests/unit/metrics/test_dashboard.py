@@ -10,7 +10,8 @@ import yaml
 
 from controller.metrics.dashboard import dashboard
 from controller.metrics.panels import ROWS, expressions
-from controller.metrics.reference import BY_NAME, PREFIX, Kind
+from controller.metrics.reference import BY_NAME, PREFIX
+from digitalgrid.metrics.reference import Kind
 from tests.support.programs import require_program
 
 ROOT = Path(__file__).resolve().parents[3]

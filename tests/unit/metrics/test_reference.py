@@ -5,11 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from controller.metrics.reference import METRICS, PREFIX, Kind, Metric, metrics_table
+from controller.metrics.reference import METRICS, PREFIX
+from digitalgrid.metrics.reference import Kind, Metric, metrics_table
+from router_agent.metrics.reference import METRICS as ROUTER_METRICS
+from router_agent.metrics.reference import PREFIX as ROUTER_PREFIX
 
 ROOT = Path(__file__).resolve().parents[3]
 # A label with one of these would have a series for each.
 IDS = re.compile(r"(^|_)(id|circuit|request|router|link|line|source|load|client|peer|address)s?$")
+# Of a router: itself, and what its configuration names.
+OWN_PORTS = {"router", "link", "source", "load"}
 UNITS = ("seconds", "bytes", "joules", "watts", "amperes", "ratio")
 # Counted where it happens, by name and cause, as it happens seldom.
 SELDOM = [
@@ -20,10 +25,12 @@ SELDOM = [
 
 
 def test_the_documented_table_of_metrics_is_the_one_that_the_code_runs_on() -> None:
-    assert metrics_table() in (ROOT / "docs" / "metrics.md").read_text()
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    assert metrics_table(PREFIX, METRICS) in page
+    assert metrics_table(ROUTER_PREFIX, ROUTER_METRICS) in page
 
 
-@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+@pytest.mark.parametrize("metric", [*METRICS, *ROUTER_METRICS], ids=lambda metric: metric.name)
 def test_names_and_labels_are_as_prometheus_advises(metric: Metric) -> None:
     words = metric.name.split("_")
     assert re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", metric.name)
@@ -34,23 +41,36 @@ def test_names_and_labels_are_as_prometheus_advises(metric: Metric) -> None:
         assert words[-1] in UNITS
     for label in metric.labels:
         assert re.fullmatch(r"[a-z]+", label)
-        assert not IDS.search(label)
+        assert label in OWN_PORTS or not IDS.search(label)
     assert metric.meaning
-    assert PREFIX == "dgc_"
+
+
+def test_only_a_router_labels_and_only_by_what_its_own_configuration_names() -> None:
+    assert (PREFIX, ROUTER_PREFIX) == ("dgc_", "dgr_")
+    assert not OWN_PORTS & {label for metric in METRICS for label in metric.labels}
 
 
 def test_each_metric_is_there_once_and_is_told_somewhere() -> None:
-    assert len({metric.name for metric in METRICS}) == len(METRICS)
+    for metrics in (METRICS, ROUTER_METRICS):
+        assert len({metric.name for metric in metrics}) == len(metrics)
     sources = [path.read_text() for path in (ROOT / "controller").rglob("*.py")]
     sources += [path.read_text() for path in (ROOT / "digitalgrid").glob("*.py")]
     told = "\n".join(sources).replace((ROOT / "controller/metrics/reference.py").read_text(), "")
     for metric in METRICS:
         named = metric.name.removesuffix("_total") if metric in SELDOM else metric.name
         assert f'"{named}"' in told, metric.name
+    told = (ROOT / "router_agent" / "metrics" / "collecting.py").read_text()
+    for metric in ROUTER_METRICS:
+        assert metric.labels == ("cause",) or f'"{metric.name}"' in told, metric.name
 
 
-def test_whatever_the_controller_counts_seldom_is_documented() -> None:
+def test_whatever_is_counted_seldom_is_documented() -> None:
     sources = [path.read_text() for path in (ROOT / "controller").rglob("*.py")]
     sources.append((ROOT / "digitalgrid" / "supervision.py").read_text())
     counted = {name for text in sources for name in re.findall(r'COUNTERS\.add\(\s*"(\w+)"', text)}
     assert {f"{name}_total" for name in counted} == {metric.name for metric in SELDOM}
+    sources = [path.read_text() for path in (ROOT / "router_agent").rglob("*.py")]
+    sources.append((ROOT / "digitalgrid" / "supervision.py").read_text())
+    counted = {name for text in sources for name in re.findall(r'COUNTERS\.add\(\s*"(\w+)"', text)}
+    told = {metric.name for metric in ROUTER_METRICS if metric.labels == ("cause",)}
+    assert {f"{name}_total" for name in counted} == told

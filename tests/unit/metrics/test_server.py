@@ -5,19 +5,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from controller.core.circuits.circuit import CircuitEvent, CircuitState
-from controller.metrics.reference import BY_NAME, PREFIX, Kind
+from controller.metrics.reference import BY_NAME, PREFIX
 from controller.metrics.server import serving_metrics
 from controller.store.protocol import LeadershipLost
 from digitalgrid.client import power_request
 from digitalgrid.client.errors import RequestRefused
 from digitalgrid.model import MissingEnergy
 from digitalgrid.v1 import northbound_pb2 as pb
+from tests.support.metrics import Figures, ask, labels_that_differ, scraped
 from tests.support.northbound import Northbound, balanced, in_loop, northbound, until
-
-Labels = tuple[tuple[str, str], ...]
 
 
 @asynccontextmanager
@@ -29,35 +27,13 @@ async def metered() -> AsyncIterator[tuple[Northbound, int]]:
         yield api, port
 
 
-async def ask(port: int, said: bytes) -> tuple[str, str]:
-    """The status line, and the body."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(said)
-    answer = (await reader.read()).decode()
-    writer.close()
-    head, _, body = answer.partition("\r\n\r\n")
-    return head.partition("\r\n")[0], body
-
-
-async def scraped(port: int) -> dict[tuple[str, Labels], float]:
-    status, body = await ask(
-        port, b"GET /metrics HTTP/1.1\r\nHost: dgc\r\nConnection: close\r\n\r\n"
-    )
-    assert status == "HTTP/1.1 200 OK"
-    return {
-        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(body)
-        for sample in family.samples
-    }
-
-
-async def fresh(port: int) -> dict[tuple[str, Labels], float]:
+async def fresh(port: int) -> Figures:
     """Not what was told half a second ago."""
     await asyncio.sleep(0.6)
     return await scraped(port)
 
 
-def of(figures: dict[tuple[str, Labels], float], name: str, **labels: str) -> float:
+def of(figures: Figures, name: str, **labels: str) -> float:
     return figures[PREFIX + name, tuple(sorted(labels.items()))]
 
 
@@ -113,17 +89,7 @@ async def test_all_that_is_told_is_documented_and_more_of_everything_adds_no_ser
         watched = {"PowerService/WatchCircuits", "watches", "active"}
         more = set(after.keys() - before.keys())
         assert not {key for key in more if not watched & set(dict(key[1]).values())}
-        for (name, labels), _ in after.items():
-            if name.startswith("process_"):
-                continue
-            plain = name.removeprefix(PREFIX)
-            known = BY_NAME.get(plain)
-            if known is None:
-                # Of a histogram, or when a counter began.
-                plain = plain.rpartition("_")[0]
-                known = BY_NAME.get(plain) or BY_NAME[f"{plain}_total"]
-            extra = {"le"} if known.kind is Kind.HISTOGRAM else set()
-            assert dict(labels).keys() - extra == set(known.labels)
+        assert labels_that_differ(after, PREFIX, BY_NAME) == []
 
 
 @in_loop

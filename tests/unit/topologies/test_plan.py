@@ -40,10 +40,10 @@ def test_negative_numbers_are_refused() -> None:
 
 
 def test_routers_read_the_configurations_that_are_written(tmp_path: Path) -> None:
-    files, options = RunFiles.under(tmp_path), EmulationOptions()
+    files = RunFiles.under(tmp_path)
     ends = plan.mininet_line_ends(ELAN9)
     for router in ELAN9.routers:
-        document = plan.router_config(ELAN9, router, files, options, "10.213.0.1:50052", ends)
+        document = plan.router_config(ELAN9, router, files, "10.213.0.1:50052", ends, {})
         workspace.write_yaml(files.router_config(router.id), document)
         config = load_config(files.router_config(router.id))
         assert config.router_id == router.id
@@ -54,7 +54,7 @@ def test_routers_read_the_configurations_that_are_written(tmp_path: Path) -> Non
     assert config.loads[0].power_w == 5e6
     large = mesh_grid(40)
     ends = plan.mininet_line_ends(large)
-    document = plan.router_config(large, large.routers[0], files, options, "h:1", ends)
+    document = plan.router_config(large, large.routers[0], files, "h:1", ends, {})
     assert (document["tick_interval_ms"], document["hello_interval_ms"]) == (200, 200)
     assert document["cushion_ms"] == 50
 
@@ -123,7 +123,9 @@ def test_a_subnet_has_room_for_so_many_routers(subnet: str, routers: int) -> Non
 
 
 def test_options_survive_the_way_to_another_process() -> None:
-    options = EmulationOptions(Path("/run/x"), 3, "[::1]:1", 2, 3, IPv4Network("10.9.0.0/16"))
+    options = EmulationOptions(
+        Path("/run/x"), 3, "[::1]:1", 2, 3, IPv4Network("10.9.0.0/16"), None, True
+    )
     assert EmulationOptions.from_plain(json.loads(json.dumps(options.to_plain()))) == options
 
 
@@ -139,21 +141,25 @@ def test_a_network_without_sources_is_a_network() -> None:
     grid = Grid("bare", ELAN9.routers[:2], (Link("k", "r1", "r2", 0.1, 20e3, 10.0),))
     files = RunFiles.under(Path("x"))
     ends = plan.mininet_line_ends(grid)
-    document = plan.router_config(grid, grid.routers[0], files, EmulationOptions(), "h:1", ends)
+    document = plan.router_config(grid, grid.routers[0], files, "h:1", ends, {})
     assert (document["sources"], document["loads"]) == ([], [])
 
 
-def test_routers_are_told_their_places_and_each_end_the_corners_of_its_line() -> None:
+def test_routers_are_told_their_places_where_they_are_metered_and_each_end_the_corners_of_its_line() -> (
+    None
+):
     a, b = (replace(each, at=None) for each in ELAN9.routers[:2])
     link = Link("k", a.id, b.id, 0.1, 20e3, 10.0, via=((1.0, 2.0), (3.0, 4.0)))
     grid = Grid("bent", (replace(a, at=(0.5, 1.0)), b), (link,))
     files = RunFiles.under(Path("x"))
     ends = plan.mininet_line_ends(grid)
     at_a, at_b = (
-        plan.router_config(grid, each, files, EmulationOptions(), "h:1", ends)
+        plan.router_config(grid, each, files, "h:1", ends, {"r1": "127.0.0.1:50082"})
         for each in grid.routers
     )
     assert at_a["at"] == [0.5, 1.0]
     assert "at" not in at_b
+    assert at_a["metrics"] == {"listen": "127.0.0.1:50082"}
+    assert "metrics" not in at_b
     assert at_a["links"][0]["via"] == [[1.0, 2.0], [3.0, 4.0]]
     assert at_b["links"][0]["via"] == [[3.0, 4.0], [1.0, 2.0]]

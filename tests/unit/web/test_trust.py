@@ -140,7 +140,7 @@ async def test_an_address_that_is_taken_is_an_error_that_says_what_to_do() -> No
 def test_who_connects_and_asks_for_nothing_is_closed(
     said: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("controller.http.IDLE_S", 0.2)
+    monkeypatch.setattr("digitalgrid.http.IDLE_S", 0.2)
 
     @in_loop
     async def story() -> None:

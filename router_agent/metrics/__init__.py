@@ -1,0 +1,1 @@
+"""Metrics of a router, which Prometheus reads at the router itself."""
