@@ -1,12 +1,17 @@
 """HTTP in the daemon's loop: the one way in which it is served, for the page and for metrics."""
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from digitalgrid.addresses import Address
+
+_log = logging.getLogger(__name__)
 
 # What is under way gets this long (s) to end when the daemon stops.
 _GRACE_S = 0.3
@@ -14,6 +19,38 @@ _GRACE_S = 0.3
 IDLE_S = 15.0
 # Of a request's first line, and of each header.
 _MOST_LINE_BYTES = 8190
+# Of what is wrong with what a stranger sends, in the log.
+_MOST_SAID = 200
+
+
+class _OwnFaults(logging.Filter):
+    """Lets through what went wrong here. What a stranger sends that is no HTTP is answered, and is a line of the log,
+    not a traceback: whoever can connect could fill a disk with those.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, HttpProcessingError | web.RequestPayloadError):
+            return True
+        said = " ".join(str(error).split())[:_MOST_SAID]
+        _log.info("%s: %s", record.getMessage(), said)
+        return False
+
+
+_server_log = logging.getLogger(f"{__name__}.server")
+_server_log.addFilter(_OwnFaults())
+
+
+async def body_of(request: web.Request) -> bytes:
+    """All that was sent. What never comes to its end, or cannot be read, is told so."""
+    try:
+        async with asyncio.timeout(IDLE_S):
+            return await request.read()
+    except TimeoutError as error:
+        raise web.HTTPRequestTimeout(text="the message did not come to its end\n") from error
+    except (web.RequestPayloadError, ConnectionError) as error:
+        said = str(error)[:_MOST_SAID]
+        raise web.HTTPBadRequest(text=f"the message cannot be read: {said}\n") from error
 
 
 @asynccontextmanager
@@ -27,6 +64,7 @@ async def serving(
     runner = web.AppRunner(
         app,
         access_log=None,
+        logger=_server_log,
         handle_signals=False,
         keepalive_timeout=IDLE_S,
         shutdown_timeout=_GRACE_S,

@@ -19,7 +19,7 @@ from controller.northbound.codec import MAX_IDS
 from controller.northbound.guard import CallFailed
 from controller.northbound.principals import NamedCaller
 from controller.northbound.services import Services, unary_methods
-from digitalgrid.http import IDLE_S
+from digitalgrid.http import body_of
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.power_link_pb2 import Place
 
@@ -56,7 +56,7 @@ class Calls:
         method = self._methods.get((request.match_info["service"], request.match_info["method"]))
         if method is None:
             raise web.HTTPNotFound(text="no such call; it is /api/v1/call/<Service>/<Method>\n")
-        body = await _body(request)
+        body = await body_of(request)
         asked = await _perhaps_in_thread(len(body), partial(_message, method, body))
         try:
             answer = await self._services.call(method, asked, caller(request))
@@ -68,9 +68,9 @@ class Calls:
     async def place(self, request: web.Request) -> web.Response:
         """POST ``/api/v1/places`` with ``{"routers": {id: [x, y] or null}}``: as many as there are, some at a time."""
         try:
-            routers = json.loads(await _body(request))["routers"]
+            routers = json.loads(await body_of(request))["routers"]
             places = [_place(router_id, at) for router_id, at in routers.items()]
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             message = 'say where routers are, as in {"routers": {"r1": [0, 1.5]}}\n'
             raise web.HTTPBadRequest(text=message) from None
         method = self._methods["OperationsService", "PlaceRouters"]
@@ -83,16 +83,8 @@ class Calls:
         return web.json_response({})
 
 
-async def _body(request: web.Request) -> bytes:
-    try:
-        async with asyncio.timeout(IDLE_S):
-            return await request.read()
-    except TimeoutError as error:
-        raise web.HTTPRequestTimeout(text="the message did not come to its end\n") from error
-
-
 def _place(router_id: str, at: Any) -> pb.RouterPlace:
-    """ValueError or TypeError for what is no pair of numbers."""
+    """ValueError, TypeError or OverflowError for what is no pair of numbers."""
     if at is None:
         return pb.RouterPlace(router_id=router_id)
     x, y = at

@@ -12,6 +12,8 @@ from typing import Any
 
 from aiohttp import web
 
+from digitalgrid.http import body_of
+
 # A router that is started again takes a second or two.
 _PATIENCE_S = 30.0
 _MOST_BYTES = 1 << 20
@@ -31,7 +33,7 @@ class EmulationFaults:
         if verb not in VERBS:
             raise web.HTTPNotFound(text=f"no such fault; it is one of {', '.join(sorted(VERBS))}\n")
         try:
-            said = json.loads(await request.read())
+            said = json.loads(await body_of(request))
             command = {"verb": verb, "target": str(said["id"])}
             command |= {key: said[key] for key in ("share", "for_s") if key in said}
         except (ValueError, KeyError, TypeError, RecursionError):

@@ -64,7 +64,8 @@ class Trust:
         # A stream cannot be asked for with headers of one's own.
         said = request.headers.get("Authorization", "").removeprefix("Bearer ")
         said = said or request.query.get("token", "")
-        if not compare_digest(said.encode(), self.token.encode()):
+        # Bytes of a header that are no text are surrogates here, which cannot be encoded.
+        if not compare_digest(said.encode(errors="replace"), self.token.encode()):
             raise web.HTTPUnauthorized(
                 text="a token is needed: open the address that the daemon printed when it started\n"
             )

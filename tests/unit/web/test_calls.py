@@ -1,12 +1,17 @@
 """Calls from the page: the same handlers, refusals and audit as gRPC's, in JSON."""
 
+import asyncio
 import json
+import logging
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from controller.northbound.services import unary_methods
 from digitalgrid.v1 import northbound_pb2 as pb
-from tests.support.northbound import in_loop
-from tests.support.page import mirrored, page
+from tests.support.northbound import in_loop, northbound
+from tests.support.page import mirrored, page, page_over
 
 
 @in_loop
@@ -104,6 +109,8 @@ async def test_places_are_saved_and_shown_to_all() -> None:
             {"routers": {"r1": "here"}},
             {"routers": [1]},
             {"routers": {"r1": [1]}},
+            # More than a float can be.
+            {"routers": {"r1": [10**400, 0]}},
         ]
         for said in nonsense:
             async with served.http.post(where, json=said) as answer:
@@ -122,3 +129,49 @@ async def test_a_body_that_is_too_large_is_refused() -> None:
             where, data=b" " * (1 << 20), headers={"Content-Type": "application/json"}
         ) as answer:
             assert answer.status == 413
+
+
+@pytest.mark.parametrize(
+    "where", ["api/v1/call/PowerService/ListCircuits", "api/v1/places", "api/v1/emulation/cut"]
+)
+def test_a_body_that_is_packed_otherwise_than_it_says_is_refused_and_no_fault_of_ours(
+    where: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": "deflate"}
+
+    @in_loop
+    async def story() -> None:
+        async with (
+            northbound() as api,
+            page_over(api, emulation=tmp_path / "none") as served,
+            served.http.post(
+                f"{served.address}{where}", data=b"no deflate", headers=headers
+            ) as answer,
+        ):
+            assert answer.status == 400
+            assert "cannot be read" in await answer.text()
+
+    caplog.set_level(logging.INFO)
+    story()
+    assert [each for each in caplog.records if each.levelno >= logging.WARNING] == []
+
+
+def test_who_goes_before_its_message_is_whole_is_no_fault_of_ours(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    @in_loop
+    async def story() -> None:
+        async with page() as served:
+            port = int(served.address.rstrip("/").rpartition(":")[2])
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(
+                b"POST /api/v1/call/PowerService/ListCircuits HTTP/1.1\r\nHost: localhost\r\n"
+                b"Content-Type: application/json\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n"
+            )
+            # Said once what follows is waited for.
+            assert b"100" in await reader.readline()
+            writer.transport.abort()
+            assert (await served.call("PowerService/ListCircuits"))[0] == 200
+
+    story()
+    assert [each for each in caplog.records if each.levelno >= logging.WARNING] == []

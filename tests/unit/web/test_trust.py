@@ -18,6 +18,19 @@ async def post(served: Page, headers: dict[str, str], where: str = _CALL) -> tup
         return answer.status, await answer.text()
 
 
+async def first_line(address: str, header: bytes) -> bytes:
+    """Of what is answered to a call with a header that no client would send."""
+    port = int(address.rstrip("/").rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(
+        b"POST /%b HTTP/1.1\r\nHost: localhost\r\n%b\r\nContent-Type: application/json\r\n"
+        b"Content-Length: 2\r\n\r\n{}" % (_CALL.encode(), header)
+    )
+    line = await reader.readline()
+    writer.close()
+    return line
+
+
 @in_loop
 async def test_a_program_and_the_page_itself_may_call() -> None:
     async with page() as served:
@@ -107,6 +120,7 @@ async def test_beyond_loopback_a_token_is_needed() -> None:
             assert status == 401
             assert "token" in text
         assert (await post(served, {**_JSON, "Authorization": f"Bearer {token}"}))[0] == 200
+        assert (await first_line(here, b"Authorization: Bearer \xff")).startswith(b"HTTP/1.1 401")
         async with served.http.get(f"{here}api/v1/stream") as answer:
             assert answer.status == 401
         async with served.http.get(f"{here}api/v1/stream?token={token}") as answer:
@@ -156,7 +170,7 @@ def test_who_connects_and_asks_for_nothing_is_closed(
 
 @in_loop
 async def test_a_message_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("controller.web.calls.IDLE_S", 0.2)
+    monkeypatch.setattr("digitalgrid.http.IDLE_S", 0.2)
     async with page() as served:
         port = int(served.address.rstrip("/").rpartition(":")[2])
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
