@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from controller.core.settings import Timeouts
+from controller.plugins import LEAST_LOSS
+from controller.store.plugin import StoreSetting
 from digitalgrid.addresses import HOST_AND_PORT, Address, bad_ports
 from digitalgrid.bounds import ID_PATTERN, InvalidValue, bounds, check, check_bounds
 from digitalgrid.metrics.config import MetricsConfig
@@ -108,8 +110,13 @@ class EtcdConfig:
 
 @dataclass(frozen=True, slots=True)
 class StoreConfig:
-    """Where promises are kept: a file, relative to the working directory, or etcd where that has endpoints."""
+    """Where promises are kept: a file, relative to the working directory, or etcd where that has endpoints.
 
+    ``kind`` names another store, of those that `dgc plugins` lists, and ``at`` is for it to read.
+    """
+
+    kind: str = field(default="", metadata=bounds(pattern=f"({ID_PATTERN})?"))
+    at: str = ""
     path: str = ".run/controller.sqlite"
     etcd: EtcdConfig = field(default_factory=EtcdConfig)
 
@@ -119,6 +126,16 @@ class StoreConfig:
         if self.path.endswith("/"):
             message = f"is {self.path!r}, which is a directory; name a file"
             raise InvalidValue("path", message=message)
+        if self.kind == "etcd" and not self.etcd.endpoints:
+            raise InvalidValue("kind", message="is 'etcd', and store.etcd.endpoints names none")
+        if self.at and self.chosen in ("sqlite", "etcd"):
+            message = f"is for plug-ins, and the store is {self.chosen!r}; leave it out"
+            raise InvalidValue("at", message=message)
+
+    @property
+    def chosen(self) -> str:
+        """The name of its plug-in."""
+        return self.kind or ("etcd" if self.etcd.endpoints else "sqlite")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +161,16 @@ class ReoptimisationConfig:
 
     def __post_init__(self) -> None:
         check_bounds(self)
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingConfig:
+    """Which routing algorithm proposes a path for each request, of those that `dgc plugins` lists, and for how long a
+    request waits for it. What it proposes is judged as our own is, and our own search goes on where nothing fits.
+    """
+
+    algorithm: str = field(default=LEAST_LOSS, metadata=bounds(pattern=ID_PATTERN))
+    within_ms: int = field(default=100, metadata=bounds(minimum=1, maximum=10_000))
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +207,7 @@ class ControllerConfig:
     web: WebConfig = field(default_factory=WebConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
     timeouts: TimeoutsConfig = field(default_factory=TimeoutsConfig)
+    routing: RoutingConfig = field(default_factory=RoutingConfig)
     reoptimisation: ReoptimisationConfig = field(default_factory=ReoptimisationConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     lease_ms: int = field(default=_TIMEOUTS.lease_ms, metadata=_MILLISECONDS)
@@ -206,7 +234,7 @@ class ControllerConfig:
             )
             yield InvalidValue("lease_ms", message=message)
         yield from self._clashes()
-        if self.store.etcd.endpoints:
+        if self.store.chosen == "etcd":
             yield from self._nowhere()
 
     @property
@@ -220,6 +248,20 @@ class ControllerConfig:
             actuate_ms=timeouts.actuate_ms,
             drain_ms=timeouts.drain_ms,
             withdraw_ms=timeouts.withdraw_ms,
+        )
+
+    @property
+    def store_setting(self) -> StoreSetting:
+        """As its store takes it."""
+        store = self.store
+        return StoreSetting(
+            name=self.name,
+            northbound=self.northbound.address,
+            path=store.path,
+            endpoints=store.etcd.endpoints,
+            prefix=store.etcd.prefix,
+            lease_ttl_s=store.etcd.lease_ttl_s,
+            at=store.at,
         )
 
     def listeners(self) -> Iterator[tuple[tuple[str | int, ...], Address]]:
@@ -282,7 +324,7 @@ def load_config(
         return ControllerConfig()
 
     def on_this_machine(config: ControllerConfig) -> Iterator[InvalidValue]:
-        if not config.store.etcd.endpoints and Path(config.store.path).is_dir():
+        if config.store.chosen == "sqlite" and Path(config.store.path).is_dir():
             message = f"is {config.store.path!r}, which is a directory; name a file"
             yield InvalidValue("store", "path", message=message)
         yield from also(config) if also is not None else ()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from controller.computing.engines import Engines, begin_with
 from controller.computing.optimiser import Optimiser
+from controller.computing.proposing import Proposer
 from controller.computing.solver import Solver
 from controller.config import ANY_PAGE, ControllerConfig, LimitsConfig
 from controller.core.optimising.moves import ReoptimiseLimits
@@ -19,6 +20,7 @@ from controller.core.settings import CoreSettings
 from controller.northbound.server import LIMITS as NORTHBOUND_LIMITS
 from controller.northbound.server import start_server as start_northbound
 from controller.northbound.services import Services
+from controller.plugins import STORES
 from controller.rpc.limits import ServerLimits
 from controller.runtime.descriptors import raise_limit, southbound_connections
 from controller.runtime.member import Member
@@ -26,16 +28,17 @@ from controller.runtime.runtime import Runtime
 from controller.southbound.service import LIMITS as SOUTHBOUND_LIMITS
 from controller.southbound.service import SessionLimits
 from controller.southbound.service import start_server as start_southbound
-from controller.store.etcd.membership import EtcdMembership
-from controller.store.protocol import StoreError
-from controller.store.sqlite import SqliteStore
+from controller.store.plugin import StorePlugin
+from controller.store.protocol import Membership
 from controller.watching.budget import Budget
 from controller.watching.gate import Gate
 from controller.watching.meter_look import MeterLook
 from digitalgrid.addresses import Address
+from digitalgrid.errors import ExplainedError
 from digitalgrid.logs import LogFormat, log_to_standard_error
+from digitalgrid.plugins.table import find
 from digitalgrid.supervision import start_task, watch_loop
-from digitalgrid.units import NS_PER_S
+from digitalgrid.units import MS_PER_S, NS_PER_S
 
 _log = logging.getLogger(__name__)
 # Routers dial at least once a second.
@@ -78,7 +81,7 @@ def run(config: ControllerConfig) -> int:
     begin_with(config.engine)
     try:
         return asyncio.run(serve(config))
-    except (StoreError, OSError) as error:
+    except (ExplainedError, OSError) as error:
         _log.critical("%s", error)
         return 1
 
@@ -95,7 +98,8 @@ async def serve(config: ControllerConfig) -> int:
     async with AsyncExitStack() as stack:
         runtime = Runtime(core_settings(config))
         stack.callback(runtime.close)
-        member = _open_store(config, runtime)
+        store = find(STORES, config.store.chosen).load()
+        member = _open_store(config, store, runtime)
         solver = Solver()
         stack.callback(solver.close)
         optimiser = _start_optimiser(config, runtime, solver, stack)
@@ -108,13 +112,17 @@ async def serve(config: ControllerConfig) -> int:
         )
         stack.push_async_callback(southbound.stop, _GRACE_S)
         gate = Gate(Budget())
-        services = Services(runtime, optimiser, gate, service.read_meters)
+        routing = config.routing
+        proposer = Proposer(runtime, routing.algorithm, routing.within_ms / MS_PER_S)
+        services = Services(runtime, optimiser, gate, service.read_meters, proposer)
         stack.callback(services.close)
+        await proposer.start()
         northbound = await start_northbound(services, config.northbound.listen, north)
         stack.push_async_callback(northbound.stop, _GRACE_S)
         meters = MeterLook(service.read_meters, lambda: runtime.view)
         await _serve_metrics(config, runtime, gate, meters, stack)
-        await _serve_page(config, services, gate, meters, stack)
+        kept = store.described(config.store_setting)
+        await _serve_page(config, kept, services, gate, meters, stack)
         _log.info(
             "serving: northbound %s, southbound %s",
             config.northbound.listen,
@@ -133,19 +141,14 @@ async def serve(config: ControllerConfig) -> int:
         return 1 if runtime.failure.done() else 0
 
 
-def _open_store(config: ControllerConfig, runtime: Runtime) -> Member | None:
+def _open_store(config: ControllerConfig, store: StorePlugin, runtime: Runtime) -> Member | None:
     """Lead with a store of one's own, or be a member of a cluster."""
-    etcd = config.store.etcd
-    if not etcd.endpoints:
-        path = Path(config.store.path)
-        _log.info("store %s: %s", path, "opening it" if path.exists() else "is new, and empty")
-        runtime.lead(SqliteStore(path))
-        return None
-    _log.info("store %s at etcd %s: reading it", etcd.prefix, ", ".join(etcd.endpoints))
-    membership = EtcdMembership(
-        etcd.endpoints, etcd.prefix, config.name, config.northbound.address, etcd.lease_ttl_s
-    )
-    return Member(runtime, membership)
+    opened = store.open(config.store_setting)
+    if isinstance(opened, Membership):
+        _log.info("store %s: reading it", store.described(config.store_setting))
+        return Member(runtime, opened)
+    runtime.lead(opened)
+    return None
 
 
 def _start_optimiser(
@@ -183,6 +186,7 @@ async def _serve_metrics(
 
 async def _serve_page(
     config: ControllerConfig,
+    store: str,
     services: Services,
     gate: Gate,
     meters: MeterLook,
@@ -195,11 +199,10 @@ async def _serve_page(
     from controller.web.about import About
     from controller.web.server import serving_page
 
-    etcd = config.store.etcd
     about = About(
         services.runtime,
         version=version("digitalgrid"),
-        store=f"etcd {', '.join(etcd.endpoints)}" if etcd.endpoints else config.store.path,
+        store=store,
         name=config.name,
         emulation=Path(config.web.emulation) if config.web.emulation else None,
     )

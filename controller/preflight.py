@@ -3,20 +3,15 @@
 Nothing is changed, and nothing stays open.
 """
 
-import fcntl
-import os
 import socket
-import stat
 from collections.abc import Iterator
-from pathlib import Path
 
-from controller.config import ControllerConfig, StoreConfig
+from controller.config import ControllerConfig
+from controller.plugins import ROUTING, STORES
 from controller.runtime.descriptors import TooFewDescriptors, southbound_connections
-from controller.store.protocol import StoreError
-from controller.store.sqlite.file import open_to_read
-from controller.store.sqlite.lock import resolved
 from digitalgrid.addresses import Address
 from digitalgrid.bounds import InvalidValue
+from digitalgrid.plugins.table import PluginError, find
 
 
 def problems(config: ControllerConfig) -> Iterator[InvalidValue]:
@@ -27,10 +22,7 @@ def problems(config: ControllerConfig) -> Iterator[InvalidValue]:
             yield InvalidValue(
                 *path, message=f"is '{address}', which cannot be listened on: {trouble}"
             )
-    if not config.store.etcd.endpoints:
-        trouble = _store_trouble(config.store)
-        if trouble:
-            yield InvalidValue("store", "path", message=f"is {config.store.path!r}: {trouble}")
+    yield from _plugin_troubles(config)
     limits = config.limits
     try:
         southbound_connections(limits.north_connections, limits.south_connections, limits.routers)
@@ -60,52 +52,19 @@ def _listening_trouble(address: Address) -> str:
     return ""
 
 
-def _store_trouble(store: StoreConfig) -> str:
-    """Why the store cannot be led with; empty where it can."""
-    path = resolved(Path(store.path))
+def _plugin_troubles(config: ControllerConfig) -> Iterator[InvalidValue]:
+    """Plug-ins that are chosen and cannot be used, and what the store says for itself."""
     try:
-        present = path.stat()
-    except FileNotFoundError:
-        return _directory_trouble(path)
-    except OSError as error:
-        return f"cannot be reached: {error.strerror}"
-    if stat.S_ISDIR(present.st_mode):
-        return ""  # Which loading the file says.
-    if not stat.S_ISREG(present.st_mode):
-        return "is no regular file; name another"
-    if not os.access(path, os.R_OK | os.W_OK):
-        return "cannot be read and written by this user; give it that right"
-    return _directory_trouble(path) or _lock_trouble(path) or _contents_trouble(path)
-
-
-def _directory_trouble(path: Path) -> str:
-    """Missing ones are made; so it is the lowest of those that are there that must be writable."""
-    directory = next(each for each in path.parents if each.exists())
-    if not directory.is_dir():
-        return f"{directory} is no directory"
-    if not os.access(directory, os.W_OK | os.X_OK):
-        return f"the directory {directory} must be writable by the user of the daemon"
-    return ""
-
-
-def _lock_trouble(path: Path) -> str:
-    lock = Path(f"{path}.lock")
+        algorithm = find(ROUTING, config.routing.algorithm)
+        if not algorithm.is_built_in:
+            algorithm.load()
+    except PluginError as error:
+        message = f"is {config.routing.algorithm!r}: {error}"
+        yield InvalidValue("routing", "algorithm", message=message)
     try:
-        with lock.open("r+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return ""
-    except BlockingIOError:
-        return "another daemon uses this store; stop it, or give this one another"
-    except OSError as error:
-        return f"{lock} cannot be opened: {error.strerror}"
-    return ""
-
-
-def _contents_trouble(path: Path) -> str:
-    try:
-        # Older ones are migrated by whoever leads with them.
-        open_to_read(path, oldest=1).close()
-    except StoreError as error:
-        return str(error)
-    return ""
+        store = find(STORES, config.store.chosen).load()
+    except PluginError as error:
+        yield InvalidValue("store", "kind", message=f"is {config.store.chosen!r}: {error}")
+        return
+    for key, trouble in store.problems(config.store_setting):
+        yield InvalidValue("store", key, message=trouble)

@@ -12,6 +12,7 @@ import click
 from dgc.emulation import emulate, fault, stop
 from dgc.offline import import_, plan, study
 from dgc.operations import forget_router, reconcile
+from dgc.plugins import plugins
 from dgc.store import store
 from digitalgrid.command_line import Program
 from digitalgrid.errors import ExplainedError
@@ -25,7 +26,7 @@ def main() -> None:
     """The Digital Grid Controller: routes power over virtual circuits between digital grid routers."""
 
 
-for _verb in (emulate, fault, stop, import_, plan, study, store, reconcile, forget_router):
+for _verb in (emulate, fault, stop, import_, plan, study, plugins, store, reconcile, forget_router):
     main.add_command(_verb)
 
 

@@ -26,14 +26,11 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 
 def open_access(config: "ControllerConfig") -> "StoreAccess":
     """The store that the daemon with this configuration uses."""
-    etcd = config.store.etcd
-    if etcd.endpoints:
-        from controller.store.etcd.access import EtcdAccess
+    from controller.plugins import STORES
+    from digitalgrid.plugins.table import find
 
-        return EtcdAccess(etcd.endpoints, etcd.prefix)
-    from controller.store.sqlite import SqliteAccess
-
-    return SqliteAccess(Path(config.store.path))
+    access: StoreAccess = find(STORES, config.store.chosen).load().access(config.store_setting)
+    return access
 
 
 @click.group("store")

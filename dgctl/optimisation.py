@@ -137,10 +137,22 @@ def reoptimise(
     type=click.Choice(sorted(_DISJOINTNESS)),
     help="Two paths that have no such thing in common.",
 )
+@click.option(
+    "--algorithm",
+    "algorithms",
+    metavar="NAME",
+    multiple=True,
+    help="What that routing algorithm would choose, too, or all of them: '*'; may be repeated.",
+)
 @common
 @pass_settings
 def paths(
-    settings: Settings, /, most_paths: int | None, disjoint: str | None, **wanted: Any
+    settings: Settings,
+    /,
+    most_paths: int | None,
+    disjoint: str | None,
+    algorithms: tuple[str, ...],
+    **wanted: Any,
 ) -> None:
     """Shows the best paths for a request, or a disjoint pair; reserves nothing."""
     from dgctl.output import show
@@ -155,6 +167,7 @@ def paths(
         disjointness=pb.Disjointness.Value(
             _DISJOINTNESS.get(disjoint or "", "DISJOINTNESS_UNSPECIFIED")
         ),
+        algorithms=algorithms,
     )
     with settings.client() as client:
         answer = client.compute_paths(asked)

@@ -175,7 +175,29 @@ def _paths(answer: pb.ComputePathsResponse) -> Parts:
         parts.append(Styled(f"both need {', '.join(answer.shared_ids)}", "yellow"))
     if not answer.proven:
         parts.append(Styled("a better pair may exist", "yellow"))
+    if answer.proposals:
+        parts += ["", _proposals(answer)]
     return parts
+
+
+def _proposals(answer: pb.ComputePathsResponse) -> Columns:
+    """What routing algorithms would choose, side by side."""
+    table = Columns("algorithm", "package", "path", ">injected", ">loss", ">took")
+    for each in answer.proposals:
+        name = f"{each.algorithm} (asked first)" if each.chosen else each.algorithm
+        took = format_duration_ns(each.took_ns) if each.took_ns else ""
+        if not each.HasField("circuit"):
+            table.add_row(name, each.package, Styled(each.refused, "yellow"), "", "", took)
+            continue
+        table.add_row(
+            name,
+            each.package,
+            circuit_tables.path_of(each.circuit),
+            format_power(each.circuit.injected_w),
+            format_fraction(each.circuit.loss_fraction),
+            took,
+        )
+    return table
 
 
 def _dispatched(answer: pb.DispatchResponse) -> Parts:

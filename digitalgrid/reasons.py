@@ -72,6 +72,12 @@ class Reason(StrEnum):
         "use letters, digits and signs",
     )
     TOO_MANY_IDS = ("TOO_MANY_IDS", _INVALID, "a list has too many ids", "name fewer")
+    UNKNOWN_ALGORITHM = (
+        "UNKNOWN_ALGORITHM",
+        _NOT_FOUND,
+        "a routing algorithm is named that is not installed with the controller",
+        "see `dgc plugins` there",
+    )
     TOO_MANY_PATHS = (
         "TOO_MANY_PATHS",
         _INVALID,

@@ -12,6 +12,7 @@ from controller.core.access import Call, judge
 from controller.core.admission.alternatives import RoutePair
 from controller.core.book.audit import admitted
 from controller.core.circuits.circuit import Circuit
+from controller.core.circuits.proposed import ProposedWay, RouteQuestion
 from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.route import Route
 from controller.core.errors import Refusal, unknown_router
@@ -133,6 +134,23 @@ class Controller(Leader):
         if circuit_id:
             self._book.get(circuit_id)
         return self._parts.alternatives.best(request, count, circuit_id)
+
+    def ask_ways(
+        self, requests: Sequence[PowerRequest], now_ns: int, circuit_id: int = 0
+    ) -> RouteQuestion:
+        """What routing algorithms are to be asked. Raises Refusal for what no state of the network could make right."""
+        for request in requests:
+            self._parts.provisioner.check(request, now_ns)
+        if circuit_id:
+            self._book.get(circuit_id)
+        return self._parts.proposals.question(requests, circuit_id)
+
+    def judge_way(
+        self, request: PowerRequest, way: ProposedWay, now_ns: int, circuit_id: int = 0
+    ) -> Route | str:
+        """The route over a way that an algorithm proposes, or why it is none; nothing is reserved."""
+        self._parts.provisioner.check(request, now_ns)
+        return self._parts.proposals.judge(request, way, circuit_id)
 
     def disjoint(self, request: PowerRequest, kind: Disjointness, now_ns: int) -> RoutePair:
         """Two routes for a request with as little in common as can be; nothing is reserved."""

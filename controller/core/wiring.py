@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from controller.core.admission.admission import Admission
 from controller.core.admission.alternatives import Alternatives
 from controller.core.admission.preemption import Preemption
+from controller.core.admission.proposals import Proposals
 from controller.core.admission.protected import ProtectedAdmission
 from controller.core.admission.standby_search import StandbySearch
 from controller.core.book.book import CircuitBook
@@ -36,6 +37,7 @@ class Parts:
 
     admission: Admission
     alternatives: Alternatives
+    proposals: Proposals
     programmer: Programmer
     read_back: ReadBack
     forgetter: Forgetter
@@ -151,6 +153,7 @@ def wire(
     return Parts(
         admission=admission,
         alternatives=alternatives,
+        proposals=Proposals(admission),
         programmer=programmer,
         read_back=read_back,
         forgetter=Forgetter(

@@ -50,6 +50,7 @@ METRICS = (
     Metric("web_clients", _G, (), "browsers that show the operator's page"),
     Metric("web_resyncs_total", _C, (), "how often one that came back had to begin anew"),
     Metric("web_stalls_total", _C, (), "browsers that were let go because they did not read"),
+    Metric("routing_proposals_total", _C, ("cause",), "requests with a routing plug-in, by what its proposal came to"),
     Metric("southbound_sessions_ended_total", _C, ("cause",), "sessions that the controller ended"),
     Metric("southbound_sessions_refused_total", _C, ("cause",), "routers that were refused a session"),
     Metric("southbound_violations_total", _C, ("cause",), "messages that ended a session, by what was wrong"),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from google.rpc.code_pb2 import Code
 
+from controller.computing.proposing import Proposal
 from controller.core.circuits.circuit import Circuit, CircuitState, Constraints, Timings
 from controller.core.circuits.generation import Generation
 from controller.core.circuits.protection import Against, Protection
@@ -193,6 +194,22 @@ def shown_to_pb(circuit: Circuit, known: Questions) -> pb.Circuit:
         for link in message.standby.links:
             link.pool_circuits = len(known.sharing_pool(link.link_id, link.from_router_id))
             link.pool_a = known.pool_on_link_a(link.link_id, link.from_router_id)
+    return message
+
+
+def proposal_to_pb(asked: PowerRequest, proposal: Proposal) -> pb.Proposal:
+    """What an algorithm would choose, or why that is nothing."""
+    plugin, judged = proposal.plugin, proposal.judged
+    message = pb.Proposal(
+        algorithm=plugin.name,
+        package=f"{plugin.package} {plugin.package_version}",
+        took_ns=proposal.took_ns,
+        chosen=proposal.chosen,
+    )
+    if isinstance(judged, str):
+        message.refused = judged
+    else:
+        message.circuit.CopyFrom(computed_to_pb(asked, judged))
     return message
 
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from google.rpc.code_pb2 import Code
 
+from controller.computing.proposing import Proposer
 from controller.core.access import Action, Call, Principal
 from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.request import asked_for
@@ -16,6 +17,7 @@ from controller.northbound.codec import (
     computed_to_pb,
     disjointness_from_pb,
     give_id,
+    proposal_to_pb,
     refused_to_pb,
     request_from_pb,
     shown_to_pb,
@@ -40,8 +42,9 @@ def _is_plain(request: pb.PowerRequest) -> bool:
 class PowerService(PowerServiceServicer):
     """Translates; all decisions are the core's."""
 
-    def __init__(self, runtime: Runtime, gate: Gate) -> None:
+    def __init__(self, runtime: Runtime, gate: Gate, proposer: Proposer) -> None:
         self._runtime = runtime
+        self._proposer = proposer
         self._feed = CircuitFeed(runtime, gate)
         self._gathering = Gathering(runtime)
 
@@ -52,7 +55,10 @@ class PowerService(PowerServiceServicer):
         give_id(message)
         asked = request_from_pb(message)
         call = call_of(context, Action.REQUEST, asked.request_id, asked_for(asked))
+        if self._proposer.asks:
+            (asked,) = await self._proposer.with_ways(call, [asked])
         circuits = await self._gathering.admit(call, asked)
+        self._proposer.note(asked, circuits)
         return pb.RequestPowerResponse(
             request_id=circuits[0].request_id, circuits=map(circuit_to_pb, circuits)
         )
@@ -76,7 +82,7 @@ class PowerService(PowerServiceServicer):
             left = request.requests[len(decisions) :]
             try:
                 size = slices.of(_is_plain(each) for each in left)
-                some = self._admit_some(principal, left[:size])
+                some = await self._admit_some(principal, left[:size])
                 slices.note(some)
                 decisions += some
                 decided = self._runtime.decided()
@@ -101,6 +107,8 @@ class PowerService(PowerServiceServicer):
     ) -> pb.ComputePowerResponse:
         asked = request_from_pb(_power_request(request))
         call = call_of(context, Action.COMPUTE)
+        if self._proposer.asks:
+            (asked,) = await self._proposer.with_ways(call, [asked])
         found = self._runtime.handle(call, lambda core, now_ns: core.rehearse(asked, now_ns))
         return pb.ComputePowerResponse(
             circuits=[
@@ -122,6 +130,11 @@ class PowerService(PowerServiceServicer):
         asked = request_from_pb(_power_request(request))
         call = call_of(context, Action.COMPUTE)
         kind = disjointness_from_pb(request.disjointness)
+        proposals = (
+            await self._proposer.compare(call, asked, request.algorithms, request.as_circuit_id)
+            if request.algorithms
+            else []
+        )
         if kind is not None and request.as_circuit_id:
             message = "a pair is not sought for a circuit that stands; leave out as_circuit_id"
             raise invalid("as_circuit_id", Reason.PAIR_FOR_CIRCUIT, message)
@@ -133,6 +146,7 @@ class PowerService(PowerServiceServicer):
                 circuits=[computed_to_pb(asked, each) for each in pair.routes],
                 shared_ids=pair.shared_ids,
                 proven=pair.proven,
+                proposals=[proposal_to_pb(asked, each) for each in proposals],
             )
         count = request.most_paths or 1
         routes = self._runtime.handle(
@@ -140,7 +154,9 @@ class PowerService(PowerServiceServicer):
             lambda core, now_ns: core.best_routes(asked, count, now_ns, request.as_circuit_id),
         )
         return pb.ComputePathsResponse(
-            circuits=[computed_to_pb(asked, each) for each in routes], proven=True
+            circuits=[computed_to_pb(asked, each) for each in routes],
+            proven=True,
+            proposals=[proposal_to_pb(asked, each) for each in proposals],
         )
 
     async def ChangeCircuit(
@@ -182,7 +198,7 @@ class PowerService(PowerServiceServicer):
     ) -> AsyncIterator[bytes]:
         return self._feed.watch(together=request.together)
 
-    def _admit_some(
+    async def _admit_some(
         self, principal: Principal, messages: Sequence[pb.PowerRequest]
     ) -> list[list[Circuit] | Refusal]:
         decisions: list[list[Circuit] | Refusal] = []
@@ -198,7 +214,15 @@ class PowerService(PowerServiceServicer):
                 call = Call(principal, Action.REQUEST, message.request_id, asked_for(request))
                 asked.append((call, request))
                 decisions.append([])
-        decided = iter(self._runtime.handle_requests(asked))
+        if self._proposer.asks and asked:
+            calls, requests = zip(*asked, strict=True)
+            ways = await self._proposer.with_ways(calls[0], requests)
+            asked = list(zip(calls, ways, strict=True))
+        made = self._runtime.handle_requests(asked)
+        for (_, request), each in zip(asked, made, strict=True):
+            if not isinstance(each, Refusal):
+                self._proposer.note(request, each)
+        decided = iter(made)
         return [each if isinstance(each, Refusal) else next(decided) for each in decisions]
 
 

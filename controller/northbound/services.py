@@ -8,6 +8,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from controller.computing.optimiser import Optimiser
+from controller.computing.proposing import Proposer
 from controller.northbound.guard import Guard, Handler
 from controller.northbound.mark_feed import MarkFeed
 from controller.northbound.operations import OperationsService
@@ -28,14 +29,20 @@ from digitalgrid.v1.northbound_pb2_grpc import (
 
 
 class Services:
-    """``gate`` bounds what watching costs, ``guard`` what is under way."""
+    """``gate`` bounds what watching costs, ``guard`` what is under way; ``proposer`` asks routing plug-ins."""
 
     def __init__(
-        self, runtime: Runtime, optimiser: Optimiser, gate: Gate, read_meters: ReadMeters
+        self,
+        runtime: Runtime,
+        optimiser: Optimiser,
+        gate: Gate,
+        read_meters: ReadMeters,
+        proposer: Proposer | None = None,
     ) -> None:
         self.runtime = runtime
         self.guard = Guard(runtime)
-        self._power = PowerService(runtime, gate)
+        self._proposer = proposer or Proposer(runtime)
+        self._power = PowerService(runtime, gate, self._proposer)
         self.looks = TopologyLooks(runtime, gate)
         self._topology = TopologyService(runtime, gate, self.looks, read_meters)
         self._optimisation = OptimisationService(optimiser)
@@ -45,8 +52,9 @@ class Services:
         self._calls: dict[str, Handler] = {}
 
     def close(self) -> None:
-        """Nothing is noted any more; after the servers have stopped."""
+        """Nothing is noted, nor proposed, any more; after the servers have stopped."""
         self.marks.close()
+        self._proposer.close()
 
     def add_to(self, server: grpc.aio.Server) -> None:
         add_PowerServiceServicer_to_server(self._power, server)

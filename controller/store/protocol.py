@@ -6,7 +6,7 @@ which is the fencing token at the store and at the routers.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from controller.core.circuits.records import (
     AuditEntry,
@@ -110,6 +110,7 @@ class Follower(Protocol):
         """Whether what it is told is still taken up: a member that hangs must not lead."""
 
 
+@runtime_checkable
 class Membership(Protocol):
     """One controller's place in a cluster, of which one member leads at a time."""
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from controller.core.errors import Refusal
+from controller.plugins import ROUTING
 from controller.routing.compiled import engine_in_use
 from controller.runtime.runtime import Runtime
+from digitalgrid.plugins.table import installed
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,10 @@ class About:
     store: str
     name: str
     emulation: Path | None = None
+    # Routing algorithms by name, whether or not each can be used.
+    algorithms: tuple[str, ...] = field(
+        default_factory=lambda: tuple(each.name for each in installed(ROUTING))
+    )
     started_unix_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
 
     def daemon(self) -> dict[str, object]:
@@ -35,6 +41,7 @@ class About:
             "emulation": self.emulation is not None,
             "started_unix_ms": self.started_unix_ms,
             "engine": str(engine_in_use()),
+            "algorithms": self.algorithms,
         }
 
     def _role(self) -> str:

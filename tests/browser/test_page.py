@@ -9,8 +9,9 @@ from playwright.sync_api import expect
 
 from digitalgrid.client import PowerClient, power_request
 from digitalgrid.v1 import northbound_pb2 as pb
-from tests.browser.conftest import Open, wait_until_drawn
+from tests.browser.conftest import Open, violations, wait_until_drawn
 from tests.support.patience import wait_for
+from tests.support.plugins import install_greedy
 from topologies import emulator
 from topologies.emulator.ports import free_ports
 
@@ -29,7 +30,12 @@ def options(
         southbound_port=south,
         page=f"127.0.0.1:{page}",
     )
-    emulator.start_in_background(str(ROOT / "topologies" / "elan9.grid.yaml"), "local", running)
+    # With a routing algorithm of others beside our own.
+    site = tmp_path_factory.mktemp("site")
+    install_greedy(site)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.syspath_prepend(site)
+        emulator.start_in_background(str(ROOT / "topologies" / "elan9.grid.yaml"), "local", running)
     try:
         yield running
     finally:
@@ -112,6 +118,20 @@ def test_a_cut_line_is_seen_and_its_circuit_moves(
     expect(page.get_by_role("list", name="Events")).to_contain_text(line)
     emulator.send_command(options.run_dir, "restore", line)
     expect(page.locator(".alarm")).to_have_count(0)
+
+
+def test_what_each_routing_algorithm_would_choose_is_shown_side_by_side(
+    open_page: Open, address: str, client: PowerClient
+) -> None:
+    number = circuit(client, "load5", 2e6)
+    page = open_page(f"{address}#/circuit/{number}")
+    page.get_by_role("button", name="Which other ways are there now?").click()
+    compared = page.get_by_role("table").filter(has_text="Algorithm")
+    for name in ("greedy", "least-loss"):
+        row = compared.get_by_role("row").filter(has_text=name)
+        expect(row).to_contain_text("→")
+        expect(row).to_contain_text("loses")
+    assert violations(page) == []
 
 
 def test_two_tabs_release_the_same_circuit_and_both_are_told_that_it_is(

@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 
 from controller.computing.optimiser import Optimiser
+from controller.computing.proposing import MAX_COMPARED_S, WITHIN_S, Proposer
 from controller.computing.solver import Solver
 from controller.core.circuits.resources import Resource
 from controller.core.invariants import broken_invariants
@@ -17,12 +18,14 @@ from controller.core.optimising.moves import ReoptimiseLimits
 from controller.core.settings import CoreSettings
 from controller.northbound.server import start_server
 from controller.northbound.services import Services
+from controller.plugins import LEAST_LOSS
 from controller.runtime.runtime import Runtime
 from controller.watching.budget import Budget
 from controller.watching.gate import Gate
 from controller.watching.meter_look import MeterLook
 from digitalgrid.channels import asyncio_channel
 from digitalgrid.client import AsyncPowerClient
+from digitalgrid.gridfile import Grid
 from digitalgrid.v1.northbound_pb2_grpc import (
     OptimisationServiceStub,
     PowerServiceStub,
@@ -129,23 +132,32 @@ def balanced(api: Northbound) -> MeterLook:
 
 
 @asynccontextmanager
-async def northbound(*, connected: bool = True) -> AsyncIterator[Northbound]:
+async def northbound(
+    grid: Grid | None = None,
+    *,
+    connected: bool = True,
+    algorithm: str = LEAST_LOSS,
+    within_s: float = WITHIN_S,
+    compared_within_s: float = MAX_COMPARED_S,
+) -> AsyncIterator[Northbound]:
     store = MemoryStore()
     runtime = Runtime(CoreSettings())
     runtime.lead(store)
-    grid = AttachedGrid(runtime, diamond())
+    attached = AttachedGrid(runtime, grid or diamond())
     if connected:
-        grid.connect()
+        attached.connect()
     address = f"127.0.0.1:{free_port()}"
     solver, gate = Solver(), Gate(Budget())
     optimiser = Optimiser(runtime, solver, ReoptimiseLimits(least_gain_fraction=0.0))
-    services = Services(runtime, optimiser, gate, read_meters)
+    proposer = Proposer(runtime, algorithm, within_s, compared_within_s)
+    services = Services(runtime, optimiser, gate, read_meters, proposer)
+    await proposer.start()
     server = await start_server(services, address)
     client = AsyncPowerClient(address, timeout_s=PATIENCE_S)
     try:
         async with asyncio_channel(address) as channel:
             yield Northbound(
-                *(runtime, store, grid, client, channel, address, server, optimiser, gate),
+                *(runtime, store, attached, client, channel, address, server, optimiser, gate),
                 services,
                 _listeners(runtime),
             )

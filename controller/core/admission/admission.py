@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from controller.core.admission.explaining import Explainer
+from controller.core.admission.judging import judge
 from controller.core.admission.route_finder import RouteFinder
 from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.request import PowerRequest
@@ -31,7 +32,7 @@ class Admission(RouteFinder):
         refusal = self._explainer.over_load_limit(request)
         if refusal is not None:
             raise refusal
-        route = self.route_for(request)
+        route = self._proposed(request) or self.route_for(request)
         if request.allow_split and self._sink_is_usable(request):
             if route is None and self._cut_w(request) < request.power_w:
                 # No solver finds what no cut lets through.
@@ -47,6 +48,13 @@ class Admission(RouteFinder):
         key = new_key()
         self.reservations.reserve(key, route)
         return [(key, route)]
+
+    def _proposed(self, request: PowerRequest) -> Route | None:
+        """The way that a routing algorithm has proposed, where it holds."""
+        if request.proposed is None or not request.takes_one_path:
+            return None
+        judged = judge(self, request, request.proposed)
+        return judged if isinstance(judged, Route) else None
 
     def _sink_is_usable(self, request: PowerRequest) -> bool:
         return self.view.routers[self.view.loads[request.sink_id][0]].serves

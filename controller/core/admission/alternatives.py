@@ -60,7 +60,7 @@ class Alternatives:
         available = admission.available_w(request.source_ids, circuit_id)
         own_a = admission.credit_a(circuit_id)
         with arrays.using_again(circuit_id, own_a):
-            found = PathRanking(_without(arrays.graph, own_a)).best(
+            found = PathRanking(without(arrays.graph, own_a)).best(
                 arrays.node(admission.view.loads[request.sink_id][0]),
                 request.power_w,
                 admission.most_by_node(available),
@@ -164,7 +164,7 @@ class Alternatives:
         )
 
 
-def _without(graph: PowerGraph, own_a: Mapping[int, float]) -> PowerGraph:
+def without(graph: PowerGraph, own_a: Mapping[int, float]) -> PowerGraph:
     """The same where so much (A) is not reserved on these arcs."""
     if not own_a:
         return graph

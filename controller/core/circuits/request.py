@@ -6,6 +6,7 @@ from json import JSONEncoder
 from math import inf, isfinite
 
 from controller.core.circuits.circuit import Constraints
+from controller.core.circuits.proposed import ProposedWay
 from controller.core.circuits.protection import Against
 from controller.core.errors import Refusal, invalid
 from controller.core.network.view import GridView
@@ -23,6 +24,7 @@ class PowerRequest:
     """``source_ids`` are candidates; none means any. ``allow_split`` lets several circuits serve it.
 
     Priorities that are not given follow that of the load. ``floor_w`` is kept over all of its circuits.
+    ``proposed`` is tried first, and is no part of what the client asks for.
     """
 
     request_id: str
@@ -37,6 +39,7 @@ class PowerRequest:
     # Against the loss of what a standby is wanted, if at all; and whether with room of its own, not a part of a pool.
     protect: Against | None = None
     dedicated: bool = False
+    proposed: ProposedWay | None = None
 
     def priorities(self, load_priority: int) -> tuple[int, int]:
         """Setup and hold (RFC 3209, 4.7): as given, or as the load's, with setup no higher than hold."""
@@ -49,7 +52,13 @@ class PowerRequest:
     def is_plain(self) -> bool:
         """Whether one compiled call can admit it among others; what asks for more is admitted by itself."""
         limits = self.constraints
-        return not (self.allow_split or limits.avoid_ids or limits.packets or self.protect)
+        by_itself = self.allow_split or self.protect or self.proposed
+        return not (by_itself or limits.avoid_ids or limits.packets)
+
+    @property
+    def takes_one_path(self) -> bool:
+        """Whether a path is all that serves it: a split takes several, a standby is chosen along with the first."""
+        return not (self.allow_split or self.protect)
 
     def fingerprint(self) -> str:
         """Equal for equal content; tells a retry from a reused request id."""

@@ -99,6 +99,25 @@ def test_an_installed_controller_serves_clients_and_its_page(
         assert daemon.wait(PATIENCE_S) == 0
 
 
+def test_a_plug_in_is_installed_beside_the_controller_and_found(
+    installed: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "greedy"
+    shutil.copytree(ROOT / "examples" / "plugins" / "greedy", source)
+    said = ["install", "--no-deps", "--no-build-isolation", "--no-index"]
+    _pip([*said, "--target", tmp_path / "site", source])
+    listed = subprocess.run(
+        [installed / "dgc", "plugins"],
+        env=os.environ | {"PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    (row,) = [line for line in listed.splitlines() if "greedy" in line]
+    assert "digitalgrid-greedy 0.1.0" in row
+    assert row.rstrip().endswith("fine")
+
+
 def _answers(client: PowerClient) -> bool:
     try:
         client.get_topology()

@@ -33,6 +33,7 @@ def test_it_is_that_of_all_fields_that_were_given_as_sorted_json(request_: Power
         "floor_w": 0.0,
         "protect": None,
         "dedicated": False,
+        "proposed": None,
     }
     fields = {key: value for key, value in fields.items() if (key, value) not in absent.items()}
     content = json.dumps(fields, sort_keys=True).encode()
