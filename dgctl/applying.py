@@ -72,7 +72,8 @@ def diff(settings: Settings, file: str, prune: bool) -> None:
 def apply(settings: Settings, file: str, prune: bool, yes: bool, interrupt: bool) -> None:
     """Makes circuits as a file declares them: shows a plan, asks, and carries it out.
 
-    Doing it again changes nothing. What is replaced is made before the old one is released, so power flows on.
+    Doing it again changes nothing, or finishes what was interrupted. What is replaced is made before the old one is
+    released, so power flows on.
     """
     from dgctl.output import EXIT_REFUSED
 
@@ -152,7 +153,10 @@ class _Applier:
 
     def _replace(self, step: "Step") -> _Outcome:
         """The new one first; the old one stands where that is refused, unless it may be interrupted."""
-        (outcome,) = self._create([step])
+        if step.made:
+            outcome = _Outcome(step, tuple(each.circuit_id for each in step.made))
+        else:
+            (outcome,) = self._create([step])
         if outcome.refused and self._interrupt:
             self._release(step)
             self._wait_until_ended({each.circuit_id for each in step.circuits})

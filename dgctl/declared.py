@@ -60,6 +60,11 @@ class DeclaredFile:
                     f"is {each.request_id!r}, which does not begin with the prefix {self.prefix!r}"
                 )
                 yield InvalidValue(*path, message=message)
+            if not each.power_w > 0:
+                message = (
+                    f"must be more than 0, not {each.power_w:g}; leave out what is to have none"
+                )
+                yield InvalidValue("circuits", index, "power_w", message=message)
             seen.add(each.request_id)
 
 
@@ -89,8 +94,9 @@ class Step:
     circuits: tuple[pb.Circuit, ...] = ()
     # What is otherwise than declared, in words.
     changes: tuple[str, ...] = ()
-    # Of what is asked for anew.
+    # Of what is asked for anew; None where that was done already, by whoever did not come to its end: ``made``.
     request: pb.PowerRequest | None = None
+    made: tuple[pb.Circuit, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -117,18 +123,18 @@ class Plan:
 
 def plan_of(file: DeclaredFile, known: Iterable[pb.Circuit], *, prune: bool) -> Plan:
     """What leads from the circuits that are known, ended ones too, to those that are declared."""
-    standing: dict[str, list[pb.Circuit]] = defaultdict(list)
+    standing: dict[str, dict[int, list[pb.Circuit]]] = defaultdict(dict)
     highest: dict[str, int] = {}
     for circuit in known:
         declared_id, number = _declared_id(circuit.request_id)
         highest[declared_id] = max(highest.get(declared_id, 0), number)
         if circuit.state not in _GONE:
-            standing[declared_id].append(circuit)
-    steps = [_step(entry, standing.get(entry.request_id, ()), highest) for entry in file.circuits]
+            standing[declared_id].setdefault(number, []).append(circuit)
+    steps = [_step(entry, standing.get(entry.request_id, {}), highest) for entry in file.circuits]
     declared = {entry.request_id for entry in file.circuits}
     undeclared = [
-        _release(id_, circuits)
-        for id_, circuits in sorted(standing.items())
+        _release(id_, _all(by_number))
+        for id_, by_number in sorted(standing.items())
         if file.prefix and id_.startswith(file.prefix) and id_ not in declared
     ]
     if prune:
@@ -149,6 +155,10 @@ def _order(step: Step) -> int:
     return 1 if gives else 2
 
 
+def _all(by_number: Mapping[int, Sequence[pb.Circuit]]) -> tuple[pb.Circuit, ...]:
+    return tuple(circuit for number in sorted(by_number) for circuit in by_number[number])
+
+
 def _power_w(circuits: Iterable[pb.Circuit]) -> float:
     return sum(circuit.power_w for circuit in circuits)
 
@@ -160,20 +170,34 @@ def _release(request_id: str, circuits: Sequence[pb.Circuit]) -> Step:
     )
 
 
-def _step(entry: BatchEntry, standing: Sequence[pb.Circuit], highest: Mapping[str, int]) -> Step:
-    circuits = tuple(standing)
-    of_entry = (entry.request_id, entry.sink_id, entry.power_w, circuits)
+def _step(
+    entry: BatchEntry, standing: Mapping[int, Sequence[pb.Circuit]], highest: Mapping[str, int]
+) -> Step:
+    circuits = _all(standing)
+    of_entry = (entry.request_id, entry.sink_id, entry.power_w)
     number = highest.get(entry.request_id, 0) + 1
     asked = entry.as_request(entry.request_id if number == 1 else f"{entry.request_id}#{number}")
     if not circuits:
         return Step(Verb.CREATE, *of_entry, request=asked)
-    others = tuple(_other_than_declared(entry, circuits))
+    newest = tuple(standing[max(standing)])
+    if len(standing) > 1 and not _otherwise(entry, newest):
+        # Whoever replaced it was interrupted, before the old one was released.
+        old = circuits[: -len(newest)]
+        return Step(Verb.REPLACE, *of_entry, old, ("replaced already",), made=newest)
+    changes = _otherwise(entry, circuits)
+    if not changes:
+        return Step(Verb.KEEP, *of_entry, circuits)
+    if len(circuits) == 1 and not any(_other_than_declared(entry, circuits)):
+        return Step(Verb.CHANGE, *of_entry, circuits, changes)
+    return Step(Verb.REPLACE, *of_entry, circuits, changes, asked)
+
+
+def _otherwise(entry: BatchEntry, circuits: Sequence[pb.Circuit]) -> tuple[str, ...]:
+    """What is otherwise than declared, in words."""
     now_w = _power_w(circuits)
     is_same = isclose(now_w, entry.power_w, rel_tol=_SAME)
     power = () if is_same else (f"power: {format_power(now_w)} -> {format_power(entry.power_w)}",)
-    if others or (power and len(circuits) > 1):
-        return Step(Verb.REPLACE, *of_entry, (*power, *others), asked)
-    return Step(Verb.CHANGE if power else Verb.KEEP, *of_entry, power)
+    return (*power, *_other_than_declared(entry, circuits))
 
 
 def _other_than_declared(entry: BatchEntry, circuits: Sequence[pb.Circuit]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -121,6 +122,51 @@ async def test_what_is_refused_is_told_and_keeps_nothing_else_from_being_done() 
 
 
 @in_loop
+async def test_what_was_refused_may_be_declared_otherwise_under_its_id() -> None:
+    async with northbound() as api:
+        await dgctl(api, "apply", "--yes", text=DAY.replace("2e6", "9e6"))
+        done = await dgctl(api, "apply", "--yes")
+        assert (done.exit_code, (await standing(api)).keys()) == (0, {"day/town", "day/works"})
+
+
+@in_loop
+async def test_a_replacement_that_was_interrupted_is_finished_without_a_third_circuit() -> None:
+    async with northbound() as api:
+        # Three of 2.5 MW would not fit.
+        town = without_works(DAY).replace("2e6", "2.5e6")
+        await dgctl(api, "apply", "--yes", text=town)
+        old = (await standing(api))["day/town"]
+        other = town.replace("[solar]", "[solar], hold_priority: 3")
+        # As far as whoever was killed after it had made the new one.
+        await api.client.request_power(
+            power_request(
+                "town", 2.5e6, source_ids=["solar"], request_id="day/town#2", hold_priority=3
+            )
+        )
+        assert "replaced already" in (await dgctl(api, "diff", text=other)).stdout
+        done = await dgctl(api, "apply", "--yes", text=other)
+        assert done.exit_code == 0, done.output
+        await until(lambda: api.runtime.questions.circuit(old.circuit_id).state.ended)
+        assert (await standing(api)).keys() == {"day/town#2"}
+        assert await actions(api, other) == [("keep", "day/town")]
+
+
+@in_loop
+async def test_two_who_apply_the_same_file_at_once_make_each_circuit_once(tmp_path: Path) -> None:
+    # A CliRunner has the whole process, so these are processes.
+    program = (sys.executable, "-c", "from dgctl import main; main()")
+    async with northbound() as api:
+        await dgctl(api, "apply", "--yes")
+        file = tmp_path / "day.yaml"
+        file.write_text(DAY.replace("source_ids: [solar]", "hold_priority: 3"))
+        words = ("--server", api.address, "apply", "--yes", "-f", str(file))
+        two = [await asyncio.create_subprocess_exec(*program, *words) for _ in range(2)]
+        assert [await each.wait() for each in two] == [0, 0]
+        await until(lambda: len(api.runtime.questions.standing) == 2)
+        assert (await standing(api)).keys() == {"day/town#2", "day/works"}
+
+
+@in_loop
 async def test_what_does_not_fit_beside_what_it_replaces_waits_for_a_word() -> None:
     async with northbound() as api:
         big = without_works(DAY).replace("2e6", "5e6")
@@ -146,6 +192,7 @@ async def test_files_that_cannot_be_are_named_with_their_line_and_nothing_is_ask
             (DAY.replace("day/works", "day/town"), "as before; use it once"),
             (DAY.replace("day/works", "night/works"), "does not begin with the prefix 'day/'"),
             (DAY.replace("day/works", "day/works#2"), "are added by `dgctl apply`"),
+            (DAY.replace("1e6", "-1e6"), "must be more than 0, not -1e+06"),
         ):
             result = await dgctl(api, "apply", "--yes", text=text)
             assert result.exit_code == 2
