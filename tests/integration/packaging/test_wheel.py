@@ -4,6 +4,7 @@ import configparser
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -23,6 +24,8 @@ from topologies.emulator.ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGING = ROOT / "packaging"
+# Where the programs of an installation begin.
+_PROGRAMS = {"dgc": "dgc.cli", "dgctl": "dgctl", "dgr": "router_agent.main"}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +43,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     others = [each for each in sys.path if each.endswith("site-packages")]
     (packages / "others.pth").write_text("\n".join(others))
     python = environment / "bin" / "python"
-    for name, program in (("dgc", "dgc.cli"), ("dgctl", "dgctl")):
+    for name, program in _PROGRAMS.items():
         script = environment / "bin" / name
         script.write_text(f"#!{python}\nfrom {program} import main\nmain()\n")
         script.chmod(0o755)
@@ -87,6 +90,8 @@ def test_an_installed_controller_serves_clients_and_its_page(
     try:
         with PowerClient(f"127.0.0.1:{north}", timeout_s=PATIENCE_S) as client:
             wait_for(lambda: _answers(client) or daemon.poll() is not None)
+        # It is loaded while the API is served already.
+        wait_for(lambda: _is_open(page) or daemon.poll() is not None)
         with urllib.request.urlopen(f"http://127.0.0.1:{page}/", timeout=PATIENCE_S) as answer:
             shown = answer.read().decode()
         for asset in re.findall(r'"(/page/[^"]+)"', shown):
@@ -126,16 +131,57 @@ def _answers(client: PowerClient) -> bool:
     return True
 
 
+def _is_open(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize(
     "unit", sorted((PACKAGING / "systemd").iterdir()), ids=lambda unit: unit.name
 )
 def test_units_start_verbs_that_there_are(unit: Path) -> None:
-    parsed = configparser.ConfigParser(interpolation=None, strict=False)
-    parsed.optionxform = str  # type: ignore[assignment, method-assign]
-    parsed.read(unit)
+    parsed = _unit(unit)
     program, verb, *_ = parsed["Service"]["ExecStart"].split()
     assert verb in {"dgc": dgc, "dgr": dgr}[Path(program).name].commands
     assert parsed["Service"]["Restart"] == "always"
+    # Else five starts within ten seconds are the last ones.
+    assert parsed["Unit"]["StartLimitIntervalSec"] == "0"
+    wrong = subprocess.run(
+        [sys.executable, "-c", f"from {_PROGRAMS[Path(program).name]} import main; main()", verb]
+        + (["--config"] if "--config" in parsed["Service"]["ExecStart"] else [])
+        + ["/nothing.yaml"],
+        capture_output=True,
+        check=False,
+    )
+    assert str(wrong.returncode) == parsed["Service"]["RestartPreventExitStatus"], wrong.stderr
+
+
+def _unit(file: Path) -> configparser.ConfigParser:
+    parsed = configparser.ConfigParser(interpolation=None, strict=False)
+    parsed.optionxform = str  # type: ignore[assignment, method-assign]
+    parsed.read(file)
+    return parsed
+
+
+def test_no_unit_keeps_its_state_below_that_of_another() -> None:
+    """systemd gives a state directory, with all below it, to the unit's own user, which is another each time."""
+    units = [_unit(each) for each in (PACKAGING / "systemd").iterdir()]
+    kept = [Path(each["Service"]["StateDirectory"]) for each in units]
+    assert len(kept) == 2
+    for here in kept:
+        assert not any(here in other.parents for other in kept)
+
+
+def test_the_container_is_built_of_all_that_the_wheel_has_and_of_nothing_that_lies_beside() -> None:
+    lines = (ROOT / ".containerignore").read_text().splitlines()
+    assert lines[1] == "*"
+    taken = {line.removeprefix("!") for line in lines if line.startswith("!")}
+    rooms = {line.strip("* ") for line in _listed("options.packages.find", "include")}
+    files = {"setup.cfg", "pyproject.toml", "README.md", "LICENSE"}
+    assert taken == rooms | files | {"proto", "packaging"}
 
 
 def test_the_configuration_of_the_container_is_taken() -> None:
