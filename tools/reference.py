@@ -22,13 +22,11 @@ from google.protobuf.descriptor_pb2 import (
     FileDescriptorSet,
 )
 from grpc_tools import protoc
+from programs import PROGRAMS, contexts
 
-from dgc.cli import main as dgc
-from dgctl.cli import main as dgctl
 from digitalgrid.bounds import key_of
 from digitalgrid.gridfile import Grid, Link, Load, Router, Source, Standing
 from digitalgrid.profiles import DeviceProfile
-from router_agent.main import dgr
 
 ROOT = Path(__file__).resolve().parents[1]
 PROTOS = ROOT / "proto"
@@ -44,21 +42,9 @@ Comments = Mapping[tuple[int, ...], str]
 def command_line(program: click.Command, name: str) -> str:
     """A page of Markdown with the help of a program and of all its verbs."""
     parts = [f"# {name}\n"]
-    for context in _contexts(program, name):
+    for context in contexts(program, name):
         parts.append(f"## {context.command_path}\n\n```text\n{context.get_help()}\n```\n")
     return "\n".join(parts)
-
-
-def _contexts(
-    command: click.Command, name: str, parent: click.Context | None = None
-) -> Iterator[click.Context]:
-    context = click.Context(command, info_name=name, parent=parent, terminal_width=100)
-    yield context
-    if isinstance(command, click.Group):
-        for verb in command.list_commands(context):
-            found = command.get_command(context, verb)
-            if found is not None and not found.hidden:
-                yield from _contexts(found, verb, context)
 
 
 def api() -> str:
@@ -184,7 +170,7 @@ def configuration() -> str:
 def main() -> None:
     directory = Path(sys.argv[1])
     directory.mkdir(parents=True, exist_ok=True)
-    for program, name in ((dgctl, "dgctl"), (dgc, "dgc"), (dgr, "dgr")):
+    for name, program in PROGRAMS.items():
         (directory / f"{name}.md").write_text(command_line(program, name), encoding="utf-8")
     for name, page in (
         ("api", api()),
