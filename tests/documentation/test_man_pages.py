@@ -21,14 +21,14 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("man")
     tool = ROOT / "tools" / "manpages.py"
     # Found from anywhere, as a build may run it.
-    subprocess.run([sys.executable, tool, directory], check=True, cwd=ROOT)
+    subprocess.run([sys.executable, str(tool), str(directory)], check=True, cwd=ROOT)
     return directory
 
 
 def shown(page: Path) -> str:
     """As a terminal shows it; whatever roff has to say of it fails."""
     groff = require_program("groff", "groff-base")
-    said = [groff, "-ww", "-man", "-Kutf8", "-Tutf8", "-P-cbou", page]
+    said = [groff, "-ww", "-man", "-Kutf8", "-Tutf8", "-P-cbou", str(page)]
     done = subprocess.run(said, capture_output=True, text=True, check=True)
     assert done.stderr == ""
     return done.stdout

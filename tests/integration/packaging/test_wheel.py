@@ -34,12 +34,12 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Programs of an environment that has the wheel, and what it needs from ours."""
     directory = tmp_path_factory.mktemp("wheel")
     source = _copied(directory / "source")
-    tool = [sys.executable, ROOT / "tools" / "manpages.py", source / "build" / "man"]
-    subprocess.run(tool, check=True, cwd=ROOT)
+    tool, pages = ROOT / "tools" / "manpages.py", source / "build" / "man"
+    subprocess.run([sys.executable, str(tool), str(pages)], check=True, cwd=ROOT)
     _pip(["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", directory, source])
     (wheel,) = directory.glob("*.whl")
-    pages = {Path(name).name for name in ZipFile(wheel).namelist() if "/share/man/man1/" in name}
-    assert pages == {"dgc.1", "dgctl.1", "dgr.1"}
+    shipped = {Path(name).name for name in ZipFile(wheel).namelist() if "/share/man/man1/" in name}
+    assert shipped == {"dgc.1", "dgctl.1", "dgr.1"}
     environment = directory / "environment"
     venv.create(environment, symlinks=True)
     (packages,) = environment.glob("lib/python*/site-packages")
