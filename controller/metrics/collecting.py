@@ -2,7 +2,7 @@
 
 import platform
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from importlib.metadata import version
 from operator import attrgetter
@@ -29,6 +29,7 @@ from digitalgrid.units import MILLIJOULES_PER_J
 
 # Read of each circuit: an enumeration's property would take longer than all else.
 _STATE, _PROTECTION = attrgetter("state._value_"), attrgetter("guard.word._value_")
+_MISTAKES = frozenset({"supervised_failures", "unhandled_exceptions"})
 _BUILD = version("digitalgrid"), platform.python_version()
 # Of what routers measure, in the order of its kinds.
 _ENERGIES = (
@@ -72,7 +73,9 @@ class Metrics(Collector):
         yield from self._of_loads()
         if self._meters.reading is not None:
             yield from _of_energies(self._meters.reading)
-        yield from _FAMILIES.counters(COUNTERS.snapshot())
+        counts = COUNTERS.snapshot()
+        yield _FAMILIES.one("mistakes_total", sum(_mistakes(counts)))
+        yield from _FAMILIES.counters(counts)
         try:
             known = self._runtime.questions
         except Refusal:
@@ -176,3 +179,8 @@ def _of_network(known: Questions, now_ns: int) -> list[Metric]:
         _FAMILIES.of("drains", one_label(drains)),
         _FAMILIES.one("lsdb_version", known.lsdb_version),
     ]
+
+
+def _mistakes(counts: Mapping[tuple[str, str], int]) -> Iterator[int]:
+    """Also before there are any: of a series that begins with the first of them Prometheus sees no increase."""
+    return (count for (name, _), count in counts.items() if name in _MISTAKES)

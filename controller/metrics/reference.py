@@ -60,8 +60,9 @@ METRICS = (
     Metric("southbound_lsas_held_back_total", _C, ("cause",), "advertisements beyond limits.lsa_per_s, taken later"),
     Metric("openflow_accept_failures_total", _C, ("cause",), "switches' connections that could not be taken"),
     Metric("openflow_connections_refused_total", _C, ("cause",), "switches' connections beyond the limit"),
-    Metric("supervised_failures_total", _C, ("cause",), "tasks and threads that failed: mistakes in the program"),
-    Metric("unhandled_exceptions_total", _C, ("cause",), "exceptions that nobody took: mistakes in the program"),
+    Metric("mistakes_total", _C, (), "of the program, all in one: those of the next two; there from the beginning"),
+    Metric("supervised_failures_total", _C, ("cause",), "tasks and threads that failed"),
+    Metric("unhandled_exceptions_total", _C, ("cause",), "exceptions that nobody took"),
 )  # fmt: skip
 BY_NAME = {each.name: each for each in METRICS}
 

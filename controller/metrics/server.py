@@ -1,7 +1,8 @@
 """``/metrics`` of the daemon, and what must go on between two who ask."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from controller.metrics.circuit_tallies import CircuitTallies
@@ -23,11 +24,15 @@ _SWEEP_S = 1.0
 
 @asynccontextmanager
 async def serving_metrics(
-    runtime: Runtime, gate: Gate, meters: MeterLook, listen: str
+    runtime: Runtime,
+    gate: Gate,
+    meters: MeterLook,
+    listen: str,
+    now_ns: Callable[[], int] = time.monotonic_ns,
 ) -> AsyncIterator[int]:
     """Serve on ``listen`` (host:port); yields the port. OSError, which says what to do, where that is taken."""
     lateness_s = Histogram(LATENESS_BOUNDS_S)
-    circuits = CircuitTallies(runtime)
+    circuits = CircuitTallies(runtime, now_ns)
     metrics = Metrics(runtime, gate, meters, circuits, lateness_s)
     unsubscribe = circuits.subscribed()
     tasks = [

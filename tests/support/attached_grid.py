@@ -73,7 +73,8 @@ class AttachedGrid:
     def connect(self, *router_ids: str) -> None:
         """All routers, or these, begin a session."""
         for router_id in router_ids or self.simulated.routers:
-            self._runtime.attach(router_id, self._sender(router_id))
+            abilities = self.simulated.routers[router_id].capabilities
+            self._runtime.attach(router_id, self._sender(router_id), capabilities=abilities)
             self._tell_lsa(router_id)
             self._tell_sync_done(router_id)
 

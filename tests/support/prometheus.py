@@ -22,8 +22,15 @@ _EACH_S = 0.2
 class Prometheus:
     """Answers in the thread that asks; a test's loop asks in another."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, targets: Path) -> None:
         self._url = f"http://127.0.0.1:{port}/api/v1/query?"
+        self._targets = targets
+
+    def read(self, *targets: str) -> None:
+        """These controllers (host:port) from now on."""
+        told = self._targets.with_suffix(".new")
+        told.write_text(json.dumps([{"targets": targets, "labels": {"job": "dgc"}}]))
+        told.replace(self._targets)
 
     def ask(self, expression: str) -> list[dict[str, Any]]:
         """The series that a query has at this moment."""
@@ -58,7 +65,10 @@ def prometheus(directory: Path, target: str, alerts: Path) -> Iterator[Prometheu
     """Reads ``target`` (host:port) five times a second; alerts fire at once, without the time that they wait for."""
     program = require_program("prometheus", "prometheus")
     (port,) = free_ports(1)
-    config = _config(directory, target, alerts)
+    targets = directory / "targets.json"
+    config = _config(directory, targets, alerts)
+    server = Prometheus(port, targets)
+    server.read(target)
     with (directory / "prometheus.log").open("wb") as log:
         process = subprocess.Popen(
             [
@@ -71,7 +81,6 @@ def prometheus(directory: Path, target: str, alerts: Path) -> Iterator[Prometheu
             stderr=log,
         )
         try:
-            server = Prometheus(port)
             server.wait_until_it_serves()
             yield server
         finally:
@@ -79,7 +88,7 @@ def prometheus(directory: Path, target: str, alerts: Path) -> Iterator[Prometheu
             process.wait()
 
 
-def _config(directory: Path, target: str, alerts: Path) -> Path:
+def _config(directory: Path, targets: Path, alerts: Path) -> Path:
     rules = yaml.safe_load(alerts.read_text())
     for group in rules["groups"]:
         for rule in group["rules"]:
@@ -89,7 +98,7 @@ def _config(directory: Path, target: str, alerts: Path) -> Path:
     config = {
         "global": {"scrape_interval": interval, "evaluation_interval": interval},
         "rule_files": ["alerts.yaml"],
-        "scrape_configs": [{"job_name": "dgc", "static_configs": [{"targets": [target]}]}],
+        "scrape_configs": [{"job_name": "dgc", "file_sd_configs": [{"files": [str(targets)]}]}],
     }
     path = directory / "prometheus.yaml"
     path.write_text(yaml.safe_dump(config))
