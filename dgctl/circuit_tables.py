@@ -12,6 +12,7 @@ from digitalgrid.units import (
     format_duration_ns,
     format_fraction,
     format_power,
+    format_unix_ns,
     parse_duration_s,
     parse_fraction,
     parse_power_w,
@@ -136,6 +137,10 @@ def _setup_ms(circuit: pb.Circuit) -> float | None:
     return None if taken_ns is None else taken_ns / NS_PER_MS
 
 
+def _moment(unix_ns: int) -> str:
+    return format_unix_ns(unix_ns) if unix_ns else "-"
+
+
 def _number(
     name: str, figure_of: str, head: str = "", *, default: bool = False
 ) -> Column[pb.Circuit]:
@@ -236,6 +241,18 @@ CIRCUITS: Listing[pb.Circuit] = Listing(
         _number("generation", "generation"),
         _number("interruptions", "interruptions"),
         Column("after", _setup, _setup_ms, _ms, head="power after", right=True, default=False),
+        Column(
+            "created",
+            lambda circuit: _moment(circuit.created_unix_ns),
+            lambda circuit: circuit.created_unix_ns,
+            default=False,
+        ),
+        Column(
+            "changed",
+            lambda circuit: _moment(circuit.changed_unix_ns),
+            lambda circuit: circuit.changed_unix_ns,
+            default=False,
+        ),
     ),
     lambda circuit: (rank(circuit), circuit.circuit_id),
 )

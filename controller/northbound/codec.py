@@ -170,6 +170,8 @@ def circuit_to_pb(circuit: Circuit) -> pb.Circuit:
         protection=_PROTECTIONS[circuit.guard.word],
         protection_reason=circuit.guard.reason,
         dedicated=circuit.guard.dedicated,
+        created_unix_ns=circuit.created_unix_ns,
+        changed_unix_ns=circuit.changed_unix_ns,
     )
     if (curtailed := circuit.curtailed) is not None:
         message.curtailed.by = curtailed.by

@@ -170,6 +170,8 @@ _CIRCUIT: dict[str, Callable[[ShownCircuit], object]] = {
     "missing_mj": lambda shown: _missing_mj(shown.circuit),
     "interruptions": lambda shown: shown.circuit.interruptions,
     "last_interruption_ms": lambda shown: shown.circuit.last_interruption_ns / NS_PER_MS,
+    "created_unix_ms": lambda shown: shown.circuit.created_unix_ns // NS_PER_MS,
+    "changed_unix_ms": lambda shown: shown.circuit.changed_unix_ns // NS_PER_MS,
 }
 
 # By what their rows are called in the stream.

@@ -82,6 +82,7 @@ class CircuitBook:
         return self._ticket
 
     def add(self, circuit: Circuit, request: PowerRequest) -> None:
+        circuit.created_unix_ns = self.audit.at_unix_ns
         self._remember(circuit, request.fingerprint())
 
     def _remember(self, circuit: Circuit, fingerprint: str) -> None:
@@ -212,11 +213,12 @@ class CircuitBook:
             self._emit(CircuitChanged(circuit.circuit_id))
 
     def _note(self, circuit: Circuit) -> None:
-        """An audit entry where the controller has decided something new of a circuit by itself."""
+        """When something new was decided of a circuit; and an audit entry, where the controller did so by itself."""
         decision = _decision(circuit)
         if self._noted.get(circuit.circuit_id) == decision:
             return
         self._noted[circuit.circuit_id] = decision
+        circuit.changed_unix_ns = self.audit.at_unix_ns
         if not self.audit.answering:
             newest = circuit.newest()
             over = f" over {' '.join(newest.route.router_ids)}" if newest else ""

@@ -177,6 +177,10 @@ class Circuit(msgspec.Struct):
     # Of the dispatch that made it; only the first circuit of each has them.
     refused_loads: tuple[RefusedLoad, ...] = ()
     guard: Guard = msgspec.field(default_factory=Guard)
+    # When it was admitted, and when its path, its power or whether it is to stand was last decided; 0: an earlier
+    # release has not noted it.
+    created_unix_ns: int = 0
+    changed_unix_ns: int = 0
 
     def mark(self, step: str, now_ns: int) -> None:
         """Note when a step on the way to the first power was reached; a later one of its kind changes nothing."""

@@ -65,6 +65,9 @@ class CircuitRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     unprotected_because: str = ""
     # Whether its standby has room of its own, as all had before this field.
     dedicated: bool = True
+    # 0: not known, as in records that are older than these fields.
+    created_unix_ns: int = 0
+    changed_unix_ns: int = 0
 
 
 class Counters(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -158,6 +161,8 @@ def to_record(circuit: Circuit, request_fingerprint: str) -> CircuitRecord:
         protect=circuit.guard.against or "",
         unprotected_because=circuit.guard.reason if circuit.guard.word is Protection.LOST else "",
         dedicated=circuit.guard.dedicated,
+        created_unix_ns=circuit.created_unix_ns,
+        changed_unix_ns=circuit.changed_unix_ns,
     )
 
 
@@ -184,6 +189,8 @@ def from_record(record: CircuitRecord) -> Circuit:
         guard=_restored_guard(record),
         state=state,
         reason=reason,
+        created_unix_ns=record.created_unix_ns,
+        changed_unix_ns=record.changed_unix_ns,
     )
     for each in record.generations:
         key = CircuitGeneration(record.circuit_id, each.generation)

@@ -52,6 +52,14 @@ export function duration(ms) {
   return minutes < 2880 ? `${Math.floor(minutes / 60)} h ${minutes % 60} min` : `${Math.floor(minutes / 1440)} d`;
 }
 
+/** When something was: the time, and the day where that is not today. @param {number} unixMs */
+export function moment(unixMs) {
+  if (!unixMs) return "";
+  const at = new Date(unixMs);
+  const time = at.toLocaleTimeString();
+  return at.toDateString() === new Date().toDateString() ? time : `${at.toLocaleDateString()} ${time}`;
+}
+
 /** @param {number} unixMs */
 export const ago = (unixMs) => `${duration(Math.max(0, Date.now() - unixMs))} ago`;
 

@@ -30,6 +30,8 @@ def circuit() -> Circuit:
         floor_w=400.0,
         last_generation=3,
         state=CircuitState.REROUTING,
+        created_unix_ns=1_700_000_000_000_000_001,
+        changed_unix_ns=1_700_000_000_000_000_002,
     )
     for number, phase in (*((1, Phase.WITHDRAWING), (2, Phase.CARRYING), (3, Phase.STAGING)),):
         key = CircuitGeneration(7, number)
@@ -46,6 +48,7 @@ def test_a_circuit_makes_the_round_trip() -> None:
     assert (restored.power_w, restored.priority, restored.last_generation) == (1000.0, 3, 3)
     assert (restored.setup_priority, restored.floor_w) == (2, 400.0)
     assert restored.generations[1].freed == {"r2"}
+    assert restored.created_unix_ns + 1 == restored.changed_unix_ns == 1_700_000_000_000_000_002
 
 
 def test_nothing_is_taken_for_delivered_after_a_restart() -> None:

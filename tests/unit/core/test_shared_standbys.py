@@ -248,7 +248,7 @@ def test_records_of_before_keep_the_room_of_their_own_and_new_ones_what_they_cov
     assert not again.guard.dedicated
     assert again.generations[2].covers == there(circuit.standby()).covers
     fields = msgspec.to_builtins(record)
-    older = [*fields[:-1]]
+    older = fields[: CircuitRecord.__struct_fields__.index("dedicated")]
     older[11] = [generation[:-1] for generation in fields[11]]
     restored = from_record(msgspec.convert(older, CircuitRecord))
     assert restored.guard.dedicated and restored.guard.against is Against.LINK

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -354,3 +355,18 @@ async def test_paths_as_if_for_a_circuit_are_those_that_there_were_without_it() 
         with pytest.raises(RequestRefused) as refused:
             await api.client.compute_paths(pb.ComputePathsRequest(request=wanted, as_circuit_id=99))
         assert refused.value.reason == "UNKNOWN_CIRCUIT"
+
+
+@in_loop
+async def test_when_a_circuit_was_made_and_last_decided_is_told() -> None:
+    async with northbound() as api:
+        began_ns = time.time_ns()
+        (made,) = (await api.client.request_power(power_request("town", 1e6))).circuits
+        assert began_ns <= made.created_unix_ns == made.changed_unix_ns <= time.time_ns()
+        await api.client.wait_until_active([made.circuit_id])
+        changed = await api.client.change_circuit(made.circuit_id, 2e6)
+        assert changed.created_unix_ns == made.created_unix_ns < changed.changed_unix_ns
+        released = await api.client.release_circuit(made.circuit_id)
+        assert released.changed_unix_ns > changed.changed_unix_ns
+        (computed,) = (await api.client.compute_power(power_request("town", 1e6))).circuits
+        assert computed.created_unix_ns == computed.changed_unix_ns == 0

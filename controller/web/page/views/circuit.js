@@ -4,7 +4,7 @@ import { html, useEffect, useState } from "../vendor/ui.js";
 import { call } from "../api.js";
 import { linkTo, open } from "../route.js";
 import { store } from "../store.js";
-import { ago, counted, duration, energy, enumWord, fateOf, percent, power, stateOf } from "../words.js";
+import { ago, counted, duration, energy, enumWord, fateOf, moment, percent, power, stateOf } from "../words.js";
 import { Audit } from "./audit.js";
 import { Facts, Figures, Share } from "./bars.js";
 import { Glyph, State } from "./glyph.js";
@@ -35,7 +35,7 @@ export function CircuitCard({ row }) {
     <${OtherWays} row=${row} />
     <${Life} whole=${whole} />
     <${Missing} row=${row} whole=${whole} />
-    <${Facts} of=${[["Request", row.request_id], ["Hold priority", whole?.hold_priority], ["Kept when short", row.floor_w ? power(row.floor_w) : ""], ["Asked for", asked(whole?.constraints)]]} />
+    <${Facts} of=${[["Request", row.request_id], ["Created", moment(row.created_unix_ms)], ["Last decided", moment(row.changed_unix_ms)], ["Hold priority", whole?.hold_priority], ["Kept when short", row.floor_w ? power(row.floor_w) : ""], ["Asked for", asked(whole?.constraints)]]} />
     <${Audit} subjects=${[String(row.circuit_id), row.request_id]} />
     <div class="actions">
       <button disabled=${released} onClick=${() => open("change", { id: String(row.circuit_id) })}>Change…</button>

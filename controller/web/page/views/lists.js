@@ -9,7 +9,7 @@ import { Events } from "./events.js";
 import { State } from "./glyph.js";
 import { System } from "./system.js";
 import { Table } from "./table.js";
-import { current, duration, energy, enumWord, LINE_STATES, percent, power, ROUTER_STATES, stateOf } from "../words.js";
+import { current, duration, energy, enumWord, LINE_STATES, moment, percent, power, ROUTER_STATES, stateOf } from "../words.js";
 
 /** A column that shows a state: sorted by what needs somebody first. */
 const stateColumn = (of, width = "minmax(96px, 1fr)") => ({
@@ -51,6 +51,8 @@ const CIRCUITS = [
   number("missing", "missing", missingMj, energy, { wide: true }),
   number("breaks", "breaks", (row) => row.interruptions, String, { wide: true }),
   word("request", "request", (row) => row.request_id, { wide: true }),
+  number("created", "created", (row) => row.created_unix_ms, moment, { wide: true, right: false }),
+  number("changed", "changed", (row) => row.changed_unix_ms, moment, { wide: true, right: false }),
   word("reason", "reason", (row) => row.reason, { wide: true, width: "minmax(140px, 2.5fr)" }),
 ];
 const LINES = [
