@@ -83,7 +83,10 @@ def render(
     view = view or View(BOOKS)
     rows = view.rows(answer.meters)
     table = view.table([*rows, _sum(rows)])
-    parts: list[Part] = [table, *_promises(answer.meters), *_pools(answer.meters)]
+    parts: list[Part] = [table]
+    if len(rows) == len(answer.meters) and not answer.missing_router_ids:
+        parts += _under_way(rows)
+    parts += [*_promises(answer.meters), *_pools(answer.meters)]
     if answer.missing_router_ids:
         silent = ", ".join(answer.missing_router_ids)
         parts.append(Styled(f"did not answer in time: {silent}", "red"))
@@ -104,6 +107,23 @@ def _sum(meters: Sequence[power_link_pb2.RouterMeters]) -> power_link_pb2.Router
         buffered_mj=sum(each.buffered_mj for each in meters),
         oversubscribed_instants=sum(each.oversubscribed_instants for each in meters),
     )
+
+
+def _under_way(meters: Iterable[power_link_pb2.RouterMeters]) -> list[Part]:
+    """What the row of sums lacks to be all that was injected: what one end has sent, and the other not yet taken."""
+    energy_mj = sum(
+        link.sent_mj
+        - link.line_loss_mj
+        - link.received_mj
+        - link.lost_to_faults_mj
+        - link.lost_in_transit_mj
+        for each in meters
+        for link in each.links
+    )
+    said = (
+        f"under way between routers, as one was read after the other: {format_energy_mj(energy_mj)}"
+    )
+    return [Styled(said, "dim")] if energy_mj else []
 
 
 def _promises(meters: Iterable[power_link_pb2.RouterMeters]) -> list[Part]:
