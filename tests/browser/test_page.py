@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from digitalgrid.client import PowerClient, power_request
 from digitalgrid.v1 import northbound_pb2 as pb
@@ -147,6 +147,24 @@ def test_two_tabs_release_the_same_circuit_and_both_are_told_that_it_is(
             button.click()
     for tab in tabs:
         expect(tab.get_by_role("status").filter(has_text="is released")).to_be_visible()
+
+
+def test_what_was_done_without_an_answer_is_not_done_again_by_who_asks_again(
+    open_page: Open, address: str, client: PowerClient
+) -> None:
+    def unheard(route: Route) -> None:
+        route.fetch()
+        route.abort()
+
+    page = open_page(f"{address}#/?do=request&sink=load8&power=1MW")
+    page.route("**/PowerService/RequestPower", unheard, times=1)
+    button = page.get_by_role("dialog").get_by_role("button", name="Request 1.00 MW")
+    button.click()
+    expect(page.get_by_role("dialog")).to_contain_text("does not answer")
+    assert [each.sink_id for each in client.list_circuits().circuits] == ["load8"]
+    button.click()
+    expect(page.get_by_role("heading", name="Circuit")).to_be_visible()
+    assert [each.sink_id for each in client.list_circuits().circuits] == ["load8"]
 
 
 def test_after_a_kill_of_the_daemon_the_page_goes_on_by_itself(

@@ -38,12 +38,15 @@ export class ApiError extends Error {
 }
 
 const ADVICE = {
-  UNREACHABLE: "The controller does not answer. Power flows on; the page goes on by itself once it is back.",
+  UNREACHABLE: "The controller does not answer. Power flows on; the page goes on by itself once it is back. What you ask for again is done once.",
   UNAUTHENTICATED: "Give the token that the daemon printed when it started.",
   FORBIDDEN: "Open the page at the address that the daemon printed, and act from there.",
   NOT_LEADER: "This controller stands by. Open the page of the one that leads.",
   DEADLINE_EXCEEDED: "It may still happen: look before you try again.",
 };
+
+/** What a request is known by: asked again under its id, it is made once. Also where a browser has no randomUUID. */
+export const newRequestId = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 /**
  * One unary method of the northbound API.

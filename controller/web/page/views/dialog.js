@@ -1,6 +1,7 @@
 // Dialogs: what is asked for, what it would do (a dry run, also on the map), and only then the button that does it.
 
 import { html, useEffect, useRef, useState } from "../vendor/ui.js";
+import { newRequestId } from "../api.js";
 import { close } from "../route.js";
 import { preview } from "../view_state.js";
 import { Glyph } from "./glyph.js";
@@ -43,7 +44,7 @@ function keepInside(event, box) {
  * The usual course: fields, a preview of exactly these fields, then the act. What was previewed is forgotten as soon as
  * a field changes, so that nobody does what was not shown. Without an act, it is only about the preview.
  * @param {{fields: any, request: (form: FormData) => any, dryRun: (request: any) => Promise<any>, shown: (told: any, asked: any) => any,
- *   act?: (request: any) => Promise<string>, verb?: (request: any) => string, danger?: boolean, can?: (told: any) => boolean, at_once?: boolean, by_itself?: boolean}} props
+ *   act?: (request: any, request_id: string) => Promise<string>, verb?: (request: any) => string, danger?: boolean, can?: (told: any) => boolean, at_once?: boolean, by_itself?: boolean}} props
  * `at_once`: the preview is there when it opens; `by_itself`: and soon after the last letter
  */
 export function Course({ fields, request, dryRun, shown, act, verb, danger = false, can = () => true, at_once = false, by_itself = false }) {
@@ -88,8 +89,12 @@ export function Course({ fields, request, dryRun, shown, act, verb, danger = fal
     setError(null);
     preview.value = null;
   };
+  // Whoever acts again, because no answer came, means the same request.
+  const acted = useRef({ said: "", id: "" });
   const go = async () => {
-    const done = await attempt("act", () => act(told.asked));
+    const said = JSON.stringify(told.asked);
+    if (said !== acted.current.said) acted.current = { said, id: newRequestId() };
+    const done = await attempt("act", () => act(told.asked, acted.current.id));
     if (done === null) return;
     say(done);
     close();

@@ -130,8 +130,8 @@ export function DispatchDialog() {
   });
   return html`<${Dialog} title="Dispatch"><${Course} fields=${fields} request=${read} dryRun=${dispatched}
     can=${(told) => (told.outcomes ?? []).length > 0} shown=${(told) => html`<${Plan} told=${told} />`} verb=${() => "Dispatch"}
-    act=${async (asked) => {
-      const told = await call("OptimisationService/Dispatch", asked);
+    act=${async (asked, request_id) => {
+      const told = await call("OptimisationService/Dispatch", { ...asked, request_id });
       return `${power(told.served_w)} served for ${counted((told.outcomes ?? []).length, "load")}.`;
     }} /><//>`;
 }

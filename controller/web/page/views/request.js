@@ -94,8 +94,8 @@ function Planned({ circuits }) {
     ]} />`)}`;
 }
 
-async function requested(request) {
-  const told = await call("PowerService/RequestPower", { request: { ...request, request_id: crypto.randomUUID?.() ?? "" } });
+async function requested(request, request_id) {
+  const told = await call("PowerService/RequestPower", { request: { ...request, request_id } });
   const [circuit] = told.circuits ?? [];
   if (circuit) go({ kind: "circuit", id: String(circuit.circuit_id) });
   return `${power(request.power_w)} for ${request.sink_id}: ${counted(told.circuits?.length ?? 0, "circuit")}.`;
