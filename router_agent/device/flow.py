@@ -27,6 +27,9 @@ KEPT_BACK = 1e-3
 _ASKS_AGAIN_NS = 60 * NS_PER_S
 # Of a full buffer: what an idle hop may be short of and still be called full; more than passes through within a tick.
 _CHARGED_FRACTION = 0.8
+# Of its trickle, what may still come as no more than that: hops above were granted theirs with the losses of all its
+# power, of which less is lost while it is little.
+_TRICKLES_AT_MOST = 1.5
 # Of what is worth having in a buffer: with less it is filled up again.
 _LEAN_FRACTION = 0.9
 
@@ -201,6 +204,15 @@ class Flow:
         """What its upstream neighbour grants."""
         return self.stated_by_upstream().power_mw / MILLIWATTS_PER_W
 
+    def is_trickle(self, power_w: float) -> bool:
+        """So little may be what it was filled by, from before it was demanded: it says nothing of what it will get."""
+        return power_w <= _TRICKLES_AT_MOST * self.hop.trickle_w + RATE_SLACK_W
+
+    @property
+    def plays(self) -> bool:
+        """It spends what it holds as it is wanted."""
+        return self.bridges or self.playout in (Playout.FILLING, Playout.STEADY)
+
     @property
     def drained(self) -> bool:
         """Nothing is wanted, held, or under way above."""
@@ -224,6 +236,12 @@ class Flow:
         return self.demand_w == 0.0 and not self.idle and self.buffer_mj > 0
 
     @property
+    def is_over(self) -> bool:
+        """Nothing of it is wanted, nothing comes any more, and what it holds has nowhere to go."""
+        stuck = self.buffer_mj == 0 or (self.egress is not None and not self.egress.up)
+        return self.demand_w == 0.0 and not self.idle and stuck and self._drained_above()
+
+    @property
     def drain_w(self) -> float:
         """How quickly. Room on lines that others share in a standby's place is its own only for a trickle."""
         received_w = min(self.hop.received_power_w, self.trickle_room_w)
@@ -239,9 +257,10 @@ class Flow:
         """Whether its rates, and what is said of it, stay as they are until something happens: time changes nothing."""
         if self.idle:
             return self.full and not self.surplus_need_w
+        if self.demand_w == 0.0:
+            return self.is_over
         return (
             self.playout is Playout.STEADY
-            and self.demand_w > 0.0
             and not (self.quick or self.draining or self.fills_below or self.surplus_need_w)
             and (self.egress is not None or self.state is FlowState.ACTUATED)
             and covers(self.ingress_w, self.need_w)
@@ -265,7 +284,7 @@ class Flow:
         """Its rates are found. ``lone``: it is at rest, and no other flow bears on its rates but by the current before
         it on its line.
         """
-        steady = lone and not (self.idle or self.fills)
+        steady = lone and self.demand_w > 0.0 and not (self.idle or self.fills)
         self.settled = steady and self.lender is None and self.heir is None
         if self.settled:
             self.seen_demand = self._stated_by_downstream()
@@ -316,7 +335,7 @@ class Flow:
         if self.bridges and self.playout is Playout.WAITING and self.buffer_mj:
             self._play(PlayoutEvent.FULL if self.full else PlayoutEvent.READY)
         self.bridges = self.bridges and self.ingress_w == 0.0 and self.buffer_mj > 0
-        if self.ingress_w > self.hop.trickle_w + RATE_SLACK_W:
+        if not self.is_trickle(self.ingress_w):
             self.awaited = False
         if self.accepted_w == 0.0 or (self.ingress_w == 0.0 and not self.bridges):
             self._without_power()

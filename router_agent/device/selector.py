@@ -153,10 +153,19 @@ class Selector:
     def _select(self, selection: _Selection, choice: _Choice, now_ns: int) -> None:
         if selection.role is Role.STANDBY:
             self._follow_standby(selection, choice, now_ns)
-        current = _demanded(selection, choice)
-        self._take_newest(selection, choice, current, now_ns)
-        current = _demanded(selection, choice)
+        newest = next(iter(choice.working), None)
+        if newest is None or newest.taken:
+            self._leave_what_is_lost(selection, choice, now_ns)
+            return
         other = _other(selection, choice)
+        if not newest.charged and other is not None and other.charged:
+            # Whoever is full goes before whoever still fills.
+            self._leave_what_is_lost(selection, choice, now_ns)
+        self._take_newest(selection, choice, newest, now_ns)
+        self._leave_what_is_lost(selection, choice, now_ns)
+
+    def _leave_what_is_lost(self, selection: _Selection, choice: _Choice, now_ns: int) -> None:
+        current, other = _demanded(selection, choice), _other(selection, choice)
         if current is None or other is None:
             return
         cause = self._lost(selection, current, other, now_ns)
@@ -185,19 +194,19 @@ class Selector:
         selection.standby = None
 
     def _take_newest(
-        self, selection: _Selection, choice: _Choice, current: Flow | None, now_ns: int
+        self, selection: _Selection, choice: _Choice, newest: Flow, now_ns: int
     ) -> None:
         """Take what is newest, unless it still charges while another serves the load."""
-        if not choice.working or choice.working[0].taken:
-            return
-        newest = choice.working[0]
-        serves = current is not None and current.state is not FlowState.SILENT
+        current = _demanded(selection, choice)
+        serves = current is not None and _serves(current)
         if serves and current is not None and newest.hop.trickle_w > 0.0:
             until_ns = newest.committed_ns + CHARGES_AT_MOST_NS
-            short = not _is_granted(current) or _is_missed(current)
+            # What no router above has heard of yet, or is cut off from here, helps nobody.
+            short = newest.reachable and _is_short(current)
             if not newest.charged and not short and now_ns < until_ns:
                 self._look_again(until_ns)
-                self._watched.append(current)
+                if not _is_missed(current):
+                    self._watched.append(current)
                 return
             newest.seamless = newest.charged or not short
         newest.taken = True
@@ -224,7 +233,9 @@ class Selector:
                     self._look_again(selected_ns + self._apart_ns)
                     return None
             return SwitchCause.GRANT_LOST
-        return SwitchCause.POWER_MISSED if other.charged and _is_missed(current) else None
+        silent = current.state is FlowState.SILENT
+        missed = other.charged and not silent and _is_missed(current)
+        return SwitchCause.POWER_MISSED if missed else None
 
     def _switch(self, selection: _Selection, other: Flow, cause: SwitchCause, now_ns: int) -> None:
         back = selection.role is Role.STANDBY
@@ -288,13 +299,27 @@ def _demand(selection: _Selection, choice: _Choice, efficiency: float) -> None:
         if flow.seamless and flow.bridges:
             left_w = 0.0
             continue
-        granted_w = min(left_w, flow.hop.received_power_w, efficiency * _above_w(flow))
+        above_w = 0.0 if flow.is_trickle(_above_w(flow)) else _above_w(flow)
+        granted_w = min(left_w, flow.hop.received_power_w, efficiency * above_w)
         # The rest of a percent comes once the older generation has made room for it.
         left_w = 0.0 if granted_w >= ACTUATED_FRACTION * left_w else left_w - granted_w
 
 
 def _above_w(flow: Flow) -> float:
     return flow.hop.ingress_power_w if flow.ingress is None else flow.granted_above_w
+
+
+def _serves(flow: Flow) -> bool:
+    """It delivers, or is about to from what it was charged with, though nobody has heard yet that it is demanded."""
+    return flow.state is not FlowState.SILENT or flow.charged or flow.plays
+
+
+def _is_short(flow: Flow) -> bool:
+    """It is granted less than it needs, or its buffer has all but run dry. What is demanded since a moment is granted
+    when its upstream neighbour has heard of that: until then it plays what it holds.
+    """
+    unheard = flow.idle or flow.awaited
+    return _is_missed(flow) or not (unheard or _is_granted(flow))
 
 
 def _is_granted(flow: Flow) -> bool:
@@ -305,9 +330,10 @@ def _is_granted(flow: Flow) -> bool:
 
 def _missed_ns(flow: Flow, advanced_ns: int) -> int | None:
     """When it all but runs dry unless a packet comes; None where it never plays, or plays from the source."""
-    if flow.ingress is None or flow.held or flow.need_w <= 0.0 or flow.granted_above_w <= 0.0:
+    if flow.ingress is None or flow.held or flow.need_w <= 0.0:
         return None
-    if flow.state is FlowState.SILENT:
+    granted = flow.granted_above_w > 0.0 and flow.state is not FlowState.SILENT
+    if not granted and not (flow.awaited and flow.plays):
         return None
     left_mj = flow.buffer_mj - flow.need_w * (MISSED_AT_NS / NS_PER_MS) - _ROUNDING_MJ
     return advanced_ns + max(0, int(left_mj / flow.need_w * NS_PER_MS) + 1)

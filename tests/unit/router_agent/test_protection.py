@@ -137,6 +137,24 @@ class TestFaults:
         assert demanded(ways) == {2} and len(switches(ways)) == 1
         ways.assert_sound()
 
+    @pytest.mark.parametrize("way", [0, 1])
+    @pytest.mark.parametrize("late_ms", [0, 80])
+    def test_a_fault_amid_a_move_selects_the_standby_and_not_what_still_charges(
+        self, way: int, late_ms: int
+    ) -> None:
+        """Nor is the standby left for it, in the instant in which all that it is granted is its trickle."""
+        ways = protected(4)
+        ways.program(3, way, trickle=TRICKLE)
+        ways.run_ms(0.5)
+        for name in ways.ways[1][1:-1]:
+            ways.network.delay_to[name] = ways.network.now_ns + late_ms * 10**6
+        ways.network.cut(ways.link(0, 3))
+        assert ways.missing_ms(500) == [pytest.approx(0.0, abs=0.01)]
+        assert demanded(ways) == {2} and len(switches(ways)) == 1
+        assert ways.missing_ms(6000) == [pytest.approx(0.0, abs=0.01)]
+        assert demanded(ways) == ({3} if way else {2})
+        ways.assert_sound()
+
     def test_what_a_generation_holds_that_is_withdrawn_helps_whoever_serves_its_load(self) -> None:
         """A controller that is quick takes the dead way down while the standby's stream is late still."""
         ways = protected()
@@ -269,6 +287,22 @@ class TestMovesAfterASwitch:
         ways.program(4, way, trickle=TRICKLE)
         assert ways.missing_ms(5000) == [pytest.approx(0.0, abs=0.01)]
         assert demanded(ways) == {4} and len(switches(ways)) == 1
+        ways.assert_sound()
+
+    def test_what_has_just_taken_over_is_not_left_for_what_still_charges(self) -> None:
+        """It plays what it was charged with, and all that it is granted in that instant is its trickle."""
+        ways = TwoWays(3)
+        ways.program(1, 0, trickle=TRICKLE)
+        ways.run_ms(4000)
+        ways.program(2, 1, trickle=TRICKLE)
+        while demanded(ways) != {2}:
+            ways.run_ms(0.2)
+        ways.run_ms(0.3)
+        ways.program(3, 0, trickle=TRICKLE)
+        assert ways.missing_ms(300) == [pytest.approx(0.0, abs=0.01)]
+        assert demanded(ways) == {2}
+        assert ways.missing_ms(5000) == [pytest.approx(0.0, abs=0.01)]
+        assert demanded(ways) == {3}
         ways.assert_sound()
 
     def test_what_took_over_and_is_cut_off_before_it_was_granted_is_left_in_the_end(self) -> None:
