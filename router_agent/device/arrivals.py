@@ -19,7 +19,7 @@ class Arrivals:
     first: list[Flow] = field(default_factory=list)
     # A buffer is full now, so less is wanted than before.
     filled: bool = False
-    # A buffer has become too small, or large enough, for how late routers are.
+    # A buffer has become too small, or large enough, for how late routers are; or it drains, of which it was empty.
     weighed: bool = False
     # When the first of those begins that hold energy back for now.
     plays_ns: int | None = None
@@ -48,7 +48,7 @@ def take(
         lean = flow.lean
         if flow.refilled(received_mj, advanced_ns, now_ns, cushion):
             arrivals.filled = True
-        if flow.lean != lean:
+        if flow.lean != lean or flow.drains:
             arrivals.weighed, flow.settled = True, False
         if flow.playout is Playout.HOLDING:
             arrivals.plays_ns = min(arrivals.plays_ns or flow.play_ns, flow.play_ns)

@@ -175,6 +175,22 @@ def test_streams_that_ask_in_vain_for_more_keep_no_router_from_standing() -> Non
         assert node.device.fault() == ""
 
 
+def test_what_a_cut_line_leaves_behind_keeps_no_router_from_standing() -> None:
+    """Nothing of it is wanted, and what was on its way over the line has nowhere to go."""
+    network = Line()
+    network.cut("bc")
+    network.run(2 * NS_PER_S)
+    network.frames.clear()
+    network.run(NS_PER_S)
+    assert {name for name, frame in network.frames if frame.stands_on} == {"a", "b"}
+    assert not any(frame.parts for _, frame in network.frames)
+    network.restore("bc")
+    network.run(3 * NS_PER_S)
+    for node in network.nodes.values():
+        assert node.device.fault() == ""
+    assert {flow.state for flow in network.nodes["c"].device.flows} == {FlowState.ACTUATED}
+
+
 @pytest.mark.parametrize("old", ["a", "b", "c"])
 def test_beside_a_router_of_an_earlier_release_energy_is_told_circuit_by_circuit(old: str) -> None:
     network = Line(without_marks=frozenset([old]))
