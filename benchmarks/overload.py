@@ -5,7 +5,9 @@ The network is whole: a daemon, and each router a process of its own, on this ma
 stand; ``overload-busy`` does so beside a process that spins on each core. ``ours_per_s`` are circuits a second, from
 the first request until the last of them is ACTIVE. ``moved`` counts new generations of circuits, and ``lines_down`` the
 times that a line was not up, though nothing was ever cut: ``agree`` where both are 0 and every circuit has its power.
-``standing`` has 5,000 circuits on nine routers, which then stand for longer than ticks are remembered.
+``standing`` has 5,000 circuits on nine routers, which then stand for longer than ticks are remembered. A crowd is set
+up at the pace at which it gets its power: no more than 1,000 wait at a time. Whoever asks a controller that is too busy
+to answer asks again, which sets up nothing twice. How far it is, is said on stderr.
 ``ticks_late_p99_ms`` is how late ticks began, of the router where that was most, over the last 100 s or since it
 started: 99 of 100 were no later.
 ``cut`` and ``cut-protected`` cut the one line that 100 of 5,000 circuits cross: ``missing_ms_p50`` and ``_max`` are the
@@ -17,16 +19,19 @@ import multiprocessing
 import os
 import socket
 import statistics
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from benchmarks.harness import Row
-from digitalgrid.client import PowerClient, power_request
+from digitalgrid.client import ControllerUnreachable, PowerClient, power_request
 from digitalgrid.client.calls import Protect
 from digitalgrid.gridfile import Grid, load_grid, loads_grid
 from digitalgrid.model import CircuitGeneration
@@ -36,6 +41,8 @@ from tests.support.device_network import DeviceNetwork, circuit_hops, router
 from topologies.emulator.health import wait_healthy
 from topologies.emulator.local_backend import LocalEmulation
 from topologies.emulator.plan import EmulationOptions
+
+T = TypeVar("T")
 
 _FOUR_ROUTERS = """
 name: four
@@ -55,6 +62,8 @@ loads:
 """
 _SMALL_W = 10.0
 _BATCH = 250
+# With more that wait for their power the next batch waits too: beyond 4,096 a controller refuses.
+_WAITING_AT_MOST = 1_000
 # However slow a machine is, being slow fails nothing.
 _LONGEST_S = 600.0
 # How long all must stand as they are, once they are there; and for as long as routers remember their ticks.
@@ -67,6 +76,10 @@ _CROSSED, _AVOIDED, _SINK = "r4-r9", "r2-r4", "load4"
 # Within which the last of what is missing after a cut is told.
 _TOLD_S = 20.0
 _POLL_S = 0.1
+# A look at thousands of circuits costs the controller that is measured: it takes no more than so much of the time.
+_LOOKS_SHARE = 0.1
+_LOOKS_APART_S = 5.0
+_PROGRESS_S = 10.0
 
 
 def rows(full: bool) -> Iterator[Row]:
@@ -125,8 +138,8 @@ def _measured(name: str, grid: Grid, crowd: _Crowd) -> Row:
             undo.enter_context(_spinning(os.cpu_count() or 1))
         active_s = _set_up(client, crowd)
         time.sleep(crowd.stands_s)
-        circuits = client.list_circuits().circuits
-        meters = client.read_meters().meters
+        circuits = _circuits(client)
+        meters = _insist(client.read_meters).meters
     moved = sum(each.generation - 1 for each in circuits)
     active = sum(each.state == pb.CIRCUIT_STATE_ACTIVE for each in circuits)
     wanted = crowd.circuits + bool(crowd.beside)
@@ -156,10 +169,10 @@ def _cut(name: str, grid: Grid, crowd: _Crowd, protect: Protect | None) -> Row:
         _set_up(client, crowd)
         ids = _set_up_crossing(client, protect)
         time.sleep(_STANDS_S)
-        before = {each.circuit_id: each for each in client.list_circuits().circuits}
+        before = {each.circuit_id: each for each in _circuits(client)}
         emulation.cut(_CROSSED)
         time.sleep(_TOLD_S)
-        after = {each.circuit_id: each for each in client.list_circuits().circuits}
+        after = {each.circuit_id: each for each in _circuits(client)}
     crosses = {
         each.circuit_id
         for each in before.values()
@@ -199,23 +212,29 @@ def _running(grid: Grid, undo: ExitStack) -> tuple[LocalEmulation, str, PowerCli
 
 def _set_up_crossing(client: PowerClient, protect: Protect | None) -> set[int]:
     """Circuits over the line that is to be cut, which have their power, and their standbys where they are protected."""
-    answer = client.batch_request_power(
-        power_request(_SINK, _SMALL_W, avoid_ids=(_AVOIDED,), protect=protect)
-        for _ in range(_CROSSING)
-    )
+    wanted = [
+        power_request(
+            _SINK,
+            _SMALL_W,
+            avoid_ids=(_AVOIDED,),
+            protect=protect,
+            request_id=f"crossing-{number}",
+        )
+        for number in range(_CROSSING)
+    ]
+    answer = _insist(partial(client.batch_request_power, wanted))
     ids = {each.circuit_id for outcome in answer.outcomes for each in outcome.circuits}
     began_s = time.monotonic()
-    _wait_for_all(client, began_s)
-    while protect is not None and time.monotonic() - began_s < _LONGEST_S:
-        guarded = [each.protection == pb.PROTECTION_PROTECTED for each in _those(client, ids)]
-        if all(guarded):
-            break
-        time.sleep(_POLL_S)
+    _look_until(client, began_s, "have no power", lambda each: not _has_power(each), at_most=0)
+    if protect is not None:
+        _look_until(
+            client,
+            began_s,
+            "are not protected",
+            lambda each: each.circuit_id in ids and not _is_protected(each),
+            at_most=0,
+        )
     return ids
-
-
-def _those(client: PowerClient, ids: set[int]) -> list[pb.Circuit]:
-    return [each for each in client.list_circuits().circuits if each.circuit_id in ids]
 
 
 def _lacks_ms(before: pb.Circuit, after: pb.Circuit) -> float:
@@ -232,26 +251,77 @@ def _set_up(client: PowerClient, crowd: _Crowd) -> float:
     """Seconds until all circuits have their power."""
     began_s = time.monotonic()
     for first in range(0, crowd.circuits, _BATCH):
-        client.batch_request_power(
+        wanted = [
             power_request(
                 crowd.sink_ids[number % len(crowd.sink_ids)],
                 _SMALL_W,
                 request_id=f"small-{number}",
             )
-            for number in range(first, first + _BATCH)
-        )
-    return _wait_for_all(client, began_s)
+            for number in range(first, min(first + _BATCH, crowd.circuits))
+        ]
+        _insist(partial(client.batch_request_power, wanted))
+        if first + _BATCH >= _WAITING_AT_MOST:
+            _wait_for_power(client, began_s, at_most=_WAITING_AT_MOST - _BATCH)
+    return _wait_for_power(client, began_s, at_most=0)
 
 
-def _wait_for_all(client: PowerClient, began_s: float) -> float:
-    """Seconds until all circuits have their power."""
+def _wait_for_power(client: PowerClient, began_s: float, at_most: int) -> float:
+    """Seconds until no more than so many circuits wait for their power."""
+    waits = "have no power"
+    return _look_until(client, began_s, waits, lambda each: not _has_power(each), at_most)
+
+
+def _has_power(circuit: pb.Circuit) -> bool:
+    return circuit.state == pb.CIRCUIT_STATE_ACTIVE
+
+
+def _is_protected(circuit: pb.Circuit) -> bool:
+    return circuit.protection == pb.PROTECTION_PROTECTED
+
+
+def _look_until(
+    client: PowerClient,
+    began_s: float,
+    what: str,
+    waits: Callable[[pb.Circuit], bool],
+    at_most: int,
+) -> float:
+    """Seconds until of no more than so many circuits that is true, or until it has taken too long."""
+    told_s = time.monotonic()
     while True:
-        circuits = client.list_circuits().circuits
-        waiting = sum(each.state != pb.CIRCUIT_STATE_ACTIVE for each in circuits)
-        elapsed_s = time.monotonic() - began_s
-        if not waiting or elapsed_s > _LONGEST_S:
-            return elapsed_s
-        time.sleep(_POLL_S)
+        looked_s = time.monotonic()
+        circuits = _circuits(client)
+        waiting = sum(map(waits, circuits))
+        now_s = time.monotonic()
+        if waiting <= at_most or now_s - began_s > _LONGEST_S:
+            return now_s - began_s
+        if now_s - told_s > _PROGRESS_S:
+            told_s = now_s
+            _tell(f"{now_s - began_s:.0f} s: {waiting} of {len(circuits)} circuits {what}")
+        pause_s = min((now_s - looked_s) / _LOOKS_SHARE, _LOOKS_APART_S)
+        time.sleep(max(_POLL_S, pause_s))
+
+
+def _tell(progress: str) -> None:
+    sys.stderr.write(f"{progress}\n")
+    sys.stderr.flush()
+
+
+def _circuits(client: PowerClient) -> list[pb.Circuit]:
+    return list(_insist(client.list_circuits).circuits)
+
+
+def _insist(call: Callable[[], T]) -> T:
+    """What is asked may be asked again: the controller may be too busy to keep a connection."""
+    began_s = time.monotonic()
+    while True:
+        try:
+            return call()
+        except ControllerUnreachable as error:
+            if time.monotonic() - began_s > _LONGEST_S:
+                raise
+            _tell(f"asked again: {error}")
+            time.sleep(_POLL_S)
 
 
 class _Watch:
@@ -267,7 +337,8 @@ class _Watch:
     def _run(self) -> None:
         down: set[str] = set()
         while not self._over.wait(_POLL_S):
-            now_down = {each.link_id for each in self._client.get_topology().links if not each.up}
+            topology = _insist(self._client.get_topology)
+            now_down = {each.link_id for each in topology.links if not each.up}
             self.lines_down += len(now_down - down)
             down = now_down
 
