@@ -8,14 +8,14 @@ from typing import Any, Literal, TypeVar
 
 import click
 
-from digitalgrid.command_line import OutputType
+from digitalgrid.command_line import FiniteRange, OutputType
 from digitalgrid.progress import progress
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
-_PRICE = click.FloatRange(min=0)
-_FRACTION = click.FloatRange(0, 1, min_open=True)
+_PRICE = FiniteRange(min=0)
+_FRACTION = FiniteRange(0, 1, min_open=True)
 
 
 def _model_options(command: F) -> F:

@@ -10,7 +10,7 @@ from click.core import ParameterSource
 
 from dgctl.formats import Format
 from digitalgrid.client.defaults import DEFAULT_SERVER
-from digitalgrid.command_line import AddressType, IdType
+from digitalgrid.command_line import AddressType, FiniteRange, IdType
 from digitalgrid.units import parse_fraction, parse_power_w
 
 if TYPE_CHECKING:
@@ -111,10 +111,12 @@ _OUTPUT = click.option(
     expose_value=False,
     help="How to write the answer.  [default: table]",
 )
+# A day: what is waited for longer, nobody waits for; and gRPC takes much more for no time at all.
+_MOST_TIMEOUT_S = 86_400.0
 _TIMEOUT = click.option(
     "--timeout",
     "timeout_s",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True, max=_MOST_TIMEOUT_S),
     metavar="SECONDS",
     callback=_remember,
     expose_value=False,

@@ -15,6 +15,7 @@ import traceback
 import unicodedata
 from collections.abc import Callable
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
@@ -97,6 +98,18 @@ class OutputType(click.Path):
                 return path
         except OSError as error:
             self.fail(f"{quoted(str(path.parent))}: {error.strerror}", param, ctx)
+
+
+class FiniteRange(click.FloatRange):
+    """A number between bounds; NaN compares with none, and so would be within any."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number = float(super().convert(value, param, ctx))
+        if not isfinite(number):
+            self.fail(f"{number} is no finite number", param, ctx)
+        return number
 
 
 class AddressType(click.ParamType[str]):

@@ -3,6 +3,7 @@
 Verbs and their parameters are those that click knows: a new one fails here until it has an example.
 """
 
+import math
 import os
 import shlex
 import subprocess
@@ -238,6 +239,23 @@ def check(done: subprocess.CompletedProcess[bytes], *, failed: bool = True) -> N
     if failed:
         assert done.returncode != 0, done
         assert said or done.stdout, done
+
+
+def options_of(command: click.Command) -> Iterator[click.Parameter]:
+    yield from command.params
+    if isinstance(command, click.Group):
+        for verb in command.commands.values():
+            yield from options_of(verb)
+
+
+def test_no_range_takes_a_number_that_is_none() -> None:
+    for name, (command, _) in PROGRAMS.items():
+        for option in options_of(command):
+            if isinstance(option.type, click.FloatRange):
+                for said in (math.nan, math.inf, -math.inf):
+                    with pytest.raises(click.BadParameter):
+                        option.type.convert(said, option, None)
+                        pytest.fail(f"{name} {option.opts} takes {said}")
 
 
 def test_each_verb_has_an_example() -> None:
