@@ -230,6 +230,9 @@ def _start_openflow(config: ControllerConfig, stack: AsyncExitStack) -> None:
     try:
         controller.start()
     except OSError as error:
-        message = f"openflow.listen: cannot listen on {address}: {error.strerror or error}"
-        raise OSError(message) from error
+        message = (
+            f"cannot listen on {address} for switches: {error.strerror or error}; stop what uses it, or set"
+            " openflow.listen to another"
+        )
+        raise OSError(error.errno, message) from error
     stack.callback(controller.stop)

@@ -1,6 +1,5 @@
 """Puts the northbound services on one gRPC server, with health checking and reflection."""
 
-import errno
 import logging
 
 import grpc
@@ -11,6 +10,7 @@ from controller.northbound.health import Health
 from controller.northbound.interceptor import Interceptor
 from controller.northbound.services import Services
 from controller.rpc.limits import ServerLimits
+from controller.rpc.listening import listen_on
 from digitalgrid.v1 import northbound_pb2 as pb
 
 _log = logging.getLogger(__name__)
@@ -51,17 +51,6 @@ async def start_server(
     reflection.enable_server_reflection(
         [*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server
     )
-    _bind(server, listen)
+    listen_on(server, listen, "northbound.listen", "clients")
     await server.start()
     return server
-
-
-def _bind(server: grpc.aio.Server, listen: str) -> None:
-    try:
-        server.add_insecure_port(listen)
-    except RuntimeError as error:
-        raise OSError(
-            errno.EADDRINUSE,
-            f"cannot listen on {listen} for clients: the address is in use or not this machine's;"
-            " stop what uses it, or set northbound.listen to another",
-        ) from error

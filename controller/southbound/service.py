@@ -12,6 +12,7 @@ import grpc
 from controller.core.messages import ToRouter
 from controller.rpc.decoding import MalformedMessage, check_decoded, decoded
 from controller.rpc.limits import ServerLimits
+from controller.rpc.listening import listen_on
 from controller.runtime.runtime import Runtime
 from controller.southbound import codec
 from controller.southbound.inbox import SessionInbox
@@ -249,15 +250,12 @@ async def start_server(
     session_limits: SessionLimits | None = None,
     limits: ServerLimits = LIMITS,
 ) -> tuple[grpc.aio.Server, SouthboundService]:
-    """Listen for routers. OSError, naming the address, where it is taken."""
+    """Listen for routers. OSError, which says what to do, where an address is taken."""
     options = (*_KEEPALIVE, *limits.options())
     server = grpc.aio.server(interceptors=[_DecodingInterceptor()], options=options)
     service = SouthboundService(runtime, session_limits)
     southbound_pb2_grpc.add_SouthboundServiceServicer_to_server(service, server)
     for address in listen:
-        try:
-            server.add_insecure_port(address)
-        except RuntimeError as error:
-            raise OSError(f"southbound.listen: cannot listen on {address}: {error}") from error
+        listen_on(server, address, "southbound.listen", "routers")
     await server.start()
     return server, service

@@ -67,6 +67,15 @@ async def closed_after_s(address: str, said: bytes) -> float:
     return time.monotonic() - began_s
 
 
+def test_an_address_that_is_taken_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    async def story(here: House) -> None:
+        with pytest.raises(OSError, match=r"for routers: .*southbound\.listen") as error:
+            await start_server(here.runtime, [here.address])
+        assert here.address in str(error.value)
+
+    run(tmp_path, story)
+
+
 @pytest.mark.parametrize(
     "said",
     [b"", _PREFACE[:10], _PREFACE, _PREFACE + b"\0\0\0\x04\0\0\0\0\0", b"\x16\x03\x01\x02\0\x01"],
