@@ -39,6 +39,11 @@ class PlayedServer:
             self._readers.discard(queue)
         return response
 
+    @property
+    def streams(self) -> int:
+        """How many browsers listen."""
+        return len(self._readers)
+
     def tell(self, told: str) -> None:
         if not self.stalled:
             for queue in self._readers:

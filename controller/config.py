@@ -63,7 +63,8 @@ class SouthboundConfig:
 @dataclass(frozen=True, slots=True)
 class WebConfig:
     """Where the operator's page is served; nowhere where it is empty. Where nothing is said it is at loopback's port
-    50080, or another where that is taken. Beyond loopback it asks for a token, which is printed when the daemon starts.
+    50080, or another where that is taken. Beyond loopback it asks for a token, which is printed when the daemon starts,
+    and kept in ``token_file``, by default beside the store; whoever would rather choose one puts it there.
 
     ``names`` are what browsers call it beside loopback's own names, as behind a proxy that says who may. ``emulation``
     is the control socket of the emulation that this daemon is part of, if it is: faults can be made from the page then.
@@ -72,6 +73,7 @@ class WebConfig:
     listen: str | None = field(default=None, metadata=bounds(pattern=f"({HOST_AND_PORT})?"))
     names: tuple[str, ...] = field(default=(), metadata=bounds(pattern=r"[A-Za-z0-9.-]{1,253}"))
     emulation: str = ""
+    token_file: str = ""
 
     def __post_init__(self) -> None:
         check(self, bad_ports(*[("listen", self.listen or "")] * bool(self.listen)))
@@ -249,6 +251,12 @@ class ControllerConfig:
             drain_ms=timeouts.drain_ms,
             withdraw_ms=timeouts.withdraw_ms,
         )
+
+    @property
+    def page_token_file(self) -> Path:
+        """Where the token of a page beyond loopback is kept."""
+        beside = Path(self.store.path).with_name("page-token")
+        return Path(self.web.token_file) if self.web.token_file else beside
 
     @property
     def store_setting(self) -> StoreSetting:

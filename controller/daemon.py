@@ -209,7 +209,8 @@ async def _serve_page(
 
     def serving(listen: str) -> AbstractAsyncContextManager[str]:
         most, names = _browsers(config), config.web.names
-        return serving_page(services, gate, meters, about, listen, most, names)
+        kept = config.page_token_file
+        return serving_page(services, gate, meters, about, listen, most, names, kept)
 
     try:
         address = await stack.enter_async_context(serving(config.web.address))

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from controller.config import ControllerConfig
 from controller.plugins import ROUTING, STORES
 from controller.runtime.descriptors import TooFewDescriptors, southbound_connections
+from controller.web.token import read_token
 from digitalgrid.addresses import Address
 from digitalgrid.bounds import InvalidValue
 from digitalgrid.plugins.table import PluginError, find
@@ -23,6 +24,11 @@ def problems(config: ControllerConfig) -> Iterator[InvalidValue]:
                 *path, message=f"is '{address}', which cannot be listened on: {trouble}"
             )
     yield from _plugin_troubles(config)
+    if config.web.listen and not Address.of(config.web.listen).is_loopback:
+        try:
+            read_token(config.page_token_file)
+        except OSError as error:
+            yield InvalidValue("web", "token_file", message=f"leads to no token: {error}")
     limits = config.limits
     try:
         southbound_connections(limits.north_connections, limits.south_connections, limits.routers)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -46,11 +47,12 @@ async def serving_page(
     listen: str,
     most_connections: int = MOST_CONNECTIONS,
     names: Iterable[str] = (),
+    token_file: Path | None = None,
 ) -> AsyncIterator[str]:
     """Serve it on ``listen`` (host:port); yields its address for a browser. OSError, which says what to do, where that
-    is taken.
+    is taken, or the token in its file is no secret.
     """
-    trust = Trust(listen, names)
+    trust = Trust(listen, names, token_file)
     feed = PageFeed(services, gate, meters, about)
     app = _application(services, feed, trust)
     if about.emulation is not None:

@@ -9,22 +9,31 @@ import secrets
 from collections.abc import Iterable
 from hmac import compare_digest
 from ipaddress import ip_address
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from controller.web.token import kept_token
 from digitalgrid.addresses import Address
 
 _JSON = "application/json"
 
 
 class Trust:
-    """``token`` is empty where none is asked for. ``names`` are ours beside loopback's."""
+    """``token`` is empty where none is asked for, and outlives the daemon where there is a file for it. ``names`` are
+    ours beside loopback's.
+    """
 
-    def __init__(self, listen: str, names: Iterable[str] = ()) -> None:
+    def __init__(
+        self, listen: str, names: Iterable[str] = (), token_file: Path | None = None
+    ) -> None:
         self._names = frozenset(each.lower() for each in names)
         self._on_loopback = Address.of(listen).is_loopback
-        self.token = "" if self._on_loopback else secrets.token_urlsafe(18)
+        if self._on_loopback:
+            self.token = ""
+        else:
+            self.token = kept_token(token_file) if token_file else secrets.token_urlsafe(18)
 
     def check_host(self, request: web.Request) -> None:
         """Of every request."""

@@ -29,6 +29,10 @@ class PlayedController:
         self._thread.join()
         self._loop.close()
 
+    @property
+    def streams(self) -> int:
+        return self._server.streams
+
     def tell(self, told: str) -> None:
         self._loop.call_soon_threadsafe(self._server.tell, told)
 

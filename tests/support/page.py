@@ -118,12 +118,15 @@ async def page_over(
     listen: str = "127.0.0.1:0",
     emulation: Path | None = None,
     names: tuple[str, ...] = (),
+    token_file: Path | None = None,
 ) -> AsyncIterator[Page]:
     about = About(api.runtime, version="1.2.3", name="dgc", store="memory", emulation=emulation)
     meters = MeterLook(read_meters, lambda: api.runtime.view)
     timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
     async with (
-        serving_page(api.services, api.gate, meters, about, listen, names=names) as address,
+        serving_page(
+            api.services, api.gate, meters, about, listen, names=names, token_file=token_file
+        ) as address,
         aiohttp.ClientSession(timeout=timeout, read_bufsize=1 << 22) as http,
     ):
         yield Page(api, address, http)

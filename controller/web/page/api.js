@@ -18,7 +18,12 @@ export function takeToken() {
 
 /** @returns {Record<string, string>} */
 export function authorisation() {
-  return token.get() ? { authorization: `Bearer ${token.get()}` } : {};
+  return bearer(token.get());
+}
+
+/** @param {string} said @returns {Record<string, string>} */
+export function bearer(said) {
+  return said ? { authorization: `Bearer ${said}` } : {};
 }
 
 export class ApiError extends Error {

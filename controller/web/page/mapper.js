@@ -75,7 +75,9 @@ export class Mapper {
 
   /** @param {string} what @param {any[] | null} ids */
   changed(what, ids) {
-    if (what === "circuits") this.calm();
+    // With the whole they come last, and belong to the same picture.
+    if (what === "circuits" && ids) this.calm();
+    else if (what === "circuits") this.refresh();
     else if (what === "marks") this.flash(ids);
     else if (what === "now") this.calmIf(this.look.cursor > 0);
     else if (what === "measured") this.calmIf(this.look.flow === "measured");

@@ -1,7 +1,7 @@
 // The one stream that the page lives on: server-sent events, read by fetch, which can carry a token and the last event's
 // id, and is given up when it stalls. After any gap it connects again by itself and, where it must, takes the whole anew.
 
-import { authorisation, bodyOf } from "./api.js";
+import { bodyOf } from "./api.js";
 
 // The daemon says something every second; three seconds without a word are a stall.
 const SILENCE_MS = 3200;
@@ -11,7 +11,7 @@ const MAX_RETRY_MS = 800;
 
 /**
  * @typedef {object} Listener
- * @property {(name: string, data: any) => void} event
+ * @property {(name: string, text: string) => void} event in JSON
  * @property {(state: "connecting" | "live" | "lost" | "refused", detail?: string) => void} state
  */
 
@@ -19,15 +19,16 @@ export class Stream {
   /**
    * @param {string} url
    * @param {Listener} listener
+   * @param {() => Record<string, string>} authorisation headers by which the daemon knows who asks
    */
-  constructor(url, listener) {
+  constructor(url, listener, authorisation) {
     this.url = url;
     this.listener = listener;
+    this.authorisation = authorisation;
     this.lastId = "";
     this.retryMs = RETRY_MS;
     this.heardAt = 0;
     this.closed = false;
-    document.addEventListener("visibilitychange", () => this.wake());
     addEventListener("online", () => this.wake());
     setInterval(() => this.watch(), 1000);
     this.connect();
@@ -35,7 +36,7 @@ export class Stream {
 
   /** After a sleep, timers are late: what is stale is given up at once. */
   wake() {
-    if (document.visibilityState === "visible") this.watch();
+    this.watch();
   }
 
   watch() {
@@ -61,7 +62,7 @@ export class Stream {
 
   /** Reads until the stream ends. @param {AbortSignal} signal */
   async read(signal) {
-    const headers = { accept: "text/event-stream", ...authorisation() };
+    const headers = { accept: "text/event-stream", ...this.authorisation() };
     if (this.lastId) headers["last-event-id"] = this.lastId;
     const answer = await fetch(this.url, { headers, signal, cache: "no-store" });
     if (answer.status === 401 || answer.status === 403) {
@@ -85,7 +86,7 @@ export class Stream {
     if (id) this.lastId = id;
     this.retryMs = RETRY_MS;
     this.listener.state("live");
-    this.listener.event(name, JSON.parse(data));
+    this.listener.event(name, data);
   }
 
   /** For a new token: connects anew, at once. */
