@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
@@ -19,6 +20,10 @@ _TYPES = {
     "txt": "text/plain; charset=utf-8",
     "woff2": "font/woff2",
 }
+# Lines that are nothing but a comment: for whoever reads the sources, and a sixth of what they weigh. No markup of ours
+# begins a line so.
+_COMMENT = re.compile(rb"^[ \t]*(?://[^\n]*|/\*\*(?:[^*]|\*(?!/))*\*/)[ \t]*$", re.MULTILINE)
+_VENDORED = "vendor/"
 # Compressed already.
 _PACKED = frozenset({"woff2"})
 
@@ -57,7 +62,8 @@ class Assets:
 
     def __init__(self) -> None:
         self._files = {
-            name: Asset.of(name, data) for name, data in _read(files(__package__), "page")
+            name: Asset.of(name, as_sent(name, data))
+            for name, data in _read(files(__package__), "page")
         }
 
     def __iter__(self) -> Iterator[Asset]:
@@ -71,6 +77,13 @@ class Assets:
         if asset is None:
             raise web.HTTPNotFound(text="the page has no such file; begin at /\n")
         return asset.answer(request)
+
+
+def as_sent(name: str, source: bytes) -> bytes:
+    """A file as browsers get it: scripts of ours without comments, each line where it was."""
+    if not name.endswith(".js") or name.startswith(_VENDORED):
+        return source
+    return _COMMENT.sub(lambda found: b"\n" * found[0].count(b"\n"), source)
 
 
 def _read(folder: Traversable, below: str) -> Iterator[tuple[str, bytes]]:

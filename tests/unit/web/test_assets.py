@@ -5,7 +5,7 @@ from importlib.resources import files
 
 import pytest
 
-from controller.web.assets import Assets
+from controller.web.assets import Assets, as_sent
 from tests.support.northbound import in_loop
 from tests.support.page import page
 
@@ -17,6 +17,32 @@ def test_all_files_of_the_page_weigh_little() -> None:
     # Licences are there for people, who ask for them by their name.
     loaded = [each for each in Assets() if not each.type.startswith("text/plain")]
     assert sum(len(each.gzipped or each.plain) for each in loaded) <= MOST_BYTES
+
+
+def test_scripts_are_sent_without_their_comments_and_with_each_line_where_it_was() -> None:
+    source = b"""// What it is.
+import { a } from "./a.js";
+
+/**
+ * Its word. @param {any} row
+ */
+export const text = `// ${a} /** stays */`; // so does this
+  /** One line. */
+const url = "https://grid.example/*";
+"""
+    sent = b"""
+import { a } from "./a.js";
+
+
+
+
+export const text = `// ${a} /** stays */`; // so does this
+
+const url = "https://grid.example/*";
+"""
+    assert as_sent("views/text.js", source) == sent
+    assert as_sent("vendor/theirs.js", source) == source
+    assert as_sent("style/base.css", source) == source
 
 
 @in_loop
