@@ -28,6 +28,10 @@ class Follower:
 
     def look(self, topology: pb.Topology) -> float:
         """Have what there is of the sun now; returns the power that it has from now on (W)."""
+        if self.circuit:
+            # Others may have released it.
+            circuit = self._client.get_circuit(self.circuit.circuit_id)
+            self.circuit = circuit if circuit.admin_up else None
         wanted_w = self._wanted_w(topology)
         has_w = self.circuit.power_w if self.circuit else 0.0
         try:
@@ -45,10 +49,14 @@ class Follower:
         return self.circuit.power_w if self.circuit else 0.0
 
     def _wanted_w(self, topology: pb.Topology) -> float:
-        source = next(each for each in topology.sources if each.source_id == self._source_id)
-        load = next(each for each in topology.loads if each.load_id == self._load_id)
+        sources = {each.source_id: each for each in topology.sources}
+        loads = {each.load_id: each for each in topology.loads}
         mine_w = self.circuit.injected_w if self.circuit else 0.0
         has_w = self.circuit.power_w if self.circuit else 0.0
+        if self._source_id not in sources or self._load_id not in loads:
+            # A router is away; its circuit waits for it.
+            return has_w
+        source, load = sources[self._source_id], loads[self._load_id]
         free_w = source.max_power_w - (source.reserved_w - mine_w)
         return max(0.0, min(free_w * FOR_LOSSES, load.max_power_w - (load.reserved_w - has_w)))
 

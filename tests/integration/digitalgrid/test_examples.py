@@ -40,6 +40,13 @@ async def test_a_load_follows_the_sun() -> None:
             assert await power_w(1.02e6) == pytest.approx(0.9e6)
             assert await power_w(2e6) == pytest.approx(1.8e6)
             assert follower.circuit and follower.circuit.circuit_id == first.circuit_id
+            # While its source is not there it keeps what it has; what somebody released is asked for anew.
+            topology = await asyncio.to_thread(client.get_topology)
+            del topology.sources[:]
+            assert await asyncio.to_thread(follower.look, topology) == pytest.approx(1.8e6)
+            await api.client.release_circuit(first.circuit_id)
+            assert await power_w(3e6) == pytest.approx(2.7e6)
+            assert follower.circuit and follower.circuit.circuit_id != first.circuit_id
             assert (await power_w(50e3), follower.circuit) == (0.0, None)
 
 
