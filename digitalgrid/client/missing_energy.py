@@ -16,7 +16,9 @@ def missing_mj(missing: power_link_pb2.MissingEnergy) -> dict[MissingCause, int]
 
 
 def missing_ms(circuit: pb.Circuit) -> dict[MissingCause, float] | None:
-    """For how long (ms) all of its power was missing, or as much as makes the same energy. None: nobody counts it."""
+    """For how long (ms) all of the power that it has now was missing, or as much as makes the same energy. None: nobody
+    counts it.
+    """
     if not circuit.HasField("missing") or not circuit.power_w:
         return None
     return {
