@@ -321,10 +321,15 @@ def test_repeated_answers_change_nothing(network: SimulatedNetwork) -> None:
 
 
 def test_an_answer_to_a_transaction_that_nobody_knows_is_dropped(network: SimulatedNetwork) -> None:
+    circuit = active(network)
+    before = (circuit.state, circuit.last_generation, held_generations(network))
     for code in ResultCode:
         for operation in Operation:
             network.tell("r1", TransactionResult(77, operation, code))
     network.tell("r1", CircuitTable(77, 1, ()))
+    assert waiting_messages(network) == {}
+    network.deliver_all()
+    assert (circuit.state, circuit.last_generation, held_generations(network)) == before
 
 
 def test_a_session_that_ends_gives_up_what_it_was_to_stage(network: SimulatedNetwork) -> None:

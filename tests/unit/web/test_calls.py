@@ -1,7 +1,6 @@
 """Calls from the page: the same handlers, refusals and audit as gRPC's, in JSON."""
 
 import asyncio
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -88,11 +87,12 @@ async def test_answers_are_protobufs_json_by_the_names_of_the_protos() -> None:
     async with page() as served:
         _, answer = await served.call("TopologyService/GetTopology")
         link = answer["topology"]["links"][0]
-        assert set(link) >= {"link_id", "a_router_id", "reserved_a_to_b_a", "up"}
+        fields = pb.Topology.DESCRIPTOR.fields_by_name["links"].message_type.fields
+        # Also those that have the value of one that was not set, so that a page has to guess none.
+        assert {each.name for each in fields if not each.has_presence} <= set(link)
+        assert set(link) <= {each.name for each in fields}
         _, meters = await served.call("TopologyService/ReadMeters")
         assert meters["missing_router_ids"] == ["r2"]
-        assert json.loads(json.dumps(answer)) == answer
-        assert pb.DESCRIPTOR.services_by_name
 
 
 @in_loop
