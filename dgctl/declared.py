@@ -180,11 +180,11 @@ def _step(
     if not circuits:
         return Step(Verb.CREATE, *of_entry, request=asked)
     newest = tuple(standing[max(standing)])
-    if len(standing) > 1 and not _otherwise(entry, newest):
+    changes = _otherwise(entry, newest)
+    if len(standing) > 1 and not changes:
         # Whoever replaced it was interrupted, before the old one was released.
         old = circuits[: -len(newest)]
         return Step(Verb.REPLACE, *of_entry, old, ("replaced already",), made=newest)
-    changes = _otherwise(entry, circuits)
     if not changes:
         return Step(Verb.KEEP, *of_entry, circuits)
     if len(circuits) == 1 and not any(_other_than_declared(entry, circuits)):
