@@ -74,4 +74,6 @@ def _open_regular(name: str, flags: int) -> int:
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor
     os.close(descriptor)
-    raise OSError("it is no regular file")
+    raise OSError(
+        "it is no regular file; give what comes through a pipe to standard input, and name it '-'"
+    )

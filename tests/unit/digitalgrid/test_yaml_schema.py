@@ -163,7 +163,9 @@ def test_what_is_no_regular_file_is_refused_before_it_is_read(tmp_path: Path) ->
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for path in (pipe, Path("/dev/zero"), tmp_path):
-        with pytest.raises(ConfigError, match=f"^{path}: cannot be read: it is no regular file"):
+        with pytest.raises(
+            ConfigError, match=f"^{path}: cannot be read: it is no regular file; .*standard input"
+        ):
             load(Box, path)
     with pytest.raises(ConfigError, match="cannot be read: embedded null"):
         load(Box, "a\0b")
