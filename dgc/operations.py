@@ -51,7 +51,10 @@ _OUTPUT = click.option(
 @_SERVER
 @_OUTPUT
 def reconcile(dry_run: bool, router_ids: tuple[str, ...], server: str, output: str) -> None:
-    """Compares what routers run with what they should run, and repairs it."""
+    """Compares what routers run with what they should run, and repairs it.
+
+    What is being changed just now is counted as under way, and is no difference.
+    """
     from dgctl.formats import Format
     from dgctl.output import show
     from digitalgrid.v1 import northbound_pb2 as pb
@@ -117,10 +120,11 @@ def _show(answer: "pb.ReconcileResponse", dry_run: bool) -> None:
     from digitalgrid.client.differences import KINDS
     from digitalgrid.columns import Columns, Part, parts_text
 
-    routers = Columns("router", "as it should be", *(kind.replace("_", " ") for kind in KINDS))
+    kinds = (kind.replace("_", " ") for kind in KINDS)
+    routers = Columns("router", "as it should be", "under way", *kinds)
     for router in answer.routers:
         counts = [len(getattr(router, kind)) for kind in KINDS]
-        routers.add_row(router.router_id, *map(str, (router.confirmed, *counts)))
+        routers.add_row(router.router_id, *map(str, (router.confirmed, router.under_way, *counts)))
     for router_id in answer.disconnected_router_ids:
         routers.add_row(router_id, "not connected")
     for router_id in answer.silent_router_ids:

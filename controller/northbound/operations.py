@@ -210,6 +210,7 @@ def _router_to_pb(router_id: str, found: Differences) -> pb.RouterDifferences:
             pb.PoolDifference(link_id=each.link_id, power_w=each.has_w, needed_w=each.needed_w)
             for each in found.pools
         ],
+        under_way=len(found.under_way) + len(found.pools_under_way),
     )
 
 

@@ -24,7 +24,7 @@ from controller.core.circuits.records import (
 from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.route import Route
 from controller.core.controller import Controller
-from controller.core.effects import CircuitChanged, Persist, RoomWanted, Send
+from controller.core.effects import CircuitChanged, Persist, RoomWanted, Send, TableRead
 from controller.core.errors import Refusal
 from controller.core.invariants import broken_invariants
 from controller.core.messages import (
@@ -119,6 +119,8 @@ class SimulatedNetwork:
         # What watchers were told of.
         self.changed: list[int] = []
         self.delivered_results: list[tuple[str, TransactionResult]] = []
+        # What was found in tables that somebody had asked for.
+        self.tables_read: list[TableRead] = []
         # What this says yes to never arrives: (router, message).
         self.loses: Callable[[str, ToRouter | FromRouter], bool] = lambda router_id, message: False
         # Questions for the worker process that were asked, and those that were answered.
@@ -180,6 +182,8 @@ class SimulatedNetwork:
                 self.sessions[effect.router_id].to_router.append(effect.message)
             elif isinstance(effect, CircuitChanged):
                 self.changed.append(effect.circuit_id)
+            elif isinstance(effect, TableRead):
+                self.tables_read.append(effect)
             elif isinstance(effect, RoomWanted):
                 self.room_wanted += 1
 
@@ -188,6 +192,10 @@ class SimulatedNetwork:
 
     def release(self, circuit_id: int) -> None:
         self.event(lambda core, now_ns: core.release(circuit_id, now_ns))
+
+    def look(self) -> None:
+        """Read all tables as `dgc reconcile --dry-run` does."""
+        self.event(lambda core, now_ns: core.reconcile((), now_ns, dry_run=True))
 
     def make_durable(self, count: int) -> None:
         if self.controlled and self.store.pending:

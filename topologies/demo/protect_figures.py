@@ -81,12 +81,14 @@ class ProtectFigures:
     circuits: int = 0
     protected_after_s: float | None = None
     trials: list[Trial] = field(default_factory=list)
-    # What a controller that had been away found that routers run otherwise than it says, after each trial without it.
+    # What a controller that had been away found, in any of its looks, that routers run otherwise than it says, after
+    # each trial without it.
     differences: list[int] = field(default_factory=list)
     circuits_lost: int | None = None
     books: Books | None = None
-    # The differences of the first look, when orders may be on their way.
-    differences_at_first: list[int] = field(default_factory=list)
+    # After the same trials: what it was changing at its first look, and still was at its last.
+    under_way_at_first: list[int] = field(default_factory=list)
+    under_way: list[int] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -96,7 +98,8 @@ class ProtectFigures:
             "protected_after_s": self.protected_after_s,
             "trials": [trial.to_json() for trial in self.trials],
             "differences_after_return": self.differences,
-            "differences_at_first": self.differences_at_first,
+            "under_way_at_first": self.under_way_at_first,
+            "under_way_in_the_end": self.under_way,
             "circuits_lost": self.circuits_lost,
             **{name: value for name, value, _ in self._books()},
         }
@@ -120,6 +123,9 @@ class ProtectFigures:
         if any(self.differences):
             seen = sum(self.differences)
             yield f"a controller that returned saw {seen} hops otherwise than routers run"
+        if any(self.under_way):
+            left = sum(self.under_way)
+            yield f"a controller that returned was still changing {left} hops after {READY_WITHIN_S:g} s"
         if self.circuits_lost:
             yield f"circuits_lost: {self.circuits_lost}"
 

@@ -140,21 +140,24 @@ class ProtectStory(Stage):
         )
 
     async def _compare(self) -> None:
-        """What the controller that has returned takes routers to run, and what they do.
-
-        It orders standbys meanwhile, and an order that is on its way is none: what is counted is what stays.
+        """What the controller that has returned takes routers to run otherwise than they do, until it has told them all
+        that it wants.
         """
         deadline_s = time.monotonic() + READY_WITHIN_S
-        differences = await self._differences()
-        self._figures.differences_at_first.append(differences)
-        while differences and time.monotonic() < deadline_s:
+        differences, under_way = await self._look_at_tables()
+        self._figures.under_way_at_first.append(under_way)
+        while under_way and time.monotonic() < deadline_s:
             await asyncio.sleep(_ASK_AGAIN_S)
-            differences = await self._differences()
+            found, under_way = await self._look_at_tables()
+            differences = max(differences, found)
         self._figures.differences.append(differences)
+        self._figures.under_way.append(under_way)
 
-    async def _differences(self) -> int:
+    async def _look_at_tables(self) -> tuple[int, int]:
+        """Differences, and what is being changed."""
         answer = await self._client.reconcile(pb.ReconcileRequest(dry_run=True))
-        return sum(count_differences(each) for each in answer.routers)
+        differences = sum(count_differences(each) for each in answer.routers)
+        return differences, sum(each.under_way for each in answer.routers)
 
     async def _mend(self, id_: str) -> None:
         if id_ in {link.id for link in self._grid.links}:

@@ -1,6 +1,6 @@
 """Compares what a router runs with what it should run."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -25,7 +25,8 @@ class PoolContrast(NamedTuple):
 
 @dataclass(slots=True)
 class Differences:
-    """``confirmed`` and ``absent`` are as they should be; the others need repair.
+    """``confirmed`` and ``absent`` are as they should be; ``under_way`` is being changed, and judged once that is done;
+    the others need repair.
 
     ``lingering`` is being withdrawn, and still there; ``excess`` is nothing that this controller knows.
     ``contrasts`` says of each that is different what differs; of ``other_role`` nothing does but the role.
@@ -40,6 +41,9 @@ class Differences:
     other_role: list[Generation] = field(default_factory=list)
     contrasts: dict[CircuitGeneration, str] = field(default_factory=dict)
     pools: list[PoolContrast] = field(default_factory=list)
+    under_way: list[CircuitGeneration] = field(default_factory=list)
+    # Links whose pools are being changed.
+    pools_under_way: list[str] = field(default_factory=list)
 
     @property
     def none(self) -> bool:
@@ -60,9 +64,12 @@ class Differences:
 
 
 def compare(
-    router_id: str, circuits: Iterable[Circuit], table: CircuitTable, read_sent_ns: int
+    router_id: str,
+    circuits: Iterable[Circuit],
+    table: CircuitTable,
+    is_told: Callable[[CircuitGeneration], bool],
 ) -> Differences:
-    """Generations with an open transaction, or touched since the read was sent, are skipped."""
+    """``is_told`` says of which generations the router was told since it was asked for its table, or is about to be."""
     held: Mapping[CircuitGeneration, HopSnapshot] = {hop.key: hop for hop in table.hops}
     result = Differences([], [], [], [], [], [])
     known: set[CircuitGeneration] = set()
@@ -72,28 +79,32 @@ def compare(
                 # What it held and let go of, it must not hold again.
                 continue
             known.add(generation.key)
-            if generation.touched_ns <= read_sent_ns:
+            if is_told(generation.key) or _is_changing(router_id, generation):
+                result.under_way.append(generation.key)
+            else:
                 _compare_hop(router_id, generation, held.get(generation.key), result)
-    result.excess = [key for key in held if key not in known]
+    for key in held:
+        if key not in known:
+            (result.under_way if is_told(key) else result.excess).append(key)
     return result
+
+
+def _is_changing(router_id: str, generation: Generation) -> bool:
+    """Whether the router is yet to be told of it: it is staged first, or drained, or its sink's router comes last."""
+    phase = generation.phase
+    sink_comes_last = (
+        phase is Phase.COMMITTING
+        and generation.seamless
+        and router_id == generation.route.sink_router_id
+    )
+    return sink_comes_last or phase not in (*COMMITTED_PHASES, Phase.WITHDRAWING)
 
 
 def _compare_hop(
     router_id: str, generation: Generation, hop: HopSnapshot | None, result: Differences
 ) -> None:
-    phase = generation.phase
-    if phase is Phase.WITHDRAWING:
+    if generation.phase is Phase.WITHDRAWING:
         (result.absent if hop is None else result.lingering).append(generation)
-        return
-    if phase not in COMMITTED_PHASES:
-        # Staging has yet to be answered; what drains is withdrawn soon, and not worth a repair.
-        return
-    sink_held_back = (
-        phase is Phase.COMMITTING
-        and generation.seamless
-        and router_id == generation.route.sink_router_id
-    )
-    if sink_held_back:
         return
     expected = generation.hop_at(router_id)
     if hop is not None:
@@ -105,6 +116,10 @@ def _compare_hop(
     elif hop is None:
         result.missing.append(generation)
     elif hop.standby is not expected.standby and _as_role_of(hop, expected) == expected:
+        if not generation.durable:
+            # Its routers hear that it was promoted once that is written.
+            result.under_way.append(generation.key)
+            return
         result.other_role.append(generation)
         result.contrasts[generation.key] = _contrast(hop, expected)
     else:

@@ -80,16 +80,19 @@ class Pools:
         waiting = {way for way in self._stale if self._unpromoted_on.get(way)}
         lower = []
         for way in sorted(self._stale - waiting) if self._stale else ():
-            told = self._told.get(way)
-            is_read = way.from_router_id in self._read
-            if (
-                told is not None
-                and is_read
-                and (told.last is None or self._needed(way) < told.last)
-            ):
+            if way.from_router_id in self._read and self._is_to_be_lowered(way):
                 lower.append(way)
         self._stale = waiting
         self._tell_alone(lower)
+
+    def _is_to_be_lowered(self, way: Resource) -> bool:
+        last = self._last(way)
+        return last is None or self._needed(way) < last
+
+    def _last(self, way: Resource) -> int | None:
+        """What its sender was told last; None where that came to nothing."""
+        told = self._told.get(way)
+        return told.last if told is not None else 0
 
     def _tell_alone(self, ways: Iterable[Resource]) -> None:
         at: defaultdict[str, list[Resource]] = defaultdict(list)
@@ -212,26 +215,39 @@ class Pools:
         }
         ways = {each for each in self._told if each.from_router_id == router_id}
         ways |= has_w.keys() | set(self._reservations.pools_from(router_id))
-        answered = self._before[router_id].get(table.read_id, ())
-        for txn_id, some in self._under_way[router_id].items():
-            if txn_id not in answered:
-                ways -= set(some)
-        for way in sorted(ways):
+        for way in sorted(ways - self._told_since(router_id, table)):
             yield way, has_w.get(way, 0.0), self._needed(way)
+
+    def _told_since(self, router_id: str, table: CircuitTable) -> set[Resource]:
+        before = self._before[router_id].get(table.read_id, ())
+        told = self._under_way[router_id].items()
+        return {way for txn_id, some in told if txn_id not in before for way in some}
 
     def _is_as_needed(self, way: Resource, power_w: float, needed: int) -> bool:
         needed_w = self._received_w(way, needed)
         return abs(power_w - needed_w) <= _ROUNDING * needed_w
 
-    def compare(self, router_id: str, table: CircuitTable) -> list[PoolContrast]:
-        """Pools that a router has otherwise than they are needed; nothing is changed by this."""
+    def compare(self, router_id: str, table: CircuitTable) -> tuple[list[PoolContrast], list[str]]:
+        """Pools that a router has otherwise than they are needed, and links of which it is being told, or about to be;
+        nothing is changed by this.
+        """
         if not self._holds_pools(router_id):
-            return []
-        return [
-            PoolContrast(way.id, power_w, self._received_w(way, needed))
-            for way, power_w, needed in self._said(router_id, table)
-            if not self._is_as_needed(way, power_w, needed)
-        ]
+            return [], []
+        different: list[PoolContrast] = []
+        under_way = [way.id for way in sorted(self._told_since(router_id, table))]
+        for way, power_w, needed in self._said(router_id, table):
+            if self._is_as_needed(way, power_w, needed):
+                continue
+            if self._is_to_be_told(way, needed):
+                under_way.append(way.id)
+            else:
+                contrast = PoolContrast(way.id, power_w, self._received_w(way, needed))
+                different.append(contrast)
+        return different, under_way
+
+    def _is_to_be_told(self, way: Resource, needed: int) -> bool:
+        """Whether what is needed has changed since its sender was told: that comes with a stage, or by :meth:`tell`."""
+        return needed != self._last(way)
 
     def forget(self, router_id: str) -> None:
         """The router never returns, or has come back as one that knows of no pools."""

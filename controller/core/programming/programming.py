@@ -15,7 +15,7 @@ from controller.core.circuits.generation import (
     Role,
 )
 from controller.core.circuits.reservations import Reservations
-from controller.core.effects import Effect, Send
+from controller.core.effects import Effect
 from controller.core.messages import (
     Abort,
     CircuitStatus,
@@ -26,6 +26,7 @@ from controller.core.messages import (
     Withdraw,
 )
 from controller.core.network.lateness import Lateness
+from controller.core.programming.orders import Orders
 from controller.core.programming.outcomes import (
     Actuated,
     Failed,
@@ -70,11 +71,11 @@ class Programmer:
         self._circuits = circuits
         self._reservations = reservations
         self._timeouts = timeouts
-        self._emit = emit
         self._transactions = Transactions(first_txn_id)
-        self._promotions = Promotions(self._transactions, emit)
+        self.orders = Orders(self._transactions, emit)
+        self._promotions = Promotions(self._transactions, self.orders.send)
         self.pools = Pools(
-            reservations, self._transactions, self._tell, timeouts.lease_ms, holds_pools
+            reservations, self._transactions, self.orders.send, timeouts.lease_ms, holds_pools
         )
         self.repairs = Repairs(self._transactions, timeouts, lateness, self.send)
         self._lateness = lateness
@@ -118,6 +119,10 @@ class Programmer:
                 self._unsettled.add(circuit_id)
                 return True
         return False
+
+    def is_to_be_withdrawn(self, key: CircuitGeneration) -> bool:
+        """Whether that is decided, and its routers are told at the end of the turn."""
+        return key in self._withdrawals
 
     def circuit_ids_at(self, router_id: str) -> set[int]:
         """Circuits of which a router holds a hop, or is to."""
@@ -495,7 +500,4 @@ class Programmer:
             message = self.pools.with_pools(router_id, message)
         elif isinstance(message, Abort):
             self.pools.came_to_nothing(router_id, message.txn_id)
-        self._tell(router_id, message)
-
-    def _tell(self, router_id: str, message: Stage | Commit | Abort | Drain | Withdraw) -> None:
-        self._emit(Send(router_id, message))
+        self.orders.send(router_id, message)

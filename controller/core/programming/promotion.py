@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from controller.core.circuits.generation import Generation
-from controller.core.effects import Effect, Send
 from controller.core.messages import Promote, TransactionResult
 from controller.core.programming.staging import MAX_GROUP
 from controller.core.programming.transactions import Transactions
@@ -16,9 +15,9 @@ class Promotions:
     Nobody waits for the answers: a router that did not hear is told again once it is read back.
     """
 
-    def __init__(self, transactions: Transactions, emit: Callable[[Effect], None]) -> None:
+    def __init__(self, transactions: Transactions, send: Callable[[str, Promote], None]) -> None:
         self._transactions = transactions
-        self._emit = emit
+        self._send = send
         self._undurable: dict[CircuitGeneration, Generation] = {}
         # Several in one message, by router and transaction, until they are answered.
         self._together: dict[tuple[str, int], Sequence[CircuitGeneration]] = {}
@@ -48,7 +47,7 @@ class Promotions:
         txn_id = self._transactions.new_id()
         if len(keys) > 1:
             self._together[router_id, txn_id] = keys
-        self._emit(Send(router_id, Promote(txn_id, tuple(keys))))
+        self._send(router_id, Promote(txn_id, tuple(keys)))
 
     def on_result(self, router_id: str, result: TransactionResult) -> None:
         """All or none: a router that lacks one of them has promoted none, and is told of each by itself."""

@@ -6,8 +6,8 @@ from itertools import count
 
 from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.differences import Differences, compare
-from controller.core.effects import Effect, Send, TableRead
-from controller.core.messages import CircuitTable, ReadTable
+from controller.core.effects import Effect, TableRead
+from controller.core.messages import CircuitTable
 from controller.core.programming.agenda import Agenda
 from controller.core.programming.programming import Programmer
 
@@ -70,7 +70,7 @@ class ReadBack:
 
     def read(self, router_id: str, now_ns: int) -> None:
         """Ask now; an answer to an earlier question that nobody waits for no longer counts."""
-        self._under_way.pop(self._periodic.get(router_id, 0), None)
+        self._drop(self._periodic.get(router_id, 0))
         self._periodic[router_id] = self._send(_Read(router_id, now_ns))
         self._next.set(router_id, now_ns + self._interval_ns)
 
@@ -82,19 +82,31 @@ class ReadBack:
             self._next.set(router_id, now_ns + _SOON_NS + number * _EVERY_NS)
 
     def ask(self, router_id: str, now_ns: int, *, dry_run: bool) -> int:
-        """Read a router for somebody, who gets a TableRead with this id, or gives up by :meth:`abandon`."""
+        """Read a router for somebody, who gets a TableRead with this id, or gives up by :meth:`abandon`.
+
+        One that was not read since its session or the term began is read for good first: what it runs otherwise is
+        about to be found and repaired, and then it is under way.
+        """
+        if router_id not in self._seen and self._periodic.get(router_id) not in self._under_way:
+            self.read(router_id, now_ns)
         return self._send(_Read(router_id, now_ns, asked=True, dry_run=dry_run))
 
     def abandon(self, read_ids: Iterable[int]) -> None:
         """Nobody waits for these any more."""
         for read_id in read_ids:
-            self._under_way.pop(read_id, None)
+            self._drop(read_id)
+
+    def _drop(self, read_id: int) -> _Read | None:
+        read = self._under_way.pop(read_id, None)
+        if read is not None:
+            self._programmer.orders.answered(read.router_id, read_id)
+        return read
 
     def _send(self, read: _Read) -> int:
         read_id = next(self._read_ids)
         self._under_way[read_id] = read
         self._programmer.pools.reading(read.router_id, read_id)
-        self._emit(Send(read.router_id, ReadTable(read_id)))
+        self._programmer.orders.ask(read.router_id, read_id)
         return read_id
 
     def read_route(self, circuit: Circuit, now_ns: int) -> None:
@@ -112,7 +124,8 @@ class ReadBack:
         for read_id in [
             key for key, each in self._under_way.items() if each.router_id == router_id
         ]:
-            if self._under_way.pop(read_id).asked:
+            read = self._drop(read_id)
+            if read is not None and read.asked:
                 self._emit(TableRead(router_id, read_id, None))
 
     def seen(self, router_id: str) -> Seen | None:
@@ -131,10 +144,7 @@ class ReadBack:
         if not self.awaits(router_id, table.read_id):
             return None
         read = self._under_way.pop(table.read_id)
-        ids = sorted(self._programmer.circuit_ids_at(router_id))
-        circuits = [self._live[each] for each in ids if each in self._live]
-        found = compare(router_id, circuits, table, read.sent_ns)
-        found.pools = self._programmer.pools.compare(router_id, table)
+        found = self._compare(router_id, table)
         self._seen[router_id] = _seen(read, table)
         self.tables += 1
         if read.asked:
@@ -143,6 +153,20 @@ class ReadBack:
             self._repair(router_id, found, now_ns)
             self._programmer.repairs.abort_unknown(router_id, table.staged_txn_ids)
             self._programmer.pools.on_table(router_id, table)
+        return found
+
+    def _compare(self, router_id: str, table: CircuitTable) -> Differences:
+        programmer = self._programmer
+        ids = sorted(programmer.circuit_ids_at(router_id))
+        circuits = [self._live[each] for each in ids if each in self._live]
+        told = programmer.orders.answered(router_id, table.read_id)
+        found = compare(
+            router_id,
+            circuits,
+            table,
+            lambda key: key in told or programmer.is_to_be_withdrawn(key),
+        )
+        found.pools, found.pools_under_way = programmer.pools.compare(router_id, table)
         return found
 
     def _repair(self, router_id: str, found: Differences, now_ns: int) -> None:

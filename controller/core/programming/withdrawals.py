@@ -27,6 +27,9 @@ class Withdrawals:
     def add(self, generation: Generation) -> None:
         self._waiting[generation.key] = generation
 
+    def __contains__(self, key: CircuitGeneration) -> bool:
+        return key in self._waiting
+
     def drop(self, key: CircuitGeneration) -> None:
         """No router holds anything of it any more."""
         self._waiting.pop(key, None)

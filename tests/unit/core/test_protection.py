@@ -8,7 +8,6 @@ from controller.core.circuits.circuit import Circuit, CircuitState
 from controller.core.circuits.generation import Phase, Role
 from controller.core.circuits.protection import Against, Protection
 from controller.core.circuits.request import PowerRequest
-from controller.core.effects import Effect, Send
 from controller.core.errors import Refusal
 from controller.core.messages import CircuitStatus, Promote, Stage, TransactionResult
 from controller.core.programming.promotion import Promotions
@@ -538,8 +537,8 @@ def test_standbys_are_staged_with_their_role_and_trickle() -> None:
 
 def test_a_promotion_in_several_changes_that_become_durable_at_once_is_told_once() -> None:
     generation = there(protected(three_ways()).standby())
-    told: list[Effect] = []
-    promotions = Promotions(Transactions(1), told.append)
+    told: list[tuple[str, Promote]] = []
+    promotions = Promotions(Transactions(1), lambda *each: told.append(each))
     promotions.begin(generation)
     assert promotions.made_durable([generation.key, generation.key]) == [generation.key]
     assert len(told) == len(generation.route.router_ids)
@@ -550,24 +549,19 @@ def test_many_promotions_are_one_message_a_router_and_one_that_lacks_any_hears_o
     network = three_ways()
     circuits = [protected(network, 1e5, request_id=f"request {number}") for number in range(5)]
     standbys = [there(circuit.standby()) for circuit in circuits]
-    effects: list[Effect] = []
-    promotions = Promotions(Transactions(1), effects.append)
+    told: list[tuple[str, Promote]] = []
+    promotions = Promotions(Transactions(1), lambda *each: told.append(each))
     for standby in standbys:
         promotions.begin(standby)
     promotions.made_durable([each.key for each in standbys])
-    assert len(effects) == len(standbys[0].route.router_ids)
-    first = effects[0]
-    assert isinstance(first, Send) and isinstance(first.message, Promote)
-    assert first.router_id == standbys[0].route.sink_router_id
-    refused = TransactionResult(first.message.txn_id, Operation.PROMOTE, ResultCode.INVALID_HOP)
-    effects.clear()
-    promotions.on_result(first.router_id, refused)
-    promotions.on_result(first.router_id, refused)
-    again = [
-        each.message.circuits
-        for each in effects
-        if isinstance(each, Send) and isinstance(each.message, Promote)
-    ]
+    assert len(told) == len(standbys[0].route.router_ids)
+    router_id, first = told[0]
+    assert router_id == standbys[0].route.sink_router_id
+    refused = TransactionResult(first.txn_id, Operation.PROMOTE, ResultCode.INVALID_HOP)
+    told.clear()
+    promotions.on_result(router_id, refused)
+    promotions.on_result(router_id, refused)
+    again = [message.circuits for _, message in told]
     assert again == [(each.key,) for each in standbys]
 
 

@@ -294,7 +294,9 @@ def test_reads_that_are_asked_for_and_those_that_are_not_leave_each_other_alone(
         network.deliver_to_router("r2")
     tables = list(network.sessions["r2"].to_controller)
     found = [there(network.tell_table("r2", each)) for each in tables]
-    assert [[each.key for each in one.missing] for one in found] == [[KEY], [KEY], [KEY]]
+    assert [[each.key for each in one.missing] for one in found] == [[KEY], [KEY], []]
+    # By then its repair is on its way.
+    assert [one.under_way for one in found] == [[], [], [KEY]]
     # Only the one that was not a dry run led to a repair.
     assert [type(message) for _, message in told_to_change(network)] == [Stage, Commit]
 

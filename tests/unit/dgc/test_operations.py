@@ -29,7 +29,7 @@ async def test_nothing_to_do_is_success() -> None:
         result = await dgc("reconcile", "--dry-run", "--server", api.address)
         assert result.exit_code == 0, result.output
         assert [line.split() for line in result.stdout.splitlines()[1:]] == [
-            [router_id, *["0"] * 7] for router_id in ("r1", "r2", "r3", "r4")
+            [router_id, *["0"] * 8] for router_id in ("r1", "r2", "r3", "r4")
         ]
 
 
@@ -40,7 +40,7 @@ async def test_differences_are_shown_as_by_diff_and_then_repaired() -> None:
         result = await dgc("reconcile", "--dry-run", "--router", "r1", "--server", api.address)
         assert result.exit_code == 1
         lines = [line.split() for line in result.stdout.splitlines()]
-        assert ["r1", "0", "0", "1", "0", "0", "0", "0"] in lines
+        assert ["r1", "0", "0", "0", "1", "0", "0", "0", "0"] in lines
         assert ["r1", "excess", "77", "2"] in lines
         assert "repaired" not in result.stdout
 
