@@ -55,6 +55,8 @@ class Pools:
         # the transactions before it, whose answers come before it too.
         self._under_way: defaultdict[str, dict[int, tuple[Resource, ...]]] = defaultdict(dict)
         self._before: defaultdict[str, dict[int, tuple[int, ...]]] = defaultdict(dict)
+        # Of these transactions those that are staged and no more, by router: no table shows them yet.
+        self._only_staged: defaultdict[str, set[int]] = defaultdict(set)
         # Directions whose senders may have to be told.
         self._stale: set[Resource] = set()
         # Routers that were read in their session: what is told to others may not arrive.
@@ -72,7 +74,14 @@ class Pools:
             for hop in stage.hops
             if hop.shared_standby
         )
-        return replace(stage, pools=self._tell(router_id, stage.txn_id, ways)) if ways else stage
+        if not ways:
+            return stage
+        self._only_staged[router_id].add(stage.txn_id)
+        return replace(stage, pools=self._tell(router_id, stage.txn_id, ways))
+
+    def committing(self, router_id: str, txn_id: int) -> None:
+        """The router is told to commit."""
+        self._only_staged[router_id].discard(txn_id)
 
     def tell(self) -> None:
         """Lower what fewer standbys need by now. Whoever needs more brings it along."""
@@ -144,6 +153,7 @@ class Pools:
 
     def came_to_nothing(self, router_id: str, txn_id: int) -> None:
         """The transaction was refused, or aborted: the router knows of other pools."""
+        self._only_staged[router_id].discard(txn_id)
         for way in self._under_way[router_id].pop(txn_id, ()):
             told = self._told.get(way)
             if told is not None and told.txn_id == txn_id:
@@ -180,7 +190,10 @@ class Pools:
 
     def reading(self, router_id: str, read_id: int) -> None:
         """A router is asked for its table."""
-        self._before[router_id][read_id] = tuple(self._under_way[router_id])
+        only_staged = self._only_staged[router_id]
+        self._before[router_id][read_id] = tuple(
+            txn_id for txn_id in self._under_way[router_id] if txn_id not in only_staged
+        )
 
     def on_table(self, router_id: str, table: CircuitTable) -> None:
         """What a router has, and whether it should. What it was told since is under way, and left for the next time."""
@@ -252,6 +265,7 @@ class Pools:
     def forget(self, router_id: str) -> None:
         """The router never returns, or has come back as one that knows of no pools."""
         self._under_way.pop(router_id, None)
+        self._only_staged.pop(router_id, None)
         for way in [each for each in self._told if each.from_router_id == router_id]:
             del self._told[way]
             self._keep(way)

@@ -498,6 +498,8 @@ class Programmer:
     def send(self, router_id: str, message: Stage | Commit | Abort | Drain | Withdraw) -> None:
         if isinstance(message, Stage):
             message = self.pools.with_pools(router_id, message)
+        elif isinstance(message, Commit):
+            self.pools.committing(router_id, message.txn_id)
         elif isinstance(message, Abort):
             self.pools.came_to_nothing(router_id, message.txn_id)
         self.orders.send(router_id, message)

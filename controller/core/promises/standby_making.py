@@ -28,6 +28,8 @@ _RETRY_NS = NS_PER_S
 # Where the only ways lead over routers that did not take a standby, they are asked again after this, doubled each time
 # in a row up to the longest: one may have missed an order, or be full.
 _ASK_AGAIN_NS, _ASK_AGAIN_MOST_NS = NS_PER_S, 16 * NS_PER_S
+# One that makes way for another has drained and is gone within this, unless one of its routers is away.
+_GONE_WITHIN_NS = 12 * NS_PER_S
 _ROOM_TO_FILL = "there is room by now to fill the buffers of another"
 
 
@@ -72,6 +74,10 @@ class StandbyMaker:
         self._ask_again: Agenda[int] = Agenda()
         self._asks_after_ns: dict[int, int] = {}
         self._to_fill: deque[int] = deque()
+        # Circuits whose standby is let go of for another to fill, and until when that is waited for.
+        self._making_way: Agenda[int] = Agenda()
+        # Those that have done so in vain do not again in the same view of the network.
+        self._made_way: dict[int, int] = {}
         self._search_at_ns: int | None = None
         self._retry_at_ns: int | None = None
         # How things stood when somebody was last to be tried again.
@@ -79,7 +85,10 @@ class StandbyMaker:
 
     def next_deadline_ns(self) -> int | None:
         search_at_ns = self._search_at_ns if self._to_search or self._to_fill else None
-        due = (search_at_ns, self._retry_at_ns, self._ask_again.next_ns())
+        due = (
+            *(search_at_ns, self._retry_at_ns),
+            *(self._ask_again.next_ns(), self._making_way.next_ns()),
+        )
         return min((each for each in due if each is not None), default=None)
 
     # Wanted
@@ -92,10 +101,14 @@ class StandbyMaker:
         if any(each.phase is Phase.COMMITTED for each in standbys):
             self._asks_after_ns.pop(circuit_id, None)
         unfilled = len(standbys) == 1 and _is_unfilled(standbys[0])
-        if unfilled and circuit_id not in self._unfilled:
-            self._unfilled[circuit_id] = self._stands()
+        if unfilled and circuit_id not in self._unfilled and circuit_id not in self._to_fill:
+            # What kept it from filling may have gone since it was made.
+            self._to_fill.append(circuit_id)
+            self._search_at_ns = max(now_ns, self._search_at_ns or 0)
         elif not unfilled:
             self._unfilled.pop(circuit_id, None)
+        if any(each.charged for each in standbys):
+            self._made_way.pop(circuit_id, None)
 
     def replace(self, circuit: Circuit, reason: str, now_ns: int) -> None:
         """Its only standby is to go once another stands in its place, or at once where there is no way for another."""
@@ -118,10 +131,14 @@ class StandbyMaker:
 
     def forget(self, circuit: Circuit) -> None:
         """It wants no standby any more."""
-        for of in (self._in_vain, self._unfilled, self._to_replace, self._asks_after_ns):
+        for of in (
+            *(self._in_vain, self._unfilled, self._to_replace),
+            *(self._asks_after_ns, self._made_way),
+        ):
             of.pop(circuit.circuit_id, None)
         self._bridged.discard(circuit.circuit_id)
         self._ask_again.drop(circuit.circuit_id)
+        self._making_way.drop(circuit.circuit_id)
 
     def look(self, now_ns: int) -> None:
         """See whether there may be a way or room by now for those that there was none for; changes that come together
@@ -146,6 +163,9 @@ class StandbyMaker:
             if self._in_vain.pop(circuit_id, None) is not None:
                 self._bridged.discard(circuit_id)
                 self._want(circuit_id, now_ns)
+        for circuit_id in self._making_way.due(now_ns):
+            self._making_way.drop(circuit_id)
+            self._want(circuit_id, now_ns)
         if (self._to_search or self._to_fill) and now_ns >= (self._search_at_ns or 0):
             self._search_some(now_ns)
 
@@ -178,7 +198,7 @@ class StandbyMaker:
         wants = guard.against is not None and circuit.admin_up and _lacks(circuit, replaced=why)
         if not wants or newest is None or newest.phase is not Phase.CARRYING:
             return True
-        if circuit.sink_id not in self._admission.view.loads:
+        if circuit.sink_id not in self._admission.view.loads or self._is_made_way_for(circuit):
             return True
         request = standby_request(circuit, newest.route.power_w)
         standby = self._search.beside(
@@ -202,7 +222,10 @@ class StandbyMaker:
         return False
 
     def _refill(self, circuit: Circuit, now_ns: int) -> None:
-        """Have a standby that cannot fill its buffers replaced by one on its path that can, if there is room by now."""
+        """Have a standby that cannot fill its buffers replaced by one on its path that can, if there is room by now.
+
+        That is made before this one goes, but where its room is just what this one holds.
+        """
         newest, standbys = circuit.newest(), circuit.standbys()
         carries = newest is not None and newest.phase is Phase.CARRYING
         pending = circuit.guard.word is Protection.PENDING and circuit.admin_up
@@ -214,8 +237,31 @@ class StandbyMaker:
         )
         if filled.route.trickle_w:
             self._make(circuit, filled, _ROOM_TO_FILL, now_ns)
+        elif self._could_fill_alone(circuit, old):
+            self._making_way.set(circuit.circuit_id, now_ns + _GONE_WITHIN_NS)
+            self._made_way[circuit.circuit_id] = self.views
+            self._retire(circuit, old, _ROOM_TO_FILL, now_ns)
+            self._tend(circuit, now_ns)
         else:
             self._unfilled[circuit.circuit_id] = self._stands()
+
+    def _could_fill_alone(self, circuit: Circuit, old: Generation) -> bool:
+        """Whether another on the path of a standby with room of its own could fill once that has gone."""
+        if old.covers is not None or self._made_way.get(circuit.circuit_id) == self.views:
+            return False
+        with self._reservations.without(old.key):
+            alone = self._search.filled(Standby(old.route), circuit.circuit_id)
+        return bool(alone.route.trickle_w)
+
+    def _is_made_way_for(self, circuit: Circuit) -> bool:
+        """Whether the standby whose place another is to take still holds it; it is searched again when it is gone."""
+        circuit_id = circuit.circuit_id
+        if circuit_id not in self._making_way:
+            return False
+        holds = any(each.role is Role.STANDBY for each in circuit.retiring())
+        if not holds:
+            self._making_way.drop(circuit_id)
+        return holds
 
     # Made, or not
 

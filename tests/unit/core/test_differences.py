@@ -5,11 +5,13 @@ from msgspec.structs import replace
 
 from controller.core.circuits.circuit import Circuit, CircuitState
 from controller.core.circuits.differences import Differences
+from controller.core.circuits.generation import Phase
 from controller.core.circuits.request import PowerRequest
 from controller.core.messages import CircuitTable, Commit, ReadTable, Stage, Withdraw
 from digitalgrid.model import CircuitGeneration, ElectionId, HopSnapshot
 from digitalgrid.units import NS_PER_S
 from tests.support.grids import diamond
+from tests.support.simulated_cluster import SimulatedCluster
 from tests.support.simulated_network import SimulatedNetwork
 from tests.support.there import newest, there
 
@@ -197,3 +199,37 @@ def test_an_older_router_that_says_no_priority_runs_what_it_should(
     told = network.tell_table("r1", CircuitTable(read.read_id, 9, (older,)))
     assert told is not None and told.none
     assert [each.key for each in told.confirmed] == [newest(circuit).key]
+
+
+def test_who_takes_over_mends_what_a_router_lacks_before_anybody_sees_it() -> None:
+    """Tables are read one after another then; who asks meanwhile has the router read for good first."""
+    cluster = SimulatedCluster.running(diamond())
+    active(cluster)
+    cluster.grid.routers["r2"].start()
+    cluster.fail_over(written=0)
+    cluster.look()
+    cluster.deliver_all()
+    found = {each.router_id: there(each.found) for each in cluster.tables_read}
+    assert all(each.none for each in found.values()), found
+    assert {key: len(each.under_way) for key, each in found.items()} == {
+        **{"r1": 0, "r2": 1},
+        **{"r3": 0, "r4": 0},
+    }
+    assert ("r2", CircuitGeneration(1, 1)) in cluster.grid.held()
+
+
+def test_what_is_to_be_withdrawn_at_the_end_of_the_turn_is_under_way(
+    network: SimulatedNetwork,
+) -> None:
+    """Several events may come before orders leave."""
+    circuit = active(network)
+    network.release(circuit.circuit_id)
+    network.look()
+    network.deliver_to_router("r2")
+    table = network.sessions["r2"].to_controller.popleft()
+    assert isinstance(table, CircuitTable) and len(table.hops) == 1
+    core, drained_ns = network.core, there(network.core.next_deadline_ns())
+    core.on_timer(drained_ns)
+    assert circuit.generations[1].phase is Phase.WITHDRAWING
+    found = there(core.on_table("r2", table, drained_ns))
+    assert found.none and found.under_way == [CircuitGeneration(1, 1)]

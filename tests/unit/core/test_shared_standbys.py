@@ -13,7 +13,8 @@ from controller.core.circuits.protection import Against, Protection
 from controller.core.circuits.records import CircuitRecord, from_record, to_record
 from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal
-from controller.core.messages import Commit, Stage
+from controller.core.messages import Commit, Drain, Stage
+from digitalgrid.gridfile import loads_grid
 from digitalgrid.model import StandbyPool
 from digitalgrid.reasons import Reason
 from digitalgrid.units import NS_PER_MS, NS_PER_S
@@ -200,6 +201,48 @@ def test_a_standby_covers_what_its_circuit_needs_after_a_move() -> None:
         Failure(FailureKind.RISK_GROUP, "duct"),
     }
     assert circuit.guard.word is Protection.PROTECTED
+
+
+def test_a_standby_that_had_no_room_to_fill_beside_the_path_that_was_left_is_made_anew() -> None:
+    """The trap: the best path leaves no second. The pair is moved to while it still fills one of their lines."""
+    network = SimulatedNetwork.running(loads_grid(_TRAP, "trap"))
+    (circuit,) = network.request(
+        PowerRequest("r", "town", MW, protect=Against.LINK, dedicated=True)
+    )
+    settle(network)
+    assert circuit.guard.word is Protection.PROTECTED
+    for link_id in ("s-b", "a-t"):
+        network.cut(link_id)
+    settle(network, 15 * NS_PER_S)
+    assert newest(circuit).route.router_ids == ("s", "a", "b", "t")
+    for link_id in ("s-b", "a-t"):
+        network.mend(link_id)
+    # The path that is left drains for as long as it may.
+    network.loses = lambda router_id, message: isinstance(message, Drain)
+    settle(network, 20 * NS_PER_S)
+    assert newest(circuit).route.router_ids == ("s", "a", "t")
+    assert standby_path(circuit) == ("s", "b", "t")
+    assert circuit.guard.word is Protection.PROTECTED
+    assert there(circuit.standby()).route.trickle_w
+    # And there it stays.
+    before = circuit.last_generation
+    settle(network, 15 * NS_PER_S)
+    assert circuit.last_generation == before
+
+
+_TRAP = """
+name: trap
+defaults: {voltage_v: 20000, efficiency: 0.99, resistance_ohm: 0.5, ampacity_a: 80}
+routers: [{id: s}, {id: a}, {id: b}, {id: t}]
+links:
+  - {id: s-a, a: s, b: a, ampacity_a: 51.8}
+  - {id: a-b, a: a, b: b, resistance_ohm: 0.01}
+  - {id: b-t, a: b, b: t, ampacity_a: 50.7}
+  - {id: s-b, a: s, b: b, resistance_ohm: 4}
+  - {id: a-t, a: a, b: t, resistance_ohm: 4}
+sources: [{id: plant, router: s, max_power_w: 5e6}]
+loads: [{id: town, router: t, power_w: 1e6}]
+"""
 
 
 def test_routers_without_pools_are_gone_around() -> None:
