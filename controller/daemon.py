@@ -9,6 +9,7 @@ from functools import partial
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from socket import gethostname
 
 from controller.computing.engines import Engines, begin_with
 from controller.computing.optimiser import Optimiser
@@ -219,7 +220,10 @@ async def _serve_page(
             raise
         # Nobody has asked for it there: another daemon of this machine has that port.
         address = await stack.enter_async_context(serving(ANY_PAGE))
-    _log.info("page: %s", address)
+    there = Address.of(config.web.address)
+    # On all addresses it is reached by the machine's name.
+    named = address.replace(there.host, gethostname(), 1) if there.is_any else address
+    _log.info("page: %s", named)
 
 
 def _start_openflow(config: ControllerConfig, stack: AsyncExitStack) -> None:

@@ -54,7 +54,7 @@ def read_text(path: str | PathLike[str], max_bytes: int = MAX_BYTES) -> str:
         if name == "-":
             content = sys.stdin.buffer.read(max_bytes + 1)
         else:
-            with open(name, "rb", opener=_open_regular) as file:
+            with open(name, "rb", opener=open_regular) as file:
                 content = file.read(max_bytes + 1)
     except OSError as error:
         raise ConfigError(name, None, f"cannot be read: {error.strerror or error}") from error
@@ -68,8 +68,8 @@ def read_text(path: str | PathLike[str], max_bytes: int = MAX_BYTES) -> str:
         raise ConfigError(name, None, f"is not UTF-8 text: {error.reason}") from error
 
 
-def _open_regular(name: str, flags: int) -> int:
-    # Without waiting for somebody who writes to a pipe.
+def open_regular(name: str, flags: int) -> int:
+    """An opener for :func:`open` that waits for nobody who may write to a pipe. OSError where it is no regular file."""
     descriptor = os.open(name, flags | os.O_NONBLOCK)
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor

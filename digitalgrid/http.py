@@ -1,9 +1,15 @@
-"""HTTP in the daemon's loop: the one way in which it is served, for the page and for metrics."""
+"""HTTP in a daemon's loop: the one way in which it is served, for the page and for metrics.
+
+A name that is pointed at this machine (DNS rebinding) makes a stranger's page look like ours, so what listens on
+loopback answers to loopback's own names alone. A browser always says by which it asks.
+"""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -53,14 +59,45 @@ async def body_of(request: web.Request) -> bytes:
         raise web.HTTPBadRequest(text=f"the message cannot be read: {said}\n") from error
 
 
+def _check_host(request: web.Request, ours: frozenset[str]) -> None:
+    said = request.headers.get("Host")
+    name = "localhost" if said is None else _hostname(said)
+    if name not in ours and not _is_loopback(name):
+        raise web.HTTPForbidden(
+            text=f"this is at loopback, and is not called {request.host[:100]!r}; ask http://localhost or"
+            " http://127.0.0.1, with its port (of a page that has another name here, web.names says it)\n"
+        )
+
+
+def _hostname(host: str) -> str:
+    """Empty where it is none."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_loopback(hostname: str) -> bool:
+    try:
+        return ip_address(hostname).is_loopback
+    except ValueError:
+        return hostname == "localhost" or hostname.endswith(".localhost")
+
+
 @asynccontextmanager
 async def serving(
-    app: web.Application, listen: str, what: str, most_connections: int
+    app: web.Application,
+    listen: str,
+    what: str,
+    most_connections: int,
+    names: Iterable[str] = (),
 ) -> AsyncIterator[int]:
     """Serve on ``listen`` (host:port), which is ``what``'s in the configuration; yields the port. OSError, which says
-    what to do, where that is taken. Who comes while there are too many is told so, and closed.
+    what to do, where that is taken. Who comes while there are too many is told so, and closed. ``names`` are ours
+    beside those of loopback, where that is listened on.
     """
     address = Address.of(listen)
+    ours = frozenset(each.lower() for each in names)
     runner = web.AppRunner(
         app,
         access_log=None,
@@ -79,6 +116,8 @@ async def serving(
             answer = web.Response(status=503, text="too many ask at once\n")
             answer.force_close()
             return answer
+        if address.is_loopback:
+            _check_host(request, ours)
         return await handler(request)
 
     app.middlewares.insert(0, bounded)

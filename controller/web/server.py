@@ -52,13 +52,13 @@ async def serving_page(
     """Serve it on ``listen`` (host:port); yields its address for a browser. OSError, which says what to do, where that
     is taken, or the token in its file is no secret.
     """
-    trust = Trust(listen, names, token_file)
+    trust = Trust(listen, token_file)
     feed = PageFeed(services, gate, meters, about)
     app = _application(services, feed, trust)
     if about.emulation is not None:
         faults = EmulationFaults(about.emulation)
         app.router.add_post("/api/v1/emulation/{verb}", faults.answer)
-    async with serving(app, listen, "web", most_connections) as port:
+    async with serving(app, listen, "web", most_connections, names) as port:
         address = Address(Address.of(listen).host, port)
         yield f"http://{address}/" + (f"#token={trust.token}" if trust.token else "")
 
@@ -69,7 +69,6 @@ def _application(services: Services, feed: PageFeed, trust: Trust) -> web.Applic
 
     @web.middleware
     async def trusted(request: web.Request, handler: Handler) -> web.StreamResponse:
-        trust.check_host(request)
         if request.path.startswith("/api/"):
             check = trust.check_reader if request.method == "GET" else trust.check_writer
             check(request)

@@ -8,6 +8,8 @@ import secrets
 import stat
 from pathlib import Path
 
+from digitalgrid.config_file import open_regular
+
 # What an address can carry, and nobody guesses.
 _FORM = re.compile(r"[A-Za-z0-9._~-]{16,256}")
 _PRIVATE = 0o600
@@ -38,7 +40,7 @@ def kept_token(path: Path) -> str:
 def read_token(path: Path) -> str:
     """Empty where there is no file. OSError where it is not the daemon's alone, or holds no token."""
     try:
-        with path.open(encoding="ascii", errors="replace") as file:
+        with open(path, encoding="ascii", errors="replace", opener=open_regular) as file:
             mode = os.fstat(file.fileno()).st_mode
             # A token is short, whatever else is there.
             text = file.read(4096).strip()

@@ -23,7 +23,7 @@ async def ask(port: int, said: bytes) -> tuple[str, str]:
 
 async def scraped(port: int) -> Figures:
     status, body = await ask(
-        port, b"GET /metrics HTTP/1.1\r\nHost: dgc\r\nConnection: close\r\n\r\n"
+        port, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     )
     assert status == "HTTP/1.1 200 OK"
     return {

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import aiohttp
 import pytest
 
 from controller.core.circuits.circuit import CircuitEvent, CircuitState
@@ -212,3 +213,14 @@ async def test_an_address_that_is_taken_is_named_with_what_to_do() -> None:
         with pytest.raises(OSError, match=r"for metrics: .*in use.*metrics\.listen"):
             async with serving_metrics(api.runtime, api.gate, balanced(api), f"127.0.0.1:{port}"):
                 pass
+
+
+@in_loop
+async def test_a_name_that_is_pointed_at_loopback_reads_nothing() -> None:
+    async with metered() as (_, port), aiohttp.ClientSession() as http:
+        url = f"http://127.0.0.1:{port}/metrics"
+        async with http.get(url, headers={"Host": f"evil.example:{port}"}) as answer:
+            assert answer.status == 403
+            assert "dgc_" not in await answer.text()
+        async with http.get(url, headers={"Host": f"localhost:{port}"}) as answer:
+            assert answer.status == 200

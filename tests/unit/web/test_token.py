@@ -1,5 +1,6 @@
 """The token of a page beyond loopback: kept for the daemon's user alone, and the same after a restart."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -42,6 +43,12 @@ def test_one_that_others_can_read_is_no_secret(tmp_path: Path) -> None:
     path.chmod(0o640)
     with pytest.raises(OSError, match="chmod 600"):
         kept_token(path)
+
+
+def test_what_is_no_file_is_no_token_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "page-token", 0o600)
+    with pytest.raises(OSError, match="no regular file"):
+        kept_token(tmp_path / "page-token")
 
 
 @in_loop
