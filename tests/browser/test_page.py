@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Page, Route, expect
 
 from digitalgrid.client import PowerClient, power_request
 from digitalgrid.v1 import northbound_pb2 as pb
@@ -86,6 +86,82 @@ def test_power_is_requested_with_a_preview_by_keys_alone(
     assert (made.sink_id, made.power_w) == ("load5", 2e6)
     page.keyboard.press("Escape")
     expect(page.locator(".card")).to_have_count(0)
+
+
+def press_on(page: Page, name: str) -> None:
+    """Goes by Tab to the button of that name, and presses it; nothing but keys."""
+    button = page.get_by_role("dialog").get_by_role("button", name=name, exact=True)
+    expect(button).to_be_enabled()
+    focused = "(button) => document.activeElement === button"
+    for _ in range(20):
+        if button.evaluate(focused):
+            break
+        page.keyboard.press("Tab")
+    assert button.evaluate(focused), f"Tab does not lead to {name!r}"
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_a_circuit_is_released_by_keys_alone(
+    open_page: Open, address: str, client: PowerClient
+) -> None:
+    number = circuit(client, "load5", 2e6)
+    page = open_page(address)
+    wait_until_drawn(page)
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("heading", name=f"Circuit {number}")).to_be_visible()
+    page.keyboard.press("x")
+    expect(page.get_by_role("dialog").get_by_text("load5 loses 2.00 MW")).to_be_visible()
+    press_on(page, "Release")
+    wait_for(lambda: not list(client.list_circuits().circuits))
+
+
+def test_a_line_is_drained_by_keys_alone(
+    open_page: Open, address: str, client: PowerClient
+) -> None:
+    number = circuit(client, "load5", 2e6)
+    line = client.get_circuit(number).links[0].link_id
+    page = open_page(address)
+    wait_until_drawn(page)
+    page.keyboard.press("2")
+    page.keyboard.press("/")
+    page.keyboard.type(line)
+    expect(page.locator(".filter .count")).to_have_text("1")
+    page.keyboard.press("Escape")
+    page.keyboard.press("t")
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("heading", name=line, exact=True)).to_be_visible()
+    page.keyboard.press("d")
+    # Who would be concerned is seen before it is done.
+    expect(page.get_by_role("dialog").get_by_text(f"{number} to load5")).to_be_visible()
+    try:
+        press_on(page, f"Drain {line}")
+        wait_for(lambda: _admin(client, line) == pb.ADMIN_STATE_DRAINED)
+        assert line not in [each.link_id for each in client.get_circuit(number).links]
+    finally:
+        client.undrain(line)
+
+
+def _admin(client: PowerClient, line: str) -> int:
+    (link,) = [each for each in client.get_topology().links if each.link_id == line]
+    return link.admin.state
+
+
+def test_loads_are_dispatched_by_keys_alone(
+    open_page: Open, address: str, client: PowerClient
+) -> None:
+    page = open_page(address)
+    wait_until_drawn(page)
+    page.keyboard.press("Control+k")
+    page.keyboard.type("dispatch")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog", name="Dispatch")).to_be_visible()
+    page.keyboard.type("load5 load3")
+    expect(page.get_by_role("button", name="Dispatch", exact=True)).to_be_disabled()
+    page.keyboard.press("Enter")
+    press_on(page, "Dispatch")
+    wait_for(lambda: len(list(client.list_circuits().circuits)) >= 2)
+    assert {each.sink_id for each in client.list_circuits().circuits} == {"load3", "load5"}
 
 
 def test_a_refusal_says_why_and_what_to_do(

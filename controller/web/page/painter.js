@@ -4,9 +4,14 @@
 import { toScreen } from "./camera.js";
 import { paintSymbols } from "./paint_symbols.js";
 
-const FRAME_MS = 1000 / 30;
-// A timer and the next frame of the screen are late by some milliseconds; so much earlier the timer is set.
-const EARLY_MS = 7;
+// A little more than 30 a second: a screen's sixty are never quite that, and what is late once is made up for.
+const FRAME_MS = 1000 / 30.5;
+// A timer is late by some milliseconds, and the screen does not wait: so much earlier it is set, almost a frame of a screen
+// that has sixty a second. What a screen shows sooner than so much before a frame is due is let go by.
+const EARLY_MS = 14;
+const SOON_MS = 5;
+// After a frame that came late the next comes when it would have come, but not sooner than this.
+const LEAST_MS = 15;
 // Of the still layer, beyond the view on each side.
 const MARGIN_PX = 180;
 // Of the margin: so far ahead of a camera that moves on, what is drawn lasts nearly twice as long.
@@ -46,7 +51,8 @@ export class Painter {
     this.firstMs = 0;
     this.costMs = 0;
     this.heading = [0, 0];
-    this.lastMs = 0;
+    /** When the next frame is due. */
+    this.dueMs = 0;
     this.waiting = false;
     document.addEventListener("visibilitychange", () => this.wake());
   }
@@ -96,16 +102,19 @@ export class Painter {
   wake() {
     if (this.waiting || document.hidden) return;
     this.waiting = true;
-    const wait = this.lastMs + FRAME_MS - EARLY_MS - performance.now();
-    const ask = () => requestAnimationFrame((now) => this.frame(now));
+    const wait = this.dueMs - EARLY_MS - performance.now();
+    const ask = () => requestAnimationFrame((now) => {
+      if (now < this.dueMs - SOON_MS) return ask();
+      this.waiting = false;
+      this.frame(now);
+    });
     if (wait > 1) setTimeout(ask, wait);
     else ask();
   }
 
   frame(now) {
-    this.waiting = false;
     if (!this.scene || !this.camera || !this.size.width) return;
-    this.lastMs = performance.now();
+    this.dueMs = Math.max(this.dueMs + FRAME_MS, now + LEAST_MS);
     this.frames += 1;
     if (this.dirty) this.paintStill([0, 0]);
     else if (!this.covers()) this.paintStill(this.heading);

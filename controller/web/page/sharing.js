@@ -11,8 +11,9 @@ let [token, stream, connection] = ["", null, { state: "connecting", detail: "" }
 
 const listener = {
   event(name, text) {
-    told.event(name, JSON.parse(text), text);
+    // Who sees it comes first.
     for (const port of ports) port.postMessage({ name, text });
+    told.event(name, JSON.parse(text), text);
   },
   state(state, detail = "") {
     if (state === connection.state && detail === connection.detail) return;
