@@ -13,6 +13,7 @@ from controller.store.plugin import StoreSetting
 from digitalgrid.addresses import HOST_AND_PORT, Address, bad_ports
 from digitalgrid.bounds import ID_PATTERN, InvalidValue, bounds, check, check_bounds
 from digitalgrid.metrics.config import MetricsConfig
+from digitalgrid.tracing.config import TracingConfig
 from digitalgrid.units import NS_PER_MS
 from digitalgrid.yaml_schema import load
 
@@ -206,6 +207,7 @@ class ControllerConfig:
     southbound: SouthboundConfig = field(default_factory=SouthboundConfig)
     openflow: OpenFlowConfig = field(default_factory=OpenFlowConfig)
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
+    tracing: TracingConfig = field(default_factory=TracingConfig)
     web: WebConfig = field(default_factory=WebConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
     timeouts: TimeoutsConfig = field(default_factory=TimeoutsConfig)

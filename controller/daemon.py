@@ -10,6 +10,7 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from socket import gethostname
+from typing import TYPE_CHECKING
 
 from controller.computing.engines import Engines, begin_with
 from controller.computing.optimiser import Optimiser
@@ -40,6 +41,9 @@ from digitalgrid.logs import LogFormat, log_to_standard_error
 from digitalgrid.plugins.table import find
 from digitalgrid.supervision import start_task, watch_loop
 from digitalgrid.units import MS_PER_S, NS_PER_S
+
+if TYPE_CHECKING:
+    from controller.tracing.tracing import Tracing
 
 _log = logging.getLogger(__name__)
 # Routers dial at least once a second.
@@ -97,7 +101,7 @@ async def serve(config: ControllerConfig) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        runtime = Runtime(core_settings(config))
+        runtime = Runtime(core_settings(config), tracing=_open_tracing(config, stack))
         stack.callback(runtime.close)
         store = find(STORES, config.store.chosen).load()
         member = _open_store(config, store, runtime)
@@ -140,6 +144,21 @@ async def serve(config: ControllerConfig) -> int:
             await member.leave()
         _log.info("stopping")
         return 1 if runtime.failure.done() else 0
+
+
+def _open_tracing(config: ControllerConfig, stack: AsyncExitStack) -> "Tracing | None":
+    tracing = config.tracing
+    if not tracing.endpoint:
+        return None
+    # OpenTelemetry is loaded only where somebody asks for it.
+    from digitalgrid.tracing.extra import open_spans
+
+    spans = open_spans(tracing.endpoint, "dgc", config.name)
+    stack.callback(spans.close)
+    from controller.tracing.tracing import Tracing
+
+    _log.info("traces: to %s", tracing.endpoint)
+    return Tracing(spans, tracing.sample_ratio)
 
 
 def _open_store(config: ControllerConfig, store: StorePlugin, runtime: Runtime) -> Member | None:

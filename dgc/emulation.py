@@ -126,6 +126,12 @@ class DurationType(click.ParamType[float]):
     is_flag=True,
     help="Routers tell Prometheus what they do; where, is in router-metrics.json of the run directory.",
 )
+@click.option(
+    "--trace",
+    type=AddressType(),
+    metavar="HOST:PORT",
+    help="Where controller and routers send spans (OTLP over gRPC); Mininet hosts find this machine at .1 of --subnet.",
+)
 @click.option("--detach", is_flag=True, help="Returns when the network is up and healthy.")
 @click.option("-q", "--quiet", is_flag=True, help="Says nothing but what is wrong.")
 @_RUN_DIR

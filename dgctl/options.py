@@ -1,7 +1,7 @@
 """Options that every verb takes, and values as people write them."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -32,6 +32,8 @@ class Settings:
     server: str = DEFAULT_SERVER
     output: Format = Format.TABLE
     timeout_s: float = 10.0
+    # Where spans of what is asked go; empty: nothing is traced.
+    trace: str = ""
 
     @contextmanager
     def client(self) -> Iterator["PowerClient"]:
@@ -41,10 +43,19 @@ class Settings:
         from digitalgrid.client import PowerClient, PowerError
 
         try:
-            with PowerClient(self.server, timeout_s=self.timeout_s) as client:
+            with self._traced(), PowerClient(self.server, timeout_s=self.timeout_s) as client:
                 yield client
         except PowerError as error:
             raise click.exceptions.Exit(show_error(error, self.output)) from error
+
+    def _traced(self) -> AbstractContextManager[object]:
+        """Calls inside are part of one trace, which begins here."""
+        if not self.trace:
+            return nullcontext()
+        from digitalgrid.tracing.extra import open_spans
+
+        verb = click.get_current_context().command_path
+        return open_spans(self.trace, "dgctl").current(verb)
 
 
 class PowerType(click.ParamType[float]):
@@ -80,8 +91,8 @@ PRIORITY = click.IntRange(min=-(2**31), max=2**31 - 1)
 
 
 def common(command: F) -> F:
-    """Adds ``--server``, ``-o`` and ``--timeout`` to the program and to each of its verbs."""
-    for option in (_TIMEOUT, _OUTPUT, _SERVER):
+    """Adds ``--server``, ``-o``, ``--timeout`` and ``--trace`` to the program and to each of its verbs."""
+    for option in (_TRACE, _TIMEOUT, _OUTPUT, _SERVER):
         command = option(command)
     return command
 
@@ -113,6 +124,15 @@ _OUTPUT = click.option(
 )
 # A day: what is waited for longer, nobody waits for; and gRPC takes much more for no time at all.
 _MOST_TIMEOUT_S = 86_400.0
+_TRACE = click.option(
+    "--trace",
+    type=AddressType(),
+    envvar="DGCTL_TRACE",
+    metavar="HOST:PORT",
+    callback=_remember,
+    expose_value=False,
+    help="Traces what it asks for; spans go there by OTLP over gRPC (or DGCTL_TRACE).",
+)
 _TIMEOUT = click.option(
     "--timeout",
     "timeout_s",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from digitalgrid.config_file import ConfigError
 from digitalgrid.model import ElectionId, Operation, ResultCode
@@ -34,6 +35,9 @@ from router_agent.session import ControllerSession
 from router_agent.source_limits import read_limits
 from router_agent.state import PromiseJournal
 from router_agent.transport import Lines
+
+if TYPE_CHECKING:
+    from router_agent.tracing import OrderSpans
 
 _log = logging.getLogger(__name__)
 
@@ -66,8 +70,14 @@ class DiskTrouble:
 class Agent:
     """One router, living in one event loop. Raises StateError or OSError when it cannot begin."""
 
-    def __init__(self, config: RouterConfig, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        config: RouterConfig,
+        loop: asyncio.AbstractEventLoop,
+        order_spans: "OrderSpans | None" = None,
+    ) -> None:
         self._loop = loop
+        self.order_spans = order_spans
         self._failures = Failures(_log, time.monotonic_ns)
         self._remarks = LimitedLog(_log)
         self._journal = PromiseJournal(config.state_path)

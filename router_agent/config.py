@@ -24,6 +24,7 @@ from digitalgrid.metrics.config import MetricsConfig
 from digitalgrid.physics import line_fault
 from digitalgrid.places import Place, check_place, check_via
 from digitalgrid.profiles import DGR, DeviceProfile
+from digitalgrid.tracing.config import TracingConfig
 from digitalgrid.units import NS_PER_MS
 from digitalgrid.wire import DEFAULT_FRAME_BYTES, MAX_FRAME_BYTES, MIN_FRAME_BYTES
 from digitalgrid.yaml_schema import load
@@ -120,6 +121,7 @@ class RouterConfig:
     # What kind of device it is; nothing said: a digital grid router without limits.
     profile: DeviceProfile = DGR
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
+    tracing: TracingConfig = field(default_factory=TracingConfig)
     # Where it stands on a map: [x, y].
     at: Place | None = None
     links: tuple[LinkConfig, ...] = ()

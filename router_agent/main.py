@@ -38,17 +38,28 @@ def dgr() -> None:
     metavar="HOST:PORT",
     help="Where Prometheus reads /metrics, in place of metrics.listen of CONFIG.",
 )
-def run(config: str, verbose: bool, log_format: str, metrics: str | None) -> None:
+@click.option(
+    "--trace",
+    type=AddressType(),
+    metavar="HOST:PORT",
+    help="Where spans of traced orders go (OTLP over gRPC), in place of tracing.endpoint of CONFIG.",
+)
+def run(
+    config: str, verbose: bool, log_format: str, metrics: str | None, trace: str | None
+) -> None:
     """Run the router that the file CONFIG describes, until SIGTERM."""
     import logging
     from dataclasses import replace
 
     from digitalgrid.metrics.config import MetricsConfig
+    from digitalgrid.tracing.config import TracingConfig
     from router_agent.run import run_router
 
     checked = _checked(config)
     if metrics is not None:
         checked = replace(checked, metrics=MetricsConfig(metrics))
+    if trace is not None:
+        checked = replace(checked, tracing=TracingConfig(trace))
     log_to_standard_error(log_format=LogFormat(log_format))
     if verbose:
         logging.getLogger("router_agent").setLevel(logging.DEBUG)

@@ -7,16 +7,27 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    closing,
+    contextmanager,
+    nullcontext,
+)
 from functools import partial
+from typing import TYPE_CHECKING
 
 from digitalgrid.addresses import Address
 from digitalgrid.processes import die_with_parent
+from digitalgrid.tracing.extra import TracingUnavailable, open_spans
 from router_agent.agent import Agent
 from router_agent.config import RouterConfig
 from router_agent.failures import RESTART_STATUS, DeviceFailedError
 from router_agent.state import StateError
+
+if TYPE_CHECKING:
+    from router_agent.tracing import OrderSpans
 
 _log = logging.getLogger(__name__)
 
@@ -33,11 +44,17 @@ def run_router(config: RouterConfig, *, parent_pid: int | None = None) -> int:
     """
     if parent_pid is not None:
         die_with_parent(parent_pid)
+    try:
+        spans = _order_spans(config)
+    except TracingUnavailable as error:
+        _log.error("router %s ends: %s", config.router_id, error)
+        return 1
     serving = _metrics(config.metrics.listen)
     # What was imported stays: looking through it for garbage takes time that neighbours wait.
     gc.freeze()
     try:
-        asyncio.run(_run(config, serving))
+        with spans as order_spans:
+            asyncio.run(_run(config, serving, order_spans))
     except (StateError, OSError) as error:
         _log.error("router %s ends: %s", config.router_id, error)
         return 1
@@ -58,12 +75,29 @@ def _metrics(listen: str) -> _Serving:
     return partial(serving_metrics, listen=listen)
 
 
-async def _run(config: RouterConfig, serving: _Serving) -> None:
+def _order_spans(config: RouterConfig) -> AbstractContextManager["OrderSpans | None"]:
+    """Likewise of spans, which are sent when this is left. TracingUnavailable where they cannot be made."""
+    endpoint = config.tracing.endpoint
+    if not endpoint:
+        return nullcontext()
+    spans = open_spans(endpoint, "dgr", config.router_id)
+    from router_agent.tracing import OrderSpans
+
+    @contextmanager
+    def tracing() -> Iterator[OrderSpans]:
+        with closing(spans):
+            yield OrderSpans(spans)
+
+    _log.info("traces: to %s", endpoint)
+    return tracing()
+
+
+async def _run(config: RouterConfig, serving: _Serving, order_spans: "OrderSpans | None") -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    agent = Agent(config, loop)
+    agent = Agent(config, loop, order_spans)
     loop.add_signal_handler(signal.SIGHUP, agent.read_source_limits)
     async with serving(agent) as port:
         if port is not None:

@@ -5,7 +5,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import grpc
 
@@ -29,6 +29,9 @@ from router_agent.device.device import RouterDevice
 from router_agent.device.mutation import Mutation, Outcome
 from router_agent.device.sink import FlowStatus
 from router_agent.outbox import Outbox
+
+if TYPE_CHECKING:
+    from router_agent.tracing import OrderSpans
 
 _log = logging.getLogger(__name__)
 
@@ -69,6 +72,8 @@ class Router(Protocol):
 
     device: RouterDevice
     instance_id: bytes
+    # None where nothing is traced.
+    order_spans: "OrderSpans | None"
 
     def next_session_no(self) -> int: ...
 
@@ -211,7 +216,11 @@ class ControllerSession:
     def _obey(self, message: pb.ControllerMessage) -> None:
         mutation = mutation_from_pb(message, self.address)
         if mutation is not None:
-            self._router.mutate(mutation, self._answer)
+            answer: Callable[[Outcome], None] = self._answer
+            spans = self._router.order_spans
+            if spans is not None and message.traceparents:
+                answer = spans.around(mutation.operation, message.traceparents, answer)
+            self._router.mutate(mutation, answer)
             return
         device = self._router.device
         match message.WhichOneof("message"):

@@ -4,7 +4,7 @@ Nobody proves who he is yet, so the edge gives everybody the role ``anyone``, wh
 identities in changes only what the edge gives, and this table.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from controller.core.errors import Refusal
@@ -83,7 +83,7 @@ class Call:
     """A principal's call. ``subject`` is the id of a request, circuit or router, ``asked`` what is wanted of it.
 
     A ``rehearsal`` is decided as if it were meant, changes nothing, and leaves no entry in the audit log. A ``step``
-    is judged, and noted with the end of its call.
+    is judged, and noted with the end of its call. ``trace`` is for those at the edges who trace it.
     """
 
     principal: Principal
@@ -92,6 +92,7 @@ class Call:
     asked: str = ""
     rehearsal: bool = False
     step: bool = False
+    trace: object = field(default=None, compare=False, repr=False)
 
     @property
     def is_audited(self) -> bool:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
@@ -22,6 +22,9 @@ from controller.runtime.durability import StoreFailed
 from controller.runtime.runtime import Runtime
 from controller.tallies import Tallies
 from digitalgrid.reasons import Reason
+
+if TYPE_CHECKING:
+    from controller.tracing.tracing import Tracing
 
 _log = logging.getLogger(__name__)
 
@@ -110,6 +113,20 @@ def _allowed(rpc: Rpc, message: Any, caller: Caller, runtime: Runtime) -> Iterat
         yield
 
 
+def _traced(call: Handler, method: str, tracing: "Tracing") -> Handler:
+    """The call, as a span of a trace where that is wanted."""
+    name = method.rpartition(".")[2]
+
+    async def traced(request: Any, caller: Caller) -> Any:
+        span = tracing.begin(name, caller.invocation_metadata() or ())
+        if span is None:
+            return await call(request, caller)
+        with tracing.call(span):
+            return await call(request, caller)
+
+    return traced
+
+
 class Guard:
     """One for all ways in: what is under way is bounded in all of them together."""
 
@@ -138,7 +155,7 @@ class Guard:
                 await runtime.somebody_leads(_ELECTION_S)
                 return await handler(request, caller)
 
-        return call
+        return call if runtime.tracing is None else _traced(call, method, runtime.tracing)
 
     def stream(self, handler: StreamHandler, method: str) -> StreamHandler:
         """Likewise of one that answers again and again."""

@@ -25,6 +25,7 @@ from controller.northbound.codec import (
 from controller.northbound.gathering import Gathering, Slice
 from controller.northbound.principals import Caller, call_of, principal_of
 from controller.runtime.runtime import Runtime
+from controller.tracing.current import traced_call
 from controller.watching.gate import Gate
 from digitalgrid.reasons import Reason
 from digitalgrid.v1 import northbound_pb2 as pb
@@ -211,7 +212,10 @@ class PowerService(PowerServiceServicer):
             except Refusal as refusal:
                 decisions.append(refusal)
             else:
-                call = Call(principal, Action.REQUEST, message.request_id, asked_for(request))
+                words = asked_for(request)
+                call = Call(
+                    principal, Action.REQUEST, message.request_id, words, trace=traced_call()
+                )
                 asked.append((call, request))
                 decisions.append([])
         if self._proposer.asks and asked:

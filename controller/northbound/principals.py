@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from google.protobuf.message import Message
 
 from controller.core.access import Action, Call, Principal
+from controller.tracing.current import traced_call
 from digitalgrid.printable import printable
 
 CLIENT_KEY = "digitalgrid-client"
@@ -107,4 +108,5 @@ def call_of(
     *,
     rehearsal: bool = False,
 ) -> Call:
-    return Call(principal_of(context), action, str(subject), asked, rehearsal)
+    principal = principal_of(context)
+    return Call(principal, action, str(subject), asked, rehearsal, trace=traced_call())

@@ -7,9 +7,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence, Set
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from controller.core.access import Call
 from controller.core.circuits.circuit import Circuit
@@ -36,6 +36,9 @@ from digitalgrid.capabilities import UNSAID, Capability
 from digitalgrid.model import NO_ELECTION_ID, ElectionId
 from digitalgrid.reasons import Reason
 
+if TYPE_CHECKING:
+    from controller.tracing.tracing import Tracing
+
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 C = TypeVar("C", bound=Core)
@@ -46,6 +49,7 @@ MAX_UNWRITTEN = 4096
 _UNDECIDED = frozenset({Reason.OVERLOADED, Reason.NO_LEADER, Reason.NOT_LEADER, Reason.LEAVING})
 # Effects that wait for the end of a turn: who must move at once does not wait for all else that a cut line brings.
 MAX_PENDING = 64
+_NOT_TRACED = nullcontext()
 
 
 class Runtime:
@@ -61,7 +65,9 @@ class Runtime:
         settings: CoreSettings,
         clock_ns: Callable[[], int] = time.monotonic_ns,
         calendar_ns: Callable[[], int] = time.time_ns,
+        tracing: "Tracing | None" = None,
     ) -> None:
+        self.tracing = tracing
         self._loop = asyncio.get_running_loop()
         self._settings = settings
         self._clock_ns = clock_ns
@@ -234,14 +240,23 @@ class Runtime:
         Of an event that failed half-way nothing is carried out: what is durable is whole. A Refusal is noted.
         """
         at_unix_ns = self._calendar_ns()
-        return self._ask(lambda core, now_ns: core.answer(call, at_unix_ns, event, now_ns))
+        with self._traced((call,)):
+            return self._ask(lambda core, now_ns: core.answer(call, at_unix_ns, event, now_ns))
 
     def handle_requests(
         self, asked: Sequence[tuple[Call, PowerRequest]]
     ) -> list[list[Circuit] | Refusal]:
         """Likewise with several clients' requests at once: the circuits of each, or why it was refused."""
         at_unix_ns = self._calendar_ns()
-        return self._ask(lambda core, now_ns: core.answer_requests(asked, at_unix_ns, now_ns))
+        with self._traced([call for call, _ in asked]):
+            return self._ask(lambda core, now_ns: core.answer_requests(asked, at_unix_ns, now_ns))
+
+    def _traced(self, calls: Sequence[Call]) -> AbstractContextManager[None]:
+        return (
+            _NOT_TRACED
+            if self.tracing is None
+            else self.tracing.deciding(calls, self._core.questions.circuits)
+        )
 
     @contextmanager
     def noting(self, call: Call) -> Iterator[None]:
@@ -371,7 +386,11 @@ class Runtime:
         if store is None or store is not self._store:
             # A later term knows nothing of what this one may not have stored.
             raise StoreFailed("the lead was lost")
-        await self._durability.wait_for(ticket)
+        if self.tracing is None:
+            await self._durability.wait_for(ticket)
+        else:
+            with self.tracing.step("store.commit"):
+                await self._durability.wait_for(ticket)
 
     def _on_durable(self, store: Store, ticket: int) -> None:
         if store is not self._store:

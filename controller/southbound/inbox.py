@@ -119,6 +119,9 @@ class SessionInbox:
         )
 
     def _take_result(self, result: TransactionResult) -> None:
+        if self._runtime.tracing is not None and self._runtime.leads:
+            circuits = self._runtime.questions.circuits
+            self._runtime.tracing.orders.answered(self._router_id, result, circuits)
         self._runtime.tell(lambda core, now_ns: core.on_result(self._router_id, result, now_ns))
 
     def _take_status(self, status: CircuitStatus) -> None:

@@ -5,7 +5,8 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
 import grpc
 
@@ -28,6 +29,9 @@ from digitalgrid.supervision import first_to_end
 from digitalgrid.v1 import southbound_pb2 as pb
 from digitalgrid.v1 import southbound_pb2_grpc
 from digitalgrid.v1.power_link_pb2 import RouterMeters
+
+if TYPE_CHECKING:
+    from controller.tracing.tracing import Tracing
 
 _log = logging.getLogger(__name__)
 _KEEPALIVE = (
@@ -66,6 +70,8 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
         self._sessions = Sessions()
         self._limited_log = LimitedLog(_log)
         runtime.feeds.roles.subscribe(self._greet_all)
+        if runtime.tracing is not None:
+            runtime.feeds.circuits.subscribe(partial(_trace_change, runtime, runtime.tracing))
 
     async def Session(self, request_iterator: object, context: Context) -> None:
         """One router's stream, from its hello to its end."""
@@ -84,6 +90,8 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
             if self._sessions.close(session):
                 _log.info("router %s disconnected", session.router_id)
                 self._runtime.detach(session.router_id)
+                if self._runtime.tracing is not None:
+                    self._runtime.tracing.orders.lost(session.router_id)
         # Not before it is closed: one that does not read may never hear why.
         await writer.stop()
         if over is not None:
@@ -143,10 +151,17 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
             self._greet(session)
 
     def _attach(self, session: RouterSession) -> None:
-        def send(message: ToRouter) -> None:
-            session.send(codec.to_pb(message, self._runtime.election_id))
+        runtime, router_id, tracing = self._runtime, session.router_id, self._runtime.tracing
 
-        self._runtime.attach(session.router_id, send, session.instance_id, session.capabilities)
+        def send(message: ToRouter) -> None:
+            said = codec.to_pb(message, runtime.election_id)
+            if tracing is not None:
+                said.traceparents.extend(
+                    tracing.orders.sent(router_id, message, runtime.questions.circuits)
+                )
+            session.send(said)
+
+        runtime.attach(router_id, send, session.instance_id, session.capabilities)
 
     async def _serve(
         self, session: RouterSession, writer: SessionWriter, context: Context
@@ -206,6 +221,10 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
         meters = [reads[key].result() for key in sorted(reads) if reads[key].done()]
         answered = {key for key, read in reads.items() if read.done()}
         return meters, sorted(self._runtime.view.routers.keys() - answered)
+
+
+def _trace_change(runtime: Runtime, tracing: "Tracing", circuit_id: int) -> None:
+    tracing.orders.changed(circuit_id, runtime.questions.circuits.get(circuit_id))
 
 
 async def _receive(context: Context) -> pb.RouterMessage | None:

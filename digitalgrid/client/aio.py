@@ -27,6 +27,7 @@ from digitalgrid.client.errors import ControllerUnreachable, from_rpc_error
 from digitalgrid.client.servers import Attempts, Servers
 from digitalgrid.client.topology_view import TopologyView
 from digitalgrid.places import Place
+from digitalgrid.tracing.context import of_caller
 from digitalgrid.v1 import northbound_pb2 as pb
 
 
@@ -246,7 +247,7 @@ class AsyncPowerClient:
                 return await call(
                     request,
                     timeout=attempts.remaining_s(time.monotonic()),
-                    metadata=self._metadata,
+                    metadata=(*self._metadata, *of_caller()),
                 )
             except grpc.RpcError as rpc_error:
                 error = from_rpc_error(rpc_error, self._servers.current)

@@ -17,6 +17,7 @@ OURS = {*PRODUCT, "benchmarks", "examples", "tests"}
 # Beside what is always there, these may import what an extra brings.
 IN_EXTRAS = {
     "digitalgrid/frames.py": "frames",
+    "digitalgrid/tracing": "tracing",
     "topologies/emulator": "emulation",
     "topologies/importers": "study",
     "topologies/study": "study",
@@ -103,7 +104,9 @@ def test_what_is_imported_is_declared_where_it_is_imported(folder: str) -> None:
     assert undeclared == []
 
 
-@pytest.mark.parametrize("extra", ["", "emulation", "frames", "study", "bench", "test", "proto"])
+@pytest.mark.parametrize(
+    "extra", ["", "emulation", "frames", "study", "tracing", "bench", "test", "proto"]
+)
 def test_what_is_declared_is_imported(extra: str) -> None:
     folders = {"bench": ("benchmarks",), "test": ("tests",)}.get(extra, PRODUCT)
     used: set[str] = set()

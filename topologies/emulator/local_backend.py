@@ -103,5 +103,5 @@ def _write_configs(
     }
     workspace.write_targets(files, plan.metrics_targets(metrics))
     for router in grid.routers:
-        config = plan.router_config(grid, router, files, controller, ends, metrics)
+        config = plan.router_config(grid, router, files, controller, ends, metrics, options.trace)
         workspace.write_yaml(files.router_config(router.id), config, secret=True)

@@ -119,7 +119,9 @@ class GridNetwork:
         metrics = self._metrics()
         workspace.write_targets(self.files, plan.metrics_targets(metrics))
         for router in self.grid.routers:
-            config = plan.router_config(self.grid, router, self.files, controller, ends, metrics)
+            config = plan.router_config(
+                self.grid, router, self.files, controller, ends, metrics, self.options.trace
+            )
             workspace.write_yaml(self.files.router_config(router.id), config)
 
     def _metrics(self) -> dict[str, str]:

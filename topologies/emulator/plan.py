@@ -35,6 +35,8 @@ class EmulationOptions:
     page: str | None = None
     # Each router tells Prometheus what it does.
     router_metrics: bool = False
+    # The collector of their spans, and of the controller's.
+    trace: str | None = None
 
     def __post_init__(self) -> None:
         if self.control_switches < 0:
@@ -111,7 +113,10 @@ class RunFiles:
 
 
 def switch_count(grid: Grid, options: EmulationOptions) -> int:
-    """One switch of the control network serves many routers cheaply; more of them cost more."""
+    """The configuration of one router's agent, as it stands in its file.
+
+    Metrics of each are read at ``metrics``, and spans go to ``trace``.
+    """
     return options.control_switches or -(-len(grid.routers) // ROUTERS_PER_SWITCH)
 
 
@@ -130,6 +135,8 @@ def controller_config(files: RunFiles, options: EmulationOptions, mininet: bool)
         "store": {"path": str(files.controller_store)},
         "web": {"emulation": str(files.control_socket)},
     }
+    if options.trace is not None:
+        config["tracing"] = {"endpoint": options.trace}
     if options.page is not None:
         config["web"]["listen"] = options.page
     if mininet:
@@ -176,8 +183,9 @@ def router_config(
     controller: str,
     ends: Mapping[LineEnd, Mapping[str, str]],
     metrics: Mapping[str, str],
+    trace: str | None = None,
 ) -> dict[str, Any]:
-    """The configuration of one router's agent, as it stands in its file. ``metrics``: where those of each are read."""
+    """The configuration of one router's agent, as it stands in its file: where its metrics are read, where spans go."""
     small = len(grid.routers) <= _SMALL_NETWORK
     return {
         "router_id": router.id,
@@ -192,6 +200,7 @@ def router_config(
         **_profile(grid.profile_of(router)),
         **({} if router.at is None else {"at": list(router.at)}),
         **({"metrics": {"listen": metrics[router.id]}} if router.id in metrics else {}),
+        **({"tracing": {"endpoint": trace}} if trace else {}),
         "links": [
             _line(link, router.id) | dict(ends[link.id, router.id])
             for link in grid.links

@@ -1,0 +1,113 @@
+"""Tracing of northbound calls: one head decision for each, before any span is made, and spans of its steps."""
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from controller.core.access import Action, Call
+from controller.core.circuits.circuit import Circuit
+from controller.tracing.current import CALL
+from controller.tracing.orders import Orders, newest_of
+from digitalgrid.rate_limit import TokenBucket
+from digitalgrid.tracing.context import KEY, TraceContext
+from digitalgrid.tracing.spans import Span, SpanKind, Spans, context_of, fail
+
+# Traces that are begun, on average and at once: each takes about a millisecond of the loop in all, so the most that
+# anybody can cause, who asks for more, is a twentieth of its time.
+MOST_PER_S, MOST_AT_ONCE = 50.0, 50.0
+# A wait for others that is no wait (ns).
+_AT_ONCE_NS = 100_000
+_ABOUT_CIRCUITS = frozenset({Action.CHANGE, Action.RELEASE})
+
+
+class Tracing:
+    """Of one controller; ``sample_ratio`` is for calls whose clients do not say whether they are traced."""
+
+    def __init__(
+        self,
+        spans: Spans,
+        sample_ratio: float,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
+        most_per_s: float = MOST_PER_S,
+    ) -> None:
+        self._spans = spans
+        self._ratio = sample_ratio
+        self._clock_ns = clock_ns
+        self._most = TokenBucket(most_per_s, MOST_AT_ONCE)
+        self.orders = Orders(spans, lambda: self._chosen(None))
+
+    def begin(self, name: str, metadata: Sequence[tuple[str, str | bytes]]) -> Span | None:
+        """The span of a call; None where it is not traced."""
+        parent = TraceContext.of(next((value for key, value in metadata if key == KEY), None))
+        if not self._chosen(parent):
+            return None
+        return self._spans.start(name, parent, SpanKind.SERVER)
+
+    def _chosen(self, parent: TraceContext | None) -> bool:
+        wanted = random.random() < self._ratio if parent is None else parent.sampled
+        return wanted and self._most.take(self._clock_ns())
+
+    @contextmanager
+    def call(self, span: Span) -> Iterator[None]:
+        """Whatever is done inside, by this task, is part of the call."""
+        token = CALL.set(span)
+        try:
+            yield
+        except BaseException as error:
+            fail(span, str(error))
+            raise
+        finally:
+            CALL.reset(token)
+            span.end()
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """A part of the call that this task is in."""
+        call = CALL.get()
+        if not isinstance(call, Span):
+            yield
+            return
+        span = self._spans.start(name, context_of(call))
+        try:
+            yield
+        finally:
+            span.end()
+
+    @contextmanager
+    def deciding(self, calls: Sequence[Call], circuits: Mapping[int, Circuit]) -> Iterator[None]:
+        """The core decides these calls, all at once, and what routers are told of them may follow at once."""
+        traced = [(call, call.trace) for call in calls if isinstance(call.trace, Span)]
+        if not traced:
+            yield
+            return
+        begun_ns = time.time_ns()
+        newest = {}
+        for call, span in traced:
+            self._follow(call, context_of(span))
+            if call.action in _ABOUT_CIRCUITS:
+                newest[int(call.subject)] = newest_of(circuits.get(int(call.subject)))
+        try:
+            yield
+        finally:
+            for call, span in traced:
+                self._note_decided(call, span, begun_ns, len(calls))
+            for circuit_id, before in newest.items():
+                self.orders.decided(circuits.get(circuit_id), circuit_id, before)
+
+    def _follow(self, call: Call, context: TraceContext) -> None:
+        if call.action is Action.REQUEST:
+            self.orders.follow_request(call.subject, context)
+        elif call.action in _ABOUT_CIRCUITS:
+            self.orders.follow_circuit(int(call.subject), context)
+
+    def _note_decided(self, call: Call, span: Span, begun_ns: int, together: int) -> None:
+        parent = context_of(span)
+        came_ns = span.start_time or begun_ns
+        if together > 1 or begun_ns - came_ns > _AT_ONCE_NS:
+            self._spans.start("gather", parent, start_ns=came_ns).end(begun_ns)
+        decided = self._spans.start("decide", parent, start_ns=begun_ns)
+        decided.set_attribute("action", str(call.action))
+        decided.set_attribute("subject", call.subject)
+        decided.set_attribute("together", together)
+        decided.end()
