@@ -63,7 +63,7 @@ $(STAMPS)/compiled: $(STUBS) $(KERNELS)
 # What `make run` does not need: tests, peers of the benchmarks, and published networks.
 $(STAMPS)/measured: $(STAMPS)/installed
 	@tools/phase "packages of tests and benchmarks" 25 \
-		tools/install $(BIN)/python --editable '.[emulation,proto,test,docs,bench,study]'
+		tools/install $(BIN)/python --editable '.[emulation,proto,test,docs,bench,study,tracing]'
 	@[ -x $(ORTOOLS)/bin/pip ] || tools/phase "environment of OR-Tools" 6 $(PYTHON) -m venv $(ORTOOLS)
 	@tools/phase "OR-Tools" 8 tools/install $(ORTOOLS)/bin/python 'ortools>=9.11,<10'
 	@touch $@

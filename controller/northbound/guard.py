@@ -74,8 +74,14 @@ def _counted(tallies: Tallies, method: str, kind: str) -> Iterator[None]:
 
 
 @contextmanager
-def failing(method: str, passing: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Whatever is raised inside becomes a CallFailed, but for what is ``passing``; what is not foreseen is logged."""
+def failing(
+    method: str,
+    passing: tuple[type[Exception], ...] = (),
+    about: Callable[[], dict[str, str]] = dict,
+) -> Iterator[None]:
+    """Whatever is raised inside becomes a CallFailed, but for what is ``passing``; what is not foreseen is logged, with
+    what the call is ``about`` in fields.
+    """
     try:
         yield
     except CallFailed:
@@ -84,12 +90,14 @@ def failing(method: str, passing: tuple[type[Exception], ...] = ()) -> Iterator[
         raise
     except Refusal as refusal:
         level = logging.DEBUG if refusal.reason in _NOT_HERE else logging.INFO
-        _log.log(level, "%s refused: %s: %s", method, refusal.reason, refusal)
+        if _log.isEnabledFor(level):
+            fields = about() | {"reason": str(refusal.reason)}
+            _log.log(level, "%s refused: %s: %s", method, refusal.reason, refusal, extra=fields)
         raise CallFailed(status_of(refusal)) from refusal
     except StoreFailed as error:
         raise CallFailed(status_of(_undecided(error))) from error
     except Exception as error:
-        _log.exception("%s failed", method)
+        _log.exception("%s failed", method, extra=about())
         message = "a fault of the controller; its log says more"
         raise CallFailed(Status(code=Code.INTERNAL, message=message)) from error
 
@@ -141,7 +149,7 @@ class Guard:
         async def call(request: Any, caller: Caller) -> Any:
             with (
                 _counted(runtime.tallies, method, "calls"),
-                failing(method),
+                failing(method, about=lambda: rpc.fields(request)),
                 gate.call(caller.peer()),
                 _allowed(rpc, request, caller, runtime),
             ):
@@ -164,7 +172,7 @@ class Guard:
         async def stream(request: Any, caller: Caller) -> AsyncGenerator[Any]:
             with (
                 _counted(runtime.tallies, method, "watches"),
-                failing(method),
+                failing(method, about=lambda: rpc.fields(request)),
                 gate.watch(caller.peer()),
                 _allowed(rpc, request, caller, runtime),
             ):

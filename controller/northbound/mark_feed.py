@@ -8,6 +8,7 @@ from controller.core.circuits.circuit import Circuit
 from controller.core.errors import Refusal
 from controller.core.network.view import GridView
 from controller.runtime.runtime import Runtime
+from controller.watching.mark_log import MarkLog
 from controller.watching.marks import CircuitWatch, Mark, Marks, ViewWatch, note_role
 
 # Seconds of pause for each second that a look at the network took: comparing takes a millisecond with a thousand
@@ -28,6 +29,7 @@ class MarkFeed:
         self._view: GridView | None = None
         self._next_look: asyncio.TimerHandle | None = None
         self._news = asyncio.Event()
+        self._log = MarkLog(self._about)
         # Whether it led when that was last told; a daemon that begins has told nothing.
         self._led: bool | None = None
         runtime.feeds.roles.subscribe(self._note_role)
@@ -110,7 +112,15 @@ class MarkFeed:
         if self._marks.newest > newest:
             self._wake()
 
+    def _about(self, circuit_id: int) -> dict[str, str]:
+        circuit, tracing = self._known.get(circuit_id), self._runtime.tracing
+        fields = {"request_id": circuit.request_id} if circuit is not None else {}
+        trace_id = tracing.orders.trace_of(circuit_id) if tracing is not None else ""
+        return fields | ({"trace_id": trace_id} if trace_id else {})
+
     def _wake(self) -> None:
+        """There are more marks."""
+        self._log.note(self._marks.after(self._log.newest), time.monotonic_ns())
         self._news.set()
         self._news = asyncio.Event()
 

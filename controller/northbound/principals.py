@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from google.protobuf.message import Message
 
 from controller.core.access import Action, Call, Principal
-from controller.tracing.current import traced_call
+from controller.tracing.current import traced_call, traced_id
 from digitalgrid.printable import printable
 
 CLIENT_KEY = "digitalgrid-client"
@@ -47,6 +47,14 @@ class Rpc:
     action: Action
     subject: Callable[[Any], object] = lambda message: ""
 
+    def fields(self, message: Any) -> dict[str, str]:
+        """For the log: the id that a message is about, by its name, and the trace that the call is part of."""
+        name = _SUBJECTS.get(self.action)
+        subject = str(self.subject(message)) if isinstance(message, Message) else ""
+        trace_id = traced_id()
+        fields = {name: subject} if name and subject else {}
+        return fields | ({"trace_id": trace_id} if trace_id else {})
+
     def call(self, principal: Principal, message: Any) -> Call:
         """For what is refused before a service has made its own of it."""
         if not isinstance(message, Message):
@@ -55,6 +63,16 @@ class Rpc:
         return Call(principal, self.action, str(self.subject(message)), rehearsal=rehearsal)
 
 
+# What the subject of an action is, as fields of the log are named.
+_SUBJECTS = {
+    Action.REQUEST: "request_id",
+    Action.DISPATCH: "request_id",
+    Action.CHANGE: "circuit_id",
+    Action.RELEASE: "circuit_id",
+    Action.FORGET_ROUTER: "router_id",
+    Action.DRAIN: "drained_id",
+    Action.UNDRAIN: "drained_id",
+}
 _POWER = "/digitalgrid.v1.PowerService/"
 _OPTIMISATION = "/digitalgrid.v1.OptimisationService/"
 _TOPOLOGY = "/digitalgrid.v1.TopologyService/"

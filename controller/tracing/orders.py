@@ -107,6 +107,11 @@ class Orders:
         if newest > newest_before or circuit.state in _ENDING:
             self._wishes[circuit_id] = wish._replace(generation=newest)
 
+    def trace_of(self, circuit_id: int) -> str:
+        """As W3C writes its id, the trace of the circuit's request; empty where none is known."""
+        origin = self._origins.get(circuit_id)
+        return f"{origin.trace_id:032x}" if origin is not None else ""
+
     # Routers
 
     def sent(

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from controller.core.access import Action, Call
 from controller.core.circuits.circuit import Circuit
-from controller.tracing.current import CALL
+from controller.tracing.current import CALL, TRACE_ID
 from controller.tracing.orders import Orders, newest_of
 from digitalgrid.rate_limit import TokenBucket
 from digitalgrid.tracing.context import KEY, TraceContext
@@ -51,7 +51,7 @@ class Tracing:
     @contextmanager
     def call(self, span: Span) -> Iterator[None]:
         """Whatever is done inside, by this task, is part of the call."""
-        token = CALL.set(span)
+        token, id_token = CALL.set(span), TRACE_ID.set(f"{context_of(span).trace_id:032x}")
         try:
             yield
         except BaseException as error:
@@ -59,6 +59,7 @@ class Tracing:
             raise
         finally:
             CALL.reset(token)
+            TRACE_ID.reset(id_token)
             span.end()
 
     @contextmanager
