@@ -224,7 +224,9 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
 
 
 def _trace_change(runtime: Runtime, tracing: "Tracing", circuit_id: int) -> None:
-    tracing.orders.changed(circuit_id, runtime.questions.circuits.get(circuit_id))
+    # Who does not lead tells routers nothing, and may not know the state.
+    if runtime.leads:
+        tracing.orders.changed(circuit_id, runtime.questions.circuits.get(circuit_id))
 
 
 async def _receive(context: Context) -> pb.RouterMessage | None:

@@ -13,8 +13,8 @@ from digitalgrid.rate_limit import TokenBucket
 from digitalgrid.tracing.context import KEY, TraceContext
 from digitalgrid.tracing.spans import Span, SpanKind, Spans, context_of, fail
 
-# Traces that are begun, on average and at once: each takes about a millisecond of the loop in all, so the most that
-# anybody can cause, who asks for more, is a twentieth of its time.
+# Traces that are begun, on average and at once: each takes a quarter of a millisecond of the loop, and as much again of
+# the thread that sends it, so that whoever asks for more can cause a fortieth of both.
 MOST_PER_S, MOST_AT_ONCE = 50.0, 50.0
 # A wait for others that is no wait (ns).
 _AT_ONCE_NS = 100_000

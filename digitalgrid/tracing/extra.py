@@ -1,5 +1,6 @@
 """The extra that traces need, asked for by whoever is told to trace."""
 
+import os
 from typing import TYPE_CHECKING
 
 from digitalgrid.errors import ExplainedError
@@ -8,8 +9,12 @@ if TYPE_CHECKING:
     from digitalgrid.tracing.spans import Spans
 
 
+# OpenTelemetry's own: its spans would be none.
+_OFF = "OTEL_SDK_DISABLED"
+
+
 class TracingUnavailable(ExplainedError, OSError):
-    """Traces were asked for, and what makes them is not installed."""
+    """Traces were asked for, and what makes them is not installed, or switched off."""
 
 
 def open_spans(endpoint: str, service: str, instance: str = "") -> "Spans":
@@ -23,4 +28,8 @@ def open_spans(endpoint: str, service: str, instance: str = "") -> "Spans":
             f"traces were asked for (tracing.endpoint {endpoint}), and OpenTelemetry is not installed:"
             " pip install 'digitalgrid[tracing]'"
         ) from error
+    if os.environ.get(_OFF, "").strip().lower() == "true":
+        raise TracingUnavailable(
+            f"traces were asked for (tracing.endpoint {endpoint}), and {_OFF} forbids them: unset one of the two"
+        )
     return spans_to(endpoint, service, instance)

@@ -76,3 +76,11 @@ def test_who_asks_for_traces_without_the_extra_is_told_what_to_install(
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(TracingUnavailable, match=r"pip install 'digitalgrid\[tracing\]'"):
         open_spans("127.0.0.1:4317", "dgc")
+
+
+def test_traces_that_the_environment_forbids_are_no_traces_that_fail_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "True")
+    with pytest.raises(TracingUnavailable, match="OTEL_SDK_DISABLED forbids them"):
+        open_spans("127.0.0.1:4317", "dgc")
