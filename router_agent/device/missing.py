@@ -116,6 +116,22 @@ class _Promise:
         if due >= _UNITS_PER_MJ:
             self._see_whether_kept(stretch, start_ns, end_ns, tick_ns)
 
+    def count_kept(self, generation: int, delivered_mj: int, start_ns: int, end_ns: int) -> bool:
+        """Likewise of the one generation that is here, is granted in full, and was kept to before: nothing but the
+        energy can be otherwise than it was. False where it is, and nothing is counted.
+        """
+        if self._before is not None or self.books.seated_generation != generation:
+            return False
+        due = self.books.power_uw * (end_ns - start_ns)
+        gap = self._carry + due - delivered_mj * _UNITS_PER_MJ
+        if not delivered_mj or abs(gap) > ROUNDING_MJ * _UNITS_PER_MJ:
+            return False
+        self._carry = gap
+        self.books.promised_mj += delivered_mj
+        if self._kept_since_ns is None:
+            self._kept_since_ns = start_ns
+        return True
+
     def stand_still(self, duration_ns: int) -> None:
         """The router was dead for so long, and its load with it."""
         self.count(_Stretch(), 0, duration_ns, duration_ns + 1)
@@ -267,9 +283,9 @@ class Promises:
         end_ns: int,
     ) -> None:
         """Count a stretch of time in which the rates stood still."""
-        counted = {
-            key: promise for key, promise in self._standing.items() if key not in (self._lone or {})
-        }
+        done = self._count_kept(deliveries, start_ns, end_ns)
+        done.update(self._lone or ())
+        counted = {key: promise for key, promise in self._standing.items() if key not in done}
         if not counted:
             return
         stretches = {circuit_id: _Stretch() for circuit_id in counted}
@@ -290,6 +306,18 @@ class Promises:
                     stretch.newest_delivered = delivery.energy_mj > 0
         for circuit_id, promise in counted.items():
             promise.count(stretches[circuit_id], start_ns, end_ns, self._tick_ns)
+
+    def _count_kept(self, deliveries: Sequence[Delivery], start_ns: int, end_ns: int) -> set[int]:
+        """Those of flows that are settled, of which there are many; returns which could be."""
+        kept = set()
+        for delivery in deliveries:
+            circuit_id, generation = delivery.flow.key
+            promise = self._standing.get(circuit_id) if delivery.flow.settled else None
+            if promise is not None and promise.count_kept(
+                generation, delivery.energy_mj, start_ns, end_ns
+            ):
+                kept.add(circuit_id)
+        return kept
 
     def follow(self, sinks: Sequence[Flow]) -> None:
         """The rates have changed: the promise is the power of the newest generation that wants any."""

@@ -52,8 +52,10 @@ class SinkWatch:
             flow = delivery.flow
             if not flow.idle:
                 flow.delivered_w = delivery.energy_mj / (end_ns - start_ns) * NS_PER_MS
+            circuit_id = flow.key.circuit_id
+            if flow.settled and delivery.powered >= 1.0 and circuit_id not in self._dry_ns:
+                continue
             if flow.idle or (flow.state is not FlowState.SILENT and not flow.draining):
-                circuit_id = flow.key.circuit_id
                 powered[circuit_id] = max(powered.get(circuit_id, 0.0), delivery.powered)
         for circuit_id, fraction in powered.items():
             if fraction >= 1.0:

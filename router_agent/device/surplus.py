@@ -8,7 +8,9 @@ more than one hop does. Losses of all demanded power are charged before those of
 another fills.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 
 from digitalgrid.physics import added_line_loss_w, received_w
 from router_agent.device.flow import Flow, covers
@@ -143,10 +145,14 @@ class _Room:
         # By line, and whether this end sends.
         self._left_w: dict[tuple[Line, bool], float] = {}
 
+    @cached_property
+    def _reserved_w(self) -> Mapping[Line, float]:
+        return _reserved_w(self._flows)
+
     def left_w(self, line: Line, *, sends: bool) -> float:
         if (line, sends) not in self._left_w:
             link = line.link
-            unreserved_w = link.voltage_v * link.ampacity_a - self._reserved_w(line)
+            unreserved_w = link.voltage_v * link.ampacity_a - self._reserved_w[line]
             for way in (True, False):
                 self._left_w[line, way] = max(0.0, unreserved_w / 2)
         return self._left_w[line, sends]
@@ -154,16 +160,24 @@ class _Room:
     def take(self, line: Line, power_w: float, *, sends: bool) -> None:
         self._left_w[line, sends] -= power_w
 
-    def _reserved_w(self, line: Line) -> float:
-        """Both ways; of one circuit's generations the largest counts, and trickles beside it."""
-        reserved_w: dict[tuple[int, bool], float] = {}
-        trickles_w = 0.0
-        for flow in self._flows:
-            if line not in (flow.ingress, flow.egress):
+
+def _reserved_w(flows: Sequence[Flow]) -> dict[Line, float]:
+    """On each line, both ways; of one circuit's generations the largest counts, and trickles beside it."""
+    total_w: dict[Line, float] = defaultdict(float)
+    largest_w: dict[tuple[Line, bool, int], float] = {}
+    for flow in flows:
+        hop, circuit_id = flow.hop, flow.key.circuit_id
+        trickle_w = hop.trickle_w if flow.idle else 0.0
+        for line, sends, arrives_w in (
+            (flow.ingress, False, hop.ingress_power_w),
+            (flow.egress, True, hop.received_power_w),
+        ):
+            if line is None:
                 continue
-            sends = flow.egress is line
-            arrives_w = flow.hop.received_power_w if sends else flow.hop.ingress_power_w
-            place = (flow.key.circuit_id, sends)
-            reserved_w[place] = max(reserved_w.get(place, 0.0), arrives_w)
-            trickles_w += flow.hop.trickle_w if flow.idle else 0.0
-        return sum(reserved_w.values()) + trickles_w
+            total_w[line] += trickle_w
+            place = (line, sends, circuit_id)
+            before_w = largest_w.get(place, 0.0)
+            if arrives_w > before_w:
+                total_w[line] += arrives_w - before_w
+                largest_w[place] = arrives_w
+    return total_w
