@@ -1,4 +1,5 @@
-// The page's stream: one for all of its tabs, as a browser has no more than six connections to a daemon.
+// The page's stream. The first tabs of a browser have one each, which is the quickest; all others share one, as a browser has
+// no more than six connections to a daemon.
 
 import { authorisation, token } from "./api.js";
 import { store } from "./store.js";
@@ -11,13 +12,19 @@ const listener = {
   state: (/** @type {any} */ state, /** @type {string} */ detail) => store.state(state, detail),
 };
 
-/** This tab's share in the stream that a worker reads for all of them. */
+const ofMyOwn = () => new Stream("/api/v1/stream", listener, authorisation);
+
+/** This tab's part in what a worker shares out: a stream of its own, or what that of the worker tells. */
 class SharedStream {
   /** @param {SharedWorker} worker */
   constructor(worker) {
     this.port = worker.port;
+    /** @type {Stream | null} */
+    this.own = null;
     this.port.onmessage = ({ data }) => {
-      if (data.name) listener.event(data.name, data.text);
+      if (data.own) this.own ??= ofMyOwn();
+      else if (this.own) return;
+      else if (data.name) listener.event(data.name, data.text);
       else listener.state(data.state, data.detail);
     };
     this.say("join");
@@ -28,20 +35,22 @@ class SharedStream {
 
   /** @param {"join" | "leave" | "wake" | "restart"} what */
   say(what) {
-    this.port.postMessage({ what, token: token.get() });
+    this.port.postMessage({ what, token: token.get(), own: this.own !== null });
   }
 
   wake() {
-    this.say("wake");
+    if (this.own) this.own.wake();
+    else this.say("wake");
   }
 
   restart() {
-    this.say("restart");
+    if (this.own) this.own.restart();
+    else this.say("restart");
   }
 }
 
 export function listen() {
-  const alone = () => { stream.current = new Stream("/api/v1/stream", listener, authorisation); };
+  const alone = () => { stream.current = ofMyOwn(); };
   if (globalThis.SharedWorker) {
     const worker = new SharedWorker("/page/sharing.js", { type: "module", name: "stream" });
     worker.onerror = alone;

@@ -1,9 +1,15 @@
-// A worker that all tabs of a browser share: it reads the one stream, and tells each tab what it needs from its beginning.
+// A worker that all tabs of a browser share: it lets the first few have streams of their own, and reads one for the others,
+// of which it tells each what it needs from its beginning.
 
 import { bearer } from "./api.js";
 import { Stream } from "./stream.js";
 import { Told } from "./told.js";
 
+// With the shared one, and two connections for calls and files, that makes six.
+const MOST_OWN = 3;
+
+/** @type {Set<MessagePort>} */
+const owners = new Set();
 /** @type {Set<MessagePort>} */
 const ports = new Set();
 const told = new Told();
@@ -26,9 +32,14 @@ globalThis.onconnect = ({ ports: [port] }) => {
   port.onmessage = ({ data }) => heard(port, data);
 };
 
-function heard(port, { what, token: said }) {
-  if (what === "leave") ports.delete(port);
-  else if (what === "wake") stream?.wake();
+function heard(port, { what, token: said, own }) {
+  if (what === "leave") {
+    ports.delete(port);
+    owners.delete(port);
+  } else if (what === "join" && (own || (!ports.has(port) && owners.size < MOST_OWN))) {
+    owners.add(port);
+    port.postMessage({ own: true });
+  } else if (what === "wake") stream?.wake();
   else if (what === "restart") again(said);
   else join(port, said);
 }
