@@ -22,6 +22,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="How kernels run: compiled, interpreted, or interpreted with a look at every access to an array.",
     )
     parser.addoption(
+        "--share",
+        type=float,
+        default=1.0,
+        help="Of the random cases of the routing engine's properties.",
+    )
+    parser.addoption(
         "--update-pictures",
         action="store_true",
         help="Write the pictures of the documentation anew instead of comparing them.",
@@ -29,6 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    random_cases.have_share(config.getoption("--share"))
     engine = config.getoption("--engine")
     if engine == _CHECKED:
         check_kernels()

@@ -67,7 +67,9 @@ def open_page(browser: Browser) -> Iterator[Open]:
 
 def wait_until_drawn(page: Page) -> None:
     """The whole network has been told and painted."""
-    page.wait_for_function("() => digitalgrid.mapper.current?.painter.stills > 0")
+    page.wait_for_function(
+        "() => digitalgrid.store.ready.value && digitalgrid.mapper.current?.painter.stills > 0"
+    )
 
 
 def violations(page: Page) -> list[str]:

@@ -313,7 +313,9 @@ def test_the_picture_of_the_readme_is_of_this_page(
 def test_a_router_is_dragged_and_stands_there_for_everybody(open_page: Open, address: str) -> None:
     page = open_page(address)
     wait_until_drawn(page)
-    placed = "() => digitalgrid.store.tables.routers.get('r7').at.join()"
+    placed = "() => digitalgrid.store.tables.routers.get('r7')?.at?.join()"
+    # A controller that was started again a moment ago knows it when it has come back.
+    page.wait_for_function(placed)
     before = page.evaluate(placed)
     page.get_by_role("button", name="Arrange").click()
     x, y = page.evaluate(

@@ -13,6 +13,18 @@ from hypothesis.internal.constants_ast import Constants
 
 KEPT = "kept"
 EXPLORE = "explore"
+_share = 1.0
+
+
+def have_share(share: float) -> None:
+    """Of what it is asked for :func:`examples` gives this part from now on, where each case takes long."""
+    global _share
+    _share = share
+
+
+def examples(count: int) -> int:
+    """How many cases a property of the routing engine tries, of ``count``."""
+    return max(1, round(count * _share))
 
 
 def register_profiles() -> None:

@@ -15,8 +15,9 @@ from controller.routing.flows.cut import minimum_cut
 from controller.routing.graph import PowerGraph, graph_of_links
 from controller.routing.paths.cspf import PathSearch
 from controller.routing.paths.given_path import along
+from tests.support.random_cases import examples
 
-MOST = settings(max_examples=100)
+MOST = settings(max_examples=examples(100))
 U = 1000.0
 
 

@@ -17,9 +17,10 @@ from controller.routing.assignments.standing import (
     total_injected_w,
 )
 from controller.routing.graph import Ints
+from tests.support.random_cases import examples
 from tests.support.standing_circuits import held_by, make_move, random_standing
 
-MOST = settings(max_examples=100)
+MOST = settings(max_examples=examples(100))
 
 
 def edge_flow_bound_w(problem: Problem, linear: Linear) -> float:

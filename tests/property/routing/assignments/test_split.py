@@ -12,8 +12,9 @@ from controller.routing.assignments.split import SplitPlan, split
 from controller.routing.assignments.split_greedily import MAX_PARTS, MIN_PART_W
 from controller.routing.graph import PowerGraph, graph_of_links
 from tests.support.convex_split import least_injected_w
+from tests.support.random_cases import examples
 
-MOST = settings(max_examples=150)
+MOST = settings(max_examples=examples(150))
 
 
 @dataclass

@@ -12,8 +12,9 @@ from controller.routing.dispatch import (
     dispatch,
 )
 from tests.support.dispatch_cases import random_problem
+from tests.support.random_cases import examples
 
-MOST = settings(max_examples=150)
+MOST = settings(max_examples=examples(150))
 
 
 def admit_all(
@@ -65,7 +66,7 @@ def test_circuits_add_up_to_the_flows(seed: int) -> None:
         assert len(set(circuit.nodes)) == len(circuit.nodes)
 
 
-@settings(MOST, max_examples=30)
+@settings(MOST, max_examples=examples(30))
 @given(st.integers(0, 10**6))
 def test_circuits_of_larger_networks_are_few(seed: int) -> None:
     problem = random_problem(seed, most_routers=60)

@@ -11,11 +11,12 @@ from hypothesis import example, given, settings
 from controller.routing.dispatch import DispatchProblem, dispatch
 from tests.support.convex_dispatch import ConvexDispatch
 from tests.support.dispatch_cases import assert_physical, money, random_problem, service_tiers
+from tests.support.random_cases import examples
 
 # CVXPY tells of digits that Clarabel could not reach; what it did reach is compared with a tolerance.
 pytestmark = pytest.mark.filterwarnings("ignore:Solution may be inaccurate:UserWarning")
 
-MOST = settings(max_examples=150)
+MOST = settings(max_examples=examples(150))
 
 
 @MOST

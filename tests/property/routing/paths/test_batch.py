@@ -23,8 +23,9 @@ from controller.routing.paths.batch import (
 )
 from controller.routing.paths.cspf import RELATIVE_TOLERANCE, PathSearch
 from controller.routing.paths.landmarks import Landmarks
+from tests.support.random_cases import examples
 
-MOST = settings(max_examples=80)
+MOST = settings(max_examples=examples(80))
 
 
 @dataclass

@@ -13,6 +13,7 @@ from controller.routing.paths.additive_hierarchy import AdditiveHierarchy
 from controller.routing.paths.cspf import PathSearch
 from controller.routing.paths.guided_search import GuidedSearch
 from controller.routing.paths.landmarks import Landmarks
+from tests.support.random_cases import examples
 
 SIDE = 6
 NODES = SIDE * SIDE
@@ -31,7 +32,7 @@ def grid(seed: int) -> PowerGraph:
     return graph_of_links(efficiency, a, b, ohms, np.full(len(a), 1e3), amps)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.integers(0, 9), st.data())
 def test_led_and_unled_searches_agree(seed: int, data: st.DataObject) -> None:
     graph = grid(seed)

@@ -21,9 +21,10 @@ from controller.routing.paths.bounds import begin, bounds_of, end, least_growth
 from controller.routing.paths.cspf import PathSearch
 from controller.routing.paths.hierarchy import Hierarchy, TooEntangled
 from controller.routing.paths.shortest_path_tree import ShortestPathTree, downstream, upstream
+from tests.support.random_cases import examples
 from tests.support.there import there
 
-MOST = settings(max_examples=100)
+MOST = settings(max_examples=examples(100))
 
 
 def random_graph(seed: int, nodes: int, links: int) -> PowerGraph:
@@ -160,6 +161,7 @@ def grid(side: int) -> PowerGraph:
     )
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("power_w", [1e3, 1e4, 1e5])
 def test_it_leads_straight_where_power_grows_manifold(power_w: float) -> None:
     graph = grid(60)
@@ -185,6 +187,7 @@ def test_it_leads_straight_to_the_source_and_keeps_to_it_while_load_is_added() -
     assert done.settled < expected.settled / 3
 
 
+@pytest.mark.large
 def test_graphs_that_are_too_entangled_are_refused_early() -> None:
     rng = np.random.default_rng(1)
     pairs = rng.integers(3000, size=(15_000, 2))

@@ -12,9 +12,10 @@ from controller.routing.graph import PowerGraph, graph_of_links
 from controller.routing.paths.bounds import MAX_ACTIVE, begin, bounds_of, least_growth
 from controller.routing.paths.cspf import PathSearch
 from controller.routing.paths.landmarks import Landmarks
+from tests.support.random_cases import examples
 from tests.support.there import there
 
-MOST = settings(max_examples=100)
+MOST = settings(max_examples=examples(100))
 
 
 def random_graph(seed: int, nodes: int, links: int) -> PowerGraph:

@@ -11,8 +11,9 @@ from controller.routing.graph import PowerGraph, graph_of_links
 from controller.routing.paths.cspf import RELATIVE_TOLERANCE, PathSearch, best_path_raising
 from controller.routing.paths.hierarchy import Hierarchy
 from controller.routing.paths.search_arrays import NOTHING_AVAILABLE_W, Ask
+from tests.support.random_cases import examples
 
-MOST = settings(max_examples=100)
+MOST = settings(max_examples=examples(100))
 _VOLTAGE_V = 1000.0
 
 

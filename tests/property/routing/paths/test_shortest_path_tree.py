@@ -11,8 +11,9 @@ from scipy.sparse.csgraph import dijkstra
 
 from controller.routing.paths.shortest_path_tree import ShortestPathTree, Ways, downstream, upstream
 from tests.support.graphs import graph_of_arcs
+from tests.support.random_cases import examples
 
-MOST = settings(max_examples=150)
+MOST = settings(max_examples=examples(150))
 WEIGHTS = st.sampled_from([0.0, 0.1, 1.0, inf]) | st.floats(0.0, 10.0)
 
 

@@ -11,11 +11,12 @@ from controller.routing.paths.cspf import PathSearch
 from controller.routing.paths.widest_path import widest_w
 from tests.property.routing.paths.test_raising import tight_lattice
 from tests.support.graphs import graph_of_arcs
+from tests.support.random_cases import examples
 
 GRAPHS = st.builds(tight_lattice, st.integers(0, 100_000), st.integers(2, 9), st.integers(2, 9))
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(GRAPHS, st.integers(0, 100_000))
 def test_what_the_widest_path_delivers_fits_and_a_thousandth_more_does_not(
     graph: PowerGraph, seed: int
