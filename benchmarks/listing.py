@@ -18,6 +18,7 @@ import tempfile
 import termios
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
@@ -92,7 +93,13 @@ async def _top(runtime: Runtime, address: str, standing: int) -> Row:
     os.close(theirs)
     os.set_blocking(ours, False)
     shown = bytearray()
-    asyncio.get_running_loop().add_reader(ours, lambda: shown.extend(os.read(ours, 1 << 16)))
+
+    def read() -> None:
+        # Where the program has ended there is no terminal any more.
+        with suppress(OSError):
+            shown.extend(os.read(ours, 1 << 16))
+
+    asyncio.get_running_loop().add_reader(ours, read)
     changing = asyncio.ensure_future(_change_some(runtime))
     await asyncio.sleep(_TOP_BEGINS_S)
     before_s, begin_s = _processor_s(program.pid), time.monotonic()
