@@ -239,10 +239,13 @@ async def _serve_page(
             raise
         # Nobody has asked for it there: another daemon of this machine has that port.
         address = await stack.enter_async_context(serving(ANY_PAGE))
-    there = Address.of(config.web.address)
-    # On all addresses it is reached by the machine's name.
-    named = address.replace(there.host, gethostname(), 1) if there.is_any else address
-    _log.info("page: %s", named)
+    _log.info("page: %s", page_for_people(config.web.address, address))
+
+
+def page_for_people(listen: str, address: str) -> str:
+    """The address of the page; by the machine's name where all addresses are listened on, which nobody can dial."""
+    there = Address.of(listen)
+    return address.replace(there.host_of_url, gethostname(), 1) if there.is_any else address
 
 
 def _start_openflow(config: ControllerConfig, stack: AsyncExitStack) -> None:
