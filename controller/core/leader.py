@@ -27,7 +27,7 @@ from controller.core.network.owners import RefusedClaim
 from controller.core.network.view import change_of
 from controller.core.role import Core
 from controller.core.settings import CoreSettings
-from controller.core.wiring import wire
+from controller.core.wiring import Parts
 from digitalgrid.capabilities import UNSAID, Capability
 from digitalgrid.model import Operation, RouterLsa
 from digitalgrid.units import NS_PER_S
@@ -73,7 +73,7 @@ class Leader(Core):
         self._network.admin.adopt(stored.drains)
         self._forget_after_ns = settings.forget_routers_after_ns
         self._look_for_absent_ns = now_ns + self._forget_after_ns
-        self._parts = wire(
+        self._parts = Parts(
             network=self._network,
             book=self._book,
             reservations=self._reservations,

@@ -1,7 +1,7 @@
-"""Wiring of a leader's core: its parts, made and joined by name."""
+"""Wiring of a leader's core: its parts, each made once, when another first asks for it, and joined by name."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import cached_property
 
 from controller.core.admission.admission import Admission
 from controller.core.admission.alternatives import Alternatives
@@ -31,177 +31,231 @@ from controller.core.promises.regaining import Regainer
 from controller.core.settings import CoreSettings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What decides on the state that a core is given."""
+    """What decides on the state that a core is given.
 
-    admission: Admission
-    alternatives: Alternatives
-    proposals: Proposals
-    programmer: Programmer
-    read_back: ReadBack
-    forgetter: Forgetter
-    mover: Mover
-    curtailer: Curtailer
-    regainer: Regainer
-    preempter: Preempter
-    protector: Protector
-    pairer: Pairer
-    provisioner: Provisioner
-    keeper: Keeper
-    drainer: Drainer
-    dispatcher: Dispatcher
-    reoptimiser: Reoptimiser
-    room_maker: RoomMaker
-
-
-def wire(
-    *,
-    network: Network,
-    book: CircuitBook,
-    reservations: Reservations,
-    settings: CoreSettings,
-    emit: Callable[[Effect], None],
-    first_id: int,
-    now_ns: int,
-    calendar_ns: Callable[[int], int],
-) -> Parts:
-    """``first_id`` is the first of transactions and of reads: higher than any of an earlier term. ``calendar_ns`` says
+    ``first_id`` is the first of transactions and of reads: higher than any of an earlier term. ``calendar_ns`` says
     what calendar time an event has.
     """
-    admission = Admission(reservations)
-    programmer = Programmer(
-        circuits=book.circuits,
-        reservations=reservations,
-        lateness=network.lateness,
-        timeouts=settings.timeouts,
-        emit=emit,
-        first_txn_id=first_id,
-        holds_pools=network.holds_pools,
-    )
-    read_back = ReadBack(
-        live=book.live,
-        programmer=programmer,
-        emit=emit,
-        interval_ns=settings.reconcile_interval_ns,
-        first_read_id=first_id,
-    )
-    curtailer = Curtailer(book=book, reservations=reservations, view=lambda: admission.view)
-    alternatives = Alternatives(admission)
-    search = StandbySearch(admission)
-    protector = Protector(
-        circuits=book.live,
-        reservations=reservations,
-        admission=admission,
-        search=search,
-        programmer=programmer,
-        next_admission_seq=book.next_admission_seq,
-        persist=book.persist,
-        note=book.audit.note,
-        emit=emit,
-    )
-    mover = Mover(
-        circuits=book.live,
-        reservations=reservations,
-        admission=admission,
-        programmer=programmer,
-        protector=protector,
-        next_admission_seq=book.next_admission_seq,
-        persist=book.persist,
-        cut=curtailer.cut,
-        last_resort=network.last_resort,
-        emit=emit,
-    )
-    preempter = Preempter(
-        book=book,
-        admission=admission,
-        preemption=Preemption(admission, book.live),
-        mover=mover,
-        protector=protector,
-    )
-    protected = ProtectedAdmission(admission, alternatives, search)
-    provisioner = Provisioner(
-        book=book,
-        reservations=reservations,
-        admission=admission,
-        mover=mover,
-        preempter=preempter,
-        protected=protected,
-        protector=protector,
-        programmer=programmer,
-        known_by_ns=now_ns + settings.starting_ns,
-    )
-    reoptimiser = Reoptimiser(
-        book=book, reservations=reservations, admission=admission, mover=mover
-    )
-    regainer = Regainer(
-        circuits=book.live,
-        reservations=reservations,
-        admission=admission,
-        mover=mover,
-        curtailer=curtailer,
-    )
-    pairer = Pairer(
-        circuits=book.live,
-        reservations=reservations,
-        admission=admission,
-        protected=protected,
-        mover=mover,
-        protector=protector,
-        note=book.audit.note,
-    )
-    return Parts(
-        admission=admission,
-        alternatives=alternatives,
-        proposals=Proposals(admission),
-        programmer=programmer,
-        read_back=read_back,
-        forgetter=Forgetter(
-            live=book.live, network=network, reservations=reservations, programmer=programmer
-        ),
-        mover=mover,
-        curtailer=curtailer,
-        regainer=regainer,
-        preempter=preempter,
-        protector=protector,
-        pairer=pairer,
-        provisioner=provisioner,
-        keeper=Keeper(
-            network=network,
-            book=book,
-            reservations=reservations,
-            programmer=programmer,
-            read_back=read_back,
-            mover=mover,
-            curtailer=curtailer,
-            preempter=preempter,
-            protector=protector,
-            provisioner=provisioner,
-            emit=emit,
-        ),
-        drainer=Drainer(
-            circuits=book.live,
-            network=network,
-            reservations=reservations,
-            admission=admission,
-            mover=mover,
-            protector=protector,
-            read_back=read_back,
-            audit=book.audit,
-            persist=book.persist_drain,
-            calendar_ns=calendar_ns,
-            emit=emit,
-        ),
-        dispatcher=Dispatcher(
-            book=book, reservations=reservations, admission=admission, provisioner=provisioner
-        ),
-        reoptimiser=reoptimiser,
-        room_maker=RoomMaker(
-            circuits=book.live,
-            admission=admission,
-            mover=mover,
-            reoptimiser=reoptimiser,
-            programmer=programmer,
-            emit=emit,
-        ),
-    )
+
+    def __init__(
+        self,
+        *,
+        network: Network,
+        book: CircuitBook,
+        reservations: Reservations,
+        settings: CoreSettings,
+        emit: Callable[[Effect], None],
+        first_id: int,
+        now_ns: int,
+        calendar_ns: Callable[[int], int],
+    ) -> None:
+        self._network = network
+        self._book = book
+        self._reservations = reservations
+        self._settings = settings
+        self._emit = emit
+        self._first_id = first_id
+        self._known_by_ns = now_ns + settings.starting_ns
+        self._calendar_ns = calendar_ns
+
+    # Admission
+
+    @cached_property
+    def admission(self) -> Admission:
+        return Admission(self._reservations)
+
+    @cached_property
+    def alternatives(self) -> Alternatives:
+        return Alternatives(self.admission)
+
+    @cached_property
+    def proposals(self) -> Proposals:
+        return Proposals(self.admission)
+
+    @cached_property
+    def _standby_search(self) -> StandbySearch:
+        return StandbySearch(self.admission)
+
+    @cached_property
+    def _protected(self) -> ProtectedAdmission:
+        return ProtectedAdmission(self.admission, self.alternatives, self._standby_search)
+
+    # Programming
+
+    @cached_property
+    def programmer(self) -> Programmer:
+        return Programmer(
+            circuits=self._book.circuits,
+            reservations=self._reservations,
+            lateness=self._network.lateness,
+            timeouts=self._settings.timeouts,
+            emit=self._emit,
+            first_txn_id=self._first_id,
+            holds_pools=self._network.holds_pools,
+        )
+
+    @cached_property
+    def read_back(self) -> ReadBack:
+        return ReadBack(
+            live=self._book.live,
+            programmer=self.programmer,
+            emit=self._emit,
+            interval_ns=self._settings.reconcile_interval_ns,
+            first_read_id=self._first_id,
+        )
+
+    @cached_property
+    def forgetter(self) -> Forgetter:
+        return Forgetter(
+            live=self._book.live,
+            network=self._network,
+            reservations=self._reservations,
+            programmer=self.programmer,
+        )
+
+    # Promises
+
+    @cached_property
+    def curtailer(self) -> Curtailer:
+        return Curtailer(
+            book=self._book, reservations=self._reservations, view=lambda: self.admission.view
+        )
+
+    @cached_property
+    def protector(self) -> Protector:
+        return Protector(
+            circuits=self._book.live,
+            reservations=self._reservations,
+            admission=self.admission,
+            search=self._standby_search,
+            programmer=self.programmer,
+            next_admission_seq=self._book.next_admission_seq,
+            persist=self._book.persist,
+            note=self._book.audit.note,
+            emit=self._emit,
+        )
+
+    @cached_property
+    def mover(self) -> Mover:
+        return Mover(
+            circuits=self._book.live,
+            reservations=self._reservations,
+            admission=self.admission,
+            programmer=self.programmer,
+            protector=self.protector,
+            next_admission_seq=self._book.next_admission_seq,
+            persist=self._book.persist,
+            cut=self.curtailer.cut,
+            last_resort=self._network.last_resort,
+            emit=self._emit,
+        )
+
+    @cached_property
+    def preempter(self) -> Preempter:
+        return Preempter(
+            book=self._book,
+            admission=self.admission,
+            preemption=Preemption(self.admission, self._book.live),
+            mover=self.mover,
+            protector=self.protector,
+        )
+
+    @cached_property
+    def provisioner(self) -> Provisioner:
+        return Provisioner(
+            book=self._book,
+            reservations=self._reservations,
+            admission=self.admission,
+            mover=self.mover,
+            preempter=self.preempter,
+            protected=self._protected,
+            protector=self.protector,
+            programmer=self.programmer,
+            known_by_ns=self._known_by_ns,
+        )
+
+    @cached_property
+    def regainer(self) -> Regainer:
+        return Regainer(
+            circuits=self._book.live,
+            reservations=self._reservations,
+            admission=self.admission,
+            mover=self.mover,
+            curtailer=self.curtailer,
+        )
+
+    @cached_property
+    def pairer(self) -> Pairer:
+        return Pairer(
+            circuits=self._book.live,
+            reservations=self._reservations,
+            admission=self.admission,
+            protected=self._protected,
+            mover=self.mover,
+            protector=self.protector,
+            note=self._book.audit.note,
+        )
+
+    @cached_property
+    def keeper(self) -> Keeper:
+        return Keeper(
+            network=self._network,
+            book=self._book,
+            reservations=self._reservations,
+            programmer=self.programmer,
+            read_back=self.read_back,
+            mover=self.mover,
+            curtailer=self.curtailer,
+            preempter=self.preempter,
+            protector=self.protector,
+            provisioner=self.provisioner,
+            emit=self._emit,
+        )
+
+    @cached_property
+    def drainer(self) -> Drainer:
+        return Drainer(
+            circuits=self._book.live,
+            network=self._network,
+            reservations=self._reservations,
+            admission=self.admission,
+            mover=self.mover,
+            protector=self.protector,
+            read_back=self.read_back,
+            audit=self._book.audit,
+            persist=self._book.persist_drain,
+            calendar_ns=self._calendar_ns,
+            emit=self._emit,
+        )
+
+    # Optimising
+
+    @cached_property
+    def dispatcher(self) -> Dispatcher:
+        return Dispatcher(
+            book=self._book,
+            reservations=self._reservations,
+            admission=self.admission,
+            provisioner=self.provisioner,
+        )
+
+    @cached_property
+    def reoptimiser(self) -> Reoptimiser:
+        return Reoptimiser(
+            book=self._book,
+            reservations=self._reservations,
+            admission=self.admission,
+            mover=self.mover,
+        )
+
+    @cached_property
+    def room_maker(self) -> RoomMaker:
+        return RoomMaker(
+            circuits=self._book.live,
+            admission=self.admission,
+            mover=self.mover,
+            reoptimiser=self.reoptimiser,
+            programmer=self.programmer,
+            emit=self._emit,
+        )
