@@ -233,7 +233,7 @@ class Leader(Core):
         asked = (result.txn_id, result.operation)
         self._network.lateness.note_answer(router_id, asked, now_ns)
         self._network.lateness.note_heard(router_id, now_ns, result.late_ns)
-        self._parts.programmer.on_result(router_id, result, now_ns)
+        self._parts.programmer.answers.on_result(router_id, result, now_ns)
         self._settle(now_ns)
 
     def on_status(self, router_id: str, status: CircuitStatus, now_ns: int) -> None:

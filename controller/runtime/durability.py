@@ -1,4 +1,4 @@
-"""Durability of one term's decisions: which tickets the store has written, and the calls that wait for theirs."""
+"""Durability of one term's decisions: its store, which tickets that has written, and the calls that wait for theirs."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import NamedTuple
 
+from controller.core.circuits.records import StateChange
 from controller.store.protocol import Store
 from digitalgrid.metrics.histogram import Histogram
 from digitalgrid.units import NS_PER_S
@@ -32,21 +33,36 @@ class Durability:
         self._last_ticket = self._durable_ticket = 0
         self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []
         self._order = count()
+        # Of the term; None between terms.
+        self._store: Store | None = None
 
     @property
-    def last_ticket(self) -> int:
-        return self._last_ticket
+    def store(self) -> Store | None:
+        """That of the term."""
+        return self._store
+
+    def decided(self) -> Decided:
+        """Everything that was decided until now."""
+        return Decided(self._store, self._last_ticket)
 
     @property
     def unwritten(self) -> int:
         """How many changes are on their way to the store."""
         return self._last_ticket - self._durable_ticket
 
-    def begin_term(self) -> None:
+    def begin_term(self, store: Store) -> None:
+        self._store = store
         self._last_ticket = self._durable_ticket = 0
         self._timed = None
 
-    def submitted(self, ticket: int, clock_ns: Callable[[], int]) -> None:
+    def end_term(self, reason: str) -> None:
+        self._store = None
+        self.give_up(reason)
+
+    def submit(self, ticket: int, change: StateChange, clock_ns: Callable[[], int]) -> None:
+        if self._store is None:
+            raise StoreFailed("there is no store to write to")
+        self._store.submit(ticket, change)
         self._last_ticket = ticket
         if self._timed is None:
             self._timed = ticket, clock_ns()
@@ -62,8 +78,12 @@ class Durability:
             if not waiter.done():
                 waiter.set_result(None)
 
-    async def wait_for(self, ticket: int) -> None:
+    async def wait_for(self, decided: Decided) -> None:
         """Return once it is durable; StoreFailed where the term ends before."""
+        store, ticket = decided
+        if store is None or store is not self._store:
+            # A later term knows nothing of what this one may not have stored.
+            raise StoreFailed("the lead was lost")
         if self._durable_ticket >= ticket:
             return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -72,7 +72,6 @@ class Runtime:
         self._settings = settings
         self._clock_ns = clock_ns
         self._calendar_ns = calendar_ns
-        self._store: Store | None = None
         self._core: Core = Replica.new(settings, clock_ns())
         # Whether all that is durable is known.
         self._warm = False
@@ -100,15 +99,15 @@ class Runtime:
     @property
     def election_id(self) -> ElectionId:
         """That of the term, zero for a standby."""
-        return self._store.election_id if self._store is not None and self.leads else NO_ELECTION_ID
+        store = self._durability.store
+        return store.election_id if store is not None and self.leads else NO_ELECTION_ID
 
     def lead(self, store: Store) -> None:
         """Take the store over for a term, and the network as it is known."""
         with garbage_collection_paused():
             stored = store.load()
-            self._store = store
             self.set_leader(None)
-            self._durability.begin_term()
+            self._durability.begin_term(store)
             self.tallies.began_to_lead += 1
             self._core = Controller.succeeding(
                 self._core,
@@ -162,7 +161,7 @@ class Runtime:
 
         Who asks meanwhile waits to be told who leads next.
         """
-        store = self._store
+        store = self._durability.store
         if store is not None:
             self._pump()
             self._stand_by()
@@ -180,9 +179,8 @@ class Runtime:
 
     def _end_term(self, store: Store, reason: str) -> None:
         """Who waits for something to become durable will not hear of it any more."""
-        if store is self._store:
-            self._store = None
-            self._durability.give_up(reason)
+        if store is self._durability.store:
+            self._durability.end_term(reason)
 
     def _role_changed(self) -> None:
         self._leadership.set_here(self.leads)
@@ -190,7 +188,8 @@ class Runtime:
 
     def may_act(self) -> bool:
         """Whether this controller leads, and nobody else can yet: asked before each word to a router."""
-        return self._store is not None and self.leads and self._store.may_act()
+        store = self._durability.store
+        return store is not None and self.leads and store.may_act()
 
     # Reads
 
@@ -224,7 +223,7 @@ class Runtime:
 
     async def audit(self, question: AuditQuestion) -> list[AuditEntry]:
         """Of what is durable, for whoever leads: only its store has it. Refusal by others."""
-        store = self._store
+        store = self._durability.store
         if store is None or not self.leads:
             raise self._leadership.refusal()
         try:
@@ -336,8 +335,8 @@ class Runtime:
     def close(self) -> None:
         self._closed = True
         self._timer.close()
-        if self._store is not None:
-            self._store.close()
+        if self._durability.store is not None:
+            self._durability.store.close()
 
     def _on_timer(self) -> None:
         self.tell(lambda core, now_ns: core.on_timer(now_ns))
@@ -357,15 +356,9 @@ class Runtime:
                 if send is not None and self.may_act():
                     send(message)
             case Persist(ticket, change):
-                self._submit(ticket, change)
+                self._durability.submit(ticket, change, self._clock_ns)
             case _:
                 self.feeds.publish(effect)
-
-    def _submit(self, ticket: int, change: StateChange) -> None:
-        if self._store is None:
-            raise StoreFailed("there is no store to write to")
-        self._store.submit(ticket, change)
-        self._durability.submitted(ticket, self._clock_ns)
 
     # Durability
 
@@ -376,24 +369,17 @@ class Runtime:
 
     def decided(self) -> Decided:
         """Everything that was decided until now."""
-        return Decided(self._store, self._durability.last_ticket)
+        return self._durability.decided()
 
     async def durable(self, decided: Decided | None = None) -> None:
         """Return once it is durable, by default all until now; StoreFailed if it cannot be."""
-        store, ticket = decided or self.decided()
         if self.failure.done():
             raise StoreFailed(str(self.failure.result()))
-        if store is None or store is not self._store:
-            # A later term knows nothing of what this one may not have stored.
-            raise StoreFailed("the lead was lost")
-        if self.tracing is None:
-            await self._durability.wait_for(ticket)
-        else:
-            with self.tracing.step("store.commit"):
-                await self._durability.wait_for(ticket)
+        with _NOT_TRACED if self.tracing is None else self.tracing.step("store.commit"):
+            await self._durability.wait_for(decided or self.decided())
 
     def _on_durable(self, store: Store, ticket: int) -> None:
-        if store is not self._store:
+        if store is not self._durability.store:
             return
         self._durability.made_durable(ticket, self._clock_ns)
         # Who resigns waits for the last tickets, and decides nothing more.
@@ -402,7 +388,7 @@ class Runtime:
             self._let(lambda core, now_ns: core.on_durable(ticket, now_ns), self._core)
 
     def _on_store_failure(self, store: Store, error: StoreError) -> None:
-        if store is not self._store:
+        if store is not self._durability.store:
             return
         if isinstance(error, LeadershipLost):
             _log.warning("%s; standing by", error)

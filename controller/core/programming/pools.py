@@ -15,12 +15,14 @@ from controller.core.circuits.differences import PoolContrast
 from controller.core.circuits.reservations import Reservations
 from controller.core.circuits.resources import Resource, link_direction
 from controller.core.circuits.route import Route
-from controller.core.messages import CircuitTable, Commit, Stage
+from controller.core.messages import Abort, CircuitTable, Commit, Drain, Stage, Withdraw
 from controller.core.programming.transactions import Transactions
 from digitalgrid.model import CircuitGeneration, StandbyPool
 
 # Sums of floats are not told again.
 _ROUNDING = 1e-9
+# What generations' routers are told.
+Told = Stage | Commit | Abort | Drain | Withdraw
 
 
 @dataclass(slots=True)
@@ -67,7 +69,18 @@ class Pools:
 
     # Telling
 
-    def with_pools(self, router_id: str, stage: Stage) -> Stage:
+    def accompanying(self, router_id: str, message: Told) -> Told:
+        """The message as its router is to get it: a stage brings the pools that its shared standbys need there."""
+        match message:
+            case Stage():
+                return self._with_pools(router_id, message)
+            case Commit(txn_id):
+                self._only_staged[router_id].discard(txn_id)
+            case Abort(txn_id):
+                self.came_to_nothing(router_id, txn_id)
+        return message
+
+    def _with_pools(self, router_id: str, stage: Stage) -> Stage:
         """A stage with what its shared standbys need there."""
         ways = dict.fromkeys(
             link_direction(hop.egress_link_id, router_id)
@@ -78,10 +91,6 @@ class Pools:
             return stage
         self._only_staged[router_id].add(stage.txn_id)
         return replace(stage, pools=self._tell(router_id, stage.txn_id, ways))
-
-    def committing(self, router_id: str, txn_id: int) -> None:
-        """The router is told to commit."""
-        self._only_staged[router_id].discard(txn_id)
 
     def tell(self) -> None:
         """Lower what fewer standbys need by now. Whoever needs more brings it along."""

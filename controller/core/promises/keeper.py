@@ -115,7 +115,7 @@ class Keeper:
             circuit = self._book.circuits[status.key.circuit_id]
             circuit.note_arrival(status.arrived_at_ns, status.interruption_ns)
             self._emit(CircuitChanged(circuit.circuit_id))
-        self._programmer.on_status(status, now_ns)
+        self._programmer.answers.on_status(status, now_ns)
 
     def _end_promise(self, circuit: Circuit | None, router_id: str, status: CircuitStatus) -> None:
         """A sink's router that counts what is missing of a circuit which is over has not heard so."""
