@@ -17,7 +17,7 @@ TEST_PACKAGES := curl prometheus chromium groff-base
 KERNELS := $(shell find controller/routing -name '*.py')
 PROTOS := $(shell find proto -name '*.proto')
 STUBS := $(PROTOS:proto/%.proto=%_pb2.py)
-SOURCES := benchmarks controller dgc dgctl digitalgrid examples router_agent topologies tests
+SOURCES := benchmarks controller dgc dgctl digitalgrid examples router_agent topologies tests trading
 ORTOOLS := .venv-ortools
 
 # The first interpreter that is new enough.

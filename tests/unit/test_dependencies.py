@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PRODUCT = ("controller", "dgc", "dgctl", "digitalgrid", "router_agent", "topologies")
+PRODUCT = ("controller", "dgc", "dgctl", "digitalgrid", "router_agent", "topologies", "trading")
 OURS = {*PRODUCT, "benchmarks", "examples", "tests"}
 # Beside what is always there, these may import what an extra brings.
 IN_EXTRAS = {

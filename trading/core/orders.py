@@ -1,0 +1,250 @@
+"""Tenders and orders: what a party asks a market for, and what must be true of it whoever sends it."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import msgspec
+
+from digitalgrid.printable import quoted
+from trading.core.units import MAX_PRICE, MAX_WH, MicroPerKwh, Wh, whole
+from trading.reasons import MarketReason, Refused
+
+# Longer ids than any client has use for; they are kept for ever.
+MAX_ID = 64
+# What one order may keep off.
+MAX_AVOIDED = 64
+# A millionth is the unit of the shares that orders name.
+PPM = 1_000_000
+
+
+class Side(StrEnum):
+    BUY = "buy"
+    SELL = "sell"
+
+
+class TimeInForce(StrEnum):
+    """How long an order waits for somebody to trade with; never beyond the gate of its interval."""
+
+    GTC = "good till cancelled"
+    GTD = "good till date"
+    IOC = "immediate or cancel"
+    FOK = "fill or kill"
+
+    @property
+    def rests(self) -> bool:
+        """Whether what is not matched at once waits in the book."""
+        return self in (TimeInForce.GTC, TimeInForce.GTD)
+
+
+class Interval(msgspec.Struct, frozen=True, order=True):
+    """When power flows: from ``start_ns`` on (nanoseconds since 1970), for ``length_ns``."""
+
+    start_ns: int
+    length_ns: int
+
+    @property
+    def end_ns(self) -> int:
+        return self.start_ns + self.length_ns
+
+
+class Constraints(msgspec.Struct, frozen=True):
+    """What the way of the power must keep: millionths of what is injected that may be lost, and ids to keep off."""
+
+    max_loss_ppm: int | None = None
+    avoid_ids: tuple[str, ...] = ()
+
+
+_ANY_WAY = Constraints()
+
+
+class Tender(msgspec.Struct, frozen=True):
+    """What a party asks for. ``limit`` is the most a buyer pays, or the least a seller takes, at the delivery point.
+
+    ``order_id`` is the party's own: the same tender under the same id is taken once. ``min_fill_wh``: less at a time is
+    not wanted (0: any). ``expires_ns`` only of orders that are good till a date.
+    """
+
+    order_id: str
+    party: str
+    meter_id: str
+    side: Side
+    wh: Wh
+    limit: MicroPerKwh
+    interval: Interval
+    tif: TimeInForce = TimeInForce.GTC
+    min_fill_wh: Wh = Wh(0)
+    expires_ns: int | None = None
+    constraints: Constraints = _ANY_WAY
+    tags: tuple[str, ...] = ()
+    nonce: int = 0
+    signature: bytes = b""
+
+    @property
+    def least_wh(self) -> Wh:
+        """What the order takes at least, if it takes any."""
+        return self.wh if self.tif is TimeInForce.FOK else self.min_fill_wh
+
+
+class Order(Tender, frozen=True, kw_only=True):
+    """A tender that was taken. Of two at one price, the one of lower ``seq`` comes first: never a clock."""
+
+    seq: int
+
+
+class Meter(msgspec.Struct, frozen=True):
+    """Where a party hangs on the network, and how much flows there at most, out of it into the network and back."""
+
+    meter_id: str
+    party: str
+    router_id: str
+    max_injected_w: float = 0.0
+    max_drawn_w: float = 0.0
+
+
+class MarketRules(msgspec.Struct, frozen=True):
+    """What a market trades. Intervals begin at multiples of their length; the gate closes ``gate_ns`` before.
+
+    ``ahead``: how many intervals are open beside each other. ``router_tick_ns``: what routers count energy by.
+    """
+
+    length_ns: int = 900_000_000_000
+    gate_ns: int = 5_000_000_000
+    ahead: int = 1
+    tick: MicroPerKwh = MicroPerKwh(1)
+    router_tick_ns: int = 100_000_000
+    orders_per_party: int = 1_000
+
+    def open_intervals(self, now_ns: int) -> tuple[Interval, ...]:
+        """Those that may be tendered for."""
+        first = (now_ns + self.gate_ns) // self.length_ns + 1
+        starts = range(first, first + self.ahead)
+        return tuple(Interval(number * self.length_ns, self.length_ns) for number in starts)
+
+
+def order_of(tender: Tender, seq: int) -> Order:
+    return Order(**{name: getattr(tender, name) for name in _FIELDS}, seq=seq)
+
+
+_FIELDS = tuple(Tender.__struct_fields__)
+
+
+def check_tender(tender: Tender, rules: MarketRules, now_ns: int) -> None:
+    """Raises Refused for what no market of these rules could take, whoever sends it."""
+    _check_whole(tender)
+    _check_id(tender.order_id)
+    _check_quantity(tender)
+    _check_limit(tender, rules)
+    _check_interval(tender.interval, rules, now_ns)
+    _check_expiry(tender, now_ns)
+    _check_constraints(tender.constraints)
+
+
+def _check_whole(tender: Tender) -> None:
+    """A float is no money and no energy, whatever it is worth; NaN and infinity are floats too."""
+    values: Mapping[str, object] = {
+        "wh": tender.wh,
+        "limit": tender.limit,
+        "min_fill_wh": tender.min_fill_wh,
+        "nonce": tender.nonce,
+        "interval.start_ns": tender.interval.start_ns,
+        "interval.length_ns": tender.interval.length_ns,
+        "expires_ns": 0 if tender.expires_ns is None else tender.expires_ns,
+        "constraints.max_loss_ppm": tender.constraints.max_loss_ppm or 0,
+    }
+    for field, value in values.items():
+        if not whole(value):
+            raise Refused(
+                MarketReason.NOT_A_WHOLE_NUMBER, f"{field} is {value!r}, no integer", field
+            )
+
+
+def _check_id(order_id: str) -> None:
+    if not (0 < len(order_id) <= MAX_ID and order_id.isprintable()):
+        raise Refused(
+            MarketReason.ORDER_ID_UNFIT,
+            f"order_id is {quoted(order_id)}; it must have 1 to {MAX_ID} printable characters",
+        )
+
+
+def _check_quantity(tender: Tender) -> None:
+    if tender.wh <= 0:
+        raise Refused(
+            MarketReason.QUANTITY_NOT_POSITIVE, f"wh is {tender.wh}; it must be 1 at least"
+        )
+    if tender.wh > MAX_WH:
+        raise Refused(MarketReason.QUANTITY_TOO_LARGE, f"wh is {tender.wh}, above {MAX_WH}")
+    if not 0 <= tender.min_fill_wh <= tender.wh:
+        raise Refused(
+            MarketReason.MIN_FILL_OUT_OF_RANGE,
+            f"min_fill_wh is {tender.min_fill_wh}; it must lie between 0 and wh, {tender.wh}",
+        )
+
+
+def _check_limit(tender: Tender, rules: MarketRules) -> None:
+    if abs(tender.limit) > MAX_PRICE:
+        raise Refused(
+            MarketReason.PRICE_OUT_OF_RANGE,
+            f"limit is {tender.limit}; it must lie between -{MAX_PRICE} and {MAX_PRICE}",
+        )
+    if tender.limit % rules.tick:
+        raise Refused(
+            MarketReason.TICK, f"limit is {tender.limit}; it must be a multiple of {rules.tick}"
+        )
+
+
+def _check_interval(interval: Interval, rules: MarketRules, now_ns: int) -> None:
+    if interval.length_ns < rules.router_tick_ns:
+        raise Refused(
+            MarketReason.INTERVAL_TOO_SHORT,
+            f"interval.length_ns is {interval.length_ns}, less than a tick of {rules.router_tick_ns}",
+        )
+    start_ns = interval.start_ns
+    if interval.length_ns != rules.length_ns or start_ns % rules.length_ns:
+        raise Refused(
+            MarketReason.INTERVAL_UNKNOWN,
+            f"intervals are {rules.length_ns} ns long and begin at multiples of it; not at"
+            f" {start_ns} for {interval.length_ns}",
+        )
+    # Exactly at the gate it is closed.
+    if now_ns >= start_ns - rules.gate_ns:
+        raise Refused(
+            MarketReason.INTERVAL_CLOSED,
+            f"the gate of the interval at {start_ns} closed at {start_ns - rules.gate_ns}; it is {now_ns}",
+        )
+    if interval not in rules.open_intervals(now_ns):
+        raise Refused(
+            MarketReason.INTERVAL_UNKNOWN,
+            f"the interval at {start_ns} is not open yet; {rules.ahead} are at a time",
+        )
+
+
+def _check_expiry(tender: Tender, now_ns: int) -> None:
+    is_dated = tender.tif is TimeInForce.GTD
+    if tender.expires_ns is None:
+        if is_dated:
+            raise Refused(
+                MarketReason.EXPIRY_MISSING, "expires_ns is missing of an order good till a date"
+            )
+        return
+    if not is_dated:
+        raise Refused(
+            MarketReason.EXPIRY_UNWANTED, f"expires_ns is given, and the order is {tender.tif}"
+        )
+    if tender.expires_ns <= now_ns:
+        raise Refused(
+            MarketReason.EXPIRED, f"expires_ns is {tender.expires_ns}; it is {now_ns} by now"
+        )
+
+
+def _check_constraints(constraints: Constraints) -> None:
+    loss_ppm = constraints.max_loss_ppm
+    if loss_ppm is not None and not 0 <= loss_ppm <= PPM:
+        raise Refused(
+            MarketReason.LOSS_LIMIT_OUT_OF_RANGE,
+            f"constraints.max_loss_ppm is {loss_ppm}; it must lie between 0 and {PPM}",
+        )
+    if len(constraints.avoid_ids) > MAX_AVOIDED:
+        raise Refused(
+            MarketReason.TOO_MANY_IDS,
+            f"constraints.avoid_ids has {len(constraints.avoid_ids)} ids; {MAX_AVOIDED} are the most",
+        )

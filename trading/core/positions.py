@@ -1,0 +1,114 @@
+"""Positions: what each meter has sold and bought for an interval, and the limits that no tender passes.
+
+The first of the layers against selling twice. What is tendered counts as if all of it were matched, so a match never
+has to be refused for it, in whatever order matches come. What a meter buys back frees what it can sell.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from trading.core.orders import Interval, Meter, Order, Side, Tender
+from trading.core.units import Wh, wh_below
+from trading.reasons import MarketReason, Refused
+
+Key = tuple[str, Interval]
+
+
+class Position(msgspec.Struct, frozen=True):
+    """Of one meter and interval. ``open``: tendered and not matched yet."""
+
+    bought: Wh = Wh(0)
+    sold: Wh = Wh(0)
+    open_bought: Wh = Wh(0)
+    open_sold: Wh = Wh(0)
+
+    @property
+    def most_injected(self) -> int:
+        """If all that is offered is sold, and nothing more is bought."""
+        return self.sold - self.bought + self.open_sold
+
+    @property
+    def most_drawn(self) -> int:
+        return self.bought - self.sold + self.open_bought
+
+
+class Positions:
+    """The table, the only place where positions change."""
+
+    def __init__(self, rows: Mapping[Key, Position] | None = None) -> None:
+        self._rows: dict[Key, Position] = dict(rows or {})
+        self._forecasts: dict[Key, Wh] = {}
+
+    def rows(self) -> Mapping[Key, Position]:
+        return self._rows
+
+    def of(self, meter_id: str, interval: Interval) -> Position:
+        return self._rows.get((meter_id, interval), Position())
+
+    def forecast(self, meter_id: str, interval: Interval, most: Wh) -> None:
+        """A source is not expected to give more: it sells no more from now on."""
+        self._forecasts[meter_id, interval] = most
+
+    def most(self, meter: Meter, interval: Interval, side: Side) -> Wh:
+        """What the meter can give or take in the interval, by its power, and by the forecast if there is one."""
+        if side is Side.BUY:
+            return wh_below(meter.max_drawn_w, interval.length_ns)
+        registered = wh_below(meter.max_injected_w, interval.length_ns)
+        return min(registered, self._forecasts.get((meter.meter_id, interval), registered))
+
+    def tender(self, tender: Tender, meter: Meter) -> None:
+        """Counts what is tendered. Raises Refused where the meter could not give or take it."""
+        most = self.most(meter, tender.interval, tender.side)
+        before = self.of(tender.meter_id, tender.interval)
+        after = _with(before, tender.side, open_wh=tender.wh)
+        reached = after.most_drawn if tender.side is Side.BUY else after.most_injected
+        if reached > most:
+            raise Refused(
+                MarketReason.POSITION_LIMIT,
+                f"{tender.wh} Wh more would make {reached} Wh of meter {tender.meter_id} in the interval;"
+                f" {most} Wh is the most",
+            )
+        self._rows[tender.meter_id, tender.interval] = after
+
+    def match(self, order: Order, wh: Wh) -> None:
+        """So much of an open order is agreed; in the transaction that notes the match."""
+        self._change(order, wh, open_wh=-wh)
+
+    def put_back(self, order: Order, wh: Wh) -> None:
+        """What was matched is not to be, and its order waits for another match."""
+        self._change(order, -wh, open_wh=wh)
+
+    def unwind(self, order: Order, wh: Wh) -> None:
+        """What was matched is not to be, and its order is over."""
+        self._change(order, -wh)
+
+    def close(self, order: Order, wh: Wh) -> None:
+        """So much of an open order is cancelled, or has ended otherwise."""
+        self._change(order, open_wh=-wh)
+
+    def forget(self, before_ns: int) -> None:
+        """Intervals that ended before: their trades stand in the ledger."""
+        for table in (self._rows, self._forecasts):
+            for key in [key for key in table if key[1].end_ns < before_ns]:
+                del table[key]
+
+    def _change(self, order: Order, wh: int = 0, open_wh: int = 0) -> None:
+        after = _with(self.of(order.meter_id, order.interval), order.side, wh, open_wh)
+        if min(after.bought, after.sold, after.open_bought, after.open_sold) < 0:
+            raise ValueError(
+                f"order {order.seq} gives back {abs(wh or open_wh)} Wh that its meter does not have"
+            )
+        self._rows[order.meter_id, order.interval] = after
+
+
+def _with(position: Position, side: Side, wh: int = 0, open_wh: int = 0) -> Position:
+    if side is Side.BUY:
+        return msgspec.structs.replace(
+            position,
+            bought=position.bought + wh,
+            open_bought=position.open_bought + open_wh,
+        )
+    return msgspec.structs.replace(
+        position, sold=position.sold + wh, open_sold=position.open_sold + open_wh
+    )

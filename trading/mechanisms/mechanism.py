@@ -1,0 +1,86 @@
+"""The interface of market mechanisms, version 1: orders of one interval in, matches and prices out.
+
+A mechanism decides nothing for good: each match is a proposal until the network holds a circuit for it. Who gets a
+clearing can have it judged by :mod:`trading.mechanisms.verify`, which knows no mechanism's way of working.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from trading.core.orders import Order
+from trading.core.units import MicroPerKwh, Wh
+from trading.mechanisms.network import MarketNetwork
+from trading.reasons import MarketReason
+
+INTERFACE_VERSION = 1
+GROUP = "digitalgrid.market_mechanisms"
+
+
+class Match(msgspec.Struct, frozen=True):
+    """``wh`` at the delivery point, for which the buyer pays ``buyer_price`` and the seller gets ``seller_price``.
+
+    Where both are not one price, what is between them is the operator's, and never below 0. ``injected_wh`` is what the
+    seller has to give for it; ``path`` are links, source first, where the mechanism has chosen them.
+    """
+
+    buy_seq: int
+    sell_seq: int
+    wh: Wh
+    buyer_price: MicroPerKwh
+    seller_price: MicroPerKwh
+    injected_wh: Wh
+    path: tuple[str, ...] = ()
+
+
+class Price(msgspec.Struct, frozen=True):
+    """The price at a router, or of the whole market where ``router_id`` is empty."""
+
+    router_id: str
+    price: MicroPerKwh
+
+
+class Unmatched(msgspec.Struct, frozen=True):
+    """What of an order found nobody, and why."""
+
+    seq: int
+    wh: Wh
+    reason: MarketReason
+
+
+class Clearing(msgspec.Struct, frozen=True):
+    """The answer. ``prices`` is empty where nothing is traded: no trade has no price, which is not a price of 0.
+
+    ``certificate`` is what lets somebody else prove the answer best (see :mod:`trading.mechanisms.verify`), None where
+    a mechanism does not claim that. ``seed`` is the one that was given, for whoever repeats it.
+    """
+
+    matches: tuple[Match, ...]
+    prices: tuple[Price, ...]
+    unmatched: tuple[Unmatched, ...]
+    certificate: object = None
+    seed: int = 0
+
+
+class UniformPrice(msgspec.Struct, frozen=True):
+    """The certificate of a market of one price: at it, everybody has what he would choose, and no more could be had."""
+
+    price: MicroPerKwh | None
+
+
+class Mechanism(Protocol):
+    """What an entry point of group ``digitalgrid.market_mechanisms`` names: an instance, or a class that is called
+    without arguments.
+    """
+
+    @property
+    def interface_version(self) -> int:
+        """1."""
+
+    def clear(self, orders: Sequence[Order], network: MarketNetwork, seed: int) -> Clearing:
+        """Matches among orders of one interval, each with a ``seq`` of its own.
+
+        Pure: the same orders in any other sequence give the same answer. Whatever is drawn comes from ``seed``. No
+        match is of 0 Wh, beyond a limit, of one party with itself, or of a pair that the network bars.
+        """

@@ -1,0 +1,279 @@
+"""Reasons of markets: why a tender is refused, or an order is not matched. One meaning and one gRPC status each.
+
+``python -m trading.reasons`` prints them as the table in docs/trading.md.
+"""
+
+from enum import StrEnum
+
+from digitalgrid.reasons import RefusalCode
+
+_INVALID = RefusalCode.INVALID_ARGUMENT
+_NOT_FOUND = RefusalCode.NOT_FOUND
+_EXISTS = RefusalCode.ALREADY_EXISTS
+_DENIED = RefusalCode.PERMISSION_DENIED
+_PRECONDITION = RefusalCode.FAILED_PRECONDITION
+_EXHAUSTED = RefusalCode.RESOURCE_EXHAUSTED
+
+
+class MarketReason(StrEnum):
+    """``field`` is what of the tender it is about; empty where it is none of it."""
+
+    code: RefusalCode
+    field: str
+    meaning: str
+    remedy: str
+
+    def __new__(
+        cls, value: str, code: RefusalCode, field: str, meaning: str, remedy: str
+    ) -> "MarketReason":
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.code, member.field, member.meaning, member.remedy = code, field, meaning, remedy
+        return member
+
+    # The tender itself.
+    NOT_A_WHOLE_NUMBER = (
+        "NOT_A_WHOLE_NUMBER",
+        _INVALID,
+        "",
+        "a quantity, price or time is no integer",
+        "give whole Wh, millionths of the currency per kWh, and nanoseconds",
+    )
+    ORDER_ID_UNFIT = (
+        "ORDER_ID_UNFIT",
+        _INVALID,
+        "order_id",
+        "the id is empty, too long, or has characters that no terminal can show",
+        "choose an id of 1 to 64 letters, digits and signs",
+    )
+    QUANTITY_NOT_POSITIVE = (
+        "QUANTITY_NOT_POSITIVE",
+        _INVALID,
+        "wh",
+        "the quantity is 0 or less",
+        "give 1 Wh at least; the side says which way it goes",
+    )
+    QUANTITY_TOO_LARGE = (
+        "QUANTITY_TOO_LARGE",
+        _INVALID,
+        "wh",
+        "the quantity is above all that is reckoned with",
+        "give less; quantities are in Wh",
+    )
+    PRICE_OUT_OF_RANGE = (
+        "PRICE_OUT_OF_RANGE",
+        _INVALID,
+        "limit",
+        "the limit is beyond 9 of the currency per kWh, either way",
+        "give millionths of the currency per kWh",
+    )
+    TICK = (
+        "TICK",
+        _INVALID,
+        "limit",
+        "the limit is no multiple of the market's tick",
+        "round a buyer's limit down and a seller's up",
+    )
+    MIN_FILL_OUT_OF_RANGE = (
+        "MIN_FILL_OUT_OF_RANGE",
+        _INVALID,
+        "min_fill_wh",
+        "the least fill is below 0 or above the quantity",
+        "give 0 for any fill",
+    )
+    EXPIRY_MISSING = (
+        "EXPIRY_MISSING",
+        _INVALID,
+        "expires_ns",
+        "the order is good till a date, and none is given",
+        "say when it ends, or let it be good till cancelled",
+    )
+    EXPIRY_UNWANTED = (
+        "EXPIRY_UNWANTED",
+        _INVALID,
+        "expires_ns",
+        "a date is given, and the order is not good till one",
+        "leave it out, or choose the time in force that has one",
+    )
+    EXPIRED = (
+        "EXPIRED",
+        _PRECONDITION,
+        "expires_ns",
+        "the order's date is over",
+        "tender again with a later one",
+    )
+    LOSS_LIMIT_OUT_OF_RANGE = (
+        "LOSS_LIMIT_OUT_OF_RANGE",
+        _INVALID,
+        "constraints.max_loss_ppm",
+        "the most that may be lost does not lie between 0 and 1,000,000 millionths",
+        "give millionths of what is injected",
+    )
+    TOO_MANY_IDS = (
+        "TOO_MANY_IDS",
+        _INVALID,
+        "constraints.avoid_ids",
+        "more is to be avoided than is looked for",
+        "name fewer",
+    )
+    # When.
+    INTERVAL_UNKNOWN = (
+        "INTERVAL_UNKNOWN",
+        _NOT_FOUND,
+        "interval",
+        "the market has no such interval",
+        "name a start and length that it trades",
+    )
+    INTERVAL_TOO_SHORT = (
+        "INTERVAL_TOO_SHORT",
+        _INVALID,
+        "interval",
+        "the interval is shorter than one tick of the routers",
+        "trade longer intervals",
+    )
+    INTERVAL_CLOSED = (
+        "INTERVAL_CLOSED",
+        _PRECONDITION,
+        "interval",
+        "the gate of the interval has closed, or the interval is over",
+        "tender for a later one",
+    )
+    # Whose.
+    METER_NOT_YOURS = (
+        "METER_NOT_YOURS",
+        _DENIED,
+        "meter_id",
+        "the meter is not registered for the party, or not at all",
+        "name a meter of yours",
+    )
+    METER_OTHER_WAY = (
+        "METER_OTHER_WAY",
+        _INVALID,
+        "side",
+        "power flows through the meter the other way only",
+        "buy for loads, sell from sources",
+    )
+    BAD_SIGNATURE = (
+        "BAD_SIGNATURE",
+        _DENIED,
+        "signature",
+        "the signature is not the party's, or is of other content",
+        "sign the tender as it is sent",
+    )
+    STALE_NONCE = (
+        "STALE_NONCE",
+        _PRECONDITION,
+        "nonce",
+        "the party has used this nonce or a later one",
+        "count on from the last",
+    )
+    DUPLICATE_ORDER = (
+        "DUPLICATE_ORDER",
+        _EXISTS,
+        "order_id",
+        "the party has tendered something else under this id",
+        "choose another id; the same tender may be repeated",
+    )
+    # How much.
+    POSITION_LIMIT = (
+        "POSITION_LIMIT",
+        _EXHAUSTED,
+        "wh",
+        "with what is agreed and tendered already, the meter could not give or take so much in the interval",
+        "tender less, or cancel another order",
+    )
+    FUNDS = (
+        "FUNDS",
+        _EXHAUSTED,
+        "limit",
+        "the balance does not cover the most that the order can cost",
+        "deposit money, or tender less",
+    )
+    BOOK_FULL = (
+        "BOOK_FULL",
+        _EXHAUSTED,
+        "",
+        "the party has as many orders in the book as one may",
+        "cancel some",
+    )
+    RATE_LIMIT = (
+        "RATE_LIMIT",
+        _EXHAUSTED,
+        "",
+        "the party tenders faster than is allowed",
+        "try again after `retry_delay`",
+    )
+    # What became of an order.
+    SELF_TRADE = (
+        "SELF_TRADE",
+        _PRECONDITION,
+        "",
+        "only an order of the same party was there to trade with",
+        "use your own power without the market",
+    )
+    ONE_SIDED = (
+        "ONE_SIDED",
+        _PRECONDITION,
+        "",
+        "nobody tendered for the other side",
+        "wait for somebody, or for the next interval",
+    )
+    NO_CROSS = (
+        "NO_CROSS",
+        _PRECONDITION,
+        "limit",
+        "no buyer's limit reaches any seller's",
+        "tender at another limit",
+    )
+    BEYOND_PRICE = (
+        "BEYOND_PRICE",
+        _PRECONDITION,
+        "limit",
+        "the limit did not reach the price",
+        "tender at another limit",
+    )
+    AT_MARGIN = (
+        "AT_MARGIN",
+        _PRECONDITION,
+        "",
+        "the limit is the price, at which one side had less than the other",
+        "tender earlier, or at a better limit",
+    )
+    LEAST_FILL = (
+        "LEAST_FILL",
+        _PRECONDITION,
+        "min_fill_wh",
+        "less could be had than the least that the order takes",
+        "lower the least fill",
+    )
+    BARRED = (
+        "BARRED",
+        _PRECONDITION,
+        "",
+        "the network has refused what was left to trade with",
+        "wait for others, or for the next interval",
+    )
+
+
+class Refused(Exception):
+    """A tender that is not taken. ``field`` is what is wrong of it, as the message says in words."""
+
+    def __init__(self, reason: MarketReason, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.field = reason.field if field is None else field
+
+
+def reasons_table() -> str:
+    """All reasons as a Markdown table."""
+    lines = ["| reason | gRPC status | field | meaning | what to do |", "|---|---|---|---|---|"]
+    lines += [
+        f"| `{each}` | {each.code.name} | {f'`{each.field}`' if each.field else ''}"
+        f" | {each.meaning} | {each.remedy} |"
+        for each in MarketReason
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(reasons_table())  # noqa: T201 - `python -m` pastes it into the documentation
