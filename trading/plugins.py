@@ -10,5 +10,6 @@ MECHANISMS = Kind(
     ("clear",),
     {
         "call": "trading.mechanisms.call:CallAuction",
+        "continuous": "trading.mechanisms.continuous:ContinuousAuction",
     },
 )

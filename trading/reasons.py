@@ -204,6 +204,27 @@ class MarketReason(StrEnum):
         "try again after `retry_delay`",
     )
     # What became of an order.
+    ORDER_UNKNOWN = (
+        "ORDER_UNKNOWN",
+        _NOT_FOUND,
+        "order_id",
+        "the book has no such order of the party",
+        "it may have been filled, cancelled or expired",
+    )
+    CANCELLED = (
+        "CANCELLED",
+        _PRECONDITION,
+        "",
+        "the party cancelled the order",
+        "tender again",
+    )
+    NOT_FILLED = (
+        "NOT_FILLED",
+        _PRECONDITION,
+        "tif",
+        "what could be had at once was less than all of the order, or had ended",
+        "tender for less, or let the order rest in the book",
+    )
     SELF_TRADE = (
         "SELF_TRADE",
         _PRECONDITION,
