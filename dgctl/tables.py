@@ -6,6 +6,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from dgctl import circuit_tables, drain_tables, meter_tables, topology_tables
+from dgctl.listing import natural
 from dgctl.requests import ended
 from digitalgrid.client import missing_mj
 from digitalgrid.columns import Columns, Part, Styled
@@ -221,6 +222,11 @@ def _dispatched(answer: pb.DispatchResponse) -> Parts:
             *answer.bottleneck_router_ids,
         )
         parts += ["", unserved, f"held up by {', '.join(bounds)}"]
+    if answer.prices:
+        prices = Columns("router", ">price of a MWh more")
+        for each in sorted(answer.prices, key=lambda each: natural(each.router_id)):
+            prices.add_row(each.router_id, f"{each.price_per_mwh:.6g}")
+        parts += ["", prices]
     if answer.note:
         parts += ["", Styled(answer.note, "yellow")]
     return parts

@@ -134,6 +134,8 @@ def _dispatched_to_pb(order: DispatchOrder, done: Dispatched) -> pb.DispatchResp
     message.bottleneck_router_ids.extend(done.answer.bottleneck_router_ids)
     for load_id, power_w in done.answer.unserved_w.items():
         message.unserved.add(load_id=load_id, power_w=power_w)
+    for router_id, price_per_mwh in done.answer.prices_per_mwh.items():
+        message.prices.add(router_id=router_id, price_per_mwh=price_per_mwh)
     return message
 
 

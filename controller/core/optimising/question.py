@@ -11,6 +11,7 @@ from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.route import Route
 from controller.core.errors import Refusal
+from controller.core.optimising.nodal_prices import nodal_prices
 from controller.routing.dispatch import (
     BindingCut,
     DispatchProblem,
@@ -104,6 +105,8 @@ class DispatchAnswer:
     note: str = ""
     cuts: dict[str, tuple[str, ...]] = field(default_factory=dict)
     bottleneck_router_ids: tuple[str, ...] = ()
+    # Money for a MWh more, by router; see :func:`~controller.core.optimising.nodal_prices.nodal_prices`.
+    prices_per_mwh: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +148,7 @@ def answer(question: DispatchQuestion) -> DispatchAnswer:
             for load in unserved[found.served_w[unserved] == 0.0][:_MAX_CUTS]
         },
         tuple(question.router_ids[node] for node in cut.converters),
+        {question.router_ids[node]: price for node, price in nodal_prices(problem, found).items()},
     )
 
 

@@ -37,6 +37,10 @@ def dgctl(controller: Any, make_circuit: Any) -> Any:
             bottleneck_link_ids=["r1-r3"],
             outcomes=[pb.BatchOutcome(request_id="d-1/town", circuits=[circuit]), refused],
             note="a surplus was curtailed",
+            prices=[
+                pb.NodalPrice(router_id="r10", price_per_mwh=71.25),
+                pb.NodalPrice(router_id="r9", price_per_mwh=60.5),
+            ],
         ),
         "Reoptimise": pb.ReoptimiseResponse(
             moves=[MOVE], circuits=12, loss_before_w=9e3, loss_after_w=7.5e3, loss_bound_w=7.4e3
@@ -74,6 +78,8 @@ def test_dispatch_sends_what_was_asked_for(dgctl: Any, controller: Any) -> None:
     assert "7 ACTIVE pv1 town 2 MW 2.1 MW 4.76 % - r1 > r3" in shown
     assert "farm 1 MW" in shown
     assert "held up by r1-r3" in shown
+    at = shown.index("router price of a MWh more")
+    assert [each for each in shown[at + 1 :] if each][:2] == ["r9 60.5", "r10 71.25"]
     assert "a surplus was curtailed" in shown
     assert "refused (NOT_SERVED): nothing is left for load 'farm'" in shown
 

@@ -47,6 +47,10 @@ async def test_a_dry_run_reserves_nothing() -> None:
         assert sum(circuit.power_w for circuit in circuits_of(answer)) == pytest.approx(5e6)
         assert {circuit.circuit_id for circuit in circuits_of(answer)} == {0}
         assert api.reserved() == {}
+        # What a MWh more would cost: at the town at least what it costs where gas is, with what is lost on the way.
+        prices = {each.router_id: each.price_per_mwh for each in answer.prices}
+        assert len(prices) == len(answer.prices) > 1
+        assert all(0.0 <= price < 100.0 for price in prices.values())
 
 
 @in_loop
@@ -85,6 +89,7 @@ async def test_a_retry_of_a_dispatch_gets_the_same_circuits() -> None:
         ids = [circuit.circuit_id for circuit in circuits_of(first)]
         assert [circuit.circuit_id for circuit in circuits_of(again)] == ids
         assert "retry" in again.note
+        assert not again.prices
 
 
 @pytest.mark.parametrize(
