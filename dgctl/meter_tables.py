@@ -12,6 +12,7 @@ from digitalgrid.units import (
     MILLIWATTS_PER_W,
     format_energy_mj,
     format_power,
+    format_unix_ns,
     parse_si,
 )
 from digitalgrid.v1 import northbound_pb2 as pb
@@ -70,6 +71,13 @@ BOOKS: Listing[power_link_pb2.RouterMeters] = Listing(
             lambda meters: meters.oversubscribed_instants,
             right=True,
         ),
+        Column(
+            "read-at",
+            lambda meters: format_unix_ns(meters.time_unix_ns) if meters.time_unix_ns else "",
+            lambda meters: meters.time_unix_ns or None,
+            default=False,
+            head="read at",
+        ),
     ),
     _most_lost,
     lambda meters: "bold" if meters.router_id == _ALL else "",
@@ -86,7 +94,7 @@ def render(
     parts: list[Part] = [table]
     if len(rows) == len(answer.meters) and not answer.missing_router_ids:
         parts += _under_way(rows)
-    parts += [*_promises(answer.meters), *_pools(answer.meters)]
+    parts += [*_read_at(rows), *_promises(answer.meters), *_pools(answer.meters)]
     if answer.missing_router_ids:
         silent = ", ".join(answer.missing_router_ids)
         parts.append(Styled(f"did not answer in time: {silent}", "red"))
@@ -124,6 +132,15 @@ def _under_way(meters: Iterable[power_link_pb2.RouterMeters]) -> list[Part]:
         f"under way between routers, as one was read after the other: {format_energy_mj(energy_mj)}"
     )
     return [Styled(said, "dim")] if energy_mj else []
+
+
+def _read_at(meters: Iterable[power_link_pb2.RouterMeters]) -> list[Part]:
+    """When, by the routers' own clocks; nothing of routers that do not say."""
+    times = sorted({each.time_unix_ns for each in meters if each.time_unix_ns})
+    if not times:
+        return []
+    until = f" to {format_unix_ns(times[-1])}" if len(times) > 1 else ""
+    return [Styled(f"read at {format_unix_ns(times[0])}{until}, by routers' own clocks", "dim")]
 
 
 def _promises(meters: Iterable[power_link_pb2.RouterMeters]) -> list[Part]:

@@ -230,7 +230,9 @@ class ControllerSession:
                 for table in table_to_pb(device.table, message.read_table):
                     self._say(pb.RouterMessage(table=table))
             case "read_meters":
-                meters = meters_to_pb(device, time.monotonic_ns())
+                now_ns, now_unix_ns = time.monotonic_ns(), time.time_ns()
+                meters = meters_to_pb(device, now_ns)
+                meters.time_unix_ns = now_unix_ns
                 for reply in meters_reply(meters, message.read_meters):
                     self._say(pb.RouterMessage(meters=reply))
             case "claims_refused":

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -112,6 +113,9 @@ class Chain:
             out += sum(load.delivered_mj for load in each.loads)
             assert into == out + each.converter_loss_mj + each.dissipated_mj
             assert each.buffered_mj == each.demand_mw == each.oversubscribed_instants == 0
+            # By two clocks: one that only goes on, and the one on the wall.
+            assert each.time_ns > 0
+            assert abs(each.time_unix_ns - time.time_ns()) < 60 * NS_PER_S
             assert each.max_formula_deviation_mj <= 1.0
             assert all(link.lost_in_transit_mj == 0 for link in each.links)
         for sender, receiver, link_id in (("a", "b", "ab"), ("b", "c", "bc")):

@@ -40,3 +40,16 @@ def test_what_is_under_way_completes_the_row_of_sums() -> None:
 
 def test_while_somebody_did_not_answer_nothing_can_be_said_of_what_is_under_way() -> None:
     assert not any(line.startswith("under way") for line in shown("r3"))
+
+
+def test_when_meters_were_read_is_said_by_the_clocks_of_those_routers_that_have_one() -> None:
+    assert not any("read at" in line for line in shown())
+    first, second = RouterMeters(), RouterMeters()
+    first.CopyFrom(BOOKS[0])
+    second.CopyFrom(BOOKS[1])
+    first.time_unix_ns, second.time_unix_ns = 1_700_000_000_125_000_000, 1_700_000_000_250_000_000
+    answer = pb.ReadAllMetersResponse(meters=[second, first])
+    lines = parts_text(render(answer), io.StringIO()).splitlines()
+    assert [line for line in lines if "read at" in line] == [
+        "read at 2023-11-14 22:13:20.125 UTC to 2023-11-14 22:13:20.250 UTC, by routers' own clocks"
+    ]
