@@ -38,6 +38,7 @@ class BatchEntry:
     floor_w: float = 0.0
     protect: Literal["link", "router", "risk"] | None = None
     dedicated: bool = False
+    hold_ms: int | None = field(default=None, metadata=bounds(minimum=1, maximum=86_400_000))
     request_id: str = ""
 
     def as_request(self, request_id: str = "") -> pb.PowerRequest:
@@ -56,6 +57,7 @@ class BatchEntry:
             floor_w=self.floor_w,
             protect=self.protect,
             dedicated=self.dedicated,
+            hold_ms=self.hold_ms,
             request_id=request_id or self.request_id,
         )
 

@@ -253,6 +253,14 @@ CIRCUITS: Listing[pb.Circuit] = Listing(
             lambda circuit: circuit.changed_unix_ns,
             default=False,
         ),
+        Column("owner", lambda circuit: circuit.owner, default=False),
+        Column(
+            "until",
+            lambda circuit: _moment(circuit.hold.until_unix_ns),
+            lambda circuit: circuit.hold.until_unix_ns,
+            head="held until",
+            default=False,
+        ),
     ),
     lambda circuit: (rank(circuit), circuit.circuit_id),
 )

@@ -1,6 +1,7 @@
 """The verbs of ``dgctl``. Exit codes: 0 done, 2 usage, 3 refused, 4 controller unreachable."""
 
 from collections.abc import Callable
+from math import ceil
 from typing import Any, TypeVar
 
 import click
@@ -13,6 +14,7 @@ from dgctl.maintenance import drain, undrain, what_if
 from dgctl.optimisation import dispatch, paths, reoptimise
 from dgctl.options import (
     PRIORITY,
+    DurationType,
     PowerType,
     Settings,
     common,
@@ -23,6 +25,7 @@ from dgctl.options import (
 )
 from dgctl.top import top
 from digitalgrid.command_line import Program
+from digitalgrid.units import NS_PER_MS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -89,18 +92,27 @@ def _request_options(command: F) -> F:
 
 @main.command()
 @_request_options
+@click.option(
+    "--hold-for",
+    type=DurationType(),
+    metavar="DURATION",
+    help="Only reserves it, until `dgctl activate`, and for so long at most, such as 30s.",
+)
 @click.option("--wait", is_flag=True, help="Returns only when the power has arrived.")
 @common
 @pass_settings
-def request(settings: Settings, /, wait: bool, **wanted: Any) -> None:
+def request(settings: Settings, /, wait: bool, hold_for: int | None, **wanted: Any) -> None:
     """Requests power for a load."""
+    if hold_for is not None and wait:
+        raise click.UsageError("what is held carries nothing that one could --wait for")
     from dgctl.output import show
     from dgctl.requests import refuse_ended
     from digitalgrid.client import power_request
     from digitalgrid.v1 import northbound_pb2 as pb
 
     with settings.client() as client:
-        answer = client.request_power(power_request(**wanted))
+        hold_ms = None if hold_for is None else ceil(hold_for / NS_PER_MS)
+        answer = client.request_power(power_request(**wanted, hold_ms=hold_ms))
         refuse_ended(answer)
         if wait:
             ids = [circuit.circuit_id for circuit in answer.circuits]
@@ -171,6 +183,22 @@ def release(settings: Settings, circuit_id: int) -> None:
 
     with settings.client() as client:
         circuit = client.release_circuit(circuit_id)
+    show(circuit, settings.output)
+
+
+@main.command()
+@_circuit_argument
+@click.option("--wait", is_flag=True, help="Returns only when the power has arrived.")
+@common
+@pass_settings
+def activate(settings: Settings, circuit_id: int, wait: bool) -> None:
+    """Has a held circuit carry; see `request --hold-for`."""
+    from dgctl.output import show
+
+    with settings.client() as client:
+        circuit = client.activate_circuit(circuit_id)
+        if wait:
+            (circuit,) = client.wait_until_active([circuit_id], timeout_s=settings.timeout_s)
     show(circuit, settings.output)
 
 

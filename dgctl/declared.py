@@ -60,6 +60,9 @@ class DeclaredFile:
                     f"is {each.request_id!r}, which does not begin with the prefix {self.prefix!r}"
                 )
                 yield InvalidValue(*path, message=message)
+            if each.hold_ms is not None:
+                message = "is for `dgctl batch`: what is declared is to carry"
+                yield InvalidValue("circuits", index, "hold_ms", message=message)
             if not each.power_w > 0:
                 message = (
                     f"must be more than 0, not {each.power_w:g}; leave out what is to have none"

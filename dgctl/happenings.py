@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dgctl.formats import Format
-from dgctl.maintenance import DurationType
-from dgctl.options import Settings, common, complete_avoidable, pass_settings
+from dgctl.options import DurationType, Settings, common, complete_avoidable, pass_settings
 from digitalgrid.command_line import IdType
 from digitalgrid.units import NS_PER_MS
 

@@ -1,14 +1,12 @@
 """The verbs of ``dgctl`` for work on the network: drain, undrain and what-if."""
 
-import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
-from dgctl.options import Settings, common, complete_avoidable, pass_settings
+from dgctl.options import DurationType, Settings, common, complete_avoidable, pass_settings
 from digitalgrid.command_line import IdType
-from digitalgrid.units import NS_PER_S
 
 F = TypeVar("F", bound=Callable[..., Any])
 _CURTAIL = click.option(
@@ -16,24 +14,6 @@ _CURTAIL = click.option(
     is_flag=True,
     help="Lets circuits go down to their floors that cannot leave otherwise, until there is room again.",
 )
-_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-
-
-class DurationType(click.ParamType[int]):
-    """``90s``, ``10m``, ``2h`` or ``1d``; as nanoseconds."""
-
-    name = "duration"
-    _DURATION = re.compile(r"(?P<number>[0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(?P<unit>[smhd])")
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        match = self._DURATION.fullmatch(str(value).strip())
-        duration_ns = (
-            round(float(match["number"]) * _UNITS_S[match["unit"]] * NS_PER_S) if match else 0
-        )
-        if not 0 < duration_ns < 2**63:
-            self.fail(f"{value!r} is no duration; write it like 90s, 10m or 2h", param, ctx)
-        return duration_ns
-
 
 _ID_ARGUMENT = click.argument(
     "id_", metavar="LINK|ROUTER", type=IdType(), shell_complete=complete_avoidable

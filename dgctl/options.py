@@ -1,5 +1,6 @@
 """Options that every verb takes, and values as people write them."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from click.core import ParameterSource
 from dgctl.formats import Format
 from digitalgrid.client.defaults import DEFAULT_SERVER
 from digitalgrid.command_line import AddressType, FiniteRange, IdType
-from digitalgrid.units import parse_fraction, parse_power_w
+from digitalgrid.units import NS_PER_S, parse_fraction, parse_power_w
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -84,6 +85,25 @@ class FractionType(click.ParamType[float]):
             return parse_fraction(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+class DurationType(click.ParamType[int]):
+    """``90s``, ``10m``, ``2h`` or ``1d``; as nanoseconds."""
+
+    name = "duration"
+    _DURATION = re.compile(r"(?P<number>[0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(?P<unit>[smhd])")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        match = self._DURATION.fullmatch(str(value).strip())
+        duration_ns = (
+            round(float(match["number"]) * _UNITS_S[match["unit"]] * NS_PER_S) if match else 0
+        )
+        if not 0 < duration_ns < 2**63:
+            self.fail(f"{value!r} is no duration; write it like 90s, 10m or 2h", param, ctx)
+        return duration_ns
 
 
 # As wide as the API's.

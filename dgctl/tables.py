@@ -75,6 +75,11 @@ def _circuit(circuit: pb.Circuit) -> Parts:
     return parts
 
 
+def _hold(hold: pb.CircuitHold) -> str:
+    word = pb.HoldState.Name(hold.state).removeprefix("HOLD_STATE_").lower()
+    return f"{word}; kept until {format_unix_ns(hold.until_unix_ns)} unless activated"
+
+
 def _links(links: Sequence[pb.PathLink], title: str) -> Columns:
     shares = any(link.pool_circuits for link in links)
     more = (">pool", ">shared by") if shares else ()
@@ -101,6 +106,10 @@ def _facts_table(facts: Iterable[tuple[str, str]]) -> Columns:
 
 def _facts(circuit: pb.Circuit) -> Iterable[tuple[str, str]]:
     yield "request", circuit.request_id
+    if circuit.owner:
+        yield "owner", circuit.owner
+    if circuit.HasField("hold"):
+        yield "hold", _hold(circuit.hold)
     yield "generation", str(circuit.generation)
     constraints = circuit.constraints
     if constraints.HasField("max_loss_fraction"):

@@ -57,6 +57,12 @@ class Reason(StrEnum):
         "name a circuit; ids begin with 1",
     )
     SINK_MISSING = ("SINK_MISSING", _INVALID, "`sink_id` is empty", "name the load to be served")
+    HOLD_OUT_OF_RANGE = (
+        "HOLD_OUT_OF_RANGE",
+        _INVALID,
+        "a hold is to last no time, or more than a day",
+        "give `hold.ttl_ms` between 1 and 86400000",
+    )
     SOURCE_IS_SINK = (
         "SOURCE_IS_SINK",
         _INVALID,
@@ -235,6 +241,18 @@ class Reason(StrEnum):
         "CIRCUIT_ENDED",
         _PRECONDITION,
         "the circuit has ended, or is being taken down",
+        "request power anew",
+    )
+    CIRCUIT_HELD = (
+        "CIRCUIT_HELD",
+        _PRECONDITION,
+        "the circuit is a hold that is not activated",
+        "activate it first, or release it and request power anew",
+    )
+    HOLD_EXPIRED = (
+        "HOLD_EXPIRED",
+        _PRECONDITION,
+        "the hold was not activated in time, and what it reserved is free again",
         "request power anew",
     )
     CIRCUIT_IN_TRANSITION = (

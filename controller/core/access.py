@@ -30,6 +30,7 @@ class Action(StrEnum):
     REQUEST = "request"
     CHANGE = "change"
     RELEASE = "release"
+    ACTIVATE = "activate"
     DISPATCH = "dispatch"
     REOPTIMISE = "reoptimise"
     RECONCILE = "reconcile"
@@ -46,6 +47,7 @@ MAY: dict[Action, frozenset[Role]] = {
     Action.REQUEST: frozenset({Role.ANYONE, Role.TRADER, Role.OPERATOR}),
     Action.CHANGE: frozenset({Role.ANYONE, Role.TRADER, Role.OPERATOR}),
     Action.RELEASE: frozenset({Role.ANYONE, Role.TRADER, Role.OPERATOR}),
+    Action.ACTIVATE: frozenset({Role.ANYONE, Role.TRADER, Role.OPERATOR}),
     Action.DISPATCH: frozenset({Role.ANYONE, Role.OPERATOR}),
     Action.REOPTIMISE: frozenset({Role.ANYONE, Role.OPERATOR}),
     Action.RECONCILE: frozenset({Role.ANYONE, Role.OPERATOR}),

@@ -173,6 +173,14 @@ class Controller(Leader):
         self._settle(now_ns)
         return circuit
 
+    def activate(self, circuit_id: int, now_ns: int) -> Circuit:
+        """Have a hold carry; a second activation changes nothing. Raises Refusal for one that has expired or ended."""
+        with self._book.together():
+            circuit = self._parts.holder.activate(circuit_id, now_ns)
+            self._book.audit.conclude("activated")
+        self._settle(now_ns)
+        return circuit
+
     # Clients: many circuits at once
 
     def recall_dispatch(self, order: DispatchOrder) -> list[LoadOutcome]:

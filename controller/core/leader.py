@@ -138,6 +138,7 @@ class Leader(Core):
                 parts.regainer,
                 parts.preempter,
                 parts.protector,
+                parts.provisioner,
                 parts.pairer,
                 parts.read_back,
                 parts.room_maker,
@@ -154,6 +155,7 @@ class Leader(Core):
         self._parts.regainer.on_timer(now_ns)
         self._parts.preempter.on_timer(now_ns)
         self._parts.keeper.on_timer(now_ns)
+        self._parts.provisioner.on_timer(now_ns)
         self._parts.pairer.on_timer(now_ns)
         self._parts.read_back.on_timer(now_ns)
         self._forget_long_absent(now_ns)

@@ -21,6 +21,7 @@ from controller.core.programming.programming import Programmer
 from controller.core.programming.read_back import ReadBack
 from controller.core.promises.curtailing import Curtailer
 from controller.core.promises.draining import Drainer
+from controller.core.promises.holding import Holder
 from controller.core.promises.keeper import Keeper
 from controller.core.promises.mover import Mover
 from controller.core.promises.pairing import Pairer
@@ -56,6 +57,7 @@ class Parts:
         self._settings = settings
         self._emit = emit
         self._first_id = first_id
+        self._now_ns = now_ns
         self._known_by_ns = now_ns + settings.starting_ns
         self._calendar_ns = calendar_ns
 
@@ -162,6 +164,16 @@ class Parts:
         )
 
     @cached_property
+    def holder(self) -> Holder:
+        return Holder(
+            book=self._book,
+            programmer=self.programmer,
+            curtailer=self.curtailer,
+            calendar_ns=self._calendar_ns,
+            now_ns=self._now_ns,
+        )
+
+    @cached_property
     def provisioner(self) -> Provisioner:
         return Provisioner(
             book=self._book,
@@ -171,6 +183,7 @@ class Parts:
             preempter=self.preempter,
             protected=self._protected,
             protector=self.protector,
+            holder=self.holder,
             programmer=self.programmer,
             known_by_ns=self._known_by_ns,
         )

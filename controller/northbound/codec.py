@@ -8,6 +8,7 @@ from google.rpc.code_pb2 import Code
 from controller.computing.proposing import Proposal
 from controller.core.circuits.circuit import Circuit, CircuitState, Constraints, Timings
 from controller.core.circuits.generation import Generation
+from controller.core.circuits.hold import HoldWord
 from controller.core.circuits.protection import Against, Protection
 from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.route import Route
@@ -31,6 +32,7 @@ _PROTECTIONS = {
     )
     for each in Protection
 }
+_HOLDS = {each: pb.HoldState.Value(f"HOLD_STATE_{each.name}") for each in HoldWord}
 _STATES = {state: pb.CircuitState.Value(f"CIRCUIT_STATE_{state.name}") for state in CircuitState}
 
 
@@ -43,7 +45,7 @@ def give_id(message: pb.PowerRequest | pb.DispatchRequest) -> None:
 _NO_CONSTRAINTS = Constraints()
 
 
-def request_from_pb(message: pb.PowerRequest) -> PowerRequest:
+def request_from_pb(message: pb.PowerRequest, owner: str = "") -> PowerRequest:
     """Raises Refusal for what no network could mean."""
     check_ids("request_id", [message.request_id])
     check_ids("sink_id", [message.sink_id])
@@ -64,6 +66,8 @@ def request_from_pb(message: pb.PowerRequest) -> PowerRequest:
         floor_w=message.floor_w,
         protect=_protect_from_pb(message.protect),
         dedicated=message.dedicated,
+        hold_ms=message.hold.ttl_ms if message.HasField("hold") else None,
+        owner=owner,
     )
 
 
@@ -172,7 +176,11 @@ def circuit_to_pb(circuit: Circuit) -> pb.Circuit:
         dedicated=circuit.guard.dedicated,
         created_unix_ns=circuit.created_unix_ns,
         changed_unix_ns=circuit.changed_unix_ns,
+        owner=circuit.owner,
     )
+    if (hold := circuit.hold) is not None:
+        message.hold.state = _HOLDS[hold.word]
+        message.hold.until_unix_ns = hold.until_unix_ns
     if (curtailed := circuit.curtailed) is not None:
         message.curtailed.by = curtailed.by
         message.curtailed.since_unix_ns = curtailed.since_unix_ns

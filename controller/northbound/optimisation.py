@@ -17,7 +17,7 @@ from controller.northbound.codec import (
     give_id,
     refused_to_pb,
 )
-from controller.northbound.principals import Caller, call_of
+from controller.northbound.principals import Caller, call_of, principal_of
 from controller.routing.dispatch import Prices
 from digitalgrid.reasons import Reason
 from digitalgrid.v1 import northbound_pb2 as pb
@@ -32,7 +32,7 @@ class OptimisationService(OptimisationServiceServicer):
 
     async def Dispatch(self, request: pb.DispatchRequest, context: Caller) -> pb.DispatchResponse:
         give_id(request)
-        order = _order(request)
+        order = _order(request, principal_of(context).name)
         call = call_of(
             context,
             Action.DISPATCH,
@@ -53,7 +53,7 @@ class OptimisationService(OptimisationServiceServicer):
         return _reoptimised_to_pb(done)
 
 
-def _order(message: pb.DispatchRequest) -> DispatchOrder:
+def _order(message: pb.DispatchRequest, owner: str) -> DispatchOrder:
     check_ids("request_id", [message.request_id])
     check_ids("demands", [demand.load_id for demand in message.demands])
     check_ids("source_ids", message.source_ids)
@@ -66,6 +66,7 @@ def _order(message: pb.DispatchRequest) -> DispatchOrder:
         tuple(dict.fromkeys(message.source_ids)),
         _prices(message.objective),
         one_by_one=_is_one_by_one(message.admission),
+        owner=owner,
     )
 
 

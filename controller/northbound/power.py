@@ -54,8 +54,10 @@ class PowerService(PowerServiceServicer):
     ) -> pb.RequestPowerResponse:
         message = _power_request(request)
         give_id(message)
-        asked = request_from_pb(message)
-        call = call_of(context, Action.REQUEST, asked.request_id, asked_for(asked))
+        principal = principal_of(context)
+        asked = request_from_pb(message, principal.name)
+        words = asked_for(asked)
+        call = Call(principal, Action.REQUEST, asked.request_id, words, trace=traced_call())
         if self._proposer.asks:
             (asked,) = await self._proposer.with_ways(call, [asked])
         circuits = await self._gathering.admit(call, asked)
@@ -180,6 +182,15 @@ class PowerService(PowerServiceServicer):
         await self._runtime.durable()
         return pb.ReleaseCircuitResponse(circuit=circuit_to_pb(circuit))
 
+    async def ActivateCircuit(
+        self, request: pb.ActivateCircuitRequest, context: Caller
+    ) -> pb.ActivateCircuitResponse:
+        circuit_id = _circuit_id(request)
+        call = call_of(context, Action.ACTIVATE, circuit_id, "activate")
+        circuit = self._runtime.handle(call, lambda core, now_ns: core.activate(circuit_id, now_ns))
+        await self._runtime.durable()
+        return pb.ActivateCircuitResponse(circuit=circuit_to_pb(circuit))
+
     async def GetCircuit(
         self, request: pb.GetCircuitRequest, context: Caller
     ) -> pb.GetCircuitResponse:
@@ -208,7 +219,7 @@ class PowerService(PowerServiceServicer):
             call = Call(principal, Action.REQUEST, message.request_id)
             try:
                 with self._runtime.noting(call):
-                    request = request_from_pb(message)
+                    request = request_from_pb(message, principal.name)
             except Refusal as refusal:
                 decisions.append(refusal)
             else:
@@ -241,7 +252,10 @@ def _power_request(
 
 
 def _circuit_id(
-    message: pb.ChangeCircuitRequest | pb.ReleaseCircuitRequest | pb.GetCircuitRequest,
+    message: pb.ChangeCircuitRequest
+    | pb.ReleaseCircuitRequest
+    | pb.ActivateCircuitRequest
+    | pb.GetCircuitRequest,
 ) -> int:
     if not message.circuit_id:
         raise invalid(

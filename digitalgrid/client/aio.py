@@ -110,6 +110,14 @@ class AsyncPowerClient:
         )
         return answer.circuit
 
+    async def activate_circuit(self, circuit_id: int) -> pb.Circuit:
+        """Have a held circuit carry."""
+        request = pb.ActivateCircuitRequest(circuit_id=circuit_id)
+        answer: pb.ActivateCircuitResponse = await self._call(
+            lambda to: to.power.ActivateCircuit, request
+        )
+        return answer.circuit
+
     async def get_circuit(self, circuit_id: int) -> pb.Circuit:
         request = pb.GetCircuitRequest(circuit_id=circuit_id)
         answer: pb.GetCircuitResponse = await self._call(lambda to: to.power.GetCircuit, request)

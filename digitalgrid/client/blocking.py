@@ -114,6 +114,14 @@ class PowerClient:
         answer: pb.ReleaseCircuitResponse = self._call(lambda to: to.power.ReleaseCircuit, request)
         return answer.circuit
 
+    def activate_circuit(self, circuit_id: int) -> pb.Circuit:
+        """Have a held circuit carry."""
+        request = pb.ActivateCircuitRequest(circuit_id=circuit_id)
+        answer: pb.ActivateCircuitResponse = self._call(
+            lambda to: to.power.ActivateCircuit, request
+        )
+        return answer.circuit
+
     def get_circuit(self, circuit_id: int) -> pb.Circuit:
         request = pb.GetCircuitRequest(circuit_id=circuit_id)
         answer: pb.GetCircuitResponse = self._call(lambda to: to.power.GetCircuit, request)

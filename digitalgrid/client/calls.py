@@ -156,6 +156,7 @@ def power_request(
     floor_w: float = 0.0,
     protect: Protect | None = None,
     dedicated: bool = False,
+    hold_ms: int | None = None,
     request_id: str = "",
 ) -> pb.PowerRequest:
     """A request for ``power_w`` delivered to the load ``sink_id``, of which ``floor_w`` is kept when power is short.
@@ -163,7 +164,7 @@ def power_request(
     Without ``source_ids``, any source with spare power may serve it. Without a ``request_id`` it gets one of its
     own, so that a retry after a lost answer reserves nothing twice. With ``protect`` a standby is kept beside it, on a
     path that the loss of a link, of a router, or of a shared risk group of the first one leaves alone; ``dedicated``
-    ones have room of their own.
+    ones have room of their own. With ``hold_ms`` the circuit is only reserved, for so long, until it is activated.
     """
     return pb.PowerRequest(
         request_id=request_id or str(uuid.uuid4()),
@@ -184,6 +185,7 @@ def power_request(
             f"PROTECT_{protect.upper()}" if protect else "PROTECT_UNSPECIFIED"
         ),
         dedicated=dedicated,
+        hold=None if hold_ms is None else pb.Hold(ttl_ms=hold_ms),
     )
 
 

@@ -114,6 +114,7 @@ for _method in (
     "Reoptimise",
     "ChangeCircuit",
     "ReleaseCircuit",
+    "ActivateCircuit",
     "GetCircuit",
     "ListCircuits",
     "GetTopology",

@@ -193,6 +193,9 @@ class SimulatedNetwork:
     def release(self, circuit_id: int) -> None:
         self.event(lambda core, now_ns: core.release(circuit_id, now_ns))
 
+    def activate(self, circuit_id: int) -> Circuit:
+        return self.event(lambda core, now_ns: core.activate(circuit_id, now_ns))
+
     def look(self) -> None:
         """Read all tables as `dgc reconcile --dry-run` does."""
         self.event(lambda core, now_ns: core.reconcile((), now_ns, dry_run=True))
@@ -388,7 +391,10 @@ class SimulatedNetwork:
             *(CircuitState.ACTIVE, CircuitState.WITHDRAWN, CircuitState.FAILED),
             CircuitState.DEGRADED,
         )
-        return any(each.state not in resting for each in self.core.questions.circuits.values())
+        return any(
+            each.state not in resting and not each.is_held
+            for each in self.core.questions.circuits.values()
+        )
 
     def check(self) -> None:
         """What must hold after every event; lines that were derated get time until all is at rest."""
@@ -413,9 +419,12 @@ class SimulatedNetwork:
     def check_rest(self) -> None:
         """What must hold once all is healed: every circuit is where it belongs, and nothing else is anywhere."""
         self._check_limits(excused=set())
-        expected = set()
+        expected, held = set(), set()
         for circuit in self.core.questions.circuits.values():
             assert (circuit.state is CircuitState.DEGRADED) == (circuit.curtailed is not None)
+            if circuit.is_held and circuit.state is CircuitState.RESERVED:
+                held |= {each.key for each in circuit.generations.values()}
+                continue
             assert circuit.state in (
                 CircuitState.ACTIVE,
                 CircuitState.DEGRADED,
@@ -442,7 +451,8 @@ class SimulatedNetwork:
         self._check_pools()
         assert not self.make_room().served, "circuits wait that moves of others would serve"
         assert self.grid.held() == expected
-        assert set(self.core.questions.generations()) == {key for _, key in expected}
+        booked = {key for _, key in expected} | held
+        assert set(self.core.questions.generations()) == booked
 
     def _check_protection(self, circuit: Circuit) -> None:
         """Its word is final: a standby that is full, or could not be filled, or none where there is no way for one."""

@@ -9,6 +9,7 @@ import msgspec
 from controller.core.circuits.curtailed import Curtailed, by_source
 from controller.core.circuits.failures import Failure
 from controller.core.circuits.generation import RETIRING_PHASES, Generation, Phase, Role
+from controller.core.circuits.hold import Hold, HoldEvent, HoldWord
 from controller.core.circuits.protection import Guard
 from controller.core.circuits.route import Route
 from controller.core.errors import Refusal
@@ -43,6 +44,7 @@ class CircuitEvent(StrEnum):
     ACTUATED = "actuated"  # the sink measures the power
     STARVED = "starved"  # the sink measures less
     MOVING = "moving"  # a new generation is being made
+    HELD = "held"  # it has a path, which its routers do not hear of until it is activated
     REVERTED = "reverted"  # the move was given up, the old generation carries on
     SWITCHED = "switched"  # its sink selected the standby, and has power
     NO_PATH = "no path"
@@ -65,6 +67,7 @@ TRANSITIONS: dict[tuple[CircuitState, CircuitEvent], CircuitState] = {
     # Moved, and its source gives less than was asked for.
     (S.REROUTING, E.STARVED): S.DEGRADED,
     (S.REROUTING, E.REVERTED): S.ACTIVE,
+    (S.REROUTING, E.HELD): S.RESERVED,
     # Power never stopped; after a restart this may be the first that is heard of it.
     **{(state, E.SWITCHED): S.ACTIVE for state in (S.ACTIVE, S.DEGRADED, S.COMMITTING)},
     # Restored while it was being moved.
@@ -181,6 +184,10 @@ class Circuit(msgspec.Struct):
     # release has not noted it.
     created_unix_ns: int = 0
     changed_unix_ns: int = 0
+    # Who asked for it, as he named himself.
+    owner: str = ""
+    # None: it was to carry at once.
+    hold: Hold | None = None
 
     def mark(self, step: str, now_ns: int) -> None:
         """Note when a step on the way to the first power was reached; a later one of its kind changes nothing."""
@@ -200,7 +207,7 @@ class Circuit(msgspec.Struct):
         """Whether its load was promised power and still is, for all that is known by this router."""
         newest = self.newest()
         elsewhere = newest is not None and newest.route.sink_router_id != sink_router_id
-        return self.admin_up and not self.state.ended and not elsewhere
+        return self.admin_up and not self.state.ended and not elsewhere and not self.is_held
 
     def note_missing(self, books: str, said: MissingEnergy) -> bool:
         """Whether these books say more than before; they only ever grow, and what is late is of no use."""
@@ -309,7 +316,21 @@ class Circuit(msgspec.Struct):
             return len(self.generations) > 1 and any(
                 each.phase in RETIRING_PHASES for each in self.generations.values()
             )
+        if self.is_held:
+            return False
         return self.admin_up and self.state is not CircuitState.WAITING and not self.state.ended
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it is reserved for a client who has not activated it."""
+        stands = self.admin_up and not self.state.ended
+        return stands and self.hold is not None and self.hold.word is HoldWord.HELD
+
+    def end_hold(self, event: HoldEvent) -> None:
+        """Its client activates it, or its time is over."""
+        if self.hold is None:
+            raise ValueError(f"circuit {self.circuit_id} is no hold")
+        self.hold = self.hold.after(event)
 
     def carrying(self) -> Generation | None:
         """The newest working generation that has delivered power and is not being retired."""

@@ -78,6 +78,9 @@ def compare(
             if router_id not in generation.route.router_ids or router_id in generation.freed:
                 # What it held and let go of, it must not hold again.
                 continue
+            if circuit.is_held:
+                # Its routers are to know nothing of it.
+                continue
             known.add(generation.key)
             if is_told(generation.key) or _is_changing(router_id, generation):
                 result.under_way.append(generation.key)

@@ -11,6 +11,7 @@ from controller.core.circuits.circuit import Circuit, CircuitState, Constraints,
 from controller.core.circuits.curtailed import Curtailed
 from controller.core.circuits.failures import Failure
 from controller.core.circuits.generation import RETIRING_PHASES, Generation, Phase, Role
+from controller.core.circuits.hold import HELD_REASON, Hold, HoldWord
 from controller.core.circuits.protection import Against, Guard, Protection, ProtectionEvent
 from controller.core.circuits.route import Route
 from controller.core.network.admin import DrainRecord
@@ -68,6 +69,8 @@ class CircuitRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     # 0: not known, as in records that are older than these fields.
     created_unix_ns: int = 0
     changed_unix_ns: int = 0
+    owner: str = ""
+    hold: Hold | None = None
 
 
 class Counters(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -163,6 +166,8 @@ def to_record(circuit: Circuit, request_fingerprint: str) -> CircuitRecord:
         dedicated=circuit.guard.dedicated,
         created_unix_ns=circuit.created_unix_ns,
         changed_unix_ns=circuit.changed_unix_ns,
+        owner=circuit.owner,
+        hold=circuit.hold,
     )
 
 
@@ -191,10 +196,14 @@ def from_record(record: CircuitRecord) -> Circuit:
         reason=reason,
         created_unix_ns=record.created_unix_ns,
         changed_unix_ns=record.changed_unix_ns,
+        owner=record.owner,
+        hold=record.hold,
     )
     for each in record.generations:
         key = CircuitGeneration(record.circuit_id, each.generation)
-        phase = Phase.WITHDRAWING if each.retiring else Phase.COMMITTING
+        phase = Phase.QUEUED if circuit.is_held else Phase.COMMITTING
+        if each.retiring:
+            phase = Phase.WITHDRAWING
         circuit.generations[each.generation] = Generation(
             key,
             each.admission_seq,
@@ -231,6 +240,8 @@ def _restored_state(record: CircuitRecord) -> tuple[CircuitState, str]:
     if not record.admin_up:
         return CircuitState.WITHDRAWING, "released, as the store has it"
     if any(not (each.retiring or each.standby) for each in record.generations):
+        if record.hold is not None and record.hold.word is HoldWord.HELD:
+            return CircuitState.RESERVED, HELD_REASON
         return CircuitState.COMMITTING, "restored from the store; its sink was not heard yet"
     return (
         CircuitState.WAITING,

@@ -6,6 +6,7 @@ from json import JSONEncoder
 from math import inf, isfinite
 
 from controller.core.circuits.circuit import Constraints
+from controller.core.circuits.hold import MAX_TTL_MS
 from controller.core.circuits.proposed import ProposedWay
 from controller.core.circuits.protection import Against
 from controller.core.errors import Refusal, invalid
@@ -24,7 +25,8 @@ class PowerRequest:
     """``source_ids`` are candidates; none means any. ``allow_split`` lets several circuits serve it.
 
     Priorities that are not given follow that of the load. ``floor_w`` is kept over all of its circuits.
-    ``proposed`` is tried first, and is no part of what the client asks for.
+    ``proposed`` is tried first; neither it nor the ``owner`` is part of what the client asks for. With ``hold_ms`` the
+    circuit is reserved for so long, and carries nothing until it is activated.
     """
 
     request_id: str
@@ -40,6 +42,8 @@ class PowerRequest:
     protect: Against | None = None
     dedicated: bool = False
     proposed: ProposedWay | None = None
+    hold_ms: int | None = None
+    owner: str = ""
 
     def priorities(self, load_priority: int) -> tuple[int, int]:
         """Setup and hold (RFC 3209, 4.7): as given, or as the load's, with setup no higher than hold."""
@@ -83,6 +87,7 @@ class PowerRequest:
         given = {
             "dedicated": self.dedicated or None,
             "floor_w": self.floor_w or None,
+            "hold_ms": self.hold_ms,
             "hold_priority": self.hold_priority,
             "protect": self.protect,
             "setup_priority": self.setup_priority,
@@ -110,6 +115,7 @@ def asked_for(request: PowerRequest) -> str:
         "floor_w": request.floor_w or None,
         "protect": request.protect,
         "dedicated": request.dedicated or None,
+        "hold_ms": request.hold_ms,
     }
     return ", ".join(f"{key}={value}" for key, value in said.items() if value not in (None, ""))
 
@@ -140,6 +146,15 @@ def check_protection(request: PowerRequest) -> None:
             Reason.DEDICATED_UNPROTECTED,
             "dedicated says how a standby is reserved, and none is asked for: say against what the circuit is to be"
             " protected too (`--protect link`, `router` or `risk`)",
+        )
+
+
+def check_hold(ttl_ms: int | None) -> None:
+    if ttl_ms is not None and not 1 <= ttl_ms <= MAX_TTL_MS:
+        raise invalid(
+            "hold.ttl_ms",
+            Reason.HOLD_OUT_OF_RANGE,
+            f"hold.ttl_ms must lie between 1 and {MAX_TTL_MS} (a day), not be {ttl_ms}",
         )
 
 
@@ -215,6 +230,7 @@ def check_request(request: PowerRequest, view: GridView) -> None:
     check_constraints(request.constraints, view)
     check_precedence(request, view)
     check_protection(request)
+    check_hold(request.hold_ms)
 
 
 def unknown(field: str, kind: str, missing_id: str) -> Refusal:

@@ -2,6 +2,7 @@
 
 from controller.core.circuits.circuit import TRANSITIONS, CircuitState
 from controller.core.circuits.generation import FIRST_PHASES, LAST_PHASES, PHASES
+from controller.core.circuits.hold import HOLDS, HoldWord
 from controller.core.circuits.protection import PROTECTIONS, Protection
 from controller.core.network.admin import ADMIN_TRANSITIONS, AdminState
 from digitalgrid.state_diagram import state_diagram
@@ -17,6 +18,10 @@ def protection_diagram() -> str:
     return state_diagram(PROTECTIONS, [Protection.NONE], [])
 
 
+def hold_diagram() -> str:
+    return state_diagram(HOLDS, [HoldWord.HELD], [HoldWord.ACTIVATED, HoldWord.EXPIRED])
+
+
 def generation_diagram() -> str:
     return state_diagram(PHASES, FIRST_PHASES, LAST_PHASES)
 
@@ -27,5 +32,11 @@ def admin_diagram() -> str:
 
 if __name__ == "__main__":
     # `python -m` prints what is to be pasted into the documentation.
-    diagrams = (circuit_diagram(), protection_diagram(), generation_diagram(), admin_diagram())
+    diagrams = (
+        circuit_diagram(),
+        hold_diagram(),
+        protection_diagram(),
+        generation_diagram(),
+        admin_diagram(),
+    )
     print(*diagrams, sep="\n\n")  # noqa: T201

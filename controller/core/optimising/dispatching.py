@@ -209,6 +209,7 @@ class Dispatcher:
                 sum(route.power_w for route in routes),
                 order.source_ids,
                 allow_split=True,
+                owner=order.owner,
                 order_fingerprint=fingerprint,
             )
             for load_id, routes in reservation.by_load().items()

@@ -48,6 +48,8 @@ class DispatchOrder:
     source_ids: tuple[str, ...] = ()
     prices: Prices = field(default_factory=Prices)
     one_by_one: bool = False
+    # Who asks, which is no part of what is asked.
+    owner: str = ""
 
     def request_id_of(self, load_id: str) -> str:
         return f"{self.request_id}/{load_id}"
@@ -55,6 +57,7 @@ class DispatchOrder:
     def fingerprint(self) -> str:
         """Equal for equal content; tells a retry from a reused request id."""
         content = asdict(self) | {"request_id": ""}
+        del content["owner"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

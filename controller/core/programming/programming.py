@@ -94,6 +94,9 @@ class Programmer(Steps):
         """
         circuit = self._circuits[generation.key.circuit_id]
         circuit.generations[generation.key.generation] = generation
+        if circuit.is_held:
+            # Until it is activated.
+            return
         self._unsettled.add(circuit.circuit_id)
         self._staging.enqueue(generation)
 

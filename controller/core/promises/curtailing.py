@@ -20,6 +20,8 @@ from digitalgrid.units import format_power
 
 # Who displaced it, where that is not known any more.
 _OTHERS = "circuits of a higher priority"
+# How a source stands that is to be looked at anew.
+_UNKNOWN = (0.0, 0.0, 0)
 
 
 @dataclass(slots=True)
@@ -57,7 +59,7 @@ class Curtailer:
             carrying = circuit.carrying() or circuit.newest()
             if circuit.curtailed is not None and carrying is not None:
                 # As it was stored; it is looked at when its source is known again.
-                known = self._short.setdefault(carrying.route.source_id, _Short((0.0, 0.0, 0)))
+                known = self._short.setdefault(carrying.route.source_id, _Short(_UNKNOWN))
                 known.circuit_ids.add(circuit.circuit_id)
                 self.circuit_ids.add(circuit.circuit_id)
 
@@ -91,6 +93,12 @@ class Curtailer:
         """Circuits may have come to sources that are short, or left them."""
         if self._short:
             self.on_view(())
+
+    def demanded_at(self, source_id: str) -> None:
+        """A circuit that was only held there is about to carry."""
+        known = self._short.get(source_id)
+        if known is not None:
+            known.stands = _UNKNOWN
 
     def leaves_short(self, source_id: str) -> bool:
         """Whether a source gives less than its circuits want of it."""
@@ -132,10 +140,11 @@ class Curtailer:
         return carrying is not None and carrying.route.source_id == source_id
 
     def _shares(self, source_id: str, limit_w: float) -> Mapping[int, float]:
-        """What part of its power each circuit at a source gets; standbys, which nobody demands, want nothing."""
+        """What part of its power each circuit at a source gets; standbys and holds, not demanded, want nothing."""
         live = self._book.live
         wanted_w = self._reservations.working_by_circuit(source(source_id))
-        circuits = sorted((live[each] for each in wanted_w if each in live), key=_rank)
+        circuits = [live[each] for each in wanted_w if each in live and not live[each].is_held]
+        circuits.sort(key=_rank)
         held_w = [wanted_w[each.circuit_id] for each in circuits]
         claims = [
             Claim(each_w, each_w * min(1.0, circuit.floor_w / circuit.power_w))

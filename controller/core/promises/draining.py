@@ -240,13 +240,14 @@ class Drainer:
         searches = MAX_AT_ONCE
         begun = False
         for circuit in sorted(leaving.values(), key=urgency, reverse=True):
-            if not free or not _can_leave(circuit) or not self._is_to_try(circuit, now_ns):
+            may_leave = circuit.is_held or _can_leave(circuit)
+            if not free or not may_leave or not self._is_to_try(circuit, now_ns):
                 continue
             if not searches:
                 self._look_at(now_ns + _GO_ON_NS)
                 break
             searches -= 1
-            if self._leave(circuit, at[circuit.circuit_id]):
+            if self._leave(circuit, at[circuit.circuit_id], now_ns):
                 self._tried.pop(circuit.circuit_id, None)
                 free -= 1
                 begun = True
@@ -271,12 +272,15 @@ class Drainer:
             return True
         return tried.stands != self._mover.stands and now_ns >= tried.at_ns + _TRY_AGAIN_NS
 
-    def _leave(self, circuit: Circuit, ids: Iterable[str]) -> bool:
+    def _leave(self, circuit: Circuit, ids: Iterable[str], now_ns: int) -> bool:
         """Whether there is another way, which is then taken beside the old one; with less power, if it must be."""
         route = self._ways_out.route(circuit, ids)
         if route is None:
             return False
         drained = " and ".join(ids)
+        if circuit.is_held:
+            self._mover.reserve_elsewhere(circuit, route, now_ns)
+            return True
         circuit.apply(CircuitEvent.MOVING, f"{drained} is being drained")
         by = f"the drain of {drained}" if circuit.curtailed is None else ""
         self._mover.begin(circuit, route, seamless=True, displaced_by=by)

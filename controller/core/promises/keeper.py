@@ -76,7 +76,10 @@ class Keeper:
                 )
                 for router_id in generation.freed:
                     self._reservations.release_hop(generation.key, router_id)
-                self._programmer.resume(generation, now_ns)
+                if not circuit.is_held:
+                    self._programmer.resume(generation, now_ns)
+                elif generation.role is Role.STANDBY:
+                    self._protector.maker.held_back.add(generation.key)
             if circuit.state is CircuitState.WITHDRAWING:
                 self._provisioner.take_down(circuit, now_ns)
 

@@ -8,6 +8,7 @@ from controller.core.admission.trickle import with_trickle
 from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState
 from controller.core.circuits.disjointness import kept_off
 from controller.core.circuits.generation import RETIRING_PHASES, Generation, Phase, Role
+from controller.core.circuits.hold import HELD_REASON
 from controller.core.circuits.path_state import other_physics, path_down
 from controller.core.circuits.reservations import Reservations
 from controller.core.circuits.resources import load, source
@@ -115,6 +116,11 @@ class Mover:
     def launch(self, circuit: Circuit, generation: Generation) -> None:
         """Program a generation that is reserved already."""
         self._programmer.start(generation)
+        if circuit.is_held:
+            circuit.attempts = 0
+            if circuit.state is CircuitState.REROUTING:
+                circuit.apply(CircuitEvent.HELD)
+            circuit.explain(HELD_REASON)
         self._persist(circuit)
 
     def find_route(self, circuit: Circuit, power_w: float) -> Route | None:
@@ -171,6 +177,14 @@ class Mover:
             return route
         with self._admission.on(view):
             return self.find_route(circuit, power_w)
+
+    def reserve_elsewhere(self, circuit: Circuit, route: Route, now_ns: int) -> None:
+        """Have a held circuit reserve this route instead of its present one; its routers hear of neither."""
+        newest = circuit.newest()
+        circuit.apply(CircuitEvent.MOVING)
+        self.begin(circuit, route, seamless=False)
+        if newest is not None:
+            self._programmer.retire(newest, now_ns, drain=False)
 
     # Moving
 

@@ -19,6 +19,7 @@ from controller.core.circuits.reservations import Reservations
 from controller.core.circuits.route import Route
 from controller.core.errors import Refusal
 from controller.core.programming.programming import Programmer
+from controller.core.promises.holding import Holder
 from controller.core.promises.mover import Mover
 from controller.core.promises.preempting import Preempter
 from controller.core.promises.protector import Protector
@@ -27,6 +28,7 @@ from digitalgrid.reasons import Reason, RefusalCode
 
 # Circuits that may wait for their turn to be programmed: some ten seconds of a few routers that are late.
 MAX_QUEUED = 4096
+_HOLD_EXPIRED = "its hold has expired"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Provisioner:
         preempter: Preempter,
         protected: ProtectedAdmission,
         protector: Protector,
+        holder: Holder,
         programmer: Programmer,
         known_by_ns: int,
     ) -> None:
@@ -72,6 +75,7 @@ class Provisioner:
         self._preempter = preempter
         self._protected = protected
         self._protector = protector
+        self._holder = holder
         self._programmer = programmer
         self._known_by_ns = known_by_ns
 
@@ -128,7 +132,9 @@ class Provisioner:
     def _found(self, request: PowerRequest, refusal: Refusal) -> Displacement:
         """Who would give way; the refusal is raised where nobody would, or a standby is all that found no way."""
         found = None
-        if refusal.reason not in (Reason.PROTECTION_IMPOSSIBLE, Reason.PROTECTION_NO_ROOM):
+        unprotected = (Reason.PROTECTION_IMPOSSIBLE, Reason.PROTECTION_NO_ROOM)
+        # A hold carries nothing, and displaces nobody who does.
+        if refusal.reason not in unprotected and request.hold_ms is None:
             found = self._preempter.find(request)
         if found is None:
             raise refusal
@@ -268,8 +274,11 @@ class Provisioner:
             floor_w=request.floor_w * (route.power_w / request.power_w),
             requested_at_ns=now_ns,
             guard=Guard(request.protect, request.dedicated),
+            owner=request.owner,
         )
         self._book.add(circuit, request)
+        if request.hold_ms is not None:
+            self._holder.hold(circuit, request.hold_ms, now_ns)
         return circuit
 
     def change(self, circuit_id: int, power_w: float, now_ns: int) -> Circuit:
@@ -286,6 +295,12 @@ class Provisioner:
             self._mover.room_version += 1
             self._mover.waiting.retry_soon(now_ns)
             return circuit
+        if circuit.is_held:
+            raise Refusal(
+                Reason.CIRCUIT_HELD,
+                f"circuit {circuit_id} is held; activate it first, or release it and request power anew",
+                metadata={"circuit_id": str(circuit_id)},
+            )
         if carrying is None or carrying.phase is not Phase.CARRYING:
             raise Refusal(
                 Reason.CIRCUIT_IN_TRANSITION,
@@ -314,14 +329,26 @@ class Provisioner:
     def release(self, circuit_id: int, now_ns: int) -> Circuit:
         """Take a circuit down; a second release of the same circuit changes nothing."""
         circuit = self._book.get(circuit_id)
+        self._end(circuit, "released", now_ns)
+        return circuit
+
+    def next_deadline_ns(self) -> int | None:
+        return self._holder.next_deadline_ns()
+
+    def on_timer(self, now_ns: int) -> None:
+        """Release the holds that nobody has activated in time."""
+        for circuit in self._holder.expire(now_ns):
+            self._end(circuit, _HOLD_EXPIRED, now_ns)
+
+    def _end(self, circuit: Circuit, reason: str, now_ns: int) -> None:
+        """Take it down, if it stands."""
         if circuit.admin_up and not circuit.state.ended:
             circuit.admin_up = False
-            circuit.apply(CircuitEvent.RELEASED, "released")
+            circuit.apply(CircuitEvent.RELEASED, reason)
             self._book.persist(circuit)
             if circuit.newest() is None:
                 self._end_wait(circuit)
             self.take_down(circuit, now_ns)
-        return circuit
 
     def _end_wait(self, circuit: Circuit) -> None:
         """Its load's router, which counts what is missing meanwhile, hears that nothing is promised any more."""

@@ -97,6 +97,7 @@ def dgctl(controller: Any, make_circuit: Any) -> Any:
         "ComputePower": pb.ComputePowerResponse(circuits=[circuit]),
         "ChangeCircuit": pb.ChangeCircuitResponse(circuit=circuit),
         "ReleaseCircuit": pb.ReleaseCircuitResponse(circuit=circuit),
+        "ActivateCircuit": pb.ActivateCircuitResponse(circuit=circuit),
         "GetCircuit": pb.GetCircuitResponse(circuit=circuit),
         "ListCircuits": pb.ListCircuitsResponse(circuits=[circuit]),
         "GetTopology": pb.GetTopologyResponse(topology=TOPOLOGY),
@@ -198,6 +199,7 @@ def test_a_wait_in_vain_is_a_refusal(dgctl: Any, controller: Any, make_circuit: 
     [
         ("change 7 --power 350kW", pb.ChangeCircuitRequest(circuit_id=7, power_w=350e3)),
         ("release 7", pb.ReleaseCircuitRequest(circuit_id=7)),
+        ("activate 7", pb.ActivateCircuitRequest(circuit_id=7)),
         ("get 7", pb.GetCircuitRequest(circuit_id=7)),
     ],
 )
@@ -382,6 +384,28 @@ def test_priorities_and_a_floor_are_asked_for_and_shown(
         "floor 300 kW",
         "curtailed by source pv1 since 1970-01-01 00:00:00.125 UTC: 500 kW of 2 MW",
     } < set(rows(dgctl("get", "7").stdout))
+
+
+def test_a_hold_is_asked_for_and_shown_with_its_owner(
+    dgctl: Any, controller: Any, make_circuit: Any
+) -> None:
+    words = ("request", "--sink", "town", "--power", "2MW")
+    dgctl(*words)
+    assert not controller.requests[-1].request.HasField("hold")
+    dgctl(*words, "--hold-for", "1.5m")
+    assert controller.requests[-1].request.hold.ttl_ms == 90_000
+    circuit = make_circuit()
+    circuit.owner = "ann@home trade.py"
+    circuit.hold.state = pb.HOLD_STATE_EXPIRED
+    circuit.hold.until_unix_ns = 125_000_000
+    controller.answers["GetCircuit"] = pb.GetCircuitResponse(circuit=circuit)
+    until = "1970-01-01 00:00:00.125 UTC"
+    assert {
+        "owner ann@home trade.py",
+        f"hold expired; kept until {until} unless activated",
+    } < set(rows(dgctl("get", "7").stdout))
+    in_vain = dgctl(*words, "--hold-for", "30s", "--wait")
+    assert in_vain.exit_code == 2 and "--wait" in in_vain.stderr
 
 
 def test_protection_is_asked_for_and_both_paths_and_the_second_word_are_shown(

@@ -39,6 +39,7 @@ def _script(controller: Any, circuit: pb.Circuit) -> None:
         "ComputePower": pb.ComputePowerResponse(circuits=[circuit]),
         "ChangeCircuit": pb.ChangeCircuitResponse(circuit=circuit),
         "ReleaseCircuit": pb.ReleaseCircuitResponse(circuit=circuit),
+        "ActivateCircuit": pb.ActivateCircuitResponse(circuit=circuit),
         "GetCircuit": pb.GetCircuitResponse(circuit=circuit),
         "ListCircuits": pb.ListCircuitsResponse(circuits=[circuit]),
         "GetTopology": pb.GetTopologyResponse(topology=pb.Topology(lsdb_version=3)),
@@ -59,6 +60,7 @@ SENT = [
     pb.ComputePowerRequest(request=REQUEST),
     pb.ChangeCircuitRequest(circuit_id=7, power_w=3e6),
     pb.ReleaseCircuitRequest(circuit_id=7),
+    pb.ActivateCircuitRequest(circuit_id=7),
     pb.GetCircuitRequest(circuit_id=7),
     pb.ListCircuitsRequest(request_id="req-1", include_ended=True),
     pb.GetTopologyRequest(),
@@ -77,6 +79,7 @@ def test_blocking_client_makes_every_call(controller: Any, make_circuit: Any) ->
         assert client.compute_power(REQUEST).circuits[0] == circuit
         assert client.change_circuit(7, 3e6) == circuit
         assert client.release_circuit(7) == circuit
+        assert client.activate_circuit(7) == circuit
         assert client.get_circuit(7) == circuit
         assert client.list_circuits("req-1", include_ended=True).circuits[0] == circuit
         assert client.get_topology().lsdb_version == 3
@@ -100,6 +103,7 @@ def test_asyncio_client_makes_every_call(controller: Any, make_circuit: Any) -> 
             assert (await client.compute_power(REQUEST)).circuits[0] == circuit
             assert await client.change_circuit(7, 3e6) == circuit
             assert await client.release_circuit(7) == circuit
+            assert await client.activate_circuit(7) == circuit
             assert await client.get_circuit(7) == circuit
             listed = await client.list_circuits("req-1", include_ended=True)
             assert listed.circuits[0] == circuit

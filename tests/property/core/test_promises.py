@@ -1,6 +1,6 @@
 """Whatever happens to messages, lines, routers and the controller: limits hold and promises are kept."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -8,7 +8,8 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from controller.core.circuits.circuit import Circuit, Constraints
+from controller.core.circuits.circuit import Circuit, CircuitState, Constraints
+from controller.core.circuits.hold import HoldWord
 from controller.core.circuits.protection import Against
 from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal
@@ -395,6 +396,63 @@ class PromisesUnderCloudsInMesh(PromisesUnderClouds):
     grid = mesh()
 
 
+class PromisesOfHolds(Promises):
+    """Some requests only reserve, and are activated, released, or forgotten by whoever asked for them."""
+
+    grid = mesh()
+    protects = (None, Against.LINK)
+
+    @precondition(lambda self: self.up)
+    @rule(sink=INDEX, power_w=POWERS_W, ttl_ms=DURATIONS_MS, split=st.booleans())
+    def hold(self, sink: int, power_w: float, ttl_ms: int, split: bool) -> None:
+        against = self.protects[len(self.sent) % 2]
+        request = PowerRequest(
+            f"request-{len(self.sent)}",
+            self._pick(self.grid.loads, sink).id,
+            power_w,
+            allow_split=split,
+            protect=against,
+            hold_ms=ttl_ms,
+        )
+        self.sent.append(request)
+        before = {key: each.last_generation for key, each in self._circuits.items()}
+        self._ask(request)
+        assert before == {key: self._circuits[key].last_generation for key in before}, (
+            "a hold moves nobody"
+        )
+
+    @precondition(lambda self: self.up and self._circuits)
+    @rule(index=INDEX)
+    def activate(self, index: int) -> None:
+        circuit_id = self._pick(sorted(self._circuits), index)
+        try:
+            self.network.activate(circuit_id)
+        except Refusal:
+            circuit = self._circuits[circuit_id]
+            assert circuit.state.ended or not circuit.admin_up
+
+    @property
+    def _circuits(self) -> Mapping[int, Circuit]:
+        return self.network.core.questions.circuits
+
+    @invariant()
+    def nobody_hears_of_a_hold(self) -> None:
+        """And one whose time is over is given up, as if its client had released it."""
+        if not self.up:
+            return
+        for circuit in self._circuits.values():
+            if circuit.hold is not None and circuit.hold.word is not HoldWord.ACTIVATED:
+                self.client.release_asked.add(circuit.circuit_id)
+            if circuit.is_held:
+                told = [
+                    key
+                    for _, key in self.network.grid.held()
+                    if key.circuit_id == circuit.circuit_id
+                ]
+                assert not told, f"{circuit.circuit_id} is held, and at {told}"
+                assert circuit.state in (CircuitState.RESERVED, CircuitState.WAITING)
+
+
 class PromisesOnNarrowConverters(Promises):
     """What may enter some routers is less than their lines bring, for circuits and for the standbys of some."""
 
@@ -415,6 +473,7 @@ TestPromisesInMesh = PromisesInMesh.TestCase
 TestPromisesOnDeratedLines = PromisesOnDeratedLines.TestCase
 TestPromisesUnderClouds = PromisesUnderClouds.TestCase
 TestPromisesUnderCloudsInMesh = PromisesUnderCloudsInMesh.TestCase
+TestPromisesOfHolds = PromisesOfHolds.TestCase
 TestPromisesOnNarrowConverters = PromisesOnNarrowConverters.TestCase
 for case in (
     TestPromises,
@@ -422,6 +481,7 @@ for case in (
     TestPromisesOnDeratedLines,
     TestPromisesUnderClouds,
     TestPromisesUnderCloudsInMesh,
+    TestPromisesOfHolds,
     TestPromisesOnNarrowConverters,
 ):
     case.settings = settings(max_examples=100, stateful_step_count=50)

@@ -7,6 +7,7 @@ from controller.core.circuits.state_diagram import (
     admin_diagram,
     circuit_diagram,
     generation_diagram,
+    hold_diagram,
     protection_diagram,
 )
 
@@ -15,7 +16,14 @@ ARCHITECTURE = HOUSE / "docs" / "architecture.md"
 
 
 @pytest.mark.parametrize(
-    "diagram", [circuit_diagram(), protection_diagram(), generation_diagram(), admin_diagram()]
+    "diagram",
+    [
+        circuit_diagram(),
+        hold_diagram(),
+        protection_diagram(),
+        generation_diagram(),
+        admin_diagram(),
+    ],
 )
 def test_the_documentation_shows_the_tables_that_the_code_runs_on(diagram: str) -> None:
     assert f"```mermaid\n{diagram}\n```" in ARCHITECTURE.read_text()

@@ -18,6 +18,7 @@ from controller.core.errors import Refusal
 from controller.northbound.codec import give_id
 from controller.northbound.gathering import MAX_SLOW_TOGETHER, MAX_TOGETHER, Gathering, Slice
 from digitalgrid.client import RequestRefused, power_request
+from digitalgrid.client.calls import who_asks
 from digitalgrid.reasons import Reason
 from digitalgrid.v1 import northbound_pb2 as pb
 from tests.support.northbound import in_loop, northbound, until
@@ -48,6 +49,37 @@ async def test_a_request_becomes_active_and_is_released_without_a_trace() -> Non
         gone = await api.client.get_circuit(circuit.circuit_id)
         assert (gone.state, list(gone.links)) == (pb.CIRCUIT_STATE_WITHDRAWN, [])
         assert api.grid.simulated.held() == set()
+
+
+@in_loop
+async def test_a_hold_is_reserved_for_its_owner_until_it_is_activated() -> None:
+    async with northbound() as api:
+        answer = await api.client.request_power(power_request("town", 2e6, hold_ms=60_000))
+        (circuit,) = answer.circuits
+        assert (circuit.state, circuit.hold.state) == (
+            pb.CIRCUIT_STATE_RESERVED,
+            pb.HOLD_STATE_HELD,
+        )
+        assert circuit.hold.until_unix_ns - circuit.created_unix_ns == pytest.approx(60e9, abs=1e9)
+        assert circuit.owner and circuit.owner in who_asks()[0][1]
+        assert api.reserved() and api.grid.simulated.held() == set()
+        activated = await api.client.activate_circuit(circuit.circuit_id)
+        assert activated.hold.state == pb.HOLD_STATE_ACTIVATED
+        (carrying,) = await api.client.wait_until_active([circuit.circuit_id])
+        assert carrying.router_ids == circuit.router_ids
+        audit = [entry.action for change in api.store.changes for entry in change.audit]
+        assert audit[:2] == ["request", "activate"]
+
+
+@in_loop
+async def test_an_activation_of_nothing_is_refused() -> None:
+    async with northbound() as api:
+        with pytest.raises(RequestRefused) as unknown:
+            await api.client.activate_circuit(7)
+        assert unknown.value.reason == Reason.UNKNOWN_CIRCUIT
+        with pytest.raises(RequestRefused) as missing:
+            await api.client.activate_circuit(0)
+        assert missing.value.reason == Reason.CIRCUIT_ID_MISSING
 
 
 @in_loop

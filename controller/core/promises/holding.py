@@ -1,0 +1,94 @@
+"""Holds: circuits that are reserved until their clients activate them, and released when their time to live is over."""
+
+from collections.abc import Callable
+
+from controller.core.book.book import CircuitBook
+from controller.core.circuits.circuit import Circuit
+from controller.core.circuits.generation import Phase, Role
+from controller.core.circuits.hold import Hold, HoldEvent, HoldWord
+from controller.core.errors import Refusal
+from controller.core.programming.agenda import Agenda
+from controller.core.programming.programming import Programmer
+from controller.core.promises.curtailing import Curtailer
+from digitalgrid.reasons import Reason
+from digitalgrid.units import NS_PER_MS
+
+
+class Holder:
+    """Keeps holds, and activates them. ``calendar_ns`` says what calendar time an event has: holds outlive daemons."""
+
+    def __init__(
+        self,
+        *,
+        book: CircuitBook,
+        programmer: Programmer,
+        curtailer: Curtailer,
+        calendar_ns: Callable[[int], int],
+        now_ns: int,
+    ) -> None:
+        self._book = book
+        self._programmer = programmer
+        self._curtailer = curtailer
+        self._calendar_ns = calendar_ns
+        self._due: Agenda[int] = Agenda()
+        for circuit in book.live.values():
+            self._watch(circuit, now_ns)
+
+    def next_deadline_ns(self) -> int | None:
+        return self._due.next_ns()
+
+    def hold(self, circuit: Circuit, ttl_ms: int, now_ns: int) -> None:
+        """A new circuit is to carry nothing until it is activated, and to end if it is not within its time to live."""
+        circuit.hold = Hold(self._calendar_ns(now_ns) + ttl_ms * NS_PER_MS)
+        self._watch(circuit, now_ns)
+
+    def _watch(self, circuit: Circuit, now_ns: int) -> None:
+        if circuit.is_held and circuit.hold is not None:
+            left_ns = circuit.hold.until_unix_ns - self._calendar_ns(now_ns)
+            self._due.set(circuit.circuit_id, now_ns + left_ns)
+
+    def activate(self, circuit_id: int, now_ns: int) -> Circuit:
+        """Have it carry. A second activation changes nothing, nor does one of a circuit that was no hold."""
+        circuit = self._book.get(circuit_id)
+        hold = circuit.hold
+        if hold is not None and hold.word is HoldWord.EXPIRED:
+            raise Refusal(
+                Reason.HOLD_EXPIRED,
+                f"the hold of circuit {circuit_id} has expired, and what it reserved may be others' by"
+                " now; request power anew",
+                field="circuit_id",
+                metadata={
+                    "circuit_id": str(circuit_id),
+                    "until_unix_ns": str(hold.until_unix_ns),
+                },
+            )
+        circuit = self._book.get_live(circuit_id)
+        if circuit.is_held:
+            self._begin(circuit, now_ns)
+        return circuit
+
+    def _begin(self, circuit: Circuit, now_ns: int) -> None:
+        self._due.drop(circuit.circuit_id)
+        circuit.end_hold(HoldEvent.ACTIVATE)
+        # What its client waits for begins now.
+        circuit.requested_at_ns = now_ns
+        for generation in list(circuit.generations.values()):
+            if generation.role is Role.WORKING and generation.phase is Phase.QUEUED:
+                # A daemon that is restarted must know that its routers were to hear of it before they do.
+                generation.durable = False
+                self._programmer.start(generation)
+                self._curtailer.demanded_at(generation.route.source_id)
+        if circuit.newest() is not None:
+            circuit.explain("")
+        self._book.persist(circuit)
+
+    def expire(self, now_ns: int) -> list[Circuit]:
+        """Those that nobody has activated in time, which are to be released."""
+        expired = []
+        for circuit_id in self._due.due(now_ns):
+            self._due.drop(circuit_id)
+            circuit = self._book.live.get(circuit_id)
+            if circuit is not None and circuit.is_held:
+                circuit.end_hold(HoldEvent.EXPIRE)
+                expired.append(circuit)
+        return expired
