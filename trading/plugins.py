@@ -11,5 +11,6 @@ MECHANISMS = Kind(
     {
         "call": "trading.mechanisms.call:CallAuction",
         "continuous": "trading.mechanisms.continuous:ContinuousAuction",
+        "nodal": "trading.mechanisms.nodal:NodalAuction",
     },
 )

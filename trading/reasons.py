@@ -274,6 +274,48 @@ class MarketReason(StrEnum):
         "the network has refused what was left to trade with",
         "wait for others, or for the next interval",
     )
+    METER_GONE = (
+        "METER_GONE",
+        _PRECONDITION,
+        "meter_id",
+        "the meter is not in the network any more",
+        "see whether its router is in service",
+    )
+    NO_ROUTE = (
+        "NO_ROUTE",
+        _PRECONDITION,
+        "meter_id",
+        "no power can come to the meter, or away from it, over any line in service",
+        "see which lines are out of service, or full",
+    )
+    AVOIDED = (
+        "AVOIDED",
+        _PRECONDITION,
+        "constraints.avoid_ids",
+        "the cheapest way leads over what the order keeps off",
+        "keep off less, or trade where the way is not part of the clearing",
+    )
+    LOSES_TOO_MUCH = (
+        "LOSES_TOO_MUCH",
+        _PRECONDITION,
+        "constraints.max_loss_ppm",
+        "the cheapest way loses more than the order takes",
+        "raise the limit, or trade where the way is not part of the clearing",
+    )
+    BELOW_ONE_WH = (
+        "BELOW_ONE_WH",
+        _PRECONDITION,
+        "wh",
+        "what is left is less than a whole Wh on each way",
+        "tender more at a time",
+    )
+    NOT_SOLVED = (
+        "NOT_SOLVED",
+        RefusalCode.UNAVAILABLE,
+        "",
+        "no prices were found for this book and network; nothing is matched",
+        "tell whoever runs the market; another mechanism may clear it",
+    )
 
 
 class Refused(Exception):

@@ -54,7 +54,7 @@ class Constraints(msgspec.Struct, frozen=True):
     avoid_ids: tuple[str, ...] = ()
 
 
-_ANY_WAY = Constraints()
+ANY_WAY = Constraints()
 
 
 class Tender(msgspec.Struct, frozen=True):
@@ -74,7 +74,7 @@ class Tender(msgspec.Struct, frozen=True):
     tif: TimeInForce = TimeInForce.GTC
     min_fill_wh: Wh = Wh(0)
     expires_ns: int | None = None
-    constraints: Constraints = _ANY_WAY
+    constraints: Constraints = ANY_WAY
     tags: tuple[str, ...] = ()
     nonce: int = 0
     signature: bytes = b""

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from trading.core.orders import Order
+from trading.core.orders import PPM, Order
 from trading.core.units import MicroPerKwh, Wh
 from trading.mechanisms.network import MarketNetwork
 from trading.reasons import MarketReason
@@ -21,8 +21,10 @@ GROUP = "digitalgrid.market_mechanisms"
 class Match(msgspec.Struct, frozen=True):
     """``wh`` at the delivery point, for which the buyer pays ``buyer_price`` and the seller gets ``seller_price``.
 
-    Where both are not one price, what is between them is the operator's, and never below 0. ``injected_wh`` is what the
-    seller has to give for it; ``path`` are links, source first, where the mechanism has chosen them.
+    Where both are not one price, what is between them is the operator's, and never below 0. ``injected_wh`` is what it
+    takes of the seller's order, and ``injected_ppm`` what has to be injected for a million delivered: more than that
+    where the seller's limit is at his router, and losses are his. ``path`` are links, source first, where the mechanism
+    has chosen them.
     """
 
     buy_seq: int
@@ -31,6 +33,7 @@ class Match(msgspec.Struct, frozen=True):
     buyer_price: MicroPerKwh
     seller_price: MicroPerKwh
     injected_wh: Wh
+    injected_ppm: int = PPM
     path: tuple[str, ...] = ()
 
 
@@ -67,6 +70,17 @@ class UniformPrice(msgspec.Struct, frozen=True):
     """The certificate of a market of one price: at it, everybody has what he would choose, and no more could be had."""
 
     price: MicroPerKwh | None
+
+
+class NodalPrices(msgspec.Struct, frozen=True):
+    """The certificate: prices per MWh by router, received power by arc, and by seq what is generated and delivered (W).
+
+    Linear prices that support an allocation prove its welfare the greatest, whoever found it and how.
+    """
+
+    price_per_mwh: tuple[float, ...]
+    received_w: tuple[float, ...]
+    power_w: dict[int, float]
 
 
 class Mechanism(Protocol):

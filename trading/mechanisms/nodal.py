@@ -1,0 +1,298 @@
+"""Network-constrained clearing: the greatest welfare that lines can carry, with exact losses; each router has a price.
+
+No solver of its own: the dispatch of :mod:`controller.routing` does it. A bid for q at v becomes a load of q that must
+be served, and beside it a *virtual source* that can do so for v: what that does not give is what the bid gets. It can
+never export, since it covers no more than its own load. A buyer pays the price of its router, a seller gets that of his
+less the conversion; what is between them is losses, tolls and what full lines are worth, and goes to the operator.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import ceil
+
+import numpy as np
+import numpy.typing as npt
+
+from controller.routing.dispatch import (
+    Dispatch,
+    DispatchProblem,
+    PlannedCircuit,
+    decompose,
+    dispatch,
+)
+from controller.routing.dispatch.flood import flooded
+from controller.routing.graph import Floats, Ints, PowerGraph
+from trading.core.orders import ANY_WAY, PPM, Order, Side
+from trading.core.units import MicroPerKwh, Wh, power_w, wh_below
+from trading.mechanisms.mechanism import (
+    INTERFACE_VERSION,
+    Clearing,
+    Match,
+    NodalPrices,
+    Price,
+    Unmatched,
+)
+from trading.mechanisms.network import MarketNetwork
+from trading.reasons import MarketReason
+
+# The dispatch counts money per MWh.
+_MICRO_PER_KWH = 1_000.0
+# Of a bid: what is less is the solver's last digits.
+_NOTHING = 1e-9
+# Of money per MWh: the dispatch prices losses by 3 millionths of a usual cost, so that nothing is wasted.
+_TIES = 1e-3
+
+
+class NodalAuction:
+    """Sellers' limits are at their routers, where they inject; buyers' where power is delivered."""
+
+    interface_version = INTERFACE_VERSION
+
+    def clear(self, orders: Sequence[Order], network: MarketNetwork, seed: int) -> Clearing:
+        by_seq = sorted(orders, key=lambda order: order.seq)
+        gone = {
+            o.seq: MarketReason.METER_GONE for o in by_seq if o.meter_id not in network.router_of
+        }
+        there = [order for order in by_seq if order.seq not in gone] if gone else by_seq
+        book = _Book.of(there, network)
+        if not (book.bids and book.asks):
+            return _nothing(by_seq, gone, MarketReason.ONE_SIDED, seed)
+        answer = dispatch(book.problem)
+        if answer.status == "not converged":
+            return _nothing(by_seq, gone, MarketReason.NOT_SOLVED, seed)
+        allocation = _Allocation(book, answer)
+        rounded = _Rounding(allocation, network)
+        matches = tuple(rounded.matches())
+        reasons = rounded.reasons() | gone
+        unmatched = [
+            Unmatched(order.seq, Wh(rest), reasons[order.seq])
+            for order in by_seq
+            if (rest := order.wh - rounded.got.get(order.seq, 0))
+        ]
+        # Else it is not known to be the best: power had to be curtailed that would pay to be used, the solver could not
+        # have the last digits, or a converter may be full, whose worth no price of a router tells.
+        is_proven = answer.exact and answer.status == "optimal" and not network.graph.through_w
+        certificate = allocation.certificate() if is_proven else None
+        prices = rounded.prices() if matches else ()
+        return Clearing(matches, prices, tuple(unmatched), certificate, seed)
+
+
+def _nothing(
+    orders: Sequence[Order], gone: dict[int, MarketReason], reason: MarketReason, seed: int
+) -> Clearing:
+    unmatched = tuple(Unmatched(o.seq, o.wh, gone.get(o.seq, reason)) for o in orders)
+    return Clearing((), (), unmatched, None, seed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Book:
+    """Orders whose meters are in the network, and what the dispatch is asked about them: asks first, then the virtual
+    sources of bids, in the order of the bids' loads. ``cost`` and ``worth`` are limits per MWh.
+    """
+
+    bids: list[Order]
+    asks: list[Order]
+    cost: Floats
+    worth: Floats
+    problem: DispatchProblem
+
+    @classmethod
+    def of(cls, orders: Sequence[Order], network: MarketNetwork) -> "_Book":
+        bids = [order for order in orders if order.side is Side.BUY]
+        asks = [order for order in orders if order.side is Side.SELL]
+        bid_node, wanted_w, worth = _columns(bids, network)
+        ask_node, offered_w, cost = _columns(asks, network)
+        efficiency = network.graph.efficiency[bid_node]
+        problem = DispatchProblem(
+            network.graph,
+            source_node=np.concatenate([ask_node, bid_node]),
+            source_max_w=np.concatenate([offered_w, wanted_w / efficiency]),
+            source_cost_per_mwh=np.concatenate([cost, worth * efficiency]),
+            load_node=bid_node,
+            load_power_w=wanted_w,
+            toll_per_mwh=np.array(network.toll_per_mwh),
+        )
+        return cls(bids, asks, cost, worth, problem)
+
+
+def _columns(orders: Sequence[Order], network: MarketNetwork) -> tuple[Ints, Floats, Floats]:
+    router_of = network.router_of
+    node = np.array([router_of[order.meter_id] for order in orders], dtype=np.int32)
+    watts = np.array([power_w(o.wh, o.interval.length_ns) for o in orders], dtype=np.float64)
+    price = np.array([order.limit for order in orders], dtype=np.float64) / _MICRO_PER_KWH
+    return node, watts, price
+
+
+class _Allocation:
+    """The answer of the dispatch without its virtual sources: what bids get, what asks give, over which circuits."""
+
+    def __init__(self, book: _Book, answer: Dispatch) -> None:
+        problem, count = book.problem, len(book.asks)
+        efficiency = problem.graph.efficiency[problem.load_node]
+        got_w = answer.served_w - efficiency * answer.generated_w[count:]
+        self.delivered_w = np.where(got_w > _NOTHING * problem.load_power_w, got_w, 0.0)
+        self.generated_w = answer.generated_w[:count]
+        self.book = book
+        self.answer = answer
+        self.price_per_mwh = answer.price_per_mwh
+        self._real = replace(
+            problem,
+            source_node=problem.source_node[:count],
+            source_max_w=problem.source_max_w[:count],
+            source_cost_per_mwh=problem.source_cost_per_mwh[:count],
+            source_carbon_kg_per_mwh=problem.source_carbon_kg_per_mwh[:count],
+        )
+
+    def circuits(self) -> tuple[PlannedCircuit, ...]:
+        """In the order in which they are to be admitted."""
+        real = replace(self.answer, generated_w=self.generated_w, served_w=self.delivered_w)
+        return decompose(self._real, real)
+
+    def certificate(self) -> NodalPrices:
+        book = self.book
+        power_w = dict(zip((o.seq for o in book.bids), self.delivered_w.tolist(), strict=True))
+        power_w |= zip((o.seq for o in book.asks), self.generated_w.tolist(), strict=True)
+        return NodalPrices(
+            tuple(self.price_per_mwh.tolist()), tuple(self.answer.received_w.tolist()), power_w
+        )
+
+
+class _Rounding:
+    """Circuits in watts to matches in whole Wh and whole prices, each within both limits, and none at the operator's
+    cost.
+    """
+
+    def __init__(self, allocation: _Allocation, network: MarketNetwork) -> None:
+        self._allocation = allocation
+        self._network = network
+        self.got = {o.seq: 0 for o in (*allocation.book.bids, *allocation.book.asks)}
+        # By ask: millionths of Wh that its matches need together.
+        self._needed: dict[int, int] = {}
+        orders = (*allocation.book.bids, *allocation.book.asks)
+        self._dropped: dict[int, MarketReason] = {}
+        self._particular = {o.seq: o.constraints for o in orders if o.constraints != ANY_WAY}
+        # Lists, which are quicker than arrays where they are looked into one by one. By router: the price, and what a
+        # seller there gets of it, per kWh that he injects.
+        price = allocation.price_per_mwh * _MICRO_PER_KWH
+        self._price = np.rint(price).astype(np.int64).tolist()
+        self._earned = (price * network.graph.efficiency).tolist()
+        self._link_id_of = [network.link_ids[link] for link in network.graph.link.tolist()]
+
+    def matches(self) -> Iterator[Match]:
+        book, got = self._allocation.book, self.got
+        for circuit in self._allocation.circuits():
+            buy, sell = book.bids[circuit.load], book.asks[circuit.source]
+            wh = wh_below(circuit.delivered_w, buy.interval.length_ns)
+            if wh > buy.wh - got[buy.seq]:
+                wh = Wh(buy.wh - got[buy.seq])
+            if wh <= 0:
+                continue
+            ratio = circuit.injected_w / circuit.delivered_w
+            injected_ppm = ceil(PPM * ratio)
+            buyer_price, seller_price = self._prices(circuit, buy, sell, ratio, injected_ppm)
+            reason = self._unfit(circuit, buy, sell, injected_ppm)
+            if reason is None and buyer_price < seller_price:
+                # What both could gain is less than what is lost by whole prices.
+                reason = MarketReason.AT_MARGIN
+            if reason is not None:
+                for order in (buy, sell):
+                    self._dropped.setdefault(order.seq, reason)
+                continue
+            injected_wh = self._injected_wh(sell, wh * injected_ppm)
+            got[buy.seq] += wh
+            got[sell.seq] += injected_wh
+            path = tuple([self._link_id_of[arc] for arc in circuit.arcs])
+            yield Match(
+                *(buy.seq, sell.seq, wh, buyer_price, seller_price),
+                *(injected_wh, injected_ppm, path),
+            )
+
+    def _prices(
+        self, circuit: PlannedCircuit, buy: Order, sell: Order, ratio: float, injected_ppm: int
+    ) -> tuple[MicroPerKwh, MicroPerKwh]:
+        """What the buyer pays, and what the seller gets, at the delivery point."""
+        first = circuit.nodes[0]
+        # What a seller's limit comes to there; prices of routers, in whole numbers, may be just below.
+        least = -(-sell.limit * injected_ppm // PPM)
+        buyer = min(buy.limit, max(self._price[circuit.nodes[-1]], least))
+        seller = max(least, min(ceil(self._earned[first] * ratio), buyer))
+        return MicroPerKwh(buyer), MicroPerKwh(seller)
+
+    def _injected_wh(self, sell: Order, micro_wh: int) -> Wh:
+        """What counts of an ask: its matches together are rounded up, not each by itself."""
+        needed = self._needed.get(sell.seq, 0) + micro_wh
+        self._needed[sell.seq] = needed
+        return Wh(min(-(-needed // PPM), sell.wh) - self.got[sell.seq])
+
+    def _unfit(
+        self, circuit: PlannedCircuit, buy: Order, sell: Order, injected_ppm: int
+    ) -> MarketReason | None:
+        if buy.party == sell.party:
+            return MarketReason.SELF_TRADE
+        if (buy.seq, sell.seq) in self._network.barred:
+            return MarketReason.BARRED
+        for seq in (buy.seq, sell.seq):
+            if seq in self._particular:
+                constraints = self._particular[seq]
+                ids = {self._link_id_of[arc] for arc in circuit.arcs}
+                ids |= {self._network.router_ids[node] for node in circuit.nodes}
+                if not ids.isdisjoint(constraints.avoid_ids):
+                    return MarketReason.AVOIDED
+                most_ppm = constraints.max_loss_ppm
+                # Of what is injected.
+                if most_ppm is not None and (PPM - most_ppm) * injected_ppm > PPM * PPM:
+                    return MarketReason.LOSES_TOO_MUCH
+        return None
+
+    def prices(self) -> tuple[Price, ...]:
+        """At the routers where somebody of this market is."""
+        book = self._allocation.book
+        nodes = {*book.problem.load_node.tolist(), *book.problem.source_node.tolist()}
+        return tuple(
+            Price(self._network.router_ids[node], MicroPerKwh(self._price[node]))
+            for node in sorted(nodes)
+        )
+
+    def reasons(self) -> dict[int, MarketReason]:
+        """Why orders have not got all, by seq."""
+        book = self._allocation.book
+        graph, price = book.problem.graph, self._allocation.price_per_mwh
+        count = len(book.asks)
+        nodes = book.problem.source_node
+        limit = np.concatenate([book.cost, book.worth])
+        at_order = price[nodes]
+        at_order[:count] *= graph.efficiency[nodes[:count]]
+        # Asks are beyond the price where their limit is above it, bids where theirs is below.
+        outside = limit - at_order
+        outside[count:] *= -1.0
+        has_route = _reached(graph, book)[(np.arange(len(nodes)) >= count).astype(np.intp), nodes]
+        why = np.where(outside > 0, 0, 1)
+        why[np.abs(outside) <= _TIES + _TIES * np.abs(at_order)] = 2
+        why[~has_route] = 3
+        seqs = [order.seq for order in (*book.asks, *book.bids)]
+        found = {seq: _WHY[number] for seq, number in zip(seqs, why.tolist(), strict=True)}
+        return found | self._dropped
+
+
+_WHY = (
+    MarketReason.BEYOND_PRICE,
+    MarketReason.BELOW_ONE_WH,
+    MarketReason.AT_MARGIN,
+    MarketReason.NO_ROUTE,
+)
+
+
+def _reached(graph: PowerGraph, book: _Book) -> npt.NDArray[np.bool_]:
+    """By router: from where sellers can reach a buyer, and below it where a seller can be a buyer's, over lines that
+    have any room.
+    """
+    is_open = graph.headroom_a > 0.0
+    none = np.zeros_like(is_open)
+    asks = book.problem.source_node[: len(book.asks)]
+    bids = book.problem.load_node
+    return np.stack(
+        [
+            flooded(graph, bids, upstream=is_open, downstream=none),
+            flooded(graph, asks, upstream=none, downstream=is_open),
+        ]
+    )
