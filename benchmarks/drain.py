@@ -15,13 +15,13 @@ from statistics import median
 
 import click
 
-from benchmarks.overload import free_options
 from digitalgrid.client import PowerClient, missing_ms, power_request
 from digitalgrid.gridfile import load_grid
 from digitalgrid.model import MissingCause
 from digitalgrid.v1 import northbound_pb2 as pb
 from topologies.emulator.health import wait_healthy
 from topologies.emulator.local_backend import LocalEmulation
+from topologies.emulator.ports import options_on_free_ports
 
 _GRID = Path(__file__).parents[1] / "topologies" / "elan9.grid.yaml"
 _CIRCUITS = 40
@@ -72,7 +72,7 @@ def main() -> None:
     grid = load_grid(_GRID)
     with ExitStack() as undo:
         directory = undo.enter_context(tempfile.TemporaryDirectory(prefix="drain-"))
-        options = free_options(Path(directory) / "run")
+        options = options_on_free_ports(Path(directory) / "run")
         emulation = LocalEmulation(grid, options)
         undo.callback(emulation.stop)
         emulation.start()

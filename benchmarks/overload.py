@@ -17,7 +17,6 @@ energy that those lack afterwards, in milliseconds of their power, and ``moved``
 
 import multiprocessing
 import os
-import socket
 import statistics
 import sys
 import tempfile
@@ -40,7 +39,7 @@ from digitalgrid.v1 import northbound_pb2 as pb
 from tests.support.device_network import DeviceNetwork, circuit_hops, router
 from topologies.emulator.health import wait_healthy
 from topologies.emulator.local_backend import LocalEmulation
-from topologies.emulator.plan import EmulationOptions
+from topologies.emulator.ports import options_on_free_ports
 
 T = TypeVar("T")
 
@@ -201,7 +200,7 @@ def _cut(name: str, grid: Grid, crowd: _Crowd, protect: Protect | None) -> Row:
 def _running(grid: Grid, undo: ExitStack) -> tuple[LocalEmulation, str, PowerClient]:
     """The network, where its daemon listens, and a client of it, until ``undo`` ends them."""
     directory = undo.enter_context(tempfile.TemporaryDirectory(prefix="overload-"))
-    options = free_options(Path(directory) / "run")
+    options = options_on_free_ports(Path(directory) / "run")
     emulation = LocalEmulation(grid, options)
     undo.callback(emulation.stop)
     emulation.start()
@@ -375,15 +374,3 @@ def _spinning(count: int) -> Iterator[None]:
 def _spin() -> None:
     while True:
         pass
-
-
-def free_options(run_dir: Path) -> EmulationOptions:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as north,
-        socket.create_server(("127.0.0.1", 0)) as south,
-    ):
-        return EmulationOptions(
-            run_dir=run_dir,
-            northbound=f"127.0.0.1:{north.getsockname()[1]}",
-            southbound_port=south.getsockname()[1],
-        )

@@ -24,7 +24,7 @@ from benchmarks.page_server import PlayedServer
 from controller.web.assets import Assets
 from digitalgrid.gridfile import Grid
 from topologies import emulator
-from topologies.emulator.ports import free_ports
+from topologies.emulator.ports import options_on_free_ports
 from topologies.generated import mesh_grid
 
 _ROUTERS, _LINES, _CIRCUITS = 1_000, 2_000, 5_000
@@ -143,18 +143,12 @@ async def _cuts_ms(page: Page, server: PlayedServer, network: PlayedNetwork) -> 
 
 async def _faults_ms(browser: Browser) -> list[float]:
     """From `dgc fault cut` to the pixel: nine routers and their daemon, as plain processes."""
-    north, south, at = free_ports(3)
     with tempfile.TemporaryDirectory(prefix="page-") as directory:
-        options = emulator.EmulationOptions(
-            Path(directory),
-            northbound=f"127.0.0.1:{north}",
-            southbound_port=south,
-            page=f"127.0.0.1:{at}",
-        )
+        options = options_on_free_ports(Path(directory))
         emulator.start_in_background(_ELAN9, "local", options)
         try:
             page = await browser.new_page(viewport=_VIEW)
-            await page.goto(f"http://127.0.0.1:{at}/")
+            await page.goto(f"http://{options.page}/")
             await page.wait_for_function("() => digitalgrid.mapper.current?.painter.stills > 0")
             await page.evaluate(_PROBE)
             return [await _fault_ms(page, Path(directory)) for _ in range(_CUTS)]

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Mapping
 from enum import StrEnum
 
 from digitalgrid.printable import printable_lines
@@ -28,15 +29,20 @@ def log_to_standard_error(
     level: int | str = logging.INFO,
     style: str = FULL_FORMAT,
     log_format: LogFormat = LogFormat.TEXT,
+    always: Mapping[str, str] | None = None,
 ) -> None:
-    """For programs, once: everything of this level or above. Of text, later lines of one are indented."""
+    """For programs, once: everything of this level or above. Of text, later lines of one are indented; of JSON each
+    object has the fields of ``always``, which say whose it is.
+    """
     handler = logging.StreamHandler(sys.stderr)
     json_lines = log_format is LogFormat.JSON
-    handler.setFormatter(_json_formatter() if json_lines else _PrintableFormatter(style))
+    handler.setFormatter(
+        _json_formatter(always or {}) if json_lines else _PrintableFormatter(style)
+    )
     logging.basicConfig(level=level, handlers=[handler])
 
 
-def _json_formatter() -> logging.Formatter:
+def _json_formatter(always: Mapping[str, str]) -> logging.Formatter:
     # Here, since few need it.
     from pythonjsonlogger.json import JsonFormatter
 
@@ -45,4 +51,5 @@ def _json_formatter() -> logging.Formatter:
         style="{",
         rename_fields={"levelname": "level", "name": "logger", "exc_info": "exception"},
         timestamp="time",
+        static_fields=dict(always),
     )

@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
 
 from digitalgrid.units import NS_PER_S
 
@@ -64,8 +65,9 @@ class LimitedLog:
         message: str,
         *arguments: object,
         error: BaseException | None = None,
+        fields: Mapping[str, object] | None = None,
     ) -> None:
-        """With an ``error``, its traceback too."""
+        """With an ``error``, its traceback too; ``fields`` are for logs in JSON."""
         if not self._logger.isEnabledFor(level):
             return
         if now_ns < self._next_ns.get(kind, now_ns):
@@ -76,4 +78,5 @@ class LimitedLog:
         self._next_ns[kind] = now_ns + _LOG_INTERVAL_NS
         left_out = self._left_out.pop(kind, 0)
         more = f" ({left_out} like it were not logged)" if left_out else ""
-        self._logger.log(level, message + more.replace("%", "%%"), *arguments, exc_info=error)
+        said = message + more.replace("%", "%%")
+        self._logger.log(level, said, *arguments, exc_info=error, extra=fields)

@@ -276,8 +276,8 @@ class Agent:
             case Report(status):
                 for session in self._sessions:
                     session.report(status)
-            case Remark(level, kind, text):
-                self._remarks.log(time.monotonic_ns(), level, kind, "%s", text)
+            case Remark(level, kind, text, fields):
+                self._remarks.log(time.monotonic_ns(), level, kind, "%s", text, fields=fields)
             case Advertise(lsa):
                 for session in self._sessions:
                     session.advertise(lsa)

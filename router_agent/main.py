@@ -60,7 +60,7 @@ def run(
         checked = replace(checked, metrics=MetricsConfig(metrics))
     if trace is not None:
         checked = replace(checked, tracing=TracingConfig(trace))
-    log_to_standard_error(log_format=LogFormat(log_format))
+    log_to_standard_error(log_format=LogFormat(log_format), always={"router_id": checked.router_id})
     if verbose:
         logging.getLogger("router_agent").setLevel(logging.DEBUG)
     sys.exit(run_router(checked))

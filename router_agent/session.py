@@ -4,7 +4,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import grpc
@@ -13,8 +14,10 @@ from digitalgrid.capabilities import Capability
 from digitalgrid.channels import asyncio_channel, proxy_note
 from digitalgrid.convert import election_id_from_pb, election_id_to_pb
 from digitalgrid.convert_lsa import lsa_to_pb
-from digitalgrid.model import PROTOCOL_VERSION, ElectionId, RouterLsa
+from digitalgrid.model import PROTOCOL_VERSION, ElectionId, ResultCode, RouterLsa
+from digitalgrid.rate_limit import LimitedLog
 from digitalgrid.supervision import first_to_end
+from digitalgrid.tracing.context import TraceContext
 from digitalgrid.v1 import southbound_pb2 as pb
 from digitalgrid.v1 import southbound_pb2_grpc as pb_grpc
 from router_agent.codec import (
@@ -110,6 +113,7 @@ class ControllerSession:
         self._outbox_limit = _OUTBOX_MESSAGES
         self._outbox: Outbox | None = None
         self._overflowed = asyncio.Event()
+        self._refusals = LimitedLog(_log)
 
     @property
     def stands(self) -> bool:
@@ -134,7 +138,7 @@ class ControllerSession:
                 reason = _reason(error, self.address)
                 level = logging.DEBUG if reason == last_reason else logging.INFO
                 last_reason = reason
-                _log.log(level, "controller %s: %s", self.address, reason)
+                self._log(level, "%s", reason)
             if self._begun:
                 # The next attempt is a first one.
                 self._begun = False
@@ -216,10 +220,11 @@ class ControllerSession:
     def _obey(self, message: pb.ControllerMessage) -> None:
         mutation = mutation_from_pb(message, self.address)
         if mutation is not None:
-            answer: Callable[[Outcome], None] = self._answer
+            traceparents = message.traceparents
+            answer: Callable[[Outcome], None] = partial(self._answer, traceparents)
             spans = self._router.order_spans
-            if spans is not None and message.traceparents:
-                answer = spans.around(mutation.operation, message.traceparents, answer)
+            if spans is not None and traceparents:
+                answer = spans.around(mutation.operation, traceparents, answer)
             self._router.mutate(mutation, answer)
             return
         device = self._router.device
@@ -238,21 +243,20 @@ class ControllerSession:
             case "claims_refused":
                 self._note_refused(message.claims_refused)
             case other:
-                _log.warning("controller %s: ignored a message %r", self.address, other)
+                self._log(logging.WARNING, "ignored a message %r", other)
 
     def _note_refused(self, refused: pb.ClaimsRefused) -> None:
         """What of the advertisement does not count there, for others had it first."""
         for claim in refused.claims:
-            _log.warning(
-                "controller %s: %s %s belongs to %s, and does not count as this router's",
-                self.address,
-                claim.kind,
-                claim.id,
-                " and ".join(claim.owner_router_ids),
+            self._log(
+                logging.WARNING,
+                "%s %s belongs to %s, and does not count as this router's",
+                *(claim.kind, claim.id, " and ".join(claim.owner_router_ids)),
+                fields={"claimed": claim.kind, "claimed_id": claim.id},
             )
         if refused.total > len(refused.claims):
             more = refused.total - len(refused.claims)
-            _log.warning("controller %s: %d more belong to others", self.address, more)
+            self._log(logging.WARNING, "%d more belong to others", more)
 
     def _take_greeting(self, hello: pb.ControllerHello) -> None:
         """At the beginning of the session, and when the controller's role changes."""
@@ -264,11 +268,45 @@ class ControllerSession:
                 # After a crash the one before would be obeyed again.
                 message = f"leads, but its election id cannot be kept: {error.strerror}"
                 raise SessionEnded(message) from error
-        _log.info("controller %s: %s", self.address, "leads" if leads else "stands by")
+        self._log(logging.INFO, "%s", "leads" if leads else "stands by")
 
-    def _answer(self, outcome: Outcome) -> None:
+    def _answer(self, traceparents: Sequence[str], outcome: Outcome) -> None:
+        if outcome.code is not ResultCode.OK:
+            self._note_unkept(traceparents, outcome)
         result = outcome_to_pb(outcome, self._router.device.late_ns)
         self._say(pb.RouterMessage(result=result))
+
+    def _note_unkept(self, traceparents: Sequence[str], outcome: Outcome) -> None:
+        """An order that was refused, as its controller is told too; of the circuits in it the first that was in the
+        way.
+        """
+        operation, code = outcome.operation.name, outcome.code.name
+        fields: dict[str, object] = {
+            "controller": self.address,
+            "transaction": outcome.txn_id,
+            "result": code,
+        }
+        bad = next((each for each in outcome.entries if each.code is not ResultCode.OK), None)
+        if bad is not None:
+            fields |= {"circuit_id": bad.key.circuit_id, "generation": bad.key.generation}
+        traced = TraceContext.of(traceparents[0]) if traceparents else None
+        if traced is not None:
+            fields |= {"trace_id": f"{traced.trace_id:032x}"}
+        self._refusals.log(
+            time.monotonic_ns(),
+            logging.INFO,
+            f"{operation} {code}",
+            "controller %s: %s %d is answered %s: %s",
+            *(self.address, operation, outcome.txn_id, code, outcome.message),
+            fields=fields,
+        )
+
+    def _log(
+        self, level: int, what: str, *arguments: object, fields: Mapping[str, object] | None = None
+    ) -> None:
+        """A line that says of which controller."""
+        extra = {"controller": self.address, **(fields or {})}
+        _log.log(level, f"controller %s: {what}", self.address, *arguments, extra=extra)
 
 
 async def _send(stream: _Stream, message: pb.RouterMessage) -> None:

@@ -132,7 +132,11 @@ class LoopbackTransport:
         try:
             self._carrier = LineCarrier(command)
         except ValueError:
-            _log.warning("link %s: carrier cannot be %r", self._link_id, command)
+            _log.warning(
+                "link %s: carrier cannot be %r",
+                *(self._link_id, command),
+                extra={"link_id": self._link_id},
+            )
             return
         self._events.carrier_changed(self._link_id, self._carrier is not LineCarrier.DOWN)
 
@@ -178,7 +182,11 @@ class InterfaceTransport:
             line.close()
             if error.errno not in _LOSSES:
                 raise
-            _log.info("link %s: %s is gone again", self._link.id, self._link.interface)
+            _log.info(
+                "link %s: %s is gone again",
+                *(self._link.id, self._link.interface),
+                extra={"link_id": self._link.id},
+            )
             return
         self._socket, self._ifindex = line, ifindex
         self._loop.add_reader(line, self._readable)

@@ -28,6 +28,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="Of the random cases of the routing engine's properties.",
     )
     parser.addoption(
+        "--store-backend",
+        action="append",
+        default=[],
+        metavar="NAME=MODULE:CLASS",
+        help="A kind of store of a package of others, for tests/conformance.",
+    )
+    parser.addoption(
         "--update-pictures",
         action="store_true",
         help="Write the pictures of the documentation anew instead of comparing them.",

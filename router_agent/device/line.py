@@ -380,7 +380,8 @@ class Line:
         return within
 
     def _remark(self, level: int, kind: str, text: str) -> None:
-        self._tell(Remark(level, f"{self.link.id} {kind}", f"link {self.link.id} {text}"))
+        id_ = self.link.id
+        self._tell(Remark(level, f"{id_} {kind}", f"link {id_} {text}", {"link_id": id_}))
 
     def _book(self, frame: Frame, lost_mj: int | None) -> tuple[Energy, ...]:
         """Take the frame's energy; what its total says came before and never did is lost."""

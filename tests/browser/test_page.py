@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,10 @@ from playwright.sync_api import Page, Route, expect
 from digitalgrid.client import PowerClient, power_request
 from digitalgrid.v1 import northbound_pb2 as pb
 from tests.browser.conftest import Open, violations, wait_until_drawn
+from tests.support.networks import network
 from tests.support.patience import wait_for
-from tests.support.plugins import install_greedy
+from tests.support.plugins import install_example
 from topologies import emulator
-from topologies.emulator.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 PICTURE = ROOT / "docs" / "images" / "page.png"
@@ -23,23 +24,14 @@ PICTURE = ROOT / "docs" / "images" / "page.png"
 def options(
     browser: object, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[emulator.EmulationOptions]:
-    north, south, page = free_ports(3)
-    running = emulator.EmulationOptions(
-        tmp_path_factory.mktemp("emulation") / "run",
-        northbound=f"127.0.0.1:{north}",
-        southbound_port=south,
-        page=f"127.0.0.1:{page}",
-    )
     # With a routing algorithm of others beside our own.
     site = tmp_path_factory.mktemp("site")
-    install_greedy(site)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.syspath_prepend(site)
-        emulator.start_in_background(str(ROOT / "topologies" / "elan9.grid.yaml"), "local", running)
-    try:
+    install_example(site, "greedy")
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.syspath_prepend(site)
+            running = stack.enter_context(network(tmp_path_factory.mktemp("emulation") / "run"))
         yield running
-    finally:
-        emulator.stop(running.run_dir)
 
 
 @pytest.fixture

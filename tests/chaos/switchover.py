@@ -14,14 +14,13 @@ from digitalgrid.client.differences import count_differences
 from digitalgrid.gridfile import load_grid
 from digitalgrid.v1 import northbound_pb2 as pb
 from tests.chaos.checks import Findings
-from tests.chaos.daemons import free_port
 from tests.chaos.report import Progress, Report
 from topologies.demo.observer import Observer
 from topologies.demo.stage import Stage
 from topologies.emulator.backends import make_emulation
 from topologies.emulator.emulation import Emulation
 from topologies.emulator.health import wait_until_healthy
-from topologies.emulator.plan import EmulationOptions
+from topologies.emulator.ports import options_on_free_ports
 
 _GRID = Path(__file__).parents[2] / "topologies" / "elan9.grid.yaml"
 _CIRCUITS = 12
@@ -39,9 +38,7 @@ async def switchover(rounds: int, seed: int, progress: Progress) -> Report:
     controller says, and instants of over-subscription.
     """
     with TemporaryDirectory(prefix="chaos-") as name:
-        options = EmulationOptions(
-            run_dir=Path(name), northbound=f"127.0.0.1:{free_port()}", southbound_port=free_port()
-        )
+        options = options_on_free_ports(Path(name))
         emulation = make_emulation(load_grid(_GRID), "local", options)
         try:
             emulation.start()

@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.documents import ROOT, Block, all_blocks, blocks, name_of
+from tests.support.left_behind import networks_end_with_us, session_ends_with_us
+from tests.support.networks import network
 from topologies import emulator
-from topologies.emulator.ports import free_ports
 
 # Of one section (s): however slow a machine is.
 _PATIENCE_S = 100.0
@@ -43,18 +44,16 @@ def test_every_command_of_a_page_works(page: list[list[Block]], tmp_path: Path) 
     saved = [block for block in blocks(page[0][0].page) if block.file]
     there = [section for section in page if "alone" not in section[0].words]
     if there:
-        with elan9(_house(tmp_path / "there", saved)) as known:
+        house = _house(tmp_path / "there", saved)
+        with network(house / ".run") as options:
+            known = {"DGCTL_SERVER": options.northbound, "DGC_PAGE": f"http://{options.page}"}
             for section in there:
-                _try(section, tmp_path / "there", known)
+                _try(section, house, known)
     for number, section in enumerate(page):
         if "alone" in section[0].words:
             house = _house(tmp_path / str(number), saved)
-            try:
+            with networks_end_with_us(house), _networks_stopped(house):
                 _try(section, house, {})
-            finally:
-                # Those that it started beside others have a directory below.
-                for log in sorted((house / ".run").rglob("emulator.log"), reverse=True):
-                    emulator.stop(log.parent)
 
 
 def _house(directory: Path, saved: list[Block]) -> Path:
@@ -69,19 +68,13 @@ def _house(directory: Path, saved: list[Block]) -> Path:
 
 
 @contextmanager
-def elan9(directory: Path) -> Iterator[dict[str, str]]:
-    """Where its controller and its page are, as variables of a shell."""
-    north, southbound_port = free_ports(2)
-    northbound, run_dir = f"127.0.0.1:{north}", directory / ".run"
-    options = emulator.EmulationOptions(
-        run_dir, northbound=northbound, southbound_port=southbound_port
-    )
-    emulator.start_in_background(str(ROOT / "topologies/elan9.grid.yaml"), "local", options)
+def _networks_stopped(house: Path) -> Iterator[None]:
+    """Those that a section brought up; what it started beside others has a directory below."""
     try:
-        page = emulator.page_address(run_dir).rstrip("/")
-        yield {"DGCTL_SERVER": northbound, "DGC_PAGE": page}
+        yield
     finally:
-        emulator.stop(run_dir)
+        for log in sorted((house / ".run").rglob("emulator.log"), reverse=True):
+            emulator.stop(log.parent)
 
 
 def _try(section: list[Block], directory: Path, known: dict[str, str]) -> None:
@@ -100,7 +93,8 @@ def _try(section: list[Block], directory: Path, known: dict[str, str]) -> None:
             start_new_session=True,
         )
         try:
-            code: int | str = reader.wait(_PATIENCE_S)
+            with session_ends_with_us(reader.pid):
+                code: int | str = reader.wait(_PATIENCE_S)
         except subprocess.TimeoutExpired:
             code = "it does not end"
         finally:

@@ -8,7 +8,7 @@ from pathlib import Path
 from digitalgrid.gridfile import Grid, loads_grid
 
 ROOT = Path(__file__).resolve().parents[2]
-GREEDY = ROOT / "examples" / "plugins" / "greedy"
+EXAMPLES = ROOT / "examples" / "plugins"
 
 # Two ways of which the one that seems better loses more: its resistance is where power has grown.
 GROWING = """
@@ -51,8 +51,11 @@ def install(
     (metadata / "entry_points.txt").write_text(text)
 
 
-def install_greedy(directory: Path) -> None:
-    """The worked example, by what its own pyproject.toml says."""
-    project = tomllib.loads((GREEDY / "pyproject.toml").read_text())["project"]
-    shutil.copytree(GREEDY / "digitalgrid_greedy", directory / "digitalgrid_greedy")
+def install_example(directory: Path, name: str) -> None:
+    """One of the worked examples, by what its own pyproject.toml says."""
+    source = EXAMPLES / name
+    told = tomllib.loads((source / "pyproject.toml").read_text())
+    for package in told["tool"]["setuptools"]["packages"]:
+        shutil.copytree(source / package, directory / package)
+    project = told["project"]
     install(directory, project["name"], project["entry-points"], {}, project["version"])

@@ -3,8 +3,10 @@
 import random
 import socket
 from contextlib import ExitStack, suppress
+from pathlib import Path
 
 from topologies.emulator.errors import AlreadyRunning
+from topologies.emulator.plan import EmulationOptions
 
 _PATIENCE_S = 1.0
 # Below those that Linux hands out by itself (net.ipv4.ip_local_port_range begins at 32,768): whoever dials a port of
@@ -42,3 +44,14 @@ def free_ports(count: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> list
                 probe.bind(("127.0.0.1", port))
                 ports.append(port)
     return ports
+
+
+def options_on_free_ports(run_dir: Path) -> EmulationOptions:
+    """Options of an emulation of plain processes, beside whatever else runs: its API, its routers and its page."""
+    north, south, page = free_ports(3)
+    return EmulationOptions(
+        run_dir,
+        northbound=f"127.0.0.1:{north}",
+        southbound_port=south,
+        page=f"127.0.0.1:{page}",
+    )

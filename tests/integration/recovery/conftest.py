@@ -11,17 +11,12 @@ from tests.support.grids import DIAMOND
 from topologies.emulator.health import wait_healthy
 from topologies.emulator.local_backend import LocalEmulation
 from topologies.emulator.plan import EmulationOptions
-from topologies.emulator.ports import free_ports
+from topologies.emulator.ports import options_on_free_ports
 
 
 @pytest.fixture
 def options(tmp_path: Path) -> EmulationOptions:
-    north, south = free_ports(2)
-    return EmulationOptions(
-        run_dir=tmp_path / "run",
-        northbound=f"127.0.0.1:{north}",
-        southbound_port=south,
-    )
+    return options_on_free_ports(tmp_path / "run")
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from topologies.emulator.errors import AlreadyRunning, EmulationError, SpawnErro
 from topologies.emulator.health import wait_healthy
 from topologies.emulator.local_backend import LocalEmulation
 from topologies.emulator.plan import EmulationOptions
-from topologies.emulator.ports import free_ports
+from topologies.emulator.ports import options_on_free_ports
 
 LINE3 = Path(__file__).parents[3] / "topologies" / "line3.grid.yaml"
 BOTH = {"r1-r2", "r2-r3"}
@@ -24,16 +24,7 @@ BOTH = {"r1-r2", "r2-r3"}
 @pytest.fixture
 def options(tmp_path: Path) -> EmulationOptions:
     """Addresses and a run directory of the test's own."""
-    return free_options(tmp_path / "run")
-
-
-def free_options(run_dir: Path) -> EmulationOptions:
-    north, south = free_ports(2)
-    return EmulationOptions(
-        run_dir=run_dir,
-        northbound=f"127.0.0.1:{north}",
-        southbound_port=south,
-    )
+    return options_on_free_ports(tmp_path / "run")
 
 
 @pytest.fixture
@@ -242,7 +233,7 @@ def test_ports_that_are_taken_are_named_with_the_option_that_gives_others(
 
 
 def test_two_networks_run_side_by_side_and_each_is_stopped_alone(tmp_path: Path) -> None:
-    both = [free_options(tmp_path / name) for name in ("a", "b")]
+    both = [options_on_free_ports(tmp_path / name) for name in ("a", "b")]
     try:
         for options in both:
             emulator.start_in_background(str(LINE3), "local", options)

@@ -20,9 +20,9 @@ from rich.text import Text
 
 from digitalgrid.client import PowerClient
 from digitalgrid.v1 import northbound_pb2 as pb
+from tests.support.networks import network
 from tests.support.patience import PATIENCE_S, wait_for
 from topologies import emulator
-from topologies.emulator.ports import free_ports
 
 ROOT = Path(__file__).parents[3]
 PICTURE = ROOT / "docs" / "images" / "terminal.svg"
@@ -54,17 +54,8 @@ line-height: {line_height}px; font-variant-east-asian: full-width; }}
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[emulator.EmulationOptions]:
-    north, south = free_ports(2)
-    options = emulator.EmulationOptions(
-        tmp_path / "run",
-        northbound=f"127.0.0.1:{north}",
-        southbound_port=south,
-    )
-    emulator.start_in_background(str(ROOT / "topologies" / "elan9.grid.yaml"), "local", options)
-    try:
+    with network(tmp_path / "run") as options:
         yield options
-    finally:
-        emulator.stop(options.run_dir)
 
 
 def on_a_terminal(words: list[str], server: str) -> str:

@@ -1,6 +1,7 @@
 """One request is one trace, from its client to the last router's acknowledgement: a real daemon and real routers."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from tests.support.otlp import Collector, Seen, collecting
 from topologies.emulator.health import wait_healthy
 from topologies.emulator.local_backend import LocalEmulation
 from topologies.emulator.plan import EmulationOptions
-from topologies.emulator.ports import free_ports
+from topologies.emulator.ports import options_on_free_ports
 
 RING = Path(__file__).parents[3] / "topologies" / "ring.grid.yaml"
 # The way from source1 to load3, and the other one.
@@ -28,13 +29,7 @@ def collector() -> Iterator[Collector]:
 
 @pytest.fixture
 def options(tmp_path: Path, collector: Collector) -> EmulationOptions:
-    north, south = free_ports(2)
-    return EmulationOptions(
-        run_dir=tmp_path / "run",
-        northbound=f"127.0.0.1:{north}",
-        southbound_port=south,
-        trace=collector.address,
-    )
+    return replace(options_on_free_ports(tmp_path / "run"), trace=collector.address)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from dgc.cli import main
 from tests.support.northbound import free_port
-from tests.support.plugins import install, install_greedy
+from tests.support.plugins import install, install_example
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def listed(*words: str) -> tuple[int, list[dict[str, str]]]:
 def test_what_is_built_in_and_what_is_installed_are_listed_with_version_and_package(
     site: Path,
 ) -> None:
-    install_greedy(site)
+    install_example(site, "greedy")
     code, rows = listed()
     assert code == 0
     assert {each["name"]: each["package"].partition(" ")[0] for each in rows} == {

@@ -57,7 +57,7 @@ def test_logs_of_json_are_an_object_a_line_whatever_is_said() -> None:
     program = (
         "import logging\n"
         "from digitalgrid.logs import LogFormat, log_to_standard_error\n"
-        "log_to_standard_error(log_format=LogFormat.JSON)\n"
+        "log_to_standard_error(log_format=LogFormat.JSON, always={'router_id': 'r1'})\n"
         r"logging.getLogger('dgc').warning('request %s', 'a\x1b[2J\n{', extra={'circuit_id': 7})"
         + "\n"
         "try:\n"
@@ -76,5 +76,6 @@ def test_logs_of_json_are_an_object_a_line_whatever_is_said() -> None:
         "logger": "dgc",
         "message": "request a\x1b[2J\n{",
         "circuit_id": 7,
+        "router_id": "r1",
     }
     assert "ZeroDivisionError" in failed["exception"]

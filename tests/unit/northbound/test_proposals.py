@@ -14,7 +14,7 @@ from digitalgrid.counters import COUNTERS
 from digitalgrid.plugins.table import PluginError
 from digitalgrid.v1 import northbound_pb2 as pb
 from tests.support.northbound import Northbound, in_loop, northbound
-from tests.support.plugins import BEST_WAY, GREEDY_WAY, growing, install, install_greedy
+from tests.support.plugins import BEST_WAY, GREEDY_WAY, growing, install, install_example
 
 GROUP = "digitalgrid.routing_algorithms"
 # Each does wrong in a way of its own.
@@ -62,7 +62,7 @@ RUDE_NAMES = ("Hangs", "Dies")
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.syspath_prepend(tmp_path)
-    install_greedy(tmp_path)
+    install_example(tmp_path, "greedy")
     entries = {name.lower(): f"wrong_algorithms:{name}" for name in NAMES}
     install(tmp_path, "wrong", {GROUP: entries}, {"wrong_algorithms": WRONG})
     return tmp_path

@@ -4,19 +4,24 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from digitalgrid.convert import hop_to_pb
 from digitalgrid.counters import COUNTERS
 from digitalgrid.model import ElectionId, HopSnapshot, Operation
 from digitalgrid.units import NS_PER_S
+from digitalgrid.v1 import power_link_pb2 as power_link_pb
+from digitalgrid.v1 import southbound_pb2 as pb
 from router_agent.agent import Agent
 from router_agent.config import LoadConfig, RouterConfig, SourceConfig
 from router_agent.device.effects import SaveBooks, SendDatagram
 from router_agent.device.mutation import Mutation
 from router_agent.failures import DeviceFailedError
 from router_agent.source_limits import FILE_NAME
+from tests.support.agents import TinyController
 from tests.support.patience import PATIENCE_S
 
 WAIT_S = 10.0
@@ -187,3 +192,36 @@ def test_the_time_that_a_router_was_dead_is_missing_by_the_clock_on_the_wall(
     assert away_s <= missing_mj[0] / (1000 * power_w) < away_s + WAIT_S
     run(tmp_path, look)
     assert missing_mj[1] - missing_mj[0] < WAIT_S * 1000 * power_w, "and no second time"
+
+
+def test_an_order_that_is_refused_is_in_the_log_with_its_ids_in_fields(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    trace_id = "0af7651916cd43dd8448eb211c80319c"
+    hop = HopSnapshot(7, 2, 1, 1e3, 1500.0, 1e3, 1e3, source_id="pv", load_id="nowhere")
+
+    async def refused() -> None:
+        controller, stop = TinyController(), asyncio.Event()
+        await controller.start()
+        address = f"127.0.0.1:{controller.port}"
+        told = replace(config(tmp_path), controllers=(address,))
+        agent = Agent(told, asyncio.get_running_loop())
+        async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
+            group.create_task(agent.run(stop))
+            await controller.until(lambda: bool(controller.heard("r1", "sync_done")))
+            stage = pb.Stage(
+                election_id=power_link_pb.ElectionId(low=1), txn_id=5, hops=[hop_to_pb(hop)]
+            )
+            traceparents = [f"00-{trace_id}-b7ad6b7169203331-01"]
+            await controller.result("r1", stage=stage, traceparents=traceparents)
+            stop.set()
+        await controller.stop()
+        [line] = [each for each in caplog.records if hasattr(each, "transaction")]
+        assert line.getMessage().startswith(f"controller {address}: STAGE 5 is answered ")
+        known = line.__dict__
+        assert (known["controller"], known["transaction"]) == (address, 5)
+        assert (known["circuit_id"], known["generation"]) == (7, 2)
+        assert known["trace_id"] == trace_id
+
+    asyncio.run(refused())
