@@ -1,0 +1,99 @@
+"""Readings of both ends: what counts where one is missing, late, backwards or contradicts the other."""
+
+import pytest
+
+from trading.core.readings import Ends, Oddity, Quality, Reading, evidence_of, trail_of
+from trading.core.units import MJ_PER_WH, Millijoule
+
+# A path that injects 1.05 for 1 delivered.
+PPM = 1_050_000
+
+
+def read(wh: float, boot_id: int = 1, seq: int = 1) -> Reading:
+    return Reading(boot_id, seq, Millijoule(round(wh * MJ_PER_WH)))
+
+
+def ends(source: float | None, sink: float | None, seen: float | None = None) -> Ends:
+    return Ends(
+        [] if source is None else [read(source)],
+        [] if sink is None else [read(sink)],
+        PPM,
+        None if seen is None else Millijoule(round(seen * MJ_PER_WH)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "sink", "seen", "delivered", "quality", "disputed"),
+    [
+        (1050, 1000, None, 1000, Quality.BOTH_ENDS, False),
+        # Within half a percent and a Wh of the path's formula.
+        (1050, 995, None, 995, Quality.BOTH_ENDS, False),
+        (1050, 1005, None, 1005, Quality.BOTH_ENDS, False),
+        (1050, 990, None, 990, Quality.BOTH_ENDS, True),
+        (1050, 1011, None, 1011, Quality.BOTH_ENDS, True),
+        # More arrives than was sent.
+        (1000, 1001, None, 1001, Quality.BOTH_ENDS, True),
+        (None, 1000, None, 1000, Quality.SINK_ONLY, False),
+        (1050, None, None, 1000, Quality.SOURCE_ONLY, False),
+        (None, None, 700, 700, Quality.UNREAD, False),
+        (None, None, None, 0, Quality.UNREAD, False),
+        (0, 0, None, 0, Quality.BOTH_ENDS, False),
+    ],
+)
+def test_what_counts_of_two_ends(
+    source: float | None,
+    sink: float | None,
+    seen: float | None,
+    delivered: float,
+    quality: Quality,
+    disputed: bool,
+) -> None:
+    evidence = evidence_of([ends(source, sink, seen)])
+    assert evidence.delivered == delivered * MJ_PER_WH
+    assert (evidence.quality, evidence.is_disputed) == (quality, disputed)
+    assert evidence.is_estimated == (quality >= Quality.SOURCE_ONLY)
+    assert evidence.windows == 1 + evidence.is_estimated
+    assert evidence.is_metered == (quality is not Quality.UNREAD)
+    assert evidence.undisputed <= evidence.delivered
+
+
+def test_of_a_contradiction_what_neither_end_denies_is_undisputed() -> None:
+    over = evidence_of([ends(1050, 1100)])
+    assert over.is_disputed and over.undisputed == 1000 * MJ_PER_WH
+    under = evidence_of([ends(1050, 600)])
+    assert under.is_disputed and under.undisputed == 600 * MJ_PER_WH
+
+
+def test_a_circuit_that_moved_is_the_sum_over_its_generations() -> None:
+    both = evidence_of([ends(525, 500), ends(525, 500)])
+    assert (both.delivered, both.quality) == (1000 * MJ_PER_WH, Quality.BOTH_ENDS)
+    # The worst of them says how sure the sum is.
+    partly = evidence_of([ends(525, 500), ends(None, None, 100), ends(None, 200)])
+    assert (partly.delivered, partly.quality) == (800 * MJ_PER_WH, Quality.UNREAD)
+    assert evidence_of([]).quality is Quality.UNREAD
+
+
+@pytest.mark.parametrize(
+    ("readings", "last", "odd"),
+    [
+        ([read(5), read(7, seq=2)], 7, []),
+        ([read(5), read(5)], 5, [Oddity.REPEATED]),
+        ([read(5), read(9)], 5, [Oddity.REPEATED]),
+        ([read(5, seq=2), read(6, seq=1)], 5, [Oddity.OUT_OF_ORDER]),
+        ([read(5), read(4, seq=2), read(6, seq=3)], 6, [Oddity.BACKWARDS]),
+        # A router that started anew goes on from what it had kept.
+        ([read(5), read(6, boot_id=2)], 6, []),
+        ([read(5), read(0, boot_id=2), read(7, boot_id=1, seq=2)], 7, [Oddity.BACKWARDS]),
+        ([], None, []),
+    ],
+)
+def test_a_register_counts_on_and_what_does_not_is_kept_as_evidence(
+    readings: list[Reading], last: float | None, odd: list[Oddity]
+) -> None:
+    trail = trail_of(readings)
+    assert (None if trail.last is None else trail.last.register) == (
+        None if last is None else last * MJ_PER_WH
+    )
+    assert [oddity for _, oddity in trail.odd] == odd
+    found = evidence_of([Ends([], readings, PPM)])
+    assert found.odd == len(odd)
