@@ -114,6 +114,10 @@ class Locks(msgspec.Struct, frozen=True):
         locked: Nano = getattr(self, party.value)
         return locked
 
+    def without(self, party: Party, nano: Nano) -> "Locks":
+        """What is left when so much of one's was paid."""
+        return msgspec.structs.replace(self, **{party.value: self.of(party) - nano})
+
 
 def locks_of(terms: Terms) -> Locks:
     """The most that each can come to owe."""

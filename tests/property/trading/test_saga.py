@@ -1,0 +1,94 @@
+"""Trades through crashes, lost requests and lost answers: each ends once, and money and capacity come out even."""
+
+import os
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+
+from tests.support.market_world import World
+from trading.core import asking
+from trading.core.saga import TRANSITIONS
+from trading.core.trades import Close, Effect, Release, State, Times, Trade, decoded
+
+# `HISTORIES=10000 .venv/bin/pytest tests/property/trading/test_saga.py` tries as many as are promised.
+HISTORIES = int(os.environ.get("HISTORIES", "60"))
+
+
+def history(seed: int) -> World:
+    world = World(seed)
+    for _ in range(int(world.rng.integers(20, 400))):
+        world.step()
+    world.finish()
+    return world
+
+
+def test_every_trade_ends_once_and_leaves_no_circuit_no_escrow_and_no_nano_behind() -> None:
+    ends: Counter[State] = Counter()
+    crashes = moves = 0
+    for seed in range(HISTORIES):
+        world = history(seed)
+        crashes += world.crashes
+        assert world.ledger.total() == world.total, seed
+        assert world.ledger.escrow == {}, seed
+        # Holds that came late have ended by themselves.
+        assert {each.state for each in world.controller.circuits.values()} <= {"gone"}, seed
+        for name, record in world.journal.items():
+            trade = decoded(record)
+            assert trade.state.ended, (seed, name, trade.state)
+            states = world.history[name]
+            assert sum(state.ended for state in states) == 1
+            moves += len(states)
+            steps = {(before, after) for (before, _), after in TRANSITIONS.items()}
+            # What came at once is one step of the journal.
+            assert all(
+                (before, after) in steps or (before, State.UNWINDING) in steps
+                for before, after in pairwise(states)
+            )
+            gave_back = trade.state in (State.REJECTED, State.EXPIRED, State.CANCELLED)
+            assert world.positions[name] == (0 if gave_back else 1), (seed, name)
+            ends[trade.state] += 1
+    assert crashes > HISTORIES and moves > 5 * HISTORIES
+    if HISTORIES >= 50:
+        assert set(ends) == {state for state in State if state.ended}
+
+
+def money_first(trade: Trade, times: Times) -> list[Effect]:
+    return asking._ask_lock(trade, times) + asking._ask_hold(trade, times)
+
+
+def no_money_back(trade: Trade, times: Times) -> list[Effect]:
+    return [Release(trade.request_id)]
+
+
+def no_circuit_back(trade: Trade, times: Times) -> list[Effect]:
+    return [effect for effect in asking._ask_close(trade, times) if isinstance(effect, Close)]
+
+
+@pytest.mark.parametrize(
+    ("state", "asks"),
+    [
+        (State.HOLDING, money_first),
+        (State.UNWINDING, no_money_back),
+        (State.METERING, asking._ask_close),
+        (State.SETTLING, no_circuit_back),
+    ],
+)
+def test_a_saga_with_a_step_in_the_wrong_order_is_found_out(
+    state: State, asks: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(asking._ASKS, state, asks)
+    monkeypatch.setattr(World, "finish", finish_soon)
+    with pytest.raises((AssertionError, KeyError)):
+        for seed in range(40):
+            world = history(seed)
+            assert all(states[-1].ended for states in world.history.values())
+            assert {each.state for each in world.controller.circuits.values()} <= {"gone"}
+
+
+def finish_soon(world: World) -> None:
+    world.lost = 0.0
+    for _ in range(400):
+        world.step(may_begin=False)
+        world._serve_all()
+    world.pass_time(10**12)

@@ -1,0 +1,374 @@
+"""A simulated world for trades: a controller, a ledger, meters, calls that lose requests and answers, and crashes.
+
+Everything that an exchange is to others happens here by chance and in any order; what it remembers over a crash is its
+journal, a record a trade, written before anything is asked.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from digitalgrid.units import NS_PER_S
+from trading.core.asking import pending
+from trading.core.attribution import Cause, Missed
+from trading.core.orders import Interval
+from trading.core.readings import Ends, Reading
+from trading.core.saga import resumed, step
+from trading.core.settlement import Tariff, Terms
+from trading.core.trades import (
+    Activate,
+    Activated,
+    AskMeters,
+    Cancel,
+    Close,
+    Closed,
+    Effect,
+    GiveBack,
+    Held,
+    Hold,
+    Lock,
+    Locked,
+    PartPaid,
+    Pay,
+    Read,
+    Refusal,
+    Release,
+    Released,
+    Resolved,
+    Sign,
+    Signed,
+    State,
+    TimeOver,
+    Times,
+    Trade,
+    TradeEvent,
+    Wait,
+    decoded,
+    encoded,
+)
+from trading.core.units import MJ_PER_WH, MicroPerKwh, Millijoule, Wh
+
+TIMES = Times(read_ns=10 * NS_PER_S, dispute_ns=60 * NS_PER_S)
+LENGTH_NS = 10 * NS_PER_S
+PARTIES = ("ann", "bob", "eve")
+# Of calls, those that lose their request, and those that lose their answer.
+LOST = 0.06
+# What a source has for circuits that are held or carry, all at once.
+_ROOM_WH = 3_000
+
+
+@dataclass
+class Circuit:
+    until_ns: int
+    wh: int
+    state: str = "held"
+    has_carried: bool = False
+
+
+class Controller:
+    """Reserves, activates, releases; the room of all circuits together is limited."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.circuits: dict[str, Circuit] = {}
+
+    def expire(self) -> None:
+        for circuit in self.circuits.values():
+            if circuit.state == "held" and circuit.until_ns <= self.world.now_ns:
+                circuit.state = "gone"
+
+    def hold(self, asked: Hold) -> TradeEvent:
+        found = self.circuits.get(asked.key)
+        if found is None:
+            used = sum(c.wh for c in self.circuits.values() if c.state != "gone")
+            if used + asked.wh > _ROOM_WH:
+                return Refusal("NO_ROUTE", "link l1")
+            found = self.circuits[asked.key] = Circuit(asked.until_ns, asked.wh)
+        if found.state == "gone":
+            return Refusal("HOLD_EXPIRED")
+        return Held(asked.key, 1_050_000, MicroPerKwh(2_000), Millijoule(100 * MJ_PER_WH))
+
+    def activate(self, asked: Activate) -> TradeEvent:
+        found = self.circuits.get(asked.key)
+        if found is None or found.state == "gone":
+            return Refusal("HOLD_EXPIRED")
+        found.state, found.has_carried = "active", True
+        return Activated()
+
+    def release(self, asked: Release) -> TradeEvent:
+        if asked.key in self.circuits:
+            self.circuits[asked.key].state = "gone"
+        return Released()
+
+    def meters(self, asked: AskMeters) -> TradeEvent:
+        found = self.circuits.get(asked.key)
+        if found is None or not found.has_carried:
+            return Read(())
+        assert found.state == "gone", "registers are final only then"
+        return self.world.readings(asked.key, found.wh)
+
+
+class Ledger:
+    """Balances and escrows; each key counts once."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.balance = Counter(dict.fromkeys((*PARTIES, "operator"), 20 * 10**9))
+        self.escrow: dict[str, Counter[str]] = {}
+        self.parties: dict[str, dict[str, str]] = {}
+        self.closed: set[str] = set()
+        self.paid: set[str] = set()
+        self.signed: set[str] = set()
+
+    def total(self) -> int:
+        return self.balance.total() + sum(each.total() for each in self.escrow.values())
+
+    def lock(self, asked: Lock) -> TradeEvent:
+        if asked.key in self.escrow:
+            return Locked()
+        if asked.key in self.closed or self.world.now_ns >= asked.not_after_ns:
+            return Refusal("TOO_LATE")
+        names = {"buyer": asked.buyer, "seller": asked.seller, "operator": "operator"}
+        owed = {role: getattr(asked.locks, role) for role in names}
+        needed: Counter[str] = Counter()
+        for role, name in names.items():
+            needed[name] += owed[role]
+        if any(self.balance[name] < nano for name, nano in needed.items()):
+            return Refusal("FUNDS")
+        circuit = self.world.controller.circuits[f"{asked.key}/1"]
+        assert circuit.state == "held", "money is locked without capacity"
+        for role, name in names.items():
+            self.balance[name] -= owed[role]
+        self.escrow[asked.key] = Counter(owed)
+        self.parties[asked.key] = names
+        return Locked()
+
+    def sign(self, asked: Sign) -> TradeEvent:
+        self.signed.add(asked.key)
+        return Signed()
+
+    def pay(self, asked: Pay) -> TradeEvent:
+        trade_id = asked.key.removesuffix("/part")
+        if asked.key not in self.paid and trade_id in self.escrow:
+            self.paid.add(asked.key)
+            for line in asked.lines:
+                self._move(trade_id, line.payer.value, line.payee.value, line.nano)
+        return PartPaid()
+
+    def close(self, asked: Close) -> TradeEvent:
+        if asked.key not in self.closed:
+            self.closed.add(asked.key)
+            if asked.key in self.escrow:
+                for posting in asked.postings:
+                    self._move(asked.key, posting.payer.value, posting.payee.value, posting.nano)
+                assert not any(self.escrow.pop(asked.key).values()), "something is left in escrow"
+        return Closed()
+
+    def _move(self, trade_id: str, payer: str, payee: str, nano: int) -> None:
+        assert 0 < nano <= self.escrow[trade_id][payer], "more is paid than was locked"
+        self.escrow[trade_id][payer] -= nano
+        self.balance[self.parties[trade_id][payee]] += nano
+
+
+@dataclass
+class World:
+    """One history. ``step`` lets something happen; ``finish`` lets everything come to its end."""
+
+    seed: int
+    lost: float = LOST
+    crashes: int = 0
+    now_ns: int = 0
+    journal: dict[str, bytes] = field(default_factory=dict)
+    requests: list[tuple[str, Effect]] = field(default_factory=list)
+    answers: list[tuple[str, TradeEvent]] = field(default_factory=list)
+    timers: dict[str, int] = field(default_factory=dict)
+    positions: Counter[str] = field(default_factory=Counter)
+    history: dict[str, list[State]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.rng = np.random.default_rng(self.seed)
+        self.controller = Controller(self)
+        self.ledger = Ledger(self)
+        self.total = self.ledger.total()
+
+    def step(self, *, may_begin: bool = True) -> None:
+        draw = self.rng.random()
+        if draw < 0.30 and self.requests:
+            self._serve()
+        elif draw < 0.60 and self.answers:
+            self._hear()
+        elif draw < 0.72:
+            self._ask_again()
+        elif draw < 0.84:
+            self.pass_time(int(self.rng.exponential(NS_PER_S)))
+        elif draw < 0.87 and may_begin:
+            self.crash()
+        elif draw < 0.90 and self.journal:
+            self.tell(self._any(), Cancel("CANCELLED"))
+        elif draw < 0.93 and self.journal:
+            self._resolve(self._any())
+        elif may_begin and len(self.journal) < 8:
+            self.begin()
+        self.check()
+
+    def finish(self) -> None:
+        """Nothing is lost any more, and time goes on until every trade has ended, and every hold as well."""
+        self.lost = 0.0
+        for _ in range(10_000):
+            if all(states[-1].ended for states in self.history.values()):
+                break
+            self.step(may_begin=False)
+            self._serve_all()
+        self._serve_all()
+        self.pass_time(600 * NS_PER_S)
+
+    def begin(self) -> None:
+        """A match: its positions and its trade are one transaction."""
+        name = f"t{len(self.journal)}"
+        buyer, seller = self.rng.permutation(PARTIES)[:2].tolist()
+        start_ns = (self.now_ns // LENGTH_NS + int(self.rng.integers(1, 3))) * LENGTH_NS
+        price = MicroPerKwh(int(self.rng.integers(-20_000, 300_000)))
+        wh = Wh(int(self.rng.integers(1, 2_000)))
+        trade = Trade(
+            name,
+            1,
+            2,
+            buyer,
+            seller,
+            f"meter of {buyer}",
+            f"meter of {seller}",
+            Interval(start_ns, LENGTH_NS),
+            Terms(wh, price, price, Tariff(firm_price=MicroPerKwh(10_000))),
+            wh,
+        )
+        self.positions[name] = 1
+        self.journal[name] = encoded(trade)
+        self.history[name] = [trade.state]
+        if self.rng.random() < 0.9:
+            self._ask(name, resumed(self._journalled(name), self.now_ns, TIMES), begins=True)
+
+    def crash(self) -> None:
+        """All that was not written is forgotten; what is on its way to others arrives all the same."""
+        self.crashes += 1
+        self.answers.clear()
+        self.timers.clear()
+        for name in sorted(self.journal):
+            self._resume(name)
+
+    def pass_time(self, by_ns: int) -> None:
+        self.now_ns += by_ns
+        self.controller.expire()
+        for name, until_ns in sorted(self.timers.items()):
+            if until_ns <= self.now_ns and self.timers.get(name) == until_ns:
+                del self.timers[name]
+                self.tell(name, TimeOver(until_ns))
+
+    def tell(self, name: str, event: TradeEvent) -> None:
+        """An event, in one transaction with what it changes; a crash may come before or after it."""
+        trade = self._journalled(name)
+        effects = step(trade, event, self.now_ns, TIMES)
+        if effects is None or self.rng.random() < 0.01:
+            return
+        self._write(trade, effects)
+        self._ask(name, effects)
+
+    def check(self) -> None:
+        assert self.ledger.total() == self.total, "money came or went"
+        assert min(self.ledger.balance.values()) >= 0
+        assert all(count in (0, 1) for count in self.positions.values()), "freed twice"
+        for name in self.ledger.escrow:
+            assert not self.history[name][-1].ended, "an escrow without a trade"
+
+    def readings(self, key: str, wh: int) -> Read:
+        """What meters say of a circuit, the same however often they are asked, but that some come late."""
+        rng = np.random.default_rng([self.seed, *key.encode()])
+        given = int(wh * MJ_PER_WH * rng.choice([1.0, 1.0, 0.6, 0.0, 1.02]))
+        sent = int(given * 1.05)
+        what = rng.random()
+        if what < 0.15:
+            given = given // 2
+        source, sink = (
+            [] if what > 0.95 or self.rng.random() < 0.1 else [Reading(1, 1, Millijoule(each))]
+            for each in (sent, given)
+        )
+        cause = list(Cause)[int(rng.integers(len(Cause)))]
+        missed = Missed(0, 1, cause, Millijoule(int(rng.integers(0, 500)) * MJ_PER_WH))
+        return Read((Ends(source, sink, 1_050_000),), (missed,))
+
+    def _resolve(self, name: str) -> None:
+        trade = self._journalled(name)
+        if trade.state is State.DISPUTED:
+            injected = trade.ends[0].source[-1].register
+            sure = Reading(1, 1, Millijoule(injected * 1_000_000 // 1_050_000))
+            self.tell(name, Resolved((Ends(trade.ends[0].source, [sure], 1_050_000),)))
+
+    def _any(self) -> str:
+        return str(self.rng.choice(sorted(self.journal)))
+
+    def _journalled(self, name: str) -> Trade:
+        return decoded(self.journal[name])
+
+    def _resume(self, name: str) -> None:
+        trade = self._journalled(name)
+        effects = resumed(trade, self.now_ns, TIMES)
+        self._write(trade, effects)
+        self._ask(name, effects)
+
+    def _write(self, trade: Trade, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, GiveBack):
+                self.positions[effect.key] -= 1
+        self.journal[trade.trade_id] = encoded(trade)
+        if self.history[trade.trade_id][-1] is not trade.state:
+            self.history[trade.trade_id].append(trade.state)
+
+    def _ask(self, name: str, effects: Sequence[Effect], *, begins: bool = False) -> None:
+        if begins:
+            # It was not journalled that it began: the next look at it, or a crash, begins it.
+            self._resume(name)
+            return
+        for effect in effects:
+            if isinstance(effect, Wait):
+                self.timers[name] = effect.until_ns
+            elif not isinstance(effect, GiveBack) and self.rng.random() >= self.lost:
+                self.requests.append((name, effect))
+
+    def _ask_again(self) -> None:
+        for name in sorted(self.journal):
+            state = self.history[name][-1]
+            if state is State.MATCHED:
+                self._resume(name)
+            elif not state.ended and self.rng.random() < 0.3:
+                self._ask(name, pending(self._journalled(name), TIMES))
+
+    def _serve_all(self) -> None:
+        while self.requests or self.answers:
+            if self.requests:
+                self._serve()
+            if self.answers:
+                self._hear()
+
+    def _serve(self) -> None:
+        """Any of the requests on their way, not the first: they overtake each other."""
+        name, asked = self.requests.pop(int(self.rng.integers(len(self.requests))))
+        answer = self._served(asked)
+        if self.rng.random() >= self.lost:
+            self.answers.append((name, answer))
+
+    def _served(self, asked: Effect) -> TradeEvent:
+        served: dict[type, Callable[..., TradeEvent]] = {
+            Hold: self.controller.hold,
+            Activate: self.controller.activate,
+            Release: self.controller.release,
+            AskMeters: self.controller.meters,
+            Lock: self.ledger.lock,
+            Sign: self.ledger.sign,
+            Pay: self.ledger.pay,
+            Close: self.ledger.close,
+        }
+        return served[type(asked)](asked)
+
+    def _hear(self) -> None:
+        self.tell(*self.answers.pop(int(self.rng.integers(len(self.answers)))))

@@ -1,0 +1,307 @@
+"""The saga of a trade, step by step: what is asked when, what each answer does, and that nothing is ever stuck."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from digitalgrid.units import NS_PER_S
+from trading.core.asking import pending
+from trading.core.attribution import Cause
+from trading.core.orders import Interval
+from trading.core.readings import Ends, Reading
+from trading.core.saga import TRANSITIONS, Word, resumed, step
+from trading.core.settlement import LineKind, Party, Tariff, Terms
+from trading.core.state_diagram import trade_diagram
+from trading.core.trades import (
+    Activate,
+    Activated,
+    AskMeters,
+    Begin,
+    Cancel,
+    Close,
+    Closed,
+    Effect,
+    GiveBack,
+    Held,
+    Hold,
+    HoldLost,
+    Lock,
+    Locked,
+    PartPaid,
+    Pay,
+    Read,
+    Refusal,
+    Release,
+    Released,
+    Resolved,
+    Sign,
+    Signed,
+    State,
+    TimeOver,
+    Times,
+    Trade,
+    TradeEvent,
+    Wait,
+    decoded,
+    encoded,
+)
+from trading.core.units import MJ_PER_WH, MicroPerKwh, Millijoule, Wh
+
+ROOT = Path(__file__).resolve().parents[3]
+TIMES = Times()
+START_NS, LENGTH_NS = 900 * NS_PER_S, 900 * NS_PER_S
+NOW_NS = 100 * NS_PER_S
+HELD = Held("c1", 1_050_000, MicroPerKwh(2_000), Millijoule(60 * MJ_PER_WH))
+
+
+def trade(state: State = State.MATCHED) -> Trade:
+    price = MicroPerKwh(200_000)
+    terms = Terms(Wh(1000), price, price, Tariff(firm_price=MicroPerKwh(10_000)))
+    interval = Interval(START_NS, LENGTH_NS)
+    made = Trade("t1", 1, 2, "ann", "bob", "m1", "m2", interval, terms, Wh(1050))
+    made.state = state
+    return made
+
+
+def read(injected: int | None, delivered: int | None) -> Read:
+    source, sink = (
+        [] if wh is None else [Reading(1, 1, Millijoule(wh * MJ_PER_WH))]
+        for wh in (injected, delivered)
+    )
+    return Read((Ends(source, sink, 1_050_000),))
+
+
+def told(one: Trade, *events: TradeEvent, now_ns: int = NOW_NS) -> list[Effect]:
+    """What is asked after the last."""
+    effects: list[Effect] | None = None
+    for event in events:
+        effects = step(one, event, now_ns, TIMES)
+        assert effects is not None, event
+    return effects or []
+
+
+def kinds(effects: list[Effect]) -> list[type]:
+    return [type(effect) for effect in effects]
+
+
+TO_CONFIRMED: tuple[TradeEvent, ...] = (Begin(), HELD, Locked(), Signed())
+BEGINS = TimeOver(START_NS - TIMES.lead_ns)
+ENDS = TimeOver(START_NS + LENGTH_NS)
+TO_METERS = (*TO_CONFIRMED, BEGINS, Activated(), ENDS, Released())
+
+
+def test_a_trade_holds_capacity_then_money_then_delivers_and_is_paid_from_its_meters() -> None:
+    one = trade()
+    assert kinds(told(one, Begin())) == [Hold, Wait]
+    assert kinds(told(one, HELD)) == [Lock, Wait]
+    assert kinds(told(one, Locked())) == [Sign, Wait]
+    assert kinds(told(one, Signed())) == [Wait]
+    assert kinds(told(one, BEGINS)) == [Activate, Wait]
+    assert kinds(told(one, Activated())) == [Wait]
+    assert kinds(told(one, ENDS)) == [Release, Wait]
+    assert kinds(told(one, Released())) == [AskMeters, Wait]
+    (close,) = told(one, read(1050, 1000))
+    assert isinstance(close, Close)
+    assert one.state is State.SETTLING
+    assert told(one, Closed()) == []
+    assert one.state is State.SETTLED
+
+
+@pytest.mark.parametrize("count", range(len(TO_METERS) + 2))
+def test_after_a_crash_at_any_step_it_goes_on_where_the_journal_has_it(count: int) -> None:
+    events = (*TO_METERS, read(1050, 1000), Closed())
+    whole, crashed = trade(), trade()
+    for at, event in enumerate(events):
+        asked = step(whole, event, NOW_NS, TIMES)
+        if at == count:
+            crashed = decoded(encoded(crashed))
+            before = resumed(crashed, NOW_NS, TIMES)
+            assert pending(crashed, TIMES) == before
+        # What the crash began anew is not begun twice.
+        again = step(crashed, event, NOW_NS, TIMES)
+        assert again == asked or (at == count == 0 and again is None)
+    assert encoded(whole) == encoded(crashed)
+    assert crashed.state is State.SETTLED
+
+
+@pytest.mark.parametrize(
+    ("events", "asks", "state"),
+    [
+        ((Begin(), Refusal("NO_ROUTE", "l1")), [Release], State.REJECTED),
+        ((Begin(), HELD, Refusal("FUNDS")), [Close, Release], State.REJECTED),
+        ((Begin(), HELD, Locked(), Refusal("SIGNATURE")), [Close, Release], State.REJECTED),
+        ((Begin(), HELD, HoldLost()), [Close, Release], State.EXPIRED),
+        ((Begin(), HELD, Locked(), HoldLost()), [Close, Release], State.EXPIRED),
+        ((Begin(), Cancel("OPERATOR")), [Release], State.CANCELLED),
+        ((Begin(), TimeOver(NOW_NS + TIMES.hold_ns)), [Release], State.EXPIRED),
+        ((Begin(), HELD, TimeOver(NOW_NS + TIMES.fund_ns)), [Close, Release], State.EXPIRED),
+        ((Begin(), HELD, Locked(), TimeOver(START_NS)), [Close, Release], State.EXPIRED),
+    ],
+)
+def test_what_is_refused_or_late_is_undone_in_reverse_and_then_given_back(
+    events: tuple[TradeEvent, ...], asks: list[type], state: State
+) -> None:
+    one = trade()
+    effects = told(one, *events)
+    assert one.state is State.UNWINDING
+    for asked in asks:
+        assert kinds(effects) == [asked]
+        effects = told(one, Closed() if asked is Close else Released())
+    assert one.state is state
+    (back,) = effects
+    # Only where the network refused do both orders go back to their places.
+    assert isinstance(back, GiveBack) and (back.wh, back.injected_wh) == (1000, 1050)
+    assert back.is_barred == (state is State.REJECTED and len(events) == 2)
+
+
+def test_a_match_that_is_refused_before_anything_was_asked_is_over_at_once() -> None:
+    one = trade()
+    assert kinds(told(one, Refusal("POSITION_LIMIT"))) == [GiveBack]
+    assert (one.state, one.reason) == (State.REJECTED, "POSITION_LIMIT")
+
+
+def test_answers_that_come_late_or_twice_change_nothing() -> None:
+    one = trade()
+    told(one, Begin(), HELD, Locked(), Cancel("OPERATOR"))
+    before = encoded(one)
+    stale: tuple[TradeEvent, ...] = (
+        Begin(),
+        HELD,
+        Locked(),
+        Signed(),
+        Activated(),
+        read(1, 1),
+        PartPaid(),
+    )
+    stale += (TimeOver(START_NS), Refusal("NO_ROUTE"), Cancel("AGAIN"), HoldLost())
+    for event in stale:
+        assert step(one, event, NOW_NS, TIMES) is None
+    assert encoded(one) == before
+    told(one, Closed(), Released())
+    ended = encoded(one)
+    for event in (*stale, Closed(), Released()):
+        assert step(one, event, NOW_NS, TIMES) is None
+    assert encoded(one) == ended and pending(one, TIMES) == []
+
+
+def test_a_trade_that_is_confirmed_is_binding() -> None:
+    one = trade()
+    told(one, *TO_CONFIRMED)
+    assert step(one, Cancel("REGRET"), NOW_NS, TIMES) is None
+    assert one.state is State.CONFIRMED
+
+
+def test_a_circuit_that_was_never_activated_is_the_networks_and_costs_the_seller_nothing() -> None:
+    one = trade()
+    told(one, *TO_CONFIRMED, BEGINS)
+    # Asked again for as long as power is due.
+    assert step(one, Refusal("HOLD_EXPIRED"), NOW_NS, TIMES) is None
+    assert kinds(pending(one, TIMES)) == [Activate, Wait]
+    told(one, ENDS, Released(), read(0, 0))
+    assert one.settlement is not None
+    (line,) = one.settlement.lines
+    # Sold as firm: the operator pays.
+    assert line.kind is LineKind.CURTAILMENT and line.energy == 1000 * MJ_PER_WH
+    told(one, Closed())
+    assert one.state is State.UNDELIVERED
+
+
+def test_readings_that_do_not_come_are_waited_for_and_then_done_without() -> None:
+    one = trade()
+    told(one, *TO_METERS)
+    assert told(one, read(None, 600)) == []
+    assert one.state is State.METERING and one.until_ns is not None
+    # Kept over a crash, and used when the time is over.
+    one = decoded(encoded(one))
+    assert one.until_ns is not None
+    told(one, TimeOver(one.until_ns))
+    assert one.state is State.SETTLING and one.settlement is not None
+    assert one.settlement.lines[0].nano == 120_000_000
+
+
+def test_a_controller_that_is_away_keeps_nobody_from_his_money() -> None:
+    one = trade()
+    told(one, *TO_CONFIRMED, BEGINS, Activated(), ENDS)
+    assert one.until_ns is not None
+    effects = told(one, TimeOver(one.until_ns))
+    # No meter was read: nobody pays, and nobody is blamed. The circuit is released when the controller is back.
+    assert kinds(effects) == [Release, Close]
+    told(one, Closed())
+    assert one.state is State.SETTLING
+    told(one, Released())
+    assert one.state is State.UNDELIVERED
+
+
+def test_of_a_disputed_trade_the_undisputed_part_is_paid_first_and_once() -> None:
+    one = trade()
+    (pay, _) = told(one, *TO_METERS, read(1050, 600))
+    assert one.state is State.DISPUTED and isinstance(pay, Pay)
+    # Resolved before it is known that the part was paid: that is asked first.
+    resolved = Resolved(read(1050, 1000).ends)
+    assert kinds(told(one, resolved)) == [Pay]
+    (close,) = told(one, PartPaid())
+    assert isinstance(close, Close)
+    first = [line.nano for line in pay.lines if line.payee is Party.SELLER]
+    seller = [
+        each.nano
+        for each in close.postings
+        if each.payer is Party.BUYER and each.payee is Party.SELLER
+    ]
+    assert (first, seller) == ([120_000_000], [80_000_000])
+    told(one, Closed())
+    assert one.state is State.SETTLED
+
+
+def test_a_dispute_that_nobody_decides_ends_with_what_was_undisputed() -> None:
+    one = trade()
+    told(one, *TO_METERS, read(1050, 600), PartPaid())
+    # What takes back what was undisputed, or contradicts itself again, decides nothing.
+    for wrong in (read(600, 500), read(1050, 500)):
+        assert step(one, Resolved(wrong.ends), NOW_NS, TIMES) is None
+    assert one.until_ns is not None
+    told(one, TimeOver(one.until_ns), Closed())
+    assert one.state is State.PARTIAL
+
+
+def test_from_every_state_there_is_a_way_to_an_end_and_none_from_an_end() -> None:
+    for state in State:
+        reached, waiting = {state}, [state]
+        for each in waiting:
+            for (before, _), after in TRANSITIONS.items():
+                if before is each and after not in reached:
+                    reached.add(after)
+                    waiting.append(after)
+        assert any(each.ended for each in reached)
+        assert not state.ended or reached == {state}
+    assert {word for _, word in TRANSITIONS} == set(Word)
+    assert Cause.LATE_START
+
+
+def test_no_trade_is_ever_without_something_to_wait_for() -> None:
+    for events in ((), *(TO_METERS[: n + 1] for n in range(len(TO_METERS)))):
+        one = trade()
+        for event in events:
+            told(one, event)
+        assert one.state is State.MATCHED or pending(one, TIMES)
+        assert resumed(one, NOW_NS, TIMES)
+
+
+def test_the_documentation_shows_the_table_that_the_code_runs_on() -> None:
+    assert f"```mermaid\n{trade_diagram()}\n```" in (ROOT / "docs" / "trading.md").read_text()
+
+
+def test_only_the_saga_changes_a_trade() -> None:
+    fields = set(Trade.__struct_fields__)
+    changed_in = {
+        path.name
+        for path in (ROOT / "trading").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Attribute)
+        and isinstance(target.value, ast.Name)
+        and target.value.id == "trade"
+        and target.attr in fields
+    }
+    assert changed_in == {"saga.py"}

@@ -1,0 +1,319 @@
+"""The saga of a trade: from a match over capacity and money to power, meters and a bill, or back to where it began.
+
+Capacity before money. Whoever runs it journals the trade, then does what :mod:`trading.core.asking` says of it, and
+asks again with the same keys until there is an answer; after a crash the journal is read, and the trade goes on from
+there. So a step is taken once, whatever was lost. This is the only file that changes a trade.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from trading.core.asking import pending
+from trading.core.readings import Ends, evidence_of
+from trading.core.settlement import Outcome, paid_before, settle
+from trading.core.trades import (
+    Activated,
+    Begin,
+    Cancel,
+    Closed,
+    Effect,
+    GiveBack,
+    Held,
+    HoldLost,
+    Locked,
+    PartPaid,
+    Read,
+    Refusal,
+    Released,
+    Resolved,
+    Signed,
+    State,
+    TimeOver,
+    Times,
+    Trade,
+    TradeEvent,
+    Watched,
+    network_missed,
+)
+
+
+class Word(StrEnum):
+    """What moves a trade from state to state."""
+
+    BEGUN = "begun"
+    HELD = "circuit held"
+    LOCKED = "money locked"
+    SIGNED = "signed"
+    START = "interval begins"
+    END = "interval ends"
+    METERED = "metered"
+    CONTRADICTED = "ends contradict"
+    RESOLVED = "resolved"
+    REFUSED = "refused"
+    TOO_LATE = "time over"
+    LOST = "hold lost"
+    CALLED_OFF = "called off"
+    PAID_WHOLE = "paid whole"
+    PAID_PART = "paid in part"
+    PAID_NOTHING = "paid nothing"
+    UNDONE_REFUSED = "undone, refused"
+    UNDONE_LATE = "undone, late"
+    UNDONE_CALLED_OFF = "undone, called off"
+
+
+S, W = State, Word
+_REVOCABLE = (S.MATCHED, S.HOLDING, S.HELD, S.FUNDED)
+TRANSITIONS: dict[tuple[State, Word], State] = {
+    (S.MATCHED, W.BEGUN): S.HOLDING,
+    (S.HOLDING, W.HELD): S.HELD,
+    (S.HELD, W.LOCKED): S.FUNDED,
+    (S.FUNDED, W.SIGNED): S.CONFIRMED,
+    (S.CONFIRMED, W.START): S.DELIVERING,
+    (S.DELIVERING, W.END): S.METERING,
+    (S.METERING, W.METERED): S.SETTLING,
+    (S.METERING, W.CONTRADICTED): S.DISPUTED,
+    (S.DISPUTED, W.RESOLVED): S.SETTLING,
+    (S.SETTLING, W.PAID_WHOLE): S.SETTLED,
+    (S.SETTLING, W.PAID_PART): S.PARTIAL,
+    (S.SETTLING, W.PAID_NOTHING): S.UNDELIVERED,
+    **{
+        (state, word): S.UNWINDING
+        for state in _REVOCABLE
+        for word in (W.REFUSED, W.TOO_LATE, W.CALLED_OFF)
+    },
+    **{(state, W.LOST): S.UNWINDING for state in (S.HELD, S.FUNDED)},
+    (S.UNWINDING, W.UNDONE_REFUSED): S.REJECTED,
+    (S.UNWINDING, W.UNDONE_LATE): S.EXPIRED,
+    (S.UNWINDING, W.UNDONE_CALLED_OFF): S.CANCELLED,
+}
+_ENDS_IN = {
+    W.REFUSED: S.REJECTED,
+    W.TOO_LATE: S.EXPIRED,
+    W.LOST: S.EXPIRED,
+    W.CALLED_OFF: S.CANCELLED,
+}
+_UNDONE = {
+    S.REJECTED: W.UNDONE_REFUSED,
+    S.EXPIRED: W.UNDONE_LATE,
+    S.CANCELLED: W.UNDONE_CALLED_OFF,
+}
+_PAID = {
+    Outcome.WHOLE: W.PAID_WHOLE,
+    Outcome.PART: W.PAID_PART,
+    Outcome.NOTHING: W.PAID_NOTHING,
+}
+del S, W
+
+
+def step(trade: Trade, event: TradeEvent, now_ns: int, times: Times) -> list[Effect] | None:
+    """What is to be asked for once the trade, as it is then, is journalled; None where the event changes nothing.
+
+    An event of a step that is over already is an answer that came twice, or late.
+    """
+    before = trade.state
+    if not _noted(trade, event, now_ns, times):
+        return None
+    if isinstance(event, Read) and trade.state is before:
+        # Somebody has not said it all: asked again in a while, and until then kept.
+        return []
+    return _given_back(trade, before) + pending(trade, times)
+
+
+def _given_back(trade: Trade, before: State) -> list[Effect]:
+    if before.ended or not trade.state.ended or trade.ends_in is None:
+        return []
+    return [
+        GiveBack(
+            trade.trade_id,
+            trade.buy_seq,
+            trade.sell_seq,
+            trade.terms.wh,
+            trade.injected_wh,
+            trade.is_barred,
+        )
+    ]
+
+
+def resumed(trade: Trade, now_ns: int, times: Times) -> list[Effect]:
+    """What is to be asked after a crash, of a trade as the journal has it, and journalled before that."""
+    if trade.state is State.MATCHED:
+        return step(trade, Begin(), now_ns, times) or []
+    return pending(trade, times)
+
+
+def _noted(trade: Trade, event: TradeEvent, now_ns: int, times: Times) -> bool:
+    """Notes what the event says; whether anything changed."""
+    match event:
+        case Begin():
+            return _move(trade, Word.BEGUN, now_ns, times)
+        case Held():
+            return _hold_noted(trade, event, now_ns, times)
+        case Refusal():
+            return _unwind(trade, Word.REFUSED, event.reason, event.detail, now_ns, times)
+        case HoldLost():
+            return _unwind(trade, Word.LOST, "HOLD_EXPIRED", "", now_ns, times)
+        case Cancel():
+            return _unwind(trade, Word.CALLED_OFF, event.reason, "", now_ns, times)
+        case Locked():
+            return _move(trade, Word.LOCKED, now_ns, times)
+        case Signed():
+            return _move(trade, Word.SIGNED, now_ns, times)
+        case Activated():
+            is_news = trade.state is State.DELIVERING and not trade.is_activated
+            trade.is_activated = trade.is_activated or is_news
+            return is_news
+        case Watched():
+            if trade.state is State.DELIVERING:
+                trade.delivery = event.delivery
+            # Journalled with whatever comes next.
+            return False
+        case Read():
+            return _readings_noted(trade, event, now_ns, times)
+        case Resolved():
+            return _resolve(trade, event, now_ns, times)
+        case PartPaid():
+            return _part_paid(trade)
+        case Released():
+            return _undone(trade, now_ns, times, hold=True)
+        case Closed():
+            return _undone(trade, now_ns, times, lock=True)
+        case TimeOver():
+            return event.until_ns == trade.until_ns and _time_over(trade, now_ns, times)
+
+
+def _move(trade: Trade, word: Word, now_ns: int, times: Times) -> bool:
+    """Follows the table, and sets when the new state ends by itself."""
+    following = TRANSITIONS.get((trade.state, word))
+    if following is None:
+        return False
+    trade.state = following
+    trade.until_ns = _until_ns(trade, now_ns, times)
+    if following is State.HOLDING:
+        trade.may_hold = True
+    elif following is State.HELD:
+        trade.may_lock = True
+    return True
+
+
+def _until_ns(trade: Trade, now_ns: int, times: Times) -> int | None:
+    start_ns = trade.interval.start_ns
+    match trade.state:
+        case State.HOLDING:
+            return min(now_ns + times.hold_ns, start_ns)
+        case State.HELD:
+            return min(now_ns + times.fund_ns, start_ns)
+        case State.FUNDED:
+            return start_ns
+        case State.CONFIRMED:
+            return start_ns - times.lead_ns
+        case State.DELIVERING:
+            return trade.interval.end_ns
+        case State.METERING:
+            return max(now_ns, trade.interval.end_ns) + times.read_ns
+        case State.DISPUTED:
+            return now_ns + times.dispute_ns
+        case _:
+            return None
+
+
+def _hold_noted(trade: Trade, event: Held, now_ns: int, times: Times) -> bool:
+    if not _move(trade, Word.HELD, now_ns, times):
+        return False
+    trade.circuit_id = event.circuit_id
+    trade.injected_ppm = event.injected_ppm
+    trade.terms = msgspec.structs.replace(
+        trade.terms, toll_price=event.toll_price, max_loss=event.max_loss
+    )
+    return True
+
+
+def _unwind(trade: Trade, word: Word, reason: str, detail: str, now_ns: int, times: Times) -> bool:
+    is_by_network = trade.state is State.HOLDING and word is Word.REFUSED
+    if not _move(trade, word, now_ns, times):
+        return False
+    trade.is_barred = is_by_network
+    trade.ends_in, trade.reason, trade.detail = _ENDS_IN[word], reason, detail
+    _end_if_undone(trade, now_ns, times)
+    return True
+
+
+def _undone(
+    trade: Trade, now_ns: int, times: Times, *, hold: bool = False, lock: bool = False
+) -> bool:
+    """There is no circuit any more, or no escrow; where neither is, the trade has ended."""
+    if trade.state not in (State.METERING, State.DISPUTED, State.SETTLING, State.UNWINDING):
+        return False
+    is_news = (hold and trade.may_hold) or (lock and trade.may_lock)
+    trade.may_hold = trade.may_hold and not hold
+    trade.may_lock = trade.may_lock and not lock
+    _end_if_undone(trade, now_ns, times)
+    return is_news
+
+
+def _end_if_undone(trade: Trade, now_ns: int, times: Times) -> None:
+    if trade.may_hold or trade.may_lock:
+        return
+    if trade.state is State.UNWINDING and trade.ends_in is not None:
+        _move(trade, _UNDONE[trade.ends_in], now_ns, times)
+    elif trade.state is State.SETTLING and trade.settlement is not None:
+        _move(trade, _PAID[trade.settlement.outcome], now_ns, times)
+
+
+def _readings_noted(trade: Trade, event: Read, now_ns: int, times: Times) -> bool:
+    if trade.state is not State.METERING:
+        return False
+    trade.ends, trade.missed = event.ends, event.missed
+    if _all_said(event.ends):
+        _judge(trade, now_ns, times)
+    return True
+
+
+def _all_said(ends: tuple[Ends, ...]) -> bool:
+    return bool(ends) and all(each.source and each.sink for each in ends)
+
+
+def _judge(trade: Trade, now_ns: int, times: Times) -> None:
+    """Both ends have said what they have to say, or the time for it is over."""
+    evidence = evidence_of(trade.ends)
+    trade.settlement = settle(trade.terms, evidence, network_missed(trade))
+    if evidence.is_disputed:
+        trade.part = trade.settlement.lines
+    word = Word.CONTRADICTED if evidence.is_disputed else Word.METERED
+    _move(trade, word, now_ns, times)
+
+
+def _resolve(trade: Trade, event: Resolved, now_ns: int, times: Times) -> bool:
+    """Refused as no change where it would take back what was undisputed, or contradicts itself again."""
+    evidence = evidence_of(event.ends)
+    if trade.state is not State.DISPUTED or trade.settlement is None or evidence.is_disputed:
+        return False
+    resolved = settle(trade.terms, evidence, event.missed)
+    try:
+        paid_before(resolved.lines, trade.settlement.lines)
+    except ValueError:
+        return False
+    trade.settlement, trade.ends, trade.missed = resolved, event.ends, event.missed
+    return _move(trade, Word.RESOLVED, now_ns, times)
+
+
+def _part_paid(trade: Trade) -> bool:
+    is_news = trade.state in (State.DISPUTED, State.SETTLING) and not trade.is_part_paid
+    trade.is_part_paid = trade.is_part_paid or is_news
+    return is_news
+
+
+def _time_over(trade: Trade, now_ns: int, times: Times) -> bool:
+    match trade.state:
+        case State.CONFIRMED:
+            return _move(trade, Word.START, now_ns, times)
+        case State.DELIVERING:
+            return _move(trade, Word.END, now_ns, times)
+        case State.METERING:
+            _judge(trade, now_ns, times)
+            return True
+        case State.DISPUTED:
+            # Nobody has decided: what was undisputed is all that is paid.
+            return _move(trade, Word.RESOLVED, now_ns, times)
+        case _:
+            return _unwind(trade, Word.TOO_LATE, "TIME_OVER", trade.state, now_ns, times)
