@@ -42,9 +42,7 @@ class Asked:
         return self.power_w / float(graph.efficiency[self.sink(finder)]) / graph.voltage_v
 
 
-def costs_of(
-    finder: RouteFinder, asked: Asked, arrays: StandbyArrays, per_line: Floats | float
-) -> Floats:
+def costs_of(finder: RouteFinder, asked: Asked, arrays: StandbyArrays, per_line: Floats) -> Floats:
     """Of each arc, for each watt: what it costs to reserve it, and what it loses; infinite where it may not be used."""
     graph, grid = arrays.graph, finder.arrays
     current_a = asked.current_a(finder)

@@ -2,8 +2,9 @@
 
 A standby is charged for what it makes the pools of lines larger, not for what it carries: standbys that no single
 failure needs at once have the same room. How much they can share depends on where the working route runs, so several
-candidates are tried, each with the standby that adds least beside it, and the pair that adds least in all is kept.
-Both are searched for with additive costs, and then worked out exactly.
+candidates are tried, each with the standby that adds least beside it, and the pair that adds least in all is kept. Room
+costs more the fuller a line is, so that those who come later find some. Both are searched for with additive costs, and
+then worked out exactly.
 
 Y. Liu, D. Tipper, P. Siripongwutikorn, "Approximating optimal spare capacity allocation by successive survivable
 routing", IEEE/ACM Transactions on Networking 13 (2005).
@@ -29,6 +30,7 @@ from controller.core.admission.route_finder import RouteFinder, injection_limit_
 from controller.core.admission.standby_arrays import (
     StandbyArrays,
     as_it_stands,
+    fullness,
     under_failures,
 )
 from controller.core.circuits.disjointness import kept_off
@@ -53,6 +55,8 @@ _WORKING_LOSS = 1.0
 # of lines first, and do not see how losses grow. Or this share of its power, if that is more: a standby carries it for
 # minutes, a working route for good.
 _MOST_WORKING_LOSS, _WORKING_LOSS_SHARE = 2.0, 0.01
+# The less is left of the best one's lines, the more a way around them may lose: up to so many times that.
+_MOST_WAYS_AROUND = 10.0
 _MOST_STANDBY_LOSS, _STANDBY_LOSS_SHARE = 2.0, 0.05
 
 
@@ -164,21 +168,26 @@ class ProtectedRouteFinder:
         if best is None:
             return []
         routes = {best.links: best}
+        arrays = as_it_stands(finder, asked.source_ids, asked.circuit_id)
         if several and best.links:
-            routes |= {route.links: route for route in self._others(asked, best)}
+            routes |= {route.links: route for route in self._others(asked, best, arrays)}
         return sorted(
-            ((reserved_w(each) + _WORKING_LOSS * lost_w(each), each) for each in routes.values()),
+            (
+                (self._reserved_w(each, arrays) + _WORKING_LOSS * lost_w(each), each)
+                for each in routes.values()
+            ),
             key=lambda each: each[0],
         )
 
-    def _others(self, asked: Asked, best: Route) -> Iterator[Route]:
+    def _others(self, asked: Asked, best: Route, arrays: StandbyArrays) -> Iterator[Route]:
         finder = self._finder
-        arrays = as_it_stands(finder, asked.source_ids, asked.circuit_id)
-        most_lost_w = max(_MOST_WORKING_LOSS * lost_w(best), _WORKING_LOSS_SHARE * asked.power_w)
+        full = fullness(arrays.graph)[self._arcs(best)].max()
+        times = _MOST_WORKING_LOSS / max(1.0 - full, 1.0 / _MOST_WAYS_AROUND)
+        most_lost_w = max(times * lost_w(best), _WORKING_LOSS_SHARE * asked.power_w)
         limit_w = min(
             asked.power_w + most_lost_w, injection_limit_w(asked.power_w, asked.constraints)
         )
-        costs = costs_of(finder, asked, arrays, 1.0)
+        costs = costs_of(finder, asked, arrays, arrays.prices)
         # The same question on the same network has the same answer.
         rng = np.random.default_rng(finder.arrays.node(best.sink_router_id))
         trees = min(_TREES, max(1, self._most_candidates() // _STARTS))
@@ -192,7 +201,7 @@ class ProtectedRouteFinder:
         self, working: Route, asked: Asked, arrays: StandbyArrays, off: set[int]
     ) -> Backup | None:
         finder = self._finder
-        costs = costs_of(finder, asked, arrays, _growth(arrays, asked, finder))
+        costs = costs_of(finder, asked, arrays, arrays.prices * _growth(arrays, asked, finder))
         costs[list(off)] = inf
         limit_w = injection_limit_w(asked.power_w, asked.constraints)
         route = next(cheapest(finder, asked, arrays, costs, limit_w, 1), None)
@@ -206,12 +215,25 @@ class ProtectedRouteFinder:
         return Backup(route, covers, self._added_w(route, arrays))
 
     def _added_w(self, route: Route, arrays: StandbyArrays) -> float:
+        """What a standby costs: what it makes pools larger by, at their prices, and a little for all that it takes."""
         added_w = LOSS * lost_w(route) + HOP * reserved_w(route)
-        for link in route.links:
-            arc = self._finder.arrays.arc(link.link_id, link.from_router_id)
-            spare_a = float(arrays.spare_a[arc]) if arc is not None else 0.0
-            added_w += link.voltage_v * max(0.0, link.current_a - spare_a)
+        for link, arc in zip(route.links, self._arcs(route), strict=True):
+            more_a = max(0.0, link.current_a - float(arrays.spare_a[arc]))
+            added_w += float(arrays.prices[arc]) * link.voltage_v * more_a
         return added_w
+
+    def _reserved_w(self, working: Route, arrays: StandbyArrays) -> float:
+        """What a working route takes of lines, at their prices."""
+        return sum(
+            float(arrays.prices[arc]) * link.received_w
+            for link, arc in zip(working.links, self._arcs(working), strict=True)
+        )
+
+    def _arcs(self, route: Route) -> list[int]:
+        """Those of a route that was found on the arrays."""
+        arrays = self._finder.arrays
+        arcs = (arrays.arc(link.link_id, link.from_router_id) for link in route.links)
+        return [arc for arc in arcs if arc is not None]
 
     def _incapable_arcs(self, *, dedicated: bool) -> set[int]:
         """Arcs at routers that take no standby, and for one that shares those whose senders hold no pools."""

@@ -12,6 +12,9 @@ from controller.core.circuits.resources import source as source_of
 from controller.routing.graph import Floats, PowerGraph
 from digitalgrid.model import CircuitGeneration
 
+# A watt on a full line costs e to the power of this, where one on an empty line costs 1.
+_DEARER = 2.0
+
 
 @dataclass(frozen=True, slots=True)
 class StandbyArrays:
@@ -22,6 +25,8 @@ class StandbyArrays:
     graph: PowerGraph
     spare_a: Floats
     available_w: dict[str, float]
+    # What it costs to reserve a watt on each arc.
+    prices: Floats
 
 
 def under_failures(
@@ -38,7 +43,7 @@ def under_failures(
     these, and not the pool: that is the worst of all failures.
     """
     arrays, reservations = finder.arrays, finder.reservations
-    graph = arrays.graph.snapshot()
+    graph, prices = arrays.graph.snapshot(), prices_of(arrays.graph)
     pool_a = arrays.pool_a
     active_a = np.zeros(graph.arc_count)
     active_w: dict[str, float] = {}
@@ -57,7 +62,7 @@ def under_failures(
         source_id: free_w + reservations.pool(source_of(source_id)) - active_w.get(source_id, 0.0)
         for source_id, free_w in finder.available_w(source_ids, circuit_id).items()
     }
-    return StandbyArrays(graph, spare_a, available_w)
+    return StandbyArrays(graph, spare_a, available_w, prices)
 
 
 def as_it_stands(
@@ -65,6 +70,22 @@ def as_it_stands(
 ) -> StandbyArrays:
     """What working routes meet, and dedicated standbys: all that is reserved, and no room to share."""
     graph = finder.arrays.graph
-    return StandbyArrays(
-        graph, np.zeros(graph.arc_count), finder.available_w(source_ids, circuit_id)
-    )
+    available_w = finder.available_w(source_ids, circuit_id)
+    return StandbyArrays(graph, np.zeros(graph.arc_count), available_w, prices_of(graph))
+
+
+def prices_of(graph: PowerGraph) -> Floats:
+    """What it costs to reserve a watt on each arc: 1 on an empty line, and more the fuller it is, so that there is room
+    for those who have no way around it.
+
+    B. Awerbuch, Y. Azar, S. Plotkin, "Throughput-competitive on-line routing", FOCS 1993.
+    """
+    prices: Floats = np.exp(_DEARER * fullness(graph))
+    return prices
+
+
+def fullness(graph: PowerGraph) -> Floats:
+    """Of each arc the share of its line that is reserved; or of what its sender may convert, where that leaves less."""
+    left_a = np.clip(graph.headroom_a, 0.0, graph.ampacity_a)
+    full: Floats = 1.0 - left_a / np.maximum(graph.ampacity_a, np.finfo(float).tiny)
+    return full

@@ -1,6 +1,7 @@
 """Shared standbys on random networks, admitted and released in any order: every single failure finds its room."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -9,6 +10,7 @@ from benchmarks.shared_backup import Trial, tried
 from controller.core.admission.cheapest_routes import Asked
 from controller.core.admission.protected_routes import ProtectedRouteFinder, ProtectedRoutes
 from controller.core.admission.route_finder import RouteFinder
+from controller.core.admission.standby_arrays import prices_of
 from controller.core.circuits.circuit import Constraints
 from controller.core.circuits.disjointness import in_common
 from controller.core.circuits.failures import Failure
@@ -143,6 +145,26 @@ def test_sharing_lets_more_circuits_in_than_dedicated_standbys_do() -> None:
             books.admit(f"d{rng.integers(14)}", 5e5)
         counts.append(len(books.admitted))
     assert counts[0] > counts[1]
+
+
+def test_room_costs_more_the_fuller_its_line_is_in_either_direction() -> None:
+    books = Books(grid(14, 1), Against.ROUTER)
+    graph = books.routes.arrays.graph
+    assert prices_of(graph).tolist() == [1.0] * graph.arc_count
+    fill(books, np.random.default_rng(1), 40)
+    books.routes.arrays.sync()
+    prices = prices_of(graph)
+    reserved_a = graph.load_a + graph.load_a[graph.twin]
+    in_order = np.argsort(reserved_a / graph.ampacity_a)
+    assert np.all(np.diff(prices[in_order]) >= -1e-9)
+    assert np.array_equal(prices, prices[graph.twin])
+    assert 1.0 <= prices.min() < prices.max() <= np.exp(2.0)
+
+
+def test_a_line_out_of_service_is_as_dear_as_a_full_one() -> None:
+    graph = Books(grid(8, 1), Against.ROUTER).routes.arrays.graph
+    graph.take_out_of_service(0)
+    assert prices_of(graph)[0] == prices_of(graph).max() == pytest.approx(np.exp(2.0))
 
 
 def test_the_same_question_has_the_same_answer() -> None:
