@@ -20,6 +20,7 @@ from digitalgrid.model import (
 from digitalgrid.units import MILLIWATTS_PER_W, NS_PER_MS
 from digitalgrid.wire import name_hash
 from router_agent.config import RouterConfig
+from router_agent.device import staying
 from router_agent.device.advertisement import Advertiser
 from router_agent.device.arrivals import take
 from router_agent.device.circuit_table import CircuitTable
@@ -153,7 +154,6 @@ class RouterDevice:
         if outcome.added or outcome.removed or outcome.promoted:
             self._change_flows(outcome, now_ns)
         elif outcome.pools_changed:
-            self._forget_rates()
             self._unsettle(now_ns)
         self._effects.append(Answer(outcome))
         if outcome.code is ResultCode.OK:
@@ -418,6 +418,8 @@ class RouterDevice:
         self._statements.changed()
         self._stop_standing(now_ns)
         self._advance(now_ns)
+        for circuit_id in self._selector.due(self._advanced_ns, now_ns):
+            self._forget_rates(circuit_id)
         found, clamped = settle(self._flows, self._limits, self._conversion, self._demand(now_ns))
         if clamped:
             self._books.through_power_clamped_instants += 1
@@ -426,9 +428,6 @@ class RouterDevice:
         self._quick.choose(found, len(self._flows), now_ns)
         self._report(self._selector.news(sinks))
         self._report(self._sink_watch.settled(sinks, now_ns))
-        independent = self._conversion.is_constant and not self._index.shares_standbys
-        # What is lean from now on asks for more with the next tick.
-        self._at_rest = not weighed
         for flow in found:
             if flow.ingress is not None and flow.news_upstream():
                 self._statements.tell(flow.ingress, flow)
@@ -436,10 +435,9 @@ class RouterDevice:
                 self._statements.tell(flow.egress, flow)
             if self._first_energy_ns is None and _waits_at_source(flow):
                 self._first_energy_ns = now_ns + FIRST_ENERGY_NS
-            alone = independent and len(self._index.of_circuit[flow.key.circuit_id]) == 1
-            rests = flow.at_rest
-            flow.settle(lone=alone and rests)
-            self._at_rest = self._at_rest and rests
+        rest = staying.settle(found, self._index, independent=self._conversion.is_constant)
+        # What is lean from now on asks for more with the next tick.
+        self._at_rest = rest and not weighed
 
     def _demand(self, now_ns: int) -> Callable[[Sequence[Flow]], None]:
         here, efficiency = self._index.sink_circuits, self._conversion.efficiency
@@ -458,9 +456,9 @@ class RouterDevice:
                 weighed, flow.settled = True, False
         return weighed
 
-    def _forget_rates(self) -> None:
-        """Something bears on every flow that is not told by what its neighbours state of it."""
-        for flow in self._flows:
+    def _forget_rates(self, circuit_id: int) -> None:
+        """Something bears on this circuit's flows that is not told by what their neighbours state of them."""
+        for flow in self._index.of_circuit.get(circuit_id, ()):
             flow.settled = False
 
     def _advance(self, now_ns: int) -> None:
@@ -469,9 +467,10 @@ class RouterDevice:
         self._unsaved = self._unsaved or bool(self._flows) or self._sink_watch.promises.stand
         deliveries = self._converter.advance(self._flows, self.lines, self._advanced_ns, now_ns)
         self._sink_watch.delivered(self._sinks(), deliveries, self._advanced_ns, now_ns)
-        if any(delivery.flow.idle for delivery in deliveries):
-            # What it lent it asks for again.
-            self._at_rest = False
+        for delivery in deliveries:
+            if delivery.flow.idle:
+                # What it lent it asks for again.
+                delivery.flow.settled = self._at_rest = False
         self._advanced_ns = now_ns
 
     def _stands_on(self, now_ns: int) -> bool:
@@ -502,11 +501,8 @@ class RouterDevice:
             if flow.egress is None:
                 self._sink_watch.promises.begin(flow)
         self._index = FlowIndex(self._flows)
-        if self._index.shares_standbys:
-            self._forget_rates()
-        for hop in (*outcome.added, *outcome.promoted):
-            for flow in self._index.of_circuit[hop.circuit_id]:
-                flow.settled = False
+        for key in (*outcome.removed, *(hop.key for hop in (*outcome.added, *outcome.promoted))):
+            self._forget_rates(key.circuit_id)
         self._unsettle(now_ns, urgent=bool(ended or outcome.promoted))
 
     def _end(self, mutation: Mutation, now_ns: int) -> None:

@@ -103,7 +103,9 @@ class Converter:
             line = flow.egress
             if line is not None and not line.up:
                 continue
-            if flow.settled:
+            if flow.settled and flow.idle:
+                continue
+            if flow.settled and allowance is None:
                 carried = on_line[line.link.id] if line is not None else None
                 wanted_mj, taken_mj, arrives_mj = self._pass_on(flow, carried, seconds, drawn_mj)
                 converts_mj -= taken_mj

@@ -57,8 +57,10 @@ class Flow:
     awaited: bool = True
     told_charged: bool = False
 
-    # Nothing changes its rates but what its neighbours state, which was this: see rates.py.
+    # Nothing changes its rates but what its neighbours state, which was this: see staying.py.
     settled: bool = False
+    # No other generation of its circuit is here.
+    alone: bool = False
     seen_demand: Demand = NO_DEMAND
     seen_grant: Grant = NO_GRANT
     # What flows before it in order put on the line that it leaves by.
@@ -164,12 +166,12 @@ class Flow:
     @property
     def primes_below(self) -> bool:
         """The downstream hop wants packets at short intervals."""
-        return bool(self._stated_by_downstream().marks & MARK_PRIMES)
+        return bool(self.stated_by_downstream().marks & MARK_PRIMES)
 
     @property
     def fills_below(self) -> bool:
         """A downstream hop wants more than is demanded, for its buffer."""
-        return bool(self._stated_by_downstream().marks & (MARK_PRIMES | MARK_FILLS))
+        return bool(self.stated_by_downstream().marks & (MARK_PRIMES | MARK_FILLS))
 
     @property
     def fills(self) -> bool:
@@ -265,30 +267,6 @@ class Flow:
             and (self.egress is not None or self.state is FlowState.ACTUATED)
             and covers(self.ingress_w, self.need_w)
         )
-
-    @property
-    def stays(self) -> bool:
-        """It is settled, and nothing is stated of it that was not: its rates are as they were found."""
-        if not self.settled:
-            return False
-        egress, ingress = self.egress, self.ingress
-        if egress is not None and (
-            not egress.adjacency.up or egress.stated.demands.get(self.key) != self.seen_demand
-        ):
-            return False
-        return ingress is None or (
-            ingress.adjacency.up and ingress.stated.grants.get(self.key) == self.seen_grant
-        )
-
-    def settle(self, *, lone: bool) -> None:
-        """Its rates are found. ``lone``: it is at rest, and no other flow bears on its rates but by the current before
-        it on its line.
-        """
-        steady = lone and self.demand_w > 0.0 and not (self.idle or self.fills)
-        self.settled = steady and self.lender is None and self.heir is None
-        if self.settled:
-            self.seen_demand = self._stated_by_downstream()
-            self.seen_grant = self.stated_by_upstream()
 
     def apply(self, event: FlowEvent) -> None:
         """What its sink reports moves along the table; an event that the state does not know is a bug, and raised."""
@@ -439,16 +417,16 @@ class Flow:
 
     def stated_by_downstream_w(self) -> float:
         """What the egress line's far end wants; nothing while that line is down."""
-        return self._stated_by_downstream().power_mw / MILLIWATTS_PER_W
+        return self.stated_by_downstream().power_mw / MILLIWATTS_PER_W
 
-    def _stated_by_downstream(self) -> Demand:
+    def stated_by_downstream(self) -> Demand:
         if self.egress is None or not self.egress.up:
             return NO_DEMAND
         return self.egress.stated.demands.get(self.key, NO_DEMAND)
 
     def demanded_below(self) -> None:
         """Take up what the egress line's far end says."""
-        power_mw, marks = self._stated_by_downstream()
+        power_mw, marks = self.stated_by_downstream()
         if marks & MARK_IDLE:
             self.rest(idle=True)
         elif power_mw:

@@ -16,7 +16,6 @@ class FlowIndex:
         for flow in flows:
             self.of_circuit.setdefault(flow.key.circuit_id, []).append(flow)
         self.sink_circuits = {flow.key.circuit_id for flow in flows if flow.egress is None}
-        self.shares_standbys = any(flow.hop.shared_standby for flow in flows)
         self.sinks = [flow for flow in flows if flow.egress is None]
         self._entering: defaultdict[str, list[Flow]] = defaultdict(list)
         self._leaving: defaultdict[str, list[Flow]] = defaultdict(list)

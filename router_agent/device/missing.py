@@ -311,8 +311,9 @@ class Promises:
         """Those of flows that are settled, of which there are many; returns which could be."""
         kept = set()
         for delivery in deliveries:
-            circuit_id, generation = delivery.flow.key
-            promise = self._standing.get(circuit_id) if delivery.flow.settled else None
+            flow = delivery.flow
+            circuit_id, generation = flow.key
+            promise = self._standing.get(circuit_id) if flow.settled and flow.alone else None
             if promise is not None and promise.count_kept(
                 generation, delivery.energy_mj, start_ns, end_ns
             ):

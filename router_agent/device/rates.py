@@ -21,6 +21,7 @@ from router_agent.device.shared_standbys import (
     hold_to_pools,
     hold_to_what_is_unreserved,
 )
+from router_agent.device.staying import restated, unsettled
 
 
 class Settlement(NamedTuple):
@@ -44,9 +45,8 @@ def settle(
     Whoever is settled and of whom nothing else is stated stays as it is, unless the current before it has changed: so a
     change costs what it changes, and a look at the others.
     """
-    changed = [flow for flow in flows if not flow.stays]
+    changed = restated(flows)
     for flow in changed:
-        flow.settled = False
         if flow.egress is not None:
             flow.demanded_below()
     demand_at_loads([flow for flow in changed if flow.egress is None])
@@ -62,7 +62,10 @@ def _settle_some(
 ) -> Sequence[Flow] | None:
     """Of circuits that share nothing but room that suffices for all; None where it does not suffice."""
     _accept(changed)
-    found = _need_of_some(flows, conversion.efficiency)
+    hold_to_pools(changed, limits.pool_w)
+    _need_of_some(flows, conversion.efficiency)
+    found = unsettled(flows)
+    hold_to_what_is_unreserved(found, flows, limits, conversion)
     if not _ask_without_shortage(found, flows):
         return None
     surplus.ask(found, flows, conversion.efficiency)
@@ -80,7 +83,7 @@ def _settle_all(flows: Sequence[Flow], limits: Limits, conversion: Conversion) -
     _accept(flows)
     hold_to_pools(flows, limits.pool_w)
     _need(flows, conversion)
-    hold_to_what_is_unreserved(flows, limits, conversion)
+    hold_to_what_is_unreserved(flows, flows, limits, conversion)
     clamped = _clamp_to_converter(flows, conversion.limit_w)
     _ask(flows)
     surplus.ask(flows, flows, conversion.efficiency)
@@ -193,10 +196,9 @@ def _need(flows: Sequence[Flow], conversion: Conversion) -> None:
         flow.need_w /= conversion.efficiency
 
 
-def _need_of_some(flows: Sequence[Flow], efficiency: float) -> list[Flow]:
-    """Likewise, of those whose need may have changed; returns them."""
+def _need_of_some(flows: Sequence[Flow], efficiency: float) -> None:
+    """Likewise, of those whose need may have changed; they are not settled any more."""
     currents = _Currents()
-    found = []
     for flow in flows:
         line = flow.egress
         if flow.settled:
@@ -208,8 +210,6 @@ def _need_of_some(flows: Sequence[Flow], efficiency: float) -> list[Flow]:
                 continue
             flow.settled = False
         flow.need_w = _sent_w(flow, currents) / efficiency
-        found.append(flow)
-    return found
 
 
 def _sent_w(flow: Flow, currents: _Currents) -> float:

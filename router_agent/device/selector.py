@@ -92,16 +92,18 @@ class Selector:
         self._apart_ns = _DEAD_INTERVALS_APART * dead_ns
         self._selections: dict[int, _Selection] = {}
         self._news: list[FlowStatus] = []
-        self._next_ns: int | None = None
-        # Flows that are demanded and can be left for another.
-        self._watched: list[Flow] = []
+        # By circuit: when there may be something to choose though nothing happens before, and the flow that is
+        # demanded where it can be left for another.
+        self._again_ns: dict[int, int] = {}
+        self._watched: dict[int, Flow] = {}
 
     def demand(self, sinks: Sequence[Flow], here: Set[int], efficiency: float, now_ns: int) -> None:
         """Choose, for the circuits of these flows, and say how much is wanted of each generation; of other circuits
         that are ``here`` nothing has changed, and there is nothing to choose.
         """
-        self._next_ns, self._watched = None, []
         for circuit_id, generations in _by_circuit(sinks):
+            self._again_ns.pop(circuit_id, None)
+            self._watched.pop(circuit_id, None)
             live = [flow for flow in generations if not flow.draining]
             for flow in generations:
                 if flow.draining:
@@ -115,6 +117,8 @@ class Selector:
             _demand(selection, choice, efficiency)
         for circuit_id in self._selections.keys() - here:
             del self._selections[circuit_id]
+            self._again_ns.pop(circuit_id, None)
+            self._watched.pop(circuit_id, None)
 
     def news(self, sinks: Sequence[Flow]) -> list[FlowStatus]:
         """What has changed, once the rates are settled: selections, and idle generations that are full or no more."""
@@ -144,11 +148,21 @@ class Selector:
 
         ``stands``: somebody else sees to it that no buffer runs dry unnoticed.
         """
+        again_ns = min(self._again_ns.values(), default=None)
         if stands:
-            return self._next_ns
-        dry = (_missed_ns(flow, advanced_ns) for flow in self._watched)
-        deadlines = [at_ns for at_ns in (self._next_ns, *dry) if at_ns is not None]
+            return again_ns
+        dry = (_missed_ns(flow, advanced_ns) for flow in self._watched.values())
+        deadlines = [at_ns for at_ns in (again_ns, *dry) if at_ns is not None]
         return min(deadlines, default=None)
+
+    def due(self, advanced_ns: int, now_ns: int) -> set[int]:
+        """Circuits for which that is now."""
+        due = {circuit_id for circuit_id, at_ns in self._again_ns.items() if now_ns >= at_ns}
+        for circuit_id, flow in self._watched.items():
+            at_ns = _missed_ns(flow, advanced_ns)
+            if at_ns is not None and now_ns >= at_ns:
+                due.add(circuit_id)
+        return due
 
     def _select(self, selection: _Selection, choice: _Choice, now_ns: int) -> None:
         if selection.role is Role.STANDBY:
@@ -171,7 +185,7 @@ class Selector:
         cause = self._lost(selection, current, other, now_ns)
         if cause is None:
             if other.charged and not _is_missed(current):
-                self._watched.append(current)
+                self._watched[current.key.circuit_id] = current
             return
         missed = cause is SwitchCause.POWER_MISSED
         apart_ns = self._apart_ns
@@ -181,7 +195,7 @@ class Selector:
             selection.left = current.key
             self._switch(selection, other, cause, now_ns)
         elif not missed:
-            self._look_again(selection.switched_ns + apart_ns)
+            self._look_again(current, selection.switched_ns + apart_ns)
 
     def _follow_standby(self, selection: _Selection, choice: _Choice, now_ns: int) -> None:
         """The controller may have made the standby a working generation, or taken it away."""
@@ -204,9 +218,9 @@ class Selector:
             # What no router above has heard of yet, or is cut off from here, helps nobody.
             short = newest.reachable and _is_short(current)
             if not newest.charged and not short and now_ns < until_ns:
-                self._look_again(until_ns)
+                self._look_again(newest, until_ns)
                 if not _is_missed(current):
-                    self._watched.append(current)
+                    self._watched[current.key.circuit_id] = current
                 return
             newest.seamless = newest.charged or not short
         newest.taken = True
@@ -230,7 +244,7 @@ class Selector:
                 if selected_ns is None:
                     return None
                 if now_ns < selected_ns + self._apart_ns:
-                    self._look_again(selected_ns + self._apart_ns)
+                    self._look_again(current, selected_ns + self._apart_ns)
                     return None
             return SwitchCause.GRANT_LOST
         silent = current.state is FlowState.SILENT
@@ -245,8 +259,9 @@ class Selector:
         selection.standby = None if back else other.key
         self._news.append(_switched(other, selection.cause))
 
-    def _look_again(self, at_ns: int) -> None:
-        self._next_ns = at_ns if self._next_ns is None else min(self._next_ns, at_ns)
+    def _look_again(self, flow: Flow, at_ns: int) -> None:
+        circuit_id = flow.key.circuit_id
+        self._again_ns[circuit_id] = min(self._again_ns.get(circuit_id, at_ns), at_ns)
 
 
 def _by_circuit(sinks: Sequence[Flow]) -> Iterator[tuple[int, list[Flow]]]:

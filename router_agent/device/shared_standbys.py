@@ -66,10 +66,12 @@ def pool_uses(flows: Iterable[Flow], pool_w: Mapping[str, float]) -> dict[str, P
 
 
 def hold_to_what_is_unreserved(
-    flows: Sequence[Flow], limits: Limits, conversion: Conversion
+    found: Sequence[Flow], flows: Sequence[Flow], limits: Limits, conversion: Conversion
 ) -> None:
-    """Where a source, the converter or the line that they come by has less than all need, only they get less."""
-    active = [flow for flow in flows if flow.hop.shared_standby and flow.need_w > 0.0]
+    """Where a source, the converter or the line that they come by has less than all need, only they get less. All that
+    are demanded are among those ``found``.
+    """
+    active = [flow for flow in found if flow.hop.shared_standby and flow.need_w > 0.0]
     if not active:
         return
     by_source = _grouped(flows, lambda flow: flow.hop.source_id)
