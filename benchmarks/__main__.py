@@ -5,6 +5,7 @@ Exits with 1 where an answer is not as good as a peer's, or a promised ratio is 
 
 import importlib
 import json
+import logging
 import pkgutil
 import sys
 from collections.abc import Iterator
@@ -50,6 +51,8 @@ def _run(names: list[str], full: bool, console: Console) -> Iterator[Row]:
 @click.option("--plot", "picture", type=OutputType())
 def main(names: tuple[str, ...], full: bool, output: Path, picture: Path | None) -> None:
     """Runs all benchmarks, or those NAMED."""
+    # Lines that are cut, and what a daemon says of it, are meant.
+    logging.basicConfig(level=logging.CRITICAL)
     console = Console(stderr=True)
     rows: list[Row] = []
     try:

@@ -2,10 +2,14 @@
 
 import asyncio
 import json
+import zlib
 from collections.abc import Callable
 from typing import Any
 
 from digitalgrid.v1 import northbound_pb2 as pb
+
+# zlib.decompressobj: with gzip's header.
+_GZIP = 16
 
 
 class Browser:
@@ -30,11 +34,14 @@ class Browser:
         host, _, port = self._address.removeprefix("http://").rstrip("/").rpartition(":")
         reader, writer = await asyncio.open_connection(host, int(port), limit=1 << 24)
         try:
-            writer.write(b"GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            writer.write(
+                b"GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n\r\n"
+            )
+            unpacked = zlib.decompressobj(wbits=zlib.MAX_WBITS | _GZIP)
             await reader.readuntil(b"\r\n\r\n")
             while size := int(await reader.readline(), 16):
                 chunk = await reader.readexactly(size + 2)
-                self._take(chunk[:-2])
+                self._take(unpacked.decompress(chunk[:-2]))
         finally:
             writer.close()
 

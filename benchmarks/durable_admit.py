@@ -27,7 +27,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from google.rpc.code_pb2 import Code
@@ -54,6 +54,9 @@ from digitalgrid.model import RouterLsa
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import PowerServiceStub
 from digitalgrid.v1.power_link_pb2 import RouterMeters
+
+if TYPE_CHECKING:
+    from controller.tracing.tracing import Tracing
 
 _POWER_W = 50.0
 _BATCH = 64
@@ -197,18 +200,26 @@ async def _round(
 
 @asynccontextmanager
 async def controller_on(
-    lsas: Sequence[RouterLsa], directory: Path, gate: Gate | None = None, address: str = ""
+    lsas: Sequence[RouterLsa],
+    directory: Path,
+    gate: Gate | None = None,
+    address: str = "",
+    tracing: "Tracing | None" = None,
 ) -> AsyncIterator[tuple[Runtime, NullRouters, str]]:
-    async with services_on(lsas, directory, gate or Gate(Budget()), address) as served:
+    async with services_on(lsas, directory, gate or Gate(Budget()), address, tracing) as served:
         services, routers, address = served
         yield services.runtime, routers, address
 
 
 @asynccontextmanager
 async def services_on(
-    lsas: Sequence[RouterLsa], directory: Path, gate: Gate, address: str = ""
+    lsas: Sequence[RouterLsa],
+    directory: Path,
+    gate: Gate,
+    address: str = "",
+    tracing: "Tracing | None" = None,
 ) -> AsyncIterator[tuple[Services, NullRouters, str]]:
-    runtime = Runtime(CoreSettings())
+    runtime = Runtime(CoreSettings(), tracing=tracing)
     solver = Solver()
     address = address or f"unix:{directory}/northbound"
     try:

@@ -42,6 +42,9 @@ TARGETS = {
     ("shared-backup", 118, "dedicated"): 1 / 0.70,
     ("shared-backup-fit", 14, "dedicated"): 1.5,
     ("shared-backup-fit", 118, "dedicated"): 1.15,
+    # What a circuit that has been may leave of memory, once tables are full.
+    ("memory-daemon", 9, "allowed"): 1.0,
+    ("memory-router", 1, "allowed"): 1.0,
     # What metrics take of a controller's processor time, and one answer with all of them of 5 ms.
     ("metered", 9, "unmetered"): 0.98,
     ("metered", 1_000, "unmetered"): 0.98,
@@ -49,6 +52,11 @@ TARGETS = {
     ("scrape", 1_000, "allowed"): 1.0,
     # What is allowed is 5 % of a core.
     ("top", 10_000, "allowed"): 1.0,
+    # What tracing takes of a controller's processor time: where no call is chosen, hardly anything; at most, a tenth.
+    ("tracing-off", 9, "untraced"): 0.97,
+    ("tracing-off", 1_000, "untraced"): 0.97,
+    ("tracing-most", 9, "untraced"): 0.9,
+    ("tracing-most", 1_000, "untraced"): 0.9,
     # Whoever asks for power keeps so much of the admissions a second, however many watch.
     ("watching-1", 9, "unwatched"): 0.95,
     ("watching-1", 1_000, "unwatched"): 0.95,

@@ -32,6 +32,7 @@ from controller.southbound.service import SessionLimits
 from controller.southbound.service import start_server as start_southbound
 from controller.store.plugin import StorePlugin
 from controller.store.protocol import Membership
+from controller.tallies import Tallies
 from controller.watching.budget import Budget
 from controller.watching.gate import Gate
 from controller.watching.meter_look import MeterLook
@@ -109,7 +110,7 @@ async def serve(config: ControllerConfig) -> int:
         stack.callback(solver.close)
         optimiser = _start_optimiser(config, runtime, solver, stack)
         if config.openflow.enabled:
-            _start_openflow(config, stack)
+            _start_openflow(config, runtime.tallies, stack)
         limits = config.limits
         sessions = SessionLimits(limits.handshake_s, limits.lsa_per_s, limits.routers)
         southbound, service = await start_southbound(
@@ -248,7 +249,7 @@ def page_for_people(listen: str, address: str) -> str:
     return address.replace(there.host_of_url, gethostname(), 1) if there.is_any else address
 
 
-def _start_openflow(config: ControllerConfig, stack: AsyncExitStack) -> None:
+def _start_openflow(config: ControllerConfig, tallies: Tallies, stack: AsyncExitStack) -> None:
     # os-ken is loaded only where the daemon runs the control network.
     from controller.openflow.launcher import OpenFlowController
 
@@ -262,4 +263,5 @@ def _start_openflow(config: ControllerConfig, stack: AsyncExitStack) -> None:
             " openflow.listen to another"
         )
         raise OSError(error.errno, message) from error
+    tallies.control_network = controller.size
     stack.callback(controller.stop)

@@ -4,7 +4,9 @@ A library's counter costs ten times as much, and an admission has no time for it
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from digitalgrid.metrics.histogram import Histogram
 
@@ -14,6 +16,14 @@ POWER_BOUNDS_S = (
     *(0.001, 0.005, 0.01, 0.018, 0.025, 0.05, 0.1, 0.16),
     *(0.25, 0.4, 1.0, 2.5, 5.0, 10.0),
 )
+
+
+class ControlNetwork(NamedTuple):
+    """What there is of it now: switches with a session, trunks between them, and hosts, by their MAC addresses."""
+
+    switches: int
+    trunks: int
+    hosts: int
 
 
 @dataclass(slots=True)
@@ -33,6 +43,8 @@ class Tallies:
     web_clients: int = 0
     web_resyncs: int = 0
     web_stalls: int = 0
+    # Asked for when it is told; None where this controller has none.
+    control_network: Callable[[], ControlNetwork] | None = None
 
     def note_call(self, method: str, status: str, duration_s: float) -> None:
         self.calls[method, status] += 1

@@ -106,6 +106,11 @@ class Metrics(Collector):
         )
         yield _FAMILIES.histogram("loop_lateness_seconds", [((), self._lateness_s)])
 
+        if runtime.tallies.control_network is not None:
+            network = runtime.tallies.control_network()
+            yield _FAMILIES.one("openflow_switches", network.switches)
+            yield _FAMILIES.one("openflow_hosts", network.hosts)
+
     def _of_calls(self) -> Iterator[Metric]:
         tallies = self._runtime.tallies
         yield _FAMILIES.of("rpc_requests_total", tallies.calls.items())

@@ -58,6 +58,8 @@ METRICS = (
     Metric("southbound_meters_former_total", _C, ("cause",), "meters of what a router had formerly"),
     Metric("southbound_meters_left_out_total", _C, ("cause",), "meters of what a router has not"),
     Metric("southbound_lsas_held_back_total", _C, ("cause",), "advertisements beyond limits.lsa_per_s, taken later"),
+    Metric("openflow_switches", _G, (), "switches of the control network that have a session"),
+    Metric("openflow_hosts", _G, (), "hosts that were seen on it"),
     Metric("openflow_accept_failures_total", _C, ("cause",), "switches' connections that could not be taken"),
     Metric("openflow_connections_refused_total", _C, ("cause",), "switches' connections beyond the limit"),
     Metric("mistakes_total", _C, (), "of the program, all in one: those of the next two; there from the beginning"),

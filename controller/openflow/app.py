@@ -37,6 +37,7 @@ from controller.openflow.fabric import (
 from controller.openflow.flows import Effect
 from controller.openflow.frames import PortId
 from controller.openflow.messages import to_message
+from controller.tallies import ControlNetwork
 from digitalgrid.units import NS_PER_S
 
 _log = logging.getLogger(__name__)
@@ -75,6 +76,11 @@ class FabricApp(OSKenApp):  # type: ignore[misc]  # os-ken carries no types
         self._handler_errors = 0
         self._frames_shed = 0
         self._shed_lock = threading.Lock()
+
+    @property
+    def size(self) -> ControlNetwork:
+        """From any thread, at once."""
+        return self._fabric.size
 
     def snapshot(self, timeout_s: float = 5.0) -> OpenFlowSnapshot:
         """What is known now, asked from any thread; TimeoutError where the loop does not answer."""

@@ -24,6 +24,7 @@ from controller.openflow.frames import (
 from controller.openflow.hosts import Host, HostTable
 from controller.openflow.paths import Trunks, ports_towards, two_way_trunks
 from controller.openflow.ports import FabricTimers, Port, PortEvent, PortState
+from controller.tallies import ControlNetwork
 
 # What strangers can add to.
 MAX_PORTS_PER_SWITCH = 1024
@@ -145,6 +146,12 @@ class Fabric:
         deadlines = [port.next_probe_ns for port in every_port]
         deadlines += [port.expires_ns for port in every_port if port.expires_ns is not None]
         return min(deadlines, default=None)
+
+    @property
+    def size(self) -> ControlNetwork:
+        """From any thread: of tables their length, and trunks are never changed, but made anew."""
+        ends = sum(map(len, self._trunks.values()))
+        return ControlNetwork(len(self._ports), ends // 2, len(self._hosts))
 
     def snapshot(self) -> FabricSnapshot:
         states = {

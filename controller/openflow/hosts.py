@@ -27,6 +27,9 @@ class HostTable:
         self._count_at: Counter[PortId] = Counter()
         self._by_ip: dict[bytes, bytes] = {}
 
+    def __len__(self) -> int:
+        return len(self._hosts)
+
     def __contains__(self, mac: bytes) -> bool:
         return mac in self._hosts
 

@@ -23,6 +23,7 @@ from controller.openflow.app import FabricApp, OpenFlowSnapshot
 from controller.openflow.datapath import SwitchConnection
 from controller.openflow.fabric import Fabric
 from controller.openflow.ports import FabricTimers
+from controller.tallies import ControlNetwork
 from digitalgrid.counters import COUNTERS
 from digitalgrid.rate_limit import LimitedLog
 from digitalgrid.supervision import start_thread
@@ -105,6 +106,10 @@ class OpenFlowController:
             serving.join(_STOP_TIMEOUT_S)
         self._apps.close()
         self._listener, self._thread, self._app = None, None, None
+
+    def size(self) -> ControlNetwork:
+        """Beside what runs, from any thread; empty once it is stopped."""
+        return self._app.size if self._app is not None else ControlNetwork(0, 0, 0)
 
     def snapshot(self, timeout_s: float = 5.0) -> OpenFlowSnapshot:
         """What the fabric knows now."""

@@ -29,7 +29,7 @@ class About:
     started_unix_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
 
     def daemon(self) -> dict[str, object]:
-        leader = self.runtime.leader
+        leader, network = self.runtime.leader, self.runtime.tallies.control_network
         return {
             "version": self.version,
             "role": self._role(),
@@ -42,6 +42,7 @@ class About:
             "started_unix_ms": self.started_unix_ms,
             "engine": str(engine_in_use()),
             "algorithms": self.algorithms,
+            "control_network": network()._asdict() if network is not None else None,
         }
 
     def _role(self) -> str:

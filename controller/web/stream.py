@@ -15,6 +15,7 @@ from controller.northbound.load_gate import LoadGate
 from controller.tallies import Tallies
 from controller.web.calls import caller, failure
 from controller.web.feed import PageFeed
+from controller.web.packing import BEGIN, packed
 
 _log = logging.getLogger(__name__)
 
@@ -22,11 +23,14 @@ _log = logging.getLogger(__name__)
 _MOST_UNREAD_BYTES = 256 * 1024
 # How long (s) it may leave it so: laptops sleep, and come back by themselves.
 STALL_S = 20.0
+# How soon (ms) a browser comes back whose connection has ended.
+_RETRY = b"retry: 500\n\n"
 _HEADERS = {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-store",
     # Proxies are not to gather it.
     "X-Accel-Buffering": "no",
+    "Vary": "Accept-Encoding",
 }
 
 
@@ -46,7 +50,10 @@ class Streams:
             return failure(failed.status)
 
     async def _write_to(self, request: web.Request) -> web.StreamResponse:
+        gzip = "gzip" in request.headers.get("Accept-Encoding", "")
         response = web.StreamResponse(headers=_HEADERS)
+        if gzip:
+            response.headers["Content-Encoding"] = "gzip"
         response.enable_chunked_encoding()
         writer = await response.prepare(request)
         transport = request.transport
@@ -58,14 +65,15 @@ class Streams:
         self._open.add(transport)
         try:
             # The first write sends the headers along.
-            await response.write(b"retry: 500\n\n")
+            await response.write(BEGIN + packed(_RETRY) if gzip else _RETRY)
             last = request.headers.get("Last-Event-ID", "")
             async with aclosing(self._feed.events(last)) as events:
                 async for some in events:
                     if transport.is_closing():
                         break
+                    said = packed(some) if gzip else some
                     # At once, without a way through more of a server than is needed: a hundred wait for the same.
-                    transport.write(b"%x\r\n%b\r\n" % (len(some), some))
+                    transport.write(b"%x\r\n%b\r\n" % (len(said), said))
                     if transport.get_write_buffer_size() > _MOST_UNREAD_BYTES:
                         async with asyncio.timeout(STALL_S):
                             await writer.drain()

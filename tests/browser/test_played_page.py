@@ -223,3 +223,46 @@ def test_eight_tabs_are_live_on_four_streams(open_page: Open) -> None:
         for tab in (*tabs[1:], late):
             expect(tab.get_by_role("gridcell", name="4", exact=True)).to_be_visible()
         wait_for(lambda: played.streams == 3)
+
+
+def test_no_router_has_its_name_on_a_line_of_its_own_where_there_is_another_place(
+    controller: PlayedController, open_page: Open
+) -> None:
+    page = open_page(controller.address)
+    wait_until_drawn(page)
+    crossed = page.evaluate(
+        """() => {
+            const { scene } = digitalgrid.mapper.current.painter;
+            const { geometry } = digitalgrid.mapper.current;
+            const on = (label, x, y) => x > label.x && x < label.x + 5 * label.text.length && Math.abs(y - label.y) < 5;
+            const found = [];
+            for (const label of scene.labels) {
+                const node = geometry.nodes.get(label.text);
+                if (!node) continue;
+                for (const angle of node.angles) {
+                    for (let far = 6; far < 60; far += 2) {
+                        const x = node.x * scene.zoom + far * Math.cos(angle);
+                        const y = -node.y * scene.zoom - far * Math.sin(angle);
+                        if (on(label, x, y)) found.push(label.text);
+                    }
+                }
+            }
+            return { labels: scene.labels.map((label) => label.text), found };
+        }"""
+    )
+    assert {"a", "b", "c"} <= set(crossed["labels"])
+    assert crossed["found"] == []
+
+
+def test_energies_beside_each_other_have_one_unit(
+    controller: PlayedController, open_page: Open
+) -> None:
+    page = open_page(controller.address)
+    told = page.evaluate(
+        """async () => {
+            const { energies } = await import('/page/words.js');
+            const all = [5.71e11 * 3.6, 8.9e9 * 3.6, 2.4e9, 1e3, 0];
+            return all.map(energies(all));
+        }"""
+    )
+    assert told == ["571 kWh", "8.90 kWh", "0.67 kWh", "1.00 J", "0 J"]

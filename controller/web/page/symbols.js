@@ -34,6 +34,7 @@ const NAME_PX = 13;
  * @property {boolean} main it is what is looked at
  * @property {boolean} [gives] a load that has a small source beside it
  * @property {number} [named] the angle at which its name has most room
+ * @property {number[]} [spokes] angles at which lines and stems leave it
  */
 
 /**
@@ -133,7 +134,7 @@ function symbolsAt(cluster, context) {
   const loads = cluster.nodes.flatMap((each) => each.loads);
   const gives = cluster.nodes.some((each) => each.sources.length > 0);
   if (loads.length) return [{ ...loadSymbol(loads, base, context, cluster.nodes.length), gives }];
-  return [routerSymbol(node, base, context)];
+  return [{ ...routerSymbol(node, base, context), spokes: node.angles }];
 }
 
 /** Where there is room around a router, and more to show than one thing. */
@@ -196,7 +197,8 @@ function withStems(node, base, context) {
     const place = { ...base, x, y, gone: false, named: gaps[at], stem: [base.x, base.y], lit: base.lit && isHung(context.look, node, id), main: base.main && isHung(context.look, node, id) };
     return kind === "source" ? sourceSymbol([id], place, context) : loadSymbol([id], place, context, 1);
   });
-  return [...hung, { ...routerSymbol(node, { ...base, main: (look.emphasis?.nodes.get(node.id) ?? "on") !== "on" }, context), named: gaps.at(-1) }];
+  const spokes = [...node.angles, ...gaps.slice(0, -1)];
+  return [...hung, { ...routerSymbol(node, { ...base, main: (look.emphasis?.nodes.get(node.id) ?? "on") !== "on" }, context), named: gaps.at(-1), spokes }];
 }
 
 function isHung(look, node, id) {
@@ -251,13 +253,39 @@ function rankOf(symbol) {
   return (symbol.main ? 0.5 : 1) + { source: 0, router: 1, many: 2, load: 3, bus: 4 }[symbol.kind];
 }
 
-/** Where a name may stand: first where its symbol has most room, if that is known. */
-function placesAround({ x, y, r, named }, width) {
-  const around = [[x + r + 4, y], [x - r - 4 - width, y], [x - width / 2, y + r + 9], [x - width / 2, y - r - 9]];
-  if (named === undefined) return around;
-  const [cos, sin] = [Math.cos(named), -Math.sin(named)];
-  const middle = [x + cos * (r + 5 + width / 2 * Math.abs(cos)), y + sin * (r + 10)];
-  return [[middle[0] - width / 2, middle[1]], ...around];
+/** Where a name may stand: where the fewest of its symbol's own lines run, and of those first where there is most room. */
+function placesAround({ x, y, r, named, spokes }, width) {
+  const places = [[x + r + 4, y], [x - r - 4 - width, y], [x - width / 2, y + r + 9], [x - width / 2, y - r - 9]];
+  if (named !== undefined) {
+    const [cos, sin] = [Math.cos(named), -Math.sin(named)];
+    places.unshift([x + cos * (r + 5 + width / 2 * Math.abs(cos)) - width / 2, y + sin * (r + 10)]);
+  }
+  if (!spokes?.length) return places;
+  for (const [dx, dy] of CORNERS) places.push([x + (dx > 0 ? r + 1 : -r - 1 - width), y + dy * (r + 6)]);
+  const crossed = new Map(places.map((place) => [place, crossings(place, width, x, y, spokes)]));
+  return places.sort((a, b) => crossed.get(a) - crossed.get(b));
+}
+
+const CORNERS = [[1, 1], [1, -1], [-1, 1], [-1, -1]];
+// How far a line is followed that might run under its router's name, and how often it is looked at.
+const FOLLOWED_PX = 60;
+const LOOKS = 12;
+
+/** How many of these lines run under a name. @param {number[]} place its left, and its middle's height */
+function crossings([left, middle], width, x, y, spokes) {
+  let count = 0;
+  for (const angle of spokes) {
+    const [cos, sin] = [Math.cos(angle), -Math.sin(angle)];
+    for (let look = 1; look <= LOOKS; look += 1) {
+      const far = (look * FOLLOWED_PX) / LOOKS;
+      const [px, py] = [x + cos * far, y + sin * far];
+      if (px >= left && px <= left + width && Math.abs(py - middle) <= NAME_PX / 2) {
+        count += 1;
+        break;
+      }
+    }
+  }
+  return count;
 }
 
 /** Boxes that are taken, by a grid. */

@@ -30,6 +30,14 @@ export function energy(mj) {
   if (mj === null || mj === undefined) return "–";
   return Math.abs(mj) >= 3.6e9 ? quantity(mj / 3.6e6, "Wh") : quantity(mj / 1e3, "J");
 }
+/** Energies beside each other in the unit of the largest, so that they can be compared; what would be nothing in it has its own. @param {number[]} all of millijoules */
+export function energies(all) {
+  const most = Math.max(0, ...all.map(Math.abs));
+  const [scale, unit] = most >= 3.6e9 ? [3.6e6, "Wh"] : [1e3, "J"];
+  const [size, prefix] = PREFIXES.find(([least]) => most / scale >= least * 0.9995) ?? PREFIXES[4];
+  const told = (mj) => digits(mj / scale / size);
+  return (mj) => (mj === null || mj === undefined ? "–" : Number(told(mj)) === 0 ? energy(mj) : `${told(mj)} ${prefix}${unit}`);
+}
 /** @param {number | null | undefined} a */
 export const current = (a) => quantity(a, "A");
 

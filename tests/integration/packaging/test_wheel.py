@@ -200,3 +200,21 @@ def test_the_configuration_of_the_container_is_taken() -> None:
 def test_the_changelog_begins_with_the_version_that_is_built() -> None:
     (first, *_) = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.M)
     assert [first] == _listed("metadata", "version")
+
+
+def test_systemd_finds_nothing_wrong_with_the_units(tmp_path: Path) -> None:
+    """Every key and value, as systemd itself reads them; the programs are those of this environment."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is missing: apt-get install systemd")
+    for unit in (PACKAGING / "systemd").iterdir():
+        text = unit.read_text().replace("/opt/digitalgrid/bin", str(Path(sys.executable).parent))
+        (tmp_path / unit.name.replace("@", "@r1")).write_text(text)
+    units = sorted(tmp_path.iterdir())
+    looked = subprocess.run(
+        ["systemd-analyze", "--man=no", "verify", *units],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    about_ours = [line for line in looked.stderr.splitlines() if str(tmp_path) in line]
+    assert (looked.returncode, about_ours) == (0, []), looked.stderr

@@ -45,6 +45,12 @@ def test_a_new_port_carries_nothing_until_it_is_known() -> None:
     assert [receiver for receiver, _ in network.send(1, who_has(1, 2))] == [2]
 
 
+def test_its_size_is_told_beside_what_runs(ring: ModelNetwork) -> None:
+    everybody_speaks(ring)
+    assert ring.fabric.size == (3, 3, len(ring.fabric.snapshot().hosts))
+    assert ring.fabric.size.hosts == len(ring.hosts)
+
+
 def test_arp_is_answered_from_what_was_learned(ring: ModelNetwork) -> None:
     everybody_speaks(ring)
     ((asker, reply),) = ring.send(1, who_has(1, 3))

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import zlib
 from collections.abc import AsyncIterator, Callable
 from uuid import uuid4
 
@@ -9,13 +10,15 @@ import pytest
 
 from controller.core.circuits.records import Counters, StoredState
 from controller.store.protocol import LeadershipLost
+from controller.tallies import ControlNetwork
 from controller.watching.meter_look import MeterLook
 from controller.web.about import About
 from controller.web.feed import PageFeed
+from controller.web.packing import packed
 from digitalgrid.client import power_request
 from tests.support.attached_grid import MemoryStore
 from tests.support.northbound import in_loop, northbound, read_meters, until
-from tests.support.page import Event, Mirror, Page, mirrored, page
+from tests.support.page import Event, Mirror, Page, events_of, mirrored, page
 
 
 async def until_shown(
@@ -53,6 +56,17 @@ async def test_a_page_sees_the_network_and_its_circuits_whole_at_first() -> None
         )
         assert mirror.daemon["role"] == "leader"
         assert mirror.daemon["version"] == "1.2.3"
+
+
+@in_loop
+async def test_the_control_network_is_told_where_there_is_one() -> None:
+    async with page() as served, served.stream() as events:
+        mirror = await mirrored(events)
+        assert mirror.daemon["control_network"] is None
+        served.api.runtime.tallies.control_network = lambda: ControlNetwork(3, 2, 9)
+        async with served.stream() as again:
+            mirror = await mirrored(again)
+        assert mirror.daemon["control_network"] == {"switches": 3, "trunks": 2, "hosts": 9}
 
 
 @in_loop
@@ -246,3 +260,39 @@ async def test_what_is_forgotten_before_it_was_told_ends_no_stream() -> None:
         assert b"event: now" in await anext(events)
         await events.aclose()
         feed.close()
+
+
+async def _read(port: int, headers: bytes, until_said: bytes) -> bytes:
+    """Of one stream what is said until something is, as it comes; each chunk is whole in itself."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 22)
+    writer.write(b"GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\n" + headers + b"\r\n")
+    answered = await reader.readuntil(b"\r\n\r\n")
+    gzip = b"Content-Encoding: gzip" in answered
+    assert gzip == (b"gzip" in headers)
+    unpacked, said = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16), b""
+    while until_said not in said:
+        chunk = (await reader.readexactly(int(await reader.readline(), 16) + 2))[:-2]
+        said += unpacked.decompress(chunk) if gzip else chunk
+        # A reader who has the bytes has what they say.
+        assert said.endswith(b"\n\n")
+    writer.close()
+    return said
+
+
+@in_loop
+async def test_who_takes_gzip_is_told_the_same_in_it_and_it_is_made_once_for_all() -> None:
+    async with page() as served:
+        await asked(served, "town", 1e5)
+        port = int(served.address.rstrip("/").rpartition(":")[2])
+        async with served.stream() as events:
+            await mirrored(events)
+            packed.cache_clear()
+            told = [
+                await _read(port, headers, b"event: ready")
+                for headers in (b"", b"Accept-Encoding: gzip\r\n", b"Accept-Encoding: gzip\r\n")
+            ]
+        rows = [
+            [each.data["links"] for each in events_of(said) if each.name == "rows"] for said in told
+        ]
+        assert rows[0] == rows[1] == rows[2]
+        assert packed.cache_info().hits >= 2

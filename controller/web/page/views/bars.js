@@ -22,8 +22,8 @@ export function Figures({ of }) {
     <dd>${figure}${aside && html` <small>${aside}</small>`}</dd></div>`)}</dl>`;
 }
 
-/** Names and what they are, one below the other. @param {{of: any[][]}} props */
-export function Facts({ of }) {
-  return html`<dl class="facts">${of.filter((each) => each && each[1] !== undefined && each[1] !== null && each[1] !== "").map(
+/** Names and what they are, one below the other; figures end below each other. @param {{of: any[][], figures?: boolean}} props */
+export function Facts({ of, figures = false }) {
+  return html`<dl class=${figures ? "facts as-figures" : "facts"}>${of.filter((each) => each && each[1] !== undefined && each[1] !== null && each[1] !== "").map(
     ([name, what]) => html`<div key=${name}><dt>${name}</dt><dd>${what}</dd></div>`)}</dl>`;
 }

@@ -4,7 +4,7 @@ import { html, useEffect, useState } from "../vendor/ui.js";
 import { call } from "../api.js";
 import { linkTo, open } from "../route.js";
 import { store } from "../store.js";
-import { ago, counted, duration, energy, enumWord, fateOf, moment, percent, power, stateOf } from "../words.js";
+import { ago, counted, duration, energies, enumWord, fateOf, moment, percent, power, stateOf } from "../words.js";
 import { Audit } from "./audit.js";
 import { Facts, Figures, Share } from "./bars.js";
 import { Glyph, State } from "./glyph.js";
@@ -143,10 +143,11 @@ function Missing({ row, whole }) {
   const promised = Number(missing.promised_mj ?? 0);
   const parts = CAUSES.map(([key, words]) => [Number(missing[key] ?? 0), words]).filter(([mj]) => mj > 0);
   const lacked = parts.reduce((sum, [mj]) => sum + mj, 0);
-  return html`<p class="missing"><b>${lacked ? `${energy(lacked)} missing` : "Nothing missing"}</b> of ${energy(promised)} promised${promised > 0 && lacked > 0 ? ` (${part(lacked / promised)})` : ""}.
-    ${parts.length > 0 && ` ${parts.map(([mj, words]) => `${energy(mj)} ${words}`).join(", ")}.`}
-    ${whole.interruptions > 0 && ` ${counted(Number(whole.interruptions), "interruption")}, the last of ${duration(Number(whole.last_interruption_ns ?? 0) / 1e6)}.`}
-    ${row.missing_ms > 0 && ` As much as ${duration(row.missing_ms)} of its power.`}</p>`;
+  const told = energies([promised]);
+  const causes = parts.length > 1 ? parts.map(([mj, words]) => `${told(mj)} ${words}`).join(", ") : parts.map(([, words]) => `all ${words}`).join("");
+  return html`<p class="missing"><b>${lacked ? `${told(lacked)} missing` : "Nothing missing"}</b> of ${told(promised)} promised${
+    promised > 0 && lacked > 0 ? ` (${part(lacked / promised)})` : ""}${row.missing_ms > 0 ? `, as much as ${duration(row.missing_ms)} of its power` : ""}${causes ? `: ${causes}` : ""}.
+    ${whole.interruptions > 0 && ` ${counted(Number(whole.interruptions), "interruption")}, the last of ${duration(Number(whole.last_interruption_ns ?? 0) / 1e6)}.`}</p>`;
 }
 
 /** Of an hour's energy a fault takes very little. */

@@ -44,6 +44,6 @@ function Event({ mark }) {
     <${Glyph} name=${GLYPHS[mark.severity] ?? "dot"} tone=${TONES[mark.severity] ?? "muted"} />
     <span class="unseen">${mark.severity}: </span>
     ${subject ? html`<button class="link" onClick=${() => go(subject)}>${mark.text}</button>` : html`<span>${mark.text}</span>`}
-    <button class="quiet then" onClick=${() => go({ params: { at: String(mark.at_unix_ms) } })} title="Show the map as it was then">then</button>
+    <button class="quiet then" onClick=${() => go({ params: { at: String(mark.at_unix_ms) } })} title="Show the map as it was then">show then</button>
   </li>`;
 }

@@ -1,6 +1,6 @@
 // The lists beside the map: columns of circuits, lines, routers, loads and sources. The worst comes first.
 
-import { html } from "../vendor/ui.js";
+import { html, useEffect } from "../vendor/ui.js";
 import { adminWord, currentsOf, lineState, lossShare } from "../scene.js";
 import { route, go, LISTS } from "../route.js";
 import { store } from "../store.js";
@@ -118,6 +118,8 @@ export function showList(list) {
 
 export function Lists() {
   const name = listName();
+  // On a phone not all of them fit beside each other.
+  useEffect(() => document.getElementById(`tab-${name}`)?.scrollIntoView({ block: "nearest", inline: "nearest" }), [name]);
   return html`<section class="lists" aria-label="Lists">
     <div class="tabs" role="tablist" aria-label="Lists" onKeyDown=${walkTabs}>
       ${LISTS.map((list) => html`<${Tab} key=${list} list=${list} selected=${list === name} />`)}

@@ -45,13 +45,20 @@ export function MapView({ mapper }) {
   </section>`;
 }
 
+// What hangs on a router that stands at the edge: its stem and symbol, which are smaller on a phone, and each letter of its name.
+const STEM_PX = 68;
+const SMALL_STEM_PX = 42;
+const LETTER_PX = 6.3;
+
 /** What covers the map at its edges. */
 function insets() {
   const small = innerWidth < 760;
   const legend = document.querySelector(".legend.open");
-  // Names of sources stand outside of a small network.
-  const few = store.tables.routers.size < 40;
-  const side = small ? (few ? 78 : 44) : few ? 132 : 84;
+  // Names of sources and loads stand outside of a small network.
+  const { routers, sources, loads } = store.tables;
+  const few = routers.size < 40;
+  const longest = few ? Math.max(0, ...[...sources.keys(), ...loads.keys()].map((id) => id.length)) : 0;
+  const side = Math.max(small ? 44 : 84, Math.min(innerWidth * 0.24, (small ? SMALL_STEM_PX : STEM_PX) + LETTER_PX * longest));
   return { top: small ? 92 : 104, right: side, bottom: legend ? legend.clientHeight + 54 : 78, left: side };
 }
 

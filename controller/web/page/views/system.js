@@ -3,7 +3,7 @@
 import { html } from "../vendor/ui.js";
 import { open } from "../route.js";
 import { store } from "../store.js";
-import { ago, duration, energy, percent } from "../words.js";
+import { ago, counted, duration, energies, percent } from "../words.js";
 import { Facts } from "./bars.js";
 import { booksOf } from "./strip.js";
 
@@ -16,15 +16,15 @@ export function System() {
     <${Facts} of=${[
       ["Role", daemon.role === "standby" ? html`stands by for ${daemon.leader ?? "a leader that is being elected"}` : "leads"],
       ["Term", daemon.term], ["Name", daemon.name], ["Version", daemon.version],
-      ["Runs since", daemon.started_unix_ms ? ago(daemon.started_unix_ms) : ""],
-      ["Network", daemon.network], ["Store", daemon.store], ["Routing engine", daemon.engine],
+      ["Started", daemon.started_unix_ms ? ago(daemon.started_unix_ms) : ""],
+      ["Store", daemon.store], ["Routing engine", daemon.engine],
       ["Loop late by", now.loop_late_ms === undefined ? "" : duration(now.loop_late_ms)],
       ["Watchers", now.watchers],
       ["Emulation", daemon.emulation ? "yes: what is cut or killed here is not real" : ""],
     ]} />
     <h3>Books</h3>
     <p class=${`tone-${books.tone}`}>${books.word}</p>
-    <${Facts} of=${Object.entries(now.books ?? {}).filter(([key]) => key.endsWith("_mj")).map(([key, mj]) => [key.replace(/_mj$/, "").replace(/_/g, " "), energy(mj)])} />
+    <${Energies} of=${Object.entries(now.books ?? {}).filter(([key]) => key.endsWith("_mj"))} />
     <h3>Network</h3>
     <${Routers} />
     <div class="actions">
@@ -35,14 +35,21 @@ export function System() {
   </div>`;
 }
 
+function Energies({ of }) {
+  const told = energies(of.map(([, mj]) => mj));
+  return html`<${Facts} figures of=${of.map(([key, mj]) => [key.replace(/_mj$/, "").replace(/_/g, " "), told(mj)])} />`;
+}
+
 function Routers() {
   if (store.versions.routers.value < 0) return null;
   const routers = [...store.tables.routers.values()];
   const links = [...store.tables.links.values()];
   const connected = routers.filter((router) => router.connected).length;
   const up = links.filter((link) => link.up).length;
+  const control = store.daemon.value?.control_network;
   const late = routers.filter((router) => router.late_ms > 0).length;
   return html`<${Facts} of=${[
+    ["Control network", control ? `${counted(control.switches, "switch", "switches")}, ${counted(control.trunks, "trunk")}, ${counted(control.hosts, "host")}` : ""],
     ["Routers connected", `${connected} of ${routers.length}`], ["Lines up", `${up} of ${links.length}`],
     ["Routers late", late ? `${late} (${percent(late / routers.length)})` : ""],
   ]} />`;

@@ -47,6 +47,7 @@ export function RouterCard({ row }) {
       ["Converts", row.through_w ? power(row.through_w) : ""],
       ["Sources", links("source", sources.map((source) => source.source_id))], ["Loads", links("load", loads.map((load) => load.load_id))],
     ]} />
+    ${lines.length > 0 && html`<h3>Lines</h3>`}
     <ul class="plain">${lines.map((link) => html`<li key=${link.link_id}><a href=${linkTo("line", link.link_id)}>${link.link_id}</a><${Share} share=${shareOf(link)} /></li>`)}</ul>
     <${Circuits} of=${circuits} />
     <${Service} id=${row.router_id} admin=${row.admin} faults=${[row.connected ? "kill" : "restart"]} />`;
