@@ -34,8 +34,17 @@ def _asks_nothing(trade: Trade, times: Times) -> list[Effect]:
 
 def _ask_hold(trade: Trade, times: Times) -> list[Effect]:
     until_ns = trade.interval.start_ns + times.grace_ns
-    meters = (trade.sell_meter, trade.buy_meter)
-    return [Hold(trade.request_id, *meters, trade.terms.wh, trade.interval, until_ns)]
+    return [
+        Hold(
+            trade.request_id,
+            trade.sell_meter,
+            trade.buy_meter,
+            trade.terms.wh,
+            trade.interval,
+            until_ns,
+            trade.path,
+        )
+    ]
 
 
 def _ask_lock(trade: Trade, times: Times) -> list[Effect]:

@@ -76,7 +76,7 @@ class Desk:
         order = order_of(tender, self._next_seq)
         self._next_seq += 1
         standing.nonce = tender.nonce
-        standing.orders = {**standing.orders, tender.order_id: order}
+        standing.orders[tender.order_id] = order
         standing.open_orders += 1
         self._standings[tender.party] = standing
         return Taken(order, is_new=True)

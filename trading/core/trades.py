@@ -199,7 +199,9 @@ TradeEvent = (
 
 
 class Hold(msgspec.Struct, frozen=True, tag=True):
-    """RequestPower with a hold, which ends by itself at ``until_ns``."""
+    """RequestPower with a hold, which ends by itself at ``until_ns``. ``path``: the links that the clearing has chosen,
+    source first; matches of one clearing fit beside each other on these, and not always on the best path of each.
+    """
 
     key: str
     source_meter: str
@@ -207,6 +209,7 @@ class Hold(msgspec.Struct, frozen=True, tag=True):
     wh: Wh
     interval: Interval
     until_ns: int
+    path: tuple[str, ...]
 
 
 class Lock(msgspec.Struct, frozen=True, tag=True):

@@ -69,7 +69,12 @@ class CallAuction:
             [(o, fills[o.seq]) for o in orders if o.side is side and fills.get(o.seq, 0) > 0]
             for side in (Side.BUY, Side.SELL)
         )
-        return _Outcome(price, fills, paired(bought, sold, barred))
+        pairs = paired(bought, sold, barred)
+        got: dict[int, int] = defaultdict(int)
+        for buy, sell, wh in pairs:
+            got[buy] += wh
+            got[sell] += wh
+        return _Outcome(price, fills, pairs, got)
 
     def _filled(self, orders: Sequence[Order]) -> tuple[MicroPerKwh | None, dict[int, int]]:
         """The price, and by order what it gets; below 0 for what had to be passed over for its least fill."""
@@ -145,9 +150,8 @@ def _curves(bids: Sequence[Order], asks: Sequence[Order]) -> tuple[Whole, Whole,
 
 
 def _columns(orders: Sequence[Order]) -> tuple[Whole, Whole]:
-    count = len(orders)
-    limit = np.fromiter((order.limit for order in orders), np.int64, count)
-    return limit, np.fromiter((order.wh for order in orders), np.int64, count)
+    limit = np.array([order.limit for order in orders], dtype=np.int64)
+    return limit, np.array([order.wh for order in orders], dtype=np.int64)
 
 
 def _first_come(margin: Sequence[Order], volume: int) -> dict[int, int]:
@@ -179,53 +183,51 @@ def _pro_rata(margin: Sequence[Order], volume: int) -> dict[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """``fills``: by order what it is to get, below 0 for what was passed over; ``pairs``: (buy_seq, sell_seq, wh)."""
+    """``fills``: by order what it is to get, below 0 for what was passed over; ``pairs``: (buy_seq, sell_seq, wh);
+    ``got``: by order what it gets in pairs.
+    """
 
     price: MicroPerKwh | None
     fills: dict[int, int]
     pairs: list[tuple[int, int, int]]
-
-    def got(self) -> dict[int, int]:
-        got: dict[int, int] = defaultdict(int)
-        for buy, sell, wh in self.pairs:
-            got[buy] += wh
-            got[sell] += wh
-        return got
+    got: dict[int, int]
 
     def short_of_least(self, orders: Sequence[Order]) -> set[int]:
         """Who would get less than he takes at least."""
-        got = self.got()
         return {
             order.seq
             for order in orders
             if order.least_wh
-            and (self.fills.get(order.seq, 0) < 0 or 0 < got[order.seq] < order.least_wh)
+            and (self.fills.get(order.seq, 0) < 0 or 0 < self.got[order.seq] < order.least_wh)
         }
 
 
 def _clearing(
     orders: Sequence[Order], kept: set[int], outcome: _Outcome, barred: frozenset[Pair], seed: int
 ) -> Clearing:
-    price, got = outcome.price, outcome.got()
+    price, got = outcome.price, outcome.got
     matches: tuple[Match, ...] = ()
     if price is not None:
         matches = tuple(
-            Match(buy, sell, Wh(wh), price, price, Wh(wh)) for buy, sell, wh in outcome.pairs
+            [Match(buy, sell, Wh(wh), price, price, Wh(wh)) for buy, sell, wh in outcome.pairs]
         )
     is_one_sided = len({order.side for order in orders}) < 2
-    unmatched = []
+    unmatched, fills = [], outcome.fills
     for order in orders:
-        if rest := order.wh - got[order.seq]:
-            if is_one_sided:
-                reason = MarketReason.ONE_SIDED
-            elif order.seq not in kept:
-                reason = MarketReason.LEAST_FILL
-            elif got[order.seq] < outcome.fills.get(order.seq, 0):
-                is_barred = any(order.seq in pair for pair in barred)
-                reason = MarketReason.BARRED if is_barred else MarketReason.SELF_TRADE
-            else:
-                reason = _beyond(order, price)
-            unmatched.append(Unmatched(order.seq, Wh(rest), reason))
+        seq = order.seq
+        rest = order.wh - got.get(seq, 0)
+        if not rest:
+            continue
+        if is_one_sided:
+            reason = MarketReason.ONE_SIDED
+        elif seq not in kept:
+            reason = MarketReason.LEAST_FILL
+        elif got.get(seq, 0) < fills.get(seq, 0):
+            is_barred = any(seq in pair for pair in barred)
+            reason = MarketReason.BARRED if is_barred else MarketReason.SELF_TRADE
+        else:
+            reason = _beyond(order, price)
+        unmatched.append(Unmatched(seq, Wh(rest), reason))
     if price is None or not matches:
         return Clearing((), (), tuple(unmatched), UniformPrice(None), seed)
     return Clearing(matches, (Price("", price),), tuple(unmatched), UniformPrice(price), seed)

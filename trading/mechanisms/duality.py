@@ -18,9 +18,10 @@ from trading.mechanisms.network import MarketNetwork
 _MICRO_PER_KWH = 1_000.0
 # Of a limit: what is nearer to it than that is at it; and as near to nothing is nothing.
 _AT_LIMIT = 1e-6
-# What limits and prices may disagree by: so much per MWh, and this share of the dearest price.
-_TOLERANCE_PER_MWH = 1e-3
-_TOLERANCE = 1e-5
+# What limits and prices may disagree by: so much per MWh, which is half a step of whole prices, and this share of the
+# dearest limit.
+_TOLERANCE_PER_MWH = 5e-4
+_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)

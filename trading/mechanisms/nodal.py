@@ -39,6 +39,10 @@ from trading.reasons import MarketReason
 _MICRO_PER_KWH = 1_000.0
 # Of a bid: what is less is the solver's last digits.
 _NOTHING = 1e-9
+# Of a limit: what is nearer to it than that is at it, and sets no price.
+_AT_LIMIT = 1e-6
+# Share of the dearest limit that the dispatch's price of loss is at most.
+_MOST_TIE_BREAK = 1e-5
 # Of money per MWh: the dispatch prices losses by 3 millionths of a usual cost, so that nothing is wasted.
 _TIES = 1e-3
 
@@ -134,7 +138,7 @@ class _Allocation:
         self.generated_w = answer.generated_w[:count]
         self.book = book
         self.answer = answer
-        self.price_per_mwh = answer.price_per_mwh
+        self.price_per_mwh = _without_tie_break(problem, answer)
         self._real = replace(
             problem,
             source_node=problem.source_node[:count],
@@ -155,6 +159,23 @@ class _Allocation:
         return NodalPrices(
             tuple(self.price_per_mwh.tolist()), tuple(self.answer.received_w.tolist()), power_w
         )
+
+
+def _without_tie_break(problem: DispatchProblem, answer: Dispatch) -> Floats:
+    """Prices of routers without the price of loss that breaks ties in the dispatch, which is the same for all sources:
+    where a source gives some of what it could, it is what the price is above its cost.
+    """
+    limit, given = problem.source_max_w, answer.generated_w
+    efficiency = problem.graph.efficiency
+    sets_price = (given > _AT_LIMIT * limit) & (given < (1.0 - _AT_LIMIT) * limit)
+    price = answer.price_per_mwh
+    if not sets_price.any():
+        return price
+    node = problem.source_node[sets_price]
+    above = efficiency[node] * price[node] - problem.source_cost_per_mwh[sets_price]
+    dearest = np.abs(problem.source_cost_per_mwh).max()
+    tie_break = np.clip(np.median(above), 0.0, _MOST_TIE_BREAK * dearest)
+    return np.where(price == 0.0, 0.0, price - tie_break / efficiency)
 
 
 class _Rounding:

@@ -30,13 +30,13 @@ class _Pairing:
         self, bought: Sequence[Filled], sold: Sequence[Filled], barred: frozenset[Pair]
     ) -> None:
         self._barred = barred
-        self._orders = {order.seq: order for order, _ in (*bought, *sold)}
+        self._party = {order.seq: order.party for order, _ in (*bought, *sold)}
         self._wanted = {order.seq: wh for order, wh in bought}
         self._offered = {order.seq: wh for order, wh in sold}
         self.pairs: dict[Pair, int] = {}
 
     def _may(self, buyer: int, seller: int) -> bool:
-        is_own = self._orders[buyer].party == self._orders[seller].party
+        is_own = self._party[buyer] == self._party[seller]
         return not is_own and (buyer, seller) not in self._barred
 
     def _pair(self, buyer: int, seller: int, wh: int) -> None:
@@ -44,21 +44,26 @@ class _Pairing:
 
     def in_turn(self) -> None:
         """Each buyer with the first sellers that he may have."""
-        sellers = list(self._offered)
+        sellers, offered, pairs = list(self._offered), self._offered, self.pairs
         # Who is at each place, or the next one that has anything left.
         following = list(range(len(sellers) + 1))
-        for buyer in self._wanted:
-            at = _next(following, 0)
-            while self._wanted[buyer] and at < len(sellers):
+        first = 0
+        for buyer, wanted in self._wanted.items():
+            at = first
+            while wanted and at < len(sellers):
                 seller = sellers[at]
                 if self._may(buyer, seller):
-                    wh = min(self._wanted[buyer], self._offered[seller])
-                    self._pair(buyer, seller, wh)
-                    self._wanted[buyer] -= wh
-                    self._offered[seller] -= wh
-                    if not self._offered[seller]:
+                    wh = min(wanted, offered[seller])
+                    # They meet once.
+                    pairs[buyer, seller] = wh
+                    wanted -= wh
+                    offered[seller] -= wh
+                    if not offered[seller]:
                         following[at] = at + 1
-                at = _next(following, at + 1)
+                if wanted:
+                    at = _next(following, at + 1)
+            first = _next(following, first)
+            self._wanted[buyer] = wanted
 
     def exchange(self) -> None:
         """Gives who is left over a part of a pair, whose other two then have each other's."""

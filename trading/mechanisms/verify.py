@@ -13,11 +13,9 @@ from trading.mechanisms.mechanism import Clearing, NodalPrices, UniformPrice
 from trading.mechanisms.network import MarketNetwork
 from trading.reasons import MarketReason
 
-# Of what flows: what sums of floats may be off by.
+# Of what flows, and of the value of what is traded: what sums of floats and a solver may be off by.
 _PHYSICAL = 1e-6
-# Of the value of what is traded: the dispatch adds 3 millionths of a usual cost to prices, so that nothing is wasted,
-# and a proof by prices is no sharper than they are.
-_WELFARE = 1e-5
+_WELFARE = 1e-6
 _IDENTITY = 1e-9
 # Orders that may be left although they could trade with each other.
 _LEFT_FOR_A_REASON = (MarketReason.SELF_TRADE, MarketReason.BARRED, MarketReason.LEAST_FILL)

@@ -136,6 +136,18 @@ def test_who_is_not_there_or_cannot_be_reached_is_told_so() -> None:
     assert NodalAuction().clear([], islands, 0).matches == ()
 
 
+def test_a_seller_whose_way_loses_everything_sells_nothing() -> None:
+    # 100 kOhm: what is sent is lost.
+    graph = graph_of_links([1.0, 1.0], [0], [1], [100_000.0], [20_000.0], [100.0])
+    network = network_of(graph)
+    orders = [at(Side.SELL, 0, 3000, 50_000, 1), at(Side.BUY, 1, 3000, 60_000, 2)]
+    clearing = NodalAuction().clear(orders, network, 0)
+    assert verify(orders, network, clearing) == []
+    # A little comes through, at the price of what the last watt loses.
+    assert sum(match.wh for match in clearing.matches) < 1_000
+    assert {each.seq for each in clearing.unmatched} == {1, 2}
+
+
 def test_negative_limits_never_cost_the_operator_or_anybody_beyond_his_limit() -> None:
     for seed in range(20):
         orders, network = random_market(seed, 12)
