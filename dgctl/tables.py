@@ -69,10 +69,26 @@ def _listed(answer: pb.ListCircuitsResponse | pb.ComputePowerResponse) -> Parts:
 
 def _circuit(circuit: pb.Circuit) -> Parts:
     parts: list[Part] = [circuit_tables.table([circuit]), "", _facts_table(_facts(circuit)), ""]
+    if circuit.shortfalls:
+        parts += [_shortfalls(circuit), ""]
     parts.append(_links(circuit.links, "links"))
     if circuit.standby.links:
         parts += ["", _links(circuit.standby.links, "links of its standby")]
     return parts
+
+
+def _shortfalls(circuit: pb.Circuit) -> Columns:
+    table = Columns("from", ">for", "because of", ">lacked", title="when its load got less")
+    for each in circuit.shortfalls:
+        word = pb.ShortCause.Name(each.cause).removeprefix("SHORT_CAUSE_").lower()
+        cause = "unknown" if not each.cause else word.replace("_", " ")
+        table.add_row(
+            format_unix_ns(each.from_unix_ns),
+            format_duration_ns(each.to_unix_ns - each.from_unix_ns),
+            f"{cause} {each.by}".strip(),
+            format_energy_mj(each.missing_mj),
+        )
+    return table
 
 
 def _hold(hold: pb.CircuitHold) -> str:

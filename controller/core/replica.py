@@ -16,7 +16,8 @@ from controller.core.effects import CircuitChanged, Effect, TopologyChanged
 from controller.core.messages import CircuitStatus, CircuitTable, TransactionResult
 from controller.core.network.network import Network
 from controller.core.network.owners import RefusedClaim
-from controller.core.network.view import limited_converters
+from controller.core.network.view import GridView, change_of, limited_converters
+from controller.core.promises.blame import note_lost_path
 from controller.core.promises.missing_energy import note_missing
 from controller.core.questions import Questions
 from controller.core.role import Core
@@ -165,7 +166,8 @@ class Replica(Core):
     def on_status(self, router_id: str, status: CircuitStatus, now_ns: int) -> None:
         self._network.measure(router_id, status)
         circuit = self._book.circuits.get(status.key.circuit_id)
-        if note_missing(self._network, circuit, router_id, status):
+        at_unix_ns = self._book.audit.at_unix_ns
+        if note_missing(self._network, circuit, router_id, status, at_unix_ns):
             self._effects.append(CircuitChanged(status.key.circuit_id))
         generation = circuit.generations.get(status.key.generation) if circuit else None
         if circuit is None or generation is None:
@@ -208,12 +210,21 @@ class Replica(Core):
         self._now_ns = now_ns
         view = self._network.view(now_ns)
         if view != self._view:
+            self._note_lost(view)
             self._view = view
             self._reservations.limit(frozenset(limited_converters(view)))
             self._effects.append(TopologyChanged())
             for circuit in self._book.live.values():
                 if show_protection(view, circuit):
                     self._effects.append(CircuitChanged(circuit.circuit_id))
+
+    def _note_lost(self, view: GridView) -> None:
+        """Whose paths may have failed, for when their sinks tell what that cost."""
+        change = change_of(self._view, view)
+        for circuit_id in self._reservations.circuits_over(change.links):
+            circuit = self._book.live.get(circuit_id)
+            if circuit is not None:
+                note_lost_path(view, circuit, self._book.audit.at_unix_ns)
 
     # Effects and time
 

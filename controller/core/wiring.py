@@ -10,6 +10,7 @@ from controller.core.admission.proposals import Proposals
 from controller.core.admission.protected import ProtectedAdmission
 from controller.core.admission.standby_search import StandbySearch
 from controller.core.book.book import CircuitBook
+from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.reservations import Reservations
 from controller.core.effects import Effect
 from controller.core.network.network import Network
@@ -19,6 +20,7 @@ from controller.core.optimising.reoptimising import Reoptimiser
 from controller.core.programming.forgetting import Forgetter
 from controller.core.programming.programming import Programmer
 from controller.core.programming.read_back import ReadBack
+from controller.core.promises.blame import note_lost_path
 from controller.core.promises.curtailing import Curtailer
 from controller.core.promises.draining import Drainer
 from controller.core.promises.holding import Holder
@@ -150,8 +152,12 @@ class Parts:
             persist=self._book.persist,
             cut=self.curtailer.cut,
             last_resort=self._network.last_resort,
+            note_lost=self._note_lost,
             emit=self._emit,
         )
+
+    def _note_lost(self, circuit: Circuit) -> None:
+        note_lost_path(self.admission.view, circuit, self._book.audit.at_unix_ns)
 
     @cached_property
     def preempter(self) -> Preempter:

@@ -12,6 +12,7 @@ from controller.core.circuits.hold import HoldWord
 from controller.core.circuits.protection import Against, Protection
 from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.route import Route
+from controller.core.circuits.shortfall import ShortCause
 from controller.core.errors import Refusal, invalid
 from controller.core.questions import Questions
 from controller.routing.alternatives.disjoint import Disjointness
@@ -33,6 +34,12 @@ _PROTECTIONS = {
     for each in Protection
 }
 _HOLDS = {each: pb.HoldState.Value(f"HOLD_STATE_{each.name}") for each in HoldWord}
+_CAUSES = {
+    each: pb.ShortCause.Value(
+        f"SHORT_CAUSE_{'UNSPECIFIED' if each is ShortCause.UNKNOWN else each.name}"
+    )
+    for each in ShortCause
+}
 _STATES = {state: pb.CircuitState.Value(f"CIRCUIT_STATE_{state.name}") for state in CircuitState}
 
 
@@ -198,8 +205,18 @@ def circuit_to_pb(circuit: Circuit) -> pb.Circuit:
 
 
 def shown_to_pb(circuit: Circuit, known: Questions) -> pb.Circuit:
-    """The same, with what is known of the pools of its standby."""
+    """The same, with when its load lacked power, and what is known of the pools of its standby."""
     message = circuit_to_pb(circuit)
+    message.shortfalls.extend(
+        pb.Shortfall(
+            from_unix_ns=each.from_unix_ns,
+            to_unix_ns=each.to_unix_ns,
+            cause=_CAUSES[each.cause],
+            by=each.by,
+            missing_mj=each.missing_mj,
+        )
+        for each in circuit.shortfalls
+    )
     if message.HasField("standby") and not message.standby.dedicated:
         for link in message.standby.links:
             link.pool_circuits = len(known.sharing_pool(link.link_id, link.from_router_id))

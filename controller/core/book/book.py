@@ -15,6 +15,7 @@ from controller.core.circuits.records import (
     to_record,
 )
 from controller.core.circuits.request import PowerRequest
+from controller.core.circuits.shortfall import Shortfall
 from controller.core.effects import CircuitChanged, Effect, Persist
 from controller.core.errors import Refusal
 from controller.core.network.admin import DrainRecord
@@ -271,6 +272,9 @@ class CircuitBook:
         circuit.power_since_ns = known.power_since_ns
         for books, said in known.missing.items():
             circuit.note_missing(books, said)
+        # What was heard here since it was written is among them.
+        circuit.shortfalls = max(known.shortfalls, circuit.shortfalls, key=_told_mj)
+        circuit.told_unix_ns, circuit.lost = known.told_unix_ns, known.lost
         self.circuits[circuit.circuit_id] = self.live[circuit.circuit_id] = circuit
         if circuit.state.ended:
             self._note_ended(circuit)
@@ -290,6 +294,10 @@ class CircuitBook:
         ids.remove(circuit_id)
         if not ids:
             del self._requests[request_id]
+
+
+def _told_mj(shortfalls: tuple[Shortfall, ...]) -> int:
+    return sum(each.missing_mj for each in shortfalls)
 
 
 def _decision(circuit: Circuit) -> tuple[int, CircuitState | None]:

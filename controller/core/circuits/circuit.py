@@ -12,6 +12,7 @@ from controller.core.circuits.generation import RETIRING_PHASES, Generation, Pha
 from controller.core.circuits.hold import Hold, HoldEvent, HoldWord
 from controller.core.circuits.protection import Guard
 from controller.core.circuits.route import Route
+from controller.core.circuits.shortfall import Blame, Shortfall
 from controller.core.errors import Refusal
 from digitalgrid.model import CircuitGeneration, MissingEnergy
 from digitalgrid.reasons import Reason
@@ -188,6 +189,10 @@ class Circuit(msgspec.Struct):
     owner: str = ""
     # None: it was to carry at once.
     hold: Hold | None = None
+    # When its load got less than it should, and whose fault it was; as told until then; what of its path was lost last.
+    shortfalls: tuple[Shortfall, ...] = ()
+    told_unix_ns: int = 0
+    lost: Blame | None = None
 
     def mark(self, step: str, now_ns: int) -> None:
         """Note when a step on the way to the first power was reached; a later one of its kind changes nothing."""

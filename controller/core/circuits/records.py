@@ -14,6 +14,7 @@ from controller.core.circuits.generation import RETIRING_PHASES, Generation, Pha
 from controller.core.circuits.hold import HELD_REASON, Hold, HoldWord
 from controller.core.circuits.protection import Against, Guard, Protection, ProtectionEvent
 from controller.core.circuits.route import Route
+from controller.core.circuits.shortfall import Shortfall
 from controller.core.network.admin import DrainRecord
 from controller.core.network.owners import RouterRecord
 from digitalgrid.model import CircuitGeneration, MissingEnergy
@@ -71,6 +72,7 @@ class CircuitRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     changed_unix_ns: int = 0
     owner: str = ""
     hold: Hold | None = None
+    shortfalls: tuple[Shortfall, ...] = ()
 
 
 class Counters(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -168,6 +170,7 @@ def to_record(circuit: Circuit, request_fingerprint: str) -> CircuitRecord:
         changed_unix_ns=circuit.changed_unix_ns,
         owner=circuit.owner,
         hold=circuit.hold,
+        shortfalls=circuit.shortfalls,
     )
 
 
@@ -198,6 +201,7 @@ def from_record(record: CircuitRecord) -> Circuit:
         changed_unix_ns=record.changed_unix_ns,
         owner=record.owner,
         hold=record.hold,
+        shortfalls=record.shortfalls,
     )
     for each in record.generations:
         key = CircuitGeneration(record.circuit_id, each.generation)

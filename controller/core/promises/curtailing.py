@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from controller.core.book.book import CircuitBook
 from controller.core.circuits.circuit import Circuit
-from controller.core.circuits.curtailed import Curtailed, by_source
+from controller.core.circuits.curtailed import BY_OTHERS, Curtailed, by_source
 from controller.core.circuits.reservations import Reservations
 from controller.core.circuits.resources import source
 from controller.core.circuits.route import Route
@@ -18,8 +18,6 @@ from digitalgrid.physics import ACTUATED_FRACTION
 from digitalgrid.sharing import Claim, rank, share_out
 from digitalgrid.units import format_power
 
-# Who displaced it, where that is not known any more.
-_OTHERS = "circuits of a higher priority"
 # How a source stands that is to be looked at anew.
 _UNKNOWN = (0.0, 0.0, 0)
 
@@ -73,7 +71,7 @@ class Curtailer:
         """A circuit's next route has less power than was asked for: others displaced the rest."""
         before = circuit.curtailed
         since_unix_ns = before.since_unix_ns if before else self._book.audit.at_unix_ns
-        by = by or (before.by if before else _OTHERS)
+        by = by or (before.by if before else BY_OTHERS)
         self._set(circuit, Curtailed(by, since_unix_ns, circuit.power_w, route.power_w))
 
     def delivers(self, circuit: Circuit, route: Route) -> None:
@@ -170,7 +168,7 @@ class Curtailer:
         if share is None and carrying is not None and carrying.route.power_w < circuit.power_w:
             granted_w = carrying.route.power_w
             at_unix_ns = self._book.audit.at_unix_ns
-            curtailed = Curtailed(_OTHERS, at_unix_ns, circuit.power_w, granted_w)
+            curtailed = Curtailed(BY_OTHERS, at_unix_ns, circuit.power_w, granted_w)
         if share is not None and carrying is not None:
             by = by_source(source_id)
             before = circuit.curtailed

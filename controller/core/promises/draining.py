@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from controller.core.admission.admission import Admission
 from controller.core.book.audit import AuditTrail
 from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState
+from controller.core.circuits.curtailed import by_drain
 from controller.core.circuits.generation import RETIRING_PHASES, Generation, Phase, Role
 from controller.core.circuits.reservations import Reservations
 from controller.core.effects import Effect, TopologyChanged
@@ -282,7 +283,7 @@ class Drainer:
             self._mover.reserve_elsewhere(circuit, route, now_ns)
             return True
         circuit.apply(CircuitEvent.MOVING, f"{drained} is being drained")
-        by = f"the drain of {drained}" if circuit.curtailed is None else ""
+        by = by_drain(drained) if circuit.curtailed is None else ""
         self._mover.begin(circuit, route, seamless=True, displaced_by=by)
         self._moving.add(circuit.circuit_id)
         return True

@@ -107,7 +107,8 @@ class Keeper:
         """Only the sink's own router may speak for a circuit's power."""
         generation = self._programmer.find(status.key)
         circuit = self._book.circuits.get(status.key.circuit_id)
-        if note_missing(self._network, circuit, router_id, status):
+        at_unix_ns = self._book.audit.at_unix_ns
+        if note_missing(self._network, circuit, router_id, status, at_unix_ns):
             self._emit(CircuitChanged(status.key.circuit_id))
         if generation is None and status.missing is not None:
             self._end_promise(circuit, router_id, status)

@@ -3,10 +3,16 @@
 from controller.core.circuits.circuit import Circuit
 from controller.core.messages import CircuitStatus
 from controller.core.network.network import Network
+from controller.core.promises.blame import note_shortfalls
+from digitalgrid.model import FlowState
 
 
 def note_missing(
-    network: Network, circuit: Circuit | None, router_id: str, status: CircuitStatus
+    network: Network,
+    circuit: Circuit | None,
+    router_id: str,
+    status: CircuitStatus,
+    at_unix_ns: int,
 ) -> bool:
     """Take what the router that has the circuit's load, or had it, says is missing; whether that is news."""
     if circuit is None or status.missing is None:
@@ -15,7 +21,15 @@ def note_missing(
     ends_here = generation is not None and generation.route.sink_router_id == router_id
     if not ends_here and _router_of_load(network, circuit) != router_id:
         return False
-    return circuit.note_missing(network.books_of(router_id), status.missing)
+    books = network.books_of(router_id)
+    before = circuit.missing.get(books)
+    if not circuit.note_missing(books, status.missing):
+        return False
+    note_shortfalls(network.last_view, circuit, status.missing, before, at_unix_ns)
+    if status.state is FlowState.ACTUATED:
+        # What it lost before is told.
+        circuit.lost = None
+    return True
 
 
 def is_over(network: Network, circuit: Circuit | None, router_id: str) -> bool:

@@ -34,7 +34,7 @@ class Mover:
     """Reroutes circuits make-before-break where they still carry power; those without a path wait (backoff).
 
     ``persist`` writes a circuit and the decision just made for it; ``cut`` is told of one whose route has less power
-    than was asked for, and who displaced the rest.
+    than was asked for, and who displaced the rest; ``note_lost`` of one whose path may have failed.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class Mover:
         persist: Callable[[Circuit], None],
         cut: Callable[[Circuit, Route, str], None],
         last_resort: Callable[[], GridView | None],
+        note_lost: Callable[[Circuit], None],
         emit: Callable[[Effect], None],
     ) -> None:
         self._circuits = circuits
@@ -60,6 +61,7 @@ class Mover:
         self._persist = persist
         self._cut = cut
         self._last_resort = last_resort
+        self._note_lost = note_lost
         self._emit = emit
         # Version of the room that those who wait could use; what moves made for them free does not count.
         self.room_version = 0
@@ -207,6 +209,7 @@ class Mover:
         )
         self._leaving.clear()
         for circuit in circuits:
+            self._note_lost(circuit)
             self._withdraw_dead(circuit, now_ns)
             if not self._is_down(circuit):
                 self._stays(circuit)

@@ -14,6 +14,7 @@ from controller.core.admission.admission import Admission
 from controller.core.admission.preemption import Displacement, Preemption
 from controller.core.book.book import CircuitBook
 from controller.core.circuits.circuit import Circuit, CircuitEvent
+from controller.core.circuits.curtailed import by_circuit
 from controller.core.circuits.generation import Phase
 from controller.core.circuits.path_state import other_physics, path_down
 from controller.core.circuits.request import PowerRequest
@@ -81,7 +82,7 @@ class Preempter:
         left = {key for each in displacement.victims for key in _keys(each)}
         seq = self._book.next_admission_seq()
         self._claims[circuit.circuit_id] = _Claim(displacement, seq, left)
-        by = f"circuit {circuit.circuit_id}"
+        by = by_circuit(circuit.circuit_id)
         self._mover.displaced.update(dict.fromkeys(left, by))
         self._to_displace |= dict.fromkeys(
             [each.circuit_id for each in displacement.victims], circuit

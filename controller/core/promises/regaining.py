@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from controller.core.admission.admission import Admission
 from controller.core.circuits import resources as resource
 from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState
+from controller.core.circuits.curtailed import BY_WHAT_IS_LEFT
 from controller.core.circuits.generation import Phase
 from controller.core.circuits.reservations import Reservations
 from controller.core.circuits.route import Route
@@ -24,7 +25,6 @@ _MAX_PAUSE_NS = 16 * RETRY_LATER_NS
 _PARTS = (1.0, 0.75, 0.5, 0.25)
 # What a part must be more than is left, of the circuit's power: a move wears converters.
 _WORTH_A_MOVE = 0.125
-_LEFT_ELSEWHERE = "what other sources have left"
 
 
 class Regainer:
@@ -105,7 +105,7 @@ class Regainer:
         if route is None:
             return False
         circuit.apply(CircuitEvent.MOVING, f"was {circuit.curtailed}")
-        self._mover.begin(circuit, route, seamless=True, displaced_by=_LEFT_ELSEWHERE)
+        self._mover.begin(circuit, route, seamless=True, displaced_by=BY_WHAT_IS_LEFT)
         return True
 
     def _in_full(self, circuit: Circuit, present: Route) -> Route | None:

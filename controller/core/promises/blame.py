@@ -1,0 +1,98 @@
+"""Attribution of missing energy: which link, router or source, or whose decision, left a circuit's load short."""
+
+from collections.abc import Iterator
+
+from controller.core.circuits.circuit import Circuit
+from controller.core.circuits.curtailed import curtailed_by
+from controller.core.circuits.generation import Role
+from controller.core.circuits.path_state import path_down
+from controller.core.circuits.route import Route
+from controller.core.circuits.shortfall import (
+    Blame,
+    ShortCause,
+    difference,
+    shortfall,
+    with_shortfall,
+)
+from controller.core.network.link import LinkState
+from controller.core.network.view import GridView
+from digitalgrid.model import MissingEnergy
+
+
+def note_lost_path(view: GridView, circuit: Circuit, at_unix_ns: int) -> None:
+    """Remember what of its path failed, if it did, for when its sink tells what that cost."""
+    newest = circuit.newest()
+    if newest is not None and (lost := _lost(view, newest.route, at_unix_ns)) is not None:
+        circuit.lost = lost
+
+
+def note_shortfalls(
+    view: GridView,
+    circuit: Circuit,
+    said: MissingEnergy,
+    before: MissingEnergy | None,
+    at_unix_ns: int,
+) -> None:
+    """Put down what is missing beyond ``before``, by cause."""
+    lacked = difference(said, before)
+    for missing_mj, blame in (
+        (lacked.start_mj, Blame(ShortCause.START)),
+        (lacked.fault_mj, _fault(view, circuit, at_unix_ns)),
+        (lacked.move_mj, Blame(ShortCause.MOVE)),
+        (lacked.curtailment_mj, _curtailment(view, circuit)),
+    ):
+        if missing_mj > 0:
+            told_ns = circuit.told_unix_ns
+            more = shortfall(blame, missing_mj, circuit.power_w, told_ns, at_unix_ns)
+            circuit.shortfalls = with_shortfall(circuit.shortfalls, more)
+    circuit.told_unix_ns = at_unix_ns
+
+
+def _fault(view: GridView, circuit: Circuit, at_unix_ns: int) -> Blame:
+    """What is down of its paths, the present one last; else what was when it lost its path."""
+    generations = sorted(circuit.generations.values(), key=lambda each: each.key.generation)
+    for generation in generations:
+        found = _lost(view, generation.route, at_unix_ns)
+        if found is not None and generation.role is Role.WORKING:
+            known = circuit.lost
+            return known if known is not None and known.by == found.by else found
+    return circuit.lost or Blame(ShortCause.UNKNOWN)
+
+
+def _lost(view: GridView, route: Route, at_unix_ns: int) -> Blame | None:
+    """The first thing on the way from the source that has failed: None where it is up, or where nobody knows."""
+    if not path_down(view, route):
+        return None
+    for router_id in route.router_ids:
+        router = view.routers.get(router_id)
+        if router is not None and not router.heard and _all_lines_down(view, router_id):
+            return Blame(ShortCause.ROUTER_DOWN, router_id, at_unix_ns)
+    for link_id in _links_down(view, route):
+        return Blame(ShortCause.LINK_DOWN, link_id, at_unix_ns)
+    return Blame(ShortCause.ROUTER_DOWN, route.router_ids[0], at_unix_ns)
+
+
+def _all_lines_down(view: GridView, router_id: str) -> bool:
+    """Whether no neighbour hears it: it is not only its controller session that it has lost."""
+    lines = [each for each in view.links.values() if router_id in (each.a, each.b)]
+    return all(each.state is not LinkState.UP for each in lines)
+
+
+def _links_down(view: GridView, route: Route) -> Iterator[str]:
+    for link in route.links:
+        known = view.links.get(link.link_id)
+        if known is None or known.state is LinkState.DOWN:
+            yield link.link_id
+
+
+def _curtailment(view: GridView, circuit: Circuit) -> Blame:
+    """Who left it less, by the decision that it is curtailed by; else a limit that its path is beyond."""
+    if circuit.curtailed is not None:
+        cause, by = curtailed_by(circuit.curtailed)
+        return Blame(cause, by, circuit.curtailed.since_unix_ns)
+    newest = circuit.newest()
+    for link in newest.route.links if newest is not None else ():
+        known = view.links.get(link.link_id)
+        if known is not None and link.current_a > known.ampacity_a:
+            return Blame(ShortCause.LINK_SHORT, link.link_id)
+    return Blame(ShortCause.UNKNOWN)
