@@ -20,6 +20,7 @@ from controller.core.circuits.request import PowerRequest
         PowerRequest("a", "town", 1234.5678, (), Constraints(max_hops=0)),
         PowerRequest("a", "town", 1e6, setup_priority=0, hold_priority=3, floor_w=0.5e6),
         PowerRequest("a", "town", 1e6, protect=Against.RISK),
+        PowerRequest("a", "town", 1e6, hold_ms=7),
     ],
 )
 def test_it_is_that_of_all_fields_that_were_given_as_sorted_json(request_: PowerRequest) -> None:
@@ -34,6 +35,8 @@ def test_it_is_that_of_all_fields_that_were_given_as_sorted_json(request_: Power
         "protect": None,
         "dedicated": False,
         "proposed": None,
+        "hold_ms": None,
+        "owner": "",
     }
     fields = {key: value for key, value in fields.items() if (key, value) not in absent.items()}
     content = json.dumps(fields, sort_keys=True).encode()
