@@ -1,6 +1,6 @@
 """What is due when: one time a key, set anew at any time, the earliest at hand."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Generic, TypeVar
@@ -18,6 +18,9 @@ class Agenda(Generic[K]):
 
     def __contains__(self, key: K) -> bool:
         return key in self._entry
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self._entry)
 
     def set(self, key: K, due_ns: int) -> None:
         """``key`` is due then, and not when it was before."""

@@ -1,17 +1,18 @@
 """Holds: circuits that are reserved until their clients activate them, and released when their time to live is over."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from controller.core.book.book import CircuitBook
 from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.generation import Phase, Role
 from controller.core.circuits.hold import Hold, HoldEvent, HoldWord
+from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal
 from controller.core.programming.agenda import Agenda
 from controller.core.programming.programming import Programmer
 from controller.core.promises.curtailing import Curtailer
-from digitalgrid.reasons import Reason
-from digitalgrid.units import NS_PER_MS
+from digitalgrid.reasons import Reason, RefusalCode
+from digitalgrid.units import NS_PER_MS, format_power
 
 
 class Holder:
@@ -46,6 +47,29 @@ class Holder:
         if circuit.is_held and circuit.hold is not None:
             left_ns = circuit.hold.until_unix_ns - self._calendar_ns(now_ns)
             self._due.set(circuit.circuit_id, now_ns + left_ns)
+
+    def beside(self, request: PowerRequest, refusal: Refusal) -> Refusal:
+        """The same, which says so where holds have what is lacking: their room may be free again soon."""
+        held = [each for each in self._held() if _binds(each, request, refusal)]
+        if not held:
+            return refusal
+        held_w = sum(each.power_w for each in held)
+        circuits = (
+            f"circuit{'s' if len(held) > 1 else ''} that carr{'y' if len(held) > 1 else 'ies'}"
+        )
+        return Refusal(
+            refusal.reason,
+            f"{refusal}; {format_power(held_w)} of what is promised there is held for {len(held)}"
+            f" {circuits} nothing yet",
+            field=refusal.field,
+            metadata=refusal.metadata | {"held_w": repr(held_w)},
+        )
+
+    def _held(self) -> Iterator[Circuit]:
+        for circuit_id in self._due:
+            circuit = self._book.live.get(circuit_id)
+            if circuit is not None and circuit.is_held:
+                yield circuit
 
     def activate(self, circuit_id: int, now_ns: int) -> Circuit:
         """Have it carry. A second activation changes nothing, nor does one of a circuit that was no hold."""
@@ -92,3 +116,19 @@ class Holder:
                 circuit.end_hold(HoldEvent.EXPIRE)
                 expired.append(circuit)
         return expired
+
+
+def _binds(held: Circuit, request: PowerRequest, refusal: Refusal) -> bool:
+    """Whether a hold has a part of what a request was refused for."""
+    newest = held.newest()
+    if newest is None:
+        return False
+    if refusal.reason is Reason.LOAD_LIMIT_EXCEEDED:
+        return held.sink_id == request.sink_id
+    if refusal.code is not RefusalCode.RESOURCE_EXHAUSTED:
+        return False
+    bottlenecks = refusal.metadata.get("bottleneck_links", "")
+    if bottlenecks:
+        return any(link.link_id in bottlenecks.split(",") for link in newest.route.links)
+    # Else sources are what binds.
+    return not request.source_ids or newest.route.source_id in request.source_ids

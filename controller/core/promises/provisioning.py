@@ -137,7 +137,7 @@ class Provisioner:
         if refusal.reason not in unprotected and request.hold_ms is None:
             found = self._preempter.find(request)
         if found is None:
-            raise refusal
+            raise self._holder.beside(request, refusal)
         return found
 
     def request_batch(
@@ -204,8 +204,8 @@ class Provisioner:
             refusal = self._admission.explain(wanted[index])
             try:
                 decisions[index] = [self._displacing(wanted[index], refusal, now_ns)]
-            except Refusal:
-                decisions[index] = refusal
+            except Refusal as refused_too:
+                decisions[index] = refused_too
         return decisions
 
     def rehearse(self, request: PowerRequest, now_ns: int) -> Rehearsal:

@@ -79,11 +79,30 @@ def test_a_hold_reserves_its_path_and_tells_no_router(network: SimulatedNetwork)
     assert (told(network, circuit), circuit.state) == (0, CircuitState.RESERVED)
 
 
-def test_what_is_held_is_nobody_elses(network: SimulatedNetwork) -> None:
+def test_what_is_held_is_nobody_elses_and_the_refusal_says_so(network: SimulatedNetwork) -> None:
     held(network, 5e6)
+    more = PowerRequest("more", "town", 5e6, ("solar",))
     with pytest.raises(Refusal) as refused:
-        network.request(PowerRequest("more", "town", 5e6, ("solar",)))
+        network.request(more)
     assert refused.value.reason is Reason.INSUFFICIENT_CAPACITY
+    assert "5 MW of what is promised there is held" in str(refused.value)
+    assert refused.value.metadata["held_w"] == repr(5e6)
+    (in_a_batch,) = network.event(lambda core, now_ns: core.request_batch([more], now_ns))
+    assert str(in_a_batch) == str(refused.value)
+
+
+def test_at_a_boundary_what_runs_and_what_is_held_both_count(network: SimulatedNetwork) -> None:
+    active(network, 3e6, "works")
+    with pytest.raises(Refusal) as alone:
+        network.request(PowerRequest("next", "works", 3e6, hold_ms=TTL_MS))
+    assert "held" not in str(alone.value), "what runs is what binds"
+    held(network, 2e6, sink="works")
+    with pytest.raises(Refusal) as both:
+        network.request(PowerRequest("later", "works", 1e6, hold_ms=TTL_MS))
+    assert (both.value.reason, both.value.metadata["held_w"]) == (
+        Reason.LOAD_LIMIT_EXCEEDED,
+        repr(2e6),
+    )
 
 
 def test_an_activated_hold_carries_over_the_path_that_it_reserved(
