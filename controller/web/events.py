@@ -9,8 +9,8 @@ from controller.watching.journal import Place, Word
 
 # Of one answer: some thousand rows, which a browser takes in at once.
 MOST_BYTES = 64 * 1024
-NOW, MARKS, MEASURED = "now", "marks", "measured"
-# What a word is about: a table of rows and an id in it, or one of the three above.
+NOW, MARKS, MEASURED, SECONDS = "now", "marks", "measured", "seconds"
+# What a word is about: a table of rows and an id in it, or one of the first three above.
 Key = tuple[str, int | str]
 
 

@@ -25,8 +25,19 @@ from controller.watching.journal import Journal, Place
 from controller.watching.marks import Mark
 from controller.watching.meter_look import MeterLook
 from controller.web.about import About
-from controller.web.events import MARKS, MEASURED, MOST_BYTES, NOW, EventId, Key, event, told
+from controller.web.events import (
+    MARKS,
+    MEASURED,
+    MOST_BYTES,
+    NOW,
+    SECONDS,
+    EventId,
+    Key,
+    event,
+    told,
+)
 from controller.web.figures import Figures, books, measured
+from controller.web.history import PowerHistory
 from controller.web.rows import COLUMNS, TABLES, circuit_row, picture_row
 from digitalgrid.supervision import start_task
 
@@ -48,8 +59,16 @@ _encode = msgspec.json.Encoder().encode
 class PageFeed:
     """Server-sent events for all who watch; nothing is done while nobody does."""
 
-    def __init__(self, services: Services, gate: Gate, meters: MeterLook, about: About) -> None:
+    def __init__(
+        self,
+        services: Services,
+        gate: Gate,
+        meters: MeterLook,
+        about: About,
+        history: PowerHistory,
+    ) -> None:
         self._services = services
+        self._history = history
         self._runtime = runtime = services.runtime
         self._gate = gate
         self._about = about
@@ -90,6 +109,8 @@ class PageFeed:
         if last is not None and not resumed:
             self._tallies.web_resyncs += 1
         yield event("hello", self._hello(resumed=resumed))
+        if not resumed:
+            yield event(SECONDS, {"seconds": list(self._history.seconds)})
         yield event(NOW, self._now(current.figures))
         place = last.place if resumed and last is not None else Place(0, 0)
         await current.filled.wait()

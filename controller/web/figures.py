@@ -22,11 +22,16 @@ class Figures:
         else:
             self._circuits[circuit_id] = (circuit.state.value, *reserved_power(circuit))
 
-    def now(self) -> dict[str, object]:
+    def second(self) -> tuple[int, float, float]:
+        """Now (unix ms), what is injected and what is delivered (W)."""
         injected_w = sum(each[1] for each in self._circuits.values())
         delivered_w = sum(each[2] for each in self._circuits.values())
+        return time.time_ns() // 1_000_000, injected_w, delivered_w
+
+    def now(self) -> dict[str, object]:
+        at_unix_ms, injected_w, delivered_w = self.second()
         return {
-            "at_unix_ms": time.time_ns() // 1_000_000,
+            "at_unix_ms": at_unix_ms,
             "injected_w": injected_w,
             "delivered_w": delivered_w,
             "loss_w": injected_w - delivered_w,

@@ -15,6 +15,7 @@ from controller.web.assets import Assets
 from controller.web.calls import Calls
 from controller.web.emulation import EmulationFaults
 from controller.web.feed import PageFeed
+from controller.web.history import PowerHistory
 from controller.web.stream import Streams
 from controller.web.trust import Trust
 from digitalgrid.addresses import Address
@@ -53,14 +54,16 @@ async def serving_page(
     is taken, or the token in its file is no secret.
     """
     trust = Trust(listen, token_file)
-    feed = PageFeed(services, gate, meters, about)
+    history = PowerHistory(services.runtime)
+    feed = PageFeed(services, gate, meters, about, history)
     app = _application(services, feed, trust)
     if about.emulation is not None:
         faults = EmulationFaults(about.emulation)
         app.router.add_post("/api/v1/emulation/{verb}", faults.answer)
-    async with serving(app, listen, "web", most_connections, names) as port:
-        address = Address(Address.of(listen).host, port)
-        yield f"http://{address}/" + (f"#token={trust.token}" if trust.token else "")
+    with history.kept():
+        async with serving(app, listen, "web", most_connections, names) as port:
+            address = Address(Address.of(listen).host, port)
+            yield f"http://{address}/" + (f"#token={trust.token}" if trust.token else "")
 
 
 def _application(services: Services, feed: PageFeed, trust: Trust) -> web.Application:

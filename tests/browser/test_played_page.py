@@ -266,3 +266,18 @@ def test_energies_beside_each_other_have_one_unit(
         }"""
     )
     assert told == ["571 kWh", "8.90 kWh", "0.67 kWh", "1.00 J", "0 J"]
+
+
+def test_power_from_before_is_in_the_timeline_and_no_map_of_then_is_made_up(
+    open_page: Open,
+) -> None:
+    with PlayedController(PlayedNetwork(small_grid(), 2)) as played:
+        page = open_page(played.address)
+        wait_until_drawn(page)
+        then_ms = time_ns() // 1_000_000 - 120_000
+        kept = [[then_ms + 5_000 * each, 2e6, 1.9e6] for each in range(20)]
+        played.tell(event("seconds", {"seconds": kept}))
+        page.wait_for_function(f"() => digitalgrid.store.history.seconds[0]?.atMs === {then_ms}")
+        page.evaluate(f"() => {{ location.hash = '#/?at={then_ms + 20_000}'; }}")
+        expect(page.locator(".timeline-at")).to_contain_text("1.90 MW")
+        expect(page.locator(".then-note")).to_contain_text("was not open then")

@@ -1,4 +1,4 @@
-// What was, as this page saw it: figures of each second, and every few seconds how full each line was and how each
+// What was: figures of each second, those from before this page was opened as the daemon has kept them; and, as this page saw it, every few seconds how full each line was and how each
 // circuit stood, so that a cursor in the timeline can show the map as it was. Bounded: 15 minutes, in typed arrays.
 
 const KEPT_S = 15 * 60;
@@ -16,11 +16,23 @@ export class History {
     this.startedMs = Date.now();
   }
 
+  /** What the daemon has kept from before this page was opened. @param {[number, number, number][]} seconds */
+  before(seconds) {
+    const first = this.seconds[0]?.atMs ?? Infinity;
+    const known = seconds.filter(([atMs]) => atMs < first).map(([atMs, injectedW, deliveredW]) => ({ atMs, deliveredW, injectedW, lossW: injectedW - deliveredW }));
+    this.seconds.unshift(...known);
+  }
+
+  /** Whether the map can be shown as it was then. @param {number} atMs */
+  knows(atMs) {
+    return this.pictures.length > 0 && atMs >= this.pictures[0].atMs - EVERY_MS;
+  }
+
   /** @param {any} now @param {any} tables */
   second(now, tables) {
     const atMs = now.at_unix_ms ?? Date.now();
     this.seconds.push({ atMs, deliveredW: now.delivered_w ?? 0, injectedW: now.injected_w ?? 0, lossW: now.loss_w ?? 0 });
-    if (this.seconds.length > KEPT_S) this.seconds.shift();
+    while (this.seconds[0].atMs < atMs - KEPT_S * 1000) this.seconds.shift();
     const last = this.pictures.at(-1);
     if (last && atMs - last.atMs < EVERY_MS) return;
     this.pictures.push(new Picture(atMs, tables));

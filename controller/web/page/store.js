@@ -144,6 +144,10 @@ export class Store {
     for (const listener of this.listeners) listener("now", []);
   }
 
+  on_seconds({ seconds }) {
+    this.history.before(seconds);
+  }
+
   on_measured(told) {
     this.measured.value = told;
     for (const listener of this.listeners) listener("measured", []);

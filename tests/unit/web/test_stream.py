@@ -14,6 +14,7 @@ from controller.tallies import ControlNetwork
 from controller.watching.meter_look import MeterLook
 from controller.web.about import About
 from controller.web.feed import PageFeed
+from controller.web.history import PowerHistory
 from controller.web.packing import packed
 from digitalgrid.client import power_request
 from tests.support.attached_grid import MemoryStore
@@ -115,8 +116,7 @@ async def test_figures_of_the_network_come_at_first_and_each_second() -> None:
     async with page() as served:
         circuit_id = await asked(served, "town", 1e5)
         async with served.stream() as events:
-            assert (await anext(events)).name == "hello"
-            assert (await anext(events)).name == "now"
+            assert [(await anext(events)).name for _ in range(3)] == ["hello", "seconds", "now"]
             mirror = Mirror()
             while mirror.now.get("circuits") != {"active": 1}:
                 mirror.take(await anext(events))
@@ -200,7 +200,7 @@ async def test_a_page_that_reads_late_is_owed_only_the_newest_of_each_thing() ->
     async with northbound() as api:
         meters = MeterLook(read_meters, lambda: api.runtime.view)
         about = About(api.runtime, version="", name="", store="")
-        feed = PageFeed(api.services, api.gate, meters, about)
+        feed = PageFeed(api.services, api.gate, meters, about, PowerHistory(api.runtime))
         events = feed.events()
         while b"event: ready" not in await anext(events):
             pass
@@ -248,7 +248,8 @@ async def test_a_page_that_never_reads_is_let_go_and_others_are_not_held_up(
 async def test_what_is_forgotten_before_it_was_told_ends_no_stream() -> None:
     async with northbound() as api:
         meters = MeterLook(read_meters, lambda: api.runtime.view)
-        feed = PageFeed(api.services, api.gate, meters, About(api.runtime, "", "", ""))
+        about = About(api.runtime, "", "", "")
+        feed = PageFeed(api.services, api.gate, meters, about, PowerHistory(api.runtime))
         events = feed.events()
         while b"event: ready" not in await anext(events):
             pass
@@ -296,3 +297,42 @@ async def test_who_takes_gzip_is_told_the_same_in_it_and_it_is_made_once_for_all
         ]
         assert rows[0] == rows[1] == rows[2]
         assert packed.cache_info().hits >= 2
+
+
+@in_loop
+async def test_power_of_the_last_minutes_is_kept_though_nobody_looks() -> None:
+    async with northbound() as api:
+        history, listeners = PowerHistory(api.runtime), len(api.runtime.feeds.circuits)
+        with history.kept():
+            answer = await api.client.request_power(power_request("town", 1e5))
+            circuit_id = answer.circuits[0].circuit_id
+            await api.client.wait_until_active([circuit_id])
+            told = await api.client.get_circuit(circuit_id)
+            await history.look()
+            assert history.seconds[-1][1:] == (told.injected_w, 1e5)
+            await api.client.release_circuit(circuit_id)
+            await until(lambda: not list(api.runtime.questions.standing))
+            await history.look()
+            assert history.seconds[-1][1:] == (0.0, 0.0)
+            times = [each[0] for each in history.seconds]
+            assert times == sorted(times)
+            # Another state is another network.
+            api.store.fail(LeadershipLost("another leads"))
+            await until(lambda: not api.runtime.leads)
+            api.runtime.follow(StoredState(1, (), Counters()))
+            await history.look()
+            assert history.seconds[-1][1:] == (0.0, 0.0)
+        assert len(api.runtime.feeds.circuits) == listeners
+
+
+@in_loop
+async def test_a_page_that_is_opened_is_told_what_was_before() -> None:
+    async with page() as served, served.stream() as events:
+        told = {event.name: event.data async for event in _first(events, 3)}
+        assert told["hello"]["resumed"] is False
+        assert isinstance(told["seconds"]["seconds"], list)
+
+
+async def _first(events: AsyncIterator[Event], count: int) -> AsyncIterator[Event]:
+    for _ in range(count):
+        yield await anext(events)

@@ -114,7 +114,8 @@ function Arrange() {
 /** Says that the map shows what was. */
 function Then() {
   if (!cursorMs.value) return null;
-  return html`<p class="then-note" role="status">The map as it was at ${clock(cursorMs.value)}
+  const known = store.history.knows(cursorMs.value);
+  return html`<p class="then-note" role="status">${known ? "The map as it was" : "This page was not open then: the map as it was first seen, not"} at ${clock(cursorMs.value)}
     <button onClick=${() => go({ params: { at: "" } })}>Back to now</button></p>`;
 }
 

@@ -88,13 +88,13 @@ function paint(canvas, { width, height }, range, marks, shownMs) {
   const bottom = height - EDGE.bottom;
   const chart = { context, x, bottom, height: bottom - EDGE.top, colours: theme.value, width };
   paintGrid(chart, range);
+  paintBefore(chart, range);
   if (seconds.length > 1) {
     const top = niceTop(Math.max(...seconds.map((second) => second.injectedW), 1));
     paintArea(chart, seconds, (second) => second.deliveredW / top, chart.colours.accent, true);
     paintArea(chart, seconds, (second) => second.lossW / top, chart.colours.warn, false);
     paintTop(chart, top);
   }
-  paintBefore(chart, range);
   for (const mark of marks) paintMark(chart, mark);
   if (shownMs) paintCursor(chart, shownMs);
 }
@@ -166,10 +166,10 @@ function paintBefore({ context, x, bottom, colours }, range) {
   context.globalAlpha = 0.35;
   context.fillRect(EDGE.left, EDGE.top, to - EDGE.left, bottom - EDGE.top);
   context.globalAlpha = 1;
-  if (to - EDGE.left < 190) return;
+  if (to - EDGE.left < 260) return;
   context.textAlign = "center";
   context.fillStyle = colours.muted;
-  context.fillText("before this page was opened", EDGE.left + (to - EDGE.left) / 2, EDGE.top + (bottom - EDGE.top) / 2 + 4);
+  context.fillText("before this page was opened: no map is kept", EDGE.left + (to - EDGE.left) / 2, EDGE.top + (bottom - EDGE.top) / 2 + 4);
 }
 
 const MARK_COLOURS = { alarm: "alarm", warning: "warn", info: "muted" };
