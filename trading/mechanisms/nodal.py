@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -37,6 +38,8 @@ from trading.reasons import MarketReason
 
 # The dispatch counts money per MWh.
 _MICRO_PER_KWH = 1_000.0
+# How often orders that would get less than they take at least are left out, before all such orders are.
+_MAX_ROUNDS = 8
 # Of a bid: what is less is the solver's last digits.
 _NOTHING = 1e-9
 # Of a limit: what is nearer to it than that is at it, and sets no price.
@@ -54,38 +57,66 @@ class NodalAuction:
 
     def clear(self, orders: Sequence[Order], network: MarketNetwork, seed: int) -> Clearing:
         by_seq = sorted(orders, key=lambda order: order.seq)
-        gone = {
+        out = {
             o.seq: MarketReason.METER_GONE for o in by_seq if o.meter_id not in network.router_of
         }
-        there = [order for order in by_seq if order.seq not in gone] if gone else by_seq
-        book = _Book.of(there, network)
-        if not (book.bids and book.asks):
-            return _nothing(by_seq, gone, MarketReason.ONE_SIDED, seed)
-        answer = dispatch(book.problem)
-        if answer.status == "not converged":
-            return _nothing(by_seq, gone, MarketReason.NOT_SOLVED, seed)
-        allocation = _Allocation(book, answer)
-        rounded = _Rounding(allocation, network)
-        matches = tuple(rounded.matches())
-        reasons = rounded.reasons() | gone
-        unmatched = [
-            Unmatched(order.seq, Wh(rest), reasons[order.seq])
-            for order in by_seq
-            if (rest := order.wh - rounded.got.get(order.seq, 0))
+        for attempt in range(_MAX_ROUNDS + 1):
+            there = [order for order in by_seq if order.seq not in out]
+            if attempt == _MAX_ROUNDS:
+                there = [order for order in there if not order.least_wh]
+            clearing = _cleared(there, network, seed)
+            short = _short_of_least(there, clearing)
+            if not short:
+                break
+            out |= dict.fromkeys(short, MarketReason.LEAST_FILL)
+        kept = {order.seq for order in there}
+        left_out = [
+            Unmatched(o.seq, o.wh, out.get(o.seq, MarketReason.LEAST_FILL))
+            for o in by_seq
+            if o.seq not in kept
         ]
-        # Else it is not known to be the best: power had to be curtailed that would pay to be used, the solver could not
-        # have the last digits, or a converter may be full, whose worth no price of a router tells.
-        is_proven = answer.exact and answer.status == "optimal" and not network.graph.through_w
-        certificate = allocation.certificate() if is_proven else None
-        prices = rounded.prices() if matches else ()
-        return Clearing(matches, prices, tuple(unmatched), certificate, seed)
+        unmatched = sorted((*clearing.unmatched, *left_out), key=lambda each: each.seq)
+        return (
+            msgspec.structs.replace(clearing, unmatched=tuple(unmatched)) if left_out else clearing
+        )
 
 
-def _nothing(
-    orders: Sequence[Order], gone: dict[int, MarketReason], reason: MarketReason, seed: int
-) -> Clearing:
-    unmatched = tuple(Unmatched(o.seq, o.wh, gone.get(o.seq, reason)) for o in orders)
-    return Clearing((), (), unmatched, None, seed)
+def _short_of_least(orders: Sequence[Order], clearing: Clearing) -> list[int]:
+    """Who would get less than he takes at least."""
+    least = {order.seq: order for order in orders if order.least_wh}
+    if not least:
+        return []
+    left = {each.seq: each.wh for each in clearing.unmatched}
+    return [seq for seq, order in least.items() if 0 < order.wh - left.get(seq, 0) < order.least_wh]
+
+
+def _cleared(orders: Sequence[Order], network: MarketNetwork, seed: int) -> Clearing:
+    """Of orders whose meters are all there, whatever they take at least."""
+    book = _Book.of(orders, network)
+    if not (book.bids and book.asks):
+        return _nothing(orders, MarketReason.ONE_SIDED, seed)
+    answer = dispatch(book.problem)
+    if answer.status == "not converged":
+        return _nothing(orders, MarketReason.NOT_SOLVED, seed)
+    allocation = _Allocation(book, answer)
+    rounded = _Rounding(allocation, network)
+    matches = tuple(rounded.matches())
+    reasons = rounded.reasons()
+    unmatched = [
+        Unmatched(order.seq, Wh(rest), reasons[order.seq])
+        for order in orders
+        if (rest := order.wh - rounded.got[order.seq])
+    ]
+    # Else it is not known to be the best: power had to be curtailed that would pay to be used, the solver could not
+    # have the last digits, or a converter may be full, whose worth no price of a router tells.
+    is_proven = answer.exact and answer.status == "optimal" and not network.graph.through_w
+    certificate = allocation.certificate() if is_proven else None
+    prices = rounded.prices() if matches else ()
+    return Clearing(matches, prices, tuple(unmatched), certificate, seed)
+
+
+def _nothing(orders: Sequence[Order], reason: MarketReason, seed: int) -> Clearing:
+    return Clearing((), (), tuple(Unmatched(o.seq, o.wh, reason) for o in orders), None, seed)
 
 
 @dataclass(frozen=True, slots=True)

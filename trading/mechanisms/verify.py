@@ -100,7 +100,9 @@ def _not_best_at_nodal_prices(
     orders: Sequence[Order], network: MarketNetwork, clearing: Clearing, certificate: NodalPrices
 ) -> Iterator[str]:
     """That prices support the allocation proves its welfare the greatest; whole matches are what is below it."""
-    figures = figures_of(orders, network, certificate)
+    # Who takes all or nothing has no price that would choose it for him.
+    out = {each.seq for each in clearing.unmatched if each.reason is MarketReason.LEAST_FILL}
+    figures = figures_of([each for each in orders if each.seq not in out], network, certificate)
     if figures.unphysical > _PHYSICAL:
         yield f"limits or balances are missed by {figures.unphysical:.2g} of all that flows"
     if figures.gap > _WELFARE:

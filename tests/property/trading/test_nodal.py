@@ -9,13 +9,14 @@ from msgspec.structs import replace
 from controller.routing.graph import graph_of_links
 from digitalgrid.physics import sent_w
 from tests.support.market_networks import at, greatest_welfare, network_of, random_market
-from trading.core.orders import Constraints, Order, Side
+from trading.core.orders import Constraints, Order, Side, TimeInForce
 from trading.core.units import Wh, power_w
 from trading.mechanisms.duality import figures_of
 from trading.mechanisms.mechanism import Clearing, NodalPrices
 from trading.mechanisms.network import MarketNetwork
 from trading.mechanisms.nodal import NodalAuction
 from trading.mechanisms.verify import verify
+from trading.reasons import MarketReason
 
 # `NETWORKS=200 .venv/bin/pytest tests/property/trading/test_nodal.py` tries as many as are promised.
 NETWORKS = int(os.environ.get("NETWORKS", "15"))
@@ -90,6 +91,23 @@ def test_the_order_in_which_orders_are_handed_over_changes_nothing() -> None:
         assert NodalAuction().clear(shuffled, network, 0) == NodalAuction().clear(
             orders, network, 0
         )
+
+
+def test_least_fills_are_kept_or_their_orders_are_left_out() -> None:
+    left_out = 0
+    for seed in range(25):
+        orders, network = random_market(seed, 12)
+        rng = np.random.default_rng(seed)
+        picky = [
+            replace(o, tif=TimeInForce.FOK)
+            if rng.random() < 0.3
+            else replace(o, min_fill_wh=Wh(int(rng.integers(0, o.wh))))
+            for o in orders
+        ]
+        clearing = NodalAuction().clear(picky, network, 0)
+        assert verify(picky, network, clearing) == []
+        left_out += sum(each.reason is MarketReason.LEAST_FILL for each in clearing.unmatched)
+    assert left_out
 
 
 def three_in_line(ampacity_a: float = 100.0) -> MarketNetwork:
