@@ -76,6 +76,9 @@ class Lateness:
             if each == asked:
                 break
         took_ns = now_ns - asked_ns
+        if not router.answered_at_ns:
+            # Of a session that begins among hundreds the first answer is all that is known, and counts in full.
+            router.answer_ns, router.variation_ns = took_ns, took_ns / 2
         deviation_ns = abs(took_ns - router.answer_ns)
         router.variation_ns += _VARIATION_SMOOTHING * (deviation_ns - router.variation_ns)
         router.answer_ns += _SMOOTHING * (took_ns - router.answer_ns)

@@ -12,7 +12,7 @@ from controller.core.effects import Effect
 from controller.core.network.lateness import Lateness
 from controller.core.programming.answers import Answers
 from controller.core.programming.outcomes import Outcome, Promoted, RunsAsWorking
-from controller.core.programming.overdue import is_only_late
+from controller.core.programming.overdue import is_only_late, stopped
 from controller.core.programming.steps import COMMITS, Steps
 from controller.core.settings import Timeouts
 from digitalgrid.model import CircuitGeneration
@@ -203,6 +203,9 @@ class Programmer(Steps):
                 # Its source has nothing for it, and its sink nothing to tell.
                 self.on_starved(generation)
             else:
-                late = min(generation.waiting_for, default="")
-                reason = f"{generation.phase.value} took too long at {late or 'the sink'}"
-                self.give_up(generation, now_ns, reason, late)
+                # Of several the one that stopped, not one that is late beside it, and would be kept off for that.
+                router_id = next(
+                    iter(stopped(generation, self._lateness, self._timeouts, now_ns)), ""
+                )
+                reason = f"{generation.phase.value} took too long at {router_id or 'the sink'}"
+                self.give_up(generation, now_ns, reason, router_id)

@@ -93,6 +93,22 @@ def test_a_router_that_is_silent_is_still_routed_around(network: SimulatedNetwor
     assert circuit.last_generation == 2
 
 
+def test_of_several_that_have_not_answered_the_silent_one_is_blamed_and_kept_off(
+    network: SimulatedNetwork,
+) -> None:
+    """The first by name is only late, and stays in use."""
+    (circuit,) = batch(network, 1)
+    network.make_durable(1)
+    deliver(network, "r1", "r2", "r3", "r4")
+    assert any(isinstance(message, Commit) for _, message in network.sent)
+    network.advance((TIMEOUTS.commit_ms - 100) * NS_PER_MS)
+    for router_id in ("r1", "r4"):
+        say_something(network, router_id)
+    network.advance(200 * NS_PER_MS)
+    assert circuit.reason == "committing took too long at r2"
+    assert circuit.excluded_ids == {"r2"}
+
+
 def test_a_late_router_is_told_little_at_a_time_and_holds_up_nobody_else(
     network: SimulatedNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,6 +225,33 @@ def test_the_time_for_answers_follows_how_long_they_take() -> None:
     patience_ns = lateness.patience_ns(["r"], 80 * NS_PER_S)
     assert 2 * NS_PER_S < patience_ns <= MAX_PATIENCE_NS
     assert lateness.patience_ns(["r"], 100 * NS_PER_S) == 0, "it is forgiven"
+
+
+def test_the_first_answer_of_a_session_counts_in_full() -> None:
+    """RFC 6298: there is nothing yet that it could be smoothed with."""
+    lateness = Lateness(lambda _: True)
+    lateness.note_asked("r", (1, STAGE), NS_PER_S)
+    lateness.note_answer("r", (1, STAGE), NS_PER_S + 2 * LATE_NS)
+    now_ns = NS_PER_S + 2 * LATE_NS
+    assert lateness.is_late("r", now_ns) and lateness.is_crowded(now_ns)
+    assert lateness.patience_ns(["r"], now_ns) > 4 * 2 * LATE_NS
+
+
+def test_routers_that_are_slow_from_their_first_answer_on_move_no_circuit(
+    network: SimulatedNetwork,
+) -> None:
+    """As when a hundred of them begin on two cores: stages are answered in time, and commits two seconds late."""
+    circuits = batch(network, 10)
+    network.make_durable(100)
+    network.advance(600 * NS_PER_MS)
+    deliver(network, "r1", "r2", "r3", "r4")
+    assert any(isinstance(message, Commit) for _, message in network.sent)
+    for _ in range(5):
+        network.advance(500 * NS_PER_MS)
+    network.deliver_all()
+    assert {each.state for each in circuits} == {CircuitState.ACTIVE}
+    assert generations(circuits) == {1}
+    network.check_rest()
 
 
 def test_an_answer_to_what_was_asked_later_shows_that_the_earlier_one_was_lost() -> None:
