@@ -184,7 +184,7 @@ def _less(circuit: pb.Circuit) -> Iterator[Part]:
         yield "not curtailed"
     if circuit.HasField("missing"):
         causes = ", ".join(
-            f"{cause} {format_energy_mj(lacked)}"
+            f"{format_energy_mj(lacked)} ({cause})"
             for cause, lacked in missing_mj(circuit.missing).items()
             if lacked
         )

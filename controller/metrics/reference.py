@@ -58,6 +58,7 @@ METRICS = (
     Metric("southbound_meters_former_total", _C, ("cause",), "meters of what a router had formerly"),
     Metric("southbound_meters_left_out_total", _C, ("cause",), "meters of what a router has not"),
     Metric("southbound_lsas_held_back_total", _C, ("cause",), "advertisements beyond limits.lsa_per_s, taken later"),
+    Metric("reconcile_differences_total", _C, ("cause",), "what routers ran otherwise than they should, repaired"),
     Metric("openflow_switches", _G, (), "switches of the control network that have a session"),
     Metric("openflow_hosts", _G, (), "hosts that were seen on it"),
     Metric("openflow_accept_failures_total", _C, ("cause",), "switches' connections that could not be taken"),

@@ -169,4 +169,10 @@ class SessionInbox:
             lambda core, now_ns: core.on_table(self._router_id, table, now_ns)
         )
         if found is not None and not found.none:
-            _log.info("router %s repaired: %s", self._router_id, found.summary())
+            for kind, number in found.counts().items():
+                COUNTERS.add("reconcile_differences", kind, number)
+            _log.info(
+                "router %s repaired: %s",
+                *(self._router_id, found.summary()),
+                extra={"router_id": self._router_id},
+            )

@@ -50,8 +50,8 @@ class Differences:
         repaired = (self.missing, self.different, self.lingering, self.excess, self.other_role)
         return not any(repaired) and not self.pools
 
-    def summary(self) -> str:
-        """For the log."""
+    def counts(self) -> dict[str, int]:
+        """Of what needed repair, by kind."""
         counts = {
             "missing": len(self.missing),
             "different": len(self.different),
@@ -60,7 +60,11 @@ class Differences:
             "with another role": len(self.other_role),
             "pools of another size": len(self.pools),
         }
-        return ", ".join(f"{number} {kind}" for kind, number in counts.items() if number)
+        return {kind: number for kind, number in counts.items() if number}
+
+    def summary(self) -> str:
+        """For the log."""
+        return ", ".join(f"{number} {kind}" for kind, number in self.counts().items())
 
 
 def compare(

@@ -44,6 +44,28 @@ def test_a_router_is_usable_once_it_isin_step(tmp_path: Path) -> None:
     run(tmp_path, story)
 
 
+def test_what_a_router_runs_otherwise_than_it_should_is_counted(tmp_path: Path) -> None:
+    async def story(here: House) -> None:
+        before = COUNTERS.value("reconcile_differences", "excess")
+        router = await connect(here)
+        await router.say(**lsa())
+        await router.say(sync_done=pb.SyncDone())
+        asked = await router.hear()
+        powers: dict[str, Any] = dict.fromkeys(
+            ("power_w", "ingress_power_w", "egress_power_w", "received_power_w"), 1e6
+        )
+        hop = pb.HopSnapshot(
+            circuit_id=9, generation=1, source_id="solar", load_id="town", **powers
+        )
+        table = pb.CircuitTable(read_id=asked.read_table.read_id, hops=[hop])
+        await router.say(table=table)
+        await here.until(lambda: COUNTERS.value("reconcile_differences", "excess") == before + 1)
+        assert (await router.hear()).WhichOneof("message") == "withdraw"
+        await router.close()
+
+    run(tmp_path, story)
+
+
 def test_a_router_that_is_cut_off_without_a_word_is_known_to_be_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
