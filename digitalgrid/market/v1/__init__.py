@@ -1,0 +1,1 @@
+"""Protobuf and gRPC stubs of the API, generated from proto/ by `make proto`."""

@@ -1,0 +1,1 @@
+"""Ledgers: who has how much money, what is in escrow for which trade, and proofs of it."""

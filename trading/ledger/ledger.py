@@ -1,0 +1,206 @@
+"""A ledger: accounts and escrows whose every change is an entry of a signed, append-only Merkle log.
+
+One writer at a time: each group of entries is checked, signed and stored with the head of the tree that it makes, in
+one transaction; whoever wrote before must begin anew (fencing by the log's size).
+"""
+
+import secrets
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from digitalgrid.market.v1 import ledger_pb2 as pb
+from trading.core.units import Nano
+from trading.ledger.accounts import Accounts
+from trading.ledger.keys import Domain, SigningKey
+from trading.ledger.merkle import Tree, leaf_hash
+from trading.ledger.refusals import LedgerReason, LedgerRefused
+from trading.ledger.storage import Appended, Fenced, Storage
+from trading.ledger.verifying import Verifier
+
+# Bytes that make a log another than all others.
+_NONCE_BYTES = 16
+# An entry is written under this key by the ledger itself; clients' keys do not begin so.
+_OWN = "ledger/"
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """An entry that stands in the log. ``is_new``: it does since this call."""
+
+    seq: int
+    leaf: bytes
+    is_new: bool
+
+
+class Ledger:
+    """``now_unix_ns`` is the wall clock."""
+
+    def __init__(
+        self, storage: Storage, signer: SigningKey, now_unix_ns: Callable[[], int], name: str
+    ) -> None:
+        """Takes up a storage's log, or begins one. Raises :class:`~.verifying.BadLog` for one that was altered."""
+        self._storage = storage
+        self._signer = signer
+        self._now_unix_ns = now_unix_ns
+        self._tree = Tree()
+        self._accounts = Accounts()
+        # What was applied could not be stored: this writer knows more than its log.
+        self._is_spent = False
+        self.log_id = b""
+        head = storage.head()
+        if head is None:
+            self._found(name)
+        else:
+            self._take_up(head)
+
+    def _found(self, name: str) -> None:
+        genesis = pb.Genesis(
+            public_key=self._signer.public_key, name=name, nonce=secrets.token_bytes(_NONCE_BYTES)
+        )
+        self._write_all([(f"{_OWN}genesis", pb.Entry(genesis=genesis))])
+
+    def _take_up(self, head: pb.SignedTreeHead) -> None:
+        """Signatures of entries are covered by that of the head: their hashes are beneath it."""
+        verifier = Verifier(check_signatures=False)
+        for entry in self._storage.entries():
+            verifier.take(entry)
+        verifier.end(head)
+        self._tree, self._accounts = verifier.tree, verifier.accounts
+        self.log_id = verifier.log_id
+        if verifier.key_id != self._signer.key_id:
+            raise LedgerRefused(
+                LedgerReason.NOT_ITS_KEY, "this log is signed with another key than is given"
+            )
+
+    # Money
+
+    def balance(self, account: str) -> Nano:
+        """What an account has free."""
+        return self._accounts.balance(account)
+
+    def locked(self, account: str) -> Nano:
+        """What an account has in escrows."""
+        return self._accounts.locked(account)
+
+    @property
+    def total(self) -> Nano:
+        """All that accounts have, free or in escrow."""
+        return self._accounts.total
+
+    def has_escrow(self, trade_id: str) -> bool:
+        return trade_id in self._accounts.escrows
+
+    def write(self, key: str, entry: pb.Entry) -> Receipt:
+        """One of :meth:`write_many`; raises LedgerRefused."""
+        (done,) = self.write_many([(key, entry)])
+        if isinstance(done, LedgerRefused):
+            raise done
+        return done
+
+    def write_many(self, wanted: Sequence[tuple[str, pb.Entry]]) -> list[Receipt | LedgerRefused]:
+        """Bodies, each with its key, in order; each by itself is written or refused, and all become durable at once.
+
+        A key that was written with the same body is a retry, and answered as before. Raises :class:`~.storage.Fenced`,
+        after which this ledger is of no use any more.
+        """
+        for key, _ in wanted:
+            if key.startswith(_OWN):
+                raise ValueError(f"keys that begin with {_OWN!r} are the ledger's own")
+        return self._write_all(wanted)
+
+    def _write_all(self, wanted: Sequence[tuple[str, pb.Entry]]) -> list[Receipt | LedgerRefused]:
+        if self._is_spent:
+            raise Fenced("this writer could not store what it wrote; take the log up anew")
+        at_unix_ns = self._now_unix_ns()
+        first = self._tree.size
+        made: list[Appended] = []
+        seqs: dict[str, int] = {}
+        done: list[Receipt | LedgerRefused] = []
+        for key, body in wanted:
+            seq = seqs.get(key, self._storage.seq_of(key))
+            if seq is not None:
+                done.append(self._again(key, body, seq, first, made))
+                continue
+            entry = pb.Entry()
+            entry.CopyFrom(body)
+            entry.seq, entry.key, entry.at_unix_ns = first + len(made), key, at_unix_ns
+            try:
+                self._accounts.apply(entry)
+            except LedgerRefused as refused:
+                done.append(refused)
+                continue
+            signed = self._sign(entry)
+            seqs[key] = entry.seq
+            leaf = leaf_hash(signed.entry)
+            self._tree.append(leaf)
+            made.append(Appended(key, signed))
+            done.append(Receipt(entry.seq, leaf, is_new=True))
+        if made:
+            self._is_spent = True
+            self._storage.append(first, made, self._sign_head(at_unix_ns))
+            self._is_spent = False
+        return done
+
+    def _again(
+        self, key: str, body: pb.Entry, seq: int, first: int, made: Sequence[Appended]
+    ) -> Receipt | LedgerRefused:
+        signed = made[seq - first].entry if seq >= first else self._stored(seq)
+        before = pb.Entry.FromString(signed.entry)
+        same = pb.Entry()
+        same.CopyFrom(body)
+        same.seq, same.key, same.at_unix_ns = before.seq, before.key, before.at_unix_ns
+        if same != before:
+            return LedgerRefused(
+                LedgerReason.KEY_REUSED, f"key {key!r} was used for another entry", "key"
+            )
+        return Receipt(seq, self._tree.leaf(seq), is_new=False)
+
+    def _stored(self, seq: int) -> pb.SignedEntry:
+        (signed,) = self._storage.entries(seq, 1)
+        return signed
+
+    def _sign(self, entry: pb.Entry) -> pb.SignedEntry:
+        content = entry.SerializeToString(deterministic=True)
+        if not self.log_id:
+            self.log_id = leaf_hash(content)
+        signature = self._signer.sign(Domain.ENTRY, self.log_id, content)
+        return pb.SignedEntry(entry=content, key_id=self._signer.key_id, signature=signature)
+
+    def _sign_head(self, at_unix_ns: int) -> pb.SignedTreeHead:
+        head = pb.TreeHead(
+            log_id=self.log_id,
+            size=self._tree.size,
+            root=self._tree.root(),
+            at_unix_ns=at_unix_ns,
+        ).SerializeToString(deterministic=True)
+        signature = self._signer.sign(Domain.TREE_HEAD, self.log_id, head)
+        return pb.SignedTreeHead(head=head, key_id=self._signer.key_id, signature=signature)
+
+    def rotate(self, signer: SigningKey) -> Receipt:
+        """Another key signs from now on; the present one says so."""
+        key = f"{_OWN}key/{signer.key_id.hex()}"
+        entry = pb.Entry(log_key=pb.LogKey(public_key=signer.public_key))
+        (done,) = self._write_all([(key, entry)])
+        if isinstance(done, LedgerRefused):
+            raise done
+        self._signer = signer
+        return done
+
+    # Proofs
+
+    def head(self) -> pb.SignedTreeHead:
+        head = self._storage.head()
+        if head is None:
+            raise LookupError("a ledger that has begun has a head")
+        return head
+
+    def inclusion(self, seq: int, size: int) -> list[bytes]:
+        """That an entry is in the log of this size; :func:`~.merkle.includes` checks it. Raises ValueError."""
+        return self._tree.inclusion(seq, size)
+
+    def consistency(self, earlier: int, size: int) -> list[bytes]:
+        """That one size is the beginning of another; :func:`~.merkle.extends` checks it. Raises ValueError."""
+        return self._tree.consistency(earlier, size)
+
+    def close(self) -> None:
+        self._storage.close()

@@ -1,0 +1,36 @@
+"""Refusals of a ledger: what of an entry must not be, one meaning each."""
+
+from enum import StrEnum
+
+
+class LedgerReason(StrEnum):
+    """Why an entry is not written."""
+
+    ENTRY_EMPTY = "ENTRY_EMPTY"
+    ID_MALFORMED = "ID_MALFORMED"
+    HASH_MALFORMED = "HASH_MALFORMED"
+    NANO_OUT_OF_RANGE = "NANO_OUT_OF_RANGE"
+    TOO_MUCH_MONEY = "TOO_MUCH_MONEY"
+    TOO_MANY_STAKES = "TOO_MANY_STAKES"
+    TOO_MANY_POSTINGS = "TOO_MANY_POSTINGS"
+    # Less is free than is wanted.
+    BALANCE_TOO_LOW = "BALANCE_TOO_LOW"
+    ESCROW_EXISTS = "ESCROW_EXISTS"
+    # There is none, or it was closed.
+    NO_ESCROW = "NO_ESCROW"
+    ESCROW_TOO_SMALL = "ESCROW_TOO_SMALL"
+    ESCROW_NOT_EMPTY = "ESCROW_NOT_EMPTY"
+    NOT_REFUNDABLE_YET = "NOT_REFUNDABLE_YET"
+    TOO_LATE = "TOO_LATE"
+    # The key was used for something else.
+    KEY_REUSED = "KEY_REUSED"
+    NOT_ITS_KEY = "NOT_ITS_KEY"
+
+
+class LedgerRefused(Exception):
+    """Nothing was written. ``field`` is what is wrong."""
+
+    def __init__(self, reason: LedgerReason, message: str, field: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.field = field
