@@ -234,6 +234,7 @@ def _with_progress(contents: "StoreContents", done: str) -> "StoreContents":
     return replace(
         contents,
         circuits=_counted(contents.circuits, f"circuits {done}"),
+        registers=_counted(contents.registers, f"final registers {done}"),
         audit=_counted(contents.audit, f"audit entries {done}"),
     )
 

@@ -23,6 +23,7 @@ from dgctl.options import (
     retry_option,
     route_options,
 )
+from dgctl.registers import registers
 from dgctl.top import top
 from digitalgrid.command_line import Program
 from digitalgrid.units import NS_PER_MS
@@ -243,7 +244,7 @@ def completion(shell: str) -> None:
 
 
 for _verb in (
-    *(list_, topology, meters, top, explain, events),
+    *(list_, topology, meters, registers, top, explain, events),
     *(dispatch, paths, reoptimise, diff, apply),
     *(drain, undrain, what_if),
 ):

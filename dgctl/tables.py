@@ -5,7 +5,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from dgctl import circuit_tables, drain_tables, meter_tables, topology_tables
+from dgctl import circuit_tables, drain_tables, meter_tables, register_tables, topology_tables
 from dgctl.listing import natural
 from dgctl.requests import ended
 from digitalgrid.client import missing_mj
@@ -309,4 +309,5 @@ _RENDERERS: dict[type[Message], Callable[[Any], Parts]] = {
     pb.UndrainResponse: lambda _: ["in service; nothing moves back by itself"],
     pb.Topology: topology_tables.render,
     pb.ReadAllMetersResponse: meter_tables.render,
+    pb.ListRegistersResponse: register_tables.render,
 }

@@ -108,6 +108,14 @@ class MissingEnergy(msgspec.Struct, frozen=True, array_like=True, gc=False):
         )
 
 
+class FinalMeter(msgspec.Struct, frozen=True):
+    """What one router has metered of a circuit generation that has ended there."""
+
+    key: CircuitGeneration
+    injected_mj: int = 0
+    delivered_mj: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class LinkAdvertisement:
     """One end's view of a power link."""

@@ -466,6 +466,12 @@ class Reason(StrEnum):
         "the audit log cannot be read where it is stored",
         "see what the message says of the store; `dgc store verify` looks through a file",
     )
+    REGISTERS_UNREADABLE = (
+        "REGISTERS_UNREADABLE",
+        _UNAVAILABLE,
+        "final registers cannot be read where they are stored",
+        "see what the message says of the store; `dgc store verify` looks through a file",
+    )
     OUTCOME_UNKNOWN = (
         "OUTCOME_UNKNOWN",
         _UNAVAILABLE,

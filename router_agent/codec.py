@@ -67,6 +67,15 @@ def outcome_to_pb(outcome: Outcome, late_ns: int = 0) -> pb.TransactionResult:
         table_version=outcome.table_version,
         highest_election_id=election_id_to_pb(outcome.highest_election_id),
         late_ns=late_ns,
+        ended=[
+            power_link_pb.CircuitMeter(
+                circuit_id=each.key.circuit_id,
+                generation=each.key.generation,
+                injected_mj=each.injected_mj,
+                delivered_mj=each.delivered_mj,
+            )
+            for each in outcome.ended
+        ],
     )
 
 

@@ -38,6 +38,7 @@ class Action(StrEnum):
     DRAIN = "drain"
     UNDRAIN = "undrain"
     AUDIT = "audit"
+    READ_REGISTERS = "read-registers"
     PLACE = "place"
 
 
@@ -56,9 +57,13 @@ MAY: dict[Action, frozenset[Role]] = {
     Action.UNDRAIN: frozenset({Role.ANYONE, Role.OPERATOR}),
     Action.AUDIT: frozenset({Role.ANYONE, Role.OPERATOR, Role.AUDITOR, Role.ADMIN}),
     Action.PLACE: frozenset({Role.ANYONE, Role.OPERATOR}),
+    # What bills are made of.
+    Action.READ_REGISTERS: frozenset(
+        {Role.ANYONE, Role.VIEWER, Role.TRADER, Role.OPERATOR, Role.AUDITOR, Role.ADMIN}
+    ),
 }
 # They decide nothing that lasts, and leave no entry in the audit log.
-_LOOKS = frozenset({Action.READ, Action.COMPUTE, Action.AUDIT})
+_LOOKS = frozenset({Action.READ, Action.COMPUTE, Action.AUDIT, Action.READ_REGISTERS})
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import msgspec
 
 from digitalgrid.model import (
     CircuitGeneration,
+    FinalMeter,
     FlowState,
     HopSnapshot,
     MissingEnergy,
@@ -69,6 +70,8 @@ class TransactionResult(msgspec.Struct, frozen=True):
     message: str = ""
     # How late the router's own timers are.
     late_ns: int = 0
+    # Of a Withdraw: what the router has metered of what it ended.
+    ended: tuple[FinalMeter, ...] = ()
 
 
 class CircuitTable(msgspec.Struct, frozen=True):

@@ -24,6 +24,7 @@ from controller.northbound.codec import (
 )
 from controller.northbound.gathering import Gathering, Slice
 from controller.northbound.principals import Caller, call_of, principal_of
+from controller.northbound.register_list import register_page
 from controller.runtime.runtime import Runtime
 from controller.tracing.current import traced_call
 from controller.watching.gate import Gate
@@ -204,6 +205,11 @@ class PowerService(PowerServiceServicer):
         if request.page_size or request.page_token:
             return await circuit_page(known, request)
         return await all_circuits(known, request)
+
+    async def ListRegisters(
+        self, request: pb.ListRegistersRequest, context: Caller
+    ) -> pb.ListRegistersResponse:
+        return await register_page(self._runtime, request)
 
     def WatchCircuits(
         self, request: pb.WatchCircuitsRequest, context: Caller

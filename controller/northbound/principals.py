@@ -90,6 +90,7 @@ RPCS: dict[str, Rpc] = {
     f"{_POWER}GetCircuit": Rpc(Action.READ),
     f"{_POWER}ListCircuits": Rpc(Action.READ),
     f"{_POWER}WatchCircuits": Rpc(Action.READ),
+    f"{_POWER}ListRegisters": Rpc(Action.READ_REGISTERS),
     f"{_OPTIMISATION}Dispatch": Rpc(Action.DISPATCH, lambda message: message.request_id),
     f"{_OPTIMISATION}Reoptimise": Rpc(Action.REOPTIMISE),
     f"{_TOPOLOGY}GetTopology": Rpc(Action.READ),

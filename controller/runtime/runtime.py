@@ -29,7 +29,15 @@ from controller.runtime.durability import Decided, Durability, StoreFailed
 from controller.runtime.feeds import Feeds
 from controller.runtime.garbage_collector import freeze_term
 from controller.runtime.leadership import Leadership, unavailable
-from controller.store.protocol import AuditQuestion, Leader, LeadershipLost, Store, StoreError
+from controller.store.protocol import (
+    AuditQuestion,
+    Leader,
+    LeadershipLost,
+    RegisterPage,
+    RegisterQuestion,
+    Store,
+    StoreError,
+)
 from controller.store.records_codec import garbage_collection_paused
 from controller.tallies import Tallies
 from digitalgrid.capabilities import UNSAID, Capability
@@ -230,6 +238,16 @@ class Runtime:
             return await self._loop.run_in_executor(None, store.audit, question)
         except StoreError as error:
             raise unavailable(Reason.AUDIT_UNREADABLE, f"the audit log: {error}") from error
+
+    async def registers(self, question: RegisterQuestion) -> RegisterPage:
+        """Likewise of final registers."""
+        store = self._durability.store
+        if store is None or not self.leads:
+            raise self._leadership.refusal()
+        try:
+            return await self._loop.run_in_executor(None, store.registers, question)
+        except StoreError as error:
+            raise unavailable(Reason.REGISTERS_UNREADABLE, f"final registers: {error}") from error
 
     # Events
 

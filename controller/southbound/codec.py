@@ -29,6 +29,7 @@ from digitalgrid.convert import (
 from digitalgrid.model import (
     CircuitGeneration,
     ElectionId,
+    FinalMeter,
     FlowState,
     Operation,
     ResultCode,
@@ -36,6 +37,7 @@ from digitalgrid.model import (
 )
 from digitalgrid.units import MILLIWATTS_PER_W
 from digitalgrid.v1 import southbound_pb2 as pb
+from digitalgrid.v1.power_link_pb2 import CircuitMeter
 
 # Characters kept of a router's words on a refusal, which are stored and shown.
 _LONGEST_MESSAGE = 500
@@ -89,7 +91,9 @@ def _keys(circuits: tuple[CircuitGeneration, ...]) -> list[pb.CircuitGeneration]
 
 
 def result_from_pb(result: pb.TransactionResult) -> TransactionResult:
-    """ValueError where the operation or the code is none that this protocol version knows."""
+    """ValueError where the operation or the code is none that this protocol version knows, and for meters that run
+    backwards.
+    """
     try:
         operation, code = Operation(result.operation), ResultCode(result.code)
     except ValueError as error:
@@ -105,7 +109,18 @@ def result_from_pb(result: pb.TransactionResult) -> TransactionResult:
         code,
         said if len(said) <= _LONGEST_MESSAGE else f"{said[:_LONGEST_MESSAGE]}...",
         _late_ns(result.late_ns),
+        tuple(map(_final_meter, result.ended)),
     )
+
+
+def _final_meter(meter: CircuitMeter) -> FinalMeter:
+    if meter.injected_mj < 0 or meter.delivered_mj < 0:
+        raise ValueError(
+            f"circuit {meter.circuit_id} generation {meter.generation}: a meter must be 0 or more, not"
+            f" {min(meter.injected_mj, meter.delivered_mj)}"
+        )
+    key = CircuitGeneration(meter.circuit_id, meter.generation)
+    return FinalMeter(key, meter.injected_mj, meter.delivered_mj)
 
 
 def table_from_pb(table: pb.CircuitTable) -> CircuitTable:

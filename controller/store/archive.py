@@ -1,7 +1,8 @@
 """Portable export and import of a store: JSON lines, to be kept, read, and filled into a store of any kind.
 
-A header with the figures of the store; then a line for each drain, router, circuit, and audit entry, in this order, as
-lists whose order the header names; last the counts, and the SHA-256 of all lines before, so that a cut file is noticed.
+A header with the figures of the store; then a line for each drain, router, circuit, final register, and audit entry, in
+this order, as lists whose order the header names; last the counts, and the SHA-256 of all lines before, so that a cut
+file is noticed.
 """
 
 import hashlib
@@ -12,7 +13,13 @@ from typing import BinaryIO
 
 import msgspec
 
-from controller.core.circuits.records import AuditEntry, CircuitRecord, Counters, GenerationRecord
+from controller.core.circuits.records import (
+    AuditEntry,
+    CircuitRecord,
+    Counters,
+    GenerationRecord,
+    RegisterRecord,
+)
 from controller.core.circuits.route import Route, RouteLink
 from controller.core.network.admin import DrainRecord
 from controller.core.network.owners import RouterRecord
@@ -20,8 +27,8 @@ from controller.store.protocol import StoreContents, StoreError
 from controller.store.records_codec import require_sense
 
 FORMAT = "dgc-store"
-FORMAT_VERSION = 3
-# Without what routers own; version 2 is without drains.
+FORMAT_VERSION = 4
+# Without what routers own; version 2 is without drains, version 3 without final registers.
 _OLDEST_VERSION = 1
 _FIELDS = {
     kind.__name__: kind.__struct_fields__
@@ -34,6 +41,7 @@ _FIELDS = {
         Counters,
         RouterRecord,
         DrainRecord,
+        RegisterRecord,
     )
 }
 
@@ -60,10 +68,12 @@ class _Line(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     drain: DrainRecord | None = None
     router: RouterRecord | None = None
     circuit: CircuitRecord | None = None
+    register: RegisterRecord | None = None
     audit: AuditEntry | None = None
     drains: int = 0
     routers: int = 0
     circuits: int = 0
+    registers: int = 0
     audit_entries: int = 0
     sha256: str = ""
 
@@ -75,7 +85,7 @@ _line_decoder = msgspec.json.Decoder(_Line)
 def write_archive(contents: StoreContents, file: BinaryIO) -> None:
     """Line by line; nothing is gathered in memory."""
     digest = hashlib.sha256()
-    drains = routers = circuits = audit_entries = 0
+    drains = routers = circuits = registers = audit_entries = 0
 
     def put(line: object) -> None:
         data = _encoder.encode(line) + b"\n"
@@ -102,6 +112,9 @@ def write_archive(contents: StoreContents, file: BinaryIO) -> None:
     for record in contents.circuits:
         circuits += 1
         put(_Line(circuit=record))
+    for register in contents.registers:
+        registers += 1
+        put(_Line(register=register))
     for entry in contents.audit:
         audit_entries += 1
         put(_Line(audit=entry))
@@ -110,6 +123,7 @@ def write_archive(contents: StoreContents, file: BinaryIO) -> None:
             drains=drains,
             routers=routers,
             circuits=circuits,
+            registers=registers,
             audit_entries=audit_entries,
             sha256=digest.hexdigest(),
         )
@@ -117,7 +131,7 @@ def write_archive(contents: StoreContents, file: BinaryIO) -> None:
 
 
 def read_archive(file: BinaryIO, path: Path) -> StoreContents:
-    """Lazily, so drains must be read to their end before routers, then circuits, then audit entries.
+    """Lazily, so drains must be read to their end before routers, then circuits, then registers, then audit entries.
 
     StoreError where something is wrong, at the latest with the end of the audit entries.
     """
@@ -132,6 +146,7 @@ def read_archive(file: BinaryIO, path: Path) -> StoreContents:
         reading.audit(),
         reading.routers(),
         reading.drains(),
+        reading.registers(),
     )
 
 
@@ -139,7 +154,10 @@ def check_archive(path: Path) -> None:
     """StoreError where it is cut or damaged; so that this is known before a store is filled."""
     with path.open("rb") as file:
         contents = read_archive(file, path)
-        for records in (contents.drains, contents.routers, contents.circuits, contents.audit):
+        for records in (
+            *(contents.drains, contents.routers, contents.circuits),
+            *(contents.registers, contents.audit),
+        ):
             deque(records, maxlen=0)
 
 
@@ -149,13 +167,15 @@ class _Reading:
         self._path = path
         self._digest = hashlib.sha256()
         self._line_number = 0
-        self._drains = self._routers = self._circuits = 0
+        self._drains = self._routers = self._circuits = self._registers = 0
         # What comes after the drains, once they have been read.
         self._after_drains: _Line | None = None
         # What comes after the routers, once they have been read.
         self._after_routers: _Line | None = None
         # What comes after the circuits, once they have been read.
         self._after_circuits: _Line | None = None
+        # What comes after the registers, once they have been read.
+        self._after_registers: _Line | None = None
 
     def header(self) -> _Header:
         data = self._take()
@@ -205,18 +225,31 @@ class _Reading:
             line = self._line()
         self._after_circuits = line
 
-    def audit(self) -> Iterator[AuditEntry]:
-        line, entries = self._after_circuits, 0
+    def registers(self) -> Iterator[RegisterRecord]:
+        line = self._after_circuits
         if line is None:
-            raise RuntimeError("circuits come before audit entries in the file, and are read first")
+            raise RuntimeError("circuits come before registers in the file, and are read first")
+        while (record := line.register) is not None:
+            self._registers += 1
+            yield record
+            line = self._line()
+        self._after_registers = line
+
+    def audit(self) -> Iterator[AuditEntry]:
+        line, entries = self._after_registers, 0
+        if line is None:
+            raise RuntimeError(
+                "registers come before audit entries in the file, and are read first"
+            )
         while (entry := line.audit) is not None:
             entries += 1
             yield entry
             line = self._line()
         if not line.sha256:
-            raise self._wrong("a circuit, router or drain comes after audit entries")
-        found = (self._drains, self._routers, self._circuits, entries)
-        if (line.drains, line.routers, line.circuits, line.audit_entries) != found:
+            raise self._wrong("a register, circuit, router or drain comes after audit entries")
+        found = (self._drains, self._routers, self._circuits, self._registers, entries)
+        said = (line.drains, line.routers, line.circuits, line.registers, line.audit_entries)
+        if said != found:
             raise self._wrong("lines are missing, or there are too many")
         if self._file.read(1):
             raise self._wrong("something comes after the last line")

@@ -12,13 +12,14 @@ from controller.core.circuits.records import (
     AuditEntry,
     CircuitRecord,
     Counters,
+    RegisterRecord,
     StateChange,
     StoredState,
 )
 from controller.core.network.admin import DrainRecord
 from controller.core.network.owners import RouterRecord
 from digitalgrid.errors import ExplainedError
-from digitalgrid.model import ElectionId
+from digitalgrid.model import CircuitGeneration, ElectionId
 
 # Of an audit log that grows for years, an answer looks at so many at most: a second of reading, or two.
 AUDIT_ENTRIES_SEARCHED = 200_000
@@ -46,6 +47,42 @@ class AuditQuestion:
         return entry.at_unix_ns >= self.since_unix_ns and (
             not self.subjects or entry.subject in self.subjects
         )
+
+
+BEFORE_ALL = CircuitGeneration(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterQuestion:
+    """Which final registers: of this circuit (0: of any), of this request (empty: of any), of generations that ended in
+    this time (0: without end); those after a key, in the order of circuits and generations, ``most`` of them.
+    """
+
+    most: int
+    after: CircuitGeneration = BEFORE_ALL
+    circuit_id: int = 0
+    request_id: str = ""
+    since_unix_ns: int = 0
+    until_unix_ns: int = 0
+
+    def wants(self, record: RegisterRecord) -> bool:
+        """Whatever its place in the order."""
+        return (
+            self.circuit_id in (0, record.circuit_id)
+            and self.request_id in ("", record.request_id)
+            and record.ended_unix_ns >= self.since_unix_ns
+            and not 0 < self.until_unix_ns <= record.ended_unix_ns
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterPage:
+    """A part of an answer. ``searched_to``: there may be more after this key, and all up to it were looked at; None:
+    that was all. It may have few records, or none, where many had to be looked at for them.
+    """
+
+    records: tuple[RegisterRecord, ...]
+    searched_to: CircuitGeneration | None = None
 
 
 class Store(Protocol):
@@ -77,6 +114,9 @@ class Store(Protocol):
 
         From any thread, beside all that is written; returns once it is read. StoreError where that fails.
         """
+
+    def registers(self, question: RegisterQuestion) -> RegisterPage:
+        """What is durable of the final registers; likewise."""
 
     def close(self) -> None:
         """Write what was submitted, and let go of the store and of the lead."""
@@ -139,6 +179,8 @@ class StoreContents:
     # Read before the circuits, where they come from one file; drains before the routers.
     routers: Iterator[RouterRecord] = field(default_factory=lambda: iter(()))
     drains: Iterator[DrainRecord] = field(default_factory=lambda: iter(()))
+    # Read after the circuits, and before the audit entries.
+    registers: Iterator[RegisterRecord] = field(default_factory=lambda: iter(()))
 
 
 class StoreAccess(Protocol):

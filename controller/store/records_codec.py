@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from controller.core.circuits.circuit import CircuitState
-from controller.core.circuits.records import AuditEntry, CircuitRecord
+from controller.core.circuits.records import AuditEntry, CircuitRecord, RegisterRecord
 from controller.core.network.admin import DrainRecord
 from controller.core.network.owners import RouterRecord
 from controller.store.protocol import StoreError
 
-_T = TypeVar("_T", CircuitRecord, AuditEntry, RouterRecord, DrainRecord)
+_T = TypeVar("_T", CircuitRecord, AuditEntry, RouterRecord, DrainRecord, RegisterRecord)
 
 _CHECKSUM_BYTES = 4
 _FIELDS_WITHOUT_ROLES = 8
@@ -25,7 +25,7 @@ _ENDINGS = {"", *(state.value for state in CircuitState if state.ended)}
 _encoder = msgspec.msgpack.Encoder()
 _decoders: dict[type, msgspec.msgpack.Decoder[Any]] = {
     kind: msgspec.msgpack.Decoder(kind)
-    for kind in (CircuitRecord, AuditEntry, RouterRecord, DrainRecord)
+    for kind in (CircuitRecord, AuditEntry, RouterRecord, DrainRecord, RegisterRecord)
 }
 
 
@@ -37,7 +37,9 @@ def checksum(entry: AuditEntry) -> int:
     return zlib.crc32(_encoder.encode(known))
 
 
-def encode(record: CircuitRecord | AuditEntry | RouterRecord | DrainRecord) -> bytes:
+def encode(
+    record: CircuitRecord | AuditEntry | RouterRecord | DrainRecord | RegisterRecord,
+) -> bytes:
     body = _encoder.encode(record)
     return zlib.crc32(body).to_bytes(_CHECKSUM_BYTES, "big") + body
 

@@ -141,6 +141,29 @@ class PowerClient:
                 return listed
             request.page_token = page.next_page_token
 
+    def list_registers(
+        self,
+        circuit_id: int = 0,
+        request_id: str = "",
+        *,
+        since_unix_ns: int = 0,
+        until_unix_ns: int = 0,
+    ) -> list[pb.FinalRegister]:
+        """What generations had injected and delivered when they ended: of a circuit, a request, a time, or all."""
+        request = pb.ListRegistersRequest(
+            circuit_id=circuit_id,
+            request_id=request_id,
+            since_unix_ns=since_unix_ns,
+            until_unix_ns=until_unix_ns,
+        )
+        listed: list[pb.FinalRegister] = []
+        while True:
+            page = self._call(lambda to: to.power.ListRegisters, request)
+            listed.extend(page.registers)
+            if not page.next_page_token:
+                return listed
+            request.page_token = page.next_page_token
+
     def watch_circuits(
         self, *, timeout_s: float | None = None
     ) -> Iterator[pb.WatchCircuitsResponse]:

@@ -6,6 +6,7 @@ at once then: events that come together, as they do at a router that is late, ar
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from digitalgrid.metrics.histogram import Histogram
 from digitalgrid.model import (
@@ -155,6 +156,8 @@ class RouterDevice:
             self._change_flows(outcome, now_ns)
         elif outcome.pools_changed:
             self._unsettle(now_ns)
+        if outcome.operation is Operation.WITHDRAW and outcome.code is ResultCode.OK:
+            outcome = replace(outcome, ended=self._books.final_meters(mutation.circuits))
         self._effects.append(Answer(outcome))
         if outcome.code is ResultCode.OK:
             self._end(mutation, now_ns)

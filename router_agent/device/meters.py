@@ -5,17 +5,20 @@ inside what was sent. The books themselves never overflow: where they are writte
 on the wire, a meter that is full stays at the largest, and the books say that they are saturated.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, field
 
 from digitalgrid.limits import MAX_INT64
-from digitalgrid.model import CircuitGeneration
+from digitalgrid.model import CircuitGeneration, FinalMeter
 from router_agent.device.promise_books import PromiseBooks
 from router_agent.device.standing_books import Moved, StandingBooks, StandingFlow
 
 # Ended circuit generations whose meters can still be read.
 ENDED_KEPT = 64
+# Ended ones whose final meters are still told to a controller that withdraws them again, since the first answer was
+# lost: as many as withdrawals may end until another leads. In memory only; those above are in the image too.
+FINAL_KEPT = 4096
 
 
 @dataclass(slots=True)
@@ -73,6 +76,9 @@ class RouterBooks:
     # While nothing changes: what the time has moved beyond what stands here.
     standing: StandingBooks | None = field(default=None, compare=False)
     _ended: deque[CircuitGeneration] = field(default_factory=deque)
+    _final: OrderedDict[CircuitGeneration, CircuitBooks] = field(
+        default_factory=OrderedDict, compare=False
+    )
     _ended_promises: deque[int] = field(default_factory=deque)
 
     def open(self, links: Iterable[str], sources: Iterable[str], loads: Iterable[str]) -> None:
@@ -92,7 +98,19 @@ class RouterBooks:
     def end_circuit(self, key: CircuitGeneration) -> None:
         self._ended.append(key)
         if len(self._ended) > ENDED_KEPT:
-            del self.circuits[self._ended.popleft()]
+            oldest = self._ended.popleft()
+            self._final[oldest] = self.circuits.pop(oldest)
+            if len(self._final) > FINAL_KEPT:
+                self._final.popitem(last=False)
+
+    def final_meters(self, keys: Iterable[CircuitGeneration]) -> tuple[FinalMeter, ...]:
+        """Of generations that have ended, as far as they are remembered."""
+        found = ((key, self.circuits.get(key) or self._final.get(key)) for key in keys)
+        return tuple(
+            FinalMeter(key, _cap(books.injected_mj), _cap(books.delivered_mj))
+            for key, books in found
+            if books is not None
+        )
 
     def begin_promise(self, circuit_id: int) -> PromiseBooks:
         if circuit_id in self._ended_promises:

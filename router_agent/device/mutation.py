@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from digitalgrid.model import (
     CircuitGeneration,
     ElectionId,
+    FinalMeter,
     HopSnapshot,
     Operation,
     ResultCode,
@@ -55,6 +56,8 @@ class Outcome:
     removed: tuple[CircuitGeneration, ...] = ()
     promoted: tuple[HopSnapshot, ...] = ()
     pools_changed: bool = False
+    # Of a Withdraw: what was metered of what it ends, or what ended before.
+    ended: tuple[FinalMeter, ...] = ()
 
 
 @dataclass(slots=True)

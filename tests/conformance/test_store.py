@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -13,16 +14,32 @@ from controller.core.circuits.records import (
     AuditEntry,
     CircuitRecord,
     Counters,
+    GenerationRecord,
+    RegisterRecord,
     StateChange,
     StoredState,
 )
 from controller.core.network.admin import AdminState, DrainRecord
 from controller.core.network.owners import RouterRecord
 from controller.store.archive import read_archive, write_archive
-from controller.store.protocol import AuditQuestion, Store, StoreContents, StoreError
+from controller.store.protocol import (
+    AuditQuestion,
+    RegisterPage,
+    RegisterQuestion,
+    Store,
+    StoreContents,
+    StoreError,
+)
 from tests.conformance.backends import Backend
 from tests.support.durability import Durability
-from tests.support.records import audit_entry, circuit_record, drain_record, router_record
+from tests.support.records import (
+    audit_entry,
+    circuit_record,
+    drain_record,
+    register_record,
+    router_record,
+)
+from tests.support.routes import route
 
 COUNTERS = Counters(10_000, 20_000, 30_000)
 
@@ -160,6 +177,77 @@ def test_drains_are_loaded_in_the_next_term_and_the_last_word_wins(backend: Back
     assert backend.access().verify() == []
 
 
+def registers_change(*registers: RegisterRecord) -> StateChange:
+    return StateChange((), COUNTERS, registers=registers)
+
+
+def test_final_registers_are_kept_for_ever_with_the_circuit_that_they_are_of(
+    backend: Backend,
+) -> None:
+    ended = [register_record(circuit_id, 1) for circuit_id in (2, 1, 300)]
+    write(
+        backend,
+        StateChange((circuit_record(1),), COUNTERS, registers=tuple(ended[:2])),
+        StateChange((), COUNTERS, (1,), registers=(ended[2],)),
+    )
+    write(backend, change())
+    in_order = sorted(ended, key=lambda each: each.key)
+    assert list(backend.access().read().registers) == in_order
+    assert backend.access().verify() == []
+    assert loaded(backend).circuits == ()
+
+
+def test_final_registers_are_found_by_circuit_by_request_and_by_time_page_by_page(
+    backend: Backend,
+) -> None:
+    known = [
+        register_record(circuit_id, generation, f"request {circuit_id % 3}")
+        for circuit_id in (1, 2, 3, 4, 16, 17, 255, 256)
+        for generation in (1, 2, 3, 16)
+    ]
+    store = backend.open()
+    store.load()
+    assert store.registers(RegisterQuestion(5)) == RegisterPage(())
+    durability = Durability(store)
+    store.submit(1, registers_change(*reversed(known)))
+    durability.wait(1)
+    since, until = known[5].ended_unix_ns, known[25].ended_unix_ns
+    for asked in (
+        RegisterQuestion(7),
+        RegisterQuestion(3, circuit_id=16),
+        RegisterQuestion(4, circuit_id=16),
+        RegisterQuestion(4, circuit_id=99),
+        RegisterQuestion(2, request_id="request 1"),
+        RegisterQuestion(2, request_id="nobody's"),
+        RegisterQuestion(3, since_unix_ns=since, until_unix_ns=until),
+        RegisterQuestion(9, request_id="request 2", since_unix_ns=since),
+        RegisterQuestion(9, circuit_id=4, request_id="request 2"),
+    ):
+        assert _pages(store, asked) == [each for each in known if asked.wants(each)]
+    store.close()
+
+
+def _pages(store: Store, asked: RegisterQuestion) -> list[RegisterRecord]:
+    found: list[RegisterRecord] = []
+    page = store.registers(asked)
+    while page.searched_to is not None:
+        assert len(page.records) <= asked.most
+        found += page.records
+        page = store.registers(replace(asked, after=page.searched_to))
+    return [*found, *page.records]
+
+
+def test_final_registers_of_a_generation_that_stands_are_found_to_contradict_it(
+    backend: Backend,
+) -> None:
+    stands = msgspec.structs.replace(
+        circuit_record(1), generations=(GenerationRecord(1, 5, route(1.0), True),)
+    )
+    write(backend, StateChange((stands,), COUNTERS, registers=(register_record(1, 1),)))
+    (found,) = backend.access().verify()
+    assert "registers of circuit 1 generation 1: are final, and the generation is still" in found
+
+
 def test_tickets_are_reported_in_order_and_once_they_are_durable(backend: Backend) -> None:
     store = backend.open()
     store.load()
@@ -278,7 +366,8 @@ def test_an_export_fills_any_other_store(backend: Backend, other_backend: Backen
     routers = [router_record("r1", "home"), router_record("r2")]
     drains = (drain_record("r2"), drain_record("r3-r5", AdminState.DRAINED))
     write(backend, change(*records, audit=audit), owned(*routers))
-    write(backend, StateChange((), COUNTERS, drains=drains))
+    ended = tuple(register_record(number, 1 + number % 2) for number in range(1, 301))
+    write(backend, StateChange((), COUNTERS, drains=drains, registers=ended))
     exported = io.BytesIO()
     original = backend.access().read()
     write_archive(original, exported)
@@ -290,7 +379,9 @@ def test_an_export_fills_any_other_store(backend: Backend, other_backend: Backen
     assert drains_of(copy.drains) == list(drains)
     assert routers_of(copy.routers) == routers
     assert copy.generation > original.generation
-    assert everything(copy) == (COUNTERS, list(records), list(audit))
+    assert (copy.counters, list(copy.circuits)) == (COUNTERS, list(records))
+    assert list(copy.registers) == list(ended)
+    assert list(copy.audit) == list(audit)
     assert other_backend.access().verify() == []
     store = other_backend.open()
     state = store.load()

@@ -117,6 +117,7 @@ for _method in (
     "ActivateCircuit",
     "GetCircuit",
     "ListCircuits",
+    "ListRegisters",
     "GetTopology",
     "ReadMeters",
     "Reconcile",

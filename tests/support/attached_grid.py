@@ -6,7 +6,12 @@ from collections.abc import Callable
 from controller.core.circuits.records import AuditEntry, Counters, StateChange, StoredState
 from controller.core.messages import CircuitStatus, CircuitTable, ToRouter
 from controller.runtime.runtime import Runtime
-from controller.store.protocol import AuditQuestion, StoreError
+from controller.store.protocol import (
+    AuditQuestion,
+    RegisterPage,
+    RegisterQuestion,
+    StoreError,
+)
 from digitalgrid.gridfile import Grid
 from digitalgrid.model import ElectionId
 from tests.support.simulated_grid import SimulatedGrid
@@ -56,6 +61,15 @@ class MemoryStore:
     def audit(self, question: AuditQuestion) -> list[AuditEntry]:
         entries = [entry for change in self.changes for entry in change.audit]
         return list(filter(question.wants, entries))[-question.newest :]
+
+    def registers(self, question: RegisterQuestion) -> RegisterPage:
+        records = sorted(
+            (each for change in self.changes for each in change.registers),
+            key=lambda each: each.key,
+        )
+        wanted = [each for each in records if question.wants(each) and each.key > question.after]
+        page = tuple(wanted[: question.most])
+        return RegisterPage(page, page[-1].key if len(wanted) > question.most else None)
 
     def close(self) -> None:
         self.flush()

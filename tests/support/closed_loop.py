@@ -6,12 +6,13 @@ something to do.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from controller.core import messages
 from controller.core.circuits.circuit import Circuit, CircuitState
 from controller.core.circuits.protection import Protection
+from controller.core.circuits.records import RegisterRecord
 from controller.core.circuits.request import PowerRequest
 from controller.core.controller import Controller
 from controller.core.effects import Persist, Send
@@ -19,7 +20,7 @@ from controller.core.messages import CircuitStatus, ToRouter, TransactionResult
 from controller.core.settings import CoreSettings
 from digitalgrid.capabilities import Capability
 from digitalgrid.gridfile import Grid
-from digitalgrid.model import ElectionId, Operation, RouterLsa
+from digitalgrid.model import CircuitGeneration, ElectionId, Operation, RouterLsa
 from digitalgrid.units import MILLIWATTS_PER_W, NS_PER_MS, NS_PER_S
 from router_agent.config import LinkConfig, LoadConfig, RouterConfig, SourceConfig
 from router_agent.device.effects import Advertise, Answer, Effect, Report
@@ -88,6 +89,15 @@ class ClosedLoop(DeviceNetwork):
     def change(self, circuit_id: int, power_w: float) -> None:
         self.core.change(circuit_id, power_w, self.now_ns)
         self._carry_out_core()
+
+    def release(self, circuit_id: int) -> None:
+        self.core.release(circuit_id, self.now_ns)
+        self._carry_out_core()
+
+    @property
+    def registers(self) -> Mapping[CircuitGeneration, RegisterRecord]:
+        """What is durable of them."""
+        return self._store.registers
 
     def circuit(self, circuit_id: int) -> Circuit:
         return self.core.questions.circuits[circuit_id]
@@ -266,7 +276,8 @@ def _config(grid: Grid, router_id: str) -> RouterConfig:
 
 def _result(outcome: Outcome, late_ns: int) -> TransactionResult:
     return TransactionResult(
-        outcome.txn_id, outcome.operation, outcome.code, outcome.message, late_ns
+        *(outcome.txn_id, outcome.operation, outcome.code, outcome.message, late_ns),
+        outcome.ended,
     )
 
 

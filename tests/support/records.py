@@ -1,7 +1,7 @@
 """Records of circuits and entries of the audit log, as stores keep them."""
 
 from controller.core.circuits.circuit import Constraints
-from controller.core.circuits.records import AuditEntry, CircuitRecord
+from controller.core.circuits.records import AuditEntry, CircuitRecord, RegisterRecord
 from controller.core.network.admin import AdminState, DrainRecord
 from controller.core.network.owners import RouterRecord
 
@@ -37,4 +37,23 @@ def drain_record(id_: str, state: AdminState = AdminState.DRAINING) -> DrainReco
 def audit_entry(seq: int) -> AuditEntry:
     return AuditEntry(
         seq, 1_700_000_000_000_000_000 + seq, "test", "admit", str(seq), "1 W", "done"
+    )
+
+
+def register_record(circuit_id: int, generation: int, request_id: str = "") -> RegisterRecord:
+    """Of every third generation the source's end was never heard."""
+    ended_unix_ns = 1_700_000_000_000_000_000 + 1_000 * circuit_id + generation
+    return RegisterRecord(
+        circuit_id=circuit_id,
+        generation=generation,
+        request_id=request_id or f"request-{circuit_id}",
+        source_id="pv-1",
+        sink_id="home-1",
+        source_router_id="r1",
+        sink_router_id="r3",
+        injected_mj=None if generation % 3 == 0 else 1_000 * circuit_id + generation,
+        delivered_mj=900 * circuit_id + generation,
+        began_unix_ns=ended_unix_ns - 500,
+        ended_unix_ns=ended_unix_ns,
+        standby=generation % 2 == 0,
     )

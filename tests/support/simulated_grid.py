@@ -5,6 +5,7 @@ committed, every line on its path is up and every router alive. A standby is ful
 fill at all; its sink selects it when what it had selected is complete no more. Nothing here knows a controller.
 """
 
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -20,6 +21,7 @@ from digitalgrid.model import (
     NO_ELECTION_ID,
     CircuitGeneration,
     ElectionId,
+    FinalMeter,
     FlowState,
     HopSnapshot,
     LinkAdvertisement,
@@ -60,8 +62,12 @@ class SimulatedRouter:
     stands_by: bool = True
     # Whether it holds shared standbys to the pools of its lines.
     holds_pools: bool = True
+    # Whether it says what it had metered of what it ends.
+    tells_final_meters: bool = True
     floors: dict[int, int] = field(default_factory=dict)
     election_id: ElectionId = NO_ELECTION_ID
+    # Of all that was ever committed here, a figure that nothing else has (mJ).
+    metered: dict[CircuitGeneration, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.start()
@@ -87,6 +93,7 @@ class SimulatedRouter:
         """A start with an empty state directory: a new device under the old id."""
         self.boot_id = 0
         self.floors = {}
+        self.metered = {}
         self.election_id = NO_ELECTION_ID
         self.start()
 
@@ -124,7 +131,16 @@ class SimulatedRouter:
             self.draining.discard(key)
             self.told.pop(key, None)
             self.full.pop(key, None)
-        return TransactionResult(outcome.txn_id, outcome.operation, outcome.code, outcome.message)
+        for hop in outcome.added:
+            figure_mj = zlib.crc32(f"{self.config.id} {hop.key}".encode())
+            self.metered.setdefault(hop.key, figure_mj)
+        ended: tuple[FinalMeter, ...] = ()
+        if isinstance(message, messages.Withdraw) and self.tells_final_meters:
+            known = [key for key in message.circuits if key in self.metered]
+            ended = tuple(FinalMeter(key, self.metered[key], self.metered[key]) for key in known)
+        return TransactionResult(
+            *(outcome.txn_id, outcome.operation, outcome.code, outcome.message), ended=ended
+        )
 
     @property
     def pools(self) -> Mapping[str, float]:

@@ -18,6 +18,7 @@ from controller.core.circuits.records import (
     AuditEntry,
     CircuitRecord,
     Counters,
+    RegisterRecord,
     StateChange,
     StoredState,
 )
@@ -39,7 +40,7 @@ from controller.core.network.owners import RouterRecord
 from controller.core.settings import CoreSettings
 from controller.routing.assignments.room import RoomPlan, make_room
 from digitalgrid.gridfile import Grid
-from digitalgrid.model import ElectionId, RouterLsa
+from digitalgrid.model import CircuitGeneration, ElectionId, RouterLsa
 from digitalgrid.units import NS_PER_MS, NS_PER_S
 from tests.support.simulated_grid import SimulatedGrid
 from tests.support.single_failures import overrun
@@ -64,6 +65,7 @@ class SimulatedStore:
     counters: Counters = field(default_factory=Counters)
     epoch: int = 0
     audit: list[AuditEntry] = field(default_factory=list)
+    registers: dict[CircuitGeneration, RegisterRecord] = field(default_factory=dict)
     pending: deque[tuple[int, StateChange]] = field(default_factory=deque)
     durable_ticket: int = 0
 
@@ -90,6 +92,9 @@ class SimulatedStore:
                 self.drains.pop(id_, None)
             self.counters = change.counters
             self.audit += change.audit
+            for register in change.registers:
+                assert register.key not in self.registers, "the first word stands"
+                self.registers[register.key] = register
         return ticket
 
 
@@ -385,6 +390,7 @@ class SimulatedNetwork:
             self.advance(50 * NS_PER_MS if self._restless() else NS_PER_S)
             self.check()
         self.deliver_all()
+        self.check_registers()
 
     def _restless(self) -> bool:
         resting = (
@@ -415,6 +421,24 @@ class SimulatedNetwork:
         excused = excused | self.dimmed
         found = [each for each in faults if each.partition(":")[0] not in excused]
         assert found == [], found
+
+    def check_registers(self) -> None:
+        """Of every generation that any router has held and none holds, what both of its ends metered is stored."""
+        standing = set(self.core.questions.generations())
+        written = [change for _, change in self.store.pending]
+        registers = dict(self.store.registers)
+        registers.update((each.key, each) for change in written for each in change.registers)
+        for router_id, router in self.grid.routers.items():
+            if router_id not in self.forgotten:
+                assert router.metered.keys() <= standing | registers.keys()
+        for record in registers.values():
+            for router_id, said_mj in (
+                (record.source_router_id, record.injected_mj),
+                (record.sink_router_id, record.delivered_mj),
+            ):
+                router = self.grid.routers[router_id]
+                if router.tells_final_meters and router_id not in self.forgotten:
+                    assert said_mj == router.metered.get(record.key), record
 
     def check_rest(self) -> None:
         """What must hold once all is healed: every circuit is where it belongs, and nothing else is anywhere."""

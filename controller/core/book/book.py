@@ -6,13 +6,16 @@ from itertools import islice, takewhile
 
 from controller.core.book.audit import AuditTrail
 from controller.core.circuits.circuit import Circuit, CircuitState
+from controller.core.circuits.generation import Generation, Phase
 from controller.core.circuits.records import (
     CircuitRecord,
     Counters,
+    RegisterRecord,
     StateChange,
     StoredState,
     from_record,
     to_record,
+    to_register,
 )
 from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.shortfall import Shortfall
@@ -55,6 +58,8 @@ class CircuitBook:
         self._owners: dict[str, RouterRecord | None] = {}
         # Likewise what is taken out of service; None for what is in service again.
         self._drains: dict[str, DrainRecord | None] = {}
+        # Likewise the final registers of generations that are gone.
+        self._registers: list[RegisterRecord] = []
         self.audit = AuditTrail(stored.counters.next_audit_seq, began_unix_ns)
         self.circuits: dict[int, Circuit] = followed.circuits if followed else {}
         # Those that have not ended, or of which a router may still hold something.
@@ -165,6 +170,11 @@ class CircuitBook:
         else:
             self._write([circuit])
 
+    def persist_gone(self, circuit: Circuit, generation: Generation) -> None:
+        """Write the circuit without a generation that routers held, and with it what that had metered."""
+        self._registers.append(to_register(circuit, generation, self.audit.at_unix_ns))
+        self.persist(circuit)
+
     def persist_owners(self, records: Iterable[RouterRecord], forgotten_ids: Iterable[str]) -> None:
         """Write what routers have registered, and who is forgotten with all that it had."""
         self._owners.update((each.router_id, each) for each in records)
@@ -185,20 +195,24 @@ class CircuitBook:
 
     def _write(self, circuits: Collection[Circuit]) -> None:
         self._ticket += 1
-        keys = tuple(
-            each.key
+        undurable = [
+            each
             for circuit in circuits
             for each in circuit.generations.values()
             if not each.durable
-        )
-        if keys:
-            self._undurable[self._ticket] = keys
+        ]
+        for each in undurable:
+            if each.phase is Phase.QUEUED and not each.began_unix_ns:
+                each.began_unix_ns = self.audit.at_unix_ns
+        if undurable:
+            self._undurable[self._ticket] = tuple(each.key for each in undurable)
         for circuit in circuits:
             if circuit.state.ended:
                 self._note_ended(circuit)
         forgotten = self._forget_oldest()
         owners, self._owners = self._owners, {}
         drains, self._drains = self._drains, {}
+        registers, self._registers = self._registers, []
         change = StateChange(
             tuple(to_record(each, self._requests[each.request_id][0]) for each in circuits),
             self.counters,
@@ -208,6 +222,7 @@ class CircuitBook:
             tuple(router_id for router_id, each in owners.items() if each is None),
             tuple(each for each in drains.values() if each is not None),
             tuple(id_ for id_, each in drains.items() if each is None),
+            tuple(registers),
         )
         self._emit(Persist(self._ticket, change))
         for circuit in circuits:

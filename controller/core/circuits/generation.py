@@ -6,7 +6,7 @@ import msgspec
 
 from controller.core.circuits.failures import Failure
 from controller.core.circuits.route import Route, hop_snapshot, hop_snapshots
-from digitalgrid.model import CircuitGeneration, HopSnapshot
+from digitalgrid.model import CircuitGeneration, FinalMeter, HopSnapshot
 
 
 class Role(StrEnum):
@@ -112,6 +112,11 @@ class Generation(msgspec.Struct):
     charges_first: bool = False
     # Of a standby that shares its room: the failures under which it would carry. None: it has its own.
     covers: frozenset[Failure] | None = None
+    # Once its ends' routers have ended it: what they had metered. None: not heard, or never.
+    injected_mj: int | None = None
+    delivered_mj: int | None = None
+    # When it was decided, by the calendar; 0: an earlier release has not noted it.
+    began_unix_ns: int = 0
 
     @property
     def shares(self) -> bool:
@@ -144,6 +149,20 @@ class Generation(msgspec.Struct):
             floor_w=self.floor_w,
             asked_w=self.asked_w,
         )
+
+    def hear_final(self, router_id: str, meter: FinalMeter | None) -> None:
+        """What a router that has ended it had metered, as far as that end of it was there; the first word stands."""
+        if meter is None:
+            return
+        if router_id == self.route.router_ids[0] and self.injected_mj is None:
+            self.injected_mj = meter.injected_mj
+        if router_id == self.route.sink_router_id and self.delivered_mj is None:
+            self.delivered_mj = meter.delivered_mj
+
+    def lacks_final(self, router_id: str) -> bool:
+        """Whether it began or ended at a router that has not said yet what it had metered of it."""
+        begins = router_id == self.route.router_ids[0] and self.injected_mj is None
+        return begins or (router_id == self.route.sink_router_id and self.delivered_mj is None)
 
     @property
     def restored(self) -> bool:

@@ -38,6 +38,10 @@ class GenerationRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     asked_w: float = 0.0
     # Of a standby that shares its room: the failures that it covers. None: it has its own.
     covers: tuple[Failure, ...] | None = None
+    # Of one that is retiring: what its ends' routers had metered, as far as they have said so.
+    injected_mj: int | None = None
+    delivered_mj: int | None = None
+    began_unix_ns: int = 0
 
 
 class CircuitRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -103,10 +107,38 @@ class AuditEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     proven: bool = False
 
 
+class RegisterRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Final registers of a circuit generation, as its source's and its sink's router metered them to its end. Never
+    changed once written, and kept for ever.
+
+    None: that end was never heard, be it that its router was given up, has forgotten it, is older than this, or never
+    held it. A circuit's energy is the sum over its generations: what one has in a buffer another may deliver.
+    """
+
+    circuit_id: int
+    generation: int
+    request_id: str
+    source_id: str
+    sink_id: str
+    source_router_id: str
+    sink_router_id: str
+    injected_mj: int | None
+    delivered_mj: int | None
+    # When it was decided (0: not known), and when the last of its routers had let go of it.
+    began_unix_ns: int
+    ended_unix_ns: int
+    # It never took over, so what it was injected filled its buffers only.
+    standby: bool = False
+
+    @property
+    def key(self) -> CircuitGeneration:
+        return CircuitGeneration(self.circuit_id, self.generation)
+
+
 @dataclass(frozen=True, slots=True)
 class StateChange:
-    """One durable transaction: circuits with what they reserve, the entries that say why, what routers own, and what
-    operators take out of service.
+    """One durable transaction: circuits with what they reserve, the entries that say why, what routers own, what
+    operators take out of service, and the final registers of generations that are no more.
     """
 
     circuits: tuple[CircuitRecord, ...]
@@ -117,6 +149,7 @@ class StateChange:
     forgotten_router_ids: tuple[str, ...] = ()
     drains: tuple[DrainRecord, ...] = ()
     undrained_ids: tuple[str, ...] = ()
+    registers: tuple[RegisterRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +188,9 @@ def to_record(circuit: Circuit, request_fingerprint: str) -> CircuitRecord:
                 each.floor_w,
                 each.asked_w,
                 tuple(sorted(each.covers)) if each.covers is not None else None,
+                each.injected_mj,
+                each.delivered_mj,
+                each.began_unix_ns,
             )
             for each in circuit.generations.values()
         ),
@@ -220,8 +256,29 @@ def from_record(record: CircuitRecord) -> Circuit:
             floor_w=each.floor_w,
             asked_w=each.asked_w,
             covers=None if each.covers is None else frozenset(each.covers),
+            injected_mj=each.injected_mj,
+            delivered_mj=each.delivered_mj,
+            began_unix_ns=each.began_unix_ns,
         )
     return circuit
+
+
+def to_register(circuit: Circuit, generation: Generation, ended_unix_ns: int) -> RegisterRecord:
+    route = generation.route
+    return RegisterRecord(
+        circuit_id=circuit.circuit_id,
+        generation=generation.key.generation,
+        request_id=circuit.request_id,
+        source_id=route.source_id,
+        sink_id=route.sink_id,
+        source_router_id=route.router_ids[0],
+        sink_router_id=route.sink_router_id,
+        injected_mj=generation.injected_mj,
+        delivered_mj=generation.delivered_mj,
+        began_unix_ns=generation.began_unix_ns,
+        ended_unix_ns=ended_unix_ns,
+        standby=generation.role is Role.STANDBY,
+    )
 
 
 def _restored_guard(record: CircuitRecord) -> Guard:

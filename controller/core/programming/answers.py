@@ -53,10 +53,12 @@ class Answers:
             return
         if result.operation is Operation.COMMIT:
             self._steps.pools.on_committed(router_id, result.txn_id)
+        ended = {each.key: each for each in result.ended}
         for generation in self._transactions.about(result.txn_id, router_id):
             if result.operation is Operation.COMMIT and generation.phase in COMMITS:
                 self._steps.answered(router_id, generation, now_ns)
             elif result.operation is Operation.WITHDRAW and generation.phase is Phase.WITHDRAWING:
+                generation.hear_final(router_id, ended.get(generation.key))
                 self._steps.free(router_id, generation)
                 self._steps.answered(router_id, generation, now_ns)
 

@@ -93,7 +93,7 @@ class Forgetter:
                 self._programmer.fail(generation, now_ns, reason)
             # One that had not been committed is gone by now.
             if generation.phase is Phase.WITHDRAWING:
-                self._programmer.absent(router_id, generation, now_ns)
+                self._programmer.let_go(router_id, generation, now_ns)
         self._programmer.pools.forget(router_id)
 
 

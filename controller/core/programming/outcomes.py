@@ -2,6 +2,7 @@
 
 import msgspec
 
+from controller.core.circuits.generation import Generation
 from digitalgrid.model import CircuitGeneration
 
 
@@ -31,9 +32,12 @@ class Failed(msgspec.Struct, frozen=True):
 
 
 class Gone(msgspec.Struct, frozen=True):
-    """No router holds anything of this generation any more."""
+    """No router holds anything of this generation any more. ``withdrawn``: itself, where routers may have held it
+    beyond its lease, so that power may have gone by it.
+    """
 
     key: CircuitGeneration
+    withdrawn: Generation | None = None
 
 
 class Freed(msgspec.Struct, frozen=True):

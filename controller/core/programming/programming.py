@@ -167,7 +167,16 @@ class Programmer(Steps):
             self.answered(router_id, generation, now_ns)
 
     def absent(self, router_id: str, generation: Generation, now_ns: int) -> None:
-        """Read-back shows that this hop, which should not be there, is not: its part is free."""
+        """Read-back shows that this hop, which should not be there, is not: its part is free. An end's router is told
+        to withdraw it again, for its answer says what it had metered.
+        """
+        if not generation.lacks_final(router_id):
+            self.let_go(router_id, generation, now_ns)
+        elif generation.phase is Phase.WITHDRAWING:
+            self._withdrawals.add(generation)
+
+    def let_go(self, router_id: str, generation: Generation, now_ns: int) -> None:
+        """The router holds nothing of it any more, or is given up with what it holds."""
         self.free(router_id, generation)
         self.answered(router_id, generation, now_ns)
 

@@ -246,4 +246,5 @@ class Steps:
         circuit.generations.pop(key.generation, None)
         if not circuit.under_way:
             self._unsettled.discard(key.circuit_id)
-        self._outcomes.append(Gone(key))
+        withdrawn = generation.phase is Phase.WITHDRAWING
+        self._outcomes.append(Gone(key, generation if withdrawn else None))

@@ -146,7 +146,9 @@ class Keeper:
         for outcome in outcomes:
             if isinstance(outcome, Freed | Gone):
                 circuit = self._book.circuits.get(outcome.key.circuit_id)
-                if circuit is not None:
+                if circuit is not None and isinstance(outcome, Gone) and outcome.withdrawn:
+                    self._book.persist_gone(circuit, outcome.withdrawn)
+                elif circuit is not None:
                     self._book.persist(circuit)
         for outcome in outcomes:
             self._follow(outcome, now_ns)

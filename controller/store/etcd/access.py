@@ -64,6 +64,7 @@ class EtcdAccess:
             iter(change.audit[-AUDIT_ENTRIES_KEPT:] if change else ()),
             iter(state.routers),
             iter(state.drains),
+            iter(change.registers if change else ()),
         )
 
     def fill(self, contents: StoreContents) -> None:
@@ -110,6 +111,8 @@ class EtcdAccess:
             yield Put(self._layout.router(owner.router_id), encode(owner))
         for record in contents.circuits:
             yield Put(self._layout.circuit(record.circuit_id), encode(record))
+        for register in contents.registers:
+            yield Put(self._layout.register(register.key), encode(register))
         for entry in deque(contents.audit, maxlen=AUDIT_ENTRIES_KEPT):
             yield Put(self._layout.audit_entry(entry.seq), encode(entry))
 

@@ -7,6 +7,7 @@ circuits/ID      one record each
 routers/ID       what each router owns
 drains/ID        each link or router that is taken out of service
 audit/SEQ        one entry each, the newest only
+registers/ID/GEN final registers of a generation of a circuit, for ever
 parts/TX/N       what is too large for one transaction, in pieces
 parts/TX/decided from here on all pieces count
 
@@ -21,13 +22,18 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from controller.core.circuits.records import AuditEntry, CircuitRecord, Counters
+from controller.core.circuits.records import (
+    AuditEntry,
+    CircuitRecord,
+    Counters,
+    RegisterRecord,
+)
 from controller.core.network.admin import DrainRecord
 from controller.core.network.owners import RouterRecord
 from controller.store.etcd.v3 import etcd_pb2 as pb
 from controller.store.protocol import StoreError
 from controller.store.records_codec import decode
-from digitalgrid.model import ElectionId
+from digitalgrid.model import CircuitGeneration, ElectionId
 
 SCHEMA_VERSION = 1
 # etcd's mod_revision of a key that is not there.
@@ -67,7 +73,7 @@ class Progress(msgspec.Struct, frozen=True):
 
 NO_PROGRESS = Progress(Counters(), 0, 0)
 _T = TypeVar("_T")
-_Record = TypeVar("_Record", CircuitRecord, AuditEntry, RouterRecord, DrainRecord)
+_Record = TypeVar("_Record", CircuitRecord, AuditEntry, RouterRecord, DrainRecord, RegisterRecord)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +118,7 @@ class Layout:
         self.routers = root + b"routers/"
         self.drains = root + b"drains/"
         self.audit = root + b"audit/"
+        self.registers = root + b"registers/"
         self.parts = root + b"parts/"
         self.standbys = prefix.encode() + b".standby/"
 
@@ -135,6 +142,9 @@ class Layout:
 
     def audit_entry(self, seq: int) -> bytes:
         return self.audit + b"%016x" % seq
+
+    def register(self, key: CircuitGeneration) -> bytes:
+        return self.registers + b"%016x/%016x" % key
 
     def standby(self, lease_id: int) -> bytes:
         return self.standbys + b"%016x" % lease_id

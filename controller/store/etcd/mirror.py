@@ -7,7 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from controller.core.circuits.records import AuditEntry, CircuitRecord, StateChange, StoredState
+from controller.core.circuits.records import (
+    AuditEntry,
+    CircuitRecord,
+    RegisterRecord,
+    StateChange,
+    StoredState,
+)
 from controller.core.network.admin import DrainRecord
 from controller.core.network.owners import RouterRecord
 from controller.store.etcd.layout import (
@@ -134,6 +140,7 @@ class Mirror:
         forgotten_ids: dict[int, None] = {}
         # By key: what a decided transaction holds may have been carried out in part.
         audit: dict[bytes, AuditEntry] = {}
+        registers: dict[bytes, RegisterRecord] = {}
         owners: dict[str, RouterRecord | None] = {}
         drains: dict[str, DrainRecord | None] = {}
         for op in ops:
@@ -155,7 +162,9 @@ class Mirror:
                 )
             elif isinstance(op, Put) and op.key.startswith(self._layout.audit):
                 audit[op.key] = read_record(op.key, op.value, AuditEntry)
-        if not (circuits or forgotten_ids or audit or owners or drains):
+            elif isinstance(op, Put) and op.key.startswith(self._layout.registers):
+                registers[op.key] = read_record(op.key, op.value, RegisterRecord)
+        if not (circuits or forgotten_ids or audit or owners or drains or registers):
             return None
         self._circuits.update(circuits)
         for circuit_id in forgotten_ids:
@@ -171,6 +180,7 @@ class Mirror:
             forgotten_router_ids,
             drained,
             undrained_ids,
+            tuple(registers.values()),
         )
 
 

@@ -54,6 +54,9 @@ def _operations(layout: Layout, change: StateChange) -> dict[bytes, Op]:
     for id_ in change.undrained_ids:
         key = layout.drain(id_)
         ops[key] = Delete(key)
+    for register in change.registers:
+        key = layout.register(register.key)
+        ops[key] = Put(key, encode(register))
     for entry in change.audit[-AUDIT_ENTRIES_KEPT:]:
         key = layout.audit_entry(entry.seq)
         ops[key] = Put(key, encode(entry))

@@ -28,9 +28,11 @@ def require_same_etcd(
         )
 
 
-def keys_without_audit(client: EtcdClient, layout: Layout, revision: int) -> Iterator[pb.KeyValue]:
+def keys_of_state(client: EtcdClient, layout: Layout, revision: int) -> Iterator[pb.KeyValue]:
+    """All but what only grows: audit entries and registers."""
     yield from client.pages(layout.start, layout.audit, revision)
-    yield from client.pages(after(layout.audit), layout.end, revision)
+    yield from client.pages(after(layout.audit), layout.registers, revision)
+    yield from client.pages(after(layout.registers), layout.end, revision)
 
 
 def read_mirror(client: EtcdClient, layout: Layout) -> tuple[Mirror, pb.ResponseHeader]:
@@ -38,7 +40,7 @@ def read_mirror(client: EtcdClient, layout: Layout) -> tuple[Mirror, pb.Response
     header = present(client, layout)
     mirror = Mirror(layout)
     with garbage_collection_paused():
-        mirror.take((True, kv) for kv in keys_without_audit(client, layout, header.revision))
+        mirror.take((True, kv) for kv in keys_of_state(client, layout, header.revision))
     if mirror.meta is None and mirror.progress != NO_PROGRESS:
         raise without_meta(layout)
     return mirror, header

@@ -12,10 +12,18 @@ from controller.store.etcd.layout import Layout
 from controller.store.etcd.mirror import Mirror
 from controller.store.etcd.operations import fits, transactions
 from controller.store.etcd.parts import Limits
+from controller.store.etcd.registers import page_of
 from controller.store.etcd.term import Term
 from controller.store.etcd.v3 import etcd_pb2 as pb
 from controller.store.group_commit import GroupCommit
-from controller.store.protocol import AuditQuestion, Leader, LeadershipLost, StoreError
+from controller.store.protocol import (
+    AuditQuestion,
+    Leader,
+    LeadershipLost,
+    RegisterPage,
+    RegisterQuestion,
+    StoreError,
+)
 from digitalgrid.model import ElectionId
 
 _log = logging.getLogger(__name__)
@@ -88,6 +96,9 @@ class EtcdStore:
         # Never more than etcd keeps.
         entries = deque(filter(question.wants, self._term.audit()), maxlen=question.newest)
         return list(entries)
+
+    def registers(self, question: RegisterQuestion) -> RegisterPage:
+        return page_of(question, self._term.registers(question))
 
     def close(self) -> None:
         """Also where the term has failed, and any number of times."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from controller.core.circuits.records import AuditEntry, Counters
+from controller.core.circuits.records import AuditEntry, Counters, RegisterRecord
 from controller.store.etcd.client import EtcdClient, EtcdFull, EtcdUnavailable
 from controller.store.etcd.layout import (
     ABSENT,
@@ -30,9 +30,10 @@ from controller.store.etcd.layout import (
 from controller.store.etcd.lease import Lease
 from controller.store.etcd.mirror import Mirror
 from controller.store.etcd.parts import Limits, chunks, pack, unpack
+from controller.store.etcd.registers import registers_range
 from controller.store.etcd.standby import all_standbys, longest_standing_by
 from controller.store.etcd.v3 import etcd_pb2 as pb
-from controller.store.protocol import Leader, LeadershipLost, StoreError
+from controller.store.protocol import Leader, LeadershipLost, RegisterQuestion, StoreError
 from digitalgrid.model import NO_ELECTION_ID, ElectionId
 
 _ASK_AGAIN_S = 1.0
@@ -72,6 +73,14 @@ class Term:
         header = self._client.range(pb.RangeRequest(key=layout.meta)).header
         for kv in self._client.pages(layout.audit, after(layout.audit), header.revision):
             yield read_record(kv.key, kv.value, AuditEntry)
+
+    def registers(self, question: RegisterQuestion) -> Iterator[RegisterRecord]:
+        """Those of the circuit that is asked for, or of all, after a key, in order. Used by any thread."""
+        layout = self._layout
+        header = self._client.range(pb.RangeRequest(key=layout.meta)).header
+        first, end = registers_range(layout, question)
+        for kv in self._client.pages(first, end, header.revision):
+            yield read_record(kv.key, kv.value, RegisterRecord)
 
     def succeed(self, followed: Mirror, etcd: pb.ResponseHeader, seen: ElectionId) -> bool:
         """:meth:`claim` with nothing read and nothing written yet, where all is as it was followed. Whether it is.

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from controller.core.circuits.records import AuditEntry, CircuitRecord
+from controller.core.circuits.records import AuditEntry, CircuitRecord, RegisterRecord
 from controller.core.network.admin import DrainRecord
 from controller.core.network.owners import RouterRecord
 from controller.store.consistency import Consistency
@@ -116,6 +116,14 @@ class _Verification:
                 key == self._layout.drain(drain.id), key, f"holds the drain of {drain.id!r}"
             )
             contradictions = iter(())
+        elif key.startswith(self._layout.registers):
+            register = read_record(key, value, RegisterRecord)
+            self._expect(
+                key == self._layout.register(register.key),
+                key,
+                f"holds circuit {register.circuit_id} generation {register.generation}",
+            )
+            contradictions = consistency.register(register)
         elif key.startswith(self._layout.audit):
             entry = read_record(key, value, AuditEntry)
             self._expect(

@@ -8,7 +8,12 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from controller.core.circuits.records import AuditEntry, CircuitRecord, Counters
+from controller.core.circuits.records import (
+    AuditEntry,
+    CircuitRecord,
+    Counters,
+    RegisterRecord,
+)
 from controller.core.network.admin import DrainRecord
 from controller.core.network.owners import RouterRecord
 from controller.store.protocol import StoreContents, StoreError
@@ -28,7 +33,9 @@ from controller.store.sqlite.rows import (
     read_circuit,
     read_drain,
     read_entry,
+    read_register,
     read_router,
+    register_rows,
     router_rows,
 )
 from controller.store.sqlite.schema import (
@@ -41,6 +48,7 @@ from controller.store.sqlite.schema import (
     write_circuits,
     write_drains,
     write_meta,
+    write_registers,
     write_routers,
 )
 from controller.store.sqlite.verification import findings
@@ -115,6 +123,7 @@ class _Snapshot:
             self._audit(),
             self._routers(),
             self._drains(),
+            self._registers(),
         )
 
     def _circuits(self) -> Iterator[CircuitRecord]:
@@ -133,6 +142,11 @@ class _Snapshot:
             for id_, data in drain_rows(self._connection):
                 yield read_drain(self._path, id_, data)
 
+    def _registers(self) -> Iterator[RegisterRecord]:
+        with explained(self._path):
+            for circuit_id, generation, data in register_rows(self._connection):
+                yield read_register(self._path, circuit_id, generation, data)
+
     def _audit(self) -> Iterator[AuditEntry]:
         with explained(self._path):
             for row in self._connection.execute("SELECT * FROM audit ORDER BY seq"):
@@ -149,6 +163,7 @@ def _write(connection: sqlite3.Connection, contents: StoreContents, meta: Meta) 
     write_drains(connection, contents.drains)
     write_routers(connection, contents.routers)
     write_circuits(connection, contents.circuits)
+    write_registers(connection, contents.registers)
     write_audit(connection, contents.audit)
     write_meta(connection, meta)
 
@@ -164,6 +179,7 @@ def _is_empty(connection: sqlite3.Connection) -> bool:
     (rows,) = connection.execute(
         "SELECT EXISTS (SELECT 1 FROM circuits) OR EXISTS (SELECT 1 FROM audit)"
         " OR EXISTS (SELECT 1 FROM routers) OR EXISTS (SELECT 1 FROM drains)"
+        " OR EXISTS (SELECT 1 FROM registers)"
     ).fetchone()
     return not rows
 

@@ -5,18 +5,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from controller.core.circuits.records import AuditEntry, CircuitRecord
+from controller.core.circuits.records import AuditEntry, CircuitRecord, RegisterRecord
 from controller.core.network.admin import DrainRecord
 from controller.core.network.owners import RouterRecord
-from controller.store.protocol import AUDIT_ENTRIES_SEARCHED, AuditQuestion, StoreError
+from controller.store.protocol import (
+    AUDIT_ENTRIES_SEARCHED,
+    AuditQuestion,
+    RegisterPage,
+    RegisterQuestion,
+    StoreError,
+)
 from controller.store.records_codec import checksum, decode
 from controller.store.sqlite.faults import damaged
 from controller.store.sqlite.schema import Meta, read_meta, schema_version
 
-_R = TypeVar("_R", CircuitRecord, RouterRecord, DrainRecord)
+_R = TypeVar("_R", CircuitRecord, RouterRecord, DrainRecord, RegisterRecord)
 
-# The first schema versions with a table of routers, and of drains.
-_WITH_ROUTERS, _WITH_DRAINS = 4, 5
+# The first schema versions with a table of routers, of drains, and of registers.
+_WITH_ROUTERS, _WITH_DRAINS, _WITH_REGISTERS = 4, 5, 6
 
 # Before the checksum; what came with version 3 stands after it.
 _AUDIT_FIELDS = 8
@@ -62,6 +68,22 @@ def read_drain(path: Path, id_: str, data: object) -> DrainRecord:
     return record
 
 
+def register_rows(connection: sqlite3.Connection) -> Iterator[tuple[int, int, object]]:
+    """Keys and records of all final registers; likewise."""
+    if schema_version(connection) >= _WITH_REGISTERS:
+        yield from connection.execute(
+            "SELECT circuit_id, generation, record FROM registers ORDER BY circuit_id, generation"
+        )
+
+
+def read_register(path: Path, circuit_id: int, generation: int, data: object) -> RegisterRecord:
+    what = f"registers of circuit {circuit_id} generation {generation}"
+    record = _decoded(path, what, data, RegisterRecord)
+    if record.key != (circuit_id, generation):
+        raise damaged(path, f"{what}: are those of {tuple(record.key)}")
+    return record
+
+
 def _decoded(path: Path, what: str, data: object, record_type: type[_R]) -> _R:
     # On a damaged page there may be anything.
     if not isinstance(data, bytes):
@@ -85,6 +107,27 @@ def read_entry(path: Path, row: tuple[Any, ...]) -> AuditEntry:
     if checksum(entry) != crc32:
         raise damaged(path, f"audit entry {entry.seq}: its checksum is another")
     return entry
+
+
+def registers_page(
+    path: Path, connection: sqlite3.Connection, question: RegisterQuestion
+) -> RegisterPage:
+    """What is asked for; one more than is given tells whether there is another page."""
+    wanted = {
+        "circuit_id = ?": question.circuit_id,
+        "request_id = ?": question.request_id,
+        "ended_unix_ns >= ?": question.since_unix_ns,
+        "ended_unix_ns < ?": question.until_unix_ns,
+    }
+    given = {each: value for each, value in wanted.items() if value}
+    where = " AND ".join(["(circuit_id, generation) > (?, ?)", *given])
+    rows = connection.execute(
+        f"SELECT circuit_id, generation, record FROM registers WHERE {where}"
+        " ORDER BY circuit_id, generation LIMIT ?",
+        (*question.after, *given.values(), question.most + 1),
+    ).fetchall()
+    records = tuple(read_register(path, *row) for row in rows[: question.most])
+    return RegisterPage(records, records[-1].key if len(rows) > question.most else None)
 
 
 def newest_entries(

@@ -1,7 +1,7 @@
 """Schema of the SQLite file: its tables, the figures in ``meta``, and the migration from each older version.
 
-``meta`` holds figures of the whole store, with a checksum. ``circuits``, ``routers`` and ``drains`` hold records, as
-the codec writes them.
+``meta`` holds figures of the whole store, with a checksum. ``circuits``, ``routers``, ``drains`` and ``registers`` hold
+records, as the codec writes them; ``registers`` only grows.
 ``audit`` is a table of plain columns, so that it can be read without this program; each row has a checksum.
 """
 
@@ -10,14 +10,19 @@ import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from controller.core.circuits.records import AuditEntry, CircuitRecord, Counters
+from controller.core.circuits.records import (
+    AuditEntry,
+    CircuitRecord,
+    Counters,
+    RegisterRecord,
+)
 from controller.core.network.admin import DrainRecord
 from controller.core.network.owners import RouterRecord
 from controller.store.protocol import StoreError
 from controller.store.records_codec import checksum, encode
 from controller.store.sqlite.version_1 import read_circuit
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 # The oldest that is read as it stands, by whoever does not write; the rest of its columns has defaults.
 OLDEST_READABLE = 2
 
@@ -50,8 +55,25 @@ _VERSION_3 = (
 )
 _VERSION_4 = ("CREATE TABLE routers (router_id TEXT PRIMARY KEY, record BLOB NOT NULL)",)
 _VERSION_5 = ("CREATE TABLE drains (id TEXT PRIMARY KEY, record BLOB NOT NULL)",)
+_VERSION_6 = (
+    """CREATE TABLE registers (
+    circuit_id INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    request_id TEXT NOT NULL,
+    ended_unix_ns INTEGER NOT NULL,
+    record BLOB NOT NULL,
+    PRIMARY KEY (circuit_id, generation)
+) WITHOUT ROWID""",
+    "CREATE INDEX registers_by_request ON registers (request_id)",
+    "CREATE INDEX registers_by_end ON registers (ended_unix_ns)",
+    """CREATE TRIGGER registers_keep_rows BEFORE DELETE ON registers
+BEGIN SELECT RAISE(ABORT, 'final registers are kept for ever'); END""",
+    """CREATE TRIGGER registers_keep_figures BEFORE UPDATE ON registers
+BEGIN SELECT RAISE(ABORT, 'final registers are never changed'); END""",
+)
 _NAMES = {
-    *("meta", "circuits", "audit", "routers", "drains"),
+    *("meta", "circuits", "audit", "routers", "drains", "registers"),
+    *("registers_by_request", "registers_by_end", "registers_keep_rows", "registers_keep_figures"),
     *("audit_keeps_entries", "audit_keeps_words", "audit_ascends"),
 }
 
@@ -69,7 +91,7 @@ class Meta:
 
 def create(connection: sqlite3.Connection, meta: Meta) -> None:
     """An empty store, in a file without anything."""
-    for statement in (_META, *_VERSION_2, *_VERSION_3, *_VERSION_4, *_VERSION_5):
+    for statement in (_META, *_VERSION_2, *_VERSION_3, *_VERSION_4, *_VERSION_5, *_VERSION_6):
         connection.execute(statement)
     write_meta(connection, meta)
 
@@ -154,6 +176,17 @@ def write_drains(connection: sqlite3.Connection, records: Iterable[DrainRecord])
     )
 
 
+def write_registers(connection: sqlite3.Connection, records: Iterable[RegisterRecord]) -> None:
+    """The first word stands."""
+    connection.executemany(
+        "INSERT OR IGNORE INTO registers VALUES (?, ?, ?, ?, ?)",
+        (
+            (each.circuit_id, each.generation, each.request_id, each.ended_unix_ns, encode(each))
+            for each in records
+        ),
+    )
+
+
 def write_audit(connection: sqlite3.Connection, entries: Iterable[AuditEntry]) -> None:
     connection.executemany(
         "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -210,10 +243,18 @@ def _to_version_5(connection: sqlite3.Connection) -> None:
     write_meta(connection, read_meta(connection))
 
 
+def _to_version_6(connection: sqlite3.Connection) -> None:
+    """Final registers are kept; those of generations that ended before are not known."""
+    for statement in _VERSION_6:
+        connection.execute(statement)
+    write_meta(connection, read_meta(connection))
+
+
 # The n-th leads from schema version n to the next.
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _to_version_2,
     _to_version_3,
     _to_version_4,
     _to_version_5,
+    _to_version_6,
 )

@@ -17,7 +17,12 @@ from controller.core.circuits.records import (
 from controller.core.network.admin import DrainRecord
 from controller.core.network.owners import RouterRecord
 from controller.store.group_commit import GroupCommit
-from controller.store.protocol import AuditQuestion, StoreError
+from controller.store.protocol import (
+    AuditQuestion,
+    RegisterPage,
+    RegisterQuestion,
+    StoreError,
+)
 from controller.store.records_codec import garbage_collection_paused
 from controller.store.restored import beyond_lost, epoch_beyond_lost
 from controller.store.sqlite.faults import explained
@@ -30,6 +35,7 @@ from controller.store.sqlite.rows import (
     read_circuit,
     read_drain,
     read_router,
+    registers_page,
     router_rows,
 )
 from controller.store.sqlite.schema import (
@@ -39,6 +45,7 @@ from controller.store.sqlite.schema import (
     write_circuits,
     write_drains,
     write_meta,
+    write_registers,
     write_routers,
 )
 from digitalgrid.model import NO_ELECTION_ID, ElectionId
@@ -97,6 +104,10 @@ class SqliteStore:
     def audit(self, question: AuditQuestion) -> list[AuditEntry]:
         with closing(open_to_read(self._path)) as connection, explained(self._path):
             return newest_entries(self._path, connection, question)
+
+    def registers(self, question: RegisterQuestion) -> RegisterPage:
+        with closing(open_to_read(self._path)) as connection, explained(self._path):
+            return registers_page(self._path, connection, question)
 
     def close(self) -> None:
         """Any number of times."""
@@ -161,6 +172,9 @@ class SqliteStore:
                 self._write_owners(owners)
             if drains:
                 self._write_drains(drains)
+            write_registers(
+                self._connection, (each for change in changes for each in change.registers)
+            )
             write_audit(self._connection, (each for change in changes for each in change.audit))
             write_meta(self._connection, meta)
         self._meta = meta

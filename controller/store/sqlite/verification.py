@@ -20,7 +20,9 @@ from controller.store.sqlite.rows import (
     read_circuit,
     read_drain,
     read_entry,
+    read_register,
     read_router,
+    register_rows,
     router_rows,
 )
 from controller.store.sqlite.schema import OLDEST_READABLE, Meta
@@ -57,6 +59,12 @@ def findings(connection: sqlite3.Connection, path: Path) -> list[str]:
         for id_, data in drain_rows(connection):
             with _noting(found, path):
                 read_drain(path, id_, data)
+    with _noting(found, path):
+        for circuit_id, generation, data in register_rows(connection):
+            with _noting(found, path):
+                register = read_register(path, circuit_id, generation, data)
+                if consistency is not None:
+                    found += [f"{path}: {each}" for each in consistency.register(register)]
     with _noting(found, path):
         for row in connection.execute("SELECT * FROM audit ORDER BY seq"):
             with _noting(found, path):

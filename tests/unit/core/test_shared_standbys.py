@@ -10,7 +10,12 @@ import pytest
 from controller.core.circuits.circuit import Circuit, CircuitState
 from controller.core.circuits.failures import Failure, FailureKind
 from controller.core.circuits.protection import Against, Protection
-from controller.core.circuits.records import CircuitRecord, from_record, to_record
+from controller.core.circuits.records import (
+    CircuitRecord,
+    GenerationRecord,
+    from_record,
+    to_record,
+)
 from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal
 from controller.core.messages import Commit, Drain, Stage
@@ -292,7 +297,8 @@ def test_records_of_before_keep_the_room_of_their_own_and_new_ones_what_they_cov
     assert again.generations[2].covers == there(circuit.standby()).covers
     fields = msgspec.to_builtins(record)
     older = fields[: CircuitRecord.__struct_fields__.index("dedicated")]
-    older[11] = [generation[:-1] for generation in fields[11]]
+    covers = GenerationRecord.__struct_fields__.index("covers")
+    older[11] = [generation[:covers] for generation in fields[11]]
     restored = from_record(msgspec.convert(older, CircuitRecord))
     assert restored.guard.dedicated and restored.guard.against is Against.LINK
     assert restored.generations[2].covers is None and not restored.generations[2].shares

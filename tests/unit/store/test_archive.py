@@ -12,7 +12,13 @@ import pytest
 from controller.core.circuits.records import CircuitRecord, Counters
 from controller.store.archive import check_archive, read_archive, write_archive
 from controller.store.protocol import StoreContents, StoreError
-from tests.support.records import audit_entry, circuit_record, drain_record, router_record
+from tests.support.records import (
+    audit_entry,
+    circuit_record,
+    drain_record,
+    register_record,
+    router_record,
+)
 
 COUNTERS = Counters(4, 5, 3)
 
@@ -22,7 +28,8 @@ def contents() -> StoreContents:
     audit = iter([audit_entry(1), audit_entry(2)])
     routers = iter([router_record("r1", "home"), router_record("r2")])
     drains = iter([drain_record("r1-r2")])
-    return StoreContents(2, 1000, 7, COUNTERS, circuits, audit, routers, drains)
+    registers = iter([register_record(1, 2), register_record(2, 3)])
+    return StoreContents(2, 1000, 7, COUNTERS, circuits, audit, routers, drains, registers)
 
 
 @pytest.fixture
@@ -41,6 +48,7 @@ def test_everything_is_read_again(archive: Path) -> None:
         assert list(read.drains) == list(contents().drains)
         assert list(read.routers) == list(contents().routers)
         assert list(read.circuits) == list(contents().circuits)
+        assert list(read.registers) == list(contents().registers)
         assert list(read.audit) == list(contents().audit)
 
 
@@ -53,14 +61,14 @@ def test_each_line_is_json_and_the_header_names_the_fields(archive: Path) -> Non
 
 
 def test_an_export_of_the_first_version_is_read(archive: Path, tmp_path: Path) -> None:
-    """It has no lines of routers and drains, and did not count them."""
-    later = (b'"router":', b'"drain":')
+    """It has no lines of routers, drains and registers, and did not count them."""
+    later = (b'"router":', b'"drain":', b'"register":')
     lines = [
         each
         for each in archive.read_bytes().splitlines(True)
         if not any(key in each for key in later)
     ]
-    lines[0] = lines[0].replace(b'"format_version":3', b'"format_version":1')
+    lines[0] = lines[0].replace(b'"format_version":4', b'"format_version":1')
     digest = hashlib.sha256(b"".join(lines[:-1])).hexdigest()
     lines[-1] = b'{"circuits":3,"audit_entries":2,"sha256":"%s"}\n' % digest.encode()
     archive.write_bytes(b"".join(lines))
@@ -70,6 +78,7 @@ def test_an_export_of_the_first_version_is_read(archive: Path, tmp_path: Path) -
         assert list(read.drains) == []
         assert list(read.routers) == []
         assert list(read.circuits) == list(contents().circuits)
+        assert list(read.registers) == []
 
 
 def test_nothing_is_gathered_in_memory() -> None:
@@ -87,9 +96,14 @@ def test_nothing_is_gathered_in_memory() -> None:
     assert sizes[0] > 0
 
 
-def test_audit_entries_cannot_be_read_before_circuits(archive: Path) -> None:
-    with archive.open("rb") as file, pytest.raises(RuntimeError, match="circuits come before"):
+def test_audit_entries_cannot_be_read_before_registers(archive: Path) -> None:
+    with archive.open("rb") as file, pytest.raises(RuntimeError, match="registers come before"):
         next(read_archive(file, archive).audit)
+
+
+def test_registers_cannot_be_read_before_circuits(archive: Path) -> None:
+    with archive.open("rb") as file, pytest.raises(RuntimeError, match="circuits come before"):
+        next(read_archive(file, archive).registers)
 
 
 def test_circuits_cannot_be_read_before_routers(archive: Path) -> None:
@@ -150,9 +164,9 @@ def test_a_record_that_nobody_can_lead_with_is_refused(tmp_path: Path) -> None:
 
 def test_a_later_format_is_refused(archive: Path) -> None:
     archive.write_bytes(
-        archive.read_bytes().replace(b'"format_version":3', b'"format_version":4', 1)
+        archive.read_bytes().replace(b'"format_version":4', b'"format_version":5', 1)
     )
     with pytest.raises(
-        StoreError, match="version 4; this program reads 'dgc-store', up to version 3"
+        StoreError, match="version 5; this program reads 'dgc-store', up to version 4"
     ):
         check_archive(archive)

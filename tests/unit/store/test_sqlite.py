@@ -167,7 +167,7 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite"
     written(path)
     _execute(path, "UPDATE meta SET value = 99 WHERE key = 'schema_version'")
-    assert "schema version 99, this program reads up to 5" in refused(path)
+    assert "schema version 99, this program reads up to 6" in refused(path)
 
 
 def _execute(path: Path, *statements: str) -> None:

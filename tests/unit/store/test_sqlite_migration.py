@@ -17,12 +17,17 @@ from controller.core.circuits.records import (
     StateChange,
 )
 from controller.core.circuits.route import Route, RouteLink
-from controller.store.protocol import StoreError
+from controller.store.protocol import RegisterPage, RegisterQuestion, StoreError
 from controller.store.sqlite import SqliteAccess, SqliteStore
 from controller.store.sqlite import schema as schema_module
 from digitalgrid.model import ElectionId
 from tests.support.durability import Durability
-from tests.support.records import circuit_record, drain_record, router_record
+from tests.support.records import (
+    circuit_record,
+    drain_record,
+    register_record,
+    router_record,
+)
 
 _VERSION_1 = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL);
@@ -203,11 +208,16 @@ def test_a_store_of_version_2_is_read_as_it_stands_and_led_with(tmp_path: Path) 
     assert list(SqliteAccess(path).read().audit) == [AuditEntry(*entry)]
 
 
-@pytest.mark.parametrize(("version", "without"), [(3, ("routers", "drains")), (4, ("drains",))])
+@pytest.mark.parametrize(
+    ("version", "without"),
+    [(3, ("routers", "drains", "registers")), (4, ("drains", "registers")), (5, ("registers",))],
+)
 def test_a_store_without_a_later_table_is_led_with_as_it_was(
     tmp_path: Path, version: int, without: tuple[str, ...]
 ) -> None:
-    """Version 3 is as 4, but for the table of routers, and that as 5, but for that of drains."""
+    """Version 3 is as 4, but for the table of routers, that as 5, but for that of drains, and that as 6, but for that
+    of final registers.
+    """
     path = tmp_path / "store.sqlite"
     store = SqliteStore(path)
     store.load()
@@ -231,11 +241,17 @@ def test_a_store_without_a_later_table_is_led_with_as_it_was(
     state = store.load()
     assert (state.circuits, state.counters) == ((circuit_record(1),), Counters(2, 3, 4))
     assert (state.routers, state.drains) == ((), ())
+    assert store.registers(RegisterQuestion(10)) == RegisterPage(())
     durability = Durability(store)
     drain, owner = drain_record("r1"), router_record("r1")
-    store.submit(1, StateChange((), Counters(2, 3, 4), routers=(owner,), drains=(drain,)))
+    ended = register_record(1, 1)
+    store.submit(
+        1,
+        StateChange((), Counters(2, 3, 4), routers=(owner,), drains=(drain,), registers=(ended,)),
+    )
     durability.wait(1)
     store.close()
     assert SqliteAccess(path).verify() == []
     assert list(SqliteAccess(path).read().routers) == [owner]
     assert list(SqliteAccess(path).read().drains) == [drain]
+    assert list(SqliteAccess(path).read().registers) == [ended]
