@@ -4,8 +4,7 @@ import time
 
 import click
 
-from dgctl.maintenance import DurationType
-from dgctl.options import Settings, common, pass_settings
+from dgctl.options import DurationType, Settings, common, pass_settings
 from digitalgrid.command_line import IdType
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from controller.core.circuits.records import RegisterRecord
+from controller.core.circuits.records import RegisterRecord, StateChange
 from controller.core.circuits.request import PowerRequest
 from controller.core.messages import ToRouter, TransactionResult, Withdraw
 from digitalgrid.model import CircuitGeneration, Operation
@@ -48,7 +48,7 @@ def test_they_are_durable_in_the_transaction_that_ends_the_generation(
 ) -> None:
     key = standing(network)
     source, sink = ends(network, key)
-    changes = []
+    changes: list[StateChange] = []
     write = network.store.write
 
     def watched(count: int) -> int:

@@ -31,6 +31,7 @@ class JournalAccess:
             iter(found.audit),
             iter(sorted(found.routers.values(), key=lambda each: each.router_id)),
             iter(sorted(found.drains.values(), key=lambda each: each.id)),
+            iter([each for _, each in sorted(found.registers.items())]),
         )
 
     def fill(self, contents: StoreContents) -> None:
@@ -43,7 +44,8 @@ class JournalAccess:
                 )
             # In the order in which contents can be read.
             drains, routers = tuple(contents.drains), tuple(contents.routers)
-            circuits, audit = tuple(contents.circuits), tuple(contents.audit)
+            circuits, registers = tuple(contents.circuits), tuple(contents.registers)
+            audit = tuple(contents.audit)
             writer.add(
                 Commit(
                     max(contents.generation, present.generation, int(time.time())) + 1,
@@ -55,6 +57,7 @@ class JournalAccess:
                             audit=audit,
                             routers=routers,
                             drains=drains,
+                            registers=registers,
                         ),
                     ),
                 )
@@ -70,6 +73,7 @@ class JournalAccess:
             chain(
                 *map(looked.circuit, found.circuits.values()),
                 *map(looked.router, found.routers.values()),
+                *map(looked.register, found.registers.values()),
                 *map(looked.audit_entry, found.audit),
             )
         )

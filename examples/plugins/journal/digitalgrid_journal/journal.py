@@ -9,11 +9,18 @@ from pathlib import Path
 
 import msgspec
 
-from controller.core.circuits.records import AuditEntry, CircuitRecord, Counters, StateChange
+from controller.core.circuits.records import (
+    AuditEntry,
+    CircuitRecord,
+    Counters,
+    RegisterRecord,
+    StateChange,
+)
 from controller.core.network.admin import DrainRecord
 from controller.core.network.owners import RouterRecord
 from controller.store.protocol import StoreError
 from controller.store.records_codec import require_sense
+from digitalgrid.model import CircuitGeneration
 
 # A checksum in hexadecimal, and a space.
 _CHECKSUM_BYTES = 9
@@ -38,10 +45,11 @@ class Contents:
     routers: dict[str, RouterRecord] = field(default_factory=dict)
     drains: dict[str, DrainRecord] = field(default_factory=dict)
     audit: list[AuditEntry] = field(default_factory=list)
+    registers: dict[CircuitGeneration, RegisterRecord] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
-        known = self.circuits or self.routers or self.drains or self.audit
+        known = self.circuits or self.routers or self.drains or self.audit or self.registers
         return not known and self.counters == Counters()
 
     def take(self, commit: Commit) -> None:
@@ -52,6 +60,9 @@ class Contents:
             self.routers.update((each.router_id, each) for each in change.routers)
             self.drains.update((each.id, each) for each in change.drains)
             self.audit.extend(change.audit)
+            for register in change.registers:
+                # But of these the first word stands.
+                self.registers.setdefault(register.key, register)
             for circuit_id in change.forgotten_ids:
                 self.circuits.pop(circuit_id, None)
             for router_id in change.forgotten_router_ids:

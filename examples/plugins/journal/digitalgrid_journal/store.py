@@ -7,7 +7,13 @@ from pathlib import Path
 
 from controller.core.circuits.records import AuditEntry, StateChange, StoredState
 from controller.store.group_commit import GroupCommit
-from controller.store.protocol import AUDIT_ENTRIES_SEARCHED, AuditQuestion, StoreError
+from controller.store.protocol import (
+    AUDIT_ENTRIES_SEARCHED,
+    AuditQuestion,
+    RegisterPage,
+    RegisterQuestion,
+    StoreError,
+)
 from digitalgrid.model import NO_ELECTION_ID, ElectionId
 from digitalgrid_journal.journal import Commit, Writer, commits, read
 
@@ -56,6 +62,12 @@ class JournalStore:
             for change in commit.changes:
                 last.extend(change.audit)
         return list(deque(filter(question.wants, last), maxlen=question.newest))
+
+    def registers(self, question: RegisterQuestion) -> RegisterPage:
+        known = sorted(read(self._path).registers.items())
+        wanted = [each for key, each in known if key > question.after and question.wants(each)]
+        page = tuple(wanted[: question.most])
+        return RegisterPage(page, page[-1].key if len(wanted) > question.most else None)
 
     def close(self) -> None:
         self._writer.close()
