@@ -21,6 +21,7 @@ from trading.core.trades import (
     Activate,
     Activated,
     AskMeters,
+    Bind,
     Cancel,
     Close,
     Closed,
@@ -185,6 +186,7 @@ class World:
     answers: list[tuple[str, TradeEvent]] = field(default_factory=list)
     timers: dict[str, int] = field(default_factory=dict)
     positions: Counter[str] = field(default_factory=Counter)
+    bound: set[str] = field(default_factory=set)
     history: dict[str, list[State]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -320,6 +322,10 @@ class World:
         for effect in effects:
             if isinstance(effect, GiveBack):
                 self.positions[effect.key] -= 1
+                assert effect.key not in self.bound, "what is binding is given back"
+            elif isinstance(effect, Bind):
+                assert effect.key not in self.bound, "bound twice"
+                self.bound.add(effect.key)
         self.journal[trade.trade_id] = encoded(trade)
         if self.history[trade.trade_id][-1] is not trade.state:
             self.history[trade.trade_id].append(trade.state)
@@ -332,7 +338,7 @@ class World:
         for effect in effects:
             if isinstance(effect, Wait):
                 self.timers[name] = effect.until_ns
-            elif not isinstance(effect, GiveBack) and self.rng.random() >= self.lost:
+            elif not isinstance(effect, GiveBack | Bind) and self.rng.random() >= self.lost:
                 self.requests.append((name, effect))
 
     def _ask_again(self) -> None:

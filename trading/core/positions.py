@@ -1,7 +1,8 @@
 """Positions: what each meter has sold and bought for an interval, and the limits that no tender passes.
 
 The first of the layers against selling twice. What is tendered counts as if all of it were matched, so a match never
-has to be refused for it, in whatever order matches come. What a meter buys back frees what it can sell.
+has to be refused for it, in whatever order matches come. What a meter buys back frees what it can sell, once that
+trade is binding: one that can still be undone frees nothing.
 """
 
 from collections.abc import Mapping
@@ -16,21 +17,25 @@ Key = tuple[str, Interval]
 
 
 class Position(msgspec.Struct, frozen=True):
-    """Of one meter and interval. ``open``: tendered and not matched yet."""
+    """Of one meter and interval. ``open``: tendered and not matched yet; ``bound``: the part of what is matched that
+    nothing undoes any more.
+    """
 
     bought: Wh = Wh(0)
     sold: Wh = Wh(0)
     open_bought: Wh = Wh(0)
     open_sold: Wh = Wh(0)
+    bound_bought: Wh = Wh(0)
+    bound_sold: Wh = Wh(0)
 
     @property
     def most_injected(self) -> int:
-        """If all that is offered is sold, and nothing more is bought."""
-        return self.sold - self.bought + self.open_sold
+        """If all that is offered is sold, and of what is bought only stays what has to."""
+        return self.sold + self.open_sold - self.bound_bought
 
     @property
     def most_drawn(self) -> int:
-        return self.bought - self.sold + self.open_bought
+        return self.bought + self.open_bought - self.bound_sold
 
 
 class Positions:
@@ -75,6 +80,10 @@ class Positions:
         """So much of an open order is agreed; in the transaction that notes the match."""
         self._change(order, wh, open_wh=-wh)
 
+    def bind(self, order: Order, wh: Wh) -> None:
+        """So much of what is matched is binding from now on."""
+        self._change(order, bound_wh=wh)
+
     def put_back(self, order: Order, wh: Wh) -> None:
         """What was matched is not to be, and its order waits for another match."""
         self._change(order, -wh, open_wh=wh)
@@ -93,22 +102,32 @@ class Positions:
             for key in [key for key in table if key[1].end_ns < before_ns]:
                 del table[key]
 
-    def _change(self, order: Order, wh: int = 0, open_wh: int = 0) -> None:
-        after = _with(self.of(order.meter_id, order.interval), order.side, wh, open_wh)
-        if min(after.bought, after.sold, after.open_bought, after.open_sold) < 0:
+    def _change(self, order: Order, wh: int = 0, open_wh: int = 0, bound_wh: int = 0) -> None:
+        before = self.of(order.meter_id, order.interval)
+        after = _with(before, order.side, wh, open_wh, bound_wh)
+        agreed = after.bought if order.side is Side.BUY else after.sold
+        bound = after.bound_bought if order.side is Side.BUY else after.bound_sold
+        if min(after.open_bought, after.open_sold, agreed - bound) < 0:
+            changed = abs(wh or open_wh or bound_wh)
             raise ValueError(
-                f"order {order.seq} gives back {abs(wh or open_wh)} Wh that its meter does not have"
+                f"order {order.seq} gives back or binds {changed} Wh that its meter does not have"
             )
         self._rows[order.meter_id, order.interval] = after
 
 
-def _with(position: Position, side: Side, wh: int = 0, open_wh: int = 0) -> Position:
+def _with(
+    position: Position, side: Side, wh: int = 0, open_wh: int = 0, bound_wh: int = 0
+) -> Position:
     if side is Side.BUY:
         return msgspec.structs.replace(
             position,
             bought=position.bought + wh,
             open_bought=position.open_bought + open_wh,
+            bound_bought=position.bound_bought + bound_wh,
         )
     return msgspec.structs.replace(
-        position, sold=position.sold + wh, open_sold=position.open_sold + open_wh
+        position,
+        sold=position.sold + wh,
+        open_sold=position.open_sold + open_wh,
+        bound_sold=position.bound_sold + bound_wh,
     )

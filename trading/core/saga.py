@@ -15,6 +15,7 @@ from trading.core.settlement import Outcome, paid_before, settle
 from trading.core.trades import (
     Activated,
     Begin,
+    Bind,
     Cancel,
     Closed,
     Effect,
@@ -117,22 +118,17 @@ def step(trade: Trade, event: TradeEvent, now_ns: int, times: Times) -> list[Eff
     if isinstance(event, Read) and trade.state is before:
         # Somebody has not said it all: asked again in a while, and until then kept.
         return []
-    return _given_back(trade, before) + pending(trade, times)
+    return _on_positions(trade, before) + pending(trade, times)
 
 
-def _given_back(trade: Trade, before: State) -> list[Effect]:
-    if before.ended or not trade.state.ended or trade.ends_in is None:
-        return []
-    return [
-        GiveBack(
-            trade.trade_id,
-            trade.buy_seq,
-            trade.sell_seq,
-            trade.terms.wh,
-            trade.injected_wh,
-            trade.is_barred,
-        )
-    ]
+def _on_positions(trade: Trade, before: State) -> list[Effect]:
+    """What the exchange's own table of positions has to hear, once."""
+    of_match = (trade.trade_id, trade.buy_seq, trade.sell_seq, trade.terms.wh, trade.injected_wh)
+    if trade.state is State.CONFIRMED and before is not State.CONFIRMED:
+        return [Bind(*of_match)]
+    if trade.state.ended and not before.ended and trade.ends_in is not None:
+        return [GiveBack(*of_match, trade.is_barred)]
+    return []
 
 
 def resumed(trade: Trade, now_ns: int, times: Times) -> list[Effect]:

@@ -269,6 +269,16 @@ class GiveBack(msgspec.Struct, frozen=True, tag=True):
     is_barred: bool
 
 
+class Bind(msgspec.Struct, frozen=True, tag=True):
+    """The trade is binding, and so are its positions, in the transaction that notes it."""
+
+    key: str
+    buy_seq: int
+    sell_seq: int
+    wh: Wh
+    injected_wh: Wh
+
+
 class Wait(msgspec.Struct, frozen=True, tag=True):
     """A timer; each takes the place of the trade's one before."""
 
@@ -276,7 +286,7 @@ class Wait(msgspec.Struct, frozen=True, tag=True):
     until_ns: int
 
 
-Effect = Hold | Lock | Sign | Activate | AskMeters | Release | Pay | Close | GiveBack | Wait
+Effect = Hold | Lock | Sign | Activate | AskMeters | Release | Pay | Close | GiveBack | Bind | Wait
 
 
 def encoded(trade: Trade) -> bytes:

@@ -18,6 +18,7 @@ from trading.core.trades import (
     Activated,
     AskMeters,
     Begin,
+    Bind,
     Cancel,
     Close,
     Closed,
@@ -96,7 +97,7 @@ def test_a_trade_holds_capacity_then_money_then_delivers_and_is_paid_from_its_me
     assert kinds(told(one, Begin())) == [Hold, Wait]
     assert kinds(told(one, HELD)) == [Lock, Wait]
     assert kinds(told(one, Locked())) == [Sign, Wait]
-    assert kinds(told(one, Signed())) == [Wait]
+    assert kinds(told(one, Signed())) == [Bind, Wait]
     assert kinds(told(one, BEGINS)) == [Activate, Wait]
     assert kinds(told(one, Activated())) == [Wait]
     assert kinds(told(one, ENDS)) == [Release, Wait]

@@ -191,10 +191,14 @@ def test_the_sum_of_what_a_meter_offers_is_limited() -> None:
         is R.POSITION_LIMIT
     )
     market.take(of_ann(Side.SELL, wh=400, order_id="two", nonce=1))
-    # 4 kW for a quarter of an hour; what it buys back, it can sell again once that is agreed.
+    # 4 kW for a quarter of an hour; what it buys back, it can sell again once nothing can undo that.
     bought = market.take(of_ann(Side.BUY, wh=300, order_id="three", nonce=2)).order
     assert refusal(of_ann(Side.SELL, wh=1, order_id="four", nonce=3), market).reason
     market.positions.match(bought, Wh(300))
+    assert refusal(of_ann(Side.SELL, wh=1, order_id="four", nonce=3), market).reason
+    market.positions.bind(bought, Wh(300))
+    with pytest.raises(ValueError, match="does not have"):
+        market.positions.unwind(bought, Wh(1))
     assert market.take(of_ann(Side.SELL, wh=300, order_id="four", nonce=3)).is_new
 
 
