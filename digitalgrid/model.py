@@ -164,7 +164,7 @@ class RouterLsa:
     at: Place | None = None
 
 
-class HopSnapshot(msgspec.Struct, frozen=True):
+class HopSnapshot(msgspec.Struct, frozen=True, gc=False):
     """One router's part of one generation of a circuit, with the power reserved for it.
 
     Exactly one of ``source_id`` and ``ingress_link_id``, and one of ``load_id`` and ``egress_link_id``, is not empty.

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from time import perf_counter_ns
 
+import msgspec
+
 from controller.computing.solver import Solver, SolverDied
 from controller.core.access import Call
 from controller.core.circuits.circuit import Circuit
@@ -205,7 +207,7 @@ class Proposer:
         if isinstance(way, str):
             _count("failed" if answer.failure or way else "none")
             return request
-        return replace(request, proposed=way)
+        return msgspec.structs.replace(request, proposed=way)
 
     # Comparisons
 

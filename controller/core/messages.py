@@ -15,7 +15,7 @@ from digitalgrid.model import (
 )
 
 
-class Stage(msgspec.Struct, frozen=True):
+class Stage(msgspec.Struct, frozen=True, gc=False):
     """Prepare hops and pools under a lease; nothing flows, and no pool changes, before the Commit."""
 
     txn_id: int
@@ -24,22 +24,22 @@ class Stage(msgspec.Struct, frozen=True):
     pools: tuple[StandbyPool, ...] = ()
 
 
-class Commit(msgspec.Struct, frozen=True):
+class Commit(msgspec.Struct, frozen=True, gc=False):
     txn_id: int
 
 
-class Abort(msgspec.Struct, frozen=True):
+class Abort(msgspec.Struct, frozen=True, gc=False):
     txn_id: int
 
 
-class Drain(msgspec.Struct, frozen=True):
+class Drain(msgspec.Struct, frozen=True, gc=False):
     """To the sink's router: demand 0, take what is still under way."""
 
     txn_id: int
     circuits: tuple[CircuitGeneration, ...]
 
 
-class Withdraw(msgspec.Struct, frozen=True):
+class Withdraw(msgspec.Struct, frozen=True, gc=False):
     """Remove, and never accept again. What the loads of ``standing_ids`` were promised stands, and goes on missing."""
 
     txn_id: int
@@ -47,21 +47,21 @@ class Withdraw(msgspec.Struct, frozen=True):
     standing_ids: tuple[int, ...] = ()
 
 
-class Promote(msgspec.Struct, frozen=True):
+class Promote(msgspec.Struct, frozen=True, gc=False):
     """The role of these generations is working from now on, as their sink has already decided."""
 
     txn_id: int
     circuits: tuple[CircuitGeneration, ...]
 
 
-class ReadTable(msgspec.Struct, frozen=True):
+class ReadTable(msgspec.Struct, frozen=True, gc=False):
     read_id: int
 
 
 ToRouter = Stage | Commit | Abort | Drain | Withdraw | Promote | ReadTable
 
 
-class TransactionResult(msgspec.Struct, frozen=True):
+class TransactionResult(msgspec.Struct, frozen=True, gc=False):
     """A router's answer to one mutation: all of it was done, or nothing."""
 
     txn_id: int
@@ -74,7 +74,7 @@ class TransactionResult(msgspec.Struct, frozen=True):
     ended: tuple[FinalMeter, ...] = ()
 
 
-class CircuitTable(msgspec.Struct, frozen=True):
+class CircuitTable(msgspec.Struct, frozen=True, gc=False):
     """What a router really runs."""
 
     read_id: int
@@ -84,7 +84,7 @@ class CircuitTable(msgspec.Struct, frozen=True):
     pools: tuple[StandbyPool, ...] = ()
 
 
-class CircuitStatus(msgspec.Struct, frozen=True):
+class CircuitStatus(msgspec.Struct, frozen=True, gc=False):
     """What the sink's router measures of one generation."""
 
     key: CircuitGeneration

@@ -54,14 +54,16 @@ _NO_CONSTRAINTS = Constraints()
 
 def request_from_pb(message: pb.PowerRequest, owner: str = "") -> PowerRequest:
     """Raises Refusal for what no network could mean."""
-    check_ids("request_id", [message.request_id])
-    check_ids("sink_id", [message.sink_id])
-    check_ids("source_ids", message.source_ids)
+    source_ids = message.source_ids
+    if not _are_ids((message.request_id, message.sink_id, *source_ids)):
+        check_ids("request_id", [message.request_id])
+        check_ids("sink_id", [message.sink_id])
+        check_ids("source_ids", source_ids)
     return PowerRequest(
         request_id=message.request_id,
         sink_id=message.sink_id,
         power_w=message.power_w,
-        source_ids=tuple(dict.fromkeys(message.source_ids)),
+        source_ids=tuple(dict.fromkeys(source_ids)),
         constraints=(
             _constraints_from_pb(message.constraints)
             if message.HasField("constraints")
@@ -116,6 +118,15 @@ def disjointness_from_pb(value: int) -> Disjointness | None:
             f"this controller knows no disjointness {value}",
         )
     return kinds[value]
+
+
+def _are_ids(ids: Sequence[str]) -> bool:
+    """Whether there is nothing to say against any of them; False where each is to be looked at."""
+    return (
+        len(ids) <= MAX_IDS
+        and max(map(len, ids)) <= MAX_ID_CHARACTERS
+        and "".join(ids).isprintable()
+    )
 
 
 def check_ids(field: str, ids: Sequence[str]) -> None:

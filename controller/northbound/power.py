@@ -220,19 +220,16 @@ class PowerService(PowerServiceServicer):
         self, principal: Principal, messages: Sequence[pb.PowerRequest]
     ) -> list[list[Circuit] | Refusal]:
         decisions: list[list[Circuit] | Refusal] = []
-        asked = []
+        asked, trace = [], traced_call()
         for message in messages:
-            call = Call(principal, Action.REQUEST, message.request_id)
             try:
-                with self._runtime.noting(call):
-                    request = request_from_pb(message, principal.name)
+                request = request_from_pb(message, principal.name)
             except Refusal as refusal:
+                self._runtime.note(Call(principal, Action.REQUEST, message.request_id), refusal)
                 decisions.append(refusal)
             else:
                 words = asked_for(request)
-                call = Call(
-                    principal, Action.REQUEST, message.request_id, words, trace=traced_call()
-                )
+                call = Call(principal, Action.REQUEST, request.request_id, words, trace=trace)
                 asked.append((call, request))
                 decisions.append([])
         if self._proposer.asks and asked:

@@ -281,10 +281,14 @@ class Runtime:
         try:
             yield
         except Refusal as refusal:
-            if isinstance(self._core, Controller) and refusal.reason not in _UNDECIDED:
-                self._core.note_refusal(call, refusal, self._calendar_ns())
-                self._pump()
+            self.note(call, refusal)
             raise
+
+    def note(self, call: Call, refusal: Refusal) -> None:
+        """A call was refused on its way to the core, or between its steps."""
+        if isinstance(self._core, Controller) and refusal.reason not in _UNDECIDED:
+            self._core.note_refusal(call, refusal, self._calendar_ns())
+            self._pump()
 
     def _ask(self, event: Callable[[Controller, int], T]) -> T:
         if not isinstance(self._core, Controller):

@@ -1,9 +1,10 @@
 """Plain requests of a batch, routed and reserved one after another inside one compiled call."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 
 from controller.core.admission.admission import Admission
-from controller.core.admission.route_finder import injection_limit_w
+from controller.core.admission.route_finder import Found, injection_limit_w
 from controller.core.circuits import resources as resource
 from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.route import Route
@@ -70,13 +71,19 @@ def route_batch(admission: Admission, wanted: Sequence[PowerRequest]) -> list[Ro
             else None,
         ),
     )
-    for index, number in enumerate(asked):
-        if done.status[index] == ADMITTED:
-            request = wanted[number]
-            sink = int(where.load_node[load_number[request.sink_id]])
-            path = _path(done, index, arrays.graph.tail, sink)
-            source_id = sources[int(done.source[index])]
-            routes[number] = admission.route_of(path, source_id, request.sink_id, request.power_w)
+    sink_nodes = [arrays.node(view.loads[wanted[number].sink_id][0]) for number in asked]
+    source_of = done.source.tolist()
+    found = {
+        number: Found(
+            path, sources[source_of[index]], wanted[number].sink_id, wanted[number].power_w
+        )
+        for index, (number, path) in enumerate(
+            zip(asked, _paths(done, arrays.graph.tail, sink_nodes), strict=True)
+        )
+        if path is not None
+    }
+    for number, route in zip(found, admission.routes_of(list(found.values())), strict=True):
+        routes[number] = route
     return routes
 
 
@@ -96,11 +103,21 @@ def _requests(
     )
 
 
-def _path(done: Admissions, index: int, tail: Ints, sink: int) -> Path:
-    hops = slice(int(done.start[index]), int(done.start[index + 1]))
-    arcs = done.arcs[hops]
-    return Path(
-        (*tail[arcs].tolist(), sink),
-        tuple(arcs.tolist()),
-        (float(done.injected_w[index]), *done.received_w[hops].tolist()),
+def _paths(done: Admissions, tail: Ints, sink_nodes: Sequence[int]) -> Iterator[Path | None]:
+    """Of each request, None where it was not admitted. Arrays are turned into numbers once, for all of them."""
+    start = done.start.tolist()
+    arcs, received_w = done.arcs[: start[-1]], done.received_w[: start[-1]].tolist()
+    arcs_, tails = arcs.tolist(), tail[arcs].tolist()
+    each_of = zip(
+        done.status.tolist(), done.injected_w.tolist(), sink_nodes, pairwise(start), strict=True
     )
+    for status, injected_w, sink, (begin, end) in each_of:
+        yield (
+            Path(
+                (*tails[begin:end], sink),
+                tuple(arcs_[begin:end]),
+                (injected_w, *received_w[begin:end]),
+            )
+            if status == ADMITTED
+            else None
+        )

@@ -1,7 +1,9 @@
 """Admission with a standby: both paths are reserved, or nothing is."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+import msgspec
 
 from controller.core.admission.admission import Admission
 from controller.core.admission.alternatives import Alternatives
@@ -117,7 +119,7 @@ class ProtectedAdmission:
     def _with_standby(
         self, request: PowerRequest, key: CircuitGeneration, route: Route, *, alone: bool
     ) -> Served:
-        part = replace(request, power_w=route.power_w)
+        part = msgspec.structs.replace(request, power_w=route.power_w)
         standby = self._search.beside(route, part, circuit_id=key.circuit_id)
         if standby is None:
             unsupported = self._search.unsupported(route, part, key.circuit_id)

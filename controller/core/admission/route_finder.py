@@ -2,7 +2,11 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from math import inf
+from typing import NamedTuple
+
+import numpy as np
 
 from controller.core.admission.arrays import GridArrays
 from controller.core.circuits import resources as resource
@@ -20,6 +24,15 @@ from digitalgrid.physics import current_a
 LEDGER_TOLERANCE = 1e-6
 # Share of a circuit's injection that another way for it may lose more at a source that has no more to give.
 _DETOUR_LOSS = 0.25
+
+
+class Found(NamedTuple):
+    """A path of the arrays, and what it is for."""
+
+    path: Path
+    source_id: str
+    sink_id: str
+    power_w: float
 
 
 class RouteFinder:
@@ -238,34 +251,51 @@ class RouteFinder:
 
     def route_of(self, path: Path, source_id: str, sink_id: str, power_w: float) -> Route:
         """A path of the arrays as a route between ids."""
-        graph = self.arrays.graph
-        router_ids = tuple(self.arrays.router_ids[node] for node in path.nodes)
-        links = []
-        for position, arc in enumerate(path.arcs):
-            arriving_w = path.entering_w[position + 1]
-            voltage_v = float(graph.voltage_v[arc])
-            links.append(
-                RouteLink(
-                    self.arrays.link_id(arc),
-                    router_ids[position],
-                    router_ids[position + 1],
-                    sent_w=path.entering_w[position]
-                    * float(graph.efficiency[path.nodes[position]]),
-                    received_w=arriving_w,
-                    current_a=current_a(arriving_w, voltage_v),
-                    resistance_ohm=float(graph.resistance_ohm[arc]),
-                    voltage_v=voltage_v,
-                )
-            )
-        return Route(
-            source_id,
-            sink_id,
-            router_ids,
-            tuple(links),
-            path.entering_w,
-            power_w,
-            tuple(graph.efficiency[list(path.nodes)].tolist()),
+        return self.routes_of([Found(path, source_id, sink_id, power_w)])[0]
+
+    def routes_of(self, found: Sequence[Found]) -> list[Route]:
+        """The same of several, whose figures are taken from the arrays at once."""
+        graph, router_ids, link_ids = (
+            self.arrays.graph,
+            self.arrays.router_ids,
+            self.arrays.link_ids,
         )
+        nodes = [node for each in found for node in each.path.nodes]
+        arcs = np.array([arc for each in found for arc in each.path.arcs], dtype=np.intp)
+        efficiencies = iter(graph.efficiency[nodes].tolist())
+        figures = iter(
+            zip(
+                graph.link[arcs].tolist(),
+                graph.resistance_ohm[arcs].tolist(),
+                graph.voltage_v[arcs].tolist(),
+                strict=True,
+            )
+        )
+        routes = []
+        for path, source_id, sink_id, power_w in found:
+            ids = tuple([router_ids[node] for node in path.nodes])
+            efficiency = tuple(islice(efficiencies, len(ids)))
+            links = tuple(
+                [
+                    RouteLink(
+                        link_ids[link],
+                        ids[position],
+                        ids[position + 1],
+                        path.entering_w[position] * efficiency[position],
+                        path.entering_w[position + 1],
+                        current_a(path.entering_w[position + 1], voltage_v),
+                        resistance_ohm,
+                        voltage_v,
+                    )
+                    for position, (link, resistance_ohm, voltage_v) in enumerate(
+                        islice(figures, len(path.arcs))
+                    )
+                ]
+            )
+            routes.append(
+                Route(source_id, sink_id, ids, links, path.entering_w, power_w, efficiency)
+            )
+        return routes
 
     def source_at(self, path: Path, available: Mapping[str, float]) -> str:
         """The cheapest candidate at the path's first router that can inject this much."""

@@ -25,6 +25,9 @@ class AuditTrail:
         self._at_unix_ns = at_unix_ns
         # What is being answered: that call's own entry tells what becomes of its circuits.
         self._call: Call | None = None
+        # Who asked last, in words, with the roles: a batch is one client's.
+        self._who: Principal | None = None
+        self._said_of_who: tuple[str, tuple[str, ...]] = ("", ())
         self._answering = False
         self.answered: Counter[tuple[Action, str]] = Counter()
 
@@ -108,17 +111,21 @@ class AuditTrail:
     def _add(
         self, who: Principal, action: str, subject: str, asked: str, decided: str, why: str
     ) -> None:
+        if who is not self._who:
+            self._who = who
+            self._said_of_who = str(who), tuple(sorted(map(str, who.roles)))
+        said, roles = self._said_of_who
         self._entries.append(
             AuditEntry(
                 self._next_seq,
                 self._at_unix_ns,
-                str(who),
+                said,
                 str(action),
                 subject,
                 asked,
                 decided,
                 why,
-                tuple(sorted(map(str, who.roles))),
+                roles,
                 who.proven,
             )
         )

@@ -33,7 +33,7 @@ class CircuitState(StrEnum):
 
     @property
     def ended(self) -> bool:
-        return self in (CircuitState.WITHDRAWN, CircuitState.FAILED)
+        return self is CircuitState.WITHDRAWN or self is CircuitState.FAILED
 
 
 class CircuitEvent(StrEnum):
@@ -117,7 +117,7 @@ class Constraints(msgspec.Struct, frozen=True):
     packets: bool = False
 
 
-class Timings(msgspec.Struct):
+class Timings(msgspec.Struct, gc=False):
     """Marks on the way to the first power, in nanoseconds since the request; 0 until reached."""
 
     stored_after_ns: int = 0
@@ -144,7 +144,8 @@ class RefusedLoad(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return Refusal(reason, self.message, metadata=self.metadata)
 
 
-class Circuit(msgspec.Struct):
+# Circuits and what they consist of have no cycles among them: the garbage collector is spared the look at each.
+class Circuit(msgspec.Struct, gc=False):
     """Three things apart: what the client wants (``admin_up``, ``power_w``), the newest generation, the state.
 
     ``priority`` is what it holds its power with; ``floor_w`` of ``power_w`` is kept before anybody's rest is served.
@@ -171,7 +172,7 @@ class Circuit(msgspec.Struct):
     # How often in a row it had to wait because routers would not take it, and until when it does.
     setbacks: int = 0
     retry_after_ns: int = 0
-    excluded_ids: set[str] = msgspec.field(default_factory=set)
+    excluded_ids: frozenset[str] = frozenset()
     interruptions: int = 0
     last_interruption_ns: int = 0
     power_since_ns: int = 0

@@ -11,6 +11,8 @@ from controller.core.circuits.generation import COMMITTED_PHASES, Generation, Ph
 from controller.core.messages import CircuitTable
 from digitalgrid.model import CircuitGeneration, HopSnapshot
 
+# Of what is in one of these phases a router holds its hop, or must not any more.
+_JUDGED = COMMITTED_PHASES | {Phase.WITHDRAWING}
 # Of a hop: what routers of earlier versions do not know.
 _LATER = ("priority", "floor_w", "asked_w")
 
@@ -104,7 +106,7 @@ def _is_changing(router_id: str, generation: Generation) -> bool:
         and generation.seamless
         and router_id == generation.route.sink_router_id
     )
-    return sink_comes_last or phase not in (*COMMITTED_PHASES, Phase.WITHDRAWING)
+    return sink_comes_last or phase not in _JUDGED
 
 
 def _compare_hop(
@@ -114,6 +116,10 @@ def _compare_hop(
         (result.absent if hop is None else result.lingering).append(generation)
         return
     expected = generation.hop_at(router_id)
+    if hop == expected:
+        # As are nearly all: a table is read again and again.
+        result.confirmed.append(generation)
+        return
     if hop is not None:
         # A router that does not know them does not say them; it shares what is short as it always did.
         unsaid = {name: 0 for name in _LATER if not getattr(hop, name)}

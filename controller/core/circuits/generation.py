@@ -75,7 +75,7 @@ IN_FLIGHT_PHASES = frozenset({Phase.STAGING, Phase.COMMITTING, Phase.SWITCHING})
 RETIRING_PHASES = frozenset({Phase.DRAINING, Phase.WITHDRAWING})
 
 
-class Generation(msgspec.Struct):
+class Generation(msgspec.Struct, gc=False):
     """One version of a circuit's route. ``waiting_for`` are routers whose answer its phase still needs,
     ``freed`` those that are known to have let go of it.
     """
@@ -85,10 +85,10 @@ class Generation(msgspec.Struct):
     route: Route
     phase: Phase = Phase.QUEUED
     txn_id: int = 0
-    txn_ids: list[int] = []
+    txn_ids: tuple[int, ...] = ()
     touched_ns: int = 0
-    waiting_for: set[str] = msgspec.field(default_factory=set)
-    freed: set[str] = msgspec.field(default_factory=set)
+    waiting_for: frozenset[str] = frozenset()
+    freed: frozenset[str] = frozenset()
     lease_ends_ns: int = 0
     deadline_ns: int = 0
     durable: bool = False

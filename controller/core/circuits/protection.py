@@ -58,7 +58,7 @@ PROTECTIONS: dict[tuple[Protection, ProtectionEvent], Protection] = {
 del P, E
 
 
-class Guard(msgspec.Struct):
+class Guard(msgspec.Struct, gc=False):
     """How a circuit is protected: against what, if anything, and where that stands. ``reason`` says why it is not.
 
     A ``dedicated`` standby has room of its own; others share theirs with standbys that no single failure needs as well.
@@ -69,7 +69,7 @@ class Guard(msgspec.Struct):
     word: Protection = Protection.NONE
     reason: str = ""
     # Routers that refused its standby; not asked again until something changes.
-    excluded_ids: set[str] = msgspec.field(default_factory=set)
+    excluded_ids: frozenset[str] = frozenset()
 
     def apply(self, event: ProtectionEvent, reason: str = "") -> None:
         """Move along the table; an event that the word does not know is a bug, and raised."""

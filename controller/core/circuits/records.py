@@ -249,7 +249,7 @@ def from_record(record: CircuitRecord) -> Circuit:
             each.admission_seq,
             each.route,
             phase,
-            freed=set(each.freed_ids),
+            freed=frozenset(each.freed_ids),
             durable=True,
             role=Role.STANDBY if each.standby else Role.WORKING,
             priority=each.priority,

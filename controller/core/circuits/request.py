@@ -1,9 +1,11 @@
 """A client's request for power, checked against itself and the network."""
 
 import hashlib
-from dataclasses import dataclass, field
 from json import JSONEncoder
+from json.encoder import encode_basestring_ascii
 from math import inf, isfinite
+
+import msgspec
 
 from controller.core.circuits.circuit import Constraints
 from controller.core.circuits.hold import MAX_TTL_MS
@@ -20,8 +22,7 @@ MIN_POWER_W = 1.0
 _json = JSONEncoder()
 
 
-@dataclass(frozen=True, slots=True)
-class PowerRequest:
+class PowerRequest(msgspec.Struct, frozen=True):
     """``source_ids`` are candidates; none means any. ``allow_split`` lets several circuits serve it.
 
     Priorities that are not given follow that of the load. ``floor_w`` is kept over all of its circuits.
@@ -33,7 +34,7 @@ class PowerRequest:
     sink_id: str
     power_w: float
     source_ids: tuple[str, ...] = ()
-    constraints: Constraints = field(default_factory=Constraints)
+    constraints: Constraints = Constraints()
     allow_split: bool = False
     setup_priority: int | None = None
     hold_priority: int | None = None
@@ -64,8 +65,31 @@ class PowerRequest:
         """Whether a path is all that serves it: a split takes several, a standby is chosen along with the first."""
         return not (self.allow_split or self.protect)
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether it asks for power and nothing else, perhaps from sources that it names, as most do."""
+        return self == PowerRequest(
+            *(self.request_id, self.sink_id, self.power_w, self.source_ids),
+            proposed=self.proposed,
+            owner=self.owner,
+        )
+
     def fingerprint(self) -> str:
         """Equal for equal content; tells a retry from a reused request id."""
+        content = self._bare_json() if self.is_bare else _json.encode(self._content())
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def _bare_json(self) -> str:
+        """:meth:`_content` of one that is bare, as JSON: batches have many of them."""
+        quoted = encode_basestring_ascii
+        sources = ", ".join(map(quoted, self.source_ids))
+        return (
+            '{"allow_split": false, "constraints": {"avoid_ids": [], "max_hops": null,'
+            f' "max_loss_fraction": null}}, "power_w": {self.power_w!r}, "request_id":'
+            f' {quoted(self.request_id)}, "sink_id": {quoted(self.sink_id)}, "source_ids": [{sources}]}}'
+        )
+
+    def _content(self) -> dict[str, object]:
         limits = self.constraints
         # In the order of its keys: stores keep what earlier programs made of it.
         constraints: dict[str, object] = {
@@ -75,7 +99,7 @@ class PowerRequest:
         }
         if limits.packets:
             constraints["packets"] = True
-        content = {
+        content: dict[str, object] = {
             "allow_split": self.allow_split,
             "constraints": constraints,
             "power_w": self.power_w,
@@ -95,11 +119,13 @@ class PowerRequest:
         if any(value is not None for value in given.values()):
             content |= {key: value for key, value in given.items() if value is not None}
             content = dict(sorted(content.items()))
-        return hashlib.sha256(_json.encode(content).encode()).hexdigest()
+        return content
 
 
 def asked_for(request: PowerRequest) -> str:
     """What a request asks for, of that which is not left to the controller, in the words of the audit log."""
+    if request.is_bare and not request.source_ids:
+        return f"sink={request.sink_id}, power_w={request.power_w}"
     limits = request.constraints
     said = {
         "sink": request.sink_id,
@@ -184,7 +210,9 @@ def check_precedence(request: PowerRequest, view: GridView) -> None:
             f" it in turn; ask for a hold priority of {setup} or more",
         )
     floor_w = request.floor_w
-    if floor_w != 0.0 and not MIN_POWER_W <= floor_w < inf:
+    if floor_w == 0.0:
+        return
+    if not MIN_POWER_W <= floor_w < inf:
         raise invalid(
             "floor_w",
             Reason.FLOOR_OUT_OF_RANGE,

@@ -60,7 +60,29 @@ class Reservations(Holdings):
             self._standbys.add(key)
         if idle or standby:
             self._idle.add(key)
-        trickle = dict(trickles(route, self._limited)) if idle or standby else {}
+        if others or idle or standby or covers is not None:
+            self._hold_beside(key, route, others, trickling=idle or standby)
+        else:
+            for resource, amount in held_by_route(route, self._limited):
+                account = self._accounts.get(resource) or self._open(resource)
+                account.held[key] = amount
+                account.quanta += quanta_of(amount)
+        self._changed_links.update([link.link_id for link in route.links])
+        if self._limited:
+            self._changed_routers.update(self._limited.intersection(route.router_ids))
+        # Each other router on the route sends to a line.
+        self._resources_at[route.sink_router_id].add(load(route.sink_id))
+
+    def _hold_beside(
+        self,
+        key: CircuitGeneration,
+        route: Route,
+        others: tuple[int, ...],
+        *,
+        trickling: bool,
+    ) -> None:
+        """Hold a generation that is not its circuit's only one, or not demanded yet."""
+        trickle = dict(trickles(route, self._limited)) if trickling else {}
         sharing = self._is_sharing(key.circuit_id)
         for resource, amount in held_by_route(route, self._limited):
             account = self._accounts.get(resource) or self._open(resource)
@@ -76,10 +98,6 @@ class Reservations(Holdings):
                 account.trickle(key, trickle[resource])
             after = account.firm(key.circuit_id, (*others, key.generation)) if others else 0
             account.quanta += (after or quanta_of(amount)) - before
-        self._changed_links.update([link.link_id for link in route.links])
-        self._changed_routers.update(self._limited.intersection(route.router_ids))
-        # Each other router on the route sends to a line.
-        self._resources_at[route.sink_router_id].add(load(route.sink_id))
 
     def demanded(self, key: CircuitGeneration) -> None:
         """A generation carries its circuit by now: it stands by no more, shares nothing, nor fills by a trickle."""

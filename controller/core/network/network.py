@@ -7,6 +7,8 @@ It outlives a change of roles: a standby has it ready when it is to lead.
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
+import msgspec
+
 from controller.core.messages import CircuitStatus
 from controller.core.network.admin import AdminState, AdminWords
 from controller.core.network.lateness import Lateness
@@ -37,8 +39,7 @@ class _Session:
             del self.switched[key.circuit_id]
 
 
-@dataclass(slots=True)
-class _Measured:
+class _Measured(msgspec.Struct, gc=False):
     """What a router last said of a generation."""
 
     arrival: CircuitStatus | None = None
@@ -208,7 +209,12 @@ class Network:
         session.measured.add(status.key)
         if status.state is FlowState.SWITCHED:
             self._leave_others(router_id, status.key)
-        known = self._measured.setdefault(status.key, {}).setdefault(router_id, _Measured())
+        said = self._measured.get(status.key)
+        if said is None:
+            said = self._measured[status.key] = {}
+        known = said.get(router_id)
+        if known is None:
+            known = said[router_id] = _Measured()
         known.note(status)
 
     def _leave_others(self, router_id: str, selected: CircuitGeneration) -> None:

@@ -71,8 +71,7 @@ def demanded(order: DispatchOrder) -> str:
     return f"{' '.join(loads) or 'all loads'}, {how}"
 
 
-@dataclass(frozen=True, slots=True)
-class DispatchedRequest(PowerRequest):
+class DispatchedRequest(PowerRequest, frozen=True):
     """One load's part of a dispatch. Its power comes from the solver, so the order alone tells a retry."""
 
     order_fingerprint: str = ""

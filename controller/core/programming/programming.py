@@ -182,8 +182,7 @@ class Programmer(Steps):
 
     def resume(self, generation: Generation, now_ns: int) -> None:
         """Take up a generation from the store: its outcome is unknown until its routers are read back."""
-        generation.waiting_for = set(generation.route.router_ids)
-        generation.waiting_for -= generation.freed
+        generation.waiting_for = frozenset(generation.route.router_ids) - generation.freed
         self._unsettled.add(generation.key.circuit_id)
         if generation.phase is Phase.WITHDRAWING:
             generation.txn_id = self._transactions.new(generation)

@@ -103,7 +103,7 @@ class Steps:
                 circuit.apply(CircuitEvent.STAGED)
             route = generation.route
             routers = route.router_ids[:-1] if generation.seamless else route.router_ids
-            generation.waiting_for = set(routers)
+            generation.waiting_for = frozenset(routers)
             self._under_way.enter(generation, PhaseEvent.STAGED, now_ns, self._timeouts.commit_ms)
             # From the sink towards the source: demand goes up as grants come down.
             told.update(dict.fromkeys(reversed(routers)))
@@ -116,7 +116,7 @@ class Steps:
 
     def _switch(self, generation: Generation, now_ns: int) -> None:
         sink_router_id = generation.route.sink_router_id
-        generation.waiting_for = {sink_router_id}
+        generation.waiting_for = frozenset((sink_router_id,))
         self._under_way.enter(generation, PhaseEvent.SINK_LEFT, now_ns, self._timeouts.commit_ms)
         self.send(sink_router_id, Commit(generation.txn_id))
 
@@ -184,7 +184,7 @@ class Steps:
 
     def _rest(self, generation: Generation) -> None:
         """Nothing is waited for."""
-        generation.waiting_for = set()
+        generation.waiting_for = frozenset()
         self._under_way.drop(generation.key)
         if len(self._circuits[generation.key.circuit_id].generations) == 1:
             self._unsettled.discard(generation.key.circuit_id)
@@ -198,7 +198,7 @@ class Steps:
             self._reservations.release(generation.key)
             self._forget(generation)
         elif drain:
-            generation.waiting_for = set()
+            generation.waiting_for = frozenset()
             self._under_way.enter(generation, PhaseEvent.DRAIN, now_ns, self._timeouts.drain_ms)
             txn_id = self._transactions.new(generation)
             self.send(generation.route.sink_router_id, Drain(txn_id, (generation.key,)))
@@ -207,7 +207,7 @@ class Steps:
 
     def withdraw(self, generation: Generation, now_ns: int) -> None:
         """Remove from every router that may hold it; each frees its part by its answer, or by read-back."""
-        generation.waiting_for = set(self._reservations.routers_holding(generation.key))
+        generation.waiting_for = frozenset(self._reservations.routers_holding(generation.key))
         self._under_way.enter(generation, PhaseEvent.WITHDRAW, now_ns, self._timeouts.withdraw_ms)
         self._withdrawals.add(generation)
         self.advance(generation, now_ns)
@@ -226,12 +226,12 @@ class Steps:
 
     def answered(self, router_id: str, generation: Generation, now_ns: int) -> None:
         if router_id in generation.waiting_for:
-            generation.waiting_for.discard(router_id)
+            generation.waiting_for -= {router_id}
             self.advance(generation, now_ns)
 
     def free(self, router_id: str, generation: Generation) -> None:
         if router_id not in generation.freed:
-            generation.freed.add(router_id)
+            generation.freed |= {router_id}
             self._reservations.release_hop(generation.key, router_id)
             self._outcomes.append(Freed(generation.key))
 

@@ -35,7 +35,7 @@ class Transactions:
         transaction = Transaction(self.new_id(), at, {each.key for each in generations})
         self._known[transaction.txn_id] = transaction
         for each in generations:
-            each.txn_ids.append(transaction.txn_id)
+            each.txn_ids += (transaction.txn_id,)
         return transaction
 
     def new(self, generation: Generation) -> int:

@@ -30,6 +30,9 @@ from controller.core.promises.protector import Protector
 from controller.core.promises.provisioning import Provisioner
 from digitalgrid.model import FlowState
 
+# Of a generation: a router, or all of them, hold nothing of it any more.
+_LETS_GO = (Freed, Gone)
+
 
 class Keeper:
     """Joins the programmer, which says what became of a generation, to the mover, which makes the next one."""
@@ -144,7 +147,7 @@ class Keeper:
     def _follow_all(self, outcomes: Sequence[Outcome], now_ns: int) -> None:
         """What was let go of is written before anybody is given it, by what is decided for another of these too."""
         for outcome in outcomes:
-            if isinstance(outcome, Freed | Gone):
+            if isinstance(outcome, _LETS_GO):
                 circuit = self._book.circuits.get(outcome.key.circuit_id)
                 if circuit is not None and isinstance(outcome, Gone) and outcome.withdrawn:
                     self._book.persist_gone(circuit, outcome.withdrawn)
@@ -165,7 +168,7 @@ class Keeper:
             case Failed():
                 self._on_failed(circuit, outcome, now_ns)
             case StandsBy():
-                circuit.guard.excluded_ids.clear()
+                circuit.guard.excluded_ids = frozenset()
                 self._protector.tend(circuit, now_ns)
             case Promoted():
                 self._protector.promoted(circuit, now_ns)
@@ -221,7 +224,7 @@ class Keeper:
     def _delivers(self, circuit: Circuit, newest: Generation, now_ns: int) -> None:
         """Its newest generation has what is to be had."""
         circuit.attempts = circuit.setbacks = 0
-        circuit.excluded_ids.clear()
+        circuit.excluded_ids = frozenset()
         self._curtailer.delivers(circuit, newest.route)
         circuit.show_measured()
         self._mover.retire_older(circuit, newest, now_ns)
@@ -245,5 +248,5 @@ class Keeper:
             return
         circuit.attempts += 1
         if outcome.router_id:
-            circuit.excluded_ids.add(outcome.router_id)
+            circuit.excluded_ids |= {outcome.router_id}
         self._mover.move(circuit, outcome.reason, now_ns)

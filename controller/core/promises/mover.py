@@ -343,7 +343,7 @@ class Mover:
 
     def _revert(self, circuit: Circuit, carrying: Generation, reason: str) -> None:
         circuit.attempts = 0
-        circuit.excluded_ids.clear()
+        circuit.excluded_ids = frozenset()
         circuit.power_w = carrying.asked_w or carrying.route.power_w
         if circuit.state in (CircuitState.REROUTING, CircuitState.COMMITTING):
             circuit.revert(f"a move was given up: {reason}")
@@ -380,7 +380,7 @@ class Mover:
     def _resume(self, circuit: Circuit) -> bool:
         """Whether there is a path for a circuit that waits, which is then taken."""
         circuit.attempts = 0
-        circuit.excluded_ids.clear()
+        circuit.excluded_ids = frozenset()
         route = self._find_any_route(circuit, circuit.power_w)
         if route is None:
             return False

@@ -330,7 +330,7 @@ class Protector:
             drain = not path_down(self._admission.view, generation.route)
             self._programmer.retire(generation, now_ns, drain=drain)
         circuit.attempts = circuit.setbacks = 0
-        circuit.excluded_ids.clear()
+        circuit.excluded_ids = frozenset()
         if circuit.newest() is standby:
             circuit.power_w = standby.asked_w or standby.route.power_w
             self._show_adopted(circuit, f"switched to its standby: {why}", reported=reported)
@@ -402,7 +402,7 @@ class Protector:
     def failed(self, circuit: Circuit, router_id: str, reason: str, now_ns: int) -> None:
         """It was given up, or a router would not take it."""
         if router_id:
-            circuit.guard.excluded_ids.add(router_id)
+            circuit.guard.excluded_ids |= {router_id}
         if circuit.standby() is None:
             circuit.guard.apply_if_possible(ProtectionEvent.STANDBY_LOST, reason)
             circuit.guard.explain(reason)

@@ -298,7 +298,7 @@ class StandbyMaker:
             after_ns = self._asks_after_ns.get(circuit_id, _ASK_AGAIN_NS)
             self._asks_after_ns[circuit_id] = min(2 * after_ns, _ASK_AGAIN_MOST_NS)
             self._ask_again.set(circuit_id, now_ns + after_ns)
-            guard.excluded_ids.clear()
+            guard.excluded_ids = frozenset()
         (self._bridged.add if lasts else self._bridged.discard)(circuit_id)
         known = guard.word is Protection.LOST and guard.reason == reason
         if not known:

@@ -1,9 +1,9 @@
 """Holds: capacity that is reserved for a client, which nobody is told of until it is activated."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from controller.core.circuits.circuit import Circuit, CircuitState, Constraints
 from controller.core.circuits.hold import MAX_TTL_MS, HoldWord

@@ -36,7 +36,7 @@ def circuit() -> Circuit:
     for number, phase in (*((1, Phase.WITHDRAWING), (2, Phase.CARRYING), (3, Phase.STAGING)),):
         key = CircuitGeneration(7, number)
         subject.generations[number] = Generation(key, 10 + number, route(1000.0), phase)
-    subject.generations[1].freed.add("r2")
+    subject.generations[1].freed |= {"r2"}
     return subject
 
 

@@ -1,7 +1,6 @@
 """A request's fingerprint, which stores keep."""
 
 import json
-from dataclasses import asdict
 from hashlib import sha256
 
 import msgspec
@@ -27,7 +26,7 @@ def test_it_is_that_of_all_fields_that_were_given_as_sorted_json(request_: Power
     constraints = msgspec.structs.asdict(request_.constraints)
     if not constraints["packets"]:
         del constraints["packets"]
-    fields = asdict(request_) | {"constraints": constraints}
+    fields = msgspec.structs.asdict(request_) | {"constraints": constraints}
     absent = {
         "setup_priority": None,
         "hold_priority": None,
