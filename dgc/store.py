@@ -56,7 +56,11 @@ def _on_store(command: Callable[..., None]) -> Callable[..., None]:
 @click.argument("target", metavar="[FILE]", type=click.Path(path_type=Path), default="-")
 @_on_store
 def export(access: "StoreAccess", target: Path) -> None:
-    """Writes all of it as JSON lines to FILE, or to standard output, also while the daemon runs."""
+    """Writes all of it as JSON lines to FILE, or to standard output, also while the daemon runs.
+
+    A FILE that is there is replaced once the new one is whole. `dgc store backup` replaces none: it might be the store
+    of a daemon.
+    """
     from controller.store.archive import write_archive
 
     contents = _with_progress(access.read(), "exported")

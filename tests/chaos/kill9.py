@@ -23,8 +23,8 @@ from tests.chaos.routers import Routers
 
 # From the first acknowledgement of the round, so that each is killed while it works.
 _LONGEST_LIFE_S = 0.5
-# From exec to the first answer, kernels loaded.
-_ANSWERS_WITHIN_S = 20.0
+# From exec to the first answer, on a machine that is busy with routers and clients; alone it takes one: see `restart`.
+_ANSWERS_WITHIN_S = 5.0
 
 
 async def kill9(rounds: int, seed: int, progress: Progress) -> Report:
