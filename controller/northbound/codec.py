@@ -50,6 +50,8 @@ def give_id(message: pb.PowerRequest | pb.DispatchRequest) -> None:
 
 
 _NO_CONSTRAINTS = Constraints()
+# Copied into each message that it is given to.
+_NO_CONSTRAINTS_PB = pb.Constraints()
 
 
 def request_from_pb(message: pb.PowerRequest, owner: str = "") -> PowerRequest:
@@ -340,6 +342,8 @@ def _links(route: Route) -> list[pb.PathLink]:
 
 
 def _constraints_to_pb(constraints: Constraints) -> pb.Constraints:
+    if constraints == _NO_CONSTRAINTS:
+        return _NO_CONSTRAINTS_PB
     return pb.Constraints(
         max_loss_fraction=constraints.max_loss_fraction,
         max_hops=constraints.max_hops,
