@@ -1,6 +1,8 @@
 """Metrics: each documented, named and labelled as Prometheus advises, and with few series."""
 
 import re
+import subprocess
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from controller.metrics.reference import METRICS, PREFIX
 from digitalgrid.metrics.reference import Kind, Metric, metrics_table
 from router_agent.metrics.reference import METRICS as ROUTER_METRICS
 from router_agent.metrics.reference import PREFIX as ROUTER_PREFIX
+from tests.support.programs import require_program
 
 ROOT = Path(__file__).resolve().parents[3]
 # A label with one of these would have a series for each.
@@ -74,3 +77,33 @@ def test_whatever_is_counted_seldom_is_documented() -> None:
     counted = {name for text in sources for name in re.findall(r'COUNTERS\.add\(\s*"(\w+)"', text)}
     told = {metric.name for metric in ROUTER_METRICS if metric.labels == ("cause",)}
     assert {f"{name}_total" for name in counted} == told
+
+
+def _exposition(prefix: str, metrics: Sequence[Metric]) -> Iterator[str]:
+    """Each with one series, as Prometheus reads them."""
+    for metric in metrics:
+        name = prefix + metric.name
+        yield f"# HELP {name} {metric.meaning}"
+        yield f"# TYPE {name} {metric.kind}"
+        labels = [f'{label}="a"' for label in metric.labels]
+        if metric.kind is Kind.HISTOGRAM:
+            within = ",".join([*labels, 'le="+Inf"'])
+            yield f"{name}_bucket{{{within}}} 1"
+            yield from (f"{name}_{each}{{{','.join(labels)}}} 1" for each in ("sum", "count"))
+        else:
+            yield f"{name}{{{','.join(labels)}}} 1"
+
+
+@pytest.mark.parametrize(
+    ("prefix", "metrics"), [(PREFIX, METRICS), (ROUTER_PREFIX, ROUTER_METRICS)]
+)
+def test_promtool_finds_nothing_wrong_with_any_name(prefix: str, metrics: Sequence[Metric]) -> None:
+    program = require_program("promtool", "prometheus")
+    looked = subprocess.run(
+        [program, "check", "metrics"],
+        input="\n".join(_exposition(prefix, metrics)) + "\n",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (looked.returncode, looked.stdout + looked.stderr) == (0, "")
