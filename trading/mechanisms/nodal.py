@@ -8,7 +8,6 @@ less the conversion; what is between them is losses, tolls and what full lines a
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import ceil
 
 import msgspec
 import numpy as np
@@ -61,7 +60,7 @@ class NodalAuction:
             o.seq: MarketReason.METER_GONE for o in by_seq if o.meter_id not in network.router_of
         }
         for attempt in range(_MAX_ROUNDS + 1):
-            there = [order for order in by_seq if order.seq not in out]
+            there = [order for order in by_seq if order.seq not in out] if out else by_seq
             if attempt == _MAX_ROUNDS:
                 there = [order for order in there if not order.least_wh]
             clearing = _cleared(there, network, seed)
@@ -69,6 +68,8 @@ class NodalAuction:
             if not short:
                 break
             out |= dict.fromkeys(short, MarketReason.LEAST_FILL)
+        if len(there) == len(by_seq):
+            return clearing
         kept = {order.seq for order in there}
         left_out = [
             Unmatched(o.seq, o.wh, out.get(o.seq, MarketReason.LEAST_FILL))
@@ -76,9 +77,7 @@ class NodalAuction:
             if o.seq not in kept
         ]
         unmatched = sorted((*clearing.unmatched, *left_out), key=lambda each: each.seq)
-        return (
-            msgspec.structs.replace(clearing, unmatched=tuple(unmatched)) if left_out else clearing
-        )
+        return msgspec.structs.replace(clearing, unmatched=tuple(unmatched))
 
 
 def _short_of_least(orders: Sequence[Order], clearing: Clearing) -> list[int]:
@@ -222,26 +221,23 @@ class _Rounding:
         self._needed: dict[int, int] = {}
         orders = (*allocation.book.bids, *allocation.book.asks)
         self._dropped: dict[int, MarketReason] = {}
-        self._particular = {o.seq: o.constraints for o in orders if o.constraints != ANY_WAY}
-        # Lists, which are quicker than arrays where they are looked into one by one. By router: the price, and what a
-        # seller there gets of it, per kWh that he injects.
-        price = allocation.price_per_mwh * _MICRO_PER_KWH
-        self._price = np.rint(price).astype(np.int64).tolist()
-        self._earned = (price * network.graph.efficiency).tolist()
+        self._particular = {o.seq: o.constraints for o in orders if o.constraints is not ANY_WAY}
+        self._price = allocation.price_per_mwh * _MICRO_PER_KWH
         self._link_id_of = [network.link_ids[link] for link in network.graph.link.tolist()]
 
     def matches(self) -> Iterator[Match]:
         book, got = self._allocation.book, self.got
-        for circuit in self._allocation.circuits():
+        circuits = self._allocation.circuits()
+        for circuit, wh, injected_ppm, at_load, fair in self._figures(circuits):
             buy, sell = book.bids[circuit.load], book.asks[circuit.source]
-            wh = wh_below(circuit.delivered_w, buy.interval.length_ns)
-            if wh > buy.wh - got[buy.seq]:
-                wh = Wh(buy.wh - got[buy.seq])
+            wh = min(wh, buy.wh - got[buy.seq])
             if wh <= 0:
                 continue
-            ratio = circuit.injected_w / circuit.delivered_w
-            injected_ppm = ceil(PPM * ratio)
-            buyer_price, seller_price = self._prices(circuit, buy, sell, ratio, injected_ppm)
+            # What a seller's limit comes to at the delivery point; prices of routers, in whole numbers, may be just
+            # below. What the buyer pays is never less, nor more than his limit.
+            least = -(-sell.limit * injected_ppm // PPM)
+            buyer_price = min(buy.limit, max(at_load, least))
+            seller_price = max(least, min(fair, buyer_price))
             reason = self._unfit(circuit, buy, sell, injected_ppm)
             if reason is None and buyer_price < seller_price:
                 # What both could gain is less than what is lost by whole prices.
@@ -253,22 +249,35 @@ class _Rounding:
             injected_wh = self._injected_wh(sell, wh * injected_ppm)
             got[buy.seq] += wh
             got[sell.seq] += injected_wh
-            path = tuple([self._link_id_of[arc] for arc in circuit.arcs])
             yield Match(
-                *(buy.seq, sell.seq, wh, buyer_price, seller_price),
-                *(injected_wh, injected_ppm, path),
+                buy.seq,
+                sell.seq,
+                Wh(wh),
+                MicroPerKwh(buyer_price),
+                MicroPerKwh(seller_price),
+                injected_wh,
+                injected_ppm,
+                tuple([self._link_id_of[arc] for arc in circuit.arcs]),
             )
 
-    def _prices(
-        self, circuit: PlannedCircuit, buy: Order, sell: Order, ratio: float, injected_ppm: int
-    ) -> tuple[MicroPerKwh, MicroPerKwh]:
-        """What the buyer pays, and what the seller gets, at the delivery point."""
-        first = circuit.nodes[0]
-        # What a seller's limit comes to there; prices of routers, in whole numbers, may be just below.
-        least = -(-sell.limit * injected_ppm // PPM)
-        buyer = min(buy.limit, max(self._price[circuit.nodes[-1]], least))
-        seller = max(least, min(ceil(self._earned[first] * ratio), buyer))
-        return MicroPerKwh(buyer), MicroPerKwh(seller)
+    def _figures(
+        self, circuits: Sequence[PlannedCircuit]
+    ) -> Iterator[tuple[PlannedCircuit, int, int, int, int]]:
+        """Of each circuit: whole Wh, millionths to be injected, the buyer's price, and the seller's, delivered."""
+        length_ns = self._allocation.book.bids[0].interval.length_ns
+        delivered_w = np.array([circuit.delivered_w for circuit in circuits], dtype=np.float64)
+        injected_w = np.array([circuit.injected_w for circuit in circuits], dtype=np.float64)
+        first = np.array([circuit.nodes[0] for circuit in circuits], dtype=np.intp)
+        last = np.array([circuit.nodes[-1] for circuit in circuits], dtype=np.intp)
+        ratio = injected_w / delivered_w
+        columns = (
+            np.ceil(PPM * ratio),
+            np.rint(self._price[last]),
+            np.ceil(self._price[first] * self._network.graph.efficiency[first] * ratio),
+        )
+        whole = (column.astype(np.int64).tolist() for column in columns)
+        energy = [wh_below(watts, length_ns) for watts in delivered_w.tolist()]
+        return zip(circuits, energy, *whole, strict=True)
 
     def _injected_wh(self, sell: Order, micro_wh: int) -> Wh:
         """What counts of an ask: its matches together are rounded up, not each by itself."""
@@ -300,8 +309,9 @@ class _Rounding:
         """At the routers where somebody of this market is."""
         book = self._allocation.book
         nodes = {*book.problem.load_node.tolist(), *book.problem.source_node.tolist()}
+        price = np.rint(self._price).astype(np.int64).tolist()
         return tuple(
-            Price(self._network.router_ids[node], MicroPerKwh(self._price[node]))
+            Price(self._network.router_ids[node], MicroPerKwh(price[node]))
             for node in sorted(nodes)
         )
 
