@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from router_agent.device.arrival import Energy
 from router_agent.device.cushion import Cushion
 from router_agent.device.flow import Flow
 from router_agent.device.flow_index import FlowIndex
 from router_agent.device.flow_states import Playout
-from router_agent.device.line import Energy, Line
+from router_agent.device.line import Line
 from router_agent.device.meters import RouterBooks
 
 

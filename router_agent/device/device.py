@@ -23,6 +23,7 @@ from digitalgrid.wire import name_hash
 from router_agent.config import RouterConfig
 from router_agent.device import staying
 from router_agent.device.advertisement import Advertiser
+from router_agent.device.arrival import Energy
 from router_agent.device.arrivals import take
 from router_agent.device.circuit_table import CircuitTable
 from router_agent.device.conversion import Conversion
@@ -35,11 +36,13 @@ from router_agent.device.effects import (
     SendDatagram,
 )
 from router_agent.device.energy import Converter
+from router_agent.device.filling import watch_cushion
 from router_agent.device.flow import Flow
 from router_agent.device.flow_changes import change_flows
 from router_agent.device.flow_index import FlowIndex
+from router_agent.device.flow_news import is_news_downstream, is_news_upstream
 from router_agent.device.flow_states import Playout
-from router_agent.device.line import Energy, Line
+from router_agent.device.line import Line
 from router_agent.device.meters import RouterBooks
 from router_agent.device.mutation import Mutation, Outcome
 from router_agent.device.punctuality import Punctuality
@@ -432,9 +435,9 @@ class RouterDevice:
         self._report(self._selector.news(sinks))
         self._report(self._sink_watch.settled(sinks, now_ns))
         for flow in found:
-            if flow.ingress is not None and flow.news_upstream():
+            if flow.ingress is not None and is_news_upstream(flow):
                 self._statements.tell(flow.ingress, flow)
-            if flow.egress is not None and flow.news_downstream():
+            if flow.egress is not None and is_news_downstream(flow):
                 self._statements.tell(flow.egress, flow)
             if self._first_energy_ns is None and _waits_at_source(flow):
                 self._first_energy_ns = now_ns + FIRST_ENERGY_NS
@@ -454,7 +457,7 @@ class RouterDevice:
         kept_ns, self._kept_ns = self._kept_ns, cushion.kept_ns
         for flow in found if cushion.kept_ns == kept_ns else self._flows:
             lean = flow.lean
-            flow.watch_cushion(cushion, now_ns)
+            watch_cushion(flow, cushion, now_ns)
             if flow.lean != lean:
                 weighed, flow.settled = True, False
         return weighed
@@ -495,7 +498,9 @@ class RouterDevice:
         self._stop_standing(now_ns)
         self._advance(now_ns)
         self._unsaved = True
-        ended, begun = change_flows(self._flows, outcome, self.lines, self._books, now_ns)
+        ended, begun = change_flows(
+            self._flows, self._index, outcome, self.lines, self._books, now_ns
+        )
         # Both neighbours of what ended must hear that nothing is wanted or granted any more.
         self._statements.whole.update(
             line.link.id for flow in ended for line in (flow.ingress, flow.egress) if line

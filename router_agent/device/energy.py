@@ -14,7 +14,8 @@ from digitalgrid.model import CircuitGeneration
 from digitalgrid.physics import added_line_loss_w, received_w
 from digitalgrid.units import MILLIJOULES_PER_J, NS_PER_S
 from router_agent.device.conversion import Conversion
-from router_agent.device.flow import KEPT_BACK, Flow
+from router_agent.device.filling import KEPT_BACK
+from router_agent.device.flow import Flow
 from router_agent.device.line import Line
 from router_agent.device.meters import RouterBooks
 

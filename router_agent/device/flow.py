@@ -4,34 +4,20 @@ import math
 from dataclasses import dataclass, field
 
 from digitalgrid.model import CircuitGeneration, FlowState, HopSnapshot
-from digitalgrid.units import MILLIWATTS_PER_W, NS_PER_MS, NS_PER_S
-from digitalgrid.wire import MARK_FILLS, MARK_IDLE, MARK_PRIMES, DemandRecord
+from digitalgrid.units import MILLIWATTS_PER_W, NS_PER_MS
+from digitalgrid.wire import MARK_FILLS, MARK_IDLE, MARK_PRIMES
 from router_agent.device.cushion import Cushion
 from router_agent.device.flow_states import FLOW_STATES, PLAYOUTS, FlowEvent, Playout, PlayoutEvent
 from router_agent.device.line import Line
 from router_agent.device.meters import CircuitBooks
 from router_agent.device.neighbor_state import NO_DEMAND, NO_GRANT, Demand, Grant
+from router_agent.device.slack import RATE_SLACK_W, covers
 
-# Rates travel as whole milliwatts, each hop rounding once: so much is no shortage.
-RATE_SLACK_W = 0.010
-# Of a rate: sums and products of floats that two programs computed.
-RELATIVE_SLACK = 1e-9
-# A change of a rate by more than this part of the reservation is told at once, smaller ones with the next tick.
-KICK_FRACTION = 1e-3
-# A hop that fills for longer finds no surplus on its line or at its source, and costs frames as long as it does.
-_FILLS_AT_MOST_NS = 10 * NS_PER_S
-# It then keeps back so much of its stream, which no load notices: a tick of 100 ms is full after 100 s.
-KEPT_BACK = 1e-3
-# A stream that runs and has less than is worth having asks for more for as long, at a time, and then not for a while:
-# where its source has nothing left it would ask for ever, and its routers would never stand.
-_ASKS_AGAIN_NS = 60 * NS_PER_S
-# Of a full buffer: what an idle hop may be short of and still be called full; more than passes through within a tick.
-_CHARGED_FRACTION = 0.8
 # Of its trickle, what may still come as no more than that: hops above were granted theirs with the losses of all its
 # power, of which less is lost while it is little.
 _TRICKLES_AT_MOST = 1.5
 # Of what is worth having in a buffer: with less it is filled up again.
-_LEAN_FRACTION = 0.9
+LEAN_FRACTION = 0.9
 
 
 @dataclass(slots=True, eq=False)
@@ -336,41 +322,6 @@ class Flow:
         quick = self.stated_by_upstream().quick and self.buffer_mj < self.full_mj
         self._play(PlayoutEvent.READY if quick else PlayoutEvent.FULL)
 
-    def watch_cushion(self, cushion: Cushion, now_ns: int) -> None:
-        """Find how much energy is enough, as of the rates that hold now, and how long it has been too little."""
-        goes_on_w = min(self.need_w, self.ingress_w) or self.need_w
-        if self.idle:
-            goes_on_w = self.hop.ingress_power_w
-        self.ready_mj = round(goes_on_w * cushion.ready_ns / NS_PER_MS)
-        full_ns = cushion.charged_ns if self.idle else cushion.full_ns
-        self.full_mj = round(goes_on_w * full_ns / NS_PER_MS)
-        kept_before_mj = self.kept_mj
-        self.kept_mj = round(goes_on_w * cushion.kept_ns / NS_PER_MS)
-        if self.idle:
-            self._watch_lean(self.buffer_mj)
-            # Once full it stays so while it passes on what others above and below need to be.
-            level_mj = _CHARGED_FRACTION * self.full_mj if self.has_charge else self.full_mj
-            self.has_charge = self.buffer_mj >= level_mj
-        elif self.ingress is not None and 0 < kept_before_mj < _LEAN_FRACTION * self.kept_mj:
-            # More is worth having than it was filled up to.
-            self.lean = self.buffer_mj < self.kept_mj
-        self._watch_asking(now_ns)
-        if self.playout is not Playout.FILLING:
-            self.fills_since_ns = None
-        elif self.fills_since_ns is None:
-            self.fills_since_ns = now_ns
-        since_ns = self.fills_since_ns
-        self.keeps_back = since_ns is not None and now_ns - since_ns > _FILLS_AT_MOST_NS
-
-    def _watch_asking(self, now_ns: int) -> None:
-        if self.playout is not Playout.STEADY or not self.lean or self.idle:
-            self.asks_since_ns, self.in_vain = None, False
-            return
-        since_ns = self.asks_since_ns
-        if since_ns is None or now_ns - since_ns >= _ASKS_AGAIN_NS:
-            since_ns = self.asks_since_ns = now_ns
-        self.in_vain = now_ns - since_ns > _FILLS_AT_MOST_NS
-
     def _without_power(self) -> None:
         if self.playout is not Playout.WAITING:
             self._play(PlayoutEvent.NO_POWER)
@@ -382,7 +333,7 @@ class Flow:
         """
         self.buffer_mj += received_mj
         if self.playout is Playout.STEADY:
-            self._watch_lean(
+            self.watch_lean(
                 self.buffer_mj - round(self.need_w * (now_ns - advanced_ns) / NS_PER_MS)
             )
         if self.idle:
@@ -402,11 +353,11 @@ class Flow:
             self.play_ns = began_ns + hold_ns + cushion.late_ns
         return False
 
-    def _watch_lean(self, level_mj: int) -> None:
+    def watch_lean(self, level_mj: int) -> None:
         """``level_mj`` is what it has when a packet has come: no less than that until the next."""
         if level_mj >= self.kept_mj or self.ingress is None:
             self.lean = False
-        elif level_mj < _LEAN_FRACTION * self.kept_mj:
+        elif level_mj < LEAN_FRACTION * self.kept_mj:
             self.lean = True
 
     def stated_by_upstream(self) -> Grant:
@@ -434,52 +385,10 @@ class Flow:
         else:
             self.rest(idle=False)
 
-    def news_upstream(self) -> bool:
-        """Whether the need must be told upstream at once."""
-        marks = self.marks
-        if (marks ^ self.stated_marks) & ~MARK_FILLS:
-            return True
-        stated_mw, need_mw = self.stated_need_mw, self.need_mw
-        if (marks | self.stated_marks) & MARK_FILLS:
-            # What fills the buffer of a stream that runs is not urgent.
-            stated_mw, need_mw = self.stated_asked_mw, self.asked_mw
-        return is_news(stated_mw, need_mw, self.hop.ingress_power_w)
-
-    def news_downstream(self) -> bool:
-        grant = self.grant
-        if grant[1:] != self.stated_grant[1:]:
-            return True
-        stated_mw, granted_mw = self.stated_grant.power_mw, grant.power_mw
-        if not self.idle and not self.primes_below:
-            stated_mw, granted_mw = self.stated_granted_mw, self.granted_mw
-        return is_news(stated_mw, granted_mw, self.hop.received_power_w)
-
-    def state_demand(self) -> DemandRecord:
-        """What the upstream neighbour is told now."""
-        self.stated_asked_mw = self.asked_mw
-        self.stated_need_mw, self.stated_marks = self.need_mw, self.marks
-        return DemandRecord(self.key, self.stated_need_mw, self.stated_marks)
-
-    def state_grant(self) -> Grant:
-        """What the downstream neighbour is told now."""
-        self.stated_granted_mw = self.granted_mw
-        self.stated_grant = self.grant
-        return self.stated_grant
-
     def _drained_above(self) -> bool:
         if self.ingress is None:
             return self.ingress_w == 0.0
         return self.stated_by_upstream().drained
-
-
-def is_news(stated_mw: int, current_mw: int, reserved_w: float) -> bool:
-    if (stated_mw == 0) != (current_mw == 0):
-        return True
-    return abs(current_mw - stated_mw) > KICK_FRACTION * reserved_w * MILLIWATTS_PER_W
-
-
-def covers(granted_w: float, needed_w: float) -> bool:
-    return granted_w >= needed_w * (1.0 - RELATIVE_SLACK) - RATE_SLACK_W
 
 
 def by_precedence(flow: Flow) -> tuple[int, int, int]:

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
 
 from digitalgrid.limits import MAX_INT64
 from digitalgrid.model import CircuitGeneration
@@ -10,52 +9,28 @@ from digitalgrid.units import NS_PER_MS
 from digitalgrid.wire import (
     DemandRecord,
     Frame,
-    FrameError,
     PowerRecord,
-    decode,
     encode,
     name_hash,
     split_records,
 )
 from router_agent.config import LinkConfig, RouterConfig
 from router_agent.device.adjacency import Adjacency, Verdict
+from router_agent.device.arrival import NOTHING, Arrival, Energy
 from router_agent.device.frame_guard import FrameGuard, ImplausibleFrameError
+from router_agent.device.frame_reader import MAX_LATE_MS, FrameReader, sender_late_ns
 from router_agent.device.line_load import LineLoad
 from router_agent.device.line_streams import InStream, OutStream
 from router_agent.device.meters import LinkBooks
-from router_agent.device.neighbor_state import NO_GRANT, Grant, NeighborState, TooManyRecordsError
+from router_agent.device.neighbor_state import (
+    NO_GRANT,
+    Grant,
+    NeighborState,
+    TooManyRecordsError,
+    power_record,
+)
 from router_agent.device.remark import Remark
 from router_agent.device.stream import Stream
-
-# Milliseconds: a neighbour that says it is later than that is waited for no longer.
-MAX_LATE_MS = 5_000
-
-
-class Energy(NamedTuple):
-    key: CircuitGeneration
-    received_mj: int
-
-
-class Arrival(NamedTuple):
-    """What one datagram brought; a dropped one brought nothing."""
-
-    energy: tuple[Energy, ...] = ()
-    # Demands or grants of the neighbour are not what they were; a load may be in the dark until they are followed.
-    restated: bool = False
-    urgent: bool = False
-    went_up: bool = False
-    went_down: bool = False
-    # The neighbour does not know yet that this end has heard it.
-    owes_hello: bool = False
-    # The neighbour's standing stream has gone on; what it brought is taken from the line when it is needed.
-    stands: bool = False
-    # Of that stream something was lost.
-    lost: bool = False
-    # This end's standing stream stands on nothing any more: the neighbour takes none of it.
-    unfounded: bool = False
-
-
-NOTHING = Arrival()
 
 
 class Line:
@@ -78,12 +53,10 @@ class Line:
         self.adjacency = Adjacency(boot_id, router.dead_ns)
         self.load = LineLoad(link.voltage_v, link.ampacity_a, books)
         self._guard = FrameGuard(link, router, start_ns)
-        self._tell = tell
+        self._reader = FrameReader(link, self._guard, books, tell)
         self.stated = NeighborState(router.dead_ns)
         self.out = OutStream()
         self.into = InStream(books, self.load, self._guard, self.stated)
-        # The neighbour's figures of this line are others than this end's.
-        self._ends_differ = False
         # Sent since the last frame: received and loss.
         self.pending: dict[CircuitGeneration, tuple[int, int]] = {}
         self._pending_since_ns = start_ns
@@ -101,7 +74,6 @@ class Line:
         self._last_sent_ns = start_ns
         self._link_hash = name_hash(link.id)
         self._router_hash = name_hash(router.router_id)
-        self._neighbor_hash = name_hash(link.neighbor)
 
     @property
     def up(self) -> bool:
@@ -169,8 +141,8 @@ class Line:
         for key, grant in grants:
             energy = pending.pop(key, None)
             if energy or grant != NO_GRANT:
-                power.append(_power_record(key, energy or (0, 0), grant))
-        power += [_power_record(key, energy, NO_GRANT) for key, energy in pending.items()]
+                power.append(power_record(key, energy or (0, 0), grant))
+        power += [power_record(key, energy, NO_GRANT) for key, energy in pending.items()]
         marked = self.neighbor_reads_marks
         wanted = [each for each in demands if each.demand_mw or (marked and each.marks)]
         shares = list(split_records(power, wanted, self._frame_bytes, marked=marked))
@@ -202,7 +174,7 @@ class Line:
             energy = self.pending.pop(key, None)
             if energy is not None:
                 since_ns = min(since_ns, self._waits_since_ns[key])
-            power.append(_power_record(key, energy or (0, 0), grant))
+            power.append(power_record(key, energy or (0, 0), grant))
         wanted = list(demands)
         marked = self.neighbor_reads_marks
         shares = split_records(power, wanted, self._frame_bytes, marked=marked)
@@ -217,8 +189,7 @@ class Line:
         """``late_ns``: how late this router is, so that its neighbour does not take that for a fault of the line."""
         self._last_sent_ns = now_ns
         late_ms = min(late_ns // NS_PER_MS, MAX_LATE_MS)
-        stream = self.out.stream
-        if stream is None:
+        if self.out.stream is None:
             return self._datagram(self._sent_total_mj, late_ms, 0, (), ())
         return self._datagram(self.out.total_mj, late_ms, 0, (), (), self._pending_until_ns)
 
@@ -256,8 +227,8 @@ class Line:
             raise RuntimeError(f"line {self.link.id} does not stand")
         began_ns = self._pending_until_ns
         self._stream_until(stream, now_ns)
-        late_ms = min(late_ns // NS_PER_MS, MAX_LATE_MS)
         self._last_sent_ns = now_ns
+        late_ms = min(late_ns // NS_PER_MS, MAX_LATE_MS)
         return self._datagram(self.out.total_mj, late_ms, 0, (), (), began_ns)
 
     def stand(self, rates_mw: Mapping[CircuitGeneration, int], now_ns: int) -> None:
@@ -293,7 +264,7 @@ class Line:
         return sum(received_mj for received_mj, _ in self.pending.values())
 
     def receive(self, datagram: bytes, now_ns: int) -> Arrival:
-        frame = self._frame_of(datagram)
+        frame = self._reader.frame_of(datagram)
         if frame is None:
             self.books.frames_dropped += 1
             return NOTHING
@@ -317,7 +288,7 @@ class Line:
                     frame, self.books.heard_total_mj, self._first_of_adjacency, now_ns
                 )
         except ImplausibleFrameError as error:
-            self._refuse(str(error))
+            self._reader.refuse(str(error))
             return NOTHING
         self.adjacency.hear(verdict, frame.discriminator, frame.seq, now_ns)
         went_down = self._note_down(was_up, "its far end says so")
@@ -325,7 +296,7 @@ class Line:
         self.neighbor_reads_marks = frame.reads_marks
         self.out.neighbor_reads = frame.reads_standing
         if not frame.parts:
-            self._neighbor_late_ns = _late_ns(frame)
+            self._neighbor_late_ns = sender_late_ns(frame)
         owes_hello = went_down or knew != frame.discriminator
         if verdict is Verdict.HEARD:
             return Arrival(went_down=went_down, owes_hello=owes_hello)
@@ -336,59 +307,25 @@ class Line:
                 stands=True, lost=stream_broke, owes_hello=owes_hello, unfounded=unfounded
             )
         energy = self._book(frame, lost_mj)
-        restated = bool(frame.parts) and self._restate(self._clamped(frame), now_ns)
-        urgent = restated and self.stated.urgent
+        restated = bool(frame.parts) and self._restate(self._reader.clamped(frame), now_ns)
+        urgent, went_up = restated and self.stated.urgent, not was_up
         return Arrival(
-            energy, restated, urgent, went_up=not was_up, owes_hello=owes_hello, unfounded=unfounded
+            energy, restated, urgent, went_up, owes_hello=owes_hello, unfounded=unfounded
         )
 
     def _pulsed(self, frame: Frame, now_ns: int) -> Arrival:
         """Its sender is late: it is waited for by so much longer."""
         header = (frame.discriminator, frame.heard_discriminator, frame.seq)
         if self.adjacency.pulsed(*header, now_ns):
-            self._neighbor_late_ns = max(self._neighbor_late_ns, _late_ns(frame))
+            self._neighbor_late_ns = max(self._neighbor_late_ns, sender_late_ns(frame))
         return NOTHING
-
-    def _frame_of(self, datagram: bytes) -> Frame | None:
-        try:
-            frame = decode(datagram)
-        except FrameError as error:
-            self._remark(logging.DEBUG, "malformed", f"dropped a datagram: {error}")
-            return None
-        if frame.link_hash != self._link_hash or frame.sender_hash != self._neighbor_hash:
-            self._remark(logging.DEBUG, "foreign", "dropped a frame of another line or router")
-            return None
-        return frame
-
-    def _refuse(self, why: str) -> None:
-        """Nothing of the frame counts: of a neighbour that sends only such, the line goes down as of a silent one."""
-        self.books.frames_refused += 1
-        self._remark(logging.WARNING, "refused", f"refused a frame of {self.link.neighbor}: {why}")
-
-    def _clamped(self, frame: Frame) -> Frame:
-        """Rates that the line does not carry are taken as the most that it does: the far end may have other figures."""
-        within = self._guard.clamped(frame)
-        if within is not frame:
-            self._ends_differ = True
-            self.books.frames_clamped += 1
-            self._remark(
-                logging.WARNING,
-                "clamped",
-                f"clamped what {self.link.neighbor} wants or grants to what the line carries;"
-                " compare voltage_v and ampacity_a of its two ends",
-            )
-        return within
-
-    def _remark(self, level: int, kind: str, text: str) -> None:
-        id_ = self.link.id
-        self._tell(Remark(level, f"{id_} {kind}", f"link {id_} {text}", {"link_id": id_}))
 
     def _book(self, frame: Frame, lost_mj: int | None) -> tuple[Energy, ...]:
         """Take the frame's energy; what its total says came before and never did is lost."""
         books = self.books
         received_mj = frame.received_mj
         if lost_mj is None:
-            self._remark(
+            self._reader.remark(
                 logging.WARNING,
                 "anew",
                 f"counts anew from its neighbour's total of {frame.total_mj} mJ, after {books.heard_total_mj} mJ",
@@ -402,27 +339,27 @@ class Line:
         if not received_mj:
             return ()
         books.received_mj += received_mj
-        start_ns = frame.origin_ns - frame.interval_ns
-        self.load.add_received(start_ns, frame.origin_ns, received_mj, len(frame.power))
+        end_ns = frame.origin_ns
+        self.load.add_received(end_ns - frame.interval_ns, end_ns, received_mj, len(frame.power))
         return tuple(Energy(r.key, r.received_mj) for r in frame.power if r.received_mj)
 
     def _restate(self, frame: Frame, now_ns: int) -> bool:
         try:
             return self.stated.take(frame, now_ns)
         except TooManyRecordsError as error:
-            self._refuse(str(error))
+            self._reader.refuse(str(error))
             return False
 
     def _note_down(self, was_up: bool, why: str) -> bool:
         """True when an adjacency has ended: what it had stated is void, its pending energy lost to the fault."""
         if not was_up or self.up:
             return False
-        self._remark(logging.INFO, "down", f"is down: {why}")
+        self._reader.remark(logging.INFO, "down", f"is down: {why}")
         self.pending = {}
         self.into.end()
         self.out.forget()
         self.stated.forget()
-        self._ends_differ = False
+        self._reader.ends_differ = False
         self._neighbor_late_ns = 0
         self._pending_since_ns = self._pending_until_ns
         self._first_of_adjacency = True
@@ -441,7 +378,6 @@ class Line:
         self.books.frames_sent += 1
         began_ns = self._pending_since_ns if since_ns is None else since_ns
         stream = self.out.stream
-        stands_on = 0 if stream is None else self.out.stands_on
         frame = Frame(
             link_hash=self._link_hash,
             sender_hash=self._router_hash,
@@ -459,18 +395,8 @@ class Line:
             marked=self.neighbor_reads_marks,
             reads_standing=True,
             tells_standing=self.out.neighbor_reads,
-            heard_state=0 if self._ends_differ else self.stated.whole_seq,
-            stands_on=stands_on,
+            heard_state=0 if self._reader.ends_differ else self.stated.whole_seq,
+            stands_on=0 if stream is None else self.out.stands_on,
             stands_since_ns=0 if stream is None else stream.since_ns,
         )
         return encode(frame)
-
-
-def _late_ns(frame: Frame) -> int:
-    """What a frame without records says of its sender."""
-    return min(frame.part, MAX_LATE_MS) * NS_PER_MS
-
-
-def _power_record(key: CircuitGeneration, energy: tuple[int, int], grant: Grant) -> PowerRecord:
-    power_mw, drained, charged, quick, curtailed = grant
-    return PowerRecord(key, *energy, power_mw, drained, charged, quick, curtailed)

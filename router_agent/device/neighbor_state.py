@@ -4,7 +4,7 @@ from typing import NamedTuple, TypeVar
 
 from digitalgrid.limits import MAX_STATED_RECORDS
 from digitalgrid.model import CircuitGeneration
-from digitalgrid.wire import MARK_IDLE, Frame
+from digitalgrid.wire import MARK_IDLE, Frame, PowerRecord
 
 T = TypeVar("T")
 
@@ -24,6 +24,12 @@ class Grant(NamedTuple):
 
 
 NO_GRANT = Grant(0, True)
+
+
+def power_record(key: CircuitGeneration, energy: tuple[int, int], grant: Grant) -> PowerRecord:
+    """As it is stated: what arrives, and what was lost on the way, with the grant from now on."""
+    power_mw, drained, charged, quick, curtailed = grant
+    return PowerRecord(key, *energy, power_mw, drained, charged, quick, curtailed)
 
 
 class Demand(NamedTuple):
@@ -175,7 +181,10 @@ class NeighborState:
 
 def _set(stated: dict[CircuitGeneration, T], key: CircuitGeneration, value: T, nothing: T) -> bool:
     """Whether it was another before."""
-    before = stated.pop(key, nothing)
-    if value != nothing:
+    if stated.get(key, nothing) == value:
+        return False
+    if value == nothing:
+        del stated[key]
+    else:
         stated[key] = value
-    return before != value
+    return True

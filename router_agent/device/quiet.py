@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 
 from digitalgrid.limits import MAX_INT64
 from router_agent.config import RouterConfig
+from router_agent.device.arrival import Energy
 from router_agent.device.conversion import Conversion
 from router_agent.device.cushion import Cushion
 from router_agent.device.flow import Flow
 from router_agent.device.flow_index import FlowIndex
-from router_agent.device.line import Energy, Line
+from router_agent.device.line import Line
 from router_agent.device.meters import RouterBooks
 from router_agent.device.sink import SinkWatch
 from router_agent.device.standing import Standing, begin_to_stand

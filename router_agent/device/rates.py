@@ -14,13 +14,14 @@ from digitalgrid.sharing import Claim, rank, share_out
 from digitalgrid.units import MILLIWATTS_PER_W
 from router_agent.device import surplus
 from router_agent.device.conversion import Conversion
-from router_agent.device.flow import RATE_SLACK_W, RELATIVE_SLACK, Flow, by_precedence, covers
+from router_agent.device.flow import Flow, by_precedence
 from router_agent.device.line import Line
 from router_agent.device.shared_standbys import (
     Limits,
     hold_to_pools,
     hold_to_what_is_unreserved,
 )
+from router_agent.device.slack import RATE_SLACK_W, RELATIVE_SLACK, covers
 from router_agent.device.staying import restated, unsettled
 
 

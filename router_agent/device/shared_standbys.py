@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from router_agent.device.conversion import Conversion
-from router_agent.device.flow import RATE_SLACK_W, RELATIVE_SLACK, Flow
+from router_agent.device.flow import Flow
+from router_agent.device.slack import RATE_SLACK_W, RELATIVE_SLACK
 
 
 class Limits(NamedTuple):

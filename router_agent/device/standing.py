@@ -19,11 +19,12 @@ from digitalgrid.units import (
     NANOWATTS_PER_W,
     NS_PER_S,
 )
+from router_agent.device.arrival import Energy
 from router_agent.device.conversion import Conversion
 from router_agent.device.energy import Delivery
 from router_agent.device.flow import Flow
 from router_agent.device.flow_index import FlowIndex
-from router_agent.device.line import Energy, Line
+from router_agent.device.line import Line
 from router_agent.device.meters import RouterBooks
 from router_agent.device.missing import Promises
 from router_agent.device.selector import MISSED_AT_NS

@@ -11,6 +11,7 @@ from digitalgrid.model import CircuitGeneration
 from digitalgrid.wire import DemandRecord
 from router_agent.device.flow import Flow
 from router_agent.device.flow_index import FlowIndex
+from router_agent.device.flow_news import state_demand, state_grant
 from router_agent.device.line import Line
 from router_agent.device.neighbor_state import Grant
 
@@ -78,8 +79,8 @@ def _state(line: Line, leaving: Iterable[Flow], entering: Iterable[Flow]) -> _St
     demands = []
     for flow in leaving:
         if flow.egress is line:
-            grants.append((flow.key, flow.state_grant()))
+            grants.append((flow.key, state_grant(flow)))
     for flow in entering:
         if flow.ingress is line:
-            demands.append(flow.state_demand())
+            demands.append(state_demand(flow))
     return _Stated(grants, demands)

@@ -13,9 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 from digitalgrid.physics import added_line_loss_w, received_w
-from router_agent.device.flow import Flow, covers
+from router_agent.device.flow import Flow
 from router_agent.device.flow_states import Playout
 from router_agent.device.line import Line
+from router_agent.device.slack import covers
 
 # Of the reservation: fills a buffer of one tick in ten ticks, and is little to find on a line.
 FILL_FRACTION = 0.1

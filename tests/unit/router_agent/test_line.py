@@ -8,7 +8,9 @@ from digitalgrid.model import CircuitGeneration
 from digitalgrid.units import NS_PER_MS
 from digitalgrid.wire import DemandRecord, Frame, PowerRecord, decode, encode
 from router_agent.config import LinkConfig, RouterConfig
-from router_agent.device.line import MAX_LATE_MS, NOTHING, Line
+from router_agent.device.arrival import NOTHING
+from router_agent.device.frame_reader import MAX_LATE_MS
+from router_agent.device.line import Line
 from router_agent.device.meters import LinkBooks
 from router_agent.device.neighbor_state import NO_GRANT, Demand, Grant
 from router_agent.device.remark import Remark
