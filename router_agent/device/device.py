@@ -24,7 +24,6 @@ from router_agent.config import RouterConfig
 from router_agent.device import staying
 from router_agent.device.advertisement import Advertiser
 from router_agent.device.arrival import Energy
-from router_agent.device.arrivals import take
 from router_agent.device.circuit_table import CircuitTable
 from router_agent.device.conversion import Conversion
 from router_agent.device.effects import (
@@ -32,29 +31,23 @@ from router_agent.device.effects import (
     Answer,
     Effect,
     Report,
-    SaveBooks,
-    SendDatagram,
 )
-from router_agent.device.energy import Converter
 from router_agent.device.filling import watch_cushion
 from router_agent.device.flow import Flow
-from router_agent.device.flow_changes import change_flows
-from router_agent.device.flow_index import FlowIndex
 from router_agent.device.flow_news import is_news_downstream, is_news_upstream
 from router_agent.device.flow_states import Playout
 from router_agent.device.line import Line
 from router_agent.device.meters import RouterBooks
 from router_agent.device.mutation import Mutation, Outcome
+from router_agent.device.passing import Passing
 from router_agent.device.punctuality import Punctuality
 from router_agent.device.quick_packets import QuickPackets
-from router_agent.device.quiet import Quiet
 from router_agent.device.rates import settle
-from router_agent.device.remark import Remark
 from router_agent.device.selector import Selector
+from router_agent.device.sending import Sending
 from router_agent.device.settling import Settling
 from router_agent.device.shared_standbys import Limits, PoolUse, pool_uses
 from router_agent.device.sink import FlowStatus, SinkWatch
-from router_agent.device.statements import Statements
 
 # After a source is granted power, its first energy leaves so soon with a frame of its own, ahead of the tick.
 FIRST_ENERGY_NS = 2 * NS_PER_MS
@@ -75,12 +68,12 @@ class RouterDevice:
         self.config = config
         self.boot_id = boot_id
         self._books = books
-        self._effects: list[Effect] = []
+        effects: list[Effect] = []
         source_w = {source.id: source.max_power_w for source in config.sources}
         load_w = {load.id: load.power_w for load in config.loads}
         books.open((link.id for link in config.links), source_w, load_w)
         self.lines = {
-            link.id: Line(link, config, boot_id, books.links[link.id], now_ns, self._tell)
+            link.id: Line(link, config, boot_id, books.links[link.id], now_ns, effects.append)
             for link in config.links
         }
         self.table = CircuitTable(
@@ -90,17 +83,13 @@ class RouterDevice:
         self._source_w = source_w
         self._limits = Limits(source_w, dict(source_w), self.table.pools.received_w)
         self._conversion = Conversion(config.efficiency, config.profile)
-        self._converter = Converter(self._conversion, books, source_w, load_w, config.tick_ns)
         self._sink_watch = SinkWatch(books, config.tick_ns, away_ns)
         self._selector = Selector(config.dead_ns)
         self._quick = QuickPackets(config)
-        # In order of admission, which is the order in which losses are charged.
-        self._flows: list[Flow] = []
-        self._index = FlowIndex()
-        # No flow changes its rates by time alone: they need not be found again with each tick.
-        self._at_rest = False
-        self._quiet = Quiet(config, self.lines, self._conversion, self._sink_watch, books)
-        self._advanced_ns = now_ns
+        conversion, sink_watch = self._conversion, self._sink_watch
+        self._passing = Passing(
+            config, self.lines, conversion, books, source_w, load_w, sink_watch, now_ns
+        )
         self._tick_began_ns = now_ns
         phase_ns = name_hash(config.router_id) % config.tick_ns
         self._next_tick_ns = now_ns + config.tick_ns - (now_ns - phase_ns) % config.tick_ns
@@ -109,32 +98,29 @@ class RouterDevice:
         self._punctuality = Punctuality(config, now_ns)
         # As buffers were looked at last.
         self._kept_ns = 0
-        # What lines must hear of, and whether the rates must be found anew before that.
-        self._statements = Statements()
+        self._sending = Sending(effects, self.lines, self._passing, self._punctuality, self._quick)
         self._settling = Settling(now_ns)
         self._wake_ns = now_ns
-        # Energy has moved since the books were last saved.
-        self._unsaved = False
 
     def carrier_changed(self, link_id: str, carrier: bool, now_ns: int) -> list[Effect]:
         line = self.lines[link_id]
         if line.set_carrier(carrier):
             self._link_state_changed(now_ns)
         elif carrier:
-            self._send(line, [line.hello(now_ns, self._punctuality.late_again_ns)])
+            self._sending.hello(line, now_ns)
         self._wake_by(now_ns)
-        return self._take_effects()
+        return self._sending.take_effects()
 
     def datagram_received(self, link_id: str, datagram: bytes, now_ns: int) -> list[Effect]:
         line = self.lines[link_id]
         arrival = line.receive(datagram, now_ns)
         if not any(arrival):
-            return self._take_effects()
+            return self._sending.take_effects()
         if arrival.lost or arrival.restated or arrival.went_down or arrival.unfounded:
-            self._stop_standing(now_ns)
+            self._passing.stop_standing(now_ns)
         energy = arrival.energy
-        if self._quiet.stands:
-            self._quiet.heard(line, energy)
+        if self._passing.quiet.stands:
+            self._passing.quiet.heard(line, energy)
             energy = ()
         elif arrival.stands:
             energy = tuple(Energy(*each) for each in line.into.take_arrived())
@@ -145,12 +131,12 @@ class RouterDevice:
             self._unsettle(now_ns, urgent=arrival.urgent)
         for flow in first:
             if flow.egress is not None:
-                self._statements.tell(flow.egress, flow)
+                self._sending.statements.tell(flow.egress, flow)
         if arrival.went_up:
-            self._statements.whole.add(link_id)
+            self._sending.statements.whole.add(link_id)
         elif arrival.owes_hello:
-            self._send(line, [line.hello(now_ns, self._punctuality.late_again_ns)])
-        return self._take_effects()
+            self._sending.hello(line, now_ns)
+        return self._sending.take_effects()
 
     def mutate(self, mutation: Mutation, now_ns: int) -> list[Effect]:
         """Apply a controller's mutation; what :meth:`CircuitTable.promised_by` names is durable by now."""
@@ -161,13 +147,13 @@ class RouterDevice:
             self._unsettle(now_ns)
         if outcome.operation is Operation.WITHDRAW and outcome.code is ResultCode.OK:
             outcome = replace(outcome, ended=self._books.final_meters(mutation.circuits))
-        self._effects.append(Answer(outcome))
+        self._sending.effects.append(Answer(outcome))
         if outcome.code is ResultCode.OK:
             self._end(mutation, now_ns)
         expiry_ns = self.table.next_expiry_ns()
         if expiry_ns is not None:
             self._wake_by(expiry_ns)
-        return self._take_effects()
+        return self._sending.take_effects()
 
     def source_limit(self, source_id: str, power_w: float, now_ns: int) -> list[Effect]:
         """A source gives at most so much from now on (a cloud), and never more than it is built for.
@@ -177,51 +163,44 @@ class RouterDevice:
         (rating_w,) = (each.max_power_w for each in self.config.sources if each.id == source_id)
         limit_w = min(max(0.0, power_w), rating_w)
         if limit_w != self._source_w[source_id]:
-            self._advance(now_ns)
+            self._passing.advance(now_ns)
             self._source_w[source_id] = limit_w
             self._rates_changed(now_ns)
             self._advertise(now_ns)
             self._wake_by(now_ns)
-        return self._take_effects()
+        return self._sending.take_effects()
 
     def timer(self, now_ns: int) -> list[Effect]:
         self._punctuality.note(self._wake_ns, now_ns)
         self.table.expire(now_ns)
         self._expire_lines(now_ns)
         self._begin_at_sources(now_ns)
-        if now_ns >= self._quiet.until_ns:
-            self._stands_on(now_ns)
+        if now_ns >= self._passing.quiet.until_ns:
+            self._passing.stands_on(now_ns)
         ticks = now_ns >= self._next_tick_ns
         if ticks:
             self._tick(now_ns)
         elif self._must_select(now_ns) or self._settling.is_due(now_ns):
             self._rates_changed(now_ns)
         self._play(now_ns)
-        self._send_quick_packets(now_ns)
+        self._sending.quick_packets(now_ns)
         if now_ns >= self._advertiser.next_ns:
             self._advertise(now_ns)
-        self._send_states(now_ns)
-        if ticks and self._at_rest and self._settling.next_ns is None:
-            self._quiet.begin(self._flows, self._index, self._punctuality.cushion, now_ns)
-        for line in self.lines.values():
-            if line.next_hello_ns is not None and now_ns >= line.next_hello_ns:
-                self._send(line, [line.hello(now_ns, self._punctuality.late_again_ns)])
+        self._sending.due_states(now_ns)
+        if ticks and self._passing.at_rest and self._settling.next_ns is None:
+            self._passing.quiet.begin(
+                self._passing.flows, self._passing.index, self._punctuality.cushion, now_ns
+            )
+        self._sending.due_hellos(now_ns)
         self._wake_ns = self._find_deadline_ns()
-        return self._take_effects()
+        return self._sending.take_effects()
 
     def stop(self, now_ns: int) -> list[Effect]:
-        """The router leaves: its neighbours are told at once instead of finding out."""
-        self._advance(now_ns)
-        self._stop_standing(now_ns)
-        self._save_books()
-        for line in self.lines.values():
-            if line.up:
-                self._send(
-                    line, self._statements.state_frames(line, self._index, now_ns, at_rest=False)
-                )
-                line.restart()
-                self._send(line, [line.hello(now_ns, self._punctuality.late_again_ns)])
-        return self._take_effects()
+        """The router leaves: its neighbours are told."""
+        self._passing.advance(now_ns)
+        self._passing.stop_standing(now_ns)
+        self._sending.farewell(now_ns)
+        return self._sending.take_effects()
 
     def next_deadline_ns(self) -> int:
         """When :meth:`timer` must be called; where it is called with nothing to do, nothing happens."""
@@ -229,13 +208,13 @@ class RouterDevice:
 
     @property
     def flows(self) -> tuple[Flow, ...]:
-        self._quiet.settle()
-        return tuple(self._flows)
+        self._passing.quiet.settle()
+        return tuple(self._passing.flows)
 
     @property
     def books(self) -> RouterBooks:
         """As of the last tick, or of what changed rates since."""
-        self._quiet.settle()
+        self._passing.quiet.settle()
         return self._books
 
     @property
@@ -245,28 +224,22 @@ class RouterDevice:
 
     @property
     def demand_mw(self) -> int:
-        return sum(round(flow.demand_w * MILLIWATTS_PER_W) for flow in self._flows)
+        return sum(round(flow.demand_w * MILLIWATTS_PER_W) for flow in self._passing.flows)
 
     @property
     def pool_uses(self) -> dict[str, PoolUse]:
-        return pool_uses(self._flows, self._limits.pool_w)
+        return pool_uses(self._passing.flows, self._limits.pool_w)
 
     def read_books(self, now_ns: int) -> RouterBooks:
         """The books as of now, not of the last tick."""
-        self._advance(now_ns)
+        self._passing.advance(now_ns)
         return self.books
 
     def fault(self) -> str:
         """What is not as it must be between events; empty where all is whole."""
-        self._quiet.settle()
-        if imbalance_mj := self._books.imbalance_mj():
-            return f"its energy books are {imbalance_mj} mJ out of balance"
-        held_mj = sum(flow.buffer_mj for flow in self._flows)
-        if held_mj != self._books.buffered_mj:
-            return f"its circuits hold {held_mj} mJ, and its books say {self._books.buffered_mj} mJ"
-        if sorted(flow.key for flow in self._flows) != [hop.key for hop in self.table.hops]:
+        if sorted(flow.key for flow in self._passing.flows) != [hop.key for hop in self.table.hops]:
             return "its flows are not those of its circuit table"
-        return ""
+        return self._passing.fault()
 
     def statuses(self) -> list[FlowStatus]:
         """The statuses of all flows at loads that have had power or were told to drain, and of promises without one.
@@ -284,7 +257,7 @@ class RouterDevice:
         return None if line is None else line.up
 
     def _sinks(self) -> list[Flow]:
-        return self._index.sinks
+        return self._passing.index.sinks
 
     def _wake_by(self, deadline_ns: int) -> None:
         """Bring the timer forward: there is something to do. Other deadlines only move away while events come."""
@@ -296,9 +269,11 @@ class RouterDevice:
         others = [self._first_energy_ns, self.table.next_expiry_ns(), self._settling.next_ns]
         others += (line.next_deadline_ns(leeway_ns) for line in self.lines.values())
         others += (self._quick.next_ns, self._next_selection_ns())
-        others.append(self._quiet.until_ns)
-        if not self._at_rest:
-            holding = [flow.play_ns for flow in self._flows if flow.playout is Playout.HOLDING]
+        others.append(self._passing.quiet.until_ns)
+        if not self._passing.at_rest:
+            holding = [
+                flow.play_ns for flow in self._passing.flows if flow.playout is Playout.HOLDING
+            ]
             others += [max(min(holding), self._settling.plays_from_ns)] if holding else []
         return min(deadlines + [deadline for deadline in others if deadline is not None])
 
@@ -319,31 +294,31 @@ class RouterDevice:
         leeway_ns = self._punctuality.leeway_ns
         expired = [line for line in self.lines.values() if line.expire(now_ns, leeway_ns)]
         if expired:
-            self._stop_standing(now_ns)
+            self._passing.stop_standing(now_ns)
             self._link_state_changed(now_ns)
         for line in expired:
-            self._send(line, [line.hello(now_ns, self._punctuality.late_again_ns)])
+            self._sending.hello(line, now_ns)
 
     def _begin_at_sources(self, now_ns: int) -> None:
         """Send what sources that were granted power have put on the lines by now."""
         if self._first_energy_ns is not None and now_ns >= self._first_energy_ns:
             self._first_energy_ns = None
-            waiting = [flow for flow in self._flows if _waits_at_source(flow)]
+            waiting = [flow for flow in self._passing.flows if _waits_at_source(flow)]
             self._rates_changed(now_ns)
             for flow in waiting:
                 if flow.egress is not None:
-                    self._statements.tell(flow.egress, flow)
+                    self._sending.statements.tell(flow.egress, flow)
 
     def _tick(self, now_ns: int) -> None:
-        if self._quiet.outgrown(self._punctuality.cushion):
+        if self._passing.quiet.outgrown(self._punctuality.cushion):
             # Found anew with the rates is what is worth having.
-            self._stop_standing(now_ns)
-            self._at_rest = False
-        if self._settling.next_ns is not None or not self._at_rest:
+            self._passing.stop_standing(now_ns)
+            self._passing.at_rest = False
+        if self._settling.next_ns is not None or not self._passing.at_rest:
             self._rates_changed(now_ns)
         else:
-            self._advance(now_ns)
-        if not self._quiet.stands:
+            self._passing.advance(now_ns)
+        if not self._passing.quiet.stands:
             self._report(self._sink_watch.ticked(self._sinks(), self._tick_began_ns, now_ns))
         else:
             self._report(self._sink_watch.missing(self._sinks(), now_ns))
@@ -351,46 +326,30 @@ class RouterDevice:
         self._tick_began_ns = now_ns
         missed_ticks = (now_ns - self._next_tick_ns) // self.config.tick_ns
         self._next_tick_ns += (missed_ticks + 1) * self.config.tick_ns
-        self._statements.whole.update(self.lines)
+        self._sending.statements.whole.update(self.lines)
 
     def _must_select(self, now_ns: int) -> bool:
         at_ns = self._next_selection_ns()
         return at_ns is not None and now_ns >= at_ns
 
     def _next_selection_ns(self) -> int | None:
-        return self._selector.next_ns(self._advanced_ns, stands=self._quiet.stands)
-
-    def _send_quick_packets(self, now_ns: int) -> None:
-        """Send the energy of flows that prime below, where no frame with it is due anyway."""
-        if self._quick.next_ns is None or now_ns < self._quick.next_ns:
-            return
-        self._quick.sent(self._flows, now_ns)
-        self._advance(now_ns)
-        for line in self.lines.values():
-            if line.up and line.link.id not in self._statements.whole:
-                grants = [
-                    (flow.key, flow.stated_grant)
-                    for flow in self._index.leaving(line)
-                    if flow.quick and flow.key in line.pending
-                ]
-                self._save_books()
-                self._send(line, line.part_frames(grants, (), now_ns))
+        return self._selector.next_ns(self._passing.advanced_ns, stands=self._passing.quiet.stands)
 
     def _play(self, now_ns: int) -> None:
         """Begin to spend what was held, where the cushion is there."""
-        if self._at_rest or now_ns < self._settling.plays_from_ns:
+        if self._passing.at_rest or now_ns < self._settling.plays_from_ns:
             return
         ready = [
             flow
-            for flow in self._flows
+            for flow in self._passing.flows
             if flow.playout is Playout.HOLDING and now_ns >= flow.play_ns
         ]
         if ready:
-            self._advance(now_ns)
+            self._passing.advance(now_ns)
         for flow in ready:
             flow.cushioned()
         if ready:
-            self._settling.played(len(self._flows), now_ns)
+            self._settling.played(len(self._passing.flows), now_ns)
             self._unsettle(now_ns, urgent=False)
 
     def _link_state_changed(self, now_ns: int) -> None:
@@ -398,18 +357,13 @@ class RouterDevice:
         self._unsettle(now_ns)
 
     def _advertise(self, now_ns: int) -> None:
-        self._effects.append(Advertise(self._advertiser.next_lsa(now_ns)))
+        self._sending.effects.append(Advertise(self._advertiser.next_lsa(now_ns)))
 
     def _take(self, line: Line, energy: Sequence[Energy], now_ns: int) -> list[Flow]:
         """Put what arrived into its flows' buffers. Returns the flows for which it is the first energy."""
-        self._unsaved = True
-        cushion = self._punctuality.cushion
-        arrivals = take(energy, line, self._index, self._books, cushion, self._advanced_ns, now_ns)
+        arrivals = self._passing.put(line, energy, self._punctuality.cushion, now_ns)
         if arrivals.filled:
             self._unsettle(now_ns, urgent=False)
-        if arrivals.weighed:
-            # With the next tick: it is not urgent.
-            self._at_rest = False
         if arrivals.plays_ns is not None:
             self._wake_by(max(arrivals.plays_ns, self._settling.plays_from_ns))
         return arrivals.first
@@ -420,33 +374,35 @@ class RouterDevice:
 
     def _rates_changed(self, now_ns: int) -> None:
         """Close the books of the old rates, find the new ones, and see which lines must hear of them."""
-        self._settling.done(len(self._flows), now_ns)
-        self._statements.changed()
-        self._stop_standing(now_ns)
-        self._advance(now_ns)
-        for circuit_id in self._selector.due(self._advanced_ns, now_ns):
-            self._forget_rates(circuit_id)
-        found, clamped = settle(self._flows, self._limits, self._conversion, self._demand(now_ns))
+        self._settling.done(len(self._passing.flows), now_ns)
+        self._sending.statements.changed()
+        self._passing.stop_standing(now_ns)
+        self._passing.advance(now_ns)
+        for circuit_id in self._selector.due(self._passing.advanced_ns, now_ns):
+            self._passing.forget_rates(circuit_id)
+        found, clamped = settle(
+            self._passing.flows, self._limits, self._conversion, self._demand(now_ns)
+        )
         if clamped:
             self._books.through_power_clamped_instants += 1
         weighed = self._watch_cushions(found, now_ns)
         sinks = [flow for flow in found if flow.egress is None]
-        self._quick.choose(found, len(self._flows), now_ns)
+        self._quick.choose(found, len(self._passing.flows), now_ns)
         self._report(self._selector.news(sinks))
         self._report(self._sink_watch.settled(sinks, now_ns))
         for flow in found:
             if flow.ingress is not None and is_news_upstream(flow):
-                self._statements.tell(flow.ingress, flow)
+                self._sending.statements.tell(flow.ingress, flow)
             if flow.egress is not None and is_news_downstream(flow):
-                self._statements.tell(flow.egress, flow)
+                self._sending.statements.tell(flow.egress, flow)
             if self._first_energy_ns is None and _waits_at_source(flow):
                 self._first_energy_ns = now_ns + FIRST_ENERGY_NS
-        rest = staying.settle(found, self._index, independent=self._conversion.is_constant)
+        rest = staying.settle(found, self._passing.index, independent=self._conversion.is_constant)
         # What is lean from now on asks for more with the next tick.
-        self._at_rest = rest and not weighed
+        self._passing.at_rest = rest and not weighed
 
     def _demand(self, now_ns: int) -> Callable[[Sequence[Flow]], None]:
-        here, efficiency = self._index.sink_circuits, self._conversion.efficiency
+        here, efficiency = self._passing.index.sink_circuits, self._conversion.efficiency
         return lambda sinks: self._selector.demand(sinks, here, efficiency, now_ns)
 
     def _watch_cushions(self, found: Iterable[Flow], now_ns: int) -> bool:
@@ -455,73 +411,35 @@ class RouterDevice:
         """
         cushion, weighed = self._punctuality.cushion, False
         kept_ns, self._kept_ns = self._kept_ns, cushion.kept_ns
-        for flow in found if cushion.kept_ns == kept_ns else self._flows:
+        for flow in found if cushion.kept_ns == kept_ns else self._passing.flows:
             lean = flow.lean
             watch_cushion(flow, cushion, now_ns)
             if flow.lean != lean:
                 weighed, flow.settled = True, False
         return weighed
 
-    def _forget_rates(self, circuit_id: int) -> None:
-        """Something bears on this circuit's flows that is not told by what their neighbours state of them."""
-        for flow in self._index.of_circuit.get(circuit_id, ()):
-            flow.settled = False
-
-    def _advance(self, now_ns: int) -> None:
-        if self._stands_on(now_ns) or now_ns <= self._advanced_ns:
-            return
-        self._unsaved = self._unsaved or bool(self._flows) or self._sink_watch.promises.stand
-        deliveries = self._converter.advance(self._flows, self.lines, self._advanced_ns, now_ns)
-        self._sink_watch.delivered(self._sinks(), deliveries, self._advanced_ns, now_ns)
-        for delivery in deliveries:
-            if delivery.flow.idle:
-                # What it lent it asks for again.
-                delivery.flow.settled = self._at_rest = False
-        self._advanced_ns = now_ns
-
-    def _stands_on(self, now_ns: int) -> bool:
-        """Let time pass while nothing changes; False where that is over, or has not begun."""
-        if not self._quiet.stands:
-            return False
-        self._unsaved = True
-        until_ns = self._quiet.go_on(now_ns)
-        self._advanced_ns = now_ns if until_ns is None else until_ns
-        return until_ns is None
-
-    def _stop_standing(self, now_ns: int) -> None:
-        """Something changes: count as of now, and from now on with each tick."""
-        if self._quiet.stands:
-            self._advance(now_ns)
-            self._quiet.end()
-
     def _change_flows(self, outcome: Outcome, now_ns: int) -> None:
-        self._stop_standing(now_ns)
-        self._advance(now_ns)
-        self._unsaved = True
-        ended, begun = change_flows(
-            self._flows, self._index, outcome, self.lines, self._books, now_ns
-        )
+        ended, begun = self._passing.change(outcome, now_ns)
         # Both neighbours of what ended must hear that nothing is wanted or granted any more.
-        self._statements.whole.update(
+        self._sending.statements.whole.update(
             line.link.id for flow in ended for line in (flow.ingress, flow.egress) if line
         )
         for flow in begun:
             if flow.egress is None:
                 self._sink_watch.promises.begin(flow)
-        self._index = FlowIndex(self._flows)
         for key in (*outcome.removed, *(hop.key for hop in (*outcome.added, *outcome.promoted))):
-            self._forget_rates(key.circuit_id)
+            self._passing.forget_rates(key.circuit_id)
         self._unsettle(now_ns, urgent=bool(ended or outcome.promoted))
 
     def _end(self, mutation: Mutation, now_ns: int) -> None:
         """Take down what a controller ends, and with its last generation what its load was promised."""
-        self._stop_standing(now_ns)
+        self._passing.stop_standing(now_ns)
         if mutation.operation is Operation.DRAIN:
-            self._advance(now_ns)
+            self._passing.advance(now_ns)
             self._drain(mutation.circuits, now_ns)
         elif mutation.operation is not Operation.WITHDRAW:
             return
-        self._advance(now_ns)
+        self._passing.advance(now_ns)
         over = [key for key in mutation.circuits if key.circuit_id not in mutation.standing_ids]
         self._sink_watch.promises.end_up_to(over, self._sinks())
 
@@ -537,40 +455,9 @@ class RouterDevice:
         self._unsettle(now_ns)
 
     def _report(self, statuses: Iterable[FlowStatus]) -> None:
-        self._effects.extend(Report(self._sink_watch.with_missing(status)) for status in statuses)
-
-    def _tell(self, remark: Remark) -> None:
-        self._effects.append(remark)
-
-    def _send(self, line: Line, datagrams: Iterable[bytes]) -> None:
-        self._effects.extend(SendDatagram(line.link.id, datagram) for datagram in datagrams)
-
-    def _send_states(self, now_ns: int) -> None:
-        """One state for each line that has news, however much has changed."""
-        for link_id in self._statements.take_due():
-            line = self.lines[link_id]
-            if line.up:
-                self._save_books()
-                self._send(line, self._frames(line, now_ns))
-        self._statements.done()
-
-    def _frames(self, line: Line, now_ns: int) -> list[bytes]:
-        if self._quiet.stands and line.out.stream is None and line.out.may_stand:
-            # No power leaves by it: it need not have stood from the beginning.
-            line.stand({}, now_ns)
-        if line.out.stream is not None:
-            return [line.standing_frame(now_ns, self._punctuality.late_again_ns)]
-        return self._statements.frames(line, self._index, now_ns, at_rest=self._at_rest)
-
-    def _save_books(self) -> None:
-        """Before energy is sent. What is received and not saved when the router dies is lost to that fault."""
-        if self._unsaved:
-            self._effects.append(SaveBooks())
-            self._unsaved = False
-
-    def _take_effects(self) -> list[Effect]:
-        effects, self._effects = self._effects, []
-        return effects
+        self._sending.effects.extend(
+            Report(self._sink_watch.with_missing(status)) for status in statuses
+        )
 
 
 def _waits_at_source(flow: Flow) -> bool:
