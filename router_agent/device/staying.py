@@ -73,5 +73,6 @@ def _is_steady(flow: Flow) -> bool:
     if flow.lender is not None or flow.heir is not None or flow.fills:
         return False
     if flow.idle:
-        return flow.surplus_w == 0.0
+        # What hops below want has to wait where others fill first, and is given to them when those are full.
+        return flow.surplus_w == 0.0 and flow.stated_by_downstream_w() == 0.0
     return flow.demand_w > 0.0 and not flow.hop.shared_standby

@@ -21,6 +21,17 @@ def charged(wishes: list[Wish], pooled: list[int]) -> SharedWays:
     return ways
 
 
+def test_standbys_for_which_their_pool_has_no_room_at_once_are_charged_one_after_another() -> None:
+    """The room is a tenth of each for as many as are served at once: here for ten of fifteen."""
+    ways = SharedWays([Wish(1e5) for _ in range(15)], [1])
+    ways.run_ms(CHARGED_MS / 2)
+    sinks = ways.network.nodes[SINK].device.flows
+    assert not all(flow.charged for flow in sinks if flow.hop.standby)
+    ways.run_ms(2 * CHARGED_MS)
+    assert all(flow.charged for flow in sinks if flow.hop.standby)
+    ways.assert_sound()
+
+
 def switches(ways: SharedWays) -> int:
     told = ways.network.nodes[SINK].statuses
     return sum(status.state is FlowState.SWITCHED for _, status in told)
