@@ -29,7 +29,7 @@ from controller.core.role import Core
 from controller.core.settings import CoreSettings
 from controller.core.wiring import Parts
 from digitalgrid.capabilities import UNSAID, Capability
-from digitalgrid.model import Operation, RouterLsa
+from digitalgrid.model import Operation, ResultCode, RouterLsa
 from digitalgrid.units import NS_PER_S
 
 # Bits of an id below the epoch: ids of transactions and reads in one term.
@@ -236,7 +236,11 @@ class Leader(Core):
         self._network.lateness.note_answer(router_id, asked, now_ns)
         self._network.lateness.note_heard(router_id, now_ns, result.late_ns)
         self._parts.programmer.answers.on_result(router_id, result, now_ns)
-        self._settle(now_ns)
+        if result.operation is Operation.STAGE and result.code is ResultCode.OK:
+            # The commonest answer of all decides nothing that others would follow: at most a group is committed.
+            self._now_ns = now_ns
+        else:
+            self._settle(now_ns)
 
     def on_status(self, router_id: str, status: CircuitStatus, now_ns: int) -> None:
         self._network.lateness.note_heard(router_id, now_ns, status.late_ns)

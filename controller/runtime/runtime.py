@@ -6,7 +6,7 @@ Whether it leads or stands by, routers are heard. Clients' changes are for the l
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -19,8 +19,6 @@ from controller.core.controller import Controller
 from controller.core.effects import Effect, Persist, Send
 from controller.core.errors import Refusal
 from controller.core.messages import ToRouter
-from controller.core.network.view import GridView
-from controller.core.questions import Questions
 from controller.core.replica import Replica
 from controller.core.role import Core
 from controller.core.settings import CoreSettings
@@ -29,6 +27,7 @@ from controller.runtime.durability import Decided, Durability, StoreFailed
 from controller.runtime.feeds import Feeds
 from controller.runtime.garbage_collector import freeze_term
 from controller.runtime.leadership import Leadership, unavailable
+from controller.runtime.reads import Reads
 from controller.store.protocol import (
     AuditQuestion,
     Leader,
@@ -60,7 +59,7 @@ MAX_PENDING = 64
 _NOT_TRACED = nullcontext()
 
 
-class Runtime:
+class Runtime(Reads):
     """Events go in through :meth:`handle` and :meth:`tell`, from the loop's own thread; reads are :attr:`questions`.
 
     A failure of the store, or an exception of the core that is no Refusal, ends the daemon by way of
@@ -75,14 +74,11 @@ class Runtime:
         calendar_ns: Callable[[], int] = time.time_ns,
         tracing: "Tracing | None" = None,
     ) -> None:
+        super().__init__(Replica.new(settings, clock_ns()), clock_ns)
         self.tracing = tracing
         self._loop = asyncio.get_running_loop()
         self._settings = settings
-        self._clock_ns = clock_ns
         self._calendar_ns = calendar_ns
-        self._core: Core = Replica.new(settings, clock_ns())
-        # Whether all that is durable is known.
-        self._warm = False
         self.tallies = Tallies()
         self._durability = Durability(self.tallies.commits_s)
         self._leadership = Leadership()
@@ -199,35 +195,7 @@ class Runtime:
         store = self._durability.store
         return store is not None and self.leads and store.may_act()
 
-    # Reads
-
-    @property
-    def view(self) -> GridView:
-        """The network as routers tell it, which is known before the state is."""
-        return self._core.questions.view
-
-    def registered_router_ids(self) -> Set[str]:
-        """Routers that have ever advertised anything, and were not forgotten."""
-        return self._core.questions.registered_router_ids()
-
-    def first_device(self, router_id: str) -> bytes:
-        """Instance id of the device that was first to have this router id; empty where none is known."""
-        return self._core.questions.first_device(router_id)
-
-    @property
-    def questions(self) -> Questions:
-        """For reads, by whoever knows the state; Refusal until it does."""
-        if not self._warm:
-            raise unavailable(Reason.STARTING, "this controller does not know the state yet")
-        return self._core.questions
-
-    def look(self, question: Callable[[Questions, int], T]) -> T:
-        """What is only looked at, and depends on the time."""
-        return question(self.questions, self._clock_ns())
-
-    def is_current(self, questions: Questions) -> bool:
-        """Whether they are still answered from what is true: not after another state was taken over."""
-        return self._core.questions is questions
+    # Reads of the store
 
     async def audit(self, question: AuditQuestion) -> list[AuditEntry]:
         """Of what is durable, for whoever leads: only its store has it. Refusal by others."""
