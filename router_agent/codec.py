@@ -24,9 +24,9 @@ from router_agent.device.mutation import Entry, Mutation, Outcome
 from router_agent.device.shared_standbys import PoolUse
 from router_agent.device.sink import FlowStatus
 
-# Of 4 MiB, which gRPC takes: a hop is up to 260 bytes, a circuit's meter up to 60, with its promise 140.
+# Of 4 MiB, which gRPC takes: a hop is up to 260 bytes, a circuit's meter up to 82, with its promise 162 more.
 _HOPS_A_MESSAGE = 10_000
-_CIRCUITS_A_MESSAGE = 20_000
+_CIRCUITS_A_MESSAGE = 15_000
 
 
 def mutation_from_pb(message: pb.ControllerMessage, controller: str) -> Mutation | None:
@@ -73,6 +73,8 @@ def outcome_to_pb(outcome: Outcome, late_ns: int = 0) -> pb.TransactionResult:
                 generation=each.key.generation,
                 injected_mj=each.injected_mj,
                 delivered_mj=each.delivered_mj,
+                sent_mj=each.sent_mj,
+                line_loss_mj=each.line_loss_mj,
             )
             for each in outcome.ended
         ],
@@ -173,6 +175,8 @@ def meters_to_pb(device: RouterDevice, now_ns: int) -> power_link_pb.RouterMeter
                 injected_mj=circuit.injected_mj,
                 delivered_mj=circuit.delivered_mj,
                 missed_ticks=circuit.missed_ticks,
+                sent_mj=circuit.sent_mj,
+                line_loss_mj=circuit.line_loss_mj,
             )
             for key, circuit in books.circuits.items()
         ],

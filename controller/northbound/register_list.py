@@ -14,7 +14,7 @@ from digitalgrid.model import CircuitGeneration
 from digitalgrid.reasons import Reason
 from digitalgrid.v1 import northbound_pb2 as pb
 
-# More are not given at once: 150 KB.
+# More are not given at once: half a megabyte, with the longest paths.
 MAX_PAGE = 1000
 
 
@@ -47,7 +47,9 @@ def _question(request: pb.ListRegistersRequest) -> RegisterQuestion:
 
 
 def _register_to_pb(record: RegisterRecord) -> pb.FinalRegister:
-    return pb.FinalRegister(**msgspec.structs.asdict(record))
+    figures = msgspec.structs.asdict(record)
+    links = [pb.LinkRegister(**msgspec.structs.asdict(each)) for each in figures.pop("links")]
+    return pb.FinalRegister(**figures, links=links)
 
 
 def _token(last: CircuitGeneration, request: pb.ListRegistersRequest) -> str:

@@ -114,13 +114,13 @@ def result_from_pb(result: pb.TransactionResult) -> TransactionResult:
 
 
 def _final_meter(meter: CircuitMeter) -> FinalMeter:
-    if meter.injected_mj < 0 or meter.delivered_mj < 0:
+    figures = (meter.injected_mj, meter.delivered_mj, meter.sent_mj, meter.line_loss_mj)
+    if min(figures) < 0:
         raise ValueError(
             f"circuit {meter.circuit_id} generation {meter.generation}: a meter must be 0 or more, not"
-            f" {min(meter.injected_mj, meter.delivered_mj)}"
+            f" {min(figures)}"
         )
-    key = CircuitGeneration(meter.circuit_id, meter.generation)
-    return FinalMeter(key, meter.injected_mj, meter.delivered_mj)
+    return FinalMeter(CircuitGeneration(meter.circuit_id, meter.generation), *figures)
 
 
 def table_from_pb(table: pb.CircuitTable) -> CircuitTable:

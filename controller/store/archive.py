@@ -18,6 +18,7 @@ from controller.core.circuits.records import (
     CircuitRecord,
     Counters,
     GenerationRecord,
+    LinkRegister,
     RegisterRecord,
 )
 from controller.core.circuits.route import Route, RouteLink
@@ -42,6 +43,7 @@ _FIELDS = {
         RouterRecord,
         DrainRecord,
         RegisterRecord,
+        LinkRegister,
     )
 }
 

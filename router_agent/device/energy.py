@@ -274,6 +274,8 @@ class Converter:
             formula_w * seconds * MILLIJOULES_PER_J, flow.line_carry_mj, sent_mj
         )
         line.put(flow.key, sent_mj - loss_mj, loss_mj)
+        flow.books.sent_mj += sent_mj
+        flow.books.line_loss_mj += loss_mj
         carried.current_a += added_a
         carried.received_mj += sent_mj - loss_mj
         carried.circuits += 1

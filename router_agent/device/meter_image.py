@@ -126,6 +126,8 @@ class ImageCodec:
                     circuit.injected_mj,
                     circuit.delivered_mj,
                     circuit.missed_ticks,
+                    circuit.sent_mj,
+                    circuit.line_loss_mj,
                 )
             )
         pieces.append(pack_promises(books.promises, books.saved_unix_ns))

@@ -49,11 +49,13 @@ class LinkBooks:
 
 @dataclass(slots=True)
 class CircuitBooks:
-    """One circuit generation at its source's and its sink's router."""
+    """One circuit generation: at its source's and its sink's router, and on the line by which it leaves."""
 
     injected_mj: int = 0
     delivered_mj: int = 0
     missed_ticks: int = 0
+    sent_mj: int = 0
+    line_loss_mj: int = 0
 
 
 @dataclass(slots=True)
@@ -107,7 +109,10 @@ class RouterBooks:
         """Of generations that have ended, as far as they are remembered."""
         found = ((key, self.circuits.get(key) or self._final.get(key)) for key in keys)
         return tuple(
-            FinalMeter(key, _cap(books.injected_mj), _cap(books.delivered_mj))
+            FinalMeter(
+                *(key, _cap(books.injected_mj), _cap(books.delivered_mj)),
+                *(_cap(books.sent_mj), _cap(books.line_loss_mj)),
+            )
             for key, books in found
             if books is not None
         )
@@ -162,6 +167,8 @@ class RouterBooks:
             link = self.links[flow.egress_id]
             link.sent_mj += moved.arrives_mj + moved.line_loss_mj
             link.line_loss_mj += moved.line_loss_mj
+            circuit.sent_mj += moved.arrives_mj + moved.line_loss_mj
+            circuit.line_loss_mj += moved.line_loss_mj
         else:
             self.delivered_mj[flow.load_id] += moved.arrives_mj
             circuit.delivered_mj += moved.arrives_mj

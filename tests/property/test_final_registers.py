@@ -117,6 +117,16 @@ def test_the_registers_of_a_circuit_add_up_to_what_devices_counted_to_the_millij
     for node in world.loop.nodes.values():
         counted_in.update(node.device.books.injected_mj)
         counted_out.update(node.device.books.delivered_mj)
+    on_links: Counter[tuple[str, str]] = Counter()
+    lost_on_links: Counter[tuple[str, str]] = Counter()
+    for record in world.loop.registers.values():
+        for link in record.links:
+            on_links[link.from_router_id, link.link_id] += link.sent_mj or 0
+            lost_on_links[link.from_router_id, link.link_id] += link.line_loss_mj or 0
+    for router_id, node in world.loop.nodes.items():
+        for link_id, link_books in node.device.books.links.items():
+            assert on_links[router_id, link_id] == link_books.sent_mj
+            assert lost_on_links[router_id, link_id] == link_books.line_loss_mj
     assert +injected_mj == +counted_in
     assert +delivered_mj == +counted_out
     assert sum(delivered_mj.values()) > 0

@@ -137,7 +137,10 @@ class SimulatedRouter:
         ended: tuple[FinalMeter, ...] = ()
         if isinstance(message, messages.Withdraw) and self.tells_final_meters:
             known = [key for key in message.circuits if key in self.metered]
-            ended = tuple(FinalMeter(key, self.metered[key], self.metered[key]) for key in known)
+            ended = tuple(
+                FinalMeter(key, *(self.metered[key] + more for more in (0, 0, 1, 2)))
+                for key in known
+            )
         return TransactionResult(
             *(outcome.txn_id, outcome.operation, outcome.code, outcome.message), ended=ended
         )

@@ -118,6 +118,8 @@ class SimulatedNetwork:
         self.dimmed: set[str] = set()
         # Given up by an operator: until they are read back they may run what is no longer booked.
         self.forgotten: set[str] = set()
+        # Those, and all that were given up before: what they had metered was not waited for.
+        self.once_forgotten: set[str] = set()
         # What must be durable before a client is told of anything decided until now.
         self.last_ticket = 0
         self.sent: list[tuple[str, ToRouter]] = []
@@ -405,6 +407,7 @@ class SimulatedNetwork:
     def check(self) -> None:
         """What must hold after every event; lines that were derated get time until all is at rest."""
         self._check_limits(excused=self.derated)
+        self.once_forgotten |= self.forgotten
         if not self.controlled:
             return
         unbooked = [
@@ -429,16 +432,22 @@ class SimulatedNetwork:
         registers = dict(self.store.registers)
         registers.update((each.key, each) for change in written for each in change.registers)
         for router_id, router in self.grid.routers.items():
-            if router_id not in self.forgotten:
+            if router_id not in self.once_forgotten | self.forgotten:
                 assert router.metered.keys() <= standing | registers.keys()
         for record in registers.values():
-            for router_id, said_mj in (
-                (record.source_router_id, record.injected_mj),
-                (record.sink_router_id, record.delivered_mj),
+            for router_id, said_mj, more_mj in (
+                (record.source_router_id, record.injected_mj, 0),
+                (record.sink_router_id, record.delivered_mj, 0),
+                *((each.from_router_id, each.sent_mj, 1) for each in record.links),
+                *((each.from_router_id, each.line_loss_mj, 2) for each in record.links),
             ):
                 router = self.grid.routers[router_id]
-                if router.tells_final_meters and router_id not in self.forgotten:
-                    assert said_mj == router.metered.get(record.key), record
+                if (
+                    router.tells_final_meters
+                    and router_id not in self.once_forgotten | self.forgotten
+                ):
+                    metered_mj = router.metered.get(record.key)
+                    assert said_mj == (None if metered_mj is None else metered_mj + more_mj), record
 
     def check_rest(self) -> None:
         """What must hold once all is healed: every circuit is where it belongs, and nothing else is anywhere."""

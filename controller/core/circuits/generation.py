@@ -112,9 +112,11 @@ class Generation(msgspec.Struct, gc=False):
     charges_first: bool = False
     # Of a standby that shares its room: the failures under which it would carry. None: it has its own.
     covers: frozenset[Failure] | None = None
-    # Once its ends' routers have ended it: what they had metered. None: not heard, or never.
+    # Once its routers have ended it: what its ends had metered (None: not heard, or never), and by each that sends on
+    # what it had put on its line, and what of that was line loss.
     injected_mj: int | None = None
     delivered_mj: int | None = None
+    sent_mj: dict[str, tuple[int, int]] = {}
     # When it was decided, by the calendar; 0: an earlier release has not noted it.
     began_unix_ns: int = 0
 
@@ -151,18 +153,21 @@ class Generation(msgspec.Struct, gc=False):
         )
 
     def hear_final(self, router_id: str, meter: FinalMeter | None) -> None:
-        """What a router that has ended it had metered, as far as that end of it was there; the first word stands."""
+        """What a router that has ended it had metered of the part of it that was there; the first word stands."""
         if meter is None:
             return
+        if router_id != self.route.sink_router_id:
+            self.sent_mj.setdefault(router_id, (meter.sent_mj, meter.line_loss_mj))
         if router_id == self.route.router_ids[0] and self.injected_mj is None:
             self.injected_mj = meter.injected_mj
         if router_id == self.route.sink_router_id and self.delivered_mj is None:
             self.delivered_mj = meter.delivered_mj
 
     def lacks_final(self, router_id: str) -> bool:
-        """Whether it began or ended at a router that has not said yet what it had metered of it."""
-        begins = router_id == self.route.router_ids[0] and self.injected_mj is None
-        return begins or (router_id == self.route.sink_router_id and self.delivered_mj is None)
+        """Whether one of its routers has not said yet what it had metered of it."""
+        if router_id == self.route.sink_router_id:
+            return self.delivered_mj is None
+        return router_id not in self.sent_mj
 
     @property
     def restored(self) -> bool:

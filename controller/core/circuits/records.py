@@ -42,6 +42,8 @@ class GenerationRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     injected_mj: int | None = None
     delivered_mj: int | None = None
     began_unix_ns: int = 0
+    # By router: put on its line, and of that lost there.
+    sent_mj: tuple[tuple[str, int, int], ...] = ()
 
 
 class CircuitRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -107,6 +109,15 @@ class AuditEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     proven: bool = False
 
 
+class LinkRegister(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a generation had put on one link of its path, line loss included, as the router that sent it metered it."""
+
+    link_id: str
+    from_router_id: str
+    sent_mj: int | None
+    line_loss_mj: int | None
+
+
 class RegisterRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Final registers of a circuit generation, as its source's and its sink's router metered them to its end. Never
     changed once written, and kept for ever.
@@ -129,6 +140,8 @@ class RegisterRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ended_unix_ns: int
     # It never took over, so what it was injected filled its buffers only.
     standby: bool = False
+    # From the source to the sink.
+    links: tuple[LinkRegister, ...] = ()
 
     @property
     def key(self) -> CircuitGeneration:
@@ -191,6 +204,7 @@ def to_record(circuit: Circuit, request_fingerprint: str) -> CircuitRecord:
                 each.injected_mj,
                 each.delivered_mj,
                 each.began_unix_ns,
+                tuple((router_id, *sent) for router_id, sent in sorted(each.sent_mj.items())),
             )
             for each in circuit.generations.values()
         ),
@@ -259,6 +273,7 @@ def from_record(record: CircuitRecord) -> Circuit:
             injected_mj=each.injected_mj,
             delivered_mj=each.delivered_mj,
             began_unix_ns=each.began_unix_ns,
+            sent_mj={router_id: (sent, lost) for router_id, sent, lost in each.sent_mj},
         )
     return circuit
 
@@ -278,6 +293,13 @@ def to_register(circuit: Circuit, generation: Generation, ended_unix_ns: int) ->
         began_unix_ns=generation.began_unix_ns,
         ended_unix_ns=ended_unix_ns,
         standby=generation.role is Role.STANDBY,
+        links=tuple(
+            LinkRegister(
+                *(link.link_id, link.from_router_id),
+                *generation.sent_mj.get(link.from_router_id, (None, None)),
+            )
+            for link in route.links
+        ),
     )
 
 

@@ -167,8 +167,8 @@ class Programmer(Steps):
             self.answered(router_id, generation, now_ns)
 
     def absent(self, router_id: str, generation: Generation, now_ns: int) -> None:
-        """Read-back shows that this hop, which should not be there, is not: its part is free. An end's router is told
-        to withdraw it again, for its answer says what it had metered.
+        """Read-back shows that this hop, which should not be there, is not: its part is free. Where the router has
+        not said what it had metered of it, it is told to withdraw it again, for its answer says that.
         """
         if not generation.lacks_final(router_id):
             self.let_go(router_id, generation, now_ns)

@@ -322,6 +322,7 @@ def orphan(network: SimulatedNetwork, router_id: str) -> HopSnapshot:
     for message in (Stage(1, 2000, (hop,)), Commit(1)):
         network.grid.routers[router_id].apply(message, ElectionId(0, network.store.epoch), 0)
     network.forgotten.add(router_id)
+    network.once_forgotten.add(router_id)
     return hop
 
 

@@ -40,6 +40,7 @@ def told_to_change(network: SimulatedNetwork) -> list[tuple[str, ToRouter]]:
 
 def forget(network: SimulatedNetwork, router_id: str) -> int:
     network.forgotten.add(router_id)
+    network.once_forgotten.add(router_id)
     return network.event(lambda core, now_ns: _forget(core, router_id, now_ns))
 
 

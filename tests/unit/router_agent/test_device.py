@@ -62,6 +62,13 @@ class Ring:
             assert node.device.books.imbalance_mj() == 0
             assert node.device.books.max_formula_deviation_mj <= 1.0
             assert node.device.books.oversubscribed_instants == 0
+            books = node.device.books
+            assert sum(each.sent_mj for each in books.circuits.values()) == sum(
+                each.sent_mj for each in books.links.values()
+            )
+            assert sum(each.line_loss_mj for each in books.circuits.values()) == sum(
+                each.line_loss_mj for each in books.links.values()
+            )
             for link in node.device.books.links.values():
                 assert link.oversubscribed_instants == link.lost_in_transit_mj == 0
 

@@ -49,7 +49,7 @@ def test_they_come_to_the_controller_as_they_were_metered() -> None:
         *(Operation.WITHDRAW, 5, ResultCode.OK, "", ()),
         1,
         ElectionId(0, 1),
-        ended=(FinalMeter(KEY, 8, 9),),
+        ended=(FinalMeter(KEY, 8, 9, 10, 11),),
     )
     assert controller_codec.result_from_pb(outcome_to_pb(outcome)).ended == outcome.ended
 
