@@ -1,7 +1,12 @@
 """Records of circuits and entries of the audit log, as stores keep them."""
 
 from controller.core.circuits.circuit import Constraints
-from controller.core.circuits.records import AuditEntry, CircuitRecord, RegisterRecord
+from controller.core.circuits.records import (
+    AuditEntry,
+    CircuitRecord,
+    LinkRegister,
+    RegisterRecord,
+)
 from controller.core.network.admin import AdminState, DrainRecord
 from controller.core.network.owners import RouterRecord
 
@@ -56,4 +61,5 @@ def register_record(circuit_id: int, generation: int, request_id: str = "") -> R
         began_unix_ns=ended_unix_ns - 500,
         ended_unix_ns=ended_unix_ns,
         standby=generation % 2 == 0,
+        links=(LinkRegister("r1-r3", "r1", 7, 1), LinkRegister("r3-r1", "r3", None, None)),
     )
