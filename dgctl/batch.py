@@ -39,6 +39,7 @@ class BatchEntry:
     protect: Literal["link", "router", "risk"] | None = None
     dedicated: bool = False
     hold_ms: int | None = field(default=None, metadata=bounds(minimum=1, maximum=86_400_000))
+    over_link_ids: tuple[str, ...] | None = None
     request_id: str = ""
 
     def as_request(self, request_id: str = "") -> pb.PowerRequest:
@@ -58,6 +59,7 @@ class BatchEntry:
             protect=self.protect,
             dedicated=self.dedicated,
             hold_ms=self.hold_ms,
+            over_link_ids=self.over_link_ids,
             request_id=request_id or self.request_id,
         )
 

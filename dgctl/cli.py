@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from math import ceil
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -18,6 +18,7 @@ from dgctl.options import (
     PowerType,
     Settings,
     common,
+    complete_avoidable,
     complete_circuits,
     pass_settings,
     retry_option,
@@ -25,8 +26,11 @@ from dgctl.options import (
 )
 from dgctl.registers import registers
 from dgctl.top import top
-from digitalgrid.command_line import Program
+from digitalgrid.command_line import IdType, Program
 from digitalgrid.units import NS_PER_MS
+
+if TYPE_CHECKING:
+    from digitalgrid.v1 import northbound_pb2 as pb
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -72,6 +76,15 @@ def _request_options(command: F) -> F:
             help="The standby has room of its own.  [default: shared with what no single failure needs as well]",
         ),
         click.option(
+            "--over",
+            "over_link_ids",
+            type=IdType(),
+            metavar="LINK",
+            multiple=True,
+            shell_complete=complete_avoidable,
+            help="The way to set it up on: its links, source first; may be repeated.  [default: the best]",
+        ),
+        click.option(
             "--hold",
             "hold_priority",
             type=PRIORITY,
@@ -91,6 +104,12 @@ def _request_options(command: F) -> F:
     return command
 
 
+def _power_request(*, over_link_ids: tuple[str, ...], **wanted: Any) -> "pb.PowerRequest":
+    from digitalgrid.client import power_request
+
+    return power_request(**wanted, over_link_ids=over_link_ids or None)
+
+
 @main.command()
 @_request_options
 @click.option(
@@ -108,12 +127,11 @@ def request(settings: Settings, /, wait: bool, hold_for: int | None, **wanted: A
         raise click.UsageError("what is held carries nothing that one could --wait for")
     from dgctl.output import show
     from dgctl.requests import refuse_ended
-    from digitalgrid.client import power_request
     from digitalgrid.v1 import northbound_pb2 as pb
 
     with settings.client() as client:
         hold_ms = None if hold_for is None else ceil(hold_for / NS_PER_MS)
-        answer = client.request_power(power_request(**wanted, hold_ms=hold_ms))
+        answer = client.request_power(_power_request(hold_ms=hold_ms, **wanted))
         refuse_ended(answer)
         if wait:
             ids = [circuit.circuit_id for circuit in answer.circuits]
@@ -129,10 +147,9 @@ def request(settings: Settings, /, wait: bool, hold_for: int | None, **wanted: A
 def compute(settings: Settings, /, **wanted: Any) -> None:
     """Shows what a request would get now; reserves nothing."""
     from dgctl.output import show
-    from digitalgrid.client import power_request
 
     with settings.client() as client:
-        answer = client.compute_power(power_request(**wanted))
+        answer = client.compute_power(_power_request(**wanted))
     show(answer, settings.output)
 
 

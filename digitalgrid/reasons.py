@@ -57,6 +57,12 @@ class Reason(StrEnum):
         "name a circuit; ids begin with 1",
     )
     SINK_MISSING = ("SINK_MISSING", _INVALID, "`sink_id` is empty", "name the load to be served")
+    EXPLICIT_ROUTE_NOT_ALONE = (
+        "EXPLICIT_ROUTE_NOT_ALONE",
+        _INVALID,
+        "an explicit route for several circuits, or for one with a standby",
+        "leave out `explicit_route`, or `allow_split` and `protect`",
+    )
     HOLD_OUT_OF_RANGE = (
         "HOLD_OUT_OF_RANGE",
         _INVALID,
@@ -327,6 +333,12 @@ class Reason(StrEnum):
         _PRECONDITION,
         "every way to the load needs the named link, router or risk group, so no standby can outlive it",
         "ask for protection against less, from other sources, or for none; or add a line there",
+    )
+    EXPLICIT_ROUTE_UNFIT = (
+        "EXPLICIT_ROUTE_UNFIT",
+        _EXHAUSTED,
+        "the circuit cannot be set up on the way that was asked for",
+        "see what is in its way; `dgctl paths` shows ways that hold now",
     )
     PROTECTION_NO_ROOM = (
         "PROTECTION_NO_ROOM",

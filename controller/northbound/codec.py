@@ -78,8 +78,16 @@ def request_from_pb(message: pb.PowerRequest, owner: str = "") -> PowerRequest:
         protect=_protect_from_pb(message.protect),
         dedicated=message.dedicated,
         hold_ms=message.hold.ttl_ms if message.HasField("hold") else None,
+        explicit_route=_explicit_from_pb(message),
         owner=owner,
     )
+
+
+def _explicit_from_pb(message: pb.PowerRequest) -> tuple[str, ...] | None:
+    check_ids("explicit_route.link_ids", message.explicit_route.link_ids)
+    if not message.HasField("explicit_route"):
+        return None
+    return tuple(message.explicit_route.link_ids)
 
 
 def _protect_from_pb(value: int) -> Against | None:

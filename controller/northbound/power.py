@@ -38,7 +38,8 @@ MAX_REQUESTS = 1024
 def _is_plain(request: pb.PowerRequest) -> bool:
     """As the core's :attr:`~controller.core.circuits.request.PowerRequest.is_plain`."""
     limits = request.constraints
-    return not (request.allow_split or limits.avoid_ids or limits.packets or request.protect)
+    by_itself = request.allow_split or request.protect or request.HasField("explicit_route")
+    return not (by_itself or limits.avoid_ids or limits.packets)
 
 
 class PowerService(PowerServiceServicer):

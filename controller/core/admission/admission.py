@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from controller.core.admission.explaining import Explainer
-from controller.core.admission.judging import judge
+from controller.core.admission.judging import judge, way_over
 from controller.core.admission.route_finder import RouteFinder
 from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.request import PowerRequest
@@ -13,6 +13,7 @@ from controller.core.errors import Refusal
 from controller.routing.assignments.split import SplitPlan, split
 from controller.routing.flows.cut import minimum_cut
 from digitalgrid.model import CircuitGeneration
+from digitalgrid.reasons import Reason
 
 # Share of one circuit's loss that a split must save: more circuits wear more converters.
 _WORTH_SPLITTING = 0.01
@@ -32,7 +33,7 @@ class Admission(RouteFinder):
         refusal = self._explainer.over_load_limit(request)
         if refusal is not None:
             raise refusal
-        route = self._proposed(request) or self.route_for(request)
+        route = self._explicit(request) or self._proposed(request) or self.route_for(request)
         if request.allow_split and self._sink_is_usable(request):
             if route is None and self._cut_w(request) < request.power_w:
                 # No solver finds what no cut lets through.
@@ -48,6 +49,20 @@ class Admission(RouteFinder):
         key = new_key()
         self.reservations.reserve(key, route)
         return [(key, route)]
+
+    def _explicit(self, request: PowerRequest) -> Route | None:
+        """The route over the way that the client names; Refusal where it does not hold. None where none is named."""
+        if request.explicit_route is None:
+            return None
+        way = way_over(self.view, request.sink_id, request.explicit_route)
+        judged = way if isinstance(way, str) else judge(self, request, way)
+        if isinstance(judged, Route):
+            return judged
+        raise Refusal(
+            Reason.EXPLICIT_ROUTE_UNFIT,
+            f"the way over {' '.join(request.explicit_route) or 'no line'} is none for it: {judged}",
+            field="explicit_route",
+        )
 
     def _proposed(self, request: PowerRequest) -> Route | None:
         """The way that a routing algorithm has proposed, where it holds."""

@@ -6,6 +6,7 @@ from controller.core.admission.route_finder import RouteFinder, injection_limit_
 from controller.core.circuits.proposed import ProposedWay
 from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.route import Route
+from controller.core.network.view import GridView
 from controller.routing.graph import PowerGraph
 from controller.routing.paths.cspf import RELATIVE_TOLERANCE, Path
 from controller.routing.paths.given_path import along
@@ -43,6 +44,20 @@ def judge(
             )
             return f"line {arrays.link_id(full)!r} has no room for it"
     return _served(finder, request, path, circuit_id)
+
+
+def way_over(view: GridView, sink_id: str, link_ids: Sequence[str]) -> ProposedWay | str:
+    """The way over links, source first, that ends at a load; or why they are none."""
+    at, hops = view.loads[sink_id][0], []
+    for link_id in reversed(link_ids):
+        link = view.links.get(link_id)
+        if link is None:
+            return f"no link {link_id!r} is known"
+        if at not in (link.a, link.b):
+            return f"link {link_id!r} does not end at router {at!r}, from which the way goes on"
+        at = link.b if at == link.a else link.a
+        hops.append((link_id, at))
+    return ProposedWay(at, tuple(reversed(hops)))
 
 
 def _shape(graph: PowerGraph, begin: int, arcs: Sequence[int], sink: int) -> str:

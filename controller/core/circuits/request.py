@@ -27,7 +27,8 @@ class PowerRequest(msgspec.Struct, frozen=True):
 
     Priorities that are not given follow that of the load. ``floor_w`` is kept over all of its circuits.
     ``proposed`` is tried first; neither it nor the ``owner`` is part of what the client asks for. With ``hold_ms`` the
-    circuit is reserved for so long, and carries nothing until it is activated.
+    circuit is reserved for so long, and carries nothing until it is activated. ``explicit_route``: the links that it is
+    set up on, source first.
     """
 
     request_id: str
@@ -44,6 +45,7 @@ class PowerRequest(msgspec.Struct, frozen=True):
     dedicated: bool = False
     proposed: ProposedWay | None = None
     hold_ms: int | None = None
+    explicit_route: tuple[str, ...] | None = None
     owner: str = ""
 
     def priorities(self, load_priority: int) -> tuple[int, int]:
@@ -58,7 +60,8 @@ class PowerRequest(msgspec.Struct, frozen=True):
         """Whether one compiled call can admit it among others; what asks for more is admitted by itself."""
         limits = self.constraints
         by_itself = self.allow_split or self.protect or self.proposed
-        return not (by_itself or limits.avoid_ids or limits.packets)
+        explicit = self.explicit_route is not None
+        return not (by_itself or explicit or limits.avoid_ids or limits.packets)
 
     @property
     def takes_one_path(self) -> bool:
@@ -110,6 +113,7 @@ class PowerRequest(msgspec.Struct, frozen=True):
         # Left out where they are not given: programs that did not know them left them out.
         given = {
             "dedicated": self.dedicated or None,
+            "explicit_route": self.explicit_route,
             "floor_w": self.floor_w or None,
             "hold_ms": self.hold_ms,
             "hold_priority": self.hold_priority,
@@ -142,6 +146,7 @@ def asked_for(request: PowerRequest) -> str:
         "protect": request.protect,
         "dedicated": request.dedicated or None,
         "hold_ms": request.hold_ms,
+        "over": None if request.explicit_route is None else " ".join(request.explicit_route),
     }
     return ", ".join(f"{key}={value}" for key, value in said.items() if value not in (None, ""))
 
@@ -181,6 +186,15 @@ def check_hold(ttl_ms: int | None) -> None:
             "hold.ttl_ms",
             Reason.HOLD_OUT_OF_RANGE,
             f"hold.ttl_ms must lie between 1 and {MAX_TTL_MS} (a day), not be {ttl_ms}",
+        )
+
+
+def check_explicit_route(request: PowerRequest) -> None:
+    if request.explicit_route is not None and not request.takes_one_path:
+        raise invalid(
+            "explicit_route",
+            Reason.EXPLICIT_ROUTE_NOT_ALONE,
+            "an explicit route is that of one circuit by itself; leave it out, or the split or protection",
         )
 
 
@@ -259,6 +273,7 @@ def check_request(request: PowerRequest, view: GridView) -> None:
     check_precedence(request, view)
     check_protection(request)
     check_hold(request.hold_ms)
+    check_explicit_route(request)
 
 
 def unknown(field: str, kind: str, missing_id: str) -> Refusal:

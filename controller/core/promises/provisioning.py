@@ -133,8 +133,9 @@ class Provisioner:
         """Who would give way; the refusal is raised where nobody would, or a standby is all that found no way."""
         found = None
         unprotected = (Reason.PROTECTION_IMPOSSIBLE, Reason.PROTECTION_NO_ROOM)
-        # A hold carries nothing, and displaces nobody who does.
-        if refusal.reason not in unprotected and request.hold_ms is None:
+        # A hold carries nothing, and displaces nobody who does; nor is another way what was asked for.
+        may_displace = request.hold_ms is None and request.explicit_route is None
+        if refusal.reason not in unprotected and may_displace:
             found = self._preempter.find(request)
         if found is None:
             raise self._holder.beside(request, refusal)

@@ -404,6 +404,8 @@ def test_a_hold_is_asked_for_and_shown_with_its_owner(
         "owner ann@home trade.py",
         f"hold expired; kept until {until} unless activated",
     } < set(rows(dgctl("get", "7").stdout))
+    dgctl(*words, "--over", "r1-r2", "--over", "r2-r3")
+    assert controller.requests[-1].request.explicit_route.link_ids == ["r1-r2", "r2-r3"]
     in_vain = dgctl(*words, "--hold-for", "30s", "--wait")
     assert in_vain.exit_code == 2 and "--wait" in in_vain.stderr
 

@@ -21,6 +21,8 @@ from controller.core.circuits.request import PowerRequest
         PowerRequest("a", "town", 1e6, setup_priority=0, hold_priority=3, floor_w=0.5e6),
         PowerRequest("a", "town", 1e6, protect=Against.RISK),
         PowerRequest("a", "town", 1e6, hold_ms=7),
+        PowerRequest("a", "town", 1e6, explicit_route=("x", "y")),
+        PowerRequest("a", "town", 1e6, explicit_route=()),
     ],
 )
 def test_it_is_that_of_all_fields_that_were_given_as_sorted_json(request_: PowerRequest) -> None:
@@ -36,6 +38,7 @@ def test_it_is_that_of_all_fields_that_were_given_as_sorted_json(request_: Power
         "dedicated": False,
         "proposed": None,
         "hold_ms": None,
+        "explicit_route": None,
     }
     # Whoever asks again asks for the same.
     del fields["owner"]
