@@ -108,6 +108,22 @@ def test_a_circuit_is_released_by_keys_alone(
     wait_for(lambda: not list(client.list_circuits().circuits))
 
 
+def test_a_hold_is_shown_and_activated(
+    open_page: Open, address: str, client: PowerClient
+) -> None:
+    [made] = client.request_power(power_request("load5", 2e6, hold_ms=600_000)).circuits
+    page = open_page(f"{address}#/circuit/{made.circuit_id}")
+    wait_until_drawn(page)
+    card = page.locator(".card")
+    expect(card.get_by_text("held, kept until")).to_be_visible()
+    expect(card.get_by_text(made.owner)).to_be_visible()
+    card.get_by_role("button", name="Activate").press("Enter")
+    expect(page.get_by_role("dialog").get_by_text("load5 gets 2.00 MW")).to_be_visible()
+    press_on(page, "Activate")
+    expect(card.locator(".state")).to_contain_text("active")
+    expect(card.get_by_role("button", name="Activate")).to_have_count(0)
+
+
 def test_a_line_is_drained_by_keys_alone(
     open_page: Open, address: str, client: PowerClient
 ) -> None:

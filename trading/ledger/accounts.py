@@ -152,9 +152,9 @@ class Accounts:
     def _close(self, message: pb.Close) -> None:
         _check_id(message.trade_id, "trade_id")
         if message.trade_id not in self.escrows and message.trade_id not in self.closed:
-            if message.postings:
+            if any(posting.payer != posting.payee for posting in message.postings):
                 raise _no_escrow(message.trade_id)
-            # It never was, and never will be.
+            # It never was, so that there is nothing to give back, and never will be.
             self.closed.add(message.trade_id)
             return
         escrow = self._escrow(message.trade_id)

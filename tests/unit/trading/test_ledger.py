@@ -112,6 +112,9 @@ def test_what_was_closed_before_it_was_opened_is_never_opened(storage: Storage) 
     assert refused(book, close("t", ("ann", "bob", 1))) is LedgerReason.NO_ESCROW
     book.write("close", close("t"))
     assert refused(book, lock("t", ann=2)) is LedgerReason.ESCROW_EXISTS
+    book.write("give back", close("u", ("ann", "ann", 7)))
+    assert (book.balance("ann"), book.total) == (10, 10)
+    assert refused(book, lock("u", ann=2)) is LedgerReason.ESCROW_EXISTS
 
 
 def test_whoever_waits_long_enough_has_his_money_back(storage: Storage) -> None:

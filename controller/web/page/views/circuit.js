@@ -35,10 +35,12 @@ export function CircuitCard({ row }) {
     <${OtherWays} row=${row} />
     <${Life} whole=${whole} />
     <${Missing} row=${row} whole=${whole} />
-    <${Facts} of=${[["Request", row.request_id], ["Created", moment(row.created_unix_ms)], ["Last decided", moment(row.changed_unix_ms)], ["Hold priority", whole?.hold_priority], ["Kept when short", row.floor_w ? power(row.floor_w) : ""], ["Asked for", asked(whole?.constraints)]]} />
+    <${Shortfalls} of=${whole?.shortfalls} />
+    <${Facts} of=${[["Request", row.request_id], ["Owner", whole?.owner], ["Hold", hold(whole?.hold)], ["Created", moment(row.created_unix_ms)], ["Last decided", moment(row.changed_unix_ms)], ["Hold priority", whole?.hold_priority], ["Kept when short", row.floor_w ? power(row.floor_w) : ""], ["Asked for", asked(whole?.constraints)]]} />
     <${Audit} subjects=${[String(row.circuit_id), row.request_id]} />
     <div class="actions">
-      <button disabled=${released} onClick=${() => open("change", { id: String(row.circuit_id) })}>Change…</button>
+      ${isHeld(whole) && html`<button disabled=${released} onClick=${() => open("activate", { id: String(row.circuit_id) })}>Activate…</button>`}
+      <button disabled=${released || isHeld(whole)} onClick=${() => open("change", { id: String(row.circuit_id) })}>Change…</button>
       <button class="danger" disabled=${released} onClick=${() => open("release", { id: String(row.circuit_id) })}>Release…</button>
     </div>`;
 }
@@ -148,6 +150,28 @@ function Missing({ row, whole }) {
   return html`<p class="missing"><b>${lacked ? `${told(lacked)} missing` : "Nothing missing"}</b> of ${told(promised)} promised${
     promised > 0 && lacked > 0 ? ` (${part(lacked / promised)})` : ""}${row.missing_ms > 0 ? `, as much as ${duration(row.missing_ms)} of its power` : ""}${causes ? `: ${causes}` : ""}.
     ${whole.interruptions > 0 && ` ${counted(Number(whole.interruptions), "interruption")}, the last of ${duration(Number(whole.last_interruption_ns ?? 0) / 1e6)}.`}</p>`;
+}
+
+// Of a circuit that has lived long, the newest intervals.
+const SHOWN_SHORTFALLS = 5;
+
+/** When its load got less than it was promised, and who failed to deliver; the newest first. */
+function Shortfalls({ of }) {
+  if (!of?.length) return null;
+  const told = energies(of.map((each) => Number(each.missing_mj ?? 0)));
+  const rows = of.slice(-SHOWN_SHORTFALLS).reverse().map((each) => {
+    const [from, to] = [Number(each.from_unix_ns) / 1e6, Number(each.to_unix_ns) / 1e6];
+    const why = `${enumWord(each.cause, "SHORT_CAUSE") || "unknown"} ${each.by ?? ""}`.trim();
+    return [`${moment(from)}, ${why}`, `${told(Number(each.missing_mj ?? 0))} in ${duration(to - from)}`];
+  });
+  return html`<h3>When it got less</h3><${Facts} figures of=${rows} />`;
+}
+
+const isHeld = (whole) => enumWord(whole?.hold?.state, "HOLD_STATE") === "held";
+
+function hold(of) {
+  if (!of) return "";
+  return `${enumWord(of.state, "HOLD_STATE")}, kept until ${moment(Number(of.until_unix_ns) / 1e6)} unless activated`;
 }
 
 /** Of an hour's energy a fault takes very little. */

@@ -145,6 +145,22 @@ function Changed({ row, told, asked }) {
     <${Planned} circuits=${told.circuits ?? []} />`;
 }
 
+export function ActivateDialog() {
+  const { id = "" } = route.value.params;
+  const row = useCircuit(id);
+  if (!row) return html`<${Ended} id=${id} title="Activate" />`;
+  const look = async () => {
+    const shown = nothing();
+    addCircuit(shown, row, "hit");
+    preview.value = shown;
+    return {};
+  };
+  return html`<${Dialog} title=${`Activate circuit ${id}`}><${Course} at_once request=${() => ({ circuit_id: String(id) })} dryRun=${look}
+    fields=${html`<p>Circuit ${id} is reserved, and carries nothing yet.</p>`}
+    shown=${() => html`<p><b>${row.sink_id} gets ${power(row.power_w)}</b>, and ${power(row.injected_w)} of ${row.source_id} are injected for it, the way that is reserved.</p>`}
+    verb=${() => "Activate"} act=${async (asked) => { await call("PowerService/ActivateCircuit", asked); return `Circuit ${id} is activated.`; }} /><//>`;
+}
+
 export function ReleaseDialog() {
   const { id = "" } = route.value.params;
   const row = useCircuit(id);

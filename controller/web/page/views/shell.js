@@ -11,12 +11,12 @@ import { MapView } from "./map.js";
 import { Notices } from "./notices.js";
 import { CloudDialog, DispatchDialog, DrainDialog, FaultDialog, ReoptimiseDialog, UndrainDialog, WhatIfDialog } from "./operate.js";
 import { Token } from "./refusal.js";
-import { ChangeDialog, ReleaseDialog, RequestDialog } from "./request.js";
+import { ActivateDialog, ChangeDialog, ReleaseDialog, RequestDialog } from "./request.js";
 import { Strip } from "./strip.js";
 import { Timeline } from "./timeline.js";
 
 const DIALOGS = {
-  find: Find, help: Help, request: RequestDialog, change: ChangeDialog, release: ReleaseDialog, drain: DrainDialog, undrain: UndrainDialog,
+  find: Find, help: Help, request: RequestDialog, change: ChangeDialog, activate: ActivateDialog, release: ReleaseDialog, drain: DrainDialog, undrain: UndrainDialog,
   fault: FaultDialog, cloud: CloudDialog, whatif: WhatIfDialog, dispatch: DispatchDialog, reoptimise: ReoptimiseDialog,
 };
 /** The map's works, for whoever stands beside the map. @type {{current: import("../mapper.js").Mapper | null}} */
