@@ -175,6 +175,7 @@ class Parts:
             book=self._book,
             programmer=self.programmer,
             curtailer=self.curtailer,
+            reservations=self._reservations,
             calendar_ns=self._calendar_ns,
             now_ns=self._now_ns,
         )

@@ -108,9 +108,7 @@ def test_a_circuit_is_released_by_keys_alone(
     wait_for(lambda: not list(client.list_circuits().circuits))
 
 
-def test_a_hold_is_shown_and_activated(
-    open_page: Open, address: str, client: PowerClient
-) -> None:
+def test_a_hold_is_shown_and_activated(open_page: Open, address: str, client: PowerClient) -> None:
     [made] = client.request_power(power_request("load5", 2e6, hold_ms=600_000)).circuits
     page = open_page(f"{address}#/circuit/{made.circuit_id}")
     wait_until_drawn(page)

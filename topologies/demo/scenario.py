@@ -18,9 +18,9 @@ from topologies.demo.stage import PATIENCE_S, POLL_S, Stage
 from topologies.emulator.emulation import Emulation
 
 _STEADY_WINDOW_S = 3.0
-# Part by which the generation of two windows may differ: buffers of late routers fill for longer, and a window that only
-# differs by a thousandth may still have a thousandth in it. A thousandth will do where it does not become less: of one
-# tick in thirty, what sources draw once a tick.
+# Part by which the generation of two windows may differ: while buffers of late routers fill, windows that differ by a
+# thousandth may still have a thousandth in them. That will do where it does not become less: of one tick in thirty,
+# what sources draw once a tick.
 _AT_REST, _STEADY = 1e-4, 1e-3
 _REPAIR_PATIENCE_S = 10.0
 _PROBE_POWER_W = 10e3

@@ -109,7 +109,7 @@ class Accounts:
         self.balances[message.payee] += message.nano
 
     def _lock(self, message: pb.Lock, at_unix_ns: int) -> None:
-        _check_id(message.trade_id, "trade_id")
+        check_id(message.trade_id, "trade_id")
         if 0 < message.not_after_unix_ns < at_unix_ns:
             raise LedgerRefused(
                 LedgerReason.TOO_LATE,
@@ -150,7 +150,7 @@ class Accounts:
         self._credit(message.postings)
 
     def _close(self, message: pb.Close) -> None:
-        _check_id(message.trade_id, "trade_id")
+        check_id(message.trade_id, "trade_id")
         if message.trade_id not in self.escrows and message.trade_id not in self.closed:
             if any(posting.payer != posting.payee for posting in message.postings):
                 raise _no_escrow(message.trade_id)
@@ -193,7 +193,7 @@ class Accounts:
             self.balances[posting.payee] += posting.nano
 
     def _escrow(self, trade_id: str) -> Escrow:
-        _check_id(trade_id, "trade_id")
+        check_id(trade_id, "trade_id")
         escrow = self.escrows.get(trade_id)
         if escrow is None:
             raise _no_escrow(trade_id)
@@ -244,10 +244,11 @@ def _check_nano(nano: int, least: int = 1) -> None:
 
 
 def _check_account(account: str, field: str) -> None:
-    _check_id(account, field)
+    check_id(account, field)
 
 
-def _check_id(id_: str, field: str) -> None:
+def check_id(id_: str, field: str) -> None:
+    """Refuse names that would fill the log, or command a terminal."""
     if not 0 < len(id_) <= MAX_ID_CHARACTERS or not id_.isprintable():
         raise LedgerRefused(
             LedgerReason.ID_MALFORMED,
@@ -264,5 +265,5 @@ def _check_hash(hash_: bytes, field: str) -> None:
 
 
 def _check_commitment(message: pb.Commitment) -> None:
-    _check_id(message.kind, "kind")
+    check_id(message.kind, "kind")
     _check_hash(message.sha256, "sha256")

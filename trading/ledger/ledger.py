@@ -11,7 +11,7 @@ import msgspec
 
 from digitalgrid.market.v1 import ledger_pb2 as pb
 from trading.core.units import Nano
-from trading.ledger.accounts import Accounts
+from trading.ledger.accounts import Accounts, check_id
 from trading.ledger.keys import Domain, SigningKey
 from trading.ledger.merkle import Tree, leaf_hash
 from trading.ledger.refusals import LedgerReason, LedgerRefused
@@ -46,6 +46,7 @@ class Ledger:
         self._accounts = Accounts()
         # What was applied could not be stored: this writer knows more than its log.
         self._is_spent = False
+        self._last_unix_ns = 0
         self.log_id = b""
         head = storage.head()
         if head is None:
@@ -66,7 +67,7 @@ class Ledger:
             verifier.take(entry)
         verifier.end(head)
         self._tree, self._accounts = verifier.tree, verifier.accounts
-        self.log_id = verifier.log_id
+        self.log_id, self._last_unix_ns = verifier.log_id, verifier.last_unix_ns
         if verifier.key_id != self._signer.key_id:
             raise LedgerRefused(
                 LedgerReason.NOT_ITS_KEY, "this log is signed with another key than is given"
@@ -103,28 +104,35 @@ class Ledger:
         A key that was written with the same body is a retry, and answered as before. Raises :class:`~.storage.Fenced`,
         after which this ledger is of no use any more.
         """
-        for key, _ in wanted:
-            if key.startswith(_OWN):
-                raise ValueError(f"keys that begin with {_OWN!r} are the ledger's own")
-        return self._write_all(wanted)
+        own = [_own(key, entry) for key, entry in wanted]
+        written = iter(
+            self._write_all([each for each, why in zip(wanted, own, strict=True) if why is None])
+        )
+        return [next(written) if why is None else why for why in own]
 
-    def _write_all(self, wanted: Sequence[tuple[str, pb.Entry]]) -> list[Receipt | LedgerRefused]:
+    def _write_all(
+        self, wanted: Sequence[tuple[str, pb.Entry]], following: SigningKey | None = None
+    ) -> list[Receipt | LedgerRefused]:
+        """``following`` signs from the head on."""
         if self._is_spent:
             raise Fenced("this writer could not store what it wrote; take the log up anew")
-        at_unix_ns = self._now_unix_ns()
+        # A clock that was set back does not make what is written younger than what stands before it.
+        at_unix_ns = self._last_unix_ns = max(self._now_unix_ns(), self._last_unix_ns)
         first = self._tree.size
+        self._is_spent = True
         made: list[Appended] = []
         seqs: dict[str, int] = {}
         done: list[Receipt | LedgerRefused] = []
         for key, body in wanted:
-            seq = seqs.get(key, self._storage.seq_of(key))
-            if seq is not None:
-                done.append(self._again(key, body, seq, first, made))
-                continue
             entry = pb.Entry()
             entry.CopyFrom(body)
-            entry.seq, entry.key, entry.at_unix_ns = first + len(made), key, at_unix_ns
             try:
+                check_id(key, "key")
+                seq = seqs.get(key, self._storage.seq_of(key))
+                if seq is not None:
+                    done.append(self._again(key, body, seq, first, made))
+                    continue
+                entry.seq, entry.key, entry.at_unix_ns = first + len(made), key, at_unix_ns
                 self._accounts.apply(entry)
             except LedgerRefused as refused:
                 done.append(refused)
@@ -136,9 +144,10 @@ class Ledger:
             made.append(Appended(key, signed))
             done.append(Receipt(entry.seq, leaf, is_new=True))
         if made:
-            self._is_spent = True
-            self._storage.append(first, made, self._sign_head(at_unix_ns))
-            self._is_spent = False
+            self._storage.append(
+                first, made, self._sign_head(at_unix_ns, following or self._signer)
+            )
+        self._is_spent = False
         return done
 
     def _again(
@@ -166,21 +175,21 @@ class Ledger:
         signature = self._signer.sign(Domain.ENTRY, self.log_id, content)
         return pb.SignedEntry(entry=content, key_id=self._signer.key_id, signature=signature)
 
-    def _sign_head(self, at_unix_ns: int) -> pb.SignedTreeHead:
+    def _sign_head(self, at_unix_ns: int, signer: SigningKey) -> pb.SignedTreeHead:
         head = pb.TreeHead(
             log_id=self.log_id,
             size=self._tree.size,
             root=self._tree.root(),
             at_unix_ns=at_unix_ns,
         ).SerializeToString(deterministic=True)
-        signature = self._signer.sign(Domain.TREE_HEAD, self.log_id, head)
-        return pb.SignedTreeHead(head=head, key_id=self._signer.key_id, signature=signature)
+        signature = signer.sign(Domain.TREE_HEAD, self.log_id, head)
+        return pb.SignedTreeHead(head=head, key_id=signer.key_id, signature=signature)
 
     def rotate(self, signer: SigningKey) -> Receipt:
         """Another key signs from now on; the present one says so."""
-        key = f"{_OWN}key/{signer.key_id.hex()}"
+        key = f"{_OWN}key/{self._tree.size}"
         entry = pb.Entry(log_key=pb.LogKey(public_key=signer.public_key))
-        (done,) = self._write_all([(key, entry)])
+        (done,) = self._write_all([(key, entry)], following=signer)
         if isinstance(done, LedgerRefused):
             raise done
         self._signer = signer
@@ -204,3 +213,14 @@ class Ledger:
 
     def close(self) -> None:
         self._storage.close()
+
+
+def _own(key: str, entry: pb.Entry) -> LedgerRefused | None:
+    """Why a client may not write this, if it is the ledger's own to say."""
+    if key.startswith(_OWN):
+        why, field = f"keys that begin with {_OWN!r} are the ledger's own", "key"
+    elif entry.WhichOneof("body") in ("genesis", "log_key"):
+        why, field = "with which key a log is signed is the ledger's own to say", "body"
+    else:
+        return None
+    return LedgerRefused(LedgerReason.NOT_FOR_CLIENTS, why, field)

@@ -24,6 +24,8 @@ class LedgerReason(StrEnum):
     TOO_LATE = "TOO_LATE"
     # The key was used for something else.
     KEY_REUSED = "KEY_REUSED"
+    # Only the ledger itself says with which key it signs.
+    NOT_FOR_CLIENTS = "NOT_FOR_CLIENTS"
     NOT_ITS_KEY = "NOT_ITS_KEY"
 
 

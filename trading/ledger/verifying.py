@@ -29,7 +29,7 @@ class Verifier:
         self._check_signatures = check_signatures
         self._public_key = b""
         self._keys: set[str] = set()
-        self._last_unix_ns = 0
+        self.last_unix_ns = 0
         self.tree = Tree()
         self.accounts = Accounts()
         self.log_id = b""
@@ -55,7 +55,7 @@ class Verifier:
         if entry.HasField("log_key"):
             self._public_key = entry.log_key.public_key
         self._keys.add(entry.key)
-        self._last_unix_ns = max(self._last_unix_ns, entry.at_unix_ns)
+        self.last_unix_ns = entry.at_unix_ns
         self.tree.append(leaf_hash(signed.entry))
         return entry
 
@@ -70,6 +70,8 @@ class Verifier:
             raise BadLog(f"it says that it is entry {entry.seq}: one is missing, or moved", seq)
         if entry.HasField("genesis") != (seq == 0):
             raise BadLog("a log begins with its key, and never again", seq)
+        if entry.at_unix_ns < self.last_unix_ns:
+            raise BadLog("it is older than the entry before it", seq)
         if entry.key in self._keys:
             raise BadLog(f"its key {entry.key!r} was used before", seq)
 

@@ -42,6 +42,16 @@ class Witness:
         """The newest head that it has signed; of no entries before the first."""
         return self._seen
 
+    def follow(self, signed: pb.SignedEntry) -> None:
+        """Another key signs this log from now on, as an entry of the present one says. Raises BadLog."""
+        entry = pb.Entry.FromString(signed.entry)
+        good = signed.key_id == key_id_of(self._log_public_key) and is_signed(
+            self._log_public_key, Domain.ENTRY, self._log_id, signed.entry, signed.signature
+        )
+        if not good or not entry.HasField("log_key"):
+            raise BadLog("that is no word of this log's key about another", entry.seq)
+        self._log_public_key = entry.log_key.public_key
+
     def sign(
         self,
         signed: pb.SignedTreeHead,

@@ -218,6 +218,12 @@ class Holdings:
             {key.circuit_id for end in ends for key in self._held_of(link_direction(link_id, end))}
         )
 
+    def generations_over(self, link_ids: Iterable[str]) -> Iterator[CircuitGeneration]:
+        """Those that hold any of these links, found as far as they are asked for."""
+        for link_id in link_ids:
+            for end in self._used_from.get(link_id, ()):
+                yield from self._held_of(link_direction(link_id, end))
+
     def circuits_over(self, link_ids: Iterable[str]) -> set[int]:
         """Ids of the circuits that hold any of these links, whoever its ends are by now."""
         return {

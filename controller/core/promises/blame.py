@@ -65,17 +65,21 @@ def _lost(view: GridView, route: Route, at_unix_ns: int) -> Blame | None:
         return None
     for router_id in route.router_ids:
         router = view.routers.get(router_id)
-        if router is not None and not router.heard and _all_lines_down(view, router_id):
+        if router is not None and not router.heard and _is_cut_off(view, route, router_id):
             return Blame(ShortCause.ROUTER_DOWN, router_id, at_unix_ns)
     for link_id in _links_down(view, route):
         return Blame(ShortCause.LINK_DOWN, link_id, at_unix_ns)
     return Blame(ShortCause.ROUTER_DOWN, route.router_ids[0], at_unix_ns)
 
 
-def _all_lines_down(view: GridView, router_id: str) -> bool:
-    """Whether no neighbour hears it: it is not only its controller session that it has lost."""
-    lines = [each for each in view.links.values() if router_id in (each.a, each.b)]
-    return all(each.state is not LinkState.UP for each in lines)
+def _is_cut_off(view: GridView, route: Route, router_id: str) -> bool:
+    """Whether neither neighbour on the way hears it: it is not only its controller session that it has lost."""
+    lines = [
+        view.links.get(each.link_id)
+        for each in route.links
+        if router_id in (each.from_router_id, each.to_router_id)
+    ]
+    return all(each is None or each.state is not LinkState.UP for each in lines)
 
 
 def _links_down(view: GridView, route: Route) -> Iterator[str]:

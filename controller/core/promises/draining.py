@@ -279,11 +279,11 @@ class Drainer:
         if route is None:
             return False
         drained = " and ".join(ids)
+        by = by_drain(drained) if circuit.curtailed is None else ""
         if circuit.is_held:
-            self._mover.reserve_elsewhere(circuit, route, now_ns)
+            self._mover.reserve_elsewhere(circuit, route, by, now_ns)
             return True
         circuit.apply(CircuitEvent.MOVING, f"{drained} is being drained")
-        by = by_drain(drained) if circuit.curtailed is None else ""
         self._mover.begin(circuit, route, seamless=True, displaced_by=by)
         self._moving.add(circuit.circuit_id)
         return True

@@ -1,18 +1,27 @@
 """Holds: circuits that are reserved until their clients activate them, and released when their time to live is over."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
 
 from controller.core.book.book import CircuitBook
 from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.generation import Phase, Role
 from controller.core.circuits.hold import Hold, HoldEvent, HoldWord
+from controller.core.circuits.holdings import Holdings
 from controller.core.circuits.request import PowerRequest
+from controller.core.circuits.resources import load, source
 from controller.core.errors import Refusal
 from controller.core.programming.agenda import Agenda
 from controller.core.programming.programming import Programmer
 from controller.core.promises.curtailing import Curtailer
+from digitalgrid.model import CircuitGeneration
 from digitalgrid.reasons import Reason, RefusalCode
 from digitalgrid.units import NS_PER_MS, format_power
+
+# Holds that end in one event; others have their turn between.
+_AT_ONCE = 64
+# Of all that has a part of what binds, how many are looked at for holds.
+_MOST_LOOKED_AT = 64
 
 
 class Holder:
@@ -24,12 +33,14 @@ class Holder:
         book: CircuitBook,
         programmer: Programmer,
         curtailer: Curtailer,
+        reservations: Holdings,
         calendar_ns: Callable[[int], int],
         now_ns: int,
     ) -> None:
         self._book = book
         self._programmer = programmer
         self._curtailer = curtailer
+        self._reservations = reservations
         self._calendar_ns = calendar_ns
         self._due: Agenda[int] = Agenda()
         for circuit in book.live.values():
@@ -50,7 +61,7 @@ class Holder:
 
     def beside(self, request: PowerRequest, refusal: Refusal) -> Refusal:
         """The same, which says so where holds have what is lacking: their room may be free again soon."""
-        held = [each for each in self._held() if _binds(each, request, refusal)]
+        held = list(self._held_among(self._in_the_way(request, refusal)))
         if not held:
             return refusal
         held_w = sum(each.power_w for each in held)
@@ -59,17 +70,33 @@ class Holder:
         )
         return Refusal(
             refusal.reason,
-            f"{refusal}; {format_power(held_w)} of what is promised there is held for {len(held)}"
+            f"{refusal}; {format_power(held_w)} at least of what is promised there is held for {len(held)}"
             f" {circuits} nothing yet",
             field=refusal.field,
             metadata=refusal.metadata | {"held_w": repr(held_w)},
         )
 
-    def _held(self) -> Iterator[Circuit]:
-        for circuit_id in self._due:
-            circuit = self._book.live.get(circuit_id)
-            if circuit is not None and circuit.is_held:
+    def _held_among(self, keys: Iterable[CircuitGeneration]) -> Iterator[Circuit]:
+        """The first few are looked at: a refusal is to cost no more for many holds."""
+        seen: set[int] = set()
+        for key in islice(keys, _MOST_LOOKED_AT):
+            circuit = self._book.live.get(key.circuit_id)
+            if circuit is not None and circuit.is_held and key.circuit_id not in seen:
+                seen.add(key.circuit_id)
                 yield circuit
+
+    def _in_the_way(self, request: PowerRequest, refusal: Refusal) -> Iterable[CircuitGeneration]:
+        """Who has a part of what a request was refused for."""
+        held = self._reservations
+        if refusal.reason is Reason.LOAD_LIMIT_EXCEEDED:
+            return held.held_of(load(request.sink_id))
+        if refusal.code is not RefusalCode.RESOURCE_EXHAUSTED:
+            return ()
+        links = refusal.metadata.get("bottleneck_links", "")
+        if links:
+            return held.generations_over(links.split(","))
+        # Else sources are what binds.
+        return chain.from_iterable(held.held_of(source(each)) for each in request.source_ids)
 
     def activate(self, circuit_id: int, now_ns: int) -> Circuit:
         """Have it carry. A second activation changes nothing, nor does one of a circuit that was no hold."""
@@ -106,29 +133,17 @@ class Holder:
             circuit.explain("")
         self._book.persist(circuit)
 
+    def forget(self, circuit: Circuit) -> None:
+        """It is released."""
+        self._due.drop(circuit.circuit_id)
+
     def expire(self, now_ns: int) -> list[Circuit]:
-        """Those that nobody has activated in time, which are to be released."""
+        """Some of those that nobody has activated in time, which are to be released; the others in the next event."""
         expired = []
-        for circuit_id in self._due.due(now_ns):
+        for circuit_id in self._due.due(now_ns)[:_AT_ONCE]:
             self._due.drop(circuit_id)
             circuit = self._book.live.get(circuit_id)
             if circuit is not None and circuit.is_held:
                 circuit.end_hold(HoldEvent.EXPIRE)
                 expired.append(circuit)
         return expired
-
-
-def _binds(held: Circuit, request: PowerRequest, refusal: Refusal) -> bool:
-    """Whether a hold has a part of what a request was refused for."""
-    newest = held.newest()
-    if newest is None:
-        return False
-    if refusal.reason is Reason.LOAD_LIMIT_EXCEEDED:
-        return held.sink_id == request.sink_id
-    if refusal.code is not RefusalCode.RESOURCE_EXHAUSTED:
-        return False
-    bottlenecks = refusal.metadata.get("bottleneck_links", "")
-    if bottlenecks:
-        return any(link.link_id in bottlenecks.split(",") for link in newest.route.links)
-    # Else sources are what binds.
-    return not request.source_ids or newest.route.source_id in request.source_ids

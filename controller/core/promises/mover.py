@@ -180,11 +180,13 @@ class Mover:
         with self._admission.on(view):
             return self.find_route(circuit, power_w)
 
-    def reserve_elsewhere(self, circuit: Circuit, route: Route, now_ns: int) -> None:
+    def reserve_elsewhere(
+        self, circuit: Circuit, route: Route, displaced_by: str, now_ns: int
+    ) -> None:
         """Have a held circuit reserve this route instead of its present one; its routers hear of neither."""
         newest = circuit.newest()
         circuit.apply(CircuitEvent.MOVING)
-        self.begin(circuit, route, seamless=False)
+        self.begin(circuit, route, seamless=False, displaced_by=displaced_by)
         if newest is not None:
             self._programmer.retire(newest, now_ns, drain=False)
 

@@ -175,6 +175,9 @@ class Preempter:
                 stands, circuit_id = self._mover.stands, circuit.circuit_id
                 if circuit.setup_priority <= lowest or circuit_id in self._claims:
                     continue
+                if circuit.is_held:
+                    # It carries nothing, and displaces nobody who does.
+                    continue
                 if self._tried.get(circuit_id) == stands:
                     continue
                 if not left:

@@ -13,6 +13,7 @@ from controller.core.admission.standby_search import Standby
 from controller.core.book.book import CircuitBook
 from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState
 from controller.core.circuits.generation import Phase
+from controller.core.circuits.hold import HoldWord
 from controller.core.circuits.protection import Guard
 from controller.core.circuits.request import PowerRequest, check_power, check_request
 from controller.core.circuits.reservations import Reservations
@@ -289,6 +290,12 @@ class Provisioner:
         carrying = circuit.newest()
         if circuit.power_w == power_w:
             return circuit
+        if circuit.is_held:
+            raise Refusal(
+                Reason.CIRCUIT_HELD,
+                f"circuit {circuit_id} is held; activate it first, or release it and request power anew",
+                metadata={"circuit_id": str(circuit_id)},
+            )
         if circuit.state is CircuitState.WAITING:
             self._admission.check_load_limit(circuit, power_w)
             circuit.power_w = power_w
@@ -296,12 +303,6 @@ class Provisioner:
             self._mover.room_version += 1
             self._mover.waiting.retry_soon(now_ns)
             return circuit
-        if circuit.is_held:
-            raise Refusal(
-                Reason.CIRCUIT_HELD,
-                f"circuit {circuit_id} is held; activate it first, or release it and request power anew",
-                metadata={"circuit_id": str(circuit_id)},
-            )
         if carrying is None or carrying.phase is not Phase.CARRYING:
             raise Refusal(
                 Reason.CIRCUIT_IN_TRANSITION,
@@ -338,16 +339,19 @@ class Provisioner:
 
     def on_timer(self, now_ns: int) -> None:
         """Release the holds that nobody has activated in time."""
-        for circuit in self._holder.expire(now_ns):
-            self._end(circuit, _HOLD_EXPIRED, now_ns)
+        with self._book.together():
+            for circuit in self._holder.expire(now_ns):
+                self._end(circuit, _HOLD_EXPIRED, now_ns)
 
     def _end(self, circuit: Circuit, reason: str, now_ns: int) -> None:
         """Take it down, if it stands."""
         if circuit.admin_up and not circuit.state.ended:
+            was_held = circuit.hold is not None and circuit.hold.word is not HoldWord.ACTIVATED
+            self._holder.forget(circuit)
             circuit.admin_up = False
             circuit.apply(CircuitEvent.RELEASED, reason)
             self._book.persist(circuit)
-            if circuit.newest() is None:
+            if circuit.newest() is None and not was_held:
                 self._end_wait(circuit)
             self.take_down(circuit, now_ns)
 

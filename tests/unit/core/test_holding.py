@@ -85,7 +85,7 @@ def test_what_is_held_is_nobody_elses_and_the_refusal_says_so(network: Simulated
     with pytest.raises(Refusal) as refused:
         network.request(more)
     assert refused.value.reason is Reason.INSUFFICIENT_CAPACITY
-    assert "5 MW of what is promised there is held" in str(refused.value)
+    assert "5 MW at least of what is promised there is held" in str(refused.value)
     assert refused.value.metadata["held_w"] == repr(5e6)
     (in_a_batch,) = network.event(lambda core, now_ns: core.request_batch([more], now_ns))
     assert str(in_a_batch) == str(refused.value)
@@ -364,3 +364,41 @@ def test_each_part_of_a_split_is_activated_by_itself(network: SimulatedNetwork) 
         CircuitState.ACTIVE,
         *[CircuitState.RESERVED] * (len(parts) - 1),
     ]
+
+
+def test_a_hold_that_lost_its_path_displaces_nobody_either() -> None:
+    network = SimulatedNetwork.running(narrow())
+    more = {"hold_priority": 9, "setup_priority": 9, "explicit_route": ("r1-r2", "r2-r3")}
+    waiting = held(network, 2e6, sink="clinic", **more)
+    carrying = active(network, 5e6)
+    network.cut("r1-r2")
+    settle(network, 10 * NS_PER_S)
+    assert (waiting.state, word(waiting)) == (CircuitState.WAITING, HoldWord.HELD)
+    assert (carrying.state, carrying.last_generation) == (CircuitState.ACTIVE, 1)
+
+
+def test_holds_leave_nothing_behind_when_they_are_released(network: SimulatedNetwork) -> None:
+    for _ in range(20):
+        network.release(held(network).circuit_id)
+    assert network.core._parts.holder.next_deadline_ns() is None
+
+
+def test_many_holds_that_end_together_end_some_in_each_event(network: SimulatedNetwork) -> None:
+    requests = [PowerRequest(f"r{n}", "town", 1e3, hold_ms=TTL_MS) for n in range(200)]
+    network.event(lambda core, now_ns: core.request_batch(requests, now_ns))
+    network.deliver_all()
+    network.now_ns += 2 * TTL_MS * NS_PER_MS
+    network.event(lambda core, now_ns: core.on_timer(now_ns))
+    assert 0 < network.core.questions.reserved_at_load_w("town") < 200e3
+    network.advance(NS_PER_MS)
+    assert network.core.questions.reserved_at_load_w("town") == 0
+
+
+def test_a_hold_that_was_curtailed_by_a_drain_says_so() -> None:
+    network = SimulatedNetwork.running(narrow())
+    circuit = held(network, 5e6, floor_w=1e6)
+    order = DrainOrder("r1-r3", curtail=True)
+    network.event(lambda core, now_ns: core.drain(order, now_ns))
+    settle(network)
+    assert path(circuit) == ("r1", "r2", "r3")
+    assert there(circuit.curtailed).by == "the drain of r1-r3"

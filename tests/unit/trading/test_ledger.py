@@ -320,12 +320,57 @@ def test_another_key_signs_once_the_present_one_has_said_so(storage: Storage) ->
     book = with_money(storage, ann=10)
     following = SigningKey.new()
     book.rotate(following)
+    verify(storage.entries(), storage.head())
+    assert Ledger(storage, following, Clock(), "test").balance("ann") == 10
     book.write("t", transfer("ann", "bob", 1))
     verify(storage.entries(), storage.head())
     with pytest.raises(LedgerRefused) as caught:
         Ledger(storage, KEY, Clock(), "test")
     assert caught.value.reason is LedgerReason.NOT_ITS_KEY
     assert Ledger(storage, following, Clock(), "test").balance("bob") == 1
+
+
+def test_keys_may_take_turns(storage: Storage) -> None:
+    book, other = with_money(storage, ann=10), SigningKey.new()
+    for number, signer in enumerate((other, KEY, other, KEY)):
+        book.rotate(signer)
+        book.write(f"{number}", transfer("ann", "bob", 1))
+        verify(storage.entries(), storage.head())
+
+
+@pytest.mark.parametrize(
+    ("key", "entry"),
+    [
+        ("x", pb.Entry(genesis=pb.Genesis(public_key=KEY.public_key))),
+        ("x", pb.Entry(log_key=pb.LogKey(public_key=bytes(32)))),
+        ("ledger/x", deposit("ann", 1)),
+        ("", deposit("ann", 1)),
+        ("k" * (MAX_ID_CHARACTERS + 1), deposit("ann", 1)),
+        ("\ud800", deposit("ann", 1)),
+    ],
+)
+def test_a_client_says_nothing_of_keys_and_gives_none_that_fill_the_log(
+    key: str, entry: pb.Entry, storage: Storage
+) -> None:
+    book = with_money(storage, ann=10)
+    good = ("good", transfer("ann", "bob", 1))
+    first, refused_one, last = book.write_many([good, (key, entry), good])
+    assert isinstance(first, Receipt) and isinstance(last, Receipt)
+    assert isinstance(refused_one, LedgerRefused)
+    assert refused_one.reason in (LedgerReason.NOT_FOR_CLIENTS, LedgerReason.ID_MALFORMED)
+    assert ledger(storage).balance("bob") == 1
+
+
+def test_a_clock_that_is_set_back_makes_no_entry_older_than_those_before(storage: Storage) -> None:
+    clock = Clock(500)
+    book = with_money(storage, clock, ann=10)
+    clock.at_unix_ns = 100
+    book.write("t", transfer("ann", "bob", 1))
+    again = ledger(storage, clock)
+    again.write("u", transfer("ann", "bob", 1))
+    verify(storage.entries(), storage.head())
+    times = [pb.Entry.FromString(each.entry).at_unix_ns for each in storage.entries()]
+    assert times == sorted(times)
 
 
 # Files

@@ -130,7 +130,10 @@ def test_an_entry_that_moves_money_that_is_not_there_is_found_though_it_is_signe
     book, storage = book_of(1)
     entries = list(storage.entries())
     forged = pb.Entry(
-        seq=len(entries), key="forged", transfer=pb.Transfer(payer="eve", payee="bob", nano=1)
+        seq=len(entries),
+        key="forged",
+        at_unix_ns=1_000,
+        transfer=pb.Transfer(payer="eve", payee="bob", nano=1),
     ).SerializeToString(deterministic=True)
     signature = KEY.sign(Domain.ENTRY, book.log_id, forged)
     signed = pb.SignedEntry(entry=forged, key_id=KEY.key_id, signature=signature)
@@ -184,6 +187,35 @@ def test_a_witness_signs_what_goes_on_and_nothing_else() -> None:
     with pytest.raises(BadLog):
         witness.sign(older.head(), older.consistency)
     assert witness.seen.size == 10
+
+
+def test_an_entry_that_says_to_be_older_than_the_one_before_is_found() -> None:
+    book, storage = book_of(1)
+    entries = list(storage.entries())
+    late = pb.Entry(
+        seq=len(entries), key="x", at_unix_ns=1, deposit=pb.Deposit(account="a", nano=1)
+    )
+    content = late.SerializeToString(deterministic=True)
+    signature = KEY.sign(Domain.ENTRY, book.log_id, content)
+    signed = pb.SignedEntry(entry=content, key_id=KEY.key_id, signature=signature)
+    with pytest.raises(BadLog, match="older"):
+        verify([*entries, signed], storage.head())
+
+
+def test_a_witness_follows_the_log_to_another_key() -> None:
+    storage = MemoryStorage()
+    book = ledger(storage)
+    witness = Witness(book.log_id, KEY.public_key, SigningKey.new())
+    witness.sign(book.head(), book.consistency)
+    receipt = book.rotate(SigningKey.new())
+    with pytest.raises(BadLog):
+        witness.sign(book.head(), book.consistency)
+    genesis, rotated = storage.entries()
+    with pytest.raises(BadLog):
+        witness.follow(genesis)
+    witness.follow(rotated)
+    witness.sign(book.head(), book.consistency)
+    assert witness.seen.size == receipt.seq + 1
 
 
 def test_a_witness_refuses_a_split_view() -> None:
