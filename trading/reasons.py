@@ -39,6 +39,13 @@ class MarketReason(StrEnum):
         "a quantity, price or time is no integer",
         "give whole Wh, millionths of the currency per kWh, and nanoseconds",
     )
+    NUMBER_TOO_LARGE = (
+        "NUMBER_TOO_LARGE",
+        _INVALID,
+        "",
+        "a number or time is above what 64 bits hold",
+        "give one up to 9,223,372,036,854,775,807; an order never waits beyond the gate of its interval",
+    )
     ORDER_ID_UNFIT = (
         "ORDER_ID_UNFIT",
         _INVALID,
@@ -115,6 +122,20 @@ class MarketReason(StrEnum):
         "constraints.avoid_ids",
         "more is to be avoided than is looked for",
         "name fewer",
+    )
+    AVOIDED_ID_UNFIT = (
+        "AVOIDED_ID_UNFIT",
+        _INVALID,
+        "constraints.avoid_ids",
+        "an id that is to be avoided is empty, too long, or has characters that no terminal can show",
+        "name lines and routers by the ids that the network has for them",
+    )
+    TAGS_UNFIT = (
+        "TAGS_UNFIT",
+        _INVALID,
+        "tags",
+        "the tags are too many, or one is empty, too long, or has characters that no terminal can show",
+        "give up to 16, of 1 to 64 letters, digits and signs each",
     )
     # When.
     INTERVAL_UNKNOWN = (

@@ -5,14 +5,20 @@ from enum import StrEnum
 
 import msgspec
 
+from digitalgrid.limits import MAX_INT64
 from digitalgrid.printable import quoted
 from trading.core.units import MAX_PRICE, MAX_WH, MicroPerKwh, Wh, whole
 from trading.reasons import MarketReason, Refused
 
 # Longer ids than any client has use for; they are kept for ever.
 MAX_ID = 64
-# What one order may keep off.
+# What one order may keep off, and how long a name in the network is at most.
 MAX_AVOIDED = 64
+MAX_NETWORK_ID = 256
+# What parties may write on an order for themselves; it is kept for as long as the order is.
+MAX_TAGS = 16
+# Bytes: Ed25519 has so many.
+MAX_SIGNATURE = 64
 # A millionth is the unit of the shares that orders name.
 PPM = 1_000_000
 
@@ -131,6 +137,7 @@ _FIELDS = tuple(Tender.__struct_fields__)
 def check_tender(tender: Tender, rules: MarketRules, now_ns: int) -> None:
     """Raises Refused for what no market of these rules could take, whoever sends it."""
     _check_whole(tender)
+    _check_size(tender)
     _check_id(tender.order_id)
     _check_quantity(tender)
     _check_limit(tender, rules)
@@ -158,8 +165,34 @@ def _check_whole(tender: Tender) -> None:
             )
 
 
+def _check_size(tender: Tender) -> None:
+    """What is kept of an order is written down, in 64 bits a number, and must not fill the disk."""
+    for field, value in (("nonce", tender.nonce), ("expires_ns", tender.expires_ns or 0)):
+        if value > MAX_INT64:
+            raise Refused(MarketReason.NUMBER_TOO_LARGE, f"{field} is above {MAX_INT64}", field)
+    if len(tender.signature) > MAX_SIGNATURE:
+        raise Refused(
+            MarketReason.BAD_SIGNATURE,
+            f"signature has {len(tender.signature)} bytes; {MAX_SIGNATURE} are the most",
+        )
+    if len(tender.tags) > MAX_TAGS:
+        raise Refused(
+            MarketReason.TAGS_UNFIT, f"tags are {len(tender.tags)}; {MAX_TAGS} are the most"
+        )
+    for tag in tender.tags:
+        if not _is_name(tag, MAX_ID):
+            raise Refused(
+                MarketReason.TAGS_UNFIT,
+                f"tags has {quoted(tag)}; each must have 1 to {MAX_ID} printable characters",
+            )
+
+
+def _is_name(name: str, most: int) -> bool:
+    return 0 < len(name) <= most and name.isprintable()
+
+
 def _check_id(order_id: str) -> None:
-    if not (0 < len(order_id) <= MAX_ID and order_id.isprintable()):
+    if not _is_name(order_id, MAX_ID):
         raise Refused(
             MarketReason.ORDER_ID_UNFIT,
             f"order_id is {quoted(order_id)}; it must have 1 to {MAX_ID} printable characters",
@@ -248,3 +281,10 @@ def _check_constraints(constraints: Constraints) -> None:
             MarketReason.TOO_MANY_IDS,
             f"constraints.avoid_ids has {len(constraints.avoid_ids)} ids; {MAX_AVOIDED} are the most",
         )
+    for each in constraints.avoid_ids:
+        if not _is_name(each, MAX_NETWORK_ID):
+            raise Refused(
+                MarketReason.AVOIDED_ID_UNFIT,
+                f"constraints.avoid_ids has {quoted(each)}; each must have 1 to"
+                f" {MAX_NETWORK_ID} printable characters",
+            )

@@ -20,6 +20,7 @@ from trading.core.orders import (
 from trading.core.positions import Positions
 from trading.core.tenders import Desk, Standing, Taken, most_due
 from trading.core.units import MicroPerKwh, Nano, Wh
+from trading.mechanisms.book import OrderBook
 from trading.reasons import MarketReason, Refused
 
 RULES = MarketRules(tick=MicroPerKwh(10))
@@ -77,6 +78,22 @@ OF_THE_PAST = Interval(0, LENGTH_NS)
         ({"limit": -9_000_010}, R.PRICE_OUT_OF_RANGE, "limit"),
         ({"limit": 2**63}, R.PRICE_OUT_OF_RANGE, "limit"),
         ({"limit": 200_005}, R.TICK, "limit"),
+        ({"nonce": 2**63}, R.NUMBER_TOO_LARGE, "nonce"),
+        ({"tif": TimeInForce.GTD, "expires_ns": 2**63}, R.NUMBER_TOO_LARGE, "expires_ns"),
+        ({"signature": b"z" * 65}, R.BAD_SIGNATURE, "signature"),
+        ({"tags": ("x",) * 17}, R.TAGS_UNFIT, "tags"),
+        ({"tags": ("x" * 65,)}, R.TAGS_UNFIT, "tags"),
+        ({"tags": ("a\x1b[2J",)}, R.TAGS_UNFIT, "tags"),
+        (
+            {"constraints": Constraints(avoid_ids=("r" * 257,))},
+            R.AVOIDED_ID_UNFIT,
+            "constraints.avoid_ids",
+        ),
+        (
+            {"constraints": Constraints(avoid_ids=("",))},
+            R.AVOIDED_ID_UNFIT,
+            "constraints.avoid_ids",
+        ),
         ({"order_id": ""}, R.ORDER_ID_UNFIT, "order_id"),
         ({"order_id": "x" * 65}, R.ORDER_ID_UNFIT, "order_id"),
         ({"order_id": "a\x1b[2J"}, R.ORDER_ID_UNFIT, "order_id"),
@@ -128,6 +145,20 @@ def test_what_cannot_be_is_refused_with_its_reason_and_field(
     # Nothing of it is remembered: what is right is then order 1.
     assert market.positions.rows() == {}
     assert market.take(of_ann()).order.seq == 1
+
+
+def test_the_most_that_is_taken_can_be_written_down() -> None:
+    most = of_ann(
+        nonce=2**63 - 1,
+        tif=TimeInForce.GTD,
+        expires_ns=2**63 - 1,
+        tags=("x" * 64,) * 16,
+        signature=b"z" * 64,
+        constraints=Constraints(avoid_ids=("r" * 256,) * 64),
+    )
+    book = OrderBook()
+    book.submit(Market().take(most).order, NOW_NS)
+    assert OrderBook.restored(book.snapshot()).snapshot() == book.snapshot()
 
 
 def test_the_gate_closes_exactly_when_it_is_said_to() -> None:
