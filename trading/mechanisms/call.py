@@ -22,7 +22,7 @@ from trading.mechanisms.mechanism import (
     UniformPrice,
     Unmatched,
 )
-from trading.mechanisms.network import MarketNetwork, Pair
+from trading.mechanisms.network import MarketNetwork, Pair, barred_among
 from trading.mechanisms.pairing import paired
 from trading.reasons import MarketReason
 
@@ -213,6 +213,7 @@ def _clearing(
         )
     is_one_sided = len({order.side for order in orders}) < 2
     unmatched, fills = [], outcome.fills
+    barred_here = barred_among(barred, {order.seq for order in orders})
     for order in orders:
         seq = order.seq
         rest = order.wh - got.get(seq, 0)
@@ -223,8 +224,7 @@ def _clearing(
         elif seq not in kept:
             reason = MarketReason.LEAST_FILL
         elif got.get(seq, 0) < fills.get(seq, 0):
-            is_barred = any(seq in pair for pair in barred)
-            reason = MarketReason.BARRED if is_barred else MarketReason.SELF_TRADE
+            reason = MarketReason.BARRED if seq in barred_here else MarketReason.SELF_TRADE
         else:
             reason = _beyond(order, price)
         unmatched.append(Unmatched(seq, Wh(rest), reason))

@@ -12,7 +12,7 @@ from trading.mechanisms.mechanism import (
     Price,
     Unmatched,
 )
-from trading.mechanisms.network import MarketNetwork
+from trading.mechanisms.network import MarketNetwork, barred_among
 from trading.reasons import MarketReason
 
 # Before any date: whoever clears has let go of what is over.
@@ -46,11 +46,12 @@ class ContinuousAuction:
                     matches.append(Match(*pair, event.wh, price, price, event.wh))
                 elif isinstance(event, Ended):
                     unmatched.append(Unmatched(event.seq, event.wh, event.reason))
+        barred_here = barred_among(network.barred, {order.seq for order in orders})
         is_one_sided = len({order.side for order in orders}) < 2
         for side in Side:
             for order, wh in book.resting(side):
                 reason = MarketReason.ONE_SIDED if is_one_sided else MarketReason.NO_CROSS
-                if order.seq in barred:
+                if order.seq in barred_here:
                     reason = MarketReason.BARRED
                 unmatched.append(Unmatched(order.seq, Wh(wh), reason))
         unmatched.sort(key=lambda each: each.seq)

@@ -1,6 +1,6 @@
 """The network as markets see it: where meters are, what lines can carry, and which pairs it has refused."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from controller.routing.graph import PowerGraph, graph_of_links
@@ -22,6 +22,11 @@ class MarketNetwork:
     router_of: Mapping[str, int]
     toll_per_mwh: tuple[float, ...] = ()
     barred: frozenset[Pair] = field(default_factory=frozenset)
+
+
+def barred_among(barred: Iterable[Pair], seqs: Container[int]) -> set[int]:
+    """Orders of those that may not trade with another of those."""
+    return {seq for pair in barred if pair[0] in seqs and pair[1] in seqs for seq in pair}
 
 
 def no_network(barred: frozenset[Pair] = frozenset()) -> MarketNetwork:
