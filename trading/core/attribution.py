@@ -38,12 +38,22 @@ BLAME: dict[Cause, Blame] = {
 
 
 class Missed(msgspec.Struct, frozen=True):
-    """From one moment to another, so much was missing for one cause."""
+    """From one moment to another, so much was missing for one cause; a circuit has one of a cause at a time."""
 
     from_ns: int
     to_ns: int
     cause: Cause
     missing_mj: Millijoule
+
+
+def all_missed(before: Iterable[Missed], said: Iterable[Missed]) -> tuple[Missed, ...]:
+    """What was told before and now, in whichever order both came: of what began at one time, the one that is longer."""
+    found: dict[tuple[int, Cause], Missed] = {}
+    for each in (*before, *said):
+        known = found.setdefault((each.from_ns, each.cause), each)
+        if (each.to_ns, each.missing_mj) > (known.to_ns, known.missing_mj):
+            found[each.from_ns, each.cause] = each
+    return tuple(found.values())
 
 
 class Shares(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from trading.core.units import MJ_PER_WH, Millijoule
 # What both ends may differ from the path's formula by: this part of what is injected, and a Wh. Line losses go with the
 # square of the power, so a load that draws unevenly loses a little more than one that does not.
 _TOLERANCE_PPM = 5_000
+# And what more may arrive than was sent: registers are whole mJ of routers whose ticks are not at the same time.
 _TOLERANCE = MJ_PER_WH
 
 
@@ -65,12 +66,39 @@ def _oddity(last: Reading, reading: Reading) -> Oddity | None:
 class Ends(msgspec.Struct, frozen=True):
     """One generation of a circuit. ``injected_ppm``: what the path's formula injects for a million delivered, as it was
     held; ``seen``: what the controller saw at the sink before, which counts only where neither end says anything.
+    ``generation``: its number.
     """
 
     source: Sequence[Reading]
     sink: Sequence[Reading]
     injected_ppm: int
     seen: Millijoule | None = None
+    generation: int = 0
+
+
+def all_said(before: Iterable[Ends], said: Iterable[Ends]) -> tuple[Ends, ...]:
+    """What both ends have said of each generation, before and now: what was said once stays said."""
+    found: dict[int, Ends] = {}
+    for each in (*before, *said):
+        known = found.get(each.generation)
+        found[each.generation] = each if known is None else _together(known, each)
+    return tuple([found[number] for number in sorted(found)])
+
+
+def _together(before: Ends, said: Ends) -> Ends:
+    seen = [each for each in (before.seen, said.seen) if each is not None]
+    return Ends(
+        _without_twins(before.source, said.source),
+        _without_twins(before.sink, said.sink),
+        said.injected_ppm,
+        max(seen, default=None),
+        before.generation,
+    )
+
+
+def _without_twins(before: Sequence[Reading], said: Sequence[Reading]) -> tuple[Reading, ...]:
+    """A reading that is fetched again is the same one, and no evidence of anything."""
+    return tuple(dict.fromkeys((*before, *said)))
 
 
 class Quality(IntEnum):
@@ -85,7 +113,7 @@ class Quality(IntEnum):
 class Evidence(msgspec.Struct, frozen=True):
     """What counts of all generations together.
 
-    ``is_disputed``: the ends contradict each other in some generation; ``undisputed`` is what can be paid all the same.
+    ``is_disputed``: the ends contradict each other; ``undisputed`` is what can be paid all the same.
     """
 
     injected: Millijoule
@@ -111,44 +139,68 @@ class Evidence(msgspec.Struct, frozen=True):
 
 
 def evidence_of(generations: Iterable[Ends]) -> Evidence:
-    """A circuit that moved has several generations: energy is the sum over them, at both ends."""
-    found = [_one(ends) for ends in generations]
+    """A circuit that moved has several generations: energy is the sum over them, at both ends.
+
+    What is in one's buffers passes into another's. So of those that both ends speak of, only the sums are compared,
+    while what counts where an end is silent is found for each generation by itself.
+    """
+    both: list[_Sums] = []
+    found: list[_Sums] = []
+    quality, odd = Quality.BOTH_ENDS, 0
+    for ends in generations:
+        source, sink = trail_of(ends.source), trail_of(ends.sink)
+        odd += len(source.odd) + len(sink.odd)
+        each = _quality(source.last, sink.last)
+        quality = max(quality, each)
+        sums = _sums(ends, source.last, sink.last)
+        (both if each is Quality.BOTH_ENDS else found).append(sums)
+    if not (both or found):
+        quality = Quality.UNREAD
+    compared, alone = _added(both), _added(found)
+    is_disputed = _contradict(compared)
+    sure = min(compared.delivered, compared.expected) if is_disputed else compared.delivered
     return Evidence(
-        Millijoule(sum(each.injected for each in found)),
-        Millijoule(sum(each.delivered for each in found)),
-        Millijoule(sum(each.undisputed for each in found)),
-        max((each.quality for each in found), default=Quality.UNREAD),
-        any(each.is_disputed for each in found),
-        sum(each.odd for each in found),
+        Millijoule(compared.injected + alone.injected),
+        Millijoule(compared.delivered + alone.delivered),
+        Millijoule(sure + alone.delivered),
+        quality,
+        is_disputed,
+        odd,
     )
 
 
-def _one(ends: Ends) -> Evidence:
-    source, sink = trail_of(ends.source), trail_of(ends.sink)
-    odd = len(source.odd) + len(sink.odd)
-    if sink.last is not None and source.last is not None:
-        return _both(source.last.register, sink.last.register, ends.injected_ppm, odd)
-    if sink.last is not None:
-        delivered = sink.last.register
-        injected = Millijoule(delivered * ends.injected_ppm // PPM)
-        return Evidence(injected, delivered, delivered, Quality.SINK_ONLY, False, odd)
-    if source.last is not None:
-        injected = source.last.register
-        delivered = _inverse(injected, ends.injected_ppm)
-        return Evidence(injected, delivered, delivered, Quality.SOURCE_ONLY, False, odd)
-    seen = ends.seen or Millijoule(0)
-    injected = Millijoule(seen * ends.injected_ppm // PPM)
-    return Evidence(injected, seen, seen, Quality.UNREAD, False, odd)
+class _Sums(msgspec.Struct, frozen=True):
+    """What was injected and delivered; ``expected``: what arrives of the former by the path's formula."""
+
+    injected: int
+    delivered: int
+    expected: int
 
 
-def _both(injected: Millijoule, delivered: Millijoule, injected_ppm: int, odd: int) -> Evidence:
-    expected = _inverse(injected, injected_ppm)
-    tolerance = injected * _TOLERANCE_PPM // PPM + _TOLERANCE
-    is_disputed = delivered > injected or abs(delivered - expected) > tolerance
-    undisputed = Millijoule(min(delivered, expected)) if is_disputed else delivered
-    return Evidence(injected, delivered, undisputed, Quality.BOTH_ENDS, is_disputed, odd)
+def _quality(source: Reading | None, sink: Reading | None) -> Quality:
+    if sink is not None:
+        return Quality.SINK_ONLY if source is None else Quality.BOTH_ENDS
+    return Quality.UNREAD if source is None else Quality.SOURCE_ONLY
 
 
-def _inverse(injected: Millijoule, injected_ppm: int) -> Millijoule:
-    """What arrives of it by the path's formula."""
-    return Millijoule(injected * PPM // injected_ppm)
+def _sums(ends: Ends, source: Reading | None, sink: Reading | None) -> _Sums:
+    if source is None:
+        delivered = (ends.seen or 0) if sink is None else sink.register
+        return _Sums(delivered * ends.injected_ppm // PPM, delivered, delivered)
+    expected = source.register * PPM // ends.injected_ppm
+    return _Sums(source.register, expected if sink is None else sink.register, expected)
+
+
+def _added(several: Sequence[_Sums]) -> _Sums:
+    return _Sums(
+        sum(each.injected for each in several),
+        sum(each.delivered for each in several),
+        sum(each.expected for each in several),
+    )
+
+
+def _contradict(sums: _Sums) -> bool:
+    """More arrives than was sent, or the loss is another than the path's."""
+    tolerance = sums.injected * _TOLERANCE_PPM // PPM + _TOLERANCE
+    is_made = sums.delivered > sums.injected + _TOLERANCE
+    return is_made or abs(sums.delivered - sums.expected) > tolerance

@@ -176,7 +176,8 @@ def settle(terms: Terms, evidence: Evidence, missed: Iterable[Missed] = ()) -> S
     bought = Millijoule(min(taken, terms.contract))
     undelivered = Millijoule(terms.contract - bought)
     is_known = evidence.is_metered and not evidence.is_disputed
-    shares = shares_of(undelivered, missed, is_metered=is_known)
+    causes = () if evidence.is_disputed else missed
+    shares = shares_of(undelivered, causes, is_metered=is_known)
     over = Millijoule(0 if evidence.is_disputed else max(0, taken - terms.contract))
     loss = Millijoule(max(0, evidence.injected - taken))
     lines = [

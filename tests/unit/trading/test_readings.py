@@ -2,7 +2,15 @@
 
 import pytest
 
-from trading.core.readings import Ends, Oddity, Quality, Reading, evidence_of, trail_of
+from trading.core.readings import (
+    Ends,
+    Oddity,
+    Quality,
+    Reading,
+    all_said,
+    evidence_of,
+    trail_of,
+)
 from trading.core.units import MJ_PER_WH, Millijoule
 
 # A path that injects 1.05 for 1 delivered.
@@ -71,6 +79,59 @@ def test_a_circuit_that_moved_is_the_sum_over_its_generations() -> None:
     partly = evidence_of([ends(525, 500), ends(None, None, 100), ends(None, 200)])
     assert (partly.delivered, partly.quality) == (800 * MJ_PER_WH, Quality.UNREAD)
     assert evidence_of([]).quality is Quality.UNREAD
+
+
+@pytest.mark.parametrize(
+    "generations",
+    [
+        # What the first had in its buffers came out of the second.
+        [(105, 90), (105, 110)],
+        [(1_050_000, 999_900), (1_050, 1_100)],
+        # A standby that was filled, and never delivered.
+        [(262_500, 250_000), (50, 0)],
+        [(262_500, 250_010), (0, 0)],
+    ],
+)
+def test_what_passes_from_a_generation_into_another_is_no_contradiction(
+    generations: list[tuple[float, float]],
+) -> None:
+    found = evidence_of([ends(*each) for each in generations])
+    assert not found.is_disputed
+    assert found.undisputed == found.delivered == sum(out for _, out in generations) * MJ_PER_WH
+    # But what is lacking of all together is one.
+    source, sink = generations[0]
+    assert evidence_of([ends(source, sink * 0.9), *(ends(*e) for e in generations[1:])]).is_disputed
+
+
+def test_a_millijoule_more_than_was_sent_is_a_matter_of_rounding_and_a_wh_is_not() -> None:
+    sent = Millijoule(250_000 * MJ_PER_WH)
+    for more, is_disputed in ((1, False), (MJ_PER_WH, False), (MJ_PER_WH + 1, True)):
+        arrived = Millijoule(sent + more)
+        both = Ends([Reading(1, 1, sent)], [Reading(1, 1, arrived)], 1_000_000)
+        assert evidence_of([both]).is_disputed == is_disputed
+
+
+def test_only_of_generations_that_both_ends_speak_of_the_sums_are_compared() -> None:
+    found = evidence_of([ends(105, 90), ends(105, 110), ends(None, 300), ends(210, None)])
+    assert not found.is_disputed and found.quality is Quality.SOURCE_ONLY
+    assert found.delivered == 700 * MJ_PER_WH
+    found = evidence_of([ends(105, 50), ends(None, 300)])
+    assert found.is_disputed and found.undisputed == 350 * MJ_PER_WH
+
+
+def test_what_was_said_of_a_generation_is_added_to_and_never_taken_back() -> None:
+    first = [Ends([read(5)], [], PPM, generation=1), Ends([], [read(3)], PPM, generation=2)]
+    later = [
+        Ends([], [read(4)], PPM, generation=1),
+        Ends([], [read(3), read(6, seq=2)], PPM, None, 2),
+    ]
+    for said in (all_said(first, later), all_said(all_said(first, later), later)):
+        assert [each.generation for each in said] == [1, 2]
+        assert [len(each.source) for each in said] == [1, 0]
+        assert [len(each.sink) for each in said] == [1, 2]
+    assert all_said(first, []) == all_said([], first) == tuple(first)
+    seen = all_said([ends(None, None, 7)], [ends(None, None), ends(None, None, 5)])
+    assert seen[0].seen == 7 * MJ_PER_WH
 
 
 @pytest.mark.parametrize(

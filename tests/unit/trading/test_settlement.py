@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from trading.core.attribution import BLAME, Blame, Cause, Missed, shares_of
+from trading.core.attribution import BLAME, Blame, Cause, Missed, all_missed, shares_of
 from trading.core.readings import Evidence, Quality
 from trading.core.settlement import (
     Line,
@@ -108,6 +108,13 @@ def test_several_causes_are_parted_and_none_is_counted_twice() -> None:
     assert shares_of(mj(0), causes) == shares_of(mj(-5), causes)
 
 
+def test_causes_that_are_told_twice_or_in_pieces_are_the_same_causes() -> None:
+    begun, done = Missed(0, 1, Cause.LINK_DOWN, mj(1)), Missed(0, 5, Cause.LINK_DOWN, mj(9))
+    other = Missed(0, 5, Cause.SOURCE_SHORT, mj(2))
+    assert all_missed([begun], [other, done]) == (done, other)
+    assert all_missed([done, other], [begun]) == all_missed([done, other], []) == (done, other)
+
+
 def test_what_no_meter_saw_is_paid_by_nobody_and_blamed_on_nobody() -> None:
     unread = settle(terms(), evidence(700, quality=Quality.UNREAD))
     assert bill(unread) == {(K.ENERGY, BUYER, SELLER): 140_000_000}
@@ -164,6 +171,10 @@ def test_of_a_disputed_trade_the_undisputed_part_is_paid_and_the_rest_when_it_is
     first = settle(terms(), disputed)
     assert bill(first) == {(K.ENERGY, BUYER, SELLER): 120_000_000}
     assert first.shares.short == 0
+    # Not even whom the controller names, before it is known what came.
+    causes = [missed(Cause.LINK_DOWN, 100), missed(Cause.SINK_REFUSED, 100)]
+    blamed = settle(terms(firm_price=50_000, refusal_price=50_000), disputed, causes)
+    assert blamed == first
     resolved = settle(terms(), evidence(990))
     rest = paid_before(resolved.lines, first.lines)
     assert {line.kind: line.nano for line in rest} == {
