@@ -1,4 +1,4 @@
-"""A simulated world for trades: a controller, a ledger, meters, calls that lose requests and answers, and crashes.
+"""A simulated world for trades: a controller, meters, a real ledger, calls that lose requests and answers, and crashes.
 
 Everything that an exchange is to others happens here by chance and in any order; what it remembers over a crash is its
 journal, a record a trade, written before anything is asked.
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from digitalgrid.units import NS_PER_S
+from tests.support.market_ledger import OPERATOR, MarketLedger
 from trading.core.asking import pending
 from trading.core.attribution import Cause, Missed
 from trading.core.orders import Interval
@@ -29,17 +30,17 @@ from trading.core.trades import (
     GiveBack,
     Held,
     Hold,
+    HoldLost,
     Lock,
     Locked,
-    PartPaid,
     Pay,
     Read,
     Refusal,
     Release,
     Released,
     Resolved,
+    Revoke,
     Sign,
-    Signed,
     State,
     TimeOver,
     Times,
@@ -56,6 +57,7 @@ LENGTH_NS = 10 * NS_PER_S
 PARTIES = ("ann", "bob", "eve")
 # Of calls, those that lose their request, and those that lose their answer.
 LOST = 0.06
+UNDONE = (State.UNWINDING, State.REJECTED, State.EXPIRED, State.CANCELLED)
 # What a source has for circuits that are held or carry, all at once.
 _ROOM_WH = 3_000
 
@@ -111,68 +113,6 @@ class Controller:
         return self.world.readings(asked.key, found.wh)
 
 
-class Ledger:
-    """Balances and escrows; each key counts once."""
-
-    def __init__(self, world: "World") -> None:
-        self.world = world
-        self.balance = Counter(dict.fromkeys((*PARTIES, "operator"), 20 * 10**9))
-        self.escrow: dict[str, Counter[str]] = {}
-        self.parties: dict[str, dict[str, str]] = {}
-        self.closed: set[str] = set()
-        self.paid: set[str] = set()
-        self.signed: set[str] = set()
-
-    def total(self) -> int:
-        return self.balance.total() + sum(each.total() for each in self.escrow.values())
-
-    def lock(self, asked: Lock) -> TradeEvent:
-        if asked.key in self.escrow:
-            return Locked()
-        if asked.key in self.closed or self.world.now_ns >= asked.not_after_ns:
-            return Refusal("TOO_LATE")
-        names = {"buyer": asked.buyer, "seller": asked.seller, "operator": "operator"}
-        owed = {role: getattr(asked.locks, role) for role in names}
-        needed: Counter[str] = Counter()
-        for role, name in names.items():
-            needed[name] += owed[role]
-        if any(self.balance[name] < nano for name, nano in needed.items()):
-            return Refusal("FUNDS")
-        circuit = self.world.controller.circuits[f"{asked.key}/1"]
-        assert circuit.state == "held", "money is locked without capacity"
-        for role, name in names.items():
-            self.balance[name] -= owed[role]
-        self.escrow[asked.key] = Counter(owed)
-        self.parties[asked.key] = names
-        return Locked()
-
-    def sign(self, asked: Sign) -> TradeEvent:
-        self.signed.add(asked.key)
-        return Signed()
-
-    def pay(self, asked: Pay) -> TradeEvent:
-        trade_id = asked.key.removesuffix("/part")
-        if asked.key not in self.paid and trade_id in self.escrow:
-            self.paid.add(asked.key)
-            for line in asked.lines:
-                self._move(trade_id, line.payer.value, line.payee.value, line.nano)
-        return PartPaid()
-
-    def close(self, asked: Close) -> TradeEvent:
-        if asked.key not in self.closed:
-            self.closed.add(asked.key)
-            if asked.key in self.escrow:
-                for posting in asked.postings:
-                    self._move(asked.key, posting.payer.value, posting.payee.value, posting.nano)
-                assert not any(self.escrow.pop(asked.key).values()), "something is left in escrow"
-        return Closed()
-
-    def _move(self, trade_id: str, payer: str, payee: str, nano: int) -> None:
-        assert 0 < nano <= self.escrow[trade_id][payer], "more is paid than was locked"
-        self.escrow[trade_id][payer] -= nano
-        self.balance[self.parties[trade_id][payee]] += nano
-
-
 @dataclass
 class World:
     """One history. ``step`` lets something happen; ``finish`` lets everything come to its end."""
@@ -192,8 +132,9 @@ class World:
     def __post_init__(self) -> None:
         self.rng = np.random.default_rng(self.seed)
         self.controller = Controller(self)
-        self.ledger = Ledger(self)
-        self.total = self.ledger.total()
+        balances = dict.fromkeys((*PARTIES, OPERATOR), 20 * 10**9)
+        self.ledger = MarketLedger(balances, lambda: self.now_ns, self._journalled)
+        self.total = self.ledger.book.total
 
     def step(self, *, may_begin: bool = True) -> None:
         draw = self.rng.random()
@@ -211,6 +152,10 @@ class World:
             self.tell(self._any(), Cancel("CANCELLED"))
         elif draw < 0.93 and self.journal:
             self._resolve(self._any())
+        elif draw < 0.935 and self.journal:
+            self._refund(self._any())
+        elif draw < 0.94 and self.journal:
+            self.tell(self._any(), HoldLost())
         elif may_begin and len(self.journal) < 8:
             self.begin()
         self.check()
@@ -277,11 +222,19 @@ class World:
         self._ask(name, effects)
 
     def check(self) -> None:
-        assert self.ledger.total() == self.total, "money came or went"
-        assert min(self.ledger.balance.values()) >= 0
+        assert self.ledger.book.total == self.total, "money came or went"
         assert all(count in (0, 1) for count in self.positions.values()), "freed twice"
-        for name in self.ledger.escrow:
-            assert not self.history[name][-1].ended, "an escrow without a trade"
+        for name, states in self.history.items():
+            has_escrow = self.ledger.book.has_escrow(name)
+            assert not (has_escrow and states[-1].ended), "an escrow without a trade"
+            self._check_binding(name, states[-1])
+
+    def _check_binding(self, name: str, state: State) -> None:
+        """What the log has the signature of is never undone, and nothing else is ever delivered or paid."""
+        if name in self.ledger.signed:
+            assert state not in UNDONE, "signed for, and undone"
+        else:
+            assert name not in self.bound, "binding, and not signed for"
 
     def readings(self, key: str, wh: int) -> Read:
         """What meters say of a circuit, the same however often they are asked, but that some come late."""
@@ -305,6 +258,10 @@ class World:
             injected = trade.ends[0].source[-1].register
             sure = Reading(1, 1, Millijoule(injected * 1_000_000 // 1_050_000))
             self.tell(name, Resolved((Ends(trade.ends[0].source, [sure], 1_050_000),)))
+
+    def _refund(self, name: str) -> None:
+        if self.ledger.refund(name) and self.rng.random() >= self.lost:
+            self.answers.append((name, Closed(is_refund=True)))
 
     def _any(self) -> str:
         return str(self.rng.choice(sorted(self.journal)))
@@ -369,12 +326,21 @@ class World:
             Activate: self.controller.activate,
             Release: self.controller.release,
             AskMeters: self.controller.meters,
-            Lock: self.ledger.lock,
+            Lock: self._lock,
             Sign: self.ledger.sign,
+            Revoke: self.ledger.revoke,
             Pay: self.ledger.pay,
             Close: self.ledger.close,
         }
         return served[type(asked)](asked)
+
+    def _lock(self, asked: Lock) -> TradeEvent:
+        is_new = asked.key not in self.ledger.written
+        answer = self.ledger.lock(asked)
+        if is_new and isinstance(answer, Locked):
+            circuit = self.controller.circuits[f"{asked.trade_id}/1"]
+            assert circuit.state == "held", "money is locked without capacity"
+        return answer
 
     def _hear(self) -> None:
         self.tell(*self.answers.pop(int(self.rng.integers(len(self.answers)))))

@@ -12,6 +12,7 @@ from trading.core.trades import (
     Lock,
     Pay,
     Release,
+    Revoke,
     Sign,
     State,
     Times,
@@ -49,11 +50,16 @@ def _ask_hold(trade: Trade, times: Times) -> list[Effect]:
 
 def _ask_lock(trade: Trade, times: Times) -> list[Effect]:
     locks = locks_of(trade.terms)
-    return [Lock(trade.trade_id, trade.buyer, trade.seller, locks, trade.interval.start_ns)]
+    start_ns = trade.interval.start_ns
+    return [Lock(_key(trade, "lock"), trade.trade_id, trade.buyer, trade.seller, locks, start_ns)]
 
 
 def _ask_sign(trade: Trade, times: Times) -> list[Effect]:
-    return [Sign(trade.trade_id)]
+    return [Sign(_key(trade, "sign"), trade.trade_id)]
+
+
+def _ask_revoke(trade: Trade, times: Times) -> list[Effect]:
+    return [Revoke(_key(trade, "sign"), trade.trade_id)]
 
 
 def _ask_activate(trade: Trade, times: Times) -> list[Effect]:
@@ -69,16 +75,15 @@ def _ask_meters(trade: Trade, times: Times) -> list[Effect]:
 
 def _ask_part(trade: Trade, times: Times) -> list[Effect]:
     effects: list[Effect] = [Release(trade.request_id)] if trade.may_hold else []
-    if trade.part and not trade.is_part_paid:
-        effects.append(Pay(f"{trade.trade_id}/part", trade.part))
+    if trade.is_part_due:
+        effects.append(Pay(_key(trade, "part"), trade.trade_id, trade.part))
     return effects
 
 
 def _ask_close(trade: Trade, times: Times) -> list[Effect]:
     """The part that was undisputed first, as the rest is what is left of the escrow then."""
     effects = _ask_part(trade, times)
-    is_next = trade.is_part_paid or not trade.part
-    if is_next and trade.may_lock and trade.settlement is not None:
+    if trade.may_lock and not trade.is_part_due and trade.settlement is not None:
         effects.append(_close(trade, trade.settlement.lines))
     return effects
 
@@ -94,7 +99,13 @@ def _close(trade: Trade, lines: tuple[Line, ...]) -> Close:
     left = locks_of(trade.terms)
     for line in trade.part:
         left = left.without(line.payer, line.nano)
-    return Close(trade.trade_id, postings_of(paid_before(lines, trade.part), left))
+    postings = postings_of(paid_before(lines, trade.part), left)
+    return Close(_key(trade, "close"), trade.trade_id, postings)
+
+
+def _key(trade: Trade, step: str) -> str:
+    """Of one entry in the ledger's log, where a key counts once, whatever is written under it."""
+    return f"{trade.trade_id}/{step}"
 
 
 _ASKS: dict[State, Callable[[Trade, Times], list[Effect]]] = {
@@ -102,6 +113,7 @@ _ASKS: dict[State, Callable[[Trade, Times], list[Effect]]] = {
     State.HOLDING: _ask_hold,
     State.HELD: _ask_lock,
     State.FUNDED: _ask_sign,
+    State.REVOKING: _ask_revoke,
     State.DELIVERING: _ask_activate,
     State.METERING: _ask_meters,
     State.DISPUTED: _ask_part,

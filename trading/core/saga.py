@@ -10,9 +10,12 @@ from enum import StrEnum
 import msgspec
 
 from trading.core.asking import pending
-from trading.core.readings import Ends, evidence_of
+from trading.core.attribution import all_missed
+from trading.core.readings import Ends, all_said, evidence_of
 from trading.core.settlement import Outcome, paid_before, settle
 from trading.core.trades import (
+    NO_ESCROW,
+    REFUNDED,
     Activated,
     Begin,
     Bind,
@@ -34,6 +37,7 @@ from trading.core.trades import (
     Times,
     Trade,
     TradeEvent,
+    Unsigned,
     Watched,
     network_missed,
 )
@@ -46,6 +50,7 @@ class Word(StrEnum):
     HELD = "circuit held"
     LOCKED = "money locked"
     SIGNED = "signed"
+    UNSIGNED = "not signed"
     START = "interval begins"
     END = "interval ends"
     METERED = "metered"
@@ -64,7 +69,7 @@ class Word(StrEnum):
 
 
 S, W = State, Word
-_REVOCABLE = (S.MATCHED, S.HOLDING, S.HELD, S.FUNDED)
+_REVOCABLE = (S.MATCHED, S.HOLDING, S.HELD)
 TRANSITIONS: dict[tuple[State, Word], State] = {
     (S.MATCHED, W.BEGUN): S.HOLDING,
     (S.HOLDING, W.HELD): S.HELD,
@@ -83,7 +88,11 @@ TRANSITIONS: dict[tuple[State, Word], State] = {
         for state in _REVOCABLE
         for word in (W.REFUSED, W.TOO_LATE, W.CALLED_OFF)
     },
-    **{(state, W.LOST): S.UNWINDING for state in (S.HELD, S.FUNDED)},
+    (S.HELD, W.LOST): S.UNWINDING,
+    # It may be signed already, and then it is binding: the ledger's log says which.
+    **{(S.FUNDED, word): S.REVOKING for word in (W.REFUSED, W.TOO_LATE, W.CALLED_OFF, W.LOST)},
+    (S.REVOKING, W.SIGNED): S.CONFIRMED,
+    (S.REVOKING, W.UNSIGNED): S.UNWINDING,
     (S.UNWINDING, W.UNDONE_REFUSED): S.REJECTED,
     (S.UNWINDING, W.UNDONE_LATE): S.EXPIRED,
     (S.UNWINDING, W.UNDONE_CALLED_OFF): S.CANCELLED,
@@ -104,6 +113,8 @@ _PAID = {
     Outcome.PART: W.PAID_PART,
     Outcome.NOTHING: W.PAID_NOTHING,
 }
+# Where the circuit has carried all that it will, and a bill is made or paid.
+_BILLED = (S.METERING, S.DISPUTED, S.SETTLING)
 del S, W
 
 
@@ -115,6 +126,7 @@ def step(trade: Trade, event: TradeEvent, now_ns: int, times: Times) -> list[Eff
     before = trade.state
     if not _noted(trade, event, now_ns, times):
         return None
+    _end_if_done(trade, now_ns, times)
     if isinstance(event, Read) and trade.state is before:
         # Somebody has not said it all: asked again in a while, and until then kept.
         return []
@@ -146,7 +158,7 @@ def _noted(trade: Trade, event: TradeEvent, now_ns: int, times: Times) -> bool:
         case Held():
             return _hold_noted(trade, event, now_ns, times)
         case Refusal():
-            return _unwind(trade, Word.REFUSED, event.reason, event.detail, now_ns, times)
+            return _refused(trade, event, now_ns, times)
         case HoldLost():
             return _unwind(trade, Word.LOST, "HOLD_EXPIRED", "", now_ns, times)
         case Cancel():
@@ -154,7 +166,9 @@ def _noted(trade: Trade, event: TradeEvent, now_ns: int, times: Times) -> bool:
         case Locked():
             return _move(trade, Word.LOCKED, now_ns, times)
         case Signed():
-            return _move(trade, Word.SIGNED, now_ns, times)
+            return _signed(trade, now_ns, times)
+        case Unsigned():
+            return _move(trade, Word.UNSIGNED, now_ns, times)
         case Activated():
             is_news = trade.state is State.DELIVERING and not trade.is_activated
             trade.is_activated = trade.is_activated or is_news
@@ -171,9 +185,9 @@ def _noted(trade: Trade, event: TradeEvent, now_ns: int, times: Times) -> bool:
         case PartPaid():
             return _part_paid(trade)
         case Released():
-            return _undone(trade, now_ns, times, hold=True)
+            return _undone(trade, hold=True)
         case Closed():
-            return _undone(trade, now_ns, times, lock=True)
+            return _closed(trade, is_refund=event.is_refund)
         case TimeOver():
             return event.until_ns == trade.until_ns and _time_over(trade, now_ns, times)
 
@@ -230,37 +244,64 @@ def _unwind(trade: Trade, word: Word, reason: str, detail: str, now_ns: int, tim
         return False
     trade.is_barred = is_by_network
     trade.ends_in, trade.reason, trade.detail = _ENDS_IN[word], reason, detail
-    _end_if_undone(trade, now_ns, times)
     return True
 
 
-def _undone(
-    trade: Trade, now_ns: int, times: Times, *, hold: bool = False, lock: bool = False
-) -> bool:
-    """There is no circuit any more, or no escrow; where neither is, the trade has ended."""
-    if trade.state not in (State.METERING, State.DISPUTED, State.SETTLING, State.UNWINDING):
+def _refused(trade: Trade, event: Refusal, now_ns: int, times: Times) -> bool:
+    """What is refused for want of an escrow is of one that was closed before, and is not asked for again."""
+    if event.reason != NO_ESCROW:
+        return _unwind(trade, Word.REFUSED, event.reason, event.detail, now_ns, times)
+    is_part_lost = trade.state in (State.DISPUTED, State.SETTLING) and trade.is_part_due
+    if is_part_lost:
+        trade.part = ()
+    return _closed(trade, is_refund=True) or is_part_lost
+
+
+def _signed(trade: Trade, now_ns: int, times: Times) -> bool:
+    """Binding, and whatever was to undo it came too late."""
+    if not _move(trade, Word.SIGNED, now_ns, times):
+        return False
+    trade.ends_in, trade.reason, trade.detail = None, "", ""
+    return True
+
+
+def _closed(trade: Trade, *, is_refund: bool) -> bool:
+    """The escrow has ended, as was asked; or everybody got his own back before the bill was paid."""
+    is_unasked = is_refund or trade.state in (State.METERING, State.DISPUTED)
+    if trade.may_lock and is_unasked and trade.state in _BILLED:
+        trade.is_refunded, trade.reason = True, REFUNDED
+    return _undone(trade, lock=True)
+
+
+def _undone(trade: Trade, *, hold: bool = False, lock: bool = False) -> bool:
+    """There is no circuit any more, or no escrow."""
+    if trade.state is not State.UNWINDING and trade.state not in _BILLED:
         return False
     is_news = (hold and trade.may_hold) or (lock and trade.may_lock)
     trade.may_hold = trade.may_hold and not hold
     trade.may_lock = trade.may_lock and not lock
-    _end_if_undone(trade, now_ns, times)
     return is_news
 
 
-def _end_if_undone(trade: Trade, now_ns: int, times: Times) -> None:
+def _end_if_done(trade: Trade, now_ns: int, times: Times) -> None:
+    """Where neither circuit nor escrow is left, nor anything to be paid, the trade has ended, whatever came last."""
     if trade.may_hold or trade.may_lock:
         return
     if trade.state is State.UNWINDING and trade.ends_in is not None:
         _move(trade, _UNDONE[trade.ends_in], now_ns, times)
-    elif trade.state is State.SETTLING and trade.settlement is not None:
-        _move(trade, _PAID[trade.settlement.outcome], now_ns, times)
+    elif trade.state is State.SETTLING and trade.settlement is not None and not trade.is_part_due:
+        word = _PAID[trade.settlement.outcome]
+        if trade.is_refunded:
+            word = Word.PAID_PART if trade.part else Word.PAID_NOTHING
+        _move(trade, word, now_ns, times)
 
 
 def _readings_noted(trade: Trade, event: Read, now_ns: int, times: Times) -> bool:
     if trade.state is not State.METERING:
         return False
-    trade.ends, trade.missed = event.ends, event.missed
-    if _all_said(event.ends):
+    trade.ends = all_said(trade.ends, event.ends)
+    trade.missed = all_missed(trade.missed, event.missed)
+    if _all_said(trade.ends):
         _judge(trade, now_ns, times)
     return True
 

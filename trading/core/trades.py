@@ -12,12 +12,18 @@ from trading.core.readings import Ends
 from trading.core.settlement import Line, Locks, Posting, Settlement, Terms
 from trading.core.units import MicroPerKwh, Millijoule, Wh
 
+# What a ledger says of money that is to leave an escrow that was closed before (see trading.ledger.refusals).
+NO_ESCROW = "NO_ESCROW"
+# Why nothing, or no more, was paid of a bill: everybody had got back before what he had locked.
+REFUNDED = "REFUNDED"
+
 
 class State(StrEnum):
     MATCHED = "matched"
     HOLDING = "holding"
     HELD = "held"
     FUNDED = "funded"
+    REVOKING = "revoking"
     CONFIRMED = "confirmed"
     DELIVERING = "delivering"
     METERING = "metering"
@@ -103,11 +109,18 @@ class Trade(msgspec.Struct):
     is_barred: bool = False
     reason: str = ""
     detail: str = ""
+    # The escrow ended without the bill.
+    is_refunded: bool = False
 
     @property
     def request_id(self) -> str:
         """Of the only circuit that there can be, whoever asks how often."""
         return f"{self.trade_id}/1"
+
+    @property
+    def is_part_due(self) -> bool:
+        """Whether the undisputed part is to be paid, and not known to be."""
+        return bool(self.part) and not self.is_part_paid
 
 
 # What happens.
@@ -149,6 +162,10 @@ class Signed(msgspec.Struct, frozen=True, tag=True):
     """The transaction stands in the ledger's log, signed for by both."""
 
 
+class Unsigned(msgspec.Struct, frozen=True, tag=True):
+    """It does not stand in the ledger's log, and never will."""
+
+
 class Activated(msgspec.Struct, frozen=True, tag=True):
     """The circuit carries, or will as soon as routers are told."""
 
@@ -158,7 +175,9 @@ class Watched(msgspec.Struct, frozen=True, tag=True):
 
 
 class Read(msgspec.Struct, frozen=True, tag=True):
-    """Registers of all generations, as far as they were to be had, and who failed to deliver."""
+    """Registers of all generations, as far as they were to be had, and who failed to deliver; what was read before and
+    is not read again counts all the same.
+    """
 
     ends: tuple[Ends, ...]
     missed: tuple[Missed, ...] = ()
@@ -180,7 +199,11 @@ class Released(msgspec.Struct, frozen=True, tag=True):
 
 
 class Closed(msgspec.Struct, frozen=True, tag=True):
-    """There is no escrow of the trade any more, and never will be."""
+    """There is no escrow of the trade any more, and never will be. ``is_refund``: all that was in it went back, as
+    anybody may have it after a time, and not as a bill says.
+    """
+
+    is_refund: bool = False
 
 
 class TimeOver(msgspec.Struct, frozen=True, tag=True):
@@ -190,8 +213,8 @@ class TimeOver(msgspec.Struct, frozen=True, tag=True):
 
 
 TradeEvent = (
-    Begin | Held | Refusal | HoldLost | Cancel | Locked | Signed | Activated | Watched | Read
-    | Resolved | PartPaid | Released | Closed | TimeOver
+    Begin | Held | Refusal | HoldLost | Cancel | Locked | Signed | Unsigned | Activated | Watched
+    | Read | Resolved | PartPaid | Released | Closed | TimeOver
 )  # fmt: skip
 
 
@@ -216,6 +239,7 @@ class Lock(msgspec.Struct, frozen=True, tag=True):
     """Open an escrow; refused once ``not_after_ns`` has come, since the hold may end soon after."""
 
     key: str
+    trade_id: str
     buyer: str
     seller: str
     locks: Locks
@@ -223,7 +247,19 @@ class Lock(msgspec.Struct, frozen=True, tag=True):
 
 
 class Sign(msgspec.Struct, frozen=True, tag=True):
+    """Write the transaction into the ledger's log, signed for by both."""
+
     key: str
+    trade_id: str
+
+
+class Revoke(msgspec.Struct, frozen=True, tag=True):
+    """Write into the log, under the key of :class:`Sign`, that there is no such transaction. As a key counts once, the
+    log has one of the two for good, and says which.
+    """
+
+    key: str
+    trade_id: str
 
 
 class Activate(msgspec.Struct, frozen=True, tag=True):
@@ -246,13 +282,17 @@ class Pay(msgspec.Struct, frozen=True, tag=True):
     """Out of the escrow, which stays open."""
 
     key: str
+    trade_id: str
     lines: tuple[Line, ...]
 
 
 class Close(msgspec.Struct, frozen=True, tag=True):
-    """All that is in escrow goes where postings say. Of an escrow that never was: none can be opened any more."""
+    """All that is in escrow goes where postings say. Of an escrow that never was, where each only gets back his own:
+    none can be opened any more.
+    """
 
     key: str
+    trade_id: str
     postings: tuple[Posting, ...]
 
 
@@ -286,7 +326,10 @@ class Wait(msgspec.Struct, frozen=True, tag=True):
     until_ns: int
 
 
-Effect = Hold | Lock | Sign | Activate | AskMeters | Release | Pay | Close | GiveBack | Bind | Wait
+Effect = (
+    Hold | Lock | Sign | Revoke | Activate | AskMeters | Release | Pay | Close | GiveBack | Bind
+    | Wait
+)  # fmt: skip
 
 
 def encoded(trade: Trade) -> bytes:
@@ -298,8 +341,11 @@ def decoded(record: bytes) -> Trade:
 
 
 def network_missed(trade: Trade) -> Sequence[Missed]:
-    """Of a circuit that nobody is known to have activated, and that no meter saw: all of it."""
-    has_carried = any(reading.register for ends in trade.ends for reading in ends.source)
+    """Of a circuit that nobody is known to have activated, and that no meter saw at either end: all of it."""
+    has_carried = any(
+        ends.seen or any(reading.register for reading in (*ends.source, *ends.sink))
+        for ends in trade.ends
+    )
     if trade.is_activated or has_carried:
         return trade.missed
     start_ns, end_ns = trade.interval.start_ns, trade.interval.end_ns

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.market_world import World
 from trading.core import asking
-from trading.core.saga import TRANSITIONS
+from trading.core.saga import TRANSITIONS, Word
 from trading.core.trades import Close, Effect, Release, State, Times, Trade, decoded
 
 # `HISTORIES=10000 .venv/bin/pytest tests/property/trading/test_saga.py` tries as many as are promised.
@@ -25,12 +25,13 @@ def history(seed: int) -> World:
 
 def test_every_trade_ends_once_and_leaves_no_circuit_no_escrow_and_no_nano_behind() -> None:
     ends: Counter[State] = Counter()
-    crashes = moves = 0
+    crashes = moves = refunds = 0
     for seed in range(HISTORIES):
         world = history(seed)
         crashes += world.crashes
-        assert world.ledger.total() == world.total, seed
-        assert world.ledger.escrow == {}, seed
+        book = world.ledger.book
+        assert book.total == world.total, seed
+        assert not any(book.has_escrow(name) for name in world.journal), seed
         # Holds that came late have ended by themselves.
         assert {each.state for each in world.controller.circuits.values()} <= {"gone"}, seed
         for name, record in world.journal.items():
@@ -42,15 +43,22 @@ def test_every_trade_ends_once_and_leaves_no_circuit_no_escrow_and_no_nano_behin
             steps = {(before, after) for (before, _), after in TRANSITIONS.items()}
             # What came at once is one step of the journal.
             assert all(
-                (before, after) in steps or (before, State.UNWINDING) in steps
+                steps & {(before, each) for each in (after, State.UNWINDING, State.SETTLING)}
                 for before, after in pairwise(states)
             )
+            # What has no bill was not paid, and no trade says so of one that was refunded.
+            if trade.is_refunded:
+                was_paid = f"{name}/part" in world.ledger.written
+                assert trade.state is (State.PARTIAL if was_paid else State.UNDELIVERED)
+            assert trade.is_refunded == (name in world.ledger.refunded and trade.ends_in is None)
+            refunds += trade.is_refunded
             gave_back = trade.state in (State.REJECTED, State.EXPIRED, State.CANCELLED)
             assert world.positions[name] == (0 if gave_back else 1), (seed, name)
             ends[trade.state] += 1
     assert crashes > HISTORIES and moves > 5 * HISTORIES
     if HISTORIES >= 50:
         assert set(ends) == {state for state in State if state.ended}
+        assert refunds
 
 
 def money_first(trade: Trade, times: Times) -> list[Effect]:
@@ -84,6 +92,16 @@ def test_a_saga_with_a_step_in_the_wrong_order_is_found_out(
             world = history(seed)
             assert all(states[-1].ended for states in world.history.values())
             assert {each.state for each in world.controller.circuits.values()} <= {"gone"}
+
+
+@pytest.mark.parametrize("word", [Word.TOO_LATE, Word.CALLED_OFF, Word.LOST])
+def test_a_saga_that_undoes_what_is_signed_for_is_found_out(
+    word: Word, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(TRANSITIONS, (State.FUNDED, word), State.UNWINDING)
+    with pytest.raises(AssertionError, match="signed"):
+        for seed in range(200):
+            history(seed)
 
 
 def finish_soon(world: World) -> None:

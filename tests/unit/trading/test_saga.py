@@ -5,13 +5,24 @@ from pathlib import Path
 
 import pytest
 
-from digitalgrid.units import NS_PER_S
+from tests.support.sagas import (
+    BEGINS,
+    ENDS,
+    HELD,
+    NOW_NS,
+    START_NS,
+    TIMES,
+    TO_CONFIRMED,
+    TO_METERS,
+    kinds,
+    read,
+    told,
+    trade,
+)
 from trading.core.asking import pending
-from trading.core.attribution import Cause
-from trading.core.orders import Interval
-from trading.core.readings import Ends, Reading
+from trading.core.attribution import Cause, Missed
 from trading.core.saga import TRANSITIONS, Word, resumed, step
-from trading.core.settlement import LineKind, Party, Tariff, Terms
+from trading.core.settlement import LineKind, Party
 from trading.core.state_diagram import trade_diagram
 from trading.core.trades import (
     Activate,
@@ -22,9 +33,7 @@ from trading.core.trades import (
     Cancel,
     Close,
     Closed,
-    Effect,
     GiveBack,
-    Held,
     Hold,
     HoldLost,
     Lock,
@@ -36,60 +45,21 @@ from trading.core.trades import (
     Release,
     Released,
     Resolved,
+    Revoke,
     Sign,
     Signed,
     State,
     TimeOver,
-    Times,
     Trade,
     TradeEvent,
+    Unsigned,
     Wait,
     decoded,
     encoded,
 )
-from trading.core.units import MJ_PER_WH, MicroPerKwh, Millijoule, Wh
+from trading.core.units import MJ_PER_WH, Millijoule
 
 ROOT = Path(__file__).resolve().parents[3]
-TIMES = Times()
-START_NS, LENGTH_NS = 900 * NS_PER_S, 900 * NS_PER_S
-NOW_NS = 100 * NS_PER_S
-HELD = Held("c1", 1_050_000, MicroPerKwh(2_000), Millijoule(60 * MJ_PER_WH))
-
-
-def trade(state: State = State.MATCHED) -> Trade:
-    price = MicroPerKwh(200_000)
-    terms = Terms(Wh(1000), price, price, Tariff(firm_price=MicroPerKwh(10_000)))
-    interval = Interval(START_NS, LENGTH_NS)
-    made = Trade("t1", 1, 2, "ann", "bob", "m1", "m2", interval, terms, Wh(1050))
-    made.state = state
-    return made
-
-
-def read(injected: int | None, delivered: int | None) -> Read:
-    source, sink = (
-        [] if wh is None else [Reading(1, 1, Millijoule(wh * MJ_PER_WH))]
-        for wh in (injected, delivered)
-    )
-    return Read((Ends(source, sink, 1_050_000),))
-
-
-def told(one: Trade, *events: TradeEvent, now_ns: int = NOW_NS) -> list[Effect]:
-    """What is asked after the last."""
-    effects: list[Effect] | None = None
-    for event in events:
-        effects = step(one, event, now_ns, TIMES)
-        assert effects is not None, event
-    return effects or []
-
-
-def kinds(effects: list[Effect]) -> list[type]:
-    return [type(effect) for effect in effects]
-
-
-TO_CONFIRMED: tuple[TradeEvent, ...] = (Begin(), HELD, Locked(), Signed())
-BEGINS = TimeOver(START_NS - TIMES.lead_ns)
-ENDS = TimeOver(START_NS + LENGTH_NS)
-TO_METERS = (*TO_CONFIRMED, BEGINS, Activated(), ENDS, Released())
 
 
 def test_a_trade_holds_capacity_then_money_then_delivers_and_is_paid_from_its_meters() -> None:
@@ -126,18 +96,24 @@ def test_after_a_crash_at_any_step_it_goes_on_where_the_journal_has_it(count: in
     assert crashed.state is State.SETTLED
 
 
+# What may be signed for already is first made sure not to be.
+SIGNED_FOR = [Revoke, Close, Release]
+ANSWERS: dict[type, TradeEvent] = {Revoke: Unsigned(), Close: Closed(), Release: Released()}
+
+
 @pytest.mark.parametrize(
     ("events", "asks", "state"),
     [
         ((Begin(), Refusal("NO_ROUTE", "l1")), [Release], State.REJECTED),
         ((Begin(), HELD, Refusal("FUNDS")), [Close, Release], State.REJECTED),
-        ((Begin(), HELD, Locked(), Refusal("SIGNATURE")), [Close, Release], State.REJECTED),
+        ((Begin(), HELD, Locked(), Refusal("SIGNATURE")), SIGNED_FOR, State.REJECTED),
         ((Begin(), HELD, HoldLost()), [Close, Release], State.EXPIRED),
-        ((Begin(), HELD, Locked(), HoldLost()), [Close, Release], State.EXPIRED),
+        ((Begin(), HELD, Locked(), HoldLost()), SIGNED_FOR, State.EXPIRED),
         ((Begin(), Cancel("OPERATOR")), [Release], State.CANCELLED),
         ((Begin(), TimeOver(NOW_NS + TIMES.hold_ns)), [Release], State.EXPIRED),
         ((Begin(), HELD, TimeOver(NOW_NS + TIMES.fund_ns)), [Close, Release], State.EXPIRED),
-        ((Begin(), HELD, Locked(), TimeOver(START_NS)), [Close, Release], State.EXPIRED),
+        ((Begin(), HELD, Locked(), TimeOver(START_NS)), SIGNED_FOR, State.EXPIRED),
+        ((Begin(), HELD, Locked(), Cancel("OPERATOR")), SIGNED_FOR, State.CANCELLED),
     ],
 )
 def test_what_is_refused_or_late_is_undone_in_reverse_and_then_given_back(
@@ -145,10 +121,10 @@ def test_what_is_refused_or_late_is_undone_in_reverse_and_then_given_back(
 ) -> None:
     one = trade()
     effects = told(one, *events)
-    assert one.state is State.UNWINDING
+    assert one.state is (State.REVOKING if Revoke in asks else State.UNWINDING)
     for asked in asks:
         assert kinds(effects) == [asked]
-        effects = told(one, Closed() if asked is Close else Released())
+        effects = told(one, ANSWERS[asked])
     assert one.state is state
     (back,) = effects
     # Only where the network refused do both orders go back to their places.
@@ -164,13 +140,14 @@ def test_a_match_that_is_refused_before_anything_was_asked_is_over_at_once() -> 
 
 def test_answers_that_come_late_or_twice_change_nothing() -> None:
     one = trade()
-    told(one, Begin(), HELD, Locked(), Cancel("OPERATOR"))
+    told(one, Begin(), HELD, Locked(), Cancel("OPERATOR"), Unsigned())
     before = encoded(one)
     stale: tuple[TradeEvent, ...] = (
         Begin(),
         HELD,
         Locked(),
         Signed(),
+        Unsigned(),
         Activated(),
         read(1, 1),
         PartPaid(),
@@ -221,6 +198,41 @@ def test_readings_that_do_not_come_are_waited_for_and_then_done_without() -> Non
     assert one.settlement.lines[0].nano == 120_000_000
 
 
+def test_a_circuit_whose_sink_has_seen_power_was_activated_whatever_the_source_says() -> None:
+    one = trade()
+    told(one, *TO_CONFIRMED, BEGINS, ENDS, Released(), read(None, 400))
+    assert one.until_ns is not None
+    told(one, TimeOver(one.until_ns))
+    assert one.settlement is not None
+    # The operator of the network owes nothing for what the seller did not give.
+    assert {line.kind: line.payer for line in one.settlement.lines} == {
+        LineKind.ENERGY: Party.BUYER,
+        LineKind.TOLL: Party.BUYER,
+        LineKind.SHORTFALL: Party.SELLER,
+    }
+
+
+def test_what_was_read_once_counts_whatever_is_read_later() -> None:
+    one = trade()
+    told(one, *TO_METERS)
+    down = Missed(0, 1, Cause.LINK_DOWN, Millijoule(400 * MJ_PER_WH))
+    sink, nothing = read(None, 600).ends, read(None, None).ends
+    for said in (Read(sink, (down,)), Read(()), Read(nothing), Read(sink, (down,))):
+        told(one, said)
+        one = decoded(encoded(one))
+    assert one.until_ns is not None and one.missed == (down,)
+    told(one, TimeOver(one.until_ns))
+    assert one.settlement is not None
+    nano = {line.kind: line.nano for line in one.settlement.lines}
+    assert (nano[LineKind.ENERGY], nano[LineKind.CURTAILMENT]) == (120_000_000, 4_000_000)
+
+
+def test_ends_that_speak_one_after_the_other_have_both_spoken() -> None:
+    one = trade()
+    told(one, *TO_METERS, read(None, 1000), read(1050, None))
+    assert one.state is State.SETTLING
+
+
 def test_a_controller_that_is_away_keeps_nobody_from_his_money() -> None:
     one = trade()
     told(one, *TO_CONFIRMED, BEGINS, Activated(), ENDS)
@@ -251,6 +263,17 @@ def test_of_a_disputed_trade_the_undisputed_part_is_paid_first_and_once() -> Non
     ]
     assert (first, seller) == ([120_000_000], [80_000_000])
     told(one, Closed())
+    assert one.state is State.SETTLED
+
+
+def test_of_a_disputed_trade_nobody_is_blamed_before_it_is_decided() -> None:
+    one = trade()
+    down = Missed(0, 1, Cause.LINK_DOWN, Millijoule(300 * MJ_PER_WH))
+    (pay, _) = told(one, *TO_METERS, Read(read(1050, 500).ends, (down,)))
+    assert isinstance(pay, Pay)
+    assert [line.kind for line in pay.lines] == [LineKind.ENERGY, LineKind.TOLL]
+    # So what is decided may be that all of it came.
+    told(one, PartPaid(), Resolved(read(1050, 1000).ends), Closed())
     assert one.state is State.SETTLED
 
 
