@@ -217,7 +217,7 @@ def test_what_was_read_once_counts_whatever_is_read_later() -> None:
     told(one, *TO_METERS)
     down = Missed(0, 1, Cause.LINK_DOWN, Millijoule(400 * MJ_PER_WH))
     sink, nothing = read(None, 600).ends, read(None, None).ends
-    for said in (Read(sink, (down,)), Read(()), Read(nothing), Read(sink, (down,))):
+    for said in (Read(sink, (down,)), Read(sink, (down,)), Read(nothing), Read(())):
         told(one, said)
         one = decoded(encoded(one))
     assert one.until_ns is not None and one.missed == (down,)
