@@ -10,6 +10,7 @@ import os
 import secrets
 import struct
 import zlib
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -38,7 +39,7 @@ class PromiseJournal:
         self.instance_id = secrets.token_bytes(16)
         self.boot_id = 0
         self.election_id = NO_ELECTION_ID
-        self.floors: dict[int, int] = {}
+        self.floors: OrderedDict[int, int] = OrderedDict()
         # What an earlier failure has left to be done before anything more is promised.
         self._torn = self._misplaced = False
         try:

@@ -74,7 +74,7 @@ class CircuitTable:
     ) -> None:
         self._hops = HopCheck(link_up, frozenset(sources), frozenset(loads))
         self.pools = Pools(link_up)
-        self._floors = dict(floors or {})
+        self._floors = OrderedDict(floors or {})
         self._holder = ""
         self._staged: dict[int, _Staged] = {}
         self._finished: OrderedDict[int, _Finished] = OrderedDict()

@@ -1,5 +1,6 @@
 """Durable promises of a router: the highest election id (a fencing token), and tombstones of withdrawn circuits."""
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -20,10 +21,10 @@ class Promise:
         return self.election_id is not None or bool(self.floors)
 
 
-def keep_newest(floors: dict[int, int], added: Mapping[int, int]) -> None:
+def keep_newest(floors: OrderedDict[int, int], added: Mapping[int, int]) -> None:
     """Take up tombstones; the oldest go when there are too many."""
     for circuit_id, floor in added.items():
-        floors.pop(circuit_id, None)
         floors[circuit_id] = floor
-    for circuit_id in list(floors)[: max(0, len(floors) - MAX_TOMBSTONES)]:
-        del floors[circuit_id]
+        floors.move_to_end(circuit_id)
+    while len(floors) > MAX_TOMBSTONES:
+        floors.popitem(last=False)

@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -164,3 +165,21 @@ def test_tombstones_are_bounded_in_memory_and_on_disk(
     again = PromiseJournal(tmp_path)
     assert sorted(again.floors) == list(range(91, 101))
     again.close()
+
+
+class _Unlisted(OrderedDict[int, int]):
+    """Whoever looks through all of them is found."""
+
+    def __iter__(self) -> Iterator[int]:
+        raise AssertionError("all tombstones are looked at for one")
+
+
+def test_a_tombstone_costs_the_same_however_many_there_are() -> None:
+    full = promise.MAX_TOMBSTONES
+    floors = _Unlisted()
+    for circuit_id in range(full + 5):
+        promise.keep_newest(floors, {circuit_id: 2})
+    promise.keep_newest(floors, {7: 3})
+    promise.keep_newest(floors, {full + 5: 2, full + 6: 2})
+    assert len(floors) == full
+    assert [circuit_id in floors for circuit_id in (5, 6, 7, 8)] == [False, False, True, True]
