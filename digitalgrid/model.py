@@ -114,9 +114,9 @@ class FinalMeter(msgspec.Struct, frozen=True):
     key: CircuitGeneration
     injected_mj: int = 0
     delivered_mj: int = 0
-    # On the line by which it left; of that, charged as line loss.
-    sent_mj: int = 0
-    line_loss_mj: int = 0
+    # On the line by which it left; of that, charged as line loss. None: not counted, or not from its beginning.
+    sent_mj: int | None = 0
+    line_loss_mj: int | None = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ class Agent:
         self._journal = PromiseJournal(config.state_path)
         self._meters = MeterFile(config.state_path)
         books = self._meters.load()
-        books.dissipate_buffers()
+        books.dissipate_buffers(self._journal.floors)
         # By the clock on the wall, the only one that goes on when the machine does not.
         now_unix_ns = time.time_ns()
         away_ns = max(0, now_unix_ns - books.saved_unix_ns) if books.saved_unix_ns else 0

@@ -19,7 +19,7 @@ from digitalgrid.v1 import power_link_pb2 as power_link_pb
 from digitalgrid.v1 import southbound_pb2 as pb
 from router_agent.device.circuit_table import CircuitTable
 from router_agent.device.device import RouterDevice
-from router_agent.device.meters import LinkBooks
+from router_agent.device.meters import CircuitBooks, LinkBooks
 from router_agent.device.mutation import Entry, Mutation, Outcome
 from router_agent.device.shared_standbys import PoolUse
 from router_agent.device.sink import FlowStatus
@@ -168,18 +168,7 @@ def meters_to_pb(device: RouterDevice, now_ns: int) -> power_link_pb.RouterMeter
             power_link_pb.LoadMeter(load_id=load_id, delivered_mj=energy_mj)
             for load_id, energy_mj in books.delivered_mj.items()
         ],
-        circuits=[
-            power_link_pb.CircuitMeter(
-                circuit_id=key.circuit_id,
-                generation=key.generation,
-                injected_mj=circuit.injected_mj,
-                delivered_mj=circuit.delivered_mj,
-                missed_ticks=circuit.missed_ticks,
-                sent_mj=circuit.sent_mj,
-                line_loss_mj=circuit.line_loss_mj,
-            )
-            for key, circuit in books.circuits.items()
-        ],
+        circuits=[_circuit_meter(key, circuit) for key, circuit in books.circuits.items()],
         oversubscribed_instants=books.oversubscribed_instants,
         saturated=saturated,
         through_power_clamped_instants=books.through_power_clamped_instants,
@@ -191,6 +180,19 @@ def meters_to_pb(device: RouterDevice, now_ns: int) -> power_link_pb.RouterMeter
             )
             for circuit_id, promise in books.promises.items()
         ],
+    )
+
+
+def _circuit_meter(key: CircuitGeneration, circuit: CircuitBooks) -> power_link_pb.CircuitMeter:
+    sent_mj, line_loss_mj = circuit.on_line_mj()
+    return power_link_pb.CircuitMeter(
+        circuit_id=key.circuit_id,
+        generation=key.generation,
+        injected_mj=circuit.injected_mj,
+        delivered_mj=circuit.delivered_mj,
+        missed_ticks=circuit.missed_ticks,
+        sent_mj=sent_mj,
+        line_loss_mj=line_loss_mj,
     )
 
 

@@ -115,12 +115,19 @@ def result_from_pb(result: pb.TransactionResult) -> TransactionResult:
 
 def _final_meter(meter: CircuitMeter) -> FinalMeter:
     figures = (meter.injected_mj, meter.delivered_mj, meter.sent_mj, meter.line_loss_mj)
+    # 0 where it is unset.
     if min(figures) < 0:
         raise ValueError(
             f"circuit {meter.circuit_id} generation {meter.generation}: a meter must be 0 or more, not"
             f" {min(figures)}"
         )
-    return FinalMeter(CircuitGeneration(meter.circuit_id, meter.generation), *figures)
+    return FinalMeter(
+        CircuitGeneration(meter.circuit_id, meter.generation),
+        meter.injected_mj,
+        meter.delivered_mj,
+        meter.sent_mj if meter.HasField("sent_mj") else None,
+        meter.line_loss_mj if meter.HasField("line_loss_mj") else None,
+    )
 
 
 def table_from_pb(table: pb.CircuitTable) -> CircuitTable:

@@ -146,6 +146,7 @@ class RouterDevice:
         elif outcome.pools_changed:
             self._unsettle(now_ns)
         if outcome.operation is Operation.WITHDRAW and outcome.code is ResultCode.OK:
+            self._books.end_interrupted(mutation.circuits)
             outcome = replace(outcome, ended=self._books.final_meters(mutation.circuits))
         self._sending.effects.append(Answer(outcome))
         if outcome.code is ResultCode.OK:

@@ -5,6 +5,7 @@ Later versions add their parts at the end, which earlier ones do not read.
 
 import json
 import struct
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -26,10 +27,12 @@ class ImageError(ValueError):
 # How many counts of a link and of a circuit follow is in the image: later versions add theirs at the end.
 _HEADER = struct.Struct("!4sHHIIqqqqd")
 _MAGIC = b"DGM2"
-_LINK_COUNTS, _CIRCUIT_COUNTS = len(fields(LinkBooks)), len(fields(CircuitBooks))
+_LINK_COUNTS, _CIRCUIT_COUNTS = len(fields(LinkBooks)), len(CircuitBooks().counts())
 _LINK = struct.Struct(f"!{_LINK_COUNTS}q")
 _ENERGY = struct.Struct("!q")
 _CIRCUIT = struct.Struct(f"!QQ{_CIRCUIT_COUNTS}q")
+# Of a circuit in place of what is not counted from its beginning: what it sent on its line, and lost there.
+_NOT_COUNTED = -1
 # Until when all that stands has moved, and when that was saved; of each link until when its far end's stream has come,
 # and what is counted on though nothing changes.
 _PROGRESS = struct.Struct("!qq")
@@ -126,8 +129,8 @@ class ImageCodec:
                     circuit.injected_mj,
                     circuit.delivered_mj,
                     circuit.missed_ticks,
-                    circuit.sent_mj,
-                    circuit.line_loss_mj,
+                    circuit.sent_mj if circuit.line_counted else _NOT_COUNTED,
+                    circuit.line_loss_mj if circuit.line_counted else _NOT_COUNTED,
                 )
             )
         pieces.append(pack_promises(books.promises, books.saved_unix_ns))
@@ -156,7 +159,7 @@ def _unpack(
     circuit_count: int,
     *figures: Any,
 ) -> RouterBooks:
-    """Counts that a later version has added are left out; those that an earlier one has not are 0."""
+    """Counts that a later version has added are left out; those that an earlier one has not are 0, or not counted."""
     books = RouterBooks(*figures)
     link = struct.Struct(f"!{link_counts}q")
     circuit = struct.Struct(f"!QQ{circuit_counts}q")
@@ -172,11 +175,18 @@ def _unpack(
     for _ in range(circuit_count):
         circuit_id, generation, *counts = circuit.unpack_from(image, at)
         key = CircuitGeneration(circuit_id, generation)
-        books.circuits[key] = CircuitBooks(*counts[:_CIRCUIT_COUNTS])
+        books.circuits[key] = _circuit_books(counts)
         at += circuit.size
     books.promises, books.saved_unix_ns, at = unpack_promises(image, at)
     books.standing = unpack_standing(image, at, _places(books))
     return books
+
+
+def _circuit_books(counts: Sequence[int]) -> CircuitBooks:
+    known = counts[:_CIRCUIT_COUNTS]
+    if len(known) < _CIRCUIT_COUNTS or _NOT_COUNTED in known:
+        return CircuitBooks(*known[:_CIRCUIT_COUNTS_1], line_counted=False)
+    return CircuitBooks(*known)
 
 
 def _places(books: RouterBooks) -> Places:

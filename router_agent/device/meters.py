@@ -6,8 +6,9 @@ on the wire, a meter that is full stays at the largest, and the books say that t
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass, field
+from itertools import islice
 
 from digitalgrid.limits import MAX_INT64
 from digitalgrid.model import CircuitGeneration, FinalMeter
@@ -19,6 +20,8 @@ ENDED_KEPT = 64
 # Ended ones whose final meters are still told to a controller that withdraws them again, since the first answer was
 # lost: as many as withdrawals may end until another leads. In memory only; those above are in the image too.
 FINAL_KEPT = 4096
+# Circuit generations that a crash ended, and that nobody has withdrawn or programmed again: as many as a router holds.
+INTERRUPTED_KEPT = 200_000
 
 
 @dataclass(slots=True)
@@ -56,6 +59,24 @@ class CircuitBooks:
     missed_ticks: int = 0
     sent_mj: int = 0
     line_loss_mj: int = 0
+    # Whether those two are counted from its beginning. Else an earlier release, which did not count them, ran it: they
+    # are a part only, and told to nobody.
+    line_counted: bool = field(default=True, kw_only=True)
+
+    def on_line_mj(self) -> tuple[int, int] | tuple[None, None]:
+        """Sent, and of that lost; None where that is not known."""
+        if not self.line_counted:
+            return None, None
+        return _cap(self.sent_mj), _cap(self.line_loss_mj)
+
+    def counts(self) -> tuple[int, ...]:
+        return (
+            *(self.injected_mj, self.delivered_mj, self.missed_ticks),
+            *(self.sent_mj, self.line_loss_mj),
+        )
+
+    def capped(self) -> "CircuitBooks":
+        return CircuitBooks(*map(_cap, self.counts()), line_counted=self.line_counted)
 
 
 @dataclass(slots=True)
@@ -77,7 +98,9 @@ class RouterBooks:
     through_power_clamped_instants: int = 0
     # While nothing changes: what the time has moved beyond what stands here.
     standing: StandingBooks | None = field(default=None, compare=False)
-    _ended: deque[CircuitGeneration] = field(default_factory=deque)
+    # Of `circuits`, those that were withdrawn, in that order, and those that a crash ended and may be programmed again.
+    _ended: dict[CircuitGeneration, None] = field(default_factory=dict, compare=False)
+    _interrupted: dict[CircuitGeneration, None] = field(default_factory=dict, compare=False)
     _final: OrderedDict[CircuitGeneration, CircuitBooks] = field(
         default_factory=OrderedDict, compare=False
     )
@@ -93,17 +116,27 @@ class RouterBooks:
             self.delivered_mj.setdefault(load_id, 0)
 
     def begin_circuit(self, key: CircuitGeneration) -> CircuitBooks:
-        if key in self._ended:
-            self._ended.remove(key)
-        return self.circuits.setdefault(key, CircuitBooks())
+        """It goes on with what it had metered, as far as that is remembered."""
+        self._ended.pop(key, None)
+        self._interrupted.pop(key, None)
+        known = self._final.pop(key, None)
+        return self.circuits.setdefault(key, known or CircuitBooks())
 
     def end_circuit(self, key: CircuitGeneration) -> None:
-        self._ended.append(key)
+        self._interrupted.pop(key, None)
+        self._ended[key] = None
         if len(self._ended) > ENDED_KEPT:
-            oldest = self._ended.popleft()
+            oldest = next(iter(self._ended))
+            del self._ended[oldest]
             self._final[oldest] = self.circuits.pop(oldest)
             if len(self._final) > FINAL_KEPT:
                 self._final.popitem(last=False)
+
+    def end_interrupted(self, keys: Iterable[CircuitGeneration]) -> None:
+        """What is withdrawn comes back no more, also where a crash had ended it before."""
+        for key in keys:
+            if key in self._interrupted:
+                self.end_circuit(key)
 
     def final_meters(self, keys: Iterable[CircuitGeneration]) -> tuple[FinalMeter, ...]:
         """Of generations that have ended, as far as they are remembered."""
@@ -111,7 +144,7 @@ class RouterBooks:
         return tuple(
             FinalMeter(
                 *(key, _cap(books.injected_mj), _cap(books.delivered_mj)),
-                *(_cap(books.sent_mj), _cap(books.line_loss_mj)),
+                *books.on_line_mj(),
             )
             for key, books in found
             if books is not None
@@ -128,14 +161,21 @@ class RouterBooks:
         if len(self._ended_promises) > ENDED_KEPT:
             del self.promises[self._ended_promises.popleft()]
 
-    def dissipate_buffers(self) -> None:
-        """What the converters held when the router died is heat now, and no circuit is known any more."""
+    def dissipate_buffers(self, floors: Mapping[int, int] | None = None) -> None:
+        """What the converters held when the router died is heat now, and no circuit is known any more. Generations
+        below the ``floors`` of their circuits were withdrawn; all others may be programmed again.
+        """
         self._end_standing()
         self.dissipated_mj += self.buffered_mj
         self.buffered_mj = 0
-        for key in self.circuits:
-            if key not in self._ended:
-                self._ended.append(key)
+        for key in list(self.circuits):
+            if floors is not None and key.generation < floors.get(key.circuit_id, 0):
+                self.end_circuit(key)
+            else:
+                self._interrupted[key] = None
+        too_many = max(0, len(self._interrupted) - INTERRUPTED_KEPT)
+        for key in list(islice(self._interrupted, too_many)):
+            self.end_circuit(key)
         # What was promised stands: whether it still does its controller will say.
         for circuit_id, promise in self.promises.items():
             if not promise.stands and circuit_id not in self._ended_promises:
@@ -195,7 +235,7 @@ class RouterBooks:
         own = (self.converter_loss_mj, self.dissipated_mj, self.buffered_mj)
         cells = (*self.injected_mj.values(), *self.delivered_mj.values())
         links = (max(astuple(each)) for each in self.links.values())
-        circuits = (max(astuple(each)) for each in self.circuits.values())
+        circuits = (max(each.counts()) for each in self.circuits.values())
         promises = (max(astuple(each)) for each in self.promises.values())
         return any(count >= MAX_INT64 for count in (*own, *cells, *links, *circuits, *promises))
 
@@ -210,7 +250,7 @@ class RouterBooks:
             {link_id: LinkBooks(*map(_cap, astuple(each))) for link_id, each in self.links.items()},
             {source_id: _cap(energy_mj) for source_id, energy_mj in self.injected_mj.items()},
             {load_id: _cap(energy_mj) for load_id, energy_mj in self.delivered_mj.items()},
-            {key: CircuitBooks(*map(_cap, astuple(each))) for key, each in self.circuits.items()},
+            {key: each.capped() for key, each in self.circuits.items()},
             {circuit_id: each.capped() for circuit_id, each in self.promises.items()},
             self.saved_unix_ns,
             self.through_power_clamped_instants,

@@ -174,7 +174,7 @@ class DeviceNetwork:
         node.boot_id += 1
         node.alive = True
         books = node.saved
-        books.dissipate_buffers()
+        books.dissipate_buffers(node.floors)
         away_ns = 0 if node.saved_ns is None else self.now_ns - node.saved_ns
         node.device = RouterDevice(
             node.config, node.boot_id, books, self.now_ns, node.election_id, node.floors, away_ns

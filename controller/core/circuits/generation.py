@@ -113,10 +113,10 @@ class Generation(msgspec.Struct, gc=False):
     # Of a standby that shares its room: the failures under which it would carry. None: it has its own.
     covers: frozenset[Failure] | None = None
     # Once its routers have ended it: what its ends had metered (None: not heard, or never), and by each that sends on
-    # what it had put on its line, and what of that was line loss.
+    # what it had put on its line, and what of that was line loss (None: it has not counted that).
     injected_mj: int | None = None
     delivered_mj: int | None = None
-    sent_mj: dict[str, tuple[int, int]] = {}
+    sent_mj: dict[str, tuple[int | None, int | None]] = {}
     # When it was decided, by the calendar; 0: an earlier release has not noted it.
     began_unix_ns: int = 0
 

@@ -42,8 +42,8 @@ class GenerationRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     injected_mj: int | None = None
     delivered_mj: int | None = None
     began_unix_ns: int = 0
-    # By router: put on its line, and of that lost there.
-    sent_mj: tuple[tuple[str, int, int], ...] = ()
+    # By router: put on its line, and of that lost there; None: it has not counted that.
+    sent_mj: tuple[tuple[str, int | None, int | None], ...] = ()
 
 
 class CircuitRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):

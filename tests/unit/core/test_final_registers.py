@@ -4,10 +4,18 @@ from collections.abc import Callable
 
 import pytest
 
-from controller.core.circuits.records import RegisterRecord, StateChange
+from controller.core.circuits.records import (
+    CircuitRecord,
+    RegisterRecord,
+    StateChange,
+    from_record,
+    to_record,
+    to_register,
+)
 from controller.core.circuits.request import PowerRequest
 from controller.core.messages import ToRouter, TransactionResult, Withdraw
-from digitalgrid.model import CircuitGeneration, Operation
+from controller.store.records_codec import decode, encode
+from digitalgrid.model import CircuitGeneration, FinalMeter, Operation
 from digitalgrid.units import NS_PER_S
 from tests.support.grids import mesh
 from tests.support.simulated_network import FromRouter, SimulatedNetwork
@@ -170,3 +178,19 @@ def test_a_withdrawal_that_was_repeated_writes_them_once(network: SimulatedNetwo
     network.deliver_all()
     network.check_registers()
     assert list(network.store.registers) == [key]
+
+
+def test_what_a_router_has_not_counted_from_the_beginning_is_unset_and_not_asked_for_again(
+    network: SimulatedNetwork,
+) -> None:
+    key = standing(network)
+    generation = newest(network.core.questions.circuit(key.circuit_id))
+    first, *_ = generation.route.router_ids
+    generation.hear_final(first, FinalMeter(key, 5, 0, None, None))
+    assert not generation.lacks_final(first)
+    circuit = network.core.questions.circuit(key.circuit_id)
+    restored = from_record(decode(encode(to_record(circuit, "")), CircuitRecord))
+    register = to_register(restored, restored.generations[key.generation], 1)
+    assert not newest(restored).lacks_final(first)
+    assert (register.injected_mj, register.links[0].sent_mj) == (5, None)
+    assert register.links[0].line_loss_mj is None

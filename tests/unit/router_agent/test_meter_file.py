@@ -49,7 +49,9 @@ class TestMeterFile:
         image += struct.pack("!10q", *range(10, 20)) + struct.pack("!qq", 5, 6)
         books = unpack_image(image + struct.pack("!QQqqq", 7, 2, 8, 9, 10))
         assert books.links["r1-r2"] == LinkBooks(10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 0)
-        assert books.circuits == {CircuitGeneration(7, 2): CircuitBooks(8, 9, 10)}
+        assert books.circuits == {
+            CircuitGeneration(7, 2): CircuitBooks(8, 9, 10, line_counted=False)
+        }
         assert (books.dissipated_mj, books.injected_mj, books.delivered_mj) == (
             2,
             {"pv1": 5},
