@@ -285,8 +285,7 @@ class CircuitBook:
         circuit.interruptions = known.interruptions
         circuit.last_interruption_ns = known.last_interruption_ns
         circuit.power_since_ns = known.power_since_ns
-        for books, said in known.missing.items():
-            circuit.note_missing(books, said)
+        circuit.adopt_missing(known)
         # What was heard here since it was written is among them.
         circuit.shortfalls = max(known.shortfalls, circuit.shortfalls, key=_told_mj)
         circuit.told_unix_ns, circuit.lost = known.told_unix_ns, known.lost

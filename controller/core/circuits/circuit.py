@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
-from itertools import islice
 
 import msgspec
 
@@ -102,6 +101,10 @@ del S, E
 
 # Of how many routers' energy books a circuit keeps apart what they say is missing: its load seldom moves.
 _MOST_BOOKS = 8
+# The sum of all others, which are remembered by name: nothing more is taken of them, or it would count twice. So many
+# names are 10 kB of a record: a circuit whose load has been at more routers takes no new books.
+_FORMER = "former"
+_MOST_MERGED = 256
 _STARVED = "its sink gets less than it should"
 
 
@@ -194,6 +197,8 @@ class Circuit(msgspec.Struct, gc=False):
     shortfalls: tuple[Shortfall, ...] = ()
     told_unix_ns: int = 0
     lost: Blame | None = None
+    # Books whose word is in the sum of former ones.
+    merged_books: tuple[str, ...] = ()
 
     def mark(self, step: str, now_ns: int) -> None:
         """Note when a step on the way to the first power was reached; a later one of its kind changes nothing."""
@@ -220,12 +225,30 @@ class Circuit(msgspec.Struct, gc=False):
         known = self.missing.get(books)
         if known is not None and known.promised_mj >= said.promised_mj:
             return False
+        if known is None and (books in self.merged_books or len(self.merged_books) >= _MOST_MERGED):
+            return False
+        # To the end: those that have been silent for longest are merged first.
+        self.missing.pop(books, None)
         self.missing[books] = said
-        if len(self.missing) > _MOST_BOOKS:
-            (one, first), (other, second) = islice(self.missing.items(), 2)
-            del self.missing[one], self.missing[other]
-            self.missing = {"former": first + second, **self.missing}
+        while len(self.missing) > _MOST_BOOKS:
+            self._merge_oldest()
         return True
+
+    def _merge_oldest(self) -> None:
+        former = self.missing.pop(_FORMER, MissingEnergy())
+        oldest = next(iter(self.missing))
+        self.merged_books = (*self.merged_books, oldest)
+        self.missing = {_FORMER: former + self.missing.pop(oldest), **self.missing}
+
+    def adopt_missing(self, known: "Circuit") -> None:
+        """Take up what was heard of the same circuit here, where other books may have been merged than there."""
+        if known.merged_books == self.merged_books:
+            for books, said in known.missing.items():
+                self.note_missing(books, said)
+            return
+        here, there = (each.total_missing() or MissingEnergy() for each in (known, self))
+        if here.promised_mj > there.promised_mj:
+            self.missing, self.merged_books = dict(known.missing), known.merged_books
 
     def total_missing(self) -> MissingEnergy | None:
         """None where nobody has counted any."""

@@ -79,6 +79,8 @@ class CircuitRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     owner: str = ""
     hold: Hold | None = None
     shortfalls: tuple[Shortfall, ...] = ()
+    # Books that are among the "former" of `missing`.
+    merged_books: tuple[str, ...] = ()
 
 
 class Counters(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -212,7 +214,8 @@ def to_record(circuit: Circuit, request_fingerprint: str) -> CircuitRecord:
         setup_priority=circuit.setup_priority,
         floor_w=circuit.floor_w,
         curtailed=circuit.curtailed,
-        missing=tuple(sorted(circuit.missing.items())),
+        # In the order in which they were heard.
+        missing=tuple(circuit.missing.items()),
         protect=circuit.guard.against or "",
         unprotected_because=circuit.guard.reason if circuit.guard.word is Protection.LOST else "",
         dedicated=circuit.guard.dedicated,
@@ -221,6 +224,7 @@ def to_record(circuit: Circuit, request_fingerprint: str) -> CircuitRecord:
         owner=circuit.owner,
         hold=circuit.hold,
         shortfalls=circuit.shortfalls,
+        merged_books=circuit.merged_books,
     )
 
 
@@ -252,6 +256,7 @@ def from_record(record: CircuitRecord) -> Circuit:
         owner=record.owner,
         hold=record.hold,
         shortfalls=record.shortfalls,
+        merged_books=record.merged_books,
     )
     for each in record.generations:
         key = CircuitGeneration(record.circuit_id, each.generation)

@@ -1,11 +1,14 @@
 """What loads lacked, as the controller knows it: the sinks' routers count, it adds up and forgets nothing."""
 
+import msgspec
 import pytest
 
 from controller.core.circuits.circuit import Circuit, CircuitState
+from controller.core.circuits.records import CircuitRecord, from_record, to_record
 from controller.core.circuits.request import PowerRequest
 from controller.core.messages import CircuitStatus, Withdraw
 from controller.northbound.codec import circuit_to_pb
+from controller.store.records_codec import decode, encode
 from digitalgrid.model import CircuitGeneration, FlowState, MissingEnergy
 from digitalgrid.units import NS_PER_S
 from tests.support.grids import diamond
@@ -87,6 +90,64 @@ def test_a_device_that_was_wiped_begins_anew_and_nothing_is_forgotten(circuit: C
         circuit.note_missing(f"r4/{number}", MissingEnergy(10, move_mj=1))
     assert circuit.total_missing() == MissingEnergy(1095, start_mj=5, fault_mj=20, move_mj=100)
     assert len(circuit.missing) <= 8
+
+
+def test_of_books_that_are_told_as_one_sum_nothing_counts_twice(circuit: Circuit) -> None:
+    for number in range(10):
+        assert circuit.note_missing(f"r4/{number}", MissingEnergy(100, fault_mj=10))
+    # Its device, which was merged with others, is there again; after a restart of the controller too.
+    restored = from_record(decode(encode(to_record(circuit, "")), CircuitRecord))
+    for each in (circuit, restored):
+        assert not each.note_missing("r4/0", MissingEnergy(101, fault_mj=10))
+        assert each.note_missing("r4/9", MissingEnergy(101, fault_mj=11))
+        assert each.total_missing() == MissingEnergy(1001, fault_mj=101)
+
+
+def test_books_that_have_been_silent_for_longest_are_merged_and_their_sum_only_grows(
+    circuit: Circuit,
+) -> None:
+    for promised_mj in range(1, 30):
+        for books in ("r4/first", f"r4/{promised_mj}"):
+            assert circuit.note_missing(books, MissingEnergy(promised_mj))
+        restored = from_record(to_record(circuit, ""))
+        assert restored.total_missing() == circuit.total_missing()
+        circuit.missing, circuit.merged_books = restored.missing, restored.merged_books
+    assert circuit.missing["r4/first"] == MissingEnergy(29)
+    assert circuit.total_missing() == MissingEnergy(sum(range(1, 30)) + 29)
+
+
+def test_an_older_record_with_a_sum_of_former_books_goes_on_growing(circuit: Circuit) -> None:
+    circuit.missing = {f"a{number}/": MissingEnergy(1) for number in range(7)}
+    circuit.missing["former"] = MissingEnergy(500)
+    fields = msgspec.to_builtins(to_record(circuit, ""))
+    restored = from_record(msgspec.convert(fields[:-1], CircuitRecord))
+    for number in range(20):
+        restored.note_missing(f"b{number}/", MissingEnergy(1))
+    assert restored.total_missing() == MissingEnergy(527)
+
+
+def test_a_load_that_was_at_too_many_devices_takes_no_new_ones_rather_than_forget_old_ones(
+    circuit: Circuit,
+) -> None:
+    for number in range(400):
+        circuit.note_missing(f"r4/{number}", MissingEnergy(1))
+    total = circuit.total_missing()
+    for number in range(300):
+        circuit.note_missing(f"r4/{number}", MissingEnergy(1))
+    assert circuit.total_missing() == total
+    assert len(circuit.missing) + len(circuit.merged_books) < 300
+
+
+def test_who_follows_counts_books_once_whoever_has_merged_them(circuit: Circuit) -> None:
+    follower = from_record(to_record(circuit, ""))
+    for number in range(10):
+        circuit.note_missing(f"r4/{number}", MissingEnergy(100))
+        if number < 8:
+            follower.note_missing(f"r4/{number}", MissingEnergy(100))
+    for here, there_ in ((follower, circuit), (circuit, follower), (circuit, circuit)):
+        written = from_record(to_record(there_, ""))
+        written.adopt_missing(here)
+        assert written.total_missing() == MissingEnergy(1000)
 
 
 def test_a_controller_that_starts_again_knows_what_was_stored_and_hears_the_rest(
