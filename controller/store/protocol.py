@@ -23,6 +23,8 @@ from digitalgrid.model import CircuitGeneration, ElectionId
 
 # Of an audit log that grows for years, an answer looks at so many at most: a second of reading, or two.
 AUDIT_ENTRIES_SEARCHED = 200_000
+# Likewise of final registers, for one page: some tenths of a second of reading. Whoever asks may go on from there.
+REGISTERS_SEARCHED = 20_000
 
 
 class StoreError(ExplainedError):

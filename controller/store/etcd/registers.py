@@ -7,11 +7,9 @@ from collections.abc import Iterable
 
 from controller.core.circuits.records import RegisterRecord
 from controller.store.etcd.layout import Layout, after
-from controller.store.protocol import RegisterPage, RegisterQuestion
+from controller.store.protocol import REGISTERS_SEARCHED, RegisterPage, RegisterQuestion
 from digitalgrid.model import CircuitGeneration
 
-# Records that are looked at for one answer: some tenths of a second of reading. Whoever asks may go on from there.
-MOST_SEARCHED = 20_000
 # Above every generation of a circuit.
 _LAST = 2**64 - 1
 
@@ -31,7 +29,7 @@ def page_of(question: RegisterQuestion, records: Iterable[RegisterRecord]) -> Re
     found: list[RegisterRecord] = []
     searched_to: CircuitGeneration | None = None
     for number, record in enumerate(records):
-        if number == MOST_SEARCHED or len(found) == question.most:
+        if number == REGISTERS_SEARCHED or len(found) == question.most:
             return RegisterPage(tuple(found), searched_to)
         searched_to = record.key
         if question.wants(record):

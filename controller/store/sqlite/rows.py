@@ -1,7 +1,8 @@
 """Rows of the file, decoded and checked; an error names the row."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ from controller.core.network.admin import DrainRecord
 from controller.core.network.owners import RouterRecord
 from controller.store.protocol import (
     AUDIT_ENTRIES_SEARCHED,
+    REGISTERS_SEARCHED,
     AuditQuestion,
     RegisterPage,
     RegisterQuestion,
@@ -18,11 +20,17 @@ from controller.store.protocol import (
 from controller.store.records_codec import checksum, decode
 from controller.store.sqlite.faults import damaged
 from controller.store.sqlite.schema import Meta, read_meta, schema_version
+from digitalgrid.limits import MAX_INT64
+from digitalgrid.model import CircuitGeneration
 
 _R = TypeVar("_R", CircuitRecord, RouterRecord, DrainRecord, RegisterRecord)
 
 # The first schema versions with a table of routers, of drains, and of registers.
 _WITH_ROUTERS, _WITH_DRAINS, _WITH_REGISTERS = 4, 5, 6
+
+# Of keys of registers: conditions, and what is above them all.
+_AFTER, _UP_TO = ("(circuit_id, generation) > (?, ?)",), ("(circuit_id, generation) <= (?, ?)",)
+_AFTER_ALL = CircuitGeneration(MAX_INT64, MAX_INT64)
 
 # Before the checksum; what came with version 3 stands after it.
 _AUDIT_FIELDS = 8
@@ -112,22 +120,66 @@ def read_entry(path: Path, row: tuple[Any, ...]) -> AuditEntry:
 def registers_page(
     path: Path, connection: sqlite3.Connection, question: RegisterQuestion
 ) -> RegisterPage:
-    """What is asked for; one more than is given tells whether there is another page."""
-    wanted = {
-        "circuit_id = ?": question.circuit_id,
-        "request_id = ?": question.request_id,
-        "ended_unix_ns >= ?": question.since_unix_ns,
-        "ended_unix_ns < ?": question.until_unix_ns,
-    }
-    given = {each: value for each, value in wanted.items() if value}
-    where = " AND ".join(["(circuit_id, generation) > (?, ?)", *given])
-    rows = connection.execute(
-        f"SELECT circuit_id, generation, record FROM registers WHERE {where}"
-        " ORDER BY circuit_id, generation LIMIT ?",
-        (*question.after, *given.values(), question.most + 1),
-    ).fetchall()
+    """What is asked for; one more than is given tells whether there is another page. Of a time, by the index of ends
+    where that is short, else among the next :data:`REGISTERS_SEARCHED` in order: the table only grows.
+    """
+    ended = _given(
+        {
+            "ended_unix_ns >= ?": question.since_unix_ns,
+            "ended_unix_ns < ?": question.until_unix_ns,
+        }
+    )
+    named = _given({"circuit_id = ?": question.circuit_id, "request_id = ?": question.request_id})
+    searched_to: CircuitGeneration | None = None
+    if ended and not named and _is_short(connection, ended):
+        rows = connection.execute(
+            "SELECT circuit_id, generation, record FROM registers WHERE (circuit_id, generation) IN"
+            " (SELECT circuit_id, generation FROM registers INDEXED BY registers_by_end"
+            f" WHERE {_all_of(ended, _AFTER)} ORDER BY circuit_id, generation LIMIT ?)"
+            " ORDER BY circuit_id, generation",
+            (*ended.values(), *question.after, question.most + 1),
+        ).fetchall()
+    else:
+        if ended:
+            searched_to = _searched_to(connection, question, named)
+        until = searched_to or _AFTER_ALL
+        rows = connection.execute(
+            "SELECT circuit_id, generation, record FROM registers"
+            f" WHERE {_all_of(_AFTER, _UP_TO, named, ended)} ORDER BY circuit_id, generation LIMIT ?",
+            (*question.after, *until, *named.values(), *ended.values(), question.most + 1),
+        ).fetchall()
     records = tuple(read_register(path, *row) for row in rows[: question.most])
-    return RegisterPage(records, records[-1].key if len(rows) > question.most else None)
+    return RegisterPage(records, records[-1].key if len(rows) > question.most else searched_to)
+
+
+def _given(wanted: dict[str, Any]) -> dict[str, Any]:
+    return {each: value for each, value in wanted.items() if value}
+
+
+def _all_of(*conditions: Iterable[str]) -> str:
+    return " AND ".join(chain(*conditions))
+
+
+def _is_short(connection: sqlite3.Connection, ended: dict[str, Any]) -> bool:
+    """Whether no more ended in this time than are looked at for a page."""
+    (count,) = connection.execute(
+        "SELECT count(*) FROM (SELECT 1 FROM registers INDEXED BY registers_by_end"
+        f" WHERE {_all_of(ended)} LIMIT ?)",
+        (*ended.values(), REGISTERS_SEARCHED + 1),
+    ).fetchone()
+    return bool(count <= REGISTERS_SEARCHED)
+
+
+def _searched_to(
+    connection: sqlite3.Connection, question: RegisterQuestion, named: dict[str, Any]
+) -> CircuitGeneration | None:
+    """The last that is looked at, as far as they are ``named``; None where that is all of them."""
+    row = connection.execute(
+        f"SELECT circuit_id, generation FROM registers WHERE {_all_of(_AFTER, named)}"
+        " ORDER BY circuit_id, generation LIMIT 1 OFFSET ?",
+        (*question.after, *named.values(), REGISTERS_SEARCHED - 1),
+    ).fetchone()
+    return None if row is None else CircuitGeneration(*row)
 
 
 def newest_entries(
