@@ -197,6 +197,18 @@ def test_final_registers_are_kept_for_ever_with_the_circuit_that_they_are_of(
     assert loaded(backend).circuits == ()
 
 
+def test_of_final_registers_the_first_word_stands(backend: Backend) -> None:
+    first = [register_record(circuit_id, 1) for circuit_id in range(1, 4)]
+    second = [msgspec.structs.replace(each, delivered_mj=0) for each in first]
+    # In one transaction, perhaps, in later ones, and in one that is too large for one of etcd's.
+    write(backend, registers_change(first[0]), registers_change(second[0], first[1]))
+    write(backend, registers_change(second[1]), registers_change(first[2], second[2]))
+    others = tuple(register_record(circuit_id, 1) for circuit_id in range(4, 304))
+    write(backend, registers_change(*second, *others))
+    assert list(backend.access().read().registers) == [*first, *others]
+    assert backend.access().verify() == []
+
+
 def test_final_registers_are_found_by_circuit_by_request_and_by_time_page_by_page(
     backend: Backend,
 ) -> None:

@@ -7,7 +7,7 @@ circuits/ID      one record each
 routers/ID       what each router owns
 drains/ID        each link or router that is taken out of service
 audit/SEQ        one entry each, the newest only
-registers/ID/GEN final registers of a generation of a circuit, for ever
+registers/ID/GEN final registers of a generation of a circuit, for ever: never put where there are any
 parts/TX/N       what is too large for one transaction, in pieces
 parts/TX/decided from here on all pieces count
 
@@ -230,12 +230,17 @@ def has_value(key: bytes, value: bytes) -> pb.Compare:
     return pb.Compare(result=pb.Compare.EQUAL, target=pb.Compare.VALUE, key=key, value=value)
 
 
-def to_pb(ops: Iterable[Op]) -> list[pb.RequestOp]:
-    return [_op_to_pb(op) for op in ops]
+def to_pb(layout: Layout, ops: Iterable[Op]) -> list[pb.RequestOp]:
+    return [_op_to_pb(layout, op) for op in ops]
 
 
-def _op_to_pb(op: Op) -> pb.RequestOp:
+def _op_to_pb(layout: Layout, op: Op) -> pb.RequestOp:
     match op:
+        case Put(key, value) if key.startswith(layout.registers):
+            # The first word stands: it is put only where there is none.
+            put = pb.RequestOp(request_put=pb.PutRequest(key=key, value=value))
+            create = pb.TxnRequest(compare=[put_at(key, ABSENT)], success=[put])
+            return pb.RequestOp(request_txn=create)
         case Put(key, value):
             return pb.RequestOp(request_put=pb.PutRequest(key=key, value=value))
         case Delete(key, end):

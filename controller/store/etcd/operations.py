@@ -20,13 +20,19 @@ def transactions(
     counters = Counters()
     for change in changes:
         ops = _operations(layout, change)
-        merged = gathered | ops
+        merged = _merged(layout, gathered, ops)
         if gathered and not fits(list(merged.values()), limits):
             yield list(gathered.values()), counters
             merged = ops
         gathered, counters = merged, change.counters
     if changes:
         yield list(gathered.values()), counters
+
+
+def _merged(layout: Layout, earlier: dict[bytes, Op], later: dict[bytes, Op]) -> dict[bytes, Op]:
+    """The last word on each key; of final registers the first."""
+    registers = {key: op for key, op in earlier.items() if key.startswith(layout.registers)}
+    return earlier | later | registers
 
 
 def fits(ops: Sequence[Op], limits: Limits) -> bool:
@@ -56,7 +62,7 @@ def _operations(layout: Layout, change: StateChange) -> dict[bytes, Op]:
         ops[key] = Delete(key)
     for register in change.registers:
         key = layout.register(register.key)
-        ops[key] = Put(key, encode(register))
+        ops.setdefault(key, Put(key, encode(register)))
     for entry in change.audit[-AUDIT_ENTRIES_KEPT:]:
         key = layout.audit_entry(entry.seq)
         ops[key] = Put(key, encode(entry))

@@ -136,7 +136,9 @@ class Term:
         response = self._send(
             pb.TxnRequest(
                 compare=[self._fence(), self._succession()],
-                success=to_pb([*self._unsaid, *ops, Put(self._layout.counters, value)]),
+                success=to_pb(
+                    self._layout, [*self._unsaid, *ops, Put(self._layout.counters, value)]
+                ),
                 failure=[_get(self._layout.leader), _get(self._layout.counters)],
             )
         )

@@ -1,9 +1,11 @@
+import msgspec
+
 from controller.core.circuits.records import CircuitRecord, Counters, StateChange
-from controller.store.etcd.layout import Delete, Layout, Put
+from controller.store.etcd.layout import ABSENT, Delete, Layout, Put, put_at, to_pb
 from controller.store.etcd.operations import AUDIT_ENTRIES_KEPT, fits, transactions
 from controller.store.etcd.parts import Limits
-from controller.store.records_codec import decode
-from tests.support.records import audit_entry, circuit_record
+from controller.store.records_codec import decode, encode
+from tests.support.records import audit_entry, circuit_record, register_record
 
 LAYOUT = Layout("/grid")
 LIMITS = Limits(ops=5, size_bytes=10**6)
@@ -70,3 +72,18 @@ def test_of_more_entries_at_once_than_are_kept_only_those_are_written() -> None:
     puts = [op.key for op in ops if isinstance(op, Put)]
     assert puts[0] == LAYOUT.audit_entry(11)
     assert len(puts) == AUDIT_ENTRIES_KEPT
+
+
+def test_of_final_registers_the_first_word_is_written_and_only_where_there_is_none() -> None:
+    first = register_record(1, 1)
+    second = msgspec.structs.replace(first, delivered_mj=0)
+    changes = [StateChange((), Counters(), registers=each) for each in ((first, second), (second,))]
+
+    ((ops, _),) = transactions(LAYOUT, changes, LIMITS)
+
+    key = LAYOUT.register(first.key)
+    assert ops == [Put(key, encode(first))]
+    (op,) = to_pb(LAYOUT, ops)
+    assert op.request_txn.compare == [put_at(key, ABSENT)]
+    assert [each.request_put.key for each in op.request_txn.success] == [key]
+    assert not op.request_txn.failure
