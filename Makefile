@@ -13,7 +13,7 @@ TOPOLOGY ?= topologies/elan9.grid.yaml
 
 DEBIAN_PACKAGES := mininet openvswitch-switch ethtool iputils-ping iproute2 etcd-server etcd-client
 # Programs that only tests use.
-TEST_PACKAGES := curl prometheus chromium groff-base
+TEST_PACKAGES := curl prometheus chromium groff-base systemd
 KERNELS := $(shell find controller/routing -name '*.py')
 PROTOS := $(shell find proto -name '*.proto')
 STUBS := $(PROTOS:proto/%.proto=%_pb2.py)

@@ -82,7 +82,7 @@ class Accounts:
                 raise LedgerRefused(LedgerReason.ENTRY_EMPTY, "an entry says nothing", "body")
 
     def _deposit(self, message: pb.Deposit) -> None:
-        _check_account(message.account, "account")
+        check_id(message.account, "account")
         _check_nano(message.nano)
         if self.issued + message.nano > MAX_INT64:
             raise LedgerRefused(
@@ -94,15 +94,15 @@ class Accounts:
         self.balances[message.account] += message.nano
 
     def _withdraw(self, message: pb.Withdrawal) -> None:
-        _check_account(message.account, "account")
+        check_id(message.account, "account")
         _check_nano(message.nano)
         self._require(message.account, message.nano)
         self.issued -= message.nano
         self.balances[message.account] -= message.nano
 
     def _transfer(self, message: pb.Transfer) -> None:
-        _check_account(message.payer, "payer")
-        _check_account(message.payee, "payee")
+        check_id(message.payer, "payer")
+        check_id(message.payee, "payee")
         _check_nano(message.nano)
         self._require(message.payer, message.nano)
         self.balances[message.payer] -= message.nano
@@ -132,7 +132,7 @@ class Accounts:
         _check_hash(message.terms_hash, "terms_hash")
         stakes: defaultdict[str, int] = defaultdict(int)
         for stake in message.stakes:
-            _check_account(stake.account, "stakes.account")
+            check_id(stake.account, "stakes.account")
             _check_nano(stake.nano, least=0)
             stakes[stake.account] += stake.nano
         for account, nano in stakes.items():
@@ -213,7 +213,7 @@ def _left(escrow: Escrow, postings: Iterable[pb.Posting]) -> dict[str, int]:
     """What is left in escrow after these. Refused where it is more than there is."""
     left = dict(escrow.stakes)
     for count, posting in enumerate(postings, start=1):
-        _check_account(posting.payee, "postings.payee")
+        check_id(posting.payee, "postings.payee")
         _check_nano(posting.nano, least=0)
         if count > MAX_POSTINGS:
             raise LedgerRefused(
@@ -241,10 +241,6 @@ def _check_nano(nano: int, least: int = 1) -> None:
         raise LedgerRefused(
             LedgerReason.NANO_OUT_OF_RANGE, f"{nano} nanos; {least} to {MAX_INT64}", "nano"
         )
-
-
-def _check_account(account: str, field: str) -> None:
-    check_id(account, field)
 
 
 def check_id(id_: str, field: str) -> None:

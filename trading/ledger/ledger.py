@@ -116,7 +116,7 @@ class Ledger:
         """``following`` signs from the head on."""
         if self._is_spent:
             raise Fenced("this writer could not store what it wrote; take the log up anew")
-        # A clock that was set back does not make what is written younger than what stands before it.
+        # A clock that was set back makes no entry older than those that stand before it.
         at_unix_ns = self._last_unix_ns = max(self._now_unix_ns(), self._last_unix_ns)
         first = self._tree.size
         self._is_spent = True

@@ -34,7 +34,11 @@ def note_shortfalls(
     at_unix_ns: int,
 ) -> None:
     """Put down what is missing beyond ``before``, by cause."""
-    lacked = difference(said, before)
+    lacked, told_ns = difference(said, before), circuit.told_unix_ns
+    circuit.told_unix_ns = at_unix_ns
+    if not lacked.missing_mj:
+        # As most reports say: nobody is to blame.
+        return
     for missing_mj, blame in (
         (lacked.start_mj, Blame(ShortCause.START)),
         (lacked.fault_mj, _fault(view, circuit, at_unix_ns)),
@@ -42,10 +46,8 @@ def note_shortfalls(
         (lacked.curtailment_mj, _curtailment(view, circuit)),
     ):
         if missing_mj > 0:
-            told_ns = circuit.told_unix_ns
             more = shortfall(blame, missing_mj, circuit.power_w, told_ns, at_unix_ns)
             circuit.shortfalls = with_shortfall(circuit.shortfalls, more)
-    circuit.told_unix_ns = at_unix_ns
 
 
 def _fault(view: GridView, circuit: Circuit, at_unix_ns: int) -> Blame:

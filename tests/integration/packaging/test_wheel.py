@@ -21,6 +21,7 @@ from digitalgrid.client import PowerClient
 from digitalgrid.client.errors import ControllerUnreachable
 from router_agent.main import dgr
 from tests.support.patience import PATIENCE_S, wait_for
+from tests.support.programs import require_program
 from topologies.emulator.ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -204,14 +205,13 @@ def test_the_changelog_begins_with_the_version_that_is_built() -> None:
 
 def test_systemd_finds_nothing_wrong_with_the_units(tmp_path: Path) -> None:
     """Every key and value, as systemd itself reads them; the programs are those of this environment."""
-    if shutil.which("systemd-analyze") is None:
-        pytest.skip("systemd-analyze is missing: apt-get install systemd")
+    program = require_program("systemd-analyze", "systemd")
     for unit in (PACKAGING / "systemd").iterdir():
         text = unit.read_text().replace("/opt/digitalgrid/bin", str(Path(sys.executable).parent))
         (tmp_path / unit.name.replace("@", "@r1")).write_text(text)
     units = sorted(tmp_path.iterdir())
     looked = subprocess.run(
-        ["systemd-analyze", "--man=no", "verify", *units],
+        [program, "--man=no", "verify", *units],
         capture_output=True,
         text=True,
         check=False,
