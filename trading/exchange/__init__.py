@@ -1,0 +1,1 @@
+"""The exchange: the daemon around a market, which asks controllers and ledgers, and serves parties."""

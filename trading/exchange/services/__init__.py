@@ -1,0 +1,1 @@
+"""What an exchange serves: each service translates, and decides nothing."""

@@ -1,0 +1,46 @@
+"""Key files: the 32 secret bytes of an Ed25519 key in hex, in a file that nobody but its owner may read."""
+
+import os
+import stat
+from pathlib import Path
+
+from digitalgrid.errors import ExplainedError
+from trading.ledger.keys import SigningKey
+
+_MODE = 0o600
+_FOR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+# Bytes: two digits each of 32, and room for a line's end; whatever is longer is no key.
+_MOST_BYTES = 80
+
+
+class BadKeyFile(ExplainedError):
+    """A file that holds no key, or that more than its owner can read."""
+
+
+def read_key(path: Path) -> SigningKey:
+    """Raises :class:`BadKeyFile`, and OSError where there is no file that can be read."""
+    with path.open("rb") as file:
+        mode = os.fstat(file.fileno()).st_mode
+        if mode & _FOR_OTHERS:
+            raise BadKeyFile(
+                f"{path} can be used by others than its owner; `chmod 600` it, and make a new key if"
+                " somebody may have read it"
+            )
+        content = file.read(_MOST_BYTES + 1)
+    try:
+        return SigningKey.of_seed(bytes.fromhex(content.decode("ascii").strip()))
+    except ValueError as error:
+        raise BadKeyFile(
+            f"{path} holds no key: 64 hexadecimal digits are one; `dgm keygen FILE` makes it"
+        ) from error
+
+
+def write_new_key(path: Path) -> SigningKey:
+    """A new key in a new file, durable. Raises FileExistsError: no key is ever written over."""
+    key = SigningKey.new()
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(key.seed.hex().encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return key
