@@ -23,7 +23,6 @@ from controller.northbound.server import LIMITS as NORTHBOUND_LIMITS
 from controller.northbound.server import start_server as start_northbound
 from controller.northbound.services import Services
 from controller.plugins import STORES
-from controller.rpc.limits import ServerLimits
 from controller.runtime.descriptors import raise_limit, southbound_connections
 from controller.runtime.member import Member
 from controller.runtime.runtime import Runtime
@@ -40,6 +39,7 @@ from digitalgrid.addresses import Address
 from digitalgrid.errors import ExplainedError
 from digitalgrid.logs import LogFormat, log_to_standard_error
 from digitalgrid.plugins.table import find
+from digitalgrid.rpc.limits import ServerLimits
 from digitalgrid.supervision import start_task, watch_loop
 from digitalgrid.units import MS_PER_S, NS_PER_S
 

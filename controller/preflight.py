@@ -3,7 +3,6 @@
 Nothing is changed, and nothing stays open.
 """
 
-import socket
 from collections.abc import Iterator
 
 from controller.config import ControllerConfig
@@ -12,13 +11,14 @@ from controller.runtime.descriptors import TooFewDescriptors, southbound_connect
 from controller.web.token import read_token
 from digitalgrid.addresses import Address
 from digitalgrid.bounds import InvalidValue
+from digitalgrid.listening import listening_trouble
 from digitalgrid.plugins.table import PluginError, find
 
 
 def problems(config: ControllerConfig) -> Iterator[InvalidValue]:
     """Each names the key that it comes from."""
     for path, address in config.listeners():
-        trouble = _listening_trouble(address)
+        trouble = listening_trouble(address)
         if trouble:
             yield InvalidValue(
                 *path, message=f"is '{address}', which cannot be listened on: {trouble}"
@@ -34,28 +34,6 @@ def problems(config: ControllerConfig) -> Iterator[InvalidValue]:
         southbound_connections(limits.north_connections, limits.south_connections, limits.routers)
     except TooFewDescriptors as error:
         yield InvalidValue("limits", message=f"do not fit: {error}")
-
-
-def _listening_trouble(address: Address) -> str:
-    """Why nobody can listen there; empty where one can."""
-    try:
-        found = socket.getaddrinfo(
-            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-    except OSError as error:
-        return (
-            f"{address.host!r} is no address of this machine, nor a name of one ({error.strerror})"
-        )
-    for family, kind, protocol, _, resolved_address in found:
-        try:
-            with socket.socket(family, kind, protocol) as listener:
-                # As those do who will listen: what a former daemon left half closed is in nobody's way.
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                listener.bind(resolved_address)
-                listener.listen()
-        except OSError as error:
-            return f"{error.strerror}; stop what uses it, or take another"
-    return ""
 
 
 def _plugin_troubles(config: ControllerConfig) -> Iterator[InvalidValue]:

@@ -11,11 +11,11 @@ from controller.core.errors import Refusal
 from controller.northbound.circuit_looks import AT_ONCE, CircuitLooks
 from controller.northbound.codec import circuit_to_pb
 from controller.northbound.turns import in_turns
-from controller.rpc.encoding import varint
 from controller.runtime.runtime import Runtime
 from controller.watching.gate import Gate
 from controller.watching.journal import Journal, Place
 from digitalgrid.reasons import Reason
+from digitalgrid.rpc.encoding import varint
 from digitalgrid.v1 import northbound_pb2 as pb
 
 # Of an answer with several circuits: well below the 4 MiB that gRPC's clients take if nobody says otherwise.

@@ -17,11 +17,11 @@ from controller.core.errors import Refusal, invalid
 from controller.northbound.errors import status_of
 from controller.northbound.load_gate import LoadGate
 from controller.northbound.principals import RPCS, Caller, Rpc, principal_of
-from controller.rpc.decoding import MalformedMessage, check_decoded
 from controller.runtime.durability import StoreFailed
 from controller.runtime.runtime import Runtime
 from controller.tallies import Tallies
 from digitalgrid.reasons import Reason
+from digitalgrid.rpc.decoding import MalformedMessage, check_decoded
 
 if TYPE_CHECKING:
     from controller.tracing.tracing import Tracing

@@ -9,8 +9,8 @@ import grpc
 from grpc_status import rpc_status
 
 from controller.northbound.guard import CallFailed, Guard, failing
-from controller.rpc.decoding import decoded
-from controller.rpc.encoding import encoded
+from digitalgrid.rpc.decoding import decoded
+from digitalgrid.rpc.encoding import encoded
 
 # Health checking and reflection, served beside our own services, say nothing of the grid: nobody is judged for them.
 _OURS = "/digitalgrid."

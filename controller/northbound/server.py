@@ -9,8 +9,8 @@ from grpc_reflection.v1alpha import reflection
 from controller.northbound.health import Health
 from controller.northbound.interceptor import Interceptor
 from controller.northbound.services import Services
-from controller.rpc.limits import ServerLimits
-from controller.rpc.listening import listen_on
+from digitalgrid.rpc.limits import ServerLimits
+from digitalgrid.rpc.listening import listen_on
 from digitalgrid.v1 import northbound_pb2 as pb
 
 _log = logging.getLogger(__name__)

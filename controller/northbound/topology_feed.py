@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from controller.core.errors import Refusal
 from controller.northbound.topology_codec import Key, Kind, Picture, is_urgent
 from controller.northbound.topology_looks import TopologyLooks
-from controller.rpc.encoding import field
 from controller.watching.gate import Gate
 from controller.watching.journal import Journal, Place
+from digitalgrid.rpc.encoding import field
 from digitalgrid.v1 import northbound_pb2 as pb
 
 # Of an answer with changes alone: well below the 4 MiB that gRPC's clients take if nobody says otherwise.

@@ -11,9 +11,6 @@ from typing import TYPE_CHECKING, TypeAlias
 import grpc
 
 from controller.core.messages import ToRouter
-from controller.rpc.decoding import MalformedMessage, check_decoded, decoded
-from controller.rpc.limits import ServerLimits
-from controller.rpc.listening import listen_on
 from controller.runtime.runtime import Runtime
 from controller.southbound import codec
 from controller.southbound.inbox import SessionInbox
@@ -25,6 +22,9 @@ from digitalgrid.convert import election_id_to_pb
 from digitalgrid.counters import COUNTERS
 from digitalgrid.model import PROTOCOL_VERSION
 from digitalgrid.rate_limit import LimitedLog
+from digitalgrid.rpc.decoding import MalformedMessage, check_decoded, decoded
+from digitalgrid.rpc.limits import ServerLimits
+from digitalgrid.rpc.listening import listen_on
 from digitalgrid.supervision import first_to_end
 from digitalgrid.v1 import southbound_pb2 as pb
 from digitalgrid.v1 import southbound_pb2_grpc

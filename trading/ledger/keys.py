@@ -15,6 +15,8 @@ class Domain(Enum):
     ENTRY = b"dg-market-v1/entry\x00"
     TREE_HEAD = b"dg-market-v1/tree-head\x00"
     WITNESSED = b"dg-market-v1/witnessed\x00"
+    # What parties and the operator ask of a market.
+    ORDER = b"dg-market-v1/order\x00"
 
 
 def key_id_of(public_key: bytes) -> bytes:

@@ -11,7 +11,6 @@ import grpc
 import pytest
 
 from controller.core.settings import CoreSettings
-from controller.rpc.limits import ServerLimits
 from controller.runtime.runtime import Runtime
 from controller.southbound import service
 from controller.southbound.service import SessionLimits, start_server
@@ -19,6 +18,7 @@ from controller.store.sqlite import SqliteStore
 from digitalgrid.convert_lsa import lsa_to_pb
 from digitalgrid.limits import MAX_ADVERTISED
 from digitalgrid.model import LinkAdvertisement, RouterLsa
+from digitalgrid.rpc.limits import ServerLimits
 from digitalgrid.v1 import southbound_pb2 as pb
 from tests.support.northbound import free_port
 from tests.support.southbound import House, ScriptedRouter, connect, hello, lsa

@@ -11,11 +11,11 @@ from controller.core.optimising.moves import ReoptimiseLimits
 from controller.core.settings import CoreSettings
 from controller.northbound.server import start_server
 from controller.northbound.services import Services
-from controller.rpc.limits import ServerLimits
 from controller.runtime.runtime import Runtime
 from controller.watching.budget import Budget
 from controller.watching.gate import Gate
 from digitalgrid.client import AsyncPowerClient
+from digitalgrid.rpc.limits import ServerLimits
 from tests.support.attached_grid import MemoryStore
 from tests.support.northbound import free_port, in_loop, read_meters
 

@@ -1,1 +1,0 @@
-"""What all gRPC servers of the controller share."""
