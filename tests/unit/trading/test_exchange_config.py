@@ -1,0 +1,68 @@
+"""The configuration of an exchange: what is wrong with it is said with its line, all of it at once."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from digitalgrid.config_file import ConfigError
+from digitalgrid.units import NS_PER_S
+from tests.support.exchanges import ANN, BOB, market_file, public
+from trading.exchange.config import ExchangeConfig, load_config
+
+
+def loaded(tmp_path: Path, **changes: Any) -> ExchangeConfig:
+    path = tmp_path / "market.yaml"
+    path.write_text(market_file(**changes))
+    return load_config(path)
+
+
+def meter(**changes: Any) -> dict[str, Any]:
+    return {"meter": "m", "router": "r1", "source": "pv1", "max_injected_w": 1e3, **changes}
+
+
+def party(name: str = "eve", key: str = public(ANN), **changes: Any) -> dict[str, Any]:
+    return {"party": name, "public_key": key, "meters": [meter(**changes)]}
+
+
+def test_it_becomes_what_the_market_is_made_of(tmp_path: Path) -> None:
+    config = loaded(tmp_path, tariff={"firm_micro_per_kwh": 7}, times={"read_s": 10})
+    assert config.market.rules.length_ns == 10 * NS_PER_S
+    assert config.tariff.prices.firm_price == 7
+    assert config.times.times.read_ns == 10 * NS_PER_S
+    bob = config.market_meters["bob"]
+    assert (bob.party, bob.router_id, bob.max_injected_w, bob.max_drawn_w) == ("bob", "r1", 4e6, 0)
+    assert config.public_keys["bob"] == BOB.public_key
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"market": {"mechanisms": []}}, "'mechanisms' is empty"),
+        ({"market": {"interval_s": 1.00001}}, "whole milliseconds"),
+        ({"market": {"ahead": 1000, "interval_s": 900}}, "open fewer intervals"),
+        ({"times": {"lead_s": 3}}, "less than market.gate_s, 3"),
+        ({"tariff": {"feed_in_micro_per_kwh": 300_000}}, "nobody has a reason to trade"),
+        ({"tariff": {"loss_payer": "nobody"}}, "buyer, seller, included"),
+        ({"operator": {"public_key": "ab"}}, "'public_key' is 'ab'"),
+        ({"metrics": {"listen": "127.0.0.1:50090"}}, "clashes with listen"),
+        ({"controller": []}, "'controller' is empty"),
+        ({"parties": [party(), party()]}, "'eve', which parties[0] has already"),
+        ({"parties": [party("operator")]}, "which the operator has already"),
+        ({"parties": [party(), party("bob", meter="n")]}, "'pv1', which meter 'm' has already"),
+        ({"parties": [party(source="")]}, "is missing, and max_injected_w is 1000"),
+        ({"parties": [party(load="l1")]}, "max_drawn_w' is 0, and the meter has the load 'l1'"),
+        ({"parties": [party(source="", max_injected_w=0)]}, "neither a source nor a load"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_its_line(
+    changes: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=r"market.yaml:[0-9]+: ") as caught:
+        loaded(tmp_path, **changes)
+    assert said in str(caught.value)
+
+
+def test_a_state_directory_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="which is no directory"):
+        loaded(tmp_path, state_dir=str(tmp_path / "market.yaml"))
