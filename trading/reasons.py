@@ -224,6 +224,13 @@ class MarketReason(StrEnum):
         "the party tenders faster than is allowed",
         "try again after `retry_delay`",
     )
+    OVERLOADED = (
+        "OVERLOADED",
+        RefusalCode.UNAVAILABLE,
+        "",
+        "more is asked of the market than it can write down",
+        "try again in a moment; a tender that is repeated under its id is taken once",
+    )
     # What became of an order.
     ORDER_UNKNOWN = (
         "ORDER_UNKNOWN",

@@ -44,6 +44,7 @@ def _ask_hold(trade: Trade, times: Times) -> list[Effect]:
             trade.interval,
             until_ns,
             trade.path,
+            trade.constraints,
         )
     ]
 

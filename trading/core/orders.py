@@ -59,6 +59,13 @@ class Constraints(msgspec.Struct, frozen=True):
     max_loss_ppm: int | None = None
     avoid_ids: tuple[str, ...] = ()
 
+    def beside(self, other: "Constraints") -> "Constraints":
+        """What keeps both: as of a buyer and a seller, whose power goes one way."""
+        losses = [x.max_loss_ppm for x in (self, other) if x.max_loss_ppm is not None]
+        return Constraints(
+            min(losses, default=None), tuple(dict.fromkeys((*self.avoid_ids, *other.avoid_ids)))
+        )
+
 
 ANY_WAY = Constraints()
 
@@ -110,7 +117,8 @@ class Meter(msgspec.Struct, frozen=True):
 class MarketRules(msgspec.Struct, frozen=True):
     """What a market trades. Intervals begin at multiples of their length; the gate closes ``gate_ns`` before.
 
-    ``ahead``: how many intervals are open beside each other. ``router_tick_ns``: what routers count energy by.
+    ``ahead``: how many intervals are open beside each other. ``router_tick_ns``: what routers count energy by. Of one
+    party: ``orders_per_party`` may wait, and ``tender_burst`` come at once, which ``tenders_per_s`` fill up again.
     """
 
     length_ns: int = 900_000_000_000
@@ -119,6 +127,9 @@ class MarketRules(msgspec.Struct, frozen=True):
     tick: MicroPerKwh = MicroPerKwh(1)
     router_tick_ns: int = 100_000_000
     orders_per_party: int = 1_000
+    # As many a second as a busy exchange sees of one, and as many at once as a retailer of a town has.
+    tenders_per_s: float = 200.0
+    tender_burst: int = 1_000
 
     def open_intervals(self, now_ns: int) -> tuple[Interval, ...]:
         """Those that may be tendered for."""

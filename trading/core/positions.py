@@ -76,6 +76,11 @@ class Positions:
             )
         self._rows[tender.meter_id, tender.interval] = after
 
+    def restore(self, order: Order, open_wh: int, agreed_wh: int, bound_wh: int) -> None:
+        """What was counted of an order before; whether its meter may still do so is not asked."""
+        key = order.meter_id, order.interval
+        self._rows[key] = _with(self.of(*key), order.side, agreed_wh, open_wh, bound_wh)
+
     def match(self, order: Order, wh: Wh) -> None:
         """So much of an open order is agreed; in the transaction that notes the match."""
         self._change(order, wh, open_wh=-wh)
@@ -96,10 +101,10 @@ class Positions:
         """So much of an open order is cancelled, or has ended otherwise."""
         self._change(order, open_wh=-wh)
 
-    def forget(self, before_ns: int) -> None:
-        """Intervals that ended before: their trades stand in the ledger."""
+    def forget(self, interval: Interval) -> None:
+        """It has ended, and its trades stand in the ledger."""
         for table in (self._rows, self._forecasts):
-            for key in [key for key in table if key[1].end_ns < before_ns]:
+            for key in [key for key in table if key[1] == interval]:
                 del table[key]
 
     def _change(self, order: Order, wh: int = 0, open_wh: int = 0, bound_wh: int = 0) -> None:

@@ -1,18 +1,16 @@
 """The desk: takes tenders, numbers them, and refuses what their party may not, or could not keep or pay."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from digitalgrid.rate_limit import TokenBucket
 from trading.core.orders import MarketRules, Meter, Order, Side, Tender, check_tender, order_of
 from trading.core.positions import Positions
-from trading.core.units import Nano, amount
+from trading.core.units import MicroPerKwh, Nano
 from trading.reasons import MarketReason, Refused
 
-# Of one party: as many at once as a retailer of a town has, and then as many a second as a busy exchange sees of one.
-_BURST = 1_000
-_PER_S = 200
+_NO_DEPOSIT = MicroPerKwh(0)
 
 
 class Standing(msgspec.Struct):
@@ -81,18 +79,20 @@ class Desk:
         self._standings[tender.party] = standing
         return Taken(order, is_new=True)
 
+    def use(self, party: str, nonce: int) -> None:
+        """A party's word that is no tender. Raises Refused for one that was used: it may be another's, said again."""
+        standing = self._standings.setdefault(party, Standing())
+        _check_nonce(party, nonce, standing)
+        standing.nonce = nonce
+
     def ended(self, order: Order) -> None:
         """Nothing of the order waits in a book any more."""
         self._standings[order.party].open_orders -= 1
 
-    def forget(self, before_ns: int) -> None:
-        """Orders of intervals that ended before: their gates refuse them if they are tendered again."""
-        for standing in self._standings.values():
-            standing.orders = {
-                name: order
-                for name, order in standing.orders.items()
-                if order.interval.end_ns >= before_ns
-            }
+    def forget(self, orders: Iterable[Order]) -> None:
+        """Of intervals that have ended: their gates refuse them if they are tendered again."""
+        for order in orders:
+            self._standings[order.party].orders.pop(order.order_id, None)
 
     def standings(self) -> Mapping[str, Standing]:
         return self._standings
@@ -125,28 +125,39 @@ class Desk:
         return meter
 
     def _check_party(self, tender: Tender, standing: Standing, now_ns: int) -> None:
-        if tender.nonce <= standing.nonce:
-            raise Refused(
-                MarketReason.STALE_NONCE,
-                f"nonce is {tender.nonce}; party {tender.party} has used {standing.nonce}",
-            )
+        _check_nonce(tender.party, tender.nonce, standing)
         if standing.open_orders >= self._rules.orders_per_party:
             raise Refused(
                 MarketReason.BOOK_FULL,
                 f"party {tender.party} has {standing.open_orders} open orders, the most there may be",
             )
-        bucket = self._buckets.setdefault(tender.party, TokenBucket(_PER_S, _BURST))
+        bucket = self._buckets.get(tender.party)
+        if bucket is None:
+            bucket = TokenBucket(self._rules.tenders_per_s, self._rules.tender_burst)
+            self._buckets[tender.party] = bucket
         if not bucket.take(now_ns):
             raise Refused(
                 MarketReason.RATE_LIMIT,
-                f"party {tender.party} tenders more than {_PER_S} times a second",
+                f"party {tender.party} tenders more than {self._rules.tenders_per_s:g} times a second",
             )
 
 
-def most_due(tender: Tender) -> Nano:
-    """What an order itself can cost whoever tendered it: a buyer at a limit above 0, a seller at one below.
+def _check_nonce(party: str, nonce: int, standing: Standing) -> None:
+    if nonce <= standing.nonce:
+        raise Refused(
+            MarketReason.STALE_NONCE,
+            f"nonce is {nonce}; party {party} has used {standing.nonce}",
+        )
 
-    Loss, toll and a seller's deposit come on top; the market's terms say how much (see trading.core.settlement).
+
+def most_due(tender: Tender, utility_price: MicroPerKwh = _NO_DEPOSIT) -> Nano:
+    """What an order can cost whoever tendered it: a buyer at a limit above 0, a seller at one below, and the deposit of
+    one who may have to make the buyer whole, who then buys at ``utility_price``. Loss and toll come on top.
     """
-    total = amount(tender.wh, tender.limit)
-    return Nano(max(0, total if tender.side is Side.BUY else -total))
+    return Nano(tender.wh * due_per_wh(tender, utility_price))
+
+
+def due_per_wh(tender: Tender, utility_price: MicroPerKwh) -> int:
+    if tender.side is Side.BUY:
+        return max(0, tender.limit)
+    return max(0, max(0, utility_price) - tender.limit)

@@ -7,7 +7,7 @@ import msgspec
 
 from digitalgrid.units import NS_PER_S
 from trading.core.attribution import Cause, Missed
-from trading.core.orders import PPM, Interval
+from trading.core.orders import ANY_WAY, PPM, Constraints, Interval
 from trading.core.readings import Ends
 from trading.core.settlement import Line, Locks, Posting, Settlement, Terms
 from trading.core.units import MicroPerKwh, Millijoule, Wh
@@ -111,6 +111,8 @@ class Trade(msgspec.Struct):
     detail: str = ""
     # The escrow ended without the bill.
     is_refunded: bool = False
+    # What the way of the power must keep, of both orders together.
+    constraints: Constraints = ANY_WAY
 
     @property
     def request_id(self) -> str:
@@ -233,6 +235,7 @@ class Hold(msgspec.Struct, frozen=True, tag=True):
     interval: Interval
     until_ns: int
     path: tuple[str, ...]
+    constraints: Constraints = ANY_WAY
 
 
 class Lock(msgspec.Struct, frozen=True, tag=True):

@@ -5,7 +5,7 @@ proposal: until it is confirmed, the network may refuse it, and then both orders
 are never matched with each other again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from heapq import heapify, heappop, heappush
 
@@ -171,7 +171,10 @@ class OrderBook:
     def restored(
         cls, snapshot: bytes, self_trade: SelfTrade = SelfTrade.CANCEL_NEWEST
     ) -> "OrderBook":
-        kept = msgspec.msgpack.decode(snapshot, type=_Kept)
+        return cls._of(msgspec.msgpack.decode(snapshot, type=_Kept), self_trade)
+
+    @classmethod
+    def _of(cls, kept: _Kept, self_trade: SelfTrade) -> "OrderBook":
         book = cls(self_trade)
         book._next_match = kept.next_match
         book._pending = {number: (buy, sell, wh) for number, buy, sell, wh in kept.pending}
@@ -185,6 +188,30 @@ class OrderBook:
         for queue in (*book._queues.values(), book._dated):
             heapify(queue)
         return book
+
+    @classmethod
+    def rebuilt(
+        cls,
+        orders: Iterable[tuple[Order, int, int, MarketReason | None]],
+        pending: Mapping[int, tuple[int, int, int]],
+        barred: Iterable[tuple[int, int]],
+        next_match: int,
+        self_trade: SelfTrade = SelfTrade.CANCEL_NEWEST,
+    ) -> "OrderBook":
+        """From what others know of it: of each order what waits, what is matched and not confirmed, and why nothing
+        comes back; matches that are not confirmed, and all pairs that were refused.
+        """
+        kept: dict[int, set[int]] = {}
+        for pair in barred:
+            for one, other in (pair, pair[::-1]):
+                kept.setdefault(one, set()).add(other)
+        entries = [
+            (order, left, away, closed, sorted(kept.get(order.seq, ())))
+            for order, left, away, closed in orders
+            if left or away
+        ]
+        book = _Kept(next_match, entries, [(number, *pair) for number, pair in pending.items()])
+        return cls._of(book, self_trade)
 
     def _enter(self, entry: _Entry, events: list[BookEvent]) -> None:
         """Matches what is left of an order as far as it goes; the rest waits, or ends."""

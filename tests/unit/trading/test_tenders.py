@@ -252,7 +252,7 @@ def test_what_ends_makes_room_and_what_never_was_cannot_end() -> None:
     assert market.positions.of("meter of ann", INTERVAL).open_bought == 300
     with pytest.raises(ValueError, match="does not have"):
         market.positions.close(order, Wh(301))
-    market.positions.forget(INTERVAL.end_ns + 1)
+    market.positions.forget(INTERVAL)
     assert market.positions.rows() == {}
 
 
@@ -286,7 +286,7 @@ def test_a_desk_goes_on_where_another_ended() -> None:
     desk = Desk(RULES, market.meters, Positions(market.positions.rows()), 2, standings)
     again = desk.take(of_ann(), NOW_NS, signature_holds=True, funds=Nano(0), cost=Nano(0))
     assert again == Taken(first.order, is_new=False)
-    desk.forget(INTERVAL.end_ns + 1)
+    desk.forget([first.order])
     assert desk.standings()["ann"].orders == {}
 
 

@@ -1,0 +1,130 @@
+"""Courier: carries what trades ask to the controller and the ledger, and their answers back.
+
+Asked again, ever later up to a second, until the trade does not want it any more: after an answer it mostly does not.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import msgspec
+
+from digitalgrid.counters import COUNTERS
+from digitalgrid.rate_limit import LimitedLog
+from digitalgrid.supervision import OnFailure, start_task
+from trading.core.trades import (
+    Activate,
+    AskMeters,
+    Close,
+    Effect,
+    Hold,
+    Lock,
+    Pay,
+    Release,
+    Revoke,
+    Sign,
+    Trade,
+    TradeEvent,
+)
+from trading.exchange.ports import ControllerPort, LedgerPort, Unreachable
+
+_log = LimitedLog(logging.getLogger(__name__))
+
+# Until it is asked again, in seconds: quicker than a hold ends, and a second is soon enough for who is gone.
+FIRST_PAUSE_S = 0.1
+MAX_PAUSE_S = 1.0
+# Requests on their way to the controller, which admits as many at once in one go; the rest wait here.
+MAX_WITH_CONTROLLER = 256
+
+_OF_CONTROLLER = (Hold, Activate, Release, AskMeters)
+
+
+class Trades(Protocol):
+    """What a courier knows of a market."""
+
+    def wanted(self, trade_id: str, kind: type[Effect]) -> tuple[Effect, Trade] | None:
+        """What the trade asks of this kind as it is, and the trade; None where it does not."""
+
+    def hear(self, trade_id: str, event: TradeEvent) -> Awaitable[None]:
+        """Done once what follows from it is durable."""
+
+    def now_ns(self) -> int: ...
+
+
+class Courier:
+    """One request of a kind and trade is on its way at a time. ``on_failure``: a port raised what it must not."""
+
+    def __init__(
+        self,
+        controller: ControllerPort,
+        ledger: LedgerPort,
+        trades: Trades,
+        on_failure: OnFailure,
+    ) -> None:
+        self._trades = trades
+        self._on_failure = on_failure
+        self._on_way: dict[tuple[str, type[Effect]], asyncio.Task[None]] = {}
+        self._room = asyncio.Semaphore(MAX_WITH_CONTROLLER)
+        self._carry: dict[type[Effect], Callable[..., Awaitable[TradeEvent]]] = {
+            Hold: controller.hold,
+            Activate: controller.activate,
+            Release: controller.release,
+            AskMeters: controller.read,
+            Lock: ledger.lock,
+            Sign: ledger.sign,
+            Revoke: ledger.revoke,
+            Pay: ledger.pay,
+            Close: ledger.close,
+        }
+
+    @property
+    def on_way(self) -> int:
+        """How many requests are asked and not answered."""
+        return len(self._on_way)
+
+    def begin(self, trade_id: str, kind: type[Effect]) -> None:
+        """The trade wants something of this kind, and that it does is durable."""
+        key = trade_id, kind
+        if key not in self._on_way:
+            self._on_way[key] = start_task(
+                "courier", lambda: self._ask(trade_id, kind), self._on_failure
+            )
+
+    def close(self) -> None:
+        """Answers that come from now on are not heard: a daemon that starts asks again."""
+        for task in self._on_way.values():
+            task.cancel()
+
+    async def _ask(self, trade_id: str, kind: type[Effect]) -> None:
+        pause_s = FIRST_PAUSE_S
+        try:
+            while (found := self._trades.wanted(trade_id, kind)) is not None:
+                answer = await self._answer(kind, *found)
+                if answer is not None:
+                    await self._trades.hear(trade_id, answer)
+                    if self._trades.wanted(trade_id, kind) is None:
+                        break
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, MAX_PAUSE_S)
+        finally:
+            del self._on_way[trade_id, kind]
+
+    async def _answer(self, kind: type[Effect], asked: Effect, trade: Trade) -> TradeEvent | None:
+        copy = msgspec.structs.replace(trade)
+        try:
+            if kind not in _OF_CONTROLLER:
+                return await self._carry[kind](asked, copy)
+            async with self._room:
+                return await self._carry[kind](asked, copy)
+        except Unreachable as error:
+            COUNTERS.add("market_unanswered", kind.__name__)
+            _log.warning(
+                self._trades.now_ns(),
+                kind.__name__,
+                "%s of trade %s has no answer yet, and is asked again: %s",
+                kind.__name__,
+                trade.trade_id,
+                error,
+            )
+            return None

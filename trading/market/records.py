@@ -1,0 +1,77 @@
+"""Records of a market: what is journalled, one a row, each in the place of the one before of the same thing.
+
+From the newest of each, the market is what it was (:mod:`trading.market.restoring`). They are also what watchers are
+told, once they are durable. Fields are only ever added, at the end and with defaults.
+"""
+
+import msgspec
+
+from trading.core.orders import Interval, Order
+from trading.core.trades import Trade
+from trading.core.units import Nano, Wh
+from trading.market.phases import Phase
+from trading.mechanisms.mechanism import Match, Price, Unmatched
+
+
+class OrderRecord(msgspec.Struct, frozen=True, tag=True):
+    """``open_wh`` waits; ``matched_wh`` is agreed and not undone; ``reason``: why the rest is not, or was not when the
+    interval was cleared last. ``is_closed``: nothing of it comes back if the network refuses a match.
+    """
+
+    order: Order
+    open_wh: Wh
+    matched_wh: Wh
+    reason: str = ""
+    is_closed: bool = False
+
+
+class TradeRecord(msgspec.Struct, frozen=True, tag=True):
+    """``number`` counts the trades of an interval. ``trade`` is a copy: as it was then."""
+
+    trade: Trade
+    number: int
+    mechanism: str
+    matched_ns: int
+    confirmed_ns: int = 0
+
+
+class IntervalRecord(msgspec.Struct, frozen=True, tag=True):
+    """``rounds``: how often it was cleared; ``is_due``: it is to be cleared, once the network has answered for all
+    matches before; ``is_over``: it is not cleared any more. ``first_seq``: no order of it is older.
+    """
+
+    interval: Interval
+    mechanism: str
+    phase: Phase
+    rounds: int = 0
+    is_due: bool = False
+    is_over: bool = False
+    first_seq: int = 0
+
+
+class ClearingRecord(msgspec.Struct, frozen=True, tag=True):
+    """How an interval was cleared, once. ``faults``: what an independent check found wrong with it; then nothing was
+    matched. ``welfare``: what buyers would have paid at most, less what sellers would have taken at least.
+    """
+
+    interval: Interval
+    mechanism: str
+    round: int
+    matches: tuple[Match, ...]
+    prices: tuple[Price, ...]
+    unmatched: tuple[Unmatched, ...]
+    at_ns: int
+    took_ns: int
+    faults: tuple[str, ...] = ()
+    welfare: Nano = Nano(0)
+    seed: int = 0
+
+
+class NonceRecord(msgspec.Struct, frozen=True, tag=True):
+    """The last nonce that a party has used."""
+
+    party: str
+    nonce: int
+
+
+Record = OrderRecord | TradeRecord | IntervalRecord | ClearingRecord | NonceRecord

@@ -1,0 +1,35 @@
+"""Settings of a market: what it trades, by which mechanisms, at which prices, and who may."""
+
+import msgspec
+
+from digitalgrid.units import NS_PER_S
+from trading.core.orders import Interval, MarketRules, Meter
+from trading.core.settlement import Tariff
+from trading.core.trades import Times
+
+CONTINUOUS = "continuous"
+
+
+class MarketSettings(msgspec.Struct, frozen=True):
+    """``mechanisms``: as plug-ins are named; intervals have them in turn, by their number. ``rounds``: how often an
+    interval is cleared at most, where the network refuses matches.
+    """
+
+    name: str
+    rules: MarketRules = MarketRules()
+    times: Times = Times()
+    tariff: Tariff = Tariff()
+    mechanisms: tuple[str, ...] = (CONTINUOUS,)
+    operator: str = "operator"
+    meters: tuple[Meter, ...] = ()
+    rounds: int = 5
+
+    def __post_init__(self) -> None:
+        if self.rules.length_ns % NS_PER_S:
+            raise ValueError(f"intervals of {self.rules.length_ns} ns are not of whole seconds")
+        if not self.mechanisms:
+            raise ValueError("no mechanism is named")
+
+    def mechanism_of(self, interval: Interval) -> str:
+        number = interval.start_ns // interval.length_ns
+        return self.mechanisms[number % len(self.mechanisms)]
