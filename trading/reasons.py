@@ -226,7 +226,7 @@ class MarketReason(StrEnum):
     )
     OVERLOADED = (
         "OVERLOADED",
-        RefusalCode.UNAVAILABLE,
+        _EXHAUSTED,
         "",
         "more is asked of the market than it can write down",
         "try again in a moment; a tender that is repeated under its id is taken once",
