@@ -231,6 +231,14 @@ class MarketReason(StrEnum):
         "more is asked of the market than it can write down",
         "try again in a moment; a tender that is repeated under its id is taken once",
     )
+    # What is looked for.
+    NOT_IN_LOG = (
+        "NOT_IN_LOG",
+        _NOT_FOUND,
+        "",
+        "the log has no such entry, or was never of that size",
+        "ask for the head first: it says how many entries there are",
+    )
     # What became of an order.
     ORDER_UNKNOWN = (
         "ORDER_UNKNOWN",

@@ -1,1 +1,51 @@
 """The client library of a market, blocking; and what anybody can check of its ledger without asking it."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trading.client.blocking import MarketClient, Undecided
+    from trading.client.checking import BadLog, Checked, check_log
+    from trading.client.defaults import DEFAULT_MARKET
+    from trading.client.receipts import BadReceipt, Proved, check_receipt
+    from trading.client.signing import Signer
+    from trading.client.witnessing import Seen, read_seen, witness_once
+
+__all__ = [
+    "DEFAULT_MARKET",
+    "BadLog",
+    "BadReceipt",
+    "Checked",
+    "MarketClient",
+    "Proved",
+    "Seen",
+    "Signer",
+    "Undecided",
+    "check_log",
+    "check_receipt",
+    "read_seen",
+    "witness_once",
+]
+
+# Imported when they are asked for: who only reads help needs no gRPC and no cryptography.
+_MODULES = {
+    "BadLog": "checking",
+    "BadReceipt": "receipts",
+    "Checked": "checking",
+    "DEFAULT_MARKET": "defaults",
+    "MarketClient": "blocking",
+    "Proved": "receipts",
+    "Seen": "witnessing",
+    "Signer": "signing",
+    "Undecided": "blocking",
+    "check_log": "checking",
+    "check_receipt": "receipts",
+    "read_seen": "witnessing",
+    "witness_once": "witnessing",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

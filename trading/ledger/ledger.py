@@ -203,6 +203,28 @@ class Ledger:
             raise LookupError("a ledger that has begun has a head")
         return head
 
+    @property
+    def public_key(self) -> bytes:
+        """That signs by now."""
+        return self._signer.public_key
+
+    @property
+    def size(self) -> int:
+        """How many entries there are."""
+        return self._tree.size
+
+    def root(self, size: int) -> bytes:
+        """Of the tree of the first so many entries. Raises ValueError."""
+        return self._tree.root(size)
+
+    def entries(self, first: int, count: int) -> list[pb.SignedEntry]:
+        """As they stand in the log, from ``first`` on."""
+        return list(self._storage.entries(first, count))
+
+    def seq_of(self, key: str) -> int | None:
+        """Of the entry that was written under a key."""
+        return self._storage.seq_of(key)
+
     def inclusion(self, seq: int, size: int) -> list[bytes]:
         """That an entry is in the log of this size; :func:`~.merkle.includes` checks it. Raises ValueError."""
         return self._tree.inclusion(seq, size)

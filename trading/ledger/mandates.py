@@ -15,7 +15,7 @@ class _Mandated(Protocol):
     @property
     def mandate(self) -> pb.Mandate: ...
 
-    def SerializeToString(self, deterministic: bool = ...) -> bytes: ...  # noqa: N802 - protobuf's name
+    def SerializeToString(self, *, deterministic: bool = ...) -> bytes: ...  # noqa: N802 - protobuf's name
 
 
 Request = TypeVar("Request", bound=_Mandated)

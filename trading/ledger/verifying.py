@@ -128,15 +128,19 @@ def verify(
     entries: Iterable[pb.SignedEntry],
     head: pb.SignedTreeHead | None,
     seen: Sequence[pb.TreeHead] = (),
+    begun: Verifier | None = None,
 ) -> Verifier:
-    """The whole log, and that it goes on from all heads that were seen before. Raises BadLog."""
-    verifier = Verifier()
+    """The whole log, and that it goes on from all heads that were seen before. Raises BadLog.
+
+    ``begun`` has taken the first entries.
+    """
+    verifier = begun or Verifier()
     for entry in entries:
         verifier.take(entry)
     if head is None or not verifier.tree.size:
         raise BadLog("there is no head, or no entry: this is no log")
     verifier.end(head)
-    for each in seen:
+    for each in sorted(seen, key=lambda head: head.size):
         verifier.compare(each)
     if verifier.accounts.total != verifier.accounts.issued:
         raise BadLog("money was made or lost")

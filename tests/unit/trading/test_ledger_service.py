@@ -1,0 +1,149 @@
+"""The ledger's service: proofs of what stands in the log, for anybody; and money in and out by the operator's word."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import pytest
+
+from digitalgrid.market.v1 import ledger_pb2
+from digitalgrid.market.v1 import ledger_service_pb2 as pb
+from tests.support.ledgers import KEY, Clock, ledger
+from tests.support.log_files import fill
+from trading.exchange.services.ledger import LedgerService
+from trading.ledger.keys import SigningKey
+from trading.ledger.ledger import Ledger, Receipt
+from trading.ledger.mandates import is_mandated, sign
+from trading.ledger.merkle import extends, includes, leaf_hash
+from trading.ledger.refusals import LedgerReason, LedgerRefused
+from trading.reasons import MarketReason, Refused
+
+T = TypeVar("T")
+OPERATOR = SigningKey.of_seed(bytes(32))
+
+
+class Here:
+    """A ledger without a thread of its own."""
+
+    def __init__(self, book: Ledger) -> None:
+        self.book = book
+
+    async def ask(self, question: Callable[[Ledger], T]) -> T:
+        return question(self.book)
+
+    async def write(self, key: str, entry: ledger_pb2.Entry) -> Receipt:
+        return self.book.write(key, entry)
+
+
+def served(trades: int = 4) -> tuple[LedgerService, Ledger]:
+    book = ledger(clock=Clock())
+    fill(book, trades)
+
+    def by_operator(method: str, request: Any) -> None:
+        if not is_mandated(method, request, OPERATOR.public_key, book.log_id):
+            raise Refused(MarketReason.BAD_SIGNATURE, "not by the operator")
+
+    return LedgerService(Here(book), by_operator), book
+
+
+def ask(call: Any, request: Any) -> Any:
+    return asyncio.run(call(request, None))
+
+
+def test_a_head_and_proofs_convince_whoever_has_the_entries() -> None:
+    service, book = served()
+    answer = ask(service.GetHead, pb.GetHeadRequest())
+    head = ledger_pb2.TreeHead.FromString(answer.head.head)
+    assert (head.size, answer.log_public_key) == (book.size, KEY.public_key)
+    for seq in range(head.size):
+        proved = ask(service.GetInclusion, pb.GetInclusionRequest(seq=seq))
+        leaf = leaf_hash(proved.entry.entry)
+        assert includes(leaf, seq, proved.size, proved.proof, head.root)
+    at_three = ask(service.GetInclusion, pb.GetInclusionRequest(seq=1, size=3))
+    assert (at_three.size, list(at_three.proof)) == (3, book.inclusion(1, 3))
+
+
+def test_each_size_goes_on_from_those_before() -> None:
+    service, book = served()
+    roots = [book.root(size) for size in range(book.size + 1)]
+    for earlier in range(book.size + 1):
+        request = pb.GetConsistencyRequest(from_size=earlier, to_size=book.size)
+        proof = ask(service.GetConsistency, request).proof
+        assert extends(earlier, roots[earlier], book.size, roots[-1], proof)
+
+
+@pytest.mark.parametrize(
+    ("call", "request_", "field"),
+    [
+        ("GetConsistency", pb.GetConsistencyRequest(from_size=3, to_size=2), "from_size"),
+        ("GetConsistency", pb.GetConsistencyRequest(from_size=0, to_size=99), "to_size"),
+        ("GetConsistency", pb.GetConsistencyRequest(from_size=2**64 - 1, to_size=3), "from_size"),
+        ("GetInclusion", pb.GetInclusionRequest(seq=99), "seq"),
+        ("GetInclusion", pb.GetInclusionRequest(seq=3, size=3), "seq"),
+        ("GetInclusion", pb.GetInclusionRequest(seq=2**64 - 1), "seq"),
+        ("GetInclusion", pb.GetInclusionRequest(seq=3, size=99), "size"),
+    ],
+)
+def test_a_place_that_the_log_has_not_is_refused_with_its_field(
+    call: str, request_: Any, field: str
+) -> None:
+    service, _ = served()
+    with pytest.raises(Refused) as caught:
+        ask(getattr(service, call), request_)
+    assert (caught.value.reason, caught.value.field) == (MarketReason.NOT_IN_LOG, field)
+
+
+def test_entries_come_in_pages_that_end() -> None:
+    service, book = served()
+    seen, following = [], 0
+    while True:
+        request = pb.ListEntriesRequest(from_seq=following, page_size=4)
+        page = ask(service.ListEntries, request)
+        assert len(page.entries) <= 4
+        seen += list(page.entries)
+        following = page.next_seq
+        if not following:
+            break
+    assert seen == book.entries(0, book.size)
+    for beyond in (book.size, 2**64 - 1):
+        page = ask(service.ListEntries, pb.ListEntriesRequest(from_seq=beyond))
+        assert (list(page.entries), page.next_seq) == ([], 0)
+
+
+@pytest.mark.parametrize("page_size", [-1, 0, 2**31 - 1])
+def test_a_page_of_an_odd_size_is_one_of_a_usual_size(page_size: int) -> None:
+    service, book = served()
+    page = ask(service.ListEntries, pb.ListEntriesRequest(page_size=page_size))
+    assert len(page.entries) == book.size
+
+
+def test_money_comes_in_once_a_key_and_only_by_the_operator() -> None:
+    service, book = served()
+    request = pb.DepositRequest(key="k", account="eve", nano=5)
+    with pytest.raises(Refused):
+        ask(service.Deposit, request)
+    sign("Deposit", request, "operator", 1, OPERATOR, book.log_id)
+    first = ask(service.Deposit, request)
+    again = ask(service.Deposit, sign("Deposit", request, "operator", 2, OPERATOR, book.log_id))
+    assert (first.seq, first.free_nano) == (again.seq, again.free_nano)
+    assert book.balance("eve") == 5
+    other = pb.DepositRequest(key="k", account="eve", nano=6)
+    with pytest.raises(LedgerRefused) as caught:
+        ask(service.Deposit, sign("Deposit", other, "operator", 3, OPERATOR, book.log_id))
+    assert caught.value.reason is LedgerReason.KEY_REUSED
+
+
+def test_money_leaves_up_to_what_is_free() -> None:
+    service, book = served()
+    balance = book.balance("bob")
+    for nano, key in ((balance + 1, "a"), (balance, "b")):
+        request = pb.WithdrawRequest(key=key, account="bob", nano=nano)
+        sign("Withdraw", request, "operator", 1, OPERATOR, book.log_id)
+        if nano > balance:
+            with pytest.raises(LedgerRefused) as caught:
+                ask(service.Withdraw, request)
+            assert caught.value.reason is LedgerReason.BALANCE_TOO_LOW
+        else:
+            assert ask(service.Withdraw, request).free_nano == 0
+    answer = ask(service.GetBalance, pb.GetBalanceRequest(account="bob"))
+    assert (answer.free_nano, answer.locked_nano) == (0, 0)

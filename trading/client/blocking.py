@@ -1,0 +1,323 @@
+"""The blocking client of a market."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+
+from digitalgrid.channels import blocking_channel
+from digitalgrid.client.errors import PowerError, RequestRefused, from_rpc_error
+from digitalgrid.market.v1 import ledger_pb2
+from digitalgrid.market.v1 import ledger_service_pb2 as ledger_pb
+from digitalgrid.market.v1 import market_pb2 as pb
+from trading.client.calls import CHANNEL_OPTIONS, Connection
+from trading.client.deciding import is_decided
+from trading.client.defaults import DEFAULT_MARKET, DEFAULT_TIMEOUT_S
+from trading.client.signing import Signer
+from trading.ledger.mandates import Request
+from trading.reasons import MarketReason
+
+# How often a tender is signed anew where another program of the same party used a later nonce meanwhile.
+_STALE_NONCES = 3
+# Pause (s) between looks at an order that is waited for.
+_LOOK_AGAIN_S = 0.2
+# Entries of a log that are asked for at a time.
+_ENTRIES = 1_000
+
+
+class Undecided(RequestRefused):
+    """An order was taken, and is neither matched nor over within the time that it was waited for."""
+
+
+class MarketClient:
+    """Tenders, and looks at what became of it. Every call raises PowerError, within ``timeout_s`` of silence.
+
+    ``signer`` is who tenders; who only reads needs none.
+
+    ::
+
+        with MarketClient(signer=Signer.of_file("ann", Path("ann.key"))) as client:
+            interval = client.market().intervals[0].interval
+            client.create_tenders([tender("buy", "load5", 700, 220_000, interval)])
+    """
+
+    def __init__(
+        self,
+        server: str = DEFAULT_MARKET,
+        *,
+        signer: Signer | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+    ) -> None:
+        self._server = server
+        self._signer = signer
+        self._timeout_s = timeout_s
+        self._connection = Connection(blocking_channel(server, CHANNEL_OPTIONS))
+        self._log_id = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._connection.channel.close()
+
+    # Orders and trades
+
+    def market(self) -> pb.GetMarketResponse:
+        """What it trades, by which rules and prices, and what is open now."""
+        answer: pb.GetMarketResponse = self._call(
+            self._connection.market.GetMarket, pb.GetMarketRequest()
+        )
+        return answer
+
+    def create_tenders(self, tenders: Iterable[pb.Tender]) -> list[pb.TenderResult]:
+        """Several in order, each taken or refused by itself; those that are taken are durable."""
+        wanted = list(tenders)
+        for _ in range(_STALE_NONCES):
+            request = pb.CreateTendersRequest(tenders=wanted)
+            signed = self._signed("CreateTenders", request, len(wanted))
+            answer: pb.CreateTendersResponse = self._call(
+                self._connection.market.CreateTenders, signed
+            )
+            reasons = {each.refusal.reason for each in answer.results}
+            if reasons != {MarketReason.STALE_NONCE}:
+                break
+        return list(answer.results)
+
+    def create_tender(self, tender: pb.Tender) -> pb.Order:
+        """One; raises RequestRefused where it is not taken."""
+        (result,) = self.create_tenders([tender])
+        if result.HasField("refusal"):
+            raise _refused(result.refusal)
+        return result.order
+
+    def cancel_tender(self, order_id: str) -> pb.Order:
+        """What waits of it ends; what is matched stays so."""
+        request = self._signed("CancelTender", pb.CancelTenderRequest(order_id=order_id))
+        answer: pb.CancelTenderResponse = self._call(self._connection.market.CancelTender, request)
+        return answer.order
+
+    def list_tenders(self, party: str = "", *, open_only: bool = False) -> list[pb.Order]:
+        request = pb.ListTendersRequest(party=party, open_only=open_only)
+        pages = self._pages(self._connection.market.ListTenders, request)
+        return [order for page in pages for order in page.orders]
+
+    def wait_until_decided(
+        self, order: pb.Order, timeout_s: float
+    ) -> tuple[pb.Order, list[pb.Transaction]]:
+        """The order and its trades, once nothing of it waits and each trade is agreed for good, or over.
+
+        Raises Undecided.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        start_ns = order.tender.interval.start_unix_ns
+        while True:
+            # Orders first: a trade that is agreed between the two looks is not missed.
+            (seen,) = [o for o in self.list_tenders(order.party) if o.seq == order.seq] or [order]
+            trades = [
+                each
+                for each in self.list_transactions(order.party, start_ns)
+                if order.seq in (each.buy_seq, each.sell_seq)
+            ]
+            if is_decided(seen, trades):
+                return seen, trades
+            if time.monotonic() >= deadline_s:
+                raise Undecided(
+                    grpc.StatusCode.DEADLINE_EXCEEDED,
+                    f"order {order.tender.order_id} is not decided after {timeout_s:g} s: {seen.open_wh} Wh of it"
+                    f" wait, {seen.matched_wh} Wh are matched",
+                )
+            time.sleep(_LOOK_AGAIN_S)
+
+    def book(self, interval_start_unix_ns: int = 0) -> pb.GetBookResponse:
+        """What waits, by price; of the next interval to close where none is named."""
+        request = pb.GetBookRequest(interval_start_unix_ns=interval_start_unix_ns)
+        answer: pb.GetBookResponse = self._call(self._connection.market.GetBook, request)
+        return answer
+
+    def preview_clearing(self, interval_start_unix_ns: int = 0, mechanism: str = "") -> pb.Clearing:
+        """What would be traded if the gate closed now, by its own mechanism or another."""
+        request = pb.PreviewClearingRequest(
+            interval_start_unix_ns=interval_start_unix_ns, mechanism=mechanism
+        )
+        answer: pb.PreviewClearingResponse = self._call(
+            self._connection.market.PreviewClearing, request
+        )
+        return answer.clearing
+
+    def list_clearings(self, newest: int) -> list[pb.Clearing]:
+        """The newest first."""
+        found: list[pb.Clearing] = []
+        request = pb.ListClearingsRequest(page_size=min(newest, 100))
+        for page in self._pages(self._connection.market.ListClearings, request):
+            found.extend(page.clearings)
+            if len(found) >= newest:
+                break
+        return found[:newest]
+
+    def watch_market(self) -> Iterator[pb.WatchMarketResponse]:
+        return self._stream(self._connection.market.WatchMarket, pb.WatchMarketRequest())
+
+    def get_transaction(self, trade_id: str) -> pb.Transaction:
+        request = pb.GetTransactionRequest(trade_id=trade_id)
+        answer: pb.GetTransactionResponse = self._call(
+            self._connection.market.GetTransaction, request
+        )
+        return answer.transaction
+
+    def list_transactions(
+        self, party: str = "", interval_start_unix_ns: int = 0, *, open_only: bool = False
+    ) -> list[pb.Transaction]:
+        request = pb.ListTransactionsRequest(
+            party=party, interval_start_unix_ns=interval_start_unix_ns, open_only=open_only
+        )
+        pages = self._pages(self._connection.market.ListTransactions, request)
+        return [each for page in pages for each in page.transactions]
+
+    def watch_transactions(self, party: str = "") -> Iterator[pb.WatchTransactionsResponse]:
+        request = pb.WatchTransactionsRequest(party=party)
+        return self._stream(self._connection.market.WatchTransactions, request)
+
+    def list_positions(self, party: str = "") -> list[pb.Position]:
+        request = pb.ListPositionsRequest(party=party)
+        answer: pb.ListPositionsResponse = self._call(
+            self._connection.market.ListPositions, request
+        )
+        return list(answer.positions)
+
+    # Bills
+
+    def get_settlement(self, trade_id: str) -> pb.GetSettlementResponse:
+        request = pb.GetSettlementRequest(trade_id=trade_id)
+        answer: pb.GetSettlementResponse = self._call(
+            self._connection.settlement.GetSettlement, request
+        )
+        return answer
+
+    def get_receipt(self, trade_id: str) -> pb.Receipt:
+        """Nothing of it is believed before :func:`~.receipts.check_receipt` has looked at it."""
+        request = pb.GetReceiptRequest(trade_id=trade_id)
+        answer: pb.GetReceiptResponse = self._call(self._connection.settlement.GetReceipt, request)
+        return answer.receipt
+
+    def open_dispute(self, trade_id: str, line: str, statement: str = "") -> pb.Settlement:
+        request = pb.OpenDisputeRequest(trade_id=trade_id, line=line, statement=statement)
+        answer: pb.OpenDisputeResponse = self._call(
+            self._connection.settlement.OpenDispute, self._signed("OpenDispute", request)
+        )
+        return answer.settlement
+
+    def resolve_dispute(
+        self, trade_id: str, decision: str, deliveries: Iterable[pb.Delivery] = ()
+    ) -> pb.Settlement:
+        """By the operator."""
+        request = pb.ResolveDisputeRequest(
+            trade_id=trade_id, decision=decision, deliveries=deliveries
+        )
+        answer: pb.ResolveDisputeResponse = self._call(
+            self._connection.settlement.ResolveDispute, self._signed("ResolveDispute", request)
+        )
+        return answer.settlement
+
+    # Money, and the log of it
+
+    def balance(self, account: str) -> ledger_pb.GetBalanceResponse:
+        request = ledger_pb.GetBalanceRequest(account=account)
+        answer: ledger_pb.GetBalanceResponse = self._call(
+            self._connection.ledger.GetBalance, request
+        )
+        return answer
+
+    def deposit(self, account: str, nano: int, key: str = "") -> ledger_pb.DepositResponse:
+        """By the operator. Under one ``key`` money comes in once; without any, each call is another deposit."""
+        request = ledger_pb.DepositRequest(key=key or uuid.uuid4().hex, account=account, nano=nano)
+        answer: ledger_pb.DepositResponse = self._call(
+            self._connection.ledger.Deposit, self._signed("Deposit", request)
+        )
+        return answer
+
+    def withdraw(self, account: str, nano: int, key: str = "") -> ledger_pb.WithdrawResponse:
+        """By the operator."""
+        request = ledger_pb.WithdrawRequest(key=key or uuid.uuid4().hex, account=account, nano=nano)
+        answer: ledger_pb.WithdrawResponse = self._call(
+            self._connection.ledger.Withdraw, self._signed("Withdraw", request)
+        )
+        return answer
+
+    def head(self) -> ledger_pb.GetHeadResponse:
+        answer: ledger_pb.GetHeadResponse = self._call(
+            self._connection.ledger.GetHead, ledger_pb.GetHeadRequest()
+        )
+        return answer
+
+    def consistency(self, from_size: int, to_size: int) -> Sequence[bytes]:
+        """That the log of one size is the beginning of that of another."""
+        request = ledger_pb.GetConsistencyRequest(from_size=from_size, to_size=to_size)
+        answer: ledger_pb.GetConsistencyResponse = self._call(
+            self._connection.ledger.GetConsistency, request
+        )
+        return answer.proof
+
+    def entries(self, from_seq: int, to_seq: int) -> Iterator[ledger_pb2.SignedEntry]:
+        """Of the log, from one on, up to another and without it."""
+        while from_seq < to_seq:
+            wanted = min(to_seq - from_seq, _ENTRIES)
+            request = ledger_pb.ListEntriesRequest(from_seq=from_seq, page_size=wanted)
+            page: ledger_pb.ListEntriesResponse = self._call(
+                self._connection.ledger.ListEntries, request
+            )
+            yield from page.entries
+            if not page.entries:
+                return
+            from_seq += len(page.entries)
+
+    # How it is asked
+
+    def _signed(self, method: str, request: Request, nonces: int = 1) -> Request:
+        if self._signer is None:
+            raise ValueError(f"{method} is signed by whoever asks for it: give the client a signer")
+        if not self._log_id:
+            self._log_id = self.market().log_id
+        return self._signer.sign(method, request, self._log_id, nonces)
+
+    def _call(self, method: Callable[..., Any], request: Any) -> Any:
+        try:
+            return method(request, timeout=self._timeout_s)
+        except grpc.RpcError as error:
+            raise from_rpc_error(error, self._server) from error
+
+    def _pages(self, method: Callable[..., Any], request: Any) -> Iterator[Any]:
+        while True:
+            page = self._call(method, request)
+            yield page
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    def _stream(self, method: Callable[..., Any], request: Any) -> Iterator[Any]:
+        try:
+            yield from method(request)
+        except grpc.RpcError as error:
+            raise from_rpc_error(error, self._server) from error
+
+
+def _refused(refusal: pb.Refusal) -> PowerError:
+    from digitalgrid.client.errors import FieldViolation
+
+    violations = [FieldViolation(refusal.field, refusal.message)] if refusal.field else []
+    return RequestRefused(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        refusal.message,
+        reason=refusal.reason,
+        violations=violations,
+    )

@@ -1,0 +1,89 @@
+"""Connections to a market: its services, how channels are kept, and which calls are tried again."""
+
+import json
+import uuid
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from digitalgrid.market.v1 import market_pb2 as pb
+from digitalgrid.market.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from digitalgrid.market.v1.market_pb2_grpc import MarketServiceStub, SettlementServiceStub
+
+# Every call is idempotent, so it may be retried: tenders have ids, deposits keys, and what else changes anything says
+# what shall be.
+_RETRIES = {
+    "methodConfig": [
+        {
+            "name": [
+                {"service": "digitalgrid.market.v1.MarketService"},
+                {"service": "digitalgrid.market.v1.SettlementService"},
+                {"service": "digitalgrid.market.v1.LedgerService"},
+            ],
+            "retryPolicy": {
+                "maxAttempts": 4,
+                "initialBackoff": "0.1s",
+                "maxBackoff": "0.5s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ]
+}
+CHANNEL_OPTIONS: tuple[tuple[str, object], ...] = (
+    ("grpc.service_config", json.dumps(_RETRIES)),
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+    # A market that is started again serves within a second; one that died without a word is noticed within seconds.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 250),
+    ("grpc.min_reconnect_backoff_ms", 1000),
+    ("grpc.keepalive_time_ms", 1000),
+    ("grpc.keepalive_timeout_ms", 2000),
+    ("grpc.http2.ping_timeout_ms", 2000),
+    ("grpc.http2.max_pings_without_data", 0),
+)
+TimeInForce = Literal["gtc", "gtd", "ioc", "fok"]
+
+
+class Connection:
+    """A channel to a market, and its services."""
+
+    def __init__(self, channel: Any) -> None:
+        self.channel = channel
+        self.market = MarketServiceStub(channel)
+        self.settlement = SettlementServiceStub(channel)
+        self.ledger = LedgerServiceStub(channel)
+
+
+def tender(
+    side: Literal["buy", "sell"],
+    meter_id: str,
+    wh: int,
+    limit_micro_per_kwh: int,
+    interval: pb.Interval,
+    *,
+    order_id: str = "",
+    time_in_force: TimeInForce = "gtc",
+    min_fill_wh: int = 0,
+    expires_unix_ns: int = 0,
+    max_loss_ppm: int = 0,
+    avoid_ids: Iterable[str] = (),
+    tags: Iterable[str] = (),
+) -> pb.Tender:
+    """A tender of ``wh`` at a limit in millionths of the currency per kWh, at the delivery point.
+
+    Without an ``order_id`` it gets one of its own, so that a retry after a lost answer tenders nothing twice.
+    """
+    return pb.Tender(
+        order_id=order_id or uuid.uuid4().hex,
+        meter_id=meter_id,
+        side=pb.SIDE_BUY if side == "buy" else pb.SIDE_SELL,
+        wh=wh,
+        limit_micro_per_kwh=limit_micro_per_kwh,
+        interval=interval,
+        time_in_force=pb.TimeInForce.Value(f"TIME_IN_FORCE_{time_in_force.upper()}"),
+        min_fill_wh=min_fill_wh,
+        expires_unix_ns=expires_unix_ns,
+        max_loss_ppm=max_loss_ppm,
+        avoid_ids=avoid_ids,
+        tags=tags,
+    )

@@ -1,0 +1,32 @@
+"""Whether an order is decided: nothing of it waits, and each of its trades is agreed for good, or over."""
+
+from collections.abc import Sequence
+
+from digitalgrid.market.v1 import market_pb2 as pb
+
+# From where nobody can call a trade off; before, it may still be undone, and its order be back in the book.
+_UNCERTAIN = frozenset(
+    {
+        pb.TRANSACTION_STATE_UNSPECIFIED,
+        pb.TRANSACTION_STATE_MATCHED,
+        pb.TRANSACTION_STATE_HOLDING,
+        pb.TRANSACTION_STATE_HELD,
+        pb.TRANSACTION_STATE_FUNDED,
+        pb.TRANSACTION_STATE_REVOKING,
+        pb.TRANSACTION_STATE_UNWINDING,
+    }
+)
+UNDONE = frozenset(
+    {
+        pb.TRANSACTION_STATE_REJECTED,
+        pb.TRANSACTION_STATE_EXPIRED,
+        pb.TRANSACTION_STATE_CANCELLED,
+    }
+)
+
+
+def is_decided(order: pb.Order, trades: Sequence[pb.Transaction]) -> bool:
+    """Where both are of one moment: what was undone meanwhile may have put the order back."""
+    agreed_wh = sum(each.wh for each in trades if each.state not in UNDONE)
+    is_certain = not any(each.state in _UNCERTAIN for each in trades)
+    return not order.open_wh and is_certain and agreed_wh == order.matched_wh

@@ -1,0 +1,124 @@
+"""LedgerService: the log as anybody may check it, and money that comes in or leaves by the operator's word."""
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from digitalgrid.market.v1 import ledger_pb2
+from digitalgrid.market.v1 import ledger_service_pb2 as pb
+from digitalgrid.market.v1.ledger_service_pb2_grpc import LedgerServiceServicer
+from trading.ledger.ledger import Ledger, Receipt
+from trading.reasons import MarketReason, Refused
+
+# Entries of an answer where nobody says how many, and at most: of the longest, gRPC's 4 MB hold no more.
+_USUAL_ENTRIES, _MOST_ENTRIES = 100, 1_000
+# Bytes of entries after which an answer ends: half of what gRPC takes.
+_MOST_BYTES = 2 * 1024 * 1024
+
+T = TypeVar("T")
+
+
+class LedgerThread(Protocol):
+    """The ledger, which a thread of its own has: it is asked there, and written to by groups."""
+
+    async def ask(self, question: Callable[[Ledger], T]) -> T: ...
+
+    async def write(self, key: str, entry: ledger_pb2.Entry) -> Receipt:
+        """Raises LedgerRefused."""
+
+
+class LedgerService(LedgerServiceServicer):
+    """``by_operator``: raises Refused where a request of the call of this name is not signed by the operator."""
+
+    def __init__(self, ledger: LedgerThread, by_operator: Callable[[str, Any], None]) -> None:
+        self._ledger = ledger
+        self._by_operator = by_operator
+
+    async def GetHead(self, request: pb.GetHeadRequest, context: Any) -> pb.GetHeadResponse:
+        return await self._ledger.ask(_head)
+
+    async def GetConsistency(
+        self, request: pb.GetConsistencyRequest, context: Any
+    ) -> pb.GetConsistencyResponse:
+        return await self._ledger.ask(lambda book: _consistency(book, request))
+
+    async def GetInclusion(
+        self, request: pb.GetInclusionRequest, context: Any
+    ) -> pb.GetInclusionResponse:
+        return await self._ledger.ask(lambda book: _inclusion(book, request))
+
+    async def ListEntries(
+        self, request: pb.ListEntriesRequest, context: Any
+    ) -> pb.ListEntriesResponse:
+        return await self._ledger.ask(lambda book: _entries(book, request))
+
+    async def GetBalance(
+        self, request: pb.GetBalanceRequest, context: Any
+    ) -> pb.GetBalanceResponse:
+        return await self._ledger.ask(
+            lambda book: pb.GetBalanceResponse(
+                free_nano=book.balance(request.account), locked_nano=book.locked(request.account)
+            )
+        )
+
+    async def Deposit(self, request: pb.DepositRequest, context: Any) -> pb.DepositResponse:
+        self._by_operator("Deposit", request)
+        body = ledger_pb2.Deposit(account=request.account, nano=request.nano)
+        done = await self._ledger.write(f"deposit/{request.key}", ledger_pb2.Entry(deposit=body))
+        return pb.DepositResponse(seq=done.seq, free_nano=await self._free(request.account))
+
+    async def Withdraw(self, request: pb.WithdrawRequest, context: Any) -> pb.WithdrawResponse:
+        self._by_operator("Withdraw", request)
+        body = ledger_pb2.Withdrawal(account=request.account, nano=request.nano)
+        done = await self._ledger.write(
+            f"withdrawal/{request.key}", ledger_pb2.Entry(withdrawal=body)
+        )
+        return pb.WithdrawResponse(seq=done.seq, free_nano=await self._free(request.account))
+
+    async def _free(self, account: str) -> int:
+        return await self._ledger.ask(lambda book: book.balance(account))
+
+
+def _head(book: Ledger) -> pb.GetHeadResponse:
+    return pb.GetHeadResponse(head=book.head(), log_public_key=book.public_key)
+
+
+def _consistency(book: Ledger, request: pb.GetConsistencyRequest) -> pb.GetConsistencyResponse:
+    if not request.from_size <= request.to_size <= book.size:
+        raise Refused(
+            MarketReason.NOT_IN_LOG,
+            f"the log has {book.size} entries, and so no proof from {request.from_size} to"
+            f" {request.to_size}",
+            "to_size" if request.to_size > book.size else "from_size",
+        )
+    return pb.GetConsistencyResponse(proof=book.consistency(request.from_size, request.to_size))
+
+
+def _inclusion(book: Ledger, request: pb.GetInclusionRequest) -> pb.GetInclusionResponse:
+    size = request.size or book.size
+    if not request.seq < size <= book.size:
+        raise Refused(
+            MarketReason.NOT_IN_LOG,
+            f"the log has {book.size} entries, and so no entry {request.seq} among the first {size}",
+            "size" if size > book.size else "seq",
+        )
+    (entry,) = book.entries(request.seq, 1)
+    proof = book.inclusion(request.seq, size)
+    return pb.GetInclusionResponse(entry=entry, size=size, proof=proof)
+
+
+def _entries(book: Ledger, request: pb.ListEntriesRequest) -> pb.ListEntriesResponse:
+    """As many as are asked for and one answer holds; from beyond the end, none."""
+    wanted = request.page_size if request.page_size > 0 else _USUAL_ENTRIES
+    # Beyond it a number of the API is none of the database.
+    first = min(request.from_seq, book.size)
+    answer = pb.ListEntriesResponse()
+    bytes_left = _MOST_BYTES
+    for each in book.entries(first, min(wanted, _MOST_ENTRIES)):
+        answer.entries.append(each)
+        bytes_left -= each.ByteSize()
+        if bytes_left <= 0:
+            break
+    following = first + len(answer.entries)
+    if following < book.size:
+        answer.next_seq = following
+    return answer
