@@ -7,13 +7,15 @@ last is its writer: another's next commit finds that, and fails.
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from digitalgrid.supervision import start_thread_once
+from trading.exchange.ports import ClearingsAsked, OrdersAsked, TradesAsked
 from trading.market.phases import Phase
 from trading.market.records import (
     ClearingRecord,
@@ -27,11 +29,14 @@ from trading.market.restoring import Journalled
 
 _SCHEMA_VERSION = 1
 _SCHEMA = """
-CREATE TABLE orders (seq INTEGER PRIMARY KEY, start_ns INTEGER NOT NULL, party TEXT NOT NULL, record BLOB NOT NULL);
+CREATE TABLE orders (seq INTEGER PRIMARY KEY, party TEXT NOT NULL, record BLOB NOT NULL);
+CREATE INDEX orders_of ON orders (party, seq);
 CREATE TABLE trades (
     start_ns INTEGER NOT NULL, number INTEGER NOT NULL, trade_id TEXT NOT NULL UNIQUE,
     buyer TEXT NOT NULL, seller TEXT NOT NULL, record BLOB NOT NULL, PRIMARY KEY (start_ns, number)
-) WITHOUT ROWID;
+);
+CREATE INDEX trades_bought ON trades (buyer, start_ns, number);
+CREATE INDEX trades_sold ON trades (seller, start_ns, number);
 CREATE TABLE intervals (start_ns INTEGER PRIMARY KEY, has_ended INTEGER NOT NULL, record BLOB NOT NULL);
 CREATE INDEX intervals_open ON intervals (start_ns) WHERE has_ended = 0;
 CREATE TABLE clearings (
@@ -44,8 +49,11 @@ CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), market TEXT NOT NULL
 _BUSY_S = 5.0
 # Commands in one commit: all who wait share one flush, and the first does not wait long.
 MAX_COMMANDS_PER_COMMIT = 256
+# Above all that there are.
+_NEWEST = (2**63 - 1, 2**63 - 1)
 
 R = TypeVar("R")
+Encode = Callable[[object], bytes]
 
 
 class JournalError(Exception):
@@ -56,7 +64,7 @@ class Journal:
     """Of the market ``name``. Raises :class:`JournalError`."""
 
     def __init__(self, path: Path, name: str) -> None:
-        self._path = path
+        self._path = path.resolve()
         self._name = name
         self._term = 0
         self._queue: queue.SimpleQueue[tuple[int, Sequence[Record]] | None] = queue.SimpleQueue()
@@ -154,6 +162,58 @@ class Journal:
         if not self._is_over:
             self._queue.put((ticket, records))
 
+    # Reads
+
+    def trades(self, asked: TradesAsked) -> list[TradeRecord]:
+        """The newest first, of all that there ever were; in any thread."""
+        where = ["(start_ns, number) < (?, ?)"]
+        values: list[object] = [*(asked.before or _NEWEST)]
+        if asked.start_ns is not None:
+            where.append("start_ns = ?")
+            values.append(asked.start_ns)
+        if asked.party is not None:
+            where.append("(buyer = ? OR seller = ?)")
+            values += [asked.party, asked.party]
+        return self._ask(
+            TradeRecord, "trades", where, "start_ns DESC, number DESC", values, asked.count
+        )
+
+    def trade(self, trade_id: str) -> TradeRecord | None:
+        found = self._ask(TradeRecord, "trades", ["trade_id = ?"], "number", [trade_id], 1)
+        return found[0] if found else None
+
+    def orders(self, asked: OrdersAsked) -> list[OrderRecord]:
+        where = ["seq < ?"]
+        values: list[object] = [asked.before or _NEWEST[0]]
+        if asked.party is not None:
+            where.append("party = ?")
+            values.append(asked.party)
+        return self._ask(OrderRecord, "orders", where, "seq DESC", values, asked.count)
+
+    def clearings(self, asked: ClearingsAsked) -> list[ClearingRecord]:
+        where, values = ["(start_ns, round) < (?, ?)"], asked.before or _NEWEST
+        newest = "start_ns DESC, round DESC"
+        return self._ask(ClearingRecord, "clearings", where, newest, values, asked.count)
+
+    def _ask(
+        self,
+        kind: type[R],
+        table: str,
+        where: Sequence[str],
+        order: str,
+        values: Sequence[object],
+        count: int,
+    ) -> list[R]:
+        question = (
+            f"SELECT record FROM {table} WHERE {' AND '.join(where)} ORDER BY {order} LIMIT ?"
+        )
+        try:
+            with closing(sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True)) as db:
+                rows = db.execute(question, (*values, count))
+                return [msgspec.msgpack.decode(record, type=kind) for (record,) in rows]
+        except (sqlite3.Error, msgspec.DecodeError) as error:
+            raise JournalError(f"{self._path} cannot be read: {error}") from error
+
     def close(self) -> None:
         """Any number of times."""
         self._is_over = True
@@ -184,7 +244,7 @@ class Journal:
         return ticket, groups, True
 
     def _commit(self, records: Sequence[Record]) -> None:
-        rows = _rows(records)
+        rows = list(_rows(records))
         self._db.execute("BEGIN IMMEDIATE")
         try:
             (term,) = self._db.execute("SELECT term FROM meta").fetchone()
@@ -200,66 +260,58 @@ class Journal:
             raise
 
 
-_ORDER = "INSERT OR REPLACE INTO orders VALUES (?, ?, ?, ?)"
-_TRADE = "INSERT OR REPLACE INTO trades VALUES (?, ?, ?, ?, ?, ?)"
-_INTERVAL = "INSERT OR REPLACE INTO intervals VALUES (?, ?, ?)"
-_CLEARING = "INSERT OR REPLACE INTO clearings VALUES (?, ?, ?)"
-_NONCE = "INSERT OR REPLACE INTO nonces VALUES (?, ?)"
+# What identifies a row never changes, so that no index does.
+_NEW_RECORD = "DO UPDATE SET record = excluded.record"
+_ORDER = f"INSERT INTO orders VALUES (?, ?, ?) ON CONFLICT (seq) {_NEW_RECORD}"
+_TRADE = (
+    f"INSERT INTO trades VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (start_ns, number) {_NEW_RECORD}"
+)
+_INTERVAL = (
+    "INSERT INTO intervals VALUES (?, ?, ?) ON CONFLICT (start_ns)"
+    f" {_NEW_RECORD}, has_ended = excluded.has_ended"
+)
+_CLEARING = f"INSERT INTO clearings VALUES (?, ?, ?) ON CONFLICT (start_ns, round) {_NEW_RECORD}"
+_NONCE = "INSERT INTO nonces VALUES (?, ?) ON CONFLICT (party) DO UPDATE SET nonce = excluded.nonce"
 
 
-def _rows(records: Iterable[Record]) -> list[tuple[str, list[tuple[object, ...]]]]:
-    """Statements with their rows. Of one thing the last word is enough."""
-    orders: dict[int, OrderRecord] = {}
-    trades: dict[str, TradeRecord] = {}
-    intervals: dict[int, IntervalRecord] = {}
-    clearings: list[ClearingRecord] = []
-    nonces: dict[str, int] = {}
+def _rows(records: Iterable[Record]) -> Iterator[tuple[str, list[tuple[object, ...]]]]:
+    """Statements, each with its rows. Of one thing the last word is enough."""
+    last: dict[type[Record], dict[object, Record]] = {}
     for each in records:
-        match each:
-            case OrderRecord():
-                orders[each.order.seq] = each
-            case TradeRecord():
-                trades[each.trade.trade_id] = each
-            case IntervalRecord():
-                intervals[each.interval.start_ns] = each
-            case ClearingRecord():
-                clearings.append(each)
-            case NonceRecord():
-                nonces[each.party] = each.nonce
+        kind = type(each)
+        last.setdefault(kind, {})[_KEYS[kind](each)] = each
     encode = msgspec.msgpack.Encoder().encode
-    found: list[tuple[str, list[tuple[object, ...]]]] = [
-        (
-            _ORDER,
-            [
-                (seq, each.order.interval.start_ns, each.order.party, encode(each))
-                for seq, each in orders.items()
-            ],
-        ),
-        (
-            _TRADE,
-            [
-                (
-                    each.trade.interval.start_ns,
-                    each.number,
-                    trade_id,
-                    each.trade.buyer,
-                    each.trade.seller,
-                    encode(each),
-                )
-                for trade_id, each in trades.items()
-            ],
-        ),
-        (
-            _INTERVAL,
-            [
-                (start_ns, each.phase is Phase.ENDED, encode(each))
-                for start_ns, each in intervals.items()
-            ],
-        ),
-        (
-            _CLEARING,
-            [(each.interval.start_ns, each.round, encode(each)) for each in clearings],
-        ),
-        (_NONCE, list(nonces.items())),
-    ]
-    return [each for each in found if each[1]]
+    for kind, words in last.items():
+        statement, columns = _TABLES[kind]
+        yield statement, [columns(each, encode) for each in words.values()]
+
+
+_KEYS: dict[type[Record], Callable[[Any], object]] = {
+    OrderRecord: lambda each: each.order.seq,
+    TradeRecord: lambda each: each.trade.trade_id,
+    IntervalRecord: lambda each: each.interval.start_ns,
+    ClearingRecord: lambda each: (each.interval.start_ns, each.round),
+    NonceRecord: lambda each: each.party,
+}
+
+
+def _of_trade(each: TradeRecord, encode: Encode) -> tuple[object, ...]:
+    trade = each.trade
+    start_ns = trade.interval.start_ns
+    return start_ns, each.number, trade.trade_id, trade.buyer, trade.seller, encode(each)
+
+
+def _of_interval(each: IntervalRecord, encode: Encode) -> tuple[object, ...]:
+    return each.interval.start_ns, each.phase is Phase.ENDED, encode(each)
+
+
+_TABLES: dict[type[Record], tuple[str, Callable[[Any, Encode], tuple[object, ...]]]] = {
+    OrderRecord: (_ORDER, lambda each, encode: (each.order.seq, each.order.party, encode(each))),
+    TradeRecord: (_TRADE, _of_trade),
+    IntervalRecord: (_INTERVAL, _of_interval),
+    ClearingRecord: (
+        _CLEARING,
+        lambda each, encode: (each.interval.start_ns, each.round, encode(each)),
+    ),
+    NonceRecord: (_NONCE, lambda each, encode: (each.party, each.nonce)),
+}

@@ -7,6 +7,8 @@ is handed over with a copy of the trade that asks, for what is not in it: partie
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import msgspec
+
 from trading.core.trades import (
     Activate,
     Activated,
@@ -33,7 +35,7 @@ from trading.core.trades import (
 )
 from trading.core.units import Nano
 from trading.market.outcome import Clear, Cleared
-from trading.market.records import Record
+from trading.market.records import ClearingRecord, OrderRecord, Record, TradeRecord
 from trading.market.restoring import Journalled
 from trading.mechanisms.network import MarketNetwork
 
@@ -89,6 +91,30 @@ class Clearer(Protocol):
         """In a worker: the loop goes on meanwhile. ``network`` has the barred pairs of ``asked``."""
 
 
+class TradesAsked(msgspec.Struct, frozen=True):
+    """A page of trades, the newest first. ``before``: (start_ns, number) of the last one of the page before."""
+
+    count: int
+    party: str | None = None
+    start_ns: int | None = None
+    before: tuple[int, int] | None = None
+
+
+class OrdersAsked(msgspec.Struct, frozen=True):
+    """Likewise of orders. ``before``: the seq of the last one of the page before."""
+
+    count: int
+    party: str | None = None
+    before: int | None = None
+
+
+class ClearingsAsked(msgspec.Struct, frozen=True):
+    """Likewise of clearings. ``before``: (start_ns, round)."""
+
+    count: int
+    before: tuple[int, int] | None = None
+
+
 class JournalPort(Protocol):
     """What survives. Groups of records are written in order, each group whole or not at all."""
 
@@ -102,6 +128,15 @@ class JournalPort(Protocol):
 
     def submit(self, ticket: int, records: Sequence[Record]) -> None:
         """Write these soon."""
+
+    def trades(self, asked: TradesAsked) -> list[TradeRecord]:
+        """Of all that there ever were, as they are durable; like the other reads in any thread."""
+
+    def trade(self, trade_id: str) -> TradeRecord | None: ...
+
+    def orders(self, asked: OrdersAsked) -> list[OrderRecord]: ...
+
+    def clearings(self, asked: ClearingsAsked) -> list[ClearingRecord]: ...
 
     def close(self) -> None:
         """Once all that was submitted is written."""

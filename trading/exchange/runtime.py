@@ -19,15 +19,25 @@ from trading.core.orders import Tender
 from trading.core.trades import Effect, HoldLost, Trade, TradeEvent, Watched
 from trading.core.units import Nano
 from trading.exchange.courier import FIRST_PAUSE_S, MAX_PAUSE_S, Courier
-from trading.exchange.ports import Clearer, ControllerPort, JournalPort, LedgerPort, Unreachable
+from trading.exchange.ports import (
+    Clearer,
+    ClearingsAsked,
+    ControllerPort,
+    JournalPort,
+    LedgerPort,
+    OrdersAsked,
+    TradesAsked,
+    Unreachable,
+)
 from trading.market.market import Market
 from trading.market.outcome import Ask, Clear, Cleared, Outcome
-from trading.market.records import OrderRecord, Record
+from trading.market.records import ClearingRecord, OrderRecord, Record, TradeRecord
 from trading.market.settings import MarketSettings
 from trading.reasons import MarketReason, Refused
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
+A = TypeVar("A")
 
 # Backpressure: commands that wait for the journal; then the disk is slower than those who ask, and they are told.
 MAX_UNWRITTEN = 4096
@@ -129,6 +139,23 @@ class Runtime:
     def free(self, account: str) -> Nano:
         """What an account may spend: in no escrow, and nothing that its open orders can come to."""
         return Nano(self._ledger.free(account) - self.market.orders.committed(account))
+
+    # Reads of the journal: all that there ever was, as it is durable
+
+    async def list_trades(self, asked: TradesAsked) -> list[TradeRecord]:
+        return await self._read(self._journal.trades, asked)
+
+    async def find_trade(self, trade_id: str) -> TradeRecord | None:
+        return await self._read(self._journal.trade, trade_id)
+
+    async def list_orders(self, asked: OrdersAsked) -> list[OrderRecord]:
+        return await self._read(self._journal.orders, asked)
+
+    async def list_clearings(self, asked: ClearingsAsked) -> list[ClearingRecord]:
+        return await self._read(self._journal.clearings, asked)
+
+    async def _read(self, question: Callable[[A], T], asked: A) -> T:
+        return await self._loop.run_in_executor(None, question, asked)
 
     async def durable(self) -> None:
         """Return once all that was decided until now is."""

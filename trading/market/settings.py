@@ -25,8 +25,9 @@ class MarketSettings(msgspec.Struct, frozen=True):
     rounds: int = 5
 
     def __post_init__(self) -> None:
-        if self.rules.length_ns % NS_PER_S:
-            raise ValueError(f"intervals of {self.rules.length_ns} ns are not of whole seconds")
+        # Trades are named by the second in which their intervals begin.
+        if self.rules.length_ns < NS_PER_S:
+            raise ValueError(f"intervals of {self.rules.length_ns} ns are shorter than a second")
         if not self.mechanisms:
             raise ValueError("no mechanism is named")
 
