@@ -80,6 +80,8 @@ class PlayedNetwork:
         self.flows: dict[str, list[float]] = {link.id: [0.0, 0.0] for link in grid.links}
         self.circuits = {each.circuit_id: each for each in self._made(circuits)}
         self._marks = 0
+        # By how much its clock is ahead of ours.
+        self.ahead_ms = 0
 
     def more(self, count: int) -> str:
         """New circuits, beside those that are there."""
@@ -164,13 +166,16 @@ class PlayedNetwork:
                 yield _rows({table: rows[begin : begin + _AT_ONCE]})
         yield event("ready", {})
 
+    def now_ms(self) -> int:
+        return _now_ms() + self.ahead_ms
+
     def now(self) -> str:
         states: dict[str, int] = {}
         for each in self.circuits.values():
             states[each.state] = states.get(each.state, 0) + 1
         delivered_w = sum(each.power_w for each in self.circuits.values() if each.state == "active")
         told = {
-            "at_unix_ms": _now_ms(),
+            "at_unix_ms": self.now_ms(),
             "injected_w": delivered_w * 1.025,
             "delivered_w": delivered_w,
             "loss_w": delivered_w * 0.025,
@@ -217,7 +222,7 @@ class PlayedNetwork:
         self._marks += 1
         mark = {
             "n": self._marks,
-            "at_unix_ms": _now_ms(),
+            "at_unix_ms": self.now_ms(),
             "kind": kind,
             "id": id_,
             "severity": severity,

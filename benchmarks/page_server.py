@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from aiohttp import web
 
@@ -21,6 +22,8 @@ class PlayedServer:
         self.drift = drift
         # Says nothing any more, and closes nothing.
         self.stalled = False
+        # The map as it was, if it has kept any.
+        self.history: dict[str, Any] | None = None
         self._readers: set[asyncio.Queue[str]] = set()
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
@@ -38,6 +41,11 @@ class PlayedServer:
         finally:
             self._readers.discard(queue)
         return response
+
+    async def _history(self, _request: web.Request) -> web.Response:
+        if self.history is None:
+            raise web.HTTPNotFound
+        return web.json_response(self.history)
 
     @property
     def streams(self) -> int:
@@ -67,6 +75,7 @@ class PlayedServer:
         app.router.add_get("/", assets.index)
         app.router.add_get("/page/{name:.+}", assets.file)
         app.router.add_get("/api/v1/stream", self._stream)
+        app.router.add_get("/api/v1/history", self._history)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()

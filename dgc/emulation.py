@@ -187,6 +187,7 @@ def fault(
     silence, heal LINK    the line loses everything with its carrier up, and stops doing so
     cloud SOURCE 60%      so much of its rating is left to the source; --for 30s: until then
     clear SOURCE          it has all its power back
+    unplug, plug LOAD     it takes nothing of its power, and takes it again
     kill, restart ROUTER  kill -9, and a new start
     kill-controller, restart-controller
     status                what runs, as JSON

@@ -40,6 +40,7 @@ def missing_to_pb(missing: MissingEnergy) -> power_link_pb.MissingEnergy:
         fault_mj=missing.fault_mj,
         move_mj=missing.move_mj,
         curtailment_mj=missing.curtailment_mj,
+        refused_mj=missing.refused_mj,
     )
 
 
@@ -51,6 +52,7 @@ def missing_from_pb(message: power_link_pb.MissingEnergy) -> MissingEnergy:
         message.fault_mj,
         message.move_mj,
         message.curtailment_mj,
+        message.refused_mj,
     )
     figures = msgspec.structs.astuple(missing)
     if min(figures) < 0 or missing.missing_mj > missing.promised_mj:

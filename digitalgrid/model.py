@@ -83,6 +83,7 @@ class MissingCause(StrEnum):
     FAULT = "fault"  # a grant vanished, power packets were missed, or the circuit waits after such a fault
     MOVE = "move"  # a newer generation takes over from one that could go on
     CURTAILMENT = "curtailment"  # less is granted than was promised
+    REFUSED = "refused"  # the load did not take it
 
 
 class MissingEnergy(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -93,10 +94,11 @@ class MissingEnergy(msgspec.Struct, frozen=True, array_like=True, gc=False):
     fault_mj: int = 0
     move_mj: int = 0
     curtailment_mj: int = 0
+    refused_mj: int = 0
 
     @property
     def missing_mj(self) -> int:
-        return self.start_mj + self.fault_mj + self.move_mj + self.curtailment_mj
+        return self.start_mj + self.fault_mj + self.move_mj + self.curtailment_mj + self.refused_mj
 
     def __add__(self, other: "MissingEnergy") -> "MissingEnergy":
         return MissingEnergy(
@@ -105,6 +107,7 @@ class MissingEnergy(msgspec.Struct, frozen=True, array_like=True, gc=False):
             self.fault_mj + other.fault_mj,
             self.move_mj + other.move_mj,
             self.curtailment_mj + other.curtailment_mj,
+            self.refused_mj + other.refused_mj,
         )
 
 

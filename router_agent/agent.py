@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
@@ -29,10 +29,10 @@ from router_agent.device.mutation import Mutation, Outcome
 from router_agent.device.promise import Promise
 from router_agent.device.remark import Remark
 from router_agent.failures import DeviceFailedError, Failures
+from router_agent.limits import read_load_limits, read_source_limits
 from router_agent.meter_file import MeterFile
 from router_agent.pulse import Pulse
 from router_agent.session import ControllerSession
-from router_agent.source_limits import read_limits
 from router_agent.state import PromiseJournal
 from router_agent.transport import Lines
 
@@ -126,7 +126,7 @@ class Agent:
         ]
         self._pulse.start()
         _log.info("router %s runs, boot %d", self.device.config.router_id, self.device.boot_id)
-        self.read_source_limits()
+        self.read_limits()
         self._arm()
         stopping = self._loop.create_task(_until(stop))
         await asyncio.wait([stopping, self._failed], return_when=asyncio.FIRST_COMPLETED)
@@ -175,16 +175,25 @@ class Agent:
 
     # What the operator tells.
 
-    def read_source_limits(self) -> None:
-        """Take over what sources can give by now; where that cannot be read, what held before still does."""
+    def read_limits(self) -> None:
+        """Take over what sources can give and loads take by now; what cannot be read stays as it was."""
+        device = self.device
+        self._take_limits("source", read_source_limits, device.source_limit)
+        self._take_limits("load", read_load_limits, device.load_limit)
+
+    def _take_limits(
+        self,
+        kind: str,
+        read: Callable[[RouterConfig], Mapping[str, float]],
+        tell: Callable[[str, float, int], list[Effect]],
+    ) -> None:
         try:
-            limits_w = read_limits(self.device.config)
+            limits = read(self.device.config)
         except (ConfigError, OSError) as error:
-            _log.error("limits of sources stay as they were: %s", error)
+            _log.error("limits of %ss stay as they were: %s", kind, error)
             return
-        for source_id, power_w in limits_w.items():
-            limit = partial(self.device.source_limit, source_id, power_w)
-            self._event("a source's limit", limit)
+        for each, limit in limits.items():
+            self._event(f"a {kind}'s limit", partial(tell, each, limit))
 
     # What the lines tell.
 

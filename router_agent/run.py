@@ -35,8 +35,8 @@ _Serving = Callable[[Agent], AbstractAsyncContextManager[int | None]]
 
 
 def run_router(config: RouterConfig, *, parent_pid: int | None = None) -> int:
-    """Run one router in this process until SIGTERM or SIGINT; returns the exit status. SIGHUP: sources have other
-    limits, see :mod:`router_agent.source_limits`.
+    """Run one router in this process until SIGTERM or SIGINT; returns the exit status. SIGHUP: sources or loads
+    have other limits, see :mod:`router_agent.limits`.
 
     ``RESTART_STATUS`` asks whoever supervises the process to start it again: a defect has made its state untrustworthy.
 
@@ -98,7 +98,7 @@ async def _run(config: RouterConfig, serving: _Serving, order_spans: "OrderSpans
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     agent = Agent(config, loop, order_spans)
-    loop.add_signal_handler(signal.SIGHUP, agent.read_source_limits)
+    loop.add_signal_handler(signal.SIGHUP, agent.read_limits)
     async with serving(agent) as port:
         if port is not None:
             host = Address.of(config.metrics.listen).host

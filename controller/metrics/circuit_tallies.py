@@ -15,7 +15,7 @@ from digitalgrid.model import MissingEnergy
 from digitalgrid.units import MILLIJOULES_PER_J, NS_PER_S
 
 STEPS = ("stored", "staged", "committed", "actuated")
-CAUSES = ("start", "fault", "move", "curtailment")
+CAUSES = ("start", "fault", "move", "curtailment", "refused")
 
 
 class CircuitTallies:

@@ -18,7 +18,9 @@ from digitalgrid.http import body_of
 _PATIENCE_S = 30.0
 _MOST_BYTES = 1 << 20
 # What the page may ask for. The controller is not among it: nobody would answer.
-VERBS = frozenset({"cut", "restore", "silence", "heal", "cloud", "clear", "kill", "restart"})
+VERBS = frozenset(
+    {"cut", "restore", "silence", "heal", "cloud", "clear", "unplug", "plug", "kill", "restart"}
+)
 
 
 class EmulationFaults:

@@ -37,7 +37,7 @@ from controller.web.events import (
     told,
 )
 from controller.web.figures import Figures, books, measured
-from controller.web.history import PowerHistory
+from controller.web.history import History
 from controller.web.rows import COLUMNS, TABLES, circuit_row, picture_row
 from digitalgrid.supervision import start_task
 
@@ -65,7 +65,7 @@ class PageFeed:
         gate: Gate,
         meters: MeterLook,
         about: About,
-        history: PowerHistory,
+        history: History,
     ) -> None:
         self._services = services
         self._history = history
@@ -110,7 +110,8 @@ class PageFeed:
             self._tallies.web_resyncs += 1
         yield event("hello", self._hello(resumed=resumed))
         if not resumed:
-            yield event(SECONDS, {"seconds": list(self._history.seconds)})
+            seconds, begins = list(self._history.seconds), self._history.map.begins_unix_ms
+            yield event(SECONDS, {"seconds": seconds, "map_begins_unix_ms": begins})
         yield event(NOW, self._now(current.figures))
         place = last.place if resumed and last is not None else Place(0, 0)
         await current.filled.wait()

@@ -126,6 +126,7 @@ def _missing_mj(circuit: Circuit) -> dict[str, int] | None:
         "fault": missing.fault_mj,
         "move": missing.move_mj,
         "curtailment": missing.curtailment_mj,
+        "refused": missing.refused_mj,
     }
 
 

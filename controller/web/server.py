@@ -15,7 +15,7 @@ from controller.web.assets import Assets
 from controller.web.calls import Calls
 from controller.web.emulation import EmulationFaults
 from controller.web.feed import PageFeed
-from controller.web.history import PowerHistory
+from controller.web.history import History
 from controller.web.stream import Streams
 from controller.web.trust import Trust
 from digitalgrid.addresses import Address
@@ -54,9 +54,9 @@ async def serving_page(
     is taken, or the token in its file is no secret.
     """
     trust = Trust(listen, token_file)
-    history = PowerHistory(services.runtime)
+    history = History(services.runtime, services.marks)
     feed = PageFeed(services, gate, meters, about, history)
-    app = _application(services, feed, trust)
+    app = _application(services, feed, history, trust)
     if about.emulation is not None:
         faults = EmulationFaults(about.emulation)
         app.router.add_post("/api/v1/emulation/{verb}", faults.answer)
@@ -66,9 +66,18 @@ async def serving_page(
             yield f"http://{address}/" + (f"#token={trust.token}" if trust.token else "")
 
 
-def _application(services: Services, feed: PageFeed, trust: Trust) -> web.Application:
+def _application(
+    services: Services, feed: PageFeed, history: History, trust: Trust
+) -> web.Application:
     assets, calls = Assets(), Calls(services)
     streams = Streams(feed, services.guard.gate, services.runtime.tallies)
+
+    async def told(_request: web.Request) -> web.Response:
+        """GET ``/api/v1/history``: the map as it was."""
+        headers = {"Cache-Control": "no-store", "Content-Encoding": "gzip"}
+        return web.Response(
+            body=await history.told(), content_type="application/json", headers=headers
+        )
 
     @web.middleware
     async def trusted(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -81,6 +90,7 @@ def _application(services: Services, feed: PageFeed, trust: Trust) -> web.Applic
     app.router.add_get("/", assets.index)
     app.router.add_get("/page/{name:.+}", assets.file)
     app.router.add_get("/api/v1/stream", streams.answer)
+    app.router.add_get("/api/v1/history", told)
     app.router.add_post("/api/v1/call/{service}/{method}", calls.answer)
     app.router.add_post("/api/v1/places", calls.place)
     app.on_response_prepare.append(_add_headers)

@@ -12,6 +12,7 @@ def missing_mj(missing: power_link_pb2.MissingEnergy) -> dict[MissingCause, int]
         MissingCause.FAULT: missing.fault_mj,
         MissingCause.MOVE: missing.move_mj,
         MissingCause.CURTAILMENT: missing.curtailment_mj,
+        MissingCause.REFUSED: missing.refused_mj,
     }
 
 

@@ -83,9 +83,11 @@ class RouterDevice:
         self._source_w = source_w
         self._limits = Limits(source_w, dict(source_w), self.table.pools.received_w)
         self._conversion = Conversion(config.efficiency, config.profile)
-        self._sink_watch = SinkWatch(books, config.tick_ns, away_ns)
-        self._selector = Selector(config.dead_ns)
+        # What share of its circuits' power each load takes now.
+        self._takes = dict.fromkeys(load_w, 1.0)
+        self._selector = Selector(config.dead_ns, self._takes)
         self._quick = QuickPackets(config)
+        self._sink_watch = SinkWatch(books, config.tick_ns, self._takes, away_ns)
         conversion, sink_watch = self._conversion, self._sink_watch
         self._passing = Passing(
             config, self.lines, conversion, books, source_w, load_w, sink_watch, now_ns
@@ -168,6 +170,19 @@ class RouterDevice:
             self._source_w[source_id] = limit_w
             self._rates_changed(now_ns)
             self._advertise(now_ns)
+            self._wake_by(now_ns)
+        return self._sending.take_effects()
+
+    def load_limit(self, load_id: str, share: float, now_ns: int) -> list[Effect]:
+        """A load takes so much of what each of its circuits brings from now on; nothing where it is unplugged."""
+        share = min(max(0.0, share), 1.0)
+        if share != self._takes[load_id]:
+            self._passing.advance(now_ns)
+            self._takes[load_id] = share
+            for flow in self._sinks():
+                if flow.hop.load_id == load_id:
+                    self._passing.forget_rates(flow.key.circuit_id)
+            self._rates_changed(now_ns)
             self._wake_by(now_ns)
         return self._sending.take_effects()
 

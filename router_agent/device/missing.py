@@ -21,6 +21,9 @@ from router_agent.device.promise_books import PromiseBooks
 ROUNDING_MJ = 3
 # Microwatts times nanoseconds in a millijoule: what is promised is counted in whole numbers.
 _UNITS_PER_MJ = 10**12
+# What is missing while power comes back to a load that takes it again is its own doing for so long (ns); then a line or
+# a source has failed meanwhile.
+_COMES_BACK_NS = 2 * NS_PER_S
 # While energy goes on missing its sink says so after so long (ns), then each time after twice as long, up to the most.
 _TELL_FIRST_NS = NS_PER_S
 _TELL_MOST_NS = 64 * NS_PER_S
@@ -47,6 +50,13 @@ CAUSES: dict[tuple[MissingCause | None, Granted, bool], MissingCause] = {
         for before in (None, C.FAULT, C.MOVE, C.CURTAILMENT)
         for taking in (False, True)
     },
+    # It had refused the power, which is on its way back.
+    **{
+        (C.REFUSED, granted, taking): C.REFUSED
+        for granted in (G.NONE, G.FULL)
+        for taking in (False, True)
+    },
+    **{(C.REFUSED, G.PART, taking): C.CURTAILMENT for taking in (False, True)},
     **{(C.FAULT, G.FULL, taking): C.FAULT for taking in (False, True)},
     # Granted in full, and its packets do not come.
     (None, G.FULL, False): C.FAULT,
@@ -63,6 +73,10 @@ CAUSES: dict[tuple[MissingCause | None, Granted, bool], MissingCause] = {
     (C.CURTAILMENT, G.FULL, False): C.CURTAILMENT,
 }
 del G, C
+
+
+# Until the load has its power, and while it comes back to one that had refused it, no grant is no fault.
+_ITS_OWN = (MissingCause.START, MissingCause.REFUSED)
 
 
 @dataclass(slots=True)
@@ -88,6 +102,11 @@ class _Promise:
         self._carry = 0
         before = MissingCause.FAULT if restored else None
         self._before = before if books.seated_generation else MissingCause.START
+        # What of its power the load takes, and until when what is missing once it takes more is its own doing.
+        self._taken_uw = books.power_uw
+        self._share = 1.0
+        self._refused_carry = 0
+        self._back_ns = 0
         self._kept_since_ns: int | None = None
         # When energy was last missing.
         self._missed_ns = 0
@@ -95,11 +114,26 @@ class _Promise:
         self._told_ns = 0
         self._tell_after_ns = _TELL_FIRST_NS
 
+    def begin(self, power_uw: int) -> None:
+        """Nothing was promised before."""
+        self.books.power_uw = self._taken_uw = power_uw
+
+    def take(self, power_uw: int, share: float, now_ns: int) -> None:
+        """So much is promised from now on, and the load takes this share of it."""
+        if share > self._share and self._before is None:
+            self._before = MissingCause.REFUSED
+            self._back_ns = now_ns + _COMES_BACK_NS
+        self.books.power_uw, self._share = power_uw, share
+        self._taken_uw = power_uw if share == 1.0 else round(power_uw * share)
+
     def count(self, stretch: _Stretch, start_ns: int, end_ns: int, tick_ns: int) -> None:
-        due = self.books.power_uw * (end_ns - start_ns)
+        due = self._taken_uw * (end_ns - start_ns)
         gap = self._carry + due - stretch.delivered_mj * _UNITS_PER_MJ
         granted = self._granted(stretch)
-        if granted is Granted.NONE and self._before is not MissingCause.START:
+        self._count_refused(start_ns, end_ns)
+        if self._before is MissingCause.REFUSED and end_ns >= self._back_ns:
+            self._before = None
+        if granted is Granted.NONE and self._before not in _ITS_OWN:
             # Also where the buffer lasts for a while yet.
             self._before = MissingCause.FAULT
         if abs(gap) <= ROUNDING_MJ * _UNITS_PER_MJ:
@@ -122,6 +156,8 @@ class _Promise:
         """
         if self._before is not None or self.books.seated_generation != generation:
             return False
+        if self._share != 1.0:
+            return False
         due = self.books.power_uw * (end_ns - start_ns)
         gap = self._carry + due - delivered_mj * _UNITS_PER_MJ
         if not delivered_mj or abs(gap) > ROUNDING_MJ * _UNITS_PER_MJ:
@@ -132,6 +168,13 @@ class _Promise:
             self._kept_since_ns = start_ns
         return True
 
+    def _count_refused(self, start_ns: int, end_ns: int) -> None:
+        refused = (self.books.power_uw - self._taken_uw) * (end_ns - start_ns)
+        if refused:
+            refused_mj, self._refused_carry = divmod(self._refused_carry + refused, _UNITS_PER_MJ)
+            self.books.promised_mj += refused_mj
+            self.books.refused_mj += refused_mj
+
     def stand_still(self, duration_ns: int) -> None:
         """The router was dead for so long, and its load with it."""
         self.count(_Stretch(), 0, duration_ns, duration_ns + 1)
@@ -139,7 +182,7 @@ class _Promise:
     def _granted(self, stretch: _Stretch) -> Granted:
         if stretch.granted_w <= 0.0:
             return Granted.PART if stretch.limited else Granted.NONE
-        full_w = ACTUATED_FRACTION * self.books.power_uw / MICROWATTS_PER_W
+        full_w = ACTUATED_FRACTION * self._taken_uw / MICROWATTS_PER_W
         return Granted.FULL if stretch.granted_w >= full_w else Granted.PART
 
     def _taking_over(self, stretch: _Stretch) -> bool:
@@ -153,7 +196,7 @@ class _Promise:
         self, stretch: _Stretch, start_ns: int, end_ns: int, tick_ns: int
     ) -> None:
         """Once a generation has brought what it is granted for a whole tick, what was before it is over."""
-        power_w = min(stretch.granted_w, self.books.power_uw / MICROWATTS_PER_W)
+        power_w = min(stretch.granted_w, self._taken_uw / MICROWATTS_PER_W)
         granted_mj = ACTUATED_FRACTION * power_w * (end_ns - start_ns) / NS_PER_MS
         brings = stretch.newest_delivered and stretch.delivered_mj + ROUNDING_MJ >= granted_mj
         if not brings or stretch.newest is None or stretch.granted_w <= 0.0:
@@ -182,6 +225,7 @@ class _Promise:
         """That flow delivers what is promised, nothing is missing, and nothing is to be told."""
         return (
             self._before is None
+            and self._share == 1.0
             and self.books.power_uw == power_uw
             and self.books.seated_generation == flow.key.generation
             and self.books.missing_mj == self._told_mj
@@ -203,9 +247,14 @@ class _Promise:
 class Promises:
     """All promises to the loads of one router."""
 
-    def __init__(self, books: RouterBooks, tick_ns: int, away_ns: int = 0) -> None:
-        """``away_ns``: how long the router was dead before; what it had promised until then stood."""
+    def __init__(
+        self, books: RouterBooks, tick_ns: int, takes: Mapping[str, float], away_ns: int = 0
+    ) -> None:
+        """``takes``: by load, what share of its circuits' power it takes, as it is at any time. ``away_ns``: how long
+        the router was dead before; what it had promised until then stood.
+        """
         self._books = books
+        self._takes = takes
         self._tick_ns = tick_ns
         self._standing: dict[int, _Promise] = {}
         # Those without a generation, while all others are kept by flows that stand.
@@ -227,7 +276,7 @@ class Promises:
         if circuit_id not in self._standing:
             self._standing[circuit_id] = _Promise(books, restored=False)
         if not books.stands:
-            books.power_uw = _promised_uw(flow)
+            self._standing[circuit_id].begin(_promised_uw(flow))
         books.generation = max(books.generation, flow.key.generation)
 
     def end(self, circuit_id: int) -> None:
@@ -320,11 +369,14 @@ class Promises:
                 kept.add(circuit_id)
         return kept
 
-    def follow(self, sinks: Sequence[Flow]) -> None:
-        """The rates have changed: the promise is the power of the newest generation that wants any."""
+    def follow(self, sinks: Sequence[Flow], now_ns: int) -> None:
+        """The rates have changed: the promise is the power of the newest generation that wants any, or would if its
+        load were plugged in.
+        """
         newest: dict[int, Flow] = {}
         for flow in sinks:
-            if flow.draining or flow.demand_w <= 0.0 or flow.hop.standby:
+            wants = flow.demand_w > 0.0 or (flow.taken and not self._takes[flow.hop.load_id])
+            if flow.draining or not wants or flow.hop.standby:
                 continue
             known = newest.get(flow.key.circuit_id)
             if known is None or _newer(flow, known):
@@ -332,7 +384,7 @@ class Promises:
         for circuit_id, flow in newest.items():
             promise = self._standing.get(circuit_id)
             if promise is not None:
-                promise.books.power_uw = _promised_uw(flow)
+                promise.take(_promised_uw(flow), self._takes[flow.hop.load_id], now_ns)
 
     def news(self, now_ns: int) -> list[int]:
         """Circuits whose missing energy is to be told, though nothing else of them is."""

@@ -26,6 +26,7 @@ class PromiseBooks:
     # The newest that was committed here, and the one that was last seen to deliver for a whole tick; 0: none yet.
     generation: int = 0
     seated_generation: int = 0
+    refused_mj: int = 0
 
     @property
     def stands(self) -> bool:
@@ -37,7 +38,7 @@ class PromiseBooks:
 
     @property
     def missing_mj(self) -> int:
-        return self.start_mj + self.fault_mj + self.move_mj + self.curtailment_mj
+        return self.start_mj + self.fault_mj + self.move_mj + self.curtailment_mj + self.refused_mj
 
     def add(self, cause: MissingCause, energy_mj: int) -> None:
         match cause:
@@ -49,10 +50,17 @@ class PromiseBooks:
                 self.move_mj += energy_mj
             case MissingCause.CURTAILMENT:
                 self.curtailment_mj += energy_mj
+            case MissingCause.REFUSED:
+                self.refused_mj += energy_mj
 
     def energy(self) -> MissingEnergy:
         return MissingEnergy(
-            self.promised_mj, self.start_mj, self.fault_mj, self.move_mj, self.curtailment_mj
+            self.promised_mj,
+            self.start_mj,
+            self.fault_mj,
+            self.move_mj,
+            self.curtailment_mj,
+            self.refused_mj,
         )
 
     def capped(self) -> "PromiseBooks":
@@ -78,6 +86,7 @@ def pack_promises(promises: Mapping[int, PromiseBooks], saved_unix_ns: int) -> b
                 books.power_uw,
                 books.generation,
                 books.seated_generation,
+                books.refused_mj,
             )
         )
     return b"".join(pieces)

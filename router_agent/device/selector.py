@@ -8,7 +8,7 @@ within 20 s. The same makes moves seamless: a newer working generation waits, ch
 load, and is demanded once it is charged.
 """
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
@@ -67,6 +67,17 @@ class _Selection:
     switched_ns: int | None = None
     taken_ns: int | None = None
     left: CircuitGeneration | None = None
+    unplugged: bool = False
+    # The load takes its power again, and what is demanded for it has not begun to play.
+    comes_back: bool = False
+
+    def plugged(self, there: bool, choice: "_Choice", now_ns: int) -> None:
+        """Whether the load takes anything. Where it does again, no grant yet is no loss of what is demanded anew."""
+        if there and self.unplugged:
+            self.taken_ns, self.comes_back = now_ns, True
+            for flow in (*choice.working, *choice.standbys):
+                flow.awaited = True
+        self.unplugged = not there
 
     def apply(self, event: Selecting) -> None:
         self.role = SELECTIONS[self.role, event]
@@ -88,7 +99,9 @@ class _Choice:
 class Selector:
     """Sets what is demanded of every flow that ends at this router's loads. ``dead_ns`` is the dead interval."""
 
-    def __init__(self, dead_ns: int) -> None:
+    def __init__(self, dead_ns: int, takes: Mapping[str, float]) -> None:
+        """``takes``: by load, what share of its circuits' power it takes, as it is at any time."""
+        self._takes = takes
         self._apart_ns = _DEAD_INTERVALS_APART * dead_ns
         self._selections: dict[int, _Selection] = {}
         self._news: list[FlowStatus] = []
@@ -113,8 +126,11 @@ class Selector:
                 [flow for flow in live if flow.hop.standby],
             )
             selection = self._selections.setdefault(circuit_id, _Selection())
-            self._select(selection, choice, now_ns)
-            _demand(selection, choice, efficiency)
+            share = self._takes[generations[0].hop.load_id]
+            selection.plugged(bool(share), choice, now_ns)
+            if share:
+                self._select(selection, choice, now_ns)
+            _demand(selection, choice, efficiency, share)
         for circuit_id in self._selections.keys() - here:
             del self._selections[circuit_id]
             self._again_ns.pop(circuit_id, None)
@@ -247,8 +263,9 @@ class Selector:
                     self._look_again(current, selected_ns + self._apart_ns)
                     return None
             return SwitchCause.GRANT_LOST
-        silent = current.state is FlowState.SILENT
-        missed = other.charged and not silent and _is_missed(current)
+        selection.comes_back = selection.comes_back and not current.plays
+        waits = current.state is FlowState.SILENT or selection.comes_back
+        missed = other.charged and not waits and _is_missed(current)
         return SwitchCause.POWER_MISSED if missed else None
 
     def _switch(self, selection: _Selection, other: Flow, cause: SwitchCause, now_ns: int) -> None:
@@ -289,19 +306,27 @@ def _other(selection: _Selection, choice: _Choice) -> Flow | None:
     return next(iter(standbys), None)
 
 
-def _demand(selection: _Selection, choice: _Choice, efficiency: float) -> None:
-    """The newest that is taken wants the setpoint, an older one what the newer is not granted yet."""
+def _demand(selection: _Selection, choice: _Choice, efficiency: float, share: float) -> None:
+    """The newest that is taken wants the setpoint, an older one what the newer is not granted yet; ``share`` of it all
+    is what the load takes.
+    """
+    if share == 0.0:
+        for flow in choice.working:
+            flow.rest(idle=not flow.taken)
+        for flow in choice.standbys:
+            flow.rest(idle=True)
+        return
     if selection.role is Role.STANDBY:
         for flow in (*choice.working, *choice.standbys):
             if flow.key == selection.standby:
-                flow.want(flow.hop.power_w)
+                flow.want(share * flow.hop.power_w)
             else:
                 flow.rest(idle=True)
         return
     for flow in choice.standbys:
         flow.rest(idle=True)
     taken = choice.taken
-    left_w = taken[0].hop.power_w if taken else 0.0
+    left_w = share * taken[0].hop.power_w if taken else 0.0
     for flow in choice.working:
         if not flow.taken:
             flow.rest(idle=True)

@@ -1,6 +1,6 @@
 """What a sink's router tells of its circuits: power arrived, is steady, is missing, has all drained."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from digitalgrid.model import CircuitGeneration, FlowState, MissingEnergy, SwitchCause
@@ -36,8 +36,11 @@ class FlowStatus:
 class SinkWatch:
     """Follows the flows that end at this router's loads, and returns the statuses that are news."""
 
-    def __init__(self, books: RouterBooks, tick_ns: int, away_ns: int) -> None:
-        self.promises = Promises(books, tick_ns, away_ns)
+    def __init__(
+        self, books: RouterBooks, tick_ns: int, takes: Mapping[str, float], away_ns: int
+    ) -> None:
+        """``takes``: what share of its circuits' power each load takes, as it is at any time."""
+        self.promises = Promises(books, tick_ns, takes, away_ns)
         # Since when each circuit, over all its generations, is granted too little or has run dry.
         self._starved_ns: dict[int, int] = {}
         self._dry_ns: dict[int, int] = {}
@@ -66,7 +69,7 @@ class SinkWatch:
 
     def settled(self, sinks: Sequence[Flow], now_ns: int) -> list[FlowStatus]:
         """After rates or buffers have changed."""
-        self.promises.follow(sinks)
+        self.promises.follow(sinks, now_ns)
         news = []
         newest: dict[int, Flow] = {}
         for flow in sorted(sinks, key=by_precedence):

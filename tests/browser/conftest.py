@@ -68,7 +68,7 @@ def open_page(browser: Browser) -> Iterator[Open]:
 def wait_until_drawn(page: Page) -> None:
     """The whole network has been told and painted."""
     page.wait_for_function(
-        "() => digitalgrid.store.ready.value && digitalgrid.mapper.current?.painter.stills > 0"
+        "() => globalThis.digitalgrid?.store.ready.value && digitalgrid.mapper.current?.painter.stills > 0"
     )
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import AsyncExitStack
 from threading import Thread
-from typing import Self
+from typing import Any, Self
 
 from benchmarks.page_feed import PlayedNetwork
 from benchmarks.page_server import PlayedServer
@@ -35,6 +35,10 @@ class PlayedController:
 
     def tell(self, told: str) -> None:
         self._loop.call_soon_threadsafe(self._server.tell, told)
+
+    def keep(self, history: dict[str, Any]) -> None:
+        """The map as it was, for who asks."""
+        self._server.history = history
 
     def stall(self, *, stalled: bool) -> None:
         """Says nothing any more, and closes nothing; or goes on."""

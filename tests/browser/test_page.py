@@ -198,6 +198,19 @@ def test_a_cut_line_is_seen_and_its_circuit_moves(
     assert line not in {each.link_id for each in client.get_circuit(number).links}
     page.keyboard.press("6")
     expect(page.get_by_role("list", name="Events")).to_contain_text(line)
+    # Who opens the page only now sees the map before the cut, and the cut from its mark on.
+    later = open_page(f"{address}#/?list=events")
+    wait_until_drawn(later)
+    cut = later.get_by_role("listitem").filter(has_text=f"line {line} is down").first
+    cut.get_by_role("button", name="show then").click()
+    expect(later.locator(".then-note")).to_contain_text("The map as it was")
+    is_up = "(line) => digitalgrid.mapper.current.tables().links.get(line).up"
+    assert not later.evaluate(is_up, line)
+    later.evaluate(
+        "() => { location.hash = location.hash.replace(/at=(\\d+)/, (_, ms) => `at=${ms - 1}`); }"
+    )
+    later.wait_for_function(is_up, arg=line)
+    expect(later.locator(".then-note")).to_contain_text("The map as it was")
     emulator.send_command(options.run_dir, "restore", line)
     expect(page.locator(".alarm")).to_have_count(0)
 

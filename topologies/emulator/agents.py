@@ -4,7 +4,7 @@ import signal
 from collections.abc import Mapping
 
 from digitalgrid.yaml_text import to_yaml
-from router_agent.source_limits import FILE_NAME
+from router_agent.limits import LOAD_LIMITS, SOURCE_LIMITS
 from topologies.emulator.last_words import ended_by_itself
 from topologies.emulator.plan import RunFiles
 from topologies.emulator.spawner import AgentSpec, Spawner
@@ -39,11 +39,21 @@ class Agents:
 
     def limit_sources(self, router_id: str, limits_w: Mapping[str, float]) -> None:
         """Have these of its sources give no more than this, now and after a restart; others give all that they can."""
-        path = self._files.router_state(router_id) / FILE_NAME
+        limits = [{"id": each, "power_w": power_w} for each, power_w in limits_w.items()]
+        self._limit(router_id, SOURCE_LIMITS, {"sources": limits})
+
+    def limit_loads(self, router_id: str, shares: Mapping[str, float]) -> None:
+        """Have these of its loads take no more than this share of their power, likewise; others take all of it."""
+        limits = [{"id": each, "share": share} for each, share in shares.items()]
+        self._limit(router_id, LOAD_LIMITS, {"loads": limits})
+
+    def _limit(
+        self, router_id: str, name: str, limits: Mapping[str, list[dict[str, object]]]
+    ) -> None:
+        path = self._files.router_state(router_id) / name
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(".new")
-        limits = [{"id": each, "power_w": power_w} for each, power_w in limits_w.items()]
-        draft.write_text(to_yaml({"sources": limits}, lines=True), encoding="utf-8")
+        draft.write_text(to_yaml(dict(limits), lines=True), encoding="utf-8")
         draft.replace(path)
         if router_id in self.running():
             self.spawner.signal(router_id, signal.SIGHUP)

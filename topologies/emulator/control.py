@@ -30,6 +30,8 @@ _ON_ONE: dict[str, Callable[[Emulation, str], None]] = {
     "silence": Emulation.silence,
     "heal": Emulation.heal,
     "clear": Emulation.clear,
+    "unplug": Emulation.unplug,
+    "plug": Emulation.plug,
     "kill": Emulation.kill_router,
     "restart": Emulation.restart_router,
 }
@@ -103,7 +105,7 @@ def _check(verb: str, target: str | None, share: float | None, for_s: float | No
     if share is not None or for_s is not None:
         raise BadCommand(f"{verb} takes neither a share nor a time; a cloud does")
     if verb in _ON_ONE and not target:
-        raise BadCommand(f"{verb}: say which link, source or router, as in '{verb} ID'")
+        raise BadCommand(f"{verb}: say which link, source, load or router, as in '{verb} ID'")
     if verb in _ON_ALL and target:
         raise BadCommand(f"{verb} takes no id, but {target!r} was given")
 

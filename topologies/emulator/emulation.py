@@ -4,7 +4,7 @@ import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from digitalgrid.gridfile import Grid, Link, Source
+from digitalgrid.gridfile import Grid, Link, Load, Source
 from topologies.emulator.agents import Agents
 from topologies.emulator.controller_process import ControllerProcess
 from topologies.emulator.errors import BadCommand, UnknownId
@@ -24,6 +24,7 @@ class EmulationStatus:
     silent_links: list[str]
     # What share of its rating each clouded source can give.
     clouds: dict[str, float]
+    unplugged_loads: list[str]
 
 
 class Emulation(ABC):
@@ -37,10 +38,12 @@ class Emulation(ABC):
         self.grid = grid
         self._links = {link.id: link for link in grid.links}
         self._sources = {source.id: source for source in grid.sources}
+        self._loads = {load.id: load for load in grid.loads}
         self._router_ids = {router.id for router in grid.routers}
         self._cut: set[str] = set()
         self._silent: set[str] = set()
         self._clouds: dict[str, float] = {}
+        self._unplugged: set[str] = set()
         # When clouds that pass by themselves will have passed, by the monotonic clock.
         self._passing_s: dict[str, float] = {}
 
@@ -105,6 +108,18 @@ class Emulation(ABC):
             return None
         return max(0.0, min(self._passing_s.values()) - time.monotonic())
 
+    def unplug(self, load_id: str) -> None:
+        """Have a load take nothing of what it is brought, until :meth:`plug`."""
+        load = self._load(load_id)
+        self._unplugged.add(load_id)
+        self._limit_loads(load.router)
+
+    def plug(self, load_id: str) -> None:
+        """Have an unplugged load take its power again."""
+        load = self._load(load_id)
+        self._unplugged.discard(load_id)
+        self._limit_loads(load.router)
+
     def kill_router(self, router_id: str) -> None:
         """Kill a router's agent with -9. SpawnError where it does not run."""
         self.agents.kill(self._router(router_id))
@@ -135,6 +150,7 @@ class Emulation(ABC):
             sorted(self._cut),
             sorted(self._silent),
             dict(sorted(self._clouds.items())),
+            sorted(self._unplugged),
         )
 
     @abstractmethod
@@ -151,6 +167,17 @@ class Emulation(ABC):
             if self._sources[source_id].router == router_id
         }
         self.agents.limit_sources(router_id, limits_w)
+
+    def _limit_loads(self, router_id: str) -> None:
+        unplugged = sorted(
+            each for each in self._unplugged if self._loads[each].router == router_id
+        )
+        self.agents.limit_loads(router_id, dict.fromkeys(unplugged, 0.0))
+
+    def _load(self, load_id: str) -> Load:
+        if load_id not in self._loads:
+            raise UnknownId(f"load {load_id!r} is not in grid {self.grid.name!r}")
+        return self._loads[load_id]
 
     def _source(self, source_id: str) -> Source:
         if source_id not in self._sources:

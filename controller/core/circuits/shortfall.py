@@ -30,6 +30,7 @@ class ShortCause(StrEnum):
     PREEMPTED = "preempted"  # circuits of a higher priority took the rest
     OPERATOR = "operator"  # a drain took it
     MOVE = "move"  # a newer generation took over from one that could go on
+    SINK_REFUSED = "sink refused"  # the load did not take it
     UNKNOWN = "unknown"  # nothing that the controller saw explains it
 
 

@@ -44,6 +44,7 @@ def note_shortfalls(
         (lacked.fault_mj, _fault(view, circuit, at_unix_ns)),
         (lacked.move_mj, Blame(ShortCause.MOVE)),
         (lacked.curtailment_mj, _curtailment(view, circuit)),
+        (lacked.refused_mj, Blame(ShortCause.SINK_REFUSED, circuit.sink_id)),
     ):
         if missing_mj > 0:
             more = shortfall(blame, missing_mj, circuit.power_w, told_ns, at_unix_ns)

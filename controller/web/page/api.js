@@ -74,6 +74,17 @@ export function keepPlaces(routers) {
   return post("/api/v1/places", { routers });
 }
 
+/** The map of the last minutes as the daemon has kept it; null where it does not answer, or keeps none. @returns {Promise<any>} */
+export async function mapHistory() {
+  try {
+    const answer = await fetch("/api/v1/history", { headers: authorisation(), cache: "no-store" });
+    return answer.ok ? await answer.json() : null;
+  } catch (error) {
+    if (error instanceof TypeError || error instanceof SyntaxError) return null;
+    throw error;
+  }
+}
+
 /**
  * @param {string} path
  * @param {object} body

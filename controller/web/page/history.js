@@ -1,9 +1,22 @@
-// What was: figures of each second, those from before this page was opened as the daemon has kept them; and, as this page saw it, every few seconds how full each line was and how each
-// circuit stood, so that a cursor in the timeline can show the map as it was. Bounded: 15 minutes, in typed arrays.
+// What was: figures of each second, and how the map looked, so that a cursor in the timeline can show it as it was: every few
+// seconds as this page saw it, and for when it was not open, or slept, as the daemon kept it. Bounded: 15 minutes, in
+// typed arrays; what the daemon kept is asked for once somebody looks there.
+
+import { signal } from "./vendor/ui.js";
+import { mapHistory } from "./api.js";
+import { Earlier } from "./earlier.js";
+import { lineState } from "./scene.js";
 
 const KEPT_S = 15 * 60;
-// Between two pictures of the network: a fault is seen beside its mark, and 15 minutes of a large network take 4 MB.
+// Between two pictures of the network: 15 minutes of a large network take 5 MB.
 const EVERY_MS = 5000;
+// A picture is good for so long: the next one is late where timers are, as in a tab in the background.
+const GOOD_MS = 3 * EVERY_MS;
+// After the daemon had no answer.
+const AGAIN_MS = 5000;
+// Of seconds that the daemon has kept, those that this page has itself are left out.
+const SAME_MS = 3000;
+const STATES = ["down", "silent", "up", "draining", "drained"];
 
 /** @typedef {{atMs: number, deliveredW: number, injectedW: number, lossW: number}} Second */
 
@@ -13,83 +26,144 @@ export class History {
     this.seconds = [];
     /** @type {Picture[]} */
     this.pictures = [];
-    this.startedMs = Date.now();
+    /** From when on the daemon has kept the map; 0 where it is not known to. */
+    this.beginsMs = 0;
+    /** What the daemon has kept, as far as it was asked for. @type {Earlier | null} */
+    this.earlier = null;
+    this.asking = false;
+    this.askedMs = 0;
+    /** Another number whenever more is known of what was. */
+    this.version = signal(0);
   }
 
-  /** What the daemon has kept from before this page was opened. @param {[number, number, number][]} seconds */
-  before(seconds) {
-    const first = this.seconds[0]?.atMs ?? Infinity;
-    const known = seconds.filter(([atMs]) => atMs < first).map(([atMs, injectedW, deliveredW]) => ({ atMs, deliveredW, injectedW, lossW: injectedW - deliveredW }));
-    this.seconds.unshift(...known);
+  /** What the daemon has kept: from before this page was opened, or while it slept. @param {[number, number, number][]} seconds @param {number | null} [beginsMs] */
+  before(seconds, beginsMs) {
+    this.beginsMs = beginsMs ?? this.pictures[0]?.atMs ?? 0;
+    const own = this.seconds.map((second) => second.atMs);
+    const others = seconds.filter(([atMs]) => !near(own, atMs))
+      .map(([atMs, injectedW, deliveredW]) => ({ atMs, deliveredW, injectedW, lossW: injectedW - deliveredW }));
+    if (others.length) this.seconds = [...this.seconds, ...others].sort((a, b) => a.atMs - b.atMs);
+  }
+
+  /**
+   * How the map was at a time, over what is fixed of it; null where nobody knows, or the daemon is being asked.
+   * @param {number} atMs
+   * @param {any} tables as they are now
+   * @returns {any} tables as they were
+   */
+  mapAt(atMs, tables) {
+    const picture = this.pictureAt(atMs);
+    if (picture) return picture.tables(tables);
+    if (this.earlier?.knows(atMs)) return this.earlier.tables(atMs, tables);
+    this.ask(atMs);
+    return null;
   }
 
   /** Whether the map can be shown as it was then. @param {number} atMs */
   knows(atMs) {
-    return this.pictures.length > 0 && atMs >= this.pictures[0].atMs - EVERY_MS;
+    return Boolean(this.pictureAt(atMs) || this.earlier?.knows(atMs));
   }
 
-  /** @param {any} now @param {any} tables */
-  second(now, tables) {
+  /** What this page saw, if it looked then. @param {number} atMs */
+  pictureAt(atMs) {
+    const picture = this.pictures.findLast((each) => each.atMs <= atMs);
+    return picture && atMs - picture.atMs <= GOOD_MS ? picture : null;
+  }
+
+  /** Asks the daemon for what it has kept, once for all that it had then. @param {number} atMs */
+  async ask(atMs) {
+    const now = Date.now();
+    if (this.asking || atMs < this.beginsMs || (this.earlier && atMs <= this.earlier.toMs) || now - this.askedMs < AGAIN_MS) return;
+    this.asking = true;
+    this.askedMs = now;
+    const told = await mapHistory();
+    this.asking = false;
+    if (told) this.earlier = new Earlier(told);
+    this.version.value += 1;
+  }
+
+  /** @param {any} now @param {any} tables @param {any[]} marks newest last */
+  second(now, tables, marks) {
     const atMs = now.at_unix_ms ?? Date.now();
     this.seconds.push({ atMs, deliveredW: now.delivered_w ?? 0, injectedW: now.injected_w ?? 0, lossW: now.loss_w ?? 0 });
     while (this.seconds[0].atMs < atMs - KEPT_S * 1000) this.seconds.shift();
-    const last = this.pictures.at(-1);
-    if (last && atMs - last.atMs < EVERY_MS) return;
-    this.pictures.push(new Picture(atMs, tables));
+    const lastMs = this.pictures.at(-1)?.atMs ?? 0;
+    // A fault is seen from its mark on.
+    const sinceMs = Math.max(lastMs, atMs - EVERY_MS);
+    const alarm = marks.find((mark) => mark.severity === "alarm" && mark.at_unix_ms > sinceMs && mark.at_unix_ms <= atMs);
+    if (atMs - lastMs < EVERY_MS && !alarm) return;
+    this.pictures.push(new Picture(lastMs && alarm ? alarm.at_unix_ms : atMs, tables));
     while (this.pictures[0].atMs < atMs - KEPT_S * 1000) this.pictures.shift();
-  }
-
-  /** The last picture before a time, or the first one. @param {number} atMs */
-  pictureAt(atMs) {
-    let found = this.pictures[0];
-    for (const picture of this.pictures) {
-      if (picture.atMs > atMs) break;
-      found = picture;
-    }
-    return found ?? null;
   }
 
   /** @param {number} atMs @returns {Second | null} */
   secondAt(atMs) {
-    let found = this.seconds[0] ?? null;
-    for (const second of this.seconds) {
-      if (second.atMs > atMs) break;
-      found = second;
-    }
-    return found;
+    return this.seconds.findLast((second) => second.atMs <= atMs) ?? this.seconds[0] ?? null;
   }
 }
 
-/** How the network stood at one time. */
+/** Whether one of some times in order is close to another. @param {number[]} times @param {number} atMs */
+function near(times, atMs) {
+  let [low, high] = [0, times.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (times[middle] < atMs - SAME_MS) low = middle + 1;
+    else high = middle;
+  }
+  return low < times.length && times[low] <= atMs + SAME_MS;
+}
+
+/** How the network stood at one time, as this page saw it. */
 class Picture {
   /** @param {number} atMs @param {any} tables */
   constructor(atMs, tables) {
     this.atMs = atMs;
-    const { links, routers, sinks } = tables;
+    const { links, routers, sources, loads, sinks } = tables;
     this.linkIds = [...links.keys()];
     this.flows = new Float32Array(links.size * 2);
-    this.up = new Uint8Array(links.size);
+    this.states = new Uint8Array(links.size);
     let at = 0;
     for (const link of links.values()) {
       this.flows[2 * at] = link.reserved_a_to_b_a ?? 0;
       this.flows[2 * at + 1] = link.reserved_b_to_a_a ?? 0;
-      this.up[at] = link.up ? 1 : 0;
+      this.states[at] = STATES.indexOf(lineState(link));
       at += 1;
     }
     this.gone = [...routers.values()].filter((router) => !router.connected).map((router) => router.router_id);
+    this.sources = powers(sources);
+    this.loads = powers(loads);
     /** What sinks got, as the store counts it. */
     this.sinks = new Map([...sinks].map(([id, counts]) => [id, { ...counts }]));
   }
 
-  /** Lines as rows, over what is fixed of them now. @param {Map<string, any>} links */
-  linkRows(links) {
-    const rows = new Map(links);
+  /** Rows as they were, over what is fixed of them now. @param {any} now */
+  tables(now) {
+    const gone = new Set(this.gone);
+    const routers = new Map([...now.routers].map(([id, row]) => [id, { ...row, connected: !gone.has(id) }]));
+    const links = new Map(now.links);
     this.linkIds.forEach((id, at) => {
       const link = links.get(id);
       if (!link) return;
+      const state = STATES[this.states[at]];
       const flows = { reserved_a_to_b_a: this.flows[2 * at], reserved_b_to_a_a: this.flows[2 * at + 1] };
-      rows.set(id, { ...link, ...flows, up: this.up[at] === 1 });
+      const up = state !== "down" && state !== "silent";
+      links.set(id, { ...link, ...flows, up, silent: state === "silent", admin: state.startsWith("drain") ? state : "" });
     });
-    return rows;
+    return { routers, links, sources: given(now.sources, this.sources), loads: given(now.loads, this.loads), sinks: this.sinks };
   }
+}
+
+/** What sources or loads have reserved. @param {Map<string, any>} rows */
+function powers(rows) {
+  return { ids: [...rows.keys()], powersW: Float32Array.from(rows.values(), (row) => row.reserved_w ?? 0) };
+}
+
+/** @param {Map<string, any>} rows @param {{ids: string[], powersW: Float32Array}} then */
+function given(rows, { ids, powersW }) {
+  const found = new Map(rows);
+  ids.forEach((id, at) => {
+    const row = rows.get(id);
+    if (row) found.set(id, { ...row, reserved_w: powersW[at] });
+  });
+  return found;
 }

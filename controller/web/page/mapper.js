@@ -60,7 +60,7 @@ export class Mapper {
     const { kind, id, params } = route.value;
     this.look = {
       theme: theme.value, colour: colour.value, labels: labels.value, flow: flow.value, cursor: cursorMs.value, kind, id,
-      preview: preview.value,
+      preview: preview.value, known: cursorMs.value ? store.history.version.value : 0,
     };
     this.painter.theme = theme.value;
     const dragged = arranging.value;
@@ -225,12 +225,7 @@ export class Mapper {
 
   /** As things are, or as they were at the cursor. */
   tables() {
-    const picture = this.look.cursor ? store.history.pictureAt(this.look.cursor) : null;
-    if (!picture) return store.tables;
-    const { routers, loads, sources, links } = store.tables;
-    const gone = new Set(picture.gone);
-    const then = new Map([...routers].map(([id, row]) => [id, { ...row, connected: !gone.has(id) }]));
-    return { routers: then, loads, sources, links: picture.linkRows(links), sinks: picture.sinks };
+    return (this.look.cursor && store.history.mapAt(this.look.cursor, store.tables)) || store.tables;
   }
 
   /** @param {any[]} marks */

@@ -140,12 +140,12 @@ export class Store {
   on_now(told) {
     if (told.daemon) this.daemon.value = told.daemon;
     this.now.value = told;
-    this.history.second(told, this.tables);
+    this.history.second(told, this.tables, this.marks.value);
     for (const listener of this.listeners) listener("now", []);
   }
 
-  on_seconds({ seconds }) {
-    this.history.before(seconds);
+  on_seconds({ seconds, map_begins_unix_ms: beginsMs }) {
+    this.history.before(seconds, beginsMs);
   }
 
   on_measured(told) {
@@ -154,7 +154,8 @@ export class Store {
   }
 
   on_marks({ marks }) {
-    const oldest = Date.now() - KEPT_MS;
+    // By the daemon's clock, as its marks are.
+    const oldest = (this.now.value?.at_unix_ms ?? Date.now()) - KEPT_MS;
     const known = new Set(this.marks.value.map((mark) => mark.n));
     const fresh = marks.filter((mark) => !known.has(mark.n));
     if (!fresh.length) return;

@@ -31,7 +31,7 @@ from controller.watching.meter_look import MeterLook
 from controller.watching.thread_times import ThreadTimes
 from controller.web.about import About
 from controller.web.feed import PageFeed
-from controller.web.history import PowerHistory
+from controller.web.history import History
 from controller.web.rows import COLUMNS, TABLES, circuit_row, picture_row
 from digitalgrid.client.topology_view import TopologyView
 from digitalgrid.v1 import northbound_pb2 as pb
@@ -149,7 +149,8 @@ class Story:
         self.services = Services(self.runtime, optimiser, self.gate, read_meters)
         self.topology = TopologyFeed(self.services.looks, self.gate)
         meters = MeterLook(read_meters, lambda: self.runtime.view)
-        about, history = About(self.runtime, "", "", ""), PowerHistory(self.runtime)
+        about = About(self.runtime, "", "", "")
+        history = History(self.runtime, self.services.marks)
         self.page = PageFeed(self.services, self.gate, meters, about, history)
         self.cut: set[str] = set()
         self.requests = 0

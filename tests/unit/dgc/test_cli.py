@@ -93,7 +93,7 @@ def test_fault_prints_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     ("words", "said"),
     [
         (["explode"], "unknown verb 'explode'; one of cut, restore"),
-        (["cut"], "cut: say which link, source or router"),
+        (["cut"], "cut: say which link, source, load or router"),
         (["status", "r1"], "takes no id"),
         (["cloud", "pv1"], "say which source and what is left of it"),
         (["cloud", "pv1", "160%"], "'160%' is no share; write it like 60% or 0.6"),

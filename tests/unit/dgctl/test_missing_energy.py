@@ -29,6 +29,7 @@ def test_it_is_told_in_time_of_the_promised_power_by_cause() -> None:
         MissingCause.FAULT: 225.0,
         MissingCause.MOVE: 0.0,
         MissingCause.CURTAILMENT: 0.0,
+        MissingCause.REFUSED: 0.0,
     }
     shown = text(LACKING)
     assert "1.15 MJ of 9 MJ promised" in shown

@@ -20,7 +20,7 @@ from router_agent.config import LoadConfig, RouterConfig, SourceConfig
 from router_agent.device.effects import SaveBooks, SendDatagram
 from router_agent.device.mutation import Mutation
 from router_agent.failures import DeviceFailedError
-from router_agent.source_limits import FILE_NAME
+from router_agent.limits import SOURCE_LIMITS
 from tests.support.agents import TinyController
 from tests.support.patience import PATIENCE_S
 
@@ -138,7 +138,7 @@ def test_what_fails_when_leaving_keeps_nothing_else_from_being_closed(tmp_path: 
 def test_sources_have_the_limits_of_their_file_also_after_a_restart(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = tmp_path / FILE_NAME
+    path = tmp_path / SOURCE_LIMITS
 
     def limit_w(agent: Agent) -> float:
         return agent.device.lsa().sources[0].max_power_w
@@ -146,10 +146,10 @@ def test_sources_have_the_limits_of_their_file_also_after_a_restart(
     async def cloud(agent: Agent, stop: asyncio.Event) -> None:
         assert limit_w(agent) == 1e6
         path.write_text("sources: [{id: pv, power_w: 0.6e6}]")
-        agent.read_source_limits()
+        agent.read_limits()
         assert limit_w(agent) == 0.6e6
         path.write_text("sources: [{id: gas, power_w: 1}]")
-        agent.read_source_limits()
+        agent.read_limits()
         assert limit_w(agent) == 0.6e6
         assert "router 'r1' has no source 'gas'" in caplog.text
         path.write_text("sources: [{id: pv, power_w: 0.3e6}]")
@@ -160,7 +160,7 @@ def test_sources_have_the_limits_of_their_file_also_after_a_restart(
         await asyncio.sleep(0)
         assert limit_w(agent) == 0.3e6
         path.unlink()
-        agent.read_source_limits()
+        agent.read_limits()
         assert limit_w(agent) == 1e6
         stop.set()
 

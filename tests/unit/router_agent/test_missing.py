@@ -136,6 +136,59 @@ def test_what_a_source_has_nothing_left_for_is_curtailed_and_no_fault(ring: Ring
     assert missing_ms(ring)["fault"] == pytest.approx(1000, abs=250)
 
 
+def takes(ring: Ring, share: float) -> None:
+    device = ring.network.nodes["c"].device
+    ring.network.carry_out("c", device.load_limit("town-c", share, ring.network.now_ns))
+
+
+def test_what_an_unplugged_load_does_not_take_is_refused_until_it_has_its_power_again(
+    ring: Ring,
+) -> None:
+    before = served(ring)
+    delivered_mj = ring.books("c").circuits[KEY].delivered_mj
+    takes(ring, 0.0)
+    ring.network.run(2 * NS_PER_S)
+    assert missing_ms(ring) == before | {"refused": pytest.approx(2000, abs=0.01)}
+    on_its_way_mj = ring.books("c").circuits[KEY].delivered_mj - delivered_mj
+    assert on_its_way_mj <= 0.5 * POWER_W * 1000
+    assert ring.network.nodes["a"].device.flows[0].ingress_w == 0.0
+    takes(ring, 1.0)
+    ring.network.run(2 * NS_PER_S)
+    missing = missing_ms(ring)
+    assert missing == before | {"refused": missing["refused"]}
+    assert missing["refused"] < 2500
+    ring.network.run(10 * NS_PER_S)
+    assert missing_ms(ring) == missing
+    ring.network.cut("ab")
+    ring.network.run(NS_PER_S)
+    assert missing_ms(ring)["fault"] > 500, "it is taken again, and this is another thing"
+
+
+def test_a_load_that_takes_a_part_lacks_nothing_of_it(ring: Ring) -> None:
+    before = served(ring)
+    takes(ring, 0.25)
+    ring.network.run(4 * NS_PER_S)
+    assert missing_ms(ring) == before | {"refused": pytest.approx(3000, abs=0.01)}
+    ring.network.cut("ab")
+    ring.network.run(2 * NS_PER_S)
+    missing = missing_ms(ring)
+    assert missing["refused"] == pytest.approx(4500, abs=0.01)
+    assert 0 < missing["fault"] <= 500, "only what it would have taken"
+
+
+def test_power_that_does_not_come_back_to_a_load_is_a_fault(ring: Ring) -> None:
+    before = served(ring)
+    takes(ring, 0.0)
+    ring.network.run(NS_PER_S)
+    ring.network.cut("ab")
+    takes(ring, 1.0)
+    ring.network.run(4 * NS_PER_S)
+    missing = missing_ms(ring)
+    assert missing["refused"] == pytest.approx(3000, abs=100)
+    assert missing["fault"] == pytest.approx(2000, abs=100)
+    assert missing.keys() == before.keys() | {"refused", "fault"}
+
+
 def test_while_a_circuit_waits_with_no_generation_its_promise_stands(ring: Ring) -> None:
     served(ring)
     before = missing_ms(ring)

@@ -90,6 +90,20 @@ class TestFaults:
             ways.run_ms(100)
             assert bool(switches(ways)) is left
 
+    def test_a_load_that_is_unplugged_and_plugged_in_again_is_no_reason_to_switch(self) -> None:
+        ways = protected()
+        device = ways.network.nodes[LOAD].device
+        for share in (0.0, 1.0):
+            effects = device.load_limit(f"town-{LOAD}", share, ways.network.now_ns)
+            ways.network.carry_out(LOAD, effects)
+            ways.run_ms(3000)
+            assert demanded(ways) == ({1} if share else set())
+        assert not switches(ways)
+        ways.network.cut(ways.link(0, 1))
+        ways.run_ms(1000)
+        assert demanded(ways) == {2}, "and then it is protected as before"
+        ways.assert_sound()
+
     def test_a_switch_is_sticky_when_the_line_is_back(self) -> None:
         ways = protected()
         ways.network.cut(ways.link(0, 1))

@@ -10,7 +10,7 @@ import pytest
 from digitalgrid.gridfile import Link
 from topologies.emulator.control import ControlServer, obey, send_command
 from topologies.emulator.emulation import Emulation
-from topologies.emulator.errors import BadCommand, EmulationError
+from topologies.emulator.errors import BadCommand, EmulationError, UnknownId
 from topologies.emulator.plan import RunFiles
 from topologies.generated import ring_grid
 
@@ -44,6 +44,9 @@ class PlayedEmulation(Emulation):
 
     def limit_sources(self, router_id: str, limits_w: Mapping[str, float]) -> None:
         self.done.append(f"{router_id} {dict(limits_w)}")
+
+    def limit_loads(self, router_id: str, shares: Mapping[str, float]) -> None:
+        self.done.append(f"{router_id} {dict(shares)}")
 
     def _set_line(self, link: Link, *, carrier: bool, silent: bool) -> None:
         self.done.append(f"{link.id} {carrier=} {silent=}")
@@ -99,7 +102,20 @@ def test_commands_are_obeyed_and_answered(tmp_path: Path) -> None:
         "cut_links": [],
         "silent_links": ["r2-r3"],
         "clouds": {},
+        "unplugged_loads": [],
     }
+
+
+def test_a_load_takes_nothing_until_it_is_plugged_in_again() -> None:
+    emulation = PlayedEmulation()
+    load = emulation.grid.loads[0]
+    obey(emulation, "unplug", load.id)
+    assert emulation.status().unplugged_loads == [load.id]
+    obey(emulation, "plug", load.id)
+    assert emulation.status().unplugged_loads == []
+    assert emulation.done[-2:] == [f"{load.router} {{{load.id!r}: 0.0}}", f"{load.router} {{}}"]
+    with pytest.raises(UnknownId, match="load 'pv1' is not in grid"):
+        obey(emulation, "unplug", "pv1")
 
 
 def test_a_cloud_stays_until_it_is_cleared(tmp_path: Path) -> None:

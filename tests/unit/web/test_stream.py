@@ -1,9 +1,12 @@
 """The page's stream: whole at first, then what changes, resumable, and the same for all."""
 
 import asyncio
+import json
 import socket
+import time
 import zlib
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -14,7 +17,7 @@ from controller.tallies import ControlNetwork
 from controller.watching.meter_look import MeterLook
 from controller.web.about import About
 from controller.web.feed import PageFeed
-from controller.web.history import PowerHistory
+from controller.web.history import History
 from controller.web.packing import packed
 from digitalgrid.client import power_request
 from tests.support.attached_grid import MemoryStore
@@ -200,7 +203,9 @@ async def test_a_page_that_reads_late_is_owed_only_the_newest_of_each_thing() ->
     async with northbound() as api:
         meters = MeterLook(read_meters, lambda: api.runtime.view)
         about = About(api.runtime, version="", name="", store="")
-        feed = PageFeed(api.services, api.gate, meters, about, PowerHistory(api.runtime))
+        feed = PageFeed(
+            api.services, api.gate, meters, about, History(api.runtime, api.services.marks)
+        )
         events = feed.events()
         while b"event: ready" not in await anext(events):
             pass
@@ -249,7 +254,9 @@ async def test_what_is_forgotten_before_it_was_told_ends_no_stream() -> None:
     async with northbound() as api:
         meters = MeterLook(read_meters, lambda: api.runtime.view)
         about = About(api.runtime, "", "", "")
-        feed = PageFeed(api.services, api.gate, meters, about, PowerHistory(api.runtime))
+        feed = PageFeed(
+            api.services, api.gate, meters, about, History(api.runtime, api.services.marks)
+        )
         events = feed.events()
         while b"event: ready" not in await anext(events):
             pass
@@ -302,7 +309,10 @@ async def test_who_takes_gzip_is_told_the_same_in_it_and_it_is_made_once_for_all
 @in_loop
 async def test_power_of_the_last_minutes_is_kept_though_nobody_looks() -> None:
     async with northbound() as api:
-        history, listeners = PowerHistory(api.runtime), len(api.runtime.feeds.circuits)
+        history, listeners = (
+            History(api.runtime, api.services.marks),
+            len(api.runtime.feeds.circuits),
+        )
         with history.kept():
             answer = await api.client.request_power(power_request("town", 1e5))
             circuit_id = answer.circuits[0].circuit_id
@@ -326,11 +336,78 @@ async def test_power_of_the_last_minutes_is_kept_though_nobody_looks() -> None:
 
 
 @in_loop
+async def test_the_map_is_kept_as_it_was_before_a_fault() -> None:
+    async with page() as served, served.stream() as events:
+        mirror = await mirrored(events)
+        circuit_id = await asked(served, "town", 1e5)
+        path = [each.link_id for each in (await served.api.client.get_circuit(circuit_id)).links]
+        history = History(served.api.runtime, served.api.services.marks)
+        with history.kept():
+            await history.look()
+            before_ms = time.time_ns() // 1_000_000
+            await until(lambda: time.time_ns() // 1_000_000 > before_ms)
+            served.api.grid.cut(path[0])
+            await until_shown(
+                events, mirror, lambda seen: any(each["id"] == path[0] for each in seen.marks)
+            )
+            await history.look()
+            then, now = (map_at(history, each) for each in (before_ms, time.time_ns() // 1_000_000))
+            assert then["links"][path[0]]["up"]
+            assert sum(_flows(then["links"][path[0]])) > 0
+            assert then["sinks"]["town"]["states"] == {"active": 1}
+            assert then["loads"]["town"]["reserved_w"] == 1e5
+            cut = next(each for each in mirror.marks if each["id"] == path[0])
+            # From its mark on, though it was seen later.
+            marked = map_at(history, cut["at_unix_ms"])
+            assert not marked["links"][path[0]]["up"]
+            assert not now["links"][path[0]]["up"]
+            # What another state knows nothing of is not there any more.
+            served.api.store.fail(LeadershipLost("another leads"))
+            await until(lambda: not served.api.runtime.leads)
+            served.api.runtime.follow(StoredState(1, (), Counters()))
+            await history.look()
+            later = map_at(history, time.time_ns() // 1_000_000)
+            assert later["sinks"]["town"]["states"] == {}
+            assert later["loads"]["town"]["reserved_w"] == 0
+            assert map_at(history, before_ms) == then
+
+
+def _flows(link: dict[str, Any]) -> tuple[float, float]:
+    return link["reserved_a_to_b_a"], link["reserved_b_to_a_a"]
+
+
+def map_at(history: History, at_unix_ms: int) -> dict[str, dict[str, dict[str, Any]]]:
+    """By table and id, as a page makes it of what it is told."""
+    told = json.loads(history.map.telling(at_unix_ms).json())
+    tables: dict[str, dict[str, dict[str, Any]]] = {each: {} for each in told["columns"]}
+    for step in told["steps"]:
+        if step["at_unix_ms"] <= at_unix_ms:
+            for table, names in told["columns"].items():
+                for row in step.get(table, []):
+                    tables[table][row[0]] = dict(zip(names, row, strict=True))
+    return tables
+
+
+@in_loop
+async def test_the_map_as_it_was_is_told_to_this_page_alone() -> None:
+    async with page() as served:
+        where = f"{served.address}api/v1/history"
+        async with served.http.get(where) as answer:
+            assert (answer.status, answer.content_type) == (200, "application/json")
+            told = await answer.json()
+            assert told["columns"]["links"][0] == "link_id"
+            assert [each["at_unix_ms"] for each in told["steps"]]
+        async with served.http.get(where, headers={"Origin": "http://stranger"}) as answer:
+            assert answer.status == 403
+
+
+@in_loop
 async def test_a_page_that_is_opened_is_told_what_was_before() -> None:
     async with page() as served, served.stream() as events:
         told = {event.name: event.data async for event in _first(events, 3)}
         assert told["hello"]["resumed"] is False
         assert isinstance(told["seconds"]["seconds"], list)
+        assert told["seconds"]["map_begins_unix_ms"] is None or told["seconds"]["seconds"]
 
 
 async def _first(events: AsyncIterator[Event], count: int) -> AsyncIterator[Event]:

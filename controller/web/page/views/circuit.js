@@ -136,7 +136,7 @@ function Life({ whole }) {
     <p>${parts.map(({ name, ms, at }) => html`<span key=${name} class=${at === STEPS.length - 1 ? "tone-ok" : ""}>${name} ${at === STEPS.length - 1 ? "after " : ""}${duration(ms)}</span>`)}</p></div>`;
 }
 
-const CAUSES = [["start_mj", "before its first power"], ["fault_mj", "by faults"], ["move_mj", "by moves"], ["curtailment_mj", "by curtailment"]];
+const CAUSES = [["start_mj", "before its first power"], ["fault_mj", "by faults"], ["move_mj", "by moves"], ["curtailment_mj", "by curtailment"], ["refused_mj", "refused by its load"]];
 
 /** What its load was promised and did not get. */
 function Missing({ row, whole }) {

@@ -113,9 +113,10 @@ function Arrange() {
 
 /** Says that the map shows what was. */
 function Then() {
-  if (!cursorMs.value) return null;
-  const known = store.history.knows(cursorMs.value);
-  return html`<p class="then-note" role="status">${known ? "The map as it was" : "This page was not open then: the map as it was first seen, not"} at ${clock(cursorMs.value)}
-    <button onClick=${() => go({ params: { at: "" } })}>Back to now</button></p>`;
+  const atMs = cursorMs.value;
+  if (!atMs || store.history.version.value < 0 || !store.ready.value) return null;
+  const words = store.history.knows(atMs) ? `The map as it was at ${clock(atMs)}`
+    : store.history.asking ? `Asking how the map was at ${clock(atMs)}…`
+      : `How the map was at ${clock(atMs)} is not known: it shows what is now`;
+  return html`<p class="then-note" role="status">${words} <button onClick=${() => go({ params: { at: "" } })}>Back to now</button></p>`;
 }
-

@@ -70,8 +70,13 @@ const FAULTS = {
   heal: { title: "Heal", word: "is heard again", why: "The line works again. What moved away stays where it is.", mends: true },
   kill: { title: "Kill", word: "is killed", why: "The router's process ends at once, as if its power failed." },
   clear: { title: "Clear", word: "has all its power back", why: "The cloud passes.", mends: true },
+  unplug: { title: "Unplug", word: "takes nothing", why: "The load takes nothing of its power, which stays reserved for it." },
+  plug: { title: "Plug in", word: "takes its power again", why: "The load takes its power again, as soon as it is there.", mends: true },
   restart: { title: "Restart", word: "starts again", why: "The router's process starts anew, and takes up what it held.", mends: true },
 };
+
+// A load that is unplugged keeps its circuits.
+const foreseen = (verb) => !FAULTS[verb].mends && verb !== "unplug";
 
 /** Faults of an emulation; with the consequences before. */
 export function FaultDialog() {
@@ -79,8 +84,8 @@ export function FaultDialog() {
   const fault = FAULTS[verb];
   if (!fault) return html`<${Dialog} title="Fault"><p class="empty">There is no such fault.</p><//>`;
   return html`<${Dialog} title=${`${fault.title} ${id}`}><${Course} at_once danger=${!fault.mends} fields=${html`<p><span class="chip">emulation</span> ${fault.why}</p>`}
-    request=${() => ({ id })} dryRun=${() => (fault.mends ? Promise.resolve({}) : whatIf({ cut_ids: [id] }))}
-    shown=${(told) => (fault.mends ? "" : html`<${Consequences} told=${told} />`)} verb=${() => `${fault.title} ${id}`}
+    request=${() => ({ id })} dryRun=${() => (foreseen(verb) ? whatIf({ cut_ids: [id] }) : Promise.resolve({}))}
+    shown=${(told) => (foreseen(verb) ? html`<${Consequences} told=${told} />` : "")} verb=${() => `${fault.title} ${id}`}
     act=${async (asked) => { await emulate(verb, asked); return `${id} ${fault.word}.`; }} /><//>`;
 }
 

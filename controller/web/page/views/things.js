@@ -66,7 +66,10 @@ export function LoadCard({ row }) {
     <${Share} share=${row.max_power_w ? row.reserved_w / row.max_power_w : 0} />
     <${Facts} of=${[["Router", html`<a href=${linkTo("router", row.router_id)}>${row.router_id}</a>`], ["Priority", row.priority], ["Worth", row.value_per_mwh ? `${row.value_per_mwh} per MWh` : ""]]} />
     <${Circuits} of=${circuits} />
-    <div class="actions"><button class="primary" onClick=${() => open("request", { sink: row.load_id })}>Request power…</button></div>`;
+    <div class="actions"><button class="primary" onClick=${() => open("request", { sink: row.load_id })}>Request power…</button>
+      ${store.daemon.value?.emulation && html`<span class="emulation-acts" role="group" aria-label="Emulation"><span class="chip">emulation</span>
+        <button class="danger" onClick=${() => open("fault", { verb: "unplug", id: row.load_id })}>Unplug…</button>
+        <button onClick=${() => open("fault", { verb: "plug", id: row.load_id })}>Plug in…</button></span>`}</div>`;
 }
 
 /** @param {{row: any}} props */

@@ -157,11 +157,11 @@ function paintArea({ context, x, bottom, height }, seconds, share, colour, fille
   context.globalAlpha = 1;
 }
 
-/** What was before this page was opened is not known to it. */
+/** From when on the map is known: as this page saw it, or as the daemon has kept it. */
 function paintBefore({ context, x, bottom, colours }, range) {
-  const { startedMs } = store.history;
-  const to = x(startedMs);
-  if (startedMs <= range.from || to < EDGE.left + 4) return;
+  const { pictures, beginsMs } = store.history;
+  const to = x(Math.min(pictures[0]?.atMs ?? range.to, beginsMs || range.to));
+  if (to < EDGE.left + 4) return;
   context.fillStyle = colours.hair;
   context.globalAlpha = 0.35;
   context.fillRect(EDGE.left, EDGE.top, to - EDGE.left, bottom - EDGE.top);
@@ -169,7 +169,7 @@ function paintBefore({ context, x, bottom, colours }, range) {
   if (to - EDGE.left < 260) return;
   context.textAlign = "center";
   context.fillStyle = colours.muted;
-  context.fillText("before this page was opened: no map is kept", EDGE.left + (to - EDGE.left) / 2, EDGE.top + (bottom - EDGE.top) / 2 + 4);
+  context.fillText("no map is kept from before", EDGE.left + (to - EDGE.left) / 2, EDGE.top + (bottom - EDGE.top) / 2 + 4);
 }
 
 const MARK_COLOURS = { alarm: "alarm", warning: "warn", info: "muted" };
