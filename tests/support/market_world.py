@@ -7,6 +7,7 @@ journal, a record a trade, written before anything is asked.
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -70,10 +71,18 @@ class Circuit:
     has_carried: bool = False
 
 
+class Clocked(Protocol):
+    """What a controller is in."""
+
+    now_ns: int
+
+    def readings(self, key: str, wh: int) -> Read: ...
+
+
 class Controller:
     """Reserves, activates, releases; the room of all circuits together is limited."""
 
-    def __init__(self, world: "World") -> None:
+    def __init__(self, world: Clocked) -> None:
         self.world = world
         self.circuits: dict[str, Circuit] = {}
 
@@ -237,20 +246,7 @@ class World:
             assert name not in self.bound, "binding, and not signed for"
 
     def readings(self, key: str, wh: int) -> Read:
-        """What meters say of a circuit, the same however often they are asked, but that some come late."""
-        rng = np.random.default_rng([self.seed, *key.encode()])
-        given = int(wh * MJ_PER_WH * rng.choice([1.0, 1.0, 0.6, 0.0, 1.02]))
-        sent = int(given * 1.05)
-        what = rng.random()
-        if what < 0.15:
-            given = given // 2
-        source, sink = (
-            [] if what > 0.95 or self.rng.random() < 0.1 else [Reading(1, 1, Millijoule(each))]
-            for each in (sent, given)
-        )
-        cause = list(Cause)[int(rng.integers(len(Cause)))]
-        missed = Missed(0, 1, cause, Millijoule(int(rng.integers(0, 500)) * MJ_PER_WH))
-        return Read((Ends(source, sink, 1_050_000),), (missed,))
+        return readings_of(self.seed, self.rng, key, wh)
 
     def _resolve(self, name: str) -> None:
         trade = self._journalled(name)
@@ -344,3 +340,20 @@ class World:
 
     def _hear(self) -> None:
         self.tell(*self.answers.pop(int(self.rng.integers(len(self.answers)))))
+
+
+def readings_of(seed: int, chance: np.random.Generator, key: str, wh: int) -> Read:
+    """What meters say of a circuit, the same however often they are asked, but that some come late."""
+    rng = np.random.default_rng([seed, *key.encode()])
+    given = int(wh * MJ_PER_WH * rng.choice([1.0, 1.0, 0.6, 0.0, 1.02]))
+    sent = int(given * 1.05)
+    what = rng.random()
+    if what < 0.15:
+        given = given // 2
+    source, sink = (
+        [] if what > 0.95 or chance.random() < 0.1 else [Reading(1, 1, Millijoule(each))]
+        for each in (sent, given)
+    )
+    cause = list(Cause)[int(rng.integers(len(Cause)))]
+    missed = Missed(0, 1, cause, Millijoule(int(rng.integers(0, 500)) * MJ_PER_WH))
+    return Read((Ends(source, sink, 1_050_000),), (missed,))

@@ -117,7 +117,7 @@ class Market:
         """
         row = self._row_of(party, order_id)
         session = self.sessions[row.order.interval.start_ns]
-        if row.is_closed or not row.waits:
+        if row.closed or not row.waits:
             return self._outcome(record_of(row))
         if session.phase is not Phase.OPEN:
             raise Refused(
@@ -128,8 +128,7 @@ class Market:
         self._nonces[party] = nonce
         if session.book is not None:
             self._apply(session, session.book.cancel(row.order.seq), now_ns)
-        if not row.is_closed:
-            self.orders.end(row.order.seq, Wh(row.open_wh), MarketReason.CANCELLED, is_closed=True)
+        self._close(row, MarketReason.CANCELLED)
         return self._outcome(record_of(row))
 
     def tick(self, now_ns: int) -> Outcome[None]:
@@ -158,7 +157,8 @@ class Market:
         record = self._clearing(session, cleared, now_ns)
         self._records.append(record)
         if record.faults:
-            self._end_all(session, MarketReason.NOT_SOLVED)
+            for row in self._open_rows(session):
+                self._close(row, MarketReason.NOT_SOLVED)
         for match in record.matches:
             self._agree(session, match, len(session.trades) + 1, now_ns)
         for each in record.unmatched:
@@ -250,8 +250,8 @@ class Market:
         session = self.sessions[row.order.interval.start_ns]
         if session.book is not None:
             self._apply(session, session.book.expire(now_ns), now_ns)
-        elif row.open_wh and session.phase is Phase.OPEN:
-            self._end(row, MarketReason.EXPIRED)
+        if session.phase is Phase.OPEN:
+            self._close(row, MarketReason.EXPIRED)
 
     def _row_of(self, party: str, order_id: str) -> Row:
         standing = self._desk.standings().get(party)
@@ -349,7 +349,8 @@ class Market:
         if session.book is not None:
             self._apply(session, session.book.refuse(session.number_of(trade), now_ns), now_ns)
         elif session.is_over:
-            self._end_all(session, MarketReason.BARRED)
+            for seq, wh in sides:
+                self.orders.end(seq, wh, MarketReason.BARRED, is_closed=True)
         else:
             session.is_due = True
             self._sessions[session.start_ns] = session
@@ -390,13 +391,13 @@ class Market:
             case Phase.OPEN:
                 if session.book is not None:
                     self._apply(session, session.book.close(), now_ns)
-                    session.is_over = True
+                    self._close_all(session)
                 else:
                     session.is_due = True
                 session.move(Word.GATE)
             case Phase.CLEARING:
                 # Whatever was not decided by now would begin too late.
-                self._end_session(session)
+                self._close_all(session)
                 session.move(Word.START)
             case Phase.DELIVERING:
                 session.move(Word.END)
@@ -417,7 +418,7 @@ class Market:
             session.is_asked = True
             self._effects.append(self._to_clear(session, session.mechanism, session.rounds + 1))
         else:
-            self._end_session(session)
+            self._close_all(session)
 
     def _to_clear(self, session: Session, mechanism: str, round_: int) -> Clear:
         orders = tuple([_what_is_open(row) for row in self._open_rows(session)])
@@ -451,19 +452,19 @@ class Market:
             )
         )
 
-    def _end_session(self, session: Session) -> None:
+    def _close_all(self, session: Session) -> None:
         """Nothing is matched any more; what waits has what was said of it last for a reason."""
         session.is_due, session.is_asked, session.is_over = False, False, True
         self._sessions[session.start_ns] = session
-        for row in self._open_rows(session):
-            self._end(row, row.reason or MarketReason.INTERVAL_CLOSED)
+        for seq in session.seqs:
+            row = self.orders[seq]
+            told = row.reason if row.open_wh else ""
+            self._close(row, told or MarketReason.INTERVAL_CLOSED)
 
-    def _end_all(self, session: Session, reason: str) -> None:
-        for row in self._open_rows(session):
-            self._end(row, reason)
-
-    def _end(self, row: Row, reason: str) -> None:
-        self.orders.end(row.order.seq, Wh(row.open_wh), reason, is_closed=True)
+    def _close(self, row: Row, reason: str) -> None:
+        """Also of what is all matched, and may come back: a book says nothing of it, as there nothing waits."""
+        if row.waits and not row.closed:
+            self.orders.end(row.order.seq, Wh(row.open_wh), reason, is_closed=True)
 
     def _open_rows(self, session: Session) -> list[Row]:
         return [row for seq in session.seqs if (row := self.orders[seq]).open_wh]

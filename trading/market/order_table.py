@@ -20,7 +20,7 @@ class Row(msgspec.Struct):
     matched_wh: int = 0
     away_wh: int = 0
     reason: str = ""
-    is_closed: bool = False
+    closed: str = ""
 
     @property
     def waits(self) -> bool:
@@ -62,9 +62,7 @@ class OrderTable:
     def restore(self, record: OrderRecord, away_wh: int) -> None:
         """As it was journalled; ``away_wh`` as trades say."""
         order = record.order
-        row = Row(
-            order, record.open_wh, record.matched_wh, away_wh, record.reason, record.is_closed
-        )
+        row = Row(order, record.open_wh, record.matched_wh, away_wh, record.reason, record.closed)
         self._rows[order.seq] = row
         self._positions.restore(order, record.open_wh, record.matched_wh, row.matched_wh - away_wh)
         self._commit(row, row.open_wh + away_wh)
@@ -90,6 +88,7 @@ class OrderTable:
         """The network refused the match; its order waits for another."""
         row = self._touch(seq)
         self._positions.put_back(row.order, wh)
+        row.reason = ""
         row.open_wh += wh
         row.matched_wh -= wh
         row.away_wh -= wh
@@ -112,7 +111,9 @@ class OrderTable:
             self._positions.close(row.order, wh)
             row.open_wh -= wh
             self._commit(row, -wh)
-        row.reason, row.is_closed = reason, row.is_closed or is_closed
+            row.reason = reason
+        if is_closed:
+            row.closed = row.closed or reason
         self._end_if_done(row)
 
     def tell(self, seq: int, reason: str) -> None:
@@ -146,4 +147,4 @@ class OrderTable:
 
 
 def record_of(row: Row) -> OrderRecord:
-    return OrderRecord(row.order, Wh(row.open_wh), Wh(row.matched_wh), row.reason, row.is_closed)
+    return OrderRecord(row.order, Wh(row.open_wh), Wh(row.matched_wh), row.reason, row.closed)

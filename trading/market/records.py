@@ -15,14 +15,15 @@ from trading.mechanisms.mechanism import Match, Price, Unmatched
 
 class OrderRecord(msgspec.Struct, frozen=True, tag=True):
     """``open_wh`` waits; ``matched_wh`` is agreed and not undone; ``reason``: why the rest is not, or was not when the
-    interval was cleared last. ``is_closed``: nothing of it comes back if the network refuses a match.
+    interval was cleared last. ``closed``: why nothing of it comes back if the network refuses a match; empty where it
+    would.
     """
 
     order: Order
     open_wh: Wh
     matched_wh: Wh
     reason: str = ""
-    is_closed: bool = False
+    closed: str = ""
 
 
 class TradeRecord(msgspec.Struct, frozen=True, tag=True):

@@ -68,7 +68,7 @@ def sessions_of(journalled: Journalled) -> dict[int, Session]:
         trades[each.trade.interval.start_ns].append(each)
     for record in journalled.orders:
         order = record.order
-        closed = MarketReason[record.reason] if record.is_closed else None
+        closed = MarketReason[record.closed] if record.closed else None
         kept = (order, int(record.open_wh), away[order.seq], closed)
         orders[order.interval.start_ns].append(kept)
     return {

@@ -1,0 +1,91 @@
+"""A market through crashes at any commit, lost calls, refusals of the network and cancels: nothing is left over."""
+
+import os
+from collections import Counter
+
+import pytest
+
+from tests.support.market_exchange import PARTIES, ExchangeWorld, digest
+from trading.core.trades import State
+
+# `HISTORIES=10000 .venv/bin/pytest tests/property/trading/test_market.py` tries as many as are promised.
+HISTORIES = int(os.environ.get("HISTORIES", "30"))
+
+
+def history(seed: int, steps: int = 400) -> ExchangeWorld:
+    world = ExchangeWorld(seed)
+    for _ in range(int(world.rng.integers(50, steps))):
+        world.step()
+    world.finish()
+    return world
+
+
+def check_nothing_is_left(world: ExchangeWorld) -> None:
+    book, market = world.ledger.book, world.market
+    assert book.total == world.total
+    assert world.has_ended()
+    assert not any(book.has_escrow(trade_id) for trade_id in world.states)
+    assert {each.state for each in world.controller.circuits.values()} <= {"gone"}
+    assert all(states[-1].ended for states in world.states.values())
+    assert not list(market.orders.rows()) and not list(market.trades())
+    assert not market.positions.rows()
+    assert all(market.orders.committed(party) == 0 for party in PARTIES)
+    assert not any(s.orders or s.open_orders for s in market._desk.standings().values())
+    for record in world.journal.orders.values():
+        assert record.open_wh == 0
+        trades = [
+            each.trade
+            for each in world.journal.trades.values()
+            if record.order.seq in (each.trade.buy_seq, each.trade.sell_seq)
+        ]
+        undone = (State.REJECTED, State.EXPIRED, State.CANCELLED)
+        kept = sum(each.terms.wh for each in trades if each.state not in undone)
+        assert kept == record.matched_wh
+
+
+def test_every_trade_ends_once_and_nothing_is_left_of_orders_positions_circuits_and_escrows() -> (
+    None
+):
+    ends: Counter[State] = Counter()
+    refusals: Counter[str] = Counter()
+    crashes = barred = rounds = 0
+    for seed in range(HISTORIES):
+        world = history(seed)
+        check_nothing_is_left(world)
+        crashes += world.crashes
+        refusals += world.refusals
+        ends.update(states[-1] for states in world.states.values())
+        barred += sum(each.trade.is_barred for each in world.journal.trades.values())
+        rounds = max([rounds, *(each.round for each in world.journal.clearings.values())])
+    assert crashes > HISTORIES and barred > HISTORIES
+    if HISTORIES >= 20:
+        assert set(ends) == {state for state in State if state.ended}
+        assert rounds >= 3
+
+
+def test_what_is_journalled_is_all_that_a_market_knows() -> None:
+    compared = 0
+    for seed in range(HISTORIES // 3):
+        world = ExchangeWorld(seed)
+        for _ in range(150):
+            world.step()
+            if not world.unwritten:
+                assert digest(world.restarted()) == digest(world.market), seed
+                compared += 1
+    assert compared > 10 * HISTORIES
+
+
+@pytest.mark.parametrize("how", range(3))
+def test_a_crash_at_any_commit_loses_nothing(how: int) -> None:
+    """Before the commit, after it, and once what it asks for has been asked: each of a history, one after another."""
+    commits = 1
+    at = 0
+    while at < commits:
+        at += 1
+        world = ExchangeWorld(7, lost=0.0, crash_at=at, crash_how=how)
+        for _ in range(60):
+            world.step()
+        world.finish()
+        commits = max(commits, world.commits)
+        check_nothing_is_left(world)
+    assert commits > 20

@@ -1,0 +1,469 @@
+"""A simulated exchange: the real market and ledger, a simulated network, a journal in memory, lost calls and crashes.
+
+What an exchange does in its loop is done here by chance and in any order: commands run, some of what they changed is
+made durable, effects begin then, answers come or are lost; a crash forgets all but the journal.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from zlib import crc32
+
+import msgspec
+import numpy as np
+
+from digitalgrid.units import NS_PER_S
+from tests.support.market_ledger import OPERATOR, MarketLedger
+from tests.support.market_world import LENGTH_NS, LOST, UNDONE, Controller, readings_of
+from trading.core.orders import Interval, MarketRules, Meter, Side, Tender, TimeInForce
+from trading.core.positions import Position
+from trading.core.settlement import Tariff
+from trading.core.trades import (
+    Activate,
+    AskMeters,
+    Cancel,
+    Close,
+    Closed,
+    Effect,
+    Hold,
+    HoldLost,
+    Lock,
+    Locked,
+    Pay,
+    Read,
+    Refusal,
+    Release,
+    Resolved,
+    Revoke,
+    Sign,
+    State,
+    Times,
+    Trade,
+    TradeEvent,
+)
+from trading.core.units import MicroPerKwh, Nano, Wh
+from trading.market.market import Market
+from trading.market.outcome import Ask, Clear, Cleared, Outcome
+from trading.market.phases import Phase
+from trading.market.records import (
+    ClearingRecord,
+    IntervalRecord,
+    NonceRecord,
+    OrderRecord,
+    Record,
+    TradeRecord,
+)
+from trading.market.restoring import Journalled
+from trading.market.settings import MarketSettings
+from trading.mechanisms.call import CallAuction
+from trading.mechanisms.network import no_network
+from trading.mechanisms.verify import verify
+from trading.reasons import Refused
+
+PARTIES = ("ann", "bob", "eve", "joe")
+# Of each meter, either way, in one interval.
+MOST_WH = 1_000
+SETTINGS = MarketSettings(
+    "m",
+    MarketRules(length_ns=LENGTH_NS, gate_ns=3 * NS_PER_S),
+    Times(read_ns=10 * NS_PER_S, dispute_ns=60 * NS_PER_S),
+    Tariff(firm_price=MicroPerKwh(10_000)),
+    ("call", "continuous"),
+    OPERATOR,
+    tuple(
+        Meter(
+            f"meter of {party}",
+            party,
+            "r1",
+            MOST_WH * 3600 / (LENGTH_NS / NS_PER_S),
+            MOST_WH * 3600 / (LENGTH_NS / NS_PER_S),
+        )
+        for party in PARTIES
+    ),
+)
+
+
+class MemoryJournal:
+    """The newest record of each thing."""
+
+    def __init__(self) -> None:
+        self.orders: dict[int, OrderRecord] = {}
+        self.trades: dict[str, TradeRecord] = {}
+        self.intervals: dict[int, IntervalRecord] = {}
+        self.clearings: dict[tuple[int, int], ClearingRecord] = {}
+        self.nonces: dict[str, NonceRecord] = {}
+
+    def write(self, records: Sequence[Record]) -> None:
+        for each in records:
+            # Through bytes, as a file would have it.
+            written: Any = msgspec.msgpack.decode(msgspec.msgpack.encode(each), type=type(each))
+            match written:
+                case OrderRecord():
+                    self.orders[written.order.seq] = written
+                case TradeRecord():
+                    self.trades[written.trade.trade_id] = written
+                case IntervalRecord():
+                    self.intervals[written.interval.start_ns] = written
+                case ClearingRecord():
+                    self.clearings[written.interval.start_ns, written.round] = written
+                case NonceRecord():
+                    self.nonces[written.party] = written
+
+    def journalled(self) -> Journalled:
+        live = {s: each for s, each in self.intervals.items() if each.phase is not Phase.ENDED}
+        return Journalled(
+            tuple(live.values()),
+            tuple(each for each in self.orders.values() if each.order.interval.start_ns in live),
+            tuple(each for each in self.trades.values() if each.trade.interval.start_ns in live),
+            tuple(self.nonces.values()),
+            max(self.orders, default=0) + 1,
+        )
+
+
+@dataclass
+class _Unwritten:
+    records: Sequence[Record]
+    effects: Sequence[Ask | Clear]
+
+
+@dataclass
+class ExchangeWorld:
+    """One history. ``crash_at``: after so many commits there is a crash, and by chance none; ``crash_how``: before that
+    commit, after it, or once its effects have begun.
+    """
+
+    seed: int
+    lost: float = LOST
+    crash_at: int | None = None
+    crash_how: int = 0
+    settings: MarketSettings = SETTINGS
+    crashes: int = 0
+    commits: int = 0
+    now_ns: int = 0
+    journal: MemoryJournal = field(default_factory=MemoryJournal)
+    unwritten: deque[_Unwritten] = field(default_factory=deque)
+    requests: list[tuple[str, Effect]] = field(default_factory=list)
+    answers: list[tuple[str, TradeEvent]] = field(default_factory=list)
+    clears: list[Clear] = field(default_factory=list)
+    states: dict[str, list[State]] = field(default_factory=dict)
+    refusals: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.rng = np.random.default_rng(self.seed)
+        self.controller = Controller(self)
+        balances = dict.fromkeys((*PARTIES, OPERATOR), 2 * 10**9)
+        self.ledger = MarketLedger(balances, lambda: self.now_ns, self._trade)
+        self.total = self.ledger.book.total
+        self.tendered = 0
+        self.market = self._started()
+
+    # What may happen
+
+    def step(self, *, may_begin: bool = True) -> None:
+        draw = self.rng.random()
+        if draw < 0.25:
+            self.commit()
+        elif draw < 0.45 and self.requests:
+            self._serve()
+        elif draw < 0.62 and self.answers:
+            self._hear()
+        elif draw < 0.66 and self.clears:
+            self._clear()
+        elif draw < 0.74:
+            self._ask_again()
+        elif draw < 0.82:
+            self.pass_time(int(self.rng.exponential(NS_PER_S / 2)))
+        elif draw < 0.835 and may_begin and self.crash_at is None:
+            self.crash()
+        elif draw < 0.85 and self.market.trades():
+            self._disturb()
+        elif draw < 0.87 and may_begin:
+            self.cancel()
+        elif may_begin:
+            self.tender()
+        self.check()
+
+    def finish(self) -> None:
+        """Nothing is lost any more, and time goes on until everything has ended."""
+        self.lost = 0.0
+        for _ in range(10_000):
+            if self.has_ended():
+                break
+            self.step(may_begin=False)
+            self.settle()
+            self.pass_time(NS_PER_S // 4)
+        self.settle()
+        self.pass_time(600 * NS_PER_S)
+        self.settle()
+
+    def has_ended(self) -> bool:
+        return not self.unwritten and all(
+            not session.seqs for session in self.market.sessions.values()
+        )
+
+    def settle(self) -> None:
+        """All that is on its way arrives."""
+        while self.unwritten or self.requests or self.answers or self.clears:
+            self.commit()
+            if self.requests:
+                self._serve()
+            if self.answers:
+                self._hear()
+            if self.clears:
+                self._clear()
+
+    def tender(self) -> None:
+        """A few of one party at once."""
+        party = str(self.rng.choice(PARTIES))
+        made = []
+        for _ in range(int(self.rng.integers(1, 4))):
+            self.tendered += 1
+            made.append(self._drawn(party))
+        self.do(
+            lambda now_ns: self.market.create(
+                made, now_ns, mandate_holds=True, free=self.ledger.book.balance
+            )
+        )
+
+    def _drawn(self, party: str) -> Tender:
+        tif = list(TimeInForce)[int(self.rng.choice([0, 0, 0, 1, 2, 3]))]
+        wh = int(self.rng.integers(1, 600))
+        soon_ns = self.now_ns + int(self.rng.integers(1, 5 * NS_PER_S))
+        interval = self.settings.rules.open_intervals(self.now_ns)[0]
+        return Tender(
+            f"o{self.tendered}",
+            party,
+            f"meter of {party}",
+            Side.BUY if self.rng.random() < 0.5 else Side.SELL,
+            Wh(wh),
+            MicroPerKwh(int(self.rng.integers(-2, 30)) * 10_000),
+            interval,
+            tif,
+            Wh(int(self.rng.integers(0, wh)) if self.rng.random() < 0.2 else 0),
+            soon_ns if tif is TimeInForce.GTD else None,
+            nonce=self.tendered,
+        )
+
+    def cancel(self) -> None:
+        known = [row.order for row in self.market.orders.rows()]
+        if known:
+            order = known[int(self.rng.integers(len(known)))]
+            self.tendered += 1
+            self.do(
+                lambda now_ns: self.market.cancel(
+                    order.party, self.tendered, order.order_id, now_ns
+                )
+            )
+
+    def do(self, command: Callable[[int], Outcome[Any]]) -> None:
+        try:
+            outcome = command(self.now_ns)
+        except Refused as refused:
+            self.refusals[refused.reason] += 1
+            return
+        if isinstance(outcome.answer, list):
+            self.refusals.update(e.reason for e in outcome.answer if isinstance(e, Refused))
+        if outcome.records or outcome.effects:
+            self.unwritten.append(_Unwritten(outcome.records, outcome.effects))
+
+    def commit(self) -> None:
+        """Of what waits the first few commands become durable in one transaction, and what they ask for begins."""
+        if not self.unwritten:
+            return
+        some = [
+            self.unwritten.popleft() for _ in range(1 + int(self.rng.integers(len(self.unwritten))))
+        ]
+        self.commits += 1
+        is_now = self.commits == self.crash_at
+        if is_now and self.crash_how == 0:
+            self.crash()
+            return
+        for each in some:
+            self.journal.write(each.records)
+            self._note(each.records)
+        if is_now and self.crash_how == 1:
+            self.crash()
+            return
+        for each in some:
+            for effect in each.effects:
+                self._begin(effect)
+        if is_now:
+            self.crash()
+
+    def crash(self) -> None:
+        """All that was not written is forgotten; what is on its way to others arrives all the same."""
+        self.crashes += 1
+        self.unwritten.clear()
+        self.answers.clear()
+        self.clears.clear()
+        self.market = self._started()
+
+    def pass_time(self, by_ns: int) -> None:
+        self.now_ns += by_ns
+        self.controller.expire()
+        while True:
+            next_ns = self.market.next_deadline_ns()
+            if next_ns is None or next_ns > self.now_ns:
+                break
+            self.do(self.market.tick)
+
+    # What is always true
+
+    def check(self) -> None:
+        assert self.ledger.book.total == self.total, "money came or went"
+        for (meter_id, interval), position in self.market.positions.rows().items():
+            self._check_limits(meter_id, interval, position)
+        for row in self.market.orders.rows():
+            assert 0 <= row.away_wh <= row.matched_wh and row.open_wh >= 0
+            assert row.open_wh + row.matched_wh <= row.order.wh
+        for trade_id, states in self.states.items():
+            state = states[-1]
+            has_escrow = self.ledger.book.has_escrow(trade_id)
+            assert not (has_escrow and state.ended), "an escrow without a trade"
+            if trade_id in self.ledger.signed:
+                assert state not in UNDONE, "signed for, and undone"
+
+    def _check_limits(self, meter_id: str, interval: Interval, position: Position) -> None:
+        meter = self.market.meters[meter_id]
+        most = self.market.positions.most(meter, interval, Side.SELL)
+        assert position.most_injected <= most, "sold beyond what the meter can give"
+        most = self.market.positions.most(meter, interval, Side.BUY)
+        assert position.most_drawn <= most, "bought beyond what the meter can take"
+
+    def restarted(self) -> Market:
+        """What a daemon would begin with that is started on what is durable."""
+        return Market(self.settings, self.now_ns, self.journal.journalled())
+
+    # Others
+
+    def readings(self, key: str, wh: int) -> Read:
+        return readings_of(self.seed, self.rng, key, wh)
+
+    def _started(self) -> Market:
+        market = self.market = self.restarted()
+        self.do(market.resume)
+        return market
+
+    def _trade(self, trade_id: str) -> Trade:
+        return self.journal.trades[trade_id].trade
+
+    def _note(self, records: Sequence[Record]) -> None:
+        for each in records:
+            if isinstance(each, TradeRecord):
+                states = self.states.setdefault(each.trade.trade_id, [])
+                if not states or states[-1] is not each.trade.state:
+                    assert not (states and states[-1].ended), "a trade ends once"
+                    states.append(each.trade.state)
+
+    def _begin(self, effect: Ask | Clear) -> None:
+        if isinstance(effect, Clear):
+            self.clears.append(effect)
+        elif self.rng.random() >= self.lost:
+            self.requests.append((effect.trade_id, effect.effect))
+
+    def _ask_again(self) -> None:
+        for row in list(self.market.trades()):
+            trade_id = row.trade.trade_id
+            is_durable = trade_id in self.states and not self.unwritten
+            if is_durable and self.rng.random() < 0.3:
+                for effect in self.market.wants(trade_id):
+                    self._begin(Ask(trade_id, effect))
+
+    def _disturb(self) -> None:
+        """Somebody calls a trade off, gets his money back, decides a dispute; or a hold is lost."""
+        rows = list(self.market.trades())
+        if not rows:
+            return
+        trade = rows[int(self.rng.integers(len(rows)))].trade
+        draw = self.rng.random()
+        if draw < 0.3:
+            self.tell(trade.trade_id, Cancel("CANCELLED"))
+        elif draw < 0.5:
+            self.tell(trade.trade_id, HoldLost())
+        elif draw < 0.8 and trade.state is State.DISPUTED:
+            self.tell(trade.trade_id, Resolved((trade.ends[0],)))
+        elif self.ledger.refund(trade.trade_id) and self.rng.random() >= self.lost:
+            self.answers.append((trade.trade_id, Closed(is_refund=True)))
+
+    def tell(self, trade_id: str, event: TradeEvent) -> None:
+        self.do(lambda now_ns: self.market.hear(trade_id, event, now_ns))
+
+    def _serve(self) -> None:
+        """Any of the requests on their way, not the first: they overtake each other."""
+        name, asked = self.requests.pop(int(self.rng.integers(len(self.requests))))
+        served: Mapping[type, Callable[..., TradeEvent]] = {
+            Hold: self._hold,
+            Activate: self.controller.activate,
+            Release: self.controller.release,
+            AskMeters: self.controller.meters,
+            Lock: self._lock,
+            Sign: self.ledger.sign,
+            Revoke: self.ledger.revoke,
+            Pay: self.ledger.pay,
+            Close: self.ledger.close,
+        }
+        answer = served[type(asked)](asked)
+        if self.rng.random() >= self.lost:
+            self.answers.append((name, answer))
+
+    def _hold(self, asked: Hold) -> TradeEvent:
+        """The same pair may be refused again and again."""
+        pair = f"{self.seed} {asked.source_meter} {asked.sink_meter}"
+        is_refused = crc32(pair.encode()) % 4 == 0
+        return Refusal("NO_ROUTE", "link l1") if is_refused else self.controller.hold(asked)
+
+    def _lock(self, asked: Lock) -> TradeEvent:
+        is_new = asked.key not in self.ledger.written
+        answer = self.ledger.lock(asked)
+        if is_new and isinstance(answer, Locked):
+            circuit = self.controller.circuits[f"{asked.trade_id}/1"]
+            assert circuit.state == "held", "money is locked without capacity"
+        return answer
+
+    def _hear(self) -> None:
+        self.tell(*self.answers.pop(int(self.rng.integers(len(self.answers)))))
+
+    def _clear(self) -> None:
+        asked = self.clears.pop(0)
+        cleared = clear(asked)
+        self.do(
+            lambda now_ns: self.market.cleared(
+                asked.interval.start_ns, asked.round, cleared, now_ns
+            )
+        )
+
+
+def clear(asked: Clear) -> Cleared:
+    network = no_network(asked.barred)
+    clearing = CallAuction().clear(asked.orders, network, asked.seed)
+    return Cleared(clearing, tuple(verify(asked.orders, network, clearing)), 1)
+
+
+def digest(market: Market) -> object:
+    """All that a market knows and that must survive; two of one digest do the same from now on."""
+    positions = {key: each for key, each in market.positions.rows().items() if each != Position()}
+    sessions = {
+        start_ns: (
+            session.record(),
+            sorted(session.barred),
+            {
+                name: (r.trade, r.number, r.matched_ns, r.confirmed_ns)
+                for name, r in session.trades.items()
+            },
+            session.book.snapshot() if session.book else None,
+            (session.with_network, session.live, session.seqs),
+        )
+        for start_ns, session in market.sessions.items()
+        if session.seqs
+    }
+    standings = {
+        party: (each.nonce, each.orders, each.open_orders)
+        for party, each in market._desk.standings().items()
+    }
+    orders = [
+        (r.order, r.open_wh, r.matched_wh, r.away_wh, r.reason, r.closed)
+        for r in market.orders.rows()
+    ]
+    committed: dict[str, Nano] = {party: market.orders.committed(party) for party in PARTIES}
+    return positions, sessions, standings, orders, committed, market._desk._next_seq
