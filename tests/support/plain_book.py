@@ -151,6 +151,6 @@ class PlainBook:
             each.away += wh
 
     def end(self, each: Waiting, why: str) -> None:
-        if each.left:
+        if each.left or each.away:
             self.told.append(("ended", each.order.seq, each.left, why))
         each.left, each.over, each.why = 0, True, why

@@ -35,7 +35,9 @@ class Matched(msgspec.Struct, frozen=True, tag=True):
 
 
 class Ended(msgspec.Struct, frozen=True, tag=True):
-    """So much of an order, all that was left of it, is not in the book any more."""
+    """So much of an order, all that was left of it, is not in the book any more. 0 where all of it is matched, and what
+    is not confirmed of that does not come back.
+    """
 
     seq: int
     wh: Wh
@@ -299,9 +301,8 @@ class OrderBook:
         for_good: bool = True,
     ) -> None:
         """``for_good``: what is matched and then refused does not try again either."""
-        if entry.left:
-            events.append(Ended(entry.order.seq, Wh(entry.left), reason))
-            entry.left = 0
+        events.append(Ended(entry.order.seq, Wh(entry.left), reason))
+        entry.left = 0
         if for_good:
             entry.closed = reason
         self._forget_if_done(entry.order.seq)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from trading.core.orders import Order, Side
 from trading.core.units import Wh
-from trading.mechanisms.book import Ended, Matched, OrderBook, SelfTrade
+from trading.mechanisms.book import Matched, OrderBook, SelfTrade
 from trading.mechanisms.mechanism import (
     INTERFACE_VERSION,
     Clearing,
@@ -44,7 +44,7 @@ class ContinuousAuction:
                     prices = [Price("", price)]
                     pair = (event.buy_seq, event.sell_seq)
                     matches.append(Match(*pair, event.wh, price, price, event.wh))
-                elif isinstance(event, Ended):
+                elif event.wh:
                     unmatched.append(Unmatched(event.seq, event.wh, event.reason))
         barred_here = barred_among(network.barred, {order.seq for order in orders})
         is_one_sided = len({order.side for order in orders}) < 2
