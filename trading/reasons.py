@@ -195,6 +195,34 @@ class MarketReason(StrEnum):
         "the party has tendered something else under this id",
         "choose another id; the same tender may be repeated",
     )
+    SIDE_UNKNOWN = (
+        "SIDE_UNKNOWN",
+        _INVALID,
+        "side",
+        "a tender is neither to buy nor to sell",
+        "say which",
+    )
+    TIME_IN_FORCE_UNKNOWN = (
+        "TIME_IN_FORCE_UNKNOWN",
+        _INVALID,
+        "tif",
+        "this market knows no such time in force",
+        "use one that it knows, or leave it out: good till cancelled",
+    )
+    MECHANISM_UNKNOWN = (
+        "MECHANISM_UNKNOWN",
+        _INVALID,
+        "",
+        "this market has no such mechanism",
+        "use one of those that the message names",
+    )
+    BATCH_UNFIT = (
+        "BATCH_UNFIT",
+        _INVALID,
+        "",
+        "a batch has no tenders, or more than are taken at a time",
+        "send 1 to 1,024, in several batches where there are more",
+    )
     # How much.
     POSITION_LIMIT = (
         "POSITION_LIMIT",
@@ -232,6 +260,34 @@ class MarketReason(StrEnum):
         "try again in a moment; a tender that is repeated under its id is taken once",
     )
     # What is looked for.
+    TRADE_UNKNOWN = (
+        "TRADE_UNKNOWN",
+        _NOT_FOUND,
+        "",
+        "there never was a trade of this id",
+        "`dgctl market trades` lists them",
+    )
+    NO_BILL = (
+        "NO_BILL",
+        _PRECONDITION,
+        "",
+        "the trade has no bill: it is not metered yet, or came to nothing before",
+        "ask again once its interval has ended",
+    )
+    NOT_DISPUTED = (
+        "NOT_DISPUTED",
+        _PRECONDITION,
+        "",
+        "there is nothing to be decided about the trade, or the decision contradicts itself or what was paid already",
+        "see its settlement; give registers of both ends that fit each other",
+    )
+    PAGE_UNKNOWN = (
+        "PAGE_UNKNOWN",
+        _INVALID,
+        "",
+        "the page is of less than nothing, or its token none that was given for this listing",
+        "repeat the token as it was given, or begin without one",
+    )
     NOT_IN_LOG = (
         "NOT_IN_LOG",
         _NOT_FOUND,

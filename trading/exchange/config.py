@@ -16,6 +16,7 @@ from trading.core.orders import MarketRules, Meter
 from trading.core.settlement import LossPayer, Tariff
 from trading.core.trades import Times
 from trading.core.units import MAX_PRICE, MJ_PER_WH, MicroPerKwh, Millijoule
+from trading.market.settings import MarketSettings
 
 DEFAULT_SERVER = "127.0.0.1:50090"
 _ADDRESS = bounds(pattern=HOST_AND_PORT)
@@ -38,13 +39,16 @@ class MarketConfig:
     """
 
     name: str = field(metadata=_ID)
-    interval_s: float = field(default=900.0, metadata=bounds(minimum=1, maximum=86_400))
+    interval_s: int = field(default=900, metadata=bounds(minimum=1, maximum=86_400))
     gate_s: float = field(default=5.0, metadata=bounds(minimum=0.1, maximum=86_400))
     ahead: int = field(default=1, metadata=bounds(minimum=1, maximum=1_000))
     tick_micro_per_kwh: int = field(default=1, metadata=bounds(minimum=1, maximum=MAX_PRICE))
     mechanisms: tuple[str, ...] = field(default=("call",), metadata=_ID)
     router_tick_ms: int = field(default=100, metadata=bounds(minimum=1, maximum=10_000))
     orders_per_party: int = field(default=1_000, metadata=bounds(minimum=1, maximum=100_000))
+    # Of one party, as many a second, and so many at once.
+    tenders_per_s: float = field(default=200.0, metadata=bounds(minimum=0.1, maximum=1e6))
+    tender_burst: int = field(default=1_000, metadata=bounds(minimum=1, maximum=1_000_000))
 
     def __post_init__(self) -> None:
         check(self, self._problems())
@@ -52,20 +56,18 @@ class MarketConfig:
     def _problems(self) -> Iterator[InvalidValue]:
         if not self.mechanisms:
             yield InvalidValue("mechanisms", message="is empty; name one at least, such as call")
-        if self.interval_s * NS_PER_S % NS_PER_MS:
-            yield InvalidValue(
-                "interval_s", message=f"is {self.interval_s}; write whole milliseconds"
-            )
 
     @property
     def rules(self) -> MarketRules:
         return MarketRules(
-            length_ns=round(self.interval_s * NS_PER_S),
+            length_ns=self.interval_s * NS_PER_S,
             gate_ns=round(self.gate_s * NS_PER_S),
             ahead=self.ahead,
             tick=MicroPerKwh(self.tick_micro_per_kwh),
             router_tick_ns=self.router_tick_ms * NS_PER_MS,
             orders_per_party=self.orders_per_party,
+            tenders_per_s=self.tenders_per_s,
+            tender_burst=self.tender_burst,
         )
 
 
@@ -251,6 +253,12 @@ class ExchangeConfig:
                 for kind in ("meter", "source", "load"):
                     yield from _noted(seen, kind, getattr(meter, kind), name, *here, kind)
 
+    def listeners(self) -> Iterator[tuple[tuple[str, ...], Address]]:
+        """Every address that the daemon listens on, with its key."""
+        yield ("listen",), Address.of(self.listen)
+        if self.metrics.listen:
+            yield ("metrics", "listen"), Address.of(self.metrics.listen)
+
     @property
     def meters(self) -> Mapping[str, MeterConfig]:
         return {meter.meter: meter for party in self.parties for meter in party.meters}
@@ -265,6 +273,19 @@ class ExchangeConfig:
             for party in self.parties
             for each in party.meters
         }
+
+    @property
+    def settings(self) -> MarketSettings:
+        """As the market takes them."""
+        return MarketSettings(
+            self.market.name,
+            self.market.rules,
+            self.times.times,
+            self.tariff.prices,
+            self.market.mechanisms,
+            self.operator.party,
+            tuple(self.market_meters.values()),
+        )
 
     @property
     def public_keys(self) -> Mapping[str, bytes]:

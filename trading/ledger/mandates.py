@@ -11,17 +11,17 @@ from digitalgrid.market.v1 import market_pb2 as pb
 from trading.ledger.keys import Domain, SigningKey, is_signed
 
 
-class _Mandated(Protocol):
+class Mandated(Protocol):
     @property
     def mandate(self) -> pb.Mandate: ...
 
     def SerializeToString(self, *, deterministic: bool = ...) -> bytes: ...  # noqa: N802 - protobuf's name
 
 
-Request = TypeVar("Request", bound=_Mandated)
+Request = TypeVar("Request", bound=Mandated)
 
 
-def signed_bytes(method: str, request: _Mandated) -> bytes:
+def signed_bytes(method: str, request: Mandated) -> bytes:
     """What a mandate's signature is over, beside the domain and the log's id. ``method``: as ``CreateTenders``."""
     signature = request.mandate.signature
     request.mandate.signature = b""
@@ -41,7 +41,7 @@ def sign(
     return request
 
 
-def is_mandated(method: str, request: _Mandated, public_key: bytes, log_id: bytes) -> bool:
+def is_mandated(method: str, request: Mandated, public_key: bytes, log_id: bytes) -> bool:
     """Whether whoever has the key that belongs to ``public_key`` has asked for exactly this, here."""
     message = signed_bytes(method, request)
     return is_signed(public_key, Domain.ORDER, log_id, message, request.mandate.signature)

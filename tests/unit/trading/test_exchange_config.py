@@ -39,7 +39,7 @@ def test_it_becomes_what_the_market_is_made_of(tmp_path: Path) -> None:
     ("changes", "said"),
     [
         ({"market": {"mechanisms": []}}, "'mechanisms' is empty"),
-        ({"market": {"interval_s": 1.00001}}, "whole milliseconds"),
+        ({"market": {"interval_s": 1.5}}, "must be a whole number"),
         ({"market": {"ahead": 1000, "interval_s": 900}}, "open fewer intervals"),
         ({"times": {"lead_s": 3}}, "less than market.gate_s, 3"),
         ({"tariff": {"feed_in_micro_per_kwh": 300_000}}, "nobody has a reason to trade"),

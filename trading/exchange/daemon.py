@@ -1,0 +1,103 @@
+"""``dgm run``: opens journal and ledger, starts the market and its edges, and runs until told to stop."""
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from digitalgrid.addresses import Address
+from digitalgrid.errors import ExplainedError
+from digitalgrid.logs import LogFormat, log_to_standard_error
+from digitalgrid.supervision import start_once, watch_loop
+from trading.exchange.clearer import WorkerClearer
+from trading.exchange.config import ExchangeConfig
+from trading.exchange.controller_port import ControllerPort
+from trading.exchange.exchange import Exchange
+from trading.exchange.journal import Journal, JournalError
+from trading.exchange.ledger_port import LedgerPort
+from trading.exchange.mandates import Mandates
+from trading.exchange.runtime import Runtime
+from trading.exchange.services.server import start_server
+from trading.exchange.state import State
+from trading.ledger.refusals import LedgerRefused
+from trading.ledger.sqlite_storage import NoLedger
+from trading.ledger.verifying import BadLog
+
+_log = logging.getLogger(__name__)
+# Calls in flight get this long to end when the daemon stops (s).
+_GRACE_S = 0.3
+
+
+def run(config: ExchangeConfig) -> int:
+    """Run the daemon in this thread; its exit code: 0 when told to stop, 1 when it cannot go on."""
+    log_to_standard_error(config.log_level.upper(), log_format=LogFormat(config.log_format))
+    try:
+        return asyncio.run(serve(config))
+    except (ExplainedError, OSError, JournalError, NoLedger, BadLog, LedgerRefused) as error:
+        _log.critical("%s", error)
+        return 1
+
+
+async def serve(config: ExchangeConfig) -> int:
+    """Start everything, wait for SIGTERM, SIGINT or a failure, stop everything."""
+    loop = asyncio.get_running_loop()
+    watch_loop(loop)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        failures: list[Exception] = []
+
+        def fail(error: Exception) -> None:
+            failures.append(error)
+            stop.set()
+
+        exchange = await open_exchange(config, fail, stack)
+        server, port = await start_server(exchange, config.listen)
+        stack.push_async_callback(server.stop, _GRACE_S)
+        await _serve_metrics(exchange, stack)
+        exchange.runtime.failure.add_done_callback(lambda failure: fail(failure.result()))
+        exchange.runtime.start()
+        host = Address.of(config.listen).host_of_url
+        _log.info("serving: market %s on %s:%d", config.market.name, host, port)
+        await stop.wait()
+        _log.info("stopping")
+        for error in failures:
+            _log.critical("it cannot go on: %s", error)
+        return 1 if failures else 0
+
+
+async def open_exchange(
+    config: ExchangeConfig, fail: Callable[[Exception], None], stack: AsyncExitStack
+) -> Exchange:
+    """All but its server; closed with the stack, the ledger last, as the journal's last answers may need it."""
+    state = State(Path(config.state_dir))
+    settings = config.settings
+    opening = state.opening_ledger(config.market.name, time.time_ns)
+    ledger = LedgerPort(opening, settings.operator, state.secret, settings.times, fail)
+    stack.push_async_callback(ledger.shut)
+    await ledger.open()
+    controller = ControllerPort(config.controller, config.meters, settings.times)
+    stack.push_async_callback(controller.close)
+    clearer = WorkerClearer()
+    stack.callback(clearer.close)
+    journal = Journal(state.journal, config.market.name)
+    runtime = Runtime(settings, journal, controller, ledger, clearer)
+    stack.push_async_callback(runtime.close)
+    start_once("clearer's warm-up", clearer.warm_up)
+    mandates = Mandates(config.public_keys, settings.operator, ledger.log_id)
+    return Exchange(config, runtime, ledger, controller, mandates, state.secret)
+
+
+async def _serve_metrics(exchange: Exchange, stack: AsyncExitStack) -> None:
+    listen = exchange.config.metrics.listen
+    if not listen:
+        return
+    # prometheus_client is loaded only where somebody asks for it.
+    from trading.exchange.metrics.collecting import serving_metrics
+
+    port = await stack.enter_async_context(serving_metrics(exchange, listen))
+    _log.info("metrics: http://%s:%d/metrics", Address.of(listen).host_of_url, port)

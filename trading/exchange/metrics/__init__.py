@@ -1,0 +1,1 @@
+"""Metrics of an exchange, which Prometheus reads at the exchange itself."""

@@ -1,0 +1,59 @@
+"""Collector of an exchange's metrics: reads the market when it is asked, in the loop's own thread."""
+
+import platform
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
+from importlib.metadata import version
+
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+
+from digitalgrid.counters import COUNTERS
+from digitalgrid.metrics.families import Families, one_label
+from digitalgrid.metrics.server import serving_collector
+from trading.core.orders import Side
+from trading.core.trades import State
+from trading.exchange.exchange import Exchange
+from trading.exchange.metrics.reference import METRICS, PREFIX
+from trading.market.phases import Phase
+
+_BUILD = version("digitalgrid"), platform.python_version()
+_FAMILIES = Families(PREFIX, METRICS)
+
+
+def serving_metrics(exchange: Exchange, listen: str) -> AbstractAsyncContextManager[int]:
+    """Serve on ``listen`` (host:port); yields the port. OSError, which says what to do, where that is taken."""
+    return serving_collector(ExchangeMetrics(exchange), listen)
+
+
+class ExchangeMetrics(Collector):
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def describe(self) -> list[Metric]:
+        """None: a registry would otherwise collect once to learn the names."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        exchange, market = self._exchange, self._exchange.runtime.market
+        yield _FAMILIES.of("build_info", [(_BUILD, 1)])
+        yield _FAMILIES.one("controller_reachable", float(not exchange.controller.lost_unix_ns))
+        phases = Counter({each.value: 0 for each in Phase})
+        phases.update(session.phase.value for session in market.sessions.values())
+        yield _FAMILIES.of("intervals", one_label(phases))
+        orders, open_wh = Counter({each.value: 0 for each in Side}), Counter[str]()
+        for row in market.orders.rows():
+            if row.open_wh:
+                orders[row.order.side.value] += 1
+                open_wh[row.order.side.value] += row.open_wh
+        yield _FAMILIES.of("orders_open", one_label(orders))
+        yield _FAMILIES.of("open_wh", one_label({side: open_wh[side] for side in orders}))
+        states = Counter({each.value: 0 for each in State})
+        states.update(row.trade.state.value for row in market.trades())
+        yield _FAMILIES.of("trades", one_label(states))
+        yield _FAMILIES.one("requests_unanswered", exchange.runtime.on_way)
+        yield _FAMILIES.one("journal_unwritten", exchange.runtime.unwritten)
+        yield _FAMILIES.one("ledger_entries", exchange.ledger.size)
+        yield _FAMILIES.one("ledger_waiting", exchange.ledger.waiting)
+        yield from _FAMILIES.counters(COUNTERS.snapshot())

@@ -1,0 +1,227 @@
+"""Messages of a market's API from what the market has, and back. Nothing is decided here."""
+
+from collections.abc import Iterable
+
+from digitalgrid.market.v1 import market_pb2 as pb
+from trading.core.orders import Constraints, Interval, Side, Tender, TimeInForce
+from trading.core.settlement import locks_of
+from trading.core.trades import State, Trade
+from trading.core.units import MicroPerKwh, Wh
+from trading.exchange.config import PartyConfig, TariffConfig
+from trading.market.phases import Phase
+from trading.market.records import ClearingRecord, OrderRecord, TradeRecord
+from trading.market.sessions import TradeRow
+from trading.mechanisms.mechanism import Clearing, Match, Price, Unmatched
+from trading.reasons import MarketReason, Refused
+
+_SIDES = {pb.SIDE_BUY: Side.BUY, pb.SIDE_SELL: Side.SELL}
+_SIDES_TO_PB = {side: number for number, side in _SIDES.items()}
+_TIFS = {
+    pb.TIME_IN_FORCE_UNSPECIFIED: TimeInForce.GTC,
+    pb.TIME_IN_FORCE_GTC: TimeInForce.GTC,
+    pb.TIME_IN_FORCE_GTD: TimeInForce.GTD,
+    pb.TIME_IN_FORCE_IOC: TimeInForce.IOC,
+    pb.TIME_IN_FORCE_FOK: TimeInForce.FOK,
+}
+_TIFS_TO_PB = {tif: number for number, tif in _TIFS.items()}
+_PHASES = {each: pb.IntervalPhase.Value(f"INTERVAL_PHASE_{each.name}") for each in Phase}
+_STATES = {each: pb.TransactionState.Value(f"TRANSACTION_STATE_{each.name}") for each in State}
+
+
+def tender_from_pb(message: pb.Tender, mandate: pb.Mandate, number: int) -> Tender:
+    """The ``number``-th of a batch, under its nonce. Raises Refused for words that this market does not know."""
+    side, tif = _SIDES.get(message.side), _TIFS.get(message.time_in_force)
+    if side is None:
+        raise Refused(MarketReason.SIDE_UNKNOWN, f"side is {message.side}; buy or sell", "side")
+    if tif is None:
+        raise Refused(
+            MarketReason.TIME_IN_FORCE_UNKNOWN,
+            f"time_in_force is {message.time_in_force}, which is none of this market's",
+        )
+    return Tender(
+        order_id=message.order_id,
+        party=mandate.party,
+        meter_id=message.meter_id,
+        side=side,
+        wh=Wh(message.wh),
+        limit=MicroPerKwh(message.limit_micro_per_kwh),
+        interval=Interval(message.interval.start_unix_ns, message.interval.length_ns),
+        tif=tif,
+        min_fill_wh=Wh(message.min_fill_wh),
+        expires_ns=message.expires_unix_ns or None,
+        constraints=Constraints(message.max_loss_ppm or None, tuple(message.avoid_ids)),
+        tags=tuple(message.tags),
+        nonce=mandate.nonce + number,
+        signature=mandate.signature,
+    )
+
+
+def refusal_to_pb(refused: Refused) -> pb.Refusal:
+    return pb.Refusal(reason=refused.reason, message=str(refused), field=refused.field)
+
+
+def order_to_pb(record: OrderRecord) -> pb.Order:
+    order = record.order
+    return pb.Order(
+        seq=order.seq,
+        party=order.party,
+        tender=pb.Tender(
+            order_id=order.order_id,
+            meter_id=order.meter_id,
+            side=_SIDES_TO_PB[order.side],
+            wh=order.wh,
+            limit_micro_per_kwh=order.limit,
+            interval=interval_to_pb(order.interval),
+            time_in_force=_TIFS_TO_PB[order.tif],
+            min_fill_wh=order.min_fill_wh,
+            expires_unix_ns=order.expires_ns or 0,
+            max_loss_ppm=order.constraints.max_loss_ppm or 0,
+            avoid_ids=order.constraints.avoid_ids,
+            tags=order.tags,
+        ),
+        open_wh=record.open_wh,
+        matched_wh=record.matched_wh,
+        ended_reason="" if record.open_wh else record.reason,
+    )
+
+
+def tariff_to_pb(tariff: TariffConfig) -> pb.Tariff:
+    return pb.Tariff(
+        utility_micro_per_kwh=tariff.utility_micro_per_kwh,
+        feed_in_micro_per_kwh=tariff.feed_in_micro_per_kwh,
+        refusal_micro_per_kwh=tariff.refusal_micro_per_kwh,
+        firm_micro_per_kwh=tariff.firm_micro_per_kwh,
+        overdraw_micro_per_kwh=tariff.overdraw_micro_per_kwh,
+        loss_micro_per_kwh=tariff.loss_micro_per_kwh,
+        loss_payer=tariff.loss_payer,
+        max_over_mj=tariff.prices.max_over,
+    )
+
+
+def parties_to_pb(parties: Iterable[PartyConfig]) -> list[pb.MarketParty]:
+    return [
+        pb.MarketParty(
+            party=party.party,
+            public_key=bytes.fromhex(party.public_key),
+            meters=[
+                pb.MarketMeter(
+                    meter_id=meter.meter,
+                    router_id=meter.router,
+                    source_id=meter.source,
+                    load_id=meter.load,
+                    max_injected_w=meter.max_injected_w,
+                    max_drawn_w=meter.max_drawn_w,
+                )
+                for meter in party.meters
+            ],
+        )
+        for party in parties
+    ]
+
+
+def interval_to_pb(interval: Interval) -> pb.Interval:
+    return pb.Interval(start_unix_ns=interval.start_ns, length_ns=interval.length_ns)
+
+
+def market_interval(
+    interval: Interval, mechanism: str, phase: Phase | None, gate_ns: int
+) -> pb.MarketInterval:
+    """``phase``: None where it is not told."""
+    return pb.MarketInterval(
+        interval=interval_to_pb(interval),
+        mechanism=mechanism,
+        phase=pb.INTERVAL_PHASE_UNSPECIFIED if phase is None else _PHASES[phase],
+        gate_unix_ns=interval.start_ns - gate_ns,
+    )
+
+
+def clearing_record_to_pb(record: ClearingRecord, gate_ns: int) -> pb.Clearing:
+    message = _clearing(record.matches, record.prices, record.unmatched, record.faults)
+    message.interval.CopyFrom(market_interval(record.interval, record.mechanism, None, gate_ns))
+    message.at_unix_ns, message.took_ns = record.at_ns, record.took_ns
+    message.rounds, message.welfare_nano = record.round, record.welfare
+    return message
+
+
+def clearing_to_pb(clearing: Clearing, faults: Iterable[str], took_ns: int) -> pb.Clearing:
+    message = _clearing(clearing.matches, clearing.prices, clearing.unmatched, faults)
+    message.took_ns = took_ns
+    return message
+
+
+def _clearing(
+    matches: Iterable[Match],
+    prices: Iterable[Price],
+    unmatched: Iterable[Unmatched],
+    faults: Iterable[str],
+) -> pb.Clearing:
+    said = "; ".join(faults)
+    return pb.Clearing(
+        matches=[
+            pb.Match(
+                buy_seq=each.buy_seq,
+                sell_seq=each.sell_seq,
+                wh=each.wh,
+                buyer_micro_per_kwh=each.buyer_price,
+                seller_micro_per_kwh=each.seller_price,
+                injected_wh=each.injected_wh,
+                path=each.path,
+            )
+            for each in matches
+        ],
+        prices=[
+            pb.MarketPrice(router_id=each.router_id, micro_per_kwh=each.price) for each in prices
+        ],
+        unmatched=[
+            pb.UnmatchedOrder(seq=each.seq, wh=each.wh, reason=each.reason) for each in unmatched
+        ],
+        verified=not said,
+        verification=said,
+    )
+
+
+def record_of_trade(row: TradeRow) -> TradeRecord:
+    """As it is now, and perhaps not durable yet."""
+    return TradeRecord(row.trade, row.number, row.mechanism, row.matched_ns, row.confirmed_ns)
+
+
+def transaction_to_pb(record: TradeRecord) -> pb.Transaction:
+    trade = record.trade
+    terms = trade.terms
+    message = pb.Transaction(
+        trade_id=trade.trade_id,
+        state=_STATES[trade.state],
+        reason=trade.reason,
+        detail=trade.detail,
+        buyer=trade.buyer,
+        seller=trade.seller,
+        buy_meter_id=trade.buy_meter,
+        sell_meter_id=trade.sell_meter,
+        buy_seq=trade.buy_seq,
+        sell_seq=trade.sell_seq,
+        interval=interval_to_pb(trade.interval),
+        mechanism=record.mechanism,
+        wh=terms.wh,
+        injected_wh=trade.injected_wh,
+        buyer_micro_per_kwh=terms.buyer_price,
+        seller_micro_per_kwh=terms.seller_price,
+        toll_micro_per_kwh=terms.toll_price,
+        circuit_id=int(trade.circuit_id or 0),
+        request_id=trade.request_id,
+        path=trade.path,
+        delivery=trade.delivery,
+        matched_unix_ns=record.matched_ns,
+        confirmed_unix_ns=record.confirmed_ns,
+        until_unix_ns=trade.until_ns or 0,
+    )
+    if _has_locked(trade):
+        locks = locks_of(terms)
+        message.locked.buyer_nano = locks.buyer
+        message.locked.seller_nano = locks.seller
+        message.locked.operator_nano = locks.operator
+    return message
+
+
+def _has_locked(trade: Trade) -> bool:
+    """Whether the money is known to be in escrow."""
+    return trade.may_lock and trade.state not in (State.HELD, State.UNWINDING)

@@ -1,0 +1,241 @@
+"""MarketService: tenders in; books, clearings, transactions and positions out."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from digitalgrid.market.v1 import market_pb2 as pb
+from digitalgrid.market.v1.market_pb2_grpc import MarketServiceServicer
+from trading.core.orders import Interval, Meter, Side, Tender
+from trading.exchange.exchange import Exchange
+from trading.exchange.ports import ClearingsAsked, OrdersAsked, TradesAsked
+from trading.exchange.services import codec
+from trading.exchange.services.books import book_of, interval_of, session_at
+from trading.exchange.services.paging import page_size, place_of, token_of
+from trading.exchange.services.watching import MarketWatch, TransactionsWatch
+from trading.market.order_table import record_of
+from trading.market.records import OrderRecord, TradeRecord
+from trading.market.sessions import TradeRow
+from trading.plugins import MECHANISMS
+from trading.reasons import MarketReason, Refused
+
+# Tenders of one call: they are taken in one turn, of some 20 ms.
+MAX_TENDERS = 1_024
+
+
+class MarketService(MarketServiceServicer):
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._runtime = exchange.runtime
+
+    @property
+    def _gate_ns(self) -> int:
+        return self._runtime.market.settings.rules.gate_ns
+
+    async def GetMarket(self, request: pb.GetMarketRequest, context: Any) -> pb.GetMarketResponse:
+        exchange, market = self._exchange, self._runtime.market
+        rules, lost_ns = market.settings.rules, exchange.controller.lost_unix_ns
+        return pb.GetMarketResponse(
+            name=market.settings.name,
+            log_id=exchange.ledger.log_id,
+            log_public_key=exchange.ledger.log_public_key,
+            now_unix_ns=self._runtime.now_ns(),
+            length_ns=rules.length_ns,
+            gate_ns=rules.gate_ns,
+            tick_micro_per_kwh=rules.tick,
+            tariff=codec.tariff_to_pb(exchange.config.tariff),
+            operator=market.settings.operator,
+            parties=codec.parties_to_pb(exchange.config.parties),
+            intervals=[interval_of(market, each) for _, each in sorted(market.sessions.items())],
+            controller_reachable=not lost_ns,
+            controller_lost_unix_ns=lost_ns,
+        )
+
+    async def CreateTenders(
+        self, request: pb.CreateTendersRequest, context: Any
+    ) -> pb.CreateTendersResponse:
+        if not 0 < len(request.tenders) <= MAX_TENDERS:
+            raise Refused(
+                MarketReason.BATCH_UNFIT,
+                f"tenders are {len(request.tenders)}; 1 to {MAX_TENDERS} are taken at a time",
+                "tenders",
+            )
+        self._exchange.mandates.party_of("CreateTenders", request)
+        read = [_tender(request, number) for number in range(len(request.tenders))]
+        tenders = [each for each in read if isinstance(each, Tender)]
+        answers = iter(await self._runtime.create_tenders(tenders, mandate_holds=True))
+        results = [each if isinstance(each, Refused) else next(answers) for each in read]
+        return pb.CreateTendersResponse(results=map(_result, results))
+
+    async def CancelTender(
+        self, request: pb.CancelTenderRequest, context: Any
+    ) -> pb.CancelTenderResponse:
+        party = self._exchange.mandates.party_of("CancelTender", request)
+        record = await self._runtime.cancel_tender(party, request.mandate.nonce, request.order_id)
+        return pb.CancelTenderResponse(order=codec.order_to_pb(record))
+
+    async def ListTenders(
+        self, request: pb.ListTendersRequest, context: Any
+    ) -> pb.ListTendersResponse:
+        """The newest first."""
+        size, place = page_size(request.page_size), place_of(request.page_token, 1)
+        before = place[0] if place else None
+        if request.open_only:
+            records = self._open_orders(request.party, before, size)
+        else:
+            asked = OrdersAsked(size, request.party or None, before)
+            records = await self._runtime.list_orders(asked)
+        token = token_of(records[-1].order.seq) if len(records) == size else ""
+        return pb.ListTendersResponse(orders=map(codec.order_to_pb, records), next_page_token=token)
+
+    def _open_orders(self, party: str, before: int | None, size: int) -> list[OrderRecord]:
+        rows = [
+            row
+            for row in self._runtime.market.orders.rows()
+            if row.open_wh
+            and party in ("", row.order.party)
+            and (before is None or row.order.seq < before)
+        ]
+        rows.sort(key=lambda row: row.order.seq, reverse=True)
+        return [record_of(row) for row in rows[:size]]
+
+    async def GetBook(self, request: pb.GetBookRequest, context: Any) -> pb.GetBookResponse:
+        market = self._runtime.market
+        return book_of(market, session_at(market, request.interval_start_unix_ns))
+
+    async def PreviewClearing(
+        self, request: pb.PreviewClearingRequest, context: Any
+    ) -> pb.PreviewClearingResponse:
+        market = self._runtime.market
+        session = session_at(market, request.interval_start_unix_ns)
+        mechanism = request.mechanism or session.mechanism
+        if mechanism not in {*MECHANISMS.built_in, *market.settings.mechanisms}:
+            raise Refused(
+                MarketReason.MECHANISM_UNKNOWN,
+                f"mechanism is {mechanism!r}; there are {', '.join(MECHANISMS.built_in)}",
+                "mechanism",
+            )
+        cleared = await self._runtime.preview(session.start_ns, mechanism)
+        message = codec.clearing_to_pb(cleared.clearing, cleared.faults, cleared.took_ns)
+        message.interval.CopyFrom(interval_of(market, session))
+        message.interval.mechanism = mechanism
+        message.at_unix_ns = self._runtime.now_ns()
+        return pb.PreviewClearingResponse(clearing=message)
+
+    async def ListClearings(
+        self, request: pb.ListClearingsRequest, context: Any
+    ) -> pb.ListClearingsResponse:
+        size, place = page_size(request.page_size), place_of(request.page_token, 2)
+        before = (place[0], place[1]) if place else None
+        records = await self._runtime.list_clearings(ClearingsAsked(size, before))
+        last = records[-1] if len(records) == size else None
+        return pb.ListClearingsResponse(
+            clearings=[codec.clearing_record_to_pb(each, self._gate_ns) for each in records],
+            next_page_token=token_of(last.interval.start_ns, last.round) if last else "",
+        )
+
+    async def WatchMarket(
+        self, request: pb.WatchMarketRequest, context: Any
+    ) -> AsyncIterator[pb.WatchMarketResponse]:
+        with MarketWatch(self._runtime) as watch:
+            async for event in watch.events():
+                yield event
+
+    async def GetTransaction(
+        self, request: pb.GetTransactionRequest, context: Any
+    ) -> pb.GetTransactionResponse:
+        record = await trade_of(self._exchange, request.trade_id)
+        return pb.GetTransactionResponse(transaction=codec.transaction_to_pb(record))
+
+    async def ListTransactions(
+        self, request: pb.ListTransactionsRequest, context: Any
+    ) -> pb.ListTransactionsResponse:
+        """The newest first."""
+        size, place = page_size(request.page_size), place_of(request.page_token, 2)
+        before = (place[0], place[1]) if place else None
+        start_ns = request.interval_start_unix_ns or None
+        asked = TradesAsked(size, request.party or None, start_ns, before)
+        if request.open_only:
+            records = self._open_trades(asked)
+        else:
+            records = await self._runtime.list_trades(asked)
+        last = records[-1] if len(records) == size else None
+        return pb.ListTransactionsResponse(
+            transactions=map(codec.transaction_to_pb, records),
+            next_page_token=token_of(last.trade.interval.start_ns, last.number) if last else "",
+        )
+
+    def _open_trades(self, asked: TradesAsked) -> list[TradeRecord]:
+        def place(row: TradeRow) -> tuple[int, int]:
+            return row.trade.interval.start_ns, row.number
+
+        rows = [
+            row
+            for row in self._runtime.market.trades()
+            if not row.trade.state.ended
+            and asked.party in (None, row.trade.buyer, row.trade.seller)
+            and asked.start_ns in (None, row.trade.interval.start_ns)
+            and (asked.before is None or place(row) < asked.before)
+        ]
+        rows.sort(key=place, reverse=True)
+        return [codec.record_of_trade(row) for row in rows[: asked.count]]
+
+    async def WatchTransactions(
+        self, request: pb.WatchTransactionsRequest, context: Any
+    ) -> AsyncIterator[pb.WatchTransactionsResponse]:
+        with TransactionsWatch(self._runtime, request.party) as watch:
+            async for event in watch.events():
+                yield event
+
+    async def ListPositions(
+        self, request: pb.ListPositionsRequest, context: Any
+    ) -> pb.ListPositionsResponse:
+        """Of a party's meters, or of all that tendered, in each interval that has not ended."""
+        market = self._runtime.market
+        found = []
+        for _, session in sorted(market.sessions.items()):
+            if request.party:
+                meters = [each for each in market.meters.values() if each.party == request.party]
+            else:
+                ids = {market.orders[seq].order.meter_id for seq in session.seqs}
+                meters = [market.meters[each] for each in sorted(ids) if each in market.meters]
+            found += [self._position(meter, session.interval) for meter in meters]
+        return pb.ListPositionsResponse(positions=found)
+
+    def _position(self, meter: Meter, interval: Interval) -> pb.Position:
+        positions = self._runtime.market.positions
+        position = positions.of(meter.meter_id, interval)
+        return pb.Position(
+            meter_id=meter.meter_id,
+            interval=codec.interval_to_pb(interval),
+            bought_wh=position.bought,
+            sold_wh=position.sold,
+            open_bought_wh=position.open_bought,
+            open_sold_wh=position.open_sold,
+            most_bought_wh=positions.most(meter, interval, Side.BUY),
+            most_sold_wh=positions.most(meter, interval, Side.SELL),
+        )
+
+
+async def trade_of(exchange: Exchange, trade_id: str) -> TradeRecord:
+    """As it is now, or as it ended. Raises Refused."""
+    row = exchange.runtime.market.trade(trade_id)
+    if row is not None:
+        await exchange.runtime.durable()
+        return codec.record_of_trade(row)
+    record = await exchange.runtime.find_trade(trade_id)
+    if record is None:
+        raise Refused(MarketReason.TRADE_UNKNOWN, f"there is no trade {trade_id!r}", "trade_id")
+    return record
+
+
+def _tender(request: pb.CreateTendersRequest, number: int) -> Tender | Refused:
+    try:
+        return codec.tender_from_pb(request.tenders[number], request.mandate, number)
+    except Refused as refused:
+        return refused
+
+
+def _result(result: OrderRecord | Refused) -> pb.TenderResult:
+    if isinstance(result, Refused):
+        return pb.TenderResult(refusal=codec.refusal_to_pb(result))
+    return pb.TenderResult(order=codec.order_to_pb(result))

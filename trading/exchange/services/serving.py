@@ -1,0 +1,106 @@
+"""Serving: what handlers of a market's services raise becomes the status of their call, the same for all of them."""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any
+
+import grpc
+from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
+
+from digitalgrid.reasons import Reason, RefusalCode
+from digitalgrid.rpc.decoding import MalformedMessage, check_decoded, decoded
+from digitalgrid.rpc.statuses import status_of
+from trading.exchange.ports import Unreachable
+from trading.exchange.runtime import JournalFailed
+from trading.ledger.refusals import LedgerReason, LedgerRefused
+from trading.reasons import MarketReason, Refused
+
+_log = logging.getLogger(__name__)
+Handler = Callable[[Any, grpc.aio.ServicerContext], Any]
+
+# Health checking and reflection answer for themselves.
+_OURS = "/digitalgrid."
+_PASSING = (MarketReason.OVERLOADED, MarketReason.RATE_LIMIT)
+_OF_LEDGER = {
+    LedgerReason.BALANCE_TOO_LOW: RefusalCode.FAILED_PRECONDITION,
+    LedgerReason.ESCROW_EXISTS: RefusalCode.ALREADY_EXISTS,
+    LedgerReason.KEY_REUSED: RefusalCode.ALREADY_EXISTS,
+    LedgerReason.NOT_FOR_CLIENTS: RefusalCode.PERMISSION_DENIED,
+    LedgerReason.TOO_MUCH_MONEY: RefusalCode.RESOURCE_EXHAUSTED,
+}
+
+
+def failed(error: Exception, method: str) -> Status:
+    """The status that an exception is. What nobody foresaw is a defect, and says so in the log only."""
+    match error:
+        case Refused():
+            is_passing = error.reason in _PASSING
+            return status_of(
+                error.reason.code, error.reason, str(error), error.field, is_passing=is_passing
+            )
+        case LedgerRefused():
+            code = _OF_LEDGER.get(error.reason, RefusalCode.INVALID_ARGUMENT)
+            return status_of(code, error.reason, str(error), error.field)
+        case MalformedMessage():
+            reason = Reason.MALFORMED_MESSAGE
+            return status_of(reason.code, reason, str(error))
+        case Unreachable() | JournalFailed():
+            return status_of(RefusalCode.UNAVAILABLE, Reason.STARTING.value, str(error))
+        case _:
+            _log.error("%s failed: a defect", method, exc_info=error)
+            return Status(code=grpc.StatusCode.INTERNAL.value[0], message="a defect; see the log")
+
+
+class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+    """Guards every handler of our own services."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
+        call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler:
+        method = call_details.method
+        handler = await continuation(call_details)
+        if handler is None or not method.startswith(_OURS):
+            return handler
+        decode, encode = decoded(handler.request_deserializer), handler.response_serializer
+        if handler.unary_unary:
+            call = _call(handler.unary_unary, method)
+            return grpc.unary_unary_rpc_method_handler(call, decode, encode)
+        stream = _stream(handler.unary_stream, method)
+        return grpc.unary_stream_rpc_method_handler(stream, decode, encode)
+
+
+def _call(handler: Handler, method: str) -> Handler:
+    async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
+        try:
+            check_decoded(request)
+            return await handler(request, context)
+        except grpc.aio.AbortError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, whoever called is told
+            await _abort(context, failed(error, method))
+
+    return call
+
+
+def _stream(handler: Handler, method: str) -> Handler:
+    async def stream(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
+        try:
+            check_decoded(request)
+            async with aclosing(handler(request, context)) as answers:
+                async for answer in answers:
+                    yield answer
+        except grpc.aio.AbortError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, whoever called is told
+            await _abort(context, failed(error, method))
+
+    return stream
+
+
+async def _abort(context: grpc.aio.ServicerContext, status: Status) -> None:
+    said = rpc_status.to_status(status)
+    await context.abort(said.code, said.details, said.trailing_metadata)

@@ -1,0 +1,96 @@
+"""SettlementService: bills, receipts, and what an operator decides about a disputed one."""
+
+from typing import Any
+
+from digitalgrid.market.v1 import market_pb2 as pb
+from digitalgrid.market.v1.market_pb2_grpc import SettlementServiceServicer
+from trading.core.orders import PPM
+from trading.core.readings import Ends, Reading
+from trading.core.trades import Resolved, State, Trade
+from trading.core.units import Millijoule
+from trading.exchange.exchange import Exchange
+from trading.exchange.services.bills import settlement_to_pb
+from trading.exchange.services.codec import transaction_to_pb
+from trading.exchange.services.market import trade_of
+from trading.exchange.services.receipts import receipt_of
+from trading.exchange.terms import salt_of, terms_bytes
+from trading.reasons import MarketReason, Refused
+
+
+class SettlementService(SettlementServiceServicer):
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    async def GetSettlement(
+        self, request: pb.GetSettlementRequest, context: Any
+    ) -> pb.GetSettlementResponse:
+        record = await trade_of(self._exchange, request.trade_id)
+        return pb.GetSettlementResponse(
+            transaction=transaction_to_pb(record), settlement=self._bill(record.trade)
+        )
+
+    async def GetReceipt(
+        self, request: pb.GetReceiptRequest, context: Any
+    ) -> pb.GetReceiptResponse:
+        trade = (await trade_of(self._exchange, request.trade_id)).trade
+        terms, salt = terms_bytes(trade), salt_of(self._exchange.secret, trade.trade_id)
+        receipt = await self._exchange.ledger.ask(
+            lambda book: receipt_of(book, trade.trade_id, terms, salt)
+        )
+        return pb.GetReceiptResponse(receipt=receipt)
+
+    async def ResolveDispute(
+        self, request: pb.ResolveDisputeRequest, context: Any
+    ) -> pb.ResolveDisputeResponse:
+        """Changes nothing where it is no dispute, or the decision would take back what was paid."""
+        self._exchange.mandates.check_operator("ResolveDispute", request)
+        trade = (await trade_of(self._exchange, request.trade_id)).trade
+        if trade.state is not State.DISPUTED:
+            raise Refused(
+                MarketReason.NOT_DISPUTED,
+                f"trade {trade.trade_id!r} is {trade.state}, and not disputed",
+                "trade_id",
+            )
+        ends = _decided(trade, request) if request.deliveries else trade.ends
+        await self._exchange.runtime.hear(trade.trade_id, Resolved(ends, trade.missed))
+        after = (await trade_of(self._exchange, request.trade_id)).trade
+        if after.state is State.DISPUTED:
+            raise Refused(
+                MarketReason.NOT_DISPUTED,
+                "what is decided contradicts itself, or takes back what was undisputed; nothing has changed",
+                "deliveries",
+            )
+        return pb.ResolveDisputeResponse(settlement=self._bill(after))
+
+    def _bill(self, trade: Trade) -> pb.Settlement:
+        if trade.settlement is None:
+            raise Refused(
+                MarketReason.NO_BILL, f"trade {trade.trade_id!r} is {trade.state}", "trade_id"
+            )
+        operator = self._exchange.runtime.market.settings.operator
+        return settlement_to_pb(trade, trade.settlement, operator)
+
+
+def _decided(trade: Trade, request: pb.ResolveDisputeRequest) -> tuple[Ends, ...]:
+    """What counts instead of what routers said, of each generation that is named."""
+    named = {each.generation: each for each in request.deliveries}
+    known = {each.generation: each for each in trade.ends}
+    ends = []
+    for generation in sorted({*named, *known}):
+        each = named.get(generation)
+        if each is None:
+            ends.append(known[generation])
+            continue
+        ppm = known[generation].injected_ppm if generation in known else trade.injected_ppm
+        source = _reading(each.injected_mj) if each.HasField("injected_mj") else ()
+        sink = _reading(each.delivered_mj) if each.HasField("delivered_mj") else ()
+        ends.append(Ends(source, sink, max(PPM, ppm), generation=generation))
+    return tuple(ends)
+
+
+def _reading(register_mj: int) -> tuple[Reading, ...]:
+    if register_mj < 0:
+        raise Refused(
+            MarketReason.NOT_DISPUTED, f"a register of {register_mj} mJ is none", "deliveries"
+        )
+    return (Reading(0, 0, Millijoule(register_mj)),)
