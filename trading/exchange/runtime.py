@@ -300,9 +300,10 @@ class Runtime:
         wait_s = _MAX_SLEEP_S
         if next_ns is not None:
             wait_s = min(max(0.0, (next_ns - self.now_ns()) / NS_PER_S), _MAX_SLEEP_S)
-        self._timer = self._loop.call_later(wait_s, self._on_timer)
+        self._timer = self._loop.call_later(wait_s, self.wake)
 
-    def _on_timer(self) -> None:
+    def wake(self) -> None:
+        """Look at the clock now: deadlines that have come are dealt with, some at a time."""
         if self._is_closed or self.failure.done():
             return
         self._let(self.market.tick)
