@@ -11,6 +11,7 @@ from dgctl.explaining import explain
 from dgctl.happenings import events
 from dgctl.listings import list_, meters, topology
 from dgctl.maintenance import drain, undrain, what_if
+from dgctl.market import market
 from dgctl.optimisation import dispatch, paths, reoptimise
 from dgctl.options import (
     PRIORITY,
@@ -264,5 +265,6 @@ for _verb in (
     *(list_, topology, meters, registers, top, explain, events),
     *(dispatch, paths, reoptimise, diff, apply),
     *(drain, undrain, what_if),
+    market,
 ):
     main.add_command(_verb)

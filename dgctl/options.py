@@ -35,6 +35,10 @@ class Settings:
     timeout_s: float = 10.0
     # Where spans of what is asked go; empty: nothing is traced.
     trace: str = ""
+    # Of `dgctl market`: which market (empty: the default one), and who asks, with the file of its key.
+    market_server: str = ""
+    party: str = ""
+    key_file: str = ""
 
     @contextmanager
     def client(self) -> Iterator["PowerClient"]:
@@ -112,7 +116,7 @@ PRIORITY = click.IntRange(min=-(2**31), max=2**31 - 1)
 
 def common(command: F) -> F:
     """Adds ``--server``, ``-o``, ``--timeout`` and ``--trace`` to the program and to each of its verbs."""
-    for option in (_TRACE, _TIMEOUT, _OUTPUT, _SERVER):
+    for option in (_TRACE, TIMEOUT_OPTION, OUTPUT_OPTION, _SERVER):
         command = option(command)
     return command
 
@@ -134,7 +138,7 @@ _SERVER = click.option(
     expose_value=False,
     help=f"Whom to ask, or HOST:PORT,HOST:PORT of a cluster (or DGCTL_SERVER).  [default: {DEFAULT_SERVER}]",
 )
-_OUTPUT = click.option(
+OUTPUT_OPTION = click.option(
     "-o",
     "--output",
     type=click.Choice(Format, case_sensitive=False),
@@ -153,7 +157,7 @@ _TRACE = click.option(
     expose_value=False,
     help="Traces what it asks for; spans go there by OTLP over gRPC (or DGCTL_TRACE).",
 )
-_TIMEOUT = click.option(
+TIMEOUT_OPTION = click.option(
     "--timeout",
     "timeout_s",
     type=FiniteRange(min=0, min_open=True, max=_MOST_TIMEOUT_S),

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
@@ -74,13 +74,27 @@ def say(text: str) -> None:
     sys.stderr.write(f"dgctl: {text}\n")
 
 
-def show_error(error: PowerError, output: Format, program: str = "dgctl") -> int:
+class Asked(NamedTuple):
+    """Who was asked, and what to do where nobody answers."""
+
+    name: str
+    hint: str
+
+
+CONTROLLER = Asked(
+    "controller", "is `dgc serve` running? name another controller with --server HOST:PORT"
+)
+MARKET = Asked("market", "is `dgm run` running? name another market with --server HOST:PORT")
+
+
+def show_error(
+    error: PowerError, output: Format, program: str = "dgctl", asked: Asked = CONTROLLER
+) -> int:
     """Writes why a call was not done to standard error, as ``program``; returns the exit code for it."""
     unreachable = isinstance(error, ControllerUnreachable)
     if output is Format.TABLE:
-        sys.stderr.writelines(
-            f"{printable(line)}\n" for line in _error_lines(error, unreachable, program)
-        )
+        lines = _error_lines(error, asked if unreachable else None, program)
+        sys.stderr.writelines(f"{printable(line)}\n" for line in lines)
     else:
         sys.stderr.write(_encode(error_dict(error), output))
     return EXIT_UNREACHABLE if unreachable else EXIT_REFUSED
@@ -100,12 +114,12 @@ def error_dict(error: PowerError) -> dict[str, Any]:
     }
 
 
-def _error_lines(error: PowerError, unreachable: bool, program: str) -> list[str]:
-    what = "controller unreachable" if unreachable else "refused"
+def _error_lines(error: PowerError, silent: Asked | None, program: str) -> list[str]:
+    what = f"{silent.name} unreachable" if silent else "refused"
     why = ", ".join(word for word in (error.code.name, error.reason) if word)
     lines = [f"{program}: {what} ({why}): {error.message}"]
-    if unreachable:
-        lines.append("  is `dgc serve` running? name another controller with --server HOST:PORT")
+    if silent:
+        lines.append(f"  {silent.hint}")
     for violation in error.violations:
         repeated = violation.description == error.message
         lines.append(f"  field {violation.field}{'' if repeated else f': {violation.description}'}")

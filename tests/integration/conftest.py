@@ -14,6 +14,8 @@ from grpc_status import rpc_status
 
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1 import northbound_pb2_grpc as services
+from tests.support import fake_market
+from tests.support.fake_market import FakeMarket
 
 
 def circuit(circuit_id: int = 7, state: int = pb.CIRCUIT_STATE_ACTIVE, **more: Any) -> pb.Circuit:
@@ -145,6 +147,13 @@ def controller() -> Iterator[FakeController]:
     server.start()
     yield fake
     server.stop(grace=None).wait(5)
+
+
+@pytest.fixture
+def market() -> Iterator[FakeMarket]:
+    """A market that answers every call about one trade."""
+    with fake_market.served() as fake:
+        yield fake
 
 
 @pytest.fixture

@@ -24,8 +24,10 @@ import topologies.demo.__main__
 import topologies.demo.mesh
 from controller.store.sqlite import SqliteStore
 from digitalgrid.v1 import northbound_pb2 as pb
+from tests.support.log_files import copy
 from tests.support.patience import PATIENCE_S
 from topologies.emulator.ports import free_ports
+from trading.ledger.key_files import write_new_key
 
 BIN = Path(sys.executable).parent
 GRID = Path(topologies.__path__[0]) / "line3.grid.yaml"
@@ -71,6 +73,27 @@ EXAMPLES = {
     "dgctl explain": "7",
     "dgctl get": "7",
     "dgctl list": "",
+    "dgctl market balance": "ann",
+    "dgctl market book": "",
+    "dgctl market cancel": "o3",
+    "dgctl market clear": "--dry-run",
+    "dgctl market clearings": "",
+    "dgctl market deposit": "ann 12.50",
+    "dgctl market dispute": "t1 --line energy",
+    "dgctl market explain": "t1",
+    "dgctl market log": "{scratch}/log.copy",
+    "dgctl market position": "",
+    "dgctl market receipt": "t1",
+    "dgctl market resolve": "t1 --because 'as meters say'",
+    "dgctl market settle": "t1",
+    "dgctl market status": "",
+    "dgctl market tender buy": "--energy 700Wh --limit 0.22",
+    "dgctl market tender sell": "--energy 700Wh --limit 0.22 --meter m2",
+    "dgctl market tenders": "",
+    "dgctl market trades": "",
+    "dgctl market verify": "{log}",
+    "dgctl market withdraw": "ann 12.50",
+    "dgctl market witness": "{scratch}/seen.json --key {key}",
     "dgctl meters": "",
     "dgctl paths": "--sink town --power 1MW",
     "dgctl registers": "7",
@@ -106,6 +129,9 @@ READS = {
     "dgctl apply": "-f {} --yes",
     "dgctl batch": "{}",
     "dgctl diff": "-f {}",
+    "dgctl market tender buy": "--energy 700Wh --limit 0.22 --key {}",
+    "dgctl market verify": "{}",
+    "dgctl market witness": "{scratch}/seen.json --key {}",
     "dgr check-config": "{}",
     "dgr run": "{}",
     "demo": "--grid {}",
@@ -116,6 +142,8 @@ WRITES = {
     "dgc store export": "--path {store} {}",
     "dgc emulate": "--backend local --run-dir {} {grid}",
     "dgc import": "-o {} pandapower:case9",
+    "dgctl market log": "{}",
+    "dgctl market witness": "{} --key {key}",
     "demo": "--output {}",
     "mesh": "--output {}",
     "benchmarks": "--output {}",
@@ -131,6 +159,11 @@ TEXTS = {
     "dgctl request": "--power 1MW --sink {}",
     "dgctl dispatch": "--load {}",
     "dgctl drain": "{}",
+    "dgctl market balance": "{} --server 127.0.0.1:9",
+    "dgctl market cancel": "{} --server 127.0.0.1:9",
+    "dgctl market deposit": "ann {} --server 127.0.0.1:9",
+    "dgctl market explain": "{} --server 127.0.0.1:9",
+    "dgctl market tender sell": "--energy {} --limit 0.22 --meter m2",
     "dgctl paths": "--power 1MW --sink town --avoid {}",
     "dgr check-config": "{}",
     "demo": "--grid {}",
@@ -159,14 +192,24 @@ class Shell:
         placed = [word.replace("{}", given).format(**self.places) for word in shlex.split(words)]
         return [*PROGRAMS[program][1], *rest, *placed]
 
+    @property
+    def known(self) -> dict[str, str]:
+        return {
+            "DGCTL_SERVER": self.places["server"],
+            "DGM_SERVER": self.places["market"],
+            "DGM_PARTY": "ann",
+            "DGM_KEY": self.places["key"],
+            # Benchmarks are no part of what is installed.
+            "PYTHONPATH": ROOT,
+        }
+
     def run(
         self, command: list[str], redirected: str = "", **env: str
     ) -> subprocess.CompletedProcess[bytes]:
         line = [os.fsencode(shlex.quote(word)) for word in command]
         return subprocess.run(
             ["bash", "-c", b" ".join([*line, redirected.encode()])],
-            # Benchmarks are no part of what is installed.
-            env=os.environ | {"DGCTL_SERVER": self.places["server"], "PYTHONPATH": ROOT} | env,
+            env=os.environ | self.known | env,
             cwd=self.places["scratch"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -176,7 +219,9 @@ class Shell:
 
 
 @pytest.fixture
-def shell(controller: Any, make_circuit: Callable[..., pb.Circuit], tmp_path: Path) -> Shell:
+def shell(
+    controller: Any, market: Any, make_circuit: Callable[..., pb.Circuit], tmp_path: Path
+) -> Shell:
     circuit = make_circuit(reason="an id of another's: \x1b[2J")
     circuits = [circuit]
     controller.answers = {
@@ -221,9 +266,14 @@ def shell(controller: Any, make_circuit: Callable[..., pb.Circuit], tmp_path: Pa
         "circuits: [{request_id: a, sink_id: town, power_w: 1e6}]\n"
     )
     (tmp_path / "batch.yaml").write_text("requests: [{sink_id: town, power_w: 1e6}]\n")
+    write_new_key(tmp_path / "key")
+    copy(tmp_path / "log")
     return Shell(
         {
             "server": controller.server,
+            "market": market.server,
+            "key": str(tmp_path / "key"),
+            "log": str(tmp_path / "log"),
             "store": str(store),
             "grid": str(GRID),
             "config": str(tmp_path / "dgc.yaml"),

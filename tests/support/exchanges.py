@@ -27,8 +27,10 @@ def market_file(**changes: Any) -> str:
     }  # fmt: skip
     for key, value in changes.items():
         before = content.get(key)
-        is_part = isinstance(before, dict) and isinstance(value, Mapping)
-        content[key] = {**before, **value} if is_part else value
+        if isinstance(before, dict) and isinstance(value, Mapping):
+            content[key] = {**before, **value}
+        else:
+            content[key] = value
     return json.dumps(content, indent=1)
 
 

@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from types import TracebackType
 from typing import Any, Self
 
@@ -24,8 +25,9 @@ from trading.reasons import MarketReason
 _STALE_NONCES = 3
 # Pause (s) between looks at an order that is waited for.
 _LOOK_AGAIN_S = 0.2
-# Entries of a log that are asked for at a time.
-_ENTRIES = 1_000
+# Entries of a log, and rows of a list, that are asked for at a time; and clearings, which are longer.
+_ENTRIES = _PAGE = 1_000
+_CLEARINGS = 16
 
 
 class Undecided(RequestRefused):
@@ -107,10 +109,17 @@ class MarketClient:
         answer: pb.CancelTenderResponse = self._call(self._connection.market.CancelTender, request)
         return answer.order
 
-    def list_tenders(self, party: str = "", *, open_only: bool = False) -> list[pb.Order]:
-        request = pb.ListTendersRequest(party=party, open_only=open_only)
-        pages = self._pages(self._connection.market.ListTenders, request)
-        return [order for page in pages for order in page.orders]
+    def list_tenders(
+        self, party: str = "", *, open_only: bool = False, newest: int | None = None
+    ) -> list[pb.Order]:
+        """The newest first: so many, or all that there ever were."""
+        orders = self._tenders(pb.ListTendersRequest(party=party, open_only=open_only), newest)
+        return list(islice(orders, newest))
+
+    def _tenders(self, request: pb.ListTendersRequest, newest: int | None) -> Iterator[pb.Order]:
+        request.page_size = min(newest or _PAGE, _PAGE)
+        for page in self._pages(self._connection.market.ListTenders, request):
+            yield from page.orders
 
     def wait_until_decided(
         self, order: pb.Order, timeout_s: float
@@ -123,7 +132,7 @@ class MarketClient:
         start_ns = order.tender.interval.start_unix_ns
         while True:
             # Orders first: a trade that is agreed between the two looks is not missed.
-            (seen,) = [o for o in self.list_tenders(order.party) if o.seq == order.seq] or [order]
+            seen = self._as_it_is(order)
             trades = [
                 each
                 for each in self.list_transactions(order.party, start_ns)
@@ -138,6 +147,12 @@ class MarketClient:
                     f" wait, {seen.matched_wh} Wh are matched",
                 )
             time.sleep(_LOOK_AGAIN_S)
+
+    def _as_it_is(self, order: pb.Order) -> pb.Order:
+        for each in self._tenders(pb.ListTendersRequest(party=order.party), None):
+            if each.seq <= order.seq:
+                return each if each.seq == order.seq else order
+        return order
 
     def book(self, interval_start_unix_ns: int = 0) -> pb.GetBookResponse:
         """What waits, by price; of the next interval to close where none is named."""
@@ -157,13 +172,9 @@ class MarketClient:
 
     def list_clearings(self, newest: int) -> list[pb.Clearing]:
         """The newest first."""
-        found: list[pb.Clearing] = []
-        request = pb.ListClearingsRequest(page_size=min(newest, 100))
-        for page in self._pages(self._connection.market.ListClearings, request):
-            found.extend(page.clearings)
-            if len(found) >= newest:
-                break
-        return found[:newest]
+        request = pb.ListClearingsRequest(page_size=min(newest, _CLEARINGS))
+        pages = self._pages(self._connection.market.ListClearings, request)
+        return list(islice((each for page in pages for each in page.clearings), newest))
 
     def watch_market(self) -> Iterator[pb.WatchMarketResponse]:
         return self._stream(self._connection.market.WatchMarket, pb.WatchMarketRequest())
@@ -176,13 +187,22 @@ class MarketClient:
         return answer.transaction
 
     def list_transactions(
-        self, party: str = "", interval_start_unix_ns: int = 0, *, open_only: bool = False
+        self,
+        party: str = "",
+        interval_start_unix_ns: int = 0,
+        *,
+        open_only: bool = False,
+        newest: int | None = None,
     ) -> list[pb.Transaction]:
+        """The newest first: so many, or all that there ever were."""
         request = pb.ListTransactionsRequest(
-            party=party, interval_start_unix_ns=interval_start_unix_ns, open_only=open_only
+            party=party,
+            interval_start_unix_ns=interval_start_unix_ns,
+            open_only=open_only,
+            page_size=min(newest or _PAGE, _PAGE),
         )
         pages = self._pages(self._connection.market.ListTransactions, request)
-        return [each for page in pages for each in page.transactions]
+        return list(islice((each for page in pages for each in page.transactions), newest))
 
     def watch_transactions(self, party: str = "") -> Iterator[pb.WatchTransactionsResponse]:
         request = pb.WatchTransactionsRequest(party=party)

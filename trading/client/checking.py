@@ -7,10 +7,10 @@ import msgspec
 
 from digitalgrid.market.v1 import ledger_pb2
 from trading.client.witnessing import Seen, read_head
-from trading.ledger.log_file import verify_file
+from trading.ledger.log_file import verify_file, write_copy
 from trading.ledger.verifying import BadLog
 
-__all__ = ["BadLog", "Checked", "check_log"]
+__all__ = ["BadLog", "Checked", "check_log", "write_copy"]
 
 
 class Checked(msgspec.Struct, frozen=True):

@@ -30,11 +30,15 @@ class Proved(msgspec.Struct, frozen=True):
     terms: pb.TradeTerms | None
 
 
-def check_receipt(receipt: pb.Receipt, trade_id: str, log_public_key: bytes = b"") -> Proved:
-    """Raises :class:`BadReceipt`. ``log_public_key``: that the log is known to have; else the receipt's is believed."""
+def check_receipt(
+    receipt: pb.Receipt, trade_id: str, log_public_key: bytes = b"", log_id: bytes = b""
+) -> Proved:
+    """Raises :class:`BadReceipt`. Key and id: those that the log is known to have; else the receipt's."""
     if log_public_key and receipt.log_public_key != log_public_key:
         raise BadReceipt("it is signed with another key than the log is known to have")
     head = _head(receipt)
+    if log_id and head.log_id != log_id:
+        raise BadReceipt("it is of another log")
     entries = tuple(_proved(each, head) for each in receipt.entries)
     for entry in entries:
         _check_subject(entry, trade_id)

@@ -9,6 +9,8 @@ from trading.ledger.key_files import read_key
 from trading.ledger.keys import SigningKey
 from trading.ledger.mandates import Request, sign
 
+__all__ = ["Signer", "read_key"]
+
 
 class Signer:
     """Signs as ``party``. Nonces are the time (ns since 1970), so that several programs of one party can take turns."""

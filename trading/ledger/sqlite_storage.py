@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from digitalgrid.errors import ExplainedError
 from digitalgrid.market.v1 import ledger_pb2 as pb
 from trading.ledger.storage import Appended, Fenced
 
@@ -18,7 +19,7 @@ _BUSY_S = 5.0
 _PAGE = 1024
 
 
-class NoLedger(Exception):
+class NoLedger(ExplainedError):
     """A file that is no ledger of this program, or cannot be read. Its message says which, and what to do."""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from google.protobuf.message import DecodeError
 
+from digitalgrid.errors import ExplainedError
 from digitalgrid.market.v1 import ledger_pb2 as pb
 from trading.ledger.accounts import Accounts
 from trading.ledger.keys import PUBLIC_KEY_BYTES, Domain, is_signed, key_id_of
@@ -14,7 +15,7 @@ from trading.ledger.merkle import Tree, leaf_hash
 from trading.ledger.refusals import LedgerRefused
 
 
-class BadLog(Exception):
+class BadLog(ExplainedError):
     """A log that is not what its writer signed. ``seq`` is the first entry of which that can be said, if any."""
 
     def __init__(self, message: str, seq: int | None = None) -> None:

@@ -9,6 +9,7 @@ from tests.support.ledgers import KEY, ledger
 from tests.support.market_receipts import SECRET, settled
 from trading.client.receipts import BadReceipt, check_receipt
 from trading.exchange.services.receipts import receipt_of
+from trading.exchange.terms import salt_of, terms_bytes
 from trading.ledger.keys import SigningKey
 
 Alter = Callable[[pb.Receipt], object]
@@ -71,15 +72,16 @@ def test_a_receipt_that_was_altered_proves_nothing(alter: Alter, why: str) -> No
 
 
 def test_a_receipt_of_one_trade_is_none_of_another() -> None:
+    receipt = settled()[2]
     with pytest.raises(BadReceipt, match="none of trade"):
-        check_receipt(settled()[2], "t2", KEY.public_key)
+        check_receipt(receipt, "t2", KEY.public_key)
+    with pytest.raises(BadReceipt, match="another log"):
+        check_receipt(receipt, "t1", KEY.public_key, settled()[0].log_id)
 
 
 def test_a_receipt_stays_good_after_the_log_has_another_key() -> None:
     book, trade, _ = settled()
     book.rotate(SigningKey.of_seed(bytes(32)))
-    from trading.exchange.terms import salt_of, terms_bytes
-
     receipt = receipt_of(book, "t1", terms_bytes(trade), salt_of(SECRET, "t1"))
     assert check_receipt(receipt, "t1", book.public_key).size == book.size
     with pytest.raises(BadReceipt, match="another key"):

@@ -1,0 +1,5 @@
+"""``dgctl market``: tenders, trades, bills and the ledger of a market."""
+
+from dgctl.market.group import market
+
+__all__ = ["market"]

@@ -1,0 +1,358 @@
+"""Answers of a market as tables for people. One function for each message that `dgctl market` shows."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from google.protobuf.message import Message
+
+from dgctl.market import wording
+from digitalgrid.columns import Columns, Part, Styled
+from digitalgrid.market.v1 import ledger_service_pb2 as ledger_pb
+from digitalgrid.market.v1 import market_pb2 as pb
+from digitalgrid.units import format_duration_ns, format_power, format_unix_ns
+
+Parts = Iterable[Part]
+# Marks a router's price that is the whole market's.
+_EVERYWHERE = "everywhere"
+
+
+def render(message: Message) -> Parts:
+    """A whole answer."""
+    parts: Parts = _RENDERERS[type(message)](message)
+    return parts
+
+
+def _market(answer: pb.GetMarketResponse) -> Parts:
+    facts = _facts()
+    facts.add_row("market", answer.name)
+    facts.add_row("log", answer.log_id.hex())
+    facts.add_row("operator", answer.operator)
+    facts.add_row("intervals of", format_duration_ns(answer.length_ns))
+    facts.add_row("gate", f"{format_duration_ns(answer.gate_ns)} before each")
+    facts.add_row("tick", f"{wording.price(answer.tick_micro_per_kwh)} per kWh")
+    if answer.controller_reachable:
+        facts.add_row("controller", "answers")
+    else:
+        lost = answer.controller_lost_unix_ns
+        since = f" since {format_unix_ns(lost)}" if lost else ""
+        facts.add_row("controller", Styled(f"does not answer{since}", "red"))
+    return [facts, "", _tariff(answer.tariff), "", intervals(answer), "", _parties(answer)]
+
+
+def _tariff(tariff: pb.Tariff) -> Columns:
+    table = Columns("tariff", ">per kWh", "who pays", show_names=True)
+    rows = (
+        ("utility sells at", tariff.utility_micro_per_kwh, "whoever buys there"),
+        ("utility buys at", tariff.feed_in_micro_per_kwh, "the utility"),
+        ("refusal", tariff.refusal_micro_per_kwh, "a buyer who does not take"),
+        ("firm", tariff.firm_micro_per_kwh, "the operator, for what the network cut"),
+        ("overdraw", tariff.overdraw_micro_per_kwh, "a buyer who takes more"),
+        ("loss", tariff.loss_micro_per_kwh, _loss_payer(tariff)),
+    )
+    for name, price, who in rows:
+        table.add_row(name, wording.price(price), who)
+    return table
+
+
+def _loss_payer(tariff: pb.Tariff) -> str:
+    return "nobody: prices include it" if tariff.loss_payer == "included" else tariff.loss_payer
+
+
+def intervals(answer: pb.GetMarketResponse) -> Columns:
+    table = Columns("interval from", "mechanism", "phase", ">gate")
+    for each in answer.intervals:
+        table.add_row(
+            wording.begins(each.interval),
+            each.mechanism,
+            wording.phase(each),
+            _until(each.gate_unix_ns, answer.now_unix_ns),
+        )
+    return table
+
+
+def _until(at_unix_ns: int, now_unix_ns: int) -> str:
+    left_ns = at_unix_ns - now_unix_ns
+    return f"in {format_duration_ns(left_ns)}" if left_ns > 0 else "closed"
+
+
+def _parties(answer: pb.GetMarketResponse) -> Columns:
+    table = Columns(
+        "party", "meter", "router", "source", "load", ">gives at most", ">takes at most"
+    )
+    for party in answer.parties:
+        for meter in party.meters:
+            table.add_row(
+                party.party,
+                meter.meter_id,
+                meter.router_id,
+                meter.source_id,
+                meter.load_id,
+                format_power(meter.max_injected_w) if meter.max_injected_w else "-",
+                format_power(meter.max_drawn_w) if meter.max_drawn_w else "-",
+            )
+    return table
+
+
+def orders(answer: pb.ListTendersResponse) -> Parts:
+    if not answer.orders:
+        return ["no orders"]
+    table = Columns(
+        *("order", ">seq", "party", "meter", "side", ">energy", ">limit", "interval from"),
+        *(">waits", ">matched", "ended because of"),
+    )
+    for each in answer.orders:
+        tender = each.tender
+        table.add_row(
+            tender.order_id,
+            str(each.seq),
+            each.party,
+            tender.meter_id,
+            wording.side(tender.side),
+            wording.energy(tender.wh),
+            wording.price(tender.limit_micro_per_kwh),
+            wording.begins(tender.interval),
+            wording.energy(each.open_wh),
+            wording.energy(each.matched_wh),
+            each.ended_reason,
+        )
+    return [table]
+
+
+def _results(answer: pb.CreateTendersResponse) -> Parts:
+    return orders(pb.ListTendersResponse(orders=[each.order for each in answer.results]))
+
+
+def _cancelled(answer: pb.CancelTenderResponse) -> Parts:
+    return orders(pb.ListTendersResponse(orders=[answer.order]))
+
+
+def _book(answer: pb.GetBookResponse) -> Parts:
+    """Sellers above buyers, so that the two best stand next to each other."""
+    head = (
+        f"interval from {wording.begins(answer.interval.interval)}, {answer.interval.mechanism},"
+        f" {wording.phase(answer.interval)}"
+    )
+    if not answer.bids and not answer.asks:
+        return [head, "nothing waits"]
+    table = Columns("", ">limit per kWh", ">energy", ">orders")
+    for name, style, levels in (
+        ("sell", "red", list(reversed(answer.asks))),
+        ("buy", "green", list(answer.bids)),
+    ):
+        for level in levels:
+            table.add_row(
+                name,
+                wording.price(level.limit_micro_per_kwh),
+                wording.energy(level.wh),
+                str(level.orders),
+                style=style,
+            )
+    return [head, table]
+
+
+def _preview(answer: pb.PreviewClearingResponse) -> Parts:
+    return [Styled("if the gate closed now; nothing is changed", "dim"), *clearing(answer.clearing)]
+
+
+def clearing(cleared: pb.Clearing) -> Sequence[Part]:
+    """Matches, prices and who went without."""
+    interval = cleared.interval
+    checked = "checked" if cleared.verified else f"NOT RIGHT: {cleared.verification}"
+    parts: list[Part] = [
+        f"interval from {wording.begins(interval.interval)}, {interval.mechanism}: {_traded(cleared)},"
+        f" matches: {len(cleared.matches)}, welfare: {wording.money(cleared.welfare_nano)}, rounds:"
+        f" {max(1, cleared.rounds)}, took {format_duration_ns(cleared.took_ns)}",
+        Styled(f"certificate: {checked}", "" if cleared.verified else "red"),
+    ]
+    if cleared.prices:
+        parts += ["", _prices(cleared.prices)]
+    if cleared.matches:
+        parts += ["", _matches(cleared.matches)]
+    if cleared.unmatched:
+        parts += ["", _unmatched(cleared.unmatched)]
+    return parts
+
+
+def _traded(cleared: pb.Clearing) -> str:
+    return wording.energy(sum(match.wh for match in cleared.matches))
+
+
+def _prices(prices: Iterable[pb.MarketPrice]) -> Columns:
+    table = Columns("router", ">price per kWh")
+    for each in prices:
+        table.add_row(each.router_id or _EVERYWHERE, wording.price(each.micro_per_kwh))
+    return table
+
+
+def _matches(matches: Iterable[pb.Match]) -> Columns:
+    table = Columns(">buy", ">sell", ">energy", ">injected", ">buyer pays", ">seller gets", "over")
+    for each in matches:
+        table.add_row(
+            str(each.buy_seq),
+            str(each.sell_seq),
+            wording.energy(each.wh),
+            wording.energy(each.injected_wh),
+            wording.price(each.buyer_micro_per_kwh),
+            wording.price(each.seller_micro_per_kwh),
+            " ".join(each.path),
+        )
+    return table
+
+
+def _unmatched(unmatched: Iterable[pb.UnmatchedOrder]) -> Columns:
+    table = Columns(">order", ">not matched", "because of")
+    for each in unmatched:
+        table.add_row(str(each.seq), wording.energy(each.wh), each.reason)
+    return table
+
+
+def _clearings(answer: pb.ListClearingsResponse) -> Parts:
+    if not answer.clearings:
+        return ["no interval has been cleared yet"]
+    table = Columns(
+        *("interval from", "mechanism", ">matches", ">traded", ">price", ">welfare", ">took"),
+        "certificate",
+    )
+    for each in answer.clearings:
+        prices = sorted({price.micro_per_kwh for price in each.prices})
+        told = "-" if not prices else wording.price(prices[0])
+        table.add_row(
+            wording.begins(each.interval.interval),
+            each.interval.mechanism,
+            str(len(each.matches)),
+            _traded(each),
+            told if len(prices) < 2 else f"{told} to {wording.price(prices[-1])}",
+            wording.money(each.welfare_nano),
+            format_duration_ns(each.took_ns),
+            "checked" if each.verified else Styled(each.verification or "not right", "red"),
+        )
+    return [table]
+
+
+def _transactions(answer: pb.ListTransactionsResponse) -> Parts:
+    if not answer.transactions:
+        return ["no trades"]
+    table = Columns(
+        *("trade", "state", "seller", "buyer", ">energy", ">buyer pays", ">seller gets"),
+        *("interval from", ">circuit", "because of"),
+    )
+    for each in answer.transactions:
+        table.add_row(
+            each.trade_id,
+            Styled(wording.state(each), wording.state_style(each)),
+            each.seller,
+            each.buyer,
+            wording.energy(each.wh),
+            wording.price(each.buyer_micro_per_kwh),
+            wording.price(each.seller_micro_per_kwh),
+            wording.begins(each.interval),
+            str(each.circuit_id) if each.circuit_id else "-",
+            each.reason,
+        )
+    return [table]
+
+
+def _positions(answer: pb.ListPositionsResponse) -> Parts:
+    if not answer.positions:
+        return ["no positions"]
+    table = Columns(
+        *("meter", "interval from", ">bought", ">sold", ">tendered to buy", ">tendered to sell"),
+        *(">may buy", ">may sell"),
+    )
+    for each in answer.positions:
+        table.add_row(
+            each.meter_id,
+            wording.begins(each.interval),
+            *map(
+                wording.energy,
+                (
+                    *(each.bought_wh, each.sold_wh, each.open_bought_wh, each.open_sold_wh),
+                    *(each.most_bought_wh, each.most_sold_wh),
+                ),
+            ),
+        )
+    return [table]
+
+
+def _settled(answer: pb.GetSettlementResponse) -> Parts:
+    return [_headline(answer.transaction), "", *bill(answer.settlement)]
+
+
+def _headline(trade: pb.Transaction) -> Part:
+    why = f" ({trade.reason})" if trade.reason else ""
+    return Styled(
+        f"trade {trade.trade_id}: {wording.state(trade)}{why}, {wording.energy(trade.wh)} from"
+        f" {trade.seller} to {trade.buyer}",
+        "bold",
+    )
+
+
+def bill(settlement: pb.Settlement) -> list[Part]:
+    """Each line with how it comes about, and what each party comes out with."""
+    parts: list[Part] = []
+    if settlement.disputed:
+        parts.append(Styled("disputed: what follows is what neither end denies", "red"))
+    if not settlement.lines:
+        return [*parts, "nobody owes anybody anything"]
+    table = Columns("line", "from", "to", ">energy", ">per kWh", ">amount", "as")
+    for line in settlement.lines:
+        table.add_row(
+            line.kind,
+            line.payer,
+            line.payee,
+            wording.metered(line.energy_mj),
+            wording.price(line.micro_per_kwh),
+            wording.money(line.nano),
+            line.formula,
+        )
+    return [*parts, table, "", _sums(settlement.lines)]
+
+
+def _sums(lines: Iterable[pb.BillLine]) -> Columns:
+    sums: dict[str, int] = {}
+    for line in lines:
+        sums[line.payee] = sums.get(line.payee, 0) + line.nano
+        sums[line.payer] = sums.get(line.payer, 0) - line.nano
+    table = Columns("comes out with", ">amount")
+    for party, nano in sorted(sums.items()):
+        table.add_row(party, wording.money(nano))
+    table.add_row("all together", wording.money(sum(sums.values())), style="bold")
+    return table
+
+
+def _disputed(answer: pb.OpenDisputeResponse | pb.ResolveDisputeResponse) -> Parts:
+    return bill(answer.settlement)
+
+
+def _balance(answer: ledger_pb.GetBalanceResponse) -> Parts:
+    table = _facts()
+    table.add_row("free", wording.money(answer.free_nano))
+    table.add_row("in escrow", wording.money(answer.locked_nano))
+    return [table]
+
+
+def _moved(answer: ledger_pb.DepositResponse | ledger_pb.WithdrawResponse) -> Parts:
+    return [f"entry {answer.seq} of the log; {wording.money(answer.free_nano)} are free now"]
+
+
+def _facts() -> Columns:
+    return Columns("", "", show_names=False)
+
+
+_RENDERERS: dict[type[Message], Callable[[Any], Parts]] = {
+    pb.GetMarketResponse: _market,
+    pb.CreateTendersResponse: _results,
+    pb.CancelTenderResponse: _cancelled,
+    pb.ListTendersResponse: orders,
+    pb.GetBookResponse: _book,
+    pb.PreviewClearingResponse: _preview,
+    pb.ListClearingsResponse: _clearings,
+    pb.ListTransactionsResponse: _transactions,
+    pb.ListPositionsResponse: _positions,
+    pb.GetSettlementResponse: _settled,
+    pb.OpenDisputeResponse: _disputed,
+    pb.ResolveDisputeResponse: _disputed,
+    ledger_pb.GetBalanceResponse: _balance,
+    ledger_pb.DepositResponse: _moved,
+    ledger_pb.WithdrawResponse: _moved,
+}
