@@ -274,6 +274,34 @@ class MarketReason(StrEnum):
         "the trade has no bill: it is not metered yet, or came to nothing before",
         "ask again once its interval has ended",
     )
+    NOT_A_PARTY = (
+        "NOT_A_PARTY",
+        _DENIED,
+        "",
+        "who objects to the bill neither buys nor sells there",
+        "only buyer and seller of a trade may",
+    )
+    LINE_UNKNOWN = (
+        "LINE_UNKNOWN",
+        _INVALID,
+        "",
+        "bills have no such line",
+        "name a kind of line: energy, network, toll, shortfall, refusal, overdraw, curtailment or loss",
+    )
+    NOT_OPEN_TO_OBJECTIONS = (
+        "NOT_OPEN_TO_OBJECTIONS",
+        _PRECONDITION,
+        "",
+        "the bill is not made yet, was objected to before, or the time to object to it is over",
+        "see its settlement; `times.object_s` of the exchange says how long there is",
+    )
+    STATEMENT_UNFIT = (
+        "STATEMENT_UNFIT",
+        _INVALID,
+        "",
+        "the statement is too long, or has characters that no terminal can show",
+        "say it in up to 1,000 characters",
+    )
     NOT_DISPUTED = (
         "NOT_DISPUTED",
         _PRECONDITION,

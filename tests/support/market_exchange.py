@@ -18,7 +18,7 @@ from tests.support.market_ledger import OPERATOR, MarketLedger
 from tests.support.market_world import LENGTH_NS, LOST, UNDONE, Controller, readings_of
 from trading.core.orders import Interval, MarketRules, Meter, Side, Tender, TimeInForce
 from trading.core.positions import Position
-from trading.core.settlement import Tariff
+from trading.core.settlement import LineKind, Tariff
 from trading.core.trades import (
     Activate,
     AskMeters,
@@ -150,6 +150,9 @@ class ExchangeWorld:
     refusals: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
+        if self.seed % 2:
+            times = msgspec.structs.replace(self.settings.times, object_ns=5 * NS_PER_S)
+            self.settings = msgspec.structs.replace(self.settings, times=times)
         self.rng = np.random.default_rng(self.seed)
         self.controller = Controller(self)
         balances = dict.fromkeys((*PARTIES, OPERATOR), 2 * 10**9)
@@ -377,7 +380,9 @@ class ExchangeWorld:
             return
         trade = rows[int(self.rng.integers(len(rows)))].trade
         draw = self.rng.random()
-        if draw < 0.3:
+        if trade.state is State.BILLED and draw < 0.7:
+            self._object(trade)
+        elif draw < 0.3:
             self.tell(trade.trade_id, Cancel("CANCELLED"))
         elif draw < 0.5:
             self.tell(trade.trade_id, HoldLost())
@@ -385,6 +390,17 @@ class ExchangeWorld:
             self.tell(trade.trade_id, Resolved((trade.ends[0],)))
         elif self.ledger.refund(trade.trade_id) and self.rng.random() >= self.lost:
             self.answers.append((trade.trade_id, Closed(is_refund=True)))
+
+    def _object(self, trade: Trade) -> None:
+        """To any line, whether it is on the bill or not; now and then it is none of his."""
+        party = str(self.rng.choice(PARTIES))
+        line = list(LineKind)[int(self.rng.integers(len(LineKind)))]
+        self.tendered += 1
+        self.do(
+            lambda now_ns: self.market.object_to(
+                party, self.tendered, trade.trade_id, line, "no", now_ns
+            )
+        )
 
     def tell(self, trade_id: str, event: TradeEvent) -> None:
         self.do(lambda now_ns: self.market.hear(trade_id, event, now_ns))

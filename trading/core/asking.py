@@ -117,6 +117,7 @@ _ASKS: dict[State, Callable[[Trade, Times], list[Effect]]] = {
     State.REVOKING: _ask_revoke,
     State.DELIVERING: _ask_activate,
     State.METERING: _ask_meters,
+    State.BILLED: _ask_part,
     State.DISPUTED: _ask_part,
     State.SETTLING: _ask_close,
     State.UNWINDING: _ask_undo,

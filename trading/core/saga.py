@@ -12,7 +12,7 @@ import msgspec
 from trading.core.asking import pending
 from trading.core.attribution import all_missed
 from trading.core.readings import Ends, all_said, evidence_of
-from trading.core.settlement import Outcome, paid_before, settle
+from trading.core.settlement import Outcome, paid_before, settle, undisputed
 from trading.core.trades import (
     NO_ESCROW,
     REFUNDED,
@@ -26,6 +26,7 @@ from trading.core.trades import (
     Held,
     HoldLost,
     Locked,
+    Objected,
     PartPaid,
     Read,
     Refusal,
@@ -54,6 +55,9 @@ class Word(StrEnum):
     START = "interval begins"
     END = "interval ends"
     METERED = "metered"
+    BILLED = "metered, may be objected to"
+    OBJECTED = "objected to"
+    STANDS = "nobody objects"
     CONTRADICTED = "ends contradict"
     RESOLVED = "resolved"
     REFUSED = "refused"
@@ -79,6 +83,9 @@ TRANSITIONS: dict[tuple[State, Word], State] = {
     (S.DELIVERING, W.END): S.METERING,
     (S.METERING, W.METERED): S.SETTLING,
     (S.METERING, W.CONTRADICTED): S.DISPUTED,
+    (S.METERING, W.BILLED): S.BILLED,
+    (S.BILLED, W.STANDS): S.SETTLING,
+    (S.BILLED, W.OBJECTED): S.DISPUTED,
     (S.DISPUTED, W.RESOLVED): S.SETTLING,
     (S.SETTLING, W.PAID_WHOLE): S.SETTLED,
     (S.SETTLING, W.PAID_PART): S.PARTIAL,
@@ -114,7 +121,9 @@ _PAID = {
     Outcome.NOTHING: W.PAID_NOTHING,
 }
 # Where the circuit has carried all that it will, and a bill is made or paid.
-_BILLED = (S.METERING, S.DISPUTED, S.SETTLING)
+_BILLED = (S.METERING, S.BILLED, S.DISPUTED, S.SETTLING)
+# Of these, those in which nobody has asked for the escrow to be closed.
+_UNPAID = (S.METERING, S.BILLED, S.DISPUTED)
 del S, W
 
 
@@ -180,6 +189,8 @@ def _noted(trade: Trade, event: TradeEvent, now_ns: int, times: Times) -> bool:
             return False
         case Read():
             return _readings_noted(trade, event, now_ns, times)
+        case Objected():
+            return _objected(trade, event, now_ns, times)
         case Resolved():
             return _resolve(trade, event, now_ns, times)
         case PartPaid():
@@ -221,6 +232,8 @@ def _until_ns(trade: Trade, now_ns: int, times: Times) -> int | None:
             return trade.interval.end_ns
         case State.METERING:
             return max(now_ns, trade.interval.end_ns) + times.read_ns
+        case State.BILLED:
+            return now_ns + times.object_ns * evidence_of(trade.ends).windows
         case State.DISPUTED:
             return now_ns + times.dispute_ns
         case _:
@@ -267,7 +280,7 @@ def _signed(trade: Trade, now_ns: int, times: Times) -> bool:
 
 def _closed(trade: Trade, *, is_refund: bool) -> bool:
     """The escrow has ended, as was asked; or everybody got his own back before the bill was paid."""
-    is_unasked = is_refund or trade.state in (State.METERING, State.DISPUTED)
+    is_unasked = is_refund or trade.state in _UNPAID
     if trade.may_lock and is_unasked and trade.state in _BILLED:
         trade.is_refunded, trade.reason = True, REFUNDED
     return _undone(trade, lock=True)
@@ -316,8 +329,18 @@ def _judge(trade: Trade, now_ns: int, times: Times) -> None:
     trade.settlement = settle(trade.terms, evidence, network_missed(trade))
     if evidence.is_disputed:
         trade.part = trade.settlement.lines
-    word = Word.CONTRADICTED if evidence.is_disputed else Word.METERED
-    _move(trade, word, now_ns, times)
+        _move(trade, Word.CONTRADICTED, now_ns, times)
+    else:
+        _move(trade, Word.BILLED if times.object_ns else Word.METERED, now_ns, times)
+
+
+def _objected(trade: Trade, event: Objected, now_ns: int, times: Times) -> bool:
+    """What comes of other figures than the line does is paid at once; the rest as is decided, or as it stands."""
+    if trade.settlement is None or not _move(trade, Word.OBJECTED, now_ns, times):
+        return False
+    trade.objected, trade.objected_by, trade.statement = event.line, event.by, event.statement
+    trade.part = undisputed(trade.settlement.lines, event.line)
+    return True
 
 
 def _resolve(trade: Trade, event: Resolved, now_ns: int, times: Times) -> bool:
@@ -327,10 +350,11 @@ def _resolve(trade: Trade, event: Resolved, now_ns: int, times: Times) -> bool:
         return False
     resolved = settle(trade.terms, evidence, event.missed)
     try:
-        paid_before(resolved.lines, trade.settlement.lines)
+        paid_before(resolved.lines, trade.part)
     except ValueError:
         return False
     trade.settlement, trade.ends, trade.missed = resolved, event.ends, event.missed
+    trade.decision = event.decision
     return _move(trade, Word.RESOLVED, now_ns, times)
 
 
@@ -349,8 +373,11 @@ def _time_over(trade: Trade, now_ns: int, times: Times) -> bool:
         case State.METERING:
             _judge(trade, now_ns, times)
             return True
+        case State.BILLED:
+            return _move(trade, Word.STANDS, now_ns, times)
         case State.DISPUTED:
-            # Nobody has decided: what was undisputed is all that is paid.
+            # Nobody has decided: of ends that contradict, what neither denies is all that is paid, and a bill that was
+            # objected to stands.
             return _move(trade, Word.RESOLVED, now_ns, times)
         case _:
             return _unwind(trade, Word.TOO_LATE, "TIME_OVER", trade.state, now_ns, times)

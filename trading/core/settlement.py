@@ -49,6 +49,13 @@ class LineKind(StrEnum):
     LOSS = "loss"
 
 
+# What is frozen with a line that is objected to: all that comes of the same figure. A sink's register is in every line,
+# causes are in those of what was not delivered, and a source's register in that of the loss only.
+_CAUSED = frozenset({LineKind.SHORTFALL, LineKind.REFUSAL, LineKind.CURTAILMENT})
+_FROZEN = dict.fromkeys(LineKind, frozenset(LineKind))
+_FROZEN |= dict.fromkeys(_CAUSED, _CAUSED) | {LineKind.LOSS: frozenset({LineKind.LOSS})}
+
+
 class Tariff(msgspec.Struct, frozen=True):
     """A market's prices (micro per kWh) for what does not go as agreed. All but the utility's are at least 0.
 
@@ -232,6 +239,11 @@ def _line(
     kind: LineKind, payer: Party, payee: Party, energy: Millijoule, price: MicroPerKwh
 ) -> Line:
     return Line(kind, payer, payee, energy, price, due(energy, price))
+
+
+def undisputed(lines: Iterable["Line"], objected: LineKind) -> tuple["Line", ...]:
+    """Those that stand, whatever is decided about one of them."""
+    return tuple(line for line in lines if line.kind not in _FROZEN[objected])
 
 
 def postings_of(lines: Sequence[Line], locks: Locks) -> tuple[Posting, ...]:

@@ -9,7 +9,7 @@ from digitalgrid.units import NS_PER_S
 from trading.core.attribution import Cause, Missed
 from trading.core.orders import ANY_WAY, PPM, Constraints, Interval
 from trading.core.readings import Ends
-from trading.core.settlement import Line, Locks, Posting, Settlement, Terms
+from trading.core.settlement import Line, LineKind, Locks, Party, Posting, Settlement, Terms
 from trading.core.units import MicroPerKwh, Millijoule, Wh
 
 # What a ledger says of money that is to leave an escrow that was closed before (see trading.ledger.refusals).
@@ -27,6 +27,7 @@ class State(StrEnum):
     CONFIRMED = "confirmed"
     DELIVERING = "delivering"
     METERING = "metering"
+    BILLED = "billed"
     DISPUTED = "disputed"
     SETTLING = "settling"
     UNWINDING = "unwinding"
@@ -61,7 +62,8 @@ class Delivery(StrEnum):
 
 class Times(msgspec.Struct, frozen=True):
     """How long each step may take (ns). ``lead_ns``: how long before its interval a circuit is activated; ``grace_ns``:
-    how long a hold lasts beyond the beginning, and how late money may be locked before a hold ends.
+    how long a hold lasts beyond the beginning, and how late money may be locked before a hold ends. ``object_ns``: how
+    long a bill may be objected to before it is paid, twice as long if it is estimated; 0: it is paid at once.
     """
 
     hold_ns: int = 2 * NS_PER_S
@@ -70,6 +72,7 @@ class Times(msgspec.Struct, frozen=True):
     grace_ns: int = 5 * NS_PER_S
     read_ns: int = 3_600 * NS_PER_S
     dispute_ns: int = 864_000 * NS_PER_S
+    object_ns: int = 0
 
 
 class Trade(msgspec.Struct):
@@ -113,6 +116,11 @@ class Trade(msgspec.Struct):
     is_refunded: bool = False
     # What the way of the power must keep, of both orders together.
     constraints: Constraints = ANY_WAY
+    # The line of the bill that a party has objected to, which party, and its words; and those of who decided.
+    objected: LineKind | None = None
+    objected_by: Party | None = None
+    statement: str = ""
+    decision: str = ""
 
     @property
     def request_id(self) -> str:
@@ -185,11 +193,20 @@ class Read(msgspec.Struct, frozen=True, tag=True):
     missed: tuple[Missed, ...] = ()
 
 
+class Objected(msgspec.Struct, frozen=True, tag=True):
+    """A party does not agree with a line of the bill; one that is not on it is one of nothing."""
+
+    line: LineKind
+    by: Party
+    statement: str = ""
+
+
 class Resolved(msgspec.Struct, frozen=True, tag=True):
     """What an operator decided about a dispute: the registers that count."""
 
     ends: tuple[Ends, ...]
     missed: tuple[Missed, ...] = ()
+    decision: str = ""
 
 
 class PartPaid(msgspec.Struct, frozen=True, tag=True):
@@ -216,7 +233,7 @@ class TimeOver(msgspec.Struct, frozen=True, tag=True):
 
 TradeEvent = (
     Begin | Held | Refusal | HoldLost | Cancel | Locked | Signed | Unsigned | Activated | Watched
-    | Read | Resolved | PartPaid | Released | Closed | TimeOver
+    | Read | Objected | Resolved | PartPaid | Released | Closed | TimeOver
 )  # fmt: skip
 
 

@@ -115,13 +115,16 @@ class TariffConfig:
 
 @dataclass(frozen=True, slots=True)
 class TimesConfig:
-    """How long steps of a trade may take: a circuit to be held, money to be locked, meters to be read, a bill to be
-    disputed. A circuit is activated ``lead_s`` before its interval, and its hold lasts ``grace_s`` into it.
+    """How long steps of a trade may take: a circuit to be held, money to be locked, meters to be read, a dispute to be
+    decided. A circuit is activated ``lead_s`` before its interval, and its hold lasts ``grace_s`` into it. For
+    ``object_s`` buyer and seller may object to a bill before it is paid, twice as long to one that is estimated; 0 pays
+    at once.
     """
 
     hold_s: float = field(default=2.0, metadata=bounds(minimum=0.1, maximum=3_600))
     fund_s: float = field(default=5.0, metadata=bounds(minimum=0.1, maximum=3_600))
     read_s: float = field(default=3_600.0, metadata=bounds(minimum=1, maximum=604_800))
+    object_s: float = field(default=0.0, metadata=bounds(minimum=0, maximum=31_536_000))
     dispute_s: float = field(default=864_000.0, metadata=bounds(minimum=1, maximum=31_536_000))
     lead_s: float = field(default=0.1, metadata=bounds(minimum=0, maximum=60))
     grace_s: float = field(default=5.0, metadata=bounds(minimum=0.5, maximum=600))
@@ -135,6 +138,7 @@ class TimesConfig:
             grace_ns=round(self.grace_s * NS_PER_S),
             read_ns=round(self.read_s * NS_PER_S),
             dispute_ns=round(self.dispute_s * NS_PER_S),
+            object_ns=round(self.object_s * NS_PER_S),
         )
 
 

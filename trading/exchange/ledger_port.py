@@ -65,7 +65,9 @@ class LedgerPort:
         self._open_ledger = open_ledger
         self._operator = operator
         self._secret = secret
-        self._times = times
+        windows_ns = _WINDOWS * times.object_ns + times.dispute_ns
+        # From the end of an interval until a bill is paid at the latest, and then the exchange has failed.
+        self._longest_ns = times.read_ns + windows_ns + _KEPT_NS
         self._on_failure = on_failure
         self._executor = ThreadPoolExecutor(1, "ledger")
         self._waiting: list[_Waiting] = []
@@ -148,9 +150,7 @@ class LedgerPort:
             trade_id=asked.trade_id,
             stakes=[pb.Stake(account=account, nano=nano) for account, nano in owed],
             terms_hash=self._terms_hash(trade),
-            refundable_unix_ns=(
-                end_ns + self._times.read_ns + _WINDOWS * self._times.dispute_ns + _KEPT_NS
-            ),
+            refundable_unix_ns=(end_ns + self._longest_ns),
             not_after_unix_ns=asked.not_after_ns,
         )
         return _told(await self._write(asked.key, pb.Entry(lock=message)), Locked())

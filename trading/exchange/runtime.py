@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from digitalgrid.supervision import start_task
 from digitalgrid.units import NS_PER_S
 from trading.core.orders import Tender
+from trading.core.settlement import LineKind
 from trading.core.trades import Effect, HoldLost, Trade, TradeEvent, Watched
 from trading.core.units import Nano
 from trading.exchange.courier import FIRST_PAUSE_S, MAX_PAUSE_S, Courier
@@ -130,6 +131,16 @@ class Runtime:
     async def cancel_tender(self, party: str, nonce: int, order_id: str) -> OrderRecord:
         """Raises Refused; of an order that has ended already it is told how it stands."""
         return await self._do(lambda now_ns: self.market.cancel(party, nonce, order_id, now_ns))
+
+    async def object_to(
+        self, party: str, nonce: int, trade_id: str, line: LineKind, statement: str
+    ) -> Trade:
+        """A buyer or seller does not agree with a line of a bill. Raises Refused where it is not open to that. Whoever
+        decides tells :meth:`hear` that it is :class:`~trading.core.trades.Resolved`.
+        """
+        return await self._do(
+            lambda now_ns: self.market.object_to(party, nonce, trade_id, line, statement, now_ns)
+        )
 
     async def preview(self, start_ns: int, mechanism: str | None = None) -> Cleared:
         """What would be traded if the gate closed now. Raises Refused, Unreachable."""

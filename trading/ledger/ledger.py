@@ -61,9 +61,11 @@ class Ledger:
         self._write_all([(f"{_OWN}genesis", pb.Entry(genesis=genesis))])
 
     def _take_up(self, head: pb.SignedTreeHead) -> None:
-        """Signatures of entries are covered by that of the head: their hashes are beneath it."""
+        """Signatures of entries are covered by that of the head: their hashes are beneath it. What another writes
+        meanwhile is beyond it, and fences this one.
+        """
         verifier = Verifier(check_signatures=False)
-        for entry in self._storage.entries():
+        for entry in self._storage.entries(0, pb.TreeHead.FromString(head.head).size):
             verifier.take(entry)
         verifier.end(head)
         self._tree, self._accounts = verifier.tree, verifier.accounts

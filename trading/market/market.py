@@ -13,13 +13,15 @@ from trading.core.asking import pending
 from trading.core.orders import Interval, Order, Tender
 from trading.core.positions import Positions
 from trading.core.saga import resumed, step
-from trading.core.settlement import Terms
+from trading.core.settlement import LineKind, Party, Terms
 from trading.core.tenders import Desk, most_due
 from trading.core.trades import (
     Begin,
     Bind,
     Effect,
     GiveBack,
+    Objected,
+    State,
     TimeOver,
     Trade,
     TradeEvent,
@@ -40,6 +42,8 @@ from trading.reasons import MarketReason, Refused
 
 # Deadlines that are looked at in one turn: a thousand trades begin at once, and tenders do not wait for all of them.
 MAX_PER_TICK = 256
+# What a party writes to whoever decides; it is kept with the trade.
+MAX_STATEMENT = 1_000
 # After these an order may come back, if the network refuses what was matched of it.
 _NOT_FOR_GOOD = (MarketReason.NOT_FILLED, MarketReason.LEAST_FILL)
 
@@ -130,6 +134,31 @@ class Market:
             self._apply(session, session.book.cancel(row.order.seq), now_ns)
         self._close(row, MarketReason.CANCELLED)
         return self._outcome(record_of(row))
+
+    def object_to(
+        self, party: str, nonce: int, trade_id: str, line: LineKind, statement: str, now_ns: int
+    ) -> Outcome[Trade]:
+        """A buyer or seller does not agree with a line of a bill that is not paid yet; the same again changes nothing.
+
+        Raises Refused.
+        """
+        row = self.trade(trade_id)
+        if row is None:
+            raise Refused(MarketReason.NOT_OPEN_TO_OBJECTIONS, f"trade {trade_id!r} is over")
+        trade = row.trade
+        role = _role_of(party, trade)
+        said = (trade.objected, trade.objected_by, trade.statement)
+        if said == (line, role, statement):
+            return self._outcome(trade)
+        if trade.state is not State.BILLED:
+            raise Refused(
+                MarketReason.NOT_OPEN_TO_OBJECTIONS, f"trade {trade_id!r} is {trade.state}"
+            )
+        _check_statement(statement)
+        self._desk.use(party, nonce)
+        self._nonces[party] = nonce
+        self._hear(trade_id, Objected(line, role, statement), now_ns)
+        return self._outcome(trade)
 
     def tick(self, now_ns: int) -> Outcome[None]:
         """Deadlines that have come, some of them at a time; see :meth:`next_deadline_ns`."""
@@ -501,6 +530,24 @@ class Market:
             del self._of_trade[trade_id]
         self._desk.forget(self.orders.forget(session.seqs))
         self.positions.forget(session.interval)
+
+
+def _role_of(party: str, trade: Trade) -> Party:
+    for role, name in ((Party.BUYER, trade.buyer), (Party.SELLER, trade.seller)):
+        if name == party:
+            return role
+    raise Refused(
+        MarketReason.NOT_A_PARTY, f"{party} neither buys nor sells in trade {trade.trade_id!r}"
+    )
+
+
+def _check_statement(statement: str) -> None:
+    if len(statement) > MAX_STATEMENT or not statement.isprintable():
+        raise Refused(
+            MarketReason.STATEMENT_UNFIT,
+            f"statement has {len(statement)} characters; it must be up to {MAX_STATEMENT} printable ones",
+            "statement",
+        )
 
 
 def _record_of(row: TradeRow) -> TradeRecord:

@@ -56,6 +56,10 @@ def settlement_to_pb(trade: Trade, settlement: Settlement, operator: str) -> pb.
         ],
         deliveries=map(_delivery, trade.ends),
         final_unix_ns=trade.until_ns or 0,
+        objected_line=trade.objected or "",
+        objected_by=accounts[trade.objected_by] if trade.objected_by else "",
+        statement=trade.statement,
+        decision=trade.decision,
     )
 
 

@@ -4,8 +4,10 @@ from typing import Any
 
 from digitalgrid.market.v1 import market_pb2 as pb
 from digitalgrid.market.v1.market_pb2_grpc import SettlementServiceServicer
+from digitalgrid.printable import quoted
 from trading.core.orders import PPM
 from trading.core.readings import Ends, Reading
+from trading.core.settlement import LineKind
 from trading.core.trades import Resolved, State, Trade
 from trading.core.units import Millijoule
 from trading.exchange.exchange import Exchange
@@ -39,6 +41,23 @@ class SettlementService(SettlementServiceServicer):
         )
         return pb.GetReceiptResponse(receipt=receipt)
 
+    async def OpenDispute(
+        self, request: pb.OpenDisputeRequest, context: Any
+    ) -> pb.OpenDisputeResponse:
+        """The same again changes nothing; what comes of other figures than the line does is paid all the same."""
+        party = self._exchange.mandates.party_of("OpenDispute", request)
+        trade = (await trade_of(self._exchange, request.trade_id)).trade
+        if request.line not in set(LineKind):
+            raise Refused(MarketReason.LINE_UNKNOWN, f"line is {quoted(request.line)}", "line")
+        after = await self._exchange.runtime.object_to(
+            party,
+            request.mandate.nonce,
+            trade.trade_id,
+            LineKind(request.line),
+            request.statement,
+        )
+        return pb.OpenDisputeResponse(settlement=self._bill(after))
+
     async def ResolveDispute(
         self, request: pb.ResolveDisputeRequest, context: Any
     ) -> pb.ResolveDisputeResponse:
@@ -52,7 +71,9 @@ class SettlementService(SettlementServiceServicer):
                 "trade_id",
             )
         ends = _decided(trade, request) if request.deliveries else trade.ends
-        await self._exchange.runtime.hear(trade.trade_id, Resolved(ends, trade.missed))
+        await self._exchange.runtime.hear(
+            trade.trade_id, Resolved(ends, trade.missed, request.decision)
+        )
         after = (await trade_of(self._exchange, request.trade_id)).trade
         if after.state is State.DISPUTED:
             raise Refused(

@@ -1,0 +1,157 @@
+"""Objections: a bill waits to be objected to; what the objection is about is frozen, and all else is paid at once."""
+
+import msgspec
+import pytest
+
+from digitalgrid.units import NS_PER_S
+from tests.support.sagas import NOW_NS, TIMES, TO_METERS, kinds, read, trade
+from trading.core.attribution import Cause, Missed
+from trading.core.readings import Ends
+from trading.core.saga import step
+from trading.core.settlement import LineKind, LossPayer, Party, Tariff
+from trading.core.trades import (
+    Close,
+    Closed,
+    Effect,
+    Objected,
+    PartPaid,
+    Pay,
+    Read,
+    Resolved,
+    State,
+    TimeOver,
+    Trade,
+    TradeEvent,
+    Wait,
+)
+from trading.core.units import MJ_PER_WH, MicroPerKwh, Millijoule
+
+WAITING = msgspec.structs.replace(TIMES, object_ns=60 * NS_PER_S)
+SHORT = Missed(0, 1, Cause.SOURCE_SHORT, Millijoule(300 * MJ_PER_WH))
+
+
+def told(one: Trade, *events: TradeEvent) -> list[Effect]:
+    effects: list[Effect] | None = None
+    for event in events:
+        effects = step(one, event, NOW_NS, WAITING)
+        assert effects is not None, event
+    return effects or []
+
+
+def billed() -> Trade:
+    """Of 1,000 Wh 700 came; the loss is the buyer's to pay."""
+    one = trade()
+    tariff = Tariff(firm_price=MicroPerKwh(10_000), loss_payer=LossPayer.BUYER)
+    one.terms = msgspec.structs.replace(one.terms, tariff=tariff)
+    (waits,) = told(one, *TO_METERS, Read(read(735, 700).ends, (SHORT,)))
+    assert isinstance(waits, Wait) and waits.until_ns == one.until_ns
+    assert one.state is State.BILLED
+    return one
+
+
+def lines_of(one: Trade) -> dict[LineKind, int]:
+    assert one.settlement is not None
+    return {line.kind: line.nano for line in one.settlement.lines}
+
+
+def test_a_bill_that_nobody_objects_to_is_paid_when_its_time_is_over() -> None:
+    one = billed()
+    assert set(lines_of(one)) == {
+        LineKind.ENERGY,
+        LineKind.TOLL,
+        LineKind.SHORTFALL,
+        LineKind.LOSS,
+    }
+    assert one.until_ns is not None
+    assert kinds(told(one, TimeOver(one.until_ns))) == [Close]
+    assert one.state is State.SETTLING
+
+
+def test_a_bill_that_is_estimated_waits_twice_as_long() -> None:
+    windows = []
+    for readings in (read(1050, 1000), read(1050, None)):
+        one = trade()
+        told(one, *TO_METERS, readings)
+        if one.state is State.METERING:
+            # Whoever is silent is waited for.
+            assert one.until_ns is not None
+            step(one, TimeOver(one.until_ns), NOW_NS, WAITING)
+        assert one.state is State.BILLED and one.until_ns is not None
+        windows.append(one.until_ns - NOW_NS)
+    assert windows == [60 * NS_PER_S, 120 * NS_PER_S]
+
+
+@pytest.mark.parametrize(
+    ("line", "frozen"),
+    [
+        (LineKind.ENERGY, set(LineKind)),
+        (LineKind.TOLL, set(LineKind)),
+        (LineKind.SHORTFALL, {LineKind.SHORTFALL}),
+        # None of it is on the bill, and that is what is objected to.
+        (LineKind.CURTAILMENT, {LineKind.SHORTFALL}),
+        (LineKind.LOSS, {LineKind.LOSS}),
+    ],
+)
+def test_what_comes_of_the_same_figures_is_frozen_and_the_rest_paid(
+    line: LineKind, frozen: set[LineKind]
+) -> None:
+    one = billed()
+    rest = set(lines_of(one)) - frozen
+    effects = told(one, Objected(line, Party.BUYER, "my meter says 690"))
+    assert one.state is State.DISPUTED and one.statement == "my meter says 690"
+    paid = [each for each in effects if isinstance(each, Pay)]
+    assert {each.kind for pay in paid for each in pay.lines} == rest
+    assert len(paid) == bool(rest)
+
+
+def test_of_a_dispute_that_is_decided_the_rest_is_paid_by_what_was_decided() -> None:
+    one = billed()
+    told(one, Objected(LineKind.SHORTFALL, Party.SELLER), PartPaid())
+    before = lines_of(one)
+    by_network = Missed(0, 1, Cause.LINK_DOWN, Millijoule(300 * MJ_PER_WH))
+    (close,) = told(one, Resolved(one.ends, (by_network,), "the line was cut"))
+    assert one.state is State.SETTLING and one.decision == "the line was cut"
+    after = lines_of(one)
+    assert LineKind.SHORTFALL not in after and after[LineKind.CURTAILMENT] == 3_000_000
+    assert all(after[kind] == before[kind] for kind in (LineKind.ENERGY, LineKind.TOLL))
+    assert isinstance(close, Close)
+    assert told(one, Closed()) == [] and one.state is State.PARTIAL
+
+
+def test_a_decision_about_a_sinks_register_changes_all_that_comes_of_it() -> None:
+    one = billed()
+    told(one, Objected(LineKind.ENERGY, Party.BUYER))
+    assert one.part == ()
+    ends: tuple[Ends, ...] = read(725, 690).ends
+    told(one, Resolved(ends, one.missed))
+    assert lines_of(one)[LineKind.ENERGY] == 690 * 200_000
+
+
+def test_a_decision_that_would_take_back_what_was_undisputed_is_none() -> None:
+    one = billed()
+    told(one, Objected(LineKind.LOSS, Party.BUYER), PartPaid())
+    less = read(525, 500).ends
+    assert step(one, Resolved(less, one.missed), NOW_NS, WAITING) is None
+    assert one.state is State.DISPUTED
+
+
+def test_an_objection_that_nobody_decides_about_lapses_and_the_bill_stands() -> None:
+    one = billed()
+    before = lines_of(one)
+    told(one, Objected(LineKind.LOSS, Party.BUYER), PartPaid())
+    assert one.until_ns is not None
+    (close,) = told(one, TimeOver(one.until_ns))
+    assert isinstance(close, Close) and lines_of(one) == before
+    paid = {posting.nano for posting in close.postings if posting.payer is not posting.payee}
+    assert paid == {before[LineKind.LOSS]}
+
+
+def test_a_bill_that_is_being_paid_is_not_open_to_objections() -> None:
+    one = billed()
+    assert one.until_ns is not None
+    told(one, TimeOver(one.until_ns))
+    assert step(one, Objected(LineKind.LOSS, Party.BUYER), NOW_NS, WAITING) is None
+    at_once = trade()
+    for event in (*TO_METERS, read(1050, 1000)):
+        assert step(at_once, event, NOW_NS, TIMES) is not None
+    assert at_once.state is State.SETTLING
