@@ -336,7 +336,7 @@ class ExchangeWorld:
 
     def restarted(self) -> Market:
         """What a daemon would begin with that is started on what is durable."""
-        return Market(self.settings, self.now_ns, self.journal.journalled())
+        return Market(self.settings, self.journal.journalled())
 
     # Others
 

@@ -128,6 +128,11 @@ class Trade(msgspec.Struct):
         return f"{self.trade_id}/1"
 
     @property
+    def sides(self) -> tuple[tuple[int, Wh], tuple[int, Wh]]:
+        """Of which order it takes how much."""
+        return (self.buy_seq, self.terms.wh), (self.sell_seq, self.injected_wh)
+
+    @property
     def is_part_due(self) -> bool:
         """Whether the undisputed part is to be paid, and not known to be."""
         return bool(self.part) and not self.is_part_paid

@@ -86,7 +86,7 @@ class Runtime:
         self._clearer = clearer
         self._clock_ns = clock_ns
         self._now_ns = clock_ns()
-        self.market = Market(settings, self._now_ns, journal.load())
+        self.market = Market(settings, journal.load())
         self._courier = Courier(controller, ledger, self, self._fail)
         self._ticket = 0
         self._unwritten: deque[_Unwritten] = deque()

@@ -1,0 +1,196 @@
+"""The calendar of a market: intervals open, are cleared when their gates close, begin, end and are forgotten."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from trading.core.orders import Interval, Order
+from trading.core.units import Nano, Wh, amount
+from trading.market.changes import Changes
+from trading.market.deadlines import Deadlines
+from trading.market.dealings import Dealings
+from trading.market.order_table import OrderTable, Row
+from trading.market.outcome import Clear, Cleared
+from trading.market.phases import Phase, Word
+from trading.market.records import ClearingRecord
+from trading.market.sessions import Session
+from trading.market.settings import MarketSettings
+from trading.mechanisms.mechanism import Match
+from trading.reasons import MarketReason, Refused
+
+
+class Calendar:
+    """``sessions``: all intervals that have not ended, by when they begin."""
+
+    def __init__(
+        self,
+        settings: MarketSettings,
+        orders: OrderTable,
+        deadlines: Deadlines,
+        changes: Changes,
+        dealings: Dealings,
+        sessions: dict[int, Session],
+    ) -> None:
+        self._settings = settings
+        self._orders = orders
+        self._deadlines = deadlines
+        self._changes = changes
+        self._dealings = dealings
+        self.sessions = sessions
+        for session in sessions.values():
+            self._set_deadline(session)
+
+    def open(self, now_ns: int) -> None:
+        """Intervals that may be tendered for by now."""
+        for interval in self._settings.rules.open_intervals(now_ns):
+            self.begun(interval)
+
+    def begun(self, interval: Interval) -> Session:
+        session = self.sessions.get(interval.start_ns)
+        if session is None:
+            session = Session(interval, self._settings.mechanism_of(interval))
+            self.sessions[interval.start_ns] = session
+            self._changes.session(session)
+            self._set_deadline(session)
+        return session
+
+    def of(self, start_ns: int) -> Session:
+        """Raises Refused."""
+        session = self.sessions.get(start_ns)
+        if session is None:
+            raise Refused(
+                MarketReason.INTERVAL_UNKNOWN, f"no interval at {start_ns} is open or being settled"
+            )
+        return session
+
+    def advance(self, session: Session, now_ns: int) -> None:
+        """Phases whose time is over end, several after a long sleep."""
+        while True:
+            at_ns = session.next_ns(self._settings.rules.gate_ns)
+            if at_ns is None or now_ns < at_ns:
+                break
+            self._end_phase(session, now_ns)
+            self._changes.session(session)
+            self._set_deadline(session)
+        self.look(session)
+
+    def expire(self, seq: int, now_ns: int) -> None:
+        """An order was good till now."""
+        if seq not in self._orders or not (row := self._orders[seq]).waits:
+            return
+        session = self.sessions[row.order.interval.start_ns]
+        if session.book is not None:
+            self._dealings.apply(session, session.book.expire(now_ns), now_ns)
+        elif session.phase is Phase.OPEN:
+            self.close(row, MarketReason.EXPIRED)
+
+    def close(self, row: Row, reason: str) -> None:
+        """What waits of an order ends, and nothing of it comes back."""
+        if row.waits and not row.closed:
+            self._orders.end(row.order.seq, Wh(row.open_wh), reason, is_closed=True)
+
+    def look(self, session: Session) -> None:
+        """Clears where that is due and the network has answered for all that was matched; ends what has ended."""
+        if session.phase is Phase.CLEARING and not session.is_over and not session.is_asked:
+            self._clear_or_end(session)
+        if session.phase is Phase.SETTLING and not session.live:
+            session.move(Word.DONE)
+            self._changes.session(session)
+
+    def to_clear(self, session: Session, mechanism: str, round_: int) -> Clear:
+        orders = tuple([_what_is_open(row) for row in self._open_rows(session)])
+        number = session.start_ns // session.interval.length_ns
+        seed = (number * (self._settings.rounds + 1) + round_) % 2**63
+        return Clear(session.interval, mechanism, round_, orders, frozenset(session.barred), seed)
+
+    def cleared(self, session: Session, cleared: Cleared, now_ns: int) -> None:
+        """The answer that was waited for: matches become trades. Of a wrong one nothing is matched."""
+        session.rounds += 1
+        session.is_due = session.is_asked = False
+        self._changes.session(session)
+        record = self._record_of(session, cleared, now_ns)
+        self._changes.note(record)
+        if record.faults:
+            for row in self._open_rows(session):
+                self.close(row, MarketReason.NOT_SOLVED)
+        for match in record.matches:
+            self._dealings.agree(session, match, len(session.trades) + 1, now_ns)
+        for each in record.unmatched:
+            self._orders.tell(each.seq, each.reason)
+        self.look(session)
+
+    def _set_deadline(self, session: Session) -> None:
+        at_ns = session.next_ns(self._settings.rules.gate_ns)
+        if at_ns is not None:
+            self._deadlines.add_interval(at_ns, session.start_ns)
+
+    def _end_phase(self, session: Session, now_ns: int) -> None:
+        match session.phase:
+            case Phase.OPEN:
+                if session.book is not None:
+                    self._dealings.apply(session, session.book.close(), now_ns)
+                    session.is_over = True
+                else:
+                    session.is_due = True
+                session.move(Word.GATE)
+            case Phase.CLEARING:
+                # Whatever was not decided by now would begin too late.
+                self._close_all(session)
+                session.move(Word.START)
+            case Phase.DELIVERING:
+                session.move(Word.END)
+
+    def _clear_or_end(self, session: Session) -> None:
+        if session.with_network:
+            return
+        may_clear = session.is_due and session.rounds < self._settings.rounds
+        if may_clear and self._open_rows(session):
+            session.is_asked = True
+            self._changes.ask(self.to_clear(session, session.mechanism, session.rounds + 1))
+        else:
+            self._close_all(session)
+
+    def _close_all(self, session: Session) -> None:
+        """Nothing is matched any more; what waits has what was said of it last for a reason."""
+        session.is_due, session.is_asked, session.is_over = False, False, True
+        self._changes.session(session)
+        for seq in session.seqs:
+            row = self._orders[seq]
+            told = row.reason if row.open_wh else ""
+            self.close(row, told or MarketReason.INTERVAL_CLOSED)
+
+    def _open_rows(self, session: Session) -> list[Row]:
+        return [row for seq in session.seqs if (row := self._orders[seq]).open_wh]
+
+    def _record_of(self, session: Session, cleared: Cleared, now_ns: int) -> ClearingRecord:
+        clearing, is_right = cleared.clearing, not cleared.faults
+        return ClearingRecord(
+            session.interval,
+            session.mechanism,
+            session.rounds,
+            clearing.matches if is_right else (),
+            clearing.prices if is_right else (),
+            clearing.unmatched if is_right else (),
+            now_ns,
+            cleared.took_ns,
+            cleared.faults,
+            self._welfare(clearing.matches) if is_right else Nano(0),
+            clearing.seed,
+        )
+
+    def _welfare(self, matches: Iterable[Match]) -> Nano:
+        return Nano(
+            sum(
+                amount(each.wh, self._orders[each.buy_seq].order.limit)
+                - amount(each.injected_wh, self._orders[each.sell_seq].order.limit)
+                for each in matches
+            )
+        )
+
+
+def _what_is_open(row: Row) -> Order:
+    order = row.order
+    if row.open_wh == order.wh:
+        return order
+    least_wh = min(order.min_fill_wh, row.open_wh)
+    return msgspec.structs.replace(order, wh=Wh(row.open_wh), min_fill_wh=Wh(least_wh))
