@@ -17,6 +17,8 @@ def settled(book: Ledger | None = None, trade_id: str = "t1") -> tuple[Ledger, T
     book = book or ledger()
     one = trade()
     one.trade_id = trade_id
+    one.buy_meter, one.sell_meter = "meter of ann", "meter of bob"
+    one.path = ("line from bob", "line to ann")
     told(one, Begin(), HELD)
     terms, salt = terms_bytes(one), salt_of(SECRET, trade_id)
     agreed = terms_hash(terms, salt)

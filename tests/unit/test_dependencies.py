@@ -6,7 +6,12 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib.metadata import packages_distributions
+from importlib.metadata import (
+    Distribution,
+    PackageNotFoundError,
+    distribution,
+    packages_distributions,
+)
 from pathlib import Path
 
 import pytest
@@ -125,3 +130,77 @@ def named_in_text() -> Iterator[str]:
 
 def requirement(module: str) -> str:
     return next(iter(distributions_of(module)), normalised(module))
+
+
+# What whoever runs the product need not have: programs beside it. A library under these terms would be part of it.
+_TERMS = re.compile(r"\b(?:A?GPL|GNU (?:Affero )?General Public)", re.IGNORECASE)
+_LESSER = re.compile(r"\bLGPL|Lesser General Public", re.IGNORECASE)
+
+
+def terms_of(found: Distribution) -> list[str]:
+    """What a distribution says of its licence: an SPDX expression, a name, classifiers; or the name alone of a text."""
+    metadata = found.metadata
+    fields = metadata.get_all("License-Expression") or metadata.get_all("License") or []
+    said = [field.strip().splitlines()[0] for field in fields if field.strip()]
+    classifiers = metadata.get_all("Classifier") or []
+    return said + [each for each in classifiers if each.startswith("License ::")]
+
+
+def is_copyleft(terms: str) -> bool:
+    """One choice of several is enough to have another: "Apache-2.0 OR GPL-2.0"."""
+    choices = re.split(r"\bOR\b", terms)
+    return all(_TERMS.search(_LESSER.sub("", each)) for each in choices)
+
+
+def needed(names: set[str]) -> dict[str, Distribution]:
+    """These and all that they need, as far as it is installed."""
+    found: dict[str, Distribution] = {}
+    waiting = sorted(names)
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        try:
+            found[name] = distribution(name)
+        except PackageNotFoundError:
+            continue
+        for each in found[name].requires or ():
+            if "extra ==" not in each:
+                waiting += list(_names(each))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("terms", "expected"),
+    [
+        ("GPL-3.0-or-later", True),
+        ("GPLv3+", True),
+        ("AGPL-3.0", True),
+        ("License :: OSI Approved :: GNU General Public License v3 (GPLv3)", True),
+        ("GNU Affero General Public License v3", True),
+        ("LGPL-2.1", False),
+        ("License :: OSI Approved :: GNU Lesser General Public License v3 (LGPLv3)", False),
+        ("Apache-2.0 OR GPL-2.0", False),
+        ("BSD-3-Clause", False),
+    ],
+)
+def test_terms_are_told_apart(terms: str, expected: bool) -> None:
+    assert is_copyleft(terms) is expected
+
+
+# Peers that the routing engine is measured against, and what they need: no part of what anybody installs.
+_MEASURED_AGAINST = {"igraph", "levenshtein"}
+
+
+@pytest.mark.parametrize(("with_bench", "expected"), [(False, set()), (True, _MEASURED_AGAINST)])
+def test_nothing_of_the_product_or_an_extra_is_under_the_gpl_or_agpl_but_peers(
+    with_bench: bool, expected: set[str]
+) -> None:
+    """What each distribution says of itself is read, so that a new one cannot slip in."""
+    lists = declared()
+    names = [lists[each] for each in lists if each != "bench" or with_bench]
+    found = needed(set().union(*names))
+    assert {"cryptography", "grpcio", "numpy"} <= set(found), "this reads nothing"
+    assert [name for name, each in found.items() if not terms_of(each)] == []
+    under = {name for name, each in found.items() if any(map(is_copyleft, terms_of(each)))}
+    assert under == expected

@@ -1,5 +1,6 @@
 """Receipts: whoever has one can convince himself that a trade stands in the log as it says, without asking anybody."""
 
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import TypeVar
 
@@ -44,10 +45,9 @@ def check_receipt(
         _check_subject(entry, trade_id)
     locks = [each.lock for each in entries if each.HasField("lock")]
     terms = _terms(receipt, locks[0], trade_id) if locks else None
-    agreed = [each.commitment for each in entries if each.HasField("commitment")]
-    for commitment in agreed:
-        if not locks or commitment.sha256 != locks[0].terms_hash:
-            raise BadReceipt("what was agreed is not what the money was locked for")
+    for entry in entries:
+        if entry.HasField("commitment"):
+            _check_agreed(entry.commitment, locks)
     return Proved(head.log_id, head.size, head.at_unix_ns, entries, terms)
 
 
@@ -79,13 +79,22 @@ def _check_subject(entry: ledger_pb2.Entry, trade_id: str) -> None:
         raise BadReceipt(f"entry {entry.seq} is none of trade {trade_id!r}")
 
 
+def _check_agreed(commitment: ledger_pb2.Commitment, locks: Sequence[ledger_pb2.Lock]) -> None:
+    if not locks or commitment.sha256 != locks[0].terms_hash:
+        raise BadReceipt("what was agreed is not what the money was locked for")
+
+
 def _terms(receipt: pb.Receipt, lock: ledger_pb2.Lock, trade_id: str) -> pb.TradeTerms:
-    if sha256(receipt.terms + receipt.salt).digest() != lock.terms_hash:
+    if not _is_hash_of(lock.terms_hash, receipt.terms, receipt.salt):
         raise BadReceipt("its terms are not those that the money was locked for")
     terms = _parsed(pb.TradeTerms(), receipt.terms, "its terms")
     if terms.trade_id != trade_id:
         raise BadReceipt(f"its terms are of trade {terms.trade_id!r}")
     return terms
+
+
+def _is_hash_of(terms_hash: bytes, terms: bytes, salt: bytes) -> bool:
+    return sha256(terms + salt).digest() == terms_hash
 
 
 def _parsed(into: M, content: bytes, what: str) -> M:

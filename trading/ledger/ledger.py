@@ -16,7 +16,7 @@ from trading.ledger.keys import Domain, SigningKey
 from trading.ledger.merkle import Tree, leaf_hash
 from trading.ledger.refusals import LedgerReason, LedgerRefused
 from trading.ledger.storage import Appended, Fenced, Storage
-from trading.ledger.verifying import Verifier
+from trading.ledger.verifying import BadLog, Verifier
 
 # Bytes that make a log another than all others.
 _NONCE_BYTES = 16
@@ -61,13 +61,19 @@ class Ledger:
         self._write_all([(f"{_OWN}genesis", pb.Entry(genesis=genesis))])
 
     def _take_up(self, head: pb.SignedTreeHead) -> None:
-        """Signatures of entries are covered by that of the head: their hashes are beneath it. What another writes
-        meanwhile is beyond it, and fences this one.
+        """Signatures of entries are covered by that of the head: their hashes are beneath it.
+
+        Another may be writing: what came after the head that was read is not read. Who reads so begins anew once he
+        writes, as he is fenced.
         """
         verifier = Verifier(check_signatures=False)
-        for entry in self._storage.entries(0, pb.TreeHead.FromString(head.head).size):
+        size = pb.TreeHead.FromString(head.head).size
+        for entry in self._storage.entries(0, size):
             verifier.take(entry)
         verifier.end(head)
+        has_more = next(iter(self._storage.entries(size, 1)), None) is not None
+        if has_more and self._storage.head() == head:
+            raise BadLog(f"the head is of {size} entries only", size)
         self._tree, self._accounts = verifier.tree, verifier.accounts
         self.log_id, self._last_unix_ns = verifier.log_id, verifier.last_unix_ns
         if verifier.key_id != self._signer.key_id:

@@ -122,9 +122,15 @@ class _DatabaseReader:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    """Read only. Where no writer has left anything beside it, nothing is made beside it either."""
+    """Read only. Where no writer has left anything beside it, nothing is made beside it either.
+
+    All is read as it was at one moment: entries and head of a log that grows meanwhile would not belong together.
+    """
     how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
-    return sqlite3.connect(f"file:{quote(str(path.absolute()))}?{how}", uri=True)
+    where = f"file:{quote(str(path.absolute()))}?{how}"
+    database = sqlite3.connect(where, uri=True, isolation_level=None)
+    database.execute("BEGIN")
+    return database
 
 
 def _verify_rows(reader: _CopyReader | _DatabaseReader, seen: Sequence[pb.TreeHead]) -> Verifier:

@@ -28,7 +28,7 @@ from trading.ledger.merkle import extends, includes
 from trading.ledger.refusals import LedgerReason, LedgerRefused
 from trading.ledger.sqlite_storage import NoLedger, SqliteStorage
 from trading.ledger.storage import Appended, Fenced, MemoryStorage, Storage
-from trading.ledger.verifying import verify
+from trading.ledger.verifying import BadLog, verify
 
 
 @pytest.fixture(params=sorted(STORAGES))
@@ -235,6 +235,41 @@ def test_of_two_writers_the_older_is_fenced(storage: Storage) -> None:
             older.write("o", transfer("ann", "eve", 1))
     assert ledger(storage).balance("eve") == 0
     verify(storage.entries(), storage.head())
+
+
+def test_a_ledger_that_is_taken_up_while_another_writes_is_the_log_of_one_moment(
+    storage: Storage,
+) -> None:
+    book = with_money(storage, ann=10)
+    head = storage.head()
+    assert head is not None
+    book.write("t", transfer("ann", "bob", 4))
+
+    class Between(MemoryStorage):
+        """The head is read, then another writes, then entries are read."""
+
+        def head(self) -> pb.SignedTreeHead | None:
+            return head if not self.is_read else storage.head()
+
+        is_read = False
+
+        def entries(self, first: int = 0, count: int | None = None) -> Iterator[pb.SignedEntry]:
+            self.is_read = True
+            return storage.entries(first, count)
+
+    late = ledger(Between())
+    assert (late.balance("ann"), late.balance("bob")) == (10, 0)
+
+
+def test_entries_that_no_head_is_of_are_found_when_a_ledger_is_taken_up() -> None:
+    storage = MemoryStorage()
+    book = with_money(storage, ann=10)
+    head = storage.head()
+    assert head is not None
+    book.write("t", transfer("ann", "bob", 4))
+    storage._head = head
+    with pytest.raises(BadLog, match="of 2 entries only"):
+        ledger(storage)
 
 
 def test_a_thousand_locks_that_race_for_one_balance_take_no_more_than_there_is(
