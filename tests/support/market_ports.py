@@ -3,6 +3,9 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
+
+import msgspec
 
 from digitalgrid.units import NS_PER_S
 from tests.support.market_exchange import PARTIES, SETTINGS, clear
@@ -44,6 +47,8 @@ from trading.market.outcome import Clear, Cleared
 from trading.market.settings import MarketSettings
 from trading.mechanisms.network import MarketNetwork, no_network
 
+A = TypeVar("A", Hold, Activate, Release, AskMeters)
+
 
 class Others:
     """The world around an exchange, which its end does not touch. ``lose``: which calls get no answer, by name; those
@@ -62,6 +67,8 @@ class Others:
         self.unheard: set[str] = set()
         self.heard: Callable[[str, Watched | HoldLost], None] | None = None
         self.tendered = 0
+        # Before its requests' ids, where two exchanges share a controller.
+        self.prefix = ""
 
     def readings(self, key: str, wh: int) -> Read:
         """All of it arrives."""
@@ -84,25 +91,32 @@ class SimulatedController:
     def __init__(self, others: Others) -> None:
         self._others = others
 
+    def _named(self, asked: A) -> A:
+        return msgspec.structs.replace(asked, key=self._others.prefix + asked.key)
+
     async def hold(self, asked: Hold, trade: Trade) -> Held | Refusal:
-        answer = self._others.call("hold", trade, lambda: self._others.controller.hold(asked))
+        answer = self._others.call(
+            "hold", trade, lambda: self._others.controller.hold(self._named(asked))
+        )
         assert isinstance(answer, Held | Refusal)
         return answer
 
     async def activate(self, asked: Activate, trade: Trade) -> Activated | HoldLost | Refusal:
         act = self._others.controller.activate
-        answer = self._others.call("activate", trade, lambda: act(asked))
+        answer = self._others.call("activate", trade, lambda: act(self._named(asked)))
         assert isinstance(answer, Activated | HoldLost | Refusal)
         return answer
 
     async def release(self, asked: Release, trade: Trade) -> Released:
         release = self._others.controller.release
-        answer = self._others.call("release", trade, lambda: release(asked))
+        answer = self._others.call("release", trade, lambda: release(self._named(asked)))
         assert isinstance(answer, Released)
         return answer
 
     async def read(self, asked: AskMeters, trade: Trade) -> Read:
-        answer = self._others.call("read", trade, lambda: self._others.controller.meters(asked))
+        answer = self._others.call(
+            "read", trade, lambda: self._others.controller.meters(self._named(asked))
+        )
         assert isinstance(answer, Read)
         return answer
 

@@ -82,8 +82,9 @@ class Clocked(Protocol):
 class Controller:
     """Reserves, activates, releases; the room of all circuits together is limited."""
 
-    def __init__(self, world: Clocked) -> None:
+    def __init__(self, world: Clocked, room_wh: int = _ROOM_WH) -> None:
         self.world = world
+        self.room_wh = room_wh
         self.circuits: dict[str, Circuit] = {}
 
     def expire(self) -> None:
@@ -95,7 +96,7 @@ class Controller:
         found = self.circuits.get(asked.key)
         if found is None:
             used = sum(c.wh for c in self.circuits.values() if c.state != "gone")
-            if used + asked.wh > _ROOM_WH:
+            if used + asked.wh > self.room_wh:
                 return Refusal("NO_ROUTE", "link l1")
             found = self.circuits[asked.key] = Circuit(asked.until_ns, asked.wh)
         if found.state == "gone":

@@ -27,6 +27,8 @@ class PlainBook:
         self.pending: dict[int, tuple[Waiting, Waiting, int]] = {}
         self.number = 0
         self.told: list[Told] = []
+        # Of each refusal: both meters, what was to be kept, and how much it was.
+        self.refused: list[tuple[str, str, object, int]] = []
 
     def submit(self, order: Order, now_ns: int) -> None:
         self.expire(now_ns)
@@ -67,6 +69,7 @@ class PlainBook:
         buyer, seller, wh = self.pending.pop(number)
         buyer.barred.add(seller.order.seq)
         seller.barred.add(buyer.order.seq)
+        self.refused.append((*meters(buyer.order, seller.order), wh))
         for each in sorted((buyer, seller), key=lambda each: each.order.seq):
             each.away -= wh
             if each.over:
@@ -74,6 +77,11 @@ class PlainBook:
             else:
                 each.left += wh
                 self.enter(each)
+
+    def is_refused(self, one: Order, other: Order, wh: int) -> bool:
+        """Whether the network has refused as much, or less, between their meters."""
+        way = meters(one, other)
+        return any(each[:3] == way and wh >= each[3] for each in self.refused)
 
     def best(self, entry: Waiting, passed: set[int]) -> Waiting | None:
         """The best order of the other side that it reaches and that was not passed over."""
@@ -118,6 +126,8 @@ class PlainBook:
             wh = min(left, other.left)
             if other.order.seq in entry.barred or wh < min(other.order.min_fill_wh, other.left):
                 continue
+            if self.is_refused(order, other.order, wh):
+                continue
             takes.append((other, wh))
             left -= wh
         taken = sum(wh for _, wh in takes)
@@ -154,3 +164,8 @@ class PlainBook:
         if each.left or each.away:
             self.told.append(("ended", each.order.seq, each.left, why))
         each.left, each.over, each.why = 0, True, why
+
+
+def meters(one: Order, other: Order) -> tuple[str, str, object]:
+    buy, sell = (one, other) if one.side is Side.BUY else (other, one)
+    return buy.meter_id, sell.meter_id, (buy.constraints, sell.constraints)

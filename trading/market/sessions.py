@@ -1,6 +1,6 @@
 """Sessions: an interval on its way from the first tender to the last bill, and what is matched in it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -9,7 +9,7 @@ from trading.core.trades import State, Trade
 from trading.market.phases import TRANSITIONS, Phase, Word
 from trading.market.records import IntervalRecord, TradeRecord
 from trading.market.settings import CONTINUOUS
-from trading.mechanisms.book import OrderBook
+from trading.mechanisms.book import OrderBook, Way
 from trading.mechanisms.network import Pair
 from trading.reasons import MarketReason
 
@@ -118,7 +118,11 @@ def restored(
             session.barred.add((trade.buy_seq, trade.sell_seq))
     if session.book is not None:
         session.book = OrderBook.rebuilt(
-            orders, _pending(session), session.barred, len(session.trades) + 1
+            orders,
+            _pending(session),
+            session.barred,
+            _refused(session),
+            len(session.trades) + 1,
         )
     return session
 
@@ -130,6 +134,13 @@ def _pending(session: Session) -> dict[int, tuple[int, int, int]]:
         for row in session.trades.values()
         if may_be_undone(row.trade)
     }
+
+
+def _refused(session: Session) -> Iterator[tuple[Way, int]]:
+    for row in session.trades.values():
+        trade = row.trade
+        if (trade.buy_seq, trade.sell_seq) in session.barred:
+            yield Way(trade.buy_meter, trade.sell_meter, trade.constraints), trade.terms.wh
 
 
 def may_be_undone(trade: Trade) -> bool:

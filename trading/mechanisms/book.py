@@ -2,7 +2,8 @@
 
 Events in, events out; the book of the same events is the same byte for byte (:meth:`OrderBook.snapshot`). A match is a
 proposal: until it is confirmed, the network may refuse it, and then both orders are back at their places, and the two
-are never matched with each other again.
+are never matched with each other again. Nor are others of the same two meters for as much: a hundred orders of a source
+that has no more to give would else be refused with each of a hundred buyers.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,7 +12,7 @@ from heapq import heapify, heappop, heappush
 
 import msgspec
 
-from trading.core.orders import Order, Side, TimeInForce
+from trading.core.orders import Constraints, Order, Side, TimeInForce
 from trading.core.units import MicroPerKwh, Wh
 from trading.reasons import MarketReason, Refused
 
@@ -61,12 +62,25 @@ class _Entry(msgspec.Struct):
     is_queued: bool = False
 
 
+class Way(msgspec.Struct, frozen=True):
+    """What the network is asked for a match: power from one meter to another, and what it has to keep."""
+
+    sink_meter: str
+    source_meter: str
+    constraints: Constraints
+
+
+def way_of(buy: Order, sell: Order) -> Way:
+    return Way(buy.meter_id, sell.meter_id, buy.constraints.beside(sell.constraints))
+
+
 class _Kept(msgspec.Struct, array_like=True):
     """A book as bytes."""
 
     next_match: int
     entries: list[tuple[Order, int, int, MarketReason | None, list[int]]]
     pending: list[tuple[int, int, int, int]]
+    refused: list[tuple[Way, int]] = []
 
 
 _Queue = list[tuple[int, int]]
@@ -84,6 +98,8 @@ class OrderBook:
         self._dated: _Queue = []
         self._pending: dict[int, tuple[int, int, int]] = {}
         self._next_match = 1
+        # The least that was refused.
+        self._refused: dict[Way, int] = {}
 
     def submit(self, order: Order, now_ns: int, barred: Iterable[int] = ()) -> list[BookEvent]:
         """A new order, of a higher seq than any before; ``barred``: numbers of orders that it is not matched with."""
@@ -141,8 +157,11 @@ class OrderBook:
         if found is None:
             return events
         buy_seq, sell_seq, wh = found
-        self._entries[buy_seq].barred.add(sell_seq)
-        self._entries[sell_seq].barred.add(buy_seq)
+        buy, sell = self._entries[buy_seq], self._entries[sell_seq]
+        buy.barred.add(sell_seq)
+        sell.barred.add(buy_seq)
+        way = way_of(buy.order, sell.order)
+        self._refused[way] = min(wh, self._refused.get(way, wh))
         for seq in sorted((buy_seq, sell_seq)):
             entry = self._entries[seq]
             entry.away -= wh
@@ -167,7 +186,8 @@ class OrderBook:
             for _, each in sorted(self._entries.items())
         ]
         pending = [(number, *pair) for number, pair in sorted(self._pending.items())]
-        return msgspec.msgpack.encode(_Kept(self._next_match, entries, pending))
+        refused = sorted(self._refused.items(), key=str)
+        return msgspec.msgpack.encode(_Kept(self._next_match, entries, pending, refused))
 
     @classmethod
     def restored(
@@ -180,6 +200,7 @@ class OrderBook:
         book = cls(self_trade)
         book._next_match = kept.next_match
         book._pending = {number: (buy, sell, wh) for number, buy, sell, wh in kept.pending}
+        book._refused = dict(kept.refused)
         for order, left, away, closed, barred in kept.entries:
             entry = _Entry(order, left, away, closed, set(barred), is_queued=left > 0)
             book._entries[order.seq] = entry
@@ -197,12 +218,16 @@ class OrderBook:
         orders: Iterable[tuple[Order, int, int, MarketReason | None]],
         pending: Mapping[int, tuple[int, int, int]],
         barred: Iterable[tuple[int, int]],
+        refused: Iterable[tuple[Way, int]],
         next_match: int,
         self_trade: SelfTrade = SelfTrade.CANCEL_NEWEST,
     ) -> "OrderBook":
         """From what others know of it: of each order what waits, what is matched and not confirmed, and why nothing
-        comes back; matches that are not confirmed, and all pairs that were refused.
+        comes back; matches that are not confirmed, all pairs that were refused, and how much on which way.
         """
+        least: dict[Way, int] = {}
+        for way, wh in refused:
+            least[way] = min(wh, least.get(way, wh))
         kept: dict[int, set[int]] = {}
         for pair in barred:
             for one, other in (pair, pair[::-1]):
@@ -212,8 +237,8 @@ class OrderBook:
             for order, left, away, closed in orders
             if left or away
         ]
-        book = _Kept(next_match, entries, [(number, *pair) for number, pair in pending.items()])
-        return cls._of(book, self_trade)
+        matched = [(number, *pair) for number, pair in pending.items()]
+        return cls._of(_Kept(next_match, entries, matched, list(least.items())), self_trade)
 
     def _enter(self, entry: _Entry, events: list[BookEvent]) -> None:
         """Matches what is left of an order as far as it goes; the rest waits, or ends."""
@@ -257,7 +282,9 @@ class OrderBook:
                     break
             elif other.order.seq not in entry.barred:
                 wh = min(left, other.left)
-                if wh >= min(other.order.min_fill_wh, other.left):
+                if wh >= min(other.order.min_fill_wh, other.left) and self._may_carry(
+                    order, other.order, wh
+                ):
                     plan.takes.append((other, wh))
                     plan.wh += wh
                     left -= wh
@@ -266,6 +293,14 @@ class OrderBook:
             heappop(queue)
             plan.popped.append(other)
         return plan
+
+    def _may_carry(self, order: Order, other: Order, wh: int) -> bool:
+        """Whether the network has not refused as much, or less, between the two meters."""
+        if not self._refused:
+            return True
+        buy, sell = (order, other) if order.side is Side.BUY else (other, order)
+        least = self._refused.get(way_of(buy, sell))
+        return least is None or wh < least
 
     def _carry_out(self, entry: _Entry, plan: "_Plan", events: list[BookEvent]) -> None:
         order = entry.order

@@ -48,6 +48,7 @@ class Both:
 
     def drawn(self) -> Order:
         rng = self.rng
+        party = f"p{rng.integers(6)}"
         tif = list(TimeInForce)[int(rng.choice(4, p=[0.5, 0.2, 0.2, 0.1]))]
         wh = int(rng.integers(1, 12))
         seq = len(self.orders) + 1
@@ -56,7 +57,9 @@ class Both:
                 Side.BUY if rng.random() < 0.5 else Side.SELL,
                 wh,
                 int(rng.integers(-3, 8)),
-                party=f"p{rng.integers(6)}",
+                party=party,
+                # A party has two.
+                meter_id=f"m{rng.integers(2)} of {party}",
                 tif=tif,
                 min_fill_wh=int(rng.integers(1, wh + 1)) if rng.random() < 0.2 else 0,
                 expires_ns=self.now_ns + int(rng.integers(1, 40))
@@ -157,6 +160,8 @@ def test_nobody_waits_who_could_trade_and_each_trade_is_within_both_limits() -> 
                         or ask.seq in barred[bid.seq]
                         or wh < min(bid.min_fill_wh, wanted)
                         or wh < min(ask.min_fill_wh, offered)
+                        # As much as both had left when they met, if not now.
+                        or both.plain.is_refused(bid, ask, max(bid.wh, ask.wh))
                     )
         matches = [event for event in both.events if isinstance(event, Matched)]
         assert len(matches) > 10
@@ -201,8 +206,32 @@ def test_who_is_refused_by_the_network_keeps_his_place_and_never_meets_the_other
     # Refused twice is refused once.
     assert book.refuse(match.number, 0) == []
     # The first in line is the first to trade, at its own limit.
-    (again,) = book.submit(of(Side.BUY, 5, 9, 5), 0)
+    elsewhere = order_of(tender(Side.BUY, 5, 9, meter_id="another meter"), 5)
+    (again,) = book.submit(elsewhere, 0)
     assert (again.sell_seq, again.price) == (1, 7)  # type: ignore[union-attr]
+
+
+def test_what_the_network_refuses_between_two_meters_it_is_not_asked_again_by_their_other_orders() -> (
+    None
+):
+    """Of a source that has no more to give, a hundred sells would be refused with each of a hundred buyers."""
+    book, many = OrderBook(), 100
+    for seq in range(1, many + 1):
+        book.submit(of(Side.SELL, 5, 7, seq), 0)
+    refused, told = 0, []
+    for seq in range(many + 1, 2 * many + 1):
+        told += book.submit(of(Side.BUY, 5, 9, seq), 0)
+    while told:
+        (match, *told) = told
+        assert isinstance(match, Matched)
+        told += book.refuse(match.number, 0)
+        refused += 1
+    assert refused == many
+    for each in (book, OrderBook.restored(book.snapshot())):
+        assert each.submit(of(Side.BUY, 5, 9, 201), 0) == []
+        # Less may fit, and so may another meter.
+        assert each.submit(of(Side.BUY, 4, 9, 202), 0)
+        assert each.submit(order_of(tender(Side.BUY, 5, 9, meter_id="another meter"), 203), 0)
 
 
 def test_what_was_cancelled_meanwhile_does_not_come_back() -> None:
