@@ -1,5 +1,5 @@
 """Man pages of the programs, from the text that ``--help`` shows: ``python tools/manpages.py DIRECTORY`` writes
-``dgc.1``, ``dgctl.1`` and ``dgr.1`` there. A wheel that is built afterwards has them, if that is ``build/man``.
+``dgc.1``, ``dgctl.1``, ``dgr.1`` and ``dgm.1`` there. A wheel built afterwards has them, if that is ``build/man``.
 """
 
 import configparser

@@ -7,8 +7,9 @@ import click
 from dgc.cli import main as dgc
 from dgctl.cli import main as dgctl
 from router_agent.main import dgr
+from trading.cli import main as dgm
 
-PROGRAMS: Mapping[str, click.Command] = {"dgctl": dgctl, "dgc": dgc, "dgr": dgr}
+PROGRAMS: Mapping[str, click.Command] = {"dgctl": dgctl, "dgc": dgc, "dgr": dgr, "dgm": dgm}
 
 
 def contexts(

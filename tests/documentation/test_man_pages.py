@@ -12,8 +12,9 @@ from dgctl.cli import main as dgctl
 from router_agent.main import dgr
 from tests.support.documents import ROOT
 from tests.support.programs import require_program
+from trading.cli import main as dgm
 
-PROGRAMS: dict[str, click.Command] = {"dgc": dgc, "dgctl": dgctl, "dgr": dgr}
+PROGRAMS: dict[str, click.Command] = {"dgc": dgc, "dgctl": dgctl, "dgr": dgr, "dgm": dgm}
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,7 @@ NETWORKS = (
     "integration/store",
     "integration/test_making_room.py",
     "integration/topologies",
+    "integration/trading",
 )
 # Those that hold times against each other have the marker `alone`, and run last, one at a time.
 # Mininet and Open vSwitch, which a machine has once, are among them.

@@ -23,11 +23,12 @@ from router_agent.main import dgr
 from tests.support.patience import PATIENCE_S, wait_for
 from tests.support.programs import require_program
 from topologies.emulator.ports import free_ports
+from trading.cli import main as dgm
 
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGING = ROOT / "packaging"
 # Where the programs of an installation begin.
-_PROGRAMS = {"dgc": "dgc.cli", "dgctl": "dgctl", "dgr": "router_agent.main"}
+_PROGRAMS = {"dgc": "dgc.cli", "dgctl": "dgctl", "dgr": "router_agent.main", "dgm": "trading.cli"}
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +152,7 @@ def _is_open(port: int) -> bool:
 def test_units_start_verbs_that_there_are(unit: Path) -> None:
     parsed = _unit(unit)
     program, verb, *_ = parsed["Service"]["ExecStart"].split()
-    assert verb in {"dgc": dgc, "dgr": dgr}[Path(program).name].commands
+    assert verb in {"dgc": dgc, "dgm": dgm, "dgr": dgr}[Path(program).name].commands
     assert parsed["Service"]["Restart"] == "always"
     # Else five starts within ten seconds are the last ones.
     assert parsed["Unit"]["StartLimitIntervalSec"] == "0"
@@ -176,7 +177,7 @@ def test_no_unit_keeps_its_state_below_that_of_another() -> None:
     """systemd gives a state directory, with all below it, to the unit's own user, which is another each time."""
     units = [_unit(each) for each in (PACKAGING / "systemd").iterdir()]
     kept = [Path(each["Service"]["StateDirectory"]) for each in units]
-    assert len(kept) == 2
+    assert len(kept) == 3
     for here in kept:
         assert not any(here in other.parents for other in kept)
 

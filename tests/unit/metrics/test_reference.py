@@ -12,6 +12,8 @@ from digitalgrid.metrics.reference import Kind, Metric, metrics_table
 from router_agent.metrics.reference import METRICS as ROUTER_METRICS
 from router_agent.metrics.reference import PREFIX as ROUTER_PREFIX
 from tests.support.programs import require_program
+from trading.exchange.metrics.reference import METRICS as EXCHANGE_METRICS
+from trading.exchange.metrics.reference import PREFIX as EXCHANGE_PREFIX
 
 ROOT = Path(__file__).resolve().parents[3]
 # A label with one of these would have a series for each.
@@ -31,9 +33,12 @@ def test_the_documented_table_of_metrics_is_the_one_that_the_code_runs_on() -> N
     page = (ROOT / "docs" / "metrics.md").read_text()
     assert metrics_table(PREFIX, METRICS) in page
     assert metrics_table(ROUTER_PREFIX, ROUTER_METRICS) in page
+    assert metrics_table(EXCHANGE_PREFIX, EXCHANGE_METRICS) in page
 
 
-@pytest.mark.parametrize("metric", [*METRICS, *ROUTER_METRICS], ids=lambda metric: metric.name)
+@pytest.mark.parametrize(
+    "metric", [*METRICS, *ROUTER_METRICS, *EXCHANGE_METRICS], ids=lambda metric: metric.name
+)
 def test_names_and_labels_are_as_prometheus_advises(metric: Metric) -> None:
     words = metric.name.split("_")
     assert re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", metric.name)
@@ -50,11 +55,13 @@ def test_names_and_labels_are_as_prometheus_advises(metric: Metric) -> None:
 
 def test_only_a_router_labels_and_only_by_what_its_own_configuration_names() -> None:
     assert (PREFIX, ROUTER_PREFIX) == ("dgc_", "dgr_")
-    assert not OWN_PORTS & {label for metric in METRICS for label in metric.labels}
+    assert not OWN_PORTS & {
+        label for metric in (*METRICS, *EXCHANGE_METRICS) for label in metric.labels
+    }
 
 
 def test_each_metric_is_there_once_and_is_told_somewhere() -> None:
-    for metrics in (METRICS, ROUTER_METRICS):
+    for metrics in (METRICS, ROUTER_METRICS, EXCHANGE_METRICS):
         assert len({metric.name for metric in metrics}) == len(metrics)
     sources = [path.read_text() for path in (ROOT / "controller").rglob("*.py")]
     sources += [path.read_text() for path in (ROOT / "digitalgrid").glob("*.py")]
@@ -64,6 +71,9 @@ def test_each_metric_is_there_once_and_is_told_somewhere() -> None:
         assert f'"{named}"' in told, metric.name
     told = (ROOT / "router_agent" / "metrics" / "collecting.py").read_text()
     for metric in ROUTER_METRICS:
+        assert metric.labels == ("cause",) or f'"{metric.name}"' in told, metric.name
+    told = (ROOT / "trading" / "exchange" / "metrics" / "collecting.py").read_text()
+    for metric in EXCHANGE_METRICS:
         assert metric.labels == ("cause",) or f'"{metric.name}"' in told, metric.name
 
 
@@ -76,6 +86,11 @@ def test_whatever_is_counted_seldom_is_documented() -> None:
     sources.append((ROOT / "digitalgrid" / "supervision.py").read_text())
     counted = {name for text in sources for name in re.findall(r'COUNTERS\.add\(\s*"(\w+)"', text)}
     told = {metric.name for metric in ROUTER_METRICS if metric.labels == ("cause",)}
+    assert {f"{name}_total" for name in counted} == told
+    sources = [path.read_text() for path in (ROOT / "trading").rglob("*.py")]
+    sources.append((ROOT / "digitalgrid" / "supervision.py").read_text())
+    counted = {name for text in sources for name in re.findall(r'COUNTERS\.add\(\s*"(\w+)"', text)}
+    told = {metric.name for metric in EXCHANGE_METRICS if metric.labels == ("cause",)}
     assert {f"{name}_total" for name in counted} == told
 
 

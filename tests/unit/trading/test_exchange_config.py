@@ -1,5 +1,6 @@
 """The configuration of an exchange: what is wrong with it is said with its line, all of it at once."""
 
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,20 @@ def test_what_cannot_be_is_refused_with_its_line(
     with pytest.raises(ConfigError, match=r"market.yaml:[0-9]+: ") as caught:
         loaded(tmp_path, **changes)
     assert said in str(caught.value)
+
+
+def test_the_documented_file_has_every_key_at_its_default() -> None:
+    path = Path(__file__).parents[3] / "docs" / "examples" / "market.yaml"
+    config, text = load_config(path), path.read_text()
+    parts = (config, config.market, config.tariff, config.times, config.operator)
+    keys = [(part, each) for part in parts for each in fields(part)]
+    assert [each.name for _, each in keys if f"{each.name}:" not in text] == []
+    for part, each in keys:
+        value = getattr(part, each.name)
+        if each.default is not MISSING:
+            assert value == each.default, each.name
+        elif each.default_factory is not MISSING:
+            assert value == each.default_factory(), each.name
 
 
 def test_a_state_directory_that_is_a_file_is_refused(tmp_path: Path) -> None:
