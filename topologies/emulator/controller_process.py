@@ -26,7 +26,11 @@ def serve_command(files: RunFiles) -> list[str]:
 class ControllerProcess:
     """Runs a command whose output goes to the controller's log; it dies with the thread that starts it."""
 
-    def __init__(self, command: Sequence[str], log_path: Path) -> None:
+    def __init__(
+        self, command: Sequence[str], log_path: Path, name: str = "the controller"
+    ) -> None:
+        """``name`` is what people call it when it ends."""
+        self._name = name
         self._command = list(command)
         self._log_path = log_path
         self._process: subprocess.Popen[bytes] | None = None
@@ -41,7 +45,7 @@ class ControllerProcess:
     def start(self) -> None:
         """FileNotFoundError where the program is not installed."""
         if self.process_id is not None:
-            raise EmulationError("the controller runs already; kill it first")
+            raise EmulationError(f"{self._name} runs already; kill it first")
         with self._log_path.open("ab") as output:
             self._process = subprocess.Popen(
                 # setpriv becomes the program, so that the pid is the controller's own.
@@ -62,19 +66,17 @@ class ControllerProcess:
                     return
             self.require_running()
             time.sleep(_POLL_S)
-        raise EmulationError(
-            f"the controller does not listen on {host}:{port}; see {self._log_path}"
-        )
+        raise EmulationError(f"{self._name} does not listen on {host}:{port}; see {self._log_path}")
 
     def require_running(self) -> None:
         """Unhealthy, with its last words, where it has ended."""
         if self.process_id is None:
-            raise ended_by_itself("the controller", self._log_path)
+            raise ended_by_itself(self._name, self._log_path)
 
     def kill(self) -> None:
         """Kill it, as a crash would. EmulationError where it does not run."""
         if self._process is None or self.process_id is None:
-            raise EmulationError("the controller does not run")
+            raise EmulationError(f"{self._name} does not run")
         self._process.kill()
         self._process.wait()
 

@@ -1,0 +1,1 @@
+"""A day on a market of prosumers, with faults: ``make market``."""

@@ -1,0 +1,270 @@
+"""What goes wrong in the day: one fault an interval, aimed at trades that are there."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from digitalgrid.client import AsyncPowerClient
+from digitalgrid.market.v1 import ledger_pb2
+from digitalgrid.market.v1 import market_pb2 as pb
+from digitalgrid.units import NS_PER_S
+from topologies.emulator.emulation import Emulation
+from topologies.market_day.day import Day, Fault
+from topologies.market_day.exchange import OPERATOR, Exchange
+from topologies.market_day.lying_router import LIES
+from topologies.market_day.prosumers import PROSUMERS, Prosumer, wh_of
+from trading.client.blocking import MarketClient
+from trading.client.calls import tender
+
+_POLL_S = 0.05
+# Of what is reserved, what a cloud leaves.
+_LEFT = 0.5
+# How long a controller is away.
+_AWAY_S = 2.0
+_S = NS_PER_S
+_BY_PARTY: Mapping[str, Prosumer] = {each.party: each for each in PROSUMERS}
+
+
+class Ask(Protocol):
+    def __call__(self, ask: Callable[[], Any]) -> Awaitable[Any]:
+        """The answer of a blocking call, which is asked again while nobody answers."""
+
+
+class Faults:
+    def __init__(
+        self,
+        emulation: Emulation,
+        client: AsyncPowerClient,
+        exchange: Exchange,
+        rival: Exchange,
+        router_state: Callable[[str], Path],
+        day: Day,
+        ask: Ask,
+        say: Callable[[str], None],
+    ) -> None:
+        self._emulation = emulation
+        self._client = client
+        self._exchange = exchange
+        self._rival = rival
+        self._router_state = router_state
+        self._day = day
+        self._ask = ask
+        self._say = say
+        self._operator = exchange.client(OPERATOR)
+
+    async def of_interval(self, number: int, start_ns: int, market: pb.GetMarketResponse) -> None:
+        """Do what is planned for an interval, and mend it; called before its gate closes."""
+        name = FAULTS[number]
+        fault = self._day.faults[name] = Fault(number, name)
+        await _ACTS[name](self, fault, start_ns, market)
+
+    # On the network
+
+    async def cut(self, fault: Fault, start_ns: int, market: pb.GetMarketResponse) -> None:
+        """The line that most trades use breaks while it carries, and is mended."""
+        await _until(start_ns + 3 * _S)
+        trades = await self._delivering(start_ns)
+        uses: dict[str, set[str]] = {}
+        for trade in trades:
+            circuit = await self._client.get_circuit(trade.circuit_id)
+            for each in circuit.links:
+                uses.setdefault(each.link_id, set()).add(trade.trade_id)
+        link = max(uses, key=lambda each: (len(uses[each]), each))
+        fault.target, fault.concerned = link, uses[link]
+        self._say(f"line {link} breaks under {len(fault.concerned)} trades")
+        self._emulation.cut(link)
+        await _until(start_ns + 8 * _S)
+        self._emulation.restore(link)
+
+    async def cloud(self, fault: Fault, start_ns: int, market: pb.GetMarketResponse) -> None:
+        """The source that sells most gives half of it."""
+        await _until(start_ns + 3 * _S)
+        seller, trades = _by_most(await self._delivering(start_ns), "seller")
+        prosumer = _BY_PARTY[seller]
+        sold_w = sum(each.injected_wh for each in trades) * 3_600 * _S / market.length_ns
+        fault.target, fault.concerned = prosumer.source, {each.trade_id for each in trades}
+        self._say(f"a cloud over {prosumer.source}: half of what {seller} has sold is left")
+        self._emulation.cloud(prosumer.source, _LEFT * sold_w / prosumer.most_given_w)
+        await _until(start_ns + market.length_ns + _S)
+        self._emulation.clear(prosumer.source)
+
+    async def unplug(self, fault: Fault, start_ns: int, market: pb.GetMarketResponse) -> None:
+        """A car that buys drives away; if none does, whoever buys most goes dark."""
+        await _until(start_ns + 4 * _S)
+        trades = await self._delivering(start_ns)
+        cars = [each for each in trades if _BY_PARTY[each.buyer].is_car]
+        buyer, trades = _by_most(cars or trades, "buyer")
+        load = _BY_PARTY[buyer].load
+        fault.target, fault.concerned = load, {each.trade_id for each in trades}
+        self._say(f"{load} is unplugged while {len(trades)} trades bring it power")
+        self._emulation.unplug(load)
+        await _until(start_ns + market.length_ns + _S)
+        self._emulation.plug(load)
+
+    async def lie(self, fault: Fault, start_ns: int, market: pb.GetMarketResponse) -> None:
+        """The router of whoever buys most reports less than it has delivered; the operator looks at what lines say."""
+        await _until(start_ns + 4 * _S)
+        trades = await self._delivering(start_ns)
+        buyer, _ = _by_most(trades, "buyer")
+        router = _BY_PARTY[buyer].router
+        concerned = [each for each in trades if _BY_PARTY[each.buyer].router == router]
+        fault.target, fault.concerned = router, {each.trade_id for each in concerned}
+        self._say(f"{router} will report a fifth less than it delivers")
+        marker = self._router_state(router) / LIES
+        marker.touch()
+        try:
+            ids = {each.trade_id for each in concerned}
+            disputed = await self._in_state(ids, pb.TRANSACTION_STATE_DISPUTED, len(ids), 15.0)
+        finally:
+            marker.unlink()
+        fault.found["disputed"] = sorted(each.trade_id for each in disputed)
+        for trade in disputed:
+            await self._resolve(trade, router)
+
+    async def _resolve(self, trade: pb.Transaction, router: str) -> None:
+        meters = (await self._client.read_meters()).meters
+        (books,) = [each for each in meters if each.router_id == router]
+        registers = await self._client.list_registers(trade.circuit_id)
+        counted = {
+            each.generation: each.delivered_mj
+            for each in books.circuits
+            if each.circuit_id == trade.circuit_id
+        }
+        deliveries = [
+            pb.Delivery(
+                generation=each.generation,
+                injected_mj=each.injected_mj,
+                delivered_mj=counted.get(each.generation, each.delivered_mj),
+            )
+            for each in registers
+        ]
+        await self._ask(
+            lambda: self._operator.resolve_dispute(
+                trade.trade_id, "the sink's own meter and the line's agree", deliveries
+            )
+        )
+
+    # On the market
+
+    async def crash(self, fault: Fault, start_ns: int, market: pb.GetMarketResponse) -> None:
+        """The exchange is killed while circuits are held and money is not locked yet, and again while it settles."""
+        await _until(start_ns - market.gate_ns - _S // 2)
+        fault.concerned |= await self._kill_in(
+            pb.TRANSACTION_STATE_HELD, start_ns, "while circuits are held, before any money"
+        )
+        await _until(start_ns + market.length_ns)
+        fault.found["while settling"] = sorted(
+            await self._kill_in(pb.TRANSACTION_STATE_SETTLING, start_ns, "while it settles")
+        )
+
+    async def _kill_in(self, state: int, start_ns: int, when: str) -> set[str]:
+        with self._exchange.stalled_ledger():
+            found = await self._in_state_of(start_ns, state)
+            self._say(f"kill -9 of the exchange {when}: {len(found)} trades")
+            self._exchange.kill()
+        self._exchange.start()
+        await self._ask(self._operator.market)
+        return {each.trade_id for each in found}
+
+    async def controller(self, fault: Fault, start_ns: int, market: pb.GetMarketResponse) -> None:
+        """The controller is killed while power flows, which goes on."""
+        await _until(start_ns + 3 * _S)
+        fault.concerned = {each.trade_id for each in await self._delivering(start_ns)}
+        self._say("kill -9 of the controller: power flows on")
+        self._emulation.kill_controller()
+        await asyncio.sleep(_AWAY_S)
+        self._emulation.restart_controller()
+
+    async def second(self, fault: Fault, start_ns: int, market: pb.GetMarketResponse) -> None:
+        """Another exchange sells a source that this one has sold, to somebody whose load has room."""
+        await _until(start_ns - market.gate_ns + _S)
+        trades = await self._ask(lambda: self._operator.list_transactions("", start_ns))
+        seller, _ = _by_most(trades, "seller")
+        buyers = [each for each in PROSUMERS if not any(t.buyer == each.party for t in trades)]
+        buyer = max(buyers, key=lambda each: (each.most_taken_w, each.party))
+        fault.target = _BY_PARTY[seller].source
+        wh = wh_of(min(buyer.most_taken_w, _BY_PARTY[seller].most_given_w), market.length_ns)
+        interval = pb.Interval(start_unix_ns=start_ns, length_ns=market.length_ns)
+        self._say(f"a second exchange sells {wh} Wh of {fault.target} to {buyer.party}")
+        await self._tender_again(seller, tender("sell", seller, wh, 90_000, interval))
+        await self._tender_again(buyer.party, tender("buy", buyer.party, wh, 250_000, interval))
+        await _until(start_ns + 3 * _S)
+        with self._rival.client(OPERATOR) as operator:
+            found = await self._ask(operator.list_transactions)
+            fault.found["trades"] = {each.trade_id: _told(each) for each in found}
+            fault.found["locks"] = await self._ask(lambda: _locks(operator))
+
+    async def _tender_again(self, party: str, order: pb.Tender) -> None:
+        with self._rival.client(party) as client:
+            (result,) = await self._ask(lambda: client.create_tenders([order]))
+        if result.HasField("refusal"):
+            raise TimeoutError(f"the second exchange takes no tender: {result.refusal.message}")
+
+    async def _delivering(self, start_ns: int) -> list[pb.Transaction]:
+        return await self._in_state_of(start_ns, pb.TRANSACTION_STATE_DELIVERING)
+
+    async def _in_state_of(self, start_ns: int, state: int) -> list[pb.Transaction]:
+        """Trades of an interval that are in a state, once one is."""
+        deadline_s = time.monotonic() + 10.0
+        while True:
+            trades = await self._ask(lambda: self._operator.list_transactions("", start_ns))
+            found = [each for each in trades if each.state == state]
+            if found:
+                return found
+            if time.monotonic() > deadline_s:
+                word = pb.TransactionState.Name(state)  # type: ignore[arg-type]
+                raise TimeoutError(f"no trade of the interval is {word} within 10 s")
+            await asyncio.sleep(_POLL_S)
+
+    async def _in_state(
+        self, ids: set[str], state: int, wanted: int, within_s: float
+    ) -> list[pb.Transaction]:
+        """As many of these as come into a state within a time."""
+        found: dict[str, pb.Transaction] = {}
+        deadline_s = time.monotonic() + within_s
+        while len(found) < wanted and time.monotonic() < deadline_s:
+            for trade in await self._ask(self._operator.list_transactions):
+                if trade.trade_id in ids and trade.state == state:
+                    found[trade.trade_id] = trade
+            await asyncio.sleep(_POLL_S)
+        return list(found.values())
+
+
+_Act = Callable[[Faults, Fault, int, pb.GetMarketResponse], Awaitable[None]]
+_ACTS: Mapping[str, _Act] = {
+    "line cut": Faults.cut,
+    "source short": Faults.cloud,
+    "exchange killed": Faults.crash,
+    "controller killed": Faults.controller,
+    "sink lies": Faults.lie,
+    "sold twice": Faults.second,
+    "car unplugged": Faults.unplug,
+}
+# By interval.
+FAULTS: Mapping[int, str] = dict(enumerate(_ACTS, start=4))
+
+
+def _by_most(trades: list[pb.Transaction], side: str) -> tuple[str, list[pb.Transaction]]:
+    """The party that trades most on a side, and its trades."""
+    parties: dict[str, list[pb.Transaction]] = {}
+    for trade in trades:
+        parties.setdefault(getattr(trade, side), []).append(trade)
+    return max(parties.items(), key=lambda each: (sum(t.wh for t in each[1]), each[0]))
+
+
+def _told(trade: pb.Transaction) -> str:
+    state = pb.TransactionState.Name(trade.state).removeprefix("TRANSACTION_STATE_").lower()
+    return f"{state}: {trade.reason} {trade.detail}".strip()
+
+
+def _locks(client: MarketClient) -> int:
+    """How often money was locked, by the log."""
+    head = ledger_pb2.TreeHead.FromString(client.head().head.head)
+    entries = client.entries(0, head.size)
+    return sum(ledger_pb2.Entry.FromString(each.entry).HasField("lock") for each in entries)
+
+
+async def _until(at_ns: int) -> None:
+    await asyncio.sleep(max(0.0, (at_ns - time.time_ns()) / NS_PER_S))
