@@ -253,12 +253,14 @@ class Leader(Core):
     def awaits_table(self, router_id: str, read_id: int) -> bool:
         return self._parts.read_back.awaits(router_id, read_id)
 
-    def on_table(self, router_id: str, table: CircuitTable, now_ns: int) -> Differences | None:
+    def on_table_slice(
+        self, router_id: str, table: CircuitTable, now_ns: int
+    ) -> Differences | None:
         if not self._network.has_session(router_id):
             return None
         self._network.lateness.note_heard(router_id, now_ns)
         self._network.set_table_version(router_id, table.table_version)
-        found = self._parts.read_back.on_table(router_id, table, now_ns)
+        found = self._parts.read_back.on_table_slice(router_id, table, now_ns)
         self._settle(now_ns)
         return found
 

@@ -106,8 +106,9 @@ class CircuitTallies:
             after_ns = map(attrgetter(f"{step}_after_ns"), set_up)
             histogram.observe_all([each / NS_PER_S for each in after_ns])
         # What is forgotten says nothing more of itself.
-        if len(self._set_up) + len(self._missing) > 4 * len(known.circuits) + len(changed):
-            for circuit_id in (self._set_up | self._missing.keys()) - known.circuits.keys():
+        counted = (self._set_up, self._missing, self._interruptions, self._gaps_mj)
+        if sum(map(len, counted)) > 8 * len(known.circuits) + len(changed):
+            for circuit_id in set().union(*counted) - known.circuits.keys():
                 self._forget(circuit_id)
 
     def _forget(self, circuit_id: int) -> None:

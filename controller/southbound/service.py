@@ -185,7 +185,7 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
             while (message := await _receive(context)) is not None:
                 if not self._sessions.is_live(session):
                     return
-                pause_s = inbox.take(message)
+                pause_s = await inbox.take(message)
                 if pause_s:
                     await asyncio.sleep(pause_s)
         finally:

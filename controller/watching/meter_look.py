@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 from controller.core.network.view import GridView
@@ -25,6 +26,8 @@ ReadMeters = Callable[[], Awaitable[tuple[list[RouterMeters], list[str]]]]
 _ROUTER_S = 400e-6
 # Routers whose books are added up in one turn of the loop, at 15 us each.
 _AT_ONCE = 128
+# Routers that are known no more and whose books are kept by name.
+MOST_FORGOTTEN = 4096
 # Of the loop's time: apart from the budget of watching, which must not be owed for seconds by one large look.
 _SHARE = 0.01
 
@@ -97,7 +100,9 @@ class MeterBooks:
     """Adds up what routers say of their meters, look by look."""
 
     def __init__(self) -> None:
+        # Whoever answered last comes last; of many that are forgotten only the sum is kept.
         self._books: dict[str, _Books] = {}
+        self._merged = Energies()
         self._begin()
 
     def _begin(self) -> None:
@@ -107,7 +112,7 @@ class MeterBooks:
 
     def note(self, meters: RouterMeters) -> None:
         """One router's books, of the look that goes on."""
-        before = self._books.get(meters.router_id)
+        before = self._books.pop(meters.router_id, None)
         now = self._books[meters.router_id] = _books(meters, before)
         if before is None or before.boot_id != now.boot_id or now.time_ns <= before.time_ns:
             return
@@ -119,12 +124,23 @@ class MeterBooks:
             grown_mj = sent_mj - before.sent_mj.get(link_id, 0)
             self._sent_w[link_id, meters.router_id] = grown_mj * per_mj_w
 
+    def _merge_forgotten(self, view: GridView) -> None:
+        """Strangers may come under ever other ids: beyond a number, those that are silent for the longest lose their
+        names. One that came back would count anew.
+        """
+        beyond = len(self._books) - len(view.routers) - MOST_FORGOTTEN
+        forgotten = (each for each in tuple(self._books) if each not in view.routers)
+        for router_id in islice(forgotten, max(0, beyond)):
+            gone = self._books.pop(router_id)
+            self._merged = self._merged.plus(gone.energies).plus(gone.former)
+
     def conclude(self, missing_ids: Iterable[str], view: GridView) -> Reading:
         """The look is over; routers that did not answer count as they last did, those that are forgotten too."""
+        self._merge_forgotten(view)
         known = self._books.values()
-        totals = Energies(
-            *(map(sum, zip(*(books.energies.plus(books.former) for books in known), strict=True)))
-        )
+        totals = self._merged
+        for books in known:
+            totals = totals.plus(books.energies).plus(books.former)
         reading = Reading(
             at_unix_ms=time.time_ns() // 1_000_000,
             totals=totals,

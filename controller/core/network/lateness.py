@@ -63,7 +63,10 @@ class Lateness:
         self._were_late: set[str] = set()
 
     def note_asked(self, router_id: str, asked: Asked, now_ns: int) -> None:
-        self._of(router_id).asked[asked] = now_ns
+        router = self._of(router_id)
+        # One that never answers is asked for ever.
+        _waits_ns(router, now_ns)
+        router.asked[asked] = now_ns
 
     def note_answer(self, router_id: str, asked: Asked, now_ns: int) -> None:
         router = self._of(router_id)
@@ -177,8 +180,10 @@ def _known_ns(router: _Router, now_ns: int) -> int:
 
 def _waits_ns(router: _Router, now_ns: int) -> int:
     """For how long the oldest question has waited that may still be answered."""
-    for asked, asked_ns in list(router.asked.items()):
-        if now_ns - asked_ns <= MAX_PATIENCE_NS:
-            return now_ns - asked_ns
-        del router.asked[asked]
+    while router.asked:
+        oldest = next(iter(router.asked))
+        waits_ns = now_ns - router.asked[oldest]
+        if waits_ns <= MAX_PATIENCE_NS:
+            return waits_ns
+        del router.asked[oldest]
     return 0

@@ -148,7 +148,7 @@ class Protector:
         circuit.guard.apply_if_possible(ProtectionEvent.ENDED)
         self._switches.forget(circuit)
         self._replacing.drop(circuit.circuit_id)
-        self.maker.forget(circuit)
+        self.maker.end(circuit)
 
     def _retire_unfit(self, circuit: Circuit, now_ns: int) -> None:
         """Let go of standbys that do not protect the circuit as it is now, and of one that is replaced."""
