@@ -34,8 +34,8 @@ class Programming(Protocol):
 
     def send(self, router_id: str, message: Stage | Abort) -> None: ...
 
-    def make_room(self, circuit: Circuit, now_ns: int) -> None:
-        """Routers are about to be told of one more generation of it."""
+    def make_room(self, generation: Generation, now_ns: int) -> None:
+        """Routers are about to be told of it."""
 
     def commit(self, txn_id: int, generations: Iterable[Generation], now_ns: int) -> None:
         """All hops are staged, and the decisions durable."""
@@ -177,7 +177,7 @@ class Staging:
         at: dict[str, list[Generation]] = {}
         hops: dict[str, list[HopSnapshot]] = {}
         for each in generations:
-            self._programming.make_room(self._circuits[each.key.circuit_id], now_ns)
+            self._programming.make_room(each, now_ns)
             for router_id, hop in each.hops().items():
                 if router_id not in at:
                     at[router_id], hops[router_id] = [], []
