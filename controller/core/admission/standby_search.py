@@ -28,6 +28,12 @@ from digitalgrid.model import CircuitGeneration
 from digitalgrid.reasons import Reason
 from digitalgrid.units import format_power, format_power_below
 
+_LOSSES = {
+    Against.LINK: "a link",
+    Against.ROUTER: "a router",
+    Against.RISK: "a risk group",
+}
+
 
 class Standby(NamedTuple):
     """A route for a standby, with its trickle; and what it covers, where it shares its room with others."""
@@ -178,11 +184,16 @@ class StandbySearch:
         """What makes a standby impossible for now: a bridge, or the lack of room."""
         bridges = Bridges(self._admission.view).on(working, request)
         if bridges:
+            view = self._admission.view
+            known = view.links.keys() | view.routers.keys()
+            names = [each if each in known else f"risk group {each}" for each in bridges]
+            closed = view.out_of_service()
+            meanwhile = f", with {', '.join(closed)} out of service" if closed else ""
             return Refusal(
                 Reason.PROTECTION_IMPOSSIBLE,
-                f"no second way to load {request.sink_id!r} avoids {' or '.join(bridges)}, which the"
-                f" first needs too: protection against the loss of a {request.protect} is impossible"
-                " there",
+                f"no second way to load {request.sink_id!r} avoids {' or '.join(names)}, which the first"
+                f" needs too: protection against the loss of {_LOSSES[request.protect or Against.LINK]} is impossible"
+                f" there{meanwhile}",
                 field="protect",
                 metadata={"bridges": ",".join(bridges)},
             )
