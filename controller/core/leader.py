@@ -202,6 +202,7 @@ class Leader(Core):
     def on_disconnected(self, router_id: str, now_ns: int) -> None:
         """No news of its lines: circuits run on, but nothing new is admitted over it."""
         self._network.disconnect(router_id)
+        self._network.lateness.note_gone(router_id, now_ns)
         self._parts.read_back.forget(router_id)
         self._parts.programmer.on_disconnected(router_id, now_ns)
         self._adopt_view(now_ns)

@@ -36,9 +36,11 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _KEEPALIVE = (
     ("grpc.keepalive_time_ms", 2000),
-    # Late is not dead: both ends may share a machine with hundreds of routers. gRPC 1.85 goes by the second.
-    ("grpc.keepalive_timeout_ms", 5000),
-    ("grpc.http2.ping_timeout_ms", 5000),
+    # Late is not dead: both ends may share a machine with hundreds of routers, and gRPC's threads get no time either.
+    # So late either may be before its session is given up, which costs a read-back. That a router is dead its
+    # neighbours notice long before, and each answer has a timeout of its own. gRPC 1.85 goes by the second.
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.ping_timeout_ms", 20_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 500),
     ("grpc.http2.max_ping_strikes", 0),
@@ -53,7 +55,7 @@ class SessionLimits:
     latest first; so many ``routers`` can be known.
     """
 
-    hello_s: float = 5.0
+    hello_s: float = 20.0
     lsa_per_s: float = 20.0
     routers: int = 20_000
 

@@ -61,6 +61,8 @@ class Lateness:
         self._late_at_ns: int | None = None
         # Those that were late with an answer, or said so, at some time in their session: of most there are none.
         self._were_late: set[str] = set()
+        # Since when those have no session that had one.
+        self._gone_ns: dict[str, int] = {}
 
     def note_asked(self, router_id: str, asked: Asked, now_ns: int) -> None:
         router = self._of(router_id)
@@ -105,8 +107,16 @@ class Lateness:
         if due_ns is not None and now_ns - due_ns > LATE_NS:
             self._late_at_ns = now_ns
 
-    def forget(self, router_id: str) -> None:
+    def note_gone(self, router_id: str, now_ns: int) -> None:
         """Its session is over: what was under way is not answered any more."""
+        self.forget(router_id)
+        self._gone_ns[router_id] = now_ns
+
+    def note_back(self, router_id: str) -> None:
+        """It has a session again, and has told what it had to tell."""
+        self._gone_ns.pop(router_id, None)
+
+    def forget(self, router_id: str) -> None:
         self._routers.pop(router_id, None)
         self._were_late.discard(router_id)
 
@@ -165,6 +175,18 @@ class Lateness:
         if now_ns - router.heard_at_ns < usual_ns:
             return True
         return self.is_crowded(now_ns) and self._neighbors_hear(router_id)
+
+    def is_gone(self, router_id: str) -> bool:
+        """Whether its session is over and none has taken its place."""
+        return router_id in self._gone_ns
+
+    def may_return(self, router_id: str, usual_ns: int, now_ns: int) -> bool:
+        """Whether one that is gone is waited for. Routers dial again at once, and a session that breaks says nothing of
+        the lines: their far ends hear whether it lives.
+        """
+        away_ns = now_ns - self._gone_ns.get(router_id, now_ns)
+        patience_ns = MAX_PATIENCE_NS if self.is_crowded(now_ns) else 0
+        return away_ns < usual_ns + patience_ns and self._neighbors_hear(router_id)
 
     def is_crowded(self, now_ns: int) -> bool:
         """Whether anybody was late lately, here or at a router: then all takes longer, and nothing fails by it."""

@@ -167,6 +167,7 @@ class Network:
         """The router has told all that it had to tell."""
         self._sessions[router_id].in_step = True
         self._views.set_connected(router_id, True)
+        self.lateness.note_back(router_id)
 
     def in_step(self) -> set[str]:
         return {key for key, session in self._sessions.items() if session.in_step}
