@@ -26,6 +26,7 @@ from controller.computing.warm_up import warm_up_search
 from controller.metrics.circuit_tallies import CircuitTallies
 from controller.metrics.collecting import Metrics
 from controller.metrics.server import serving_metrics
+from controller.metrics.store_look import StoreLook
 from controller.runtime.garbage_collector import freeze_loaded
 from controller.runtime.runtime import Runtime
 from controller.watching.budget import Budget
@@ -103,7 +104,8 @@ def _scrapes(runtime: Runtime, gate: Gate, meters: MeterLook) -> tuple[float, in
     """The median of some, and the size of the answer."""
     registry = CollectorRegistry(auto_describe=False)
     lateness_s = Histogram(LATENESS_BOUNDS_S)
-    registry.register(Metrics(runtime, gate, meters, CircuitTallies(runtime), lateness_s))
+    circuits, store = CircuitTallies(runtime), StoreLook(runtime)
+    registry.register(Metrics(runtime, gate, meters, circuits, store, lateness_s))
     taken_s = []
     for _ in range(_SCRAPES):
         begun_s = time.thread_time()

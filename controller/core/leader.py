@@ -84,6 +84,7 @@ class Leader(Core):
             now_ns=now_ns,
             calendar_ns=lambda at_ns: began_unix_ns + at_ns - now_ns,
         )
+        self._questions.led_by(self._parts.programmer, self._parts.searches)
         # Of the last event.
         self._now_ns = now_ns
         self._parts.keeper.restore(now_ns)
@@ -234,7 +235,8 @@ class Leader(Core):
 
     def on_result(self, router_id: str, result: TransactionResult, now_ns: int) -> None:
         asked = (result.txn_id, result.operation)
-        self._network.lateness.note_answer(router_id, asked, now_ns)
+        took_ns = self._network.lateness.note_answer(router_id, asked, now_ns)
+        self._network.answers.note(result.operation, result.code, took_ns)
         self._network.lateness.note_heard(router_id, now_ns, result.late_ns)
         self._parts.programmer.answers.on_result(router_id, result, now_ns)
         if result.operation is Operation.STAGE and result.code is ResultCode.OK:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from controller.metrics.circuit_tallies import CircuitTallies
 from controller.metrics.collecting import Metrics
+from controller.metrics.store_look import StoreLook
 from controller.runtime.runtime import Runtime
 from controller.watching.gate import Gate
 from controller.watching.meter_look import MeterLook
@@ -33,11 +34,13 @@ async def serving_metrics(
     """Serve on ``listen`` (host:port); yields the port. OSError, which says what to do, where that is taken."""
     lateness_s = Histogram(LATENESS_BOUNDS_S)
     circuits = CircuitTallies(runtime, now_ns)
-    metrics = Metrics(runtime, gate, meters, circuits, lateness_s)
+    store = StoreLook(runtime)
+    metrics = Metrics(runtime, gate, meters, circuits, store, lateness_s)
     unsubscribe = circuits.subscribed()
     tasks = [
         start_task("loop-lateness", lambda: _look_at_lateness(lateness_s)),
         start_task("circuit-tallies", lambda: _sweep(circuits)),
+        start_task("store-look", store.run),
     ]
     try:
         async with serving_collector(metrics, listen) as port:

@@ -20,6 +20,7 @@ from controller.southbound.inbox import SessionInbox
 from controller.southbound.sessions import RouterSession, SessionOver, SessionRefused, Sessions
 from controller.southbound.violation import Violation
 from controller.southbound.writer import SessionWriter
+from controller.tallies import SessionEvent
 from digitalgrid.capabilities import Capability
 from digitalgrid.convert import election_id_to_pb
 from digitalgrid.counters import COUNTERS
@@ -89,7 +90,9 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
         try:
             over = await self._serve(session, writer, context)
         finally:
-            if self._sessions.close(session):
+            if not self._sessions.close(session):
+                self._runtime.tallies.sessions[SessionEvent.REPLACED] += 1
+            else:
                 _log.info("router %s disconnected", session.router_id)
                 self._runtime.detach(session.router_id)
                 if self._runtime.tracing is not None:

@@ -72,7 +72,9 @@ class Flow(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What all routers together have measured, by the last books of each. ``powers_w`` are of the kinds of Energies, of
-    those routers that were read twice; ``imbalance_mj`` is zero, or a bug; ``missing_ids`` did not answer.
+    those routers that were read twice; ``missing_ids`` did not answer. Zero, or a bug: ``imbalance_mj``;
+    ``oversubscribed`` instants, at which anything bore more than it is built for; and by how much a loss differed from
+    its formula.
     """
 
     at_unix_ms: int
@@ -82,6 +84,8 @@ class Reading:
     powers_w: tuple[float, ...]
     flows: dict[str, Flow]
     missing_ids: tuple[str, ...]
+    oversubscribed: int
+    formula_deviation_mj: float
 
 
 class _Books(NamedTuple):
@@ -94,6 +98,10 @@ class _Books(NamedTuple):
     imbalance_mj: int
     sent_mj: dict[str, int]
     former: Energies
+    # With those of its former lives, of which a router itself knows nothing.
+    oversubscribed: int
+    counted_oversubscribed: int
+    formula_deviation_mj: float
 
 
 class MeterBooks:
@@ -149,6 +157,8 @@ class MeterBooks:
             powers_w=tuple(self._powers_w),
             flows=_flows(self._sent_w, view),
             missing_ids=tuple(missing_ids),
+            oversubscribed=sum(books.oversubscribed for books in known),
+            formula_deviation_mj=max((books.formula_deviation_mj for books in known), default=0.0),
         )
         self._begin()
         return reading
@@ -166,6 +176,8 @@ def _books(meters: RouterMeters, before: _Books | None) -> _Books:
     into_mj = received_mj + energies.injected_mj
     out_mj = sum(each.sent_mj for each in meters.links) + energies.delivered_mj
     kept_mj = energies.converter_loss_mj + energies.dissipated_mj + meters.buffered_mj
+    counted = meters.oversubscribed_instants
+    counted += sum(each.oversubscribed_instants for each in meters.links)
     return _Books(
         meters.boot_id,
         meters.time_ns,
@@ -175,7 +187,18 @@ def _books(meters: RouterMeters, before: _Books | None) -> _Books:
         0 if meters.saturated else into_mj - out_mj - kept_mj,
         sent_mj,
         former,
+        _oversubscribed_in_all(counted, before),
+        counted,
+        meters.max_formula_deviation_mj,
     )
+
+
+def _oversubscribed_in_all(counted: int, before: _Books | None) -> int:
+    """Instants since the router was first read, and before that as many as it says: it counts from its start on."""
+    if before is None:
+        return counted
+    since = counted - before.counted_oversubscribed
+    return before.oversubscribed + (since if since >= 0 else counted)
 
 
 def _flows(sent_w: dict[tuple[str, str], float], view: GridView) -> dict[str, Flow]:

@@ -11,6 +11,7 @@ from controller.core.admission.protected_routes import (
     ProtectedRouteFinder,
     ProtectedRoutes,
 )
+from controller.core.admission.search_tally import Search
 from controller.core.admission.standby_arrays import (
     StandbyArrays,
     as_it_stands,
@@ -64,7 +65,8 @@ class StandbySearch:
         """
         if request.protect is not None and not request.dedicated:
             asked = _asked(request, circuit_id, excluded_ids, instead_of)
-            backup = self._pairs.backup_of(working, asked, request.protect)
+            with self._admission.searches.timed(Search.STANDBY):
+                backup = self._pairs.backup_of(working, asked, request.protect)
             if backup is not None:
                 return self.sharing(backup, circuit_id, instead_of)
             pooled = all(each.holds_pools for each in self._admission.view.routers.values())
@@ -79,7 +81,8 @@ class StandbySearch:
             return None
         if not self._admission.sink_takes(request.sink_id, request.power_w):
             return None
-        return self._pairs.best(_asked(request), request.protect)
+        with self._admission.searches.timed(Search.STANDBY):
+            return self._pairs.best(_asked(request), request.protect)
 
     def sharing(
         self, backup: Backup, circuit_id: int, instead_of: CircuitGeneration | None = None
@@ -104,7 +107,8 @@ class StandbySearch:
     ) -> Standby | None:
         if request.protect is not None:
             asked = _asked(request, circuit_id, excluded_ids)
-            backup = self._pairs.backup_of(working, asked, request.protect, dedicated=True)
+            with self._admission.searches.timed(Search.STANDBY):
+                backup = self._pairs.backup_of(working, asked, request.protect, dedicated=True)
             if backup is not None:
                 return Standby(with_trickle(self._admission, backup.route, circuit_id))
         # In what its circuit holds already, of which that knows nothing.

@@ -23,6 +23,13 @@ _HOPS_A_CIRCUIT = 8
 _LATER = ("priority", "floor_w", "asked_w")
 
 
+# What needs repair, in words.
+DIFFERENCES = (
+    *("missing", "different", "lingering"),
+    *("excess", "with another role", "pools of another size"),
+)
+
+
 class PoolContrast(NamedTuple):
     """A pool of another size than the shared standbys on a link need."""
 
@@ -70,15 +77,11 @@ class Differences:
 
     def counts(self) -> dict[str, int]:
         """Of what needed repair, by kind."""
-        counts = {
-            "missing": len(self.missing),
-            "different": len(self.different),
-            "lingering": len(self.lingering),
-            "excess": len(self.excess),
-            "with another role": len(self.other_role),
-            "pools of another size": len(self.pools),
-        }
-        return {kind: number for kind, number in counts.items() if number}
+        found = (
+            *(len(self.missing), len(self.different), len(self.lingering)),
+            *(len(self.excess), len(self.other_role), len(self.pools)),
+        )
+        return {kind: each for kind, each in zip(DIFFERENCES, found, strict=True) if each}
 
     def summary(self) -> str:
         """For the log."""

@@ -70,11 +70,12 @@ class Lateness:
         _waits_ns(router, now_ns)
         router.asked[asked] = now_ns
 
-    def note_answer(self, router_id: str, asked: Asked, now_ns: int) -> None:
+    def note_answer(self, router_id: str, asked: Asked, now_ns: int) -> int | None:
+        """How long it took (ns); None where nobody waits for it."""
         router = self._of(router_id)
         asked_ns = router.asked.get(asked)
         if asked_ns is None:
-            return
+            return None
         for each in list(router.asked):
             # What it was asked before and did not answer was lost.
             del router.asked[each]
@@ -91,6 +92,7 @@ class Lateness:
         if router.answer_ns > LATE_NS:
             self._were_late.add(router_id)
             self._late_at_ns = now_ns
+        return took_ns
 
     def note_heard(self, router_id: str, now_ns: int, late_ns: int = 0) -> None:
         """It says anything, and with it, perhaps, how late its own timers are."""

@@ -11,6 +11,7 @@ import msgspec
 
 from controller.core.messages import CircuitStatus
 from controller.core.network.admin import AdminState, AdminWords
+from controller.core.network.answers import AnswerTally
 from controller.core.network.lateness import Lateness
 from controller.core.network.link import LinkState
 from controller.core.network.lsdb import LinkStateDatabase
@@ -73,6 +74,7 @@ class Network:
     def __init__(self, lsa_max_age_ns: int) -> None:
         self.lsdb = LinkStateDatabase(lsa_max_age_ns)
         self.lateness = Lateness(self._has_line_up)
+        self.answers = AnswerTally()
         self.admin = AdminWords()
         self._views = GridViews(self.lsdb, self.admin)
         self._sessions: dict[str, _Session] = {}

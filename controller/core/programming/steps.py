@@ -62,13 +62,13 @@ class Steps:
         )
         self.repairs = Repairs(self._transactions, timeouts, lateness, self.send)
         self._lateness = lateness
-        window = Window(lateness)
-        self._under_way = UnderWay(lateness, window)
+        self._window = Window(lateness)
+        self._under_way = UnderWay(lateness, self._window)
         self._staging = Staging(
             circuits=circuits,
             timeouts=timeouts,
             transactions=self._transactions,
-            window=window,
+            window=self._window,
             lateness=lateness,
             programming=self,
         )

@@ -33,6 +33,10 @@ class Window:
                 del self._at[router_id]
 
     @property
+    def taken(self) -> int:
+        return len(self._in_flight)
+
+    @property
     def room(self) -> int:
         return max(0, MAX_IN_FLIGHT - len(self._in_flight))
 
