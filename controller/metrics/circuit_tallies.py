@@ -16,6 +16,7 @@ from digitalgrid.units import MILLIJOULES_PER_J, NS_PER_S
 
 STEPS = ("stored", "staged", "committed", "actuated")
 CAUSES = ("start", "fault", "move", "curtailment", "refused")
+_WAITING = CircuitState.WAITING
 
 
 class CircuitTallies:
@@ -92,9 +93,13 @@ class CircuitTallies:
             if circuit is None:
                 self._forget(circuit_id)
                 continue
-            self._note_wait(circuit)
-            self._count_interruptions(circuit)
-            self._count_missing(circuit)
+            # Most have only become active, and nothing has ever happened to them.
+            if circuit.state is _WAITING or circuit_id in self._waiting_since_ns:
+                self._note_wait(circuit)
+            if circuit.interruptions:
+                self._count_interruptions(circuit)
+            if circuit.missing:
+                self._count_missing(circuit)
             if (
                 circuit.timings.actuated_after_ns
                 and circuit.requested_at_ns is not None
@@ -117,14 +122,12 @@ class CircuitTallies:
             kept.pop(circuit_id, None)
 
     def _note_wait(self, circuit: Circuit) -> None:
-        if circuit.state is CircuitState.WAITING:
+        if circuit.state is _WAITING:
             self._waiting_since_ns.setdefault(circuit.circuit_id, self._now_ns())
         else:
             self._waiting_since_ns.pop(circuit.circuit_id, None)
 
     def _count_interruptions(self, circuit: Circuit) -> None:
-        if not circuit.interruptions:
-            return
         more = circuit.interruptions - self._interruptions.get(circuit.circuit_id, 0)
         if more > 0:
             self.interruptions += more

@@ -4,9 +4,6 @@ import platform
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 
-from prometheus_client.core import Metric
-from prometheus_client.registry import Collector
-
 from controller.core.circuits.differences import DIFFERENCES
 from controller.core.errors import Refusal
 from controller.metrics.circuit_tallies import CircuitTallies
@@ -19,7 +16,7 @@ from controller.tallies import KINDS, SessionEvent
 from controller.watching.gate import Gate
 from controller.watching.meter_look import MeterLook, Reading
 from digitalgrid.counters import COUNTERS
-from digitalgrid.metrics.families import Families, one_label
+from digitalgrid.metrics.families import Families, Family, one_label
 from digitalgrid.metrics.histogram import Histogram
 from digitalgrid.units import MILLIJOULES_PER_J
 
@@ -40,7 +37,7 @@ _ENERGIES = (
 _FAMILIES = Families(PREFIX, METRICS)
 
 
-class Metrics(Collector):
+class Metrics:
     """Of one daemon; to be asked in the loop's own thread, as all that reads the core."""
 
     def __init__(
@@ -59,11 +56,7 @@ class Metrics(Collector):
         self._store = store
         self._lateness_s = lateness_s
 
-    def describe(self) -> list[Metric]:
-        """None: a registry would otherwise collect once to learn the names."""
-        return []
-
-    def collect(self) -> Iterator[Metric]:
+    def collect(self) -> Iterator[Family]:
         self._circuits.sweep()
         yield from self._of_process()
         yield from self._of_store()
@@ -86,7 +79,7 @@ class Metrics(Collector):
         yield from self._runtime.look(of_network)
         yield from of_lead(known)
 
-    def _of_process(self) -> Iterator[Metric]:
+    def _of_process(self) -> Iterator[Family]:
         runtime = self._runtime
         engine = str(engine_in_use())
         built = (*_BUILD, engine)
@@ -104,7 +97,7 @@ class Metrics(Collector):
         sessions = {event.value: runtime.tallies.sessions[event] for event in SessionEvent}
         yield _FAMILIES.of("southbound_sessions_total", one_label(sessions))
 
-    def _of_store(self) -> Iterator[Metric]:
+    def _of_store(self) -> Iterator[Family]:
         runtime = self._runtime
         yield _FAMILIES.one("store_unwritten", runtime.unwritten)
         yield _FAMILIES.histogram(
@@ -120,7 +113,7 @@ class Metrics(Collector):
             yield _FAMILIES.one("store_size_bytes", room.size_bytes)
             yield _FAMILIES.one("store_free_bytes", room.free_bytes)
 
-    def _of_control_network(self) -> Iterator[Metric]:
+    def _of_control_network(self) -> Iterator[Family]:
         tallies = self._runtime.tallies
         if tallies.control_network is not None:
             network = tallies.control_network()
@@ -132,7 +125,7 @@ class Metrics(Collector):
             yield _FAMILIES.one("openflow_frames_shed_total", traffic.frames_shed)
             yield _FAMILIES.one("openflow_flow_mods_total", traffic.flow_mods)
 
-    def _of_calls(self) -> Iterator[Metric]:
+    def _of_calls(self) -> Iterator[Family]:
         tallies = self._runtime.tallies
         yield _FAMILIES.of("rpc_requests_total", tallies.calls.items())
         yield _FAMILIES.histogram("rpc_duration_seconds", one_label(tallies.call_durations_s))
@@ -141,14 +134,14 @@ class Metrics(Collector):
         yield _FAMILIES.of("rpc_rejected_total", one_label(rejected))
         yield _FAMILIES.histogram("admission_batch_requests", [((), tallies.batch_sizes)])
 
-    def _of_solver(self) -> Iterator[Metric]:
+    def _of_solver(self) -> Iterator[Family]:
         tallies = self._runtime.tallies
         runs = {(kind.value, outcome.value): n for (kind, outcome), n in tallies.solved.items()}
         yield _FAMILIES.of("solver_runs_total", runs.items())
         durations_s = {kind.value: each for kind, each in tallies.solved_s.items()}
         yield _FAMILIES.histogram("solver_duration_seconds", one_label(durations_s))
 
-    def _of_watching(self) -> Iterator[Metric]:
+    def _of_watching(self) -> Iterator[Family]:
         yield _FAMILIES.one("watch_messages_total", self._gate.messages)
         yield _FAMILIES.one("watch_work_seconds_total", self._gate.worked_s)
         yield _FAMILIES.histogram("watch_wait_seconds", [((), self._gate.waits_s)])
@@ -157,7 +150,7 @@ class Metrics(Collector):
         yield _FAMILIES.one("web_resyncs_total", tallies.web_resyncs)
         yield _FAMILIES.one("web_stalls_total", tallies.web_stalls)
 
-    def _of_loads(self) -> Iterator[Metric]:
+    def _of_loads(self) -> Iterator[Family]:
         """What circuits' loads felt."""
         known = self._circuits
         yield _FAMILIES.histogram("circuit_setup_duration_seconds", one_label(known.setup_s))
@@ -171,7 +164,7 @@ class Metrics(Collector):
         yield _FAMILIES.one("circuits_waiting_seconds", known.longest_wait_s)
 
 
-def _of_energies(reading: Reading) -> Iterator[Metric]:
+def _of_energies(reading: Reading) -> Iterator[Family]:
     for name, energy_mj in zip(_ENERGIES, reading.totals, strict=True):
         yield _FAMILIES.one(name, energy_mj / MILLIJOULES_PER_J)
     yield _FAMILIES.one("buffered_energy_joules", reading.buffered_mj / MILLIJOULES_PER_J)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from enum import Enum
 from operator import attrgetter
 
-from prometheus_client.core import Metric
+import numpy as np
 
 from controller.core.circuits.circuit import CircuitState
 from controller.core.circuits.protection import Protection
@@ -13,7 +13,7 @@ from controller.core.network.admin import AdminState
 from controller.core.network.link import LinkState
 from controller.core.questions import Questions
 from controller.metrics.reference import METRICS, PREFIX
-from digitalgrid.metrics.families import Families, one_label
+from digitalgrid.metrics.families import Families, Family, one_label
 
 # Read of each circuit: an enumeration's property would take longer than all else.
 _STATE, _PROTECTION = attrgetter("state._value_"), attrgetter("guard.word._value_")
@@ -27,12 +27,12 @@ def _none_of(words: type[Enum]) -> dict[str, float]:
     return dict.fromkeys((each.value for each in words), 0)
 
 
-def of_circuits(known: Questions) -> Iterator[Metric]:
+def of_circuits(known: Questions) -> Iterator[Family]:
     circuits = known.circuits.values()
+    states = _none_of(CircuitState) | Counter(map(_STATE, circuits))
     power_w = _none_of(CircuitState)
     for circuit in circuits:
         power_w[circuit.state._value_] += circuit.power_w
-    states = _none_of(CircuitState) | Counter(map(_STATE, circuits))
     protected = _none_of(Protection) | Counter(map(_PROTECTION, circuits))
     del protected[Protection.NONE.value]
     yield _FAMILIES.of("circuits", one_label(states))
@@ -40,7 +40,7 @@ def of_circuits(known: Questions) -> Iterator[Metric]:
     yield _FAMILIES.of("circuits_protected", one_label(protected))
 
 
-def of_network(known: Questions, now_ns: int) -> list[Metric]:
+def of_network(known: Questions, now_ns: int) -> list[Family]:
     view = known.view
     fresh = known.fresh_router_ids(now_ns)
     routers = {
@@ -50,7 +50,7 @@ def of_network(known: Questions, now_ns: int) -> list[Metric]:
     }
     links = _none_of(LinkState)
     for link in view.links.values():
-        links[link.state.value] += 1
+        links[link.state._value_] += 1
     drains = _none_of(AdminState) | Counter(each.state.value for each in known.drains.values())
     del drains[AdminState.IN_SERVICE.value]
     heard = {(worth.value,): count for worth, count in known.advertisements_heard.items()}
@@ -63,7 +63,7 @@ def of_network(known: Questions, now_ns: int) -> list[Metric]:
     ]
 
 
-def of_lead(known: Questions) -> Iterator[Metric]:
+def of_lead(known: Questions) -> Iterator[Family]:
     """What only whoever leads decides, and has in its hands."""
     decided = {
         (action.value, str(reason)): count for (action, reason), count in known.answered.items()
@@ -90,14 +90,13 @@ def of_lead(known: Questions) -> Iterator[Metric]:
     yield from _of_reserved(known)
 
 
-def _of_reserved(known: Questions) -> Iterator[Metric]:
+def _of_reserved(known: Questions) -> Iterator[Family]:
     """In how far links and sources are taken."""
-    shares = known.link_shares()
-    loaded = dict.fromkeys(_TENTHS, 0)
-    for share in shares:
-        loaded[_TENTHS[min(9, max(0, -int(-share * 10 // 1) - 1))]] += 1
-    yield _FAMILIES.of("links_loaded", one_label(loaded))
-    yield _FAMILIES.one("link_utilisation_ratio", max(shares, default=0.0))
+    shares = np.array(known.link_shares())
+    tenths = np.clip(np.ceil(shares * 10) - 1, 0, 9).astype(np.intp)
+    loaded = np.bincount(tenths, minlength=len(_TENTHS)).tolist()
+    yield _FAMILIES.of("links_loaded", one_label(dict(zip(_TENTHS, loaded, strict=True))))
+    yield _FAMILIES.one("link_utilisation_ratio", float(shares.max(initial=0.0)))
     given_w = sum(source.max_power_w for _, source in known.view.sources.values())
     reserved_w = sum(map(known.reserved_at_source_w, known.view.sources))
     powers_w = {"reserved": reserved_w, "free": max(0.0, given_w - reserved_w)}

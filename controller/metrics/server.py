@@ -18,7 +18,7 @@ from digitalgrid.supervision import start_task
 # How often (s) the loop's lateness is looked at.
 _LOOK_S = 0.1
 # How often (s) routers are asked for their energies, if the loop can afford it.
-_METERS_S = 5.0
+METERS_S = 5.0
 # How often (s) circuits that changed are looked at, between scrapes too: they are forgotten some time after their end.
 _SWEEP_S = 1.0
 
@@ -43,8 +43,8 @@ async def serving_metrics(
         start_task("store-look", store.run),
     ]
     try:
-        async with serving_collector(metrics, listen) as port:
-            with meters.wanted(_METERS_S):
+        async with serving_collector(metrics.collect, listen) as port:
+            with meters.wanted(METERS_S):
                 yield port
     finally:
         for task in tasks:

@@ -211,6 +211,10 @@ def _flows(sent_w: dict[tuple[str, str], float], view: GridView) -> dict[str, Fl
     return flows
 
 
+def _least_interval_s(routers: int) -> float:
+    return _ROUTER_S * routers / _SHARE
+
+
 class MeterLook:
     """One for a daemon. Who wants readings says how often by :meth:`wanted`; they come no oftener than the loop can
     afford.
@@ -242,6 +246,10 @@ class MeterLook:
                 self._task.cancel()
                 self._task = None
 
+    def least_interval_s(self, routers: int) -> float:
+        """How often so many routers are looked at, by what is wanted and what the loop can afford."""
+        return max(_least_interval_s(routers), min(self._wanted, default=0.0))
+
     async def news(self) -> Reading:
         """The next reading."""
         await self._news.wait()
@@ -261,7 +269,7 @@ class MeterLook:
             self.reading = self._books.conclude(missing_ids, self._view())
             self._news.set()
             self._news = asyncio.Event()
-            await self._pause(begun_s, _ROUTER_S * len(meters) / _SHARE)
+            await self._pause(begun_s, _least_interval_s(len(meters)))
 
     async def _pause(self, begun_s: float, least_s: float) -> None:
         """Until the next look is due, for who wants most of them; who comes meanwhile may want more."""
