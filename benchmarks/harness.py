@@ -1,7 +1,8 @@
 """Rows of ``bench.json``, and how times are taken: in one process, by turns, so that noise meets all alike."""
 
 import gc
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from time import perf_counter
@@ -55,3 +56,16 @@ def by_turns(
             seconds, results[name] = seconds_of(call)
             taken[name].append(seconds)
     return {name: median(each) for name, each in taken.items()}, results
+
+
+def quieter(taken_s: Sequence[float]) -> float:
+    """The mean of the lower half. What a process computes is never less than it has to, and more by whatever else the
+    machine does to its caches: of what is measured on one that is in use the lower half says most.
+    """
+    lower = sorted(taken_s)[: (len(taken_s) + 1) // 2]
+    return sum(lower) / len(lower)
+
+
+def busyness() -> float:
+    """How many processes the machine would run, on the mean of the last minute."""
+    return os.getloadavg()[0]

@@ -12,7 +12,8 @@ to answer asks again, which sets up nothing twice. How far it is, is said on std
 started: 99 of 100 were no later.
 ``cut`` and ``cut-protected`` cut the one line that 100 of 5,000 circuits cross: ``missing_ms_p50`` and ``_max`` are the
 energy that those lack afterwards, in milliseconds of their power, and ``moved`` counts the others.
-``tick`` is what a tick of a router costs in which nothing changes, in seconds of CPU: pure devices in simulated time.
+``tick`` is what a tick of a router costs in which nothing changes, in seconds of CPU: pure devices in simulated time;
+also where one more circuit, of which the source's router was not told, gets nothing.
 """
 
 import multiprocessing
@@ -83,6 +84,7 @@ _PROGRESS_S = 10.0
 
 def rows(full: bool) -> Iterator[Row]:
     yield from (_tick(circuits) for circuits in (1, 1_000))
+    yield from (_tick(circuits, dark=True) for circuits in (1, 1_000))
     four = loads_grid(_FOUR_ROUTERS, "four")
     yield _measured("overload", four, _Crowd(1_000, ("lb",), beside="lc"))
     yield _measured("overload-busy", four, _Crowd(1_000, ("lb",), beside="lc", busy=True))
@@ -93,8 +95,8 @@ def rows(full: bool) -> Iterator[Row]:
     yield _cut("cut-protected", nine, _Crowd(_AMONG, loads), protect="link")
 
 
-def _tick(circuits: int) -> Row:
-    """Of three routers in a row, each with all circuits, once all are at rest."""
+def _tick(circuits: int, *, dark: bool = False) -> Row:
+    """Of three routers in a row, each with all circuits, once all are at rest; ``dark``: one more gets nothing."""
     configs = [
         router("a", ("ab", "b")),
         router("b", ("ab", "a"), ("bc", "c")),
@@ -106,13 +108,19 @@ def _tick(circuits: int) -> Row:
     for number in range(1, circuits + 1):
         key = CircuitGeneration(number, 1)
         network.program(circuit_hops(key, number, configs, _SMALL_W, reserved_a), number)
+    if dark:
+        number = circuits + 1
+        hops = circuit_hops(CircuitGeneration(number, 1), number, configs, _SMALL_W, reserved_a)
+        del hops["a"]
+        network.program(hops, number)
     network.run(5 * NS_PER_S)
     began_s = time.thread_time()
     network.run(10 * NS_PER_S)
     ticks = len(configs) * 10 * NS_PER_S // configs[0].tick_ns
     cpu_s = (time.thread_time() - began_s) / ticks
     whole = not any(node.device.fault() for node in network.nodes.values())
-    return Row("tick", circuits, "a router of three in a row, at rest", cpu_s, {}, whole)
+    instance = "a router of three in a row, at rest" + (", one more in the dark" if dark else "")
+    return Row("tick", circuits, instance, cpu_s, {}, whole)
 
 
 @dataclass(frozen=True, slots=True)

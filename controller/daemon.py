@@ -264,4 +264,5 @@ def _start_openflow(config: ControllerConfig, tallies: Tallies, stack: AsyncExit
         )
         raise OSError(error.errno, message) from error
     tallies.control_network = controller.size
+    tallies.control_traffic = controller.traffic
     stack.callback(controller.stop)

@@ -22,10 +22,21 @@ from digitalgrid.command_line import IdType
     metavar="DURATION",
     help="Only what ended within so long, such as 15m.  [default: all]",
 )
+@click.option(
+    "--until",
+    "until_ns",
+    type=DurationType(),
+    metavar="DURATION",
+    help="Only what ended longer ago than this, such as 5m: with --since, a time between the two.  [default: all]",
+)
 @common
 @pass_settings
 def registers(
-    settings: Settings, circuit_id: int | None, request_id: str, since_ns: int | None
+    settings: Settings,
+    circuit_id: int | None,
+    request_id: str,
+    since_ns: int | None,
+    until_ns: int | None,
 ) -> None:
     """Shows final registers: what each generation of a circuit had injected and delivered when it ended.
 
@@ -35,7 +46,14 @@ def registers(
     from dgctl.output import show
     from digitalgrid.v1 import northbound_pb2 as pb
 
-    since_unix_ns = time.time_ns() - since_ns if since_ns is not None else 0
+    if since_ns is not None and until_ns is not None and since_ns <= until_ns:
+        raise click.UsageError("--since must be longer ago than --until: nothing ends in between")
+    now_ns = time.time_ns()
     with settings.client() as client:
-        listed = client.list_registers(circuit_id or 0, request_id, since_unix_ns=since_unix_ns)
+        listed = client.list_registers(
+            circuit_id or 0,
+            request_id,
+            since_unix_ns=now_ns - since_ns if since_ns is not None else 0,
+            until_unix_ns=now_ns - until_ns if until_ns is not None else 0,
+        )
     show(pb.ListRegistersResponse(registers=listed), settings.output)

@@ -15,11 +15,12 @@ ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 class InvalidValue(ValueError):
     """A dataclass refuses a value; ``path`` (fields and indexes) leads from the dataclass to it.
 
-    ``message`` follows the value's name in the sentence: "must be ...", "is ...; write ...".
+    ``message`` follows the value's name in the sentence: "must be ...", "is ...; write ...". It is judged by another
+    field, ``beside``, where that is given: who finds that one wrong knows nothing of this one.
     """
 
-    def __init__(self, *path: str | int, message: str) -> None:
-        self.path = path
+    def __init__(self, *path: str | int, message: str, beside: str = "") -> None:
+        self.path, self.beside = path, beside
         dotted = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
         super().__init__(f"{dotted.lstrip('.')!r} {message}")
 

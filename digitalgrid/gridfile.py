@@ -249,7 +249,7 @@ def _refuse_what_no_device_is(grid: Grid) -> None:
         profile = known.get(router.profile)
         if profile is None:
             message = f"is {router.profile!r}, which is no profile; known: {', '.join(known)}"
-            raise InvalidValue("routers", index, "profile", message=message)
+            raise InvalidValue("routers", index, "profile", message=message, beside="profiles")
         if problem := profile.efficiency_problem(router.efficiency):
             raise InvalidValue("routers", index, "efficiency", message=problem)
         profiles[router.id] = profile

@@ -189,7 +189,11 @@ class _Decoder:
             instance = cls(**values)
             check_bounds(instance)
         except InvalidValue as error:
-            problems = (each for each in error.problems if not broken.intersection(each.path[:1]))
+            problems = (
+                each
+                for each in error.problems
+                if not broken.intersection((*each.path[:1], each.beside))
+            )
             self.note_problems(node, problems)
             raise _Broken from error
         if len(self.errors) > errors_before:

@@ -46,16 +46,17 @@ _MAX_BACKOFF_S = 1.0
 # for the routers, so for some seconds they pause no longer than this; a dial in vain costs a millisecond of CPU.
 _RESTART_S = 5.0
 _MAX_RESTART_BACKOFF_S = 0.25
-# A controller that accepts and says nothing is as good as none.
-_HELLO_TIMEOUT_S = 5.0
+# A controller that accepts and says nothing for so long is as good as none. Late is not dead: one that hundreds of
+# routers dial at once must not be dialled again by those that it has not come to yet.
+_HELLO_TIMEOUT_S = 20.0
 # A controller that lets so many messages wait, or twice those that the session begins with where that is more, is given
 # up, however well its connection looks.
 _OUTBOX_MESSAGES = 10_000
 _CHANNEL_OPTIONS = (
     ("grpc.keepalive_time_ms", 2000),
-    # Late is not dead: both ends may share a machine with hundreds of routers. gRPC 1.85 goes by the second.
-    ("grpc.keepalive_timeout_ms", 5000),
-    ("grpc.http2.ping_timeout_ms", 5000),
+    # Likewise: to begin anew costs an end that is late more than to go on. gRPC 1.85 goes by the second.
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.ping_timeout_ms", 20_000),
     ("grpc.http2.max_pings_without_data", 0),
     # Backing off is done here; gRPC's own would wait much longer.
     ("grpc.initial_reconnect_backoff_ms", 100),

@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import perf_counter
 from typing import TypeVar
 
 from controller.computing.solver import Solver, SolverDied, SolverNotCompiled
@@ -19,11 +20,19 @@ from controller.core.rehearsing.scenario import Consequences, Scenario, situatio
 from controller.routing.assignments.reoptimise import Plan, reoptimise
 from controller.routing.assignments.room import make_room
 from controller.runtime.runtime import Runtime
+from controller.tallies import Computation, Outcome
 from digitalgrid.reasons import Reason
 
 _log = logging.getLogger(__name__)
 _BY_ITSELF = Call(CONTROLLER, Action.REOPTIMISE)
 T = TypeVar("T")
+# What each computation is called where they are counted.
+_KINDS: dict[Callable[..., object], Computation] = {
+    answer: Computation.DISPATCH,
+    reoptimise: Computation.REOPTIMISE,
+    make_room: Computation.MAKE_ROOM,
+    rehearse: Computation.WHAT_IF,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +157,22 @@ class Optimiser:
             )
 
     async def _solved(self, function: Callable[..., T], *arguments: object) -> T:
+        begun_s, outcome = perf_counter(), Outcome.FAILED
         try:
-            return await self._solver.run(function, *arguments)
+            found = await self._solver.run(function, *arguments)
+            outcome = Outcome.SOLVED
         except SolverNotCompiled as error:
             raise Refusal(Reason.NOT_COMPILED, str(error)) from error
         except SolverDied as error:
+            outcome = Outcome.DIED
             raise Refusal(Reason.SOLVER_DIED, str(error)) from error
+        except asyncio.CancelledError:
+            outcome = Outcome.LEFT
+            raise
+        finally:
+            took_s = perf_counter() - begun_s
+            self._runtime.tallies.note_solved(_KINDS[function], outcome, took_s)
+        return found
 
     async def reoptimise_every(self, interval_s: float) -> None:
         """A round every ``interval_s``, until cancelled; a round that fails is told and does not stop the next."""

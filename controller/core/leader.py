@@ -84,6 +84,7 @@ class Leader(Core):
             now_ns=now_ns,
             calendar_ns=lambda at_ns: began_unix_ns + at_ns - now_ns,
         )
+        self._questions.led_by(self._parts.programmer, self._parts.searches)
         # Of the last event.
         self._now_ns = now_ns
         self._parts.keeper.restore(now_ns)
@@ -202,6 +203,7 @@ class Leader(Core):
     def on_disconnected(self, router_id: str, now_ns: int) -> None:
         """No news of its lines: circuits run on, but nothing new is admitted over it."""
         self._network.disconnect(router_id)
+        self._network.lateness.note_gone(router_id, now_ns)
         self._parts.read_back.forget(router_id)
         self._parts.programmer.on_disconnected(router_id, now_ns)
         self._adopt_view(now_ns)
@@ -233,7 +235,8 @@ class Leader(Core):
 
     def on_result(self, router_id: str, result: TransactionResult, now_ns: int) -> None:
         asked = (result.txn_id, result.operation)
-        self._network.lateness.note_answer(router_id, asked, now_ns)
+        took_ns = self._network.lateness.note_answer(router_id, asked, now_ns)
+        self._network.answers.note(result.operation, result.code, took_ns)
         self._network.lateness.note_heard(router_id, now_ns, result.late_ns)
         self._parts.programmer.answers.on_result(router_id, result, now_ns)
         if result.operation is Operation.STAGE and result.code is ResultCode.OK:
@@ -253,12 +256,14 @@ class Leader(Core):
     def awaits_table(self, router_id: str, read_id: int) -> bool:
         return self._parts.read_back.awaits(router_id, read_id)
 
-    def on_table(self, router_id: str, table: CircuitTable, now_ns: int) -> Differences | None:
+    def on_table_slice(
+        self, router_id: str, table: CircuitTable, now_ns: int
+    ) -> Differences | None:
         if not self._network.has_session(router_id):
             return None
         self._network.lateness.note_heard(router_id, now_ns)
         self._network.set_table_version(router_id, table.table_version)
-        found = self._parts.read_back.on_table(router_id, table, now_ns)
+        found = self._parts.read_back.on_table_slice(router_id, table, now_ns)
         self._settle(now_ns)
         return found
 

@@ -7,7 +7,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from types import MappingProxyType
 
 from controller.core.access import Action
+from controller.core.admission.search_tally import SearchTally
 from controller.core.book.book import CircuitBook
+from controller.core.book.bounds import Bound
 from controller.core.circuits import resources as resource
 from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.records import StoredState
@@ -15,10 +17,13 @@ from controller.core.circuits.reservations import Reservations
 from controller.core.circuits.resources import Resource, link_direction
 from controller.core.messages import CircuitStatus
 from controller.core.network.admin import Block, DrainRecord
+from controller.core.network.answers import AnswerTally
 from controller.core.network.lateness import Late
+from controller.core.network.lsdb import Heard
 from controller.core.network.network import Network
 from controller.core.network.owners import RefusedClaim
 from controller.core.network.view import GridView
+from controller.core.programming.programming import Programmer
 from digitalgrid.model import CircuitGeneration, RouterLsa
 
 
@@ -34,6 +39,13 @@ class Questions:
         self._book = book
         self._reservations = reservations
         self._circuits = MappingProxyType(book.circuits)
+        # Of whoever leads.
+        self._programmer: Programmer | None = None
+        self._searches: SearchTally | None = None
+
+    def led_by(self, programmer: Programmer, searches: SearchTally) -> None:
+        """Whoever leads answers too how much it has to do."""
+        self._programmer, self._searches = programmer, searches
 
     # Circuits
 
@@ -69,6 +81,38 @@ class Questions:
             tuple(self._network.lsdb.owners.records()),
             tuple(self._network.admin.all.values()),
         )
+
+    # What the core has to do
+
+    @property
+    def searches(self) -> SearchTally | None:
+        """Searches for routes of this term; None where another leads."""
+        return self._searches
+
+    @property
+    def refused_by(self) -> Mapping[Bound, int]:
+        """How many requests of this term found no way, by what stood in it; some by several things."""
+        return self._book.audit.refused_by
+
+    @property
+    def in_flight(self) -> int:
+        """Generations that routers are told of just now."""
+        return self._programmer.in_flight if self._programmer is not None else 0
+
+    @property
+    def queued(self) -> int:
+        """Generations that wait for their turn to be told of."""
+        return self._programmer.queued if self._programmer is not None else 0
+
+    @property
+    def answers(self) -> AnswerTally:
+        """Routers' answers to what they were told, since this process began."""
+        return self._network.answers
+
+    @property
+    def advertisements_heard(self) -> Mapping[Heard, int]:
+        """Link-state advertisements that came, by what they were worth."""
+        return self._network.lsdb.heard
 
     # Topology
 
@@ -152,6 +196,15 @@ class Questions:
     def sharing_pool(self, link_id: str, from_router_id: str) -> list[int]:
         """Ids of the circuits whose standbys share it."""
         return self._reservations.sharing(link_direction(link_id, from_router_id))
+
+    def link_shares(self) -> list[float]:
+        """Of each link the share of its ampacity that is reserved, in the direction in which that is more."""
+        most_a: dict[str, float] = {}
+        for link_id, reserved_a in self._reservations.on_links():
+            if reserved_a > most_a.get(link_id, 0.0):
+                most_a[link_id] = reserved_a
+        links = self.view.links.items()
+        return [most_a.get(link_id, 0.0) / link.ampacity_a for link_id, link in links]
 
     def reserved_at_source_w(self, source_id: str) -> float:
         return self._reservations.total(resource.source(source_id))

@@ -157,7 +157,7 @@ class Replica(Core):
     def awaits_table(self, router_id: str, read_id: int) -> bool:
         return False
 
-    def on_table(self, router_id: str, table: CircuitTable, now_ns: int) -> None:
+    def on_table_slice(self, router_id: str, table: CircuitTable, now_ns: int) -> None:
         """An answer to somebody who led before."""
 
     def abandon_reads(self, read_ids: Iterable[int]) -> None:

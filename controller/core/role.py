@@ -94,8 +94,19 @@ class Core(ABC):
         """Whether the router was asked for its table under this id."""
 
     @abstractmethod
+    def on_table_slice(
+        self, router_id: str, table: CircuitTable, now_ns: int
+    ) -> Differences | None:
+        """A slice of it is compared and repaired: what was found until now. To be called again with the same table,
+        others being heard meanwhile, until that is ``whole``. None for an answer that nobody waits for (any more).
+        """
+
     def on_table(self, router_id: str, table: CircuitTable, now_ns: int) -> Differences | None:
-        """What was found and repaired; None for an answer that nobody waits for."""
+        """All slices at once, where nobody else is to be heard meanwhile."""
+        while True:
+            found = self.on_table_slice(router_id, table, now_ns)
+            if found is None or found.whole:
+                return found
 
     @abstractmethod
     def abandon_reads(self, read_ids: Iterable[int]) -> None:

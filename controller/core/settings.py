@@ -1,5 +1,6 @@
 """Settings of the core, and how long the steps of a circuit may take."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from digitalgrid.units import NS_PER_MS, NS_PER_S
@@ -35,6 +36,11 @@ class Timeouts:
         return stage_ms * 4 // _SAFE_QUARTERS + 1
 
 
+def no_time() -> int:
+    """A stopwatch that stands still."""
+    return 0
+
+
 @dataclass(frozen=True, slots=True)
 class CoreSettings:
     timeouts: Timeouts = field(default_factory=Timeouts)
@@ -44,3 +50,5 @@ class CoreSettings:
     starting_ns: int = 0
     # A router that holds nothing and was not heard of for so long is forgotten; 0: never.
     forget_routers_after_ns: int = 0
+    # By which searches are timed, for whoever wants to know; nothing is decided by it.
+    stopwatch_ns: Callable[[], int] = no_time

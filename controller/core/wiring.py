@@ -8,6 +8,7 @@ from controller.core.admission.alternatives import Alternatives
 from controller.core.admission.preemption import Preemption
 from controller.core.admission.proposals import Proposals
 from controller.core.admission.protected import ProtectedAdmission
+from controller.core.admission.search_tally import SearchTally
 from controller.core.admission.standby_search import StandbySearch
 from controller.core.book.book import CircuitBook
 from controller.core.circuits.circuit import Circuit
@@ -66,8 +67,12 @@ class Parts:
     # Admission
 
     @cached_property
+    def searches(self) -> SearchTally:
+        return SearchTally(self._settings.stopwatch_ns)
+
+    @cached_property
     def admission(self) -> Admission:
-        return Admission(self._reservations)
+        return Admission(self._reservations, self.searches)
 
     @cached_property
     def alternatives(self) -> Alternatives:

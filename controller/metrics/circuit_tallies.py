@@ -16,6 +16,7 @@ from digitalgrid.units import MILLIJOULES_PER_J, NS_PER_S
 
 STEPS = ("stored", "staged", "committed", "actuated")
 CAUSES = ("start", "fault", "move", "curtailment", "refused")
+_WAITING = CircuitState.WAITING
 
 
 class CircuitTallies:
@@ -92,9 +93,13 @@ class CircuitTallies:
             if circuit is None:
                 self._forget(circuit_id)
                 continue
-            self._note_wait(circuit)
-            self._count_interruptions(circuit)
-            self._count_missing(circuit)
+            # Most have only become active, and nothing has ever happened to them.
+            if circuit.state is _WAITING or circuit_id in self._waiting_since_ns:
+                self._note_wait(circuit)
+            if circuit.interruptions:
+                self._count_interruptions(circuit)
+            if circuit.missing:
+                self._count_missing(circuit)
             if (
                 circuit.timings.actuated_after_ns
                 and circuit.requested_at_ns is not None
@@ -106,8 +111,9 @@ class CircuitTallies:
             after_ns = map(attrgetter(f"{step}_after_ns"), set_up)
             histogram.observe_all([each / NS_PER_S for each in after_ns])
         # What is forgotten says nothing more of itself.
-        if len(self._set_up) + len(self._missing) > 4 * len(known.circuits) + len(changed):
-            for circuit_id in (self._set_up | self._missing.keys()) - known.circuits.keys():
+        counted = (self._set_up, self._missing, self._interruptions, self._gaps_mj)
+        if sum(map(len, counted)) > 8 * len(known.circuits) + len(changed):
+            for circuit_id in set().union(*counted) - known.circuits.keys():
                 self._forget(circuit_id)
 
     def _forget(self, circuit_id: int) -> None:
@@ -116,14 +122,12 @@ class CircuitTallies:
             kept.pop(circuit_id, None)
 
     def _note_wait(self, circuit: Circuit) -> None:
-        if circuit.state is CircuitState.WAITING:
+        if circuit.state is _WAITING:
             self._waiting_since_ns.setdefault(circuit.circuit_id, self._now_ns())
         else:
             self._waiting_since_ns.pop(circuit.circuit_id, None)
 
     def _count_interruptions(self, circuit: Circuit) -> None:
-        if not circuit.interruptions:
-            return
         more = circuit.interruptions - self._interruptions.get(circuit.circuit_id, 0)
         if more > 0:
             self.interruptions += more

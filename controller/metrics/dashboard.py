@@ -25,7 +25,7 @@ def dashboard() -> Json:
         # One cursor for all panels.
         "graphTooltip": 1,
         "templating": {"list": list(_choices())},
-        "annotations": {"list": [_changes_of_leader()]},
+        "annotations": {"list": [_changes_of_leader(), _lines_that_failed()]},
         "panels": [{"id": number, **each} for number, each in enumerate(_placed(), 1)],
     }
 
@@ -123,6 +123,18 @@ def _changes_of_leader() -> Json:
         "datasource": _SOURCE,
         "expr": f"changes({of('dgc_leadership_changes_total')}[1m]) > 0",
         "titleFormat": "leader: {{instance}} {{event}}",
+    }
+
+
+def _lines_that_failed() -> Json:
+    down = of("dgc_links", 'state="down"')
+    return {
+        "name": "Line down",
+        "enable": True,
+        "iconColor": "red",
+        "datasource": _SOURCE,
+        "expr": f"max(delta({down}[1m])) > 0",
+        "titleFormat": "lines down",
     }
 
 

@@ -196,6 +196,26 @@ _REQUESTS = (
         stacked=True,
     ),
     Panel("Circuits by state", "none", _by("state", "max", of("dgc_circuits")), stacked=True),
+    Panel(
+        "What stands in the way of refused requests",
+        "reqps",
+        _by("by", "sum", rate(of("dgc_decisions_blocked_total"))),
+        stacked=True,
+    ),
+    Panel(
+        "Turned away",
+        "reqps",
+        _by("kind", "sum", rate(of("dgc_rpc_rejected_total"))),
+        "Too many are under way, of one client or of all; or the store is behind.",
+        stacked=True,
+    ),
+    Panel("Searches for routes", "s", _quantiles("dgc_route_duration_seconds", "search", (0.99,))),
+    Panel(
+        "Routers that a search looks at",
+        "none",
+        _quantiles("dgc_route_settled_routers", "search"),
+        "Few in a large network: searches are guided.",
+    ),
 )
 _NETWORK = (
     Panel("Routers", "none", _by("state", "max", of("dgc_routers"))),
@@ -206,6 +226,69 @@ _NETWORK = (
         (Query(over("max", rate(of("dgc_lsdb_version")))),),
     ),
     Panel("Taken out of service", "none", _by("state", "max", of("dgc_drains"))),
+    Panel(
+        "Links by the share of them that is reserved",
+        "none",
+        _by("share", "max", of("dgc_links_loaded")),
+        "In tenths, in the direction that has more.",
+        stacked=True,
+    ),
+    Panel(
+        "The fullest link",
+        "percentunit",
+        (Query(over("max", of("dgc_link_utilisation_ratio"))),),
+        "Reserved of what it is built for.",
+    ),
+    Panel(
+        "What sources can give",
+        "watt",
+        _by("state", "max", of("dgc_source_power_watts")),
+        stacked=True,
+    ),
+    Panel("Advertisements", "cps", _by("worth", "sum", rate(of("dgc_lsas_total"))), stacked=True),
+    Panel(
+        "Sessions of routers",
+        "cps",
+        _by("event", "sum", rate(of("dgc_southbound_sessions_total"))),
+    ),
+    Panel(
+        "Answers of routers",
+        "s",
+        _quantiles("dgc_transaction_duration_seconds", "operation", (0.99,)),
+        "From an order until its router has answered.",
+    ),
+    Panel(
+        "Answers by result",
+        "cps",
+        _by("result", "sum", rate(of("dgc_transactions_total"))),
+        stacked=True,
+    ),
+    Panel(
+        "Generations on their way to routers",
+        "none",
+        (
+            Query(over("max", of("dgc_generations_in_flight")), "told of"),
+            Query(over("max", of("dgc_generations_queued")), "waiting for their turn"),
+        ),
+        "256 are told of at a time.",
+        stacked=True,
+    ),
+    Panel(
+        "Repairs",
+        "cps",
+        _by("cause", "sum", rate(of("dgc_reconcile_differences_total"))),
+        "What routers ran otherwise than they should.",
+        stacked=True,
+    ),
+    Panel(
+        "Meters' own checks",
+        "none",
+        (
+            Query(over("max", of("dgc_oversubscribed_instants_total")), "oversubscribed instants"),
+            Query(over("max", of("dgc_formula_deviation_joules")), "most off its formula, in J"),
+        ),
+        "0, or next to it.",
+    ),
 )
 _INSIDE = (
     Panel(
@@ -232,6 +315,48 @@ _INSIDE = (
     ),
     Panel("Memory", "bytes", (Query(of("process_resident_memory_bytes"), "{{instance}}"),)),
     Panel("Calls and watches under way", "none", _by("kind", "sum", of("dgc_rpc_in_flight"))),
+    Panel(
+        "The core at work",
+        "percentunit",
+        _by("part", "sum", rate(of("dgc_loop_busy_seconds_total"))),
+        "Of the loop's time, by whose word it is.",
+        stacked=True,
+    ),
+    Panel(
+        "Requests that are decided together",
+        "none",
+        _quantiles("dgc_admission_batch_requests"),
+        "Each saves more by it.",
+    ),
+    Panel("Changes in one commit", "none", _quantiles("dgc_store_batch_changes")),
+    Panel(
+        "Room for the store",
+        "bytes",
+        (
+            Query(of("dgc_store_size_bytes"), "{{instance}}, taken"),
+            Query(of("dgc_store_free_bytes"), "{{instance}}, free"),
+        ),
+        "Of its disk, or of etcd's quota.",
+    ),
+    Panel(
+        "The leader's lease",
+        "s",
+        (Query(over("min", of("dgc_store_lease_remaining_seconds"))),),
+        "The least that was left of it lately; a store that is a file has none.",
+    ),
+    Panel("Standbys", "none", (Query(over("max", of("dgc_standbys"))),)),
+    Panel(
+        "Long computations",
+        "s",
+        _quantiles("dgc_solver_duration_seconds", "kind"),
+        "Dispatch, re-optimisation, making room and what-if, in a process of their own.",
+    ),
+    Panel(
+        "Watchers hear of news after",
+        "s",
+        _quantiles("dgc_watch_wait_seconds"),
+        "As long as the share of the loop makes them wait that is theirs.",
+    ),
 )
 ROWS = (
     Row("Now", _NOW, figures=True),

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from controller.metrics.circuit_tallies import CircuitTallies
 from controller.metrics.collecting import Metrics
+from controller.metrics.store_look import StoreLook
 from controller.runtime.runtime import Runtime
 from controller.watching.gate import Gate
 from controller.watching.meter_look import MeterLook
@@ -17,7 +18,7 @@ from digitalgrid.supervision import start_task
 # How often (s) the loop's lateness is looked at.
 _LOOK_S = 0.1
 # How often (s) routers are asked for their energies, if the loop can afford it.
-_METERS_S = 5.0
+METERS_S = 5.0
 # How often (s) circuits that changed are looked at, between scrapes too: they are forgotten some time after their end.
 _SWEEP_S = 1.0
 
@@ -33,15 +34,17 @@ async def serving_metrics(
     """Serve on ``listen`` (host:port); yields the port. OSError, which says what to do, where that is taken."""
     lateness_s = Histogram(LATENESS_BOUNDS_S)
     circuits = CircuitTallies(runtime, now_ns)
-    metrics = Metrics(runtime, gate, meters, circuits, lateness_s)
+    store = StoreLook(runtime)
+    metrics = Metrics(runtime, gate, meters, circuits, store, lateness_s)
     unsubscribe = circuits.subscribed()
     tasks = [
         start_task("loop-lateness", lambda: _look_at_lateness(lateness_s)),
         start_task("circuit-tallies", lambda: _sweep(circuits)),
+        start_task("store-look", store.run),
     ]
     try:
-        async with serving_collector(metrics, listen) as port:
-            with meters.wanted(_METERS_S):
+        async with serving_collector(metrics.collect, listen) as port:
+            with meters.wanted(METERS_S):
                 yield port
     finally:
         for task in tasks:

@@ -92,6 +92,10 @@ class CircuitLooks:
         """At some, in the order in which they changed; at urgent ones alone while there are some."""
         for circuit_id in list(islice(self._urgent or self._changed, AT_ONCE)):
             self.look_at(circuit_id)
+        if len(self._words) > 2 * len(self._circuits) + AT_ONCE:
+            # Nobody says of a circuit that it is not remembered any more.
+            for circuit_id in self._words.keys() - self._circuits.keys():
+                del self._words[circuit_id]
         if not self._changed:
             self._noted.clear()
         self._viewer.seen()

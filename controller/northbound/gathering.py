@@ -137,4 +137,5 @@ class Gathering:
             return self._runtime.handle_requests(asked)
         # What many share would be made for one alone.
         ((call, request),) = asked
+        self._runtime.tallies.batch_sizes.observe(1)
         return [self._runtime.handle(call, lambda core, now_ns: core.request(request, now_ns))]

@@ -139,7 +139,7 @@ class Guard:
     """One for all ways in: what is under way is bounded in all of them together."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self.gate = LoadGate()
+        self.gate = LoadGate(rejected=runtime.tallies.rejected)
         self._runtime = runtime
 
     def call(self, handler: Handler, method: str) -> Handler:

@@ -5,6 +5,7 @@ What waits costs memory and its caller's patience, and what is let in must still
 connection: one that floods leaves the rest of the places to others.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ CHECK_STREAMS = Places(1024, 256)
 
 
 class LoadGate:
-    """Counts what is under way at one server."""
+    """Counts what is under way at one server, and in ``rejected`` by kind what was turned away."""
 
     def __init__(
         self,
@@ -40,11 +41,13 @@ class LoadGate:
         watches: Places = WATCHES,
         checks: Places = CHECKS,
         check_streams: Places = CHECK_STREAMS,
+        rejected: Counter[str] | None = None,
     ) -> None:
-        self._calls = _Counted("calls", calls)
-        self._watches = _Counted("watches", watches)
-        self._checks = _Counted("health checks", checks)
-        self._check_streams = _Counted("watches of health and reflections", check_streams)
+        counted = rejected if rejected is not None else Counter()
+        self._calls = _Counted("calls", calls, counted)
+        self._watches = _Counted("watches", watches, counted)
+        self._checks = _Counted("health checks", checks, counted)
+        self._check_streams = _Counted("health watches", check_streams, counted)
 
     @contextmanager
     def call(self, client: str, *, is_check: bool = False) -> Iterator[None]:
@@ -70,20 +73,21 @@ class LoadGate:
 class _Counted:
     """Calls of one kind that are under way; of clients only those that have some."""
 
-    def __init__(self, kind: str, places: Places) -> None:
+    def __init__(self, kind: str, places: Places, rejected: Counter[str]) -> None:
         self._kind = kind
         self._places = places
+        self._rejected = rejected
         self._count = 0
         self._of_client: dict[str, int] = {}
 
     def enter(self, client: str) -> None:
         own = self._of_client.get(client, 0)
         if own >= self._places.most_of_one:
-            raise _overloaded(
+            raise self._overloaded(
                 f"{own} {self._kind} of this client are under way, which is all that one may have"
             )
         if self._count >= self._places.most:
-            raise _overloaded(
+            raise self._overloaded(
                 f"{self._count} {self._kind} are under way, which is all that this controller takes"
             )
         self._count += 1
@@ -95,6 +99,6 @@ class _Counted:
         if not self._of_client[client]:
             del self._of_client[client]
 
-
-def _overloaded(message: str) -> Refusal:
-    return Refusal(Reason.OVERLOADED, f"{message}; try again in a moment")
+    def _overloaded(self, message: str) -> Refusal:
+        self._rejected[self._kind] += 1
+        return Refusal(Reason.OVERLOADED, f"{message}; try again in a moment")

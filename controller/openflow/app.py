@@ -37,7 +37,7 @@ from controller.openflow.fabric import (
 from controller.openflow.flows import Effect
 from controller.openflow.frames import PortId
 from controller.openflow.messages import to_message
-from controller.tallies import ControlNetwork
+from controller.tallies import ControlNetwork, ControlTraffic
 from digitalgrid.units import NS_PER_S
 
 _log = logging.getLogger(__name__)
@@ -81,6 +81,12 @@ class FabricApp(OSKenApp):  # type: ignore[misc]  # os-ken carries no types
     def size(self) -> ControlNetwork:
         """From any thread, at once."""
         return self._fabric.size
+
+    @property
+    def traffic(self) -> ControlTraffic:
+        """Likewise."""
+        frames, flow_mods = self._fabric.traffic
+        return ControlTraffic(frames, self._frames_shed, flow_mods)
 
     def snapshot(self, timeout_s: float = 5.0) -> OpenFlowSnapshot:
         """What is known now, asked from any thread; TimeoutError where the loop does not answer."""

@@ -77,6 +77,8 @@ class FabricCounters:
     hosts_refused: int = 0
     floods_refused: int = 0
     ports_refused: int = 0
+    # What switches were told to do with frames.
+    flow_mods: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,11 @@ class Fabric:
         """From any thread: of tables their length, and trunks are never changed, but made anew."""
         ends = sum(map(len, self._trunks.values()))
         return ControlNetwork(len(self._ports), ends // 2, len(self._hosts))
+
+    @property
+    def traffic(self) -> tuple[int, int]:
+        """From any thread: frames that came to the controller, and flows that switches were told."""
+        return self._counts.frames_to_controller, self._counts.flow_mods
 
     def snapshot(self) -> FabricSnapshot:
         states = {
@@ -380,4 +387,5 @@ class Fabric:
 
     def _take_effects(self) -> list[Effect]:
         effects, self._effects = self._effects, []
+        self._counts.flow_mods += sum(not isinstance(each, flows.SendFrame) for each in effects)
         return effects

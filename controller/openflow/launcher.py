@@ -23,7 +23,7 @@ from controller.openflow.app import FabricApp, OpenFlowSnapshot
 from controller.openflow.datapath import SwitchConnection
 from controller.openflow.fabric import Fabric
 from controller.openflow.ports import FabricTimers
-from controller.tallies import ControlNetwork
+from controller.tallies import ControlNetwork, ControlTraffic
 from digitalgrid.counters import COUNTERS
 from digitalgrid.rate_limit import LimitedLog
 from digitalgrid.supervision import start_thread
@@ -110,6 +110,10 @@ class OpenFlowController:
     def size(self) -> ControlNetwork:
         """Beside what runs, from any thread; empty once it is stopped."""
         return self._app.size if self._app is not None else ControlNetwork(0, 0, 0)
+
+    def traffic(self) -> ControlTraffic:
+        """Likewise, since the last start."""
+        return self._app.traffic if self._app is not None else ControlTraffic(0, 0, 0)
 
     def snapshot(self, timeout_s: float = 5.0) -> OpenFlowSnapshot:
         """What the fabric knows now."""

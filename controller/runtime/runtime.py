@@ -8,7 +8,9 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
+from time import perf_counter
 from typing import TYPE_CHECKING, TypeVar
 
 from controller.core.access import Call
@@ -36,9 +38,12 @@ from controller.store.protocol import (
     RegisterQuestion,
     Store,
     StoreError,
+    StoreRoom,
+    StoreVitals,
+    WatchedStore,
 )
 from controller.store.records_codec import garbage_collection_paused
-from controller.tallies import Tallies
+from controller.tallies import Part, SessionEvent, Tallies
 from digitalgrid.capabilities import UNSAID, Capability
 from digitalgrid.model import NO_ELECTION_ID, ElectionId
 from digitalgrid.reasons import Reason
@@ -75,6 +80,7 @@ class Runtime(Reads):
         tracing: "Tracing | None" = None,
     ) -> None:
         super().__init__(Replica.new(settings, clock_ns()), clock_ns)
+        settings = replace(settings, stopwatch_ns=time.perf_counter_ns)
         self.tracing = tracing
         self._loop = asyncio.get_running_loop()
         self._settings = settings
@@ -197,6 +203,19 @@ class Runtime(Reads):
 
     # Reads of the store
 
+    @property
+    def store_vitals(self) -> StoreVitals | None:
+        """None where this controller has no store, or one that does not say."""
+        store = self._durability.store
+        return store.vitals() if isinstance(store, WatchedStore) else None
+
+    async def store_room(self) -> StoreRoom | None:
+        """Likewise; StoreError where it cannot be told."""
+        store = self._durability.store
+        if isinstance(store, WatchedStore):
+            return await self._loop.run_in_executor(None, store.room)
+        return None
+
     async def audit(self, question: AuditQuestion) -> list[AuditEntry]:
         """Of what is durable, for whoever leads: only its store has it. Refusal by others."""
         store = self._durability.store
@@ -233,6 +252,7 @@ class Runtime(Reads):
     ) -> list[list[Circuit] | Refusal]:
         """Likewise with several clients' requests at once: the circuits of each, or why it was refused."""
         at_unix_ns = self._calendar_ns()
+        self.tallies.batch_sizes.observe(len(asked))
         with self._traced([call for call, _ in asked]):
             return self._ask(lambda core, now_ns: core.answer_requests(asked, at_unix_ns, now_ns))
 
@@ -262,23 +282,24 @@ class Runtime(Reads):
         if not isinstance(self._core, Controller):
             raise self._leadership.refusal()
         if self._durability.unwritten > MAX_UNWRITTEN:
+            self.tallies.rejected["store"] += 1
             raise Refusal(
                 Reason.OVERLOADED,
                 "the store has not caught up with what was decided; try again in a moment",
             )
         try:
-            return self._let(event, self._core)
+            return self._let(event, self._core, Part.CLIENTS)
         finally:
             self._pump()
 
-    def tell(self, event: Callable[[Core, int], T]) -> T:
+    def tell(self, event: Callable[[Core, int], T], part: Part = Part.ROUTERS) -> T:
         """What a router says, to whoever leads or stands by.
 
         Routers say much at a time: what follows from all of it is carried out at the end of this turn of the loop,
         or as soon as it is much.
         """
         self._begin_turn()
-        result = self._let(event, self._core)
+        result = self._let(event, self._core, part)
         if self._core.pending_effects > MAX_PENDING:
             self._pump()
         return result
@@ -294,7 +315,8 @@ class Runtime(Reads):
         if not self._closed:
             self._pump()
 
-    def _let(self, event: Callable[[C, int], T], core: C) -> T:
+    def _let(self, event: Callable[[C, int], T], core: C, part: Part) -> T:
+        begun_s = perf_counter()
         try:
             return event(core, self._clock_ns())
         except Refusal:
@@ -304,6 +326,8 @@ class Runtime(Reads):
             _log.critical("the core failed; stopping", exc_info=True)
             self._fail(error)
             raise
+        finally:
+            self.tallies.busy_s[part] += perf_counter() - begun_s
 
     def attach(
         self,
@@ -314,12 +338,14 @@ class Runtime(Reads):
     ) -> None:
         """A router's session begins; what the core has for it goes to ``send``."""
         self._routers[router_id] = send
+        self.tallies.sessions[SessionEvent.OPENED] += 1
         self.tell(
             lambda core, now_ns: core.on_connected(router_id, now_ns, instance_id, capabilities)
         )
 
     def detach(self, router_id: str) -> None:
         self._routers.pop(router_id, None)
+        self.tallies.sessions[SessionEvent.CLOSED] += 1
         self.tell(lambda core, now_ns: core.on_disconnected(router_id, now_ns))
 
     def close(self) -> None:
@@ -329,15 +355,17 @@ class Runtime(Reads):
             self._durability.store.close()
 
     def _on_timer(self) -> None:
-        self.tell(lambda core, now_ns: core.on_timer(now_ns))
+        self.tell(lambda core, now_ns: core.on_timer(now_ns), Part.TIMER)
 
     # Effects
 
     def _pump(self) -> None:
+        begun_s = perf_counter()
         while effects := self._core.take_effects():
             for effect in effects:
                 self._carry_out(effect)
         self._timer.arm()
+        self.tallies.busy_s[Part.EFFECTS] += perf_counter() - begun_s
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
@@ -375,7 +403,7 @@ class Runtime(Reads):
         # Who resigns waits for the last tickets, and decides nothing more.
         if isinstance(self._core, Controller):
             self._begin_turn()
-            self._let(lambda core, now_ns: core.on_durable(ticket, now_ns), self._core)
+            self._let(lambda core, now_ns: core.on_durable(ticket, now_ns), self._core, Part.STORE)
 
     def _on_store_failure(self, store: Store, error: StoreError) -> None:
         if store is not self._durability.store:

@@ -1,6 +1,6 @@
 """Core messages to and from the southbound protobuf."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from controller.core.messages import (
     Abort,
@@ -31,6 +31,7 @@ from digitalgrid.model import (
     ElectionId,
     FinalMeter,
     FlowState,
+    HopSnapshot,
     Operation,
     ResultCode,
     SwitchCause,
@@ -130,20 +131,25 @@ def _final_meter(meter: CircuitMeter) -> FinalMeter:
     )
 
 
-def table_from_pb(table: pb.CircuitTable) -> CircuitTable:
-    """ValueError where a hop or a pool makes no sense, or stands there twice."""
-    hops = tuple(hop_from_pb(hop) for hop in table.hops)
-    seen = set()
-    for hop in hops:
-        if hop.key in seen:
+def add_hops(
+    hops: dict[CircuitGeneration, HopSnapshot], messages: Iterable[pb.HopSnapshot]
+) -> None:
+    """Some of a table's hops, to those before. ValueError where one makes no sense, or stands there twice."""
+    for message in messages:
+        hop = hop_from_pb(message)
+        if hop.key in hops:
             raise ValueError(
                 f"table: circuit {hop.circuit_id} generation {hop.generation} stands there twice"
             )
-        seen.add(hop.key)
+        hops[hop.key] = hop
+
+
+def table_from_pb(table: pb.CircuitTable, hops: Iterable[HopSnapshot]) -> CircuitTable:
+    """With its hops, which are read before. ValueError where a pool makes no sense."""
     return CircuitTable(
         table.read_id,
         table.table_version,
-        hops,
+        tuple(hops),
         frozenset(table.staged_txn_ids),
         pools_from_pb("table", table.pools),
     )

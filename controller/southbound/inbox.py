@@ -1,11 +1,13 @@
 """Dispatcher of one session: what its router says becomes events of the core, on behalf of that router and no other."""
 
+import asyncio
 import logging
 import time
 
 import grpc
 
-from controller.core.messages import CircuitStatus, TransactionResult
+from controller.core.circuits.differences import Differences
+from controller.core.messages import CircuitStatus, CircuitTable, TransactionResult
 from controller.core.network.owners import RefusedClaim
 from controller.runtime.runtime import Runtime
 from controller.southbound import codec
@@ -16,12 +18,15 @@ from controller.southbound.violation import Violation
 from digitalgrid.capabilities import Capability
 from digitalgrid.convert_lsa import lsa_from_pb
 from digitalgrid.counters import COUNTERS
+from digitalgrid.model import CircuitGeneration, HopSnapshot
 from digitalgrid.rate_limit import LimitedLog
 from digitalgrid.v1 import power_link_pb2
 from digitalgrid.v1 import southbound_pb2 as pb
 
 # Of a table that nobody waits for: enough to see that a router has gone wrong.
 _HOPS_LOOKED_AT = 16
+# Of a table in one turn of the loop: a millisecond of its time.
+HOPS_A_TURN = 256
 
 _log = logging.getLogger(__name__)
 
@@ -50,13 +55,19 @@ class SessionInbox:
     def close(self) -> None:
         self._lsas.close()
 
-    def take(self, message: pb.RouterMessage) -> float:
-        """For how many seconds nothing more of the session is to be read: longer than none for a flood."""
+    async def take(self, message: pb.RouterMessage) -> float:
+        """For how many seconds nothing more of the session is to be read: longer than none for a flood.
+
+        A table is taken in turns of the loop; whatever else the session says waits until it is.
+        """
         kind = message.WhichOneof("message") or "nothing"
         try:
             if kind == "lsa":
                 return self._lsas.take(message.lsa)
-            self._take(kind, message)
+            if kind == "table":
+                await self._take_table(message.table)
+            else:
+                self._take(kind, message)
             return 0.0
         except Violation:
             raise
@@ -72,8 +83,6 @@ class SessionInbox:
                 self._take_result(codec.result_from_pb(message.result))
             case "status":
                 self._take_status(codec.status_from_pb(message.status))
-            case "table":
-                self._take_table(message.table)
             case "meters":
                 self._take_meters(message.meters)
             case other:
@@ -155,19 +164,16 @@ class SessionInbox:
             left_out,
         )
 
-    def _take_table(self, message: pb.CircuitTable) -> None:
+    async def _take_table(self, message: pb.CircuitTable) -> None:
         """Of one that nobody waits for the beginning is looked at, and no more: it may be large."""
         read_id = message.read_id
         if not self._runtime.tell(lambda core, _: core.awaits_table(self._router_id, read_id)):
-            codec.table_from_pb(pb.CircuitTable(hops=message.hops[:_HOPS_LOOKED_AT]))
+            codec.add_hops({}, message.hops[:_HOPS_LOOKED_AT])
             return
         whole = self._tables.add(message, len(message.hops) + len(message.pools))
         if whole is None:
             return
-        table = codec.table_from_pb(whole)
-        found = self._runtime.tell(
-            lambda core, now_ns: core.on_table(self._router_id, table, now_ns)
-        )
+        found = await self._compared(await self._decoded(whole))
         if found is not None and not found.none:
             for kind, number in found.counts().items():
                 COUNTERS.add("reconcile_differences", kind, number)
@@ -176,3 +182,20 @@ class SessionInbox:
                 *(self._router_id, found.summary()),
                 extra={"router_id": self._router_id},
             )
+
+    async def _decoded(self, whole: pb.CircuitTable) -> CircuitTable:
+        hops: dict[CircuitGeneration, HopSnapshot] = {}
+        for start in range(0, len(whole.hops), HOPS_A_TURN):
+            if start:
+                await asyncio.sleep(0)
+            codec.add_hops(hops, whole.hops[start : start + HOPS_A_TURN])
+        return codec.table_from_pb(whole, hops.values())
+
+    async def _compared(self, table: CircuitTable) -> Differences | None:
+        while True:
+            found = self._runtime.tell(
+                lambda core, now_ns: core.on_table_slice(self._router_id, table, now_ns)
+            )
+            if found is None or found.whole:
+                return found
+            await asyncio.sleep(0)

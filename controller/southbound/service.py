@@ -17,6 +17,7 @@ from controller.southbound.inbox import SessionInbox
 from controller.southbound.sessions import RouterSession, SessionOver, SessionRefused, Sessions
 from controller.southbound.violation import Violation
 from controller.southbound.writer import SessionWriter
+from controller.tallies import SessionEvent
 from digitalgrid.capabilities import Capability
 from digitalgrid.convert import election_id_to_pb
 from digitalgrid.counters import COUNTERS
@@ -36,9 +37,11 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _KEEPALIVE = (
     ("grpc.keepalive_time_ms", 2000),
-    # Late is not dead: both ends may share a machine with hundreds of routers. gRPC 1.85 goes by the second.
-    ("grpc.keepalive_timeout_ms", 5000),
-    ("grpc.http2.ping_timeout_ms", 5000),
+    # Late is not dead: both ends may share a machine with hundreds of routers, and gRPC's threads get no time either.
+    # So late either may be before its session is given up, which costs a read-back. That a router is dead its
+    # neighbours notice long before, and each answer has a timeout of its own. gRPC 1.85 goes by the second.
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.ping_timeout_ms", 20_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 500),
     ("grpc.http2.max_ping_strikes", 0),
@@ -53,7 +56,7 @@ class SessionLimits:
     latest first; so many ``routers`` can be known.
     """
 
-    hello_s: float = 5.0
+    hello_s: float = 20.0
     lsa_per_s: float = 20.0
     routers: int = 20_000
 
@@ -87,7 +90,9 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
         try:
             over = await self._serve(session, writer, context)
         finally:
-            if self._sessions.close(session):
+            if not self._sessions.close(session):
+                self._runtime.tallies.sessions[SessionEvent.REPLACED] += 1
+            else:
                 _log.info("router %s disconnected", session.router_id)
                 self._runtime.detach(session.router_id)
                 if self._runtime.tracing is not None:
@@ -185,7 +190,7 @@ class SouthboundService(southbound_pb2_grpc.SouthboundServiceServicer):
             while (message := await _receive(context)) is not None:
                 if not self._sessions.is_live(session):
                     return
-                pause_s = inbox.take(message)
+                pause_s = await inbox.take(message)
                 if pause_s:
                     await asyncio.sleep(pause_s)
         finally:

@@ -8,12 +8,15 @@ from functools import partial
 
 from controller.core.circuits.records import StateChange
 from controller.store.protocol import StoreError
+from digitalgrid.metrics.histogram import Histogram
 from digitalgrid.supervision import start_thread_once
 
 _log = logging.getLogger(__name__)
 
 # Changes in one commit: enough that all who wait share one flush, few enough that the first does not wait long.
 MAX_CHANGES_PER_COMMIT = 256
+# Upper bounds of how many there are in one.
+_SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 
 
 class GroupCommit:
@@ -27,6 +30,8 @@ class GroupCommit:
         self._queue: queue.SimpleQueue[tuple[int, StateChange] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._over = False
+        # Changes in each commit; by the writer thread, for whoever reads it.
+        self.sizes = Histogram(_SIZES)
 
     def start(
         self, on_durable: Callable[[int], None], on_failure: Callable[[StoreError], None]
@@ -66,6 +71,7 @@ class GroupCommit:
         while not last:
             batch, last = self._take()
             if batch:
+                self.sizes.observe(len(batch))
                 self._commit([change for _, change in batch])
                 on_durable(batch[-1][0])
 

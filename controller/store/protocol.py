@@ -6,7 +6,7 @@ which is the fencing token at the store and at the routers.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from controller.core.circuits.records import (
     AuditEntry,
@@ -19,6 +19,7 @@ from controller.core.circuits.records import (
 from controller.core.network.admin import DrainRecord
 from controller.core.network.owners import RouterRecord
 from digitalgrid.errors import ExplainedError
+from digitalgrid.metrics.histogram import Histogram
 from digitalgrid.model import CircuitGeneration, ElectionId
 
 # Of an audit log that grows for years, an answer looks at so many at most: a second of reading, or two.
@@ -122,6 +123,34 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Write what was submitted, and let go of the store and of the lead."""
+
+
+class StoreVitals(NamedTuple):
+    """How a store fares now. ``batch_sizes``: changes in each commit of the term; ``least_lease_s``: the least that was
+    left of the lease lately, None where the lead hangs on none; ``standbys`` would take the lead over.
+    """
+
+    batch_sizes: Histogram
+    least_lease_s: float | None = None
+    standbys: int = 0
+
+
+class StoreRoom(NamedTuple):
+    """What a store takes of its disk or quota, and what is free there (bytes)."""
+
+    size_bytes: int
+    free_bytes: int
+
+
+@runtime_checkable
+class WatchedStore(Store, Protocol):
+    """A store that also says how it fares, to whoever watches it; others are stores all the same."""
+
+    def vitals(self) -> StoreVitals:
+        """At once, from any thread."""
+
+    def room(self) -> StoreRoom:
+        """From any thread; returns once it is known. StoreError where that fails."""
 
 
 @dataclass(frozen=True, slots=True)

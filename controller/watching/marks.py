@@ -22,6 +22,8 @@ from digitalgrid.units import format_power
 # How long marks are kept (ms), and how many at most: a line that cuts two thousand circuits off makes as many, twice.
 KEPT_MS = 15 * 60 * 1000
 MOST_KEPT = 8_192
+# Links, and routers, that went and may be back, whose return makes a mark.
+MOST_AWAY = 32_768
 
 
 class Severity(StrEnum):
@@ -266,8 +268,9 @@ class ViewWatch:
     def __init__(self, marks: Marks) -> None:
         self._marks = marks
         self._view = GridView(0)
-        self._down: set[str] = set()
-        self._gone: set[str] = set()
+        # What went, in this order, and may be back: of what never is, the oldest are not waited for any more.
+        self._down: dict[str, None] = {}
+        self._gone: dict[str, None] = {}
 
     def look(self, view: GridView, at_unix_ms: int) -> None:
         before, self._view = self._view, view
@@ -283,12 +286,12 @@ class ViewWatch:
         was, now = before.links[link_id], self._view.links.get(link_id)
         is_up = now is not None and now.state is LinkState.UP
         if was.state is LinkState.UP and not is_up:
-            self._down.add(link_id)
+            _remember(self._down, link_id)
             silent = now is None or now.state is LinkState.UNKNOWN
             word = "is not heard of any more" if silent else "is down"
             self._marks.add(at_unix_ms, Kind.LINK_DOWN, link_id, f"line {link_id} {word}")
         elif is_up and link_id in self._down:
-            self._down.discard(link_id)
+            del self._down[link_id]
             self._marks.add(at_unix_ms, Kind.LINK_UP, link_id, f"line {link_id} is up again")
         if now is not None and now.admin is not was.admin:
             self._say_admin("line", link_id, now.admin, at_unix_ms)
@@ -297,12 +300,12 @@ class ViewWatch:
         was, now = before.routers[router_id], self._view.routers.get(router_id)
         is_heard = now is not None and now.heard
         if was.heard and not is_heard:
-            self._gone.add(router_id)
+            _remember(self._gone, router_id)
             self._marks.add(
                 at_unix_ms, Kind.ROUTER_GONE, router_id, f"router {router_id} has no session"
             )
         elif is_heard and router_id in self._gone:
-            self._gone.discard(router_id)
+            del self._gone[router_id]
             self._marks.add(at_unix_ms, Kind.ROUTER_BACK, router_id, f"router {router_id} is back")
         if now is not None and now.admin is not was.admin:
             self._say_admin("router", router_id, now.admin, at_unix_ms)
@@ -310,6 +313,12 @@ class ViewWatch:
     def _say_admin(self, what: str, id_: str, admin: AdminState, at_unix_ms: int) -> None:
         kind, words = _ADMIN[admin]
         self._marks.add(at_unix_ms, kind, id_, f"{what} {id_} {words}")
+
+
+def _remember(away: dict[str, None], id_: str) -> None:
+    away[id_] = None
+    if len(away) > MOST_AWAY:
+        del away[next(iter(away))]
 
 
 # What the marks of a controller itself are about.

@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 from controller.core.network.view import GridView
@@ -25,6 +26,8 @@ ReadMeters = Callable[[], Awaitable[tuple[list[RouterMeters], list[str]]]]
 _ROUTER_S = 400e-6
 # Routers whose books are added up in one turn of the loop, at 15 us each.
 _AT_ONCE = 128
+# Routers that are known no more and whose books are kept by name.
+MOST_FORGOTTEN = 4096
 # Of the loop's time: apart from the budget of watching, which must not be owed for seconds by one large look.
 _SHARE = 0.01
 
@@ -69,7 +72,9 @@ class Flow(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What all routers together have measured, by the last books of each. ``powers_w`` are of the kinds of Energies, of
-    those routers that were read twice; ``imbalance_mj`` is zero, or a bug; ``missing_ids`` did not answer.
+    those routers that were read twice; ``missing_ids`` did not answer. Zero, or a bug: ``imbalance_mj``;
+    ``oversubscribed`` instants, at which anything bore more than it is built for; and by how much a loss differed from
+    its formula.
     """
 
     at_unix_ms: int
@@ -79,6 +84,8 @@ class Reading:
     powers_w: tuple[float, ...]
     flows: dict[str, Flow]
     missing_ids: tuple[str, ...]
+    oversubscribed: int
+    formula_deviation_mj: float
 
 
 class _Books(NamedTuple):
@@ -91,13 +98,19 @@ class _Books(NamedTuple):
     imbalance_mj: int
     sent_mj: dict[str, int]
     former: Energies
+    # With those of its former lives, of which a router itself knows nothing.
+    oversubscribed: int
+    counted_oversubscribed: int
+    formula_deviation_mj: float
 
 
 class MeterBooks:
     """Adds up what routers say of their meters, look by look."""
 
     def __init__(self) -> None:
+        # Whoever answered last comes last; of many that are forgotten only the sum is kept.
         self._books: dict[str, _Books] = {}
+        self._merged = Energies()
         self._begin()
 
     def _begin(self) -> None:
@@ -107,7 +120,7 @@ class MeterBooks:
 
     def note(self, meters: RouterMeters) -> None:
         """One router's books, of the look that goes on."""
-        before = self._books.get(meters.router_id)
+        before = self._books.pop(meters.router_id, None)
         now = self._books[meters.router_id] = _books(meters, before)
         if before is None or before.boot_id != now.boot_id or now.time_ns <= before.time_ns:
             return
@@ -119,12 +132,23 @@ class MeterBooks:
             grown_mj = sent_mj - before.sent_mj.get(link_id, 0)
             self._sent_w[link_id, meters.router_id] = grown_mj * per_mj_w
 
+    def _merge_forgotten(self, view: GridView) -> None:
+        """Strangers may come under ever other ids: beyond a number, those that are silent for the longest lose their
+        names. One that came back would count anew.
+        """
+        beyond = len(self._books) - len(view.routers) - MOST_FORGOTTEN
+        forgotten = (each for each in tuple(self._books) if each not in view.routers)
+        for router_id in islice(forgotten, max(0, beyond)):
+            gone = self._books.pop(router_id)
+            self._merged = self._merged.plus(gone.energies).plus(gone.former)
+
     def conclude(self, missing_ids: Iterable[str], view: GridView) -> Reading:
         """The look is over; routers that did not answer count as they last did, those that are forgotten too."""
+        self._merge_forgotten(view)
         known = self._books.values()
-        totals = Energies(
-            *(map(sum, zip(*(books.energies.plus(books.former) for books in known), strict=True)))
-        )
+        totals = self._merged
+        for books in known:
+            totals = totals.plus(books.energies).plus(books.former)
         reading = Reading(
             at_unix_ms=time.time_ns() // 1_000_000,
             totals=totals,
@@ -133,6 +157,8 @@ class MeterBooks:
             powers_w=tuple(self._powers_w),
             flows=_flows(self._sent_w, view),
             missing_ids=tuple(missing_ids),
+            oversubscribed=sum(books.oversubscribed for books in known),
+            formula_deviation_mj=max((books.formula_deviation_mj for books in known), default=0.0),
         )
         self._begin()
         return reading
@@ -150,6 +176,8 @@ def _books(meters: RouterMeters, before: _Books | None) -> _Books:
     into_mj = received_mj + energies.injected_mj
     out_mj = sum(each.sent_mj for each in meters.links) + energies.delivered_mj
     kept_mj = energies.converter_loss_mj + energies.dissipated_mj + meters.buffered_mj
+    counted = meters.oversubscribed_instants
+    counted += sum(each.oversubscribed_instants for each in meters.links)
     return _Books(
         meters.boot_id,
         meters.time_ns,
@@ -159,7 +187,18 @@ def _books(meters: RouterMeters, before: _Books | None) -> _Books:
         0 if meters.saturated else into_mj - out_mj - kept_mj,
         sent_mj,
         former,
+        _oversubscribed_in_all(counted, before),
+        counted,
+        meters.max_formula_deviation_mj,
     )
+
+
+def _oversubscribed_in_all(counted: int, before: _Books | None) -> int:
+    """Instants since the router was first read, and before that as many as it says: it counts from its start on."""
+    if before is None:
+        return counted
+    since = counted - before.counted_oversubscribed
+    return before.oversubscribed + (since if since >= 0 else counted)
 
 
 def _flows(sent_w: dict[tuple[str, str], float], view: GridView) -> dict[str, Flow]:
@@ -170,6 +209,10 @@ def _flows(sent_w: dict[tuple[str, str], float], view: GridView) -> dict[str, Fl
             sent_a = (sent_w.get((link_id, end), 0.0) / link.voltage_v for end in (link.a, link.b))
             flows[link_id] = Flow(*sent_a)
     return flows
+
+
+def _least_interval_s(routers: int) -> float:
+    return _ROUTER_S * routers / _SHARE
 
 
 class MeterLook:
@@ -203,6 +246,10 @@ class MeterLook:
                 self._task.cancel()
                 self._task = None
 
+    def least_interval_s(self, routers: int) -> float:
+        """How often so many routers are looked at, by what is wanted and what the loop can afford."""
+        return max(_least_interval_s(routers), min(self._wanted, default=0.0))
+
     async def news(self) -> Reading:
         """The next reading."""
         await self._news.wait()
@@ -222,7 +269,7 @@ class MeterLook:
             self.reading = self._books.conclude(missing_ids, self._view())
             self._news.set()
             self._news = asyncio.Event()
-            await self._pause(begun_s, _ROUTER_S * len(meters) / _SHARE)
+            await self._pause(begun_s, _least_interval_s(len(meters)))
 
     async def _pause(self, begun_s: float, least_s: float) -> None:
         """Until the next look is due, for who wants most of them; who comes meanwhile may want more."""

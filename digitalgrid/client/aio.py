@@ -197,8 +197,11 @@ class AsyncPowerClient:
 
     async def watch_topology(self, *, timeout_s: float | None = None) -> AsyncIterator[pb.Topology]:
         request, view = pb.WatchTopologyRequest(changes_only=True), TopologyView()
-        async for answer in self._stream(lambda to: to.topology.WatchTopology, request, timeout_s):
-            yield view.take(answer)
+        async with aclosing(
+            self._stream(lambda to: to.topology.WatchTopology, request, timeout_s)
+        ) as answers:
+            async for answer in answers:
+                yield view.take(answer)
 
     async def read_meters(self) -> pb.ReadAllMetersResponse:
         answer: pb.ReadAllMetersResponse = await self._call(

@@ -4,28 +4,31 @@ It answers GET alone, and makes what it tells at most once in half a second.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.registry import Collector
 
 from digitalgrid.http import serving
+from digitalgrid.metrics.families import Family, exposition
 
 # How long (s) what was told is told again: whoever asks in a loop costs no more than a few milliseconds each time.
 _FRESH_S = 0.5
 _MOST_CONNECTIONS = 16
+_OPENMETRICS = "application/openmetrics-text"
+
+Collect = Callable[[], Iterable[Family]]
 
 
 class MetricsServer:
-    """Tells what ``collector`` has, and the process' own metrics."""
+    """Tells what ``collect`` has, and the process' own metrics."""
 
-    def __init__(self, collector: Collector) -> None:
-        self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(collector)
-        ProcessCollector(registry=self._registry)
+    def __init__(self, collect: Collect) -> None:
+        self._collect = collect
+        self._process = CollectorRegistry(auto_describe=False)
+        ProcessCollector(registry=self._process)
         # By what is accepted: when it was made, of which type, and what.
         self._made: dict[str, tuple[float, str, bytes]] = {}
 
@@ -44,17 +47,23 @@ class MetricsServer:
         return web.Response(body=text, headers=headers)
 
     def _metrics(self, accepted: str) -> tuple[str, bytes]:
-        encode, type_ = choose_encoder(accepted)
+        _, type_ = choose_encoder(accepted)
         now_s = asyncio.get_running_loop().time()
         made = self._made.get(type_)
         if made is None or now_s - made[0] > _FRESH_S:
-            made = self._made[type_] = (now_s, type_, encode(self._registry))
+            made = self._made[type_] = (now_s, *self.tell(accepted))
         return made[1:]
+
+    def tell(self, accepted: str) -> tuple[str, bytes]:
+        """The type of what is told, by what is accepted, and the text, made anew."""
+        encode, type_ = choose_encoder(accepted)
+        text = exposition(self._collect(), openmetrics=type_.startswith(_OPENMETRICS))
+        return type_, text.encode() + encode(self._process)
 
 
 @asynccontextmanager
-async def serving_collector(collector: Collector, listen: str) -> AsyncIterator[int]:
+async def serving_collector(collect: Collect, listen: str) -> AsyncIterator[int]:
     """Serve on ``listen`` (host:port); yields the port. OSError, which says what to do, where that is taken."""
-    app = MetricsServer(collector).application()
+    app = MetricsServer(collect).application()
     async with serving(app, listen, "metrics", _MOST_CONNECTIONS) as port:
         yield port

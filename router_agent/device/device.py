@@ -5,7 +5,7 @@ until :meth:`RouterDevice.next_deadline_ns`. What an event changes in the rates 
 at once then: events that come together, as they do at a router that is late, are answered together.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from digitalgrid.metrics.histogram import Histogram
@@ -18,10 +18,9 @@ from digitalgrid.model import (
     ResultCode,
     RouterLsa,
 )
-from digitalgrid.units import MILLIWATTS_PER_W, NS_PER_MS
+from digitalgrid.units import MILLIWATTS_PER_W
 from digitalgrid.wire import name_hash
 from router_agent.config import RouterConfig
-from router_agent.device import staying
 from router_agent.device.advertisement import Advertiser
 from router_agent.device.arrival import Energy
 from router_agent.device.circuit_table import CircuitTable
@@ -32,9 +31,7 @@ from router_agent.device.effects import (
     Effect,
     Report,
 )
-from router_agent.device.filling import watch_cushion
 from router_agent.device.flow import Flow
-from router_agent.device.flow_news import is_news_downstream, is_news_upstream
 from router_agent.device.flow_states import Playout
 from router_agent.device.line import Line
 from router_agent.device.meters import RouterBooks
@@ -42,15 +39,12 @@ from router_agent.device.mutation import Mutation, Outcome
 from router_agent.device.passing import Passing
 from router_agent.device.punctuality import Punctuality
 from router_agent.device.quick_packets import QuickPackets
-from router_agent.device.rates import settle
+from router_agent.device.rate_finding import RateFinder
 from router_agent.device.selector import Selector
 from router_agent.device.sending import Sending
 from router_agent.device.settling import Settling
 from router_agent.device.shared_standbys import Limits, PoolUse, pool_uses
 from router_agent.device.sink import FlowStatus, SinkWatch
-
-# After a source is granted power, its first energy leaves so soon with a frame of its own, ahead of the tick.
-FIRST_ENERGY_NS = 2 * NS_PER_MS
 
 
 class RouterDevice:
@@ -95,13 +89,21 @@ class RouterDevice:
         self._tick_began_ns = now_ns
         phase_ns = name_hash(config.router_id) % config.tick_ns
         self._next_tick_ns = now_ns + config.tick_ns - (now_ns - phase_ns) % config.tick_ns
-        self._first_energy_ns: int | None = None
         self._advertiser = Advertiser(config, boot_id, self._link_up, source_w, now_ns)
         self._punctuality = Punctuality(config, now_ns)
-        # As buffers were looked at last.
-        self._kept_ns = 0
         self._sending = Sending(effects, self.lines, self._passing, self._punctuality, self._quick)
         self._settling = Settling(now_ns)
+        self._rates = RateFinder(
+            books,
+            self._limits,
+            conversion,
+            self._passing,
+            self._selector,
+            sink_watch,
+            self._sending,
+            self._quick,
+            self._punctuality,
+        )
         self._wake_ns = now_ns
 
     def carrier_changed(self, link_id: str, carrier: bool, now_ns: int) -> list[Effect]:
@@ -282,7 +284,7 @@ class RouterDevice:
     def _find_deadline_ns(self) -> int:
         deadlines = [self._next_tick_ns, self._advertiser.next_ns]
         leeway_ns = self._punctuality.leeway_ns
-        others = [self._first_energy_ns, self.table.next_expiry_ns(), self._settling.next_ns]
+        others = [self._rates.first_energy_ns, self.table.next_expiry_ns(), self._settling.next_ns]
         others += (line.next_deadline_ns(leeway_ns) for line in self.lines.values())
         others += (self._quick.next_ns, self._next_selection_ns())
         others.append(self._passing.quiet.until_ns)
@@ -317,13 +319,13 @@ class RouterDevice:
 
     def _begin_at_sources(self, now_ns: int) -> None:
         """Send what sources that were granted power have put on the lines by now."""
-        if self._first_energy_ns is not None and now_ns >= self._first_energy_ns:
-            self._first_energy_ns = None
-            waiting = [flow for flow in self._passing.flows if _waits_at_source(flow)]
-            self._rates_changed(now_ns)
-            for flow in waiting:
-                if flow.egress is not None:
-                    self._sending.statements.tell(flow.egress, flow)
+        waiting = self._rates.take_first(now_ns)
+        if waiting is None:
+            return
+        self._rates_changed(now_ns)
+        for flow in waiting:
+            if flow.egress is not None:
+                self._sending.statements.tell(flow.egress, flow)
 
     def _tick(self, now_ns: int) -> None:
         if self._passing.quiet.outgrown(self._punctuality.cushion):
@@ -389,50 +391,8 @@ class RouterDevice:
         self._wake_by(self._settling.want(now_ns, urgent=urgent))
 
     def _rates_changed(self, now_ns: int) -> None:
-        """Close the books of the old rates, find the new ones, and see which lines must hear of them."""
         self._settling.done(len(self._passing.flows), now_ns)
-        self._sending.statements.changed()
-        self._passing.stop_standing(now_ns)
-        self._passing.advance(now_ns)
-        for circuit_id in self._selector.due(self._passing.advanced_ns, now_ns):
-            self._passing.forget_rates(circuit_id)
-        found, clamped = settle(
-            self._passing.flows, self._limits, self._conversion, self._demand(now_ns)
-        )
-        if clamped:
-            self._books.through_power_clamped_instants += 1
-        weighed = self._watch_cushions(found, now_ns)
-        sinks = [flow for flow in found if flow.egress is None]
-        self._quick.choose(found, len(self._passing.flows), now_ns)
-        self._report(self._selector.news(sinks))
-        self._report(self._sink_watch.settled(sinks, now_ns))
-        for flow in found:
-            if flow.ingress is not None and is_news_upstream(flow):
-                self._sending.statements.tell(flow.ingress, flow)
-            if flow.egress is not None and is_news_downstream(flow):
-                self._sending.statements.tell(flow.egress, flow)
-            if self._first_energy_ns is None and _waits_at_source(flow):
-                self._first_energy_ns = now_ns + FIRST_ENERGY_NS
-        rest = staying.settle(found, self._passing.index, independent=self._conversion.is_constant)
-        # What is lean from now on asks for more with the next tick.
-        self._passing.at_rest = rest and not weighed
-
-    def _demand(self, now_ns: int) -> Callable[[Sequence[Flow]], None]:
-        here, efficiency = self._passing.index.sink_circuits, self._conversion.efficiency
-        return lambda sinks: self._selector.demand(sinks, here, efficiency, now_ns)
-
-    def _watch_cushions(self, found: Iterable[Flow], now_ns: int) -> bool:
-        """Of flows that stay as they are only what is worth having may be another than it was. True where one has less
-        than that, or no more, which had it, or had not.
-        """
-        cushion, weighed = self._punctuality.cushion, False
-        kept_ns, self._kept_ns = self._kept_ns, cushion.kept_ns
-        for flow in found if cushion.kept_ns == kept_ns else self._passing.flows:
-            lean = flow.lean
-            watch_cushion(flow, cushion, now_ns)
-            if flow.lean != lean:
-                weighed, flow.settled = True, False
-        return weighed
+        self._report(self._rates.find(now_ns))
 
     def _change_flows(self, outcome: Outcome, now_ns: int) -> None:
         ended, begun = self._passing.change(outcome, now_ns)
@@ -474,9 +434,3 @@ class RouterDevice:
         self._sending.effects.extend(
             Report(self._sink_watch.with_missing(status)) for status in statuses
         )
-
-
-def _waits_at_source(flow: Flow) -> bool:
-    """Whether it was granted power of which none has left the source yet."""
-    waits = flow.playout is Playout.WAITING and not flow.idle
-    return flow.ingress is None and waits and flow.ingress_w > 0.0

@@ -241,13 +241,25 @@ class Flow:
         return self.demand_w > 0.0 and not covers(self.ingress_w, self.need_w)
 
     @property
+    def is_dark(self) -> bool:
+        """It is demanded, and gets, holds and passes on nothing, until its neighbours or its source have anything."""
+        gets = self.ingress_w or self.surplus_w or self.surplus_need_w or self.buffer_mj
+        if self.demand_w == 0.0 or gets or self.playout is not Playout.WAITING or self.draining:
+            return False
+        # What its sink has to tell of that is told.
+        told = self.state is FlowState.STARVED or (
+            self.state is FlowState.SILENT and not self.limited
+        )
+        return self.egress is not None or told
+
+    @property
     def at_rest(self) -> bool:
         """Whether its rates, and what is said of it, stay as they are until something happens: time changes nothing."""
         if self.idle:
             return self.full and not self.surplus_need_w
         if self.demand_w == 0.0:
             return self.is_over
-        return (
+        return self.is_dark or (
             self.playout is Playout.STEADY
             and not (self.quick or self.draining or self.fills_below or self.surplus_need_w)
             and (self.egress is not None or self.state is FlowState.ACTUATED)

@@ -257,8 +257,8 @@ class Promises:
         self._takes = takes
         self._tick_ns = tick_ns
         self._standing: dict[int, _Promise] = {}
-        # Those without a generation, while all others are kept by flows that stand.
-        self._lone: dict[int, _Promise] | None = None
+        # Those that nothing is delivered of, while all others are kept by flows that stand; and what each gets.
+        self._lone: dict[int, _Stretch] | None = None
         for circuit_id, each in books.promises.items():
             if each.stands:
                 self._standing[circuit_id] = promise = _Promise(each, restored=True)
@@ -300,16 +300,12 @@ class Promises:
             return 0
         return promise.ahead() if promise.is_kept_by(flow, power_uw) else None
 
-    def hold(self, held: frozenset[int], sinks: Sequence[Flow]) -> bool:
-        """From now on these are kept, and counted when anybody asks; False where others have generations too.
-
-        Of those that have none the lack goes on, and is counted as ever.
+    def hold(self, held: frozenset[int], sinks: Sequence[Flow]) -> None:
+        """From now on these are kept, and counted when anybody asks. To others nothing is delivered: what they lack is
+        counted as ever.
         """
         lone = {key: promise for key, promise in self._standing.items() if key not in held}
-        if any(flow.key.circuit_id in lone for flow in sinks):
-            return False
-        self._lone = lone
-        return True
+        self._lone = _stretches(lone, sinks)
 
     def stop_standing(self, now_ns: int) -> None:
         """All are counted as time goes on, as of now."""
@@ -318,10 +314,10 @@ class Promises:
             promise.quiet_until(now_ns)
 
     def count_lone(self, start_ns: int, end_ns: int) -> bool:
-        """While the others stand: count those without a generation; False where there is none."""
+        """While the others stand: count those that get nothing; False where there is none."""
         lone = self._lone or {}
-        for promise in lone.values():
-            promise.count(_Stretch(), start_ns, end_ns, self._tick_ns)
+        for circuit_id, stretch in lone.items():
+            self._standing[circuit_id].count(stretch, start_ns, end_ns, self._tick_ns)
         return bool(lone)
 
     def count(
@@ -337,16 +333,7 @@ class Promises:
         counted = {key: promise for key, promise in self._standing.items() if key not in done}
         if not counted:
             return
-        stretches = {circuit_id: _Stretch() for circuit_id in counted}
-        for flow in sinks:
-            stretch = stretches.get(flow.key.circuit_id)
-            if stretch is None or flow.draining:
-                continue
-            seated = counted[flow.key.circuit_id].books.seated_generation
-            stretch.granted_w += _granted_w(flow, flow.key.generation == seated)
-            stretch.limited = stretch.limited or flow.limited
-            if flow.demand_w > 0.0 and (stretch.newest is None or _newer(flow, stretch.newest)):
-                stretch.newest = flow
+        stretches = _stretches(counted, sinks)
         for delivery in deliveries:
             stretch = stretches.get(delivery.flow.key.circuit_id)
             if stretch is not None:
@@ -389,7 +376,7 @@ class Promises:
     def news(self, now_ns: int) -> list[int]:
         """Circuits whose missing energy is to be told, though nothing else of them is."""
         watched = self._standing if self._lone is None else self._lone
-        return [key for key, promise in watched.items() if promise.is_news(now_ns, self._tick_ns)]
+        return [key for key in watched if self._standing[key].is_news(now_ns, self._tick_ns)]
 
     def told(self, circuit_id: int) -> MissingEnergy | None:
         """What to say of a circuit now."""
@@ -403,6 +390,21 @@ class Promises:
         """Promises that stand though no generation is here."""
         here = {flow.key.circuit_id for flow in sinks}
         return {key: each.books for key, each in self._standing.items() if key not in here}
+
+
+def _stretches(promises: Mapping[int, _Promise], sinks: Sequence[Flow]) -> dict[int, _Stretch]:
+    """What these circuits are granted; nothing of it has been delivered yet."""
+    stretches = {circuit_id: _Stretch() for circuit_id in promises}
+    for flow in sinks:
+        stretch = stretches.get(flow.key.circuit_id)
+        if stretch is None or flow.draining:
+            continue
+        seated = promises[flow.key.circuit_id].books.seated_generation
+        stretch.granted_w += _granted_w(flow, flow.key.generation == seated)
+        stretch.limited = stretch.limited or flow.limited
+        if flow.demand_w > 0.0 and (stretch.newest is None or _newer(flow, stretch.newest)):
+            stretch.newest = flow
+    return stretches
 
 
 def _promised_uw(flow: Flow) -> int:

@@ -229,7 +229,7 @@ def begin_to_stand(
     currents_a = dict.fromkeys(lines, 0.0)
     promises = sink_watch.promises
     for flow in flows:
-        if flow.demand_w == 0.0:
+        if flow.demand_w == 0.0 or flow.is_dark:
             continue
         each = _standing_flow(flow, currents_a, conversion.efficiency, promises)
         if each is None:
@@ -239,8 +239,7 @@ def begin_to_stand(
     if limit_w is not None and math.fsum(each.taken_w for _, each in standing) > limit_w:
         return None
     held = frozenset(each.key.circuit_id for _, each in standing if each.load_id)
-    if not promises.hold(held, index.sinks):
-        return None
+    promises.hold(held, index.sinks)
     return Standing(standing, index, lines, sink_watch, books, now_ns)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from router_agent.device.flow import Flow
 from router_agent.device.flow_index import FlowIndex
+from router_agent.device.slack import covers
 
 
 def unsettled(flows: Sequence[Flow]) -> list[Flow]:
@@ -75,4 +76,7 @@ def _is_steady(flow: Flow) -> bool:
     if flow.idle:
         # What hops below want has to wait where others fill first, and is given to them when those are full.
         return flow.surplus_w == 0.0 and flow.stated_by_downstream_w() == 0.0
+    if flow.is_dark and (flow.ingress is None or not covers(flow.asked_w, flow.need_w)):
+        # What its source, or the line, has for others is for it too as soon as they want less.
+        return False
     return flow.demand_w > 0.0 and not flow.hop.shared_standby

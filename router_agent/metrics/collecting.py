@@ -1,4 +1,4 @@
-"""Collector of a router's metrics: reads the device when it is asked, and turns its books into Prometheus' families."""
+"""Collector of a router's metrics: reads the device when it is asked, and turns its books into families."""
 
 import platform
 import time
@@ -7,11 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
 
-from prometheus_client.core import Metric
-from prometheus_client.registry import Collector
-
 from digitalgrid.counters import COUNTERS
-from digitalgrid.metrics.families import Families, Sample
+from digitalgrid.metrics.families import Families, Family, Sample
 from digitalgrid.metrics.server import serving_collector
 from digitalgrid.units import MILLIJOULES_PER_J, MILLIWATTS_PER_W
 from router_agent.agent import Agent
@@ -25,20 +22,16 @@ _FAMILIES = Families(PREFIX, METRICS)
 
 def serving_metrics(agent: Agent, listen: str) -> AbstractAsyncContextManager[int]:
     """Serve on ``listen`` (host:port); yields the port. OSError, which says what to do, where that is taken."""
-    return serving_collector(RouterMetrics(agent), listen)
+    return serving_collector(RouterMetrics(agent).collect, listen)
 
 
-class RouterMetrics(Collector):
+class RouterMetrics:
     """Of one router; to be asked in the loop's own thread, as all that reads the device."""
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
 
-    def describe(self) -> list[Metric]:
-        """None: a registry would otherwise collect once to learn the names."""
-        return []
-
-    def collect(self) -> Iterator[Metric]:
+    def collect(self) -> Iterator[Family]:
         agent, device = self._agent, self._agent.device
         built = (device.config.router_id, *_BUILD)
         yield _FAMILIES.of("build_info", [(built, 1)])
@@ -61,7 +54,7 @@ class RouterMetrics(Collector):
         yield from _FAMILIES.counters(COUNTERS.snapshot())
 
 
-def _of_circuits(device: RouterDevice) -> Iterator[Metric]:
+def _of_circuits(device: RouterDevice) -> Iterator[Family]:
     table = device.table
     roles = Counter(hop.standby for hop in table.hops)
     hops = {("working",): roles[False], ("standby",): roles[True]}
@@ -71,7 +64,7 @@ def _of_circuits(device: RouterDevice) -> Iterator[Metric]:
     yield _FAMILIES.one("demand_watts", device.demand_mw / MILLIWATTS_PER_W)
 
 
-def _of_links(device: RouterDevice, books: RouterBooks) -> Iterator[Metric]:
+def _of_links(device: RouterDevice, books: RouterBooks) -> Iterator[Family]:
     """Of the lines that it has; the books also keep those that it had."""
     links = {link_id: books.links[link_id] for link_id in device.lines}
     up = [((link_id,), float(line.up)) for link_id, line in device.lines.items()]
@@ -105,7 +98,7 @@ def _by_word(
             yield (link_id, word), getattr(link, meter) / divisor
 
 
-def _of_cell(device: RouterDevice, books: RouterBooks) -> Iterator[Metric]:
+def _of_cell(device: RouterDevice, books: RouterBooks) -> Iterator[Family]:
     """Of what is at the router itself: sources, loads, converters."""
     injected = [
         ((each.id,), books.injected_mj[each.id] / MILLIJOULES_PER_J)

@@ -11,8 +11,11 @@ from controller.store.protocol import (
     RegisterPage,
     RegisterQuestion,
     StoreError,
+    StoreRoom,
+    StoreVitals,
 )
 from digitalgrid.gridfile import Grid
+from digitalgrid.metrics.histogram import Histogram
 from digitalgrid.model import ElectionId
 from tests.support.simulated_grid import SimulatedGrid
 
@@ -26,6 +29,10 @@ class MemoryStore:
         self.held: list[int] | None = None
         self.changes: list[StateChange] = []
         self.fenced = False
+        # What it says of how it fares: the least of its lease (s), and free bytes.
+        self.least_lease_s = 1.5
+        self.free_bytes = 10**9
+        self.batch_sizes = Histogram((1.0, 256.0))
         self.closed = False
 
     def load(self) -> StoredState:
@@ -42,6 +49,7 @@ class MemoryStore:
 
     def submit(self, ticket: int, change: StateChange) -> None:
         self.changes.append(change)
+        self.batch_sizes.observe(1)
         if self.held is None:
             self._on_durable(ticket)
         else:
@@ -70,6 +78,12 @@ class MemoryStore:
         wanted = [each for each in records if question.wants(each) and each.key > question.after]
         page = tuple(wanted[: question.most])
         return RegisterPage(page, page[-1].key if len(wanted) > question.most else None)
+
+    def vitals(self) -> StoreVitals:
+        return StoreVitals(self.batch_sizes, self.least_lease_s, standbys=1)
+
+    def room(self) -> StoreRoom:
+        return StoreRoom(4096, self.free_bytes)
 
     def close(self) -> None:
         self.flush()

@@ -221,6 +221,11 @@ class DeviceNetwork:
         item = (arrives_ns, next(self._order), link_id, receiver, datagram)
         heapq.heappush(self._in_flight, item)
 
+    def stand_still(self, router_id: str, duration_ns: int) -> None:
+        """It gets no time from now on; what comes meanwhile waits."""
+        self.delay_to[router_id] = self.now_ns + duration_ns
+        self._hold_back(router_id)
+
     def _hold_back(self, router_id: str) -> None:
         """What is under way to a router that sleeps is heard when it wakes."""
         self._in_flight = [

@@ -49,7 +49,7 @@ links:
   - {id: b-t, a: b, b: t}
   - {id: a-x, a: a, b: x, ampacity_a: 200}
   - {id: b-x, a: b, b: x, ampacity_a: 200}
-  - {id: x-t, a: x, b: t}
+  - {id: x-t, a: x, b: t, ampacity_a: SPARE}
 sources:
   - {id: plant-a, router: a, max_power_w: 6e6}
   - {id: plant-b, router: b, max_power_w: 6e6}
@@ -62,8 +62,9 @@ def narrow() -> Grid:
     return loads_grid(NARROW, "narrow")
 
 
-def spare_way() -> Grid:
-    return loads_grid(SPARE_WAY, "spare-way")
+def spare_way(spare_a: float = 80.0) -> Grid:
+    """``spare_a`` is what the last line of the way carries that both plants have beside their own."""
+    return loads_grid(SPARE_WAY.replace("SPARE", f"{spare_a:g}"), "spare-way")
 
 
 def diamond() -> Grid:

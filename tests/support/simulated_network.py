@@ -9,7 +9,9 @@ from collections.abc import Callable, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Self, TypeVar
+from unittest.mock import patch
 
+from controller.core.circuits import differences
 from controller.core.circuits.circuit import Circuit, CircuitState
 from controller.core.circuits.differences import Differences
 from controller.core.circuits.generation import Generation, Role
@@ -130,6 +132,8 @@ class SimulatedNetwork:
         self.tables_read: list[TableRead] = []
         # What this says yes to never arrives: (router, message).
         self.loses: Callable[[str, ToRouter | FromRouter], bool] = lambda router_id, message: False
+        # Circuits of a table that are compared before others are heard; None: as many as the daemon takes.
+        self.slice: int | None = None
         # Questions for the worker process that were asked, and those that were answered.
         self.room_wanted = self.room_answered = 0
         self._core: Controller | None = None
@@ -270,9 +274,19 @@ class SimulatedNetwork:
         message = self.sessions[router_id].to_controller.popleft()
         if self.loses(router_id, message):
             return
+        if isinstance(message, CircuitTable):
+            self._deliver_slice(router_id, message)
+            return
         if isinstance(message, TransactionResult):
             self.delivered_results.append((router_id, message))
         self.tell(router_id, message)
+
+    def _deliver_slice(self, router_id: str, table: CircuitTable) -> None:
+        """What else the router says waits until its table is compared."""
+        with patch.object(differences, "SLICE", self.slice or differences.SLICE):
+            found = self.event(lambda core, now_ns: core.on_table_slice(router_id, table, now_ns))
+        if found is not None and not found.whole and router_id in self.sessions:
+            self.sessions[router_id].to_controller.appendleft(table)
 
     def tell(self, router_id: str, message: FromRouter) -> None:
         """The core hears this from a router."""

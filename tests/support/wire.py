@@ -1,6 +1,7 @@
 """A wire between a client and a server that can be cut without a word to either."""
 
 import asyncio
+import time
 from collections.abc import Iterable
 
 
@@ -10,6 +11,7 @@ class Wire:
     def __init__(self, server_address: str) -> None:
         self._host, _, self._port = server_address.rpartition(":")
         self._cuts = 0
+        self._held_until_s = 0.0
         self._writers: list[asyncio.StreamWriter] = []
         self._pipes: list[asyncio.Task[None]] = []
 
@@ -30,6 +32,10 @@ class Wire:
         """Connections stay open, and nothing gets through; new ones are as before."""
         self._cuts += 1
 
+    def hold(self, seconds: float) -> None:
+        """What either end says meanwhile comes late, and comes."""
+        self._held_until_s = time.monotonic() + seconds
+
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection(self._host, self._port)
         self._writers += [writer, far_writer]
@@ -41,6 +47,7 @@ class Wire:
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         cuts = self._cuts
         while data := await reader.read(65536):
+            await asyncio.sleep(self._held_until_s - time.monotonic())
             if self._cuts == cuts:
                 writer.write(data)
 
@@ -51,3 +58,8 @@ def noticed_within_a_second(options: Iterable[tuple[str, int]]) -> list[tuple[st
         (name, 400 if "keepalive_time" in name or "ping_timeout" in name else value)
         for name, value in options
     ]
+
+
+def in_a_tenth_of_the_time(options: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+    """A program's own gRPC options, with a tenth of all its intervals and patience."""
+    return [(name, value // 10 if name.endswith("_ms") else value) for name, value in options]

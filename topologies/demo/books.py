@@ -73,35 +73,41 @@ def _line_errors_mj(meters: list[pb.RouterMeters]) -> list[int]:
 
 
 def powers_w(before: Iterable[pb.RouterMeters], after: Iterable[pb.RouterMeters]) -> "Powers":
-    """Mean powers between two readings, each router by its own clock."""
+    """Mean powers between two readings, each router by its own clock.
+
+    What is not in both readings was not measured, and is left out; so is all of a router that was made anew between
+    them, whose counters began again.
+    """
     delivered: dict[str, float] = {}
     generated: dict[str, float] = {}
     earlier = {router.router_id: router for router in before}
     for router in after:
-        if router.router_id not in earlier:
+        old = earlier.get(router.router_id)
+        if old is None or router.time_ns <= old.time_ns or router.boot_id != old.boot_id:
             continue
-        old = earlier[router.router_id]
         span_s = (router.time_ns - old.time_ns) / NS_PER_S
         at_load = {load.load_id: load.delivered_mj for load in old.loads}
         at_source = {source.source_id: source.injected_mj for source in old.sources}
-        for load in (each for each in router.loads if not each.former):
-            delivered[load.load_id] = (
-                (load.delivered_mj - at_load.get(load.load_id, 0)) / 1e3 / span_s
-            )
-        for source in (each for each in router.sources if not each.former):
-            generated[source.source_id] = (
-                (source.injected_mj - at_source.get(source.source_id, 0)) / 1e3 / span_s
-            )
+        for load in router.loads:
+            if load.load_id in at_load and not load.former:
+                grown_mj = load.delivered_mj - at_load[load.load_id]
+                delivered[load.load_id] = grown_mj / 1e3 / span_s
+        for source in router.sources:
+            if source.source_id in at_source and not source.former:
+                grown_mj = source.injected_mj - at_source[source.source_id]
+                generated[source.source_id] = grown_mj / 1e3 / span_s
     return Powers(delivered, generated)
 
 
 @dataclass(frozen=True, slots=True)
 class Powers:
-    """Mean powers by load and by source, in watt."""
+    """Mean powers by load and by source, in watt; what was not measured is not in them."""
 
     delivered_w: dict[str, float]
     generated_w: dict[str, float]
 
-    @property
-    def total_generated_w(self) -> float:
-        return sum(self.generated_w.values())
+    def total_generated_w(self, source_ids: Iterable[str]) -> float | None:
+        """Of all these together; None where one of them was not measured."""
+        each_w = [self.generated_w.get(source_id) for source_id in source_ids]
+        measured_w = [power_w for power_w in each_w if power_w is not None]
+        return sum(measured_w) if len(measured_w) == len(each_w) else None

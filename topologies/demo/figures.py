@@ -34,13 +34,33 @@ def percentile(values: Sequence[float], fraction: float) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class LoadFigure:
+    """What a load asked for and what its router measured; None where no meter was read twice."""
+
     load: str
     requested_w: float
-    delivered_w: float
+    delivered_w: float | None
+
+    @property
+    def error(self) -> float | None:
+        """By how much it is off, as a fraction of what was asked for."""
+        if self.delivered_w is None:
+            return None
+        return abs(self.delivered_w - self.requested_w) / self.requested_w
 
     @property
     def right(self) -> bool:
-        return abs(self.delivered_w - self.requested_w) <= TOLERANCE * self.requested_w
+        return self.error is not None and self.error <= TOLERANCE
+
+    def __str__(self) -> str:
+        if self.delivered_w is None:
+            return f"load {self.load}: not measured"
+        return f"load {self.load}: {self.delivered_w:.0f} W of {self.requested_w:.0f} W"
+
+
+def delivered_in_all_w(loads: Sequence[LoadFigure]) -> float | None:
+    """To all of them together; None where one was not measured, or there are none."""
+    measured_w = [each.delivered_w for each in loads if each.delivered_w is not None]
+    return sum(measured_w) if loads and len(measured_w) == len(loads) else None
 
 
 @dataclass(slots=True)
@@ -84,7 +104,7 @@ class Figures:
 
     def to_json(self) -> dict[str, Any]:
         """The stable keys of ``demo.json``."""
-        delivered_w = sum(each.delivered_w for each in self.loads) if self.loads else None
+        delivered_w = delivered_in_all_w(self.loads)
         loss_w = None
         if delivered_w is not None and self.generated_w is not None:
             loss_w = self.generated_w - delivered_w
@@ -122,11 +142,9 @@ class Figures:
 
     def shortcomings(self) -> list[str]:
         """A sentence on each thing that is not well; none is all well."""
-        found = [
-            f"load {each.load}: {each.delivered_w:.0f} W of {each.requested_w:.0f} W"
-            for each in self.loads
-            if not each.right
-        ]
+        found = [str(each) for each in self.loads if not each.right]
+        if not self.loads:
+            found.append("loads: not measured")
         for name, value, limit in self._limits():
             if value is None:
                 found.append(f"{name}: not measured")

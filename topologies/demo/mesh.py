@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -15,8 +15,9 @@ from digitalgrid.client import AsyncPowerClient, PowerError, power_request
 from digitalgrid.command_line import OutputType, Tool
 from digitalgrid.gridfile import Grid
 from digitalgrid.v1 import northbound_pb2 as pb
-from topologies.demo.books import add_up, powers_w
+from topologies.demo.books import Powers, add_up, powers_w
 from topologies.demo.figures import LoadFigure
+from topologies.demo.meters import whole_reading
 from topologies.demo.missing import Lacking
 from topologies.demo.observer import Observer
 from topologies.demo.performance import chosen, narrator
@@ -49,6 +50,7 @@ class MeshFigures:
     circuits_active: int = 0
     active_s: float | None = None
     loads_right: int = 0
+    loads_unmeasured: int | None = None
     # The largest deviation of a load's measured power from what it was to get, as a fraction of that.
     worst_load_error: float | None = None
     oversubscribed_instants: int | None = None
@@ -81,6 +83,7 @@ class MeshFigures:
             "lost_to_faults_mj",
             "interruptions",
             "reroutes",
+            "loads_unmeasured",
         ):
             if getattr(self, name) != 0:
                 found.append(f"{name}: {getattr(self, name)}, not 0")
@@ -151,26 +154,29 @@ async def _serve(
         async with Observer(client) as observer:
             ids = await _request(client, observer, grid, circuits, figures, say)
             say("reading the meters")
-            before = (await client.read_meters()).meters
+            before = await whole_reading(client, _PATIENCE_S)
             await asyncio.sleep(_WINDOW_S)
-            after = (await client.read_meters()).meters
-            powers = powers_w(before, after)
+            after = await whole_reading(client, _PATIENCE_S)
+            _note_loads(figures, [observer.circuits[key] for key in ids], powers_w(before, after))
             lacking = Lacking.of(after)
             figures.missing_ms_max = max(
-                lacking.since(Lacking({}), key, observer.circuits[key].power_w) for key in ids
-            )
-            wanted = {observer.circuits[key].sink_id: observer.circuits[key] for key in ids}
-            loads = [
-                LoadFigure(load_id, each.power_w, powers.delivered_w.get(load_id, 0.0))
-                for load_id, each in wanted.items()
-            ]
-            figures.loads_right = sum(load.right for load in loads)
-            figures.worst_load_error = max(
-                abs(load.delivered_w / load.requested_w - 1.0) for load in loads
+                lacking.in_all(key, observer.circuits[key].power_w) for key in ids
             )
             figures.interruptions = sum(observer.circuits[key].interruptions for key in ids)
             figures.reroutes = sum(observer.circuits[key].generation - 1 for key in ids)
             await _release(client, observer, ids, figures, say)
+
+
+def _note_loads(figures: MeshFigures, circuits: Sequence[pb.Circuit], powers: Powers) -> None:
+    """Each load has one circuit here."""
+    loads = [
+        LoadFigure(each.sink_id, each.power_w, powers.delivered_w.get(each.sink_id))
+        for each in circuits
+    ]
+    errors = [load.error for load in loads if load.error is not None]
+    figures.loads_right = sum(load.right for load in loads)
+    figures.loads_unmeasured = len(loads) - len(errors)
+    figures.worst_load_error = max(errors, default=None)
 
 
 async def _request(
@@ -214,7 +220,7 @@ async def _release(
     )
     last_injected_mj = -1
     while True:
-        books = add_up((await client.read_meters()).meters)
+        books = add_up(await whole_reading(client, _PATIENCE_S))
         figures.oversubscribed_instants = books.oversubscribed_instants
         figures.conservation_error_mj = books.conservation_error_mj
         figures.lost_in_transit_mj = books.lost_in_transit_mj

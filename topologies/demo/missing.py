@@ -28,7 +28,17 @@ class Lacking:
         return cls(found)
 
     def since(self, before: "Lacking", circuit_id: int, power_w: float) -> float:
-        """For how long (ms) all of its power was missing since then, or as much as makes the same energy."""
-        now, then = self.energy_mj.get(circuit_id, {}), before.energy_mj.get(circuit_id, {})
-        lacked_mj = sum(now.get(cause, 0) - then.get(cause, 0) for cause in AFTER_START)
-        return lacked_mj / power_w
+        """For how long (ms) all of its power was missing since then, or as much as makes the same energy.
+
+        KeyError where the circuit is not in both readings: what was not read is not zero.
+        """
+        then = before.energy_mj[circuit_id]
+        return self._after_start_mj(circuit_id, then) / power_w
+
+    def in_all(self, circuit_id: int, power_w: float) -> float:
+        """The same since the circuit had its first power."""
+        return self._after_start_mj(circuit_id, {}) / power_w
+
+    def _after_start_mj(self, circuit_id: int, then: Mapping[MissingCause, int]) -> int:
+        now = self.energy_mj[circuit_id]
+        return sum(now[cause] - then.get(cause, 0) for cause in AFTER_START)

@@ -107,8 +107,8 @@ class ProtectFigures:
     def missed(self) -> Iterator[str]:
         """A sentence on each figure that is not as it should be, though nobody was promised too much for it."""
         for trial in self.trials:
-            if not trial.kept:
-                figures = _shown(trial.missing_ms)
+            if trial.missing_ms and not trial.kept:
+                figures = shown(trial.missing_ms)
                 yield (
                     f"{trial.name}: {figures}, more than p50 {trial.limit.p50_ms:g},"
                     f" max {trial.limit.max_ms:g} ms"
@@ -130,8 +130,13 @@ class ProtectFigures:
             yield f"circuits_lost: {self.circuits_lost}"
 
     def broken(self) -> list[str]:
-        """A sentence on each law that does not hold."""
-        return [
+        """A sentence on each law that does not hold, and on each trial in which there was nothing to measure."""
+        unmeasured = [
+            f"{trial.name}: nothing measured, as no circuit had a standby ready that does without it"
+            for trial in self.trials
+            if not trial.missing_ms
+        ]
+        return unmeasured + [
             f"{name}: {value}" for name, value, most in self._books() if not _holds(value, most)
         ]
 
@@ -151,7 +156,7 @@ def _holds(value: float | None, most: float) -> bool:
     return value is not None and value <= most
 
 
-def _shown(missing_ms: Sequence[float]) -> str:
+def shown(missing_ms: Sequence[float]) -> str:
     if not missing_ms:
         return "nothing measured"
     return f"p50 {percentile(missing_ms, 0.5):.1f}, max {max(missing_ms):.1f} ms"

@@ -65,26 +65,29 @@ class Scenario(Stage):
         self._say("reading the steady figures")
         powers = await self._steady_powers()
         self._figures.loads = [
-            LoadFigure(load_id, power_w, powers.delivered_w.get(load_id, 0.0))
+            LoadFigure(load_id, power_w, powers.delivered_w.get(load_id))
             for load_id, power_w in wanted.items()
         ]
-        self._figures.generated_w = powers.total_generated_w
+        self._figures.generated_w = self._generated_w(powers)
         self._note_controller_times(self._served)
 
     async def _steady_powers(self) -> Powers:
         """Once sources fill no buffers any more, which routers do after a circuit has its power."""
-        before = 0.0
+        before_w: float | None = None
         deadline_s = time.monotonic() + PATIENCE_S
         while True:
             meters = await self._meters()
             await asyncio.sleep(_STEADY_WINDOW_S)
             powers = powers_w(meters, await self._meters())
-            change, is_late = abs(powers.total_generated_w - before), time.monotonic() > deadline_s
-            if change <= (_STEADY if is_late else _AT_REST) * before:
+            now_w, is_late = self._generated_w(powers), time.monotonic() > deadline_s
+            if _is_steady(before_w, now_w, _STEADY if is_late else _AT_REST):
                 return powers
             if is_late:
                 raise TimeoutError(f"generation is not steady after {PATIENCE_S:g} s")
-            before = powers.total_generated_w
+            before_w = now_w
+
+    def _generated_w(self, powers: Powers) -> float | None:
+        return powers.total_generated_w(each.id for each in self._grid.sources)
 
     async def _wait_for_power(self, wanted: dict[str, float], asked_at_s: float) -> None:
         """Power counts as there once every load's meter says so over a second or so."""
@@ -94,7 +97,7 @@ class Scenario(Stage):
             readings = [*readings[-3:], await self._meters()]
             powers = powers_w(readings[0], readings[-1])
             measured = [
-                LoadFigure(load_id, power_w, powers.delivered_w.get(load_id, 0.0))
+                LoadFigure(load_id, power_w, powers.delivered_w.get(load_id))
                 for load_id, power_w in wanted.items()
             ]
             if len(readings) == 4 and all(each.right for each in measured):
@@ -250,11 +253,9 @@ class Scenario(Stage):
         after = await self._meters()
         powers = powers_w(before, after)
         for load in self._figures.loads:
-            measured = LoadFigure(load.load, load.requested_w, powers.delivered_w[load.load])
+            measured = LoadFigure(load.load, load.requested_w, powers.delivered_w.get(load.load))
             if not measured.right:
-                self._figures.disturbances.append(
-                    f"load {load.load} got {measured.delivered_w:.0f} W while the controller was away"
-                )
+                self._figures.disturbances.append(f"{measured}, while the controller was away")
         served = set(self._served)
         await self._note_disturbances(served, Lacking.of(before), "while the controller was away")
 
@@ -329,3 +330,10 @@ class Scenario(Stage):
             self._observer.circuits[key].timings.committed_after_ns / NS_PER_MS
             for key in circuit_ids
         ]
+
+
+def _is_steady(before_w: float | None, now_w: float | None, tolerance: float) -> bool:
+    """Whether both were measured and are the same within a fraction."""
+    if before_w is None or now_w is None:
+        return False
+    return abs(now_w - before_w) <= tolerance * before_w

@@ -8,8 +8,8 @@ from typing import TypeVar
 from digitalgrid.client import AsyncPowerClient, PowerError
 from digitalgrid.gridfile import Grid
 from digitalgrid.v1 import northbound_pb2 as pb
-from digitalgrid.v1 import power_link_pb2
 from topologies.demo.books import Books, add_up
+from topologies.demo.meters import Meters, whole_reading
 from topologies.demo.missing import Lacking
 from topologies.demo.observer import Observer
 from topologies.emulator.emulation import Emulation
@@ -20,7 +20,6 @@ _RETRY_S = 0.02
 PATIENCE_S = 20.0
 
 T = TypeVar("T")
-Meters = list[power_link_pb2.RouterMeters]
 
 
 class Stage:
@@ -50,13 +49,14 @@ class Stage:
                     return
 
     async def _meters(self) -> Meters:
-        return list((await self._client.read_meters()).meters)
+        return await whole_reading(self._client, PATIENCE_S)
 
     async def _lacking(self, circuit_ids: Collection[int]) -> Lacking:
         """A reading with the books of all these circuits; without those of a late router it would flatter."""
         deadline_s = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline_s:
-            lacking = Lacking.of(await self._meters())
+            # Not the whole network's: a router of it may have been killed.
+            lacking = Lacking.of((await self._client.read_meters()).meters)
             if lacking.energy_mj.keys() >= set(circuit_ids):
                 return lacking
             await asyncio.sleep(POLL_S)

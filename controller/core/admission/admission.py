@@ -5,6 +5,7 @@ from collections.abc import Callable
 from controller.core.admission.explaining import Explainer
 from controller.core.admission.judging import judge, way_over
 from controller.core.admission.route_finder import RouteFinder
+from controller.core.admission.search_tally import Search, SearchTally
 from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.reservations import Reservations
@@ -22,8 +23,8 @@ _WORTH_SPLITTING = 0.01
 class Admission(RouteFinder):
     """Finds routes, and reserves them; what it refuses it explains."""
 
-    def __init__(self, reservations: Reservations) -> None:
-        super().__init__(reservations)
+    def __init__(self, reservations: Reservations, searches: SearchTally | None = None) -> None:
+        super().__init__(reservations, searches)
         self._explainer = Explainer(self)
 
     def admit(
@@ -38,7 +39,8 @@ class Admission(RouteFinder):
             if route is None and self._cut_w(request) < request.power_w:
                 # No solver finds what no cut lets through.
                 raise self.explain(request)
-            plan = self._split(request)
+            with self.searches.timed(Search.SPLIT):
+                plan = self._split(request)
             whole = plan.missing_w == 0.0
             if whole and (route is None or _is_worth_more_circuits(route, plan)):
                 return self._reserve_parts(request, plan, new_key)

@@ -7,6 +7,7 @@ import numpy as np
 
 from controller.core.admission.admission import Admission
 from controller.core.admission.route_finder import injection_limit_w
+from controller.core.admission.search_tally import Search
 from controller.core.circuits.circuit import Constraints
 from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.route import Route
@@ -59,7 +60,7 @@ class Alternatives:
         arrays.sync()
         available = admission.available_w(request.source_ids, circuit_id)
         own_a = admission.credit_a(circuit_id)
-        with arrays.using_again(circuit_id, own_a):
+        with admission.searches.timed(Search.FEW), arrays.using_again(circuit_id, own_a):
             found = PathRanking(without(arrays.graph, own_a)).best(
                 arrays.node(admission.view.loads[request.sink_id][0]),
                 request.power_w,
@@ -90,15 +91,16 @@ class Alternatives:
         candidates = set(admission.most_by_node(available))
         proven = True
         while candidates:
-            answer = search.best(
-                arrays.node(admission.view.loads[request.sink_id][0]),
-                request.power_w,
-                sorted(candidates),
-                disjointness,
-                maximally=True,
-                avoid_nodes=admission.avoided_nodes(request.constraints),
-                avoid_arcs=arrays.arcs(request.constraints.avoid_ids),
-            )
+            with admission.searches.timed(Search.PAIR):
+                answer = search.best(
+                    arrays.node(admission.view.loads[request.sink_id][0]),
+                    request.power_w,
+                    sorted(candidates),
+                    disjointness,
+                    maximally=True,
+                    avoid_nodes=admission.avoided_nodes(request.constraints),
+                    avoid_arcs=arrays.arcs(request.constraints.avoid_ids),
+                )
             proven = proven and answer.proven
             if answer.pair is None:
                 break

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 from controller.core.admission.admission import Admission
 from controller.core.admission.route_finder import Found, injection_limit_w
+from controller.core.admission.search_tally import Search
 from controller.core.circuits import resources as resource
 from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.route import Route
@@ -59,6 +60,7 @@ def route_batch(admission: Admission, wanted: Sequence[PowerRequest]) -> list[Ro
         ],
     )
     load_number = {load_id: number for number, load_id in enumerate(loads)}
+    begun_ns = admission.searches.stopwatch_ns()
     done = admit_batch(
         arrays.search,
         where,
@@ -71,6 +73,7 @@ def route_batch(admission: Admission, wanted: Sequence[PowerRequest]) -> list[Ro
             else None,
         ),
     )
+    admission.searches.note(Search.BATCH, begun_ns, done.settled)
     sink_nodes = [arrays.node(view.loads[wanted[number].sink_id][0]) for number in asked]
     source_of = done.source.tolist()
     found = {

@@ -57,7 +57,7 @@ class Preemption:
         self._admission = admission
         self._circuits = circuits
         self._remainder = Remainder(admission.reservations, admission.claims)
-        self._finder = RouteFinder(self._remainder)
+        self._finder = RouteFinder(self._remainder, admission.searches)
         # The lowest hold priority of all circuits, and after how many changes of reservations it was looked for.
         self._lowest: tuple[int, int | None] = (-1, None)
 

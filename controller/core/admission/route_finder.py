@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from controller.core.admission.arrays import GridArrays
+from controller.core.admission.search_tally import Search, SearchTally
 from controller.core.circuits import resources as resource
 from controller.core.circuits.circuit import Constraints
 from controller.core.circuits.request import PowerRequest
@@ -38,8 +39,9 @@ class Found(NamedTuple):
 class RouteFinder:
     """Routes on the present grid view over one set of reservations."""
 
-    def __init__(self, reservations: Reservations) -> None:
+    def __init__(self, reservations: Reservations, searches: SearchTally | None = None) -> None:
         self.reservations = reservations
+        self.searches = searches or SearchTally()
         # Room that is being made for circuits that wait for it; nobody else may have it.
         self.claims = Reservations()
         self.arrays = GridArrays(GridView(version=0), reservations, self.claims)
@@ -108,6 +110,7 @@ class RouteFinder:
     ) -> Path | None:
         """The best path from where sources could inject ``most``, by node."""
         credit_a = self.credit_a(circuit_id)
+        begun_ns = self.searches.stopwatch_ns()
         with self.arrays.using_again(circuit_id, credit_a):
             path = self.arrays.search.best(
                 self.arrays.node(self.view.loads[sink_id][0]),
@@ -119,6 +122,7 @@ class RouteFinder:
                 avoid_arcs=self.arrays.arcs({*constraints.avoid_ids, *excluded_ids}),
                 credit_a=credit_a,
             )
+        self.searches.note(Search.ROUTE, begun_ns, self.arrays.search.settled)
         return path if path is not None and self.converts(path, circuit_id) else None
 
     def converts(self, path: Path, circuit_id: int) -> bool:

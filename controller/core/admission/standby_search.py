@@ -11,6 +11,7 @@ from controller.core.admission.protected_routes import (
     ProtectedRouteFinder,
     ProtectedRoutes,
 )
+from controller.core.admission.search_tally import Search
 from controller.core.admission.standby_arrays import (
     StandbyArrays,
     as_it_stands,
@@ -27,6 +28,12 @@ from controller.routing.flows.cut import minimum_cut
 from digitalgrid.model import CircuitGeneration
 from digitalgrid.reasons import Reason
 from digitalgrid.units import format_power, format_power_below
+
+_LOSSES = {
+    Against.LINK: "a link",
+    Against.ROUTER: "a router",
+    Against.RISK: "a risk group",
+}
 
 
 class Standby(NamedTuple):
@@ -58,7 +65,8 @@ class StandbySearch:
         """
         if request.protect is not None and not request.dedicated:
             asked = _asked(request, circuit_id, excluded_ids, instead_of)
-            backup = self._pairs.backup_of(working, asked, request.protect)
+            with self._admission.searches.timed(Search.STANDBY):
+                backup = self._pairs.backup_of(working, asked, request.protect)
             if backup is not None:
                 return self.sharing(backup, circuit_id, instead_of)
             pooled = all(each.holds_pools for each in self._admission.view.routers.values())
@@ -73,7 +81,8 @@ class StandbySearch:
             return None
         if not self._admission.sink_takes(request.sink_id, request.power_w):
             return None
-        return self._pairs.best(_asked(request), request.protect)
+        with self._admission.searches.timed(Search.STANDBY):
+            return self._pairs.best(_asked(request), request.protect)
 
     def sharing(
         self, backup: Backup, circuit_id: int, instead_of: CircuitGeneration | None = None
@@ -98,7 +107,8 @@ class StandbySearch:
     ) -> Standby | None:
         if request.protect is not None:
             asked = _asked(request, circuit_id, excluded_ids)
-            backup = self._pairs.backup_of(working, asked, request.protect, dedicated=True)
+            with self._admission.searches.timed(Search.STANDBY):
+                backup = self._pairs.backup_of(working, asked, request.protect, dedicated=True)
             if backup is not None:
                 return Standby(with_trickle(self._admission, backup.route, circuit_id))
         # In what its circuit holds already, of which that knows nothing.
@@ -178,11 +188,16 @@ class StandbySearch:
         """What makes a standby impossible for now: a bridge, or the lack of room."""
         bridges = Bridges(self._admission.view).on(working, request)
         if bridges:
+            view = self._admission.view
+            known = view.links.keys() | view.routers.keys()
+            names = [each if each in known else f"risk group {each}" for each in bridges]
+            closed = view.out_of_service()
+            meanwhile = f", with {', '.join(closed)} out of service" if closed else ""
             return Refusal(
                 Reason.PROTECTION_IMPOSSIBLE,
-                f"no second way to load {request.sink_id!r} avoids {' or '.join(bridges)}, which the"
-                f" first needs too: protection against the loss of a {request.protect} is impossible"
-                " there",
+                f"no second way to load {request.sink_id!r} avoids {' or '.join(names)}, which the first"
+                f" needs too: protection against the loss of {_LOSSES[request.protect or Against.LINK]} is impossible"
+                f" there{meanwhile}",
                 field="protect",
                 metadata={"bridges": ",".join(bridges)},
             )

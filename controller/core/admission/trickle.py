@@ -23,6 +23,9 @@ TRICKLE_FRACTION = 0.1
 _LINES_AT_THAT = 3
 # More of a source or a line is not held for what is needed now and then, however long the path is.
 _MOST_FRACTION = 0.25
+# A shared standby fills from a pool that lies idle until a failure, so that more holds back nobody: two seconds less in
+# which nothing protects its circuit.
+_SHARED_FRACTION = 0.2
 # With less it would take minutes, and is left alone.
 _LEAST_FRACTION = 0.005
 # Sums of floats are not held against it.
@@ -49,6 +52,8 @@ def with_trickle(
     if not all(view.routers[each].stands_by for each in route.router_ids):
         return route
     fraction = fraction_over(len(route.links))
+    if covers is not None:
+        fraction = max(fraction, _SHARED_FRACTION)
     amounts = [*trickles(replace(route, trickle_w=route.entering_w))]
     amounts += [
         (through(router_id), entering_w)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from controller.core.access import CONTROLLER, Action, Call, Principal
+from controller.core.book.bounds import Bound, bounds_of
 from controller.core.circuits.circuit import Circuit, CircuitState
 from controller.core.circuits.records import AuditEntry
 from controller.core.errors import Refusal
@@ -30,6 +31,7 @@ class AuditTrail:
         self._said_of_who: tuple[str, tuple[str, ...]] = ("", ())
         self._answering = False
         self.answered: Counter[tuple[Action, str]] = Counter()
+        self.refused_by = Counter(dict.fromkeys(Bound, 0))
 
     @property
     def next_seq(self) -> int:
@@ -98,6 +100,7 @@ class AuditTrail:
             return
         refusal.noted = True
         self.answered[call.action, refusal.reason] += 1
+        self.refused_by.update(bounds_of(refusal.metadata))
         if call.is_audited:
             self._note(call, "refused", f"{refusal.reason}: {refusal}")
 

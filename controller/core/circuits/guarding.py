@@ -5,9 +5,12 @@ from controller.core.circuits.disjointness import in_common
 from controller.core.circuits.generation import Generation, Phase
 from controller.core.circuits.path_state import path_down
 from controller.core.circuits.protection import Protection, ProtectionEvent
+from controller.core.circuits.reservations import Reservations
 from controller.core.network.view import GridView
 
 SEARCHING = "a way for a standby is looked for"
+# Generations of a circuit that a router holds beside a standby that is being set up.
+_MOST_BESIDE = 2
 
 
 def ready_standby(view: GridView, circuit: Circuit) -> Generation | None:
@@ -62,3 +65,13 @@ def _lacking(view: GridView, circuit: Circuit) -> str:
     if not standby.route.trickle_w:
         return "its standby has no room to fill its buffers"
     return "its standby fills its buffers"
+
+
+def fits_beside(reservations: Reservations, circuit: Circuit, standby: Generation) -> bool:
+    """Whether its routers can hold a standby beside all that they hold of its circuit, what drains there too."""
+    others = [each for each in circuit.generations.values() if each is not standby]
+    holding = [reservations.routers_holding(each.key) for each in others]
+    return all(
+        sum(router_id in each for each in holding) <= _MOST_BESIDE
+        for router_id in standby.route.router_ids
+    )

@@ -16,7 +16,13 @@ from math import fsum
 
 from controller.core.circuits.account import QUANTA, Account
 from controller.core.circuits.failures import Failure
-from controller.core.circuits.resources import NOWHERE, Resource, held_by_hop, link_direction
+from controller.core.circuits.resources import (
+    NOWHERE,
+    Resource,
+    ResourceKind,
+    held_by_hop,
+    link_direction,
+)
 from controller.core.circuits.route import Route
 from controller.core.circuits.standby_room import StandbyRoom
 from digitalgrid.model import CircuitGeneration
@@ -49,6 +55,12 @@ class Holdings:
         """Reserved now, in ampere or watt: what is held firmly, and the pool of shared standbys."""
         account = self._accounts.get(resource)
         return (account.quanta + account.pool) / QUANTA if account else 0.0
+
+    def on_links(self) -> Iterator[tuple[str, float]]:
+        """The total (A) of each direction of each link that is held, by its id."""
+        for resource, account in self._accounts.items():
+            if resource.kind is ResourceKind.LINK_DIRECTION:
+                yield resource.id, (account.quanta + account.pool) / QUANTA
 
     def pool(self, resource: Resource) -> float:
         """The part of the total that shared standbys have together."""

@@ -61,15 +61,21 @@ class Lateness:
         self._late_at_ns: int | None = None
         # Those that were late with an answer, or said so, at some time in their session: of most there are none.
         self._were_late: set[str] = set()
+        # Since when those have no session that had one.
+        self._gone_ns: dict[str, int] = {}
 
     def note_asked(self, router_id: str, asked: Asked, now_ns: int) -> None:
-        self._of(router_id).asked[asked] = now_ns
+        router = self._of(router_id)
+        # One that never answers is asked for ever.
+        _waits_ns(router, now_ns)
+        router.asked[asked] = now_ns
 
-    def note_answer(self, router_id: str, asked: Asked, now_ns: int) -> None:
+    def note_answer(self, router_id: str, asked: Asked, now_ns: int) -> int | None:
+        """How long it took (ns); None where nobody waits for it."""
         router = self._of(router_id)
         asked_ns = router.asked.get(asked)
         if asked_ns is None:
-            return
+            return None
         for each in list(router.asked):
             # What it was asked before and did not answer was lost.
             del router.asked[each]
@@ -86,6 +92,7 @@ class Lateness:
         if router.answer_ns > LATE_NS:
             self._were_late.add(router_id)
             self._late_at_ns = now_ns
+        return took_ns
 
     def note_heard(self, router_id: str, now_ns: int, late_ns: int = 0) -> None:
         """It says anything, and with it, perhaps, how late its own timers are."""
@@ -102,8 +109,16 @@ class Lateness:
         if due_ns is not None and now_ns - due_ns > LATE_NS:
             self._late_at_ns = now_ns
 
-    def forget(self, router_id: str) -> None:
+    def note_gone(self, router_id: str, now_ns: int) -> None:
         """Its session is over: what was under way is not answered any more."""
+        self.forget(router_id)
+        self._gone_ns[router_id] = now_ns
+
+    def note_back(self, router_id: str) -> None:
+        """It has a session again, and has told what it had to tell."""
+        self._gone_ns.pop(router_id, None)
+
+    def forget(self, router_id: str) -> None:
         self._routers.pop(router_id, None)
         self._were_late.discard(router_id)
 
@@ -163,6 +178,18 @@ class Lateness:
             return True
         return self.is_crowded(now_ns) and self._neighbors_hear(router_id)
 
+    def is_gone(self, router_id: str) -> bool:
+        """Whether its session is over and none has taken its place."""
+        return router_id in self._gone_ns
+
+    def may_return(self, router_id: str, usual_ns: int, now_ns: int) -> bool:
+        """Whether one that is gone is waited for. Routers dial again at once, and a session that breaks says nothing of
+        the lines: their far ends hear whether it lives.
+        """
+        away_ns = now_ns - self._gone_ns.get(router_id, now_ns)
+        patience_ns = MAX_PATIENCE_NS if self.is_crowded(now_ns) else 0
+        return away_ns < usual_ns + patience_ns and self._neighbors_hear(router_id)
+
     def is_crowded(self, now_ns: int) -> bool:
         """Whether anybody was late lately, here or at a router: then all takes longer, and nothing fails by it."""
         return self._late_at_ns is not None and now_ns - self._late_at_ns <= MAX_PATIENCE_NS
@@ -177,8 +204,10 @@ def _known_ns(router: _Router, now_ns: int) -> int:
 
 def _waits_ns(router: _Router, now_ns: int) -> int:
     """For how long the oldest question has waited that may still be answered."""
-    for asked, asked_ns in list(router.asked.items()):
-        if now_ns - asked_ns <= MAX_PATIENCE_NS:
-            return now_ns - asked_ns
-        del router.asked[asked]
+    while router.asked:
+        oldest = next(iter(router.asked))
+        waits_ns = now_ns - router.asked[oldest]
+        if waits_ns <= MAX_PATIENCE_NS:
+            return waits_ns
+        del router.asked[oldest]
     return 0

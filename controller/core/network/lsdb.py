@@ -1,12 +1,22 @@
 """Link-state database: the newest advertisement of every router, and what two ends together say of a link."""
 
+from collections import Counter
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from controller.core.network.link import LinkState, LinkView
 from controller.core.network.owners import Owners, RouterRecord, Thing
 from digitalgrid.model import LinkAdvertisement, RouterLsa
 from digitalgrid.places import Place
+
+
+class Heard(StrEnum):
+    """What an advertisement was worth."""
+
+    NEWS = "news"
+    SAME = "same"
+    STALE = "stale"
 
 
 @dataclass(slots=True)
@@ -38,6 +48,8 @@ class LinkStateDatabase:
         # Routers with a new session, whose next advertisement is the newest whatever its sequence number.
         self._sequence_reset: set[str] = set()
         self.version = 0
+        # How many advertisements told something new, the same again, or came after a newer one.
+        self.heard: Counter[Heard] = Counter()
 
     def reset_sequence(self, router_id: str) -> None:
         """A session begins: its first advertisement is the newest, also of a device whose numbers begin again."""
@@ -66,14 +78,17 @@ class LinkStateDatabase:
         is_first = lsa.router_id in self._sequence_reset
         self._sequence_reset.discard(lsa.router_id)
         if entry is not None and not is_first and _order(lsa) <= _order(entry.said):
+            self.heard[Heard.STALE] += 1
             return False
         self._entries.pop(lsa.router_id, None)
         if entry is not None and _content(entry.said) == _content(lsa):
+            self.heard[Heard.SAME] += 1
             self._entries[lsa.router_id] = _Entry(lsa, entry.lsa, now_ns)
             changed = now_ns - entry.received_ns > self._max_age_ns
             if changed:
                 self._replace(lsa.router_id, entry.lsa, entry.lsa)
             return changed
+        self.heard[Heard.NEWS] += 1
         counts, opened = self.owners.register(lsa, instance_id)
         self._entries[lsa.router_id] = _Entry(lsa, counts, now_ns)
         changed = (

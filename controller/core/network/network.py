@@ -11,6 +11,7 @@ import msgspec
 
 from controller.core.messages import CircuitStatus
 from controller.core.network.admin import AdminState, AdminWords
+from controller.core.network.answers import AnswerTally
 from controller.core.network.lateness import Lateness
 from controller.core.network.link import LinkState
 from controller.core.network.lsdb import LinkStateDatabase
@@ -73,6 +74,7 @@ class Network:
     def __init__(self, lsa_max_age_ns: int) -> None:
         self.lsdb = LinkStateDatabase(lsa_max_age_ns)
         self.lateness = Lateness(self._has_line_up)
+        self.answers = AnswerTally()
         self.admin = AdminWords()
         self._views = GridViews(self.lsdb, self.admin)
         self._sessions: dict[str, _Session] = {}
@@ -167,6 +169,7 @@ class Network:
         """The router has told all that it had to tell."""
         self._sessions[router_id].in_step = True
         self._views.set_connected(router_id, True)
+        self.lateness.note_back(router_id)
 
     def in_step(self) -> set[str]:
         return {key for key, session in self._sessions.items() if session.in_step}

@@ -74,6 +74,12 @@ class GridView:
             end is not None and end.admin is not AdminState.IN_SERVICE for end in ends
         )
 
+    def out_of_service(self) -> list[str]:
+        """Links and routers that an operator has drained, or is draining."""
+        words = {key: link.admin for key, link in self.links.items()}
+        words |= {key: router.admin for key, router in self.routers.items()}
+        return sorted(key for key, word in words.items() if word is not AdminState.IN_SERVICE)
+
     def with_admin(self, ids: Collection[str], admin: AdminState) -> "GridView":
         """The same with another admin word on these links and routers."""
         return replace(

@@ -43,10 +43,13 @@ class Orders:
         self._emit(Send(router_id, ReadTable(read_id)))
         self._since[router_id][read_id] = set()
 
-    def answered(self, router_id: str, read_id: int) -> Set[CircuitGeneration]:
-        """The generations of which the router was told since it was asked; the question is closed."""
+    def told_since(self, router_id: str, read_id: int) -> Set[CircuitGeneration]:
+        """The generations of which the router was told since it was asked; others come until the question is closed."""
+        return self._since[router_id][read_id]
+
+    def answered(self, router_id: str, read_id: int) -> None:
+        """Its answer was compared, or does not count any more: the question is closed."""
         reads = self._since.get(router_id, {})
-        told = reads.pop(read_id, set())
+        reads.pop(read_id, None)
         if not reads:
             self._since.pop(router_id, None)
-        return told

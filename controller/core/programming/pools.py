@@ -204,6 +204,10 @@ class Pools:
             txn_id for txn_id in self._under_way[router_id] if txn_id not in only_staged
         )
 
+    def not_reading(self, router_id: str, read_id: int) -> None:
+        """Its answer was taken, or nobody waits for it any more."""
+        self._before.get(router_id, {}).pop(read_id, None)
+
     def on_table(self, router_id: str, table: CircuitTable) -> None:
         """What a router has, and whether it should. What it was told since is under way, and left for the next time."""
         if not self._holds_pools(router_id):
@@ -213,7 +217,6 @@ class Pools:
         before = self._before[router_id]
         for txn_id in before.get(table.read_id, ()):
             self._under_way[router_id].pop(txn_id, None)
-        self._before[router_id] = {key: some for key, some in before.items() if key > table.read_id}
         wrong = []
         for way, power_w, needed in list(self._said(router_id, table)):
             if self._is_as_needed(way, power_w, needed):

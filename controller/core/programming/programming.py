@@ -62,6 +62,11 @@ class Programmer(Steps):
         """How many generations wait for their turn."""
         return self._staging.queued
 
+    @property
+    def in_flight(self) -> int:
+        """How many generations routers are told of just now."""
+        return self._window.taken
+
     def any_under_way(self) -> bool:
         """Whether any circuit will stand soon, and does not yet; costs what has changed since it was last asked."""
         while self._unsettled:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from controller.core.circuits.circuit import Circuit
-from controller.core.circuits.differences import Differences, compare
+from controller.core.circuits.differences import Comparison, Differences
 from controller.core.effects import Effect, TableRead
 from controller.core.messages import CircuitTable
 from controller.core.programming.agenda import Agenda
@@ -58,6 +58,8 @@ class ReadBack:
         self._periodic: dict[str, int] = {}
         self._next: Agenda[str] = Agenda()
         self._seen: dict[str, Seen] = {}
+        # By read: tables that are being compared.
+        self._comparing: dict[int, Comparison] = {}
         # Counts the tables that were taken.
         self.tables = 0
 
@@ -69,8 +71,12 @@ class ReadBack:
             self.read(router_id, now_ns)
 
     def read(self, router_id: str, now_ns: int) -> None:
-        """Ask now; an answer to an earlier question that nobody waits for no longer counts."""
-        self._drop(self._periodic.get(router_id, 0))
+        """Ask now. An answer to an earlier question that nobody waits for no longer counts, unless it is being
+        compared: whoever reads again and again would never come to an end.
+        """
+        earlier = self._periodic.get(router_id, 0)
+        if earlier not in self._comparing:
+            self._drop(earlier)
         self._periodic[router_id] = self._send(_Read(router_id, now_ns))
         self._next.set(router_id, now_ns + self._interval_ns)
 
@@ -98,8 +104,10 @@ class ReadBack:
 
     def _drop(self, read_id: int) -> _Read | None:
         read = self._under_way.pop(read_id, None)
+        self._comparing.pop(read_id, None)
         if read is not None:
             self._programmer.orders.answered(read.router_id, read_id)
+            self._programmer.pools.not_reading(read.router_id, read_id)
         return read
 
     def _send(self, read: _Read) -> int:
@@ -136,38 +144,53 @@ class ReadBack:
         read = self._under_way.get(read_id)
         return read is not None and read.router_id == router_id
 
-    def on_table(self, router_id: str, table: CircuitTable, now_ns: int) -> Differences | None:
-        """Compare with what the router should run, and repair what differs where that is wanted.
+    def on_table_slice(
+        self, router_id: str, table: CircuitTable, now_ns: int
+    ) -> Differences | None:
+        """Compare one more slice with what the router should run, and repair what differs there if that is wanted.
 
-        None for an answer that nobody waits for.
+        What was found until now: to be called again with the same table until that is ``whole``. None for an answer
+        that nobody waits for (any more).
         """
         if not self.awaits(router_id, table.read_id):
             return None
-        read = self._under_way.pop(table.read_id)
-        found = self._compare(router_id, table)
-        self._seen[router_id] = _seen(read, table)
-        self.tables += 1
-        if read.asked:
-            self._emit(TableRead(router_id, table.read_id, found))
+        read = self._under_way[table.read_id]
+        comparison = self._comparing.get(table.read_id)
+        if comparison is None:
+            comparison = self._comparing[table.read_id] = self._begin(router_id, table)
+        fresh = comparison.advance()
         if not read.dry_run:
-            self._repair(router_id, found, now_ns)
-            self._programmer.repairs.abort_unknown(router_id, table.staged_txn_ids)
-            self._programmer.pools.on_table(router_id, table)
-        return found
+            self._repair(router_id, fresh, now_ns)
+        if fresh.whole:
+            self._end(read, table, comparison)
+        return comparison.found
 
-    def _compare(self, router_id: str, table: CircuitTable) -> Differences:
+    def _begin(self, router_id: str, table: CircuitTable) -> Comparison:
         programmer = self._programmer
-        ids = sorted(programmer.circuit_ids_at(router_id))
-        circuits = [self._live[each] for each in ids if each in self._live]
-        told = programmer.orders.answered(router_id, table.read_id)
-        found = compare(
+        told = programmer.orders.told_since(router_id, table.read_id)
+        comparison = Comparison(
             router_id,
-            circuits,
             table,
+            sorted(programmer.circuit_ids_at(router_id)),
+            self._live,
             lambda key: key in told or programmer.is_to_be_withdrawn(key),
         )
+        # Before repairs bring other pools.
+        found = comparison.found
         found.pools, found.pools_under_way = programmer.pools.compare(router_id, table)
-        return found
+        return comparison
+
+    def _end(self, read: _Read, table: CircuitTable, comparison: Comparison) -> None:
+        router_id = read.router_id
+        link_ids = frozenset(comparison.link_ids - {""})
+        self._seen[router_id] = Seen(read.sent_ns, len(table.hops), link_ids)
+        self.tables += 1
+        if read.asked:
+            self._emit(TableRead(router_id, table.read_id, comparison.found))
+        if not read.dry_run:
+            self._programmer.repairs.abort_unknown(router_id, table.staged_txn_ids)
+            self._programmer.pools.on_table(router_id, table)
+        self._drop(table.read_id)
 
     def _repair(self, router_id: str, found: Differences, now_ns: int) -> None:
         for generation in found.confirmed:
@@ -186,8 +209,3 @@ class ReadBack:
             self._programmer.withdraw(generation, now_ns)
         if found.excess:
             self._programmer.repairs.remove(router_id, tuple(found.excess))
-
-
-def _seen(read: _Read, table: CircuitTable) -> Seen:
-    link_ids = {each for hop in table.hops for each in (hop.ingress_link_id, hop.egress_link_id)}
-    return Seen(read.sent_ns, len(table.hops), frozenset(link_ids - {""}))

@@ -34,8 +34,8 @@ class Programming(Protocol):
 
     def send(self, router_id: str, message: Stage | Abort) -> None: ...
 
-    def make_room(self, circuit: Circuit, now_ns: int) -> None:
-        """Routers are about to be told of one more generation of it."""
+    def make_room(self, generation: Generation, now_ns: int) -> None:
+        """Routers are about to be told of it."""
 
     def commit(self, txn_id: int, generations: Iterable[Generation], now_ns: int) -> None:
         """All hops are staged, and the decisions durable."""
@@ -87,7 +87,7 @@ class Staging:
         # Circuits without power go first, then who came first.
         self._queue: list[_Queued] = []
         self._order = count()
-        # Those that wait until a late router has done what it was told, by that router.
+        # Those that wait until a late router has done what it was told, or one without a session has one again, by it.
         self._held_up: dict[str, list[_Queued]] = {}
         self._look_ns = 0
         self._groups: dict[int, _Group] = {}
@@ -177,7 +177,7 @@ class Staging:
         at: dict[str, list[Generation]] = {}
         hops: dict[str, list[HopSnapshot]] = {}
         for each in generations:
-            self._programming.make_room(self._circuits[each.key.circuit_id], now_ns)
+            self._programming.make_room(each, now_ns)
             for router_id, hop in each.hops().items():
                 if router_id not in at:
                     at[router_id], hops[router_id] = [], []
@@ -248,11 +248,20 @@ class Staging:
             self._take_back(group)
 
     def on_disconnected(self, router_id: str, now_ns: int) -> None:
-        """What waits for this router's answer, and what would, is given up."""
-        reason = f"router {router_id} disconnected while staging"
+        """What waits for this router's answer waits for the router, as long as it may return."""
         for group in list(self._groups.values()):
             if router_id in group.waiting_for:
-                self._give_up_at({router_id}, group, reason, now_ns)
+                self._take_back(group)
+        if not self._may_return(router_id, now_ns):
+            self._give_up_over(router_id, now_ns)
+
+    def _may_return(self, router_id: str, now_ns: int) -> bool:
+        usual_ns = self._timeouts.stage_ms * NS_PER_MS
+        return self._lateness.may_return(router_id, usual_ns, now_ns)
+
+    def _give_up_over(self, router_id: str, now_ns: int) -> None:
+        """Those that would be told to it go another way."""
+        reason = f"router {router_id} disconnected while staging"
         queued = [*self._queue, *(each for some in self._held_up.values() for each in some)]
         for _, _, generation in queued:
             concerned = router_id in generation.route.router_ids
@@ -260,6 +269,10 @@ class Staging:
                 self._programming.give_up(generation, now_ns, reason, router_id)
 
     def on_timer(self, now_ns: int) -> None:
+        for router_id in list(self._held_up):
+            if self._lateness.is_gone(router_id) and not self._may_return(router_id, now_ns):
+                self._give_up_over(router_id, now_ns)
+                self._held_up.pop(router_id, None)
         for txn_id in self._deadlines.due(now_ns):
             group = self._groups[txn_id]
             stopped = {

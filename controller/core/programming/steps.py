@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState
 from controller.core.circuits.generation import PHASES, Generation, Phase, PhaseEvent, Role
+from controller.core.circuits.guarding import fits_beside
 from controller.core.circuits.reservations import Reservations
 from controller.core.effects import Effect
 from controller.core.messages import Abort, Commit, Drain, Stage, Withdraw
@@ -61,13 +62,13 @@ class Steps:
         )
         self.repairs = Repairs(self._transactions, timeouts, lateness, self.send)
         self._lateness = lateness
-        window = Window(lateness)
-        self._under_way = UnderWay(lateness, window)
+        self._window = Window(lateness)
+        self._under_way = UnderWay(lateness, self._window)
         self._staging = Staging(
             circuits=circuits,
             timeouts=timeouts,
             transactions=self._transactions,
-            window=window,
+            window=self._window,
             lateness=lateness,
             programming=self,
         )
@@ -85,8 +86,12 @@ class Steps:
 
     # Making a generation
 
-    def make_room(self, circuit: Circuit, now_ns: int) -> None:
+    def make_room(self, generation: Generation, now_ns: int) -> None:
         """A router holds few generations of a circuit; the withdrawal reaches it before the next stage does."""
+        circuit = self._circuits[generation.key.circuit_id]
+        if generation.role is Role.STANDBY and fits_beside(self._reservations, circuit, generation):
+            # What drains goes on to the load meanwhile.
+            return
         for older in list(circuit.retiring()):
             if older.phase is Phase.DRAINING:
                 self.withdraw(older, now_ns)

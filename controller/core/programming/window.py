@@ -33,11 +33,17 @@ class Window:
                 del self._at[router_id]
 
     @property
+    def taken(self) -> int:
+        return len(self._in_flight)
+
+    @property
     def room(self) -> int:
         return max(0, MAX_IN_FLIGHT - len(self._in_flight))
 
     def room_at(self, router_id: str, now_ns: int) -> int:
         """How many more a router may be told of, within what there is room for in all."""
+        if self._lateness.is_gone(router_id):
+            return 0
         if not self._lateness.is_late(router_id, now_ns):
             return MAX_IN_FLIGHT
         busy = router_id in self._at or self._lateness.unanswered(router_id)

@@ -10,7 +10,7 @@ from controller.core.admission.admission import Admission
 from controller.core.admission.standby_search import Standby, StandbySearch
 from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.generation import Generation, Phase, Role
-from controller.core.circuits.guarding import SEARCHING, show_protection
+from controller.core.circuits.guarding import SEARCHING, fits_beside, show_protection
 from controller.core.circuits.path_state import path_down
 from controller.core.circuits.protection import Protection, ProtectionEvent
 from controller.core.circuits.reservations import Reservations
@@ -27,8 +27,6 @@ from digitalgrid.units import NS_PER_S
 
 # A standby that replaces another fills its buffers first, for so long at most: as long as it takes where there is room.
 _REPLACES_WITHIN_NS = 12 * NS_PER_S
-# Generations of a circuit that its routers hold beside a standby that is being set up.
-_MOST_BESIDE = 2
 _CAUSES = {
     SwitchCause.GRANT_LOST: "no power was granted any more over its other path",
     SwitchCause.POWER_MISSED: "power was missing over its other path",
@@ -137,7 +135,8 @@ class Protector:
         newest, standbys = circuit.newest(), circuit.standbys()
         if newest is not None and newest.phase is Phase.CARRYING:
             for standby in standbys:
-                if standby.key in self.maker.held_back and self._has_room(circuit, standby):
+                held_back = standby.key in self.maker.held_back
+                if held_back and fits_beside(self._reservations, circuit, standby):
                     self.maker.held_back.discard(standby.key)
                     self._programmer.start(standby)
             self.maker.look_at(circuit, now_ns)
@@ -148,7 +147,7 @@ class Protector:
         circuit.guard.apply_if_possible(ProtectionEvent.ENDED)
         self._switches.forget(circuit)
         self._replacing.drop(circuit.circuit_id)
-        self.maker.forget(circuit)
+        self.maker.end(circuit)
 
     def _retire_unfit(self, circuit: Circuit, now_ns: int) -> None:
         """Let go of standbys that do not protect the circuit as it is now, and of one that is replaced."""
@@ -227,17 +226,6 @@ class Protector:
         """It is to have another path beside the present one, which its standby has to cover too."""
         if any(each.shares for each in circuit.standbys()):
             self._to_follow.add(circuit.circuit_id)
-
-    def _has_room(self, circuit: Circuit, standby: Generation) -> bool:
-        """Whether its routers can hold one more generation of the circuit, and it would cut no draining short."""
-        others = [each for each in circuit.generations.values() if each is not standby]
-        if any(each.phase is Phase.DRAINING for each in others):
-            return False
-        holding = [self._reservations.routers_holding(each.key) for each in others]
-        return all(
-            sum(router_id in each for each in holding) <= _MOST_BESIDE
-            for router_id in standby.route.router_ids
-        )
 
     def on_view(self, circuits: Iterable[Circuit], now_ns: int) -> None:
         """The network has changed, and these may be concerned."""

@@ -140,6 +140,11 @@ class StandbyMaker:
         self._ask_again.drop(circuit.circuit_id)
         self._making_way.drop(circuit.circuit_id)
 
+    def end(self, circuit: Circuit) -> None:
+        """It is released: its standbys go, also those that no router was told of."""
+        self.forget(circuit)
+        self.held_back.difference_update(each.key for each in circuit.generations.values())
+
     def look(self, now_ns: int) -> None:
         """See whether there may be a way or room by now for those that there was none for; changes that come together
         are answered once.

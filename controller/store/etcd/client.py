@@ -160,6 +160,10 @@ class EtcdClient:
         response: pb.StatusResponse = self._attempt(index, _STATUS, pb.StatusRequest(), timeout_s)
         return response
 
+    def status_here(self) -> pb.StatusResponse:
+        """How the endpoint sees its cluster that calls go to by now."""
+        return self.status(self.endpoints[self._current])
+
     def watch(self, start: bytes, end: bytes, revision: int) -> WatchStream:
         """What changes from ``start`` up to ``end``, from a revision on, as one endpoint tells it."""
         index = self._current

@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 
@@ -16,6 +17,8 @@ _MARGIN = 0.1
 # Keepalives in one TTL: three answers may be lost.
 _KEEP_ALIVES_PER_TTL = 4
 _RETRY_PAUSE_S = 0.02
+# Keepalives of which it is remembered what was left: of some TTLs, longer than Prometheus needs to look.
+_REMEMBERED = 64
 
 
 # While this machine sleeps etcd's clock goes on, and so does this one, where the platform has it.
@@ -45,14 +48,21 @@ class Lease:
         self._deadline_s = sent_s + granted.ttl_s * (1 - _MARGIN)
         # What etcd granted: it rounds up what is short beside its own election timeout.
         self._ttl_s: int = granted.ttl_s
+        # What was left as each of the last keepalives was sent (s).
+        self._left_s: deque[float] = deque(maxlen=_REMEMBERED)
 
     def left_s(self) -> float:
         """How long etcd certainly still has the lease; none left where it is not positive."""
         return self._deadline_s - self._clock_s()
 
+    def least_left_s(self) -> float:
+        """The least that was left lately, or is now: what a look every few seconds would miss."""
+        return min((*self._left_s, self.left_s()))
+
     def renew(self, timeout_s: float) -> bool:
         """Keep it alive once. Whether etcd still has it; EtcdUnavailable where that is not known."""
         sent_s = self._clock_s()
+        self._left_s.append(self._deadline_s - sent_s)
         ttl_s = self._client.keep_alive(self.id, timeout_s)
         if ttl_s > 0:
             self._deadline_s = sent_s + ttl_s * (1 - _MARGIN)

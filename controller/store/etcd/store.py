@@ -23,6 +23,8 @@ from controller.store.protocol import (
     RegisterPage,
     RegisterQuestion,
     StoreError,
+    StoreRoom,
+    StoreVitals,
 )
 from digitalgrid.model import ElectionId
 
@@ -99,6 +101,14 @@ class EtcdStore:
 
     def registers(self, question: RegisterQuestion) -> RegisterPage:
         return page_of(question, self._term.registers(question))
+
+    def vitals(self) -> StoreVitals:
+        return StoreVitals(
+            self._writer.sizes, self._term.lease.least_left_s(), self._term.standby_count
+        )
+
+    def room(self) -> StoreRoom:
+        return self._term.room()
 
     def close(self) -> None:
         """Also where the term has failed, and any number of times."""

@@ -33,10 +33,18 @@ from controller.store.etcd.parts import Limits, chunks, pack, unpack
 from controller.store.etcd.registers import registers_range
 from controller.store.etcd.standby import all_standbys, longest_standing_by
 from controller.store.etcd.v3 import etcd_pb2 as pb
-from controller.store.protocol import Leader, LeadershipLost, RegisterQuestion, StoreError
+from controller.store.protocol import (
+    Leader,
+    LeadershipLost,
+    RegisterQuestion,
+    StoreError,
+    StoreRoom,
+)
 from digitalgrid.model import NO_ELECTION_ID, ElectionId
 
 _ASK_AGAIN_S = 1.0
+# etcd's own where nobody sets --quota-backend-bytes, and what is reckoned with where etcd does not tell it.
+_USUAL_QUOTA_BYTES = 2 << 30
 
 
 class Term:
@@ -60,6 +68,8 @@ class Term:
         self._generation = 0
         # Who can be given the lead, as seen last.
         self._standby: pb.KeyValue | None = None
+        # As it was asked last.
+        self.standby_count = 0
         # What is still to be said of the term, with the first that it writes.
         self._unsaid: list[Op] = []
 
@@ -163,6 +173,12 @@ class Term:
         )
         self._carry_out(transaction, ops)
 
+    def room(self) -> StoreRoom:
+        """Of the endpoint that is asked by now."""
+        status = self._client.status_here()
+        quota_bytes = status.db_size_quota_bytes or _USUAL_QUOTA_BYTES
+        return StoreRoom(status.db_size_bytes, quota_bytes - status.db_size_in_use_bytes)
+
     def hand_over(self, timeout_s: float) -> Leader | None:
         """Give the leader's key to whoever stands by, in one transaction, and write nothing more. Who has it now.
 
@@ -195,6 +211,7 @@ class Term:
         )
         leader, standbys = (each.response_range.kvs for each in response.responses)
         self._standby = self._longest(standbys)
+        self.standby_count = sum(each.lease != self.lease.id for each in standbys)
         return bool(leader) and leader[0].mod_revision == self._token
 
     def _longest(self, standbys: Iterable[pb.KeyValue]) -> pb.KeyValue | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import NamedTuple
 
-from controller.store.protocol import StoreError
+from controller.store.protocol import StoreError, StoreRoom
 from controller.store.sqlite.faults import damaged, explained
 from controller.store.sqlite.schema import (
     OLDEST_READABLE,
@@ -40,6 +40,17 @@ class Identity(NamedTuple):
         except FileNotFoundError:
             return None
         return cls(status.st_dev, status.st_ino)
+
+
+def room_of(path: Path) -> StoreRoom:
+    """What the file takes with its log, and what its disk has left for us."""
+    try:
+        log = Path(f"{path}-wal")
+        size_bytes = path.stat().st_size + (log.stat().st_size if log.exists() else 0)
+        disk = os.statvfs(path)
+    except OSError as error:
+        raise StoreError(f"{path}: its size cannot be told: {error.strerror}") from error
+    return StoreRoom(size_bytes, disk.f_bavail * disk.f_frsize)
 
 
 def open_to_write(path: Path) -> sqlite3.Connection:

@@ -22,11 +22,19 @@ from controller.store.protocol import (
     RegisterPage,
     RegisterQuestion,
     StoreError,
+    StoreRoom,
+    StoreVitals,
 )
 from controller.store.records_codec import garbage_collection_paused
 from controller.store.restored import beyond_lost, epoch_beyond_lost
 from controller.store.sqlite.faults import explained
-from controller.store.sqlite.file import Identity, open_to_read, open_to_write, transaction
+from controller.store.sqlite.file import (
+    Identity,
+    open_to_read,
+    open_to_write,
+    room_of,
+    transaction,
+)
 from controller.store.sqlite.lock import Lock, resolved
 from controller.store.sqlite.rows import (
     drain_rows,
@@ -108,6 +116,12 @@ class SqliteStore:
     def registers(self, question: RegisterQuestion) -> RegisterPage:
         with closing(open_to_read(self._path)) as connection, explained(self._path):
             return registers_page(self._path, connection, question)
+
+    def vitals(self) -> StoreVitals:
+        return StoreVitals(self._writer.sizes)
+
+    def room(self) -> StoreRoom:
+        return room_of(self._path)
 
     def close(self) -> None:
         """Any number of times."""

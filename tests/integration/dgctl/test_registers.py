@@ -65,3 +65,13 @@ def test_programs_see_which_registers_there_are(dgctl: Any, controller: Any) -> 
 def test_where_nothing_has_ended_that_is_said(dgctl: Any, controller: Any) -> None:
     controller.answers["ListRegisters"] = pb.ListRegistersResponse()
     assert "no generation has ended that is asked for" in dgctl().stdout
+
+
+def test_a_time_has_two_ends_and_they_stand_in_order(dgctl: Any, controller: Any) -> None:
+    dgctl("--since", "2h", "--until", "1h")
+    (asked,) = controller.requests
+    assert asked.until_unix_ns - asked.since_unix_ns == 3600 * NS_PER_S
+    refused = dgctl("--since", "1h", "--until", "1h")
+    assert refused.exit_code == 2
+    assert "--since must be longer ago than --until" in refused.stderr
+    assert len(controller.requests) == 1

@@ -18,6 +18,7 @@ import yaml
 from controller.core.access import Action
 from controller.core.circuits.circuit import CircuitState
 from controller.core.circuits.protection import Protection
+from controller.metrics import store_look
 from controller.metrics.panels import expressions
 from controller.metrics.server import serving_metrics
 from controller.runtime import runtime as runtime_module
@@ -25,6 +26,7 @@ from controller.store.protocol import LeadershipLost
 from controller.watching.meter_look import MeterLook
 from digitalgrid.client import power_request
 from digitalgrid.client.errors import RequestRefused
+from digitalgrid.counters import COUNTERS
 from digitalgrid.model import MissingEnergy
 from digitalgrid.supervision import start_once
 from digitalgrid.units import NS_PER_S
@@ -82,6 +84,7 @@ class Drilled:
 @asynccontextmanager
 async def drilled(directory: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Drilled]:
     """A controller that serves a protected circuit, and has refused a request."""
+    monkeypatch.setattr(store_look, "LOOK_S", 0.2)
     async with northbound() as api, AsyncExitStack() as serving:
         here = Drilled(api, serving, monkeypatch)
         look = MeterLook(here.read_meters, lambda: api.runtime.view)
@@ -138,6 +141,24 @@ async def the_loop_is_late(here: Drilled) -> None:
 async def books_do_not_balance(here: Drilled) -> None:
     lost = LinkMeter(link_id="r1-r2", lost_in_transit_mj=4_000)
     here.meters.append(RouterMeters(router_id="r2", links=[lost], converter_loss_mj=1_000))
+
+
+async def a_line_bears_too_much(here: Drilled) -> None:
+    here.meters.append(RouterMeters(router_id="r3", oversubscribed_instants=3))
+
+
+async def routers_differ(here: Drilled) -> None:
+    # As the inbox of a session notes what was repaired; these routers have none.
+    COUNTERS.add("reconcile_differences", "missing", 2)
+
+
+async def the_disk_fills(here: Drilled) -> None:
+    here.api.store.free_bytes = 10**6
+    await here.answers("dgc_store_free_bytes == 1e6")
+
+
+async def the_lease_is_renewed_late(here: Drilled) -> None:
+    here.api.store.least_lease_s = 0.3
 
 
 async def the_store_stands_still(here: Drilled) -> None:
@@ -197,6 +218,10 @@ DRILLS: tuple[tuple[Callable[[Drilled], Awaitable[None]], set[str]], ...] = (
     (a_task_fails, {"DgcMistake"}),
     (the_loop_is_late, {"DgcLoopLate"}),
     (books_do_not_balance, {"DgcBooksImbalance", "DgcEnergyLostInTransit"}),
+    (a_line_bears_too_much, {"DgcOverSubscribed"}),
+    (routers_differ, {"DgcDrift"}),
+    (the_disk_fills, {"DgcDiskFills"}),
+    (the_lease_is_renewed_late, {"DgcLeaseShort"}),
     (the_store_stands_still, {"DgcStoreBehind", "DgcOverloaded"}),
     (the_store_catches_up_late, {"DgcStoreSlow", "DgcSetUpSlow"}),
     (much_is_refused, {"DgcRefusals"}),

@@ -25,7 +25,7 @@ from tests.support.southbound import (
     lsa,
     run,
 )
-from tests.support.wire import Wire, noticed_within_a_second
+from tests.support.wire import Wire, in_a_tenth_of_the_time, noticed_within_a_second
 
 
 def test_a_router_is_usable_once_it_isin_step(tmp_path: Path) -> None:
@@ -80,6 +80,29 @@ def test_a_router_that_is_cut_off_without_a_word_is_known_to_be_gone(
             await here.until(lambda: here.usable("r1"))
             wire.cut()
             await here.until(lambda: not here.usable("r1"))
+            await router.close()
+
+    run(tmp_path, story)
+
+
+def test_a_router_that_is_late_by_half_of_what_is_waited_keeps_its_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "_KEEPALIVE", in_a_tenth_of_the_time(service._KEEPALIVE))
+
+    async def story(here: House) -> None:
+        async with Wire(here.address) as wire:
+            router = ScriptedRouter(wire.address)
+            await router.say(**hello())
+            await router.say(**lsa())
+            await router.say(sync_done=pb.SyncDone())
+            await here.until(lambda: here.usable("r1"))
+            # Neither of the two hears, or is heard, for as long as a machine that has too much to do may take: 10 s.
+            wire.hold(1.0)
+            here.runtime._routers["r1"](ReadTable(9))
+            while (await router.hear()).read_table.read_id != 9:
+                pass
+            assert here.usable("r1") and list(here.service._sessions.router_ids()) == ["r1"]
             await router.close()
 
     run(tmp_path, story)

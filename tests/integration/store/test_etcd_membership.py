@@ -9,7 +9,7 @@ import pytest
 
 from controller.core.circuits.records import Counters, StateChange, StoredState
 from controller.store.etcd.parts import Limits
-from controller.store.protocol import Leader, LeadershipLost, StoreError
+from controller.store.protocol import Leader, LeadershipLost, StoreError, WatchedStore
 from tests.integration.store.members import (
     LONG_TTL_S,
     TTL_S,
@@ -101,6 +101,17 @@ def test_members_of_the_same_name_are_two(cluster: Cluster) -> None:
     _, second = cluster.join("a")
     second.wait(lambda: second.leader is not None, "who leads")
     assert second.terms == []
+    assert isinstance(store, WatchedStore)
+    # The leader asks who stands by whenever it renews its lease.
+    until_s = time.monotonic() + PATIENCE_S
+    while (vitals := store.vitals()).standbys != 1:
+        assert time.monotonic() < until_s
+        time.sleep(0.02)
+    assert vitals.least_lease_s is not None
+    assert vitals.least_lease_s > 0
+    room = store.room()
+    assert room.size_bytes > 0
+    assert room.free_bytes > 0
 
     store.close()
 

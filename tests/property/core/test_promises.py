@@ -67,6 +67,8 @@ class Promises(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.network = SimulatedNetwork.running(self.grid)
+        # Whatever happens, happens between two circuits of a table, too.
+        self.network.slice = 1
         self.client = Client()
         self.sent: list[PowerRequest] = []
 

@@ -20,8 +20,6 @@ from tests.property.core.test_promises import (
 )
 from tests.support.grids import mesh, roomy_mesh
 
-# A busy machine is no fault of ours.
-
 
 class Protected(Promises):
     """Sinks also switch without a cause that the controller could see, and strangers say that they do."""

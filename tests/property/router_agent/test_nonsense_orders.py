@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from controller.southbound.codec import table_from_pb
+from controller.southbound.codec import add_hops, table_from_pb
 from digitalgrid.limits import MAX_POWER_W
 from digitalgrid.model import CircuitGeneration, ElectionId, HopSnapshot, Operation, StandbyPool
 from digitalgrid.units import NS_PER_MS
@@ -95,7 +95,9 @@ def test_nonsense_is_answered_and_harms_nothing(seed: int) -> None:
         ImageCodec(node.device.books).pack()
         meters_to_pb(node.device, network.now_ns).SerializeToString()
         for part in table_to_pb(node.device.table, pb.ReadTable()):
-            table_from_pb(part)
+            hops: dict[CircuitGeneration, HopSnapshot] = {}
+            add_hops(hops, part.hops)
+            table_from_pb(part, hops.values())
         for _, status in node.statuses:
             status_to_pb(status).SerializeToString()
         node.statuses.clear()

@@ -64,7 +64,7 @@ def shares(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int]]:
         seen.append((len(settlement.found), len(flows), beside))
         return settlement
 
-    monkeypatch.setattr("router_agent.device.device.settle", checked)
+    monkeypatch.setattr("router_agent.device.rate_finding.settle", checked)
     return seen
 
 

@@ -10,8 +10,11 @@ import pytest
 from controller.core.circuits import resources
 from controller.core.messages import CircuitStatus
 from controller.core.network import network as network_module
+from controller.core.network.lateness import MAX_PATIENCE_NS, Lateness
+from controller.core.network.link import LinkState, LinkView
 from controller.core.network.lsdb import LinkStateDatabase
 from controller.core.network.network import Network
+from controller.core.network.view import GridView, RouterView
 from controller.core.settings import CoreSettings
 from controller.openflow import fabric as fabric_module
 from controller.openflow import hosts
@@ -21,17 +24,22 @@ from controller.openflow.ports import PortState
 from controller.southbound import sessions as sessions_module
 from controller.southbound.meters import MeterReads
 from controller.southbound.sessions import RouterSession
+from controller.watching import marks, meter_look
+from controller.watching.marks import Marks, ViewWatch
+from controller.watching.meter_look import MeterBooks
 from digitalgrid.limits import MAX_ADVERTISED
 from digitalgrid.model import (
     NO_ELECTION_ID,
     CircuitGeneration,
     FlowState,
     LinkAdvertisement,
+    Operation,
     RouterLsa,
 )
 from digitalgrid.rate_limit import LimitedLog
-from digitalgrid.units import NS_PER_S
+from digitalgrid.units import NS_PER_MS, NS_PER_S
 from digitalgrid.v1 import southbound_pb2 as pb
+from digitalgrid.v1.power_link_pb2 import RouterMeters, SourceMeter
 from tests.support.grids import diamond
 from tests.support.openflow_model import who_has
 from tests.support.simulated_network import SimulatedNetwork
@@ -160,6 +168,39 @@ def _ports_of_one_switch() -> Iterable[int]:
     yield len(fabric._ports[1]) - fabric_module.MAX_PORTS_PER_SWITCH
 
 
+def _lines_and_routers_that_went_for_good() -> Iterable[int]:
+    watch = ViewWatch(Marks())
+    for number in range(marks.MOST_AWAY + 50):
+        there = GridView(
+            number,
+            {f"x{number}": RouterView(f"x{number}", 0.97, 1, heard=True)},
+            {f"l{number}": LinkView(f"l{number}", "a", "b", 0.1, 20e3, 300.0, 0.0, LinkState.UP)},
+        )
+        watch.look(there, 0)
+    yield len(watch._down) - marks.MOST_AWAY
+    yield len(watch._gone) - marks.MOST_AWAY
+
+
+def _books_of_routers_that_are_forgotten() -> Iterable[int]:
+    books = MeterBooks()
+    for number in range(meter_look.MOST_FORGOTTEN + 500):
+        sources = [SourceMeter(source_id="s", injected_mj=7)]
+        books.note(RouterMeters(router_id=f"x{number}", sources=sources))
+        if number % 100 == 0:
+            books.conclude((), GridView(0))
+    reading = books.conclude((), GridView(0))
+    # What they had metered counts on.
+    assert reading.totals.injected_mj == 7 * (meter_look.MOST_FORGOTTEN + 500)
+    yield len(books._books) - meter_look.MOST_FORGOTTEN
+
+
+def _orders_to_a_router_that_answers_nothing() -> Iterable[int]:
+    lateness = Lateness(lambda _: False)
+    for number in range(100_000):
+        lateness.note_asked("x", (number, Operation.STAGE), number * NS_PER_MS)
+    yield lateness.unanswered("x") - MAX_PATIENCE_NS // NS_PER_MS
+
+
 def _reads_of_meters() -> Iterable[int]:
 
     async def ask() -> int:
@@ -186,6 +227,9 @@ TABLES: dict[Callable[[], Iterable[int]], int] = {
     _hosts_of_one_port: 0,
     _floods_within_a_second: 0,
     _ports_of_one_switch: 0,
+    _lines_and_routers_that_went_for_good: 0,
+    _books_of_routers_that_are_forgotten: 0,
+    _orders_to_a_router_that_answers_nothing: 1,
     _reads_of_meters: 0,
 }
 
@@ -206,6 +250,9 @@ def test_the_documented_bounds_are_those_of_the_program() -> None:
         fabric_module.MAX_PORTS_PER_SWITCH,
         fabric_module.MAX_RECENT_FLOODS,
         resources._MAX_CACHED,
+        marks.MOST_AWAY,
+        marks.MOST_KEPT,
+        meter_look.MOST_FORGOTTEN,
     ):
         assert f"{figure:,}" in text
     assert CoreSettings().forget_routers_after_ns == 0

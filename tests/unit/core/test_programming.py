@@ -332,12 +332,59 @@ def test_an_answer_to_a_transaction_that_nobody_knows_is_dropped(network: Simula
     assert (circuit.state, circuit.last_generation, held_generations(network)) == before
 
 
-def test_a_session_that_ends_gives_up_what_it_was_to_stage(network: SimulatedNetwork) -> None:
+def test_a_session_that_breaks_and_begins_anew_moves_nothing(network: SimulatedNetwork) -> None:
     circuit = ask(network)
     network.disconnect("r2")
-    assert circuit.state is CircuitState.REROUTING
+    network.deliver_all()
+    network.advance(TIMEOUTS.stage_ms * NS_PER_MS // 2)
+    network.connect("r2")
+    network.deliver_all()
+    network.advance(NS_PER_S)
+    network.deliver_all()
+    assert (circuit.state, circuit.last_generation) == (CircuitState.ACTIVE, 1)
+    network.check()
+
+
+def test_a_session_that_is_not_back_in_time_gives_up_what_it_was_to_stage(
+    network: SimulatedNetwork,
+) -> None:
+    circuit = ask(network)
+    network.disconnect("r2")
+    network.deliver_all()
+    assert circuit.state is CircuitState.STAGING
+    # The controller is in time itself.
+    for _ in range(TIMEOUTS.stage_ms // 100 + 1):
+        network.advance(100 * NS_PER_MS)
     network.deliver_all()
     assert newest(circuit).route.router_ids == ("r1", "r3", "r4")
+    assert circuit.state is CircuitState.ACTIVE
+
+
+def test_a_session_that_breaks_where_anybody_is_late_is_waited_for_longer(
+    network: SimulatedNetwork,
+) -> None:
+    circuit = ask(network)
+    network.core._network.lateness.note_heard("r4", network.now_ns, late_ns=NS_PER_S)
+    network.disconnect("r2")
+    network.deliver_all()
+    network.advance(20 * NS_PER_S)
+    network.connect("r2")
+    network.deliver_all()
+    network.advance(NS_PER_S)
+    network.deliver_all()
+    assert (circuit.state, circuit.last_generation) == (CircuitState.ACTIVE, 1)
+
+
+def test_what_was_to_be_staged_at_a_router_that_no_neighbour_hears_goes_another_way(
+    network: SimulatedNetwork,
+) -> None:
+    circuit = ask(network)
+    network.disconnect("r2")
+    for link_id in ("r1-r2", "r2-r4"):
+        network.cut(link_id)
+    network.deliver_all()
+    assert newest(circuit).route.router_ids == ("r1", "r3", "r4")
+    assert circuit.state is CircuitState.ACTIVE
 
 
 def test_a_change_of_power_is_made_beside_the_old_one_and_the_sink_switches_last(

@@ -10,6 +10,7 @@ from controller.core.circuits.protection import Against, Protection
 from controller.core.circuits.request import PowerRequest
 from controller.core.errors import Refusal
 from controller.core.messages import CircuitStatus, Promote, Stage, TransactionResult
+from controller.core.network.admin import DrainOrder
 from controller.core.programming.promotion import Promotions
 from controller.core.programming.transactions import Transactions
 from digitalgrid.gridfile import load_grid, loads_grid
@@ -362,6 +363,22 @@ def test_a_risk_group_on_every_way_is_named() -> None:
         network.request(PowerRequest("a", "town", 1e5, protect=Against.RISK))
     assert refused.value.reason is Reason.PROTECTION_IMPOSSIBLE
     assert refused.value.metadata["bridges"] == "duct"
+    assert "avoids risk group duct, which" in str(refused.value)
+    assert "the loss of a risk group is impossible" in str(refused.value)
+
+
+def drain(network: SimulatedNetwork, order: DrainOrder) -> None:
+    network.event(lambda core, now_ns: core.drain(order, now_ns))
+    settle(network)
+
+
+def test_where_only_what_is_drained_would_give_a_second_way_that_is_said() -> None:
+    network = three_ways()
+    for link_id in ("r3-r5", "r4-r5"):
+        drain(network, DrainOrder(link_id))
+    with pytest.raises(Refusal) as refused:
+        network.request(PowerRequest("a", "town", 1e5, protect=Against.LINK))
+    assert str(refused.value).endswith("there, with r3-r5, r4-r5 out of service")
 
 
 def test_without_room_for_a_standby_the_cut_is_named() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from controller.core.circuits.circuit import Circuit, CircuitState
 from controller.core.circuits.failures import Failure, FailureKind
+from controller.core.circuits.generation import Phase
 from controller.core.circuits.protection import Against, Protection
 from controller.core.circuits.records import (
     CircuitRecord,
@@ -190,6 +191,22 @@ def test_who_shared_the_room_of_a_standby_that_carries_is_shown_unprotected_and_
     settle(network, 3 * NS_PER_S)
     assert second.guard.word is Protection.PROTECTED
     assert standby_path(second) == ("b", "x", "a", "t")
+
+
+def test_one_that_is_made_anew_fills_while_what_the_last_one_held_goes_to_the_load() -> None:
+    """On the same path, where it has to put up with more losses than the last one was made for."""
+    network = SimulatedNetwork.running(grids.spare_way(spare_a=300.0))
+    first, second = both(network)
+    last = there(second.standby())
+    network.loses = lambda router_id, message: isinstance(message, Drain)
+    network.cut("a-t")
+    settle(network)
+    assert newest(first).route.router_ids == ("a", "x", "t")
+    assert last.phase is Phase.DRAINING, "as long as it may"
+    standby = there(second.standby())
+    assert standby is not last and standby.route.router_ids == last.route.router_ids
+    assert standby.phase is Phase.COMMITTED and standby.charged
+    assert second.guard.word is Protection.PROTECTED
 
 
 def test_a_standby_covers_what_its_circuit_needs_after_a_move() -> None:

@@ -84,6 +84,8 @@ def test_profiles_that_no_device_has_or_that_do_not_fit_are_refused_with_the_lin
     with pytest.raises(ConfigError, match=re.escape(words)) as error:
         loads_grid(PROFILES.replace(old, new, 1))
     assert error.value.line == line
+    follows = "which is no profile" in str(error.value) and "no profile" not in words
+    assert not follows, "a profile that is wrong is one all the same"
 
 
 @pytest.mark.parametrize("kind", ["links", "sources", "loads"])

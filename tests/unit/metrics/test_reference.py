@@ -20,7 +20,17 @@ ROOT = Path(__file__).resolve().parents[3]
 IDS = re.compile(r"(^|_)(id|circuit|request|router|link|line|source|load|client|peer|address)s?$")
 # Of a router: itself, and what its configuration names.
 OWN_PORTS = {"router", "link", "source", "load"}
-UNITS = ("seconds", "bytes", "joules", "watts", "amperes", "ratio")
+UNITS = (
+    "seconds",
+    "bytes",
+    "joules",
+    "watts",
+    "amperes",
+    "ratio",
+    "requests",
+    "changes",
+    "routers",
+)
 # Counted where it happens, by name and cause, as it happens seldom.
 SELDOM = [
     metric

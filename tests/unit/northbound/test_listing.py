@@ -3,9 +3,9 @@
 import asyncio
 import gc
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc
 import pytest
@@ -29,13 +29,11 @@ from digitalgrid.client import PowerClient
 from digitalgrid.model import LinkAdvertisement, RouterLsa
 from digitalgrid.v1 import northbound_pb2 as pb
 from tests.support.northbound import Northbound, in_loop, northbound, read_meters
+from tests.support.turns import MAX_TURN_S, in_short_turns
 
 LINK = RouteLink("r1-r2", "r1", "r2", 1040.0, 1030.0, 0.05, 0.5, 20_000.0)
 ROUTE = Route("pv", "town", ("r1", "r2"), (LINK,), (1100.0, 1030.0), 1000.0, (0.97, 0.97))
-# 100,000 circuits stall nobody for more than 20 ms.
 CIRCUITS = 100_000
-MAX_TURN_S = 0.020
-T = TypeVar("T")
 
 
 def record(number: int, *, ended: bool = False) -> CircuitRecord:
@@ -164,32 +162,6 @@ async def test_who_knows_of_no_pages_gets_everything_at_once() -> None:
             await _request(api, f"request-{number}")
         answer = await api.power.ListCircuits(pb.ListCircuitsRequest())
         assert (ids(answer), answer.next_page_token) == ([1, 2, 3, 4], "")
-
-
-async def in_short_turns(
-    begin: Callable[[], Coroutine[Any, Any, T]], most_s: float = MAX_TURN_S
-) -> T:
-    """What the work has for an answer, where the loop spends no more processor time on it between two of its turns.
-
-    In one of a few tries: whatever else the machine is at only adds, by caches that are cold and pages to be had.
-    """
-    for _ in range(4):
-        longest_s, answer = await longest_turn_s(begin())
-        if longest_s < most_s:
-            return answer
-    raise AssertionError(f"a turn took {longest_s * 1e3:.1f} ms, in each of several tries")
-
-
-async def longest_turn_s(work: Coroutine[Any, Any, T]) -> tuple[float, T]:
-    longest_s = 0.0
-    task = asyncio.ensure_future(work)
-    before_s = time.thread_time()
-    while not task.done():
-        await asyncio.sleep(0)
-        now_s = time.thread_time()
-        longest_s = max(longest_s, now_s - before_s)
-        before_s = now_s
-    return longest_s, task.result()
 
 
 @contextmanager

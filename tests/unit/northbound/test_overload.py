@@ -103,7 +103,10 @@ async def _listed(reflect: Any) -> Any:
 async def test_what_is_let_in_is_answered_and_the_rest_is_told_when_to_come_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("controller.northbound.guard.LoadGate", lambda: LoadGate(Places(8, 8)))
+    monkeypatch.setattr(
+        "controller.northbound.guard.LoadGate",
+        lambda rejected: LoadGate(Places(8, 8), rejected=rejected),
+    )
     async with northbound() as api:
         api.store.hold()
         calls = [
@@ -131,7 +134,10 @@ async def test_what_is_let_in_is_answered_and_the_rest_is_told_when_to_come_back
 async def test_the_client_library_comes_back_until_it_is_let_in(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("controller.northbound.guard.LoadGate", lambda: LoadGate(Places(2, 2)))
+    monkeypatch.setattr(
+        "controller.northbound.guard.LoadGate",
+        lambda rejected: LoadGate(Places(2, 2), rejected=rejected),
+    )
     async with northbound() as api:
         wanted = [api.client.request_power(power_request("town", 1e5)) for _ in range(16)]
         answers = await asyncio.gather(*wanted)

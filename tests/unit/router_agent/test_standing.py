@@ -191,6 +191,61 @@ def test_what_a_cut_line_leaves_behind_keeps_no_router_from_standing() -> None:
     assert {flow.state for flow in network.nodes["c"].device.flows} == {FlowState.ACTUATED}
 
 
+def test_a_circuit_that_gets_nothing_keeps_no_router_from_standing() -> None:
+    """Its source's router was not told of it yet, as where routers are late."""
+    network = Line()
+    number = CIRCUITS + 1
+    key = CircuitGeneration(number, 1)
+    hops = circuit_hops(key, number, CONFIGS, POWER_W, network.reserved_a)
+    began_ns = network.now_ns
+    assert network.program({name: hops[name] for name in "bc"}, number)
+    network.run(3 * NS_PER_S)
+    network.frames.clear()
+    network.run(NS_PER_S)
+    assert all(frame.stands_on for _, frame in network.frames)
+    books = network.nodes["c"].device.read_books(network.now_ns).promises[number]
+    promised_mj = POWER_W * (network.now_ns - began_ns) / NS_PER_MS
+    assert books.start_mj == books.promised_mj == pytest.approx(promised_mj, abs=1)
+    assert network.program({"a": hops["a"]}, number)
+    network.run(7 * NS_PER_S)
+    network.lacks_nothing()
+    assert all(frame.stands_on for _, frame in network.frames[-12:])
+
+
+def test_circuits_of_a_source_that_has_nothing_stand_and_have_power_as_soon_as_it_has() -> None:
+    network = Line()
+    first = network.nodes["a"].device
+    network.carry_out("a", first.source_limit("pv-a", 0.0, network.now_ns))
+    network.run(3 * NS_PER_S)
+    network.frames.clear()
+    network.run(NS_PER_S)
+    assert all(frame.stands_on for _, frame in network.frames)
+    sinks = network.nodes["c"].device
+    assert {flow.state for flow in sinks.flows} == {FlowState.STARVED}
+    # What is missing goes on being told, now and then.
+    key = sinks.flows[0].key
+    told = [each.missing for _, each in network.nodes["c"].statuses if each.key == key][-2:]
+    assert told[0] and told[1] and 0 < told[0].curtailment_mj < told[1].curtailment_mj
+    # Of half of them, the first in order, all is there again; what these leave later is the others'.
+    needs_w = [flow.need_w for flow in first.flows]
+    half_w = sum(needs_w[: CIRCUITS // 2]) + 1.0
+    network.carry_out("a", first.source_limit("pv-a", half_w, network.now_ns))
+    network.run(3 * NS_PER_S)
+    powered = [flow.key for flow in sinks.flows if flow.state is FlowState.ACTUATED]
+    assert powered == [CircuitGeneration(number, 1) for number in range(1, CIRCUITS // 2 + 1)]
+    for name in "cba":
+        network.withdraw(name, *powered[:5])
+    network.run(3 * NS_PER_S)
+    # All but one, which gets what is left: those that were admitted later lose more.
+    whole = CIRCUITS // 2 - 1
+    states = [flow.state for flow in sinks.flows]
+    assert states[:whole] == [FlowState.ACTUATED] * whole
+    assert set(states[whole:]) == {FlowState.STARVED}
+    assert 0 < sinks.flows[whole].ingress_w < sinks.flows[whole].need_w
+    for node in network.nodes.values():
+        assert node.device.fault() == ""
+
+
 @pytest.mark.parametrize("old", ["a", "b", "c"])
 def test_beside_a_router_of_an_earlier_release_energy_is_told_circuit_by_circuit(old: str) -> None:
     network = Line(without_marks=frozenset([old]))

@@ -76,7 +76,7 @@ def settled(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         times.append(len(flows))
         return settle(flows, *others)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("router_agent.device.device.settle", counted)
+    monkeypatch.setattr("router_agent.device.rate_finding.settle", counted)
     yield times
 
 

@@ -15,6 +15,7 @@ from controller.core.circuits.records import CircuitRecord, Counters, Generation
 from controller.core.circuits.route import Route, RouteLink
 from controller.store.protocol import StoreError
 from controller.store.sqlite import SqliteStore
+from controller.store.sqlite.file import room_of
 from digitalgrid.model import ElectionId
 from tests.support.durability import Durability
 from tests.support.records import audit_entry, circuit_record
@@ -84,6 +85,27 @@ def test_every_field_of_a_record_comes_back(tmp_path: Path) -> None:
     assert state.circuits == (record(1), record(2, 2000.0, "withdrawn"))
     assert again.election_id > first_election > ElectionId(0, 0)
     assert state.epoch == 2
+
+
+def test_it_says_how_it_fares(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "store.sqlite")
+    store.load()
+    durability = Durability(store)
+    before = store.room()
+    for ticket in range(1, 4):
+        store.submit(ticket, StateChange((circuit_record(ticket),), Counters(9, 9, 9)))
+        durability.wait(ticket)
+    vitals, room = store.vitals(), store.room()
+    store.close()
+    assert sum(vitals.batch_sizes.counts) == vitals.batch_sizes.total == 3
+    assert vitals.least_lease_s is None
+    assert room.size_bytes > before.size_bytes > 0
+    assert 0 < room.free_bytes <= before.free_bytes + 2**30
+
+
+def test_a_size_that_cannot_be_told_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="size cannot be told"):
+        room_of(tmp_path / "none")
 
 
 def test_a_second_daemon_is_kept_out(tmp_path: Path) -> None:

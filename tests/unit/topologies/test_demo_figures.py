@@ -1,8 +1,14 @@
 """The demonstration's arithmetic: it must notice a single millijoule."""
 
+import asyncio
+
+import pytest
+
+from digitalgrid.v1 import northbound_pb2
 from digitalgrid.v1 import power_link_pb2 as pb
 from topologies.demo.books import add_up, powers_w
 from topologies.demo.figures import Figures, LoadFigure, percentile
+from topologies.demo.meters import whole_reading
 from topologies.demo.missing import Lacking
 
 
@@ -107,4 +113,47 @@ def test_what_circuits_lack_counts_from_one_reading_of_the_meters_to_the_next() 
 
     before, after = reading(10, 500, 0), reading(400, 700, 30)
     assert after.since(before, 7, 2.0) == 115.0
-    assert after.since(before, 8, 2.0) == 0.0
+    assert after.in_all(7, 2.0) == 365.0
+    with pytest.raises(KeyError):
+        after.since(before, 8, 2.0)
+    with pytest.raises(KeyError):
+        after.since(Lacking({}), 7, 2.0)
+
+
+def test_what_was_not_read_twice_is_not_measured_rather_than_nothing() -> None:
+    before, after = two_routers(), two_routers()
+    for router in after:
+        router.time_ns += 1_000_000_000
+    assert powers_w(before[:1], after).delivered_w == {}
+    assert powers_w(before, after[1:]).total_generated_w(["pv"]) is None
+    assert powers_w(before, after).total_generated_w(["pv"]) == 0.0
+    after[1].boot_id += 1
+    assert powers_w(before, after).delivered_w == {}, "its counters began again"
+    after[1].boot_id -= 1
+    del before[1].loads[:]
+    assert powers_w(before, after).delivered_w == {}, "a load that was not read at first"
+
+
+def test_a_load_that_was_not_measured_is_not_well_and_not_in_a_sum() -> None:
+    figures = Figures(loads=[LoadFigure("town", 1e6, 1e6), LoadFigure("farm", 1e6, None)])
+    assert "load farm: not measured" in figures.shortcomings()
+    assert "loads: not measured" in Figures().shortcomings()
+    document = figures.to_json()
+    assert document["requested_w"] == 2e6
+    assert document["delivered_w"] is None
+
+
+def test_a_whole_reading_waits_for_the_last_router_and_names_who_stays_silent() -> None:
+    answers = [
+        northbound_pb2.ReadAllMetersResponse(meters=two_routers()[:1], missing_router_ids=["b"]),
+        northbound_pb2.ReadAllMetersResponse(meters=two_routers()),
+    ]
+
+    class Client:
+        async def read_meters(self) -> northbound_pb2.ReadAllMetersResponse:
+            return answers.pop(0) if len(answers) > 1 else answers[0]
+
+    assert len(asyncio.run(whole_reading(Client(), 10.0))) == 2
+    answers[0].missing_router_ids.append("c")
+    with pytest.raises(TimeoutError, match="meters of c cannot be read"):
+        asyncio.run(whole_reading(Client(), 0.0))

@@ -28,5 +28,9 @@ def test_what_is_missed_is_said_and_only_what_breaks_a_law_fails() -> None:
         "circuits_lost: 1",
     ]
     assert figures.broken() == []
+    figures.trials.append(Trial("source lost", CARRIER, controlled=False, unguarded_ms=[300.0]))
+    assert figures.broken() == [
+        "source lost, no controller: nothing measured, as no circuit had a standby ready that does without it"
+    ]
     assert ProtectFigures().broken() != [], "books that were never read"
     assert figures.to_json()["trials"][1]["controller"] == "away"

@@ -101,6 +101,16 @@ def test_a_keepalive_counts_from_its_sending_too(
     assert lease.left_s() == pytest.approx(0.4)
 
 
+def test_the_least_that_was_left_is_remembered_though_it_was_renewed(
+    lease: Lease, etcd: PlayedEtcd, clock: Clock
+) -> None:
+    clock.now_s += 0.4
+    etcd.answers.put(lambda: TTL_S)
+    assert lease.renew(TTL_S)
+    assert lease.left_s() == pytest.approx(0.9)
+    assert lease.least_left_s() == pytest.approx(0.2)
+
+
 def test_a_lease_that_is_gone_at_etcd_is_lost_at_once_and_told_once(
     lease: Lease, etcd: PlayedEtcd
 ) -> None:

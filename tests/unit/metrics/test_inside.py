@@ -1,0 +1,151 @@
+"""What a controller tells of its own work: searches, routers' answers, the store, the loop, computations."""
+
+import pytest
+
+from controller.core.book.bounds import Bound, bounds_of
+from controller.metrics.store_look import StoreLook
+from controller.runtime.runtime import Runtime
+from controller.store.protocol import StoreError, StoreRoom
+from controller.tallies import Computation, Outcome
+from controller.watching.meter_look import MeterLook
+from digitalgrid.client import power_request
+from digitalgrid.client.errors import RequestRefused
+from digitalgrid.v1 import northbound_pb2 as pb
+from digitalgrid.v1.power_link_pb2 import LinkMeter, RouterMeters
+from tests.support.metrics import scraped
+from tests.support.northbound import in_loop, northbound, until
+from tests.unit.metrics.test_server import fresh, metered, of
+
+
+@in_loop
+async def test_searches_answers_and_what_is_reserved_are_told() -> None:
+    async with metered() as (api, port):
+        first = await api.client.request_power(power_request("town", 3e6))
+        batch = [power_request("town", 1e3), power_request("works", 1e3)]
+        await api.client.batch_request_power(batch)
+        with pytest.raises(RequestRefused) as refused:
+            await api.client.request_power(power_request("town", 30e6))
+        await api.client.wait_until_active([first.circuits[0].circuit_id])
+        await until(lambda: api.runtime.questions.in_flight == 0)
+        figures = await fresh(port)
+        assert of(figures, "route_duration_seconds_count", search="route") >= 1
+        assert of(figures, "route_duration_seconds_count", search="batch") == 1
+        assert of(figures, "route_duration_seconds_sum", search="route") > 0
+        assert of(figures, "route_settled_routers_sum", search="route") >= 1
+        assert of(figures, "admission_batch_requests_count") == 3
+        assert of(figures, "admission_batch_requests_sum") == 4
+        blocked = {bound: of(figures, "decisions_blocked_total", by=bound) for bound in Bound}
+        assert set(bounds_of(refused.value.metadata)) == {b for b, n in blocked.items() if n}
+        for operation in ("STAGE", "COMMIT"):
+            answered = of(figures, "transactions_total", operation=operation, result="OK")
+            assert answered >= 2
+            name = "transaction_duration_seconds_count"
+            assert of(figures, name, operation=operation) == answered
+        assert of(figures, "generations_in_flight") == of(figures, "generations_queued") == 0
+        reserved_w = of(figures, "source_power_watts", state="reserved")
+        sources = api.runtime.view.sources.values()
+        all_w = sum(source.max_power_w for _, source in sources)
+        assert 3e6 < reserved_w < 4e6
+        assert of(figures, "source_power_watts", state="free") == all_w - reserved_w
+        links = sum(v for (name, _), v in figures.items() if name == "dgc_links_loaded")
+        assert links == len(api.runtime.view.links)
+        share = of(figures, "link_utilisation_ratio")
+        assert share == max(api.runtime.questions.link_shares()) > 0
+        assert of(figures, "lsas_total", worth="news") >= 4
+        assert of(figures, "southbound_sessions_total", event="opened") == 4
+
+
+@in_loop
+async def test_the_store_and_the_loop_are_told() -> None:
+    async with metered() as (api, port):
+        await api.client.request_power(power_request("town", 1e3))
+        figures = await fresh(port)
+        assert of(figures, "store_batch_changes_count") > 0
+        assert of(figures, "store_size_bytes") == 4096
+        assert of(figures, "store_free_bytes") == 1e9
+        assert of(figures, "store_lease_remaining_seconds") == 1.5
+        assert of(figures, "standbys") == 1
+        busy = {p: of(figures, "loop_busy_seconds_total", part=p) for p in ("clients", "routers")}
+        assert all(busy.values())
+        assert of(figures, "rpc_rejected_total", kind="calls") == 0
+
+
+@in_loop
+async def test_computations_are_counted_by_what_they_are_and_how_they_end() -> None:
+    async with metered() as (api, port):
+        assert of(await scraped(port), "solver_runs_total", kind="what-if", outcome="solved") == 0
+        request = pb.WhatIfRequest(cut_ids=["r1-r3"])
+        await api.client.what_if(request)
+        tallies = api.runtime.tallies
+        assert tallies.solved[Computation.WHAT_IF, Outcome.SOLVED] == 1
+        figures = await fresh(port)
+        assert of(figures, "solver_duration_seconds_count", kind="what-if") == 1
+
+
+@in_loop
+async def test_overload_that_routers_meter_is_counted_over_their_restarts() -> None:
+    told = [3, 5, 1]
+
+    async def read() -> tuple[list[RouterMeters], list[str]]:
+        link = LinkMeter(link_id="a-b", oversubscribed_instants=told.pop(0))
+        return [RouterMeters(router_id="a", links=[link], max_formula_deviation_mj=0.5)], []
+
+    async with northbound() as api:
+        look = MeterLook(read, lambda: api.runtime.view)
+        counted = []
+        with look.wanted(0.0):
+            for _ in range(3):
+                reading = await look.news()
+                counted.append(reading.oversubscribed)
+                if not told:
+                    break
+    assert counted == [3, 5, 6]
+    assert reading.formula_deviation_mj == 0.5
+
+
+@pytest.mark.parametrize(
+    ("metadata", "bounds"),
+    [
+        ({}, set()),
+        ({"deliverable_w": "3.0"}, set()),
+        ({"bottleneck_links": "a-b", "bottleneck_routers": ""}, {Bound.FULL_LINES}),
+        # A bottleneck by being down alone is not full.
+        ({"bottleneck_links": "a-b", "links_down": "a-b"}, {Bound.LINES_DOWN}),
+        (
+            {"bottleneck_links": "a-b,b-c", "links_down": "a-b"},
+            {Bound.LINES_DOWN, Bound.FULL_LINES},
+        ),
+        ({"bottleneck_links": "", "bottleneck_routers": "b"}, {Bound.FULL_ROUTERS}),
+        ({"bottleneck_links": "", "bottleneck_routers": ""}, {Bound.SOURCES}),
+        ({"bridges": "a-b"}, {Bound.BRIDGES}),
+    ],
+)
+def test_what_stood_in_the_way_is_a_word(metadata: dict[str, str], bounds: set[Bound]) -> None:
+    assert set(bounds_of(metadata)) == bounds
+
+
+@in_loop
+async def test_a_store_that_cannot_tell_its_size_is_said_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: list[StoreRoom | StoreError] = [
+        StoreRoom(1, 2),
+        StoreError("gone"),
+        StoreError("gone"),
+    ]
+
+    async def told(_: Runtime) -> StoreRoom:
+        answer = answers.pop(0)
+        if isinstance(answer, StoreError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(Runtime, "store_room", told)
+    async with northbound() as api:
+        look = StoreLook(api.runtime)
+        await look.look()
+        assert look.room == StoreRoom(1, 2)
+        for _ in range(2):
+            await look.look()
+            assert look.room is None
+    assert caplog.text.count("gone") == 1
