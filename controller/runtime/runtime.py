@@ -218,9 +218,7 @@ class Runtime(Reads):
 
     async def audit(self, question: AuditQuestion) -> list[AuditEntry]:
         """Of what is durable, for whoever leads: only its store has it. Refusal by others."""
-        store = self._durability.store
-        if store is None or not self.leads:
-            raise self._leadership.refusal()
+        store = await self._store_to_read()
         try:
             return await self._loop.run_in_executor(None, store.audit, question)
         except StoreError as error:
@@ -228,13 +226,22 @@ class Runtime(Reads):
 
     async def registers(self, question: RegisterQuestion) -> RegisterPage:
         """Likewise of final registers."""
-        store = self._durability.store
-        if store is None or not self.leads:
-            raise self._leadership.refusal()
+        store = await self._store_to_read()
         try:
             return await self._loop.run_in_executor(None, store.registers, question)
         except StoreError as error:
             raise unavailable(Reason.REGISTERS_UNREADABLE, f"final registers: {error}") from error
+
+    async def _store_to_read(self) -> Store:
+        """Once it has all that was decided by now: whoever has seen that a circuit has ended finds its end there.
+
+        StoreFailed where it never will.
+        """
+        store = self._durability.store
+        if store is None or not self.leads:
+            raise self._leadership.refusal()
+        await self.durable()
+        return store
 
     # Events
 

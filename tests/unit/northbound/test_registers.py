@@ -1,5 +1,6 @@
 """Final registers over real gRPC: durable with the end of their generation, and found page by page."""
 
+import asyncio
 import time
 
 import grpc
@@ -118,3 +119,20 @@ async def test_registers_that_cannot_be_read_are_said_to_be_so(
         with pytest.raises(ControllerUnreachable, match="circuit 7 generation 1") as error:
             await api.client.list_registers()
         assert error.value.reason == "REGISTERS_UNREADABLE"
+
+
+@in_loop
+async def test_registers_are_read_once_all_that_was_decided_before_is_durable() -> None:
+    """Else whoever has seen a circuit end would not find its end."""
+    async with northbound() as api:
+        await ended(api, "lunch")
+        api.store.hold()
+        asking = asyncio.ensure_future(api.client.request_power(power_request("town", 1e6)))
+        await until(lambda: bool(api.store.held))
+        reading = asyncio.ensure_future(api.client.list_registers())
+        # Another call that was asked later is answered.
+        await api.client.get_topology()
+        assert not reading.done() and not asking.done()
+        api.store.flush()
+        assert [each.request_id for each in await reading] == ["lunch"]
+        await asking
