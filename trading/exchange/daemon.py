@@ -10,6 +10,7 @@ from pathlib import Path
 
 from digitalgrid.addresses import Address
 from digitalgrid.errors import ExplainedError
+from digitalgrid.garbage_collector import freeze_loaded
 from digitalgrid.logs import LogFormat, log_to_standard_error
 from digitalgrid.supervision import start_once, watch_loop
 from trading.exchange.clearer import WorkerClearer
@@ -56,6 +57,8 @@ async def serve(config: ExchangeConfig) -> int:
             stop.set()
 
         exchange = await open_exchange(config, fail, stack)
+        # What is loaded stays for good, and what comes has no cycles.
+        freeze_loaded()
         server, port = await start_server(exchange, config.listen)
         stack.push_async_callback(server.stop, _GRACE_S)
         await _serve_metrics(exchange, stack)
