@@ -35,6 +35,7 @@ from digitalgrid.market.v1.market_pb2_grpc import (
     MarketServiceStub,
     add_MarketServiceServicer_to_server,
 )
+from trading.exchange.clearer import WorkerClearer
 from trading.exchange.config import ExchangeConfig, load_config
 from trading.exchange.daemon import open_exchange
 from trading.exchange.services.server import start_server
@@ -116,7 +117,7 @@ async def exchange_on(directory: Path) -> AsyncIterator[str]:
     config = market_config(directory)
     address = f"unix:{directory}/market.socket"
     async with AsyncExitStack() as stack:
-        exchange = await open_exchange(config, _fail, stack)
+        exchange = await open_exchange(config, WorkerClearer(), _fail, stack)
         server, _ = await start_server(exchange, address)
         stack.push_async_callback(server.stop, None)
         for party in config.parties:
