@@ -29,12 +29,12 @@ from controller.core.circuits.route import Route
 from controller.core.controller import Controller
 from controller.core.questions import Questions
 from controller.core.settings import CoreSettings
-from controller.runtime.garbage_collector import freeze_loaded
 from controller.runtime.runtime import Runtime
 from controller.store.protocol import StoreContents
 from controller.store.records_codec import garbage_collection_paused
 from controller.store.sqlite import SqliteAccess, SqliteStore
 from controller.store.sqlite.schema import SCHEMA_VERSION
+from digitalgrid.garbage_collector import freeze_loaded
 from digitalgrid.model import RouterLsa
 
 _SIZE = 1_000

@@ -44,12 +44,12 @@ from controller.core.optimising.moves import ReoptimiseLimits
 from controller.core.settings import CoreSettings
 from controller.northbound.server import start_server
 from controller.northbound.services import Services
-from controller.runtime.garbage_collector import freeze_loaded
 from controller.runtime.runtime import Runtime
 from controller.store.sqlite import SqliteAccess, SqliteStore
 from controller.watching.budget import Budget
 from controller.watching.gate import Gate
 from digitalgrid.channels import asyncio_channel
+from digitalgrid.garbage_collector import freeze_loaded
 from digitalgrid.model import RouterLsa
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import PowerServiceStub

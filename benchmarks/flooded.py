@@ -23,8 +23,8 @@ from benchmarks.durable_admit import controller_on
 from benchmarks.harness import Row
 from benchmarks.null_routers import load_ids, networks
 from controller.computing.warm_up import warm_up_search
-from controller.runtime.garbage_collector import freeze_loaded
 from digitalgrid.channels import asyncio_channel
+from digitalgrid.garbage_collector import freeze_loaded
 from digitalgrid.model import RouterLsa
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import PowerServiceStub

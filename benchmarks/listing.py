@@ -26,8 +26,8 @@ from benchmarks.durable_admit import Ask, Client, controller_on
 from benchmarks.harness import Row
 from benchmarks.null_routers import load_ids, mesh_lsas
 from controller.computing.warm_up import warm_up_search
-from controller.runtime.garbage_collector import freeze_loaded
 from controller.runtime.runtime import Runtime
+from digitalgrid.garbage_collector import freeze_loaded
 from topologies.emulator.ports import free_ports
 
 _SIZE = 1_000

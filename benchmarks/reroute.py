@@ -31,10 +31,10 @@ from controller.core.circuits.route import Route
 from controller.core.errors import Refusal
 from controller.core.messages import ToRouter
 from controller.core.settings import CoreSettings
-from controller.runtime.garbage_collector import freeze_loaded
 from controller.runtime.runtime import Runtime
 from controller.store.records_codec import encode
 from controller.store.sqlite import SqliteStore
+from digitalgrid.garbage_collector import freeze_loaded
 from digitalgrid.model import RouterLsa
 
 _CALL = Call(Principal("benchmark"), Action.REQUEST)

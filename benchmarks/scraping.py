@@ -26,11 +26,11 @@ from controller.metrics.circuit_tallies import CircuitTallies
 from controller.metrics.collecting import Metrics
 from controller.metrics.server import METERS_S, serving_metrics
 from controller.metrics.store_look import StoreLook
-from controller.runtime.garbage_collector import freeze_loaded
 from controller.runtime.runtime import Runtime
 from controller.watching.budget import Budget
 from controller.watching.gate import Gate
 from controller.watching.meter_look import MeterLook
+from digitalgrid.garbage_collector import freeze_loaded
 from digitalgrid.metrics.histogram import LATENESS_BOUNDS_S, Histogram
 from digitalgrid.metrics.server import MetricsServer
 from digitalgrid.model import RouterLsa

@@ -52,6 +52,13 @@ TARGETS = {
     ("market-nodal", 1_000, "bare-dispatch"): 1 / 3,
     ("market-nodal", 1_000, "highspy"): 20,
     ("market-nodal", 1_000, "scipy"): 20,
+    # Durable tenders beside a server that decides nothing; what a match takes beside the set-up of a circuit and 0.1 s;
+    # admissions of the controller beside a market.
+    ("market-tender-batch", 64, "bare-grpc"): 0.5,
+    ("market-tender-one", 64, "bare-grpc"): 0.35,
+    ("market-confirm", 9, "set-up"): 1 / 3,
+    ("market-confirm", 9, "allowed"): 1.0,
+    ("market-beside", 9, "alone"): 0.95,
     # What metrics take of a controller's processor time, and one answer with all of them of 5 ms.
     ("metered", 9, "unmetered"): 0.98,
     ("metered", 1_000, "unmetered"): 0.98,

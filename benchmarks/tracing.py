@@ -25,8 +25,8 @@ from benchmarks.harness import Row
 from benchmarks.null_routers import load_ids, networks
 from benchmarks.watching import release_all
 from controller.computing.warm_up import warm_up_search
-from controller.runtime.garbage_collector import freeze_loaded
 from controller.tracing.tracing import Tracing
+from digitalgrid.garbage_collector import freeze_loaded
 from digitalgrid.model import RouterLsa
 from digitalgrid.tracing.extra import open_spans
 

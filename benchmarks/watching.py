@@ -32,13 +32,13 @@ from benchmarks.watchers import Seen, Watchers
 from controller.computing.warm_up import warm_up_search
 from controller.core.access import Action, Call, Principal
 from controller.core.circuits.circuit import CircuitState
-from controller.runtime.garbage_collector import freeze_loaded
 from controller.runtime.runtime import Runtime
 from controller.watching.budget import Budget
 from controller.watching.gate import Gate
 from controller.watching.meter_look import MeterLook
 from controller.web.about import About
 from controller.web.server import serving_page
+from digitalgrid.garbage_collector import freeze_loaded
 from digitalgrid.model import RouterLsa
 from digitalgrid.v1 import northbound_pb2 as pb
 

@@ -20,7 +20,7 @@ from controller.routing.compiled import (
     load,
     use_engine,
 )
-from controller.runtime.garbage_collector import freeze_loaded
+from digitalgrid.garbage_collector import freeze_loaded
 from digitalgrid.supervision import start_once
 
 _log = logging.getLogger(__name__)

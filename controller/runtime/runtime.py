@@ -27,7 +27,6 @@ from controller.core.settings import CoreSettings
 from controller.runtime.core_timer import CoreTimer
 from controller.runtime.durability import Decided, Durability, StoreFailed
 from controller.runtime.feeds import Feeds
-from controller.runtime.garbage_collector import freeze_term
 from controller.runtime.leadership import Leadership, unavailable
 from controller.runtime.reads import Reads
 from controller.store.protocol import (
@@ -45,6 +44,7 @@ from controller.store.protocol import (
 from controller.store.records_codec import garbage_collection_paused
 from controller.tallies import Part, SessionEvent, Tallies
 from digitalgrid.capabilities import UNSAID, Capability
+from digitalgrid.garbage_collector import freeze_term
 from digitalgrid.model import NO_ELECTION_ID, ElectionId
 from digitalgrid.reasons import Reason
 

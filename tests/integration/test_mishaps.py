@@ -22,12 +22,17 @@ import dgctl
 import router_agent.main
 import topologies.demo.__main__
 import topologies.demo.mesh
+import trading.cli
 from controller.store.sqlite import SqliteStore
 from digitalgrid.v1 import northbound_pb2 as pb
+from tests.support.exchanges import market_file
+from tests.support.ledgers import KEY, Clock
 from tests.support.log_files import copy
 from tests.support.patience import PATIENCE_S
 from topologies.emulator.ports import free_ports
 from trading.ledger.key_files import write_new_key
+from trading.ledger.ledger import Ledger
+from trading.ledger.sqlite_storage import SqliteStorage
 
 BIN = Path(sys.executable).parent
 GRID = Path(topologies.__path__[0]) / "line3.grid.yaml"
@@ -38,6 +43,7 @@ PROGRAMS: dict[str, tuple[click.Command, list[str]]] = {
     "dgc": (dgc.cli.main, [str(BIN / "dgc")]),
     "dgctl": (dgctl.main, [str(BIN / "dgctl")]),
     "dgr": (router_agent.main.dgr, [str(BIN / "dgr")]),
+    "dgm": (trading.cli.main, [str(BIN / "dgm")]),
     "demo": (topologies.demo.__main__.main, [sys.executable, "-m", "topologies.demo"]),
     "mesh": (topologies.demo.mesh.main, [sys.executable, "-m", "topologies.demo.mesh"]),
     "benchmarks": (benchmarks.__main__.main, [sys.executable, "-m", "benchmarks"]),
@@ -109,6 +115,10 @@ EXAMPLES = {
     "dgctl watch": "",
     "dgr check-config": "{router}",
     "dgr run": "--help",
+    "dgm check-config": "{exchange}",
+    "dgm keygen": "--help",
+    "dgm run": "--help",
+    "dgm store verify": "{state}",
     "demo": "--help",
     "mesh": "--help",
     "benchmarks": "--help",
@@ -134,6 +144,8 @@ READS = {
     "dgctl market witness": "{scratch}/seen.json --key {}",
     "dgr check-config": "{}",
     "dgr run": "{}",
+    "dgm check-config": "{}",
+    "dgm run": "--config {}",
     "demo": "--grid {}",
 }
 # Here a verb writes a file, or makes a folder, in place of {}.
@@ -144,6 +156,7 @@ WRITES = {
     "dgc import": "-o {} pandapower:case9",
     "dgctl market log": "{}",
     "dgctl market witness": "{} --key {key}",
+    "dgm keygen": "{}",
     "demo": "--output {}",
     "mesh": "--output {}",
     "benchmarks": "--output {}",
@@ -254,13 +267,18 @@ def shell(
     }
     store = tmp_path / "store.sqlite"
     SqliteStore(store).close()
-    north, south, openflow, page = free_ports(4)
+    north, south, openflow, page, market_port = free_ports(5)
     (tmp_path / "dgc.yaml").write_text(
         f'northbound: {{listen: "127.0.0.1:{north}"}}\n'
         f'southbound: {{listen: ["127.0.0.1:{south}"]}}\n'
         f'openflow: {{listen: "127.0.0.1:{openflow}"}}\n'
         f'web: {{listen: "127.0.0.1:{page}"}}\n'
     )
+    (tmp_path / "market.yaml").write_text(
+        market_file(listen=f"127.0.0.1:{market_port}", state_dir=str(tmp_path / "new"))
+    )
+    (tmp_path / "state").mkdir()
+    Ledger(SqliteStorage(tmp_path / "state" / "ledger.sqlite"), KEY, Clock(), "test").close()
     (tmp_path / "router.yaml").write_text("router_id: r1\n")
     (tmp_path / "declared.yaml").write_text(
         "circuits: [{request_id: a, sink_id: town, power_w: 1e6}]\n"
@@ -278,6 +296,8 @@ def shell(
             "grid": str(GRID),
             "config": str(tmp_path / "dgc.yaml"),
             "router": str(tmp_path / "router.yaml"),
+            "exchange": str(tmp_path / "market.yaml"),
+            "state": str(tmp_path / "state"),
             "declared": str(tmp_path / "declared.yaml"),
             "batch": str(tmp_path / "batch.yaml"),
             "scratch": str(tmp_path),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from digitalgrid.addresses import Address
 from digitalgrid.errors import ExplainedError
+from digitalgrid.garbage_collector import freeze_loaded
 from digitalgrid.logs import LogFormat, log_to_standard_error
 from digitalgrid.supervision import start_once, watch_loop
 from trading.exchange.clearer import WorkerClearer
@@ -19,6 +20,7 @@ from trading.exchange.exchange import Exchange
 from trading.exchange.journal import Journal, JournalError
 from trading.exchange.ledger_port import LedgerPort
 from trading.exchange.mandates import Mandates
+from trading.exchange.ports import Clearer
 from trading.exchange.runtime import Runtime
 from trading.exchange.services.server import start_server
 from trading.exchange.state import State
@@ -55,7 +57,12 @@ async def serve(config: ExchangeConfig) -> int:
             failures.append(error)
             stop.set()
 
-        exchange = await open_exchange(config, fail, stack)
+        clearer = WorkerClearer()
+        stack.callback(clearer.close)
+        exchange = await open_exchange(config, clearer, fail, stack)
+        start_once("clearer's warm-up", clearer.warm_up)
+        # What is loaded stays for good, and what comes has no cycles.
+        freeze_loaded()
         server, port = await start_server(exchange, config.listen)
         stack.push_async_callback(server.stop, _GRACE_S)
         await _serve_metrics(exchange, stack)
@@ -71,7 +78,10 @@ async def serve(config: ExchangeConfig) -> int:
 
 
 async def open_exchange(
-    config: ExchangeConfig, fail: Callable[[Exception], None], stack: AsyncExitStack
+    config: ExchangeConfig,
+    clearer: Clearer,
+    fail: Callable[[Exception], None],
+    stack: AsyncExitStack,
 ) -> Exchange:
     """All but its server; closed with the stack, the ledger last, as the journal's last answers may need it."""
     state = State(Path(config.state_dir))
@@ -82,12 +92,9 @@ async def open_exchange(
     await ledger.open()
     controller = ControllerPort(config.controller, config.meters, settings.times)
     stack.push_async_callback(controller.close)
-    clearer = WorkerClearer()
-    stack.callback(clearer.close)
     journal = Journal(state.journal, config.market.name)
     runtime = Runtime(settings, journal, controller, ledger, clearer)
     stack.push_async_callback(runtime.close)
-    start_once("clearer's warm-up", clearer.warm_up)
     mandates = Mandates(config.public_keys, settings.operator, ledger.log_id)
     return Exchange(config, runtime, ledger, controller, mandates, state.secret)
 

@@ -21,11 +21,11 @@ from controller.northbound.circuit_list import MAX_PAGE, all_circuits, circuit_p
 from controller.northbound.principals import NamedCaller
 from controller.northbound.topology import TopologyService
 from controller.northbound.topology_looks import TopologyLooks
-from controller.runtime.garbage_collector import freeze_loaded
 from controller.runtime.runtime import Runtime
 from controller.watching.budget import Budget
 from controller.watching.gate import Gate
 from digitalgrid.client import PowerClient
+from digitalgrid.garbage_collector import freeze_loaded
 from digitalgrid.model import LinkAdvertisement, RouterLsa
 from digitalgrid.v1 import northbound_pb2 as pb
 from tests.support.northbound import Northbound, in_loop, northbound, read_meters

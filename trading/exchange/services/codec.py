@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from digitalgrid.market.v1 import market_pb2 as pb
-from trading.core.orders import Constraints, Interval, Side, Tender, TimeInForce
+from trading.core.orders import ANY_WAY, Constraints, Interval, Order, Side, Tender, TimeInForce
 from trading.core.settlement import locks_of
 from trading.core.trades import State, Trade
 from trading.core.units import MicroPerKwh, Wh
@@ -49,11 +49,17 @@ def tender_from_pb(message: pb.Tender, mandate: pb.Mandate, number: int) -> Tend
         tif=tif,
         min_fill_wh=Wh(message.min_fill_wh),
         expires_ns=message.expires_unix_ns or None,
-        constraints=Constraints(message.max_loss_ppm or None, tuple(message.avoid_ids)),
+        constraints=_constraints(message),
         tags=tuple(message.tags),
         nonce=mandate.nonce + number,
         signature=mandate.signature,
     )
+
+
+def _constraints(message: pb.Tender) -> Constraints:
+    if not (message.max_loss_ppm or message.avoid_ids):
+        return ANY_WAY
+    return Constraints(message.max_loss_ppm or None, tuple(message.avoid_ids))
 
 
 def refusal_to_pb(refused: Refused) -> pb.Refusal:
@@ -61,27 +67,33 @@ def refusal_to_pb(refused: Refused) -> pb.Refusal:
 
 
 def order_to_pb(record: OrderRecord) -> pb.Order:
-    order = record.order
-    return pb.Order(
-        seq=order.seq,
-        party=order.party,
-        tender=pb.Tender(
-            order_id=order.order_id,
-            meter_id=order.meter_id,
-            side=_SIDES_TO_PB[order.side],
-            wh=order.wh,
-            limit_micro_per_kwh=order.limit,
-            interval=interval_to_pb(order.interval),
-            time_in_force=_TIFS_TO_PB[order.tif],
-            min_fill_wh=order.min_fill_wh,
-            expires_unix_ns=order.expires_ns or 0,
-            max_loss_ppm=order.constraints.max_loss_ppm or 0,
-            avoid_ids=order.constraints.avoid_ids,
-            tags=order.tags,
-        ),
-        open_wh=record.open_wh,
-        matched_wh=record.matched_wh,
-        ended_reason="" if record.open_wh else record.reason,
+    message = pb.Order(tender=_tender_to_pb(record.order))
+    fill_order(message, record)
+    return message
+
+
+def fill_order(message: pb.Order, record: OrderRecord) -> None:
+    """All but its tender."""
+    message.seq, message.party = record.order.seq, record.order.party
+    message.open_wh, message.matched_wh = record.open_wh, record.matched_wh
+    if not record.open_wh:
+        message.ended_reason = record.reason
+
+
+def _tender_to_pb(order: Order) -> pb.Tender:
+    return pb.Tender(
+        order_id=order.order_id,
+        meter_id=order.meter_id,
+        side=_SIDES_TO_PB[order.side],
+        wh=order.wh,
+        limit_micro_per_kwh=order.limit,
+        interval=interval_to_pb(order.interval),
+        time_in_force=_TIFS_TO_PB[order.tif],
+        min_fill_wh=order.min_fill_wh,
+        expires_unix_ns=order.expires_ns or 0,
+        max_loss_ppm=order.constraints.max_loss_ppm or 0,
+        avoid_ids=order.constraints.avoid_ids,
+        tags=order.tags,
     )
 
 

@@ -64,7 +64,10 @@ class MarketService(MarketServiceServicer):
         tenders = [each for each in read if isinstance(each, Tender)]
         answers = iter(await self._runtime.create_tenders(tenders, mandate_holds=True))
         results = [each if isinstance(each, Refused) else next(answers) for each in read]
-        return pb.CreateTendersResponse(results=map(_result, results))
+        response = pb.CreateTendersResponse()
+        for tender, result in zip(request.tenders, results, strict=True):
+            _add(response, tender, result)
+        return response
 
     async def CancelTender(
         self, request: pb.CancelTenderRequest, context: Any
@@ -235,7 +238,14 @@ def _tender(request: pb.CreateTendersRequest, number: int) -> Tender | Refused:
         return refused
 
 
-def _result(result: OrderRecord | Refused) -> pb.TenderResult:
+def _add(
+    response: pb.CreateTendersResponse, tender: pb.Tender, result: OrderRecord | Refused
+) -> None:
+    """In place: messages that are made by themselves would be copied into the answer."""
+    added = response.results.add()
     if isinstance(result, Refused):
-        return pb.TenderResult(refusal=codec.refusal_to_pb(result))
-    return pb.TenderResult(order=codec.order_to_pb(result))
+        added.refusal.CopyFrom(codec.refusal_to_pb(result))
+        return
+    codec.fill_order(added.order, result)
+    # As it came: a repeated one is the same.
+    added.order.tender.CopyFrom(tender)

@@ -1,0 +1,275 @@
+"""The services of an exchange as clients meet them: by gRPC, with a journal, a ledger and no controller."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+
+from digitalgrid.channels import asyncio_channel
+from digitalgrid.market.v1 import ledger_service_pb2 as ledger_pb
+from digitalgrid.market.v1 import market_pb2 as pb
+from digitalgrid.market.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from digitalgrid.market.v1.market_pb2_grpc import MarketServiceStub, SettlementServiceStub
+from tests.support.exchanges import ANN, BOB, OPERATOR, market_file
+from tests.support.patience import PATIENCE_S
+from trading.exchange.clearer import WorkerClearer
+from trading.exchange.config import load_config
+from trading.exchange.daemon import open_exchange
+from trading.exchange.services.server import start_server
+from trading.ledger.keys import SigningKey
+from trading.ledger.mandates import Request, sign
+
+KEYS = {"ann": ANN, "bob": BOB, "operator": OPERATOR}
+MONEY = 10**12
+
+
+class Parties:
+    """Whoever asks the exchange; each request is signed anew, by its party or by a key that is given."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.market = MarketServiceStub(channel)
+        self.settlement = SettlementServiceStub(channel)
+        self.ledger = LedgerServiceStub(channel)
+        self.channel = channel
+        self.about = pb.GetMarketResponse()
+
+    async def learn(self) -> None:
+        self.about = await self.market.GetMarket(pb.GetMarketRequest())
+
+    @property
+    def interval(self) -> pb.Interval:
+        return self.about.intervals[-1].interval
+
+    def signed(
+        self, party: str, method: str, request: Request, key: SigningKey | None = None
+    ) -> Request:
+        return sign(method, request, party, time.time_ns(), key or KEYS[party], self.about.log_id)
+
+    async def tender(self, party: str, *tenders: pb.Tender) -> list[pb.TenderResult]:
+        request = self.signed(party, "CreateTenders", pb.CreateTendersRequest(tenders=tenders))
+        answer: pb.CreateTendersResponse = await self.market.CreateTenders(request)
+        return list(answer.results)
+
+    def of(self, order_id: str, side: str = "buy", wh: int = 10, limit: int = 200_000) -> pb.Tender:
+        return pb.Tender(
+            order_id=order_id,
+            meter_id="ann" if side == "buy" else "bob",
+            side=pb.SIDE_BUY if side == "buy" else pb.SIDE_SELL,
+            wh=wh,
+            limit_micro_per_kwh=limit,
+            interval=self.interval,
+        )
+
+
+@asynccontextmanager
+async def parties_at(directory: Path) -> AsyncIterator[Parties]:
+    path = directory / "market.yaml"
+    # An interval that nobody is at the gate of.
+    market = {"interval_s": 40_000, "ahead": 2}
+    path.write_text(
+        market_file(market=market, controller=["127.0.0.1:9"], state_dir=str(directory / "state"))
+    )
+    address = f"unix:{directory}/socket"
+
+    def fail(error: Exception) -> None:
+        raise error
+
+    async with AsyncExitStack() as stack:
+        exchange = await open_exchange(load_config(path), WorkerClearer(), fail, stack)
+        server, _ = await start_server(exchange, address)
+        stack.push_async_callback(server.stop, None)
+        exchange.runtime.start()
+        channel = await stack.enter_async_context(asyncio_channel(address))
+        parties = Parties(channel)
+        await parties.learn()
+        for party in ("ann", "bob"):
+            deposit = ledger_pb.DepositRequest(key=party, account=party, nano=MONEY)
+            await parties.ledger.Deposit(parties.signed("operator", "Deposit", deposit))
+        yield parties
+
+
+def among(tmp_path: Path, story: Callable[[Parties], Awaitable[None]]) -> None:
+    async def told() -> None:
+        async with asyncio.timeout(PATIENCE_S), parties_at(tmp_path) as parties:
+            await story(parties)
+
+    asyncio.run(told())
+
+
+async def refused(call: Awaitable[Any]) -> tuple[str, str, str]:
+    """The status, reason and field of a refusal."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    status, info = status_pb2.Status(), error_details_pb2.ErrorInfo()
+    fields = error_details_pb2.BadRequest()
+    for key, value in caught.value.trailing_metadata():
+        if key == "grpc-status-details-bin":
+            status.ParseFromString(value)
+    for detail in status.details:
+        detail.Unpack(info)
+        detail.Unpack(fields)
+    field = fields.field_violations[0].field if fields.field_violations else ""
+    return caught.value.code().name, info.reason, field
+
+
+def test_tenders_are_taken_each_by_itself_and_are_in_the_book_and_the_list(tmp_path: Path) -> None:
+    async def story(parties: Parties) -> None:
+        first, wrong, twin = parties.of("o1"), parties.of("o2", wh=0), parties.of("o1")
+        taken, refusal, again = await parties.tender("ann", first, wrong, twin)
+        assert taken.order.tender == first and taken.order.open_wh == 10
+        assert (refusal.refusal.reason, refusal.refusal.field) == ("QUANTITY_NOT_POSITIVE", "wh")
+        assert again.order.seq == taken.order.seq
+        await parties.tender("bob", parties.of("s1", "sell", limit=250_000))
+        start_ns = parties.interval.start_unix_ns
+        book = await parties.market.GetBook(pb.GetBookRequest(interval_start_unix_ns=start_ns))
+        assert [(level.limit_micro_per_kwh, level.wh) for level in book.bids] == [(200_000, 10)]
+        assert [(level.limit_micro_per_kwh, level.orders) for level in book.asks] == [(250_000, 1)]
+        listed = await parties.market.ListTenders(pb.ListTendersRequest(open_only=True))
+        assert [order.party for order in listed.orders] == ["bob", "ann"]
+        positions = await parties.market.ListPositions(pb.ListPositionsRequest(party="ann"))
+        assert [each.open_bought_wh for each in positions.positions] == [0, 10]
+
+    among(tmp_path, story)
+
+
+def test_what_nobody_signed_changes_nothing(tmp_path: Path) -> None:
+    async def story(parties: Parties) -> None:
+        denied = ("PERMISSION_DENIED", "BAD_SIGNATURE", "mandate.signature")
+        request = pb.CreateTendersRequest(tenders=[parties.of("o1")])
+        assert await refused(parties.market.CreateTenders(request)) == denied
+        forged = parties.signed("ann", "CreateTenders", request, BOB)
+        assert await refused(parties.market.CreateTenders(forged)) == denied
+        unknown = parties.signed("eve", "CreateTenders", request, BOB)
+        assert await refused(parties.market.CreateTenders(unknown)) == denied
+        cancel = pb.CancelTenderRequest(order_id="o1")
+        other = parties.signed("ann", "CreateTenders", cancel)
+        assert await refused(parties.market.CancelTender(other)) == denied
+        by_ann = parties.signed("ann", "ResolveDispute", pb.ResolveDisputeRequest(trade_id="t"))
+        code, reason, field = await refused(parties.settlement.ResolveDispute(by_ann))
+        assert (code, reason, field) == ("PERMISSION_DENIED", "BAD_SIGNATURE", "mandate.party")
+        listed = await parties.market.ListTenders(pb.ListTendersRequest())
+        assert not listed.orders
+
+    among(tmp_path, story)
+
+
+def test_lists_have_pages_with_all_of_it_once(tmp_path: Path) -> None:
+    async def story(parties: Parties) -> None:
+        await parties.tender("ann", *[parties.of(f"o{number}") for number in range(7)])
+        for open_only in (True, False):
+            request = pb.ListTendersRequest(page_size=3, open_only=open_only)
+            seqs = []
+            while True:
+                page = await parties.market.ListTenders(request)
+                seqs += [order.seq for order in page.orders]
+                if not page.next_page_token:
+                    break
+                request.page_token = page.next_page_token
+            assert seqs == [7, 6, 5, 4, 3, 2, 1]
+
+    among(tmp_path, story)
+
+
+def test_a_page_token_of_nobody_is_refused(tmp_path: Path) -> None:
+    async def story(parties: Parties) -> None:
+        market = parties.market
+        for token in ("x", "1.2.3", "-1", "9" * 30, "1.", "\u0661"):
+            for call in (
+                market.ListTenders(pb.ListTendersRequest(page_token=token)),
+                market.ListTransactions(pb.ListTransactionsRequest(page_token=token)),
+                market.ListClearings(pb.ListClearingsRequest(page_token=token)),
+            ):
+                said = await refused(call)
+                assert said == ("INVALID_ARGUMENT", "PAGE_UNKNOWN", "page_token"), token
+
+    among(tmp_path, story)
+
+
+def test_what_cannot_be_is_refused_with_its_reason_and_field(tmp_path: Path) -> None:
+    async def story(parties: Parties) -> None:
+        market, settlement = parties.market, parties.settlement
+        empty = parties.signed("ann", "CreateTenders", pb.CreateTendersRequest())
+        assert await refused(market.CreateTenders(empty)) == (
+            "INVALID_ARGUMENT", "BATCH_UNFIT", "tenders",
+        )  # fmt: skip
+        neither, odd = parties.of("o1"), parties.of("o2")
+        neither.side, odd.time_in_force = pb.SIDE_UNSPECIFIED, 77  # type: ignore[assignment]
+        refusals = [each.refusal.reason for each in await parties.tender("ann", neither, odd)]
+        assert refusals == ["SIDE_UNKNOWN", "TIME_IN_FORCE_UNKNOWN"]
+        book = pb.GetBookRequest(interval_start_unix_ns=5)
+        assert (await refused(market.GetBook(book)))[1] == "INTERVAL_UNKNOWN"
+        preview = pb.PreviewClearingRequest(mechanism="none")
+        assert (await refused(market.PreviewClearing(preview)))[1] == "MECHANISM_UNKNOWN"
+        page = pb.ListTendersRequest(page_size=-1)
+        assert (await refused(market.ListTenders(page)))[1:] == ("PAGE_UNKNOWN", "page_size")
+        trade = pb.GetTransactionRequest(trade_id="t")
+        assert (await refused(market.GetTransaction(trade)))[0] == "NOT_FOUND"
+        bill = pb.GetSettlementRequest(trade_id="t")
+        assert (await refused(settlement.GetSettlement(bill)))[1] == "TRADE_UNKNOWN"
+        cancel = parties.signed("ann", "CancelTender", pb.CancelTenderRequest(order_id="no"))
+        assert (await refused(market.CancelTender(cancel)))[1] == "ORDER_UNKNOWN"
+
+    among(tmp_path, story)
+
+
+def test_bytes_that_are_no_message_are_refused_as_such(tmp_path: Path) -> None:
+    async def story(parties: Parties) -> None:
+        for method in ("CreateTenders", "GetMarket"):
+            call = parties.channel.unary_unary(f"/digitalgrid.market.v1.MarketService/{method}")
+            assert await refused(call(b"\xff\xff")) == (
+                "INVALID_ARGUMENT", "MALFORMED_MESSAGE", "",
+            )  # fmt: skip
+
+    among(tmp_path, story)
+
+
+def test_where_the_controller_is_lost_that_is_said_and_tenders_are_taken(tmp_path: Path) -> None:
+    async def story(parties: Parties) -> None:
+        while parties.about.controller_reachable:
+            await parties.learn()
+            await asyncio.sleep(0.01)
+        assert parties.about.controller_lost_unix_ns > 0
+        (taken,) = await parties.tender("ann", parties.of("o1"))
+        assert taken.HasField("order")
+        preview = pb.PreviewClearingRequest(interval_start_unix_ns=parties.interval.start_unix_ns)
+        assert (await refused(parties.market.PreviewClearing(preview)))[0] == "UNAVAILABLE"
+
+    among(tmp_path, story)
+
+
+def test_who_watches_sees_what_is_open_then_a_marker_then_what_happens(tmp_path: Path) -> None:
+    async def story(parties: Parties) -> None:
+        watch = parties.market.WatchMarket(pb.WatchMarketRequest())
+        events = aiter(watch)
+        kinds: list[str | None] = []
+        while not kinds or kinds[-1] != "snapshot_end":
+            kinds.append((await anext(events)).WhichOneof("event"))
+        assert kinds == ["book", "book", "snapshot_end"]
+        await parties.tender("ann", parties.of("o1"))
+        while True:
+            event = await anext(events)
+            if event.HasField("book") and event.book.bids:
+                break
+        assert event.book.bids[0].wh == 10
+        watch.cancel()
+
+    among(tmp_path, story)
+
+
+def test_a_cancelled_order_has_ended_and_a_replayed_cancellation_changes_nothing(
+    tmp_path: Path,
+) -> None:
+    async def story(parties: Parties) -> None:
+        await parties.tender("ann", parties.of("o1"))
+        cancel = parties.signed("ann", "CancelTender", pb.CancelTenderRequest(order_id="o1"))
+        for _ in range(2):
+            order = (await parties.market.CancelTender(cancel)).order
+            assert (order.open_wh, order.ended_reason) == (0, "CANCELLED")
+
+    among(tmp_path, story)
