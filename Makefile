@@ -31,7 +31,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || { sudo -n true 2>/dev/null && \
 # Steps that have nothing to do with each other run side by side.
 STEPS := $(MAKE) --no-print-directory --jobs=2
 
-.PHONY: help setup ready python debian proto run stop demo protect mesh bench chaos docs docs-serve first-minutes test explore checked lint style types arrows clean
+.PHONY: help setup ready python debian proto run stop demo protect market mesh bench chaos docs docs-serve first-minutes test explore checked lint style types arrows clean
 
 help: ## Says what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,10 @@ $(STAMPS)/measured: $(STAMPS)/installed
 	@tools/phase "OR-Tools" 8 tools/install $(ORTOOLS)/bin/python 'ortools>=9.11,<10'
 	@touch $@
 
+$(STAMPS)/plots: $(STAMPS)/installed
+	@tools/phase "packages of pictures" 6 tools/install $(BIN)/python --editable '.[emulation,proto,plots]'
+	@touch $@
+
 proto: $(STUBS) ## Generates the gRPC stubs from proto/, where it changed
 
 $(STUBS) &: $(PROTOS) $(STAMPS)/installed
@@ -86,6 +90,9 @@ demo: setup ## Runs the main job with faults and prints what it measured (demo.j
 
 protect: setup ## Breaks lines, routers and a source under a hundred protected circuits, with a controller and without (protect.json)
 	@$(SUDO) $(BIN)/python -m topologies.demo.protect
+
+market: setup $(STAMPS)/plots ## Lets ten parties trade for two minutes, breaks what can break, and makes their bills (market.json, market.svg)
+	@$(SUDO) $(BIN)/python -m topologies.market_day
 
 mesh: setup ## Measures how large a network this machine carries: 100 routers, 200 circuits (mesh.json)
 	@$(SUDO) $(BIN)/python -m topologies.demo.mesh
@@ -133,6 +140,6 @@ arrows: $(STUBS)
 
 clean: stop ## Removes .venv and all that is generated
 	$(SUDO) rm -rf $(VENV) $(ORTOOLS) .run build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	$(SUDO) rm -f $(STUBS) $(STUBS:.py=.pyi) $(STUBS:_pb2.py=_pb2_grpc.py) demo.json protect.json mesh.json bench.json chaos.json
+	$(SUDO) rm -f $(STUBS) $(STUBS:.py=.pyi) $(STUBS:_pb2.py=_pb2_grpc.py) demo.json protect.json mesh.json market.json market.svg bench.json chaos.json
 	$(SUDO) find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
 	[ -z "$(SUDO)" ] || $(SUDO) rm -rf $(ROOT_BYTECODE)

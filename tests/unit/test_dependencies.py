@@ -25,6 +25,7 @@ IN_EXTRAS = {
     "digitalgrid/tracing": "tracing",
     "topologies/emulator": "emulation",
     "topologies/importers": "study",
+    "topologies/market_day/plot.py": "plots",
     "topologies/study": "study",
     "benchmarks": "bench",
 }

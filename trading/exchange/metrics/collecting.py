@@ -6,11 +6,8 @@ from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
 
-from prometheus_client.core import Metric
-from prometheus_client.registry import Collector
-
 from digitalgrid.counters import COUNTERS
-from digitalgrid.metrics.families import Families, one_label
+from digitalgrid.metrics.families import Families, Family, one_label
 from digitalgrid.metrics.server import serving_collector
 from trading.core.orders import Side
 from trading.core.trades import State
@@ -24,18 +21,14 @@ _FAMILIES = Families(PREFIX, METRICS)
 
 def serving_metrics(exchange: Exchange, listen: str) -> AbstractAsyncContextManager[int]:
     """Serve on ``listen`` (host:port); yields the port. OSError, which says what to do, where that is taken."""
-    return serving_collector(ExchangeMetrics(exchange), listen)
+    return serving_collector(ExchangeMetrics(exchange).collect, listen)
 
 
-class ExchangeMetrics(Collector):
+class ExchangeMetrics:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
 
-    def describe(self) -> list[Metric]:
-        """None: a registry would otherwise collect once to learn the names."""
-        return []
-
-    def collect(self) -> Iterator[Metric]:
+    def collect(self) -> Iterator[Family]:
         exchange, market = self._exchange, self._exchange.runtime.market
         yield _FAMILIES.of("build_info", [(_BUILD, 1)])
         yield _FAMILIES.one("controller_reachable", float(not exchange.controller.lost_unix_ns))
