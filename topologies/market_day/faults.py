@@ -150,7 +150,9 @@ class Faults:
 
     async def crash(self, fault: Fault, start_ns: int, market: pb.GetMarketResponse) -> None:
         """The exchange is killed while circuits are held and money is not locked yet, and again while it settles."""
-        await _until(start_ns - market.gate_ns - _S // 2)
+        if await self._mechanism(start_ns) != "continuous":
+            # Nothing is matched before the gate.
+            await _until(start_ns - market.gate_ns - _S // 2)
         fault.concerned |= await self._kill_in(
             pb.TRANSACTION_STATE_HELD, start_ns, "while circuits are held, before any money"
         )
@@ -158,6 +160,11 @@ class Faults:
         fault.found["while settling"] = sorted(
             await self._kill_in(pb.TRANSACTION_STATE_SETTLING, start_ns, "while it settles")
         )
+
+    async def _mechanism(self, start_ns: int) -> str:
+        market = await self._ask(self._operator.market)
+        starts = {each.interval.start_unix_ns: each.mechanism for each in market.intervals}
+        return str(starts.get(start_ns, ""))
 
     async def _kill_in(self, state: int, start_ns: int, when: str) -> set[str]:
         with self._exchange.stalled_ledger():
