@@ -5,12 +5,9 @@ are left, scarcity says which, so that nobody whose limit is better than the pri
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-
-import numpy as np
-import numpy.typing as npt
 
 from trading.core.orders import Order, Side
 from trading.core.units import MicroPerKwh, Wh
@@ -23,12 +20,12 @@ from trading.mechanisms.mechanism import (
     Unmatched,
 )
 from trading.mechanisms.network import MarketNetwork, Pair, barred_among
-from trading.mechanisms.pairing import paired
+from trading.mechanisms.pairing import Filled, paired
+from trading.mechanisms.uniform_price import Eligible, eligible, price_of
 from trading.reasons import MarketReason
 
 # How often orders that would get less than they take at least are left out, before all such orders are.
 _MAX_ROUNDS = 64
-Whole = npt.NDArray[np.int64]
 
 
 class Margin(StrEnum):
@@ -64,9 +61,9 @@ class CallAuction:
         return _clearing(by_seq, {order.seq for order in left}, outcome, network.barred, seed)
 
     def _outcome(self, orders: Sequence[Order], barred: frozenset[Pair]) -> "_Outcome":
-        price, fills = self._filled(orders)
+        price, fills, apart = self._filled(orders)
         bought, sold = (
-            [(o, fills[o.seq]) for o in orders if o.side is side and fills.get(o.seq, 0) > 0]
+            [Filled(o, max(0, fills[o.seq])) for o in orders if o.side is side and o.seq in fills]
             for side in (Side.BUY, Side.SELL)
         )
         pairs = paired(bought, sold, barred)
@@ -74,121 +71,153 @@ class CallAuction:
         for buy, sell, wh in pairs:
             got[buy] += wh
             got[sell] += wh
-        return _Outcome(price, fills, pairs, got)
+        return _Outcome(price, fills, apart, pairs, got)
 
-    def _filled(self, orders: Sequence[Order]) -> tuple[MicroPerKwh | None, dict[int, int]]:
-        """The price, and by order what it gets; below 0 for what had to be passed over for its least fill."""
+    def _filled(
+        self, orders: Sequence[Order]
+    ) -> tuple[MicroPerKwh | None, dict[int, int], set[int]]:
+        """The price; by order what it gets, below 0 for what had to be passed over for its least fill; and who gets no
+        more since nobody but his own party is there.
+        """
         bids = [order for order in orders if order.side is Side.BUY]
         asks = [order for order in orders if order.side is Side.SELL]
         price = price_of(bids, asks, self._reference)
         if price is None:
-            return None, {}
-        demand = sum(order.wh for order in bids if order.limit >= price)
-        supply = sum(order.wh for order in asks if order.limit <= price)
-        volume = min(demand, supply)
-        fills: dict[int, int] = {}
-        self._share_out(bids, price, lambda limit: limit > price, volume, fills)
-        self._share_out(asks, price, lambda limit: limit < price, volume, fills)
-        return price, fills
+            return None, {}, _own_only(bids, asks)
+        found = eligible(bids, asks, price)
+        # Each party sells what others buy at most, and the other way round.
+        buying = _Room(found, price, found.supply, found.sold)
+        selling = _Room(found, price, found.demand, found.bought)
+        bids = [order for order in bids if order.limit >= price]
+        asks = [order for order in asks if order.limit <= price]
+        fills = self._share_out(bids, price, buying) | self._share_out(asks, price, selling)
+        return price, fills, buying.apart | selling.apart
 
     def _share_out(
-        self,
-        side: Sequence[Order],
-        price: MicroPerKwh,
-        better: Callable[[int], bool],
-        volume: int,
-        fills: dict[int, int],
-    ) -> None:
-        for order in side:
-            if better(order.limit):
-                fills[order.seq] = order.wh
-                volume -= order.wh
+        self, side: Sequence[Order], price: MicroPerKwh, room: "_Room"
+    ) -> dict[int, int]:
+        """Better limits first, and at one by seq; ``side`` is by seq."""
+        inside = [order for order in side if order.limit != price]
         margin = [order for order in side if order.limit == price]
-        if self._margin is Margin.PRO_RATA:
-            fills.update(_pro_rata(margin, volume))
+        fills: dict[int, int]
+        if room.is_for_all:
+            fills = {order.seq: int(order.wh) for order in inside}
+            room.volume -= sum(fills.values())
         else:
-            fills.update(_first_come(margin, volume))
+            inside.sort(key=lambda order: abs(order.limit - price), reverse=True)
+            fills = {order.seq: room.take(order) for order in inside}
+        if self._margin is Margin.PRO_RATA:
+            return fills | _pro_rata(margin, room)
+        return fills | _first_come(margin, room)
 
 
-def price_of(
-    bids: Sequence[Order], asks: Sequence[Order], reference: MicroPerKwh | None
-) -> MicroPerKwh | None:
-    """The price of a call auction; None where nothing can be traded."""
-    if not bids or not asks:
-        return None
-    prices, demand, supply = _curves(bids, asks)
-    volume = np.minimum(demand, supply)
-    most = int(volume.max())
-    if most == 0:
-        return None
-    surplus = demand - supply
-    best = volume == most
-    best &= np.abs(surplus) == np.abs(surplus[best]).min()
-    candidates, left = prices[best], surplus[best]
-    if left.min() > 0:
-        return MicroPerKwh(int(candidates[-1]))
-    if left.max() < 0:
-        return MicroPerKwh(int(candidates[0]))
-    # Between the highest price at which demand is left over, and the lowest at which supply is.
-    lowest = int(candidates[left >= 0].max() if (left > 0).any() else candidates[0])
-    highest = int(candidates[left <= 0].min() if (left < 0).any() else candidates[-1])
-    if reference is None:
-        return MicroPerKwh((lowest + highest) // 2)
-    return MicroPerKwh(min(max(reference, lowest), highest))
+class _Room:
+    """What a side can still trade: in all, and of each party as much as others have on the other side."""
+
+    def __init__(
+        self, found: Eligible, price: int, other_side: int, own_there: Mapping[str, int]
+    ) -> None:
+        self.volume = found.volume
+        # No party could want more than others have.
+        self.is_for_all = found.dominant <= found.volume
+        self._is_bound = self.volume < min(found.demand, found.supply)
+        self._price = price
+        self._other_side = other_side
+        self._own_there = own_there
+        self._taken: dict[str, int] = defaultdict(int)
+        # Orders that get less for their own party's sake.
+        self.apart: set[int] = set()
+
+    def of(self, party: str) -> int:
+        return self._other_side - self._own_there.get(party, 0) - self._taken[party]
+
+    def take(self, order: Order, wanted: int | None = None, *, least: int = 0) -> int:
+        """What of it there is room for; -1, and nothing is taken, where that is less than its least."""
+        wanted = order.wh if wanted is None else wanted
+        room = self.of(order.party)
+        filled = min(wanted, self.volume, room)
+        is_for_own = order.party in self._own_there and room == filled < wanted
+        # At the margin it may as well be that the other side has no more.
+        is_at_margin = order.limit == self._price and room == self.volume
+        if is_for_own and (self._is_bound or not is_at_margin):
+            self.apart.add(order.seq)
+        if filled and filled < least:
+            return -1
+        self.volume -= filled
+        self._taken[order.party] += filled
+        return filled
+
+    def note_own(self, left: Iterable[Order]) -> None:
+        """Of orders that would have more: whose party has all that others have for it, where that is what binds."""
+        for order in left:
+            is_own = order.party in self._own_there and not self.of(order.party)
+            if self._is_bound and is_own:
+                self.apart.add(order.seq)
 
 
-def _curves(bids: Sequence[Order], asks: Sequence[Order]) -> tuple[Whole, Whole, Whole]:
-    """At each limit that somebody named, rising: what would be bought, and what sold. Sums fit 64 bits: MAX_WH."""
-    bid_limit, bid_wh = _columns(bids)
-    ask_limit, ask_wh = _columns(asks)
-    prices = np.unique(np.concatenate([bid_limit, ask_limit]))
-    bought = np.zeros(len(prices), dtype=np.int64)
-    sold = np.zeros(len(prices), dtype=np.int64)
-    np.add.at(bought, np.searchsorted(prices, bid_limit), bid_wh)
-    np.add.at(sold, np.searchsorted(prices, ask_limit), ask_wh)
-    return prices, np.cumsum(bought[::-1])[::-1], np.cumsum(sold)
+def _own_only(bids: Sequence[Order], asks: Sequence[Order]) -> set[int]:
+    """Where nothing can be traded: orders that somebody would have met, who then is of their own party."""
+    highest: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    for order in bids:
+        highest[order.party] = max(order.limit, highest.get(order.party, order.limit))
+    for order in asks:
+        lowest[order.party] = min(order.limit, lowest.get(order.party, order.limit))
+    return {o.seq for o in bids if o.party in lowest and o.limit >= lowest[o.party]} | {
+        o.seq for o in asks if o.party in highest and o.limit <= highest[o.party]
+    }
 
 
-def _columns(orders: Sequence[Order]) -> tuple[Whole, Whole]:
-    limit = np.array([order.limit for order in orders], dtype=np.int64)
-    return limit, np.array([order.wh for order in orders], dtype=np.int64)
-
-
-def _first_come(margin: Sequence[Order], volume: int) -> dict[int, int]:
+def _first_come(margin: Sequence[Order], room: _Room) -> dict[int, int]:
     """By seq; who cannot have his least is passed over."""
-    fills = {}
-    for order in margin:
-        filled = min(order.wh, volume)
-        if filled and filled < order.least_wh:
-            fills[order.seq] = -1
-            continue
-        fills[order.seq] = filled
-        volume -= filled
+    return {order.seq: room.take(order, least=order.least_wh) for order in margin}
+
+
+def _pro_rata(margin: Sequence[Order], room: _Room) -> dict[int, int]:
+    """In proportion to quantities; the Wh that are left over go to the largest remainders, then to the first come.
+
+    A party that is to have more than others have for it gets that, and the rest is shared out among the others.
+    """
+    fills: dict[int, int] = {}
+    left = list(margin)
+    while left:
+        shares = _shares(left, min(room.volume, sum(order.wh for order in left)))
+        of_party: dict[str, int] = defaultdict(int)
+        for order in left:
+            of_party[order.party] += shares[order.seq]
+        beyond = {party for party, wh in of_party.items() if wh > room.of(party)}
+        # Whoever goes last: of nobody is there too little any more.
+        party = min(beyond, default=None)
+        now = [order for order in left if party in (None, order.party)]
+        if party is not None:
+            shares = _shares(now, room.of(party))
+            room.apart.update(order.seq for order in now)
+        fills.update((order.seq, room.take(order, shares[order.seq])) for order in now)
+        left = [order for order in left if order.seq not in fills]
+    room.note_own(order for order in margin if fills[order.seq] < order.wh)
     return fills
 
 
-def _pro_rata(margin: Sequence[Order], volume: int) -> dict[int, int]:
-    """In proportion to quantities; the Wh that are left over go to the largest remainders, then to the first come."""
-    whole = sum(order.wh for order in margin)
-    if not whole:
-        return {}
-    shares = {order.seq: divmod(order.wh * volume, whole) for order in margin}
+def _shares(orders: Sequence[Order], volume: int) -> dict[int, int]:
+    whole = sum(order.wh for order in orders)
+    shares = {order.seq: divmod(order.wh * volume, whole) for order in orders}
     left = volume - sum(share for share, _ in shares.values())
     by_remainder = sorted(shares, key=lambda seq: (-shares[seq][1], seq))
-    fills = {seq: share for seq, (share, _) in shares.items()}
+    found = {seq: share for seq, (share, _) in shares.items()}
     for seq in by_remainder[:left]:
-        fills[seq] += 1
-    return fills
+        found[seq] += 1
+    return found
 
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """``fills``: by order what it is to get, below 0 for what was passed over; ``pairs``: (buy_seq, sell_seq, wh);
-    ``got``: by order what it gets in pairs.
+    """``fills``: by order what it is to get, below 0 for what was passed over; ``apart``: who gets less since only his
+    own party is there; ``pairs``: (buy_seq, sell_seq, wh); ``got``: by order what it gets in pairs.
     """
 
     price: MicroPerKwh | None
     fills: dict[int, int]
+    apart: set[int]
     pairs: list[tuple[int, int, int]]
     got: dict[int, int]
 
@@ -225,6 +254,8 @@ def _clearing(
             reason = MarketReason.LEAST_FILL
         elif got.get(seq, 0) < fills.get(seq, 0):
             reason = MarketReason.BARRED if seq in barred_here else MarketReason.SELF_TRADE
+        elif seq in outcome.apart:
+            reason = MarketReason.SELF_TRADE
         else:
             reason = _beyond(order, price)
         unmatched.append(Unmatched(seq, Wh(rest), reason))

@@ -1,14 +1,22 @@
 """Pairing: which buyer gets which seller's energy, where one price makes it all the same to both."""
 
-from collections.abc import Sequence
+from collections import defaultdict, deque
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
 
 from trading.core.orders import Order
 from trading.mechanisms.network import Pair
 
-Filled = tuple[Order, int]
-
-# How often pairs are looked through for an exchange; more is only of use where the network bars many pairs.
+# How often pairs are looked through for an exchange; what is left then goes by the flow's augmenting ways.
 _MAX_PASSES = 16
+
+
+class Filled(msgspec.Struct, frozen=True):
+    """What an order is to get. Where the network bars others, it may get more, up to its whole."""
+
+    order: Order
+    wh: int
 
 
 def paired(
@@ -16,12 +24,15 @@ def paired(
 ) -> list[tuple[int, int, int]]:
     """(buy_seq, sell_seq, wh), by seq; never of one party with itself, nor of a barred pair.
 
-    What only such pairs could have is exchanged with pairs that were made before. So where the network bars nothing,
-    energy is left over only if one party has more than half of all, both sides together, and then no more than has to.
+    Quantities of both sides add up to the same, of which no party has more than half, both sides together: then, if the
+    network bars nothing, all of it is paired. What only pairs could have that are barred is exchanged with other pairs,
+    or goes to others who would have it; so no more can be had.
     """
     pairing = _Pairing(bought, sold, barred)
     pairing.in_turn()
     pairing.exchange()
+    if barred:
+        pairing.augment()
     return sorted((buy, sell, wh) for (buy, sell), wh in pairing.pairs.items() if wh)
 
 
@@ -30,9 +41,11 @@ class _Pairing:
         self, bought: Sequence[Filled], sold: Sequence[Filled], barred: frozenset[Pair]
     ) -> None:
         self._barred = barred
-        self._party = {order.seq: order.party for order, _ in (*bought, *sold)}
-        self._wanted = {order.seq: wh for order, wh in bought}
-        self._offered = {order.seq: wh for order, wh in sold}
+        self._party = {each.order.seq: each.order.party for each in (*bought, *sold)}
+        self._wanted = {each.order.seq: each.wh for each in bought}
+        self._offered = {each.order.seq: each.wh for each in sold}
+        # What they would have beyond that.
+        self._spare = {each.order.seq: each.order.wh - each.wh for each in (*bought, *sold)}
         self.pairs: dict[Pair, int] = {}
 
     def _may(self, buyer: int, seller: int) -> bool:
@@ -98,6 +111,80 @@ class _Pairing:
         if not self._offered[seller]:
             del sellers[0]
         return True
+
+    def augment(self) -> None:
+        """For who is left over: along ways over pairs, each of which is exchanged, to who is left over or would have
+        more. Where there is no way any more, no more can be had (Ford and Fulkerson).
+        """
+        for is_buyer, left in ((True, self._wanted), (False, self._offered)):
+            for seq in [seq for seq, wh in left.items() if wh]:
+                while left[seq] and self._augmented(seq, is_buyer):
+                    pass
+
+    def _augmented(self, seq: int, is_buyer: bool) -> bool:
+        others = self._offered if is_buyer else self._wanted
+        for ends in (others, self._spare):
+            way = self._way(seq, is_buyer, ends)
+            if way:
+                self._exchange_along(way, is_buyer, ends)
+                return True
+        return False
+
+    def _way(self, first: int, is_buyer: bool, ends: Mapping[int, int]) -> list[int]:
+        """Orders, of each side by turns, from ``first`` to one of the other side that has anything in ``ends``."""
+        mine, theirs = self._neighbours(is_buyer)
+        came_from: dict[int, int] = {first: first}
+        queue, unseen = deque([first]), list(theirs)
+        while queue:
+            one = queue.popleft()
+            met = [o for o in unseen if self._may(*((one, o) if is_buyer else (o, one)))]
+            unseen = [other for other in unseen if other not in set(met)]
+            for other in met:
+                came_from[other] = one
+                if ends[other]:
+                    return list(_back(came_from, other))
+                for partner in mine[other]:
+                    if partner not in came_from:
+                        came_from[partner] = other
+                        queue.append(partner)
+        return []
+
+    def _neighbours(self, is_buyer: bool) -> tuple[Mapping[int, list[int]], Sequence[int]]:
+        """With whom each of the other side is paired, and all of that side."""
+        partners: defaultdict[int, list[int]] = defaultdict(list)
+        for (buyer, seller), wh in self.pairs.items():
+            if wh:
+                partners[seller if is_buyer else buyer].append(buyer if is_buyer else seller)
+        return partners, list(self._offered if is_buyer else self._wanted)
+
+    def _exchange_along(self, way: list[int], is_buyer: bool, ends: dict[int, int]) -> None:
+        """``way``: its last first."""
+        way.reverse()
+        left = self._wanted if is_buyer else self._offered
+        made = [self._as_pair(*each, is_buyer) for each in zip(way[::2], way[1::2], strict=True)]
+        undone = [
+            self._as_pair(one, other, is_buyer)
+            for other, one in zip(way[1:-1:2], way[2::2], strict=True)
+        ]
+        wh = min(left[way[0]], ends[way[-1]], *[self.pairs[pair] for pair in undone])
+        for pair in made:
+            self._pair(*pair, wh)
+        for pair in undone:
+            self.pairs[pair] -= wh
+        left[way[0]] -= wh
+        ends[way[-1]] -= wh
+
+    @staticmethod
+    def _as_pair(one: int, other: int, is_buyer: bool) -> Pair:
+        return (one, other) if is_buyer else (other, one)
+
+
+def _back(came_from: Mapping[int, int], last: int) -> Iterator[int]:
+    """From the last to the first."""
+    yield last
+    while came_from[last] != last:
+        last = came_from[last]
+        yield last
 
 
 def _next(following: list[int], at: int) -> int:

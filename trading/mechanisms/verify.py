@@ -12,6 +12,7 @@ from trading.core.units import MAX_PRICE, MicroPerKwh, Wh, power_w, whole
 from trading.mechanisms.duality import figures_of
 from trading.mechanisms.mechanism import Clearing, Match, NodalPrices, UniformPrice, Unmatched
 from trading.mechanisms.network import MarketNetwork, barred_among
+from trading.mechanisms.possible_trades import Exchanges, most_at_one_price
 from trading.reasons import MarketReason
 
 # Of what flows, and of the value of what is traded: what sums of floats and a solver may be off by.
@@ -160,6 +161,63 @@ def _not_best_at_one_price(
         yield "a buyer and a seller are left who could have traded with each other"
     apart = {each.seq for each in clearing.unmatched if each.reason in _KEPT_APART}
     yield from _not_kept_apart([order for order in orders if order.seq in apart], network)
+    yield from _more_is_possible(orders, network, clearing, price)
+
+
+def _more_is_possible(
+    orders: Sequence[Order],
+    network: MarketNetwork,
+    clearing: Clearing,
+    price: MicroPerKwh | None,
+) -> Iterator[str]:
+    """Nobody trades with himself: that this has cost no more than it had to is not believed either.
+
+    What takes its least or nothing is left out. Where the network bars pairs, more may be possible at another price.
+    """
+    out = {each.seq for each in clearing.unmatched if each.reason is MarketReason.LEAST_FILL}
+    there = [order for order in orders if order.seq not in out]
+    traded = sum(match.wh for match in clearing.matches)
+    is_plain = not network.barred
+    if is_plain and traded < (most := most_at_one_price(there)):
+        yield f"{traded} Wh are traded, and {most} Wh could be at one price"
+    if price is None:
+        return
+    eligible = [o for o in there if (o.limit >= price if o.side is Side.BUY else o.limit <= price)]
+    left = {each.seq: each.reason for each in clearing.unmatched}
+    exchanges = Exchanges(
+        eligible,
+        {(match.buy_seq, match.sell_seq) for match in clearing.matches},
+        lambda buy, sell: buy.party != sell.party and (buy.seq, sell.seq) not in network.barred,
+    )
+    buyers = [o for o in eligible if o.side is Side.BUY and o.seq in left]
+    for other in exchanges.reached(buyers):
+        if other.side is Side.SELL and other.seq in left:
+            yield f"more could be traded at {price}: something of order {other.seq} is left"
+            return
+    if is_plain:
+        yield from _better_is_left(
+            [o for o in eligible if left.get(o.seq) is MarketReason.SELF_TRADE], exchanges
+        )
+        seqs = {order.seq for order in eligible}
+        for seq, reason in left.items():
+            if reason is MarketReason.SELF_TRADE and seq not in seqs:
+                yield f"order {seq} is left for its own party, and the price does not reach its limit"
+
+
+def _better_is_left(left: Sequence[Order], exchanges: Exchanges) -> Iterator[str]:
+    """Of each party the best that is left for its own sake: whether somebody of a worse limit trades in its place."""
+    best: dict[tuple[str, Side], Order] = {}
+    for order in sorted(left, key=_goodness, reverse=True):
+        best.setdefault((order.party, order.side), order)
+    for order in best.values():
+        for other in exchanges.reached([order]):
+            if other.side is order.side and _goodness(other) < _goodness(order):
+                yield f"order {order.seq} is left for its own party, and order {other.seq} could give way"
+                break
+
+
+def _goodness(order: Order) -> int:
+    return order.limit if order.side is Side.BUY else -order.limit
 
 
 def _not_kept_apart(orders: Sequence[Order], network: MarketNetwork) -> Iterator[str]:

@@ -1,9 +1,15 @@
 """The call auction on random books: the greatest volume and welfare, and nobody worse off than by his limit."""
 
 import os
+from collections.abc import Collection
+from itertools import pairwise
 
+import msgspec
 import numpy as np
 import pytest
+from scipy.optimize import linprog
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import maximum_flow
 
 from tests.support.markets import book, merit_order, random_book, welfare
 from trading.core.orders import Order, Side
@@ -11,6 +17,7 @@ from trading.core.units import MicroPerKwh
 from trading.mechanisms.call import CallAuction, Margin
 from trading.mechanisms.mechanism import Clearing
 from trading.mechanisms.network import no_network
+from trading.mechanisms.possible_trades import most_at_one_price
 from trading.mechanisms.verify import verify
 from trading.reasons import MarketReason
 
@@ -62,23 +69,113 @@ def test_least_fills_are_kept_or_their_orders_are_left_out() -> None:
             assert sum(match.wh for match in clearing.matches) <= merit_order(orders)[1]
 
 
-def test_parties_that_trade_with_themselves_lose_no_more_than_they_must() -> None:
-    for seed in range(BOOKS):
-        orders = random_book(seed, parties=3)
-        clearing = cleared(orders)
-        party = {order.seq: order.party for order in orders}
-        alone = [each for each in clearing.unmatched if each.reason is MarketReason.SELF_TRADE]
-        volume = merit_order(orders)[1]
-        own: dict[str, int] = {}
-        for match in clearing.matches:
-            for seq in (match.buy_seq, match.sell_seq):
-                own[party[seq]] = own.get(party[seq], 0) + match.wh
-        lost = volume - sum(match.wh for match in clearing.matches)
-        assert sum(each.wh for each in alone) >= 2 * lost
-        if lost:
-            # Only one party is left over, and it is in every match that there is.
-            (name,) = {party[each.seq] for each in alone}
-            assert own.get(name, 0) == volume - lost
+@pytest.mark.parametrize("margin", Margin)
+def test_parties_on_both_sides_lose_no_more_than_they_must_at_any_one_price(margin: Margin) -> None:
+    for seed in range(BOOKS // 2):
+        orders = random_book(seed, parties=int(seed % 4) + 2)
+        clearing = cleared(orders, CallAuction(margin=margin))
+        traded = sum(match.wh for match in clearing.matches)
+        assert traded == max((flow(orders, price) for price in prices(orders)), default=0), seed
+        assert traded == most_at_one_price(orders), seed
+        if clearing.prices:
+            # At the price there is no better choice among those who trade either.
+            gain = welfare(orders, matched(clearing))
+            assert gain == greatest_gain(orders, clearing.prices[0].price, traded), seed
+        else:
+            assert traded == 0
+
+
+@pytest.mark.parametrize(
+    ("ask", "price"),
+    # At the margin, and beyond the price that both curves cross at.
+    [(5, 5), (7, 7)],
+)
+def test_a_party_on_both_sides_of_the_margin_leaves_no_third_out(ask: int, price: int) -> None:
+    orders = [
+        msgspec.structs.replace(order, party=party)
+        for order, party in zip(book([(9, 10)], [(5, 10), (ask, 10)]), "aab", strict=True)
+    ]
+    for margin in Margin:
+        clearing = cleared(orders, CallAuction(margin=margin))
+        assert matched(clearing) == [(1, 3, 10)]
+        assert clearing.prices[0].price == price
+        assert [(each.seq, each.reason) for each in clearing.unmatched] == [
+            (2, MarketReason.SELF_TRADE)
+        ]
+
+
+def test_who_would_only_trade_with_himself_is_told_so() -> None:
+    orders = [
+        msgspec.structs.replace(order, party=party)
+        for order, party in zip(book([(9, 10), (3, 1)], [(5, 10), (12, 4)]), "abac", strict=True)
+    ]
+    clearing = cleared(orders)
+    assert not clearing.matches and not clearing.prices
+    assert {each.seq: each.reason for each in clearing.unmatched} == {
+        1: MarketReason.SELF_TRADE,
+        3: MarketReason.SELF_TRADE,
+        2: MarketReason.NO_CROSS,
+        4: MarketReason.NO_CROSS,
+    }
+
+
+def test_where_the_network_bars_pairs_no_more_can_be_had_at_the_price() -> None:
+    left_for_it = 0
+    for seed in range(BOOKS // 2):
+        orders = random_book(seed, parties=int(seed % 4) + 2)
+        rng = np.random.default_rng(seed)
+        barred = {
+            (int(rng.integers(1, 13)), int(rng.integers(1, 13)))
+            for _ in range(int(rng.integers(1, 20)))
+        }
+        network = no_network(frozenset(barred))
+        clearing = CallAuction().clear(orders, network, 0)
+        assert verify(orders, network, clearing) == [], seed
+        left_for_it += any(each.reason is MarketReason.BARRED for each in clearing.unmatched)
+        if clearing.prices:
+            traded = sum(match.wh for match in clearing.matches)
+            assert traded == flow(orders, clearing.prices[0].price, barred), seed
+    assert left_for_it > BOOKS // 40
+
+
+def prices(orders: list[Order]) -> list[int]:
+    """All that could make a difference: each limit, and between two."""
+    limits = sorted({order.limit for order in orders})
+    return limits + [one + 1 for one, other in pairwise(limits) if other > one + 1]
+
+
+def flow(orders: list[Order], price: int, barred: Collection[tuple[int, int]] = ()) -> int:
+    """The greatest flow from buyers to sellers of other parties, by another library."""
+    bids = [o for o in orders if o.side is Side.BUY and o.limit >= price]
+    asks = [o for o in orders if o.side is Side.SELL and o.limit <= price]
+    count = len(bids) + len(asks) + 2
+    capacity = np.zeros((count, count), dtype=np.int32)
+    for at, bid in enumerate(bids, 1):
+        capacity[0, at] = bid.wh
+        for other, ask in enumerate(asks, len(bids) + 1):
+            if bid.party != ask.party and (bid.seq, ask.seq) not in barred:
+                capacity[at, other] = 1_000
+    for other, ask in enumerate(asks, len(bids) + 1):
+        capacity[other, count - 1] = ask.wh
+    found = maximum_flow(csr_array(capacity), 0, count - 1)
+    return int(found.flow_value)
+
+
+def greatest_gain(orders: list[Order], price: int, volume: int) -> int:
+    """The greatest welfare of so much at the price, as a linear program."""
+    bids = [o for o in orders if o.side is Side.BUY and o.limit >= price]
+    asks = [o for o in orders if o.side is Side.SELL and o.limit <= price]
+    pairs = [(bid, ask) for bid in bids for ask in asks if bid.party != ask.party]
+    gains = np.array([bid.limit - ask.limit for bid, ask in pairs], dtype=float)
+    of = np.array([[order in pair for pair in pairs] for order in (*bids, *asks)], dtype=float)
+    found = linprog(
+        -gains,
+        A_ub=of,
+        b_ub=[order.wh for order in (*bids, *asks)],
+        A_eq=np.ones((1, len(pairs))),
+        b_eq=[volume],
+    )
+    return round(float(-found.fun))
 
 
 def test_where_both_sides_are_short_of_each_other_the_price_lies_between_what_is_left() -> None:

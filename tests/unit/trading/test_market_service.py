@@ -21,6 +21,9 @@ from tests.support.patience import PATIENCE_S
 from trading.exchange.clearer import WorkerClearer
 from trading.exchange.config import load_config
 from trading.exchange.daemon import open_exchange
+from trading.exchange.exchange import Exchange
+from trading.exchange.metrics.collecting import ExchangeMetrics
+from trading.exchange.metrics.reference import METRICS, PREFIX
 from trading.exchange.services.server import start_server
 from trading.ledger.keys import SigningKey
 from trading.ledger.mandates import Request, sign
@@ -32,7 +35,8 @@ MONEY = 10**12
 class Parties:
     """Whoever asks the exchange; each request is signed anew, by its party or by a key that is given."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, exchange: Exchange) -> None:
+        self.exchange = exchange
         self.market = MarketServiceStub(channel)
         self.settlement = SettlementServiceStub(channel)
         self.ledger = LedgerServiceStub(channel)
@@ -86,7 +90,7 @@ async def parties_at(directory: Path) -> AsyncIterator[Parties]:
         stack.push_async_callback(server.stop, None)
         exchange.runtime.start()
         channel = await stack.enter_async_context(asyncio_channel(address))
-        parties = Parties(channel)
+        parties = Parties(channel, exchange)
         await parties.learn()
         for party in ("ann", "bob"):
             deposit = ledger_pb.DepositRequest(key=party, account=party, nano=MONEY)
@@ -271,5 +275,26 @@ def test_a_cancelled_order_has_ended_and_a_replayed_cancellation_changes_nothing
         for _ in range(2):
             order = (await parties.market.CancelTender(cancel)).order
             assert (order.open_wh, order.ended_reason) == (0, "CANCELLED")
+
+    among(tmp_path, story)
+
+
+def test_metrics_tell_what_waits_and_name_nobody(tmp_path: Path) -> None:
+    async def story(parties: Parties) -> None:
+        await parties.tender("ann", parties.of("o1"), parties.of("o2"))
+        families = {each.name: each for each in ExchangeMetrics(parties.exchange).collect()}
+        # What is counted seldom is there once it has happened.
+        always = {PREFIX + each.name for each in METRICS if each.labels != ("cause",)}
+        assert always <= set(families)
+        told = [line for family in families.values() for line in family.lines]
+        for line in (
+            'dgm_orders_open{side="buy"} 2',
+            'dgm_open_wh{side="buy"} 20',
+            'dgm_intervals{phase="open"} 2',
+            'dgm_trades{state="settled"} 0',
+            "dgm_ledger_entries 3",
+        ):
+            assert line in [each.removesuffix(".0") for each in told], told
+        assert not [line for line in told if "ann" in line or "bob" in line]
 
     among(tmp_path, story)

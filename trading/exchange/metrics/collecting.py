@@ -25,6 +25,8 @@ def serving_metrics(exchange: Exchange, listen: str) -> AbstractAsyncContextMana
 
 
 class ExchangeMetrics:
+    """Of one market."""
+
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
 
