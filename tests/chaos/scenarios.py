@@ -12,6 +12,7 @@ from tests.chaos.failover import (
     leader_failover_tuned,
 )
 from tests.chaos.kill9 import kill9
+from tests.chaos.market_kills import ROUNDS, market_kills
 from tests.chaos.report import Progress, Report
 from tests.chaos.restart import restart
 from tests.chaos.sigstop import sigstop
@@ -46,6 +47,7 @@ SCENARIOS = {
         Scenario("kill9", 100, kill9),
         Scenario("restart", 20, restart),
         Scenario("switchover", 20, switchover),
+        Scenario("market-kills", ROUNDS, market_kills),
         Scenario("sigstop", 100, _in_cluster(TUNED, sigstop)),
         Scenario("leader-failover", 20, _in_cluster(DEFAULT, leader_failover)),
         Scenario("leader-failover-tuned", 20, _in_cluster(TUNED, leader_failover_tuned)),

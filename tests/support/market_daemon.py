@@ -4,7 +4,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -66,18 +66,33 @@ class MarketDaemon:
         self._log = directory / "dgm.log"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, program: str = _DGM, environment: Mapping[str, str] | None = None) -> None:
         """Until it answers."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                (*DIES_WITH_PARENT, sys.executable, "-c", _DGM, "run", "--config", str(self._file)),
+                (
+                    *DIES_WITH_PARENT,
+                    sys.executable,
+                    "-c",
+                    program,
+                    "run",
+                    "--config",
+                    str(self._file),
+                ),
                 stderr=log,
+                env=environment,
             )
         wait_for(self._answers)
 
     def kill(self) -> None:
         """As the kernel does, at any moment."""
         self._end(signal.SIGKILL)
+
+    def wait_until_dead(self, within_s: float) -> None:
+        """It kills itself."""
+        assert self._process is not None
+        self._process.wait(within_s)
+        self._process = None
 
     def stop(self) -> int:
         return self._end(signal.SIGTERM)

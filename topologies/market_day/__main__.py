@@ -28,7 +28,7 @@ from topologies.market_day.story import MarketDay
 _GRID = Path(__file__).parents[1] / "prosumers9.grid.yaml"
 _START_TIMEOUT_S = 30.0
 # The second exchange's gate (s), after the first has its circuits.
-_LATE_GATE_S = 1.2
+_LATE_GATE_S = 0.8
 
 
 @click.command("market", cls=Tool)

@@ -186,8 +186,8 @@ class Faults:
 
     async def second(self, fault: Fault, start_ns: int, market: pb.GetMarketResponse) -> None:
         """Another exchange sells a source that this one has sold, to somebody whose load has room."""
-        await _until(start_ns - market.gate_ns + _S)
-        trades = await self._ask(lambda: self._operator.list_transactions("", start_ns))
+        await _until(start_ns - market.gate_ns)
+        trades = await self._in_state_of(start_ns, pb.TRANSACTION_STATE_CONFIRMED)
         seller, _ = _by_most(trades, "seller")
         buyers = [each for each in PROSUMERS if not any(t.buyer == each.party for t in trades)]
         buyer = max(buyers, key=lambda each: (each.most_taken_w, each.party))
