@@ -221,7 +221,7 @@ class MarketReason(StrEnum):
         _INVALID,
         "",
         "a batch has no tenders, or more than are taken at a time",
-        "send 1 to 1,024, in several batches where there are more",
+        "send 1 to 512, in several batches where there are more",
     )
     # How much.
     POSITION_LIMIT = (

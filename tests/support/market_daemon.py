@@ -53,11 +53,13 @@ class MarketDaemon:
         self.server = f"127.0.0.1:{free_ports(1)[0]}"
         self.state = directory / "market"
         self._file = directory / "market.yaml"
-        content = {
-            "market": {"interval_s": INTERVAL_S, "gate_s": 1, "ahead": 2, "mechanisms": ["continuous"]},
-            "times": {"read_s": 20, "dispute_s": 20, "lead_s": 0.5},
+        content: dict[str, Any] = {
+            "market": {"interval_s": INTERVAL_S, "gate_s": 2, "ahead": 2, "mechanisms": ["continuous"]},
+            "times": {"hold_s": 30, "fund_s": 60, "read_s": 60, "dispute_s": 60, "lead_s": 1.5},
             "parties": PARTIES,
-        } | changes  # fmt: skip
+        }  # fmt: skip
+        for key, value in changes.items():
+            content[key] = {**content[key], **value} if isinstance(value, dict) else value
         self._file.write_text(
             market_file(
                 listen=self.server, controller=[controller], state_dir=str(self.state), **content

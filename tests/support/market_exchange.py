@@ -150,6 +150,9 @@ class ExchangeWorld:
     refusals: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
+        if self.seed % 3 == 0:
+            rules = msgspec.structs.replace(self.settings.rules, ahead=3)
+            self.settings = msgspec.structs.replace(self.settings, rules=rules)
         if self.seed % 2:
             times = msgspec.structs.replace(self.settings.times, object_ns=5 * NS_PER_S)
             self.settings = msgspec.structs.replace(self.settings, times=times)
@@ -233,7 +236,8 @@ class ExchangeWorld:
         tif = list(TimeInForce)[int(self.rng.choice([0, 0, 0, 1, 2, 3]))]
         wh = int(self.rng.integers(1, 600))
         soon_ns = self.now_ns + int(self.rng.integers(1, 5 * NS_PER_S))
-        interval = self.settings.rules.open_intervals(self.now_ns)[0]
+        intervals = self.settings.rules.open_intervals(self.now_ns)
+        interval = intervals[int(self.rng.integers(len(intervals)))]
         return Tender(
             f"o{self.tendered}",
             party,

@@ -12,10 +12,11 @@ from digitalgrid.plugins.table import find
 from digitalgrid.processes import die_with_parent
 from trading.exchange.ports import Unreachable
 from trading.market.outcome import Clear, Cleared
-from trading.mechanisms.mechanism import Mechanism
+from trading.mechanisms.mechanism import Clearing, Mechanism, Unmatched
 from trading.mechanisms.network import MarketNetwork, no_network
 from trading.mechanisms.verify import verify
 from trading.plugins import MECHANISMS
+from trading.reasons import MarketReason
 
 _log = logging.getLogger(__name__)
 
@@ -23,6 +24,8 @@ _log = logging.getLogger(__name__)
 _MOST_S = 20.0
 # For the first, which loads mechanisms and their kernels, or compiles them (s).
 _WARM_UP_S = 600.0
+# Sentences that are kept of what is wrong with an answer: one is enough not to believe it.
+_MOST_FAULTS = 16
 # Whoever tenders comes first, on a machine of few cores too.
 _NICENESS = 5
 
@@ -77,9 +80,24 @@ def _warm_up() -> None:
 
 
 def _cleared(asked: Clear, network: MarketNetwork) -> Cleared:
-    """In the worker. What is wrong with an answer is found here too, by who knows no mechanism."""
-    mechanism: Mechanism = find(MECHANISMS, asked.mechanism).load()
+    """In the worker. What is wrong with an answer is found here too, by who knows no mechanism.
+
+    A mechanism that fails, as a plug-in may, costs its interval, and not the exchange.
+    """
     began_ns = time.perf_counter_ns()
-    clearing = mechanism.clear(asked.orders, network, asked.seed)
-    took_ns = time.perf_counter_ns() - began_ns
-    return Cleared(clearing, tuple(verify(asked.orders, network, clearing)), took_ns)
+    try:
+        mechanism: Mechanism = find(MECHANISMS, asked.mechanism).load()
+        began_ns = time.perf_counter_ns()
+        clearing = mechanism.clear(asked.orders, network, asked.seed)
+        took_ns = time.perf_counter_ns() - began_ns
+        faults = verify(asked.orders, network, clearing)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it would be so again after a restart
+        _log.exception("mechanism %s failed", asked.mechanism)
+        clearing, took_ns = _nothing(asked), time.perf_counter_ns() - began_ns
+        faults = [f"mechanism {asked.mechanism} failed: {type(error).__name__}: {error}"]
+    return Cleared(clearing, tuple(faults[:_MOST_FAULTS]), took_ns)
+
+
+def _nothing(asked: Clear) -> Clearing:
+    unmatched = [Unmatched(each.seq, each.wh, MarketReason.NOT_SOLVED) for each in asked.orders]
+    return Clearing((), (), tuple(unmatched), None, asked.seed)

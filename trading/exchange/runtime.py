@@ -249,16 +249,22 @@ class Runtime:
         return outcome.answer
 
     def _on_durable(self, ticket: int) -> None:
-        while self._unwritten and self._unwritten[0].ticket <= ticket:
-            each = self._unwritten.popleft()
-            if each.done is not None and not each.done.done():
-                each.done.set_result(None)
-            if each.records:
-                for heard in tuple(self._listeners):
-                    heard(each.records)
-            if not self._is_closed:
-                for effect in each.effects:
-                    self._begin(effect)
+        try:
+            while self._unwritten and self._unwritten[0].ticket <= ticket:
+                self._made_durable(self._unwritten.popleft())
+        except Exception as error:  # noqa: BLE001 - whatever it is, trades would wait for ever
+            _log.critical("a watcher of the market failed; stopping", exc_info=True)
+            self._fail(error)
+
+    def _made_durable(self, written: _Unwritten) -> None:
+        if written.done is not None and not written.done.done():
+            written.done.set_result(None)
+        if written.records:
+            for heard in tuple(self._listeners):
+                heard(written.records)
+        if not self._is_closed:
+            for effect in written.effects:
+                self._begin(effect)
 
     def _begin(self, effect: Ask | Clear) -> None:
         match effect:

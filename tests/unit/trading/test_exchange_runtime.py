@@ -175,6 +175,20 @@ async def test_who_fails_otherwise_than_by_being_unreachable_ends_the_daemon(
 
 
 @in_loop
+async def test_a_watcher_that_fails_ends_the_daemon(tmp_path: Path) -> None:
+    others = Others()
+    exchange = runtime(others, journal(tmp_path))
+
+    def wrong(records: Sequence[Record]) -> None:
+        raise ZeroDivisionError("a mistake in a watcher")
+
+    exchange.subscribe(wrong)
+    exchange.start()
+    assert isinstance(await exchange.failure, ZeroDivisionError)
+    await exchange.close()
+
+
+@in_loop
 async def test_a_journal_that_cannot_be_written_ends_the_daemon_and_nobody_is_told(
     tmp_path: Path,
 ) -> None:

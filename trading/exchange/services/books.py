@@ -1,12 +1,15 @@
 """What waits in an interval's book, by price; nobody is named."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 from digitalgrid.market.v1 import market_pb2 as pb
 from trading.core.orders import Side
+from trading.exchange.runtime import Runtime
 from trading.exchange.services.codec import market_interval
 from trading.market.market import Market
 from trading.market.phases import Phase
+from trading.market.records import IntervalRecord, OrderRecord, Record
 from trading.market.sessions import Session
 from trading.reasons import MarketReason, Refused
 
@@ -32,7 +35,29 @@ def interval_of(market: Market, session: Session) -> pb.MarketInterval:
     return market_interval(session.interval, session.mechanism, session.phase, gate_ns)
 
 
-def book_of(market: Market, session: Session) -> pb.GetBookResponse:
+class Books:
+    """Books as messages, each made anew only when something of it has changed, however many look at it."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._market = runtime.market
+        self._made: dict[int, pb.GetBookResponse] = {}
+        runtime.subscribe(self._heard)
+
+    def of(self, session: Session) -> pb.GetBookResponse:
+        made = self._made.get(session.start_ns)
+        if made is None:
+            made = self._made[session.start_ns] = _book(self._market, session)
+        return made
+
+    def _heard(self, records: Sequence[Record]) -> None:
+        for record in records:
+            if isinstance(record, OrderRecord):
+                self._made.pop(record.order.interval.start_ns, None)
+            elif isinstance(record, IntervalRecord):
+                self._made.pop(record.interval.start_ns, None)
+
+
+def _book(market: Market, session: Session) -> pb.GetBookResponse:
     """The best first."""
     levels: dict[Side, defaultdict[int, list[int]]] = {each: defaultdict(list) for each in Side}
     for seq in session.seqs:

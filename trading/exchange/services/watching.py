@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from digitalgrid.market.v1 import market_pb2 as pb
 from trading.exchange.runtime import Runtime
-from trading.exchange.services.books import book_of, interval_of
+from trading.exchange.services.books import Books, interval_of
 from trading.exchange.services.codec import (
     clearing_record_to_pb,
     market_interval,
@@ -64,8 +64,9 @@ class _Watch:
 class MarketWatch(_Watch):
     """Books, intervals and clearings: nobody is named."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, books: Books) -> None:
         super().__init__(runtime)
+        self._made = books
         self._books: set[int] = set()
         self._intervals: dict[int, IntervalRecord] = {}
         self._clearings: dict[tuple[int, int], ClearingRecord] = {}
@@ -88,7 +89,7 @@ class MarketWatch(_Watch):
         market = self._runtime.market
         for _, session in sorted(market.sessions.items()):
             if session.phase is Phase.OPEN:
-                yield pb.WatchMarketResponse(book=book_of(market, session))
+                yield pb.WatchMarketResponse(book=self._made.of(session))
             else:
                 yield pb.WatchMarketResponse(interval=interval_of(market, session))
         yield pb.WatchMarketResponse(snapshot_end=pb.SnapshotEnd())
@@ -106,7 +107,7 @@ class MarketWatch(_Watch):
         for start_ns in sorted(books):
             session = market.sessions.get(start_ns)
             if session is not None:
-                yield pb.WatchMarketResponse(book=book_of(market, session))
+                yield pb.WatchMarketResponse(book=self._made.of(session))
         for interval in intervals.values():
             yield pb.WatchMarketResponse(
                 interval=market_interval(
