@@ -20,7 +20,8 @@ from trading.core.trades import State
 _DYING = "from tests.chaos.dying_exchange import main; main()"
 # Steps of a trade that goes well, and of one for which the network has no way.
 _WELL = (
-    *(State.MATCHED, State.HOLDING, State.HELD, State.FUNDED, State.CONFIRMED),
+    # That it is matched is written with that it is being held.
+    *(State.HOLDING, State.HELD, State.FUNDED, State.CONFIRMED),
     *(State.DELIVERING, State.METERING, State.SETTLING, State.SETTLED),
 )
 _REFUSED = (State.UNWINDING, State.REJECTED)
