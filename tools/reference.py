@@ -1,7 +1,7 @@
 """Reference pages of the documentation: command lines, API, files and metrics, from the programs themselves.
 
-``python tools/reference.py DIRECTORY`` writes ``dgctl.md``, ``dgc.md``, ``dgr.md``, ``api.md``, ``grid-file.md`` and
-``configuration.md`` there.
+``python tools/reference.py DIRECTORY`` writes ``dgctl.md``, ``dgc.md``, ``dgr.md``, ``dgm.md``, ``api.md``,
+``grid-file.md`` and ``configuration.md`` there.
 """
 
 import inspect
@@ -30,7 +30,14 @@ from digitalgrid.profiles import DeviceProfile
 
 ROOT = Path(__file__).resolve().parents[1]
 PROTOS = ROOT / "proto"
-API = ("northbound", "southbound", "power_link")
+API = (
+    *("v1/northbound", "v1/southbound", "v1/power_link"),
+    *("market/v1/market", "market/v1/ledger_service", "market/v1/ledger"),
+)
+_PACKAGES = (
+    "gRPC; the files are in `proto/`. Package `digitalgrid.v1` is that of the controller and of routers,"
+    " `digitalgrid.market.v1` that of a market.\n"
+)
 _FIELD = FieldDescriptorProto
 _COMMENTED = re.compile(r"((?:    # .*\n)+)    (\w+): ")
 _BOUNDS = {"minimum": "≥", "exclusive_minimum": ">", "maximum": "≤"}
@@ -49,7 +56,10 @@ def command_line(program: click.Command, name: str) -> str:
 
 def api() -> str:
     """A page of Markdown with all services, messages and enumerations, and what the protos say of them."""
-    parts = ["# API\n", "gRPC, package `digitalgrid.v1`; the files are in `proto/`.\n"]
+    parts = [
+        "# API\n",
+        _PACKAGES,
+    ]
     for file in _described():
         comments = {
             tuple(each.path): (each.leading_comments or each.trailing_comments).strip()
@@ -74,7 +84,7 @@ def api() -> str:
 def _described() -> list[FileDescriptorProto]:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "descriptors"
-        names = [f"digitalgrid/v1/{name}.proto" for name in API]
+        names = [f"digitalgrid/{name}.proto" for name in API]
         said = ["protoc", f"-I{PROTOS}", f"--descriptor_set_out={path}", "--include_source_info"]
         if protoc.main([*said, *names]):
             raise SystemExit("reference: protoc could not read the protos")
@@ -159,9 +169,13 @@ def _name(type_: object) -> str:
 
 
 def configuration() -> str:
-    """A page of Markdown with every key of both daemons' configuration; tests hold the files to the programs."""
+    """A page of Markdown with every key of the daemons' configuration; tests hold the files to the programs."""
     parts = ["# Configuration\n"]
-    for title, name in (("The controller", "controller.yaml"), ("A router", "router.yaml")):
+    for title, name in (
+        ("The controller", "controller.yaml"),
+        ("A router", "router.yaml"),
+        ("A market", "market.yaml"),
+    ):
         text = (ROOT / "docs" / "examples" / name).read_text(encoding="utf-8")
         parts.append(f"## {title}\n\n```yaml\n{text}```\n")
     return "\n".join(parts)

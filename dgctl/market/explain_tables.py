@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from digitalgrid.market.v1 import ledger_pb2
     from trading.client import Proved
 
-_MJ_PER_WH = 3_600_000
+_MJ_PER_WH, _PPM = 3_600_000, 1_000_000
 _BLAMED = {"seller": "the seller", "buyer": "the buyer", "network": "the network"}
 
 
@@ -88,8 +88,12 @@ def _way(trade: pb.Transaction, settlement: pb.Settlement | None) -> Iterator[Pa
     over = f" over {' '.join(trade.path)}" if trade.path else ", the best path of its moment"
     yield f"path: circuit {trade.circuit_id} (request {trade.request_id}){over}"
     table = Columns("loss", ">injected", ">delivered", ">lost", ">of it")
-    planned_mj, agreed_mj = trade.injected_wh * _MJ_PER_WH, trade.wh * _MJ_PER_WH
-    rows = [("planned", planned_mj, agreed_mj)]
+    agreed_mj = trade.wh * _MJ_PER_WH
+    rows = [("as it was matched", trade.injected_wh * _MJ_PER_WH, agreed_mj)]
+    if trade.held_injected_ppm:
+        rows.append(
+            ("planned, as it was held", agreed_mj * trade.held_injected_ppm // _PPM, agreed_mj)
+        )
     if settlement is not None:
         rows.append(
             (f"measured ({settlement.quality})", settlement.injected_mj, settlement.delivered_mj)
@@ -104,8 +108,8 @@ def _way(trade: pb.Transaction, settlement: pb.Settlement | None) -> Iterator[Pa
             wording.share(lost_mj, injected_mj),
         )
     yield table
-    if len(trade.path) and trade.injected_wh == trade.wh:
-        yield Styled("planned without loss: the mechanism does not look at the way", "dim")
+    if trade.injected_wh == trade.wh:
+        yield Styled("it was matched without loss: its mechanism does not look at the way", "dim")
 
 
 def _not_billed(trade: pb.Transaction) -> Iterator[Part]:
@@ -120,8 +124,10 @@ def _not_billed(trade: pb.Transaction) -> Iterator[Part]:
 def _undelivered(settlement: pb.Settlement) -> Iterator[Part]:
     """What is lacking, whose it is, and what the controller told of causes."""
     lacking_mj = settlement.contract_mj - min(settlement.delivered_mj, settlement.contract_mj)
+    beyond_mj = settlement.delivered_mj - settlement.contract_mj
     if not lacking_mj:
-        yield "delivered: all that was agreed"
+        more = f", and {wording.metered(beyond_mj)} beyond it" if beyond_mj > 0 else ""
+        yield f"delivered: all that was agreed{more}"
     else:
         yield (
             f"delivered: {wording.metered(settlement.contract_mj - lacking_mj)} of"

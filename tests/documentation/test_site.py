@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from digitalgrid.market.v1 import ledger_service_pb2, market_pb2
 from digitalgrid.v1 import northbound_pb2, southbound_pb2
 from tests.support.documents import ROOT
 
 TOOL = ROOT / "tools" / "site"
-REFERENCE = ("dgctl", "dgc", "dgr", "api", "grid-file", "configuration")
+REFERENCE = ("dgctl", "dgc", "dgr", "dgm", "api", "grid-file", "configuration")
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:
 
 def test_every_service_and_call_is_in_the_reference(site: Path) -> None:
     page = (site / "reference" / "api.html").read_text()
-    for file in (northbound_pb2, southbound_pb2):
+    for file in (northbound_pb2, southbound_pb2, market_pb2, ledger_service_pb2):
         for service in file.DESCRIPTOR.services_by_name.values():
             assert service.name in page
             for method in service.methods:

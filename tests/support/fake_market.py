@@ -151,6 +151,7 @@ def trade(**changed: Any) -> pb.Transaction:
         mechanism="call",
         wh=1_000,
         injected_wh=1_050,
+        held_injected_ppm=1_049_000,
         buyer_micro_per_kwh=200_000,
         seller_micro_per_kwh=200_000,
         toll_micro_per_kwh=2_000,

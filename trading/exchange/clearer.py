@@ -8,12 +8,16 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
+from controller.routing.graph import graph_of_links
 from digitalgrid.plugins.table import find
 from digitalgrid.processes import die_with_parent
+from digitalgrid.units import NS_PER_S
+from trading.core.orders import Interval, Side, Tender, order_of
+from trading.core.units import MicroPerKwh, Wh
 from trading.exchange.ports import Unreachable
 from trading.market.outcome import Clear, Cleared
 from trading.mechanisms.mechanism import Clearing, Mechanism, Unmatched
-from trading.mechanisms.network import MarketNetwork, no_network
+from trading.mechanisms.network import MarketNetwork
 from trading.mechanisms.verify import verify
 from trading.plugins import MECHANISMS
 from trading.reasons import MarketReason
@@ -44,14 +48,20 @@ class WorkerClearer:
         self._is_warm = True
 
     async def clear(self, asked: Clear, network: MarketNetwork) -> Cleared:
-        pool = self._started()
-        answer = asyncio.get_running_loop().run_in_executor(pool, _cleared, asked, network)
+        """A mechanism that takes too long has an answer too: nobody is matched by it."""
+        loop, most_s = asyncio.get_running_loop(), _MOST_S if self._is_warm else _WARM_UP_S
         try:
-            return await asyncio.wait_for(answer, _MOST_S if self._is_warm else _WARM_UP_S)
-        except (BrokenProcessPool, TimeoutError) as error:
+            answer = loop.run_in_executor(self._started(), _cleared, asked, network)
+            return await asyncio.wait_for(answer, most_s)
+        except BrokenProcessPool as error:
             self.close()
-            _log.error("the worker that clears has ended, or takes too long: %r", error)
+            _log.error("the worker that clears has ended: %s", error)
             raise Unreachable("the worker that clears has given no answer") from error
+        except TimeoutError:
+            self.close()
+            _log.error("%s has no answer for %d orders", asked.mechanism, len(asked.orders))
+            fault = f"no answer within {most_s:g} s"
+            return Cleared(_nothing(asked), (fault,), round(most_s * NS_PER_S))
 
     def close(self) -> None:
         if self._pool is None:
@@ -75,8 +85,17 @@ def _begin(parent: int) -> None:
 
 
 def _warm_up() -> None:
+    """A book of two on a line: all that is loaded, or compiled, for any other."""
+    graph = graph_of_links([1.0, 1.0], [0], [1], [0.1], [1e4], [100.0])
+    network = MarketNetwork(graph, ("a", "b"), ("a-b",), {"a": 0, "b": 1})
+    interval, sides = Interval(0, NS_PER_S), (("a", Side.SELL, 100_000), ("b", Side.BUY, 200_000))
+    tenders = [
+        Tender(name, name, name, side, Wh(100), MicroPerKwh(limit), interval)
+        for name, side, limit in sides
+    ]
+    orders = [order_of(each, seq) for seq, each in enumerate(tenders, 1)]
     for name in MECHANISMS.built_in:
-        find(MECHANISMS, name).load().clear((), no_network(), 0)
+        verify(orders, network, find(MECHANISMS, name).load().clear(orders, network, 0))
 
 
 def _cleared(asked: Clear, network: MarketNetwork) -> Cleared:

@@ -177,7 +177,8 @@ def test_an_explanation_says_match_price_way_causes_and_each_line_of_the_bill(dg
         "buys ann m1 1 0.25 0.2 0.05",
         "order 2 of bob, who sells 1.5 kWh at 0.2 has this limit and set it",
         "circuit 7 (request t1/1) over r2-r3 r3-r1",
-        "planned 1.05 kWh 1 kWh 50 Wh 4.76 %",
+        "as it was matched 1.05 kWh 1 kWh 50 Wh 4.76 %",
+        "planned, as it was held 1.049 kWh 1 kWh 49 Wh 4.67 %",
         "measured (both ends) 840 Wh 800 Wh 40 Wh 4.76 %",
         "the seller is short of 150 Wh, the network cut 50 Wh",
         "30 s link down the network's 50 Wh",
@@ -186,6 +187,12 @@ def test_an_explanation_says_match_price_way_causes_and_each_line_of_the_bill(dg
         "locked before: 0.202 by the buyer",
     ):
         assert part in told, part
+
+
+def test_what_came_beyond_what_was_bought_is_said(dgctl: Run, market: FakeMarket) -> None:
+    over = fake_market.settlement(delivered_mj=1_001 * 3_600_000, injected_mj=1_051 * 3_600_000)
+    market.answers["GetSettlement"] = pb.GetSettlementResponse(settlement=over)
+    assert "delivered: all that was agreed, and 1 Wh beyond it" in squeezed(dgctl("explain", "t1"))
 
 
 def explained(dgctl: Run) -> str:

@@ -155,10 +155,11 @@ def test_who_does_not_answer_or_only_in_a_moment_is_asked_again(
 
 
 def test_a_hold_that_has_expired_meanwhile_is_none(config: ExchangeConfig) -> None:
-    gone = circuit(state=pb.CIRCUIT_STATE_WITHDRAWN)
-    client = Asked(request_power=pb.RequestPowerResponse(circuits=[gone]))
-    answer = run(port(config, client).hold(hold(), holding()))
-    assert isinstance(answer, Refusal) and answer.reason == "HOLD_EXPIRED"
+    expired = circuit(hold=pb.CircuitHold(state=pb.HOLD_STATE_EXPIRED))
+    for circuits in ([], [expired], [circuit(state=pb.CIRCUIT_STATE_WITHDRAWN)]):
+        client = Asked(request_power=pb.RequestPowerResponse(circuits=circuits))
+        answer = run(port(config, client).hold(hold(), holding()))
+        assert isinstance(answer, Refusal) and answer.reason == "HOLD_EXPIRED"
 
 
 def test_a_circuit_that_is_gone_cannot_be_activated_and_its_hold_is_lost(

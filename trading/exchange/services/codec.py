@@ -225,6 +225,7 @@ def transaction_to_pb(record: TradeRecord) -> pb.Transaction:
         matched_unix_ns=record.matched_ns,
         confirmed_unix_ns=record.confirmed_ns,
         until_unix_ns=trade.until_ns or 0,
+        held_injected_ppm=trade.injected_ppm if trade.circuit_id else 0,
     )
     if _has_locked(trade):
         locks = locks_of(terms)

@@ -27,6 +27,7 @@ class MarketService(MarketServiceServicer):
         self._exchange = exchange
         self._runtime = exchange.runtime
         self._books = Books(exchange.runtime)
+        self._is_previewing = False
 
     @property
     def _gate_ns(self) -> int:
@@ -118,7 +119,14 @@ class MarketService(MarketServiceServicer):
                 f"mechanism is {mechanism!r}; there are {', '.join(MECHANISMS.built_in)}",
                 "mechanism",
             )
-        cleared = await self._runtime.preview(session.start_ns, mechanism)
+        if self._is_previewing:
+            # A gate that closes waits for one preview at most.
+            raise Refused(MarketReason.OVERLOADED, "another preview is being made; try again")
+        self._is_previewing = True
+        try:
+            cleared = await self._runtime.preview(session.start_ns, mechanism)
+        finally:
+            self._is_previewing = False
         message = codec.clearing_to_pb(cleared.clearing, cleared.faults, cleared.took_ns)
         message.interval.CopyFrom(interval_of(market, session))
         message.interval.mechanism = mechanism
