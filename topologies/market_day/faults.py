@@ -22,7 +22,7 @@ _POLL_S = 0.05
 # Of what is reserved, what a cloud leaves.
 _LEFT = 0.5
 # How long a controller is away.
-_AWAY_S = 2.0
+_AWAY_S = 1.5
 _S = NS_PER_S
 _BY_PARTY: Mapping[str, Prosumer] = {each.party: each for each in PROSUMERS}
 
@@ -177,7 +177,8 @@ class Faults:
 
     async def controller(self, fault: Fault, start_ns: int, market: pb.GetMarketResponse) -> None:
         """The controller is killed while power flows, which goes on."""
-        await _until(start_ns + 3 * _S)
+        # So early that it is back before the next gate.
+        await _until(start_ns + _S)
         fault.concerned = {each.trade_id for each in await self._delivering(start_ns)}
         self._say("kill -9 of the controller: power flows on")
         self._emulation.kill_controller()
