@@ -17,7 +17,6 @@ from digitalgrid.units import NS_PER_S
 from trading.core.orders import Interval, MarketRules, Meter, Side, Tender
 from trading.core.units import MicroPerKwh, Nano, Wh
 from trading.exchange.journal import Journal
-from trading.exchange.ports import Unreachable
 from trading.exchange.runtime import Runtime
 from trading.market.records import OrderRecord
 from trading.market.settings import CONTINUOUS, MarketSettings
@@ -47,14 +46,11 @@ class _Nobody:
     def free(self, account: str) -> Nano:
         return Nano(10**18)
 
-    async def watch(self, heard: object) -> None:
+    async def _never(self, *_: object) -> None:
         await asyncio.Event().wait()
 
-    async def _unheard(self, *_: object) -> None:
-        raise Unreachable("nobody is there")
-
-    hold = activate = release = read = network = clear = _unheard
-    lock = sign = revoke = pay = close = _unheard
+    hold = activate = release = read = network = watch = clear = _never
+    lock = sign = revoke = pay = close = _never
 
 
 def rows(full: bool) -> Iterator[Row]:
