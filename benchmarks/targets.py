@@ -56,6 +56,9 @@ TARGETS = {
     # admissions of the controller beside a market.
     ("market-tender-batch", 64, "bare-grpc"): 0.5,
     ("market-tender-one", 64, "bare-grpc"): 0.35,
+    # And within the exchange, 15,000 a second.
+    ("market-durable", 64, "allowed"): 1.0,
+    ("market-crossing", 64, "allowed"): 0.5,
     ("market-confirm", 9, "set-up"): 1 / 3,
     ("market-confirm", 9, "allowed"): 1.0,
     ("market-beside", 9, "alone"): 0.95,

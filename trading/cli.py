@@ -69,16 +69,16 @@ def store() -> None:
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
 def verify(directory: Path) -> None:
     """Verifies the ledger in a state directory from its first entry: hashes, signatures, order, balances, the head."""
-    from trading.ledger.sqlite_storage import NoLedger, SqliteStorage
+    from trading.ledger.log_file import verify_file
     from trading.ledger.verifying import BadLog
-    from trading.ledger.verifying import verify as verify_log
 
+    path = directory / "ledger.sqlite"
+    if not path.is_file():
+        raise click.ClickException(f"there is no ledger {path}")
     try:
-        storage = SqliteStorage(directory / "ledger.sqlite", must_exist=True)
-        verifier = verify_log(storage.entries(), storage.head())
-    except (NoLedger, BadLog) as error:
-        raise click.ClickException(str(error)) from error
-    storage.close()
+        verifier = verify_file(path)
+    except BadLog as error:
+        raise click.ClickException(f"{path}: {error}") from error
     click.echo(
         f"{verifier.tree.size} entries, all as they were signed; {verifier.accounts.total} nano in all,"
         f" {len(verifier.accounts.escrows)} escrows open; log {verifier.log_id.hex()}"

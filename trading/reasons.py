@@ -259,6 +259,20 @@ class MarketReason(StrEnum):
         "more is asked of the market than it can write down",
         "try again in a moment; a tender that is repeated under its id is taken once",
     )
+    NO_ANSWER = (
+        "NO_ANSWER",
+        RefusalCode.UNAVAILABLE,
+        "",
+        "the market asks its controller, or the worker that clears, and has no answer",
+        "ask again; `dgctl market status` shows since when the controller is away",
+    )
+    ENDING = (
+        "ENDING",
+        RefusalCode.UNAVAILABLE,
+        "",
+        "the exchange is ending; what was asked last may be durable or not",
+        "repeat it under the same id, once the exchange is back",
+    )
     # What is looked for.
     TRADE_UNKNOWN = (
         "TRADE_UNKNOWN",

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from math import ceil, floor
+from math import ceil, floor, inf
 from typing import TypeVar
 
 from digitalgrid.client.aio import AsyncPowerClient
@@ -47,6 +47,8 @@ T = TypeVar("T")
 _TIMEOUT_S = 3.0
 # How long a release waits for the routers to let go (s), before the trade is told to ask again.
 _LET_GO_S = 2.0
+# How long (s) tolls are taken for those that lines have: they are advertised with the lines, and seldom change.
+_TOLLS_FRESH_S = 30.0
 # Micro per kWh in a currency per MWh.
 _MICRO_PER_KWH = 1_000.0
 # What may be lost beyond what was planned, as far as it is paid for: what readings may differ from the formula by.
@@ -78,6 +80,7 @@ class ControllerPort:
         self._meters = meters
         self._times = times
         self._tolls: dict[str, float] = {}
+        self._tolls_learnt_s = -inf
         # By request id: whoever waits for its circuits to have ended.
         self._ending: dict[str, asyncio.Event] = {}
         # Calls for holds that are on their way, by request id: a release of the same looks for what they have made.
@@ -135,7 +138,9 @@ class ControllerPort:
         return ceil((asked.until_ns - until_ns + self._times.hold_ns) / NS_PER_MS)
 
     async def _learn_tolls(self, circuit: pb.Circuit) -> None:
-        if any(link.link_id not in self._tolls for link in circuit.links):
+        """A trade keeps the tolls of when its circuit was held."""
+        is_old = time.monotonic() - self._tolls_learnt_s > _TOLLS_FRESH_S
+        if is_old or any(link.link_id not in self._tolls for link in circuit.links):
             await self._topology()
 
     def _held(self, circuit: pb.Circuit, trade: Trade) -> Held:
@@ -214,6 +219,7 @@ class ControllerPort:
     async def _topology(self) -> pb.Topology:
         topology = await self._answer(self._client.get_topology())
         self._tolls = {link.link_id: link.cost_per_mwh for link in topology.links}
+        self._tolls_learnt_s = time.monotonic()
         return topology
 
     async def watch(self, heard: Callable[[str, Watched | HoldLost], None]) -> None:

@@ -1,6 +1,7 @@
 """Courier: carries what trades ask to the controller and the ledger, and their answers back.
 
-Asked again, ever later up to a second, until the trade does not want it any more: after an answer it mostly does not.
+Asked again, ever later up to a second, or later where many are, until the trade does not want it any more: after an
+answer it mostly does not.
 """
 
 import asyncio
@@ -34,6 +35,8 @@ _log = LimitedLog(logging.getLogger(__name__))
 # Until it is asked again, in seconds: quicker than a hold ends, and a second is soon enough for who is gone.
 FIRST_PAUSE_S = 0.1
 MAX_PAUSE_S = 1.0
+# Beyond this many a second nobody is asked again: a controller that comes back is not to find ten thousand at its door.
+MAX_AGAIN_PER_S = 500
 # Requests on their way to the controller, which admits as many at once in one go; the rest wait here.
 MAX_WITH_CONTROLLER = 256
 
@@ -105,7 +108,7 @@ class Courier:
                     await self._trades.hear(trade_id, answer)
                     if self._trades.wanted(trade_id, kind) is None:
                         break
-                await asyncio.sleep(pause_s)
+                await asyncio.sleep(max(pause_s, self.on_way / MAX_AGAIN_PER_S))
                 pause_s = min(2 * pause_s, MAX_PAUSE_S)
         finally:
             del self._on_way[trade_id, kind]

@@ -242,7 +242,8 @@ def test_where_the_controller_is_lost_that_is_said_and_tenders_are_taken(tmp_pat
         (taken,) = await parties.tender("ann", parties.of("o1"))
         assert taken.HasField("order")
         preview = pb.PreviewClearingRequest(interval_start_unix_ns=parties.interval.start_unix_ns)
-        assert (await refused(parties.market.PreviewClearing(preview)))[0] == "UNAVAILABLE"
+        said = await refused(parties.market.PreviewClearing(preview))
+        assert said == ("UNAVAILABLE", "NO_ANSWER", "")
 
     among(tmp_path, story)
 

@@ -46,8 +46,10 @@ def failed(error: Exception, method: str) -> Status:
         case MalformedMessage():
             reason = Reason.MALFORMED_MESSAGE
             return status_of(reason.code, reason, str(error))
-        case Unreachable() | JournalFailed():
-            return status_of(RefusalCode.UNAVAILABLE, Reason.STARTING.value, str(error))
+        case Unreachable():
+            return status_of(RefusalCode.UNAVAILABLE, MarketReason.NO_ANSWER, str(error))
+        case JournalFailed():
+            return status_of(RefusalCode.UNAVAILABLE, MarketReason.ENDING, str(error))
         case _:
             _log.error("%s failed: a defect", method, exc_info=error)
             return Status(code=grpc.StatusCode.INTERNAL.value[0], message="a defect; see the log")

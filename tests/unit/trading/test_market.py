@@ -1,0 +1,325 @@
+"""One market, command by command: what is taken, cleared, cleared anew, cancelled, forgotten, and what is refused."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+import pytest
+
+from digitalgrid.units import NS_PER_S
+from tests.support.market_exchange import SETTINGS, clear
+from trading.core.orders import Constraints, Interval, Side, Tender, TimeInForce
+from trading.core.readings import Ends, Reading
+from trading.core.settlement import LineKind, Party
+from trading.core.trades import (
+    Activated,
+    Closed,
+    Held,
+    Hold,
+    Locked,
+    Read,
+    Refusal,
+    Released,
+    Signed,
+    State,
+)
+from trading.core.units import MJ_PER_WH, MicroPerKwh, Millijoule, Nano, Wh
+from trading.market.market import Market
+from trading.market.outcome import Ask, Clear, Cleared, Outcome
+from trading.market.phases import Phase
+from trading.market.records import ClearingRecord, IntervalRecord, OrderRecord
+from trading.market.restoring import Journalled
+from trading.mechanisms.mechanism import Clearing
+from trading.reasons import MarketReason, Refused
+
+R = MarketReason
+Kind = TypeVar("Kind")
+# Of the interval that is cleared at its gate, and the one before it, where orders meet as they come.
+CALLED, CONTINUOUS = 20 * NS_PER_S, 10 * NS_PER_S
+GATE_NS = CALLED - SETTINGS.rules.gate_ns
+NOW_NS = 10 * NS_PER_S
+HELD = Held("1", 1_000_000, MicroPerKwh(0), Millijoule(0))
+
+
+def tender(
+    party: str,
+    side: Side,
+    wh: int,
+    limit: int,
+    *,
+    nonce: int,
+    start_ns: int = CALLED,
+    constraints: Constraints | None = None,
+    expires_ns: int | None = None,
+) -> Tender:
+    return Tender(
+        f"o{nonce}",
+        party,
+        f"meter of {party}",
+        side,
+        Wh(wh),
+        MicroPerKwh(limit),
+        Interval(start_ns, SETTINGS.rules.length_ns),
+        TimeInForce.GTC if expires_ns is None else TimeInForce.GTD,
+        expires_ns=expires_ns,
+        constraints=constraints or Constraints(),
+        nonce=nonce,
+    )
+
+
+def taken(
+    market: Market, *tenders: Tender, now_ns: int = NOW_NS, free: int = 10**12
+) -> Outcome[list[OrderRecord | Refused]]:
+    return market.create(tenders, now_ns, mandate_holds=True, free=lambda _: Nano(free))
+
+
+def at_gate(*tenders: Tender) -> tuple[Market, Clear]:
+    market = Market(SETTINGS)
+    for each in tenders:
+        (answer,) = taken(market, each).answer
+        assert isinstance(answer, OrderRecord), answer
+    return market, asked_to_clear(market.tick(GATE_NS))
+
+
+def asked_to_clear(outcome: Outcome[Any]) -> Clear:
+    (asked,) = [each for each in outcome.effects if isinstance(each, Clear)]
+    return asked
+
+
+def cleared(market: Market, asked: Clear) -> Outcome[bool]:
+    return market.cleared(asked.interval.start_ns, asked.round, clear(asked), GATE_NS + 1)
+
+
+def holds(outcome: Outcome[Any]) -> list[str]:
+    return [
+        e.trade_id for e in outcome.effects if isinstance(e, Ask) and isinstance(e.effect, Hold)
+    ]
+
+
+def records(outcome: Outcome[Any], kind: type[Kind]) -> Sequence[Kind]:
+    return [each for each in outcome.records if isinstance(each, kind)]
+
+
+def refused_by(call: Callable[[], object]) -> Refused:
+    with pytest.raises(Refused) as refused:
+        call()
+    return refused.value
+
+
+FOUR = (
+    tender("bob", Side.SELL, 100, 100_000, nonce=1),
+    tender("joe", Side.SELL, 100, 110_000, nonce=2),
+    tender("ann", Side.BUY, 100, 250_000, nonce=3),
+    tender("eve", Side.BUY, 100, 200_000, nonce=4),
+)
+
+
+def test_intervals_have_the_mechanisms_in_turn() -> None:
+    market = Market(SETTINGS)
+    market.resume(0)
+    taken(market, *FOUR)
+    assert market.sessions[CONTINUOUS].mechanism == "continuous"
+    assert market.sessions[CALLED].mechanism == "call"
+
+
+def test_orders_of_an_auction_wait_until_the_gate_and_become_trades_then() -> None:
+    market, asked = at_gate(*FOUR)
+    assert [order.seq for order in asked.orders] == [1, 2, 3, 4] and asked.round == 1
+    outcome = cleared(market, asked)
+    assert outcome.answer and holds(outcome) == ["m-20-1", "m-20-2"]
+    (record,) = records(outcome, ClearingRecord)
+    assert record.welfare == 100 * (250_000 + 200_000 - 100_000 - 110_000)
+    assert market.sessions[CALLED].is_over is False
+
+
+def test_a_match_that_the_network_refuses_is_cleared_anew_without_the_pair() -> None:
+    market, asked = at_gate(*FOUR)
+    first, second = holds(cleared(market, asked))
+    seqs = {row.trade.trade_id: row.trade.buy_seq for row in market.trades()}
+    market.hear(first, Refusal("NO_ROUTE", "link l1"), GATE_NS + 2)
+    # Not before the network has said what becomes of the other.
+    undone = market.hear(first, Released(), GATE_NS + 3)
+    assert not [each for each in undone.effects if isinstance(each, Clear)]
+    again = asked_to_clear(market.hear(second, HELD, GATE_NS + 4))
+    assert again.round == 2 and len(again.orders) == 2
+    ((barred_buy, barred_sell),) = again.barred
+    assert barred_buy == seqs[first]
+    outcome = cleared(market, again)
+    # The two that are left are the pair that was refused.
+    assert holds(outcome) == []
+    told = {each.order.seq: each for each in records(outcome, OrderRecord)}
+    assert {told[barred_buy].reason, told[barred_sell].reason} == {R.BARRED}
+    assert told[barred_buy].open_wh == 0 and told[barred_buy].closed == R.BARRED
+
+
+def test_an_interval_is_cleared_so_often_and_not_more() -> None:
+    parties = ("ann", "bob", "eve", "joe")
+    sells = [tender(p, Side.SELL, 50, 10_000, nonce=n) for n, p in enumerate(parties, 1)]
+    buys = [tender(p, Side.BUY, 60, 20_000, nonce=n) for n, p in enumerate(parties, 11)]
+    market, asked = at_gate(*sells, *buys)
+    rounds = 0
+    while True:
+        rounds += 1
+        outcome = cleared(market, asked)
+        last: Outcome[Any] = outcome
+        for trade_id in holds(outcome):
+            market.hear(trade_id, Refusal("NO_ROUTE"), GATE_NS + 1)
+            last = market.hear(trade_id, Released(), GATE_NS + 1)
+        found = [each for each in last.effects if isinstance(each, Clear)]
+        if not found:
+            break
+        (asked,) = found
+    assert 1 < rounds <= SETTINGS.rounds
+    assert market.sessions[CALLED].is_over
+    assert not any(row.open_wh for row in market.orders.rows())
+
+
+def test_of_a_clearing_that_is_wrong_nothing_is_matched() -> None:
+    market, asked = at_gate(*FOUR)
+    right = clear(asked)
+    wrong = Cleared(right.clearing, ("order 1 is left out",), 5)
+    outcome = market.cleared(CALLED, 1, wrong, GATE_NS + 1)
+    (record,) = records(outcome, ClearingRecord)
+    assert record.faults and not record.matches and not holds(outcome)
+    told = records(outcome, OrderRecord)
+    assert {each.reason for each in told} == {R.NOT_SOLVED}
+    assert market.positions.of("meter of ann", asked.interval).open_bought == 0
+
+
+def test_an_answer_that_comes_too_late_or_twice_matches_nothing() -> None:
+    market, asked = at_gate(*FOUR)
+    assert market.awaits(CALLED, 1) and not market.awaits(CALLED, 2)
+    market.tick(CALLED)
+    assert not market.cleared(CALLED, 1, clear(asked), CALLED).answer
+    again, asked = at_gate(*FOUR)
+    assert cleared(again, asked).answer and not cleared(again, asked).answer
+    assert not market.cleared(0, 1, Cleared(Clearing((), (), ()), (), 0), CALLED).answer
+
+
+def test_after_a_long_sleep_an_interval_goes_through_all_its_phases_at_once() -> None:
+    market = Market(SETTINGS)
+    taken(market, *FOUR)
+    outcome = market.tick(CALLED + 100 * NS_PER_S)
+    told = records(outcome, OrderRecord)
+    assert {each.reason for each in told} == {R.INTERVAL_CLOSED}
+    phases = [each.phase for each in records(outcome, IntervalRecord)]
+    assert Phase.ENDED in phases
+    assert CALLED not in market.sessions and not list(market.orders.rows())
+    assert not market.positions.rows() and market.orders.committed("ann") == 0
+    # It is not taken again: its gate has closed.
+    (again,) = taken(market, FOUR[0], now_ns=CALLED + 101 * NS_PER_S).answer
+    assert isinstance(again, Refused) and again.reason is R.INTERVAL_CLOSED
+
+
+def test_what_waits_of_an_order_is_cancelled_once_and_not_after_the_gate() -> None:
+    market = Market(SETTINGS)
+    taken(market, *FOUR)
+    assert refused_by(lambda: market.cancel("ann", 3, "o3", NOW_NS)).reason is R.STALE_NONCE
+    assert refused_by(lambda: market.cancel("bob", 9, "o3", NOW_NS)).reason is R.ORDER_UNKNOWN
+    gone = market.cancel("ann", 9, "o3", NOW_NS).answer
+    assert (gone.open_wh, gone.reason, gone.closed) == (0, R.CANCELLED, R.CANCELLED)
+    # Whoever did not hear of it may say so again, with whatever nonce.
+    again = market.cancel("ann", 9, "o3", NOW_NS)
+    assert again.answer == gone and not again.records
+    asked = asked_to_clear(market.tick(GATE_NS))
+    assert len(asked.orders) == 3
+    assert refused_by(lambda: market.cancel("eve", 9, "o4", GATE_NS)).reason is R.INTERVAL_CLOSED
+
+
+def test_an_order_that_is_good_till_a_date_is_not_cleared_after_it() -> None:
+    dated = tender("ann", Side.BUY, 10, 250_000, nonce=5, expires_ns=GATE_NS)
+    market, asked = at_gate(dated, FOUR[0])
+    assert [order.seq for order in asked.orders] == [2]
+    assert market.order("ann", "o5").reason == R.EXPIRED
+
+
+def test_what_open_orders_can_come_to_is_not_spent_twice() -> None:
+    market = Market(SETTINGS)
+    (first, second) = taken(
+        market,
+        tender("ann", Side.BUY, 100, 200_000, nonce=1),
+        tender("ann", Side.BUY, 100, 200_000, nonce=2),
+        free=30_000_000,
+    ).answer
+    assert isinstance(first, OrderRecord) and isinstance(second, Refused)
+    assert second.reason is R.FUNDS and market.orders.committed("ann") == 20_000_000
+    # Who sells cheap may have to make the buyer whole at the utility's price.
+    (sold,) = taken(market, tender("bob", Side.SELL, 100, 100_000, nonce=1), free=1).answer
+    assert isinstance(sold, Refused) and sold.reason is R.FUNDS
+    market.cancel("ann", 9, "o1", NOW_NS)
+    assert market.orders.committed("ann") == 0
+
+
+def test_a_circuit_has_to_keep_what_both_orders_ask_for() -> None:
+    market = Market(SETTINGS)
+    market.resume(0)
+    loss = Constraints(50_000, ("l1",))
+    sells = tender("bob", Side.SELL, 9, 10, nonce=1, start_ns=CONTINUOUS, constraints=loss)
+    also = Constraints(20_000, ("l1", "r7"))
+    buys = tender("ann", Side.BUY, 9, 10, nonce=1, start_ns=CONTINUOUS, constraints=also)
+    outcome = taken(market, sells, buys, now_ns=0)
+    (asked,) = [each.effect for each in outcome.effects if isinstance(each, Ask)]
+    assert isinstance(asked, Hold)
+    assert asked.constraints == Constraints(20_000, ("l1", "r7"))
+
+
+def billed() -> tuple[Market, str]:
+    times = msgspec.structs.replace(SETTINGS.times, object_ns=60 * NS_PER_S)
+    market = Market(msgspec.structs.replace(SETTINGS, times=times))
+    market.resume(0)
+    for each in (
+        tender("bob", Side.SELL, 100, 100_000, nonce=1, start_ns=CONTINUOUS),
+        tender("ann", Side.BUY, 100, 200_000, nonce=1, start_ns=CONTINUOUS),
+    ):
+        taken(market, each, now_ns=0)
+    (trade_id,) = [row.trade.trade_id for row in market.trades()]
+    for event in (HELD, Locked(), Signed()):
+        assert market.hear(trade_id, event, 1).answer
+    market.tick(CONTINUOUS)
+    market.hear(trade_id, Activated(), CONTINUOUS)
+    market.tick(CALLED)
+    market.hear(trade_id, Released(), CALLED)
+    seen = [Reading(1, 1, Millijoule(100 * MJ_PER_WH))]
+    assert market.hear(trade_id, Read((Ends(seen, seen, 1_000_000),)), CALLED).answer
+    return market, trade_id
+
+
+def test_buyer_and_seller_may_object_to_a_bill_and_nobody_else() -> None:
+    market, trade_id = billed()
+
+    def object_to(party: str, nonce: int, statement: str = "no") -> Outcome[Any]:
+        return market.object_to(party, nonce, trade_id, LineKind.ENERGY, statement, CALLED)
+
+    assert refused_by(lambda: object_to("eve", 9)).reason is R.NOT_A_PARTY
+    assert refused_by(lambda: object_to("ann", 1)).reason is R.STALE_NONCE
+    assert refused_by(lambda: object_to("ann", 9, "x" * 1_001)).reason is R.STATEMENT_UNFIT
+    assert refused_by(lambda: object_to("ann", 9, "\x1b")).reason is R.STATEMENT_UNFIT
+    assert object_to("ann", 9).records
+    row = market.trade(trade_id)
+    assert row is not None and row.trade.state is State.DISPUTED
+    assert (row.trade.objected, row.trade.objected_by) == (LineKind.ENERGY, Party.BUYER)
+    assert not object_to("ann", 9).records
+    assert refused_by(lambda: object_to("bob", 9)).reason is R.NOT_OPEN_TO_OBJECTIONS
+    gone = refused_by(lambda: market.object_to("ann", 10, "m-1-1", LineKind.LOSS, "", CALLED))
+    assert gone.reason is R.NOT_OPEN_TO_OBJECTIONS
+
+
+def test_an_interval_is_kept_until_its_last_bill_is_paid() -> None:
+    market, trade_id = billed()
+    assert market.sessions[CONTINUOUS].phase is Phase.SETTLING
+    row = market.trade(trade_id)
+    assert row is not None and row.trade.until_ns is not None
+    market.tick(row.trade.until_ns)
+    assert [type(each).__name__ for each in market.wants(trade_id)] == ["Close"]
+    outcome = market.hear(trade_id, Closed(), row.trade.until_ns)
+    (ended,) = records(outcome, IntervalRecord)
+    assert ended.phase is Phase.ENDED
+    assert market.trade(trade_id) is None and not market.wants(trade_id)
+    # Answers that come later are nobody's.
+    assert not market.hear(trade_id, Closed(), row.trade.until_ns).answer
+
+
+def test_seqs_go_on_where_they_ended_whoever_is_remembered() -> None:
+    market = Market(SETTINGS, Journalled(next_seq=42))
+    (first,) = taken(market, FOUR[0]).answer
+    assert isinstance(first, OrderRecord) and first.order.seq == 42
