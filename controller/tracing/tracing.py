@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from controller.core.access import Action, Call
 from controller.core.circuits.circuit import Circuit
@@ -19,6 +19,10 @@ MOST_PER_S, MOST_AT_ONCE = 50.0, 50.0
 # A wait for others that is no wait (ns).
 _AT_ONCE_NS = 100_000
 _ABOUT_CIRCUITS = frozenset({Action.CHANGE, Action.RELEASE})
+
+
+# Most calls are not traced, and pay for as little as can be.
+_NOT_TRACED = nullcontext()
 
 
 class Tracing:
@@ -39,7 +43,12 @@ class Tracing:
 
     def begin(self, name: str, metadata: Sequence[tuple[str, str | bytes]]) -> Span | None:
         """The span of a call; None where it is not traced."""
-        parent = TraceContext.of(next((value for key, value in metadata if key == KEY), None))
+        said = None
+        for key, value in metadata:
+            if key == KEY:
+                said = value
+                break
+        parent = TraceContext.of(said) if said is not None else None
         if not self._chosen(parent):
             return None
         return self._spans.start(name, parent, SpanKind.SERVER)
@@ -62,26 +71,30 @@ class Tracing:
             TRACE_ID.reset(id_token)
             span.end()
 
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
+    def step(self, name: str) -> AbstractContextManager[None]:
         """A part of the call that this task is in."""
         call = CALL.get()
-        if not isinstance(call, Span):
-            yield
-            return
+        return self._step(name, call) if isinstance(call, Span) else _NOT_TRACED
+
+    @contextmanager
+    def _step(self, name: str, call: Span) -> Iterator[None]:
         span = self._spans.start(name, context_of(call))
         try:
             yield
         finally:
             span.end()
 
-    @contextmanager
-    def deciding(self, calls: Sequence[Call], circuits: Mapping[int, Circuit]) -> Iterator[None]:
+    def deciding(
+        self, calls: Sequence[Call], circuits: Mapping[int, Circuit]
+    ) -> AbstractContextManager[None]:
         """The core decides these calls, all at once, and what routers are told of them may follow at once."""
         traced = [(call, call.trace) for call in calls if isinstance(call.trace, Span)]
-        if not traced:
-            yield
-            return
+        return self._deciding(traced, len(calls), circuits) if traced else _NOT_TRACED
+
+    @contextmanager
+    def _deciding(
+        self, traced: Sequence[tuple[Call, Span]], together: int, circuits: Mapping[int, Circuit]
+    ) -> Iterator[None]:
         begun_ns = time.time_ns()
         newest = {}
         for call, span in traced:
@@ -92,7 +105,7 @@ class Tracing:
             yield
         finally:
             for call, span in traced:
-                self._note_decided(call, span, begun_ns, len(calls))
+                self._note_decided(call, span, begun_ns, together)
             for circuit_id, before in newest.items():
                 self.orders.decided(circuits.get(circuit_id), circuit_id, before)
 
