@@ -31,8 +31,8 @@ from controller.tracing.tracing import Tracing
 from digitalgrid.model import RouterLsa
 from digitalgrid.tracing.extra import open_spans
 
-_ROUNDS = 8
-_ASK = Ask(1, 64, 5_120, "untraced", _ROUNDS)
+_ROUNDS = 7
+_ASK = Ask(1, 64, 3_840, "untraced", _ROUNDS)
 _BEFORE = Ask(1, 64, 256, "", 1)
 _EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 _RATIOS = {"tracing-off": 0.0, "tracing-most": 1.0}
