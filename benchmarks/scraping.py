@@ -36,7 +36,7 @@ from digitalgrid.metrics.server import MetricsServer
 from digitalgrid.model import RouterLsa
 from digitalgrid.v1.power_link_pb2 import LinkMeter, RouterMeters
 
-_ROUNDS = 14
+_ROUNDS = 12
 _ASK = Ask(64, 4, 3_840, "unmetered", _ROUNDS)
 _CIRCUITS = Ask(64, 4, 5_056, "", 1)
 _SCRAPES = 50

@@ -4,8 +4,10 @@ The load is that of ``durable-admit-batch``, by turns while nobody watches, one 
 circuits and topology over a connection of its own. ``watching-1`` and ``watching-100`` are seconds an admission then,
 ``watching-pages`` where a hundred browsers show the operator's page; their peer ``unwatched`` is what the same
 controller needs while nobody watches, by the median over rounds of one to the other. All circuits are released after
-each round. ``cpu`` is the same ratio of what the controller's process computes, which other programs on the machine
-disturb less; ``share`` is what of the time of a round was worked for watchers, by the controller's own clock.
+each round. ``watching-1-cpu`` and the others are what the controller's process computes for an admission, the mean of
+the quieter half of the rounds: other programs on the machine, watchers themselves among them, disturb that less.
+``busy`` is how many processes the machine would run just then; ``share`` is what of the time of a round was worked for
+watchers, by the controller's own clock.
 ``caught_up_s`` is how long after the last answer the first and the last watcher know the state of every circuit;
 ``agree``: they get there, and every request was admitted.
 
@@ -26,7 +28,7 @@ from time import perf_counter
 from typing import NamedTuple
 
 from benchmarks.durable_admit import Ask, Client, read_meters, services_on
-from benchmarks.harness import Row
+from benchmarks.harness import Row, busyness, quieter
 from benchmarks.null_routers import NullRouters, load_ids, networks
 from benchmarks.watchers import Seen, Watchers
 from controller.computing.warm_up import warm_up_search
@@ -116,6 +118,7 @@ async def _rows(name: str, size: int, lsas: Sequence[RouterLsa], directory: Path
             watchers.end()
     return [
         *(_load_row(name, size, each, rounds) for each in _AUDIENCES if each.size),
+        *(_cpu_row(name, size, each, rounds) for each in _AUDIENCES if each.size),
         *(_cut_row(name, size, audience, cuts_s) for audience, cuts_s in cuts),
     ]
 
@@ -156,11 +159,23 @@ def _load_row(name: str, size: int, watchers: Audience, rounds: _Rounds) -> Row:
         {
             "ours_per_s": _ASK.admissions / best_s,
             "unwatched_per_s": _ASK.admissions / min(rounds.all_s[_NOBODY]),
-            "cpu": _ratio(rounds.cpu_s[_NOBODY], rounds.cpu_s[watchers]),
             "share": median(rounds.shares[watchers]),
             "caught_up_s": median(rounds.caught_up_s[watchers]),
             "answers_a_watcher": rounds.answers[watchers] / watchers.size / _ROUNDS,
+            "busy": busyness(),
         },
+    )
+
+
+def _cpu_row(name: str, size: int, watchers: Audience, rounds: _Rounds) -> Row:
+    return Row(
+        f"watching-{watchers.name}-cpu",
+        size,
+        f"{name}, {watchers.size} {'browsers ' * watchers.browsers}watching, computed",
+        quieter(rounds.cpu_s[watchers]) / _ASK.admissions,
+        {"unwatched": quieter(rounds.cpu_s[_NOBODY]) / _ASK.admissions},
+        rounds.all_admitted,
+        {"busy": busyness()},
     )
 
 

@@ -196,6 +196,13 @@ class LimitsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ControllerMetricsConfig(MetricsConfig):
+    """``detail``: sums over the network, or each of its links beside."""
+
+    detail: Literal["totals", "links"] = "totals"
+
+
+@dataclass(frozen=True, slots=True)
 class ControllerConfig:
     """All of it. Staged transactions expire at the routers after ``lease_ms``; advertisements that were not
     refreshed for ``lsa_max_age_s`` admit nothing new; routers are read back every ``reconcile_interval_s``.
@@ -206,7 +213,7 @@ class ControllerConfig:
     northbound: NorthboundConfig = field(default_factory=NorthboundConfig)
     southbound: SouthboundConfig = field(default_factory=SouthboundConfig)
     openflow: OpenFlowConfig = field(default_factory=OpenFlowConfig)
-    metrics: MetricsConfig = field(default_factory=MetricsConfig)
+    metrics: ControllerMetricsConfig = field(default_factory=ControllerMetricsConfig)
     tracing: TracingConfig = field(default_factory=TracingConfig)
     web: WebConfig = field(default_factory=WebConfig)
     store: StoreConfig = field(default_factory=StoreConfig)

@@ -200,7 +200,8 @@ async def _serve_metrics(
     # prometheus_client is loaded only where somebody asks for it.
     from controller.metrics.server import serving_metrics
 
-    serving = serving_metrics(runtime, gate, meters, config.metrics.listen)
+    of_links = config.metrics.detail == "links"
+    serving = serving_metrics(runtime, gate, meters, config.metrics.listen, of_links=of_links)
     port = await stack.enter_async_context(serving)
     _log.info("metrics: http://%s:%d/metrics", Address.of(config.metrics.listen).host, port)
 

@@ -13,6 +13,7 @@ from digitalgrid.addresses import Address
 from digitalgrid.bounds import InvalidValue
 from digitalgrid.listening import listening_trouble
 from digitalgrid.plugins.table import PluginError, find
+from digitalgrid.tracing.extra import TracingUnavailable, spans_maker
 
 
 def problems(config: ControllerConfig) -> Iterator[InvalidValue]:
@@ -29,6 +30,11 @@ def problems(config: ControllerConfig) -> Iterator[InvalidValue]:
             read_token(config.page_token_file)
         except OSError as error:
             yield InvalidValue("web", "token_file", message=f"leads to no token: {error}")
+    if config.tracing.endpoint:
+        try:
+            spans_maker(config.tracing.endpoint)
+        except TracingUnavailable as error:
+            yield InvalidValue("tracing", "endpoint", message=f"cannot be used: {error}")
     limits = config.limits
     try:
         southbound_connections(limits.north_connections, limits.south_connections, limits.routers)

@@ -1,11 +1,14 @@
 """Outbox: what waits to be told to a controller, in order, and no more of it than there are circuits.
 
 Who is late, here or there, must not lose its session for what its loads feel meanwhile: once much waits, what is
-measured of a circuit is told as it is when its turn comes, and what it was before is not told any more.
+measured of a circuit is told as it is when its turn comes, and what it was before is not told any more. Nor must its
+answers come late for that: they go before the statuses that wait, of which a line that is cut brings hundreds, and each
+message costs a router that has much to do several turns of its loop.
 """
 
 import asyncio
 from dataclasses import dataclass
+from itertools import count
 
 from digitalgrid.model import CircuitGeneration, FlowState
 from digitalgrid.v1 import southbound_pb2 as pb
@@ -22,9 +25,17 @@ class _Waiting:
     status: FlowStatus
 
 
+# What goes first, in which order, itself.
+_Queued = tuple[bool, int, pb.RouterMessage | _Waiting]
+
+
 class Outbox:
     def __init__(self) -> None:
-        self._queue: asyncio.Queue[pb.RouterMessage | _Waiting] = asyncio.Queue()
+        self._queue: asyncio.PriorityQueue[_Queued] = asyncio.PriorityQueue()
+        self._order = count()
+        # Messages that wait and are no statuses. An answer goes before none of those: a table was read before what it
+        # answers was done.
+        self._others = 0
         # The last of each generation that waits.
         self._last: dict[CircuitGeneration, _Waiting] = {}
 
@@ -32,7 +43,9 @@ class Outbox:
         return self._queue.qsize()
 
     def put(self, message: pb.RouterMessage) -> None:
-        self._queue.put_nowait(message)
+        first = message.HasField("result") and not self._others
+        self._others += not first
+        self._queue.put_nowait((not first, next(self._order), message))
 
     def report(self, status: FlowStatus) -> None:
         """It becomes a message when its turn has come: a hundred at once would keep the lines waiting."""
@@ -45,11 +58,12 @@ class Outbox:
             last.status = status
             return
         waiting = self._last[status.key] = _Waiting(status)
-        self._queue.put_nowait(waiting)
+        self._queue.put_nowait((True, next(self._order), waiting))
 
     async def get(self) -> pb.RouterMessage | FlowStatus:
-        message = await self._queue.get()
+        waited, _, message = await self._queue.get()
         if not isinstance(message, _Waiting):
+            self._others -= waited
             return message
         if self._last.get(message.status.key) is message:
             del self._last[message.status.key]

@@ -288,7 +288,7 @@ class Controller(Leader):
             held = self._parts.forgetter.check(router_id)
             self._book.audit.conclude(f"forgotten: {held} hops freed")
             # Circuits that must move now are noted each by itself.
-            self._network.lsdb.remove(router_id)
+            self._network.remove(router_id)
             self._store_owners()
             self._parts.drainer.forget_unknown()
             self._adopt_view(now_ns)

@@ -174,7 +174,7 @@ class Leader(Core):
         self._look_for_absent_ns = now_ns + _absence_interval_ns(self._forget_after_ns)
         with self._book.together():
             for router_id in self._parts.forgetter.long_absent(now_ns - self._forget_after_ns):
-                self._network.lsdb.remove(router_id)
+                self._network.remove(router_id)
                 days = self._forget_after_ns / _NS_PER_DAY
                 self._book.audit.note(
                     "forget-router", router_id, "forgotten", f"was not heard of for {days:.3g} days"
@@ -203,7 +203,8 @@ class Leader(Core):
     def on_disconnected(self, router_id: str, now_ns: int) -> None:
         """No news of its lines: circuits run on, but nothing new is admitted over it."""
         self._network.disconnect(router_id)
-        self._network.lateness.note_gone(router_id, now_ns)
+        if self._network.knows(router_id):
+            self._network.lateness.note_gone(router_id, now_ns)
         self._parts.read_back.forget(router_id)
         self._parts.programmer.on_disconnected(router_id, now_ns)
         self._adopt_view(now_ns)

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Callable
 from operator import attrgetter
 
+import numpy as np
+
 from controller.core.circuits.circuit import Circuit, CircuitState, Timings
 from controller.core.errors import Refusal
 from controller.core.questions import Questions
@@ -88,28 +90,30 @@ class CircuitTallies:
         changed = tuple(self._changed)
         self._changed.clear()
         set_up: list[Timings] = []
+        get, had, waiting = known.circuits.get, self._set_up, self._waiting_since_ns
         for circuit_id in changed:
-            circuit = known.circuits.get(circuit_id)
+            circuit = get(circuit_id)
             if circuit is None:
                 self._forget(circuit_id)
                 continue
             # Most have only become active, and nothing has ever happened to them.
-            if circuit.state is _WAITING or circuit_id in self._waiting_since_ns:
+            if circuit.state is _WAITING or circuit_id in waiting:
                 self._note_wait(circuit)
             if circuit.interruptions:
                 self._count_interruptions(circuit)
             if circuit.missing:
                 self._count_missing(circuit)
+            timings = circuit.timings
             if (
-                circuit.timings.actuated_after_ns
+                timings.actuated_after_ns
+                and circuit_id not in had
                 and circuit.requested_at_ns is not None
-                and circuit_id not in self._set_up
             ):
-                self._set_up.add(circuit_id)
-                set_up.append(circuit.timings)
+                had.add(circuit_id)
+                set_up.append(timings)
         for step, histogram in self.setup_s.items():
             after_ns = map(attrgetter(f"{step}_after_ns"), set_up)
-            histogram.observe_all([each / NS_PER_S for each in after_ns])
+            histogram.observe_all(np.fromiter(after_ns, float, len(set_up)) / NS_PER_S)
         # What is forgotten says nothing more of itself.
         counted = (self._set_up, self._missing, self._interruptions, self._gaps_mj)
         if sum(map(len, counted)) > 8 * len(known.circuits) + len(changed):

@@ -8,6 +8,7 @@ from controller.core.circuits.differences import DIFFERENCES
 from controller.core.errors import Refusal
 from controller.metrics.circuit_tallies import CircuitTallies
 from controller.metrics.of_core import of_circuits, of_lead, of_network
+from controller.metrics.of_links import LinkDetail
 from controller.metrics.reference import METRICS, PREFIX
 from controller.metrics.store_look import StoreLook
 from controller.routing.compiled import engine_in_use
@@ -48,6 +49,7 @@ class Metrics:
         circuits: CircuitTallies,
         store: StoreLook,
         lateness_s: Histogram,
+        links: LinkDetail | None = None,
     ) -> None:
         self._runtime = runtime
         self._gate = gate
@@ -55,6 +57,7 @@ class Metrics:
         self._circuits = circuits
         self._store = store
         self._lateness_s = lateness_s
+        self._links = links
 
     def collect(self) -> Iterator[Family]:
         self._circuits.sweep()
@@ -78,6 +81,8 @@ class Metrics:
         yield from of_circuits(known)
         yield from self._runtime.look(of_network)
         yield from of_lead(known)
+        if self._links is not None:
+            yield from self._links.collect(known)
 
     def _of_process(self) -> Iterator[Family]:
         runtime = self._runtime

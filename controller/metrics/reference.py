@@ -8,6 +8,12 @@ from digitalgrid.metrics.reference import Kind, Metric, metrics_table
 # Of every name.
 PREFIX = "dgc_"
 _G, _C, _H = Kind.GAUGE, Kind.COUNTER, Kind.HISTOGRAM
+# Of each of the network's links, by its id, where somebody asks for that (metrics.detail: links), and not else.
+LINK_METRICS = (
+    Metric("link_up", _G, ("link",), "1 while both ends say so; with metrics.detail: links, as the next two"),
+    Metric("link_ampacity_amperes", _G, ("link",), "what it is built for"),
+    Metric("link_reserved_amperes", _G, ("link", "router"), "reserved of it, of what this router sends"),
+)  # fmt: skip
 # Labels have few values each: words of the program, never ids of requests, circuits, routers or lines.
 METRICS = (
     Metric("build_info", _G, ("version", "python", "engine"), "1; what runs, and which engine computes routes"),
@@ -94,6 +100,7 @@ METRICS = (
     Metric("mistakes_total", _C, (), "of the program, all in one: those of the next two; there from the beginning"),
     Metric("supervised_failures_total", _C, ("cause",), "tasks and threads that failed"),
     Metric("unhandled_exceptions_total", _C, ("cause",), "exceptions that nobody took"),
+    *LINK_METRICS,
 )  # fmt: skip
 BY_NAME = {each.name: each for each in METRICS}
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from controller.metrics.circuit_tallies import CircuitTallies
 from controller.metrics.collecting import Metrics
+from controller.metrics.of_links import LinkDetail
 from controller.metrics.store_look import StoreLook
 from controller.runtime.runtime import Runtime
 from controller.watching.gate import Gate
@@ -30,12 +31,17 @@ async def serving_metrics(
     meters: MeterLook,
     listen: str,
     now_ns: Callable[[], int] = time.monotonic_ns,
+    *,
+    of_links: bool = False,
 ) -> AsyncIterator[int]:
-    """Serve on ``listen`` (host:port); yields the port. OSError, which says what to do, where that is taken."""
+    """Serve on ``listen`` (host:port); yields the port. OSError, which says what to do, where that is taken.
+    ``of_links``: each link too.
+    """
     lateness_s = Histogram(LATENESS_BOUNDS_S)
     circuits = CircuitTallies(runtime, now_ns)
     store = StoreLook(runtime)
-    metrics = Metrics(runtime, gate, meters, circuits, store, lateness_s)
+    links = LinkDetail(time.monotonic) if of_links else None
+    metrics = Metrics(runtime, gate, meters, circuits, store, lateness_s, links)
     unsubscribe = circuits.subscribed()
     tasks = [
         start_task("loop-lateness", lambda: _look_at_lateness(lateness_s)),

@@ -267,7 +267,7 @@ class Runtime(Reads):
         return (
             _NOT_TRACED
             if self.tracing is None
-            else self.tracing.deciding(calls, self._core.questions.circuits)
+            else self.tracing.deciding(calls, self._core.questions)
         )
 
     @contextmanager

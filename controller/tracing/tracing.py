@@ -2,16 +2,18 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from controller.core.access import Action, Call
-from controller.core.circuits.circuit import Circuit
+from controller.core.circuits.searched import Searched
+from controller.core.questions import Questions
 from controller.tracing.current import CALL, TRACE_ID
 from controller.tracing.orders import Orders, newest_of
 from digitalgrid.rate_limit import TokenBucket
 from digitalgrid.tracing.context import KEY, TraceContext
 from digitalgrid.tracing.spans import Span, SpanKind, Spans, context_of, fail
+from digitalgrid.units import NS_PER_S
 
 # Traces that are begun, on average and at once: each takes a quarter of a millisecond of the loop, and as much again of
 # the thread that sends it, so that whoever asks for more can cause a fortieth of both.
@@ -19,6 +21,10 @@ MOST_PER_S, MOST_AT_ONCE = 50.0, 50.0
 # A wait for others that is no wait (ns).
 _AT_ONCE_NS = 100_000
 _ABOUT_CIRCUITS = frozenset({Action.CHANGE, Action.RELEASE})
+
+
+# Most calls are not traced, and pay for as little as can be.
+_NOT_TRACED = nullcontext()
 
 
 class Tracing:
@@ -39,7 +45,12 @@ class Tracing:
 
     def begin(self, name: str, metadata: Sequence[tuple[str, str | bytes]]) -> Span | None:
         """The span of a call; None where it is not traced."""
-        parent = TraceContext.of(next((value for key, value in metadata if key == KEY), None))
+        said = None
+        for key, value in metadata:
+            if key == KEY:
+                said = value
+                break
+        parent = TraceContext.of(said) if said is not None else None
         if not self._chosen(parent):
             return None
         return self._spans.start(name, parent, SpanKind.SERVER)
@@ -62,27 +73,30 @@ class Tracing:
             TRACE_ID.reset(id_token)
             span.end()
 
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
+    def step(self, name: str) -> AbstractContextManager[None]:
         """A part of the call that this task is in."""
         call = CALL.get()
-        if not isinstance(call, Span):
-            yield
-            return
+        return self._step(name, call) if isinstance(call, Span) else _NOT_TRACED
+
+    @contextmanager
+    def _step(self, name: str, call: Span) -> Iterator[None]:
         span = self._spans.start(name, context_of(call))
         try:
             yield
         finally:
             span.end()
 
-    @contextmanager
-    def deciding(self, calls: Sequence[Call], circuits: Mapping[int, Circuit]) -> Iterator[None]:
+    def deciding(self, calls: Sequence[Call], known: Questions) -> AbstractContextManager[None]:
         """The core decides these calls, all at once, and what routers are told of them may follow at once."""
         traced = [(call, call.trace) for call in calls if isinstance(call.trace, Span)]
-        if not traced:
-            yield
-            return
-        begun_ns = time.time_ns()
+        return self._deciding(traced, len(calls), known) if traced else _NOT_TRACED
+
+    @contextmanager
+    def _deciding(
+        self, traced: Sequence[tuple[Call, Span]], together: int, known: Questions
+    ) -> Iterator[None]:
+        begun_ns, circuits, searches = time.time_ns(), known.circuits, known.searches
+        before = searches.so_far if searches is not None else None
         newest = {}
         for call, span in traced:
             self._follow(call, context_of(span))
@@ -91,10 +105,14 @@ class Tracing:
         try:
             yield
         finally:
+            searched = searches.so_far.since(before) if searches and before else None
             for call, span in traced:
-                self._note_decided(call, span, begun_ns, len(calls))
-            for circuit_id, before in newest.items():
-                self.orders.decided(circuits.get(circuit_id), circuit_id, before)
+                decided = self._note_decided(call, span, begun_ns, together)
+                if searched is not None and searched.searches:
+                    self._note_searched(decided, begun_ns, searched)
+                decided.end()
+            for circuit_id, newest_before in newest.items():
+                self.orders.decided(circuits.get(circuit_id), circuit_id, newest_before)
 
     def _follow(self, call: Call, context: TraceContext) -> None:
         if call.action is Action.REQUEST:
@@ -102,7 +120,7 @@ class Tracing:
         elif call.action in _ABOUT_CIRCUITS:
             self.orders.follow_circuit(int(call.subject), context)
 
-    def _note_decided(self, call: Call, span: Span, begun_ns: int, together: int) -> None:
+    def _note_decided(self, call: Call, span: Span, begun_ns: int, together: int) -> Span:
         parent = context_of(span)
         came_ns = span.start_time or begun_ns
         if together > 1 or begun_ns - came_ns > _AT_ONCE_NS:
@@ -111,4 +129,12 @@ class Tracing:
         decided.set_attribute("action", str(call.action))
         decided.set_attribute("subject", call.subject)
         decided.set_attribute("together", together)
-        decided.end()
+        return decided
+
+    def _note_searched(self, decided: Span, begun_ns: int, searched: Searched) -> None:
+        """Of all that were decided together; as long as they took, wherever in the decision that was."""
+        attributes = {"searches": searched.searches, "settled": round(searched.looked_at)}
+        route = self._spans.start(
+            "route", context_of(decided), attributes=attributes, start_ns=begun_ns
+        )
+        route.end(begun_ns + round(searched.took_s * NS_PER_S))

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 from digitalgrid.errors import ExplainedError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from digitalgrid.tracing.spans import Spans
 
 
@@ -17,8 +19,8 @@ class TracingUnavailable(ExplainedError, OSError):
     """Traces were asked for, and what makes them is not installed, or switched off."""
 
 
-def open_spans(endpoint: str, service: str, instance: str = "") -> "Spans":
-    """Spans that go to a collector (host:port). TracingUnavailable, which says what to install, where none can be."""
+def spans_maker(endpoint: str) -> "Callable[[str, str, str], Spans]":
+    """What makes spans. TracingUnavailable, which says what to install, where they were asked for and none can be."""
     try:
         from digitalgrid.tracing.spans import spans_to
     except ModuleNotFoundError as error:
@@ -32,4 +34,9 @@ def open_spans(endpoint: str, service: str, instance: str = "") -> "Spans":
         raise TracingUnavailable(
             f"traces were asked for (tracing.endpoint {endpoint}), and {_OFF} forbids them: unset one of the two"
         )
-    return spans_to(endpoint, service, instance)
+    return spans_to
+
+
+def open_spans(endpoint: str, service: str, instance: str = "") -> "Spans":
+    """Spans that go to a collector (host:port). TracingUnavailable where none can be."""
+    return spans_maker(endpoint)(endpoint, service, instance)

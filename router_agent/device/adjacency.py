@@ -59,6 +59,10 @@ class Adjacency:
         self.carrier = False
         self.up = False
 
+    def silent_ns(self, now_ns: int) -> int | None:
+        """For how long the neighbour has not been heard; None where it never was."""
+        return now_ns - self._last_heard_ns if self.neighbor_discriminator else None
+
     def deadline_ns(self, leeway_ns: int = 0) -> int | None:
         """When the line goes down unless the neighbour is heard before."""
         return self._last_heard_ns + self._dead_ns + leeway_ns if self.up else None

@@ -171,7 +171,7 @@ class RouterBooks:
         for key in list(self.circuits):
             if floors is not None and key.generation < floors.get(key.circuit_id, 0):
                 self.end_circuit(key)
-            else:
+            elif key not in self._ended:
                 self._interrupted[key] = None
         too_many = max(0, len(self._interrupted) - INTERRUPTED_KEPT)
         for key in list(islice(self._interrupted, too_many)):

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from digitalgrid.counters import COUNTERS
 from digitalgrid.metrics.families import Families, Family, Sample
 from digitalgrid.metrics.server import serving_collector
-from digitalgrid.units import MILLIJOULES_PER_J, MILLIWATTS_PER_W
+from digitalgrid.units import MILLIJOULES_PER_J, MILLIWATTS_PER_W, NS_PER_S
 from router_agent.agent import Agent
 from router_agent.device.device import RouterDevice
 from router_agent.device.meters import LinkBooks, RouterBooks
@@ -48,8 +48,9 @@ class RouterMetrics:
         yield _FAMILIES.of("orders_total", orders.items())
         yield from _of_circuits(device)
         yield _FAMILIES.histogram("tick_lateness_seconds", [((), device.ticks_late_s)])
-        books = device.read_books(time.monotonic_ns())
-        yield from _of_links(device, books)
+        now_ns = time.monotonic_ns()
+        books = device.read_books(now_ns)
+        yield from _of_links(device, books, now_ns)
         yield from _of_cell(device, books)
         yield from _FAMILIES.counters(COUNTERS.snapshot())
 
@@ -64,11 +65,16 @@ def _of_circuits(device: RouterDevice) -> Iterator[Family]:
     yield _FAMILIES.one("demand_watts", device.demand_mw / MILLIWATTS_PER_W)
 
 
-def _of_links(device: RouterDevice, books: RouterBooks) -> Iterator[Family]:
+def _of_links(device: RouterDevice, books: RouterBooks, now_ns: int) -> Iterator[Family]:
     """Of the lines that it has; the books also keep those that it had."""
     links = {link_id: books.links[link_id] for link_id in device.lines}
     up = [((link_id,), float(line.up)) for link_id, line in device.lines.items()]
     yield _FAMILIES.of("link_up", up)
+    silent = {
+        (link_id,): line.adjacency.silent_ns(now_ns) for link_id, line in device.lines.items()
+    }
+    silent_s = [(link, ns / NS_PER_S) for link, ns in silent.items() if ns is not None]
+    yield _FAMILIES.of("neighbour_silence_seconds", silent_s)
     for name, meter in (
         ("link_sent_energy_joules_total", "sent_mj"),
         ("link_loss_energy_joules_total", "line_loss_mj"),

@@ -21,6 +21,7 @@ METRICS = (
     Metric("demand_watts", _G, (), "what its loads want over circuits"),
     Metric("tick_lateness_seconds", _H, (), "by how much a tick begins late"),
     Metric("link_up", _G, _LINK, "1 while it hears its neighbour, and is heard"),
+    Metric("neighbour_silence_seconds", _G, _LINK, "since the neighbour was last heard; of one that ever was"),
     Metric("link_sent_energy_joules_total", _C, _LINK, "put on the line at this end; energies outlive restarts"),
     Metric("link_loss_energy_joules_total", _C, _LINK, "of that, what the line's resistance takes"),
     Metric("link_received_energy_joules_total", _C, _LINK, "taken from the line at this end"),

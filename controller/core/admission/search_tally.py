@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 
+from controller.core.circuits.searched import Searched
 from controller.core.settings import no_time
 from digitalgrid.metrics.histogram import Histogram
 from digitalgrid.units import NS_PER_S
@@ -53,3 +54,12 @@ class SearchTally:
             yield
         finally:
             self.took_s[search].observe((self.stopwatch_ns() - begun_ns) / NS_PER_S)
+
+    @property
+    def so_far(self) -> Searched:
+        """All of them together."""
+        return Searched(
+            sum(sum(each.counts) for each in self.took_s.values()),
+            sum(each.total for each in self.took_s.values()),
+            sum(each.total for each in self.looked_at.values()),
+        )

@@ -29,7 +29,8 @@ class AnswerTally:
     """Counts only; nothing is decided by it."""
 
     def __init__(self) -> None:
-        self.answered: Counter[tuple[Operation, ResultCode]] = Counter()
+        # What goes well is there from the beginning; of what does not only that which has happened.
+        self.answered = Counter({(operation, ResultCode.OK): 0 for operation in Operation})
         self.took_s = {operation: Histogram(ANSWER_BOUNDS_S) for operation in Operation}
 
     def note(self, operation: Operation, code: ResultCode, took_ns: int | None) -> None:

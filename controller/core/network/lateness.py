@@ -118,6 +118,10 @@ class Lateness:
         """It has a session again, and has told what it had to tell."""
         self._gone_ns.pop(router_id, None)
 
+    def note_removed(self, router_id: str) -> None:
+        """It never returns."""
+        self._gone_ns.pop(router_id, None)
+
     def forget(self, router_id: str) -> None:
         self._routers.pop(router_id, None)
         self._were_late.discard(router_id)

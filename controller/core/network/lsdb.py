@@ -49,7 +49,7 @@ class LinkStateDatabase:
         self._sequence_reset: set[str] = set()
         self.version = 0
         # How many advertisements told something new, the same again, or came after a newer one.
-        self.heard: Counter[Heard] = Counter()
+        self.heard = Counter(dict.fromkeys(Heard, 0))
 
     def reset_sequence(self, router_id: str) -> None:
         """A session begins: its first advertisement is the newest, also of a device whose numbers begin again."""

@@ -104,6 +104,11 @@ class Network:
         for key in session.measured if session else ():
             self._drop(key, router_id)
 
+    def remove(self, router_id: str) -> None:
+        """It never returns: what it had is others', and nobody waits for it."""
+        self.lsdb.remove(router_id)
+        self.lateness.note_removed(router_id)
+
     def books_of(self, router_id: str) -> str:
         """A name for the energy books that a router keeps; a wiped device begins new ones."""
         session = self._sessions.get(router_id)
@@ -150,7 +155,7 @@ class Network:
         for router_id in forgotten_ids:
             self.lsdb.owners.drop_stored(router_id)
             if not self.has_session(router_id):
-                self.lsdb.remove(router_id)
+                self.remove(router_id)
 
     def knows_element(self, id_: str) -> bool:
         """Whether there is a link or router with this id, as far as that is remembered or stored."""

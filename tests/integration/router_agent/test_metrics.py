@@ -96,6 +96,7 @@ def look_at(sending: Figures, sinking: Figures) -> None:
         assert of(figures, "hops", role="working") == 1
         assert of(figures, "orders_total", operation="COMMIT", result="OK") == 1
         assert of(figures, "link_up", link="ab") == 1
+        assert 0 <= of(figures, "neighbour_silence_seconds", link="ab") < PATIENCE_S
         assert of(figures, "books_imbalance_joules") == 0
         assert of(figures, "oversubscribed_instants_total") == 0
         assert of(figures, "tick_lateness_seconds_count") > 0

@@ -90,7 +90,14 @@ def look_at_request(spans: list[Seen]) -> None:
     roots = [span for span in spans if span.parent_id not in by_id]
     assert [(span.service, span.name) for span in roots] == [("dgctl", "dgctl request")]
     made = [(span.service, span.name) for span in spans]
-    for name in ("PowerService/RequestPower", "decide", "store.commit", "program", "actuate"):
+    for name in (
+        "PowerService/RequestPower",
+        "decide",
+        "route",
+        "store.commit",
+        "program",
+        "actuate",
+    ):
         assert made.count(("dgc", name)) == 1, name
     for name in ("stage", "commit"):
         assert made.count(("dgc", name)) == made.count(("dgr", name)) == len(WAY)

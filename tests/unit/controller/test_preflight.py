@@ -148,3 +148,12 @@ def test_routers_get_what_descriptors_are_left(monkeypatch: pytest.MonkeyPatch) 
     assert southbound_connections(2000, 0, routers=20_000) == 1896
     with pytest.raises(TooFewDescriptors):
         southbound_connections(3890, 0, routers=20_000)
+
+
+def test_traces_that_cannot_be_made_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = "tracing: {endpoint: '127.0.0.1:4317'}\n"
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    (found,) = complaints(tmp_path, wanted)
+    assert "tracing.endpoint" in found and "OTEL_SDK_DISABLED forbids them" in found

@@ -6,7 +6,9 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from controller.core.access import Action, Call, Principal
 from controller.core.circuits.circuit import Circuit, CircuitState, Constraints
+from controller.core.circuits.request import PowerRequest
 from controller.core.messages import Commit, Stage, TransactionResult
 from controller.tracing.orders import Orders
 from controller.tracing.remembered import Remembered
@@ -14,6 +16,7 @@ from controller.tracing.tracing import MOST_AT_ONCE, Tracing
 from digitalgrid.model import HopSnapshot, Operation, ResultCode
 from digitalgrid.tracing.context import KEY, TraceContext
 from digitalgrid.tracing.spans import Spans, context_of
+from tests.support.northbound import in_loop, northbound
 
 ASKED = TraceContext(0xABC, 0xDEF)
 
@@ -139,6 +142,27 @@ def test_whether_a_call_is_traced_is_for_its_client_to_say_and_bounded(recorded:
     # However many ask to be traced, there are only so many.
     begun = [always.begin("RequestPower", ((KEY, asked),)) for _ in range(200)]
     assert sum(each is not None for each in begun) == MOST_AT_ONCE
+
+
+@in_loop
+async def test_how_long_a_decision_searched_is_a_part_of_it(recorded: Recorded) -> None:
+    async with northbound() as api:
+        api.runtime.tracing = Tracing(recorded.spans, 1.0)
+        span = api.runtime.tracing.begin("RequestPower", ((KEY, str(ASKED)),))
+        asking = Call(Principal("me", "here"), Action.REQUEST, "req-1", trace=span)
+        request = PowerRequest("req-1", "town", 1e6)
+        api.runtime.handle(asking, lambda core, now_ns: core.request(request, now_ns))
+        looking = Call(Principal("me", "here"), Action.RELEASE, "1", trace=span)
+        api.runtime.handle(looking, lambda core, now_ns: core.release(1, now_ns))
+    # A release searches for nothing.
+    (route,) = recorded.named("route")
+    decided, _ = recorded.named("decide")
+    assert route.parent is not None
+    assert route.parent.span_id == decided.context.span_id
+    assert route.attributes is not None
+    assert route.attributes["searches"] == 1
+    assert int(str(route.attributes["settled"])) >= 1
+    assert (route.start_time or 0) < (route.end_time or 0) <= (decided.end_time or 0)
 
 
 def test_what_nobody_answers_is_forgotten() -> None:

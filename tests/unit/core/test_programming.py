@@ -387,6 +387,18 @@ def test_what_was_to_be_staged_at_a_router_that_no_neighbour_hears_goes_another_
     assert circuit.state is CircuitState.ACTIVE
 
 
+def test_strangers_that_come_and_go_leave_nothing_behind(network: SimulatedNetwork) -> None:
+    for number in range(10):
+        network.core.on_connected(f"x{number}", network.now_ns)
+        network.core.on_sync_done(f"x{number}", network.now_ns)
+        network.core.on_disconnected(f"x{number}", network.now_ns)
+    network.disconnect("r2")
+    lateness = network.core._network.lateness
+    assert [*lateness._gone_ns] == ["r2"]
+    network.core._network.remove("r2")
+    assert not lateness._gone_ns
+
+
 def test_a_change_of_power_is_made_beside_the_old_one_and_the_sink_switches_last(
     network: SimulatedNetwork,
 ) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from controller.core.book.bounds import Bound, bounds_of
+from controller.metrics.server import serving_metrics
 from controller.metrics.store_look import StoreLook
 from controller.runtime.runtime import Runtime
 from controller.store.protocol import StoreError, StoreRoom
@@ -13,7 +14,7 @@ from digitalgrid.client.errors import RequestRefused
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.power_link_pb2 import LinkMeter, RouterMeters
 from tests.support.metrics import scraped
-from tests.support.northbound import in_loop, northbound, until
+from tests.support.northbound import balanced, in_loop, northbound, until
 from tests.unit.metrics.test_server import fresh, metered, of
 
 
@@ -101,6 +102,34 @@ async def test_overload_that_routers_meter_is_counted_over_their_restarts() -> N
                     break
     assert counted == [3, 5, 6]
     assert reading.formula_deviation_mj == 0.5
+
+
+@in_loop
+async def test_links_are_told_one_by_one_to_those_who_ask_for_that() -> None:
+    async with northbound() as api:
+        look = balanced(api)
+        serving = serving_metrics(api.runtime, api.gate, look, "127.0.0.1:0", of_links=True)
+        async with serving as port:
+            answer = await api.client.request_power(power_request("town", 1e6))
+            await api.client.wait_until_active([answer.circuits[0].circuit_id])
+            api.grid.cut("r1-r2")
+            figures = await scraped(port)
+            links = api.runtime.view.links
+            for link_id, link in links.items():
+                assert of(figures, "link_up", link=link_id) == (link_id != "r1-r2")
+                assert of(figures, "link_ampacity_amperes", link=link_id) == link.ampacity_a
+            reserved_a = [
+                of(figures, "link_reserved_amperes", link=each.link_id, router=end)
+                / each.ampacity_a
+                for each in links.values()
+                for end in (each.a, each.b)
+            ]
+            assert max(reserved_a) == of(figures, "link_utilisation_ratio") > 0
+            # Not at each scrape, whoever asks how often.
+            api.grid.mend("r1-r2")
+            assert of(await fresh(port), "link_up", link="r1-r2") == 0
+    async with metered() as (_, port):
+        assert not [name for name, _ in await scraped(port) if name == "dgc_link_up"]
 
 
 @pytest.mark.parametrize(

@@ -54,3 +54,22 @@ def test_a_controller_that_keeps_up_hears_every_step() -> None:
     for state in FLAPS:
         outbox.report(FlowStatus(KEYS[0], state))
     assert [each.state for each in said(outbox) if isinstance(each, FlowStatus)] == list(FLAPS)
+
+
+def test_an_answer_goes_before_the_statuses_that_wait_and_before_nothing_else() -> None:
+    def answer(txn_id: int) -> pb.RouterMessage:
+        return pb.RouterMessage(result=pb.TransactionResult(txn_id=txn_id))
+
+    outbox = Outbox()
+    report(outbox, [FlowState.STARVED])
+    table = pb.RouterMessage(table=pb.CircuitTable(read_id=1))
+    for message in (answer(1), answer(2), table, answer(3)):
+        outbox.put(message)
+    outbox.report(FlowStatus(KEYS[0], FlowState.ARRIVED))
+    told = said(outbox)
+    assert told[:2] == [answer(1), answer(2)]
+    assert [each for each in told[2:] if isinstance(each, pb.RouterMessage)] == [table, answer(3)]
+    assert isinstance(told[2], FlowStatus) and told[-3:-1] == [table, answer(3)]
+    outbox.report(FlowStatus(KEYS[0], FlowState.STARVED))
+    outbox.put(answer(4))
+    assert said(outbox)[0] == answer(4)
