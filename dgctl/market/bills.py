@@ -66,6 +66,7 @@ def _settlement(client: "MarketClient", trade: "pb.Transaction") -> "pb.Settleme
     from digitalgrid.market.v1 import market_pb2 as pb
 
     billed = (
+        pb.TRANSACTION_STATE_BILLED,
         pb.TRANSACTION_STATE_DISPUTED,
         pb.TRANSACTION_STATE_SETTLING,
         pb.TRANSACTION_STATE_SETTLED,

@@ -156,7 +156,10 @@ def _bill(trade: pb.Transaction, settlement: pb.Settlement) -> Iterator[Part]:
     if trade.HasField("locked"):
         yield ""
         yield _locked(trade)
-    if settlement.final_unix_ns:
+    if trade.state == pb.TRANSACTION_STATE_BILLED:
+        until = format_unix_ns(trade.until_unix_ns)
+        yield f"it is paid at {until}, unless a party objects: `dgctl market dispute`"
+    elif settlement.final_unix_ns:
         yield f"final: no line changes after {format_unix_ns(settlement.final_unix_ns)}"
 
 

@@ -195,6 +195,17 @@ def test_what_came_beyond_what_was_bought_is_said(dgctl: Run, market: FakeMarket
     assert "delivered: all that was agreed, and 1 Wh beyond it" in squeezed(dgctl("explain", "t1"))
 
 
+def test_of_a_bill_that_is_not_paid_yet_it_is_said_how_to_object(
+    dgctl: Run, market: FakeMarket
+) -> None:
+    billed = fake_market.trade(
+        state=pb.TRANSACTION_STATE_BILLED, until_unix_ns=START_NS + LENGTH_NS
+    )
+    market.answers["GetTransaction"] = pb.GetTransactionResponse(transaction=billed)
+    told = squeezed(dgctl("explain", "t1"))
+    assert "unless a party objects" in told and "energy ann bob" in told
+
+
 def explained(dgctl: Run) -> str:
     rule: str = json.loads(dgctl("explain", "t1", "-o", "json").stdout)["priceRule"]
     return rule
