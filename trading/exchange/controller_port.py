@@ -200,18 +200,17 @@ class ControllerPort:
         answer = await self._asked(self._client.get_circuit(int(trade.circuit_id)))
         if isinstance(answer, Refusal):
             return ()
-        return tuple(
-            [
-                Missed(
-                    each.from_unix_ns,
-                    each.to_unix_ns,
-                    _CAUSES[each.cause],
-                    Millijoule(each.missing_mj),
-                )
-                for each in answer.shortfalls
-                if each.cause in _CAUSES and each.missing_mj > 0
-            ]
-        )
+        told = [
+            Missed(
+                each.from_unix_ns,
+                each.to_unix_ns,
+                _CAUSES[each.cause],
+                Millijoule(each.missing_mj),
+            )
+            for each in answer.shortfalls
+            if each.cause in _CAUSES and each.missing_mj > 0
+        ]
+        return (*told, *_not_promised(trade, answer))
 
     async def network(self) -> MarketNetwork:
         return network_of(await self._topology(), self._meters.values())
@@ -292,3 +291,17 @@ def _detail(error: PowerError) -> str:
     """What binds, in the controller's words, and the ids that it names."""
     named = ", ".join(f"{key} {value}" for key, value in error.metadata.items() if value)
     return f"{error.message} ({named})" if named else error.message
+
+
+def _not_promised(trade: Trade, circuit: pb.Circuit) -> list[Missed]:
+    """What a circuit that began to carry late could not bring within its time, though nothing of it was short.
+
+    Its load's router counts what is missing from when it is told of the circuit, and not from when that was due.
+    """
+    if not circuit.HasField("missing"):
+        return []
+    late_mj = trade.terms.contract - circuit.missing.promised_mj
+    start_ns = trade.interval.start_ns
+    return (
+        [Missed(start_ns, start_ns, Cause.LATE_START, Millijoule(late_mj))] if late_mj > 0 else []
+    )

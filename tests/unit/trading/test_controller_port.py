@@ -9,6 +9,7 @@ import pytest
 
 from digitalgrid.client.errors import ControllerUnreachable, RequestRefused
 from digitalgrid.v1 import northbound_pb2 as pb
+from digitalgrid.v1.power_link_pb2 import MissingEnergy
 from tests.support.exchanges import market_file
 from tests.support.sagas import trade
 from trading.core.attribution import Cause
@@ -219,3 +220,14 @@ def test_registers_of_all_generations_count_and_one_that_was_never_said_is_none(
 
 def test_every_cause_that_the_controller_has_is_known() -> None:
     assert set(_CAUSES) | {pb.SHORT_CAUSE_UNSPECIFIED} == set(pb.ShortCause.values())
+
+
+@pytest.mark.parametrize(("short_mj", "late"), [(7, [(Cause.LATE_START, 7)]), (0, []), (-9, [])])
+def test_what_a_circuit_that_began_late_could_not_bring_is_the_networks(
+    config: ExchangeConfig, short_mj: int, late: list[tuple[Cause, int]]
+) -> None:
+    asks = holding()
+    missing = MissingEnergy(promised_mj=asks.terms.contract - short_mj)
+    client = Asked(list_registers=[[]], get_circuit=circuit(missing=missing))
+    read = run(port(config, client).read(AskMeters("t/1"), asks))
+    assert [(each.cause, each.missing_mj) for each in read.missed] == late
