@@ -84,12 +84,12 @@ class CallAuction:
         price = price_of(bids, asks, self._reference)
         if price is None:
             return None, {}, _own_only(bids, asks)
+        bids = [order for order in bids if order.limit >= price]
+        asks = [order for order in asks if order.limit <= price]
         found = eligible(bids, asks, price)
         # Each party sells what others buy at most, and the other way round.
         buying = _Room(found, price, found.supply, found.sold)
         selling = _Room(found, price, found.demand, found.bought)
-        bids = [order for order in bids if order.limit >= price]
-        asks = [order for order in asks if order.limit <= price]
         fills = self._share_out(bids, price, buying) | self._share_out(asks, price, selling)
         return price, fills, buying.apart | selling.apart
 
@@ -242,7 +242,7 @@ def _clearing(
         )
     is_one_sided = len({order.side for order in orders}) < 2
     unmatched, fills = [], outcome.fills
-    barred_here = barred_among(barred, {order.seq for order in orders})
+    barred_here = barred_among(barred, {order.seq for order in orders}) if barred else set()
     for order in orders:
         seq = order.seq
         rest = order.wh - got.get(seq, 0)
