@@ -94,10 +94,10 @@ NOT_KEPT = {
     # circuits or whole numbers to make of its flows, which take ours two thirds of its time.
     ("market-nodal", 1_000, "highspy"): 2,
     ("market-nodal", 1_000, "scipy"): 8,
-    # A tender is judged and kept one after another in Python, as a record of its own (24 us; its peer adds 64 of them to a
-    # file at once, 8 us each).
+    # Tenders are judged and kept one after another in Python, each as a record (24 us); its peer adds 64 of them to a
+    # file at once (8 us each).
     ("market-tender-batch", 64, "bare-grpc"): 0.25,
-    # Six flushes one after another, of journal, controller and ledger, each before the next is asked for; a set-up has one.
+    # Six flushes one after another, of journal, controller and ledger, each before the next begins; a set-up has one.
     ("market-confirm", 9, "set-up"): 0.15,
     ("durable-admit-batch", 9, "bare-sqlite"): 0.1,
     ("durable-admit-batch", 1_000, "bare-sqlite"): 0.05,
