@@ -28,7 +28,14 @@ VIEWS = {
     "keys": "#/?do=help",
     "request": "#/?do=request&sink=town",
     "change": "#/?do=change&id=1",
+    "release": "#/?do=release&id=1",
+    "drain": "#/?do=drain&id=a-b",
+    "what if": "#/?do=whatif&cut=a-b",
+    "a fault": "#/?do=fault&verb=cut&id=a-b",
+    "a cloud": "#/?do=cloud&id=pv",
     "dispatch": "#/?do=dispatch",
+    "reoptimise": "#/?do=reoptimise",
+    "the map as it was": "#/?at=1&list=events",
 }
 
 
