@@ -9,7 +9,7 @@ import click
 from dgctl.applying import apply, diff
 from dgctl.explaining import explain
 from dgctl.happenings import events
-from dgctl.listings import list_, meters, topology
+from dgctl.listings import list_, meters, registers, topology
 from dgctl.maintenance import drain, undrain, what_if
 from dgctl.market import market
 from dgctl.optimisation import dispatch, paths, reoptimise
@@ -25,7 +25,6 @@ from dgctl.options import (
     retry_option,
     route_options,
 )
-from dgctl.registers import registers
 from dgctl.top import top
 from digitalgrid.command_line import IdType, Program
 from digitalgrid.units import NS_PER_MS

@@ -1,4 +1,4 @@
-"""The verbs of ``dgctl`` that list: circuits, the topology or a part of it, and meters; once, or live."""
+"""The verbs of ``dgctl`` that list: circuits, the topology or a part of it, meters and registers; once, or live."""
 
 import sys
 import time
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dgctl.formats import Format
-from dgctl.options import Settings, common, pass_settings
+from dgctl.options import DurationType, Settings, common, pass_settings
 from digitalgrid.command_line import IdType
+from digitalgrid.units import NS_PER_S
 
 if TYPE_CHECKING:
     from dgctl.listing import Listing, View
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 E = TypeVar("E")
 
-# Meters are asked for, and no feed tells of them: each asks every router (s).
+# Meters and registers are asked for, and no feed tells of them: meters ask every router (s).
 _METERS_S = 2.0
+# By how much a controller's clock may be behind ours, or before it: what has ended is asked for anew for so long.
+_CLOCKS_DIFFER_NS = 60 * NS_PER_S
 # Lines that are not rows: a head, and how many rows there is no room for.
 _NO_ROWS = 2
 
@@ -230,6 +233,91 @@ def meters(
         _write(meter_tables.render(answer, view))
     else:
         _show(part(answer), settings)
+
+
+@click.command()
+@click.argument(
+    "circuit_id", required=False, type=click.IntRange(1, 2**63 - 1), metavar="[CIRCUIT]"
+)
+@click.option(
+    "--request-id", type=IdType(optional=True), default="", help="Only of circuits of this request."
+)
+@click.option(
+    "--since",
+    "since_ns",
+    type=DurationType(),
+    metavar="DURATION",
+    help="Only what ended within so long, such as 15m.  [default: all]",
+)
+@click.option(
+    "--until",
+    "until_ns",
+    type=DurationType(),
+    metavar="DURATION",
+    help="Only what ended longer ago than this, such as 5m: with --since, a time between the two.  [default: all]",
+)
+@_listing_options
+@common
+@pass_settings
+def registers(
+    settings: Settings,
+    circuit_id: int | None,
+    request_id: str,
+    since_ns: int | None,
+    until_ns: int | None,
+    columns: str,
+    sort: tuple[str, ...],
+    filters: tuple[str, ...],
+    watch: bool,
+) -> None:
+    """Shows final registers: what each generation of a circuit had injected and delivered when it ended.
+
+    They are kept for ever. A circuit's energy is the sum over its generations; '-' is what no router has said, which is
+    not zero. What runs still is metered by: dgctl meters
+    """
+    from dgctl import register_tables
+    from digitalgrid.v1 import northbound_pb2 as pb
+
+    if since_ns is not None and until_ns is not None and since_ns <= until_ns:
+        raise click.UsageError("--since must be longer ago than --until: nothing ends in between")
+    if watch and until_ns is not None:
+        raise click.UsageError("--watch shows what ends from now on, and --until leaves that out")
+    view = _view(register_tables.REGISTERS, settings.output, columns, sort, filters)
+    now_ns = time.time_ns()
+    since_unix_ns = now_ns - since_ns if since_ns is not None else 0
+    until_unix_ns = now_ns - until_ns if until_ns is not None else 0
+    known: dict[tuple[int, int], pb.FinalRegister] = {}
+
+    def look(from_unix_ns: int) -> None:
+        found = client.list_registers(
+            circuit_id or 0, request_id, since_unix_ns=from_unix_ns, until_unix_ns=until_unix_ns
+        )
+        known.update(((each.circuit_id, each.generation), each) for each in found)
+
+    def looks() -> Iterator[None]:
+        from_unix_ns = since_unix_ns
+        while True:
+            begun_unix_ns = time.time_ns()
+            look(from_unix_ns)
+            yield
+            # From then on only what has ended since, with a margin for clocks that differ.
+            from_unix_ns = max(since_unix_ns, begun_unix_ns - _CLOCKS_DIFFER_NS)
+            time.sleep(_METERS_S)
+
+    def message() -> pb.ListRegistersResponse:
+        rows = view.rows([known[each] for each in sorted(known)], as_given=True)
+        return pb.ListRegistersResponse(registers=rows)
+
+    with settings.client() as client:
+        if watch:
+            live = _Live(settings, looks, lambda told: True)
+            live.show(lambda room: register_tables.render(known.values(), view, room), message)
+            return
+        look(since_unix_ns)
+    if settings.output is Format.TABLE:
+        _write(register_tables.render(known.values(), view))
+    else:
+        _show(message(), settings)
 
 
 def _rows(view: "View[E]", rows: Iterable[E], room: int | None, none: str) -> "list[Part]":

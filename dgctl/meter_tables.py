@@ -37,7 +37,8 @@ _ALL = "all"
 _ROUNDED_MW = 1000
 
 
-def _joules(text: str) -> float:
+def joules(text: str) -> float:
+    """Millijoules, of an energy as people write it."""
     return parse_si(text, "J") * MILLIJOULES_PER_J
 
 
@@ -48,7 +49,7 @@ def _energy(
         name,
         lambda meters: format_energy_mj(energy_mj(meters)),
         energy_mj,
-        _joules,
+        joules,
         head=name.replace("-", " "),
         right=True,
     )

@@ -309,5 +309,5 @@ _RENDERERS: dict[type[Message], Callable[[Any], Parts]] = {
     pb.UndrainResponse: lambda _: ["in service; nothing moves back by itself"],
     pb.Topology: topology_tables.render,
     pb.ReadAllMetersResponse: meter_tables.render,
-    pb.ListRegistersResponse: register_tables.render,
+    pb.ListRegistersResponse: lambda answer: register_tables.render(answer.registers),
 }

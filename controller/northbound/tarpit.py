@@ -18,7 +18,7 @@ from digitalgrid.rate_limit import TokenBucket
 # Refusals that a client may have at once, and per second, before it is slowed down where others are about.
 REFUSALS_AT_ONCE, REFUSALS_PER_S = 256, 64
 # How long (s) its calls stand still then, about; and how many of all clients do at most, at some kilobytes each.
-STANDS_STILL_S = 2.0
+STANDS_STILL_S = 5.0
 MOST_STANDING_STILL = 4096
 # For so long (s) a client that has made a call is about.
 _ABOUT_S = 5.0

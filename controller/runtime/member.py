@@ -8,7 +8,7 @@ from functools import partial
 
 from controller.core.circuits.records import StateChange, StoredState
 from controller.runtime.runtime import Runtime
-from controller.store.protocol import Leader, Membership, Store, StoreError
+from controller.store.protocol import Leader, Membership, Standby, Store, StoreError
 from digitalgrid.supervision import start_once
 
 _log = logging.getLogger(__name__)
@@ -30,6 +30,7 @@ class Member:
         self._membership = membership
         self._loop = asyncio.get_running_loop()
         self._leaving = False
+        self._told_standbys: tuple[Standby, ...] | None = None
         self._ticked_s = time.monotonic()
 
     def join(self) -> None:
@@ -53,6 +54,11 @@ class Member:
 
     def on_leader(self, leader: Leader | None) -> None:
         self._post(self._take_leader, leader)
+
+    def on_standbys(self, standbys: tuple[Standby, ...]) -> None:
+        if standbys != self._told_standbys:
+            self._told_standbys = standbys
+            self._post(self._runtime.set_standbys, standbys)
 
     def on_elected(self, store: Store) -> None:
         self._post(self._lead, store)

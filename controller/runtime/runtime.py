@@ -35,6 +35,7 @@ from controller.store.protocol import (
     LeadershipLost,
     RegisterPage,
     RegisterQuestion,
+    Standby,
     Store,
     StoreError,
     StoreRoom,
@@ -88,6 +89,8 @@ class Runtime(Reads):
         self.tallies = Tallies()
         self._durability = Durability(self.tallies.commits_s)
         self._leadership = Leadership()
+        # Of a cluster, as was last heard; None where there is none, or nobody has said.
+        self.standbys: tuple[Standby, ...] | None = None
         self._timer = CoreTimer(clock_ns, lambda: self._core.next_deadline_ns(), self._on_timer)
         self._routers: dict[str, Callable[[ToRouter], None]] = {}
         self._in_turn = self._closed = False
@@ -161,6 +164,10 @@ class Runtime(Reads):
     def set_leader(self, leader: Leader | None) -> None:
         """Another leads, or nobody."""
         self._leadership.set_leader(leader)
+
+    def set_standbys(self, standbys: tuple[Standby, ...]) -> None:
+        """Who stands by, whoever would lead next first."""
+        self.standbys = standbys
 
     async def somebody_leads(self, within_s: float) -> None:
         """Return once it is known who leads, or will not be known here any more, or when it takes too long."""

@@ -162,6 +162,18 @@ class Leader:
     election_id: ElectionId
 
 
+@dataclass(frozen=True, slots=True)
+class Standby:
+    """A controller that stands by, as it last said itself: where its clients reach it, since when it stands by (unix
+    ms), and how many of the leader's transactions it had not taken up yet. 0 and None where it does not say so.
+    """
+
+    name: str
+    northbound: str
+    since_unix_ms: int = 0
+    behind: int | None = None
+
+
 class Follower(Protocol):
     """What a member of a cluster is told, from the membership's own threads, in order."""
 
@@ -173,6 +185,9 @@ class Follower(Protocol):
 
     def on_leader(self, leader: Leader | None) -> None:
         """Who else leads now, if anybody is known to."""
+
+    def on_standbys(self, standbys: tuple[Standby, ...]) -> None:
+        """Who stands by, whoever would lead next first; a leader is told of others, a standby of itself too."""
 
     def on_elected(self, store: Store) -> None:
         """This member leads, until ``store`` fails or is closed. Every change before its term has been told."""

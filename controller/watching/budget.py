@@ -22,6 +22,8 @@ _WINDOW_S = 0.02
 _SAVED_S = 0.005
 # Once the bucket is full, so much (s) is forgiven before more is done: few large rounds cost less than many small ones.
 _PAUSE_S = 0.002
+# Whoever watches hears something, however little of a processor is left.
+_LEAST_HAD = 0.1
 # A wait (s) that is worth a timer.
 _LEAST_WAIT_S = 0.001
 # What is urgent may overdraw by as much (s): some cut lines, told to a hundred watchers each.
@@ -39,6 +41,8 @@ class Budget:
         self._clock_s = clock_s
         self._times = times
         self._share = IDLE_SHARE
+        # Of that time, what a machine that has too much to do lets the loop have.
+        self._had = 1.0
         # Work that is not forgiven yet; below zero it is saved.
         self._owed_s = -_SAVED_S
         self._forgiven_at_s = self._window_at_s = clock_s()
@@ -63,12 +67,12 @@ class Budget:
         return self._until_s(-_PAUSE_S) if self._pausing else 0.0
 
     def _until_s(self, owed_s: float) -> float:
-        return max(_LEAST_WAIT_S, (self._owed_s - owed_s) / self._share)
+        return max(_LEAST_WAIT_S, (self._owed_s - owed_s) / (self._share * self._had))
 
     def _forgive(self) -> None:
         now_s = self._clock_s()
         self._look_at_loop(now_s)
-        forgiven_s = (now_s - self._forgiven_at_s) * self._share
+        forgiven_s = (now_s - self._forgiven_at_s) * self._share * self._had
         self._owed_s = max(-_SAVED_S, self._owed_s - forgiven_s)
         self._forgiven_at_s = now_s
 
@@ -84,5 +88,7 @@ class Budget:
         if computed_s > 0.0:
             # On a machine that has too much to do, others wait for a processor for their part of the work.
             others_s *= 1.0 + waited_s / computed_s
+        waited = waited_s / (now_s - self._window_at_s)
+        self._had = min(1.0, max(_LEAST_HAD, 1.0 - waited))
         self._share = SHARE if others_s > _BUSY * left_s else IDLE_SHARE
         self._window_at_s, self._window_times, self._window_worked_s = now_s, times, 0.0

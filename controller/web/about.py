@@ -1,7 +1,7 @@
 """What the page says of the daemon that serves it: its version and role, who leads, and what it is."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from controller.core.errors import Refusal
@@ -36,6 +36,7 @@ class About:
             "leader": leader.northbound if leader is not None else None,
             "leader_name": leader.name if leader is not None else None,
             "term": self.runtime.election_id.low,
+            "standbys": self._standbys(),
             "store": self.store,
             "name": self.name,
             "emulation": self.emulation is not None,
@@ -44,6 +45,10 @@ class About:
             "algorithms": self.algorithms,
             "control_network": network()._asdict() if network is not None else None,
         }
+
+    def _standbys(self) -> list[dict[str, object]] | None:
+        standbys = self.runtime.standbys
+        return [asdict(each) for each in standbys] if standbys is not None else None
 
     def _role(self) -> str:
         if self.runtime.leads:

@@ -81,6 +81,8 @@ def violations(page: Page) -> list[str]:
     # Told here is only what is wrong: what is right is many times as much.
     found: list[str] = page.evaluate(
         """async (values) => {
+            // A colour on its way to another is none that anybody reads by.
+            await Promise.allSettled(document.getAnimations().map((each) => each.finished));
             const options = { runOnly: { type: 'tag', values }, resultTypes: ['violations'] };
             const { violations } = await axe.run(options);
             const told = (nodes) => nodes.slice(0, 3).map(({ html }) => html.slice(0, 160));

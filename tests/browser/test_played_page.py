@@ -28,7 +28,14 @@ VIEWS = {
     "keys": "#/?do=help",
     "request": "#/?do=request&sink=town",
     "change": "#/?do=change&id=1",
+    "release": "#/?do=release&id=1",
+    "drain": "#/?do=drain&id=a-b",
+    "what if": "#/?do=whatif&cut=a-b",
+    "a fault": "#/?do=fault&verb=cut&id=a-b",
+    "a cloud": "#/?do=cloud&id=pv",
     "dispatch": "#/?do=dispatch",
+    "reoptimise": "#/?do=reoptimise",
+    "the map as it was": "#/?at=1&list=events",
 }
 
 
@@ -253,6 +260,29 @@ def test_no_router_has_its_name_on_a_line_of_its_own_where_there_is_another_plac
     )
     assert {"a", "b", "c"} <= set(crossed["labels"])
     assert crossed["found"] == []
+
+
+def test_the_system_view_lists_who_stands_by_and_how_far_behind(
+    controller: PlayedController, open_page: Open
+) -> None:
+    page = open_page(f"{controller.address}#/?list=system")
+    wait_until_drawn(page)
+    assert page.get_by_role("heading", name="Standbys").count() == 0
+    since_ms = time_ns() // 1_000_000
+    standbys = [
+        {"name": "dgc2", "northbound": "h2:7070", "since_unix_ms": since_ms, "behind": 0},
+        {"name": MARKUP, "northbound": "h3:7070", "since_unix_ms": since_ms, "behind": 12},
+        {"name": "old", "northbound": "h4:7070", "since_unix_ms": 0, "behind": None},
+    ]
+    daemon = {"role": "leader", "name": "dgc1", "standbys": standbys}
+    controller.tell(event("now", {"at_unix_ms": since_ms, "daemon": daemon}))
+    table = page.get_by_role("table").filter(has_text="Next to lead")
+    expect(table.get_by_role("row", name="dgc2")).to_contain_text("nothing")
+    expect(table.get_by_role("row", name=MARKUP)).to_contain_text("12 transactions")
+    expect(table.get_by_role("row", name="old")).to_contain_text("–")
+    assert violations(page) == []
+    controller.tell(event("now", {"at_unix_ms": since_ms, "daemon": daemon | {"standbys": []}}))
+    expect(page.get_by_text("Nobody stands by")).to_be_visible()
 
 
 def test_energies_beside_each_other_have_one_unit(

@@ -14,7 +14,7 @@ from controller.store.etcd.client import EtcdClient
 from controller.store.etcd.layout import Layout, Progress
 from controller.store.etcd.membership import EtcdMembership
 from controller.store.etcd.v3 import etcd_pb2 as pb
-from controller.store.protocol import Leader, Store
+from controller.store.protocol import Leader, Standby, Store
 from tests.support.etcd_cluster import EtcdCluster, require_etcd
 from tests.support.patience import PATIENCE_S
 
@@ -55,6 +55,8 @@ class _Elected:
     def on_change(self, change: StateChange) -> None: ...
 
     def on_leader(self, leader: Leader | None) -> None: ...
+
+    def on_standbys(self, standbys: tuple[Standby, ...]) -> None: ...
 
     def on_elected(self, store: Store) -> None:
         self.stores.put(store)

@@ -3,6 +3,7 @@
 import re
 import subprocess
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -40,6 +41,21 @@ def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:
             re.findall(r'<(?:script|img|link|iframe)[^>]*(?:src|href)="?(?:https?:)?//', text) == []
         )
         assert 'class="mermaid"' not in text
+
+
+def test_every_link_leads_somewhere_in_the_site(site: Path) -> None:
+    lost = []
+    for page in site.rglob("*.html"):
+        # Where a server shows that one, links are those of its root.
+        if page.name == "404.html":
+            continue
+        for link in re.findall(r'<a[^>]*href="?([^" >]+)', page.read_text()):
+            there = urlsplit(link)
+            if not (there.scheme or there.netloc) and there.path:
+                target = page.parent / unquote(there.path)
+                if not target.exists():
+                    lost.append(f"{page.relative_to(site)}: {link}")
+    assert lost == []
 
 
 def test_every_service_and_call_is_in_the_reference(site: Path) -> None:

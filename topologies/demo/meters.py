@@ -21,9 +21,9 @@ async def whole_reading(client: ReadsMeters, patience_s: float) -> Meters:
     deadline_s = time.monotonic() + patience_s
     while True:
         answer = await client.read_meters()
-        if not answer.missing_router_ids:
+        if answer.meters and not answer.missing_router_ids:
             return list(answer.meters)
         if time.monotonic() > deadline_s:
-            silent = ", ".join(answer.missing_router_ids)
+            silent = ", ".join(answer.missing_router_ids) or "all routers"
             raise TimeoutError(f"after {patience_s:g} s the meters of {silent} cannot be read")
         await asyncio.sleep(_POLL_S)

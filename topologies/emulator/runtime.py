@@ -26,6 +26,8 @@ from topologies.emulator.processes import end_process
 _log = logging.getLogger(__name__)
 
 _HEALTHY_WITHIN_S = 60.0
+# How long (s) its page may take after that, before the network does without: milliseconds, on a machine with time.
+_SERVING_WITHIN_S = 10.0
 _STOP_GRACE_S = 60.0
 # Seconds until the processes that an emulation forked have noticed its death, and how often that is looked for.
 _LOCK_FREE_WITHIN_S = 5.0
@@ -128,7 +130,7 @@ def emulate(
                     grid.name,
                     time.monotonic() - started_s,
                 )
-                if page := page_address(options.run_dir):
+                if page := page_address(options.run_dir, _SERVING_WITHIN_S):
                     _log.info("the operator's page: %s", page)
                 on_healthy()
                 while True:

@@ -5,13 +5,16 @@ import threading
 import time
 from collections.abc import Callable
 
+from msgspec import structs
+
 from controller.store.etcd.client import EtcdClient
-from controller.store.etcd.layout import ABSENT, Layout, LeaderValue, put_at
+from controller.store.etcd.layout import ABSENT, Layout, LeaderValue, StandbyValue, put_at
 from controller.store.etcd.lease import Lease
-from controller.store.etcd.standby import announce
+from controller.store.etcd.standby import announce, look
 from controller.store.etcd.term import stand
 from controller.store.etcd.troubles import Troubles
-from controller.store.protocol import StoreError
+from controller.store.protocol import Standby, StoreError
+from digitalgrid.units import NS_PER_MS
 
 _log = logging.getLogger(__name__)
 
@@ -20,6 +23,8 @@ _log = logging.getLogger(__name__)
 _GIVE_WAY_S = 0.5
 # Keepalives of a standby's lease in one TTL: three answers may be lost.
 _RENEWALS_PER_TTL = 4
+# How long (s) what a standby says of itself stands at least: each word is a write for all of etcd.
+_SAID_AGAIN_S = 1.0
 
 
 class Campaign:
@@ -38,20 +43,25 @@ class Campaign:
         # Guards all below, and tells of its changes.
         self._changed = threading.Condition()
         self._ended = threading.Event()
-        self._told_revision = 0
+        self._told_revision = self._told_transactions = 0
         self._vacant = False
         self._stands_from_s = 0.0
         # While this member follows: for the next election, and announced to leaders who hand over.
         self._ready: Lease | None = None
+        # What is said of it there, and when that was.
+        self._said, self._said_at_s = StandbyValue(value.name, value.northbound), 0.0
         # The one that the member stands with now.
         self._candidate: Lease | None = None
         # The leader's key may still hang on one of them, and would keep everybody waiting.
         self._left_over: list[Lease] = []
 
-    def tell(self, revision: int, vacant: bool) -> None:
-        """All up to a revision has been followed; ``vacant`` says that nobody led by then."""
+    def tell(self, revision: int, vacant: bool, transactions: int = 0) -> None:
+        """All up to a revision has been followed, which had so many transactions; ``vacant`` says that nobody led by
+        then.
+        """
         with self._changed:
             self._told_revision, self._vacant = revision, vacant
+            self._told_transactions = transactions
             self._changed.notify_all()
 
     def take(self, lease_id: int) -> Lease | None:
@@ -85,7 +95,11 @@ class Campaign:
             self._ended.set()
             self._changed.notify_all()
 
-    def run(self, is_responsive: Callable[[], bool]) -> None:
+    def run(
+        self,
+        is_responsive: Callable[[], bool],
+        on_standbys: Callable[[tuple[Standby, ...]], None] = lambda _standbys: None,
+    ) -> None:
         while self._await_work():
             try:
                 self._release_left_over()
@@ -95,6 +109,7 @@ class Campaign:
                     self._stand()
                 elif self._told_revision:
                     self._keep_ready()
+                    self._look_around(on_standbys)
                 self._troubles.over()
             except StoreError as error:
                 self._ended.wait(self._troubles.note(error))
@@ -130,10 +145,29 @@ class Campaign:
                 return
             self._ready = lease
         try:
-            announce(self._client, self._layout, self._value, lease.id)
+            since_unix_ms = time.time_ns() // NS_PER_MS
+            self._announce(
+                lease, structs.replace(self._said, since_unix_ms=since_unix_ms, behind=None)
+            )
         except StoreError:
             self._withdraw_ready()
             raise
+
+    def _look_around(self, on_standbys: Callable[[tuple[Standby, ...]], None]) -> None:
+        """Who stands by, and by how much this member is behind; said again where that is not as it was said."""
+        seen = look(self._client, self._layout, self._lease_ttl_s / _RENEWALS_PER_TTL)
+        with self._changed:
+            ready, behind = self._ready, max(0, seen.transactions - self._told_transactions)
+        if ready is None:
+            return
+        on_standbys(seen.standbys)
+        waited_s = time.monotonic() - self._said_at_s
+        if behind != self._said.behind and waited_s >= _SAID_AGAIN_S:
+            self._announce(ready, structs.replace(self._said, behind=behind))
+
+    def _announce(self, lease: Lease, value: StandbyValue) -> None:
+        announce(self._client, self._layout, value, lease.id)
+        self._said, self._said_at_s = value, time.monotonic()
 
     def _withdraw_ready(self) -> None:
         with self._changed:

@@ -63,6 +63,14 @@ class LeaderValue(msgspec.Struct, frozen=True):
     northbound: str
 
 
+class StandbyValue(LeaderValue, frozen=True):
+    """What a member that stands by says of itself; what a leader has in its key reads it as a `LeaderValue`."""
+
+    since_unix_ms: int = 0
+    # Transactions that it had not followed yet.
+    behind: int | None = None
+
+
 class Progress(msgspec.Struct, frozen=True):
     """The value of ``counters``: of one term, and one transaction of it, so no two are alike."""
 
@@ -223,6 +231,13 @@ def put_at(key: bytes, revision: int, end: bytes = b"") -> pb.Compare:
         key=key,
         range_end=end,
         mod_revision=revision,
+    )
+
+
+def created_at(key: bytes, revision: int) -> pb.Compare:
+    """True while the key is there that was created at a revision, whatever was put into it since."""
+    return pb.Compare(
+        result=pb.Compare.EQUAL, target=pb.Compare.CREATE, key=key, create_revision=revision
     )
 
 

@@ -63,7 +63,10 @@ class EtcdMembership:
         self._follower = follower
         self._threads = [
             start_thread("etcd-follow", partial(self._run, follower)),
-            start_thread("etcd-campaign", partial(self._campaign.run, follower.is_responsive)),
+            start_thread(
+                "etcd-campaign",
+                partial(self._campaign.run, follower.is_responsive, follower.on_standbys),
+            ),
         ]
 
     def leave(self) -> None:
@@ -117,7 +120,7 @@ class EtcdMembership:
         if self._lead_if_elected(follower, mirror, etcd):
             return
         self._tell_leader(follower, mirror.leader(), again=True)
-        self._campaign.tell(etcd.revision, mirror.leader_key is None)
+        self._campaign.tell(etcd.revision, mirror.leader_key is None, mirror.transactions)
         with closing(self._revisions(etcd)) as revisions:
             for revision, events in revisions:
                 change = mirror.take(events)
@@ -126,7 +129,7 @@ class EtcdMembership:
                 if self._lead_if_elected(follower, mirror, etcd):
                     return
                 self._tell_leader(follower, mirror.leader())
-                self._campaign.tell(revision, mirror.leader_key is None)
+                self._campaign.tell(revision, mirror.leader_key is None, mirror.transactions)
 
     def _revisions(
         self, etcd: pb.ResponseHeader
@@ -173,6 +176,7 @@ class EtcdMembership:
         # Its clients wait for the moment that it takes, instead of looking for the leader before.
         follower.on_leader(None)
         term = Term(self._client, self._layout, lease, key.token, self._limits)
+        term.on_standbys = follower.on_standbys
         store = EtcdStore(self._layout, term, self._limits, follower.is_responsive)
         try:
             self._serve(follower, mirror, etcd, store)

@@ -63,6 +63,8 @@ class Mirror:
         self.leader_key: LeaderKey | None = None
         # As it is understood, and as it stands there; nothing in an empty store.
         self.progress, self.progress_value = NO_PROGRESS, b""
+        # How many transactions the store had had by then, in all terms: each puts the counters.
+        self.transactions = 0
 
     @property
     def in_parts(self) -> bool:
@@ -110,6 +112,7 @@ class Mirror:
         if kv.key == self._layout.counters:
             self.progress = read_json(kv.key, kv.value, Progress)
             self.progress_value = kv.value
+            self.transactions = kv.version
         else:
             self.meta = read_meta(self._layout, kv.value)
 

@@ -1,7 +1,7 @@
 """One term of leadership, as etcd sees it: transactions that only this leader can make, each after its predecessor."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -19,6 +19,7 @@ from controller.store.etcd.layout import (
     Progress,
     Put,
     after,
+    created_at,
     has_value,
     is_another_etcd,
     put_at,
@@ -31,12 +32,13 @@ from controller.store.etcd.lease import Lease
 from controller.store.etcd.mirror import Mirror
 from controller.store.etcd.parts import Limits, chunks, pack, unpack
 from controller.store.etcd.registers import registers_range
-from controller.store.etcd.standby import all_standbys, longest_standing_by
+from controller.store.etcd.standby import all_standbys, longest_standing_by, standbys_of
 from controller.store.etcd.v3 import etcd_pb2 as pb
 from controller.store.protocol import (
     Leader,
     LeadershipLost,
     RegisterQuestion,
+    Standby,
     StoreError,
     StoreRoom,
 )
@@ -66,10 +68,10 @@ class Term:
         # What the predecessor left, as it is in etcd; nothing in an empty store.
         self._progress, self._progress_value = NO_PROGRESS, b""
         self._generation = 0
-        # Who can be given the lead, as seen last.
+        # Who can be given the lead, as seen last; and all who stand by, for whoever wants to know.
         self._standby: pb.KeyValue | None = None
-        # As it was asked last.
         self.standby_count = 0
+        self.on_standbys: Callable[[tuple[Standby, ...]], None] = lambda _standbys: None
         # What is still to be said of the term, with the first that it writes.
         self._unsaid: list[Op] = []
 
@@ -211,7 +213,9 @@ class Term:
         )
         leader, standbys = (each.response_range.kvs for each in response.responses)
         self._standby = self._longest(standbys)
-        self.standby_count = sum(each.lease != self.lease.id for each in standbys)
+        others = standbys_of(standbys, self.lease.id)
+        self.standby_count = len(others)
+        self.on_standbys(others)
         return bool(leader) and leader[0].mod_revision == self._token
 
     def _longest(self, standbys: Iterable[pb.KeyValue]) -> pb.KeyValue | None:
@@ -222,7 +226,7 @@ class Term:
         # Until its lease has run out, this leader would be taken for somebody who stands by.
         own = pb.DeleteRangeRequest(key=self._layout.standby(self.lease.id))
         return pb.TxnRequest(
-            compare=[self._fence(), put_at(standby.key, standby.mod_revision)],
+            compare=[self._fence(), created_at(standby.key, standby.create_revision)],
             success=[
                 pb.RequestOp(request_put=put),
                 pb.RequestOp(request_delete_range=own),

@@ -1,6 +1,8 @@
 """``dgctl registers``: what generations had metered when they ended, and what was never heard of them."""
 
 import json
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -60,6 +62,42 @@ def test_programs_see_which_registers_there_are(dgctl: Any, controller: Any) -> 
     assert "deliveredMj" not in second
     (asked,) = controller.requests
     assert abs(asked.since_unix_ns - (before_ns - 60 * NS_PER_S)) < 30 * NS_PER_S
+
+
+def test_registers_are_listed_as_people_ask_for_them(dgctl: Any) -> None:
+    def shown(*words: str) -> list[str]:
+        return [" ".join(line.split()) for line in dgctl(*words).stdout.splitlines()]
+
+    assert shown("--columns", "generation,delivered", "--sort", "-generation")[:3] == [
+        "generation delivered",
+        "2 -",
+        "1 4.5 kJ",
+    ]
+    assert shown("--filter", "injected>=2kJ", "--columns", "generation")[1:] == [
+        "1",
+        "in all: injected 5 kJ, delivered 4.5 kJ",
+    ]
+    assert "registers have no column 'what'" in dgctl("--sort", "what").stderr
+
+
+def test_a_watch_asks_again_only_for_what_has_ended_since(controller: Any, dgctl: Any) -> None:
+    program = "from dgctl import main; main()"
+    words = [sys.executable, "-c", program, "--server", controller.server]
+    words += ["registers", "--watch", "-o", "json"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as watch:
+        try:
+            assert watch.stdout is not None
+            first = json.loads(watch.stdout.readline())
+            assert [each["generation"] for each in first["registers"]] == ["1", "2"]
+            third = pb.FinalRegister(circuit_id=7, generation=3)
+            controller.answers["ListRegisters"] = pb.ListRegistersResponse(registers=[third])
+            later = json.loads(watch.stdout.readline())
+            assert [each["generation"] for each in later["registers"]] == ["1", "2", "3"]
+        finally:
+            watch.kill()
+    first_asked, *others = controller.requests
+    assert first_asked == pb.ListRegistersRequest()
+    assert all(each.since_unix_ns > 0 for each in others)
 
 
 def test_where_nothing_has_ended_that_is_said(dgctl: Any, controller: Any) -> None:

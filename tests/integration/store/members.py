@@ -17,7 +17,7 @@ from controller.store.etcd.parts import DEFAULT_LIMITS, Limits
 from controller.store.etcd.reading import present, read_mirror
 from controller.store.etcd.term import Term, stand
 from controller.store.etcd.v3 import etcd_pb2 as pb
-from controller.store.protocol import Leader, Store, StoreError
+from controller.store.protocol import Leader, Standby, Store, StoreError
 from tests.support.patience import PATIENCE_S
 from tests.support.records import circuit_record
 
@@ -37,6 +37,7 @@ class Recorder:
         self.audit_seqs: list[int] = []
         self.changes: list[StateChange] = []
         self.leader: Leader | None = None
+        self.standbys: tuple[Standby, ...] = ()
         self.events: list[str] = []
         self.terms: list[Store] = []
         self.elected_at_s = 0.0
@@ -59,6 +60,11 @@ class Recorder:
     def on_leader(self, leader: Leader | None) -> None:
         with self._noting("leader"):
             self.leader = leader
+
+    def on_standbys(self, standbys: tuple[Standby, ...]) -> None:
+        with self._changed:
+            self.standbys = standbys
+            self._changed.notify_all()
 
     def on_elected(self, store: Store) -> None:
         with self._noting("elected"):

@@ -1,15 +1,17 @@
 """A leader that leaves gives the lead to a member that stands by, which needs no election and reads nothing."""
 
+import threading
 import time
 from functools import partial
 
 import msgspec
 
+from controller.core.circuits.records import StateChange
 from controller.store.etcd.layout import LeaderValue, Meta, after
 from controller.store.etcd.lease import Lease
-from controller.store.etcd.standby import all_standbys, announce
+from controller.store.etcd.standby import all_standbys, announce, look
 from controller.store.etcd.v3 import etcd_pb2 as pb
-from controller.store.protocol import Leader, LeadershipLost
+from controller.store.protocol import Leader, LeadershipLost, Standby
 from tests.integration.store.members import (
     LONG_TTL_S,
     Cluster,
@@ -28,6 +30,58 @@ def standbys(cluster: Cluster) -> list[str]:
 
 def stands_by(cluster: Cluster, name: str) -> bool:
     return name in standbys(cluster)
+
+
+def test_a_leader_and_who_stands_by_know_who_would_lead_next(cluster: Cluster) -> None:
+    _, leader = cluster.join("a", ttl_s=LONG_TTL_S)
+    writer = Writer(leader.term())
+    writer.write(change(1))
+    lease = Lease(cluster.client, LONG_TTL_S)
+    before_ms = time.time_ns() // 1_000_000
+    second = standing_by(cluster, "b")
+    # What nobody of ours has written leads never; and one of an earlier version says no more than its name.
+    value = msgspec.json.encode(LeaderValue("forged", "forged:7070"))
+    cluster.put(cluster.layout.standbys + b"forged", value)
+    announce(cluster.client, cluster.layout, LeaderValue("old", "old:7070"), lease.id)
+
+    def knows_all(member: Recorder, *names: str) -> bool:
+        return tuple(each.name for each in member.standbys) == names
+
+    second.wait(lambda: knows_all(second, "b", "old"), "who stands by")
+    second.wait(lambda: second.standbys[0].behind == 0, "that it has followed everything")
+    since_ms = second.standbys[0].since_unix_ms
+    assert before_ms <= since_ms <= time.time_ns() // 1_000_000
+    assert second.standbys[0] == Standby("b", "b:7070", since_ms, 0)
+    assert second.standbys[1] == Standby("old", "old:7070")
+    # The leader looks less often than its lease allows; it is asked what it sees here and now.
+    seen = look(cluster.client, cluster.layout, 5.0)
+    assert seen.standbys == second.standbys
+    lease.release()
+
+
+class Slow(Recorder):
+    """Takes no change up before it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_go_on = threading.Event()
+
+    def on_change(self, change: StateChange) -> None:
+        self.may_go_on.wait()
+        super().on_change(change)
+
+
+def test_a_standby_that_is_behind_says_by_how_much(cluster: Cluster) -> None:
+    _, leader = cluster.join("a", ttl_s=LONG_TTL_S)
+    writer = Writer(leader.term())
+    slow = Slow()
+    cluster.join("b", follower=slow)
+    wait_until(lambda: stands_by(cluster, "b"), "that b stands by")
+    for number in range(1, 4):
+        writer.write(change(number))
+    slow.wait(lambda: any(each.behind == 3 for each in slow.standbys), "that it is behind")
+    slow.may_go_on.set()
+    slow.wait(lambda: all(each.behind == 0 for each in slow.standbys), "that it is not any more")
 
 
 def stored_meta(cluster: Cluster) -> Meta:

@@ -11,7 +11,7 @@ from controller.core.settings import CoreSettings
 from controller.runtime import member as member_module
 from controller.runtime.member import Member
 from controller.runtime.runtime import Runtime
-from controller.store.protocol import Follower, StoreError
+from controller.store.protocol import Follower, Standby, StoreError
 from tests.support.attached_grid import MemoryStore
 from tests.support.northbound import in_loop, until
 
@@ -57,6 +57,17 @@ async def test_it_follows_and_leads() -> None:
     await until(lambda: runtime.leads)
 
     assert not membership.left.is_set()
+
+
+@in_loop
+async def test_who_stands_by_is_known_as_soon_as_anybody_has_said() -> None:
+    runtime, _, follower = joined()
+    assert runtime.standbys is None
+    second = Standby("b", "b:7070", behind=2)
+    await asyncio.to_thread(follower.on_standbys, (second,))
+    await until(lambda: runtime.standbys == (second,))
+    await asyncio.to_thread(follower.on_standbys, ())
+    await until(lambda: runtime.standbys == ())
 
 
 @in_loop

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from functools import partial
 
 from controller.core.circuits.circuit import Constraints
@@ -86,13 +85,13 @@ class _Attached:
         if isinstance(message, ReadTable):
             self.read_ids.append(message.read_id)
 
-    async def tell(self, hops: Sequence[pb.HopSnapshot]) -> dict[str, int]:
-        """The router is asked anew, and answers with these hops: what was found, by kind."""
+    async def tell(self, message: pb.RouterMessage) -> dict[str, int]:
+        """The router is asked anew, and answers with this table: what was found, by kind."""
         before = COUNTERS.snapshot()
         self.runtime.tell(lambda core, now_ns: core.on_sync_done("r1", now_ns))
         await asyncio.sleep(0)
-        table = pb.CircuitTable(read_id=self.read_ids[-1], hops=hops)
-        await self.inbox.take(pb.RouterMessage(table=table))
+        message.table.read_id = self.read_ids[-1]
+        await self.inbox.take(message)
         counted = {
             kind: count - before.get((name, kind), 0)
             for (name, kind), count in COUNTERS.snapshot().items()
@@ -122,6 +121,7 @@ async def test_a_table_of_thousands_of_hops_is_compared_in_short_turns() -> None
         ([*hops, *map(_orphan, range(1, CIRCUITS))], {"excess": CIRCUITS - 1}),
     ]
     for held, expected in differences:
-        found = await in_short_turns(partial(here.tell, held))
+        message = pb.RouterMessage(table=pb.CircuitTable(hops=held))
+        found = await in_short_turns(partial(here.tell, message))
         assert found == expected
     here.runtime.close()

@@ -53,6 +53,13 @@ def test_a_busy_loop_gives_its_share_and_no_more_however_large_a_piece_of_work_i
         assert 0.8 * SHARE < clock.work_for(30.0, work_s) < 1.3 * SHARE
 
 
+def test_on_a_crowded_machine_it_is_the_share_of_what_the_loop_gets() -> None:
+    # It works three tenths of the time, and waits for a processor for six.
+    clock = Clock(busy=0.3, crowded=2.0)
+    clock.work_for(1.0, 1e-3)
+    assert 0.25 * SHARE < clock.work_for(30.0, 1e-3) < 0.55 * SHARE
+
+
 def test_what_is_urgent_overdraws_once_and_is_held_to_the_share_then() -> None:
     clock = Clock(busy=0.9)
     clock.work_for(1.0, 1e-3)

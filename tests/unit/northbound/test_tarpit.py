@@ -16,6 +16,7 @@ from digitalgrid.reasons import Reason
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.northbound_pb2_grpc import PowerServiceStub
 from tests.support.northbound import in_loop, northbound, until
+from tests.support.patience import PATIENCE_S
 
 
 class Clock:
@@ -99,6 +100,8 @@ async def test_an_honest_client_waits_for_few_of_those_that_others_flood_with(
 ) -> None:
     """Else each of its calls waits behind all that they have in flight: some four hundred answers."""
     monkeypatch.setattr(tarpit, "REFUSALS_AT_ONCE", 32)
+    # However slow the machine is, the honest are done before those that stand still go on.
+    monkeypatch.setattr(tarpit, "STANDS_STILL_S", PATIENCE_S)
     answered = 0
 
     async def flood(stub: PowerServiceStub) -> None:
@@ -114,7 +117,7 @@ async def test_an_honest_client_waits_for_few_of_those_that_others_flood_with(
         channels = [asyncio_channel(api.address) for _ in range(2)]
         stubs = [PowerServiceStub(each) for each in channels]
         flooding = [asyncio.create_task(flood(stub)) for stub in stubs for _ in range(200)]
-        await until(lambda: answered > 600)
+        await until(lambda: answered > 64)
         waited_for = []
         for number in range(12):
             before = answered

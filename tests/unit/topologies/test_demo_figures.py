@@ -157,3 +157,6 @@ def test_a_whole_reading_waits_for_the_last_router_and_names_who_stays_silent() 
     answers[0].missing_router_ids.append("c")
     with pytest.raises(TimeoutError, match="meters of c cannot be read"):
         asyncio.run(whole_reading(Client(), 0.0))
+    answers[0] = northbound_pb2.ReadAllMetersResponse()
+    with pytest.raises(TimeoutError, match="meters of all routers cannot be read"):
+        asyncio.run(whole_reading(Client(), 0.0))

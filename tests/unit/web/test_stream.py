@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from controller.core.circuits.records import Counters, StoredState
-from controller.store.protocol import LeadershipLost
+from controller.store.protocol import LeadershipLost, Standby
 from controller.tallies import ControlNetwork
 from controller.watching.meter_look import MeterLook
 from controller.web.about import About
@@ -71,6 +71,24 @@ async def test_the_control_network_is_told_where_there_is_one() -> None:
         async with served.stream() as again:
             mirror = await mirrored(again)
         assert mirror.daemon["control_network"] == {"switches": 3, "trunks": 2, "hosts": 9}
+
+
+@in_loop
+async def test_who_stands_by_is_told_where_there_is_a_cluster() -> None:
+    async with page() as served:
+        async with served.stream() as events:
+            assert (await mirrored(events)).daemon["standbys"] is None
+        served.api.runtime.set_standbys((Standby("b", "b:7070", 1_700_000_000_000, 3),))
+        async with served.stream() as events:
+            told = (await mirrored(events)).daemon["standbys"]
+        assert told == [
+            {
+                "name": "b",
+                "northbound": "b:7070",
+                "since_unix_ms": 1_700_000_000_000,
+                "behind": 3,
+            }
+        ]
 
 
 @in_loop

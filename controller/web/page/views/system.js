@@ -3,7 +3,7 @@
 import { html } from "../vendor/ui.js";
 import { open } from "../route.js";
 import { store } from "../store.js";
-import { ago, counted, duration, energies, percent } from "../words.js";
+import { ago, counted, duration, energies, moment, percent } from "../words.js";
 import { Facts } from "./bars.js";
 import { booksOf } from "./strip.js";
 
@@ -22,6 +22,7 @@ export function System() {
       ["Watchers", now.watchers],
       ["Emulation", daemon.emulation ? "yes: what is cut or killed here is not real" : ""],
     ]} />
+    <${Standbys} daemon=${daemon} />
     <h3>Books</h3>
     <p class=${`tone-${books.tone}`}>${books.word}</p>
     <${Energies} of=${Object.entries(now.books ?? {}).filter(([key]) => key.endsWith("_mj"))} />
@@ -33,6 +34,24 @@ export function System() {
       <button onClick=${() => open("whatif")}>What if…</button>
     </div>
   </div>`;
+}
+
+/** Who would lead next, the first of them first; nothing where the store is no cluster's. */
+function Standbys({ daemon }) {
+  const { standbys, name, role } = daemon;
+  if (!standbys) return null;
+  if (!standbys.length) {
+    return html`<h3>Standbys</h3><p class="tone-warn">Nobody stands by: without this controller circuits run on, and nobody decides.</p>`;
+  }
+  return html`<h3>Standbys</h3><table class="compared"><thead><tr><th scope="col">Next to lead</th><th scope="col">At</th><th scope="col">Since</th><th scope="col">Behind</th></tr></thead>
+    <tbody>${standbys.map((each) => html`<tr key=${each.northbound}><th scope="row">${each.name}${role === "standby" && each.name === name ? " (this one)" : ""}</th><td>${each.northbound}</td>
+      <td>${moment(each.since_unix_ms) || "–"}</td><td>${behindWord(each.behind)}</td></tr>`)}</tbody></table>`;
+}
+
+/** What it has not taken up of what the leader has decided; those of earlier versions do not say. @param {number | null | undefined} behind */
+function behindWord(behind) {
+  if (behind === null || behind === undefined) return "–";
+  return behind ? counted(behind, "transaction") : "nothing";
 }
 
 function Energies({ of }) {
