@@ -19,6 +19,10 @@ from trading.client.blocking import MarketClient
 from trading.client.calls import tender
 
 _POLL_S = 0.05
+# Share of what a source has that is more than losses.
+_CLEARLY = 0.05
+# Of less energy, a fifth is within what two meters may differ by.
+_LIE_SHOWS_WH = 20
 # Of what is reserved, what a cloud leaves.
 _LEFT = 0.5
 # How long a controller is away.
@@ -109,7 +113,11 @@ class Faults:
         trades = await self._delivering(start_ns)
         buyer, _ = _by_most(trades, "buyer")
         router = _BY_PARTY[buyer].router
-        concerned = [each for each in trades if _BY_PARTY[each.buyer].router == router]
+        concerned = [
+            each
+            for each in trades
+            if _BY_PARTY[each.buyer].router == router and each.wh >= _LIE_SHOWS_WH
+        ]
         fault.target, fault.concerned = router, {each.trade_id for each in concerned}
         self._say(f"{router} will report a fifth less than it delivers")
         marker = self._router_state(router) / LIES
@@ -189,15 +197,18 @@ class Faults:
         """Another exchange sells a source that this one has sold, to somebody whose load has room."""
         await _until(start_ns - market.gate_ns)
         trades = await self._in_state_of(start_ns, pb.TRANSACTION_STATE_CONFIRMED)
-        seller, _ = _by_most(trades, "seller")
         buyers = [each for each in PROSUMERS if not any(t.buyer == each.party for t in trades)]
         buyer = max(buyers, key=lambda each: (each.most_taken_w, each.party))
+        seller, wh = _too_much(
+            trades, wh_of(buyer.most_taken_w, market.length_ns), market.length_ns
+        )
         fault.target = _BY_PARTY[seller].source
-        wh = wh_of(min(buyer.most_taken_w, _BY_PARTY[seller].most_given_w), market.length_ns)
         interval = pb.Interval(start_unix_ns=start_ns, length_ns=market.length_ns)
         self._say(f"a second exchange sells {wh} Wh of {fault.target} to {buyer.party}")
-        await self._tender_again(seller, tender("sell", seller, wh, 90_000, interval))
-        await self._tender_again(buyer.party, tender("buy", buyer.party, wh, 250_000, interval))
+        for each, side, limit in ((seller, "sell", 90_000), (buyer.party, "buy", 250_000)):
+            # All of it or nothing: a part may fit beside what was sold.
+            order = tender(side, each, wh, limit, interval, min_fill_wh=wh)  # type: ignore[arg-type]
+            await self._tender_again(each, order)
         await _until(start_ns + 3 * _S)
         with self._rival.client(OPERATOR) as operator:
             found = await self._ask(operator.list_transactions)
@@ -260,6 +271,20 @@ def _by_most(trades: list[pb.Transaction], side: str) -> tuple[str, list[pb.Tran
     for trade in trades:
         parties.setdefault(getattr(trade, side), []).append(trade)
     return max(parties.items(), key=lambda each: (sum(t.wh for t in each[1]), each[0]))
+
+
+def _too_much(trades: list[pb.Transaction], wanted_wh: int, length_ns: int) -> tuple[str, int]:
+    """A seller, and so much that he has not got it besides what he has sold. TimeoutError where nobody sold enough."""
+    beyond: dict[str, tuple[float, int]] = {}
+    for seller in {each.seller for each in trades}:
+        most_wh = wh_of(_BY_PARTY[seller].most_given_w, length_ns)
+        sold_wh = sum(each.injected_wh for each in trades if each.seller == seller)
+        wh = min(wanted_wh, most_wh)
+        beyond[seller] = ((sold_wh + wh - most_wh) / most_wh, wh)
+    seller, (share, wh) = max(beyond.items(), key=lambda each: each[1])
+    if share <= _CLEARLY:
+        raise TimeoutError("nobody has sold so much that it cannot be sold again")
+    return seller, wh
 
 
 def _told(trade: pb.Transaction) -> str:
