@@ -6,7 +6,7 @@ from controller.core.admission.admission import Admission
 from controller.core.admission.standby_fit import StandbyFit
 from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.disjointness import in_common
-from controller.core.circuits.failures import Failure, covered, stopping
+from controller.core.circuits.failures import Failure, covered
 from controller.core.circuits.generation import RETIRING_PHASES, Generation, Phase, Role
 from controller.core.circuits.path_state import other_physics, path_down
 from controller.core.circuits.reservations import Reservations
@@ -77,29 +77,6 @@ class Fitness:
         keys = {key for resource in there for key in held.held_of(resource)}
         found = [standby for key in sorted(keys) if (standby := self._find(key)) is not None]
         return [each for each in found if each.shares and each.phase in RETIRING_PHASES]
-
-    def is_misfit(self, standby: Generation) -> bool:
-        """Whether it is among those that have no room, or not what they lose."""
-        return standby.key in self._fit.misfits(standby.route, at_source=True)
-
-    # What has failed
-
-    def failures_of(self, routes: Iterable[Route]) -> frozenset[Failure]:
-        """Whatever may have stopped one of these."""
-        known = self._admission.view.links
-        return frozenset[Failure]().union(
-            *(
-                stopping(route, lambda each: known[each].risk_groups if each in known else ())
-                for route in routes
-            )
-        )
-
-    def may_have_failed(self, route: Route, left: Iterable[Route]) -> bool:
-        """Whether what made others leave these routes may have stopped this one too."""
-        view, left = self._admission.view, list(left)
-        if path_down(view, route) or any(path_down(view, each) for each in left):
-            return path_down(view, route)
-        return not self.failures_of([route]).isdisjoint(self.failures_of(left))
 
     # What is covered
 

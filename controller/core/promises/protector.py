@@ -130,9 +130,6 @@ class Protector:
         if not circuit.admin_up or circuit.state.ended:
             self._end(circuit)
             return
-        if self._switches.is_undecided(circuit):
-            self._switches.see_return(circuit)
-            return
         self._retire_unfit(circuit, now_ns)
         self._switches.see_return(circuit)
         newest, standbys = circuit.newest(), circuit.standbys()

@@ -4,7 +4,7 @@ A standby that its sink runs is the working generation from then on; what was le
 room make way for it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from controller.core.admission.admission import Admission
 from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState
@@ -14,7 +14,6 @@ from controller.core.circuits.guarding import ready_standby
 from controller.core.circuits.path_state import path_down
 from controller.core.circuits.protection import Against, ProtectionEvent
 from controller.core.circuits.reservations import Reservations
-from controller.core.circuits.route import Route
 from controller.core.effects import CircuitChanged, Effect
 from controller.core.programming.agenda import Agenda
 from controller.core.programming.programming import Programmer
@@ -59,21 +58,13 @@ class Switches:
         self._emit = emit
         # Circuits whose sinks are to say that they have switched, and until when.
         self._expected: Agenda[int] = Agenda()
-        # Circuits whose standby has no room beside what was adopted, but may be in use for the same fault.
-        self._undecided: Agenda[int] = Agenda()
 
     def next_deadline_ns(self) -> int | None:
-        due = (self._expected.next_ns(), self._undecided.next_ns())
-        return min((each for each in due if each is not None), default=None)
+        return self._expected.next_ns()
 
     def forget(self, circuit: Circuit) -> None:
         """It has ended."""
         self._expected.drop(circuit.circuit_id)
-        self._undecided.drop(circuit.circuit_id)
-
-    def is_undecided(self, circuit: Circuit) -> bool:
-        """Whether its standby is left as it is until its sink has had time to say that it has switched."""
-        return circuit.circuit_id in self._undecided
 
     # Expected
 
@@ -109,16 +100,11 @@ class Switches:
 
     def on_timer(self, now_ns: int) -> list[Circuit]:
         """Circuits that are to leave a path which is down, and whose standby is not there any more."""
-        left = [
+        return [
             circuit
             for circuit_id in self._expected.due(now_ns)
             if (circuit := self._not_reported(circuit_id, now_ns)) is not None
         ]
-        for circuit_id in self._undecided.due(now_ns):
-            self._undecided.drop(circuit_id)
-            if (circuit := self._circuits.get(circuit_id)) is not None:
-                self._decide(circuit, now_ns)
-        return left
 
     def _not_reported(self, circuit_id: int, now_ns: int) -> Circuit | None:
         """Its sink has said nothing: adopt the standby all the same. The circuit, where that is gone too."""
@@ -138,7 +124,7 @@ class Switches:
         self, circuit: Circuit, standby: Generation, why: str, now_ns: int, *, reported: bool
     ) -> None:
         """Its sink runs the standby: that is the working generation from now on, and what it left goes."""
-        self.forget(circuit)
+        self._expected.drop(circuit.circuit_id)
         self._held_back.discard(standby.key)
         circuit.guard.apply_if_possible(ProtectionEvent.SWITCHED, why)
         left, shared = self._left(circuit, standby), standby.shares
@@ -156,7 +142,7 @@ class Switches:
             self._show_adopted(circuit, f"switched to its standby: {why}", reported=reported)
         self._persist(circuit)
         if shared:
-            self._make_room_beside(standby, [each.route for each in left], now_ns)
+            self._make_room_beside(standby, now_ns)
 
     def _let_go_of_others(self, circuit: Circuit, selected: Generation, now_ns: int) -> None:
         """What was to replace a standby, and has a line in common with it, is no standby of it; nor is there room."""
@@ -173,62 +159,21 @@ class Switches:
             standby.covers = frozenset()
             self._reservations.cover(standby.key, standby.covers)
 
-    def _make_room_beside(self, promoted: Generation, left: Sequence[Route], now_ns: int) -> None:
-        """What it carries is not shared any more; standbys that no longer fit beside it are made anew elsewhere. But
-        whom the same fault has hit runs on them: no single fault is too much for their room.
-        """
+    def _make_room_beside(self, promoted: Generation, now_ns: int) -> None:
+        """What it carries is not shared any more; standbys that no longer fit beside it are made anew elsewhere."""
         by = promoted.key.circuit_id
         why = f"circuit {by} runs over its standby now, and the rest of their room is too small"
         for standby in self._fitness.crowding(promoted.route):
             self._free_at_once(standby)
-        seen: set[CircuitGeneration] = set()
-        while found := [
-            each for each in self._fitness.crowded_out(promoted.route) if each[1].key not in seen
-        ]:
-            for circuit, standby in found:
-                seen.add(standby.key)
-                if self._may_have_switched(circuit, left):
-                    self._wait_for_word(circuit, standby, left, why, now_ns)
-                else:
-                    self._crowd_out(circuit, standby, why, now_ns)
-
-    def _may_have_switched(self, circuit: Circuit, left: Sequence[Route]) -> bool:
-        working = circuit.carrying() or circuit.newest()
-        if circuit.circuit_id in self._expected:
-            return True
-        return working is not None and self._fitness.may_have_failed(working.route, left)
-
-    def _wait_for_word(
-        self, circuit: Circuit, standby: Generation, left: Sequence[Route], why: str, now_ns: int
-    ) -> None:
-        """Its standby covers no more than what may just have happened, and is let alone."""
-        self._undecided.set(circuit.circuit_id, now_ns + REPORTED_WITHIN_NS)
-        if standby.covers and (happened := standby.covers & self._fitness.failures_of(left)):
-            standby.covers = happened
-            self._reservations.cover(standby.key, happened)
+        for circuit, standby in list(self._fitness.crowded_out(promoted.route)):
+            self._free_at_once(standby)
+            self._retire(circuit, standby, why, now_ns)
+            if circuit.circuit_id in self._expected:
+                # Nothing is left to which its sink could switch.
+                self._expected.set(circuit.circuit_id, now_ns)
+            self._note("protect", str(circuit.circuit_id), "no room for its standby", why)
+            self._tend(circuit, now_ns)
             self._persist(circuit)
-        if circuit.circuit_id not in self._expected:
-            circuit.guard.apply_if_possible(ProtectionEvent.STANDBY_LOST, why)
-            self._emit(CircuitChanged(circuit.circuit_id))
-
-    def _decide(self, circuit: Circuit, now_ns: int) -> None:
-        """Its sink has said nothing: its standby stays where it fits by now."""
-        for standby in circuit.standbys():
-            if self._fitness.is_misfit(standby):
-                why = "others run over their standbys now, and the rest of their room is too small"
-                self._crowd_out(circuit, standby, why, now_ns)
-                return
-        self._tend(circuit, now_ns)
-
-    def _crowd_out(self, circuit: Circuit, standby: Generation, why: str, now_ns: int) -> None:
-        self._free_at_once(standby)
-        self._retire(circuit, standby, why, now_ns)
-        if circuit.circuit_id in self._expected:
-            # Nothing is left to which its sink could switch.
-            self._expected.set(circuit.circuit_id, now_ns)
-        self._note("protect", str(circuit.circuit_id), "no room for its standby", why)
-        self._tend(circuit, now_ns)
-        self._persist(circuit)
 
     def _left(self, circuit: Circuit, standby: Generation) -> list[Generation]:
         """The working generations that do not go on: all but a newer one that is on its way and whose path is up."""
