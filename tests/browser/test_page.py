@@ -1,12 +1,14 @@
 """The page over a daemon with nine routers: what happens is seen, and what is asked for happens."""
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from digitalgrid.client import PowerClient, power_request
 from digitalgrid.v1 import northbound_pb2 as pb
@@ -357,3 +359,68 @@ def test_a_router_is_dragged_and_stands_there_for_everybody(open_page: Open, add
     other = open_page(address)
     wait_until_drawn(other)
     assert other.evaluate(placed) == page.evaluate(placed)
+
+
+@pytest.fixture
+def stranger() -> Iterator[str]:
+    """The address of another program's page."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<p>a page of strangers</p>")
+
+        def log_message(self, *_: object) -> None:
+            """Nobody wants to know."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        serving.join()
+
+
+def test_a_page_of_strangers_can_neither_release_a_circuit_nor_read_what_there_is(
+    open_page: Open, browser: Browser, stranger: str, address: str, client: PowerClient
+) -> None:
+    number = circuit(client, "load5", 2e6)
+    context = browser.new_context()
+    try:
+        page = context.new_page()
+        page.route(
+            "http://stranger.test/**",
+            lambda route: route.fulfill(
+                content_type="text/html", body="<p>a page of strangers</p>"
+            ),
+        )
+        page.goto("http://stranger.test/")
+        told = page.evaluate(
+            """async ([address, number]) => {
+                const body = JSON.stringify({circuit_id: number});
+                const asked = [
+                    {method: "POST", mode: "no-cors", headers: {"Content-Type": "text/plain"}, body},
+                    {method: "POST", headers: {"Content-Type": "application/json"}, body},
+                ];
+                const call = `${address}api/v1/call/PowerService/ReleaseCircuit`;
+                const said = [];
+                for (const each of asked) {
+                    // The first is sent, and refused; the second a browser does not even send.
+                    said.push(await fetch(call, each).then((answer) => answer.type, () => "kept"));
+                }
+                said.push(await fetch(`${address}api/v1/history`).then(() => "read", () => "kept"));
+                return said;
+            }""",
+            [address, number],
+        )
+        assert told == ["kept", "kept", "kept"]
+    finally:
+        context.close()
+    assert client.get_circuit(number).state == pb.CIRCUIT_STATE_ACTIVE
+    # The page itself may.
+    page = open_page(f"{address}#/circuit/{number}")
+    wait_until_drawn(page)
+    page.keyboard.press("x")
+    press_on(page, "Release")
+    wait_for(lambda: not list(client.list_circuits().circuits))
