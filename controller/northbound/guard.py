@@ -17,7 +17,6 @@ from controller.core.errors import Refusal, invalid
 from controller.northbound.errors import status_of
 from controller.northbound.load_gate import LoadGate
 from controller.northbound.principals import RPCS, Caller, Rpc, principal_of
-from controller.northbound.tarpit import Tarpit
 from controller.runtime.durability import StoreFailed
 from controller.runtime.runtime import Runtime
 from controller.tallies import Tallies
@@ -141,36 +140,28 @@ class Guard:
 
     def __init__(self, runtime: Runtime) -> None:
         self.gate = LoadGate(rejected=runtime.tallies.rejected)
-        self._tarpit = Tarpit()
         self._runtime = runtime
 
     def call(self, handler: Handler, method: str) -> Handler:
         """The handler, guarded: it raises CallFailed and nothing else."""
-        rpc, runtime, gate, tarpit = RPCS[method], self._runtime, self.gate, self._tarpit
+        rpc, runtime, gate = RPCS[method], self._runtime, self.gate
 
         async def call(request: Any, caller: Caller) -> Any:
             with (
                 _counted(runtime.tallies, method, "calls"),
                 failing(method, about=lambda: rpc.fields(request)),
+                gate.call(caller.peer()),
+                _allowed(rpc, request, caller, runtime),
             ):
-                await tarpit.pause(caller.peer())
-                with (
-                    tarpit.counting(caller.peer()),
-                    gate.call(caller.peer()),
-                    _allowed(rpc, request, caller, runtime),
-                ):
-                    return await answer(request, caller)
-
-        async def answer(request: Any, caller: Caller) -> Any:
-            _check_request(request)
-            try:
+                _check_request(request)
+                try:
+                    return await handler(request, caller)
+                except Refusal as refusal:
+                    if refusal.reason is not Reason.NO_LEADER:
+                        raise
+                # Nothing was decided, and an election takes a moment: sooner than the client could ask again.
+                await runtime.somebody_leads(_ELECTION_S)
                 return await handler(request, caller)
-            except Refusal as refusal:
-                if refusal.reason is not Reason.NO_LEADER:
-                    raise
-            # Nothing was decided, and an election takes a moment: sooner than the client could ask again.
-            await runtime.somebody_leads(_ELECTION_S)
-            return await handler(request, caller)
 
         return call if runtime.tracing is None else _traced(call, method, runtime.tracing)
 
