@@ -85,14 +85,17 @@ def test_a_tender_is_seen_in_the_book_and_its_trade_down_to_each_line_of_the_bil
     # Each interval has a button, which shows its book.
     page.goto(f"{address}#/?list=market&of={interval.start_unix_ns}")
     expect(page.get_by_role("img", name="Wanted 500 Wh, offered 500 Wh")).to_be_visible()
+    expect(page.get_by_text("meet up to 500 Wh, at 0.1 to 0.22")).to_be_visible()
     expect(page.get_by_role("table", name="Bids")).to_contain_text("0.22")
     assert violations(page) == []
     trade = traded(dgm, interval)
     page.get_by_role("button", name="Trades").press("Enter")
+    page.get_by_role("button", name="Wide table").press("Enter")
     row = page.locator(f"#row-trade-{trade.trade_id}")
     expect(row).to_contain_text("settled")
     expect(row.get_by_role("link", name=str(trade.circuit_id))).to_be_visible()
     assert violations(page) == []
+    page.get_by_role("button", name="Wide table").press("Enter")
     row.click()
     card = page.locator(".card")
     expect(card.get_by_role("heading", name=f"Trade {trade.trade_id}")).to_be_visible()
@@ -116,7 +119,7 @@ def test_prices_of_a_clearing_stand_beside_routers_on_the_map(
     expect(page.get_by_text("verified", exact=True).first).to_be_visible()
     rows = page.get_by_role("table", name="Prices by router").get_by_role("row")
     expect(rows.first).to_contain_text("r1")
-    _, price = rows.first.get_by_role("cell").all_inner_texts()
+    price = f"{float(rows.first.get_by_role('cell').last.inner_text()):.4f}"
     labels = "() => digitalgrid.mapper.current.painter.scene.labels.map(({ text }) => text)"
     wait_for(lambda: any(each.endswith(price) for each in page.evaluate(labels)))
     assert violations(page) == []
@@ -154,7 +157,10 @@ def test_on_a_phone_and_without_its_exchange_the_page_says_what_is_wrong(
 ) -> None:
     page = on_market(open_page, address, size=PHONE)
     expect(page.get_by_role("list", name="Intervals")).to_be_visible()
-    assert violations(page) == []
+    for part in ("Clearings", "Trades", "Balances"):
+        page.get_by_role("button", name=part).press("Enter")
+        expect(page.locator(".market-head + *")).to_be_visible()
+        assert violations(page) == [], part
     dgm.kill()
     try:
         silence = page.get_by_role("alert").filter(

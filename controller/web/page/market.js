@@ -102,3 +102,22 @@ export function cumulated(levels) {
     return [[from, micro], [wh, micro]];
   });
 }
+
+/**
+ * How much is wanted at prices that others offer it for: where the curves of a book cross. The network may let through less.
+ * @param {any[]} bids the best first @param {any[]} asks
+ * @returns {{wh: number, bid: number, ask: number} | null} with the last prices that meet; null where none do
+ */
+export function crossing(bids, asks) {
+  const left = [bids, asks].map((levels) => levels.map((level) => [Number(level.limit_micro_per_kwh), Number(level.wh)]));
+  let found = null;
+  for (let [bid, ask] = [left[0].shift(), left[1].shift()]; bid && ask && bid[0] >= ask[0];) {
+    const wh = Math.min(bid[1], ask[1]);
+    found = { wh: (found?.wh ?? 0) + wh, bid: bid[0], ask: ask[0] };
+    bid[1] -= wh;
+    ask[1] -= wh;
+    if (!bid[1]) bid = left[0].shift();
+    if (!ask[1]) ask = left[1].shift();
+  }
+  return found;
+}

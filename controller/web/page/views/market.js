@@ -83,7 +83,7 @@ function Clearings({ market }) {
   const chosen = all.find((each) => keyOf(each) === of) ?? all.find(isNodal) ?? all[0];
   const chosenKey = chosen && keyOf(chosen);
   useEffect(() => {
-    prices.value = chosen && isNodal(chosen) ? new Map(chosen.prices.map((each) => [each.router_id, price(each.micro_per_kwh)])) : null;
+    prices.value = chosen && isNodal(chosen) ? new Map(chosen.prices.map((each) => [each.router_id, (Number(each.micro_per_kwh) / 1e6).toFixed(4)])) : null;
   }, [chosenKey]);
   useEffect(() => () => { prices.value = null; }, []);
   return html`<div class="system" tabindex="0" aria-label="Clearings"><${Silence} error=${error} atMs=${atMs} />
@@ -109,12 +109,12 @@ function Clearing({ of, chosen }) {
 
 const TRADES = [
   // Named by its interval and a number: its market is that of all.
-  { key: "trade", title: "trade", value: (row) => row.trade_id, show: (row) => `${timeOf(row.interval.start_unix_ns)} #${row.trade_id.split("-").at(-1)}`, width: "minmax(82px, 0.9fr)" },
+  { key: "trade", title: "trade", value: (row) => row.trade_id, show: (row) => `${timeOf(row.interval.start_unix_ns)} #${row.trade_id.split("-").at(-1)}`, width: "minmax(92px, 0.9fr)" },
   stateColumn(tradeStateOf, "minmax(86px, 1fr)"),
-  word("who", "buyer ← seller", (row) => `${row.buyer} ← ${row.seller}`, { width: "minmax(72px, 1.2fr)" }),
+  word("who", "buyer ← seller", (row) => `${row.buyer} ← ${row.seller}`, { width: "minmax(78px, 1.2fr)" }),
   number("energy", "energy", (row) => Number(row.wh), wattHours, { width: "minmax(52px, 0.8fr)" }),
-  number("price", "price", (row) => Number(row.buyer_micro_per_kwh), price, { width: "minmax(34px, 0.6fr)" }),
-  { key: "circuit", title: "circuit", value: (row) => Number(row.circuit_id) || "", show: (row) => html`<${CircuitLink} id=${row.circuit_id} />`, width: "minmax(36px, 0.5fr)", plain: true },
+  number("price", "price", (row) => Number(row.buyer_micro_per_kwh), price, { width: "minmax(44px, 0.6fr)" }),
+  { key: "circuit", title: "circuit", value: (row) => Number(row.circuit_id) || "", show: (row) => html`<${CircuitLink} id=${row.circuit_id} />`, wide: true, width: "minmax(44px, 0.5fr)", plain: true },
   word("delivery", "delivery", (row) => row.delivery, { wide: true }),
   word("mechanism", "rule", (row) => row.mechanism, { wide: true }),
   number("gets", "seller gets", (row) => Number(row.seller_micro_per_kwh), price, { wide: true }),
