@@ -72,7 +72,8 @@ def cleared(dgm: MarketDaemon) -> None:
 
 
 def on_market(open_page: Open, address: str, *, size: tuple[int, int] = (1440, 900)) -> Page:
-    page = open_page(f"{address}#/?list=market", size=size)
+    # Colours on their way to others have any contrast.
+    page = open_page(f"{address}#/?list=market", size=size, reduced_motion="reduce")
     wait_until_drawn(page)
     return page
 
@@ -114,7 +115,9 @@ def test_prices_of_a_clearing_stand_beside_routers_on_the_map(
     open_page: Open, address: str, dgm: MarketDaemon
 ) -> None:
     cleared(dgm)
-    page = open_page(f"{address}#/?list=market&market=clearings", scheme="light")
+    page = open_page(
+        f"{address}#/?list=market&market=clearings", scheme="light", reduced_motion="reduce"
+    )
     wait_until_drawn(page)
     expect(page.get_by_text("verified", exact=True).first).to_be_visible()
     rows = page.get_by_role("table", name="Prices by router").get_by_role("row")

@@ -17,7 +17,7 @@ export function Card() {
   const row = store.find(kind, id);
   return html`<section class="card" aria-label=${`${kind} ${id}`} tabindex="-1" id="card">
     <button class="quiet icon close" aria-label="Close" title="Esc" onClick=${() => go({ kind: "", id: "" })}><${Glyph} name="close" /></button>
-    ${kind === "trade" ? html`<${TradeCard} key=${id} id=${id} />` : row ? html`<${CARDS[kind]} key=${`${kind}/${id}`} row=${row} />` : html`<${Missing} kind=${kind} id=${id} />`}
+    ${kind === "trade" && store.daemon.value?.market ? html`<${TradeCard} key=${id} id=${id} />` : row ? html`<${CARDS[kind]} key=${`${kind}/${id}`} row=${row} />` : html`<${Missing} kind=${kind} id=${id} />`}
   </section>`;
 }
 

@@ -4,6 +4,7 @@ import { html, useEffect } from "../vendor/ui.js";
 import { askMarket } from "../api.js";
 import { money, msOf, phaseOf, price, timeOf, tradeStateOf, useAsked, wattHours } from "../market.js";
 import { go, linkTo, route } from "../route.js";
+import { store } from "../store.js";
 import { prices } from "../view_state.js";
 import { clock, counted, duration } from "../words.js";
 import { Depth } from "./depth.js";
@@ -20,6 +21,12 @@ const MOST_BALANCES = 60;
 const CLEARINGS_MS = 5000;
 
 export function Market() {
+  const daemon = store.daemon.value;
+  if (daemon && !daemon.market) return html`<p class="empty">The configuration of this controller names no exchange whose market could be shown: that is <code>web.market</code>.</p>`;
+  return html`<${Exchange} />`;
+}
+
+function Exchange() {
   const { told, error, atMs } = useAsked((signal) => askMarket("MarketService/GetMarket", {}, signal), []);
   const part = route.value.params.market in PARTS ? route.value.params.market : "book";
   const Part = { book: Book, clearings: Clearings, trades: Trades, balances: Balances }[part];
