@@ -69,15 +69,21 @@ class WebConfig:
 
     ``names`` are what browsers call it beside loopback's own names, as behind a proxy that says who may. ``emulation``
     is the control socket of the emulation that this daemon is part of, if it is: faults can be made from the page then.
+    ``market`` is where an exchange (`dgm`) answers, if there is one: the page shows its market then.
     """
 
     listen: str | None = field(default=None, metadata=bounds(pattern=f"({HOST_AND_PORT})?"))
     names: tuple[str, ...] = field(default=(), metadata=bounds(pattern=r"[A-Za-z0-9.-]{1,253}"))
     emulation: str = ""
     token_file: str = ""
+    market: str = field(default="", metadata=bounds(pattern=f"({HOST_AND_PORT})?"))
 
     def __post_init__(self) -> None:
-        check(self, bad_ports(*[("listen", self.listen or "")] * bool(self.listen)))
+        check(self, self._problems())
+
+    def _problems(self) -> Iterator[InvalidValue]:
+        yield from bad_ports(*[("listen", self.listen or "")] * bool(self.listen))
+        yield from bad_ports(*[("market", self.market)] * bool(self.market), lowest=1)
 
     @property
     def address(self) -> str:

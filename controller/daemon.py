@@ -227,6 +227,7 @@ async def _serve_page(
         store=store,
         name=config.name,
         emulation=Path(config.web.emulation) if config.web.emulation else None,
+        market=config.web.market,
     )
 
     def serving(listen: str) -> AbstractAsyncContextManager[str]:

@@ -132,6 +132,12 @@ class DurationType(click.ParamType[float]):
     metavar="HOST:PORT",
     help="Where controller and routers send spans (OTLP over gRPC); Mininet hosts find this machine at .1 of --subnet.",
 )
+@click.option(
+    "--market",
+    type=AddressType(),
+    metavar="HOST:PORT",
+    help="Where an exchange (`dgm`) answers, or will, whose market the page shows.",
+)
 @click.option("--detach", is_flag=True, help="Returns when the network is up and healthy.")
 @click.option("-q", "--quiet", is_flag=True, help="Says nothing but what is wrong.")
 @_RUN_DIR

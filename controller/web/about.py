@@ -14,7 +14,8 @@ from digitalgrid.plugins.table import installed
 @dataclass(frozen=True, slots=True)
 class About:
     """``name`` is what the daemon is called in its cluster, ``store`` where it keeps what is promised, and
-    ``emulation`` the socket of the emulation that it is part of; None: routers are real.
+    ``emulation`` the socket of the emulation that it is part of; None: routers are real. ``market`` is the address of
+    the exchange that it shows; empty: none.
     """
 
     runtime: Runtime
@@ -22,6 +23,7 @@ class About:
     store: str
     name: str
     emulation: Path | None = None
+    market: str = ""
     # Routing algorithms by name, whether or not each can be used.
     algorithms: tuple[str, ...] = field(
         default_factory=lambda: tuple(each.name for each in installed(ROUTING))
@@ -40,6 +42,7 @@ class About:
             "store": self.store,
             "name": self.name,
             "emulation": self.emulation is not None,
+            "market": bool(self.market),
             "started_unix_ms": self.started_unix_ms,
             "engine": str(engine_in_use()),
             "algorithms": self.algorithms,

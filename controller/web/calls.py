@@ -57,12 +57,12 @@ class Calls:
         if method is None:
             raise web.HTTPNotFound(text="no such call; it is /api/v1/call/<Service>/<Method>\n")
         body = await body_of(request)
-        asked = await _perhaps_in_thread(len(body), partial(_message, method, body))
+        asked = await perhaps_in_thread(len(body), partial(message_of, method, body))
         try:
             answer = await self._services.call(method, asked, caller(request))
         except CallFailed as failed:
             return failure(failed.status)
-        text = await _perhaps_in_thread(answer.ByteSize(), partial(_json, answer))
+        text = await perhaps_in_thread(answer.ByteSize(), partial(json_of, answer))
         return web.Response(text=text, content_type="application/json")
 
     async def place(self, request: web.Request) -> web.Response:
@@ -116,7 +116,7 @@ def failure(status: Status) -> web.Response:
     return web.json_response(said, status=http)
 
 
-def _message(method: MethodDescriptor, body: bytes) -> Message | DecodeError:
+def message_of(method: MethodDescriptor, body: bytes) -> Message | DecodeError:
     """What was sent, or what is wrong with it, which the guard answers as it does gRPC's."""
     try:
         return Parse(body, GetMessageClass(method.input_type)())
@@ -124,7 +124,7 @@ def _message(method: MethodDescriptor, body: bytes) -> Message | DecodeError:
         return DecodeError(str(error)[:500])
 
 
-def _json(answer: Message) -> str:
+def json_of(answer: Message) -> str:
     return MessageToJson(
         answer,
         preserving_proto_field_name=True,
@@ -133,7 +133,7 @@ def _json(answer: Message) -> str:
     )
 
 
-async def _perhaps_in_thread(size: int, work: "partial[Any]") -> Any:
+async def perhaps_in_thread(size: int, work: "partial[Any]") -> Any:
     if size <= _LARGE_BYTES:
         return work()
     return await asyncio.get_running_loop().run_in_executor(None, work)

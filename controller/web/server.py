@@ -16,6 +16,7 @@ from controller.web.calls import Calls
 from controller.web.emulation import EmulationFaults
 from controller.web.feed import PageFeed
 from controller.web.history import History
+from controller.web.market import MarketLook
 from controller.web.stream import Streams
 from controller.web.trust import Trust
 from digitalgrid.addresses import Address
@@ -60,6 +61,10 @@ async def serving_page(
     if about.emulation is not None:
         faults = EmulationFaults(about.emulation)
         app.router.add_post("/api/v1/emulation/{verb}", faults.answer)
+    if about.market:
+        look = MarketLook(about.market)
+        app.router.add_post("/api/v1/market/{service}/{method}", look.answer)
+        app.on_cleanup.append(look.close)
     with history.kept():
         async with serving(app, listen, "web", most_connections, names) as port:
             address = Address(Address.of(listen).host, port)

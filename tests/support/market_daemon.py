@@ -49,8 +49,8 @@ _ENDED = {
 class MarketDaemon:
     """Started and killed as often as a test likes, on one state directory."""
 
-    def __init__(self, directory: Path, controller: str, **changes: Any) -> None:
-        self.server = f"127.0.0.1:{free_ports(1)[0]}"
+    def __init__(self, directory: Path, controller: str, server: str = "", **changes: Any) -> None:
+        self.server = server or f"127.0.0.1:{free_ports(1)[0]}"
         self.state = directory / "market"
         self._file = directory / "market.yaml"
         content: dict[str, Any] = {
@@ -128,9 +128,11 @@ class MarketDaemon:
 
 
 @contextmanager
-def market_daemon(directory: Path, controller: str, **changes: Any) -> Iterator[MarketDaemon]:
+def market_daemon(
+    directory: Path, controller: str, server: str = "", **changes: Any
+) -> Iterator[MarketDaemon]:
     """Running, and with money on all accounts."""
-    daemon = MarketDaemon(directory, controller, **changes)
+    daemon = MarketDaemon(directory, controller, server, **changes)
     try:
         daemon.start()
         with daemon.client("operator") as operator:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from tests.support.left_behind import networks_end_with_us
@@ -14,9 +15,11 @@ LINE3 = _TOPOLOGIES / "line3.grid.yaml"
 
 
 @contextmanager
-def network(run_dir: Path, grid: Path = ELAN9) -> Iterator[emulator.EmulationOptions]:
-    """Healthy at first, and removed in the end."""
-    options = options_on_free_ports(run_dir)
+def network(
+    run_dir: Path, grid: Path = ELAN9, market: str | None = None
+) -> Iterator[emulator.EmulationOptions]:
+    """Healthy at first, and removed in the end; its page shows the exchange at ``market``."""
+    options = replace(options_on_free_ports(run_dir), market=market)
     with networks_end_with_us(run_dir):
         try:
             emulator.start_in_background(str(grid), "local", options)

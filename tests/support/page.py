@@ -119,8 +119,11 @@ async def page_over(
     emulation: Path | None = None,
     names: tuple[str, ...] = (),
     token_file: Path | None = None,
+    market: str = "",
 ) -> AsyncIterator[Page]:
-    about = About(api.runtime, version="1.2.3", name="dgc", store="memory", emulation=emulation)
+    about = About(
+        api.runtime, "1.2.3", store="memory", name="dgc", emulation=emulation, market=market
+    )
     meters = MeterLook(read_meters, lambda: api.runtime.view)
     timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
     async with (

@@ -37,6 +37,8 @@ class EmulationOptions:
     router_metrics: bool = False
     # The collector of their spans, and of the controller's.
     trace: str | None = None
+    # An exchange that the page shows.
+    market: str | None = None
 
     def __post_init__(self) -> None:
         if self.control_switches < 0:
@@ -139,6 +141,8 @@ def controller_config(files: RunFiles, options: EmulationOptions, mininet: bool)
         config["tracing"] = {"endpoint": options.trace}
     if options.page is not None:
         config["web"]["listen"] = options.page
+    if options.market is not None:
+        config["web"]["market"] = options.market
     if mininet:
         listen = f"{addresses.OPENFLOW_HOST}:{options.openflow_port}"
         config["openflow"] = {"enabled": True, "listen": listen}

@@ -47,16 +47,20 @@ def main(
     """Lets ten parties trade for twelve intervals of ten seconds, breaks what can break, and makes their bills."""
     console = Console(stderr=True)
     say = narrator(console)
+    exchange = _exchange(run_dir / "market", "village", northbound)
+    rival = _exchange(run_dir / "rival", "rival", northbound, _LATE_GATE_S)
+    # Whoever watches sees the market on the operator's page.
     options = EmulationOptions(
-        run_dir=run_dir, northbound=northbound, southbound_port=southbound_port
+        run_dir=run_dir,
+        northbound=northbound,
+        southbound_port=southbound_port,
+        market=exchange.server,
     )
     emulation = make_emulation(load_grid(_GRID), chosen(backend, say), options)
     # Its routers are like all others until one is told to lie.
     emulation.agents.spawner.close()
     emulation.agents.spawner = Spawner(AGENT)
     files = RunFiles.under(run_dir)
-    exchange = _exchange(run_dir / "market", "village", northbound)
-    rival = _exchange(run_dir / "rival", "rival", northbound, _LATE_GATE_S)
     told: list[Day] = []
 
     async def story(client: AsyncPowerClient, observer: Observer) -> None:

@@ -64,6 +64,17 @@ export function call(method, body = {}, signal) {
   return post(`/api/v1/call/${method}`, body, signal);
 }
 
+/**
+ * What an exchange says that the daemon's configuration names; reading calls only.
+ * @param {string} method such as `MarketService/GetBook`
+ * @param {object} [body] the request, in protobuf's JSON mapping
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<any>}
+ */
+export function askMarket(method, body = {}, signal) {
+  return post(`/api/v1/market/${method}`, body, signal);
+}
+
 /** Cuts, heals, silences or kills something of the emulation. @param {string} verb @param {object} body */
 export function emulate(verb, body) {
   return post(`/api/v1/emulation/${verb}`, body);

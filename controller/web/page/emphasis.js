@@ -31,6 +31,16 @@ export function addCircuit(shown, circuit, tone = "path") {
   if (circuit.sink_id) shown.nodes.set(circuit.sink_id, tone);
 }
 
+/** A trade: its circuit while there is one, else the way that was agreed. @param {any} trade @returns {import("./scene.js").Emphasis | null} */
+export function emphasisOfTrade(trade) {
+  if (!trade) return null;
+  const shown = nothing();
+  const circuit = store.find("circuit", trade.circuit_id);
+  if (circuit) addCircuit(shown, circuit);
+  else addIds(shown, trade.path, "path");
+  return shown;
+}
+
 /** A line with its ends. @param {import("./scene.js").Emphasis} shown @param {any} link @param {string} tone */
 export function addLine(shown, link, tone) {
   shown.lines.set(link.link_id, tone);

@@ -19,7 +19,7 @@ export const KEYS = [
   { keys: "x", says: "Release the circuit that is selected", match: plain("x"), run: () => withCircuit("release") },
   { keys: "d", says: "Drain the line or router that is selected", match: plain("d"), run: () => withThing("drain", "id") },
   { keys: "w", says: "What if: what is selected fails", match: plain("w"), run: () => withThing("whatif", "cut") },
-  { keys: "1 … 7", says: "Circuits, lines, routers, loads, sources, events, system", match: (event) => bare(event) && /^[1-7]$/.test(event.key), run: (event) => showList(Number(event.key)) },
+  { keys: "1 … 8", says: "Circuits, lines, routers, loads, sources, events, system, market", match: (event) => bare(event) && /^[1-8]$/.test(event.key), run: (event) => showList(Number(event.key)) },
   { keys: "m", says: "To the map: arrows move it, + and − zoom, 0 shows all", match: plain("m"), run: () => focus(".canvas-host") },
   { keys: "t", says: "To the table: arrows walk through it", match: plain("t"), run: () => focus(".table, .events, .system") },
   { keys: "h", says: "To the timeline: arrows go back in time", match: plain("h"), run: () => focus(".timeline-chart") },

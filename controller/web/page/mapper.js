@@ -3,14 +3,14 @@
 
 import { effect, signal, untracked } from "./vendor/ui.js";
 import * as cameras from "./camera.js";
-import { emphasisOf } from "./emphasis.js";
+import { emphasisOf, emphasisOfTrade } from "./emphasis.js";
 import { geometryOf, HitGrid, middleOf } from "./geometry.js";
 import { placesOf } from "./layout.js";
 import { Painter } from "./painter.js";
 import { lineState, projected, sceneOf } from "./scene.js";
 import { store } from "./store.js";
 import { go, route } from "./route.js";
-import { arranging, choices, colour, cursorMs, flow, labels, motion, pointed, preview, theme } from "./view_state.js";
+import { arranging, choices, colour, cursorMs, flow, labels, motion, pointed, preview, prices, theme, trade } from "./view_state.js";
 
 // How full lines are is drawn anew at most so often. A large network takes longer, and then less often: of what it costs,
 // this share of the time is the script, and several times that what the browser does afterwards.
@@ -60,7 +60,7 @@ export class Mapper {
     const { kind, id, params } = route.value;
     this.look = {
       theme: theme.value, colour: colour.value, labels: labels.value, flow: flow.value, cursor: cursorMs.value, kind, id,
-      preview: preview.value, known: cursorMs.value ? store.history.version.value : 0,
+      preview: preview.value, prices: prices.value, trade: trade.value, known: cursorMs.value ? store.history.version.value : 0,
     };
     this.painter.theme = theme.value;
     const dragged = arranging.value;
@@ -217,7 +217,7 @@ export class Mapper {
     const scene = sceneOf(this.geometry, {
       tables: this.tables(), theme: look.theme, colour: look.colour, labels: look.labels, zoom: this.camera.zoom,
       measured: look.flow === "measured" && !look.cursor ? measuredFlows(store.measured.value) : null,
-      emphasis: look.preview ?? emphasisOf(look.kind, look.id),
+      emphasis: look.preview ?? (look.kind === "trade" ? emphasisOfTrade(look.trade) : emphasisOf(look.kind, look.id)), prices: look.prices,
     });
     this.painter.setScene(scene);
     this.costMs = performance.now() - began;

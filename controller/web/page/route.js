@@ -4,15 +4,15 @@
 import { signal } from "./vendor/ui.js";
 
 /** Kinds of things that can be selected, by their word in the URL. */
-export const KINDS = ["circuit", "line", "router", "load", "source"];
+export const KINDS = ["circuit", "line", "router", "load", "source", "trade"];
 /** Lists beside the map. */
-export const LISTS = ["circuits", "lines", "routers", "loads", "sources", "events", "system"];
+export const LISTS = ["circuits", "lines", "routers", "loads", "sources", "events", "system", "market"];
 
 /**
  * @typedef {object} Route
  * @property {string} kind of what is selected; "" where nothing is
  * @property {string} id
- * @property {Record<string, string>} params list, q, sort, colour, labels, wide, at, camera, do and what a dialog takes
+ * @property {Record<string, string>} params list, market and of (its part, and the interval), q, sort, colour, labels, wide, at, camera, do and what a dialog takes
  */
 
 /** @param {string} hash @returns {Route} */

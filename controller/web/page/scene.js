@@ -29,6 +29,7 @@ const SPEEDS = 5;
  * @property {number} zoom
  * @property {boolean} labels
  * @property {Emphasis | null} emphasis
+ * @property {Map<string, string> | null} [prices] of routers, beside their names
  *
  * @typedef {object} Emphasis what is looked at: the rest steps back
  * @property {Map<string, string>} lines id to tone: path, standby, preview, bottleneck, hit

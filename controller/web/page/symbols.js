@@ -231,17 +231,23 @@ function labelsOf(symbols, badges, look, { size, spacingPx }) {
   for (const symbol of symbols) {
     taken.put(symbol.x - symbol.r, symbol.y - symbol.r, symbol.x + symbol.r, symbol.y + symbol.r);
   }
-  const wanted = symbols.filter((symbol) => symbol.main || (look.labels && isNamed(symbol, size, spacingPx)));
+  const wanted = symbols.filter((symbol) => symbol.main || priceOf(symbol, look) || (look.labels && isNamed(symbol, size, spacingPx)));
   const badged = badges.filter((badge) => badge.kind !== "drained" || look.labels)
     .map((badge) => ({ x: badge.x, y: badge.y, r: 8, kind: "badge", id: badge.id, main: true, alarm: badge.kind !== "drained" }));
   const ranked = [...badged, ...wanted].sort((a, b) => rankOf(a) - rankOf(b));
   return ranked.flatMap((symbol) => {
-    const width = symbol.id.length * LETTER_PX + 2;
+    const text = [symbol.id, priceOf(symbol, look)].filter(Boolean).join("  ");
+    const width = text.length * LETTER_PX + 2;
     const place = placesAround(symbol, width).find(([x, y]) => taken.free(x, y - NAME_PX / 2, x + width, y + NAME_PX / 2));
     if (!place) return [];
     taken.put(place[0], place[1] - NAME_PX / 2, place[0] + width, place[1] + NAME_PX / 2);
-    return [{ x: place[0], y: place[1], text: symbol.id, lit: symbol.main, alarm: Boolean(symbol.alarm), quiet: symbol.kind === "router" || symbol.kind === "bus" }];
+    return [{ x: place[0], y: place[1], text, lit: symbol.main, alarm: Boolean(symbol.alarm), quiet: symbol.kind === "router" || symbol.kind === "bus" }];
   });
+}
+
+/** What the market pays at a router, beside the name of whatever stands for it. */
+function priceOf({ routers, stem }, { prices }) {
+  return (prices && routers?.length === 1 && !stem && prices.get(routers[0])) || "";
 }
 
 function isNamed(symbol, size, spacingPx) {

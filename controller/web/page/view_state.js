@@ -58,5 +58,9 @@ export const cursorMs = computed(() => Number(route.value.params.at) || 0);
 export const preview = signal(null);
 /** Routers being arranged: places that are not saved yet; null where nobody arranges. */
 export const arranging = signal(/** @type {Map<string, [number, number]> | null} */ (null));
+/** Prices by router, as a market cleared them: beside their names while they are looked at. @type {import("./vendor/ui.js").Signal<Map<string, string> | null>} */
+export const prices = signal(null);
+/** The trade that is selected, as its exchange tells it. @type {import("./vendor/ui.js").Signal<any>} */
+export const trade = signal(null);
 /** What the pointer is on, in a table: shown on the map. */
 export const pointed = signal(/** @type {{kind: string, id: string} | null} */ (null));

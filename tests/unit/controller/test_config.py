@@ -44,6 +44,8 @@ def test_reads_what_is_given(tmp_path: Path) -> None:
         ("lease_ms: 1333", 1, "999 ms are relied on"),
         ("lease_ms: 1333", 1, "make it 1334 or more"),
         ("\nstore: {etcd: {endpoints: ['a:0']}}", 2, "the lowest port to dial is 1"),
+        ("web: {market: 'a:0'}", 1, "the lowest port to dial is 1"),
+        ("web: {market: dgm}", 1, "must match"),
         ("southbound:\n  listen:\n   - 127.0.0.1:50051", 3, "clashes with northbound.listen"),
         ("northbound: {listen: '0.0.0.0:50052'}\nsouthbound: {}", 2, "clashes with northbound"),
         ("openflow: {enabled: true, listen: '[::]:50051'}", 1, "clashes with northbound.listen"),

@@ -34,6 +34,16 @@ def test_trunks_make_a_ring_from_three_switches_on() -> None:
     assert plan.trunks(4) == [(0, 1), (1, 2), (2, 3), (3, 0)]
 
 
+def test_the_page_of_an_emulation_shows_the_market_that_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "controller.yaml"
+    for market in (None, "127.0.0.1:50090"):
+        options = EmulationOptions(run_dir=tmp_path, market=market)
+        assert EmulationOptions.from_plain(options.to_plain()).market == market
+        document = plan.controller_config(RunFiles.under(tmp_path), options, mininet=False)
+        workspace.write_yaml(path, document)
+        assert load_controller_config(path).web.market == (market or "")
+
+
 def test_negative_numbers_are_refused() -> None:
     with pytest.raises(ValueError, match="control_switches is -1"):
         EmulationOptions(control_switches=-1)

@@ -5,6 +5,7 @@ import { go, route } from "../route.js";
 import { store } from "../store.js";
 import { CircuitCard } from "./circuit.js";
 import { Glyph } from "./glyph.js";
+import { TradeCard } from "./trade.js";
 import { LineCard, LoadCard, RouterCard, SourceCard } from "./things.js";
 
 const CARDS = { circuit: CircuitCard, line: LineCard, router: RouterCard, load: LoadCard, source: SourceCard };
@@ -12,11 +13,11 @@ const TABLES = { circuit: "circuits", line: "links", router: "routers", load: "l
 
 export function Card() {
   const { kind, id } = route.value;
-  if (!kind || store.versions[TABLES[kind]].value < 0) return null;
+  if (!kind || (kind !== "trade" && store.versions[TABLES[kind]].value < 0)) return null;
   const row = store.find(kind, id);
   return html`<section class="card" aria-label=${`${kind} ${id}`} tabindex="-1" id="card">
     <button class="quiet icon close" aria-label="Close" title="Esc" onClick=${() => go({ kind: "", id: "" })}><${Glyph} name="close" /></button>
-    ${row ? html`<${CARDS[kind]} key=${`${kind}/${id}`} row=${row} />` : html`<${Missing} kind=${kind} id=${id} />`}
+    ${kind === "trade" && store.daemon.value?.market ? html`<${TradeCard} key=${id} id=${id} />` : row ? html`<${CARDS[kind]} key=${`${kind}/${id}`} row=${row} />` : html`<${Missing} kind=${kind} id=${id} />`}
   </section>`;
 }
 

@@ -7,19 +7,19 @@ import { choices, motion, themeName } from "../view_state.js";
 import { power, stateOf } from "../words.js";
 import { Dialog } from "./dialog.js";
 import { Glyph, KindGlyph } from "./glyph.js";
-import { showList } from "./lists.js";
+import { lists, showList } from "./lists.js";
 
 const MOST = 40;
 
 /** What can be done from anywhere. */
-export const ACTS = [
+const ACTS = [
   ["Request power", () => open("request", { sink: "" })], ["Dispatch", () => open("dispatch")], ["Reoptimise", () => open("reoptimise")],
   ["What if", () => open("whatif", { cut: "" })],
   ["Light or dark", () => { choices.theme.value = themeName.value === "dark" ? "light" : "dark"; }],
   ["Motion on or off", () => { choices.motion.value = motion.value ? "off" : "on"; }],
   ["Keys", () => open("help")],
-  ...["circuits", "lines", "routers", "loads", "sources", "events", "system"].map((list) => [`Show ${list}`, () => showList(list)]),
 ];
+const acts = () => [...ACTS, ...lists().map((list) => [`Show ${list}`, () => showList(list)])];
 
 export function Find() {
   const [text, setText] = useState("");
@@ -50,7 +50,7 @@ function foundFor(text) {
   const take = (kind, id, aside) => found.push({
     key: `${kind}/${id}`, kind, title: kind === "circuit" ? `Circuit ${id}` : String(id), aside, run: () => go({ kind, id: String(id) }),
   });
-  for (const [title, run] of ACTS) if (title.toLowerCase().includes(text)) found.push({ key: title, kind: "", title, aside: "", run });
+  for (const [title, run] of acts()) if (title.toLowerCase().includes(text)) found.push({ key: title, kind: "", title, aside: "", run });
   if (!text) return found;
   const { circuits, links, routers, loads, sources } = store.tables;
   for (const [kind, table] of [["router", routers], ["line", links], ["load", loads], ["source", sources]]) {

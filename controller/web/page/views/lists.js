@@ -6,18 +6,10 @@ import { route, go, LISTS } from "../route.js";
 import { store } from "../store.js";
 import { Share } from "./bars.js";
 import { Events } from "./events.js";
-import { State } from "./glyph.js";
+import { Market } from "./market.js";
 import { System } from "./system.js";
-import { Table } from "./table.js";
+import { number, stateColumn, Table, word } from "./table.js";
 import { current, duration, energy, enumWord, LINE_STATES, moment, percent, power, ROUTER_STATES, stateOf } from "../words.js";
-
-/** A column that shows a state: sorted by what needs somebody first. */
-const stateColumn = (of, width = "minmax(96px, 1fr)") => ({
-  key: "state", title: "state", width, plain: true,
-  value: (row) => of(row).word, sort: (row) => of(row).rank, show: (row) => html`<${State} of=${of(row)} />`,
-});
-const number = (key, title, value, text, more = {}) => ({ key, title, value, text: (row) => text(value(row)), right: true, width: "minmax(66px, 0.8fr)", ...more });
-const word = (key, title, value, more = {}) => ({ key, title, value, width: "minmax(76px, 1.3fr)", ...more });
 
 export const lineStateOf = (row) => LINE_STATES[lineState(row)];
 export const shareOf = (row) => {
@@ -107,9 +99,14 @@ const TABLES = {
   loads: { table: "loads", kind: "load", columns: LOADS, sort: "state", hint: "town  state:waiting  most>1MW", empty: "No load is known." },
   sources: { table: "sources", kind: "source", columns: SOURCES, sort: "-share", hint: "pv  used>80%", empty: "No source is known." },
 };
-const TITLES = { circuits: "Circuits", lines: "Lines", routers: "Routers", loads: "Loads", sources: "Sources", events: "Events", system: "System" };
+const TITLES = { circuits: "Circuits", lines: "Lines", routers: "Routers", loads: "Loads", sources: "Sources", events: "Events", system: "System", market: "Market" };
+/** Lists that are no tables of the stream. */
+const VIEWS = { events: Events, system: System, market: Market };
 
 export const listName = () => (LISTS.includes(route.value.params.list) ? route.value.params.list : "circuits");
+
+/** Those that there are: a market where the daemon's configuration names an exchange. */
+export const lists = () => LISTS.filter((list) => list !== "market" || store.daemon.value?.market || listName() === list);
 
 /** @param {string} list */
 export function showList(list) {
@@ -118,14 +115,15 @@ export function showList(list) {
 
 export function Lists() {
   const name = listName();
+  const View = VIEWS[name];
   // On a phone not all of them fit beside each other.
   useEffect(() => document.getElementById(`tab-${name}`)?.scrollIntoView({ block: "nearest", inline: "nearest" }), [name]);
   return html`<section class="lists" aria-label="Lists">
     <div class="tabs" role="tablist" aria-label="Lists" onKeyDown=${walkTabs}>
-      ${LISTS.map((list) => html`<${Tab} key=${list} list=${list} selected=${list === name} />`)}
+      ${lists().map((list) => html`<${Tab} key=${list} list=${list} selected=${list === name} />`)}
     </div>
     <div class="tabpanel" role="tabpanel" id="list" aria-labelledby=${`tab-${name}`}>
-      ${name === "events" ? html`<${Events} />` : name === "system" ? html`<${System} />` : html`<${List} key=${name} name=${name} />`}
+      ${View ? html`<${View} />` : html`<${List} key=${name} name=${name} />`}
     </div>
   </section>`;
 }
@@ -140,7 +138,8 @@ function walkTabs(event) {
   if (!step) return;
   event.preventDefault();
   event.stopPropagation();
-  const to = LISTS[(LISTS.indexOf(listName()) + step + LISTS.length) % LISTS.length];
+  const shown = lists();
+  const to = shown[(shown.indexOf(listName()) + step + shown.length) % shown.length];
   showList(to);
   requestAnimationFrame(() => document.getElementById(`tab-${to}`)?.focus());
 }

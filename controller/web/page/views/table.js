@@ -2,7 +2,7 @@
 
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/ui.js";
 import { csvOf, filterOf, sorted } from "../filter.js";
-import { Glyph } from "./glyph.js";
+import { Glyph, State } from "./glyph.js";
 import { go, route } from "../route.js";
 import { pointed } from "../view_state.js";
 
@@ -10,6 +10,14 @@ const ROW_PX = 30;
 const BEYOND = 8;
 // The order is looked at again no more often: rows that change places all the time cannot be read.
 const ORDER_MS = 1000;
+
+/** A column that shows a state: sorted by what needs somebody first. */
+export const stateColumn = (of, width = "minmax(96px, 1fr)") => ({
+  key: "state", title: "state", width, plain: true,
+  value: (row) => of(row).word, sort: (row) => of(row).rank, show: (row) => html`<${State} of=${of(row)} />`,
+});
+export const number = (key, title, value, text, more = {}) => ({ key, title, value, text: (row) => text(value(row)), right: true, width: "minmax(66px, 0.8fr)", ...more });
+export const word = (key, title, value, more = {}) => ({ key, title, value, width: "minmax(76px, 1.3fr)", ...more });
 
 /**
  * @param {{name: string, kind: string, rows: () => Iterable<any>, version: number, columns: any[], sort: string, hint: string, empty: string}} props
