@@ -32,6 +32,9 @@ ALLOWED = {
     "controller/computing/solver.py": {"run_in_executor"},
     "controller/web/calls.py": {"run_in_executor"},
     "controller/daemon.py": {"to_thread"},
+    "controller/web/history.py": {"to_thread"},
+    # Awaited by all who have asked the same.
+    "controller/web/market.py": {"create_task"},
     # Within start_once().
     "controller/runtime/member.py": {"to_thread"},
     "controller/computing/engines.py": {"to_thread"},
