@@ -205,7 +205,7 @@ class Faults:
         fault.target = _BY_PARTY[seller].source
         interval = pb.Interval(start_unix_ns=start_ns, length_ns=market.length_ns)
         self._say(f"a second exchange sells {wh} Wh of {fault.target} to {buyer.party}")
-        # All of it or nothing: a part may fit beside what was sold. The buyer takes what of it arrives: where the network
+        # All of it or nothing: a part may fit beside what was sold. The buyer takes what arrives: where the network
         # is cleared with its losses, that is less, and rounded to whole Wh at either end.
         sold = tender("sell", seller, wh, 90_000, interval, min_fill_wh=wh - 2)
         bought = tender("buy", buyer.party, wh, 250_000, interval)
