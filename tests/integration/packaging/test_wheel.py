@@ -41,7 +41,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _pip(["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", directory, source])
     (wheel,) = directory.glob("*.whl")
     shipped = {Path(name).name for name in ZipFile(wheel).namelist() if "/share/man/man1/" in name}
-    assert shipped == {"dgc.1", "dgctl.1", "dgr.1"}
+    assert shipped == {"dgc.1", "dgctl.1", "dgm.1", "dgr.1"}
     environment = directory / "environment"
     venv.create(environment, symlinks=True)
     (packages,) = environment.glob("lib/python*/site-packages")
