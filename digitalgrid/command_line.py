@@ -83,15 +83,20 @@ class IdType(click.ParamType[str]):
 
 
 class OutputType(click.Path):
-    """A file to be written in the end, which is refused at once where that will not be possible."""
+    """A file to be written in the end, which is refused at once where that will not be possible; with ``new``, also
+    where it is there already.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, *, new: bool = False) -> None:
         super().__init__(dir_okay=False, writable=True, path_type=Path)
+        self._new = new
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         from tempfile import TemporaryFile
 
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if self._new and path.exists():
+            self.fail(f"{quoted(str(path))} is there already; name a new file", param, ctx)
         try:
             # Only trying tells: of a read-only folder root is told that it may write.
             with TemporaryFile(dir=path.parent):

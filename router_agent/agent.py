@@ -176,7 +176,9 @@ class Agent:
     # What the operator tells.
 
     def read_limits(self) -> None:
-        """Take over what sources can give and loads take by now; what cannot be read stays as it was."""
+        """Take over what sources can give and loads take by now; what cannot be read stays as it was, and at a
+        start there are no limits.
+        """
         device = self.device
         self._take_limits("source", read_source_limits, device.source_limit)
         self._take_limits("load", read_load_limits, device.load_limit)
@@ -190,7 +192,12 @@ class Agent:
         try:
             limits = read(self.device.config)
         except (ConfigError, OSError) as error:
-            _log.error("limits of %ss stay as they were: %s", kind, error)
+            _log.error(
+                "limits of %ss are not read, and those that were read last hold, after a start none: %s; mend the file,"
+                " then send SIGHUP",
+                kind,
+                error,
+            )
             return
         for each, limit in limits.items():
             self._event(f"a {kind}'s limit", partial(tell, each, limit))

@@ -19,19 +19,27 @@ _READABLE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.argument("file", type=OutputType())
+@click.argument("file", type=OutputType(new=True))
 @reads
 @pass_settings
 def log(settings: Settings, file: Path) -> None:
-    """Takes a copy of the whole log away, into a FILE that `verify` checks without the market."""
+    """Takes a copy of the whole log away, into a FILE that `verify` checks without the market.
+
+    FILE must not be there yet: what is named by mistake, such as a key, is not written over.
+    """
     from digitalgrid.market.v1 import ledger_pb2
     from trading.client.checking import write_copy
 
     with market_client(settings) as client:
         head = client.head().head
         size = ledger_pb2.TreeHead.FromString(head.head).size
-        with file.open("wb") as copy:
-            written = write_copy(copy, client.entries(0, size), head)
+        with file.open("xb") as copy:
+            try:
+                written = write_copy(copy, client.entries(0, size), head)
+            except BaseException:
+                # Half a copy is none, and would stand in the way of the next.
+                file.unlink()
+                raise
     click.echo(f"{written} entries in {file}; `dgctl market verify {file}` checks them")
 
 

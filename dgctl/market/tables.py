@@ -291,7 +291,7 @@ def bill(settlement: pb.Settlement) -> list[Part]:
     """Each line with how it comes about, and what each party comes out with."""
     parts: list[Part] = []
     if settlement.disputed:
-        parts.append(Styled("disputed: what follows is what neither end denies", "red"))
+        parts.append(Styled(_why_disputed(settlement), "red"))
     if not settlement.lines:
         return [*parts, "nobody owes anybody anything"]
     table = Columns("line", "from", "to", ">energy", ">per kWh", ">amount", "as")
@@ -306,6 +306,15 @@ def bill(settlement: pb.Settlement) -> list[Part]:
             line.formula,
         )
     return [*parts, table, "", _sums(settlement.lines)]
+
+
+def _why_disputed(settlement: pb.Settlement) -> str:
+    if not settlement.objected_by:
+        return "disputed: the ends contradict each other; what follows is what neither denies"
+    return (
+        f"disputed: {settlement.objected_by} objects to the line {settlement.objected_line}; what follows is the bill"
+        " that stands unless the operator decides otherwise"
+    )
 
 
 def _sums(lines: Iterable[pb.BillLine]) -> Columns:

@@ -64,15 +64,13 @@ def _oddity(last: Reading, reading: Reading) -> Oddity | None:
 
 
 class Ends(msgspec.Struct, frozen=True):
-    """One generation of a circuit. ``injected_ppm``: what the path's formula injects for a million delivered, as it was
-    held; ``seen``: what the controller saw at the sink before, which counts only where neither end says anything.
-    ``generation``: its number.
+    """One generation of a circuit, and its number. ``injected_ppm``: what the path's formula injects for a million
+    delivered, as it was held.
     """
 
     source: Sequence[Reading]
     sink: Sequence[Reading]
     injected_ppm: int
-    seen: Millijoule | None = None
     generation: int = 0
 
 
@@ -86,12 +84,10 @@ def all_said(before: Iterable[Ends], said: Iterable[Ends]) -> tuple[Ends, ...]:
 
 
 def _together(before: Ends, said: Ends) -> Ends:
-    seen = [each for each in (before.seen, said.seen) if each is not None]
     return Ends(
         _without_twins(before.source, said.source),
         _without_twins(before.sink, said.sink),
         said.injected_ppm,
-        max(seen, default=None),
         before.generation,
     )
 
@@ -185,7 +181,7 @@ def _quality(source: Reading | None, sink: Reading | None) -> Quality:
 
 def _sums(ends: Ends, source: Reading | None, sink: Reading | None) -> _Sums:
     if source is None:
-        delivered = (ends.seen or 0) if sink is None else sink.register
+        delivered = 0 if sink is None else sink.register
         return _Sums(delivered * ends.injected_ppm // PPM, delivered, delivered)
     expected = source.register * PPM // ends.injected_ppm
     return _Sums(source.register, expected if sink is None else sink.register, expected)

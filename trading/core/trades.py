@@ -368,8 +368,7 @@ def decoded(record: bytes) -> Trade:
 def network_missed(trade: Trade) -> Sequence[Missed]:
     """Of a circuit that nobody is known to have activated, and that no meter saw at either end: all of it."""
     has_carried = any(
-        ends.seen or any(reading.register for reading in (*ends.source, *ends.sink))
-        for ends in trade.ends
+        any(reading.register for reading in (*ends.source, *ends.sink)) for ends in trade.ends
     )
     if trade.is_activated or has_carried:
         return trade.missed

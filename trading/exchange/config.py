@@ -253,7 +253,7 @@ class ExchangeConfig:
             yield from _noted(seen, "party", party.party, f"parties[{at}]", *where, "party")
             for number, meter in enumerate(party.meters):
                 here = (*where, "meters", number)
-                name = f"meter {meter.meter!r}"
+                name = f"parties[{at}].meters[{number}], {meter.meter!r},"
                 for kind in ("meter", "source", "load"):
                     yield from _noted(seen, kind, getattr(meter, kind), name, *here, kind)
 
@@ -301,6 +301,7 @@ class ExchangeConfig:
 def _noted(
     seen: dict[tuple[str, str], str], kind: str, name: str, of: str, *path: str | int
 ) -> Iterator[InvalidValue]:
+    """``of`` says whose the name is by its place in the file: what it is called may be what is given twice."""
     if not name:
         return
     before = seen.setdefault((kind, name), of)

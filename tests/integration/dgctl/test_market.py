@@ -195,6 +195,26 @@ def test_what_came_beyond_what_was_bought_is_said(dgctl: Run, market: FakeMarket
     assert "delivered: all that was agreed, and 1 Wh beyond it" in squeezed(dgctl("explain", "t1"))
 
 
+def test_a_bill_that_was_objected_to_is_not_said_to_be_of_ends_that_contradict(
+    dgctl: Run, market: FakeMarket
+) -> None:
+    objected = fake_market.settlement(disputed=True, objected_by="ann", objected_line="shortfall")
+    market.answers["GetSettlement"] = pb.GetSettlementResponse(settlement=objected)
+    told = squeezed(dgctl("settle", "t1"))
+    assert "ann objects to the line shortfall" in told and "contradict" not in told
+    market.answers["GetSettlement"].settlement.CopyFrom(fake_market.settlement(disputed=True))
+    assert "contradict each other; what follows is what neither denies" in squeezed(
+        dgctl("settle", "t1")
+    )
+
+
+def test_a_copy_of_the_log_is_not_written_over_a_key(dgctl: Run, key_file: Path) -> None:
+    secret = key_file.read_bytes()
+    said = dgctl("log", str(key_file))
+    assert said.exit_code == 2 and "is there already; name a new file" in said.output
+    assert key_file.read_bytes() == secret
+
+
 def test_of_a_bill_that_is_not_paid_yet_it_is_said_how_to_object(
     dgctl: Run, market: FakeMarket
 ) -> None:

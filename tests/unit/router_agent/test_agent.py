@@ -162,10 +162,22 @@ def test_sources_have_the_limits_of_their_file_also_after_a_restart(
         path.unlink()
         agent.read_limits()
         assert limit_w(agent) == 1e6
+        path.write_text("sources: [{id: pv, power_w: ")
+        stop.set()
+
+    async def damaged(agent: Agent, stop: asyncio.Event) -> None:
+        await asyncio.sleep(0)
+        assert limit_w(agent) == 1e6
+        assert "those that were read last hold, after a start none" in caplog.text
+        path.write_text("sources: [{id: pv, power_w: 0.2e6}]")
+        agent.read_limits()
+        assert limit_w(agent) == 0.2e6
         stop.set()
 
     run(tmp_path, cloud)
     run(tmp_path, after)
+    caplog.clear()
+    run(tmp_path, damaged)
 
 
 def test_the_time_that_a_router_was_dead_is_missing_by_the_clock_on_the_wall(

@@ -50,7 +50,22 @@ def test_it_becomes_what_the_market_is_made_of(tmp_path: Path) -> None:
         ({"controller": []}, "'controller' is empty"),
         ({"parties": [party(), party()]}, "'eve', which parties[0] has already"),
         ({"parties": [party("operator")]}, "which the operator has already"),
-        ({"parties": [party(), party("bob", meter="n")]}, "'pv1', which meter 'm' has already"),
+        (
+            {"parties": [party(), party("bob", meter="n")]},
+            "'pv1', which parties[0].meters[0], 'm', has already",
+        ),
+        (
+            {"parties": [party(), party("bob", source="pv2")]},
+            "'m', which parties[0].meters[0], 'm', has already",
+        ),
+        (
+            {"parties": [party() | {"meters": [meter(), meter(source="pv2")]}]},
+            "'m', which parties[0].meters[0], 'm', has already",
+        ),
+        (
+            {"parties": [party() | {"meters": [meter(), meter()]}]},
+            "'pv1', which parties[0].meters[0], 'm', has already",
+        ),
         ({"parties": [party(source="")]}, "is missing, and max_injected_w is 1000"),
         ({"parties": [party(load="l1")]}, "max_drawn_w' is 0, and the meter has the load 'l1'"),
         ({"parties": [party(source="", max_injected_w=0)]}, "neither a source nor a load"),

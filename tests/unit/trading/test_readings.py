@@ -21,42 +21,39 @@ def read(wh: float, boot_id: int = 1, seq: int = 1) -> Reading:
     return Reading(boot_id, seq, Millijoule(round(wh * MJ_PER_WH)))
 
 
-def ends(source: float | None, sink: float | None, seen: float | None = None) -> Ends:
+def ends(source: float | None, sink: float | None) -> Ends:
     return Ends(
         [] if source is None else [read(source)],
         [] if sink is None else [read(sink)],
         PPM,
-        None if seen is None else Millijoule(round(seen * MJ_PER_WH)),
     )
 
 
 @pytest.mark.parametrize(
-    ("source", "sink", "seen", "delivered", "quality", "disputed"),
+    ("source", "sink", "delivered", "quality", "disputed"),
     [
-        (1050, 1000, None, 1000, Quality.BOTH_ENDS, False),
+        (1050, 1000, 1000, Quality.BOTH_ENDS, False),
         # Within half a percent and a Wh of the path's formula.
-        (1050, 995, None, 995, Quality.BOTH_ENDS, False),
-        (1050, 1005, None, 1005, Quality.BOTH_ENDS, False),
-        (1050, 990, None, 990, Quality.BOTH_ENDS, True),
-        (1050, 1011, None, 1011, Quality.BOTH_ENDS, True),
+        (1050, 995, 995, Quality.BOTH_ENDS, False),
+        (1050, 1005, 1005, Quality.BOTH_ENDS, False),
+        (1050, 990, 990, Quality.BOTH_ENDS, True),
+        (1050, 1011, 1011, Quality.BOTH_ENDS, True),
         # More arrives than was sent.
-        (1000, 1001, None, 1001, Quality.BOTH_ENDS, True),
-        (None, 1000, None, 1000, Quality.SINK_ONLY, False),
-        (1050, None, None, 1000, Quality.SOURCE_ONLY, False),
-        (None, None, 700, 700, Quality.UNREAD, False),
-        (None, None, None, 0, Quality.UNREAD, False),
-        (0, 0, None, 0, Quality.BOTH_ENDS, False),
+        (1000, 1001, 1001, Quality.BOTH_ENDS, True),
+        (None, 1000, 1000, Quality.SINK_ONLY, False),
+        (1050, None, 1000, Quality.SOURCE_ONLY, False),
+        (None, None, 0, Quality.UNREAD, False),
+        (0, 0, 0, Quality.BOTH_ENDS, False),
     ],
 )
 def test_what_counts_of_two_ends(
     source: float | None,
     sink: float | None,
-    seen: float | None,
     delivered: float,
     quality: Quality,
     disputed: bool,
 ) -> None:
-    evidence = evidence_of([ends(source, sink, seen)])
+    evidence = evidence_of([ends(source, sink)])
     assert evidence.delivered == delivered * MJ_PER_WH
     assert (evidence.quality, evidence.is_disputed) == (quality, disputed)
     assert evidence.is_estimated == (quality >= Quality.SOURCE_ONLY)
@@ -76,8 +73,8 @@ def test_a_circuit_that_moved_is_the_sum_over_its_generations() -> None:
     both = evidence_of([ends(525, 500), ends(525, 500)])
     assert (both.delivered, both.quality) == (1000 * MJ_PER_WH, Quality.BOTH_ENDS)
     # The worst of them says how sure the sum is.
-    partly = evidence_of([ends(525, 500), ends(None, None, 100), ends(None, 200)])
-    assert (partly.delivered, partly.quality) == (800 * MJ_PER_WH, Quality.UNREAD)
+    partly = evidence_of([ends(525, 500), ends(None, None), ends(None, 200)])
+    assert (partly.delivered, partly.quality) == (700 * MJ_PER_WH, Quality.UNREAD)
     assert evidence_of([]).quality is Quality.UNREAD
 
 
@@ -123,15 +120,13 @@ def test_what_was_said_of_a_generation_is_added_to_and_never_taken_back() -> Non
     first = [Ends([read(5)], [], PPM, generation=1), Ends([], [read(3)], PPM, generation=2)]
     later = [
         Ends([], [read(4)], PPM, generation=1),
-        Ends([], [read(3), read(6, seq=2)], PPM, None, 2),
+        Ends([], [read(3), read(6, seq=2)], PPM, 2),
     ]
     for said in (all_said(first, later), all_said(all_said(first, later), later)):
         assert [each.generation for each in said] == [1, 2]
         assert [len(each.source) for each in said] == [1, 0]
         assert [len(each.sink) for each in said] == [1, 2]
     assert all_said(first, []) == all_said([], first) == tuple(first)
-    seen = all_said([ends(None, None, 7)], [ends(None, None), ends(None, None, 5)])
-    assert seen[0].seen == 7 * MJ_PER_WH
 
 
 @pytest.mark.parametrize(
