@@ -155,10 +155,24 @@ class ControllerPort:
         )
 
     async def activate(self, asked: Activate, trade: Trade) -> Activated | HoldLost | Refusal:
+        if await self._circuit(asked.key, trade) is None:
+            return HoldLost()
         answer = await self._asked(self._client.activate_circuit(int(trade.circuit_id)))
         if not isinstance(answer, Refusal):
             return Activated()
         return HoldLost() if answer.reason in _GONE else answer
+
+    async def _circuit(self, request_id: str, trade: Trade) -> pb.Circuit | None:
+        """The circuit of a trade; None if the controller has forgotten it.
+
+        One that has lost its store counts circuits anew: the number may be another's by now, and the request tells.
+        """
+        answer = await self._asked(self._client.get_circuit(int(trade.circuit_id)))
+        if isinstance(answer, pb.Circuit):
+            return answer if answer.request_id == request_id else None
+        if answer.reason in _GONE:
+            return None
+        raise Unreachable(f"circuit {trade.circuit_id} is not told: {answer.detail}")
 
     async def release(self, asked: Release, trade: Trade) -> Released:
         """Returns once no router holds anything of it: then its registers are final."""
@@ -191,14 +205,12 @@ class ControllerPort:
     async def read(self, asked: AskMeters, trade: Trade) -> Read:
         registers = await self._answer(self._client.list_registers(request_id=asked.key))
         ends = tuple([_ends(each, trade.injected_ppm) for each in registers])
-        return Read(ends, await self._missed(trade))
+        return Read(ends, await self._missed(asked.key, trade))
 
-    async def _missed(self, trade: Trade) -> tuple[Missed, ...]:
+    async def _missed(self, request_id: str, trade: Trade) -> tuple[Missed, ...]:
         """None of a circuit that the controller has forgotten."""
-        if not trade.circuit_id:
-            return ()
-        answer = await self._asked(self._client.get_circuit(int(trade.circuit_id)))
-        if isinstance(answer, Refusal):
+        circuit = await self._circuit(request_id, trade) if trade.circuit_id else None
+        if circuit is None:
             return ()
         told = [
             Missed(
@@ -207,10 +219,10 @@ class ControllerPort:
                 _CAUSES[each.cause],
                 Millijoule(each.missing_mj),
             )
-            for each in answer.shortfalls
+            for each in circuit.shortfalls
             if each.cause in _CAUSES and each.missing_mj > 0
         ]
-        return (*told, *_not_promised(trade, answer))
+        return (*told, *_not_promised(trade, circuit))
 
     async def network(self) -> MarketNetwork:
         return network_of(await self._topology(), self._meters.values())

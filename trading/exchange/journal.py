@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from digitalgrid.supervision import start_thread_once
+from digitalgrid.transactions import transaction
 from trading.exchange.ports import ClearingsAsked, OrdersAsked, TradesAsked
 from trading.market.phases import Phase
 from trading.market.records import (
@@ -88,25 +89,29 @@ class Journal:
                 raise JournalError(f"{self._path} is no journal of a market")
             self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
-        if version == 0:
-            self._db.executescript(
-                f"BEGIN; {_SCHEMA} PRAGMA user_version={_SCHEMA_VERSION}; COMMIT;"
-            )
-            self._db.execute("INSERT INTO meta VALUES (1, ?, 0)", (self._name,))
+        with transaction(self._db):
+            if version == 0:
+                self._make()
+            # One that ended between the two, of an earlier release, had nothing written to it yet.
+            self._db.execute("INSERT OR IGNORE INTO meta VALUES (1, ?, 0)", (self._name,))
         (market,) = self._db.execute("SELECT market FROM meta").fetchone()
         if market != self._name:
             raise JournalError(
                 f"{self._path} is of market {market!r}, and not {self._name!r}: give it another file"
             )
 
+    def _make(self) -> None:
+        for statement in _SCHEMA.split(";"):
+            self._db.execute(statement)
+        self._db.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
+
     def load(self) -> Journalled:
         """In one transaction, with a term above all others': who wrote before may not any more."""
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.execute("UPDATE meta SET term = term + 1")
-            (self._term,) = self._db.execute("SELECT term FROM meta").fetchone()
-            found = self._loaded()
-            self._db.execute("COMMIT")
+            with transaction(self._db):
+                self._db.execute("UPDATE meta SET term = term + 1")
+                (self._term,) = self._db.execute("SELECT term FROM meta").fetchone()
+                found = self._loaded()
         except (sqlite3.Error, msgspec.DecodeError) as error:
             raise JournalError(f"{self._path} cannot be read: {error}") from error
         return found
@@ -245,19 +250,22 @@ class Journal:
 
     def _commit(self, records: Sequence[Record]) -> None:
         rows = list(_rows(records))
-        self._db.execute("BEGIN IMMEDIATE")
         try:
-            (term,) = self._db.execute("SELECT term FROM meta").fetchone()
-            if term != self._term:
-                raise JournalError(
-                    f"{self._path}: another exchange has opened it, and this one ends; give each its own"
-                )
-            for statement, values in rows:
-                self._db.executemany(statement, values)
-            self._db.execute("COMMIT")
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
+            with transaction(self._db):
+                self._check_term()
+                for statement, values in rows:
+                    self._db.executemany(statement, values)
+        except sqlite3.Error as error:
+            raise JournalError(
+                f"{self._path} cannot be written: {error}; see whether its disk is full or failing"
+            ) from error
+
+    def _check_term(self) -> None:
+        (term,) = self._db.execute("SELECT term FROM meta").fetchone()
+        if term != self._term:
+            raise JournalError(
+                f"{self._path}: another exchange has opened it, and this one ends; give each its own"
+            )
 
 
 # What identifies a row never changes, so that no index does.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from digitalgrid.errors import ExplainedError
 from digitalgrid.market.v1 import ledger_pb2 as pb
+from digitalgrid.transactions import transaction
 from trading.ledger.storage import Appended, Fenced
 
 _SCHEMA_VERSION = 1
@@ -71,8 +72,15 @@ class SqliteStorage:
         return None if row is None else pb.SignedTreeHead.FromString(row[0])
 
     def append(self, first: int, entries: Sequence[Appended], head: pb.SignedTreeHead) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
         try:
+            self._append(first, entries, head)
+        except sqlite3.Error as error:
+            raise NoLedger(
+                f"{self._path} cannot be written: {error}; see whether its disk is full or failing"
+            ) from error
+
+    def _append(self, first: int, entries: Sequence[Appended], head: pb.SignedTreeHead) -> None:
+        with transaction(self._db):
             (size,) = self._db.execute("SELECT coalesce(max(seq) + 1, 0) FROM entries").fetchone()
             if size != first:
                 raise Fenced(f"the log has {size} entries, and not {first}")
@@ -87,10 +95,6 @@ class SqliteStorage:
                 "INSERT INTO head VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET signed = excluded.signed",
                 (head.SerializeToString(deterministic=True),),
             )
-            self._db.execute("COMMIT")
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
 
     def close(self) -> None:
         self._db.close()

@@ -24,7 +24,6 @@ from controller.store.sqlite.file import (
     open_to_read,
     open_to_verify,
     open_to_write,
-    transaction,
 )
 from controller.store.sqlite.lock import Lock, resolved
 from controller.store.sqlite.rows import (
@@ -52,6 +51,7 @@ from controller.store.sqlite.schema import (
     write_routers,
 )
 from controller.store.sqlite.verification import findings
+from digitalgrid.transactions import transaction
 
 
 class SqliteAccess:

@@ -3,8 +3,8 @@
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from secrets import token_hex
 from typing import NamedTuple
@@ -20,6 +20,7 @@ from controller.store.sqlite.schema import (
     missing_names,
     schema_version,
 )
+from digitalgrid.transactions import transaction
 
 
 class OtherSchema(StoreError):
@@ -117,20 +118,6 @@ def make(path: Path, write: Callable[[sqlite3.Connection], None]) -> None:
         raise StoreError(f"{path}: is there already, and is not replaced") from error
     except OSError as error:
         raise StoreError(f"{path}: cannot be created: {error.strerror}") from error
-
-
-@contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All or nothing."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        # Some errors have rolled back already.
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:

@@ -33,7 +33,6 @@ from controller.store.sqlite.file import (
     open_to_read,
     open_to_write,
     room_of,
-    transaction,
 )
 from controller.store.sqlite.lock import Lock, resolved
 from controller.store.sqlite.rows import (
@@ -57,6 +56,7 @@ from controller.store.sqlite.schema import (
     write_routers,
 )
 from digitalgrid.model import NO_ELECTION_ID, ElectionId
+from digitalgrid.transactions import transaction
 
 _log = logging.getLogger(__name__)
 

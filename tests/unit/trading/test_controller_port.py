@@ -16,6 +16,7 @@ from trading.core.attribution import Cause
 from trading.core.orders import Constraints, Interval
 from trading.core.trades import (
     Activate,
+    Activated,
     AskMeters,
     Held,
     Hold,
@@ -167,8 +168,36 @@ def test_a_circuit_that_is_gone_cannot_be_activated_and_its_hold_is_lost(
     config: ExchangeConfig,
 ) -> None:
     error = RequestRefused(grpc.StatusCode.FAILED_PRECONDITION, "late", reason="HOLD_EXPIRED")
-    asked = port(config, Asked(activate_circuit=error))
+    asked = port(config, Asked(get_circuit=circuit(), activate_circuit=error))
     assert run(asked.activate(Activate("t/1"), holding())) == HoldLost()
+
+
+def test_a_held_circuit_is_activated_by_its_number(config: ExchangeConfig) -> None:
+    client = Asked(get_circuit=circuit(), activate_circuit=circuit())
+    assert run(port(config, client).activate(Activate("t/1"), holding())) == Activated()
+    assert client.calls[-1] == ("activate_circuit", (7,))
+
+
+def test_of_a_controller_that_lost_its_store_anothers_circuit_of_the_same_number_is_let_be(
+    config: ExchangeConfig,
+) -> None:
+    short = pb.Shortfall(from_unix_ns=1, to_unix_ns=2, cause=pb.SHORT_CAUSE_OPERATOR, missing_mj=4)
+    anothers = circuit(shortfalls=[short], missing=MissingEnergy(promised_mj=0))
+    anothers.request_id = "of-somebody-else"
+    client = Asked(get_circuit=anothers, activate_circuit=anothers, list_registers=[[]])
+    asked = port(config, client)
+    assert run(asked.activate(Activate("t/1"), holding())) == HoldLost()
+    assert "activate_circuit" not in [name for name, _ in client.calls]
+    assert run(asked.read(AskMeters("t/1"), holding())).missed == ()
+
+
+def test_while_it_is_not_told_whose_a_circuit_is_the_market_asks_again(
+    config: ExchangeConfig,
+) -> None:
+    error = RequestRefused(grpc.StatusCode.PERMISSION_DENIED, "no", reason="PERMISSION_DENIED")
+    asked = port(config, Asked(get_circuit=error))
+    with pytest.raises(Unreachable, match="circuit 7"):
+        run(asked.activate(Activate("t/1"), holding()))
 
 
 def test_it_is_released_once_no_router_holds_it(config: ExchangeConfig) -> None:

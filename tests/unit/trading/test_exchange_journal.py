@@ -8,10 +8,11 @@ import msgspec
 import pytest
 
 from tests.support.market_exchange import ExchangeWorld
+from trading.exchange import journal as journal_module
 from trading.exchange.journal import Journal, JournalError
 from trading.exchange.ports import ClearingsAsked, OrdersAsked, TradesAsked
 from trading.market.phases import Phase
-from trading.market.records import IntervalRecord, Record
+from trading.market.records import IntervalRecord, NonceRecord, Record
 
 
 class Written:
@@ -159,3 +160,32 @@ def test_a_file_that_is_no_journal_of_this_market_is_left_alone(tmp_path: Path) 
         Journal(tmp_path / "j", "m")
     with pytest.raises(JournalError, match="nowhere"):
         Journal(tmp_path / "nowhere" / "j", "m")
+
+
+def test_a_crash_at_the_very_first_start_leaves_a_journal_or_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it comes, as the statements are one transaction."""
+    monkeypatch.setattr(journal_module, "_SCHEMA", f"{journal_module._SCHEMA} SELECT no_column;")
+    with pytest.raises(JournalError, match="no_column"):
+        Journal(tmp_path / "j", "m")
+    monkeypatch.undo()
+    assert Journal(tmp_path / "j", "m").load().next_seq == 1
+
+
+def test_a_journal_whose_making_an_earlier_release_did_not_end_opens(tmp_path: Path) -> None:
+    Journal(tmp_path / "j", "m").close()
+    with sqlite3.connect(tmp_path / "j") as db:
+        db.execute("DELETE FROM meta")
+    assert Journal(tmp_path / "j", "m").load().next_seq == 1
+
+
+def test_of_a_full_disk_the_journal_says_that_it_is_full(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j", "m")
+    journal.load()
+    pages = journal._db.execute("PRAGMA page_count").fetchone()[0]
+    journal._db.execute(f"PRAGMA max_page_count={pages}")
+    writer = Written(journal)
+    writer.write(*[NonceRecord(f"{number:0200}", number) for number in range(2_000)])
+    (failure,) = writer.failures
+    assert "database or disk is full" in str(failure) and str(tmp_path / "j") in str(failure)

@@ -448,3 +448,18 @@ def test_storages_keep_what_they_were_given(storage: Storage) -> None:
     assert [each.entry[0] for each in storage.entries(1, 2)] == [1, 2]
     assert (storage.seq_of("3"), storage.seq_of("none"), storage.head()) == (3, None, head)
     assert TERMS
+
+
+def test_of_a_full_disk_a_ledger_says_that_it_is_full_and_keeps_what_it_had(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    storage = SqliteStorage(path)
+    book = with_money(storage, ann=100)
+    pages = storage._db.execute("PRAGMA page_count").fetchone()[0]
+    storage._db.execute(f"PRAGMA max_page_count={pages}")
+    many = [(f"{number:0200}", deposit("bob", 1)) for number in range(500)]
+    with pytest.raises(
+        NoLedger, match=r"ledger\.sqlite cannot be written: database or disk is full"
+    ):
+        book.write_many(many)
+    book.close()
+    assert ledger(SqliteStorage(path)).total == 100
