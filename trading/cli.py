@@ -40,11 +40,13 @@ def check_config(path: Path) -> None:
     from trading.exchange.config import load_config
 
     try:
-        load_config(path, preflight.problems)
+        config = load_config(path, preflight.problems)
     except ExplainedError as error:
         click.echo(str(error), err=True)
         sys.exit(error.exit_code)
     click.echo(f"{path}: fine")
+    if not Path(config.state_dir).is_absolute():
+        click.echo(f"state_dir is {Path(config.state_dir).absolute()} where it is run from here")
 
 
 @main.command()

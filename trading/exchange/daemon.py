@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -34,13 +35,20 @@ _GRACE_S = 0.3
 
 
 def run(config: ExchangeConfig) -> int:
-    """Run the daemon in this thread; its exit code: 0 when told to stop, 1 when it cannot go on."""
+    """Run the daemon in this thread; its exit code: 0 when told to stop, 1 when it cannot go on, 2 when it could not
+    after another start either.
+    """
     log_to_standard_error(config.log_level.upper(), log_format=LogFormat(config.log_format))
     try:
         return asyncio.run(serve(config))
     except (ExplainedError, OSError, JournalError, NoLedger, BadLog, LedgerRefused) as error:
         _log.critical("%s", error)
-        return 1
+        return 1 if _may_pass(error) else 2
+
+
+def _may_pass(error: Exception) -> bool:
+    """What a port that is taken or a full disk does, and a state that is not all there, or another's, does not."""
+    return isinstance(error, OSError) or isinstance(error.__cause__, sqlite3.OperationalError)
 
 
 async def serve(config: ExchangeConfig) -> int:

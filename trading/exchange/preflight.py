@@ -7,6 +7,7 @@ from digitalgrid.bounds import InvalidValue
 from digitalgrid.listening import listening_trouble
 from digitalgrid.plugins.table import PluginError, find
 from trading.exchange.config import ExchangeConfig
+from trading.exchange.state import KEYS, StateMissing, missing_part
 from trading.ledger.key_files import BadKeyFile, read_key
 from trading.plugins import MECHANISMS
 
@@ -28,12 +29,16 @@ def problems(config: ExchangeConfig) -> Iterator[InvalidValue]:
 
 
 def _state_troubles(directory: Path) -> Iterator[InvalidValue]:
-    for name in ("log.key", "salts.key"):
+    try:
+        missing = missing_part(directory)
+        if missing:
+            yield InvalidValue("state_dir", message=missing)
+    except StateMissing as error:
+        yield InvalidValue("state_dir", message=f"cannot be used: {error}")
+    for name in KEYS:
         path = directory / name
         try:
             if path.exists():
                 read_key(path)
-            elif (directory / "ledger.sqlite").exists():
-                yield InvalidValue("state_dir", message=f"has a ledger, and {name} is missing")
         except (BadKeyFile, OSError) as error:
             yield InvalidValue("state_dir", message=f"cannot be used: {error}")

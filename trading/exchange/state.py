@@ -1,14 +1,22 @@
 """The state directory of an exchange: its journal, its ledger, and two secrets, the log's key and that of salts."""
 
 import os
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from digitalgrid.errors import ExplainedError
 from trading.ledger.key_files import read_key, write_new_key
 from trading.ledger.keys import SigningKey
 from trading.ledger.ledger import Ledger
+from trading.ledger.log_file import open_to_look
 from trading.ledger.sqlite_storage import SqliteStorage
+
+KEYS = ("log.key", "salts.key")
+_LEDGER, _JOURNAL = "ledger.sqlite", "journal.sqlite"
+# Readable by its owner: a directory that was there before may let others in.
+_MODE = 0o600
 
 
 class StateMissing(ExplainedError):
@@ -22,32 +30,74 @@ class State:
         """Raises StateMissing, BadKeyFile and OSError."""
         self._directory = directory
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        is_new = not self.ledger.exists()
-        self.log_key = _key(directory / "log.key", is_new=is_new)
+        missing = missing_part(directory)
+        if missing:
+            raise StateMissing(
+                f"{directory} {missing}; bring back all of it, as it was at one moment, or begin with"
+                " an empty state_dir"
+            )
+        self.log_key = _key(directory / "log.key")
         # Terms in the log are hashed with salts of it: who lost it could prove no trade any more.
-        self.secret = _key(directory / "salts.key", is_new=is_new).seed
+        self.secret = _key(directory / "salts.key").seed
+        for path in (self.ledger, self.journal):
+            _keep_private(path)
 
     @property
     def journal(self) -> Path:
-        return self._directory / "journal.sqlite"
+        return self._directory / _JOURNAL
 
     @property
     def ledger(self) -> Path:
-        return self._directory / "ledger.sqlite"
+        return self._directory / _LEDGER
 
     def opening_ledger(self, name: str, now_unix_ns: Callable[[], int]) -> Callable[[], Ledger]:
         """To be called in the thread that is to use it."""
         return lambda: Ledger(SqliteStorage(self.ledger), self.log_key, now_unix_ns, name)
 
 
-def _key(path: Path, *, is_new: bool) -> SigningKey:
+def missing_part(directory: Path) -> str:
+    """What of a state is not there though others of its parts say that it was; empty where nothing is missing. Changes
+    nothing.
+
+    Keys are made first, then the ledger with its first entry, then the journal: whatever a first start that was killed
+    has left is the beginning of that. A second entry is only ever written beside a journal.
+    """
+    entries = _rows(directory / _LEDGER, "entries")
+    has_journal = _rows(directory / _JOURNAL, "meta") > 0
+    if has_journal and not entries:
+        return f"has a journal, and {_LEDGER} is missing"
+    if entries > 1 and not has_journal:
+        return f"has a ledger, and {_JOURNAL} is missing"
+    for name in KEYS:
+        if (directory / _LEDGER).exists() and not (directory / name).exists():
+            return f"has a ledger, and {name} is missing"
+    return ""
+
+
+def _rows(path: Path, table: str) -> int:
+    """0 as well where there is no such file or table. What is no database is told of when it is opened."""
+    if not path.exists():
+        return 0
+    try:
+        with closing(open_to_look(path)) as database:
+            known = "SELECT count(*) FROM sqlite_master WHERE name = ?"
+            if not database.execute(known, (table,)).fetchone()[0]:
+                return 0
+            return int(database.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+    except sqlite3.Error as error:
+        raise StateMissing(f"{path} cannot be read: {error}; bring it back") from error
+
+
+def _keep_private(path: Path) -> None:
+    """SQLite gives what it makes beside a database the mode of that."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, _MODE))
+    for each in (path, *path.parent.glob(f"{path.name}-*")):
+        each.chmod(_MODE)
+
+
+def _key(path: Path) -> SigningKey:
     if path.exists():
         return read_key(path)
-    if not is_new:
-        raise StateMissing(
-            f"{path} is missing, and there is a ledger beside it; bring it back, or begin with an empty"
-            " state_dir"
-        )
     key = write_new_key(path)
     directory = os.open(path.parent, os.O_RDONLY)
     try:

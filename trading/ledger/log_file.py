@@ -43,7 +43,7 @@ def verify_file(path: Path, seen: Sequence[pb.TreeHead] = ()) -> Verifier:
         if magic == MAGIC:
             return _verify_rows(_CopyReader(file), seen)
     if magic.startswith(_SQLITE_MAGIC):
-        with closing(_opened(path)) as database:
+        with closing(open_to_look(path)) as database:
             return _verify_rows(_DatabaseReader(database), seen)
     raise BadLog(f"{path} is no log: neither a ledger's database nor a copy of a log")
 
@@ -121,7 +121,7 @@ class _DatabaseReader:
         return row[0] if row else b""
 
 
-def _opened(path: Path) -> sqlite3.Connection:
+def open_to_look(path: Path) -> sqlite3.Connection:
     """Read only. Where no writer has left anything beside it, nothing is made beside it either.
 
     All is read as it was at one moment: entries and head of a log that grows meanwhile would not belong together.

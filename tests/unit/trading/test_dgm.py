@@ -11,7 +11,9 @@ from click.testing import CliRunner
 from tests.support.exchanges import market_file
 from tests.support.ledgers import KEY, Clock, deposit
 from trading.cli import main
+from trading.exchange import preflight
 from trading.exchange.config import ExchangeConfig
+from trading.exchange.journal import Journal
 from trading.exchange.state import State, StateMissing
 from trading.ledger.ledger import Ledger
 from trading.ledger.sqlite_storage import SqliteStorage
@@ -103,5 +105,73 @@ def test_a_ledger_without_its_keys_is_not_begun_anew(tmp_path: Path) -> None:
     state.opening_ledger("test", Clock())().close()
     assert State(tmp_path).secret == state.secret
     (tmp_path / "salts.key").unlink()
-    with pytest.raises(StateMissing, match="bring it back"):
+    with pytest.raises(StateMissing, match=r"salts\.key is missing"):
         State(tmp_path)
+
+
+def begun(directory: Path) -> State:
+    """With money in its ledger."""
+    state = State(directory)
+    Journal(state.journal, "test").close()
+    ledger = state.opening_ledger("test", Clock())()
+    ledger.write("d1", deposit("ann", 5))
+    ledger.close()
+    return state
+
+
+@pytest.mark.parametrize("lost", ["ledger.sqlite", "journal.sqlite", "log.key"])
+def test_a_state_of_which_a_part_is_lost_is_not_begun_anew(tmp_path: Path, lost: str) -> None:
+    begun(tmp_path)
+    (tmp_path / lost).unlink()
+    there = sorted(tmp_path.iterdir())
+    with pytest.raises(StateMissing, match=rf"{lost} is missing; bring back all"):
+        State(tmp_path)
+    (trouble,) = preflight._state_troubles(tmp_path)
+    assert f"{lost} is missing" in str(trouble)
+    assert sorted(tmp_path.iterdir()) == there
+
+
+@pytest.mark.parametrize("made", range(5))
+def test_what_a_first_start_has_left_that_was_killed_goes_on(tmp_path: Path, made: int) -> None:
+    state = State(tmp_path)
+    state.opening_ledger("test", Clock())().close()
+    Journal(state.journal, "test").close()
+    order = ("log.key", "salts.key", "ledger.sqlite", "journal.sqlite")
+    for name in order[made:]:
+        (tmp_path / name).unlink()
+    assert not list(preflight._state_troubles(tmp_path))
+    begun(tmp_path)
+
+
+def test_whatever_is_in_a_state_directory_is_its_owners_alone(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    begun(tmp_path)
+    (tmp_path / "journal.sqlite").chmod(0o644)
+    state = State(tmp_path)
+    journal = Journal(state.journal, "test")
+    journal.load()
+    names = {each.name for each in tmp_path.iterdir()}
+    assert "journal.sqlite-wal" in names
+    assert {stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()} == {0o600}
+    journal.close()
+    assert state.secret == State(tmp_path).secret
+
+
+def test_what_another_start_would_not_mend_has_a_code_of_its_own(tmp_path: Path) -> None:
+    path, state = tmp_path / "market.yaml", tmp_path / "state"
+    path.write_text(market_file(listen="127.0.0.1:0", state_dir=str(state)))
+    begun(state)
+    (state / "ledger.sqlite").unlink()
+    run = ["run", "--config", str(path)]
+    assert CliRunner().invoke(main, run).exit_code == 2
+    (state / "journal.sqlite").write_bytes(b"no database" * 100)
+    assert CliRunner().invoke(main, run).exit_code == 2
+
+
+def test_check_config_says_where_a_relative_state_directory_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("market.yaml").write_text(market_file(listen="127.0.0.1:0", state_dir="state"))
+    said = CliRunner().invoke(main, ["check-config", "market.yaml"]).output
+    assert f"state_dir is {tmp_path / 'state'}" in said
