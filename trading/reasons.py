@@ -137,6 +137,13 @@ class MarketReason(StrEnum):
         "the tags are too many, or one is empty, too long, or has characters that no terminal can show",
         "give up to 16, of 1 to 64 letters, digits and signs each",
     )
+    TENDER_TOO_LONG = (
+        "TENDER_TOO_LONG",
+        _INVALID,
+        "",
+        "ids, tags and what is to be avoided have more than 2,048 bytes together",
+        "avoid fewer ids, or tag less",
+    )
     # When.
     INTERVAL_UNKNOWN = (
         "INTERVAL_UNKNOWN",
@@ -185,8 +192,15 @@ class MarketReason(StrEnum):
         "STALE_NONCE",
         _PRECONDITION,
         "nonce",
-        "the party has used this nonce or a later one",
-        "count on from the last",
+        "the party has used this nonce or a later one, of a request that was taken or refused",
+        "count on from the last, and sign anew",
+    )
+    NONCE_TOO_FAR = (
+        "NONCE_TOO_FAR",
+        _INVALID,
+        "nonce",
+        "the nonce is more than a day above the market's clock in ns, and no later one would be left",
+        "count by the time in ns, and set your clock",
     )
     DUPLICATE_ORDER = (
         "DUPLICATE_ORDER",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack
+from itertools import count
 from typing import Any
 
 from digitalgrid.market.v1 import market_pb2 as pb
@@ -47,6 +48,8 @@ class Street:
         self.market.resume(0)
         self.mandates = self.at(self.book.log_id)
         (self.interval,) = settings.rules.open_intervals(0)
+        # By the clock there, which stands at 0; each request has room for a batch.
+        self._nonces = count(0, 1_000)
 
     @staticmethod
     def at(log_id: bytes) -> Mandates:
@@ -68,7 +71,7 @@ class Street:
     ) -> pb.CreateTendersRequest:
         """Signed with ``key`` as ``party``."""
         request = pb.CreateTendersRequest(tenders=tenders)
-        signer = Signer(party, KEYS[key])
+        signer = Signer(party, KEYS[key], lambda: next(self._nonces))
         return signer.sign("CreateTenders", request, log_id or self.book.log_id, len(tenders))
 
     def takes(self, request: pb.CreateTendersRequest, now_ns: int = 0) -> int:

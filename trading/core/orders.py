@@ -16,6 +16,9 @@ MAX_AVOIDED = 64
 MAX_NETWORK_ID = 256
 # What parties may write on an order for themselves; it is kept for as long as the order is.
 MAX_TAGS = 16
+# Bytes (UTF-8) of all ids and tags of a tender together: a way through a network keeps off a few dozen ids, and a
+# thousand orders of each party are to fit into a few megabytes, on the disk and in an answer.
+MAX_TEXT_BYTES = 2_048
 # Bytes: Ed25519 has so many.
 MAX_SIGNATURE = 64
 # A millionth is the unit of the shares that orders name.
@@ -170,24 +173,37 @@ def _check_whole(tender: Tender) -> None:
         ("wh", tender.wh),
         ("limit", tender.limit),
         ("min_fill_wh", tender.min_fill_wh),
-        ("nonce", tender.nonce),
         ("interval.start_ns", tender.interval.start_ns),
         ("interval.length_ns", tender.interval.length_ns),
         ("expires_ns", 0 if tender.expires_ns is None else tender.expires_ns),
         ("constraints.max_loss_ppm", tender.constraints.max_loss_ppm or 0),
     )
     for field, value in values:
-        if not whole(value):
-            raise Refused(
-                MarketReason.NOT_A_WHOLE_NUMBER, f"{field} is {value!r}, no integer", field
-            )
+        _check_number(field, value)
+
+
+def _check_number(field: str, value: object) -> None:
+    if not whole(value):
+        raise Refused(MarketReason.NOT_A_WHOLE_NUMBER, f"{field} is {value!r}, no integer", field)
+
+
+def check_nonce(nonce: object) -> None:
+    """Raises Refused for what counts nothing."""
+    _check_number("nonce", nonce)
 
 
 def _check_size(tender: Tender) -> None:
     """What is kept of an order is written down, in 64 bits a number, and must not fill the disk."""
-    for field, value in (("nonce", tender.nonce), ("expires_ns", tender.expires_ns or 0)):
-        if value > MAX_INT64:
-            raise Refused(MarketReason.NUMBER_TOO_LARGE, f"{field} is above {MAX_INT64}", field)
+    if (tender.expires_ns or 0) > MAX_INT64:
+        raise Refused(
+            MarketReason.NUMBER_TOO_LARGE, f"expires_ns is above {MAX_INT64}", "expires_ns"
+        )
+    size = sum(len(each.encode(errors="surrogatepass")) for each in _texts(tender))
+    if size > MAX_TEXT_BYTES:
+        raise Refused(
+            MarketReason.TENDER_TOO_LONG,
+            f"ids, tags and what is to be avoided have {size} bytes; {MAX_TEXT_BYTES} are the most",
+        )
     if len(tender.signature) > MAX_SIGNATURE:
         raise Refused(
             MarketReason.BAD_SIGNATURE,
@@ -203,6 +219,10 @@ def _check_size(tender: Tender) -> None:
                 MarketReason.TAGS_UNFIT,
                 f"tags has {quoted(tag)}; each must have 1 to {MAX_ID} printable characters",
             )
+
+
+def _texts(tender: Tender) -> tuple[str, ...]:
+    return (tender.order_id, tender.meter_id, *tender.tags, *tender.constraints.avoid_ids)
 
 
 def _is_name(name: str, most: int) -> bool:

@@ -5,12 +5,26 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from digitalgrid.rate_limit import TokenBucket
-from trading.core.orders import MarketRules, Meter, Order, Side, Tender, check_tender, order_of
+from digitalgrid.units import NS_PER_S
+from trading.core.orders import (
+    Interval,
+    MarketRules,
+    Meter,
+    Order,
+    Side,
+    Tender,
+    check_nonce,
+    check_tender,
+    order_of,
+)
 from trading.core.positions import Positions
-from trading.core.units import MicroPerKwh, Nano
+from trading.core.units import MicroPerKwh, Nano, whole
 from trading.reasons import MarketReason, Refused
 
 _NO_DEPOSIT = MicroPerKwh(0)
+# How far a nonce may be above the clock (ns): clients count by the time, and no clock of theirs is wrong by a day. One
+# that is far above would be the party's last word for ever.
+_MAX_NONCE_AHEAD_NS = 86_400 * NS_PER_S
 
 
 class Standing(msgspec.Struct):
@@ -44,25 +58,41 @@ class Desk:
         self._positions = positions
         self._next_seq = next_seq
         self._standings = dict(standings or {})
+        # By party, of those whose last nonce has changed since :meth:`used` was asked.
+        self._used: dict[str, int] = {}
         self._buckets: dict[str, TokenBucket] = {}
 
     def take(
-        self, tender: Tender, now_ns: int, *, signature_holds: bool, funds: Nano, cost: Nano
+        self,
+        tender: Tender,
+        now_ns: int,
+        *,
+        signature_holds: bool,
+        funds: Nano,
+        cost: Nano,
+        beside: Interval | None = None,
     ) -> Taken:
-        """The order of a tender; Refused, with nothing changed, for any that cannot be.
+        """The order of a tender; Refused for any that cannot be. Taken or not, its nonce is used up: whoever saw one
+        that was refused does not place it later.
 
         ``signature_holds`` says whoever knows keys, ``funds`` the ledger: what the party can still lock. ``cost`` is
-        the most that the order can come to (see :func:`most_due`).
+        the most that the order can come to (see :func:`most_due`). ``beside``: an interval of another length that runs
+        at the same time, if there is one.
         """
-        standing = self._standings.get(tender.party, Standing())
         if not signature_holds:
             raise Refused(
                 MarketReason.BAD_SIGNATURE, f"the tender is not signed by party {tender.party}"
             )
+        standing = self._standings.setdefault(tender.party, Standing())
         before = standing.orders.get(tender.order_id)
         if before is not None:
+            # An answer that was lost is asked for by the same nonce, or by a newer one.
+            if whole(tender.nonce) and standing.nonce < tender.nonce <= _most_nonce(now_ns):
+                self._count(tender.party, tender.nonce, standing)
             return Taken(self._repeated(tender, before), is_new=False)
+        self.use(tender.party, tender.nonce, now_ns)
         check_tender(tender, self._rules, now_ns)
+        _check_alone(tender.interval, beside)
         meter = self._meter_of(tender)
         self._check_party(tender, standing, now_ns)
         if cost > funds:
@@ -73,17 +103,23 @@ class Desk:
         self._positions.tender(tender, meter)
         order = order_of(tender, self._next_seq)
         self._next_seq += 1
-        standing.nonce = tender.nonce
         standing.orders[tender.order_id] = order
         standing.open_orders += 1
-        self._standings[tender.party] = standing
         return Taken(order, is_new=True)
 
-    def use(self, party: str, nonce: int) -> None:
-        """A party's word that is no tender. Raises Refused for one that was used: it may be another's, said again."""
+    def use(self, party: str, nonce: int, now_ns: int) -> None:
+        """Of a party's word, whatever becomes of it. Raises Refused for one that was used: it may be said again."""
         standing = self._standings.setdefault(party, Standing())
-        _check_nonce(party, nonce, standing)
-        standing.nonce = nonce
+        _check_nonce(party, nonce, standing, now_ns)
+        self._count(party, nonce, standing)
+
+    def used(self) -> dict[str, int]:
+        """By party, the last nonce of those that have used any since this was asked last."""
+        used, self._used = self._used, {}
+        return used
+
+    def _count(self, party: str, nonce: int, standing: Standing) -> None:
+        standing.nonce = self._used[party] = nonce
 
     def ended(self, order: Order) -> None:
         """Nothing of the order waits in a book any more."""
@@ -125,7 +161,6 @@ class Desk:
         return meter
 
     def _check_party(self, tender: Tender, standing: Standing, now_ns: int) -> None:
-        _check_nonce(tender.party, tender.nonce, standing)
         if standing.open_orders >= self._rules.orders_per_party:
             raise Refused(
                 MarketReason.BOOK_FULL,
@@ -142,11 +177,30 @@ class Desk:
             )
 
 
-def _check_nonce(party: str, nonce: int, standing: Standing) -> None:
+def _most_nonce(now_ns: int) -> int:
+    return now_ns + _MAX_NONCE_AHEAD_NS
+
+
+def _check_nonce(party: str, nonce: int, standing: Standing, now_ns: int) -> None:
+    check_nonce(nonce)
+    if nonce > _most_nonce(now_ns):
+        raise Refused(
+            MarketReason.NONCE_TOO_FAR,
+            f"nonce is {nonce}, more than a day above the clock, which is at {now_ns}",
+        )
     if nonce <= standing.nonce:
         raise Refused(
             MarketReason.STALE_NONCE,
             f"nonce is {nonce}; party {party} has used {standing.nonce}",
+        )
+
+
+def _check_alone(interval: Interval, beside: Interval | None) -> None:
+    if beside is not None:
+        raise Refused(
+            MarketReason.INTERVAL_UNKNOWN,
+            f"the interval at {interval.start_ns} is not opened: one of {beside.length_ns} ns, of before the market's"
+            f" intervals were changed, runs until {beside.end_ns}",
         )
 
 

@@ -220,12 +220,17 @@ class Runtime:
     # Within
 
     async def _do(self, command: Callable[[int], Outcome[T]]) -> T:
-        """A client's command. Raises Refused, with nothing changed, and JournalFailed."""
+        """A client's command. Raises Refused, with nothing changed but the nonce that it used, and JournalFailed."""
         if len(self._unwritten) > MAX_UNWRITTEN:
             raise Refused(
                 MarketReason.OVERLOADED, "the journal has not caught up; try again in a moment"
             )
-        answer = self._let(command)
+        try:
+            answer = self._let(command)
+        except Refused:
+            # What was refused stays so, also after a restart.
+            await self.durable()
+            raise
         await self.durable()
         return answer
 
@@ -236,17 +241,21 @@ class Runtime:
         try:
             outcome = command(self.now_ns())
         except Refused:
+            self._submit(self.market.refused())
             raise
         except Exception as error:
             _log.critical("the market failed; stopping", exc_info=True)
             self._fail(error)
             raise
+        self._submit(outcome)
+        return outcome.answer
+
+    def _submit(self, outcome: Outcome[Any]) -> None:
         if outcome.records or outcome.effects:
             self._ticket += 1
             self._unwritten.append(_Unwritten(self._ticket, outcome.records, outcome.effects))
             self._journal.submit(self._ticket, outcome.records)
             self._arm()
-        return outcome.answer
 
     def _on_durable(self, ticket: int) -> None:
         try:

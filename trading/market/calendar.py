@@ -37,15 +37,29 @@ class Calendar:
         self._changes = changes
         self._dealings = dealings
         self.sessions = sessions
+        # Of before the length of intervals was changed: none of the new length is opened while one of them runs.
+        length_ns = settings.rules.length_ns
+        self._of_other_lengths = [
+            each.interval for each in sessions.values() if each.interval.length_ns != length_ns
+        ]
         for session in sessions.values():
             self._set_deadline(session)
 
     def open(self, now_ns: int) -> None:
         """Intervals that may be tendered for by now."""
         for interval in self._settings.rules.open_intervals(now_ns):
-            self.begun(interval)
+            if self.beside(interval) is None:
+                self.begun(interval)
+
+    def beside(self, interval: Interval) -> Interval | None:
+        """An interval of another length that runs at the same time: one meter would be sold for both."""
+        for each in self._of_other_lengths:
+            if each.start_ns < interval.end_ns and interval.start_ns < each.end_ns:
+                return each if each != interval else None
+        return None
 
     def begun(self, interval: Interval) -> Session:
+        """Of an interval with none :meth:`beside` it."""
         session = self.sessions.get(interval.start_ns)
         if session is None:
             session = Session(interval, self._settings.mechanism_of(interval))

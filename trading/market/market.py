@@ -104,17 +104,17 @@ class Market:
 
         Raises Refused.
         """
+        ended = self._ended(party, order_id)
+        if ended is not None:
+            return self._outcome(record_of(ended))
+        self._desk.use(party, nonce, now_ns)
         row = self._row_of(party, order_id)
         session = self._calendar.of(row.order.interval.start_ns)
-        if row.closed or not row.waits:
-            return self._outcome(record_of(row))
         if session.phase is not Phase.OPEN:
             raise Refused(
                 MarketReason.INTERVAL_CLOSED,
                 f"the gate of the interval at {session.start_ns} has closed: {order_id!r} is being cleared",
             )
-        self._desk.use(party, nonce)
-        self._changes.nonce(party, nonce)
         if session.book is not None:
             self._dealings.apply(session, session.book.cancel(row.order.seq), now_ns)
         else:
@@ -129,22 +129,26 @@ class Market:
         Raises Refused.
         """
         row = self.trade(trade_id)
+        if row is not None and _has_said(row.trade, party, line, statement):
+            return self._outcome(row.trade)
+        self._desk.use(party, nonce, now_ns)
         if row is None:
             raise Refused(MarketReason.NOT_OPEN_TO_OBJECTIONS, f"trade {trade_id!r} is over")
         trade = row.trade
         role = _role_of(party, trade)
-        said = (trade.objected, trade.objected_by, trade.statement)
-        if said == (line, role, statement):
-            return self._outcome(trade)
         if trade.state is not State.BILLED:
             raise Refused(
                 MarketReason.NOT_OPEN_TO_OBJECTIONS, f"trade {trade_id!r} is {trade.state}"
             )
         _check_statement(statement)
-        self._desk.use(party, nonce)
-        self._changes.nonce(party, nonce)
         self._hear(trade_id, Objected(line, role, statement), now_ns)
         return self._outcome(trade)
+
+    def refused(self) -> Outcome[None]:
+        """What a command has changed that raised Refused: nothing but that its nonce is used up, which whoever saw its
+        request must not be able to forget.
+        """
+        return self._outcome(None)
 
     def tick(self, now_ns: int) -> Outcome[None]:
         """Deadlines that have come, some of them at a time; see :meth:`next_deadline_ns`."""
@@ -228,12 +232,12 @@ class Market:
             signature_holds=mandate_holds,
             funds=Nano(free(tender.party) - self.orders.committed(tender.party)),
             cost=most_due(tender, self.settings.tariff.utility_price),
+            beside=self._calendar.beside(tender.interval),
         )
         order = taken.order
         if not taken.is_new:
             return self.orders[order.seq]
         row = self.orders.add(order)
-        self._changes.nonce(order.party, order.nonce)
         session = self._calendar.begun(order.interval)
         session.seqs.append(order.seq)
         if len(session.seqs) == 1:
@@ -243,6 +247,13 @@ class Market:
         if session.book is not None:
             self._dealings.apply(session, session.book.submit(order, now_ns), now_ns)
         return row
+
+    def _ended(self, party: str, order_id: str) -> Row | None:
+        """The order, if nothing of it waits any more."""
+        standing = self._desk.standings().get(party)
+        order = None if standing is None else standing.orders.get(order_id)
+        row = None if order is None else self.orders[order.seq]
+        return row if row is not None and (row.closed or not row.waits) else None
 
     def _set_expiry(self, order: Order) -> None:
         if order.expires_ns is not None:
@@ -266,6 +277,8 @@ class Market:
 
     def _outcome(self, answer: T) -> Outcome[T]:
         """All that has changed since the last one; intervals that have ended are forgotten."""
+        for party, nonce in self._desk.used().items():
+            self._changes.nonce(party, nonce)
         outcome, sessions = self._changes.outcome(answer, self.orders)
         for session in sessions:
             if session.phase is Phase.ENDED:
@@ -287,6 +300,12 @@ def _role_of(party: str, trade: Trade) -> Party:
     raise Refused(
         MarketReason.NOT_A_PARTY, f"{party} neither buys nor sells in trade {trade.trade_id!r}"
     )
+
+
+def _has_said(trade: Trade, party: str, line: LineKind, statement: str) -> bool:
+    who = {Party.BUYER: trade.buyer, Party.SELLER: trade.seller}
+    by = None if trade.objected_by is None else who.get(trade.objected_by)
+    return (trade.objected, by, trade.statement) == (line, party, statement)
 
 
 def _check_statement(statement: str) -> None:

@@ -204,6 +204,27 @@ async def test_a_journal_that_cannot_be_written_ends_the_daemon_and_nobody_is_to
 
 
 @in_loop
+async def test_what_was_refused_stays_refused_after_a_restart(tmp_path: Path) -> None:
+    others = Others()
+    much = tender(others, "ann", Side.BUY, wh=10**9)
+    reasons = []
+    for _ in range(2):
+        exchange = runtime(others, journal(tmp_path))
+        exchange.start()
+        (answer,) = await exchange.create_tenders([much], mandate_holds=True)
+        assert isinstance(answer, Refused)
+        with pytest.raises(Refused) as refused:
+            await exchange.cancel_tender("bob", 7, "of nobody")
+        # What is told is durable.
+        assert exchange.unwritten == 0
+        reasons.append((answer.reason, refused.value.reason))
+        await exchange.close()
+    assert reasons[0][0] in (MarketReason.POSITION_LIMIT, MarketReason.FUNDS)
+    assert reasons[0][1] is MarketReason.ORDER_UNKNOWN
+    assert reasons[1] == (MarketReason.STALE_NONCE, MarketReason.STALE_NONCE)
+
+
+@in_loop
 async def test_more_than_can_be_written_down_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

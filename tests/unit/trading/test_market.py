@@ -27,7 +27,7 @@ from trading.core.units import MJ_PER_WH, MicroPerKwh, Millijoule, Nano, Wh
 from trading.market.market import Market
 from trading.market.outcome import Ask, Clear, Cleared, Outcome
 from trading.market.phases import Phase
-from trading.market.records import ClearingRecord, IntervalRecord, OrderRecord
+from trading.market.records import ClearingRecord, IntervalRecord, NonceRecord, OrderRecord
 from trading.market.restoring import Journalled
 from trading.mechanisms.mechanism import Clearing
 from trading.reasons import MarketReason, Refused
@@ -206,9 +206,11 @@ def test_after_a_long_sleep_an_interval_goes_through_all_its_phases_at_once() ->
     assert Phase.ENDED in phases
     assert CALLED not in market.sessions and not list(market.orders.rows())
     assert not market.positions.rows() and market.orders.committed("ann") == 0
-    # It is not taken again: its gate has closed.
-    (again,) = taken(market, FOUR[0], now_ns=CALLED + 101 * NS_PER_S).answer
-    assert isinstance(again, Refused) and again.reason is R.INTERVAL_CLOSED
+    # It is not taken again: its nonce was used, and its gate has closed.
+    anew = msgspec.structs.replace(FOUR[0], nonce=9)
+    for each, reason in ((FOUR[0], R.STALE_NONCE), (anew, R.INTERVAL_CLOSED)):
+        (again,) = taken(market, each, now_ns=CALLED + 101 * NS_PER_S).answer
+        assert isinstance(again, Refused) and again.reason is reason
 
 
 def test_what_waits_of_an_order_is_cancelled_once_and_not_after_the_gate() -> None:
@@ -216,6 +218,9 @@ def test_what_waits_of_an_order_is_cancelled_once_and_not_after_the_gate() -> No
     taken(market, *FOUR)
     assert refused_by(lambda: market.cancel("ann", 3, "o3", NOW_NS)).reason is R.STALE_NONCE
     assert refused_by(lambda: market.cancel("bob", 9, "o3", NOW_NS)).reason is R.ORDER_UNKNOWN
+    # A cancel that is refused does not end an order that comes later.
+    assert refused_by(lambda: market.cancel("ann", 8, "o5", NOW_NS)).reason is R.ORDER_UNKNOWN
+    assert refused_by(lambda: market.cancel("ann", 8, "o3", NOW_NS)).reason is R.STALE_NONCE
     gone = market.cancel("ann", 9, "o3", NOW_NS).answer
     assert (gone.open_wh, gone.reason, gone.closed) == (0, R.CANCELLED, R.CANCELLED)
     # Whoever did not hear of it may say so again, with whatever nonce.
@@ -293,14 +298,17 @@ def test_buyer_and_seller_may_object_to_a_bill_and_nobody_else() -> None:
     assert refused_by(lambda: object_to("eve", 9)).reason is R.NOT_A_PARTY
     assert refused_by(lambda: object_to("ann", 1)).reason is R.STALE_NONCE
     assert refused_by(lambda: object_to("ann", 9, "x" * 1_001)).reason is R.STATEMENT_UNFIT
-    assert refused_by(lambda: object_to("ann", 9, "\x1b")).reason is R.STATEMENT_UNFIT
-    assert object_to("ann", 9).records
+    # What was refused is not said by others later.
+    assert refused_by(lambda: object_to("ann", 9)).reason is R.STALE_NONCE
+    assert records(market.refused(), NonceRecord) == [NonceRecord("eve", 9), NonceRecord("ann", 9)]
+    assert refused_by(lambda: object_to("ann", 10, "\x1b")).reason is R.STATEMENT_UNFIT
+    assert object_to("ann", 11).records
     row = market.trade(trade_id)
     assert row is not None and row.trade.state is State.DISPUTED
     assert (row.trade.objected, row.trade.objected_by) == (LineKind.ENERGY, Party.BUYER)
-    assert not object_to("ann", 9).records
+    assert not object_to("ann", 11).records
     assert refused_by(lambda: object_to("bob", 9)).reason is R.NOT_OPEN_TO_OBJECTIONS
-    gone = refused_by(lambda: market.object_to("ann", 10, "m-1-1", LineKind.LOSS, "", CALLED))
+    gone = refused_by(lambda: market.object_to("ann", 12, "m-1-1", LineKind.LOSS, "", CALLED))
     assert gone.reason is R.NOT_OPEN_TO_OBJECTIONS
 
 
@@ -317,6 +325,43 @@ def test_an_interval_is_kept_until_its_last_bill_is_paid() -> None:
     assert market.trade(trade_id) is None and not market.wants(trade_id)
     # Answers that come later are nobody's.
     assert not market.hear(trade_id, Closed(), row.trade.until_ns).answer
+
+
+def test_intervals_of_another_length_are_not_opened_beside_those_that_were_signed_for() -> None:
+    """An exchange that is started anew with another length keeps to what was tendered for."""
+    before = Market(SETTINGS)
+    outcome = taken(before, *FOUR)
+    kept = Journalled(
+        tuple(records(outcome, IntervalRecord)), tuple(records(outcome, OrderRecord)), next_seq=5
+    )
+    length_ns = 4 * NS_PER_S
+    rules = msgspec.structs.replace(SETTINGS.rules, length_ns=length_ns, ahead=5)
+    market = Market(msgspec.structs.replace(SETTINGS, rules=rules), kept)
+    market.resume(NOW_NS)
+    lengths = {at: each.interval.length_ns for at, each in market.sessions.items()}
+    # From 20 s to 30 s runs the old one: of those of 4 s one ends at 20 s, and the next begins at 32 s.
+    assert lengths == {
+        CALLED: 10 * NS_PER_S,
+        16 * NS_PER_S: length_ns,
+        32 * NS_PER_S: length_ns,
+    }
+    for at_s in (20, 24, 28):
+        wanted = msgspec.structs.replace(
+            FOUR[2], interval=Interval(at_s * NS_PER_S, length_ns), order_id="new", nonce=10 + at_s
+        )
+        (answer,) = taken(market, wanted).answer
+        assert isinstance(answer, Refused) and answer.reason is R.INTERVAL_UNKNOWN
+        assert "runs until" in str(answer)
+    assert set(market.positions.rows()) == {
+        (f"meter of {party}", Interval(CALLED, 10 * NS_PER_S))
+        for party in ("ann", "bob", "eve", "joe")
+    }
+    (answer,) = taken(market, FOUR[0]).answer
+    assert isinstance(answer, OrderRecord) and answer.order.seq == 1
+    asked = asked_to_clear(market.tick(GATE_NS))
+    assert (asked.interval.length_ns, len(asked.orders)) == (10 * NS_PER_S, 4)
+    market.tick(CALLED + 100 * NS_PER_S)
+    assert CALLED not in market.sessions and not market.positions.rows()
 
 
 def test_seqs_go_on_where_they_ended_whoever_is_remembered() -> None:

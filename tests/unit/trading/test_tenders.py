@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 import msgspec
 import pytest
 
+from digitalgrid.units import NS_PER_S
 from tests.support.markets import INTERVAL, LENGTH_NS, NOW_NS, meters, tender
 from trading.core.orders import (
+    MAX_TEXT_BYTES,
     Constraints,
     Interval,
     MarketRules,
@@ -57,6 +59,7 @@ def refusal(each: Tender, market: Market | None = None, **given: object) -> Refu
 
 
 R = MarketReason
+DAY_NS = 86_400 * NS_PER_S
 LATE = INTERVAL.start_ns - RULES.gate_ns
 OF_THE_PAST = Interval(0, LENGTH_NS)
 
@@ -78,7 +81,8 @@ OF_THE_PAST = Interval(0, LENGTH_NS)
         ({"limit": -9_000_010}, R.PRICE_OUT_OF_RANGE, "limit"),
         ({"limit": 2**63}, R.PRICE_OUT_OF_RANGE, "limit"),
         ({"limit": 200_005}, R.TICK, "limit"),
-        ({"nonce": 2**63}, R.NUMBER_TOO_LARGE, "nonce"),
+        ({"nonce": 2**63}, R.NONCE_TOO_FAR, "nonce"),
+        ({"nonce": NOW_NS + DAY_NS + 1}, R.NONCE_TOO_FAR, "nonce"),
         ({"tif": TimeInForce.GTD, "expires_ns": 2**63}, R.NUMBER_TOO_LARGE, "expires_ns"),
         ({"signature": b"z" * 65}, R.BAD_SIGNATURE, "signature"),
         ({"tags": ("x",) * 17}, R.TAGS_UNFIT, "tags"),
@@ -142,20 +146,24 @@ def test_what_cannot_be_is_refused_with_its_reason_and_field(
         R.ORDER_ID_UNFIT,
         R.POSITION_LIMIT,
     )
-    # Nothing of it is remembered: what is right is then order 1.
+    # Nothing of it is remembered but its nonce: what is right is then order 1.
     assert market.positions.rows() == {}
-    assert market.take(of_ann()).order.seq == 1
+    assert market.take(of_ann(nonce=1)).order.seq == 1
 
 
 def test_the_most_that_is_taken_can_be_written_down() -> None:
     most = of_ann(
-        nonce=2**63 - 1,
+        order_id="o",
+        nonce=NOW_NS + DAY_NS,
         tif=TimeInForce.GTD,
         expires_ns=2**63 - 1,
         tags=("x" * 64,) * 16,
         signature=b"z" * 64,
-        constraints=Constraints(avoid_ids=("r" * 256,) * 64),
+        constraints=Constraints(avoid_ids=(*("r" * 250,) * 4, "q" * 11)),
     )
+    assert len("o" + "meter of ann") + 16 * 64 + 4 * 250 + 11 == MAX_TEXT_BYTES
+    more = msgspec.structs.replace(most, order_id="oo")
+    assert refusal(more).reason is R.TENDER_TOO_LONG
     book = OrderBook()
     book.submit(Market().take(most).order, NOW_NS)
     assert OrderBook.restored(book.snapshot()).snapshot() == book.snapshot()
@@ -206,6 +214,34 @@ def test_a_tender_is_taken_once_however_often_it_is_sent() -> None:
     assert (other.reason, other.field) == (R.DUPLICATE_ORDER, "order_id")
 
 
+def test_bytes_count_and_not_characters() -> None:
+    wide = Constraints(avoid_ids=("\U0001f50c" * 250,) * 3)
+    assert refusal(of_ann(constraints=wide)).reason is R.TENDER_TOO_LONG
+
+
+def test_what_was_refused_is_not_placed_later_by_whoever_saw_it() -> None:
+    market = Market()
+    poor = of_ann(nonce=7)
+    assert refusal(poor, market, funds=0).reason is R.FUNDS
+    assert refusal(poor, market).reason is R.STALE_NONCE
+    assert market.desk.used() == {"ann": 7} and market.desk.used() == {}
+    # Nor is what was refused for its id, when that is forgotten.
+    taken = market.take(of_ann(nonce=8)).order
+    other = of_ann(wh=99, nonce=9)
+    assert refusal(other, market).reason is R.DUPLICATE_ORDER
+    market.desk.forget([taken])
+    assert refusal(other, market).reason is R.STALE_NONCE
+    # What nobody signed uses nothing up.
+    assert refusal(of_ann(nonce=10), market, signed=False).reason is R.BAD_SIGNATURE
+    assert market.take(of_ann(nonce=10)).is_new
+
+
+def test_a_nonce_far_above_the_clock_does_not_lock_its_party_out() -> None:
+    market = Market()
+    assert refusal(of_ann(nonce=2**63 - 1), market).reason is R.NONCE_TOO_FAR
+    assert market.take(of_ann(nonce=NOW_NS)).is_new
+
+
 def test_nonces_only_rise() -> None:
     market = Market()
     market.take(of_ann(nonce=7))
@@ -221,24 +257,24 @@ def test_the_sum_of_what_a_meter_offers_is_limited() -> None:
         refusal(of_ann(Side.SELL, wh=401, order_id="two", nonce=1), market).reason
         is R.POSITION_LIMIT
     )
-    market.take(of_ann(Side.SELL, wh=400, order_id="two", nonce=1))
+    market.take(of_ann(Side.SELL, wh=400, order_id="two", nonce=2))
     # 4 kW for a quarter of an hour; what it buys back, it can sell again once nothing can undo that.
-    bought = market.take(of_ann(Side.BUY, wh=300, order_id="three", nonce=2)).order
-    assert refusal(of_ann(Side.SELL, wh=1, order_id="four", nonce=3), market).reason
+    bought = market.take(of_ann(Side.BUY, wh=300, order_id="three", nonce=3)).order
+    assert refusal(of_ann(Side.SELL, wh=1, order_id="four", nonce=4), market).reason
     market.positions.match(bought, Wh(300))
-    assert refusal(of_ann(Side.SELL, wh=1, order_id="four", nonce=3), market).reason
+    assert refusal(of_ann(Side.SELL, wh=1, order_id="four", nonce=5), market).reason
     market.positions.bind(bought, Wh(300))
     with pytest.raises(ValueError, match="does not have"):
         market.positions.unwind(bought, Wh(1))
-    assert market.take(of_ann(Side.SELL, wh=300, order_id="four", nonce=3)).is_new
+    assert market.take(of_ann(Side.SELL, wh=300, order_id="four", nonce=6)).is_new
 
 
 def test_a_forecast_limits_what_is_sold_and_not_what_is_bought() -> None:
     market = Market()
     market.positions.forecast("meter of ann", INTERVAL, Wh(50))
     assert refusal(of_ann(Side.SELL, wh=51), market).reason is R.POSITION_LIMIT
-    assert market.take(of_ann(Side.SELL, wh=50)).is_new
-    assert market.take(of_ann(Side.BUY, wh=900, order_id="two", nonce=1)).is_new
+    assert market.take(of_ann(Side.SELL, wh=50, nonce=1)).is_new
+    assert market.take(of_ann(Side.BUY, wh=900, order_id="two", nonce=2)).is_new
 
 
 def test_what_ends_makes_room_and_what_never_was_cannot_end() -> None:
@@ -261,7 +297,7 @@ def test_a_party_has_so_many_orders_in_the_book_and_tenders_so_often() -> None:
     orders = [market.take(of_ann(wh=1, order_id=str(n), nonce=n)).order for n in range(2)]
     assert refusal(of_ann(wh=1, order_id="2", nonce=2), market).reason is R.BOOK_FULL
     market.desk.ended(orders[0])
-    assert market.take(of_ann(wh=1, order_id="2", nonce=2)).is_new
+    assert market.take(of_ann(wh=1, order_id="2", nonce=3)).is_new
 
     busy = Market(MarketRules(orders_per_party=10_000, tick=MicroPerKwh(1)))
     reasons = set()
