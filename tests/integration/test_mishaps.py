@@ -87,7 +87,7 @@ EXAMPLES = {
     "dgctl market deposit": "ann 12.50",
     "dgctl market dispute": "t1 --line energy",
     "dgctl market explain": "t1",
-    "dgctl market log": "{scratch}/log.copy",
+    "dgctl market log": "--help",
     "dgctl market position": "",
     "dgctl market receipt": "t1",
     "dgctl market resolve": "t1 --because 'as meters say'",
