@@ -419,8 +419,22 @@ class MarketReason(StrEnum):
         "BARRED",
         _PRECONDITION,
         "",
-        "the network has refused what was left to trade with",
-        "wait for others, or for the next interval",
+        "the network, or its tolls, kept off what was left to trade with",
+        "see why its trades were rejected; wait for others, or for the next interval",
+    )
+    TOLL_BEYOND_LIMIT = (
+        "TOLL_BEYOND_LIMIT",
+        _PRECONDITION,
+        "limit",
+        "the price and the tolls of the path together are above what the buyer pays at most",
+        "raise the limit by the tolls of the way; the detail has both",
+    )
+    PATH_OUT_OF_RANGE = (
+        "PATH_OUT_OF_RANGE",
+        _PRECONDITION,
+        "",
+        "tolls of the path are beyond 9 of the currency per kWh, or its losses can cost more than 64 bits hold",
+        "have the operator mend `cost_per_mwh` of the lines of the path",
     )
     METER_GONE = (
         "METER_GONE",

@@ -180,13 +180,13 @@ def runtime(others: Others, journal: JournalPort, settings: MarketSettings = SET
 
 
 def tender(others: Others, party: str, side: Side, wh: int = 100) -> Tender:
-    """For the next interval that can be tendered for; all at one price."""
+    """For the next interval that can be tendered for; all at one price, with room for tolls."""
     others.tendered += 1
     nonce = others.tendered
     (interval,) = SETTINGS.rules.open_intervals(others.now_ns)
-    price = MicroPerKwh(200_000)
+    limit = MicroPerKwh(210_000 if side is Side.BUY else 200_000)
     return Tender(
-        f"o{nonce}", party, f"meter of {party}", side, Wh(wh), price, interval, nonce=nonce
+        f"o{nonce}", party, f"meter of {party}", side, Wh(wh), limit, interval, nonce=nonce
     )
 
 

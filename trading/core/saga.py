@@ -7,12 +7,11 @@ there. So a step is taken once, whatever was lost. This is the only file that ch
 
 from enum import StrEnum
 
-import msgspec
-
 from trading.core.asking import pending
 from trading.core.attribution import all_missed
 from trading.core.readings import Ends, all_said, evidence_of
 from trading.core.settlement import Outcome, paid_before, settle, undisputed
+from trading.core.tolls import terms_of
 from trading.core.trades import (
     NO_ESCROW,
     REFUNDED,
@@ -241,13 +240,18 @@ def _until_ns(trade: Trade, now_ns: int, times: Times) -> int | None:
 
 
 def _hold_noted(trade: Trade, event: Held, now_ns: int, times: Times) -> bool:
-    if not _move(trade, Word.HELD, now_ns, times):
+    """A path that cannot be paid for is let go again, as if the network had refused it: both orders are back at their
+    places, and the two do not meet again.
+    """
+    if trade.state is not State.HOLDING:
         return False
+    terms = terms_of(trade, event)
+    if isinstance(terms, Refusal):
+        return _refused(trade, terms, now_ns, times)
+    _move(trade, Word.HELD, now_ns, times)
     trade.circuit_id = event.circuit_id
     trade.injected_ppm = event.injected_ppm
-    trade.terms = msgspec.structs.replace(
-        trade.terms, toll_price=event.toll_price, max_loss=event.max_loss
-    )
+    trade.terms = terms
     return True
 
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
+from digitalgrid.limits import MAX_INT64
 from trading.core.attribution import Missed, Shares, shares_of
 from trading.core.readings import Evidence
 from trading.core.units import (
@@ -72,6 +73,10 @@ class Tariff(msgspec.Struct, frozen=True):
     loss_price: MicroPerKwh = MicroPerKwh(100_000)
     loss_payer: LossPayer = LossPayer.INCLUDED
 
+    def without_losses(self) -> "Tariff":
+        """Where prices have losses in them already."""
+        return msgspec.structs.replace(self, loss_payer=LossPayer.INCLUDED)
+
 
 class Terms(msgspec.Struct, frozen=True):
     """What a trade is about, frozen when its circuit is held: a reroute costs the operator, not the parties.
@@ -116,6 +121,11 @@ class Locks(msgspec.Struct, frozen=True):
     buyer: Nano
     seller: Nano
     operator: Nano
+
+    @property
+    def is_countable(self) -> bool:
+        """Whether a ledger, which counts in 64 bits, can lock it, and all of it together."""
+        return self.buyer + self.seller + self.operator <= MAX_INT64
 
     def of(self, party: Party) -> Nano:
         locked: Nano = getattr(self, party.value)

@@ -206,7 +206,8 @@ def _check_alone(interval: Interval, beside: Interval | None) -> None:
 
 def most_due(tender: Tender, utility_price: MicroPerKwh = _NO_DEPOSIT) -> Nano:
     """What an order can cost whoever tendered it: a buyer at a limit above 0, a seller at one below, and the deposit of
-    one who may have to make the buyer whole, who then buys at ``utility_price``. Loss and toll come on top.
+    one who may have to make the buyer whole, who then buys at ``utility_price``. Tolls are within the
+    limit; losses, where a tariff has somebody pay for them, come on top.
     """
     return Nano(tender.wh * due_per_wh(tender, utility_price))
 

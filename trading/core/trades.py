@@ -121,6 +121,10 @@ class Trade(msgspec.Struct):
     objected_by: Party | None = None
     statement: str = ""
     decision: str = ""
+    # Of the buyer's order; None of a trade of before it was kept.
+    buyer_limit: MicroPerKwh | None = None
+    # Whether prices have the path's tolls and losses in them: then neither is charged again.
+    is_path_priced: bool = False
 
     @property
     def request_id(self) -> str:

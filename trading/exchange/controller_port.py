@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from math import ceil, floor, inf
+from math import ceil, floor, inf, isfinite
 from typing import TypeVar
 
 from digitalgrid.client.aio import AsyncPowerClient
@@ -143,14 +143,20 @@ class ControllerPort:
         if is_old or any(link.link_id not in self._tolls for link in circuit.links):
             await self._topology()
 
-    def _held(self, circuit: pb.Circuit, trade: Trade) -> Held:
+    def _held(self, circuit: pb.Circuit, trade: Trade) -> Held | Refusal:
         """Tolls are rounded down: they are the operator's, who gains by them."""
         toll = sum(self._tolls.get(each.link_id, 0.0) * each.received_w for each in circuit.links)
+        toll_price = toll / circuit.power_w * _MICRO_PER_KWH
         lost_mj = (circuit.injected_w - circuit.power_w) * trade.interval.length_ns / NS_PER_MS
+        if not (isfinite(toll_price) and isfinite(lost_mj)):
+            return Refusal(
+                MarketReason.PATH_OUT_OF_RANGE.value,
+                f"tolls of the path come to {toll_price:g} micro per kWh, its losses to {lost_mj:g} mJ",
+            )
         return Held(
             str(circuit.circuit_id),
             max(PPM, round(circuit.injected_w / circuit.power_w * PPM)),
-            MicroPerKwh(max(0, floor(toll / circuit.power_w * _MICRO_PER_KWH))),
+            MicroPerKwh(max(0, floor(toll_price))),
             Millijoule(ceil(max(0.0, lost_mj) * _LOSS_TOLERANCE) + MJ_PER_WH),
         )
 

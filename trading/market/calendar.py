@@ -128,7 +128,13 @@ class Calendar:
             for row in self._open_rows(session):
                 self.close(row, MarketReason.NOT_SOLVED)
         for match in record.matches:
-            self._dealings.agree(session, match, len(session.trades) + 1, now_ns)
+            self._dealings.agree(
+                session,
+                match,
+                len(session.trades) + 1,
+                now_ns,
+                is_path_priced=cleared.clearing.is_path_priced,
+            )
         for each in record.unmatched:
             self._orders.tell(each.seq, each.reason)
         self.look(session)

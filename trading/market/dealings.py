@@ -53,11 +53,20 @@ class Dealings:
                 is_for_good = event.reason not in _NOT_FOR_GOOD
                 self._orders.end(event.seq, event.wh, event.reason, is_closed=is_for_good)
 
-    def agree(self, session: Session, match: Match, number: int, now_ns: int) -> None:
+    def agree(
+        self,
+        session: Session,
+        match: Match,
+        number: int,
+        now_ns: int,
+        *,
+        is_path_priced: bool = False,
+    ) -> None:
         """A match becomes a trade, with its positions, in one transaction."""
         buy = self._orders.match(match.buy_seq, match.wh)
         sell = self._orders.match(match.sell_seq, match.injected_wh)
         settings = self._settings
+        tariff = settings.tariff.without_losses() if is_path_priced else settings.tariff
         trade = Trade(
             f"{settings.name}-{session.start_ns // NS_PER_S}-{number}",
             buy.seq,
@@ -67,10 +76,12 @@ class Dealings:
             buy.meter_id,
             sell.meter_id,
             session.interval,
-            Terms(match.wh, match.buyer_price, match.seller_price, settings.tariff),
+            Terms(match.wh, match.buyer_price, match.seller_price, tariff),
             match.injected_wh,
             match.path,
             constraints=buy.constraints.beside(sell.constraints),
+            buyer_limit=buy.limit,
+            is_path_priced=is_path_priced,
         )
         row = TradeRow(trade, number, session.mechanism, now_ns)
         effects = step(trade, Begin(), now_ns, settings.times)

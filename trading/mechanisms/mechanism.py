@@ -56,7 +56,8 @@ class Clearing(msgspec.Struct, frozen=True):
     """The answer. ``prices`` is empty where nothing is traded: no trade has no price, which is not a price of 0.
 
     ``certificate`` is what lets somebody else prove the answer best (see :mod:`trading.mechanisms.verify`), None where
-    a mechanism does not claim that. ``seed`` is the one that was given, for whoever repeats it.
+    a mechanism does not claim that. ``seed`` is the one that was given, for whoever repeats it. ``is_path_priced``:
+    buyers' prices have tolls and losses of the paths in them, so that neither is charged again.
     """
 
     matches: tuple[Match, ...]
@@ -64,6 +65,7 @@ class Clearing(msgspec.Struct, frozen=True):
     unmatched: tuple[Unmatched, ...]
     certificate: object = None
     seed: int = 0
+    is_path_priced: bool = False
 
 
 class UniformPrice(msgspec.Struct, frozen=True):

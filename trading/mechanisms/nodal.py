@@ -111,7 +111,7 @@ def _cleared(orders: Sequence[Order], network: MarketNetwork, seed: int) -> Clea
     is_proven = answer.exact and answer.status == "optimal" and not network.graph.through_w
     certificate = allocation.certificate() if is_proven else None
     prices = rounded.prices() if matches else ()
-    return Clearing(matches, prices, tuple(unmatched), certificate, seed)
+    return Clearing(matches, prices, tuple(unmatched), certificate, seed, is_path_priced=True)
 
 
 def _nothing(orders: Sequence[Order], reason: MarketReason, seed: int) -> Clearing:

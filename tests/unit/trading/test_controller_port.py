@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from math import inf, nan
 from typing import Any
 
 import grpc
@@ -31,6 +32,7 @@ from trading.core.units import MJ_PER_WH, MicroPerKwh, Millijoule, Wh
 from trading.exchange.config import ExchangeConfig, load_config
 from trading.exchange.controller_port import _CAUSES, ControllerPort
 from trading.exchange.ports import Unreachable
+from trading.reasons import MarketReason
 
 S = 1_000_000_000
 INTERVAL = Interval(1_000 * S, 10 * S)
@@ -126,6 +128,17 @@ def test_a_hold_is_the_same_request_each_time_and_names_meters_as_the_grid_does(
     assert held[0] == Held(
         "7", 1_050_000, MicroPerKwh(3_527), Millijoule(180_000_000 * 1_005 // 1_000 + MJ_PER_WH)
     )
+
+
+@pytest.mark.parametrize("toll", [inf, nan, 1e308])
+def test_tolls_that_are_no_numbers_are_refused(config: ExchangeConfig, toll: float) -> None:
+    topology = pb.Topology(
+        links=[pb.LinkState(link_id=name, cost_per_mwh=toll) for name in ("r1-r2", "r2-r3")]
+    )
+    answer = pb.RequestPowerResponse(circuits=[circuit()])
+    asked = port(config, Asked(request_power=answer, get_topology=topology))
+    refused = run(asked.hold(hold(), holding()))
+    assert isinstance(refused, Refusal) and refused.reason == MarketReason.PATH_OUT_OF_RANGE
 
 
 def test_what_cannot_be_held_says_what_binds(config: ExchangeConfig) -> None:

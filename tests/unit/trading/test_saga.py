@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from tests.support.sagas import (
     BEGINS,
@@ -22,7 +23,7 @@ from tests.support.sagas import (
 from trading.core.asking import pending
 from trading.core.attribution import Cause, Missed
 from trading.core.saga import TRANSITIONS, Word, resumed, step
-from trading.core.settlement import LineKind, Party
+from trading.core.settlement import LineKind, LossPayer, Party, Tariff
 from trading.core.state_diagram import trade_diagram
 from trading.core.trades import (
     Activate,
@@ -57,7 +58,8 @@ from trading.core.trades import (
     decoded,
     encoded,
 )
-from trading.core.units import MJ_PER_WH, Millijoule
+from trading.core.units import MAX_PRICE, MJ_PER_WH, MicroPerKwh, Millijoule
+from trading.reasons import MarketReason
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -130,6 +132,45 @@ def test_what_is_refused_or_late_is_undone_in_reverse_and_then_given_back(
     # Only where the network refused do both orders go back to their places.
     assert isinstance(back, GiveBack) and (back.wh, back.injected_wh) == (1000, 1050)
     assert back.is_barred == (state is State.REJECTED and len(events) == 2)
+
+
+@pytest.mark.parametrize(
+    ("limit", "toll", "reason"),
+    [
+        (202_000, 2_000, ""),
+        (202_000, 2_001, MarketReason.TOLL_BEYOND_LIMIT),
+        # Tendered before the limit was kept with the trade.
+        (None, 2_001, ""),
+        (None, MAX_PRICE + 1, MarketReason.PATH_OUT_OF_RANGE),
+        (None, 10**30, MarketReason.PATH_OUT_OF_RANGE),
+    ],
+)
+def test_a_path_whose_tolls_are_beyond_the_limit_is_let_go_before_any_money_is_locked(
+    limit: int | None, toll: int, reason: str
+) -> None:
+    one = trade()
+    one.buyer_limit = None if limit is None else MicroPerKwh(limit)
+    held = structs.replace(HELD, toll_price=MicroPerKwh(toll))
+    effects = told(one, Begin(), held)
+    assert (one.reason, one.is_barred) == (reason, bool(reason))
+    assert kinds(effects) == ([Release] if reason else [Lock, Wait])
+    # Late or twice, and after a crash, it is as it was.
+    one = decoded(encoded(one))
+    assert step(one, held, NOW_NS, TIMES) is None and one.reason == reason
+
+
+def test_a_loss_that_no_ledger_can_count_is_refused_as_the_network_does() -> None:
+    one = trade()
+    one.terms = structs.replace(one.terms, tariff=Tariff(loss_payer=LossPayer.BUYER))
+    told(one, Begin(), structs.replace(HELD, max_loss=Millijoule(10**30)))
+    assert (one.state, one.reason) == (State.UNWINDING, MarketReason.PATH_OUT_OF_RANGE)
+
+
+def test_prices_that_have_the_path_in_them_are_charged_no_toll() -> None:
+    one = trade()
+    one.is_path_priced, one.buyer_limit = True, MicroPerKwh(200_000)
+    told(one, Begin(), structs.replace(HELD, toll_price=MicroPerKwh(10**30)))
+    assert (one.state, one.terms.toll_price) == (State.HELD, 0)
 
 
 def test_a_match_that_is_refused_before_anything_was_asked_is_over_at_once() -> None:
