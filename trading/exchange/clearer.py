@@ -5,8 +5,10 @@ import logging
 import multiprocessing
 import os
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar, TypeVarTuple
 
 from controller.routing.graph import graph_of_links
 from digitalgrid.plugins.table import find
@@ -23,10 +25,12 @@ from trading.plugins import MECHANISMS
 from trading.reasons import MarketReason
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
+A = TypeVarTuple("A")
 
 # For one clearing (s): a thousand routers and five thousand orders take a fraction of one, and an interval waits.
 _MOST_S = 20.0
-# For the first, which loads mechanisms and their kernels, or compiles them (s).
+# For a new worker to load mechanisms and their kernels, or to compile them (s).
 _WARM_UP_S = 600.0
 # Sentences that are kept of what is wrong with an answer: one is enough not to believe it.
 _MOST_FAULTS = 16
@@ -40,18 +44,41 @@ class WorkerClearer:
     def __init__(self) -> None:
         self._pool: ProcessPoolExecutor | None = None
         self._is_warm = False
+        # Of whoever has the worker: ending it, as one does for whom it took too long, ends nobody else's clearing, and
+        # nobody's time runs while another is served.
+        self._turn = asyncio.Lock()
 
     async def warm_up(self) -> None:
-        """Load mechanisms and kernels before the first gate closes."""
-        pool = self._started()
-        await asyncio.get_running_loop().run_in_executor(pool, _warm_up)
-        self._is_warm = True
+        """Load mechanisms and kernels before the first gate closes. Raises Unreachable."""
+        async with self._turn:
+            await self._warmed()
 
     async def clear(self, asked: Clear, network: MarketNetwork) -> Cleared:
-        """A mechanism that takes too long has an answer too: nobody is matched by it."""
-        loop, most_s = asyncio.get_running_loop(), _MOST_S if self._is_warm else _WARM_UP_S
+        """A mechanism that takes too long has an answer too: nobody is matched by it. Raises Unreachable."""
+        async with self._turn:
+            await self._warmed()
+            try:
+                return await self._answer(_MOST_S, _cleared, asked, network)
+            except TimeoutError:
+                _log.error("%s has no answer for %d orders", asked.mechanism, len(asked.orders))
+                fault = f"no answer within {_MOST_S:g} s"
+                return Cleared(_nothing(asked), (fault,), round(_MOST_S * NS_PER_S))
+
+    async def _warmed(self) -> None:
+        """Every worker is, before it clears: a clearing has the same time in one that was begun anew."""
+        if self._is_warm:
+            return
         try:
-            answer = loop.run_in_executor(self._started(), _cleared, asked, network)
+            await self._answer(_WARM_UP_S, _warm_up)
+        except TimeoutError as error:
+            raise Unreachable("the worker that clears does not become ready") from error
+        self._is_warm = True
+
+    async def _answer(self, most_s: float, work: Callable[[*A], T], *arguments: *A) -> T:
+        """Of the worker, which ends where it has none in time. Raises TimeoutError, Unreachable."""
+        loop = asyncio.get_running_loop()
+        try:
+            answer = loop.run_in_executor(self._started(), work, *arguments)
             return await asyncio.wait_for(answer, most_s)
         except BrokenProcessPool as error:
             self.close()
@@ -59,9 +86,7 @@ class WorkerClearer:
             raise Unreachable("the worker that clears has given no answer") from error
         except TimeoutError:
             self.close()
-            _log.error("%s has no answer for %d orders", asked.mechanism, len(asked.orders))
-            fault = f"no answer within {most_s:g} s"
-            return Cleared(_nothing(asked), (fault,), round(most_s * NS_PER_S))
+            raise
 
     def close(self) -> None:
         if self._pool is None:
