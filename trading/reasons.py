@@ -327,8 +327,15 @@ class MarketReason(StrEnum):
         "STATEMENT_UNFIT",
         _INVALID,
         "",
-        "the statement is too long, or has characters that no terminal can show",
+        "the statement, or the decision, is too long, or has characters that no terminal can show",
         "say it in up to 1,000 characters",
+    )
+    REGISTER_OUT_OF_RANGE = (
+        "REGISTER_OUT_OF_RANGE",
+        _INVALID,
+        "",
+        "a register is below 0, or above all that the circuit of the trade can have carried",
+        "give what meters counted of this trade, in mJ; a thousand times its contract is the most",
     )
     NOT_DISPUTED = (
         "NOT_DISPUTED",

@@ -8,6 +8,7 @@ from enum import IntEnum, StrEnum
 
 import msgspec
 
+from digitalgrid.limits import MAX_INT64
 from trading.core.orders import PPM
 from trading.core.units import MJ_PER_WH, Millijoule
 
@@ -16,6 +17,11 @@ from trading.core.units import MJ_PER_WH, Millijoule
 _TOLERANCE_PPM = 5_000
 # And what more may arrive than was sent: registers are whole mJ of routers whose ticks are not at the same time.
 _TOLERANCE = MJ_PER_WH
+# A circuit carries no more than its contract's power, but may do so for longer than its interval: as long as nobody can
+# tell its routers to let go. A register of a thousand times the contract, ten days of quarter hours, is none.
+_MOST_CONTRACTS = 1_000
+# Of one register, whatever was bought: bills are of 64 bits, and so are 64 generations together.
+_MOST_REGISTER = MAX_INT64 // 64
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -24,6 +30,11 @@ class Reading(msgspec.Struct, frozen=True):
     boot_id: int
     seq: int
     register: Millijoule
+
+
+def most_register(contract: Millijoule) -> Millijoule:
+    """The most that a register of one generation can say; what is above was not metered, whoever says it."""
+    return Millijoule(min(_MOST_CONTRACTS * contract, _MOST_REGISTER))
 
 
 class Oddity(StrEnum):
@@ -118,6 +129,11 @@ class Evidence(msgspec.Struct, frozen=True):
     quality: Quality
     is_disputed: bool
     odd: int
+
+    @property
+    def is_countable(self) -> bool:
+        """Whether a bill, which counts in 64 bits, can tell it."""
+        return max(self.injected, self.delivered) <= MAX_INT64
 
     @property
     def is_estimated(self) -> bool:

@@ -352,6 +352,8 @@ def _resolve(trade: Trade, event: Resolved, now_ns: int, times: Times) -> bool:
     evidence = evidence_of(event.ends)
     if trade.state is not State.DISPUTED or trade.settlement is None or evidence.is_disputed:
         return False
+    if not evidence.is_countable:
+        return False
     resolved = settle(trade.terms, evidence, event.missed)
     try:
         paid_before(resolved.lines, trade.part)

@@ -15,7 +15,7 @@ from digitalgrid.units import NS_PER_MS
 from digitalgrid.v1 import northbound_pb2 as pb
 from trading.core.attribution import Cause, Missed
 from trading.core.orders import PPM
-from trading.core.readings import Ends, Reading
+from trading.core.readings import Ends, Reading, most_register
 from trading.core.trades import (
     Activate,
     Activated,
@@ -210,7 +210,7 @@ class ControllerPort:
 
     async def read(self, asked: AskMeters, trade: Trade) -> Read:
         registers = await self._answer(self._client.list_registers(request_id=asked.key))
-        ends = tuple([_ends(each, trade.injected_ppm) for each in registers])
+        ends = tuple([_ends(each, trade) for each in registers])
         return Read(ends, await self._missed(asked.key, trade))
 
     async def _missed(self, request_id: str, trade: Trade) -> tuple[Missed, ...]:
@@ -293,16 +293,30 @@ class ControllerPort:
             self.lost_unix_ns = time.time_ns()
 
 
-def _ends(register: pb.FinalRegister, injected_ppm: int) -> Ends:
+def _ends(register: pb.FinalRegister, trade: Trade) -> Ends:
     """Of one generation. What a router never said is no reading of 0."""
     source = register.injected_mj if register.HasField("injected_mj") else None
     sink = register.delivered_mj if register.HasField("delivered_mj") else None
-    return Ends(_readings(source), _readings(sink), injected_ppm, generation=register.generation)
+    return Ends(
+        _readings(source, trade),
+        _readings(sink, trade),
+        trade.injected_ppm,
+        generation=register.generation,
+    )
 
 
-def _readings(register_mj: int | None) -> tuple[Reading, ...]:
-    """A final register is said once, and for good."""
-    return () if register_mj is None else (Reading(0, 0, Millijoule(register_mj)),)
+def _readings(register_mj: int | None, trade: Trade) -> tuple[Reading, ...]:
+    """A final register is said once, and for good. One that no circuit can have carried is none."""
+    if register_mj is None:
+        return ()
+    if not 0 <= register_mj <= most_register(trade.terms.contract):
+        _log.error(
+            "trade %s: a register of %d mJ cannot be, and is not counted",
+            trade.trade_id,
+            register_mj,
+        )
+        return ()
+    return (Reading(0, 0, Millijoule(register_mj)),)
 
 
 def _detail(error: PowerError) -> str:

@@ -38,7 +38,7 @@ from trading.reasons import MarketReason, Refused
 
 # Deadlines that are looked at in one turn: a thousand trades begin at once, and tenders do not wait for all of them.
 MAX_PER_TICK = 256
-# What a party writes to whoever decides; it is kept with the trade.
+# What a party writes to whoever decides, and what that decides (characters): both are kept with the trade.
 MAX_STATEMENT = 1_000
 
 
@@ -140,7 +140,7 @@ class Market:
             raise Refused(
                 MarketReason.NOT_OPEN_TO_OBJECTIONS, f"trade {trade_id!r} is {trade.state}"
             )
-        _check_statement(statement)
+        check_statement(statement)
         self._hear(trade_id, Objected(line, role, statement), now_ns)
         return self._outcome(trade)
 
@@ -308,10 +308,11 @@ def _has_said(trade: Trade, party: str, line: LineKind, statement: str) -> bool:
     return (trade.objected, by, trade.statement) == (line, party, statement)
 
 
-def _check_statement(statement: str) -> None:
+def check_statement(statement: str, name: str = "statement") -> None:
+    """Of words that are kept with a trade and shown in terminals, a party's or the operator's. Raises Refused."""
     if len(statement) > MAX_STATEMENT or not statement.isprintable():
         raise Refused(
             MarketReason.STATEMENT_UNFIT,
-            f"statement has {len(statement)} characters; it must be up to {MAX_STATEMENT} printable ones",
-            "statement",
+            f"{name} has {len(statement)} characters; it must be up to {MAX_STATEMENT} printable ones",
+            name,
         )

@@ -9,12 +9,14 @@ import grpc
 import pytest
 
 from digitalgrid.client.errors import ControllerUnreachable, RequestRefused
+from digitalgrid.limits import MAX_INT64
 from digitalgrid.v1 import northbound_pb2 as pb
 from digitalgrid.v1.power_link_pb2 import MissingEnergy
 from tests.support.exchanges import market_file
 from tests.support.sagas import trade
 from trading.core.attribution import Cause
 from trading.core.orders import Constraints, Interval
+from trading.core.readings import most_register
 from trading.core.trades import (
     Activate,
     Activated,
@@ -258,6 +260,18 @@ def test_registers_of_all_generations_count_and_one_that_was_never_said_is_none(
     ]
     # The same reading again is no second one.
     assert run(port(config, client).read(AskMeters("t/1"), holding())) == read
+
+
+def test_a_register_that_no_circuit_can_have_carried_is_none(config: ExchangeConfig) -> None:
+    most = most_register(holding().terms.contract)
+    registers = [
+        pb.FinalRegister(circuit_id=7, generation=1, injected_mj=MAX_INT64, delivered_mj=most),
+        pb.FinalRegister(circuit_id=7, generation=2, injected_mj=-1, delivered_mj=most + 1),
+    ]
+    client = Asked(list_registers=[registers], get_circuit=circuit())
+    (first, second) = run(port(config, client).read(AskMeters("t/1"), holding())).ends
+    assert (first.source, first.sink[0].register) == ((), most)
+    assert (second.source, second.sink) == ((), ())
 
 
 def test_every_cause_that_the_controller_has_is_known() -> None:

@@ -6,7 +6,7 @@ from digitalgrid.market.v1 import market_pb2 as pb
 from digitalgrid.market.v1.market_pb2_grpc import SettlementServiceServicer
 from digitalgrid.printable import quoted
 from trading.core.orders import PPM
-from trading.core.readings import Ends, Reading
+from trading.core.readings import Ends, Reading, most_register
 from trading.core.settlement import LineKind
 from trading.core.trades import Resolved, State, Trade
 from trading.core.units import Millijoule
@@ -16,6 +16,7 @@ from trading.exchange.services.codec import transaction_to_pb
 from trading.exchange.services.market import trade_of
 from trading.exchange.services.receipts import receipt_of
 from trading.exchange.terms import salt_of, terms_bytes
+from trading.market.market import check_statement
 from trading.reasons import MarketReason, Refused
 
 
@@ -70,6 +71,7 @@ class SettlementService(SettlementServiceServicer):
                 f"trade {trade.trade_id!r} is {trade.state}, and not disputed",
                 "trade_id",
             )
+        check_statement(request.decision, "decision")
         ends = _decided(trade, request) if request.deliveries else trade.ends
         await self._exchange.runtime.hear(
             trade.trade_id, Resolved(ends, trade.missed, request.decision)
@@ -103,15 +105,18 @@ def _decided(trade: Trade, request: pb.ResolveDisputeRequest) -> tuple[Ends, ...
             ends.append(known[generation])
             continue
         ppm = known[generation].injected_ppm if generation in known else trade.injected_ppm
-        source = _reading(each.injected_mj) if each.HasField("injected_mj") else ()
-        sink = _reading(each.delivered_mj) if each.HasField("delivered_mj") else ()
+        most_mj = most_register(trade.terms.contract)
+        source = _reading(each.injected_mj, most_mj) if each.HasField("injected_mj") else ()
+        sink = _reading(each.delivered_mj, most_mj) if each.HasField("delivered_mj") else ()
         ends.append(Ends(source, sink, max(PPM, ppm), generation=generation))
     return tuple(ends)
 
 
-def _reading(register_mj: int) -> tuple[Reading, ...]:
-    if register_mj < 0:
+def _reading(register_mj: int, most_mj: int) -> tuple[Reading, ...]:
+    if not 0 <= register_mj <= most_mj:
         raise Refused(
-            MarketReason.NOT_DISPUTED, f"a register of {register_mj} mJ is none", "deliveries"
+            MarketReason.REGISTER_OUT_OF_RANGE,
+            f"a register of {register_mj} mJ is none: it is from 0 to {most_mj}",
+            "deliveries",
         )
     return (Reading(0, 0, Millijoule(register_mj)),)

@@ -1,0 +1,74 @@
+"""What an operator may decide: registers that a circuit can have carried, in words that can be kept and shown."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from digitalgrid.limits import MAX_INT64
+from digitalgrid.market.v1 import market_pb2 as pb
+from tests.support.sagas import NOW_NS, TIMES, TO_METERS, read, told, trade
+from trading.core.readings import Ends, Reading, most_register
+from trading.core.saga import step
+from trading.core.trades import Resolved, State, Trade
+from trading.core.units import Millijoule
+from trading.exchange.services.bills import settlement_to_pb
+from trading.exchange.services.settlement import SettlementService
+from trading.market.market import MAX_STATEMENT
+from trading.market.records import TradeRecord
+from trading.reasons import MarketReason, Refused
+
+
+def disputed() -> Trade:
+    one = trade()
+    told(one, *TO_METERS, read(1050, 600))
+    assert one.state is State.DISPUTED
+    return one
+
+
+def decided(one: Trade, request: pb.ResolveDisputeRequest) -> Refused:
+    async def found(trade_id: str) -> TradeRecord:
+        return TradeRecord(one, 1, "call", 0, 0)
+
+    async def hear(trade_id: str, event: Resolved) -> None:
+        step(one, event, NOW_NS, TIMES)
+
+    exchange: Any = SimpleNamespace(
+        mandates=SimpleNamespace(check_operator=lambda method, message: None),
+        runtime=SimpleNamespace(
+            find_trade=found, hear=hear, market=SimpleNamespace(trade=lambda trade_id: None)
+        ),
+    )
+    with pytest.raises(Refused) as refused:
+        asyncio.run(SettlementService(exchange).ResolveDispute(request, None))
+    return refused.value
+
+
+@pytest.mark.parametrize("register_mj", [MAX_INT64, most_register(trade().terms.contract) + 1, -1])
+@pytest.mark.parametrize("end", ["injected_mj", "delivered_mj"])
+def test_a_register_that_no_circuit_can_have_carried_is_refused(end: str, register_mj: int) -> None:
+    one = disputed()
+    deliveries = [pb.Delivery(generation=each, **{end: register_mj}) for each in (0, 1, 2)]
+    refused = decided(one, pb.ResolveDisputeRequest(trade_id="t1", deliveries=deliveries))
+    assert refused.reason is MarketReason.REGISTER_OUT_OF_RANGE
+    assert one.state is State.DISPUTED
+
+
+@pytest.mark.parametrize("words", ["x" * (MAX_STATEMENT + 1), "\x1b[2J"])
+def test_a_decision_has_words_that_can_be_kept_and_shown(words: str) -> None:
+    one = disputed()
+    refused = decided(one, pb.ResolveDisputeRequest(trade_id="t1", decision=words))
+    assert (refused.reason, refused.field) == (MarketReason.STATEMENT_UNFIT, "decision")
+    assert one.state is State.DISPUTED and not one.decision
+
+
+def test_what_no_bill_can_tell_is_no_decision() -> None:
+    one = disputed()
+    ends = [
+        Ends((Reading(0, 0, Millijoule(MAX_INT64)),), (), 1_050_000, generation=each)
+        for each in range(3)
+    ]
+    assert step(one, Resolved(tuple(ends)), NOW_NS, TIMES) is None
+    assert one.settlement is not None
+    assert settlement_to_pb(one, one.settlement, "operator").delivered_mj > 0
