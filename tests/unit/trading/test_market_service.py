@@ -24,6 +24,7 @@ from trading.exchange.daemon import open_exchange
 from trading.exchange.exchange import Exchange
 from trading.exchange.metrics.collecting import ExchangeMetrics
 from trading.exchange.metrics.reference import METRICS, PREFIX
+from trading.exchange.services import paging
 from trading.exchange.services.server import start_server
 from trading.ledger.keys import SigningKey
 from trading.ledger.mandates import Request, sign
@@ -163,19 +164,50 @@ def test_what_nobody_signed_changes_nothing(tmp_path: Path) -> None:
     among(tmp_path, story)
 
 
+async def pages_of(parties: Parties, request: pb.ListTendersRequest) -> list[list[int]]:
+    """Numbers of orders, page by page."""
+    pages = []
+    while True:
+        page = await parties.market.ListTenders(request)
+        pages.append([order.seq for order in page.orders])
+        if not page.next_page_token:
+            return pages
+        request.page_token = page.next_page_token
+
+
 def test_lists_have_pages_with_all_of_it_once(tmp_path: Path) -> None:
     async def story(parties: Parties) -> None:
         await parties.tender("ann", *[parties.of(f"o{number}") for number in range(7)])
         for open_only in (True, False):
             request = pb.ListTendersRequest(page_size=3, open_only=open_only)
-            seqs = []
-            while True:
-                page = await parties.market.ListTenders(request)
-                seqs += [order.seq for order in page.orders]
-                if not page.next_page_token:
-                    break
-                request.page_token = page.next_page_token
-            assert seqs == [7, 6, 5, 4, 3, 2, 1]
+            assert await pages_of(parties, request) == [[7, 6, 5], [4, 3, 2], [1]]
+
+    among(tmp_path, story)
+
+
+def test_a_page_ends_where_an_answer_is_full_of_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paging, "_MOST_BYTES", 2_500)
+
+    async def story(parties: Parties) -> None:
+        long = [parties.of(f"o{number}") for number in range(5)]
+        for each in long:
+            each.avoid_ids.extend(["\U0001f50c" * 60] * 8)
+        assert all(each.HasField("order") for each in await parties.tender("ann", *long))
+        for open_only in (True, False):
+            request = pb.ListTendersRequest(open_only=open_only)
+            assert await pages_of(parties, request) == [[5, 4], [3, 2], [1]]
+
+    among(tmp_path, story)
+
+
+def test_what_a_tender_names_is_bounded_in_bytes(tmp_path: Path) -> None:
+    async def story(parties: Parties) -> None:
+        wide = parties.of("o1", "sell", limit=300_000)
+        wide.avoid_ids.extend(["\U0001f50c" * 250] * 64)
+        (result,) = await parties.tender("bob", wide)
+        assert result.refusal.reason == "TENDER_TOO_LONG"
 
     among(tmp_path, story)
 

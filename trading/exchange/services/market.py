@@ -10,7 +10,7 @@ from trading.exchange.exchange import Exchange
 from trading.exchange.ports import ClearingsAsked, OrdersAsked, TradesAsked
 from trading.exchange.services import codec
 from trading.exchange.services.books import Books, interval_of, session_at
-from trading.exchange.services.paging import page_size, place_of, token_of
+from trading.exchange.services.paging import fitting, page_size, place_of
 from trading.exchange.services.watching import MarketWatch, TransactionsWatch
 from trading.market.order_table import record_of
 from trading.market.records import OrderRecord, TradeRecord
@@ -89,8 +89,10 @@ class MarketService(MarketServiceServicer):
         else:
             asked = OrdersAsked(size, request.party or None, before)
             records = await self._runtime.list_orders(asked)
-        token = token_of(records[-1].order.seq) if len(records) == size else ""
-        return pb.ListTendersResponse(orders=map(codec.order_to_pb, records), next_page_token=token)
+        orders, token = fitting(
+            records, codec.order_to_pb, size, lambda record: (record.order.seq,)
+        )
+        return pb.ListTendersResponse(orders=orders, next_page_token=token)
 
     def _open_orders(self, party: str, before: int | None, size: int) -> list[OrderRecord]:
         rows = [
@@ -139,11 +141,13 @@ class MarketService(MarketServiceServicer):
         size, place = page_size(request.page_size), place_of(request.page_token, 2)
         before = (place[0], place[1]) if place else None
         records = await self._runtime.list_clearings(ClearingsAsked(size, before))
-        last = records[-1] if len(records) == size else None
-        return pb.ListClearingsResponse(
-            clearings=[codec.clearing_record_to_pb(each, self._gate_ns) for each in records],
-            next_page_token=token_of(last.interval.start_ns, last.round) if last else "",
+        clearings, token = fitting(
+            records,
+            lambda record: codec.clearing_record_to_pb(record, self._gate_ns),
+            size,
+            lambda record: (record.interval.start_ns, record.round),
         )
+        return pb.ListClearingsResponse(clearings=clearings, next_page_token=token)
 
     async def WatchMarket(
         self, request: pb.WatchMarketRequest, context: Any
@@ -170,11 +174,13 @@ class MarketService(MarketServiceServicer):
             records = self._open_trades(asked)
         else:
             records = await self._runtime.list_trades(asked)
-        last = records[-1] if len(records) == size else None
-        return pb.ListTransactionsResponse(
-            transactions=map(codec.transaction_to_pb, records),
-            next_page_token=token_of(last.trade.interval.start_ns, last.number) if last else "",
+        transactions, token = fitting(
+            records,
+            codec.transaction_to_pb,
+            size,
+            lambda record: (record.trade.interval.start_ns, record.number),
         )
+        return pb.ListTransactionsResponse(transactions=transactions, next_page_token=token)
 
     def _open_trades(self, asked: TradesAsked) -> list[TradeRecord]:
         def place(row: TradeRow) -> tuple[int, int]:

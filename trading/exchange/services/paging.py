@@ -1,10 +1,20 @@
 """Pages of listings (AIP-158): how many at a time, and tokens, which are where the last page ended."""
 
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from google.protobuf.message import Message
+
 from trading.reasons import MarketReason, Refused
 
-# Where nobody says how many, and at most: of the longest, gRPC's 4 MiB hold no more.
+# Where nobody says how many, and at most.
 _USUAL, _MOST = 100, 1_000
+# Bytes after which an answer ends: half of the 4 MiB that gRPC's clients take where nobody tells them otherwise, which
+# leaves room for the last message.
+_MOST_BYTES = 2 * 1024 * 1024
 _MAX_INT64 = 2**63 - 1
+R = TypeVar("R")
+M = TypeVar("M", bound=Message)
 
 
 def page_size(asked: int) -> int:
@@ -12,6 +22,21 @@ def page_size(asked: int) -> int:
     if asked < 0:
         raise Refused(MarketReason.PAGE_UNKNOWN, f"page_size is {asked}", "page_size")
     return min(asked, _MOST) or _USUAL
+
+
+def fitting(
+    records: Sequence[R], made: Callable[[R], M], size: int, place: Callable[[R], tuple[int, ...]]
+) -> tuple[list[M], str]:
+    """Messages of as many records as one answer holds, one at least, and the token of what comes after them."""
+    messages: list[M] = []
+    left = _MOST_BYTES
+    for record in records:
+        messages.append(made(record))
+        left -= messages[-1].ByteSize()
+        if left <= 0:
+            break
+    is_all = len(messages) == len(records) < size
+    return messages, "" if is_all else token_of(*place(records[len(messages) - 1]))
 
 
 def token_of(*place: int) -> str:
