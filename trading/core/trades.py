@@ -125,6 +125,8 @@ class Trade(msgspec.Struct):
     buyer_limit: MicroPerKwh | None = None
     # Whether prices have the path's tolls and losses in them: then neither is charged again.
     is_path_priced: bool = False
+    # Whose account tolls and the like go to, however the operator is called later; empty of a trade of before.
+    operator: str = ""
 
     @property
     def request_id(self) -> str:

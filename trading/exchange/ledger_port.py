@@ -144,7 +144,7 @@ class LedgerPort:
         owed = (
             (asked.buyer, locks.buyer),
             (asked.seller, locks.seller),
-            (self._operator, locks.operator),
+            (self._operator_of(trade), locks.operator),
         )
         message = pb.Lock(
             trade_id=asked.trade_id,
@@ -184,11 +184,16 @@ class LedgerPort:
         commitment = pb.Commitment(kind=kind, sha256=self._terms_hash(trade))
         return await self._write(key, pb.Entry(commitment=commitment))
 
+    def _operator_of(self, trade: Trade) -> str:
+        """As it was called when the trade was agreed: what is asked again is the same entry, over a renaming too."""
+        return trade.operator or self._operator
+
     def _terms_hash(self, trade: Trade) -> bytes:
         return terms_hash(terms_bytes(trade), salt_of(self._secret, trade.trade_id))
 
     def _postings(self, trade: Trade, lines: Sequence[Line | Posting]) -> list[pb.Posting]:
-        account = {"buyer": trade.buyer, "seller": trade.seller, "operator": self._operator}
+        operator = self._operator_of(trade)
+        account = {"buyer": trade.buyer, "seller": trade.seller, "operator": operator}
         return [
             pb.Posting(payer=account[each.payer], payee=account[each.payee], nano=each.nano)
             for each in lines

@@ -82,6 +82,7 @@ class Dealings:
             constraints=buy.constraints.beside(sell.constraints),
             buyer_limit=buy.limit,
             is_path_priced=is_path_priced,
+            operator=settings.operator,
         )
         row = TradeRow(trade, number, session.mechanism, now_ns)
         effects = step(trade, Begin(), now_ns, settings.times)

@@ -90,7 +90,7 @@ class SettlementService(SettlementServiceServicer):
             raise Refused(
                 MarketReason.NO_BILL, f"trade {trade.trade_id!r} is {trade.state}", "trade_id"
             )
-        operator = self._exchange.runtime.market.settings.operator
+        operator = trade.operator or self._exchange.runtime.market.settings.operator
         return settlement_to_pb(trade, trade.settlement, operator)
 
 
