@@ -1,7 +1,7 @@
 """Courier: carries what trades ask to the controller and the ledger, and their answers back.
 
 Asked again, ever later up to a second, or later where many are, until the trade does not want it any more: after an
-answer it mostly does not.
+answer it mostly does not. Meters that answer without having read both ends are asked ever later up to ten.
 """
 
 import asyncio
@@ -35,6 +35,9 @@ _log = LimitedLog(logging.getLogger(__name__))
 # Until it is asked again, in seconds: quicker than a hold ends, and a second is soon enough for who is gone.
 FIRST_PAUSE_S = 0.1
 MAX_PAUSE_S = 1.0
+# The same (s) where the controller has answered and an end is silent: a router that is down comes back in its own time,
+# what a controller has forgotten does not, and a bill that waits for an hour at most is not late by ten seconds.
+MAX_SILENT_PAUSE_S = 10.0
 # Beyond this many a second nobody is asked again: a controller that comes back is not to find ten thousand at its door.
 MAX_AGAIN_PER_S = 500
 # Requests on their way to the controller, which admits as many at once in one go; the rest wait here.
@@ -109,7 +112,8 @@ class Courier:
                     if self._trades.wanted(trade_id, kind) is None:
                         break
                 await asyncio.sleep(max(pause_s, self.on_way / MAX_AGAIN_PER_S))
-                pause_s = min(2 * pause_s, MAX_PAUSE_S)
+                is_silent = kind is AskMeters and answer is not None
+                pause_s = min(2 * pause_s, MAX_SILENT_PAUSE_S if is_silent else MAX_PAUSE_S)
         finally:
             del self._on_way[trade_id, kind]
 

@@ -9,10 +9,28 @@ import pytest
 
 from digitalgrid.units import NS_PER_S
 from tests.support.market_exchange import SETTINGS
-from tests.support.market_ports import Others, journal, pass_time, runtime, tender
+from tests.support.market_ports import (
+    Others,
+    SimulatedController,
+    SimulatedLedger,
+    journal,
+    pass_time,
+    runtime,
+    tender,
+)
 from tests.support.northbound import in_loop, until
+from tests.support.sagas import trade
 from trading.core.orders import Side
-from trading.core.trades import Delivery, State, Watched
+from trading.core.trades import (
+    AskMeters,
+    Delivery,
+    Effect,
+    Read,
+    State,
+    Trade,
+    TradeEvent,
+    Watched,
+)
 from trading.exchange import courier
 from trading.exchange import runtime as runtimes
 from trading.exchange.journal import Journal
@@ -201,6 +219,46 @@ async def test_a_journal_that_cannot_be_written_ends_the_daemon_and_nobody_is_to
         await exchange.create_tenders([tender(others, "ann", Side.BUY)], mandate_holds=True)
     assert isinstance(await exchange.failure, RuntimeError)
     await exchange.close()
+
+
+@in_loop
+async def test_meters_that_stay_silent_are_asked_ever_more_seldom(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses: list[float] = []
+    asleep = asyncio.sleep
+    others = Others()
+    asked, one = AskMeters("m-10-1/1"), trade()
+
+    class Silent:
+        """A trade whose circuit the controller has forgotten."""
+
+        def wanted(self, trade_id: str, kind: type[Effect]) -> tuple[Effect, Trade] | None:
+            return (asked, one) if len(pauses) < 12 else None
+
+        async def hear(self, trade_id: str, event: TradeEvent) -> None:
+            assert event == Read(())
+
+        def now_ns(self) -> int:
+            return 0
+
+    async def sleep(pause_s: float) -> None:
+        pauses.append(pause_s)
+        # For a while it does not answer at all.
+        (others.unheard.add if 3 <= len(pauses) < 5 else others.unheard.discard)("read")
+        await asleep(0)
+
+    monkeypatch.setattr(courier, "FIRST_PAUSE_S", 0.1)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    monkeypatch.setattr(others.controller, "meters", lambda _: Read(()))
+    controller = SimulatedController(others)
+    failures: list[Exception] = []
+    carrier = courier.Courier(controller, SimulatedLedger(others), Silent(), failures.append)
+    carrier.begin(one.trade_id, AskMeters)
+    while carrier.on_way:
+        await asleep(0)
+    assert not failures
+    assert pauses == pytest.approx([0.1, 0.2, 0.4, 0.8, 1, 1, 2, 4, 8, 10, 10, 10])
 
 
 @in_loop
