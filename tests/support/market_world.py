@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
 import numpy as np
 
 from digitalgrid.units import NS_PER_S
@@ -120,7 +121,12 @@ class Controller:
         if found is None or not found.has_carried:
             return Read(())
         assert found.state == "gone", "registers are final only then"
-        return self.world.readings(asked.key, found.wh)
+        read = self.world.readings(asked.key, found.wh)
+        start_ns = found.until_ns - TIMES.grace_ns
+        missed = [
+            msgspec.structs.replace(m, from_ns=start_ns, to_ns=start_ns + 1) for m in read.missed
+        ]
+        return Read(read.ends, tuple(missed))
 
 
 @dataclass

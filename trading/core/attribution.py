@@ -5,6 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
+from trading.core.orders import Interval
 from trading.core.units import Millijoule
 
 
@@ -54,6 +55,26 @@ def all_missed(before: Iterable[Missed], said: Iterable[Missed]) -> tuple[Missed
         if (each.to_ns, each.missing_mj) > (known.to_ns, known.missing_mj):
             found[each.from_ns, each.cause] = each
     return tuple(found.values())
+
+
+def within(missed: Iterable[Missed], interval: Interval) -> tuple[Missed, ...]:
+    """Of what was missing, the part of the interval that was bought: a circuit is told to carry a little before it, and
+    may be let go a little after. What lasted over an end of it counts by its time.
+    """
+    parts = [_part(each, interval) for each in missed]
+    return tuple([each for each in parts if each is not None])
+
+
+def _part(each: Missed, interval: Interval) -> Missed | None:
+    from_ns, to_ns = max(each.from_ns, interval.start_ns), min(each.to_ns, interval.end_ns)
+    length_ns = each.to_ns - each.from_ns
+    if length_ns <= 0:
+        # At one moment: what was never promised has no time of its own.
+        return each if interval.start_ns <= each.from_ns <= interval.end_ns else None
+    if to_ns <= from_ns:
+        return None
+    missing_mj = Millijoule(each.missing_mj * (to_ns - from_ns) // length_ns)
+    return Missed(from_ns, to_ns, each.cause, missing_mj)
 
 
 class Shares(msgspec.Struct, frozen=True):

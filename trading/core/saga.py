@@ -8,7 +8,7 @@ there. So a step is taken once, whatever was lost. This is the only file that ch
 from enum import StrEnum
 
 from trading.core.asking import pending
-from trading.core.attribution import all_missed
+from trading.core.attribution import all_missed, within
 from trading.core.readings import Ends, all_said, evidence_of
 from trading.core.settlement import Outcome, paid_before, settle, undisputed
 from trading.core.tolls import terms_of
@@ -354,7 +354,7 @@ def _resolve(trade: Trade, event: Resolved, now_ns: int, times: Times) -> bool:
         return False
     if not evidence.is_countable:
         return False
-    resolved = settle(trade.terms, evidence, event.missed)
+    resolved = settle(trade.terms, evidence, within(event.missed, trade.interval))
     try:
         paid_before(resolved.lines, trade.part)
     except ValueError:

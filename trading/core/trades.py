@@ -6,7 +6,7 @@ from enum import StrEnum
 import msgspec
 
 from digitalgrid.units import NS_PER_S
-from trading.core.attribution import Cause, Missed
+from trading.core.attribution import Cause, Missed, within
 from trading.core.orders import ANY_WAY, PPM, Constraints, Interval
 from trading.core.readings import Ends
 from trading.core.settlement import Line, LineKind, Locks, Party, Posting, Settlement, Terms
@@ -372,11 +372,14 @@ def decoded(record: bytes) -> Trade:
 
 
 def network_missed(trade: Trade) -> Sequence[Missed]:
-    """Of a circuit that nobody is known to have activated, and that no meter saw at either end: all of it."""
+    """What counts of what was missing; of a circuit that nobody is known to have activated, and that no meter saw at
+    either end, all of it.
+    """
     has_carried = any(
-        any(reading.register for reading in (*ends.source, *ends.sink)) for ends in trade.ends
+        reading.register for ends in trade.ends for reading in (*ends.source, *ends.sink)
     )
+    missed = within(trade.missed, trade.interval)
     if trade.is_activated or has_carried:
-        return trade.missed
+        return missed
     start_ns, end_ns = trade.interval.start_ns, trade.interval.end_ns
-    return (*trade.missed, Missed(start_ns, end_ns, Cause.LATE_START, trade.terms.contract))
+    return (*missed, Missed(start_ns, end_ns, Cause.LATE_START, trade.terms.contract))

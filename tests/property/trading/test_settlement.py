@@ -1,11 +1,13 @@
 """Settlement over random trades and meters: every nano that is locked goes somewhere, and nothing beyond it."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 import hypothesis.strategies as st
 from hypothesis import given, settings
 
-from trading.core.attribution import Cause, Missed
+from trading.core.attribution import Cause, Missed, within
+from trading.core.orders import Interval
 from trading.core.readings import Ends, Evidence, Reading, evidence_of
 from trading.core.settlement import (
     LossPayer,
@@ -136,3 +138,22 @@ def test_what_is_undisputed_is_a_part_of_whatever_is_resolved(
         assert sum(line.nano for line in (*rest, *first)) == sum(
             line.nano for line in settle(terms, sure).lines
         )
+
+
+@settings(max_examples=100)
+@given(
+    st.lists(st.integers(0, 3_000), min_size=2, max_size=8, unique=True).map(sorted),
+    st.integers(0, 10**12),
+)
+def test_what_is_told_in_pieces_counts_for_no_more_than_the_whole(
+    cuts: list[int], missing_mj: int
+) -> None:
+    whole = Missed(cuts[0], cuts[-1], Cause.LINK_DOWN, Millijoule(missing_mj))
+    interval = Interval(1_000, 1_000)
+    pieces = [
+        Missed(a, b, Cause.LINK_DOWN, Millijoule(missing_mj * (b - a) // (cuts[-1] - cuts[0])))
+        for a, b in pairwise(cuts)
+    ]
+    counted = sum(each.missing_mj for each in within(pieces, interval))
+    of_whole = sum(each.missing_mj for each in within([whole], interval))
+    assert of_whole - 2 * len(pieces) <= counted <= of_whole <= missing_mj

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from digitalgrid.units import NS_PER_S
-from tests.support.sagas import NOW_NS, TIMES, TO_METERS, kinds, read, trade
+from tests.support.sagas import NOW_NS, START_NS, TIMES, TO_METERS, kinds, read, trade
 from trading.core.attribution import Cause, Missed
 from trading.core.readings import Ends
 from trading.core.saga import step
@@ -27,7 +27,7 @@ from trading.core.trades import (
 from trading.core.units import MJ_PER_WH, MicroPerKwh, Millijoule
 
 WAITING = msgspec.structs.replace(TIMES, object_ns=60 * NS_PER_S)
-SHORT = Missed(0, 1, Cause.SOURCE_SHORT, Millijoule(300 * MJ_PER_WH))
+SHORT = Missed(START_NS, START_NS + 1, Cause.SOURCE_SHORT, Millijoule(300 * MJ_PER_WH))
 
 
 def told(one: Trade, *events: TradeEvent) -> list[Effect]:
@@ -108,7 +108,7 @@ def test_of_a_dispute_that_is_decided_the_rest_is_paid_by_what_was_decided() -> 
     one = billed()
     told(one, Objected(LineKind.SHORTFALL, Party.SELLER), PartPaid())
     before = lines_of(one)
-    by_network = Missed(0, 1, Cause.LINK_DOWN, Millijoule(300 * MJ_PER_WH))
+    by_network = Missed(START_NS, START_NS + 1, Cause.LINK_DOWN, Millijoule(300 * MJ_PER_WH))
     (close,) = told(one, Resolved(one.ends, (by_network,), "the line was cut"))
     assert one.state is State.SETTLING and one.decision == "the line was cut"
     after = lines_of(one)

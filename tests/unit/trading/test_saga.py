@@ -256,7 +256,7 @@ def test_a_circuit_whose_sink_has_seen_power_was_activated_whatever_the_source_s
 def test_what_was_read_once_counts_whatever_is_read_later() -> None:
     one = trade()
     told(one, *TO_METERS)
-    down = Missed(0, 1, Cause.LINK_DOWN, Millijoule(400 * MJ_PER_WH))
+    down = Missed(START_NS, START_NS + 1, Cause.LINK_DOWN, Millijoule(400 * MJ_PER_WH))
     sink, nothing = read(None, 600).ends, read(None, None).ends
     for said in (Read(sink, (down,)), Read(sink, (down,)), Read(nothing), Read(())):
         told(one, said)
@@ -309,7 +309,7 @@ def test_of_a_disputed_trade_the_undisputed_part_is_paid_first_and_once() -> Non
 
 def test_of_a_disputed_trade_nobody_is_blamed_before_it_is_decided() -> None:
     one = trade()
-    down = Missed(0, 1, Cause.LINK_DOWN, Millijoule(300 * MJ_PER_WH))
+    down = Missed(START_NS, START_NS + 1, Cause.LINK_DOWN, Millijoule(300 * MJ_PER_WH))
     (pay, _) = told(one, *TO_METERS, Read(read(1050, 500).ends, (down,)))
     assert isinstance(pay, Pay)
     assert [line.kind for line in pay.lines] == [LineKind.ENERGY, LineKind.TOLL]

@@ -3,7 +3,8 @@
 import msgspec
 import pytest
 
-from trading.core.attribution import BLAME, Blame, Cause, Missed, all_missed, shares_of
+from trading.core.attribution import BLAME, Blame, Cause, Missed, all_missed, shares_of, within
+from trading.core.orders import Interval
 from trading.core.readings import Evidence, Quality
 from trading.core.settlement import (
     Line,
@@ -113,6 +114,30 @@ def test_causes_that_are_told_twice_or_in_pieces_are_the_same_causes() -> None:
     other = Missed(0, 5, Cause.SOURCE_SHORT, mj(2))
     assert all_missed([begun], [other, done]) == (done, other)
     assert all_missed([done, other], [begun]) == all_missed([done, other], []) == (done, other)
+
+
+@pytest.mark.parametrize(
+    ("from_ns", "to_ns", "counted_wh"),
+    [
+        (900, 1_000, None),  # Before it: the circuit is told a little early.
+        (900, 1_100, 50),
+        (1_000, 2_000, 100),
+        (1_500, 1_600, 100),
+        (1_900, 2_300, 25),
+        (2_000, 2_100, None),
+        (0, 4_000, 25),
+        # Never promised, which has no time of its own; and what a clock that runs late told.
+        (1_000, 1_000, 100),
+        (999, 999, None),
+        (1_200, 1_100, 100),
+    ],
+)
+def test_what_was_short_outside_the_interval_was_not_bought(
+    from_ns: int, to_ns: int, counted_wh: int | None
+) -> None:
+    told = Missed(from_ns, to_ns, Cause.LINK_DOWN, mj(100))
+    counted = within([told], Interval(1_000, 1_000))
+    assert [each.missing_mj for each in counted] == ([] if counted_wh is None else [mj(counted_wh)])
 
 
 def test_what_no_meter_saw_is_paid_by_nobody_and_blamed_on_nobody() -> None:

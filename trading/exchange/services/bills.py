@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from digitalgrid.market.v1 import market_pb2 as pb
-from trading.core.attribution import BLAME
+from trading.core.attribution import BLAME, within
 from trading.core.readings import Ends, Quality, Reading, evidence_of, trail_of
 from trading.core.settlement import Line, LineKind, Party, Settlement
 from trading.core.trades import State, Trade
@@ -52,7 +52,7 @@ def settlement_to_pb(trade: Trade, settlement: Settlement, operator: str) -> pb.
                 blame=BLAME[each.cause],
                 missing_mj=each.missing_mj,
             )
-            for each in trade.missed
+            for each in within(trade.missed, trade.interval)
         ],
         deliveries=map(_delivery, trade.ends),
         final_unix_ns=trade.until_ns or 0,
