@@ -10,6 +10,7 @@ from trading.exchange.exchange import Exchange
 from trading.exchange.ports import ClearingsAsked, OrdersAsked, TradesAsked
 from trading.exchange.services import codec
 from trading.exchange.services.books import Books, interval_of, session_at
+from trading.exchange.services.clearings import Clearings
 from trading.exchange.services.paging import fitting, page_size, place_of
 from trading.exchange.services.watching import MarketWatch, TransactionsWatch
 from trading.market.order_table import record_of
@@ -20,6 +21,8 @@ from trading.reasons import MarketReason, Refused
 
 # Tenders of one call: they are taken in one turn, in which nobody else is heard, of some 15 ms.
 MAX_TENDERS = 512
+# Clearings that are read for one page: each may be of thousands of orders.
+MAX_CLEARINGS = 32
 
 
 class MarketService(MarketServiceServicer):
@@ -27,6 +30,7 @@ class MarketService(MarketServiceServicer):
         self._exchange = exchange
         self._runtime = exchange.runtime
         self._books = Books(exchange.runtime)
+        self._clearings = Clearings(self._gate_ns)
         self._is_previewing = False
 
     @property
@@ -89,7 +93,7 @@ class MarketService(MarketServiceServicer):
         else:
             asked = OrdersAsked(size, request.party or None, before)
             records = await self._runtime.list_orders(asked)
-        orders, token = fitting(
+        orders, token = await fitting(
             records, codec.order_to_pb, size, lambda record: (record.order.seq,)
         )
         return pb.ListTendersResponse(orders=orders, next_page_token=token)
@@ -138,12 +142,13 @@ class MarketService(MarketServiceServicer):
     async def ListClearings(
         self, request: pb.ListClearingsRequest, context: Any
     ) -> pb.ListClearingsResponse:
-        size, place = page_size(request.page_size), place_of(request.page_token, 2)
+        size = min(page_size(request.page_size), MAX_CLEARINGS)
+        place = place_of(request.page_token, 2)
         before = (place[0], place[1]) if place else None
         records = await self._runtime.list_clearings(ClearingsAsked(size, before))
-        clearings, token = fitting(
+        clearings, token = await fitting(
             records,
-            lambda record: codec.clearing_record_to_pb(record, self._gate_ns),
+            self._clearings.of,
             size,
             lambda record: (record.interval.start_ns, record.round),
         )
@@ -152,7 +157,7 @@ class MarketService(MarketServiceServicer):
     async def WatchMarket(
         self, request: pb.WatchMarketRequest, context: Any
     ) -> AsyncIterator[pb.WatchMarketResponse]:
-        with MarketWatch(self._runtime, self._books) as watch:
+        with MarketWatch(self._runtime, self._books, self._clearings) as watch:
             async for event in watch.events():
                 yield event
 
@@ -174,7 +179,7 @@ class MarketService(MarketServiceServicer):
             records = self._open_trades(asked)
         else:
             records = await self._runtime.list_trades(asked)
-        transactions, token = fitting(
+        transactions, token = await fitting(
             records,
             codec.transaction_to_pb,
             size,

@@ -1,5 +1,6 @@
 """Pages of listings (AIP-158): how many at a time, and tokens, which are where the last page ended."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -12,6 +13,8 @@ _USUAL, _MOST = 100, 1_000
 # Bytes after which an answer ends: half of the 4 MiB that gRPC's clients take where nobody tells them otherwise, which
 # leaves room for the last message.
 _MOST_BYTES = 2 * 1024 * 1024
+# Bytes that are made in one turn of the loop, in which nobody else is heard: some milliseconds.
+_TURN_BYTES = 64 * 1024
 _MAX_INT64 = 2**63 - 1
 R = TypeVar("R")
 M = TypeVar("M", bound=Message)
@@ -24,17 +27,24 @@ def page_size(asked: int) -> int:
     return min(asked, _MOST) or _USUAL
 
 
-def fitting(
+async def fitting(
     records: Sequence[R], made: Callable[[R], M], size: int, place: Callable[[R], tuple[int, ...]]
 ) -> tuple[list[M], str]:
-    """Messages of as many records as one answer holds, one at least, and the token of what comes after them."""
+    """Messages of as many records as one answer holds, one at least, and the token of what comes after them.
+
+    Others are heard meanwhile.
+    """
     messages: list[M] = []
-    left = _MOST_BYTES
+    page_bytes = turn_bytes = 0
     for record in records:
         messages.append(made(record))
-        left -= messages[-1].ByteSize()
-        if left <= 0:
+        message_bytes = messages[-1].ByteSize()
+        page_bytes, turn_bytes = page_bytes + message_bytes, turn_bytes + message_bytes
+        if page_bytes >= _MOST_BYTES:
             break
+        if turn_bytes >= _TURN_BYTES:
+            turn_bytes = 0
+            await asyncio.sleep(0)
     is_all = len(messages) == len(records) < size
     return messages, "" if is_all else token_of(*place(records[len(messages) - 1]))
 

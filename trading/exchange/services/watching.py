@@ -8,8 +8,8 @@ from typing import Any, Self
 from digitalgrid.market.v1 import market_pb2 as pb
 from trading.exchange.runtime import Runtime
 from trading.exchange.services.books import Books, interval_of
+from trading.exchange.services.clearings import Clearings
 from trading.exchange.services.codec import (
-    clearing_record_to_pb,
     market_interval,
     record_of_trade,
     transaction_to_pb,
@@ -64,9 +64,10 @@ class _Watch:
 class MarketWatch(_Watch):
     """Books, intervals and clearings: nobody is named."""
 
-    def __init__(self, runtime: Runtime, books: Books) -> None:
+    def __init__(self, runtime: Runtime, books: Books, cleared: Clearings) -> None:
         super().__init__(runtime)
         self._made = books
+        self._cleared = cleared
         self._books: set[int] = set()
         self._intervals: dict[int, IntervalRecord] = {}
         self._clearings: dict[tuple[int, int], ClearingRecord] = {}
@@ -115,7 +116,7 @@ class MarketWatch(_Watch):
                 )
             )
         for clearing in clearings.values():
-            yield pb.WatchMarketResponse(clearing=clearing_record_to_pb(clearing, gate_ns))
+            yield pb.WatchMarketResponse(clearing=self._cleared.of(clearing))
 
 
 class TransactionsWatch(_Watch):
