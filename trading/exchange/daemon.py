@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import sqlite3
 import time
@@ -93,6 +94,8 @@ async def open_exchange(
 ) -> Exchange:
     """All but its server; closed with the stack, the ledger last, as the journal's last answers may need it."""
     state = State(Path(config.state_dir))
+    # Before anything is opened: whoever opens the journal last is its only writer.
+    stack.callback(os.close, state.lock())
     settings = config.settings
     opening = state.opening_ledger(config.market.name, time.time_ns)
     ledger = LedgerPort(opening, settings.operator, state.secret, settings.times, fail)

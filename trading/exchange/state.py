@@ -1,5 +1,6 @@
 """The state directory of an exchange: its journal, its ledger, and two secrets, the log's key and that of salts."""
 
+import fcntl
 import os
 import sqlite3
 from collections.abc import Callable
@@ -23,6 +24,10 @@ class StateMissing(ExplainedError):
     """A part of the state is there, and another that belongs to it is not."""
 
 
+class StateInUse(OSError):
+    """Another exchange runs on this state; it may end."""
+
+
 class State:
     """Made where it is not there; whatever is in it is for the daemon's user only."""
 
@@ -41,6 +46,12 @@ class State:
         self.secret = _key(directory / "salts.key").seed
         for path in (self.ledger, self.journal):
             _keep_private(path)
+
+    def lock(self) -> int:
+        """Nobody else has it until this descriptor is closed, or this process ends, however that happens. Raises
+        StateInUse.
+        """
+        return _locked(self._directory / "lock")
 
     @property
     def journal(self) -> Path:
@@ -86,6 +97,18 @@ def _rows(path: Path, table: str) -> int:
             return int(database.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
     except sqlite3.Error as error:
         raise StateMissing(f"{path} cannot be read: {error}; bring it back") from error
+
+
+def _locked(path: Path) -> int:
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(lock)
+        raise StateInUse(
+            f"{path.parent}: another exchange runs on this state_dir; stop it, or give this one another"
+        ) from error
+    return lock
 
 
 def _keep_private(path: Path) -> None:

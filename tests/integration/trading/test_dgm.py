@@ -106,6 +106,15 @@ def test_a_trade_goes_from_its_tender_to_a_bill_that_is_what_the_sink_metered(
     assert dgm.stop() == 0
 
 
+@pytest.mark.parametrize("dgm", [1], indirect=True)
+def test_a_second_one_on_the_same_state_ends_and_the_first_goes_on(dgm: MarketDaemon) -> None:
+    assert dgm.run_another() == 1
+    assert "another exchange runs on this state_dir" in dgm.log
+    with dgm.client("operator") as operator:
+        # It commits, too.
+        operator.deposit("ann", 1, "after the second")
+
+
 # There is time for a slow machine to start the daemon again before the interval begins.
 @pytest.mark.parametrize("dgm", [4], indirect=True)
 def test_killed_where_it_hurts_it_goes_on_where_it_was(dgm: MarketDaemon, controller: str) -> None:

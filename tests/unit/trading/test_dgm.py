@@ -1,5 +1,6 @@
 """``dgm``: its verbs, what it says of files that cannot be, and that its help is there at once."""
 
+import os
 import stat
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from trading.cli import main
 from trading.exchange import preflight
 from trading.exchange.config import ExchangeConfig
 from trading.exchange.journal import Journal
-from trading.exchange.state import State, StateMissing
+from trading.exchange.state import State, StateInUse, StateMissing
 from trading.ledger.ledger import Ledger
 from trading.ledger.sqlite_storage import SqliteStorage
 
@@ -155,6 +156,15 @@ def test_whatever_is_in_a_state_directory_is_its_owners_alone(tmp_path: Path) ->
     assert {stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()} == {0o600}
     journal.close()
     assert state.secret == State(tmp_path).secret
+
+
+def test_one_exchange_at_a_time_has_a_state_directory(tmp_path: Path) -> None:
+    state = State(tmp_path)
+    held = state.lock()
+    with pytest.raises(StateInUse, match="another exchange runs on this state_dir; stop it"):
+        State(tmp_path).lock()
+    os.close(held)
+    os.close(State(tmp_path).lock())
 
 
 def test_what_another_start_would_not_mend_has_a_code_of_its_own(tmp_path: Path) -> None:
