@@ -23,9 +23,13 @@ def served(
     with (
         network(folder / "run", LINE3, market=server) as options,
         market_daemon(
-            folder, options.northbound, server, market={"mechanisms": ["nodal"]}
+            *(folder, options.northbound, server),
+            market={"mechanisms": ["nodal"], "interval_s": 5, "gate_s": 4},
         ) as daemon,
     ):
+        with daemon.client("operator") as operator:
+            # Once this is answered, whoever clears has all loaded that it takes.
+            operator.preview_clearing()
         yield options, daemon
 
 

@@ -66,7 +66,7 @@ function Book() {
   const of = route.value.params.of ?? "";
   const { told, error, atMs } = useAsked((signal) => askMarket("MarketService/GetBook", { interval_start_unix_ns: of || "0" }, signal), [of]);
   if (error && error.code === "NOT_FOUND") return html`<p class="empty">${of ? html`That interval is over, and its book with it. <button class="link" onClick=${() => go({ params: { of: "" } })}>Show the next</button>` : "No interval is open."}</p>`;
-  return html`<div class="system" tabindex="0" aria-label="Book"><${Silence} error=${error} atMs=${atMs} />${told && html`
+  return html`<div class="system" tabindex="0" role="region" aria-label="Book"><${Silence} error=${error} atMs=${atMs} />${told && html`
     <h3>Book of ${timeOf(told.interval.interval.start_unix_ns)} <small>${told.interval.mechanism}, prices per kWh</small></h3>
     ${told.bids.length || told.asks.length ? html`<${Depth} bids=${told.bids} asks=${told.asks} />
       <${Levels} title="Bids" levels=${told.bids} /><${Levels} title="Asks" levels=${told.asks} />` : html`<p class="empty">Nobody waits in it.</p>`}`}</div>`;
@@ -93,7 +93,7 @@ function Clearings({ market }) {
     prices.value = chosen && isNodal(chosen) ? new Map(chosen.prices.map((each) => [each.router_id, (Number(each.micro_per_kwh) / 1e6).toFixed(4)])) : null;
   }, [chosenKey]);
   useEffect(() => () => { prices.value = null; }, []);
-  return html`<div class="system" tabindex="0" aria-label="Clearings"><${Silence} error=${error} atMs=${atMs} />
+  return html`<div class="system" tabindex="0" role="region" aria-label="Clearings"><${Silence} error=${error} atMs=${atMs} />
     <ol class="clearings">${all.map((each) => html`<${Clearing} key=${keyOf(each)} of=${each} chosen=${each === chosen} />`)}</ol>
     ${told && !all.length && html`<p class="empty">No interval has been cleared yet.</p>`}</div>`;
 }
@@ -146,7 +146,7 @@ function Balances({ market }) {
   const parties = [...new Set([market.operator, ...market.parties.map((each) => each.party)])].slice(0, MOST_BALANCES);
   const { told, error, atMs } = useAsked((signal) => Promise.all(parties.map((account) => askMarket("LedgerService/GetBalance", { account }, signal))), [parties.join()]);
   const more = market.parties.length + 1 - parties.length;
-  return html`<div class="system" tabindex="0" aria-label="Balances"><${Silence} error=${error} atMs=${atMs} />${told && html`<table class="sums">
+  return html`<div class="system" tabindex="0" role="region" aria-label="Balances"><${Silence} error=${error} atMs=${atMs} />${told && html`<table class="sums">
     <thead><tr><th scope="col">party</th><th scope="col">free</th><th scope="col">locked for trades</th></tr></thead>
     <tbody>${parties.map((party, at) => html`<tr key=${party}><td>${party}${party === market.operator && html` <small>operator</small>`}</td>
       <td>${money(told[at]?.free_nano ?? 0)}</td><td>${money(told[at]?.locked_nano ?? 0)}</td></tr>`)}</tbody></table>
