@@ -197,11 +197,7 @@ class Faults:
         """Another exchange sells a source that this one has sold, to somebody whose load has room."""
         await _until(start_ns - market.gate_ns)
         trades = await self._in_state_of(start_ns, pb.TRANSACTION_STATE_CONFIRMED)
-        buyers = [each for each in PROSUMERS if not any(t.buyer == each.party for t in trades)]
-        buyer = max(buyers, key=lambda each: (each.most_taken_w, each.party))
-        seller, wh = _too_much(
-            trades, wh_of(buyer.most_taken_w, market.length_ns), market.length_ns
-        )
+        seller, buyer, wh = _too_much(trades, market.length_ns)
         fault.target = _BY_PARTY[seller].source
         interval = pb.Interval(start_unix_ns=start_ns, length_ns=market.length_ns)
         self._say(f"a second exchange sells {wh} Wh of {fault.target} to {buyer.party}")
@@ -275,18 +271,23 @@ def _by_most(trades: list[pb.Transaction], side: str) -> tuple[str, list[pb.Tran
     return max(parties.items(), key=lambda each: (sum(t.wh for t in each[1]), each[0]))
 
 
-def _too_much(trades: list[pb.Transaction], wanted_wh: int, length_ns: int) -> tuple[str, int]:
-    """A seller, and so much that he has not got it besides what he has sold. TimeoutError where nobody sold enough."""
-    beyond: dict[str, tuple[float, int]] = {}
+def _too_much(trades: list[pb.Transaction], length_ns: int) -> tuple[str, Prosumer, int]:
+    """A seller, somebody else who buys nothing yet, and so much that the seller has not got it besides what he has
+    sold. TimeoutError where nobody sold enough.
+    """
+    busy = {each.buyer for each in trades}
+    found: list[tuple[float, str, str, int]] = []
     for seller in {each.seller for each in trades}:
         most_wh = wh_of(_BY_PARTY[seller].most_given_w, length_ns)
         sold_wh = sum(each.injected_wh for each in trades if each.seller == seller)
-        wh = min(wanted_wh, most_wh)
-        beyond[seller] = ((sold_wh + wh - most_wh) / most_wh, wh)
-    seller, (share, wh) = max(beyond.items(), key=lambda each: each[1])
-    if share <= _CLEARLY:
+        for buyer in PROSUMERS:
+            if buyer.party not in (seller, *busy):
+                wh = min(wh_of(buyer.most_taken_w, length_ns), most_wh)
+                found.append(((sold_wh + wh - most_wh) / most_wh, seller, buyer.party, wh))
+    if not found or max(found)[0] <= _CLEARLY:
         raise TimeoutError("nobody has sold so much that it cannot be sold again")
-    return seller, wh
+    _, seller, party, wh = max(found)
+    return seller, _BY_PARTY[party], wh
 
 
 def _told(trade: pb.Transaction) -> str:

@@ -13,7 +13,7 @@ from tests.support.ledgers import KEY, deposit
 from topologies.market_day.bills import bill_of, bills_of
 from topologies.market_day.checks import check_ledger, checks_of
 from topologies.market_day.day import Day, Fault, Period, Trade
-from topologies.market_day.faults import FAULTS
+from topologies.market_day.faults import FAULTS, _too_much
 from topologies.market_day.plot import plot
 from topologies.market_day.prosumers import PROSUMERS, wh_of
 from topologies.market_day.report import to_json
@@ -184,3 +184,14 @@ def test_the_picture_is_drawn(tmp_path: Path) -> None:
     plot(told, tmp_path / "day.svg")
     picture = (tmp_path / "day.svg").read_text()
     assert picture.startswith("<?xml") and "Who sold to whom" in picture
+
+
+def test_what_is_sold_twice_is_more_than_there_is_and_goes_to_somebody_else() -> None:
+    # hans has sold 400 of his 555 Wh, and finn 300 of 722 to emil, who takes no more.
+    trades = [trade("emil", "finn").transaction, trade("carla", "hans").transaction]
+    trades[0].injected_wh, trades[1].injected_wh = 300, 400
+    seller, buyer, wh = _too_much(trades, LENGTH_NS)
+    assert (seller, wh) == ("hans", 555)
+    assert buyer.party not in ("hans", "emil", "carla")
+    with pytest.raises(TimeoutError, match="nobody has sold so much"):
+        _too_much([], LENGTH_NS)
