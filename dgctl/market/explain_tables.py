@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from digitalgrid.market.v1 import ledger_pb2
     from trading.client import Proved
 
-_MJ_PER_WH, _PPM = 3_600_000, 1_000_000
+_PPM = 1_000_000
 _BLAMED = {"seller": "the seller", "buyer": "the buyer", "network": "the network"}
 
 
@@ -88,8 +88,8 @@ def _way(trade: pb.Transaction, settlement: pb.Settlement | None) -> Iterator[Pa
     over = f" over {' '.join(trade.path)}" if trade.path else ", the best path of its moment"
     yield f"path: circuit {trade.circuit_id} (request {trade.request_id}){over}"
     table = Columns("loss", ">injected", ">delivered", ">lost", ">of it")
-    agreed_mj = trade.wh * _MJ_PER_WH
-    rows = [("as it was matched", trade.injected_wh * _MJ_PER_WH, agreed_mj)]
+    agreed_mj = trade.wh * wording.MJ_PER_WH
+    rows = [("as it was matched", trade.injected_wh * wording.MJ_PER_WH, agreed_mj)]
     if trade.held_injected_ppm:
         rows.append(
             ("planned, as it was held", agreed_mj * trade.held_injected_ppm // _PPM, agreed_mj)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from digitalgrid.market.v1 import market_pb2 as pb
 from digitalgrid.units import format_unix_ns
 
-_MJ_PER_WH = 3_600_000
+MJ_PER_WH = 3_600_000
 # Whatever number comes: the stubs want only those that are known.
 _TRANSACTION_STATE: Callable[..., str] = pb.TransactionState.Name
 _INTERVAL_PHASE: Callable[..., str] = pb.IntervalPhase.Name
@@ -31,7 +31,7 @@ def energy(wh: int) -> str:
 
 def metered(millijoules: int) -> str:
     """``699.9 Wh`` of mJ, to a ten-thousandth of a Wh."""
-    return energy_of_tenths(round(millijoules * 10_000 / _MJ_PER_WH))
+    return energy_of_tenths(round(millijoules * 10_000 / MJ_PER_WH))
 
 
 def energy_of_tenths(tenths: int) -> str:

@@ -4,8 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from topologies.market_day.day import Day, Period, Trade
-
-_MJ_PER_WH = 3_600_000
+from trading.core.units import MJ_PER_WH
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +54,11 @@ def bills_of(day: Day) -> list[Bill]:
 
 
 def _surplus_mj(period: Period, party: str) -> int:
-    return period.surplus_wh.get(party, 0) * _MJ_PER_WH
+    return period.surplus_wh.get(party, 0) * MJ_PER_WH
 
 
 def _from_utility(day: Day, surplus_mj: int) -> int:
     """What the utility takes for what is lacking, or pays for what is too much, as a cost (nano)."""
     if surplus_mj < 0:
-        return -surplus_mj * day.prices.utility_micro_per_kwh // _MJ_PER_WH
-    return -(surplus_mj * day.prices.feed_in_micro_per_kwh // _MJ_PER_WH)
+        return -surplus_mj * day.prices.utility_micro_per_kwh // MJ_PER_WH
+    return -(surplus_mj * day.prices.feed_in_micro_per_kwh // MJ_PER_WH)

@@ -11,8 +11,7 @@ from digitalgrid.market.v1 import market_pb2 as pb
 from topologies.market_day.bills import paid
 from topologies.market_day.day import AGREED, ENDED, Day, Trade
 from trading.client.checking import BadLog, check_log
-
-_MJ_PER_WH = 3_600_000
+from trading.core.units import MJ_PER_WH
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ def _energy(day: Day) -> Iterator[str]:
                 f" registers say {delivered_mj} of {injected_mj}"
             )
         energy = trade.line("energy")
-        bought_mj = min(settled.delivered_mj, trade.transaction.wh * _MJ_PER_WH)
+        bought_mj = min(settled.delivered_mj, trade.transaction.wh * MJ_PER_WH)
         if energy is not None and energy.energy_mj != bought_mj:
             yield f"{trade.trade_id} is billed {energy.energy_mj} mJ, and got {bought_mj}"
 
@@ -117,8 +116,8 @@ def _made_whole(day: Day, trade: Trade) -> Iterator[str]:
     lines = [line for line in trade.lines if line.kind in ("energy", "network", "shortfall")]
     bought = sum(line.nano if line.payer == trade.transaction.buyer else 0 for line in lines)
     bought -= sum(line.nano for line in lines if line.payee == trade.transaction.buyer)
-    elsewhere = settled.short_mj * day.prices.utility_micro_per_kwh // _MJ_PER_WH
-    agreed = (settled.contract_mj - settled.curtailed_mj) * price // _MJ_PER_WH
+    elsewhere = settled.short_mj * day.prices.utility_micro_per_kwh // MJ_PER_WH
+    agreed = (settled.contract_mj - settled.curtailed_mj) * price // MJ_PER_WH
     if abs(bought + elsewhere - agreed) > len(lines) + 2:
         yield f"{trade.trade_id}: the buyer pays {bought + elsewhere} nano instead of {agreed}"
 

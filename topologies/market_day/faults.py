@@ -14,9 +14,10 @@ from topologies.emulator.emulation import Emulation
 from topologies.market_day.day import Day, Fault
 from topologies.market_day.exchange import OPERATOR, Exchange
 from topologies.market_day.lying_router import LIES
-from topologies.market_day.prosumers import PROSUMERS, Prosumer, wh_of
+from topologies.market_day.prosumers import PROSUMERS, Prosumer
 from trading.client.blocking import MarketClient
 from trading.client.calls import tender
+from trading.core.units import wh_below
 
 _POLL_S = 0.05
 # Share of what a source has that is more than losses.
@@ -68,7 +69,7 @@ class Faults:
 
     async def cut(self, fault: Fault, start_ns: int, market: pb.GetMarketResponse) -> None:
         """The line that most trades use breaks while it carries, and is mended."""
-        await _until(start_ns + 3 * _S)
+        await until(start_ns + 3 * _S)
         trades = await self._delivering(start_ns)
         uses: dict[str, set[str]] = {}
         for trade in trades:
@@ -79,24 +80,24 @@ class Faults:
         fault.target, fault.concerned = link, uses[link]
         self._say(f"line {link} breaks under {len(fault.concerned)} trades")
         self._emulation.cut(link)
-        await _until(start_ns + 8 * _S)
+        await until(start_ns + 8 * _S)
         self._emulation.restore(link)
 
     async def cloud(self, fault: Fault, start_ns: int, market: pb.GetMarketResponse) -> None:
         """The source that sells most gives half of it."""
-        await _until(start_ns + 3 * _S)
+        await until(start_ns + 3 * _S)
         seller, trades = _by_most(await self._delivering(start_ns), "seller")
         prosumer = _BY_PARTY[seller]
         sold_w = sum(each.injected_wh for each in trades) * 3_600 * _S / market.length_ns
         fault.target, fault.concerned = prosumer.source, {each.trade_id for each in trades}
         self._say(f"a cloud over {prosumer.source}: half of what {seller} has sold is left")
         self._emulation.cloud(prosumer.source, _LEFT * sold_w / prosumer.most_given_w)
-        await _until(start_ns + market.length_ns + _S)
+        await until(start_ns + market.length_ns + _S)
         self._emulation.clear(prosumer.source)
 
     async def unplug(self, fault: Fault, start_ns: int, market: pb.GetMarketResponse) -> None:
         """A car that buys drives away; if none does, whoever buys most goes dark."""
-        await _until(start_ns + 4 * _S)
+        await until(start_ns + 4 * _S)
         trades = await self._delivering(start_ns)
         cars = [each for each in trades if _BY_PARTY[each.buyer].is_car]
         buyer, trades = _by_most(cars or trades, "buyer")
@@ -104,12 +105,12 @@ class Faults:
         fault.target, fault.concerned = load, {each.trade_id for each in trades}
         self._say(f"{load} is unplugged while {len(trades)} trades bring it power")
         self._emulation.unplug(load)
-        await _until(start_ns + market.length_ns + _S)
+        await until(start_ns + market.length_ns + _S)
         self._emulation.plug(load)
 
     async def lie(self, fault: Fault, start_ns: int, market: pb.GetMarketResponse) -> None:
         """The router of whoever buys most reports less than it has delivered; the operator looks at what lines say."""
-        await _until(start_ns + 4 * _S)
+        await until(start_ns + 4 * _S)
         trades = await self._delivering(start_ns)
         buyer, _ = _by_most(trades, "buyer")
         router = _BY_PARTY[buyer].router
@@ -160,11 +161,11 @@ class Faults:
         """The exchange is killed while circuits are held and money is not locked yet, and again while it settles."""
         if await self._mechanism(start_ns) != "continuous":
             # Nothing is matched before the gate.
-            await _until(start_ns - market.gate_ns - _S // 2)
+            await until(start_ns - market.gate_ns - _S // 2)
         fault.concerned |= await self._kill_in(
             pb.TRANSACTION_STATE_HELD, start_ns, "while circuits are held, before any money"
         )
-        await _until(start_ns + market.length_ns)
+        await until(start_ns + market.length_ns)
         fault.found["while settling"] = sorted(
             await self._kill_in(pb.TRANSACTION_STATE_SETTLING, start_ns, "while it settles")
         )
@@ -186,7 +187,7 @@ class Faults:
     async def controller(self, fault: Fault, start_ns: int, market: pb.GetMarketResponse) -> None:
         """The controller is killed while power flows, which goes on."""
         # So early that it is back before the next gate.
-        await _until(start_ns + _S)
+        await until(start_ns + _S)
         fault.concerned = {each.trade_id for each in await self._delivering(start_ns)}
         self._say("kill -9 of the controller: power flows on")
         self._emulation.kill_controller()
@@ -195,7 +196,7 @@ class Faults:
 
     async def second(self, fault: Fault, start_ns: int, market: pb.GetMarketResponse) -> None:
         """Another exchange sells a source that this one has sold, to somebody whose load has room."""
-        await _until(start_ns - market.gate_ns)
+        await until(start_ns - market.gate_ns)
         trades = await self._in_state_of(start_ns, pb.TRANSACTION_STATE_CONFIRMED)
         seller, buyer, wh = _too_much(trades, market.length_ns)
         fault.target = _BY_PARTY[seller].source
@@ -207,7 +208,7 @@ class Faults:
         bought = tender("buy", buyer.party, wh, 250_000, interval)
         for party, order in ((seller, sold), (buyer.party, bought)):
             await self._tender_again(party, order)
-        await _until(start_ns + 3 * _S)
+        await until(start_ns + 3 * _S)
         with self._rival.client(OPERATOR) as operator:
             found = await self._ask(operator.list_transactions)
             fault.found["trades"] = {each.trade_id: _told(each) for each in found}
@@ -278,16 +279,16 @@ def _too_much(trades: list[pb.Transaction], length_ns: int) -> tuple[str, Prosum
     busy = {each.buyer for each in trades}
     found: list[tuple[float, str, str, int]] = []
     for seller in {each.seller for each in trades}:
-        most_wh = wh_of(_BY_PARTY[seller].most_given_w, length_ns)
+        most_wh = wh_below(_BY_PARTY[seller].most_given_w, length_ns)
         sold_wh = sum(each.injected_wh for each in trades if each.seller == seller)
         for buyer in PROSUMERS:
             if buyer.party not in (seller, *busy):
-                wh = min(wh_of(buyer.most_taken_w, length_ns), most_wh)
+                wh = min(wh_below(buyer.most_taken_w, length_ns), most_wh)
                 found.append(((sold_wh + wh - most_wh) / most_wh, seller, buyer.party, wh))
     if not found or max(found)[0] <= _CLEARLY:
         raise TimeoutError("nobody has sold so much that it cannot be sold again")
-    _, seller, party, wh = max(found)
-    return seller, _BY_PARTY[party], wh
+    _, seller, party, most = max(found)
+    return seller, _BY_PARTY[party], most
 
 
 def _told(trade: pb.Transaction) -> str:
@@ -302,5 +303,6 @@ def _locks(client: MarketClient) -> int:
     return sum(ledger_pb2.Entry.FromString(each.entry).HasField("lock") for each in entries)
 
 
-async def _until(at_ns: int) -> None:
+async def until(at_ns: int) -> None:
+    """Until that time (ns since 1970)."""
     await asyncio.sleep(max(0.0, (at_ns - time.time_ns()) / NS_PER_S))

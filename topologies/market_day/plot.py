@@ -5,8 +5,9 @@ from typing import Any
 
 from topologies.market_day.day import Day
 from topologies.market_day.report import prices_of
+from trading.core.units import MJ_PER_WH
 
-_MJ_PER_KWH = 3_600_000_000
+_MJ_PER_KWH = 1_000 * MJ_PER_WH
 _MICRO = 1_000_000
 # Of the Okabe-Ito palette, which those see too who do not see all colours.
 _BLUE, _ORANGE, _GREY, _GREEN = "#0072b2", "#d55e00", "#8a8a8a", "#009e73"

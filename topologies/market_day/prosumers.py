@@ -9,8 +9,6 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from digitalgrid.units import NS_PER_S
-
 # When the first interval begins, in hours.
 _DAWN_H = 6.5
 # From the first light to the last.
@@ -75,11 +73,6 @@ class Prosumer:
         given_w = self.roof_w * max(0.0, height) * draw.uniform(1.0 - _CHANCE, 1.0)
         taken_w = self.needs_w * self.habit(hour) * draw.uniform(1.0 - _CHANCE, 1.0)
         return given_w - min(taken_w, self.needs_w)
-
-
-def wh_of(power_w: float, length_ns: int) -> int:
-    """Whole Wh in an interval, and no more than that power."""
-    return int(power_w * length_ns / (3_600 * NS_PER_S))
 
 
 PROSUMERS = (

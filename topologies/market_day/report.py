@@ -10,9 +10,10 @@ from digitalgrid.market.v1 import market_pb2 as pb
 from topologies.market_day.bills import Bill, bills_of
 from topologies.market_day.checks import Check
 from topologies.market_day.day import Day, Trade
+from trading.core.units import MJ_PER_WH
 
 _NANO = 10**9
-_MJ_PER_KWH = 3_600_000_000
+_MJ_PER_KWH = 1_000 * MJ_PER_WH
 
 
 def show(console: Console, day: Day, checks: Sequence[Check]) -> None:

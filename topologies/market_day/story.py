@@ -15,10 +15,11 @@ from digitalgrid.v1 import northbound_pb2 as power_pb
 from topologies.emulator.emulation import Emulation
 from topologies.market_day.day import AGREED, Day, Period, Trade
 from topologies.market_day.exchange import OPERATOR, Exchange
-from topologies.market_day.faults import FAULTS, Faults
-from topologies.market_day.prosumers import Prosumer, wh_of
+from topologies.market_day.faults import FAULTS, Faults, until
+from topologies.market_day.prosumers import Prosumer
 from topologies.market_day.tendering import tenders_of
 from trading.client.blocking import MarketClient
+from trading.core.units import wh_below
 
 INTERVALS = 12
 # Each party's account at dawn: more than a day's trade can come to (nano).
@@ -76,7 +77,7 @@ class MarketDay:
         for number in range(1, INTERVALS + 1):
             start_ns = first_ns + (number - 1) * market.length_ns
             interval = pb.Interval(start_unix_ns=start_ns, length_ns=market.length_ns)
-            await _until(start_ns - market.length_ns - market.gate_ns + round(_OPENS_S * NS_PER_S))
+            await until(start_ns - market.length_ns - market.gate_ns + round(_OPENS_S * NS_PER_S))
             if faults and number in FAULTS:
                 prepared = trouble.of_interval(number, start_ns, market)
                 running.append(asyncio.create_task(prepared))
@@ -188,12 +189,8 @@ def _first_start_ns(market: pb.GetMarketResponse, now_ns: int) -> int:
     return -(-opens_ns // market.length_ns) * market.length_ns
 
 
-async def _until(at_ns: int) -> None:
-    await asyncio.sleep(max(0.0, (at_ns - time.time_ns()) / NS_PER_S))
-
-
 def _signed_wh(power_w: float, length_ns: int) -> int:
-    return wh_of(power_w, length_ns) if power_w > 0.0 else -wh_of(-power_w, length_ns)
+    return wh_below(power_w, length_ns) if power_w > 0.0 else -wh_below(-power_w, length_ns)
 
 
 def _sum(figures: list[int | None]) -> int | None:

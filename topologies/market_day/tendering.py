@@ -3,8 +3,9 @@
 import random
 
 from digitalgrid.market.v1 import market_pb2 as pb
-from topologies.market_day.prosumers import Prosumer, wh_of
+from topologies.market_day.prosumers import Prosumer
 from trading.client.calls import tender
+from trading.core.units import wh_below
 
 # Millionths of the currency per kWh: how far from what the utility pays or asks limits may be.
 _SELLERS_ASK = (5_000, 60_000)
@@ -22,7 +23,7 @@ def tenders_of(
     seed: int,
 ) -> list[pb.Tender]:
     """Two at most: of one side, since whoever has too much lacks nothing."""
-    surplus_wh = wh_of(abs(prosumer.surplus_w(number, seed)), interval.length_ns)
+    surplus_wh = wh_below(abs(prosumer.surplus_w(number, seed)), interval.length_ns)
     sells = prosumer.surplus_w(number, seed) > 0.0
     draw = random.Random(f"{seed} limits of {prosumer.party} {number}")
     first_wh = round(_PARTS[0] * surplus_wh)

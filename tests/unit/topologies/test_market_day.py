@@ -15,10 +15,11 @@ from topologies.market_day.checks import check_ledger, checks_of
 from topologies.market_day.day import Day, Fault, Period, Trade
 from topologies.market_day.faults import FAULTS, _too_much
 from topologies.market_day.plot import plot
-from topologies.market_day.prosumers import PROSUMERS, wh_of
+from topologies.market_day.prosumers import PROSUMERS
 from topologies.market_day.report import to_json
 from topologies.market_day.story import INTERVALS
 from topologies.market_day.tendering import tenders_of
+from trading.core.units import wh_below
 from trading.ledger.ledger import Ledger
 from trading.ledger.sqlite_storage import SqliteStorage
 
@@ -105,7 +106,7 @@ def test_the_whole_day_there_are_those_who_sell_and_those_who_buy_at_prices_that
         ]
         for each, tender in tenders:
             most_w = each.most_given_w if tender.side == pb.SIDE_SELL else each.most_taken_w
-            assert 0 < tender.wh <= wh_of(most_w, LENGTH_NS)
+            assert 0 < tender.wh <= wh_below(most_w, LENGTH_NS)
             assert 80_000 < tender.limit_micro_per_kwh < 300_000
         asks = [t.limit_micro_per_kwh for _, t in tenders if t.side == pb.SIDE_SELL]
         bids = [t.limit_micro_per_kwh for _, t in tenders if t.side == pb.SIDE_BUY]

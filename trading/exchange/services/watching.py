@@ -1,6 +1,7 @@
 """Watchers of a market: what was told and is not read yet is kept once a thing, however slow they are."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -29,7 +30,7 @@ _PAUSE_S = 0.1
 _MOST = 4_096
 
 
-class _Watch:
+class _Watch(ABC):
     """Hears of records while it is entered."""
 
     def __init__(self, runtime: Runtime) -> None:
@@ -52,8 +53,9 @@ class _Watch:
         for record in records:
             self._note(record)
 
+    @abstractmethod
     def _note(self, record: Record) -> None:
-        raise NotImplementedError
+        """What of it is to be told."""
 
     async def _woken(self) -> None:
         await asyncio.sleep(_PAUSE_S)
