@@ -28,6 +28,8 @@ _LIE_SHOWS_WH = 20
 _LEFT = 0.5
 # How long a controller is away.
 _AWAY_S = 1.5
+# From the first trade of a gate that is confirmed until all are; the second exchange closes 1.2 s later.
+_ALL_CONFIRMED_S = 1.0
 _S = NS_PER_S
 _BY_PARTY: Mapping[str, Prosumer] = {each.party: each for each in PROSUMERS}
 
@@ -197,6 +199,9 @@ class Faults:
     async def second(self, fault: Fault, start_ns: int, market: pb.GetMarketResponse) -> None:
         """Another exchange sells a source that this one has sold, to somebody whose load has room."""
         await until(start_ns - market.gate_ns)
+        await self._in_state_of(start_ns, pb.TRANSACTION_STATE_CONFIRMED)
+        # The others are a moment later, and count as well.
+        await asyncio.sleep(_ALL_CONFIRMED_S)
         trades = await self._in_state_of(start_ns, pb.TRANSACTION_STATE_CONFIRMED)
         seller, buyer, wh = _too_much(trades, market.length_ns)
         fault.target = _BY_PARTY[seller].source
