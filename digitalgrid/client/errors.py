@@ -77,6 +77,9 @@ def from_rpc_error(error: grpc.RpcError, address: str) -> PowerError:
         if key == _DETAILS_KEY:
             status.ParseFromString(value)
     message = error.details() or code.name
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        # Said by this side's own clock, which knows neither who was asked nor what they do about it.
+        message = f"no answer from {address} in time ({message}): what was asked may yet be done"
     if kind is ControllerUnreachable:
         message += proxy_note(address)
     return _from_status(kind, code, message, status)

@@ -12,7 +12,7 @@ from typing import Any
 from digitalgrid.client.errors import PowerError
 from digitalgrid.market.v1 import market_pb2 as pb
 from tests.support.exchanges import ANN, BOB, OPERATOR, market_file, public
-from tests.support.patience import wait_for
+from tests.support.patience import PATIENCE_S, wait_for
 from tests.support.programs import DIES_WITH_PARENT
 from topologies.emulator.ports import free_ports
 from trading.client.blocking import MarketClient
@@ -121,7 +121,10 @@ class MarketDaemon:
         return self._log.read_text()
 
     def client(self, party: str, key: SigningKey | None = None) -> MarketClient:
-        return MarketClient(self.server, signer=Signer(party, key or KEYS[party]))
+        """As patient as the test: a clearer that loads its kernels on a busy machine takes longer than a user waits."""
+        return MarketClient(
+            self.server, signer=Signer(party, key or KEYS[party]), timeout_s=PATIENCE_S
+        )
 
     def _answers(self) -> bool:
         assert self._process is not None and self._process.poll() is None, self.log
