@@ -1,5 +1,6 @@
 """``make market``: a day of trade on an emulated network, with faults; exit code 0 only if every check holds."""
 
+import asyncio
 import json
 import shutil
 import sys
@@ -18,7 +19,7 @@ from topologies.emulator.plan import EmulationOptions, RunFiles
 from topologies.emulator.spawner import Spawner
 from topologies.market_day.checks import Check, check_ledger, checks_of
 from topologies.market_day.day import Day
-from topologies.market_day.exchange import Exchange
+from topologies.market_day.exchange import MECHANISMS, Exchange
 from topologies.market_day.lying_router import AGENT
 from topologies.market_day.plot import NoPlot, plot
 from topologies.market_day.prosumers import PROSUMERS
@@ -28,16 +29,24 @@ from topologies.market_day.story import MarketDay
 _GRID = Path(__file__).parents[1] / "prosumers9.grid.yaml"
 _START_TIMEOUT_S = 30.0
 # The second exchange's gate (s), after the first has its circuits.
-_LATE_GATE_S = 0.8
+_LATE_GATE_S = 1.5
 
 
 @click.command("market", cls=Tool)
 @click.option("--seed", default=1, show_default=True, help="Of clouds, habits and limits.")
+@click.option(
+    "--rotation",
+    type=click.IntRange(0, len(MECHANISMS) - 1),
+    default=0,
+    show_default=True,
+    help="By how many mechanisms the day begins later: others meet each fault.",
+)
 @click.option("--quiet-day", is_flag=True, help="Nothing goes wrong.")
 @run_options("market")
 def main(
     backend: str | None,
     seed: int,
+    rotation: int,
     quiet_day: bool,
     output: Path,
     run_dir: Path,
@@ -66,8 +75,11 @@ def main(
     async def story(client: AsyncPowerClient, observer: Observer) -> None:
         for each in (exchange, rival):
             each.start()
+        for each in (exchange, rival):
+            await asyncio.to_thread(each.wait_listening)
         market_day = MarketDay(
-            emulation, client, exchange, rival, files.router_state, PROSUMERS, seed, say
+            *(emulation, client, exchange, rival, files.router_state, PROSUMERS, say),
+            *(seed, rotation),
         )
         told.append(market_day.day)
         await market_day.live(faults=not quiet_day)

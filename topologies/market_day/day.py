@@ -76,6 +76,13 @@ class Day:
     # Circuits of a request that the controller knows, and of those that are not over, their ids.
     circuits: dict[str, int] = field(default_factory=dict)
     left_over: list[int] = field(default_factory=list)
+    # Its limits, habits and clouds are drawn from this; by so many mechanisms it begins later than with the first.
+    seed: int = 1
+    rotation: int = 0
+
+    def mechanism_of(self, number: int) -> str:
+        """As the market told; empty of an interval that did not come."""
+        return next((each.mechanism for each in self.periods if each.number == number), "")
 
     def of_interval(self, number: int) -> list[Trade]:
         start_ns = next(each.start_ns for each in self.periods if each.number == number)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from digitalgrid.addresses import Address
+from digitalgrid.units import NS_PER_S
 from digitalgrid.yaml_text import to_yaml
 from topologies.emulator.controller_process import ControllerProcess
 from topologies.emulator.ports import free_ports
@@ -21,14 +22,24 @@ from trading.ledger.keys import SigningKey
 OPERATOR = "operator"
 MECHANISMS = ("call", "nodal", "continuous")
 INTERVAL_S = 10
-_GATE_S = 3.0
-_DISPUTES_S = 20.0
+# From a gate until power flows (s): an exchange that is killed while it holds circuits is back within half of it, also
+# on a machine that is as busy again.
+_GATE_S = 5.0
+# How long a trade waits (s) for a controller that is away to hold its circuit, for money, and for meters: until its
+# interval begins, and as long again.
+_WAITS_S = 10.0
+_READ_S, _DISPUTES_S = 20.0, 20.0
 # A utility, what it pays for sun, and what it costs not to take what was bought (millionths per kWh).
 _TARIFF = {
     "utility_micro_per_kwh": 300_000,
     "feed_in_micro_per_kwh": 80_000,
     "refusal_micro_per_kwh": 40_000,
 }
+
+
+def mechanism_of(start_ns: int) -> str:
+    """The rule of the interval that begins then: mechanisms take turns by the number of intervals since 1970."""
+    return MECHANISMS[start_ns // (INTERVAL_S * NS_PER_S) % len(MECHANISMS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +93,11 @@ class Exchange:
         return self._process.process_id is not None
 
     def start(self) -> None:
-        """Returns once it answers."""
+        """Returns at once."""
         self._process.start()
+
+    def wait_listening(self) -> None:
+        """EmulationError where it ends, or takes too long."""
         address = Address.of(self.server)
         self._process.wait_listening(address.host, address.port)
 
@@ -115,7 +129,13 @@ class Exchange:
                 "mechanisms": list(MECHANISMS),
             },
             "tariff": _TARIFF,
-            "times": {"read_s": 10.0, "dispute_s": _DISPUTES_S, "grace_s": 3.0},
+            "times": {
+                "hold_s": _WAITS_S,
+                "fund_s": _WAITS_S,
+                "read_s": _READ_S,
+                "dispute_s": _DISPUTES_S,
+                "grace_s": 3.0,
+            },
             "controller": [controller],
             "listen": self.server,
             "state_dir": str(self.files.state.absolute()),

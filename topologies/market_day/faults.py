@@ -2,34 +2,39 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from digitalgrid.client import AsyncPowerClient
+from digitalgrid.client import AsyncPowerClient, ControllerUnreachable
 from digitalgrid.market.v1 import ledger_pb2
 from digitalgrid.market.v1 import market_pb2 as pb
 from digitalgrid.units import NS_PER_S
+from digitalgrid.v1 import power_link_pb2 as power_link_pb
 from topologies.emulator.emulation import Emulation
-from topologies.market_day.day import Day, Fault
-from topologies.market_day.exchange import OPERATOR, Exchange
+from topologies.market_day.day import ENDED, Day, Fault
+from topologies.market_day.exchange import OPERATOR, Exchange, mechanism_of
 from topologies.market_day.lying_router import LIES
 from topologies.market_day.prosumers import PROSUMERS, Prosumer
 from trading.client.blocking import MarketClient
 from trading.client.calls import tender
-from trading.core.units import wh_below
+from trading.core.units import MJ_PER_WH, wh_below
 
 _POLL_S = 0.05
-# Share of what a source has that is more than losses.
-_CLEARLY = 0.05
+# What is sold again is so much more than the source has: a share of all of it, and Wh, beyond what losses come to.
+_CLEARLY, _LEAST_WH = 0.05, 20
 # Of less energy, a fifth is within what two meters may differ by.
 _LIE_SHOWS_WH = 20
 # Of what is reserved, what a cloud leaves.
 _LEFT = 0.5
-# How long a controller is away.
+# How long a controller is away, and until it has been started and has heard of all routers.
 _AWAY_S = 1.5
-# From the first trade of a gate that is confirmed until all are; the second exchange closes 1.2 s later.
-_ALL_CONFIRMED_S = 1.0
+_HEARD_WITHIN_S = 15.0
+# From the first trade that is seen in a state until the exchange is killed: more have come to it.
+_MORE_COME_S = 0.3
+# A trade whose registers have not been read yet.
+_UNREAD = (pb.TRANSACTION_STATE_DELIVERING, pb.TRANSACTION_STATE_METERING)
 _S = NS_PER_S
 _BY_PARTY: Mapping[str, Prosumer] = {each.party: each for each in PROSUMERS}
 
@@ -78,6 +83,8 @@ class Faults:
             circuit = await self._client.get_circuit(trade.circuit_id)
             for each in circuit.links:
                 uses.setdefault(each.link_id, set()).add(trade.trade_id)
+        if not uses:
+            raise TimeoutError("no trade of the interval goes over a line")
         link = max(uses, key=lambda each: (len(uses[each]), each))
         fault.target, fault.concerned = link, uses[link]
         self._say(f"line {link} breaks under {len(fault.concerned)} trades")
@@ -116,20 +123,18 @@ class Faults:
         trades = await self._delivering(start_ns)
         buyer, _ = _by_most(trades, "buyer")
         router = _BY_PARTY[buyer].router
-        concerned = [
-            each
-            for each in trades
-            if _BY_PARTY[each.buyer].router == router and each.wh >= _LIE_SHOWS_WH
-        ]
-        fault.target, fault.concerned = router, {each.trade_id for each in concerned}
+        lied = {t.trade_id: t.wh for t in trades if _BY_PARTY[t.buyer].router == router}
+        fault.target, fault.concerned = router, set(lied)
+        fault.found["shows"] = sorted(each for each, wh in lied.items() if wh >= _LIE_SHOWS_WH)
         self._say(f"{router} will report a fifth less than it delivers")
         marker = self._router_state(router) / LIES
         marker.touch()
         try:
-            ids = {each.trade_id for each in concerned}
-            disputed = await self._in_state(ids, pb.TRANSACTION_STATE_DISPUTED, len(ids), 15.0)
+            # Before trades of the next interval end, about which it says the truth.
+            metered = await self._metered(set(lied), start_ns + 2 * market.length_ns - 2 * _S)
         finally:
             marker.unlink()
+        disputed = [each for each in metered if each.state == pb.TRANSACTION_STATE_DISPUTED]
         fault.found["disputed"] = sorted(each.trade_id for each in disputed)
         for trade in disputed:
             await self._resolve(trade, router)
@@ -161,7 +166,7 @@ class Faults:
 
     async def crash(self, fault: Fault, start_ns: int, market: pb.GetMarketResponse) -> None:
         """The exchange is killed while circuits are held and money is not locked yet, and again while it settles."""
-        if await self._mechanism(start_ns) != "continuous":
+        if mechanism_of(start_ns) != "continuous":
             # Nothing is matched before the gate.
             await until(start_ns - market.gate_ns - _S // 2)
         fault.concerned |= await self._kill_in(
@@ -172,13 +177,10 @@ class Faults:
             await self._kill_in(pb.TRANSACTION_STATE_SETTLING, start_ns, "while it settles")
         )
 
-    async def _mechanism(self, start_ns: int) -> str:
-        market = await self._ask(self._operator.market)
-        starts = {each.interval.start_unix_ns: each.mechanism for each in market.intervals}
-        return str(starts.get(start_ns, ""))
-
     async def _kill_in(self, state: int, start_ns: int, when: str) -> set[str]:
         with self._exchange.stalled_ledger():
+            await self._in_state_of(start_ns, state)
+            await asyncio.sleep(_MORE_COME_S)
             found = await self._in_state_of(start_ns, state)
             self._say(f"kill -9 of the exchange {when}: {len(found)} trades")
             self._exchange.kill()
@@ -190,28 +192,55 @@ class Faults:
         """The controller is killed while power flows, which goes on."""
         # So early that it is back before the next gate.
         await until(start_ns + _S)
-        fault.concerned = {each.trade_id for each in await self._delivering(start_ns)}
+        trades = await self._delivering(start_ns)
+        fault.concerned = {each.trade_id for each in trades}
+        _, from_ns, before_mj = await self._counted(trades)
         self._say("kill -9 of the controller: power flows on")
         self._emulation.kill_controller()
         await asyncio.sleep(_AWAY_S)
         self._emulation.restart_controller()
+        back_ns, _, after_mj = await self._counted(trades)
+        flowed_ns = min(back_ns, start_ns + market.length_ns) - from_ns
+        fault.found["seconds"] = flowed_ns / _S
+        fault.found["flowed"] = {
+            each.trade_id: (after_mj[each.trade_id] - before_mj[each.trade_id])
+            / (each.wh * MJ_PER_WH * flowed_ns / market.length_ns)
+            for each in trades
+        }
+
+    async def _counted(self, trades: list[pb.Transaction]) -> tuple[int, int, dict[str, int]]:
+        """When it was asked and answered what the routers of sinks have counted of each (mJ), once all are heard."""
+        routers = {each.trade_id: _BY_PARTY[each.buyer].router for each in trades}
+        deadline_s = time.monotonic() + _HEARD_WITHIN_S
+        while True:
+            asked_ns = time.time_ns()
+            with suppress(ControllerUnreachable):
+                meters = (await self._client.read_meters()).meters
+                books = {each.router_id: each.circuits for each in meters}
+                if books.keys() >= set(routers.values()):
+                    counted = {
+                        t.trade_id: _delivered_mj(books[routers[t.trade_id]], t) for t in trades
+                    }
+                    return asked_ns, time.time_ns(), counted
+            if time.monotonic() > deadline_s:
+                raise TimeoutError(f"not all routers' meters are read within {_HEARD_WITHIN_S:g} s")
+            await asyncio.sleep(_POLL_S)
 
     async def second(self, fault: Fault, start_ns: int, market: pb.GetMarketResponse) -> None:
         """Another exchange sells a source that this one has sold, to somebody whose load has room."""
         await until(start_ns - market.gate_ns)
-        await self._in_state_of(start_ns, pb.TRANSACTION_STATE_CONFIRMED)
-        # The others are a moment later, and count as well.
-        await asyncio.sleep(_ALL_CONFIRMED_S)
-        trades = await self._in_state_of(start_ns, pb.TRANSACTION_STATE_CONFIRMED)
-        seller, buyer, wh = _too_much(trades, market.length_ns)
+        trades = await self._agreed(start_ns, start_ns - market.gate_ns // 2)
+        topology = await self._client.get_topology()
+        free_w = {each.load_id: each.max_power_w - each.reserved_w for each in topology.loads}
+        seller, buyer, wh = too_much(trades, free_w, market.length_ns)
         fault.target = _BY_PARTY[seller].source
         interval = pb.Interval(start_unix_ns=start_ns, length_ns=market.length_ns)
-        self._say(f"a second exchange sells {wh} Wh of {fault.target} to {buyer.party}")
+        self._say(f"a second exchange sells {wh} Wh of {fault.target} to {buyer}")
         # All of it or nothing: a part may fit beside what was sold. The buyer takes what arrives: where the network
         # is cleared with its losses, that is less, and rounded to whole Wh at either end.
         sold = tender("sell", seller, wh, 90_000, interval, min_fill_wh=wh - 2)
-        bought = tender("buy", buyer.party, wh, 250_000, interval)
-        for party, order in ((seller, sold), (buyer.party, bought)):
+        bought = tender("buy", buyer, wh, 250_000, interval)
+        for party, order in ((seller, sold), (buyer, bought)):
             await self._tender_again(party, order)
         await until(start_ns + 3 * _S)
         with self._rival.client(OPERATOR) as operator:
@@ -224,6 +253,16 @@ class Faults:
             (result,) = await self._ask(lambda: client.create_tenders([order]))
         if result.HasField("refusal"):
             raise TimeoutError(f"the second exchange takes no tender: {result.refusal.message}")
+
+    async def _agreed(self, start_ns: int, by_ns: int) -> list[pb.Transaction]:
+        """Trades of an interval that are confirmed, once none is on its way any more, or at that time."""
+        while True:
+            trades = await self._ask(lambda: self._operator.list_transactions("", start_ns))
+            found = [each for each in trades if each.state == pb.TRANSACTION_STATE_CONFIRMED]
+            is_all = found and all(each in found or each.state in ENDED for each in trades)
+            if is_all or time.time_ns() > by_ns:
+                return found
+            await asyncio.sleep(_POLL_S)
 
     async def _delivering(self, start_ns: int) -> list[pb.Transaction]:
         return await self._in_state_of(start_ns, pb.TRANSACTION_STATE_DELIVERING)
@@ -241,29 +280,27 @@ class Faults:
                 raise TimeoutError(f"no trade of the interval is {word} within 10 s")
             await asyncio.sleep(_POLL_S)
 
-    async def _in_state(
-        self, ids: set[str], state: int, wanted: int, within_s: float
-    ) -> list[pb.Transaction]:
-        """As many of these as come into a state within a time."""
-        found: dict[str, pb.Transaction] = {}
-        deadline_s = time.monotonic() + within_s
-        while len(found) < wanted and time.monotonic() < deadline_s:
-            for trade in await self._ask(self._operator.list_transactions):
-                if trade.trade_id in ids and trade.state == state:
-                    found[trade.trade_id] = trade
+    async def _metered(self, ids: set[str], by_ns: int) -> list[pb.Transaction]:
+        """These trades, once the registers of all have been read, or at that time."""
+        while True:
+            trades = await self._ask(self._operator.list_transactions)
+            found = [each for each in trades if each.trade_id in ids]
+            if time.time_ns() > by_ns or all(each.state not in _UNREAD for each in found):
+                return found
             await asyncio.sleep(_POLL_S)
-        return list(found.values())
 
 
 _Act = Callable[[Faults, Fault, int, pb.GetMarketResponse], Awaitable[None]]
+# In this order from the fourth interval on. After the controller's return an interval's length is left to its trades;
+# the exchange comes last, as it is away twice.
 _ACTS: Mapping[str, _Act] = {
+    "sold twice": Faults.second,
     "line cut": Faults.cut,
     "source short": Faults.cloud,
-    "exchange killed": Faults.crash,
     "controller killed": Faults.controller,
     "sink lies": Faults.lie,
-    "sold twice": Faults.second,
     "car unplugged": Faults.unplug,
+    "exchange killed": Faults.crash,
 }
 # By interval.
 FAULTS: Mapping[int, str] = dict(enumerate(_ACTS, start=4))
@@ -277,23 +314,30 @@ def _by_most(trades: list[pb.Transaction], side: str) -> tuple[str, list[pb.Tran
     return max(parties.items(), key=lambda each: (sum(t.wh for t in each[1]), each[0]))
 
 
-def _too_much(trades: list[pb.Transaction], length_ns: int) -> tuple[str, Prosumer, int]:
-    """A seller, somebody else who buys nothing yet, and so much that the seller has not got it besides what he has
-    sold. TimeoutError where nobody sold enough.
+def too_much(
+    trades: list[pb.Transaction], free_w: Mapping[str, float], length_ns: int
+) -> tuple[str, str, int]:
+    """A seller, somebody else whose load has room, and so much that the seller has not got it besides what he has sold.
+    TimeoutError where nobody sold enough, or nobody has room.
     """
-    busy = {each.buyer for each in trades}
-    found: list[tuple[float, str, str, int]] = []
+    found: list[tuple[int, str, str, int]] = []
     for seller in {each.seller for each in trades}:
         most_wh = wh_below(_BY_PARTY[seller].most_given_w, length_ns)
         sold_wh = sum(each.injected_wh for each in trades if each.seller == seller)
+        wh = most_wh - sold_wh + max(_LEAST_WH, round(_CLEARLY * most_wh))
         for buyer in PROSUMERS:
-            if buyer.party not in (seller, *busy):
-                wh = min(wh_below(buyer.most_taken_w, length_ns), most_wh)
-                found.append(((sold_wh + wh - most_wh) / most_wh, seller, buyer.party, wh))
-    if not found or max(found)[0] <= _CLEARLY:
-        raise TimeoutError("nobody has sold so much that it cannot be sold again")
-    _, seller, party, most = max(found)
-    return seller, _BY_PARTY[party], most
+            # No more than either may tender for, and what the load has room for.
+            room_w = max(0.0, min(free_w.get(buyer.load, 0.0), buyer.most_taken_w))
+            spare_wh = min(most_wh, wh_below(room_w, length_ns)) - wh
+            if buyer.party != seller and spare_wh >= 0:
+                found.append((spare_wh, seller, buyer.party, wh))
+    if not found:
+        raise TimeoutError("nobody has sold so much that it cannot be sold again to somebody")
+    return max(found)[1:]
+
+
+def _delivered_mj(circuits: Iterable[power_link_pb.CircuitMeter], trade: pb.Transaction) -> int:
+    return sum(each.delivered_mj for each in circuits if each.circuit_id == trade.circuit_id)
 
 
 def _told(trade: pb.Transaction) -> str:

@@ -29,6 +29,8 @@ def to_json(day: Day, checks: Iterable[Check], failure: str) -> dict[str, Any]:
     return {
         "ok": not failure and all(not check.wrong for check in told),
         "failure": failure,
+        "seed": day.seed,
+        "rotation": day.rotation,
         "checks": [{"check": each.name, "wrong": each.wrong} for each in told],
         "bills": [
             {
@@ -55,6 +57,7 @@ def to_json(day: Day, checks: Iterable[Check], failure: str) -> dict[str, Any]:
         "faults": [
             {
                 "interval": each.number,
+                "mechanism": day.mechanism_of(each.number),
                 "what": each.what,
                 "target": each.target,
                 "trades": sorted(each.concerned),

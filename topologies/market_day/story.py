@@ -14,7 +14,7 @@ from digitalgrid.units import NS_PER_S
 from digitalgrid.v1 import northbound_pb2 as power_pb
 from topologies.emulator.emulation import Emulation
 from topologies.market_day.day import AGREED, Day, Period, Trade
-from topologies.market_day.exchange import OPERATOR, Exchange
+from topologies.market_day.exchange import MECHANISMS, OPERATOR, Exchange, mechanism_of
 from topologies.market_day.faults import FAULTS, Faults, until
 from topologies.market_day.prosumers import Prosumer
 from topologies.market_day.tendering import tenders_of
@@ -24,8 +24,9 @@ from trading.core.units import wh_below
 INTERVALS = 12
 # Each party's account at dawn: more than a day's trade can come to (nano).
 _DEPOSIT_NANO = 20 * 10**9
-# Before its gate closes, tenders for an interval come at this pace (s from when it opens, and between parties).
-_OPENS_S, _APART_S = 0.4, 0.15
+# Tenders for an interval come once the one before it has begun for so long, at this pace (s): trades that were agreed
+# carry by then, and all is in the book before the gate.
+_OPENS_S, _APART_S = 1.0, 0.15
 _POLL_S = 0.2
 # Trades of the last interval: to read, to dispute, to settle.
 _ENDS_WITHIN_S = 60.0
@@ -43,20 +44,21 @@ class MarketDay:
         rival: Exchange,
         router_state: Callable[[str], Path],
         prosumers: tuple[Prosumer, ...],
-        seed: int,
         say: Callable[[str], None],
+        seed: int = 1,
+        rotation: int = 0,
     ) -> None:
+        """``rotation``: by how many mechanisms the first interval is after the first of the market."""
         self._client = client
         self._exchange = exchange
         self._rival = rival
         self._router_state = router_state
         self._prosumers = {each.party: each for each in prosumers}
-        self._seed = seed
         self._say = say
         self._traders: dict[str, MarketClient] = {}
         self._operator = exchange.client(OPERATOR)
         self._emulation = emulation
-        self.day = Day(pb.Tariff(), OPERATOR)
+        self.day = Day(pb.Tariff(), OPERATOR, seed=seed, rotation=rotation)
 
     async def live(self, faults: bool = True) -> Day:
         """All of it; what was seen is in :attr:`day`, also where it breaks off."""
@@ -67,7 +69,7 @@ class MarketDay:
         with self._rival.client(OPERATOR) as rival:
             await self._deposit(rival)
         self.day.deposits = dict.fromkeys((*self._prosumers, OPERATOR), _DEPOSIT_NANO)
-        first_ns = _first_start_ns(market, time.time_ns())
+        first_ns = first_start_ns(time.time_ns(), market.length_ns, self.day.rotation)
         self._say(f"the day begins in {(first_ns - time.time_ns()) / NS_PER_S:.0f} s")
         trouble = Faults(
             *(self._emulation, self._client, self._exchange, self._rival, self._router_state),
@@ -77,7 +79,7 @@ class MarketDay:
         for number in range(1, INTERVALS + 1):
             start_ns = first_ns + (number - 1) * market.length_ns
             interval = pb.Interval(start_unix_ns=start_ns, length_ns=market.length_ns)
-            await until(start_ns - market.length_ns - market.gate_ns + round(_OPENS_S * NS_PER_S))
+            await until(start_ns - market.length_ns + round(_OPENS_S * NS_PER_S))
             if faults and number in FAULTS:
                 prepared = trouble.of_interval(number, start_ns, market)
                 running.append(asyncio.create_task(prepared))
@@ -98,7 +100,7 @@ class MarketDay:
 
     async def _tender(self, number: int, interval: pb.Interval) -> None:
         for party, prosumer in self._prosumers.items():
-            tenders = tenders_of(prosumer, number, interval, self.day.prices, self._seed)
+            tenders = tenders_of(prosumer, number, interval, self.day.prices, self.day.seed)
             if tenders:
                 results = await self._ask(partial(self._traders[party].create_tenders, tenders))
                 for result in results:
@@ -117,7 +119,7 @@ class MarketDay:
             "",
         )
         surplus_wh = {
-            party: _signed_wh(each.surplus_w(number, self._seed), interval.length_ns)
+            party: _signed_wh(each.surplus_w(number, self.day.seed), interval.length_ns)
             for party, each in self._prosumers.items()
         }
         self.day.periods.append(Period(number, interval.start_unix_ns, mechanism, surplus_wh))
@@ -183,10 +185,14 @@ class MarketDay:
                 client.close()
 
 
-def _first_start_ns(market: pb.GetMarketResponse, now_ns: int) -> int:
-    """Of the first interval that can be tendered for from its opening on."""
-    opens_ns = now_ns + market.length_ns + market.gate_ns
-    return -(-opens_ns // market.length_ns) * market.length_ns
+def first_start_ns(now_ns: int, length_ns: int, rotation: int) -> int:
+    """Of the first interval of its mechanism that can be tendered for at leisure: which rule meets which fault is the
+    script's, and not the clock's.
+    """
+    start_ns = -(-(now_ns + length_ns) // length_ns) * length_ns
+    while mechanism_of(start_ns) != MECHANISMS[rotation]:
+        start_ns += length_ns
+    return start_ns
 
 
 def _signed_wh(power_w: float, length_ns: int) -> int:

@@ -13,11 +13,12 @@ from tests.support.ledgers import KEY, deposit
 from topologies.market_day.bills import bill_of, bills_of
 from topologies.market_day.checks import check_ledger, checks_of
 from topologies.market_day.day import Day, Fault, Period, Trade
-from topologies.market_day.faults import FAULTS, _too_much
+from topologies.market_day.exchange import MECHANISMS, mechanism_of
+from topologies.market_day.faults import FAULTS, too_much
 from topologies.market_day.plot import plot
 from topologies.market_day.prosumers import PROSUMERS
 from topologies.market_day.report import to_json
-from topologies.market_day.story import INTERVALS
+from topologies.market_day.story import INTERVALS, first_start_ns
 from topologies.market_day.tendering import tenders_of
 from trading.core.units import wh_below
 from trading.ledger.ledger import Ledger
@@ -187,12 +188,55 @@ def test_the_picture_is_drawn(tmp_path: Path) -> None:
     assert picture.startswith("<?xml") and "Who sold to whom" in picture
 
 
-def test_what_is_sold_twice_is_more_than_there_is_and_goes_to_somebody_else() -> None:
-    # hans has sold 400 of his 555 Wh, and finn 300 of 722 to emil, who takes no more.
+def test_what_is_sold_twice_is_more_than_there_is_and_goes_to_somebody_with_room() -> None:
+    # hans has sold 400 of his 555 Wh, and finn 300 of 722 to emil, who has room for 200 Wh more.
     trades = [trade("emil", "finn").transaction, trade("carla", "hans").transaction]
     trades[0].injected_wh, trades[1].injected_wh = 300, 400
-    seller, buyer, wh = _too_much(trades, LENGTH_NS)
-    assert (seller, wh) == ("hans", 555)
-    assert buyer.party not in ("hans", "emil", "carla")
+    free_w = {"market5": 72e3, "home8": 30e3, "home1": 60e3}
+    seller, buyer, wh = too_much(trades, free_w, LENGTH_NS)
+    assert (seller, buyer, wh) == ("hans", "emil", 155 + 28)
     with pytest.raises(TimeoutError, match="nobody has sold so much"):
-        _too_much([], LENGTH_NS)
+        too_much(trades, {"home1": 60e3}, LENGTH_NS)
+    with pytest.raises(TimeoutError, match="nobody has sold so much"):
+        too_much([], free_w, LENGTH_NS)
+
+
+@pytest.mark.parametrize("rotation", [0, 1, 2])
+@pytest.mark.parametrize("now_s", [0.0, 3.2, 11.7, 29.9])
+def test_which_rule_meets_which_fault_does_not_depend_on_the_clock(
+    rotation: int, now_s: float
+) -> None:
+    now_ns = START_NS + round(now_s * NS_PER_S)
+    start_ns = first_start_ns(now_ns, LENGTH_NS, rotation)
+    assert mechanism_of(start_ns) == MECHANISMS[rotation]
+    assert LENGTH_NS <= start_ns - now_ns < (1 + len(MECHANISMS)) * LENGTH_NS
+
+
+def test_an_interval_of_another_rule_than_planned_is_not_well() -> None:
+    told = day(trade())
+    told.rotation = 1
+    assert wrong(told) == {
+        "each interval has the rule that is planned": "interval 1 is call, and not nodal"
+    }
+
+
+def test_power_that_did_not_flow_on_without_a_controller_is_not_well() -> None:
+    told = day(trade())
+    fault = told.faults["controller killed"] = Fault(7, "controller killed")
+    assert "it hit no trade" in str(wrong(told))
+    fault.concerned, fault.found = {"emil-ann"}, {"flowed": {"emil-ann": 0.5}}
+    assert "50% of its power flowed on" in str(wrong(told))
+    fault.found = {"flowed": {"emil-ann": 0.99}}
+    assert wrong(told) == {}
+
+
+def test_a_lie_that_shows_nowhere_or_is_believed_is_not_well() -> None:
+    told = day(trade())
+    fault = told.faults["sink lies"] = Fault(8, "sink lies", "r5", {"emil-ann"})
+    assert "it hit no trade" in str(wrong(told))
+    fault.found = {"shows": ["emil-ann"], "disputed": []}
+    assert "lied about, and not disputed" in str(wrong(told))
+    fault.found["disputed"] = ["emil-ann"]
+    assert "the lie counts" in str(wrong(told))
+    told.registers["emil-ann/1"] = (100 * MJ_PER_WH, 80 * MJ_PER_WH)
+    assert wrong(told) == {}
