@@ -31,7 +31,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || { sudo -n true 2>/dev/null && \
 # Steps that have nothing to do with each other run side by side.
 STEPS := $(MAKE) --no-print-directory --jobs=2
 
-.PHONY: help setup ready python debian proto run stop demo protect market mesh bench chaos docs docs-serve first-minutes test explore checked lint style types arrows clean
+.PHONY: help setup ready python debian proto run stop demo protect market mesh bench chaos docs docs-serve first-minutes test explore promised checked lint style types arrows clean
 
 help: ## Says what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -120,6 +120,9 @@ test: ## Lint, types, arrows of the house, then all tests (as root also those wi
 
 explore: setup $(STAMPS)/measured ## Tries other random cases of all properties than `make test` always has
 	$(BIN)/pytest -n $$(nproc) --no-loadscope-reorder -m 'hypothesis and not networks' --hypothesis-profile=explore
+
+promised: setup $(STAMPS)/measured ## Tries properties of the exchange as often as is promised, and every bit of a log (a quarter of an hour)
+	@nice $(BIN)/python -m tests.promised
 
 checked: setup $(STAMPS)/measured ## Runs the routing engine's tests with a look at every access to an array (minutes)
 	$(BIN)/pytest -n $$(nproc) --engine checked tests/unit/routing tests/property/routing

@@ -6,7 +6,7 @@ from click.core import ParameterSource
 from dgctl.market.bills import dispute, explain, receipt, resolve, settle
 from dgctl.market.log import log, verify, witness
 from dgctl.market.looking import balance, book, clear, clearings, position, status, tenders, trades
-from dgctl.market.money import deposit, withdraw
+from dgctl.market.money import deposit, refund, rotate_key, withdraw
 from dgctl.market.options import signs
 from dgctl.market.tendering import cancel, tender
 from dgctl.options import Settings
@@ -32,6 +32,6 @@ def market(context: click.Context) -> None:
 for _verb in (
     *(status, tender, tenders, cancel, book, clear, clearings, trades, position),
     *(explain, settle, receipt, dispute, resolve),
-    *(balance, deposit, withdraw, log, verify, witness),
+    *(balance, deposit, withdraw, refund, log, verify, witness, rotate_key),
 ):
     market.add_command(_verb)

@@ -1,8 +1,8 @@
-"""The verbs of ``dgctl market`` by which its operator lets money in and out."""
+"""The verbs of ``dgctl market`` by which money comes in, leaves, or goes back, and the log gets another key."""
 
 import click
 
-from dgctl.market.options import MoneyType, market_client, signer_of, signs
+from dgctl.market.options import MoneyType, market_client, signer_of, signs, trade_argument
 from dgctl.options import Settings, pass_settings
 from digitalgrid.command_line import IdType
 
@@ -54,4 +54,37 @@ def withdraw(settings: Settings, account: str, nano: int, key: str) -> None:
     _check_amount(nano)
     with market_client(settings, signer_of(settings)) as client:
         answer = client.withdraw(account, nano, key)
+    show(answer, settings.output)
+
+
+@click.command()
+@trade_argument
+@signs
+@pass_settings
+def refund(settings: Settings, trade_id: str) -> None:
+    """Brings back what is in the escrow of a trade that nobody has closed in time, to whom it was: by any party.
+
+    That is a day after its bill must be paid; a market that works has paid it long before.
+    """
+    from dgctl.market.output import show
+
+    with market_client(settings, signer_of(settings)) as client:
+        answer = client.refund(trade_id)
+    show(answer, settings.output)
+
+
+@click.command("rotate-key")
+@_ID
+@signs
+@pass_settings
+def rotate_key(settings: Settings, key: str) -> None:
+    """Gives the log another key, that the market makes: by the market's operator only.
+
+    As when somebody may have read the present one. The log says which is the next, signed with the one before: what
+    was signed until then stays good, and witnesses follow.
+    """
+    from dgctl.market.output import show
+
+    with market_client(settings, signer_of(settings)) as client:
+        answer = client.rotate_key(key)
     show(answer, settings.output)

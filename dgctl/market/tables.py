@@ -344,6 +344,17 @@ def _moved(answer: ledger_pb.DepositResponse | ledger_pb.WithdrawResponse) -> Pa
     return [f"entry {answer.seq} of the log; {wording.money(answer.free_nano)} are free now"]
 
 
+def _refunded(answer: ledger_pb.RefundResponse) -> Parts:
+    return [f"entry {answer.seq} of the log; everybody has back what he had in escrow"]
+
+
+def _rotated(answer: ledger_pb.RotateKeyResponse) -> Parts:
+    return [
+        f"entry {answer.seq} of the log says that from now on it is signed with"
+        f" {answer.log_public_key.hex()}"
+    ]
+
+
 def _facts() -> Columns:
     return Columns("", "", show_names=False)
 
@@ -364,4 +375,6 @@ _RENDERERS: dict[type[Message], Callable[[Any], Parts]] = {
     ledger_pb.GetBalanceResponse: _balance,
     ledger_pb.DepositResponse: _moved,
     ledger_pb.WithdrawResponse: _moved,
+    ledger_pb.RefundResponse: _refunded,
+    ledger_pb.RotateKeyResponse: _rotated,
 }

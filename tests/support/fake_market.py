@@ -288,4 +288,6 @@ def usual_answers() -> dict[str, Any]:
         ),
         "Deposit": ledger_pb.DepositResponse(seq=9, free_nano=12_500_000_000),
         "Withdraw": ledger_pb.WithdrawResponse(seq=9, free_nano=1),
+        "Refund": ledger_pb.RefundResponse(seq=10),
+        "RotateKey": ledger_pb.RotateKeyResponse(seq=11, log_public_key=KEY.public_key),
     }

@@ -274,6 +274,22 @@ class MarketClient:
         )
         return answer
 
+    def refund(self, trade_id: str) -> ledger_pb.RefundResponse:
+        """Of a trade that nobody has closed in time: what its escrow has goes back to whom it was."""
+        request = ledger_pb.RefundRequest(trade_id=trade_id)
+        answer: ledger_pb.RefundResponse = self._call(
+            self._connection.ledger.Refund, self._signed("Refund", request)
+        )
+        return answer
+
+    def rotate_key(self, key: str = "") -> ledger_pb.RotateKeyResponse:
+        """By the operator: the log is signed with another key from then on; under one ``key`` once."""
+        request = ledger_pb.RotateKeyRequest(key=key or uuid.uuid4().hex)
+        answer: ledger_pb.RotateKeyResponse = self._call(
+            self._connection.ledger.RotateKey, self._signed("RotateKey", request)
+        )
+        return answer
+
     def head(self) -> ledger_pb.GetHeadResponse:
         answer: ledger_pb.GetHeadResponse = self._call(
             self._connection.ledger.GetHead, ledger_pb.GetHeadRequest()

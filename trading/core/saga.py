@@ -360,7 +360,7 @@ def _resolve(trade: Trade, event: Resolved, now_ns: int, times: Times) -> bool:
     except ValueError:
         return False
     trade.settlement, trade.ends, trade.missed = resolved, event.ends, event.missed
-    trade.decision = event.decision
+    trade.decision, trade.is_decided = event.decision, True
     return _move(trade, Word.RESOLVED, now_ns, times)
 
 

@@ -127,6 +127,8 @@ class Trade(msgspec.Struct):
     is_path_priced: bool = False
     # Whose account tolls and the like go to, however the operator is called later; empty of a trade of before.
     operator: str = ""
+    # An operator has decided the dispute, and nobody's time was over.
+    is_decided: bool = False
 
     @property
     def request_id(self) -> str:

@@ -98,7 +98,9 @@ async def open_exchange(
     stack.callback(os.close, state.lock())
     settings = config.settings
     opening = state.opening_ledger(config.market.name, time.time_ns)
-    ledger = LedgerPort(opening, settings.operator, state.secret, settings.times, fail)
+    ledger = LedgerPort(
+        opening, state.rotate, settings.operator, state.secret, settings.times, fail
+    )
     stack.push_async_callback(ledger.shut)
     await ledger.open()
     controller = ControllerPort(config.controller, config.meters, settings.times)

@@ -50,19 +50,21 @@ class _Waiting(msgspec.Struct):
 
 
 class LedgerPort:
-    """``open_ledger`` is called in the ledger's thread, where SQLite wants it used. ``on_failure`` is told where
-    nothing can be written any more.
+    """``open_ledger`` is called in the ledger's thread, where SQLite wants it used; so is ``rotate``, which gives the
+    log another key. ``on_failure`` is told where nothing can be written any more.
     """
 
     def __init__(
         self,
         open_ledger: Callable[[], Ledger],
+        rotate: Callable[[Ledger, str], Receipt],
         operator: str,
         secret: bytes,
         times: Times,
         on_failure: Callable[[Exception], None],
     ) -> None:
         self._open_ledger = open_ledger
+        self._rotate = rotate
         self._operator = operator
         self._secret = secret
         windows_ns = _WINDOWS * times.object_ns + times.dispute_ns
@@ -134,6 +136,18 @@ class LedgerPort:
         self._waiting.append(_Waiting(key, entry, done))
         self._work.set()
         return await done
+
+    async def rotate(self, key: str) -> Receipt:
+        """The log has another key from now on; under one ``key`` once. What fails half way ends the exchange, which
+        goes on there when it is started.
+        """
+        try:
+            return await self.ask(lambda ledger: self._rotate(ledger, key))
+        except LedgerRefused:
+            raise
+        except Exception as error:
+            self._on_failure(error)
+            raise
 
     def free(self, account: str) -> Nano:
         """What an account has that is not in escrow."""

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from digitalgrid.supervision import start_task
 from digitalgrid.units import NS_PER_S
 from trading.core.orders import Tender
+from trading.core.readings import Ends
 from trading.core.settlement import LineKind
 from trading.core.trades import Effect, HoldLost, Trade, TradeEvent, Watched
 from trading.core.units import Nano
@@ -135,11 +136,17 @@ class Runtime:
     async def object_to(
         self, party: str, nonce: int, trade_id: str, line: LineKind, statement: str
     ) -> Trade:
-        """A buyer or seller does not agree with a line of a bill. Raises Refused where it is not open to that. Whoever
-        decides tells :meth:`hear` that it is :class:`~trading.core.trades.Resolved`.
-        """
+        """A buyer or seller does not agree with a line of a bill. Raises Refused where it is not open to that."""
         return await self._do(
             lambda now_ns: self.market.object_to(party, nonce, trade_id, line, statement, now_ns)
+        )
+
+    async def resolve(
+        self, party: str, nonce: int, trade_id: str, ends: tuple[Ends, ...], decision: str
+    ) -> Trade:
+        """The operator decides a dispute. Raises Refused."""
+        return await self._do(
+            lambda now_ns: self.market.resolve(party, nonce, trade_id, ends, decision, now_ns)
         )
 
     async def preview(self, start_ns: int, mechanism: str | None = None) -> Cleared:

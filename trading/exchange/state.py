@@ -10,11 +10,14 @@ from pathlib import Path
 from digitalgrid.errors import ExplainedError
 from trading.ledger.key_files import read_key, write_new_key
 from trading.ledger.keys import SigningKey
-from trading.ledger.ledger import Ledger
+from trading.ledger.ledger import Ledger, Receipt
 from trading.ledger.log_file import open_to_look
 from trading.ledger.sqlite_storage import SqliteStorage
 
-KEYS = ("log.key", "salts.key")
+LOG_KEY = "log.key"
+KEYS = (LOG_KEY, "salts.key")
+# The log's next key, until the log has said that it is.
+_NEXT_KEY = "log.key.next"
 _LEDGER, _JOURNAL = "ledger.sqlite", "journal.sqlite"
 # Readable by its owner: a directory that was there before may let others in.
 _MODE = 0o600
@@ -41,7 +44,7 @@ class State:
                 f"{directory} {missing}; bring back all of it, as it was at one moment, or begin with"
                 " an empty state_dir"
             )
-        self.log_key = _key(directory / "log.key")
+        _key(directory / LOG_KEY)
         # Terms in the log are hashed with salts of it: who lost it could prove no trade any more.
         self.secret = _key(directory / "salts.key").seed
         for path in (self.ledger, self.journal):
@@ -62,8 +65,38 @@ class State:
         return self._directory / _LEDGER
 
     def opening_ledger(self, name: str, now_unix_ns: Callable[[], int]) -> Callable[[], Ledger]:
-        """To be called in the thread that is to use it."""
-        return lambda: Ledger(SqliteStorage(self.ledger), self.log_key, now_unix_ns, name)
+        """To be called in the thread that is to use it, by whoever has the lock."""
+
+        def opened() -> Ledger:
+            storage = SqliteStorage(self.ledger)
+            head = storage.head()
+            if head is not None:
+                self._end_rotation(head.key_id)
+            return Ledger(storage, read_key(self._directory / LOG_KEY), now_unix_ns, name)
+
+        return opened
+
+    def rotate(self, ledger: Ledger, key: str) -> Receipt:
+        """Another key, that is made here, signs the log from now on; under one ``key`` once.
+
+        First it is in a file of its own, then the log says that it is the next, then the file takes the place of the
+        one before: whoever is killed between two of these goes on there.
+        """
+        before = ledger.rotated(key)
+        if before is not None:
+            return before
+        done = ledger.rotate(_key(self._directory / _NEXT_KEY), key)
+        self._end_rotation(ledger.head().key_id)
+        return done
+
+    def _end_rotation(self, signs: bytes) -> None:
+        """``signs``: the id of the key that the log has by now. A next one that it has not yet is kept for the next
+        time.
+        """
+        following = self._directory / _NEXT_KEY
+        if following.exists() and read_key(following).key_id == signs:
+            following.replace(self._directory / LOG_KEY)
+            _flush(self._directory)
 
 
 def missing_part(directory: Path) -> str:
@@ -122,9 +155,14 @@ def _key(path: Path) -> SigningKey:
     if path.exists():
         return read_key(path)
     key = write_new_key(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    _flush(path.parent)
     return key
+
+
+def _flush(directory: Path) -> None:
+    """Which names are in it is durable."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -22,6 +22,7 @@ from trading.ledger.verifying import BadLog, Verifier
 _NONCE_BYTES = 16
 # An entry is written under this key by the ledger itself; clients' keys do not begin so.
 _OWN = "ledger/"
+_ROTATION = f"{_OWN}key/"
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -193,11 +194,16 @@ class Ledger:
         signature = signer.sign(Domain.TREE_HEAD, self.log_id, head)
         return pb.SignedTreeHead(head=head, key_id=signer.key_id, signature=signature)
 
-    def rotate(self, signer: SigningKey) -> Receipt:
-        """Another key signs from now on; the present one says so."""
-        key = f"{_OWN}key/{self._tree.size}"
+    def rotated(self, key: str) -> Receipt | None:
+        """What :meth:`rotate` has written under a key, if it has."""
+        seq = self._storage.seq_of(f"{_ROTATION}{key}")
+        return None if seq is None else Receipt(seq, self._tree.leaf(seq), is_new=False)
+
+    def rotate(self, signer: SigningKey, key: str = "") -> Receipt:
+        """Another key signs from now on; the present one says so. Under one ``key`` once; without any, each time."""
         entry = pb.Entry(log_key=pb.LogKey(public_key=signer.public_key))
-        (done,) = self._write_all([(key, entry)], following=signer)
+        under = f"{_ROTATION}{key or self._tree.size}"
+        (done,) = self._write_all([(under, entry)], following=signer)
         if isinstance(done, LedgerRefused):
             raise done
         self._signer = signer

@@ -41,10 +41,10 @@ def verify_file(path: Path, seen: Sequence[pb.TreeHead] = ()) -> Verifier:
     with path.open("rb") as file:
         magic = file.read(len(MAGIC))
         if magic == MAGIC:
-            return _verify_rows(_CopyReader(file), seen)
+            return verify_rows(CopyReader(file), seen)
     if magic.startswith(_SQLITE_MAGIC):
         with closing(open_to_look(path)) as database:
-            return _verify_rows(_DatabaseReader(database), seen)
+            return verify_rows(DatabaseReader(database), seen)
     raise BadLog(f"{path} is no log: neither a ledger's database nor a copy of a log")
 
 
@@ -64,14 +64,15 @@ def _write_one(file: BinaryIO, content: bytes) -> None:
     file.write(len(content).to_bytes(_LENGTH_BYTES) + content)
 
 
-class _CopyReader:
-    """Entries of a copy, and its head once they were all read."""
+class CopyReader:
+    """Entries of a copy from ``first`` on, which is the next in the file, and its head once they were all read."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, first: int = 0) -> None:
         self._file = file
+        self._first = first
 
     def rows(self) -> Iterator[_Row]:
-        for seq in count():
+        for seq in count(self._first):
             size = self._size(seq)
             if size == 0:
                 return
@@ -98,7 +99,7 @@ class _CopyReader:
         return content
 
 
-class _DatabaseReader:
+class DatabaseReader:
     """Rows of a ledger's database, whatever stands in them."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
@@ -133,9 +134,14 @@ def open_to_look(path: Path) -> sqlite3.Connection:
     return database
 
 
-def _verify_rows(reader: _CopyReader | _DatabaseReader, seen: Sequence[pb.TreeHead]) -> Verifier:
-    verifier = Verifier()
-    for seq, row in enumerate(reader.rows()):
+def verify_rows(
+    reader: CopyReader | DatabaseReader,
+    seen: Sequence[pb.TreeHead],
+    begun: Verifier | None = None,
+) -> Verifier:
+    """``begun`` has taken all entries before those that the reader has. Raises BadLog."""
+    verifier = begun or Verifier()
+    for seq, row in enumerate(reader.rows(), verifier.tree.size):
         if row.seq not in (None, seq):
             raise BadLog(f"it is kept as entry {row.seq}: one is missing, or moved", seq)
         entry = verifier.take(_parsed(pb.SignedEntry, row.signed, seq))

@@ -6,9 +6,12 @@ durable the market begins anew where it was, and asks again for what was not ans
 
 from collections.abc import Callable, Iterable, Sequence
 
+import msgspec
+
 from trading.core.asking import pending
 from trading.core.orders import Order, Tender
 from trading.core.positions import Positions
+from trading.core.readings import Ends
 from trading.core.settlement import LineKind, Party
 from trading.core.tenders import Desk, most_due
 from trading.core.trades import (
@@ -16,6 +19,7 @@ from trading.core.trades import (
     Effect,
     GiveBack,
     Objected,
+    Resolved,
     State,
     TimeOver,
     Trade,
@@ -143,6 +147,39 @@ class Market:
         check_statement(statement)
         self._hear(trade_id, Objected(line, role, statement), now_ns)
         return self._outcome(trade)
+
+    def resolve(
+        self,
+        party: str,
+        nonce: int,
+        trade_id: str,
+        ends: tuple[Ends, ...],
+        decision: str,
+        now_ns: int,
+    ) -> Outcome[Trade]:
+        """Whoever runs the market decides a dispute: these registers count. The same again changes nothing.
+
+        Raises Refused.
+        """
+        row = self.trade(trade_id)
+        if row is not None and has_decided(row.trade, ends, decision):
+            return self._outcome(row.trade)
+        self._desk.use(party, nonce, now_ns)
+        if row is None or row.trade.state is not State.DISPUTED:
+            state = "over" if row is None else row.trade.state
+            raise Refused(
+                MarketReason.NOT_DISPUTED,
+                f"trade {trade_id!r} is {state}, and not disputed",
+                "trade_id",
+            )
+        check_statement(decision, "decision")
+        if not self._hear(trade_id, Resolved(ends, row.trade.missed, decision), now_ns):
+            raise Refused(
+                MarketReason.NOT_DISPUTED,
+                "what is decided contradicts itself, or takes back what was undisputed; nothing has changed",
+                "deliveries",
+            )
+        return self._outcome(row.trade)
 
     def refused(self) -> Outcome[None]:
         """What a command has changed that raised Refused: nothing but that its nonce is used up, which whoever saw its
@@ -306,6 +343,12 @@ def _has_said(trade: Trade, party: str, line: LineKind, statement: str) -> bool:
     who = {Party.BUYER: trade.buyer, Party.SELLER: trade.seller}
     by = None if trade.objected_by is None else who.get(trade.objected_by)
     return (trade.objected, by, trade.statement) == (line, party, statement)
+
+
+def has_decided(trade: Trade, ends: tuple[Ends, ...], decision: str) -> bool:
+    """Whether a dispute was decided so: an answer that was lost is asked for again."""
+    encode = msgspec.msgpack.encode
+    return trade.is_decided and trade.decision == decision and encode(trade.ends) == encode(ends)
 
 
 def check_statement(statement: str, name: str = "statement") -> None:

@@ -1,6 +1,5 @@
 """Modification of a ledger's log: bits, order, length, and history written anew with the right key."""
 
-import os
 import random
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -10,12 +9,14 @@ from unittest.mock import patch
 import pytest
 
 from digitalgrid.market.v1 import ledger_pb2 as pb
+from tests.support.altered_logs import Copy, flipped, found
 from tests.support.attacks import repelled
+from tests.support.cases import cases
 from tests.support.ledgers import Clock, deposit, ledger, transfer
 from tests.support.log_files import copy_of, fill
 from trading.ledger.keys import SigningKey
 from trading.ledger.ledger import Ledger
-from trading.ledger.log_file import _parsed, verify_file, write_copy
+from trading.ledger.log_file import verify_file, write_copy
 from trading.ledger.merkle import Tree
 from trading.ledger.storage import Appended, MemoryStorage
 from trading.ledger.verifying import BadLog, Verifier, verify
@@ -26,8 +27,11 @@ pytestmark = pytest.mark.attack
 Off = list[AbstractContextManager[object]]
 # Pairs of entries, so that a log has a thousand.
 TRADES = 499
-# Of each entry: `BITS=all .venv/bin/pytest tests/attack/trading/test_modification.py` tries every one of two million.
-BITS = os.environ.get("BITS", "1")
+# Entries of which every bit is tried, every place to cut within, every other entry in their place; of the others one
+# each. `make promised` tries them all.
+WHOLE = cases("WHOLE_ENTRIES", 0)
+# With which an entry begins in a copy.
+_BITS_OF_LENGTH = 32
 
 
 def nobody_signs() -> Off:
@@ -38,38 +42,82 @@ def nobody_signs() -> Off:
     ]
 
 
-def altered(signed: pb.SignedEntry, bit: int) -> pb.SignedEntry | None:
-    """As a reader of the bytes has it; None where they are no entry any more."""
-    content = bytearray(signed.SerializeToString(deterministic=True))
-    content[bit // 8] ^= 1 << bit % 8
-    try:
-        return _parsed(pb.SignedEntry, bytes(content), 0)
-    except BadLog:
-        return None
+@pytest.fixture(scope="module")
+def log() -> Copy:
+    return Copy(TRADES)
 
 
-def bits_of(signed: pb.SignedEntry, draw: random.Random) -> Iterable[int]:
-    every = range(8 * signed.ByteSize())
-    return every if BITS == "all" else draw.sample(every, int(BITS))
+def some_of(count: int, seq: int) -> Iterable[int]:
+    """All, or one."""
+    return range(count) if seq in WHOLE else [random.Random(seq).randrange(count)]
 
 
-def test_a_bit_of_any_of_a_thousand_entries_is_found_and_the_entry_named() -> None:
-    storage = MemoryStorage()
-    fill(ledger(storage), TRADES)
-    entries, draw = list(storage.entries()), random.Random(7)
-    assert len(entries) == 1_000
-    verifier, tried = Verifier(), 0
-    for seq, signed in enumerate(entries):
-        for bit in bits_of(signed, draw):
+def test_a_bit_of_any_of_a_thousand_entries_is_found_and_the_entry_named(
+    log: Copy, record_property: Callable[[str, object], None]
+) -> None:
+    assert len(log.entries) == 1_000
+    tried = 0
+    for seq, verifier in log.states():
+        piece = log.pieces[seq] if seq < 1_000 else log.end
+        for bit in some_of(8 * len(piece), seq):
+            # Where a length is altered, more is read than there was of it.
+            rest = log.rest(seq + 1) if bit < _BITS_OF_LENGTH else b""
+            bad = found(verifier, seq, flipped(piece, bit) + rest)
+            # Of the end: it is taken for another entry, or its head is named.
+            assert bad.seq == seq or (seq == 1_000 and "head" in str(bad)), (seq, bit)
             tried += 1
-            wrong = altered(signed, bit)
-            if wrong is not None:
-                with pytest.raises(BadLog) as caught:
-                    # Whatever it takes of a first entry, it has not taken it.
-                    (verifier if seq else Verifier()).take(wrong)
-                assert caught.value.seq == seq
-        verifier.take(signed)
-    assert tried >= len(entries)
+    record_property("bits", tried)
+
+
+def test_wherever_a_log_is_cut_that_is_found_and_the_entry_named(
+    log: Copy, record_property: Callable[[str, object], None]
+) -> None:
+    tried = 0
+    for seq, verifier in log.states():
+        piece = log.pieces[seq] if seq < 1_000 else log.end
+        for size in some_of(len(piece), seq):
+            bad = found(verifier, seq, piece[:size])
+            assert bad.seq == seq or (seq == 1_000 and "head" in str(bad)), (seq, size)
+            tried += 1
+    record_property("cuts", tried)
+
+
+def test_an_entry_that_stands_where_another_was_is_found_and_the_place_named(
+    log: Copy, record_property: Callable[[str, object], None]
+) -> None:
+    """As all that were left out, said again, or have changed their places do."""
+    tried = 0
+    for seq, verifier in log.states():
+        for other in some_of(1_000, seq):
+            if other != seq:
+                assert found(verifier, seq, log.pieces[other] + log.end).seq == seq
+                tried += 1
+    record_property("moves", tried)
+
+
+def test_history_that_is_written_anew_from_any_entry_on_is_found_by_who_has_seen_that(
+    log: Copy, record_property: Callable[[str, object], None]
+) -> None:
+    """With the log's own key, so that all its signatures are good."""
+    tried = 0
+    for seq in [each for each in WHOLE if 0 < each < 1_000] or range(1, 1_000, 97):
+        storage = MemoryStorage()
+        keys = [pb.Entry.FromString(each.entry).key for each in log.entries[:seq]]
+        begun = [Appended(*each) for each in zip(keys, log.entries, strict=False)]
+        head = log.head_of(seq)
+        storage.append(0, begun, head)
+        witness = Witness(log.book.log_id, log.book.public_key, SigningKey.of_seed(bytes(32)))
+        witness.sign(log.head_of(seq + 1), log.book.consistency)
+        rewritten = ledger(storage, Clock(5_000))
+        rewritten.write("other", deposit("eve", 5))
+        seen = pb.TreeHead.FromString(log.head_of(seq + 1).head)
+        (tail,) = rewritten.entries(seq, 1)
+        with pytest.raises(BadLog, match=f"first {seq + 1} entries .* rewritten"):
+            verify([*log.entries[:seq], tail], rewritten.head(), [seen])
+        with pytest.raises(BadLog, match="does not go on"):
+            witness.sign(rewritten.head(), rewritten.consistency)
+        tried += 1
+    record_property("histories", tried)
 
 
 def test_an_amount_that_is_altered_is_found() -> None:

@@ -1,6 +1,6 @@
 """Replay: what was signed once, said again: later, elsewhere, as another call, or of another trade."""
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from unittest.mock import patch
 
 import pytest
@@ -11,8 +11,10 @@ from digitalgrid.market.v1 import market_pb2 as pb
 from tests.support.attacks import KEYS, Street, repelled
 from tests.support.ledgers import KEY, deposit, ledger
 from tests.support.market_receipts import settled
+from tests.support.market_steps import CALLED, billed
 from trading.client import receipts
 from trading.core import tenders
+from trading.core.settlement import LineKind
 from trading.ledger import verifying
 from trading.ledger.keys import Domain, is_signed
 from trading.ledger.mandates import sign
@@ -79,6 +81,37 @@ def test_a_word_is_good_as_one_call_only() -> None:
         return bare.SerializeToString(deterministic=True)
 
     repelled(attack, lambda: [patch("trading.ledger.mandates.signed_bytes", nameless)])
+
+
+def test_two_sessions_of_one_party_cannot_be_made_to_say_their_words_in_another_order() -> None:
+    """The older word, that somebody has held back: the party has thought better of it since."""
+
+    def attack() -> bool:
+        street = Street()
+        held_back, newer = street.asks(street.tender("a")), street.asks(street.tender("b"))
+        street.takes(newer)
+        return street.takes(held_back) > 0
+
+    repelled(attack, lambda: [patch.object(tenders, "_check_nonce", lambda *_: None)])
+
+
+def test_a_decision_that_came_too_early_decides_nothing_later() -> None:
+    """The operator's, about a bill that nobody objected to; whoever saw it says it again when somebody does."""
+
+    def attack() -> bool:
+        market, trade_id = billed()
+        (row,) = market.trades()
+
+        def decide() -> None:
+            with suppress(Refused):
+                market.resolve("joe", 5, trade_id, row.trade.ends, "as it is", CALLED)
+
+        decide()
+        market.object_to("ann", 9, trade_id, LineKind.ENERGY, "my meter broke", CALLED)
+        decide()
+        return row.trade.is_decided
+
+    repelled(attack, lambda: [patch.object(tenders, "_check_nonce", lambda *_: None)])
 
 
 def test_an_entry_of_one_log_is_none_of_another() -> None:

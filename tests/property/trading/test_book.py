@@ -1,10 +1,11 @@
 """The order book against a plain one over random events, and what must be true of it after each."""
 
-import os
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
+from tests.support.cases import cases
 from tests.support.markets import INTERVAL, random_book, tender
 from tests.support.plain_book import PlainBook, Told
 from trading.core.orders import Order, Side, TimeInForce, order_of
@@ -14,10 +15,9 @@ from trading.mechanisms.network import no_network
 from trading.mechanisms.verify import verify
 from trading.reasons import MarketReason, Refused
 
-# `EVENTS=1000000 .venv/bin/pytest tests/property/trading/test_book.py` looks at as many as are promised.
-EVENTS = int(os.environ.get("EVENTS", "50000"))
-# After so many the gate closes, and a new interval begins.
+# After so many events the gate closes, and a new interval begins.
 _OF_A_BOOK = 150
+SEEDS = cases("BOOKS", 110)
 
 
 class Both:
@@ -117,9 +117,12 @@ def plainly(event: BookEvent) -> Told:
 
 
 @pytest.mark.parametrize("self_trade", SelfTrade)
-def test_it_does_what_the_plain_one_does_over_random_events(self_trade: SelfTrade) -> None:
+def test_it_does_what_the_plain_one_does_over_random_events_and_the_same_again_byte_for_byte(
+    self_trade: SelfTrade, record_property: Callable[[str, object], None]
+) -> None:
     reasons = set()
-    for seed in range(max(1, EVENTS // _OF_A_BOOK // 3)):
+    events = 0
+    for seed in SEEDS:
         both = Both(seed, self_trade)
         for number in range(_OF_A_BOOK):
             both.step()
@@ -127,7 +130,10 @@ def test_it_does_what_the_plain_one_does_over_random_events(self_trade: SelfTrad
                 assert_same_book(both)
         both.do("close", None)
         assert_same_book(both)
+        assert_replayed(both)
+        events += len(both.journal)
         reasons |= {event.reason for event in both.events if isinstance(event, Ended)}
+    record_property("events", events)
     assert reasons == {
         MarketReason.CANCELLED,
         MarketReason.EXPIRED,
@@ -143,6 +149,16 @@ def assert_same_book(both: Both) -> None:
         ours = {order.seq: wh for order, wh in both.ours.resting(side)}
         plain = {e.order.seq: e.left for e in both.plain.all if e.left and e.order.side is side}
         assert ours == plain
+
+
+def assert_replayed(both: Both) -> None:
+    """Of the same events, also by one that was put down half way."""
+    whole, halfway = OrderBook(both.self_trade), OrderBook(both.self_trade)
+    for at, (verb, what, now_ns) in enumerate(both.journal):
+        if at == len(both.journal) // 2:
+            halfway = OrderBook.restored(halfway.snapshot(), both.self_trade)
+        assert applied(halfway, verb, what, now_ns) == applied(whole, verb, what, now_ns)
+    assert whole.snapshot() == halfway.snapshot() == both.ours.snapshot()
 
 
 def test_nobody_waits_who_could_trade_and_each_trade_is_within_both_limits() -> None:
@@ -169,23 +185,6 @@ def test_nobody_waits_who_could_trade_and_each_trade_is_within_both_limits() -> 
             buy, sell = both.orders[match.buy_seq], both.orders[match.sell_seq]
             assert sell.limit <= match.price <= buy.limit and match.wh > 0
             assert match.price == min(buy, sell, key=lambda order: order.seq).limit
-
-
-@pytest.mark.parametrize("self_trade", SelfTrade)
-def test_the_same_events_give_the_same_book_byte_for_byte_wherever_it_was_put_down(
-    self_trade: SelfTrade,
-) -> None:
-    for seed in range(10):
-        both = Both(seed, self_trade)
-        for _ in range(_OF_A_BOOK):
-            both.step()
-        whole, halfway = OrderBook(self_trade), OrderBook(self_trade)
-        for at, (verb, what, now_ns) in enumerate(both.journal):
-            if at == len(both.journal) // 2:
-                halfway = OrderBook.restored(halfway.snapshot(), self_trade)
-            events = applied(whole, verb, what, now_ns)
-            assert applied(halfway, verb, what, now_ns) == events
-        assert whole.snapshot() == halfway.snapshot() == both.ours.snapshot()
 
 
 def of(side: Side, wh: int, limit: int, seq: int, party: str = "", **rest: int) -> Order:

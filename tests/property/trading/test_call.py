@@ -1,7 +1,6 @@
 """The call auction on random books: the greatest volume and welfare, and nobody worse off than by his limit."""
 
-import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from itertools import pairwise
 
 import msgspec
@@ -11,6 +10,7 @@ from scipy.optimize import linprog
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_flow
 
+from tests.support.cases import cases
 from tests.support.markets import book, merit_order, random_book, welfare
 from trading.core.orders import Order, Side
 from trading.core.units import MicroPerKwh
@@ -21,8 +21,7 @@ from trading.mechanisms.possible_trades import most_at_one_price
 from trading.mechanisms.verify import verify
 from trading.reasons import MarketReason
 
-# `BOOKS=10000 .venv/bin/pytest tests/property/trading/test_call.py` tries as many as are promised.
-BOOKS = int(os.environ.get("BOOKS", "500"))
+SEEDS = cases("BOOKS", 500)
 NETWORK = no_network()
 
 
@@ -37,17 +36,23 @@ def matched(clearing: Clearing) -> list[tuple[int, int, int]]:
 
 
 @pytest.mark.parametrize("margin", Margin)
-def test_volume_and_welfare_are_the_greatest_that_brute_force_finds(margin: Margin) -> None:
-    for seed in range(BOOKS):
+def test_volume_and_welfare_are_the_greatest_that_brute_force_finds(
+    margin: Margin, record_property: Callable[[str, object], None]
+) -> None:
+    traded = 0
+    for seed in SEEDS:
         orders = random_book(seed)
         clearing = cleared(orders, CallAuction(margin=margin))
         gain, volume = merit_order(orders)
         assert sum(match.wh for match in clearing.matches) == volume, seed
         assert welfare(orders, matched(clearing)) == gain, seed
+        traded += bool(volume)
+    record_property("books", len(SEEDS))
+    record_property("books_that_trade", traded)
 
 
 def test_buyers_pay_what_sellers_get_to_the_last_nano_at_one_price() -> None:
-    for seed in range(BOOKS):
+    for seed in SEEDS:
         clearing = cleared(random_book(seed))
         assert all(match.buyer_price == match.seller_price for match in clearing.matches)
         assert len({match.buyer_price for match in clearing.matches}) <= 1
@@ -55,14 +60,14 @@ def test_buyers_pay_what_sellers_get_to_the_last_nano_at_one_price() -> None:
 
 
 def test_the_order_in_which_orders_are_handed_over_changes_nothing() -> None:
-    for seed in range(BOOKS // 4):
+    for seed in SEEDS[: len(SEEDS) // 4]:
         orders = random_book(seed, parties=4, least_fills=True)
         shuffled = [orders[at] for at in np.random.default_rng(seed).permutation(len(orders))]
         assert cleared(shuffled) == cleared(orders)
 
 
 def test_least_fills_are_kept_or_their_orders_are_left_out() -> None:
-    for seed in range(BOOKS):
+    for seed in SEEDS:
         for margin in Margin:
             orders = random_book(seed, least_fills=True)
             clearing = cleared(orders, CallAuction(margin=margin))
@@ -71,7 +76,7 @@ def test_least_fills_are_kept_or_their_orders_are_left_out() -> None:
 
 @pytest.mark.parametrize("margin", Margin)
 def test_parties_on_both_sides_lose_no_more_than_they_must_at_any_one_price(margin: Margin) -> None:
-    for seed in range(BOOKS // 2):
+    for seed in SEEDS[: len(SEEDS) // 2]:
         orders = random_book(seed, parties=int(seed % 4) + 2)
         clearing = cleared(orders, CallAuction(margin=margin))
         traded = sum(match.wh for match in clearing.matches)
@@ -121,7 +126,7 @@ def test_who_would_only_trade_with_himself_is_told_so() -> None:
 
 def test_where_the_network_bars_pairs_no_more_can_be_had_at_the_price() -> None:
     left_for_it = 0
-    for seed in range(BOOKS // 2):
+    for seed in SEEDS[: len(SEEDS) // 2]:
         orders = random_book(seed, parties=int(seed % 4) + 2)
         rng = np.random.default_rng(seed)
         barred = {
@@ -135,7 +140,7 @@ def test_where_the_network_bars_pairs_no_more_can_be_had_at_the_price() -> None:
         if clearing.prices:
             traded = sum(match.wh for match in clearing.matches)
             assert traded == flow(orders, clearing.prices[0].price, barred), seed
-    assert left_for_it > BOOKS // 40
+    assert left_for_it > len(SEEDS) // 40
 
 
 def prices(orders: list[Order]) -> list[int]:

@@ -1,15 +1,15 @@
 """A market through crashes at any commit, lost calls, refusals of the network and cancels: nothing is left over."""
 
-import os
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
+from tests.support.cases import cases
 from tests.support.market_exchange import PARTIES, ExchangeWorld, digest
 from trading.core.trades import State
 
-# `HISTORIES=10000 .venv/bin/pytest tests/property/trading/test_market.py` tries as many as are promised.
-HISTORIES = int(os.environ.get("HISTORIES", "30"))
+SEEDS = cases("HISTORIES", 30)
 
 
 def history(seed: int, steps: int = 400) -> ExchangeWorld:
@@ -43,36 +43,40 @@ def check_nothing_is_left(world: ExchangeWorld) -> None:
         assert kept == record.matched_wh
 
 
-def test_every_trade_ends_once_and_nothing_is_left_of_orders_positions_circuits_and_escrows() -> (
-    None
-):
+def test_every_trade_ends_once_and_nothing_is_left_of_orders_positions_circuits_and_escrows(
+    record_property: Callable[[str, object], None],
+) -> None:
     ends: Counter[State] = Counter()
     refusals: Counter[str] = Counter()
-    crashes = barred = rounds = 0
-    for seed in range(HISTORIES):
+    crashes = barred = rounds = locks = 0
+    for seed in SEEDS:
         world = history(seed)
         check_nothing_is_left(world)
         crashes += world.crashes
+        # Of each it was looked, when it was locked, whether its circuit is held.
+        locks += sum(key.endswith("/lock") for key in world.ledger.written)
         refusals += world.refusals
         ends.update(states[-1] for states in world.states.values())
         barred += sum(each.trade.is_barred for each in world.journal.trades.values())
         rounds = max([rounds, *(each.round for each in world.journal.clearings.values())])
-    assert crashes > HISTORIES and barred > HISTORIES
-    if HISTORIES >= 20:
+    assert crashes > len(SEEDS) and barred > len(SEEDS) and locks > len(SEEDS)
+    for name, count in (("trades", ends.total()), ("locks", locks), ("crashes", crashes)):
+        record_property(name, count)
+    if len(SEEDS) >= 20:
         assert set(ends) == {state for state in State if state.ended}
         assert rounds >= 3
 
 
 def test_what_is_journalled_is_all_that_a_market_knows() -> None:
     compared = 0
-    for seed in range(HISTORIES // 3):
+    for seed in SEEDS[: len(SEEDS) // 3]:
         world = ExchangeWorld(seed)
         for _ in range(150):
             world.step()
             if not world.unwritten:
                 assert digest(world.restarted()) == digest(world.market), seed
                 compared += 1
-    assert compared > 10 * HISTORIES
+    assert compared > 10 * len(SEEDS)
 
 
 @pytest.mark.parametrize("how", range(3))

@@ -1,6 +1,6 @@
 """Network-constrained clearing against an independent cone program, and its matches as circuits, one after another."""
 
-import os
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from controller.routing.graph import graph_of_links
 from digitalgrid.physics import sent_w
+from tests.support.cases import cases
 from tests.support.market_networks import at, greatest_welfare, network_of, random_market
 from trading.core.orders import Constraints, Order, Side, TimeInForce
 from trading.core.units import Wh, power_w
@@ -18,13 +19,13 @@ from trading.mechanisms.nodal import NodalAuction
 from trading.mechanisms.verify import verify
 from trading.reasons import MarketReason
 
-# `NETWORKS=200 .venv/bin/pytest tests/property/trading/test_nodal.py` tries as many as are promised.
-NETWORKS = int(os.environ.get("NETWORKS", "15"))
 pytestmark = pytest.mark.filterwarnings("ignore:Solution may be inaccurate:UserWarning")
 
 
-@pytest.mark.parametrize("seed", range(NETWORKS))
-def test_welfare_is_what_a_cone_program_finds_and_prices_prove_it(seed: int) -> None:
+@pytest.mark.parametrize("seed", cases("NETWORKS", 15))
+def test_welfare_is_what_a_cone_program_finds_and_prices_prove_it(
+    seed: int, record_property: Callable[[str, object], None]
+) -> None:
     orders, network = random_market(seed)
     clearing = NodalAuction().clear(orders, network, 0)
     assert verify(orders, network, clearing) == []
@@ -39,6 +40,8 @@ def test_welfare_is_what_a_cone_program_finds_and_prices_prove_it(seed: int) -> 
     assert figures.surplus == pytest.approx(figures.rents, abs=1e-9 * max(figures.value, 1.0))
     assert figures.surplus >= -1e-6 * figures.value
     assert_admitted(orders, network, clearing)
+    record_property("networks", 1)
+    record_property("circuits", len(clearing.matches))
     assert_whole(orders, clearing, clearing.certificate)
 
 

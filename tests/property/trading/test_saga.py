@@ -1,18 +1,18 @@
 """Trades through crashes, lost requests and lost answers: each ends once, and money and capacity come out even."""
 
-import os
 from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
 
+from tests.support.cases import cases
 from tests.support.market_world import World
 from trading.core import asking
 from trading.core.saga import TRANSITIONS, Word
 from trading.core.trades import Close, Effect, Release, State, Times, Trade, decoded
 
-# `HISTORIES=10000 .venv/bin/pytest tests/property/trading/test_saga.py` tries as many as are promised.
-HISTORIES = int(os.environ.get("HISTORIES", "60"))
+SEEDS = cases("HISTORIES", 60)
 
 
 def history(seed: int) -> World:
@@ -23,12 +23,16 @@ def history(seed: int) -> World:
     return world
 
 
-def test_every_trade_ends_once_and_leaves_no_circuit_no_escrow_and_no_nano_behind() -> None:
+def test_every_trade_ends_once_and_leaves_no_circuit_no_escrow_and_no_nano_behind(
+    record_property: Callable[[str, object], None],
+) -> None:
     ends: Counter[State] = Counter()
-    crashes = moves = refunds = 0
-    for seed in range(HISTORIES):
+    crashes = moves = refunds = locks = 0
+    for seed in SEEDS:
         world = history(seed)
         crashes += world.crashes
+        # Of each it was looked, when it was locked, whether its circuit is held.
+        locks += sum(key.endswith("/lock") for key in world.ledger.written)
         book = world.ledger.book
         assert book.total == world.total, seed
         assert not any(book.has_escrow(name) for name in world.journal), seed
@@ -55,8 +59,10 @@ def test_every_trade_ends_once_and_leaves_no_circuit_no_escrow_and_no_nano_behin
             gave_back = trade.state in (State.REJECTED, State.EXPIRED, State.CANCELLED)
             assert world.positions[name] == (0 if gave_back else 1), (seed, name)
             ends[trade.state] += 1
-    assert crashes > HISTORIES and moves > 5 * HISTORIES
-    if HISTORIES >= 50:
+    assert crashes > len(SEEDS) and moves > 5 * len(SEEDS) and locks > len(SEEDS)
+    for name, count in (("trades", ends.total()), ("locks", locks), ("crashes", crashes)):
+        record_property(name, count)
+    if len(SEEDS) >= 50:
         assert set(ends) == {state for state in State if state.ended}
         assert refunds
 

@@ -15,7 +15,7 @@ from trading.core.trades import Resolved, State, Trade
 from trading.core.units import Millijoule
 from trading.exchange.services.bills import settlement_to_pb
 from trading.exchange.services.settlement import SettlementService
-from trading.market.market import MAX_STATEMENT
+from trading.market.market import MAX_STATEMENT, check_statement
 from trading.market.records import TradeRecord
 from trading.reasons import MarketReason, Refused
 
@@ -31,13 +31,17 @@ def decided(one: Trade, request: pb.ResolveDisputeRequest) -> Refused:
     async def found(trade_id: str) -> TradeRecord:
         return TradeRecord(one, 1, "call", 0, 0)
 
-    async def hear(trade_id: str, event: Resolved) -> None:
-        step(one, event, NOW_NS, TIMES)
+    async def resolve(
+        party: str, nonce: int, trade_id: str, ends: tuple[Ends, ...], decision: str
+    ) -> Trade:
+        check_statement(decision, "decision")
+        step(one, Resolved(ends, one.missed, decision), NOW_NS, TIMES)
+        return one
 
     exchange: Any = SimpleNamespace(
         mandates=SimpleNamespace(check_operator=lambda method, message: None),
         runtime=SimpleNamespace(
-            find_trade=found, hear=hear, market=SimpleNamespace(trade=lambda trade_id: None)
+            find_trade=found, resolve=resolve, market=SimpleNamespace(trade=lambda trade_id: None)
         ),
     )
     with pytest.raises(Refused) as refused:

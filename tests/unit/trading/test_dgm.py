@@ -16,6 +16,7 @@ from trading.exchange import preflight
 from trading.exchange.config import ExchangeConfig
 from trading.exchange.journal import Journal
 from trading.exchange.state import State, StateInUse, StateMissing
+from trading.ledger.key_files import read_key
 from trading.ledger.ledger import Ledger
 from trading.ledger.sqlite_storage import SqliteStorage
 
@@ -156,6 +157,40 @@ def test_whatever_is_in_a_state_directory_is_its_owners_alone(tmp_path: Path) ->
     assert {stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()} == {0o600}
     journal.close()
     assert state.secret == State(tmp_path).secret
+
+
+@pytest.mark.parametrize("killed", [None, "before the log says so", "after it"])
+def test_a_log_that_gets_another_key_has_one_wherever_it_is_killed(
+    tmp_path: Path, killed: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = begun(tmp_path)
+    first = read_key(tmp_path / "log.key")
+    ledger = state.opening_ledger("test", Clock())()
+    at = {None: None, "before the log says so": Ledger, "after it": State}[killed]
+    if at is None:
+        assert [state.rotate(ledger, "monday").is_new for _ in range(2)] == [True, False]
+    else:
+        with monkeypatch.context() as dying, pytest.raises(KeyboardInterrupt):
+            dying.setattr(at, "rotate" if at is Ledger else "_end_rotation", die)
+            state.rotate(ledger, "monday")
+    ledger.close()
+    state = State(tmp_path)
+    again = state.opening_ledger("test", Clock())()
+    is_told = killed != "before the log says so"
+    assert (again.public_key != first.public_key) == is_told
+    assert (again.rotated("monday") is not None) == is_told
+    # Asked for again, it is the same rotation, or the one that was not.
+    state.rotate(again, "monday")
+    again.write("d2", deposit("ann", 5))
+    assert again.public_key == read_key(tmp_path / "log.key").public_key != first.public_key
+    assert again.size == 4
+    again.close()
+    assert not (tmp_path / "log.key.next").exists()
+    assert CliRunner().invoke(main, ["store", "verify", str(tmp_path)]).exit_code == 0
+
+
+def die(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_one_exchange_at_a_time_has_a_state_directory(tmp_path: Path) -> None:

@@ -8,18 +8,20 @@ import pytest
 
 from digitalgrid.market.v1 import ledger_pb2
 from digitalgrid.market.v1 import ledger_service_pb2 as pb
-from tests.support.ledgers import KEY, Clock, ledger
+from tests.support.ledgers import KEY, Clock, ledger, lock
 from tests.support.log_files import fill
+from trading.exchange.mandates import Mandates
 from trading.exchange.services.ledger import LedgerService
 from trading.ledger.keys import SigningKey
 from trading.ledger.ledger import Ledger, Receipt
-from trading.ledger.mandates import is_mandated, sign
+from trading.ledger.mandates import sign
 from trading.ledger.merkle import extends, includes, leaf_hash
 from trading.ledger.refusals import LedgerReason, LedgerRefused
 from trading.reasons import MarketReason, Refused
 
 T = TypeVar("T")
-OPERATOR = SigningKey.of_seed(bytes(32))
+OPERATOR, ANN = SigningKey.of_seed(bytes(32)), SigningKey.of_seed(bytes(31) + b"a")
+PUBLIC = {"operator": OPERATOR.public_key, "ann": ANN.public_key}
 
 
 class Here:
@@ -34,16 +36,14 @@ class Here:
     async def write(self, key: str, entry: ledger_pb2.Entry) -> Receipt:
         return self.book.write(key, entry)
 
+    async def rotate(self, key: str) -> Receipt:
+        return self.book.rotated(key) or self.book.rotate(SigningKey.new(), key)
+
 
 def served(trades: int = 4) -> tuple[LedgerService, Ledger]:
     book = ledger(clock=Clock())
     fill(book, trades)
-
-    def by_operator(method: str, request: Any) -> None:
-        if not is_mandated(method, request, OPERATOR.public_key, book.log_id):
-            raise Refused(MarketReason.BAD_SIGNATURE, "not by the operator")
-
-    return LedgerService(Here(book), by_operator), book
+    return LedgerService(Here(book), Mandates(PUBLIC, "operator", book.log_id)), book
 
 
 def ask(call: Any, request: Any) -> Any:
@@ -147,3 +147,49 @@ def test_money_leaves_up_to_what_is_free() -> None:
             assert ask(service.Withdraw, request).free_nano == 0
     answer = ask(service.GetBalance, pb.GetBalanceRequest(account="bob"))
     assert (answer.free_nano, answer.locked_nano) == (0, 0)
+
+
+def test_any_party_brings_back_what_an_escrow_has_once_its_time_is_over() -> None:
+    service, book = served()
+    book.write("early/lock", lock("early", refundable_unix_ns=10**18, ann=5))
+    book.write("due/lock", lock("due", ann=5))
+    free = book.balance("ann")
+
+    def refund(trade_id: str, by: SigningKey = ANN) -> int:
+        request = pb.RefundRequest(trade_id=trade_id)
+        return int(ask(service.Refund, sign("Refund", request, "ann", 1, by, book.log_id)).seq)
+
+    for trade_id, reason in (
+        ("early", LedgerReason.NOT_REFUNDABLE_YET),
+        ("none", LedgerReason.NO_ESCROW),
+        ("", LedgerReason.ID_MALFORMED),
+    ):
+        with pytest.raises(LedgerRefused) as caught:
+            refund(trade_id)
+        assert (caught.value.reason, caught.value.field) == (reason, "trade_id")
+    with pytest.raises(Refused):
+        refund("due", SigningKey.new())
+    first = refund("due")
+    assert refund("due") == first == book.size - 1
+    assert (book.balance("ann"), book.has_escrow("early")) == (free + 5, True)
+
+
+def test_the_operator_gives_the_log_another_key_once_a_key_of_his_own() -> None:
+    service, book = served()
+
+    def rotate(key: str, nonce: int) -> pb.RotateKeyResponse:
+        request = pb.RotateKeyRequest(key=key)
+        sign("RotateKey", request, "operator", nonce, OPERATOR, book.log_id)
+        answer: pb.RotateKeyResponse = ask(service.RotateKey, request)
+        return answer
+
+    first, again, other = rotate("k", 1), rotate("k", 2), rotate("l", 3)
+    assert first == again and KEY.public_key != first.log_public_key != other.log_public_key
+    assert (first.seq, other.seq) == (book.size - 2, book.size - 1)
+    assert ask(service.GetHead, pb.GetHeadRequest()).log_public_key == other.log_public_key
+    with pytest.raises(LedgerRefused):
+        rotate("", 4)
+    by_ann = sign("RotateKey", pb.RotateKeyRequest(key="m"), "ann", 5, ANN, book.log_id)
+    with pytest.raises(Refused):
+        ask(service.RotateKey, by_ann)
+    assert book.size - 1 == other.seq

@@ -8,22 +8,18 @@ import pytest
 
 from digitalgrid.units import NS_PER_S
 from tests.support.market_exchange import SETTINGS, clear
-from trading.core.orders import Constraints, Interval, Side, Tender, TimeInForce
+from tests.support.market_steps import CALLED, CONTINUOUS, HELD, NOW_NS, billed, taken, tender
+from trading.core.orders import Constraints, Interval, Side, Tender
 from trading.core.readings import Ends, Reading
 from trading.core.settlement import LineKind, Party
 from trading.core.trades import (
-    Activated,
     Closed,
-    Held,
     Hold,
-    Locked,
-    Read,
     Refusal,
     Released,
-    Signed,
     State,
 )
-from trading.core.units import MJ_PER_WH, MicroPerKwh, Millijoule, Nano, Wh
+from trading.core.units import MJ_PER_WH, Millijoule
 from trading.market.market import Market
 from trading.market.outcome import Ask, Clear, Cleared, Outcome
 from trading.market.phases import Phase
@@ -34,43 +30,7 @@ from trading.reasons import MarketReason, Refused
 
 R = MarketReason
 Kind = TypeVar("Kind")
-# Of the interval that is cleared at its gate, and the one before it, where orders meet as they come.
-CALLED, CONTINUOUS = 20 * NS_PER_S, 10 * NS_PER_S
 GATE_NS = CALLED - SETTINGS.rules.gate_ns
-NOW_NS = 10 * NS_PER_S
-HELD = Held("1", 1_000_000, MicroPerKwh(0), Millijoule(0))
-
-
-def tender(
-    party: str,
-    side: Side,
-    wh: int,
-    limit: int,
-    *,
-    nonce: int,
-    start_ns: int = CALLED,
-    constraints: Constraints | None = None,
-    expires_ns: int | None = None,
-) -> Tender:
-    return Tender(
-        f"o{nonce}",
-        party,
-        f"meter of {party}",
-        side,
-        Wh(wh),
-        MicroPerKwh(limit),
-        Interval(start_ns, SETTINGS.rules.length_ns),
-        TimeInForce.GTC if expires_ns is None else TimeInForce.GTD,
-        expires_ns=expires_ns,
-        constraints=constraints or Constraints(),
-        nonce=nonce,
-    )
-
-
-def taken(
-    market: Market, *tenders: Tender, now_ns: int = NOW_NS, free: int = 10**12
-) -> Outcome[list[OrderRecord | Refused]]:
-    return market.create(tenders, now_ns, mandate_holds=True, free=lambda _: Nano(free))
 
 
 def at_gate(*tenders: Tender) -> tuple[Market, Clear]:
@@ -268,27 +228,6 @@ def test_a_circuit_has_to_keep_what_both_orders_ask_for() -> None:
     assert asked.constraints == Constraints(20_000, ("l1", "r7"))
 
 
-def billed() -> tuple[Market, str]:
-    times = msgspec.structs.replace(SETTINGS.times, object_ns=60 * NS_PER_S)
-    market = Market(msgspec.structs.replace(SETTINGS, times=times))
-    market.resume(0)
-    for each in (
-        tender("bob", Side.SELL, 100, 100_000, nonce=1, start_ns=CONTINUOUS),
-        tender("ann", Side.BUY, 100, 200_000, nonce=1, start_ns=CONTINUOUS),
-    ):
-        taken(market, each, now_ns=0)
-    (trade_id,) = [row.trade.trade_id for row in market.trades()]
-    for event in (HELD, Locked(), Signed()):
-        assert market.hear(trade_id, event, 1).answer
-    market.tick(CONTINUOUS)
-    market.hear(trade_id, Activated(), CONTINUOUS)
-    market.tick(CALLED)
-    market.hear(trade_id, Released(), CALLED)
-    seen = [Reading(1, 1, Millijoule(100 * MJ_PER_WH))]
-    assert market.hear(trade_id, Read((Ends(seen, seen, 1_000_000),)), CALLED).answer
-    return market, trade_id
-
-
 def test_buyer_and_seller_may_object_to_a_bill_and_nobody_else() -> None:
     market, trade_id = billed()
 
@@ -310,6 +249,34 @@ def test_buyer_and_seller_may_object_to_a_bill_and_nobody_else() -> None:
     assert refused_by(lambda: object_to("bob", 9)).reason is R.NOT_OPEN_TO_OBJECTIONS
     gone = refused_by(lambda: market.object_to("ann", 12, "m-1-1", LineKind.LOSS, "", CALLED))
     assert gone.reason is R.NOT_OPEN_TO_OBJECTIONS
+
+
+def test_a_dispute_is_decided_once_and_whoever_did_not_hear_of_it_may_say_so_again() -> None:
+    market, trade_id = billed()
+    seen = [Reading(0, 0, Millijoule(90 * MJ_PER_WH))]
+    ends = (Ends(seen, seen, 1_000_000),)
+
+    def decide(nonce: int, decision: str = "90") -> Outcome[Any]:
+        return market.resolve("joe", nonce, trade_id, ends, decision, CALLED)
+
+    early = refused_by(lambda: decide(5))
+    assert (early.reason, early.field) == (R.NOT_DISPUTED, "trade_id")
+    market.object_to("ann", 9, trade_id, LineKind.ENERGY, "no", CALLED)
+    # What came too early is not said by others once there is a dispute.
+    assert refused_by(lambda: decide(5)).reason is R.STALE_NONCE
+    assert refused_by(lambda: decide(6, "\x1b")).field == "decision"
+    assert decide(7).records
+    row = market.trade(trade_id)
+    assert row is not None and (row.trade.state, row.trade.decision) == (State.SETTLING, "90")
+    for nonce in (7, 8):
+        assert not decide(nonce).records
+    assert refused_by(lambda: decide(9, "80")).reason is R.NOT_DISPUTED
+    # Of a trade that was never decided about, no words are those that it was decided with.
+    never, trade_id = billed()
+    row = never.trade(trade_id)
+    assert row is not None
+    silent = refused_by(lambda: never.resolve("joe", 5, trade_id, row.trade.ends, "", CALLED))
+    assert silent.reason is R.NOT_DISPUTED
 
 
 def test_an_interval_is_kept_until_its_last_bill_is_paid() -> None:

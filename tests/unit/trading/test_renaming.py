@@ -19,7 +19,12 @@ def fail(error: Exception) -> None:
 
 async def opened(storage: MemoryStorage, operator: str) -> LedgerPort:
     port = LedgerPort(
-        lambda: Ledger(storage, KEY, lambda: NOW_NS, "m"), operator, b"secret", Times(), fail
+        lambda: Ledger(storage, KEY, lambda: NOW_NS, "m"),
+        lambda book, key: book.rotate(KEY, key),
+        operator,
+        b"secret",
+        Times(),
+        fail,
     )
     await port.open()
     return port

@@ -1,13 +1,18 @@
 """LedgerService: the log as anybody may check it, and money that comes in or leaves by the operator's word."""
 
+import logging
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from digitalgrid.market.v1 import ledger_pb2
 from digitalgrid.market.v1 import ledger_service_pb2 as pb
 from digitalgrid.market.v1.ledger_service_pb2_grpc import LedgerServiceServicer
+from trading.exchange.mandates import Mandates
+from trading.ledger.accounts import check_id
 from trading.ledger.ledger import Ledger, Receipt
 from trading.reasons import MarketReason, Refused
+
+_log = logging.getLogger(__name__)
 
 # Entries of an answer where nobody says how many, and at most: of the longest, gRPC's 4 MB hold no more.
 _USUAL_ENTRIES, _MOST_ENTRIES = 100, 1_000
@@ -25,13 +30,14 @@ class LedgerThread(Protocol):
     async def write(self, key: str, entry: ledger_pb2.Entry) -> Receipt:
         """Raises LedgerRefused."""
 
+    async def rotate(self, key: str) -> Receipt:
+        """Another key signs from then on."""
+
 
 class LedgerService(LedgerServiceServicer):
-    """``by_operator``: raises Refused where a request of the call of this name is not signed by the operator."""
-
-    def __init__(self, ledger: LedgerThread, by_operator: Callable[[str, Any], None]) -> None:
+    def __init__(self, ledger: LedgerThread, mandates: Mandates) -> None:
         self._ledger = ledger
-        self._by_operator = by_operator
+        self._mandates = mandates
 
     async def GetHead(self, request: pb.GetHeadRequest, context: Any) -> pb.GetHeadResponse:
         return await self._ledger.ask(_head)
@@ -61,18 +67,34 @@ class LedgerService(LedgerServiceServicer):
         )
 
     async def Deposit(self, request: pb.DepositRequest, context: Any) -> pb.DepositResponse:
-        self._by_operator("Deposit", request)
+        self._mandates.check_operator("Deposit", request)
         body = ledger_pb2.Deposit(account=request.account, nano=request.nano)
         done = await self._ledger.write(f"deposit/{request.key}", ledger_pb2.Entry(deposit=body))
         return pb.DepositResponse(seq=done.seq, free_nano=await self._free(request.account))
 
     async def Withdraw(self, request: pb.WithdrawRequest, context: Any) -> pb.WithdrawResponse:
-        self._by_operator("Withdraw", request)
+        self._mandates.check_operator("Withdraw", request)
         body = ledger_pb2.Withdrawal(account=request.account, nano=request.nano)
         done = await self._ledger.write(
             f"withdrawal/{request.key}", ledger_pb2.Entry(withdrawal=body)
         )
         return pb.WithdrawResponse(seq=done.seq, free_nano=await self._free(request.account))
+
+    async def Refund(self, request: pb.RefundRequest, context: Any) -> pb.RefundResponse:
+        """By any party, whoever's money it is: it goes nowhere else than where it came from."""
+        self._mandates.party_of("Refund", request)
+        body = ledger_pb2.Refund(trade_id=request.trade_id)
+        done = await self._ledger.write(f"{request.trade_id}/refund", ledger_pb2.Entry(refund=body))
+        return pb.RefundResponse(seq=done.seq)
+
+    async def RotateKey(self, request: pb.RotateKeyRequest, context: Any) -> pb.RotateKeyResponse:
+        self._mandates.check_operator("RotateKey", request)
+        check_id(request.key, "key")
+        done = await self._ledger.rotate(request.key)
+        if done.is_new:
+            _log.warning("another key signs the log from entry %d on", done.seq + 1)
+        public_key = await self._ledger.ask(lambda book: book.public_key)
+        return pb.RotateKeyResponse(seq=done.seq, log_public_key=public_key)
 
     async def _free(self, account: str) -> int:
         return await self._ledger.ask(lambda book: book.balance(account))

@@ -38,8 +38,8 @@ async def start_server(exchange: Exchange, listen: str) -> tuple[grpc.aio.Server
     server = grpc.aio.server(interceptors=[Interceptor()], options=(*_OPTIONS, *LIMITS.options()))
     add_MarketServiceServicer_to_server(MarketService(exchange), server)
     add_SettlementServiceServicer_to_server(SettlementService(exchange), server)
-    by_operator = exchange.mandates.check_operator
-    add_LedgerServiceServicer_to_server(LedgerService(exchange.ledger, by_operator), server)
+    ledger = LedgerService(exchange.ledger, exchange.mandates)
+    add_LedgerServiceServicer_to_server(ledger, server)
     names = [
         each.full_name
         for module in (market_pb2, ledger_service_pb2)

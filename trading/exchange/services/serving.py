@@ -25,6 +25,8 @@ _OURS = "/digitalgrid."
 _PASSING = (MarketReason.OVERLOADED, MarketReason.RATE_LIMIT)
 _OF_LEDGER = {
     LedgerReason.BALANCE_TOO_LOW: RefusalCode.FAILED_PRECONDITION,
+    LedgerReason.NOT_REFUNDABLE_YET: RefusalCode.FAILED_PRECONDITION,
+    LedgerReason.NO_ESCROW: RefusalCode.NOT_FOUND,
     LedgerReason.ESCROW_EXISTS: RefusalCode.ALREADY_EXISTS,
     LedgerReason.KEY_REUSED: RefusalCode.ALREADY_EXISTS,
     LedgerReason.NOT_FOR_CLIENTS: RefusalCode.PERMISSION_DENIED,

@@ -8,7 +8,7 @@ from digitalgrid.printable import quoted
 from trading.core.orders import PPM
 from trading.core.readings import Ends, Reading, most_register
 from trading.core.settlement import LineKind
-from trading.core.trades import Resolved, State, Trade
+from trading.core.trades import Trade
 from trading.core.units import Millijoule
 from trading.exchange.exchange import Exchange
 from trading.exchange.services.bills import settlement_to_pb
@@ -16,7 +16,7 @@ from trading.exchange.services.codec import transaction_to_pb
 from trading.exchange.services.market import trade_of
 from trading.exchange.services.receipts import receipt_of
 from trading.exchange.terms import salt_of, terms_bytes
-from trading.market.market import check_statement
+from trading.market.market import has_decided
 from trading.reasons import MarketReason, Refused
 
 
@@ -65,25 +65,13 @@ class SettlementService(SettlementServiceServicer):
         """Changes nothing where it is no dispute, or the decision would take back what was paid."""
         self._exchange.mandates.check_operator("ResolveDispute", request)
         trade = (await trade_of(self._exchange, request.trade_id)).trade
-        if trade.state is not State.DISPUTED:
-            raise Refused(
-                MarketReason.NOT_DISPUTED,
-                f"trade {trade.trade_id!r} is {trade.state}, and not disputed",
-                "trade_id",
-            )
-        check_statement(request.decision, "decision")
         ends = _decided(trade, request) if request.deliveries else trade.ends
-        await self._exchange.runtime.hear(
-            trade.trade_id, Resolved(ends, trade.missed, request.decision)
-        )
-        after = (await trade_of(self._exchange, request.trade_id)).trade
-        if after.state is State.DISPUTED:
-            raise Refused(
-                MarketReason.NOT_DISPUTED,
-                "what is decided contradicts itself, or takes back what was undisputed; nothing has changed",
-                "deliveries",
+        if not has_decided(trade, ends, request.decision):
+            mandate = request.mandate
+            trade = await self._exchange.runtime.resolve(
+                mandate.party, mandate.nonce, trade.trade_id, ends, request.decision
             )
-        return pb.ResolveDisputeResponse(settlement=self._bill(after))
+        return pb.ResolveDisputeResponse(settlement=self._bill(trade))
 
     def _bill(self, trade: Trade) -> pb.Settlement:
         if trade.settlement is None:
