@@ -12,7 +12,9 @@ from tests.chaos.failover import (
     leader_failover_tuned,
 )
 from tests.chaos.kill9 import kill9
+from tests.chaos.market_flood import market_flood
 from tests.chaos.market_kills import ROUNDS, market_kills
+from tests.chaos.market_race import market_race
 from tests.chaos.report import Progress, Report
 from tests.chaos.restart import restart
 from tests.chaos.sigstop import sigstop
@@ -48,6 +50,8 @@ SCENARIOS = {
         Scenario("restart", 20, restart),
         Scenario("switchover", 20, switchover),
         Scenario("market-kills", ROUNDS, market_kills),
+        Scenario("market-race", 1, market_race),
+        Scenario("market-flood", 3, market_flood),
         Scenario("sigstop", 100, _in_cluster(TUNED, sigstop)),
         Scenario("leader-failover", 20, _in_cluster(DEFAULT, leader_failover)),
         Scenario("leader-failover-tuned", 20, _in_cluster(TUNED, leader_failover_tuned)),

@@ -38,7 +38,7 @@ def repelled(
 
 
 class Street:
-    """A market where meters give and take alike, open for one interval. Each party has money, and a key."""
+    """A market where meters give and take alike, open for one interval or more. Each party has money, and a key."""
 
     def __init__(self, settings: MarketSettings = SETTINGS) -> None:
         self.book = ledger(clock=Clock())
@@ -47,7 +47,7 @@ class Street:
         self.market = Market(settings)
         self.market.resume(0)
         self.mandates = self.at(self.book.log_id)
-        (self.interval,) = settings.rules.open_intervals(0)
+        self.interval, *_ = settings.rules.open_intervals(0)
         # By the clock there, which stands at 0; each request has room for a batch.
         self._nonces = count(0, 1_000)
 

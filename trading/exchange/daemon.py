@@ -1,6 +1,7 @@
 """``dgm run``: opens journal and ledger, starts the market and its edges, and runs until told to stop."""
 
 import asyncio
+import errno
 import logging
 import os
 import signal
@@ -31,6 +32,8 @@ from trading.ledger.sqlite_storage import NoLedger
 from trading.ledger.verifying import BadLog
 
 _log = logging.getLogger(__name__)
+# Not allowed, read only, or no directory: whoever runs it has to mend that.
+_LASTING = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 # Calls in flight get this long to end when the daemon stops (s).
 _GRACE_S = 0.3
 
@@ -48,8 +51,12 @@ def run(config: ExchangeConfig) -> int:
 
 
 def _may_pass(error: Exception) -> bool:
-    """What a port that is taken or a full disk does, and a state that is not all there, or another's, does not."""
-    return isinstance(error, OSError) or isinstance(error.__cause__, sqlite3.OperationalError)
+    """What a port that is taken or a full disk does, and a state that is not all there, or another's, does not; nor do
+    files and ports that its user may not have.
+    """
+    if isinstance(error, OSError):
+        return error.errno not in _LASTING
+    return isinstance(error.__cause__, sqlite3.OperationalError)
 
 
 async def serve(config: ExchangeConfig) -> int:

@@ -120,14 +120,12 @@ class Journal:
         intervals = self._read(
             IntervalRecord, "SELECT record FROM intervals WHERE has_ended = 0 ORDER BY start_ns"
         )
-        first_seq = min((each.first_seq for each in intervals if each.first_seq), default=None)
         orders: list[OrderRecord] = []
         trades: list[TradeRecord] = []
         starts = {each.interval.start_ns for each in intervals}
-        if first_seq is not None:
-            orders = self._read(
-                OrderRecord, "SELECT record FROM orders WHERE seq >= ? ORDER BY seq", first_seq
-            )
+        among = "SELECT record FROM orders WHERE seq BETWEEN ? AND ? ORDER BY seq"
+        for first, last in _places(intervals):
+            orders += self._read(OrderRecord, among, first, last)
         for start_ns in sorted(starts):
             trades += self._read(
                 TradeRecord,
@@ -266,6 +264,21 @@ class Journal:
             raise JournalError(
                 f"{self._path}: another exchange has opened it, and this one ends; give each its own"
             )
+
+
+def _places(intervals: Iterable[IntervalRecord]) -> list[tuple[int, int]]:
+    """Of seqs among which all their orders are, in order: an interval that waits for one decision for days is no reason
+    to read all orders since.
+    """
+    places: list[tuple[int, int]] = []
+    for each in sorted(intervals, key=lambda each: each.first_seq):
+        first, last = each.first_seq, each.last_seq or _NEWEST[0]
+        if not first:
+            continue
+        if places and first <= places[-1][1]:
+            first, last = places[-1][0], max(last, places.pop()[1])
+        places.append((first, last))
+    return places
 
 
 # What identifies a row never changes, so that no index does.

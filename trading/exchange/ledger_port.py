@@ -190,7 +190,7 @@ class LedgerPort:
         close = pb.Close(
             trade_id=asked.trade_id,
             postings=self._postings(trade, asked.postings),
-            evidence_hash=_evidence_hash(trade),
+            evidence_hash=self._evidence_hash(trade),
         )
         return _told(await self._write(asked.key, pb.Entry(close=close)), Closed())
 
@@ -204,6 +204,13 @@ class LedgerPort:
 
     def _terms_hash(self, trade: Trade) -> bytes:
         return terms_hash(terms_bytes(trade), salt_of(self._secret, trade.trade_id))
+
+    def _evidence_hash(self, trade: Trade) -> bytes:
+        """Of what a bill was made from, salted as its terms are; of what came to no bill there is none."""
+        if trade.settlement is None:
+            return b""
+        evidence = msgspec.msgpack.encode((trade.ends, trade.missed))
+        return sha256(evidence + salt_of(self._secret, trade.trade_id)).digest()
 
     def _postings(self, trade: Trade, lines: Sequence[Line | Posting]) -> list[pb.Posting]:
         operator = self._operator_of(trade)
@@ -237,10 +244,3 @@ def _told(done: Receipt | LedgerRefused, event: T) -> T | Refusal:
     if isinstance(done, LedgerRefused):
         return Refusal(done.reason.value, str(done))
     return event
-
-
-def _evidence_hash(trade: Trade) -> bytes:
-    """Of what a bill was made from; of what came to no bill there is none."""
-    if trade.settlement is None:
-        return b""
-    return sha256(msgspec.msgpack.encode((trade.ends, trade.missed))).digest()

@@ -38,7 +38,8 @@ class TradeRecord(msgspec.Struct, frozen=True, tag=True):
 
 class IntervalRecord(msgspec.Struct, frozen=True, tag=True):
     """``rounds``: how often it was cleared; ``is_due``: it is to be cleared, once the network has answered for all
-    matches before; ``is_over``: it is not cleared any more. ``first_seq``: no order of it is older.
+    matches before; ``is_over``: it is not cleared any more. ``first_seq``: no order of it is older; ``last_seq``: none
+    is newer, 0 as long as it takes tenders.
     """
 
     interval: Interval
@@ -48,6 +49,7 @@ class IntervalRecord(msgspec.Struct, frozen=True, tag=True):
     is_due: bool = False
     is_over: bool = False
     first_seq: int = 0
+    last_seq: int = 0
 
 
 class ClearingRecord(msgspec.Struct, frozen=True, tag=True):

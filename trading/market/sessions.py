@@ -89,6 +89,7 @@ class Session:
         return self.trades[trade.trade_id].number
 
     def record(self) -> IntervalRecord:
+        takes_tenders = self.phase is Phase.OPEN
         return IntervalRecord(
             self.interval,
             self.mechanism,
@@ -97,6 +98,7 @@ class Session:
             self.is_due,
             self.is_over,
             self.seqs[0] if self.seqs else 0,
+            self.seqs[-1] if self.seqs and not takes_tenders else 0,
         )
 
 

@@ -193,18 +193,18 @@ class _Allocation:
 
 def _without_tie_break(problem: DispatchProblem, answer: Dispatch) -> Floats:
     """Prices of routers without the price of loss that breaks ties in the dispatch, which is the same for all sources:
-    where a source gives some of what it could, it is what the price is above its cost.
+    where a source gives some of what it could, it is what the price is above its cost. Where none does, it is what the
+    price is above the cost of any that could give more: of a bid that lacks no more than what is lost on its way to it.
     """
     limit, given = problem.source_max_w, answer.generated_w
-    efficiency = problem.graph.efficiency
-    sets_price = (given > _AT_LIMIT * limit) & (given < (1.0 - _AT_LIMIT) * limit)
+    efficiency, node = problem.graph.efficiency, problem.source_node
+    has_room = given < (1.0 - _AT_LIMIT) * limit
+    sets_price = (given > _AT_LIMIT * limit) & has_room
     price = answer.price_per_mwh
-    if not sets_price.any():
-        return price
-    node = problem.source_node[sets_price]
-    above = efficiency[node] * price[node] - problem.source_cost_per_mwh[sets_price]
+    above = efficiency[node] * price[node] - problem.source_cost_per_mwh
+    found = np.median(above[sets_price]) if sets_price.any() else above[has_room].max(initial=0.0)
     dearest = np.abs(problem.source_cost_per_mwh).max()
-    tie_break = np.clip(np.median(above), 0.0, _MOST_TIE_BREAK * dearest)
+    tie_break = np.clip(found, 0.0, _MOST_TIE_BREAK * dearest)
     return np.where(price == 0.0, 0.0, price - tie_break / efficiency)
 
 

@@ -12,12 +12,13 @@ from digitalgrid.market.v1 import ledger_pb2 as pb
 from tests.support.attacks import MONEY, Street, repelled
 from tests.support.ledgers import Clock, close, deposit, ledger, lock, refund
 from tests.support.market_exchange import MOST_WH
+from tests.support.races import Locks, locked, run
 from trading.core.positions import Position, Positions
 from trading.ledger.accounts import Accounts, Escrow
 from trading.ledger.ledger import Ledger
 from trading.ledger.refusals import LedgerRefused
 from trading.ledger.sqlite_storage import SqliteStorage
-from trading.ledger.storage import Fenced, MemoryStorage
+from trading.ledger.storage import MemoryStorage
 
 pytestmark = pytest.mark.attack
 
@@ -62,27 +63,13 @@ def race(path: Path) -> bool:
     """Two writers of one ledger, each with 500 locks of a nano, of an account that has 100."""
     with closing(SqliteStorage(path)) as storage:
         ledger(storage).write("deposit", deposit("ann", 100))
-
-    def lock_on(name: str) -> None:
-        book = ledger(SqliteStorage(path))
-        for number in range(50):
-            keys = [f"{name} {number} {each}" for each in range(10)]
-            while True:
-                try:
-                    book.write_many([(key, lock(key, ann=1)) for key in keys])
-                    break
-                except Fenced:
-                    book.close()
-                    book = ledger(SqliteStorage(path))
-        book.close()
-
-    threads = [threading.Thread(target=lock_on, args=(name,)) for name in ("a", "b")]
+    races = [Locks(name, str(path), "ann", 500) for name in ("a", "b")]
+    threads = [threading.Thread(target=run, args=(each,)) for each in races]
     for each in threads:
         each.start()
     for each in threads:
         each.join()
-    with closing(SqliteStorage(path)) as storage:
-        return ledger(storage).locked("ann") > 100
+    return locked(path, "ann") > 100
 
 
 def test_a_thousand_locks_of_one_balance_lock_no_more_than_there_is(tmp_path: Path) -> None:

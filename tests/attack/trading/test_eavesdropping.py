@@ -1,15 +1,22 @@
 """Eavesdropping on the log, which everybody may read: where who is, and what a trade was about, is not in it."""
 
+import asyncio
+from hashlib import sha256
 from unittest.mock import patch
 
+import msgspec
 import pytest
 
 from digitalgrid.market.v1 import ledger_pb2 as pb
 from tests.support.attacks import repelled
-from tests.support.ledgers import ledger
+from tests.support.ledgers import deposit, ledger
 from tests.support.market_receipts import settled
+from tests.support.sagas import HELD, TO_METERS, read, told, trade
+from trading.core.trades import Begin, Close, Lock, Times, Trade
 from trading.exchange import terms
+from trading.exchange.ledger_port import LedgerPort
 from trading.exchange.terms import terms_bytes, terms_hash
+from trading.ledger.ledger import Receipt
 from trading.ledger.storage import MemoryStorage
 
 pytestmark = pytest.mark.attack
@@ -23,6 +30,57 @@ def test_nothing_of_a_place_a_meter_or_a_price_is_in_the_log() -> None:
         assert secret.encode() in receipt.terms
         assert secret.encode() not in log
     assert receipt.terms not in log
+
+
+def closed(secret: bytes, injected: int, delivered: int) -> tuple[Trade, pb.Entry]:
+    """A trade that was metered so, and what the log says when its bill is paid; by a market of this secret."""
+    one, storage = trade(), MemoryStorage()
+    one.operator = "operator"
+
+    async def paid() -> None:
+        port = LedgerPort(
+            lambda: ledger(storage), lambda *_: fail(), "operator", secret, Times(), fail
+        )
+        await port.open()
+        for account in ("ann", "bob", "operator"):
+            await port.write(f"deposit/{account}", deposit(account, 10**10))
+        locks = told(one, Begin(), HELD)
+        closes = told(one, *TO_METERS[2:], read(injected, delivered))
+        for asked in (*locks, *closes):
+            if isinstance(asked, Lock):
+                await port.lock(msgspec.structs.replace(asked, not_after_ns=0), one)
+            elif isinstance(asked, Close):
+                await port.close(asked, one)
+        await port.shut()
+
+    asyncio.run(paid())
+    *_, last = storage.entries()
+    return one, pb.Entry.FromString(last.entry)
+
+
+def fail(error: Exception | None = None) -> Receipt:
+    raise error or AssertionError("nobody asks for it")
+
+
+def test_readings_are_not_guessed_from_the_hash_of_what_a_bill_was_made_from() -> None:
+    """Whoever knows about how much a house takes tries millijoules until the hash is that in the log."""
+
+    def attack() -> bool:
+        one, entry = closed(b"secret", 1050, 1000)
+        guessed = msgspec.msgpack.encode((one.ends, one.missed))
+        return entry.close.evidence_hash == sha256(guessed).digest()
+
+    unsalted = patch("trading.exchange.ledger_port.salt_of", lambda *_: b"")
+    repelled(attack, lambda: [unsalted])
+
+
+def test_of_loads_that_trade_alike_the_log_says_the_same() -> None:
+    """One took all of it with a little loss, the other with more: but for a hash of each market's own, one entry."""
+    entries = [closed(b"secret", injected, 1000)[1] for injected in (1050, 1052)]
+    hashes = {each.close.evidence_hash for each in entries}
+    for each in entries:
+        each.close.evidence_hash = b""
+    assert entries[0] == entries[1] and len(hashes) == 2
 
 
 def test_terms_are_not_guessed_from_their_hash() -> None:

@@ -1,5 +1,6 @@
 """Fake contracts: orders that their party never gave, and trades that were never agreed."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from unittest.mock import patch
 
@@ -18,10 +19,12 @@ from trading.core.units import MicroPerKwh
 from trading.market.outcome import Clear, Cleared
 from trading.mechanisms import verify as judging
 from trading.mechanisms.call import CallAuction
+from trading.mechanisms.mechanism import Match
 from trading.mechanisms.network import no_network
 
 pytestmark = pytest.mark.attack
 
+TWO_OPEN = msgspec.structs.replace(SETTINGS.rules, ahead=2)
 ANY_MANDATE = "trading.exchange.mandates.is_mandated"
 
 
@@ -44,12 +47,18 @@ def test_a_good_signature_of_another_key_makes_no_order() -> None:
     repelled(attack, lambda: [patch(ANY_MANDATE, lambda *_: True)])
 
 
-@pytest.mark.parametrize("field", ["wh", "limit_micro_per_kwh"])
+@pytest.mark.parametrize("field", ["wh", "limit_micro_per_kwh", "interval", "side"])
 def test_an_order_that_is_altered_on_its_way_is_none(field: str) -> None:
     def attack() -> bool:
-        street = Street()
+        street = Street(msgspec.structs.replace(SETTINGS, rules=TWO_OPEN))
         request = street.asks(street.tender())
-        setattr(request.tenders[0], field, getattr(request.tenders[0], field) // 2)
+        (tender,) = request.tenders
+        if field == "interval":
+            tender.interval.start_unix_ns += tender.interval.length_ns
+        elif field == "side":
+            tender.side = pb.SIDE_BUY
+        else:
+            setattr(tender, field, getattr(tender, field) // 2)
         return street.takes(request) > 0
 
     repelled(attack, lambda: [patch(ANY_MANDATE, lambda *_: True)])
@@ -103,8 +112,19 @@ def test_a_commitment_of_another_trade_is_no_agreement() -> None:
     repelled(attack, without)
 
 
-def test_a_mechanism_that_lies_matches_nobody_beyond_his_limit() -> None:
-    """A plug-in of others decides the price; what it says is checked by what knows no mechanism."""
+def beyond_the_limit(match: Match) -> Match:
+    return msgspec.structs.replace(match, buyer_price=MicroPerKwh(match.buyer_price + 1))
+
+
+def below_what_the_seller_takes(match: Match) -> Match:
+    return msgspec.structs.replace(match, seller_price=MicroPerKwh(match.seller_price - 1))
+
+
+@pytest.mark.parametrize("lies", [beyond_the_limit, below_what_the_seller_takes])
+def test_a_mechanism_that_lies_matches_nobody_as_he_never_tendered(
+    lies: Callable[[Match], Match],
+) -> None:
+    """A plug-in of others decides who trades; what it says is checked by what knows no mechanism."""
 
     def attack() -> bool:
         street = Street(msgspec.structs.replace(SETTINGS, mechanisms=("call",)))
@@ -119,8 +139,7 @@ def test_a_mechanism_that_lies_matches_nobody_beyond_his_limit() -> None:
         orders, network = asked[0].orders, no_network()
         honest = CallAuction().clear(orders, network, seed=0)
         (match,) = honest.matches
-        dear = msgspec.structs.replace(match, buyer_price=MicroPerKwh(match.buyer_price + 1))
-        lie = msgspec.structs.replace(honest, matches=(dear,))
+        lie = msgspec.structs.replace(honest, matches=(lies(match),))
         answer = Cleared(lie, tuple(judging.verify(orders, network, lie)), 1)
         street.market.cleared(start_ns, asked[0].round, answer, start_ns - NS_PER_S)
         return any(True for _ in street.market.trades())

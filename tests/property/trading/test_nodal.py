@@ -118,6 +118,23 @@ def three_in_line(ampacity_a: float = 100.0) -> MarketNetwork:
     return network_of(graph)
 
 
+@pytest.mark.parametrize("kw", [1, 10, 100, 1_000])
+def test_books_whose_losses_are_less_than_a_millionth_have_prices_that_prove_them_too(
+    kw: int,
+) -> None:
+    """All that is offered goes to who pays the most for it, but for half a milliwatt that is lost on the way."""
+    graph = graph_of_links([1.0] * 3, [0, 1], [1, 2], [0.1] * 2, [20_000.0] * 2, [400.0] * 2)
+    for third in (100_001, 150_000):
+        orders = [
+            at(Side.BUY, 2, kw, 200_000, 1),
+            at(Side.SELL, 0, kw, 100_000, 2),
+            at(Side.BUY, 2, kw, third, 3),
+        ]
+        clearing = NodalAuction().clear(orders, network_of(graph), 0)
+        assert verify(orders, network_of(graph), clearing) == []
+        assert sum(match.wh for match in clearing.matches) >= 999 * kw
+
+
 def test_a_full_line_parts_prices_and_the_operator_keeps_the_difference() -> None:
     network = three_in_line(ampacity_a=50.0)
     orders = [

@@ -211,6 +211,9 @@ def test_what_another_start_would_not_mend_has_a_code_of_its_own(tmp_path: Path)
     assert CliRunner().invoke(main, run).exit_code == 2
     (state / "journal.sqlite").write_bytes(b"no database" * 100)
     assert CliRunner().invoke(main, run).exit_code == 2
+    # As root may write everywhere, this is what it cannot either.
+    path.write_text(market_file(listen="127.0.0.1:0", state_dir=str(path / "state")))
+    assert CliRunner().invoke(main, run).exit_code == 2
 
 
 def test_check_config_says_where_a_relative_state_directory_is(

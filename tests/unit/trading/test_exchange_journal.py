@@ -8,11 +8,14 @@ import msgspec
 import pytest
 
 from tests.support.market_exchange import ExchangeWorld
+from tests.support.markets import tender
+from trading.core.orders import Interval, Side, order_of
+from trading.core.units import Wh
 from trading.exchange import journal as journal_module
 from trading.exchange.journal import Journal, JournalError
 from trading.exchange.ports import ClearingsAsked, OrdersAsked, TradesAsked
 from trading.market.phases import Phase
-from trading.market.records import IntervalRecord, NonceRecord, Record
+from trading.market.records import IntervalRecord, NonceRecord, OrderRecord, Record
 
 
 class Written:
@@ -108,6 +111,36 @@ def test_what_has_ended_is_listed_and_not_loaded(tmp_path: Path) -> None:
     assert journal.clearings(ClearingsAsked(9, before=clearings[0][0])) == [
         each for _, each in clearings[1:10]
     ]
+
+
+def test_a_dispute_that_lasts_is_no_reason_to_read_all_orders_since(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten orders in each of ten intervals: the second is in dispute, the last takes tenders."""
+    intervals, orders = [], []
+    for number in range(10):
+        interval = Interval(number * 10, 10)
+        phase = {1: Phase.SETTLING, 9: Phase.OPEN}.get(number, Phase.ENDED)
+        seqs = range(10 * number + 1, 10 * number + 11)
+        last = 0 if phase is Phase.OPEN else seqs[-1]
+        intervals.append(IntervalRecord(interval, "call", phase, first_seq=seqs[0], last_seq=last))
+        wanted = [tender(Side.BUY, 1, 1, interval=interval) for _ in seqs]
+        made = [order_of(each, seq) for each, seq in zip(wanted, seqs, strict=True)]
+        orders += [OrderRecord(each, Wh(1), Wh(0)) for each in made]
+    journal = Journal(tmp_path / "j", "m")
+    journal.load()
+    Written(journal).write(*orders, *intervals)
+    read: list[type] = []
+    decode = msgspec.msgpack.decode
+
+    def counted(record: bytes, type: type) -> object:  # noqa: A002 - as it is called
+        read.append(type)
+        return decode(record, type=type)
+
+    monkeypatch.setattr(msgspec.msgpack, "decode", counted)
+    found = Journal(tmp_path / "j", "m").load()
+    assert found.orders == (*orders[10:20], *orders[90:])
+    assert read.count(OrderRecord) == 20
 
 
 def test_whoever_opens_it_last_writes_and_the_other_is_told(tmp_path: Path) -> None:

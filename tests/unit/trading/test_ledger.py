@@ -1,7 +1,8 @@
 """One conformance suite for ledgers, whatever they are stored in: money is moved once, never made, never lost."""
 
-import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from tests.support.ledgers import (
     transfer,
     withdrawal,
 )
+from tests.support.races import Locks, run
 from trading.ledger.accounts import MAX_ID_CHARACTERS, MAX_POSTINGS, MAX_STAKES
 from trading.ledger.keys import SigningKey
 from trading.ledger.ledger import Ledger, Receipt
@@ -275,31 +277,13 @@ def test_entries_that_no_head_is_of_are_found_when_a_ledger_is_taken_up() -> Non
 def test_a_thousand_locks_that_race_for_one_balance_take_no_more_than_there_is(
     tmp_path: Path,
 ) -> None:
-    """Two processes' worth of writers, each of which takes the log up anew when it was fenced."""
+    """Two writers, each of which takes the log up anew when it was fenced; `tests.chaos market-race`: two processes."""
     path = tmp_path / "ledger"
     with_money(SqliteStorage(path), ann=100).close()
-
-    def race(name: str) -> None:
-        book = ledger(SqliteStorage(path))
-        for number in range(50):
-            wanted = [
-                (f"{name} {number} {each}", lock(f"{name} {number} {each}", ann=1))
-                for each in range(10)
-            ]
-            while True:
-                try:
-                    book.write_many(wanted)
-                    break
-                except Fenced:
-                    book.close()
-                    book = ledger(SqliteStorage(path))
-        book.close()
-
-    threads = [threading.Thread(target=race, args=(name,)) for name in ("a", "b")]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    races = [Locks(name, str(path), "ann", 500) for name in ("a", "b")]
+    with ThreadPoolExecutor(2) as pool:
+        ended = sum(pool.map(run, races), Counter[str]())
+    assert ended == {"": 100, LedgerReason.BALANCE_TOO_LOW: 900}
     book = ledger(SqliteStorage(path))
     assert (book.balance("ann"), book.locked("ann"), book.total) == (0, 100, 100)
     book.close()

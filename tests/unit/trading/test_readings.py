@@ -1,4 +1,24 @@
-"""Readings of both ends: what counts where one is missing, late, backwards or contradicts the other."""
+"""Readings of both ends: what counts where one is missing, late, backwards or contradicts the other.
+
+==============================  ==================================================  =================================
+what was read                   what counts                                         where it is tried
+==============================  ==================================================  =================================
+both ends, loss as by formula   the sink's                                          what_counts_of_two_ends
+the sink only                   the sink's                                          what_counts_of_two_ends
+the source only                 the formula backwards, as an estimate; twice the    what_counts_of_two_ends;
+                                time to object                                      test_objections, waits_twice_as_long
+none                            nothing is paid for, nobody is blamed               test_settlement, no_meter_saw
+none now, but one before        what was said once stays said                       never_taken_back
+more arrives than was sent, or  what neither end denies is paid at once, the rest   what_neither_end_denies;
+another loss than the formula's is disputed                                         test_settlement, test_saga
+one that runs backwards         the last before it; kept as evidence                a_register_counts_on
+one that repeats, or comes late the last before it; kept as evidence                a_register_counts_on
+of another boot of the router   it goes on from what was kept; a fall is backwards  a_register_counts_on
+0 of both ends                  0, which is not the same as none                    what_counts_of_two_ends
+a moved circuit                 the sum over its generations                        sum_over_its_generations
+beyond what a circuit carries   none: nobody metered that                           test_controller_port, test_deciding
+==============================  ==================================================  =================================
+"""
 
 import pytest
 
