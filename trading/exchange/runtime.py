@@ -10,6 +10,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
@@ -88,6 +89,8 @@ class Runtime:
         self._clock_ns = clock_ns
         self._now_ns = clock_ns()
         self.market = Market(settings, journal.load())
+        # One read at a time: several would have the interpreter from the loop for most of the time.
+        self._reader = ThreadPoolExecutor(1, "reads")
         self._courier = Courier(controller, ledger, self, self._fail)
         self._ticket = 0
         self._unwritten: deque[_Unwritten] = deque()
@@ -112,6 +115,7 @@ class Runtime:
         self._courier.close()
         for task in self._tasks:
             task.cancel()
+        self._reader.shutdown(wait=False, cancel_futures=True)
         await self._loop.run_in_executor(None, self._journal.close)
 
     # Commands
@@ -173,7 +177,7 @@ class Runtime:
         return await self._read(self._journal.clearings, asked)
 
     async def _read(self, question: Callable[[A], T], asked: A) -> T:
-        return await self._loop.run_in_executor(None, question, asked)
+        return await self._loop.run_in_executor(self._reader, question, asked)
 
     async def durable(self) -> None:
         """Return once all that was decided until now is."""

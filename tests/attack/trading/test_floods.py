@@ -1,5 +1,9 @@
 """Floods: one party that asks for more than its share of the market's time, memory, or log."""
 
+import asyncio
+from contextlib import suppress
+from types import SimpleNamespace
+from typing import Any
 from unittest.mock import patch
 
 import msgspec
@@ -10,10 +14,15 @@ from digitalgrid.rate_limit import TokenBucket
 from tests.support.attacks import Street, repelled
 from tests.support.ledgers import deposit, ledger
 from tests.support.market_exchange import SETTINGS
+from tests.support.sagas import trade
 from trading.core.orders import MAX_ID, MAX_TAGS
+from trading.exchange.services import watching
+from trading.exchange.services.turns import Pauses, Rotation
+from trading.exchange.services.watching import TransactionsWatch
 from trading.ledger.refusals import LedgerRefused
+from trading.market.records import TradeRecord
 from trading.market.settings import MarketSettings
-from trading.reasons import MarketReason
+from trading.reasons import MarketReason, Refused
 
 pytestmark = pytest.mark.attack
 
@@ -41,6 +50,92 @@ def test_who_fills_the_book_is_stopped_and_others_are_not() -> None:
     assert filled(10) == (10, 1)
     # The limit is the defence.
     assert filled(1_000) == (50, 1)
+
+
+def test_who_tenders_and_cancels_again_and_again_makes_no_more_orders_than_he_may() -> None:
+    """All of an interval are kept until it has ended, whether they wait or not."""
+
+    def attack() -> bool:
+        street = Street(settings(tender_burst=10, tenders_per_s=1.0))
+        for number in range(50):
+            street.takes(street.asks(street.tender(f"{number}", wh=1)))
+            with suppress(Refused):
+                street.market.cancel("eve", 1_000 * number + 500, f"{number}", 0)
+        return sum(1 for _ in street.market.orders.rows()) > 10
+
+    repelled(attack, lambda: [patch.object(TokenBucket, "take", lambda *_: True)])
+
+
+def let_in(calls: list[tuple[str, str]]) -> list[str]:
+    """Names of calls, each (peer, name) of those that come together, in the order in which they are heard."""
+    heard: list[str] = []
+    rotation = Rotation()
+
+    async def call(peer: str, name: str) -> None:
+        await rotation.turn(peer)
+        heard.append(name)
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*[call(*each) for each in calls])
+
+    asyncio.run(all_of_them())
+    return heard
+
+
+async def at_once(*_: object) -> None:
+    """Nobody waits."""
+
+
+def test_a_thousand_calls_of_one_connection_do_not_come_before_one_of_another() -> None:
+    """Signed or forged: that is found out only once they are looked at."""
+    flood = [("eve", f"eve {number}") for number in range(1_000)]
+
+    def attack() -> bool:
+        return let_in([*flood, ("ann", "ann"), ("bob", "bob")]).index("bob") > 5
+
+    repelled(attack, lambda: [patch.object(Rotation, "turn", at_once)])
+    assert let_in(flood) == [name for _, name in flood]
+
+
+def test_who_was_refused_for_his_rate_is_not_heard_again_at_once() -> None:
+    """A full batch costs the loop milliseconds, refused or not; with many under way others would wait for all."""
+
+    def attack() -> bool:
+        pauses, heard = Pauses(), []
+
+        async def call(party: str) -> None:
+            with suppress(Refused):
+                await pauses.over(party)
+                heard.append(party)
+                pauses.note(party, is_hasty=party == "eve")
+
+        async def all_of_them() -> None:
+            await call("eve")
+            flood = [asyncio.ensure_future(call("eve")) for _ in range(1_000)]
+            await call("ann")
+            for _ in range(3):
+                await asyncio.sleep(0)
+            for each in flood:
+                each.cancel()
+
+        asyncio.run(all_of_them())
+        assert "ann" in heard
+        return len(heard) > 2
+
+    repelled(attack, lambda: [patch.object(Pauses, "over", at_once)])
+
+
+def test_who_watches_and_does_not_read_is_kept_no_more_than_so_much_for() -> None:
+    def attack() -> bool:
+        runtime: Any = SimpleNamespace(subscribe=lambda heard: lambda: None)
+        watch = TransactionsWatch(runtime, "")
+        for number in range(5_000):
+            one = trade()
+            one.trade_id = f"t{number}"
+            watch._heard([TradeRecord(one, number, "call", 0)])
+        return len(watch._trades) > 4_096
+
+    repelled(attack, lambda: [patch.object(watching, "_bound", lambda *_: None)])
 
 
 @pytest.mark.parametrize(

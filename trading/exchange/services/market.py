@@ -12,6 +12,7 @@ from trading.exchange.services import codec
 from trading.exchange.services.books import Books, interval_of, session_at
 from trading.exchange.services.clearings import Clearings
 from trading.exchange.services.paging import fitting, page_size, place_of
+from trading.exchange.services.turns import Pauses
 from trading.exchange.services.watching import MarketWatch, TransactionsWatch
 from trading.market.order_table import record_of
 from trading.market.records import OrderRecord, TradeRecord
@@ -32,6 +33,7 @@ class MarketService(MarketServiceServicer):
         self._books = Books(exchange.runtime)
         self._clearings = Clearings(self._gate_ns)
         self._is_previewing = False
+        self._pauses = Pauses()
 
     @property
     def _gate_ns(self) -> int:
@@ -65,11 +67,13 @@ class MarketService(MarketServiceServicer):
                 f"tenders are {len(request.tenders)}; 1 to {MAX_TENDERS} are taken at a time",
                 "tenders",
             )
-        self._exchange.mandates.party_of("CreateTenders", request)
+        party = self._exchange.mandates.party_of("CreateTenders", request)
+        await self._pauses.over(party)
         read = [_tender(request, number) for number in range(len(request.tenders))]
         tenders = [each for each in read if isinstance(each, Tender)]
         answers = iter(await self._runtime.create_tenders(tenders, mandate_holds=True))
         results = [each if isinstance(each, Refused) else next(answers) for each in read]
+        self._pauses.note(party, is_hasty=any(map(_is_for_rate, results)))
         response = pb.CreateTendersResponse()
         for tender, result in zip(request.tenders, results, strict=True):
             _add(response, tender, result)
@@ -256,6 +260,10 @@ def _tender(request: pb.CreateTendersRequest, number: int) -> Tender | Refused:
         return codec.tender_from_pb(request.tenders[number], request.mandate, number)
     except Refused as refused:
         return refused
+
+
+def _is_for_rate(result: OrderRecord | Refused) -> bool:
+    return isinstance(result, Refused) and result.reason is MarketReason.RATE_LIMIT
 
 
 def _add(

@@ -14,6 +14,7 @@ from digitalgrid.rpc.decoding import MalformedMessage, check_decoded, decoded
 from digitalgrid.rpc.statuses import status_of
 from trading.exchange.ports import Unreachable
 from trading.exchange.runtime import JournalFailed
+from trading.exchange.services.turns import Rotation
 from trading.ledger.refusals import LedgerReason, LedgerRefused
 from trading.reasons import MarketReason, Refused
 
@@ -58,7 +59,10 @@ def failed(error: Exception, method: str) -> Status:
 
 
 class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
-    """Guards every handler of our own services."""
+    """Guards every handler of our own services, and lets calls in by turns."""
+
+    def __init__(self) -> None:
+        self._rotation = Rotation()
 
     async def intercept_service(
         self,
@@ -71,15 +75,16 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             return handler
         decode, encode = decoded(handler.request_deserializer), handler.response_serializer
         if handler.unary_unary:
-            call = _call(handler.unary_unary, method)
+            call = _call(handler.unary_unary, method, self._rotation)
             return grpc.unary_unary_rpc_method_handler(call, decode, encode)
-        stream = _stream(handler.unary_stream, method)
+        stream = _stream(handler.unary_stream, method, self._rotation)
         return grpc.unary_stream_rpc_method_handler(stream, decode, encode)
 
 
-def _call(handler: Handler, method: str) -> Handler:
+def _call(handler: Handler, method: str, rotation: Rotation) -> Handler:
     async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
         try:
+            await rotation.turn(context.peer())
             check_decoded(request)
             return await handler(request, context)
         except grpc.aio.AbortError:
@@ -90,9 +95,10 @@ def _call(handler: Handler, method: str) -> Handler:
     return call
 
 
-def _stream(handler: Handler, method: str) -> Handler:
+def _stream(handler: Handler, method: str, rotation: Rotation) -> Handler:
     async def stream(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
         try:
+            await rotation.turn(context.peer())
             check_decoded(request)
             async with aclosing(handler(request, context)) as answers:
                 async for answer in answers:
