@@ -27,8 +27,9 @@ from trading.reasons import MarketReason
 
 # Of each kind, at each of the two exchanges; and of locks.
 _TENDERS = 1_000
-# The source gives a hundredth of what it has for each sell, and so has a tenth of what is offered.
-_SOURCE_W, _FITTING = 1e6, 100
+# The source has a tenth of what is offered; of buys that fit, the buyer has money for so many until the operator takes
+# half of it away.
+_SOURCE_W, _FITTING, _AFFORDABLE = 1e6, 0.1, 0.8
 _GRID = f"""
 name: race
 defaults: {{voltage_v: 20000, efficiency: 0.97, ampacity_a: 300}}
@@ -43,8 +44,6 @@ loads: [{{id: load3, router: r3, power_w: 4000000}}]
 _MARKET = {"interval_s": 600, "gate_s": 2, "ahead": 2, "mechanisms": ["continuous"]}
 _AT_ONCE = {"orders_per_party": 100_000, "tenders_per_s": 1e6, "tender_burst": 1_000_000}
 _SELLS_FOR, _BUYS_FOR = 100_000, 220_000
-# Of a hundred buys that fit, the money of the buyer is enough for so many, until the operator takes some of it away.
-_AFFORDABLE = 80
 _POLL_S = 0.2
 _UNDECIDED = {
     pb.TRANSACTION_STATE_MATCHED,
@@ -100,7 +99,11 @@ def raced(directory: Path, tenders: int, start: Start) -> Found:
             for name in ("one", "other")
         ]
         clients = [stack.enter_context(each.client("operator")) for each in exchanges]
-        racers = [each for dgm in exchanges for each in _racers(dgm, clients[0], tenders)]
+        racers = [
+            each
+            for dgm, client in zip(exchanges, clients, strict=True)
+            for each in _racers(dgm, client, tenders)
+        ]
         waiting = start(racers)
         watched = _Watched(power, clients, found)
         ended = _while_watching(waiting, watched)
@@ -127,10 +130,10 @@ def _exchange(directory: Path, name: str, controller: str) -> Any:
 def _racers(dgm: MarketDaemon, client: MarketClient, tenders: int) -> Iterator[Race]:
     """Two that sell and two that buy, half of them each, and one that takes money away meanwhile."""
     interval = client.market().intervals[-1].interval
-    wh = wh_below(_SOURCE_W, interval.length_ns) // _FITTING
-    cost = wh * _BUYS_FOR
-    with dgm.client("operator") as operator:
-        operator.withdraw("ann", operator.balance("ann").free_nano - _AFFORDABLE * cost, "first")
+    fitting = max(2, round(_FITTING * tenders))
+    wh = wh_below(_SOURCE_W, interval.length_ns) // fitting
+    money = round(_AFFORDABLE * fitting) * wh * _BUYS_FOR
+    client.withdraw("ann", client.balance("ann").free_nano - money, "first")
     for name in ("a", "b"):
         for party, side, limit in (
             ("bob", pb.SIDE_SELL, _SELLS_FOR),
@@ -148,7 +151,7 @@ def _racers(dgm: MarketDaemon, client: MarketClient, tenders: int) -> Iterator[R
                 interval.length_ns,
             )
     # In small pieces, half of what there is.
-    yield Withdrawals("c", dgm.server, "ann", tenders, _AFFORDABLE * cost // (2 * tenders))
+    yield Withdrawals("c", dgm.server, "ann", tenders, money // (2 * tenders))
 
 
 class _Watched:
