@@ -2,7 +2,8 @@
 
 Each hop's need is worked out anew, in order of admission, beside what carries and what the standbys before it would
 take under the worst failure; it must not be more than was reserved for it. Standbys that would keep others from what
-they were promised go, the least urgent and youngest first.
+they were promised go, the least urgent and youngest first, and those that are in use for the same failure last: under
+that failure alone all of them fit, and whoever lost its standby then would be in the dark until it is rerouted.
 """
 
 from collections import defaultdict
@@ -31,6 +32,8 @@ class _Claim:
     generation: Generation
     amount: float
     trickle: float = 0.0
+    # Its circuit may be served by it by now.
+    in_use: bool = False
     received_w: float = 0.0
     sent_w: float = 0.0
     resistance_ohm: float = 0.0
@@ -117,22 +120,30 @@ class StandbyFit:
         self._view = view
         self._find = find
 
-    def misfits(self, route: Route, *, at_source: bool = False) -> set[CircuitGeneration]:
-        """Standbys that do not fit any more on the lines and converters that a route uses, or at its source."""
+    def misfits(
+        self, route: Route, in_use: Callable[[Generation], bool], *, at_source: bool = False
+    ) -> set[CircuitGeneration]:
+        """Standbys that do not fit any more on the lines and converters that a route uses, or at its source.
+
+        ``in_use``: whether a standby may be what serves its circuit by now.
+        """
         goes: set[CircuitGeneration] = set()
         view = self._view()
         for hop in route.links:
             if (link := view.links.get(hop.link_id)) is not None:
-                both = [self._on_line(link_direction(hop.link_id, end)) for end in (link.a, link.b)]
+                both = [
+                    self._on_line(link_direction(hop.link_id, end), in_use)
+                    for end in (link.a, link.b)
+                ]
                 for claims in both:
                     _let_go_for_losses(claims, goes)
                 _let_go(both, link.ampacity_a, goes)
         for router_id in route.router_ids:
             router = view.routers.get(router_id)
             if router is not None and (most_w := router.profile.max_through_w) is not None:
-                _let_go([self._at(through(router_id))], most_w, goes)
+                _let_go([self._at(through(router_id), in_use)], most_w, goes)
         if at_source and (found := view.sources.get(route.source_id)) is not None:
-            _let_go([self._at(source(route.source_id))], found[1].max_power_w, goes)
+            _let_go([self._at(source(route.source_id), in_use)], found[1].max_power_w, goes)
         return goes
 
     def _standing(self, resource: Resource) -> Iterable[tuple[Generation, float, float]]:
@@ -144,18 +155,21 @@ class StandbyFit:
             ):
                 yield generation, amount, self._reservations.trickle_of(resource, key)
 
-    def _on_line(self, way: Resource) -> _Claims:
+    def _on_line(self, way: Resource, in_use: Callable[[Generation], bool]) -> _Claims:
         claims = []
         for generation, amount, trickle in self._standing(way):
             for link in generation.route.links:
                 if (link.link_id, link.from_router_id) == (way.id, way.from_router_id):
                     losses = link.received_w, link.sent_w, link.resistance_ohm
-                    claim = _Claim(generation, amount, trickle, *losses)
-                    claims.append(claim)
+                    used = in_use(generation)
+                    claims.append(_Claim(generation, amount, trickle, used, *losses))
         return _Claims(claims)
 
-    def _at(self, resource: Resource) -> _Claims:
-        claims = (_Claim(*each) for each in self._standing(resource))
+    def _at(self, resource: Resource, in_use: Callable[[Generation], bool]) -> _Claims:
+        claims = (
+            _Claim(each, amount, trickle, in_use(each))
+            for each, amount, trickle in self._standing(resource)
+        )
         return _Claims(claims, shares_with_own=True)
 
 
@@ -171,25 +185,54 @@ def _first_short(claims: _Claims) -> _Claim | None:
     """Who is to go for the first, in order, that needs more than was reserved: itself, or a standby before it."""
     before = _Claims(())
     for claim in claims.claims:
-        circuit_id = claim.generation.key.circuit_id
-        own = before.firm.get(circuit_id, 0.0)
-        under = (
-            before.needed[each] - before.of_circuit.get((each, circuit_id), 0.0)
-            for each in claim.covers
-        )
-        worst = max(under if claim.generation.shares else before.needed.values(), default=0.0)
-        load = sum(before.firm.values()) - own + worst
-        need_w = claim.received_w + added_line_loss_w(claim.resistance_ohm, load, claim.amount)
-        if need_w > claim.sent_w * _SLACK:
-            if claim.gives_way:
-                return claim
-            before.leave_out(set())
-            candidates = before.candidates()
-            if candidates:
-                return min(candidates, key=_firmness)
+        if _is_short(before, claim):
+            gone = _gone_for(before, claim)
+            if gone is not None:
+                return gone
         before.claims.append(claim)
         before.add(claim)
     return None
+
+
+def _is_short(before: _Claims, claim: _Claim) -> bool:
+    """Whether it needs more for its losses beside those before it than was reserved for them."""
+    own = before.firm.get(claim.generation.key.circuit_id, 0.0)
+    worst = _worst_beside(before, claim)
+    load = sum(before.firm.values()) - own
+    load += _of_others(before, claim, worst) if worst is not None else 0.0
+    need_w = claim.received_w + added_line_loss_w(claim.resistance_ohm, load, claim.amount)
+    return need_w > claim.sent_w * _SLACK
+
+
+def _worst_beside(before: _Claims, claim: _Claim) -> Failure | None:
+    """The failure under which a claim has the most of others beside it."""
+    shares = claim.generation.shares
+    among = sorted(before.needed.keys() & claim.covers) if shares else before.needed
+    return max(among, key=lambda each: _of_others(before, claim, each), default=None)
+
+
+def _of_others(before: _Claims, claim: _Claim, failure: Failure) -> float:
+    needed = before.needed[failure]
+    if not claim.generation.shares:
+        return needed
+    return needed - before.of_circuit.get((failure, claim.generation.key.circuit_id), 0.0)
+
+
+def _gone_for(before: _Claims, claim: _Claim) -> _Claim | None:
+    """Who goes where a claim is short: a standby itself, or for one that is in use whoever before it is not."""
+    if not claim.gives_way:
+        before.leave_out(set())
+        return min(before.candidates(), key=_firmness, default=None)
+    if not claim.in_use:
+        return claim
+    idle = [each for each in before.claims if each.gives_way and not each.in_use]
+    rest = _Claims(before.claims)
+    rest.leave_out({each.generation.key for each in idle})
+    if _is_short(rest, claim):
+        return claim
+    worst = _worst_beside(before, claim)
+    beside = [each for each in idle if not each.generation.shares or worst in each.covers]
+    return min(beside, key=_firmness)
 
 
 def _let_go(sides: list[_Claims], limit: float, goes: set[CircuitGeneration]) -> None:
@@ -205,6 +248,6 @@ def _let_go(sides: list[_Claims], limit: float, goes: set[CircuitGeneration]) ->
             claims.leave_out(goes)
 
 
-def _firmness(claim: _Claim) -> tuple[int, int]:
-    """Who goes first: the least urgent, then who came last."""
-    return claim.generation.priority, -claim.generation.admission_seq
+def _firmness(claim: _Claim) -> tuple[bool, int, int]:
+    """Who goes first: those that only stand by, of these the least urgent, then who came last."""
+    return claim.in_use, claim.generation.priority, -claim.generation.admission_seq

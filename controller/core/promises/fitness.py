@@ -1,12 +1,12 @@
 """Fitness of standbys: whether each still protects its circuit as that is now, and covers what it is to cover."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from controller.core.admission.admission import Admission
 from controller.core.admission.standby_fit import StandbyFit
 from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.disjointness import in_common
-from controller.core.circuits.failures import Failure, covered
+from controller.core.circuits.failures import Failure, covered, stopping
 from controller.core.circuits.generation import RETIRING_PHASES, Generation, Phase, Role
 from controller.core.circuits.path_state import other_physics, path_down
 from controller.core.circuits.reservations import Reservations
@@ -58,14 +58,35 @@ class Fitness:
         """Whether more is reserved on its path than that may carry, and it is among those that give way."""
         if not self._admission.crowded(standby.route):
             return False
-        return standby.key in self._fit.misfits(standby.route)
+        return standby.key in self._fit.misfits(standby.route, lambda each: self._in_use(each, ()))
 
-    def crowded_out(self, route: Route) -> Iterable[tuple[Circuit, Generation]]:
-        """Standbys that have no room beside one that was promoted on this route, or not what they lose."""
-        for key in sorted(self._fit.misfits(route, at_source=True)):
+    def crowded_out(
+        self, promoted: Route, left: Collection[Route]
+    ) -> Iterable[tuple[Circuit, Generation]]:
+        """Standbys that have no room beside one that was promoted on a route, or not what they lose.
+
+        ``left``: the routes that it was promoted for. Whatever failed there has others use their standbys too.
+        """
+        misfits = self._fit.misfits(promoted, lambda each: self._in_use(each, left), at_source=True)
+        for key in sorted(misfits):
             standby = self._find(key)
             if standby is not None:
                 yield self._circuits[key.circuit_id], standby
+
+    def _in_use(self, standby: Generation, left: Collection[Route]) -> bool:
+        """Whether its sink may have selected it: what its circuit worked over is down, or may be for what others left,
+        of which nothing is known to be down.
+        """
+        circuit = self._circuits[standby.key.circuit_id]
+        working = circuit.carrying() or circuit.newest()
+        if standby.role is not Role.STANDBY or working is None:
+            return False
+        view = self._admission.view
+        if path_down(view, working.route):
+            return True
+        unknown = [each for each in left if not path_down(view, each)]
+        stops = stopping(working.route, self._risk_groups_of)
+        return any(stops & stopping(each, self._risk_groups_of) for each in unknown)
 
     def crowding(self, route: Route) -> list[Generation]:
         """Shared standbys that are on their way out, and still hold room where a promoted one leaves too little."""
@@ -99,7 +120,8 @@ class Fitness:
         return wanted if wanted != standby.covers else None
 
     def _risk_groups_of(self, link_id: str) -> frozenset[str]:
-        return self._admission.view.links[link_id].risk_groups
+        known = self._admission.view.links.get(link_id)
+        return known.risk_groups if known is not None else frozenset()
 
     def can_cover(self, standby: Generation, failures: frozenset[Failure]) -> bool:
         """Whether nobody else would take anything where it does, under what it did not cover before: then neither pools

@@ -4,7 +4,7 @@ A standby that its sink runs is the working generation from then on; what was le
 room make way for it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from controller.core.admission.admission import Admission
 from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState
@@ -14,6 +14,7 @@ from controller.core.circuits.guarding import ready_standby
 from controller.core.circuits.path_state import path_down
 from controller.core.circuits.protection import Against, ProtectionEvent
 from controller.core.circuits.reservations import Reservations
+from controller.core.circuits.route import Route
 from controller.core.effects import CircuitChanged, Effect
 from controller.core.programming.agenda import Agenda
 from controller.core.programming.programming import Programmer
@@ -142,7 +143,7 @@ class Switches:
             self._show_adopted(circuit, f"switched to its standby: {why}", reported=reported)
         self._persist(circuit)
         if shared:
-            self._make_room_beside(standby, now_ns)
+            self._make_room_beside(standby, [each.route for each in left], now_ns)
 
     def _let_go_of_others(self, circuit: Circuit, selected: Generation, now_ns: int) -> None:
         """What was to replace a standby, and has a line in common with it, is no standby of it; nor is there room."""
@@ -159,13 +160,15 @@ class Switches:
             standby.covers = frozenset()
             self._reservations.cover(standby.key, standby.covers)
 
-    def _make_room_beside(self, promoted: Generation, now_ns: int) -> None:
-        """What it carries is not shared any more; standbys that no longer fit beside it are made anew elsewhere."""
+    def _make_room_beside(self, promoted: Generation, left: Collection[Route], now_ns: int) -> None:
+        """What it carries is not shared any more; standbys that no longer fit beside it are made anew elsewhere, and of
+        those the ones last that the same failure has selected.
+        """
         by = promoted.key.circuit_id
         why = f"circuit {by} runs over its standby now, and the rest of their room is too small"
         for standby in self._fitness.crowding(promoted.route):
             self._free_at_once(standby)
-        for circuit, standby in list(self._fitness.crowded_out(promoted.route)):
+        for circuit, standby in list(self._fitness.crowded_out(promoted.route, left)):
             self._free_at_once(standby)
             self._retire(circuit, standby, why, now_ns)
             if circuit.circuit_id in self._expected:
