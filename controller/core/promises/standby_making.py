@@ -11,7 +11,7 @@ from controller.core.admission.standby_search import Standby, StandbySearch
 from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.generation import Generation, Phase, Role
 from controller.core.circuits.guarding import SEARCHING
-from controller.core.circuits.protection import Protection, ProtectionEvent
+from controller.core.circuits.protection import Against, Protection, ProtectionEvent
 from controller.core.circuits.request import PowerRequest
 from controller.core.circuits.reservations import Reservations
 from controller.core.circuits.route import Route
@@ -31,6 +31,7 @@ _ASK_AGAIN_NS, _ASK_AGAIN_MOST_NS = NS_PER_S, 16 * NS_PER_S
 # One that makes way for another has drained and is gone within this, unless one of its routers is away.
 _GONE_WITHIN_NS = 12 * NS_PER_S
 _ROOM_TO_FILL = "there is room by now to fill the buffers of another"
+_FROM_ELSEWHERE = "another source can serve it by now, so that it outlives its first router too"
 
 
 class StandbyMaker:
@@ -74,6 +75,9 @@ class StandbyMaker:
         self._ask_again: Agenda[int] = Agenda()
         self._asks_after_ns: dict[int, int] = {}
         self._to_fill: deque[int] = deque()
+        # With the view of when that was looked at: circuits whose standby begins where they do, and might elsewhere.
+        self._near: dict[int, int] = {}
+        self._to_part: deque[int] = deque()
         # Circuits whose standby is let go of for another to fill, and until when that is waited for.
         self._making_way: Agenda[int] = Agenda()
         # Those that have done so in vain do not again in the same view of the network.
@@ -84,17 +88,21 @@ class StandbyMaker:
         self._known: tuple[int, int] | None = None
 
     def next_deadline_ns(self) -> int | None:
-        search_at_ns = self._search_at_ns if self._to_search or self._to_fill else None
+        search_at_ns = self._search_at_ns if self._any_to_search else None
         due = (
             *(search_at_ns, self._retry_at_ns),
             *(self._ask_again.next_ns(), self._making_way.next_ns()),
         )
         return min((each for each in due if each is not None), default=None)
 
+    @property
+    def _any_to_search(self) -> bool:
+        return bool(self._to_search or self._to_fill or self._to_part)
+
     # Wanted
 
     def look_at(self, circuit: Circuit, now_ns: int) -> None:
-        """See whether a circuit that carries lacks a standby, or room to fill it."""
+        """See whether a circuit that carries lacks a standby, or room to fill it, or another source for it."""
         circuit_id, standbys = circuit.circuit_id, circuit.standbys()
         if not standbys and circuit_id not in self._in_vain:
             self._want(circuit_id, now_ns)
@@ -109,6 +117,10 @@ class StandbyMaker:
             self._unfilled.pop(circuit_id, None)
         if any(each.charged for each in standbys):
             self._made_way.pop(circuit_id, None)
+        if _is_near(circuit):
+            self._near.setdefault(circuit_id, self.views)
+        else:
+            self._near.pop(circuit_id, None)
 
     def replace(self, circuit: Circuit, reason: str, now_ns: int) -> None:
         """Its only standby is to go once another stands in its place, or at once where there is no way for another."""
@@ -133,7 +145,7 @@ class StandbyMaker:
         """It wants no standby any more."""
         for of in (
             *(self._in_vain, self._unfilled, self._to_replace),
-            *(self._asks_after_ns, self._made_way),
+            *(self._asks_after_ns, self._made_way, self._near),
         ):
             of.pop(circuit.circuit_id, None)
         self._bridged.discard(circuit.circuit_id)
@@ -150,7 +162,7 @@ class StandbyMaker:
         are answered once.
         """
         stands = self._stands()
-        if (self._in_vain or self._unfilled) and stands != self._known:
+        if (self._in_vain or self._unfilled or self._near) and stands != self._known:
             self._known = stands
             self._retry_at_ns = self._retry_at_ns or now_ns + _RETRY_NS
 
@@ -163,6 +175,8 @@ class StandbyMaker:
             self._bridged.difference_update(again)
             self._to_search.extend(again)
             self._to_fill.extend(self._worth_another_try(self._unfilled))
+            # Room that others leave is no reason to look again: a source that returns is one.
+            self._to_part.extend(key for key, view in self._near.items() if view != self.views)
         for circuit_id in self._ask_again.due(now_ns):
             self._ask_again.drop(circuit_id)
             if self._in_vain.pop(circuit_id, None) is not None:
@@ -171,7 +185,7 @@ class StandbyMaker:
         for circuit_id in self._making_way.due(now_ns):
             self._making_way.drop(circuit_id)
             self._want(circuit_id, now_ns)
-        if (self._to_search or self._to_fill) and now_ns >= (self._search_at_ns or 0):
+        if self._any_to_search and now_ns >= (self._search_at_ns or 0):
             self._search_some(now_ns)
 
     def _worth_another_try(self, tried: dict[int, tuple[int, int]]) -> list[int]:
@@ -193,6 +207,9 @@ class StandbyMaker:
         for _ in range(min(_MAX_SEARCHES, len(self._to_fill))):
             if (circuit := self._circuits.get(self._to_fill.popleft())) is not None:
                 self._refill(circuit, now_ns)
+        for _ in range(min(_MAX_SEARCHES, len(self._to_part))):
+            if (circuit := self._circuits.get(self._to_part.popleft())) is not None:
+                self._part(circuit, now_ns)
         self._search_at_ns = now_ns + _PAUSE_NS
 
     def _searched(self, circuit: Circuit, now_ns: int) -> bool:
@@ -249,6 +266,25 @@ class StandbyMaker:
             self._tend(circuit, now_ns)
         else:
             self._unfilled[circuit.circuit_id] = self._stands()
+
+    def _part(self, circuit: Circuit, now_ns: int) -> None:
+        """Have another standby made that begins elsewhere, if there is a way by now; this one stays until then."""
+        newest = circuit.newest()
+        looked_at = self._near.get(circuit.circuit_id, self.views) == self.views
+        if looked_at or not _is_near(circuit) or newest is None:
+            return
+        self._near[circuit.circuit_id] = self.views
+        found = self._search.beside(
+            newest.route,
+            standby_request(circuit, newest.route.power_w),
+            circuit_id=circuit.circuit_id,
+            excluded_ids=circuit.guard.excluded_ids,
+            instead_of=circuit.standbys()[0].key,
+        )
+        if found is None or not found.route.trickle_w:
+            return
+        if found.route.router_ids[0] != newest.route.router_ids[0]:
+            self._make(circuit, found, _FROM_ELSEWHERE, now_ns)
 
     def _could_fill_alone(self, circuit: Circuit, old: Generation) -> bool:
         """Whether another on the path of a standby with room of its own could fill once that has gone."""
@@ -338,6 +374,18 @@ def _holds_on(retiring: Generation) -> bool:
 
 def _is_unfilled(standby: Generation) -> bool:
     return standby.phase is Phase.COMMITTED and not standby.route.trickle_w
+
+
+def _is_near(circuit: Circuit) -> bool:
+    """Whether a circuit that is to outlive any router has a single standby that begins where it does itself."""
+    newest, standbys = circuit.newest(), circuit.standbys()
+    if newest is None or newest.phase is not Phase.CARRYING or not circuit.admin_up:
+        return False
+    if circuit.guard.against is not Against.ROUTER or len(circuit.source_ids) == 1:
+        return False
+    if len(standbys) != 1 or standbys[0].phase is not Phase.COMMITTED:
+        return False
+    return standbys[0].route.router_ids[0] == newest.route.router_ids[0]
 
 
 def standby_request(circuit: Circuit, power_w: float) -> PowerRequest:
