@@ -4,7 +4,6 @@ Cheap to import: the emulator forks routers from a process that has done so.
 """
 
 import asyncio
-import gc
 import logging
 import signal
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from digitalgrid.addresses import Address
+from digitalgrid.garbage_collector import spare_old
 from digitalgrid.processes import die_with_parent
 from digitalgrid.tracing.extra import TracingUnavailable, open_spans
 from router_agent.agent import Agent
@@ -50,8 +50,9 @@ def run_router(config: RouterConfig, *, parent_pid: int | None = None) -> int:
         _log.error("router %s ends: %s", config.router_id, error)
         return 1
     serving = _metrics(config.metrics.listen)
-    # What was imported stays: looking through it for garbage takes time that neighbours wait.
-    gc.freeze()
+    # A look for garbage among all circuits holds up whatever else this process does, also its sign of life (pulse.py):
+    # with thousands of them for longer than neighbours wait, on a machine that is busy.
+    spare_old()
     try:
         with spans as order_spans:
             asyncio.run(_run(config, serving, order_spans))

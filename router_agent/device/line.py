@@ -100,9 +100,15 @@ class Line:
     def expire(self, now_ns: int, leeway_ns: int) -> bool:
         """True when a silent neighbour took the line down."""
         was_up = self.up
-        self.adjacency.expire(now_ns, max(leeway_ns, self._neighbor_late_ns))
+        patience_ns = max(leeway_ns, self._neighbor_late_ns)
+        self.adjacency.expire(now_ns, patience_ns)
         self.stated.expire(now_ns)
-        return self._note_down(was_up, "its far end is silent")
+        if self.up or not was_up:
+            return False
+        # Whoever reads it sees whether a router was late, or its line is dead.
+        silent_ms = (self.adjacency.silent_ns(now_ns) or 0) // NS_PER_MS
+        waited = f"{patience_ns // NS_PER_MS} ms were allowed for routers that are late"
+        return self._note_down(was_up, f"its far end is silent for {silent_ms} ms; {waited}")
 
     def restart(self) -> None:
         was_up = self.up
