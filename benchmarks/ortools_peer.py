@@ -7,7 +7,6 @@ import io
 import subprocess
 import sys
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,12 +42,7 @@ class OrtoolsFlow:
     def __enter__(self) -> "OrtoolsFlow":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._process.communicate()
 
     def load(self, tail: Any, head: Any, capacity: Any, unit_cost: Any) -> float:

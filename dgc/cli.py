@@ -16,6 +16,7 @@ from dgc.plugins import plugins
 from dgc.store import store
 from digitalgrid.command_line import Program
 from digitalgrid.errors import ExplainedError
+from digitalgrid.garbage_collector import pause_while_loading
 
 _CONFIG_FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -34,6 +35,7 @@ for _verb in (emulate, fault, stop, import_, plan, study, plugins, store, reconc
 @click.option("--config", "path", type=_CONFIG_FILE, help="YAML; every key has a default.")
 def serve(path: Path | None) -> None:
     """Runs the controller until SIGTERM or SIGINT."""
+    pause_while_loading()
     from controller.config import load_config
 
     config = load_config(path)

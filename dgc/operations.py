@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from digitalgrid.v1 import northbound_pb2 as pb
 
 T = TypeVar("T")
+# Exit code where routers run something else than was promised.
 EXIT_DIFFERS = 1
 
 _SERVER = click.option(

@@ -16,6 +16,7 @@ from digitalgrid.columns import parts_text
 from digitalgrid.printable import printable
 from digitalgrid.v1 import northbound_pb2 as pb
 
+# Exit codes beside those of `digitalgrid.command_line`: the controller says no; it does not answer.
 EXIT_REFUSED = 3
 EXIT_UNREACHABLE = 4
 

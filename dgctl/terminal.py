@@ -8,7 +8,6 @@ import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
 from shutil import get_terminal_size
-from types import TracebackType
 from typing import Self, TextIO
 
 from digitalgrid.printable import printable
@@ -32,12 +31,7 @@ class Screen:
         self._write(_ENTER)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._write(_LEAVE)
 
     def size(self) -> os.terminal_size:

@@ -18,6 +18,21 @@ _SCHEMES = ("dns:", "ipv4:", "ipv6:")
 
 Options = Sequence[tuple[str, object]]
 
+# Of whoever asks a controller or a market.
+CLIENT_OPTIONS: Options = (
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+    # A server that is started again serves within a second; whoever waits for it shall not wait for a pause.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 250),
+    # One that has died without a word is noticed within seconds, also in the middle of a call.
+    ("grpc.min_reconnect_backoff_ms", 1000),
+    ("grpc.keepalive_time_ms", 1000),
+    ("grpc.keepalive_timeout_ms", 2000),
+    # gRPC 1.85 goes by this one, which is a minute if it is not given.
+    ("grpc.http2.ping_timeout_ms", 2000),
+    ("grpc.http2.max_pings_without_data", 0),
+)
+
 
 class Proxy(NamedTuple):
     """An HTTP proxy, and the environment variable that names it."""

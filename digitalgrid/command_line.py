@@ -24,6 +24,7 @@ import click
 from digitalgrid.errors import ExplainedError
 from digitalgrid.printable import printable, quoted, shortened
 
+# Exit codes of all programs; 130 is what shells say of a program that SIGINT ended.
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
@@ -233,7 +234,9 @@ def _open_closed_streams() -> None:
     ):
         if getattr(sys, name) is None:
             opened = os.open(os.devnull, flags)
-            setattr(sys, name, os.fdopen(opened, "r" if number == 0 else "w", closefd=False))
+            stream = os.fdopen(opened, "r" if number == 0 else "w", closefd=False)
+            for each in (name, f"__{name}__"):
+                setattr(sys, each, stream)
 
 
 def _discard_unwritten() -> None:

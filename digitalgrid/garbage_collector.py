@@ -14,11 +14,19 @@ _THRESHOLD_1, _THRESHOLD_2 = 20, 100
 _SELDOM_2 = 1000
 
 
+def pause_while_loading() -> None:
+    """Collect nothing until :func:`freeze_loaded`: of what modules make hardly anything is garbage, and looking for
+    that takes a sixth of a daemon's start."""
+    gc.disable()
+
+
 def freeze_loaded() -> None:
     """Exempt all that is loaded, modules and kernels, which stay for good; collect the rest seldom."""
-    gc.collect()
+    if gc.isenabled():
+        gc.collect()
     gc.freeze()
     gc.set_threshold(_THRESHOLD_0, _THRESHOLD_1, _THRESHOLD_2)
+    gc.enable()
 
 
 def spare_old() -> None:

@@ -1,5 +1,6 @@
 """Limits of plausible figures: no device has more, and arithmetic on more could overflow."""
 
+# 1 TW is a thousand large power stations; no line has more than 1.2 MV, or carries more than some kA.
 MAX_POWER_W = 1e12
 MAX_VOLTAGE_V = 1e9
 MAX_AMPACITY_A = 1e9

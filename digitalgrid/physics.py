@@ -9,6 +9,7 @@ import math
 
 from digitalgrid.limits import MAX_POWER_W
 
+# Of what was asked for: a load that has so much has its power; rounding to whole millijoules takes less than the rest.
 ACTUATED_FRACTION = 0.995
 # Of a line's greatest power, a product of two figures that were rounded.
 _ROUNDING = 1.0 + 1e-6

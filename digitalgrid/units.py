@@ -13,8 +13,11 @@ MILLIJOULES_PER_J = 1000
 MILLIWATTS_PER_W = 1000
 MICROWATTS_PER_W = 1_000_000
 NANOWATTS_PER_W = 1_000_000_000
-# Prices are per MWh.
+# Prices of the network are per MWh; markets count Wh.
 W_PER_MEGAWATT = 1e6
+MJ_PER_WH = 3_600_000
+NS_PER_HOUR = 3600 * NS_PER_S
+PPM = 1_000_000
 
 _QUANTITY = re.compile(
     r"\s*(?P<number>[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)"

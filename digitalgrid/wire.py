@@ -25,7 +25,9 @@ from typing import NamedTuple
 
 from digitalgrid.model import CircuitGeneration
 
+# Of the frames' layout: who reads another one drops them.
 WIRE_VERSION = 1
+# Within Ethernet's 1,500, with room for headers of tunnels.
 DEFAULT_FRAME_BYTES = 1400
 
 _MAGIC = b"DG"

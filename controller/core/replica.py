@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 
 from controller.core.book.book import CircuitBook
 from controller.core.circuits.circuit import Circuit
-from controller.core.circuits.generation import PHASES, PhaseEvent, Role
+from controller.core.circuits.generation import PHASES, PhaseEvent
 from controller.core.circuits.guarding import show_protection
 from controller.core.circuits.protection import ProtectionEvent
 from controller.core.circuits.records import Counters, StateChange, StoredState
@@ -87,15 +87,7 @@ class Replica(Core):
 
     def _take_up(self, circuit: Circuit) -> None:
         for generation in circuit.generations.values():
-            self._reservations.reserve(
-                generation.key,
-                generation.route,
-                generation.covers,
-                standby=generation.role is Role.STANDBY,
-                idle=circuit.fills_first(generation),
-            )
-            for router_id in generation.freed:
-                self._reservations.release_hop(generation.key, router_id)
+            self._reservations.restore(circuit, generation)
             for status in self._network.measured_of(
                 generation.key, generation.route.sink_router_id
             ):

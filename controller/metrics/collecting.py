@@ -108,7 +108,7 @@ class Metrics:
         yield _FAMILIES.histogram(
             "store_commit_duration_seconds", [((), runtime.tallies.commits_s)]
         )
-        vitals, room = runtime.store_vitals, self._store.room
+        vitals, room = runtime.stored.vitals, self._store.room
         if vitals is not None:
             yield _FAMILIES.histogram("store_batch_changes", [((), vitals.batch_sizes)])
             yield _FAMILIES.one("standbys", vitals.standbys)

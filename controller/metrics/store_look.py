@@ -26,7 +26,7 @@ class StoreLook:
 
     async def look(self) -> None:
         try:
-            self.room = await self._runtime.store_room()
+            self.room = await self._runtime.stored.room()
         except StoreError as error:
             self.room = None
             if not self._fails:

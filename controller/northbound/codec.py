@@ -22,7 +22,9 @@ from digitalgrid.printable import quoted
 from digitalgrid.reasons import Reason
 from digitalgrid.v1 import northbound_pb2 as pb
 
+# Of what clients name: as long as any UUID, path or host's name that is one; kept with each circuit.
 MAX_ID_CHARACTERS = 256
+# In one request, of sources or of what to avoid: each is looked up before anything is decided.
 MAX_IDS = 1024
 
 _AGAINST: dict[int, Against] = {pb.Protect.Value(f"PROTECT_{each.name}"): each for each in Against}

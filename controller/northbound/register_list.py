@@ -22,7 +22,7 @@ async def register_page(
     runtime: Runtime, request: pb.ListRegistersRequest
 ) -> pb.ListRegistersResponse:
     """At most ``page_size`` registers, and the token of the next page where there may be more."""
-    page = await runtime.registers(_question(request))
+    page = await runtime.stored.registers(_question(request))
     answer = pb.ListRegistersResponse(registers=map(_register_to_pb, page.records))
     if page.searched_to is not None:
         answer.next_page_token = _token(page.searched_to, request)

@@ -6,6 +6,7 @@ from typing import Any
 from os_ken.controller.controller import Datapath
 from os_ken.lib import hub
 
+# Between two echoes (s): a switch that is gone is noticed after two, and routers notice a line by themselves.
 ECHO_INTERVAL_S = 5.0
 # os-ken asks for no echoes by default: a half-open connection is then never noticed.
 MAX_UNREPLIED_ECHOES = 1

@@ -30,6 +30,7 @@ from digitalgrid.supervision import start_thread
 
 _log = logging.getLogger(__name__)
 
+# For the thread of a connection that was shut down to end (s): it takes milliseconds; then it dies with the process.
 _STOP_TIMEOUT_S = 10.0
 # Until accept() is tried again, in seconds: descriptors that ran out come back when others close.
 _ACCEPT_PAUSE_S = 0.2

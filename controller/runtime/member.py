@@ -13,6 +13,7 @@ from digitalgrid.supervision import start_once
 
 _log = logging.getLogger(__name__)
 
+# Between two signs of life of the loop (s), for the watchdog: a small part of its time.
 _TICK_S = 1.0
 # Watchdog (s): a loop that has not turned for so long hangs, and must not lead. Its longest turn, which takes over the
 # state of a large network, needs far less.

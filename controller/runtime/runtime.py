@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from controller.core.access import Call
 from controller.core.circuits.circuit import Circuit
-from controller.core.circuits.records import AuditEntry, StateChange, StoredState
+from controller.core.circuits.records import StateChange, StoredState
 from controller.core.circuits.request import PowerRequest
 from controller.core.controller import Controller
 from controller.core.effects import Effect, Persist, Send
@@ -27,21 +27,10 @@ from controller.core.settings import CoreSettings
 from controller.runtime.core_timer import CoreTimer
 from controller.runtime.durability import Decided, Durability, StoreFailed
 from controller.runtime.feeds import Feeds
-from controller.runtime.leadership import Leadership, unavailable
+from controller.runtime.leadership import Leadership
 from controller.runtime.reads import Reads
-from controller.store.protocol import (
-    AuditQuestion,
-    Leader,
-    LeadershipLost,
-    RegisterPage,
-    RegisterQuestion,
-    Standby,
-    Store,
-    StoreError,
-    StoreRoom,
-    StoreVitals,
-    WatchedStore,
-)
+from controller.runtime.stored_reads import StoredReads
+from controller.store.protocol import Leader, LeadershipLost, Standby, Store, StoreError
 from controller.store.records_codec import garbage_collection_paused
 from controller.tallies import Part, SessionEvent, Tallies
 from digitalgrid.capabilities import UNSAID, Capability
@@ -89,6 +78,7 @@ class Runtime(Reads):
         self.tallies = Tallies()
         self._durability = Durability(self.tallies.commits_s)
         self._leadership = Leadership()
+        self.stored = StoredReads(self._durability, self._store_to_read)
         # Of a cluster, as was last heard; None where there is none, or nobody has said.
         self.standbys: tuple[Standby, ...] | None = None
         self._timer = CoreTimer(clock_ns, lambda: self._core.next_deadline_ns(), self._on_timer)
@@ -207,48 +197,6 @@ class Runtime(Reads):
         """Whether this controller leads, and nobody else can yet: asked before each word to a router."""
         store = self._durability.store
         return store is not None and self.leads and store.may_act()
-
-    # Reads of the store
-
-    @property
-    def store_vitals(self) -> StoreVitals | None:
-        """None where this controller has no store, or one that does not say."""
-        store = self._durability.store
-        return store.vitals() if isinstance(store, WatchedStore) else None
-
-    async def store_room(self) -> StoreRoom | None:
-        """Likewise; StoreError where it cannot be told."""
-        store = self._durability.store
-        if isinstance(store, WatchedStore):
-            return await self._loop.run_in_executor(None, store.room)
-        return None
-
-    async def audit(self, question: AuditQuestion) -> list[AuditEntry]:
-        """Of what is durable, for whoever leads: only its store has it. Refusal by others."""
-        store = await self._store_to_read()
-        try:
-            return await self._loop.run_in_executor(None, store.audit, question)
-        except StoreError as error:
-            raise unavailable(Reason.AUDIT_UNREADABLE, f"the audit log: {error}") from error
-
-    async def registers(self, question: RegisterQuestion) -> RegisterPage:
-        """Likewise of final registers."""
-        store = await self._store_to_read()
-        try:
-            return await self._loop.run_in_executor(None, store.registers, question)
-        except StoreError as error:
-            raise unavailable(Reason.REGISTERS_UNREADABLE, f"final registers: {error}") from error
-
-    async def _store_to_read(self) -> Store:
-        """Once it has all that was decided by now: whoever has seen that a circuit has ended finds its end there.
-
-        StoreFailed where it never will.
-        """
-        store = self._durability.store
-        if store is None or not self.leads:
-            raise self._leadership.refusal()
-        await self.durable()
-        return store
 
     # Events
 
@@ -409,6 +357,17 @@ class Runtime(Reads):
             raise StoreFailed(str(self.failure.result()))
         with _NOT_TRACED if self.tracing is None else self.tracing.step("store.commit"):
             await self._durability.wait_for(decided or self.decided())
+
+    async def _store_to_read(self) -> Store:
+        """Once it has all that was decided by now: whoever has seen that a circuit has ended finds its end there.
+
+        Refusal by others than who leads, as only its store can be read; StoreFailed where it never will have it.
+        """
+        store = self._durability.store
+        if store is None or not self.leads:
+            raise self._leadership.refusal()
+        await self.durable()
+        return store
 
     def _on_durable(self, store: Store, ticket: int) -> None:
         if store is not self._durability.store:

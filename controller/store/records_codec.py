@@ -19,7 +19,9 @@ from controller.store.protocol import StoreError
 
 _T = TypeVar("_T", CircuitRecord, AuditEntry, RouterRecord, DrainRecord, RegisterRecord)
 
+# Behind each record: a CRC-32.
 _CHECKSUM_BYTES = 4
+# Of an audit entry as it was before there were roles.
 _FIELDS_WITHOUT_ROLES = 8
 _ENDINGS = {"", *(state.value for state in CircuitState if state.ended)}
 _encoder = msgspec.msgpack.Encoder()

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 from dgctl.market import pricing, tables, wording
 from digitalgrid.columns import Columns, Part, Styled
 from digitalgrid.market.v1 import market_pb2 as pb
-from digitalgrid.units import format_duration_ns, format_unix_ns
+from digitalgrid.units import MJ_PER_WH, PPM, format_duration_ns, format_unix_ns
 
 if TYPE_CHECKING:
     from digitalgrid.market.v1 import ledger_pb2
     from trading.client import Proved
 
-_PPM = 1_000_000
 _BLAMED = {"seller": "the seller", "buyer": "the buyer", "network": "the network"}
 
 
@@ -88,11 +87,11 @@ def _way(trade: pb.Transaction, settlement: pb.Settlement | None) -> Iterator[Pa
     over = f" over {' '.join(trade.path)}" if trade.path else ", the best path of its moment"
     yield f"path: circuit {trade.circuit_id} (request {trade.request_id}){over}"
     table = Columns("loss", ">injected", ">delivered", ">lost", ">of it")
-    agreed_mj = trade.wh * wording.MJ_PER_WH
-    rows = [("as it was matched", trade.injected_wh * wording.MJ_PER_WH, agreed_mj)]
+    agreed_mj = trade.wh * MJ_PER_WH
+    rows = [("as it was matched", trade.injected_wh * MJ_PER_WH, agreed_mj)]
     if trade.held_injected_ppm:
         rows.append(
-            ("planned, as it was held", agreed_mj * trade.held_injected_ppm // _PPM, agreed_mj)
+            ("planned, as it was held", agreed_mj * trade.held_injected_ppm // PPM, agreed_mj)
         )
     if settlement is not None:
         rows.append(

@@ -16,13 +16,12 @@ from dgctl.market.options import (
 )
 from dgctl.options import DurationType, FractionType, Settings, pass_settings
 from digitalgrid.command_line import IdType
-from digitalgrid.units import NS_PER_S
+from digitalgrid.units import NS_PER_S, PPM
 
 if TYPE_CHECKING:
     from digitalgrid.market.v1 import market_pb2 as pb
 
 F = TypeVar("F", bound=Callable[..., Any])
-_PPM = 1_000_000
 
 
 def _tender_options(command: F) -> F:
@@ -205,7 +204,7 @@ def _loss_ppm(fraction: float | None) -> int:
         return 0
     if not 0.0 < fraction <= 1.0:
         raise click.UsageError("--max-loss lies above 0, as no way loses nothing, and up to 100%")
-    return max(1, round(fraction * _PPM))
+    return max(1, round(fraction * PPM))
 
 
 def _meter_of(

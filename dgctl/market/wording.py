@@ -3,9 +3,8 @@
 from collections.abc import Callable
 
 from digitalgrid.market.v1 import market_pb2 as pb
-from digitalgrid.units import format_unix_ns
+from digitalgrid.units import MJ_PER_WH, format_unix_ns
 
-MJ_PER_WH = 3_600_000
 # Whatever number comes: the stubs want only those that are known.
 _TRANSACTION_STATE: Callable[..., str] = pb.TransactionState.Name
 _INTERVAL_PHASE: Callable[..., str] = pb.IntervalPhase.Name

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 
 import grpc
 
+from digitalgrid.channels import CLIENT_OPTIONS
 from digitalgrid.client.errors import NotActive, NotDrained
 from digitalgrid.convert_lsa import place_to_pb
 from digitalgrid.places import Place
@@ -23,6 +24,7 @@ from digitalgrid.v1.northbound_pb2_grpc import (
     TopologyServiceStub,
 )
 
+# Until a watch that broke off is opened again (s): soon enough to miss nothing that people look at.
 WATCH_AGAIN_S = 0.1
 
 # Retry policy for ABORTED: the circuit is being moved just now, and has settled within a second or so.
@@ -68,19 +70,6 @@ _RETRIES_OF_SEVERAL = {
         }
     ]
 }
-_CONNECTION = (
-    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
-    # A controller that is started again serves within a second; whoever waits for it shall not wait for a pause.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 250),
-    # A controller that has died without a word is noticed within seconds, also in the middle of a call.
-    ("grpc.min_reconnect_backoff_ms", 1000),
-    ("grpc.keepalive_time_ms", 1000),
-    ("grpc.keepalive_timeout_ms", 2000),
-    # gRPC 1.85 goes by this one, which is a minute if it is not given.
-    ("grpc.http2.ping_timeout_ms", 2000),
-    ("grpc.http2.max_pings_without_data", 0),
-)
 
 
 # Against the loss of what a standby is kept.
@@ -138,7 +127,7 @@ Method = Callable[[Connection], Callable[..., Any]]
 def channel_options(servers: int) -> tuple[tuple[str, object], ...]:
     """Of the only controller, or of one of several: there, the next attempt is for another."""
     retries = _RETRIES_OF_SEVERAL if servers > 1 else _RETRIES
-    return (("grpc.service_config", json.dumps(retries)), *_CONNECTION)
+    return (("grpc.service_config", json.dumps(retries)), *CLIENT_OPTIONS)
 
 
 def power_request(

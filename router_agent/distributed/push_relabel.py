@@ -28,6 +28,7 @@ from router_agent.distributed.line_end import LineEnd
 from router_agent.distributed.messages import Candidate, Change, Kind, Label, Stage, Summary
 from router_agent.distributed.problem import Cell, Line, UnusableProblem
 
+# By which epsilon falls from stage to stage, where it is scaled at all.
 _SCALING_FACTOR = 8
 # Measured are less than 2, and less the more routers there are.
 _STAGES_PER_ROUTER = 20

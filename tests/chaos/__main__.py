@@ -5,6 +5,7 @@ Exits with 1 where something promised was lost, or a limit was missed.
 
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -64,6 +65,8 @@ def main(names: tuple[str, ...], rounds: int | None, seed: int, output: Path) ->
         TimeElapsedColumn(),
         TextColumn("{task.fields[note]}"),
     )
+    # Programs are started again and again: as wherever they are installed, they find their modules compiled.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     chosen = [SCENARIOS[name] for name in names or SCENARIOS]
     report = Report()
     try:

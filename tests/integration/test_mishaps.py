@@ -310,6 +310,7 @@ def shell(
 def check(done: subprocess.CompletedProcess[bytes], *, failed: bool = True) -> None:
     said = done.stderr.decode(errors="replace")
     assert "Traceback" not in said, said
+    assert "Exception ignored" not in said, said
     assert "a defect of the program" not in said, said
     assert len(said.splitlines()) <= MAX_LINES, said
     assert len(said) < 4096, said

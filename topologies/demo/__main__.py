@@ -22,7 +22,6 @@ from topologies.emulator.backends import make_emulation
 from topologies.emulator.plan import EmulationOptions
 
 _GRID = Path(__file__).parents[1] / "elan9.grid.yaml"
-_START_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +65,7 @@ def main(
     async def story(client: AsyncPowerClient, observer: Observer) -> None:
         await _tell(Scenario(emulation, client, observer, figures, say, plan.seed), plan)
 
-    failure = perform(emulation, northbound, story, say, _START_TIMEOUT_S)
+    failure = perform(emulation, northbound, story, say)
     _report(console, figures, failure, output)
 
 

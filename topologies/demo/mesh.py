@@ -30,9 +30,13 @@ from topologies.emulator.health import wait_until_healthy
 from topologies.emulator.plan import EmulationOptions
 from topologies.generated import mesh_grid
 
+# For whatever is waited for (s): a hundred routers share a few cores.
 _PATIENCE_S = 60.0
+# What the README promises of the time until all is up (s).
 _UP_WITHIN_S = 30.0
+# Between two readings of meters (s): many ticks.
 _WINDOW_S = 5.0
+# Between two looks at whether all is at rest (s).
 _QUIET_POLL_S = 1.0
 # A hundred routers share this machine's cores, and one that is late by more than its cushion is felt.
 _MISSING_MS = 20.0

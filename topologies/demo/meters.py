@@ -7,6 +7,7 @@ from typing import Protocol
 from digitalgrid.v1 import northbound_pb2
 from digitalgrid.v1 import power_link_pb2 as pb
 
+# Until a reading that is not whole is asked for again (s): about a tick of routers.
 _POLL_S = 0.25
 
 Meters = list[pb.RouterMeters]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from digitalgrid.client import AsyncPowerClient, PowerError
 from digitalgrid.v1 import northbound_pb2 as pb
 
+# Until a watch that broke off is opened again (s): it times what the controller does.
 _RECONNECT_S = 0.05
 
 

@@ -19,6 +19,9 @@ from topologies.emulator.emulation import Emulation
 from topologies.emulator.errors import EmulationError
 from topologies.emulator.health import wait_until_healthy
 
+# Until all routers are connected and all lines up (s): some seconds in Mininet, for a dozen routers.
+_UP_WITHIN_S = 30.0
+
 Say = Callable[[str], None]
 # What is told once all routers and lines are up.
 Story = Callable[[AsyncPowerClient, Observer], Awaitable[None]]
@@ -60,17 +63,15 @@ def narrator(console: Console) -> Say:
     return say
 
 
-def perform(
-    emulation: Emulation, northbound: str, story: Story, say: Say, patience_s: float
-) -> str:
+def perform(emulation: Emulation, northbound: str, story: Story, say: Say) -> str:
     """The whole story on a network of its own; why it broke off, or nothing.
 
-    ``patience_s`` is for the network to come up. What was measured before it broke off can still be reported.
+    What was measured before it broke off can still be reported.
     """
     say(f"starting {len(emulation.grid.routers)} routers ({emulation.backend})")
     try:
         emulation.start()
-        asyncio.run(_tell(emulation, northbound, story, say, patience_s))
+        asyncio.run(_tell(emulation, northbound, story, say))
     except (TimeoutError, PowerError, EmulationError) as error:
         return str(error)
     finally:
@@ -79,11 +80,9 @@ def perform(
     return ""
 
 
-async def _tell(
-    emulation: Emulation, northbound: str, story: Story, say: Say, patience_s: float
-) -> None:
+async def _tell(emulation: Emulation, northbound: str, story: Story, say: Say) -> None:
     async with AsyncPowerClient(northbound) as client:
-        await wait_until_healthy(client, emulation.grid, patience_s, emulation.require_running)
+        await wait_until_healthy(client, emulation.grid, _UP_WITHIN_S, emulation.require_running)
         say("all sessions and all lines are up")
         async with Observer(client) as observer:
             await story(client, observer)

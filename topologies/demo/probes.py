@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from digitalgrid.gridfile import Grid, Load, Source
 
+# Of a probe's source and load, which is little beside any line.
 PROBE_LIMIT_W = 100e3
 
 

@@ -19,7 +19,6 @@ from topologies.emulator.backends import make_emulation
 from topologies.emulator.plan import EmulationOptions
 
 _GRID = Path(__file__).parents[1] / "elan9.grid.yaml"
-_START_TIMEOUT_S = 30.0
 
 
 @click.command("protect", cls=Tool)
@@ -63,7 +62,7 @@ def main(
         await story.move()
         await story.release_all()
 
-    failure = perform(emulation, northbound, tell, say, _START_TIMEOUT_S)
+    failure = perform(emulation, northbound, tell, say)
     _report(console, figures, failure, output)
 
 

@@ -35,10 +35,12 @@ _ASK_AGAIN_S = 0.25
 _PROTECTION_PATIENCE_S = 3 * READY_WITHIN_S
 # From one look to the next at whether there are two paths at all.
 _LOOK_S = 1.0
+# Circuits whose power is changed, one after another: each is a planned move.
 _MOVED_CIRCUITS = 10
 # A line cut, a line silent, a router on the way lost, and the source's.
 FAULTS = ("line cut", "line silent", "router killed", "source lost")
 Break = Callable[[str], None]
+# Of its power, and back: little enough to fit wherever it was.
 _MOVED_TO = 0.95
 
 

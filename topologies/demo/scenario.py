@@ -17,13 +17,17 @@ from topologies.demo.probes import probe_load_id, probe_source_id
 from topologies.demo.stage import PATIENCE_S, POLL_S, Stage
 from topologies.emulator.emulation import Emulation
 
+# Over which the generation is read (s): thirty ticks.
 _STEADY_WINDOW_S = 3.0
 # Part by which the generation of two windows may differ: while buffers of late routers fill, windows that differ by a
 # thousandth may still have a thousandth in them. That will do where it does not become less: of one tick in thirty,
 # what sources draw once a tick.
 _AT_REST, _STEADY = 1e-4, 1e-3
+# Until all circuits stand again after a repair (s).
 _REPAIR_PATIENCE_S = 10.0
+# Of each request whose set-up is timed: it always fits.
 _PROBE_POWER_W = 10e3
+# Clients that ask side by side while set-ups are timed.
 _WORKERS = 4
 # What a circuit that has nothing to do with a fault may lack (ms of its power) without being called disturbed: routers
 # share this machine's cores, and one that is late by more than its cushion of some milliseconds is felt.

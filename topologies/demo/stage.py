@@ -14,9 +14,11 @@ from topologies.demo.missing import Lacking
 from topologies.demo.observer import Observer
 from topologies.emulator.emulation import Emulation
 
+# Between two looks at what is waited for (s).
 POLL_S = 0.25
 # Between two questions to a controller that is starting.
 _RETRY_S = 0.02
+# For what takes a second or two on a machine that is idle (s).
 PATIENCE_S = 20.0
 
 T = TypeVar("T")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 DEFAULT_SUBNET = IPv4Network("10.213.0.0/16")
+# Where routers dial the controller, as its own default is.
 SOUTHBOUND_PORT = 50052
 OPENFLOW_HOST, OPENFLOW_PORT = "127.0.0.1", 6653
 NORTHBOUND_ADDRESS = "127.0.0.1:50051"
@@ -27,6 +28,7 @@ _FIRST_INTERFACE_INDEX = 100_000
 # Somebody else's route to the same addresses goes before ours.
 _FIRST_FENCE_METRIC = 4278198272
 
+# Of the subnet: those before it are the controller's, the machine's, and free for what people add.
 _FIRST_ROUTER = 11
 # Linux takes 15 characters.
 _USABLE_AS_INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")

@@ -21,7 +21,9 @@ from topologies.emulator.plan import RunFiles
 
 _log = logging.getLogger(__name__)
 
+# Of an order or an answer: far more than any.
 _MAX_LINE_BYTES = 1 << 20
+# For an order (s): a router that is started again takes seconds on a busy machine.
 _TIMEOUT_S = 60.0
 
 _ON_ONE: dict[str, Callable[[Emulation, str], None]] = {

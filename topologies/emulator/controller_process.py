@@ -13,7 +13,9 @@ from topologies.emulator.last_words import ended_by_itself
 from topologies.emulator.plan import RunFiles
 from topologies.emulator.processes import ProcessId
 
+# Until a controller that was told to end is killed (s): it takes a second at most.
 _STOP_TIMEOUT_S = 10.0
+# Between two looks at whether it has ended (s).
 _POLL_S = 0.02
 
 

@@ -11,7 +11,9 @@ from digitalgrid.v1 import northbound_pb2 as pb
 from topologies.emulator.emulation import Emulation
 from topologies.emulator.errors import Unhealthy
 
+# Between two looks at the network (s).
 _POLL_S = 0.1
+# For one of these looks (s): a controller that is starting is asked again.
 _CALL_TIMEOUT_S = 2.0
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from topologies.emulator.errors import Unhealthy
 
+# The end of its log is where a program says why it ended.
 _LINES = 3
 
 

@@ -21,7 +21,9 @@ from topologies.emulator.ports import free_ports, require_free
 from topologies.emulator.processes import ProcessId
 from topologies.emulator.workspace import RunRecord
 
+# For a router's start (s), which takes half a second; hundreds may start at once.
 _AGENT_LISTENS_WITHIN_S = 10.0
+# Between two looks at whether it listens (s).
 _POLL_S = 0.01
 
 

@@ -11,6 +11,7 @@ from digitalgrid.profiles import DGR, DeviceProfile
 from topologies.emulator import addresses
 from topologies.emulator.addresses import ControlNetwork
 
+# Of the control network: a network of a hundred has several, so that its fabric has lines between switches.
 ROUTERS_PER_SWITCH = 32
 # Up to so many routers, two cores keep up with the shorter intervals.
 _SMALL_NETWORK = 32

@@ -8,6 +8,7 @@ from pathlib import Path
 from topologies.emulator.errors import AlreadyRunning
 from topologies.emulator.plan import EmulationOptions
 
+# To be answered by whoever listens there (s): on a network that drops what it does not want, nobody is.
 _PATIENCE_S = 1.0
 # Below those that Linux hands out by itself (net.ipv4.ip_local_port_range begins at 32,768): whoever dials a port of
 # theirs that is closed may be given that very port, and keeps its owner from coming back.

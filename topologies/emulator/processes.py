@@ -8,8 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+# Of unshare(2).
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
+# Between two looks at whether a process has ended (s).
 _POLL_S = 0.02
 # Of routers: their controller, which has the machine's same cores, is at 0. Each step is a quarter more of the time.
 _ROUTERS_NICENESS = -5

@@ -25,9 +25,11 @@ from topologies.emulator.processes import end_process
 
 _log = logging.getLogger(__name__)
 
+# Until all routers are connected and all lines up (s), or the start has failed.
 _HEALTHY_WITHIN_S = 60.0
 # How long (s) its page may take after that, before the network does without: milliseconds, on a machine with time.
 _SERVING_WITHIN_S = 10.0
+# Until an emulation that was told to stop is killed (s): hundreds of processes are ended one after another.
 _STOP_GRACE_S = 60.0
 # Seconds until the processes that an emulation forked have noticed its death, and how often that is looked for.
 _LOCK_FREE_WITHIN_S = 5.0

@@ -16,10 +16,13 @@ from typing import Any
 
 from topologies.emulator.errors import SpawnError
 
+# Of one datagram to the spawner: a router's configuration and environment.
 MAX_MESSAGE_BYTES = 65536
 ROUTER_AGENT = "topologies.emulator.spawner_process:run_router_agent"
 
+# For its answer (s): it forks within milliseconds, on a machine with time.
 _ANSWER_TIMEOUT_S = 30.0
+# Until it is killed (s); its routers die with it.
 _END_GRACE_S = 5.0
 
 

@@ -5,6 +5,7 @@ import unicodedata
 
 from digitalgrid.bounds import ID_PATTERN
 
+# Longer names are cut: an id stands in tables and on the map.
 _MAX_CHARACTERS = 64
 # German network data abounds in these; all other letters lose their accents only.
 _TRANSLITERATED = str.maketrans(

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from digitalgrid.gridfile import Grid
 from topologies.importers.errors import NetworkError
 
+# Of the converters that a tie line gets, where nobody says otherwise.
 TIE_EFFICIENCY = 0.97
 
 

@@ -27,7 +27,6 @@ from topologies.market_day.report import show, to_json
 from topologies.market_day.story import MarketDay
 
 _GRID = Path(__file__).parents[1] / "prosumers9.grid.yaml"
-_START_TIMEOUT_S = 30.0
 # The second exchange's gate (s), after the first has its circuits.
 _LATE_GATE_S = 1.5
 
@@ -85,7 +84,7 @@ def main(
         await market_day.live(faults=not quiet_day)
 
     try:
-        failure = perform(emulation, northbound, story, say, _START_TIMEOUT_S)
+        failure = perform(emulation, northbound, story, say)
     finally:
         for each in (exchange, rival):
             each.stop()

@@ -19,6 +19,7 @@ from controller.routing.graph import Floats, Ints
 from topologies.importers.optional import require
 from topologies.study.case import Bools, StudyCase
 
+# Of the power flow's iteration: a dozen are enough where there is a solution.
 _MAX_ROUNDS = 60
 _RELATIVE_TOLERANCE = 1e-11
 # How many times that tolerance is still taken, where rounding ends progress.

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterable
 from typing import Any, Literal
 
+from digitalgrid.channels import CLIENT_OPTIONS
 from digitalgrid.market.v1 import market_pb2 as pb
 from digitalgrid.market.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from digitalgrid.market.v1.market_pb2_grpc import MarketServiceStub, SettlementServiceStub
@@ -29,18 +30,7 @@ _RETRIES = {
         }
     ]
 }
-CHANNEL_OPTIONS: tuple[tuple[str, object], ...] = (
-    ("grpc.service_config", json.dumps(_RETRIES)),
-    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
-    # A market that is started again serves within a second; one that died without a word is noticed within seconds.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 250),
-    ("grpc.min_reconnect_backoff_ms", 1000),
-    ("grpc.keepalive_time_ms", 1000),
-    ("grpc.keepalive_timeout_ms", 2000),
-    ("grpc.http2.ping_timeout_ms", 2000),
-    ("grpc.http2.max_pings_without_data", 0),
-)
+CHANNEL_OPTIONS = (("grpc.service_config", json.dumps(_RETRIES)), *CLIENT_OPTIONS)
 TimeInForce = Literal["gtc", "gtd", "ioc", "fok"]
 
 

@@ -6,6 +6,7 @@ import msgspec
 
 from digitalgrid.limits import MAX_INT64
 from digitalgrid.printable import quoted
+from digitalgrid.units import PPM as PPM
 from trading.core.units import MAX_PRICE, MAX_WH, MicroPerKwh, Wh, whole
 from trading.reasons import MarketReason, Refused
 
@@ -21,8 +22,6 @@ MAX_TAGS = 16
 MAX_TEXT_BYTES = 2_048
 # Bytes: Ed25519 has so many.
 MAX_SIGNATURE = 64
-# A millionth is the unit of the shares that orders name.
-PPM = 1_000_000
 
 
 class Side(StrEnum):

@@ -8,6 +8,8 @@ a whole amount: 1 Wh at 1 micro per kWh is a thousandth of a micro.
 from typing import NewType
 
 from digitalgrid.limits import MAX_INT64
+from digitalgrid.units import MJ_PER_WH as MJ_PER_WH
+from digitalgrid.units import NS_PER_HOUR
 
 # Contracts: energy at the delivery point.
 Wh = NewType("Wh", int)
@@ -18,16 +20,11 @@ MicroPerKwh = NewType("MicroPerKwh", int)
 # Money: thousand-millionths of the currency.
 Nano = NewType("Nano", int)
 
-NANO_PER_CURRENCY = 1_000_000_000
-MICRO_PER_CURRENCY = 1_000_000
-MJ_PER_WH = 3_600_000
 # Of money per kWh, either way: thirty times what the dearest hour of an exchange cost.
 MAX_PRICE = MicroPerKwh(9_000_000)
 # Of one order: 1 TWh. At the greatest price it is 9e18 nanos, which a signed 64-bit integer still holds.
 MAX_WH = Wh(1_000_000_000_000)
 assert MAX_WH * MAX_PRICE <= MAX_INT64
-
-_NS_PER_HOUR = 3_600_000_000_000
 
 
 def whole(value: object) -> bool:
@@ -53,19 +50,14 @@ def millijoules(energy: Wh) -> Millijoule:
     return Millijoule(energy * MJ_PER_WH)
 
 
-def whole_wh(energy: Millijoule) -> Wh:
-    """Rounded down."""
-    return Wh(energy // MJ_PER_WH)
-
-
 def power_w(energy: Wh, length_ns: int) -> float:
     """The constant power that is so much energy in an interval; what circuits are asked for with."""
-    return energy * _NS_PER_HOUR / length_ns
+    return energy * NS_PER_HOUR / length_ns
 
 
 def wh_below(watts: float, length_ns: int) -> Wh:
     """Whole Wh of a constant power over an interval, rounded down but for what is a whole one to the last digits."""
-    energy = watts * length_ns / _NS_PER_HOUR
+    energy = watts * length_ns / NS_PER_HOUR
     nearest = round(energy)
     return Wh(nearest if abs(energy - nearest) <= _AS_GOOD_AS * max(1.0, energy) else int(energy))
 

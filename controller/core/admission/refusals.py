@@ -9,7 +9,7 @@ from controller.core.circuits.route import Route
 from controller.core.errors import Refusal
 from controller.core.network.admin import AdminState
 from controller.core.network.view import GridView, RouterView
-from controller.routing.flows.cut import minimum_cut
+from controller.routing.flows.cut import Cut, minimum_cut
 from digitalgrid.reasons import Reason
 from digitalgrid.units import (
     format_fraction,
@@ -52,54 +52,18 @@ def explain_no_route(
     last of these shows. ``together_w`` is what several circuits were found to carry.
     """
     view = arrays.view
-    sink_router_id = view.loads[request.sink_id][0]
-    sink_router = view.routers[sink_router_id]
-    refusal = cannot_end(sink_router, f"load {request.sink_id!r}", "sink_id")
+    sink_router = view.routers[view.loads[request.sink_id][0]]
+    refusal = _sink_away(request, sink_router)
     if refusal is not None:
         return refusal
-    if sink_router.admin is not AdminState.IN_SERVICE:
-        return Refusal(
-            Reason.OUT_OF_SERVICE,
-            f"router {sink_router_id!r} of load {request.sink_id!r} is {sink_router.admin}; ask again"
-            " once it is in service",
-            field="sink_id",
-            metadata={"router": sink_router_id},
-        )
-    if not sink_router.heard:
-        return Refusal(
-            Reason.ROUTER_NOT_CONNECTED,
-            f"router {sink_router_id!r} of load {request.sink_id!r} is not connected; try again later",
-            field="sink_id",
-            metadata={"router": sink_router_id},
-        )
     if not available_w:
-        for source_id in request.source_ids:
-            if source_id in view.sources:
-                router = view.routers[view.sources[source_id][0]]
-                refusal = cannot_end(router, f"source {source_id!r}", "source_ids")
-                if refusal is not None:
-                    return refusal
-        return Refusal(
-            Reason.NO_SOURCE_CONNECTED,
-            f"no candidate source is at a connected router{_drained_sources(request, view)}; try again"
-            " later, or name others",
-            field="source_ids",
-        )
+        return _no_source(request, view)
     if sink_converts_w < request.power_w:
-        return _converts_too_little(view.routers[sink_router_id], request, sink_converts_w)
+        return _converts_too_little(sink_router, request, sink_converts_w)
     if unconstrained is not None:
         return _constraint_binds(request, unconstrained)
     cut = minimum_cut(arrays.graph, sink, available_w)
-    converters = [arrays.router_ids[node] for node in cut.converters]
-    closed = arrays.closed_links()
-    near = {arrays.router_ids[node] for node in cut.near_nodes} if closed else set()
-    between = [link for link in closed if (link.a in near) != (link.b in near)]
-    drained = sorted(link.link_id for link in between if view.is_drained(link))
-    between = [link for link in between if not view.is_drained(link)]
-    agents = sorted({end for link in between for end in (link.a, link.b) if _has_agents(view, end)})
-    down = sorted(link.link_id for link in between if not {link.a, link.b} & set(agents))
-    links = sorted({arrays.link_id(arc) for arc in cut.arcs}.difference(down, drained))
-    bounds = _Bounds(links, down, drained, converters, agents, cut_off=not cut.source_nodes)
+    bounds = _bounds(cut, arrays)
     if cut.deliverable_w < request.power_w:
         return _insufficient_capacity(request, cut.deliverable_w, bounds)
     if request.allow_split:
@@ -112,11 +76,50 @@ def explain_no_route(
         f" carries {format_power_below(single_w)}; allow a split, or ask for less",
         field="power_w",
         metadata={
-            "bottleneck_links": ",".join(links),
-            "bottleneck_routers": ",".join(converters),
+            "bottleneck_links": ",".join(bounds.links),
+            "bottleneck_routers": ",".join(bounds.converters),
             "largest_single_w": repr(single_w),
             "missing_w": repr(request.power_w - single_w),
         },
+    )
+
+
+def _sink_away(request: PowerRequest, router: RouterView) -> Refusal | None:
+    """Why nothing can end at the load's router, whatever the way there; None where it can."""
+    refusal = cannot_end(router, f"load {request.sink_id!r}", "sink_id")
+    if refusal is not None:
+        return refusal
+    router_id = router.router_id
+    if router.admin is not AdminState.IN_SERVICE:
+        return Refusal(
+            Reason.OUT_OF_SERVICE,
+            f"router {router_id!r} of load {request.sink_id!r} is {router.admin}; ask again once it is in service",
+            field="sink_id",
+            metadata={"router": router_id},
+        )
+    if not router.heard:
+        return Refusal(
+            Reason.ROUTER_NOT_CONNECTED,
+            f"router {router_id!r} of load {request.sink_id!r} is not connected; try again later",
+            field="sink_id",
+            metadata={"router": router_id},
+        )
+    return None
+
+
+def _no_source(request: PowerRequest, view: GridView) -> Refusal:
+    """Why none of the sources that a request may have can begin a circuit."""
+    for source_id in request.source_ids:
+        if source_id in view.sources:
+            router = view.routers[view.sources[source_id][0]]
+            refusal = cannot_end(router, f"source {source_id!r}", "source_ids")
+            if refusal is not None:
+                return refusal
+    return Refusal(
+        Reason.NO_SOURCE_CONNECTED,
+        f"no candidate source is at a connected router{_drained_sources(request, view)}; try again"
+        " later, or name others",
+        field="source_ids",
     )
 
 
@@ -151,6 +154,21 @@ class _Bounds:
         return " and ".join(texts) or (
             "the lack of any line there" if self.cut_off else "the sources"
         )
+
+
+def _bounds(cut: Cut, arrays: GridArrays) -> _Bounds:
+    """What the cut consists of: links and converters that are full, and links that are closed between its sides."""
+    view = arrays.view
+    closed = arrays.closed_links()
+    near = {arrays.router_ids[node] for node in cut.near_nodes} if closed else set()
+    between = [link for link in closed if (link.a in near) != (link.b in near)]
+    drained = sorted(link.link_id for link in between if view.is_drained(link))
+    between = [link for link in between if not view.is_drained(link)]
+    agents = sorted({end for link in between for end in (link.a, link.b) if _has_agents(view, end)})
+    down = sorted(link.link_id for link in between if not {link.a, link.b} & set(agents))
+    links = sorted({arrays.link_id(arc) for arc in cut.arcs}.difference(down, drained))
+    converters = [arrays.router_ids[node] for node in cut.converters]
+    return _Bounds(links, down, drained, converters, agents, cut_off=not cut.source_nodes)
 
 
 def _insufficient_capacity(request: PowerRequest, deliverable_w: float, bounds: _Bounds) -> Refusal:

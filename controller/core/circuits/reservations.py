@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from controller.core.circuits.account import Account, quanta_of
+from controller.core.circuits.circuit import Circuit
 from controller.core.circuits.failures import Failure
+from controller.core.circuits.generation import Generation, Role
 from controller.core.circuits.holdings import Holdings
 from controller.core.circuits.resources import (
     Resource,
@@ -72,6 +74,18 @@ class Reservations(Holdings):
             self._changed_routers.update(self._limited.intersection(route.router_ids))
         # Each other router on the route sends to a line.
         self._resources_at[route.sink_router_id].add(load(route.sink_id))
+
+    def restore(self, circuit: Circuit, generation: Generation) -> None:
+        """Hold a generation as a record has it, less what its routers have let go of."""
+        self.reserve(
+            generation.key,
+            generation.route,
+            generation.covers,
+            standby=generation.role is Role.STANDBY,
+            idle=circuit.fills_first(generation),
+        )
+        for router_id in generation.freed:
+            self.release_hop(generation.key, router_id)
 
     def _hold_beside(
         self,

@@ -174,10 +174,6 @@ class Owners:
             for thing in self._refused.get(router_id, ())
         )
 
-    def refused_router_ids(self) -> Iterable[str]:
-        """Routers that advertise what others have."""
-        return self._refused.keys()
-
     # Durable records
 
     def take_changes(self) -> tuple[tuple[RouterRecord, ...], tuple[str, ...]]:

@@ -202,7 +202,7 @@ class RoomMaker:
         return moves
 
     def _any_fits(self, circuits: list[Circuit]) -> bool:
-        return any(self._mover.find_route(each, each.power_w) is not None for each in circuits)
+        return any(self._mover.rerouting.find(each, each.power_w) is not None for each in circuits)
 
     def give_up(self, now_ns: int) -> None:
         """There is no answer."""

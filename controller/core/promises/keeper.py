@@ -70,15 +70,7 @@ class Keeper:
         """Hold what the store says is promised, and go on with what was being taken down."""
         for circuit in list(self._book.live.values()):
             for generation in circuit.generations.values():
-                self._reservations.reserve(
-                    generation.key,
-                    generation.route,
-                    generation.covers,
-                    standby=generation.role is Role.STANDBY,
-                    idle=circuit.fills_first(generation),
-                )
-                for router_id in generation.freed:
-                    self._reservations.release_hop(generation.key, router_id)
+                self._reservations.restore(circuit, generation)
                 if not circuit.is_held:
                     self._programmer.resume(generation, now_ns)
                 elif generation.role is Role.STANDBY:

@@ -1,12 +1,11 @@
-"""Rerouting and restoration: which circuits a change of the network moves, where to, and what they leave behind."""
+"""Rerouting and restoration: which circuits a change of the network moves, and what they leave behind."""
 
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 
 from controller.core.admission.admission import Admission
 from controller.core.admission.trickle import with_trickle
 from controller.core.circuits.circuit import Circuit, CircuitEvent, CircuitState
-from controller.core.circuits.disjointness import kept_off
 from controller.core.circuits.generation import RETIRING_PHASES, Generation, Phase, Role
 from controller.core.circuits.hold import HELD_REASON
 from controller.core.circuits.path_state import other_physics, path_down
@@ -18,6 +17,7 @@ from controller.core.network.view import GridView, change_of, figures_of
 from controller.core.programming.programming import Programmer
 from controller.core.promises.pacing import MAX_AT_ONCE, RETRY_LATER_NS, RETRY_SOON_NS, urgency
 from controller.core.promises.protector import Protector
+from controller.core.promises.rerouting import Rerouting
 from controller.core.promises.waiting import WaitingCircuits
 from digitalgrid.model import CircuitGeneration
 
@@ -60,7 +60,6 @@ class Mover:
         self._next_admission_seq = next_admission_seq
         self._persist = persist
         self._cut = cut
-        self._last_resort = last_resort
         self._note_lost = note_lost
         self._emit = emit
         # Version of the room that those who wait could use; what moves made for them free does not count.
@@ -69,6 +68,7 @@ class Mover:
         self.making_room: set[int] = set()
         # Generations that were displaced, and by whom: room is made by their going.
         self.displaced: dict[CircuitGeneration, str] = {}
+        self.rerouting = Rerouting(admission, self.displaced.keys(), last_resort)
         self.waiting = WaitingCircuits(
             circuits=circuits,
             admission=admission,
@@ -124,61 +124,6 @@ class Mover:
                 circuit.apply(CircuitEvent.HELD)
             circuit.explain(HELD_REASON)
         self._persist(circuit)
-
-    def find_route(self, circuit: Circuit, power_w: float) -> Route | None:
-        """Search for a route, from the present source first: what others were promised of theirs stays as it was.
-
-        Beside a standby a path that it protects is preferred; where there is none, another standby will be needed.
-        """
-        standby, against = circuit.standby(), circuit.guard.against
-        if standby is not None and against is not None:
-            view = self._admission.view
-            for same_start in (True, False):
-                off = kept_off(view, standby.route, against, same_start=same_start)
-                route = self._find_route(circuit, power_w, circuit.excluded_ids | off)
-                if route is not None:
-                    return route
-        return self._find_route(circuit, power_w, circuit.excluded_ids)
-
-    def _find_route(
-        self, circuit: Circuit, power_w: float, excluded_ids: Collection[str]
-    ) -> Route | None:
-        newest = circuit.newest() or max(
-            circuit.generations.values(), key=lambda each: each.key.generation, default=None
-        )
-        candidates = [circuit.source_ids]
-        if newest is not None:
-            candidates.insert(0, (newest.route.source_id,))
-        if circuit.sink_id not in self._admission.view.loads:
-            return None
-        carrying = circuit.carrying()
-        carries = None
-        if carrying is not None and carrying.key not in self.displaced:
-            carries = carrying.route
-        for source_ids in candidates:
-            route = self._admission.route(
-                circuit.sink_id,
-                power_w,
-                source_ids,
-                circuit.constraints,
-                circuit_id=circuit.circuit_id,
-                excluded_ids=excluded_ids,
-                carries=carries,
-            )
-            if route is not None:
-                return route
-        return None
-
-    def _find_any_route(
-        self, circuit: Circuit, power_w: float, *, last_resort: bool = True
-    ) -> Route | None:
-        """For a circuit without power also over what is taken out of service, where that may be a last resort."""
-        route = self.find_route(circuit, power_w)
-        view = self._last_resort() if route is None and last_resort else None
-        if view is None:
-            return route
-        with self._admission.on(view):
-            return self.find_route(circuit, power_w)
 
     def reserve_elsewhere(
         self, circuit: Circuit, route: Route, displaced_by: str, now_ns: int
@@ -323,7 +268,7 @@ class Mover:
         route = None
         if circuit.attempts < MAX_ATTEMPTS:
             for power_w in (circuit.power_w, *_less_w(circuit, carrying, displaced_by)):
-                route = self._find_any_route(circuit, power_w, last_resort=not alive)
+                route = self.rerouting.find_any(circuit, power_w, last_resort=not alive)
                 if route is not None:
                     break
         if route is not None:
@@ -383,7 +328,7 @@ class Mover:
         """Whether there is a path for a circuit that waits, which is then taken."""
         circuit.attempts = 0
         circuit.excluded_ids = frozenset()
-        route = self._find_any_route(circuit, circuit.power_w)
+        route = self.rerouting.find_any(circuit, circuit.power_w)
         if route is None:
             return False
         circuit.apply(CircuitEvent.MOVING, "a path is free again")

@@ -309,7 +309,7 @@ class Provisioner:
                 f"circuit {circuit_id} is {circuit.state.value}; try again once it is active",
                 metadata={"circuit_id": str(circuit_id)},
             )
-        route = self._mover.find_route(circuit, power_w)
+        route = self._mover.rerouting.find(circuit, power_w)
         if route is None:
             raise self._admission.explain_change(circuit, power_w)
         self._check_standby(circuit, route)

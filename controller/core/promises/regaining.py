@@ -111,7 +111,7 @@ class Regainer:
     def _in_full(self, circuit: Circuit, present: Route) -> Route | None:
         if present.power_w >= circuit.power_w:
             return None
-        return self._mover.find_route(circuit, circuit.power_w)
+        return self._mover.rerouting.find(circuit, circuit.power_w)
 
     def _elsewhere(self, circuit: Circuit, present: Route) -> Route | None:
         """A route from a source that is not short, as long as too many are at the present one."""

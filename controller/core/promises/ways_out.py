@@ -21,7 +21,7 @@ class WaysOut:
 
     def route(self, circuit: Circuit, ids: Iterable[str]) -> Route | None:
         """With as much power as it may; None where there is none."""
-        ways = (self._mover.find_route(circuit, each) for each in self._powers_w(circuit, ids))
+        ways = (self._mover.rerouting.find(circuit, each) for each in self._powers_w(circuit, ids))
         return next((each for each in ways if each is not None), None)
 
     def _powers_w(self, circuit: Circuit, ids: Iterable[str]) -> list[float]:
@@ -44,6 +44,6 @@ class WaysOut:
         text = str(refusal)
         if power_w < circuit.power_w:
             text = f"not even with {format_power(power_w)} of its power: {text}"
-        if 0.0 < floor_w < power_w and self._mover.find_route(circuit, floor_w) is not None:
+        if 0.0 < floor_w < power_w and self._mover.rerouting.find(circuit, floor_w) is not None:
             text += f"; with its floor of {format_power(floor_w)} it could, by --curtail"
         return Block(circuit.circuit_id, why, text)

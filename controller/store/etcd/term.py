@@ -44,6 +44,7 @@ from controller.store.protocol import (
 )
 from digitalgrid.model import NO_ELECTION_ID, ElectionId
 
+# Until a transaction that is not answered is sent again (s), while the lease lasts: one takes milliseconds.
 _ASK_AGAIN_S = 1.0
 # etcd's own where nobody sets --quota-backend-bytes, and what is reckoned with where etcd does not tell it.
 _USUAL_QUOTA_BYTES = 2 << 30

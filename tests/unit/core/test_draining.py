@@ -1,26 +1,22 @@
 """Drains: a link or router is taken out of service, and what was there goes elsewhere without a loss of power."""
 
-from typing import Any
-
 import pytest
 
-from controller.core.circuits.circuit import Circuit, CircuitState, Constraints
-from controller.core.circuits.generation import Role
-from controller.core.circuits.protection import Against, Protection
+from controller.core.circuits.circuit import CircuitState, Constraints
 from controller.core.circuits.records import Counters, StateChange
 from controller.core.circuits.request import PowerRequest
-from controller.core.circuits.route import Route
 from controller.core.errors import Refusal
-from controller.core.messages import CircuitStatus, Commit, Stage, Withdraw
-from controller.core.network.admin import GIVE_UP_AFTER_NS, AdminState, Block, DrainOrder, Hindrance
+from controller.core.messages import Commit, Stage, Withdraw
+from controller.core.network.admin import GIVE_UP_AFTER_NS, AdminState, Block, Hindrance
 from controller.core.promises.pacing import MAX_AT_ONCE
 from controller.core.replica import Replica
 from controller.core.settings import CoreSettings
-from digitalgrid.model import CircuitGeneration, ElectionId, FlowState, HopSnapshot
+from digitalgrid.model import CircuitGeneration, ElectionId, HopSnapshot
 from digitalgrid.reasons import Reason
 from digitalgrid.units import NS_PER_MS, NS_PER_S
 from tests.support.active import active, path
-from tests.support.grids import diamond, ladder, narrow
+from tests.support.draining import blocks, decided, drain, run, state, undrain
+from tests.support.grids import diamond, narrow
 from tests.support.simulated_network import SimulatedNetwork
 from tests.support.there import newest, there
 
@@ -28,38 +24,6 @@ from tests.support.there import newest, there
 @pytest.fixture
 def network() -> SimulatedNetwork:
     return SimulatedNetwork.running(diamond())
-
-
-def drain(network: SimulatedNetwork, id_: str, **how: Any) -> bool:
-    order = DrainOrder(id_, **how)
-    return network.event(lambda core, now_ns: core.drain(order, now_ns))
-
-
-def undrain(network: SimulatedNetwork, id_: str) -> None:
-    network.event(lambda core, now_ns: core.undrain(id_, now_ns))
-
-
-def state(network: SimulatedNetwork, id_: str) -> AdminState:
-    word = network.core.questions.drains.get(id_)
-    return word.state if word is not None else AdminState.IN_SERVICE
-
-
-def blocks(network: SimulatedNetwork, id_: str) -> dict[int, Hindrance]:
-    return {each.circuit_id: each.why for each in network.core.questions.drain_blocks(id_)}
-
-
-def run(network: SimulatedNetwork, duration_ns: int = 3 * NS_PER_S) -> None:
-    end_ns = network.now_ns + duration_ns
-    while network.now_ns < end_ns:
-        network.deliver_all()
-        network.advance(50 * NS_PER_MS)
-        network.check()
-    network.deliver_all()
-
-
-def decided(network: SimulatedNetwork, action: str) -> list[tuple[str, str]]:
-    run(network, NS_PER_MS)
-    return [(e.subject, e.decided) for e in network.store.audit if e.action == action]
 
 
 def test_what_crosses_a_drained_link_leaves_it_and_nothing_else_moves(
@@ -463,117 +427,6 @@ def test_nothing_is_drained_while_routers_are_still_coming_back() -> None:
     with pytest.raises(Refusal) as refused:
         drain(network, "r2")
     assert refused.value.reason is Reason.ROUTERS_RETURNING
-
-
-def test_standbys_leave_first_and_nobody_loses_power_or_stays_unprotected() -> None:
-    network = SimulatedNetwork.running(ladder())
-    circuits = []
-    for number in range(12):
-        sink = ("one", "two")[number % 2]
-        circuits += network.request(PowerRequest(f"{number}", sink, 0.1e6, protect=Against.LINK))
-    run(network)
-    assert {each.guard.word for each in circuits} == {Protection.PROTECTED}
-    for link in network.grid.grid.links:
-        if not {link.a, link.b}.isdisjoint(("a0", "a3", "c0", "c3")):
-            # A corner has two lines: one of them is no protection.
-            continue
-        standing = [c for c in circuits if _uses(there(c.standby()).route, link.id)]
-        working = [c for c in circuits if _uses(newest(c).route, link.id)]
-        drain(network, link.id)
-        if standing and working:
-            # No working path moves before the standbys are on their way.
-            assert not any(each.state is CircuitState.REROUTING for each in working)
-        run(network, 8 * NS_PER_S)
-        assert state(network, link.id) is AdminState.DRAINED, network.core.questions.drain_blocks(
-            link.id
-        )
-        assert {each.state for each in circuits} == {CircuitState.ACTIVE}
-        assert {each.interruptions for each in circuits} == {0}
-        assert {each.guard.word for each in circuits} == {Protection.PROTECTED}
-        undrain(network, link.id)
-
-
-def _words_meanwhile(network: SimulatedNetwork, circuit: Circuit) -> set[Protection]:
-    """All words of a circuit's protection from now on, after each event."""
-    words = {circuit.guard.word}
-    check = network.check
-
-    def note() -> None:
-        check()
-        words.add(circuit.guard.word)
-
-    network.check = note  # type: ignore[method-assign]
-    return words
-
-
-def test_a_standby_is_kept_until_another_stands_in_its_place() -> None:
-    network = SimulatedNetwork.running(ladder())
-    (circuit,) = network.request(PowerRequest("a", "one", 0.1e6, protect=Against.LINK))
-    run(network)
-    words = _words_meanwhile(network, circuit)
-    link_id = there(circuit.standby()).route.links[1].link_id
-    drain(network, link_id)
-    run(network)
-    assert state(network, link_id) is AdminState.DRAINED
-    assert words == {Protection.PROTECTED}
-    assert not _uses(there(circuit.standby()).route, link_id)
-
-
-def test_who_has_no_standby_for_a_drain_has_one_again_after_it() -> None:
-    """A drain changes the view of the network, and not the version of what routers advertise."""
-    network = SimulatedNetwork.running(diamond())
-    (circuit,) = network.request(PowerRequest("a", "town", 0.1e6, ("solar",), protect=Against.LINK))
-    run(network)
-    assert circuit.guard.word is Protection.PROTECTED
-    link_id = there(circuit.standby()).route.links[0].link_id
-    drain(network, link_id)
-    run(network)
-    assert state(network, link_id) is AdminState.DRAINED
-    assert circuit.guard.word is Protection.LOST
-    undrain(network, link_id)
-    run(network)
-    assert circuit.guard.word is Protection.PROTECTED
-
-
-def test_one_that_never_fills_takes_the_place_of_a_standby_after_a_while() -> None:
-    network = SimulatedNetwork.running(ladder())
-    (circuit,) = network.request(PowerRequest("a", "one", 0.1e6, protect=Against.LINK))
-    run(network)
-    link_id = there(circuit.standby()).route.links[1].link_id
-    network.loses = lambda router_id, message: (
-        isinstance(message, CircuitStatus) and message.state is FlowState.CHARGED
-    )
-    drain(network, link_id)
-    run(network)
-    assert state(network, link_id) is AdminState.DRAINING
-    assert blocks(network, link_id) == {circuit.circuit_id: Hindrance.UNDER_WAY}
-    assert circuit.guard.word is Protection.PROTECTED
-    run(network, 12 * NS_PER_S)
-    assert state(network, link_id) is AdminState.DRAINED
-    assert circuit.guard.word is Protection.PENDING
-
-
-def test_a_standby_is_selected_that_another_is_about_to_replace() -> None:
-    network = SimulatedNetwork.running(ladder())
-    (circuit,) = network.request(PowerRequest("a", "one", 0.1e6, protect=Against.LINK))
-    run(network)
-    before = there(circuit.standby())
-    network.loses = lambda router_id, message: isinstance(message, Commit)
-    drain(network, before.route.links[1].link_id)
-    run(network, 300 * NS_PER_MS)
-    assert len(circuit.standbys()) == 2 and circuit.standby() is before
-    network.loses = lambda router_id, message: False
-    network.cut(newest(circuit).route.links[0].link_id)
-    run(network, NS_PER_MS)
-    assert before.role is Role.WORKING and circuit.interruptions == 0
-    run(network, 10 * NS_PER_S)
-    # What carries by now leaves the line like any other.
-    assert newest(circuit) is not before and circuit.guard.word is Protection.PROTECTED
-    assert (circuit.state, circuit.interruptions) == (CircuitState.ACTIVE, 0)
-
-
-def _uses(route: Route, link_id: str) -> bool:
-    return link_id in [each.link_id for each in route.links]
 
 
 def test_a_standby_knows_what_is_taken_out_of_service_from_the_leader() -> None:

@@ -29,6 +29,7 @@ ALLOWED = {
     "digitalgrid/supervision.py": {"create_task", "Thread"},
     # Awaited where it is called.
     "controller/runtime/runtime.py": {"run_in_executor"},
+    "controller/runtime/stored_reads.py": {"run_in_executor"},
     "controller/computing/solver.py": {"run_in_executor"},
     "controller/web/calls.py": {"run_in_executor"},
     "controller/daemon.py": {"to_thread"},

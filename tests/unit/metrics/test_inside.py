@@ -5,7 +5,7 @@ import pytest
 from controller.core.book.bounds import Bound, bounds_of
 from controller.metrics.server import serving_metrics
 from controller.metrics.store_look import StoreLook
-from controller.runtime.runtime import Runtime
+from controller.runtime.stored_reads import StoredReads
 from controller.store.protocol import StoreError, StoreRoom
 from controller.tallies import Computation, Outcome
 from controller.watching.meter_look import MeterLook
@@ -163,13 +163,13 @@ async def test_a_store_that_cannot_tell_its_size_is_said_once(
         StoreError("gone"),
     ]
 
-    async def told(_: Runtime) -> StoreRoom:
+    async def told(_: StoredReads) -> StoreRoom:
         answer = answers.pop(0)
         if isinstance(answer, StoreError):
             raise answer
         return answer
 
-    monkeypatch.setattr(Runtime, "store_room", told)
+    monkeypatch.setattr(StoredReads, "room", told)
     async with northbound() as api:
         look = StoreLook(api.runtime)
         await look.look()

@@ -19,7 +19,6 @@ from trading.core.units import (
     power_w,
     wh_below,
     whole,
-    whole_wh,
 )
 
 
@@ -69,4 +68,3 @@ def test_energy_becomes_power_and_comes_back_whole() -> None:
             assert wh_below(power_w(Wh(wh), length_ns), length_ns) == wh
     assert wh_below(1999.0, 3_600_000_000_000) == 1999
     assert wh_below(1999.9, 3_600_000_000_000) == 1999
-    assert whole_wh(Millijoule(7_199_999)) == 1
