@@ -40,6 +40,8 @@ class TokenBucket:
         return 0 if missing <= 0 else int(missing / self._rate_per_ns) + 1
 
     def _fill(self, now_ns: int) -> None:
+        if now_ns == self._filled_ns:
+            return
         if self._filled_ns is not None:
             gained = (now_ns - self._filled_ns) * self._rate_per_ns
             self._tokens = min(self._burst, self._tokens + gained)

@@ -31,14 +31,16 @@ class CircuitFeed:
     def __init__(self, runtime: Runtime, gate: Gate) -> None:
         self._runtime = runtime
         self._gate = gate
-        self._told: _Told | None = None
+        # By what request ids begin with.
+        self._told: dict[str, _Told] = {}
 
-    async def watch(self, *, together: bool) -> AsyncGenerator[bytes]:
-        """All circuits that have not ended, a marker, then each that changes, as it stands when it is told.
+    async def watch(self, *, together: bool, prefix: str = "") -> AsyncGenerator[bytes]:
+        """All circuits that have not ended, a marker, then each that changes, as it stands when it is told; of requests
+        whose ids begin with ``prefix``.
 
         What is there at first is an answer like any other, and not charged to those who watch.
         """
-        with self._watched() as told:
+        with self._watched(prefix) as told:
             place, seen = told.journal.end(), dict[int, bytes]()
             async for answer in told.snapshot(seen, together=together):
                 yield answer
@@ -52,10 +54,10 @@ class CircuitFeed:
                     yield self._gate.send(answer)
 
     @contextmanager
-    def _watched(self) -> Iterator["_Told"]:
-        if self._told is None or not self._told.is_current:
-            self._told = _Told(self._runtime, self._gate)
-        told = self._told
+    def _watched(self, prefix: str) -> Iterator["_Told"]:
+        told = self._told.get(prefix)
+        if told is None or not told.is_current:
+            told = self._told[prefix] = _Told(self._runtime, self._gate, prefix)
         told.watchers += 1
         try:
             yield told
@@ -63,16 +65,17 @@ class CircuitFeed:
             told.watchers -= 1
             if not told.watchers:
                 told.close()
-                if told is self._told:
-                    self._told = None
+                if told is self._told.get(prefix):
+                    del self._told[prefix]
 
 
 class _Told:
     """What is told of the circuits of one state, from the first watcher to the last; another state has another."""
 
-    def __init__(self, runtime: Runtime, gate: Gate) -> None:
+    def __init__(self, runtime: Runtime, gate: Gate, prefix: str) -> None:
         self._runtime = runtime
         self._gate = gate
+        self._prefix = prefix
         self._questions = runtime.questions
         self._circuits = self._questions.circuits
         self.journal: Journal[int] = Journal()
@@ -80,7 +83,7 @@ class _Told:
         # Answers to all who are at one place.
         self._answers: dict[Place, tuple[bytes, Place]] = {}
         self._news = asyncio.Event()
-        self._looks = CircuitLooks(runtime, gate, self)
+        self._looks = CircuitLooks(runtime, gate, self, prefix)
         runtime.feeds.roles.subscribe(self._wake)
 
     @property
@@ -97,7 +100,7 @@ class _Told:
 
         def tell(circuit_id: int) -> bytes:
             circuit = self._circuits.get(circuit_id)
-            if circuit is None or circuit.state.ended:
+            if circuit is None or circuit.state.ended or not self._is_told(circuit):
                 return b""
             if self._looks.has_changed(circuit_id):
                 self._looks.look_at(circuit_id)
@@ -114,6 +117,9 @@ class _Told:
             elif not together:
                 for each in said:
                     yield _ONE + each
+
+    def _is_told(self, circuit: Circuit) -> bool:
+        return circuit.request_id.startswith(self._prefix)
 
     async def news_after(self, place: Place) -> None:
         """Refusal once this state is no longer what is true."""

@@ -25,12 +25,17 @@ class CircuitViewer(Protocol):
 
 
 class CircuitLooks:
-    """At the circuits of one state, for one who tells of them, from when it is made until it is closed."""
+    """At the circuits of one state, for one who tells of them, from when it is made until it is closed; of requests
+    whose ids begin with ``prefix``.
+    """
 
-    def __init__(self, runtime: Runtime, gate: Gate, viewer: CircuitViewer) -> None:
+    def __init__(
+        self, runtime: Runtime, gate: Gate, viewer: CircuitViewer, prefix: str = ""
+    ) -> None:
         self._runtime = runtime
         self._gate = gate
         self._viewer = viewer
+        self._prefix = prefix
         self._circuits = runtime.questions.circuits
         # Changed, and not seen yet; those that are urgent are in both.
         self._changed: dict[int, None] = {}
@@ -68,8 +73,11 @@ class CircuitLooks:
         self._words.pop(circuit_id, None)
 
     def _note(self, circuit_id: int) -> None:
-        self._changed[circuit_id] = None
         circuit = self._circuits.get(circuit_id)
+        if self._prefix and not (circuit and circuit.request_id.startswith(self._prefix)):
+            # What is not remembered any more, nobody says either.
+            return
+        self._changed[circuit_id] = None
         if (
             circuit is not None
             and _is_urgent(circuit)

@@ -216,7 +216,7 @@ class PowerService(PowerServiceServicer):
     def WatchCircuits(
         self, request: pb.WatchCircuitsRequest, context: Caller
     ) -> AsyncIterator[bytes]:
-        return self._feed.watch(together=request.together)
+        return self._feed.watch(together=request.together, prefix=request.request_id_prefix)
 
     async def _admit_some(
         self, principal: Principal, messages: Sequence[pb.PowerRequest]

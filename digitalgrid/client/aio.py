@@ -10,12 +10,12 @@ from typing import Any, Self
 import grpc
 
 from digitalgrid.channels import asyncio_channel
+from digitalgrid.client.asking import Method
 from digitalgrid.client.calls import (
     WATCH_AGAIN_S,
     ActivationWait,
     Connection,
     DrainWait,
-    Method,
     channel_options,
     one_by_one,
     place_routers_request,
@@ -160,9 +160,9 @@ class AsyncPowerClient:
             request.page_token = page.next_page_token
 
     async def watch_circuits(
-        self, *, timeout_s: float | None = None
+        self, request_id_prefix: str = "", *, timeout_s: float | None = None
     ) -> AsyncIterator[pb.WatchCircuitsResponse]:
-        request = pb.WatchCircuitsRequest(together=True)
+        request = pb.WatchCircuitsRequest(together=True, request_id_prefix=request_id_prefix)
         async with aclosing(
             self._stream(lambda to: to.power.WatchCircuits, request, timeout_s)
         ) as answers:
@@ -272,7 +272,7 @@ class AsyncPowerClient:
             self._connections[address] = Connection(asyncio_channel(address, options))
         return self._connections[address]
 
-    async def _call(self, method: Method, request: Any) -> Any:
+    async def _call(self, method: Method[Connection], request: Any) -> Any:
         """Ask whoever leads. A call that is repeated elsewhere changes nothing twice."""
         attempts = Attempts(self._servers, self._timeout_s, time.monotonic())
         while True:
@@ -291,7 +291,7 @@ class AsyncPowerClient:
             await asyncio.sleep(pause_s)
 
     async def _stream(
-        self, method: Method, request: Any, timeout_s: float | None
+        self, method: Method[Connection], request: Any, timeout_s: float | None
     ) -> AsyncGenerator[Any]:
         call = method(self._to(self._servers.current))(
             request, timeout=timeout_s, metadata=self._metadata

@@ -2,17 +2,15 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Self
 
 import grpc
 
-from digitalgrid.channels import blocking_channel
+from digitalgrid.client.asking import BlockingClient
 from digitalgrid.client.calls import (
     WATCH_AGAIN_S,
     ActivationWait,
     Connection,
     DrainWait,
-    Method,
     channel_options,
     one_by_one,
     place_routers_request,
@@ -20,15 +18,13 @@ from digitalgrid.client.calls import (
     with_request_id,
 )
 from digitalgrid.client.defaults import DEFAULT_SERVER, DEFAULT_TIMEOUT_S
-from digitalgrid.client.errors import ControllerUnreachable, from_rpc_error
-from digitalgrid.client.servers import Attempts, Servers
+from digitalgrid.client.errors import ControllerUnreachable
 from digitalgrid.client.topology_view import TopologyView
 from digitalgrid.places import Place
-from digitalgrid.tracing.context import of_caller
 from digitalgrid.v1 import northbound_pb2 as pb
 
 
-class PowerClient:
+class PowerClient(BlockingClient[Connection]):
     """Asks for power. Every call raises PowerError, within ``timeout_s`` of silence.
 
     ``server`` is host:port; several of a cluster stand with commas between. Calls go to whoever leads.
@@ -40,21 +36,7 @@ class PowerClient:
     """
 
     def __init__(self, server: str = DEFAULT_SERVER, *, timeout_s: float = DEFAULT_TIMEOUT_S):
-        self._timeout_s = timeout_s
-        self._servers = Servers(server)
-        self._metadata = who_asks()
-        self._connections: dict[str, Connection] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        for connection in self._connections.values():
-            connection.channel.close()
-        self._connections.clear()
+        super().__init__(server, timeout_s, Connection, channel_options, who_asks())
 
     def request_power(self, request: pb.PowerRequest) -> pb.RequestPowerResponse:
         """Returns once the decision is durable; :meth:`wait_until_active` waits for the power itself."""
@@ -125,15 +107,11 @@ class PowerClient:
         self, request_id: str = "", *, include_ended: bool = False
     ) -> pb.ListCircuitsResponse:
         """All circuits, or those of one request; also the ended ones that are still remembered."""
-        # How much is given at a time is for the controller to say.
         request = pb.ListCircuitsRequest(request_id=request_id, include_ended=include_ended)
         listed = pb.ListCircuitsResponse()
-        while True:
-            page = self._call(lambda to: to.power.ListCircuits, request)
+        for page in self._pages(lambda to: to.power.ListCircuits, request):
             listed.circuits.extend(page.circuits)
-            if not page.next_page_token:
-                return listed
-            request.page_token = page.next_page_token
+        return listed
 
     def list_registers(
         self,
@@ -150,19 +128,16 @@ class PowerClient:
             since_unix_ns=since_unix_ns,
             until_unix_ns=until_unix_ns,
         )
-        listed: list[pb.FinalRegister] = []
-        while True:
-            page = self._call(lambda to: to.power.ListRegisters, request)
-            listed.extend(page.registers)
-            if not page.next_page_token:
-                return listed
-            request.page_token = page.next_page_token
+        pages = self._pages(lambda to: to.power.ListRegisters, request)
+        return [each for page in pages for each in page.registers]
 
     def watch_circuits(
-        self, *, timeout_s: float | None = None
+        self, request_id_prefix: str = "", *, timeout_s: float | None = None
     ) -> Iterator[pb.WatchCircuitsResponse]:
-        """A snapshot, a marker, then what changes, for as long as the caller iterates."""
-        request = pb.WatchCircuitsRequest(together=True)
+        """A snapshot, a marker, then what changes, for as long as the caller iterates: of all circuits, or those of
+        requests whose ids begin so.
+        """
+        request = pb.WatchCircuitsRequest(together=True, request_id_prefix=request_id_prefix)
         for answer in self._stream(lambda to: to.power.WatchCircuits, request, timeout_s):
             yield from one_by_one(answer)
 
@@ -265,42 +240,3 @@ class PowerClient:
                 if self._servers.count == 1:
                     raise
             time.sleep(WATCH_AGAIN_S)
-
-    def _to(self, address: str) -> Connection:
-        """The connection to a controller; made at the first call."""
-        if address not in self._connections:
-            options = channel_options(self._servers.count)
-            self._connections[address] = Connection(blocking_channel(address, options))
-        return self._connections[address]
-
-    def _call(self, method: Method, request: Any) -> Any:
-        """Ask whoever leads. A call that is repeated elsewhere changes nothing twice."""
-        attempts = Attempts(self._servers, self._timeout_s, time.monotonic())
-        while True:
-            call = method(self._to(self._servers.current))
-            try:
-                return call(
-                    request,
-                    timeout=attempts.remaining_s(time.monotonic()),
-                    metadata=(*self._metadata, *of_caller()),
-                )
-            except grpc.RpcError as rpc_error:
-                error = from_rpc_error(rpc_error, self._servers.current)
-                pause_s = attempts.pause_s(error, time.monotonic())
-                if pause_s is None:
-                    raise error from rpc_error
-            time.sleep(pause_s)
-
-    def _stream(self, method: Method, request: Any, timeout_s: float | None) -> Iterator[Any]:
-        call = method(self._to(self._servers.current))(
-            request, timeout=timeout_s, metadata=self._metadata
-        )
-        try:
-            yield from call
-        except grpc.RpcError as error:
-            asked = self._servers.current
-            # Who watches again asks another.
-            self._servers.next()
-            raise from_rpc_error(error, asked) from error
-        finally:
-            call.cancel()

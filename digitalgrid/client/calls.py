@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -118,10 +118,6 @@ class Connection:
         self.optimisation = OptimisationServiceStub(channel)
         self.topology = TopologyServiceStub(channel)
         self.operations = OperationsServiceStub(channel)
-
-
-# A call of one of a connection's services, chosen once it is known whom to ask.
-Method = Callable[[Connection], Callable[..., Any]]
 
 
 def channel_options(servers: int) -> tuple[tuple[str, object], ...]:

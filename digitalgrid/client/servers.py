@@ -21,9 +21,7 @@ class Servers:
     def __init__(self, addresses: str) -> None:
         self._addresses = [each.strip() for each in addresses.split(",") if each.strip()]
         if not self._addresses:
-            raise ValueError(
-                "no controller to ask; write HOST:PORT, or several with commas between"
-            )
+            raise ValueError("nobody to ask; write HOST:PORT, or several with commas between")
         self.current = self._addresses[0]
 
     @property

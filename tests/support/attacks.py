@@ -12,7 +12,7 @@ from trading.client.calls import tender
 from trading.client.signing import Signer
 from trading.core.orders import Tender
 from trading.exchange.mandates import Mandates
-from trading.exchange.services.codec import tender_from_pb
+from trading.exchange.services.codec import tenders_from_pb
 from trading.ledger.keys import SigningKey
 from trading.market.market import Market
 from trading.market.records import OrderRecord
@@ -81,16 +81,16 @@ class Street:
         except Refused as refused:
             assert refused.reason is MarketReason.BAD_SIGNATURE
             return 0
-        tenders = [self._read(request, number) for number in range(len(request.tenders))]
+        tenders = self._read(request)
         known = {row.order.seq for row in self.market.orders.rows()}
         self.market.create(tenders, now_ns, mandate_holds=True, free=self.book.balance)
         return len({row.order.seq for row in self.market.orders.rows()} - known)
 
     def reasons(self, request: pb.CreateTendersRequest) -> set[str]:
         """Why tenders are not taken; of a request whose mandate holds."""
-        tenders = [self._read(request, number) for number in range(len(request.tenders))]
+        tenders = self._read(request)
         outcome = self.market.create(tenders, 0, mandate_holds=True, free=self.book.balance)
         return {each.reason for each in outcome.answer if not isinstance(each, OrderRecord)}
 
-    def _read(self, request: pb.CreateTendersRequest, number: int) -> Tender:
-        return tender_from_pb(request.tenders[number], request.mandate, number)
+    def _read(self, request: pb.CreateTendersRequest) -> list[Tender]:
+        return [each for each in tenders_from_pb(request) if isinstance(each, Tender)]

@@ -13,7 +13,7 @@ import grpc
 from digitalgrid.channels import asyncio_channel
 from digitalgrid.market.v1 import market_pb2 as pb
 from tests.support.market_daemon import KEYS, tender
-from trading.client.calls import CHANNEL_OPTIONS, Connection
+from trading.client.calls import Connection, channel_options
 from trading.client.signing import Signer
 from trading.ledger.keys import SigningKey
 
@@ -92,7 +92,7 @@ FLOODS: dict[str, Flood] = {
 
 async def main(kind: str, server: str) -> None:
     connections = [
-        Connection(asyncio_channel(server, CHANNEL_OPTIONS)) for _ in range(_CONNECTIONS)
+        Connection(asyncio_channel(server, channel_options(1))) for _ in range(_CONNECTIONS)
     ]
     market = await connections[0].market.GetMarket(pb.GetMarketRequest())
     floods = [

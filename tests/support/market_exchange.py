@@ -44,6 +44,7 @@ from trading.core.trades import (
 )
 from trading.core.units import MicroPerKwh, Nano, Wh
 from trading.market.market import Market
+from trading.market.order_table import Row, record_of
 from trading.market.outcome import Ask, Clear, Cleared, Outcome
 from trading.market.phases import Phase
 from trading.market.records import (
@@ -55,6 +56,7 @@ from trading.market.records import (
     TradeRecord,
 )
 from trading.market.restoring import Journalled
+from trading.market.sessions import Closing, Session
 from trading.market.settings import MarketSettings
 from trading.mechanisms.call import CallAuction
 from trading.mechanisms.network import no_network
@@ -118,6 +120,11 @@ class MemoryJournal:
             tuple(each for each in self.trades.values() if each.trade.interval.start_ns in live),
             tuple(self.nonces.values()),
             max(self.orders, default=0) + 1,
+            tuple(
+                self.clearings[start_ns, each.rounds]
+                for start_ns, each in live.items()
+                if each.left
+            ),
         )
 
 
@@ -314,6 +321,9 @@ class ExchangeWorld:
             if next_ns is None or next_ns > self.now_ns:
                 break
             self.do(self.market.tick)
+            # What is left of what was begun, other things come between.
+            if self.market.next_deadline_ns() == 0 and self.rng.random() < 0.5:
+                break
 
     # What is always true
 
@@ -324,12 +334,26 @@ class ExchangeWorld:
         for row in self.market.orders.rows():
             assert 0 <= row.away_wh <= row.matched_wh and row.open_wh >= 0
             assert row.open_wh + row.matched_wh <= row.order.wh
+            assert row.record is None or row.record == record_of(copy(row)), "told as it was before"
+        self._check_levels()
         for trade_id, states in self.states.items():
             state = states[-1]
             has_escrow = self.ledger.book.has_escrow(trade_id)
             assert not (has_escrow and state.ended), "an escrow without a trade"
             if trade_id in self.ledger.signed:
                 assert state not in UNDONE, "signed for, and undone"
+
+    def _check_levels(self) -> None:
+        waits: Counter[tuple[int, Side, int]] = Counter()
+        for row in self.market.orders.rows():
+            if row.open_wh:
+                waits[row.order.interval.start_ns, row.order.side, row.order.limit] += row.open_wh
+        for start_ns in self.market.sessions:
+            levels = self.market.orders.levels(start_ns)
+            for side, sign in ((Side.BUY, -1), (Side.SELL, 1)):
+                ladder = [(each.limit, each.wh) for each in levels.best(side, 10**6)]
+                known = {k[2]: wh for k, wh in waits.items() if k[:2] == (start_ns, side)}
+                assert ladder == sorted(known.items(), key=lambda each: sign * each[0])
 
     def _check_limits(self, meter_id: str, interval: Interval, position: Position) -> None:
         meter = self.market.meters[meter_id]
@@ -412,7 +436,7 @@ class ExchangeWorld:
     def _serve(self) -> None:
         """Any of the requests on their way, not the first: they overtake each other."""
         name, asked = self.requests.pop(int(self.rng.integers(len(self.requests))))
-        served: Mapping[type, Callable[..., TradeEvent]] = {
+        served: Mapping[type, Callable[..., TradeEvent | None]] = {
             Hold: self._hold,
             Activate: self.controller.activate,
             Release: self.controller.release,
@@ -424,7 +448,7 @@ class ExchangeWorld:
             Close: self.ledger.close,
         }
         answer = served[type(asked)](asked)
-        if self.rng.random() >= self.lost:
+        if answer is not None and self.rng.random() >= self.lost:
             self.answers.append((name, answer))
 
     def _hold(self, asked: Hold) -> TradeEvent:
@@ -460,6 +484,18 @@ def clear(asked: Clear) -> Cleared:
     return Cleared(clearing, tuple(verify(asked.orders, network, clearing)), 1)
 
 
+def _closing(session: Session) -> list[int]:
+    return [each.seq for each in session.work if isinstance(each, Closing)]
+
+
+def _is_open(row: Row) -> bool:
+    return row.open_wh > 0 or (row.waits and not row.closed)
+
+
+def copy(row: Row) -> Row:
+    return msgspec.structs.replace(row, record=None)
+
+
 def digest(market: Market) -> object:
     """All that a market knows and that must survive; two of one digest do the same from now on."""
     positions = {key: each for key, each in market.positions.rows().items() if each != Position()}
@@ -473,6 +509,9 @@ def digest(market: Market) -> object:
             },
             session.book.snapshot() if session.book else None,
             (session.with_network, session.live, session.seqs),
+            [each for each in session.work if not isinstance(each, Closing)],
+            # Those that are closed by other things meanwhile are in it to no purpose.
+            [seq for seq in _closing(session) if _is_open(market.orders[seq])],
         )
         for start_ns, session in market.sessions.items()
         if session.seqs

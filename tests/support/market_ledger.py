@@ -82,7 +82,10 @@ class MarketLedger:
         )
         return self._write(asked.key, pb.Entry(lock=message), Locked())
 
-    def sign(self, asked: Sign) -> TradeEvent:
+    def sign(self, asked: Sign) -> TradeEvent | None:
+        """None where the money is not in escrow."""
+        if asked.key not in self.written and not self.book.has_escrow(asked.trade_id):
+            return None
         answer = self._write(asked.key, _commitment("transaction"), Signed())
         if isinstance(answer, Signed):
             self.signed.add(asked.trade_id)

@@ -140,8 +140,14 @@ class SimulatedLedger:
         return answer
 
     async def sign(self, asked: Sign, trade: Trade) -> Signed | Refusal:
-        answer = self._others.call("sign", trade, lambda: self._others.ledger.sign(asked))
+        answer = self._others.call("sign", trade, lambda: self._signed(asked))
         assert isinstance(answer, Signed | Refusal)
+        return answer
+
+    def _signed(self, asked: Sign) -> TradeEvent:
+        answer = self._others.ledger.sign(asked)
+        if answer is None:
+            raise Unreachable("the money is not in escrow")
         return answer
 
     async def revoke(self, asked: Revoke, trade: Trade) -> Unsigned | Signed:

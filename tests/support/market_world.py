@@ -320,11 +320,11 @@ class World:
         """Any of the requests on their way, not the first: they overtake each other."""
         name, asked = self.requests.pop(int(self.rng.integers(len(self.requests))))
         answer = self._served(asked)
-        if self.rng.random() >= self.lost:
+        if answer is not None and self.rng.random() >= self.lost:
             self.answers.append((name, answer))
 
-    def _served(self, asked: Effect) -> TradeEvent:
-        served: dict[type, Callable[..., TradeEvent]] = {
+    def _served(self, asked: Effect) -> TradeEvent | None:
+        served: dict[type, Callable[..., TradeEvent | None]] = {
             Hold: self.controller.hold,
             Activate: self.controller.activate,
             Release: self.controller.release,

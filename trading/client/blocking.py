@@ -2,18 +2,17 @@
 
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, Self
 
 import grpc
 
-from digitalgrid.channels import blocking_channel
-from digitalgrid.client.errors import PowerError, RequestRefused, from_rpc_error
+from digitalgrid.client.asking import BlockingClient
+from digitalgrid.client.errors import PowerError, RequestRefused
 from digitalgrid.market.v1 import ledger_pb2
 from digitalgrid.market.v1 import ledger_service_pb2 as ledger_pb
 from digitalgrid.market.v1 import market_pb2 as pb
-from trading.client.calls import CHANNEL_OPTIONS, Connection
+from trading.client.calls import Connection, channel_options
 from trading.client.deciding import is_decided
 from trading.client.defaults import DEFAULT_MARKET, DEFAULT_TIMEOUT_S
 from trading.client.signing import Signer
@@ -33,7 +32,7 @@ class Undecided(RequestRefused):
     """An order was taken, and is neither matched nor over within the time that it was waited for."""
 
 
-class MarketClient:
+class MarketClient(BlockingClient[Connection]):
     """Tenders, and looks at what became of it. Every call raises PowerError, within ``timeout_s`` of silence.
 
     ``signer`` is who tenders; who only reads needs none.
@@ -52,29 +51,20 @@ class MarketClient:
         signer: Signer | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> None:
-        self._server = server
+        super().__init__(server, timeout_s, Connection, channel_options)
         self._signer = signer
-        self._timeout_s = timeout_s
-        self._connection = Connection(blocking_channel(server, CHANNEL_OPTIONS))
         self._log_id = b""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._connection.channel.close()
 
     # Orders and trades
 
     def market(self) -> pb.GetMarketResponse:
         """What it trades, by which rules and prices, and what is open now."""
-        answer: pb.GetMarketResponse = self._call(
-            self._connection.market.GetMarket, pb.GetMarketRequest()
-        )
-        return answer
+        pages = self._pages(lambda to: to.market.GetMarket, pb.GetMarketRequest())
+        market: pb.GetMarketResponse = next(pages)
+        for page in pages:
+            market.parties.extend(page.parties)
+        market.next_page_token = ""
+        return market
 
     def create_tenders(self, tenders: Iterable[pb.Tender]) -> list[pb.TenderResult]:
         """Several in order, each taken or refused by itself; those that are taken are durable."""
@@ -83,7 +73,7 @@ class MarketClient:
             request = pb.CreateTendersRequest(tenders=wanted)
             signed = self._signed("CreateTenders", request, len(wanted))
             answer: pb.CreateTendersResponse = self._call(
-                self._connection.market.CreateTenders, signed
+                lambda to: to.market.CreateTenders, signed
             )
             reasons = {each.refusal.reason for each in answer.results}
             if reasons != {MarketReason.STALE_NONCE}:
@@ -100,7 +90,7 @@ class MarketClient:
     def cancel_tender(self, order_id: str) -> pb.Order:
         """What waits of it ends; what is matched stays so."""
         request = self._signed("CancelTender", pb.CancelTenderRequest(order_id=order_id))
-        answer: pb.CancelTenderResponse = self._call(self._connection.market.CancelTender, request)
+        answer: pb.CancelTenderResponse = self._call(lambda to: to.market.CancelTender, request)
         return answer.order
 
     def list_tenders(
@@ -112,7 +102,7 @@ class MarketClient:
 
     def _tenders(self, request: pb.ListTendersRequest, newest: int | None) -> Iterator[pb.Order]:
         request.page_size = min(newest or _PAGE, _PAGE)
-        for page in self._pages(self._connection.market.ListTenders, request):
+        for page in self._pages(lambda to: to.market.ListTenders, request):
             yield from page.orders
 
     def wait_until_decided(
@@ -151,8 +141,13 @@ class MarketClient:
     def book(self, interval_start_unix_ns: int = 0) -> pb.GetBookResponse:
         """What waits, by price; of the next interval to close where none is named."""
         request = pb.GetBookRequest(interval_start_unix_ns=interval_start_unix_ns)
-        answer: pb.GetBookResponse = self._call(self._connection.market.GetBook, request)
-        return answer
+        pages = self._pages(lambda to: to.market.GetBook, request)
+        book: pb.GetBookResponse = next(pages)
+        for page in pages:
+            book.bids.extend(page.bids)
+            book.asks.extend(page.asks)
+        book.next_page_token = ""
+        return book
 
     def preview_clearing(self, interval_start_unix_ns: int = 0, mechanism: str = "") -> pb.Clearing:
         """What would be traded if the gate closed now, by its own mechanism or another."""
@@ -160,24 +155,22 @@ class MarketClient:
             interval_start_unix_ns=interval_start_unix_ns, mechanism=mechanism
         )
         answer: pb.PreviewClearingResponse = self._call(
-            self._connection.market.PreviewClearing, request
+            lambda to: to.market.PreviewClearing, request
         )
         return answer.clearing
 
     def list_clearings(self, newest: int) -> list[pb.Clearing]:
         """The newest first."""
         request = pb.ListClearingsRequest(page_size=min(newest, _CLEARINGS))
-        pages = self._pages(self._connection.market.ListClearings, request)
+        pages = self._pages(lambda to: to.market.ListClearings, request)
         return list(islice((each for page in pages for each in page.clearings), newest))
 
     def watch_market(self) -> Iterator[pb.WatchMarketResponse]:
-        return self._stream(self._connection.market.WatchMarket, pb.WatchMarketRequest())
+        return self._stream(lambda to: to.market.WatchMarket, pb.WatchMarketRequest())
 
     def get_transaction(self, trade_id: str) -> pb.Transaction:
         request = pb.GetTransactionRequest(trade_id=trade_id)
-        answer: pb.GetTransactionResponse = self._call(
-            self._connection.market.GetTransaction, request
-        )
+        answer: pb.GetTransactionResponse = self._call(lambda to: to.market.GetTransaction, request)
         return answer.transaction
 
     def list_transactions(
@@ -195,39 +188,37 @@ class MarketClient:
             open_only=open_only,
             page_size=min(newest or _PAGE, _PAGE),
         )
-        pages = self._pages(self._connection.market.ListTransactions, request)
+        pages = self._pages(lambda to: to.market.ListTransactions, request)
         return list(islice((each for page in pages for each in page.transactions), newest))
 
     def watch_transactions(self, party: str = "") -> Iterator[pb.WatchTransactionsResponse]:
         request = pb.WatchTransactionsRequest(party=party)
-        return self._stream(self._connection.market.WatchTransactions, request)
+        return self._stream(lambda to: to.market.WatchTransactions, request)
 
     def list_positions(self, party: str = "") -> list[pb.Position]:
-        request = pb.ListPositionsRequest(party=party)
-        answer: pb.ListPositionsResponse = self._call(
-            self._connection.market.ListPositions, request
-        )
-        return list(answer.positions)
+        request = pb.ListPositionsRequest(party=party, page_size=_PAGE)
+        pages = self._pages(lambda to: to.market.ListPositions, request)
+        return [each for page in pages for each in page.positions]
 
     # Bills
 
     def get_settlement(self, trade_id: str) -> pb.GetSettlementResponse:
         request = pb.GetSettlementRequest(trade_id=trade_id)
         answer: pb.GetSettlementResponse = self._call(
-            self._connection.settlement.GetSettlement, request
+            lambda to: to.settlement.GetSettlement, request
         )
         return answer
 
     def get_receipt(self, trade_id: str) -> pb.Receipt:
         """Nothing of it is believed before :func:`~.receipts.check_receipt` has looked at it."""
         request = pb.GetReceiptRequest(trade_id=trade_id)
-        answer: pb.GetReceiptResponse = self._call(self._connection.settlement.GetReceipt, request)
+        answer: pb.GetReceiptResponse = self._call(lambda to: to.settlement.GetReceipt, request)
         return answer.receipt
 
     def open_dispute(self, trade_id: str, line: str, statement: str = "") -> pb.Settlement:
         request = pb.OpenDisputeRequest(trade_id=trade_id, line=line, statement=statement)
         answer: pb.OpenDisputeResponse = self._call(
-            self._connection.settlement.OpenDispute, self._signed("OpenDispute", request)
+            lambda to: to.settlement.OpenDispute, self._signed("OpenDispute", request)
         )
         return answer.settlement
 
@@ -239,7 +230,7 @@ class MarketClient:
             trade_id=trade_id, decision=decision, deliveries=deliveries
         )
         answer: pb.ResolveDisputeResponse = self._call(
-            self._connection.settlement.ResolveDispute, self._signed("ResolveDispute", request)
+            lambda to: to.settlement.ResolveDispute, self._signed("ResolveDispute", request)
         )
         return answer.settlement
 
@@ -247,16 +238,14 @@ class MarketClient:
 
     def balance(self, account: str) -> ledger_pb.GetBalanceResponse:
         request = ledger_pb.GetBalanceRequest(account=account)
-        answer: ledger_pb.GetBalanceResponse = self._call(
-            self._connection.ledger.GetBalance, request
-        )
+        answer: ledger_pb.GetBalanceResponse = self._call(lambda to: to.ledger.GetBalance, request)
         return answer
 
     def deposit(self, account: str, nano: int, key: str = "") -> ledger_pb.DepositResponse:
         """By the operator. Under one ``key`` money comes in once; without any, each call is another deposit."""
         request = ledger_pb.DepositRequest(key=key or uuid.uuid4().hex, account=account, nano=nano)
         answer: ledger_pb.DepositResponse = self._call(
-            self._connection.ledger.Deposit, self._signed("Deposit", request)
+            lambda to: to.ledger.Deposit, self._signed("Deposit", request)
         )
         return answer
 
@@ -264,7 +253,7 @@ class MarketClient:
         """By the operator."""
         request = ledger_pb.WithdrawRequest(key=key or uuid.uuid4().hex, account=account, nano=nano)
         answer: ledger_pb.WithdrawResponse = self._call(
-            self._connection.ledger.Withdraw, self._signed("Withdraw", request)
+            lambda to: to.ledger.Withdraw, self._signed("Withdraw", request)
         )
         return answer
 
@@ -272,7 +261,7 @@ class MarketClient:
         """Of a trade that nobody has closed in time: what its escrow has goes back to whom it was."""
         request = ledger_pb.RefundRequest(trade_id=trade_id)
         answer: ledger_pb.RefundResponse = self._call(
-            self._connection.ledger.Refund, self._signed("Refund", request)
+            lambda to: to.ledger.Refund, self._signed("Refund", request)
         )
         return answer
 
@@ -280,13 +269,13 @@ class MarketClient:
         """By the operator: the log is signed with another key from then on; under one ``key`` once."""
         request = ledger_pb.RotateKeyRequest(key=key or uuid.uuid4().hex)
         answer: ledger_pb.RotateKeyResponse = self._call(
-            self._connection.ledger.RotateKey, self._signed("RotateKey", request)
+            lambda to: to.ledger.RotateKey, self._signed("RotateKey", request)
         )
         return answer
 
     def head(self) -> ledger_pb.GetHeadResponse:
         answer: ledger_pb.GetHeadResponse = self._call(
-            self._connection.ledger.GetHead, ledger_pb.GetHeadRequest()
+            lambda to: to.ledger.GetHead, ledger_pb.GetHeadRequest()
         )
         return answer
 
@@ -294,7 +283,7 @@ class MarketClient:
         """That the log of one size is the beginning of that of another."""
         request = ledger_pb.GetConsistencyRequest(from_size=from_size, to_size=to_size)
         answer: ledger_pb.GetConsistencyResponse = self._call(
-            self._connection.ledger.GetConsistency, request
+            lambda to: to.ledger.GetConsistency, request
         )
         return answer.proof
 
@@ -304,7 +293,7 @@ class MarketClient:
             wanted = min(to_seq - from_seq, _ENTRIES)
             request = ledger_pb.ListEntriesRequest(from_seq=from_seq, page_size=wanted)
             page: ledger_pb.ListEntriesResponse = self._call(
-                self._connection.ledger.ListEntries, request
+                lambda to: to.ledger.ListEntries, request
             )
             yield from page.entries
             if not page.entries:
@@ -319,26 +308,6 @@ class MarketClient:
         if not self._log_id:
             self._log_id = self.market().log_id
         return self._signer.sign(method, request, self._log_id, nonces)
-
-    def _call(self, method: Callable[..., Any], request: Any) -> Any:
-        try:
-            return method(request, timeout=self._timeout_s)
-        except grpc.RpcError as error:
-            raise from_rpc_error(error, self._server) from error
-
-    def _pages(self, method: Callable[..., Any], request: Any) -> Iterator[Any]:
-        while True:
-            page = self._call(method, request)
-            yield page
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
-
-    def _stream(self, method: Callable[..., Any], request: Any) -> Iterator[Any]:
-        try:
-            yield from method(request)
-        except grpc.RpcError as error:
-            raise from_rpc_error(error, self._server) from error
 
 
 def _refused(refusal: pb.Refusal) -> PowerError:

@@ -30,8 +30,13 @@ _RETRIES = {
         }
     ]
 }
-CHANNEL_OPTIONS = (("grpc.service_config", json.dumps(_RETRIES)), *CLIENT_OPTIONS)
+_OPTIONS = (("grpc.service_config", json.dumps(_RETRIES)), *CLIENT_OPTIONS)
 TimeInForce = Literal["gtc", "gtd", "ioc", "fok"]
+
+
+def channel_options(servers: int) -> tuple[tuple[str, object], ...]:
+    """A market is one server, whatever is said of several."""
+    return _OPTIONS
 
 
 class Connection:

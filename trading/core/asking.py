@@ -52,7 +52,9 @@ def _ask_hold(trade: Trade, times: Times) -> list[Effect]:
 def _ask_lock(trade: Trade, times: Times) -> list[Effect]:
     locks = locks_of(trade.terms)
     start_ns = trade.interval.start_ns
-    return [Lock(_key(trade, "lock"), trade.trade_id, trade.buyer, trade.seller, locks, start_ns)]
+    lock = Lock(_key(trade, "lock"), trade.trade_id, trade.buyer, trade.seller, locks, start_ns)
+    # Together, so that both stand in the log with one flush.
+    return [lock, *_ask_sign(trade, times)]
 
 
 def _ask_sign(trade: Trade, times: Times) -> list[Effect]:

@@ -43,7 +43,7 @@ class TimeInForce(StrEnum):
         return self in (TimeInForce.GTC, TimeInForce.GTD)
 
 
-class Interval(msgspec.Struct, frozen=True, order=True):
+class Interval(msgspec.Struct, frozen=True, order=True, cache_hash=True):
     """When power flows: from ``start_ns`` on (nanoseconds since 1970), for ``length_ns``."""
 
     start_ns: int
@@ -134,21 +134,24 @@ class MarketRules(msgspec.Struct, frozen=True):
 
     def open_intervals(self, now_ns: int) -> tuple[Interval, ...]:
         """Those that may be tendered for."""
-        starts = self._open_numbers(now_ns)
-        return tuple(Interval(number * self.length_ns, self.length_ns) for number in starts)
+        first = self._first_open(now_ns)
+        return tuple(
+            Interval(number * self.length_ns, self.length_ns)
+            for number in range(first, first + self.ahead)
+        )
 
     def is_open(self, start_ns: int, now_ns: int) -> bool:
         """Whether the interval that begins then is one of those."""
         number, rest = divmod(start_ns, self.length_ns)
-        return not rest and number in self._open_numbers(now_ns)
+        return not rest and 0 <= number - self._first_open(now_ns) < self.ahead
 
-    def _open_numbers(self, now_ns: int) -> range:
-        first = (now_ns + self.gate_ns) // self.length_ns + 1
-        return range(first, first + self.ahead)
+    def _first_open(self, now_ns: int) -> int:
+        return (now_ns + self.gate_ns) // self.length_ns + 1
 
 
 def order_of(tender: Tender, seq: int) -> Order:
-    return Order(*msgspec.structs.astuple(tender)[:_FIELDS], seq=seq)
+    fields = msgspec.structs.astuple(tender)
+    return Order(*(fields if type(tender) is Tender else fields[:_FIELDS]), seq=seq)
 
 
 _FIELDS = len(Tender.__struct_fields__)
@@ -163,22 +166,38 @@ def check_tender(tender: Tender, rules: MarketRules, now_ns: int) -> None:
     _check_limit(tender, rules)
     _check_interval(tender.interval, rules, now_ns)
     _check_expiry(tender, now_ns)
-    _check_constraints(tender.constraints)
+    if tender.constraints is not ANY_WAY:
+        _check_constraints(tender.constraints)
 
 
 def _check_whole(tender: Tender) -> None:
     """A float is no money and no energy, whatever it is worth; NaN and infinity are floats too."""
-    values: tuple[tuple[str, object], ...] = (
-        ("wh", tender.wh),
-        ("limit", tender.limit),
-        ("min_fill_wh", tender.min_fill_wh),
-        ("interval.start_ns", tender.interval.start_ns),
-        ("interval.length_ns", tender.interval.length_ns),
-        ("expires_ns", 0 if tender.expires_ns is None else tender.expires_ns),
-        ("constraints.max_loss_ppm", tender.constraints.max_loss_ppm or 0),
+    interval = tender.interval
+    values = (
+        tender.wh,
+        tender.limit,
+        tender.min_fill_wh,
+        interval.start_ns,
+        interval.length_ns,
+        0 if tender.expires_ns is None else tender.expires_ns,
+        tender.constraints.max_loss_ppm or 0,
     )
-    for field, value in values:
-        _check_number(field, value)
+    # As :func:`whole` looks at each, of all at once.
+    if set(map(type, values)) != _WHOLE:
+        for field, value in zip(_NUMBERS, values, strict=True):
+            _check_number(field, value)
+
+
+_WHOLE = {int}
+_NUMBERS = (
+    "wh",
+    "limit",
+    "min_fill_wh",
+    "interval.start_ns",
+    "interval.length_ns",
+    "expires_ns",
+    "constraints.max_loss_ppm",
+)
 
 
 def _check_number(field: str, value: object) -> None:
@@ -197,12 +216,9 @@ def _check_size(tender: Tender) -> None:
         raise Refused(
             MarketReason.NUMBER_TOO_LARGE, f"expires_ns is above {MAX_INT64}", "expires_ns"
         )
-    size = len(_texts(tender).encode(errors="surrogatepass"))
-    if size > MAX_TEXT_BYTES:
-        raise Refused(
-            MarketReason.TENDER_TOO_LONG,
-            f"ids, tags and what is to be avoided have {size} bytes; {MAX_TEXT_BYTES} are the most",
-        )
+    texts = (tender.order_id, tender.meter_id, *tender.tags, *tender.constraints.avoid_ids)
+    if _MOST_BYTES_EACH * sum(map(len, texts)) > MAX_TEXT_BYTES:
+        _check_text("".join(texts))
     if len(tender.signature) > MAX_SIGNATURE:
         raise Refused(
             MarketReason.BAD_SIGNATURE,
@@ -220,9 +236,17 @@ def _check_size(tender: Tender) -> None:
             )
 
 
-def _texts(tender: Tender) -> str:
-    named = (tender.order_id, tender.meter_id, *tender.tags, *tender.constraints.avoid_ids)
-    return "".join(named)
+# Of a character.
+_MOST_BYTES_EACH = 4
+
+
+def _check_text(text: str) -> None:
+    size = len(text.encode(errors="surrogatepass"))
+    if size > MAX_TEXT_BYTES:
+        raise Refused(
+            MarketReason.TENDER_TOO_LONG,
+            f"ids, tags and what is to be avoided have {size} bytes; {MAX_TEXT_BYTES} are the most",
+        )
 
 
 def _is_name(name: str, most: int) -> bool:

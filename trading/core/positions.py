@@ -6,6 +6,7 @@ trade is binding: one that can still be undone frees nothing.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import msgspec
 
@@ -38,6 +39,11 @@ class Position(msgspec.Struct, frozen=True):
         return self.bought + self.open_bought - self.bound_sold
 
 
+_NONE = Position()
+# Registered powers are few, and asked about with each tender.
+_most = lru_cache(maxsize=4_096)(wh_below)
+
+
 class Positions:
     """The table, the only place where positions change."""
 
@@ -49,7 +55,7 @@ class Positions:
         return self._rows
 
     def of(self, meter_id: str, interval: Interval) -> Position:
-        return self._rows.get((meter_id, interval), Position())
+        return self._rows.get((meter_id, interval), _NONE)
 
     def forecast(self, meter_id: str, interval: Interval, most: Wh) -> None:
         """A source is not expected to give more: it sells no more from now on."""
@@ -58,15 +64,15 @@ class Positions:
     def most(self, meter: Meter, interval: Interval, side: Side) -> Wh:
         """What the meter can give or take in the interval, by its power, and by the forecast if there is one."""
         if side is Side.BUY:
-            return wh_below(meter.max_drawn_w, interval.length_ns)
-        registered = wh_below(meter.max_injected_w, interval.length_ns)
+            return _most(meter.max_drawn_w, interval.length_ns)
+        registered = _most(meter.max_injected_w, interval.length_ns)
         return min(registered, self._forecasts.get((meter.meter_id, interval), registered))
 
     def tender(self, tender: Tender, meter: Meter) -> None:
         """Counts what is tendered. Raises Refused where the meter could not give or take it."""
+        key = tender.meter_id, tender.interval
         most = self.most(meter, tender.interval, tender.side)
-        before = self.of(tender.meter_id, tender.interval)
-        after = _with(before, tender.side, open_wh=tender.wh)
+        after = _with(self._rows.get(key, _NONE), tender.side, open_wh=tender.wh)
         reached = after.most_drawn if tender.side is Side.BUY else after.most_injected
         if reached > most:
             raise Refused(
@@ -74,7 +80,7 @@ class Positions:
                 f"{tender.wh} Wh more would make {reached} Wh of meter {tender.meter_id} in the interval;"
                 f" {most} Wh is the most",
             )
-        self._rows[tender.meter_id, tender.interval] = after
+        self._rows[key] = after
 
     def restore(self, order: Order, open_wh: int, agreed_wh: int, bound_wh: int) -> None:
         """What was counted of an order before; whether its meter may still do so is not asked."""
@@ -124,15 +130,19 @@ def _with(
     position: Position, side: Side, wh: int = 0, open_wh: int = 0, bound_wh: int = 0
 ) -> Position:
     if side is Side.BUY:
-        return msgspec.structs.replace(
-            position,
-            bought=position.bought + wh,
-            open_bought=position.open_bought + open_wh,
-            bound_bought=position.bound_bought + bound_wh,
+        return Position(
+            Wh(position.bought + wh),
+            position.sold,
+            Wh(position.open_bought + open_wh),
+            position.open_sold,
+            Wh(position.bound_bought + bound_wh),
+            position.bound_sold,
         )
-    return msgspec.structs.replace(
-        position,
-        sold=position.sold + wh,
-        open_sold=position.open_sold + open_wh,
-        bound_sold=position.bound_sold + bound_wh,
+    return Position(
+        position.bought,
+        Wh(position.sold + wh),
+        position.open_bought,
+        Wh(position.open_sold + open_wh),
+        position.bound_bought,
+        Wh(position.bound_sold + bound_wh),
     )

@@ -1,8 +1,9 @@
 """The saga of a trade: from a match over capacity and money to power, meters and a bill, or back to where it began.
 
-Capacity before money. Whoever runs it journals the trade, then does what :mod:`trading.core.asking` says of it, and
-asks again with the same keys until there is an answer; after a crash the journal is read, and the trade goes on from
-there. So a step is taken once, whatever was lost. This is the only file that changes a trade.
+Capacity before money, and the signature together with the money that it needs. Whoever runs it journals the trade, then
+does what :mod:`trading.core.asking` says of it, and asks again with the same keys until there is an answer; after a
+crash the journal is read, and the trade goes on from there. So a step is taken once, whatever was lost. This is the
+only file that changes a trade.
 """
 
 from enum import StrEnum
@@ -72,12 +73,14 @@ class Word(StrEnum):
 
 
 S, W = State, Word
-_REVOCABLE = (S.MATCHED, S.HOLDING, S.HELD)
+_UNSIGNED = (S.MATCHED, S.HOLDING)
+# The signature is asked for, and may stand in the log: then the trade is binding, and only the log says which.
+_PERHAPS_SIGNED = (S.HELD, S.FUNDED)
 TRANSITIONS: dict[tuple[State, Word], State] = {
     (S.MATCHED, W.BEGUN): S.HOLDING,
     (S.HOLDING, W.HELD): S.HELD,
     (S.HELD, W.LOCKED): S.FUNDED,
-    (S.FUNDED, W.SIGNED): S.CONFIRMED,
+    **{(state, W.SIGNED): S.CONFIRMED for state in _PERHAPS_SIGNED},
     (S.CONFIRMED, W.START): S.DELIVERING,
     (S.DELIVERING, W.END): S.METERING,
     (S.METERING, W.METERED): S.SETTLING,
@@ -91,12 +94,14 @@ TRANSITIONS: dict[tuple[State, Word], State] = {
     (S.SETTLING, W.PAID_NOTHING): S.UNDELIVERED,
     **{
         (state, word): S.UNWINDING
-        for state in _REVOCABLE
+        for state in _UNSIGNED
         for word in (W.REFUSED, W.TOO_LATE, W.CALLED_OFF)
     },
-    (S.HELD, W.LOST): S.UNWINDING,
-    # It may be signed already, and then it is binding: the ledger's log says which.
-    **{(S.FUNDED, word): S.REVOKING for word in (W.REFUSED, W.TOO_LATE, W.CALLED_OFF, W.LOST)},
+    **{
+        (state, word): S.REVOKING
+        for state in _PERHAPS_SIGNED
+        for word in (W.REFUSED, W.TOO_LATE, W.CALLED_OFF, W.LOST)
+    },
     (S.REVOKING, W.SIGNED): S.CONFIRMED,
     (S.REVOKING, W.UNSIGNED): S.UNWINDING,
     (S.UNWINDING, W.UNDONE_REFUSED): S.REJECTED,

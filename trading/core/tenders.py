@@ -1,5 +1,6 @@
 """The desk: takes tenders, numbers them, and refuses what their party may not, or could not keep or pay."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 import msgspec
@@ -57,7 +58,7 @@ class Desk:
         self._meters = meters
         self._positions = positions
         self._next_seq = next_seq
-        self._standings = dict(standings or {})
+        self._standings = defaultdict(Standing, standings or {})
         # By party, of those whose last nonce has changed since :meth:`used` was asked.
         self._used: dict[str, int] = {}
         self._buckets: dict[str, TokenBucket] = {}
@@ -83,14 +84,14 @@ class Desk:
             raise Refused(
                 MarketReason.BAD_SIGNATURE, f"the tender is not signed by party {tender.party}"
             )
-        standing = self._standings.setdefault(tender.party, Standing())
+        standing = self._standings[tender.party]
         before = standing.orders.get(tender.order_id)
         if before is not None:
             # An answer that was lost is asked for by the same nonce, or by a newer one.
             if whole(tender.nonce) and standing.nonce < tender.nonce <= _most_nonce(now_ns):
                 self._count(tender.party, tender.nonce, standing)
             return Taken(self._repeated(tender, before), is_new=False)
-        self.use(tender.party, tender.nonce, now_ns)
+        self._use(tender.party, tender.nonce, standing, now_ns)
         check_tender(tender, self._rules, now_ns)
         _check_alone(tender.interval, beside)
         meter = self._meter_of(tender)
@@ -109,7 +110,9 @@ class Desk:
 
     def use(self, party: str, nonce: int, now_ns: int) -> None:
         """Of a party's word, whatever becomes of it. Raises Refused for one that was used: it may be said again."""
-        standing = self._standings.setdefault(party, Standing())
+        self._use(party, nonce, self._standings[party], now_ns)
+
+    def _use(self, party: str, nonce: int, standing: Standing, now_ns: int) -> None:
         _check_nonce(party, nonce, standing, now_ns)
         self._count(party, nonce, standing)
 

@@ -280,7 +280,7 @@ class Lock(msgspec.Struct, frozen=True, tag=True):
 
 
 class Sign(msgspec.Struct, frozen=True, tag=True):
-    """Write the transaction into the ledger's log, signed for by both."""
+    """Write the transaction into the ledger's log, signed for by both: only where the trade's money is in escrow."""
 
     key: str
     trade_id: str

@@ -71,14 +71,21 @@ _CAUSES: Mapping[int, Cause] = {
 
 
 class ControllerPort:
-    """``meters`` say of each what power comes from and goes to; ``addresses`` are one controller's, or a cluster's."""
+    """``meters`` say of each what power comes from and goes to; ``addresses`` are one controller's, or a cluster's.
+    Circuits are watched whose requests have ids that begin with ``prefix``.
+    """
 
     def __init__(
-        self, addresses: Sequence[str], meters: Mapping[str, MeterConfig], times: Times
+        self,
+        addresses: Sequence[str],
+        meters: Mapping[str, MeterConfig],
+        times: Times,
+        prefix: str = "",
     ) -> None:
         self._client = AsyncPowerClient(",".join(addresses), timeout_s=_TIMEOUT_S)
         self._meters = meters
         self._times = times
+        self._prefix = prefix
         self._tolls: dict[str, float] = {}
         self._tolls_learnt_s = -inf
         # By request id: whoever waits for its circuits to have ended.
@@ -241,7 +248,7 @@ class ControllerPort:
 
     async def watch(self, heard: Callable[[str, Watched | HoldLost], None]) -> None:
         try:
-            async for event in self._client.watch_circuits():
+            async for event in self._client.watch_circuits(self._prefix):
                 self._found()
                 if event.HasField("circuit"):
                     self._hear(event.circuit, heard)

@@ -7,6 +7,8 @@ answer it mostly does not. Meters that answer without having read both ends are 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
+from itertools import islice
 from typing import Protocol
 
 import msgspec
@@ -42,6 +44,9 @@ MAX_SILENT_PAUSE_S = 10.0
 MAX_AGAIN_PER_S = 500
 # Requests on their way to the controller, which admits as many at once in one go; the rest wait here.
 MAX_WITH_CONTROLLER = 256
+# Requests that are begun in one turn of the loop: of a thousand trades that are matched at once each is a call, and who
+# tenders meanwhile waits for a few of them only.
+_MOST_AT_ONCE = 16
 
 _OF_CONTROLLER = (Hold, Activate, Release, AskMeters)
 
@@ -71,6 +76,9 @@ class Courier:
         self._trades = trades
         self._on_failure = on_failure
         self._on_way: dict[tuple[str, type[Effect]], asyncio.Task[None]] = {}
+        # To be begun, in order; a key is here once, and its turn is there only if any is.
+        self._waiting: dict[tuple[str, type[Effect]], None] = {}
+        self._turn: asyncio.Handle | None = None
         self._room = asyncio.Semaphore(MAX_WITH_CONTROLLER)
         self._carry: dict[type[Effect], Callable[..., Awaitable[TradeEvent]]] = {
             Hold: controller.hold,
@@ -87,18 +95,29 @@ class Courier:
     @property
     def on_way(self) -> int:
         """How many requests are asked and not answered."""
-        return len(self._on_way)
+        return len(self._on_way) + len(self._waiting)
 
     def begin(self, trade_id: str, kind: type[Effect]) -> None:
         """The trade wants something of this kind, and that it does is durable."""
         key = trade_id, kind
         if key not in self._on_way:
-            self._on_way[key] = start_task(
-                "courier", lambda: self._ask(trade_id, kind), self._on_failure
-            )
+            self._waiting[key] = None
+            self._arm()
+
+    def _arm(self) -> None:
+        if self._waiting and self._turn is None:
+            self._turn = asyncio.get_running_loop().call_soon(self._begin_some)
+
+    def _begin_some(self) -> None:
+        self._turn = None
+        for key in list(islice(self._waiting, _MOST_AT_ONCE)):
+            del self._waiting[key]
+            self._on_way[key] = start_task("courier", partial(self._ask, *key), self._on_failure)
+        self._arm()
 
     def close(self) -> None:
         """Answers that come from now on are not heard: a daemon that starts asks again."""
+        self._waiting.clear()
         for task in self._on_way.values():
             task.cancel()
 

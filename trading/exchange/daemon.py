@@ -110,7 +110,9 @@ async def open_exchange(
     )
     stack.push_async_callback(ledger.shut)
     await ledger.open()
-    controller = ControllerPort(config.controller, config.meters, settings.times)
+    controller = ControllerPort(
+        config.controller, config.meters, settings.times, settings.trade_prefix
+    )
     stack.push_async_callback(controller.close)
     journal = Journal(state.journal, config.market.name)
     runtime = Runtime(settings, journal, controller, ledger, clearer)

@@ -9,6 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -132,6 +133,15 @@ class Journal:
                 "SELECT record FROM trades WHERE start_ns = ? ORDER BY number",
                 start_ns,
             )
+        clearings: list[ClearingRecord] = []
+        for each in intervals:
+            if each.left:
+                clearings += self._read(
+                    ClearingRecord,
+                    "SELECT record FROM clearings WHERE start_ns = ? AND round = ?",
+                    each.interval.start_ns,
+                    each.rounds,
+                )
         (last_seq,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM orders").fetchone()
         nonces = self._db.execute("SELECT party, nonce FROM nonces").fetchall()
         return Journalled(
@@ -140,6 +150,7 @@ class Journal:
             tuple(trades),
             tuple([NonceRecord(*row) for row in nonces]),
             last_seq + 1,
+            tuple(clearings),
         )
 
     def _read(self, kind: type[R], question: str, *values: object) -> list[R]:
@@ -251,8 +262,8 @@ class Journal:
         try:
             with transaction(self._db):
                 self._check_term()
-                for statement, values in rows:
-                    self._db.executemany(statement, values)
+                for table, values in rows:
+                    _insert(self._db, table, values)
         except sqlite3.Error as error:
             raise JournalError(
                 f"{self._path} cannot be written: {error}; see whether its disk is full or failing"
@@ -283,37 +294,44 @@ def _places(intervals: Iterable[IntervalRecord]) -> list[tuple[int, int]]:
 
 # What identifies a row never changes, so that no index does.
 _NEW_RECORD = "DO UPDATE SET record = excluded.record"
-_ORDER = f"INSERT INTO orders VALUES (?, ?, ?) ON CONFLICT (seq) {_NEW_RECORD}"
-_TRADE = (
-    f"INSERT INTO trades VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (start_ns, number) {_NEW_RECORD}"
-)
-_INTERVAL = (
-    "INSERT INTO intervals VALUES (?, ?, ?) ON CONFLICT (start_ns)"
-    f" {_NEW_RECORD}, has_ended = excluded.has_ended"
-)
-_CLEARING = f"INSERT INTO clearings VALUES (?, ?, ?) ON CONFLICT (start_ns, round) {_NEW_RECORD}"
-_NONCE = "INSERT INTO nonces VALUES (?, ?) ON CONFLICT (party) DO UPDATE SET nonce = excluded.nonce"
+# Rows of one statement: it lets go of the interpreter's lock once, and not once a row, and the loop has it meanwhile.
+# More rows of one would gain little, and other numbers of rows are other statements, each to be prepared.
+_TOGETHER = 32
 
 
-def _rows(records: Iterable[Record]) -> Iterator[tuple[str, list[tuple[object, ...]]]]:
-    """Statements, each with its rows. Of one thing the last word is enough."""
+class _Table(msgspec.Struct, frozen=True):
+    """``columns`` of a record are what its row has; ``on_conflict``: what becomes of the row that is there."""
+
+    name: str
+    width: int
+    on_conflict: str
+    key: Callable[[Any], object]
+    columns: Callable[[Any, Encode], tuple[object, ...]]
+
+    def insert(self, count: int) -> str:
+        row = f"({', '.join('?' * self.width)})"
+        return f"INSERT INTO {self.name} VALUES {', '.join([row] * count)} ON CONFLICT {self.on_conflict}"
+
+
+def _insert(db: sqlite3.Connection, table: _Table, rows: Sequence[tuple[object, ...]]) -> None:
+    whole = len(rows) - len(rows) % _TOGETHER
+    for first in range(0, whole, _TOGETHER):
+        together = rows[first : first + _TOGETHER]
+        db.execute(table.insert(_TOGETHER), list(chain.from_iterable(together)))
+    db.executemany(table.insert(1), rows[whole:])
+
+
+def _rows(records: Iterable[Record]) -> Iterator[tuple[_Table, list[tuple[object, ...]]]]:
+    """Rows by table. Of one thing the last word is enough."""
     last: dict[type[Record], dict[object, Record]] = {}
     for each in records:
         kind = type(each)
-        last.setdefault(kind, {})[_KEYS[kind](each)] = each
+        last.setdefault(kind, {})[_TABLES[kind].key(each)] = each
     encode = msgspec.msgpack.Encoder().encode
     for kind, words in last.items():
-        statement, columns = _TABLES[kind]
-        yield statement, [columns(each, encode) for each in words.values()]
-
-
-_KEYS: dict[type[Record], Callable[[Any], object]] = {
-    OrderRecord: lambda each: each.order.seq,
-    TradeRecord: lambda each: each.trade.trade_id,
-    IntervalRecord: lambda each: each.interval.start_ns,
-    ClearingRecord: lambda each: (each.interval.start_ns, each.round),
-    NonceRecord: lambda each: each.party,
-}
+        table = _TABLES[kind]
+        columns = table.columns
+        yield table, [columns(each, encode) for each in words.values()]
 
 
 def _of_trade(each: TradeRecord, encode: Encode) -> tuple[object, ...]:
@@ -326,13 +344,44 @@ def _of_interval(each: IntervalRecord, encode: Encode) -> tuple[object, ...]:
     return each.interval.start_ns, each.phase is Phase.ENDED, encode(each)
 
 
-_TABLES: dict[type[Record], tuple[str, Callable[[Any, Encode], tuple[object, ...]]]] = {
-    OrderRecord: (_ORDER, lambda each, encode: (each.order.seq, each.order.party, encode(each))),
-    TradeRecord: (_TRADE, _of_trade),
-    IntervalRecord: (_INTERVAL, _of_interval),
-    ClearingRecord: (
-        _CLEARING,
-        lambda each, encode: (each.interval.start_ns, each.round, encode(each)),
+def _of_clearing(each: ClearingRecord, encode: Encode) -> tuple[object, ...]:
+    return each.interval.start_ns, each.round, encode(each)
+
+
+_TABLES: dict[type[Record], _Table] = {
+    OrderRecord: _Table(
+        "orders",
+        3,
+        f"(seq) {_NEW_RECORD}",
+        lambda each: each.order.seq,
+        lambda each, encode: (each.order.seq, each.order.party, encode(each)),
     ),
-    NonceRecord: (_NONCE, lambda each, encode: (each.party, each.nonce)),
+    TradeRecord: _Table(
+        "trades",
+        6,
+        f"(start_ns, number) {_NEW_RECORD}",
+        lambda each: each.trade.trade_id,
+        _of_trade,
+    ),
+    IntervalRecord: _Table(
+        "intervals",
+        3,
+        f"(start_ns) {_NEW_RECORD}, has_ended = excluded.has_ended",
+        lambda each: each.interval.start_ns,
+        _of_interval,
+    ),
+    ClearingRecord: _Table(
+        "clearings",
+        3,
+        f"(start_ns, round) {_NEW_RECORD}",
+        lambda each: (each.interval.start_ns, each.round),
+        _of_clearing,
+    ),
+    NonceRecord: _Table(
+        "nonces",
+        2,
+        "(party) DO UPDATE SET nonce = excluded.nonce",
+        lambda each: each.party,
+        lambda each, encode: (each.party, each.nonce),
+    ),
 }

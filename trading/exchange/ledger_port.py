@@ -28,6 +28,7 @@ from trading.core.trades import (
     Unsigned,
 )
 from trading.core.units import Nano
+from trading.exchange.ports import Unreachable
 from trading.exchange.terms import salt_of, terms_bytes, terms_hash
 from trading.ledger.ledger import Ledger, Receipt
 from trading.ledger.refusals import LedgerReason, LedgerRefused
@@ -44,8 +45,11 @@ _WINDOWS = 2
 
 
 class _Waiting(msgspec.Struct):
+    """``needs``: the trade whose escrow must be open, if any must."""
+
     key: str
     entry: pb.Entry
+    needs: str
     done: asyncio.Future[Receipt | LedgerRefused]
 
 
@@ -131,9 +135,9 @@ class LedgerPort:
             raise done
         return done
 
-    async def _write(self, key: str, entry: pb.Entry) -> Receipt | LedgerRefused:
+    async def _write(self, key: str, entry: pb.Entry, needs: str = "") -> Receipt | LedgerRefused:
         done: asyncio.Future[Receipt | LedgerRefused] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(key, entry, done))
+        self._waiting.append(_Waiting(key, entry, needs, done))
         self._work.set()
         return await done
 
@@ -170,7 +174,10 @@ class LedgerPort:
         return _told(await self._write(asked.key, pb.Entry(lock=message)), Locked())
 
     async def sign(self, asked: Sign, trade: Trade) -> Signed | Refusal:
-        return _told(await self._commit(asked.key, "transaction", trade), Signed())
+        done = await self._commit(asked.key, "transaction", trade, needs=asked.trade_id)
+        if isinstance(done, LedgerRefused) and done.reason is LedgerReason.NO_ESCROW:
+            raise Unreachable(f"the money of trade {asked.trade_id} is not in escrow")
+        return _told(done, Signed())
 
     async def revoke(self, asked: Revoke, trade: Trade) -> Signed | Unsigned:
         """What was written under the key before is the signature."""
@@ -194,9 +201,11 @@ class LedgerPort:
         )
         return _told(await self._write(asked.key, pb.Entry(close=close)), Closed())
 
-    async def _commit(self, key: str, kind: str, trade: Trade) -> Receipt | LedgerRefused:
+    async def _commit(
+        self, key: str, kind: str, trade: Trade, needs: str = ""
+    ) -> Receipt | LedgerRefused:
         commitment = pb.Commitment(kind=kind, sha256=self._terms_hash(trade))
-        return await self._write(key, pb.Entry(commitment=commitment))
+        return await self._write(key, pb.Entry(commitment=commitment), needs)
 
     def _operator_of(self, trade: Trade) -> str:
         """As it was called when the trade was agreed: what is asked again is the same entry, over a renaming too."""
@@ -227,17 +236,15 @@ class LedgerPort:
             group, self._waiting = self._waiting[:_MAX_GROUP], self._waiting[_MAX_GROUP:]
             if not self._waiting:
                 self._work.clear()
-            wanted = [(each.key, each.entry) for each in group]
-            written = await self.ask(partial(_written, wanted))
+            written = await self.ask(partial(_written, group))
             for each, result in zip(group, written, strict=True):
                 if not each.done.done():
                     each.done.set_result(result)
 
 
-def _written(
-    wanted: Sequence[tuple[str, pb.Entry]], ledger: Ledger
-) -> list[Receipt | LedgerRefused]:
-    return ledger.write_many(wanted)
+def _written(group: Sequence[_Waiting], ledger: Ledger) -> list[Receipt | LedgerRefused]:
+    needs = {each.key: each.needs for each in group if each.needs}
+    return ledger.write_many([(each.key, each.entry) for each in group], needs)
 
 
 def _told(done: Receipt | LedgerRefused, event: T) -> T | Refusal:

@@ -72,7 +72,8 @@ class ControllerPort(Protocol):
 class LedgerPort(Protocol):
     async def lock(self, asked: Lock, trade: Trade) -> Locked | Refusal: ...
 
-    async def sign(self, asked: Sign, trade: Trade) -> Signed | Refusal: ...
+    async def sign(self, asked: Sign, trade: Trade) -> Signed | Refusal:
+        """Asked together with the lock, and after it. Unreachable where the money is not in escrow, or not yet."""
 
     async def revoke(self, asked: Revoke, trade: Trade) -> Unsigned | Signed:
         """Signed where the log has the signature under this key already."""

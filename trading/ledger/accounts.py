@@ -144,7 +144,7 @@ class Accounts:
         )
 
     def _pay(self, message: pb.Payment) -> None:
-        escrow = self._escrow(message.trade_id)
+        escrow = self.escrow(message.trade_id)
         left = _left(escrow, message.postings)
         escrow.stakes = left
         self._credit(message.postings)
@@ -157,7 +157,7 @@ class Accounts:
             # It never was, so that there is nothing to give back, and never will be.
             self.closed.add(message.trade_id)
             return
-        escrow = self._escrow(message.trade_id)
+        escrow = self.escrow(message.trade_id)
         if message.evidence_hash:
             _check_hash(message.evidence_hash, "evidence_hash")
         left = _left(escrow, message.postings)
@@ -172,7 +172,7 @@ class Accounts:
         self._credit(message.postings)
 
     def _refund(self, message: pb.Refund, at_unix_ns: int) -> None:
-        escrow = self._escrow(message.trade_id)
+        escrow = self.escrow(message.trade_id)
         if at_unix_ns < escrow.refundable_unix_ns:
             raise LedgerRefused(
                 LedgerReason.NOT_REFUNDABLE_YET,
@@ -192,7 +192,8 @@ class Accounts:
         for posting in postings:
             self.balances[posting.payee] += posting.nano
 
-    def _escrow(self, trade_id: str) -> Escrow:
+    def escrow(self, trade_id: str) -> Escrow:
+        """That is open. Raises LedgerRefused."""
         check_id(trade_id, "trade_id")
         escrow = self.escrows.get(trade_id)
         if escrow is None:

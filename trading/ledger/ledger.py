@@ -5,7 +5,8 @@ one transaction; whoever wrote before must begin anew (fencing by the log's size
 """
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 
@@ -23,6 +24,7 @@ _NONCE_BYTES = 16
 # An entry is written under this key by the ledger itself; clients' keys do not begin so.
 _OWN = "ledger/"
 _ROTATION = f"{_OWN}key/"
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -107,20 +109,25 @@ class Ledger:
             raise done
         return done
 
-    def write_many(self, wanted: Sequence[tuple[str, pb.Entry]]) -> list[Receipt | LedgerRefused]:
+    def write_many(
+        self, wanted: Sequence[tuple[str, pb.Entry]], needs: Mapping[str, str] = _NOTHING
+    ) -> list[Receipt | LedgerRefused]:
         """Bodies, each with its key, in order; each by itself is written or refused, and all become durable at once.
+        ``needs``: by key, the trade whose escrow must be open by then, or the entry is refused.
 
         A key that was written with the same body is a retry, and answered as before. Raises :class:`~.storage.Fenced`,
         after which this ledger is of no use any more.
         """
         own = [_own(key, entry) for key, entry in wanted]
-        written = iter(
-            self._write_all([each for each, why in zip(wanted, own, strict=True) if why is None])
-        )
+        allowed = [each for each, why in zip(wanted, own, strict=True) if why is None]
+        written = iter(self._write_all(allowed, needs))
         return [next(written) if why is None else why for why in own]
 
     def _write_all(
-        self, wanted: Sequence[tuple[str, pb.Entry]], following: SigningKey | None = None
+        self,
+        wanted: Sequence[tuple[str, pb.Entry]],
+        needs: Mapping[str, str] = _NOTHING,
+        following: SigningKey | None = None,
     ) -> list[Receipt | LedgerRefused]:
         """``following`` signs from the head on."""
         if self._is_spent:
@@ -141,6 +148,8 @@ class Ledger:
                 if seq is not None:
                     done.append(self._again(key, body, seq, first, made))
                     continue
+                if key in needs:
+                    self._accounts.escrow(needs[key])
                 entry.seq, entry.key, entry.at_unix_ns = first + len(made), key, at_unix_ns
                 self._accounts.apply(entry)
             except LedgerRefused as refused:

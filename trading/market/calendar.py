@@ -1,5 +1,6 @@
 """The calendar of a market: intervals open, are cleared when their gates close, begin, end and are forgotten."""
 
+from collections import deque
 from collections.abc import Iterable
 
 import msgspec
@@ -13,10 +14,14 @@ from trading.market.order_table import OrderTable, Row
 from trading.market.outcome import Clear, Cleared
 from trading.market.phases import Phase, Word
 from trading.market.records import ClearingRecord
-from trading.market.sessions import Session
+from trading.market.sessions import Closing, Session
 from trading.market.settings import MarketSettings
-from trading.mechanisms.mechanism import Match
+from trading.mechanisms.book import Ended
+from trading.mechanisms.mechanism import Match, Unmatched
 from trading.reasons import MarketReason, Refused
+
+# Orders that are dealt with in one turn, in which nobody else is heard: some milliseconds.
+MAX_PER_TURN = 128
 
 
 class Calendar:
@@ -42,6 +47,8 @@ class Calendar:
         self._of_other_lengths = [
             each.interval for each in sessions.values() if each.interval.length_ns != length_ns
         ]
+        # Of which something is left to be carried out.
+        self._busy = {start_ns: each for start_ns, each in sessions.items() if each.work}
         for session in sessions.values():
             self._set_deadline(session)
 
@@ -86,7 +93,7 @@ class Calendar:
             self._end_phase(session, now_ns)
             self._changes.session(session)
             self._set_deadline(session)
-        self.look(session)
+        self.look(session, now_ns)
 
     def expire(self, seq: int, now_ns: int) -> None:
         """An order was good till now."""
@@ -98,16 +105,26 @@ class Calendar:
         elif session.phase is Phase.OPEN:
             self.close(row, MarketReason.EXPIRED)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is left for :meth:`go_on`."""
+        return bool(self._busy)
+
+    def go_on(self, now_ns: int) -> None:
+        """Carries out some more of what was decided for many orders."""
+        if self._busy:
+            self._do_some(next(iter(self._busy.values())), now_ns)
+
     def close(self, row: Row, reason: str) -> None:
         """What waits of an order ends, and nothing of it comes back."""
-        if row.waits and not row.closed:
+        if row.open_wh or (row.waits and not row.closed):
             self._orders.end(row.order.seq, Wh(row.open_wh), reason, is_closed=True)
 
-    def look(self, session: Session) -> None:
+    def look(self, session: Session, now_ns: int) -> None:
         """Clears where that is due and the network has answered for all that was matched; ends what has ended."""
         if session.phase is Phase.CLEARING and not session.is_over and not session.is_asked:
-            self._clear_or_end(session)
-        if session.phase is Phase.SETTLING and not session.live:
+            self._clear_or_end(session, now_ns)
+        if session.phase is Phase.SETTLING and not session.live and not session.work:
             session.move(Word.DONE)
             self._changes.session(session)
 
@@ -121,23 +138,38 @@ class Calendar:
         """The answer that was waited for: matches become trades. Of a wrong one nothing is matched."""
         session.rounds += 1
         session.is_due = session.is_asked = False
-        self._changes.session(session)
         record = self._record_of(session, cleared, now_ns)
         self._changes.note(record)
+        session.is_path_priced = record.is_path_priced
+        work: list[Match | Unmatched | Closing] = [*record.matches, *record.unmatched]
         if record.faults:
-            for row in self._open_rows(session):
-                self.close(row, MarketReason.NOT_SOLVED)
-        for match in record.matches:
-            self._dealings.agree(
-                session,
-                match,
-                len(session.trades) + 1,
-                now_ns,
-                is_path_priced=cleared.clearing.is_path_priced,
-            )
-        for each in record.unmatched:
-            self._orders.tell(each.seq, each.reason)
-        self.look(session)
+            rows = self._open_rows(session)
+            work = [Closing(row.order.seq, MarketReason.NOT_SOLVED) for row in rows]
+        self._begin(session, work, now_ns)
+
+    def _begin(
+        self, session: Session, work: Iterable[Match | Unmatched | Closing], now_ns: int
+    ) -> None:
+        """In the place of what was left to be carried out."""
+        session.work = deque(work)
+        self._busy[session.start_ns] = session
+        self._do_some(session, now_ns)
+
+    def _do_some(self, session: Session, now_ns: int) -> None:
+        for _ in range(min(MAX_PER_TURN, len(session.work))):
+            match session.work.popleft():
+                case Match() as match:
+                    self._dealings.agree(session, match, len(session.trades) + 1, now_ns)
+                case Unmatched(seq=seq, reason=reason):
+                    self._orders.tell(seq, reason)
+                case Closing(seq, reason):
+                    row = self._orders[seq]
+                    told = row.reason if row.open_wh else ""
+                    self.close(row, reason or told or MarketReason.INTERVAL_CLOSED)
+        self._changes.session(session)
+        if not session.work:
+            self._busy.pop(session.start_ns, None)
+            self.look(session, now_ns)
 
     def _set_deadline(self, session: Session) -> None:
         at_ns = session.next_ns(self._settings.rules.gate_ns)
@@ -147,37 +179,39 @@ class Calendar:
     def _end_phase(self, session: Session, now_ns: int) -> None:
         match session.phase:
             case Phase.OPEN:
+                session.move(Word.GATE)
                 if session.book is not None:
-                    self._dealings.apply(session, session.book.close(), now_ns)
                     session.is_over = True
+                    closed = session.book.close()
+                    closings = [Closing(e.seq, e.reason) for e in closed if isinstance(e, Ended)]
+                    self._begin(session, closings, now_ns)
                 else:
                     session.is_due = True
-                session.move(Word.GATE)
             case Phase.CLEARING:
-                # Whatever was not decided by now would begin too late.
-                self._close_all(session)
                 session.move(Word.START)
+                # Whatever was not decided by now would begin too late.
+                self._close_all(session, now_ns)
             case Phase.DELIVERING:
                 session.move(Word.END)
 
-    def _clear_or_end(self, session: Session) -> None:
-        if session.with_network:
+    def _clear_or_end(self, session: Session, now_ns: int) -> None:
+        if session.with_network or session.work:
             return
         may_clear = session.is_due and session.rounds < self._settings.rounds
         if may_clear and self._open_rows(session):
             session.is_asked = True
             self._changes.ask(self.to_clear(session, session.mechanism, session.rounds + 1))
         else:
-            self._close_all(session)
+            self._close_all(session, now_ns)
 
-    def _close_all(self, session: Session) -> None:
+    def _close_all(self, session: Session, now_ns: int) -> None:
         """Nothing is matched any more; what waits has what was said of it last for a reason."""
         session.is_due, session.is_asked, session.is_over = False, False, True
-        self._changes.session(session)
-        for seq in session.seqs:
-            row = self._orders[seq]
-            told = row.reason if row.open_wh else ""
-            self.close(row, told or MarketReason.INTERVAL_CLOSED)
+        rows = (self._orders[seq] for seq in session.seqs)
+        waiting = [
+            Closing(row.order.seq) for row in rows if row.open_wh or (row.waits and not row.closed)
+        ]
+        self._begin(session, waiting, now_ns)
 
     def _open_rows(self, session: Session) -> list[Row]:
         return [row for seq in session.seqs if (row := self._orders[seq]).open_wh]
@@ -196,6 +230,7 @@ class Calendar:
             cleared.faults,
             self._welfare(clearing.matches) if is_right else Nano(0),
             clearing.seed,
+            clearing.is_path_priced and is_right,
         )
 
     def _welfare(self, matches: Iterable[Match]) -> Nano:

@@ -53,22 +53,15 @@ class Dealings:
                 is_for_good = event.reason not in _NOT_FOR_GOOD
                 self._orders.end(event.seq, event.wh, event.reason, is_closed=is_for_good)
 
-    def agree(
-        self,
-        session: Session,
-        match: Match,
-        number: int,
-        now_ns: int,
-        *,
-        is_path_priced: bool = False,
-    ) -> None:
+    def agree(self, session: Session, match: Match, number: int, now_ns: int) -> None:
         """A match becomes a trade, with its positions, in one transaction."""
         buy = self._orders.match(match.buy_seq, match.wh)
         sell = self._orders.match(match.sell_seq, match.injected_wh)
         settings = self._settings
+        is_path_priced = session.is_path_priced
         tariff = settings.tariff.without_losses() if is_path_priced else settings.tariff
         trade = Trade(
-            f"{settings.name}-{session.start_ns // NS_PER_S}-{number}",
+            f"{settings.trade_prefix}{session.start_ns // NS_PER_S}-{number}",
             buy.seq,
             sell.seq,
             buy.party,

@@ -4,7 +4,7 @@ Whoever runs it makes an outcome's records durable, and only then tells the answ
 durable the market begins anew where it was, and asks again for what was not answered (:meth:`Market.resume`).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -79,7 +79,7 @@ class Market:
             for row in session.trades.values():
                 if not row.trade.state.ended:
                     self._dealings.resume(row, now_ns)
-            self._calendar.look(session)
+            self._calendar.look(session, now_ns)
         return self._outcome(None)
 
     def create(
@@ -95,9 +95,11 @@ class Market:
         ``mandate_holds``: the party's signature covers all of them.
         """
         answers: list[Row | Refused] = []
+        # Nothing is locked meanwhile.
+        money = _Money(free)
         for tender in tenders:
             try:
-                answers.append(self._take(tender, now_ns, mandate_holds, free))
+                answers.append(self._take(tender, now_ns, mandate_holds, money))
             except Refused as refused:
                 answers.append(refused)
         told = [each if isinstance(each, Refused) else record_of(each) for each in answers]
@@ -201,6 +203,7 @@ class Market:
                 self._calendar.expire(key, now_ns)
             elif key in self.sessions:
                 self._calendar.advance(self.sessions[key], now_ns)
+        self._calendar.go_on(now_ns)
         return self._outcome(None)
 
     def cleared(self, start_ns: int, round_: int, cleared: Cleared, now_ns: int) -> Outcome[bool]:
@@ -223,7 +226,8 @@ class Market:
     # Reads
 
     def next_deadline_ns(self) -> int | None:
-        return self._deadlines.next_ns()
+        """When :meth:`tick` has something to do; it is over where something is left of what was begun."""
+        return 0 if self._calendar.is_busy else self._deadlines.next_ns()
 
     def trade(self, trade_id: str) -> TradeRow | None:
         session = self._dealings.session_of(trade_id)
@@ -261,20 +265,21 @@ class Market:
     # Tenders
 
     def _take(
-        self, tender: Tender, now_ns: int, mandate_holds: bool, free: Callable[[str], Nano]
+        self, tender: Tender, now_ns: int, mandate_holds: bool, money: Mapping[str, Nano]
     ) -> Row:
+        cost = most_due(tender, self.settings.tariff.utility_price)
         taken = self._desk.take(
             tender,
             now_ns,
             signature_holds=mandate_holds,
-            funds=Nano(free(tender.party) - self.orders.committed(tender.party)),
-            cost=most_due(tender, self.settings.tariff.utility_price),
+            funds=Nano(money[tender.party] - self.orders.committed(tender.party)),
+            cost=cost,
             beside=self._calendar.beside(tender.interval),
         )
         order = taken.order
         if not taken.is_new:
             return self.orders[order.seq]
-        row = self.orders.add(order)
+        row = self.orders.add(order, cost)
         session = self._calendar.begun(order.interval)
         session.seqs.append(order.seq)
         if len(session.seqs) == 1:
@@ -309,7 +314,7 @@ class Market:
         session = self._dealings.session_of(trade_id)
         if session is None or not self._dealings.hear(session, trade_id, event, now_ns):
             return False
-        self._calendar.look(session)
+        self._calendar.look(session, now_ns)
         return True
 
     def _outcome(self, answer: T) -> Outcome[T]:
@@ -326,8 +331,20 @@ class Market:
         """The journal and the ledger have it."""
         del self.sessions[session.start_ns]
         self._dealings.forget(session)
-        self._desk.forget(self.orders.forget(session.seqs))
+        self._desk.forget(self.orders.forget(session.start_ns, session.seqs))
         self.positions.forget(session.interval)
+
+
+class _Money(dict[str, Nano]):
+    """What accounts have, each asked for once."""
+
+    def __init__(self, free: Callable[[str], Nano]) -> None:
+        super().__init__()
+        self._free = free
+
+    def __missing__(self, account: str) -> Nano:
+        nano = self[account] = self._free(account)
+        return nano
 
 
 def _role_of(party: str, trade: Trade) -> Party:

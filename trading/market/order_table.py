@@ -9,11 +9,14 @@ from trading.core.orders import Order
 from trading.core.positions import Positions
 from trading.core.tenders import Desk, due_per_wh
 from trading.core.units import MicroPerKwh, Nano, Wh
+from trading.market.levels import Levels
 from trading.market.records import OrderRecord
 
 
 class Row(msgspec.Struct):
-    """``away_wh``: the part of what is matched that may still be undone."""
+    """``away_wh``: the part of what is matched that may still be undone. ``record``: as it is, if that was asked for
+    since it changed last.
+    """
 
     order: Order
     open_wh: int
@@ -21,6 +24,7 @@ class Row(msgspec.Struct):
     away_wh: int = 0
     reason: str = ""
     closed: str = ""
+    record: OrderRecord | None = None
 
     @property
     def waits(self) -> bool:
@@ -37,6 +41,7 @@ class OrderTable:
         self._utility_price = utility_price
         self._rows: dict[int, Row] = {}
         self._committed: defaultdict[str, int] = defaultdict(int)
+        self._levels: defaultdict[int, Levels] = defaultdict(Levels)
         # Of what has changed since :meth:`changed` was asked.
         self._touched: dict[int, Row] = {}
 
@@ -49,14 +54,19 @@ class OrderTable:
     def rows(self) -> Iterable[Row]:
         return self._rows.values()
 
+    def levels(self, start_ns: int) -> Levels:
+        """What waits for the interval that begins then. Not to be changed."""
+        return self._levels.get(start_ns) or Levels()
+
     def committed(self, party: str) -> Nano:
         """What a party's open orders can come to, and those matches for which no money is locked yet."""
         return Nano(self._committed.get(party, 0))
 
-    def add(self, order: Order) -> Row:
-        """The desk has taken it, and its position counts already."""
+    def add(self, order: Order, most_due: Nano) -> Row:
+        """The desk has taken it, and its position counts already. ``most_due``: what it can come to."""
         row = self._rows[order.seq] = self._touched[order.seq] = Row(order, order.wh)
-        self._committed[order.party] += order.wh * due_per_wh(order, self._utility_price)
+        self._committed[order.party] += most_due
+        self._levels[order.interval.start_ns].change(order.side, order.limit, order.wh, 1)
         return row
 
     def restore(self, record: OrderRecord, away_wh: int) -> None:
@@ -64,6 +74,7 @@ class OrderTable:
         order = record.order
         row = Row(order, record.open_wh, record.matched_wh, away_wh, record.reason, record.closed)
         self._rows[order.seq] = row
+        self._count(row, 0)
         self._positions.restore(order, record.open_wh, record.matched_wh, row.matched_wh - away_wh)
         self._commit(row, row.open_wh + away_wh)
 
@@ -71,7 +82,7 @@ class OrderTable:
         """So much of it is agreed."""
         row = self._touch(seq)
         self._positions.match(row.order, wh)
-        row.open_wh -= wh
+        self._wait(row, -wh)
         row.matched_wh += wh
         row.away_wh += wh
         return row.order
@@ -89,7 +100,7 @@ class OrderTable:
         row = self._touch(seq)
         self._positions.put_back(row.order, wh)
         row.reason = ""
-        row.open_wh += wh
+        self._wait(row, wh)
         row.matched_wh -= wh
         row.away_wh -= wh
 
@@ -109,7 +120,7 @@ class OrderTable:
         row = self._touch(seq)
         if wh:
             self._positions.close(row.order, wh)
-            row.open_wh -= wh
+            self._wait(row, -wh)
             self._commit(row, -wh)
             row.reason = reason
         if is_closed:
@@ -126,11 +137,27 @@ class OrderTable:
             yield record_of(row)
         self._touched.clear()
 
-    def forget(self, seqs: Iterable[int]) -> list[Order]:
+    def forget(self, start_ns: int, seqs: Iterable[int]) -> list[Order]:
+        """Of the interval that begins then."""
+        self._levels.pop(start_ns, None)
         return [self._rows.pop(seq).order for seq in seqs]
+
+    def _wait(self, row: Row, wh: int) -> None:
+        """So much more of it waits."""
+        before_wh = row.open_wh
+        row.open_wh += wh
+        self._count(row, before_wh)
+
+    def _count(self, row: Row, before_wh: int) -> None:
+        order, open_wh = row.order, row.open_wh
+        if open_wh != before_wh:
+            self._levels[order.interval.start_ns].change(
+                order.side, order.limit, open_wh - before_wh, (open_wh > 0) - (before_wh > 0)
+            )
 
     def _touch(self, seq: int) -> Row:
         row = self._touched[seq] = self._rows[seq]
+        row.record = None
         return row
 
     def _commit(self, row: Row, wh: int) -> None:
@@ -147,4 +174,8 @@ class OrderTable:
 
 
 def record_of(row: Row) -> OrderRecord:
-    return OrderRecord(row.order, Wh(row.open_wh), Wh(row.matched_wh), row.reason, row.closed)
+    if row.record is None:
+        row.record = OrderRecord(
+            row.order, Wh(row.open_wh), Wh(row.matched_wh), row.reason, row.closed
+        )
+    return row.record

@@ -39,7 +39,8 @@ class TradeRecord(msgspec.Struct, frozen=True, tag=True):
 class IntervalRecord(msgspec.Struct, frozen=True, tag=True):
     """``rounds``: how often it was cleared; ``is_due``: it is to be cleared, once the network has answered for all
     matches before; ``is_over``: it is not cleared any more. ``first_seq``: no order of it is older; ``last_seq``: none
-    is newer, 0 as long as it takes tenders.
+    is newer, 0 as long as it takes tenders. ``left``: so many of the last matches and unmatched orders of its newest
+    clearing are still to be dealt with.
     """
 
     interval: Interval
@@ -50,6 +51,7 @@ class IntervalRecord(msgspec.Struct, frozen=True, tag=True):
     is_over: bool = False
     first_seq: int = 0
     last_seq: int = 0
+    left: int = 0
 
 
 class ClearingRecord(msgspec.Struct, frozen=True, tag=True):
@@ -68,6 +70,7 @@ class ClearingRecord(msgspec.Struct, frozen=True, tag=True):
     faults: tuple[str, ...] = ()
     welfare: Nano = Nano(0)
     seed: int = 0
+    is_path_priced: bool = False
 
 
 class NonceRecord(msgspec.Struct, frozen=True, tag=True):

@@ -8,7 +8,13 @@ import msgspec
 from trading.core.orders import Order
 from trading.core.tenders import Standing
 from trading.market.order_table import OrderTable
-from trading.market.records import IntervalRecord, NonceRecord, OrderRecord, TradeRecord
+from trading.market.records import (
+    ClearingRecord,
+    IntervalRecord,
+    NonceRecord,
+    OrderRecord,
+    TradeRecord,
+)
 from trading.market.sessions import Session, may_be_undone, restored
 from trading.reasons import MarketReason
 
@@ -23,6 +29,8 @@ class Journalled(msgspec.Struct, frozen=True):
     trades: tuple[TradeRecord, ...] = ()
     nonces: tuple[NonceRecord, ...] = ()
     next_seq: int = 1
+    # Of intervals whose newest clearing is not dealt with: that one.
+    clearings: tuple[ClearingRecord, ...] = ()
 
 
 # Of a market that begins.
@@ -71,8 +79,9 @@ def sessions_of(journalled: Journalled) -> dict[int, Session]:
         closed = MarketReason[record.closed] if record.closed else None
         kept = (order, int(record.open_wh), away[order.seq], closed)
         orders[order.interval.start_ns].append(kept)
+    clearings = {each.interval.start_ns: each for each in journalled.clearings}
     return {
-        start_ns: restored(record, trades[start_ns], orders[start_ns])
+        start_ns: restored(record, trades[start_ns], orders[start_ns], clearings.get(start_ns))
         for record in journalled.intervals
         for start_ns in (record.interval.start_ns,)
     }

@@ -1,5 +1,6 @@
 """Sessions: an interval on its way from the first tender to the last bill, and what is matched in it."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
@@ -7,9 +8,10 @@ import msgspec
 from trading.core.orders import Interval, Order
 from trading.core.trades import State, Trade
 from trading.market.phases import TRANSITIONS, Phase, Word
-from trading.market.records import IntervalRecord, TradeRecord
+from trading.market.records import ClearingRecord, IntervalRecord, TradeRecord
 from trading.market.settings import CONTINUOUS
 from trading.mechanisms.book import OrderBook, Way
+from trading.mechanisms.mechanism import Match, Unmatched
 from trading.mechanisms.network import Pair
 from trading.reasons import MarketReason
 
@@ -32,8 +34,19 @@ class TradeRow(msgspec.Struct):
         )
 
 
+class Closing(msgspec.Struct, frozen=True):
+    """Nothing of an order waits any more; None: for what it was told last, if anything."""
+
+    seq: int
+    reason: MarketReason | None = None
+
+
 class Session:
-    """``book`` is there where orders are matched as they come; ``seqs`` are all its orders, by seq."""
+    """``book`` is there where orders are matched as they come; ``seqs`` are all its orders, by seq.
+
+    ``work`` is what was decided for thousands of orders at once, and is carried out some at a time, in this order:
+    all of it is either of the newest clearing, or closings.
+    """
 
     def __init__(self, interval: Interval, mechanism: str) -> None:
         self.interval = interval
@@ -52,6 +65,9 @@ class Session:
         self.with_network = 0
         self.live = 0
         self.book = OrderBook() if mechanism == CONTINUOUS else None
+        self.work: deque[Match | Unmatched | Closing] = deque()
+        # Of the newest clearing.
+        self.is_path_priced = False
 
     @property
     def start_ns(self) -> int:
@@ -88,6 +104,10 @@ class Session:
     def number_of(self, trade: Trade) -> int:
         return self.trades[trade.trade_id].number
 
+    @property
+    def left_of_clearing(self) -> int:
+        return len(self.work) if self.work and not isinstance(self.work[0], Closing) else 0
+
     def record(self) -> IntervalRecord:
         takes_tenders = self.phase is Phase.OPEN
         return IntervalRecord(
@@ -99,6 +119,7 @@ class Session:
             self.is_over,
             self.seqs[0] if self.seqs else 0,
             self.seqs[-1] if self.seqs and not takes_tenders else 0,
+            self.left_of_clearing,
         )
 
 
@@ -106,8 +127,11 @@ def restored(
     record: IntervalRecord,
     trades: Iterable[TradeRecord],
     orders: Sequence[tuple[Order, int, int, MarketReason | None]],
+    clearing: ClearingRecord | None,
 ) -> Session:
-    """As it was journalled. Of ``orders``: what waits, what is matched and not bound, and why nothing comes back."""
+    """As it was journalled. Of ``orders``: what waits, what is matched and not bound, and why nothing comes back.
+    ``clearing``: the newest, where something of it is left to be done.
+    """
     session = Session(record.interval, record.mechanism)
     session.phase, session.rounds = record.phase, record.rounds
     session.is_due, session.is_over = record.is_due, record.is_over
@@ -118,6 +142,21 @@ def restored(
         session.add(row)
         if trade.is_barred and trade.state.ended:
             session.barred.add((trade.buy_seq, trade.sell_seq))
+    if session.is_over:
+        # Closings are not journalled: they are of what still waits, or could come back.
+        session.work.extend(
+            Closing(order.seq)
+            for order, left, away, closed in orders
+            if left or (away and closed is None)
+        )
+        orders = [
+            (order, 0, away, closed or MarketReason.INTERVAL_CLOSED)
+            for order, _, away, closed in orders
+        ]
+    elif clearing is not None:
+        items: list[Match | Unmatched | Closing] = [*clearing.matches, *clearing.unmatched]
+        session.work.extend(items[len(items) - record.left :])
+        session.is_path_priced = clearing.is_path_priced
     if session.book is not None:
         session.book = OrderBook.rebuilt(
             orders,

@@ -31,6 +31,11 @@ class MarketSettings(msgspec.Struct, frozen=True):
         if not self.mechanisms:
             raise ValueError("no mechanism is named")
 
+    @property
+    def trade_prefix(self) -> str:
+        """What ids of trades, and so of the requests for their circuits, begin with."""
+        return f"{self.name}-"
+
     def mechanism_of(self, interval: Interval) -> str:
         number = interval.start_ns // interval.length_ns
         return self.mechanisms[number % len(self.mechanisms)]

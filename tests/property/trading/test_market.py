@@ -8,8 +8,15 @@ import pytest
 from tests.support.cases import cases
 from tests.support.market_exchange import PARTIES, ExchangeWorld, digest
 from trading.core.trades import State
+from trading.market import calendar
 
 SEEDS = cases("HISTORIES", 30)
+
+
+@pytest.fixture(autouse=True)
+def a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of clearings of thousands, in which other things, and crashes, come between."""
+    monkeypatch.setattr(calendar, "MAX_PER_TURN", 2)
 
 
 def history(seed: int, steps: int = 400) -> ExchangeWorld:

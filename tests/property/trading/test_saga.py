@@ -94,17 +94,18 @@ def test_a_saga_with_a_step_in_the_wrong_order_is_found_out(
     monkeypatch.setitem(asking._ASKS, state, asks)
     monkeypatch.setattr(World, "finish", finish_soon)
     with pytest.raises((AssertionError, KeyError)):
-        for seed in range(40):
+        for seed in range(80):
             world = history(seed)
             assert all(states[-1].ended for states in world.history.values())
             assert {each.state for each in world.controller.circuits.values()} <= {"gone"}
 
 
 @pytest.mark.parametrize("word", [Word.TOO_LATE, Word.CALLED_OFF, Word.LOST])
+@pytest.mark.parametrize("state", [State.HELD, State.FUNDED])
 def test_a_saga_that_undoes_what_is_signed_for_is_found_out(
-    word: Word, monkeypatch: pytest.MonkeyPatch
+    state: State, word: Word, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(TRANSITIONS, (State.FUNDED, word), State.UNWINDING)
+    monkeypatch.setitem(TRANSITIONS, (state, word), State.UNWINDING)
     with pytest.raises(AssertionError, match="signed"):
         for seed in range(200):
             history(seed)

@@ -12,7 +12,7 @@ NAMED = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", REFERENCE)) + R
 
 
 def calls(client: type) -> set[str]:
-    return {name for name in vars(client) if not name.startswith("_")}
+    return {name for name in dir(client) if not name.startswith("_")}
 
 
 def test_every_call_stands_in_the_reference_and_both_clients_have_it() -> None:

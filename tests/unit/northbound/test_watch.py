@@ -70,6 +70,26 @@ async def test_a_watch_begins_with_what_is_and_goes_on_with_what_changes() -> No
 
 
 @in_loop
+async def test_who_watches_its_own_circuits_hears_of_no_others() -> None:
+    async with northbound() as api:
+        await active(api, "town", 1e5, request_id="other-1")
+        first = await active(api, "town", 1e6, request_id="own-1")
+        request = pb.WatchCircuitsRequest(request_id_prefix="own-")
+        watch = api.power.WatchCircuits(request)
+        assert (await watch.read()).circuit == first
+        assert (await watch.read()).HasField("snapshot_done")
+        other = await active(api, "works", 1e5, request_id="other-2")
+        await api.client.release_circuit(other.circuit_id)
+        await api.client.release_circuit(first.circuit_id)
+        seen = [(await watch.read()).circuit]
+        while seen[-1].state != pb.CIRCUIT_STATE_WITHDRAWN:
+            seen.append((await watch.read()).circuit)
+        assert {circuit.request_id for circuit in seen} == {"own-1"}
+        watch.cancel()
+        await until(lambda: not api.watched)
+
+
+@in_loop
 async def test_a_slow_watcher_gets_the_newest_state_of_each_circuit_once() -> None:
     async with northbound() as api:
         events = circuit_feed(api).watch(together=False)

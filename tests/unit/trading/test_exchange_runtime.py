@@ -157,12 +157,14 @@ async def test_what_is_not_answered_is_asked_again_and_done_once(
     exchange = runtime(others, journal(tmp_path))
     exchange.start()
     getattr(others, how).add(call)
+    # A signature that is there tells that the money is.
+    least = 1 if (call, how) == ("lock", "lose") else 2
     trade_id = await traded(others, exchange)
     for _ in range(45):
         await pass_time(others, exchange, NS_PER_S // 2)
         if others.asked.count(call) and call in getattr(others, how):
             # Not before it was asked at least twice.
-            await until(lambda: others.asked.count(call) >= 2)
+            await until(lambda: others.asked.count(call) >= least)
             getattr(others, how).clear()
             await until(lambda: call in others.asked and not exchange.on_way)
     await until(lambda: state_of(exchange, trade_id) is None)

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from digitalgrid.units import NS_PER_S
-from tests.support.market_exchange import SETTINGS, clear
+from tests.support.market_exchange import SETTINGS, MemoryJournal, clear
 from tests.support.market_steps import CALLED, CONTINUOUS, HELD, NOW_NS, billed, taken, tender
 from trading.core.orders import Constraints, Interval, Side, Tender
 from trading.core.readings import Ends, Reading
@@ -20,6 +20,7 @@ from trading.core.trades import (
     State,
 )
 from trading.core.units import MJ_PER_WH, Millijoule
+from trading.market.calendar import MAX_PER_TURN
 from trading.market.market import Market
 from trading.market.outcome import Ask, Clear, Cleared, Outcome
 from trading.market.phases import Phase
@@ -144,6 +145,39 @@ def test_of_a_clearing_that_is_wrong_nothing_is_matched() -> None:
     told = records(outcome, OrderRecord)
     assert {each.reason for each in told} == {R.NOT_SOLVED}
     assert market.positions.of("meter of ann", asked.interval).open_bought == 0
+
+
+def test_what_is_decided_for_many_orders_at_once_is_carried_out_some_at_a_time() -> None:
+    journal = MemoryJournal()
+    market, many = Market(SETTINGS), 3 * MAX_PER_TURN
+    sells = [tender("bob", Side.SELL, 1, 100_000, nonce=n) for n in range(1, many + 1)]
+    buys = [tender("ann", Side.BUY, 1, 200_000, nonce=n) for n in range(1, 2 * many + 1)]
+    for each in (sells, buys):
+        journal.write(taken(market, *each).records)
+    outcome: Outcome[Any] = market.tick(GATE_NS)
+    journal.write(outcome.records)
+    outcome, agreed, told = cleared(market, asked_to_clear(outcome)), 0, 0
+    for _ in range(100):
+        journal.write(outcome.records)
+        assert len(holds(outcome)) <= MAX_PER_TURN
+        assert len(records(outcome, OrderRecord)) <= 4 * MAX_PER_TURN
+        agreed += len(holds(outcome))
+        told += sum(each.reason == R.AT_MARGIN for each in records(outcome, OrderRecord))
+        if market.next_deadline_ns():
+            break
+        # A restart in between goes on there.
+        market = Market(SETTINGS, journal.journalled())
+        outcome = market.tick(GATE_NS + 2)
+    assert (agreed, told) == (many, many)
+    assert [row.number for row in market.trades()] == list(range(1, many + 1))
+    assert len({row.trade.buy_seq for row in market.trades()}) == many
+    # Nobody is kept out by what is left: once the interval begins, all of that is closed, some at a time too.
+    closed = 0
+    while market.next_deadline_ns() in (0, CALLED):
+        outcome = market.tick(CALLED)
+        assert len(records(outcome, OrderRecord)) <= 2 * MAX_PER_TURN
+        closed += sum(bool(each.closed) for each in records(outcome, OrderRecord))
+    assert closed == 3 * many and not any(row.open_wh for row in market.orders.rows())
 
 
 def test_an_answer_that_comes_too_late_or_twice_matches_nothing() -> None:

@@ -143,6 +143,58 @@ def test_tenders_are_taken_each_by_itself_and_are_in_the_book_and_the_list(tmp_p
     among(tmp_path, story)
 
 
+def test_what_grows_with_orders_and_parties_is_told_in_pages(tmp_path: Path) -> None:
+    async def story(parties: Parties) -> None:
+        limits = (150_000, 170_000, -20_000, 160_000)
+        bids = [parties.of(f"b{limit}", limit=limit) for limit in limits]
+        asks = [parties.of(f"s{limit}", "sell", limit=limit) for limit in (300_000, 290_000)]
+        await parties.tender("ann", *bids, bids[0])
+        await parties.tender("bob", *asks)
+        start_ns = parties.interval.start_unix_ns
+        request = pb.GetBookRequest(interval_start_unix_ns=start_ns, page_size=1)
+        told: list[tuple[list[int], list[int]]] = []
+        while True:
+            book = await parties.market.GetBook(request)
+            assert book.interval.interval.start_unix_ns == start_ns
+            sides = ([each.limit_micro_per_kwh for each in side] for side in (book.bids, book.asks))
+            told.append((next(sides), next(sides)))
+            if not book.next_page_token:
+                break
+            # What comes meanwhile before the page is not told any more; what comes behind it is.
+            if len(told) == 1:
+                await parties.tender("ann", parties.of("new", limit=180_000))
+                await parties.tender("ann", parties.of("low", limit=-30_000))
+            request = pb.GetBookRequest(page_size=1, page_token=book.next_page_token)
+        assert told == [
+            ([170_000], [290_000]),
+            ([160_000], [300_000]),
+            ([150_000], []),
+            ([-20_000], []),
+            ([-30_000], []),
+        ]
+
+        everything = (await parties.market.ListPositions(pb.ListPositionsRequest())).positions
+        assert [each.meter_id for each in everything] == ["ann", "bob"]
+        ask = pb.ListPositionsRequest(party="ann", page_size=1)
+        first = await parties.market.ListPositions(ask)
+        ask.page_token = first.next_page_token
+        second = await parties.market.ListPositions(ask)
+        assert not second.next_page_token
+        found = [*first.positions, *second.positions]
+        assert [each.open_bought_wh for each in found] == [0, 60]
+
+        names: list[str] = []
+        about = pb.GetMarketRequest(page_size=1)
+        while not names or about.page_token:
+            market = await parties.market.GetMarket(about)
+            (party,) = market.parties
+            names.append(party.party)
+            about.page_token = market.next_page_token
+        assert names == [each.party for each in parties.about.parties] and len(names) > 1
+
+    among(tmp_path, story)
+
+
 def test_what_nobody_signed_changes_nothing(tmp_path: Path) -> None:
     async def story(parties: Parties) -> None:
         denied = ("PERMISSION_DENIED", "BAD_SIGNATURE", "mandate.signature")

@@ -67,7 +67,7 @@ ROOT = Path(__file__).resolve().parents[3]
 def test_a_trade_holds_capacity_then_money_then_delivers_and_is_paid_from_its_meters() -> None:
     one = trade()
     assert kinds(told(one, Begin())) == [Hold, Wait]
-    assert kinds(told(one, HELD)) == [Lock, Wait]
+    assert kinds(told(one, HELD)) == [Lock, Sign, Wait]
     assert kinds(told(one, Locked())) == [Sign, Wait]
     assert kinds(told(one, Signed())) == [Bind, Wait]
     assert kinds(told(one, BEGINS)) == [Activate, Wait]
@@ -107,13 +107,14 @@ ANSWERS: dict[type, TradeEvent] = {Revoke: Unsigned(), Close: Closed(), Release:
     ("events", "asks", "state"),
     [
         ((Begin(), Refusal("NO_ROUTE", "l1")), [Release], State.REJECTED),
-        ((Begin(), HELD, Refusal("FUNDS")), [Close, Release], State.REJECTED),
+        ((Begin(), HELD, Refusal("FUNDS")), SIGNED_FOR, State.REJECTED),
         ((Begin(), HELD, Locked(), Refusal("SIGNATURE")), SIGNED_FOR, State.REJECTED),
-        ((Begin(), HELD, HoldLost()), [Close, Release], State.EXPIRED),
+        ((Begin(), HELD, HoldLost()), SIGNED_FOR, State.EXPIRED),
         ((Begin(), HELD, Locked(), HoldLost()), SIGNED_FOR, State.EXPIRED),
         ((Begin(), Cancel("OPERATOR")), [Release], State.CANCELLED),
         ((Begin(), TimeOver(NOW_NS + TIMES.hold_ns)), [Release], State.EXPIRED),
-        ((Begin(), HELD, TimeOver(NOW_NS + TIMES.fund_ns)), [Close, Release], State.EXPIRED),
+        ((Begin(), HELD, TimeOver(NOW_NS + TIMES.fund_ns)), SIGNED_FOR, State.EXPIRED),
+        ((Begin(), HELD, Cancel("OPERATOR")), SIGNED_FOR, State.CANCELLED),
         ((Begin(), HELD, Locked(), TimeOver(START_NS)), SIGNED_FOR, State.EXPIRED),
         ((Begin(), HELD, Locked(), Cancel("OPERATOR")), SIGNED_FOR, State.CANCELLED),
     ],
@@ -153,7 +154,7 @@ def test_a_path_whose_tolls_are_beyond_the_limit_is_let_go_before_any_money_is_l
     held = structs.replace(HELD, toll_price=MicroPerKwh(toll))
     effects = told(one, Begin(), held)
     assert (one.reason, one.is_barred) == (reason, bool(reason))
-    assert kinds(effects) == ([Release] if reason else [Lock, Wait])
+    assert kinds(effects) == ([Release] if reason else [Lock, Sign, Wait])
     # Late or twice, and after a crash, it is as it was.
     one = decoded(encoded(one))
     assert step(one, held, NOW_NS, TIMES) is None and one.reason == reason

@@ -1,17 +1,24 @@
 """What waits in an interval's book, by price; nobody is named."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 
 from digitalgrid.market.v1 import market_pb2 as pb
 from trading.core.orders import Side
+from trading.core.units import MAX_PRICE
 from trading.exchange.runtime import Runtime
 from trading.exchange.services.codec import market_interval
+from trading.exchange.services.paging import MOST, place_of, token_of
+from trading.market.levels import Level
 from trading.market.market import Market
 from trading.market.phases import Phase
 from trading.market.records import IntervalRecord, OrderRecord, Record
 from trading.market.sessions import Session
 from trading.reasons import MarketReason, Refused
+
+# Limits of bids and asks, behind which levels are wanted; None: all of them.
+Place = tuple[int | None, int | None]
+_FIRST: Place = (None, None)
+_ABOVE = MAX_PRICE + 1
 
 
 def session_at(market: Market, start_ns: int) -> Session:
@@ -44,10 +51,31 @@ class Books:
         runtime.subscribe(self._heard)
 
     def of(self, session: Session) -> pb.GetBookResponse:
+        """The best levels of both sides, as many as one answer has. Not to be changed."""
         made = self._made.get(session.start_ns)
         if made is None:
-            made = self._made[session.start_ns] = _book(self._market, session)
+            made = self._made[session.start_ns] = self.page(session, MOST, _FIRST)
         return made
+
+    def page(self, session: Session, count: int, behind: Place) -> pb.GetBookResponse:
+        levels = self._market.orders.levels(session.start_ns)
+        bids, asks = (
+            # One more tells whether there is another page.
+            levels.best(side, count + 1, after)
+            for side, after in zip(Side, behind, strict=True)
+        )
+        answer = pb.GetBookResponse(
+            interval=interval_of(self._market, session),
+            bids=map(_level, bids[:count]),
+            asks=map(_level, asks[:count]),
+        )
+        if max(len(bids), len(asks)) > count:
+            last = (
+                each[:count][-1].limit if each else after
+                for each, after in zip((bids, asks), behind, strict=True)
+            )
+            answer.next_page_token = _token(session.start_ns, *last)
+        return answer
 
     def _heard(self, records: Sequence[Record]) -> None:
         for record in records:
@@ -57,20 +85,19 @@ class Books:
                 self._made.pop(record.interval.start_ns, None)
 
 
-def _book(market: Market, session: Session) -> pb.GetBookResponse:
-    """The best first."""
-    levels: dict[Side, defaultdict[int, list[int]]] = {each: defaultdict(list) for each in Side}
-    for seq in session.seqs:
-        row = market.orders[seq]
-        if row.open_wh:
-            levels[row.order.side][row.order.limit].append(row.open_wh)
-    bids, asks = levels[Side.BUY], levels[Side.SELL]
-    return pb.GetBookResponse(
-        interval=interval_of(market, session),
-        bids=[_level(limit, bids[limit]) for limit in sorted(bids, reverse=True)],
-        asks=[_level(limit, asks[limit]) for limit in sorted(asks)],
-    )
+def _level(level: Level) -> pb.BookLevel:
+    return pb.BookLevel(limit_micro_per_kwh=level.limit, wh=level.wh, orders=level.orders)
 
 
-def _level(limit: int, quantities: list[int]) -> pb.BookLevel:
-    return pb.BookLevel(limit_micro_per_kwh=limit, wh=sum(quantities), orders=len(quantities))
+def _token(start_ns: int, *limits: int | None) -> str:
+    """Limits are told as what they are above the least; 0 is none."""
+    return token_of(start_ns, *(0 if each is None else each + _ABOVE for each in limits))
+
+
+def asked_of(request: pb.GetBookRequest) -> tuple[int, Place]:
+    """When the interval begins, and behind which limits of bids and asks levels are wanted. Raises Refused."""
+    place = place_of(request.page_token, 3)
+    if place is None:
+        return request.interval_start_unix_ns, _FIRST
+    start_ns, bid, ask = place
+    return start_ns, (bid - _ABOVE if bid else None, ask - _ABOVE if ask else None)

@@ -28,8 +28,27 @@ _PHASES = {each: pb.IntervalPhase.Value(f"INTERVAL_PHASE_{each.name}") for each 
 _STATES = {each: pb.TransactionState.Value(f"TRANSACTION_STATE_{each.name}") for each in State}
 
 
-def tender_from_pb(message: pb.Tender, mandate: pb.Mandate, number: int) -> Tender:
-    """The ``number``-th of a batch, under its nonce. Raises Refused for words that this market does not know."""
+def tenders_from_pb(request: pb.CreateTendersRequest) -> list[Tender | Refused]:
+    """Each under a nonce of its own; Refused of words that this market does not know."""
+    mandate = request.mandate
+    party, nonce, signature = mandate.party, mandate.nonce, mandate.signature
+    read: list[Tender | Refused] = []
+    # Tenders of one call are mostly for one interval.
+    interval = Interval(0, 0)
+    for number, message in enumerate(request.tenders, nonce):
+        start_ns, length_ns = message.interval.start_unix_ns, message.interval.length_ns
+        if start_ns != interval.start_ns or length_ns != interval.length_ns:
+            interval = Interval(start_ns, length_ns)
+        try:
+            read.append(_tender(message, party, interval, number, signature))
+        except Refused as refused:
+            read.append(refused)
+    return read
+
+
+def _tender(
+    message: pb.Tender, party: str, interval: Interval, nonce: int, signature: bytes
+) -> Tender:
     side, tif = _SIDES.get(message.side), _TIFS.get(message.time_in_force)
     if side is None:
         raise Refused(MarketReason.SIDE_UNKNOWN, f"side is {message.side}; buy or sell", "side")
@@ -40,19 +59,19 @@ def tender_from_pb(message: pb.Tender, mandate: pb.Mandate, number: int) -> Tend
         )
     return Tender(
         order_id=message.order_id,
-        party=mandate.party,
+        party=party,
         meter_id=message.meter_id,
         side=side,
         wh=Wh(message.wh),
         limit=MicroPerKwh(message.limit_micro_per_kwh),
-        interval=Interval(message.interval.start_unix_ns, message.interval.length_ns),
+        interval=interval,
         tif=tif,
         min_fill_wh=Wh(message.min_fill_wh),
         expires_ns=message.expires_unix_ns or None,
         constraints=_constraints(message),
         tags=tuple(message.tags),
-        nonce=mandate.nonce + number,
-        signature=mandate.signature,
+        nonce=nonce,
+        signature=signature,
     )
 
 

@@ -5,16 +5,24 @@ from typing import Any
 
 from digitalgrid.market.v1 import market_pb2 as pb
 from digitalgrid.market.v1.market_pb2_grpc import MarketServiceServicer
-from trading.core.orders import Interval, Meter, Side, Tender
+from trading.core.orders import Tender
 from trading.exchange.exchange import Exchange
 from trading.exchange.ports import ClearingsAsked, OrdersAsked, TradesAsked
 from trading.exchange.services import codec
-from trading.exchange.services.books import Books, interval_of, session_at
+from trading.exchange.services.books import Books, asked_of, interval_of, session_at
 from trading.exchange.services.clearings import Clearings
-from trading.exchange.services.paging import fitting, page_size, place_of
+from trading.exchange.services.paging import (
+    MOST,
+    fitting,
+    newest,
+    page_size,
+    place_of,
+    token_of,
+)
+from trading.exchange.services.positions import FIRST, Positions
 from trading.exchange.services.turns import Pauses
 from trading.exchange.services.watching import MarketWatch, TransactionsWatch
-from trading.market.order_table import record_of
+from trading.market.order_table import Row, record_of
 from trading.market.records import OrderRecord, TradeRecord
 from trading.market.sessions import TradeRow
 from trading.plugins import MECHANISMS
@@ -32,6 +40,7 @@ class MarketService(MarketServiceServicer):
         self._runtime = exchange.runtime
         self._books = Books(exchange.runtime)
         self._clearings = Clearings(self._gate_ns)
+        self._positions = Positions(exchange.runtime.market)
         self._is_previewing = False
         self._pauses = Pauses()
 
@@ -42,6 +51,9 @@ class MarketService(MarketServiceServicer):
     async def GetMarket(self, request: pb.GetMarketRequest, context: Any) -> pb.GetMarketResponse:
         exchange, market = self._exchange, self._runtime.market
         rules, lost_ns = market.settings.rules, exchange.controller.lost_unix_ns
+        size, place = page_size(request.page_size, MOST), place_of(request.page_token, 1)
+        first = place[0] if place else 0
+        all_parties = exchange.config.parties
         return pb.GetMarketResponse(
             name=market.settings.name,
             log_id=exchange.ledger.log_id,
@@ -52,10 +64,11 @@ class MarketService(MarketServiceServicer):
             tick_micro_per_kwh=rules.tick,
             tariff=codec.tariff_to_pb(exchange.config.tariff),
             operator=market.settings.operator,
-            parties=codec.parties_to_pb(exchange.config.parties),
+            parties=codec.parties_to_pb(all_parties[first : first + size]),
             intervals=[interval_of(market, each) for _, each in sorted(market.sessions.items())],
             controller_reachable=not lost_ns,
             controller_lost_unix_ns=lost_ns,
+            next_page_token=token_of(first + size) if first + size < len(all_parties) else "",
         )
 
     async def CreateTenders(
@@ -69,7 +82,7 @@ class MarketService(MarketServiceServicer):
             )
         party = self._exchange.mandates.party_of("CreateTenders", request)
         await self._pauses.over(party)
-        read = [_tender(request, number) for number in range(len(request.tenders))]
+        read = codec.tenders_from_pb(request)
         tenders = [each for each in read if isinstance(each, Tender)]
         answers = iter(await self._runtime.create_tenders(tenders, mandate_holds=True))
         results = [each if isinstance(each, Refused) else next(answers) for each in read]
@@ -93,7 +106,7 @@ class MarketService(MarketServiceServicer):
         size, place = page_size(request.page_size), place_of(request.page_token, 1)
         before = place[0] if place else None
         if request.open_only:
-            records = self._open_orders(request.party, before, size)
+            records = await self._open_orders(request.party, before, size)
         else:
             asked = OrdersAsked(size, request.party or None, before)
             records = await self._runtime.list_orders(asked)
@@ -102,20 +115,25 @@ class MarketService(MarketServiceServicer):
         )
         return pb.ListTendersResponse(orders=orders, next_page_token=token)
 
-    def _open_orders(self, party: str, before: int | None, size: int) -> list[OrderRecord]:
-        rows = [
-            row
-            for row in self._runtime.market.orders.rows()
-            if row.open_wh
-            and party in ("", row.order.party)
-            and (before is None or row.order.seq < before)
-        ]
-        rows.sort(key=lambda row: row.order.seq, reverse=True)
-        return [record_of(row) for row in rows[:size]]
+    async def _open_orders(self, party: str, before: int | None, size: int) -> list[OrderRecord]:
+        def is_wanted(row: Row) -> bool:
+            return (
+                row.open_wh > 0
+                and party in ("", row.order.party)
+                and (before is None or row.order.seq < before)
+            )
+
+        # They are there by seq.
+        rows = await newest(list(self._runtime.market.orders.rows()), is_wanted, size)
+        return [record_of(row) for row in rows]
 
     async def GetBook(self, request: pb.GetBookRequest, context: Any) -> pb.GetBookResponse:
-        session = session_at(self._runtime.market, request.interval_start_unix_ns)
-        return self._books.of(session)
+        count = page_size(request.page_size, MOST)
+        start_ns, behind = asked_of(request)
+        session = session_at(self._runtime.market, start_ns)
+        if count == MOST and not request.page_token:
+            return self._books.of(session)
+        return self._books.page(session, count, behind)
 
     async def PreviewClearing(
         self, request: pb.PreviewClearingRequest, context: Any
@@ -180,7 +198,7 @@ class MarketService(MarketServiceServicer):
         start_ns = request.interval_start_unix_ns or None
         asked = TradesAsked(size, request.party or None, start_ns, before)
         if request.open_only:
-            records = self._open_trades(asked)
+            records = await self._open_trades(asked)
         else:
             records = await self._runtime.list_trades(asked)
         transactions, token = await fitting(
@@ -191,20 +209,20 @@ class MarketService(MarketServiceServicer):
         )
         return pb.ListTransactionsResponse(transactions=transactions, next_page_token=token)
 
-    def _open_trades(self, asked: TradesAsked) -> list[TradeRecord]:
-        def place(row: TradeRow) -> tuple[int, int]:
-            return row.trade.interval.start_ns, row.number
+    async def _open_trades(self, asked: TradesAsked) -> list[TradeRecord]:
+        def is_wanted(row: TradeRow) -> bool:
+            trade = row.trade
+            return (
+                not trade.state.ended
+                and asked.party in (None, trade.buyer, trade.seller)
+                and asked.start_ns in (None, trade.interval.start_ns)
+                and (asked.before is None or (trade.interval.start_ns, row.number) < asked.before)
+            )
 
-        rows = [
-            row
-            for row in self._runtime.market.trades()
-            if not row.trade.state.ended
-            and asked.party in (None, row.trade.buyer, row.trade.seller)
-            and asked.start_ns in (None, row.trade.interval.start_ns)
-            and (asked.before is None or place(row) < asked.before)
-        ]
-        rows.sort(key=place, reverse=True)
-        return [codec.record_of_trade(row) for row in rows[: asked.count]]
+        # Of each interval they are there by number.
+        sessions = sorted(self._runtime.market.sessions.items())
+        rows = [row for _, session in sessions for row in session.trades.values()]
+        return [codec.record_of_trade(row) for row in await newest(rows, is_wanted, asked.count)]
 
     async def WatchTransactions(
         self, request: pb.WatchTransactionsRequest, context: Any
@@ -216,31 +234,9 @@ class MarketService(MarketServiceServicer):
     async def ListPositions(
         self, request: pb.ListPositionsRequest, context: Any
     ) -> pb.ListPositionsResponse:
-        """Of a party's meters, or of all that tendered, in each interval that has not ended."""
-        market = self._runtime.market
-        found = []
-        for _, session in sorted(market.sessions.items()):
-            if request.party:
-                meters = [each for each in market.meters.values() if each.party == request.party]
-            else:
-                ids = {market.orders[seq].order.meter_id for seq in session.seqs}
-                meters = [market.meters[each] for each in sorted(ids) if each in market.meters]
-            found += [self._position(meter, session.interval) for meter in meters]
-        return pb.ListPositionsResponse(positions=found)
-
-    def _position(self, meter: Meter, interval: Interval) -> pb.Position:
-        positions = self._runtime.market.positions
-        position = positions.of(meter.meter_id, interval)
-        return pb.Position(
-            meter_id=meter.meter_id,
-            interval=codec.interval_to_pb(interval),
-            bought_wh=position.bought,
-            sold_wh=position.sold,
-            open_bought_wh=position.open_bought,
-            open_sold_wh=position.open_sold,
-            most_bought_wh=positions.most(meter, interval, Side.BUY),
-            most_sold_wh=positions.most(meter, interval, Side.SELL),
-        )
+        size, place = page_size(request.page_size), place_of(request.page_token, 2)
+        begins = (place[0], place[1]) if place else FIRST
+        return await self._positions.page(request.party, size, begins)
 
 
 async def trade_of(exchange: Exchange, trade_id: str) -> TradeRecord:
@@ -255,13 +251,6 @@ async def trade_of(exchange: Exchange, trade_id: str) -> TradeRecord:
     return record
 
 
-def _tender(request: pb.CreateTendersRequest, number: int) -> Tender | Refused:
-    try:
-        return codec.tender_from_pb(request.tenders[number], request.mandate, number)
-    except Refused as refused:
-        return refused
-
-
 def _is_for_rate(result: OrderRecord | Refused) -> bool:
     return isinstance(result, Refused) and result.reason is MarketReason.RATE_LIMIT
 
@@ -274,6 +263,7 @@ def _add(
     if isinstance(result, Refused):
         added.refusal.CopyFrom(codec.refusal_to_pb(result))
         return
-    codec.fill_order(added.order, result)
+    order = added.order
+    codec.fill_order(order, result)
     # As it came: a repeated one is the same.
-    added.order.tender.CopyFrom(tender)
+    order.tender.CopyFrom(tender)

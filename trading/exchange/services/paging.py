@@ -1,7 +1,7 @@
 """Pages of listings (AIP-158): how many at a time, and tokens, which are where the last page ended."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Reversible, Sequence
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -9,22 +9,37 @@ from google.protobuf.message import Message
 from trading.reasons import MarketReason, Refused
 
 # Where nobody says how many, and at most.
-_USUAL, _MOST = 100, 1_000
+_USUAL, MOST = 100, 1_000
 # Bytes after which an answer ends: half of the 4 MiB that gRPC's clients take where nobody tells them otherwise, which
 # leaves room for the last message.
 _MOST_BYTES = 2 * 1024 * 1024
 # Bytes that are made in one turn of the loop, in which nobody else is heard: some milliseconds.
 _TURN_BYTES = 64 * 1024
+# Rows that are looked through in one turn: some milliseconds too.
+TURN_ROWS = 2_000
 _MAX_INT64 = 2**63 - 1
 R = TypeVar("R")
 M = TypeVar("M", bound=Message)
 
 
-def page_size(asked: int) -> int:
+def page_size(asked: int, usual: int = _USUAL) -> int:
     """Raises Refused."""
     if asked < 0:
         raise Refused(MarketReason.PAGE_UNKNOWN, f"page_size is {asked}", "page_size")
-    return min(asked, _MOST) or _USUAL
+    return min(asked, MOST) or usual
+
+
+async def newest(rows: Reversible[R], is_wanted: Callable[[R], bool], count: int) -> list[R]:
+    """The last of ``rows`` that are wanted, the last first; others are heard meanwhile."""
+    found: list[R] = []
+    for looked, row in enumerate(reversed(rows), start=1):
+        if is_wanted(row):
+            found.append(row)
+            if len(found) == count:
+                break
+        if looked % TURN_ROWS == 0:
+            await asyncio.sleep(0)
+    return found
 
 
 async def fitting(
