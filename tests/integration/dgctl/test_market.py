@@ -309,6 +309,17 @@ def test_money_is_counted_in_nanos_and_deposits_may_be_repeated(
     assert dgctl("withdraw", "ann", "0").exit_code == 2
 
 
+def test_money_goes_back_and_the_log_has_another_key_by_a_word_that_is_signed(
+    dgctl: Run, market: FakeMarket
+) -> None:
+    assert "entry 10 of the log" in dgctl("refund", "t1").stdout
+    refund = asked(market, ledger_pb.RefundRequest)
+    assert refund.trade_id == "t1" and refund.mandate.party == "ann"
+    said = dgctl("rotate-key", "--id", "monday")
+    assert market.answers["RotateKey"].log_public_key.hex() in said.stdout
+    assert asked(market, ledger_pb.RotateKeyRequest).key == "monday"
+
+
 def test_readings_that_count_are_told_to_whoever_decides(dgctl: Run, market: FakeMarket) -> None:
     dgctl("resolve", "t1", "--reading", "1:3600:3500", "--because", "seen")
     request = asked(market, pb.ResolveDisputeRequest)

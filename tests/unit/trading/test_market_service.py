@@ -26,7 +26,9 @@ from trading.exchange.metrics.collecting import ExchangeMetrics
 from trading.exchange.metrics.reference import METRICS, PREFIX
 from trading.exchange.services import paging
 from trading.exchange.services.server import start_server
+from trading.ledger.key_files import read_key
 from trading.ledger.keys import SigningKey
+from trading.ledger.log_file import verify_file
 from trading.ledger.mandates import Request, sign
 
 KEYS = {"ann": ANN, "bob": BOB, "operator": OPERATOR}
@@ -362,6 +364,24 @@ def test_a_cancelled_order_has_ended_and_a_replayed_cancellation_changes_nothing
             assert (order.open_wh, order.ended_reason) == (0, "CANCELLED")
 
     among(tmp_path, story)
+
+
+def test_the_log_gets_another_key_while_the_exchange_goes_on(tmp_path: Path) -> None:
+    async def story(parties: Parties) -> None:
+        before = parties.about.log_public_key
+        rotate = parties.signed("operator", "RotateKey", ledger_pb.RotateKeyRequest(key="monday"))
+        first, again = [await parties.ledger.RotateKey(rotate) for _ in range(2)]
+        assert first == again and first.log_public_key != before
+        await parties.learn()
+        assert parties.about.log_public_key == first.log_public_key
+        deposit = ledger_pb.DepositRequest(key="later", account="ann", nano=1)
+        await parties.ledger.Deposit(parties.signed("operator", "Deposit", deposit))
+
+    among(tmp_path, story)
+    state = tmp_path / "state"
+    verifier = verify_file(state / "ledger.sqlite")
+    assert verifier.key_id == read_key(state / "log.key").key_id
+    assert verifier.accounts.total == 2 * MONEY + 1
 
 
 def test_metrics_tell_what_waits_and_name_nobody(tmp_path: Path) -> None:
