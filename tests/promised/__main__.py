@@ -62,7 +62,9 @@ def _share(promise: Promise, at: int) -> Found:
     began_s = time.monotonic()
     with TemporaryDirectory() as directory:
         report = Path(directory) / "report.xml"
-        command = [sys.executable, "-m", "pytest", "-q", "--timeout=0", f"--junit-xml={report}"]
+        # Of the older family: the newer has no properties.
+        told = ["-o", "junit_family=xunit1", f"--junit-xml={report}"]
+        command = [sys.executable, "-m", "pytest", "-q", "--timeout=0", *told]
         done = subprocess.run(
             [*command, promise.file, *(("-k", promise.only) if promise.only else ())],
             env=os.environ | {promise.name: str(promise.cases), "SHARE": f"{at}/{_SHARES}"},

@@ -87,7 +87,8 @@ class CopyReader:
     def _size(self, seq: int | None) -> int:
         size = int.from_bytes(self._content(_LENGTH_BYTES, seq))
         if size > _MOST_BYTES:
-            raise BadLog(f"it is said to be of {size} bytes, and none is of so many", seq)
+            what = "the head" if seq is None else "it"
+            raise BadLog(f"{what} is said to be of {size} bytes, and none is of so many", seq)
         return size
 
     def _content(self, size: int, seq: int | None) -> bytes:
