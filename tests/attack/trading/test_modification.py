@@ -27,8 +27,8 @@ pytestmark = pytest.mark.attack
 Off = list[AbstractContextManager[object]]
 # Pairs of entries, so that a log has a thousand.
 TRADES = 499
-# Entries of which every bit is tried, every place to cut within, every other entry in their place; of the others one
-# each. `make promised` tries them all.
+# Entries of which every bit is tried, every place to cut within, every other entry in their place, as `make promised`
+# does with them all; where there are none, one of each is.
 WHOLE = cases("WHOLE_ENTRIES", 0)
 # With which an entry begins in a copy.
 _BITS_OF_LENGTH = 32
@@ -48,8 +48,10 @@ def log() -> Copy:
 
 
 def some_of(count: int, seq: int) -> Iterable[int]:
-    """All, or one."""
-    return range(count) if seq in WHOLE else [random.Random(seq).randrange(count)]
+    """All of those that are to be tried whole; where none is, one."""
+    if WHOLE:
+        return range(count if seq in WHOLE else 0)
+    return [random.Random(seq).randrange(count)]
 
 
 def test_a_bit_of_any_of_a_thousand_entries_is_found_and_the_entry_named(
